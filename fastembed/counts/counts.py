@@ -18,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from fastembed._base.arrays import canonical_csr, csr, own_memory, read_only, row_ranges, sorted_csr
+from fastembed._base.arrays import canonical_csr, csr, own_memory, read_only, sorted_csr
 from fastembed._base.estimator import pickled_as
 from fastembed._base.memory import check_memory_limit
-from fastembed._base.threads import Pool, check_threads
+from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_amounts, check_flag, check_ids, check_integer, unmasked
 from fastembed.corpus.corpus import Progress, Source, as_corpus
 from fastembed.corpus.ledger import Ledger, LineSplit, note_on_interrupt
@@ -41,7 +41,7 @@ from fastembed.counts.store import (
 )
 from fastembed.counts.sums import RowBatch, StoredCSR, add_matrices, store_rows
 from fastembed.counts.tasks import TASK_MEMORY, count_by_tasks
-from fastembed.counts.windows import SCALE_ENTRIES, Scale, Windows, check_known, no_pair, sum_windows
+from fastembed.counts.windows import Scale, Windows, check_known, no_pair, sum_windows
 from fastembed.vocabulary import Vocabulary, encode_corpus, vocabulary_size
 
 Float = npt.NDArray[np.float64]
@@ -510,29 +510,29 @@ class Counts:
     @property
     def data(self) -> Float:
         """The values of the CSR matrix."""
-        data: Float = self._csr().data
+        data: Float = self._entries.csr().data
         return data
 
     @property
     def indices(self) -> Int32:
         """The columns of the CSR matrix."""
-        indices: Int32 = self._csr().indices
+        indices: Int32 = self._entries.csr().indices
         return indices
 
     @property
     def indptr(self) -> Int64:
         """The start of each row of the CSR matrix, and the end of the last one."""
-        return self._csr().indptr
+        return self._entries.csr().indptr
 
     @property
     def path(self) -> str | None:
         """The folder or the URL of the counts; None for counts in memory."""
-        return self._entries.folder.path if isinstance(self._entries, StoredGroups) else None
+        return self._entries.path
 
     @property
     def disk(self) -> int:
         """The bytes of the counts in a folder, which each epoch of a fit reads; 0 for counts in memory."""
-        return self._entries.disk if isinstance(self._entries, StoredGroups) else 0
+        return self._entries.disk
 
     @property
     def groups(self) -> GroupedCounts:
@@ -565,9 +565,7 @@ class Counts:
         >>> len(records)
         2
         """
-        memory, entries = check_integer("memory", memory, low=0), self._entries
-        if isinstance(entries, StoredGroups):
-            entries = entries.buffered(memory)
+        entries = self._entries.buffered(check_integer("memory", memory, low=0))
         return type(self)._of(entries, **self._attributes())
 
     @property
@@ -612,22 +610,13 @@ class Counts:
 
     def _expected(self, *, in_place: bool = False) -> sparse.csr_array:
         """Return the expected counts; `in_place` if the counts own their memory."""
-        scale, stored = self._scale(), self._csr()
+        scale, stored = self._scale(), self._entries.csr()
         matrix = sorted_csr(stored.data, stored.indices, stored.indptr, stored.shape)
         if scale.changes_nothing:
             return matrix
         own = own_memory(stored.data) if in_place or stored is not self._entries else None
         matrix.data = np.empty_like(stored.data) if own is None else own
-        lengths = np.diff(stored.indptr)
-        ranges = row_ranges(lengths, SCALE_ENTRIES)
-
-        def apply(k: int) -> None:
-            first, last = ranges[k]
-            entries = slice(stored.indptr[first], stored.indptr[last])
-            rows = None if scale.rows is None else scale.rows[first:last]
-            scale.apply(stored.data[entries], matrix.data[entries], stored.indices[entries], lengths[first:last], rows)
-
-        Pool(check_threads(None)).run(apply, len(ranges))
+        scale.apply(stored.indptr, stored.indices, stored.data, matrix.data, threads=check_threads(None))
         matrix.data = read_only(matrix.data)
         return matrix
 
@@ -659,7 +648,7 @@ class Counts:
         ledger = None if self.ledger is None or other.ledger is None else self.ledger + other.ledger
         limit, threads = check_memory_limit(None), check_threads(None)
         exact = self.windows is not None
-        matrix = add_matrices([self._csr(), other._csr()], limit, threads, exact=exact).mapped()
+        matrix = add_matrices([self._entries.csr(), other._entries.csr()], limit, threads, exact=exact).mapped()
         check_amounts("the sums of counts", matrix.data)
         known = other.vocabulary if self.vocabulary is None else self.vocabulary
         weighting = self.baskets if len(baskets) == 1 else None  # with other counts, they are pairs
@@ -702,7 +691,7 @@ class Counts:
         --------
         See :meth:`load`.
         """
-        write_counts(path, self._csr(), **self._attributes())
+        write_counts(path, self._entries.csr(), **self._attributes())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Counts:
@@ -761,7 +750,7 @@ class Counts:
         folder = open_folder(path)
         with writing(folder):
             writer = StoreWriter(folder, self.shape, self._attributes())
-            writer.write(groups_of(self._csr()))
+            writer.write(groups_of(self._entries.csr()))
             writer.finish()
         return type(self)._in(folder)
 
@@ -807,10 +796,6 @@ class Counts:
         """Return the counts in a folder of any kind."""
         entries, attributes = open_store(folder)
         return cls._of(entries, **attributes)
-
-    def _csr(self) -> StoredCSR:
-        """Return the stored counts in memory; those in a folder are read."""
-        return self._entries.stored() if isinstance(self._entries, StoredGroups) else self._entries
 
     def _attributes(self) -> dict[str, Any]:
         names = ("windows", "keep", "ledger", "vocabulary", "baskets")

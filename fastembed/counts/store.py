@@ -510,6 +510,11 @@ class StoredGroups:
         return int(self.entries.sum())
 
     @property
+    def path(self) -> str:
+        """The name of the folder."""
+        return self.folder.path
+
+    @property
     def disk(self) -> int:
         """The number of bytes of all tiles, which each epoch reads."""
         return sum(int(self._offsets(group)[-1]) for group in range(len(self.entries)))
@@ -550,13 +555,11 @@ class StoredGroups:
             If a tile is damaged.
         """
         read = self._read_stored(group, memory)
-        if not self._scale.changes_nothing:
-            nnz = int(self.entries[group])
-            part = group_slice(group, self.shape[0])
-            self._scale.apply_by_rows(read.begins, read.ends, read.indices[:nnz], read.data[:nnz], part)
+        part = group_slice(group, self.shape[0])
+        self._scale.apply(np.append(read.begins, read.ends[-1]), read.indices, read.data, read.data, part)
         return read
 
-    def stored(self) -> StoredCSR:
+    def csr(self) -> StoredCSR:
         """Return all stored counts in memory."""
         groups = [self._read_stored(group) for group in range(len(self.entries))]
         places = group_places(self.shape[0])
@@ -729,7 +732,8 @@ class StoreWriter:
     def add(self, tiles: Tiles, rows: RowGroup) -> None:
         """Add the next group of stored counts, in contiguous rows, whose file is written; they are scaled in place."""
         group, (inputs, outputs) = len(self._tiles), self._shape
-        self._scale.apply_by_rows(rows.begins, rows.ends, rows.indices, rows.data, group_slice(group, inputs))
+        part = group_slice(group, inputs)
+        self._scale.apply(np.append(rows.begins, rows.ends[-1]), rows.indices, rows.data, rows.data, part)
         self._totals.add(group, Totals.of_group(rows, outputs))
         self._digest.add(rows)
         self._tiles.append(tiles)

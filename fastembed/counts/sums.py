@@ -131,6 +131,8 @@ class StoredCSR:
         Its bytes in memory.
     """
 
+    path, disk = None, 0  # it is in no folder
+
     def __init__(self, data: Any, indices: Any, indptr: Int64, n_columns: int) -> None:
         self.data, self.indices, self.indptr, self.n_columns = data, indices, indptr, n_columns
         self.shape, self.nnz = (len(indptr) - 1, n_columns), int(indptr[-1])
@@ -142,6 +144,14 @@ class StoredCSR:
         """Return the matrix of a CSR array whose columns ascend; arrays of the right dtype are not copied."""
         indptr, indices = matrix.indptr.astype(np.int64, copy=False), matrix.indices.astype(np.int32, copy=False)
         return cls(matrix.data, indices, indptr, int(matrix.shape[1]))
+
+    def csr(self) -> StoredCSR:
+        """Return itself."""
+        return self
+
+    def buffered(self, memory: int) -> StoredCSR:
+        """Return itself: no buffer is needed to read it."""
+        return self
 
     def mapped(self) -> StoredCSR:
         """Return the same matrix with arrays, which are memory-mapped if the entries are in temporary files."""

@@ -197,32 +197,36 @@ class Scale:
         """Whether stored and expected counts are equal."""
         return self.denominator == 1 and self.rows is None
 
-    def apply(self, stored: Float, out: Float, columns: Int32, lengths: Int64, rows: Float | None) -> None:
-        """Scale the entries of some rows, one row after another; `out` may be `stored`.
+    def apply(
+        self, places: Int64, columns: Int32, stored: Float, out: Float, part: slice = slice(None), threads: int = 1
+    ) -> None:
+        """Scale the entries of some rows, (n,) each.
 
         Parameters
         ----------
-        stored, out : ndarray (n,)
+        places : ndarray of int64 (R + 1,)
+            Where the entries of each row begin, and where the last ones end.
         columns : ndarray of int32 (n,)
-        lengths : ndarray of int64 (R,)
-            The number of entries of each row.
-        rows : ndarray (R,), optional
-            The factors of these rows.
+        stored, out : ndarray (n,)
+            They may be the same.
+        part : slice
+            Which rows of the counts these are; by default all.
+        threads : int
         """
-        np.divide(stored, self.denominator, out=out)
-        if rows is not None:
-            assert self.columns is not None
-            out *= np.repeat(rows, lengths)
-            out *= self.columns[columns]
+        if self.changes_nothing and out is stored:
+            return
+        rows, lengths = None if self.rows is None else self.rows[part], np.diff(places)
+        ranges = row_ranges(lengths, SCALE_ENTRIES)
 
-    def apply_by_rows(self, begins: Int64, ends: Int64, columns: Int32, values: Float, part: slice) -> None:
-        """Scale in place the entries of the rows of a group, which are contiguous from index 0."""
-        lengths = ends - begins
-        factors = None if self.rows is None else self.rows[part]
-        for first, last in row_ranges(lengths, SCALE_ENTRIES):
-            entries = slice(int(begins[first]), int(ends[last - 1]))
-            own = None if factors is None else factors[first:last]
-            self.apply(values[entries], values[entries], columns[entries], lengths[first:last], own)
+        def scale(k: int) -> None:
+            first, last = ranges[k]
+            entries = slice(places[first], places[last])
+            scaled = np.divide(stored[entries], self.denominator, out=out[entries])
+            if rows is not None and self.columns is not None:
+                scaled *= np.repeat(rows[first:last], lengths[first:last])
+                scaled *= self.columns[columns[entries]]
+
+        Pool(threads).run(scale, len(ranges))
 
 
 def sum_windows(

@@ -149,34 +149,6 @@ def distributed():
     return pytest.importorskip("distributed", reason="needs the extra [dask]")
 
 
-@contextmanager
-def quiet_client(distributed, **options):
-    """A client of a cluster of processes, without a dashboard; warnings of its libraries are ignored."""
-    with (
-        distributed.LocalCluster(
-            processes=True, threads_per_worker=1, dashboard_address=None, silence_logs=50, **options
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        yield client
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.thread_unsafe(reason="starts processes")
-@pytest.mark.parametrize("workers", [1, 2, 4])
-def test_a_cluster_counts_the_bytes_of_one(distributed, texts, tmp_path, small_parts, workers):
-    vocabulary = Vocabulary.from_corpus(texts, min_count=2)
-    Counts.from_corpus(texts, vocabulary, **WINDOWS, store=tmp_path / "a")
-    with quiet_client(distributed, n_workers=workers) as client:
-        run_with_small_groups(client)
-        executor = client.get_executor()
-        found = Vocabulary.from_corpus(texts, min_count=2, executor=executor)
-        assert (found.tokens, found.ledger) == (vocabulary.tokens, vocabulary.ledger)
-        Counts.from_corpus(texts, found, **WINDOWS, executor=executor, store=tmp_path / "b")
-    assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
-
-
 def run_with_small_groups(client):
     """Set the constants of `small_parts` in the workers, which do not know this file."""
 
@@ -220,7 +192,9 @@ def wait_for(condition, seconds=600):
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.thread_unsafe(reason="starts processes")
 @pytest.mark.skipif(os.name != "posix", reason="kills a process")
-def test_a_worker_that_is_killed_in_the_middle_changes_nothing(distributed, texts, vocabulary, tmp_path, small_parts):
+def test_a_cluster_whose_worker_is_killed_counts_the_bytes_of_one(
+    distributed, texts, vocabulary, tmp_path, small_parts
+):
     Counts.from_corpus(texts, vocabulary, **WINDOWS, store=tmp_path / "a")
     with command_line_cluster(tmp_path, 2) as (file, workers), distributed.Client(scheduler_file=str(file)) as client:
         client.wait_for_workers(2, timeout=600)
@@ -233,7 +207,9 @@ def test_a_worker_that_is_killed_in_the_middle_changes_nothing(distributed, text
                 workers[0].kill()
 
         executor = client.get_executor()
-        Counts.from_corpus(texts, vocabulary, **WINDOWS, executor=executor, store=tmp_path / "b", progress=kill_one)
+        found = Vocabulary.from_corpus(texts, min_count=2, executor=executor)
+        assert (found.tokens, found.ledger) == (vocabulary.tokens, vocabulary.ledger)
+        Counts.from_corpus(texts, found, **WINDOWS, executor=executor, store=tmp_path / "b", progress=kill_one)
         assert killed
         assert workers[0].wait() == -signal.SIGKILL
     assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
