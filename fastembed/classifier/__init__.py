@@ -6,8 +6,7 @@ from fastembed._base.optional import lazy_names
 
 if TYPE_CHECKING:
     from fastembed.classifier.classifier import Classifier
-    from fastembed.classifier.metrics import Evaluation, LabelScore, calibration_error
-    from fastembed.classifier.model import Explanation
+    from fastembed.classifier.metrics import Evaluation, Explanation, LabelScore, calibration_error
 
 __all__ = ["Classifier", "Evaluation", "Explanation", "LabelScore", "calibration_error"]
 
@@ -16,7 +15,7 @@ __getattr__, __dir__ = lazy_names(
     {
         "Classifier": "classifier",
         "Evaluation": "metrics",
-        "Explanation": "model",
+        "Explanation": "metrics",
         "LabelScore": "metrics",
         "calibration_error": "metrics",
     },

@@ -28,8 +28,8 @@ from fastembed.classifier.calibration import LOSSES
 from fastembed.classifier.features import MOST_WORDS
 from fastembed.classifier.file import fitting_together, read_classifier, write_classifier
 from fastembed.classifier.labels import check_documents, read_examples, read_labelled
-from fastembed.classifier.metrics import Evaluation, evaluation
-from fastembed.classifier.model import Explanation, FittedClassifier
+from fastembed.classifier.metrics import Evaluation, Explanation, evaluation, explanation
+from fastembed.classifier.model import FittedClassifier
 from fastembed.classifier.training import check_alike, learn
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
@@ -661,7 +661,7 @@ class Classifier:
         >>> model.explain("a c a").labels
         ['x', 'y']
         """
-        return self._fitted().explain(document, labels, check_integer("k", k, low=1))
+        return explanation(self._fitted(), document, labels, check_integer("k", k, low=1))
 
     def _answers(self, documents: Any, answer: Callable[[Any, Any], T], *, warn: bool = True) -> Iterator[T]:
         """Yield `answer(scores, numbers of known features)` for one block of documents at a time."""

@@ -1,4 +1,4 @@
-"""Metrics of predictions: precision and recall of the first k labels, F1, calibration of probabilities."""
+"""What can be said of predictions: metrics such as precision and recall, and the share of each feature in a score."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ import numpy.typing as npt
 
 from fastembed._base.arrays import largest
 from fastembed._base.estimator import pickled_as
+from fastembed._base.validation import shown
 from fastembed.classifier.labels import Labels
 from fastembed.classifier.model import FittedClassifier
 
 Float = npt.NDArray[np.float64]
 
 MOST_CONFUSIONS = 10
+SHOWN = 10  # features per label in an explanation
+BAR = 20  # characters of its longest bar
 BINS = 15  # bins of the calibration error, as in Guo et al. (2017)
 
 
@@ -181,4 +184,96 @@ def evaluation(model: FittedClassifier, labels: Labels, pieces: Iterable[tuple[A
         confusions=[(names[true], names[found], count) for (true, found), count in worst],
         unknown_labels=int(labels.matrix.nnz - matrix.nnz),
         without_features=empty,
+    )
+
+
+@pickled_as("classifier.Explanation")
+@dataclass(frozen=True)
+class Explanation:
+    """The contributions of features to the scores of some labels; with the bias they sum to the scores.
+
+    Attributes
+    ----------
+    labels : list of str or int
+    features : list of str
+        The known features of the document: words, n-grams of words, n-grams of characters.
+    shares : ndarray of float64 (number of features, number of labels)
+    bias : ndarray of float64 (number of labels,)
+        The scores of a document without a known feature.
+    scores, probabilities : ndarray of float64 (number of labels,)
+
+    Examples
+    --------
+    >>> from fastembed import Classifier
+    >>> explanation = Classifier().fit(["a b", "c d"], ["x", "y"]).explain("a")
+    >>> bool(np.allclose(explanation.shares.sum(axis=0) + explanation.bias, explanation.scores, atol=1e-6))
+    True
+    """
+
+    labels: list[Any]
+    features: list[str]
+    shares: Float
+    bias: Float
+    scores: Float
+    probabilities: Float
+
+    def __str__(self) -> str:
+        """Return a table of the features of each label by the size of their shares, with bars."""
+        most = np.abs(self.shares).max(initial=1e-12)
+        lines = []
+        for column, label in enumerate(self.labels):
+            shares = self.shares[:, column]
+            lines.append(f"{label}  p {self.probabilities[column]:.4f}  score {self.scores[column]:+.4f}")
+            order = np.argsort(-np.abs(shares), kind="stable")
+            for f in order[:SHOWN].tolist():
+                bar = ("+" if shares[f] >= 0 else "-") * round(BAR * abs(shares[f]) / most)
+                lines.append(f"  {shares[f]:+9.4f}  {self.features[f]:<24} {bar}".rstrip())
+            if len(order) > SHOWN:
+                rest = float(shares[order[SHOWN:]].sum())
+                lines.append(f"  {rest:+9.4f}  {len(order) - SHOWN} more features")
+            lines.append(f"  {self.bias[column]:+9.4f}  the bias of the label")
+        return "\n".join(lines)
+
+
+def explanation(model: FittedClassifier, document: Any, labels: Any, k: int) -> Explanation:
+    """Return the explanation of a document for some labels, or the k most probable ones.
+
+    Parameters
+    ----------
+    model : FittedClassifier
+    document : str or list of tokens
+    labels : list of labels or None
+    k : int
+
+    Raises
+    ------
+    TypeError
+        If labels are not a list.
+    ValueError
+        If a label is unknown.
+    """
+    indptr, indices, data = model.features.bags([document])
+    rows = model.rows(indices).astype(np.float64) * data[:, None]
+    if model.linear is not None:
+        rows = rows @ model.linear.astype(np.float64)
+    bias = model.bias.astype(np.float64)
+    scores = rows.sum(axis=0) + bias
+    p = model.probabilities(scores[None], np.diff(indptr))[0]
+    names = model.classes.tolist()
+    if labels is None:
+        chosen = largest(scores, k)
+    else:
+        if isinstance(labels, str | bytes) or not isinstance(labels, Iterable):
+            raise TypeError(f"labels must be a list of labels, got {shown(labels)}: pass [label]")
+        labels = list(labels)
+        if unknown := [label for label in labels if label not in names]:
+            raise ValueError(f"{unknown[0]!r} is not a label of this classifier")
+        chosen = np.array([names.index(label) for label in labels], np.intp)
+    return Explanation(
+        labels=[names[c] for c in chosen],
+        features=[model.features.name(f) for f in indices.tolist()],
+        shares=rows[:, chosen],
+        bias=bias[chosen],
+        scores=scores[chosen],
+        probabilities=p[chosen],
     )

@@ -1,8 +1,8 @@
-"""`FittedClassifier`: the fitted state of a classifier, its answers for documents, and their explanation."""
+"""`FittedClassifier`: the fitted state of a classifier, and its answers for documents."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -11,11 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from fastembed._base.arrays import largest, largest_of_rows
-from fastembed._base.estimator import pickled_as
+from fastembed._base.arrays import largest_of_rows
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import ordered_map, single_threaded_blas
-from fastembed._base.validation import check_choice, shown
+from fastembed._base.validation import check_choice
 from fastembed._kernels import kernels_for
 from fastembed.classifier.calibration import Calibration
 from fastembed.classifier.features import Bags, CharacterGrams, Features, Grams
@@ -31,8 +30,6 @@ ROWS = ("float32", "float16", "int8")
 HALF = float(np.finfo(np.float16).max)
 LEAST = 12  # smaller numbers of an int8 row, whose largest is 127, may be left out: docs/decisions.md
 MOST_NARROW = 1 << 16  # columns that uint16 can number
-SHOWN = 10  # features per label in an explanation
-BAR = 20  # characters of its longest bar
 
 _gather = kernels_for("float32").bag_gather
 
@@ -164,42 +161,6 @@ class FittedClassifier:
         firsts = range(0, len(pairs), best.shape[1])
         return [pairs[first : first + size] for first, size in zip(firsts, sizes, strict=True)]
 
-    def explain(self, document: Any, labels: Any, k: int) -> Explanation:
-        """Return the explanation of a document for some labels, or the k most probable ones.
-
-        Raises
-        ------
-        TypeError
-            If labels are not a list.
-        ValueError
-            If a label is unknown.
-        """
-        indptr, indices, data = self.features.bags([document])
-        rows = self.rows(indices).astype(np.float64) * data[:, None]
-        if self.linear is not None:
-            rows = rows @ self.linear.astype(np.float64)
-        bias = self.bias.astype(np.float64)
-        scores = rows.sum(axis=0) + bias
-        p = self.probabilities(scores[None], np.diff(indptr))[0]
-        names = self.classes.tolist()
-        if labels is None:
-            chosen = largest(scores, k)
-        else:
-            if isinstance(labels, str | bytes) or not isinstance(labels, Iterable):
-                raise TypeError(f"labels must be a list of labels, got {shown(labels)}: pass [label]")
-            labels = list(labels)
-            if unknown := [label for label in labels if label not in names]:
-                raise ValueError(f"{unknown[0]!r} is not a label of this classifier")
-            chosen = np.array([names.index(label) for label in labels], np.intp)
-        return Explanation(
-            labels=[names[c] for c in chosen],
-            features=[self.features.name(f) for f in indices.tolist()],
-            shares=rows[:, chosen],
-            bias=bias[chosen],
-            scores=scores[chosen],
-            probabilities=p[chosen],
-        )
-
     def compressed(self, rows: str) -> FittedClassifier:
         """Return a model with rows of E of this dtype.
 
@@ -230,51 +191,3 @@ class FittedClassifier:
         if np.count_nonzero(large) * (1 + width) + 8 * len(embedding) <= embedding.size / 4:
             embedding = sparse.csr_array(np.where(large, embedding, np.int8(0)))
         return replace(self, embedding=embedding, scales=scales)
-
-
-@pickled_as("classifier.Explanation")
-@dataclass(frozen=True)
-class Explanation:
-    """The contributions of features to the scores of some labels; with the bias they sum to the scores.
-
-    Attributes
-    ----------
-    labels : list of str or int
-    features : list of str
-        The known features of the document: words, n-grams of words, n-grams of characters.
-    shares : ndarray of float64 (number of features, number of labels)
-    bias : ndarray of float64 (number of labels,)
-        The scores of a document without a known feature.
-    scores, probabilities : ndarray of float64 (number of labels,)
-
-    Examples
-    --------
-    >>> from fastembed import Classifier
-    >>> explanation = Classifier().fit(["a b", "c d"], ["x", "y"]).explain("a")
-    >>> bool(np.allclose(explanation.shares.sum(axis=0) + explanation.bias, explanation.scores, atol=1e-6))
-    True
-    """
-
-    labels: list[Any]
-    features: list[str]
-    shares: Float64
-    bias: Float64
-    scores: Float64
-    probabilities: Float64
-
-    def __str__(self) -> str:
-        """Return a table of the features of each label by the size of their shares, with bars."""
-        most = np.abs(self.shares).max(initial=1e-12)
-        lines = []
-        for column, label in enumerate(self.labels):
-            shares = self.shares[:, column]
-            lines.append(f"{label}  p {self.probabilities[column]:.4f}  score {self.scores[column]:+.4f}")
-            order = np.argsort(-np.abs(shares), kind="stable")
-            for f in order[:SHOWN].tolist():
-                bar = ("+" if shares[f] >= 0 else "-") * round(BAR * abs(shares[f]) / most)
-                lines.append(f"  {shares[f]:+9.4f}  {self.features[f]:<24} {bar}".rstrip())
-            if len(order) > SHOWN:
-                rest = float(shares[order[SHOWN:]].sum())
-                lines.append(f"  {rest:+9.4f}  {len(order) - SHOWN} more features")
-            lines.append(f"  {self.bias[column]:+9.4f}  the bias of the label")
-        return "\n".join(lines)
