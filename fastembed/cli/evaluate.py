@@ -21,7 +21,6 @@ from fastembed.cli.inputs import (
 )
 from fastembed.cli.output import print_json, print_line, print_scored, print_written, scored_record
 from fastembed.cli.query import add_method
-from fastembed.counts import Counts
 from fastembed.formats.atomic import check_writable
 from fastembed.plotting.layout import METHODS
 from fastembed.vectors import Vectors
@@ -85,6 +84,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
     analogous = [(file, evaluation.analogies(vectors, file, **search)) for file in arguments.analogies]
     predicted, hidden = [], []
     if arguments.perplexity or arguments.held_out_items:
+        from fastembed.counts import Counts
+
         model = open_model(arguments, "--perplexity" if arguments.perplexity else "--held-out-items")
         for file in arguments.perplexity:
             counted = file.lower().endswith(".safetensors")
