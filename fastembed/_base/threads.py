@@ -141,7 +141,7 @@ def _start(calls: list[Future[R]], function: Callable[[], R]) -> bool:
     calls.append(Future())
     executor = _executor.value
     try:
-        executor.submit(_make, calls[-1], function)
+        executor.submit(_make, calls[-1], function).add_done_callback(partial(_lose, calls[-1]))
     except BaseException as error:
         # The executor may not know a thread whose start was interrupted, which would wait when Python exits
         _executor.renew()
@@ -154,13 +154,19 @@ def _start(calls: list[Future[R]], function: Callable[[], R]) -> bool:
 
 def _make(call: Future[R], function: Callable[[], R]) -> None:
     """Make a call, unless it was cancelled, in the default mode of floating-point numbers."""
-    if call.set_running_or_notify_cancel():
-        try:
+    try:
+        if call.set_running_or_notify_cancel():
             with DefaultFloatMode():
                 call.set_result(function())
-        except BaseException as error:  # whatever it is, it is raised where the result is asked for
-            call.set_exception(error)
-            del call  # the frames of the error would keep it, and so itself
+    except BaseException as error:  # whatever it is, it is raised where the result is asked for
+        call.set_exception(error)
+        del call  # the frames of the error would keep it, and so itself
+
+
+def _lose(call: Future[Any], made: Future[None]) -> None:
+    """Let a call fail that its thread had no memory to make, so that nobody waits for it for ever."""
+    if not call.done():
+        call.set_exception(made.exception())
 
 
 def _start_or_make(calls: list[Future[R]], function: Callable[[], R]) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base.sizes import SIZES
-from fastembed._base.threads import Pool, Workers
+from fastembed._base.threads import Pool, Workers, awaited
 from fastembed._kernels import cooccur
 
 Int64 = NDArray[np.int64]
@@ -422,7 +422,7 @@ class BufferedCounts:
             while len(calls) < len(groups) and turns[len(calls) + 1] <= turns[in_use] + self._turning:
                 calls.append(reader.submit(self._read, groups[len(calls)], turns[len(calls)]))
             while ready < group_ends[next_one]:
-                rows = calls[ready].result()
+                rows = awaited(calls[ready])
                 if rows is not None:
                     part = group_slice(groups[ready], self._counts.shape[0])
                     self.begins[part], self.ends[part] = rows.begins, rows.ends

@@ -20,7 +20,7 @@ from scipy import sparse
 
 from fastembed._base.arrays import RandomAccessFile, row_ranges, sorted_csr
 from fastembed._base.sizes import SIZES
-from fastembed._base.threads import Workers, ordered_map
+from fastembed._base.threads import Workers, awaited, ordered_map
 
 Float = npt.NDArray[np.float64]
 Int32 = npt.NDArray[np.int32]
@@ -204,17 +204,17 @@ def store_rows(batches: Iterable[RowBatch], n_columns: int, most: int, limit: in
                 copies.append(workers.submit(copy, slice(used, end), batch))
                 used = end
                 if len(copies) > threads:
-                    copies.popleft().result()
+                    awaited(copies.popleft())
                 continue
             if not spilled:
                 while copies:
-                    copies.popleft().result()
+                    awaited(copies.popleft())
                 indices, data, spilled = _spilled(indices[:used]), _spilled(data[:used]), True
             indices.append(batch.columns)
             data.append(batch.values)
             batch.release()
         while copies:
-            copies.popleft().result()
+            awaited(copies.popleft())
     if not spilled:
         indices.resize(used, refcheck=False)
         data.resize(used, refcheck=False)
