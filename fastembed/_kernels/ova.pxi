@@ -1,7 +1,8 @@
 """One-versus-all training with full rank: an epoch of dual coordinate ascent on a tile of labels.
 
-Notation (docs/derivation.md, section 8): document i is the bag x_i, with cost C_i; y_il is 1 if it has label l, else 0;
-w_l the weights of label l, m = x_i . w_l + b_l its score. The objective of each label is
+Notation: document i is the bag x_i, with cost C_i; y_il is 1 if it has label l, else 0; w_l the weights of label l,
+m_il = x_i . w_l + b_l its score. In docs/derivation.md, section 8, these are X_i, kappa_i and x_il, and the duals a_il
+theta_il. The objective of each label is
 
     |w_l|^2 / 2 + sum_i C_i loss(m_il, y_il)
 

@@ -1,10 +1,10 @@
 """The gauge of a fit: which of many equivalent models is its result.
 
-Any vector m and invertible matrix A leave the logits unchanged:
+Any vector mu and invertible matrix A leave the logits unchanged:
 
-    E W + b  =  (E - m) A · A⁻¹ W  +  (b + m W)
+    E W + b  =  (E - mu) A · A⁻¹ W  +  (b + mu W)
 
-so the likelihood does not determine them, but the cosines between the rows of E depend on them. Here m centres the
+so the likelihood does not determine them, but the cosines between the rows of E depend on them. Here mu centres the
 rows, and A shrinks each direction by its share of noise.
 """
 
@@ -38,14 +38,15 @@ def apply_gauge(
 ) -> NDArray[np.float64]:
     """Transform a model into its gauge, in place. Its logits stay the same up to rounding.
 
-    Let the rows of E be drawn with covariance S, and each be known from n pairs, that is with precision n F, where F is
-    the covariance of the contexts' vectors under their shares (the Fisher information of a softmax near those shares).
-    In the basis in which S is the identity and F is diagonal, the posterior mean in a direction is t / (1 + t) times
-    the coordinate of the row, where t = n g and g is the entry of F. A uses one n for all words, so that it is one
-    linear map: half the count of the word of a random pair. It matters if counts are few: with many, t / (1 + t) is 1.
+    Let the rows of E be drawn with covariance C, and each be known from nu pairs, that is with precision nu F, where F
+    is the covariance of the contexts' vectors under their shares (the Fisher information of a softmax near those
+    shares). In the basis in which C is the identity and F is diagonal, the posterior mean in a direction is
+    zeta / (1 + zeta) times the coordinate of the row, where zeta = nu gamma and gamma is the entry of F. A uses one nu
+    for all words, so that it is one linear map: half the count of the word of a random pair. It matters if counts are
+    few: with many, zeta / (1 + zeta) is 1. The letters are those of ``docs/derivation.md``, section 6.
 
-    With bags X the rows are those of H = X E. m centres H, and cannot be subtracted from E, whose rows have different
-    weights in H. So only A changes the model: the bias stays the same, and the vectors of the inputs are X E A - m A.
+    With bags X the rows are those of H = X E. mu centres H, and cannot be subtracted from E, whose rows have different
+    weights in H. So only A changes the model: the bias stays the same, and the vectors of the inputs are X E A - mu A.
 
     Parameters
     ----------
@@ -62,7 +63,7 @@ def apply_gauge(
     Returns
     -------
     ndarray (D,)
-        m A: the vector that was subtracted from every row, or is to be subtracted from those of H, in the new
+        mu A: the vector that was subtracted from every row, or is to be subtracted from those of H, in the new
         coordinates.
 
     Notes
@@ -76,13 +77,13 @@ def apply_gauge(
         pairs = PAIRS_PER_COUNT * (totals.rows @ totals.rows) / totals.rows.sum()
         change, inverse = _shrinking(covariance, information, pairs)
 
-        def change_columns(piece: slice) -> None:  # W becomes A⁻¹ W, and b becomes b + m W
+        def change_columns(piece: slice) -> None:  # W becomes A⁻¹ W, and b becomes b + mu W
             columns = linear[:, piece].astype(np.float64)
             if bags is None:
                 bias[piece] += (mean @ columns).astype(bias.dtype)
             linear[:, piece] = inverse @ columns
 
-        def change_rows(piece: slice) -> None:  # E becomes (E - m) A
+        def change_rows(piece: slice) -> None:  # E becomes (E - mu) A
             embedding[piece] = (embedding[piece] - (mean if bags is None else 0.0)) @ change
 
         columns_of, rows_of = _pieces(linear.shape[1]), _pieces(len(embedding))
@@ -96,9 +97,10 @@ def apply_gauge(
 def _shrinking(
     covariance: NDArray[np.float64], information: NDArray[np.float64], pairs: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return A and its inverse: the posterior means t / (1 + t), in the basis common to both matrices.
+    """Return A and its inverse: the posterior means zeta / (1 + zeta), in the basis common to both matrices.
 
-    With S = R Rᵀ and Rᵀ F R = Q diag(g) Qᵀ, the rows' coordinates in the basis R Q have covariance 1 and precision n g.
+    With C = R Rᵀ and Rᵀ F R = Q diag(gamma) Qᵀ, the rows' coordinates in the basis R Q have covariance 1 and precision
+    nu gamma.
     The largest share is scaled to 1, since the common scale of the rows is arbitrary.
     """
     variances, axes = awaited(in_background(np.linalg.eigh, covariance))  # a Ctrl-C ends the wait
@@ -106,9 +108,9 @@ def _shrinking(
         return np.eye(len(axes)), np.eye(len(axes))
     scale = np.sqrt(np.maximum(variances, LEAST_VARIANCE * variances[-1]))
     root = axes * scale
-    g, rotation = awaited(in_background(np.linalg.eigh, root.T @ information @ root))
-    t = pairs * np.maximum(g, 0)
-    shares = t / (1 + t)
+    gamma, rotation = awaited(in_background(np.linalg.eigh, root.T @ information @ root))
+    zeta = pairs * np.maximum(gamma, 0)
+    shares = zeta / (1 + zeta)
     if shares[-1] == 0:  # all columns are equal
         return np.eye(len(axes)), np.eye(len(axes))
     shares = np.maximum(shares / shares[-1], LEAST_SHARE)
