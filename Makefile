@@ -147,7 +147,7 @@ lint: $(VENV)/.package $(VENV)/.extra-lint
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
 	$(BIN)/python tests/check_stubs.py
-	$(BIN)/numpydoc lint $$($(BIN)/python -P tests/test_api.py --sources)
+	$(BIN)/python tests/check_docstrings.py
 	$(BIN)/codespell *.md Makefile setup.py fastembed tests bench docs tools changes
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml

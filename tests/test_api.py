@@ -1,7 +1,6 @@
 """The public interface: every name and signature as in public_api.txt, so that a review sees a change of either.
 
 Write the file again, with the package installed: python tests/test_api.py > tests/public_api.txt
-With --sources it prints the files that define these names, whose docstrings `make lint` checks.
 """
 
 import inspect
@@ -136,7 +135,4 @@ def test_names_may_be_used_first_by_many_threads_at_once():
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["--sources"]:
-        print(*sorted({f"{value.__module__.replace('.', '/')}.py" for value in public_objects().values()}))
-    else:
-        print(listing(), end="")
+    print(listing(), end="")
