@@ -422,7 +422,12 @@ def _none_left(
 
 
 def vocabulary_size(vocabulary: Vocabulary | int) -> int:
-    """Return V, the size of the vocabulary."""
+    """Return V, the size of the vocabulary.
+
+    Parameters
+    ----------
+    vocabulary : Vocabulary or int
+    """
     if isinstance(vocabulary, Vocabulary):
         return len(vocabulary)
     if isinstance(vocabulary, bool) or not isinstance(vocabulary, numbers.Integral):

@@ -546,7 +546,12 @@ def _report(progress: Progress, done: int, total: int, position: int) -> None:
 
 
 def disk_size(corpus: FileCorpus) -> int:
-    """Return the number of bytes of the files of a corpus."""
+    """Return the number of bytes of the files of a corpus.
+
+    Parameters
+    ----------
+    corpus : FileCorpus
+    """
     return sum(file.size() for file in corpus._files)
 
 

@@ -371,7 +371,12 @@ def apply_valid(reading: Reading, text: bytes, inside: bool = False, last: bool 
 
 
 def checked_reading(reading: Any) -> Reading:
-    """Return a reading, or that by default for None; raise TypeError for anything else."""
+    """Return a reading, or that by default for None; raise TypeError for anything else.
+
+    Parameters
+    ----------
+    reading : object
+    """
     if reading is None:
         return Reading()
     if not isinstance(reading, Reading):
@@ -578,12 +583,23 @@ def check_phrases(phrases: Any) -> tuple[tuple[str, ...], ...]:
 
 
 def phrases_text(phrases: Sequence[Any]) -> str:
-    """Return what the repr of a list of phrases says."""
+    """Return what the repr of a list of phrases says.
+
+    Parameters
+    ----------
+    phrases : sequence of sequences of str
+    """
     return f"Phrases: {len(phrases):,}, such as {' '.join(phrases[0])!r}"
 
 
 def join_phrases(tokens: list[str], table: PhraseTable) -> list[str]:
-    """Return the tokens of a sequence, those of each phrase joined."""
+    """Return the tokens of a sequence, those of each phrase joined.
+
+    Parameters
+    ----------
+    tokens : list of str
+    table : PhraseTable
+    """
     return split_tokens(table.join(join_tokens(tokens), GLUE))
 
 
@@ -601,7 +617,12 @@ def phrase_table(phrases: Iterable[Sequence[str]]) -> PhraseTable:
 
 
 def phrase_words(phrase: Any) -> tuple[str, ...]:
-    """Return the tokens of a phrase; raise for anything else."""
+    """Return the tokens of a phrase; raise for anything else.
+
+    Parameters
+    ----------
+    phrase : str or sequence of str
+    """
     if isinstance(phrase, str):
         words = tuple(token.decode(errors="surrogatepass") for token in phrase.encode(errors="surrogatepass").split())
     elif isinstance(phrase, Iterable) and not isinstance(phrase, bytes):
@@ -620,6 +641,10 @@ def phrase_words(phrase: Any) -> tuple[str, ...]:
 def join_tokens(tokens: list[str]) -> bytes:
     r"""Return tokens as text in which white space stands between tokens and nowhere else.
 
+    Parameters
+    ----------
+    tokens : list of str
+
     Examples
     --------
     >>> join_tokens(["the", "new york", ""])
@@ -635,6 +660,10 @@ def join_tokens(tokens: list[str]) -> bytes:
 def split_tokens(text: bytes) -> list[str]:
     r"""Return the tokens that :func:`join_tokens` joined.
 
+    Parameters
+    ----------
+    text : bytes
+
     Examples
     --------
     >>> split_tokens(b"the new\xf8york \xfe")
@@ -644,10 +673,20 @@ def split_tokens(text: bytes) -> list[str]:
 
 
 def token_bytes(token: str) -> bytes:
-    """Return a token in UTF-8, with other bytes in place of white space."""
+    """Return a token in UTF-8, with other bytes in place of white space.
+
+    Parameters
+    ----------
+    token : str
+    """
     return token.encode(errors="surrogatepass").translate(_escape) or EMPTY
 
 
 def token_from_bytes(text: bytes) -> str:
-    """Return the token that :func:`token_bytes` wrote."""
+    """Return the token that :func:`token_bytes` wrote.
+
+    Parameters
+    ----------
+    text : bytes
+    """
     return "" if text == EMPTY else text.translate(_unescape).decode(errors="surrogatepass")
