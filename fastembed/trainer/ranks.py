@@ -158,16 +158,6 @@ class Ranks:
         for begin in range(0, len(flat), step):
             self.comm.Bcast(flat[begin : begin + step], root=rank)
 
-    def gather(self, own: NDArray[Any], of_all: NDArray[Any]) -> None:
-        """Gather the arrays of all ranks in `of_all`, concatenated."""
-        self.comm.Allgather(own, of_all)
-
-    def transpose(self, sent: NDArray[Any], received: NDArray[Any]) -> None:
-        """Send part r of `sent` (size, ...) to rank r, and receive its part in part r of `received`."""
-        self.comm.Alltoall(sent, received)
-
-    # ---------------------------------------------------------------- a fit
-
     def start(self, parameters: Parameters, rng: np.random.Generator) -> None:
         """Let all ranks start from the parameters and the generator of rank 0."""
         for array in parameters.trained.values():
@@ -323,10 +313,10 @@ class Exchange:
     def _gather(self, own: NDArray[Any], of_all: NDArray[Any]) -> None:
         """Gather the arrays of the nodes of all ranks in `of_all`; `own` has as many nodes as any rank at most."""
         if self._most == 1:
-            self._ranks.gather(own, of_all)
+            self._ranks.comm.Allgather(own, of_all)
             return
         received = np.empty(self._ranks.size * len(own), own.dtype)
-        self._ranks.gather(own, received)
+        self._ranks.comm.Allgather(own, received)
         of_all.reshape(self.nodes, -1)[:] = received.reshape(-1, len(own) // self._most)[self._places]
 
     def _padded(self, own: NDArray[Any]) -> NDArray[Any]:
@@ -367,7 +357,7 @@ class Exchange:
             part = np.zeros((each, *array.shape[1:]), array.dtype)
             part[: len(own)] = array[own]
             of_all = np.empty((ranks * each, *array.shape[1:]), array.dtype)
-            self._ranks.gather(part, of_all)
+            self._ranks.comm.Allgather(part, of_all)
             array[rows] = of_all[:count]
 
     def _gradients_of_part(self, each: int) -> NDArray[Any]:
@@ -376,7 +366,7 @@ class Exchange:
         parts = self.kept[:, : ranks * each].reshape(len(self.kept), ranks, each, width)
         sent = self._padded(parts).swapaxes(0, 1)  # for each rank, all nodes of this rank
         received = aligned_zeros(sent.shape, sent.dtype)
-        self._ranks.transpose(np.ascontiguousarray(sent), received)
+        self._ranks.comm.Alltoall(np.ascontiguousarray(sent), received)
         of_nodes = received.reshape(-1, each, width)
         return of_nodes if self._most == 1 else of_nodes[self._places]
 
@@ -427,7 +417,7 @@ class Exchange:
         def exchange() -> None:
             self.gather_partials(self._block_size)
             for _ in range(self._most + 1):  # about what `join` sends per block: dH of each node, and the new rows
-                self._ranks.gather(share, received)
+                self._ranks.comm.Allgather(share, received)
 
         return _median_seconds(exchange)
 

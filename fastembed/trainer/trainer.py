@@ -807,7 +807,12 @@ class Trainer:
 
 
 def trainer_tensors(trainer: Trainer) -> dict[str, NDArray[Any]]:
-    """Return the tensors of all arrays that training changes, and of the bias if there is one."""
+    """Return the tensors of all arrays that training changes, and of the bias if there is one.
+
+    Parameters
+    ----------
+    trainer : Trainer
+    """
     bias = {} if trainer.bias is None else {"bias": trainer.bias}
     squares = dict(zip(SQUARES, trainer.squares, strict=True))
     return {"matrix": trainer.embedding, "linear": trainer.linear, **bias, **squares}
@@ -815,6 +820,12 @@ def trainer_tensors(trainer: Trainer) -> dict[str, NDArray[Any]]:
 
 def restore_squares(trainer: Trainer, tensors: Mapping[str, NDArray[Any]]) -> None:
     """Set the sums of squared gradients of a new trainer to those of a file.
+
+    Parameters
+    ----------
+    trainer : Trainer
+    tensors : mapping of str to ndarray
+        The tensors of the file.
 
     Raises
     ------

@@ -381,11 +381,14 @@ def test_a_single_bit_that_has_changed_is_an_error(new, counts, path, interrupte
     assert bits(trainer) == bits(new())
 
 
-def test_nothing_is_written_after_a_fit_that_diverged_has_ended(new, counts, path, monkeypatch):
+@pytest.mark.parametrize("fails", [False, True])
+def test_nothing_is_written_after_a_fit_that_diverged_has_ended(new, counts, path, monkeypatch, fails):
     def slowly(*arguments):
         time.sleep(0.3)
+        written.append(1)
+        if fails:
+            raise OSError("no space")
         write_tensors(*arguments)
-        written.append(path.stat().st_mtime_ns)
 
     step, written, steps = BlockSteps._step, [], []
 
@@ -395,9 +398,11 @@ def test_nothing_is_written_after_a_fit_that_diverged_has_ended(new, counts, pat
 
     monkeypatch.setattr("fastembed.trainer.checkpoint.write_tensors", slowly)
     monkeypatch.setattr(BlockSteps, "_step", diverge)
-    with pytest.raises(TrainingDivergedError):
+    with pytest.raises(TrainingDivergedError) as caught:
         new().fit_counts(counts[0], checkpoint=path, **OPTIONS)
     assert len(written) == 1
+    notes = ["the checkpoint is an older one: no space"] if fails else []
+    assert getattr(caught.value, "__notes__", []) == notes
 
 
 def test_an_interrupt_after_the_last_epoch_says_what_goes_on_from_the_checkpoint(new, counts, path, monkeypatch):
