@@ -259,7 +259,7 @@ def sum_windows(
         as_corpus(corpus), vocabulary, ledger, None if report is None else report.read, threads, lines
     )
     with closing(pieces):
-        for chunk in cut_chunks(pieces, total.chunk_ids, max(windows.window), pool):
+        for chunk in cut_chunks(pieces, total.chunk_ids, max(windows.window)):
             most = min((chunk.last - chunk.first) * sum(windows.window), size * windows.columns(size))
             rows = count_windows(chunk, size, windows, pool, batch_pairs, row_of, report)
             if by_groups and chunk.ends:
@@ -315,7 +315,7 @@ class Chunk:
     ends: bool = False
 
 
-def cut_chunks(pieces: Iterable[Int32], size: int, reach: int, pool: Pool) -> Iterator[Chunk]:
+def cut_chunks(pieces: Iterable[Int32], size: int, reach: int) -> Iterator[Chunk]:
     """Yield chunks of about `size` ids.
 
     Delete a chunk before you take the next: otherwise the ids of both are in memory.
@@ -328,17 +328,15 @@ def cut_chunks(pieces: Iterable[Int32], size: int, reach: int, pool: Pool) -> It
         The number of ids that are centres of windows.
     reach : int
         The largest distance of a context: this many ids on either side of the centres are kept as contexts.
-    pool : Pool
-        The pool of threads that copy the pieces.
     """
-    capacity = size + 4 * reach
+    capacity, end = size + 4 * reach, np.array([-1], np.int32)
     waiting: list[Int32] = []
     held, first = 0, 1
     for piece in pieces:
         while held + len(piece) >= capacity:
             waiting.append(piece[: capacity - held])
             piece = piece[capacity - held :]
-            ids = _joined(waiting, capacity, pool)
+            ids = np.concatenate([end, *waiting, end])
             waiting = [ids[-1 - 2 * reach : -1].copy()]
             yield Chunk(ids, first, capacity + 1 - reach)
             del ids
@@ -347,21 +345,9 @@ def cut_chunks(pieces: Iterable[Int32], size: int, reach: int, pool: Pool) -> It
             waiting.append(piece)
             held += len(piece)
     if held >= first:
-        yield Chunk(_joined(waiting, held, pool), first, held + 1, ends=True)
-
-
-def _joined(pieces: list[Int32], size: int, pool: Pool) -> Int32:
-    """Return the ids of all pieces, with -1 at both ends; the list is emptied."""
-    ids = np.empty(size + 2, dtype=np.int32)
-    ids[0] = ids[-1] = -1
-    ends = np.cumsum([len(piece) for piece in pieces]) + 1
-
-    def copy(k: int) -> None:
-        ids[ends[k] - len(pieces[k]) : ends[k]] = pieces[k]
-
-    pool.run(copy, len(pieces))
-    pieces.clear()
-    return ids
+        ids = np.concatenate([end, *waiting, end])
+        waiting.clear()
+        yield Chunk(ids, first, held + 1, ends=True)
 
 
 class Scratch:
