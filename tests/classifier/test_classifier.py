@@ -224,6 +224,20 @@ def test_labels_to_explain_are_a_list(model):
             model.explain("cat", labels=wrong)
 
 
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_pattern_reads_documents_in_training_and_prediction(labelled, processes):
+    documents, labels = labelled
+    compiled = Classifier(reading=Reading()).fit(documents, labels)
+    of_python = Classifier(reading=Reading(token_pattern=r"\S+", processes=processes)).fit(iter(documents), labels)
+    assert bits(of_python) == bits(compiled)
+    assert_array_equal(of_python.predict_proba(documents), compiled.predict_proba(np.array(documents)))
+
+
+def test_what_is_not_unicode_is_replaced_where_the_reading_says_so():
+    model = Classifier(reading=Reading(errors="replace")).fit(["a \ud800", "b"], ["x", "y"])
+    assert model.predict(["\udfff"]) == ["x"]
+
+
 def test_documents_without_known_features_get_the_shares_and_a_warning(model, labelled):
     with pytest.warns(UserWarning, match=r"1 of 2 documents have no known feature: the answer is the labels' shares"):
         p = model.predict_proba(["unheard zzz", labelled[0][0]])
@@ -315,6 +329,10 @@ def test_training_ends_when_the_callback_says_so(labelled):
         (["a", 7], ["x", "y"], TypeError, "document 1 is 7"),
         (["a", "\ud800"], ["x", "y"], ValueError, "has no UTF-8 form"),
         (np.ones((2, 2)), ["x", "y"], ValueError, "one column of texts"),
+        ("a b", ["x"], TypeError, r"documents must be several, got one 'a b': pass \[document\]"),
+        (5, ["x"], TypeError, "documents must be texts or lists of tokens, got 5"),
+        (["a", "b"], "xy", TypeError, "labels must be one per document, got 'xy'"),
+        (["a", "b"], np.ones((2, 2)), ValueError, "labels must be a list, or an array of one dimension"),
     ],
 )
 def test_bad_input_is_named(documents, labels, error, message):
@@ -453,6 +471,8 @@ def test_before_a_fit_there_is_nothing():
         ("label_counts", lambda old: -old),
         ("rows", lambda old: old * np.float32(np.nan)),
         ("rows", lambda old: old[:-1]),
+        ("rows", lambda old: old.astype(np.float64)),
+        ("rows", lambda old: old.astype(np.int8)),
         ("linear", lambda old: old * np.float32(np.inf)),
         ("linear", lambda old: old.astype(np.float64)),
         ("bias", lambda old: old.astype(np.float64)),
