@@ -224,11 +224,8 @@ def _matrix(rows: RowGroup, columns: int) -> sparse.csr_array:
     return sorted_csr(rows.data, rows.indices, indptr, (len(rows.ends), columns))
 
 
-def _vocabulary(job: Job) -> Vocabulary:
-    return _read_vocabulary(job.folder, job.vocabulary_file)
-
-
 @lru_cache(maxsize=1)  # a worker has many tasks of one job, and the table of the tokens takes seconds to fill
-def _read_vocabulary(folder: StoreFolder, name: str) -> Vocabulary:
-    tensors, _ = load_tensors(folder.read(name).tobytes(), name)
+def _vocabulary(job: Job) -> Vocabulary:
+    name = job.vocabulary_file
+    tensors, _ = load_tensors(job.folder.read(name).tobytes(), name)
     return Vocabulary(unpack_tokens(tensors, name), tensors["counts"])
