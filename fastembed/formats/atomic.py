@@ -229,18 +229,31 @@ def _mode(target: Path, new: Path) -> int:
 def _rename_all(temporaries: Sequence[Path], targets: Sequence[Path]) -> None:
     """Let temporary files become their targets, or none of them. A Ctrl-C that comes meanwhile is raised in the end.
 
-    Of several, the old files of all but the first are put aside before. If the first cannot be renamed, they come back.
+    Of several, the old files have other names until all new ones are in their places; if one cannot be renamed, the
+    old ones come back.
     """
     interrupts: list[KeyboardInterrupt] = []
     with _sole_writer(targets[0].parent) if len(targets) > 1 else nullcontext():
-        aside = {old: _temporary(old) for old in targets[1:] if fcntl is not None and old.exists()}
+        several = len(targets) > 1 and fcntl is not None
+        aside = {old: _temporary(old) for old in targets if several and old.exists()}
+        first = aside.get(targets[0])
         try:
-            for old, new in [*aside.items(), *zip(temporaries, targets, strict=True)]:
-                _rename(old, new, interrupts)
+            if first is not None:
+                with suppress(OSError):  # not every file system has hard links
+                    os.link(targets[0], first)
+            for old in targets[1:]:
+                if old in aside:
+                    _rename(old, aside[old], interrupts)
+            for temporary, target in zip(temporaries, targets, strict=True):
+                _rename(temporary, target, interrupts)
         except BaseException as error:
-            if temporaries[0].exists():  # else the old first file is lost, and these do not belong to the new one
-                for old, other in aside.items():
-                    _rename(other, old, interrupts)
+            begun = not temporaries[0].exists()
+            if not (begun and first is not None and not first.exists()):  # else the old first file is lost
+                for temporary, target in zip(temporaries, targets, strict=True):
+                    if target in aside and (begun or target is not targets[0]):
+                        _rename(aside[target], target, interrupts)
+                    elif target not in aside and several and not temporary.exists():
+                        target.unlink(missing_ok=True)
             if not isinstance(error, PermissionError):
                 raise
             reason = f"{error.strerror}; on Windows it must be neither open nor mapped into memory, as vectors are"

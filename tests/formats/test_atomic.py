@@ -181,13 +181,15 @@ def test_a_ctrl_c_between_two_renames_leaves_files_that_belong_together(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX locks and renames")
 @pytest.mark.parametrize("suffix", [".npy", ".tsv"])
-def test_a_failed_rename_leaves_the_old_pair(tmp_path, monkeypatch, pairs, suffix):
-    path = tmp_path / f"v{suffix}"
+@pytest.mark.parametrize("rename", [0, 1, 2])
+def test_a_failed_rename_leaves_the_old_pair(tmp_path, monkeypatch, pairs, suffix, rename):
+    path, renames = tmp_path / f"v{suffix}", []
     pairs[0].save(path)
     replace = type(path).replace
 
     def fail(source, target):
-        if target == path.resolve():
+        renames.append(target)
+        if len(renames) == rename + 1:
             raise OSError(5, "Input/output error", str(target))
         return replace(source, target)
 
