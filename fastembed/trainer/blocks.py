@@ -200,12 +200,14 @@ class BlockSteps:
         each step.
         """
         self._trainer.begin(number, blocks, nll)
+        all_steps = self.blocks_per_epoch * self.options.epochs
         order = draw_order(self._groups, rng)
         with self._counts.reading(order) as hold, self._crew():
             for block, rows, next_rows in self._blocks(order, blocks):
                 hold(block)
                 steps = (number - 1) * self.blocks_per_epoch + block
-                block_nll = self._step(rows, next_rows, self._decay(steps), steps + 1)
+                share = 1 - (1 - FINAL_RATE) * (steps / all_steps)  # of the learning rates, which fall linearly
+                block_nll = self._step(rows, next_rows, share, steps + 1)
                 if not math.isfinite(block_nll):
                     raise TrainingDivergedError(
                         f"the loss of block {block} in epoch {number} is {block_nll}: logits overflow"
@@ -245,9 +247,9 @@ class BlockSteps:
 
     def learning_rate_after(self, epoch: int) -> float:
         """Return the learning rate of the embedding at the end of an epoch."""
-        return self.options.learning_rate * self._decay(epoch * self.blocks_per_epoch)
+        return self.options.learning_rate * (1 - (1 - FINAL_RATE) * (epoch / self.options.epochs))
 
-    def decay(self, embedding: NDArray[Any], epoch: int) -> None:
+    def shrink(self, embedding: NDArray[Any], epoch: int) -> None:
         """Set the rows of E to those of `embedding`, those after an epoch, times exp(-l2 * the learning rate then)."""
         factors = np.exp(-self.options.l2 * self.learning_rate_after(epoch) * self._rates)
         np.multiply(embedding, factors.astype(embedding.dtype)[:, None], out=self.parameters.embedding)
@@ -280,13 +282,9 @@ class BlockSteps:
         blocks = np.split(np.concatenate([draw.rows for draw in order]), ends)
         return islice(zip(count(), blocks, [*blocks[1:], None], strict=False), first, None)
 
-    def _decay(self, steps: int) -> float:
-        """Return the factor on the learning rates after a number of steps, which falls from 1 to FINAL_RATE."""
-        return 1 - (1 - FINAL_RATE) * (steps / (self.blocks_per_epoch * self.options.epochs))
-
-    def _step(self, rows: Rows, next_rows: Rows | None, decay: float, step: int) -> float:
+    def _step(self, rows: Rows, next_rows: Rows | None, share: float, step: int) -> float:
         """Make step number `step`, on one block; return the negative log-likelihood of its counts before the step."""
-        rate, linear_rate = self.options.learning_rate * decay, self.options.linear_learning_rate * decay
+        rate, linear_rate = self.options.learning_rate * share, self.options.linear_learning_rate * share
         with self._in_blas:
             nll: float = self._trainer.step(rows, next_rows, rate, linear_rate, 1 - MOMENTUM**step)
             if self.exchange is not None and rate and math.isfinite(nll):

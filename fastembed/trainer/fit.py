@@ -207,7 +207,7 @@ class Fit:
         at, patience, ranks = self.position, self.options.n_iter_no_change, self.ranks
         if self.options.l2:
             # From the copy, so that a fit that is interrupted here, and resumes, does the same again
-            self.steps.decay(self.good.copies["embedding"], at.epoch - 1)
+            self.steps.shrink(self.good.copies["embedding"], at.epoch - 1)
         ended = False
         if self.on_epoch_end is not None and (ranks is None or ranks.first):
             ended = is_true(self.on_epoch_end(dict(at.history[-1])))
