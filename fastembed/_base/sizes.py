@@ -17,6 +17,12 @@ class Sizes:
     part_columns: int = 1 << 16  # columns of a tile of the sums of a task of an executor: 16 bits can number them
     # A step on a smaller linear layer, or a search for one query, stays on one thread: others cost more than they save
     parallel_bytes: int = 64 << 20
+    # Of a call of the kernel that trains on examples: a Ctrl-C is seen between two calls, a fraction of a second apart
+    multiplications: int = 1 << 29
+    kept_bytes: int = 1 << 26  # of dH that ranks keep before they merge it: messages are long, and memory is bounded
+    sent_bytes: int = 1 << 28  # largest message between ranks, since MPI counts in int
+    due_blocks: int = 16  # blocks between checks with rank 0 whether a checkpoint is due
+    rank_nodes: int = 4  # least per rank if their number is not a power of two: then none has 1.25 times its part
     copied_bytes: int = 1 << 20  # of a parameter array per task of copying or checking
     batch_logits: int = 1 << 22  # of inputs whose probabilities are in memory at once, per thread
     pmi_columns: int = 1024  # of a block of the PMI: this many rows of 120 float32 fill half of the L2 cache

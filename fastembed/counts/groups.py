@@ -26,7 +26,6 @@ from fastembed._kernels import cooccur
 Int64 = NDArray[np.int64]
 Memory = tuple[NDArray[np.int32], NDArray[np.float64]]  # for `indices` and `data` of a group
 DRAWN_GROUPS = 2  # groups whose rows are shuffled together (docs/decisions.md)
-NODES_PER_RANK = 4  # minimum if the number of ranks is not a power of two: then no rank has 1.25 times its part
 ROW_GROUP = 16  # bounds are multiples of this, so that SIMD loops over the outputs of a shard have no remainder
 BUFFERED_BYTES = 12  # per count: its column and its value
 Hold = Callable[[int], None]  # called with the number of a block: makes its counts and those of the next block resident
@@ -333,7 +332,7 @@ class Division(NamedTuple):
         """
         nodes = ranks
         if ranks & (ranks - 1):
-            nodes = min(1 << (NODES_PER_RANK * ranks).bit_length(), shards)
+            nodes = min(1 << (SIZES.rank_nodes * ranks).bit_length(), shards)
         return cls(shards // nodes, tuple(rank * nodes // ranks for rank in range(ranks + 1)))
 
     @property

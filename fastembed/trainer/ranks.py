@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base.arrays import aligned_zeros
+from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool, single_threaded_blas
 from fastembed._base.validation import TrainingDivergedError, shown, warn_user
 from fastembed._kernels import kernels_for
@@ -36,11 +37,7 @@ from fastembed.trainer.parameters import Parameters
 
 T = TypeVar("T")
 
-# Approximate bytes of dH that are kept before ranks merge it: messages are long, and memory is bounded
-KEPT_BYTES = 1 << 26
 UPDATED_ROWS = 512  # rows of the embedding per task of a rank
-SENT_BYTES = 1 << 28  # largest number of bytes per message, since MPI counts in int
-DUE_BLOCKS = 16  # blocks between checks with rank 0 whether a checkpoint is due
 TRIALS = 7  # number of timed exchanges, of which the median is used
 ERRORS = (TypeError, ValueError, OSError, MemoryError)  # errors that other ranks raise with the same type
 
@@ -154,7 +151,7 @@ class Ranks:
     def send(self, array: NDArray[Any], rank: int) -> None:
         """Broadcast a C-contiguous array from a rank to all, in place."""
         flat = array.reshape(-1)
-        step = SENT_BYTES // array.itemsize
+        step = SIZES.sent_bytes // array.itemsize
         for begin in range(0, len(flat), step):
             self.comm.Bcast(flat[begin : begin + step], root=rank)
 
@@ -224,9 +221,9 @@ class RanksCheckpoint:
         return Stored(position, tensors, {})
 
     def due(self) -> bool:
-        """Return on all ranks whether it is time to write within an epoch; checked every DUE_BLOCKS calls."""
+        """Return on all ranks whether it is time to write within an epoch; checked every SIZES.due_blocks calls."""
         self._blocks += 1
-        if self._blocks % DUE_BLOCKS:
+        if self._blocks % SIZES.due_blocks:
             return False
         return self._ranks.shared(self._own is not None and self._own.due())
 
@@ -299,7 +296,7 @@ class Exchange:
 
     def _rows_kept(self, row_bytes: int) -> int:
         most = len(self._row_rates) + self._block_size
-        return max(2 * self._block_size, min(KEPT_BYTES // (row_bytes * self._most), most))
+        return max(2 * self._block_size, min(SIZES.kept_bytes // (row_bytes * self._most), most))
 
     def gather_partials(self, size: int) -> None:
         """Gather (max, sum, target logit) of the rows of a block, for each node, on all ranks."""

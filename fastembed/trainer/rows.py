@@ -21,9 +21,6 @@ from fastembed.trainer.parameters import Parameters
 
 # More groups of shards than threads, so that other threads take over the share of a delayed thread
 GROUPS_PER_THREAD = 4
-# Approximate number of multiplications per call of the kernel. A Ctrl-C is seen between two calls, which are a fraction
-# of a second apart
-MULTIPLICATIONS_PER_CALL = 1 << 29
 FIRST = np.zeros(1, np.intp)  # selects the first bag
 STEP_OVERHEAD = 1 << 12  # fixed cost of a step, in multiplications
 
@@ -115,7 +112,7 @@ class RowSteps:
         train: Callable[..., int] = self._trainer.train_bags if isinstance(inputs, Bags) else self._trainer.train
         if self._parallel:
             train = self._train_in_parallel
-        steps_per_call = max(1, MULTIPLICATIONS_PER_CALL // (self._parameters.weights.size + STEP_OVERHEAD))
+        steps_per_call = max(1, SIZES.multiplications // (self._parameters.weights.size + STEP_OVERHEAD))
         for begin in range(0, steps, steps_per_call):
             end = min(begin + steps_per_call, steps)
             stop = train(inputs, *targets, begin, end, rate, update_linear, sums)

@@ -10,7 +10,6 @@ from scipy import sparse
 from fastembed import Trainer, TrainingDivergedError
 from fastembed._versions import origin_of_bits
 from fastembed.counts import groups as grouping
-from fastembed.counts import groups as sharding
 from fastembed.counts.groups import Division
 from fastembed.trainer import ranks as of_ranks
 from fastembed.trainer.ranks import Ranks
@@ -88,16 +87,16 @@ def test_any_number_of_ranks_ends_with_the_bits_of_one_process(check, counts, dt
     check([1, 2, 3, 4, 5, 7, 8], dtype, counts=counts)
 
 
-def test_the_embedding_may_be_joined_several_times_in_an_epoch(check, counts, set_constant):
+def test_the_embedding_may_be_joined_several_times_in_an_epoch(check, counts, sizes):
     """The memory is large enough for dH of two blocks."""
-    set_constant(of_ranks, "KEPT_BYTES", 1)
+    sizes.kept_bytes = 1
     check([2, 3, 4], counts=counts)
 
 
 @pytest.mark.parametrize("with_bags", [False, True])
-def test_a_rank_may_have_several_nodes_of_several_shards(check, counts, make_bags, set_constant, with_bags):
+def test_a_rank_may_have_several_nodes_of_several_shards(check, counts, make_bags, sizes, with_bags):
     """One of three ranks has two nodes of two shards, the others one; of five, three have two nodes of one shard."""
-    set_constant(sharding, "NODES_PER_RANK", 1)
+    sizes.rank_nodes = 1
     assert [Division.of(8, ranks).node for ranks in (3, 5)] == [2, 1]
     check([3, 5], counts=counts, bags=make_bags() if with_bags else None)
 
@@ -329,8 +328,8 @@ def test_another_number_of_ranks_goes_on_from_a_checkpoint_to_the_same_bits(new,
     assert fit(None) == bits(alone)
 
 
-def test_a_checkpoint_within_an_epoch_has_the_parts_of_all_ranks(new, on_ranks, counts, tmp_path, set_constant):
-    set_constant(of_ranks, "DUE_BLOCKS", 2)
+def test_a_checkpoint_within_an_epoch_has_the_parts_of_all_ranks(new, on_ranks, counts, tmp_path, set_constant, sizes):
+    sizes.due_blocks = 2
     alone = new()
     alone.fit_counts(counts, **OPTIONS)
     path, kept = tmp_path / "checkpoint", []
@@ -415,8 +414,8 @@ def test_the_trial_of_the_products_is_of_all_shards_by_all_threads(new, counts):
         assert [seconds(threads) for threads in (1, 2, 3, 8)] == [12.0, 6.0, 6.0, 3.0]
 
 
-def test_arrays_are_sent_in_several_messages(on_ranks, set_constant):
-    set_constant(of_ranks, "SENT_BYTES", 24)
+def test_arrays_are_sent_in_several_messages(on_ranks, sizes):
+    sizes.sent_bytes = 24
 
     def send(comm):
         array = np.arange(7.0) if comm.rank == 1 else np.zeros(7)

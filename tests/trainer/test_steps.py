@@ -360,7 +360,7 @@ def test_windows_of_equal_length_are_an_array(trainer_of):
 
 
 @with_and_without_linear
-def test_a_thousand_steps_give_what_the_reference_gives(library, model, near, set_constant, update_linear):
+def test_a_thousand_steps_give_what_the_reference_gives(library, model, near, sizes, update_linear):
     """One by one, or by calls of the kernel on any number of them."""
     embedding, linear, bias = model(50, 1030, 20, library.dtype)
     rng = np.random.default_rng(4)
@@ -373,7 +373,7 @@ def test_a_thousand_steps_give_what_the_reference_gives(library, model, near, se
     near(trainer.embedding, expected[1], times=10)
     near(trainer.linear, expected[2], times=10)
     for multiplications in (1 << 29, 1 << 20):
-        set_constant("fastembed.trainer.rows.MULTIPLICATIONS_PER_CALL", multiplications)
+        sizes.multiplications = multiplications
         whole = Trainer(embedding.copy(), linear, bias=bias, loss_scale=1)
         assert whole.train(inputs, targets, **options)[0] == np.cumsum(losses)[-1] / 1000  # summed one by one
         assert bits(whole) == bits(trainer)
