@@ -44,7 +44,7 @@ class Estimate:
     epochs, threads : int
     early_stopping : bool
     in_place : bool
-        Whether the expected counts replace the stored ones in memory, as in `SkipGram.fit`, which owns its counts.
+        Whether the counts are those of a text that is fitted to: their expected values take their place in memory.
     largest_group : int, optional
         The number of stored counts of the largest group of rows, for counts in a store; None for counts in memory.
     memory_limit : int, optional
@@ -124,9 +124,14 @@ class Estimate:
 
     @property
     def buffer_memory(self) -> int:
-        """The bytes of the buffer for counts of a store in the epochs; it holds at least a few groups."""
-        if self.largest_group is None or self.memory_limit is None:
+        """The bytes of the buffer for counts of a store in the epochs; it holds at least a few groups.
+
+        Without a limit it holds all counts of a text, which are in a store only to be found again by a checkpoint.
+        """
+        if self.largest_group is None:
             return 0
+        if self.memory_limit is None:
+            return COUNT_BYTES * self.largest_group * self._groups if self.in_place else 0
         return self._left_beside(self._epochs_memory)
 
     @property
