@@ -118,27 +118,35 @@ def replacing_all(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[Path
     for path in paths:
         remove_leftovers(path)
     temporaries = [_temporary(target) for target in targets]
-    with ExitStack() as claims:
+    claims: list[BinaryIO] = []
+    try:
+        for temporary in temporaries:
+            claims.append(_claim(temporary))
+        modes = [_mode(target, new) for target, new in zip(targets, temporaries, strict=True)]
+        yield temporaries
+        for temporary, mode in zip(temporaries, modes, strict=True):
+            temporary.chmod(mode)
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+        if fcntl is None:  # Windows renames no open file
+            _close_all(claims)
+        _rename_all(temporaries, targets)
+    except OSError as error:
+        if error.errno is not None and error.filename is None:  # a write to an open file
+            error.filename = str(paths[0])
+        raise
+    finally:
+        if fcntl is None:
+            _close_all(claims)
         try:
-            for temporary in temporaries:
-                claims.callback(os.close, _claim(temporary))
-            modes = [_mode(target, new) for target, new in zip(targets, temporaries, strict=True)]
-            yield temporaries
-            for temporary, mode in zip(temporaries, modes, strict=True):
-                temporary.chmod(mode)
-                with temporary.open("rb+") as file:
-                    os.fsync(file.fileno())
-            if fcntl is None:  # Windows renames no open file
-                claims.close()
-            _rename_all(temporaries, targets)
-        except OSError as error:
-            if error.errno is not None and error.filename is None:  # a write to an open file
-                error.filename = str(paths[0])
-            raise
-        finally:
-            if fcntl is None:
-                claims.close()
             _remove_all(temporaries)
+        finally:
+            _close_all(claims)
+
+
+def _close_all(files: Iterable[BinaryIO]) -> None:
+    for file in files:
+        file.close()
 
 
 def remove_leftovers(path: str | os.PathLike[str]) -> None:
@@ -185,23 +193,22 @@ def _temporary(target: Path) -> Path:
     return target.with_name(f"{_prefix(target)}{secrets.token_hex(8)}.tmp")
 
 
-def _claim(temporary: Path) -> int:
+def _claim(temporary: Path) -> BinaryIO:
     """Make a temporary file and lock it; return it open. It belongs to the process that holds the lock."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     while True:
-        claim = os.open(temporary, flags, 0o666)
+        claim = temporary.open("xb")
         try:
             if fcntl is not None:
                 with suppress(OSError):  # not on every network's file system
                     fcntl.flock(claim, fcntl.LOCK_EX)
-            if os.path.samestat(os.fstat(claim), temporary.stat()):
+            if is_file(claim, temporary):
                 return claim
         except FileNotFoundError:  # taken for a leftover before it was locked
             pass
         except BaseException:
-            os.close(claim)
+            claim.close()
             raise
-        os.close(claim)
+        claim.close()
 
 
 def _remove_unclaimed(temporary: Path) -> None:
