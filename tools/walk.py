@@ -63,7 +63,10 @@ def prepared(name: str) -> Callable[[], object]:
     if name.startswith("Trainer"):
         trainer = fastembed.Trainer(np.zeros((50, 8)), np.ones((8, 50)))
         counts = scipy.sparse.random(50, 50, 0.2, format="csr", random_state=0)
-        return (lambda: trainer.fit_counts(counts)) if "fit" in name else (lambda: trainer.step(3))
+        if "fit" in name:
+            return lambda: trainer.fit_counts(counts)
+        trainer.step(3)  # the first one makes the workspace
+        return lambda: trainer.step(3)
     if name == "Classifier.fit":
         classifier = fastembed.Classifier(seed=0)
         return lambda: classifier.fit(["a good film", "a bad film", "so good"], ["+", "-", "+"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import chain
 from typing import Any, Self, TypeVar
 
@@ -402,7 +402,7 @@ class Classifier:
     ) -> FittedClassifier:
         """Return what is learned from documents, by a new classifier or one that is `known`."""
         check_callback("on_epoch_end", on_epoch_end)
-        options, ledger = ClassifierOptions(**self.get_params()), Ledger()
+        options, ledger = self._options(), Ledger()
         if known is not None:
             check_alike(known, options)
         pool = Pool(check_threads(options.threads))
@@ -632,7 +632,7 @@ class Classifier:
         return self._evaluation(documents, labels, check_integer("k", k, low=1), warn=False)
 
     def _evaluation(self, documents: Any, labels: Any, k: int, *, warn: bool) -> Evaluation:
-        model, options = self._fitted(), ClassifierOptions(**self.get_params())
+        model, options = self._fitted(), self._options()
         items, found, _ = read_labelled(documents, labels, model.features.reading, options.label_prefix, Ledger())
         return evaluation(model, found, self._answers(items, lambda scores, known: (scores, known), warn=warn), k)
 
@@ -703,9 +703,8 @@ class Classifier:
         ...     Classifier.load(f"{folder}/m.safetensors").predict(["c"]).tolist()
         ['y']
         """
-        parameters = self.get_params()
-        options = ClassifierOptions(**parameters)
-        settings = {name: None if value is None else getattr(options, name) for name, value in parameters.items()}
+        options, given = self._options(), self.get_params().items()
+        settings = {name: None if value is None else getattr(options, name) for name, value in given}
         write_classifier(path, settings, self._fitted(), rows)
 
     @classmethod
@@ -733,11 +732,15 @@ class Classifier:
         with fitting_together(path):
             ClassifierOptions(**settings, threads=None, pretrained=None)
         found = cls(**settings, threads=threads)
-        ClassifierOptions(**found.get_params())
+        found._options()
         found._model = model
         return found
 
     # ---------------------------------------------------------------- private
+
+    def _options(self) -> ClassifierOptions:
+        """Check the parameters and return them."""
+        return ClassifierOptions(**{each.name: getattr(self, each.name) for each in fields(ClassifierOptions)})
 
     def _fitted(self) -> FittedClassifier:
         if self._model is None:

@@ -1010,7 +1010,7 @@ class SkipGram:
         """
         settings, fitted = read_model(path, check_threads(threads))
         try:
-            model = cls().set_params(**settings, threads=threads)
+            model = cls(**settings, threads=threads)
             model._options()
         except (TypeError, ValueError) as error:
             raise ValueError(f"{str(path)!r} does not hold settings of a {cls.__name__}: {error}") from error
@@ -1021,7 +1021,7 @@ class SkipGram:
 
     def _options(self) -> SkipGramOptions:
         """Check the parameters and return them."""
-        return SkipGramOptions(**self.get_params())
+        return SkipGramOptions(**{each.name: getattr(self, each.name) for each in fields(SkipGramOptions)})
 
     @property
     def _fitted(self) -> FittedModel:

@@ -28,6 +28,8 @@ class Parameters:
         The bias, which is never trained.
     squares, linear_squares : ndarray (V_in,), ndarray (V,)
         Adagrad's sums for the rows of the embedding and of the linear layer, in float64.
+    linear : ndarray (D, V)
+        The linear layer without the padding, a view of `weights`.
     trained : dict of str to ndarray
         The arrays that training changes.
     """
@@ -41,6 +43,7 @@ class Parameters:
     def __post_init__(self) -> None:
         (self.inputs, self.dim), self.outputs = self.embedding.shape, len(self.weights)
         self.dtype = self.embedding.dtype
+        self.linear = self.weights[:, : self.dim].T
         self.trained = {  # under the names that errors and checkpoints use
             "embedding": self.embedding,
             "linear.T": self.weights,
@@ -68,11 +71,6 @@ class Parameters:
             arrays["weights"] = aligned_zeros(weights.shape, weights.dtype)
             arrays["weights"][:] = weights
         return cls(**arrays)
-
-    @property
-    def linear(self) -> NDArray[Any]:
-        """The linear layer as a view (D, V)."""
-        return self.weights[:, : self.dim].T
 
     def grown(self, rows: NDArray[Any]) -> Parameters:
         """Return a copy with `rows` (N, D) appended to the embedding, whose sums are zero."""

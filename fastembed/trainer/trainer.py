@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import closing, nullcontext
 from dataclasses import fields
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -117,8 +118,12 @@ class Trainer:
         self._parameters, self._scale, self._rate, self._pool = parameters, scale, rate, pool
         self._lock = PerProcess(threading.RLock)  # re-entrant, since on_epoch_end may use the trainer
         self._fitting: int | None = None  # the process in which a fit runs; a child forked meanwhile has none
-        self._rows = RowSteps(parameters, scale, pool)
-        self._until_saved = FilesUntilSaved()
+        self._until_saved: FilesUntilSaved | None = None  # the checkpoint of the last fit
+
+    @cached_property
+    def _rows(self) -> RowSteps:
+        """The steps on one example, whose workspace only those need who make one."""
+        return RowSteps(self._parameters, self._scale, self._pool)
 
     @classmethod
     def random(
@@ -695,6 +700,7 @@ class Trainer:
                 finally:
                     self._fitting = None
         if file is not None and not isinstance(checkpoint, Checkpoint):  # otherwise that is up to the caller
+            self._until_saved = self._until_saved or FilesUntilSaved()
             self._until_saved.set(file.path, keep=file.keep)
         return history
 
@@ -760,7 +766,8 @@ class Trainer:
                 check_amounts(name, squares)
             factors = {"loss_scale": self._scale, "learning_rate": self._rate}
             write_tensors(path, trainer_tensors(self), header("parameters", factors))
-            self._until_saved.remove()
+            if self._until_saved is not None:
+                self._until_saved.remove()
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, threads: int | None = None) -> Self:

@@ -299,7 +299,7 @@ def test_tensors_that_do_not_fit_are_rejected(saved, tmp_path, name, change, mes
         ("model", "vocabulary.appended", 99, "appended must be from 0 to 30, got 99"),
         ("model", "vocabulary.ledger", 3, "mapping"),
         ("settings", "dim", 0, "dim must be at least 1, got 0"),
-        ("settings", "size", 5, "has no parameter 'size'"),
+        ("settings", "size", 5, "unexpected keyword argument 'size'"),
         ("settings", "threads", 5, "threads"),
         ("settings", "window", [2], "window must be an integer or a pair"),
     ],
