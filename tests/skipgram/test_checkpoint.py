@@ -280,16 +280,6 @@ def test_a_first_partial_fit_that_is_interrupted_goes_on_by_the_same_call(path, 
         Path(path).unlink()
 
 
-def test_a_callback_that_changes_its_record_or_the_history_changes_nothing_else(path):
-    def change(record, model):
-        model.history[0].clear()
-        record.clear()
-
-    expected = SkipGram(**SETTINGS).fit(A)
-    for _ in range(2):
-        check_same(SkipGram(**SETTINGS).fit(A, checkpoint=path, on_epoch_end=change), expected)
-
-
 def test_counts_beside_a_checkpoint_that_were_not_finished_are_counted_again(text, path):
     limit = {"checkpoint": path, "keep_checkpoint": True}
     whole = SkipGram(**SETTINGS).fit(text)

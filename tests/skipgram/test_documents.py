@@ -46,13 +46,6 @@ def test_a_fitted_vector_is_the_minimum(dim, outputs, documents, bias):
         assert np.linalg.norm(objective(d, n, layer, 0.5)[1]) <= 2e-3 * n.sum() + 1e-6
 
 
-@pytest.mark.parametrize("threads", [2, 5])
-def test_the_bits_of_fitted_vectors_do_not_depend_on_threads(threads):
-    layer = random_layer(4, 40_000, np.float32)
-    counts = sparse.random_array((210, 40_000), density=2e-4, format="csr", random_state=np.random.default_rng(0))
-    assert_array_equal(fit_vectors(counts, *layer, 1.0, Pool(threads))[0], fit_vectors(counts, *layer, 1.0, Pool(1))[0])
-
-
 def test_documents_that_take_more_steps_are_counted_in_a_warning(labelled, set_constant):
     model = SkipGram(**SETTINGS).fit(labelled[0])
     with warnings.catch_warnings():

@@ -14,7 +14,7 @@ pytest.importorskip("sklearn", reason="needs scikit-learn")
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, cross_validate
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import estimator_checks_generator
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -129,30 +129,3 @@ def test_a_search_reports_wrong_parameters(labelled):
     with pytest.warns(match="dim must be at least 1, got 0"):
         search.fit(*labelled)
     assert search.best_params_ == {"dim": 2}
-
-
-def test_models_of_other_processes_come_back(labelled):
-    documents, labels = labelled
-    pipeline = make_pipeline(SkipGram(**SETTINGS), LogisticRegression())
-    here, there = (
-        cross_validate(pipeline, documents, labels, cv=2, n_jobs=jobs, return_estimator=True)["estimator"]
-        for jobs in (1, 2)
-    )
-    for one, other in zip(here, there, strict=True):
-        assert one[0].vectors.tokens == other[0].vectors.tokens
-        assert_array_equal(one[0].vectors.matrix, other[0].vectors.matrix)
-        assert_array_equal(one.predict_proba(documents), other.predict_proba(documents))
-        assert other[0].partial_fit(documents).counts_sha256_ == one[0].partial_fit(documents).counts_sha256_
-
-
-@pytest.mark.parametrize("compress", [0, 3])
-def test_a_fitted_pipeline_is_dumped_and_loaded(tmp_path, labelled, compress):
-    joblib = pytest.importorskip("joblib")
-    documents, labels = labelled
-    pipeline = make_pipeline(SkipGram(**SETTINGS), LogisticRegression()).fit(documents, labels)
-    joblib.dump(pipeline, tmp_path / "pipeline.joblib", compress=compress)
-    again = joblib.load(tmp_path / "pipeline.joblib")
-    assert_array_equal(again.predict_proba(documents), pipeline.predict_proba(documents))
-    assert_array_equal(
-        again[0].partial_fit(documents).vectors.matrix, pipeline[0].partial_fit(documents).vectors.matrix
-    )

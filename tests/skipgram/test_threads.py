@@ -1,9 +1,6 @@
 """Models and threads: the same bits from many threads, and no memory for threads without work."""
 
 import hashlib
-import re
-import subprocess
-import sys
 import threading
 from functools import partial
 
@@ -63,25 +60,3 @@ def test_models_fitted_in_many_threads_have_the_same_bits(corpus_file, in_thread
         return digest(model.vectors.matrix, model.trainer.linear, [record["nll"] for record in model.history])
 
     assert set(in_threads(*[bits] * CALLERS)) == {bits()}
-
-
-PEAK = """
-import sys, threading
-from pathlib import Path
-from fastembed import SkipGram
-model = SkipGram(dim=10, epochs=2, min_count=1, threads=int(sys.argv[2])).fit(sys.argv[1])
-model.perplexity(sys.argv[1])
-print(threading.active_count(), Path("/proc/self/status").read_text(encoding="utf-8"))
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="needs the peak memory of a process, in Linux' units")
-def test_a_hundred_thousand_threads_take_the_memory_of_two(corpus_file):
-    threads, peaks = [], []
-    for number in ("2", "100000"):
-        command = [sys.executable, "-P", "-c", PEAK, str(corpus_file), number]
-        printed = subprocess.run(command, check=True, capture_output=True, encoding="utf-8", timeout=300).stdout
-        threads.append(int(printed.split()[0]))
-        peaks.append(int(re.search(r"VmHWM:\s*(\d+)", printed)[1]) / 1000)
-    assert threads[1] <= threads[0] + 64
-    assert peaks[1] < peaks[0] + 40

@@ -259,17 +259,6 @@ def test_input_weights_are_those_in_both_gradients(library, model, make_counts, 
     )
 
 
-def test_an_input_of_weight_zero_trains_nothing(library, model):
-    embedding, linear, _ = model(5, 7, 3, library.dtype)
-    bags, counts = sparse.csr_array(np.eye(3, 5)), sparse.csr_array(np.eye(3, 7))
-    trainer, without = Trainer(embedding.copy(), linear), Trainer(embedding.copy(), linear)
-    trainer.fit_counts(counts, bags=bags, input_weights=[1, 0, 1], epochs=1)
-    assert_array_equal(trainer.embedding[1], embedding[1])
-    counts.data[1] = 0
-    without.fit_counts(counts, bags=bags, input_weights=[1, 1, 1], epochs=1)
-    np.testing.assert_allclose(trainer.linear, without.linear, rtol=1e-4, atol=1e-5)
-
-
 def test_repeated_ids_are_summed_and_zeros_name_nothing(library, make_counts):
     """In any dtype and order; the caller's matrix stays as it is."""
     _, counts = make_counts(3, 5)

@@ -389,31 +389,6 @@ def test_a_warning_says_so_if_one_rank_would_be_faster(new, on_ranks, counts, se
         )
 
 
-def test_the_trial_of_the_products_is_of_all_shards_by_all_threads(new, counts):
-    class Alone:
-        size, rank, first = 1, 0, True
-
-    p = new()._parameters
-    bounds = np.array([0, 1000, 2000, 3000, 5000])
-
-    def seconds(threads):
-        exchange = of_ranks.Exchange(
-            Alone(),
-            p,
-            bounds,
-            np.ones(ROWS),
-            np.zeros((4, 7, 16), np.float32),
-            of_ranks.Pool(threads),
-            squares=None,
-            bags=False,
-        )
-        return exchange.product_seconds()
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(of_ranks, "_median_seconds", lambda call: call() is None or 1.0)
-        assert [seconds(threads) for threads in (1, 2, 3, 8)] == [12.0, 6.0, 6.0, 3.0]
-
-
 def test_arrays_are_sent_in_several_messages(on_ranks, sizes):
     sizes.sent_bytes = 24
 

@@ -143,15 +143,6 @@ def test_ids_without_weights_have_weight_one_and_an_empty_bag_the_sum_zero(train
     assert_array_equal(trainer.embedding, before)
 
 
-@pytest.mark.parametrize("scale", [1, 0.3, 0])
-def test_the_loss_scale_multiplies_losses_and_gradients(library, model, near, scale):
-    embedding, linear, _ = model(3, 50, 5, library.dtype)
-    trainer = Trainer(embedding, linear, loss_scale=scale)
-    y = reference.target_row(7, 50)
-    near(trainer.loss(1, 7), reference.loss(reference.matvec(embedding[1], linear), y, scale), scale=5)
-    near(trainer.gradient(1, 7), reference.gradient(embedding[1], linear, y, scale), scale=5)
-
-
 @pytest.mark.parametrize("outputs", [1, 2, 1025])
 @pytest.mark.parametrize("build", runnable_builds())
 @pytest.mark.parametrize("i", [1, BAG])
@@ -668,18 +659,6 @@ def test_random_parameters_follow_the_seed():
     assert Trainer.random(3, 2).embedding.dtype == np.float32
     assert Trainer.random(3, 2).linear.shape == (2, 3)
     assert_array_equal(Trainer.random(4, 3, seed=2**128).embedding, Trainer.random(4, 3, seed=2**128).embedding)
-
-
-def test_a_deep_copy_has_parameters_of_its_own(library, model):
-    embedding, linear, bias = model(5, 6, 4, library.dtype)
-    trainer = Trainer(embedding, linear, bias=bias, loss_scale=0.5, threads=3)
-    copied = copy.deepcopy(trainer)
-    assert (copied.loss_scale, copied.threads) == (0.5, 3)
-    losses = trainer.train([0, 4, 2], epochs=2, update_linear=True)
-    assert_array_equal(copied.train([0, 4, 2], epochs=2, update_linear=True), losses)
-    for one, other in ((trainer.embedding, copied.embedding), (trainer.linear, copied.linear)):
-        assert_array_equal(one, other)
-        assert not np.shares_memory(one, other)
 
 
 @pytest.mark.parametrize("outputs", [10, 1000, 5000])
