@@ -15,9 +15,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from fastembed._base import threads
 from fastembed._base.threads import (
-    PerProcess,
     Pool,
-    Workers,
     awaited,
     blas_limit,
     check_threads,
@@ -195,42 +193,12 @@ def test_a_pool_works_with_fewer_threads_if_none_can_be_started(monkeypatch, idl
     assert awaited(in_background(len, ())) == 0
 
 
-@pytest.mark.thread_unsafe(reason="counts the threads of the process")
-def test_many_pools_share_their_threads():
-    before = threading.active_count()
-    barrier = threading.Barrier(4, timeout=TIME_LIMIT)
-    for pool in [Pool(4) for _ in range(50)]:
-        pool.run(lambda _: barrier.wait(), 4)
-    assert threading.active_count() <= before + 8
-
-
 def test_ordered_map_starts_no_more_threads_than_help():
     drawn = []
     results = ordered_map(lambda item: item, map(drawn.append, range(10_000)), 100_000)
     next(results)
     assert len(drawn) <= 2 * max(64, os.cpu_count()) + 1
     results.close()
-
-
-@pytest.mark.parametrize(("mode", "number", "more"), [("up", 1.0, 2.0**-60), ("flush", 2.0**-1060, 0.0)])
-def test_tasks_run_in_the_default_mode_of_floats_and_the_callers_mode_comes_back(in_float_mode, mode, number, more):
-    """1 + 2^-60 is rounded up in the mode that the caller has set, or 2^-1060 is made zero."""
-    numbers, exact = np.array([more]), np.array([number]).tobytes()  # where subnormals are zero, they also equal it
-
-    def add(_=None):
-        return (number + numbers).tobytes()
-
-    def sums(pool):
-        found = []
-        pool.run(lambda _: (time.sleep(0.001), found.append(add())), 8)
-        return set(found)
-
-    with in_float_mode(mode):
-        assert add() != exact
-        for threads in (1, 3):
-            assert sums(Pool(threads)) == {exact}
-        assert set(ordered_map(add, range(8), 2)) == {exact}
-        assert add() != exact
 
 
 def run_until_the_end(program):
@@ -282,21 +250,6 @@ def test_calls_work_and_python_exits_after_the_start_of_a_thread_was_interrupted
     assert run_until_the_end(INTERRUPTED) == "8\n"
 
 
-def test_a_block_waits_for_its_calls_in_progress():
-    begun, left = threading.Barrier(3, timeout=TIME_LIMIT), []
-
-    def call(number):
-        begun.wait()
-        time.sleep(0.05)
-        left.append(number)
-
-    with Workers(2) as workers:
-        for number in range(4):  # the last two are dropped
-            workers.submit(call, number)
-        begun.wait()
-    assert sorted(left) == [0, 1]
-
-
 LEFT_OPEN = """
 import time
 from fastembed._base.threads import ordered_map
@@ -319,18 +272,6 @@ def test_python_exits_though_a_block_is_still_open(at_end):
     lines = run_until_the_end(LEFT_OPEN.format(at_end=at_end)).splitlines()
     assert lines == ["begun", "ended"] * (len(lines) // 2)
     assert len(lines) <= 100
-
-
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
-def test_what_a_call_raises_is_raised_where_its_result_is_asked_for(error):
-    def fail():
-        raise error(threading.get_ident())
-
-    call = in_background(fail)
-    for _ in range(2):
-        with pytest.raises(error) as raised:
-            call.result()
-    assert raised.value.args != (threading.get_ident(),)
 
 
 def test_nothing_keeps_a_call_that_has_been_made():
@@ -438,40 +379,6 @@ def forks_process(test):
     ):
         test = mark(test)
     return test
-
-
-@forks_process
-def test_a_lock_that_another_thread_holds_is_free_in_a_child(answer_of_child):
-    lock = PerProcess(threading.RLock)
-    held, leave = threading.Event(), threading.Event()
-
-    def hold():
-        with lock.value:
-            held.set()
-            leave.wait(TIME_LIMIT)
-
-    other = threading.Thread(target=hold)
-    other.start()
-    try:
-        assert held.wait(TIME_LIMIT)
-        assert answer_of_child(lambda: lock.value.acquire(timeout=0))
-        assert not lock.value.acquire(timeout=0)
-    finally:
-        leave.set()
-        other.join()
-
-
-@forks_process
-def test_a_pool_that_has_run_runs_in_a_child(answer_of_child):
-    pool = Pool(3)
-    done = []
-
-    def run():
-        done.clear()
-        pool.run(done.append, 100)
-        return sorted(done)
-
-    assert run() == answer_of_child(run) == run() == list(range(100))
 
 
 @forks_process

@@ -128,20 +128,6 @@ def test_a_last_line_without_a_token_is_a_sequence_in_files_and_documents(tmp_pa
     assert read(FileCorpus(tmp_path / "text", reading=Reading(**options)))[0] == [[], []]
 
 
-def test_a_model_reads_documents_and_files_by_its_reading(tmp_path):
-    path, documents = tmp_path / "text", ["The Cat sat", "the cat RAN"]
-    path.write_text("\n".join(documents), encoding="utf-8")
-    model = SkipGram(dim=2, min_count=1, reading=Reading(lowercase=True))
-    for source in (documents, path, FileCorpus(path, reading=Reading(lowercase=True))):
-        assert sorted(model.fit(source).vectors.tokens) == ["cat", "ran", "sat", "the"]
-        assert (model.transform(["THE"]) == model.vectors["the"]).all()
-        assert model.perplexity(documents) == model.perplexity(path)
-    model.save(tmp_path / "m.safetensors")
-    assert SkipGram.load(tmp_path / "m.safetensors").reading == Reading(lowercase=True)
-    with pytest.raises(TypeError, match=r"reading must be a fastembed\.corpus\.Reading or None, got 'words'"):
-        SkipGram(reading="words").fit(documents)
-
-
 @pytest.mark.parametrize(
     "options",
     [{}, {"words": True}, {"words": True, "unit": "paragraph"}, {"token_pattern": r"\w+"}, {"tokenizer": str.split}],
@@ -223,16 +209,6 @@ def test_documents_and_records_are_tokenized_in_processes_and_lists_stay(tmp_pat
     options = {"field": "text", "reading": Reading(tokenizer=pairs, processes=2)}
     assert list(DocumentCorpus(records, **options).sequences(Ledger())) == expected
     assert list(FileCorpus(tmp_path / "t.jsonl", **options).sequences(Ledger())) == expected
-
-
-@alone
-def test_documents_given_to_a_model_are_tokenized_in_processes():
-    texts = [f"word {n % 11} of {n}" for n in range(10_000)] + [["given", "tokens"]] * 5
-    models = [SkipGram(dim=2, reading=Reading(tokenizer=at_spaces, processes=n)).fit(texts) for n in (1, 2)]
-    assert (models[0].vectors.matrix == models[1].vectors.matrix).all()
-    assert models[0].ledger == models[1].ledger
-    assert "given" in models[1].vocabulary
-    assert (models[0].transform(texts[:9]) == models[1].transform(texts[:9])).all()
 
 
 @alone

@@ -44,40 +44,6 @@ def test_the_lines_of_a_document_are_sequences_as_those_of_a_file_are(tmp_path):
             assert_array_equal(found, model.count(path).to_scipy().toarray())
 
 
-@pytest.mark.parametrize("texts", [["the", "cat", "sat"], ["news.txt", "more.txt"], ["one", "", " "]])
-def test_strings_of_one_token_are_rejected(texts):
-    """They may be one document, split already, or names of files."""
-    model = SkipGram(**SETTINGS)
-    for call in (model.fit, model.partial_fit, model.count, SkipGram(**SETTINGS).fit(["a b", "b one"]).perplexity):
-        with pytest.raises(ValueError, match=r"each of the \d strings, such as .* one token at most, .*pathlib.Path"):
-            call(texts)
-    assert not hasattr(model, "vocabulary")
-    model.fit([*texts, "two words"])
-    known = [text for text in texts if text.strip()]
-    assert model.transform(known).shape == (len(known), 4)
-
-
-def test_other_things_than_a_corpus_are_rejected():
-    class Frame:
-        """A table whose iteration yields the names of the columns."""
-
-        columns = ("text", "label")
-
-        def __iter__(self):
-            return iter(self.columns)
-
-    model = SkipGram(**SETTINGS).fit(["a b"])
-    for call in (model.fit, model.transform):
-        with pytest.raises(TypeError, match="documents must be one column of a table, got a whole Frame"):
-            call(Frame())
-        with pytest.raises(TypeError, match="item 1 of the corpus: 7, where a text or a list of tokens is expected"):
-            call(["a b", 7])
-        with pytest.raises(TypeError, match="a corpus is read more than once"):
-            call(text for text in ["a b", "b a"])
-        with pytest.raises(OSError, match="a b"):
-            call("a b")
-
-
 def test_max_size_keeps_the_most_frequent_words(labelled):
     documents, _ = labelled
     whole = Vocabulary.from_corpus([text.split() for text in documents], 1)

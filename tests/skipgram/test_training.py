@@ -9,10 +9,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from fastembed import Counts, SkipGram, TrainingDivergedError, Vectors, Vocabulary
+from fastembed import Counts, SkipGram, Vectors, Vocabulary
 from fastembed.corpus import LineSplit
-from fastembed.skipgram.skipgram import SkipGramOptions
-from fastembed.trainer.blocks import BlockSteps
 
 SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None}
 LEARNED = (
@@ -58,14 +56,6 @@ def test_a_callback_sees_the_model_after_each_epoch(corpus):
     assert_array_equal(plain.vectors.matrix, model.vectors.matrix)
 
 
-def test_a_callback_stops_training(corpus):
-    model, seen = SkipGram(epochs=5, **SETTINGS), []
-    model.fit(corpus, on_epoch_end=lambda record, model: seen.append(model.vectors.matrix) or record["epoch"] == 2)
-    assert [record["epoch"] for record in model.history] == [1, 2]
-    assert len(seen) == 2
-    assert_array_equal(seen[-1], model.vectors.matrix)
-
-
 def test_a_callback_is_checked_before_anything_is_read(tmp_path):
     with pytest.raises(TypeError, match="on_epoch_end must be callable, got 7"):
         SkipGram().fit(tmp_path / "missing", on_epoch_end=7)
@@ -94,41 +84,6 @@ def test_a_first_fit_that_fails_keeps_what_was_learned(corpus, error):
     stopped = SkipGram(epochs=3, **SETTINGS).fit(corpus, on_epoch_end=lambda record, _: record["epoch"] == 2)
     assert_array_equal(model.vectors.matrix, stopped.vectors.matrix)
     assert model.perplexity(corpus) == stopped.perplexity(corpus)
-
-
-@pytest.mark.parametrize("fitted", [False, True])
-@pytest.mark.parametrize("error", [KeyboardInterrupt, None])
-def test_an_epoch_that_fails_half_way_leaves_the_epoch_before(corpus, monkeypatch, fitted, error):
-    """By a Ctrl-C, or by parameters that are no longer finite."""
-    model = SkipGram(epochs=3, **SETTINGS)
-    if fitted:
-        model.fit(corpus[::2])
-        before, matrix = state(model), model.vectors.matrix.copy()
-    original, step = BlockSteps._step, []
-
-    def fail(self, rows, next_rows, fall, number):
-        step.append(number)
-        nll = original(self, rows, next_rows, fall, number)
-        if number == 2:
-            if error is not None:
-                raise error
-            self.parameters.embedding[0] = np.inf
-        return nll
-
-    monkeypatch.setattr(BlockSteps, "_step", fail)
-    with pytest.raises(error or TrainingDivergedError) as caught:
-        model.fit(corpus)
-    assert step == [1, 2]
-    if error is None:
-        assert (caught.value.epoch, caught.value.block) == (2, None)
-    if fitted:
-        assert all(getattr(model, name) is value for name, value in before.items())
-        assert_array_equal(model.vectors.matrix, matrix)
-    else:
-        assert [record["epoch"] for record in model.history] == [1]
-        assert_array_equal(model.vectors.matrix, model.trainer.embedding)
-    monkeypatch.undo()
-    assert model.perplexity(corpus) > 1
 
 
 def test_early_stopping_returns_to_the_best_epoch():
@@ -318,33 +273,6 @@ def test_a_model_does_not_go_on_with_parameters_of_another_shape(corpus, tmp_pat
     assert all(value is before[name] for name, value in state(model).items())
     assert len(model.partial_fit(corpus).history) == 2
     assert each.partial_fit(corpus).trainer.embedding.tobytes() == model.trainer.embedding.tobytes()
-
-
-def test_each_call_checks_the_parameters_once(corpus, tmp_path, monkeypatch):
-    checks, check = [], SkipGramOptions.__post_init__
-    monkeypatch.setattr(SkipGramOptions, "__post_init__", lambda options: checks.append(options) or check(options))
-    counts = SkipGram(**SETTINGS).count(corpus)
-    model, other = SkipGram(epochs=1, **SETTINGS), SkipGram(epochs=1, **SETTINGS)
-    calls = [
-        lambda: model.partial_fit(corpus),
-        lambda: model.partial_fit(corpus, replay=counts),
-        lambda: model.fit(corpus),
-        lambda: other.partial_fit(counts),
-        lambda: other.partial_fit(counts),
-        lambda: other.fit(counts),
-        lambda: model.count(corpus),
-        lambda: model.transform(corpus),
-        lambda: model.perplexity(corpus),
-        lambda: model.estimate(5, 7),
-        lambda: model.save(tmp_path / "model.safetensors"),
-        lambda: SkipGram.load(tmp_path / "model.safetensors"),
-    ]
-    found = []
-    for call in calls:
-        checks.clear()
-        call()
-        found.append(len(checks))
-    assert found == [1] * len(calls)
 
 
 def test_partial_fit_needs_a_text(corpus):

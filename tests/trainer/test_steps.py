@@ -9,7 +9,6 @@ from scipy import sparse
 
 from fastembed import Trainer, reference
 from fastembed._kernels import runnable_builds
-from fastembed._kernels.caches import Caches
 
 INPUTS, OUTPUTS, DIM = 9, 1025, 7  # of the trainers for bags
 BAG = ([6, 2, 3], [0.5, -1.25, 2.0])
@@ -377,20 +376,6 @@ def test_a_rate_of_zero_changes_nothing(library, model):
     trainer.train([0, 1], learning_rate=0.0, update_linear=True)
     assert_array_equal(trainer.embedding, embedding)
     assert_array_equal(trainer.linear, linear)
-
-
-@in_one_thread_or_several
-def test_the_caches_move_results_by_rounding_alone(library, model, near, set_constant, set_parallel, parallel):
-    set_parallel(parallel)
-    embedding, linear, bias = model(5, 3001, 100, library.dtype)
-    expected = reference.train(embedding, linear, [0, 4, 2], [7, 2000, 0], bias=bias, scale=1, update_linear=True)
-    for level1 in (8, 32, 48, 64):
-        for level2 in (1, 1 << 40):
-            set_constant("fastembed._kernels.CACHES", Caches(level1 << 10, level2))
-            trainer = Trainer(embedding.copy(), linear, bias=bias, loss_scale=1, threads=2)
-            near(trainer.train([0, 4, 2], [7, 2000, 0], update_linear=True), expected[0].mean(keepdims=True), times=5)
-            near(trainer.embedding, expected[1], times=10)
-            near(trainer.linear, expected[2], times=10)
 
 
 # ---------------------------------------------------------------- many inputs
