@@ -35,7 +35,6 @@ class Sizes:
     bag_documents: int = 1 << 13  # documents whose bags one task makes
     answered_documents: int = 1 << 11  # largest number of documents that one task of a prediction answers
     part_pairs: int = 1 << 15  # approximate number of pairs of ids whose hash table fits into a cache
-    tallied_counts: int = 256  # pairs that occur less often are sorted by counting sort
     cosine_bytes: int = 1 << 25  # of a block of cosines: limits the number of queries in one product with all rows
     exact_bytes: int = 1 << 22  # of a block of rows in float64
     questions: int = 1024  # analogies that are answered at once

@@ -22,7 +22,8 @@ from libc.string cimport memcpy, memset
 
 from fastembed._kernels.exp cimport exp_nonpositive
 from fastembed._kernels.primitives cimport (
-    TREE_DEPTH, add_scaled, descend, exponentials, maximum_of, prefetch, scale_by, squared_length, step_length, whole_lines,
+    TREE_DEPTH, add_scaled, descend, exponentials, maximum_of, prefetch, scale_by, squared_length, step_length,
+    whole_lines,
 )
 from fastembed._kernels.types cimport real
 
@@ -223,7 +224,8 @@ cdef void update_embedding(
 ) noexcept nogil:
     """A step on the embedding's rows rows[first] to rows[last - 1], but for those whose rate is 0.
 
-    The step is row-wise Adagrad's, or that of gradient descent if `squares` is NULL. `gradients` are the shards' parts, as in `sum_shards`, which leaves their sum in shard 0.
+    The step is row-wise Adagrad's, or that of gradient descent if `squares` is NULL. `gradients` are the shards' parts,
+    as in `sum_shards`, which leaves their sum in shard 0.
     """
     cdef Py_ssize_t b, row
     cdef double* square = NULL

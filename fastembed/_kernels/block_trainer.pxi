@@ -181,6 +181,7 @@ cdef class BlockTrainer:
         self.state.next.groups.size = 0
         return 0
 
+
 cdef tuple bind_bags(BlockState* state, bags, scratch, const real* _):
     """Let a state point into the arrays of bags and of the memory for them; return these."""
     cdef const int64_t[::1] starts = bags.starts
@@ -275,9 +276,9 @@ def block_trainer(
     trainer.state.decay = decay
     trainer.arrays = (
         embedding.base, weights.base, None if bias is None else bias.base,
-        None if squares is None else squares.base, linear_squares.base, bounds.base, row_rates.base, row_weights.base, begins.base, ends.base, indices.base, data.base, totals.base,
-        gemm, h.base, weighted_h.base, momentum.base, logits.base, h_gradients.base, gradients.base, partials.base,
-        log_normalisers.base, starts.base,
+        None if squares is None else squares.base, linear_squares.base, bounds.base, row_rates.base,
+        row_weights.base, begins.base, ends.base, indices.base, data.base, totals.base, gemm, h.base, weighted_h.base,
+        momentum.base, logits.base, h_gradients.base, gradients.base, partials.base, log_normalisers.base, starts.base,
     )
     trainer.state.bags = Bags(NULL, NULL, NULL)
     if bag_weights is not None:
