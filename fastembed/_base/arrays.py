@@ -16,6 +16,9 @@ from scipy import sparse
 from fastembed._base.validation import check_amounts, check_ids, check_weights
 
 Number = TypeVar("Number", bound=np.generic)
+Float = npt.NDArray[np.float64]
+Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
 
 CACHE_LINE = 64  # bytes
 
@@ -54,9 +57,7 @@ def aligned_zeros(shape: tuple[int, ...], dtype: np.dtype[Any] | str) -> np.ndar
     return raw[start : start + size].view(dtype).reshape(shape)
 
 
-Float = npt.NDArray[np.float64]
-Int32 = npt.NDArray[np.int32]
-Int64 = npt.NDArray[np.int64]
+# ---------------------------------------------------------------- CSR
 
 
 def canonical_csr(name: str, matrix: Any, *, signed: bool = False) -> Any:
@@ -116,6 +117,9 @@ def row_ranges(sizes: Int64, wanted: int) -> list[tuple[int, int]]:
     return list(itertools.pairwise(edges))
 
 
+# ---------------------------------------------------------------- largest values
+
+
 def largest(values: NDArray[Any], count: int) -> NDArray[np.intp]:
     """Return the places of the `count` largest values (N,), or of all, descending; ties are in the order of places.
 
@@ -151,6 +155,9 @@ def largest_of_rows(values: NDArray[np.float32], count: int) -> NDArray[np.int64
     keys.sort(axis=1)
     places: NDArray[np.int64] = low - (keys[:, ::-1] & low)
     return places
+
+
+# ---------------------------------------------------------------- files read at any offset
 
 
 class RandomAccess(Protocol):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -61,11 +60,13 @@ def require(module: str, extra: str) -> Any:
     ImportError: no_such_library cannot be imported (No module ...): install fastembed-cython with the extra [parquet]
     """
     try:
-        return importlib.import_module(module)
+        return import_module(module)
     except ImportError as error:
         message = f"{module} cannot be imported ({error}): install fastembed-cython with the extra [{extra}]"
         raise ImportError(message, name=error.name) from error
 
+
+# ---------------------------------------------------------------- files that have a URL
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*(::[a-z][a-z0-9+.-]*)*://", re.IGNORECASE)
 

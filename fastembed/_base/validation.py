@@ -212,7 +212,7 @@ class TrainingDivergedError(FloatingPointError):
         return fastembed._restore, ("TrainingDivergedError", *self.args)
 
 
-# The ids of tokens.
+# ---------------------------------------------------------------- tokens and their ids
 # An integer that is given as a token is the token of its digits, in a query as in a corpus: never an id.
 
 
@@ -381,6 +381,9 @@ class UnknownToken:
 
     def __reduce__(self) -> tuple[type[str], tuple[str]]:
         return str, (str(self),)
+
+
+# ---------------------------------------------------------------- JSON and warnings
 
 
 def plain(value: Any, *, none_for_nan: bool = False) -> Any:

@@ -47,7 +47,7 @@ PARTS_AT_ONCE = 8  # parts per task
 # ---------------------------------------------------------------- documents as text
 
 
-def document_blocks(documents: Sequence[Any], errors: str, first: int = 0) -> Iterator[DocumentBlock]:
+def line_blocks(documents: Sequence[Any], errors: str, first: int = 0) -> Iterator[DocumentBlock]:
     """Yield documents in memory as text, each on a line of its own: a document is the unit of a classifier.
 
     Parameters
@@ -233,7 +233,7 @@ class Features:
 
     def _read(self, documents: Sequence[Any], first: int) -> Iterator[bytes]:
         """Yield the tokens of documents as lines of text."""
-        for block in document_blocks(documents, self.reading.errors, first):
+        for block in line_blocks(documents, self.reading.errors, first):
             text = block.read(self.reading)
             if not (block.tokens or self.reading.compiled):
                 lines = text.split(b"\n")[:-1]

@@ -17,9 +17,9 @@ from fastembed._kernels.features import separate_labels
 from fastembed._kernels.tokens import TokenTable
 from fastembed.classifier.features import (
     Features,
-    document_blocks,
     document_frequencies,
     documents_by_words,
+    line_blocks,
     read_features,
 )
 from fastembed.corpus.blocks import valid_text
@@ -365,7 +365,7 @@ def read_examples(
         check_same_type(found, known.classes)
         classes = np.array(sorted({*known.classes.tolist(), *found.classes.tolist()}), known.classes.dtype)
         found = Labels(classes, found.over(classes), found.several or known.calibration.several)
-    tokens = number_tokens(document_blocks(items, options.reading.errors), options.reading, ledger, pool)
+    tokens = number_tokens(line_blocks(items, options.reading.errors), options.reading, ledger, pool)
     before = () if known is None else (known.features, known.documents)
     return Examples(*read_features(tokens, options, ledger, pool, *before), found, weights)
 

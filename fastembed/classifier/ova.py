@@ -74,7 +74,7 @@ class Ascent:
         loss: str,
         l2: float,
         pool: Pool,
-        start: Float32 | None = None,
+        start: Float32 | None,
     ) -> None:
         self._pool, self._l2, self._labels, self._squared = pool, l2, len(bias), loss == "squared"
         with np.errstate(over="ignore"):

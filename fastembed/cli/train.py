@@ -106,9 +106,8 @@ def train(arguments: argparse.Namespace) -> None:
         try:
             _train_as_rank(arguments, ranks, comm)
         except (Exception, SystemExit) as error:
-            if ranks.first or not is_known_to_all(
-                error
-            ):  # else it is the error of rank 0, whose exit code is the job's
+            # Otherwise it is the error of rank 0, whose exit code is the job's
+            if ranks.first or not is_known_to_all(error):
                 raise
 
 

@@ -351,7 +351,7 @@ def plain_blocks(
             begin, inside = end, not ended and (inside or not block.text.isspace())
 
 
-def plain_parts(file: PlainFile, size: int, cut_text: Cut = cut_line) -> list[tuple[int, int]]:
+def plain_parts(file: PlainFile, size: int, cut_text: Cut) -> list[tuple[int, int]]:
     """Return parts of a file, from one place to another, of about `size` bytes: where a block and a sequence end.
 
     A part may be longer, since it has whole sequences.

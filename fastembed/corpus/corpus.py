@@ -386,9 +386,7 @@ def document_tokens(corpus: Corpus) -> Iterator[list[str]]:
         yield list(chain.from_iterable(sequences))
 
 
-def corpus_ids(
-    corpus: Corpus, size: int, ledger: Ledger, progress: Progress | None = None
-) -> Iterator[npt.NDArray[np.int32]]:
+def corpus_ids(corpus: Corpus, size: int, ledger: Ledger, progress: Progress | None) -> Iterator[npt.NDArray[np.int32]]:
     """Yield each document as ids, of which it is a list.
 
     Parameters

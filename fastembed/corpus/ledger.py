@@ -1,4 +1,4 @@
-"""The ledger: what was read, used and dropped."""
+"""The ledger: what was read, used and dropped; and the split of the lines into those held out and the others."""
 
 from __future__ import annotations
 
@@ -156,6 +156,8 @@ def as_ledger(record: Mapping[str, Any] | None) -> Ledger | None:
         raise TypeError(f"a ledger must hold integers, got {record!r}")
     return ledger
 
+
+# ---------------------------------------------------------------- held-out lines
 
 HELD_OUT = "held out"  # why tokens were dropped, in a ledger
 SPAWN_KEY = (1,)  # makes a stream of its own: a model draws its start from the seed's first one

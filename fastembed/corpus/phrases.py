@@ -164,9 +164,7 @@ class Phrases:
         reader, workers = as_corpus(corpus), check_threads(threads)
         found: dict[Words, float] = {}
         first = Ledger()
-        for number in range(
-            math.ceil(math.log2(max_words))
-        ):  # a pass joins two parts, so it doubles the longest phrase
+        for number in range(math.ceil(math.log2(max_words))):  # a pass doubles the longest phrase: it joins two parts
             ledger = first if number == 0 else Ledger()
             with note_on_interrupt(ledger):
                 table = _count(reader, found, inside, ledger, progress, workers)

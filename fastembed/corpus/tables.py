@@ -186,13 +186,14 @@ def format_of(file: TextFile) -> str:
     )
 
 
+# ---------------------------------------------------------------- JSON lines, CSV and TSV
+
 ROWS_PARSED_AT_ONCE = 256  # rows of CSV that are parsed while the limit of the csv module is raised
 BOM = "\ufeff"
 
 Report: TypeAlias = "Callable[[int], object] | None"  # called with the number of bytes read from disk
-Rows: TypeAlias = (
-    "Generator[tuple[int, Any], None, None]"  # (its place in the file, the value of the field or a BadRow)
-)
+# Yields the place of each row in the file, and the value of the field or a BadRow
+Rows: TypeAlias = "Generator[tuple[int, Any], None, None]"
 
 _csv_limit = threading.RLock()
 _JSON_KINDS = {dict: "an object", list: "an array", str: "a string", bool: "true or false", type(None): "null"}
@@ -227,7 +228,7 @@ def _json_value(line: str, field: str | None) -> Any:
     return no_field(field, row)
 
 
-def csv_rows(file: TextFile, field: str | int, delimiters: str, header: bool, report: Report = None) -> Rows:
+def csv_rows(file: TextFile, field: str | int, delimiters: str, header: bool, report: Report) -> Rows:
     """Yield the number of the line in which each row begins, and one of its fields."""
     column = width = -1
     with closing(_csv_lists(file, delimiters, report)) as rows:
@@ -360,13 +361,15 @@ def _lines(file: TextFile, report: Report) -> Generator[tuple[int, str | BadRow]
             yield number, line()
 
 
+# ---------------------------------------------------------------- Parquet and Arrow
+
 ROWS_AT_ONCE = 1024
 # Buffer of a column of Parquet, in a file of more than WHOLE_BYTES. In smaller ones the column of a whole row group is
 # read at once: a buffer would grow to the size in the header of a page, 2 GB in a damaged file of some hundred bytes
 BUFFER_BYTES, WHOLE_BYTES = 1 << 20, 1 << 22
 
 
-def table_rows(file: TextFile, field: str | int, parquet: bool, report: Report = None) -> Rows:
+def table_rows(file: TextFile, field: str | int, parquet: bool, report: Report) -> Rows:
     """Yield the number of each row, from 1, and the value of a field in it; text as bytes.
 
     Raises

@@ -1,4 +1,6 @@
-"""How often each token of a corpus occurs, counted and ranked on several threads; tokens as numbers, in one reading.
+"""How often each token of a corpus occurs, counted and ranked on several threads; and lists of tokens.
+
+Tokens can also be numbered in one reading, or counted by the tasks of an executor.
 
 Each thread has a table of its own. Tokens are divided among the parts of a table by their hashes, so that the same part
 of all tables is merged by one thread, beside the others; the parts are ranked in the same way. Nothing depends on which
@@ -29,6 +31,8 @@ from fastembed.corpus.corpus import Block, Corpus, FileCorpus, OnePerThread, Pro
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import SPACES, Reading, token_bytes
 
+T = TypeVar("T")
+R = TypeVar("R")
 Int32 = npt.NDArray[np.int32]
 
 PARTS = 64  # parts of a table: a power of two
@@ -179,8 +183,7 @@ def _merged(tables: list[TokenTable], pool: Pool) -> list[TokenTable]:
     return parts
 
 
-T = TypeVar("T")
-R = TypeVar("R")
+# ---------------------------------------------------------------- tasks of an executor
 
 MOST_TASKS = 1 << 12  # parts are larger if there would be more tasks
 AHEAD = 1 << 10  # tasks that are given to an executor before the first has ended
@@ -229,6 +232,8 @@ def reported(parts: list[FileCorpus], results: Iterable[R], progress: Progress |
             progress(times * done, times * sum(sizes))
         yield result
 
+
+# ---------------------------------------------------------------- lists of tokens
 
 # Articles, pronouns, prepositions, conjunctions, auxiliary verbs and the like, in lower case
 _ENGLISH = """

@@ -24,7 +24,7 @@ def basket_rows(
     shared: bool,
     memory_limit: int,
     threads: int,
-    row_of: npt.NDArray[np.int64] | None = None,
+    row_of: npt.NDArray[np.int64] | None,
 ) -> tuple[Generator[RowBatch, None, None], int]:
     """Return N in batches of rows, and a bound on its entries: N[i, j] is the weighted number of pairs (i, j).
 

@@ -41,7 +41,7 @@ from fastembed.counts.store import (
 )
 from fastembed.counts.sums import RowBatch, StoredCSR, add_matrices, store_rows
 from fastembed.counts.tasks import TASK_MEMORY, count_by_tasks
-from fastembed.counts.windows import Scale, Windows, check_known, no_pair, sum_windows
+from fastembed.counts.windows import Scale, Windows, check_known, count_corpus, no_pair
 from fastembed.vocabulary import Vocabulary, encode_corpus, vocabulary_size
 
 Float = npt.NDArray[np.float64]
@@ -255,7 +255,7 @@ class Counts:
             return cls._in(folder)
         ledger, into = Ledger(), None if store is None else open_folder(store)
         with note_on_interrupt(ledger), nullcontext() if into is None else writing(into):
-            total, keep = sum_windows(
+            total, keep = count_corpus(
                 corpus,
                 vocabulary,
                 windows,

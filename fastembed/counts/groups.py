@@ -63,10 +63,9 @@ def group_places(rows: int) -> Int64:
     >>> places[[0, 3, 6]].tolist(), int(places[1])  # of group 0, which has 3,334 rows; the first of group 1
     ([0, 1, 2], 3334)
     """
+    order = np.concatenate([np.arange(rows)[group_slice(group, rows)] for group in range(group_count(rows))])
     places = np.empty(rows, np.int64)
-    places[np.concatenate([np.arange(rows)[group_slice(group, rows)] for group in range(group_count(rows))])] = (
-        np.arange(rows)
-    )
+    places[order] = np.arange(rows)
     return places
 
 

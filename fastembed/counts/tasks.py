@@ -38,9 +38,9 @@ from fastembed.counts.windows import (
     Windows,
     check_frequency_order,
     check_known,
+    count_corpus,
     keep_probabilities,
     no_pair,
-    sum_windows,
 )
 from fastembed.formats.tensors import dump_tensors, load_tensors, pack_tokens, unpack_tokens
 from fastembed.vocabulary import Vocabulary
@@ -155,7 +155,7 @@ def _count_part(job: Job, task: tuple[int, FileCorpus]) -> tuple[list[Piece], Le
     """Count a part of the text, and write its sums to a file, group by group."""
     number, part = task
     ledger = Ledger()
-    sums, _ = sum_windows(
+    sums, _ = count_corpus(
         part,
         _vocabulary(job),
         job.windows,

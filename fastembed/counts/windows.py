@@ -229,7 +229,7 @@ class Scale:
         Pool(threads).run(scale, len(ranges))
 
 
-def sum_windows(
+def count_corpus(
     corpus: Source,
     vocabulary: Vocabulary | int,
     windows: Windows,
@@ -239,7 +239,7 @@ def sum_windows(
     memory_limit: int,
     lines: LineSplit | None = None,
     progress: Progress | None = None,
-    by_groups: bool = False,
+    by_groups: bool,
 ) -> tuple[ExternalSum, Float | None]:
     """Return the integer sums of the windows of a corpus, and the factors of subsampling (V,).
 
@@ -424,7 +424,7 @@ def count_windows(
             yield batch
 
 
-def sort_positions(chunk: Chunk, vocabulary_size: int, pool: Pool, row_of: Int64 | None = None) -> tuple[Int64, Int32]:
+def sort_positions(chunk: Chunk, vocabulary_size: int, pool: Pool, row_of: Int64 | None) -> tuple[Int64, Int32]:
     """Sort the positions of the centres by row; return the start of each row (V + 1,), and the positions.
 
     It is a counting sort. Each task sorts a part of the text; its positions of a word follow those of earlier parts.

@@ -304,6 +304,9 @@ def _sole_writer(folder: Path) -> Iterator[None]:
         os.close(lock)
 
 
+# ---------------------------------------------------------------- reading
+
+
 @contextmanager
 def reading_pair(first: str | os.PathLike[str], second: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, BinaryIO]]:
     """Open two files that :func:`replacing_all` has written together, as they belong together.
@@ -359,6 +362,8 @@ def is_file(file: BinaryIO, path: str | os.PathLike[str]) -> bool:
     """
     return os.path.samestat(os.fstat(file.fileno()), Path(path).stat())
 
+
+# ---------------------------------------------------------------- the lock of a folder
 
 LOCK_NAME = ".lock"
 

@@ -1,4 +1,4 @@
-"""Files of other tools for data: TensorBoard's TSV, NumPy's arrays, Parquet and Arrow."""
+"""Vectors in files of other tools for data: TensorBoard's TSV, NumPy's arrays, Parquet and Arrow."""
 
 import re
 from collections.abc import Callable
@@ -14,11 +14,10 @@ from fastembed.formats.atomic import is_file, reading_pair
 from fastembed.formats.table import Matrix, PathLike, Table, add_token, numbered_lines, writing
 from fastembed.formats.word2vec import read_rows, row_template, to_float32
 
-# The pair of files that TensorBoard's projector loads: ``vectors.tsv`` and ``metadata.tsv``.
-# Each line of the first is a vector, tab-separated. The second has the tokens in the same order, without a header; with
-# counts, a second column and a header too. The projector splits lines at "\n", skips blank ones, and rejects vectors of
-# dimension 1.
-
+# ---------------------------------------------------------------- TSV
+# TensorBoard's projector loads a pair of files: ``vectors.tsv`` and ``metadata.tsv``. Each line of the first is a
+# vector, tab-separated. The second has the tokens in the same order, without a header; with counts, a second column
+# and a header too. The projector splits lines at "\n", skips blank ones, and rejects vectors of dimension 1.
 
 HEADER = b"token\tcount"
 
@@ -123,6 +122,9 @@ def _read_metadata(file: BinaryIO, path: Path) -> tuple[list[str], np.ndarray | 
     return list(seen), None if column is None else np.array(counts, dtype=np.int64)
 
 
+# ---------------------------------------------------------------- NumPy
+
+
 def tokens_path(path: PathLike) -> Path:
     """Return the file of the tokens.
 
@@ -192,7 +194,8 @@ def read_npy(path: PathLike) -> Table:
     return Table(list(seen), matrix.astype(matrix.dtype.newbyteorder("="), copy=False))
 
 
-# Parquet and Arrow (Feather), by pyarrow: columns "token", "vector" (lists of length D) and, if known, "count".
+# ---------------------------------------------------------------- Parquet and Arrow
+# Written by pyarrow; Feather is Arrow. The columns are "token", "vector" (lists of length D) and, if known, "count".
 # A table as pandas writes it is read too: "token", and one column of floats per dimension.
 
 

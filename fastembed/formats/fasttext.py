@@ -198,11 +198,11 @@ def _bytes_left(source: Source) -> int:
     return size - source.position
 
 
-# Character n-grams as fastText takes them: each has the bucket of its hash, and several may share one.
+# ---------------------------------------------------------------- character n-grams
+# As fastText takes them: each has the bucket of its hash, and several may share one.
 # A word is put between ``<`` and ``>``, and cut at the characters of UTF-8. Its n-grams are listed by where they begin,
 # then by length. ``<`` and ``>`` alone are not n-grams. The word ``</s>``, which stands for the end of a line, has
 # none.
-
 
 END_OF_LINE = "</s>"
 LONGEST_NGRAM = 100  # characters; far above what anybody uses, and a bound for the memory of long words

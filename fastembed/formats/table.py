@@ -108,6 +108,8 @@ def add_token(name: bytes, position: int, seen: dict[str, int], where: str, unit
         raise ValueError(f"{where}: the token {token!r} is at {unit} {first} too")
 
 
+# ---------------------------------------------------------------- streams and lines
+
 LONGEST = 1 << 24  # bytes that are read as one line, token or vector, whatever a damaged file asks for
 
 

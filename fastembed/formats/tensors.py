@@ -277,6 +277,8 @@ def unpack_tokens(tensors: Mapping[str, Array], path: str | os.PathLike[str], pr
         raise ValueError(f"{str(path)!r}: a token is not UTF-8: {error}") from error
 
 
+# ---------------------------------------------------------------- files of this library
+
 # What a file of this library holds, in words, and what opens it
 READERS = {
     "vectors": ("vectors", "Vectors.load, or SkipGram.load if it is a model"),

@@ -269,9 +269,9 @@ def read_glove(path: PathLike) -> Table:
         return read_token_rows(chain([first], lines), dim, path)
 
 
-# The binary form of word2vec: a line "V D", then for each vector the token, a space and D little-endian float32.
+# ---------------------------------------------------------------- the binary form of word2vec
+# A line "V D", then for each vector the token, a space and D little-endian float32.
 # word2vec ends each vector with a newline, gensim does not; both are read.
-
 
 BLOCK = 1 << 20  # bytes read at a time
 

@@ -119,9 +119,8 @@ def _mean_vectors(counts: Any, matrix: NDArray[Any], occurrences: NDArray[Any] |
         weights[: len(shares)] = SIF / (SIF + shares)
     totals = np.maximum(np.asarray(counts.sum(axis=1)).ravel(), 1)
     per_document = counts.copy()
-    per_document.data *= weights.astype(matrix.dtype)[counts.indices] / np.repeat(
-        totals, np.diff(counts.indptr)
-    ).astype(matrix.dtype)
+    of_entries = np.repeat(totals, np.diff(counts.indptr)).astype(matrix.dtype)
+    per_document.data *= weights.astype(matrix.dtype)[counts.indices] / of_entries
     means: NDArray[Any] = per_document @ matrix
     if occurrences is None:
         return means

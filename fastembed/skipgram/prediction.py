@@ -36,9 +36,8 @@ class ContextQuery:
 
     def __init__(self, ids: ArrayLike, weights: ArrayLike, exclusive: bool) -> None:
         self.ids, place = np.unique(np.asarray(ids, np.intp), return_inverse=True)
-        shares = np.asarray(weights, np.float64) / np.max(
-            weights, initial=np.finfo(float).tiny
-        )  # scaled so that their sum cannot overflow
+        most = np.max(weights, initial=np.finfo(float).tiny)
+        shares = np.asarray(weights, np.float64) / most  # so that their sum cannot overflow
         self.weights = np.bincount(place, shares, minlength=len(self.ids))
         self.exclusive = exclusive
 

@@ -231,7 +231,7 @@ class Training:
         estimate = self._estimate(shows=shows)
         self._counts = self._counts.buffered(estimate.buffer_memory)
         with nullcontext() if self._ranks is None else self._ranks.agreeing():
-            self._start(estimate)
+            self._make_trainer(estimate)
         self.started = True
 
     def _estimate(self, *, shows: bool) -> Estimate:
@@ -253,7 +253,8 @@ class Training:
             stored=stored,
         )
 
-    def _start(self, estimate: Estimate) -> None:
+    def _make_trainer(self, estimate: Estimate) -> None:
+        """Make the trainer: a new one from the SVD of the counts or a checkpoint, or a copy of that of the base."""
         options, base = self._options, self._base
         estimate.check()
         if self._progress is not None:

@@ -175,7 +175,7 @@ class BlockSteps:
                 squares=squares,
                 bags=bags is not None,
             )
-        self._trainer = kernels_for(parameters.dtype).block_trainer(
+        self._block_trainer = kernels_for(parameters.dtype).block_trainer(
             parameters.embedding, parameters.weights, parameters.bias,
             squares, parameters.linear_squares, bounds, rates, weight,
             self._counts.begins, self._counts.ends, self._counts.indices, self._counts.data, totals,
@@ -199,7 +199,7 @@ class BlockSteps:
         Return the mean negative log-likelihood per pair, with each row before its step. `after_block` is called after
         each step.
         """
-        self._trainer.begin(number, blocks, nll)
+        self._block_trainer.begin(number, blocks, nll)
         all_steps = self.blocks_per_epoch * self.options.epochs
         order = draw_order(self._groups, rng)
         with self._counts.reading(order) as hold, self._crew():
@@ -218,19 +218,19 @@ class BlockSteps:
                 if after_block is not None:
                     after_block()
         if self.exchange is not None:
-            self.exchange.meet(self._trainer, self._momentum)
-        total: float = self._trainer.nll
+            self.exchange.meet(self._block_trainer, self._momentum)
+        total: float = self._block_trainer.nll
         return total / self._total
 
     def done(self) -> tuple[int, int, float]:
         """Return the last epoch begun, the number of its blocks trained on, and the sum of their nll."""
-        return self._trainer.epoch, self._trainer.blocks, self._trainer.nll
+        return self._block_trainer.epoch, self._block_trainer.blocks, self._block_trainer.nll
 
     def finish(self) -> None:
         """Complete the deferred part of the last step; the bits are the same as if the next step did it."""
-        self._trainer.finish()
+        self._block_trainer.finish()
         if self.exchange is not None:
-            self.exchange.meet(self._trainer, self._momentum)
+            self.exchange.meet(self._block_trainer, self._momentum)
 
     def nll(self) -> float:
         """Return the mean negative log-likelihood per pair; nothing is trained."""
@@ -256,8 +256,8 @@ class BlockSteps:
 
     def close(self) -> None:
         """Finish the last step and release the other threads, also if a Ctrl-C came where `_crew` cannot do it."""
-        self._trainer.finish()
-        self._trainer.close()
+        self._block_trainer.finish()
+        self._block_trainer.close()
 
     def _most_entries(self, bags: Bags) -> int:
         """Return the largest number of entries of the bags of a block in any order of the rows; at least 1."""
@@ -267,7 +267,7 @@ class BlockSteps:
     @contextmanager
     def _crew(self) -> Iterator[None]:
         """Let the other threads work on the steps in a `with` block, and finish the last step at its end."""
-        trainer = self._trainer
+        trainer = self._block_trainer
         with single_threaded_blas():
             trainer.open()
             with self.pool.beside(trainer.work, self._threads - 1, trainer.close):
@@ -286,9 +286,9 @@ class BlockSteps:
         """Make step number `step`, on one block; return the negative log-likelihood of its counts before the step."""
         rate, linear_rate = self.options.learning_rate * share, self.options.linear_learning_rate * share
         with self._in_blas:
-            nll: float = self._trainer.step(rows, next_rows, rate, linear_rate, 1 - MOMENTUM**step)
+            nll: float = self._block_trainer.step(rows, next_rows, rate, linear_rate, 1 - MOMENTUM**step)
             if self.exchange is not None and rate and math.isfinite(nll):
-                self.exchange.stepped(self._trainer, rows, rate)
+                self.exchange.stepped(self._block_trainer, rows, rate)
         return nll
 
 

@@ -58,7 +58,7 @@ class RowSteps:
         self._parallel = pool.threads > 1 and self._shards > 1 and weights.nbytes >= SIZES.parallel_bytes
         self._tiling = _kernels.CACHES.tiling(outputs, weights.strides[0])
         self._scratch = scratch = _Scratch(outputs, width, self._shards, parameters.dtype)
-        self._trainer = self._kernels.row_trainer(
+        self._row_trainer = self._kernels.row_trainer(
             parameters.embedding, weights, parameters.bias, self._bounds, *self._tiling, scale, scratch
         )
 
@@ -94,7 +94,7 @@ class RowSteps:
         if self._parallel:
             with DefaultFloatMode():
                 return self.step_on(i, Targets.one_hot([output]), rate, update_linear)
-        loss: float = self._trainer.step(i, output, rate, update_linear)
+        loss: float = self._row_trainer.step(i, output, rate, update_linear)
         if not isfinite(loss):
             self._raise_overflow(i, Targets.one_hot([output]))
         return loss
@@ -109,7 +109,8 @@ class RowSteps:
     ) -> NDArray[np.float64]:
         """Step on the examples in their order, `epochs` times; return the mean loss of each epoch, (epochs,)."""
         sums, steps = np.zeros(epochs), epochs * len(inputs)
-        train: Callable[..., int] = self._trainer.train_bags if isinstance(inputs, Bags) else self._trainer.train
+        kernel = self._row_trainer
+        train: Callable[..., int] = kernel.train_bags if isinstance(inputs, Bags) else kernel.train
         if self._parallel:
             train = self._train_in_parallel
         steps_per_call = max(1, SIZES.multiplications // (self._parameters.weights.size + STEP_OVERHEAD))

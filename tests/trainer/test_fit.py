@@ -643,7 +643,7 @@ def test_an_interrupt_in_an_epoch_leaves_whole_steps_or_finite_parameters(
 
     def interrupt(self, rows, next_rows, fall, number):
         if number == 6:
-            self._trainer.finish()  # the fifth step
+            self._block_trainer.finish()  # the fifth step
             self.parameters.embedding[3, 1] = np.inf if overflowed else self.parameters.embedding[3, 1]
             kept.append(self.parameters.embedding.copy())
             raise KeyboardInterrupt
