@@ -52,6 +52,14 @@ def test_every_file_that_the_map_names_exists():
     assert missing == []
 
 
+def test_every_function_on_the_way_of_a_fit_is_in_its_file():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    way = re.findall(r"^(\S+\.py) +(?:\w+\.)?(\w+)", text, re.MULTILINE)
+    assert len(way) > 10
+    for file, name in way:
+        assert re.search(rf"def {name}\b", (ROOT / "fastembed" / file).read_text(encoding="utf-8")), (file, name)
+
+
 def test_no_module_imports_a_private_name_of_another():
     modules = {module for names in layers() for module in names}
     found = [
