@@ -206,50 +206,6 @@ def run_until_the_end(program):
     return subprocess.run(command, check=True, capture_output=True, encoding="utf-8", timeout=TIME_LIMIT).stdout
 
 
-INTERRUPTED = """
-import itertools, threading
-from fastembed._base import threads
-
-pool, start, kept = threads.Pool(3), threading.Thread.start, []
-
-def ordered_map(done):
-    done.extend(threads.ordered_map(int, range(100), 2))
-
-def run(done):
-    pool.run(done.append, 100)
-
-def beside(done):
-    with pool.beside(lambda number: None, 2, lambda: None):
-        done.extend(range(100))
-
-def in_background(done):
-    threads.awaited(threads.in_background(done.extend, range(100)))
-
-for use, runs in itertools.product((ordered_map, run, beside, in_background), (False, True)):
-    def interrupted(thread):  # as by a signal handler, before the thread runs or while its start is waited for
-        threading.Thread.start = start
-        if runs:
-            start(thread)
-        raise KeyboardInterrupt
-
-    threads._executor.renew()  # so that a thread is started
-    threading.Thread.start = interrupted
-    try:
-        use([])
-    except KeyboardInterrupt as error:
-        kept.append(error)  # with all frames, and what they refer to
-    done = []
-    use(done)
-    assert sorted(done) == list(range(100)), use
-print(len(kept))
-"""
-
-
-def test_calls_work_and_python_exits_after_the_start_of_a_thread_was_interrupted():
-    """Whether the thread runs or not."""
-    assert run_until_the_end(INTERRUPTED) == "8\n"
-
-
 LEFT_OPEN = """
 import time
 from fastembed._base.threads import ordered_map

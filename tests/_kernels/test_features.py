@@ -158,15 +158,6 @@ def test_bags_and_their_unit_rows_are_those_of_the_twin(starts, kinds):
         assert_allclose(found.toarray(), twins.unit_rows(expected, weights), rtol=1e-12)
 
 
-@pytest.mark.parametrize("size", [1, 7, 33, 1000, 5000])
-def test_bags_of_long_documents_are_sorted_and_added_up(size):
-    ids = np.random.default_rng(size).integers(0, 50, size).astype(np.int32)
-    _, indices, data = csr_of([ids, ids], [0, 100], [0, size])
-    values, counts = np.unique(np.concatenate([ids, ids + 100]), return_counts=True)
-    assert_array_equal(indices, values)
-    assert_array_equal(data, counts)
-
-
 def test_more_kinds_of_features_than_a_bag_can_have_are_an_error():
     with pytest.raises(ValueError, match="at most 16 arrays with an offset each, got 17"):
         csr_of([np.zeros(4, np.int32)] * 17, [0] * 17, [0, 4])

@@ -93,17 +93,6 @@ def test_counts_and_a_model_go_on(run, interrupted, same, tmp_path, corpus, stor
         assert not (tmp_path / "c").exists()
 
 
-def test_a_text_that_has_changed_is_one_line(run, interrupted, tmp_path, corpus):
-    command = ["train", corpus, *OPTIONS, "-o", tmp_path / "m.safetensors", "--checkpoint", tmp_path / "c"]
-    interrupted(*command)
-    with corpus.open("a", encoding="utf-8") as file:
-        file.write(" more")
-    code, _, err = run(*command)
-    assert code == 1
-    assert f"{str(corpus)!r} has changed since" in err
-    assert err.count("\n") == 1
-
-
 def start(*command, before="", **streams):
     """Start a command line in a process, after some lines of Python."""
     program = f"import sys\n{textwrap.dedent(before)}\nfrom fastembed.cli import main\nsys.exit(main())"
@@ -132,18 +121,6 @@ def test_a_signal_ends_training_in_one_line_with_a_checkpoint_if_there_is_one(tm
 
 
 @needs_signals
-def test_sigterm_while_counting_is_one_line_and_leaves_nothing(tmp_path):
-    process = start("count", "-", "-o", tmp_path / "c.safetensors", stdin=subprocess.PIPE)
-    process.stdin.write("a b c\n" * (1 << 16))  # more than a pipe holds: it is reading
-    process.stdin.flush()
-    process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=600)
-    assert process.returncode == 143
-    assert re.fullmatch(r"fastembed: interrupted after [\d,]+ bytes of standard input\n", err)
-    assert not list(tmp_path.iterdir())
-
-
-@needs_signals
 @pytest.mark.slow
 def test_a_training_that_is_killed_again_and_again_ends_in_the_same_bits(tmp_path):
     """`make test-kill` does it a thousand times."""
@@ -151,32 +128,3 @@ def test_a_training_that_is_killed_again_and_again_ends_in_the_same_bits(tmp_pat
     done = subprocess.run(command, check=False, capture_output=True, encoding="utf-8", timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.match(r"8 kills \(\d+ while a file was written, .*\), \d+ models, all with the bits of", done.stdout)
-
-
-@needs_signals
-def test_a_limit_on_the_size_of_files_is_one_line_and_the_last_checkpoint_stays(tmp_path, run, same, corpus):
-    limit = """
-        import resource
-        from fastembed.trainer import checkpoint
-        written = []
-        write = checkpoint.write_tensors
-        def write_twice(*arguments):
-            written.append(1)
-            if len(written) == 3:
-                resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
-            write(*arguments)
-        checkpoint.write_tensors = write_twice
-    """
-    expected, model, checkpoint = tmp_path / "e.safetensors", tmp_path / "m.safetensors", tmp_path / "c"
-    command = ["train", corpus, *OPTIONS, "--checkpoint-minutes", "1000"]
-    assert run(*command[:-2], "-o", expected)[0] == 0
-    process = start(*command, "-o", model, "--checkpoint", checkpoint, before=limit)
-    _, err = process.communicate(timeout=600)
-    assert (process.returncode, err.count("\n")) == (1, 1), err
-    assert "File too large" in err
-    assert str(checkpoint) in err
-    assert {file.name for file in tmp_path.iterdir()} == {"corpus.txt", "e.safetensors", "c", "c.counts"}
-    assert json.loads(map_tensors(checkpoint)[1]["position"])["epoch"] == 3
-    code, out, _ = run(*command, "-o", model, "--checkpoint", checkpoint)
-    assert (code, out.splitlines()[0]) == (0, f"going on from {checkpoint}: 2 of 4 epochs are done")
-    assert same(model, expected)

@@ -285,14 +285,6 @@ def test_bars_are_drawn_only_on_a_terminal(capsys, monkeypatch):
         assert (capsys.readouterr().out, stream.getvalue()) == ("" if quiet else LINE, "")
 
 
-def test_the_line_of_an_epoch_shows_the_nll_of_held_out_lines(capsys):
-    with progress_of(12) as progress:
-        progress.epoch(RECORD | {"epoch": 10, "validation_nll": 2.5})
-    assert capsys.readouterr().out == LINE.replace(" 1 of 2", "10 of 12").replace(
-        "0.5 s", "validation nll 2.5000   0.5 s"
-    ).replace("7.4   v", "7.4   v")
-
-
 @pytest.mark.parametrize("terminal", [False, True])
 def test_an_interrupt_never_comes_where_a_lock_of_the_bars_would_make_another_error_of_it(
     monkeypatch, capsys, terminal
@@ -309,21 +301,6 @@ def test_an_interrupt_never_comes_where_a_lock_of_the_bars_would_make_another_er
         progress._print("a line", "an event")
         monkeypatch.undo()
     assert capsys.readouterr().out == "a line\n"
-
-
-def test_a_line_that_cannot_be_written_is_the_last_one_tried(monkeypatch):
-    class Broken(io.StringIO):
-        tries = 0
-
-        def write(self, text):
-            self.tries += 1
-            raise BrokenPipeError
-
-    monkeypatch.setattr(sys, "stdout", broken := Broken())
-    with progress_of() as progress:
-        progress.epoch(RECORD)
-        progress.epoch(RECORD | {"epoch": 2})
-    assert broken.tries == 1
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX pipes")

@@ -16,7 +16,6 @@ import pytest
 
 import fastembed.cli.train as cli_train
 from fastembed import Counts, SkipGram
-from fastembed._kernels import BUILD, runnable_builds
 
 TIME_LIMIT = 500  # seconds, for jobs that would otherwise hang
 OPTIONS = ["--dim", "8", "--epochs", "3", "--threads", "1"]
@@ -158,19 +157,6 @@ def process_of_rank(rank, folder):
 
 
 @needs_mpi
-@pytest.mark.skipif(len(runnable_builds()) < 2, reason="this CPU runs one build of the kernels")
-def test_a_rank_with_other_kernels_is_named_in_one_line(tmp_path, store):
-    other = next(build for build in runnable_builds() if build != BUILD)
-    arguments = train(store, "--mpi")
-    code, _, err = run_job(tmp_path, (1, {}, arguments), (1, {"FASTEMBED_ISA": other}, arguments))
-    assert code == 1
-    (line,) = [line for line in err.splitlines() if line.startswith("fastembed: error")]
-    assert f"has kernels {other}, but rank 0" in line
-    assert "Traceback" not in err
-    assert not list(tmp_path.iterdir())
-
-
-@needs_mpi
 def test_what_one_rank_alone_cannot_do_ends_all_in_one_line(tmp_path, store):
     """Rank 1 is given a store that is not there."""
     wrong = train("missing.counts", "--mpi")
@@ -184,36 +170,10 @@ def test_what_one_rank_alone_cannot_do_ends_all_in_one_line(tmp_path, store):
 # ---------------------------------------------------------------- in this process
 
 
-class Alone:
-    """The communicator of one rank."""
-
-    def Get_rank(self):
-        return 0
-
-    def Get_size(self):
-        return 1
-
-    def Allgather(self, sendbuf, recvbuf):
-        recvbuf.reshape(-1)[:] = sendbuf.reshape(-1)
-
-    Alltoall = Allgather
-
-    def Bcast(self, buf, root=0):
-        pass
-
-    def allgather(self, sendobj):
-        return [sendobj]
-
-    def bcast(self, obj, root=0):
-        return obj
-
-    def Abort(self, errorcode=0):
-        raise AssertionError("one rank ends by its exception")
-
-
 @pytest.fixture
-def world(set_constant):
-    set_constant(cli_train, "require", lambda *_: SimpleNamespace(COMM_WORLD=Alone()))
+def world(set_constant, on_ranks):
+    (alone,) = on_ranks(1, lambda comm: comm)
+    set_constant(cli_train, "require", lambda *_: SimpleNamespace(COMM_WORLD=alone))
 
 
 @pytest.mark.usefixtures("world")

@@ -81,11 +81,7 @@ def test_a_text_without_utf8_form_is_an_error_or_replaced():
         ({"digits": "drop"}, ValueError, "digits='drop' is an option of words, so it needs words=True"),
         ({"keep_case": True}, ValueError, "keep_case=True is an option of words"),
         ({"words": True, "tokenizer": str.split}, ValueError, "excludes tokenizer and token_pattern"),
-        (
-            {"words": True, "keep_case": True, "lowercase": True},
-            ValueError,
-            "keep_case=True contradicts lowercase=True",
-        ),
+        ({"words": True, "keep_case": True, "lowercase": True}, ValueError, "keep_case=True contradicts"),
         ({"token_pattern": re.compile("a")}, TypeError, "token_pattern must be a regular expression as a str"),
         ({"token_pattern": "("}, ValueError, r"token_pattern '\(' is not a regular expression"),
         ({"token_pattern": r"\w*"}, ValueError, "token_pattern .* matches the empty string"),
@@ -96,11 +92,7 @@ def test_a_text_without_utf8_form_is_an_error_or_replaced():
         ({"processes": 2}, ValueError, "processes=2 needs a tokenizer or a token_pattern"),
         ({"tokenizer": str.split, "processes": 0}, ValueError, "processes must be at least 1, got 0"),
         ({"tokenizer": str.split, "processes": "2"}, TypeError, "processes must be an integer, got '2'"),
-        (
-            {"tokenizer": lambda text: [], "processes": 2},
-            TypeError,
-            "picklable for processes=2, .* got <function .*<lam",
-        ),
+        ({"tokenizer": lambda text: [], "processes": 2}, TypeError, "picklable for processes=2, .* got <function"),
     ],
 )
 def test_a_bad_reading_is_rejected(options, error, message):

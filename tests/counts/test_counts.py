@@ -37,21 +37,15 @@ def test_pairs_are_summed(triples, dtype):
     ("arguments", "error", "message"),
     [
         (([0, -1], [0, 0]), ValueError, r"inputs must be ids from 0 to 2147483646, but inputs\[1\] is -1"),
-        (([0.0], [0]), TypeError, "inputs must hold integers, got dtype float64"),
-        (([True], [0]), TypeError, "inputs must hold integers, got dtype bool"),
         (([0], [[0]]), ValueError, r"outputs must have one dimension and at least one id, got shape \(1, 1\)"),
         (([0], [0, 1]), ValueError, r"outputs must have the shape \(1,\)"),
         (([0], [0], [1, 2]), ValueError, r"weights must have the shape \(1,\)"),
-        (([0], [0], ["1"]), TypeError, "weights must hold real numbers"),
         (([0], [0], [-1.0]), ValueError, r"weights must be non-negative, but weights\[0\] is -1.0"),
         (([0], [0], [math.nan]), ValueError, r"weights must be finite, but weights\[0\] is nan"),
-        (([0], [0], [math.inf]), ValueError, r"weights must be finite, but weights\[0\] is inf"),
-        (([0, 0], [0, 0], [1, -1]), ValueError, r"non-negative, but weights\[1\] is -1"),
         (([3], [0], None, (3, 1)), ValueError, r"inputs must be ids from 0 to 2, but inputs\[0\] is 3"),
         (([0], [1], None, (3, 1)), ValueError, "outputs must be ids from 0 to 0"),
         (([0], [0], None, (3, 0)), ValueError, r"shape\[1\] must be from 1 to 2147483647, got 0"),
         (([0], [0], None, (3,)), TypeError, r"shape must be a pair \(V_in, V_out\), got \(3,\)"),
-        (([0], [0], None, 3), TypeError, "shape must be a pair"),
         (([], []), (TypeError, ValueError), "inputs must"),
     ],
 )
@@ -159,7 +153,6 @@ def test_counts_are_made_of_the_arrays_of_others():
     ("change", "error", "message"),
     [
         ({"data": np.ones(2, np.float32)}, TypeError, "data must be an array of float64, got float32"),
-        ({"data": [1.0, 1.0]}, TypeError, "data must be an array of float64, got list"),
         ({"indices": np.zeros(2, np.int64)}, TypeError, "indices must be an array of int32, got int64"),
         ({"indptr": np.zeros(3, np.int32)}, TypeError, "indptr must be an array of int64, got int32"),
         ({"data": np.ones(3)}, ValueError, r"those of a CSR matrix \(2, 2\), got the shapes \(3,\), \(2,\) and \(3,\)"),
@@ -219,13 +212,11 @@ def test_the_arrays_of_counts_are_read_only_and_those_of_the_caller_stay_writabl
     ("change", "message"),
     [
         ({"indices": np.array([0, 2], np.int32)}, r"counts.indices must be ids from 0 to 1, but .*\[1\] is 2"),
-        ({"indices": np.array([0, -1], np.int32)}, "counts.indices must be ids from 0 to 1"),
         ({"indptr": np.array([0, 3, 2])}, "counts.indptr must not decrease"),
         ({"indptr": np.array([1, 1, 2])}, "indptr must begin with 0, got 1"),
         ({"indptr": np.array([0, 2, 2]), "indices": np.array([1, 0], np.int32)}, "whose columns ascend"),
         ({"data": np.array([1.0, 0])}, "counts must be positive"),
         ({"data": np.array([1.0, -1])}, "counts must be non-negative"),
-        ({"data": np.array([1.0, math.nan])}, "counts must be finite"),
     ],
 )
 def test_wrong_entries_of_arrays_are_rejected(change, message):

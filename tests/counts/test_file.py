@@ -4,12 +4,9 @@ import json
 import math
 import mmap
 import sys
-import threading
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from fastembed import Counts, Vocabulary
@@ -108,32 +105,6 @@ def test_parts_that_do_not_fit_together_are_rejected(tmp_path):
         Counts.load(path)
     with pytest.raises(OSError, match="missing"):
         Counts.load(tmp_path / "missing")
-
-
-@pytest.fixture(scope="module")
-def saved_bytes(tmp_path_factory):
-    path = tmp_path_factory.mktemp("saved") / "counts"
-    Counts.from_corpus([LINE], VOCABULARY, sample=1e-2, directed=True).save(path)
-    return path.parent, path.read_bytes()
-
-
-@given(st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=4), st.none() | st.integers(0, 10_000))
-@settings(max_examples=300)
-def test_any_damage_is_a_value_error_or_harmless(saved_bytes, changes, length):
-    folder, data = saved_bytes
-    path = folder / f"damaged-{threading.get_ident()}"
-    damaged = bytearray(data)
-    for place, byte in changes:
-        damaged[place % len(data)] = byte
-    path.write_bytes(damaged[:length])
-    try:
-        counts = Counts.load(path)
-        both = counts + counts  # which may be too large to be exact
-    except ValueError:
-        return
-    assert counts.to_scipy().shape == counts.shape
-    assert repr(both)
-    assert counts.ledger is None or counts.ledger.summary()
 
 
 @pytest.mark.parametrize("size", ["1e400", str(10**30), str(10**400), "2.5", "-1", "null", '"6"'])

@@ -16,7 +16,7 @@ from scipy import sparse
 
 from fastembed import Counts, Vocabulary
 from fastembed._base.sizes import SIZES
-from fastembed.corpus import FileCorpus, Ledger, Reading
+from fastembed.corpus import Ledger
 from fastembed.counts import Windows
 from fastembed.counts.counts import own_groups
 from twins import cooccurrence
@@ -184,15 +184,6 @@ def test_a_file_gives_what_the_same_lists_give(
     assert_same(counts, expected)
     expected.ledger.bytes = path.stat().st_size
     assert counts.ledger == expected.ledger
-
-
-def test_a_tokenizer_and_lower_case_apply_to_counts_and_vocabularies(tmp_path, assert_same, write_lines):
-    path = write_lines(tmp_path, [["The-cat", "SAW"], ["the-DOG"]])
-    corpus = FileCorpus(path, reading=Reading(lowercase=True, tokenizer=re.compile("[a-z]+").findall))
-    counts = Counts.from_corpus(corpus, VOCABULARY)
-    assert_same(counts, Counts.from_corpus([["the", "cat", "saw"], ["the", "dog"]], VOCABULARY))
-    lower = Vocabulary.from_corpus(FileCorpus(path, reading=Reading(lowercase=True)), min_count=1)
-    assert lower.tokens == ("saw", "the-cat", "the-dog")
 
 
 @given(lines, options)

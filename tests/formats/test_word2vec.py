@@ -11,7 +11,6 @@ from fastembed import formats
 FAULTS = {
     "v.txt": [
         (b"one 1 2\n", r"line 1: word2vec's files begin with a line 'V D', got b'one 1 2'; .*'glove'"),
-        (b"-1 2\n", "line 1: word2vec's files begin with a line 'V D', got b'-1 2'"),
         (b"2 0\na\nb\n", "line 1: it promises 2 vectors of dimension 0"),
         (b"0 2\n", "line 1: it promises 0 vectors of dimension 2"),
         (b"9999999999 300\none 1\n", "line 2: 300 finite float32 expected, got b'1'"),
@@ -19,15 +18,12 @@ FAULTS = {
         (b"9" * 30 + b" 1\none 1\n", "line 1: word2vec's files begin"),
         (b"999999999999999999 1\none 1\n", "ends after 1 of the 999999999999999999 vectors"),
         (b"2 2\none 1 2\ntwo 2\n", "line 3: 2 finite float32 expected, got b'2'"),
-        (b"2 2\none 1 2 3\ntwo 1 2\n", "line 2: 2 finite float32 expected, got b'1 2 3'"),
         (b"2 2\none 1  2\ntwo 1 2\n", "line 2: 2 finite float32 expected, got b'1  2'"),
         (b"2 2\n 1 2\ntwo 1 2\n", "line 2: a token and 2 numbers expected, got b' 1 2'"),
         (b"2 2\none 1 2\n\ntwo 1 2\n", "line 3: a token and 2 numbers expected, got b''"),
         (b"1 1\none \t\n", "line 2: 1 finite float32 expected"),
-        (b"2 2\none 1 2\ntwo 1 two\n", "line 3: 2 finite float32 expected, got b'1 two'"),
         (b"2 2\none 1 2\ntwo 1 1_0\n", "line 3: 2 finite float32 expected, got b'1 1_0'"),
         (b"2 2\none 1 2\ntwo 1 nan\n", "line 3: 2 finite float32 expected, got b'1 nan'"),
-        (b"2 2\none 1 2\ntwo -inf 1\n", "line 3: 2 finite float32 expected, got b'-inf 1'"),
         (b"2 2\none 1 2\ntwo 1 1e39\n", "line 3: 2 finite float32 expected, got b'1 1e39'"),
         (b"2 2\none 1 2\ntwo 1\r 1\n", "line 3: 2 finite float32 expected"),
         (b"1 2\n\xff\xfe 1 2\n", "line 2: 'utf-8' codec can't decode"),

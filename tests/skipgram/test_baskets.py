@@ -111,13 +111,6 @@ def test_counts_without_a_pair_are_rejected_by_a_fit():
         SkipGram(**SETTINGS).fit(Counts.from_pairs(["a"], ["b"], [0]))
 
 
-def test_all_new_tokens_of_counts_are_appended_however_rare(edges):
-    model = SkipGram(dim=4).fit(Counts.from_pairs(*zip(*edges, strict=True)))
-    known = model.vectors.tokens
-    model.partial_fit(Counts.from_pairs([known[0], "new"], ["new", known[0]]), grow_vocabulary=True)
-    assert model.vectors.tokens == (*known, "new")
-
-
 def test_counts_of_windows_on_both_sides_are_aligned_side_by_side(corpus):
     model = SkipGram(window=2, sample=None, max_contexts=12, **SETTINGS).fit(corpus)
     vocabulary = Vocabulary(sorted(model.vocabulary.tokens)[:25], np.arange(25)[::-1])

@@ -144,9 +144,3 @@ def test_fit_transform_is_fit_then_transform(labelled):
     assert_array_equal(found, SkipGram(**SETTINGS).fit(documents).transform(documents))
     assert model.get_feature_names_out().tolist() == ["skipgram0", "skipgram1", "skipgram2", "skipgram3"]
     assert model.get_feature_names_out().dtype == object
-
-
-def test_before_a_fit_nothing_is_transformed():
-    for call in (SkipGram().transform, SkipGram().get_feature_names_out):
-        with pytest.raises(AttributeError, match="call fit first"):
-            call(["a b"])

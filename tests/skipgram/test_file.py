@@ -6,8 +6,6 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 import fastembed
@@ -315,18 +313,3 @@ def test_a_header_that_is_not_one_of_a_model_is_rejected(saved, tmp_path, state)
     write_tensors(path, tensors, header("vectors") | {"version": "2", "model": metadata["model"]})
     with pytest.raises(ValueError, match="is of version '2'"):
         SkipGram.load(path)
-
-
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(place=st.integers(0, 3000), value=st.integers(0, 255))
-def test_a_changed_byte_is_rejected_or_harmless(saved, tmp_path, place, value):
-    """In the length, the header and the first tensors: ValueError, or a model that is used without an error."""
-    content = bytearray(saved.read_bytes())
-    content[place] = value
-    path = tmp_path / "model.safetensors"
-    path.write_bytes(content)
-    try:
-        model = SkipGram.load(path)
-    except ValueError:
-        return
-    assert len(model.transform([model.vocabulary.tokens])) == 1

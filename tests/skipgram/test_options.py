@@ -7,42 +7,17 @@ from fastembed import SkipGram
 from fastembed.skipgram.skipgram import SkipGramOptions
 
 
-def test_wrong_parameters_are_rejected_by_the_methods_that_need_them():
-    """Not by the constructor: scikit-learn makes estimators and sets their parameters one after the other."""
-    counts = SkipGram(min_count=1).count([["a", "b"]])
-    for model in (SkipGram(dim=0), SkipGram().set_params(dim=0)):
-        for method in (
-            lambda model=model: model.fit("no such file"),
-            lambda model=model: model.partial_fit("no such file"),
-            lambda model=model: model.fit(counts),
-            lambda model=model: model.count("no such file"),
-            lambda model=model: model.contexts(5),
-            lambda model=model: model.estimate(5, 5),
-        ):
-            with pytest.raises(ValueError, match="dim must be at least 1, got 0"):
-                method()
-
-
 @pytest.mark.parametrize(
     ("name", "value", "error", "message"),
     [
         ("dim", "x", TypeError, "dim must be an integer, got 'x'"),
         ("max_size", 0, ValueError, "max_size must be at least 1, got 0"),
-        (
-            "max_contexts",
-            np.array([1, 2]),
-            TypeError,
-            r"max_contexts, neither .*, must be an integer, got array\(\[1, 2\]\)",
-        ),
-        ("max_contexts", "all", TypeError, "max_contexts, neither None nor 'auto', must be an integer, got 'all'"),
+        ("max_contexts", np.array([1, 2]), TypeError, r"max_contexts, neither .*, must be an integer, got array\(\[1,"),
         ("max_contexts", 0, ValueError, "max_contexts, neither None nor 'auto', must be at least 1, got 0"),
-        ("max_size", True, TypeError, "max_size must be an integer, got True"),
-        ("directed", 1, TypeError, "directed must be True or False, got 1"),
         ("weighting", ["flat"], ValueError, r"weighting must be one of .*, got \['flat'\]"),
         ("sample", "1e-3", TypeError, "sample must be a number, got '1e-3'"),
         ("early_stopping", 1, TypeError, "early_stopping must be True or False, got 1"),
         ("validation_fraction", 0, ValueError, "validation_fraction must be finite and above 0 and at most 0.5, got 0"),
-        ("validation_fraction", 0.6, ValueError, "above 0 and at most 0.5, got 0.6"),
         ("n_iter_no_change", 0, ValueError, "n_iter_no_change must be at least 1, got 0"),
         ("baskets", "windows", ValueError, "baskets, if not None, must be one of flat, share, got 'windows'"),
         ("drop", "the", TypeError, "drop must be a list of tokens or 'english', got 'the'"),
@@ -73,10 +48,3 @@ def test_the_number_of_contexts_depends_on_the_size_of_the_vocabulary(words, con
     assert SkipGram().contexts(words) == contexts
     assert SkipGram(max_contexts=None).contexts(words) == words
     assert SkipGram(max_contexts=30_000).contexts(words) == min(words, 30_000)
-
-
-@pytest.mark.parametrize("name", ["dim", "window", "min_count", "max_size", "max_contexts", "epochs"])
-@pytest.mark.parametrize("value", [10**30, 10**400, 10**5000], ids=["30", "400", "5000"])
-def test_integers_beyond_a_machine_word_are_rejected(name, value):
-    with pytest.raises(ValueError, match=r"must be from \d+ to \d+, got"):
-        SkipGram(**{name: value}).fit([["a", "b"]])

@@ -42,18 +42,6 @@ def test_a_model_without_sides_gives_the_softmax_and_knows_no_side(corpus, setti
         model.predict_output("w03", side="after")
 
 
-def test_a_large_model_learns_the_shares_of_the_counts(corpus):
-    """With as many dimensions as words, an exact softmax comes near the empirical shares."""
-    model = SkipGram(**SETTINGS | {"dim": 60, "epochs": 300}).fit(corpus)
-    counts = model.count(corpus).to_scipy().toarray()
-    for word in ("w03", "w17"):
-        row = counts[model.vocabulary[word]]
-        for side, part in (("before", row[:30]), ("after", row[30:]), (None, row[:30] + row[30:])):
-            found = dict(model.predict_output(word, topn=30, side=side))
-            shares = [found[token] for token in model.vocabulary.tokens]
-            assert shares == pytest.approx(part / part.sum(), abs=0.02)
-
-
 def test_words_that_came_later_are_not_contexts(corpus):
     model = SkipGram(**SETTINGS).fit(corpus)
     model.partial_fit([["new", *line] for line in corpus[:9]], grow_vocabulary=True)
@@ -177,11 +165,6 @@ def test_answers_that_do_not_fit_in_memory_are_rejected_before_any_is_computed(c
     message = "an answer of 10 words to each of 50 queries takes about 0 MB, but 0 MB are free: ask for fewer"
     with pytest.raises(MemoryError, match=message):
         model.predict_outputs(["w03"] * 50)
-
-
-def test_before_a_fit_nothing_is_predicted():
-    with pytest.raises(AttributeError, match="call fit first"):
-        SkipGram().predict_output("a")
 
 
 @pytest.mark.slow

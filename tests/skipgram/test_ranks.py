@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from fastembed import Counts, SkipGram
-from fastembed.skipgram.training import Training
 
 pytestmark = pytest.mark.filterwarnings("ignore:one rank would be faster")
 
@@ -71,24 +70,3 @@ def test_rank_0_alone_reports_and_has_the_checkpoint(on_ranks, counted, tmp_path
     assert on_ranks(2, fit) == [None, None]
     assert calls == [(0, "training"), (0, 1), (0, 2)]
     assert [file.name for file in tmp_path.iterdir()] == ["of-0"]
-
-
-def test_what_rank_0_alone_is_given_and_cannot_use_ends_all(on_ranks, counted):
-    results = on_ranks(2, lambda comm: SkipGram(dim=4).fit(counted[0], comm=comm, progress=4))
-    assert isinstance(results[0], TypeError)
-    assert on_ranks.aborted[0] == (0, 1)
-
-
-def test_too_little_memory_on_one_rank_is_an_error_on_all(on_ranks, counted, monkeypatch):
-    start = Training._first_parameters
-
-    def too_little(training, *arguments):
-        if training._ranks.rank == 1:
-            raise MemoryError("no room")
-        return start(training, *arguments)
-
-    monkeypatch.setattr(Training, "_first_parameters", too_little)
-    errors = on_ranks(2, lambda comm: SkipGram(dim=4).fit(counted[0], comm=comm))
-    assert [type(error) for error in errors] == [MemoryError] * 2
-    assert str(errors[0]) == "rank 1: no room"
-    assert on_ranks.aborted == []

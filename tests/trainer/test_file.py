@@ -51,10 +51,7 @@ def test_a_loaded_trainer_may_be_written_over_its_own_file(tmp_path):
     [
         (lambda t, s: t.pop("linear"), "'linear' is missing"),
         (lambda t, s: t.update(linear=t["linear"][:5]), r"linear must have shape \(D, V\) with D = 6"),
-        (
-            lambda t, s: t.update({"squares.matrix": t["squares.matrix"][1:]}),
-            "'squares.matrix' must be float64 of shape",
-        ),
+        (lambda t, s: t.update({"squares.matrix": t["squares.matrix"][1:]}), "'squares.matrix' must be float64 of"),
         (lambda t, s: t.update({"squares.linear": t["squares.linear"] - 1e9}), "squares.linear must be non-negative"),
         (lambda t, s: t.update(matrix=t["matrix"] * np.nan), "embedding must be finite"),
         (lambda t, s: s.pop("loss_scale"), "'loss_scale' is missing"),
