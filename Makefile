@@ -1,10 +1,10 @@
 # Each target does everything it needs, in its own virtual environment; a second run only repeats the last line.
 #   make demo | test | lint                              the three commands of a day
-#   make test-all | walk | docs | bench | wheel check-wheel    with these, what .ci/run does
+#   make test-all | docs | bench | wheel check-wheel     with these, what .ci/run does
 #   make test-debug | test-portable | test-asan | test-ubsan | test-valgrind | test-aarch64    other builds of the kernels
 #   make test-parallel | test-hostile | test-watch | test-kill | coverage
 #   make test-failures | fuzz | fuzz-asan | soak | bits | checkpoint-cost    what docs/reliability.md shows
-#   make links | pictures | figures | changelog | release | clean
+#   make walk | links | pictures | figures | changelog | release | clean
 #   make test PYTHON=python3.13 VENV=.venv-3.13          another Python, in an environment of its own
 
 PYTHON ?= python3
