@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastembed._base.optional import is_url, require
 from fastembed.cli import options
@@ -37,7 +37,9 @@ from fastembed.corpus.corpus import advice
 from fastembed.counts import Counts
 from fastembed.skipgram import Estimate, SkipGram
 from fastembed.trainer.checkpoint import MINUTES, epochs_done
-from fastembed.trainer.ranks import Communicator, Ranks, is_known_to_all
+
+if TYPE_CHECKING:
+    from fastembed.trainer.ranks import Communicator, Ranks
 
 MODEL_KEYS = (
     "output, words, dim, contexts, parameters, estimate (flops, memory), history (a list of records), best_epoch, "
@@ -97,6 +99,8 @@ def train(arguments: argparse.Namespace) -> None:
     if not arguments.mpi:
         _train_and_save(arguments, *_prepared(arguments))
         return
+    from fastembed.trainer.ranks import Ranks, is_known_to_all
+
     try:
         comm = require("mpi4py.MPI", "mpi").COMM_WORLD
     except RuntimeError as error:  # of mpi4py's wheel

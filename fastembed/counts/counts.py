@@ -25,7 +25,6 @@ from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_amounts, check_flag, check_ids, check_integer, unmasked
 from fastembed.corpus.corpus import Progress, Source, as_corpus
 from fastembed.corpus.ledger import Ledger, LineSplit, note_on_interrupt
-from fastembed.counts.baskets import basket_rows
 from fastembed.counts.file import read_counts, write_counts
 from fastembed.counts.groups import CSRGroups, GroupedCounts, group_places
 from fastembed.counts.pairs import pair_ids, tokens_of
@@ -40,7 +39,6 @@ from fastembed.counts.store import (
     writing,
 )
 from fastembed.counts.sums import RowBatch, StoredCSR, add_matrices, store_rows
-from fastembed.counts.tasks import TASK_MEMORY, count_by_tasks
 from fastembed.counts.windows import Scale, Windows, check_known, count_corpus, no_pair
 from fastembed.vocabulary import Vocabulary, encode_corpus, vocabulary_size
 
@@ -245,6 +243,8 @@ class Counts:
         size = vocabulary_size(vocabulary)
         _check_lines(lines)
         if executor is not None:
+            from fastembed.counts.tasks import TASK_MEMORY, count_by_tasks
+
             if store is None or lines is not None or not isinstance(vocabulary, Vocabulary):
                 raise ValueError("an executor needs a store to count into and a Vocabulary, and counts all lines")
             folder = open_folder(store)
@@ -334,6 +334,8 @@ class Counts:
                [0.5, 0. , 1.5],
                [0.5, 1.5, 0. ]])
         """
+        from fastembed.counts.baskets import basket_rows
+
         if weighting not in ("flat", "share"):
             raise ValueError(f"weighting must be 'flat' or 'share', got {weighting!r}")
         _check_lines(lines)

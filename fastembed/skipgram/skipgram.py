@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
 from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
-from typing import Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,18 +28,19 @@ from fastembed.counts.counts import Counts
 from fastembed.counts.groups import group_count
 from fastembed.counts.windows import Windows
 from fastembed.ngrams import Lengths, check_ngram_lengths
-from fastembed.skipgram.documents import document_vectors
 from fastembed.skipgram.estimate import Estimate
 from fastembed.skipgram.model import Baskets, FittedModel, read_model, write_model
-from fastembed.skipgram.prediction import Words, predict
 from fastembed.skipgram.progress import FitProgress, reporting
 from fastembed.skipgram.subwords import Subwords
 from fastembed.skipgram.training import Training, as_read, counting, counts_beside, counts_for
 from fastembed.trainer.checkpoint import MINUTES, Checkpoint, FilesUntilSaved
-from fastembed.trainer.ranks import Communicator, Ranks
 from fastembed.trainer.trainer import Trainer
 from fastembed.vectors.vectors import Vectors
 from fastembed.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from fastembed.skipgram.prediction import Words
+    from fastembed.trainer.ranks import Communicator
 
 EpochEnd: TypeAlias = "Callable[[dict[str, float], SkipGram], object]"
 
@@ -586,7 +587,11 @@ class SkipGram:
                 raise ValueError("validation_counts go with counts; of a corpus, early_stopping holds out lines")
             if comm is not None:
                 raise ValueError("comm goes with counts: count the corpus first, by SkipGram.count")
-        ranks = None if comm is None else Ranks(comm)
+        ranks = None
+        if comm is not None:
+            from fastembed.trainer.ranks import Ranks
+
+            ranks = Ranks(comm)
         with nullcontext() if ranks is None else ranks.ending_all(), DefaultFloatMode():
             file = None
             with nullcontext() if ranks is None else ranks.agreeing():
@@ -800,7 +805,7 @@ class SkipGram:
         >>> [word for word, _ in model.predict_output(["york", ("old", 0.5)])]
         ['city', 'new', 'state']
         """
-        return predict(self._fitted, [words], topn, side)[0]
+        return self.predict_outputs([words], topn, side)[0]
 
     def predict_outputs(
         self, queries: Iterable[Words], topn: int = 10, side: str | None = None, *, skip_unknown: bool = False
@@ -835,6 +840,8 @@ class SkipGram:
         >>> [[word for word, _ in answer] for answer in answers]
         [['c'], ['b'], []]
         """
+        from fastembed.skipgram.prediction import predict
+
         return predict(self._fitted, queries, topn, side, skip_unknown=skip_unknown)
 
     def transform(self, documents: Source, method: str = "mean") -> Any:
@@ -873,8 +880,9 @@ class SkipGram:
         >>> bool(np.allclose(means[0], (model.vectors["a"] + model.vectors["b"]) / 2))
         True
         """
-        model = self._fitted
-        options = self._options()
+        from fastembed.skipgram.documents import document_vectors
+
+        model, options = self._fitted, self._options()
         reading = model.reading_of(documents, options.reading)
         pool = Pool(check_threads(options.threads))
         found = document_vectors(model, documents, reading, options.dropping(), method, pool)

@@ -34,13 +34,13 @@ from fastembed.skipgram.start import fold_in, log_shares, svd_start
 from fastembed.skipgram.subwords import LEARNING_RATE, Subwords, check_spelled, composed, ridge_fit
 from fastembed.trainer.checkpoint import Checkpoint, Stored, arrays_digest
 from fastembed.trainer.inputs import FitOptions, check_counts
-from fastembed.trainer.ranks import Ranks
 from fastembed.trainer.trainer import Trainer, trainer_tensors
 from fastembed.vectors.vectors import composing_vectors
 from fastembed.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from fastembed.skipgram.skipgram import SkipGramOptions
+    from fastembed.trainer.ranks import Ranks
 
 # Factor on the learning rates on new text without replay: chosen for the likelihood of both (docs/decisions.md)
 SHORTER_STEPS = 0.5

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count, islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,9 @@ from fastembed.counts.groups import (
 )
 from fastembed.trainer.inputs import Bags, FitOptions
 from fastembed.trainer.parameters import Parameters
-from fastembed.trainer.ranks import Exchange, Ranks
+
+if TYPE_CHECKING:
+    from fastembed.trainer.ranks import Exchange, Ranks
 
 MOMENTUM = 0.9
 ROW_WEIGHT_EXPONENT = 0.75
@@ -165,6 +167,8 @@ class BlockSteps:
         self.state = {**parameters.trained, "momentum": scratch.momentum}
         self.exchange: Exchange | None = None
         if ranks is not None:
+            from fastembed.trainer.ranks import Exchange
+
             self.exchange = Exchange(
                 ranks,
                 parameters,

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,9 @@ from fastembed.trainer.blocks import BlockSteps
 from fastembed.trainer.checkpoint import Checkpoint, Position, Stored, arrays_digest
 from fastembed.trainer.inputs import FitData, FitOptions
 from fastembed.trainer.parameters import Parameters
-from fastembed.trainer.ranks import Ranks, RanksCheckpoint
+
+if TYPE_CHECKING:
+    from fastembed.trainer.ranks import Ranks, RanksCheckpoint
 
 LARGEST_EXPONENT = math.log(sys.float_info.max)
 Record = dict[str, float]
@@ -89,6 +91,8 @@ class Fit:
         identity = {} if self.ranks is None and checkpoint is None else self._identity()
         self.checkpoint = checkpoint
         if self.ranks is not None and self.steps.exchange is not None:
+            from fastembed.trainer.ranks import RanksCheckpoint
+
             self.ranks.compare(identity)
             self.ranks.start(self.parameters, self.rng)
             self.steps.exchange.warn_if_slower()

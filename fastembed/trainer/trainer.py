@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import closing, nullcontext
 from dataclasses import fields
 from functools import cached_property
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,7 +27,6 @@ from fastembed._base.validation import (
 )
 from fastembed._kernels.cpu import DefaultFloatMode
 from fastembed.formats.tensors import check_header, header, map_tensors, write_tensors
-from fastembed.trainer.batches import forward, most_probable
 from fastembed.trainer.blocks import BlockSteps
 from fastembed.trainer.checkpoint import MINUTES, Checkpoint, FilesUntilSaved
 from fastembed.trainer.fit import Fit
@@ -46,8 +45,10 @@ from fastembed.trainer.inputs import (
     one,
 )
 from fastembed.trainer.parameters import Parameters, check_dtype, check_new_rows, check_parameters
-from fastembed.trainer.ranks import Communicator, Ranks
-from fastembed.trainer.rows import RowSteps
+
+if TYPE_CHECKING:
+    from fastembed.trainer.ranks import Communicator
+    from fastembed.trainer.rows import RowSteps
 
 SQUARES = ("squares.matrix", "squares.linear")  # the tensors of `Trainer.squares`
 
@@ -123,6 +124,8 @@ class Trainer:
     @cached_property
     def _rows(self) -> RowSteps:
         """The steps on one example, whose workspace only those need who make one."""
+        from fastembed.trainer.rows import RowSteps
+
         return RowSteps(self._parameters, self._scale, self._pool)
 
     @classmethod
@@ -256,6 +259,8 @@ class Trainer:
         >>> trainer.forward(([3, 4], [0.5, 0.5])).shape, trainer.forward([[3, 4], [5]]).shape
         ((8,), (2, 8))
         """
+        from fastembed.trainer.batches import forward
+
         p = self._parameters
         inputs, single = check_one_or_many("i", i, p.inputs, p.dtype)
         with self._lock.value, DefaultFloatMode():
@@ -296,6 +301,8 @@ class Trainer:
         >>> outputs.tolist(), probabilities.round(3).tolist()
         ([[2], [0]], [[1.0], [1.0]])
         """
+        from fastembed.trainer.batches import most_probable
+
         topn, p = check_integer("topn", topn, low=1), self._parameters
         inputs, single = check_one_or_many("i", i, p.inputs, p.dtype)
         with self._lock.value, DefaultFloatMode():
@@ -682,7 +689,11 @@ class Trainer:
         check_callback("on_epoch_end", on_epoch_end)
         p, epoch_end = self._parameters, None if on_epoch_end is None else lambda record: on_epoch_end(record, self)
         own = on_epoch_end is not None  # it may change the arrays
-        ranks = None if comm is None else Ranks(comm)
+        ranks = None
+        if comm is not None:
+            from fastembed.trainer.ranks import Ranks
+
+            ranks = Ranks(comm)
         with nullcontext() if ranks is None else ranks.ending_all(), DefaultFloatMode():
             with nullcontext() if ranks is None else ranks.agreeing():
                 file = None
