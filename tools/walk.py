@@ -58,8 +58,8 @@ def prepared(name: str) -> Callable[[], object]:
         model = fastembed.SkipGram(seed=0)
         return lambda: model.fit("text.txt")
     if name == "Counts.from_corpus":
-        vocabulary = fastembed.Vocabulary.from_corpus("text.txt")
-        return lambda: fastembed.Counts.from_corpus("text.txt", vocabulary)
+        from_corpus, vocabulary = fastembed.Counts.from_corpus, fastembed.Vocabulary.from_corpus("text.txt")
+        return lambda: from_corpus("text.txt", vocabulary)
     if name.startswith("Trainer"):
         trainer = fastembed.Trainer(np.zeros((50, 8)), np.ones((8, 50)))
         counts = scipy.sparse.random(50, 50, 0.2, format="csr", random_state=0)

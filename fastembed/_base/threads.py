@@ -7,12 +7,11 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
-from contextlib import closing, contextmanager, suppress
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
-from threading import Lock
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, TypeVar
 from weakref import WeakSet
 
 import numpy as np
@@ -133,23 +132,19 @@ def check_threads(threads: int | None) -> int:
     return check_integer("threads", threads, low=1)
 
 
-def _start(calls: list[Future[R]], function: Callable[[], R]) -> bool:
-    """Let another thread make a call, as one more of some calls; return False if the system starts no more threads.
+def _start(executor: ThreadPoolExecutor, calls: list[Future[R]], function: Callable[[], R]) -> None:
+    """Let a thread of an executor make a call, as one more of some calls.
 
     The call is among them before a thread begins it, so that a Ctrl-C cannot lose it.
     """
     calls.append(Future())
-    executor = _executor.value
     try:
         executor.submit(_make, calls[-1], function).add_done_callback(partial(_lose, calls[-1]))
-    except BaseException as error:
+    except BaseException:
         # The executor may not know a thread whose start was interrupted, which would wait when Python exits
         _executor.renew()
         executor.shutdown(wait=False)
-        if not isinstance(error, RuntimeError):
-            raise
-        return False
-    return True
+        raise
 
 
 def _make(call: Future[R], function: Callable[[], R]) -> None:
@@ -165,15 +160,10 @@ def _make(call: Future[R], function: Callable[[], R]) -> None:
 
 def _lose(call: Future[Any], made: Future[None]) -> None:
     """Let a call fail that its thread had no memory to make, so that nobody waits for it for ever."""
-    if not call.done():
+    if made.cancelled():
+        call.cancel()
+    elif not call.done():
         call.set_exception(made.exception())
-
-
-def _start_or_make(calls: list[Future[R]], function: Callable[[], R]) -> None:
-    """Let another thread make a call, or this one if the system starts no more threads."""
-    if not _start(calls, function) and calls[-1].cancel():
-        calls[-1] = Future()
-        _make(calls[-1], function)
 
 
 def _end(calls: list[Future[Any]]) -> None:
@@ -193,8 +183,13 @@ def _end(calls: list[Future[Any]]) -> None:
 
 def in_background(function: Callable[..., R], *arguments: Any) -> Future[R]:
     """Return the call of a function by another thread, which Python awaits if it exits."""
+    return submit(_executor.value, function, *arguments)
+
+
+def submit(executor: ThreadPoolExecutor, function: Callable[..., R], *arguments: Any) -> Future[R]:
+    """Return the call of a function by a thread of an executor."""
     calls: list[Future[R]] = []
-    _start_or_make(calls, partial(function, *arguments))
+    _start(executor, calls, partial(function, *arguments))
     return calls[0]
 
 
@@ -213,7 +208,7 @@ class Pool:
 
     Which thread runs a task, and when, is left open, so a task writes only to memory of its own. Tasks run in the
     default mode of floating-point numbers, whatever the mode of the thread. The other threads are those of the process:
-    all pools share them. If the system starts no more threads, those that there are do the work.
+    all pools share them.
 
     Parameters
     ----------
@@ -248,8 +243,7 @@ class Pool:
         with DefaultFloatMode():
             try:
                 for _ in range(min(self.threads, count, MOST_THREADS) - 1):
-                    if not _start(calls, work):
-                        break
+                    _start(_executor.value, calls, work)
                 work()
             finally:
                 try:
@@ -270,8 +264,7 @@ class Pool:
         with DefaultFloatMode():
             try:
                 for number in range(1, min(helpers, MOST_THREADS - 1) + 1):
-                    if not _start(calls, partial(work, number)):
-                        break
+                    _start(_executor.value, calls, partial(work, number))
                 yield
             finally:
                 try:
@@ -288,60 +281,6 @@ def _raise_error_of(calls: Iterable[Future[Any]]) -> None:
             call.result()
 
 
-class Workers:
-    """Some threads that make calls in the order in which they are submitted; at a block's end, the others are dropped.
-
-    Calls are made in the default mode of floating-point numbers.
-
-    Parameters
-    ----------
-    threads : int
-        At most; they are taken from those of the process while there are calls for them.
-    """
-
-    def __init__(self, threads: int) -> None:
-        self._idle = threads
-        self._lock = Lock()
-        self._waiting: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
-        self._working: list[Future[None]] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.end()
-
-    def submit(self, function: Callable[..., R], *arguments: Any) -> Future[R]:
-        """Return a call that one of the threads makes."""
-        call: Future[R] = Future()
-        with self._lock:
-            self._waiting.append((call, partial(function, *arguments)))
-            if not self._idle:
-                return call
-            self._idle -= 1
-        self._working = [worker for worker in self._working if not worker.done()]
-        _start_or_make(self._working, self._work)
-        return call
-
-    def _work(self) -> None:
-        """Make calls until none is waiting."""
-        while True:
-            with self._lock:
-                if not self._waiting:
-                    self._idle += 1
-                    return
-                call, function = self._waiting.popleft()
-            _make(call, function)
-            del call, function  # nothing refers to a call that has been made
-
-    def end(self) -> None:
-        """Wait for the calls in progress, and cancel the others."""
-        while self._waiting:
-            with suppress(IndexError):  # a thread has just taken it
-                self._waiting.popleft()[0].cancel()
-        _end(self._working)
-
-
 def ordered_map(
     function: Callable[[T], R],
     items: Iterable[T],
@@ -354,32 +293,28 @@ def ordered_map(
 
     The items are drawn by the calling thread, at most `ahead` of them, by default two per thread, ahead of the results
     that it has taken. When it stops early, by an exception or a Ctrl-C, it calls `give_up` to shorten the calls in
-    progress, waits for them, and drops the others. If the system starts no thread, the calling thread does the work.
+    progress, waits for them, and drops the others.
     """
     threads = min(threads, max(MOST_READERS, os.cpu_count() or 1))
-    workers = Workers(threads)
+    executor = ThreadPoolExecutor(threads, "fastembed")
     try:
-        with closing(ordered_results(workers, function, items, ahead or 2 * threads, give_up)) as results:
-            yield from results
+        yield from ordered_results(partial(submit, executor), function, items, ahead or 2 * threads, give_up)
     finally:
-        try:
-            workers.end()
-        finally:
-            workers.end()  # again, since a signal handler may have raised before the first was through
+        executor.shutdown(cancel_futures=True)
 
 
 def ordered_results(
-    executor: Executor | Workers,
+    submit_to: Callable[..., Future[R]],
     function: Callable[[T], R],
     items: Iterable[T],
     ahead: int,
     give_up: Callable[[], object] = lambda: None,
 ) -> Generator[R, None, None]:
-    """Yield ``function(item)`` for each item, as :func:`ordered_map` does, computed by an executor of any kind."""
+    """Yield ``function(item)`` for each item, as :func:`ordered_map` does, computed by an executor's `submit`."""
     pending: deque[Future[R]] = deque()
     try:
         for item in items:
-            pending.append(executor.submit(function, item))
+            pending.append(submit_to(function, item))
             if len(pending) > ahead:
                 yield awaited(pending.popleft())
         while pending:

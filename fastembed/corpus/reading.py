@@ -525,7 +525,7 @@ def read_texts(texts: Iterable[Text], reading: Reading) -> Iterator[list[list[st
     try:
         with (
             ProcessPoolExecutor(reading.processes, context, _start, (reading,)) as executor,
-            closing(ordered_results(executor, _read_batch, _batches(texts), 2 * reading.processes)) as results,
+            closing(ordered_results(executor.submit, _read_batch, _batches(texts), 2 * reading.processes)) as results,
         ):
             for batch in results:
                 yield from batch

@@ -183,7 +183,6 @@ def find_files(path: str | os.PathLike[str]) -> list[TextFile]:
     name = os.fspath(path)
     if is_url(path):
         return _files_of_url(path)
-    label = shown(name) if isinstance(path, str) else repr(name)  # a str may be a whole text, by mistake
     if name == "-":
         return [_standard_input()]
     try:
@@ -195,6 +194,7 @@ def find_files(path: str | os.PathLike[str]) -> list[TextFile]:
             return [RegularFile(Path(name))]
         with Path(name).open("rb") as stream:
             return [Spool(name, stream)]
+    label = shown(name) if isinstance(path, str) else repr(name)  # a str may be a whole text, by mistake
     if folder:
         inside = (Path(root, file) for root, _, files in os.walk(name, onerror=_raise) for file in files)
         found = [p for p in inside if not any(part.startswith(".") for part in p.relative_to(name).parts)]

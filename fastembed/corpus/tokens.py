@@ -215,7 +215,7 @@ def map_tasks(executor: Executor, function: Callable[[T], R], tasks: Iterable[T]
 
     Calls have a name of their own: an executor that keeps results by function and arguments does not give old ones.
     """
-    return ordered_results(executor, partial(_call, function, secrets.token_hex(8)), tasks, AHEAD)
+    return ordered_results(executor.submit, partial(_call, function, secrets.token_hex(8)), tasks, AHEAD)
 
 
 def _call(function: Callable[[T], R], name: str, task: T) -> R:

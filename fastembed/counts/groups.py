@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base.sizes import SIZES
-from fastembed._base.threads import Pool, Workers, awaited
+from fastembed._base.threads import Pool, awaited, submit
 from fastembed._kernels import cooccur
 
 Int64 = NDArray[np.int64]
@@ -418,7 +418,7 @@ class BufferedCounts:
             current, next_one = np.searchsorted(row_ends, [first, last], side="right")
             in_use = int(group_ends[current]) - len(order[current].groups)  # the first group that is still needed
             while len(calls) < len(groups) and turns[len(calls) + 1] <= turns[in_use] + self._turning:
-                calls.append(reader.submit(self._read, groups[len(calls)], turns[len(calls)]))
+                calls.append(submit(reader, self._read, groups[len(calls)], turns[len(calls)]))
             while ready < group_ends[next_one]:
                 rows = awaited(calls[ready])
                 if rows is not None:
@@ -428,8 +428,11 @@ class BufferedCounts:
                         self._in_memory.add(groups[ready])
                 ready += 1
 
-        with Workers(1) as reader:
+        reader = ThreadPoolExecutor(1)
+        try:
             yield hold
+        finally:
+            reader.shutdown(cancel_futures=True)
 
     def _read(self, group: int, turn: int) -> RowGroup | None:
         """Read a group into its slot, or into the next slot in turn; return None if it is in memory already."""
