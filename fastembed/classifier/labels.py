@@ -334,8 +334,8 @@ def read_examples(
     ledger : Ledger
     pool : Pool
     known : FittedClassifier, optional
-        A classifier that will learn more: its features and labels come with those of the documents, and one label is
-        enough. By default there must be two labels.
+        A classifier that will learn more: its features and labels are joined with those of the documents, of which one
+        label is enough. By default there must be two labels.
 
     Raises
     ------

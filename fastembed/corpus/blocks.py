@@ -121,7 +121,7 @@ def _without_mark(text: bytes) -> bytes:
 
 
 def token_without_end(name: str, line: int) -> ValueError:
-    """Return the error for a file that has no place to cut for too long."""
+    """Return the error for a text that goes on for too long without a place to cut."""
     return ValueError(
         f"{name!r}, line {line}: more than {SIZES.longest_token:,} bytes without a place to cut, as white space, "
         "where a text of tokens is expected"
@@ -149,7 +149,8 @@ def read_blocks(
             last = not data
             if data:
                 cut, ends = cut_text(data)
-                if not cut or (not ends and len(data) < SIZES.block_bytes):  # the last piece is cut at no other place
+                # A short piece is the last one, which is cut only where a sequence ends
+                if not cut or (not ends and len(data) < SIZES.block_bytes):
                     kept.append(data)
                     if sum(map(len, kept)) > SIZES.longest_token:
                         raise token_without_end(file.name, line)

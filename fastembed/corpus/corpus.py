@@ -463,8 +463,9 @@ def map_text(
     reading : Reading
         If it is not compiled, one thread finds the tokens, and the function gets them as text.
     function : callable
-        Called with (text, inside): UTF-8 of sequences of tokens, and whether it begins inside a sequence, which is then
-        not one without a token. Returns (result, tokens, sequences that end here, those of them without a token).
+        Called with (text, inside): UTF-8 of sequences of tokens, and whether it begins inside a sequence, the rest of
+        which is then never counted as a sequence without a token. Returns (result, tokens, sequences that end here,
+        those of them without a token).
     ledger : Ledger
         All blocks are added to it.
     threads : int

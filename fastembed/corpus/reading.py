@@ -349,7 +349,9 @@ class Reading:
 
 
 def apply_valid(reading: Reading, text: bytes, inside: bool = False, last: bool = True) -> bytes:
-    """Return what :meth:`Reading.apply` does of a text that is known to be valid UTF-8: the kernels read beyond others.
+    """Return what :meth:`Reading.apply` does, of a text that is known to be valid UTF-8.
+
+    The kernels would read beyond the end of an invalid one.
 
     Parameters
     ----------

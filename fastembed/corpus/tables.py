@@ -290,7 +290,7 @@ def _csv_lists(
         begun, more = False, True
         while more:
             rows: list[tuple[int, list[str] | BadRow]] = []
-            with _csv_limit:  # the limit is one of the process
+            with _csv_limit:  # the module has one limit for the whole process
                 limit = csv.field_size_limit(SIZES.longest_row)
                 try:
                     while more and len(rows) < ROWS_PARSED_AT_ONCE:

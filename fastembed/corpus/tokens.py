@@ -77,7 +77,7 @@ class NumberedCorpus:
 
 
 def _places(table: TokenTable, known: TokenTable) -> Int32:
-    """Return the number in `known` of each token of a table, or -2, and at last -1, which stays what it is."""
+    """Return the number in `known` of each token of a table, -2 for others, and at last -1: the number -1 stays."""
     text = b"".join([token + b"\n" for token in table.frequent(0)[0]])
     ids = np.empty(len(text), np.int32)
     ids = ids[: known.encode(text, False, ids)[0]]

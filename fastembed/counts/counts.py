@@ -653,7 +653,7 @@ class Counts:
         matrix = add_matrices([self._entries.csr(), other._entries.csr()], limit, threads, exact=exact).mapped()
         check_amounts("the sums of counts", matrix.data)
         known = other.vocabulary if self.vocabulary is None else self.vocabulary
-        weighting = self.baskets if len(baskets) == 1 else None  # with other counts, they are pairs
+        weighting = self.baskets if len(baskets) == 1 else None  # added to counts of another kind, they are plain pairs
         return Counts._of(
             matrix, windows=self.windows, keep=self.keep, ledger=ledger, vocabulary=known, baskets=weighting
         )

@@ -224,7 +224,7 @@ class PositivePMI:
         entries = counts.entries
         factors, left = _column_factors(totals), memory
         self._rows: list[BlockedRows] = []
-        self._spill: SpilledRows | None = None  # the groups after those
+        self._spill: SpilledRows | None = None  # the groups that do not fit into memory
         # The next group is read while one is in use
         with closing(ordered_map(counts.read_group, range(len(entries)), 1, ahead=1)) as parts:
             for group in range(len(entries)):

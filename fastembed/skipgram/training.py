@@ -196,7 +196,7 @@ class Training:
         self._validation, kept_lines = None, None
         if options.early_stopping:
             split = options.validation_fraction, options.seed
-            # First: if there is a folder of the other counts, there is one of these
+            # Before the other counts: a finished folder of those then means that this one is finished, too
             lines, kept_lines = LineSplit(*split, held_out=True), LineSplit(*split, held_out=False)
             self._validation = count_pairs(corpus, vocabulary, lines=lines, store=held_out_store, **how)
         self._counts = count_pairs(corpus, vocabulary, lines=kept_lines, store=store, **how)

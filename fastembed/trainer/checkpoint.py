@@ -138,7 +138,7 @@ class Checkpoint:
         return self.path
 
     def claim(self, identity: Mapping[str, Any]) -> Stored | None:
-        """Let it be the checkpoint of a model that makes the start of the fit; return its contents, if there is a file.
+        """Let it belong to a model, which makes the start of the fit; return its contents, if there is a file.
 
         The start is a function of `identity`, the arguments of the model under the names that errors use.
 
