@@ -1,7 +1,6 @@
 """The commands evaluate, compare, plot and report."""
 
 import re
-import sys
 
 import numpy as np
 import pytest
@@ -186,14 +185,6 @@ def test_words_that_no_font_has_are_named_in_one_warning(run, tmp_path, monkeypa
     assert (code, out) == (0, "")
     assert re.fullmatch(r"fastembed: warning: words with .* install one that has them: '\u65e5'\n", err)
     assert (tmp_path / "m.png").exists()
-
-
-def test_a_missing_extra_is_named_in_one_line(run, model, tmp_path, monkeypatch):
-    for module in ("matplotlib", "matplotlib.axes", "matplotlib.figure"):
-        monkeypatch.setitem(sys.modules, module, None)
-    code, out, err = run("plot", model, "-o", tmp_path / "m.png")
-    assert (code, out) == (1, "")
-    assert re.fullmatch(r"fastembed: error: .*\[plot\].*\n", err)
 
 
 def test_a_report_is_written_with_the_scores_asked_for(run, document, model, tmp_path):

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from tqdm.std import TqdmDefaultWriteLock
 
 from fastembed.cli import Terminated, sigterm_interrupts
 from fastembed.cli.output import Progress
@@ -283,24 +282,6 @@ def test_bars_are_drawn_only_on_a_terminal(capsys, monkeypatch):
         monkeypatch.setattr(sys, "stderr", stream)
         report(quiet=quiet)
         assert (capsys.readouterr().out, stream.getvalue()) == ("" if quiet else LINE, "")
-
-
-@pytest.mark.parametrize("terminal", [False, True])
-def test_an_interrupt_never_comes_where_a_lock_of_the_bars_would_make_another_error_of_it(
-    monkeypatch, capsys, terminal
-):
-    """`tqdm` releases its lock in a `finally` also where a Ctrl-C came before it was acquired."""
-
-    def interrupt(*_, **__):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(sys, "stderr", Terminal() if terminal else io.StringIO())
-    with progress_of() as progress:
-        progress.counting(1, 2)
-        monkeypatch.setattr(TqdmDefaultWriteLock, "acquire", interrupt)
-        progress._print("a line", "an event")
-        monkeypatch.undo()
-    assert capsys.readouterr().out == "a line\n"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX pipes")

@@ -141,14 +141,6 @@ def test_the_threads_of_blas_change_no_bit_of_the_total():
         assert len(totals) == 1
 
 
-def test_counts_are_made_of_the_arrays_of_others():
-    counts = Counts.from_corpus([LINE], VOCABULARY, sample=0.1, directed=True)
-    parts = {name: getattr(counts, name) for name in ("windows", "keep", "ledger", "vocabulary")}
-    again = Counts(counts.data, counts.indices, counts.indptr, counts.shape, **parts)
-    assert again.data is counts.data
-    assert_array_equal(again.to_scipy().toarray(), counts.to_scipy().toarray())
-
-
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [

@@ -1,7 +1,6 @@
 """What training reads of counts: groups of rows, in any order, from memory or read meanwhile; shards of the columns."""
 
 import hashlib
-from threading import Event
 
 import numpy as np
 import pytest
@@ -13,7 +12,6 @@ from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool
 from fastembed.counts.groups import (
     ROW_GROUP,
-    BufferedCounts,
     CSRGroups,
     Division,
     Totals,
@@ -187,54 +185,6 @@ def test_groups_that_fit_into_the_buffer_are_read_once(tmp_path, reads):
         stored.buffered(-1)
     with pytest.raises(TypeError, match="memory must be an integer"):
         stored.buffered(0.5)
-
-
-@pytest.mark.parametrize("more", [0, 1, 3])
-@pytest.mark.parametrize("block_size", [1, 5, 16, 50])
-@pytest.mark.usefixtures("small_groups")
-def test_the_groups_of_two_blocks_are_in_memory_and_no_more_than_are_said(tmp_path, block_size, more):
-    matrix = make_matrix(200, empty=0.5)
-    groups = split_rows(np.diff(matrix.indptr) > 0)
-    most = buffered_groups([len(rows) for rows in groups if len(rows)], block_size) + more
-    largest = int(CSRGroups(matrix).entries.max())
-    stored = in_folder(matrix, tmp_path / "a").buffered(12 * largest * most if more else 0)
-    buffer = BufferedCounts(stored.groups, groups, block_size)
-    assert len(buffer.data) == min(most, len(groups)) * largest
-    for order in (draw_order(groups, np.random.default_rng(3)), plain_order(groups)):
-        rows = np.concatenate([draw.rows for draw in order])
-        with buffer.reading(order) as hold:
-            for block in range(-(-len(rows) // block_size)):
-                hold(block)
-                for row in rows[block * block_size : (block + 2) * block_size]:
-                    found = slice(buffer.begins[row], buffer.ends[row])
-                    true = slice(matrix.indptr[row], matrix.indptr[row + 1])
-                    assert_array_equal(buffer.indices[found], matrix.indices[true])
-                    assert_array_equal(buffer.data[found], matrix.data[true])
-
-
-@pytest.mark.usefixtures("small_groups")
-def test_a_group_that_was_read_and_not_taken_is_read_again(tmp_path, reads, monkeypatch):
-    """Reading that is left early may have read further than its blocks have come."""
-    matrix = make_matrix(160)
-    groups = split_rows(np.diff(matrix.indptr) > 0)
-    buffer = BufferedCounts(in_folder(matrix, tmp_path / "a").buffered(10**9).groups, groups, 4)
-    order, last_is_read, read_group = plain_order(groups), Event(), StoredGroups.read_group
-
-    def read(counts, group, memory=None):
-        rows = read_group(counts, group, memory)
-        if group == len(groups) - 1:
-            last_is_read.set()
-        return rows
-
-    monkeypatch.setattr(StoredGroups, "read_group", read)
-    with buffer.reading(order) as hold:
-        hold(0)
-        assert last_is_read.wait(600)
-    with buffer.reading(order) as hold:
-        for block in range(-(-sum(map(len, groups)) // 4)):
-            hold(block)
-    assert_array_equal(buffer.ends - buffer.begins, np.diff(matrix.indptr))
-    assert sorted(reads) == sorted([0, *[group for group in range(1, 10) for _ in range(2)]])
 
 
 @pytest.mark.usefixtures("small_groups")

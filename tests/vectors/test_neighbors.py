@@ -1,7 +1,6 @@
 """The search for the nearest rows: exact against a full sort, ties, near ties, any magnitude, bounded memory."""
 
 import tracemalloc
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -10,7 +9,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from threadpoolctl import threadpool_limits
 
-from fastembed.vectors import neighbors as module
 from fastembed.vectors.neighbors import METHODS, Neighbors, unit_vectors
 
 DTYPES = ["float32", "float64"]
@@ -111,15 +109,6 @@ def test_exact_multiples_of_a_row_are_ties_for_any_query(dtype):
             assert len(set(cosines.tolist())) == 1
 
 
-@pytest.mark.parametrize("among", [1, 300, 10**6, np.array([2, 5, 6, 900, 4999])])
-def test_a_search_among_some_rows_is_a_full_sort_of_them(tied, among):
-    neighbors = Neighbors(tied)
-    queries = neighbors.unit(np.array([5, 800]))
-    found = neighbors.nearest(queries, 8, excluded=[[5], [800]], among=among)
-    expected = [full_sort(neighbors, query, 8, [own], among) for query, own in zip(queries, [5, 800], strict=True)]
-    assert_same(found, expected)
-
-
 @settings(max_examples=80)
 @given(
     arrays(np.float32, array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.integers(-2, 2)),
@@ -155,50 +144,6 @@ def test_the_magnitude_of_vectors_does_not_matter(dtype, exponents):
         assert_same(neighbors.analogies(questions, 9, **options), plain.analogies(questions, 9, **options))
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_analogies_agree_with_a_full_sort(tied, method, sizes):
-    sizes.cosine_bytes = 300_000
-    tied = tied.copy()
-    neighbors = Neighbors(tied)
-    asked = np.random.default_rng(4).integers(0, 5000, (3, 20))
-    asked[2, :5] = asked[0, :5]  # 3CosAdd: b itself; 3CosMul: near a division by zero
-    tied[asked[0, 6]] = -tied[asked[1, 6]]
-    neighbors = Neighbors(tied)
-    questions = [neighbors.unit(ids) for ids in asked]
-    excluded = asked.T.tolist()
-    found = neighbors.analogies(questions, 25, method=method, excluded=excluded)
-    unit = neighbors.unit(slice(None))
-    for (ids, scores), a, b, c, own in zip(found, *questions, excluded, strict=True):
-        if method == "3CosAdd":
-            truth = np.round(unit @ unit_vectors((b - a + c)[None])[0], 12)
-        else:
-            shifted = [(1 + np.round(unit @ vector, 12)) / 2 for vector in (a, b, c)]
-            truth = shifted[1] * shifted[2] / (shifted[0] + 1e-6)
-        left = np.setdiff1d(np.arange(5000), own)
-        best = np.sort(truth[left])[::-1][:25]
-        # The divisor's own rounding, 1e-16, is a share of 1e-10 of the least divisor
-        np.testing.assert_allclose(scores, best, rtol=1e-8, atol=1e-13)
-        np.testing.assert_allclose(truth[ids], scores, rtol=1e-8, atol=1e-13)
-        assert not set(own) & set(ids.tolist())
-        assert (np.diff(scores) <= 0).all()
-        assert all(ids[i] < ids[i + 1] for i in range(24) if scores[i] == scores[i + 1])
-    alone = [
-        neighbors.analogies([part[i : i + 1] for part in questions], 25, method=method, excluded=[own])[0]
-        for i, own in enumerate(excluded)
-    ]
-    assert_same(alone, found)
-
-
-def test_nearer_rows_are_counted(tied):
-    neighbors = Neighbors(tied)
-    for row, other in [(0, 1), (3, 3), (17, 4000), (int(np.flatnonzero(tied[:, 0] == 0)[0]), 5)]:
-        cosines = np.round((neighbors.unit(slice(None)) * neighbors.unit(np.array([row]))).sum(axis=1), 12)
-        expected = sum(cosine > cosines[other] for i, cosine in enumerate(cosines) if i != row)
-        units = neighbors.unit(np.array([row, other]))
-        assert neighbors.count_nearer(*units, excluded=row) == expected
-        assert neighbors.count_nearer(*units) == expected + (cosines[row] > cosines[other])
-
-
 @pytest.mark.thread_unsafe(reason="BLAS has one limit for the process")
 def test_threads_of_blas_change_nothing(tied):
     found = []
@@ -230,33 +175,3 @@ def test_without_rows_or_queries_nothing_is_found():
     assert Neighbors(np.eye(3)).nearest(np.empty((0, 3)), 2) == []
     ((ids, cosines),) = Neighbors(np.eye(3)).nearest(np.eye(3)[:1], 2, excluded=[[0, 1, 2]])
     assert ids.shape == cosines.shape == (0,)
-
-
-def test_normalized_rows_have_length_one(tied):
-    unit = Neighbors(tied).normalized()
-    assert unit.dtype == tied.dtype
-    lengths = np.linalg.norm(unit.astype(np.float64), axis=1)
-    expected = (tied != 0).any(axis=1)
-    assert 0 < expected.mean() < 1
-    np.testing.assert_allclose(lengths, expected, rtol=0, atol=4 * np.finfo(tied.dtype).eps)
-
-
-@pytest.mark.thread_unsafe(reason="observes the limit on BLAS")
-def test_one_query_to_a_small_matrix_takes_one_thread_of_blas(monkeypatch, sizes):
-    held = Neighbors(np.random.default_rng(0).normal(size=(300, 8)))
-    queries = held.unit(np.arange(3))
-    seen = []
-
-    @contextmanager
-    def recorded():
-        seen.append(1)
-        yield
-
-    monkeypatch.setattr(module, "single_threaded_blas", recorded)
-    one = held.nearest(queries[:1], 5)
-    held.count_nearer(*queries[:2])
-    assert len(seen) == 2
-    assert_same(held.nearest(queries, 5)[:1], one)
-    sizes.parallel_bytes = 300 * 8 * 8 - 1
-    assert_same(held.nearest(queries[:1], 5), one)
-    assert len(seen) == 2
