@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import twins
-from fastembed.ngrams import NgramFinder, check_ngram_lengths, common_ngrams, find_ngrams, ngram_counts
+from fastembed.ngrams import NgramFinder, common_ngrams, find_ngrams, ngram_counts
 
 
 def rows(starts, ids):
@@ -88,21 +88,3 @@ def test_a_word_without_utf8_is_an_error_unless_it_may_have_none():
 
 def test_the_marks_alone_are_no_n_grams_but_characters_are():
     assert rows(*find_ngrams(["<", ">", "a"], ["a", "<a>", "", ">"], (1, 1))) == [[2], [0, 2, 1], [], [1]]
-
-
-@pytest.mark.parametrize(
-    ("lengths", "error", "message"),
-    [
-        (3, TypeError, "subwords must be the least and the greatest length of n-grams, such as .3, 6., got 3"),
-        ((3,), TypeError, "got .3,."),
-        ("36", TypeError, "got '36'"),
-        ((0, 6), ValueError, "the least length of subwords must be from 1 to 100, got 0"),
-        ((4, 3), ValueError, "the greatest length of subwords must be from 4 to 100, got 3"),
-        ((1, 101), ValueError, "the greatest length of subwords must be from 1 to 100, got 101"),
-        ((101, 102), ValueError, "the least length of subwords must be from 1 to 100, got 101"),
-        ((3.0, 6), TypeError, "the least length of subwords must be an integer, got 3.0"),
-    ],
-)
-def test_wrong_lengths_are_errors(lengths, error, message):
-    with pytest.raises(error, match=message):
-        check_ngram_lengths("subwords", lengths)

@@ -32,11 +32,6 @@ def test_a_tile_has_a_multiple_of_eight_rows(row_bytes, rows):
     assert Caches(48 * KIB, MIB).tiling(1 << 20, row_bytes) == (rows, True)
 
 
-def test_a_tile_is_larger_where_the_next_is_not_prefetched():
-    assert Caches(48 * KIB, MIB).tiling(1000, 448) == (72, False)
-    assert Caches(32 * KIB, MIB).tiling(1000, 448) == (32, False)
-
-
 def test_the_next_tile_is_prefetched_where_the_linear_layer_exceeds_the_second_level():
     assert [Caches(48 * KIB, MIB).tiling(rows, 512)[1] for rows in (1, 2048, 2049)] == [False, False, True]
 

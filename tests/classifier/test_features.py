@@ -112,14 +112,6 @@ def test_more_features_than_can_be_numbered_raise_an_error():
         kept_features(kinds, None)
 
 
-@pytest.mark.parametrize("ids", [[], [3], [-1, -1], [1, 2]])
-def test_few_ids_have_few_pairs(ids):
-    ids = np.array(ids, np.int32)
-    found, grams = count_pairs(ids, ids, 1, 1, Pool(2))
-    assert found.tolist() == ([0, -1] if ids.tolist() == [1, 2] else [-1] * len(ids))
-    assert len(grams) == int(ids.tolist() == [1, 2])
-
-
 def test_ngrams_of_characters_without_any_word_raise_an_error():
     with pytest.raises(ValueError, match=r"no word is left among the features with min_count=1 and max_features=2"):
         Classifier(chars=(1, 3), max_features=2).fit(["aab aaab", "aaac aad"], ["x", "y"])

@@ -36,12 +36,6 @@ def test_words_together_or_with_negative_ones_are_one_query(run, document, saved
     assert out.splitlines()[0] == "king -man"
 
 
-def test_among_few_words_each_query_has_its_whole_answer(document, saved):
-    queries = document("neighbors", saved, "man", "king", "--restrict", 2)["queries"]
-    found = [[near["word"] for near in query["neighbors"]] for query in queries]
-    assert found == [["woman"], ["man", "woman"]]
-
-
 def test_queries_of_standard_input_have_the_answers_that_they_have_alone(document, saved, stdin):
     """Each query has the same result as alone, with or without a batch search."""
     stdin(b"king\n\n  man  king \r\nking woman\tman\n\tman\nqueen")

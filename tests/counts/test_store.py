@@ -1,7 +1,6 @@
 """Counts in a folder: the same counts and models as in memory, nothing left of others, errors that name damage."""
 
 import errno
-import itertools
 import json
 import pickle
 import subprocess
@@ -53,21 +52,6 @@ def windows_counts(**options):
     corpus = [rng.zipf(1.3, size=40) % 60 for _ in range(60)]
     vocabulary = Vocabulary.from_corpus([[str(k) for k in line] for line in corpus], min_count=1)
     return Counts.from_corpus([[str(k) for k in line] for line in corpus], vocabulary, **options)
-
-
-@pytest.mark.parametrize("values", [[1.0, 2.0, 2.0**24], [1.0, 2.0**24 + 1, 0.1]])
-@pytest.mark.parametrize("bounds", [[0, 7], [0, 3, 7], [0, 1, 6, 7]])
-def test_a_group_is_what_it_was_after_encoding_and_decoding(values, bounds):
-    """Values that float32 would round are float64, in their tile only."""
-    lengths, columns = np.array([2, 0, 1]), np.array([0, 6, 2], np.int32)
-    data, tiles = encode_group(RowBatch(lengths, columns, np.array(values)), np.array(bounds))
-    begins, ends, indices, found = decode_group(data, tiles, 3, np.array(bounds))
-    assert (begins.tolist(), ends.tolist()) == ([0, 2, 2], [2, 2, 3])
-    assert_array_equal(indices, columns)
-    assert_array_equal(found, values)
-    for k, (first, last) in enumerate(itertools.pairwise(bounds)):
-        inside = [v for c, v in zip(columns, values, strict=True) if first <= c < last]
-        assert tiles.wide[k] == any(float(np.float32(v)) != v for v in inside)
 
 
 @pytest.mark.parametrize(

@@ -70,14 +70,6 @@ def test_several_words_give_the_weighted_mean_without_themselves(corpus, setting
     assert sum(p for _, p in found) == pytest.approx(1)
 
 
-def test_words_given_twice_have_twice_the_weight(corpus):
-    model = SkipGram(**SETTINGS).fit(corpus)
-    assert model.predict_output(["w03", "w20", "w03"]) == model.predict_output([("w03", 2), "w20"])
-    (plain, weighted) = (dict(model.predict_output(query, 29)) for query in (["w03"], [("w03", 7.0)]))
-    assert plain == pytest.approx(weighted, rel=1e-12)
-    assert len(model.predict_output(["w03"], 99)) == 29
-
-
 def test_many_queries_give_what_each_gives(corpus, sizes):
     model = SkipGram(**SETTINGS).fit(corpus)
     rng = np.random.default_rng(0)

@@ -7,7 +7,6 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 import twins
 from fastembed._base.threads import Pool
-from fastembed.counts import groups
 from fastembed.counts.groups import CSRGroups, Totals
 from fastembed.skipgram.start import PositivePMI, fold_in, log_shares, svd_start, truncated_svd
 
@@ -159,11 +158,3 @@ def test_entries_in_a_file_give_the_same_bits(sizes, threads):
             found = spilled.times(x, out=np.empty_like(y)), spilled.transposed_times(y, out=np.empty_like(x))
             np.testing.assert_array_equal(found[0], expected[0])
             np.testing.assert_array_equal(found[1], expected[1])
-
-
-def test_the_rows_are_those_of_one_group_after_another(sizes):
-    sizes.group_rows = 8
-    counts = random_counts(20, 30, density=0.8)
-    dense = twins.positive_pmi(counts.toarray())
-    order = np.concatenate([np.arange(20)[groups.group_slice(group, 20)] for group in range(3)])
-    np.testing.assert_allclose(entries(counts), dense[order], rtol=1e-9, atol=1e-9)

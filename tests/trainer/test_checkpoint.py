@@ -153,16 +153,6 @@ def test_a_fit_that_is_killed_goes_on_from_the_last_checkpoint(case, path, inter
     assert within
 
 
-def test_a_fit_may_be_interrupted_again_and_again_in_one_process(new, counts, path, interrupted_after):
-    expected, trainer = new(), new(2)
-    expected.fit_counts(counts[0], **OPTIONS)
-    interruptions = 0
-    while interrupted_after(2, lambda: trainer.fit_counts(counts[0], checkpoint=path, **OPTIONS), KeyboardInterrupt):
-        interruptions += 1
-    assert interruptions == 6
-    assert bits(trainer) == bits(expected)
-
-
 @pytest.mark.parametrize("name", ["PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64"])
 def test_generators_go_on_and_end_where_they_would_have(new, counts, path, interrupted_after, name):
     def generator():

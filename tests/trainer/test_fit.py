@@ -276,22 +276,6 @@ def test_repeated_ids_are_summed_and_zeros_name_nothing(library, make_counts):
     assert_array_equal(trainers[0].embedding[[0, 2]], 1)
 
 
-def test_a_bag_of_many_rows_is_trained_as_the_reference_does(library, near_reference):
-    inputs, dim = 100_000, 3
-    rng = np.random.default_rng(0)
-    embedding = rng.normal(size=(inputs, dim)).astype(library.dtype)
-    linear = rng.normal(size=(dim, 5)).astype(library.dtype)
-    dense = np.zeros((3, inputs))
-    dense[1] = rng.normal(size=inputs) / 300
-    dense[0, :2] = dense[2, 7] = 1
-    counts = np.eye(3, 5)
-    trainers = [Trainer(embedding.copy(), linear, threads=n) for n in (1, 2)]
-    for trainer in trainers:
-        history = trainer.fit_counts(sparse.csr_array(counts), bags=sparse.csr_array(dense), epochs=1)
-    near_reference(trainer, history, embedding, linear, counts, bags=dense, epochs=1)
-    assert bits(trainers[0]) == bits(trainers[1])
-
-
 def test_inputs_whose_bags_are_empty_train_nothing_but_count(library, model, near):
     """Their h is 0: the logits are the bias. The workspace of a block has room for the largest bags in any order."""
     embedding, linear, bias = model(40, 7, 3, library.dtype)

@@ -199,20 +199,6 @@ def test_a_token_that_is_one_of_its_ngrams_is_listed_apart():
     ]
 
 
-@pytest.mark.parametrize("lengths", [(0, 2), (1, 1), (2, 3)])
-def test_the_n_grams_found_are_those_cut_from_the_word(lengths):
-    ngrams = ("<", ">", "a", "<a", "日本", "é>", "a<", "本")
-    composer = NgramDictionary(ngrams, np.eye(len(ngrams)), np.zeros(len(ngrams)), lengths)
-    for word in ("", "a", "<", "a<a", "日本é", "a\ud800é", ">>"):
-        expected = [ngram for ngram in ngrams_of(word, *lengths) if ngram in ngrams]
-        assert [ngram for ngram, _ in composer.parts(word)] == expected
-        counts = np.array([expected.count(ngram) for ngram in ngrams])
-        found = compose(composer, word)
-        assert (found is None) == (not expected)
-        if expected:
-            np.testing.assert_allclose(found, counts / np.sqrt(len(expected)), rtol=1e-15)
-
-
 def test_n_grams_weigh_in_a_token_what_its_weight_says():
     weights = np.array([1.0, 0.5], np.float32)
     composer = NgramDictionary(("<ma",), np.array([[2.0, 0.0]]), np.zeros(2), word_weights=weights)
@@ -255,13 +241,6 @@ def test_ngrams_survive_files_pickles_and_copies(vectors, tmp_path):
     same(pickle.loads(pickle.dumps(loaded)), vectors)
     assert b"fastembed.vectors" not in pickle.dumps(vectors, 4)
     assert not pickle.loads(pickle.dumps(vectors))._composer.rows.flags.writeable
-
-
-def test_buffers_of_ngrams_out_of_band_are_the_arrays_themselves(vectors):
-    buffers = []
-    pickle.dumps(vectors, 5, buffer_callback=buffers.append)
-    rows = vectors._composer.rows
-    assert any(np.shares_memory(np.frombuffer(buffer, np.uint8), rows) for buffer in buffers)
 
 
 @pytest.mark.parametrize("suffix", ["vec", "npy", "glove", "bin", "tsv"])
