@@ -187,7 +187,7 @@ def train_ova(
     options: ClassifierOptions,
     pool: Pool,
     validation: tuple[Any, Any] | None,
-    on_epoch_end: Callable[[dict[str, float]], object],
+    on_epoch_end: Callable[[dict[str, float]], object] | None,
     start: Float32 | None,
 ) -> tuple[Float32, Calibration, list[dict[str, float]]]:
     """Return the weights (F, L), the calibration of the scores, and the records of the epochs.
@@ -204,7 +204,7 @@ def train_ova(
     pool : Pool
     validation : (csr_array, csr_array) or None
         Bags and labels of held-out documents, for early stopping.
-    on_epoch_end : callable
+    on_epoch_end : callable, optional
         Training ends if it returns True.
     start : ndarray of float32 (F, L) or None
         The initial weights, which L2 regularisation pulls towards; by default 0.
@@ -255,7 +255,9 @@ def train_ova(
                 best, best_epoch, lowest = (ascent.weights(), found), epoch, record["validation_nll"]
             stop = stop or epoch - best_epoch >= options.n_iter_no_change
         history.append(record | {"seconds": time.perf_counter() - began})
-        if is_true(on_epoch_end(dict(history[-1]))) or stop:
+        if on_epoch_end is not None and is_true(on_epoch_end(dict(history[-1]))):
+            break
+        if stop:
             break
     if best is not None:
         return *best, [record | {"kept": record["epoch"] == best_epoch} for record in history]

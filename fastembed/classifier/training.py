@@ -91,7 +91,6 @@ def learn(
     validation = None
     if options.early_stopping:
         examples, validation = examples.divided(_held_out(len(examples.weights), options))
-    on_end = on_epoch_end or (lambda record: None)
     linear = None
     if options.loss == "softmax":
         targets = shares(examples.labels.matrix)
@@ -104,7 +103,7 @@ def learn(
             bias=bias,
             threads=pool.threads,
         )
-        history = _train_softmax(trainer, linear is None, examples.bags, targets, options, validation, on_end)
+        history = _train_softmax(trainer, linear is None, examples.bags, targets, options, validation, on_epoch_end)
         embedding = trainer.embedding
         linear = None if linear is None else np.ascontiguousarray(trainer.linear)
     else:
@@ -119,7 +118,7 @@ def learn(
         bias = (q if options.loss == "squared" else np.log(q / (1 - q))).astype(np.float32)
         prior = calibration.prior(q if calibration.independent else q / q.sum())
         embedding, calibration, history = train_ova(
-            examples, bias, calibration, options, pool, validation, on_end, None if start is None else start[0]
+            examples, bias, calibration, options, pool, validation, on_epoch_end, None if start is None else start[0]
         )
     return FittedClassifier(
         features=features,
@@ -272,7 +271,7 @@ def _train_softmax(
     targets: Any,
     options: ClassifierOptions,
     validation: Validation,
-    on_epoch_end: EpochEnd,
+    on_epoch_end: EpochEnd | None,
 ) -> list[dict[str, float]]:
     """Train by gradient descent on blocks of documents; return the records of the epochs.
 
@@ -292,7 +291,7 @@ def _train_softmax(
         validation_bags=None if validation is None else validation[0],
         n_iter_no_change=options.n_iter_no_change if validation is not None else None,
         seed=options.seed,
-        on_epoch_end=lambda record, _: on_epoch_end(record),
+        on_epoch_end=None if on_epoch_end is None else lambda record, _: on_epoch_end(record),
     )
     assert trainer.bias is not None
     entropy = -float(targets.sum(axis=0) @ trainer.bias.astype(np.float64)) / targets.sum()

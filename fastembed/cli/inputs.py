@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastembed._base.optional import is_url
 from fastembed.cli import options
 from fastembed.cli.output import Progress, print_line
 from fastembed.corpus.reading import DIGITS, UNITS, Reading, check_pattern
+from fastembed.corpus.sources import is_url
 from fastembed.counts.windows import WEIGHTINGS
 from fastembed.formats.atomic import check_writable, remove_leftovers
 from fastembed.formats.registry import FORMATS, format_of

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastembed._base.optional import is_url, require
+from fastembed._base.optional import require
 from fastembed.cli import options
 from fastembed.cli.inputs import (
     COUNTING,
@@ -34,6 +34,7 @@ from fastembed.cli.output import (
 )
 from fastembed.corpus import FileCorpus
 from fastembed.corpus.corpus import advice
+from fastembed.corpus.sources import is_url
 from fastembed.counts import Counts
 from fastembed.skipgram import Estimate, SkipGram
 from fastembed.trainer.checkpoint import MINUTES, epochs_done

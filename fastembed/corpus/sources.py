@@ -1,20 +1,22 @@
-"""The files that a path stands for: a file, a folder, a pattern, standard input."""
+"""The files that a path stands for: a file, a folder, a pattern, a URL, standard input."""
 
 from __future__ import annotations
 
 import glob
 import os
+import re
 import shutil
 import sys
 import tempfile
 import threading
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, Protocol, TypeGuard, cast
 
-from fastembed._base.optional import file_system, is_url, naming
+from fastembed._base.optional import require
 from fastembed._base.validation import shown
 
 COPY_BYTES = 1 << 20  # copied at a time from a pipe
@@ -271,3 +273,47 @@ def shared_file(file: TextFile) -> TextFile:
     if isinstance(file, Spool):
         raise ValueError(f"{file.name} cannot be read by other processes: write it to a file that they can open")
     return RegularFile(file.path.absolute()) if isinstance(file, RegularFile) else file
+
+
+_URL = re.compile(r"[a-z][a-z0-9+.-]*(::[a-z][a-z0-9+.-]*)*://", re.IGNORECASE)
+
+
+def is_url(name: object) -> TypeGuard[str]:
+    """Return whether a name is a URL.
+
+    Examples
+    --------
+    >>> is_url("s3://bucket/text.gz"), is_url("C:/text"), is_url("a://b c")
+    (True, False, True)
+    """
+    return isinstance(name, str) and _URL.match(name) is not None
+
+
+@contextmanager
+def naming(url: str) -> Iterator[None]:
+    """Let errors of file systems name a URL, as FileNotFoundError, PermissionError or another OSError.
+
+    Libraries of file systems have errors of their own, of many kinds.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"there is no {url!r}: {_reason(error)}") from error
+    except PermissionError as error:
+        raise PermissionError(f"{url!r} cannot be read or written: {_reason(error)}") from error
+    except ImportError as error:
+        raise ImportError(f"{url!r} needs a library: {error}") from error
+    except Exception as error:
+        raise OSError(f"{url!r} cannot be read or written: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def file_system(url: str, **options: Any) -> tuple[Any, str]:
+    """Return the file system of a URL, of fsspec, and the path in it."""
+    core = require("fsspec.core", "remote")
+    with naming(url):
+        found: tuple[Any, str] = core.url_to_fs(url, **options)
+    return found

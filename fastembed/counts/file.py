@@ -14,7 +14,7 @@ from fastembed._base.validation import check_amounts, check_integer, plain
 from fastembed.corpus.ledger import Ledger, as_ledger
 from fastembed.corpus.reading import Reading
 from fastembed.counts.sums import StoredCSR
-from fastembed.counts.windows import Windows
+from fastembed.counts.windows import Windows, check_baskets
 from fastembed.formats.tensors import check_header, header, map_tensors, pack_tokens, unpack_tokens, write_tensors
 from fastembed.vocabulary import Vocabulary
 
@@ -106,13 +106,6 @@ def unpack_attributes(
             raise ValueError(f"{len(vocabulary)} tokens for {n_rows} rows")
     attributes = {"windows": windows, "keep": keep, "ledger": ledger, "vocabulary": vocabulary, "baskets": baskets}
     return (n_rows, n_columns), attributes
-
-
-def check_baskets(baskets: Any, windows: Windows | None) -> str | None:
-    """Check the weighting of baskets in a file and return it; None if the pairs were not counted in baskets."""
-    if baskets is not None and (baskets not in ("flat", "share") or windows is not None):
-        raise ValueError(f"baskets must be None, 'flat' or 'share', without windows, got {baskets!r}")
-    return None if baskets is None else str(baskets)
 
 
 def _check_keep(keep: npt.NDArray[np.float64] | None, windows: Windows | None, n_rows: int) -> Any:

@@ -31,9 +31,9 @@ import numpy as np
 import numpy.typing as npt
 
 import fastembed._kernels.tiles as kernels
-from fastembed._base.optional import file_system, is_url, naming
 from fastembed._base.threads import ordered_map
 from fastembed._base.validation import check_amounts
+from fastembed.corpus.sources import file_system, is_url, naming
 from fastembed.counts.file import check_dtypes, pack_attributes, unpack_attributes
 from fastembed.counts.groups import (
     CountsDigest,

@@ -26,8 +26,7 @@ from fastembed.corpus.corpus import DocumentCorpus, FileCorpus, Source
 from fastembed.corpus.ledger import Ledger, as_ledger
 from fastembed.corpus.reading import Reading
 from fastembed.counts.counts import Counts, align_counts
-from fastembed.counts.file import check_baskets
-from fastembed.counts.windows import Windows
+from fastembed.counts.windows import Windows, check_baskets
 from fastembed.formats.registry import format_of
 from fastembed.formats.tensors import check_header, header, map_tensors, pack_tokens, unpack_tokens, write_tensors
 from fastembed.skipgram.subwords import Subwords

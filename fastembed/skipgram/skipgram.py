@@ -33,7 +33,8 @@ from fastembed.skipgram.model import Baskets, FittedModel, read_model, write_mod
 from fastembed.skipgram.progress import FitProgress, reporting
 from fastembed.skipgram.subwords import Subwords
 from fastembed.skipgram.training import Training, as_read, counting, counts_beside, counts_for
-from fastembed.trainer.checkpoint import MINUTES, Checkpoint, FilesUntilSaved
+from fastembed.trainer.checkpoint import MINUTES, FilesUntilSaved
+from fastembed.trainer.inputs import check_checkpoint
 from fastembed.trainer.trainer import Trainer
 from fastembed.vectors.vectors import Vectors
 from fastembed.vocabulary import Vocabulary
@@ -596,8 +597,9 @@ class SkipGram:
             file = None
             with nullcontext() if ranks is None else ranks.agreeing():
                 if ranks is None or ranks.first:
-                    file = Checkpoint.from_arguments(*files)
-            with reporting(progress if ranks is None or ranks.first else None, options.epochs) as report:
+                    file = check_checkpoint(*files)
+            shown = progress if ranks is None or ranks.first else None
+            with nullcontext() if shown is None else reporting(shown, options.epochs) as report:
                 training = Training(
                     options,
                     None if further is None else before,

@@ -122,18 +122,6 @@ class Checkpoint:
         self._writing: Future[None] | None = None
         self.failed = False
 
-    @classmethod
-    def from_arguments(cls, path: Any, minutes: Any, keep: Any) -> Checkpoint | None:
-        """Return the checkpoint for the arguments of a fit; None without a path. It may have been made before."""
-        if isinstance(path, Checkpoint):
-            return path
-        if path is not None:
-            return cls(path, minutes, keep)
-        minutes = check_number("checkpoint_minutes", minutes, above=True)
-        if check_flag("keep_checkpoint", keep) or minutes != MINUTES:
-            raise ValueError("checkpoint_minutes and keep_checkpoint need checkpoint, the path of a file")
-        return None
-
     def __fspath__(self) -> str:
         return self.path
 

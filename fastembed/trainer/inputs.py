@@ -28,6 +28,7 @@ from fastembed._base.validation import (
 from fastembed.counts.counts import Counts
 from fastembed.counts.groups import CSRGroups, GroupedCounts
 from fastembed.counts.store import StoredGroups
+from fastembed.trainer.checkpoint import MINUTES, Checkpoint
 from fastembed.trainer.parameters import Parameters
 
 OPTIMIZERS = ("adagrad", "sgd")
@@ -415,3 +416,15 @@ def _check_row_rates(rates: ArrayLike | None, frozen: ArrayLike, inputs: int) ->
     if frozen.size:
         checked[check_ids("frozen_rows", frozen, inputs)] = 0
     return checked
+
+
+def check_checkpoint(path: Any, minutes: Any, keep: Any) -> Checkpoint | None:
+    """Return the checkpoint for the arguments of a fit; None without a path. It may have been made before."""
+    if isinstance(path, Checkpoint):
+        return path
+    if path is not None:
+        return Checkpoint(path, minutes, keep)
+    minutes = check_number("checkpoint_minutes", minutes, above=True)
+    if check_flag("keep_checkpoint", keep) or minutes != MINUTES:
+        raise ValueError("checkpoint_minutes and keep_checkpoint need checkpoint, the path of a file")
+    return None

@@ -34,6 +34,7 @@ from fastembed.trainer.inputs import (
     Bags,
     FitOptions,
     check_bag,
+    check_checkpoint,
     check_data,
     check_input,
     check_inputs,
@@ -698,7 +699,7 @@ class Trainer:
             with nullcontext() if ranks is None else ranks.agreeing():
                 file = None
                 if ranks is None or ranks.first:
-                    file = Checkpoint.from_arguments(checkpoint, checkpoint_minutes, keep_checkpoint)
+                    file = check_checkpoint(checkpoint, checkpoint_minutes, keep_checkpoint)
                 validation = validation_counts, validation_bags
                 data = check_data(p, counts, bags, row_rates, frozen_rows, input_weights, *validation, own=own)
                 fit = Fit(p, data, options, seed, self._pool, epoch_end, ranks)
