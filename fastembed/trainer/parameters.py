@@ -82,23 +82,16 @@ class Parameters:
 
 
 def check_parameters(embedding: NDArray[Any], linear: NDArray[Any], bias: Any) -> Parameters:
-    """Return the parameters of a new model: the given embedding, and copies of the linear layer and the bias."""
-    _check_embedding(embedding)
-    _check_linear(linear, embedding)
-    return Parameters.untrained(embedding, linear, _check_bias(bias, linear.shape[1], embedding.dtype))
+    """Return the parameters of a new model: the given embedding, and copies of the linear layer and the bias.
 
-
-def _check_embedding(embedding: Any) -> None:
-    """Raise unless the embedding (V_in, D) is float32 or float64, C-contiguous, aligned, writable and finite."""
+    The embedding (V_in, D) must be float32 or float64, C-contiguous, aligned, writable and finite; the linear layer
+    (D, V) has its dtype and is finite, in any memory order; the bias (V,) is None or finite.
+    """
     _check_matrix("embedding", embedding, "(V_in, D)")
     if not embedding.flags.c_contiguous or not embedding.flags.aligned:
         raise ValueError("embedding must be C-contiguous, since it is updated in place: pass np.ascontiguousarray(...)")
     if not embedding.flags.writeable:
         raise ValueError("embedding is read-only, but it is updated in place: pass a copy")
-
-
-def _check_linear(linear: Any, embedding: NDArray[Any]) -> None:
-    """Raise unless the linear layer (D, V) has the dtype and D of the embedding and is finite, in any memory order."""
     _check_matrix("linear", linear, "(D, V)")
     if linear.dtype != embedding.dtype:
         raise TypeError(f"linear is {linear.dtype}, but embedding is {embedding.dtype}: both must have one dtype")
@@ -107,21 +100,16 @@ def _check_linear(linear: Any, embedding: NDArray[Any]) -> None:
             f"linear must have shape (D, V) with D = {embedding.shape[1]} as in embedding {embedding.shape},"
             f" got {linear.shape}"
         )
-
-
-def _check_bias(bias: Any, outputs: int, dtype: np.dtype[Any]) -> NDArray[Any] | None:
-    """Return a finite copy of the bias (V,) in the dtype of the model; or None."""
-    if bias is None:
-        return None
-    array = unmasked("bias", bias)
-    if array.dtype.kind not in "fiu":
-        raise TypeError(f"bias must hold real numbers, got dtype {array.dtype}")
-    if array.shape != (outputs,):
-        raise ValueError(f"bias must have shape ({outputs},), one for each output, got {array.shape}")
-    with np.errstate(over="ignore"):
-        converted: NDArray[Any] = np.array(array, dtype=dtype, order="C")
-    check_finite("bias", converted)
-    return converted
+    if bias is not None:
+        given, outputs = unmasked("bias", bias), linear.shape[1]
+        if given.dtype.kind not in "fiu":
+            raise TypeError(f"bias must hold real numbers, got dtype {given.dtype}")
+        if given.shape != (outputs,):
+            raise ValueError(f"bias must have shape ({outputs},), one for each output, got {given.shape}")
+        with np.errstate(over="ignore"):
+            bias = np.array(given, dtype=embedding.dtype, order="C")
+        check_finite("bias", bias)
+    return Parameters.untrained(embedding, linear, bias)
 
 
 def _check_matrix(name: str, array: Any, shape: str) -> None:
