@@ -360,7 +360,7 @@ class BlasLimit:
         self._libraries: ThreadpoolController | None = None
         self._modules = 0  # the number of loaded modules when the libraries were last searched for
         self._lock = fork_locks.new()
-        self._holders = PerProcess(self._no_holders)
+        self._holders = PerProcess(self._lift)
 
     @property
     def holders(self) -> int:
@@ -371,9 +371,13 @@ class BlasLimit:
         """Hold the limit."""
         with self._lock:
             if self._limits is None:
-                libraries = self._find_libraries()
+                # To seek the libraries takes longer than many a product; an import alone loads another
+                if self._libraries is None or self._modules != len(sys.modules):
+                    modules = len(sys.modules)
+                    self._libraries = ThreadpoolController().select(user_api="blas")
+                    self._modules = modules
                 with _control_of_blas():
-                    self._limits = libraries.limit(limits=1, user_api="blas")
+                    self._limits = self._libraries.limit(limits=1, user_api="blas")
             self._holders.value += 1
 
     def release(self) -> None:
@@ -381,26 +385,15 @@ class BlasLimit:
         with self._lock:
             self._holders.value -= 1
             if self._holders.value == 0:
-                self._restore()
+                self._lift()
 
-    def _find_libraries(self) -> ThreadpoolController:
-        """Return the BLAS libraries. To seek them takes longer than many a product; an import alone loads another."""
-        if self._libraries is None or self._modules != len(sys.modules):
-            modules = len(sys.modules)
-            self._libraries = ThreadpoolController().select(user_api="blas")
-            self._modules = modules
-        return self._libraries
-
-    def _no_holders(self) -> int:
-        """Lift the limit and return 0: at first, and in a child, where the threads that held it are missing."""
-        self._restore()
-        return 0
-
-    def _restore(self) -> None:
+    def _lift(self) -> int:
+        """Lift the limit and return 0, also at first, and in a child, where the threads that held it are missing."""
         if self._limits is not None:
             with _control_of_blas():
                 self._limits.restore_original_limits()
             self._limits = None
+        return 0
 
 
 blas_limit = BlasLimit()
