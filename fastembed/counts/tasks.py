@@ -105,9 +105,9 @@ def count_by_tasks(
     windows: Windows,
     folder: StoreFolder,
     *,
-    threads: int = 1,
-    memory_limit: int = TASK_MEMORY,
-    progress: Progress | None = None,
+    threads: int,
+    memory_limit: int,
+    progress: Progress | None,
 ) -> None:
     """Count the windows of a corpus of files into a locked folder.
 

@@ -59,18 +59,18 @@ class Training:
     Parameters
     ----------
     options : SkipGramOptions
-    base : FittedModel, optional
+    base : FittedModel or None
         The model to continue.
     replay : Counts, optional
         Counts to train on together with the new ones.
     grow_vocabulary : bool
         Whether new words are added to those of the base.
-    memory_limit : int, optional
+    memory_limit : int or None
         Limit on the memory of the process in bytes.
-    progress : FitProgress, optional
-    checkpoint : Checkpoint, optional
+    progress : FitProgress or None
+    checkpoint : Checkpoint or None
         If the file exists, training resumes from it.
-    ranks : Ranks, optional
+    ranks : Ranks or None
         The ranks that train a new model together. Rank 0 computes the start.
 
     Attributes
@@ -87,14 +87,14 @@ class Training:
     def __init__(
         self,
         options: SkipGramOptions,
-        base: FittedModel | None = None,
+        base: FittedModel | None,
         replay: Counts | None = None,
         *,
         grow_vocabulary: bool = False,
-        memory_limit: int | None = None,
-        progress: FitProgress | None = None,
-        checkpoint: Checkpoint | None = None,
-        ranks: Ranks | None = None,
+        memory_limit: int | None,
+        progress: FitProgress | None,
+        checkpoint: Checkpoint | None,
+        ranks: Ranks | None,
     ) -> None:
         self._options, self._base, self._replay = options, base, replay
         self._grow = check_flag("grow_vocabulary", grow_vocabulary)

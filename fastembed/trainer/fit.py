@@ -42,9 +42,9 @@ class Fit:
     seed : int, Generator or None
         Of the order of the inputs.
     pool : Pool
-    on_epoch_end : callable, optional
+    on_epoch_end : callable or None
         Called with the record of each epoch; training ends early if it returns True.
-    ranks : Ranks, optional
+    ranks : Ranks or None
         The ranks that make this fit together.
     """
 
@@ -55,8 +55,8 @@ class Fit:
         options: FitOptions,
         seed: Any,
         pool: Pool,
-        on_epoch_end: Callable[[Record], object] | None = None,
-        ranks: Ranks | None = None,
+        on_epoch_end: Callable[[Record], object] | None,
+        ranks: Ranks | None,
     ) -> None:
         self.parameters, self.data, self.options, self.seed = parameters, data, options, seed
         self.on_epoch_end, self.ranks = on_epoch_end, ranks
