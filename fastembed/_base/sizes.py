@@ -23,7 +23,6 @@ class Sizes:
     sent_bytes: int = 1 << 28  # largest message between ranks, since MPI counts in int
     due_blocks: int = 16  # blocks between checks with rank 0 whether a checkpoint is due
     rank_nodes: int = 4  # least per rank if their number is not a power of two: then none has 1.25 times its part
-    copied_bytes: int = 1 << 20  # of a parameter array per task of copying or checking
     batch_logits: int = 1 << 22  # of inputs whose probabilities are in memory at once, per thread
     pmi_columns: int = 1024  # of a block of the PMI: this many rows of 120 float32 fill half of the L2 cache
     block_bytes: int = 1 << 20  # of text that are read at a time

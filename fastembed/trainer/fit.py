@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool
 from fastembed._base.validation import TrainingDivergedError, check_seed, is_true
 from fastembed.trainer.blocks import BlockSteps
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from fastembed.trainer.ranks import Ranks, RanksCheckpoint
 
 LARGEST_EXPONENT = math.log(sys.float_info.max)
+COPIED_BYTES = 1 << 20  # of an array per task of copying or checking
 Record = dict[str, float]
 
 
@@ -310,7 +310,7 @@ class Snapshot:
         self._pieces = [  # of the arrays and of the copies
             (array[first : first + rows], self.copies[name][first : first + rows])
             for name, array in arrays.items()
-            for rows in [max(1, SIZES.copied_bytes // array[:1].nbytes)]
+            for rows in [max(1, COPIED_BYTES // array[:1].nbytes)]
             for first in range(0, len(array), rows)
         ]
 
