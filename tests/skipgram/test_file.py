@@ -184,9 +184,7 @@ def test_a_model_that_cannot_be_saved_leaves_no_file(corpus, tmp_path):
         SkipGram(**SETTINGS).fit(corpus).set_params(dim="x").save(path)
     with pytest.raises(ValueError, match=r"token 'a\\ud800' has no UTF-8 form"):
         SkipGram(**SETTINGS).fit([["a\ud800", "b"]] * 9).save(path)
-    with pytest.raises(
-        ValueError, match=r"model\.vec\.gz' would hold vectors alone \(.*\): save a model as \.safetensors"
-    ):
+    with pytest.raises(ValueError, match=r"model\.vec\.gz' would hold vectors alone \(.*\): save a model as"):
         model.save(path.with_name("model.vec.gz"))
     assert not path.exists()
     assert not path.with_name("model.vec.gz").exists()
@@ -199,6 +197,9 @@ def test_files_of_other_things_are_rejected(tmp_path):
         SkipGram.load(path)
     Counts.from_ids([0], [0]).save(path)
     with pytest.raises(ValueError, match=r"holds counts, not vectors: open it with Counts\.load"):
+        SkipGram.load(path)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match="is not a whole safetensors file"):
         SkipGram.load(path)
     for name in ("v.txt", "v.vec.gz", "v.npy", "v.tsv"):
         Vectors(["a"], np.ones((1, 2))).save(path.with_name(name))
