@@ -284,6 +284,21 @@ def test_bars_are_drawn_only_on_a_terminal(capsys, monkeypatch):
         assert (capsys.readouterr().out, stream.getvalue()) == ("" if quiet else LINE, "")
 
 
+def test_a_line_that_cannot_be_written_is_the_last_one_tried(monkeypatch):
+    class Broken(io.StringIO):
+        tries = 0
+
+        def write(self, text):
+            self.tries += 1
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "stdout", broken := Broken())
+    with progress_of() as progress:
+        progress.epoch(RECORD)
+        progress.epoch(RECORD | {"epoch": 2})
+    assert broken.tries == 1
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX pipes")
 def test_training_goes_on_after_the_pipe_of_its_lines_is_closed(corpus, tmp_path):
     """A pipe that closes early ends with code 1, and with the model saved."""

@@ -85,6 +85,7 @@ def test_train_takes_every_parameter_of_skipgram_and_shows_its_default():
         ("train f --dim 1.5", "an integer of at least 1 expected, got '1.5'"),
         ("train f --seed -1", "an integer of at least 0 expected, got '-1'"),
         ("train f --max-contexts all", '"auto" or "none" or an integer of at least 1 expected, got \'all\''),
+        ("train f --sample x", "\"none\" or a number above 0 expected, got 'x'"),
         ("train f --sample 0", "\"none\" or a number above 0 expected, got '0'"),
         ("train f --validation-fraction 0.6", "a number above 0 and at most 0.5 expected, got '0.6'"),
         ("train f --unit page", "invalid choice: 'page'"),

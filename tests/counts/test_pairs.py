@@ -67,6 +67,7 @@ def test_a_matrix_with_names_has_a_vocabulary():
         (lambda: Counts.from_pairs(["a"], ["b"], [-1]), ValueError, r"weights must be non-negative, but weights\[0\]"),
         (lambda: Counts.from_pairs(["a"], ["b"], [None]), TypeError, "weights must hold real numbers, got dtype"),
         (lambda: Counts.from_pairs("ab", "cd"), TypeError, "sources must be several names, got 'ab'"),
+        (lambda: Counts.from_pairs(5, [1]), TypeError, "sources must be several names, got 5"),
         (lambda: Counts.from_pairs(["a"], [["b"]]), TypeError, r"targets must be names, which can be hashed, got"),
         (lambda: Counts.from_pairs([1], ["1"]), ValueError, "the names 1 and '1' would both be the token '1'"),
         (lambda: Counts.from_pairs([1], [2], symmetric="no"), TypeError, "symmetric must be True or False, got 'no'"),
