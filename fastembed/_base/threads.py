@@ -172,7 +172,7 @@ def _end(calls: list[Future[Any]]) -> None:
     while True:
         try:
             begun = [call for call in calls if not call.cancel()]
-            while wait(begun, POLL_SECONDS).not_done:
+            while begun and wait(begun, POLL_SECONDS).not_done:  # to wait for none takes microseconds
                 pass
             break
         except KeyboardInterrupt as error:
@@ -224,6 +224,12 @@ class Pool:
 
         If a call raises, no further one is started, and what it raised is raised here once the others have ended.
         """
+        helpers = min(self.threads, count, MOST_THREADS) - 1
+        if helpers < 1:  # a prediction of one document is as short as the calls below
+            with DefaultFloatMode():
+                for number in range(count):
+                    task(number)
+            return
         waiting = deque(range(count))
 
         def work() -> None:
@@ -242,7 +248,7 @@ class Pool:
         calls: list[Future[None]] = []
         with DefaultFloatMode():
             try:
-                for _ in range(min(self.threads, count, MOST_THREADS) - 1):
+                for _ in range(helpers):
                     _start(_executor.value, calls, work)
                 work()
             finally:

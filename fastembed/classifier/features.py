@@ -279,9 +279,10 @@ class Features:
         end = 0
         for (first, last), size in zip(pieces, sizes, strict=True):  # each piece left a gap behind it
             begin = kinds * starts[first]
-            indices[end : end + size] = indices[begin : begin + size]
-            data[end : end + size] = data[begin : begin + size]
-            indptr[first + 1 : last + 1] += end
+            if begin != end:  # the first piece, often the only one, is where it belongs
+                indices[end : end + size] = indices[begin : begin + size]
+                data[end : end + size] = data[begin : begin + size]
+                indptr[first + 1 : last + 1] += end
             end += size
         indices, data = indices[:end], data[:end]
         if self.characters is not None:
