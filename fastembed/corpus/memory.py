@@ -32,6 +32,21 @@ def no_field(field: object, names: Iterable[object]) -> BadRow:
     return BadRow(f"no field {field!r}", f"no field {field!r} among {', '.join(map(repr, names)) or 'none'}")
 
 
+def column_names(source: Any) -> list[Any] | None:
+    """Return the names of the columns of a table in memory; None if it is not a table."""
+    columns = getattr(source, "column_names", None)  # of a table of Arrow or Hugging Face
+    if columns is None:
+        columns = getattr(source, "columns", None)  # of pandas or Polars
+    return None if columns is None else list(columns)
+
+
+def check_field(kind: str, field: object, names: list[Any]) -> None:
+    """Raise ValueError if a table of some kind does not have just one field of this name."""
+    if names.count(field) != 1:
+        many = f"{names.count(field)} fields" if field in names else "no field"
+        raise ValueError(f"the {kind} has {many} {field!r}; its fields are {', '.join(map(repr, names))}")
+
+
 class Records:
     """Values that can be iterated again: the items of an iterable, or a field of each.
 
@@ -67,21 +82,13 @@ class Records:
             raise TypeError(f"documents are an iterable, got a {kind} of {shown(list(source))}: pass one of these")
         if not isinstance(field, str | None):
             raise TypeError(f"field must be the name of a field, got {field!r}")
-        columns = getattr(source, "column_names", None)  # of a table of Arrow or Hugging Face
-        if columns is None:
-            columns = getattr(source, "columns", None)  # of pandas or Polars
-        if columns is not None:
-            names = list(columns)
-            known = ", ".join(map(repr, names))
+        if (names := column_names(source)) is not None:
             if field is None:
                 raise TypeError(
                     f"documents must be one column of a table, got a whole {kind}: DocumentCorpus(..., field=...) "
-                    f"takes one of its fields {known}"
+                    f"takes one of its fields {', '.join(map(repr, names))}"
                 )
-            if field not in names:
-                raise ValueError(f"the {kind} has no field {field!r}; its fields are {known}")
-            if names.count(field) > 1:
-                raise ValueError(f"the {kind} has {names.count(field)} fields {field!r}; its fields are {known}")
+            check_field(kind, field, names)
             if hasattr(source, "__len__"):  # a stream of rows has columns, but gives none as a whole
                 source, field = source[field], None
         try:

@@ -6,12 +6,14 @@ import csv
 import json
 import os
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeAlias
+
+import numpy as np
 
 from fastembed._base.optional import require
 from fastembed._base.sizes import SIZES
@@ -19,6 +21,7 @@ from fastembed._base.validation import check_flag, shown
 from fastembed.corpus.blocks import COMPRESSED, read_data
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.memory import BadRow, Document, documents_of, no_field
+from fastembed.corpus.reading import replace_surrogates
 from fastembed.corpus.sources import TextFile, find_files, is_folder
 
 FORMATS = {
@@ -108,26 +111,25 @@ class Structure:
         ImportError
             If the library that reads it is missing.
         """
-        kind = format_of(file)
-        unit = "row" if kind in BINARY else "line"
 
         def fail(number: int, bad: BadRow) -> Exception:
-            return ValueError(f"{file.name!r}, {unit} {number}: {bad.message}")
+            return ValueError(f"{place_of(file, number)}: {bad.message}")
 
-        with closing(self._rows(file, kind, report)) as rows:
+        with closing(self._rows(file, format_of(file), report)) as rows:
             yield from documents_of(rows, errors, ledger, None if self.skip_bad else fail)
 
     def _rows(self, file: TextFile, kind: str, report: Report) -> Rows:
         if kind == "JSON lines":
-            if isinstance(self.field, int):
-                raise ValueError(f"{file.name!r} has fields with names and without numbers, got field={self.field}")
-            return json_rows(file, self.field, report)
+            return (
+                json_rows(file, report) if self.field is None else _only_field(_json_fields(file, [self.field], report))
+            )
         if self.field is None:  # `find` has let it pass, so it is empty
             raise ValueError(f"which field of {file.name!r} is the text must be said, as field=...")
         if kind in BINARY:
             return table_rows(file, self.field, kind == "Parquet", report)
-        delimiters = DELIMITERS[kind] if self.header else DELIMITERS[kind][:1]  # text has these marks, names do not
-        return csv_rows(file, self.field, delimiters, self.header, report)
+        if kind == "JSON lines":
+            return _only_field(_json_fields(file, [self.field], report))
+        return _only_field(_csv_fields(file, [self.field], self.header, report))
 
 
 def _reject_fields(file: TextFile) -> None:
@@ -140,7 +142,7 @@ def _reject_fields(file: TextFile) -> None:
         with closing(_csv_lists(file, DELIMITERS[kind], None)) as lists:
             names = next((row for _, row in lists if isinstance(row, list)), [])
     else:
-        with closing(json_rows(file, None)) as rows:
+        with closing(json_rows(file)) as rows:
             names = [str(name) for _, row in islice(rows, 1) if isinstance(row, dict) for name in row]
     if names:
         likely = next((name for name in USUAL if name in names), names[-1])
@@ -200,50 +202,70 @@ _JSON_KINDS = {dict: "an object", list: "an array", str: "a string", bool: "true
 _decode = json.JSONDecoder().decode
 
 
-def json_rows(file: TextFile, field: str | None, report: Report = None) -> Rows:
-    """Yield the number of each line, and the value of a field in it; without a field, what the line holds."""
+def json_rows(file: TextFile, report: Report = None) -> Rows:
+    """Yield the number of each line, and what it holds."""
     with closing(_lines(file, report)) as lines:
         for number, line in lines:
             if isinstance(line, BadRow):
                 yield number, line
             elif line and not line.isspace():
-                yield number, _json_value(line, field)
+                yield number, _json_value(line)
 
 
-def _json_value(line: str, field: str | None) -> Any:
+def _json_value(line: str) -> Any:
     try:
-        row = _decode(line)
+        return _decode(line)
     except (ValueError, RecursionError) as error:
         why = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
         whole = "; is the whole file one JSON document, instead of one per line?" if line.strip() in ("[", "{") else ""
         return BadRow("no JSON", f"no JSON, {why}: {shown(line)}{whole}")
-    if field is None:
-        return row
-    if not isinstance(row, dict):
-        return BadRow(
-            "no JSON object", f"{_JSON_KINDS.get(type(row), 'a number')}, where one object per line is expected"
-        )
-    if field in row:
-        return row[field]
-    return no_field(field, row)
 
 
-def csv_rows(file: TextFile, field: str | int, delimiters: str, header: bool, report: Report) -> Rows:
-    """Yield the number of the line in which each row begins, and one of its fields."""
-    column = width = -1
+def _json_fields(file: TextFile, fields: Sequence[str | int], report: Report) -> Rows:
+    """Yield the number of each line, and its values in some fields."""
+    for field in fields:
+        if isinstance(field, int):
+            raise ValueError(f"{file.name!r} has fields with names and without numbers, got field={field}")
+    with closing(json_rows(file, report)) as rows:
+        for number, row in rows:
+            if isinstance(row, dict):
+                missing = next((field for field in fields if field not in row), None)
+                yield number, tuple(row[f] for f in fields) if missing is None else no_field(missing, row)
+            elif isinstance(row, BadRow):
+                yield number, row
+            else:
+                kind = _JSON_KINDS.get(type(row), "a number")
+                yield number, BadRow("no JSON object", f"{kind}, where one object per line is expected")
+
+
+def _csv_fields(file: TextFile, fields: Sequence[str | int], header: bool, report: Report) -> Rows:
+    """Yield the number of the line in which each row begins, and its values in some fields."""
+    delimiters = DELIMITERS[format_of(file)]
+    if not header:
+        delimiters = delimiters[:1]  # text has these marks, names do not
+    columns: list[int] = []
+    width = -1
     with closing(_csv_lists(file, delimiters, report)) as rows:
         for number, row in rows:
             if isinstance(row, BadRow):
                 yield number, row
             elif width < 0:
-                width, column = len(row), column_of(row if header else [""] * len(row), field, file.name)
+                width, names = len(row), row if header else [""] * len(row)
+                columns = [column_of(names, field, file.name) for field in fields]
                 if not header:
-                    yield number, row[column]
+                    yield number, tuple(row[column] for column in columns)
             elif len(row) == width:
-                yield number, row[column]
+                yield number, tuple([row[column] for column in columns])
             else:
                 expected = f"where {'the header' if header else 'the first row'} has {width}"
                 yield number, BadRow("wrong number of fields", f"{len(row)} fields, {expected}; is a quote missing?")
+
+
+def _only_field(rows: Rows) -> Rows:
+    """Yield the only value of each row in place of a tuple."""
+    with closing(rows):
+        for number, row in rows:
+            yield number, row if isinstance(row, BadRow) else row[0]
 
 
 def column_of(names: list[str], field: str | int, file: str) -> int:
@@ -385,8 +407,8 @@ def table_rows(file: TextFile, field: str | int, parquet: bool, report: Report) 
     with _table(file, parquet, lambda: number) as table:
         column = column_of(table.schema.names, field, file.name)
         lists = _holds_lists(table.schema.types[column], field, file.name)
-        with closing(table.batches(column)) as batches:
-            for done, batch in batches:
+        with closing(table.batches([column])) as batches:
+            for done, (batch,) in batches:
                 raw = batch.view(_unread(batch.type))
                 raw.validate(full=True)  # of a damaged file, lengths lead beyond the data
                 values = batch if lists else raw
@@ -400,6 +422,100 @@ def table_rows(file: TextFile, field: str | int, parquet: bool, report: Report) 
             report(size)
 
 
+# ---------------------------------------------------------------- several fields of a row
+
+
+def field_rows(
+    file: TextFile, fields: Sequence[str | int], *, header: bool = True, errors: str = "strict", report: Report = None
+) -> Generator[tuple[int, tuple[Any, ...] | BadRow], None, None]:
+    """Yield the number of each row of a structured file, and its values in some fields, or why it cannot be read.
+
+    Values are as the file holds them: an integer of JSON lines, Parquet and Arrow is an int, a list is a list, null is
+    None, and everything in CSV and TSV is a str. `place_of` says in words where the row is.
+
+    Parameters
+    ----------
+    file : TextFile
+    fields : sequence of str or int
+        Their names; or, of CSV, TSV, Parquet and Arrow, their numbers from 1.
+    header : bool
+        Whether the first row of CSV and TSV holds the names of the fields.
+    errors : {"strict", "replace"}
+        What to do with text that is not valid UTF-8: the row is bad, or it gets U+FFFD.
+    report : callable, optional
+        Called with the number of bytes read from disk.
+
+    Raises
+    ------
+    ValueError
+        If the file has no such field, or is not structured.
+    OSError
+        If the file cannot be read, or is truncated.
+    ImportError
+        If the library that reads it is missing.
+    """
+    kind = format_of(file)
+    if kind == "JSON lines":
+        rows = _json_fields(file, fields, report)
+    elif kind in BINARY:
+        rows = _table_fields(file, fields, kind == "Parquet", report)
+    else:
+        rows = _csv_fields(file, fields, header, report)
+    with closing(rows):
+        for number, row in rows:
+            if isinstance(row, BadRow) or all(
+                value.isascii() if isinstance(value, str) else not isinstance(value, list) for value in row
+            ):
+                yield number, row
+                continue
+            cleaned = [_valid(value, errors) for value in row]
+            bad = next((value for value in cleaned if isinstance(value, BadRow)), None)
+            yield number, bad or tuple(cleaned)
+
+
+def place_of(file: TextFile, number: int) -> str:
+    """Return in words where a row of a structured file is."""
+    return f"{file.name!r}, {'row' if format_of(file) in BINARY else 'line'} {number}"
+
+
+def _valid(value: Any, errors: str) -> Any:
+    """Return a value whose text has a UTF-8 form, or why it has none."""
+    if isinstance(value, list):
+        items = [_valid(item, errors) for item in value]
+        return next((item for item in items if isinstance(item, BadRow)), items)
+    if not isinstance(value, str):
+        return value
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        if errors == "strict":
+            return BadRow("not valid UTF-8", f"not valid UTF-8: {shown(error.object[error.start : error.end])}")
+        return replace_surrogates(value)[0].decode()
+    return value
+
+
+def _table_fields(file: TextFile, fields: Sequence[str | int], parquet: bool, report: Report) -> Rows:
+    number, size = 0, file.size()
+    types = require("pyarrow", "parquet").types
+    with _table(file, parquet, lambda: number) as table:
+        columns = [column_of(table.schema.names, field, file.name) for field in fields]
+        with closing(table.batches(columns)) as batches:
+            for done, parts in batches:
+                texts = [types.is_string(part.type) or types.is_large_string(part.type) for part in parts]
+                for part in parts:
+                    part.validate(full=True)  # of a damaged file, lengths lead beyond the data
+                raw = [part.view(_unread(part.type)) if text else part for part, text in zip(parts, texts, strict=True)]
+                for start in range(0, len(parts[0]), ROWS_AT_ONCE):
+                    lists = [part.slice(start, ROWS_AT_ONCE).to_pylist() for part in raw]
+                    for k in np.flatnonzero(texts):
+                        lists[k] = [value and value.decode(errors="surrogateescape") for value in lists[k]]
+                    for row in zip(*lists, strict=True):
+                        number += 1
+                        yield number, row
+                if report:
+                    report(int(done * size))
+
+
 class _ParquetTable:
     def __init__(self, stream: Any, size: int) -> None:
         parquet = require("pyarrow.parquet", "parquet")
@@ -407,16 +523,17 @@ class _ParquetTable:
         self._file = parquet.ParquetFile(stream, buffer_size=buffer, pre_buffer=False, page_checksum_verification=True)
         self.schema = self._file.schema_arrow
 
-    def batches(self, column: int) -> Generator[tuple[float, Any], None, None]:
-        """Yield the part of the file that has been read, and the values of a column."""
+    def batches(self, columns: list[int]) -> Generator[tuple[float, list[Any]], None, None]:
+        """Yield the part of the file that has been read, and the values of some columns."""
         rows, names = 0, self.schema.names
-        of_this_name = names[:column].count(names[column])
-        for batch in self._file.iter_batches(ROWS_AT_ONCE, columns=[names[column]], use_threads=False):
-            found = [
-                values for values, name in zip(batch.columns, batch.schema.names, strict=True) if name == names[column]
-            ]
+        wanted = list(dict.fromkeys(names[column] for column in columns))
+        for batch in self._file.iter_batches(ROWS_AT_ONCE, columns=wanted, use_threads=False):
+            found: dict[str, list[Any]] = {name: [] for name in wanted}
+            for name, values in zip(batch.schema.names, batch.columns, strict=True):
+                found[name].append(values)
             rows += len(batch)
-            yield rows / self._file.metadata.num_rows, found[of_this_name]
+            parts = [found[names[column]][names[:column].count(names[column])] for column in columns]
+            yield rows / self._file.metadata.num_rows, parts
 
 
 class _ArrowTable:
@@ -427,17 +544,18 @@ class _ArrowTable:
         self._reader = ipc.open_file(stream) if self._whole else ipc.open_stream(stream)
         self.schema = self._reader.schema
 
-    def batches(self, column: int) -> Generator[tuple[float, Any], None, None]:
-        """Yield the part of the file that has been read, and the values of a column."""
+    def batches(self, columns: list[int]) -> Generator[tuple[float, list[Any]], None, None]:
+        """Yield the part of the file that has been read, and the values of some columns."""
         if self._whole:
             count = self._reader.num_record_batches
             for number in range(count):
-                yield (number + 1) / count, self._reader.get_batch(number).column(column)
+                batch = self._reader.get_batch(number)
+                yield (number + 1) / count, [batch.column(column) for column in columns]
         else:
             start, size = self._stream.tell(), self._stream.seek(0, 2)
             self._stream.seek(start)
             for batch in self._reader:
-                yield self._stream.tell() / size, batch.column(column)
+                yield self._stream.tell() / size, [batch.column(column) for column in columns]
 
 
 def _unread(kind: Any) -> Any:

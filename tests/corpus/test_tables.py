@@ -13,6 +13,7 @@ import pytest
 
 from fastembed import Vocabulary
 from fastembed.corpus import FileCorpus, Ledger, Reading, sources
+from fastembed.corpus.tables import field_rows, place_of
 
 TEXTS = ["The cat", "sat\non the mat", "", 'größe 猫 , "quoted"\t;']
 EXPECTED = [["The", "cat"], ["sat"], ["on", "the", "mat"], [], ["größe", "猫", ",", '"quoted"', ";"]]
@@ -445,3 +446,28 @@ def test_progress_is_reported_in_bytes_on_disk(name, write):
     size = path.stat().st_size
     assert seen[-1] == (2 * size, 2 * size)
     assert seen == sorted(seen)
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_several_fields_of_a_row_are_values_as_the_file_holds_them(tmp_path, name):
+    path = tmp_path / name
+    rows = [{"user": 7, "tags": ["a", "größe"], "item": "größe 猫"}, {"user": -1, "tags": [], "item": "x"}]
+    path.write_bytes(WRITERS[name](rows))
+    (file,) = sources.find_files(path)
+    fields = ["item", "user"] if "sv" in name.lower() else ["item", "user", "tags"]
+    found = [values for _, values in field_rows(file, fields)]
+    expected = [tuple(row[field] for field in fields) for row in rows]
+    assert found == ([(item, str(user)) for item, user in expected] if "sv" in name.lower() else expected)
+
+
+def test_bad_rows_of_several_fields_say_what_is_wrong_and_where(tmp_path):
+    path = tmp_path / "t.jsonl"
+    path.write_bytes(b'{"a": 1, "b": "x\xff"}\n{"a": 1}\n[2]\n{"b": null, "a": ["\xff", 3]}\n')
+    (file,) = sources.find_files(path)
+    (_, first), (_, second), (number, third), (_, fourth) = field_rows(file, ["a", "b"])
+    assert [bad.reason for bad in (first, second, third, fourth)] == [
+        "not valid UTF-8", "no field 'b'", "no JSON object", "not valid UTF-8",
+    ]  # fmt: skip
+    assert place_of(file, number) == f"{str(path)!r}, line 3"
+    replaced = [row for _, row in field_rows(file, ["a", "b"], errors="replace")]
+    assert (replaced[0], replaced[3]) == ((1, "x\ufffd"), (["\ufffd", 3], None))
