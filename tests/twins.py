@@ -508,8 +508,8 @@ def count_tokens(text: bytes, open_line: bool = False) -> tuple[Counter[bytes], 
     return Counter(text.split()), len(lines), empty
 
 
-def encode(text: bytes, known: Sequence[bytes]) -> list[int]:
-    r"""Return the ids of the tokens that are known, and -1 at the end of each line.
+def encode(text: bytes, known: Sequence[bytes], gaps: bool = False) -> list[int]:
+    r"""Return the ids of the tokens that are known, -1 at the end of each line, and with gaps -2 for other tokens.
 
     Examples
     --------
@@ -517,7 +517,7 @@ def encode(text: bytes, known: Sequence[bytes]) -> list[int]:
     [1, 0, -1, 1]
     """
     ids = {token: number for number, token in enumerate(known)}
-    lines = ([ids[token] for token in line.split() if token in ids] for line in text.split(b"\n"))
+    lines = ([ids.get(token, -2) for token in line.split() if gaps or token in ids] for line in text.split(b"\n"))
     return list(chain.from_iterable([*line, -1] for line in lines))[:-1]
 
 

@@ -40,9 +40,10 @@ cdef struct Sought:
 
 
 cdef struct Written:
-    # The address of the next id, and the number of lines with a -1
+    # The address of the next id, the number of lines with a -1, and whether a token without an id leaves a -2
     int32_t* at
     int64_t lines
+    bint gaps
 
 
 cdef inline void write_ends(int64_t lines, Written* out) noexcept nogil:
@@ -199,11 +200,13 @@ cdef class TokenTable:
         """Write the id of a token, if it is in the table, after the ends of earlier lines."""
         cdef int32_t id = self.table.slots[slot_of(&self.table, each.token, each.length, each.hash)].id
         write_ends(each.lines, out)
-        if id:
-            out.at[0] = id - 1
+        if id or out.gaps:
+            out.at[0] = id - 1 if id else -2
             out.at += 1
 
-    def encode(self, const uint8_t[::1] text, bint open_line, int32_t[::1] ids) -> tuple[int, int, int, int]:
+    def encode(
+        self, const uint8_t[::1] text, bint open_line, int32_t[::1] ids, bint gaps=False,
+    ) -> tuple[int, int, int, int]:
         """Write the ids of the tokens of a text that are in the table, and -1 at the end of each line.
 
         Parameters
@@ -211,6 +214,8 @@ cdef class TokenTable:
         text, open_line
             As for :meth:`count`.
         ids : int32 (at least n,), written
+        gaps : bool
+            Whether -2 is written for each token that is not in the table, or nothing.
 
         Returns
         -------
@@ -224,7 +229,7 @@ cdef class TokenTable:
         """
         cdef Scan scan = scan_of(text, open_line, NULL)
         cdef int32_t* first = &ids[0] if ids.shape[0] else NULL
-        cdef Written out = Written(first, 0)
+        cdef Written out = Written(first, 0, gaps)
         cdef Sought[TOKENS_AHEAD] sought
         cdef Sought* each
         cdef int64_t n

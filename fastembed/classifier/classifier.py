@@ -154,7 +154,8 @@ class Classifier:
         Dimension of the rows of E, with the loss "softmax". If there are no more than `dim` labels, or with None, W is
         the identity, and the row of a feature in E holds its logits: multinomial logistic regression.
     ngrams : int
-        The largest length of a word n-gram.
+        The largest length of a word n-gram. Its words are neighbours in the text: none goes over a word that is dropped
+        by `min_count` or `max_features`, or is unknown.
     chars : (int, int), optional
         The shortest and longest character n-grams of each word that are features, with < before and > after the word.
         With n-grams of one character, documents are very similar: try a learning rate of 0.5.

@@ -2,6 +2,9 @@
 
 A feature is a row of the embedding. A document is the bag of its features, with weights that form a vector of unit
 length. The numbers are those of words, by decreasing count, then of pairs of words, of triples, and of characters.
+
+Documents are ids of words, one after another: -1 is the end of a document, and -2 a word that is no feature, so that the
+words before and after it are no neighbours.
 """
 
 from __future__ import annotations
@@ -37,6 +40,7 @@ Int64 = npt.NDArray[np.int64]
 Float64 = npt.NDArray[np.float64]
 Bags: TypeAlias = tuple[Int64, Int32, Float64]  # a canonical CSR matrix (N, F): indptr, indices, data
 
+END, NO_WORD = -1, -2  # among the ids of words
 MOST_WORDS = 16  # largest word n-gram, since the kernel of bags takes at most this many arrays
 MOST_FEATURES = 2**31 - 2  # as many pairs as a PairIndex takes
 BLOCK_DOCUMENTS = 1 << 14  # documents in memory per block
@@ -84,10 +88,11 @@ def _lines(documents: Sequence[str], errors: str) -> bytes:
 
 
 def documents_by_words(ids: Int32, words: int) -> Any:
-    """Return the counts of each word in each document, from ids with -1 after each document."""
-    ends = np.flatnonzero(ids < 0)
+    """Return the counts of each word in each document, from the ids of their words."""
+    ids = ids[ids != NO_WORD]
+    ends = np.flatnonzero(ids == END)
     indptr = np.concatenate([[0], ends - np.arange(len(ends))])
-    found = ids[ids >= 0]
+    found = ids[ids != END]
     return sparse.csr_array((np.ones(len(found)), found, indptr), shape=(len(ends), words))
 
 
@@ -153,7 +158,7 @@ class CharacterGrams:
         Parameters
         ----------
         ids : ndarray of int32
-            The ids of all words of the documents, with -1 after each document.
+            The ids of all words of the documents.
         words : sequence of str
         """
         starts, found = self._finder.find(words)
@@ -221,7 +226,7 @@ class Features:
         """
         text = b"".join(self._read(documents, first))
         ids = np.empty(len(text), np.int32)
-        ids = ids[: self._table.encode(text, False, ids)[0]]
+        ids = ids[: self._table.encode(text, False, ids, gaps=True)[0]]
         all_ids, words = ids, []
         if self.characters is not None:  # which unknown words have, too
             table, all_ids = TokenTable(), np.empty(len(text), np.int32)
@@ -257,12 +262,12 @@ class Features:
         orders : list of ndarray of int32
             As :meth:`places` returns them.
         ids : ndarray of int32
-            The ids of all words, with n-grams of characters or without, with -1 after each document.
+            The ids of all words, with n-grams of characters or without.
         words : list of str
             These words.
         pool : Pool
         """
-        kinds, starts = len(orders), np.concatenate([np.zeros(1, np.int64), np.flatnonzero(orders[0] < 0) + 1])
+        kinds, starts = len(orders), np.concatenate([np.zeros(1, np.int64), np.flatnonzero(orders[0] == END) + 1])
         cuts = [*range(0, len(starts) - 1, SIZES.bag_documents), len(starts) - 1]
         pieces = list(itertools.pairwise(cuts))
         indices, data = np.empty(kinds * len(orders[0]), np.int32), np.empty(kinds * len(orders[0]))
@@ -416,7 +421,7 @@ def _find_features(
 ) -> tuple[Features, list[Int32]]:
     """Return the features, with weights 1, and the number of each n-gram at each position (`Features.places`)."""
     frequent = int(np.searchsorted(-counts, -options.min_count, "right"))
-    orders, grams = [ids if frequent == len(words) else ids[ids < frequent]], []
+    orders, grams = [ids if frequent == len(words) else np.where(ids < frequent, ids, np.int32(NO_WORD))], []
     for n in range(2, options.ngrams + 1):
         found, kind = count_pairs(orders[-1], orders[0], n - 1, options.min_count, pool)
         orders.append(found)
@@ -442,8 +447,8 @@ def _find_features(
         weights=np.ones(sum(sizes)),
         reading=options.reading,
     )
-    if options.max_features is not None:  # dropped words and n-grams make others neighbours
-        orders = features.places(ids if kept == len(words) else ids[ids < kept])
+    if options.max_features is not None:
+        orders = [np.where(of < size, of, np.int32(NO_WORD)) for of, size in zip(orders, sizes, strict=False)]
     return features, orders
 
 

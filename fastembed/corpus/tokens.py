@@ -60,17 +60,15 @@ class NumberedCorpus:
         return _merged(self.tables, pool)
 
     def ids(self, tokens: list[str], pool: Pool) -> Int32:
-        """Return the places of the tokens in a list, with -1 behind each sequence; other tokens are left out."""
+        """Return the places of the tokens in a list, with -1 behind each sequence, and -2 for each other token."""
         known = TokenTable()
         known.fill(map(token_bytes, tokens))
         places = {table: _places(table, known) for table in self.tables}
-        complete = {table: bool((each >= -1).all()) for table, each in places.items()}
         parts: list[Int32] = [np.empty(0, np.int32)] * len(self.pieces)
 
         def rename(k: int) -> None:
             table, numbers = self.pieces[k]
-            ids = places[table][numbers]
-            parts[k] = ids if complete[table] else ids[ids >= -1]
+            parts[k] = places[table][numbers]
 
         pool.run(rename, len(parts))
         return np.concatenate([np.empty(0, np.int32), *parts])

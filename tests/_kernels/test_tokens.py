@@ -31,14 +31,14 @@ def test_tokens_and_lines_are_counted(text, open_line):
     assert table.frequent(2)[1] == [count for count in counts if count > 1]
 
 
-@given(texts, st.booleans(), st.lists(st.sampled_from([b"a", b"b", b"ab", "é".encode()]), unique=True))
-def test_a_text_is_encoded_as_ids_of_its_known_tokens(text, open_line, known):
+@given(texts, st.booleans(), st.booleans(), st.lists(st.sampled_from([b"a", b"b", b"ab", "é".encode()]), unique=True))
+def test_a_text_is_encoded_as_ids_of_its_known_tokens(text, open_line, gaps, known):
     table = TokenTable()
     for token in known:
         table.insert(token)
     ids = np.full(len(text) + 1, 99, dtype=np.int32)
-    written, *entry = table.encode(text, open_line, ids)
-    assert ids[:written].tolist() == twins.encode(text, known)
+    written, *entry = table.encode(text, open_line, ids, gaps)
+    assert ids[:written].tolist() == twins.encode(text, known, gaps)
     assert tuple(entry) == TokenTable().count(text, open_line)
     assert (ids[written:] == 99).all()
 

@@ -52,6 +52,52 @@ def test_bags_have_the_counts_of_python(ngrams, chars, pieces, sizes):
         assert_array_equal(again, counted)
 
 
+def of_frequent_neighbours(texts, ngrams, least):
+    """Return how often each n-gram of words occurs, all of whose words and n-grams occur at least `least` times."""
+    words = Counter(word for text in texts for word in text)
+    found = [Counter({(word,): count for word, count in words.items() if count >= least})]
+    for n in range(2, ngrams + 1):
+        grams = Counter(
+            gram
+            for text in texts
+            for gram in (tuple(text[i : i + n]) for i in range(len(text) - n + 1))
+            if gram[:-1] in found[-1] and gram[-1:] in found[0]
+        )
+        found.append(Counter({gram: count for gram, count in grams.items() if count >= least}))
+    return found
+
+
+@pytest.mark.parametrize("chars", [None, (2, 3)])
+@pytest.mark.parametrize("least", [2, 40])
+@pytest.mark.parametrize("ngrams", [2, 3])
+def test_ngrams_of_words_do_not_cross_rare_or_unknown_words(ngrams, least, chars):
+    rng = np.random.default_rng(1)
+    words = [f"w{k}" for k in range(40)]
+    texts = [list(rng.choice(words, rng.integers(0, 15), p=np.arange(40, 0, -1) / 820)) for _ in range(300)]
+    features, bags, names = read([" ".join(t) for t in texts], 2, ngrams=ngrams, min_count=least, chars=chars)
+    wanted = [{" ".join(gram): n for gram, n in kind.items()} for kind in of_frequent_neighbours(texts, ngrams, least)]
+    size = features.starts[ngrams]
+    found = dict(zip(names[:size], [n for kind in (features.words, *features.grams) for n in kind.counts], strict=True))
+    assert found == {name: n for kind in wanted for name, n in kind.items()}
+    some = [" ".join([*text[:3], "unheard", *text[3:]]) for text in texts]
+    for row, text in enumerate(some):
+        indptr, indices, _ = features.bags([text])
+        assert len(indptr) == 2
+        split = text.split(" ")
+        present = {" ".join(split[i : i + n]) for n in range(1, ngrams + 1) for i in range(len(split))}
+        assert {names[f] for f in indices if f < size} == present & set(names[:size]), row
+    first = features.bags([" ".join(text) for text in texts])  # as training counted them
+    assert_array_equal(first[1], bags.indices)
+
+
+def test_a_pair_with_an_unknown_word_between_is_no_feature():
+    model = Classifier().fit(["a b", "c d"], ["x", "y"])
+    assert model.explain("a zzz b").features == ["a", "b"]
+    assert model.explain("a b").features == ["a", "b", "a b"]
+    assert read(["a b c", "a b c d", "c a b"], max_features=4)[2] == ["a", "b", "c", "a b"]
+    assert read(["a z b", "a b", "z", "b", "a"], min_count=2)[2] == ["a", "b", "z"]
+
+
 def test_min_count_and_max_features_keep_the_most_frequent_with_what_they_begin_with():
     assert read(TEXTS, ngrams=2, min_count=2)[2] == ["be", "to", "not", "to be"]
     _, bags, names = read(TEXTS, ngrams=2, max_features=3, weighting="count")
