@@ -3,8 +3,8 @@
 A feature is a row of the embedding. A document is the bag of its features, with weights that form a vector of unit
 length. The numbers are those of words, by decreasing count, then of pairs of words, of triples, and of characters.
 
-Documents are ids of words, one after another: -1 is the end of a document, and -2 a word that is no feature, so that the
-words before and after it are no neighbours.
+Documents are ids of words, one after another: -1 is the end of a document, and -2 a word that is no feature, so that
+the words before and after it are no neighbours.
 """
 
 from __future__ import annotations
