@@ -1,4 +1,4 @@
-"""The kernels of weighted bags on a block of 256 bags of 20 rows; whole epochs of fit_counts on bags, and a step."""
+"""The sums of a block of 256 bags of 20 rows; whole epochs of fit_counts on bags, and a step."""
 
 from __future__ import annotations
 
@@ -9,64 +9,26 @@ import pytest
 from scipy import sparse
 
 from fastembed import Trainer, reference
-from fastembed._base.arrays import aligned_zeros, padded_width
+from fastembed._base.arrays import padded_width
 
 BAGS, EACH, DIM = 256, 20, 100
 
 
 @pytest.fixture(params=[5_000, 1_000_000], ids="V_in={}".format)
 def block(request, kernels, dtype):
-    """Return a block of bags of the rows of an embedding, their groups, and the gradients of their sums."""
+    """Return a block of bags of the rows of an embedding."""
     inputs, rng = request.param, np.random.default_rng(0)
     ids = np.sort(rng.choice(inputs, (BAGS, EACH)), axis=1)
     matrix = sparse.csr_array((np.full(ids.size, 0.25), ids.ravel(), np.arange(BAGS + 1) * EACH), (BAGS, inputs))
     matrix.sum_duplicates()
-    size = matrix.nnz
     bags = matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data.astype(dtype)
-    gradients = aligned_zeros((BAGS, padded_width(DIM, dtype)), dtype)
-    gradients[:, :DIM] = rng.standard_normal((BAGS, DIM), dtype)
-    memory = (
-        np.full(inputs, -1, np.int32),
-        np.empty(size, np.int32),
-        np.empty(size, np.int32),
-        np.empty(size, np.int64),
-        np.empty(size, np.int32),
-        np.empty(size, dtype),
-    )
-    rows = np.arange(BAGS)
-    count = kernels.bag_group(*bags, rows, None, *memory)
-    return SimpleNamespace(
-        matrix=matrix,
-        bags=bags,
-        rows=rows,
-        embedding=rng.standard_normal((inputs, DIM), dtype),
-        gradients=gradients,
-        memory=memory,
-        groups=(memory[2][:count], memory[3][:count], *memory[4:]),
-    )
+    return SimpleNamespace(matrix=matrix, bags=bags, embedding=rng.standard_normal((inputs, DIM), dtype))
 
 
 def test_bag_gather(benchmark, kernels, block, close):
-    h = np.empty_like(block.gradients)
-    benchmark(kernels.bag_gather, block.embedding, *block.bags, block.rows, 0, BAGS, h)
+    h = np.empty((BAGS, padded_width(DIM, block.embedding.dtype)), block.embedding.dtype)
+    benchmark(kernels.bag_gather, block.embedding, *block.bags, np.arange(BAGS), 0, BAGS, h)
     close(h[:, :DIM], block.matrix @ block.embedding.astype(np.float64))
-
-
-def test_bag_group(benchmark, kernels, block):
-    count = benchmark(kernels.bag_group, *block.bags, block.rows, None, *block.memory)
-    assert count == len(np.unique(block.matrix.indices))
-
-
-def test_bag_update(benchmark, kernels, block, close):
-    """Steps of length 0: the rows stay the same, and all computations are done."""
-    named, inputs = block.groups[0], len(block.embedding)
-    squares, g = np.zeros(inputs), np.zeros_like(block.gradients[0])
-    arguments = block.gradients, np.ones(inputs), squares, 0.0, g
-    benchmark(kernels.bag_update, block.embedding, *block.groups, 0, len(named), *arguments)
-    squares[:] = 0
-    kernels.bag_update(block.embedding, *block.groups, 0, len(named), *arguments)
-    exact = block.matrix[:, named].toarray().T @ block.gradients[:, :DIM].astype(np.float64)
-    close(squares[named], (exact**2).sum(axis=1))
 
 
 @pytest.mark.parametrize("with_bags", [False, True])

@@ -44,23 +44,6 @@ def merge(partials: Array, total_target: float, scale: float) -> tuple[float, fl
     return scale * (total_target * log_normaliser - float(target_logits.sum())), log_normaliser
 
 
-def groups(bags: Real) -> dict[int, dict[int, float]]:
-    """Return the rows in the bags of a block (B, V_in), in the order of first occurrence.
-
-    Each row has the bags that contain it, in order, with its weights in them.
-
-    Examples
-    --------
-    >>> groups([[0, 2, 1], [3, 0, 4]])
-    {1: {0: 2.0}, 2: {0: 1.0, 1: 4.0}, 0: {1: 3.0}}
-    """
-    found: dict[int, dict[int, float]] = {}
-    for b, bag in enumerate(np.asarray(bags, np.float64)):
-        for row in np.flatnonzero(bag).tolist():
-            found.setdefault(row, {})[b] = float(bag[row])
-    return found
-
-
 # ---------------------------------------------------------------- counts
 
 

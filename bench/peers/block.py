@@ -17,9 +17,7 @@ from rounds import compete, in_units, print_table, save_results, say, with_minim
 from scipy import sparse
 
 from fastembed import Trainer
-from fastembed._base.arrays import aligned_zeros, padded_width
 from fastembed._base.threads import Pool, single_threaded_blas
-from fastembed._kernels import kernels_for
 from fastembed.counts.groups import shard_bounds
 
 
@@ -75,52 +73,6 @@ class BareProducts:
     def _x(self, s: int, rows: int) -> Any:
         outputs = len(self._weights[s])
         return self._logits[s][: rows * outputs].reshape(rows, outputs)
-
-
-def parts_of_a_block(outputs: int, dim: int, counts: sparse.csr_array, block: int) -> dict[str, float]:
-    """Return the seconds of each kernel in a step on one block, over all shards on one thread: the least of some."""
-    kernels, rng = kernels_for("float32"), np.random.default_rng(0)
-    bounds, width, totals = shard_bounds(outputs), padded_width(dim, "float32"), counts.sum(axis=1)
-    shards = len(bounds) - 1
-    csr, indptr = (counts.indices.astype(np.int32), counts.data), counts.indptr
-    rows = rng.permutation(np.flatnonzero(totals))[:block]
-    starts = np.array(
-        [[indptr[r] + np.searchsorted(csr[0][indptr[r] : indptr[r + 1]], b) for r in rows] for b in bounds], np.int64
-    )
-    logits = [rng.standard_normal((block, n), np.float32) for n in np.diff(bounds)]
-    partials, normalisers = np.empty((shards, 3, block)), np.empty(block)
-    weights, momentum, gradient, h_gradients = (
-        aligned_zeros(shape, "float32")
-        for shape in ((outputs, width), (outputs, width), (max(np.diff(bounds)), width), (shards, block, width))
-    )
-    gradient[:, :dim], h_gradients[:, :, :dim] = rng.standard_normal(dim), rng.standard_normal(dim)
-    squares, row_rates = np.ones(max(counts.shape)), np.ones(counts.shape[0])
-    embedding = np.zeros((counts.shape[0], dim), np.float32)
-
-    def over_shards(task: Callable[[int, int, int], object]) -> Callable[[], None]:
-        return lambda: [task(s, bounds[s], bounds[s + 1]) for s in range(shards)] and None
-
-    calls: dict[str, Callable[[], object]] = {
-        "statistics": over_shards(
-            lambda s, begin, _: kernels.block_statistics(logits[s], None, begin, *csr, starts[s : s + 2], partials[s])
-        ),
-        "merge": lambda: kernels.block_merge(partials, rows, totals, normalisers),
-        "residual": over_shards(
-            lambda s, begin, _: kernels.block_residual(
-                logits[s], begin, rows, *csr, totals, starts[s : s + 2], partials[s, 0], normalisers
-            )
-        ),
-        "update of the linear layer": over_shards(
-            lambda _, begin, end: kernels.block_update_linear(
-                weights[begin:end], gradient[: end - begin], momentum[begin:end], squares[begin:end], 0.1, 0.9, 0.1
-            )
-        ),
-        "update of the embedding": lambda: kernels.block_update_embedding(
-            embedding, rows, row_rates, h_gradients, squares, 0.1, 0, len(rows)
-        ),
-    }
-    times = compete(calls, rounds=9, seconds=0)
-    return {name: times.minimum(name) for name in calls}
 
 
 def print_records(records: list[dict[str, Any]], settings: str) -> None:
@@ -193,14 +145,6 @@ def measure(args: argparse.Namespace, each: int) -> list[dict[str, Any]]:
     print_records(
         records,
         f"V = {args.outputs:,}, D = {args.dim}, {each:,} counts per row, blocks of {args.block} rows, float32.",
-    )
-    blocks = -(-args.outputs // args.block)
-    parts = {k: v * blocks for k, v in parts_of_a_block(args.outputs, args.dim, counts, args.block).items()}
-    parts = {"matrix products": times.median("products, 1"), **parts} if 1 in args.threads else parts
-    say("Where an epoch on one thread spends its time: the kernels of a block, alone, times the number of blocks.")
-    products = times.median(f"products, {args.threads[0]}")
-    print_table(
-        ["part", "time", "/ products"], [[name, in_units(s), f"{s / products:.1%}"] for name, s in parts.items()]
     )
     return records
 

@@ -368,11 +368,6 @@ class BlasLimit:
         self._lock = fork_locks.new()
         self._holders = PerProcess(self._lift)
 
-    @property
-    def holders(self) -> int:
-        """How many hold the limit."""
-        return self._holders.value
-
     def acquire(self) -> None:
         """Hold the limit."""
         with self._lock:

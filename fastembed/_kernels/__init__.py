@@ -44,15 +44,14 @@ Of ``builds``, ``cooccur`` and ``tiles``:
 
 Of ``builds`` alone:
 
-- Every kernel exists for float32 and float64 (``real`` in the sources), except `block_merge` and `block_join`, which
-  have double alone; arrays of one call share one dtype. Losses, normalisers of the softmax and Adagrad's sums of
-  squares are double in both.
+- Every kernel exists for float32 and float64 (``real`` in the sources); arrays of one call share one dtype. Losses,
+  normalisers of the softmax and Adagrad's sums of squares are double in both.
 - Rows of ``weights``, and vectors of their width, are padded with zeros to whole cache lines
   (`fastembed._base.arrays.padded_width`).
 - They compute in the floating-point mode of the thread that calls them, which the caller makes the default one
   (`cpu.DefaultFloatMode`). `RowTrainer.step` does so itself, and all leave the mode as it was.
-- Each mathematical step is also a function of its own, such as `block_residual`, whether or not the library calls it:
-  so it is compared with its twin, and measured alone.
+- A function for Python is what the library calls; `exp_array` alone is for the tests, which need the exponential by
+  itself to see its error. The steps on a block are compared with their twin as `block_trainer` makes them.
 
 Of ``tokens``, ``words``, ``ngrams`` and ``features``:
 

@@ -266,52 +266,6 @@ cdef void update_linear(
 
 # ---------------------------------------------------------------- Python interface
 
-def block_statistics(
-    real[:, ::1] logits, const real[::1] bias, Py_ssize_t begin, const int32_t[::1] indices, const double[::1] data,
-    const int64_t[:, ::1] starts, double[:, ::1] partials,
-):
-    """`statistics` of one shard: logits (B, n), bias (n,) or None, starts (2, B), partials (3, B)."""
-    cdef Counts counts = Counts(NULL, NULL, &indices[0], &data[0], NULL)
-    cdef const real* b = NULL
-    cdef Py_ssize_t n = logits.shape[1]
-    if bias is not None:
-        b = &bias[0]
-    with nogil:
-        statistics(&logits[0, 0], n, b, begin, n, logits.shape[0], &counts, &starts[0, 0], &partials[0, 0])
-
-
-def block_merge(
-    double[:, :, ::1] partials, const Py_ssize_t[::1] rows, const double[::1] totals, double[::1] log_normalisers,
-):
-    """`merge` of the shards: partials (S, 3, B), rows (B,), totals (V_in,), log_normalisers (B,)."""
-    cdef Counts counts = Counts(NULL, NULL, NULL, NULL, &totals[0])
-    cdef double nll
-    with nogil:
-        nll = merge(&partials[0, 0, 0], partials.shape[0], &rows[0], rows.shape[0], &counts, &log_normalisers[0])
-    return nll
-
-
-def block_join(double[:, :, ::1] partials, double[:, ::1] joined):
-    """`join_run` of the shards: partials (S, 3, B), joined (3, B)."""
-    with nogil:
-        join_run(&partials[0, 0, 0], partials.shape[0], partials.shape[2], &joined[0, 0])
-
-
-def block_residual(
-    real[:, ::1] exponentials, Py_ssize_t begin, const Py_ssize_t[::1] rows,
-    const int32_t[::1] indices, const double[::1] data, const double[::1] totals,
-    const int64_t[:, ::1] starts, const double[::1] maxima, const double[::1] log_normalisers,
-):
-    """`residual` of one shard: exponentials (B, n), starts (2, B), totals (V_in,), the others (B,)."""
-    cdef Counts counts = Counts(NULL, NULL, &indices[0], &data[0], &totals[0])
-    cdef Py_ssize_t n = exponentials.shape[1]
-    with nogil:
-        residual(
-            &exponentials[0, 0], n, begin, n, &rows[0], rows.shape[0], &counts,
-            &starts[0, 0], &maxima[0], &log_normalisers[0],
-        )
-
-
 def block_update_embedding(
     real[:, ::1] embedding, const Py_ssize_t[::1] rows, const double[::1] row_rates, real[:, :, ::1] gradients,
     double[::1] squares, double rate, Py_ssize_t first, Py_ssize_t last,
@@ -328,16 +282,4 @@ def block_update_embedding(
         update_embedding(
             &embedding[0, 0], embedding.shape[1], &rows[0], &row_rates[0], first, last,
             &gradients[0, 0, 0], gradients.shape[0], shard_size, width, sums, rate,
-        )
-
-
-def block_update_linear(
-    real[:, ::1] weights, const real[:, ::1] gradients, real[:, ::1] momentum, double[::1] squares,
-    double rate, double decay, double correction,
-):
-    """`update_linear` of one shard: weights, gradients and momentum (n, width), squares (n,)."""
-    with nogil:
-        update_linear(
-            &weights[0, 0], &gradients[0, 0], &momentum[0, 0], &squares[0], weights.shape[0], weights.shape[1],
-            rate, decay, correction,
         )

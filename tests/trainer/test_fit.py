@@ -62,6 +62,7 @@ def bits(trainer):
         (1, None, 1, 1, 256),
         (2, None, 2, 1, 1),
         (30, None, 7, 3, 4),
+        (8, None, 257, 5, 3),  # the exponentials are summed in pieces of 256
         (20, None, 1023, 16, 256),  # a shard less one column
         (12, None, 1024, 100, 5),  # a shard to the column
         (40, None, 1025, 17, 7),  # two shards
@@ -500,6 +501,22 @@ def test_early_stopping_restores_parameters_from_before_the_weight_decay(model, 
 
 
 # ---------------------------------------------------------------- numbers that are not finite, interruptions
+
+
+@pytest.mark.parametrize("with_bags", [False, True])
+@pytest.mark.parametrize("length", [1e-20, 1e-25, 1e-30, 1e-38, 1e-42])
+def test_short_gradients_make_steps_of_the_same_length(library, length, with_bags):
+    """Below 1e-23 a square is 0 in float32; still smaller gradients lose bits in float32, or the factor underflows."""
+    embedding = np.full((1, 4), length, library.dtype)
+    linear = np.full((4, 2), length, library.dtype) * np.array([1, -1], library.dtype)
+    bags = sparse.csr_array(np.ones((1, 1))) if with_bags else None
+    trainer = Trainer(embedding.copy(), linear)
+    trainer.fit_counts(sparse.csr_array([[3, 1]]), bags=bags, epochs=1, learning_rate=0.5, linear_learning_rate=0.25)
+    assert trainer.embedding == pytest.approx(np.full((1, 4), 0.25), rel=1e-6)
+    spacing = float(np.finfo(library.dtype).smallest_subnormal) / (
+        0.025 * length
+    )  # of the momentum, a tenth of the gradient
+    assert trainer.linear == pytest.approx(np.array([0.125, -0.125]) * np.ones((4, 1)), rel=1e-6 + spacing)
 
 
 def test_large_logits_stay_finite(library, near):

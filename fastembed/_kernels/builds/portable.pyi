@@ -32,33 +32,6 @@ def bag_gather(
     last: int,
     h: npt.NDArray[_Real],
 ) -> None: ...
-def bag_group(
-    starts: _Starts,
-    ids: _Columns,
-    weights: npt.NDArray[_Real],
-    rows: _Ids,
-    bag_weights: npt.NDArray[_Real] | None,
-    slots: _Columns,
-    slot_of_entry: _Columns,
-    named: _Columns,
-    ends: _Starts,
-    members: _Columns,
-    grouped_weights: npt.NDArray[_Real],
-) -> int: ...
-def bag_update(
-    embedding: npt.NDArray[_Real],
-    named: _Columns,
-    ends: _Starts,
-    members: _Columns,
-    weights: npt.NDArray[_Real],
-    first: int,
-    last: int,
-    h_gradients: npt.NDArray[_Real],
-    row_rates: _Doubles,
-    squares: _Doubles | None,
-    rate: float,
-    g: npt.NDArray[_Real],
-) -> None: ...
 
 # row.pxi
 
@@ -186,28 +159,6 @@ def row_trainer(
 
 # block.pxi
 
-def block_statistics(
-    logits: npt.NDArray[_Real],
-    bias: npt.NDArray[_Real] | None,
-    begin: int,
-    indices: _Columns,
-    data: _Doubles,
-    starts: _Starts,
-    partials: _Doubles,
-) -> None: ...
-def block_merge(partials: _Doubles, rows: _Ids, totals: _Doubles, log_normalisers: _Doubles) -> float: ...
-def block_join(partials: _Doubles, joined: _Doubles) -> None: ...
-def block_residual(
-    exponentials: npt.NDArray[_Real],
-    begin: int,
-    rows: _Ids,
-    indices: _Columns,
-    data: _Doubles,
-    totals: _Doubles,
-    starts: _Starts,
-    maxima: _Doubles,
-    log_normalisers: _Doubles,
-) -> None: ...
 def block_update_embedding(
     embedding: npt.NDArray[_Real],
     rows: _Ids,
@@ -217,15 +168,6 @@ def block_update_embedding(
     rate: float,
     first: int,
     last: int,
-) -> None: ...
-def block_update_linear(
-    weights: npt.NDArray[_Real],
-    gradients: npt.NDArray[_Real],
-    momentum: npt.NDArray[_Real],
-    squares: _Doubles,
-    rate: float,
-    decay: float,
-    correction: float,
 ) -> None: ...
 
 # block_trainer.pxi
