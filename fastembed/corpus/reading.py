@@ -151,17 +151,13 @@ class Reading:
         """Whether ASCII white space separates the tokens of what :meth:`apply` returns, so compiled code splits it."""
         return self.tokenizer is None and self.token_pattern is None
 
-    def apply(self, text: bytes, *, inside: bool = False, last: bool = True) -> bytes:
+    def apply(self, text: bytes) -> bytes:
         r"""Return a text as UTF-8 in which each sequence ends in ``\n``, and white space separates its tokens.
 
         Parameters
         ----------
         text : bytes
-            UTF-8: a whole text, or a part of one.
-        inside : bool
-            Whether it begins inside a sequence, of which earlier parts had more than white space.
-        last : bool
-            Whether the text ends here.
+            UTF-8.
 
         Returns
         -------
@@ -180,7 +176,7 @@ class Reading:
         """
         if not valid_utf8(text):
             raise ValueError(f"the text {shown(text)} is not valid UTF-8")
-        return apply_valid(self, text, inside, last)
+        return apply_valid(self, text)
 
     def tokens(self, sequence: bytes) -> list[str]:
         r"""Return the tokens of one sequence of what :meth:`apply` returned.
