@@ -9,8 +9,9 @@ from scipy import optimize, sparse
 
 from fastembed import SkipGram, reference
 from fastembed._base.threads import Pool
-from fastembed.skipgram import documents as module
-from fastembed.skipgram.documents import RIDGE, fit_vectors
+from fastembed.skipgram.documents import RIDGE
+from fastembed.trainer import folding as module
+from fastembed.trainer.folding import optimal_rows
 
 SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None}
 
@@ -35,7 +36,7 @@ def test_a_fitted_vector_is_the_minimum(dim, outputs, documents, bias):
     rng = np.random.default_rng(0)
     counts = sparse.random_array((documents, outputs), density=min(1, 20 / outputs), format="csr", random_state=rng)
     counts.data = np.ceil(counts.data * 3)
-    found, missed = fit_vectors(counts, *layer, 0.5, Pool(1))
+    found, missed = optimal_rows(counts, *layer, 0.5, Pool(1))
     assert missed == 0
     for n, d in zip(counts[[0, documents - 1]].toarray(), found[[0, documents - 1]].astype(float), strict=True):
         at = d + rng.normal(size=dim)
@@ -57,7 +58,7 @@ def test_documents_that_take_more_steps_are_counted_in_a_warning(labelled, set_c
     assert [warning.filename for warning in caught] == [__file__]
     assert np.isfinite(cut).all()
     assert not np.array_equal(cut, whole)
-    assert fit_vectors(sparse.csr_array([[3.0, 0.0], [0.0, 0.0]]), *random_layer(1, 2), 1.0, Pool(1))[1] == 1
+    assert optimal_rows(sparse.csr_array([[3.0, 0.0], [0.0, 0.0]]), *random_layer(1, 2), 1.0, Pool(1))[1] == 1
 
 
 def test_documents_and_threads_do_not_change_each_others_vectors(labelled):
