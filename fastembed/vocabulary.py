@@ -8,7 +8,6 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
 from functools import cached_property
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -36,8 +35,9 @@ from fastembed.corpus.tokens import (
     count_tokens,
     count_tokens_by,
     rank_tokens,
+    read_lines,
+    write_lines,
 )
-from fastembed.formats.atomic import replacing
 
 __all__ = ["Vocabulary"]
 
@@ -252,6 +252,8 @@ class Vocabulary:
     def save(self, path: str | os.PathLike[str]) -> None:
         r"""Write the vocabulary as text in UTF-8: one line per token, in order: the token, a tab and its count.
 
+        The first line has the SHA-256 of the others.
+
         Parameters
         ----------
         path : path-like
@@ -266,23 +268,18 @@ class Vocabulary:
         Examples
         --------
         >>> import tempfile
+        >>> from pathlib import Path
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     Vocabulary(["the", "cat"], [7, 2]).save(f"{folder}/words.tsv")
-        ...     Path(folder, "words.tsv").read_text(encoding="utf-8")
+        ...     Path(folder, "words.tsv").read_text(encoding="utf-8").splitlines()[1:]
         ...     Vocabulary.load(f"{folder}/words.tsv")
-        'the\t7\ncat\t2\n'
+        ['the\t7', 'cat\t2']
         <Vocabulary of 2 tokens, 9 occurrences>
         """
         for token in self.tokens:
             if "\n" in token:
                 raise ValueError(f"a vocabulary file has one line per token, but {token!r} contains a line end")
-        lines = (f"{token}\t{count}\n" for token, count in zip(self.tokens, self.counts.tolist(), strict=True))
-        try:
-            text = "".join(lines).encode()
-        except UnicodeEncodeError as error:
-            raise ValueError(f"a token has no UTF-8 form: {error}") from None
-        with replacing(path) as temporary:
-            temporary.write_bytes(text)
+        write_lines(path, map("{}\t{}\n".format, self.tokens, self.counts.tolist()))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Vocabulary:
@@ -297,12 +294,9 @@ class Vocabulary:
         OSError
             If the file cannot be read.
         ValueError
-            If a line is not a token, a tab and a count, a token occurs twice, or the file is not UTF-8.
+            If the file is damaged or not UTF-8, a line is not a token, a tab and a count, or a token occurs twice.
         """
-        try:
-            lines = Path(path).read_bytes().decode().split("\n")
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{str(path)!r} is not valid UTF-8: {error}") from None
+        lines = read_lines(path)
         tokens, counts = [], []
         for number, line in enumerate(lines[:-1] if lines[-1] == "" else lines, 1):
             token, tab, count = line.rpartition("\t")

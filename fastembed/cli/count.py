@@ -150,8 +150,8 @@ def phrases(arguments: argparse.Namespace) -> None:
     """Find phrases such as "new york" in a text, for the option --phrases of other commands.
 
     They are neighbours that occur together more often than their own counts would suggest. The list has one phrase per
-    line, with its score, the highest first: look at it, delete and add lines. With --phrases LIST each is read as one
-    word, new_york.
+    line, with its score, the highest first: look at it, remove its first line, delete and add others. With --phrases
+    LIST each is read as one word, new_york.
     """
     check_writable(arguments.output)
     common = None if arguments.common == "none" else open_token_list(arguments.common)

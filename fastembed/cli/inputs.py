@@ -17,7 +17,7 @@ from fastembed.corpus.sources import is_url
 from fastembed.counts.windows import WEIGHTINGS
 from fastembed.formats.atomic import check_writable, remove_leftovers
 from fastembed.formats.registry import FORMATS, format_of
-from fastembed.formats.tensors import map_tensors
+from fastembed.formats.tensors import read_fields
 
 if TYPE_CHECKING:
     from fastembed.corpus import FileCorpus, Phrases, Reading
@@ -176,7 +176,7 @@ def holds_classifier(path: str) -> bool:
     """Return whether a file is what `train-classifier` wrote."""
     if Path(path).suffix.lower() not in FORMATS["safetensors"].suffixes:
         return False
-    return map_tensors(path)[1].get("format") == "fastembed.classifier"
+    return read_fields(path).get("format") == "fastembed.classifier"
 
 
 def open_vectors(arguments: argparse.Namespace) -> Vectors:

@@ -30,8 +30,7 @@ from fastembed.corpus.reading import (
     token_bytes,
     token_from_bytes,
 )
-from fastembed.corpus.tokens import check_token_list, read_lines
-from fastembed.formats.atomic import replacing
+from fastembed.corpus.tokens import check_token_list, read_lines, write_lines
 
 Words: TypeAlias = tuple[str, ...]
 Counts: TypeAlias = npt.NDArray[np.float64]
@@ -237,7 +236,7 @@ class Phrases:
     def save(self, path: str | os.PathLike[str]) -> None:
         r"""Write the list as text in UTF-8: one line per phrase: its tokens, with spaces between, a tab and its score.
 
-        A phrase without a score has no tab.
+        A phrase without a score has no tab. The first line has the SHA-256 of the others: remove it if you edit them.
 
         Parameters
         ----------
@@ -256,9 +255,9 @@ class Phrases:
         >>> from pathlib import Path
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     Phrases(["new york", "vis a vis"], [0.5, float("nan")]).save(f"{folder}/phrases.txt")
-        ...     Path(folder, "phrases.txt").read_text(encoding="utf-8")
+        ...     Path(folder, "phrases.txt").read_text(encoding="utf-8").splitlines()[1:]
         ...     Phrases.load(f"{folder}/phrases.txt")
-        'new york\t0.5\nvis a vis\n'
+        ['new york\t0.5', 'vis a vis']
         <Phrases: 2, such as 'new york'>
         """
         lines = []
@@ -267,8 +266,7 @@ class Phrases:
                 if not word.isascii() or word.split() != [word]:
                     _check_saved(word)
             lines.append(" ".join(words) + ("\n" if math.isnan(score) else f"\t{score!r}\n"))
-        with replacing(path) as temporary:
-            temporary.write_bytes("".join(lines).encode())
+        write_lines(path, lines)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Phrases:
@@ -289,7 +287,7 @@ class Phrases:
         OSError
             If the file cannot be read.
         ValueError
-            If it is not valid UTF-8, holds no phrase, or a line is not a phrase; the line is named.
+            If it is damaged or not valid UTF-8, holds no phrase, or a line is not a phrase; the line is named.
         """
         phrases: dict[tuple[str, ...], float] = {}
         for number, line in enumerate(read_lines(path), 1):

@@ -9,8 +9,10 @@ thread counted which text, since a ranking has one order.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
+from codecs import BOM_UTF8
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Executor
@@ -30,6 +32,7 @@ from fastembed._kernels.tokens import Ranking, TokenTable
 from fastembed.corpus.corpus import Block, Corpus, FileCorpus, OnePerThread, Progress, disk_size, map_text
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import SPACES, Reading, token_bytes
+from fastembed.formats.atomic import replacing
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -313,8 +316,46 @@ def read_token_list(path: str | os.PathLike[str]) -> tuple[str, ...]:
     return tokens
 
 
+def write_lines(path: str | os.PathLike[str], lines: Iterable[str]) -> None:
+    r"""Write a list as text in UTF-8, atomically; its first line has the SHA-256 of the others.
+
+    Parameters
+    ----------
+    path : path-like
+    lines : iterable of str
+        Each ends with \n.
+
+    Raises
+    ------
+    ValueError
+        If a line has no UTF-8 form.
+    OSError
+        If the file cannot be written; an old file then stays as it was.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_lines(f"{folder}/words.tsv", ["the\t7\n"])
+    ...     Path(folder, "words.tsv").read_bytes()[:24]
+    ...     read_lines(f"{folder}/words.tsv")
+    b'# fastembed sha256 866b4'
+    ['the\t7', '']
+    """
+    try:
+        text = "".join(lines).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"a token has no UTF-8 form: {error}") from None
+    with replacing(path) as temporary:
+        temporary.write_bytes(_first_line(text) + text)
+
+
+def _first_line(text: bytes) -> bytes:
+    return f"# fastembed sha256 {hashlib.sha256(text).hexdigest()}\n".encode()
+
+
 def read_lines(path: str | os.PathLike[str]) -> list[str]:
-    """Return the lines of a file, without a byte order mark.
+    """Return the lines that `write_lines` wrote, or those of any other file, without a byte order mark.
 
     Parameters
     ----------
@@ -325,11 +366,21 @@ def read_lines(path: str | os.PathLike[str]) -> list[str]:
     OSError
         If the file cannot be read.
     ValueError
-        If it is not valid UTF-8.
+        If it is not what was written, or is not valid UTF-8.
     """
     data = Path(path).read_bytes()
+    first = _first_line(b"")
+    if (data and first.startswith(data[:11])) or data[11:19] == first[11:19]:  # one is left of a damaged line, too
+        text = data[len(first) :]
+        if data[: len(first)] != _first_line(text):
+            raise ValueError(
+                f"{str(path)!r} is damaged: it is not what was written; if you have edited it, remove its first line"
+            )
+        data = text
+    elif data.startswith(BOM_UTF8):
+        data = data[len(BOM_UTF8) :]
     try:
-        return data.decode("utf-8-sig").split("\n")
+        return data.decode().split("\n")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ValueError(f"{str(path)!r} is not valid UTF-8 at line {line}: {error.reason}") from None

@@ -42,7 +42,7 @@ from fastembed.counts.windows import (
     keep_probabilities,
     no_pair,
 )
-from fastembed.formats.tensors import dump_tensors, load_tensors, pack_tokens, unpack_tokens
+from fastembed.formats.tensors import check_header, dump_tensors, header, load_tensors, pack_tokens, unpack_tokens
 from fastembed.vocabulary import Vocabulary
 
 TASK_MEMORY = 500_000_000  # default bytes per task for text and counts
@@ -126,7 +126,7 @@ def count_by_tasks(
     parts = corpus_parts(corpus)
     job = Job(folder, secrets.token_hex(8), len(vocabulary), windows, threads, memory_limit)
     tensors = pack_tokens(vocabulary.tokens) | {"counts": known}
-    folder.write(job.vocabulary_file, [np.frombuffer(dump_tensors(tensors), np.uint8)])
+    folder.write(job.vocabulary_file, [np.frombuffer(dump_tensors(tensors, header("job")), np.uint8)])
     ledger = Ledger()
     pieces: list[list[Piece]] = [[] for _ in range(group_count(len(vocabulary)))]
     with closing(map_tasks(executor, partial(_count_part, job), list(enumerate(parts)))) as results:
@@ -227,5 +227,6 @@ def _matrix(rows: RowGroup, columns: int) -> sparse.csr_array:
 @lru_cache(maxsize=1)  # a worker has many tasks of one job, and the table of the tokens takes seconds to fill
 def _vocabulary(job: Job) -> Vocabulary:
     name = job.vocabulary_file
-    tensors, _ = load_tensors(job.folder.read(name).tobytes(), name)
+    tensors, metadata = load_tensors(job.folder.read(name).tobytes(), name)
+    check_header(metadata, "job", name)
     return Vocabulary(unpack_tokens(tensors, name), tensors["counts"])

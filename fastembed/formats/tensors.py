@@ -1,10 +1,15 @@
-"""Safetensors files of arrays, with tokens packed into tensors and a header that says what the file holds."""
+"""Safetensors files of arrays, with tokens packed into tensors and a header that says what the file holds.
 
+What is read is what was written: each file holds the SHA-256 of its tensors and that of its header, which are compared
+when it is read. The safetensors files of others have none.
+"""
+
+import hashlib
 import json
 import math
 import os
-import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from fastembed._base.threads import check_threads, ordered_map
 from fastembed._base.validation import LARGEST, encode_tokens
 from fastembed.formats.atomic import replacing
 from fastembed.formats.table import PathLike, Table
@@ -22,6 +28,9 @@ _BYTES = {"F": (2, 4, 8), "I": (1, 2, 4, 8), "U": (1, 2, 4, 8)}
 _DTYPES = {"BOOL": "?", **{f"{kind}{8 * n}": f"<{kind.lower()}{n}" for kind, sizes in _BYTES.items() for n in sizes}}
 _NAMES = {order: name for name, text in _DTYPES.items() for order in (np.dtype(text), np.dtype(text).newbyteorder(">"))}
 HEADER_UNIT = 8  # bytes: the arrays begin at a multiple of it
+HASHED_BYTES = 1 << 24  # of a tensor that are hashed at a time, on any of several threads
+OF_HEADER, OF_TENSORS = "fastembed.sha256", "fastembed.sha256.tensors"  # the fields that hold the digests
+UNKNOWN = 64 * "0"  # the digest of the header, in the header that is hashed
 
 
 def write_tensors(
@@ -90,18 +99,38 @@ def _check_tensors(tensors: Mapping[str, Array], fields: Mapping[str, str]) -> N
 def _write(file: BinaryIO, tensors: Mapping[str, Array], fields: Mapping[str, str]) -> None:
     """Write a safetensors file, of which equal contents give equal bytes."""
     order = sorted(tensors, key=lambda name: (-tensors[name].itemsize, name))  # each begins at a multiple of its items
-    header: dict[str, Any] = {"__metadata__": dict(fields)} if fields else {}
+    metadata = {**fields, OF_HEADER: UNKNOWN, OF_TENSORS: UNKNOWN}
+    header: dict[str, Any] = {"__metadata__": metadata}
     end = 0
     for name in order:
         tensor, start = tensors[name], end
         end += tensor.nbytes
         header[name] = {"dtype": _NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, end]}
-    text = json.dumps(header, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
-    text = text.ljust(-(-len(text) // HEADER_UNIT) * HEADER_UNIT)
-    file.write(len(text).to_bytes(8, "little") + text)
+    file.seek(8 + len(_encoded(header)))
+    digests = []
     for name in order:
         tensor = tensors[name]
-        file.write(np.ascontiguousarray(tensor, tensor.dtype.newbyteorder("<")).reshape(-1).view(np.uint8).data)
+        for part in _parts([np.ascontiguousarray(tensor, tensor.dtype.newbyteorder("<"))]):
+            digests.append(hashlib.sha256(part).digest())
+            file.write(part)
+    metadata[OF_TENSORS] = hashlib.sha256(b"".join(digests)).hexdigest()
+    metadata[OF_HEADER] = hashlib.sha256(_encoded(header)).hexdigest()
+    text = _encoded(header)
+    file.seek(0)
+    file.write(len(text).to_bytes(8, "little") + text)
+
+
+def _encoded(header: Mapping[str, Any]) -> bytes:
+    text = json.dumps(header, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+    return text.ljust(-(-len(text) // HEADER_UNIT) * HEADER_UNIT)
+
+
+def _parts(arrays: Iterable[Array]) -> Iterator[memoryview]:
+    """Yield the bytes of contiguous arrays in parts."""
+    for array in arrays:
+        data = array.reshape(-1).view(np.uint8).data
+        for start in range(0, len(data), HASHED_BYTES):
+            yield data[start : start + HASHED_BYTES]
 
 
 def map_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, str]]:
@@ -124,22 +153,54 @@ def map_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[st
     OSError
         If the file is missing or cannot be read.
     ValueError
-        If it is not a whole safetensors file, or NumPy has no dtype for one of its tensors.
+        If it is not a whole safetensors file, is not what :func:`write_tensors` wrote, or NumPy has no dtype for one of
+        its tensors.
 
     Examples
     --------
     See :func:`write_tensors`.
     """
-    with Path(path).open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(f"{str(path)!r} cannot be mapped into memory: it is not a regular file")
-        places, fields = _read_header(file, size, path)
+    with _opened(path) as file:
+        places, fields, digest = _read_header(file, os.fstat(file.fileno()).st_size, path)
         tensors = {}
         for name, (dtype, shape, start) in places.items():
             mapped = np.memmap(file, dtype, "r", start, shape) if 0 not in shape else np.empty(shape, dtype)
             tensors[name] = np.asarray(mapped)
+    _check_digest(tensors, digest, path)
     return tensors, fields
+
+
+def read_fields(path: str | os.PathLike[str]) -> dict[str, str]:
+    """Return the metadata that :func:`map_tensors` returns, without reading the tensors.
+
+    Raises
+    ------
+    OSError, ValueError
+        As :func:`map_tensors`.
+    """
+    with _opened(path) as file:
+        return _read_header(file, os.fstat(file.fileno()).st_size, path)[1]
+
+
+def _opened(path: str | os.PathLike[str]) -> BinaryIO:
+    if Path(path).exists() and not Path(path).is_file():
+        raise OSError(f"{str(path)!r} cannot be mapped into memory: it is not a regular file")
+    return Path(path).open("rb")
+
+
+def _check_digest(tensors: Mapping[str, Array], digest: str, path: str | os.PathLike[str]) -> None:
+    """Raise ValueError if a file promises another digest of its tensors, in the order of their places, than theirs."""
+    if not digest:  # the file of others
+        return
+    threads = check_threads(None) if sum(array.nbytes for array in tensors.values()) > HASHED_BYTES else 1
+    with closing(ordered_map(_sha256, _parts(tensors.values()), threads)) as digests:
+        found = hashlib.sha256(b"".join(digests)).hexdigest()
+    if found != digest:
+        raise ValueError(f"{str(path)!r} is damaged: its tensors are not what was written")
+
+
+def _sha256(part: memoryview) -> bytes:
+    return hashlib.sha256(part).digest()
 
 
 def load_tensors(data: bytes, path: str) -> tuple[dict[str, Array], dict[str, str]]:
@@ -160,18 +221,19 @@ def load_tensors(data: bytes, path: str) -> tuple[dict[str, Array], dict[str, st
     --------
     See :func:`dump_tensors`.
     """
-    places, fields = _read_header(BytesIO(data), len(data), path)
+    places, fields, digest = _read_header(BytesIO(data), len(data), path)
     tensors = {
         name: np.frombuffer(data, dtype, math.prod(shape), start).reshape(shape)
         for name, (dtype, shape, start) in places.items()
     }
+    _check_digest(tensors, digest, path)
     return tensors, fields
 
 
 def _read_header(
     file: BinaryIO, size: int, path: str | os.PathLike[str]
-) -> tuple[dict[str, tuple[str, tuple[int, ...], int]], dict[str, str]]:
-    """Return the dtype, the shape and the first byte of each array of a file of `size` bytes, and its fields of text.
+) -> tuple[dict[str, tuple[str, tuple[int, ...], int]], dict[str, str], str]:
+    """Return the dtype, the shape and the first byte of each array of a file of `size` bytes, its fields and a digest.
 
     The arrays must fill the file without gaps behind the header, as the format demands.
     """
@@ -180,7 +242,8 @@ def _read_header(
         length = int.from_bytes(file.read(8), "little")
         if length > size - 8:
             raise ValueError(f"it has {size:,} bytes, but its header promises {length:,}")
-        header = json.loads(file.read(length))
+        text = file.read(length)
+        header = json.loads(text)
         fields = header.pop("__metadata__", None) or {}
         if not all(isinstance(field, str) for field in fields.values()):
             raise ValueError("its metadata are not text")
@@ -198,9 +261,16 @@ def _read_header(
             raise ValueError(f"it has {size:,} bytes, but its arrays end after {8 + length + end:,}")
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise ValueError(f"{str(path)!r} is not a whole safetensors file: {error}") from error
+    digests = fields.pop(OF_HEADER, ""), fields.pop(OF_TENSORS, "")
+    if any(digests) or fields.get("format", "").startswith("fastembed."):
+        if not all(digests):
+            raise ValueError(f"{str(path)!r} lacks a SHA-256: it is damaged, or older than these; write it again")
+        stated, hashed = (f'"{OF_HEADER}":"{digest}"'.encode() for digest in (digests[0], UNKNOWN))
+        if hashlib.sha256(text.replace(stated, hashed)).hexdigest() != digests[0]:
+            raise ValueError(f"{str(path)!r} is damaged: its header is not what was written")
     for name, dtype in unknown:
         raise ValueError(f"{str(path)!r}: {name!r} is of {dtype}; NumPy has dtypes only for {', '.join(_DTYPES)}")
-    return places, fields
+    return places, fields, digests[1]
 
 
 def pack_tokens(tokens: Sequence[str], prefix: str = "tokens") -> dict[str, Array]:
@@ -286,6 +356,7 @@ READERS = {
     "counts-store": ("a store of counts", "Counts.open"),
     "parameters": ("parameters", "Trainer.load"),
     "checkpoint": ("a checkpoint", "the call that wrote it"),
+    "job": ("the words of a count", "the call that wrote it"),
     "classifier": ("a classifier", "Classifier.load"),
 }
 

@@ -28,7 +28,15 @@ from fastembed.corpus.reading import Reading
 from fastembed.counts.counts import Counts, align_counts
 from fastembed.counts.windows import Windows, check_baskets
 from fastembed.formats.registry import format_of
-from fastembed.formats.tensors import check_header, header, map_tensors, pack_tokens, unpack_tokens, write_tensors
+from fastembed.formats.tensors import (
+    check_header,
+    header,
+    map_tensors,
+    pack_tokens,
+    read_fields,
+    unpack_tokens,
+    write_tensors,
+)
 from fastembed.skipgram.subwords import Subwords
 from fastembed.trainer.trainer import SQUARES, Trainer, restore_squares, trainer_tensors
 from fastembed.vectors.subwords import Composer, NgramDictionary, composer_of
@@ -327,7 +335,7 @@ def read_reading(path: str | os.PathLike[str]) -> Reading | None:
         As :func:`read_model`.
     """
     try:
-        metadata = map_tensors(path)[1]
+        metadata = read_fields(path)
         return _reading(json.loads(metadata["model"])["vocabulary.reading"]) if "model" in metadata else None
     except (KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{str(path)!r} does not hold a model that fits together: {error}") from error

@@ -26,6 +26,7 @@ from fastembed.counts.counts import Counts, own_groups
 from fastembed.counts.groups import CSRGroups, GroupedCounts, Totals
 from fastembed.counts.store import MANIFEST, LocalFolder, StoreFolder, TemporaryFolder, check_no_others, read_manifest
 from fastembed.counts.windows import Windows
+from fastembed.formats.tensors import pack_tokens
 from fastembed.skipgram.estimate import PROCESS_BYTES, Estimate
 from fastembed.skipgram.gauge import apply_gauge
 from fastembed.skipgram.model import Baskets, FittedModel
@@ -323,7 +324,11 @@ class Training:
         model = None if self._base is None else arrays_digest(trainer_tensors(self._base.trained))
         lengths = None if self._subwords is None else self._subwords.lengths
         start = {"dim": self._dim, "subwords": lengths, "seed": self._options.seed, "model": model}
-        return start | {"counts": awaited(self._digest), **asdict(self._fit_options)}
+        read = {
+            "words": arrays_digest(pack_tokens(self._vocabulary.tokens)),
+            "totals": arrays_digest(self._totals._asdict()),
+        }
+        return start | {"counts": awaited(self._digest)} | read | asdict(self._fit_options)
 
     # ---------------------------------------------------------------- epochs
 

@@ -25,7 +25,7 @@ from fastembed._base.validation import check_flag, check_number, shown
 from fastembed._versions import origin_of_bits
 from fastembed.counts.store import remove_store
 from fastembed.formats.atomic import check_writable, remove_leftovers
-from fastembed.formats.tensors import check_header, header, map_tensors, write_tensors
+from fastembed.formats.tensors import check_header, header, map_tensors, read_fields, write_tensors
 
 MINUTES = 10.0  # minutes between two checkpoints within an epoch
 
@@ -73,11 +73,10 @@ class Position:
 
 @dataclass(frozen=True)
 class Stored:
-    """The contents of a checkpoint: the position, and memory-mapped tensors with their digests."""
+    """The contents of a checkpoint: the position, and memory-mapped tensors."""
 
     position: Position
     tensors: Tensors = field(repr=False)
-    digests: dict[str, str] = field(repr=False)
 
     def part(self, prefix: str, like: Iterable[str]) -> Tensors | None:
         """Return the arrays of these names under a prefix; None if there are none."""
@@ -114,7 +113,7 @@ class Checkpoint:
         check_writable(self.path)
         remove_leftovers(self.path)
         if Path(self.path).exists():
-            check_header(map_tensors(self.path)[1], "checkpoint", self.path)  # never replace another file
+            check_header(read_fields(self.path), "checkpoint", self.path)  # never replace another file
         self._owner: dict[str, Any] = {}  # see `claim`
         self._identity: Mapping[str, Any] = {}  # of the call that wrote first
         self._read: tuple[Mapping[str, Any], Stored] | None = None  # its identity and its contents
@@ -168,8 +167,8 @@ class Checkpoint:
         if stored is None or self._read is None:
             return None
         if not stored.position.ended:
-            digests = {name: stored.digests.get(name, "") for name in trained}
-            now = _plain({"parameters": _joint_digest(digests), "state of the generator": stored.position.generator})
+            digest = arrays_digest(stored.part("", trained) or {}) if start else None
+            now = _plain({"parameters": digest, "state of the generator": stored.position.generator})
         self._identity, self._read = self._read[0], None  # a file that has been replaced does not stay mapped
         changed = {name: value for name, value in start.items() if value != now.get(name)}
         check_identity(self.path, self._identity, changed)
@@ -184,10 +183,7 @@ class Checkpoint:
                 return None
             found = check_header(metadata, "checkpoint", self.path)
             check_identity(self.path, found, wanted)
-            digests = {name: _digest(array) for name, array in tensors.items()}
-            if metadata.get("sha256") != _joint_digest(digests, metadata.get("position", "")):
-                raise ValueError(f"the checkpoint {self.path!r} is damaged: it is not what was written")
-            self._read = found, Stored(_position(metadata, self.path), tensors, digests)
+            self._read = found, Stored(_position(metadata, self.path), tensors)
         written_by, stored = self._read
         check_identity(self.path, written_by, wanted)
         return stored
@@ -200,15 +196,9 @@ class Checkpoint:
 
     def write(self, position: Position, tensors: Tensors) -> None:
         """Write where a fit is, in another thread; the arrays must not change until `wait` has been called."""
-        where = json.dumps(position, default=_as_json)
-        fields = header("checkpoint", self._identity) | {"position": where}
+        fields = header("checkpoint", self._identity) | {"position": json.dumps(position, default=_as_json)}
         self._last = time.monotonic()
-
-        def write() -> None:
-            digests = {name: _digest(array) for name, array in tensors.items()}
-            write_tensors(self.path, tensors, fields | {"sha256": _joint_digest(digests, where)})
-
-        self._writing = in_background(write)
+        self._writing = in_background(write_tensors, self.path, tensors, fields)
 
     def wait(self) -> None:
         """Wait until the last write is on disk; raise OSError if it failed."""
@@ -242,7 +232,7 @@ def epochs_done(path: str | os.PathLike[str]) -> int | None:
         If the file cannot be read, or is not a checkpoint.
     """
     try:
-        metadata = map_tensors(path)[1]
+        metadata = read_fields(path)
     except FileNotFoundError:
         return None
     check_header(metadata, "checkpoint", path)
@@ -260,16 +250,10 @@ def _position(metadata: Mapping[str, str], path: str | os.PathLike[str]) -> Posi
 
 def arrays_digest(arrays: Mapping[str, NDArray[Any]]) -> str:
     """Return the SHA-256 of the bits of some arrays, in hexadecimal digits."""
-    return _joint_digest({name: _digest(array) for name, array in arrays.items()})
-
-
-def _digest(array: NDArray[Any]) -> str:
-    return hashlib.sha256(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data).hexdigest()
-
-
-def _joint_digest(digests: Mapping[str, str], more: str = "") -> str:
-    """Return the SHA-256 of the digests of some arrays, in the order of their names, and of more text."""
-    return hashlib.sha256(("".join(digests[name] for name in sorted(digests)) + more).encode()).hexdigest()
+    digest = hashlib.sha256()
+    for _, array in sorted(arrays.items()):
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
 
 
 class FilesUntilSaved:

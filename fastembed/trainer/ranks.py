@@ -218,7 +218,7 @@ class RanksCheckpoint:
         for name, (shape, dtype) in forms.items():
             tensors[name] = np.array(of_first[name]) if name in of_first else np.empty(shape, dtype)
             self._ranks.send(tensors[name], 0)
-        return Stored(position, tensors, {})
+        return Stored(position, tensors)
 
     def due(self) -> bool:
         """Return on all ranks whether it is time to write within an epoch; checked every SIZES.due_blocks calls."""

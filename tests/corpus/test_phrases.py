@@ -133,7 +133,7 @@ def test_tokens_that_a_file_cannot_hold_are_an_error_and_the_old_file_stays(tmp_
     Phrases(["new york"]).save(path)
     with pytest.raises(ValueError, match=message):
         Phrases([["x", word]]).save(path)
-    assert path.read_text(encoding="utf-8") == "new york\n"
+    assert Phrases.load(path) == Phrases(["new york"])
 
 
 TEXT = """\
