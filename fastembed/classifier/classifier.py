@@ -27,7 +27,7 @@ from fastembed._base.validation import (
 from fastembed.classifier.calibration import LOSSES
 from fastembed.classifier.features import MOST_WORDS
 from fastembed.classifier.file import fitting_together, read_classifier, write_classifier
-from fastembed.classifier.labels import check_documents, read_examples, read_labelled
+from fastembed.classifier.labels import Columns, check_documents, read_examples, read_labelled, read_labels
 from fastembed.classifier.metrics import Evaluation, Explanation, evaluation, explanation
 from fastembed.classifier.model import FittedClassifier
 from fastembed.classifier.training import check_alike, learn
@@ -311,20 +311,38 @@ class Classifier:
         labels: Any = None,
         sample_weight: Any = None,
         *,
+        field: str | int | None = None,
+        label: str | int | None = None,
+        label_separator: str | None = None,
+        header: bool = True,
+        skip_bad: bool = False,
         on_epoch_end: Callable[[dict[str, float]], object] | None = None,
     ) -> Self:
         """Learn from documents and their labels.
 
         Parameters
         ----------
-        documents : iterable of str or of lists of tokens; or path-like, without `labels`
-            A str is one document, in which line ends are white space. A path names files in fastText's format: one
-            document per line, in which the tokens that begin with `label_prefix` are the labels.
-        labels : array_like of str or int (N,), or list of lists of these
-            One label per document, or several. Documents without a label are left out, and counted in
-            ``ledger.skipped``.
+        documents : iterable of str or of lists of tokens; table or list of records; or path-like
+            A str is one document, in which line ends are white space. With `field` and `label`, a table of pandas,
+            Polars or Arrow, a Hugging Face ``Dataset``, mappings, or the path of structured files as for
+            `corpus.FileCorpus`: CSV, TSV, JSON lines, Parquet, Arrow. Another path names files in fastText's format:
+            one document per line, in which the tokens that begin with `label_prefix` are the labels.
+        labels : array_like of str or int (N,), list of lists of these, or array or sparse matrix of 0 and 1 (N, L)
+            One label per document, or several. A document without a label is left out, and counted in
+            ``ledger_.skipped``. In an indicator matrix, that of scikit-learn's ``MultiLabelBinarizer``, the labels are
+            the columns 0 to L - 1, :meth:`predict` answers with such a matrix, and a row of zeros is an example of what
+            has none of them, but with the loss "softmax".
         sample_weight : array_like of float (N,), optional
             The non-negative weight of the loss of each document. The features do not depend on it.
+        field, label : str or int, optional
+            The names of the fields of texts and of labels; in files with columns also their numbers, from 1.
+        label_separator : str, optional
+            What stands between the labels of a document in one str. White space around labels is removed.
+        header : bool
+            Whether the first row of CSV and TSV holds the names of the fields.
+        skip_bad : bool
+            Whether rows without a text or label, or that cannot be read, are left out and counted in
+            ``ledger_.skipped``. By default they are an error that names the row.
         on_epoch_end : callable, optional
             Called with the record of each epoch; training ends early if it returns True.
 
@@ -337,7 +355,7 @@ class Classifier:
         ------
         TypeError, ValueError
             If a parameter, a document, a label or a weight is not as above, there are fewer than two distinct labels,
-            or no feature remains.
+            or no feature remains. Labels are never float, bool, None, NaN or an empty str.
         OSError
             If a file cannot be read.
         MemoryError
@@ -350,8 +368,12 @@ class Classifier:
         --------
         >>> Classifier().fit(["a b", "c d"], [[1, 2], [3]]).classes_.tolist()
         [1, 2, 3]
+        >>> rows = [{"text": "a b", "topics": "x; y"}, {"text": "c d", "topics": "z"}]
+        >>> Classifier().fit(rows, field="text", label="topics", label_separator=";").classes_.tolist()
+        ['x', 'y', 'z']
         """
-        self._model = self._learn(documents, labels, sample_weight, on_epoch_end, None)
+        columns = Columns(field, label, label_separator, header, skip_bad)
+        self._model = self._learn(documents, labels, sample_weight, columns, on_epoch_end, None)
         return self
 
     def partial_fit(
@@ -360,6 +382,11 @@ class Classifier:
         labels: Any = None,
         sample_weight: Any = None,
         *,
+        field: str | int | None = None,
+        label: str | int | None = None,
+        label_separator: str | None = None,
+        header: bool = True,
+        skip_bad: bool = False,
         on_epoch_end: Callable[[dict[str, float]], object] | None = None,
     ) -> Self:
         """Continue training on more documents, which may have new features and labels.
@@ -370,7 +397,7 @@ class Classifier:
 
         Parameters
         ----------
-        documents, labels, sample_weight, on_epoch_end
+        documents, labels, sample_weight, field, label, label_separator, header, skip_bad, on_epoch_end
             As for :meth:`fit`; a single label is enough.
 
         Returns
@@ -390,7 +417,8 @@ class Classifier:
         >>> model.partial_fit(["e f"], ["z"]).predict(["e", "a"]).tolist()
         ['z', 'x']
         """
-        self._model = self._learn(documents, labels, sample_weight, on_epoch_end, self._model)
+        columns = Columns(field, label, label_separator, header, skip_bad)
+        self._model = self._learn(documents, labels, sample_weight, columns, on_epoch_end, self._model)
         return self
 
     def _learn(
@@ -398,6 +426,7 @@ class Classifier:
         documents: Any,
         labels: Any,
         sample_weight: Any,
+        columns: Columns,
         on_epoch_end: Callable[[dict[str, float]], object] | None,
         known: FittedClassifier | None,
     ) -> FittedClassifier:
@@ -407,7 +436,7 @@ class Classifier:
         if known is not None:
             check_alike(known, options)
         pool = Pool(check_threads(options.threads))
-        examples = read_examples(documents, labels, sample_weight, options, ledger, pool, known)
+        examples = read_examples(documents, labels, sample_weight, columns, options, ledger, pool, known)
         return learn(examples, options, pool, ledger, on_epoch_end, known)
 
     # ---------------------------------------------------------------- fitted properties
@@ -514,7 +543,7 @@ class Classifier:
         return np.concatenate(list(self._answers(documents, self._fitted().probabilities)))
 
     def predict(self, documents: Any) -> NDArray[Any]:
-        """Return the most probable label of each document.
+        """Return the most probable label of each document; after labels in an indicator matrix, such a matrix.
 
         Parameters
         ----------
@@ -522,8 +551,9 @@ class Classifier:
 
         Returns
         -------
-        ndarray (N,)
-            Elements of `classes_`; of equally probable labels, the first.
+        ndarray (N,), or of int64 (N, L)
+            Elements of `classes_`; of equally probable labels, the first. Or 1 for each label with a probability of at
+            least one half, and 0 for others.
 
         Raises
         ------
@@ -540,6 +570,10 @@ class Classifier:
         >>> Classifier().fit(["a b", "c d"], [7, 9]).predict(["d", "b"])
         array([9, 7])
         """
+        model = self._fitted()
+        if model.indicator:
+            parts = self._answers(documents, lambda scores, known: model.probabilities(scores, known) >= 0.5)
+            return np.concatenate(list(parts)).astype(np.int64)
         best = np.concatenate(list(self._answers(documents, lambda scores, _: scores.argmax(axis=1))))
         found: NDArray[Any] = self.classes_[best]
         return found
@@ -581,7 +615,8 @@ class Classifier:
         """Return the accuracy: the share of documents whose most probable label is one of their labels.
 
         It is the accuracy of :meth:`test`: documents without a label are left out, and labels that the classifier does
-        not know count as errors.
+        not know count as errors. After labels in an indicator matrix, it is the share of documents all of whose labels
+        are predicted and no others, as in scikit-learn.
 
         Parameters
         ----------
@@ -603,17 +638,34 @@ class Classifier:
         >>> Classifier().fit(["a b", "c d"], ["x", "y"]).score(["a", "d"], ["x", "x"])
         0.5
         """
-        return self._evaluation(documents, labels, 1, warn=True).accuracy
+        if self._fitted().indicator:
+            predicted = self.predict(documents)
+            right = read_labels(labels, len(predicted)).over(self.classes_).toarray() == predicted
+            return float(right.all(axis=1).mean())
+        return self._evaluation(documents, labels, Columns(), 1, warn=True).accuracy
 
-    def test(self, documents: Any, labels: Any = None, k: int = 1) -> Evaluation:
+    def test(
+        self,
+        documents: Any,
+        labels: Any = None,
+        k: int = 1,
+        *,
+        field: str | int | None = None,
+        label: str | int | None = None,
+        label_separator: str | None = None,
+        header: bool = True,
+        skip_bad: bool = False,
+    ) -> Evaluation:
         """Return precision, recall and other metrics of the predictions for labelled documents.
 
         Parameters
         ----------
         documents, labels
-            As for :meth:`fit`: documents and labels, or files that have both.
+            As for :meth:`fit`: documents and labels, or a table or files that have both.
         k : int
             The k of P@k and R@k.
+        field, label, label_separator, header, skip_bad
+            As for :meth:`fit`.
 
         Returns
         -------
@@ -630,11 +682,12 @@ class Classifier:
         >>> model.test(["a", "d"], ["x", "x"]).precision
         0.5
         """
-        return self._evaluation(documents, labels, check_integer("k", k, low=1), warn=False)
+        columns = Columns(field, label, label_separator, header, skip_bad)
+        return self._evaluation(documents, labels, columns, check_integer("k", k, low=1), warn=False)
 
-    def _evaluation(self, documents: Any, labels: Any, k: int, *, warn: bool) -> Evaluation:
-        model, options = self._fitted(), self._options()
-        items, found, _ = read_labelled(documents, labels, model.features.reading, options.label_prefix, Ledger())
+    def _evaluation(self, documents: Any, labels: Any, columns: Columns, k: int, *, warn: bool) -> Evaluation:
+        model, prefix = self._fitted(), self._options().label_prefix
+        items, found, _ = read_labelled(documents, labels, columns, model.features.reading, prefix, Ledger())
         return evaluation(model, found, self._answers(items, lambda scores, known: (scores, known), warn=warn), k)
 
     def explain(self, document: Any, labels: Any = None, k: int = 3) -> Explanation:
@@ -770,6 +823,6 @@ class Classifier:
         return Tags(
             estimator_type="classifier",
             target_tags=TargetTags(required=True),
-            classifier_tags=ClassifierTags(),
+            classifier_tags=ClassifierTags(multi_label=True),
             input_tags=InputTags(two_d_array=False, string=True),
         )

@@ -22,11 +22,12 @@ from scipy import sparse
 from fastembed._base.arrays import sorted_csr
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool
+from fastembed._base.validation import shown
 from fastembed._kernels import features as kernels
 from fastembed._kernels.features import PairIndex
 from fastembed._kernels.tokens import TokenTable
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.memory import DocumentBlock
+from fastembed.corpus.memory import DocumentBlock, is_missing
 from fastembed.corpus.reading import Reading, join_tokens, replace_surrogates, token_bytes, token_from_bytes, token_list
 from fastembed.corpus.tokens import NumberedCorpus, rank_tokens
 from fastembed.ngrams import NgramFinder, common_ngrams
@@ -70,9 +71,19 @@ def line_blocks(documents: Sequence[Any], errors: str, first: int = 0) -> Iterat
             if texts:
                 yield DocumentBlock([_lines(items, errors)], False, 0)
             else:
-                lists = (token_list(item, f"document {number}") for number, item in enumerate(items, first))
+                lists = (document_tokens(item, number) for number, item in enumerate(items, first))
                 yield DocumentBlock(list(map(join_tokens, lists)), True, 0)
             first += len(items)
+
+
+def document_tokens(document: Any, number: int) -> list[str]:
+    """Return a document that is a list of tokens; raise TypeError, which names it, if it is none."""
+    if is_missing(document):
+        advice = "leave it out, with its label, or give an empty text"
+        raise TypeError(
+            f"document {number} is {shown(document)}, where a text or a list of tokens is expected: {advice}"
+        )
+    return token_list(document, f"document {number}")
 
 
 def _lines(documents: Sequence[str], errors: str) -> bytes:

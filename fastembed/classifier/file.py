@@ -69,6 +69,7 @@ def write_classifier(path: FilePath, parameters: dict[str, Any], model: FittedCl
         settings["class_weight"] = list(settings["class_weight"].items())  # JSON would turn integer keys into strings
     state = {
         "several": model.calibration.several,
+        "indicator": model.indicator,
         "documents": model.documents,
         "calibration": [model.calibration.slope, model.calibration.offset],
         "history": model.history,
@@ -155,6 +156,7 @@ def _model(tensors: Mapping[str, Array], state: Mapping[str, Any], loss: str, pa
         prior=np.array(_tensor(tensors, "prior", np.float32, (labels,))),
         history=history,
         ledger=as_ledger(state["ledger"]) or Ledger(),
+        indicator=check_flag("indicator", state["indicator"]),
     )
 
 

@@ -1,9 +1,10 @@
-"""Documents with labels, in memory and in files in fastText's format: their checks, numbering, and weights."""
+"""Documents with labels, in memory, in fields of structured files, or in fastText's format: checks and numbers."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from fastembed._kernels.tokens import TokenTable
 from fastembed.classifier.features import (
     Features,
     document_frequencies,
+    document_tokens,
     documents_by_words,
     line_blocks,
     read_features,
@@ -25,10 +27,19 @@ from fastembed.classifier.features import (
 from fastembed.corpus.blocks import valid_text
 from fastembed.corpus.corpus import FileCorpus
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.memory import DocumentBlock
+from fastembed.corpus.memory import BadRow, DocumentBlock, Records, column_names, is_missing
 from fastembed.corpus.reading import Reading, token_list
-from fastembed.corpus.sources import path_list
-from fastembed.corpus.tables import FORMATS, suffix_of
+from fastembed.corpus.sources import TextFile, path_list
+from fastembed.corpus.tables import (
+    FORMATS,
+    USUAL,
+    Structure,
+    UnnamedFieldError,
+    field_rows,
+    likely_field,
+    place_of,
+    suffix_of,
+)
 from fastembed.corpus.tokens import number_tokens
 
 if TYPE_CHECKING:
@@ -40,6 +51,8 @@ Float64 = npt.NDArray[np.float64]
 MOST_LABEL = 1 << 63
 LABEL_TYPES = (str, int, np.integer)
 SEVERAL = (list, tuple, set, frozenset, np.ndarray)  # what holds the labels of a document
+USUAL_LABELS = ("label", "labels", "class", "category", "topic", "target", "tags", "sentiment", "y")  # names of fields
+LEAVE_OUT = "leave the row out, as skip_bad=True does"
 
 
 # ---------------------------------------------------------------- labels
@@ -57,11 +70,14 @@ class Labels:
         1 where a document has a label; canonical.
     several : bool
         Whether a document may have several labels.
+    indicator : bool
+        Whether they were given as a matrix of 0 and 1, whose columns are the labels.
     """
 
     classes: npt.NDArray[Any]
     matrix: Any
     several: bool
+    indicator: bool = False
 
     def over(self, classes: npt.NDArray[Any]) -> Any:
         """Return the labels as a matrix (N, L) over given classes; other labels are left out.
@@ -96,47 +112,129 @@ def shares(matrix: Any) -> Any:
     return found
 
 
-def read_labels(labels: Any, documents: int) -> Labels:
+def wrong_label(label: Any) -> BadRow | None:
+    """Return why a value is no label, or None."""
+    if isinstance(label, str):
+        return (
+            None if label.strip() else BadRow("empty label", f"an empty string is no label, got {label!r}: {LEAVE_OUT}")
+        )
+    if isinstance(label, LABEL_TYPES) and not isinstance(label, bool):
+        return None
+    reason, remedy = "no label", "write it as one of these"
+    if is_missing(label):
+        reason, remedy = "null label", LEAVE_OUT
+    elif isinstance(label, bool | np.bool_):
+        remedy = "write it as 1 or 0, such as by astype(int), or as a name"
+    elif isinstance(label, float | np.floating):
+        remedy = "write it as an int, such as by astype(int), or as a str"
+    elif isinstance(label, Mapping | list | tuple | set | frozenset | np.ndarray):
+        remedy = "the labels of a document are one list of these"
+    return BadRow(reason, f"a label must be a str or an int, got {shown(label)}: {remedy}", TypeError)
+
+
+def wrong_labels(item: Any) -> BadRow | None:
+    """Return why a value is neither a label nor a list of labels, or None."""
+    if isinstance(item, SEVERAL):
+        return next((bad for bad in map(wrong_label, item) if bad is not None), None)
+    return wrong_label(item)
+
+
+def column_values(column: Iterable[Any]) -> list[Any]:
+    """Return the values of a list, an array, or a column of a table, as a list of Python's values."""
+    for name in ("to_pylist", "to_list", "tolist"):  # of Arrow; of pandas and Polars; of NumPy
+        if hasattr(column, name):
+            values: list[Any] = getattr(column, name)()
+            return values
+    return list(column)
+
+
+def row_names(column: Any) -> Callable[[int], str]:
+    """Return the function from the number of a row to what an error calls it: pandas has a name of its own for it."""
+
+    def name(row: int) -> str:
+        own = column.index.tolist()[row] if hasattr(column, "iloc") else row
+        return f"document {row}" if own == row else f"document {row}, at index {own!r}"
+
+    return name
+
+
+def separated(item: Any, separator: str | None) -> Any:
+    """Return the labels in a string as a list, if there is a separator.
+
+    Examples
+    --------
+    >>> separated("big, red,", ","), separated("big, red", None), separated(["big"], ",")
+    (['big', 'red'], 'big, red', ['big'])
+    """
+    if separator is None or not isinstance(item, str):
+        return item
+    return [label for part in item.split(separator) if (label := part.strip())]
+
+
+def read_labels(labels: Any, documents: int, separator: str | None = None) -> Labels:
     """Check the labels given for documents and return them.
 
     Parameters
     ----------
-    labels : array_like of str or int (N,), or list of lists of these
+    labels : array_like of str or int (N,), list of lists of these, or indicator matrix (N, L)
     documents : int
         N.
+    separator : str, optional
+        What stands between the labels in a string.
 
     Raises
     ------
     TypeError
         If a label is neither a str nor an int, or both kinds occur.
     ValueError
-        If there is not one item per document.
+        If there is not one item per document, or a label is an empty string.
     """
     if labels is None:
         raise ValueError("labels are needed, got None: requires y to be passed, but the target y is None")
-    if isinstance(labels, str | bytes) or not isinstance(labels, Iterable):
+    if isinstance(labels, str | bytes | Mapping | set | frozenset) or not isinstance(labels, Iterable):
         raise TypeError(f"labels must be one per document, got {shown(labels)}")
-    if sparse.issparse(labels) or getattr(labels, "ndim", 1) != 1:
-        raise ValueError(f"labels must be a list, or an array of one dimension, got {shown(labels)}")
-    items = labels.tolist() if hasattr(labels, "tolist") else list(labels)
+    if sparse.issparse(labels) or getattr(labels, "ndim", 1) != 1 or column_names(labels) is not None:
+        return _indicated(labels, documents)
+    items = column_values(labels)
     if len(items) != documents:
         raise ValueError(f"labels must have one item per document: got {len(items)} for {documents} documents")
+    if separator is not None:
+        items = [separated(item, separator) for item in items]
+    return _numbered(items, row_names(labels))
+
+
+def _numbered(items: list[Any], name: Callable[[int], str]) -> Labels:
+    """Return the labels of documents, each of which has one or a list of them."""
     several = any(issubclass(kind, SEVERAL) for kind in set(map(type, items)))
-    if several and (single := [item for item in items if not isinstance(item, SEVERAL)]):
-        raise TypeError(f"the labels of some documents are lists, but one is {shown(single[0])}: write [{single[0]!r}]")
+    if several and not all(isinstance(item, SEVERAL) for item in items):
+        row, single = next((row, item) for row, item in enumerate(items) if not isinstance(item, SEVERAL))
+        if bad := wrong_label(single):
+            raise bad.kind(f"{name(row)}: {bad.message}")
+        raise TypeError(
+            f"{name(row)}: the labels of some documents are lists, but one is {shown(single)}: write [{single!r}]"
+        )
     flat = [label for item in items for label in item] if several else items
-    examples = dict(zip(map(type, reversed(flat)), reversed(flat), strict=True))  # the first label of each type
-    if wrong := [label for kind, label in examples.items() if not issubclass(kind, LABEL_TYPES) or kind is bool]:
-        raise TypeError(f"a label must be a str or an int, got {shown(wrong[0])}")
-    texts = [label for label in examples.values() if isinstance(label, str)]
-    if 0 < len(texts) < len(examples):
-        number = next(label for label in examples.values() if not isinstance(label, str))
-        raise TypeError(f"labels must be all str or all int, got {shown(texts[0])} and {shown(number)}")
-    kind = str if texts or not flat else int
+    kinds = set(map(type, flat))
+    if any(not issubclass(kind, LABEL_TYPES) or kind is bool for kind in kinds) or any(
+        isinstance(label, str) and not label.strip() for label in set(flat)
+    ):
+        row, bad = next((row, bad) for row, item in enumerate(items) if (bad := wrong_labels(item)) is not None)
+        raise bad.kind(f"{name(row)}: {bad.message}")
+    strings = sum(issubclass(kind, str) for kind in kinds)
+    if 0 < strings < len(kinds):
+        text, number = (next(label for label in flat if isinstance(label, str) is string) for string in (True, False))
+        raise TypeError(f"labels must be all str or all int, got {shown(text)} and {shown(number)}")
+    kind = str if strings or not flat else int
     plain: list[Any] = list(map(kind, flat))
     if kind is int and (far := [label for label in plain if not -MOST_LABEL <= label < MOST_LABEL]):
         raise ValueError(f"a label must be an int of 64 bits, got {far[0]}")
     classes = sorted(set(plain))
+    widths = set(map(len, items)) if several else set()
+    if classes == [0, 1] and len(widths) == 1 and max(widths) > 1 and any(len(set(item)) < len(item) for item in items):
+        raise ValueError(
+            f"{name(0)}: {shown(items[0])} looks like a row of an indicator matrix; as a list of labels it has one"
+            " twice: pass the matrix as an array, np.array(labels)"
+        )
     ids = {label: k for k, label in enumerate(classes)}
     indptr = np.cumsum([0, *map(len, items)]) if several else np.arange(len(items) + 1)
     indices = np.fromiter(map(ids.__getitem__, plain), np.int32, len(plain))
@@ -144,11 +242,112 @@ def read_labels(labels: Any, documents: int) -> Labels:
     return Labels(np.array(classes, np.int64 if kind is int else object), _binary(matrix), several)
 
 
+def _indicated(labels: Any, documents: int) -> Labels:
+    """Return the labels of an indicator matrix (N, L), dense or sparse, whose columns are the labels 0 to L - 1."""
+    given: Any = labels if sparse.issparse(labels) else np.asarray(labels)
+    if given.ndim == 2 and given.shape[1] == 1:
+        names = column_names(labels)
+        one = "labels.ravel()" if names is None else f"labels[{names[0]!r}]"
+        raise ValueError(f"labels of shape {given.shape} are one column: pass it as one dimension, {one}")
+    if given.ndim != 2 or given.dtype.kind not in "biuf":
+        raise ValueError(
+            "labels must be a list, an array of one dimension, or an indicator matrix of 0 and 1, got"
+            f" {'a table' if column_names(labels) is not None else 'an array'} of shape {given.shape}: {shown(labels)}"
+        )
+    if given.shape[0] != documents:
+        raise ValueError(f"labels must have one row per document: got {given.shape[0]} for {documents} documents")
+    matrix = sparse.csr_array(given).astype(np.float64)
+    if (wrong := matrix.data[(matrix.data != 0) & (matrix.data != 1)]).size:
+        raise ValueError(f"an indicator matrix of labels has 1 for each label of a document, else 0; got {wrong[0]:g}")
+    matrix.eliminate_zeros()
+    return Labels(np.arange(given.shape[1]), _binary(matrix), several=True, indicator=True)
+
+
 # ---------------------------------------------------------------- labelled files
 
 
-def text_files(paths: Any, errors: str) -> FileCorpus:
-    """Return files of lines of text.
+@dataclass(frozen=True)
+class Columns:
+    """Which fields of structured files, tables and records hold texts and labels, as `Classifier.fit` takes them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If only one is named, or a value is not as documented.
+    """
+
+    field: str | int | None = None
+    label: str | int | None = None
+    label_separator: str | None = None
+    header: bool = True
+    skip_bad: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.field is None) != (self.label is None):
+            raise ValueError(
+                f"field= names the text and label= its labels: give both or none, got {self.field!r} and {self.label!r}"
+            )
+        if self.label_separator is not None and (not isinstance(self.label_separator, str) or not self.label_separator):
+            raise ValueError(f"label_separator must be a str such as ';', got {shown(self.label_separator)}")
+        if self.field is not None:
+            _ = [Structure(name, self.header, self.skip_bad) for name in (self.field, self.label)]  # checks them
+
+    def rows(self, paths: Any, errors: str, ledger: Ledger) -> tuple[list[Any], Labels]:
+        """Return the documents and labels of structured files."""
+        assert self.field is not None
+        assert self.label is not None
+        documents: list[Any] = []
+        labels: list[Any] = []
+        places: list[tuple[TextFile, int]] = []
+        structure = Structure(self.field)
+        for file in (file for path in path_list(paths) for file in structure.find(path)):
+            with closing(field_rows(file, (self.field, self.label), header=self.header, errors=errors)) as rows:
+                for number, row in rows:
+                    bad = row if isinstance(row, BadRow) else wrong_document(row[0])
+                    labels_of = None if isinstance(row, BadRow) else separated(row[1], self.label_separator)
+                    bad = bad or wrong_labels(labels_of)
+                    if bad is None:
+                        assert not isinstance(row, BadRow)
+                        documents.append(row[0])
+                        labels.append(labels_of)
+                        places.append((file, number))
+                    elif self.skip_bad:
+                        ledger.skipped[bad.reason] = ledger.skipped.get(bad.reason, 0) + 1
+                    else:
+                        raise ValueError(f"{place_of(file, number)}: {bad.message}")
+        if not documents:
+            raise ValueError(f"no row with a label in {', '.join(repr(os.fspath(path)) for path in path_list(paths))}")
+        return documents, _numbered(labels, lambda row: place_of(*places[row]))
+
+    def columns(self, source: Any) -> tuple[Any, Any]:
+        """Return the texts and the labels of a table or of records in memory."""
+        if isinstance(self.field, int) or isinstance(self.label, int):
+            raise TypeError(f"fields in memory have names, got {self.field!r} and {self.label!r}")
+        if column_names(source) is not None and hasattr(source, "__len__"):
+            for name in (self.field, self.label):
+                _ = Records(source, name)  # raises ValueError without such a column
+            return source[self.field], source[self.label]
+        found = [list(Records(source, name)) for name in (self.field, self.label)]
+        return found[0], found[1]
+
+
+def wrong_document(value: Any) -> BadRow | None:
+    """Return why a value is neither a text nor a list of tokens, or None."""
+    if isinstance(value, str):
+        return None
+    if isinstance(value, BadRow):
+        return value
+    if is_missing(value):
+        return BadRow("null", f"{shown(value)}, where a text or a list of tokens is expected: {LEAVE_OUT}", TypeError)
+    try:
+        token_list(value, "the document")
+    except TypeError as error:
+        return BadRow("no text", str(error), TypeError)
+    return None
+
+
+def text_files(paths: Any, errors: str, *, labelled: bool = True) -> FileCorpus:
+    """Return files of lines of text; the message of an error says whether these have labels.
 
     Raises
     ------
@@ -159,16 +358,23 @@ def text_files(paths: Any, errors: str) -> FileCorpus:
     ValueError
         If a file is structured.
     """
-    given = path_list(paths)
     try:
-        files = FileCorpus(given, reading=Reading(errors=errors))
-        structured = any(suffix_of(name) in FORMATS for name in files.names)
-    except ValueError:  # it has fields
-        structured = True
-    if structured:
-        names = ", ".join(repr(os.fspath(path)) for path in given)
+        files = FileCorpus(path_list(paths), reading=Reading(errors=errors))
+    except UnnamedFieldError as error:
+        text = error.likely
+        others = [name for name in error.fields if name != text]
+        label = likely_field(others, USUAL_LABELS) if others else "..."
+        named = ("text", f"--field {text}")
+        if labelled:
+            named = ("text and of its labels", f"--field {text} --label {label}, or field={text!r}, label={label!r}")
+        fields = ", ".join(map(repr, error.fields))
         raise ValueError(
-            f"documents with labels are lines of text, not of a structured file such as CSV or JSON lines: {names}"
+            f"{error.name!r} has the fields {fields}: name that of the {named[0]}, as {named[1]}"
+        ) from None
+    if structured := [name for name in files.names if suffix_of(name) in FORMATS]:
+        raise ValueError(
+            f"{structured[0]!r} is not text with a document per line, but structured: its field must be named, as"
+            f" --field{' and --label' * labelled}"
         )
     return files
 
@@ -225,38 +431,62 @@ def names_files(documents: Any) -> bool:
 
 
 def read_labelled(
-    documents: Any, labels: Any, reading: Reading, prefix: str, ledger: Ledger
+    documents: Any, labels: Any, columns: Columns, reading: Reading, prefix: str, ledger: Ledger, *, every: bool = False
 ) -> tuple[Sequence[Any], Labels, npt.NDArray[np.bool_]]:
     """Return the documents with labels, their labels, and which of the given documents they are (N,).
 
-    Documents without a label are counted in the ledger.
+    Documents without a label are left out and counted in the ledger.
 
     Parameters
     ----------
     documents, labels
         As for `Classifier.fit`.
+    columns : Columns
     reading : Reading
     prefix : str
     ledger : Ledger
+    every : bool
+        Whether the documents without a label of an indicator matrix stay, as examples of what has none.
 
     Raises
     ------
     TypeError, ValueError, OSError
         As `Classifier.fit`.
     """
+    used = np.ones(0, np.bool_)
+    if columns.field is not None and labels is not None:
+        raise ValueError("field and label name the labels, so that labels cannot be given as well")
     if labels is None and names_files(documents):
-        items, found = read_files(documents, reading.errors, prefix, ledger)
+        if columns.field is None:
+            items, found = read_files(documents, reading.errors, prefix, ledger)
+        else:
+            items, found = columns.rows(documents, reading.errors, ledger)
     else:
+        if columns.field is not None:
+            documents, labels = columns.columns(documents)
         items = check_documents(documents)
-        found = read_labels(labels, len(items))
+        if columns.skip_bad and labels is not None and getattr(labels, "ndim", 1) == 1 and len(labels) == len(items):
+            values = [separated(value, columns.label_separator) for value in column_values(labels)]
+            bad = [wrong_document(item) or wrong_labels(value) for item, value in zip(items, values, strict=True)]
+            for each in bad:
+                if each is not None:
+                    ledger.skipped[each.reason] = ledger.skipped.get(each.reason, 0) + 1
+            used = np.array([each is None for each in bad], np.bool_)
+            items, labels = ([all_[k] for k in np.flatnonzero(used).tolist()] for all_ in (items, values))
+        found = read_labels(labels, len(items), columns.label_separator)
     some = np.diff(found.matrix.indptr) > 0
+    if every and found.indicator:
+        some[:] = True
     if not some.all():
         for number, item in enumerate(items):  # checked here, while the numbers are those of the caller
             if not isinstance(item, str):
-                token_list(item, f"document {number}")
+                document_tokens(item, number)
         ledger.skipped["without a label"] = int((~some).sum())
         items = [items[k] for k in np.flatnonzero(some).tolist()]
         found = replace(found, matrix=found.matrix[some])
+    if len(used):
+        used[used] = some
+        some = used
     return items, found, some
 
 
@@ -266,21 +496,28 @@ def check_documents(documents: Any) -> Sequence[Any]:
     Raises
     ------
     TypeError
-        If `documents` is a single string, or cannot be iterated.
+        If `documents` is a single string, a table, or cannot be iterated.
     """
     if isinstance(documents, str | bytes):
         raise TypeError(f"documents must be several, got one {shown(documents)}: pass [document]")
-    if hasattr(documents, "tolist"):  # an array or a column of a table
-        if getattr(documents, "ndim", 1) != 1:
-            raise ValueError(
-                f"documents must be one column of texts, got an array of shape {documents.shape}: Reshape your data"
-            )
-        documents = documents.tolist()
+    if (names := column_names(documents)) is not None:
+        kind = type(documents).__name__
+        raise TypeError(
+            f"documents must be one column of texts, got a whole {kind} with the columns {', '.join(map(repr, names))}:"
+            f" pass one of them, such as data[{likely_field(names, USUAL) if names else 'text'!r}]; fit and test also"
+            " take field= and label="
+        )
+    if isinstance(documents, Mapping | set | frozenset):
+        raise TypeError(f"documents must be in an order, one per item, got a {type(documents).__name__}: pass a list")
+    if getattr(documents, "ndim", 1) != 1:
+        raise ValueError(
+            f"documents must be one column of texts, got an array of shape {documents.shape}: Reshape your data"
+        )
     if isinstance(documents, list | tuple):
         return documents
     if not isinstance(documents, Iterable):
         raise TypeError(f"documents must be texts or lists of tokens, got {shown(documents)}")
-    return list(documents)
+    return column_values(documents)
 
 
 @dataclass
@@ -319,6 +556,7 @@ def read_examples(
     documents: Any,
     labels: Any,
     sample_weight: Any,
+    columns: Columns,
     options: ClassifierOptions,
     ledger: Ledger,
     pool: Pool,
@@ -330,6 +568,7 @@ def read_examples(
     ----------
     documents, labels, sample_weight
         As for `Classifier.fit`.
+    columns : Columns
     options : ClassifierOptions
     ledger : Ledger
     pool : Pool
@@ -344,7 +583,9 @@ def read_examples(
     """
     if sample_weight is not None and labels is None and names_files(documents):
         raise ValueError("sample_weight is for documents in memory: those of a file have no weights")
-    items, found, some = read_labelled(documents, labels, options.reading, options.label_prefix, ledger)
+    every = options.loss != "softmax"  # which learns nothing from a document without a label
+    reading, prefix = options.reading, options.label_prefix
+    items, found, some = read_labelled(documents, labels, columns, reading, prefix, ledger, every=every)
     if not len(some):
         raise ValueError("there are no documents to learn from: 0 samples, while a minimum of 1 is required")
     weights = np.ones(len(some))
@@ -357,14 +598,16 @@ def read_examples(
         check_amounts("sample_weight", weights)
         if not weights.any():
             raise ValueError("sample_weight must have a weight above zero, but all weights are zero")
-    if len(found.classes) < (2 if known is None else 1):
-        what = f"one class, {found.classes.tolist()[0]!r}" if len(found.classes) else "no label"
+    seen = found.classes[np.unique(found.matrix.indices)].tolist()
+    if len(seen) < (2 if known is None else 1):
+        what = f"one class, {seen[0]!r}" if seen else "no label"
         raise ValueError(f"a classifier needs documents of at least two labels, got {what}")
     weights = weights[some] * label_weights(found, options.class_weight, None if known is None else known.classes)
     if known is not None:
         check_same_type(found, known.classes)
         classes = np.array(sorted({*known.classes.tolist(), *found.classes.tolist()}), known.classes.dtype)
-        found = Labels(classes, found.over(classes), found.several or known.calibration.several)
+        several = found.several or known.calibration.several
+        found = Labels(classes, found.over(classes), several, known.indicator)
     tokens = number_tokens(line_blocks(items, options.reading.errors), options.reading, ledger, pool)
     before = () if known is None else (known.features, known.documents)
     return Examples(*read_features(tokens, options, ledger, pool, *before), found, weights)

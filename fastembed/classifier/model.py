@@ -59,6 +59,8 @@ class FittedClassifier:
         The logits of a document without a known feature, whose probabilities are the shares of the labels.
     history : list of dict
     ledger : Ledger
+    indicator : bool
+        Whether labels are the columns of an indicator matrix, in training and in predictions.
     """
 
     features: Features
@@ -73,6 +75,7 @@ class FittedClassifier:
     prior: Array
     history: list[dict[str, float]]
     ledger: Ledger
+    indicator: bool
 
     @classmethod
     def of_parts(cls, parts: dict[str, Any]) -> FittedClassifier:

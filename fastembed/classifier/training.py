@@ -133,6 +133,7 @@ def learn(
         prior=prior,
         history=history,
         ledger=ledger,
+        indicator=labels.indicator,
     )
 
 

@@ -7,6 +7,7 @@ import json
 import math
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from functools import partial
 from io import BufferedReader
 from pathlib import Path
@@ -21,13 +22,15 @@ from fastembed._kernels.tokens import valid_utf8
 from fastembed.classifier import Classifier
 from fastembed.classifier.calibration import LOSSES
 from fastembed.classifier.classifier import EPOCHS, L2
-from fastembed.classifier.labels import labelled_lines, text_files
+from fastembed.classifier.labels import labelled_lines, text_files, wrong_document
 from fastembed.classifier.model import ROWS
 from fastembed.cli import options
-from fastembed.cli.inputs import MIN_COUNT, TRAINING, check_model_output
+from fastembed.cli.inputs import MIN_COUNT, TRAINING, add_field, check_model_output
 from fastembed.cli.output import print_json, print_line, print_written
 from fastembed.corpus import Ledger, Reading
 from fastembed.corpus.blocks import TextBlock, valid_text
+from fastembed.corpus.memory import BadRow
+from fastembed.corpus.tables import ROWS_AT_ONCE, Structure, field_rows, place_of
 from fastembed.vectors import Vectors
 
 MOST_LABELS = 20  # labels that `test` prints
@@ -79,8 +82,7 @@ def add_train_classifier(commands: options.Commands) -> None:
         "features, parameters, history (a list of records), ledger",
     )
     options.add_output(command, "classifier.safetensors")
-    text = "text with a document and its labels per line; also .gz, .bz2, .xz, .zst, folders, patterns"
-    command.add_argument("files", nargs="+", metavar="FILE", type=options.file_name, help=text)
+    _add_labelled_files(command)
     reading = command.add_argument_group("what a document is made of")
     options.add_flag(
         reading, "--split-at-spaces", "tokens are what spaces separate, as they are; otherwise they are words"
@@ -95,15 +97,35 @@ def add_train_classifier(commands: options.Commands) -> None:
     options.add_quiet(command)
 
 
+def _add_labelled_files(command: argparse.ArgumentParser) -> None:
+    """Add the files of documents with labels, and which fields of structured ones these are."""
+    text = "text with a document and its labels per line, or structured files; also .gz, .bz2, .xz, .zst, folders"
+    command.add_argument("files", nargs="+", metavar="FILE", type=options.file_name, help=text)
+    add_field(command.add_argument_group("where text and labels are"), labels=True)
+
+
+def _columns(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the fields of texts and labels, as `Classifier.fit` takes them."""
+    if (arguments.field is None) != (arguments.label is None):
+        options.fail(
+            arguments, "--field names the text and --label its labels: give both, or none for text with labels"
+        )
+    if arguments.field is None:
+        options.reject(arguments, ("label_separator", "no_header", "skip_bad"), "only structured files have fields")
+    columns = {name: getattr(arguments, name) for name in ("field", "label", "label_separator", "skip_bad")}
+    return columns | {"header": not arguments.no_header}
+
+
 def _by_loss(defaults: Mapping[str, float]) -> str:
     """Return the default of each loss, for the help of an option."""
     return ", ".join(f"{loss} {default:g}" for loss, default in defaults.items())
 
 
 def train_classifier(arguments: argparse.Namespace) -> None:
-    """Learn to label documents from files with a document per line, as fastText reads them.
+    """Learn to label documents from structured files, or from files with a document per line, as fastText reads them.
 
-    The tokens of a line that begin with __label__ are its labels. Lines without a label are left out and counted.
+    --field and --label name the text and the labels of CSV, TSV, JSON lines, Parquet and Arrow. Without them, the
+    tokens of a line that begin with __label__ are its labels; lines without a label are left out and counted.
     `predict` answers with labels, `test` says how good they are, and `explain` why.
     """
     check_model_output(arguments)
@@ -123,17 +145,18 @@ def train_classifier(arguments: argparse.Namespace) -> None:
         parameters["pretrained"] = Vectors.load(pretrained)
     model = Classifier(**parameters)
     quiet = arguments.quiet or arguments.json
-    files = [Path(file) for file in arguments.files]
-    model.fit(files, on_epoch_end=None if quiet else _print_epoch)
+    files, columns = [Path(file) for file in arguments.files], _columns(arguments)
+    model.fit(files, **columns, on_epoch_end=None if quiet else _print_epoch)
     model.save(arguments.output, rows=arguments.rows)
     accuracies: dict[str, float] = {}
     if arguments.rows != "float32":
         written = Classifier.load(arguments.output, threads=arguments.threads)
-        accuracies = {"float32": model.test(files).accuracy, arguments.rows: written.test(files).accuracy}
+        both = {"float32": model, arguments.rows: written}
+        accuracies = {rows: each.test(files, **columns).accuracy for rows, each in both.items()}
     once = int(np.count_nonzero(model.label_counts_ == 1))
     print_written(
         arguments,
-        f"{len(model.classes_):,} labels, {once:,} of them seen once; {model.n_features_:,} features",
+        f"{len(model.classes_):,} labels, {_with_one_document(model)}; {model.n_features_:,} features",
         model.ledger_,
         accuracies=accuracies,
         labels=len(model.classes_),
@@ -146,6 +169,16 @@ def train_classifier(arguments: argparse.Namespace) -> None:
     if accuracies and not quiet:
         shown = ", ".join(f"{accuracy:.4f} with rows of {rows}" for rows, accuracy in accuracies.items())
         print_line(f"P@1 on the documents of training: {shown}")
+
+
+def _with_one_document(model: Classifier) -> str:
+    """Return in words how many labels have a single document, which is little to learn from."""
+    names, counts = model.classes_.tolist(), model.label_counts_
+    few = np.flatnonzero(counts < 2).tolist()
+    if not few:
+        return f"each with {int(counts.min()):,} documents or more"
+    example = printable(str(names[few[0]]))
+    return f"of which {len(few):,} {'has' if len(few) == 1 else 'have'} only one document, such as {example}"
 
 
 def _print_epoch(record: dict[str, float]) -> None:
@@ -166,7 +199,7 @@ def add_test(commands: options.Commands) -> None:
         "label, predicted label, how often), unknown_labels, without_features",
     )
     command.add_argument("vectors", metavar="MODEL", help="a classifier that `train-classifier` wrote")
-    command.add_argument("files", nargs="+", metavar="FILE", type=options.file_name, help="documents with their labels")
+    _add_labelled_files(command)
     options.add_topn(command, 1)
     options.add_threads(command)
 
@@ -177,7 +210,7 @@ def test(arguments: argparse.Namespace) -> None:
     P@k is the share of the first k labels that are right, R@k the share of the documents' labels that are among them.
     """
     model = Classifier.load(arguments.vectors, threads=arguments.threads)
-    found = model.test([Path(file) for file in arguments.files], k=arguments.topn)
+    found = model.test([Path(file) for file in arguments.files], k=arguments.topn, **_columns(arguments))
     if print_json(arguments, model=arguments.vectors, **vars(found)):
         return
     k = found.k
@@ -237,7 +270,13 @@ def predict_labels(arguments: argparse.Namespace) -> None:
     model = Classifier.load(arguments.vectors, threads=arguments.threads)
     topn = arguments.topn if options.given(arguments, ["topn"]) else 1
     line_of = _json_line if arguments.json else partial(_line, {c: printable(str(c)) for c in model.classes_.tolist()})
-    for documents in _documents((arguments.words or ["-"])[0], model):
+    name = (arguments.words or ["-"])[0]
+    if arguments.field is None:
+        options.reject(arguments, ("no_header",), "only structured files have fields")
+        batches = _documents(name, model)
+    else:
+        batches = _field_documents(name, arguments.field, not arguments.no_header, model.reading_.errors)
+    for documents in batches:
         answers = model.predict_top(documents, topn, arguments.threshold or 0.0)
         sys.stdout.writelines(map(line_of, answers))
         sys.stdout.flush()
@@ -258,7 +297,7 @@ def _documents(name: str, model: Classifier) -> Iterator[list[str]]:
     """Yield the documents of a file or folder, many at a time, or of standard input, all that have come."""
     errors, prefix = model.reading_.errors, model.label_prefix
     if name != "-":
-        for _, texts in labelled_lines(text_files(Path(name), errors), prefix, Ledger()):
+        for _, texts in labelled_lines(text_files(Path(name), errors, labelled=False), prefix, Ledger()):
             yield texts.decode().split("\n")[:-1]
         return
     number, offset = 1, 0
@@ -268,6 +307,21 @@ def _documents(name: str, model: Classifier) -> Iterator[list[str]]:
             block = TextBlock(part, "standard input", number, offset, len(part), inside=False, last=False)
             yield separate_labels(valid_text(block, errors)[0], prefix.encode())[1].decode().split("\n")[:-1]
             number, offset = number + part.count(b"\n"), offset + len(part)
+
+
+def _field_documents(name: str, field: str, header: bool, errors: str) -> Iterator[list[Any]]:
+    """Yield the documents in a field of structured files, many at a time."""
+    documents: list[Any] = []
+    for file in Structure(field, header).find(Path(name)):
+        with closing(field_rows(file, [field], header=header, errors=errors)) as rows:
+            for number, row in rows:
+                if bad := row if isinstance(row, BadRow) else wrong_document(row[0]):
+                    raise ValueError(f"{place_of(file, number)}: {bad.message}")
+                documents.append(row[0])
+                if len(documents) == ROWS_AT_ONCE:
+                    yield documents
+                    documents = []
+    yield documents
 
 
 def _text_of_stdin() -> Iterator[bytes]:

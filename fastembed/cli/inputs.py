@@ -42,12 +42,25 @@ def add_text(to: options.Group, *, required: bool) -> None:
     add_reading(to)
 
 
-def add_reading(to: options.Group) -> None:
-    """Add how text is read."""
+def add_field(to: options.Group, *, labels: bool = False, skip_bad: bool = True) -> None:
+    """Add which field of structured files is the text, and with `labels` which one its labels."""
     text = "the field that holds text or lists of tokens, in .jsonl, .csv, .tsv, .parquet or .arrow: a name or a number"
     options.add_option(to, "--field", text, shown="the files are text", metavar="NAME")
+    if labels:
+        text = "the field that holds the label of the text, or its labels"
+        options.add_option(to, "--label", text, shown="the files are text", metavar="NAME")
+        text = "what stands between several labels in one field"
+        options.add_option(to, "--label-separator", text, shown="nothing, a field is one label", metavar="TEXT")
     options.add_flag(to, "--no-header", "the first row of .csv and .tsv is not the names of the fields")
-    options.add_flag(to, "--skip-bad", "leave out and count rows that have no text instead of stopping")
+    if skip_bad:
+        options.add_flag(
+            to, "--skip-bad", "leave out and count rows that lack what is read of them instead of stopping"
+        )
+
+
+def add_reading(to: options.Group) -> None:
+    """Add how text is read."""
+    add_field(to)
     text = "tokens are words: letters and digits, with apostrophes inside, in lower case, without punctuation"
     options.add_flag(to, "--words", text)
     options.add_flag(to, "--keep-case", "keep the capitals of --words")

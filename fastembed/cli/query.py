@@ -9,6 +9,7 @@ from typing import Any
 
 from fastembed.cli import options
 from fastembed.cli.inputs import (
+    add_field,
     add_restrict,
     add_vectors,
     holds_classifier,
@@ -182,6 +183,7 @@ def add_predict(commands: options.Commands) -> None:
     command.add_argument("vectors", metavar="MODEL", help="a model that `train` or `train-classifier` wrote")
     text = "a word, or - for standard input; for a classifier a file, folder, or -"
     command.add_argument("words", nargs="*", metavar="WORD", help=text)
+    add_field(command.add_argument_group("where a classifier's documents are"), skip_bad=False)
     options.add_topn(command, 10, "10 words, 1 label")
     text = "leave out labels of a classifier that are less probable"
     options.add_option(command, "--threshold", text, shown="none", type=options.number(1), metavar="P")
@@ -194,7 +196,8 @@ def predict(arguments: argparse.Namespace) -> int:
     """Print the most probable words beside words, or the labels of documents by a classifier.
 
     By a classifier, which `train-classifier` wrote, each line of a file, or of standard input, is a document; the
-    tokens that are labels in training are left out. An answer is written as soon as its line is read.
+    tokens that are labels in training are left out. An answer is written as soon as its line is read. Of structured
+    files, such as CSV, --field names the documents.
 
     By a model that `train` wrote, the words, such as the items of a basket, are one query: each has the same weight,
     and they are left out of the answer. With - in place of WORD each line of standard input is a query; words that the
@@ -205,7 +208,7 @@ def predict(arguments: argparse.Namespace) -> int:
 
         predict_labels(arguments)
         return 0
-    options.reject(arguments, ("threshold",), "only a classifier answers with labels")
+    options.reject(arguments, ("threshold", "field", "no_header"), "only a classifier answers with labels")
     if not arguments.words:
         options.fail(arguments, "give a WORD, or - for standard input")
     batch = arguments.words == ["-"]

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from operator import length_hint
 from typing import Any, NamedTuple, TypeAlias
 
+import numpy as np
+
 from fastembed._base.sizes import SIZES
 from fastembed._base.validation import shown
 from fastembed._kernels.tokens import valid_utf8
@@ -30,6 +32,19 @@ class BadRow(NamedTuple):
 def no_field(field: object, names: Iterable[object]) -> BadRow:
     """Return what is wrong with a record that has only other fields."""
     return BadRow(f"no field {field!r}", f"no field {field!r} among {', '.join(map(repr, names)) or 'none'}")
+
+
+def is_missing(value: Any) -> bool:
+    """Return whether a value is None, NaN, or what stands for them in tables of pandas.
+
+    Examples
+    --------
+    >>> is_missing(float("nan")), is_missing(0.0), is_missing("")
+    (True, False, False)
+    """
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, float | np.floating) and value != value
 
 
 def column_names(source: Any) -> list[Any] | None:
@@ -163,7 +178,7 @@ def _document(value: Any, errors: str, ledger: Ledger, any_tokens: bool) -> Docu
         return value
     if isinstance(value, bytes):
         return value if valid_utf8(value) else _text(value.decode(errors="surrogateescape"), errors, ledger)
-    if value is None or type(value).__name__ == "NAType" or (isinstance(value, float) and value != value):
+    if is_missing(value):
         return BadRow("null", "null, where a text or a list of tokens is expected", TypeError)
     if type(value) is not list and (isinstance(value, Mapping) or not isinstance(value, Iterable)):
         hint = "; field=... names that of records" if isinstance(value, Mapping) else ""

@@ -41,6 +41,32 @@ USUAL = ("text", "content", "body", "sentence", "review", "tokens")  # names of 
 BINARY = ("Parquet", "Arrow")
 
 
+class UnnamedFieldError(ValueError):
+    """A structured file was given without the field that holds its texts.
+
+    Attributes
+    ----------
+    name : str
+        Of the file.
+    fields : list of str
+        The names of its fields.
+    likely : str
+        The one that may hold texts.
+    """
+
+    def __init__(self, name: str, fields: list[str]) -> None:
+        self.name, self.fields, self.likely = name, fields, likely_field(fields, USUAL)
+        super().__init__(
+            f"{name!r} has the fields {', '.join(map(repr, fields))}: name the one that holds the text, as "
+            f"--field {self.likely} or FileCorpus(..., field={self.likely!r})"
+        )
+
+
+def likely_field(names: Sequence[str], usual: Sequence[str]) -> str:
+    """Return the first of the usual names that some fields have, or the last field."""
+    return next((name for name in usual if name in names), names[-1])
+
+
 @dataclass(frozen=True)
 class Structure:
     """Which part of structured files is text.
@@ -133,7 +159,7 @@ class Structure:
 
 
 def _reject_fields(file: TextFile) -> None:
-    """Raise ValueError if the rows of a file have fields; the message names them."""
+    """Raise UnnamedFieldError if the rows of a file have fields."""
     kind = format_of(file)
     if kind in BINARY:
         with _table(file, kind == "Parquet", lambda: 0) as table:
@@ -145,11 +171,7 @@ def _reject_fields(file: TextFile) -> None:
         with closing(json_rows(file)) as rows:
             names = [str(name) for _, row in islice(rows, 1) if isinstance(row, dict) for name in row]
     if names:
-        likely = next((name for name in USUAL if name in names), names[-1])
-        raise ValueError(
-            f"{file.name!r} has the fields {', '.join(map(repr, names))}: name the one that holds the text, as "
-            f"--field {likely} or FileCorpus(..., field={likely!r})"
-        )
+        raise UnnamedFieldError(file.name, names)
 
 
 def suffix_of(name: str) -> str:

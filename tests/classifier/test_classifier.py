@@ -324,7 +324,7 @@ def test_training_ends_when_the_callback_says_so(labelled):
         ("a b", ["x"], TypeError, r"documents must be several, got one 'a b': pass \[document\]"),
         (5, ["x"], TypeError, "documents must be texts or lists of tokens, got 5"),
         (["a", "b"], "xy", TypeError, "labels must be one per document, got 'xy'"),
-        (["a", "b"], np.ones((2, 2)), ValueError, "labels must be a list, or an array of one dimension"),
+        (["a", "b"], np.full((2, 2), 2), ValueError, "has 1 for each label of a document, else 0; got 2"),
     ],
 )
 def test_bad_input_is_named(documents, labels, error, message):
@@ -389,8 +389,16 @@ def test_bad_parameters_are_named(parameters, error, message):
         ("a.txt", "a b\nc\n", r"a\.txt': none of 2 lines has a token that begins with __label__"),
         ("a.txt", "__label__a x y\n__label__a z\n", "at least two labels, got one class, 'a'"),
         ("a.txt", "__label__a\n__label__b\n", "no features: no token was read"),
-        ("a.jsonl", '"a b"\n', r"not of a structured file such as CSV or JSON lines: '.*a\.jsonl'"),
-        ("a.csv", "label,text\n", r"not of a structured file such as CSV or JSON lines: '.*a\.csv'"),
+        (
+            "a.jsonl",
+            '"a b"\n',
+            r"a\.jsonl' is not text with a document per line, but structured: .* --field and --label",
+        ),
+        (
+            "a.csv",
+            "label,text\n",
+            r"'label', 'text': name that of the text and of its labels, as --field text --label label, or field='text'",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_learned_from_is_named(tmp_path, name, text, message, model):

@@ -41,7 +41,8 @@ class OfNumbers(Classifier):
     def checked(self, X, y, *, reset):
         if y is None:
             raise ValueError("requires y to be passed, but the target y is None")
-        X, y = validate_data(self, X, y, reset=reset, dtype=None)
+        several = isinstance(y, list | np.ndarray) and np.size(y) > len(y)
+        X, y = validate_data(self, X, y, reset=reset, dtype=None, multi_output=several)
         return X, y.astype(np.int64) if y.dtype.kind == "f" and (y == y.astype(np.int64)).all() else y
 
     def documents(self, table):

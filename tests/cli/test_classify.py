@@ -1,5 +1,6 @@
 """The commands of classifiers: train-classifier, predict, test, explain."""
 
+import csv
 import gzip
 import json
 import sys
@@ -32,7 +33,7 @@ def test_training_prints_its_epochs_and_the_ledger(run, train, tmp_path):
     code, out, err = run("train-classifier", train, "-o", tmp_path / "c.safetensors", "--epochs", 2, "--ngrams", 1)
     assert (code, err) == (0, "")
     assert out.splitlines()[0].startswith("epoch  1   loss ")
-    assert "2 labels, 0 of them seen once; 9 features; read 10 tokens in 4 lines" in out
+    assert "2 labels, each with 2 documents or more; 9 features; read 10 tokens in 4 lines" in out
     assert "skipped 1 rows (1 without a label)" in out
 
 
@@ -119,14 +120,41 @@ def test_text_that_is_not_utf8_is_named_or_replaced(run, classifier, train, tmp_
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.jsonl"])
-def test_structured_files_raise_errors_without_advice(run, classifier, tmp_path, name):
+def test_structured_files_without_field_and_label_point_to_these_options(run, classifier, tmp_path, name, usage):
     path = tmp_path / name
-    path.write_text('{"a": "b"}\n' if name.endswith("l") else "a,b\n", encoding="utf-8")
-    for command in (["train-classifier", path, "-o", tmp_path / "o.safetensors"], ["predict", classifier, path]):
+    path.write_text('{"topic": "b", "body": "x"}\n' if name.endswith("l") else "topic,body\n", encoding="utf-8")
+    train, advice = ["train-classifier", path, "-o", tmp_path / "o.safetensors"], "the text and of its labels, as "
+    for command in (train, ["test", classifier, path]):
         code, _, err = run(*command)
         assert code == 1
-        assert "lines of text, not of a structured file such as CSV or JSON lines" in err
-        assert "--field" not in err
+        assert f"has the fields 'topic', 'body': name that of {advice}--field body --label topic" in err
+    assert run("predict", classifier, path)[2].endswith("name that of the text, as --field body\n")
+    assert "--field names the text and --label its labels: give both" in usage(*train, "--field", "body")
+    assert "only structured files have fields, so --skip-bad cannot be given" in usage(
+        "test", classifier, path, "--skip-bad"
+    )
+
+
+def test_structured_files_are_learned_tested_and_predicted(run, document, tmp_path):
+    path, model = tmp_path / "t.csv", tmp_path / "m.safetensors"
+    rows = [("a dog, running", "x"), ("an axe", "y;z"), ("dog", "x"), ('the "axe"', "y; z"), ("owl", "")]
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        csv.writer(file).writerows([("body", "topic"), *rows])
+    fields = ("--field", "body", "--label", "topic")
+    code, _, err = run("train-classifier", path, "-o", model, *fields)
+    assert (code, f"{str(path)!r}, line 6: an empty string is no label" in err) == (1, True)
+    fields += ("--label-separator", ";")
+    code, out, _ = run("train-classifier", path, "-o", model, *fields, "--rows", "int8")
+    assert (code, "3 labels, each with 2 documents or more;" in out, "1 without a label" in out) == (0, True, True)
+    assert document("test", model, path, *fields)["documents"] == 4
+    found = run("predict", model, path, "--field", "body")[1].splitlines()
+    assert [line.split()[0] for line in found[:4]] == ["x", "y", "x", "y"]
+    assert len(found) == 5
+    bare = tmp_path / "bare.csv"
+    bare.write_bytes(path.read_bytes().split(b"\r\n", 1)[1])
+    assert run("predict", model, bare, "--field", "1", "--no-header")[1].splitlines() == found
+    few = ("train-classifier", bare, "-o", model, "--field", "1", "--label", "2", "--no-header", "--skip-bad")
+    assert "3 labels, of which 2 have only one document, such as y; z;" in run(*few)[1]
 
 
 def test_a_test_prints_precision_and_recall(run, document, classifier, train):

@@ -1,0 +1,282 @@
+"""Documents and labels as people have them: tables, structured files, indicator matrices; and what is refused."""
+
+import csv
+import io
+import json
+import pickle
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+
+from fastembed import Classifier
+from fastembed.corpus import Reading
+
+TEXTS = ["a red, red apple", 'the "green" plum', "größe\nzwei", "a plum and an apple", "two words", "red"] * 4
+TOPICS = ["fruit", "fruit", "words", "fruit", "words", "colour"] * 4
+SEVERAL = [["red", "fruit"], ["fruit", "green"], ["words"], ["fruit"], ["words"], ["red"]] * 4
+
+
+def columns(several):
+    return {"text": TEXTS, "topic": SEVERAL if several else TOPICS}
+
+
+def written(name, several):
+    """Return the bytes of a file with the fields id, topic and text."""
+    rows = [(k, topic, text) for k, (text, topic) in enumerate(zip(*columns(several).values(), strict=True))]
+    suffix = name.partition(".")[2]
+    if suffix == "jsonl":
+        lines = [json.dumps(dict(zip(("id", "topic", "text"), row, strict=True))) for row in rows]
+        return "\r\n".join(lines).encode()
+    if suffix in ("csv", "tsv"):
+        file = io.StringIO(newline="")
+        writer = csv.writer(file, delimiter="," if suffix == "csv" else "\t")
+        writer.writerow(("id", "topic", "text"))
+        writer.writerows((k, "; ".join(topic) if several else topic, text) for k, topic, text in rows)
+        return file.getvalue().encode("utf-8-sig")
+    pa = pytest.importorskip("pyarrow", reason="needs pyarrow")
+    table = pa.table({"id": range(len(rows)), **columns(several)})
+    sink = pa.BufferOutputStream()
+    if suffix == "parquet":
+        pytest.importorskip("pyarrow.parquet").write_table(table, sink)
+    else:
+        with pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+    return sink.getvalue().to_pybytes()
+
+
+def same(model, several):
+    expected = Classifier(threads=1).fit(TEXTS, columns(several)["topic"])
+    assert model.classes_.tolist() == expected.classes_.tolist()
+    assert_array_equal(model.predict_proba(TEXTS), expected.predict_proba(TEXTS))
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl", "a.parquet", "a.arrow"])
+def test_structured_files_are_learned_as_what_they_hold(tmp_path, name, several):
+    path = tmp_path / name
+    path.write_bytes(written(name, several))
+    names = {"field": "text", "label": "topic", "label_separator": ";" if several else None}
+    model = Classifier(threads=1).fit(path, **names)
+    same(model, several)
+    assert model.test(str(path), **names).nll == model.test(TEXTS, columns(several)["topic"]).nll
+    again = Classifier(threads=1).fit(str(path), **names).partial_fit([path], **names)
+    assert again._model.documents == 2 * len(TEXTS)
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("kind", ["pandas", "polars", "pyarrow", "datasets", "records"])
+def test_tables_and_their_columns_are_learned(kind, several):
+    table = columns(several)
+    if kind == "records":
+        data = [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)]
+    else:
+        library = pytest.importorskip(kind, reason=f"needs {kind}")
+        make = {"pandas": "DataFrame", "polars": "DataFrame", "pyarrow": "table", "datasets": "Dataset"}[kind]
+        data = getattr(library, make)
+        data = data.from_dict(table) if kind == "datasets" else data(table)
+        same(Classifier(threads=1).fit(data["text"], data["topic"]), several)
+        with pytest.raises(
+            TypeError, match=r"got a whole \w+ with the columns 'text', 'topic': pass .* data\['text'\]"
+        ):
+            Classifier().fit(data, TOPICS)
+        with pytest.raises(ValueError, match=r"has no field 'topics'; its fields are 'text', 'topic'"):
+            Classifier().fit(data, field="text", label="topics")
+    model = Classifier(threads=1).fit(data, field="text", label="topic")
+    same(model, several)
+    assert model.test(data, field="text", label="topic").documents == len(TEXTS)
+
+
+def test_several_labels_may_be_one_string_with_a_separator():
+    joined = [" | ".join(labels) + " |" for labels in SEVERAL]
+    same(Classifier(threads=1).fit(TEXTS, joined, label_separator="|"), several=True)
+    none = Classifier(threads=1).fit([*TEXTS, "x"], [*joined, " "], label_separator="|")
+    same(none, several=True)
+    assert none.ledger_.skipped == {"without a label": 1}
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        (2.0, r"a label must be a str or an int, got 2\.0: write it as an int, such as by astype\(int\), or as a str"),
+        (True, r"got True: write it as 1 or 0, such as by astype\(int\), or as a name"),
+        (None, "got None: leave the row out, as skip_bad=True does"),
+        (float("nan"), "got nan: leave the row out"),
+        (np.float32("nan"), r"got .*nan.*: leave the row out"),
+        ({"a": 1}, r"got \{'a': 1\}: the labels of a document are one list of these"),
+        (b"x", "got b'x': write it as one of these"),
+        ("", "an empty string is no label, got ''"),
+        (" \t", "an empty string is no label"),
+        (["x", None], "got None: leave the row out"),
+        (["x", ["y"]], r"got \['y'\]: the labels of a document are one list"),
+    ],
+)
+def test_what_is_no_label_is_refused_with_its_row(label, message):
+    labels = [["x"], ["y"], label, ["x"]] if isinstance(label, list) else ["x", "y", label, "x"]
+    with pytest.raises((TypeError, ValueError), match=f"^document 2: .*{message}"):
+        Classifier().fit(["a", "b", "c", "d"], labels)
+    weights = [1.0, 2.0, 9.0, 1.0]
+    model = Classifier(threads=1).fit(["a", "b", "c", "d"], labels, weights, skip_bad=True)
+    kept = Classifier(threads=1).fit(["a", "b", "d"], [labels[k] for k in (0, 1, 3)], [1.0, 2.0, 1.0])
+    assert_array_equal(model.predict_proba(["a", "b"]), kept.predict_proba(["a", "b"]))
+    assert sum(model.ledger_.skipped.values()) == 1
+
+
+def test_a_frame_names_the_row_of_a_missing_label_and_of_a_missing_text():
+    pandas = pytest.importorskip("pandas", reason="needs pandas")
+    data = pandas.DataFrame({"text": ["a b", "c d", None, "e"], "label": ["x", "y", "x", None]}, index=[10, 20, 30, 40])
+    for arguments, names in (((data["text"], data["label"]), {}), ((data,), {"field": "text", "label": "label"})):
+        with pytest.raises(
+            TypeError, match=r"^document 3, at index 40: a label must be a str or an int, got (None|nan)"
+        ):
+            Classifier().fit(*arguments, **names)
+        with pytest.raises(
+            TypeError, match=r"^document 2 is (None|nan), where a text or a list of tokens is expected: leave it"
+        ):
+            Classifier().fit(*(each[:-1] for each in arguments), **names)
+        model = Classifier().fit(*arguments, **names, skip_bad=True)
+        assert model.ledger_.skipped == {"null": 1, "null label": 1}
+    whole = pandas.DataFrame({"text": ["a", "b", "c"], "n": pandas.array([1, 2, None], "Int64")})
+    with pytest.raises(TypeError, match=r"^document 2: .* got <NA>"):
+        Classifier().fit(whole["text"], whole["n"])
+    kinds = whole.assign(n=pandas.Categorical(["u", "v", "u"]))
+    assert Classifier().fit(kinds["text"], kinds["n"]).classes_.tolist() == ["u", "v"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message", "reason"),
+    [
+        ("a.csv", 'text,topic\na,x\n"b\nc",y\nd,\n', "line 5: an empty string is no label", "empty label"),
+        ("a.csv", "text,topic\na,x\nb,y\nc\n", "line 4: 1 fields, where the header has 2", "wrong number of fields"),
+        ("a.jsonl", '{"text": "a", "topic": 1}\n{"text": "b", "topic": 2}\n{"text": "c", "topic": 1.5}\n',
+         r"line 3: a label must be a str or an int, got 1\.5", "no label"),
+        ("a.jsonl", '{"text": "a", "topic": 1}\n{"text": "b", "topic": 2}\n{"topic": 1}\n', "line 3: no field 'text'",
+         "no field 'text'"),
+        ("a.jsonl", '{"text": "a", "topic": 1}\n{"text": "b", "topic": 2}\n{"text": null, "topic": 2}\n',
+         "line 3: None, where a text or a list of tokens", "null"),
+    ],
+)  # fmt: skip
+def test_a_bad_row_of_a_file_is_named_or_left_out(tmp_path, name, text, message, reason):
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    names = {"field": "text", "label": "topic"}
+    with pytest.raises(ValueError, match=rf"{name}', {message}"):
+        Classifier().fit(path, **names)
+    assert Classifier().fit(path, **names, skip_bad=True).ledger_.skipped == {reason: 1}
+
+
+def test_a_csv_without_a_header_has_numbers(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("x,1,a b\ny,2,c d\n", encoding="utf-8")
+    model = Classifier().fit(path, field=3, label=1, header=False)
+    assert model.predict(["c", "b"]).tolist() == ["y", "x"]
+    with pytest.raises(ValueError, match="without a header, fields have numbers and no names, got field='x'"):
+        Classifier().fit(path, field=3, label="x", header=False)
+    with pytest.raises(ValueError, match="without a header, fields have numbers"):
+        Classifier().fit(path, field="3", label="x", header=False)
+    for names in ({"field": 3}, {"label": 1}):
+        with pytest.raises(ValueError, match="field= names the text and label= its labels: give both or none"):
+            Classifier().fit(path, **names)
+    with pytest.raises(ValueError, match="so that labels cannot be given as well"):
+        Classifier().fit(path, ["x", "y"], field=3, label=1)
+
+
+@pytest.mark.parametrize(
+    ("documents", "labels", "message"),
+    [
+        ({"a": 1, "b": 2}, ["x", "y"], "documents must be in an order, .* got a dict"),
+        ({"a", "b"}, ["x", "y"], "documents must be in an order, .* got a set"),
+        (["a", "b"], {"x": 1, "y": 2}, "labels must be one per document, got {'x': 1"),
+        (["a", "b"], np.array([["x"], ["y"]]), r"labels of shape \(2, 1\) are one column: .* labels.ravel\(\)"),
+        (["a", "b"], np.array([["x", "y"], ["y", "x"]]), "or an indicator matrix of 0 and 1, got an array of shape"),
+        (["a", "b"], np.eye(3), "labels must have one row per document: got 3 for 2 documents"),
+        (["a", "b"], [[0, 1, 1], [1, 0, 0]], r"document 0: \[0, 1, 1\] looks like a row of an indicator matrix"),
+        (["a", "b"], np.array([[0, 1], [0, 1]]), "at least two labels, got one class, 1"),
+        (["a", "b"], np.array([[0, 0.5], [0, 1]]), "has 1 for each label of a document, else 0; got 0.5"),
+    ],
+)
+def test_other_forms_are_refused_with_what_would_be_right(documents, labels, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        Classifier().fit(documents, labels)
+
+
+@pytest.mark.parametrize("loss", ["squared", "ova"])
+@pytest.mark.parametrize("form", [np.array, sparse.csr_matrix, lambda rows: np.array(rows, bool)])
+def test_an_indicator_matrix_is_learned_as_lists_of_its_columns_and_predicted(tmp_path, form, loss):
+    rng = np.random.default_rng(0)
+    rows = rng.random((60, 3)) < [0.5, 0.4, 0.3]
+    texts = [" ".join([f"w{k}" for k in np.flatnonzero(row)] + list(rng.choice(list("abc"), 3))) for row in rows]
+    some = rows.any(axis=1)
+    matrix = form(rows[some].astype(int).tolist())
+    texts, rows = [text for text, has in zip(texts, some, strict=True) if has], rows[some]
+    model = Classifier(loss, threads=1).fit(texts, matrix)
+    lists = Classifier(loss, threads=1).fit(texts, [np.flatnonzero(row).tolist() for row in rows])
+    assert model.classes_.tolist() == [0, 1, 2]
+    assert_array_equal(model.predict_proba(texts), lists.predict_proba(texts))
+    predicted = model.predict(texts)
+    assert_array_equal(predicted, model.predict_proba(texts) >= 0.5)
+    assert model.score(texts, matrix) == (predicted == rows).all(axis=1).mean()
+    model.save(tmp_path / "m.safetensors")
+    for other in (Classifier.load(tmp_path / "m.safetensors"), pickle.loads(pickle.dumps(model))):
+        assert_array_equal(other.predict(texts), predicted)
+    model.partial_fit(texts[:9], matrix[:9])
+    assert model.predict(texts).shape == rows.shape
+
+
+def test_a_column_of_zeros_is_a_label_that_is_never_predicted():
+    rows = np.array([[1, 0, 0], [0, 1, 0], [1, 1, 0]] * 10)
+    model = Classifier(threads=1).fit(["red", "blue", "red blue"] * 10, rows)
+    assert_array_equal(model.predict(["red", "blue", "red blue"]), rows[:3])
+
+
+def test_a_row_of_zeros_is_an_example_of_what_has_none_of_the_labels():
+    texts = ["red", "blue", "grey grey", "red blue"] * 10
+    rows = np.array([[1, 0], [0, 1], [0, 0], [1, 1]] * 10)
+    model = Classifier(threads=1).fit(texts, rows)
+    assert model.ledger_.skipped == {}
+    assert model.score(texts, rows) == 1
+    with pytest.warns(UserWarning, match="no known feature"):
+        shares = model.predict_proba(["unheard"])[0]
+    assert_allclose(shares, rows.mean(axis=0))
+    assert (model.predict_proba(["grey"])[0] < shares).all()
+    assert Classifier("softmax").fit(texts, rows).ledger_.skipped == {"without a label": 10}
+
+
+def test_scikit_learn_cross_validates_several_labels():
+    preprocessing = pytest.importorskip("sklearn.preprocessing", reason="needs scikit-learn")
+    from sklearn.metrics import accuracy_score
+    from sklearn.model_selection import cross_val_predict, cross_val_score
+
+    binarizer = preprocessing.MultiLabelBinarizer()
+    labels = binarizer.fit_transform(SEVERAL)
+    model = Classifier(threads=1)
+    for scoring in (None, "f1_micro", "average_precision", "accuracy"):
+        assert cross_val_score(model, TEXTS, labels, cv=2, scoring=scoring).min() > 0.8
+    predicted = cross_val_predict(model, TEXTS, labels, cv=2)
+    assert accuracy_score(labels, predicted) > 0.8
+    model.fit(TEXTS, labels)
+    assert model.score(TEXTS, labels) == accuracy_score(labels, model.predict(TEXTS))
+    assert set(binarizer.inverse_transform(model.predict(TEXTS[:1]))[0]) == set(SEVERAL[0])
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.csv"])
+def test_a_file_that_changes_after_it_was_read_changes_nothing(tmp_path, name, labelled, held_out):
+    path = tmp_path / name
+    texts, labels = held_out
+    lines = [f"__label__{label} {text}\n" for text, label in zip(texts, labels, strict=True)]
+    if name == "a.csv":
+        lines = ["text,topic\n", *(f"{text},{label}\n" for text, label in zip(texts, labels, strict=True))]
+
+    def shrink(text):  # is called after the first reading, and before a second one would be
+        path.write_text(lines[0] * 2, encoding="utf-8")
+        return text.split()
+
+    reading = Reading(tokenizer=shrink)
+    model = Classifier(reading=reading, threads=1)
+    fields = {"field": "text", "label": "topic"} if name == "a.csv" else {}
+    for learn in (model.fit, model.partial_fit):
+        path.write_text("".join(lines), encoding="utf-8")
+        learn(path, **fields)
+    expected = Classifier(reading=reading, threads=1).fit(*held_out).partial_fit(*held_out)
+    assert_array_equal(model.predict_proba(texts), expected.predict_proba(texts))
