@@ -74,64 +74,16 @@ def test_signatures_are_those_of_the_file():
     assert not changes, f"{changes}\nIf that is intended, write the file again: see the top of {__file__}"
 
 
-def test_the_listing_sees_a_changed_default(monkeypatch):
-    def step(self, i, target=None, *, learning_rate=0.5):
-        """Have another default than the method it replaces."""
-
-    before = listing()
-    monkeypatch.setattr(fastembed.Trainer, "step", step)
-    changed = set(listing().splitlines()) ^ set(before.splitlines())
-    assert len(changed) == 2
-    assert any("learning_rate=0.5" in line for line in changed)
-
-
 def test_every_public_module_lists_its_public_names():
     for module in public_modules():
         assert {name for name in module.__all__ if not hasattr(module, name)} == set()
         assert not [name for name in module.__all__ if name.startswith("_")]
 
 
-def test_dir_shows_what_is_public():
-    modules = [name for name in dir(fastembed) if inspect.ismodule(getattr(fastembed, name))]
-    assert {"counts", "formats", "skipgram", "trainer", "vectors"} < {*modules}
-    assert dir(fastembed) == sorted(["__version__", *fastembed.__all__, *modules])
-
-
 def test_importing_the_package_loads_no_library():
     code = "import sys, fastembed; print([m for m in ('numpy', 'scipy', 'tqdm') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, encoding="utf-8", check=False)
     assert (done.stdout, done.stderr) == ("[]\n", "")
-
-
-FIRST_USE = """
-import sys, threading
-import fastembed
-
-barrier, got = threading.Barrier(8), []
-
-def use(names):
-    barrier.wait()
-    got.append({name: getattr(fastembed, name) for name in names})
-
-names = fastembed.__all__ + ["evaluation", "formats", "vocabulary"]
-threads = [threading.Thread(target=use, args=(names[k:] + names[:k],)) for k in range(8)]
-for thread in threads:
-    thread.start()
-for thread in threads:
-    thread.join()
-assert len(got) == 8 and all(found == got[0] for found in got)
-"""
-
-
-def test_names_may_be_used_first_by_many_threads_at_once():
-    """Their modules are imported then."""
-    done = subprocess.run(
-        [sys.executable, "-P", "-W", "error", "-c", FIRST_USE],
-        capture_output=True,
-        encoding="utf-8",
-        timeout=300,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
 
 
 if __name__ == "__main__":

@@ -92,12 +92,6 @@ def test_the_running_pythons_library_has_all_three_kinds_of_text(real_library):
     assert found.files > 300
 
 
-def test_a_missing_folder_is_named_before_anything_is_read(tmp_path, monkeypatch):
-    monkeypatch.delattr(demo, "standard_library")
-    with pytest.raises(FileNotFoundError, match="nowhere"):
-        demo.run(SkipGram(), tmp_path / "nowhere" / "v")
-
-
 @pytest.mark.slow
 def test_run_shows_neighbours_an_analogy_and_the_file(tmp_path, capsys, monkeypatch, real_library):
     monkeypatch.setattr(demo, "standard_library", lambda: real_library)
@@ -130,10 +124,3 @@ def test_run_shows_only_words_that_were_learned(tmp_path, capsys):
     assert "coroutine" not in out
     assert "is to" not in out
     assert "socket" in Vectors.load(tmp_path / "v.safetensors")
-
-
-@pytest.mark.usefixtures("small")
-def test_run_can_be_quiet(tmp_path, capsys):
-    demo.run(SkipGram(dim=3), tmp_path / "v.safetensors", quiet=True)
-    assert capsys.readouterr().out == ""
-    assert (tmp_path / "v.safetensors").exists()

@@ -22,12 +22,6 @@ def modules():
     return ["twins"] + [name for name in names if name != "fastembed.__main__" and name not in builds - runnable]
 
 
-def test_all_modules_are_found():
-    names = modules()
-    assert {"fastembed", "fastembed.trainer", "fastembed.reference", "fastembed._kernels.cooccur"} <= set(names)
-    assert len(names) == len(set(names)) > 20
-
-
 def show(value):
     """Show a value, as `sys.__displayhook__` does, but keep nothing of it: Windows removes no file that is mapped."""
     if value is not None:

@@ -36,12 +36,6 @@ def test_every_module_of_the_package_has_a_row():
     assert found - {"__init__", "__main__"} == named
 
 
-def test_every_folder_of_the_package_is_installed():
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
-    folders = {path.parent.relative_to(ROOT).as_posix() for path in (ROOT / "fastembed").rglob("__init__.py")}
-    assert sorted(folder.replace("/", ".") for folder in folders) == sorted(settings["packages"])
-
-
 def test_every_file_that_the_map_names_exists():
     missing = [
         f"{' or '.join(modules)}/{name}"

@@ -2,11 +2,10 @@
 
 import itertools
 
-import numpy as np
 import pytest
 
 import twins
-from fastembed.ngrams import NgramFinder, common_ngrams, find_ngrams, ngram_counts
+from fastembed.ngrams import NgramFinder, common_ngrams, find_ngrams
 
 
 def rows(starts, ids):
@@ -22,23 +21,11 @@ def twin(words, shortest, longest, least=2):
     return kept, [[places[ngram] for ngram in each if ngram in places] for each in marked]
 
 
-WORDS = [  # also with an n-gram twice
-    "größe",
-    "große",
-    "größer",
-    "日本",
-    "日本語",
-    "a",
-    "",
-    "naïve",
-    "banana",
-    "ananas",
-    "😀😀",
-    "😀",
-    "a\0",
-    "<a>",
+# Also with an n-gram twice
+WORDS = [
+    "größe", "große", "größer", "日本", "日本語", "a", "", "naïve", "banana", "ananas", "😀😀", "😀", "a\0", "<a>",
     "größe" * 9,
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("lengths", [(1, 1), (1, 4), (3, 6), (2, 2), (5, 60)])
@@ -53,27 +40,10 @@ def test_n_grams_are_those_of_the_twin(lengths, least):
     assert [rows(*finder.find([word]))[0] for word in WORDS] == expected
 
 
-def test_words_in_several_blocks_are_those_in_one(monkeypatch):
-    words = [f"{k:x}" for k in range(1000)]
-    whole = common_ngrams(words, (3, 4))
-    monkeypatch.setattr("fastembed.ngrams.BLOCK_WORDS", 7)
-    parts = common_ngrams(words, (3, 4))
-    assert parts[0] == whole[0]
-    for one, other, again in zip(whole[1:], parts[1:], find_ngrams(whole[0], words, (3, 4)), strict=True):
-        np.testing.assert_array_equal(one, other)
-        np.testing.assert_array_equal(one, again)
-
-
 def test_no_words_have_no_n_grams():
     ngrams, starts, ids = common_ngrams([], (3, 6))
     assert (ngrams, starts.tolist(), ids.tolist()) == ((), [0], [])
     assert common_ngrams(["banana", "xyz"], (3, 3))[0] == ()  # an n-gram that a word has twice is that of one word
-
-
-def test_the_number_of_n_grams_of_a_word_is_known_beforehand():
-    for lengths in ((1, 1), (2, 3), (3, 6), (6, 9)):
-        expected = [len(twins.ngrams(["x" * n], *lengths)[0]) for n in range(20)]
-        assert ngram_counts(np.arange(20), lengths).tolist() == expected
 
 
 def test_a_word_without_utf8_is_an_error_unless_it_may_have_none():

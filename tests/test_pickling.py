@@ -9,7 +9,6 @@ from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
 from scipy import sparse
 
 import fastembed
@@ -28,7 +27,6 @@ from fastembed import (
 from fastembed.classifier import Explanation
 from fastembed.counts.windows import Windows
 from fastembed.plotting import Comparison, compare
-from fastembed.skipgram import Estimate
 
 CORPUS = [["the", "cat", "sat"], ["the", "dog", "sat"], ["a", "cat", "ran"], ["a", "dog", "ran"]] * 5
 COUNTS = sparse.csr_array([[0.0, 5, 1], [5, 0, 0], [1, 0, 0]])
@@ -227,17 +225,6 @@ def test_a_copied_trainer_goes_on_to_the_same_bits(way, dtype):
     assert bits(again) == bits(trainer)
 
 
-def test_a_shallow_copy_of_a_trainer_shares_its_parameters():
-    trainer = Trainer.random(3, 5, seed=0)
-    assert np.shares_memory(copy.copy(trainer).embedding, trainer.embedding)
-
-
-def test_a_trainer_with_a_padded_layer_and_without_a_bias_is_copied(sent):
-    trainer = Trainer.random(7, 3, output_size=33, seed=1)
-    assert trainer.bias is None
-    assert bits(sent(trainer)) == bits(trainer)
-
-
 @pytest.mark.parametrize("name", ["Counts", "SkipGram", "Trainer", "Vectors"])
 def test_buffers_out_of_band_are_the_arrays_themselves(objects, name):
     """No array is copied to be pickled, and vectors and counts not to be read either."""
@@ -254,11 +241,6 @@ def test_buffers_out_of_band_are_the_arrays_themselves(objects, name):
     if name in ("Counts", "Vectors"):
         assert np.shares_memory(matrix(again), matrix(value))
     assert not matrix(again).flags.writeable or name == "Trainer"
-
-
-def test_what_is_read_only_stays_so(objects, sent):
-    for array in (sent(objects["Counts"]).data, sent(objects["Vectors"]).matrix, sent(objects["Vectors"]).counts):
-        assert not array.flags.writeable
 
 
 def test_a_class_of_a_user_is_pickled_by_its_own_name(sent):
@@ -281,14 +263,6 @@ class OwnVectors(Vectors):
     pass
 
 
-def test_a_copy_made_by_a_callback_can_be_fitted():
-    copies = []
-    model = SkipGram(dim=2, min_count=1, epochs=2)
-    model.fit(CORPUS, on_epoch_end=lambda record, own: copies.extend((copy.deepcopy(own), through_pickle(5)(own))))
-    for each in copies:
-        assert bits(each.fit(CORPUS).vectors) == bits(model.vectors)
-
-
 METHODS = [method for method in multiprocessing.get_all_start_methods() if method != "forkserver"]
 
 
@@ -300,9 +274,3 @@ def test_a_model_goes_to_a_process_and_comes_back(method):
     with ProcessPoolExecutor(1, multiprocessing.get_context(method)) as executor:
         again = executor.submit(SkipGram.partial_fit, model, CORPUS).result()
     assert bits(again) == bits(model.partial_fit(CORPUS))
-
-
-def test_an_estimate_is_equal_to_its_copy(sent):
-    estimate = Estimate(10, 20, 3, 4, 5, 6)
-    assert sent(estimate) == estimate
-    assert_array_equal(sent(Vectors(["a"], np.eye(1))).matrix, np.eye(1))

@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_array_equal
 from scipy import sparse
 
-from fastembed._base.arrays import canonical_csr, csr, largest_of_rows
+from fastembed._base.arrays import canonical_csr, largest_of_rows
 
 
 def test_columns_that_lost_their_order_are_sorted():
@@ -16,19 +16,6 @@ def test_columns_that_lost_their_order_are_sorted():
     matrix = canonical_csr("counts", counts)
     assert_array_equal(matrix.indices, [0, 1, 2])
     assert_array_equal(matrix.data, [2, 3, 1])
-
-
-def test_a_canonical_matrix_is_not_copied():
-    counts = sparse.csr_array(np.array([[1.0, 0, 3]]))
-    assert np.shares_memory(canonical_csr("counts", counts).data, counts.data)
-
-
-def test_csr_arrays_are_built_without_copies():
-    matrix = sparse.random_array((40, 30), density=0.3, random_state=np.random.default_rng(0)).tocsr()
-    indices, indptr = matrix.indices.astype(np.int32), matrix.indptr.astype(np.int64)
-    array = csr(matrix.data, indices, indptr, matrix.shape)
-    assert np.shares_memory(array.indices, indices)
-    assert np.shares_memory(array.data, matrix.data)
 
 
 @pytest.mark.parametrize("columns", [1, 5, 129, 1000])

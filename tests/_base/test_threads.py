@@ -1,26 +1,19 @@
 """The pool of threads, their number, what a fork does to them, and the limit on those of BLAS."""
 
-import gc
-import multiprocessing
 import os
 import subprocess
 import sys
 import threading
 import time
-import weakref
 
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from fastembed._base import threads
 from fastembed._base.threads import (
     Pool,
-    awaited,
     blas_limit,
     check_threads,
-    fork_locks,
-    in_background,
     ordered_map,
     single_threaded_blas,
 )
@@ -52,12 +45,6 @@ def test_pool_uses_its_threads():
     assert threading.get_ident() in names
 
 
-def test_pool_of_one_stays_on_the_calling_thread():
-    names = set()
-    Pool(1).run(lambda _: names.add(threading.get_ident()), 20)
-    assert names == {threading.get_ident()}
-
-
 @pytest.mark.parametrize("threads", [1, 2, 4])
 @pytest.mark.parametrize("failing", [{0}, {7}, {3, 4, 5}, set(range(100))])
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
@@ -78,19 +65,6 @@ def test_pool_raises_what_a_task_raised(threads, failing, error):
     done = []
     pool.run(done.append, 10)
     assert sorted(done) == list(range(10))
-
-
-def test_pool_raises_an_error_of_another_thread():
-    caller = threading.get_ident()
-    barrier = threading.Barrier(2, timeout=TIME_LIMIT)
-
-    def task(_):
-        barrier.wait()
-        if threading.get_ident() != caller:
-            raise OSError("in another thread")
-
-    with pytest.raises(OSError, match="in another thread"):
-        Pool(2).run(task, 2)
 
 
 @pytest.mark.parametrize("helpers", [0, 1, 4])
@@ -119,17 +93,6 @@ def test_pool_lets_helpers_work_beside_the_caller(helpers, error):
             with pytest.raises(error):
                 block()
         assert sorted(left) == list(range(1, helpers + 1))
-
-
-def test_pool_raises_what_a_helper_raised():
-    begun = threading.Event()
-
-    def fail(number):
-        begun.set()
-        raise OSError(f"helper {number}")
-
-    with pytest.raises(OSError, match="helper 1"), Pool(2).beside(fail, 1, lambda: None):
-        assert begun.wait(TIME_LIMIT)
 
 
 def test_the_number_of_threads_is_checked():
@@ -162,43 +125,6 @@ def test_ordered_map_gives_up_when_a_call_fails():
     assert gave_up == [True]
 
 
-@pytest.mark.thread_unsafe(reason="no thread can be started meanwhile")
-@pytest.mark.parametrize("idle", [0, 1])
-def test_an_error_says_that_no_thread_can_be_started_and_nothing_runs_after_it(monkeypatch, idle):
-    """Also if an idle thread takes work for which no other could be started."""
-
-    def fail(_):
-        raise RuntimeError("can't start new thread")
-
-    threads._executor.renew()
-    for _ in range(idle):
-        awaited(in_background(len, ()))
-    running = []
-
-    def task(number):
-        running.append(number)
-        time.sleep(0.0001)
-        running.pop()
-
-    with monkeypatch.context() as patch:
-        patch.setattr(threading.Thread, "start", fail)
-        for use in (lambda: Pool(4).run(task, 12), lambda: list(ordered_map(task, range(40), 4))):
-            with pytest.raises(RuntimeError, match="can't start new thread"):
-                use()
-            assert not running
-    done = []
-    Pool(4).run(done.append, 12)
-    assert len(done) == 12
-
-
-def test_ordered_map_starts_no_more_threads_than_help():
-    drawn = []
-    results = ordered_map(lambda item: item, map(drawn.append, range(10_000)), 100_000)
-    next(results)
-    assert len(drawn) <= 2 * max(64, os.cpu_count()) + 1
-    results.close()
-
-
 def run_until_the_end(program):
     command = [sys.executable, "-P", "-c", program]
     return subprocess.run(command, check=True, capture_output=True, encoding="utf-8", timeout=TIME_LIMIT).stdout
@@ -228,173 +154,8 @@ def test_python_exits_though_a_block_is_still_open(at_end):
     assert len(lines) <= 100
 
 
-def test_nothing_keeps_a_call_that_has_been_made():
-    class Result:
-        pass
-
-    argument = Result()
-    kept = [weakref.ref(argument)]
-    call = in_background(lambda argument: Result() if argument else None, argument)
-    kept.append(weakref.ref(call.result()))
-    del argument
-    gc.disable()  # there is no cycle
-    try:
-        end = time.monotonic() + TIME_LIMIT
-        while kept[0]() is not None and time.monotonic() < end:
-            time.sleep(0.001)
-        assert kept[0]() is None
-        del call
-        while kept[1]() is not None and time.monotonic() < end:
-            time.sleep(0.001)
-        assert kept[1]() is None
-    finally:
-        gc.enable()
-
-
-# Python looks for signals where a function begins and where one of C has returned, as well as where a loop repeats: the
-# first two are what a profiler is told of. The program raises a Ctrl-C at the first of these places in the code of
-# threads, then at the second, and so on. (Not in that of the libraries beneath, which may leave a lock taken.)
-AT_ANY_PLACE = """
-import contextlib, sys, time
-from fastembed._base import threads
-
-threads.POLL_SECONDS = 0.002
-PLACES = threads.__file__, contextlib.__file__
-begun, ended = [], []
-
-class Left:
-    count = 0
-
-def raise_there(frame, event, _):
-    if event in ("call", "c_return") and frame.f_code.co_filename in PLACES:
-        Left.count -= 1
-        if Left.count == 0:
-            raise KeyboardInterrupt
-
-def task(number):
-    begun.append(number)
-    time.sleep(0.0005)
-    ended.append(number)
-    return number
-
-def use():
-    pool = threads.Pool(3)
-    {use}
-
-def check(number):
-    Left.count = number
-    threads._executor.renew()  # so that threads are started
-    raised = False
-    sys.setprofile(raise_there)
-    try:
-        use()
-    except KeyboardInterrupt:
-        raised = True
-    finally:
-        sys.setprofile(None)
-    there = Left.count <= 0
-    assert there or not raised, number
-    now = len(begun)
-    if {waits}:
-        assert now == len(ended), number
-        time.sleep(0.001)
-        assert now == len(begun), number
-    Left.count = 0
-    use()
-    return there
-
-number = 1
-while check(number):
-    number += 1
-print(number)
-"""
-USES = {
-    "run": "pool.run(task, 4)",
-    "beside": """with pool.beside(task, 2, lambda: None):
-        task(0)""",
-    "ordered_map": "assert list(threads.ordered_map(task, range(4), 2)) == [0, 1, 2, 3]",
-    "in_background": "assert threads.awaited(threads.in_background(task, 3)) == 3",
-}
-
-
-@pytest.mark.parametrize("use", USES)
-def test_a_signal_at_any_place_leaves_nothing_running_and_ends_the_process(use):
-    waits = use != "in_background"  # that goes on in the background
-    assert int(run_until_the_end(AT_ANY_PLACE.format(use=USES[use], waits=waits))) > 5
-
-
-def forks_process(test):
-    """Mark a test that forks."""
-    for mark in (
-        pytest.mark.thread_unsafe(reason="forks"),
-        pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs a system that forks"),
-        # Python 3.12 and newer warn of what is tested here
-        pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning"),
-    ):
-        test = mark(test)
-    return test
-
-
-@forks_process
-def test_a_fork_waits_until_other_threads_have_left_their_fork_locks(answer_of_child):
-    locks = [fork_locks.new(), fork_locks.new()]
-    held, begun, inside = threading.Event(), threading.Event(), [False, False]
-
-    def hold(number):
-        with locks[number]:
-            inside[number] = True
-            held.set()
-            begun.wait(TIME_LIMIT)
-            inside[number] = False
-
-    def watch():
-        while fork_locks._forking.acquire(blocking=False):  # until the thread that forks has it
-            fork_locks._forking.release()
-            time.sleep(0.001)
-        begun.set()
-
-    def free():
-        return inside, [lock.acquire(timeout=0) for lock in locks]
-
-    others = [threading.Thread(target=hold, args=(number,), daemon=True) for number in (0, 1)]
-    for other in others:
-        held.clear()
-        other.start()
-        assert held.wait(TIME_LIMIT)
-    others.append(threading.Thread(target=watch, daemon=True))
-    others[-1].start()
-    assert answer_of_child(free) == ([False] * 2, [True] * 2)
-    for other in others:
-        other.join(TIME_LIMIT)
-    with locks[0]:  # a thread may fork while it is inside
-        assert answer_of_child(free) == ([False] * 2, [True] * 2)
-    assert free() == ([False] * 2, [True] * 2)
-
-
 def blas_threads():
     return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
-
-
-@pytest.mark.thread_unsafe(reason="BLAS has one limit for the process")
-def test_the_limit_nests_across_threads():
-    with threadpool_limits(limits=2, user_api="blas"):
-        before = blas_threads()
-        inside, leave = threading.Event(), threading.Event()
-
-        def hold():
-            with single_threaded_blas():
-                inside.set()
-                leave.wait(TIME_LIMIT)
-
-        other = threading.Thread(target=hold)
-        other.start()
-        assert inside.wait(TIME_LIMIT)
-        with single_threaded_blas():
-            assert set(blas_threads()) == {1}
-        assert set(blas_threads()) == {1}
-        leave.set()
-        other.join()
-        assert blas_threads() == before
 
 
 @pytest.mark.thread_unsafe(reason="BLAS has one limit for the process")

@@ -2,7 +2,6 @@
 
 import json
 import math
-import pickle
 import re
 from dataclasses import dataclass
 
@@ -42,8 +41,6 @@ def test_an_integer_in_the_range_is_returned_as_an_int(value):
         (6, ValueError, "n must be from 1 to 5, got 6"),
         (True, TypeError, "n must be an integer, got True"),
         (2.0, TypeError, "n must be an integer, got 2.0"),
-        ("2", TypeError, "n must be an integer, got '2'"),
-        (None, TypeError, "n must be an integer, got None"),
     ],
 )
 def test_another_integer_is_rejected(value, error, message):
@@ -62,9 +59,7 @@ def test_a_number_in_the_range_is_returned_as_a_float(value):
     [
         ("1", {}, TypeError, "x must be a number, got '1'"),
         (True, {}, TypeError, "x must be a number, got True"),
-        (None, {}, TypeError, "x must be a number, got None"),
         (NAN, {}, ValueError, "x must be finite and at least 0, got nan"),
-        (INF, {}, ValueError, "x must be finite and at least 0, got inf"),
         (2, {"high": 1}, ValueError, "x must be finite and from 0 to 1, got 2"),
         (0, {"above": True}, ValueError, "x must be finite and above 0, got 0"),
         (0, {"above": True, "high": 1}, ValueError, "x must be finite and above 0 and at most 1, got 0"),
@@ -102,10 +97,6 @@ def test_the_first_number_that_is_not_finite_is_named(wrong):
     assert not all_finite(array)
     with pytest.raises(ValueError, match=re.escape(f"a must be finite, but a[1, 1] is {wrong}")):
         check_finite("a", array)
-
-
-def test_an_empty_array_is_finite():
-    assert all_finite(np.zeros((0, 3)))
 
 
 def test_amounts_are_real_and_not_negative():
@@ -149,10 +140,6 @@ def test_a_spelling_one_edit_or_a_case_away_is_named(asked):
     assert message(asked, ("france", "england!", "spain")).endswith("; the closest spellings are 'france'")
 
 
-def test_three_spellings_are_named():
-    assert message("cat", ("cart", "cats", "cot", "cut", "at", "dog")).endswith("are 'cats', 'cart', 'at'")
-
-
 @pytest.mark.parametrize("asked", ["", "x" * 10**6, "zzzz", None, "\udc80"])
 def test_without_a_similar_spelling_none_is_named(asked):
     assert message(asked, ("france", "spain")) == f"{asked!r} is not among the 2 tokens"
@@ -163,12 +150,6 @@ def test_an_unknown_integer_is_said_to_be_no_id():
     assert message(1, ("a", "b")) == expected
     for no_id in (-1, 2, 10**30):
         assert message(no_id, ("a", "b")).endswith("is not among the 2 tokens; an integer is the token of its digits")
-
-
-def test_an_error_is_pickled_as_its_message():
-    error = unknown_token("aa", token_ids(("a",)), ("a",))
-    assert pickle.loads(pickle.dumps(error)).args == ("'aa' is not among the 1 tokens; the closest spellings are 'a'",)
-    assert str(error) == '''"'aa' is not among the 1 tokens; the closest spellings are 'a'"'''
 
 
 @dataclass
@@ -192,11 +173,6 @@ def test_numbers_that_are_not_finite_are_rejected_or_become_none(number):
     assert plain({"a": [Point(number, 1)]}, none_for_nan=True) == {"a": [{"x": None, "y": 1}]}
 
 
-def test_other_values_stay_for_json_to_reject():
-    value = object()
-    assert plain([value]) == [value]
-
-
 @pytest.mark.parametrize("depth", [0, 1, 5])
 def test_a_warning_points_at_the_line_outside_of_the_package(depth):
     """Through so many calls of functions of a module of the package."""
@@ -204,10 +180,4 @@ def test_a_warning_points_at_the_line_outside_of_the_package(depth):
     exec("def call(depth):\n    warn('beware') if depth == 0 else call(depth - 1)", module)
     with pytest.warns(UserWarning, match="^beware$") as warned:
         module["call"](depth)
-    assert warned[0].filename == __file__
-
-
-def test_a_warning_of_the_user_points_at_the_users_line():
-    with pytest.warns(UserWarning, match="^beware$") as warned:
-        warn_user("beware")
     assert warned[0].filename == __file__

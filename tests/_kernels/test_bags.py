@@ -54,22 +54,3 @@ def test_the_sums_of_bags_are_the_references(kernels, block, near, dim):
     near(h[:, :dim], reference.gather(block.x, block.embedding), times=2)
     assert_array_equal(h[1, :dim], 0)
     assert np.isnan(h[:, dim:]).all()
-
-
-def test_a_bag_of_one_id_and_weight_one_is_the_row_itself(kernels):
-    """With the bits of -0.0, of subnormal numbers and of NaN."""
-    tiny = np.finfo(kernels.dtype).smallest_subnormal
-    embedding = np.array([[1, 2, 3, 4], [-0.0, tiny, np.nan, -np.inf]], kernels.dtype)
-    h = np.empty((1, 4), kernels.dtype)
-    kernels.bag_gather(embedding, *as_bags([[(1, 1)]], kernels.dtype), np.array([0]), 0, 1, h)
-    assert h[0].tobytes() == embedding[1].tobytes()
-
-
-def test_the_sum_of_a_long_bag_is_the_references(kernels, near):
-    size, dim = 100_000, 5
-    rng = np.random.default_rng(0)
-    embedding = rng.normal(size=(size, dim)).astype(kernels.dtype)
-    bags = np.array([0, size]), np.arange(size, dtype=np.int32), (rng.normal(size=size) / 300).astype(kernels.dtype)
-    h = np.empty((1, dim), kernels.dtype)
-    kernels.bag_gather(embedding, *bags, np.array([0]), 0, 1, h)
-    near(h, reference.gather(bags[2][None], embedding), times=3)

@@ -29,16 +29,3 @@ def test_the_update_of_the_embedding_is_row_wise_adagrad(kernels, padded, near, 
     for still in (1, 2, 3, 5):
         assert_array_equal(embedding[still], before[still])
         assert squares[still] == squares_before[still]
-
-
-def test_the_shards_parts_of_a_gradient_are_summed_by_a_binary_tree(kernels, padded):
-    rng = np.random.default_rng(0)
-    parts = rng.normal(size=(8, 20, 5)).astype(kernels.dtype)
-    gradients = padded(parts.reshape(-1, 5).T)
-    gradients = gradients.reshape(8, 20, gradients.shape[1])
-    kernels.block_update_embedding(
-        np.zeros((20, 5), kernels.dtype), np.arange(20), np.ones(20), gradients, np.zeros(20), 0.3, 0, 20
-    )
-    while len(parts) > 1:
-        parts = parts[::2] + parts[1::2]
-    assert_array_equal(gradients[0, :, :5], parts[0])

@@ -1,8 +1,6 @@
 """Which build runs, how the builds were compiled, and that importing them leaves the process as it was."""
 
-import ast
 import importlib
-import inspect
 import os
 import platform
 import re
@@ -12,17 +10,13 @@ import sys
 import sysconfig
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import fastembed._kernels as package
-from fastembed._base.arrays import aligned_zeros, padded_width
-from fastembed._kernels import choose_build, kernels_for, runnable_builds
+from fastembed._base.arrays import padded_width
+from fastembed._kernels import choose_build, runnable_builds
 from fastembed._kernels.cpu import x86_level
 
-ROOT = Path(__file__).resolve().parents[2]
-FOLDER = Path(package.__file__).parent
-BUILDS = [f"builds.{name}" for name in runnable_builds()]
 SHARED = ["cooccur", "cpu", "features", "ngrams", "tiles", "tokens", "words"]  # by all CPUs
 X86_64 = platform.machine().lower() in ("x86_64", "amd64")
 
@@ -83,15 +77,6 @@ print(_kernels.BUILD, sorted(m[26:] for m in sys.modules if m.startswith("fastem
     assert done.stdout == f"{build} ['{build}']\n", done.stderr
 
 
-def test_an_unknown_build_is_an_error():
-    done = python("from fastembed import Trainer", FASTEMBED_ISA="x86_64_v9")
-    assert done.returncode == 1
-    expected = "ImportError: FASTEMBED_ISA='x86_64_v9' cannot run on this CPU; these can: " + ", ".join(
-        runnable_builds()
-    )
-    assert done.stderr.splitlines()[-1] == expected
-
-
 def test_a_build_that_the_cpu_cannot_run_is_an_error(monkeypatch):
     if runnable_builds() == ("portable",):
         pytest.skip("needs builds to choose from")
@@ -104,52 +89,12 @@ def test_a_build_that_the_cpu_cannot_run_is_an_error(monkeypatch):
         choose_build({})
 
 
-@pytest.mark.parametrize("build", runnable_builds())
-@pytest.mark.parametrize(("dtype", "other"), [("float32", "float64"), ("float64", "float32")])
-def test_kernels_are_of_their_dtype(build, dtype, other):
-    kernels = kernels_for(dtype, build)
-    kernels.softmax(np.ones(3, dtype))
-    with pytest.raises(ValueError, match="Buffer dtype mismatch"):
-        kernels.softmax(np.ones(3, other))
-
-
-def test_other_dtypes_have_no_kernels():
-    with pytest.raises(KeyError):
-        kernels_for("float16")
-
-
 # ---------------------------------------------------------------- threads
-
-
-@pytest.mark.parametrize("name", [*SHARED, *BUILDS])
-def test_compiled_modules_hold_no_state(name):
-    """They hold functions and classes only, so that they can declare that they do not need the GIL."""
-    module = importlib.import_module(f"fastembed._kernels.{name}")
-    held = {key: value for key, value in vars(module).items() if not key.startswith("__") and not callable(value)}
-    assert held == {}
-
-
-def test_sources_of_the_kernels_hold_no_state():
-    """They have no variables of Cython or C either, which a module does not show."""
-    files = [file for kind in ("pyx", "pxd", "pxi") for file in (ROOT / "fastembed" / "_kernels").rglob(f"*.{kind}")]
-    variable = re.compile(r"cdef (?!(extern|enum|struct|class)\b)[^(]*(=|$)|\s*static (?!(inline|const)\b)[^(]*(=|;|$)")
-    held = [line for file in files for line in file.read_text(encoding="utf-8").splitlines() if variable.match(line)]
-    assert len(files) > 10
-    assert held == []
-    for line in ("cdef int steps", "cdef list found = []", "cdef object cache = dict()", "    static int calls = 0;"):
-        assert variable.match(line)
 
 
 needs_no_gil = pytest.mark.skipif(
     not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="needs a free-threaded Python, which warns of the GIL"
 )
-
-
-@needs_no_gil
-@pytest.mark.parametrize("name", [*SHARED, *BUILDS])
-def test_compiled_modules_leave_the_gil_off(name):
-    done = python(f"import sys, fastembed._kernels.{name}; print(sys._is_gil_enabled())")
-    assert (done.stdout, done.stderr) == ("False\n", "")
 
 
 EVERYTHING = """
@@ -186,52 +131,7 @@ def test_the_padded_width_is_whole_cache_lines(dtype, lanes):
     assert widths == {1: lanes, lanes - 1: lanes, lanes: lanes, lanes + 1: 2 * lanes, 100: -(-100 // lanes) * lanes}
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_aligned_zeros_begin_at_a_cache_line(dtype):
-    for shape in ((), (0,), (1,), (7, 3), (2, 3, 4)):
-        array = aligned_zeros(shape, dtype)
-        assert (array.shape, array.dtype, array.any()) == (shape, dtype, False)
-        assert array.flags.c_contiguous
-        assert array.flags.writeable
-        assert array.ctypes.data % 64 == 0 or not array.size
-
-
 # ---------------------------------------------------------------- how it was compiled
-
-
-def declared(path):
-    """Return the names and arguments in a stub, except those that only type checkers see."""
-    functions = {}
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.FunctionDef):
-            functions[node.name] = [argument.arg for argument in node.args.args]
-        elif isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-            for method in (each for each in node.body if not each.name.startswith("_")):
-                functions[f"{node.name}.{method.name}"] = [argument.arg for argument in method.args.args]
-    return functions
-
-
-def compiled(module):
-    """Return the names and arguments in a compiled module."""
-    functions = {}
-    for name, value in vars(module).items():
-        if isinstance(value, type):
-            for member in (key for key in vars(value) if not key.startswith("_")):
-                found = getattr(value, member)
-                arguments = list(inspect.signature(found).parameters) if callable(found) else ["self"]  # of a property
-                functions[f"{name}.{member}"] = arguments
-        elif callable(value) and not name.startswith("_"):
-            functions[name] = list(inspect.signature(value).parameters)
-    return functions
-
-
-@pytest.mark.thread_unsafe(reason="ast counts its recursion in one place for all threads, in some Pythons")
-@pytest.mark.parametrize("name", [*BUILDS, *SHARED])
-def test_stubs_say_what_the_modules_hold(name):
-    stub = FOLDER / f"{name.replace('.', '/')}.pyi"
-    if "import *" in stub.read_text(encoding="utf-8"):
-        stub = FOLDER / "builds" / "portable.pyi"
-    assert declared(stub) == compiled(importlib.import_module(f"fastembed._kernels.{name}"))
 
 
 def instructions(name):
@@ -263,18 +163,6 @@ def test_newer_builds_have_avx_which_the_test_above_would_see():
     code = instructions("builds.x86_64_v3")
     assert len(vex_encoded(code)) > 1000
     assert not [i for i in code if "%zmm" in i]
-
-
-@pytest.mark.thread_unsafe(reason="ast counts its recursion in one place for all threads, in some Pythons")
-def test_no_flag_of_the_compiler_is_forbidden():
-    setup = ROOT / "setup.py"
-    strings = [
-        node.value for node in ast.walk(ast.parse(setup.read_text(encoding="utf-8"))) if isinstance(node, ast.Constant)
-    ]
-    flags = [value for value in strings if isinstance(value, str) and re.match(r"[-/][A-Za-z]", value)]
-    assert "-O3" in flags
-    forbidden = ("fast-math", "Ofast", "unsafe-math", "native", "finite-math", "fp:fast", "reciprocal-math")
-    assert not [flag for flag in flags for word in forbidden if word in flag]
 
 
 # ---------------------------------------------------------------- the process' floating-point state

@@ -21,10 +21,6 @@ def test_a_tile_leaves_space_in_the_first_level_cache_for_the_next_one_that_is_p
     assert [caches.tile_bytes(prefetch) for prefetch in (True, False)] == [prefetched * KIB, alone * KIB]
 
 
-def test_where_the_caches_are_unknown_they_are_assumed_to_be_small():
-    assert Caches() == Caches(32 * KIB, 512 * KIB)
-
-
 @pytest.mark.parametrize(
     ("row_bytes", "rows"), [(64, 256), (448, 48), (832, 24), (1216, 16), (3072, 8), (4096, 8), (1 << 20, 8)]
 )
@@ -34,11 +30,6 @@ def test_a_tile_has_a_multiple_of_eight_rows(row_bytes, rows):
 
 def test_the_next_tile_is_prefetched_where_the_linear_layer_exceeds_the_second_level():
     assert [Caches(48 * KIB, MIB).tiling(rows, 512)[1] for rows in (1, 2048, 2049)] == [False, False, True]
-
-
-def test_sizes_are_written_in_the_unit_that_suits_them():
-    assert str(Caches(48 * KIB, MIB)) == "48 KiB L1d, 1 MiB L2; tile 24 KiB, or 32 KiB within L2"
-    assert str(Caches(32 * KIB, 1280 * KIB)) == "32 KiB L1d, 1280 KiB L2; tile 8 KiB, or 16 KiB within L2"
 
 
 def test_the_caches_of_this_cpu_are_read_once_and_have_plausible_sizes():
@@ -99,15 +90,3 @@ def test_of_cores_of_several_kinds_the_smallest_caches_count(listed):
 def test_caches_of_which_linux_does_not_say_the_size_are_assumed(listed, entry):
     assert listed([(1, "Data", "64K"), entry]) == Caches()
     assert listed() == Caches()
-
-
-@pytestmark_threads
-def test_an_x86_cpu_whose_cores_differ_is_not_read_from_one_of_them(listed):
-    assert listed([(1, "Data", "48K"), (2, "Unified", "2048K")], machine="x86_64") == Caches()
-
-
-@pytestmark_threads
-def test_apples_cores_are_known(set_constant):
-    set_constant("sys.platform", "darwin")
-    set_constant("platform.machine", lambda: "arm64")
-    assert find_caches() == Caches(64 * KIB, 4 * MIB)

@@ -74,35 +74,6 @@ def test_pairs_on_one_line_of_the_index_and_on_the_last_one_are_found():
         assert found.tolist() == [*range(99), *[-1] * 401]
 
 
-def test_the_pair_of_zeros_is_one_like_others():
-    ids = np.zeros(3, np.int32)
-    found = np.empty(3, np.int32)
-    for known, expected in (([], [-1, -1, -1]), ([(7, 7)], [-1, -1, -1]), ([(7, 7), (0, 0)], [1, 1, -1])):
-        PairIndex(*columns(known)).find_all(ids, ids, 1, found)
-        assert found.tolist() == expected
-
-
-def test_ids_of_31_bits_are_found():
-    known = [(LARGEST, LARGEST), (LARGEST, 0), (0, LARGEST)]
-    left, right = columns([*known, (LARGEST, 1), (-1, 0), (0, -1)])
-    found = np.empty(6, np.int32)
-    PairIndex(*columns(known)).find_all(left, right, 0, found)
-    assert found.tolist() == [0, 1, 2, -1, -1, -1]
-
-
-def test_arrays_of_pairs_are_of_one_length():
-    two, one = np.zeros(2, np.int32), np.zeros(1, np.int32)
-    with pytest.raises(ValueError, match="got 2 and 1"):
-        PairIndex(two, one)
-
-
-@pytest.mark.parametrize("between", [0, 1, 40])
-def test_an_index_does_not_take_a_pair_twice(between):
-    known = [(0, 0), *((n, n + 1) for n in range(between)), (0, 0)]
-    with pytest.raises(ValueError, match=r"must all be different, got \(0, 0\) twice"):
-        PairIndex(*columns(known))
-
-
 @pytest.mark.parametrize("parts", [1, 2, 64])
 @pytest.mark.parametrize("shift", [0, 1, 2])
 def test_pairs_are_divided_into_the_parts_of_the_twin(shift, parts):
@@ -158,11 +129,6 @@ def test_bags_and_their_unit_rows_are_those_of_the_twin(starts, kinds):
         assert_allclose(found.toarray(), twins.unit_rows(expected, weights), rtol=1e-12)
 
 
-def test_more_kinds_of_features_than_a_bag_can_have_are_an_error():
-    with pytest.raises(ValueError, match="at most 16 arrays with an offset each, got 17"):
-        csr_of([np.zeros(4, np.int32)] * 17, [0] * 17, [0, 4])
-
-
 @pytest.mark.parametrize("every", [False, True])
 @pytest.mark.parametrize("labels", [3, 16, 37])
 def test_bags_are_split_and_rows_joined_as_by_the_twins(labels, every):
@@ -206,25 +172,7 @@ def test_bags_are_split_and_rows_joined_as_by_the_twins(labels, every):
 # ---------------------------------------------------------------- labelled lines
 
 
-@pytest.mark.parametrize(
-    ("text", "labels", "rest"),
-    [
-        (b"__label__a x y\n", b"a \n", b" x y\n"),
-        (b"x __label__a __label__b\ty\nz\n", b"a b \n\n", b"x  \ty\nz\n"),
-        (b"__label__ x\n", b"\n", b"__label__ x\n"),
-        (b"", b"", b""),
-    ],
-)
-def test_labels_are_separated_from_text(text, labels, rest):
-    assert kernels.separate_labels(text, b"__label__") == (labels, rest)
-
-
 @given(st.lists(st.sampled_from(["#", "#a", "##b", "a#", "猫", " ", "\t", "\n", "\r"]), max_size=30))
 def test_labels_are_separated_as_by_the_twin(parts):
     text = ("".join(parts) + "\n").encode()
     assert kernels.separate_labels(text, b"#") == twins.separate_labels(text, b"#")
-
-
-def test_the_last_line_must_end():
-    with pytest.raises(ValueError, match=r"must end with a newline, got b'y'"):
-        kernels.separate_labels(b"#a x\n#b y", b"#")

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_allclose
 from scipy import optimize, sparse
 
 import twins
@@ -70,16 +70,6 @@ def test_an_epoch_is_that_of_the_reference(kernels, near, size, squared):
     near(sums.sum(axis=0), [loss, distance], times=30)
 
 
-def test_a_step_of_squares_agrees_with_a_calculation_by_hand(kernels, near):
-    """x = [2], y = 1, C = 3, b = 0.5: the new score is (0.5 + 4 * 3) / (1 + 4 * 3) = 12.5 / 13."""
-    problem = Problem(2, 1, 1, kernels.dtype)
-    problem.x[:], problem.y[:], problem.costs[:], problem.bias[:] = [[0], [2]], 1, 3, 0.5
-    sums = problem.epochs(kernels.ova_epoch, [[1]], squared=True)
-    near(problem.dual[0, :, 0], [0, 3 * 0.5 / 13])
-    near(problem.rows[0, 0, 0], 6 * 0.5 / 13)
-    near(sums[0], [3 * 0.125, 3 * 0.5 / 13])
-
-
 def test_a_step_agrees_with_a_calculation_by_hand(kernels, near):
     """x = [2], y = 1, C = 3, b = 0: the new logit z is the root of z - 4 * 3 (1 - p(z)), which is 1.55715."""
     problem = Problem(2, 1, 1, kernels.dtype)
@@ -123,24 +113,6 @@ def test_costs_of_any_size_leave_finite_weights(kernels):
     assert np.isfinite(sums).all()
     assert np.isfinite(problem.rows).all()
     assert (np.abs(problem.flat(problem.dual)) <= problem.costs[:, None] * 1.001).all()
-
-
-def test_a_tile_and_documents_that_are_not_asked_for_stay(kernels):
-    problem, whole = (Problem(20, 30, 40, kernels.dtype) for _ in range(2))
-    whole.epochs(kernels.ova_epoch, [range(20)])
-    problem.epochs(kernels.ova_epoch, [range(20)], tiles=[1])
-    assert not problem.rows[[0, 2]].any()
-    assert_array_equal(problem.rows[1], whole.rows[1])
-    problem = Problem(20, 30, 40, kernels.dtype)
-    problem.epochs(kernels.ova_epoch, [[3]])
-    assert not np.delete(problem.dual, 3, axis=1).any()
-
-
-def test_labels_that_only_fill_a_tile_have_no_weights(kernels):
-    problem = Problem(20, 30, 3, kernels.dtype)
-    problem.epochs(kernels.ova_epoch, [range(20)] * 2)
-    assert not problem.rows[0, :, 3:].any()
-    assert not problem.dual[0, :, 3:].any()
 
 
 @pytest.mark.parametrize("squared", [False, True])

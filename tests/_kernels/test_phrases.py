@@ -1,10 +1,6 @@
 """The tables of neighbours and of phrases against their twins."""
 
-import subprocess
-import sys
-import textwrap
 from collections import Counter
-from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -66,14 +62,6 @@ def test_many_neighbours_keep_their_counts_while_the_table_grows_and_is_merged()
     assert sorted(n for *_, n in table.frequent(3)) == sorted(n for n in expected.values() if n >= 3)
 
 
-def test_pairs_of_the_same_tokens_with_others_between_them_are_different():
-    common = [f"c{i}" for i in range(4000)]
-    table = NeighborTable(encoded(common))
-    lines = [["a", *inside, "b"] for inside in ([], ["c0"], ["c3999"], ["c3999", "c3999"], ["c0", "c1"], ["c1", "c0"])]
-    table.count("\n".join(map(" ".join, lines)).encode(), False)
-    assert named_pairs(table, common) == {tuple(line): 1 for line in lines}
-
-
 def test_neighbours_are_counted_where_tokens_collide(colliding_tokens):
     tokens = colliding_tokens(2000)
     text = b" ".join(tokens + tokens[::-1])
@@ -112,15 +100,6 @@ def test_thousands_of_phrases_are_found_again():
     assert table.join(b"5 of 7 6 of 7", 255) == b"5 of 7 6\xffof\xff7"
 
 
-def test_phrases_are_joined_where_tokens_collide(colliding_tokens):
-    tokens = colliding_tokens(2000)
-    table = PhraseTable()
-    for pair in pairwise(tokens):
-        table.insert(list(pair))
-    lines = [b"x %b %b y" % pair for pair in pairwise(tokens)]
-    assert table.join(b"\n".join(lines), ord("_")) == b"\n".join(b"x %b_%b y" % pair for pair in pairwise(tokens))
-
-
 def test_an_empty_word_is_an_error_and_an_empty_text_stays_empty():
     table = PhraseTable()
     with pytest.raises(ValueError, match="must not hold an empty word"):
@@ -128,65 +107,3 @@ def test_an_empty_word_is_an_error_and_an_empty_text_stays_empty():
     table.insert([b"a", b"b"])
     assert table.join(b"", 255) == b""
     assert table.join(b"a b", 255) == b"a\xffb"
-
-
-def test_a_phrase_is_sought_again_inside_one_that_was_not_completed():
-    table = PhraseTable()
-    for phrase in (b"a b c d", b"b c"):
-        table.insert(phrase.split())
-    assert table.join(b"a b c e a b c d", ord("_")) == b"a b_c e a_b_c_d"
-
-
-def test_a_failed_allocation_is_an_error_and_leaves_tables_that_work():
-    pytest.importorskip("_testcapi", reason="needs CPython's own tests, to let allocations fail")
-    program = """
-        import _testcapi
-        from fastembed._kernels.tokens import NeighborTable, PhraseTable
-
-        text = b" ".join(b"%d" % i for i in range(3000))
-        other, parts = NeighborTable([b"0"]), [b"%d" % i for i in range(3000)]
-        other.count(text, False)
-
-        def count(table):
-            table.count(text, False)
-            return len(table) == 2998
-
-        def merge(table):
-            table.merge(other)
-            return len(table) == 2998
-
-        def insert(table):
-            for one, two in zip(parts, parts[1:]):
-                table.insert([one, two])
-            return table.join(b"1 2 4 2998 2999", 95) == b"1_2 4 2998_2999"
-
-        def join(table):
-            return table.join(text, 95) == text
-
-        for make, fill in (
-            (lambda: NeighborTable([b"0"]), count),
-            (lambda: NeighborTable([b"0"]), merge),
-            (PhraseTable, insert),
-            (PhraseTable, join),
-        ):
-            failures = 0
-            for number in range(60):
-                table = None
-                _testcapi.set_nomemory(number, number + 1)
-                try:
-                    table = make()
-                    fill(table)
-                except MemoryError:
-                    failures += 1
-                finally:
-                    _testcapi.remove_mem_hooks()
-                assert fill(make() if table is None else table)
-            print(failures)
-    """
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", textwrap.dedent(program)], capture_output=True, encoding="utf-8", timeout=600
-    )
-    assert done.returncode == 0, done.stderr
-    failures = [int(number) for number in done.stdout.split()]
-    assert len(failures) == 4
-    assert min(failures) >= 3

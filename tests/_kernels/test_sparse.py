@@ -51,32 +51,6 @@ def test_products_agree_with_dense_ones(kernels, near, rows, columns, blocks, di
     near(product, 1 + matrix.T.astype(float) @ dense.astype(float), scale=30)
 
 
-def test_products_agree_with_a_calculation_by_hand(kernels):
-    """[[0, 2], [0, 0], [3, 1]] times [[1, 10], [4, 40]], and its transpose times [[1], [7], [5]]."""
-    stored = in_blocks(np.array([[0, 2], [0, 0], [3, 1]]), [0, 1, 2], kernels.dtype)
-    product = np.empty((3, 2), kernels.dtype)
-    kernels.csr_times_dense(*stored, np.array([[1, 10], [4, 40]], kernels.dtype), product, 0, 3)
-    assert_array_equal(product, [[8, 80], [0, 0], [7, 70]])
-    product = np.full((2, 1), 9, kernels.dtype)
-    kernels.add_transposed_csr_times_dense(*stored, np.array([[1], [7], [5]], kernels.dtype), product, 1)
-    assert_array_equal(product, [[9], [16]])  # the first block is another call's
-    kernels.add_transposed_csr_times_dense(*stored, np.array([[1], [7], [5]], kernels.dtype), product, 0)
-    assert_array_equal(product, [[24], [16]])
-
-
-def test_any_split_of_the_rows_gives_the_same_bits_and_touches_no_other_row(kernels):
-    stored = in_blocks(random_matrix(60, 200), [0, 64, 200], kernels.dtype)
-    dense = np.random.default_rng(0).normal(size=(200, 33)).astype(kernels.dtype)
-    whole, parts = (np.full((60, 33), 7, kernels.dtype) for _ in range(2))
-    kernels.csr_times_dense(*stored, dense, whole, 0, 60)
-    kernels.csr_times_dense(*stored, dense, parts, 20, 41)
-    assert (parts[:20] == 7).all()
-    assert (parts[41:] == 7).all()
-    kernels.csr_times_dense(*stored, dense, parts, 41, 60)
-    kernels.csr_times_dense(*stored, dense, parts, 0, 20)
-    assert_array_equal(parts, whole)
-
-
 @pytest.mark.parametrize("bounds", [[0, 90], [0, 1, 40, 89, 90]])
 def test_positive_pmi_is_the_references(kernels, near, bounds):
     counts = sparse.random_array((40, 90), density=0.3, random_state=np.random.default_rng(2), format="csr")

@@ -103,17 +103,6 @@ def test_tables_are_merged_part_by_part(texts, parts):
     )
 
 
-def test_tables_of_one_token_agree_on_its_part():
-    places = []
-    for others in (0, 5000):  # the number of slots does not matter
-        table = TokenTable()
-        table.fill([b"token", *(str(i).encode() for i in range(others))])
-        ids, starts = np.empty(len(table), np.int32), np.empty(65, np.int64)
-        table.sort_into_parts(ids, starts)
-        places.append(np.searchsorted(starts, np.flatnonzero(ids == 0)[0], side="right"))
-    assert places[0] == places[1]
-
-
 @given(st.lists(st.dictionaries(st.text("ab\0éz猫\ud800 \n\r", max_size=3), st.integers(0, 3), max_size=9), max_size=5))
 def test_a_ranking_is_by_counts_and_code_points(tables):
     filled, given = [], {}
@@ -143,27 +132,6 @@ def test_utf8_is_valid_where_python_decodes_it(data):
     assert valid_utf8(data) == twins.valid_utf8(data)
 
 
-def test_utf8_is_checked_at_every_boundary_of_the_code():
-    points = [0, 0x7F, 0x80, 0x7FF, 0x800, 0xD7FF, 0xE000, 0xFFFF, 0x10000, 0x10FFFF]
-    for point in points:
-        data = chr(point).encode()
-        assert valid_utf8(b"a" * 7 + data + b"b")
-        for cut in range(1, len(data)):
-            assert not valid_utf8(data[:cut])
-    for bad in (
-        b"\xc0\x80",
-        b"\xc1\xbf",
-        b"\xe0\x9f\xbf",
-        b"\xed\xa0\x80",
-        b"\xf0\x8f\xbf\xbf",
-        b"\xf4\x90\x80\x80",
-        b"\xf5",
-        b"\xe2\x82a",
-        b"\xf0\x9f\x98a",
-    ):
-        assert not valid_utf8(bad)
-
-
 def test_any_first_two_bytes_are_valid_where_python_decodes_them():
     for first in range(256):
         for second in range(256):
@@ -172,51 +140,76 @@ def test_any_first_two_bytes_are_valid_where_python_decodes_them():
                 assert valid_utf8(data) == twins.valid_utf8(data)
 
 
+ALLOCATIONS = """
+import _testcapi
+import numpy as np
+from fastembed._kernels.tokens import NeighborTable, PhraseTable, TokenTable
+
+words = [b"%d" % i for i in range(3000)]
+text = b" ".join(words)
+tokens, neighbors = TokenTable(), NeighborTable([b"0"])
+tokens.count(text, False)
+neighbors.count(text, False)
+
+def insert(table):
+    for word in words:
+        table.insert(word, 1)
+
+def phrases(table):
+    for one, two in zip(words, words[1:]):
+        table.insert([one, two])
+
+def consistent(table):
+    if isinstance(table, TokenTable):
+        known, counts = table.frequent(0)
+        return known == words[: len(known)] and counts == [1] * len(known)
+    return True
+
+def whole(table):
+    if isinstance(table, TokenTable):
+        return table.frequent(0)[0] == words
+    if isinstance(table, NeighborTable):
+        return len(table) == 2998
+    return table.join(b"1 2 4 2998 2999", 95) == b"1_2 4 2998_2999"
+
+for make, fill in (
+    (TokenTable, lambda table: table.count(text, False)),
+    (TokenTable, lambda table: table.number(text, False, np.empty(len(text), np.int32))),
+    (TokenTable, lambda table: table.merge(tokens)),
+    (TokenTable, insert),
+    (lambda: NeighborTable([b"0"]), lambda table: table.count(text, False)),
+    (lambda: NeighborTable([b"0"]), lambda table: table.merge(neighbors)),
+    (PhraseTable, phrases),
+):
+    failures = 0
+    for number in range(100):
+        table = None
+        _testcapi.set_nomemory(number, number + 1)
+        try:
+            table = make()
+            fill(table)
+        except MemoryError:
+            failures += 1
+        finally:
+            _testcapi.remove_mem_hooks()
+        table = make() if table is None else table
+        assert consistent(table)
+        fill(table)
+        assert whole(table)
+    print(failures)
+"""
+
+
 def test_a_failed_allocation_is_an_error_and_leaves_no_half_written_token():
     """Each allocation of a table fails once; the table is consistent afterwards and can still be used."""
     pytest.importorskip("_testcapi", reason="needs CPython's own tests, to let allocations fail")
-    program = """
-        import _testcapi
-        import numpy as np
-        from fastembed._kernels.tokens import TokenTable
-
-        words = [b"%d" % i for i in range(3000)]
-        text, other = b" ".join(words), TokenTable()
-        other.count(text, False)
-
-        def insert(table):
-            for word in words:
-                table.insert(word, 1)
-
-        def number(table):
-            table.number(text, False, np.empty(len(text), np.int32))
-
-        for fill in (lambda table: table.count(text, False), number, lambda table: table.merge(other), insert):
-            failures = 0
-            for number in range(100):
-                table = None
-                _testcapi.set_nomemory(number, number + 1)
-                try:
-                    table = TokenTable()
-                    fill(table)
-                except MemoryError:
-                    failures += 1
-                finally:
-                    _testcapi.remove_mem_hooks()
-                if table is not None:
-                    known, counts = table.frequent(0)
-                    assert known == words[: len(known)] and counts == [1] * len(known)
-                    fill(table)
-                    assert table.frequent(0)[0] == words
-            print(failures)
-    """
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", textwrap.dedent(program)], capture_output=True, encoding="utf-8", timeout=600
-    )
+    done = subprocess.run([sys.executable, "-P", "-c", ALLOCATIONS], capture_output=True, encoding="utf-8", timeout=600)
     assert done.returncode == 0, done.stderr
-    # the first slots; twice as many, three times; ends, counts and text, three times or more
-    assert all(int(failures) >= 1 + 3 + 3 + 3 + 3 for failures in done.stdout.split())
-    assert len(done.stdout.split()) == 4
+    failures = [int(number) for number in done.stdout.split()]
+    # of tokens: the first slots; twice as many, three times; ends, counts and text, three times or more
+    assert min(failures[:4]) >= 13
+    assert min(failures[4:]) >= 3
+    assert len(failures) == 7
 
 
 # ---------------------------------------------------------------- hostile texts
@@ -244,16 +237,6 @@ def test_tokens_that_collide_and_no_others_are_counted_by_a_key(colliding_tokens
     merged.merge(table)
     expected = Counter(dict.fromkeys(tokens, 3)) + Counter(dict.fromkeys(other.frequent(1)[0], 3))
     assert dict(zip(*merged.frequent(1), strict=True)) == expected
-
-
-def test_tokens_of_any_length_are_found_by_the_keyed_hash(colliding_tokens):
-    tokens = colliding_tokens(2000)
-    lengths = [b"x" * n for n in range(70)]
-    table = TokenTable()
-    for token in (*tokens, *lengths, *tokens, *lengths):
-        table.insert(token, 1)
-    assert table.keyed
-    assert table.frequent(1) == ([*tokens, *lengths], [2] * 2070)
 
 
 def test_the_key_differs_from_process_to_process_and_the_counts_do_not(tmp_path, colliding_tokens):

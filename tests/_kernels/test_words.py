@@ -63,22 +63,6 @@ def test_words_are_those_of_the_twin(keep_case, digits, text):
     assert lines_of(text, keep_case, digits) == twins.words(text, keep_case, digits)
 
 
-@given(st.binary(max_size=200))
-def test_bytes_that_are_taken_for_utf8_write_no_more_than_there_is_memory_for(data):
-    for text in (data, data.decode(errors="ignore").encode()):
-        if text is not data or _valid(text):
-            kernels.words(text, False, DIGITS["keep"])
-            kernels.sequences(text, UNITS["sentence"], False, True)
-
-
-def _valid(data):
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
 @pytest.mark.parametrize("unit", UNITS)
 @given(text=wrapped)
 @example(text="a-\nb")

@@ -75,24 +75,6 @@ def test_the_same_command_goes_on(run, interrupted, same, tmp_path, corpus, keep
     assert left == ({"c", "c.counts"} if keep else set())
 
 
-@pytest.mark.parametrize("store", [False, True])
-def test_counts_and_a_model_go_on(run, interrupted, same, tmp_path, corpus, store):
-    model, expected, counts = (tmp_path / f"{name}.safetensors" for name in "mec")
-    form = ["--store"] if store else []
-    assert run("count", corpus, "-o", counts, "--min-count", "1", *form)[0] == 0
-    assert counts.is_dir() == store
-    for source, options, name in (
-        (["--counts", counts], [*OPTIONS[:2], *OPTIONS[4:]], expected),
-        ([corpus, "--continue", expected, "--replay", counts], OPTIONS[4:], tmp_path / "second.safetensors"),
-    ):
-        command = ["train", *source, *options, "-o"]
-        assert run(*command, name)[0] == 0
-        interrupted(*command, model, "--checkpoint", tmp_path / "c")
-        assert run(*command, model, "--checkpoint", tmp_path / "c")[0] == 0
-        assert same(model, name)
-        assert not (tmp_path / "c").exists()
-
-
 def start(*command, before="", **streams):
     """Start a command line in a process, after some lines of Python."""
     program = f"import sys\n{textwrap.dedent(before)}\nfrom fastembed.cli import main\nsys.exit(main())"

@@ -1,7 +1,6 @@
 """The commands count, tokens and phrases, and the option --phrases of the others."""
 
 import json
-import re
 
 import pytest
 
@@ -31,14 +30,6 @@ def test_baskets_and_windows_on_one_side_are_counted(run, tmp_path, corpus):
     assert run("train", "--counts", counts, "-o", vectors, "--dim", 3, "--epochs", 1, "--quiet") == (0, "", "")
     assert run("count", corpus, "-o", counts, "--window", "0,1", "--min-count", 1, "--quiet") == (0, "", "")
     assert Counts.load(counts).windows.window == (0, 1)
-
-
-def test_max_size_and_memory_limit_apply_to_windows_and_baskets(run, tmp_path, corpus):
-    for more in ((), ("--baskets", "flat")):
-        argv = ("count", corpus, "-o", tmp_path / "counts", "--max-size", 7, "--memory-limit", "1M", *more)
-        code, out, err = run(*argv)
-        assert (code, err) == (0, "")
-        assert re.search(r"of 7 tokens and (7|14) contexts; .* over max_size=7\)$", out.strip())
 
 
 def test_options_of_reading_reach_the_corpus(run, tmp_path):
@@ -148,15 +139,6 @@ def test_json_has_the_tokens_themselves(document, raw):
     found = document("tokens", raw)
     assert found["sequences"] == [["The", "cat,", "the", "DOG."], [], ["The", "\x1b[31mend", "of", "the", "cat"]]
     assert (found["ledger"]["lines"], found["ledger"]["empty_lines"]) == (3, 1)
-
-
-def test_what_is_printed_is_what_is_counted(run, raw, tmp_path):
-    _, out, _ = run("tokens", raw, "--lowercase", "--token-pattern", r"\w+")
-    (tmp_path / "read").write_text(out, encoding="utf-8")
-    _, counted, _ = run("tokens", raw, "--lowercase", "--token-pattern", r"\w+", "--top", 99)
-    vocabulary = Vocabulary.from_corpus(tmp_path / "read", 1)
-    pairs = zip(vocabulary.tokens, map(str, vocabulary.counts), strict=True)
-    assert [line.split() for line in counted.splitlines()[1:]] == [list(pair) for pair in pairs]
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from fastembed.formats.registry import format_of
-from fastembed.formats.tensors import write_tensors
 from fastembed.skipgram import SkipGram
 from fastembed.vectors import Vectors
 
@@ -34,12 +33,6 @@ def test_info_shows_the_versions_of_the_installation(run, document):
     assert re.search(r"^blas ", out, re.MULTILINE)
     found = document("info")
     assert list(found) == ["fastembed", "build", "caches", "python", "unicode", "numpy", "scipy", "blas", "threads"]
-
-
-def test_metadata_that_only_begins_like_json_is_shown_as_text(document, tmp_path):
-    path = tmp_path / "noted.safetensors"
-    write_tensors(path, {"a": np.zeros(1)}, {"note": "{as it is", "settings": "[1, 2]"})
-    assert document("info", path)["metadata"] == {"note": "{as it is", "settings": [1, 2]}
 
 
 @pytest.mark.parametrize("name", ["v.txt", "v.vec.gz", "v.bin", "v.glove", "v.npy", "v.tsv", "w.safetensors"])
@@ -70,14 +63,6 @@ def test_export_writes_the_vectors_of_a_model_for_a_purpose(run, model, tmp_path
     expected = SkipGram.load(model).vectors_for("relatedness")
     assert run("export", model, tmp_path / "r.npy", "--purpose", "relatedness", "--quiet") == (0, "", "")
     np.testing.assert_array_equal(Vectors.load(tmp_path / "r.npy").matrix, expected.matrix)
-
-
-def test_a_token_that_the_format_cannot_hold_is_named(run, tmp_path):
-    Vectors(["new york"], np.eye(1)).save(tmp_path / "v.safetensors")
-    code, out, err = run("export", tmp_path / "v.safetensors", tmp_path / "v.vec")
-    assert (code, out) == (1, "")
-    assert "'new york'" in err
-    assert not (tmp_path / "v.vec").exists()
 
 
 @pytest.mark.parametrize(("name", "other"), [("e.npy", "e.tokens.txt"), ("e.tsv", "e.metadata.tsv")])

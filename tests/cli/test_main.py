@@ -7,39 +7,18 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from argparse import Namespace
 from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
-from fastembed.cli import Terminated, sigterm_interrupts
 from fastembed.cli.output import Progress
 from fastembed.formats.tensors import map_tensors, write_tensors
 from fastembed.skipgram import SkipGram
 from fastembed.vectors import Vectors
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX pipes and signals")
-
-
-@posix
-@pytest.mark.thread_unsafe(reason="handlers belong to the process")
-def test_sigterm_interrupts_the_main_thread_once_where_the_process_has_no_handler(in_threads):
-    def handler():
-        with sigterm_interrupts():
-            return signal.getsignal(signal.SIGTERM)
-
-    assert in_threads(handler) == [signal.SIG_DFL]
-    assert handler() not in (signal.SIG_DFL, signal.SIG_IGN)
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    try:
-        with pytest.raises(Terminated), sigterm_interrupts():
-            os.kill(os.getpid(), signal.SIGTERM)
-        os.kill(os.getpid(), signal.SIGTERM)  # is ignored
-        assert handler() is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 HOSTILE = "red\x1b[31m\x07", "left\u202eright", "two\nlines\x9b2J"
@@ -86,27 +65,6 @@ def test_debug_shows_the_traceback(run, saved):
     assert err.splitlines()[-1].startswith("fastembed: error: 'quen'")
 
 
-@pytest.mark.parametrize(("interrupt", "code"), [(KeyboardInterrupt, 130), (Terminated, 143)])
-def test_an_error_in_the_handling_of_an_interrupt_is_named_and_the_exit_code_is_that_of_the_interrupt(
-    run, saved, monkeypatch, interrupt, code
-):
-    def load(*_, **__):
-        try:
-            raise interrupt
-        finally:
-            raise OSError("the disk is full")
-
-    monkeypatch.setattr(Vectors, "load", load)
-    assert run("neighbors", saved, "king") == (code, "", "fastembed: error: the disk is full\n")
-
-
-def test_python_m_fastembed_is_the_command_line(saved):
-    command = [sys.executable, "-P", "-m", "fastembed", "neighbors", saved, "king", "-n", "1"]
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=600)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.split() == ["king", "man", "0.7071"]
-
-
 @pytest.fixture
 def stdout_to(monkeypatch):
     """Let stdout be a file or descriptor; closing it at the end must not fail, since Python would print that error."""
@@ -126,15 +84,6 @@ def closed_pipe():
     reader, writer = os.pipe()
     os.close(reader)
     return writer
-
-
-@posix
-@pytest.mark.parametrize("count", [1, 4000])
-def test_a_closed_pipe_ends_the_command_silently(run, tmp_path, stdout_to, count):
-    path = tmp_path / "many.safetensors"
-    Vectors([f"w{i}" for i in range(5000)], np.eye(5000, 2, dtype=np.float32)).save(path)
-    stdout_to(closed_pipe(), encoding="utf-8")
-    assert run("neighbors", path, "w1", "-n", count) == (1, "", "")
 
 
 @posix
@@ -190,18 +139,6 @@ def test_ctrl_c_while_reading_is_one_line(tmp_path):
     assert not (tmp_path / "v").exists()
 
 
-@posix
-@pytest.mark.parametrize("pause", [0, 0.002, 0.01, 0.03, 0.1])
-def test_a_second_ctrl_c_leaves_no_traceback(tmp_path, pause):
-    with training_from_a_pipe(tmp_path / "v") as process:
-        for _ in range(3):
-            process.send_signal(signal.SIGINT)
-            time.sleep(pause)
-        _, err = process.communicate(timeout=600)
-    assert process.returncode == 130
-    assert b"Traceback" not in err
-
-
 @pytest.fixture
 def hostile(tmp_path):
     """Vectors with control sequences of terminals in their words, tensors and settings."""
@@ -217,12 +154,10 @@ def hostile(tmp_path):
 @pytest.mark.parametrize(
     "command",
     [
-        ("neighbors", *HOSTILE),
         ("neighbors", HOSTILE[0], "--negative", *HOSTILE[1:]),
         ("analogy", *HOSTILE),
         ("evaluate", "--analogies", "analogies"),
         ("info",),
-        ("neighbors", f"{HOSTILE[0]}?"),
         ("export", "absent/\x1b]2;title\x07.vec"),
     ],
 )
@@ -282,21 +217,6 @@ def test_bars_are_drawn_only_on_a_terminal(capsys, monkeypatch):
         monkeypatch.setattr(sys, "stderr", stream)
         report(quiet=quiet)
         assert (capsys.readouterr().out, stream.getvalue()) == ("" if quiet else LINE, "")
-
-
-def test_a_line_that_cannot_be_written_is_the_last_one_tried(monkeypatch):
-    class Broken(io.StringIO):
-        tries = 0
-
-        def write(self, text):
-            self.tries += 1
-            raise BrokenPipeError
-
-    monkeypatch.setattr(sys, "stdout", broken := Broken())
-    with progress_of() as progress:
-        progress.epoch(RECORD)
-        progress.epoch(RECORD | {"epoch": 2})
-    assert broken.tries == 1
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX pipes")

@@ -93,13 +93,6 @@ def test_words_that_are_composed_are_named_and_of_what(run, document, composing)
     assert found["queries"][1]["neighbors"] == [{"word": word, "score": pytest.approx(score)}]
 
 
-def test_analogy_prints_the_best_answers(run, saved):
-    code, out, err = run("analogy", saved, "man", "king", "woman", "-n", 1)
-    assert (code, err) == (0, "")
-    assert out.splitlines()[0] == "man is to king as woman is to"
-    assert out.splitlines()[1].split()[0] == "queen"
-
-
 @pytest.mark.parametrize("method", ["3CosAdd", "3CosMul"])
 def test_analogy_prints_json(document, saved, method):
     found = document("analogy", saved, "man", "king", "woman", "--method", method)
@@ -123,15 +116,6 @@ def test_purpose_chooses_the_vectors_of_a_model(document, model, command):
     assert document(name, model, *words) == answers[0] != answers[1]
 
 
-def test_words_are_one_query(run, model):
-    code, out, err = run("predict", model, "cat", "dog", "-n", 2)
-    assert (code, err) == (0, "")
-    first, *answers = out.splitlines()
-    assert first == "cat dog"
-    expected = SkipGram.load(model).predict_output(["cat", "dog"], topn=2)
-    assert [line.split() for line in answers] == [[word, f"{p:.4f}"] for word, p in expected]
-
-
 @pytest.mark.parametrize("side", [None, "before", "after"])
 def test_json_has_the_words_and_what_is_predicted(document, model, side):
     found = document("predict", model, "cat", *(["--side", side] if side else []))
@@ -142,13 +126,6 @@ def test_json_has_the_words_and_what_is_predicted(document, model, side):
         "queries": [{"words": ["cat"], "predicted": [{"word": word, "score": p} for word, p in answers]}],
         "unknown": [],
     }
-
-
-def test_lines_of_standard_input_are_queries(document, model, stdin):
-    stdin(b"cat dog\n\n  the \r\ncat")
-    found = document("predict", model, "-")["queries"]
-    assert [query["words"] for query in found] == [["cat", "dog"], ["the"], ["cat"]]
-    assert "cat" not in {answer["word"] for answer in found[2]["predicted"]}
 
 
 def test_unknown_words_of_standard_input_are_left_out_and_named(run, model, stdin):

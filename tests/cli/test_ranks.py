@@ -177,25 +177,10 @@ def world(set_constant, on_ranks):
 
 
 @pytest.mark.usefixtures("world")
-def test_a_job_of_one_rank_is_an_ordinary_training(run, tmp_path, store, alone):
-    code, out, err = run(*train(store, "--mpi", "-o", tmp_path / "one.safetensors"))
-    assert (code, err) == (0, "")
-    assert "epoch  3 of 3" in out
-    assert parameters_in(tmp_path / "one.safetensors") == alone
-
-
-@pytest.mark.usefixtures("world")
 @pytest.mark.parametrize("options", [["text.txt"], ["text.txt", "--continue", "m.safetensors"]])
 def test_mpi_needs_counts_and_a_new_model(usage, tmp_path, options):
     message = usage("train", *options, "-o", tmp_path / "m.safetensors", "--mpi")
     assert "--mpi trains a new model on counts: give --counts, and no --continue" in message
-
-
-@pytest.mark.usefixtures("world")
-def test_an_error_of_one_rank_is_that_of_the_command(run, tmp_path):
-    code, _, err = run("train", "--counts", tmp_path / "none", "-o", tmp_path / "m.safetensors", "--mpi")
-    assert (code, len(err.splitlines())) == (1, 1)
-    assert err.startswith("fastembed: error: ")
 
 
 def test_mpi4py_without_an_mpi_is_one_line(run, tmp_path, set_constant):
@@ -209,11 +194,3 @@ def test_mpi4py_without_an_mpi_is_one_line(run, tmp_path, set_constant):
         "fastembed: error: mpi4py finds no MPI: cannot load MPI library libmpi.so: no such file;"
         " start the ranks with mpiexec\n"
     )
-
-
-def test_a_missing_library_is_named_with_its_extra(run, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "mpi4py.MPI", None)
-    monkeypatch.setitem(sys.modules, "mpi4py", None)
-    code, _, err = run("train", "--counts", tmp_path / "none", "-o", tmp_path / "m.safetensors", "--mpi")
-    assert code == 1
-    assert "install fastembed-cython with the extra [mpi]" in err

@@ -1,10 +1,7 @@
 """The commands train and demo: from text, structured files and counts, and from a model and more text."""
 
-import io
 import json
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -69,11 +66,8 @@ def test_train_prints_json_at_the_end_or_json_lines_while_it_runs(run, document,
         ("", {}),
         ("--sample none --max-contexts none --max-size 20", {"sample": None, "max_contexts": None, "max_size": 20}),
         ("--window 0,2 --weighting flat", {"window": (0, 2), "weighting": "flat"}),
-        ("--no-directed", {"directed": False}),
-        ("--min-count 1 --memory-limit 9G", {"min_count": 1}),
         ("--early-stopping --validation-fraction 0.2", {"early_stopping": True, "validation_fraction": 0.2}),
         ("--early-stopping --patience 1", {"early_stopping": True, "n_iter_no_change": 1}),
-        ("--early-stopping --memory-limit 9G", {"early_stopping": True}),
     ],
 )
 def test_options_are_the_parameters_of_skipgram(run, tmp_path, corpus, options, parameters):
@@ -101,14 +95,6 @@ def test_early_stopping_shows_the_nll_of_held_out_lines(run, tmp_path, corpus):
     assert kept == f"kept epoch {len(epochs) - 1} of {len(epochs)}"
     assert re.search(r"\d held out\)", wrote)
     assert SkipGram.load(tmp_path / "v").best_epoch_ == len(epochs) - 1
-
-
-def test_training_that_does_not_fit_into_memory_is_one_line(run, tmp_path, corpus, monkeypatch):
-    monkeypatch.setattr("fastembed._base.memory.free_memory", lambda: 5000)
-    code, out, err = run("train", corpus, "-o", tmp_path / "v")
-    assert (code, out) == (1, "")
-    assert re.fullmatch(r"fastembed: error: training 40 words on 80 outputs in 100 dimensions takes about .*\n", err)
-    assert not (tmp_path / "v").exists()
 
 
 def test_continue_goes_on_where_the_model_was(run, tmp_path, corpus):
@@ -165,18 +151,6 @@ def test_counting_and_then_training_gives_the_bits_of_training(run, tmp_path, co
     assert a.vectors.tokens == b.vectors.tokens
     assert np.array_equal(a.vectors.matrix, b.vectors.matrix)
     assert b.windows_ == a.windows_
-
-
-def test_early_stopping_works_on_counts(run, tmp_path, corpus):
-    for name in ("c", "d"):
-        assert run("count", corpus, "-o", tmp_path / name, "--quiet") == (0, "", "")
-    counts = ("--counts", tmp_path / "c", "--validation-counts", tmp_path / "d")
-    code, out, err = run("train", *counts, "--early-stopping", "-o", tmp_path / "m", *SMALL)
-    assert (code, err) == (0, "")
-    assert "validation nll" in out
-    code, out, err = run("train", *counts, "-o", tmp_path / "m", *SMALL)
-    assert (code, err) == (0, "")
-    assert "validation nll" in out
 
 
 def test_baskets_are_trained_on_in_one_step(run, tmp_path, corpus):
@@ -249,8 +223,6 @@ def test_train_composes_words_of_their_n_grams(run, tmp_path, corpus):
     assert model.vectors["w100"].shape == (4,)
     assert run("train", corpus, "-o", output, *SMALL, "--quiet", "--subwords", "no")[0] == 0
     assert SkipGram.load(output).subwords is False
-    assert run("train", corpus, "-o", output, *SMALL, "--quiet", "--subwords")[0] == 0
-    assert SkipGram.load(output).subwords == (3, 6)
 
 
 @pytest.fixture
@@ -290,13 +262,6 @@ def test_a_field_of_records_is_trained_on_as_lines_are(run, tmp_path, records, p
     assert "text" in Vectors.load(output)
 
 
-def test_standard_input_may_hold_json_lines(run, tmp_path, records, monkeypatch):
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(records.read_bytes()), encoding="utf-8"))
-    code, out, err = run("count", "-", "--field", "text", "-o", tmp_path / "c.safetensors")
-    assert (code, err) == (0, "")
-    assert "read 1,500 tokens in 300 lines" in out
-
-
 def test_bad_rows_stop_the_command_or_are_counted(run, document, tmp_path, records):
     with records.open("a", encoding="utf-8") as file:
         file.write("no JSON\n")
@@ -308,17 +273,6 @@ def test_bad_rows_stop_the_command_or_are_counted(run, document, tmp_path, recor
     found = document("train", records, "--field", "text", "--skip-bad", "-o", output, *QUIET)
     assert found["ledger"]["skipped"] == {"no JSON": 1}
     assert SkipGram.load(output).ledger.skipped == {"no JSON": 1}
-
-
-def test_advice_is_given_on_texts_and_not_on_lists_of_tokens(run, tmp_path):
-    texts = ["He went to London, at last."] * 50
-    for field, values in (("text", texts), ("tokens", [text.split() for text in texts])):
-        path = tmp_path / f"{field}.jsonl"
-        path.write_text("".join(f"{json.dumps({field: value})}\n" for value in values), encoding="utf-8")
-        options = ("--field", field, "-o", tmp_path / "m.safetensors", "--dim", 4, "--sample", "none")
-        code, _, err = run("train", path, *options)
-        assert code == 0
-        assert ("such as 'London,'; --words" in err) == (field == "text")
 
 
 @pytest.fixture
@@ -346,14 +300,6 @@ def test_words_are_dropped_or_kept_by_every_command_that_counts(run, document, t
     found = document("train", text, "-o", model, *more)
     assert found["parameters"]["keep_only"] == ["dog", "cat", "sat"]
     assert found["words"] == 4  # the vocabulary of the model stays
-
-
-def test_words_to_keep_that_do_not_occur_are_named_in_one_line(tmp_path, text, listed):
-    command = [sys.executable, "-P", "-m", "fastembed", "count", str(text), "-o", str(tmp_path / "c.safetensors")]
-    done = subprocess.run([*command, "--keep-only", str(listed)], capture_output=True, encoding="utf-8", timeout=600)
-    assert done.returncode == 0
-    assert done.stderr == "fastembed: warning: 1 of the 3 tokens of keep_only do not occur: 'zebra'\n"
-    assert "dropped 120 (120 not listed in keep_only)" in done.stdout
 
 
 @pytest.mark.usefixtures("small_library")

@@ -86,15 +86,6 @@ def test_nothing_depends_on_the_blocks(read, tmp_path_factory, unit, words, suff
             assert (counted.tokens_read, counted.bytes) == (ledger.tokens_read, ledger.bytes)
 
 
-@pytest.mark.parametrize("unit", ["line", "paragraph", "sentence", "document"])
-def test_a_phrase_at_the_end_of_a_file_of_one_sequence_is_joined(read, tmp_path, unit):
-    text = b"they live in new york"
-    for name, content in (("text", text), ("text.gz", gzip.compress(text))):
-        (tmp_path / name).write_bytes(content)
-        corpus = FileCorpus(tmp_path / name, reading=Reading(unit=unit, phrases=["new york"]))
-        assert read(corpus)[0] == [["they", "live", "in", "new_york"]]
-
-
 def test_a_long_line_without_white_space_is_read_in_blocks(tmp_path, sizes):
     path = tmp_path / "long"
     for part in ("\0", "a,", "\u6f22\u5b57", "...a"):
@@ -149,13 +140,6 @@ def test_a_damaged_archive_is_named(tmp_path, suffix, damage, read):
         read(path)
 
 
-@pytest.mark.parametrize("suffix", [suffix for suffix in ARCHIVES if suffix != ".zst"])  # where it has no byte either
-def test_an_archive_of_an_empty_file_is_empty(tmp_path, suffix, read):
-    with OPENERS[suffix](tmp_path / f"text{suffix}", "wb") as file:
-        file.write(b"")
-    assert read(tmp_path / f"text{suffix}") == ([], Ledger())
-
-
 def test_a_missing_library_for_zstandard_is_named(tmp_path, monkeypatch, read):
     (tmp_path / "text.zst").touch()
     for module in ("compression.zstd", "backports.zstd"):
@@ -176,22 +160,6 @@ def test_a_file_that_becomes_shorter_or_cannot_be_read_is_named(tmp_path):
         file = PlainFile("text", RandomAccessFile(stream))
         with pytest.raises(OSError, match="cannot read 'text' beyond byte 0"):
             file.read(0, 4)
-
-
-def test_a_file_is_closed_when_nothing_refers_to_it(tmp_path):
-    (tmp_path / "text").write_bytes(b"a b")
-    file = open_plain(RegularFile(tmp_path / "text"))
-    stream, block = file._reader._stream, next(plain_blocks(file))
-    del file
-    assert block.text
-    del block
-    assert stream.closed
-
-
-def test_without_pread_the_threads_take_turns(tmp_path, monkeypatch):
-    monkeypatch.delattr(os, "pread", raising=False)
-    (tmp_path / "text").write_bytes(b"a b\nc\nd e f")
-    assert open_plain(RegularFile(tmp_path / "text")).read(4, 4) == b"c\nd "
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="has no /proc")
@@ -223,15 +191,6 @@ def test_parts_read_one_by_one_are_the_whole(tmp_path, read, sizes, size, option
         assert len(parts) > 8
     if size == 10_000:
         assert len(parts) == 1
-
-
-def test_an_error_in_a_part_names_the_line_of_the_file(tmp_path, read, sizes):
-    sizes.block_bytes = 16
-    (tmp_path / "a.txt").write_bytes(b"one two three four\n" * 5 + b"bad \xff byte\n")
-    parts = FileCorpus(tmp_path / "a.txt").parts(20)
-    assert len(parts) == 3
-    with pytest.raises(ValueError, match="not valid UTF-8 at line 6, byte 99"):
-        read(parts[-1])
 
 
 def test_parts_have_names_that_other_processes_know(tmp_path, read, monkeypatch):

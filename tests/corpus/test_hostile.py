@@ -57,19 +57,6 @@ def test_a_line_without_end_is_counted_in_bounded_memory(tmp_path):
     assert peak < 200
 
 
-def test_a_token_of_16_mb_is_a_token(tmp_path):
-    path = tmp_path / "token"
-    path.write_bytes(b"a " + b"x" * (1 << 24) + b" b\n" + b"a b\n" * 10)
-    code = """
-        vocabulary = Vocabulary.from_corpus(sys.argv[1], min_count=1)
-        counts = Counts.from_corpus(sys.argv[1], vocabulary, window=1)
-        print([len(token) for token in vocabulary.tokens], counts.total)
-    """
-    lines, peak = outcome(code, path)
-    assert lines == ["[1, 1, 16777216] 24.0"]
-    assert peak < 400
-
-
 def test_a_token_without_end_is_rejected(tmp_path, sizes):
     sizes.longest_token = 3 << 20
     path = write(tmp_path / "token", b"x" * (1 << 20), 5)
@@ -96,25 +83,4 @@ def test_a_stream_of_empty_lines_ends_in_an_error_in_bounded_memory():
         lines, peak = outcome(code, stdin=feeder.stdout)
     assert len(lines) == 4
     assert all(f"{number:,}" in line for line in lines)
-    assert peak < 200
-
-
-def test_empty_lines_between_others_change_no_count(tmp_path):
-    empty = 1_000_000_000 // SHARE
-    path = tmp_path / "sparse"
-    with path.open("wb") as file:
-        for words in (b"a b\n", b"b c\n"):
-            file.write(words)
-            for _ in range(empty // 2_000_000):
-                file.write(b"\n" * 1_000_000)
-    code = """
-        vocabulary = Vocabulary.from_corpus(sys.argv[1], min_count=1)
-        for counts in (
-            Counts.from_corpus(sys.argv[1], vocabulary, window=9, memory_limit=50_000_000),
-            Counts.from_baskets(sys.argv[1], vocabulary),
-        ):
-            print(counts.to_scipy().toarray().tolist(), counts.ledger.empty_lines)
-    """
-    lines, peak = outcome(code, path)
-    assert lines == [f"[[0.0, 1.0, 1.0], [1.0, 0.0, 0.0], [1.0, 0.0, 0.0]] {empty}"] * 2
     assert peak < 200

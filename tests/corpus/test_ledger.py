@@ -6,7 +6,6 @@ from numpy.testing import assert_array_equal
 
 from fastembed import Counts, Vocabulary
 from fastembed.corpus import Ledger, LineSplit
-from fastembed.corpus.ledger import select_lines
 
 
 def test_ledgers_are_summed_and_summarized():
@@ -52,25 +51,10 @@ def test_lines_are_held_out_by_the_seed_alone(tmp_path):
     assert other.total != held_out.total
 
 
-@pytest.mark.parametrize("cut", [1, 2, 5, 1000])
-def test_the_lines_selected_do_not_depend_on_the_pieces(cut):
-    """Lines that span several pieces, empty lines, an unterminated last line."""
-    rng = np.random.default_rng(0)
-    ids = np.where(rng.random(400) < 0.2, -1, np.arange(400)).astype(np.int32)
-    number = np.cumsum(np.concatenate([[0], ids[:-1] < 0]))
-    drawn = numbers_of(3, number[-1] + 1) < 0.4
-    for side in (False, True):
-        pieces = (ids[begin : begin + cut] for begin in range(0, 400, cut))
-        found = np.concatenate(list(select_lines(pieces, LineSplit(0.4, 3, side))))
-        assert_array_equal(found, ids[drawn[number] == side])
-
-
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
         ((1.5, 0, True), ValueError, "share must be finite and from 0 to 1, got 1.5"),
-        (("0.5", 0, True), TypeError, "share must be a number, got '0.5'"),
-        ((0.5, -1, True), ValueError, "seed must be at least 0, got -1"),
         ((0.5, 0, 1), TypeError, "held_out must be True or False, got 1"),
     ],
 )

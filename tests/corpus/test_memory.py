@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastembed import Counts, SkipGram, Vocabulary
+from fastembed import SkipGram, Vocabulary
 from fastembed.corpus import DocumentCorpus, Ledger, Reading
 from fastembed.corpus.corpus import as_corpus, document_tokens
-from fastembed.corpus.reading import join_tokens, split_tokens
 from fastembed.vocabulary import encode_corpus
 
 TEXTS = ["The cat", None, "sat\non the mat"]
@@ -47,36 +46,6 @@ def test_a_column_of_a_table_holds_texts_or_lists_and_a_whole_table_names_its_fi
         DocumentCorpus(table, field="txt")
 
 
-def test_any_object_with_columns_is_a_table():
-    class Frame:
-        def __init__(self, *columns):
-            self.columns = columns
-
-        def __iter__(self):
-            return iter([{"text": "a b"}])
-
-    with pytest.raises(TypeError, match=r"got a whole Frame: .* fields 'text', 'label'"):
-        DocumentCorpus(Frame("text", "label"))
-    assert read_all(Frame("text", "label"), field="text")[0] == [["a", "b"]]
-    with pytest.raises(ValueError, match="the Frame has 2 fields 'text'"):
-        DocumentCorpus(Frame("text", "text"), field="text")
-
-
-def test_a_model_is_fitted_to_columns_and_data_sets_as_they_are():
-    pandas, polars, datasets = map(pytest.importorskip, ("pandas", "polars", "datasets"))
-    texts = ["the cat sat", "the dog sat"] * 3
-    expected = SkipGram(dim=2, min_count=1).fit(texts).vectors.matrix
-    dataset = datasets.Dataset.from_dict({"text": texts, "id": range(6)})
-    stream = dataset.to_iterable_dataset()
-    of_field = [DocumentCorpus(source, field="text") for source in (dataset, stream)]
-    for documents in (pandas.Series(texts), polars.Series(texts), dataset["text"], *of_field):
-        assert (SkipGram(dim=2, min_count=1).fit(documents).vectors.matrix == expected).all()
-    with pytest.raises(TypeError, match=r"got a DatasetDict of \['train'\]: pass one of these"):
-        DocumentCorpus(datasets.DatasetDict(train=dataset), field="text")
-    with pytest.raises(TypeError, match=r"one column of a table, .* whole IterableDataset: .* fields 'text', 'id'"):
-        SkipGram().fit(stream)
-
-
 def test_records_have_a_field():
     records = [{"id": 1, "text": "the cat"}, {"id": 2, "text": ["sat down"]}]
     assert read_all(records, field="text", lowercase=True)[0] == [["the", "cat"], ["sat down"]]
@@ -94,14 +63,6 @@ def test_records_have_a_field():
     assert ledger.skipped == {"no field 'text'": 1, "no record": 1, "no text": 1, "null": 1}
 
 
-@given(st.lists(characters))
-def test_tokens_are_joined_and_split_without_loss(tokens):
-    text = join_tokens(tokens)
-    assert split_tokens(text) == tokens
-    assert b"\n" not in text
-    assert len(text.split()) == len(tokens)
-
-
 @given(st.lists(st.lists(characters, min_size=1), min_size=1))
 def test_any_tokens_are_counted_and_encoded(lists):
     vocabulary, expected = (
@@ -112,18 +73,6 @@ def test_any_tokens_are_counted_and_encoded(lists):
     assert (vocabulary.ledger.lines, vocabulary.ledger.tokens_read) == (len(lists), expected.total())
     ids = np.concatenate(list(encode_corpus(as_corpus(lists), vocabulary, Ledger(), None, 1)))
     assert ids.tolist() == [index for item in lists for index in (*vocabulary.encode(item), -1)]
-
-
-def test_documents_are_read_on_any_number_of_threads_as_a_file_of_them_is(tmp_path):
-    texts = [f"The {n} and\n\nthe {n % 7}" for n in range(50_000)]
-    (tmp_path / "texts").write_text("\n".join(texts), encoding="utf-8")
-    expected = Vocabulary.from_corpus(tmp_path / "texts", min_count=2)
-    for threads in (1, 2):
-        found = Vocabulary.from_corpus(texts, min_count=2, threads=threads)
-        assert (found.tokens, found.counts.tolist()) == (expected.tokens, expected.counts.tolist())
-        counts, same = (Counts.from_corpus(text, found, threads=threads) for text in (texts, tmp_path / "texts"))
-        assert (counts.to_scipy() != same.to_scipy()).nnz == 0
-        assert found.ledger.lines == expected.ledger.lines == 150_000
 
 
 def test_a_text_means_what_a_file_with_that_content_means(read, tmp_path):
@@ -175,10 +124,7 @@ def test_blocks_of_documents_have_a_bounded_size(sizes):
     [
         ("a.jsonl", {}, "documents in memory are an iterable, got 'a.jsonl'; FileCorpus reads files"),
         (iter(["a"]), {}, "a corpus is read more than once, which a list_iterator does not allow"),
-        (7, {}, "a corpus is a path or an iterable of documents, got int: 7"),
         ({"train": ["a"]}, {}, r"documents are an iterable, got a dict of \['train'\]: pass one of these"),
-        (["a"], {"field": 3}, "field must be the name of a field, got 3"),
-        (["a"], {"skip_bad": 1}, "skip_bad must be True or False, got 1"),
         (["a"], {"reading": {"words": True}}, r"reading must be a fastembed\.corpus\.Reading or None, got {'words'"),
     ],
 )

@@ -1,6 +1,5 @@
 """The files that a path stands for."""
 
-import errno
 import io
 import os
 import re
@@ -50,30 +49,6 @@ def test_a_text_in_place_of_a_path_is_explained(text):
         as_corpus(text)
 
 
-def test_an_unreadable_file_is_named(tmp_path, read):
-    path = tmp_path / "secret"
-    path.write_text("a", encoding="utf-8")
-    path.chmod(0)
-    if os.access(path, os.R_OK):
-        pytest.skip("this user may read every file")
-    with pytest.raises(PermissionError, match="secret"):
-        read(path)
-
-
-def test_a_folder_that_cannot_be_read_is_not_passed_over(tmp_path, monkeypatch, read):
-    (tmp_path / "open").write_text("a", encoding="utf-8")
-    (tmp_path / "secret").mkdir()
-
-    def scandir(path, real=os.scandir):
-        if Path(path).name == "secret":
-            raise PermissionError(errno.EACCES, "Permission denied", str(path))
-        return real(path)
-
-    monkeypatch.setattr(os, "scandir", scandir)
-    with pytest.raises(PermissionError, match="secret"):
-        read(tmp_path)
-
-
 def test_standard_input_is_kept_for_a_second_reading(monkeypatch, read):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("the cat\n\nübergroß 猫".encode()), encoding="utf-8"))
     for _ in range(2):
@@ -97,21 +72,6 @@ def test_standard_input_that_is_closed_is_an_error(monkeypatch, read):
     monkeypatch.setattr(sys, "stdin", None)
     with pytest.raises(OSError, match="standard input is closed"):
         read("-")
-
-
-def test_an_interrupt_while_standard_input_is_kept_says_how_much_came():
-    class Stream(io.RawIOBase):
-        parts = iter([b"four"])
-
-        def read(self, size):
-            try:
-                return next(self.parts)
-            except StopIteration:
-                raise KeyboardInterrupt from None
-
-    with pytest.raises(KeyboardInterrupt) as caught:
-        Spool("standard input", Stream())
-    assert caught.value.__notes__ == ["interrupted after 4 bytes of standard input"]
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")

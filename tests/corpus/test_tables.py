@@ -6,7 +6,6 @@ import gzip
 import io
 import json
 import lzma
-import re
 import tracemalloc
 
 import pytest
@@ -210,24 +209,13 @@ def test_json_lines_may_hold_texts_and_lists_without_fields(write):
 
 BAD_ROWS = [
     ("t.jsonl", b'{"text": "fine"', "line 2: no JSON, Expecting ',' delimiter at column 16", "no JSON"),
-    ("t.jsonl", b"fine", "line 2: no JSON, Expecting value at column 1: 'fine'", "no JSON"),
-    ("t.jsonl", b"[" * 100_000, "line 2: no JSON, maximum recursion depth", "no JSON"),
-    ("t.jsonl", b'{"text": ' + b"1" * 5000 + b"}", "line 2: no JSON, Exceeds the limit", "no JSON"),
     ("t.jsonl", b'["fine"]', "line 2: an array, where one object per line is expected", "no JSON object"),
-    ("t.jsonl", b"3", "line 2: a number, where one object per line is expected", "no JSON object"),
     ("t.jsonl", b'{"txt": "a", "id": 3}', "line 2: no field 'text' among 'txt', 'id'", "no field 'text'"),
-    ("t.jsonl", b"{}", "line 2: no field 'text' among none", "no field 'text'"),
     ("t.jsonl", b'{"text": null}', "line 2: null, where a text or a list of tokens is expected", "null"),
-    ("t.jsonl", b'{"text": NaN}', "line 2: null, where", "null"),
     ("t.jsonl", b'{"text": 3}', "line 2: 3, where a text or a list of tokens is expected", "no text"),
-    ("t.jsonl", b'{"text": {"a": 1}}', "line 2: {'a': 1}, where a text or a list of tokens", "no text"),
     ("t.jsonl", b'{"text": ["a", null]}', "line 2: the list holds None, where a token", "no text"),
-    ("t.jsonl", b'{"text": [["a"]]}', r"line 2: the list holds ['a'], where a token", "no text"),
     ("t.jsonl", b'{"text": "a \xff"}', r"line 2: not valid UTF-8: b'\xff'", "not valid UTF-8"),
-    ("t.jsonl", b'{"text": "\\ud800"}', r"line 2: not valid UTF-8: '\ud800'", "not valid UTF-8"),
-    ("t.jsonl", b'{"text": ["a", "\xe4\xb8"]}', "line 2: not valid UTF-8", "not valid UTF-8"),
     ("t.csv", b"3,a,b", "line 2: 3 fields, where the header has 2; is a quote missing?", "wrong number of fields"),
-    ("t.csv", b"3", "line 2: 1 fields, where the header has 2", "wrong number of fields"),
     ("t.csv", b'3,"a" b', "line 2: ',' expected after '\"'; a quote within quotes is written twice", "no CSV"),
     ("t.csv", b"3,a\rb", "line 2: a carriage return outside quotes", "no CSV"),
     ("t.csv", b"3,a \xff", "line 2: not valid UTF-8", "not valid UTF-8"),
@@ -293,22 +281,6 @@ def test_an_open_quote_takes_no_more_memory_than_the_longest_field(write, sizes)
     sizes.longest_row = 1 << 26  # a field may be longer than the limit of the csv module, which is one of the process
     assert len(read_field(write("t.csv", b"text\n" + b"word " * 100_000))[0][0]) == 100_000
     assert csv.field_size_limit() == limit
-
-
-@pytest.mark.thread_unsafe(reason="tracemalloc has one peak for the process")
-def test_a_huge_line_takes_no_more_memory_than_the_longest_row(write, sizes):
-    sizes.longest_row = 1 << 16
-    path = write("t.jsonl", b'{"text": "a"}\n{"text": "' + b"x" * (32 << 20) + b'"}\n{"text": "b"}\n')
-    tracemalloc.start()
-    try:
-        with pytest.raises(ValueError, match=r"t\.jsonl', line 2: longer than 65,536 bytes"):
-            read_field(path)
-        sequences, ledger = read_field(path, skip_bad=True)
-        assert tracemalloc.get_traced_memory()[1] < 8 << 20
-    finally:
-        tracemalloc.stop()
-    assert sequences == [["a"], ["b"]]
-    assert ledger.skipped == {"line too long": 1}
 
 
 @pytest.mark.parametrize("content", [b'[\n{"text": "a"}\n]', b'{\n"text": "a"\n}'])
@@ -403,49 +375,6 @@ def test_invalid_utf8_in_a_table_is_a_bad_row(tmp_path):
     with pytest.raises(ValueError, match=r"t\.arrow', row 2: not valid UTF-8"):
         read_field(tmp_path / "t.arrow")
     assert read_field(tmp_path / "t.arrow", errors="replace")[0] == [["a"], ["\ufffd", "b"]]
-
-
-def test_a_row_group_of_parquet_is_read_in_parts(tmp_path, monkeypatch):
-    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
-    table = pyarrow.table({"text": [f"{n} {n * n} {n**3}" for n in range(200_000)]})
-    parquet.write_table(table, tmp_path / "t.parquet", row_group_size=200_000, use_dictionary=False)
-    size = (tmp_path / "t.parquet").stat().st_size
-    seen = []
-    opened = sources.RegularFile.open
-
-    def observed(self):
-        stream = opened(self)
-        seen.append(stream)
-        return stream
-
-    monkeypatch.setattr(sources.RegularFile, "open", observed)
-    sequences = FileCorpus(tmp_path / "t.parquet", field="text").sequences(Ledger())
-    assert next(sequences) == ["0", "0", "0"]
-    assert seen[-1].tell() < size / 1.5, "the position in the file is that of the last read"
-    assert sum(1 for _ in sequences) == 199_999
-
-
-def test_a_page_of_parquet_that_claims_two_gigabytes_does_not_take_them(tmp_path):
-    pyarrow = pytest.importorskip("pyarrow")
-    content, pool = parquet([{"text": "a b"}]), pyarrow.default_memory_pool()
-    # The header of the first page: its kind, its size, and its size on disk, all of them varints after a byte 0x15
-    sizes = re.match(rb"PAR1\x15.\x15[\x80-\xff]*[\x00-\x7f]\x15([\x80-\xff]*[\x00-\x7f])", content, re.DOTALL)
-    claimed = b"\x84\xff\xff\xff\x0f"  # 2^31 - 62
-    (tmp_path / "t.parquet").write_bytes(content[: sizes.start(1)] + claimed + content[sizes.end(1) :])
-    before = pool.max_memory()
-    with pytest.raises(OSError, match=r"t\.parquet' beyond row 0: .*2147483586"):
-        read_field(tmp_path / "t.parquet")
-    assert pool.max_memory() < before + (1 << 28)
-
-
-@pytest.mark.parametrize("name", ["t.jsonl", "t.csv.gz", "t.parquet", "t.arrow", "stream.arrow"])
-def test_progress_is_reported_in_bytes_on_disk(name, write):
-    path = write(name, WRITERS[name]([{"text": f"some words {n}"} for n in range(5000)]))
-    seen = []
-    list(FileCorpus([path, path], field="text").sequences(Ledger(), lambda *now: seen.append(now)))
-    size = path.stat().st_size
-    assert seen[-1] == (2 * size, 2 * size)
-    assert seen == sorted(seen)
 
 
 @pytest.mark.parametrize("name", WRITERS)

@@ -42,19 +42,6 @@ def test_counts_of_baskets_agree_with_brute_force(assert_same, corpus, weighting
         assert_same(Counts.from_baskets(corpus, vocabulary, **chosen, threads=3), counts)
 
 
-@pytest.mark.parametrize("weighting", ["flat", "share"])
-def test_parts_add_up_to_the_whole_exactly_unless_pairs_are_fractions(weighting):
-    rng = np.random.default_rng(0)
-    baskets = [rng.integers(0, 20, rng.integers(2, 9)).tolist() for _ in range(3000)]
-    whole, *parts = (
-        Counts.from_baskets(part, 20, weighting=weighting) for part in (baskets, baskets[::2], baskets[1::2])
-    )
-    added = parts[0] + parts[1]
-    assert_array_equal(added.indices, whole.indices)
-    assert_allclose(added.data, whole.data, rtol=RTOL)
-    assert (added.data == whole.data).all() == (weighting == "flat")
-
-
 def test_baskets_are_the_lines_of_a_file(tmp_path, write_lines):
     path = write_lines(tmp_path, [["the", "cat", "x"], ["cat", "dog", "the"]])
     counts = Counts.from_baskets(path, VOCABULARY, weighting="share")

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from scipy import sparse
-from threadpoolctl import threadpool_limits
 
 from fastembed import Counts, Vocabulary
 
@@ -66,21 +65,11 @@ def test_from_scipy_takes_any_format_and_leaves_the_matrix_as_it_was():
     assert_array_equal(unsorted.indices, [2, 1, 0, 2])
 
 
-def test_a_scipy_round_trip_shares_memory():
-    matrix = sparse.random_array((20, 30), density=0.2, random_state=1).tocsr()
-    matrix.sort_indices()
-    counts = Counts.from_scipy(matrix)
-    assert np.shares_memory(counts.to_scipy().data, matrix.data)
-    assert (counts.to_scipy() != matrix).nnz == 0
-
-
 @pytest.mark.parametrize(
     ("matrix", "error", "message"),
     [
         (np.eye(2), TypeError, "SciPy sparse array, got ndarray"),
-        (sparse.csr_array(np.eye(2) * 1j), TypeError, "got dtype complex128"),
         (sparse.coo_array(np.ones(3)), ValueError, r"got shape \(3,\)"),
-        (sparse.csr_array((0, 3)), ValueError, r"got shape \(0, 3\)"),
         (sparse.csr_array(-np.eye(2)), ValueError, r"counts must be non-negative, but counts\[0\] is -1.0"),
         (sparse.coo_array(([2.0, -1.0], ([0, 0], [0, 0]))), ValueError, r"counts\[1\] is -1.0"),
     ],
@@ -128,28 +117,18 @@ def test_sums_that_are_not_exact_are_rejected():
         one + one
 
 
-@pytest.mark.thread_unsafe(reason="BLAS has one limit for the process")
-def test_the_threads_of_blas_change_no_bit_of_the_total():
-    for seed in range(10):
-        counts = Counts.from_scipy(
-            sparse.random_array((30_000, 300), density=0.01, random_state=np.random.default_rng(seed))
-        )
-        totals = set()
-        for threads in (1, 2):
-            with threadpool_limits(threads, user_api="blas"):
-                totals.add(counts.total)
-        assert len(totals) == 1
-
-
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
         ({"data": np.ones(2, np.float32)}, TypeError, "data must be an array of float64, got float32"),
-        ({"indices": np.zeros(2, np.int64)}, TypeError, "indices must be an array of int32, got int64"),
-        ({"indptr": np.zeros(3, np.int32)}, TypeError, "indptr must be an array of int64, got int32"),
+        (
+            {"indices": np.array([0, 2], np.int32)},
+            ValueError,
+            r"counts.indices must be ids from 0 to 1, but .*\[1\] is",
+        ),
+        ({"indptr": np.array([0, 2, 2]), "indices": np.array([1, 0], np.int32)}, ValueError, "whose columns ascend"),
+        ({"data": np.array([1.0, 0])}, ValueError, "counts must be positive"),
         ({"data": np.ones(3)}, ValueError, r"those of a CSR matrix \(2, 2\), got the shapes \(3,\), \(2,\) and \(3,\)"),
-        ({"shape": (3, 2)}, ValueError, r"those of a CSR matrix \(3, 2\)"),
-        ({"indptr": np.array([0, 1, 1])}, ValueError, "those of a CSR matrix"),
     ],
 )
 def test_arrays_of_no_matrix_are_rejected(change, error, message):
@@ -172,13 +151,6 @@ def test_equal_pairs_are_summed_in_double_whatever_their_dtype(dtype):
         assert Counts.from_scipy(rows.T.tocsc()).total == 3000 * weight
 
 
-def test_integers_that_sum_beyond_their_dtype_are_summed():
-    assert Counts.from_ids([0, 0], [1, 1], np.array([2**31 - 1] * 2, np.int32)).total == 2**32 - 2
-    ones = np.ones(2**24 + 2, np.float32)
-    same = np.zeros(len(ones), np.int8)
-    assert Counts.from_ids(same, same, ones).total == len(ones)
-
-
 @pytest.mark.parametrize("weights", [[1e308, 1e308], np.array([1e308, 1e308], np.longdouble)])
 def test_sums_beyond_double_are_rejected(weights):
     with pytest.raises(ValueError, match=r"counts must be finite, but .*counts\[0\] is inf"):
@@ -198,45 +170,3 @@ def test_the_arrays_of_counts_are_read_only_and_those_of_the_caller_stay_writabl
                 array[0] = 0
     assert matrix.data.flags.writeable
     assert matrix.indices.flags.writeable
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"indices": np.array([0, 2], np.int32)}, r"counts.indices must be ids from 0 to 1, but .*\[1\] is 2"),
-        ({"indptr": np.array([0, 3, 2])}, "counts.indptr must not decrease"),
-        ({"indptr": np.array([1, 1, 2])}, "indptr must begin with 0, got 1"),
-        ({"indptr": np.array([0, 2, 2]), "indices": np.array([1, 0], np.int32)}, "whose columns ascend"),
-        ({"data": np.array([1.0, 0])}, "counts must be positive"),
-        ({"data": np.array([1.0, -1])}, "counts must be non-negative"),
-    ],
-)
-def test_wrong_entries_of_arrays_are_rejected(change, message):
-    arrays = {"data": np.ones(2), "indices": np.zeros(2, np.int32), "indptr": np.array([0, 1, 2]), "shape": (2, 2)}
-    with pytest.raises(ValueError, match=message):
-        Counts(**(arrays | change))
-
-
-def test_sums_that_are_not_exact_end_the_counting_at_once(sizes):
-    sizes.block_bytes = 1 << 14
-    read = []
-    corpus = [["a", "a"]] * 400_000
-    with pytest.raises(ValueError, match="too large to be exact"):
-        Counts.from_corpus(
-            corpus,
-            Vocabulary(["a"], [800_000]),
-            window=40,
-            weighting="harmonic",
-            memory_limit=1_000_000,
-            progress=lambda done, total: read.append(done / total),
-        )
-    assert read[-1] < 0.5
-
-
-def test_masked_arrays_are_rejected():
-    masked = np.ma.array([0, 1], mask=[True, False])
-    for arguments in ((masked, [0, 1]), ([0, 1], masked), ([0, 1], [0, 1], masked)):
-        with pytest.raises(TypeError, match="must be an array without a mask"):
-            Counts.from_pairs(*arguments)
-        with pytest.raises(TypeError, match="must be an array without a mask"):
-            Counts.from_ids(*arguments)

@@ -1,8 +1,6 @@
 """Files of counts: round trips, and detection of damage."""
 
 import json
-import math
-import mmap
 import sys
 
 import numpy as np
@@ -38,18 +36,6 @@ def test_load_returns_what_save_wrote(tmp_path, zipf, assert_same):
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
-def test_loaded_counts_are_mapped(tmp_path):
-    path = tmp_path / "counts.safetensors"
-    counts = Counts.from_corpus([LINE], VOCABULARY)
-    counts.save(path)
-    loaded = Counts.load(path)
-    for name in ("indices", "data"):
-        array = getattr(loaded, name)
-        while isinstance(array, np.ndarray):
-            array = array.base
-        assert isinstance(array, mmap.mmap)
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows replaces no file that is mapped")
 def test_counts_may_be_saved_over_those_that_are_mapped(tmp_path, assert_same):
     path = tmp_path / "counts.safetensors"
@@ -72,14 +58,9 @@ def test_parts_that_do_not_fit_together_are_rejected(tmp_path):
         {"indptr": tensors["indptr"][:-1]},
         {"data": -tensors["data"]},
         {"keep": tensors["keep"][:-1]},
-        {"keep": -tensors["keep"]},
-        {"keep": tensors["keep"] * math.nan},
         {"keep": tensors["keep"] + 1},
-        {"tokens.counts": tensors["tokens.counts"][:-1]},
         pack_tokens(list("abcdefg")) | {"tokens.counts": np.arange(7)},
         {"data": tensors["data"].astype(np.float32)},
-        {"indices": tensors["indices"].astype(float)},
-        {"indptr": tensors["indptr"].astype(float)},
     ):
         write_tensors(path, tensors | change, metadata)
         with pytest.raises(ValueError, match=r"counts\.safetensors' does not hold counts that fit together"):
@@ -88,14 +69,10 @@ def test_parts_that_do_not_fit_together_are_rejected(tmp_path):
     for change in (
         {"shape": None},
         {"shape": [4, 5]},
-        {"shape": ["4", 4]},
         {"windows": None},
         {"windows": about["windows"] | {"directed": True}},
         {"windows": about["windows"] | {"sample": None}},
-        {"ledger": {"bytes": "many"}},
-        {"ledger": {"dropped": 3}},
         {"ledger": {"dropped": {"rare": 0.5}}},
-        {"ledger": 1},
     ):
         write_tensors(path, tensors, metadata | {"settings": json.dumps(about | change)})
         with pytest.raises(ValueError, match=r"counts\.safetensors' does not hold counts that fit together"):
@@ -105,16 +82,3 @@ def test_parts_that_do_not_fit_together_are_rejected(tmp_path):
         Counts.load(path)
     with pytest.raises(OSError, match="missing"):
         Counts.load(tmp_path / "missing")
-
-
-@pytest.mark.parametrize("size", ["1e400", str(10**30), str(10**400), "2.5", "-1", "null", '"6"'])
-def test_a_file_of_an_impossible_shape_is_rejected(tmp_path, size):
-    from fastembed.formats.tensors import map_tensors, write_tensors
-
-    path = tmp_path / "counts.safetensors"
-    Counts.from_pairs([0, 1], [1, 0]).save(path)
-    tensors, metadata = map_tensors(path)
-    settings = json.dumps(json.loads(metadata["settings"]) | {"shape": "SIZE"}).replace('"SIZE"', f"[{size}, 2]")
-    write_tensors(path, {name: np.array(tensor) for name, tensor in tensors.items()}, metadata | {"settings": settings})
-    with pytest.raises(ValueError, match="does not hold counts that fit together"):
-        Counts.load(path)

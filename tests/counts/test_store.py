@@ -5,7 +5,6 @@ import json
 import pickle
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +19,7 @@ from fastembed.counts.groups import CSRGroups, Totals, shard_bounds
 from fastembed.counts.store import (
     MANIFEST,
     LocalFolder,
-    StoredGroups,
-    TemporaryFolder,
-    decode_group,
-    encode_group,
-    writing,
 )
-from fastembed.counts.sums import RowBatch
 from fastembed.formats.atomic import LOCK_NAME, sole_writer
 from fastembed.formats.tensors import map_tensors, write_tensors
 
@@ -116,48 +109,6 @@ def test_a_model_of_a_store_has_the_bits_of_one_in_memory(tmp_path, monkeypatch)
 
 
 @pytest.mark.usefixtures("small_groups")
-def test_a_model_goes_on_from_a_store_of_its_words_that_is_not_loaded(tmp_path, set_constant):
-    """Other texts, counted by the model's vocabulary: the bits of counts in memory, also after an interruption."""
-    lines = [[str(k) for k in line] for line in np.random.default_rng(2).zipf(1.3, size=(90, 40)) % 60]
-    options = {"window": 3, "directed": True, "max_contexts": 20}
-    vocabulary = Vocabulary.from_corpus(lines, min_count=1)
-    first, more, held_out = (Counts.from_corpus(part, vocabulary, **options) for part in np.array_split(lines, 3))
-    more.vocabulary = held_out.vocabulary = Vocabulary(vocabulary.tokens, vocabulary.counts[::-1])
-    models = [SkipGram(dim=5, epochs=3, seed=1).fit(first) for _ in range(2)]
-    stored = more.store(tmp_path / "more.counts"), held_out.store(tmp_path / "held_out.counts")
-    models[0].set_params(early_stopping=True).partial_fit(more, validation_counts=held_out)
-    set_constant(StoredGroups, "csr", None)
-    path = tmp_path / "checkpoint"
-    going_on = models[1].set_params(early_stopping=True)
-    with pytest.raises(KeyError):
-        going_on.partial_fit(
-            stored[0], validation_counts=stored[1], checkpoint=path, on_epoch_end=lambda *_: {}["interrupted"]
-        )
-    assert path.exists()
-    going_on.partial_fit(stored[0], validation_counts=stored[1], checkpoint=path)
-    assert_array_equal(going_on.trainer.embedding, models[0].trainer.embedding)
-    assert_array_equal(going_on.trainer.linear, models[0].trainer.linear)
-    assert going_on.counts_sha256_ == models[0].counts_sha256_
-    assert_array_equal(going_on.vocabulary.counts, vocabulary.counts)
-    assert going_on.perplexity(stored[0]) == models[0].perplexity(more)
-
-
-@pytest.mark.usefixtures("small_groups")
-def test_the_same_counts_are_the_same_bytes_and_others_replace_them(tmp_path):
-    counts = Counts.from_scipy(random_counts())
-    for name in "ab":
-        counts.store(tmp_path / name)
-    files = [files_of(tmp_path / name) for name in "ab"]
-    assert files[0] == files[1]
-    old = Counts.open(tmp_path / "a")
-    Counts.from_scipy(random_counts() * 2).store(tmp_path / "a")
-    assert Counts.open(tmp_path / "a").total == 2 * counts.total
-    assert len(list((tmp_path / "a").iterdir())) == len(files[0])
-    with pytest.raises(FileNotFoundError, match="the store has lost a file of tiles"):
-        old.groups.read_group(3)
-
-
-@pytest.mark.usefixtures("small_groups")
 def test_a_tile_that_is_damaged_or_missing_is_named(tmp_path):
     counts = Counts.from_scipy(random_counts())
     stored = counts.store(tmp_path / "a.counts")
@@ -174,21 +125,6 @@ def test_a_tile_that_is_damaged_or_missing_is_named(tmp_path):
     file.unlink()
     with pytest.raises(FileNotFoundError, match=file.name):
         Counts.open(stored.path)
-
-
-def test_tiles_whose_numbers_do_not_fit_together_are_not_followed():
-    """Also where their bytes are those that were written: they would be places in memory."""
-    bounds = np.array([0, 4, 7])
-    data, tiles = encode_group(RowBatch(np.array([2, 1]), np.array([0, 6, 5], np.int32), np.ones(3)), bounds)
-    columns, lengths = (int(tiles.offsets(2)[1]) + place for place in (2 * 4, 2 * (4 + 2)))
-    for place, message in (
-        (columns, "a tile of the columns 4 to 6 has one of 7"),
-        (lengths, "2 entries, and lengths of 4"),
-    ):
-        wrong = data.copy()
-        wrong[place] = 3
-        with pytest.raises(ValueError, match=message):
-            decode_group(wrong, tiles, 2, bounds)
 
 
 @pytest.mark.usefixtures("small_groups")
@@ -332,30 +268,6 @@ def test_counting_into_a_store_has_the_bytes_of_counting_in_memory(zipf, tmp_pat
 
 
 @pytest.mark.usefixtures("larger_groups")
-def test_baskets_and_ids_are_counted_into_a_store(zipf, tmp_path):
-    ids = [np.random.default_rng(0).integers(0, 2000, 5000)]
-    for count in (
-        lambda **limits: Counts.from_baskets(*zipf, weighting="flat", max_contexts=800, **limits),
-        lambda **limits: Counts.from_baskets(*zipf, weighting="share", max_contexts=800, **limits),
-        lambda **limits: Counts.from_corpus(ids, 2000, window=2, sample=1e-3, **limits),
-    ):
-        count().store(tmp_path / "a")
-        count(memory_limit=10**6, store=tmp_path / "b")
-        assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
-
-
-@pytest.mark.usefixtures("larger_groups")
-def test_counts_in_a_temporary_file_are_those_of_a_folder_and_leave_nothing(zipf, tmp_path, monkeypatch):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    spooled = Counts.from_corpus(*zipf, window=3, memory_limit=1 << 20, store=TemporaryFolder())
-    whole = Counts.from_corpus(*zipf, window=3)
-    assert_array_equal(spooled.to_scipy().data, whole.to_scipy().data)
-    assert_array_equal(spooled.to_scipy().indices, whole.to_scipy().indices)
-    if sys.platform != "win32":
-        assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.usefixtures("larger_groups")
 def test_what_goes_wrong_while_counting_leaves_the_store_that_was_there(zipf, tmp_path, monkeypatch):
     stored = Counts.from_corpus(*zipf, window=1, store=tmp_path / "a")
     before = files_of(tmp_path / "a")
@@ -378,19 +290,3 @@ def test_what_goes_wrong_while_counting_leaves_the_store_that_was_there(zipf, tm
         Counts.from_corpus(*zipf, window=2, store=tmp_path / "a")
     assert files_of(tmp_path / "a") == before
     assert Counts.open(tmp_path / "a").groups.sha256() == stored.groups.sha256()
-
-
-def test_a_store_that_another_process_writes_is_an_error_before_anything_is_read(tmp_path):
-    class Unread:
-        def __iter__(self):
-            raise AssertionError("read")
-
-    vocabulary = Vocabulary(["a", "b"], [2, 1])
-    with writing(LocalFolder(str(tmp_path / "a"))), pytest.raises(BlockingIOError):
-        Counts.from_corpus(Unread(), vocabulary, store=tmp_path / "a")
-    (tmp_path / "texts").mkdir()
-    (tmp_path / "texts" / "novel.txt").write_text("a b", encoding="utf-8")
-    with pytest.raises(FileExistsError, match=r"holds other files, such as 'novel\.txt'"):
-        Counts.from_corpus(Unread(), vocabulary, store=tmp_path / "texts")
-    with pytest.raises(NotADirectoryError, match="a store is a folder"):
-        Counts.from_corpus(Unread(), vocabulary, store=tmp_path / "texts" / "novel.txt")

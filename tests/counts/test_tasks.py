@@ -74,25 +74,6 @@ def test_threads_count_the_bytes_of_one(texts, vocabulary, tmp_path, options, me
     assert reached[-1] == (2 * stored.ledger.bytes, 2 * stored.ledger.bytes)
 
 
-def test_pieces_are_added_a_few_at_a_time(texts, vocabulary, tmp_path, set_constant, sizes):
-    sizes.task_bytes, sizes.block_bytes = 1 << 14, 1 << 10
-    added = []
-    set_constant(counting, "sum_of", lambda terms, real=counting.sum_of: (added.append(len(terms)), real(terms))[1])
-    Counts.from_corpus(texts, vocabulary, window=8, store=tmp_path / "a")
-    with ThreadPoolExecutor(1) as executor:
-        Counts.from_corpus(texts, vocabulary, window=8, memory_limit=10**6, executor=executor, store=tmp_path / "b")
-    assert len(added) > 2
-    assert max(added) > 1
-    assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
-
-
-def test_processes_count_the_bytes_of_one(texts, vocabulary, tmp_path):
-    Counts.from_corpus(texts, vocabulary, **WINDOWS, store=tmp_path / "a")
-    with ProcessPoolExecutor(1, get_context("spawn")) as executor:
-        Counts.from_corpus(texts, vocabulary, **WINDOWS, executor=executor, store=tmp_path / "b")
-    assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
-
-
 @pytest.mark.usefixtures("small_parts")
 def test_a_task_that_is_done_twice_changes_nothing(texts, vocabulary, tmp_path):
     class Twice(ThreadPoolExecutor):

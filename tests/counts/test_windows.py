@@ -1,6 +1,5 @@
 """Counts of windows: against the reference, by hand, of files, lists and ids, and from bad input."""
 
-import math
 import os
 import re
 import signal
@@ -18,7 +17,6 @@ from fastembed import Counts, Vocabulary
 from fastembed._base.sizes import SIZES
 from fastembed.corpus import Ledger
 from fastembed.counts import Windows
-from fastembed.counts.counts import own_groups
 from twins import cooccurrence
 
 RTOL = 1e-13  # one division and two products away from exact
@@ -64,14 +62,6 @@ def test_directed_counts_agree_with_those_by_hand():
     assert counts.directed
     assert counts.max_contexts == 2
     assert counts.shape == (4, 4)
-
-
-def test_a_window_on_one_side_has_no_empty_half(assert_same):
-    both = [Counts.from_corpus([LINE], VOCABULARY, window=(0, 2), directed=directed) for directed in (True, False)]
-    assert both[0].shape == (4, 4)
-    assert not both[0].directed
-    assert_same(*both)
-    assert (both[0] + both[1]).total == 2 * both[0].total
 
 
 def test_unknown_tokens_are_dropped_before_windows_are_formed_and_lines_are_boundaries():
@@ -155,16 +145,6 @@ def test_no_count_stops_at_two_to_the_24():
     assert counts.total == 3_400 * 4_999 > 2**24
 
 
-def test_a_file_is_counted_and_its_progress_reported(tmp_path, assert_same):
-    path = tmp_path / "text"
-    path.write_bytes(b"the cat saw\nthe dog\n")
-    seen = []
-    counts = Counts.from_corpus(path, VOCABULARY, progress=lambda *now: seen.append(now))
-    assert_same(counts, Counts.from_corpus([["the", "cat", "saw"], ["the", "dog"]], VOCABULARY))
-    assert seen == sorted(seen)
-    assert seen[-1] == (40, 40)  # read and counted
-
-
 @pytest.mark.thread_unsafe(reason="sets a constant to one value after another")
 @given(lines, options, st.integers(1, 3), st.integers(1, 40))
 def test_a_file_gives_what_the_same_lists_give(
@@ -202,43 +182,22 @@ def test_ids_need_no_vocabulary(assert_same, corpus, chosen):
     assert_array_equal(counts.to_scipy().data, expected.to_scipy().data)
 
 
-def test_a_corpus_of_ids_must_hold_ids():
-    with pytest.raises(ValueError, match=r"item 1 of the corpus must be ids from 0 to 4, but .*\[0\] is 5"):
-        Counts.from_corpus([[0, 1], [5]], 5)
-    with pytest.raises(TypeError, match="consists of ids, so it cannot be files"):
-        Counts.from_corpus(__file__, 5)
-    for number, error in ((0, ValueError), (True, TypeError), (2.0, TypeError)):
-        with pytest.raises(error, match="vocabulary must be"):
-            Counts.from_corpus([[0, 1]], number)
-
-
 @pytest.mark.parametrize(
     ("option", "error", "message"),
     [
         ({"window": 0}, ValueError, "window must be at least 1 on one side, got 0"),
-        ({"window": -1}, ValueError, "window must be from 0 to 65536, got -1"),
         ({"window": (1, 2, 3)}, ValueError, r"got \(1, 2, 3\)"),
-        ({"window": 2.5}, TypeError, "window must be an integer, got 2.5"),
         ({"window": 41, "weighting": "harmonic"}, ValueError, "window must be at most 40"),
         ({"weighting": "cubic"}, ValueError, "weighting must be one of 'harmonic', 'linear', 'flat', got 'cubic'"),
         ({"sample": 0}, ValueError, "sample must be finite and above 0, got 0"),
-        ({"sample": math.nan}, ValueError, "got nan"),
-        ({"sample": "1e-3"}, TypeError, "sample must be a number, got '1e-3'"),
         ({"directed": 1}, TypeError, "directed must be True or False, got 1"),
         ({"max_contexts": 0}, ValueError, "max_contexts must be at least 1, got 0"),
-        ({"threads": 0}, ValueError, "threads must be at least 1, got 0"),
         ({"lines": 0.1}, TypeError, "lines must be a LineSplit, got float"),
     ],
 )
 def test_bad_options_are_rejected(option, error, message):
     with pytest.raises(error, match=message):
         Counts.from_corpus([LINE], VOCABULARY, **option)
-
-
-@pytest.mark.parametrize(("limit", "error"), [(1000, ValueError), (1.5, TypeError), (True, TypeError)])
-def test_bad_memory_limits_are_rejected(limit, error):
-    with pytest.raises(error, match="memory_limit must be"):
-        Counts.from_corpus([LINE], VOCABULARY, memory_limit=limit)
 
 
 def test_corpora_without_pairs_are_rejected():
@@ -281,29 +240,6 @@ except KeyboardInterrupt as interrupt:
     read = re.search(r"interrupted after ([\d,]+) tokens in [\d,]+ lines\n$", output)[1]
     assert int(read.replace(",", "")) < 800 * 20_000 // 2
     assert list(folder.iterdir()) == []
-
-
-def test_expected_counts_take_the_memory_of_counts_in_memory_only(zipf, tmp_path):
-    """Those of a file that is mapped into memory are not to be written to."""
-    corpus, vocabulary = zipf
-    counts = Counts.from_corpus(corpus, vocabulary, sample=1e-3)
-    counts.save(tmp_path / "counts")
-    mapped, expected = Counts.load(tmp_path / "counts"), counts.to_scipy()
-    found = own_groups(counts)
-    assert np.shares_memory(found.data, counts.data)
-    assert_array_equal(found.data, expected.data)
-    stored = mapped.data.copy()
-    assert_array_equal(own_groups(mapped).data, expected.data)
-    assert_array_equal(mapped.data, stored)
-
-
-def test_weights_are_exact_fractions():
-    before, after, denominator = Windows((8, 8), "harmonic").weights()
-    assert denominator == 840
-    assert_array_equal(before, 840 / np.arange(1, 9))
-    assert_array_equal(before, after)
-    before, after, denominator = Windows((2, 3)).weights()
-    assert (before.tolist(), after.tolist(), denominator) == ([6, 3], [6, 4, 2], 6)
 
 
 def test_more_columns_than_int32_can_number_are_rejected():

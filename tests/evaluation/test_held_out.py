@@ -52,12 +52,6 @@ def test_unknown_items_and_short_baskets_are_left_out(model):
     assert (score.baskets, score.scored) == (5, 1)
 
 
-def test_baskets_come_from_a_file_too(model, baskets, tmp_path):
-    path = tmp_path / "baskets.txt"
-    path.write_text("".join(f"{' '.join(basket)}\n" for basket in baskets), encoding="utf-8")
-    assert held_out_items(model, path) == held_out_items(model, baskets)
-
-
 def test_baskets_are_read_as_the_model_reads(model, baskets):
     expected = held_out_items(model, baskets, given=1)
     assert held_out_items(model, [" ".join(basket) for basket in baskets], given=1) == expected

@@ -55,54 +55,18 @@ def without_fsync(request):
 def tokens():
     """Tokens that every format holds; other readers take some of them for numbers, quotes or line ends."""
     return [
-        "the",
-        "größe",
-        "日本",
-        "😀",
-        "e\u0301",
-        "3",
-        "1e5",
-        "-0.5",
-        "nan",
-        "2",
-        "#",
-        '"',
-        "'quoted'",
-        '"",',
-        "\\n",
-        "</s>",
-        "\ufeffbom",
-        "a\ufeff",
-        "next\u0085line",
-        "no\u00a0break",
-        "\u00a0edge\u2003",
-        "line\u2028separator",
-        "\u2029paragraph",
-        "\x00",
-        "unit\x1fseparator",
-        "__label__x",
-        "\U0010ffff",
-        "NULL",
-        "None",
-    ]
+        "the", "größe", "日本", "😀", "e\u0301", "3", "1e5", "-0.5", "nan", "2", "#", '"', "'quoted'", '"",', "\\n",
+        "</s>", "\ufeffbom", "a\ufeff", "next\u0085line", "no\u00a0break", "\u00a0edge\u2003", "line\u2028separator",
+        "\u2029paragraph", "\x00", "unit\x1fseparator", "__label__x", "\U0010ffff", "NULL", "None",
+    ]  # fmt: skip
 
 
 @pytest.fixture
 def odd_tokens():
     """Tokens that only some formats hold."""
     return [
-        "",
-        " ",
-        "new york",
-        "tab\there",
-        "new\nline",
-        "return\r",
-        "\x0b",
-        "form\x0cfeed",
-        "\u3000",
-        "\ufeff",
-        "\x1c",
-    ]
+        "", " ", "new york", "tab\there", "new\nline", "return\r", "\x0b", "form\x0cfeed", "\u3000", "\ufeff", "\x1c",
+    ]  # fmt: skip
 
 
 @pytest.fixture

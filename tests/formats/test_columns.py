@@ -52,14 +52,11 @@ def test_other_columns_of_the_metadata_are_ignored(tmp_path):
     ("vectors", "metadata", "message"),
     [
         (b"1\t2\n3\n", b"a\nb\n", r"vectors.tsv', line 2: 2 finite float32 expected, got b'3'"),
-        (b"1\t2\n3\tx\n", b"a\nb\n", r"vectors.tsv', line 2: 2 finite float32 expected, got b'3\\tx'"),
-        (b"1\t2\n3\tNaN\n", b"a\nb\n", r"vectors.tsv', line 2: 2 finite float32"),
         (b"1\t2\n3\t4\n", b"a\na\n", r"metadata.tsv', line 2: the token 'a' is at line 1 too"),
         (b"1\t2\n3\t4\n", b"a\n\xff\n", r"metadata.tsv', line 2: 'utf-8' codec"),
         (b"1\t2\n3\t4\n", b"a\n", r"vectors.tsv': matrix must have the shape \(1, D\)"),
         (b"1\t2\n3\t4\n", b"token\tcount\na\t1\nb\n", r"metadata.tsv', line 3: 2 fields expected, got 1"),
         (b"1\t2\n3\t4\n", b"token\tcount\na\t1\nb\t-1\n", r"metadata.tsv', line 3: a count expected, got b'-1'"),
-        (b"1\t2\n3\t4\n", b"token\tcount\na\t1\nb\t9223372036854775808\n", r"metadata.tsv', line 3: a count"),
     ],
 )
 def test_the_place_of_a_fault_in_a_pair_is_named(tmp_path, vectors, metadata, message):
@@ -83,17 +80,6 @@ def test_numpy_reads_ours_and_we_read_numpys(tmp_path, tokens, numbers, assert_s
         assert_same_bits(found.matrix, matrix)
 
 
-def test_the_line_of_a_token_beside_an_array_is_named(tmp_path):
-    np.save(tmp_path / "v.npy", np.eye(3))
-    for content, message in (
-        (b"a\nb\na\n", "line 3: the token 'a' is at line 1 too"),
-        (b"a\n\xff\n", "line 2: 'utf-8'"),
-    ):
-        (tmp_path / "v.tokens.txt").write_bytes(content)
-        with pytest.raises(ValueError, match=rf"v\.tokens\.txt', {message}"):
-            formats.load(tmp_path / "v.npy")
-
-
 def npy(header):
     text = f"{header}\n".encode()
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + bytes(16)
@@ -103,13 +89,10 @@ def npy(header):
     ("array", "message"),
     [
         (npy("{'descr': '<f4', 'fortran_order': False, 'shape': (999999999999, 300)}"), "not a whole .npy file"),
-        (npy("{'descr': '<f4', 'fortran_order': False, 'shape': (-2, -2)}"), "v.npy'"),
-        (npy("{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 4)}"), "v.npy'"),
         (npy("{'descr': '<f4', 'fortran_order': False, 'shape': (4,)}"), r"must have the shape \(2, D\)"),
         (npy("{'descr': '|O', 'fortran_order': False, 'shape': (2, 1)}"), "not a whole .npy file"),
         (npy("{'descr': '<i4', 'fortran_order': False, 'shape': (2, 2)}"), "float32 or float64, got int32"),
         (npy("(" * 5000), "not a whole .npy file"),
-        (npy("__import__('os')"), "not a whole .npy file"),
     ],
 )
 def test_hostile_headers_of_numpy_are_rejected(tmp_path, array, message):
@@ -169,37 +152,16 @@ def test_pyarrow_and_pandas_read_ours_and_we_read_theirs(
         assert np.array_equal(found.counts, counts)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_what_pandas_writes_of_our_frame_is_read(tmp_path, dtype, tokens, numbers, assert_same_bits):
-    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
-    pytest.importorskip("pandas", reason="pandas is not installed")
-    matrix = numbers(len(tokens), dtype)
-    frame = Vectors(tokens, matrix).to_pandas()
-    frame.columns = frame.columns.astype(str)  # pandas' engines differ in whether they take other names
-    frame.to_parquet(tmp_path / "v.parquet")
-    frame.reset_index().to_feather(tmp_path / "v.feather")
-    for name in ("v.parquet", "v.feather"):
-        found = Vectors.load(tmp_path / name)
-        assert list(found.tokens) == list(tokens)
-        assert_same_bits(found.matrix, matrix)
-
-
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
         ({"vector": [[1.0]]}, r"must have the column 'token', got \['vector'\]"),
         ({"token": ["a"]}, r"must have a column 'vector', or columns of floats .*, got \['token'\]"),
-        ({"token": ["a"], "x": [1.0], "y": [1]}, r"columns of floats without nulls, .*, got \['y'\]"),
         ({"token": ["a", "b"], "x": [1.0, None]}, r"columns of floats without nulls, .*, got \['x'\]"),
         ({"token": ["a", None], "vector": [[1.0], [2.0]]}, "'token' must hold strings and no nulls, got .* 1 nulls"),
-        ({"token": ["a", "b"], "vector": [[1.0], None]}, "'vector' must hold lists and no nulls"),
-        ({"token": ["a", "b"], "vector": [1.0, 2.0]}, "'vector' must hold lists"),
         ({"token": ["a", "b"], "vector": [[1.0], [2.0, 3.0]]}, r"lists of one length, got the lengths \[1, 2\]"),
         ({"token": ["a", "b"], "vector": [[1.0], [None]]}, "matrix must be finite, got nan at .*'b'"),
-        ({"token": ["a", "b"], "vector": [[1], [2]]}, "float32 or float64, got int64"),
-        ({"token": ["a", "a"], "vector": [[1.0], [2.0]]}, "'a' is in rows 0 and 1"),
         ({"token": ["a", "b"], "vector": [[1.0], [2.0]], "count": [1, None]}, "counts must be .*integers"),
-        ({"token": [], "vector": []}, "'token' must hold strings"),
     ],
 )
 @pytest.mark.parametrize("path", ["v.parquet", "v.arrow"])

@@ -2,7 +2,6 @@
 
 import json
 import struct
-import sys
 
 import numpy as np
 import pytest
@@ -61,11 +60,6 @@ def test_other_dtypes_are_rejected_before_anything_is_written(tmp_path, tensor):
     assert not list(tmp_path.iterdir())
 
 
-def test_metadata_must_be_text(tmp_path):
-    with pytest.raises(TypeError, match="'dim': 100"):
-        write_tensors(tmp_path / "a", {}, {"dim": 100})
-
-
 def test_equal_contents_are_equal_files(tmp_path):
     every_character = "".join(map(chr, range(0x300))) + "\u2028\U0001f600"
     metadata = {f"field {i}": every_character for i in range(20)}
@@ -85,15 +79,10 @@ def test_equal_contents_are_equal_files(tmp_path):
     [
         [],
         {"__metadata__": {"a": 1}},
-        {"a": 1},
         {"a": {"dtype": "F32", "shape": [2]}},
         {"a": {"dtype": "F32", "shape": [2, -1], "data_offsets": [0, 8]}},
-        {"a": {"dtype": "F32", "shape": [2.0], "data_offsets": [0, 8]}},
-        {"a": {"dtype": "F32", "shape": [3], "data_offsets": [0, 8]}},
         {"a": {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}},
-        {"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}},
         {"a": {"dtype": "F32", "shape": [0, 2**62], "data_offsets": [0, 0]}},
-        {"a": {"dtype": "F32", "shape": [2**62, 2**62], "data_offsets": [0, 8]}},
         {"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 2**60]}},
         {name: {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]} for name in "ab"},
     ],
@@ -117,12 +106,6 @@ def test_dtypes_numpy_lacks_are_an_error_that_names_the_tensor(tmp_path, dtype, 
         map_tensors(path)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems have other devices")
-def test_a_device_is_an_os_error_that_names_it():
-    with pytest.raises(OSError, match="'/dev/null' cannot be mapped into memory"):
-        map_tensors("/dev/null")
-
-
 def test_tokens_come_back_whatever_they_hold(tmp_path):
     tokens = ["the", "größe", "日本", "", "two words", "tab\there", "new\nline", "\x00", "😀"]
     write_tensors(tmp_path / "a", pack_tokens(tokens))
@@ -134,12 +117,8 @@ def test_tokens_come_back_whatever_they_hold(tmp_path):
     ("change", "message"),
     [
         ({"tokens.utf8": None}, "no tensor 'tokens.utf8'"),
-        ({"tokens.offsets": None}, "no tensor 'tokens.offsets'"),
         ({"tokens.offsets": np.array([0.0, 2.0])}, "must be a one-dimensional array of int64, got float64"),
-        ({"tokens.offsets": np.array([[0, 2]])}, r"got int64 of shape \(1, 2\)"),
-        ({"tokens.offsets": np.array([], dtype=np.int64)}, "must rise from 0 to the 2 bytes"),
         ({"tokens.offsets": np.array([0, 3])}, "must rise from 0 to the 2 bytes"),
-        ({"tokens.offsets": np.array([1, 2])}, "must rise from 0 to the 2 bytes"),
         ({"tokens.offsets": np.array([0, 2, 1, 2])}, "must rise from 0 to the 2 bytes"),
         ({"tokens.utf8": np.array([255, 255], dtype=np.uint8)}, "not UTF-8"),
         ({"tokens.utf8": np.array([1, 2], dtype=np.int8)}, "must be a one-dimensional array of uint8"),

@@ -12,34 +12,21 @@ FAULTS = {
     "v.txt": [
         (b"one 1 2\n", r"line 1: word2vec's files begin with a line 'V D', got b'one 1 2'; .*'glove'"),
         (b"2 0\na\nb\n", "line 1: it promises 2 vectors of dimension 0"),
-        (b"0 2\n", "line 1: it promises 0 vectors of dimension 2"),
         (b"9999999999 300\none 1\n", "line 2: 300 finite float32 expected, got b'1'"),
-        (b"1 999999999999\none 1\n", "line 2: 999999999999 finite float32 expected, got b'1'"),
-        (b"9" * 30 + b" 1\none 1\n", "line 1: word2vec's files begin"),
         (b"999999999999999999 1\none 1\n", "ends after 1 of the 999999999999999999 vectors"),
         (b"2 2\none 1 2\ntwo 2\n", "line 3: 2 finite float32 expected, got b'2'"),
-        (b"2 2\none 1  2\ntwo 1 2\n", "line 2: 2 finite float32 expected, got b'1  2'"),
         (b"2 2\n 1 2\ntwo 1 2\n", "line 2: a token and 2 numbers expected, got b' 1 2'"),
         (b"2 2\none 1 2\n\ntwo 1 2\n", "line 3: a token and 2 numbers expected, got b''"),
-        (b"1 1\none \t\n", "line 2: 1 finite float32 expected"),
-        (b"2 2\none 1 2\ntwo 1 1_0\n", "line 3: 2 finite float32 expected, got b'1 1_0'"),
         (b"2 2\none 1 2\ntwo 1 nan\n", "line 3: 2 finite float32 expected, got b'1 nan'"),
-        (b"2 2\none 1 2\ntwo 1 1e39\n", "line 3: 2 finite float32 expected, got b'1 1e39'"),
-        (b"2 2\none 1 2\ntwo 1\r 1\n", "line 3: 2 finite float32 expected"),
         (b"1 2\n\xff\xfe 1 2\n", "line 2: 'utf-8' codec can't decode"),
-        (b"1 2\n\xed\xa0\x80 1 2\n", "line 2: 'utf-8' codec can't decode"),
         (b"3 2\none 1 2\ntwo 1 2\none 3 4\n", "line 4: the token 'one' is at line 2 too"),
         (b"1 2\none 1 2\n\ntwo 1 2\n", "line 4: b'two 1 2' follows the 1 vectors it promises"),
-        ("\ufeff1 2\none 1 2\n".encode(), "line 1: word2vec's files begin with a line 'V D'"),
         (b"1 2\n" + b"a" * (1 << 24) + b" 1 2\n", "line 2: it has more than 16,777,216 bytes"),
     ],
     "v.bin": [
         (b"9999999999 300\none 1\n", "byte 19: the file ends inside vector 1 of 9999999999"),
-        (b"1 999999999999\none 1\n", "line 1: the dimension must be at most 4194304, got 999999999999"),
         (b"1 1\n\xff\xfe 1234\n", "byte 4, vector 1 of 1: 'utf-8' codec can't decode"),
-        (b"1 1\n 1234\n", "byte 4: the token of vector 1 of 1 is empty"),
         (b"2 1\nlong_name 1234\ntwo 12", "byte 23: the file ends inside vector 2 of 2"),
-        (b"2 1\nlong_name_of_the_first 1234\n", "byte 31: the file ends inside vector 2 of 2"),
         (b"1 1\none 1234\ntwo 1234\n", "byte 12: b'two 1234' follows the 1 vectors it promises"),
         (b"2 1\none 1234\none 1234\n", "byte 12, vector 2 of 2: the token 'one' is at byte 4 too"),
         (b"2 1\none 1234\ntwo \x00\x00\xc0\x7f\n", "byte 12: the vector of 'two' is not finite"),
@@ -48,14 +35,11 @@ FAULTS = {
     "v.glove": [
         (b"2 3\none 1 2 3\n", r"line 1: a token and at least two numbers .* got b'2 3'; .*'word2vec'"),
         (b"one 1 2\n. . 1 2\n", "line 2: 2 finite float32 expected, got b'. 1 2'"),
-        (b"one 1 2\none 1 2\n", "line 2: the token 'one' is at line 1 too"),
         (b"one 1 2\n\n", "line 2: a token and 2 numbers expected"),
     ],
     "v.vec.gz": [
         (gzip.compress(b"1 1\none 1\n", mtime=0)[:-9], "not whole gzip data: Compressed file ended"),
         (gzip.compress(b"1 1\none 1\n", mtime=0)[:-8] + bytes(8), "not whole gzip data: CRC check failed"),
-        (b"1 1\none 1\n", "not whole gzip data: Not a gzipped file"),
-        (gzip.compress(b"1 1\none x\n", mtime=0), "line 2: 1 finite float32 expected"),
     ],
 }
 
@@ -96,11 +80,6 @@ def test_binary_records_across_blocks(tmp_path, size, assert_same_bits):
     assert_same_bits(found.matrix, matrix)
 
 
-def test_gzip_data_of_several_members_are_read(tmp_path):
-    (tmp_path / "v.vec.gz").write_bytes(gzip.compress(b"1 1\none 1") + gzip.compress(b"5\n"))
-    assert formats.load(tmp_path / "v.vec.gz").matrix[0, 0] == 15
-
-
 def test_a_fault_beyond_the_first_batch_is_found(tmp_path, sizes):
     sizes.parsed_numbers = 1000
     lines = [b"t%d 0.5 %d\n" % (i, i) for i in range(5000)]
@@ -108,11 +87,3 @@ def test_a_fault_beyond_the_first_batch_is_found(tmp_path, sizes):
     (tmp_path / "v.glove").write_bytes(b"".join(lines))
     with pytest.raises(ValueError, match=r"line 3457: 2 finite float32 expected, got b'0.5 1.2.3'"):
         formats.load(tmp_path / "v.glove")
-
-
-def test_batches_are_joined(tmp_path, sizes, numbers, assert_same_bits):
-    sizes.parsed_numbers = 1000
-    matrix = numbers(1000)
-    for name in ("v.txt", "v.tsv"):
-        formats.save([f"t{i}" for i in range(1000)], matrix, tmp_path / name)
-        assert_same_bits(formats.load(tmp_path / name).matrix, matrix)

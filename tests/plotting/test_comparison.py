@@ -87,12 +87,3 @@ def test_tokens_and_names_are_shown_and_never_run(vectors_of, hostile_tokens, tm
     assert page.run("return [window.ran]") == [None]
     assert "{{ data }}" in page.element("word").text
     assert page.requests() == ([page.path.as_uri()], [])
-
-
-@pytest.mark.parametrize("count", [1, 2])
-@thread_unsafe
-def test_few_words_are_compared(vectors_of, count, tmp_path, open_page):
-    write_comparison(vectors_of(count), vectors_of(count), tmp_path / "page.html")
-    page = open_page(tmp_path / "page.html", "#word0")
-    assert page.element("chosen").text == "word0"
-    assert page.requests()[1] == []

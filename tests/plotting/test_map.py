@@ -1,14 +1,11 @@
 """The map: labels that do not overlap, fonts, files."""
 
 import sysconfig
-from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-import matplotlib as mpl
 import numpy as np
 import pytest
-from matplotlib.backends import backend_agg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
 
@@ -76,20 +73,6 @@ def test_each_label_is_beside_its_own_dot(axes, vectors_of):
         assert 1 < distance < 12
 
 
-def test_labels_share_one_renderer(axes, monkeypatch, vectors_of):
-    """A renderer holds the whole picture: one for each of 300 labels is gigabytes."""
-    made = []
-
-    class Renderer(backend_agg.RendererAgg):
-        def __init__(self, *size):
-            made.append(size)
-            super().__init__(*size)
-
-    monkeypatch.setattr(backend_agg, "RendererAgg", Renderer)
-    plot_map(vectors_of(30), axes)
-    assert 1 <= len(made) <= 3
-
-
 def test_where_there_is_space_all_words_are_labelled_in_their_order(axes, vectors_of):
     words = ["word7", "word2", "word5"]
     plot_map(vectors_of(9), axes, words=words)
@@ -152,18 +135,6 @@ def test_what_the_font_lacks_is_drawn_in_another(axes, tmp_path, suffix, vectors
     for place in (axes, tmp_path / f"map{suffix}"):
         assert [text.get_text() for text in plot_map(vectors, place).texts] == words
     axes.get_figure().canvas.draw()
-
-
-def test_fonts_that_are_gone_do_no_harm(tmp_path, monkeypatch, vectors_of):
-    """One of the settings, drawn in DejaVu Sans; one removed since matplotlib listed it. STIX has no Latin here."""
-    stix = next(font for font in fontManager.ttflist if font.fname.endswith("STIXSizOneSymReg.ttf"))
-    deleted = replace(stix, fname=str(tmp_path / "deleted.ttf"), name="Deleted")
-    dejavu = [font for font in fontManager.ttflist if font.name == "DejaVu Sans"]
-    monkeypatch.setattr(fontManager, "ttflist", [*dejavu, deleted, stix])
-    words = ["\u20ecx", "cat", "mouse"]
-    with mpl.rc_context({"font.family": ["never installed"]}):
-        axes = plot_map(Vectors(words, vectors_of(3).matrix), tmp_path / "map.png")  # warns of nothing
-    assert [text.get_text() for text in axes.texts] == words
 
 
 def test_what_no_font_has_is_escaped_with_one_warning(axes, tmp_path, monkeypatch, vectors_of):

@@ -77,16 +77,6 @@ def test_labels_do_not_overlap_and_follow_the_wheel(opened, vectors_of):
     assert hidden in {label["text"] for label in page.labels()}  # the search moved the map
 
 
-def test_a_drag_moves_the_map_and_chooses_nothing(opened, vectors_of):
-    page = opened(vectors_of(300))
-    before = page.place("word7")
-    ActionChains(page.browser).move_to_element(page.element("map")).click_and_hold().move_by_offset(
-        60, -40
-    ).release().perform()
-    np.testing.assert_allclose(np.subtract(page.place("word7"), before), [60, -40], atol=0.01)
-    assert not page.element("word").is_displayed()
-
-
 def test_the_keyboard_does_what_the_pointer_does(opened, vectors_of):
     page = opened(vectors_of(300))
     before = page.run("return [view.middleX, view.middleY, view.zoom]")
@@ -140,14 +130,6 @@ def test_analogies_are_those_of_the_vectors(opened, vectors_of):
     page.wait("return document.getElementById('trouble').textContent === 'Not on this page: word9x'")
 
 
-def test_a_click_on_many_dots_takes_the_first_word(opened, vectors_of):
-    vectors = vectors_of(40, 2)
-    page = opened(Vectors(vectors.tokens, np.ones_like(vectors.matrix)), neighbors=3)
-    page.pointer_at("word0").click().perform()
-    page.wait("return document.getElementById('chosen').textContent === 'word0'")
-    assert page.lines("neighbors") == [("word1", "1.00"), ("word2", "1.00"), ("word3", "1.00")]
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_theme_is_that_of_the_reader(opened, vectors_of, chromium, scheme):
     feature = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
@@ -173,32 +155,6 @@ def test_a_phone_shows_the_map_above_the_panel(opened, vectors_of, chromium):
         assert page.element("chosen").text == "word5"
     finally:
         chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-
-
-@pytest.mark.slow
-def test_fifty_thousand_words_are_shown(opened, vectors_of, monkeypatch):
-    """Their neighbours are made up: the search for them takes longer than all else, and is tested elsewhere."""
-    vectors = vectors_of(50_000, dim=100)
-    rng = np.random.default_rng(0)
-    near, cosines = rng.integers(0, 50_000, (50_000, 15)), -np.sort(-rng.uniform(0.2, 1, (50_000, 15)))
-    monkeypatch.setattr(Vectors, "nearest", lambda self, *, ids, topn: (near[ids, :topn], cosines[ids, :topn]))
-    page = opened(vectors)
-    assert page.path.stat().st_size < 5.5e6  # less with neighbours that are not random
-    assert page.run("return view.drawn") < 20_000
-    page.search("word49999\n")
-    expected = [(f"word{i}", f"{c:.2f}") for i, c in zip(near[-1, :10], cosines[-1, :10], strict=True)]
-    assert page.lines("neighbors") == expected
-    assert page.requests() == ([page.path.as_uri()], [])
-
-
-@pytest.mark.parametrize(("count", "dim"), [(1, 3), (2, 1), (3, 2)])
-def test_few_words_are_shown(opened, count, dim, vectors_of):
-    page = opened(vectors_of(count, dim))
-    assert "word0" in {label["text"] for label in page.labels()}
-    page.pointer_at("word0").click().perform()
-    page.wait("return document.getElementById('chosen').textContent === 'word0'")
-    assert len(page.lines("neighbors")) == count - 1
-    assert page.requests() == ([page.path.as_uri()], [])
 
 
 def test_equal_seeds_give_the_same_page(tmp_path, vectors_of):

@@ -128,27 +128,9 @@ def changed(value: Any, rng: random.Random) -> Any:
         except ValueError:
             pass
     odd = [
-        None,
-        True,
-        0,
-        -1,
-        1,
-        1.5,
-        2**31,
-        2**63,
-        2**64,
-        10**40,
-        1e400,
-        float("nan"),
-        "",
-        "x",
-        "F64",
-        [],
-        [0],
-        {},
-        {"a": 1},
-        "\ud800",
-    ]
+        None, True, 0, -1, 1, 1.5, 2**31, 2**63, 2**64, 10**40, 1e400, float("nan"), "", "x", "F64", [], [0], {},
+        {"a": 1}, "\ud800",
+    ]  # fmt: skip
     return rng.choice(odd)
 
 

@@ -4,13 +4,10 @@
 """
 
 import importlib.util
-import json
 import os
 import platform
-import random
 import re
 import shutil
-import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -66,61 +63,6 @@ def test_what_was_there_outlives_failures(tmp_path, chosen):
     assert sum(int(number.replace(",", "")) for number in tried.groups()) > 20
 
 
-@WITH_SHIM
-def test_what_a_failure_leaves_behind_is_found(tmp_path):
-    """The program that looks for problems finds these: a file left open, one left behind, another state, a signal."""
-    broken = tmp_path / "failures.py"
-    source = (HERE / "failures.py").read_text(encoding="utf-8")
-    shutil.copy(HERE / "failing.c", tmp_path)
-    broken.write_text(source.replace("def deepcopy", f"{BROKEN}def deepcopy"), encoding="utf-8")
-    command = [sys.executable, "-P", broken, "--kinds", "call"]
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=TIME_LIMIT)
-    assert done.returncode == 1, done.stderr
-    for problem in (
-        "left open",
-        "left behind",
-        "neither the one before",
-        "SIGSEGV",
-        "raised KeyError",
-        "another result",
-    ):
-        assert problem in done.stdout
-
-
-BROKEN = """
-def operations(folder):
-    kept, text = [], folder / "text.txt"
-    text.write_bytes(bytes(1000))
-
-    def broken(state):
-        try:
-            file = text.open("rb")
-            state.append(1)
-            content = file.read()
-            file.close()
-            state.pop()
-            return len(content)
-        except OSError:
-            died = Path(__file__).with_name("died")
-            if len(kept) == 1 and not died.exists():
-                died.touch()
-                os.kill(os.getpid(), signal.SIGSEGV)
-            kept.append(state and file)
-            (folder / f"left {len(kept)}").touch()
-            raise KeyError from None
-
-    def quiet():
-        try:
-            return text.read_bytes()
-        except OSError:
-            return b""
-
-    return {"broken": Operation(list, broken, len), "silent": Operation(lambda: None, lambda _: len(quiet()))}
-
-
-"""
-
-
 # ---------------------------------------------------------------- mutated files
 
 
@@ -132,33 +74,6 @@ def test_mutated_files_of_every_kind_are_read_or_rejected(tmp_path):
     assert len(kinds) > 30
     assert all(int(tries.replace(",", "")) >= 15 for _, tries, _ in kinds)
     assert sum(int(read.replace(",", "")) for *_, read in kinds) > 100  # mutations are not all so coarse
-
-
-def test_a_mutation_depends_on_its_seed_alone():
-    fuzz = load("fuzz")
-    data, other = bytes(range(200)), bytes(200)
-    mutations = [fuzz.mutated(data, other, random.Random(seed)) for seed in range(50)]
-    assert mutations == [fuzz.mutated(data, other, random.Random(seed)) for seed in range(50)]
-    assert len(set(mutations)) > 40
-
-
-def test_a_mutated_header_keeps_a_sound_length():
-    fuzz = load("fuzz")
-    header = json.dumps({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
-    for seed in range(50):
-        found = fuzz.mutated_header(struct.pack("<Q", len(header)) + header + b"data", b"", random.Random(seed))
-        assert found[8 + struct.unpack("<Q", found[:8])[0] :] == b"data"
-
-
-@pytest.mark.thread_unsafe(reason="changes the working directory")
-def test_a_file_that_is_read_wrongly_is_kept(tmp_path, monkeypatch, capfd):
-    fuzz = load("fuzz")
-    monkeypatch.setattr(fuzz, "DOCUMENTED", (OSError,))
-    monkeypatch.setattr(sys, "argv", ["fuzz.py", "--tries", "40", "--only", "vocabulary"])
-    monkeypatch.chdir(tmp_path)
-    assert fuzz.main() == 1
-    assert "ValueError" in capfd.readouterr().out
-    assert next(tmp_path.glob("fuzz-0-*/v.txt")).is_file()
 
 
 # ---------------------------------------------------------------- a soak, and the bits

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 
 
 @pytest.fixture(scope="package")
@@ -21,3 +22,25 @@ def labelled():
     labels = rng.integers(3, size=240)
     documents = [" ".join(rng.choice(topics[label], 4)) + " " + " ".join(rng.choice(common, 2)) for label in labels]
     return documents, labels
+
+
+@pytest.fixture(scope="session")
+def assert_same():
+    """Assert that two fitted models have learned the same, to the last bit; their seconds differ."""
+
+    def compare(found, expected):
+        assert found.vectors.tokens == found.vocabulary.tokens == expected.vocabulary.tokens
+        assert_array_equal(found.vectors.matrix, expected.vectors.matrix)
+        for name in ("embedding", "linear", "bias", "squares"):
+            for one, other in zip(getattr(found.trainer, name), getattr(expected.trainer, name), strict=True):
+                assert_array_equal(one, other)
+        for ours, theirs in zip(found.history, expected.history, strict=True):
+            assert {**ours, "seconds": 0} == {**theirs, "seconds": 0}
+        assert_array_equal(found.vocabulary.counts, expected.vocabulary.counts)
+        for name in ("ledger", "appended"):
+            assert getattr(found.vocabulary, name) == getattr(expected.vocabulary, name)
+        learned = "ledger windows_ baskets_ max_contexts_ counts_sha256_ centre_ best_epoch_ reading_"
+        for name in learned.split():
+            assert repr(getattr(found, name)) == repr(getattr(expected, name)), name
+
+    return compare

@@ -7,7 +7,6 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from fastembed import SkipGram, Vocabulary
-from fastembed.corpus import Reading
 from fastembed.skipgram.estimate import Estimate
 
 SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None}
@@ -32,18 +31,6 @@ def test_raw_documents_are_split_as_the_lines_of_a_file_are(labelled, tmp_path, 
     assert_array_equal(*again)
 
 
-def test_the_lines_of_a_document_are_sequences_as_those_of_a_file_are(tmp_path):
-    """By default; with another unit, a document is divided by that."""
-    path = tmp_path / "text.txt"
-    path.write_text("a b\nc d\ne f", encoding="utf-8")
-    for unit, sequences in (("line", ["a b", "c d", "e f"]), ("document", ["a b c d", "e f"])):
-        model = SkipGram(**SETTINGS, reading=Reading(unit=unit))
-        found = model.count(["a b\nc d", "e f"]).to_scipy().toarray()
-        assert_array_equal(found, SkipGram(**SETTINGS).count([line.split() for line in sequences]).to_scipy().toarray())
-        if unit == "line":
-            assert_array_equal(found, model.count(path).to_scipy().toarray())
-
-
 def test_max_size_keeps_the_most_frequent_words(labelled):
     documents, _ = labelled
     whole = Vocabulary.from_corpus([text.split() for text in documents], 1)
@@ -62,12 +49,6 @@ def test_max_size_holds_when_the_vocabulary_grows():
     assert len(model.vocabulary) == 7
     model.set_params(max_size=None).partial_fit(["lamb stew new5"], grow_vocabulary=True)
     assert len(model.vocabulary) == 8
-
-
-def test_it_is_an_error_if_no_line_is_held_out():
-    """One line: all of it is on one side."""
-    with pytest.raises(ValueError, match="no token of the corpus' lines held out is in the vocabulary: read 3 tokens"):
-        SkipGram(early_stopping=True, validation_fraction=1e-9, **SETTINGS).fit([["a", "b", "a"]])
 
 
 def test_a_text_that_changes_between_its_readings_is_rejected():
@@ -113,28 +94,3 @@ def test_a_limit_that_is_too_small_is_an_error_before_counting(corpus, monkeypat
         model.fit(corpus, memory_limit=10**7)
     with pytest.raises(ValueError, match="memory_limit must be at least"):
         model.fit("missing", memory_limit=0)
-
-
-def test_more_counts_keep_to_a_limit(corpus, tmp_path, sizes):
-    sizes.group_rows = 5
-    counts = SkipGram(**SETTINGS).count(corpus)
-    models = [SkipGram(**SETTINGS) for _ in range(3)]
-    stored = counts.store(tmp_path / "a")
-    for model, given, limit in zip(models, (counts, stored, stored), (None, None, 9 * 10**9), strict=True):
-        for _ in range(2):  # the first call is a new fit
-            model.partial_fit(given, memory_limit=limit)
-        assert_array_equal(model.vectors.matrix, models[0].vectors.matrix)
-    before = models[1].vectors.matrix.copy()
-    for model in (models[1], SkipGram(**SETTINGS)):
-        with pytest.raises(MemoryError, match="above the limit of 9 MB"):
-            model.partial_fit(stored, memory_limit=9 * 10**6)
-    with pytest.raises(ValueError, match="memory_limit must be at least"):
-        models[1].partial_fit(stored, memory_limit=0)
-    assert_array_equal(models[1].vectors.matrix, before)
-
-
-def test_a_memory_limit_is_checked(corpus):
-    models = [SkipGram(**SETTINGS)]
-    for call in (models[0].fit, models[0].partial_fit, models[0].count):
-        with pytest.raises(ValueError, match="memory_limit must be at least"):
-            call("missing", memory_limit=0)

@@ -9,7 +9,6 @@ from scipy import optimize, sparse
 
 from fastembed import SkipGram, reference
 from fastembed._base.threads import Pool
-from fastembed.skipgram.documents import RIDGE
 from fastembed.trainer import folding as module
 from fastembed.trainer.folding import optimal_rows
 
@@ -75,20 +74,6 @@ def test_documents_and_threads_do_not_change_each_others_vectors(labelled):
         assert_allclose(model.transform(labelled[0][:3], method=method), rows[:3], atol=1e-6)
 
 
-def test_a_fitted_vector_predicts_the_words_of_its_document_on_both_sides(labelled):
-    """Better than the mean vector of any length, and better than zero."""
-    model = SkipGram(**SETTINGS).fit(labelled[0])
-    trainer, contexts = model._fitted.trainer, model.max_contexts_
-    layer = trainer.linear, trainer.bias
-    fitted, means = (model.transform(labelled[0][:10], method=m).astype(float) for m in ("fit", "mean"))
-    for text, d, mean in zip(labelled[0], fitted, means, strict=False):
-        n = np.zeros(2 * contexts)
-        for token in text.split():
-            n[model.vectors.tokens.index(token) + np.array([0, contexts])] += 0.5
-        least = objective(d, n, layer, RIDGE)[0]
-        assert all(least < objective(other, n, layer, RIDGE)[0] for other in (mean, np.zeros(len(d))))
-
-
 def test_sif_weighs_words_and_takes_away_what_is_common(labelled):
     model = SkipGram(**SETTINGS).fit(labelled[0])
     counts = model._fitted.vocabulary.counts
@@ -102,21 +87,6 @@ def test_sif_weighs_words_and_takes_away_what_is_common(labelled):
         ids = [model.vectors.tokens.index(token) for token in text.split()]
         mean = (weights[ids, None] * matrix[ids]).mean(axis=0)
         assert_allclose(row, mean - common * (mean @ common), atol=1e-6)
-
-
-@pytest.mark.parametrize("method", ["mean", "sif", "fit"])
-@pytest.mark.parametrize("directed", [False, True])
-def test_documents_without_known_words_are_zero(labelled, method, directed):
-    model = SkipGram(**SETTINGS, directed=directed).fit(labelled[0])
-    with pytest.warns(UserWarning, match="1 of 2 documents have no known word: their vectors are 0"):
-        found = model.transform(["unknown", labelled[0][0]], method=method)
-    assert not found[0].any()
-    assert found[1].any()
-
-
-def test_an_unknown_method_is_named(labelled):
-    with pytest.raises(ValueError, match="method must be one of mean, sif, fit, got 'max'"):
-        SkipGram(**SETTINGS).fit(labelled[0]).transform(["a"], method="max")
 
 
 def test_transform_is_the_mean_of_the_known_words(labelled):

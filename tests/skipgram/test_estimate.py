@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from fastembed import SkipGram
-from fastembed.skipgram.estimate import LATER_BYTES, Estimate
 
 PARTS = ("", "un", "re", "lock", "ing", "ness", "able", "ly", "er", "est", "form")
 
@@ -86,25 +85,6 @@ def test_a_limit_of_memory_is_kept_and_the_estimate_is_that_of_the_peak(tmp_path
     assert estimate.disk == pytest.approx(counts.disk, rel=0.01)
 
 
-def test_the_memory_counts_what_the_process_holds_already():
-    sizes = {"inputs": 1000, "outputs": 2000, "dim": 10, "nnz": 100_000, "epochs": 1, "threads": 1}
-    plain, large = Estimate(**sizes), Estimate(**sizes, resident=10**9)
-    assert plain.memory - plain.training_memory > 12 * 100_000
-    assert large.memory == 10**9 + LATER_BYTES + plain.training_memory
-    assert large == plain
-
-
-def test_the_flops_are_those_of_the_products():
-    """6 V_in V D per epoch; eight sparse products and as many Gram matrices and rotations for the start; the gauge."""
-    sizes = {"inputs": 7, "outputs": 10, "dim": 3, "threads": 1}
-    assert Estimate(nnz=0, epochs=4, **sizes).flops - Estimate(nnz=0, epochs=3, **sizes).flops == 6 * 7 * 10 * 3
-    more = Estimate(nnz=5, epochs=1, **sizes).flops - Estimate(nnz=4, epochs=1, **sizes).flops
-    assert more == 8 * 2 * 23
-    gauge = 4 * (7 + 10) * 3**2 + 30 * 3**3  # moments and changes of rows; two decompositions and six products
-    start = Estimate(nnz=0, epochs=1, **sizes).flops - 6 * 7 * 10 * 3 - gauge
-    assert start == 4 * (7 + 10) * 2 * 2 * 23 * 23
-
-
 def test_what_does_not_fit_is_rejected_before_the_text_is_counted(monkeypatch):
     corpus = [["a", "b", "c"]] * 5
     model = SkipGram(dim=2, min_count=1).fit(corpus)
@@ -124,19 +104,6 @@ def test_what_does_not_fit_is_rejected_before_the_text_is_counted(monkeypatch):
             model.fit(corpus)
     assert model.vectors is before
     model.fit(corpus)
-
-
-@pytest.mark.parametrize(
-    ("sizes", "message"),
-    [
-        ({"inputs": 0, "outputs": 1}, "inputs must be at least 1, got 0"),
-        ({"inputs": 1, "outputs": 0}, "outputs must be at least 1, got 0"),
-        ({"inputs": 1, "outputs": 1, "nnz": -1}, "nnz must be at least 0, got -1"),
-    ],
-)
-def test_sizes_are_checked(sizes, message):
-    with pytest.raises(ValueError, match=message):
-        SkipGram().estimate(**sizes)
 
 
 def test_a_limit_says_what_disk_it_takes():

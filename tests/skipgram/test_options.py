@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from fastembed import SkipGram
-from fastembed.skipgram.skipgram import SkipGramOptions
 
 
 @pytest.mark.parametrize(
@@ -30,15 +29,6 @@ def test_parameters_are_checked_before_anything_is_read(tmp_path, name, value, e
     for call in (model.fit, model.partial_fit, model.count, model.fit_transform):
         with pytest.raises(error, match=message):
             call(missing)
-
-
-def test_numbers_of_numpy_become_plain_ones():
-    given = {"dim": np.int8(100), "window": (np.int8(1), 2), "sample": np.float32(0.5), "directed": np.False_}
-    options = SkipGramOptions(**SkipGram().get_params() | given | {"max_contexts": np.uint8(7), "seed": np.int64(3)})
-    for name in (*given, "max_contexts", "seed"):
-        assert type(getattr(options, name)) in (int, float, bool, tuple)
-    assert (options.dim, options.window, options.sample, options.directed) == (100, (1, 2), 0.5, False)
-    assert options.estimate(1000, 2000).flops > 6 * 1000 * 2000 * 100  # which overflows 8 bits
 
 
 @pytest.mark.parametrize(

@@ -37,17 +37,6 @@ def test_a_fit_reports_each_stage_in_order(corpus):
     assert [arguments for name, arguments in progress.calls if name == "epoch"] == [(r,) for r in model.history]
 
 
-def test_an_error_of_the_progress_ends_the_fit(corpus):
-    class Full(Recorder):
-        def epoch(self, record):
-            raise OSError("disk full")
-
-    model = SkipGram(**SETTINGS)
-    with pytest.raises(OSError, match="disk full"):
-        model.fit(corpus, progress=Full())
-    assert len(model.history) == 1
-
-
 def test_true_shows_bars(corpus, capsys):
     model = SkipGram(**SETTINGS)
     model.fit(corpus, progress=True)
@@ -64,15 +53,6 @@ def test_true_shows_bars(corpus, capsys):
     assert "training: " in capsys.readouterr().err
     model.fit(corpus, progress=False)
     assert capsys.readouterr() == ("", "")
-
-
-def test_bars_are_removed_after_an_error(corpus, capsys):
-    def stop(record, model):
-        raise KeyError("stop")
-
-    with pytest.raises(KeyError, match="stop"):
-        SkipGram(**SETTINGS).fit(corpus, progress=True, on_epoch_end=stop)
-    assert capsys.readouterr().err.endswith("\r")  # the bar's line has been cleared
 
 
 @pytest.mark.parametrize("progress", [1, "yes", object(), Recorder])
@@ -146,15 +126,6 @@ def test_the_curve_has_a_point_for_each_value():
     assert y2 == HEIGHT - 22
     assert [y1, v2] == pytest.approx([v1 + (y2 - v1) * part for part in (0.5, 0.25)])
     assert "held out" in svg
-
-
-@pytest.mark.parametrize("records", [[{"epoch": 1, "nll": 8.0}], [{"epoch": e, "nll": 7.0} for e in (1, 2)]])
-def test_one_epoch_and_equal_ones_are_drawn(records):
-    svg = curve(records, len(records))
-    assert all(0 <= x <= WIDTH and 0 <= y <= HEIGHT for x, y in points(svg))
-    assert "nan" not in svg
-    assert "held out" not in svg
-    assert curve([], 5) == ""
 
 
 def test_a_real_notebook_shows_the_last_curve(tmp_path, monkeypatch):

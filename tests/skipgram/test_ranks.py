@@ -42,31 +42,3 @@ def test_all_ranks_end_with_the_model_of_one_process(on_ranks, counted, tmp_path
             return parts(SkipGram(**options).fit(given, validation_counts=held_out, comm=comm))
 
         assert on_ranks(size, fit) == [parts(alone)] * size
-
-
-def test_rank_0_alone_reports_and_has_the_checkpoint(on_ranks, counted, tmp_path):
-    calls = []
-
-    class Report:
-        def __init__(self, rank):
-            self.rank = rank
-
-        def training(self, estimate):
-            calls.append((self.rank, "training"))
-
-        def epoch(self, record):
-            calls.append((self.rank, record["epoch"]))
-
-        def reading(self, done, total):
-            raise AssertionError("nothing is read")
-
-        counting = reading
-
-    def fit(comm):
-        model = SkipGram(dim=4, epochs=2, threads=1)
-        path = tmp_path / f"of-{comm.rank}"
-        model.fit(counted[0], comm=comm, progress=Report(comm.rank), checkpoint=path, keep_checkpoint=True)
-
-    assert on_ranks(2, fit) == [None, None]
-    assert calls == [(0, "training"), (0, 1), (0, 2)]
-    assert [file.name for file in tmp_path.iterdir()] == ["of-0"]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from fastembed import Counts, SkipGram, Vectors
+from fastembed import Counts, SkipGram
 from fastembed.corpus import FileCorpus, Reading
 from fastembed.evaluation import held_out_items
 from fastembed.skipgram.model import read_reading
@@ -74,14 +74,6 @@ def test_another_reading_is_warned_of_and_followed(path):
         model.perplexity([["king", "of"]] * 3)
 
 
-def test_a_corpus_with_another_reading_than_the_parameter_is_warned_of(path):
-    message = r"the corpus is read by its own Reading\(lowercase=True\), not by Reading\(words=True\)"
-    for call in (SkipGram(**SETTINGS, reading=WORDS).fit, SkipGram(**SETTINGS, reading=WORDS).count):
-        with pytest.warns(UserWarning, match=message) as warned:
-            call(FileCorpus(path, reading=Reading(lowercase=True)))
-        assert warned[0].filename == __file__
-
-
 def test_counts_of_a_text_that_was_read_in_another_way_are_warned_of(path):
     model = fitted("parameter", path)
     other = SkipGram(**SETTINGS, reading=Reading(lowercase=True)).count(path)
@@ -111,12 +103,3 @@ def test_token_lists_need_no_reading():
     model = SkipGram(**SETTINGS).fit([["A", "b"], ["b", "c"]] * 3)
     assert model.reading_ is None
     assert_array_equal(model.transform(["A b"])[0], np.mean([model.vectors["A"], model.vectors["b"]], axis=0))
-
-
-def test_files_with_a_damaged_reading_are_rejected(path):
-    with pytest.raises(TypeError, match="a reading must be a record of its options, got"):
-        Reading.from_record({"wordz": True})
-    with pytest.raises(TypeError, match="words must be True or False, got 1"):
-        Reading.from_record({"words": 1})
-    Vectors(["a"], np.ones((1, 2))).save(path.with_suffix(".safetensors"))
-    assert read_reading(path.with_suffix(".safetensors")) is None

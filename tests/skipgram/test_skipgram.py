@@ -1,8 +1,6 @@
 """`SkipGram` by scikit-learn's conventions, with and without it."""
 
 import inspect
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -37,11 +35,6 @@ def test_repr_shows_what_is_not_the_default():
     model = SkipGram(window=(2, 3), sample=None, max_contexts=None, threads=2)
     assert repr(model) == "SkipGram(window=(2, 3), sample=None, max_contexts=None, threads=2)"
     assert eval(repr(model)).get_params() == model.get_params()
-
-
-def test_scikit_learn_is_not_imported(tmp_path):
-    code = "import sys, fastembed; fastembed.SkipGram(dim=2).get_params(); sys.exit('sklearn' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
 
 
 def test_arguments_that_go_with_counts_are_rejected_with_a_text():
@@ -81,16 +74,6 @@ def pipeline():
     return make_pipeline(SkipGram(**SETTINGS, epochs=20), LogisticRegression())
 
 
-def test_a_clone_has_the_parameters_and_has_learned_nothing():
-    base = pytest.importorskip("sklearn.base", reason="needs scikit-learn")
-    model = SkipGram(**SETTINGS | {"window": (1, 2)}).fit(["a b c", "b c"])
-    twin = base.clone(model)
-    assert twin is not model
-    assert twin.get_params() == model.get_params()
-    assert not hasattr(twin, "vectors")
-    assert base.clone(pipeline()).steps[0][0] == "skipgram"
-
-
 def test_it_works_in_a_pipeline_with_a_classifier(labelled):
     documents, labels = labelled
     model = pipeline()
@@ -107,21 +90,6 @@ def test_it_works_in_a_pipeline_with_a_classifier(labelled):
     assert model[:-1].get_feature_names_out().tolist() == ["skipgram0", "skipgram1", "skipgram2", "skipgram3"]
     assert "SkipGram" in repr(model)
     assert "SkipGram" in model._repr_html_()
-
-
-def test_it_works_beside_other_features(labelled):
-    documents, _ = labelled
-    pytest.importorskip("sklearn", reason="needs scikit-learn")
-    from sklearn.feature_extraction.text import CountVectorizer
-    from sklearn.pipeline import make_union
-    from sklearn.utils import get_tags
-
-    union = make_union(SkipGram(**SETTINGS), CountVectorizer())
-    found = union.fit_transform(documents)
-    assert found.shape == (len(documents), len(union.get_feature_names_out()))
-    assert union.get_feature_names_out()[0] == "skipgram__skipgram0"
-    tags = get_tags(SkipGram())
-    assert (tags.input_tags.string, tags.input_tags.two_d_array, tags.target_tags.required) == (True, False, False)
 
 
 def test_words_are_dropped_or_kept_by_lists(tmp_path):
@@ -159,10 +127,5 @@ def test_vectors_for_relatedness_follow_the_formula(corpus, directed):
         assert found[token] == pytest.approx(expected, abs=1e-6)
     assert found.matrix.dtype == np.float32
     assert model.vectors_for("analogies") is model.vectors
-
-
-def test_another_purpose_is_rejected(corpus):
-    with pytest.raises(AttributeError, match="call fit first"):
-        SkipGram().vectors_for("relatedness")
     with pytest.raises(ValueError, match="purpose must be one of analogies, relatedness, got 'poetry'"):
-        SkipGram(**SETTINGS).fit(corpus).vectors_for("poetry")
+        model.vectors_for("poetry")

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from scipy import sparse
-from threadpoolctl import threadpool_info, threadpool_limits
 
 import twins
 from fastembed._base.threads import Pool
@@ -33,17 +32,6 @@ def test_truncated_svd_is_near_the_best_approximation():
     assert np.linalg.norm(dense - u * s @ v.T) < 1.01 * best
 
 
-def test_the_start_is_the_same_for_any_number_of_threads():
-    counts = random_counts(3000, 2500, density=0.02)
-    starts = [
-        svd_start(CSRGroups(counts), totals_of(counts), 20, np.random.default_rng(3), Pool(threads))
-        for threads in (1, 2, 3, 8)
-    ]
-    for embedding, linear in starts[1:]:
-        np.testing.assert_array_equal(embedding, starts[0][0])
-        np.testing.assert_array_equal(linear, starts[0][1])
-
-
 def test_more_dimensions_than_rank_are_filled_with_noise_on_both_sides():
     counts = random_counts(12, 9, density=0.6)
     embedding, linear = svd_start(CSRGroups(counts), totals_of(counts), 30, np.random.default_rng(0), Pool(1))
@@ -55,22 +43,6 @@ def test_more_dimensions_than_rank_are_filled_with_noise_on_both_sides():
     counts = sparse.csr_array(np.ones((5, 5)))  # no PMI
     for side in svd_start(CSRGroups(counts), totals_of(counts), 3, np.random.default_rng(0), Pool(1)):
         assert np.all(side != 0)
-
-
-@pytest.mark.thread_unsafe(reason="BLAS has one limit for the process")
-def test_new_rows_are_solved_for_on_one_thread_of_blas(monkeypatch):
-    """On two, the double-precision solution has other bits, whichever number of threads the model has."""
-    seen, solve = [], np.linalg.solve
-
-    def look(*matrices):
-        seen.extend(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas")
-        return solve(*matrices)
-
-    monkeypatch.setattr(np.linalg, "solve", look)
-    counts, linear = random_counts(20, 30), np.random.default_rng(0).standard_normal((5, 30), dtype=np.float32)
-    with threadpool_limits(limits=2, user_api="blas"):
-        fold_in(CSRGroups(counts), totals_of(counts), 15, linear, Pool(1))
-    assert set(seen) == {1}
 
 
 def test_new_rows_are_those_of_the_normal_equations():
@@ -134,27 +106,3 @@ def test_amounts_of_extreme_size_stay_finite():
     counts = sparse.csr_array(np.array([[1e-320, 1e300], [1e300, 1.0]]))
     np.testing.assert_array_equal(entries(counts) > 0, [[False, True], [True, False]])
     assert np.isfinite(entries(counts)).all()
-
-
-@pytest.mark.parametrize("threads", [1, 3])
-def test_entries_in_a_file_give_the_same_bits(sizes, threads):
-    """Also where some groups have no entries at all."""
-    sizes.group_rows = 64
-    counts = random_counts(700, 900)
-    counts = sparse.csr_array(sparse.diags_array((np.arange(700) % 11 != 3).astype(float)) @ counts)  # of 11 groups
-    counts.eliminate_zeros()
-    counts.sort_indices()  # a product of SciPy has them in another order
-    totals = Totals.of(CSRGroups(counts), Pool(1))
-    rng = np.random.default_rng(0)
-    x, y = (rng.standard_normal((size, 32), dtype=np.float32) for size in (900, 700))
-    kept, fitting = (PositivePMI(CSRGroups(counts), totals, Pool(threads), memory=memory) for memory in (None, 10**9))
-    assert kept._spill is fitting._spill is None
-    expected = kept.times(x, out=np.empty_like(y)), kept.transposed_times(y, out=np.empty_like(x))
-    half = sum(rows.memory for rows in fitting._rows) // 2
-    for memory, in_memory in ((half, 5), (1, 0)):
-        spilled = PositivePMI(CSRGroups(counts), totals, Pool(threads), memory=memory)
-        assert len(spilled._rows) == in_memory
-        for _ in range(2):
-            found = spilled.times(x, out=np.empty_like(y)), spilled.transposed_times(y, out=np.empty_like(x))
-            np.testing.assert_array_equal(found[0], expected[0])
-            np.testing.assert_array_equal(found[1], expected[1])

@@ -52,11 +52,3 @@ def used(asked):
 def test_one_fitted_model_gives_many_threads_the_same_bits(corpus_file, used, in_threads):
     model, expected = fitted(corpus_file), used(fitted(corpus_file), corpus_file)
     assert in_threads(*[partial(used, model, corpus_file)] * CALLERS) == [expected] * CALLERS
-
-
-def test_models_fitted_in_many_threads_have_the_same_bits(corpus_file, in_threads):
-    def bits():
-        model = fitted(corpus_file)
-        return digest(model.vectors.matrix, model.trainer.linear, [record["nll"] for record in model.history])
-
-    assert set(in_threads(*[bits] * CALLERS)) == {bits()}

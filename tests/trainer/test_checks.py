@@ -22,10 +22,6 @@ def read_only(array):
     return array
 
 
-def misaligned(rows, columns):
-    return np.zeros(rows * columns * 8 + 1, np.uint8)[1:].view(np.float64).reshape(rows, columns)
-
-
 def with_value(value, *place, shape=(4, 3)):
     array = floats(*shape)
     array[place] = value
@@ -66,21 +62,13 @@ def trainer():
     [
         ({"embedding": [[1.0, 2.0]]}, TypeError, "embedding must be a plain NumPy array, got list"),
         ({"embedding": floats(4, 3).astype("f2")}, TypeError, "must be float32 or float64 in native byte order, got"),
-        ({"embedding": floats(4, 3).astype(">f8")}, TypeError, "must be float32 or float64 in native byte order, got"),
         ({"embedding": floats(3)}, ValueError, "embedding must have 2 dimensions (V_in, D), got shape (3,)"),
-        ({"embedding": floats(0, 3)}, ValueError, "embedding must not be empty, got shape (0, 3)"),
         ({"embedding": with_value(NAN, 2, 1)}, ValueError, "embedding must be finite, but embedding[2, 1] is nan"),
         ({"embedding": np.asfortranarray(floats(4, 3))}, ValueError, "embedding must be C-contiguous"),
-        ({"embedding": misaligned(4, 3)}, ValueError, "embedding must be C-contiguous"),
         ({"embedding": read_only(floats(4, 3))}, ValueError, "embedding is read-only"),
         ({"linear": floats(3, 5).astype("f4")}, TypeError, "linear is float32, but embedding is float64: both must"),
-        ({"linear": floats(3)}, ValueError, "linear must have 2 dimensions (D, V), got shape (3,)"),
-        ({"linear": floats(3, 0)}, ValueError, "linear must not be empty, got shape (3, 0)"),
         ({"linear": floats(5, 3)}, ValueError, "linear must have shape (D, V) with D = 3 as in embedding (4, 3), got"),
-        ({"linear": with_value(INF, 2, 4, shape=(3, 5))}, ValueError, "linear must be finite, but linear[2, 4] is inf"),
         ({"bias": floats(4)}, ValueError, "bias must have shape (5,), one for each output, got (4,)"),
-        ({"bias": ["a"] * 5}, TypeError, "bias must hold real numbers, got dtype <U1"),
-        ({"bias": with_value(NAN, 3, shape=(5,))}, ValueError, "bias must be finite, but bias[3] is nan"),
         ({"bias": np.ma.array(floats(5), mask=[1, 0, 0, 0, 0])}, TypeError, "mask"),
         (
             {"embedding": floats(4, 3).astype("f4"), "linear": floats(3, 2).astype("f4"), "bias": [0.0, 1e39]},
@@ -88,7 +76,6 @@ def trainer():
             "bias must be finite, but bias[1] is inf",
         ),
         ({"loss_scale": "0.1"}, TypeError, "loss_scale must be a number, got '0.1'"),
-        ({"loss_scale": -0.1}, ValueError, "loss_scale must be finite and at least 0, got -0.1"),
         ({"learning_rate": -1}, ValueError, "learning_rate must be finite and at least 0, got -1"),
         ({"threads": 0}, ValueError, "threads must be at least 1, got 0"),
     ],
@@ -102,8 +89,6 @@ def test_parameters_are_checked(arguments, error, message):
     ("options", "error", "message"),
     [
         ({"vocab_size": 0}, ValueError, "vocab_size must be at least 1, got 0"),
-        ({"dim": -3}, ValueError, "dim must be at least 1, got -3"),
-        ({"output_size": 0}, ValueError, "output_size must be at least 1, got 0"),
         ({"dtype": "int32"}, TypeError, "dtype must be float32 or float64, got int32"),
         ({"threads": 0}, ValueError, "threads must be at least 1, got 0"),
         ({"seed": -1}, ValueError, "seed must be an integer of at least 0, "),
@@ -119,7 +104,6 @@ def test_the_arguments_of_random_are_checked(options, error, message):
     [
         ([[0, 0, 0]], TypeError, "rows must be a NumPy array, got list"),
         (np.ones((2, 3), np.int64), TypeError, "rows are int64, but the embedding is float32"),
-        (np.ones((2, 5), np.float32), ValueError, "rows must have shape (N, 3), got (2, 5)"),
         (np.full((2, 3), NAN, np.float32), ValueError, "must be finite"),
     ],
 )
@@ -135,11 +119,9 @@ def test_new_rows_are_checked(trainer, rows, error, message):
     ("i", "error", "message"),
     [
         (4, ValueError, "i must be from 0 to 3, got 4"),
-        (2**70, ValueError, f"i must be from 0 to 3, got {2**70}"),
         (1.0, TypeError, "i must be an integer, got 1.0"),
         (([0, 1], [1.0]), ValueError, "the weights of i must be as many as its ids, 2, got shape (1,)"),
         (([0, 1], [1.0, NAN]), ValueError, "the weights of i must be finite, but the weights of i[1] is nan"),
-        (([0, 1], ["a", "b"]), TypeError, "the weights of i must hold real numbers, got dtype <U1"),
         (([0], [1e39]), ValueError, "i in float32 must be finite, but i in float32[0] is inf"),
     ],
 )
@@ -159,7 +141,6 @@ def test_an_input_is_checked(trainer, i, error, message):
     ("bag", "error", "message"),
     [
         ([4], ValueError, "i must be ids from 0 to 3, but i[0] is 4"),
-        ([0.5], TypeError, "i must hold integers, got dtype float64"),
         ([[0, 1]], ValueError, "i must be ids of one dimension, or a pair (ids, weights), got shape (1, 2)"),
         (np.ma.masked_array([0, 1]), TypeError, "i must be an array without a mask"),
         (sparse.csr_array((2, 4)), ValueError, "i must have shape (1, 4), got (2, 4)"),
@@ -175,14 +156,10 @@ def test_a_bag_is_checked(trainer, bag, error, message):
     ("target", "error", "message"),
     [
         (5, ValueError, "target must be from 0 to 4, got 5"),
-        (2.0, TypeError, "target must be an integer, got 2.0"),
         ([1.0] * 4, ValueError, "target must be an id or have shape (5,), got shape (4,)"),
         (sparse.csr_array(np.ones((2, 5))), ValueError, "target must have shape (1, 5), got (2, 5)"),
         ([1, 0, -0.5, 0, 0], ValueError, "target must be non-negative, but target[0, 2] is -0.5"),
         ([0] * 5, ValueError, "target must have a positive weight in each row, but row 0 has none"),
-        ([1j] * 5, TypeError, "target must hold real numbers, got dtype complex128"),
-        (np.ma.array([1.0] * 5, mask=[1, 0, 0, 0, 0]), TypeError, "target must be an array without a mask"),
-        (sparse.csr_array([[0, -1.0, 2, 0, 0]]), ValueError, "target must be non-negative, but target[0] is -1.0"),
         (changed([[0, 1.0, 0, 0, 0]], indices=[1_000_000]), ValueError, "target.indices must be ids from 0 to 4, but"),
     ],
 )
@@ -196,22 +173,15 @@ def test_a_target_is_checked(trainer, target, error, message):
     ("inputs", "targets", "error", "message"),
     [
         ([0, 4], None, ValueError, "inputs must be ids from 0 to 3, but inputs[1] is 4"),
-        ([True], None, TypeError, "inputs must hold integers, got dtype bool"),
         ([[0, 1]], None, ValueError, "inputs that are bags need targets"),
         ([], None, ValueError, "inputs must have one dimension and at least one id, got shape (0,)"),
-        (np.ma.array([0, 1], mask=[1, 0]), None, TypeError, "mask"),
         ([[0, 1], [2]], [1], ValueError, "targets must be as many as inputs, 2, got 1"),
         ([0, 1], [0, 5], ValueError, "targets must be ids from 0 to 4, but targets[1] is 5"),
-        ([0, 1], np.ma.array([0, 1], mask=[1, 0]), TypeError, "mask"),
         ([0, 1], sparse.eye_array(5), ValueError, "targets must have shape (2, 5), got (5, 5)"),
-        ([0, 1], np.eye(2, 5) - 1, ValueError, "targets must be non-negative, but targets[0, 1] is -1.0"),
         ([0, 1], [[1, 0, 0, 0, 0], [0] * 5], ValueError, "targets must have a positive weight in each row, but row 1"),
         ([0], hidden_negative(1), ValueError, "targets must be non-negative, but targets[1] is -1.0"),
         (([0, 1], [1.0, 2.0]), [1, 1], TypeError, "inputs must be a list of bags, got a tuple"),
-        ([[0, 1], [2, 4]], [1, 1], ValueError, "inputs[1] must be ids from 0 to 3, but inputs[1][1] is 4"),
         ([[0], 1], [1, 1], ValueError, "inputs[1] must be ids of one dimension, or a pair (ids, weights), got shape"),
-        ([([0], [NAN]), [1]], [1, 1], ValueError, "the weights of inputs[0] must be finite"),
-        (sparse.csr_array((0, 4)), [1], ValueError, "inputs must have at least one row, got shape (0, 4)"),
         (sparse.csr_array((2, 5)), [1, 1], ValueError, "inputs must have shape (N, 4), a column for each row"),
         (sparse.csr_array([[0, NAN, 0, 0]]), [1], ValueError, "inputs must be finite"),
     ],
@@ -236,18 +206,10 @@ def test_an_input_that_is_not_an_output_needs_a_target(trainer):
         trainer.loss(1, None)
 
 
-@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "g", "i1", "u8", "?"])
-def test_a_dense_target_may_have_any_real_dtype(dtype):
-    trainer = Trainer(floats(4, 3), floats(3, 5))
-    y = np.array([0, 1, 1, 0, 1], dtype)
-    assert trainer.loss(0, y) == pytest.approx(sum(trainer.loss(0, c) for c in (1, 2, 4)))
-
-
 @pytest.mark.parametrize(
     ("value", "error", "text"),
     [
         ("0.1", TypeError, "must be a number, got '0.1'"),
-        (1j, TypeError, "must be a number, got 1j"),
         (10**400, ValueError, "must be finite and at least 0, got an integer of 1,329 bits"),
         (-0.1, ValueError, "must be finite and at least 0, got -0.1"),
     ],
@@ -283,9 +245,7 @@ def test_flags_and_numbers_of_steps_are_checked(trainer, value):
         (Counts.from_scipy(sparse.eye_array(5)), ValueError, "counts must have shape (4, 5), inputs by outputs, got"),
         (hidden_negative(4), ValueError, "counts must be non-negative, but counts[1] is -1.0"),
         (sparse.csr_array((4, 5)), ValueError, "counts must hold at least one positive count, but all are zero"),
-        (-COUNTS, ValueError, "counts must be non-negative, but counts[0] is -1.0"),
         (NAN * COUNTS, ValueError, "counts must be finite, but counts[0] is nan"),
-        (1j * COUNTS, TypeError, "counts must hold real numbers, got dtype complex128"),
         (changed(COUNTS, indices=[0, 5, 1, 2]), ValueError, "counts.indices must be ids from 0 to 4, but"),
         (changed(COUNTS, indptr=[0, 3, 2, 3, 3]), ValueError, "counts.indptr must not decrease, but does from 3 to 2"),
     ],
@@ -305,10 +265,8 @@ def one_entry(value, shape=(3, 4)):
     [
         (np.ones((3, 4)), TypeError, "bags must be a SciPy sparse array, got ndarray"),
         (sparse.csr_array((3, 5)), ValueError, "bags must have shape (N, 4), a column for each row of the embedding"),
-        (sparse.csr_array((3, 4)), ValueError, "bags of shape (3, 4) must hold at least one weight, but all are zero"),
         (one_entry(NAN), ValueError, "bags must be finite, but bags[1] is nan"),
         (one_entry(1e39), ValueError, "bags in float32 must be finite, but bags in float32[1] is inf"),
-        (one_entry(1j), TypeError, "bags must hold real numbers, got dtype complex128"),
         (sparse.csr_array(([1e308, 1e308], [1, 1], [0, 2, 2, 2]), (3, 4)), ValueError, "the sums of bags must be"),
         (changed(one_entry(1.0), indices=[0, 4]), ValueError, "bags.indices must be ids from 0 to 3, but"),
     ],
@@ -328,26 +286,18 @@ def test_bags_are_checked(trainer, bags, error, message):
     [
         ({"bags": sparse.eye_array(2, 4)}, ValueError, "counts must have shape (2, 5), bags by outputs, got (4, 5)"),
         ({"validation_bags": one_entry(1.0)}, ValueError, "validation_bags need validation_counts"),
-        ({"validation_counts": sparse.eye_array(5)}, ValueError, "validation_counts must have shape (4, 5), inputs by"),
         (
             {"bags": sparse.eye_array(4), "validation_counts": sparse.eye_array(2, 5)},
             ValueError,
             "validation_counts must have shape (4, 5), bags by outputs, got (2, 5)",
         ),
         ({"n_iter_no_change": 2}, ValueError, "n_iter_no_change=2 needs validation_counts"),
-        ({"n_iter_no_change": 0, "validation_counts": COUNTS}, ValueError, "n_iter_no_change must be at least 1, got"),
-        ({"row_rates": [1, 1, 1]}, ValueError, "row_rates must have shape (4,), one for each input, got (3,)"),
         ({"row_rates": [1, 1, -1, 1]}, ValueError, "row_rates must be non-negative, but row_rates[2] is -1"),
-        ({"row_rates": "1111"}, TypeError, "row_rates must hold real numbers, got dtype <U4"),
-        ({"input_weights": [1, 1]}, ValueError, "input_weights must have shape (4,), one for each row of counts, got"),
         ({"input_weights": [1, 1, -1, 1]}, ValueError, "input_weights must be non-negative, but input_weights[2] is"),
         ({"input_weights": [0] * 4}, ValueError, "input_weights must be positive for at least one input with counts"),
         ({"frozen_rows": [0, 4]}, ValueError, "frozen_rows must be ids from 0 to 3, but frozen_rows[1] is 4"),
-        ({"frozen_rows": 2}, ValueError, "frozen_rows must have one dimension and at least one id, got shape ()"),
-        ({"frozen_rows": np.ma.array([0], mask=[1])[:0]}, TypeError, "mask"),
         ({"on_epoch_end": 7}, TypeError, "on_epoch_end must be callable, got 7"),
         ({"optimizer": "adam"}, ValueError, "optimizer must be one of adagrad, sgd, got 'adam'"),
-        ({"epochs": 0}, ValueError, "epochs must be at least 1, got 0"),
         ({"block_size": -1}, ValueError, "block_size must be from 1 to 16777216, got -1"),
         ({"warm_start": 1}, TypeError, "warm_start must be True or False, got 1"),
         ({"seed": "x"}, TypeError, "seed must be an integer of at least 0, "),

@@ -37,24 +37,12 @@ def test_a_trainer_is_the_same_after_save_and_load_and_goes_on_alike(tmp_path, d
     assert bias is None or (found.bias == trainer.bias).all()
 
 
-def test_a_loaded_trainer_may_be_written_over_its_own_file(tmp_path):
-    path = tmp_path / "t.safetensors"
-    trained().save(path)
-    trainer = Trainer.load(path)
-    trainer.step(0)
-    trainer.save(path)
-    assert_array_equal(Trainer.load(path).embedding, trainer.embedding)
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda t, s: t.pop("linear"), "'linear' is missing"),
-        (lambda t, s: t.update(linear=t["linear"][:5]), r"linear must have shape \(D, V\) with D = 6"),
         (lambda t, s: t.update({"squares.matrix": t["squares.matrix"][1:]}), "'squares.matrix' must be float64 of"),
         (lambda t, s: t.update({"squares.linear": t["squares.linear"] - 1e9}), "squares.linear must be non-negative"),
-        (lambda t, s: t.update(matrix=t["matrix"] * np.nan), "embedding must be finite"),
-        (lambda t, s: s.pop("loss_scale"), "'loss_scale' is missing"),
         (lambda t, s: s.update(loss_scale=-1), "loss_scale must be finite and at least 0, got -1"),
     ],
 )
@@ -78,15 +66,3 @@ def test_a_file_of_a_skipgram_is_none_of_a_trainer(tmp_path):
             load(tmp_path / "t.safetensors")
     with pytest.raises(FileNotFoundError):
         Trainer.load(tmp_path / "none.safetensors")
-
-
-def test_a_trainer_that_could_not_be_read_again_is_not_written_over_one_that_can(tmp_path):
-    trainer = Trainer.random(3, 2, seed=0)
-    trainer.save(tmp_path / "t.safetensors")
-    for array, place, name in ((trainer.embedding, (1, 0), "embedding"), (trainer.linear, (0, 2), "linear")):
-        kept = array[place]
-        array[place] = np.nan
-        with pytest.raises(ValueError, match=rf"{name} must be finite, but {name}\[{place[0]}, {place[1]}\] is nan"):
-            trainer.save(tmp_path / "t.safetensors")
-        array[place] = kept
-    assert_array_equal(Trainer.load(tmp_path / "t.safetensors").embedding, trainer.embedding)

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from fastembed import Trainer, TrainingDivergedError
-from fastembed._versions import origin_of_bits
+from fastembed import Trainer
 from fastembed.counts import groups as grouping
 from fastembed.counts.groups import Division
 from fastembed.trainer import ranks as of_ranks
@@ -99,30 +98,19 @@ def test_a_rank_may_have_several_nodes_of_several_shards(check, counts, make_bag
     check([3, 5], counts=counts, bags=make_bags() if with_bags else None)
 
 
-@pytest.mark.parametrize("block_size", [1, 33, 1000])
-def test_blocks_may_have_any_size(check, counts, block_size):
-    check([3, 4], counts=counts, block_size=block_size, epochs=1)
-
-
-def test_rows_may_be_frozen_weighed_and_have_rates_of_their_own(check, counts):
-    rng = np.random.default_rng(0)
-    check([2], counts=counts, frozen_rows=[0, 3], row_rates=rng.random(ROWS), input_weights=rng.random(ROWS))
-
-
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"block_size": 1, "epochs": 1},
+        {"block_size": 1000, "frozen_rows": [0, 3], "row_rates": np.linspace(0, 1, ROWS), "learning_rate": 0.1},
+        {"optimizer": "sgd", "l2": 0.1},
+        {"input_weights": np.linspace(1, 2, ROWS), "linear_learning_rate": 0},
+    ],
+    ids=lambda options: "-".join(options),
+)
 @pytest.mark.parametrize("with_bags", [False, True])
-def test_the_optimizer_may_be_gradient_descent_with_l2(check, counts, make_bags, with_bags):
-    check([3], counts=counts, bags=make_bags() if with_bags else None, optimizer="sgd", l2=0.1)
-
-
-def test_the_linear_layer_or_the_embedding_may_stay(check, counts):
-    check([2], counts=counts, learning_rate=0)
-    check([2], counts=counts, linear_learning_rate=0)
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_inputs_may_be_bags(check, counts, make_bags, dtype):
-    weights = np.random.default_rng(1).random(ROWS)
-    check([1, 2, 3, 8], dtype, counts=counts, bags=make_bags(), input_weights=weights)
+def test_the_options_are_those_of_one_process(check, counts, make_bags, options, with_bags):
+    check([3], counts=counts, bags=make_bags() if with_bags else None, **options)
 
 
 def test_validation_ends_all_ranks_at_once_with_the_best_parameters(check, counts, make_counts, make_bags):
@@ -146,16 +134,6 @@ def test_groups_of_rows_may_be_read_while_training(check, counts, sizes):
     asked.clear()
     check([3], counts=Read(counts))
     assert sorted(asked) == [(0, 2), (2, 5), (5, 8)]
-
-
-def test_another_fit_goes_on_from_the_sums_of_squares(new, on_ranks, counts):
-    def fit_twice(comm=None):
-        trainer = new()
-        trainer.fit_counts(counts, comm=comm, **OPTIONS)
-        trainer.fit_counts(counts, comm=comm, warm_start=True, **OPTIONS)
-        return bits(trainer)
-
-    assert on_ranks(2, fit_twice) == [fit_twice()] * 2
 
 
 # ---------------------------------------------------------------- rank 0 leads
@@ -220,21 +198,6 @@ def test_ranks_with_other_arguments_are_named(new, on_ranks, counts, make_counts
     assert on_ranks.aborted == []
 
 
-@pytest.mark.parametrize("name", list(origin_of_bits()))
-def test_ranks_with_other_versions_kernels_or_blas_are_named(new, on_ranks, counts, monkeypatch, name):
-    known, asked = origin_of_bits(), iter([{}, {name: "another"}])
-    monkeypatch.setattr(of_ranks, "origin_of_bits", lambda: known | next(asked))
-
-    def fit(comm):
-        trainer = new()
-        with pytest.raises(ValueError, match=f"rank 1 on .* has {name} .*, but rank 0 on .* has "):
-            trainer.fit_counts(counts, comm=comm, **OPTIONS)
-        return bits(trainer)
-
-    assert on_ranks(2, fit) == [bits(new())] * 2
-    assert on_ranks.aborted == []
-
-
 def test_what_one_rank_rejects_all_raise(new, on_ranks, counts):
     def fit(comm):
         new().fit_counts(counts if comm.rank == 0 else counts[:-1], comm=comm)
@@ -271,19 +234,6 @@ def test_an_exception_of_one_rank_in_the_middle_ends_all(new, on_ranks, counts):
     assert isinstance(results[0], KeyError)
     assert on_ranks.aborted[0] == (0, 1)
     assert "on rank 0 of 2" in results[0].__notes__[0]
-
-
-def test_a_loss_that_diverges_does_so_on_all_ranks(new, on_ranks, counts):
-    def fit(comm):
-        trainer = new()
-        trainer.embedding[:] *= np.float32(1e38)
-        with pytest.raises(TrainingDivergedError, match="block 0 in epoch 1"):
-            trainer.fit_counts(counts, comm=comm, **OPTIONS)
-        return bits(trainer)
-
-    first, second = on_ranks(2, fit)
-    assert first == second
-    assert on_ranks.aborted == []
 
 
 # ---------------------------------------------------------------- checkpoints
@@ -338,19 +288,6 @@ def test_a_checkpoint_within_an_epoch_has_the_parts_of_all_ranks(new, on_ranks, 
     for content in kept[::3]:
         path.write_bytes(content)
         assert on_ranks(4, fit) == [bits(alone)] * 4
-
-
-def test_a_checkpoint_of_another_fit_is_an_error_on_all_ranks(new, on_ranks, counts, tmp_path):
-    path = tmp_path / "checkpoint"
-    new().fit_counts(counts, checkpoint=path, keep_checkpoint=True, **OPTIONS)
-
-    def fit(comm):
-        new().fit_counts(counts, comm=comm, checkpoint=path, **OPTIONS | {"epochs": 9})
-
-    for error in on_ranks(2, fit):
-        assert isinstance(error, ValueError)
-        assert "is that of another fit, with epochs 3 instead of 9" in str(error)
-    assert on_ranks.aborted == []
 
 
 # ---------------------------------------------------------------- what does not pay

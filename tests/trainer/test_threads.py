@@ -13,7 +13,7 @@ from numpy.testing import assert_array_equal
 from scipy import sparse
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from fastembed import SkipGram, Trainer
+from fastembed import Trainer
 from fastembed._base.threads import blas_limit
 
 THREADS = [1, 2, 3, 4, 8]
@@ -57,10 +57,6 @@ def test_row_steps_have_the_same_bits(library, sizes):
     assert len(bits) == 1
 
 
-def test_fits_have_the_same_bits(library):
-    assert len({fit_bits(library.dtype, threads) for threads in THREADS}) == 1
-
-
 def test_one_trainer_from_many_threads_makes_one_call_after_the_other(in_threads):
     """Steps on different rows are independent: none is lost or mixed up."""
     trainer, twin = (Trainer.random(CALLERS, 50, output_size=3000, seed=3) for _ in range(2))
@@ -74,27 +70,6 @@ def test_one_trainer_from_many_threads_makes_one_call_after_the_other(in_threads
     found = in_threads(*(partial(train, trainer, i) for i in range(CALLERS)))
     assert found == [train(twin, i) for i in range(CALLERS)]
     assert_array_equal(trainer.embedding, twin.embedding)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        lambda trainer: trainer.step(99),
-        lambda trainer: trainer.nll(np.eye(30)),
-        lambda trainer: trainer.fit_counts(random_counts(30, 40)),
-        lambda trainer: trainer.fit_counts(random_counts(30, 50), n_iter_no_change=2),
-    ],
-)
-def test_a_wrong_argument_is_named_without_waiting_for_a_call_of_another_thread(in_threads, wrong):
-    trainer = Trainer.random(30, 4, output_size=50, seed=0)
-
-    def refused():
-        with pytest.raises((TypeError, ValueError), match=r"must|needs"):
-            wrong(trainer)
-        return True
-
-    with trainer._lock.value:
-        assert in_threads(refused) == [True]
 
 
 def test_trainers_in_many_threads_have_the_same_bits(sizes, in_threads):
@@ -158,13 +133,6 @@ def test_other_threads_run_during_a_step(runs_meanwhile):
 
 
 @pytest.mark.thread_unsafe(reason="observes other threads")
-def test_other_threads_run_during_train(runs_meanwhile):
-    trainer = Trainer.random(8, 10, threads=1)
-    assert runs_meanwhile(lambda: trainer.train(np.zeros(100_000, int)))
-    assert runs_meanwhile(lambda: trainer.train([4], epochs=300_000))
-
-
-@pytest.mark.thread_unsafe(reason="observes other threads")
 @pytest.mark.parametrize("threads", [1, 2])
 def test_other_threads_run_during_fit_counts(runs_meanwhile, threads):
     trainer = Trainer.random(300, 50, output_size=5000, threads=threads)
@@ -189,18 +157,6 @@ needs_fork = pytest.mark.skipif(
 )
 # Python 3.12 and newer warn of what is tested here
 forks_with_threads = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
-
-
-@pytest.mark.thread_unsafe(reason="forks")
-@needs_fork
-@forks_with_threads
-def test_a_child_trains_after_a_fork(sizes, answer_of_child):
-    """With the trainer of the parent, whose pool is running, and with a new one."""
-    sizes.parallel_bytes = 0
-    trainer = Trainer.random(50, 8, output_size=2500, seed=1, threads=2)
-    trainer.fit_counts(random_counts(50, 2500), epochs=1)
-    trainer.step(0)
-    assert answer_of_child(lambda: train_twice(trainer)) == train_twice(trainer)
 
 
 @pytest.mark.thread_unsafe(reason="forks")
@@ -231,15 +187,6 @@ def test_a_child_trains_after_a_fork_while_another_thread_trains(answer_of_child
 
 
 # ---------------------------------------------------------------- many threads, Ctrl-C
-
-
-@pytest.mark.thread_unsafe(reason="counts the threads of the process")
-def test_far_more_threads_than_tasks_are_not_started():
-    counts, before = sparse.csr_array(np.ones((30, 30))), threading.active_count()
-    many, one = (SkipGram(dim=4, min_count=1, threads=threads).fit([["a", "b", "c"]]) for threads in (10**7, 1))
-    assert_array_equal(many.vectors.matrix, one.vectors.matrix)
-    Trainer.random(30, 4, threads=10**7).fit_counts(counts, epochs=1)
-    assert threading.active_count() <= before + 8
 
 
 @pytest.mark.thread_unsafe(reason="a Ctrl-C reaches the main thread alone")

@@ -60,14 +60,8 @@ def test_a_data_frame_has_the_same_vectors_and_gives_them_back(dtype):
     assert vectors.matrix[0, 0] == found.matrix[0, 0] == matrix[0, 0]
     with pytest.raises(TypeError, match=r"a pandas\.DataFrame expected, got list"):
         Vectors.from_pandas([1])
-    with pytest.raises(ValueError, match="at least one vector, got none"):
-        Vectors.from_pandas(frame.iloc[:0])
-    with pytest.raises(TypeError, match="every token must be a str, got 0"):
-        Vectors.from_pandas(frame.reset_index(drop=True))
     with pytest.raises(TypeError, match="float32 or float64, got object"):
         Vectors.from_pandas(frame.reset_index())
-    with pytest.raises(ValueError, match="'the' is in rows 0 and 1"):
-        Vectors.from_pandas(frame.iloc[[0, 0]])
     with pytest.raises(ValueError, match=r"token '\\ud800' has no UTF-8 form"):
         Vectors(["\ud800"], np.eye(1)).to_pandas()
 
@@ -83,18 +77,7 @@ def test_a_data_frame_has_the_same_vectors_and_gives_them_back(dtype):
     ],
 )
 def test_a_missing_library_is_named_with_its_extra(tmp_path, monkeypatch, use, module, extra):
-    top = module.partition(".")[0]
-    for name in [name for name in sys.modules if name.partition(".")[0] == top]:
-        monkeypatch.delitem(sys.modules, name)
-
-    class Hidden:
-        def find_spec(self, name, path=None, target=None):
-            if name.partition(".")[0] == top:
-                raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-
-    monkeypatch.setattr(sys, "meta_path", [Hidden(), *sys.meta_path])
-    with pytest.raises(
-        ImportError, match=rf"^{module} cannot be imported \(No .*{top}.*\): install .* the extra \[{extra}\]$"
-    ):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ImportError, match=rf"^{module} cannot be imported .*: install .* the extra \[{extra}\]$"):
         use(Vectors(["a"], np.eye(1)), tmp_path)
     assert not list(tmp_path.iterdir())

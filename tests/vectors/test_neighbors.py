@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
-from threadpoolctl import threadpool_limits
 
 from fastembed.vectors.neighbors import METHODS, Neighbors, unit_vectors
 
@@ -28,14 +27,6 @@ def assert_same(found, expected):
     for (ids, scores), (true_ids, true_scores) in zip(found, expected, strict=True):
         assert ids.tolist() == true_ids.tolist()
         assert scores.tolist() == true_scores.tolist()  # the same bits
-
-
-def test_all_rows_have_the_cosines_that_each_has_by_itself():
-    """Of 240,000, which the BLAS adds up in another order, some tens would be rounded to another decimal."""
-    neighbors = Neighbors(np.random.default_rng(4).standard_normal((4000, 100)))
-    queries = neighbors.unit(slice(0, 60))
-    found = neighbors.nearest(queries, 4000)
-    assert_same(found, [full_sort(neighbors, query, 4000) for query in queries])
 
 
 @pytest.fixture(params=DTYPES)
@@ -84,19 +75,6 @@ def test_units_in_the_last_place_of_float32_are_told_apart_and_those_of_float64_
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("factors", [(1, 3, 5, 7), (7, 5, 3, 1)])
-def test_multiples_of_a_row_are_ties_at_the_cosine_1(dtype, factors):
-    """Also where the multiples are rounded, as most are."""
-    rng = np.random.default_rng(6)
-    multiples = np.array(factors, dtype)[:, None]
-    for case in range(500):
-        neighbors = Neighbors(rng.standard_normal(1 + case % 120, dtype) * multiples)
-        ((ids, cosines),) = neighbors.nearest(neighbors.unit(np.array([0])), 3, excluded=[[0]])
-        assert (ids.tolist(), cosines.tolist()) == ([1, 2, 3], [1.0, 1.0, 1.0])
-        assert neighbors.count_nearer(*neighbors.unit(np.array([0, 3])), excluded=0) == 0
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
 def test_exact_multiples_of_a_row_are_ties_for_any_query(dtype):
     """Their unit vectors have the same bits. Eleven bits of the row leave space for those of the factor."""
     rng = np.random.default_rng(7)
@@ -142,16 +120,6 @@ def test_the_magnitude_of_vectors_does_not_matter(dtype, exponents):
     for method in METHODS:
         options = {"method": method, "excluded": [[0, 1, 2], [1, 2, 3]]}
         assert_same(neighbors.analogies(questions, 9, **options), plain.analogies(questions, 9, **options))
-
-
-@pytest.mark.thread_unsafe(reason="BLAS has one limit for the process")
-def test_threads_of_blas_change_nothing(tied):
-    found = []
-    for threads in (1, 2):
-        with threadpool_limits(threads, user_api="blas"):
-            neighbors = Neighbors(tied)
-            found.append(neighbors.nearest(neighbors.unit(slice(0, 50)), 300))
-    assert_same(*found)
 
 
 @pytest.mark.thread_unsafe(reason="tracemalloc has one peak for the process")

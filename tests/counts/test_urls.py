@@ -1,7 +1,6 @@
 """Texts and stores that have a URL: in memory, on this machine, and on a server that speaks S3."""
 
 import bz2
-import os
 import re
 import subprocess
 import sys
@@ -98,12 +97,6 @@ def test_text_that_has_a_url_is_read_as_a_file_is(url, tmp_path, set_constant):
     assert corpus_identity(FileCorpus(f"{url}/texts/a.txt")) != before
 
 
-def test_structured_files_have_urls_too(url):
-    put(f"{url}/texts/a.csv", b"id,text\n7,the dog\n8,barks")
-    put(f"{url}/texts/b.txt", b"no field")
-    assert Vocabulary.from_corpus(FileCorpus(f"{url}/texts", field="text"), min_count=1).ledger.tokens_read == 3
-
-
 @pytest.mark.usefixtures("small_groups")
 def test_a_store_that_has_a_url_is_that_of_a_folder(url, tmp_path, set_constant):
     set_constant(SIZES, "task_bytes", 1 << 13)
@@ -171,8 +164,3 @@ def test_without_fsspec_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "fsspec.core", None)
     with pytest.raises(ImportError, match=r"install fastembed-cython with the extra \[remote\]"):
         Vocabulary.from_corpus("s3://a/b")
-
-
-def test_a_windows_path_is_no_url(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no such file"):
-        Vocabulary.from_corpus(os.fspath(tmp_path / "C:" / "missing"))

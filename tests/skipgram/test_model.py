@@ -10,7 +10,7 @@ from numpy.testing import assert_array_equal
 
 import fastembed
 from fastembed import Counts, SkipGram, Vectors
-from fastembed.formats.tensors import header, map_tensors, pack_tokens, unpack_tokens, write_tensors
+from fastembed.formats.tensors import map_tensors, write_tensors
 
 SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": 1e-2, "epochs": 2}
 MODEL = "model.safetensors"  # in the folder of a test; in threads, each has one of its own, if no fixture takes it
@@ -20,35 +20,6 @@ MODEL = "model.safetensors"  # in the folder of a test; in threads, each has one
 def corpus(corpus):
     """The corpus that all tests share, but one word has letters of several bytes, and a space."""
     return [["wörd 鯨" if word == "w07" else word for word in line] for line in corpus]
-
-
-def assert_same(found, expected, text):
-    """The whole fitted state, and results derived from it, to the last bit."""
-    for name in ("vectors", "trainer"):
-        assert type(getattr(found, name)) is type(getattr(expected, name))
-    assert_array_equal(found.vectors.matrix, expected.vectors.matrix)
-    assert found.vectors.tokens == found.vocabulary.tokens == expected.vocabulary.tokens
-    assert_array_equal(found.vectors.counts, found.vocabulary.counts)
-    for name in ("embedding", "linear", "bias", "squares"):
-        for one, other in zip(getattr(found.trainer, name), getattr(expected.trainer, name), strict=True):
-            assert_array_equal(one, other)
-    assert_array_equal(found.vocabulary.counts, expected.vocabulary.counts)
-    assert found.vocabulary.ledger == expected.vocabulary.ledger
-    assert found.vocabulary.appended == expected.vocabulary.appended
-    for name in (
-        "ledger",
-        "windows_",
-        "baskets_",
-        "max_contexts_",
-        "counts_sha256_",
-        "centre_",
-        "history",
-        "best_epoch_",
-    ):
-        assert np.all(getattr(found, name) == getattr(expected, name)), name
-    assert found.predict_output("w03", topn=99) == expected.predict_output("w03", topn=99)
-    if expected.windows_ is not None:
-        assert found.perplexity(text) == expected.perplexity(text)
 
 
 # ---------------------------------------------------------------- there and back
@@ -65,18 +36,22 @@ def assert_same(found, expected, text):
         {"baskets": "share", "dim": np.int64(3)},
     ],
 )
-def test_a_model_is_the_same_after_save_and_load(corpus, tmp_path, options):
+def test_a_model_is_the_same_after_save_and_load(corpus, tmp_path, options, assert_same):
     path = tmp_path / MODEL
     model = SkipGram(**SETTINGS | options).fit(corpus)
     model.save(path)
     loaded = SkipGram.load(path)
     assert loaded.get_params() == model.get_params()
-    assert_same(loaded, model, corpus)
-    assert_same(loaded, model, corpus[:9])
+    assert_same(loaded, model)
+    assert loaded.predict_output("w03", topn=99) == model.predict_output("w03", topn=99)
+    assert loaded.windows_ is None or loaded.perplexity(corpus) == model.perplexity(corpus)
+    vectors = Vectors.load(path)
+    assert (vectors.tokens, vectors.counts.tolist()) == (model.vectors.tokens, model.vectors.counts.tolist())
+    assert_array_equal(vectors.matrix, model.vectors.matrix)
 
 
 @pytest.mark.parametrize("grow", [False, True])
-def test_training_goes_on_from_a_file_as_from_memory(corpus, tmp_path, grow):
+def test_training_goes_on_from_a_file_as_from_memory(corpus, tmp_path, grow, assert_same):
     """And once more from a model that was loaded, trained on and saved."""
     path = tmp_path / MODEL
     model = SkipGram(**SETTINGS).fit(corpus[:50])
@@ -85,24 +60,11 @@ def test_training_goes_on_from_a_file_as_from_memory(corpus, tmp_path, grow):
         model.save(path)
         loaded = SkipGram.load(path, threads=3).partial_fit(more, grow_vocabulary=grow)
         model.partial_fit(more, grow_vocabulary=grow)
-        for each in (model, loaded):
-            for record in each.history:
-                record["seconds"] = 0
-        assert_same(loaded, model, corpus)
+        assert_same(loaded, model)
         model = loaded.set_params(threads=None)
     assert len(model.history) == 6
     assert len(model.counts_sha256_) == 3
     assert model.vocabulary.appended == (3 if grow else 0)
-
-
-def test_the_file_is_a_file_of_vectors(corpus, tmp_path):
-    path = tmp_path / MODEL
-    model = SkipGram(**SETTINGS).fit(corpus)
-    model.save(path)
-    vectors = Vectors.load(path)
-    assert vectors.tokens == model.vectors.tokens
-    assert_array_equal(vectors.counts, model.vectors.counts)
-    assert_array_equal(vectors.matrix, model.vectors.matrix)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows replaces no file that is mapped")
@@ -118,21 +80,6 @@ def test_loading_replaces_nothing_that_is_in_use(corpus, tmp_path):
     assert not np.array_equal(loaded.trainer.embedding, loaded.vectors.matrix)
     assert_array_equal(SkipGram.load(path).vectors.matrix, second.vectors.matrix)
     assert [file.name for file in path.parent.iterdir()] == [path.name]
-
-
-def test_a_model_can_be_saved_after_each_epoch(corpus, tmp_path):
-    path = tmp_path / MODEL
-    paths = []
-
-    def save(record, model):
-        paths.append(path.with_name(f"{record['epoch']}.safetensors"))
-        model.save(paths[-1])
-
-    model = SkipGram(**SETTINGS).fit(corpus, on_epoch_end=save)
-    halfway, whole = map(SkipGram.load, paths)
-    assert len(halfway.history) == 1
-    assert_same(whole, model, corpus)
-    assert not np.array_equal(halfway.vectors.matrix, whole.vectors.matrix)
 
 
 # ---------------------------------------------------------------- what the file says
@@ -180,8 +127,6 @@ def test_a_model_that_cannot_be_saved_leaves_no_file(corpus, tmp_path):
     model = SkipGram(**SETTINGS).fit(corpus)
     with pytest.raises(FileNotFoundError, match=r"the folder .* does not exist"):
         model.save(path / "model")
-    with pytest.raises(TypeError, match="dim must be an integer, got 'x'"):
-        SkipGram(**SETTINGS).fit(corpus).set_params(dim="x").save(path)
     with pytest.raises(ValueError, match=r"token 'a\\ud800' has no UTF-8 form"):
         SkipGram(**SETTINGS).fit([["a\ud800", "b"]] * 9).save(path)
     with pytest.raises(ValueError, match=r"model\.vec\.gz' would hold vectors alone \(.*\): save a model as"):
@@ -201,10 +146,9 @@ def test_files_of_other_things_are_rejected(tmp_path):
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(ValueError, match="is not a whole safetensors file"):
         SkipGram.load(path)
-    for name in ("v.txt", "v.vec.gz", "v.npy", "v.tsv"):
-        Vectors(["a"], np.ones((1, 2))).save(path.with_name(name))
-        with pytest.raises(ValueError, match=rf"{name}' holds vectors alone and no model .*open it with Vectors\.load"):
-            SkipGram.load(path.with_name(name))
+    Vectors(["a"], np.ones((1, 2))).save(path.with_name("v.txt"))
+    with pytest.raises(ValueError, match=r"v.txt' holds vectors alone and no model .*open it with Vectors\.load"):
+        SkipGram.load(path.with_name("v.txt"))
     with pytest.raises(FileNotFoundError):
         SkipGram.load(path.with_name("missing"))
     with pytest.raises(ValueError, match="threads must be at least 1, got 0"):
@@ -220,36 +164,16 @@ def saved(corpus, tmp_path_factory):
 
 TENSORS = [
     ("matrix", lambda a: a[:-1], r"'squares.matrix' must be float64 of shape \(29,\)"),
-    ("matrix", lambda a: a[:, :3], "linear must have shape"),
     ("matrix", lambda a: a * np.nan, "embedding must be finite"),
-    ("matrix", lambda a: a.astype(int), "embedding must be float32 or float64"),
     ("linear", lambda a: a[:, :-1], "bias must have shape"),
-    ("linear", lambda a: a.astype(float), "both must have one dtype"),
-    ("bias", lambda a: a[:, None], "bias must have shape"),
-    ("bias", lambda a: a * np.inf, "bias must be finite"),
-    ("squares.matrix", lambda a: a[1:], r"'squares.matrix' must be float64 of shape \(30,\), got float64 of shape"),
     ("squares.linear", lambda a: a.astype("f4"), "'squares.linear' must be float64 .*, got float32"),
-    ("squares.linear", lambda a: a - 1e9, "squares.linear must be non-negative"),
     ("centre", lambda a: a[1:], r"'centre' must be float64 of shape \(4,\)"),
     ("centre", lambda a: a * np.inf, "centre must be finite"),
-    ("tokens.offsets", lambda a: a[[0, *range(2, 31)]], "counts must have the shape"),
     ("tokens.counts", lambda a: a[1:], "counts must have the shape"),
     ("tokens.counts", lambda a: -a, r"counts must be from 0 to 2\*\*63 - 1, got -"),
     ("tokens.offsets", lambda a: a[::-1].copy(), "'tokens.offsets' must rise"),
-    *(
-        (name, None, f"'{name}' is missing")
-        for name in ("matrix", "linear", "bias", "centre", "squares.matrix", "tokens.counts")
-    ),
+    ("centre", None, "'centre' is missing"),
 ]
-
-
-def test_fewer_tokens_than_vectors_are_rejected(saved, tmp_path):
-    path = tmp_path / MODEL
-    tensors, metadata = map_tensors(saved)
-    tokens = pack_tokens(unpack_tokens(tensors, saved)[:-1])
-    write_tensors(path, tensors | tokens | {"tokens.counts": tensors["tokens.counts"][:-1]}, metadata)
-    with pytest.raises(ValueError, match="29 tokens for 30 vectors"):
-        SkipGram.load(path)
 
 
 @pytest.mark.parametrize(("name", "change", "message"), TENSORS)
@@ -268,29 +192,16 @@ def test_tensors_that_do_not_fit_are_rejected(saved, tmp_path, name, change, mes
     ("field", "name", "value", "message"),
     [
         ("model", "max_contexts_", 12, "60 outputs, where 12 contexts on 2 sides were expected"),
-        ("model", "max_contexts_", 31, "max_contexts_ must be from 1 to 30, got 31"),
-        ("model", "max_contexts_", "x", "max_contexts_ must be an integer, got 'x'"),
-        ("model", "windows_", None, "60 outputs, where 30 contexts on 1 sides were expected"),
-        ("model", "windows_", {"window": [0, 0]}, "window must be at least 1 on one side"),
-        ("model", "windows_", {"size": 3}, "size"),
         ("model", "windows_", 5, "mapping"),
         ("model", "baskets_", "share", "baskets must be None, 'flat' or 'share', without windows, got 'share'"),
-        ("model", "baskets_", [], "baskets must be None, 'flat' or 'share', without windows"),
-        ("model", "history", 5, "history must be a list of records, got 5"),
         ("model", "history", [5], r"history must be a list of records, got \[5\]"),
         ("model", "history", [{"epoch": 1}], "'nll' is missing"),
-        ("model", "history", [{"nll": "low"}], "history must be a number, got 'low'"),
-        ("model", "history", [{"nll": 1.0}], "'epoch' is missing"),
-        ("model", "history", [{"nll": 1.0, "epoch": 0}], "an epoch of history must be at least 1, got 0"),
         ("model", "history", [{"nll": 1.0, "epoch": 1, "kept": 1}], "'kept' in history must be True or False, got 1"),
         ("manifest", "counts_sha256", "abc", "counts_sha256_ must be a list of str, got 'abc'"),
         ("model", "ledger", {"lines": "many"}, "a ledger must hold integers"),
         ("model", "vocabulary.appended", 99, "appended must be from 0 to 30, got 99"),
-        ("model", "vocabulary.ledger", 3, "mapping"),
         ("settings", "dim", 0, "dim must be at least 1, got 0"),
         ("settings", "size", 5, "unexpected keyword argument 'size'"),
-        ("settings", "threads", 5, "threads"),
-        ("settings", "window", [2], "window must be an integer or a pair"),
     ],
 )
 def test_a_header_that_does_not_fit_is_rejected(saved, tmp_path, field, name, value, message):
@@ -299,18 +210,4 @@ def test_a_header_that_does_not_fit_is_rejected(saved, tmp_path, field, name, va
     metadata[field] = json.dumps(json.loads(metadata[field]) | {name: value})
     write_tensors(path, tensors, metadata)
     with pytest.raises(ValueError, match=rf"model.safetensors'.*{message}"):
-        SkipGram.load(path)
-
-
-@pytest.mark.parametrize(
-    "state", ["", "[]", "7", "{}", '{"history": []', "null", pytest.param("[" * 99_999, id="deep")]
-)
-def test_a_header_that_is_not_one_of_a_model_is_rejected(saved, tmp_path, state):
-    path = tmp_path / MODEL
-    tensors, metadata = map_tensors(saved)
-    write_tensors(path, tensors, metadata | {"model": state})
-    with pytest.raises(ValueError, match=r"model.safetensors' does not hold a model that fits together"):
-        SkipGram.load(path)
-    write_tensors(path, tensors, header("vectors") | {"version": "2", "model": metadata["model"]})
-    with pytest.raises(ValueError, match="is of version '2'"):
         SkipGram.load(path)
