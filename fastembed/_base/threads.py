@@ -113,8 +113,14 @@ MOST_THREADS = 1024  # threads that work for one call of a pool
 MOST_READERS = 64  # threads of one reading of a text, unless there are more CPUs: each holds two blocks of it
 POLL_SECONDS = 0.1  # between two looks for a Ctrl-C
 
+
+def new_executor(threads: int) -> ThreadPoolExecutor:
+    """Return an executor whose threads compute in the default mode of floating-point numbers."""
+    return ThreadPoolExecutor(threads, "fastembed", DefaultFloatMode().__enter__)
+
+
 # The threads of this process: another one is started whenever none is idle, so that no call waits for another one
-_executor = PerProcess(lambda: ThreadPoolExecutor(sys.maxsize, "fastembed"))
+_executor = PerProcess(lambda: new_executor(sys.maxsize))
 
 
 def check_threads(threads: int | None) -> int:
@@ -132,14 +138,15 @@ def check_threads(threads: int | None) -> int:
     return check_integer("threads", threads, low=1)
 
 
-def _start(executor: ThreadPoolExecutor, calls: list[Future[R]], function: Callable[[], R]) -> None:
-    """Let a thread of an executor make a call, as one more of some calls.
+def _start(calls: list[Future[R]], function: Callable[[], R]) -> None:
+    """Let a thread of this process make a call, as one more of some calls.
 
     The call is among them before a thread begins it, so that a Ctrl-C cannot lose it.
     """
     calls.append(Future())
+    executor = _executor.value
     try:
-        executor.submit(_make, calls[-1], function).add_done_callback(partial(_lose, calls[-1]))
+        executor.submit(_make, calls[-1], function)
     except BaseException:
         # The executor may not know a thread whose start was interrupted, which would wait when Python exits
         _executor.renew()
@@ -148,22 +155,13 @@ def _start(executor: ThreadPoolExecutor, calls: list[Future[R]], function: Calla
 
 
 def _make(call: Future[R], function: Callable[[], R]) -> None:
-    """Make a call, unless it was cancelled, in the default mode of floating-point numbers."""
+    """Make a call, unless it was cancelled."""
     try:
         if call.set_running_or_notify_cancel():
-            with DefaultFloatMode():
-                call.set_result(function())
+            call.set_result(function())
     except BaseException as error:  # whatever it is, it is raised where the result is asked for
         call.set_exception(error)
         del call  # the frames of the error would keep it, and so itself
-
-
-def _lose(call: Future[Any], made: Future[None]) -> None:
-    """Let a call fail that its thread had no memory to make, so that nobody waits for it for ever."""
-    if made.cancelled():
-        call.cancel()
-    elif not call.done():
-        call.set_exception(made.exception())
 
 
 def _end(calls: list[Future[Any]]) -> None:
@@ -183,13 +181,8 @@ def _end(calls: list[Future[Any]]) -> None:
 
 def in_background(function: Callable[..., R], *arguments: Any) -> Future[R]:
     """Return the call of a function by another thread, which Python awaits if it exits."""
-    return submit(_executor.value, function, *arguments)
-
-
-def submit(executor: ThreadPoolExecutor, function: Callable[..., R], *arguments: Any) -> Future[R]:
-    """Return the call of a function by a thread of an executor."""
     calls: list[Future[R]] = []
-    _start(executor, calls, partial(function, *arguments))
+    _start(calls, partial(function, *arguments))
     return calls[0]
 
 
@@ -224,7 +217,7 @@ class Pool:
 
         If a call raises, no further one is started, and what it raised is raised here once the others have ended.
         """
-        helpers = min(self.threads, count, MOST_THREADS) - 1
+        helpers = min(self.threads, count) - 1
         if helpers < 1:  # a prediction of one document is as short as the calls below
             with DefaultFloatMode():
                 for number in range(count):
@@ -232,7 +225,7 @@ class Pool:
             return
         waiting = deque(range(count))
 
-        def work() -> None:
+        def work(_: int) -> None:
             while True:
                 try:
                     number = waiting.popleft()
@@ -244,20 +237,8 @@ class Pool:
                     waiting.clear()
                     raise
 
-        # Not by `beside`: a signal handler may raise where a context manager is left, before that does anything
-        calls: list[Future[None]] = []
-        with DefaultFloatMode():
-            try:
-                for _ in range(helpers):
-                    _start(_executor.value, calls, work)
-                work()
-            finally:
-                try:
-                    waiting.clear()
-                    _end(calls)
-                finally:
-                    _end(calls)  # again, since a signal handler may have raised before the first was through
-        _raise_error_of(calls)
+        with self.beside(work, helpers, waiting.clear):
+            work(0)
 
     @contextmanager
     def beside(self, work: Callable[[int], object], helpers: int, end: Callable[[], object]) -> Iterator[None]:
@@ -270,28 +251,24 @@ class Pool:
         with DefaultFloatMode():
             try:
                 for number in range(1, min(helpers, MOST_THREADS - 1) + 1):
-                    _start(_executor.value, calls, partial(work, number))
+                    _start(calls, partial(work, number))
                 yield
             finally:
                 try:
                     end()
                     _end(calls)
                 finally:
-                    _end(calls)
-        _raise_error_of(calls)
-
-
-def _raise_error_of(calls: Iterable[Future[Any]]) -> None:
-    for call in calls:
-        if not call.cancelled():
-            call.result()
+                    _end(calls)  # again, since a signal handler may have raised before the first was through
+        for call in calls:
+            if not call.cancelled():
+                call.result()
 
 
 def ordered_map(
     function: Callable[[T], R],
     items: Iterable[T],
     threads: int,
-    give_up: Callable[[], object] = lambda: None,
+    give_up: Callable[[], object] | None = None,
     *,
     ahead: int | None = None,
 ) -> Generator[R, None, None]:
@@ -302,9 +279,9 @@ def ordered_map(
     progress, waits for them, and drops the others.
     """
     threads = min(threads, max(MOST_READERS, os.cpu_count() or 1))
-    executor = ThreadPoolExecutor(threads, "fastembed")
+    executor = new_executor(threads)
     try:
-        yield from ordered_results(partial(submit, executor), function, items, ahead or 2 * threads, give_up)
+        yield from ordered_results(executor.submit, function, items, ahead or 2 * threads, give_up)
     finally:
         executor.shutdown(cancel_futures=True)
 
@@ -314,7 +291,7 @@ def ordered_results(
     function: Callable[[T], R],
     items: Iterable[T],
     ahead: int,
-    give_up: Callable[[], object] = lambda: None,
+    give_up: Callable[[], object] | None = None,
 ) -> Generator[R, None, None]:
     """Yield ``function(item)`` for each item, as :func:`ordered_map` does, computed by an executor's `submit`."""
     pending: deque[Future[R]] = deque()
@@ -326,7 +303,8 @@ def ordered_results(
         while pending:
             yield awaited(pending.popleft())
     except BaseException:
-        give_up()
+        if give_up is not None:
+            give_up()
         raise
     finally:
         for future in pending:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base.sizes import SIZES
-from fastembed._base.threads import Pool, awaited, submit
+from fastembed._base.threads import Pool, awaited, new_executor
 from fastembed._kernels import cooccur
 
 Int64 = NDArray[np.int64]
@@ -418,7 +418,7 @@ class BufferedCounts:
             current, next_one = np.searchsorted(row_ends, [first, last], side="right")
             in_use = int(group_ends[current]) - len(order[current].groups)  # the first group that is still needed
             while len(calls) < len(groups) and turns[len(calls) + 1] <= turns[in_use] + self._turning:
-                calls.append(submit(reader, self._read, groups[len(calls)], turns[len(calls)]))
+                calls.append(reader.submit(self._read, groups[len(calls)], turns[len(calls)]))
             while ready < group_ends[next_one]:
                 rows = awaited(calls[ready])
                 if rows is not None:
@@ -428,7 +428,7 @@ class BufferedCounts:
                         self._in_memory.add(groups[ready])
                 ready += 1
 
-        reader = ThreadPoolExecutor(1)
+        reader = new_executor(1)
         try:
             yield hold
         finally:

@@ -10,7 +10,7 @@ import itertools
 import tempfile
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import closing
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from scipy import sparse
 
 from fastembed._base.arrays import RandomAccessFile, row_ranges, sorted_csr
 from fastembed._base.sizes import SIZES
-from fastembed._base.threads import awaited, ordered_map, submit
+from fastembed._base.threads import awaited, new_executor, ordered_map
 
 Float = npt.NDArray[np.float64]
 Int32 = npt.NDArray[np.int32]
@@ -196,12 +196,12 @@ def store_rows(batches: Iterable[RowBatch], n_columns: int, most: int, limit: in
         indices[part], data[part] = batch.columns, batch.values
         batch.release()
 
-    with ThreadPoolExecutor(threads) as workers:
+    with new_executor(threads) as workers:
         for batch in batches:
             lengths.append(batch.lengths)
             end = used + len(batch.values)
             if not spilled and end <= capacity:
-                copies.append(submit(workers, copy, slice(used, end), batch))
+                copies.append(workers.submit(copy, slice(used, end), batch))
                 used = end
                 if len(copies) > threads:
                     awaited(copies.popleft())
