@@ -31,14 +31,16 @@ def free_memory() -> int:
     """Return how many bytes this process can still take without swapping, on the machine or in its Linux cgroup."""
     if sys.platform == "win32":
         return _free_on_windows()
-    free = _field(Path("/proc/meminfo"), "MemAvailable:", 1024)
-    if free is None:
+    kilobytes = _number(Path("/proc/meminfo"), "MemAvailable:")
+    if kilobytes is not None:
+        free = 1024 * kilobytes
+    else:
         names = os.sysconf_names
         pages = "SC_AVPHYS_PAGES" if "SC_AVPHYS_PAGES" in names else "SC_PHYS_PAGES"
         free = os.sysconf(pages) * os.sysconf("SC_PAGE_SIZE") if pages in names else UNKNOWN
     group = Path("/sys/fs/cgroup")
     limit, used = _number(group / "memory.max"), _number(group / "memory.current")
-    cache = _field(group / "memory.stat", "inactive_file", 1) or 0
+    cache = _number(group / "memory.stat", "inactive_file") or 0
     return free if limit is None or used is None else max(min(free, limit - used + cache), 0)
 
 
@@ -89,22 +91,13 @@ def give_back_freed() -> None:
             trim(0)
 
 
-def _number(file: Path) -> int | None:
+def _number(file: Path, name: str = "") -> int | None:
+    """Return the number in a file of the system, or that behind a name; None if there is none."""
     try:
-        return int(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # no such file, or "max"
+        text = file.read_text(encoding="utf-8")
+        return int(text.partition(name)[2].split()[0] if name else text)
+    except (OSError, ValueError, IndexError):  # no such file or name, or "max"
         return None
-
-
-def _field(file: Path, name: str, unit: int) -> int | None:
-    try:
-        for line in file.read_text(encoding="utf-8").splitlines():
-            key, value = line.split()[:2]
-            if key == name:
-                return int(value) * unit
-    except (OSError, ValueError):
-        pass
-    return None
 
 
 def _free_on_windows() -> int:

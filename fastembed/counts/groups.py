@@ -13,14 +13,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base.sizes import SIZES
-from fastembed._base.threads import Pool, awaited, new_executor
+from fastembed._base.threads import Pool, awaited, new_executor, ordered_map
 from fastembed._kernels import cooccur
 
 Int64 = NDArray[np.int64]
@@ -258,15 +258,12 @@ class Totals(NamedTuple):
             return groups.totals
         (inputs, outputs), count = groups.shape, group_count(groups.shape[0])
         totals = cls(np.empty(inputs), np.zeros(outputs))
-        for first in range(0, count, pool.threads):
-            wave = range(first, min(first + pool.threads, count))
-            parts: list[Totals] = [totals] * len(wave)
 
-            def add(k: int, parts: list[Totals] = parts, wave: range = wave) -> None:
-                parts[k] = cls.of_group(groups.read_group(wave[k]), outputs)
+        def sums(group: int) -> Totals:
+            return cls.of_group(groups.read_group(group), outputs)
 
-            pool.run(add, len(wave))
-            for group, part in zip(wave, parts, strict=True):
+        with closing(ordered_map(sums, range(count), pool.threads, ahead=pool.threads)) as parts:
+            for group, part in enumerate(parts):
                 totals.add(group, part)
         return totals
 
@@ -443,13 +440,6 @@ class BufferedCounts:
         part = slice(first, first + self._capacity)
         rows = self._counts.read_group(group, (self.indices[part], self.data[part]))
         return RowGroup(rows.begins + first, rows.ends + first, self.indices, self.data)
-
-
-def counts_reader(
-    counts: GroupedCounts, groups: list[NDArray[np.intp]], block_size: int
-) -> ResidentCounts | BufferedCounts:
-    """Return the buffer of these counts; the arguments are those of `BufferedCounts`."""
-    return ResidentCounts(counts) if isinstance(counts, CSRGroups) else BufferedCounts(counts, groups, block_size)
 
 
 def buffered_groups(sizes: list[int], block_size: int) -> int:

@@ -77,18 +77,19 @@ def apply_gauge(
         pairs = PAIRS_PER_COUNT * (totals.rows @ totals.rows) / totals.rows.sum()
         change, inverse = _shrinking(covariance, information, pairs)
 
-        def change_columns(piece: slice) -> None:  # W becomes A⁻¹ W, and b becomes b + mu W
+        def change_columns(k: int) -> None:  # W becomes A⁻¹ W, and b becomes b + mu W
+            piece = slice(k * PIECE, (k + 1) * PIECE)
             columns = linear[:, piece].astype(np.float64)
             if bags is None:
                 bias[piece] += (mean @ columns).astype(bias.dtype)
             linear[:, piece] = inverse @ columns
 
-        def change_rows(piece: slice) -> None:  # E becomes (E - mu) A
+        def change_rows(k: int) -> None:  # E becomes (E - mu) A
+            piece = slice(k * PIECE, (k + 1) * PIECE)
             embedding[piece] = (embedding[piece] - (mean if bags is None else 0.0)) @ change
 
-        columns_of, rows_of = _pieces(linear.shape[1]), _pieces(len(embedding))
-        pool.run(lambda k: change_columns(columns_of[k]), len(columns_of))
-        pool.run(lambda k: change_rows(rows_of[k]), len(rows_of))
+        pool.run(change_columns, -(-linear.shape[1] // PIECE))
+        pool.run(change_rows, -(-len(embedding) // PIECE))
     if bags is None:
         embedding[totals.rows == 0] = 0
     return np.asarray(mean @ change)
@@ -144,12 +145,8 @@ def _sum_of_pieces(
     part: Callable[[slice], NDArray[np.float64]], size: int, shape: tuple[int, ...], pool: Pool
 ) -> NDArray[np.float64]:
     """Return the sum of `part(piece)` over the pieces in order; as many parts are in memory as there are threads."""
-    total = np.zeros(shape)
-    with closing(ordered_map(part, _pieces(size), pool.threads, ahead=pool.threads)) as parts:
+    total, pieces = np.zeros(shape), [slice(begin, begin + PIECE) for begin in range(0, size, PIECE)]
+    with closing(ordered_map(part, pieces, pool.threads, ahead=pool.threads)) as parts:
         for each in parts:
             total += each
     return total
-
-
-def _pieces(size: int) -> list[slice]:
-    return [slice(begin, min(begin + PIECE, size)) for begin in range(0, size, PIECE)]

@@ -230,7 +230,8 @@ class Training:
             self._subwords = None if isinstance(lengths, bool) else Subwords.of(tokens, lengths)
         give_back_freed()  # the memory of counting
         estimate = self._estimate(shows=shows)
-        self._counts = self._counts.buffered(estimate.buffer_memory)
+        if self._counts.path is not None:
+            self._counts = self._counts.buffered(estimate.buffer_memory)
         with nullcontext() if self._ranks is None else self._ranks.agreeing():
             self._make_trainer(estimate)
         self.started = True

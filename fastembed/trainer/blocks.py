@@ -21,10 +21,12 @@ from fastembed._base.threads import Pool, fork_locks, matrix_product, single_thr
 from fastembed._base.validation import TrainingDivergedError
 from fastembed._kernels import kernels_for
 from fastembed.counts.groups import (
+    BufferedCounts,
+    CSRGroups,
     Draw,
     GroupedCounts,
+    ResidentCounts,
     Totals,
-    counts_reader,
     draw_order,
     plain_order,
     shard_bounds,
@@ -156,7 +158,11 @@ class BlockSteps:
         if ranks is not None:
             own = ranks.division(len(bounds) - 1).shards(ranks.rank)
             counts, bounds = counts.of_shards(own), bounds[own.start : own.stop + 1]
-        self._counts = counts_reader(counts, self._groups, self._block_size)
+        self._counts: ResidentCounts | BufferedCounts
+        if isinstance(counts, CSRGroups):
+            self._counts = ResidentCounts(counts)
+        else:
+            self._counts = BufferedCounts(counts, self._groups, self._block_size)
         tasks = 0 if bags is None else -(-self._block_size // GATHERED_ROWS)
         self._threads = min(pool.threads, max(tasks, len(bounds) - 1))
         bag_scratch = None if bags is None else BagScratch(parameters, self._most_entries(bags), self._threads)

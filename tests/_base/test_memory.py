@@ -37,6 +37,8 @@ def test_free_memory_is_that_of_machines_and_cgroups(monkeypatch, tmp_path):
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc" / "meminfo").write_text("MemTotal:  900 kB\nMemAvailable:   70 kB\n", encoding="utf-8")
     assert free_memory() == 70 << 10
+    (group / "memory.max").write_text("max\n", encoding="utf-8")
+    assert free_memory() == 70 << 10
     (group / "memory.max").write_text("50000\n", encoding="utf-8")
     (group / "memory.current").write_text("45000\n", encoding="utf-8")
     assert free_memory() == 5000
