@@ -27,7 +27,6 @@ from fastembed.corpus.corpus import Progress, Source, as_corpus
 from fastembed.corpus.ledger import Ledger, LineSplit, note_on_interrupt
 from fastembed.counts.file import read_counts, write_counts
 from fastembed.counts.groups import CSRGroups, GroupedCounts, group_places
-from fastembed.counts.pairs import pair_ids, tokens_of
 from fastembed.counts.store import (
     StoredGroups,
     StoreFolder,
@@ -334,7 +333,7 @@ class Counts:
                [0.5, 0. , 1.5],
                [0.5, 1.5, 0. ]])
         """
-        from fastembed.counts.baskets import basket_rows
+        from fastembed.counts.pairs import basket_rows
 
         if weighting not in ("flat", "share"):
             raise ValueError(f"weighting must be 'flat' or 'share', got {weighting!r}")
@@ -406,6 +405,8 @@ class Counts:
         >>> Counts.from_pairs(*zip(*edges), symmetric=True).vocabulary.tokens
         ('0', '1', '33')
         """
+        from fastembed.counts.pairs import pair_ids
+
         pairs = pair_ids(sources, targets, weights, check_flag("symmetric", symmetric))
         shape = (len(pairs.vocabulary), pairs.targets)
         counts = cls.from_ids(pairs.rows, pairs.columns, pairs.weights, shape)
@@ -821,6 +822,8 @@ def _write(
 
 def _named(matrix: StoredCSR, tokens: Sequence[Hashable]) -> Vocabulary:
     """Return the vocabulary of a matrix whose rows have these names."""
+    from fastembed.counts.pairs import tokens_of
+
     if isinstance(tokens, str) or not isinstance(tokens, Iterable):
         raise TypeError(f"tokens must be a sequence of names, got {tokens!r}")
     names = tokens_of(tokens.tolist() if isinstance(tokens, np.ndarray) else tokens)

@@ -1,4 +1,4 @@
-"""Row steps: the row kernels over the shards of the linear layer, on one or several threads."""
+"""One example: its loss, its step, by the row kernels; and the probabilities of many, by matrix products."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed import _kernels
-from fastembed._base.arrays import aligned_zeros
+from fastembed._base.arrays import aligned_zeros, largest
+from fastembed._base.memory import check_free
 from fastembed._base.sizes import SIZES
-from fastembed._base.threads import Pool
+from fastembed._base.threads import Pool, single_threaded_blas
 from fastembed._kernels import kernels_for
 from fastembed._kernels.cpu import DefaultFloatMode
 from fastembed.counts.groups import shard_bounds
@@ -23,6 +24,8 @@ from fastembed.trainer.parameters import Parameters
 GROUPS_PER_THREAD = 4
 FIRST = np.zeros(1, np.intp)  # selects the first bag
 STEP_OVERHEAD = 1 << 12  # fixed cost of a step, in multiplications
+FEW_INPUTS = 8  # up to this number, the kernel for one example is at least as fast as a matrix product
+ROWS_PER_TASK = 16  # rows per task of the softmax
 
 
 class _Scratch:
@@ -242,3 +245,99 @@ class RowSteps:
 def _named(i: int | Bags) -> str:
     """Return the name of an input in errors."""
     return f"a bag of {i.starts[1] - i.starts[0]} ids" if isinstance(i, Bags) else f"input {i}"
+
+
+# ---------------------------------------------------------------- probabilities of many inputs
+
+
+def forward(parameters: Parameters, inputs: Inputs, pool: Pool, rows: RowSteps) -> NDArray[Any]:
+    """Return `probabilities`; a few inputs are computed one by one."""
+    if len(inputs) <= FEW_INPUTS:
+        return np.stack([rows.probabilities(one(inputs, n)) for n in range(len(inputs))])
+    return probabilities(parameters, inputs, pool)
+
+
+def probabilities(parameters: Parameters, inputs: Inputs, pool: Pool) -> NDArray[Any]:
+    """Return softmax(H @ linear + bias), (N, V), in the dtype of the parameters; H is embedding[inputs], or bags' sums.
+
+    Raises
+    ------
+    FloatingPointError
+        If a logit overflows.
+    MemoryError
+        If the result needs more memory than is free.
+    """
+    check_free(
+        len(inputs) * parameters.outputs * parameters.dtype.itemsize,
+        f"an answer of {parameters.outputs:,} probabilities for each of {len(inputs):,} inputs",
+        "ask for fewer inputs, or for the most probable outputs with predict",
+    )
+    softmax, bounds = kernels_for(parameters.dtype).softmax, shard_bounds(parameters.outputs)
+    h, bias = _hidden(parameters, inputs, pool), parameters.bias
+    weights = parameters.weights[:, : parameters.dim]
+    p = np.empty((len(inputs), parameters.outputs), parameters.dtype)
+    finite = np.empty(len(inputs), bool)
+
+    def multiply(shard: int) -> None:
+        part = slice(bounds[shard], bounds[shard + 1])
+        with np.errstate(over="ignore", invalid="ignore"):
+            logits = np.matmul(h, weights[part].T, out=p[:, part])
+            if bias is not None:
+                logits += bias[part]
+
+    def normalise(task: int) -> None:
+        for n in range(task * ROWS_PER_TASK, min((task + 1) * ROWS_PER_TASK, len(p))):
+            finite[n] = np.isfinite(softmax(p[n]))
+
+    with single_threaded_blas():
+        pool.run(multiply, len(bounds) - 1)
+    pool.run(normalise, -(-len(p) // ROWS_PER_TASK))
+    if not finite.all():
+        n = int(np.argmin(finite))
+        which = f"bag {n}" if isinstance(inputs, Bags) else f"input {int(inputs[n])}"
+        raise FloatingPointError(
+            f"a logit of {which} overflows {parameters.dtype}: the parameters are too large, or the learning rate was"
+        )
+    return p
+
+
+def _hidden(parameters: Parameters, inputs: Inputs, pool: Pool) -> NDArray[Any]:
+    """Return H, (N, D)."""
+    if not isinstance(inputs, Bags):
+        rows: NDArray[Any] = parameters.embedding[inputs]
+        return rows
+    h = np.empty((len(inputs), parameters.dim), parameters.dtype)
+    gather, every = kernels_for(parameters.dtype).bag_gather, np.arange(len(inputs))
+
+    def task(number: int) -> None:
+        first, last = number * ROWS_PER_TASK, min((number + 1) * ROWS_PER_TASK, len(inputs))
+        gather(parameters.embedding, inputs.starts, inputs.ids, inputs.weights, every, first, last, h)
+
+    pool.run(task, -(-len(inputs) // ROWS_PER_TASK))
+    return h
+
+
+def most_probable(
+    parameters: Parameters, inputs: Inputs, topn: int, pool: Pool
+) -> tuple[NDArray[np.intp], NDArray[Any]]:
+    """Return the most probable outputs of each input and their probabilities, (N, topn) each.
+
+    Probabilities descend; ties are in the order of the outputs. If `topn` is larger than V, there are V columns.
+    """
+    topn = min(topn, parameters.outputs)
+    check_free(
+        len(inputs) * topn * (8 + parameters.dtype.itemsize),
+        f"an answer of {topn:,} outputs for each of {len(inputs):,} inputs",
+        "ask for fewer of them, or in parts",
+    )
+    outputs = np.empty((len(inputs), topn), np.intp)
+    p = np.empty((len(inputs), topn), parameters.dtype)
+    size = max(1, SIZES.batch_logits // parameters.outputs)
+    for begin in range(0, len(inputs), size):
+        end = min(begin + size, len(inputs))
+        part = inputs.part(begin, end) if isinstance(inputs, Bags) else inputs[begin:end]
+        block = probabilities(parameters, part, pool)
+        for n, row in enumerate(block, begin):
+            outputs[n] = largest(row, topn)
+            p[n] = row[outputs[n]]
+    return outputs, p

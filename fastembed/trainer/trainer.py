@@ -260,7 +260,7 @@ class Trainer:
         >>> trainer.forward(([3, 4], [0.5, 0.5])).shape, trainer.forward([[3, 4], [5]]).shape
         ((8,), (2, 8))
         """
-        from fastembed.trainer.batches import forward
+        from fastembed.trainer.rows import forward
 
         p = self._parameters
         inputs, single = check_one_or_many("i", i, p.inputs, p.dtype)
@@ -302,7 +302,7 @@ class Trainer:
         >>> outputs.tolist(), probabilities.round(3).tolist()
         ([[2], [0]], [[1.0], [1.0]])
         """
-        from fastembed.trainer.batches import most_probable
+        from fastembed.trainer.rows import most_probable
 
         topn, p = check_integer("topn", topn, low=1), self._parameters
         inputs, single = check_one_or_many("i", i, p.inputs, p.dtype)
