@@ -113,7 +113,7 @@ def read_corpus(arguments: argparse.Namespace, files: Iterable[str], reading: Re
     if reading is not None and not options.given(arguments, TOKENS):
         return read(reading=replace(reading, **how))
     reading = Reading(**how, **{name: getattr(arguments, name) for name in TOKENS if name != "phrases"})
-    return read(reading=replace(reading, phrases=_open_phrases(arguments, read(reading=reading))))
+    return read(reading=replace(reading, phrases=arguments.phrases and _open_phrases(arguments, read(reading=reading))))
 
 
 def paths_of(files: Iterable[str]) -> list[str | Path]:
@@ -121,12 +121,12 @@ def paths_of(files: Iterable[str]) -> list[str | Path]:
     return [file if is_url(file) else Path(file) for file in files]
 
 
-def _open_phrases(arguments: argparse.Namespace, corpus: FileCorpus) -> Phrases | None:
+def _open_phrases(arguments: argparse.Namespace, corpus: FileCorpus) -> Phrases:
     """Return the phrases of the file that --phrases names, or those of a corpus."""
     from fastembed.corpus import Phrases
 
     if arguments.phrases != "auto":
-        return arguments.phrases and Phrases.load(arguments.phrases)
+        return Phrases.load(arguments.phrases)
     with Progress(arguments, 0) as progress:
         phrases = Phrases.from_corpus(corpus, threads=getattr(arguments, "threads", None), progress=progress.reading)
     if not (arguments.json or getattr(arguments, "quiet", True)):

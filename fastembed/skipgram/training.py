@@ -20,7 +20,7 @@ from fastembed._base.memory import LEAST, give_back_freed, resident_memory
 from fastembed._base.threads import Pool, awaited, check_threads, in_background
 from fastembed._base.validation import check_flag, shown, warn_user
 from fastembed.corpus.corpus import DocumentCorpus, FileCorpus, Source, as_corpus, check_same_corpus, corpus_identity
-from fastembed.corpus.ledger import HELD_OUT, Ledger, LineSplit, check_reread
+from fastembed.corpus.ledger import HELD_OUT, LineSplit, check_reread
 from fastembed.corpus.reading import Reading
 from fastembed.counts.counts import Counts, own_groups
 from fastembed.counts.groups import CSRGroups, GroupedCounts, Totals
@@ -229,21 +229,12 @@ class Training:
             lengths = self._options.subwords
             self._subwords = None if isinstance(lengths, bool) else Subwords.of(tokens, lengths)
         give_back_freed()  # the memory of counting
-        estimate = self._estimate(shows=shows)
-        if self._counts.path is not None:
-            self._counts = self._counts.buffered(estimate.buffer_memory)
-        with nullcontext() if self._ranks is None else self._ranks.agreeing():
-            self._make_trainer(estimate)
-        self.started = True
-
-    def _estimate(self, *, shows: bool) -> Estimate:
-        """Return the estimate of the memory and time of training."""
         counts, validation, nnz, largest, stored = self._counts, self._validation, self._counts.nnz, None, None
         if self._replay is not None:
             nnz += self._replay.nnz  # an upper bound for the sum of both
         elif counts.path is not None:
             largest, stored = largest_group(counts), counts.disk
-        return replace(
+        estimate = replace(
             self._options.estimate(*counts.shape, nnz, self._subwords),
             in_place=self._own,
             resident=resident_memory(),
@@ -254,6 +245,11 @@ class Training:
             memory_limit=self._memory_limit,
             stored=stored,
         )
+        if self._counts.path is not None:
+            self._counts = self._counts.buffered(estimate.buffer_memory)
+        with nullcontext() if self._ranks is None else self._ranks.agreeing():
+            self._make_trainer(estimate)
+        self.started = True
 
     def _make_trainer(self, estimate: Estimate) -> None:
         """Make the trainer: a new one from the SVD of the counts or a checkpoint, or a copy of that of the base."""
@@ -378,6 +374,12 @@ class Training:
         """
         base, vocabulary, counts, subwords = self._base, self._vocabulary, self._counts, self._subwords
         features, composer = None, None
+        counted, ledger = counts.ledger, None if base else vocabulary.ledger
+        if ledger is None:
+            ledger = counted
+        elif counted is not None and HELD_OUT in counted.dropped:  # beside what the vocabulary dropped
+            dropped = ledger.dropped | {HELD_OUT: counted.dropped[HELD_OUT]}
+            ledger = replace(ledger, tokens_used=counted.tokens_used, dropped=dropped)
         if base is None:
             trainer, bags = deepcopy(self._trainer), None if subwords is None else subwords.bags
             assert trainer.bias is not None
@@ -393,7 +395,7 @@ class Training:
             trainer=trainer,
             centre=centre,
             history=[dict(record) for record in (*(base.history if base else ()), *self._records)],
-            ledger=self._ledger(),
+            ledger=ledger,
             windows=counts.windows if base is None else base.windows,
             max_contexts=base.max_contexts if base else counts.shape[1] // (2 if counts.directed else 1),
             counts_sha256=[*(base.counts_sha256 if base else ()), awaited(self._digest)],
@@ -401,14 +403,6 @@ class Training:
             subwords=subwords,
             features=features,
         )
-
-    def _ledger(self) -> Ledger | None:
-        """Return the ledger, including tokens dropped by the vocabulary of a new model and held-out tokens."""
-        counted, chosen = self._counts.ledger, None if self._base else self._vocabulary.ledger
-        if chosen is None or counted is None or HELD_OUT not in counted.dropped:
-            return chosen or counted
-        dropped = chosen.dropped | {HELD_OUT: counted.dropped[HELD_OUT]}
-        return replace(chosen, tokens_used=counted.tokens_used, dropped=dropped)
 
 
 # ---------------------------------------------------------------- counting

@@ -89,7 +89,7 @@ class Fit:
         Any other exception, such as a Ctrl-C, leaves the steps made so far, and writes them to the checkpoint.
         """
         identity = {} if self.ranks is None and checkpoint is None else self._identity()
-        self.checkpoint = checkpoint
+        self.checkpoint, stored = checkpoint, None
         if self.ranks is not None and self.steps.exchange is not None:
             from fastembed.trainer.ranks import RanksCheckpoint
 
@@ -104,7 +104,16 @@ class Fit:
         if self.best is not None:
             self.best.take()
         try:
-            self._start(identity)
+            if self.checkpoint is not None:
+                generator = self.rng.bit_generator.state if isinstance(self.seed, np.random.Generator) else None
+                stored = self.checkpoint.read(identity, self.parameters.trained, generator)
+            if stored is not None:
+                self._restore(stored)
+            elif not self.options.warm_start:
+                self.parameters.squares.fill(0)
+                self.parameters.linear_squares.fill(0)
+                self.good.take()
+            self.started = True
             while not self.position.ended:
                 if self.position.decided:
                     self._epoch()
@@ -140,20 +149,6 @@ class Fit:
             **asdict(self.options),
             "seed": "a Generator" if isinstance(self.seed, np.random.Generator) else self.seed,
         }
-
-    def _start(self, identity: dict[str, Any]) -> None:
-        """Resume from the checkpoint, or start."""
-        stored = None
-        if self.checkpoint is not None:
-            generator = self.rng.bit_generator.state if isinstance(self.seed, np.random.Generator) else None
-            stored = self.checkpoint.read(identity, self.parameters.trained, generator)
-        if stored is not None:
-            self._restore(stored)
-        elif not self.options.warm_start:
-            self.parameters.squares.fill(0)
-            self.parameters.linear_squares.fill(0)
-            self.good.take()
-        self.started = True
 
     def _restore(self, stored: Stored) -> None:
         state, trained = self.steps.state, self.parameters.trained

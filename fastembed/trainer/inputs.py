@@ -331,7 +331,8 @@ def check_data(
         raise ValueError("validation_bags need validation_counts")
     rates = _check_row_rates(row_rates, frozen_rows, parameters.inputs)
     given = None if bags is None else _check_bags("bags", bags, parameters, own=own)
-    groups, weights = _check_counts("counts", counts, given, parameters, own=own), None
+    rows, what = (parameters.inputs, "inputs") if given is None else (len(given), "bags")
+    groups, weights = check_counts(counts, (rows, parameters.outputs), rows=what, own=own), None
     if input_weights is not None:
         weights = _check_input_weights(input_weights, groups)
     if validation_counts is None:
@@ -339,11 +340,14 @@ def check_data(
     others = given
     if validation_bags is not None:
         others = _check_bags("validation_bags", validation_bags, parameters, own=own)
-    held_out = _check_counts("validation_counts", validation_counts, others, parameters, own=own)
+        rows, what = len(others), "bags"
+    held_out = check_counts(validation_counts, (rows, parameters.outputs), "validation_counts", what, own=own)
     return FitData(groups, given, rates, weights, held_out, others)
 
 
-def check_counts(counts: Any, shape: tuple[int, int], name: str = "counts", rows: str = "inputs") -> GroupedCounts:
+def check_counts(
+    counts: Any, shape: tuple[int, int], name: str = "counts", rows: str = "inputs", *, own: bool = False
+) -> GroupedCounts:
     """Return counts (N, V) in groups of rows; at least one must be positive.
 
     Parameters
@@ -353,6 +357,8 @@ def check_counts(counts: Any, shape: tuple[int, int], name: str = "counts", rows
         The right shape.
     name, rows : str
         The names of the counts and of their rows in messages.
+    own : bool
+        Whether those in memory must have no other references.
 
     Raises
     ------
@@ -371,12 +377,6 @@ def check_counts(counts: Any, shape: tuple[int, int], name: str = "counts", rows
         groups = CSRGroups(canonical_csr(name, counts)) if is_sparse else counts
     if not groups.entries.any():
         raise ValueError(f"{name} must hold at least one positive count, but all are zero")
-    return groups
-
-
-def _check_counts(name: str, counts: Any, bags: Bags | None, parameters: Parameters, *, own: bool) -> GroupedCounts:
-    rows, what = (parameters.inputs, "inputs") if bags is None else (len(bags), "bags")
-    groups = check_counts(counts, (rows, parameters.outputs), name, what)
     return groups.own() if own and isinstance(groups, CSRGroups) else groups
 
 
