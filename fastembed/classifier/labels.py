@@ -534,6 +534,11 @@ class Examples:
     labels : Labels
     weights : ndarray of float64 (N,)
         The weights of the losses.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit together: kernels take the labels of a document by its number.
     """
 
     features: Features
@@ -541,6 +546,15 @@ class Examples:
     frequencies: npt.NDArray[np.int64]
     labels: Labels
     weights: Float64
+
+    def __post_init__(self) -> None:
+        (documents, features), labels = self.bags.shape, self.labels.matrix.shape
+        found = len(self.features), self.frequencies.shape, labels, self.weights.shape
+        if found != (features, (features,), (documents, len(self.labels.classes)), (documents,)):
+            raise ValueError(
+                f"{documents:,} documents of {features:,} features do not fit to labels of shape {labels}, weights of"
+                f" shape {self.weights.shape}: did the documents change while they were read?"
+            )
 
     def divided(self, held: npt.NDArray[np.bool_]) -> tuple[Examples, tuple[Any, Any]]:
         """Return the documents that are not held out, and the bags and labels of the held-out ones."""

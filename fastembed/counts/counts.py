@@ -53,7 +53,8 @@ class Counts:
     """A sparse matrix of non-negative counts of pairs (input, output).
 
     Create one with :meth:`from_corpus`, :meth:`from_baskets`, :meth:`from_pairs`, :meth:`from_ids`, :meth:`from_scipy`,
-    :meth:`load` or :meth:`open`. The constructor takes the arrays and attributes of existing counts, without copies.
+    :meth:`load` or :meth:`open`. The constructor takes the arrays and attributes of existing counts; it copies
+    `indices` and `indptr` unless they are read-only.
 
     The counts are in memory, or in a folder, where :meth:`store` or counting with ``store=`` has put them. A fit reads
     those of a folder a few groups of rows at a time, to the same bits. A folder holds what was counted, with a SHA-256
@@ -129,6 +130,9 @@ class Counts:
             raise ValueError(f"data, indices and indptr must be those of a CSR matrix {shape}, got the shapes {found}")
         if indptr[0] != 0:
             raise ValueError(f"indptr must begin with 0, got {indptr[0]}")
+        # Kernels use these without a check: nobody else may be able to change them
+        indices = indices.copy() if indices.flags.writeable else indices
+        indptr = indptr.copy() if indptr.flags.writeable else indptr
         given = csr(data, indices, indptr, shape)
         canonical_csr("counts", given)  # raises ValueError for invalid indices and values
         if not given.has_canonical_format or not data.all():
@@ -476,7 +480,7 @@ class Counts:
         Parameters
         ----------
         matrix : sparse array or matrix of real numbers, shape (V_in, V_out)
-            Not copied if it is in CSR form, float64, with sorted columns; never changed.
+            Never changed. Its values are not copied if it is in CSR form, float64, with sorted columns.
         tokens : sequence of V_in hashable objects, optional
             The names of the rows, as for :meth:`from_pairs`; the first V_out of them also name the columns. They become
             the vocabulary, in which the count of a token is the number of stored counts in its row and column.
@@ -508,6 +512,8 @@ class Counts:
         if matrix.ndim != 2 or min(matrix.shape) < 1 or matrix.shape[1] > MAX_COLUMNS:
             raise ValueError(f"counts must have 2 dimensions, and 1 to 2^31 - 1 columns, got shape {matrix.shape}")
         stored = StoredCSR.of(canonical_csr("counts", matrix))
+        if matrix.format == "csr":  # whose owner could change the indices that kernels use
+            stored.indices, stored.indptr = stored.indices.copy(), stored.indptr.copy()
         return cls._of(stored, vocabulary=None if tokens is None else _named(stored, tokens))
 
     @property

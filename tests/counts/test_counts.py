@@ -170,3 +170,13 @@ def test_the_arrays_of_counts_are_read_only_and_those_of_the_caller_stay_writabl
                 array[0] = 0
     assert matrix.data.flags.writeable
     assert matrix.indices.flags.writeable
+
+
+def test_indices_that_the_caller_changes_do_not_reach_the_counts():
+    matrix = sparse.csr_array(np.array([[0.0, 2], [3, 4]]))
+    given = matrix.data, matrix.indices.astype(np.int32), matrix.indptr.astype(np.int64)
+    both = Counts.from_scipy(matrix), Counts(*given, shape=(2, 2))
+    for array in (matrix.indices, matrix.indptr, *given[1:]):
+        array[:] = 1 << 30
+    for counts in both:
+        assert counts.to_scipy().toarray().tolist() == [[0, 2], [3, 4]]
