@@ -14,7 +14,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # These two variables make OpenBLAS run kernels other than those of this CPU.
 OWN_BLAS := env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE
-KERNEL_TESTS := tests/_kernels tests/counts/test_windows.py tests/counts/test_store.py tests/trainer/test_steps.py tests/trainer/test_fit.py
+KERNEL_TESTS := tests/_kernels tests/test_ngrams.py tests/corpus/test_phrases.py tests/counts/test_windows.py tests/counts/test_store.py \
+	tests/skipgram/test_start.py tests/trainer/test_steps.py tests/trainer/test_fit.py
 # An editable installation: only a change of a kernel compiles, and only what has changed. A build of the kernels for a test
 # (FASTEMBED_BUILD) is installed whole, beside it.
 EDITABLE := $(if $(FASTEMBED_BUILD),,--editable)

@@ -2,15 +2,8 @@
 
 from collections import Counter
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 import twins
-from fastembed._kernels.tokens import NeighborTable, PhraseTable, TokenTable
-
-texts = st.text("ab\0é \t\n\r", max_size=80).map(lambda text: text.encode())
-words = st.sampled_from(["a", "b", "ab", "é", "aa"])
+from fastembed._kernels.tokens import NeighborTable, PhraseTable
 
 
 def split(text):
@@ -29,24 +22,6 @@ def named_pairs(table, common):
             inside.append(common[digit - 1])
         counts[(tokens[first], *inside, tokens[second])] = times
     return counts
-
-
-def encoded(items):
-    return [item.encode() for item in items]
-
-
-@given(st.lists(texts, max_size=3), st.lists(words, unique=True))
-def test_neighbours_are_counted_as_the_twin_counts_them(parts, common):
-    table = NeighborTable(encoded(common))
-    for part in parts:
-        other, tokens = NeighborTable(encoded(common)), TokenTable()
-        assert other.count(part, False) == tokens.count(part, False)
-        table.merge(other)
-    lines = [line for part in parts for line in split(part)]
-    assert named_pairs(table, common) == twins.neighbors(lines, set(common))
-    assert len(table) == len(table.frequent(1))
-    found, counts = table.tokens.frequent(1)
-    assert dict(zip(found, counts, strict=True)) == Counter(b" ".join(parts).split())
 
 
 def test_many_neighbours_keep_their_counts_while_the_table_grows_and_is_merged():
@@ -75,20 +50,6 @@ def test_neighbours_are_counted_where_tokens_collide(colliding_tokens):
     assert named_pairs(merged, ["first"]) == twins.neighbors(split(text), {"first"})
 
 
-phrase_lists = st.lists(st.lists(words, min_size=2, max_size=4).map(tuple), max_size=6, unique=True)
-
-
-@given(texts, phrase_lists)
-def test_phrases_are_joined_as_the_twin_joins_them(text, phrases):
-    table = PhraseTable()
-    for phrase in phrases:
-        table.insert(encoded(phrase))
-    joined = table.join(text, ord("_"))
-    assert split(joined) == [twins.join_phrases(line, phrases) for line in split(text)]
-    assert joined.count(b"\n") == text.count(b"\n")
-    assert phrases or joined == text
-
-
 def test_thousands_of_phrases_are_found_again():
     numbers = range(20_000)
     table = PhraseTable()
@@ -98,12 +59,3 @@ def test_thousands_of_phrases_are_found_again():
     lines = [b"%d of %d end x" % (n, n + 1) for n in numbers]
     assert table.join(b"\n".join(lines), 255).split(b"\n") == [b"%d\xffof\xff%d\xffend x" % (n, n + 1) for n in numbers]
     assert table.join(b"5 of 7 6 of 7", 255) == b"5 of 7 6\xffof\xff7"
-
-
-def test_an_empty_word_is_an_error_and_an_empty_text_stays_empty():
-    table = PhraseTable()
-    with pytest.raises(ValueError, match="must not hold an empty word"):
-        table.insert([b"a", b""])
-    table.insert([b"a", b"b"])
-    assert table.join(b"", 255) == b""
-    assert table.join(b"a b", 255) == b"a\xffb"

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-import twins
 from fastembed import reference
 
 SHARD_ROWS = 1024  # at most, as in a `Trainer`
@@ -59,63 +58,6 @@ class Bound:
         )
 
 
-def test_matvec_is_the_references(kernels, model, padded, near, size):
-    outputs, dim = size
-    embedding, linear, bias = model(1, outputs, dim, kernels.dtype)
-    logits, bounds = np.empty(outputs, kernels.dtype), cut(outputs)
-    shards = len(bounds) - 1
-    kernels.matvec(padded(linear), padded(embedding[0]), bias, bounds, 0, shards, logits)
-    near(logits, reference.matvec(embedding[0], linear, bias), scale=10)
-    kernels.matvec(padded(linear), padded(embedding[0]), None, bounds, 0, shards, logits)
-    near(logits, reference.matvec(embedding[0], linear), scale=10)
-
-
-@pytest.mark.parametrize("outputs", [1, 2, 7, 15, 16, 17, 255, 256, 257, 3001])
-def test_softmax_is_the_references(kernels, near, outputs):
-    x = np.random.default_rng(outputs).normal(size=outputs).astype(kernels.dtype) * 3
-    o = x.copy()
-    normaliser = kernels.softmax(o)
-    near(normaliser, reference.logsumexp(x.astype(np.float64)), scale=10)
-    near(o, reference.softmax(x.astype(np.float64)))
-    near(o.sum(dtype=np.float64), 1)
-
-
-def assert_pass_is_the_references(kernels, near, bound, linear, y):
-    """Compare the results of a pass for each shard, and the loss and the gradient of all shards."""
-    bias, bounds, scale, dim = bound.bias, bound.bounds, bound.scale, bound.dim
-    loss, normaliser = bound.run_pass(kernels, *entries(y))
-    embedding = bound.embedding
-    x = reference.matvec(embedding[0], linear, bias)
-    near(bound.logits, x, scale=10)
-    for partial, begin, end in zip(bound.partials, bounds[:-1], bounds[1:], strict=True):
-        maximum, total, target_logit = twins.statistics(x[begin:end], y[begin:end])
-        near(partial[0], maximum, scale=10)
-        near(partial[1], total, scale=10 * total)
-        near(partial[2], target_logit, scale=10 * y.sum())
-    near(normaliser, reference.logsumexp(x), scale=10)
-    near(loss, reference.loss(x, y, scale), scale=10 * scale * y.sum())
-    near(loss, twins.merge(bound.partials, y.sum(), scale)[0], scale=10 * scale * y.sum())
-    gradient = reference.gradient(embedding[0], linear, y, scale, bias)
-    near(bound.gradient[:dim], gradient, scale=10 * scale * y.sum() * np.abs(linear).max())
-    assert (bound.gradient[dim:] == 0).all()
-
-
-@pytest.mark.parametrize("kind", ["few", "all"])
-def test_a_pass_is_the_references(kernels, model, padded, near, size, kind):
-    outputs, dim = size
-    embedding, linear, bias = model(1, outputs, dim, kernels.dtype)
-    bound = Bound(padded, embedding, linear, bias, cut(outputs), scale=0.25)
-    assert_pass_is_the_references(kernels, near, bound, linear, target(outputs, kind))
-
-
-@pytest.mark.parametrize("bounds", [[0, 1, 40], [0, 39, 40], [0, 7, 15, 24, 40], range(41)], ids=str)
-@pytest.mark.parametrize("kind", ["one", "few", "all"])
-def test_a_pass_over_shards_of_any_length_is_the_references(kernels, model, padded, near, bounds, kind):
-    embedding, linear, bias = model(1, 40, 17, kernels.dtype)
-    bound = Bound(padded, embedding, linear, bias, np.array(bounds, np.intp))
-    assert_pass_is_the_references(kernels, near, bound, linear, target(40, kind))
-
-
 @pytest.mark.parametrize("shift", [0, 1e4, -1e4])
 def test_a_maximum_that_rises_or_falls_from_tile_to_tile_changes_no_result(kernels, padded, near, shift):
     """Rising logits rescale the sums at every tile; falling logits never do."""
@@ -152,22 +94,6 @@ def test_every_tiling_agrees_with_the_reference(kernels, model, padded, near, ou
     near(loss, reference.loss(x, y, 1), scale=10 * y.sum())
     gradient = reference.gradient(embedding[0], linear, y, 1, bias)
     near(fetched.gradient[:dim], gradient, scale=10 * y.sum() * np.abs(linear).max())
-
-
-def test_the_update_of_the_linear_layer_is_the_references(kernels, model, padded, near, size):
-    outputs, dim = size
-    embedding, linear, bias = model(1, outputs, dim, kernels.dtype)
-    bounds, y = cut(outputs), target(outputs, "all")
-    bound = Bound(padded, embedding, linear, bias, bounds)
-    columns, amounts = entries(y)
-    _, normaliser = bound.run_pass(kernels, columns, amounts)
-    for s in range(len(bounds) - 1):
-        kernels.row_update_linear(
-            bound.weights, bound.h, bound.logits, bounds, s, s + 1, columns, amounts, bound.partials, normaliser, 0.7
-        )
-    expected = linear - 0.7 * reference.linear_gradient(embedding[0], linear, y, 1, bias)
-    near(bound.weights[:, :dim].T, expected, scale=10 * max(1, y.max()))
-    assert (bound.weights[:, dim:] == 0).all()
 
 
 @pytest.mark.parametrize("wrong", [np.nan, -np.nan, np.inf])

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.testing import assert_array_equal
 
 import twins
 from fastembed._kernels.tokens import Ranking, TokenTable, valid_utf8
@@ -43,18 +42,6 @@ def test_a_text_is_encoded_as_ids_of_its_known_tokens(text, open_line, gaps, kno
     assert (ids[written:] == 99).all()
 
 
-@given(texts, texts, st.booleans())
-def test_tokens_are_counted_and_numbered_at_once(before, text, open_line):
-    table, counted = TokenTable(), TokenTable()
-    for each in (before, text):
-        ids, expected = (np.full(len(each) + 1, 99, np.int32) for _ in range(2))
-        found = table.number(each, open_line, ids)
-        assert counted.count(each, open_line) == found[1:]
-        assert counted.encode(each, open_line, expected) == found
-        assert_array_equal(ids, expected)
-    assert table.frequent(0) == counted.frequent(0)
-
-
 def test_too_few_ids_are_an_error():
     for write in (TokenTable().encode, TokenTable().number):
         with pytest.raises(ValueError, match="at least 3 elements, one per byte of the text; got 2"):
@@ -71,36 +58,6 @@ def test_many_tokens_and_long_ones_keep_their_counts_and_ids():
     ids = np.empty(1_600_000, np.int32)
     assert table.encode(b" ".join(reversed(tokens)), False, ids)[0] == len(tokens) - 1  # all but the empty one
     assert ids[1:4].tolist() == [len(tokens) - 2, len(tokens) - 3, 99_999]
-
-
-@given(st.lists(texts, max_size=4))
-def test_a_merge_of_tables_has_the_counts_of_the_whole_text(parts):
-    total = TokenTable()
-    for part in parts:
-        table = TokenTable()
-        table.count(part, False)
-        total.merge(table)
-    assert dict(zip(*total.frequent(1), strict=True)) == Counter(b" ".join(parts).split())
-
-
-@given(st.lists(texts, max_size=4), st.sampled_from([1, 2, 8]))
-def test_tables_are_merged_part_by_part(texts, parts):
-    whole, tables = TokenTable(), [TokenTable() for _ in texts]
-    merged = [TokenTable() for _ in range(parts)]
-    for text, table in zip(texts, tables, strict=True):
-        whole.count(text, False)
-        table.count(text, False)
-        ids, starts = np.full(len(table), -1, np.int32), np.full(parts + 1, -1)
-        table.sort_into_parts(ids, starts)
-        assert sorted(ids.tolist()) == list(range(len(table)))
-        assert (starts[0], starts[-1]) == (0, len(table))
-        for k, part in enumerate(merged):
-            part.merge(table, ids[starts[k] : starts[k + 1]])
-    found = [dict(zip(*part.frequent(1), strict=True)) for part in merged]
-    assert sum(map(len, found)) == len(whole)
-    assert {token: count for part in found for token, count in part.items()} == dict(
-        zip(*whole.frequent(1), strict=True)
-    )
 
 
 @given(st.lists(st.dictionaries(st.text("ab\0éz猫\ud800 \n\r", max_size=3), st.integers(0, 3), max_size=9), max_size=5))
