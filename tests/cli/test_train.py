@@ -68,6 +68,10 @@ def test_train_prints_json_at_the_end_or_json_lines_while_it_runs(run, document,
         ("--window 0,2 --weighting flat", {"window": (0, 2), "weighting": "flat"}),
         ("--early-stopping --validation-fraction 0.2", {"early_stopping": True, "validation_fraction": 0.2}),
         ("--early-stopping --patience 1", {"early_stopping": True, "n_iter_no_change": 1}),
+        ("--subwords 2-3", {"subwords": (2, 3)}),
+        ("--subwords", {"subwords": True}),
+        ("--baskets share", {"baskets": "share"}),
+        ("--drop english", {"drop": "english"}),
     ],
 )
 def test_options_are_the_parameters_of_skipgram(run, tmp_path, corpus, options, parameters):
@@ -97,45 +101,25 @@ def test_early_stopping_shows_the_nll_of_held_out_lines(run, tmp_path, corpus):
     assert SkipGram.load(tmp_path / "v").best_epoch_ == len(epochs) - 1
 
 
-def test_continue_goes_on_where_the_model_was(run, tmp_path, corpus):
-    half, whole = corpus.read_text(encoding="utf-8").splitlines()[:150], tmp_path / "m.safetensors"
-    (tmp_path / "half").write_text("\n".join(half), encoding="utf-8")
-    assert run("train", corpus, "-o", whole, *SMALL, "--quiet") == (0, "", "")
-    expected = SkipGram.load(whole).set_params(epochs=1).partial_fit(tmp_path / "half")
-    argv = ("train", tmp_path / "half", "--continue", whole, "-o", whole, "--epochs", 1)
-    code, out, err = run(*argv)
-    assert (code, err) == (0, "")
-    assert "training 40 words, 80 outputs" in out
-    assert "epoch  1 of 1" in out
-    found = SkipGram.load(whole)
-    np.testing.assert_array_equal(found.vectors.matrix, expected.vectors.matrix)
-    assert [record["epoch"] for record in found.history] == [1, 2, 1]
-
-
-def test_continue_replays_counts(run, tmp_path, corpus):
-    counts, model, more = tmp_path / "counts", tmp_path / "m", tmp_path / "n"
-    expected = SkipGram(epochs=1, dim=4, min_count=1)
-    kept = expected.count(corpus)
-    kept.save(counts)
-    expected.fit(kept).save(model)
-    (tmp_path / "text").write_text("w01 w02 w03\n" * 50, encoding="utf-8")
-    argv = ("train", tmp_path / "text", "--continue", model, "-o", more, "--replay")
-    assert run(*argv, counts, "--quiet") == (0, "", "")
-    expected.partial_fit(tmp_path / "text", replay=kept)
-    np.testing.assert_array_equal(Vectors.load(more).matrix, expected.vectors.matrix)
-    again = ("train", "--counts", counts, "--continue", model, "-o", more, "--replay", counts, "--memory-limit", "9G")
-    assert run(*again, "--quiet") == (0, "", "")
-
-
-def test_the_vocabulary_grows_only_if_asked_to(run, tmp_path, corpus):
+@pytest.mark.parametrize("options", ["", "--grow-vocabulary --min-count 4", "--replay counts", "--memory-limit 9G"])
+def test_continue_goes_on_where_the_model_was(run, tmp_path, monkeypatch, corpus, options):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "more").write_text("w01 new w02\n" * 4 + "w01 rare w02\n", encoding="utf-8")
-    model = tmp_path / "m.safetensors"
-    assert run("train", corpus, "-o", model, *SMALL, "--quiet") == (0, "", "")
-    more = ("train", tmp_path / "more", "--continue", model, "-o", tmp_path / "n", "--quiet")
-    assert run(*more) == (0, "", "")
-    assert len(Vectors.load(tmp_path / "n")) == 40
-    assert run(*more, "--grow-vocabulary", "--min-count", 4) == (0, "", "")
-    assert Vectors.load(tmp_path / "n").tokens[40:] == ("new",)
+    expected = SkipGram(dim=4, epochs=2)
+    counts = expected.count(corpus)
+    counts.save("counts")
+    expected.fit(counts).save("model")
+    code, out, err = run("train", "more", "--continue", "model", "-o", "model", "--epochs", 1, *options.split())
+    assert (code, err) == (0, "")
+    assert "training 4" in out
+    assert "epoch  1 of 1" in out
+    expected.set_params(epochs=1, min_count=4)
+    grow = "grow" in options
+    expected.partial_fit("more", grow_vocabulary=grow, replay=counts if "replay" in options else None)
+    found = SkipGram.load("model")
+    np.testing.assert_array_equal(found.vectors.matrix, expected.vectors.matrix)
+    assert found.vectors.tokens[40:] == (("new",) if grow else ())
+    assert [record["epoch"] for record in found.history] == [1, 2, 1]
 
 
 def test_counting_and_then_training_gives_the_bits_of_training(run, tmp_path, corpus):
@@ -211,18 +195,6 @@ def test_a_model_reads_other_texts_as_its_own(run, tmp_path):
     assert run("train", text, "--continue", model, "-o", more, "--quiet") == (0, "", "")
     expected = SkipGram.load(model).partial_fit(text).vectors.matrix
     np.testing.assert_array_equal(Vectors.load(more).matrix, expected)
-
-
-def test_train_composes_words_of_their_n_grams(run, tmp_path, corpus):
-    output = tmp_path / "m.safetensors"
-    code, _, err = run("train", corpus, "-o", output, *SMALL, "--subwords", "2-3", "--quiet")
-    assert (code, err) == (0, "")
-    model = SkipGram.load(output)
-    assert model.subwords == (2, 3)
-    assert "w100" not in model.vectors
-    assert model.vectors["w100"].shape == (4,)
-    assert run("train", corpus, "-o", output, *SMALL, "--quiet", "--subwords", "no")[0] == 0
-    assert SkipGram.load(output).subwords is False
 
 
 @pytest.fixture
