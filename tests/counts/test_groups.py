@@ -8,44 +8,14 @@ from numpy.testing import assert_array_equal
 from scipy import sparse
 
 from fastembed import Counts, Trainer
-from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool
 from fastembed.counts.groups import (
-    ROW_GROUP,
     CSRGroups,
     Totals,
-    draw_order,
     group_count,
-    group_slice,
-    plain_order,
-    shard_bounds,
-    split_rows,
 )
 
-ROWS = [1, 2, 4095, 4096, 4097, 8192, 8193, 75_769]
-OUTPUTS = [1, 2, 15, 1023, 1024, 1025, 2047, 2048, 2049, 3001, 20_000, 33_700, 98_304, 1_000_003]
-
 # ---------------------------------------------------------------- groups and shards
-
-
-@pytest.mark.parametrize("rows", ROWS)
-def test_an_order_takes_two_groups_after_another_two_each_row_that_is_present_once(rows):
-    sizes = [len(np.arange(rows)[group_slice(group, rows)]) for group in range(group_count(rows))]
-    assert sum(sizes) == rows
-    assert max(sizes) <= SIZES.group_rows
-    assert max(sizes) - min(sizes) <= 1
-    present = np.random.default_rng(1).random(rows) < 0.9
-    present[0] = True
-    groups, count = split_rows(present), group_count(rows)
-    order = draw_order(groups, np.random.default_rng(2))
-    assert [len(draw.groups) for draw in order] == [2] * (count // 2) + [1] * (count % 2)
-    for draw in order:
-        assert set(draw.rows % count) == set(draw.groups)
-    assert_array_equal(np.sort(np.concatenate([draw.rows for draw in order])), np.flatnonzero(present))
-    again, other = (draw_order(groups, np.random.default_rng(seed)) for seed in (2, 3))
-    assert str(again) == str(order)
-    assert rows < 3 or str(other) != str(order)
-    assert [draw.groups for draw in plain_order(groups)] == [(group,) for group in range(count)]
 
 
 @pytest.mark.parametrize("shape", [(5, 7), (9000, 3)])
@@ -65,20 +35,6 @@ def test_the_digest_and_the_sums_are_those_of_the_rows_of_each_group(shape):
     for other in others:
         assert_array_equal(other.rows, first.rows)
         assert_array_equal(other.columns, first.columns)
-
-
-@pytest.mark.parametrize("outputs", OUTPUTS)
-def test_shards_are_a_power_of_two_of_about_equal_size(outputs):
-    """So that any power of two of threads, or of machines, has the same work, and the tree of merges is complete."""
-    bounds = shard_bounds(outputs)
-    shards, sizes = len(bounds) - 1, np.diff(bounds)
-    assert (bounds[0], bounds[-1]) == (0, outputs)
-    assert shards & (shards - 1) == 0
-    assert sizes.max() <= SIZES.shard_rows
-    assert shards == 1 or outputs > shards // 2 * SIZES.shard_rows
-    assert sizes.max() - sizes[:-1].min(initial=sizes.max()) <= ROW_GROUP
-    assert abs(outputs / shards - sizes[-1]) <= ROW_GROUP
-    assert (bounds[:-1] % ROW_GROUP == 0).all()
 
 
 # ---------------------------------------------------------------- groups that are read while others are trained on

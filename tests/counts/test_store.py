@@ -15,7 +15,7 @@ from scipy import sparse
 from fastembed import Counts, SkipGram, Trainer, Vocabulary
 from fastembed._base.threads import Pool
 from fastembed.corpus import LineSplit
-from fastembed.counts.groups import CSRGroups, Totals, shard_bounds
+from fastembed.counts.groups import CSRGroups, Totals
 from fastembed.counts.store import (
     MANIFEST,
     LocalFolder,
@@ -125,33 +125,6 @@ def test_a_tile_that_is_damaged_or_missing_is_named(tmp_path):
     file.unlink()
     with pytest.raises(FileNotFoundError, match=file.name):
         Counts.open(stored.path)
-
-
-@pytest.mark.usefixtures("small_groups")
-@pytest.mark.parametrize("shards", [slice(0, 1), slice(1, 3), slice(3, 4)])
-def test_only_some_shards_of_the_columns_may_be_read(tmp_path, shards):
-    """All bytes of the others are damaged."""
-    stored = Counts.from_scipy(random_counts()).store(tmp_path / "a.counts")
-    begin, end = shard_bounds(2500)[[shards.start, shards.stop]]
-    expected = stored.to_scipy()[:, begin:end].toarray()
-    for group in range(len(stored.groups.entries)):
-        file = Path(stored.path) / stored.groups._file(group)
-        first, last = stored.groups._offsets(group)[[shards.start, shards.stop]]
-        content = np.fromfile(file, np.uint8)
-        content[:first] ^= 1
-        content[last:] ^= 1
-        content.tofile(file)
-    part = Counts.open(stored.path).groups.of_shards(shards)
-    assert (part.shape, part.totals.columns.tolist()) == (stored.shape, stored.groups.totals.columns.tolist())
-    assert part.entries.sum() == np.count_nonzero(expected)
-    read = part.csr()
-    found = read.rows(0, 100).toarray()
-    assert_array_equal(found[:, begin:end], expected)
-    assert np.count_nonzero(found) == np.count_nonzero(expected)
-    wrong = shards.stop if shards.stop < 4 else 2
-    other = Counts.open(stored.path).groups.of_shards(slice(min(shards.start, wrong), max(shards.stop, wrong + 1)))
-    with pytest.raises(ValueError, match=f"tile {wrong} of "):
-        other.read_group(0)
 
 
 def test_what_is_no_store_says_what_it_is(tmp_path):
