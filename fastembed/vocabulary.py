@@ -7,14 +7,13 @@ import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
-from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.estimator import pickled_as
-from fastembed._base.threads import Pool, check_threads
+from fastembed._base.threads import Pool, cached_property, check_threads
 from fastembed._base.validation import (
     check_integer,
     check_token_counts,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import threading
@@ -22,6 +23,18 @@ from fastembed._kernels.cpu import DefaultFloatMode
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+class cached_property(functools.cached_property[T]):
+    """An attribute that is computed when it is first read, on Python 3.11 too without a lock.
+
+    There `functools.cached_property` holds a lock of the class: a child that is forked while another thread computes
+    the attribute of one object would wait for that of any other without end. Two threads may compute it at once.
+    """
+
+    def __get__(self, instance: Any, owner: type[Any] | None = None) -> T:  # type: ignore[override]
+        values: dict[str | None, T] = vars(instance)  # empty for it, or Python would not call this
+        return values.setdefault(self.attrname, self.func(instance))
 
 
 class PerProcess(Generic[T]):

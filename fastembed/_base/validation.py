@@ -20,6 +20,20 @@ import fastembed
 JOINERS = "\u200c\u200d"  # parts of words of Persian and Hindi, and of emoji; invisible, but harmless
 
 
+_PASSWORD = re.compile(r"(?<=://)([^/:@\s]*):[^/\s]*@")
+
+
+def without_password(text: str) -> str:
+    """Return a text with the passwords in its URLs replaced: none is printed or stored.
+
+    Examples
+    --------
+    >>> without_password("ftp://user:secret@host/a, s3://bucket/b")
+    'ftp://user:***@host/a, s3://bucket/b'
+    """
+    return _PASSWORD.sub(r"\1:***@", text)
+
+
 def printable(text: str, lacking: Container[str] = "") -> str:
     r"""Return a text as one line of visible characters; all others are escaped, as in Python's strings.
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -21,7 +20,7 @@ from scipy import sparse
 
 from fastembed._base.arrays import sorted_csr
 from fastembed._base.sizes import SIZES
-from fastembed._base.threads import Pool
+from fastembed._base.threads import Pool, cached_property
 from fastembed._base.validation import shown
 from fastembed._kernels import features as kernels
 from fastembed._kernels.features import PairIndex

@@ -19,6 +19,7 @@ from types import FrameType
 from typing import NoReturn
 
 import fastembed
+from fastembed.cli import options
 
 # The module of each command, in the order of --help; its function `add_COMMAND` adds the command to the parser
 COMMANDS = {
@@ -60,7 +61,7 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     >>> build_parser().parse_args(["neighbors", "model.safetensors", "king", "-n", "3"]).topn
     3
     """
-    parser = argparse.ArgumentParser(
+    parser = options.Parser(
         prog="fastembed",
         description="Exact-softmax word vectors on a CPU.",
         epilog="`fastembed COMMAND --help` describes a command. "

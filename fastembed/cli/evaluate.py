@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from fastembed import evaluation, plotting
+from fastembed._base.validation import without_password
 from fastembed.cli import options
 from fastembed.cli.inputs import (
     READING,
@@ -90,10 +91,10 @@ def evaluate(arguments: argparse.Namespace) -> None:
         for file in arguments.perplexity:
             counted = file.lower().endswith(".safetensors")
             text = Counts.load(file) if counted else read_corpus(arguments, [file], model.reading_)
-            predicted.append((file, model.perplexity(text)))
+            predicted.append((without_password(file), model.perplexity(text)))
         for file in arguments.held_out_items:
             baskets = read_corpus(arguments, [file], model.reading_)
-            hidden.append((file, evaluation.held_out_items(model, baskets, given=arguments.given)))
+            hidden.append((without_password(file), evaluation.held_out_items(model, baskets, given=arguments.given)))
     document = {
         "similarity": [{"file": file, **result.record()} for file, result in similar],
         "analogies": [{"file": file, "restrict": arguments.restrict, **result.record()} for file, result in analogous],

@@ -113,7 +113,10 @@ def read_corpus(arguments: argparse.Namespace, files: Iterable[str], reading: Re
     if reading is not None and not options.given(arguments, TOKENS):
         return read(reading=replace(reading, **how))
     reading = Reading(**how, **{name: getattr(arguments, name) for name in TOKENS if name != "phrases"})
-    return read(reading=replace(reading, phrases=arguments.phrases and _open_phrases(arguments, read(reading=reading))))
+    corpus = read(reading=reading)  # once: what is no regular file can be read only once
+    if arguments.phrases:
+        corpus.reading = corpus.known_reading = replace(reading, phrases=_open_phrases(arguments, corpus))
+    return corpus
 
 
 def paths_of(files: Iterable[str]) -> list[str | Path]:

@@ -16,6 +16,16 @@ if TYPE_CHECKING:
     Parameters = dict[str, dict[str, Any]]
 
 
+class Parser(argparse.ArgumentParser):
+    """Shows no password of a URL in its errors."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and a message, and exit."""
+        from fastembed._base.validation import without_password
+
+        super().error(without_password(message))
+
+
 class Paragraphs(argparse.HelpFormatter):
     """Wraps each paragraph of a description on its own."""
 
@@ -248,13 +258,20 @@ def reject(arguments: argparse.Namespace, names: Iterable[str], reason: str) -> 
         fail(arguments, f"{reason}, so {', '.join(wrong)} cannot be given as well")
 
 
+def checkpoint_files(checkpoint: str | None) -> list[str]:
+    """Return the names of a checkpoint and of the folders of counts beside it."""
+    return [f"{checkpoint}{suffix}" for suffix in ("", ".counts", ".held-out")] if checkpoint else []
+
+
 def reject_overwriting(
     arguments: argparse.Namespace,
     inputs: Iterable[str | os.PathLike[str] | None],
     outputs: Iterable[str | os.PathLike[str]] | None = None,
 ) -> None:
-    """Exit if an input, of those that are not None, would be overwritten by an output: by default by --output."""
-    written = {os.path.realpath(output): output for output in outputs or [arguments.output]}
+    """Exit if an input, of those that are not None, is an output too: by default --output or those of --checkpoint."""
+    if outputs is None:
+        outputs = [arguments.output, *checkpoint_files(getattr(arguments, "checkpoint", None))]
+    written = {os.path.realpath(output): output for output in outputs}
     for file in inputs:
         if file is not None and os.path.realpath(file) in written:
             output = os.fspath(written[os.path.realpath(file)])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tqdm import tqdm
 
-from fastembed._base.validation import plain, printable
+from fastembed._base.validation import plain, printable, without_password
 
 if TYPE_CHECKING:
     from fastembed.corpus import Ledger
@@ -35,7 +35,7 @@ def print_line(line: str) -> None:
 
 def print_message(text: str) -> None:
     """Print a line on stderr, which begins with its kind, such as "error: "."""
-    print(printable(f"fastembed: {text}"), file=sys.stderr)
+    print(printable(without_password(f"fastembed: {text}")), file=sys.stderr)
 
 
 def one_line(error: BaseException) -> str:
@@ -57,10 +57,11 @@ def printed_warnings() -> Iterator[None]:
 
 def print_written(arguments: argparse.Namespace, what: str, read: Ledger | None = None, **document: Any) -> None:
     """Print what was written, and the ledger of what was read: as JSON, as a line, or not at all."""
+    output = without_password(arguments.output)
     if getattr(arguments, "json_lines", False):  # which not every command has
-        print(json.dumps(plain({"event": "written", "output": arguments.output, **document}, none_for_nan=True)))
-    elif not print_json(arguments, output=arguments.output, **document) and not arguments.quiet:
-        print_line(f"wrote {arguments.output}: {what}{f'; {read.summary()}' if read else ''}")
+        print(json.dumps(plain({"event": "written", "output": output, **document}, none_for_nan=True)))
+    elif not print_json(arguments, output=output, **document) and not arguments.quiet:
+        print_line(f"wrote {output}: {what}{f'; {read.summary()}' if read else ''}")
 
 
 def print_scored(scored: Iterable[tuple[str, float]]) -> None:

@@ -22,7 +22,6 @@ from fastembed.cli.inputs import (
     given_parameters,
     new_model,
     open_corpus,
-    paths_of,
 )
 from fastembed.cli.output import (
     Progress,
@@ -237,10 +236,7 @@ def _checkpoint_options(arguments: argparse.Namespace) -> Mapping[str, Any]:
     if path is None:
         options.reject(arguments, ("checkpoint_minutes", "keep_checkpoint"), "there is no --checkpoint")
         return {}
-    files = [file for file in arguments.files if file != "-"]
-    used = [arguments.output, arguments.counts, arguments.validation_counts, arguments.model, arguments.replay]
-    used += FileCorpus(paths_of(files)).names if files else []
-    options.reject_overwriting(arguments, used, [path, f"{path}.counts", f"{path}.held-out"])
+    options.reject_overwriting(arguments, [arguments.output, arguments.model], options.checkpoint_files(path))
     return {name: getattr(arguments, name) for name in ("checkpoint", "checkpoint_minutes", "keep_checkpoint")}
 
 

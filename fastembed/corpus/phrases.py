@@ -6,14 +6,13 @@ import math
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.estimator import pickled_as
-from fastembed._base.threads import Pool, check_threads
+from fastembed._base.threads import Pool, cached_property, check_threads
 from fastembed._base.validation import check_choice, check_integer, check_number, shown
 from fastembed._kernels.tokens import NeighborTable, PhraseTable
 from fastembed.corpus.corpus import Corpus, OnePerThread, Progress, Source, as_corpus, map_text

@@ -12,13 +12,12 @@ from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, fields
-from functools import cached_property
 from itertools import chain
 from operator import index
 from typing import Any, TypeAlias
 
 from fastembed._base.estimator import pickled_as
-from fastembed._base.threads import ordered_results
+from fastembed._base.threads import cached_property, ordered_results
 from fastembed._base.validation import check_choice, check_flag, check_integer, shown
 from fastembed._kernels import words as kernels
 from fastembed._kernels.tokens import PhraseTable, valid_utf8

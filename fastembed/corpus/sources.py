@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TypeGuard, cast
 
 from fastembed._base.optional import require
-from fastembed._base.validation import shown
+from fastembed._base.validation import shown, without_password
 
 COPY_BYTES = 1 << 20  # copied at a time from a pipe
 LONGEST_PATH = 4096  # characters: of a pattern, and of a path on most systems
@@ -84,32 +84,31 @@ class Spool:
 
 
 class UrlFile:
-    """A file that has a URL.
+    """A file that has a URL, which is its name, too, but for a password.
 
     Parameters
     ----------
-    name : str
-        The URL.
+    url : str
     """
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, url: str) -> None:
+        self.url, self.name = url, without_password(url)
 
     def size(self) -> int:
         """Return its number of bytes; 0 if the server does not say."""
-        system, path = file_system(self.name)
+        system, path = file_system(self.url)
         with naming(self.name):
             return int(system.size(path) or 0)
 
     def key(self) -> str:
         """Return a key that differs when the file has changed."""
-        system, path = file_system(self.name)
+        system, path = file_system(self.url)
         with naming(self.name):
             return str(system.ukey(path))
 
     def open(self) -> BinaryIO:
         """Return a stream of its bytes, from the first one."""
-        system, path = file_system(self.name)
+        system, path = file_system(self.url)
         with naming(self.name):
             return cast("BinaryIO", system.open(path, "rb"))
 
@@ -119,7 +118,7 @@ class UrlReader:
 
     def __init__(self, file: UrlFile) -> None:
         self._name, self.size = file.name, file.size()
-        self._system, self._path = file_system(file.name)
+        self._system, self._path = file_system(file.url)
 
     def read_some(self, offset: int, size: int) -> bytes:
         """Return at most `size` bytes from an offset on."""
@@ -236,7 +235,7 @@ def _files_of_url(url: str) -> list[TextFile]:
         else:
             found = [path] if system.exists(path) else []
     if not found:
-        raise FileNotFoundError(f"no such file: {url!r}")
+        raise FileNotFoundError(f"no such file: {without_password(url)!r}")
     return [UrlFile(url if name == path else system.unstrip_protocol(name)) for name in sorted(found)]
 
 
@@ -293,22 +292,20 @@ def is_url(name: object) -> TypeGuard[str]:
 def naming(url: str) -> Iterator[None]:
     """Let errors of file systems name a URL, as FileNotFoundError, PermissionError or another OSError.
 
-    Libraries of file systems have errors of their own, of many kinds.
+    Libraries of file systems have errors of their own, of many kinds. One that holds a password is not chained.
     """
     try:
         yield
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"there is no {url!r}: {_reason(error)}") from error
-    except PermissionError as error:
-        raise PermissionError(f"{url!r} cannot be read or written: {_reason(error)}") from error
-    except ImportError as error:
-        raise ImportError(f"{url!r} needs a library: {error}") from error
     except Exception as error:
-        raise OSError(f"{url!r} cannot be read or written: {_reason(error)}") from error
-
-
-def _reason(error: Exception) -> str:
-    return str(error) or type(error).__name__
+        name, reason = repr(without_password(url)), str(error) or type(error).__name__
+        cause = error if reason == without_password(reason) else None
+        reason = without_password(reason)
+        if isinstance(error, FileNotFoundError):
+            raise FileNotFoundError(f"there is no {name}: {reason}") from cause
+        if isinstance(error, ImportError):
+            raise ImportError(f"{name} needs a library: {reason}") from cause
+        kind = PermissionError if isinstance(error, PermissionError) else OSError
+        raise kind(f"{name} cannot be read or written: {reason}") from cause
 
 
 def file_system(url: str, **options: Any) -> tuple[Any, str]:

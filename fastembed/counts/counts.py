@@ -666,8 +666,9 @@ class Counts:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        if self.path is not None:
-            return {"path": self.path}
+        if isinstance(self._entries, StoredGroups):
+            folder = self._entries.folder
+            return {"path": getattr(folder, "url", folder.path)}
         names = ("data", "indices", "indptr", "shape")
         return {name: getattr(self, name) for name in names} | self._attributes()
 

@@ -32,7 +32,7 @@ import numpy.typing as npt
 
 import fastembed._kernels.tiles as kernels
 from fastembed._base.threads import ordered_map
-from fastembed._base.validation import check_amounts
+from fastembed._base.validation import check_amounts, without_password
 from fastembed.corpus.sources import file_system, is_url, naming
 from fastembed.counts.file import check_dtypes, pack_attributes, unpack_attributes
 from fastembed.counts.groups import (
@@ -175,19 +175,25 @@ class UrlFolder:
 
     Attributes
     ----------
+    url : str
     path : str
-        The URL.
+        The URL without a password.
     """
 
-    path: str
+    url: str
     source = ""
 
     @property
+    def path(self) -> str:
+        """The URL without a password."""
+        return without_password(self.url)
+
+    @property
     def _system(self) -> Any:
-        return file_system(self.path, use_listings_cache=False)[0]  # other processes may write
+        return file_system(self.url, use_listings_cache=False)[0]  # other processes may write
 
     def _place(self, name: str = "") -> str:
-        return f"{file_system(self.path)[1].rstrip('/')}/{name}".rstrip("/")
+        return f"{file_system(self.url)[1].rstrip('/')}/{name}".rstrip("/")
 
     def _naming(self, name: str) -> AbstractContextManager[None]:
         return naming(f"{self.path.rstrip('/')}/{name}")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from fastembed._base.threads import Pool
+from fastembed._base.threads import Pool, cached_property
 from fastembed.ngrams import Lengths, common_ngrams, find_ngrams
 from fastembed.trainer.trainer import Trainer
 from fastembed.vectors.subwords import NgramDictionary

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import asdict, replace
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fastembed._base.arrays import canonical_csr
 from fastembed._base.memory import LEAST, give_back_freed, resident_memory
-from fastembed._base.threads import Pool, awaited, check_threads, in_background
+from fastembed._base.threads import Pool, awaited, cached_property, check_threads, in_background
 from fastembed._base.validation import check_flag, shown, warn_user
 from fastembed.corpus.corpus import DocumentCorpus, FileCorpus, Source, as_corpus, check_same_corpus, corpus_identity
 from fastembed.corpus.ledger import HELD_OUT, LineSplit, check_reread

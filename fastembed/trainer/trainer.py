@@ -8,14 +8,13 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import closing, nullcontext
 from dataclasses import fields
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastembed._base.estimator import pickled_as
-from fastembed._base.threads import PerProcess, Pool, check_threads
+from fastembed._base.threads import PerProcess, Pool, cached_property, check_threads
 from fastembed._base.validation import (
     check_amounts,
     check_callback,

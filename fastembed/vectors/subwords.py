@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, Protocol, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from fastembed._base.threads import cached_property
 from fastembed._base.validation import all_finite, check_amounts
 from fastembed.formats.fasttext import (
     BLOCK,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -13,7 +12,7 @@ import numpy.typing as npt
 from fastembed._base.arrays import read_only
 from fastembed._base.estimator import pickled_as
 from fastembed._base.memory import check_free
-from fastembed._base.threads import single_threaded_blas
+from fastembed._base.threads import cached_property, single_threaded_blas
 from fastembed._base.validation import (
     check_choice,
     check_finite,

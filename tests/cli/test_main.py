@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -182,6 +183,25 @@ def test_a_process_without_stdout_or_stderr_does_its_work(tmp_path, redirection)
     done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, timeout=600)
     assert done.returncode == 0, done
     assert (tmp_path / "model.safetensors").exists()
+
+
+@posix
+@pytest.mark.parametrize(
+    "command",
+    ["tokens PIPE --top 3", "train PIPE -o OUT --dim 3 --quiet --checkpoint c --early-stopping --phrases auto"],
+)
+def test_a_pipe_is_read_once_as_a_file_is(workplace, command):
+    """A second opening of a named pipe would wait for another writer; one of /dev/stdin would find nothing."""
+    (workplace / "long").write_text("the cat sat on the mat\nthe dog sat on the cat\n" * 99, encoding="utf-8")
+    os.mkfifo(workplace / "pipe")
+    found = []
+    for name, feed in ("long", ""), ("pipe", "cat long > pipe &"), ("/dev/stdin", "cat long |"):
+        words = command.replace("PIPE", name).replace("OUT", "out.safetensors")
+        line = f"{feed} {shlex.quote(sys.executable)} -m fastembed {words}"
+        done = subprocess.run(["sh", "-c", line], capture_output=True, encoding="utf-8", timeout=600)
+        assert (done.returncode, done.stderr) == (0, "")
+        found.append(done.stdout.replace(name, ""))
+    assert found[1:] == found[:1] * 2
 
 
 class Terminal(io.StringIO):

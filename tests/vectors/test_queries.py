@@ -1,5 +1,8 @@
 """Queries of vectors: results compared with a plain implementation and with gensim; rejected queries."""
 
+import multiprocessing
+import threading
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from fastembed import Vectors
+from fastembed.vectors.neighbors import Neighbors
 
 TOLERANCE = {"float32": 2e-6, "float64": 1e-12}
 
@@ -363,3 +367,26 @@ def test_one_vectors_gives_many_threads_the_same_bits(asked, in_threads):
     matrix = np.random.default_rng(0).standard_normal((2000, 30), dtype=np.float32)
     vectors, twin = (Vectors([f"w{i}" for i in range(2000)], matrix) for _ in range(2))
     assert in_threads(*[lambda: asked(vectors)] * 8) == [asked(twin)] * 8
+
+
+@pytest.mark.thread_unsafe(reason="forks")
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs a system that forks")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_a_child_answers_that_is_forked_while_another_thread_prepares_an_answer(answer_of_child, monkeypatch):
+    """On Python 3.11 `functools.cached_property` has a lock that a child would find held."""
+    first, second = (Vectors(["a", "b"], np.eye(2)) for _ in range(2))
+    inside, leave = threading.Event(), threading.Event()
+
+    def make(matrix):
+        if matrix is first.matrix:
+            inside.set()
+            leave.wait(300)
+        return Neighbors(matrix)
+
+    monkeypatch.setattr("fastembed.vectors.vectors.Neighbors", make)
+    other = threading.Thread(target=first.most_similar, args=("a",), daemon=True)
+    other.start()
+    assert inside.wait(300)
+    assert answer_of_child(lambda: second.most_similar("a")) == [("b", 0.0)]
+    leave.set()
+    other.join(300)
