@@ -10,15 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.arrays import canonical_csr, csr
-from fastembed._base.validation import check_amounts, check_integer, plain
+from fastembed._base.validation import plain
 from fastembed.corpus.ledger import Ledger, as_ledger
 from fastembed.corpus.reading import Reading
 from fastembed.counts.sums import StoredCSR
-from fastembed.counts.windows import Windows, check_baskets
+from fastembed.counts.windows import Windows
 from fastembed.formats.tensors import check_header, header, map_tensors, pack_tokens, unpack_tokens, write_tensors
 from fastembed.vocabulary import Vocabulary
-
-DTYPES = {"data": np.float64, "indices": np.int32, "indptr": np.int64, "keep": np.float64}
 
 
 def write_counts(path: str | os.PathLike[str], matrix: StoredCSR, **attributes: Any) -> None:
@@ -69,7 +67,6 @@ def read_counts(path: str | os.PathLike[str]) -> tuple[StoredCSR, dict[str, Any]
     tensors, metadata = map_tensors(path)
     settings = check_header(metadata, "counts", path)
     try:
-        check_dtypes(tensors, DTYPES)
         shape, attributes = unpack_attributes(tensors, settings, path)
         arrays = csr(tensors["data"], tensors["indices"], tensors["indptr"], shape)
         matrix = StoredCSR.of(canonical_csr("counts", arrays))
@@ -78,42 +75,22 @@ def read_counts(path: str | os.PathLike[str]) -> tuple[StoredCSR, dict[str, Any]
     return matrix, attributes
 
 
-def check_dtypes(tensors: Mapping[str, npt.NDArray[Any]], dtypes: Mapping[str, Any]) -> None:
-    """Raise TypeError for a tensor of another dtype."""
-    for name, dtype in dtypes.items():
-        if name in tensors and tensors[name].dtype != dtype:
-            raise TypeError(f"{name} is {tensors[name].dtype} instead of {np.dtype(dtype)}")
-
-
 def unpack_attributes(
     tensors: Mapping[str, npt.NDArray[Any]], settings: Mapping[str, Any], path: str | os.PathLike[str]
 ) -> tuple[tuple[int, int], dict[str, Any]]:
-    """Check the result of `pack_attributes`; return the shape and the keyword arguments of ``Counts``."""
-    n_rows, n_columns = (check_integer("shape", size, low=1) for size in settings["shape"])
-    windows = None if settings["windows"] is None else Windows(**settings["windows"])
-    if windows is not None and windows.columns(n_rows) != n_columns:
-        raise ValueError(f"{n_columns} columns, where the windows give {windows.columns(n_rows)}")
-    baskets = check_baskets(settings.get("baskets"), windows)
-    keep = _check_keep(tensors.get("keep"), windows, n_rows)
-    ledger, vocabulary = as_ledger(settings["ledger"]), None
+    """Return the shape and the keyword arguments of ``Counts`` from the result of `pack_attributes`."""
+    n_rows, n_columns = settings["shape"]
+    vocabulary = None
     if "tokens.counts" in tensors:
         counted = as_ledger(settings["vocabulary.ledger"])
         vocabulary = Vocabulary(unpack_tokens(tensors, path), tensors["tokens.counts"], counted)
         if (reading := settings.get("vocabulary.reading")) is not None:
             vocabulary.reading = Reading.from_record(reading)
-        vocabulary.appended = check_integer("appended", settings.get("vocabulary.appended", 0), low=0, high=n_rows)
-        if len(vocabulary) != n_rows:
-            raise ValueError(f"{len(vocabulary)} tokens for {n_rows} rows")
-    attributes = {"windows": windows, "keep": keep, "ledger": ledger, "vocabulary": vocabulary, "baskets": baskets}
-    return (n_rows, n_columns), attributes
-
-
-def _check_keep(keep: npt.NDArray[np.float64] | None, windows: Windows | None, n_rows: int) -> Any:
-    """Check the factors of subsampling and return them; None if there was no subsampling."""
-    if (keep is not None) != (windows is not None and windows.sample is not None):
-        raise ValueError("'keep' and the windows' 'sample' must be there together")
-    if keep is not None:
-        check_amounts("keep", keep)
-        if keep.shape != (n_rows,) or keep.min() <= 0 or keep.max() > 1:
-            raise ValueError(f"keep must be {n_rows} factors above 0 and up to 1")
-    return keep
+        vocabulary.appended = settings.get("vocabulary.appended", 0)
+    return (n_rows, n_columns), {
+        "windows": settings["windows"] and Windows(**settings["windows"]),
+        "keep": tensors.get("keep"),
+        "ledger": as_ledger(settings["ledger"]),
+        "vocabulary": vocabulary,
+        "baskets": settings["baskets"],
+    }

@@ -34,7 +34,7 @@ import fastembed._kernels.tiles as kernels
 from fastembed._base.threads import ordered_map
 from fastembed._base.validation import check_amounts, without_password
 from fastembed.corpus.sources import file_system, is_url, naming
-from fastembed.counts.file import check_dtypes, pack_attributes, unpack_attributes
+from fastembed.counts.file import pack_attributes, unpack_attributes
 from fastembed.counts.groups import (
     CountsDigest,
     Memory,
@@ -630,7 +630,6 @@ def open_store(folder: StoreFolder) -> tuple[StoredGroups, dict[str, Any]]:
     tensors, metadata = read_manifest(folder)
     settings = check_header(metadata, "counts-store", folder.path)
     try:
-        check_dtypes(tensors, DTYPES)
         shape, attributes = unpack_attributes(tensors, settings, folder.path)
         tiles = Tiles(*(np.array(tensors[name]) for name in Tiles._fields))
         totals = Totals(*(np.array(tensors[f"totals.{name}"]) for name in Totals._fields))

@@ -18,7 +18,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from queue import Empty, SimpleQueue
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -479,13 +478,6 @@ def check_frequency_order(windows: Windows, occurrences: Int64) -> None:
     """Raise ValueError if only some words are contexts and the words (V,) are not in the order of frequency."""
     if windows.contexts(len(occurrences)) < len(occurrences) and np.any(np.diff(occurrences) > 0):
         raise ValueError("max_contexts needs a vocabulary in the order of decreasing counts")
-
-
-def check_baskets(baskets: Any, windows: Windows | None) -> str | None:
-    """Check the weighting of baskets in a file and return it; None if the pairs were not counted in baskets."""
-    if baskets is not None and (baskets not in ("flat", "share") or windows is not None):
-        raise ValueError(f"baskets must be None, 'flat' or 'share', without windows, got {baskets!r}")
-    return None if baskets is None else str(baskets)
 
 
 def keep_probabilities(sample: float | None, occurrences: Int64) -> Float | None:

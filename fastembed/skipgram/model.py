@@ -13,12 +13,7 @@ from numpy.typing import NDArray
 
 import fastembed
 from fastembed._base.validation import (
-    check_amounts,
     check_choice,
-    check_finite,
-    check_flag,
-    check_integer,
-    check_number,
     plain,
     warn_user,
 )
@@ -26,7 +21,7 @@ from fastembed.corpus.corpus import DocumentCorpus, FileCorpus, Source
 from fastembed.corpus.ledger import Ledger, as_ledger
 from fastembed.corpus.reading import Reading
 from fastembed.counts.counts import Counts, align_counts
-from fastembed.counts.windows import Windows, check_baskets
+from fastembed.counts.windows import Windows
 from fastembed.formats.registry import format_of
 from fastembed.formats.tensors import (
     check_header,
@@ -292,26 +287,22 @@ def read_model(path: str | os.PathLike[str], threads: int | None) -> tuple[dict[
         vocabulary.reading = _reading(state["vocabulary.reading"])
         settings |= {"reading": _reading(settings.get("reading"))}
         settings |= {name: tuple(settings[name]) for name in PAIRS if isinstance(settings.get(name), list)}
-        vocabulary.appended = check_integer("appended", state["vocabulary.appended"], low=0, high=len(vocabulary))
+        vocabulary.appended = state["vocabulary.appended"]
         subwords, features, composer = _features(tensors, vocabulary.tokens, threads)
         trainer = Trainer(np.array(tensors["matrix"]), tensors["linear"], bias=tensors["bias"], threads=threads)
         if features is None:
             restore_squares(trainer, tensors)
-        inputs, dim = trainer.embedding.shape
-        if len(vocabulary) != inputs:
-            raise ValueError(f"{len(vocabulary)} tokens for {inputs} vectors")
-        windows = None if state["windows_"] is None else Windows(**state["windows_"])
         model = FittedModel(
             vectors=composing_vectors(vocabulary.tokens, tensors["matrix"], vocabulary.counts, composer),
             vocabulary=vocabulary,
             trainer=trainer,
-            centre=_doubles(tensors, "centre", (dim,)),
-            history=_history(state["history"]),
+            centre=np.array(tensors["centre"]),
+            history=state["history"],
             ledger=as_ledger(state["ledger"]),
-            windows=windows,
-            max_contexts=_contexts(state["max_contexts_"], inputs, trainer.linear.shape[1], windows),
-            counts_sha256=_digests(manifest["counts_sha256"]),
-            baskets=check_baskets(state.get("baskets_"), windows),
+            windows=state["windows_"] and Windows(**state["windows_"]),
+            max_contexts=state["max_contexts_"],
+            counts_sha256=manifest["counts_sha256"],
+            baskets=state["baskets_"],
             subwords=subwords,
             features=features,
         )
@@ -380,49 +371,8 @@ def _features(
     composer = composer_of({name: tensors[name] for name in names & tensors.keys()}, tensors["matrix"])
     if not isinstance(composer, NgramDictionary):
         raise ValueError("the n-grams of the model are not those of words")
-    own, own_weight = tensors["own.matrix"], _doubles(tensors, "bags.own_weight", (1,))
-    if own.dtype != composer.rows.dtype or own.shape != (len(words), composer.rows.shape[1]):
-        raise ValueError(f"'own.matrix' must have a row for each of {len(words)} words, got the shape {own.shape}")
-    check_amounts("bags.own_weight", own_weight)
-    subwords = Subwords.restored(composer, words, float(own_weight[0]))
-    rows = np.concatenate([composer.rows, own])
+    subwords = Subwords.restored(composer, words, float(tensors["bags.own_weight"][0]))
+    rows = np.concatenate([composer.rows, tensors["own.matrix"]])
     features = Trainer(rows, tensors["linear"], bias=tensors["features.bias"], threads=threads)
     restore_squares(features, tensors)
     return subwords, features, composer
-
-
-def _doubles(tensors: Mapping[str, NDArray[Any]], name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Return a tensor of a file, which must hold finite float64 of a shape."""
-    array = tensors[name]
-    if array.dtype != np.float64 or array.shape != shape:
-        raise ValueError(f"{name!r} must be float64 of shape {shape}, got {array.dtype} of shape {array.shape}")
-    check_finite(name, array)
-    return np.array(array)
-
-
-def _contexts(number: Any, inputs: int, outputs: int, windows: Windows | None) -> int:
-    """Return the number of contexts of a file, checked against its windows and the shape of its linear layer."""
-    contexts = check_integer("max_contexts_", number, low=1, high=inputs)
-    sides = 2 if windows is not None and windows.directed else 1
-    if sides * contexts != outputs:
-        raise ValueError(f"{outputs} outputs, where {contexts} contexts on {sides} sides were expected")
-    return contexts
-
-
-def _history(records: Any) -> list[dict[str, float]]:
-    """Check the history of a file and return it."""
-    if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
-        raise TypeError(f"history must be a list of records, got {records!r}")
-    for record in records:
-        for value in (record["nll"], *(record[name] for name in record.keys() - {"kept"})):
-            check_number("history", value)
-        check_integer("an epoch of history", record["epoch"], low=1)
-        check_flag("'kept' in history", record.get("kept", False))
-    return records
-
-
-def _digests(digests: Any) -> list[str]:
-    """Check the digests of a file and return them."""
-    if not isinstance(digests, list) or not all(isinstance(digest, str) for digest in digests):
-        raise TypeError(f"counts_sha256_ must be a list of str, got {digests!r}")
-    return digests

@@ -1019,11 +1019,7 @@ class SkipGram:
         See :meth:`save`.
         """
         settings, fitted = read_model(path, check_threads(threads))
-        try:
-            model = cls(**settings, threads=threads)
-            model._options()
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{str(path)!r} does not hold settings of a {cls.__name__}: {error}") from error
+        model = cls(**settings, threads=threads)
         model._model = fitted
         return model
 

@@ -1,9 +1,7 @@
 """Files of counts: round trips, and detection of damage."""
 
-import json
 import sys
 
-import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
@@ -47,34 +45,14 @@ def test_counts_may_be_saved_over_those_that_are_mapped(tmp_path, assert_same):
 
 
 def test_parts_that_do_not_fit_together_are_rejected(tmp_path):
-    from fastembed.formats.tensors import map_tensors, pack_tokens, write_tensors
+    from fastembed.formats.tensors import map_tensors, write_tensors
 
     path = tmp_path / "counts.safetensors"
     Counts.from_corpus([LINE], VOCABULARY, sample=1e-2).save(path)
     tensors, metadata = map_tensors(path)
     tensors = {name: tensor.copy() for name, tensor in tensors.items()}  # Windows replaces no file that is mapped
-    for change in (
-        {"indices": tensors["indices"] + 5},
-        {"indptr": tensors["indptr"][:-1]},
-        {"data": -tensors["data"]},
-        {"keep": tensors["keep"][:-1]},
-        {"keep": tensors["keep"] + 1},
-        pack_tokens(list("abcdefg")) | {"tokens.counts": np.arange(7)},
-        {"data": tensors["data"].astype(np.float32)},
-    ):
+    for change in ({"indices": tensors["indices"] + 5}, {"indptr": tensors["indptr"][:-1]}, {"data": -tensors["data"]}):
         write_tensors(path, tensors | change, metadata)
-        with pytest.raises(ValueError, match=r"counts\.safetensors' does not hold counts that fit together"):
-            Counts.load(path)
-    about = json.loads(metadata["settings"])
-    for change in (
-        {"shape": None},
-        {"shape": [4, 5]},
-        {"windows": None},
-        {"windows": about["windows"] | {"directed": True}},
-        {"windows": about["windows"] | {"sample": None}},
-        {"ledger": {"dropped": {"rare": 0.5}}},
-    ):
-        write_tensors(path, tensors, metadata | {"settings": json.dumps(about | change)})
         with pytest.raises(ValueError, match=r"counts\.safetensors' does not hold counts that fit together"):
             Counts.load(path)
     write_tensors(path, tensors, {})
