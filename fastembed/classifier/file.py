@@ -13,15 +13,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from fastembed._base.validation import check_finite, check_flag, check_integer, check_number, plain, shown
+from fastembed._base.validation import check_flag, check_integer, check_number, plain
 from fastembed.classifier.calibration import Calibration
-from fastembed.classifier.features import MOST_WORDS, CharacterGrams, Features, Grams
-from fastembed.classifier.model import MOST_NARROW, ROWS, FittedClassifier
+from fastembed.classifier.features import CharacterGrams, Features, Grams
+from fastembed.classifier.model import MOST_NARROW, FittedClassifier
 from fastembed.corpus.ledger import Ledger, as_ledger
 from fastembed.corpus.reading import Reading
 from fastembed.formats.registry import FORMATS
 from fastembed.formats.tensors import check_header, header, map_tensors, pack_tokens, unpack_tokens, write_tensors
-from fastembed.ngrams import check_ngram_lengths
 from fastembed.vocabulary import Vocabulary
 
 Array = npt.NDArray[Any]
@@ -118,26 +117,17 @@ def read_classifier(path: FilePath) -> tuple[dict[str, Any], FittedClassifier]:
 
 
 def _model(tensors: Mapping[str, Array], state: Mapping[str, Any], loss: str, path: FilePath) -> FittedClassifier:
-    """Check all dtypes, shapes and ranges, and return the model."""
     features = _features(tensors, state, path)
     if "labels" in tensors:
-        classes = np.array(_tensor(tensors, "labels", np.int64, (tensors["labels"].size,)))
+        classes = np.array(tensors["labels"])
     else:
         classes = np.array(unpack_tokens(tensors, path, "labels.tokens"), object)
-    labels, names = len(classes), classes.tolist()
-    if labels < 2 or names != sorted(set(names)):
-        raise ValueError("the labels must be at least two, different, and in order")
-    linear = None
-    if "linear" in tensors:
-        linear = np.array(_tensor(tensors, "linear", np.float32, (len(tensors["linear"]), labels)))
-    embedding, scales = _rows(tensors, len(features), labels if linear is None else len(linear))
+    linear = np.array(tensors["linear"]) if "linear" in tensors else None
+    embedding, scales = _rows(tensors, len(features), len(classes) if linear is None else len(linear))
+    if not len(features) == len(features.weights) == embedding.shape[0]:  # the ids of features are indices of both
+        raise ValueError(f"{len(features)} features with {len(features.weights)} weights and {embedding.shape[0]} rows")
     slope, offset = state["calibration"]
     low = -float(np.finfo(np.float32).max)
-    history = state["history"]
-    if not isinstance(history, list) or not all(
-        isinstance(value, int | float) for record in history for value in record.values()
-    ):
-        raise TypeError(f"history must be a list of records of numbers, got {shown(history)}")
     return FittedClassifier(
         features=features,
         classes=classes,
@@ -148,13 +138,13 @@ def _model(tensors: Mapping[str, Array], state: Mapping[str, Any], loss: str, pa
             check_number("offset", offset, low=low),
         ),
         documents=check_integer("documents", state["documents"], low=1),
-        label_counts=_counts(tensors, "label_counts", labels),
+        label_counts=np.array(tensors["label_counts"]),
         embedding=embedding,
         scales=scales,
         linear=linear,
-        bias=np.array(_tensor(tensors, "bias", np.float32, (labels,))),
-        prior=np.array(_tensor(tensors, "prior", np.float32, (labels,))),
-        history=history,
+        bias=np.array(tensors["bias"]),
+        prior=np.array(tensors["prior"]),
+        history=state["history"],
         ledger=as_ledger(state["ledger"]) or Ledger(),
         indicator=check_flag("indicator", state["indicator"]),
     )
@@ -162,64 +152,32 @@ def _model(tensors: Mapping[str, Array], state: Mapping[str, Any], loss: str, pa
 
 def _features(tensors: Mapping[str, Array], state: Mapping[str, Any], path: FilePath) -> Features:
     tokens = unpack_tokens(tensors, path)
-    words = Vocabulary(tokens, _counts(tensors, "words.counts", len(tokens)))
+    words = Vocabulary(tokens, tensors["words.counts"])
     grams, before = [], len(words)
-    for n in range(2, check_integer("orders", state["orders"], low=0, high=MOST_WORDS - 1) + 2):
+    for n in range(2, state["orders"] + 2):
         name = f"ngrams{n}.pairs"
-        size = tensors[name].shape[-1] if tensors[name].ndim else 0
-        left, right = np.array(_tensor(tensors, name, np.int32, (2, size)))
+        left, right = np.array(tensors[name])
         for side, most in ((left, before), (right, len(words))):
             if side.size and not 0 <= side.min() <= side.max() < most:
                 raise ValueError(f"{name!r} must be numbers from 0 to {most - 1}")
-        grams.append(Grams(left, right, _counts(tensors, f"ngrams{n}.counts", size)))
-        _ = grams[-1].index  # raises ValueError if two are the same
-        before = size
+        grams.append(Grams(left, right, np.array(tensors[f"ngrams{n}.counts"])))
+        before = len(left)
     characters = None
     if state["lengths"] is not None:
         names = tuple(unpack_tokens(tensors, path, "characters.tokens"))
-        lengths = check_ngram_lengths("chars", state["lengths"])
-        characters = CharacterGrams(lengths, names, _counts(tensors, "characters.counts", len(names)))
-    size = len(words) + sum(map(len, grams)) + len(characters or ())
-    weights = np.array(_tensor(tensors, "weights", np.float64, (size,)))
-    return Features(words, grams, characters, weights, Reading.from_record(state["reading"]))
+        counts = np.array(tensors["characters.counts"])
+        characters = CharacterGrams(tuple(state["lengths"]), names, counts)
+    return Features(words, grams, characters, np.array(tensors["weights"]), Reading.from_record(state["reading"]))
 
 
 def _rows(tensors: Mapping[str, Array], features: int, dim: int) -> tuple[Any, Array | None]:
     """Return E (F, D) and its scales."""
-    scales = _tensor(tensors, "scales", np.float32, (features,)) if "scales" in tensors else None
+    scales = np.array(tensors["scales"]) if "scales" in tensors else None
     if "rows" in tensors:
         embedding: Any = tensors["rows"]
-        if embedding.dtype.name not in ROWS:
-            raise ValueError(f"'rows' must be one of {', '.join(ROWS)}, got {embedding.dtype}")
-        embedding = _tensor(tensors, "rows", embedding.dtype, (features, dim))
     else:
-        starts = _tensor(tensors, "rows.starts", np.int64, (features + 1,))
-        if starts[0] != 0 or (np.diff(starts) < 0).any():
-            raise ValueError("'rows.starts' must ascend from 0")
-        numbers = _tensor(tensors, "rows.numbers", np.int8, (int(starts[-1]),))
-        columns = _tensor(tensors, "rows.columns", np.uint16 if dim <= MOST_NARROW else np.int32, numbers.shape)
+        starts, numbers, columns = (tensors[f"rows.{name}"] for name in ("starts", "numbers", "columns"))
         if columns.size and not 0 <= columns.min() <= columns.max() < dim:
             raise ValueError(f"'rows.columns' must be numbers from 0 to {dim - 1}")
         embedding = sparse.csr_array((numbers, columns.astype(np.int32), starts), shape=(features, dim))
-    if (embedding.dtype == np.int8) != (scales is not None):
-        raise ValueError("rows of int8, and no others, need 'scales'")
-    return embedding, None if scales is None else np.array(scales)
-
-
-def _tensor(tensors: Mapping[str, Array], name: str, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> Array:
-    """Return a tensor; raise ValueError unless it has this dtype and shape and is finite."""
-    found = tensors[name]
-    if found.dtype != dtype or found.shape != shape:
-        raise ValueError(
-            f"{name!r} must have shape {shape} and dtype {np.dtype(dtype)}, got {found.shape} and {found.dtype}"
-        )
-    if found.dtype.kind == "f":
-        check_finite(name, found)
-    return found
-
-
-def _counts(tensors: Mapping[str, Array], name: str, size: int) -> npt.NDArray[np.int64]:
-    found = np.array(_tensor(tensors, name, np.int64, (size,)))
-    if found.min(initial=0) < 0:
-        raise ValueError(f"{name!r} must not be negative, got {found.min()}")
-    return found
+    return embedding, scales

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.threads import cached_property
-from fastembed._base.validation import all_finite, check_amounts
+from fastembed._base.validation import all_finite
 from fastembed.formats.fasttext import (
     BLOCK,
     LONGEST_NGRAM,
@@ -172,18 +172,9 @@ class NgramDictionary:
         check_rows(rows, matrix, least=0)
         if len(ngrams) != len(rows) or len(set(ngrams)) != len(ngrams):
             raise ValueError(f"{len(ngrams)} n-grams, {len(set(ngrams))} of them different, for {len(rows)} rows")
-        if centre.dtype != np.float64 or centre.shape != (rows.shape[1],) or not all_finite(centre):
-            raise ValueError(f"'centre' must be finite float64 of shape ({rows.shape[1]},), got {centre!r}")
-        if weights.dtype != np.float64 or weights.shape != (2,) or not all_finite(weights) or weights.min() < 0:
-            raise ValueError(f"'ngrams.weights' must be two finite numbers of at least 0, got {weights!r}")
-        of_words = tensors.get("ngrams.word_weights")
-        if of_words is not None:
-            if of_words.dtype != np.float32 or of_words.shape != (len(matrix),):
-                found = f"{of_words.dtype} of shape {of_words.shape}"
-                raise ValueError(f"'ngrams.word_weights' must be float32 of shape ({len(matrix)},), got {found}")
-            check_amounts("'ngrams.word_weights'", of_words)
+        lengths, of_words = checked_lengths(tensors["ngrams.lengths"]), tensors.get("ngrams.word_weights")
         scale, power = weights.tolist()
-        return cls(ngrams, rows, centre, checked_lengths(tensors["ngrams.lengths"]), scale, power, of_words)
+        return cls(ngrams, rows, centre, lengths, scale, power, of_words)
 
     @cached_property
     def _finder(self) -> NgramFinder:

@@ -101,8 +101,6 @@ def test_files_and_pickles_go_on_to_the_same_bits(model, corpus, tmp_path):
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("ngrams.word_weights", lambda a: -a, "ngrams.word_weights"),
-        ("bags.own_weight", lambda a: a.astype(np.float32), "bags.own_weight' must be float64"),
         ("features.bias", lambda a: a[:-1], "bias must have shape"),
         ("ngrams.matrix", lambda a: a[:-1], "n-grams"),
     ],
