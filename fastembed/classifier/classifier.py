@@ -324,7 +324,7 @@ class Classifier:
         ----------
         documents : iterable of str or of lists of tokens; table or list of records; or path-like
             A str is one document, in which line ends are white space. With `field` and `label`, a table of pandas,
-            Polars or Arrow, a Hugging Face ``Dataset``, mappings, or the path of structured files as for
+            Polars or Arrow, a Hugging Face ``Dataset``, mappings, or the paths of structured files as for
             `corpus.FileCorpus`: CSV, TSV, JSON lines, Parquet, Arrow. Another path names files in fastText's format:
             one document per line, in which the tokens that begin with `label_prefix` are the labels.
         labels : array_like of str or int (N,), list of lists of these, or array or sparse matrix of 0 and 1 (N, L)
@@ -640,8 +640,10 @@ class Classifier:
         """
         if self._fitted().indicator:
             predicted = self.predict(documents)
-            right = read_labels(labels, len(predicted)).over(self.classes_).toarray() == predicted
-            return float(right.all(axis=1).mean())
+            found = read_labels(labels, len(predicted))
+            known = found.over(self.classes_)
+            right = (known.toarray() == predicted).all(axis=1) & (np.diff(known.indptr) == np.diff(found.matrix.indptr))
+            return float(right.mean())
         return self._evaluation(documents, labels, Columns(), 1, warn=True).accuracy
 
     def test(

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from fastembed._base.threads import Pool
-from fastembed._base.validation import check_amounts, shown, unmasked
+from fastembed._base.validation import check_amounts, shown, unmasked, warn_user
 from fastembed._kernels.features import separate_labels
 from fastembed._kernels.tokens import TokenTable
 from fastembed.classifier.features import (
@@ -25,7 +25,7 @@ from fastembed.classifier.features import (
     read_features,
 )
 from fastembed.corpus.blocks import valid_text
-from fastembed.corpus.corpus import FileCorpus
+from fastembed.corpus.corpus import DocumentCorpus, FileCorpus
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.memory import BadRow, DocumentBlock, Records, column_names, is_missing
 from fastembed.corpus.reading import Reading, token_list
@@ -52,7 +52,6 @@ MOST_LABEL = 1 << 63
 LABEL_TYPES = (str, int, np.integer)
 SEVERAL = (list, tuple, set, frozenset, np.ndarray)  # what holds the labels of a document
 USUAL_LABELS = ("label", "labels", "class", "category", "topic", "target", "tags", "sentiment", "y")  # names of fields
-LEAVE_OUT = "leave the row out, as skip_bad=True does"
 
 
 # ---------------------------------------------------------------- labels
@@ -115,14 +114,12 @@ def shares(matrix: Any) -> Any:
 def wrong_label(label: Any) -> BadRow | None:
     """Return why a value is no label, or None."""
     if isinstance(label, str):
-        return (
-            None if label.strip() else BadRow("empty label", f"an empty string is no label, got {label!r}: {LEAVE_OUT}")
-        )
+        return None if label.strip() else BadRow("empty label", f"an empty string is no label, got {label!r}")
     if isinstance(label, LABEL_TYPES) and not isinstance(label, bool):
         return None
     reason, remedy = "no label", "write it as one of these"
     if is_missing(label):
-        reason, remedy = "null label", LEAVE_OUT
+        reason, remedy = "null label", "a document without a label has an empty list"
     elif isinstance(label, bool | np.bool_):
         remedy = "write it as 1 or 0, such as by astype(int), or as a name"
     elif isinstance(label, float | np.floating):
@@ -134,9 +131,16 @@ def wrong_label(label: Any) -> BadRow | None:
 
 def wrong_labels(item: Any) -> BadRow | None:
     """Return why a value is neither a label nor a list of labels, or None."""
+    if isinstance(item, BadRow):
+        return item
     if isinstance(item, SEVERAL):
         return next((bad for bad in map(wrong_label, item) if bad is not None), None)
     return wrong_label(item)
+
+
+def refusal(row: str, bad: BadRow) -> Exception:
+    """Return the error that names a bad row, and how to leave it out."""
+    return bad.kind(f"{row}: {bad.message}; skip_bad or --skip-bad leaves such rows out")
 
 
 def column_values(column: Iterable[Any]) -> list[Any]:
@@ -209,7 +213,7 @@ def _numbered(items: list[Any], name: Callable[[int], str]) -> Labels:
     if several and not all(isinstance(item, SEVERAL) for item in items):
         row, single = next((row, item) for row, item in enumerate(items) if not isinstance(item, SEVERAL))
         if bad := wrong_label(single):
-            raise bad.kind(f"{name(row)}: {bad.message}")
+            raise refusal(name(row), bad)
         raise TypeError(
             f"{name(row)}: the labels of some documents are lists, but one is {shown(single)}: write [{single!r}]"
         )
@@ -219,16 +223,25 @@ def _numbered(items: list[Any], name: Callable[[int], str]) -> Labels:
         isinstance(label, str) and not label.strip() for label in set(flat)
     ):
         row, bad = next((row, bad) for row, item in enumerate(items) if (bad := wrong_labels(item)) is not None)
-        raise bad.kind(f"{name(row)}: {bad.message}")
+        raise refusal(name(row), bad)
     strings = sum(issubclass(kind, str) for kind in kinds)
     if 0 < strings < len(kinds):
-        text, number = (next(label for label in flat if isinstance(label, str) is string) for string in (True, False))
-        raise TypeError(f"labels must be all str or all int, got {shown(text)} and {shown(number)}")
+        first = isinstance(flat[0], str)
+        row, other = next(
+            (row, label)
+            for row, item in enumerate(items)
+            for label in (item if several else [item])
+            if isinstance(label, str) is not first
+        )
+        raise TypeError(f"{name(row)}: labels must be all str or all int, got {shown(flat[0])} and {shown(other)}")
     kind = str if strings or not flat else int
     plain: list[Any] = list(map(kind, flat))
     if kind is int and (far := [label for label in plain if not -MOST_LABEL <= label < MOST_LABEL]):
         raise ValueError(f"a label must be an int of 64 bits, got {far[0]}")
     classes = sorted(set(plain))
+    if kind is str and len({label.strip() for label in classes}) < len(classes):
+        padded = next(label for label in classes if label != label.strip())
+        warn_user(f"some labels differ in white space alone, such as {padded!r}, and count as two: strip them first")
     widths = set(map(len, items)) if several else set()
     if classes == [0, 1] and len(widths) == 1 and max(widths) > 1 and any(len(set(item)) < len(item) for item in items):
         raise ValueError(
@@ -290,6 +303,8 @@ class Columns:
         if self.label_separator is not None and (not isinstance(self.label_separator, str) or not self.label_separator):
             raise ValueError(f"label_separator must be a str such as ';', got {shown(self.label_separator)}")
         if self.field is not None:
+            if self.field == self.label:
+                raise ValueError(f"field and label are both {self.field!r}: one names the text, the other its labels")
             _ = [Structure(name, self.header, self.skip_bad) for name in (self.field, self.label)]  # checks them
 
     def rows(self, paths: Any, errors: str, ledger: Ledger) -> tuple[list[Any], Labels]:
@@ -314,7 +329,7 @@ class Columns:
                     elif self.skip_bad:
                         ledger.skipped[bad.reason] = ledger.skipped.get(bad.reason, 0) + 1
                     else:
-                        raise ValueError(f"{place_of(file, number)}: {bad.message}")
+                        raise refusal(place_of(file, number), bad._replace(kind=ValueError))
         if not documents:
             raise ValueError(f"no row with a label in {', '.join(repr(os.fspath(path)) for path in path_list(paths))}")
         return documents, _numbered(labels, lambda row: place_of(*places[row]))
@@ -328,6 +343,10 @@ class Columns:
                 _ = Records(source, name)  # raises ValueError without such a column
             return source[self.field], source[self.label]
         found = [list(Records(source, name)) for name in (self.field, self.label)]
+        for row, values in enumerate(zip(*found, strict=True)):
+            bad = next((value for value in values if isinstance(value, BadRow)), None)
+            if bad is not None and not self.skip_bad:
+                raise refusal(f"document {row}", bad)
         return found[0], found[1]
 
 
@@ -338,7 +357,7 @@ def wrong_document(value: Any) -> BadRow | None:
     if isinstance(value, BadRow):
         return value
     if is_missing(value):
-        return BadRow("null", f"{shown(value)}, where a text or a list of tokens is expected: {LEAVE_OUT}", TypeError)
+        return BadRow("null", f"{shown(value)}, where a text or a list of tokens is expected", TypeError)
     try:
         token_list(value, "the document")
     except TypeError as error:
@@ -418,13 +437,12 @@ def _binary(matrix: Any) -> Any:
     return matrix
 
 
-def names_files(documents: Any) -> bool:
-    """Return whether `documents` is a path, or a list of paths."""
+def names_files(documents: Any, *, fields: bool = False) -> bool:
+    """Return whether `documents` is a path, or a list of paths: where these have fields, a str is no document."""
     if isinstance(documents, str | os.PathLike):
         return True
-    return (
-        isinstance(documents, list | tuple) and bool(documents) and all(isinstance(d, os.PathLike) for d in documents)
-    )
+    kinds = str | os.PathLike if fields else os.PathLike
+    return isinstance(documents, list | tuple) and bool(documents) and all(isinstance(d, kinds) for d in documents)
 
 
 # ---------------------------------------------------------------- labelled documents
@@ -456,7 +474,7 @@ def read_labelled(
     used = np.ones(0, np.bool_)
     if columns.field is not None and labels is not None:
         raise ValueError("field and label name the labels, so that labels cannot be given as well")
-    if labels is None and names_files(documents):
+    if labels is None and names_files(documents, fields=columns.field is not None):
         if columns.field is None:
             items, found = read_files(documents, reading.errors, prefix, ledger)
         else:
@@ -507,6 +525,8 @@ def check_documents(documents: Any) -> Sequence[Any]:
             f" pass one of them, such as data[{likely_field(names, USUAL) if names else 'text'!r}]; fit and test also"
             " take field= and label="
         )
+    if isinstance(documents, FileCorpus | DocumentCorpus):
+        raise TypeError("a classifier takes texts, or the path of files with field= and label=, instead of a corpus")
     if isinstance(documents, Mapping | set | frozenset):
         raise TypeError(f"documents must be in an order, one per item, got a {type(documents).__name__}: pass a list")
     if getattr(documents, "ndim", 1) != 1:
@@ -595,7 +615,7 @@ def read_examples(
     TypeError, ValueError, OSError
         As `Classifier.fit`.
     """
-    if sample_weight is not None and labels is None and names_files(documents):
+    if sample_weight is not None and labels is None and names_files(documents, fields=columns.field is not None):
         raise ValueError("sample_weight is for documents in memory: those of a file have no weights")
     every = options.loss != "softmax"  # which learns nothing from a document without a label
     reading, prefix = options.reading, options.label_prefix

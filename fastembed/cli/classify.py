@@ -25,7 +25,7 @@ from fastembed.classifier.classifier import EPOCHS, L2
 from fastembed.classifier.labels import labelled_lines, text_files, wrong_document
 from fastembed.classifier.model import ROWS
 from fastembed.cli import options
-from fastembed.cli.inputs import MIN_COUNT, TRAINING, add_field, check_model_output
+from fastembed.cli.inputs import MIN_COUNT, TRAINING, add_field, check_model_output, paths_of
 from fastembed.cli.output import print_json, print_line, print_written
 from fastembed.corpus import Ledger, Reading
 from fastembed.corpus.blocks import TextBlock, valid_text
@@ -104,6 +104,12 @@ def _add_labelled_files(command: argparse.ArgumentParser) -> None:
     add_field(command.add_argument_group("where text and labels are"), labels=True)
 
 
+def _paths(arguments: argparse.Namespace) -> Any:
+    """Return the files given; a single one as such, since of several a URL would be a document."""
+    paths = paths_of(arguments.files)
+    return paths[0] if len(paths) == 1 else paths
+
+
 def _columns(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the fields of texts and labels, as `Classifier.fit` takes them."""
     if (arguments.field is None) != (arguments.label is None):
@@ -145,7 +151,7 @@ def train_classifier(arguments: argparse.Namespace) -> None:
         parameters["pretrained"] = Vectors.load(pretrained)
     model = Classifier(**parameters)
     quiet = arguments.quiet or arguments.json
-    files, columns = [Path(file) for file in arguments.files], _columns(arguments)
+    files, columns = _paths(arguments), _columns(arguments)
     model.fit(files, **columns, on_epoch_end=None if quiet else _print_epoch)
     model.save(arguments.output, rows=arguments.rows)
     accuracies: dict[str, float] = {}
@@ -210,7 +216,7 @@ def test(arguments: argparse.Namespace) -> None:
     P@k is the share of the first k labels that are right, R@k the share of the documents' labels that are among them.
     """
     model = Classifier.load(arguments.vectors, threads=arguments.threads)
-    found = model.test([Path(file) for file in arguments.files], k=arguments.topn, **_columns(arguments))
+    found = model.test(_paths(arguments), k=arguments.topn, **_columns(arguments))
     if print_json(arguments, model=arguments.vectors, **vars(found)):
         return
     k = found.k

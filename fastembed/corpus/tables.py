@@ -21,7 +21,7 @@ from fastembed._base.validation import check_flag, shown
 from fastembed.corpus.blocks import COMPRESSED, read_data
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.memory import BadRow, Document, documents_of, no_field
-from fastembed.corpus.reading import replace_surrogates
+from fastembed.corpus.reading import NOT_ESCAPED, replace_surrogates
 from fastembed.corpus.sources import TextFile, find_files, is_folder
 
 FORMATS = {
@@ -511,7 +511,9 @@ def _valid(value: Any, errors: str) -> Any:
         value.encode()
     except UnicodeEncodeError as error:
         if errors == "strict":
-            return BadRow("not valid UTF-8", f"not valid UTF-8: {shown(error.object[error.start : error.end])}")
+            bad = error.object[error.start : error.end]
+            data = bad.encode(errors="surrogateescape") if not NOT_ESCAPED.search(bad) else bad
+            return BadRow("not valid UTF-8", f"not valid UTF-8: {shown(data)}")
         return replace_surrogates(value)[0].decode()
     return value
 

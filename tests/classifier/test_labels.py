@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
 from fastembed import Classifier
-from fastembed.corpus import Reading
+from fastembed.corpus import DocumentCorpus, Reading
 
 TEXTS = ["a red, red apple", 'the "green" plum', "größe\nzwei", "a plum and an apple", "two words", "red"] * 4
 TOPICS = ["fruit", "fruit", "words", "fruit", "words", "colour"] * 4
@@ -61,7 +61,7 @@ def test_structured_files_are_learned_as_what_they_hold(tmp_path, name, several)
     model = Classifier(threads=1).fit(path, **names)
     same(model, several)
     assert model.test(str(path), **names).nll == model.test(TEXTS, columns(several)["topic"]).nll
-    again = Classifier(threads=1).fit(str(path), **names).partial_fit([path], **names)
+    again = Classifier(threads=1).fit([str(path)], **names).partial_fit([path], **names)
     assert again._model.documents == 2 * len(TEXTS)
 
 
@@ -101,14 +101,14 @@ def test_several_labels_may_be_one_string_with_a_separator():
     [
         (2.0, r"a label must be a str or an int, got 2\.0: write it as an int, such as by astype\(int\), or as a str"),
         (True, r"got True: write it as 1 or 0, such as by astype\(int\), or as a name"),
-        (None, "got None: leave the row out, as skip_bad=True does"),
-        (float("nan"), "got nan: leave the row out"),
-        (np.float32("nan"), r"got .*nan.*: leave the row out"),
+        (None, "got None: a document without a label has an empty list; skip_bad or --skip-bad leaves such rows out"),
+        (float("nan"), "got nan: a document without a label"),
+        (np.float32("nan"), r"got .*nan.*: a document without a label"),
         ({"a": 1}, r"got \{'a': 1\}: the labels of a document are one list of these"),
         (b"x", "got b'x': write it as one of these"),
         ("", "an empty string is no label, got ''"),
         (" \t", "an empty string is no label"),
-        (["x", None], "got None: leave the row out"),
+        (["x", None], "got None: a document without a label"),
         (["x", ["y"]], r"got \['y'\]: the labels of a document are one list"),
     ],
 )
@@ -155,11 +155,12 @@ def test_a_frame_names_the_row_of_a_missing_label_and_of_a_missing_text():
          "no field 'text'"),
         ("a.jsonl", '{"text": "a", "topic": 1}\n{"text": "b", "topic": 2}\n{"text": null, "topic": 2}\n',
          "line 3: None, where a text or a list of tokens", "null"),
+        ("a.tsv", "text\ttopic\na\tx\nb\ty\ncaf\udce9\tx\n", r"line 4: not valid UTF-8: b'\\xe9'", "not valid UTF-8"),
     ],
 )  # fmt: skip
 def test_a_bad_row_of_a_file_is_named_or_left_out(tmp_path, name, text, message, reason):
     path = tmp_path / name
-    path.write_text(text, encoding="utf-8")
+    path.write_text(text, encoding="utf-8", errors="surrogateescape")
     names = {"field": "text", "label": "topic"}
     with pytest.raises(ValueError, match=rf"{name}', {message}"):
         Classifier().fit(path, **names)
@@ -178,6 +179,8 @@ def test_a_csv_without_a_header_has_numbers(tmp_path):
     for names in ({"field": 3}, {"label": 1}):
         with pytest.raises(ValueError, match="field= names the text and label= its labels: give both or none"):
             Classifier().fit(path, **names)
+    with pytest.raises(ValueError, match="field and label are both 1"):
+        Classifier().fit(path, field=1, label=1, header=False)
     with pytest.raises(ValueError, match="so that labels cannot be given as well"):
         Classifier().fit(path, ["x", "y"], field=3, label=1)
 
@@ -194,11 +197,31 @@ def test_a_csv_without_a_header_has_numbers(tmp_path):
         (["a", "b"], [[0, 1, 1], [1, 0, 0]], r"document 0: \[0, 1, 1\] looks like a row of an indicator matrix"),
         (["a", "b"], np.array([[0, 1], [0, 1]]), "at least two labels, got one class, 1"),
         (["a", "b"], np.array([[0, 0.5], [0, 1]]), "has 1 for each label of a document, else 0; got 0.5"),
+        (["a", "b", "c"], ["x", "y", 3], "document 2: labels must be all str or all int, got 'x' and 3"),
+        (
+            DocumentCorpus(["a b", "c d"]),
+            ["x", "y"],
+            "takes texts, or the path of files with field= and label=, instead",
+        ),
     ],
 )
 def test_other_forms_are_refused_with_what_would_be_right(documents, labels, message):
     with pytest.raises((TypeError, ValueError), match=message):
         Classifier().fit(documents, labels)
+
+
+def test_records_without_a_field_are_named_and_labels_that_differ_in_white_space_alone_are_told():
+    records = [{"text": "a", "topic": "x"}, {"text": "b"}, {"text": "c", "topic": "y"}]
+    with pytest.raises(
+        ValueError, match="document 1: no field 'topic' among 'text'; skip_bad or --skip-bad leaves such rows out"
+    ):
+        Classifier().fit(records, field="text", label="topic")
+    model = Classifier().fit(records, field="text", label="topic", skip_bad=True)
+    assert model.ledger_.skipped == {"no field 'topic'": 1}
+    with pytest.raises(TypeError, match="document 0: 7, where a mapping with the field 'text' is expected"):
+        Classifier().fit([7], field="text", label="topic")
+    with pytest.warns(UserWarning, match="some labels differ in white space alone, such as ' x', and count as two"):
+        Classifier().fit(["a", "b", "c"], ["x", " x", "y"])
 
 
 @pytest.mark.parametrize("loss", ["squared", "ova"])
@@ -220,6 +243,8 @@ def test_an_indicator_matrix_is_learned_as_lists_of_its_columns_and_predicted(tm
     model.save(tmp_path / "m.safetensors")
     for other in (Classifier.load(tmp_path / "m.safetensors"), pickle.loads(pickle.dumps(model))):
         assert_array_equal(other.predict(texts), predicted)
+    more = sparse.hstack([sparse.csr_array(matrix), sparse.csr_array(np.eye(len(texts), 1))]).toarray()
+    assert model.score(texts, more) == (predicted == rows).all(axis=1)[1:].sum() / len(texts)
     model.partial_fit(texts[:9], matrix[:9])
     assert model.predict(texts).shape == rows.shape
 
