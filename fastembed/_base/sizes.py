@@ -27,7 +27,7 @@ class Sizes:
     pmi_columns: int = 1024  # of a block of the PMI: this many rows of 120 float32 fill half of the L2 cache
     block_bytes: int = 1 << 20  # of text that are read at a time
     tail_bytes: int = 1 << 12  # the end of a block, in which the end of a line is looked for first
-    longest_token: int = 1 << 28  # bytes; a file with a longer one is not a text of tokens, and would fill the memory
+    longest_token: int = 1 << 26  # bytes; a file with a longer one is not a text of tokens, and would fill the memory
     longest_row: int = 1 << 26  # bytes of a line, and characters of a field of CSV; a longer one is taken for damage
     task_bytes: int = 1 << 26  # about the size of the part of a corpus that a task of an executor reads
     parsed_numbers: int = 1 << 18  # of vectors in a text, which are parsed at once

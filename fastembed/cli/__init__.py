@@ -7,7 +7,6 @@ stderr, or one line for each query without an answer; 2 wrong usage; 130 Ctrl-C;
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
 import sys
@@ -16,10 +15,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import fastembed
-from fastembed.cli import options
+
+if TYPE_CHECKING:  # little is imported before `main`, and with it before a signal is answered
+    import argparse
 
 # The module of each command, in the order of --help; its function `add_COMMAND` adds the command to the parser
 COMMANDS = {
@@ -61,6 +62,8 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     >>> build_parser().parse_args(["neighbors", "model.safetensors", "king", "-n", "3"]).topn
     3
     """
+    from fastembed.cli import options
+
     parser = options.Parser(
         prog="fastembed",
         description="Exact-softmax word vectors on a CPU.",
@@ -110,8 +113,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         with sigterm_interrupts() if argv is None else nullcontext():
-            return _run(argv)
-    except KeyboardInterrupt as interrupt:  # a second one, while the first is reported
+            try:
+                return _run(argv)
+            finally:
+                if argv is None:
+                    _ignore_signals()
+    except KeyboardInterrupt as interrupt:  # before what prints messages is imported
+        if sys.stderr is not None:
+            sys.stderr.write("fastembed: interrupted\n")
         return _code(interrupt)
 
 
@@ -137,8 +146,8 @@ def _run(argv: Sequence[str] | None) -> int:
     except BrokenPipeError:
         return 1
     except KeyboardInterrupt as interrupt:
-        if argv is None and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process ends, and is not to be interrupted in that
+        if argv is None:
+            _ignore_signals()
         print_message("; ".join(getattr(interrupt, "__notes__", ["interrupted"])))
         return _code(interrupt)
     except Exception as error:
@@ -159,6 +168,13 @@ def _interrupt_behind(error: BaseException | None) -> KeyboardInterrupt | None:
 
 def _code(interrupt: KeyboardInterrupt) -> int:
     return 143 if isinstance(interrupt, Terminated) else 130
+
+
+def _ignore_signals() -> None:
+    """Ignore Ctrl-C and SIGTERM from now on: the process ends, with an exit code that is known."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _flush_stdout() -> None:

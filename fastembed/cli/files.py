@@ -8,10 +8,12 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+from fastembed._base.validation import without_password
 from fastembed._versions import versions
 from fastembed.cli import options
 from fastembed.cli.inputs import add_input_format, add_vectors, open_vectors
 from fastembed.cli.output import print_json, print_line, print_written
+from fastembed.corpus.sources import is_url
 from fastembed.formats.registry import FORMATS, check_output, format_of, load
 from fastembed.formats.tensors import map_tensors
 from fastembed.vectors.vectors import composer_behind
@@ -24,13 +26,13 @@ def add_info(commands: options.Commands) -> None:
     keys = "file, bytes, metadata, tensors (a list of name, dtype, shape); without FILE: fastembed, build, caches, "
     keys += "python, unicode, numpy, scipy, blas, threads"
     command = options.add_command(commands, "info", info, example="model.safetensors", keys=keys)
-    text = "the file to look at (default: the installation)"
+    text = "the file, or the folder of a store, to look at (default: the installation)"
     command.add_argument("file", nargs="?", metavar="FILE", type=options.file_name, help=text)
     add_input_format(command)
 
 
 def info(arguments: argparse.Namespace) -> None:
-    """Print the contents of a file of vectors, counts or a model, or the versions that the installation runs on."""
+    """Print what a file or a store holds, or the versions that the installation runs on."""
     if arguments.file is not None:
         _print_contents(arguments)
         return
@@ -42,13 +44,19 @@ def info(arguments: argparse.Namespace) -> None:
 
 
 def _print_contents(arguments: argparse.Namespace) -> None:
-    """Print the header of a safetensors file, or the shape of what a file of vectors in another format holds."""
-    file, form = arguments.file, format_of(arguments.file, arguments.input_format)
-    if form.name == "safetensors":
-        arrays, header = map_tensors(file)
+    """Print the header of a safetensors file or of a store, or the shape of vectors in another format."""
+    file = arguments.file
+    if is_url(file) or Path(file).is_dir():
+        from fastembed.counts.store import open_folder, read_manifest
+
+        folder = open_folder(file)
+        arrays, header = read_manifest(folder)
+        file, size = without_password(file), sum(map(folder.size, folder.names() or ()))
+    elif (form := format_of(file, arguments.input_format)).name == "safetensors":
+        (arrays, header), size = map_tensors(file), Path(file).stat().st_size
     else:
         arrays, header = {"matrix": load(file, form.name).matrix}, {"format": form.name}
-    size = Path(file).stat().st_size
+        size = Path(file).stat().st_size
     metadata = {name: _decoded(value) for name, value in header.items()}
     tensors = [
         {"name": name, "dtype": str(array.dtype), "shape": array.shape} for name, array in sorted(arrays.items())

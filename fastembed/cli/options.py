@@ -226,14 +226,14 @@ def ngram_lengths(text: str) -> tuple[int, int]:
 
 
 def size(text: str) -> int:
-    """Read a size in bytes, kilobytes, megabytes or gigabytes, of at least one megabyte."""
-    factor = {"K": 10**3, "M": 10**6, "G": 10**9}.get(text[-1:].upper())
+    """Read a size in bytes, kilobytes, megabytes, gigabytes or terabytes, of at least one megabyte."""
+    factor = {"K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}.get(text[-1:].upper())
     try:
         count = int(float(text[:-1] if factor else text) * (factor or 1))
     except (ValueError, OverflowError):
         count = 0
-    if count < 10**6:
-        raise argparse.ArgumentTypeError(f"a size of at least 1M, such as 800M or 4G, expected, got {text!r}")
+    if not 10**6 <= count <= 10**18:
+        raise argparse.ArgumentTypeError(f"a size from 1M to 1000000T, such as 800M or 4G, expected, got {text!r}")
     return count
 
 

@@ -9,7 +9,7 @@ import itertools
 import lzma
 import re
 import zlib
-from codecs import BOM_UTF8
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -120,6 +120,12 @@ def _without_mark(text: bytes) -> bytes:
     return b" " * len(BOM_UTF8) + text[len(BOM_UTF8) :] if text.startswith(BOM_UTF8) else text
 
 
+def _check_encoding(name: str, start: bytes) -> None:
+    """Raise ValueError if a file begins with the mark of UTF-16, in which not even its ends of lines could be found."""
+    if start.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        raise ValueError(f"{name!r} is in UTF-16: convert it to UTF-8, as by iconv -f UTF-16 -t UTF-8")
+
+
 def token_without_end(name: str, line: int) -> ValueError:
     """Return the error for a text that goes on for too long without a place to cut."""
     return ValueError(
@@ -182,6 +188,7 @@ def read_data(
     """
     opener, errors = _decompressor(Path(file.name).suffix.lower())
     with file.open() as raw, closing(opener(raw)) as text:
+        begun = False
         while True:
             try:
                 data = text.read(SIZES.block_bytes)
@@ -189,6 +196,9 @@ def read_data(
                     raise EOFError("it is empty, not even an archive")
             except errors as error:
                 raise OSError(f"cannot read {file.name!r} beyond {place()}: {error}") from error
+            if not begun:
+                _check_encoding(file.name, data)
+                begun = True
             if report:
                 report(raw.tell())
             if not data:
@@ -302,6 +312,8 @@ class PlainFile:
                 raise OSError(f"cannot read {self.name!r} beyond byte {offset:,}: {error}") from error
             if len(data) < min(size, 1):
                 raise OSError(f"cannot read {self.name!r} beyond byte {offset:,}: it has become shorter")
+            if not offset:
+                _check_encoding(self.name, data)
             parts.append(data)
             offset, size = offset + len(data), size - len(data)
         return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -163,10 +163,18 @@ class LocalFolder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Create the folder if it does not exist, and hold its lock."""
-        Path(self.path).mkdir(exist_ok=True)
-        with sole_writer(Path(self.path)):
-            yield
+        """Create the folder if it does not exist, and hold its lock; remove it if nothing is written."""
+        folder = Path(self.path)
+        new = not folder.exists()
+        folder.mkdir(exist_ok=True)
+        with sole_writer(folder):
+            try:
+                yield
+            finally:
+                if new and not self.names():
+                    with suppress(OSError):  # of Windows, where the lock is an open file
+                        (folder / LOCK_NAME).unlink()
+                        folder.rmdir()
 
 
 @dataclass(frozen=True)

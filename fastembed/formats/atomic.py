@@ -391,6 +391,8 @@ def sole_writer(folder: Path) -> Iterator[None]:
         try:
             if fcntl is not None:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if not is_file(file, folder / LOCK_NAME):  # its last owner has removed it
+                    raise BlockingIOError
             else:
                 import msvcrt
 

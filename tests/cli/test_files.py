@@ -27,6 +27,18 @@ def test_info_shows_the_contents_of_a_file(run, document, saved, model):
     assert re.search(r"model history +\[\{.* \.\.\.\n", out)
 
 
+def test_info_shows_a_store(run, document, text, tmp_path):
+    store = tmp_path / "store"
+    assert run("count", text, "-o", store, "--store", "--min-count", 1, "--quiet") == (0, "", "")
+    found = document("info", store)
+    assert found["metadata"]["format"] == "fastembed.counts-store"
+    assert found["bytes"] == sum(file.stat().st_size for file in store.iterdir())
+    assert {"name": "totals.rows", "dtype": "float64", "shape": [6]} in found["tensors"]
+    assert "totals.rows" in run("info", store)[1]
+    code, _, err = run("info", tmp_path)
+    assert (code, "is not a store of counts" in err) == (1, True)
+
+
 def test_info_shows_the_versions_of_the_installation(run, document):
     code, out, err = run("info")
     assert (code, err) == (0, "")

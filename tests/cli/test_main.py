@@ -22,6 +22,30 @@ from fastembed.vectors import Vectors
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX pipes and signals")
 
 
+@posix
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_during_the_first_imports_is_answered_and_one_at_the_end_changes_nothing(number, code):
+    script = f"""
+import os, sys
+from fastembed.cli import main
+
+class Finder:
+    def find_spec(self, name, *_):
+        if name == interrupted:
+            os.kill(os.getpid(), {number:d})
+
+interrupted = sys.argv.pop()
+sys.meta_path.insert(0, Finder())
+code = main()
+os.kill(os.getpid(), {number:d})
+sys.exit(code)
+"""
+    for module, expected in ("fastembed.cli.output", (code, "fastembed: interrupted\n")), ("none", (0, "")):
+        command = [sys.executable, "-c", script, "info", module]
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=600)
+        assert (done.returncode, done.stderr) == expected
+
+
 HOSTILE = "red\x1b[31m\x07", "left\u202eright", "two\nlines\x9b2J"
 SEEN = r"red\x1b[31m\x07", r"left\u202eright", r"two\nlines\x9b2J"
 RECORD = {"epoch": 1, "nll": 2.0, "perplexity": 7.389, "learning_rate": 1.0, "seconds": 0.5}

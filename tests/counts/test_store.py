@@ -250,6 +250,9 @@ def test_what_goes_wrong_while_counting_leaves_the_store_that_was_there(zipf, tm
         Counts.from_corpus([["1"]], zipf[1], store=tmp_path / "a")
     with pytest.raises(ValueError, match="the baskets give no pair"):
         Counts.from_baskets([["1"]], zipf[1], store=tmp_path / "a")
+    with pytest.raises(ValueError, match="the corpus gives no pair"):
+        Counts.from_corpus([["1"]], zipf[1], store=tmp_path / "new")
+    assert not (tmp_path / "new").exists()
     calls = []
 
     def full(folder, name, parts, write=LocalFolder.write):
