@@ -1,0 +1,598 @@
+"""Training of a recommender: from the items of users to the arrays that score all items for any user.
+
+User u has the counts n_uc of items. Two models score item c for a user. Their product, in the exact softmax, is
+
+    log p(c | u) = a b_c + g d_u W_c + h log(1 + max(0, (n_u B)_c) / floor) - log Z_u
+
+b is the logarithm of the shares of the items, and fixed.
+
+1. *Low rank*: W (D, V), and a row d_u that is the minimum of  s_u sum_c n_uc (logsumexp(d W + b) - (d W + b)_c)
+   + ridge / 2 |d|^2,  with  s_u = (n_u / m)^-t.  n_u is the sum of the counts of u, m their median, t = 0.5: this is
+   the vector of a document (`trainer/folding.py`), except that more items of a user count less each. W is trained by
+   `Trainer.fit_counts`, with one row of E per user; then E is thrown away, so that a user in the data and a new one
+   with the same items have the same row.
+2. *Item to item*: column c of B is the ridge regression of item c on the items that are nearest to it by the cosine
+   (Ning & Karypis 2011; with all items it is EASE of Steck 2019). B has no diagonal, so an item is predicted from the
+   *other* items of a user. It knows the pairs of rare items that few dimensions cannot tell apart.
+
+What the strengths should be follows from the data (`_select`): a fifth of the items of some users is hidden, and
+what predicts them best is chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from fastembed._base.threads import Pool, single_threaded_blas
+from fastembed.trainer.folding import optimal_rows
+from fastembed.trainer.trainer import Trainer
+
+if TYPE_CHECKING:
+    from fastembed.trainer.ranks import Communicator
+
+Float32: TypeAlias = NDArray[np.float32]
+Float64: TypeAlias = NDArray[np.float64]
+Record: TypeAlias = dict[str, float]
+
+EXPONENT = 0.5  # t
+TOLERANCE = 1e-5  # of the rows of users: see `optimal_rows`
+RATE, LINEAR_RATE, L2 = 1.0, 0.3, 0.3  # of `fit_counts`
+BLOCK = 256
+STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 320, 4, 20  # blocks in all epochs together; users who are many need fewer epochs
+START_SCALE = 0.1
+START_PASSES, EXTRA = 3, 16  # of the randomised SVD
+RIDGES = (1.5, 3.0, 6.0, 12.0, 24.0)
+NEIGHBOURS = 100  # of an item in B
+LEAST_USERS = 2  # of an item with neighbours
+RIDGE_FACTOR = 12.0
+MOST_PAIRS = 1 << 26  # of items whose counts are in memory
+COLUMNS = 64  # of B per task
+HIDDEN_SHARE = 0.2  # of the items of a user
+HIDING_SHARE, MOST_HIDING = 0.3, 1500  # of the users
+NEGLIGIBLE = 0.005  # share of hidden entries below which nothing is trained again with them
+HIDDEN_LOGITS = 1 << 24  # of the users with hidden items
+FLOORS = (0.01, 0.1)
+SHARES = (0.0, 0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.85, 0.92, 0.97)  # of the item-to-item model in the product
+NEWTON_STEPS = 12
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may choose.
+
+    Parameters
+    ----------
+    dim : int
+        D.
+    epochs : int or None
+        None: by the number of users, see `epochs_for`.
+    seed : int
+        Of the start of W, the users with hidden items, and the order of training.
+    """
+
+    dim: int = 64
+    epochs: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Model:
+    """The fitted arrays: all that folding in a user, and scoring, need.
+
+    Attributes
+    ----------
+    linear : ndarray (D, V), float32
+        W.
+    bias : ndarray (V,), float32
+        b.
+    similar : csr_array (V, V), float32
+        B.
+    ridge, exponent, median : float
+        Of the rows of users; t is the exponent, m the median.
+    weight : float
+        The median weight in the data; a weight w counts as log2(1 + w / weight), which is 1 where all are the same.
+    factors : ndarray (3,), float32
+        a, g and h.
+    floor : float
+    """
+
+    linear: Float32
+    bias: Float32
+    similar: Any
+    ridge: float
+    exponent: float
+    median: float
+    weight: float
+    factors: Float32
+    floor: float
+
+    @property
+    def popularity(self) -> Float32:
+        """The logits of a user without items, (V,): a b."""
+        popularity: Float32 = self.factors[0] * self.bias
+        return popularity
+
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        """Return everything as a flat dict of arrays."""
+        b = self.similar
+        numbers = {name: np.array(getattr(self, name)) for name in ("ridge", "exponent", "median", "weight", "floor")}
+        arrays = {"linear": self.linear, "bias": self.bias, "factors": self.factors}
+        return arrays | {"similar.indptr": b.indptr, "similar.indices": b.indices, "similar.data": b.data} | numbers
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, NDArray[Any]]) -> Model:
+        """Return the model of which `tensors` gave the arrays."""
+        names = ("ridge", "exponent", "median", "weight", "floor")
+        items = len(tensors["bias"])
+        parts = tuple(np.array(tensors[f"similar.{name}"]) for name in ("data", "indices", "indptr"))
+        return cls(
+            np.array(tensors["linear"]),
+            np.array(tensors["bias"]),
+            sparse.csr_array(parts, shape=(items, items)),
+            factors=np.array(tensors["factors"]),
+            **{name: float(tensors[name]) for name in names},
+        )
+
+
+def epochs_for(users: int) -> int:
+    """Return the default number of epochs: few steps in each need more of them."""
+    return int(np.clip(-(-STEPS // -(-users // BLOCK)), FEWEST_EPOCHS, MOST_EPOCHS))
+
+
+# ---------------------------------------------------------------- a user: the row, the scores, and why
+
+
+def fold(x: Any, model: Model, pool: Pool) -> Float32:
+    """Return the rows (N, D) of users with the items x, csr (N, V): the unique optimum given W; zero without items."""
+    n = _counted(x, model.weight)
+    return optimal_rows(_damped(n, model), model.linear, model.bias, model.ridge, pool, TOLERANCE)[0]
+
+
+def scores(d: Float32, x: Any, model: Model) -> Float32:
+    """Return log p(c | u), (N, V), of users with the rows d (N, D) and the items x, csr (N, V), of all items."""
+    logits = _logits(model.bias, d @ model.linear, _linked(_counted(x, model.weight), model), model.factors)
+    logits -= logits.max(axis=1, keepdims=True)
+    logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    return logits
+
+
+def contributions(x: Any, d: Float32, items: NDArray[np.intp], model: Model) -> Float64:
+    """Return what each item of a user adds to the logits of some items, (nnz, K); `popularity` is the rest of them.
+
+    At its optimum,  d = s_u / ridge · sum_c n_c (w_c - sum_k p_k w_k):  a sum over the items of the user. The logarithm
+    of the item-to-item model is divided among them in proportion to n_c B_ci.
+
+    Parameters
+    ----------
+    x : csr_array (1, V)
+        The items.
+    d : ndarray (D,)
+        The row of the user.
+    items : ndarray (K,)
+        The items to explain.
+    model : Model
+    """
+    n, w = _counted(x, model.weight), model.linear.astype(np.float64)
+    x_all = d.astype(np.float64) @ w + model.bias
+    p = np.exp(x_all - x_all.max())
+    centred = w[:, n.indices] - (w @ (p / p.sum()))[:, None]
+    scale = model.factors[1] * _damping(n.data.sum(keepdims=True), model) / model.ridge
+    found: Float64 = (scale * n.data[:, None]) * (centred.T @ w[:, items])
+    linked = n.data[:, None] * model.similar[n.indices][:, items].toarray().astype(np.float64)
+    total = linked.sum(axis=0)
+    log = model.factors[2] * np.log1p(np.maximum(total, 0) / model.floor)
+    found += linked * np.divide(log, total, out=np.zeros_like(log), where=total > 0)
+    return found
+
+
+def _counted(x: Any, weight: float) -> Any:
+    """Return the counts n of weights, csr: log2(1 + w / weight)."""
+    n = sparse.csr_array(x, dtype=np.float32, copy=True)
+    n.data = np.log2(1 + n.data / np.float32(weight))
+    return n
+
+
+def _totals(n: Any) -> Float64:
+    totals: Float64 = np.asarray(n.sum(axis=1), np.float64).ravel()
+    return totals
+
+
+def _damping(totals: Float64, model: Model) -> Float64:
+    """Return s_u of users with these sums of counts; 0 for a user without items."""
+    return np.power(totals / model.median, -model.exponent, out=np.zeros_like(totals), where=totals > 0)
+
+
+def _damped(n: Any, model: Model) -> Any:
+    """Return s_u n, csr."""
+    scaled = n.copy()
+    scaled.data = n.data * np.repeat(_damping(_totals(n), model), np.diff(n.indptr)).astype(np.float32)
+    return scaled
+
+
+def _linked(n: Any, model: Model) -> Float32:
+    """Return log(1 + max(0, n B) / floor), (N, V), float32."""
+    product = (n @ model.similar).tocsr()
+    product.data = np.log1p(np.maximum(product.data, 0) / np.float32(model.floor))
+    linked: Float32 = product.toarray()
+    return linked
+
+
+def _logits(bias: Float32, low_rank: Float32, linked: Float32, factors: Any) -> Float32:
+    a, g, h = np.asarray(factors, np.float32)
+    low_rank *= g
+    low_rank += a * bias
+    low_rank += h * linked
+    return low_rank
+
+
+# ---------------------------------------------------------------- training
+
+
+def fit(
+    x: Any,
+    options: Options,
+    pool: Pool,
+    *,
+    start: Model | None = None,
+    checkpoint: Any = None,
+    comm: Communicator | None = None,
+    on_epoch_end: Callable[[Record], object] | None = None,
+) -> tuple[Model, Float32, list[Record]]:
+    """Return the model of users with the items x, the rows (U, D) of these users, and a record per epoch.
+
+    Parameters
+    ----------
+    x : csr_array (U, V)
+        Non-negative weights; at least one is positive. Users and items without any are allowed.
+    options : Options
+    pool : Pool
+    start : Model, optional
+        A fitted model of the first items, to go on from; its strengths are kept.
+    checkpoint, comm, on_epoch_end
+        As in `Trainer.fit_counts`. The first of two trainings, which chooses the strengths, is made again when an
+        interrupted one goes on; it is short then, and has the same bits.
+    """
+    x = sparse.csr_array(x, dtype=np.float32)
+    x.eliminate_zeros()
+    weight = float(np.median(x.data)) if start is None else start.weight
+    n = _counted(x, weight)
+    train = _Training(options, pool, checkpoint, comm, on_epoch_end)
+    with single_threaded_blas():  # the bits must not depend on the number of BLAS threads
+        if start is not None:
+            model, history = train.low_rank(n, _grown(start, n), last=True)
+            model = replace(model, similar=item_weights(n, pool))
+        else:
+            model, history = _chosen(n, weight, train)
+    return model, fold(x, model, pool), history
+
+
+def _chosen(n: Any, weight: float, train: _Training) -> tuple[Model, list[Record]]:
+    """Return the model whose strengths predict hidden items best, trained on all of n."""
+    options, pool = train.options, train.pool
+    hiding = _hiding(n, options.seed)
+    if hiding is None:  # no user has two items: only popularity can be known
+        model, history = train.low_rank(n, _first(n, weight, options), last=True)
+        return replace(model, similar=item_weights(n, pool)), history
+    shown, seen, hidden = hiding
+    negligible = hidden.nnz <= NEGLIGIBLE * n.nnz
+    model, history = train.low_rank(shown, _first(shown, weight, options), last=negligible)
+    model = replace(model, similar=item_weights(shown, pool))
+    model = _select(model, seen, hidden, pool)
+    if negligible:
+        return model, history
+    again, history = train.low_rank(n, _first(n, weight, options), last=True)
+    strengths = {name: getattr(model, name) for name in ("ridge", "factors", "floor")}
+    return replace(again, similar=item_weights(n, pool), **strengths), history
+
+
+@dataclass(frozen=True)
+class _Training:
+    """How W is trained: what a caller of `fit` gave."""
+
+    options: Options
+    pool: Pool
+    checkpoint: Any
+    comm: Communicator | None
+    on_epoch_end: Callable[[Record], object] | None
+
+    def low_rank(self, n: Any, model: Model, *, last: bool) -> tuple[Model, list[Record]]:
+        """Return the model with W trained on the counts n, and the records; a caller sees the `last` training only."""
+        trainer = Trainer(
+            _newton_rows(n, model), model.linear, bias=model.bias, loss_scale=1.0, threads=self.pool.threads
+        )
+        report = self.on_epoch_end
+        history = trainer.fit_counts(
+            n,
+            epochs=self.options.epochs or epochs_for(n.shape[0]),
+            learning_rate=RATE,
+            linear_learning_rate=LINEAR_RATE,
+            block_size=BLOCK,
+            l2=L2,
+            input_weights=_totals(n) ** (1 - EXPONENT),
+            seed=self.options.seed,
+            on_epoch_end=(lambda record, _: report(record)) if last and report is not None else None,
+            checkpoint=self.checkpoint if last else None,
+            comm=self.comm,
+        )
+        return replace(model, linear=np.ascontiguousarray(trainer.linear)), history
+
+
+def _first(n: Any, weight: float, options: Options) -> Model:
+    """Return the model before training, with strengths that are a fair guess, and without B.
+
+    W has the first right singular vectors of the rows of n divided by the square roots of their sums.
+    """
+    users, items = n.shape
+    columns = np.asarray(n.sum(axis=0), np.float64).ravel()
+    empty = columns == 0
+    shares = np.where(empty, columns[~empty].min() / max(1, empty.sum()), columns)
+    totals = _totals(n)
+    rng = np.random.default_rng(options.seed)
+    rank = min(options.dim, users, items)
+    vectors = _right_vectors(_scaled_rows(n, np.power(totals, -0.5, where=totals > 0, out=np.zeros(users))), rank, rng)
+    linear = 1e-3 * rng.standard_normal((options.dim, items))
+    linear[:rank] = START_SCALE * np.sqrt(items / options.dim) * vectors
+    return Model(
+        linear=linear.astype(np.float32),
+        bias=np.log(shares / shares.sum()).astype(np.float32),
+        similar=sparse.csr_array((items, items), dtype=np.float32),
+        ridge=RIDGES[1],
+        exponent=EXPONENT,
+        median=float(np.median(totals[totals > 0])),
+        weight=weight,
+        factors=np.array([1, 1, 1], np.float32),
+        floor=FLOORS[1],
+    )
+
+
+def _grown(start: Model, n: Any) -> Model:
+    """Return a fitted model with columns for new items."""
+    dim, known = start.linear.shape
+    columns = np.asarray(n.sum(axis=0), np.float64).ravel()
+    columns = np.where(columns == 0, columns[columns > 0].min(), columns)
+    linear = np.zeros((dim, n.shape[1]), np.float32)
+    linear[:, :known] = start.linear
+    return replace(start, linear=linear, bias=np.log(columns / columns.sum()).astype(np.float32))
+
+
+def _scaled_rows(n: Any, factors: Float64) -> Any:
+    scaled = sparse.csr_array(n, dtype=np.float64)
+    scaled.data = scaled.data * np.repeat(factors, np.diff(n.indptr))
+    return scaled
+
+
+def _right_vectors(matrix: Any, rank: int, rng: np.random.Generator) -> Float64:
+    """Return the first right singular vectors (rank, V), by randomised subspace iteration (Halko et al. 2011)."""
+    transposed = matrix.T.tocsr()
+    q = matrix @ rng.standard_normal((matrix.shape[1], min(rank + EXTRA, *matrix.shape)))
+    for _ in range(START_PASSES):
+        q = matrix @ (transposed @ np.linalg.qr(q)[0])
+    return np.linalg.svd((transposed @ np.linalg.qr(q)[0]).T, full_matrices=False)[2][:rank]
+
+
+def _newton_rows(n: Any, model: Model) -> Float32:
+    """Return the first rows of users, (U, D): one Newton step from 0 to their optimum.
+
+    At 0 all users have the same probabilities p, and the Hessian s_u n_u C + ridge I with C the covariance of the
+    columns of W under p. In the basis of the eigenvectors of C it is diagonal.
+    """
+    w, p = model.linear.astype(np.float64), np.exp(model.bias.astype(np.float64))
+    centred = w - (w @ p)[:, None]
+    values, basis = np.linalg.eigh((centred * p) @ centred.T)
+    damped = _damped(n, model)
+    gradient = np.asarray(damped @ np.ascontiguousarray((basis.T @ centred).T))
+    step = gradient / (_totals(damped)[:, None] * np.maximum(values, 0) + model.ridge)
+    return np.ascontiguousarray(step @ basis.T, np.float32)
+
+
+# ---------------------------------------------------------------- item to item
+
+
+def item_weights(n: Any, pool: Pool) -> Any:
+    """Return B, csr (V, V): column c solves  (G + λ I) B_c = G_c  for the nearest items of c, with G = n^T n.
+
+    The nearest are the `NEIGHBOURS` with the highest cosine. λ grows with the root of how often the items occur:
+    λ = 12 sqrt(sum_c f_c^2 / sum_c f_c), f the column sums. An item of one user has no column, and if the counts of all
+    pairs do not fit in memory, only the most frequent items have one.
+    """
+    items = n.shape[1]
+    frequency = np.asarray(n.sum(axis=0), np.float64).ravel()
+    ridge = RIDGE_FACTOR * np.sqrt((frequency**2).sum() / frequency.sum())
+    users = np.bincount(n.indices, minlength=items)
+    kept = np.flatnonzero(users >= LEAST_USERS)
+    kept = np.sort(kept[np.argsort(-users[kept], kind="stable")][: _most_items(n, users)])
+    part = n[:, kept]
+    g = (part.T.tocsr() @ part).tocsr()
+    norms = np.sqrt(g.diagonal())
+    starts = range(0, len(kept), COLUMNS)
+    found: list[list[tuple[NDArray[np.intp], Float64]]] = [[] for _ in starts]
+
+    def solve(k: int) -> None:
+        for c in range(starts[k], min(starts[k] + COLUMNS, len(kept))):
+            ids, counts = g.indices[g.indptr[c] : g.indptr[c + 1]], g.data[g.indptr[c] : g.indptr[c + 1]]
+            ids, counts = ids[ids != c], counts[ids != c]
+            if len(ids) > NEIGHBOURS:
+                nearest = np.sort(np.argpartition(-counts / norms[ids], NEIGHBOURS - 1)[:NEIGHBOURS])
+                ids, counts = ids[nearest], counts[nearest]
+            system = g[ids][:, ids].toarray().astype(np.float64)
+            system[np.diag_indices_from(system)] += ridge
+            found[k].append((ids, np.linalg.solve(system, counts) if len(ids) else np.zeros(0)))
+
+    with single_threaded_blas():
+        pool.run(solve, len(starts))
+    columns = [column for part in found for column in part]
+    lengths = np.zeros(items, np.int64)
+    lengths[kept] = [len(ids) for ids, _ in columns]
+    rows = kept[np.concatenate([np.zeros(0, np.intp), *(ids for ids, _ in columns)])]
+    data = np.concatenate([np.zeros(0), *(values for _, values in columns)]).astype(np.float32)
+    by_column = sparse.csc_array(
+        (data, rows.astype(np.int32), np.concatenate([[0], np.cumsum(lengths)])), (items, items)
+    )
+    return by_column.tocsr()
+
+
+def _most_items(n: Any, users: NDArray[np.intp]) -> int:
+    """Return how many of the most frequent items have at most `MOST_PAIRS` pairs that occur."""
+    rank = np.empty(len(users), np.intp)
+    rank[np.argsort(-users, kind="stable")] = np.arange(len(users))
+    of_entries, of_rows = rank[n.indices], np.repeat(np.arange(n.shape[0]), np.diff(n.indptr))
+    low, high = 0, len(users)
+    while low < high:
+        most = (low + high + 1) // 2
+        kept = np.bincount(of_rows[of_entries < most], minlength=1).astype(np.float64)
+        low, high = (most, high) if min(most**2, (kept**2).sum()) <= MOST_PAIRS else (low, most - 1)
+    return max(low, 1)
+
+
+# ---------------------------------------------------------------- the strengths, from hidden items
+
+
+def _hiding(n: Any, seed: int) -> tuple[Any, Any, Any] | None:
+    """Return n without the hidden entries, and the seen and the hidden items of the users who have hidden ones.
+
+    None if no user has two items.
+    """
+    rng = np.random.default_rng(seed)
+    sizes = np.diff(n.indptr)
+    able = np.flatnonzero(sizes >= 2)
+    if not len(able):
+        return None
+    most = max(1, min(MOST_HIDING, HIDDEN_LOGITS // n.shape[1], round(HIDING_SHARE * len(able))))
+    chosen = np.sort(rng.choice(able, most, replace=False))
+    mask = np.zeros(n.nnz, bool)
+    for u in chosen:
+        places = np.arange(n.indptr[u], n.indptr[u + 1])
+        mask[rng.choice(places, max(1, round(HIDDEN_SHARE * len(places))), replace=False)] = True
+    shown, hidden = (_entries(n, part) for part in (~mask, mask))
+    return shown, shown[chosen], hidden[chosen]
+
+
+def _entries(n: Any, mask: NDArray[np.bool_]) -> Any:
+    ends = np.concatenate([[0], np.cumsum(mask)])[n.indptr]
+    return sparse.csr_array((n.data[mask], n.indices[mask], ends), shape=n.shape)
+
+
+def _select(model: Model, seen: Any, hidden: Any, pool: Pool) -> Model:
+    """Return the model with the strengths that predict the hidden items of users best.
+
+    The ridge is that with the lowest nll, and each of the two models is calibrated by two factors, of the bias and of
+    its own logits, which minimise it. How much each counts in their product is what ranks the hidden items best (NDCG
+    over all items): the nll says more of the many items that nobody could have predicted. Then the product is
+    calibrated.
+    """
+    hidden_items = _Hidden(seen, hidden)
+    bias = np.broadcast_to(model.bias, seen.shape)
+    found: list[tuple[float, Float64, float, Float32]] = []
+    for ridge in RIDGES:
+        d = optimal_rows(_damped(seen, model), model.linear, model.bias, ridge, pool)[0]
+        low_rank: Float32 = d @ model.linear
+        found.append((*hidden_items.calibrated([bias, low_rank]), ridge, low_rank))
+        if len(found) > 1 and found[-1][0] > found[-2][0]:
+            break
+    _, factors, ridge, low_rank = min(found, key=lambda each: each[0])
+    del found
+    first = factors[0] * bias + factors[1] * low_rank
+    best = (-np.inf, np.zeros(3), FLOORS[0])
+    for floor in FLOORS:
+        linked = _linked(seen, replace(model, floor=floor))
+        of_linked = hidden_items.calibrated([bias, linked])[1]
+        second = of_linked[0] * bias + of_linked[1] * linked
+        for share in SHARES:
+            ndcg = hidden_items.ndcg((1 - share) * first + share * second)
+            if ndcg > best[0]:
+                mixed = (1 - share) * np.array([*factors, 0]) + share * np.array([of_linked[0], 0, of_linked[1]])
+                best = ndcg, mixed, floor
+    _, mixed, floor = best
+    logits = _logits(model.bias, low_rank, _linked(seen, replace(model, floor=floor)), mixed)
+    scale = hidden_items.calibrated([logits])[1][0]
+    return replace(model, ridge=ridge, factors=(scale * mixed).astype(np.float32), floor=floor)
+
+
+class _Hidden:
+    """Some users with their seen and their hidden items, csr (N, V): how well logits (N, V) predict the hidden ones.
+
+    Items that a user has seen are not candidates. A hidden item of a user with k of them has the weight k^-t.
+    """
+
+    def __init__(self, seen: Any, hidden: Any) -> None:
+        sizes = np.diff(hidden.indptr)
+        self._rows, self._items = np.repeat(np.arange(len(sizes)), sizes), hidden.indices
+        self._seen = np.repeat(np.arange(len(sizes)), np.diff(seen.indptr)), seen.indices
+        self._weights = sizes[self._rows].astype(np.float64) ** -EXPONENT
+        self._of_users = np.bincount(self._rows, self._weights, len(sizes))
+        gains = 1 / np.log2(np.arange(2, sizes.max() + 2))
+        self._ideal = np.cumsum(gains)[sizes - 1]
+
+    def calibrated(self, parts: list[Any]) -> tuple[float, Float64]:
+        """Return the lowest weighted nll of  sum_k f_k parts_k, and its factors f (K,), by Newton's method."""
+        factors = np.ones(len(parts))
+        nll, gradient, hessian = self._nll(parts, factors)
+        for _ in range(NEWTON_STEPS):
+            step = np.linalg.solve(hessian + 1e-9 * np.eye(len(parts)) * np.trace(hessian), gradient)
+            while True:
+                tried = self._nll(parts, factors - step)
+                if tried[0] <= nll or np.abs(step).max() < 1e-6:
+                    break
+                step = step / 2
+            small = nll - tried[0] < 1e-5
+            factors = factors - step
+            nll, gradient, hessian = tried
+            if small:
+                break
+        return nll, factors
+
+    def _nll(self, parts: list[Any], factors: Float64) -> tuple[float, Float64, Float64]:
+        x = np.zeros(parts[0].shape, np.float32)
+        for factor, part in zip(factors, parts, strict=True):
+            x += np.float32(factor) * part
+        of_hidden = x[self._rows, self._items].astype(np.float64)
+        x[self._seen] = -np.inf
+        largest = x.max(axis=1, keepdims=True)
+        x -= largest
+        np.exp(x, out=x)
+        sums = x.sum(axis=1, dtype=np.float64)
+        total, weights, k = self._weights.sum(), self._of_users, len(parts)
+        nll = weights @ (largest[:, 0] + np.log(sums)) - self._weights @ of_hidden
+        means = np.stack([np.einsum("ij,ij->i", x, part) / sums for part in parts])
+        gradient = means @ weights
+        hessian = np.zeros((k, k))
+        for i in range(k):
+            gradient[i] -= self._weights @ parts[i][self._rows, self._items]
+            for j in range(i + 1):
+                second = np.einsum("ij,ij,ij->i", x, parts[i], parts[j]) / sums
+                hessian[i, j] = hessian[j, i] = weights @ (second - means[i] * means[j])
+        return float(nll / total), gradient / total, hessian / total
+
+    def ndcg(self, logits: Float32) -> float:
+        """Return the mean NDCG over all items that a user has not seen."""
+        logits[self._seen] = -np.inf
+        own = logits[self._rows, self._items]
+        gains = np.zeros(len(own))
+        ends = np.concatenate([[0], np.cumsum(np.bincount(self._rows, minlength=len(logits)))])
+        for u, of_user in enumerate(logits):
+            part = slice(ends[u], ends[u + 1])
+            above = np.count_nonzero(of_user[None] > own[part, None], axis=1)
+            gains[part] = 1 / np.log2(above + 2)
+        return float((np.bincount(self._rows, gains, len(logits)) / self._ideal).mean())
+
+
+# ---------------------------------------------------------------- what it needs
+
+
+def needed(users: int, items: int, entries: int, options: Options, threads: int) -> tuple[int, float]:
+    """Return the bytes that training needs beyond the data, and its floating-point operations."""
+    dim, hidden = options.dim, min(MOST_HIDING, max(1, HIDDEN_LOGITS // items), users)
+    epochs = options.epochs or epochs_for(users)
+    of_training = 4 * (3 * users * dim + 5 * items * dim) + 4 * BLOCK * items + 20 * entries
+    pairs = min(MOST_PAIRS, items**2, entries**2 // max(users, 1) * 3)
+    of_items = 24 * entries + 16 * pairs + 8 * NEIGHBOURS * items * 2
+    bytes_needed = max(of_training, of_items, 4 * 5 * hidden * items) + 16 * entries
+    trainings = 1 if hidden * HIDDEN_SHARE <= NEGLIGIBLE * users else 2
+    folding = 20 * 4.0 * users * items * dim
+    return bytes_needed, trainings * 6.0 * epochs * users * items * dim + folding

@@ -1,0 +1,168 @@
+"""The objective of the recommender by independent programs, its strengths, threads and interruptions."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import optimize, sparse, special
+
+from fastembed import Trainer
+from fastembed._base.threads import Pool
+from fastembed.recommender import training
+from fastembed.recommender.training import Model, Options, contributions, fit, fold, item_weights, scores
+
+POOL = Pool(1)
+
+
+@pytest.fixture(scope="module")
+def taken():
+    """Weights of 40 items that 150 users of two kinds took, (150, 40)."""
+    rng = np.random.default_rng(0)
+    likely = np.full((150, 40), 0.08)
+    likely[:75, :15] = likely[75:, 15:30] = 0.4
+    return sparse.csr_array(((rng.random(likely.shape) < likely) * rng.integers(1, 4, likely.shape)).astype(np.float32))
+
+
+@pytest.fixture(scope="module")
+def fitted(taken):
+    return fit(taken, Options(dim=6), POOL)
+
+
+def counted(x, model):
+    """Return the counts of weights, (N, V), float64."""
+    return np.log2(1 + x.toarray().astype(float) / model.weight)
+
+
+def objective(d, n, model, ridge):
+    """Return the objective of the row d of a user with the counts n, given W."""
+    x = d @ model.linear.astype(float) + model.bias
+    damping = (n.sum() / model.median) ** -model.exponent
+    return damping * (n.sum() * special.logsumexp(x) - n @ x) + ridge / 2 * d @ d
+
+
+def test_the_row_of_a_user_is_the_optimum_that_scipy_finds(taken, fitted):
+    model, rows, _ = fitted
+    for u in (0, 5, 149):
+        n = counted(taken[[u]], model)[0]
+        best = optimize.minimize(objective, np.zeros(6), (n, model, model.ridge), method="BFGS", options={"gtol": 1e-7})
+        assert_allclose(rows[u], best.x, atol=1e-4)
+    assert_allclose(fold(taken[[5, 3]], model, POOL), rows[[5, 3]], atol=1e-4)
+    assert not fold(taken[:1] * 0, model, POOL).any()
+
+
+def test_training_goes_down_the_gradient_in_w_of_the_objective(taken, fitted):
+    """The gradient in a column of W by differences; a first step of `fit_counts` from there goes against it."""
+    model, rows, _ = fitted
+    n, d = counted(taken, model), rows.astype(float)
+    damping = (n.sum(axis=1) / model.median) ** -model.exponent
+
+    def loss(flat):
+        x = d @ flat.reshape(6, 40) + model.bias
+        return damping @ (n.sum(axis=1) * special.logsumexp(x, axis=1) - (n * x).sum(axis=1))
+
+    w = model.linear.astype(float).ravel()
+    gradient = optimize.approx_fprime(w, loss, 1e-6).reshape(6, 40)
+    trainer = Trainer(rows, model.linear, bias=model.bias)
+    totals = n.sum(axis=1)
+    trainer.fit_counts(
+        sparse.csr_array(n), epochs=1, learning_rate=0, linear_learning_rate=1e-2, block_size=150,
+        input_weights=totals ** (1 - model.exponent),
+    )  # fmt: skip
+    step = np.asarray(trainer.linear, float) - model.linear
+    cosines = -(step * gradient).sum(axis=0) / np.linalg.norm(step, axis=0) / np.linalg.norm(gradient, axis=0)
+    assert cosines.min() > 0.999
+    assert_allclose(np.linalg.norm(step, axis=0), 1e-2, rtol=1e-3)
+
+
+def test_a_column_of_the_item_to_item_model_is_a_ridge_regression_on_the_items_beside_it(taken):
+    b = item_weights(taken, POOL).toarray()
+    x = taken.toarray().astype(float)
+    frequency = x.sum(axis=0)
+    ridge = 12 * np.sqrt((frequency**2).sum() / frequency.sum())
+    for item in (0, 17, 39):
+        others = (x.T @ x[:, item] > 0) & (np.arange(40) != item)
+        matrix = x[:, others].T @ x[:, others] + ridge * np.eye(others.sum())
+        assert_allclose(b[others, item], np.linalg.solve(matrix, x[:, others].T @ x[:, item]), atol=1e-5)
+        assert not b[~others, item].any()
+
+
+def test_the_item_to_item_model_has_the_nearest_neighbours_of_the_most_frequent_items(taken, monkeypatch):
+    monkeypatch.setattr(training, "NEIGHBOURS", 3)
+    monkeypatch.setattr(training, "MOST_PAIRS", 400)
+    b = item_weights(taken, POOL).toarray()
+    users = np.bincount(taken.indices, minlength=40)
+    with_neighbours = np.flatnonzero(b.any(axis=0))
+    assert len(with_neighbours) == 20
+    assert users[with_neighbours].min() >= np.delete(users, with_neighbours).max()
+    x = taken.toarray()[:, with_neighbours]
+    cosines = x.T @ x / np.linalg.norm(x, axis=0) / np.linalg.norm(x, axis=0)[:, None]
+    np.fill_diagonal(cosines, -1)
+    for k, item in enumerate(with_neighbours):
+        assert set(np.flatnonzero(b[:, item])) == set(with_neighbours[np.argsort(-cosines[:, k])[:3]])
+
+
+def test_scores_are_the_product_of_both_models(taken, fitted):
+    model, rows, _ = fitted
+    a, g, h = model.factors
+    linked = np.log1p(np.maximum(counted(taken, model) @ model.similar.toarray(), 0) / model.floor)
+    expected = special.log_softmax(a * model.bias + g * (rows @ model.linear) + h * linked, axis=1)
+    assert_allclose(scores(rows, taken, model), expected, atol=1e-4)
+
+
+def test_contributions_of_a_history_add_up_to_the_logits(taken, fitted):
+    model, rows, _ = fitted
+    items = np.array([0, 20, 39])
+    found = contributions(taken[[7]], rows[7], items, model)
+    assert found.shape == (taken[[7]].nnz, 3)
+    logits = model.popularity[items] + found.sum(axis=0)
+    of_scores = scores(rows[[7]], taken[[7]], model)[0, items]
+    assert_allclose(logits - logits[0], of_scores - of_scores[0], atol=1e-3)
+
+
+def test_hidden_items_choose_strengths_that_predict_new_users_better_than_popularity(taken, fitted):
+    model = fitted[0]
+    seen, hidden = taken[::2].copy(), taken[::2].copy()
+    odd = np.arange(seen.nnz) % 5 == 0
+    seen.data[odd], hidden.data[~odd] = 0, 0
+    seen.eliminate_zeros()
+    hidden = hidden.toarray() > 0
+    found = scores(fold(seen, model, POOL), seen, model)
+    popular = special.log_softmax(model.bias)
+    assert found[hidden].mean() > np.broadcast_to(popular, found.shape)[hidden].mean() + 0.1
+
+
+def test_threads_and_an_interruption_do_not_change_a_bit(taken, fitted, tmp_path):
+    model, rows, _ = fitted
+
+    class Stop(Exception):
+        pass
+
+    def stop(record):
+        if record["epoch"] == 3:
+            raise Stop
+
+    path, options = tmp_path / "checkpoint", Options(dim=6)
+    with pytest.raises(Stop):
+        fit(taken, options, POOL, checkpoint=path, on_epoch_end=stop)
+    again, same_rows, history = fit(taken, options, Pool(3), checkpoint=path)
+    assert len(history) == training.epochs_for(150)
+    assert_array_equal(same_rows, rows)
+    for name, array in model.tensors().items():
+        assert_array_equal(again.tensors()[name], array)
+        assert_array_equal(Model.from_tensors(model.tensors()).tensors()[name], array)
+
+
+def test_going_on_with_new_items_keeps_the_strengths(taken, fitted):
+    old = fit(taken[:, :35], Options(dim=6), POOL)[0]
+    model, rows, history = fit(taken, Options(dim=6), POOL, start=old)
+    assert model.linear.shape == (6, 40)
+    assert (model.ridge, model.floor) == (old.ridge, old.floor)
+    assert np.isfinite(scores(rows, taken, model)).all()
+    assert history
+
+
+@pytest.mark.parametrize("x", [[[1.0, 0, 0]], [[0, 0, 2.0], [0, 1.0, 0], [0, 0, 0]], [[1.0, 1.0]]])
+def test_the_smallest_data(x):
+    x = sparse.csr_array(np.array(x, np.float32))
+    model, rows, _ = fit(x, Options(dim=2, epochs=2), POOL)
+    found = scores(rows, x, model)
+    assert_allclose(np.exp(found).sum(axis=1), 1, atol=1e-5)
