@@ -89,20 +89,3 @@ def to_pandas(tokens: Sequence[str], matrix: Matrix) -> Any:
     encode_tokens(tokens)  # raises ValueError for a token without a UTF-8 form
     # Before pandas 3 a frame of a read-only array would be read-only, too
     return pandas.DataFrame(matrix, index=pandas.Index(tokens, name="token"), copy=True)
-
-
-def from_pandas(frame: Any) -> tuple[list[Any], npt.NDArray[Any]]:
-    """Return the index of a pandas.DataFrame and a read-only copy of its values.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `frame` is not a DataFrame, or has no rows.
-    """
-    if not hasattr(frame, "to_numpy") or not hasattr(frame, "columns"):
-        raise TypeError(f"a pandas.DataFrame expected, got {type(frame).__name__}")
-    if not len(frame):
-        raise ValueError("there must be at least one vector, got none")
-    matrix = np.array(frame.to_numpy(), order="C")  # a copy, since the memory of the frame may change
-    matrix.flags.writeable = False
-    return list(frame.index), matrix

@@ -803,24 +803,6 @@ class Vectors:
 
         return to_pandas(self._tokens, self._matrix)
 
-    @classmethod
-    def from_pandas(cls, frame: Any) -> Self:
-        """Return the vectors of a pandas.DataFrame in the form of :meth:`to_pandas`.
-
-        Parameters
-        ----------
-        frame : pandas.DataFrame
-
-        Raises
-        ------
-        TypeError, ValueError
-            If `frame` is not a DataFrame, its index is not unique strings, or a column is not float32 or float64 or not
-            finite.
-        """
-        from fastembed.vectors.interop import from_pandas
-
-        return cls(*from_pandas(frame))
-
     def __getstate__(self) -> dict[str, Any]:
         state = {"tokens": self._tokens, "matrix": self._matrix, "counts": self._counts}
         return state if self._composer is None else {**state, "ngrams": self._composer.tensors()}
