@@ -452,7 +452,15 @@ def encode_corpus(
         Encode only the lines on this side of the split; by default all.
     """
     if isinstance(vocabulary, Vocabulary):
-        pieces = _encoded(corpus, vocabulary, ledger, progress, threads)
+        table, spare = vocabulary._table, OnePerThread(IdBuffer)
+
+        def encode(text: bytes, inside: bool) -> tuple[Piece, int, int, int]:
+            with spare.taken() as buffer:
+                ids = buffer.of(len(text))
+                written, tokens, ended, empty = table.encode(text, inside, ids)
+                return (ids[:written].copy(), written - ended), tokens, ended, empty
+
+        pieces = map_text(corpus.blocks(ledger, progress), corpus.reading, encode, ledger, threads)
     else:
         pieces = _joined(corpus_ids(corpus, vocabulary, ledger, progress))
     known = 0
@@ -476,21 +484,6 @@ def encode_corpus(
     ledger.dropped = {"outside the vocabulary": ledger.tokens_read - known}
     if lines is not None:
         ledger.dropped[lines.dropped] = known - ledger.tokens_used
-
-
-def _encoded(
-    corpus: Corpus, vocabulary: Vocabulary, ledger: Ledger, progress: Progress | None, threads: int
-) -> Generator[Piece, None, None]:
-    """Yield the ids of the tokens of a corpus."""
-    table, spare = vocabulary._table, OnePerThread(IdBuffer)
-
-    def encode(text: bytes, inside: bool) -> tuple[Piece, int, int, int]:
-        with spare.taken() as buffer:
-            ids = buffer.of(len(text))
-            written, tokens, lines, empty_lines = table.encode(text, inside, ids)
-            return (ids[:written].copy(), written - lines), tokens, lines, empty_lines
-
-    return map_text(corpus.blocks(ledger, progress), corpus.reading, encode, ledger, threads)
 
 
 def _joined(sequences: Iterable[Int32]) -> Generator[Piece, None, None]:
