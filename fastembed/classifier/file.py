@@ -17,7 +17,7 @@ from fastembed._base.validation import check_flag, check_integer, check_number, 
 from fastembed.classifier.calibration import Calibration
 from fastembed.classifier.features import CharacterGrams, Features, Grams
 from fastembed.classifier.model import MOST_NARROW, FittedClassifier
-from fastembed.corpus.ledger import Ledger, as_ledger
+from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
 from fastembed.formats.registry import FORMATS
 from fastembed.formats.tensors import check_header, header, map_tensors, pack_tokens, unpack_tokens, write_tensors
@@ -145,7 +145,7 @@ def _model(tensors: Mapping[str, Array], state: Mapping[str, Any], loss: str, pa
         bias=np.array(tensors["bias"]),
         prior=np.array(tensors["prior"]),
         history=state["history"],
-        ledger=as_ledger(state["ledger"]) or Ledger(),
+        ledger=Ledger(**state["ledger"]),
         indicator=check_flag("indicator", state["indicator"]),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -131,18 +131,6 @@ def note_on_interrupt(ledger: Ledger) -> Iterator[None]:
     except KeyboardInterrupt as interrupt:
         interrupt.add_note(f"interrupted after {ledger.tokens_read:,} tokens in {ledger.lines:,} lines")
         raise
-
-
-def as_ledger(record: Mapping[str, Any] | None) -> Ledger | None:
-    """Return the ledger that a record from a file describes.
-
-    Parameters
-    ----------
-    record : mapping or None
-        The attributes of the ledger.
-
-    """
-    return None if record is None else Ledger(**record)
 
 
 # ---------------------------------------------------------------- held-out lines

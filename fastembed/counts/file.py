@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from fastembed._base.arrays import canonical_csr, csr
 from fastembed._base.validation import plain
-from fastembed.corpus.ledger import Ledger, as_ledger
+from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
 from fastembed.counts.sums import StoredCSR
 from fastembed.counts.windows import Windows
@@ -82,7 +82,7 @@ def unpack_attributes(
     n_rows, n_columns = settings["shape"]
     vocabulary = None
     if "tokens.counts" in tensors:
-        counted = as_ledger(settings["vocabulary.ledger"])
+        counted = settings["vocabulary.ledger"] and Ledger(**settings["vocabulary.ledger"])
         vocabulary = Vocabulary(unpack_tokens(tensors, path), tensors["tokens.counts"], counted)
         if (reading := settings.get("vocabulary.reading")) is not None:
             vocabulary.reading = Reading.from_record(reading)
@@ -90,7 +90,7 @@ def unpack_attributes(
     return (n_rows, n_columns), {
         "windows": settings["windows"] and Windows(**settings["windows"]),
         "keep": tensors.get("keep"),
-        "ledger": as_ledger(settings["ledger"]),
+        "ledger": settings["ledger"] and Ledger(**settings["ledger"]),
         "vocabulary": vocabulary,
         "baskets": settings["baskets"],
     }

@@ -18,7 +18,7 @@ from fastembed._base.validation import (
     warn_user,
 )
 from fastembed.corpus.corpus import DocumentCorpus, FileCorpus, Source
-from fastembed.corpus.ledger import Ledger, as_ledger
+from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
 from fastembed.counts.counts import Counts, align_counts
 from fastembed.counts.windows import Windows
@@ -281,9 +281,8 @@ def read_model(path: str | os.PathLike[str], threads: int | None) -> tuple[dict[
         raise ValueError(f"{str(path)!r} holds vectors alone and no model: open it with Vectors.load")
     try:
         state, manifest = json.loads(metadata["model"]), json.loads(metadata["manifest"])
-        vocabulary = Vocabulary(
-            unpack_tokens(tensors, path), tensors["tokens.counts"], as_ledger(state["vocabulary.ledger"])
-        )
+        ledgers = {name: state[name] and Ledger(**state[name]) for name in ("ledger", "vocabulary.ledger")}
+        vocabulary = Vocabulary(unpack_tokens(tensors, path), tensors["tokens.counts"], ledgers["vocabulary.ledger"])
         vocabulary.reading = _reading(state["vocabulary.reading"])
         settings |= {"reading": _reading(settings.get("reading"))}
         settings |= {name: tuple(settings[name]) for name in PAIRS if isinstance(settings.get(name), list)}
@@ -298,7 +297,7 @@ def read_model(path: str | os.PathLike[str], threads: int | None) -> tuple[dict[
             trainer=trainer,
             centre=np.array(tensors["centre"]),
             history=state["history"],
-            ledger=as_ledger(state["ledger"]),
+            ledger=ledgers["ledger"],
             windows=state["windows_"] and Windows(**state["windows_"]),
             max_contexts=state["max_contexts_"],
             counts_sha256=manifest["counts_sha256"],
