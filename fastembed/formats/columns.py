@@ -11,7 +11,16 @@ import numpy as np
 from fastembed._base.optional import require
 from fastembed._base.validation import encode_tokens
 from fastembed.formats.atomic import is_file, reading_pair
-from fastembed.formats.table import Matrix, PathLike, Table, add_token, numbered_lines, writing
+from fastembed.formats.table import (
+    Matrix,
+    PathLike,
+    Table,
+    add_token,
+    metadata_path,
+    numbered_lines,
+    tokens_path,
+    writing,
+)
 from fastembed.formats.word2vec import read_rows, row_template, to_float32
 
 # ---------------------------------------------------------------- TSV
@@ -20,19 +29,6 @@ from fastembed.formats.word2vec import read_rows, row_template, to_float32
 # and a header too. The projector splits lines at "\n", skips blank ones, and rejects vectors of dimension 1.
 
 HEADER = b"token\tcount"
-
-
-def metadata_path(path: PathLike) -> Path:
-    """Return the file of the tokens.
-
-    Examples
-    --------
-    >>> metadata_path("vectors.tsv").name, metadata_path("wiki.tsv").name
-    ('metadata.tsv', 'wiki.metadata.tsv')
-    """
-    stem = Path(path).stem
-    other = stem.replace("vectors", "metadata") if "vectors" in stem else f"{stem}.metadata"
-    return Path(path).with_name(f"{other}{Path(path).suffix}")
 
 
 def write_tsv(path: PathLike, table: Table) -> None:
@@ -123,17 +119,6 @@ def _read_metadata(file: BinaryIO, path: Path) -> tuple[list[str], np.ndarray | 
 
 
 # ---------------------------------------------------------------- NumPy
-
-
-def tokens_path(path: PathLike) -> Path:
-    """Return the file of the tokens.
-
-    Examples
-    --------
-    >>> tokens_path("wiki.npy").name
-    'wiki.tokens.txt'
-    """
-    return Path(path).with_suffix(".tokens.txt")
 
 
 def write_npy(path: PathLike, table: Table) -> None:

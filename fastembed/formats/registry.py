@@ -3,16 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 import fastembed
 from fastembed._base.optional import require
-from fastembed.formats import columns, fasttext, tensors, word2vec
 from fastembed.formats.atomic import check_writable
-from fastembed.formats.table import Matrix, PathLike, Table, check_table
+from fastembed.formats.table import Matrix, PathLike, Table, check_table, metadata_path, tokens_path
 
 T = TypeVar("T")
 
@@ -71,13 +70,6 @@ class Format:
         return fastembed._restore, ("formats.format_of", "", self.name)
 
 
-class _Codec(NamedTuple):
-    """How a format is read and, if it is writable, written."""
-
-    read: Callable[[PathLike], Table]
-    write: Callable[[PathLike, Table], None] | None = None
-
-
 FORMATS: Mapping[str, Format] = {  # by name
     form.name: form
     for form in (
@@ -88,30 +80,35 @@ FORMATS: Mapping[str, Format] = {  # by name
         # Its suffix is .bin too: `_format_of_file` recognises the contents
         Format("fasttext-binary", (), "binary models of fastText, float32", gzip=True, ngrams=True, writable=False),
         Format("glove", (".glove",), "text of GloVe, without a first line 'V D', float32", gzip=True),
-        Format("npy", (".npy",), "NumPy's array in x.npy, tokens in x.tokens.txt", beside=columns.tokens_path),
+        Format("npy", (".npy",), "NumPy's array in x.npy, tokens in x.tokens.txt", beside=tokens_path),
         Format(
             "tsv",
             (".tsv",),
             "TensorBoard's projector: vectors.tsv, metadata.tsv, float32",
-            beside=columns.metadata_path,
+            beside=metadata_path,
         ),
         Format("parquet", (".parquet",), "Parquet, with the extra [parquet]", library="pyarrow"),
         Format("arrow", (".arrow", ".feather"), "Arrow, with the extra [parquet]", library="pyarrow"),
     )
 }
 
-_CODECS: Mapping[str, _Codec] = {
-    "safetensors": _Codec(tensors.read_vectors, tensors.write_vectors),
-    "word2vec": _Codec(word2vec.read_text, word2vec.write_text),
-    "word2vec-binary": _Codec(word2vec.read_binary, word2vec.write_binary),
-    "fasttext": _Codec(word2vec.read_text, word2vec.write_text),
-    "fasttext-binary": _Codec(fasttext.read_model),
-    "glove": _Codec(word2vec.read_glove, word2vec.write_glove),
-    "npy": _Codec(columns.read_npy, columns.write_npy),
-    "tsv": _Codec(columns.read_tsv, columns.write_tsv),
-    "parquet": _Codec(columns.read_parquet, columns.write_parquet),
-    "arrow": _Codec(columns.read_arrow, columns.write_arrow),
-}
+
+def _codec(name: str) -> tuple[Callable[[PathLike], Table], Callable[[PathLike, Table], None] | None]:
+    """Return the functions that read and, unless it is None, write a format."""
+    from fastembed.formats import columns, fasttext, tensors, word2vec  # only what reads or writes vectors needs them
+
+    return {
+        "safetensors": (tensors.read_vectors, tensors.write_vectors),
+        "word2vec": (word2vec.read_text, word2vec.write_text),
+        "word2vec-binary": (word2vec.read_binary, word2vec.write_binary),
+        "fasttext": (word2vec.read_text, word2vec.write_text),
+        "fasttext-binary": (fasttext.read_model, None),
+        "glove": (word2vec.read_glove, word2vec.write_glove),
+        "npy": (columns.read_npy, columns.write_npy),
+        "tsv": (columns.read_tsv, columns.write_tsv),
+        "parquet": (columns.read_parquet, columns.write_parquet),
+        "arrow": (columns.read_arrow, columns.write_arrow),
+    }[name]
 
 
 def format_of(path: PathLike, format: str | None = None) -> Format:  # noqa: A002 - a user's word
@@ -263,7 +260,7 @@ def write_table(table: Table, path: PathLike, format: str | None = None) -> None
     path : path-like
     format : str, optional
     """
-    write = _CODECS[_writable_format(path, format).name].write
+    _, write = _codec(_writable_format(path, format).name)
     assert write is not None
     if not len(table.tokens):
         raise ValueError("there must be at least one vector, got none")
@@ -285,7 +282,8 @@ def read_table(path: PathLike, format: str | None, check: Callable[[Table], T]) 
     OSError, ValueError, ImportError
         As :func:`load`.
     """
-    table = _CODECS[_format_of_file(path, format).name].read(path)
+    read, _ = _codec(_format_of_file(path, format).name)
+    table = read(path)
     table.matrix.flags.writeable = False
     try:
         if not len(table.tokens):
@@ -306,6 +304,8 @@ def _writable_format(path: PathLike, format: str | None) -> Format:  # noqa: A00
 def _format_of_file(path: PathLike, format: str | None) -> Format:  # noqa: A002 - a user's word
     """Return the format of a file to read: of two that share a suffix, its first bytes say which."""
     form = format_of(path, format)
-    if format is None and form.name == "word2vec-binary" and fasttext.is_model(path):
-        return FORMATS["fasttext-binary"]
+    if format is None and form.name == "word2vec-binary":
+        from fastembed.formats.fasttext import is_model
+
+        return FORMATS["fasttext-binary"] if is_model(path) else form
     return form

@@ -236,3 +236,27 @@ def is_gzip(path: PathLike) -> bool:
     (True, False)
     """
     return os.fspath(path).lower().endswith(".gz")
+
+
+def metadata_path(path: PathLike) -> Path:
+    """Return the file of the tokens beside a TSV file.
+
+    Examples
+    --------
+    >>> metadata_path("vectors.tsv").name, metadata_path("wiki.tsv").name
+    ('metadata.tsv', 'wiki.metadata.tsv')
+    """
+    stem = Path(path).stem
+    other = stem.replace("vectors", "metadata") if "vectors" in stem else f"{stem}.metadata"
+    return Path(path).with_name(f"{other}{Path(path).suffix}")
+
+
+def tokens_path(path: PathLike) -> Path:
+    """Return the file of the tokens beside an array.
+
+    Examples
+    --------
+    >>> tokens_path("wiki.npy").name
+    'wiki.tokens.txt'
+    """
+    return Path(path).with_suffix(".tokens.txt")
