@@ -223,3 +223,8 @@ def test_tokens_to_keep_that_do_not_occur_are_named_once():
 def test_bad_lists_and_lists_that_leave_no_token_are_errors(lists, error, message):
     with pytest.raises(error, match=message):
         Vocabulary.from_corpus(CORPUS, 2, **lists)
+
+
+def test_surrogates_cannot_be_saved(tmp_path):
+    with pytest.raises(ValueError, match="no UTF-8 form"):
+        Vocabulary(["\ud800"], [1]).save(tmp_path / "words.tsv")

@@ -2,6 +2,7 @@
 
 import json
 import math
+import pickle
 import re
 from dataclasses import dataclass
 
@@ -148,6 +149,8 @@ def test_without_a_similar_spelling_none_is_named(asked):
 def test_an_unknown_integer_is_said_to_be_no_id():
     expected = "1 is not among the 2 tokens; an integer is the token of its digits, and the token of id 1 is tokens[1]"
     assert message(1, ("a", "b")) == expected
+    error = pickle.loads(pickle.dumps(unknown_token(1, token_ids(("a", "b")), ("a", "b"))))
+    assert error.args == (expected,)
     for no_id in (-1, 2, 10**30):
         assert message(no_id, ("a", "b")).endswith("is not among the 2 tokens; an integer is the token of its digits")
 

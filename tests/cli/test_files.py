@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fastembed.formats.registry import format_of
+from fastembed.formats.tensors import write_tensors
 from fastembed.skipgram import SkipGram
 from fastembed.vectors import Vectors
 
@@ -94,3 +95,9 @@ def test_ngrams_that_the_format_cannot_hold_are_left_out_and_named(run, document
     assert document("export", composing, tmp_path / "v.vec")["left_out"] == "9 buckets of n-grams"
     assert document("export", composing, tmp_path / "w.safetensors")["left_out"] is None
     np.testing.assert_array_equal(Vectors.load(tmp_path / "w.safetensors")["manly"], Vectors.load(composing)["manly"])
+
+
+def test_metadata_that_only_begins_like_json_is_shown_as_text(document, tmp_path):
+    path = tmp_path / "noted.safetensors"
+    write_tensors(path, {"a": np.zeros(1)}, {"note": "{as it is", "settings": "[1, 2]"})
+    assert document("info", path)["metadata"] == {"note": "{as it is", "settings": [1, 2]}

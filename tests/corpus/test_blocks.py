@@ -213,3 +213,9 @@ def test_parts_have_names_that_other_processes_know(tmp_path, read, monkeypatch)
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a b"), encoding="utf-8"))
     with pytest.raises(ValueError, match="standard input cannot be read by other processes"):
         FileCorpus("-").parts(100)
+
+
+def test_without_pread_the_threads_take_turns(tmp_path, monkeypatch):
+    monkeypatch.delattr(os, "pread", raising=False)
+    (tmp_path / "text").write_bytes(b"a b\nc\nd e f")
+    assert open_plain(RegularFile(tmp_path / "text")).read(4, 4) == b"c\nd "

@@ -131,3 +131,14 @@ def test_blocks_of_documents_have_a_bounded_size(sizes):
 def test_wrong_arguments_are_rejected(documents, options, message):
     with pytest.raises(TypeError, match=message):
         DocumentCorpus(documents, **options)
+
+
+def test_a_table_whose_fields_have_one_name_is_rejected():
+    class Frame:
+        columns = ("text", "text")
+
+        def __iter__(self):
+            return iter([{"text": "a b"}])
+
+    with pytest.raises(ValueError, match="the Frame has 2 fields 'text'"):
+        DocumentCorpus(Frame(), field="text")

@@ -165,3 +165,13 @@ def test_stopping_early_ends_the_processes(text):
     sequences = FileCorpus(text, reading=Reading(tokenizer=at_spaces, processes=2)).sequences(Ledger())
     assert next(sequences) == ["Line", "0", "of", "0"]
     sequences.close()
+
+
+def test_what_is_no_text_is_rejected_or_replaced():
+    with pytest.raises(TypeError, match="a document must be a str, got b'a'"):
+        Reading().sequences(b"a")
+    with pytest.raises(ValueError, match=r"the text 'a\\ud800 b' has no UTF-8 form"):
+        Reading(lowercase=True).sequences("a\ud800 b")
+    assert Reading(errors="replace").sequences("a\ud800 b")[0][1] == "b"
+    with pytest.raises(TypeError, match="a reading must be a record of its options, got"):
+        Reading.from_record({"wordz": True})

@@ -1,5 +1,6 @@
 """The files that a path stands for."""
 
+import errno
 import io
 import os
 import re
@@ -84,3 +85,17 @@ def test_a_named_pipe_is_kept_for_a_second_reading(tmp_path):
     writer.join()
     for _ in range(2):
         assert list(corpus.sequences(Ledger())) == [["a", "b"], ["c"]]
+
+
+def test_a_folder_that_cannot_be_read_is_not_passed_over(tmp_path, monkeypatch, read):
+    def scandir(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(PermissionError, match=re.escape(str(tmp_path))):
+        read(tmp_path)
+
+
+def test_what_is_no_path_is_named():
+    with pytest.raises(TypeError, match=r"paths must be a path or several, .* got 5"):
+        FileCorpus(["text", 5])

@@ -400,3 +400,11 @@ def test_bad_rows_of_several_fields_say_what_is_wrong_and_where(tmp_path):
     assert place_of(file, number) == f"{str(path)!r}, line 3"
     replaced = [row for _, row in field_rows(file, ["a", "b"], errors="replace")]
     assert (replaced[0], replaced[3]) == ((1, "x\ufffd"), (["\ufffd", 3], None))
+
+
+def test_a_line_that_is_too_long_is_skipped_without_being_held(write, sizes):
+    sizes.longest_row = sizes.block_bytes = 1 << 10
+    path = write("t.jsonl", b'{"text": "first"}\n{"text": "' + b"x" * (1 << 16) + b'"}\n{"text": "last"}\n')
+    with pytest.raises(ValueError, match=r"line 2: longer than 1,024 bytes"):
+        read_field(path)
+    assert read_field(path, skip_bad=True)[0] == [["first"], ["last"]]

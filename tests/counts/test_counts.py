@@ -128,6 +128,7 @@ def test_sums_that_are_not_exact_are_rejected():
         ),
         ({"indptr": np.array([0, 2, 2]), "indices": np.array([1, 0], np.int32)}, ValueError, "whose columns ascend"),
         ({"data": np.array([1.0, 0])}, ValueError, "counts must be positive"),
+        ({"indptr": np.array([1, 1, 2])}, ValueError, "indptr must begin with 0, got 1"),
         ({"data": np.ones(3)}, ValueError, r"those of a CSR matrix \(2, 2\), got the shapes \(3,\), \(2,\) and \(3,\)"),
     ],
 )

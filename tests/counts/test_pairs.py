@@ -64,6 +64,11 @@ def test_a_matrix_with_names_has_a_vocabulary():
         (lambda: Counts.from_pairs(["a"], ["b", "c"]), ValueError, "targets must be as many as sources, 1, got 2"),
         (lambda: Counts.from_pairs(["a"], ["b"], [-1]), ValueError, r"weights must be non-negative, but weights\[0\]"),
         (lambda: Counts.from_pairs("ab", "cd"), TypeError, "sources must be several names, got 'ab'"),
+        (
+            lambda: Counts.from_pairs(np.ma.array(["a"], mask=[True]), ["b"]),
+            TypeError,
+            "must be an array without a mask",
+        ),
         (lambda: Counts.from_pairs(["a"], [["b"]]), TypeError, r"targets must be names, which can be hashed, got"),
         (lambda: Counts.from_pairs([1], ["1"]), ValueError, "the names 1 and '1' would both be the token '1'"),
         (lambda: Counts.from_scipy(sparse.eye_array(2), tokens="ab"), TypeError, "tokens must be a sequence of names"),

@@ -19,7 +19,10 @@ from fastembed.counts.groups import CSRGroups, Totals
 from fastembed.counts.store import (
     MANIFEST,
     LocalFolder,
+    decode_group,
+    encode_group,
 )
+from fastembed.counts.sums import RowBatch
 from fastembed.formats.atomic import LOCK_NAME, sole_writer
 from fastembed.formats.tensors import map_tensors, write_tensors
 
@@ -266,3 +269,18 @@ def test_what_goes_wrong_while_counting_leaves_the_store_that_was_there(zipf, tm
         Counts.from_corpus(*zipf, window=2, store=tmp_path / "a")
     assert files_of(tmp_path / "a") == before
     assert Counts.open(tmp_path / "a").groups.sha256() == stored.groups.sha256()
+
+
+def test_tiles_whose_numbers_do_not_fit_together_are_not_followed():
+    """Also where their bytes are those that were written: they would be places in memory."""
+    bounds = np.array([0, 4, 7])
+    data, tiles = encode_group(RowBatch(np.array([2, 1]), np.array([0, 6, 5], np.int32), np.ones(3)), bounds)
+    columns, lengths = (int(tiles.offsets(2)[1]) + place for place in (2 * 4, 2 * (4 + 2)))
+    for place, message in (
+        (columns, "a tile of the columns 4 to 6 has one of 7"),
+        (lengths, "2 entries, and lengths of 4"),
+    ):
+        wrong = data.copy()
+        wrong[place] = 3
+        with pytest.raises(ValueError, match=message):
+            decode_group(wrong, tiles, 2, bounds)

@@ -164,3 +164,9 @@ def test_without_fsspec_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "fsspec.core", None)
     with pytest.raises(ImportError, match=r"install fastembed-cython with the extra \[remote\]"):
         Vocabulary.from_corpus("s3://a/b")
+
+
+def test_structured_files_have_urls_too(url):
+    put(f"{url}/texts/a.csv", b"id,text\n7,the dog\n8,barks")
+    put(f"{url}/texts/b.txt", b"no field")
+    assert Vocabulary.from_corpus(FileCorpus(f"{url}/texts", field="text"), min_count=1).ledger.tokens_read == 3

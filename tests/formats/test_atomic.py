@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fastembed import Vectors
-from fastembed.formats.atomic import remove_leftovers
+from fastembed.formats.atomic import check_writable, remove_leftovers
 from fastembed.formats.tensors import write_tensors
 
 
@@ -213,3 +213,35 @@ def test_the_temporary_file_of_a_living_writer_stays(tmp_path, writer):
     process.communicate("\n")
     assert process.returncode == 0
     assert (tmp_path / "a").read_text(encoding="utf-8") == "half"
+
+
+def test_a_folder_that_is_not_writable_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: not (path == tmp_path.resolve() and mode == os.W_OK))
+    with pytest.raises(PermissionError, match="is not writable"):
+        check_writable(tmp_path / "a")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX locks and renames")
+@pytest.mark.parametrize("suffix", [".npy", ".tsv"])
+@pytest.mark.parametrize("rename", [0, 1, 2])
+def test_a_failed_rename_leaves_the_old_pair(tmp_path, monkeypatch, pairs, suffix, rename):
+    path, renames = tmp_path / f"v{suffix}", []
+    pairs[0].save(path)
+    replace = type(path).replace
+
+    def fail(source, target):
+        renames.append(target)
+        if len(renames) == rename + 1:
+            raise OSError(5, "Input/output error", str(target))
+        return replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(path), "replace", fail)
+        with pytest.raises(OSError, match="Input/output error"):
+            pairs[1].save(path)
+    assert Vectors.load(path).tokens == pairs[0].tokens
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_leftovers_in_a_folder_that_is_missing_are_none(tmp_path):
+    remove_leftovers(tmp_path / "nowhere" / "a")

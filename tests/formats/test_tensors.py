@@ -2,6 +2,7 @@
 
 import json
 import struct
+import sys
 
 import numpy as np
 import pytest
@@ -161,3 +162,20 @@ def test_safetensors_are_mapped_and_keep_settings(tmp_path):
         while bases[-1] is not None:
             bases.append(getattr(bases[-1], "base", None))
         assert any(isinstance(base, np.memmap) for base in bases)
+
+
+def test_metadata_must_be_text(tmp_path):
+    with pytest.raises(TypeError, match="'dim': 100"):
+        write_tensors(tmp_path / "a", {}, {"dim": 100})
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have other devices")
+def test_a_device_is_an_os_error_that_names_it():
+    with pytest.raises(OSError, match="'/dev/null' cannot be mapped into memory"):
+        map_tensors("/dev/null")
+
+
+def test_a_file_of_vectors_without_a_matrix_is_named(tmp_path):
+    write_tensors(tmp_path / "v.safetensors", pack_tokens(["a"]), header("vectors"))
+    with pytest.raises(ValueError, match=r"v\.safetensors'.* no tensor 'matrix'"):
+        Vectors.load(tmp_path / "v.safetensors")

@@ -1,6 +1,8 @@
 """The words that are shown, the data shown with them, and their places in the plane."""
 
 import importlib.util
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -107,3 +109,28 @@ def test_neighbours_stay_together(method, library, tmp_path, vectors_of, unit_ro
         assert np.isfinite(coordinates).all()
     plot_map(vectors_of(4), tmp_path / "map.png", method=method)
     write_page(vectors_of(4), tmp_path / "map.html", method=method)
+
+
+def test_umap_is_given_the_seed_one_thread_and_our_neighbours(monkeypatch, unit_rows):
+    given = []
+
+    def umap(**options):
+        given.append(options)
+        return SimpleNamespace(fit_transform=lambda rows: rows[:, :2].astype(np.float32))
+
+    monkeypatch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=umap))
+    for count in (9, 40):
+        unit = unit_rows(count, 3)
+        coordinates, shares = project(unit, "umap", 7)
+        assert (coordinates.shape, coordinates.dtype, shares) == ((count, 2), np.float64, None)
+        options = given[-1]
+        near, distances = options["precomputed_knn"]
+        assert near.shape == distances.shape == (count, options["n_neighbors"])
+        assert options["n_neighbors"] == min(15, count)
+        expected = 1 - unit @ unit.T
+        np.testing.assert_allclose(distances, np.take_along_axis(expected, near, axis=1), atol=1e-6)
+        np.testing.assert_array_equal(near, np.argsort(expected - 2 * np.eye(count), axis=1)[:, : near.shape[1]])
+        assert options["random_state"] == 7
+        assert options["n_jobs"] == 1
+        assert options["tqdm_kwds"]["disable"]
+        assert np.abs(options["init"]).max() == pytest.approx(10, rel=1e-3)

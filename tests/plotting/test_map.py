@@ -1,9 +1,11 @@
 """The map: labels that do not overlap, fonts, files."""
 
 import sysconfig
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -148,3 +150,15 @@ def test_what_no_font_has_is_escaped_with_one_warning(axes, tmp_path, monkeypatc
         assert len(caught) == 1
         assert {r"\u65e5\u672c0", r"\u65e5\x07", "plain"} <= shown
     axes.get_figure().canvas.draw()  # warns of nothing
+
+
+def test_fonts_that_are_gone_do_no_harm(tmp_path, monkeypatch, vectors_of):
+    """One of the settings, drawn in DejaVu Sans; one removed since matplotlib listed it. STIX has no Latin here."""
+    stix = next(font for font in fontManager.ttflist if font.fname.endswith("STIXSizOneSymReg.ttf"))
+    deleted = replace(stix, fname=str(tmp_path / "deleted.ttf"), name="Deleted")
+    dejavu = [font for font in fontManager.ttflist if font.name == "DejaVu Sans"]
+    monkeypatch.setattr(fontManager, "ttflist", [*dejavu, deleted, stix])
+    words = ["\u20ecx", "cat", "mouse"]
+    with mpl.rc_context({"font.family": ["never installed"]}):
+        axes = plot_map(Vectors(words, vectors_of(3).matrix), tmp_path / "map.png")  # warns of nothing
+    assert [text.get_text() for text in axes.texts] == words

@@ -94,3 +94,9 @@ def test_a_limit_that_is_too_small_is_an_error_before_counting(corpus, monkeypat
         model.fit(corpus, memory_limit=10**7)
     with pytest.raises(ValueError, match="memory_limit must be at least"):
         model.fit("missing", memory_limit=0)
+
+
+def test_it_is_an_error_if_no_line_is_held_out():
+    """One line: all of it is on one side."""
+    with pytest.raises(ValueError, match="no token of the corpus' lines held out is in the vocabulary: read 3 tokens"):
+        SkipGram(early_stopping=True, validation_fraction=1e-9, **SETTINGS).fit([["a", "b", "a"]])

@@ -66,3 +66,25 @@ def test_the_matrix_of_the_gauge_is_the_one_the_derivation_writes_out():
     change = np.linalg.inv(basis).T @ np.diag(np.maximum(f / f.max(), 0.1)) @ basis.T
     apply_gauge(embedding, linear, bias, Totals.of(CSRGroups(counts), Pool(2)), Pool(1))
     np.testing.assert_allclose(embedding, rows @ change, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("which", ["rows", "columns"])
+def test_equal_vectors_keep_their_logits(which):
+    embedding, linear, bias, counts = model(7, 5, 3, "float64")
+    if which == "rows":
+        embedding[:] = embedding[0]
+    else:
+        linear[:] = linear[:, :1]
+    before = embedding @ linear + bias
+    apply_gauge(embedding, linear, bias, Totals.of(CSRGroups(counts), Pool(2)), Pool(2))
+    np.testing.assert_allclose(embedding @ linear + bias, before, atol=1e-12)
+    assert np.isfinite(embedding).all()
+
+
+def test_no_direction_shrinks_below_a_tenth_of_the_largest():
+    embedding, linear, bias, counts = model(40, 30, 6, "float64")
+    linear[0] *= 1e-9
+    centred = embedding - embedding.mean(axis=0)
+    apply_gauge(embedding, linear, bias, Totals.of(CSRGroups(counts), Pool(2)), Pool(2))
+    change = np.linalg.lstsq(centred, embedding, rcond=None)[0]
+    assert np.abs(np.linalg.eigvals(change)).min() == pytest.approx(0.1)

@@ -94,6 +94,8 @@ def test_unknown_words_can_be_skipped(corpus):
     ]  # fmt: skip
     with pytest.raises(KeyError, match="'x' is not among the 30 tokens"):
         model.predict_outputs([["w03", "x"]])
+    with pytest.raises(TypeError, match="queries must be several, got 'w03': predict_output takes a single"):
+        model.predict_outputs("w03")
 
 
 def test_where_all_contexts_are_given_none_is_left():

@@ -103,3 +103,11 @@ def test_token_lists_need_no_reading():
     model = SkipGram(**SETTINGS).fit([["A", "b"], ["b", "c"]] * 3)
     assert model.reading_ is None
     assert_array_equal(model.transform(["A b"])[0], np.mean([model.vectors["A"], model.vectors["b"]], axis=0))
+
+
+def test_a_corpus_with_another_reading_than_the_parameter_is_warned_of(path):
+    message = r"the corpus is read by its own Reading\(lowercase=True\), not by Reading\(words=True\)"
+    for call in (SkipGram(**SETTINGS, reading=WORDS).fit, SkipGram(**SETTINGS, reading=WORDS).count):
+        with pytest.warns(UserWarning, match=message) as warned:
+            call(FileCorpus(path, reading=Reading(lowercase=True)))
+        assert warned[0].filename == __file__

@@ -1,15 +1,17 @@
 """Checkpoints of `Trainer.fit_counts`: the same bits after any interruption; errors for differences; failing writes."""
 
 import json
+import threading
 from functools import partial
 
 import numpy as np
 import pytest
 from scipy import sparse
 
-from fastembed import Counts, Trainer
+from fastembed import Counts, Trainer, TrainingDivergedError
 from fastembed.formats.tensors import map_tensors, write_tensors
 from fastembed.trainer.blocks import BlockSteps
+from fastembed.trainer.checkpoint import Checkpoint
 from fastembed.trainer.fit import Fit
 
 ROWS, OUTPUTS = 30, 1100  # two shards
@@ -214,34 +216,24 @@ def test_a_callback_is_called_once_for_each_epoch_and_again_where_it_failed(new,
         ({"bags": sparse.eye_array(ROWS)}, "bags None instead of '"),
         ({"counts": 1}, "counts '.*' instead of '"),
         ({"validation_counts": 0}, "validation_counts '.*' instead of '"),
-        ({"trainer": {"seed": 1}}, "bias '.*' instead of '"),
+        ({"of": 1}, "bias '.*' instead of '"),
         ({"moved": True}, "parameters '.*' instead of '"),
     ],
 )
 def test_a_checkpoint_of_another_call_is_an_error_that_says_what_differs(
     new, counts, path, interrupted_after, change, what
 ):
-    options = OPTIONS | {"checkpoint": path, "counts": 0, "validation_counts": 1, "trainer": {}, "moved": False}
-
-    def fit(*, counts_of, validation_of, trainer, moved, **options):
-        given = new(**trainer)
-        if moved:
-            given.step(0, 3)
-        before = bits(given)
-        try:
-            given.fit_counts(counts[counts_of], validation_counts=counts[validation_of], **options)
-        except ValueError:
-            assert bits(given) == before
-            raise
-
-    def call(options):
-        names = {"counts": "counts_of", "validation_counts": "validation_of"}
-        fit(**{names.get(name, name): value for name, value in options.items()})
-
-    assert interrupted_after(3, lambda: call(options))
-    before = path.read_bytes()
+    given = {"counts": counts[0], "validation_counts": counts[1], "checkpoint": path, **OPTIONS}
+    assert interrupted_after(3, lambda: new().fit_counts(**given))
+    change = dict(change)
+    before, trainer = path.read_bytes(), new(seed=change.pop("of", 0))
+    if change.pop("moved", False):
+        trainer.step(0, 3)
+    start = bits(trainer)
+    swapped = {name: counts[change[name]] for name in ("counts", "validation_counts") if name in change}
     with pytest.raises(ValueError, match=f"is that of another fit, with {what}"):
-        call(options | change)
+        trainer.fit_counts(**given | change | swapped)
+    assert bits(trainer) == start
     assert path.read_bytes() == before
 
 
@@ -295,3 +287,52 @@ def test_arguments_are_checked_before_anything_is_trained(new, counts, path, tmp
         with pytest.raises((TypeError, ValueError, OSError), match=message):
             trainer.fit_counts(counts[0], **OPTIONS | change)
         assert bits(trainer) == bits(new())
+
+
+def test_an_interrupt_after_the_last_epoch_says_what_goes_on_from_the_checkpoint(new, counts, path, monkeypatch):
+    expected = new().fit_counts(counts[0], **OPTIONS)
+    wait, waits = Checkpoint.wait, []
+
+    def interrupted(self):
+        wait(self)
+        waits.append(1)
+        if len(waits) == 7:  # at the end of an epoch, before a write, and in the end
+            raise Stop
+
+    trainer = new()
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoint, "wait", interrupted)
+        with pytest.raises(Stop) as caught:
+            trainer.fit_counts(counts[0], checkpoint=path, **OPTIONS)
+    assert caught.value.__notes__ == [
+        f"interrupted after the last epoch; the same call of a model as it was before has its result from {str(path)!r}"
+    ]
+    assert without_times(new().fit_counts(counts[0], checkpoint=path, **OPTIONS)) == without_times(expected)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_nothing_is_written_after_a_fit_that_diverged_has_ended(new, counts, path, monkeypatch, fails):
+    """The write that is in progress then is waited for."""
+    step, written, steps, diverged = BlockSteps._step, [], [], threading.Event()
+
+    def slowly(*arguments):
+        diverged.wait(300)
+        written.append(1)
+        if fails:
+            raise OSError("no space")
+        write_tensors(*arguments)
+
+    def diverge(*arguments):
+        steps.append(1)
+        if len(steps) <= 4:
+            return step(*arguments)
+        diverged.set()
+        return np.nan
+
+    monkeypatch.setattr("fastembed.trainer.checkpoint.write_tensors", slowly)
+    monkeypatch.setattr(BlockSteps, "_step", diverge)
+    with pytest.raises(TrainingDivergedError) as caught:
+        new().fit_counts(counts[0], checkpoint=path, **OPTIONS)
+    assert len(written) == 1
+    notes = ["the checkpoint is an older one: no space"] if fails else []
+    assert getattr(caught.value, "__notes__", []) == notes

@@ -123,33 +123,20 @@ def test_new_rows_are_checked(trainer, rows, error, message):
         (([0, 1], [1.0]), ValueError, "the weights of i must be as many as its ids, 2, got shape (1,)"),
         (([0, 1], [1.0, NAN]), ValueError, "the weights of i must be finite, but the weights of i[1] is nan"),
         (([0], [1e39]), ValueError, "i in float32 must be finite, but i in float32[0] is inf"),
-    ],
-)
-def test_an_input_is_checked(trainer, i, error, message):
-    for call in (
-        trainer.forward,
-        trainer.predict,
-        lambda i: trainer.loss(i, 0),
-        lambda i: trainer.gradient(i, 0),
-        lambda i: trainer.step(i, 0),
-    ):
-        with pytest.raises(error, match=re.escape(message)):
-            call(i)
-
-
-@pytest.mark.parametrize(
-    ("bag", "error", "message"),
-    [
         ([4], ValueError, "i must be ids from 0 to 3, but i[0] is 4"),
+        ([0.5], TypeError, "i must hold integers, got dtype float64"),
         ([[0, 1]], ValueError, "i must be ids of one dimension, or a pair (ids, weights), got shape (1, 2)"),
         (np.ma.masked_array([0, 1]), TypeError, "i must be an array without a mask"),
         (sparse.csr_array((2, 4)), ValueError, "i must have shape (1, 4), got (2, 4)"),
     ],
 )
-def test_a_bag_is_checked(trainer, bag, error, message):
+def test_an_input_is_checked(trainer, i, error, message):
     for call in (trainer.loss, trainer.gradient, trainer.step):
         with pytest.raises(error, match=re.escape(message)):
-            call(bag, 1)
+            call(i, 1)
+    if not isinstance(i, list | np.ndarray | sparse.csr_array):  # which are several inputs
+        with pytest.raises(error, match=re.escape(message)):
+            trainer.predict(i)
 
 
 @pytest.mark.parametrize(

@@ -504,3 +504,31 @@ def test_an_interrupt_in_an_epoch_leaves_whole_steps_or_finite_parameters(
     assert (kept[0] != kept[1]).any()
     assert_array_equal(trainer.embedding, kept[0 if overflowed else 1])
     assert np.isfinite(trainer.linear).all()
+
+
+@pytest.mark.parametrize(("step", "epoch"), [(4, 1), (8, 2), (12, 3)])  # the last of four blocks
+@pytest.mark.parametrize("wrong", [np.nan, -np.inf])
+def test_divergence_at_the_end_of_an_epoch_puts_back_the_last_good_parameters(
+    library, model, make_counts, monkeypatch, wrong, step, epoch
+):
+    """They are those at the end of the epoch before, with the same bits."""
+    embedding, linear, bias = model(24, 1100, 4, library.dtype)
+    original = BlockSteps._step
+
+    def poison(self, rows, next_rows, fall, number):
+        nll = original(self, rows, next_rows, fall, number)
+        if number == step:
+            self.parameters.embedding[rows[-1], 0] = wrong
+        return nll
+
+    monkeypatch.setattr(BlockSteps, "_step", poison)
+    trainer = Trainer(embedding, linear, bias=bias, threads=2)
+    kept = [bits(trainer)]
+    message = rf"embedding\[\d+, 0\] is (nan|-inf) at the end of epoch {epoch}"
+    with pytest.raises(TrainingDivergedError, match=message) as caught:
+        trainer.fit_counts(
+            make_counts(24, 1100)[1], epochs=3, block_size=4, on_epoch_end=lambda *_: kept.append(bits(trainer))
+        )
+    assert (caught.value.epoch, caught.value.block) == (epoch, None)
+    assert len(kept) == epoch
+    assert bits(trainer)[:2] == kept[-1][:2]
