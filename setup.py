@@ -10,6 +10,7 @@ import platform
 import shutil
 import sys
 import sysconfig
+import threading
 import unicodedata
 from pathlib import Path
 
@@ -23,6 +24,7 @@ X86_64 = platform.machine().lower() in ("x86_64", "amd64") and "universal2" not 
 
 VARIANT = os.environ.get("FASTEMBED_BUILD", "")
 BUILD = Path("build", VARIANT or "release")  # each variant translates and compiles in a folder of its own
+C_FILES = BUILD / "cython"
 TABLES = BUILD / "unicode"  # where the header with the tables of characters is made
 
 DIRECTIVES = {
@@ -81,6 +83,8 @@ else:
 
 # Compiled once, for the base instruction set
 SHARED = ("cooccur", "cpu", "features", "ngrams", "tiles", "tokens", "words")
+# What Cython generates for memoryviews, compiled once instead of in each module. It has no source of ours.
+MEMORYVIEWS = "fastembed._kernels.memoryviews"
 
 
 def variant():
@@ -99,6 +103,8 @@ def extensions(compile_flags, link_flags):
     modules = {f"builds.{name}": flags for name, flags in BUILDS.items()}
     modules |= {name: [] for name in SHARED}
     return [
+        Extension(MEMORYVIEWS, [], extra_compile_args=compile_flags, extra_link_args=link_flags),
+    ] + [
         Extension(
             f"fastembed._kernels.{name}",
             [f"{KERNELS.as_posix()}/{name.replace('.', '/')}.pyx"],
@@ -167,6 +173,8 @@ IDEOGRAPHS = (
 class BuildKernels(build_ext):
     """Translate into the build folder, never beside the sources; build in parallel; explain a missing compiler."""
 
+    translation = threading.Lock()  # Cython translates one module at a time
+
     def finalize_options(self):
         """Let an editable installation keep what it compiled: only what has changed is compiled again."""
         super().finalize_options()
@@ -175,26 +183,35 @@ class BuildKernels(build_ext):
 
     def build_extensions(self):
         """Translate and compile, or raise an error that names what is missing."""
-        from Cython.Build import cythonize
-
         TABLES.mkdir(parents=True, exist_ok=True)
         (TABLES / "unicode_tables.h").write_text(unicode_tables(), encoding="ascii")
         compiler = getattr(self.compiler, "compiler_so", None)
         if compiler and shutil.which(compiler[0]) is None:
             raise PlatformError(no_compiler(f"the C compiler {compiler[0]!r} was not found on PATH"))
-        c_files = BUILD / "cython"
-        translated = cythonize(self.extensions, build_dir=str(c_files), compiler_directives=DIRECTIVES | directives)
-        for extension, c_extension in zip(self.extensions, translated, strict=True):
-            extension.sources[:] = c_extension.sources
-        self.parallel = self.parallel or os.cpu_count()
+        # One module more than there are cores: while these compile, it is translated
+        self.parallel = self.parallel or (os.cpu_count() or 1) + 1
         try:
             super().build_extensions()
         except CompileError as error:
             raise CompileError(no_compiler(str(error))) from error
         if directives.get("linetrace"):  # Cython's plug-in of coverage.py looks for sources and C beside the modules
-            for root, pattern in (Path(), "*.p[xy]*"), (c_files, "*.c"):
+            for root, pattern in (Path(), "*.p[xy]*"), (C_FILES, "*.c"):
                 for file in (root / KERNELS).rglob(pattern):
                     self.copy_file(file, f"{self.build_lib}/{file.parent.relative_to(root)}")
+
+    def build_extension(self, ext):
+        """Translate a module, one at a time, and compile it, several at a time."""
+        from Cython.Build import cythonize
+
+        with self.translation:
+            (translated,) = cythonize(
+                [ext],
+                build_dir=str(C_FILES),
+                compiler_directives=DIRECTIVES | directives,
+                shared_utility_qualified_name=MEMORYVIEWS,
+            )
+        ext.sources[:] = translated.sources
+        super().build_extension(ext)
 
 
 def no_compiler(reason):
