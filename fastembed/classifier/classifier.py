@@ -488,7 +488,8 @@ class Classifier:
         Returns
         -------
         ndarray of float32 (N, L), or (N,) with two labels
-            In the order of `classes_`. With two labels: the score of the second minus that of the first.
+            In the order of `classes_`. With two labels, unless in an indicator matrix: the score of the second minus
+            that of the first.
 
         Raises
         ------
@@ -509,7 +510,8 @@ class Classifier:
         (2, 3)
         """
         scores = np.concatenate(list(self._answers(documents, lambda scores, _: scores)))
-        return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
+        binary = scores.shape[1] == 2 and not self._fitted().indicator
+        return scores[:, 1] - scores[:, 0] if binary else scores
 
     def predict_proba(self, documents: Any) -> NDArray[np.float32]:
         """Return the probabilities of the labels.

@@ -276,8 +276,9 @@ def test_scikit_learn_cross_validates_several_labels():
     binarizer = preprocessing.MultiLabelBinarizer()
     labels = binarizer.fit_transform(SEVERAL)
     model = Classifier(threads=1)
-    for scoring in (None, "f1_micro", "average_precision", "accuracy"):
-        assert cross_val_score(model, TEXTS, labels, cv=2, scoring=scoring).min() > 0.8
+    for scoring in (None, "f1_micro", "average_precision", "roc_auc", "accuracy"):
+        for columns_ in (labels, labels[:, :2]):
+            assert cross_val_score(model, TEXTS, columns_, cv=2, scoring=scoring).min() > 0.8
     predicted = cross_val_predict(model, TEXTS, labels, cv=2)
     assert accuracy_score(labels, predicted) > 0.8
     model.fit(TEXTS, labels)
