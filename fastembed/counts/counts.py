@@ -25,7 +25,6 @@ from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_amounts, check_flag, check_ids, check_integer, unmasked
 from fastembed.corpus.corpus import Progress, Source, as_corpus
 from fastembed.corpus.ledger import Ledger, LineSplit, note_on_interrupt
-from fastembed.counts.file import read_counts, write_counts
 from fastembed.counts.groups import CSRGroups, GroupedCounts, group_places
 from fastembed.counts.store import (
     StoredGroups,
@@ -35,6 +34,8 @@ from fastembed.counts.store import (
     joined_groups,
     open_folder,
     open_store,
+    read_counts,
+    write_counts,
     writing,
 )
 from fastembed.counts.sums import RowBatch, StoredCSR, add_matrices, store_rows

@@ -1,4 +1,4 @@
-"""Counts in tiles, read and written one group of rows at a time: in a folder, at a URL, or in a temporary file.
+"""Counts on disk: in one file; or in tiles, one group of rows at a time, in a folder, at a URL or in a temporary file.
 
 A folder has one file per group of rows, and ``manifest.safetensors``, which holds the options of counting, the sums of
 rows and columns, and the SHA-256 of each tile. The names of the files depend on their content. The manifest is written
@@ -31,10 +31,12 @@ import numpy as np
 import numpy.typing as npt
 
 import fastembed._kernels.tiles as kernels
+from fastembed._base.arrays import canonical_csr, csr
 from fastembed._base.threads import ordered_map
-from fastembed._base.validation import check_amounts, without_password
+from fastembed._base.validation import check_amounts, plain, without_password
+from fastembed.corpus.ledger import Ledger
+from fastembed.corpus.reading import Reading
 from fastembed.corpus.sources import file_system, is_url, naming
-from fastembed.counts.file import pack_attributes, unpack_attributes
 from fastembed.counts.groups import (
     CountsDigest,
     Memory,
@@ -47,9 +49,19 @@ from fastembed.counts.groups import (
     shard_bounds,
 )
 from fastembed.counts.sums import RowBatch, SpilledArray, StoredCSR
-from fastembed.counts.windows import Scale
+from fastembed.counts.windows import Scale, Windows
 from fastembed.formats.atomic import LOCK_NAME, replacing, sole_writer
-from fastembed.formats.tensors import check_header, dump_tensors, header, load_tensors
+from fastembed.formats.tensors import (
+    check_header,
+    dump_tensors,
+    header,
+    load_tensors,
+    map_tensors,
+    pack_tokens,
+    unpack_tokens,
+    write_tensors,
+)
+from fastembed.vocabulary import Vocabulary
 
 Float = npt.NDArray[np.float64]
 Int32 = npt.NDArray[np.int32]
@@ -361,6 +373,86 @@ def remove_store(path: str) -> None:
 def file_name(group: int, sha256: Bytes) -> str:
     """Return the name of the file of a group, which depends on the digests of its tiles."""
     return f"group-{group:05d}-{hashlib.sha256(sha256.tobytes()).hexdigest()[:16]}.tiles"
+
+
+# ---------------------------------------------------------------- one file; what all kinds hold beside the counts
+
+
+def write_counts(path: str | os.PathLike[str], matrix: StoredCSR, **attributes: Any) -> None:
+    """Write counts; the keyword arguments are the attributes of ``Counts``.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written; an old file then stays as it was.
+    """
+    tensors, settings = pack_attributes(matrix.shape, **attributes)
+    tensors |= {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr}
+    write_tensors(path, tensors, header("counts", settings))
+
+
+def pack_attributes(
+    shape: tuple[int, int],
+    *,
+    windows: Windows | None,
+    keep: npt.NDArray[np.float64] | None,
+    ledger: Ledger | None,
+    vocabulary: Vocabulary | None,
+    baskets: str | None,
+) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+    """Return tensors and settings that store the options of counting in a file."""
+    tensors: dict[str, npt.NDArray[Any]] = {} if keep is None else {"keep": keep}
+    settings: dict[str, Any] = {"shape": shape, "windows": windows, "ledger": ledger, "baskets": baskets}
+    if vocabulary is not None:
+        tensors |= {"tokens.counts": vocabulary.counts, **pack_tokens(vocabulary.tokens)}
+        settings["vocabulary.ledger"] = vocabulary.ledger
+        settings["vocabulary.reading"] = vocabulary.reading and vocabulary.reading.record()
+        if vocabulary.appended:
+            settings["vocabulary.appended"] = vocabulary.appended
+    packed: dict[str, Any] = plain(settings)
+    return tensors, packed
+
+
+def read_counts(path: str | os.PathLike[str]) -> tuple[StoredCSR, dict[str, Any]]:
+    """Return the memory-mapped matrix, and the keyword arguments of ``Counts``.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    ValueError
+        If it does not hold counts, or is damaged.
+    """
+    tensors, metadata = map_tensors(path)
+    settings = check_header(metadata, "counts", path)
+    try:
+        shape, attributes = unpack_attributes(tensors, settings, path)
+        arrays = csr(tensors["data"], tensors["indices"], tensors["indptr"], shape)
+        matrix = StoredCSR.of(canonical_csr("counts", arrays))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{str(path)!r} does not hold counts that fit together: {error}") from error
+    return matrix, attributes
+
+
+def unpack_attributes(
+    tensors: Mapping[str, npt.NDArray[Any]], settings: Mapping[str, Any], path: str | os.PathLike[str]
+) -> tuple[tuple[int, int], dict[str, Any]]:
+    """Return the shape and the keyword arguments of ``Counts`` from the result of `pack_attributes`."""
+    n_rows, n_columns = settings["shape"]
+    vocabulary = None
+    if "tokens.counts" in tensors:
+        counted = settings["vocabulary.ledger"] and Ledger(**settings["vocabulary.ledger"])
+        vocabulary = Vocabulary(unpack_tokens(tensors, path), tensors["tokens.counts"], counted)
+        if (reading := settings.get("vocabulary.reading")) is not None:
+            vocabulary.reading = Reading.from_record(reading)
+        vocabulary.appended = settings.get("vocabulary.appended", 0)
+    return (n_rows, n_columns), {
+        "windows": settings["windows"] and Windows(**settings["windows"]),
+        "keep": tensors.get("keep"),
+        "ledger": settings["ledger"] and Ledger(**settings["ledger"]),
+        "vocabulary": vocabulary,
+        "baskets": settings["baskets"],
+    }
 
 
 # ---------------------------------------------------------------- the bytes of a group of rows
