@@ -39,12 +39,12 @@ BOUNDS = {
     "SkipGram.fit(path)": (28, 220, 13),
     "Counts.from_corpus": (16, 100, 11),
     "Trainer.fit_counts": (11, 75, 9),
-    "Classifier.fit": (14, 110, 10),
+    "Classifier.fit": (16, 110, 10),
     "Trainer.step": (3, 4, 2),
     "most_similar": (5, None, None),
-    "save": (7, None, None),
-    "load": (10, None, None),
-    "fastembed train": (45, None, None),
+    "save": (9, None, None),
+    "load": (12, None, None),
+    "fastembed train": (60, None, None),
 }
 MODULES, LINES, TEST_LINES, CIRCLES = 105, 16_000, 16_000, 0
 
