@@ -26,7 +26,7 @@ from fastembed._base.validation import (
 )
 from fastembed.classifier.calibration import LOSSES
 from fastembed.classifier.features import MOST_WORDS
-from fastembed.classifier.file import fitting_together, read_classifier, write_classifier
+from fastembed.classifier.file import read_classifier, write_classifier
 from fastembed.classifier.labels import Columns, check_documents, read_examples, read_labelled, read_labels
 from fastembed.classifier.metrics import Evaluation, Explanation, evaluation, explanation
 from fastembed.classifier.model import FittedClassifier
@@ -787,8 +787,6 @@ class Classifier:
             If it does not hold a classifier, or is damaged.
         """
         settings, model = read_classifier(path)
-        with fitting_together(path):
-            ClassifierOptions(**settings, threads=None, pretrained=None)
         found = cls(**settings, threads=threads)
         found._options()
         found._model = model

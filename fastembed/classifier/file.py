@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -86,16 +85,6 @@ def _record(reading: Reading) -> dict[str, Any]:
     return reading.record() | ({} if reading.errors == "strict" else {"errors": reading.errors})
 
 
-@contextmanager
-def fitting_together(path: FilePath) -> Iterator[None]:
-    """Raise ValueError, which names the file, for what is wrong with its content."""
-    try:
-        yield
-    except (AttributeError, KeyError, TypeError, ValueError, IndexError, RecursionError) as error:
-        what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise ValueError(f"{str(path)!r} does not hold a classifier that fits together: {what}") from error
-
-
 def read_classifier(path: FilePath) -> tuple[dict[str, Any], FittedClassifier]:
     """Return the parameters, unchecked, and the model of a file.
 
@@ -108,12 +97,15 @@ def read_classifier(path: FilePath) -> tuple[dict[str, Any], FittedClassifier]:
     """
     tensors, metadata = map_tensors(path)
     settings = check_header(metadata, "classifier", path)
-    with fitting_together(path):
+    try:
         if isinstance(settings["class_weight"], list):
             settings["class_weight"] = dict(settings["class_weight"])
         settings["reading"] = None if settings["reading"] is None else Reading.from_record(settings["reading"])
         settings["chars"] = settings["chars"] and tuple(settings["chars"])
         return settings, _model(tensors, json.loads(metadata["model"]), settings["loss"], path)
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
+        what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise ValueError(f"{str(path)!r} does not hold a classifier that fits together: {what}") from error
 
 
 def _model(tensors: Mapping[str, Array], state: Mapping[str, Any], loss: str, path: FilePath) -> FittedClassifier:
