@@ -1,13 +1,16 @@
 """Reads mutated files of every kind that the library reads: `make fuzz SEED=1 SECONDS=600`.
 
 Each is a good file in which bytes have been changed, cut, repeated, inserted or taken from another file; of compressed
-files often what is inside, and of safetensors files often the header, with its length set right. Then it
+files often what is inside, and of safetensors files often the header, with its length set right. In half of the tries
+one bit is flipped and nothing else. Then the file
 
 - is read, and is sound: finite numbers, as many tokens as rows, and it answers questions; or
-- is rejected with ValueError, OSError or UnicodeError (a ValueError), which the functions document;
+- is rejected with ValueError, OSError or UnicodeError (a ValueError), which the functions document.
 
-within `TRY_SECONDS`, and the process never takes `MORE_MB` beyond what it took after the good files. A try depends on
-the seed and its number alone.
+A file of ours with one flipped bit is read as it was, or rejected by an error that names it: it holds its SHA-256. In
+the other tries these are not compared, so that the checks behind them are tried, too. All of that happens within
+`TRY_SECONDS`, and the process never takes `MORE_MB` beyond what it took after the good files. A try depends on the seed
+and its number alone.
 
     python fuzz.py [--seed N] [--seconds N] [--tries N] [--only WORD ...] [--times N] [--per-round N]
                    [--keep FOLDER]
@@ -22,8 +25,10 @@ import bz2
 import collections
 import faulthandler
 import gzip
+import hashlib
 import json
 import lzma
+import pickle
 import random
 import re
 import shutil
@@ -32,17 +37,19 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from fastembed import Counts, SkipGram, Trainer, Vectors, Vocabulary, formats
+from fastembed import Classifier, Counts, SkipGram, Trainer, Vectors, Vocabulary, formats
 from fastembed.corpus import FileCorpus, Phrases, Reading
+from fastembed.formats import tensors
 
 DOCUMENTED = (ValueError, OSError)
 TRY_SECONDS = 60
@@ -149,6 +156,12 @@ elif find_spec("backports.zstd"):
     PACKERS[".zst"] = (zstd.compress, zstd.decompress)
 
 
+def flipped(data: bytes, rng: random.Random) -> bytes:
+    """Return bytes with one bit flipped, often one of the first 1,000."""
+    at = rng.randrange(min(len(data), rng.choice((1000, len(data)))))
+    return data[:at] + bytes([data[at] ^ 1 << rng.randrange(8)]) + data[at + 1 :]
+
+
 def mutated_file(name: str, data: bytes, other: bytes, rng: random.Random) -> bytes:
     """Return a mutation of a file that suits its name: of its contents, or of its bytes."""
     suffix = Path(name).suffix
@@ -157,7 +170,20 @@ def mutated_file(name: str, data: bytes, other: bytes, rng: random.Random) -> by
         return pack(mutated(unpack(data), unpack(other), rng))
     if suffix == ".safetensors" and rng.random() < 0.6:
         return mutated_header(data, other, rng)
+    if data.startswith(b"# fastembed"):  # without the line of the SHA-256 it is as a list that somebody wrote
+        data = data.partition(b"\n")[2]
     return mutated(data, other, rng)
+
+
+@contextmanager
+def without_digests() -> Iterator[None]:
+    """Let all SHA-256 of safetensors files be the same, so that the checks behind them are tried, too."""
+    same = SimpleNamespace(digest=lambda: b"", hexdigest=lambda: 64 * "0")
+    tensors.hashlib = SimpleNamespace(sha256=lambda _: same)
+    try:
+        yield
+    finally:
+        tensors.hashlib = hashlib
 
 
 # ---------------------------------------------------------------- the kinds of files
@@ -165,49 +191,76 @@ def mutated_file(name: str, data: bytes, other: bytes, rng: random.Random) -> by
 
 @dataclass
 class Kind:
-    """A kind of files: two good examples of it, each of one or two files, and how one is read and used."""
+    """A kind of files: two good examples of it, each of some files, and how one is read and used.
+
+    A kind of ours also has examples that were written without SHA-256, and for each example what is read, pickled.
+    """
 
     examples: list[dict[str, bytes]]
     read: Callable[[Path], object]
     is_corpus: bool = False
+    without_digests: list[dict[str, bytes]] = field(default_factory=list)
+    contents: list[bytes] = field(default_factory=list)
 
 
-def use_vectors(vectors: Vectors) -> None:
+def use_vectors(vectors: Vectors) -> Vectors:
     assert len(vectors.tokens) == len(vectors.matrix) == len(set(vectors.tokens)) > 0
     assert np.isfinite(vectors.matrix).all()
     assert vectors.counts is None or (len(vectors.counts) == len(vectors.tokens) and vectors.counts.min() >= 0)
     if np.abs(vectors.matrix).max() < 1e15 and vectors.matrix[0].any():
         vectors.most_similar(vectors.tokens[0], topn=2)
+    return vectors
 
 
-def use_model(model: SkipGram) -> None:
+def use_model(model: SkipGram) -> SkipGram:
     use_vectors(model.vectors)
     assert len(model.vocabulary) == len(model.vectors.tokens)
     with suppress(FloatingPointError):  # logits that overflow, which it documents
         model.predict_output(model.vocabulary.tokens[0], topn=2)
+    return model
 
 
-def use_trainer(trainer: Trainer) -> None:
+def use_trainer(trainer: Trainer) -> Trainer:
     with suppress(FloatingPointError):
         assert np.isfinite(trainer.forward(0)).all()
         trainer.step(0, 0, learning_rate=0.0)
+    return trainer
 
 
-def use_counts(counts: Counts) -> None:
+def use_counts(counts: Counts) -> Counts:
     assert np.isfinite(counts.total)
     assert counts.total >= 0
     matrix = counts.to_scipy()
     assert matrix.nnz == 0 or matrix.data.min() >= 0  # a product of tiny factors is 0
     (counts + counts).total  # noqa: B018
+    return counts
 
 
-def use_vocabulary(vocabulary: Vocabulary) -> None:
+def use_classifier(classifier: Classifier) -> Classifier:
+    with suppress(FloatingPointError):
+        classifier.predict(["a0 b1", ""])
+    return classifier
+
+
+@dataclass
+class Stored:
+    """Saves counts as a store."""
+
+    counts: Counts
+
+    def save(self, path: Path) -> None:
+        self.counts.store(path)
+
+
+def use_vocabulary(vocabulary: Vocabulary) -> Vocabulary:
     assert vocabulary.encode(vocabulary.tokens).tolist() == list(range(len(vocabulary)))
     assert vocabulary.counts.min() >= 0
+    return vocabulary
 
 
-def use_phrases(phrases: Phrases) -> None:
+def use_phrases(phrases: Phrases) -> Phrases:
     phrases.join(["new", "york", "a"])
+    return phrases
 
 
 def kinds() -> dict[str, Kind]:
@@ -230,6 +283,9 @@ def saved_kinds(texts: list[list[str]]) -> dict[str, Kind]:
 
     def add(name: str, path: str, objects: list[Any], read: Callable[[Path], object]) -> None:
         found[name] = Kind([saved(value, path) for value in objects], read)
+        if name != f"vectors {path}" or path.endswith(".safetensors"):
+            with without_digests():
+                found[name].without_digests = [saved(value, path) for value in objects]
 
     for form in formats.FORMATS.values():
         if form.suffixes and (form.library is None or find_spec(form.library)):
@@ -242,6 +298,11 @@ def saved_kinds(texts: list[list[str]]) -> dict[str, Kind]:
     )
     counts = [models[0].count([texts[0]]), Counts.from_baskets([texts[1]], models[1].vocabulary)]
     add("counts", "c.safetensors", counts, lambda path: use_counts(Counts.load(path)))
+    add("store", "s", [Stored(value) for value in counts], lambda path: use_counts(Counts.open(path.parent)))
+    labels = [str(number % 2) for number in range(20)]
+    documents = [f"a{number % 2} b{number % 3}" for number in range(20)]
+    classifiers = [Classifier(seed=seed, epochs=2, threads=1).fit(documents, labels) for seed in (0, 1)]
+    add("classifier", "k.safetensors", classifiers, lambda path: use_classifier(Classifier.load(path, threads=1)))
     add("vocabulary", "v.txt", [m.vocabulary for m in models], lambda path: use_vocabulary(Vocabulary.load(path)))
     lists = [Phrases(["new york", "größe a"], [0.5, -0.25]), Phrases(["a b c"])]
     add("phrases", "p.txt", lists, lambda path: use_phrases(Phrases.load(path)))
@@ -296,8 +357,9 @@ def saved(value: Any, path: str) -> dict[str, bytes]:
     """Return the files that saving makes, the named one first."""
     with tempfile.TemporaryDirectory() as folder:
         value.save(Path(folder, path))
-        files = sorted(Path(folder).iterdir(), key=lambda file: file.name != path)
-        return {file.name: file.read_bytes() for file in files}
+        files = [file for file in Path(folder).rglob("*") if file.is_file() and file.name != ".lock"]
+        files.sort(key=lambda file: (file.name != path, file.name))
+        return {str(file.relative_to(folder)): file.read_bytes() for file in files}
 
 
 def tables_of_arrow(lines: list[str]) -> list[tuple[str, bytes]]:
@@ -330,14 +392,41 @@ def peak_mb() -> int:
     return int(status.partition("VmHWM:")[2].split()[0]) // 1000
 
 
-def write_try(kind: Kind, place: Path, rng: random.Random) -> Path:
-    """Write a mutation of an example, in one of its files; return the file that is read."""
-    example, other = rng.sample(kind.examples, 2)
+def write_files(place: Path, files: dict[str, bytes]) -> Path:
+    """Write files; return the first, which is read."""
+    for name, data in files.items():
+        (place / name).parent.mkdir(exist_ok=True)
+        (place / name).write_bytes(data)
+    return place / next(iter(files))
+
+
+def try_once(kind: Kind, place: Path, rng: random.Random) -> bool:
+    """Write a mutation of an example, in one of its files, and read it; return whether it can be read.
+
+    Raises
+    ------
+    Exception
+        If that goes otherwise than it should.
+    """
+    flip = rng.random() < 0.5
+    examples = kind.examples if flip or not kind.without_digests else kind.without_digests
+    number = rng.randrange(2)
+    example, other = examples[number], examples[1 - number]
     target = rng.choice(list(example))
-    for name, data in example.items():
-        mutation = mutated_file(name, data, other[name], rng) if name == target else data
-        (place / name).write_bytes(mutation)
-    return place / next(iter(example))
+    same = [data for name, data in other.items() if Path(name).suffix == Path(target).suffix]
+    data = example[target]
+    mutation = flipped(data, rng) if flip else mutated_file(target, data, same[0], rng)
+    path = write_files(place, example | {target: mutation})
+    try:
+        with nullcontext() if flip else without_digests():
+            found = kind.read(path)
+    except DOCUMENTED as error:
+        if flip and kind.contents and str(place) not in str(error):
+            raise AssertionError(f"an error that does not name the file: {error}") from error
+        return False
+    if flip and kind.contents and pickle.dumps(found) != kind.contents[number]:
+        raise AssertionError(f"one flipped bit of {target!r} is read as something else")
+    return True
 
 
 def main() -> int:
@@ -356,10 +445,8 @@ def main() -> int:
     chosen = {name: kind for name, kind in kinds().items() if any(word in name for word in arguments.only)}
     folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
     for kind in chosen.values():  # the good ones
-        for example in kind.examples:
-            for name, data in example.items():
-                (folder / name).write_bytes(data)
-            kind.read(folder / next(iter(example)))
+        contents = [pickle.dumps(kind.read(write_files(folder, example))) for example in kind.examples]
+        kind.contents = contents if kind.without_digests else []
     usual = peak_mb()
     print(f"{len(chosen)} kinds of files, seed {arguments.seed}, {usual} MB; the last file is in {folder}", flush=True)
     tries, read, problems = collections.Counter[str](), collections.Counter[str](), []
@@ -371,13 +458,9 @@ def main() -> int:
         name = order[number // arguments.per_round % len(order)]
         faulthandler.dump_traceback_later(TRY_SECONDS, exit=True)
         rng = random.Random(f"{arguments.seed} {number}")
-        path = write_try(chosen[name], folder, rng)
         problem = None
         try:
-            chosen[name].read(path)
-            read[name] += 1
-        except DOCUMENTED:
-            pass
+            read[name] += try_once(chosen[name], folder, rng)
         except Exception as error:
             problem = f"{type(error).__name__}: {error}"
         if number % arguments.per_round == arguments.per_round - 1 and usual and peak_mb() > usual + MORE_MB:
@@ -387,7 +470,7 @@ def main() -> int:
             kept = arguments.keep or Path(f"fuzz-{arguments.seed}-{number}")
             kept.mkdir(parents=True, exist_ok=True)
             for file in chosen[name].examples[0]:
-                shutil.copy(folder / file, kept)
+                shutil.copy(folder / file, kept / Path(file).name)
             problems.append(f"{name}, try {number}: {problem}; kept in {kept}")
             print(problems[-1], flush=True)
         tries[name] += 1
