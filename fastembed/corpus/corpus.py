@@ -209,7 +209,7 @@ class FileCorpus:
         progress : callable, optional
             As for :meth:`sequences`.
         """
-        sizes = [file.size() for file in self._files]
+        sizes, before = [file.size() for file in self._files], file_states(self)
         done, cut = 0, cut_for(self.reading.unit, words=self.reading.words)
         for file, size in zip(self._files, sizes, strict=True):
             report = progress and partial(_report, progress, done, sum(sizes))
@@ -224,6 +224,7 @@ class FileCorpus:
                 ledger.bytes += block.size
                 yield block
             done += size
+        check_unchanged(self, before)
 
     def parts(self, size: int) -> list[FileCorpus]:
         """Return the corpus cut at the ends of sequences into corpora of about `size` bytes on disk.
@@ -596,6 +597,22 @@ def _file_identity(file: TextFile) -> dict[str, Any]:
         while chunk := stream.read(CHUNK):
             digest.update(chunk)
     return {"name": file.name, "bytes": file.size(), "sha256": digest.hexdigest()}
+
+
+def file_states(corpus: object) -> dict[Path, tuple[int, int]]:
+    """Return the sizes and times of change of the regular files of a corpus."""
+    if not isinstance(corpus, FileCorpus):
+        return {}
+    whole = (file.file if isinstance(file, FilePart) else file for file in corpus._files)
+    found = ((file.path, file.path.stat()) for file in whole if isinstance(file, RegularFile))
+    return {path: (state.st_size, state.st_mtime_ns) for path, state in found}
+
+
+def check_unchanged(corpus: object, before: dict[Path, tuple[int, int]]) -> None:
+    """Raise OSError if a file has changed since `file_states`; logs become longer, and /proc has no sizes."""
+    for path, state in file_states(corpus).items():
+        if 0 < before[path][0] >= state[0] and state != before[path]:
+            raise OSError(f"{str(path)!r} has changed while it was read: read it again")
 
 
 def check_same_corpus(before: dict[str, Any], now: dict[str, Any], where: str) -> None:

@@ -188,6 +188,8 @@ def find_files(path: str | os.PathLike[str]) -> list[TextFile]:
         return [_standard_input()]
     try:
         exists, folder = Path(name).exists(), Path(name).is_dir()
+    except PermissionError:
+        raise
     except (OSError, ValueError):  # a whole text, too long for a name or with a NUL
         exists = folder = False
     if exists and not folder:

@@ -59,7 +59,7 @@ class Counts:
 
     The counts are in memory, or in a folder, where :meth:`store` or counting with ``store=`` has put them. A fit reads
     those of a folder a few groups of rows at a time, to the same bits. A folder holds what was counted, with a SHA-256
-    of each tile, which is checked when the tile is read for the first time.
+    of each tile, which is checked whenever the tile is read.
 
     Parameters
     ----------

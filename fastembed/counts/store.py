@@ -568,7 +568,7 @@ def _sha256(tile: Bytes) -> Bytes:
 
 
 class StoredGroups:
-    """Counts in a store, in groups of rows. The bytes of a tile are compared with its SHA-256 when first read.
+    """Counts in a store, in groups of rows. The bytes of a tile are compared with its SHA-256.
 
     Parameters
     ----------
@@ -608,7 +608,6 @@ class StoredGroups:
         self._shards = slice(0, shards)
         self.entries: Int64 = tiles.entries.sum(axis=1)
         self.buffer_memory = 0
-        self._checked: set[int] = set()
 
     @property
     def nnz(self) -> int:
@@ -632,7 +631,7 @@ class StoredGroups:
     def of_shards(self, shards: slice) -> StoredGroups:
         """Return the same counts restricted to some shards of columns: groups are read without the others."""
         part = copy(self)
-        part._shards, part._checked = shards, set()
+        part._shards = shards
         part.entries = self._tiles.entries[:, shards].sum(axis=1)
         return part
 
@@ -683,15 +682,13 @@ class StoredGroups:
         tiles, offsets = self._tiles.part(group, slice(first, end)), self._offsets(group)
         rows = group_size(group, self.shape[0])
         data = self.folder.read(self._file(group), int(offsets[first]), int(offsets[end]))
-        if group not in self._checked:
-            damaged = damaged_tile(data, tiles, rows)
-            if damaged is not None:
-                damaged += first
-                raise ValueError(
-                    f"tile {damaged} of {self._place(group)!r}, of the columns {self._bounds[damaged]} to"
-                    f" {self._bounds[damaged + 1] - 1}, is damaged: it is not what was written"
-                )
-            self._checked.add(group)
+        damaged = damaged_tile(data, tiles, rows)
+        if damaged is not None:
+            damaged += first
+            raise ValueError(
+                f"tile {damaged} of {self._place(group)!r}, of the columns {self._bounds[damaged]} to"
+                f" {self._bounds[damaged + 1] - 1}, is damaged: it is not what was written"
+            )
         try:
             return decode_group(data, tiles, rows, self._bounds[first : end + 1], memory)
         except ValueError as error:

@@ -19,7 +19,16 @@ from fastembed._base.arrays import canonical_csr
 from fastembed._base.memory import LEAST, give_back_freed, resident_memory
 from fastembed._base.threads import Pool, awaited, cached_property, check_threads, in_background
 from fastembed._base.validation import check_flag, shown, warn_user
-from fastembed.corpus.corpus import DocumentCorpus, FileCorpus, Source, as_corpus, check_same_corpus, corpus_identity
+from fastembed.corpus.corpus import (
+    DocumentCorpus,
+    FileCorpus,
+    Source,
+    as_corpus,
+    check_same_corpus,
+    check_unchanged,
+    corpus_identity,
+    file_states,
+)
 from fastembed.corpus.ledger import HELD_OUT, LineSplit, check_reread
 from fastembed.corpus.reading import Reading
 from fastembed.counts.counts import Counts, own_groups
@@ -170,7 +179,7 @@ class Training:
             if kept is not None:
                 self._counts, self._validation = kept
                 return
-        words = None
+        words, states = None, file_states(corpus)
         if base is None or self._grow:
             words = Vocabulary.from_corpus(
                 corpus,
@@ -205,6 +214,7 @@ class Training:
             assert words.ledger is not None
             assert self._counts.ledger is not None
             check_reread(words.ledger, self._counts.ledger)
+        check_unchanged(corpus, states)
 
     # ---------------------------------------------------------------- start
 

@@ -168,3 +168,30 @@ def test_a_folder_of_small_files_is_looked_at_as_one_text(tmp_path):
     for number in range(20):
         (tmp_path / f"{number}.txt").write_text(WRAPPED, encoding="utf-8")
     assert "wrapped" in advice(FileCorpus(tmp_path))
+
+
+@pytest.mark.parametrize("change", ["overwrite", "truncate", "append"])
+@pytest.mark.parametrize("name", ["t.txt", "t.csv"])
+def test_a_file_that_changes_while_it_is_read_is_named(tmp_path, sizes, name, change):
+    sizes.block_bytes = 1000
+    path = tmp_path / name
+    path.write_bytes(b"text\n" + b"a b c\n" * 5000)
+    size = path.stat().st_size
+    calls = []
+
+    def progress(*done):
+        calls.append(done)
+        if len(calls) == 2:
+            os.utime(path, ns=(0, 0))
+            if change == "truncate":
+                os.truncate(path, size // 2)
+            elif change == "append":
+                with path.open("ab") as file:
+                    file.write(b"d\n")
+
+    corpus = FileCorpus(path, field="text" if name == "t.csv" else None)
+    if change == "append":  # as logs are: what was there is as it was
+        assert Vocabulary.from_corpus(corpus, 1, threads=1, progress=progress).counts[0] == 5000
+        return
+    with pytest.raises(OSError, match=f"{name}' has changed while it was read|{name}' beyond byte .* become shorter"):
+        Vocabulary.from_corpus(corpus, 1, threads=1, progress=progress)

@@ -75,6 +75,15 @@ def test_standard_input_that_is_closed_is_an_error(monkeypatch, read):
         read("-")
 
 
+def test_a_folder_that_may_not_be_entered_is_named(monkeypatch):
+    def denied(path, **_):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "stat", denied)  # the superuser may enter any
+    with pytest.raises(PermissionError, match="Permission denied: 'folder/text'"):
+        FileCorpus("folder/text")
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
 def test_a_named_pipe_is_kept_for_a_second_reading(tmp_path):
     pipe = tmp_path / "pipe"
