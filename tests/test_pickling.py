@@ -225,24 +225,6 @@ def test_a_copied_trainer_goes_on_to_the_same_bits(way, dtype):
     assert bits(again) == bits(trainer)
 
 
-@pytest.mark.parametrize("name", ["Counts", "SkipGram", "Trainer", "Vectors"])
-def test_buffers_out_of_band_are_the_arrays_themselves(objects, name):
-    """No array is copied to be pickled, and vectors and counts not to be read either."""
-    value, buffers = objects[name], []
-    text = pickle.dumps(value, 5, buffer_callback=buffers.append)
-    matrix = {
-        "Counts": lambda counts: counts.data,
-        "SkipGram": lambda model: model.vectors.matrix,
-        "Trainer": lambda trainer: trainer.embedding,
-        "Vectors": lambda vectors: vectors.matrix,
-    }[name]
-    assert any(np.shares_memory(np.frombuffer(buffer, np.uint8), matrix(value)) for buffer in buffers)
-    again = pickle.loads(text, buffers=buffers)
-    if name in ("Counts", "Vectors"):
-        assert np.shares_memory(matrix(again), matrix(value))
-    assert not matrix(again).flags.writeable or name == "Trainer"
-
-
 def test_a_class_of_a_user_is_pickled_by_its_own_name(sent):
     model = OwnSkipGram(dim=2, min_count=1).fit(CORPUS)
     again = sent(model)

@@ -1,6 +1,5 @@
 """Vocabulary: the tokens that are kept, their order, and look-ups."""
 
-import warnings
 from collections import Counter
 
 import numpy as np
@@ -176,30 +175,6 @@ def test_lists_of_tokens_are_dropped_or_kept_and_counted_by_reason(tmp_path):
             "below min_count=2": 1,
             "over max_size=None": 0,
         }
-
-
-@given(corpora, st.sets(st.sampled_from("abz")), st.sets(st.sampled_from("abz")), st.integers(1, 2))
-def test_a_vocabulary_with_lists_is_that_of_a_corpus_without_the_dropped_tokens(corpus, drop, keep, min_count):
-    drop, keep = drop | {"A"}, keep | {"é"}
-    rest = [[token for token in line if token in keep - drop] for line in corpus]
-    try:
-        expected = Vocabulary.from_corpus(rest, min_count)
-    except ValueError:
-        with pytest.raises(ValueError, match=r"no token is left|occurs min_count=\d|the corpus is empty"):
-            vocabulary_with_lists(corpus, min_count, drop, keep)
-        return
-    vocabulary = vocabulary_with_lists(corpus, min_count, drop, keep)
-    assert vocabulary.tokens == expected.tokens
-    assert_array_equal(vocabulary.counts, expected.counts)
-    ledger = vocabulary.ledger
-    assert ledger.tokens_read == ledger.tokens_used + sum(ledger.dropped.values())
-
-
-def vocabulary_with_lists(corpus, min_count, drop, keep):
-    """Return a vocabulary; that some tokens do not occur is no matter here."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return Vocabulary.from_corpus(corpus, min_count, drop=drop, keep_only=keep)
 
 
 def test_tokens_to_keep_that_do_not_occur_are_named_once():

@@ -90,3 +90,10 @@ def test_of_cores_of_several_kinds_the_smallest_caches_count(listed):
 def test_caches_of_which_linux_does_not_say_the_size_are_assumed(listed, entry):
     assert listed([(1, "Data", "64K"), entry]) == Caches()
     assert listed() == Caches()
+
+
+@pytestmark_threads
+def test_apples_cores_are_known(set_constant):
+    set_constant("sys.platform", "darwin")
+    set_constant("platform.machine", lambda: "arm64")
+    assert find_caches() == Caches(64 * KIB, 4 * MIB)

@@ -12,7 +12,7 @@ import pytest
 from numpy.testing import assert_array_equal
 from scipy import sparse
 
-from fastembed import Counts, SkipGram, Trainer, Vocabulary
+from fastembed import Counts, Trainer, Vocabulary
 from fastembed._base.threads import Pool
 from fastembed.corpus import LineSplit
 from fastembed.counts.groups import CSRGroups, Totals
@@ -87,28 +87,6 @@ def test_a_store_is_the_counts(tmp_path, counts):
     assert_array_equal(Counts.load(tmp_path / "file").data, counts.data)
     again.store(tmp_path / "b.counts")
     assert files_of(tmp_path / "a.counts") == files_of(tmp_path / "b.counts")
-
-
-@pytest.mark.usefixtures("small_groups")
-def test_a_model_of_a_store_has_the_bits_of_one_in_memory(tmp_path, monkeypatch):
-    counts = windows_counts(window=3, directed=True, max_contexts=20)
-    held_out = windows_counts(window=2, directed=True, max_contexts=20)
-    model, other, spilled = (SkipGram(dim=5, threads=threads) for threads in (2, 1, 2))
-    stored, stored_held_out = counts.store(tmp_path / "a.counts"), held_out.store(tmp_path / "b.counts")
-    model.fit(counts, validation_counts=held_out)
-    other.fit(stored, validation_counts=stored_held_out)
-    monkeypatch.setattr("fastembed.skipgram.Estimate.start_memory", 1)  # the start is in a file
-    spilled.fit(stored, validation_counts=held_out)
-    for each in (other, spilled):
-        assert_array_equal(each.trainer.embedding, model.trainer.embedding)
-        assert_array_equal(each.trainer.linear, model.trainer.linear)
-        assert each.counts_sha256_ == model.counts_sha256_
-        nlls = [[record[name] for record in m.history for name in ("nll", "validation_nll")] for m in (each, model)]
-        assert nlls[0] == nlls[1]
-    assert other.perplexity(stored) == model.perplexity(counts)
-    for m, c in ((model, counts), (other, stored)):
-        m.partial_fit(c, replay=c)
-    assert_array_equal(other.trainer.embedding, model.trainer.embedding)
 
 
 @pytest.mark.usefixtures("small_groups")

@@ -154,28 +154,6 @@ def test_summaries_and_records_show_the_counts():
     assert (record["sections"][0]["asked"], record["sections"][0]["accuracy"]) == (7, None)
 
 
-@pytest.mark.filterwarnings("default")  # of another project
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_analogies_agree_with_gensim(dtype, written, random_words):
-    models = pytest.importorskip("gensim.models", reason="gensim is not installed")
-    vectors, text = random_words(seed=3, dtype=dtype)
-    peer = models.KeyedVectors(vectors.matrix.shape[1], dtype=dtype)
-    peer.add_vectors(list(vectors.tokens), vectors.matrix)
-
-    path = written(text)
-    for restrict in (100, len(vectors)):
-        for case_insensitive in (True, False):
-            options = {"case_insensitive": case_insensitive}
-            score, sections = peer.evaluate_word_analogies(str(path), restrict_vocab=restrict, **options)
-            result = analogies(vectors, path, restrict=restrict, **options)
-            assert result.total.accuracy == score
-            assert [(s.name, s.correct, s.covered) for s in result.sections] == [
-                (s["section"], len(s["correct"]), len(s["correct"] + s["incorrect"])) for s in sections[:-1]
-            ]
-            score, _ = peer.evaluate_word_analogies(str(path), restrict_vocab=restrict, dummy4unknown=True, **options)
-            assert result.total.correct / result.total.asked == score
-
-
 @pytest.mark.parametrize("method", ["3CosAdd", "3CosMul"])
 def test_unknown_words_of_analogies_are_composed_if_that_is_asked_for(composing, written, method):
     questions = [("king", "queen", "kingly", w) for w in composing.tokens] + [("queen", "man", "king", "kingly")]

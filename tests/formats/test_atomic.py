@@ -145,25 +145,6 @@ def test_a_killed_writer_never_leaves_files_of_two_models(tmp_path, pairs, suffi
             assert rename in (1, 2)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX locks and renames")
-@pytest.mark.parametrize("suffix", [".npy", ".tsv"])
-def test_writers_and_readers_of_a_pair_at_once_see_files_that_belong_together(tmp_path, pairs, in_threads, suffix):
-    path = tmp_path / f"v{suffix}"
-    pairs[0].save(path)
-
-    def write(vectors):
-        for _ in range(60):
-            vectors.save(path)
-
-    def read():
-        return [is_whole(Vectors.load(path)) for _ in range(60)]
-
-    *_, first, second = in_threads(*[lambda own=own: write(own) for own in pairs], read, read)
-    assert all(first)
-    assert all(second)
-    assert is_whole(Vectors.load(path))
-
-
 # ---------------------------------------------------------------- what killed writers leave
 
 WRITER = """
@@ -245,3 +226,22 @@ def test_a_failed_rename_leaves_the_old_pair(tmp_path, monkeypatch, pairs, suffi
 
 def test_leftovers_in_a_folder_that_is_missing_are_none(tmp_path):
     remove_leftovers(tmp_path / "nowhere" / "a")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX locks and renames")
+@pytest.mark.parametrize("suffix", [".npy", ".tsv"])
+def test_writers_and_readers_of_a_pair_at_once_see_files_that_belong_together(tmp_path, pairs, in_threads, suffix):
+    path = tmp_path / f"v{suffix}"
+    pairs[0].save(path)
+
+    def write(vectors):
+        for _ in range(60):
+            vectors.save(path)
+
+    def read():
+        return [is_whole(Vectors.load(path)) for _ in range(60)]
+
+    *_, first, second = in_threads(*[lambda own=own: write(own) for own in pairs], read, read)
+    assert all(first)
+    assert all(second)
+    assert is_whole(Vectors.load(path))

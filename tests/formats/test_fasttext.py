@@ -202,20 +202,6 @@ def load_or_reject(path):
     return None
 
 
-def test_every_truncation_is_rejected(tmp_path, write_fasttext):
-    path = tmp_path / "model.bin"
-    write_fasttext(path, WORDS[:3], dim=2, buckets=3, labels=["__label__a"])
-    whole = path.read_bytes()
-    for size in range(len(whole)):
-        path.write_bytes(whole[:size])
-        assert load_or_reject(path) is None
-        if size % 20 == 0:
-            (tmp_path / "model.bin.gz").write_bytes(gzip.compress(whole[:size]))
-            assert load_or_reject(tmp_path / "model.bin.gz") is None
-    path.write_bytes(whole)
-    assert load_or_reject(path).tokens == WORDS[:3]
-
-
 PIECES = st.sampled_from([b"\x00" * 4, b"\xff" * 4, b"\xff" * 8, b"\x00\x00\x00\x7f", b"\x00\x00\xc0\x7f", b"\x01"])
 
 

@@ -130,18 +130,6 @@ def test_analogies_are_those_of_the_vectors(opened, vectors_of):
     page.wait("return document.getElementById('trouble').textContent === 'Not on this page: word9x'")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_theme_is_that_of_the_reader(opened, vectors_of, chromium, scheme):
-    feature = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
-    chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", feature)
-    try:
-        page = opened(vectors_of(30))
-        corner = page.run("return [...view.pen.getImageData(1, 1, 1, 1).data]")
-        assert corner == {"light": [255, 255, 255, 255], "dark": [20, 23, 28, 255]}[scheme]
-    finally:
-        chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
-
-
 def test_a_phone_shows_the_map_above_the_panel(opened, vectors_of, chromium):
     size = {"width": 390, "height": 800, "deviceScaleFactor": 2, "mobile": True}
     chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)

@@ -3,12 +3,10 @@
 import re
 import sys
 import types
-import xml.etree.ElementTree as ET
 
 import pytest
 
 from fastembed import SkipGram
-from fastembed.skipgram.progress import HEIGHT, WIDTH, curve
 
 SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None, "epochs": 2}
 
@@ -112,20 +110,6 @@ def test_no_curve_is_drawn_in_a_terminal_of_ipython(corpus, drawings, monkeypatc
     SkipGram(**SETTINGS).fit(corpus, progress=True)
     assert drawings == []
     assert "training" in capsys.readouterr().err
-
-
-def test_the_curve_has_a_point_for_each_value():
-    """The largest nll is at the top, the smallest at the bottom, epochs at equal distances."""
-    records = [{"epoch": 1, "nll": 8.0, "validation_nll": 8.5}, {"epoch": 2, "nll": 7.5, "validation_nll": 8.25}]
-    svg = curve(records, 3)
-    ET.fromstring(svg)  # well-formed
-    (x1, y1), (x2, y2), (u1, v1), (u2, v2) = points(svg)
-    assert (x1, x2) == (u1, u2)
-    assert x2 - x1 == pytest.approx((WIDTH - 22 - x1) / 2)  # the third would be at the right edge
-    assert v1 == 22
-    assert y2 == HEIGHT - 22
-    assert [y1, v2] == pytest.approx([v1 + (y2 - v1) * part for part in (0.5, 0.25)])
-    assert "held out" in svg
 
 
 def test_a_real_notebook_shows_the_last_curve(tmp_path, monkeypatch):

@@ -58,29 +58,6 @@ def test_shares_of_subwords_add_up_to_one(model):
     assert "ing>" in dict(model.vectors.subwords("climbing"))
 
 
-def test_the_share_of_an_own_row_is_that_of_the_row_itself(model, tmp_path):
-    """For a frequent word, whose n-grams have less weight, and for a rare one."""
-    fitted = model._model
-    tokens, weights = list(model.vectors.tokens), fitted.subwords.weights
-    assert weights.min() < 0.9 < weights.max()
-    model.save(tmp_path / "m.safetensors")
-    model.vectors.save(tmp_path / "v.safetensors")
-    words = [tokens[np.argmin(weights)], tokens[np.argmax(weights)]]
-    for vectors in (
-        model.vectors,
-        Vectors.load(tmp_path / "m.safetensors"),
-        Vectors.load(tmp_path / "v.safetensors"),
-        SkipGram.load(tmp_path / "m.safetensors").vectors,
-        pickle.loads(pickle.dumps(model.vectors)),
-        model.vectors.subset(words[::-1]),
-    ):
-        for word in words:
-            row = fitted.features.embedding[len(fitted.subwords.ngrams) + tokens.index(word)].astype(np.float64)
-            vector = model.vectors[word].astype(np.float64)
-            expected = fitted.subwords.own_weight * row @ vector / (vector @ vector)
-            assert vectors.subwords(word)[0] == (word, pytest.approx(expected, abs=1e-5))
-
-
 def test_files_and_pickles_go_on_to_the_same_bits(model, corpus, tmp_path):
     model.save(tmp_path / "m.safetensors")
     loaded = SkipGram.load(tmp_path / "m.safetensors")
