@@ -116,8 +116,9 @@ def _model(tensors: Mapping[str, Array], state: Mapping[str, Any], loss: str, pa
         classes = np.array(unpack_tokens(tensors, path, "labels.tokens"), object)
     linear = np.array(tensors["linear"]) if "linear" in tensors else None
     embedding, scales = _rows(tensors, len(features), len(classes) if linear is None else len(linear))
-    if not len(features) == len(features.weights) == embedding.shape[0]:  # the ids of features are indices of both
-        raise ValueError(f"{len(features)} features with {len(features.weights)} weights and {embedding.shape[0]} rows")
+    size = features.starts[-1]
+    if not size == len(features.weights) == embedding.shape[0]:  # the ids of features are indices of both
+        raise ValueError(f"{size} features with {len(features.weights)} weights and {embedding.shape[0]} rows")
     slope, offset = state["calibration"]
     low = -float(np.finfo(np.float32).max)
     return FittedClassifier(
@@ -169,6 +170,9 @@ def _rows(tensors: Mapping[str, Array], features: int, dim: int) -> tuple[Any, A
         embedding: Any = tensors["rows"]
     else:
         starts, numbers, columns = (tensors[f"rows.{name}"] for name in ("starts", "numbers", "columns"))
+        starts = np.array(starts)  # not mapped: SciPy uses starts and columns unchecked
+        if (np.diff(starts) < 0).any():
+            raise ValueError("'rows.starts' must not decrease")
         if columns.size and not 0 <= columns.min() <= columns.max() < dim:
             raise ValueError(f"'rows.columns' must be numbers from 0 to {dim - 1}")
         embedding = sparse.csr_array((numbers, columns.astype(np.int32), starts), shape=(features, dim))

@@ -476,6 +476,28 @@ def test_what_does_not_fit_together_is_no_classifier(tmp_path, labelled, name, c
         Classifier.load(tmp_path / "w.safetensors")
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"weights": lambda old: old[:-1], "rows.starts": lambda old: old[:-1]}, "features with .* weights and"),
+        ({"rows.starts": lambda old: np.concatenate([old[:1], old[2:3], old[1:2], old[3:]])}, "must not decrease"),
+        ({"rows.columns": lambda old: old + 200}, "'rows.columns' must be numbers from 0 to 199"),
+    ],
+)
+def test_no_index_of_a_file_leads_beyond_what_it_indexes(tmp_path, changes, message):
+    path, texts = tmp_path / "m.safetensors", [f"w{k} v{k % 7}" for k in range(400)]
+    Classifier(chars=(3, 3)).fit(texts, [k % 200 for k in range(400)]).save(path, rows="int8")
+    tensors, metadata = map_tensors(path)
+    tensors = {key: np.array(changes.get(key, lambda old: old)(value)) for key, value in tensors.items()}
+    if len(changes) > 1:
+        tensors["scales"] = tensors["scales"][:-1]
+        size = int(tensors["rows.starts"][-1])
+        tensors |= {name: tensors[name][:size] for name in ("rows.numbers", "rows.columns")}
+    write_tensors(tmp_path / "w.safetensors", tensors, metadata)
+    with pytest.raises(ValueError, match=message):
+        Classifier.load(tmp_path / "w.safetensors")
+
+
 def test_a_file_of_something_else_is_named(tmp_path, model):
     model.save(tmp_path / "m.safetensors")
     Vectors(["a"], np.ones((1, 2))).save(tmp_path / "v.safetensors")
