@@ -799,6 +799,25 @@ class Vectors:
         """
         return _to_pandas(self._tokens, self._matrix)
 
+    @classmethod
+    def from_pandas(cls, frame: Any) -> Self:
+        """Return the vectors of a pandas.DataFrame in the form of :meth:`to_pandas`.
+
+        Parameters
+        ----------
+        frame : pandas.DataFrame
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `frame` is not a DataFrame, its index is not unique strings, or a column is not float32 or float64 or not
+            finite.
+        """
+        if not hasattr(frame, "to_numpy") or not hasattr(frame, "columns"):
+            raise TypeError(f"a pandas.DataFrame expected, got {type(frame).__name__}")
+        matrix = np.array(frame.to_numpy(), order="C")  # a copy: the memory of the frame may change
+        return cls(list(frame.index), matrix)
+
     def __getstate__(self) -> dict[str, Any]:
         state = {"tokens": self._tokens, "matrix": self._matrix, "counts": self._counts}
         return state if self._composer is None else {**state, "ngrams": self._composer.tensors()}

@@ -51,10 +51,17 @@ def test_a_data_frame_has_the_same_vectors_and_gives_them_back(dtype):
     assert isinstance(frame, pandas.DataFrame)
     assert frame.index.name == "token"
     np.testing.assert_array_equal(frame.loc["größe"].to_numpy(), matrix[1])
-    found = Vectors(list(frame.index), frame.to_numpy())
+    found = Vectors.from_pandas(frame)
+    assert list(found.tokens) == TOKENS
+    assert found.matrix.dtype == dtype
     np.testing.assert_array_equal(found.matrix, matrix)
+    np.testing.assert_array_equal(Vectors.from_pandas(frame[[2, 0]]).matrix, matrix[:, [2, 0]])
     frame.iloc[0, 0] = 7  # neither is the other's memory
     assert vectors.matrix[0, 0] == found.matrix[0, 0] == matrix[0, 0]
+    with pytest.raises(TypeError, match=r"a pandas\.DataFrame expected, got list"):
+        Vectors.from_pandas([1])
+    with pytest.raises(TypeError, match="float32 or float64, got object"):
+        Vectors.from_pandas(frame.reset_index())
     with pytest.raises(ValueError, match=r"token '\\ud800' has no UTF-8 form"):
         Vectors(["\ud800"], np.eye(1)).to_pandas()
 
