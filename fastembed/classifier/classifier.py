@@ -669,7 +669,7 @@ class Classifier:
         k : int
             The k of P@k and R@k.
         field, label, label_separator, header, skip_bad
-            As for :meth:`fit`.
+            As for :meth:`fit`; `documents` of the result is the number of those that were not left out.
 
         Returns
         -------

@@ -100,7 +100,8 @@ def check_same_type(labels: Labels, classes: npt.NDArray[Any]) -> None:
     """Raise TypeError if the labels are int and the classes str, or vice versa."""
     if len(labels.classes) and labels.classes.dtype != classes.dtype:
         found, known = labels.classes.tolist()[0], classes.tolist()[0]
-        raise TypeError(f"labels must be of the type of the classes, such as {known!r}, got {shown(found)}")
+        hint = "; in CSV and TSV they are always str" if isinstance(found, str) else ""
+        raise TypeError(f"labels must be of the type of the classes, such as {known!r}, got {shown(found)}{hint}")
 
 
 def shares(matrix: Any) -> Any:
@@ -318,13 +319,12 @@ class Columns:
         for file in (file for path in path_list(paths) for file in structure.find(path)):
             with closing(field_rows(file, (self.field, self.label), header=self.header, errors=errors)) as rows:
                 for number, row in rows:
-                    bad = row if isinstance(row, BadRow) else wrong_document(row[0])
-                    labels_of = None if isinstance(row, BadRow) else separated(row[1], self.label_separator)
-                    bad = bad or wrong_labels(labels_of)
+                    document, label = (row, row) if isinstance(row, BadRow) else row
+                    label = separated(label, self.label_separator)
+                    bad = wrong_document(document) or wrong_labels(label)
                     if bad is None:
-                        assert not isinstance(row, BadRow)
-                        documents.append(row[0])
-                        labels.append(labels_of)
+                        documents.append(document)
+                        labels.append(label)
                         places.append((file, number))
                     elif self.skip_bad:
                         ledger.skipped[bad.reason] = ledger.skipped.get(bad.reason, 0) + 1
