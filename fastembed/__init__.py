@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from fastembed._versions import show_versions
     from fastembed.classifier import Classifier
     from fastembed.counts import Counts
+    from fastembed.recommender import Recommender
     from fastembed.skipgram import SkipGram
     from fastembed.trainer import Trainer
     from fastembed.vectors import Vectors
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Classifier",
     "Counts",
+    "Recommender",
     "SkipGram",
     "Trainer",
     "TrainingDivergedError",
@@ -30,6 +32,7 @@ __all__ = [
 _MODULES = {  # the module that defines each public name
     "Classifier": "fastembed.classifier",
     "Counts": "fastembed.counts",
+    "Recommender": "fastembed.recommender",
     "SkipGram": "fastembed.skipgram",
     "Trainer": "fastembed.trainer",
     "TrainingDivergedError": "fastembed._base.validation",
@@ -38,8 +41,8 @@ _MODULES = {  # the module that defines each public name
     "show_versions": "fastembed._versions",
 }
 _PUBLIC_MODULES = (
-    "classifier", "corpus", "counts", "evaluation", "formats", "plotting", "reference", "skipgram", "trainer",
-    "vectors", "vocabulary",
+    "classifier", "corpus", "counts", "evaluation", "formats", "plotting", "recommender", "reference", "skipgram",
+    "trainer", "vectors", "vocabulary",
 )  # fmt: skip
 
 

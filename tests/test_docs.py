@@ -37,7 +37,7 @@ from sybil import Sybil
 from sybil.parsers.myst import CodeBlockParser, PythonCodeBlockParser
 
 import fastembed
-from fastembed import Classifier, SkipGram, Trainer, Vectors, cli, demo, evaluation
+from fastembed import Classifier, Recommender, SkipGram, Trainer, Vectors, cli, demo, evaluation
 from fastembed.cli import build_parser
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -301,11 +301,12 @@ def test_our_side_of_the_tables_exists():
     model = SkipGram(dim=2, min_count=1).fit([["a", "b"], ["b", "c"]])
     objects = {"model": model, "SkipGram": SkipGram, "vectors": model.vectors, "Vectors": Vectors, "Trainer": Trainer}
     objects |= {"trainer": model.trainer, "fastembed": fastembed, "evaluation": evaluation}
-    objects["classifier"] = Classifier()
+    objects |= {"classifier": Classifier, "recommender": Recommender}
     named = re.findall(r"\b(\w+)\.(\w+)(?=[(`.,])", ours)
     assert len(named) > 20
     assert [name for name in named if name[0] in objects and not hasattr(objects[name[0]], name[1])] == []
     lines = "train", "count FILE", "export FILE FILE", "train-classifier FILE -o FILE", "predict FILE", "test FILE FILE"
+    lines = *lines, "train-recommender FILE", "recommend FILE ITEM"
     commands = [build_parser().parse_args(line.split()).parser for line in lines]
     help_text = "".join(command.format_help() for command in commands)
     assert [option for option in re.findall(r"--[a-z][a-z-]+", ours) if option not in help_text] == []

@@ -15,6 +15,7 @@ import fastembed
 from fastembed import (
     Classifier,
     Counts,
+    Recommender,
     SkipGram,
     Trainer,
     TrainingDivergedError,
@@ -87,6 +88,9 @@ def bits(value):
         return value.get_params(), history, [bits(getattr(value, name)) for name in learned]
     if isinstance(value, Classifier):
         return value.get_params(), bits(value.classes_), bits(value.decision_function([["cat", "sat"], ["ran"]]))
+    if isinstance(value, Recommender):
+        arrays = value.items_, value.users_, value.item_factors_, value.user_factors_
+        return value.get_params(), [bits(array) for array in arrays], value.recommend([0, 1])
     if isinstance(value, Trainer):
         arrays = value.embedding, value.linear, value.bias, *value.squares
         return value.loss_scale, value.threads, [bits(array) for array in arrays]
@@ -129,10 +133,13 @@ def objects(tmp_path_factory):
     counts = Counts.from_corpus(path, vocabulary, sample=0.1, directed=True)
     animals = ["cat" if "cat" in line else "dog" for line in CORPUS]
     classifier = Classifier("softmax", dim=2, min_count=1).fit(CORPUS, animals)
+    recommender = Recommender(dim=2, threads=1).fit(CORPUS)
+    scores_of_items = dict.fromkeys(("precision", "recall", "ndcg", "hit_rate", "mrr", "coverage"), 0.5)
     evaluated = classifier.test(CORPUS, animals)
     return {
         "Classifier": classifier,
         "Counts": counts,
+        "Recommender": recommender,
         "SkipGram": model,
         "Trainer": model.trainer,
         "TrainingDivergedError": TrainingDivergedError("the loss is nan", 2, 7),
@@ -149,12 +156,16 @@ def objects(tmp_path_factory):
         "corpus.Reading": corpus.Reading(lowercase=True, token_pattern=r"\w+"),
         "Counts in a folder": counts.store(tmp_path_factory.mktemp("store") / "counts"),
         "evaluation.Analogies": analogies,
-        "evaluation.HeldOutItems": evaluation.HeldOutItems(1.5, 0.25, 0.5, 10, 4, 3),
+        "evaluation.HeldOutItems": evaluation.HeldOutItems(
+            1.5, **scores_of_items, errors={"nll": 0.1}, popularity={"nll": 2.0}, topn=10, baskets=4, scored=3
+        ),
         "evaluation.Section": analogies.sections[0],
         "evaluation.Similarity": evaluation.word_similarity(model.vectors, scores),
         "formats.Format": formats.FORMATS["npy"],
         "formats.Table": formats.Table(["a"], np.eye(1), np.array([1]), {"dim": 1}),
         "plotting.Comparison": compare(model.vectors, model.vectors),
+        "recommender.Estimate": recommender.estimate(10, 20, 30),
+        "recommender.Explanation": recommender.explain(0, "the"),
         "skipgram.Estimate": model.estimate(10, 20),
         "counts.Windows": Windows((2, 3), "harmonic", 0.1, True, 5),
     }
@@ -175,11 +186,12 @@ def test_every_public_class_is_here(objects):
 
 
 NAMES = [
-    "Classifier", "Counts", "SkipGram", "Trainer", "TrainingDivergedError", "Vectors", "Vocabulary",
+    "Classifier", "Counts", "Recommender", "SkipGram", "Trainer", "TrainingDivergedError", "Vectors", "Vocabulary",
     "classifier.Evaluation", "classifier.Explanation", "classifier.LabelScore", "corpus.DocumentCorpus",
     "corpus.FileCorpus", "corpus.Ledger", "corpus.LineSplit", "corpus.Phrases", "corpus.Reading", "Counts in a folder",
     "evaluation.Analogies", "evaluation.HeldOutItems", "evaluation.Section", "evaluation.Similarity",
-    "formats.Format", "formats.Table", "plotting.Comparison", "skipgram.Estimate", "counts.Windows",
+    "formats.Format", "formats.Table", "plotting.Comparison", "recommender.Estimate", "recommender.Explanation",
+    "skipgram.Estimate", "counts.Windows",
 ]  # fmt: skip
 
 

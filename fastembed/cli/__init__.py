@@ -35,6 +35,8 @@ COMMANDS = {
     "train-classifier": "classify",
     "test": "classify",
     "explain": "classify",
+    "train-recommender": "recommend",
+    "recommend": "recommend",
     "compare": "evaluate",
     "export": "files",
     "plot": "evaluate",

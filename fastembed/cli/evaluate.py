@@ -16,12 +16,14 @@ from fastembed.cli.inputs import (
     add_reading,
     add_restrict,
     add_vectors,
+    holds,
     open_model,
     open_vectors,
     read_corpus,
 )
 from fastembed.cli.output import print_json, print_line, print_scored, print_written, scored_record
 from fastembed.cli.query import add_method
+from fastembed.cli.recommend import FIELDS, add_fields, fields_of
 from fastembed.formats.atomic import check_writable
 from fastembed.plotting.layout import METHODS
 from fastembed.vectors import Vectors
@@ -54,8 +56,13 @@ def add_evaluate(commands: options.Commands) -> None:
     add_vectors(command)
     for name in FILES:
         _add_files(command, name)
+    hidden = command.add_argument_group("which items are hidden of baskets")
     text = "how many items of a basket are shown to --held-out-items"
-    options.add_option(command, "--given", text, shown="all but one", type=options.positive, metavar="N")
+    options.add_option(hidden, "--given", text, shown="all but one", type=options.positive, metavar="N")
+    text = "which share of the items of a basket is hidden instead"
+    options.add_option(hidden, "--hidden", text, shown="one item", type=options.number(1), metavar="SHARE")
+    options.add_topn(hidden, 10)
+    add_fields(hidden)
     add_method(command)
     add_restrict(command)
     options.add_flag(command, "--case-sensitive", "distinguish words that differ only in case")
@@ -72,12 +79,16 @@ def _add_files(to: options.Group, name: str) -> None:
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
-    """Print how well vectors agree with people's judgements, or how well a model predicts a text.
+    """Print how well vectors agree with people's judgements, or how well a model predicts a text or baskets.
 
     Give at least one of --similarity, --analogies, --perplexity and --held-out-items. The last two need a model that
-    `train` wrote.
+    `train` wrote; for the last one it may be one that `train-recommender` wrote.
     """
     _check_evaluation(arguments)
+    if holds(arguments.vectors, "recommender"):
+        _evaluate_recommender(arguments)
+        return
+    options.reject(arguments, FIELDS, "only a recommender reads users and items")
     vectors = open_vectors(arguments)
     words = {"case_insensitive": not arguments.case_sensitive, "compose": arguments.compose}
     similar = [(file, evaluation.word_similarity(vectors, file, **words)) for file in arguments.similarity]
@@ -94,7 +105,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
             predicted.append((without_password(file), model.perplexity(text)))
         for file in arguments.held_out_items:
             baskets = read_corpus(arguments, [file], model.reading_)
-            hidden.append((without_password(file), evaluation.held_out_items(model, baskets, given=arguments.given)))
+            how = {"given": arguments.given, "hidden": arguments.hidden, "topn": arguments.topn}
+            hidden.append((without_password(file), evaluation.held_out_items(model, baskets, **how)))
     document = {
         "similarity": [{"file": file, **result.record()} for file, result in similar],
         "analogies": [{"file": file, "restrict": arguments.restrict, **result.record()} for file, result in analogous],
@@ -111,8 +123,31 @@ def evaluate(arguments: argparse.Namespace) -> None:
             print_line(f"  {section.name:<32}{section.summary()}")
     for file, perplexity in predicted:
         print_line(f"{file}: perplexity {perplexity:,.2f}")
-    for file, score in hidden:
-        print_line(f"{file}: {score.summary()}")
+    _print_hidden(hidden)
+
+
+def _evaluate_recommender(arguments: argparse.Namespace) -> None:
+    """Print how well a recommender predicts held-out items."""
+    others = ("similarity", "analogies", "perplexity", *READING, "case_sensitive", "compose", "purpose", "input_format")
+    reject = tuple(name for name in others if name != "no_header")
+    options.reject(arguments, reject, "a recommender is evaluated on --held-out-items")
+    from fastembed.recommender import Recommender
+
+    model = Recommender.load(arguments.vectors, threads=arguments.threads)
+    how = {"given": arguments.given, "hidden": arguments.hidden, "topn": arguments.topn} | fields_of(arguments)
+    hidden = [
+        (without_password(file), evaluation.held_out_items(model, file, **how)) for file in arguments.held_out_items
+    ]
+    records = [{"file": file, "given": arguments.given, **score.record()} for file, score in hidden]
+    if not print_json(arguments, vectors=arguments.vectors, held_out_items=records):
+        _print_hidden(hidden)
+
+
+def _print_hidden(scores: list[tuple[str, evaluation.HeldOutItems]]) -> None:
+    for file, score in scores:
+        print_line(f"{file}:")
+        for line in score.summary().split("\n"):
+            print_line(f"  {line}")
 
 
 def _check_evaluation(arguments: argparse.Namespace) -> None:
@@ -124,7 +159,7 @@ def _check_evaluation(arguments: argparse.Namespace) -> None:
     if not arguments.perplexity and not arguments.held_out_items:
         options.reject(arguments, (*READING, "threads"), "text is read for --perplexity and --held-out-items alone")
     if not arguments.held_out_items:
-        options.reject(arguments, ("given",), "there are no --held-out-items")
+        options.reject(arguments, ("given", "hidden", "topn", *FIELDS), "there are no --held-out-items")
     if arguments.phrases == "auto":
         options.fail(
             arguments, "--phrases auto would find those of the text to evaluate; a model has those it was trained with"

@@ -51,7 +51,7 @@ def add_field(to: options.Group, *, labels: bool = False, skip_bad: bool = True)
         options.add_option(to, "--label", text, shown="the files are text", metavar="NAME")
         text = "what stands between several labels in one field"
         options.add_option(to, "--label-separator", text, shown="nothing, a field is one label", metavar="TEXT")
-    options.add_flag(to, "--no-header", "the first row of .csv and .tsv is not the names of the fields")
+    options.add_no_header(to)
     if skip_bad:
         options.add_flag(
             to, "--skip-bad", "leave out and count rows that lack what is read of them instead of stopping"
@@ -188,11 +188,11 @@ def open_model(arguments: argparse.Namespace, option: str) -> SkipGram:
         raise ValueError(f"{option} needs a model that `train` wrote: {error}") from error
 
 
-def holds_classifier(path: str) -> bool:
-    """Return whether a file is what `train-classifier` wrote."""
+def holds(path: str, kind: str) -> bool:
+    """Return whether a file holds a "classifier" or a "recommender"."""
     if Path(path).suffix.lower() not in FORMATS["safetensors"].suffixes:
         return False
-    return read_fields(path).get("format") == "fastembed.classifier"
+    return read_fields(path).get("format") == f"fastembed.{kind}"
 
 
 def open_vectors(arguments: argparse.Namespace) -> Vectors:
@@ -257,7 +257,7 @@ COUNTING: options.Parameters = {
 }
 TRAINING: options.Parameters = {  # of every model
     "dim": options.parameter("dimension of the vectors", options.positive, "D"),
-    "epochs": options.parameter("number of passes over the words or documents", options.positive, "N"),
+    "epochs": options.parameter("number of passes over the words, documents or users", options.positive, "N"),
     "early_stopping": options.parameter(
         "hold out lines, and stop when their likelihood no longer rises", action=argparse.BooleanOptionalAction
     ),

@@ -139,8 +139,19 @@ def add_threads(to: Group) -> None:
 
 def add_topn(to: Group, default: int | None, shown: object = None) -> None:
     """Add the number of words to show."""
-    text = "number of words or labels to show"
+    text = "number of the best words, labels or items"
     add_option(to, "-n -k --topn", text, default, shown, dest="topn", type=positive, metavar="N")
+
+
+def add_checkpoint(to: Group) -> None:
+    """Add the file from which an interrupted training goes on."""
+    text = "write here, after each epoch, all that training needs to go on; the counts of a text go to FILE.counts"
+    add_option(to, "--checkpoint", text, shown="none", metavar="FILE", type=output_name)
+
+
+def add_no_header(to: Group) -> None:
+    """Add how the first row of a table is read."""
+    add_flag(to, "--no-header", "the first row of .csv and .tsv is not the names of the fields")
 
 
 def add_memory_limit(to: Group, shown: str) -> None:

@@ -17,7 +17,6 @@ from fastembed._base.validation import plain, printable, without_password
 
 if TYPE_CHECKING:
     from fastembed.corpus import Ledger
-    from fastembed.skipgram import Estimate
     from fastembed.skipgram.progress import ProgressBars
 
 
@@ -98,7 +97,7 @@ class Progress:
         self._lines = self._as_json or not (quiet or arguments.json)
         self._epochs = epochs
         self._bars: ProgressBars | None = None
-        self.estimate: Estimate | None = None
+        self.estimate: Any = None
         if not quiet and sys.stderr.isatty():
             from fastembed.skipgram.progress import ProgressBars
 
@@ -121,9 +120,9 @@ class Progress:
         if self._bars:
             self._bars.counting(done, total)
 
-    def training(self, estimate: Estimate) -> None:
+    def training(self, estimate: Any) -> None:
         """Keep the estimate of the work ahead, and print it."""
-        self.estimate = estimate
+        self.estimate, self._epochs = estimate, estimate.epochs
         self._print(f"training {estimate}", "training", epochs=self._epochs, estimate=estimate)
         if self._bars:
             self._bars.training(estimate)

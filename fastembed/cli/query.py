@@ -12,7 +12,7 @@ from fastembed.cli.inputs import (
     add_field,
     add_restrict,
     add_vectors,
-    holds_classifier,
+    holds,
     open_model,
     open_vectors,
     open_words,
@@ -203,7 +203,7 @@ def predict(arguments: argparse.Namespace) -> int:
     and they are left out of the answer. With - in place of WORD each line of standard input is a query; words that the
     model does not know are left out, named on stderr, and make the exit code 1.
     """
-    if holds_classifier(arguments.vectors):
+    if holds(arguments.vectors, "classifier"):
         from fastembed.cli.classify import predict_labels
 
         predict_labels(arguments)

@@ -68,8 +68,7 @@ def add_train(commands: options.Commands) -> None:
     options.add_flag(source, "--grow-vocabulary", "add the words of the new text that --continue does not know")
     options.add_memory_limit(source, "counts are held in memory")
     interruption = command.add_argument_group("how to go on after an interruption")
-    text = "write here, after each epoch, all that training needs to go on; the counts go to FILE.counts"
-    options.add_option(interruption, "--checkpoint", text, shown="none", metavar="FILE", type=options.output_name)
+    options.add_checkpoint(interruption)
     text = "write it also whenever N minutes have passed within an epoch"
     options.add_option(interruption, "--checkpoint-minutes", text, MINUTES, metavar="N", type=options.number())
     options.add_flag(interruption, "--keep-checkpoint", "keep these files when the model has been written")

@@ -485,14 +485,14 @@ def field_rows(
         rows = _csv_fields(file, fields, header, report)
     with closing(rows):
         for number, row in rows:
-            if isinstance(row, BadRow) or all(
-                value.isascii() if isinstance(value, str) else not isinstance(value, list) for value in row
-            ):
+            for value in row if type(row) is tuple else ():
+                if not (value.isascii() if type(value) is str else type(value) is not list):
+                    cleaned = [_valid(each, errors) for each in row]
+                    bad = next((each for each in cleaned if isinstance(each, BadRow)), None)
+                    yield number, bad or tuple(cleaned)
+                    break
+            else:
                 yield number, row
-                continue
-            cleaned = [_valid(value, errors) for value in row]
-            bad = next((value for value in cleaned if isinstance(value, BadRow)), None)
-            yield number, bad or tuple(cleaned)
 
 
 def place_of(file: TextFile, number: int) -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from fastembed._base.optional import lazy_names
 
 if TYPE_CHECKING:
-    from fastembed.evaluation.held_out import HeldOutItems, held_out_items
+    from fastembed.evaluation.held_out import HeldOutItems, held_out_items, split_users
     from fastembed.evaluation.words import Analogies, Section, Similarity, analogies, word_similarity
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Similarity",
     "analogies",
     "held_out_items",
+    "split_users",
     "word_similarity",
 ]
 
@@ -40,6 +41,7 @@ __getattr__, __dir__ = lazy_names(
         "Similarity": "words",
         "analogies": "words",
         "held_out_items": "held_out",
+        "split_users": "held_out",
         "word_similarity": "words",
     },
 )

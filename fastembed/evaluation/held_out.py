@@ -1,39 +1,63 @@
-"""Held-out items: how well a model predicts items of baskets from the others in the same basket."""
+"""Held-out items: how well a model predicts hidden items of baskets from the others, beside the popular ones."""
 
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
-from fastembed._base.arrays import largest
+from fastembed._base.arrays import largest_of_rows
 from fastembed._base.estimator import pickled_as
-from fastembed._base.validation import check_integer
+from fastembed._base.optional import require
+from fastembed._base.threads import Pool, check_threads
+from fastembed._base.validation import check_integer, check_number, shown
 from fastembed.corpus.corpus import Source, as_corpus
 from fastembed.corpus.ledger import Ledger
+from fastembed.corpus.memory import check_field, column_names
+from fastembed.recommender.data import read_interactions
+from fastembed.recommender.model import Asked, FittedRecommender, normalise
+from fastembed.recommender.recommender import Recommender, fitted_recommender
+from fastembed.recommender.training import fold
 from fastembed.skipgram.prediction import ContextQuery, context_probabilities
 from fastembed.skipgram.skipgram import SkipGram, fitted_model
+
+Ids = NDArray[np.intp]
+MEANS = ("nll", "precision", "recall", "ndcg", "hit_rate", "mrr")  # over baskets, each with a standard error
 
 
 @pickled_as("evaluation.HeldOutItems")
 @dataclass(frozen=True)
 class HeldOutItems:
-    """How well hidden items of baskets were predicted from the items shown. All scores are means over baskets.
+    """How well hidden items of baskets were predicted from the items shown.
+
+    All scores but the last are means over baskets. "The best" are the `topn` most probable items that are not shown.
 
     Attributes
     ----------
     nll : float
-        The mean negative log-likelihood of a hidden item, in nats.
+        The mean negative log-likelihood of a hidden item, among those that are not shown, in nats.
     precision : float
-        The share of the `topn` most probable items that are hidden ones.
+        The share of the best that are hidden items.
     recall : float
-        The share of the hidden items that are among the `topn` most probable. If one item is hidden per basket, this
-        is the hit rate.
+        The share of the hidden items that are among the best.
+    ndcg : float
+        The sum of 1 / log2(1 + place) over the hidden items among the best, as a share of the largest possible one
+        (Järvelin and Kekäläinen 2002).
+    hit_rate : float
+        The share of baskets with a hidden item among the best.
+    mrr : float
+        The mean of 1 / place of the first hidden item among the best, 0 if there is none.
+    coverage : float
+        The share of all items that are among the best of some basket.
+    errors : dict of str to float
+        The standard errors of the means, by their names above; 0 for a single basket.
+    popularity : dict of str to float
+        All these scores for the most popular items that are not shown, which are the same for everybody.
     topn : int
         How many of the most probable items count.
     baskets, scored : int
@@ -41,13 +65,30 @@ class HeldOutItems:
 
     Examples
     --------
-    >>> HeldOutItems(5.0, 0.375, 0.125, topn=10, baskets=360, scored=345).summary()
-    'nll per hidden item 5.0000, perplexity 148.4, precision@10 0.3750, recall@10 0.1250 on 345 of 360 baskets'
+    >>> scores = {"precision": 0.25, "recall": 0.5, "ndcg": 0.4, "hit_rate": 0.5, "mrr": 0.3, "coverage": 0.9}
+    >>> errors = dict.fromkeys(("nll", *scores), 0.01)
+    >>> popularity = {"nll": 6.0, **dict.fromkeys(scores, 0.1)}
+    >>> print(HeldOutItems(5.0, **scores, errors=errors, popularity=popularity, topn=10, baskets=9, scored=8).summary())
+    8 of 9 baskets     score  error  popular
+    perplexity         148.4           403.4
+    nll               5.0000 0.0100   6.0000
+    precision@10      0.2500 0.0100   0.1000
+    recall@10         0.5000 0.0100   0.1000
+    ndcg@10           0.4000 0.0100   0.1000
+    hit rate@10       0.5000 0.0100   0.1000
+    mrr@10            0.3000 0.0100   0.1000
+    coverage@10       0.9000          0.1000
     """
 
     nll: float
     precision: float
     recall: float
+    ndcg: float
+    hit_rate: float
+    mrr: float
+    coverage: float
+    errors: dict[str, float]
+    popularity: dict[str, float]
     topn: int
     baskets: int
     scored: int
@@ -55,39 +96,62 @@ class HeldOutItems:
     @property
     def perplexity(self) -> float:
         """The number of equally likely items that would be as hard to predict, exp(nll)."""
-        return math.exp(self.nll)
+        return _exp(self.nll)
 
     def summary(self) -> str:
-        """Return the result in one line."""
-        return (
-            f"nll per hidden item {self.nll:.4f}, perplexity {self.perplexity:,.1f}, "
-            f"precision@{self.topn} {self.precision:.4f}, recall@{self.topn} {self.recall:.4f} "
-            f"on {self.scored:,} of {self.baskets:,} baskets"
-        )
+        """Return the scores in lines, beside their standard errors and those of the popular items."""
+        lines = [f"{f'{self.scored:,} of {self.baskets:,} baskets':<16}{'score':>8}{'error':>7}{'popular':>9}"]
+        lines.append(f"{'perplexity':<16}{self.perplexity:8,.1f}{'':7}{_exp(self.popularity['nll']):9,.1f}")
+        for name in (*MEANS, "coverage"):
+            label = name if name == "nll" else f"{name.replace('_', ' ')}@{self.topn}"
+            error = f"{self.errors[name]:7.4f}" if name in MEANS else " " * 7
+            lines.append(f"{label:<16}{getattr(self, name):8.4f}{error}{self.popularity[name]:9.4f}")
+        return "\n".join(lines)
 
     def record(self) -> dict[str, Any]:
         """Return the result as JSON can hold it."""
         return asdict(self) | {"perplexity": self.perplexity}
 
 
+def _exp(nll: float) -> float:
+    return math.exp(nll) if nll < 700 else math.inf
+
+
 def held_out_items(
-    model: SkipGram, baskets: Source, *, given: int | None = None, topn: int = 10, seed: int = 0
+    model: SkipGram | Recommender,
+    baskets: Any,
+    *,
+    given: int | None = None,
+    hidden: float | None = None,
+    topn: int = 10,
+    seed: int = 0,
+    user: str | int | None = None,
+    item: str | int | None = None,
+    weight: str | int | None = None,
+    header: bool = True,
 ) -> HeldOutItems:
-    """Hide items of baskets, and predict them from the others by :meth:`SkipGram.predict_outputs`.
+    """Hide items of baskets, and predict them from the others.
+
+    The baskets should be of other users than those that the model has learned from: `split_users` divides them.
 
     Parameters
     ----------
-    model : SkipGram
-        Fitted, to other baskets than these.
-    baskets : path, list of paths, or re-iterable of str or of token lists
-        As for `SkipGram.fit`: one basket per line or sequence. An item counts once per basket. Unknown items, and
-        hidden ones that are not contexts of the model, are left out.
+    model : SkipGram or Recommender
+        Fitted, to other baskets than these. Of a SkipGram, :meth:`SkipGram.predict_outputs` answers.
+    baskets : object
+        As for `Recommender.fit`: sparse rows, pairs, or baskets; the items of a user are a basket. Of a SkipGram, as
+        for `SkipGram.fit`: one basket per line or sequence. An item counts once per basket. Unknown items, and hidden
+        ones that are not contexts of a SkipGram, are left out.
     given : int, optional
         The number of items that are shown, drawn at random; all others are hidden. By default all but one are shown.
+    hidden : float, optional
+        Instead: the share of the items that are hidden, at least one.
     topn : int
-        How many of the most probable items count for precision and recall.
+        How many of the most probable items count.
     seed : int
         For the draw.
+    user, item, weight, header
+        As for `Recommender.fit`.
 
     Returns
     -------
@@ -108,37 +172,245 @@ def held_out_items(
     >>> score.scored, score.perplexity < 6
     (4, True)
     """
-    if not isinstance(model, SkipGram):
-        raise TypeError(f"model must be a SkipGram, got {type(model).__name__}")
-    topn = check_integer("topn", topn, low=1)
-    shown = None if given is None else check_integer("given", given, low=1)
-    rng = np.random.default_rng(check_integer("seed", seed, low=0))
-    vocabulary, contexts = model.vocabulary, model.max_contexts_
+    if not isinstance(model, SkipGram | Recommender):
+        raise TypeError(f"model must be a SkipGram or a Recommender, got {type(model).__name__}")
+    if given is not None and hidden is not None:
+        raise ValueError(f"give either given={given} or hidden={hidden}: each says how many items are hidden")
+    split = _Split(
+        None if given is None else check_integer("given", given, low=1),
+        None if hidden is None else check_number("hidden", hidden, high=1, above=True),
+        np.random.default_rng(check_integer("seed", seed, low=0)),
+    )
+    tally = _Tally(check_integer("topn", topn, low=1))
+    if isinstance(model, SkipGram):
+        for name, value in (("user", user), ("item", item), ("weight", weight)):
+            if value is not None:
+                raise ValueError(f"a SkipGram is evaluated on baskets, which have no field {name}={value!r}")
+        number = _score_skipgram(model, baskets, split, tally)
+    else:
+        number = _score_recommender(model, baskets, (user, item, weight), header, split, tally)
+    if not tally.rows:
+        least = 2 if split.given is None else split.given + 1
+        raise ValueError(f"none of the {number:,} baskets has {least} known items")
+    return tally.result(number)
+
+
+@dataclass
+class _Split:
+    """How many items of a basket are shown."""
+
+    given: int | None
+    share: float | None
+    rng: np.random.Generator
+
+    def __call__(self, items: Ids) -> tuple[Ids, Ids] | None:
+        """Return the items shown and those hidden, ascending; None if there are too few."""
+        count = len(items) - 1 if self.given is None else self.given
+        if self.share is not None:
+            count = len(items) - max(1, round(self.share * len(items)))
+        if not 0 < count < len(items):
+            return None
+        drawn = self.rng.permutation(items)
+        return np.sort(drawn[:count]), np.sort(drawn[count:])
+
+
+class _Tally:
+    """The scores of baskets, by the model and by popularity."""
+
+    def __init__(self, topn: int) -> None:
+        self.topn = topn
+        self.rows: list[NDArray[np.float64]] = []
+        self._popular: list[NDArray[np.float64]] = []
+        self._best: list[set[int]] = [set(), set()]
+        self._items = 0
+
+    def add(self, log_p: NDArray[np.float32], popularity: NDArray[np.float32], seen: Any, hidden: Any) -> None:
+        """Add baskets: log probabilities (n, V), those of popularity (V,), and items shown and hidden (n, V)."""
+        popular = np.tile(popularity, (len(log_p), 1))
+        popular[np.repeat(np.arange(len(log_p)), np.diff(seen.indptr)), seen.indices] = -np.inf
+        normalise(popular)
+        self._items = log_p.shape[1]
+        for k, (scores, each) in enumerate(((self.rows, log_p), (self._popular, popular))):
+            found, best = basket_scores(each, hidden, self.topn)
+            scores.append(found)
+            self._best[k].update(np.unique(best).tolist())
+
+    def result(self, baskets: int) -> HeldOutItems:
+        """Return the means."""
+        rows, popular = np.concatenate(self.rows), np.concatenate(self._popular)
+        errors = rows.std(axis=0, ddof=1) / math.sqrt(len(rows)) if len(rows) > 1 else np.zeros(len(MEANS))
+        coverage, other = (len(best) / self._items for best in self._best)
+        return HeldOutItems(
+            **dict(zip(MEANS, rows.mean(axis=0).tolist(), strict=True)),
+            coverage=coverage,
+            errors=dict(zip(MEANS, errors.tolist(), strict=True)),
+            popularity=dict(zip((*MEANS, "coverage"), [*popular.mean(axis=0).tolist(), other], strict=True)),
+            topn=self.topn,
+            baskets=baskets,
+            scored=len(rows),
+        )
+
+
+def basket_scores(log_p: NDArray[np.float32], hidden: Any, topn: int) -> tuple[NDArray[np.float64], Ids]:
+    """Return the scores (n, 6) of baskets, in the order of `MEANS`, and their best items (n, topn).
+
+    Parameters
+    ----------
+    log_p : ndarray of float32 (n, V)
+        Log probabilities; -inf for the items shown.
+    hidden : csr_array (n, V)
+        With an entry for each hidden item, at least one per basket.
+    topn : int
+    """
+    best = largest_of_rows(log_p, topn)
+    numbers = np.arange(len(log_p))
+    counts = np.diff(hidden.indptr)
+    owners = np.repeat(numbers, counts)
+    nll = np.bincount(owners, -log_p[owners, hidden.indices].astype(np.float64), minlength=len(log_p)) / counts
+    places = numbers[:, None] * log_p.shape[1]
+    hits = np.isin(best + places, hidden.indices + places[owners, 0]) & np.isfinite(np.take_along_axis(log_p, best, 1))
+    gains = 1 / np.log2(np.arange(2, best.shape[1] + 2))
+    most = np.cumsum(gains)[np.minimum(counts, len(gains)) - 1]
+    found = hits.sum(axis=1)
+    first = np.where(hits.any(axis=1), 1 / (1 + hits.argmax(axis=1)), 0)
+    scores = (nll, found / topn, found / counts, hits @ gains / most, found > 0, first)
+    return np.stack(scores, axis=1).astype(np.float64), best
+
+
+def _rows(ids: Iterable[Ids], items: int) -> Any:
+    """Return the sparse matrix with a 1 for each of the ids in each row."""
+    listed = list(ids)
+    indices = np.concatenate([*listed, np.empty(0, np.intp)])
+    starts = np.cumsum([0, *map(len, listed)])
+    return sparse.csr_array((np.ones(len(indices), np.float32), indices, starts), shape=(len(listed), items))
+
+
+def _score_skipgram(model: SkipGram, baskets: Source, split: _Split, tally: _Tally) -> int:
+    """Add the scores of all baskets with enough known items; return the number of all."""
+    fitted, vocabulary, contexts = fitted_model(model), model.vocabulary, model.max_contexts_
     ledger = Ledger()
-    reading = fitted_model(model).reading_of(baskets, model.reading)
-    sequences = as_corpus(baskets, reading, single=True).sequences(ledger)
-    hidden: deque[NDArray[np.intp]] = deque()  # of the queries that have been taken and not yet answered
+    sequences = as_corpus(baskets, fitted.reading_of(baskets, model.reading), single=True).sequences(ledger)
+    with np.errstate(divide="ignore"):
+        popularity = np.log(vocabulary.counts[:contexts]).astype(np.float32)
+    asked: list[tuple[Ids, Ids]] = []
 
     def questions() -> Iterator[ContextQuery]:
         for items in sequences:
-            ids = rng.permutation(np.array(sorted(set(vocabulary.ids(items))), np.intp))
-            count = len(ids) - 1 if shown is None else shown
-            wanted = ids[count:][ids[count:] < contexts]
-            if 0 < count < len(ids) and len(wanted):
-                hidden.append(wanted)
-                yield ContextQuery(ids[:count], np.ones(count), exclusive=True)
+            parts = split(np.array(sorted(set(vocabulary.ids(items))), np.intp))
+            if parts is not None and len(parts[1][parts[1] < contexts]):
+                asked.append(parts)
+                yield ContextQuery(parts[0], np.ones(len(parts[0])), exclusive=True)
 
-    scores = [_scores(p, hidden.popleft(), topn) for p in context_probabilities(fitted_model(model), questions())]
-    if not scores:
-        least = 2 if shown is None else shown + 1
-        raise ValueError(f"none of the {ledger.lines:,} baskets has {least} known items")
-    nll, precision, recall = np.mean(scores, axis=0).tolist()
-    return HeldOutItems(nll, precision, recall, topn, ledger.lines, len(scores))
+    for number, p in enumerate(context_probabilities(fitted, questions())):
+        seen, wanted = (_rows([ids[ids < contexts]], contexts) for ids in asked[number])
+        with np.errstate(divide="ignore"):
+            tally.add(np.log(p).astype(np.float32)[None], popularity, seen, wanted)
+    return ledger.lines
 
 
-def _scores(p: NDArray[np.float64], hidden: NDArray[np.intp], topn: int) -> tuple[float, float, float]:
-    """Return (nll, precision, recall) for the hidden items of one basket."""
-    with np.errstate(divide="ignore"):
-        nll = -np.log(p[hidden]).mean()
-    hits = np.isin(largest(p, topn), hidden).sum()
-    return float(nll), hits / topn, hits / len(hidden)
+def _score_recommender(
+    model: Recommender, source: Any, fields: tuple[Any, Any, Any], header: bool, split: _Split, tally: _Tally
+) -> int:
+    """Add the scores of all users with enough known items; return the number of all."""
+    fitted, threads = fitted_recommender(model), check_threads(model.threads)
+    pool = Pool(threads)
+    matrix, number = _known_part(fitted, source, fields, header)
+    parts = [split(matrix.indices[a:b].astype(np.intp)) for a, b in zip(matrix.indptr, matrix.indptr[1:], strict=False)]
+    taken = [k for k, part in enumerate(parts) if part is not None]
+    if not taken:
+        return number
+    items = matrix.shape[1]
+    seen, hidden = (_rows((part[k] for part in parts if part is not None), items) for k in (0, 1))
+    seen = sparse.csr_array(matrix[taken].multiply(seen))  # with the weights of the items
+    seen.sort_indices()
+    nobody = sparse.csr_array((1, items), dtype=np.float32)
+    (popularity,) = fitted.answers(Asked(nobody, fold(nobody, fitted.model, pool)), 1, lambda _, log_p: log_p[0])
+    asked = Asked(seen, fold(seen, fitted.model, pool))
+    for part, log_p in fitted.answers(asked, threads, lambda part, log_p: (part, log_p)):
+        tally.add(log_p, popularity, seen[part], hidden[part])
+    return number
+
+
+def _known_part(fitted: FittedRecommender, source: Any, fields: tuple[Any, Any, Any], header: bool) -> tuple[Any, int]:
+    """Return the known items of each user, sparse (N, V), and N."""
+    if sparse.issparse(source) or (isinstance(source, np.ndarray) and source.ndim == 2):
+        matrix = fitted.rows_of(source)
+        return matrix, matrix.shape[0]
+    data = read_interactions(source, *fields, header=header)
+    ids = fitted.data.items.find(data.items.names, skip_unknown=True)
+    places = np.flatnonzero(ids >= 0)
+    chosen = sparse.csr_array(
+        (np.ones(len(places), np.float32), (places, ids[places])), shape=(len(ids), len(fitted.data.items))
+    )
+    matrix = sparse.csr_array(data.matrix @ chosen)
+    matrix.sort_indices()
+    return matrix, matrix.shape[0]
+
+
+def split_users(X: Any, share: float = 0.2, *, user: str | None = None, seed: int = 0) -> tuple[Any, Any]:
+    """Divide users into those to learn from and those to evaluate on.
+
+    Parameters
+    ----------
+    X : sparse matrix, array, table or list
+        As for `Recommender.fit`, in memory.
+    share : float
+        Of the users, those to evaluate on; at least one.
+    user : str, optional
+        The column of the users of a table of pairs.
+    seed : int
+        For the draw.
+
+    Returns
+    -------
+    train : object
+        Of the type of X, in its order.
+    test : object
+        The same.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as above, or there are fewer than two users.
+
+    Examples
+    --------
+    >>> split_users([["bread"], ["nails", "saw"], ["jam", "bread"]], 1 / 3)
+    ([['bread'], ['nails', 'saw']], [['jam', 'bread']])
+    """
+    share = check_number("share", share, high=1, above=True)
+    rng = np.random.default_rng(check_integer("seed", seed, low=0))
+    names = list(X) if isinstance(X, Mapping) else column_names(X)
+    if names is not None:
+        check_field(type(X).__name__, user, names)
+        users = np.unique(np.asarray(X[user]), return_inverse=True)[1]
+        number = int(users.max(initial=-1)) + 1
+    elif user is not None:
+        raise ValueError(f"user={user!r} names a column of a table, got {type(X).__name__}")
+    elif isinstance(X, list | tuple):
+        number = len(X)
+    elif hasattr(X, "shape"):
+        number = X.shape[0]
+    else:
+        raise TypeError(f"X must be a matrix, a table or a list in memory, got {shown(X)}")
+    if number < 2:
+        raise ValueError(f"there must be at least two users, got {number}")
+    held = np.zeros(number, bool)
+    held[rng.permutation(number)[: min(max(1, round(share * number)), number - 1)]] = True
+    if names is not None:
+        held = held[users]
+    train, test = (_taken(X, chosen) for chosen in (~held, held))
+    return train, test
+
+
+def _taken(X: Any, chosen: NDArray[np.bool_]) -> Any:
+    """Return the rows of a matrix, a table or a list that are chosen."""
+    if isinstance(X, Mapping):
+        return {name: np.asarray(values)[chosen] for name, values in X.items()}
+    if isinstance(X, list | tuple):
+        return [X[k] for k in np.flatnonzero(chosen).tolist()]
+    if hasattr(X, "column_names"):  # Arrow
+        return X.filter(require("pyarrow", "parquet").array(chosen))
+    if hasattr(X, "columns"):
+        return X.loc[chosen] if hasattr(X, "loc") else X.filter(chosen)
+    return (X.tocsr() if hasattr(X, "tocsr") else X)[chosen]

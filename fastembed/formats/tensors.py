@@ -358,6 +358,7 @@ READERS = {
     "checkpoint": ("a checkpoint", "the call that wrote it"),
     "job": ("the words of a count", "the call that wrote it"),
     "classifier": ("a classifier", "Classifier.load"),
+    "recommender": ("a recommender", "Recommender.load"),
 }
 
 

@@ -1,1 +1,15 @@
-"""What users take, learned from what they and others took: users as rows, items as columns."""
+"""Recommendation: :class:`Recommender` learns who takes what, and answers with items and their probabilities."""
+
+from typing import TYPE_CHECKING
+
+from fastembed._base.optional import lazy_names
+
+if TYPE_CHECKING:
+    from fastembed.recommender.model import Explanation
+    from fastembed.recommender.recommender import Estimate, Recommender
+
+__all__ = ["Estimate", "Explanation", "Recommender"]
+
+__getattr__, __dir__ = lazy_names(
+    __name__, {"Estimate": "recommender", "Explanation": "model", "Recommender": "recommender"}
+)

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from fastembed.skipgram.estimate import Estimate
-
 PAUSE = 0.2  # seconds between updates of the curve within a stage
 WIDTH, HEIGHT, LEFT, EDGE = 520, 200, 60, 22  # size of the drawing and of its margins, in pixels
 LINES = {"nll": ("training", "#0072b2"), "validation_nll": ("held out", "#d55e00")}
@@ -54,12 +52,13 @@ class FitProgress(Protocol):
             As for `reading`. Each byte or sequence is read once and counted once, so the total is twice their number.
         """
 
-    def training(self, estimate: Estimate) -> object:
+    def training(self, estimate: Any) -> object:
         """Receive the estimate of the time and memory of training, before it starts.
 
         Parameters
         ----------
         estimate : Estimate
+            Of the model that is fitted: that of `SkipGram` or that of `Recommender`.
         """
 
     def epoch(self, record: dict[str, float]) -> object:
@@ -107,7 +106,7 @@ class ProgressBars:
         """
         self._show("counting", done, total)
 
-    def training(self, estimate: Estimate) -> None:
+    def training(self, estimate: Any) -> None:
         """Show that training begins, since the SVD at its start takes a while.
 
         Parameters
@@ -115,6 +114,7 @@ class ProgressBars:
         estimate : Estimate
             As for `FitProgress`.
         """
+        self._epochs = estimate.epochs
         self._show("training", 0, self._epochs, f"{estimate}")
 
     def epoch(self, record: dict[str, Any]) -> None:
@@ -186,8 +186,9 @@ class _LiveCurve:
         """Show how much of the corpus has been counted, in the second pass over it."""
         self._part("counting", done, total)
 
-    def training(self, estimate: Estimate) -> None:
+    def training(self, estimate: Any) -> None:
         """Show that training begins, and the estimate of its cost."""
+        self._epochs = estimate.epochs
         self._draw(f"training {estimate}", 0, self._epochs)
 
     def epoch(self, record: dict[str, Any]) -> None:

@@ -1,14 +1,17 @@
 """Held-out items of baskets."""
 
 import copy
+import importlib.util
 import math
 
 import numpy as np
 import pytest
+from scipy import sparse
 
-from fastembed import Counts, SkipGram, Vocabulary
+from fastembed import Counts, Recommender, SkipGram, Vocabulary
 from fastembed.corpus import Reading
-from fastembed.evaluation import HeldOutItems, held_out_items
+from fastembed.evaluation import held_out_items, split_users
+from fastembed.evaluation.held_out import basket_scores
 
 
 @pytest.fixture(scope="module")
@@ -59,19 +62,15 @@ def test_baskets_are_read_as_the_model_reads(model, baskets):
     assert held_out_items(model, [" ".join(basket).upper() for basket in baskets], given=1) == expected
 
 
-def test_the_summary_and_the_record_hold_all_figures():
-    score = HeldOutItems(0.0, 0.5, 0.25, topn=2, baskets=3, scored=2)
-    assert score.record()["perplexity"] == 1.0
-    expected = "nll per hidden item 0.0000, perplexity 1.0, precision@2 0.5000, recall@2 0.2500 on 2 of 3 baskets"
-    assert score.summary() == expected
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"baskets": [["a0"], ["x", "y"]]}, "none of the 2 baskets has 2 known items"),
         ({"baskets": [["a0", "a1"]], "given": 2}, "none of the 1 baskets has 3 known items"),
         ({"given": 0}, "given must be at least 1, got 0"),
+        ({"given": 1, "hidden": 0.2}, "give either given=1 or hidden=0.2"),
+        ({"hidden": 1.5}, "hidden must be finite and above 0 and at most 1, got 1.5"),
+        ({"user": "who"}, "a SkipGram is evaluated on baskets, which have no field user='who'"),
         ({"topn": 0}, "topn must be at least 1, got 0"),
         ({"seed": -1}, "seed must be at least 0, got -1"),
     ],
@@ -82,5 +81,124 @@ def test_wrong_arguments_are_named(model, options, message):
 
 
 def test_vectors_alone_predict_nothing(model, baskets):
-    with pytest.raises(TypeError, match="model must be a SkipGram, got Vectors"):
+    with pytest.raises(TypeError, match="model must be a SkipGram or a Recommender, got Vectors"):
         held_out_items(model.vectors, baskets)
+
+
+def by_hand(log_p, hidden, topn):
+    """Return the scores of one basket: nll, precision, recall, NDCG, hit rate, reciprocal rank."""
+    order = sorted((-value, item) for item, value in enumerate(log_p) if value > -math.inf)
+    hits = [item in hidden for _, item in order[:topn]]
+    gain = sum(1 / math.log2(place + 2) for place, hit in enumerate(hits) if hit)
+    most = sum(1 / math.log2(place + 2) for place in range(min(topn, len(hidden))))
+    found = sum(hits)
+    first = next((1 / (place + 1) for place, hit in enumerate(hits) if hit), 0.0)
+    nll = -sum(log_p[item] for item in hidden) / len(hidden)
+    return nll, found / topn, found / len(hidden), gain / most, float(found > 0), first
+
+
+@pytest.mark.parametrize("topn", [1, 3, 5, 40])
+def test_scores_are_those_by_hand(topn):
+    rng = np.random.default_rng(topn)
+    log_p = np.log(rng.dirichlet(np.ones(25), 30)).astype(np.float32)
+    log_p[:, 7] = log_p[:, 3]  # ties
+    hidden = [rng.choice(24, rng.integers(1, 8), replace=False) for _ in log_p]
+    log_p[:, 24] = -np.inf  # shown
+    matrix = sparse.csr_array((log_p.shape), dtype=np.float32).tolil()
+    for row, items in enumerate(hidden):
+        matrix[row, items] = 1
+    scores, best = basket_scores(log_p, matrix.tocsr(), topn)
+    expected = [by_hand(row.tolist(), set(items.tolist()), topn) for row, items in zip(log_p, hidden, strict=True)]
+    np.testing.assert_allclose(scores, expected, rtol=1e-6)
+    assert best.shape == (30, min(topn, 25))
+
+
+def test_the_ranking_scores_are_those_of_scikit_learn():
+    metrics = pytest.importorskip("sklearn.metrics", reason="needs scikit-learn")
+    rng = np.random.default_rng(1)
+    log_p = np.log(rng.dirichlet(np.ones(30), 20)).astype(np.float32)
+    hidden = (rng.random((20, 30)) < 0.2).astype(np.float32)
+    hidden[:, 0] = 1
+    scores, _ = basket_scores(log_p, sparse.csr_array(hidden), 10)
+    assert scores[:, 3].mean() == pytest.approx(metrics.ndcg_score(hidden, log_p, k=10))
+
+
+@pytest.fixture(scope="module")
+def recommender(baskets):
+    return Recommender(dim=3, threads=1).fit(baskets)
+
+
+def test_a_recommender_is_scored_on_what_it_recommends(recommender, baskets):
+    """One item of two is hidden: which one follows from the seed."""
+    pairs = [basket[:2] for basket in baskets[:40]]
+    score = held_out_items(recommender, pairs, topn=3)
+    answers = [[dict(recommender.recommend([[shown]], 99)[0]) for shown in pair] for pair in pairs]
+    possible = [
+        [-math.log(answer[other]) for answer, other in zip(each, pair[::-1], strict=True)]
+        for each, pair in zip(answers, pairs, strict=True)
+    ]
+    assert min(map(min, possible)) < score.nll < max(map(max, possible))
+    low, high = (np.mean([pick(each) for each in possible]) for pick in (min, max))
+    assert low - 1e-6 <= score.nll <= high + 1e-6
+    assert (score.baskets, score.scored) == (40, 40)
+    assert score.recall == score.hit_rate == pytest.approx(3 * score.precision)
+    assert score.ndcg < score.recall
+    assert 0 < score.errors["nll"] < 0.5
+    assert score.recall > score.popularity["recall"]
+    assert score.perplexity < math.exp(score.popularity["nll"])
+    assert score.popularity["coverage"] <= 0.4
+    assert score == held_out_items(recommender, pairs, topn=3)
+    assert score != held_out_items(recommender, pairs, topn=3, seed=1)
+    assert score.record()["perplexity"] == score.perplexity
+
+
+def test_every_form_of_input_gives_the_same_score(recommender, baskets, tmp_path):
+    items = recommender.items_.tolist()
+    expected = held_out_items(recommender, baskets, hidden=0.5)
+    path = tmp_path / "baskets.txt"
+    path.write_text("".join(f"{' '.join(basket)}\n" for basket in baskets), encoding="utf-8")
+    rows = sparse.lil_array((len(baskets), len(items)))
+    for number, basket in enumerate(baskets):
+        rows[number, [items.index(item) for item in basket]] = 1
+    pairs = [(number, item) for number, basket in enumerate(baskets) for item in basket]
+    table = {"who": [who for who, _ in pairs], "what": [what for _, what in pairs]}
+    assert held_out_items(recommender, path, hidden=0.5) == expected
+    assert held_out_items(recommender, rows.tocsr(), hidden=0.5) == expected
+    assert held_out_items(recommender, table, hidden=0.5, user="who", item="what") == expected
+    unknown = [[*basket, "unknown"] for basket in baskets] + [["unknown", items[0]]]
+    score = held_out_items(recommender, unknown, hidden=0.5)
+    assert (score.nll, score.scored, score.baskets) == (expected.nll, expected.scored, expected.baskets + 1)
+    with pytest.raises(ValueError, match="none of the 1 baskets has 2 known items"):
+        held_out_items(recommender, [[1, 2]])
+
+
+def test_users_are_divided_whole(baskets):
+    matrix = sparse.random_array((50, 9), density=0.4, rng=0, format="csr")
+    train, test = split_users(matrix, 0.3, seed=1)
+    assert (train.shape, test.shape) == ((35, 9), (15, 9))
+    assert train.sum() + test.sum() == pytest.approx(matrix.sum())
+    train, test = split_users(baskets, 0.25)
+    assert (len(train), len(test)) == (150, 50)
+    assert sorted(train + test) == sorted(baskets)
+    table = {"who": list("abcabcddde"), "what": list(range(10))}
+    parts = split_users(table, 0.4, user="who")
+    users = [set(part["who"].tolist()) for part in parts]
+    assert users[0] | users[1] == set("abcde")
+    assert (len(users[0]), len(users[1])) == (3, 2)
+    assert sorted([*parts[0]["what"], *parts[1]["what"]]) == list(range(10))
+    for library, make in (("pandas", "DataFrame"), ("polars", "DataFrame"), ("pyarrow", "table")):
+        if importlib.util.find_spec(library):
+            frame = getattr(importlib.import_module(library), make)(table)
+            for part, rows in zip(split_users(frame, 0.4, user="who"), parts, strict=True):
+                assert np.asarray(part["what"]).tolist() == rows["what"].tolist()
+    for wrong, kind, message in (
+        ((["a"], 0.5), ValueError, "at least two users, got 1"),
+        ((baskets, 0), ValueError, "share must be"),
+        ((None,), TypeError, "X must be a matrix, a table or a list in memory, got None"),
+    ):
+        with pytest.raises(kind, match=message):
+            split_users(*wrong)
+    with pytest.raises(ValueError, match="user='who' names a column of a table, got list"):
+        split_users(baskets, user="who")
+    with pytest.raises(ValueError, match="the dict has no field None"):
+        split_users(table)

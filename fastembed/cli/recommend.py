@@ -1,0 +1,148 @@
+"""Items for users: ``fastembed train-recommender`` and ``recommend``, and ``evaluate`` by a recommender."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from typing import Any
+
+from fastembed.cli import options
+from fastembed.cli.inputs import TRAINING, check_model_output, paths_of, stdin_lines
+from fastembed.cli.output import Progress, print_json, print_line, print_written
+from fastembed.recommender import Recommender
+from fastembed.recommender.model import Scored
+from fastembed.recommender.training import MOST_EPOCHS
+
+PARAMETERS = {name: TRAINING[name] for name in ("dim", "epochs", "seed")}
+FIELDS = ("user", "item", "weight")
+WHY = 3  # items of the history that --why shows
+
+
+def add_fields(to: options.Group) -> None:
+    """Add the fields of pairs in structured files."""
+    for name, text in (
+        ("user", "the field of the users, in files with a user and an item per row: a name or a number"),
+        ("item", "the field of the items"),
+        ("weight", "the field of the weights"),
+    ):
+        options.add_option(to, f"--{name}", text, shown="none", metavar="NAME")
+
+
+def fields_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the fields that were given, and whether the first row is a header."""
+    return {name: getattr(arguments, name) for name in FIELDS} | {"header": not arguments.no_header}
+
+
+def add_train_recommender(commands: options.Commands) -> None:
+    """Add the command to the parser."""
+    command = options.add_command(
+        commands,
+        "train-recommender",
+        train_recommender,
+        example="likes.csv --user who --item film",
+        keys="output, users, items, parameters, estimate, history (a list of records)",
+    )
+    options.add_output(command, "recommender.safetensors")
+    text = "files with a basket per line, its items between spaces; or with a user and an item per row: .csv, .tsv, "
+    text += ".jsonl, .parquet, .arrow with --user and --item"
+    command.add_argument("files", nargs="+", metavar="FILE", type=options.file_name, help=text)
+    add_fields(command)
+    options.add_no_header(command)
+    options.add_parameters(command, Recommender, PARAMETERS, {"epochs": "by the number of users"})
+    options.add_checkpoint(command)
+    options.add_threads(command)
+    options.add_quiet(command)
+
+
+def train_recommender(arguments: argparse.Namespace) -> None:
+    """Learn who takes what, from baskets or from pairs of a user and an item.
+
+    `recommend` answers with items for users or baskets, and `evaluate --held-out-items` says how good they are.
+    """
+    check_model_output(arguments)
+    options.reject_overwriting(arguments, arguments.files)
+    model = Recommender(**options.given(arguments, (*PARAMETERS, "threads")))
+    with Progress(arguments, model.epochs or MOST_EPOCHS) as progress:
+        model.fit(paths_of(arguments.files), **fields_of(arguments), progress=progress, checkpoint=arguments.checkpoint)
+    model.save(arguments.output)
+    print_written(
+        arguments,
+        f"a recommender of {len(model.items_):,} items, from {len(model.users_):,} users",
+        users=len(model.users_),
+        items=len(model.items_),
+        parameters=model.get_params(),
+        estimate=progress.estimate,
+        history=model.history_,
+    )
+
+
+def add_recommend(commands: options.Commands) -> None:
+    """Add the command to the parser."""
+    keys = "model, answers (a list of user, or items, and recommended: a list of item, probability, "
+    keys += "with --why also score, bias, why: a list of item, share)"
+    command = options.add_command(
+        commands, "recommend", recommend, example="films.safetensors m260 m858 -n 5", keys=keys
+    )
+    command.add_argument("vectors", metavar="MODEL", type=options.file_name, help="what `train-recommender` wrote")
+    text = "an item of a basket; or - for standard input, with a basket per line"
+    command.add_argument("items", nargs="*", metavar="ITEM", help=text)
+    some = {"nargs": "+", "metavar": "NAME"}
+    options.add_option(command, "--users", "users that the model knows, in place of a basket", [], "none", **some)
+    options.add_topn(command, 10)
+    options.add_option(command, "--exclude", "items to leave out", [], "none", **some)
+    options.add_option(command, "--among", "recommend only these items", shown="all", **some)
+    options.add_flag(command, "--with-seen", "recommend also what is in the basket, or what the user has")
+    options.add_flag(command, "--skip-unknown", "leave out unknown items; an unknown user is one without items")
+    options.add_flag(command, "--why", f"show the {WHY} items of the basket that add most to each score")
+    options.add_threads(command)
+
+
+def recommend(arguments: argparse.Namespace) -> None:
+    """Print the most probable items for a basket of items, for many, or for users.
+
+    The items given are one basket. Without any item in a basket, the answer is what is popular.
+    """
+    if arguments.users and arguments.items:
+        options.fail(arguments, "give either a basket of ITEMs or --users")
+    if not arguments.users and not arguments.items:
+        options.fail(arguments, "give an ITEM, or - for standard input, or --users")
+    model = Recommender.load(arguments.vectors, threads=arguments.threads)
+    baskets = [arguments.items]
+    if arguments.items == ["-"]:
+        lines = stdin_lines()
+        baskets = [line.split() for line in lines[: len(lines) - (lines[-1] == "")]]
+    who = arguments.users or [names_like(model.items_, basket) for basket in baskets]
+    skip = arguments.skip_unknown
+    given = {name: getattr(arguments, name) or None for name in ("exclude", "among")}
+    chosen = {name: items and names_like(model.items_, items) for name, items in given.items()}
+    if arguments.users:
+        who = names_like(model.users_, who)
+    found = model.recommend(who, arguments.topn, not arguments.with_seen, **chosen, skip_unknown=skip)
+    asked = [{"user": user} for user in who] if arguments.users else [{"items": basket} for basket in who]
+    answers = [
+        each | {"recommended": _records(model, user, answer, arguments)}
+        for each, user, answer in zip(asked, who, found, strict=True)
+    ]
+    if print_json(arguments, model=arguments.vectors, answers=answers):
+        return
+    for answer in answers:
+        print_line(str(answer["user"]) if arguments.users else " ".join(map(str, answer["items"])))
+        for record in answer["recommended"]:
+            why = ", ".join(f"{each['item']} {each['share']:+.2f}" for each in record.get("why", ()))
+            print_line(f"  {record['item']!s:<24}{record['probability']:8.4f}" + (f"   {why}" if why else ""))
+
+
+def names_like(known: Any, texts: Iterable[str]) -> list[Any]:
+    """Return names of the command line as a model knows them: digits as int where its names are int."""
+    digits = known.dtype.kind == "i"
+    return [int(text) if digits and text.lstrip("-").isdecimal() else text for text in texts]
+
+
+def _records(model: Recommender, who: Any, answer: Scored, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """Return the items recommended to a user as JSON holds them."""
+    records: list[dict[str, Any]] = [{"item": item, "probability": p} for item, p in answer]
+    for record in records if arguments.why else ():
+        why = model.explain(who if arguments.users else [who], record["item"], skip_unknown=arguments.skip_unknown)
+        shares = [{"item": item, "share": share} for item, share in why.contributions[:WHY]]
+        record |= {"score": why.score, "bias": why.bias, "why": shares}
+    return records

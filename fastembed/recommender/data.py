@@ -1,0 +1,444 @@
+"""Who took what, as a sparse matrix of users and items: from a matrix, from pairs in tables and files, from baskets."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import islice
+from operator import index
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from fastembed._base.arrays import canonical_csr
+from fastembed._base.validation import check_flag, check_number, shown
+from fastembed.corpus.corpus import DocumentCorpus, FileCorpus
+from fastembed.corpus.ledger import Ledger
+from fastembed.corpus.memory import BadRow, check_field, column_names
+from fastembed.corpus.sources import TextFile, find_files, is_url, path_list
+from fastembed.corpus.tables import FORMATS, field_rows, place_of, suffix_of
+
+ROWS_AT_ONCE = 1 << 18  # pairs or items that are Python objects at a time
+CLOSE = 3  # names with a similar spelling that an error shows
+Place = Callable[[int], str]
+Int32 = NDArray[np.int32]
+
+
+class Names:
+    """Different names of users or items, all str or all int, and their numbers, in the order in which they came.
+
+    Parameters
+    ----------
+    what : str
+        "user" or "item".
+    names : ndarray (N,) of int64 or of str objects
+    """
+
+    def __init__(self, what: str, names: NDArray[Any] | None = None) -> None:
+        self._what = what
+        self._names = np.empty(0, object) if names is None else names
+
+    @cached_property
+    def _numbers(self) -> dict[Any, int]:
+        return {name: number for number, name in enumerate(self._names.tolist())}
+
+    @property
+    def names(self) -> NDArray[Any]:
+        """The names (N,): int64, or str objects."""
+        if len(self._names) < len(self._numbers):
+            new = list(self._numbers)
+            self._names = np.array(new, object if isinstance(new[0], str) else np.int64)
+        return self._names
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def are_places(self) -> bool:
+        """Return whether the names are 0 to N - 1, in this order."""
+        return np.array_equal(self.names, np.arange(len(self)))
+
+    def add(self, names: list[Any] | NDArray[Any], place: Place) -> Int32:
+        """Return the number of each name (n,); a new name gets the next number.
+
+        Parameters
+        ----------
+        names : list or ndarray of int (n,)
+        place : callable
+            Returns in words where a name is.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a name is neither a str nor an int of 64 bits, or some are str and others int.
+        """
+        if isinstance(names, np.ndarray):  # the different ones, as they come: there are far fewer
+            different, first, inverse = np.unique(names, return_index=True, return_inverse=True)
+            order = np.argsort(first)
+            numbers = np.empty(len(order), np.int32)
+            numbers[order] = self.add(different[order].tolist(), lambda k: place(int(first[order[k]])))
+            return numbers[inverse]
+        numbered, known = self._numbers, len(self._numbers)
+        try:
+            found = np.fromiter((numbered.setdefault(name, len(numbered)) for name in names), np.int32, len(names))
+        except TypeError:  # it cannot be hashed
+            self._refuse(names, place, next(name for name in names if getattr(name, "__hash__", None) is None))
+        new = list(islice(reversed(numbered), len(numbered) - known))
+        kind = str if isinstance(next(iter(numbered), None), str) else int
+        for name in reversed(new):
+            if not self._may_be(name, kind):
+                self._refuse(names, place, name)
+        return found
+
+    @staticmethod
+    def _may_be(name: Any, kind: type) -> bool:
+        if kind is str:
+            return isinstance(name, str)
+        return isinstance(name, int | np.integer) and not isinstance(name, bool) and -(2**63) <= int(name) < 2**63
+
+    def _refuse(self, names: list[Any], place: Place, wrong: Any) -> NoReturn:
+        where = place(next(k for k, name in enumerate(names) if name is wrong))
+        if isinstance(wrong, str) or self._may_be(wrong, int):
+            raise TypeError(
+                f"{where}: {self._what}s must be all str or all int, got {shown(wrong)} after {self._like()}"
+            )
+        hint = "; a column of int that misses some is one of float" if isinstance(wrong, float) else ""
+        raise TypeError(f"{where}: {self._what} must be a str or an int of 64 bits, got {shown(wrong)}{hint}")
+
+    def _like(self) -> str:
+        return shown(next(iter(self._numbers), None))
+
+    def find(self, names: Iterable[Any], skip_unknown: bool = False) -> NDArray[np.intp]:
+        """Return the number of each name (n,), -1 for an unknown one if these are skipped.
+
+        Raises
+        ------
+        KeyError
+            If a name is unknown, unless they are skipped; it names similar ones.
+        TypeError
+            If a name is neither a str nor an int.
+        """
+        listed: list[Any] = names.tolist() if isinstance(names, np.ndarray) else list(names)
+        try:
+            found = np.fromiter((self._numbers.get(name, -1) for name in listed), np.intp, len(listed))
+        except TypeError:
+            found = np.full(len(listed), -1)
+        if (found < 0).any():
+            unknown = [name for name, number in zip(listed, found, strict=True) if number < 0]
+            for name in unknown:
+                if not (self._may_be(name, str) or self._may_be(name, int)):
+                    raise TypeError(f"{self._what} must be a str or an int, got {shown(name)}")
+            if not skip_unknown:
+                raise KeyError(self.unknown(unknown[0]))
+        return found
+
+    def unknown(self, name: Any) -> str:
+        """Return the message for an unknown name."""
+        text = f"{name!r} is not among the {len(self):,} {self._what}s"
+        if not len(self):
+            return text
+        if isinstance(name, str) != isinstance(self.names[0], str):
+            return f"{text}, which are {'str' if isinstance(self.names[0], str) else 'int'}, such as {self._like()}"
+        if isinstance(name, str):
+            close = difflib.get_close_matches(name, self._names[:10_000].tolist(), CLOSE)
+            return text + (f"; similar are {', '.join(map(repr, close))}" if close else "")
+        return f"{text}: rows of the matrix" if self._what == "user" and self.are_places() else text
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """Who took what.
+
+    Attributes
+    ----------
+    matrix : csr_array (U, V), float32
+        The weight of each item of each user; canonical, above 0.
+    users, items : Names
+        Of the rows and columns.
+    """
+
+    matrix: Any
+    users: Names
+    items: Names
+
+
+def read_interactions(
+    source: Any,
+    user: str | int | None = None,
+    item: str | int | None = None,
+    weight: str | int | None = None,
+    *,
+    header: bool = True,
+    known: Interactions | None = None,
+    report: Callable[[int, int | None], object] | None = None,
+) -> Interactions:
+    """Read interactions; see `Recommender.fit`.
+
+    Parameters
+    ----------
+    source : object
+    user, item, weight : str or int, optional
+        The fields of pairs.
+    header : bool
+        Whether the first row of CSV holds their names.
+    known : Interactions, optional
+        To which those that are read are added.
+    report : callable, optional
+        Called with the bytes of files that have been read, and all.
+
+    Raises
+    ------
+    TypeError, ValueError, OSError
+        As `Recommender.fit`.
+    """
+    users, items = Names("user"), Names("item")
+    if known is not None:
+        users, items = Names("user", known.users.names), Names("item", known.items.names)
+    header, fields = check_flag("header", header), (user, item, weight)
+    names = list(source) if isinstance(source, Mapping) else column_names(source)
+    files = _files(source)
+    if names is not None or (files is not None and _structured(files, fields, header)):
+        if user is None or item is None:
+            raise ValueError(
+                f"pairs have a user and an item: name their fields, user=... and item=..., {_of(names, files)}"
+            )
+        chosen = [field for field in fields if field is not None]
+        if names is None:
+            parts = _pairs_of_files(files or [], chosen, header, report)
+        else:
+            parts = _pairs_of_table(source, chosen, names)
+        matrix = _matrix_of_pairs(parts, users, items)
+    elif user is not None or item is not None or weight is not None:
+        raise ValueError("user=, item= and weight= name the fields of a table; a matrix and baskets have none")
+    elif sparse.issparse(source) or (isinstance(source, np.ndarray) and source.ndim == 2):
+        matrix = _matrix_of_matrix(source, users, items)
+    else:
+        if files is not None:
+            source = FileCorpus(source)
+        baskets = source.sequences(Ledger()) if isinstance(source, FileCorpus | DocumentCorpus) else source
+        matrix = _matrix_of_baskets(baskets, users, items)
+    if known is not None:
+        old = known.matrix.copy()
+        old.resize(matrix.shape)
+        matrix = sparse.csr_array(old + matrix)
+    if not matrix.nnz:
+        raise ValueError(f"there is nothing to learn from: no user of {matrix.shape[0]:,} has an item")
+    return Interactions(matrix, users, items)
+
+
+def _files(source: Any) -> list[Any] | None:
+    """Return the files that a path or a list of paths stands for; None if it is neither."""
+    several = (
+        isinstance(source, list | tuple)
+        and bool(source)
+        and all(isinstance(p, os.PathLike) or is_url(p) for p in source)
+    )
+    if not several and not isinstance(source, str | os.PathLike):
+        return None
+    return [file for path in path_list(source) for file in find_files(path)]
+
+
+def _structured(files: list[Any], fields: tuple[Any, ...], header: bool) -> bool:
+    return any(field is not None for field in fields) or any(suffix_of(file.name) in FORMATS for file in files)
+
+
+def _of(names: list[Any] | None, files: list[Any] | None) -> str:
+    if names is None:
+        return f"of {files[0].name!r}" if files else ""
+    return f"of {', '.join(map(repr, names))}"
+
+
+# ---------------------------------------------------------------- pairs
+
+Pairs = Iterator[tuple[list[Any], Place]]  # the values of two or three fields of many rows, and where a row is
+
+
+def _pairs_of_table(table: Any, fields: list[Any], names: list[Any]) -> Pairs:
+    """Yield the columns of a table in memory."""
+    for field in fields:
+        check_field(type(table).__name__, field, names)
+    columns = [table[field] for field in fields]
+    labels = getattr(table, "index", None)  # of pandas
+    arrays = [column.to_numpy() if hasattr(column, "to_numpy") else column for column in columns]
+    values = [
+        array if isinstance(array, np.ndarray) and array.dtype.kind in "iu" else _listed(array) for array in arrays
+    ]
+    for field, array in zip(fields, values, strict=True):
+        if len(array) != len(values[0]):
+            raise ValueError(
+                f"the fields must have one value per pair, {len(values[0])}, but {field!r} has {len(array)}"
+            )
+    yield values, lambda k: f"row {k if labels is None or callable(labels) else labels[k]!r}"
+
+
+def _listed(column: Any) -> list[Any]:
+    return list(column.tolist() if isinstance(column, np.ndarray) else column)
+
+
+def _pairs_of_files(
+    files: list[Any], fields: list[Any], header: bool, report: Callable[[int, int | None], object] | None
+) -> Pairs:
+    """Yield the fields of the rows of structured files."""
+    done, total = 0, sum(file.size() for file in files)
+    for file in files:
+        read = None if report is None else lambda size, before=done: report(before + size, total)
+        rows = field_rows(file, fields, header=header, report=read)
+        while part := list(islice(rows, ROWS_AT_ONCE)):
+            for number, row in part:
+                if isinstance(row, BadRow):
+                    raise ValueError(f"{place_of(file, number)}: {row.message}")
+            columns = list(zip(*(row for _, row in part), strict=True))
+            yield list(map(list, columns)), partial(_place_in, file, [number for number, _ in part])
+        done += file.size()
+
+
+def _place_in(file: TextFile, numbers: list[int], k: int) -> str:
+    return place_of(file, numbers[k])
+
+
+def _matrix_of_pairs(parts: Pairs, users: Names, items: Names) -> Any:
+    rows, columns, weights = [], [], []
+    for values, place in parts:
+        rows.append(users.add(values[0], place))
+        columns.append(items.add(values[1], place))
+        weights.append(_weights(values[2], place) if len(values) > 2 else np.ones(len(rows[-1]), np.float32))
+    if not rows:
+        raise ValueError("there is nothing to learn from: no pair of a user and an item")
+    entries = tuple(map(np.concatenate, (rows, columns)))
+    return _matrix(np.concatenate(weights), entries, users, items)
+
+
+def _weights(values: Any, place: Place) -> NDArray[np.float32]:
+    """Return the weights of pairs, which may be digits of CSV."""
+    try:
+        weights = np.array(values, np.float64)
+    except (TypeError, ValueError):
+        weights = np.array([_number(value) for value in values])
+    wrong = ~((weights >= 0) & (weights <= np.finfo(np.float32).max))
+    if wrong.any():
+        k = int(np.argmax(wrong))
+        raise ValueError(f"{place(k)}: weight must be a finite number of at least 0, got {shown(_listed(values)[k])}")
+    return weights.astype(np.float32)
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return np.nan
+
+
+def _matrix(weights: NDArray[Any], entries: Any, users: Names, items: Names) -> Any:
+    """Return the matrix with these entries; those of the same user and item are added up."""
+    matrix = sparse.coo_array((weights, entries), shape=(len(users), len(items))).tocsr()
+    matrix.sum_duplicates()
+    matrix.eliminate_zeros()
+    return sparse.csr_array(matrix)
+
+
+# ---------------------------------------------------------------- matrices and baskets
+
+
+def _matrix_of_matrix(source: Any, users: Names, items: Names) -> Any:
+    if not sparse.issparse(source) and source.dtype.kind not in "biuf":
+        raise TypeError(f"X must be a matrix of numbers, got dtype {source.dtype}")
+    matrix = canonical_csr("X", source if sparse.issparse(source) else sparse.csr_array(source)).astype(np.float32)
+    add_places(users, matrix.shape[0])
+    if matrix.shape[1] < len(items) or not items.are_places():
+        if matrix.shape[1] != len(items):
+            raise ValueError(f"X must have a column for each of the {len(items):,} items, got shape {matrix.shape}")
+    else:
+        add = np.arange(len(items), matrix.shape[1])
+        items.add(add, str)
+    before = len(users) - matrix.shape[0]
+    if before:
+        starts = np.concatenate([np.zeros(before, matrix.indptr.dtype), matrix.indptr])
+        matrix = sparse.csr_array((matrix.data, matrix.indices, starts), shape=(len(users), len(items)))
+    return matrix
+
+
+def add_places(users: Names, count: int) -> None:
+    """Add users without names, whose names are their numbers.
+
+    Raises
+    ------
+    TypeError
+        If the users so far have names.
+    """
+    if not users.are_places():
+        like = users.names.tolist()[0]
+        raise TypeError(f"users are known by their names, such as {like!r}: give pairs, with user=... and item=...")
+    users.add(np.arange(len(users), len(users) + count), str)
+
+
+def _matrix_of_baskets(baskets: Any, users: Names, items: Names) -> Any:
+    if isinstance(baskets, str | bytes) or not isinstance(baskets, Iterable):
+        raise TypeError(f"X must be a sparse matrix, pairs, or baskets, got {shown(baskets)}")
+    before, remaining = len(users), iter(baskets)
+    rows, columns, weights = [], [], []
+    count = before
+    while part := list(islice(remaining, ROWS_AT_ONCE // 16)):
+        names, given, sizes = flat_baskets(part, count - before)
+        owners = np.repeat(np.arange(count, count + len(part), dtype=np.int32), sizes)
+        count += len(part)
+        rows.append(owners)
+        columns.append(items.add(names, partial(_basket_of, owners - before)))
+        weights.append(given)
+    add_places(users, count - before)
+    if not rows:
+        raise ValueError("there is nothing to learn from: no basket")
+    return _matrix(np.concatenate(weights), tuple(map(np.concatenate, (rows, columns))), users, items)
+
+
+def _basket_of(owners: Int32, k: int) -> str:
+    return f"basket {owners[k]}"
+
+
+def flat_baskets(baskets: Iterable[Any], first: int = 0) -> tuple[list[Any], NDArray[np.float32], NDArray[np.int64]]:
+    """Return all items of baskets (n,), their weights (n,), and the number of items of each basket (N,).
+
+    Parameters
+    ----------
+    baskets : iterable of iterables of items, or of tuples (item, weight)
+    first : int
+        The number of the first basket, for errors.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a basket or a weight is not as above.
+    """
+    names: list[Any] = []
+    weighted: dict[int, float] = {}
+    sizes = []
+    for number, basket in enumerate(baskets, first):
+        if isinstance(basket, str | bytes | Mapping) or not isinstance(basket, Iterable):
+            hint = f": {basket!r}.split()" if isinstance(basket, str) and len(basket) < 40 else ""
+            raise TypeError(f"basket {number} must be a list of items, got {shown(basket)}{hint}")
+        items = basket.tolist() if isinstance(basket, np.ndarray) else list(basket)
+        if tuple in set(map(type, items)):
+            for place, item in enumerate(items):
+                if isinstance(item, tuple):
+                    if len(item) != 2:
+                        raise TypeError(f"basket {number}: an item with a weight is a tuple of both, got {shown(item)}")
+                    items[place] = item[0]
+                    weighted[len(names) + place] = check_number(f"basket {number}: the weight of {item[0]!r}", item[1])
+        names += items
+        sizes.append(len(items))
+    weights = np.ones(len(names), np.float32)
+    weights[list(weighted)] = list(weighted.values())
+    return names, weights, np.array(sizes, np.int64)
+
+
+def is_name(value: Any) -> bool:
+    """Return whether a value may be the name of a user or an item."""
+    if isinstance(value, str):
+        return True
+    try:
+        return not isinstance(value, bool) and index(value) is not None
+    except TypeError:
+        return False

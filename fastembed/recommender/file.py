@@ -1,0 +1,71 @@
+"""The file of a recommender: safetensors, with memory-mapped rows and histories."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from fastembed._base.validation import plain
+from fastembed.formats.registry import FORMATS
+from fastembed.formats.tensors import check_header, header, map_tensors, pack_tokens, unpack_tokens, write_tensors
+from fastembed.recommender.data import Interactions, Names
+from fastembed.recommender.model import FittedRecommender
+from fastembed.recommender.training import Model
+
+FilePath = str | os.PathLike[str]
+MODEL = "model."  # what the names of the tensors of training begin with
+
+
+def write_recommender(path: FilePath, parameters: dict[str, Any], fitted: FittedRecommender) -> None:
+    """Write the parameters of a recommender and its fitted state."""
+    if Path(path).suffix.lower() not in FORMATS["safetensors"].suffixes:
+        raise ValueError(f"a recommender is a .safetensors file, got {str(path)!r}")
+    seen = fitted.data.matrix
+    tensors = {f"{MODEL}{name}": tensor for name, tensor in fitted.model.tensors().items()}
+    tensors |= {"rows": fitted.rows, "seen.items": seen.indices, "seen.starts": seen.indptr.astype(np.int64)}
+    if (seen.data != 1).any():
+        tensors["seen.weights"] = seen.data
+    for names, what in ((fitted.data.users.names, "users"), (fitted.data.items.names, "items")):
+        tensors |= {what: names} if names.dtype.kind == "i" else pack_tokens(names.tolist(), f"{what}.tokens")
+    settings = {name: value for name, value in parameters.items() if name != "threads"}
+    text = json.dumps(plain(fitted.history), ensure_ascii=False)
+    write_tensors(path, tensors, header("recommender", plain(settings)) | {"history": text})
+
+
+def read_recommender(path: FilePath) -> tuple[dict[str, Any], FittedRecommender]:
+    """Return the parameters, unchecked, and the fitted state of a file.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    ValueError
+        If it does not hold a recommender, or is damaged.
+    """
+    tensors, metadata = map_tensors(path)
+    settings = check_header(metadata, "recommender", path)
+    try:
+        users, items = _names("user", tensors, path), _names("item", tensors, path)
+        indices, starts = tensors["seen.items"], tensors["seen.starts"]
+        weights = tensors.get("seen.weights", np.ones(len(indices), np.float32))
+        seen: Any = sparse.csr_array((weights, indices, starts), shape=(len(users), len(items)))
+        seen.check_format(full_check=True)  # the items are indices
+        model = Model.from_tensors({k.removeprefix(MODEL): v for k, v in tensors.items() if k.startswith(MODEL)})
+        data, history = Interactions(seen, users, items), json.loads(metadata["history"])
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise ValueError(f"{str(path)!r} does not hold a recommender that fits together: {what}") from error
+    return settings, FittedRecommender(model, data, tensors["rows"], history)
+
+
+def _names(what: str, tensors: Mapping[str, NDArray[Any]], path: FilePath) -> Names:
+    if f"{what}s" in tensors:
+        return Names(what, np.array(tensors[f"{what}s"]))
+    return Names(what, np.array(unpack_tokens(tensors, path, f"{what}s.tokens"), object))

@@ -1,0 +1,293 @@
+"""`FittedRecommender`: the fitted state of a recommender, and its answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from fastembed._base.arrays import canonical_csr, largest, largest_of_rows
+from fastembed._base.estimator import pickled_as
+from fastembed._base.sizes import SIZES
+from fastembed._base.threads import Pool, ordered_map, single_threaded_blas
+from fastembed._base.validation import shown
+from fastembed.recommender.data import Interactions, Names, flat_baskets, is_name
+from fastembed.recommender.training import Model, contributions, fold, scores
+
+T = TypeVar("T")
+Array = NDArray[Any]
+Scored = list[tuple[Any, float]]
+
+MOST_REMOVED = 0.999  # with more of the probability, what is left is summed again
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Users to answer.
+
+    Attributes
+    ----------
+    matrix : csr_array (N, V), float32
+        Their histories.
+    rows : ndarray of float32 (N, D)
+    single : bool
+        Whether one user was given, and not several.
+    """
+
+    matrix: Any
+    rows: NDArray[np.float32]
+    single: bool = False
+
+
+@dataclass(frozen=True)
+class FittedRecommender:
+    """The fitted state of a recommender.
+
+    Attributes
+    ----------
+    model : Model
+        What folding and scoring need.
+    data : Interactions
+        The names of users and items, and the users' histories.
+    rows : ndarray of float32 (U, D)
+    history : list of dict
+    """
+
+    model: Model
+    data: Interactions
+    rows: NDArray[np.float32]
+    history: list[dict[str, float]]
+
+    @classmethod
+    def of_parts(cls, parts: dict[str, Any]) -> FittedRecommender:
+        """Return the model with these parts, the inverse of :meth:`parts`."""
+        users, items = Names("user", parts["users"]), Names("item", parts["items"])
+        data = Interactions(parts["seen"], users, items)
+        return cls(Model.from_tensors(parts["model"]), data, parts["rows"], parts["history"])
+
+    def parts(self) -> dict[str, Any]:
+        """Return the attributes for a pickle, without objects of private classes."""
+        data = self.data
+        names = {"users": data.users.names, "items": data.items.names, "seen": data.matrix}
+        return {"model": self.model.tensors(), **names, "rows": self.rows, "history": self.history}
+
+    # ---------------------------------------------------------------- who is asked about
+
+    def asked(self, who: Any, skip_unknown: bool, pool: Pool) -> Asked:
+        """Return the users that are given by name, by baskets, or by rows of a matrix.
+
+        Raises
+        ------
+        KeyError
+            If a user or an item is unknown, unless they are skipped: such a user has no items.
+        TypeError, ValueError
+            If `who` is none of these.
+        """
+        if sparse.issparse(who) or (isinstance(who, np.ndarray) and who.ndim == 2):
+            matrix = self.rows_of(who)
+            return Asked(matrix, fold(matrix, self.model, pool))
+        if is_name(who):
+            return self._known([who], skip_unknown, single=True)
+        if isinstance(who, bytes | dict) or not isinstance(who, Iterable):
+            raise TypeError(f"who must be a user, several, baskets of items, or rows of a matrix, got {shown(who)}")
+        listed = who.tolist() if isinstance(who, np.ndarray) else list(who)
+        if listed and all(map(is_name, listed)):
+            return self._known(listed, skip_unknown)
+        matrix = self._matrix_of(listed, skip_unknown)
+        return Asked(matrix, fold(matrix, self.model, pool))
+
+    def rows_of(self, given: Any) -> Any:
+        """Return a matrix of users as a csr_array of float32 (N, V).
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it has not the items as columns, or a weight is negative or not finite.
+        """
+        given, items = given if sparse.issparse(given) else sparse.csr_array(given), len(self.data.items)
+        if given.shape[1] != items:
+            turned = "; is it the wrong way round? A row is a user" if given.shape[0] == items else ""
+            raise ValueError(f"rows of users must have the {items:,} items as columns, got {given.shape}{turned}")
+        return canonical_csr("X", given).astype(np.float32)
+
+    def _known(self, names: list[Any], skip_unknown: bool, single: bool = False) -> Asked:
+        users, items = self.data.users, self.data.items
+        try:
+            ids = users.find(names, skip_unknown)
+        except KeyError as error:
+            hint = ""
+            if (items.find(names, skip_unknown=True) >= 0).all():
+                hint = f"; a basket of items is a list in a list, as [{shown(names)}]"
+                if users.are_places() and not isinstance(names[0], str):
+                    hint = f"; there are {len(items):,} items: is the matrix the wrong way round? A row is a user"
+            raise KeyError(f"{error.args[0]}{hint}") from None
+        matrix, rows = self.data.matrix[np.maximum(ids, 0)], np.array(self.rows[np.maximum(ids, 0)])
+        if (ids < 0).any():
+            rows[ids < 0] = 0
+            matrix = sparse.csr_array(sparse.diags_array((ids >= 0).astype(np.float32)) @ matrix)
+            matrix.eliminate_zeros()
+        return Asked(matrix, rows, single)
+
+    def _matrix_of(self, baskets: list[Any], skip_unknown: bool) -> Any:
+        names, weights, sizes = flat_baskets(baskets)
+        ids, owners = self.data.items.find(names, skip_unknown), np.repeat(np.arange(len(sizes)), sizes)
+        known = ids >= 0
+        shape = len(sizes), len(self.data.items)
+        matrix = sparse.csr_array(sparse.coo_array((weights[known], (owners[known], ids[known])), shape=shape))
+        matrix.eliminate_zeros()
+        return matrix
+
+    # ---------------------------------------------------------------- answers
+
+    def answers(
+        self, asked: Asked, threads: int, answer: Callable[[slice, Any], T], *, exclude_seen: bool = True
+    ) -> Iterator[T]:
+        """Yield ``answer(rows, log_p)`` for one block of users at a time: log probabilities (n, V) that it may change.
+
+        Those of the items that a user has are -inf with `exclude_seen`, and the others those of one of the others.
+        """
+        size = max(1, SIZES.batch_logits // len(self.data.items))
+
+        def of_block(start: int) -> T:
+            part = slice(start, min(start + size, asked.matrix.shape[0]))
+            seen = asked.matrix[part]
+            log_p = scores(asked.rows[part], seen, self.model)
+            if exclude_seen:
+                _leave_out(log_p, seen)
+            return answer(part, log_p)
+
+        starts = range(0, asked.matrix.shape[0], size)
+        with single_threaded_blas():  # the bits must not depend on the number of BLAS threads
+            if len(starts) <= 1:  # the answer to one user does not wait for threads
+                yield from map(of_block, starts)
+            else:
+                yield from ordered_map(of_block, starts, threads)
+
+    def recommend(
+        self, asked: Asked, topn: int, exclude_seen: bool, exclude: Array | None, among: Array | None, threads: int
+    ) -> list[Scored]:
+        """Return the most probable items of each user; `exclude` and `among` are numbers of items."""
+        names = self.data.items.names
+
+        def best(_: slice, log_p: Array) -> list[Scored]:
+            if exclude is not None and len(exclude):
+                log_p[:, exclude] = -np.inf
+            columns = np.arange(len(names)) if among is None else np.unique(among)
+            if among is not None:
+                log_p = np.ascontiguousarray(log_p[:, columns])
+            if among is not None or exclude is not None:
+                normalise(log_p)
+            places = largest_of_rows(log_p, topn)
+            p = np.exp(np.take_along_axis(log_p, places, 1), dtype=np.float64)
+            found = names[columns[places]].tolist()
+            return [
+                list(zip(items[:count], values[:count], strict=True))
+                for items, values, count in zip(found, p.tolist(), np.count_nonzero(p, axis=1), strict=True)
+            ]
+
+        found: list[Scored] = []
+        for part in self.answers(asked, threads, best, exclude_seen=exclude_seen):
+            found += part
+        return found
+
+    def similar(self, vectors: Array, ids: Array, topn: int, names: Array) -> list[Scored]:
+        """Return the rows with the largest cosine to each of some rows, without these themselves."""
+        unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+        found: list[Scored] = []
+        size = max(1, SIZES.batch_logits // len(unit))
+        for start in range(0, len(ids), size):
+            part = ids[start : start + size]
+            cosines = unit[part] @ unit.T
+            cosines[np.arange(len(part)), part] = -np.inf
+            places = largest_of_rows(cosines, min(topn, len(unit) - 1))
+            best = np.take_along_axis(cosines, places, 1)
+            found += [
+                list(zip(items, values, strict=True))
+                for items, values in zip(names[places].tolist(), best.astype(np.float64).tolist(), strict=True)
+            ]
+        return found
+
+    def explain(self, asked: Asked, item: int) -> Explanation:
+        """Return what each item of the history of one user adds to the score of an item."""
+        names, history = self.data.items.names.tolist(), asked.matrix.indices
+        shares = contributions(asked.matrix, asked.rows[0], np.array([item]), self.model)[:, 0]
+        bias = float(self.model.popularity[item])
+        log_p = scores(asked.rows, asked.matrix, self.model)[0]
+        order = largest(shares, len(shares))
+        added = [(names[c], float(s)) for c, s in zip(history[order], shares[order], strict=True)]
+        return Explanation(names[item], float(np.exp(log_p[item])), bias + float(shares.sum()), bias, added)
+
+    def nll(self, asked: Asked, hidden: Any | None, threads: int) -> tuple[float, float]:
+        """Return the nll of hidden items (N, V) given those shown, and their weight; by default of those shown."""
+        targets = asked.matrix if hidden is None else hidden
+
+        def sums(part: slice, log_p: Array) -> tuple[float, float]:
+            y = targets[part]
+            of_entries = log_p[np.repeat(np.arange(len(log_p)), np.diff(y.indptr)), y.indices].astype(np.float64)
+            return -float(y.data @ of_entries), float(y.data.sum(dtype=np.float64))
+
+        parts = list(self.answers(asked, threads, sums, exclude_seen=hidden is not None))
+        return sum(nll for nll, _ in parts), sum(weight for _, weight in parts)
+
+
+def _leave_out(log_p: Array, seen: Any) -> None:
+    """Let the probabilities of the items that users have be 0 and those of the others sum to 1, in place (N, V)."""
+    owners = np.repeat(np.arange(len(log_p)), np.diff(seen.indptr))
+    removed = np.bincount(owners, np.exp(log_p[owners, seen.indices].astype(np.float64)), minlength=len(log_p))
+    log_p[owners, seen.indices] = -np.inf
+    little = removed > MOST_REMOVED
+    log_p -= np.log1p(-np.where(little, 0, removed)).astype(log_p.dtype)[:, None]
+    if little.any():
+        rest = log_p[little]
+        normalise(rest)
+        log_p[little] = rest
+
+
+def normalise(log_p: Array) -> None:
+    """Let the probabilities of each row (N, V) sum to 1, in place; a row may be -inf as a whole."""
+    most = log_p.max(axis=1, keepdims=True)
+    most[np.isneginf(most)] = 0
+    sums = np.exp(log_p - most).sum(axis=1, keepdims=True, dtype=np.float64)
+    log_p -= (most + np.log(np.where(sums > 0, sums, 1))).astype(log_p.dtype)
+
+
+@pickled_as("recommender.Explanation")
+@dataclass(frozen=True)
+class Explanation:
+    """Why an item is recommended to a user: the bias of the item and what the items of the user add sum to its score.
+
+    Attributes
+    ----------
+    item : str or int
+    probability : float
+        Of the item among all, those included that the user has.
+    score : float
+        The logit of the item.
+    bias : float
+        The logit for a user without items.
+    contributions : list of (item, float)
+        What each item of the history adds, the largest first.
+
+    Examples
+    --------
+    >>> print(Explanation("jam", 0.5, 1.25, -1.0, [("bread", 2.5), ("nails", -0.25)]))
+    jam  probability 0.5000  score 1.250
+        2.500  bread
+       -0.250  nails
+       -1.000  for everybody
+    """
+
+    item: Any
+    probability: float
+    score: float
+    bias: float
+    contributions: list[tuple[Any, float]]
+
+    def __str__(self) -> str:
+        lines = [f"{self.item}  probability {self.probability:.4f}  score {self.score:.3f}"]
+        lines += [f"{share:9.3f}  {item}" for item, share in [*self.contributions, ("for everybody", self.bias)]]
+        return "\n".join(lines)

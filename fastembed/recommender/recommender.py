@@ -1,0 +1,831 @@
+"""`Recommender`: learns who takes what, and recommends items."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastembed._base import estimator
+from fastembed._base.estimator import pickled_as
+from fastembed._base.memory import check_free, readable
+from fastembed._base.threads import Pool, check_threads
+from fastembed._base.validation import check_callback, check_flag, check_integer, is_true
+from fastembed.recommender.data import is_name, read_interactions
+from fastembed.recommender.file import read_recommender, write_recommender
+from fastembed.recommender.model import Asked, Explanation, FittedRecommender, Scored
+from fastembed.recommender.training import MOST_EPOCHS, Options, epochs_for, fit, needed
+from fastembed.skipgram.progress import FitProgress, reporting
+
+NAME_BYTES = 100  # per user and item with a name: the name, its place in an index
+
+
+@pickled_as("recommender.Estimate")
+@dataclass(frozen=True)
+class Estimate:
+    """The time and memory of a fit of `Recommender`, computed from its sizes. ``print`` shows it in one line.
+
+    Attributes
+    ----------
+    users, items, entries : int
+        The shape of the matrix, and the number of its entries.
+    epochs : int
+    flops : int
+        Floating-point operations.
+    memory : int
+        Bytes that training takes beside the data.
+
+    Examples
+    --------
+    >>> print(Estimate(1_000, 500, 20_000, 20, 3 * 10**9, 40 * 10**6))
+    1,000 users, 500 items, 20,000 entries: about 3 GFLOP and 40 MB of memory
+    """
+
+    users: int
+    items: int
+    entries: int
+    epochs: int
+    flops: int
+    memory: int
+
+    def __str__(self) -> str:
+        sizes = f"{self.users:,} users, {self.items:,} items, {self.entries:,} entries"
+        return f"{sizes}: about {self.flops / 1e9:,.0f} GFLOP and {readable(self.memory)} of memory"
+
+
+def fitted_recommender(recommender: Recommender) -> FittedRecommender:
+    """Return the fitted state of a recommender; raise AttributeError before a fit."""
+    return recommender._fitted()
+
+
+@pickled_as("Recommender")
+class Recommender:
+    """Items for users, by an exact softmax over all items.
+
+    A user is represented by a vector d; the probability that an item is the next one is softmax(d W + b). b is the
+    logarithm of the items' shares, so that a user without items gets the most popular ones. The vector of a user, known
+    or new, is the only minimum of the loss of his items with a prior on d, so it does not depend on the order of the
+    items or on other users. The result has the same bits on any number of threads.
+
+    Parameters
+    ----------
+    dim : int
+        Dimension of the vectors.
+    epochs : int, optional
+        The number of passes over the users; by default the fewer, the more users there are.
+    seed : int
+        Seed of the start, of the order of the users, and of the items that are hidden to choose the strengths.
+    threads : int, optional
+        The number of threads; by default the number of CPUs.
+
+    Notes
+    -----
+    It is an estimator in scikit-learn's sense, and its words are those of implicit where they agree:
+    ``docs/coming-from.md``. Any number of threads may use a fitted recommender at the same time.
+
+    Users and items are str or int, and stay what they are. ``who`` is, in all methods, a user by name; several users;
+    several baskets, each a list of items, which may be tuples (item, weight); or a SciPy sparse matrix (N, V) of rows
+    of users. An unknown user or item is a KeyError; with ``skip_unknown=True`` unknown items are left out, and an
+    unknown user is one without items.
+
+    Examples
+    --------
+    >>> baskets = [["bread", "butter"], ["bread", "butter", "jam"], ["bread", "jam"], ["nails", "hammer"]] * 9
+    >>> model = Recommender(dim=2, threads=1).fit(baskets)
+    >>> [item for item, _ in model.recommend([["bread", "jam"]], topn=1)[0]]
+    ['butter']
+    """
+
+    _model: FittedRecommender | None = None
+
+    def __init__(self, dim: int = 64, epochs: int | None = None, seed: int = 0, threads: int | None = None) -> None:
+        self.dim = dim
+        self.epochs = epochs
+        self.seed = seed
+        self.threads = threads
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters by name.
+
+        Parameters
+        ----------
+        deep : bool
+            Ignored: no parameter is itself an estimator.
+
+        Returns
+        -------
+        dict
+
+        Examples
+        --------
+        >>> Recommender(dim=50).get_params()["dim"]
+        50
+        """
+        return estimator.get_params(self)
+
+    def set_params(self, **parameters: Any) -> Self:
+        """Set parameters by name. The fitted state stays until the next fit.
+
+        Parameters
+        ----------
+        **parameters
+            As for the constructor.
+
+        Returns
+        -------
+        Recommender
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If there is no parameter with a given name; nothing has been set then.
+
+        Examples
+        --------
+        >>> Recommender().set_params(dim=20)
+        Recommender(dim=20)
+        """
+        estimator.set_params(self, parameters)
+        return self
+
+    # ---------------------------------------------------------------- training
+
+    def estimate(self, users: int, items: int, entries: int) -> Estimate:
+        """Return the time and memory that a fit to a matrix of given sizes needs.
+
+        Parameters
+        ----------
+        users, items, entries : int
+            U, V and the number of entries.
+
+        Returns
+        -------
+        Estimate
+
+        Examples
+        --------
+        >>> Recommender(dim=64).estimate(1_000, 500, 20_000).entries
+        20000
+        """
+        sizes = users, items, entries
+        for name, value in zip(("users", "items", "entries"), sizes, strict=True):
+            check_integer(name, value, low=1)
+        options = self._options()
+        memory, flops = needed(*sizes, options, check_threads(self.threads))
+        return Estimate(*sizes, options.epochs or epochs_for(users), int(flops), int(memory))
+
+    def fit(
+        self,
+        X: Any,
+        y: object = None,
+        *,
+        user: str | int | None = None,
+        item: str | int | None = None,
+        weight: str | int | None = None,
+        header: bool = True,
+        progress: FitProgress | bool | None = None,
+        on_epoch_end: Callable[[dict[str, float]], object] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+    ) -> Self:
+        """Learn from who took what.
+
+        Parameters
+        ----------
+        X : matrix, pairs or baskets
+            A SciPy sparse matrix, or an array, of users (rows) and items (columns), whose names are then their numbers.
+            Or pairs of users and items: a table in memory (pandas, Polars, Arrow, or a dict of columns), or the paths
+            of CSV, TSV, JSON lines, Parquet or Arrow files, with the names of the fields as `user` and `item`. Or
+            baskets: lists of items, each perhaps a tuple (item, weight), or the path of a text file with a basket per
+            line, whose items are separated by white space; the users are then the numbers of the baskets.
+        y
+            Ignored; scikit-learn passes it.
+        user, item, weight : str or int, optional
+            The fields of pairs, by name or, in files with columns, by number from 1. Without `weight` each pair has the
+            weight 1. The weights of a pair that occurs several times are added up.
+        header : bool
+            Whether the first row of CSV and TSV holds the names of the fields.
+        progress : bool or FitProgress, optional
+            As for `SkipGram.fit`.
+        on_epoch_end : callable, optional
+            Called with the record of each epoch; training ends early if it returns True.
+        checkpoint : path-like, optional
+            A file that is written after each epoch. If it exists, the same call resumes from it, to the same bits.
+
+        Returns
+        -------
+        Recommender
+            Itself.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as above, a weight is negative or not finite, or there is no item.
+        OSError
+            If a file cannot be read or written.
+        MemoryError
+            If training needs more memory than is free (see :meth:`estimate`).
+
+        Examples
+        --------
+        >>> bought = {"who": ["ann", "ann", "bob"], "what": [7, 8, 7]}
+        >>> model = Recommender(threads=1).fit(bought, user="who", item="what")
+        >>> model.items_.tolist(), model.users_.tolist()
+        ([7, 8], ['ann', 'bob'])
+        """
+        fields = user, item, weight, header
+        self._model = self._learn(X, fields, progress, on_epoch_end, checkpoint, None)
+        return self
+
+    def partial_fit(
+        self,
+        X: Any,
+        y: object = None,
+        *,
+        user: str | int | None = None,
+        item: str | int | None = None,
+        weight: str | int | None = None,
+        header: bool = True,
+        progress: FitProgress | bool | None = None,
+        on_epoch_end: Callable[[dict[str, float]], object] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+    ) -> Self:
+        """Continue training with more users, more items, and more items of known users.
+
+        Before a fit it is the same as :meth:`fit`. What is given is added to what is known, and training goes on from
+        the current vectors of the items.
+
+        Parameters
+        ----------
+        X : matrix, pairs or baskets
+            As for :meth:`fit`. The rows of a matrix, and baskets, are new users. A matrix has the known items as its
+            first columns.
+        y, user, item, weight, header, progress, on_epoch_end, checkpoint
+            As for :meth:`fit`.
+
+        Returns
+        -------
+        Recommender
+            Itself.
+
+        Raises
+        ------
+        TypeError, ValueError, OSError, MemoryError
+            As :meth:`fit`; also if the users have names and X has none. The recommender then stays as it was.
+
+        Examples
+        --------
+        >>> model = Recommender(threads=1).fit([["bread", "butter"], ["bread", "jam"]])
+        >>> model.partial_fit([["bread", "honey"]]).items_.tolist()
+        ['bread', 'butter', 'jam', 'honey']
+        """
+        fields = user, item, weight, header
+        self._model = self._learn(X, fields, progress, on_epoch_end, checkpoint, self._model)
+        return self
+
+    def _learn(
+        self,
+        source: Any,
+        fields: tuple[Any, Any, Any, bool],
+        progress: FitProgress | bool | None,
+        on_epoch_end: Callable[[dict[str, float]], object] | None,
+        checkpoint: str | os.PathLike[str] | None,
+        known: FittedRecommender | None,
+    ) -> FittedRecommender:
+        check_callback("on_epoch_end", on_epoch_end)
+        options, pool = self._options(), Pool(check_threads(self.threads))
+        user, item, weight, header = fields
+        with reporting(progress, options.epochs or MOST_EPOCHS) as report:
+            data = read_interactions(
+                source,
+                *(user, item, weight),
+                header=header,
+                known=None if known is None else known.data,
+                report=None if report is None else report.reading,
+            )
+            estimate = self.estimate(len(data.users), len(data.items), data.matrix.nnz)
+            check_free(
+                estimate.memory,
+                f"training {estimate.users:,} users of {estimate.items:,} items",
+                "a smaller dim takes less",
+            )
+            if report is not None:
+                report.training(estimate)
+
+            def epoch_end(record: dict[str, float]) -> bool:
+                if report is not None:
+                    report.epoch(record)
+                return on_epoch_end is not None and is_true(on_epoch_end(record))
+
+            model, rows, history = fit(
+                data.matrix,
+                options,
+                pool,
+                start=None if known is None else known.model,
+                checkpoint=checkpoint,
+                on_epoch_end=epoch_end,
+            )
+        return FittedRecommender(model, data, rows, history)
+
+    # ---------------------------------------------------------------- fitted properties
+
+    @property
+    def items_(self) -> NDArray[Any]:
+        """The items (V,): int64, or str objects; in the order of the columns, or in which they came."""
+        return self._fitted().data.items.names
+
+    @property
+    def users_(self) -> NDArray[Any]:
+        """The users (U,): int64, or str objects; numbers from 0 if they have no names."""
+        return self._fitted().data.users.names
+
+    @property
+    def item_factors_(self) -> NDArray[np.float32]:
+        """The vectors of the items (V, D): the columns of W."""
+        vectors: NDArray[np.float32] = self._fitted().model.linear.T
+        return vectors
+
+    @property
+    def user_factors_(self) -> NDArray[np.float32]:
+        """The vectors of the users (U, D)."""
+        return self._fitted().rows
+
+    @property
+    def history_(self) -> list[dict[str, float]]:
+        """The records of the epochs; see `Trainer.fit_counts`."""
+        return self._fitted().history
+
+    @property
+    def n_features_in_(self) -> int:
+        """The number of items V, as scikit-learn names it."""
+        return len(self._fitted().data.items)
+
+    # ---------------------------------------------------------------- answers
+
+    def recommend(
+        self,
+        who: Any,
+        topn: int = 10,
+        exclude_seen: bool = True,
+        exclude: Iterable[Any] | None = None,
+        among: Iterable[Any] | None = None,
+        skip_unknown: bool = False,
+    ) -> Any:
+        """Return the most probable items of a user or of several.
+
+        Parameters
+        ----------
+        who
+            See the class.
+        topn : int
+            The number of items; fewer if there are no more.
+        exclude_seen : bool
+            Leave out the items that a user has.
+        exclude : iterable of items, optional
+            Items to leave out.
+        among : iterable of items, optional
+            Recommend only these.
+        skip_unknown : bool
+            See the class.
+
+        Returns
+        -------
+        list of (item, float), or a list of these
+            The items and their probabilities, the most probable first: for a single user one list, otherwise one per
+            user. The probabilities of all items that are not left out sum to 1.
+
+        Raises
+        ------
+        AttributeError
+            Before a fit.
+        KeyError
+            If a user or an item is unknown.
+        TypeError, ValueError
+            If an argument is not as above.
+
+        Examples
+        --------
+        >>> model = Recommender(threads=1).fit([["bread", "butter"], ["bread", "jam"], ["nails", "saw"]] * 5)
+        >>> len(model.recommend(0)), len(model.recommend([0, 1])), len(model.recommend([["bread"]], topn=2)[0])
+        (3, 2, 2)
+        >>> model.recommend([["bread", ("jam", 2.0)]], among=["butter"])
+        [[('butter', 1.0)]]
+        """
+        topn, model = check_integer("topn", topn, low=1), self._fitted()
+        seen = check_flag("exclude_seen", exclude_seen)
+        left_out, allowed = (self._item_ids(*given, skip_unknown) for given in (("exclude", exclude), ("among", among)))
+        asked = self._asked(who, skip_unknown)
+        found = model.recommend(asked, topn, seen, left_out, allowed, check_threads(self.threads))
+        return found[0] if asked.single else found
+
+    def _item_ids(self, name: str, items: Any, skip_unknown: bool) -> NDArray[np.intp] | None:
+        if items is None:
+            return None
+        if isinstance(items, str | bytes) or not isinstance(items, Iterable):
+            raise TypeError(f"{name} must be several items, got {items!r}")
+        ids = self._fitted().data.items.find(items, skip_unknown)
+        return ids[ids >= 0]
+
+    def similar_items(self, item: Any, topn: int = 10, skip_unknown: bool = False) -> Any:
+        """Return the items whose vectors have the largest cosine to those of an item, or of several.
+
+        Parameters
+        ----------
+        item : item, or iterable of items
+        topn : int
+        skip_unknown : bool
+            Return nothing for unknown items.
+
+        Returns
+        -------
+        list of (item, float), or a list of these
+            Without the item itself.
+
+        Raises
+        ------
+        AttributeError, KeyError, TypeError, ValueError
+            As :meth:`recommend`.
+
+        Examples
+        --------
+        >>> baskets = [["bread", "butter"], ["bread", "butter", "jam"], ["nails", "saw"], ["nails", "saw", "drill"]] * 9
+        >>> model = Recommender(dim=2, threads=1).fit(baskets)
+        >>> model.similar_items("saw", topn=1)[0][0]
+        'nails'
+        """
+        fitted = self._fitted()
+        return self._similar(item, topn, skip_unknown, fitted.data.items, fitted.model.linear.T)
+
+    def similar_users(self, user: Any, topn: int = 10, skip_unknown: bool = False) -> Any:
+        """Return the users whose vectors have the largest cosine to those of a user, or of several.
+
+        Parameters
+        ----------
+        user : user, or iterable of users
+        topn : int
+        skip_unknown : bool
+            Return nothing for unknown users.
+
+        Returns
+        -------
+        list of (user, float), or a list of these
+            Without the user himself.
+
+        Raises
+        ------
+        AttributeError, KeyError, TypeError, ValueError
+            As :meth:`recommend`.
+
+        Examples
+        --------
+        >>> model = Recommender(dim=2, threads=1).fit([["bread", "butter"], ["nails", "saw"], ["bread", "butter"]])
+        >>> model.similar_users(0, topn=1)[0][0]
+        2
+        """
+        fitted = self._fitted()
+        return self._similar(user, topn, skip_unknown, fitted.data.users, fitted.rows)
+
+    def _similar(self, given: Any, topn: int, skip_unknown: bool, known: Any, vectors: Any) -> Any:
+        topn, single = check_integer("topn", topn, low=1), is_name(given)
+        if not single and (isinstance(given, bytes) or not isinstance(given, Iterable)):
+            raise TypeError(f"a name or several are needed, got {given!r}")
+        ids = known.find([given] if single else given, skip_unknown)
+        found: list[Scored] = [[] for _ in ids]
+        answers = self._fitted().similar(vectors, ids[ids >= 0], topn, known.names)
+        for place, answer in zip(np.flatnonzero(ids >= 0), answers, strict=True):
+            found[place] = answer
+        return found[0] if single else found
+
+    def transform(self, X: Any, skip_unknown: bool = False) -> Any:
+        """Return the vectors of users.
+
+        Parameters
+        ----------
+        X
+            Who; see the class.
+        skip_unknown : bool
+            See the class.
+
+        Returns
+        -------
+        ndarray of float32 (N, D)
+            0 for a user without items. A DataFrame if `set_output` asks for it.
+
+        Raises
+        ------
+        AttributeError, KeyError, TypeError, ValueError
+            As :meth:`recommend`.
+
+        Examples
+        --------
+        >>> model = Recommender(dim=2, threads=1).fit([["bread", "butter"], ["bread", "jam"], ["nails", "saw"]])
+        >>> model.transform([["bread"], []]).shape
+        (2, 2)
+        """
+        return estimator.output(self, self._asked(X, skip_unknown).rows, X)
+
+    def fit_transform(self, X: Any, y: object = None, **fit_params: Any) -> Any:
+        """Fit, and return the vectors of the users (U, D).
+
+        Parameters
+        ----------
+        X, y, **fit_params
+            As for :meth:`fit`.
+
+        Returns
+        -------
+        ndarray of float32 (U, D)
+
+        Raises
+        ------
+        TypeError, ValueError, OSError, MemoryError
+            As :meth:`fit`.
+
+        Examples
+        --------
+        >>> Recommender(dim=1, threads=1).fit_transform([["bread", "butter"], ["nails", "saw"]]).shape
+        (2, 1)
+        """
+        return estimator.output(self, self.fit(X, y, **fit_params).user_factors_, X)
+
+    def predict_proba(self, X: Any, skip_unknown: bool = False) -> NDArray[np.float32]:
+        """Return the probabilities of all items, those included that a user has.
+
+        Parameters
+        ----------
+        X
+            Who; see the class.
+        skip_unknown : bool
+            See the class.
+
+        Returns
+        -------
+        ndarray of float32 (N, V)
+            In the order of `items_`. Each row sums to 1.
+
+        Raises
+        ------
+        AttributeError, KeyError, TypeError, ValueError
+            As :meth:`recommend`.
+        MemoryError
+            If they do not fit in memory.
+
+        Examples
+        --------
+        >>> model = Recommender(dim=2, threads=1).fit([["bread", "butter"], ["bread", "jam"], ["nails", "saw"]])
+        >>> model.predict_proba([["bread"]]).shape
+        (1, 5)
+        """
+        model, asked = self._fitted(), self._asked(X, skip_unknown)
+        shape = asked.matrix.shape
+        check_free(
+            4 * shape[0] * shape[1], f"the probabilities of {shape[1]:,} items for {shape[0]:,} users", "ask for fewer"
+        )
+        found = np.empty(shape, np.float32)
+
+        def put(part: slice, log_p: NDArray[np.float32]) -> None:
+            np.exp(log_p, out=found[part])
+
+        for _ in model.answers(asked, check_threads(self.threads), put, exclude_seen=False):
+            pass
+        return found
+
+    def perplexity(self, X: Any, hidden: Any = None, skip_unknown: bool = False) -> float:
+        """Return the number of equally likely items that would be as hard to predict as those of users.
+
+        It is exp of the mean negative log-likelihood of the hidden items, by the vectors that follow from X, among the
+        items that are not in X. Without `hidden` it is that of the items of X themselves, which the vectors have seen.
+
+        Parameters
+        ----------
+        X
+            Who; see the class.
+        hidden : baskets or sparse rows, optional
+            As many as there are in X, of other items.
+        skip_unknown : bool
+            See the class.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        AttributeError, KeyError, TypeError, ValueError
+            As :meth:`recommend`; also if there is no item, or `hidden` does not fit.
+
+        Examples
+        --------
+        >>> baskets = [["bread", "butter"], ["bread", "butter", "jam"], ["nails", "saw"], ["nails", "saw", "drill"]] * 9
+        >>> model = Recommender(dim=2, threads=1).fit(baskets)
+        >>> 1 < model.perplexity([["bread"]], hidden=[["butter"]]) < 3
+        True
+        """
+        model, asked = self._fitted(), self._asked(X, skip_unknown)
+        targets = None if hidden is None else self._asked(hidden, skip_unknown).matrix
+        if targets is not None:
+            if targets.shape != asked.matrix.shape:
+                raise ValueError(
+                    f"hidden must have one basket per user, {asked.matrix.shape[0]}, got {targets.shape[0]}"
+                )
+            if asked.matrix.multiply(targets).nnz:
+                raise ValueError("hidden must not hold items of the same user's X")
+        nll, weight = model.nll(asked, targets, check_threads(self.threads))
+        if not weight:
+            raise ValueError("there is no item to predict")
+        return math.exp(nll / weight)
+
+    def explain(self, who: Any, item: Any, skip_unknown: bool = False) -> Explanation:
+        """Return what each item of a user's history adds to the score of an item.
+
+        Parameters
+        ----------
+        who
+            A single user, basket or row; see the class.
+        item : item
+        skip_unknown : bool
+            Leave out unknown items of the basket.
+
+        Returns
+        -------
+        Explanation
+
+        Raises
+        ------
+        AttributeError, KeyError, TypeError, ValueError
+            As :meth:`recommend`; also if `who` are several.
+
+        Examples
+        --------
+        >>> baskets = [["bread", "butter"], ["bread", "butter", "jam"], ["nails", "saw"], ["nails", "saw", "drill"]] * 9
+        >>> why = Recommender(dim=2, threads=1).fit(baskets).explain([["bread", "saw"]], "butter")
+        >>> why.contributions[0][0]
+        'bread'
+        """
+        model, asked = self._fitted(), self._asked(who, skip_unknown)
+        if asked.matrix.shape[0] != 1:
+            raise ValueError(f"who must be one user, or one basket as [[...]], got {asked.matrix.shape[0]}")
+        if not is_name(item):
+            raise TypeError(f"item must be one item, got {item!r}")
+        return model.explain(asked, int(model.data.items.find([item])[0]))
+
+    # ---------------------------------------------------------------- files
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the recommender, with the users and their items, as a safetensors file.
+
+        Parameters
+        ----------
+        path : path-like
+            The name ends with .safetensors, or has no suffix.
+
+        Raises
+        ------
+        AttributeError
+            Before a fit.
+        OSError
+            If the file cannot be written; an old file then stays as it was.
+        ValueError
+            If the name of the file is not as above.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> model = Recommender(dim=2, threads=1).fit([["bread", "butter"], ["bread", "jam"], ["nails", "saw"]])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save(f"{folder}/m.safetensors")
+        ...     Recommender.load(f"{folder}/m.safetensors").recommend(0) == model.recommend(0)
+        True
+        """
+        fitted = self._fitted()
+        self._options()
+        write_recommender(path, self.get_params(), fitted)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, threads: int | None = None) -> Self:
+        """Read a recommender from a file that :meth:`save` has written. Users' vectors are memory-mapped.
+
+        Parameters
+        ----------
+        path : path-like
+        threads : int, optional
+            As for the class.
+
+        Returns
+        -------
+        Recommender
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        ValueError
+            If it does not hold a recommender, or is damaged.
+        """
+        settings, fitted = read_recommender(path)
+        try:
+            found = cls(**settings, threads=threads)
+            found._options()
+        except TypeError as error:
+            raise ValueError(f"{str(path)!r} does not hold a recommender that fits together: {error}") from error
+        found._model = fitted
+        return found
+
+    # ---------------------------------------------------------------- private
+
+    def _options(self) -> Options:
+        """Check the parameters and return them."""
+        check_threads(self.threads)
+        epochs = None if self.epochs is None else check_integer("epochs", self.epochs, low=1)
+        seed = check_integer("seed", self.seed, low=0, high=math.inf)
+        return Options(check_integer("dim", self.dim, low=1), epochs, seed)
+
+    def _fitted(self) -> FittedRecommender:
+        if self._model is None:
+            raise AttributeError("this Recommender has learned nothing yet: call fit, or Recommender.load")
+        return self._model
+
+    def _asked(self, who: Any, skip_unknown: bool) -> Asked:
+        skip = check_flag("skip_unknown", skip_unknown)
+        return self._fitted().asked(who, skip, Pool(check_threads(self.threads)))
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self._model is None:
+            return dict(vars(self))
+        return vars(self) | {"_model": self._model.parts()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        if (parts := state.get("_model")) is not None:
+            self._model = FittedRecommender.of_parts(parts)
+
+    def __repr__(self) -> str:
+        return estimator.constructor_call(self)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return self._model is not None
+
+    def set_output(self, *, transform: str | None = None) -> Self:
+        """Set what :meth:`transform` returns, as for scikit-learn's transformers.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas"}, optional
+            An array, or a DataFrame. By default nothing changes.
+
+        Returns
+        -------
+        Recommender
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If it is another.
+
+        Examples
+        --------
+        >>> Recommender().set_output(transform="default")
+        Recommender()
+        """
+        estimator.set_output(self, transform)
+        return self
+
+    def get_feature_names_out(self, input_features: object = None) -> NDArray[Any]:
+        """Return the names of the columns of :meth:`transform`.
+
+        Parameters
+        ----------
+        input_features
+            Ignored.
+
+        Returns
+        -------
+        ndarray of object (D,)
+
+        Raises
+        ------
+        AttributeError
+            Before a fit.
+
+        Examples
+        --------
+        >>> Recommender(dim=2).fit([["bread", "butter"], ["bread", "jam"], ["saw"]]).get_feature_names_out().tolist()
+        ['recommender0', 'recommender1']
+        """
+        return np.array([f"recommender{k}" for k in range(len(self._fitted().model.linear))], object)
+
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import InputTags, Tags, TargetTags, TransformerTags
+
+        return Tags(
+            estimator_type="transformer",
+            target_tags=TargetTags(required=False),
+            transformer_tags=TransformerTags(preserves_dtype=[]),
+            input_tags=InputTags(sparse=True, positive_only=True),
+        )

@@ -1,0 +1,109 @@
+"""`train-recommender`, `recommend`, and `evaluate` by a recommender, compared with the calls in Python."""
+
+import io
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from fastembed import Recommender
+from fastembed.evaluation import held_out_items
+
+SMALL = ("--dim", "2", "--epochs", "3", "--threads", "1")
+BASKETS = [["bread", "butter"], ["bread", "butter", "jam"], ["nails", "saw"], ["nails", "hammer", "saw"]] * 5
+
+
+@pytest.fixture
+def carts(tmp_path):
+    path = tmp_path / "carts.txt"
+    path.write_text("".join(f"{' '.join(basket)}\n" for basket in BASKETS), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def trained(run, tmp_path, carts):
+    path = tmp_path / "m.safetensors"
+    assert run("train-recommender", carts, "-o", path, "--quiet", *SMALL) == (0, "", "")
+    return path
+
+
+def test_baskets_are_learned_and_items_recommended(run, document, carts, trained):
+    model = Recommender.load(trained)
+    expected = Recommender(dim=2, epochs=3, threads=1).fit(BASKETS)
+    np.testing.assert_array_equal(model.item_factors_, expected.item_factors_)
+    code, out, err = run("train-recommender", carts, "-o", trained, *SMALL)
+    assert (code, err) == (0, "")
+    assert "20 users, 6 items, 50 entries: about" in out
+    assert "epoch  3 of 3" in out
+    assert out.endswith(f"wrote {trained}: a recommender of 6 items, from 20 users\n")
+    record = document("train-recommender", carts, "-o", trained, *SMALL)
+    assert (record["users"], record["items"], len(record["history"])) == (20, 6, 3)
+    lines = [f"  {item:<24}{p:8.4f}\n" for item, p in model.recommend([["bread", "jam"]], 2)[0]]
+    assert run("recommend", trained, "bread", "jam", "-n", 2) == (0, f"bread jam\n{''.join(lines)}", "")
+
+
+def test_pairs_are_read_from_fields_whose_integers_stay_integers(run, document, tmp_path):
+    path, model = tmp_path / "p.jsonl", tmp_path / "m.safetensors"
+    rows = [(who, what, 1.5) for who, basket in enumerate([[1, 2], [1, 2, 3], [8, 9], [7, 8]]) for what in basket]
+    path.write_text("".join(f'{{"u": "u{u}", "i": {i}, "w": {w}}}\n' for u, i, w in rows), encoding="utf-8")
+    fields = ("--user", "u", "--item", "i", "--weight", "w")
+    assert run("train-recommender", path, *fields, "-o", model, "--quiet", *SMALL)[0] == 0
+    known = Recommender.load(model)
+    assert (known.users_.tolist(), known.items_.tolist()) == (["u0", "u1", "u2", "u3"], [1, 2, 3, 8, 9, 7])
+    (answer,) = document("recommend", model, "--users", "u0", "--exclude", 3, "--why")["answers"]
+    assert answer["user"] == "u0"
+    found = [(each["item"], each["probability"]) for each in answer["recommended"]]
+    assert found == known.recommend("u0", exclude=[3])
+    why = known.explain("u0", found[0][0])
+    first = answer["recommended"][0]
+    assert (first["score"], first["bias"]) == (why.score, why.bias)
+    assert first["why"] == [{"item": item, "share": share} for item, share in why.contributions]
+    (answer,) = document("recommend", model, 1, 2, "--among", 2, 8, "--with-seen")["answers"]
+    assert [(each["item"], each["probability"]) for each in answer["recommended"]] == known.recommend(
+        [[1, 2]], exclude_seen=False, among=[2, 8]
+    )[0]
+    scored = run("evaluate", model, "--held-out-items", path, *fields, "--hidden", 0.3, "-n", 2)[1]
+    expected = held_out_items(known, path, hidden=0.3, topn=2, user="u", item="i", weight="w").summary()
+    assert scored == "".join(f"{line}\n" for line in [f"{path}:", *(f"  {line}" for line in expected.split("\n"))])
+
+
+def test_baskets_come_from_standard_input(run, trained, monkeypatch):
+    model = Recommender.load(trained)
+
+    def given(text):
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(text)))
+
+    given(b"bread jam\n\nsaw caviar\n")
+    code, out, err = run("recommend", trained, "-", "-n", 1)
+    assert (code, out) == (1, "")
+    assert err.startswith("fastembed: error: 'caviar' is not among the 6 items")
+    given(b"bread jam\n\nsaw caviar\n")
+    code, out, err = run("recommend", trained, "-", "-n", 1, "--skip-unknown")
+    answers = model.recommend([["bread", "jam"], [], ["saw"]], 1)
+    texts = ["bread jam", "", "saw caviar"]
+    shown = [f"{text}\n  {item:<24}{p:8.4f}\n" for text, ((item, p),) in zip(texts, answers, strict=True)]
+    assert (code, out, err) == (0, "".join(shown), "")
+
+
+def test_a_recommender_is_evaluated_on_held_out_items_alone(run, document, usage, trained, carts):
+    record = document("evaluate", trained, "--held-out-items", carts, "--given", 1)
+    expected = held_out_items(Recommender.load(trained), carts, given=1)
+    (found,) = record["held_out_items"]
+    assert (found["perplexity"], found["ndcg"]) == (expected.perplexity, expected.ndcg)
+    assert found["popularity"] == expected.popularity
+    assert "a recommender is evaluated on --held-out-items" in usage("evaluate", trained, "--perplexity", carts)
+    assert "there are no --held-out-items" in usage("evaluate", trained, "--similarity", carts, "--user", "u")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("recommend", "m"), "give an ITEM, or - for standard input, or --users"),
+        (("recommend", "m", "a", "--users", "b"), "give either a basket of ITEMs or --users"),
+        (("train-recommender", "b.txt", "-o", "b.txt"), "a model is a .safetensors file"),
+        (("train-recommender", "b.txt", "--dim", "0"), "an integer of at least 1 expected, got '0'"),
+    ],
+)
+def test_wrong_usage_is_named(usage, words, message):
+    assert message in usage(*words)

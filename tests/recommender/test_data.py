@@ -1,0 +1,163 @@
+"""Users and items from every form of input, and what is wrong with it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from scipy import sparse
+
+from fastembed import Recommender
+from fastembed.corpus import FileCorpus, Reading
+
+PAIRS = [("ann", 7, 1.0), ("bob", 9, 2.0), ("ann", 9, 0.5), ("cid", 7, 3.0), ("ann", 7, 1.5), ("bob", 8, 0.0)]
+TABLE = {name: [row[k] for row in PAIRS] for k, name in enumerate(("who", "what", "how"))}
+MATRIX = np.array([[2.5, 0.5, 0], [0, 2, 0], [3, 0, 0]])
+FIELDS = {"user": "who", "item": "what", "weight": "how"}
+
+
+def learned(source, **fields):
+    """Return the names of users and items, and the matrix."""
+    data = Recommender(dim=1, epochs=1, threads=1).fit(source, **fields)._model.data
+    return data.users.names.tolist(), data.items.names.tolist(), data.matrix.toarray()
+
+
+def csv(path):
+    path.write_text("who,what,how\n" + "".join(f"{u},{i},{w}\n" for u, i, w in PAIRS), encoding="utf-8")
+
+
+def json_lines(path):
+    rows = [dict(zip(TABLE, row, strict=True)) for row in PAIRS]
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+
+
+def parquet(path):
+    pyarrow, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    pq.write_table(pyarrow.table(TABLE), path)
+
+
+def pandas():
+    return pytest.importorskip("pandas").DataFrame(TABLE, index=range(10, 16))
+
+
+def polars():
+    return pytest.importorskip("polars").DataFrame(TABLE)
+
+
+def arrow():
+    return pytest.importorskip("pyarrow").table(TABLE)
+
+
+@pytest.mark.parametrize("make", [lambda: TABLE, pandas, polars, arrow])
+def test_pairs_are_a_table_in_memory_whose_names_keep_their_types(make):
+    users, items, matrix = learned(make(), **FIELDS)
+    assert (users, items) == (["ann", "bob", "cid"], [7, 9, 8])
+    assert_array_equal(matrix, MATRIX)
+    assert learned(make(), user="what", item="who")[:2] == (items, users)
+
+
+@pytest.mark.parametrize(("name", "write"), [("p.csv", csv), ("p.jsonl", json_lines), ("p.parquet", parquet)])
+def test_pairs_are_in_files(tmp_path, name, write):
+    path = tmp_path / name
+    write(path)
+    users, items, matrix = learned(path, **FIELDS)
+    expected = ["7", "9", "8"] if name == "p.csv" else [7, 9, 8]
+    assert (users, items) == (["ann", "bob", "cid"], expected)
+    assert_array_equal(matrix, MATRIX)
+    both = learned([path, path], **FIELDS)[2]
+    assert_array_equal(both, 2 * MATRIX)
+    if name == "p.csv":
+        path.write_text(path.read_text().partition("\n")[2])
+        assert_array_equal(learned(path, user=1, item="2", weight=3, header=False)[2], MATRIX)
+
+
+def test_baskets_are_lists_and_lines(tmp_path):
+    baskets = [["x", "y", "x"], [], ["y", ("z", 2.5)]]
+    expected = [[2, 1, 0], [0, 0, 0], [0, 1, 2.5]]
+    users, items, matrix = learned(baskets)
+    assert (users, items) == ([0, 1, 2], ["x", "y", "z"])
+    assert_array_equal(matrix, expected)
+    path = tmp_path / "baskets.txt"
+    path.write_text("x y x\n\ny z\n", encoding="utf-8")
+    assert_array_equal(learned(path)[2], np.minimum(expected, [3, 3, 1]))
+    path.write_text("whole milk,rolls\nrolls\n", encoding="utf-8")
+    commas = FileCorpus(path, reading=Reading(token_pattern="[^,\n]+"))
+    assert learned(commas)[1] == ["whole milk", "rolls"]
+    assert learned(iter([np.array([3, 5]), {5}]))[:2] == ([0, 1], [3, 5])
+
+
+@pytest.mark.parametrize("form", [sparse.csr_array, sparse.coo_matrix, sparse.csc_array, np.asarray])
+def test_a_matrix_has_users_as_rows_whose_names_are_their_numbers(form):
+    users, items, matrix = learned(form(MATRIX))
+    assert (users, items) == ([0, 1, 2], [0, 1, 2])
+    assert_array_equal(matrix, MATRIX)
+
+
+@pytest.mark.parametrize(
+    ("source", "fields", "kind", "message"),
+    [
+        (sparse.csr_array([[1.0, -2]]), {}, ValueError, "X must be non-negative"),
+        (np.array([[1.0, np.nan]]), {}, ValueError, "X must be finite"),
+        (np.array([["a", "b"]]), {}, TypeError, "X must be a matrix of numbers"),
+        (sparse.csr_array((2, 3)), {}, ValueError, "no user of 2 has an item"),
+        (sparse.csr_array([[1.0]]), {"user": "who"}, ValueError, "name the fields of a table"),
+        (TABLE, {}, ValueError, "name their fields, user=... and item=..., of 'who', 'what', 'how'"),
+        (TABLE, {"user": "who", "item": "which"}, ValueError, "the dict has no field 'which'"),
+        (TABLE | {"how": [1, 1, 1, 1, -1, 1]}, FIELDS, ValueError, "row 4: weight must be .* got -1"),
+        (TABLE | {"how": [1, 1, float("nan"), 1, 1, 1]}, FIELDS, ValueError, "row 2: weight must be .* got nan"),
+        (TABLE | {"how": [1, None, 1, 1, 1, 1]}, FIELDS, ValueError, "row 1: weight must be .* got None"),
+        (TABLE | {"how": ["1", "2", "x", "1", "1", "1"]}, FIELDS, ValueError, "row 2: weight must be .* got 'x'"),
+        (TABLE | {"what": [7, 9, "9", 7, 7, 8]}, FIELDS, TypeError, "row 2: items must be all str or all int"),
+        (TABLE | {"what": [7, 9, None, 7, 7, 8]}, FIELDS, TypeError, "row 2: item must be a str or an int .* got None"),
+        (TABLE | {"who": [1.0, 2.0, float("nan")] * 2}, FIELDS, TypeError, "row 0: user must be .* got 1.0; a column"),
+        (TABLE | {"who": [["a"]] * 6}, FIELDS, TypeError, r"row 0: user must be a str or an int .* got \['a'\]"),
+        (TABLE | {"who": ["a"]}, FIELDS, ValueError, "one value per pair"),
+        (
+            ["bread butter"],
+            {},
+            TypeError,
+            r"basket 0 must be a list of items, got 'bread butter': 'bread butter'.split",
+        ),
+        ([["a"], None], {}, TypeError, "basket 1 must be a list of items, got None"),
+        ([["a"], ["b", True]], {}, TypeError, "basket 1: items must be|basket 1: item must be"),
+        ([["a", ("b", -1.0)]], {}, ValueError, "basket 0: the weight of 'b' must be .* got -1.0"),
+        ([["a", ("b", 1.0, 2)]], {}, TypeError, "basket 0: an item with a weight is a tuple of both"),
+        ([], {}, ValueError, "no basket"),
+        (3, {}, TypeError, "X must be a sparse matrix, pairs, or baskets, got 3"),
+    ],
+)
+def test_what_is_wrong_with_the_input_is_named(source, fields, kind, message):
+    with pytest.raises(kind, match=message):
+        Recommender(threads=1).fit(source, **fields)
+
+
+def test_what_is_wrong_in_a_file_is_named_with_its_line(tmp_path):
+    path = tmp_path / "p.jsonl"
+    path.write_text('{"who": "ann", "what": 1}\n{"who": "bob"}\n', encoding="utf-8")
+    with pytest.raises(ValueError, match=r"p.jsonl', line 2: no field 'what'"):
+        Recommender().fit(path, user="who", item="what")
+    path.write_text('{"who": "ann", "what": 1}\n{"who": null, "what": 2}\n', encoding="utf-8")
+    with pytest.raises(TypeError, match=r"p.jsonl', line 2: user must be .* got None"):
+        Recommender().fit(path, user="who", item="what")
+    with pytest.raises(ValueError, match=r"name their fields, user=... and item=..., of '.*p.jsonl'"):
+        Recommender().fit(path)
+    with pytest.raises(FileNotFoundError):
+        Recommender().fit(Path("nowhere.txt"))
+
+
+def test_more_is_added_to_what_is_known():
+    model = Recommender(dim=2, epochs=2, threads=1).fit(TABLE, **FIELDS)
+    more = {"who": ["dan", "ann"], "what": [11, 8], "how": [1.0, 4.0]}
+    model.partial_fit(more, **FIELDS)
+    assert (model.users_.tolist(), model.items_.tolist()) == (["ann", "bob", "cid", "dan"], [7, 9, 8, 11])
+    assert_array_equal(model._model.data.matrix.toarray()[[0, 3]], [[2.5, 0.5, 4, 0], [0, 0, 0, 1]])
+    with pytest.raises(TypeError, match="users are known by their names, such as 'ann': give pairs"):
+        model.partial_fit([[7, 8]])
+    assert len(model.users_) == 4
+    numbered = Recommender(dim=2, epochs=2, threads=1).fit(sparse.csr_array(MATRIX))
+    numbered.partial_fit(np.array([[0, 0, 1.0, 2]])).partial_fit([[3, 5]])
+    assert (numbered.users_.tolist(), numbered.items_.tolist()) == ([0, 1, 2, 3, 4], [0, 1, 2, 3, 5])
+    assert_array_equal(numbered._model.data.matrix.toarray()[3:], [[0, 0, 1, 2, 0], [0, 0, 0, 1, 1]])
+    with pytest.raises(ValueError, match=r"X must have a column for each of the 5 items, got shape \(1, 4\)"):
+        numbered.partial_fit(np.ones((1, 4)))

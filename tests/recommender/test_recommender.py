@@ -1,0 +1,258 @@
+"""Answers of a recommender, compared with NumPy by hand; names, files, pickles, errors."""
+
+import copy
+import pickle
+import re
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+
+from fastembed import Classifier, Recommender
+
+
+def same(one, other):
+    """Whether two recommenders have the same parameters, names and bits."""
+    assert one.get_params() == other.get_params()
+    for name in ("items_", "users_", "item_factors_", "user_factors_"):
+        assert_array_equal(getattr(one, name), getattr(other, name))
+    assert one.history_ == other.history_
+    assert one.recommend(list(range(5))) == other.recommend(list(range(5)))
+
+
+def test_items_of_the_same_kind_are_recommended(model, held_out):
+    right = 0
+    for basket, answer in zip(held_out, model.recommend(held_out, topn=3), strict=True):
+        right += sum(item[0] == basket[0][0] for item, _ in answer)
+        assert not {item for item, _ in answer} & set(basket)
+    assert right > 0.9 * 3 * len(held_out)
+
+
+@pytest.mark.parametrize("exclude_seen", [True, False])
+@pytest.mark.parametrize(("exclude", "among"), [(None, None), (["a0", "b3"], None), (["a1"], ["b1", "a1", "a2", "a5"])])
+def test_probabilities_are_those_of_the_items_that_are_left(model, held_out, exclude_seen, exclude, among):
+    p = model.predict_proba(held_out).astype(float)
+    assert_allclose(p.sum(axis=1), 1, rtol=1e-5)
+    items = model.items_.tolist()
+    answers = model.recommend(held_out, 4, exclude_seen, exclude, among)
+    for row, basket, answer in zip(p, held_out, answers, strict=True):
+        left = [
+            item for item in among or items if item not in (exclude or []) and not (exclude_seen and item in basket)
+        ]
+        chances = {item: row[items.index(item)] for item in left}
+        expected = sorted(left, key=lambda item: -chances[item])[:4]
+        assert [item for item, _ in answer] == expected
+        found = [chance for _, chance in answer]
+        assert_allclose(found, [chances[item] / sum(chances.values()) for item in expected], rtol=1e-4)
+
+
+def test_a_known_user_a_basket_and_a_row_are_the_same(model, baskets):
+    items = model.items_.tolist()
+    rows = sparse.lil_array((3, len(items)))
+    for n, basket in enumerate(baskets[:3]):
+        rows[n, [items.index(item) for item in basket]] = 1
+    vectors = [model.transform(who) for who in ([0, 1, 2], baskets[:3], rows.tocsr(), rows.toarray())]
+    for each in vectors[1:]:
+        assert_allclose(each, vectors[0], atol=1e-3)
+    assert_array_equal(vectors[0], model.user_factors_[:3])
+    named = [[item for item, _ in model.recommend(who, 3)[1]] for who in ([0, 1, 2], baskets[:3], rows.tocsr())]
+    assert named[0] == named[1] == named[2] == [item for item, _ in model.recommend(np.int64(1), 3)]
+    heavy = model.transform([[(baskets[0][0], 2.0), *baskets[0][1:]]])
+    assert np.abs(heavy - vectors[0][0]).max() > 1e-3
+
+
+def test_a_user_without_items_gets_what_is_popular(model, baskets):
+    counts = {item: sum(item in basket for basket in baskets) for item in model.items_.tolist()}
+    ((best, *_),) = model.recommend([[]], topn=20)
+    assert counts[best[0]] == max(counts.values())
+    assert_array_equal(model.transform([[], ["a0"]])[0], 0)
+    assert model.recommend("nobody", 2, skip_unknown=True) == model.recommend([[]], 2)[0]
+    assert model.recommend([["who"], ["a0", "who"]], skip_unknown=True) == model.recommend([[], ["a0"]])
+    assert model.recommend([]) == []
+    assert model.recommend([model.items_.tolist()]) == [[]]
+
+
+def test_similar_items_and_users_have_the_largest_cosines(model):
+    for vectors, names, similar in (
+        (model.item_factors_, model.items_, model.similar_items),
+        (model.user_factors_, model.users_, model.similar_users),
+    ):
+        unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        cosines = unit @ unit[4]
+        cosines[4] = -2
+        found = similar(names[4], topn=5)
+        assert found[0][0] == names[cosines.argmax()]
+        assert_allclose([cosine for _, cosine in found], np.sort(cosines)[::-1][:5], atol=1e-5)
+        assert [name for name, _ in similar(names[[4, 5]], topn=5)[0]] == [name for name, _ in found]
+    assert model.similar_items(["a1", "who"], skip_unknown=True)[1] == []
+    assert len(model.similar_items("a1", topn=1000)) == len(model.items_) - 1
+
+
+def test_what_the_items_of_a_basket_add_sums_to_the_score(model, held_out):
+    """To the tolerance to which the vector of the basket is the optimum."""
+    for basket in held_out[:10]:
+        logits = np.log(model.predict_proba([basket])[0])
+        other, item = "b9", "a3"
+        one, two = (model.explain([basket], each) for each in (item, other))
+        places = [model.items_.tolist().index(each) for each in (item, other)]
+        assert one.score - two.score == pytest.approx(logits[places[0]] - logits[places[1]], abs=0.02)
+        assert one.score == pytest.approx(one.bias + sum(share for _, share in one.contributions))
+        assert {name for name, _ in one.contributions} == set(basket)
+        shares = [share for _, share in one.contributions]
+        assert shares == sorted(shares, reverse=True)
+        assert one.probability == pytest.approx(np.exp(logits[places[0]]), rel=1e-4)
+    assert "for everybody" in str(one)
+
+
+def test_perplexity_is_that_of_the_items_that_are_not_shown(model, held_out):
+    shown, hidden = [basket[1:] for basket in held_out], [basket[:1] for basket in held_out]
+    p = model.predict_proba(shown).astype(float)
+    items = model.items_.tolist()
+    nll = []
+    for row, seen, wanted in zip(p, shown, hidden, strict=True):
+        row[[items.index(item) for item in seen]] = 0
+        nll.append(-np.log(row[items.index(wanted[0])] / row.sum()))
+    assert model.perplexity(shown, hidden) == pytest.approx(np.exp(np.mean(nll)), rel=1e-4)
+    assert model.perplexity(held_out) < len(items)
+
+
+def test_files_pickles_and_copies_have_the_same_bits(model, tmp_path):
+    path = tmp_path / "m.safetensors"
+    model.save(path)
+    for other in (Recommender.load(path), pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        same(model, other.set_params(threads=1))
+    table = {"user": ["ann", "bob", "bob"], "item": [7, 8, 7], "weight": [1.0, 2.0, 0.5]}
+    named = Recommender(dim=1, epochs=2).fit(table, user="user", item="item", weight="weight")
+    named.save(path)
+    other = Recommender.load(path)
+    assert (other.users_.tolist(), other.items_.tolist()) == (["ann", "bob"], [7, 8])
+    assert other.recommend("ann") == named.recommend("ann") == [(8, 1.0)]
+    assert_array_equal(other._model.data.matrix.toarray(), named._model.data.matrix.toarray())
+    assert other.partial_fit(table, user="user", item="item").recommend("ann")[0][0] == 8
+    with pytest.raises(ValueError, match=r"holds a recommender, not a classifier: open it with Recommender.load"):
+        Classifier.load(path)
+    with pytest.raises(ValueError, match=r"a recommender is a .safetensors file, got 'm.txt'"):
+        named.save("m.txt")
+
+
+def test_the_bits_do_not_depend_on_threads(sizes, baskets):
+    sizes.batch_logits = 60  # three users in a block
+    one, two = (Recommender(dim=3, epochs=3, threads=threads).fit(baskets) for threads in (1, 2))
+    assert_array_equal(one.item_factors_, two.item_factors_)
+    assert_array_equal(one.user_factors_, two.user_factors_)
+    assert one.recommend(baskets) == two.recommend(baskets)
+    assert one.perplexity(baskets) == two.perplexity(baskets)
+
+
+class Log:
+    """What a fit reports."""
+
+    def __init__(self):
+        self.events = []
+
+    def __getattr__(self, name):
+        return lambda *values: self.events.append((name, *values))
+
+
+def test_a_fit_reports_what_it_does_and_what_it_takes(baskets, tmp_path):
+    log, records = Log(), []
+    model = Recommender(dim=2, epochs=3, threads=1)
+    model.fit(baskets, progress=log, on_epoch_end=records.append)
+    ((_, estimate),) = [event for event in log.events if event[0] == "training"]
+    assert estimate == model.estimate(estimate.users, estimate.items, estimate.entries)
+    assert (estimate.users, estimate.items) == (len(baskets), 20)
+    assert "GFLOP" in str(estimate)
+    assert [event[1] for event in log.events if event[0] == "epoch"] == records == model.history_
+    path = tmp_path / "baskets.txt"
+    path.write_text("".join(f"{' '.join(basket)}\n" for basket in baskets), encoding="utf-8")
+    again = Recommender(dim=2, epochs=3, threads=1).fit(path)
+    assert_array_equal(again.item_factors_, model.item_factors_)
+    huge = Recommender(dim=10**13)
+    with pytest.raises(MemoryError, match="training 10 users of 10 items"):
+        huge.fit([[k] for k in range(10)])
+
+
+def test_an_interrupted_fit_goes_on_to_the_same_bits(baskets, tmp_path):
+    whole = Recommender(dim=3, epochs=4, threads=1).fit(baskets)
+
+    def interrupt(record):
+        if record["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "c.safetensors"
+    model = Recommender(dim=3, epochs=4, threads=1)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(baskets, checkpoint=path, on_epoch_end=interrupt)
+    assert path.exists()
+    with pytest.raises(AttributeError, match="has learned nothing yet"):
+        model.recommend(0)
+    model.set_params(threads=2).fit(baskets, checkpoint=path)
+    assert_array_equal(model.item_factors_, whole.item_factors_)
+    assert_array_equal(model.user_factors_, whole.user_factors_)
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "message"),
+    [
+        (lambda m: m.recommend(500), KeyError, "500 is not among the 120 users: rows of the matrix"),
+        (lambda m: m.recommend([0, 130]), KeyError, "130 is not among the 120 users"),
+        (lambda m: m.recommend("a0"), KeyError, r"such as 0; a basket of items is a list in a list, as \[\['a0'\]\]"),
+        (lambda m: m.recommend(["a0", "a1"]), KeyError, r"as \[\['a0', 'a1'\]\]"),
+        (lambda m: m.recommend([["a00"]]), KeyError, "'a00' is not among the 20 items; similar are 'a0'"),
+        (lambda m: m.recommend([[3]]), KeyError, "3 is not among the 20 items, which are str, such as 'a"),
+        (lambda m: m.recommend([[None]]), TypeError, "item must be a str or an int, got None"),
+        (lambda m: m.recommend(None), TypeError, "who must be a user, several, baskets of items"),
+        (lambda m: m.recommend([0, ["a0"]]), TypeError, "basket 0 must be a list of items, got 0"),
+        (lambda m: m.recommend(np.ones((20, 3))), ValueError, r"got \(20, 3\); is it the wrong way round\? A row is a"),
+        (lambda m: m.recommend(-np.ones((1, 20))), ValueError, "X must be non-negative"),
+        (lambda m: m.recommend(0, topn=0), ValueError, "topn must be at least 1, got 0"),
+        (lambda m: m.recommend(0, exclude="a0"), TypeError, "exclude must be several items, got 'a0'"),
+        (lambda m: m.recommend(0, among=["c"]), KeyError, "'c' is not among the 20 items"),
+        (lambda m: m.recommend(0, exclude_seen=2), TypeError, "exclude_seen must be True or False, got 2"),
+        (lambda m: m.similar_items("c"), KeyError, "'c' is not among the 20 items"),
+        (lambda m: m.similar_items(None), TypeError, "a name or several are needed, got None"),
+        (
+            lambda m: m.explain([["a0"], ["a1"]], "a2"),
+            ValueError,
+            r"who must be one user, or one basket as \[\[...\]\]",
+        ),
+        (lambda m: m.explain(0, ["a2"]), TypeError, r"item must be one item, got \['a2'\]"),
+        (lambda m: m.perplexity([["a0"]], [["a0"]]), ValueError, "hidden must not hold items of the same user's X"),
+        (lambda m: m.perplexity([["a0"]], [["a1"], []]), ValueError, "hidden must have one basket per user, 1, got 2"),
+        (lambda m: m.perplexity([[]]), ValueError, "there is no item to predict"),
+        (lambda m: m.set_params(rank=3), ValueError, "Recommender has no parameter 'rank'"),
+        (lambda m: Recommender(dim=0).fit([["a", "b"]]), ValueError, "dim must be at least 1, got 0"),
+    ],
+)
+def test_wrong_questions_are_named(model, call, kind, message):
+    with pytest.raises(kind, match=message):
+        call(model)
+
+
+def test_a_matrix_with_users_as_columns_is_noticed_when_users_are_asked_for():
+    model = Recommender(dim=1, epochs=1, threads=1).fit(sparse.random_array((5, 50), density=0.3, rng=0))
+    with pytest.raises(KeyError, match=re.escape("there are 50 items: is the matrix the wrong way round? A row is a")):
+        model.recommend(7)
+    with pytest.raises(KeyError, match=r"500 is not among the 5 users: rows of the matrix'$"):
+        model.recommend(500)
+
+
+def test_it_is_an_estimator_of_scikit_learn(baskets):
+    pytest.importorskip("sklearn", reason="needs scikit-learn")
+    from sklearn.base import clone
+    from sklearn.pipeline import make_pipeline
+    from sklearn.utils.validation import check_is_fitted
+
+    model = Recommender(dim=3, epochs=2, threads=1)
+    assert clone(model).get_params() == model.get_params() == {"dim": 3, "epochs": 2, "seed": 0, "threads": 1}
+    matrix = sparse.random_array((30, 20), density=0.3, rng=0)
+    vectors = make_pipeline(clone(model)).fit_transform(matrix)
+    assert vectors.shape == (30, 3)
+    check_is_fitted(model.fit(matrix))
+    assert model.n_features_in_ == 20
+    assert repr(Recommender(dim=3)) == "Recommender(dim=3)"
+    pandas = pytest.importorskip("pandas")
+    frame = model.set_output(transform="pandas").transform(matrix)
+    assert isinstance(frame, pandas.DataFrame)
+    assert list(frame.columns) == list(model.get_feature_names_out())
