@@ -331,7 +331,9 @@ class Columns:
                     else:
                         raise refusal(place_of(file, number), bad._replace(kind=ValueError))
         if not documents:
-            raise ValueError(f"no row with a label in {', '.join(repr(os.fspath(path)) for path in path_list(paths))}")
+            where = ", ".join(repr(os.fspath(path)) for path in path_list(paths))
+            left_out = ", ".join(f"{count:,} {reason}" for reason, count in ledger.skipped.items())
+            raise ValueError(f"no row with a text and a label in {where}{left_out and f'; left out: {left_out}'}")
         return documents, _numbered(labels, lambda row: place_of(*places[row]))
 
     def columns(self, source: Any) -> tuple[Any, Any]:

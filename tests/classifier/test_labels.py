@@ -164,6 +164,9 @@ def test_a_bad_row_of_a_file_is_named_or_left_out(tmp_path, name, text, message,
     names = {"field": "text", "label": "topic"}
     with pytest.raises(ValueError, match=rf"{name}', {message}"):
         Classifier().fit(path, **names)
+    (tmp_path / f"none.{name}").write_text("text,topic\na,\n" if name == "a.csv" else "", encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"no row with a text and a label in .*{name}'"):
+        Classifier().fit(tmp_path / f"none.{name}", **names, skip_bad=True)
     assert Classifier().fit(path, **names, skip_bad=True).ledger_.skipped == {reason: 1}
 
 
