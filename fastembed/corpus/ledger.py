@@ -33,6 +33,12 @@ class Ledger:
         Number of U+FFFD characters put in place of bytes that are not UTF-8.
     skipped : dict of str to int
         Number of rows of structured files, or of items in memory, that were not read, by reason.
+    counts_dropped, most_dropped : float
+        The share of the counts of the walks on a graph that was dropped, of all and, the largest, of a node.
+
+    Notes
+    -----
+    Of a graph, the tokens are its nodes and the lines its edges.
 
     Examples
     --------
@@ -49,6 +55,8 @@ class Ledger:
     dropped: dict[str, int] = field(default_factory=dict)
     replaced: int = 0
     skipped: dict[str, int] = field(default_factory=dict)
+    counts_dropped: float = 0.0
+    most_dropped: float = 0.0
 
     def summary(self) -> str:
         """Return the ledger in one line."""
@@ -57,9 +65,11 @@ class Ledger:
         replaced = f"; {self.replaced:,} times U+FFFD for invalid bytes" if self.replaced else ""
         reasons = _listed(self.dropped)
         skipped = f"; skipped {sum(self.skipped.values()):,} rows ({_listed(self.skipped)})" if self.skipped else ""
+        most = f"; dropped {self.counts_dropped:.2%} of the counts, at most {self.most_dropped:.2%} of those of a token"
         return (
             f"read {self.tokens_read:,} tokens in {self.lines:,} lines{empty}{size}; used {self.tokens_used:,}; "
             f"dropped {sum(self.dropped.values()):,}{f' ({reasons})' if reasons else ''}{replaced}{skipped}"
+            f"{most if self.most_dropped else ''}"
         )
 
     def __add__(self, other: Ledger) -> Ledger:
@@ -72,6 +82,10 @@ class Ledger:
             _sums(self.dropped, other.dropped),
             self.replaced + other.replaced,
             _sums(self.skipped, other.skipped),
+            max(
+                self.counts_dropped, other.counts_dropped
+            ),  # bounds: the shares of the sum of the counts are not larger
+            max(self.most_dropped, other.most_dropped),
         )
 
 

@@ -22,7 +22,15 @@ from fastembed._base.arrays import canonical_csr, csr, own_memory, read_only, so
 from fastembed._base.estimator import pickled_as
 from fastembed._base.memory import check_memory_limit
 from fastembed._base.threads import check_threads
-from fastembed._base.validation import check_amounts, check_flag, check_ids, check_integer, unmasked
+from fastembed._base.validation import (
+    check_amounts,
+    check_choice,
+    check_flag,
+    check_ids,
+    check_integer,
+    check_number,
+    unmasked,
+)
 from fastembed.corpus.corpus import Progress, Source, as_corpus
 from fastembed.corpus.ledger import Ledger, LineSplit, note_on_interrupt
 from fastembed.counts.groups import CSRGroups, GroupedCounts, group_places
@@ -39,7 +47,7 @@ from fastembed.counts.store import (
     writing,
 )
 from fastembed.counts.sums import RowBatch, StoredCSR, add_matrices, store_rows
-from fastembed.counts.windows import Scale, Windows, check_known, count_corpus, no_pair
+from fastembed.counts.windows import MAX_WINDOW, Scale, Windows, check_known, count_corpus, no_pair
 from fastembed.vocabulary import Vocabulary, encode_corpus, vocabulary_size
 
 Float = npt.NDArray[np.float64]
@@ -53,9 +61,9 @@ MAX_COLUMNS = 2**31 - 1  # the ids of columns are int32
 class Counts:
     """A sparse matrix of non-negative counts of pairs (input, output).
 
-    Create one with :meth:`from_corpus`, :meth:`from_baskets`, :meth:`from_pairs`, :meth:`from_ids`, :meth:`from_scipy`,
-    :meth:`load` or :meth:`open`. The constructor takes the arrays and attributes of existing counts; it copies
-    `indices` and `indptr` unless they are read-only.
+    Create one with :meth:`from_corpus`, :meth:`from_baskets`, :meth:`from_graph`, :meth:`from_pairs`,
+    :meth:`from_ids`, :meth:`from_scipy`, :meth:`load` or :meth:`open`. The constructor takes the arrays and attributes
+    of existing counts; it copies `indices` and `indptr` unless they are read-only.
 
     The counts are in memory, or in a folder, where :meth:`store` or counting with ``store=`` has put them. A fit reads
     those of a folder a few groups of rows at a time, to the same bits. A folder holds what was counted, with a SHA-256
@@ -417,6 +425,129 @@ class Counts:
         counts = cls.from_ids(pairs.rows, pairs.columns, pairs.weights, shape)
         counts.vocabulary = pairs.vocabulary
         return counts
+
+    @classmethod
+    def from_graph(
+        cls,
+        graph: Any,
+        *,
+        window: int = 10,
+        weighting: str = "flat",
+        directed: bool | None = None,
+        weights: bool | str = True,
+        tokens: Sequence[Hashable] | None = None,
+        start: str = "degree",
+        min_count: int = 1,
+        tolerance: float = 0.05,
+        threads: int | None = None,
+        memory_limit: int | None = None,
+        progress: Progress | None = None,
+        store: str | os.PathLike[str] | None = None,
+    ) -> Counts:
+        """Compute the expected counts of the pairs within a window of random walks on a graph; none is sampled.
+
+        A walk goes from a node to a neighbour with probability proportional to the weight of the edge. DeepWalk and
+        node2vec with p = q = 1 sample such walks; as they sample more, their counts approach these, up to a factor.
+
+        Parameters
+        ----------
+        graph : graph of networkx or igraph, sparse array, DataFrame, path, or list of paths
+            A SciPy array (V, V) holds the weight of the edge from i to j in row i and column j. The first two columns
+            of a pandas DataFrame are the ends of the edges. A file has an edge per line: two names, and perhaps a
+            weight, with white space between them; lines that begin with # are comments. It may be compressed, a pattern
+            or a URL, as a corpus may. The weights of parallel edges are added up; an edge of weight 0 is none.
+        window : int
+            L, the largest number of steps between two nodes of a pair. With 1, the counts are the weights of the edges.
+        weighting : {"flat", "linear", "harmonic"}
+            The weight of a pair at distance t: 1, (L - t + 1) / L, or 1 / t. The windows of gensim are linear.
+        directed : bool, optional
+            True: walks follow an edge in its direction only, and the pairs are those of a node and one that comes after
+            it. False: they follow each edge both ways. By default a graph of networkx or igraph and a matrix say it
+            themselves, a matrix by not being symmetric; the edges of a file or frame lead both ways.
+        weights : bool or str
+            The name of the attribute of edges, or of the column, that holds the weights. True: "weight" if there is
+            one, the entries of a matrix, the third column of a file; otherwise 1. False: 1 for each edge.
+        tokens : sequence of V hashable objects, optional
+            With a matrix: the names of the nodes, by default their numbers from 0 on. Those of igraph are the attribute
+            "name" if there is one. The token of a name is its str, as for :meth:`from_pairs`.
+        start : {"degree", "uniform"}
+            Where walks start: at a node with probability proportional to the weight of its edges, as long walks on an
+            undirected graph visit it; or at all nodes equally, so that their rows have equal sums.
+        min_count : int
+            Nodes with fewer edges are left out. With 0 those without an edge stay, and their vectors are zero. The
+            ledger counts nodes as tokens.
+        tolerance : float
+            The largest share of the counts of a node that may be dropped, below 1: the smallest are. So the sum of the
+            absolute errors of a row is at most this share of its sum. The ledger says how much was dropped. With 0 all
+            counts are stored, which for a long window are those of nearly all pairs of connected nodes.
+        threads : int, optional
+            The number of threads; by default the number of CPUs. The result does not depend on it.
+        memory_limit : int, optional
+            Bytes of memory for the counts, at least 1,000,000; by default half of the free memory. The part of the
+            counts beyond half of it is in unnamed files in the folder for temporary files. The graph, and 1 KB per node
+            and thread, need additional memory. The result does not depend on the limit.
+        progress : callable, optional
+            Called with (done, total) nodes.
+        store : path-like, optional
+            A folder to write the counts to, as for :meth:`from_corpus`; they may exceed the memory then.
+
+        Returns
+        -------
+        Counts
+            Of shape (V, V). The nodes are in the order of decreasing numbers of edges, which are the counts of the
+            vocabulary. The sum of all counts is 1,000 V times the sum of the weights of the distances, less what was
+            dropped: a model takes counts for observations, and what is expected is known exactly. Values are rounded to
+            float32.
+
+        Raises
+        ------
+        TypeError
+            If the graph is none of these, or an argument has the wrong type.
+        ValueError
+            If a weight is negative, infinite, NaN or no number, a matrix is not square, two nodes have the same str,
+            a line is not an edge, no edge is left, or an option is out of range.
+        MemoryError
+            If the counts would exceed `memory_limit` by an estimate from some of the nodes, and there is no `store`.
+        OSError
+            If a file cannot be read, or the disk is full.
+
+        See Also
+        --------
+        Counts.from_pairs : The edges alone.
+
+        Examples
+        --------
+        >>> path = sparse.csr_array([[0, 1, 0], [1, 0, 2], [0, 2, 0]])
+        >>> counts = Counts.from_graph(path, window=2, tokens=["a", "b", "c"])
+        >>> counts.vocabulary.tokens
+        ('b', 'a', 'c')
+        >>> counts.to_scipy().toarray().round()
+        array([[1500.,  500., 1000.],
+               [ 500.,  167.,  333.],
+               [1000.,  333.,  667.]])
+        """
+        from fastembed.counts.graphs import Walks, kept_nodes, read_graph
+
+        distances = Windows((0, check_integer("window", window, low=1, high=MAX_WINDOW)), weighting)
+        check_choice("start", start, ("degree", "uniform"))
+        check_integer("min_count", min_count, low=0)
+        if check_number("tolerance", tolerance) >= 1:
+            raise ValueError(f"tolerance must be at least 0 and below 1, got {tolerance!r}")
+        workers, limit = check_threads(threads), check_memory_limit(memory_limit)
+        ledger, into = Ledger(), None if store is None else open_folder(store)
+        with note_on_interrupt(ledger), nullcontext() if into is None else writing(into):
+            found = read_graph(graph, weights, directed, tokens, ledger)
+            adjacency, vocabulary = kept_nodes(*found, min_count, ledger)
+            del found
+            walks = Walks(adjacency, distances, start == "uniform", tolerance, ledger)
+            size = len(vocabulary)
+            attributes = {"windows": None, "keep": None, "ledger": ledger, "vocabulary": vocabulary, "baskets": None}
+            if into is None:
+                most = walks.check_memory(limit, workers)
+                with closing(walks.rows(np.arange(size), workers, progress)) as batches:
+                    return cls._of(store_rows(batches, size, most, limit // 2, workers).mapped(), **attributes)
+            _write(into, walks.rows(np.argsort(group_places(size)), workers, progress), (size, size), attributes)
+        return cls._of(open_store(into)[0], **attributes)
 
     @classmethod
     def from_ids(

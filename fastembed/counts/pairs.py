@@ -41,7 +41,7 @@ def pair_ids(
         if isinstance(names, np.ma.MaskedArray):
             unmasked(name, names)
     ids: dict[Name, int] = {}
-    ends = [_ids("sources", sources, ids), _ids("targets", targets, ids)]
+    ends = [name_ids("sources", sources, ids), name_ids("targets", targets, ids)]
     number = len(ends[0])
     amounts = np.ones(number) if weights is None else unmasked("weights", weights)
     for name, length in (("targets", len(ends[1])), ("weights", len(amounts) if amounts.ndim == 1 else -1)):
@@ -104,7 +104,7 @@ def _token(name: Name) -> str:
         return str(name)
 
 
-def _ids(what: str, names: Iterable[Name], ids: dict[Name, int]) -> npt.NDArray[np.intp]:
+def name_ids(what: str, names: Iterable[Name], ids: dict[Name, int]) -> npt.NDArray[np.intp]:
     """Return the id of each name; a new name gets the next id."""
     if isinstance(names, str | bytes):
         raise TypeError(f"{what} must be several names, got {shown(names)}")

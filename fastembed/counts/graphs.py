@@ -1,0 +1,408 @@
+"""Graphs as adjacency matrices, and the expected counts of random walks on them, of which none is sampled.
+
+A walk goes from a node to a neighbour with probability proportional to the weight of the edge. With the weights A
+(V, V) and the degrees d = A 1, one step has the transition matrix P = diag(1/d) A. A walk that starts at a node with
+probability proportional to its degree passes node i, and node j t steps later, in the expected proportion
+
+    d_i (P^t)_ij.
+
+The counts N = sum over t = 1 ... L of w_t diag(d) P^t are those of all pairs within L steps of each other, as DeepWalk
+(Perozzi et al., 2014) samples them; w_t is the weight of a pair at distance t. On an undirected graph N is symmetric,
+so the pairs before a node are the same as those after it.
+
+N becomes dense as L grows, and most of it is small. So the smallest entries of each row may be dropped, as long as
+their sum is within a share of the row's: the tolerance.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Generator, Hashable, Sequence
+from contextlib import closing
+from queue import Empty, SimpleQueue
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from fastembed._base.arrays import aligned_zeros, canonical_csr
+from fastembed._base.memory import readable
+from fastembed._base.sizes import SIZES
+from fastembed._base.threads import ordered_map
+from fastembed._base.validation import check_amounts, check_flag, shown, unmasked
+from fastembed._kernels import kernels_for
+from fastembed.corpus.corpus import FileCorpus, Progress
+from fastembed.corpus.ledger import Ledger
+from fastembed.corpus.sources import path_list
+from fastembed.counts.pairs import name_ids, tokens_of
+from fastembed.counts.sums import ENTRY_BYTES, RowBatch
+from fastembed.counts.windows import Windows
+from fastembed.vocabulary import Vocabulary
+
+Float = npt.NDArray[np.float64]
+Int64 = npt.NDArray[np.int64]
+Names = Sequence[Hashable]
+
+MAX_NODES = 2**31 - 1  # the ids of columns are int32
+VISITS = 1000  # of a node, on average, by the walks that are expected (docs/decisions.md)
+SAMPLED = 64  # nodes whose rows are computed first, if those of all might not fit into memory
+STARTS = 16  # nodes from which walks go at once: two cache lines per node, in float64
+WEIGHT = "weight"  # the attribute or column that holds the weights, unless another is named
+
+
+class Edges(NamedTuple):
+    """Edges as pairs of numbers of nodes, (m,) each, their weights, and the names of all nodes."""
+
+    sources: npt.NDArray[np.intp]
+    targets: npt.NDArray[np.intp]
+    weights: Float
+    names: Names
+    directed: bool
+
+
+# ---------------------------------------------------------------- graphs of every kind
+
+
+def read_graph(
+    graph: Any, weights: bool | str, directed: bool | None, tokens: Names | None, ledger: Ledger
+) -> tuple[sparse.csr_array, Names]:
+    """Return the adjacency matrix (n, n) of a graph, without zeros, and the names of its nodes.
+
+    The arguments are those of `Counts.from_graph`. If edges have no direction, the matrix is symmetric.
+    """
+    if not isinstance(weights, bool | str):
+        raise TypeError(f"weights must be True, False or the name of an attribute, got {weights!r}")
+    directed = None if directed is None else check_flag("directed", directed)
+    if sparse.issparse(graph):
+        return _of_matrix(graph, weights, directed, tokens, ledger)
+    if tokens is not None:
+        raise TypeError("tokens name the rows of a matrix, but this graph has names of its own")
+    if hasattr(graph, "adj") and hasattr(graph, "is_multigraph"):  # networkx
+        edges = _of_networkx(graph, weights)
+    elif hasattr(graph, "get_edgelist") and hasattr(graph, "vs"):  # igraph
+        edges = _of_igraph(graph, weights)
+    elif hasattr(graph, "iloc") and hasattr(graph, "columns"):  # pandas
+        edges = _of_frame(graph, weights)
+    elif isinstance(graph, str | os.PathLike | list | tuple):
+        edges = _of_file(graph, weights, ledger)
+    else:
+        kinds = "a graph of networkx or igraph, a SciPy sparse array, a pandas DataFrame or the name of a file"
+        raise TypeError(f"graph must be {kinds}, got {type(graph).__name__}")
+    ledger.lines = ledger.lines or len(edges.weights)
+    return _adjacency(edges, edges.directed if directed is None else directed), edges.names
+
+
+def _adjacency(edges: Edges, directed: bool) -> sparse.csr_array:
+    rows, columns, amounts = edges.sources, edges.targets, edges.weights
+    if not directed:
+        other = rows != columns  # an edge from a node to itself is its own reverse
+        rows, columns = np.concatenate([rows, columns[other]]), np.concatenate([columns, rows[other]])
+        amounts = np.concatenate([amounts, amounts[other]])
+    shape = (len(edges.names), len(edges.names))
+    adjacency: sparse.csr_array = canonical_csr("weights", sparse.coo_array((amounts, (rows, columns)), shape=shape))
+    return adjacency
+
+
+def _of_matrix(
+    matrix: Any, weights: bool | str, directed: bool | None, tokens: Names | None, ledger: Ledger
+) -> tuple[sparse.csr_array, Names]:
+    if isinstance(weights, str):
+        raise ValueError(f"the weights of a matrix are its entries, which have no name such as {weights!r}")
+    if matrix.dtype.kind not in "buif":
+        raise TypeError(f"the entries of the graph must be real numbers, got dtype {matrix.dtype}")
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+        raise ValueError(f"the matrix of a graph must be square, got shape {matrix.shape}")
+    if not 1 <= matrix.shape[0] <= MAX_NODES:
+        raise ValueError(f"a graph must have 1 to 2^31 - 1 nodes, got {matrix.shape[0]:,}")
+    adjacency = canonical_csr("weights", matrix)
+    if tokens is None:
+        names: Names = range(len(adjacency.indptr) - 1)
+    else:
+        if isinstance(tokens, str) or not hasattr(tokens, "__len__"):
+            raise TypeError(f"tokens must be a sequence of names, got {tokens!r}")
+        names = tokens.tolist() if isinstance(tokens, np.ndarray) else list(tokens)
+        if len(names) != adjacency.shape[0]:
+            raise ValueError(f"tokens must name the {adjacency.shape[0]:,} nodes, got {len(names):,}")
+    if not weights:
+        adjacency = sparse.csr_array(
+            (np.ones(adjacency.nnz), adjacency.indices, adjacency.indptr), shape=adjacency.shape
+        )
+    symmetric = (adjacency != adjacency.T).nnz == 0
+    ledger.lines = sparse.triu(adjacency).nnz if symmetric else adjacency.nnz
+    if directed is False and not symmetric:
+        adjacency = canonical_csr("weights", adjacency + sparse.tril(adjacency, -1).T + sparse.triu(adjacency, 1).T)
+    return adjacency, names
+
+
+def _of_networkx(graph: Any, weights: bool | str) -> Edges:
+    if weights is False:
+        ends, amounts = list(graph.edges()), None
+    else:
+        missing = 1 if weights is True else None
+        listed = list(graph.edges(data=WEIGHT if weights is True else weights, default=missing))
+        ends, amounts = [edge[:2] for edge in listed], [edge[2] for edge in listed]
+    names = list(graph)
+    ids = {name: number for number, name in enumerate(names)}
+    sources, targets = (np.array([ids[edge[k]] for edge in ends], np.intp) for k in (0, 1))
+    return Edges(sources, targets, _amounts(amounts, sources, targets, names), names, graph.is_directed())
+
+
+def _of_igraph(graph: Any, weights: bool | str) -> Edges:
+    names: Names = graph.vs["name"] if "name" in graph.vs.attributes() else range(graph.vcount())
+    ends = np.array(graph.get_edgelist(), np.intp).reshape(-1, 2)
+    sources, targets = np.ascontiguousarray(ends[:, 0]), np.ascontiguousarray(ends[:, 1])
+    amounts = graph.es[name] if (name := _named_weights(weights, graph.es.attributes(), "edges")) else None
+    return Edges(sources, targets, _amounts(amounts, sources, targets, names), names, graph.is_directed())
+
+
+def _of_frame(frame: Any, weights: bool | str) -> Edges:
+    if len(frame.columns) < 2:
+        raise ValueError(f"a frame of edges has a column of sources and one of targets, got {list(frame.columns)}")
+    amounts = frame[name].tolist() if (name := _named_weights(weights, list(frame.columns), "columns")) else None
+    ids: dict[Hashable, int] = {}
+    sources, targets = (name_ids(f"column {k}", frame.iloc[:, k].tolist(), ids) for k in (0, 1))
+    names = list(ids)
+    if any(name != name or name is None for name in names):
+        raise ValueError("the ends of an edge must be named, but a name in the frame is missing")
+    return Edges(sources, targets, _amounts(amounts, sources, targets, names), names, False)
+
+
+def _of_file(paths: Any, weights: bool | str, ledger: Ledger) -> Edges:
+    """Read edges from text: two names a line, and a weight. Lines that begin with # are comments."""
+    if isinstance(weights, str):
+        raise ValueError(f"the weights in a file are the third of a line, which has no name such as {weights!r}")
+    where = ", ".join(shown(os.fspath(path)) for path in path_list(paths))
+    ids: dict[Hashable, int] = {}
+    ends: list[int] = []
+    amounts: list[float] = []
+    for line in FileCorpus(paths).sequences(ledger):
+        if not line:
+            continue
+        if line[0].startswith("#"):
+            ledger.skipped["comments"] = ledger.skipped.get("comments", 0) + 1
+            continue
+        if len(line) not in (2, 3):
+            raise ValueError(
+                f"an edge is two names and perhaps a weight, with spaces between them, but line {ledger.lines:,} of"
+                f" {where} has {len(line)} parts: {shown(' '.join(line))}"
+            )
+        ends += (ids.setdefault(line[0], len(ids)), ids.setdefault(line[1], len(ids)))
+        try:
+            amounts.append(float(line[2]) if len(line) == 3 and weights else 1.0)
+        except ValueError:
+            raise ValueError(
+                f"the weight of an edge must be a number, but line {ledger.lines:,} of {where} has {shown(line[2])}"
+            ) from None
+    if not ends:
+        raise ValueError(f"there is no edge in {where}")
+    both, names = np.array(ends, np.intp).reshape(-1, 2), list(ids)
+    sources, targets = np.ascontiguousarray(both[:, 0]), np.ascontiguousarray(both[:, 1])
+    return Edges(sources, targets, _amounts(amounts, sources, targets, names), names, False)
+
+
+def _named_weights(weights: bool | str, names: Sequence[Any], what: str) -> str | None:
+    """Return the name of the weights, or None if all are 1."""
+    if isinstance(weights, bool):
+        return WEIGHT if weights and WEIGHT in names else None
+    if weights not in names:
+        raise ValueError(f"weights must be one of the {what} {list(names)}, got {weights!r}")
+    return weights
+
+
+def _amounts(
+    amounts: Sequence[Any] | None, sources: npt.NDArray[np.intp], targets: npt.NDArray[np.intp], names: Names
+) -> Float:
+    """Return weights of edges in float64; an error names the first edge with a wrong one."""
+    if amounts is None:
+        return np.ones(len(sources))
+    try:
+        found = unmasked("weights", amounts)
+        if len(found):
+            check_amounts("weights", found)
+        return found.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        for place, amount in enumerate(amounts):
+            if not isinstance(amount, int | float | np.number) or not 0 <= amount < np.inf:
+                edge = f"{shown(names[sources[place]])} to {shown(names[targets[place]])}"
+                raise type(error)(
+                    f"the weight of an edge must be a finite number of at least 0, but that from {edge} is"
+                    f" {shown(amount)}"
+                ) from None
+        raise
+
+
+# ---------------------------------------------------------------- which nodes
+
+
+def kept_nodes(
+    adjacency: sparse.csr_array, names: Names, min_count: int, ledger: Ledger
+) -> tuple[sparse.csr_array, Vocabulary]:
+    """Return the part of a graph whose nodes have at least `min_count` edges, and the nodes by decreasing number.
+
+    Nodes with the same number of edges are in the order of their tokens. A node that loses all its edges with others is
+    left out, too, unless `min_count` is 0.
+    """
+    tokens = tokens_of(names)
+    edges = _edges_of(adjacency)
+    kept = edges >= min_count
+    ledger.tokens_read = len(tokens)
+    few = f"below min_count={min_count}"
+    ledger.dropped = {few: int(np.count_nonzero(~kept))}
+    while min_count:
+        part = adjacency[kept][:, kept]
+        alone = _edges_of(part) == 0
+        if not alone.any():
+            break
+        ledger.dropped["without other nodes"] = ledger.dropped.get("without other nodes", 0) + int(alone.sum())
+        kept[np.flatnonzero(kept)[alone]] = False
+    ledger.tokens_used = int(np.count_nonzero(kept))
+    order = np.array(sorted(np.flatnonzero(kept).tolist(), key=lambda k: (-edges[k], tokens[k])), np.intp)
+    part = sparse.csr_array(adjacency[order][:, order])
+    if not part.nnz:
+        raise ValueError(f"the graph has no edge to walk on: {ledger.summary()}")
+    part.sort_indices()
+    return part, Vocabulary([tokens[k] for k in order], edges[order], ledger)
+
+
+def _edges_of(adjacency: sparse.csr_array) -> npt.NDArray[np.int64]:
+    """Return the number of edges of each node, in either direction."""
+    pattern = sparse.csr_array(
+        (np.ones(adjacency.nnz, np.int8), adjacency.indices, adjacency.indptr), shape=adjacency.shape
+    )
+    either = pattern + pattern.T
+    return np.diff(either.indptr).astype(np.int64)
+
+
+# ---------------------------------------------------------------- walks
+
+
+class Walks:
+    """The expected counts of walks, row by row; see the top of this file.
+
+    Parameters
+    ----------
+    adjacency : csr_array (V, V)
+        The weights of the edges, canonical, in float64.
+    distances : Windows
+        The largest distance after a node, and the weight of a pair by its distance.
+    uniform : bool
+        Whether as many walks start at each node, instead of in proportion to its degree.
+    tolerance : float
+        The largest share of the counts of a row that may be dropped.
+    ledger : Ledger
+        Gets what was dropped.
+    """
+
+    def __init__(
+        self, adjacency: sparse.csr_array, distances: Windows, uniform: bool, tolerance: float, ledger: Ledger
+    ) -> None:
+        degrees = np.asarray(adjacency.sum(axis=1))
+        inverse = np.divide(1.0, degrees, out=np.zeros_like(degrees), where=degrees > 0)
+        starts = (degrees > 0).astype(np.float64) if uniform else degrees
+        starts *= VISITS * len(starts) / starts.sum()
+        first = adjacency.data * np.repeat(starts * inverse, np.diff(adjacency.indptr))
+        self._first = sparse.csr_array((first, adjacency.indices, adjacency.indptr), shape=adjacency.shape)
+        backwards = adjacency.T.tocsr()  # row j of P.T: the nodes i from which a step leads to j
+        backwards.data *= inverse[backwards.indices]
+        self._step = _column_blocks(backwards)
+        _, after, denominator = distances.weights()
+        self._kernels, self._weights, self._tolerance = (
+            kernels_for(np.dtype(np.float64)),
+            after / denominator,
+            tolerance,
+        )
+        self._ledger = ledger
+        self._memory: SimpleQueue[Float] = SimpleQueue()  # arrays that no thread uses: each (3, V, STARTS)
+
+    def rows(self, nodes: Int64, threads: int, progress: Progress | None = None) -> Generator[RowBatch, None, None]:
+        """Yield the rows of all nodes in a given order, in batches; in the end the ledger has what was dropped."""
+        pieces = [nodes[first : first + STARTS] for first in range(0, len(nodes), STARTS)]
+        sums, lost, done = np.zeros(len(nodes)), np.zeros(len(nodes)), 0
+        with closing(ordered_map(self._batch, pieces, threads)) as batches:
+            for piece, (batch, of_rows, dropped) in zip(pieces, batches, strict=True):
+                sums[piece], lost[piece] = of_rows, dropped
+                yield batch
+                if progress is not None:
+                    done += len(piece)
+                    progress(done, len(nodes))
+        self._ledger.counts_dropped = float(lost.sum() / sums.sum())
+        self._ledger.most_dropped = float(np.divide(lost, sums, out=np.zeros_like(sums), where=sums > 0).max())
+
+    def check_memory(self, limit: int, threads: int) -> int:
+        """Return a bound on the number of entries of all rows.
+
+        Raises
+        ------
+        MemoryError
+            If they would take more than `limit` bytes, by an estimate from rows at equal distances.
+        """
+        size = int(self._first.shape[0])
+        if ENTRY_BYTES * size**2 > limit:
+            began, nodes = time.perf_counter(), np.unique(np.linspace(0, size - 1, SAMPLED).astype(np.int64))
+            entries = [int(self._batch(nodes[k : k + STARTS])[0].lengths.sum()) for k in range(0, len(nodes), STARTS)]
+            share = size / len(nodes)
+            estimate, minutes = int(ENTRY_BYTES * share * sum(entries)), (time.perf_counter() - began) * share / 60
+            if estimate > limit:
+                raise MemoryError(
+                    f"the counts of walks of {len(self._weights)} steps on {size:,} nodes would take about"
+                    f" {readable(estimate)} and {minutes / threads:.0f} minutes, above the memory limit of"
+                    f" {readable(limit)}: a smaller window or a larger tolerance than {self._tolerance:g} takes less;"
+                    " with a store they are on disk"
+                )
+        return size**2
+
+    def _batch(self, nodes: Int64) -> tuple[RowBatch, Float, Float]:
+        """Return the rows of at most STARTS nodes, their sums, and what of these was dropped."""
+        size = self._first.shape[0]
+        try:
+            memory = self._memory.get_nowait()
+        except Empty:
+            memory = aligned_zeros((3 * size, STARTS), np.dtype(np.float64)).reshape(3, size, STARTS)
+        now, after, summed = memory
+        first = self._first[nodes].T.tocoo()
+        now[:] = 0
+        now[first.coords] = first.data
+        np.multiply(now, self._weights[0], out=summed)
+        for weight in self._weights[1:]:
+            self._kernels.csr_times_dense(*self._step, now, after, 0, size)
+            now, after = after, now
+            np.multiply(now, weight, out=after)
+            summed += after
+        # In float32, which halves the size of a store, and is as exact as training is
+        rows = np.ascontiguousarray(summed.T[: len(nodes)]).astype(np.float32)
+        self._memory.put(memory)
+        return _without_small(rows, self._tolerance)
+
+
+def _column_blocks(matrix: sparse.csr_array) -> tuple[npt.NDArray[Any], ...]:
+    """Return a matrix (V, V) as the kernels take it, in blocks of columns; see `_kernels/sparse.pxi`."""
+    matrix.sort_indices()
+    rows, width = matrix.shape[0], SIZES.walk_columns
+    bounds = np.append(np.arange(0, rows, width), rows).astype(np.int32)
+    blocks = len(bounds) - 1
+    of_row = np.repeat(np.arange(rows), np.diff(matrix.indptr)) * blocks + matrix.indices // width
+    lengths = np.bincount(of_row, minlength=rows * blocks).reshape(rows, blocks)
+    starts = matrix.indptr[:-1] + np.concatenate([np.zeros((rows, 1), np.int64), lengths.cumsum(axis=1)], axis=1).T
+    return bounds, np.ascontiguousarray(starts, np.int64), (matrix.indices % width).astype(np.uint16), matrix.data
+
+
+def _without_small(rows: npt.NDArray[np.float32], tolerance: float) -> tuple[RowBatch, Float, Float]:
+    """Drop the smallest entries of each row (R, V), of a sum of at most `tolerance` times that of the row.
+
+    Returns the rows, their sums, and what of these was dropped.
+    """
+    ascending = np.sort(rows, axis=1)
+    sums = np.cumsum(ascending, axis=1, dtype=np.float64)
+    least, dropped = np.full(len(rows), np.inf, np.float32), np.zeros(len(rows))
+    for row, reached in enumerate(sums):
+        place = np.searchsorted(reached, tolerance * reached[-1], side="right")
+        if place < len(reached):  # otherwise the row is empty
+            least[row] = ascending[row, place]
+            below = np.searchsorted(ascending[row], least[row])  # entries that are equal stay
+            dropped[row] = reached[below - 1] if below else 0.0
+    kept = rows >= least[:, None]
+    places, columns = np.nonzero(kept)
+    lengths = np.bincount(places, minlength=len(rows)).astype(np.int64)
+    return RowBatch(lengths, columns.astype(np.int32), rows[kept].astype(np.float64)), sums[:, -1], dropped

@@ -1,0 +1,346 @@
+"""Expected counts of random walks, beside powers of dense matrices and walks that are sampled."""
+
+import gzip
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+
+import fastembed.counts.graphs as graphs
+from fastembed import Counts, SkipGram, Vocabulary
+
+WEIGHTS = {
+    "flat": lambda t, window: 1,
+    "linear": lambda t, window: (window - t + 1) / window,
+    "harmonic": lambda t, window: 1 / t,
+}
+
+
+def random_graph(nodes=60, edges=150, seed=0, directed=False):
+    """A matrix of weights of a connected graph, with a loop."""
+    rng = np.random.default_rng(seed)
+    a, b = rng.integers(nodes, size=(2, edges))
+    matrix = np.zeros((nodes, nodes))
+    matrix[a, b] = rng.random(edges) * 5
+    ring = np.arange(nodes)
+    matrix[ring, (ring + 1) % nodes] = matrix[3, 3] = 1
+    return matrix if directed else matrix + matrix.T
+
+
+def dense_counts(matrix, window, weighting="flat", start="degree"):
+    """The counts by powers of dense matrices."""
+    degrees = matrix.sum(axis=1)
+    step = np.divide(matrix, degrees[:, None], out=np.zeros_like(matrix), where=degrees[:, None] > 0)
+    starts = degrees if start == "degree" else (degrees > 0).astype(float)
+    starts = 1000 * len(matrix) * starts / starts.sum()
+    powers = (np.linalg.matrix_power(step, t) * WEIGHTS[weighting](t, window) for t in range(1, window + 1))
+    return starts[:, None] * sum(powers)
+
+
+def by_number(counts):
+    """The dense counts in the order of the numbers that are the tokens."""
+    order = np.argsort([int(token) for token in counts.vocabulary.tokens])
+    return counts.to_scipy().toarray()[np.ix_(order, order)]
+
+
+@pytest.mark.parametrize("directed", [False, True])
+@pytest.mark.parametrize("start", ["degree", "uniform"])
+@pytest.mark.parametrize(("window", "weighting"), [(1, "flat"), (2, "harmonic"), (5, "linear"), (10, "flat")])
+@pytest.mark.parametrize("columns", [7, 1 << 14])
+def test_the_counts_are_those_of_dense_powers(window, weighting, start, directed, columns, sizes):
+    sizes.walk_columns = columns
+    matrix = random_graph(directed=directed)
+    matrix[5] = 0  # of a directed graph: a node that no edge leaves
+    if not directed:
+        matrix[:, 5] = 0
+    how = {"window": window, "weighting": weighting, "start": start, "tolerance": 0, "min_count": 0}
+    counts = Counts.from_graph(sparse.csr_array(matrix), **how)
+    assert_allclose(by_number(counts), dense_counts(matrix, window, weighting, start), rtol=1e-6)
+    assert counts.ledger.most_dropped == 0
+
+
+def test_sampled_walks_approach_the_expected_counts():
+    matrix, window, rng = (random_graph(nodes=12, edges=20) > 0).astype(float), 3, np.random.default_rng(1)
+    expected = dense_counts(matrix, window)
+    reached = (matrix / matrix.sum(axis=1)[:, None]).cumsum(axis=1)
+    errors = []
+    for length in (100, 10_000):
+        walks = [rng.choice(12, 100, p=matrix.sum(axis=1) / matrix.sum())]
+        for _ in range(length):
+            walks.append((reached[walks[-1]] < rng.random((100, 1))).sum(axis=1).clip(max=11))
+        sampled = (
+            Counts.from_corpus(np.array(walks).T.tolist(), 12, window=window, weighting="flat").to_scipy().toarray()
+        )
+        errors.append(np.abs(sampled / sampled.sum() - expected / expected.sum()).sum())
+    assert errors[1] < 0.01
+    assert errors[1] < errors[0] / 5  # ten times, by the square root of the lengths
+
+
+@pytest.mark.parametrize("tolerance", [0.001, 0.05, 0.4])
+def test_what_is_dropped_of_a_row_is_within_the_tolerance_and_in_the_ledger(tolerance):
+    matrix = random_graph()
+    expected = dense_counts(matrix, 6)
+    counts = Counts.from_graph(sparse.csr_array(matrix), window=6, tolerance=tolerance)
+    found = by_number(counts)
+    lost = (expected - found).sum(axis=1)
+    assert_allclose(found[found > 0], expected[found > 0], rtol=1e-6)
+    assert (lost / expected.sum(axis=1)).max() <= tolerance + 1e-6
+    assert_allclose(counts.ledger.most_dropped, (lost / expected.sum(axis=1)).max(), atol=1e-6)
+    assert_allclose(counts.ledger.counts_dropped, lost.sum() / expected.sum(), atol=1e-6)
+    # No more could have been dropped: the smallest that is left would be too much
+    least = np.where(found > 0, found, np.inf).min(axis=1)
+    assert ((lost + least) / expected.sum(axis=1) > tolerance).all()
+    assert f"dropped {counts.ledger.counts_dropped:.2%} of the counts" in counts.ledger.summary()
+
+
+def test_threads_memory_and_stores_change_no_bit(tmp_path, assert_same, sizes):
+    sizes.group_rows = 16
+    graph = sparse.csr_array(random_graph(300, 900))
+    alone = Counts.from_graph(graph, window=4, threads=1)
+    assert_same(alone, Counts.from_graph(graph, window=4, threads=3))
+    spilled = Counts.from_graph(graph, window=4, memory_limit=1_100_000, threads=2)
+    assert not isinstance(alone.data.base, np.memmap)
+    assert_same(alone, spilled)
+    stored = Counts.from_graph(graph, window=4, store=tmp_path / "walks", threads=2)
+    assert stored.path == str(tmp_path / "walks")
+    assert_same(alone, stored)
+    assert stored.vocabulary.tokens == alone.vocabulary.tokens
+    assert Counts.open(tmp_path / "walks").ledger == stored.ledger == alone.ledger
+    alone.save(tmp_path / "counts.safetensors")
+    assert Counts.load(tmp_path / "counts.safetensors").ledger == alone.ledger
+    assert len(list((tmp_path / "walks").glob("group-*"))) == 19
+
+
+def test_counts_beyond_the_memory_are_refused_with_an_estimate(tmp_path):
+    graph = sparse.csr_array(random_graph(600, 3000))
+    with pytest.raises(MemoryError, match=r"walks of 10 steps on 600 nodes would take about \d+ MB .* limit of 1 MB"):
+        Counts.from_graph(graph, tolerance=0, memory_limit=1_000_000)
+    assert Counts.from_graph(graph, window=1, tolerance=0, memory_limit=1_000_000).nnz == graph.nnz
+    assert Counts.from_graph(graph, tolerance=0, memory_limit=1_000_000, store=tmp_path / "walks").nnz == 600**2
+
+
+EDGES = [("a", "b", 2.0), ("b", "c", 1.0), ("c", "c", 4.0), ("d", "a", 0.5)]
+UNDIRECTED = {
+    ("a", "b"): 2,
+    ("b", "a"): 2,
+    ("b", "c"): 1,
+    ("c", "b"): 1,
+    ("c", "c"): 4,
+    ("d", "a"): 0.5,
+    ("a", "d"): 0.5,
+}
+DIRECTED = {edge[:2]: edge[2] for edge in EDGES}
+
+
+def edges_of(counts):
+    """The weights of the edges of a graph of four nodes, from the counts with a window of 1."""
+    tokens, entries = counts.vocabulary.tokens, counts.to_scipy().tocoo()
+    scale = counts.total / 4000
+    found = {(tokens[r], tokens[c]): w for r, c, w in zip(entries.row, entries.col, entries.data, strict=True)}
+    assert_allclose(scale, 1)
+    total = sum(found.values())
+    return {edge: weight / total for edge, weight in found.items()}
+
+
+def assert_edges(counts, edges):
+    found, total = edges_of(counts), sum(edges.values())
+    assert found.keys() == edges.keys()
+    assert_allclose([found[edge] for edge in edges], [weight / total for weight in edges.values()], rtol=1e-6)
+
+
+def networkx_graph(kind):
+    networkx = pytest.importorskip("networkx")
+    graph = getattr(networkx, kind)()
+    graph.add_weighted_edges_from(EDGES)
+    return graph
+
+
+def igraph_graph(*, directed):
+    return pytest.importorskip("igraph").Graph.TupleList(EDGES, directed=directed, weights=True)
+
+
+def frame(**names):
+    pandas = pytest.importorskip("pandas")
+    return pandas.DataFrame(EDGES, columns=["from", "to", "weight"]).rename(columns=names)
+
+
+def matrix_graph(*, symmetric):
+    tokens = "abcd"
+    matrix = np.zeros((4, 4))
+    for (a, b), weight in (UNDIRECTED if symmetric else DIRECTED).items():
+        matrix[tokens.index(a), tokens.index(b)] = weight
+    return sparse.coo_array(matrix)
+
+
+@pytest.mark.parametrize("kind", ["Graph", "DiGraph", "MultiGraph", "MultiDiGraph"])
+def test_networkx_graphs_say_what_their_edges_are(kind):
+    graph = networkx_graph(kind)
+    assert_edges(Counts.from_graph(graph, window=1), DIRECTED if "Di" in kind else UNDIRECTED)
+    assert_edges(Counts.from_graph(graph, window=1, directed=False), UNDIRECTED)
+    assert_edges(Counts.from_graph(graph, window=1, directed=False, weights=False), dict.fromkeys(UNDIRECTED, 1))
+    for *_, attributes in graph.edges(data=True):
+        attributes["strength"] = attributes.pop("weight")
+    assert_edges(Counts.from_graph(graph, window=1, directed=False), dict.fromkeys(UNDIRECTED, 1))
+    assert_edges(Counts.from_graph(graph, window=1, directed=False, weights="strength"), UNDIRECTED)
+    if "Multi" in kind:
+        graph.add_edge("a", "b", strength=3)
+        both = UNDIRECTED | {("a", "b"): 5, ("b", "a"): 5}
+        assert_edges(Counts.from_graph(graph, window=1, directed=False, weights="strength"), both)
+
+
+@pytest.mark.parametrize("directed", [False, True])
+def test_igraph_graphs_say_what_their_edges_are(directed):
+    graph = igraph_graph(directed=directed)
+    assert_edges(Counts.from_graph(graph, window=1), DIRECTED if directed else UNDIRECTED)
+    assert_edges(Counts.from_graph(graph, window=1, directed=False, weights=False), dict.fromkeys(UNDIRECTED, 1))
+
+
+def test_frames_of_edges_have_ends_first_and_weights_by_name():
+    assert_edges(Counts.from_graph(frame(), window=1), UNDIRECTED)
+    assert_edges(Counts.from_graph(frame(), window=1, directed=True, weights="weight"), DIRECTED)
+    assert_edges(Counts.from_graph(frame(weight="n"), window=1), dict.fromkeys(UNDIRECTED, 1))
+    assert_edges(Counts.from_graph(frame(weight="n"), window=1, weights="n"), UNDIRECTED)
+
+
+def test_matrices_are_directed_unless_they_are_symmetric():
+    for form in ("coo", "csr", "csc"):
+        symmetric, one_way = (matrix_graph(symmetric=value).asformat(form) for value in (True, False))
+        assert_edges(Counts.from_graph(symmetric, window=1, tokens=list("abcd")), UNDIRECTED)
+        assert_edges(Counts.from_graph(one_way, window=1, tokens=list("abcd")), DIRECTED)
+        assert_edges(Counts.from_graph(one_way, window=1, tokens=list("abcd"), directed=False), UNDIRECTED)
+    unweighted = Counts.from_graph(symmetric, window=1, tokens=list("abcd"), weights=False)
+    assert_edges(unweighted, dict.fromkeys(UNDIRECTED, 1))
+
+
+def test_a_file_has_an_edge_per_line(tmp_path):
+    lines = "# ends and weight\n" + "".join(f"{a} {b}\t{weight}\n" for a, b, weight in EDGES) + "\n"
+    (tmp_path / "edges.txt").write_text(lines, encoding="utf-8")
+    with gzip.open(tmp_path / "edges.gz", "wt") as file:
+        file.write(lines)
+    for name in ("edges.txt", "edges.gz"):
+        counts = Counts.from_graph(tmp_path / name, window=1)
+        assert_edges(counts, UNDIRECTED)
+        assert (counts.ledger.tokens_read, counts.ledger.lines, counts.ledger.empty_lines) == (4, 6, 1)
+        assert counts.ledger.skipped == {"comments": 1}
+    assert_edges(Counts.from_graph([tmp_path / "edges.txt"], window=1, directed=True), DIRECTED)
+    assert_edges(Counts.from_graph(str(tmp_path / "edges.txt"), window=1, weights=False), dict.fromkeys(UNDIRECTED, 1))
+
+
+def test_nodes_with_few_edges_are_left_out_or_keep_zeros_and_are_counted():
+    matrix = np.zeros((8, 8))
+    for a, b in [(0, 1), (1, 2), (2, 0), (2, 3), (4, 5)]:  # 6 and 7 have no edge
+        matrix[a, b] = matrix[b, a] = 1
+    graph = sparse.csr_array(matrix)
+    counts = Counts.from_graph(graph)
+    assert counts.vocabulary.tokens == ("2", "0", "1", "3", "4", "5")
+    assert counts.vocabulary.counts.tolist() == [3, 2, 2, 1, 1, 1]
+    assert counts.ledger.dropped == {"below min_count=1": 2}
+    assert (counts.ledger.tokens_read, counts.ledger.tokens_used, counts.ledger.lines) == (8, 6, 5)
+    zeros = Counts.from_graph(graph, min_count=0)
+    assert zeros.vocabulary.tokens[-2:] == ("6", "7")
+    model = SkipGram(dim=3).fit(zeros)
+    assert_array_equal(model.vectors.matrix[-2:], 0)
+    assert (np.abs(model.vectors.matrix[:-2]).max(axis=1) > 0).all()
+    assert model.ledger == zeros.ledger
+    triangle = Counts.from_graph(graph, min_count=2)
+    assert triangle.vocabulary.tokens == ("2", "0", "1")
+    star = sparse.csr_array([[0, 1, 1, 0, 0], [1, 0, 0, 0, 0], [1, 0, 0, 0, 0], [0, 0, 0, 0, 1], [0, 0, 0, 1, 0]])
+    with pytest.raises(ValueError, match=r"no edge to walk on: read 5 .*\(4 below min_count=2, 1 without other nodes"):
+        Counts.from_graph(star, min_count=2)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "options", "message"),
+    [
+        (np.ones((2, 3)), {}, r"must be square, got shape \(2, 3\)"),
+        ([[0, -1], [1, 0]], {}, "non-negative"),
+        ([[0, np.nan], [1, 0]], {}, "finite"),
+        (np.zeros((2, 2)), {}, "no edge to walk on: read 2"),
+        (np.ones((2, 2)), {"tokens": [1, "1"]}, "the names 1 and '1' would both be the token '1'"),
+        (np.ones((2, 2)), {"tokens": ["a"]}, "must name the 2 nodes, got 1"),
+        (np.ones((2, 2)), {"window": 0}, "window"),
+        (np.ones((2, 2)), {"weighting": "triangle"}, "weighting must be one of"),
+        (np.ones((2, 2)), {"start": "corner"}, "start must be one of degree, uniform"),
+        (np.ones((2, 2)), {"tolerance": 1}, "tolerance must be at least 0 and below 1, got 1"),
+        (np.ones((2, 2)), {"tolerance": -0.1}, "tolerance"),
+        (np.ones((2, 2)), {"min_count": -1}, "min_count"),
+        (np.ones((2, 2)), {"weights": "cost"}, "have no name such as 'cost'"),
+    ],
+)
+def test_what_is_no_graph_is_named(matrix, options, message):
+    with pytest.raises(ValueError, match=message):
+        Counts.from_graph(sparse.csr_array(matrix), **options)
+
+
+@pytest.mark.parametrize(
+    ("graph", "options", "message"),
+    [
+        (np.ones((2, 2)), {}, "got ndarray"),
+        (None, {}, "got NoneType"),
+        (sparse.csr_array([[1j]]), {}, "real numbers"),
+        (sparse.csr_array([[1]]), {"tokens": "a"}, "sequence of names"),
+        (sparse.csr_array([[1]]), {"directed": "yes"}, "directed must be True or False"),
+        (sparse.csr_array([[1]]), {"weights": 1}, "weights must be True, False or the name"),
+        (sparse.csr_array([[1]]), {"window": 1.5}, "window"),
+    ],
+)
+def test_what_has_the_wrong_type_is_named(graph, options, message):
+    with pytest.raises(TypeError, match=message):
+        Counts.from_graph(graph, **options)
+
+
+@pytest.mark.parametrize("weight", [-1, float("nan"), float("inf"), "heavy", None])
+def test_a_wrong_weight_is_named_with_its_edge(weight):
+    graph = networkx_graph("Graph")
+    graph.edges["b", "c"]["weight"] = weight
+    with pytest.raises((TypeError, ValueError), match=rf"at least 0, but that from 'b' to 'c' is {weight!r}"):
+        Counts.from_graph(graph)
+
+
+def test_weights_that_are_not_there_are_named():
+    graph = networkx_graph("Graph")
+    with pytest.raises((TypeError, ValueError), match="from 'a' to 'b' is None"):
+        Counts.from_graph(graph, weights="cost")
+    with pytest.raises(ValueError, match=r"one of the columns \['from', 'to', 'weight'\], got 'cost'"):
+        Counts.from_graph(frame(), weights="cost")
+    with pytest.raises(TypeError, match="tokens name the rows of a matrix"):
+        Counts.from_graph(graph, tokens=["a"])
+    graph.add_edge(1, "1")
+    with pytest.raises(ValueError, match="the names 1 and '1' would both be the token '1'"):
+        Counts.from_graph(graph)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a b\na\n", "line 2 of '.*' has 1 parts: 'a'"),
+        ("a b 1 2\n", "has 4 parts"),
+        ("a b x\n", "line 1 of '.*' has 'x'"),
+        ("a b 1\nc d -2\n", "that from 'c' to 'd' is -2.0"),
+        ("a b nan\n", "that from 'a' to 'b' is nan"),
+        ("# nothing\n", "there is no edge in"),
+    ],
+)
+def test_a_line_that_is_no_edge_is_named(tmp_path, text, message):
+    (tmp_path / "edges.txt").write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=message):
+        Counts.from_graph(tmp_path / "edges.txt")
+
+
+def test_progress_counts_nodes():
+    steps = []
+    Counts.from_graph(sparse.csr_array(random_graph()), progress=lambda *step: steps.append(step), threads=2)
+    assert steps == [(16, 60), (32, 60), (48, 60), (60, 60)]
+    assert graphs.STARTS == 16
+
+
+def test_neighbours_of_a_graph_of_two_groups_are_of_the_same_group():
+    rng = np.random.default_rng(0)
+    inside = np.kron(np.eye(2), np.ones((40, 40)))
+    matrix = np.triu(rng.random((80, 80)) < np.where(inside, 0.15, 0.01), 1)
+    counts = Counts.from_graph(sparse.csr_array(matrix | matrix.T), window=5)
+    vectors = SkipGram(dim=8).fit(counts).vectors
+    right = [(int(token) < 40) == (int(vectors.most_similar(token, topn=1)[0][0]) < 40) for token in vectors.tokens]
+    assert np.mean(right) > 0.95
+    assert isinstance(counts.vocabulary, Vocabulary)
