@@ -45,7 +45,13 @@ DATA = ROOT.parent / "shared" / "data"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # A word of a block, and the module that the block needs then
 NEEDS = {"gensim": "gensim", "pandas": "pandas", "parquet": "pyarrow", "sklearn": "sklearn", "torch": "torch"}
-NEEDS |= {"nx.": "networkx", "graph.": "networkx", "seen)": "networkx"}
+NEEDS |= {
+    "nx.": "networkx",
+    "graph.": "networkx",
+    "seen)": "networkx",
+    "from_graph(": "networkx",
+    "--graph ": "networkx",
+}
 NEEDS |= {"LogisticRegression": "sklearn", "make_pipeline": "sklearn"}
 NEEDS |= {"exported/": "pyarrow", "import Dataset": "datasets", "polars": "polars", "import spacy": "spacy"}
 NEEDS |= {"import jieba": "jieba", "import fugashi": "fugashi", "from tokenizers": "tokenizers"}

@@ -22,6 +22,7 @@ from fastembed.cli.inputs import (
     given_parameters,
     new_model,
     open_corpus,
+    paths_of,
 )
 from fastembed.cli.output import (
     Progress,
@@ -35,12 +36,14 @@ from fastembed.corpus import FileCorpus
 from fastembed.corpus.corpus import advice
 from fastembed.corpus.sources import is_url
 from fastembed.counts import Counts
+from fastembed.counts.store import TemporaryFolder
 from fastembed.skipgram import Estimate, SkipGram
 from fastembed.trainer.checkpoint import MINUTES, epochs_done
 
 if TYPE_CHECKING:
     from fastembed.trainer.ranks import Communicator, Ranks
 
+GRAPH = ("window", "weighting", "min_count", "directed")  # the options of counting that are those of a graph, too
 MODEL_KEYS = (
     "output, words, dim, contexts, parameters, estimate (flops, memory), history (a list of records), best_epoch, "
     "ledger"
@@ -62,6 +65,12 @@ def add_train(commands: options.Commands) -> None:
     add_file = partial(options.add_option, source, shown="none", metavar="FILE", type=options.file_name)
     add_file("--counts", "learn from what `count` wrote, a file or the folder of a store, instead of from text")
     add_file("--validation-counts", "counts to validate on, which are not trained on")
+    text = (
+        "the files are of a graph, with an edge per line: two names, and perhaps a weight. Learn from random walks of "
+        "--window steps, by default 10, by their expected counts; --weighting (flat), --min-count (1) and --directed "
+        "(edges lead one way) also apply"
+    )
+    options.add_flag(source, "--graph", text)
     text = "continue the training of a model that `train` wrote, on the new text or counts alone"
     add_file("--continue", text, dest="model")
     add_file("--replay", "counts of the old text, which --continue then trains on again with the new one")
@@ -195,6 +204,13 @@ def _prepared(
         choice |= {"validation_counts": _open_counts(held_out)}
     elif arguments.counts and model.early_stopping:
         options.fail(arguments, "counts have no lines to hold out: --early-stopping also needs --validation-counts")
+    if arguments.graph:
+        if not arguments.files:
+            options.fail(arguments, "give a FILE of edges to read, or - for standard input")
+        options.reject_overwriting(arguments, FileCorpus(paths_of(arguments.files)).names)
+        if isinstance(model.window, tuple):
+            options.fail(arguments, "--window is one number with --graph, the steps of a walk")
+        return model, partial(_learn_graph, arguments, model, choice)
     if arguments.counts:
         data = _open_counts(arguments.counts)
     else:
@@ -207,6 +223,20 @@ def _prepared(
 def _reject_unused(arguments: argparse.Namespace) -> None:
     """Exit if an option was given that says nothing about what is trained on, text or counts, from the start or not."""
     of_text, counted = ("files", *READING, "validation_fraction"), "--counts says what was counted and how"
+    if arguments.graph:
+        others = {*READING, *COUNTING}.difference(GRAPH)
+        more = (
+            "counts",
+            "validation_counts",
+            "model",
+            "grow_vocabulary",
+            "replay",
+            "early_stopping",
+            "subwords",
+            "mpi",
+        )
+        options.reject(arguments, (*others, *more), "--graph learns a new model from the edges of a graph")
+        return
     if not arguments.model:
         of_more = ("grow_vocabulary", "replay")
         if arguments.counts:
@@ -222,6 +252,23 @@ def _reject_unused(arguments: argparse.Namespace) -> None:
         options.reject(
             arguments, ("validation_counts", *shape), "--continue keeps the shape of the model and how it counts"
         )
+
+
+def _learn_graph(
+    arguments: argparse.Namespace, model: SkipGram, choice: dict[str, Any], progress: Progress
+) -> SkipGram:
+    """Count the walks on the graph in the files, and fit a model to them."""
+    limit = arguments.memory_limit
+    store: Any = None if limit is None else TemporaryFolder()
+    counts = Counts.from_graph(
+        paths_of(arguments.files),
+        **options.given(arguments, GRAPH),
+        threads=arguments.threads,
+        memory_limit=limit,
+        progress=progress.counting,
+        store=store,
+    )
+    return model.fit(counts, progress=progress, **choice)
 
 
 def _open_counts(path: str) -> Counts:

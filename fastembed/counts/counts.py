@@ -35,9 +35,11 @@ from fastembed.corpus.corpus import Progress, Source, as_corpus
 from fastembed.corpus.ledger import Ledger, LineSplit, note_on_interrupt
 from fastembed.counts.groups import CSRGroups, GroupedCounts, group_places
 from fastembed.counts.store import (
+    STORED_BYTES,
     StoredGroups,
     StoreFolder,
     StoreWriter,
+    free_disk,
     groups_of,
     joined_groups,
     open_folder,
@@ -46,7 +48,7 @@ from fastembed.counts.store import (
     write_counts,
     writing,
 )
-from fastembed.counts.sums import RowBatch, StoredCSR, add_matrices, store_rows
+from fastembed.counts.sums import ENTRY_BYTES, RowBatch, StoredCSR, add_matrices, store_rows
 from fastembed.counts.windows import MAX_WINDOW, Scale, Windows, check_known, count_corpus, no_pair
 from fastembed.vocabulary import Vocabulary, encode_corpus, vocabulary_size
 
@@ -507,7 +509,8 @@ class Counts:
             If a weight is negative, infinite, NaN or no number, a matrix is not square, two nodes have the same str,
             a line is not an edge, no edge is left, or an option is out of range.
         MemoryError
-            If the counts would exceed `memory_limit` by an estimate from some of the nodes, and there is no `store`.
+            If the counts would exceed `memory_limit`, or with a `store` the free space of the disk, by an estimate from
+            some of the nodes.
         OSError
             If a file cannot be read, or the disk is full.
 
@@ -543,9 +546,11 @@ class Counts:
             size = len(vocabulary)
             attributes = {"windows": None, "keep": None, "ledger": ledger, "vocabulary": vocabulary, "baskets": None}
             if into is None:
-                most = walks.check_memory(limit, workers)
+                walks.check_room(limit, ENTRY_BYTES, "the memory limit", workers)
                 with closing(walks.rows(np.arange(size), workers, progress)) as batches:
-                    return cls._of(store_rows(batches, size, most, limit // 2, workers).mapped(), **attributes)
+                    return cls._of(store_rows(batches, size, size**2, limit // 2, workers).mapped(), **attributes)
+            if (room := free_disk(into)) is not None:
+                walks.check_room(room, STORED_BYTES, "free on the disk", workers)
             _write(into, walks.rows(np.argsort(group_places(size)), workers, progress), (size, size), attributes)
         return cls._of(open_store(into)[0], **attributes)
 

@@ -37,7 +37,7 @@ from fastembed.corpus.corpus import FileCorpus, Progress
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.sources import path_list
 from fastembed.counts.pairs import name_ids, tokens_of
-from fastembed.counts.sums import ENTRY_BYTES, RowBatch
+from fastembed.counts.sums import RowBatch
 from fastembed.counts.windows import Windows
 from fastembed.vocabulary import Vocabulary
 
@@ -330,28 +330,31 @@ class Walks:
         self._ledger.counts_dropped = float(lost.sum() / sums.sum())
         self._ledger.most_dropped = float(np.divide(lost, sums, out=np.zeros_like(sums), where=sums > 0).max())
 
-    def check_memory(self, limit: int, threads: int) -> int:
-        """Return a bound on the number of entries of all rows.
+    def check_room(self, room: int, entry_bytes: int, where: str, threads: int) -> None:
+        """Raise MemoryError if all rows would take more than so many bytes, by an estimate from some of them.
 
-        Raises
-        ------
-        MemoryError
-            If they would take more than `limit` bytes, by an estimate from rows at equal distances.
+        Parameters
+        ----------
+        room, entry_bytes : int
+            The bytes that there are, and those of an entry.
+        where : str
+            What the room is, for the message.
+        threads : int
+            Those that will compute the rows, for the estimate of the time.
         """
         size = int(self._first.shape[0])
-        if ENTRY_BYTES * size**2 > limit:
-            began, nodes = time.perf_counter(), np.unique(np.linspace(0, size - 1, SAMPLED).astype(np.int64))
-            entries = [int(self._batch(nodes[k : k + STARTS])[0].lengths.sum()) for k in range(0, len(nodes), STARTS)]
-            share = size / len(nodes)
-            estimate, minutes = int(ENTRY_BYTES * share * sum(entries)), (time.perf_counter() - began) * share / 60
-            if estimate > limit:
-                raise MemoryError(
-                    f"the counts of walks of {len(self._weights)} steps on {size:,} nodes would take about"
-                    f" {readable(estimate)} and {minutes / threads:.0f} minutes, above the memory limit of"
-                    f" {readable(limit)}: a smaller window or a larger tolerance than {self._tolerance:g} takes less;"
-                    " with a store they are on disk"
-                )
-        return size**2
+        if entry_bytes * size**2 <= room:
+            return
+        began, nodes = time.perf_counter(), np.unique(np.linspace(0, size - 1, SAMPLED).astype(np.int64))
+        entries = [int(self._batch(nodes[k : k + STARTS])[0].lengths.sum()) for k in range(0, len(nodes), STARTS)]
+        share = size / len(nodes)
+        estimate, minutes = int(entry_bytes * share * sum(entries)), (time.perf_counter() - began) * share / 60
+        if estimate > room:
+            raise MemoryError(
+                f"the counts of walks of {len(self._weights)} steps on {size:,} nodes would take about"
+                f" {readable(estimate)} and {minutes / threads:,.0f} minutes, but {where} is {readable(room)}:"
+                f" a smaller window or a larger tolerance than {self._tolerance:g} takes less"
+            )
 
     def _batch(self, nodes: Int64) -> tuple[RowBatch, Float, Float]:
         """Return the rows of at most STARTS nodes, their sums, and what of these was dropped."""

@@ -71,6 +71,7 @@ Bytes = npt.NDArray[np.uint8]
 MANIFEST = "manifest.safetensors"
 TILES = r"(group|part)-\d+-[0-9a-f]{16}\.tiles|job-[0-9a-f]{16}\.safetensors"
 OURS = re.compile(rf"{TILES}|{re.escape(MANIFEST)}|\.({TILES}|{re.escape(MANIFEST)})\.[0-9a-f]{{16}}\.tmp")
+STORED_BYTES = 6  # per count: float32, where that is exact, and a column of 16 bits
 ALIGNMENT = 8  # bytes of which the size of a tile is a multiple
 DTYPES = {
     "entries": np.int64,
@@ -313,6 +314,12 @@ def open_folder(store: str | os.PathLike[str] | StoreFolder) -> StoreFolder:
             return UrlFolder(store)
         store = path
     return LocalFolder(os.path.abspath(store))  # noqa: PTH100 - a name, as it was given; the folder may change
+
+
+def free_disk(folder: StoreFolder) -> int | None:
+    """Return how many bytes are free where a folder is, or will be; None if that is not known."""
+    place = tempfile.gettempdir() if isinstance(folder, TemporaryFolder) else os.path.dirname(folder.path)  # noqa: PTH120
+    return None if isinstance(folder, UrlFolder) or not Path(place).is_dir() else shutil.disk_usage(place).free
 
 
 @contextmanager

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from fastembed._base.estimator import pickled_as
 from fastembed._base.memory import check_free, check_memory_limit, readable
 from fastembed._base.sizes import SIZES
+from fastembed.counts.store import STORED_BYTES
 
 PROCESS_BYTES = 95_000_000  # the interpreter, this package, NumPy, SciPy, and BLAS with its buffers
 LATER_BYTES = 25_000_000  # of code and buffers that the first training in a process loads
 SPARE = 0.08  # of a limit: what the C library holds beyond what is computed here; 5.5 % was the most seen
 WORD_BYTES = 200  # per word: the string, its id, its place in the dictionary
 COUNT_BYTES, EXPECTED_BYTES, PMI_BYTES = 12, 8, 6  # per stored count; expected is its value after subsampling
-STORED_BYTES = 6  # per count in a store: float32, and a column of 16 bits
 # Per count of a group of a store: while it is read; while its PMI is computed; while that goes to a file and back
 READ_BYTES, START_GROUP_BYTES, SPILLED_GROUP_BYTES = 10, 46, 18
 NGRAM_BYTES, ENTRY_BYTES = 80, 50  # per n-gram, and per n-gram of a word: its id and its weight, in several copies

@@ -290,3 +290,24 @@ def test_demo_trains_saves_and_shows_neighbors(run, tmp_path):
     assert found.keys() == {*re.sub(r" \(.*?\)", "", MODEL_KEYS).split(", "), "neighbors"}
     assert found["neighbors"].keys() == {"socket", "lock"}
     assert found["neighbors"]["lock"][0].keys() == {"word", "score"}
+
+
+def test_a_graph_is_trained_on_by_its_walks(run, document, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    edges = [(a, b, 1 + a % 2) for group in (range(9), range(9, 20)) for a in group for b in group if a < b]
+    text = "".join(f"n{a} n{b} {weight}\n" for a, b, weight in [*edges, (0, 19, 1)])
+    (tmp_path / "edges").write_text(f"# a graph of two groups\n{text}", encoding="utf-8")
+    code, out, err = run("train", "edges", "--graph", "-o", "m.safetensors", "--dim", 4, "--threads", 1)
+    assert (code, err) == (0, "")
+    assert "wrote m.safetensors: 20 vectors of dimension 4; read 20 tokens in 93 lines" in out
+    assert " of the counts, at most " in out
+    model = SkipGram.load("m.safetensors")
+    counts = Counts.from_graph("edges", threads=1)
+    np.testing.assert_array_equal(model.vectors.matrix, SkipGram(dim=4).fit(counts).vectors.matrix)
+    assert model.vectors.similarity("n1", "n5") > model.vectors.similarity("n1", "n15")
+    options = ("--window", 2, "--weighting", "linear", "--min-count", 9, "--directed", "--memory-limit", "1G")
+    found = document("train", "edges", "--graph", "-o", "m.safetensors", "--dim", 4, *options)
+    assert found["ledger"]["dropped"] == {"below min_count=9": 8}
+    counts = Counts.from_graph("edges", window=2, weighting="linear", min_count=9, directed=True)
+    model = SkipGram.load("m.safetensors")
+    np.testing.assert_array_equal(model.vectors.matrix, SkipGram(dim=4).fit(counts).vectors.matrix)

@@ -114,7 +114,7 @@ def test_threads_memory_and_stores_change_no_bit(tmp_path, assert_same, sizes):
 
 def test_counts_beyond_the_memory_are_refused_with_an_estimate(tmp_path):
     graph = sparse.csr_array(random_graph(600, 3000))
-    with pytest.raises(MemoryError, match=r"walks of 10 steps on 600 nodes would take about \d+ MB .* limit of 1 MB"):
+    with pytest.raises(MemoryError, match=r"walks of 10 steps on 600 nodes would take about \d+ MB .* limit is 1 MB"):
         Counts.from_graph(graph, tolerance=0, memory_limit=1_000_000)
     assert Counts.from_graph(graph, window=1, tolerance=0, memory_limit=1_000_000).nnz == graph.nnz
     assert Counts.from_graph(graph, tolerance=0, memory_limit=1_000_000, store=tmp_path / "walks").nnz == 600**2
