@@ -153,7 +153,7 @@ def main() -> None:
         command.add_argument("--skip-gensim", action="store_true")
         command.add_argument("--skip-scores", action="store_true")
     options = parser.parse_args()
-    print_facts("Graphs, against DeepWalk", "scikit-learn", "gensim")
+    print_facts("Graphs, against DeepWalk", "sklearn", "gensim")
     if options.kind == "files":
         adjacency, labels = read_files(options.edges, options.labels)
     else:

@@ -20,6 +20,7 @@ import os
 import time
 from collections.abc import Generator, Hashable, Sequence
 from contextlib import closing
+from itertools import pairwise
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
@@ -49,6 +50,7 @@ MAX_NODES = 2**31 - 1  # the ids of columns are int32
 VISITS = 1000  # of a node, on average, by the walks that are expected (docs/decisions.md)
 SAMPLED = 64  # nodes whose rows are computed first, if those of all might not fit into memory
 STARTS = 16  # nodes from which walks go at once: two cache lines per node, in float64
+SPARSE_COST = 8  # of a multiplication of sparse matrices, in those of a sparse and a dense one
 WEIGHT = "weight"  # the attribute or column that holds the weights, unless another is named
 
 
@@ -299,14 +301,13 @@ class Walks:
         self, adjacency: sparse.csr_array, distances: Windows, uniform: bool, tolerance: float, ledger: Ledger
     ) -> None:
         degrees = np.asarray(adjacency.sum(axis=1))
-        inverse = np.divide(1.0, degrees, out=np.zeros_like(degrees), where=degrees > 0)
-        starts = (degrees > 0).astype(np.float64) if uniform else degrees
+        starts = (degrees > 0).astype(np.float64) if uniform else degrees.copy()
         starts *= VISITS * len(starts) / starts.sum()
-        first = adjacency.data * np.repeat(starts * inverse, np.diff(adjacency.indptr))
-        self._first = sparse.csr_array((first, adjacency.indices, adjacency.indptr), shape=adjacency.shape)
-        backwards = adjacency.T.tocsr()  # row j of P.T: the nodes i from which a step leads to j
-        backwards.data *= inverse[backwards.indices]
-        self._step = _column_blocks(backwards)
+        inverse = np.divide(1.0, degrees, out=np.zeros_like(degrees), where=degrees > 0)
+        self._starts, self._lengths = starts, np.diff(adjacency.indptr).astype(np.float64)
+        step = adjacency.data * np.repeat(inverse, np.diff(adjacency.indptr))
+        self._step = sparse.csr_array((step, adjacency.indices, adjacency.indptr), shape=adjacency.shape)  # P
+        self._back = _column_blocks(self._step.T.tocsr())
         _, after, denominator = distances.weights()
         self._kernels, self._weights, self._tolerance = (
             kernels_for(np.dtype(np.float64)),
@@ -342,7 +343,7 @@ class Walks:
         threads : int
             Those that will compute the rows, for the estimate of the time.
         """
-        size = int(self._first.shape[0])
+        size = len(self._starts)
         if entry_bytes * size**2 <= room:
             return
         began, nodes = time.perf_counter(), np.unique(np.linspace(0, size - 1, SAMPLED).astype(np.int64))
@@ -357,26 +358,41 @@ class Walks:
             )
 
     def _batch(self, nodes: Int64) -> tuple[RowBatch, Float, Float]:
-        """Return the rows of at most STARTS nodes, their sums, and what of these was dropped."""
-        size = self._first.shape[0]
+        """Return the rows of at most STARTS nodes, their sums, and what of these was dropped.
+
+        The first powers are sparse; the others are computed as dense ones when that takes less time.
+        """
+        now = self._step[nodes]
+        now.data *= np.repeat(self._starts[nodes], np.diff(now.indptr))
+        summed, done = self._weights[0] * now, 1
+        while done < len(self._weights) and SPARSE_COST * self._lengths[now.indices].sum() < STARTS * self._step.nnz:
+            now = now @ self._step
+            now.sort_indices()
+            summed = summed + self._weights[done] * now
+            done += 1
+        if done < len(self._weights):
+            summed = self._dense_powers(now, summed, self._weights[done:])
+        return _without_small(summed, self._tolerance)
+
+    def _dense_powers(self, now: sparse.csr_array, summed: sparse.csr_array, weights: Float) -> sparse.csr_array:
+        """Return the sum so far of some rows (R, V) and that of further powers."""
+        rows, size = now.shape
         try:
             memory = self._memory.get_nowait()
         except Empty:
             memory = aligned_zeros((3 * size, STARTS), np.dtype(np.float64)).reshape(3, size, STARTS)
-        now, after, summed = memory
-        first = self._first[nodes].T.tocoo()
-        now[:] = 0
-        now[first.coords] = first.data
-        np.multiply(now, self._weights[0], out=summed)
-        for weight in self._weights[1:]:
-            self._kernels.csr_times_dense(*self._step, now, after, 0, size)
-            now, after = after, now
-            np.multiply(now, weight, out=after)
-            summed += after
-        # In float32, which halves the size of a store, and is as exact as training is
-        rows = np.ascontiguousarray(summed.T[: len(nodes)]).astype(np.float32)
+        before, after, total = memory
+        for dense, some in ((before, now), (total, summed)):
+            dense[:] = 0
+            dense[:, :rows] = some.toarray().T
+        for weight in weights:
+            self._kernels.csr_times_dense(*self._back, before, after, 0, size)
+            before, after = after, before
+            np.multiply(before, weight, out=after)
+            total += after
+        found = sparse.csr_array(np.ascontiguousarray(total[:, :rows].T))
         self._memory.put(memory)
-        return _without_small(rows, self._tolerance)
+        return found
 
 
 def _column_blocks(matrix: sparse.csr_array) -> tuple[npt.NDArray[Any], ...]:
@@ -391,21 +407,21 @@ def _column_blocks(matrix: sparse.csr_array) -> tuple[npt.NDArray[Any], ...]:
     return bounds, np.ascontiguousarray(starts, np.int64), (matrix.indices % width).astype(np.uint16), matrix.data
 
 
-def _without_small(rows: npt.NDArray[np.float32], tolerance: float) -> tuple[RowBatch, Float, Float]:
+def _without_small(rows: sparse.csr_array, tolerance: float) -> tuple[RowBatch, Float, Float]:
     """Drop the smallest entries of each row (R, V), of a sum of at most `tolerance` times that of the row.
 
-    Returns the rows, their sums, and what of these was dropped.
+    Returns the rows in float32, which halves the size of a store, their sums, and what of these was dropped.
     """
-    ascending = np.sort(rows, axis=1)
-    sums = np.cumsum(ascending, axis=1, dtype=np.float64)
-    least, dropped = np.full(len(rows), np.inf, np.float32), np.zeros(len(rows))
-    for row, reached in enumerate(sums):
-        place = np.searchsorted(reached, tolerance * reached[-1], side="right")
-        if place < len(reached):  # otherwise the row is empty
-            least[row] = ascending[row, place]
-            below = np.searchsorted(ascending[row], least[row])  # entries that are equal stay
-            dropped[row] = reached[below - 1] if below else 0.0
-    kept = rows >= least[:, None]
-    places, columns = np.nonzero(kept)
-    lengths = np.bincount(places, minlength=len(rows)).astype(np.int64)
-    return RowBatch(lengths, columns.astype(np.int32), rows[kept].astype(np.float64)), sums[:, -1], dropped
+    values = rows.data.astype(np.float32)
+    kept = values > 0  # a number below those of float32 is 0
+    sums, dropped = np.zeros(rows.shape[0]), np.zeros(rows.shape[0])
+    for row, (first, last) in enumerate(pairwise(rows.indptr)):
+        if first < last:
+            ascending = np.sort(values[first:last])
+            reached = np.cumsum(ascending, dtype=np.float64)
+            least = ascending[np.searchsorted(reached, tolerance * reached[-1], side="right")]
+            below = np.searchsorted(ascending, least)  # entries that are equal stay
+            kept[first:last] &= values[first:last] >= least
+            sums[row], dropped[row] = reached[-1], reached[below - 1] if below else 0.0
+    lengths = np.diff(np.concatenate([[0], np.cumsum(kept)])[rows.indptr]).astype(np.int64)
+    return RowBatch(lengths, rows.indices[kept].astype(np.int32), values[kept].astype(np.float64)), sums, dropped
