@@ -59,7 +59,7 @@ def main() -> int:
             for threads, sha in map(str.split, printed.splitlines()):
                 found.add(sha)
                 print(f"{threads:>7}  {seed:>14}  {sha}", flush=True)
-    print(f"{len(found)} different model{'s' * (len(found) != 1)}")
+    print("all the same" if len(found) == 1 else f"{len(found)} different models")
     return len(found) != 1
 
 

@@ -573,8 +573,9 @@ def try_all(
         stack = re.findall(r'File "([^"]+)", line (\d+) in (\S+)', of_thread or printed)[:8]
         place = " < ".join(f"{Path(file).name}:{line} {where}" for file, line, where in stack)
         # Python waits without end for a thread that gets no memory, before it runs or while it takes its task
-        waiting = [where for file, _, where in stack if file.endswith(("threading.py", "futures/_base.py"))]
-        lost = code > 0 and waiting[-1:] in (["start"], ["result"])
+        files = ("threading.py", "futures/_base.py")
+        waiting = [f"{Path(file).name} {where}" for file, _, where in stack if file.endswith(files)]
+        lost = code > 0 and waiting[-1:] in (["threading.py start"], ["_base.py result"], ["_base.py wait"])
         whose = THEIRS if lost else theirs(stack[0][0]) if stack and code < 0 else ""
         found.append(f"{'/'.join(plan[0])} {last} {whose}ended the process: {how} | {place or printed[-800:]}")
         first = last + 1

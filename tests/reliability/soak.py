@@ -131,7 +131,7 @@ def main() -> int:
         seen = sorted({look[column] for look in looks})
         steady &= looks[-1][column] <= looks[0][column] + more
         print(f"{name}: {looks[0][column]} in the first round, {looks[-1][column]} in the last, {seen} in all")
-    print(f"{len(results)} different result{'s' * (len(results) != 1)}")
+    print("results: all the same" if len(results) == 1 else f"{len(results)} different results")
     return not (growth <= arguments.allowed and steady and len(results) == 1)
 
 
