@@ -4,7 +4,8 @@ Each operation below is repeated with its first allocation failing, then with it
 without one that failed; and so with calls on files: open, read, write, fsync, rename, mmap, close. After each failure
 
 - the process lives, and what was raised is MemoryError, OSError, or one of the other documented exceptions;
-- no file is open, no thread runs, and no temporary file lies about that was not there before;
+- no file is open, no thread runs (but one that Python's executor has lost for lack of memory), and no temporary file
+  lies about that was not there before;
 - files hold what they held before, or the whole of what was to be written;
 - objects are as they were, or in another state that their documentation names;
 - the operation, done again, gives the same result as ever.
@@ -495,7 +496,9 @@ class Attempt:
             if busy_threads() > self._threads:
                 time.sleep(0.05)
         if (threads := busy_threads()) > self._threads:
-            yield f"{threads} busy or lost threads instead of {self._threads}"
+            # The shutdown of an executor that gets no memory leaves its threads behind
+            whose = THEIRS if self._kind == "allocation" else ""
+            yield f"{whose}{threads} busy or lost threads instead of {self._threads}"
             self._threads = threads
         if left := self._found() - self._things:
             yield f"left behind: {sorted(left)}"

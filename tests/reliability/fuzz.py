@@ -9,8 +9,8 @@ one bit is flipped and nothing else. Then the file
 
 A file of ours with one flipped bit is read as it was, or rejected by an error that names it: it holds its SHA-256. In
 the other tries that is not compared: what somebody has written with a right one may raise anything, but neither ends
-nor hangs the process. All of that happens within `TRY_SECONDS`, and the process never takes `MORE_MB` beyond what it took
-after the good files. A try depends on the seed and its number alone.
+nor hangs the process. All of that happens within `TRY_SECONDS`, and the process never takes `MORE_MB` beyond what it
+took after the good files. A try depends on the seed and its number alone.
 
     python fuzz.py [--seed N] [--seconds N] [--tries N] [--only WORD ...] [--times N] [--per-round N]
                    [--keep FOLDER]
