@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from fastembed import Counts, SkipGram
 
@@ -42,3 +43,19 @@ def test_all_ranks_end_with_the_model_of_one_process(on_ranks, counted, tmp_path
             return parts(SkipGram(**options).fit(given, validation_counts=held_out, comm=comm))
 
         assert on_ranks(size, fit) == [parts(alone)] * size
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_ranks_whose_words_differ_are_named(on_ranks, tmp_path, stored):
+    matrix, tokens = sparse.eye_array(1200).tocsr(), [f"w{word}" for word in range(1200)]
+    given = [Counts.from_scipy(matrix, tokens=names) for names in (tokens, tokens[::-1])]
+    if stored:
+        given = [counts.store(tmp_path / f"{number}.counts") for number, counts in enumerate(given)]
+
+    def fit(comm):
+        return SkipGram(dim=4, epochs=1, threads=1).fit(given[comm.Get_rank()], comm=comm)
+
+    for error in on_ranks(2, fit):
+        assert isinstance(error, ValueError)
+        assert "rank 1 on" in str(error)
+        assert " has words " in str(error)
