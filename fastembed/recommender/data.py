@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from fastembed._base.arrays import canonical_csr
+from fastembed._base.arrays import canonical_csr, csr
 from fastembed._base.validation import check_flag, check_number, shown
 from fastembed.corpus.corpus import DocumentCorpus, FileCorpus
 from fastembed.corpus.ledger import Ledger
@@ -224,7 +224,7 @@ def read_interactions(
     if known is not None:
         old = known.matrix.copy()
         old.resize(matrix.shape)
-        matrix = sparse.csr_array(old + matrix)
+        matrix = narrow(old + matrix)
     if not matrix.nnz:
         raise ValueError(f"there is nothing to learn from: no user of {matrix.shape[0]:,} has an item")
     return Interactions(matrix, users, items)
@@ -337,7 +337,7 @@ def _matrix(weights: NDArray[Any], entries: Any, users: Names, items: Names) -> 
     matrix = sparse.coo_array((weights, entries), shape=(len(users), len(items))).tocsr()
     matrix.sum_duplicates()
     matrix.eliminate_zeros()
-    return sparse.csr_array(matrix)
+    return narrow(matrix)
 
 
 # ---------------------------------------------------------------- matrices and baskets
@@ -346,7 +346,7 @@ def _matrix(weights: NDArray[Any], entries: Any, users: Names, items: Names) -> 
 def _matrix_of_matrix(source: Any, users: Names, items: Names) -> Any:
     if not sparse.issparse(source) and source.dtype.kind not in "biuf":
         raise TypeError(f"X must be a matrix of numbers, got dtype {source.dtype}")
-    matrix = canonical_csr("X", source if sparse.issparse(source) else sparse.csr_array(source)).astype(np.float32)
+    matrix = narrow(canonical_csr("X", source if sparse.issparse(source) else sparse.csr_array(source)))
     add_places(users, matrix.shape[0])
     if matrix.shape[1] < len(items) or not items.are_places():
         if matrix.shape[1] != len(items):
@@ -359,6 +359,14 @@ def _matrix_of_matrix(source: Any, users: Names, items: Names) -> Any:
         starts = np.concatenate([np.zeros(before, matrix.indptr.dtype), matrix.indptr])
         matrix = sparse.csr_array((matrix.data, matrix.indices, starts), shape=(len(users), len(items)))
     return matrix
+
+
+def narrow(matrix: Any) -> Any:
+    """Return a matrix in CSR form with numbers of float32 and indices of int32.
+
+    SciPy multiplies matrices of other indices with those of training only after it has converted these.
+    """
+    return csr(matrix.data.astype(np.float32), matrix.indices.astype(np.int32), matrix.indptr, matrix.shape)
 
 
 def add_places(users: Names, count: int) -> None:

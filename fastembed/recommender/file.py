@@ -29,7 +29,7 @@ def write_recommender(path: FilePath, parameters: dict[str, Any], fitted: Fitted
         raise ValueError(f"a recommender is a .safetensors file, got {str(path)!r}")
     seen = fitted.data.matrix
     tensors = {f"{MODEL}{name}": tensor for name, tensor in fitted.model.tensors().items()}
-    tensors |= {"rows": fitted.rows, "seen.items": seen.indices, "seen.starts": seen.indptr.astype(np.int64)}
+    tensors |= {"rows": fitted.rows, "seen.items": seen.indices, "seen.starts": seen.indptr}
     if (seen.data != 1).any():
         tensors["seen.weights"] = seen.data
     for names, what in ((fitted.data.users.names, "users"), (fitted.data.items.names, "items")):

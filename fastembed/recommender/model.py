@@ -15,7 +15,7 @@ from fastembed._base.estimator import pickled_as
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool, ordered_map, single_threaded_blas
 from fastembed._base.validation import shown
-from fastembed.recommender.data import Interactions, Names, flat_baskets, is_name
+from fastembed.recommender.data import Interactions, Names, flat_baskets, is_name, narrow
 from fastembed.recommender.training import Model, contributions, fold, scores
 
 T = TypeVar("T")
@@ -112,7 +112,7 @@ class FittedRecommender:
         if given.shape[1] != items:
             turned = "; is it the wrong way round? A row is a user" if given.shape[0] == items else ""
             raise ValueError(f"rows of users must have the {items:,} items as columns, got {given.shape}{turned}")
-        return canonical_csr("X", given).astype(np.float32)
+        return narrow(canonical_csr("X", given))
 
     def _known(self, names: list[Any], skip_unknown: bool, single: bool = False) -> Asked:
         users, items = self.data.users, self.data.items
