@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from fastembed import Classifier, Counts, SkipGram, Trainer, Vectors, Vocabulary
+from fastembed import Classifier, Counts, Recommender, SkipGram, Trainer, Vectors, Vocabulary
 from fastembed.corpus import Phrases
 
 FLIPS = 60  # of each kind
@@ -100,6 +100,10 @@ KINDS = {
             (found := Classifier.load(folder / "file", threads=1)).decision_function(DOCUMENTS).tobytes()
             + pickle.dumps((found.classes_.tolist(), found.history_))
         ),
+    ),
+    "recommender": (
+        lambda folder: Recommender(dim=2, seed=0, threads=1).fit(TEXT).save(folder / "file"),
+        lambda folder: Recommender.load(folder / "file", threads=1),
     ),
     "vocabulary": (
         lambda folder: Vocabulary.from_corpus(TEXT, min_count=1).save(folder / "file"),
