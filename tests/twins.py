@@ -213,8 +213,10 @@ def bags(features: Sequence[Ids], offsets: Sequence[int], starts: Sequence[int],
     return counts
 
 
-def unit_rows(counts: Real, weights: Real) -> Array:
+def unit_rows(counts: Real, weights: Real, logarithmic: bool = False) -> Array:
     """Return counts (N, F) times the weights of their columns, with rows scaled to unit length; zero rows stay zero.
+
+    If they are `logarithmic`, a count n above 0 becomes 1 + log(n) first.
 
     Examples
     --------
@@ -222,7 +224,10 @@ def unit_rows(counts: Real, weights: Real) -> Array:
     array([[0.6, 0.8],
            [0. , 0. ]])
     """
-    weighted = np.asarray(counts, np.float64) * np.asarray(weights, np.float64)
+    weighted = np.array(counts, np.float64)
+    if logarithmic:
+        weighted[weighted > 0] = 1 + np.log(weighted[weighted > 0])
+    weighted *= np.asarray(weights, np.float64)
     lengths = np.sqrt((weighted**2).sum(axis=1, keepdims=True))
     return np.asarray(np.divide(weighted, lengths, out=np.zeros_like(weighted), where=lengths > 0))
 
@@ -349,8 +354,8 @@ def ova_epoch(
     dual: Real,
     order: Iterable[int],
     squared: bool = False,
-) -> tuple[Array, Array, float, float]:
-    """Return rows and dual after an epoch of dual coordinate ascent, the loss before the steps, the change of dual.
+) -> tuple[Array, Array, Array, float, float]:
+    """Return bias, rows and dual after an epoch of dual coordinate ascent, the loss before, the change of dual.
 
     Parameters
     ----------
@@ -360,6 +365,7 @@ def ova_epoch(
     costs : array_like (N,)
         C_i, the weights of the losses of the documents.
     bias : array_like (L,)
+        Its initial value plus a sixteenth of the sum of dual_i, by a feature that is 1/4 in each document.
     rows : array_like (F, L)
         The weights: their initial values plus the sum of dual_i x_i.
     dual : array_like (N, L)
@@ -372,33 +378,34 @@ def ova_epoch(
     --------
     At the minimum the residual C (y - sigmoid(x)) is the dual, and no step moves anything:
 
-    >>> rows, dual = [[0.0]], [[0.0]]
+    >>> bias, rows, dual = [0.0], [[0.0]], [[0.0]]
     >>> for _ in range(20):
-    ...     rows, dual, loss, moved = ova_epoch([[1.0]], [[1.0]], [2.0], [0.0], rows, dual, [0])
-    >>> round(moved, 12), bool(np.isclose(rows[0, 0], 2 * (1 - sigmoid(rows[0, 0]))))
+    ...     bias, rows, dual, loss, moved = ova_epoch([[1.0]], [[1.0]], [2.0], bias, rows, dual, [0])
+    >>> round(moved, 12), bool(np.isclose(rows[0, 0], 2 * (1 - sigmoid(rows[0, 0] + bias[0]))))
     (0.0, True)
     """
     x, y, c = (np.asarray(a, np.float64) for a in (bags, targets, costs))
-    w, a, b = np.array(rows, np.float64), np.array(dual, np.float64), np.asarray(bias, np.float64)
+    w, a, b = np.array(rows, np.float64), np.array(dual, np.float64), np.array(bias, np.float64)
     loss = distance = 0.0
     for i in order:
-        square, m = x[i] @ x[i], x[i] @ w + b
+        square, m = 1 / 16 + x[i] @ x[i], x[i] @ w + b
         if squared:
             loss += c[i] * float(((y[i] - m) ** 2).sum()) / 2
             change = c[i] * (y[i] - (m + square * (c[i] * y[i] - a[i])) / (1 + square * c[i])) - a[i]
         else:
             loss += c[i] * ova_loss(m, y[i])
             z = m
-            for step in range(4):
+            for step in range(3 + max(1, int(np.log(1 + square * c[i])))):
                 p = sigmoid(z)
                 z = z - (z - m - square * (c[i] * (y[i] - p) - a[i])) / (1 + square * c[i] * p * (1 - p))
                 if step == 0:
                     z = np.where(z * m > 0, z, 0)
             change = c[i] * (y[i] - sigmoid(z)) - a[i]
         a[i] += change
+        b += change / 16
         w += np.outer(x[i], change)
         distance += float(np.abs(change).sum())
-    return w, a, loss, distance
+    return b, w, a, loss, distance
 
 
 # ---------------------------------------------------------------- text

@@ -8,7 +8,7 @@ No Python object is made for a pair. Tables own their memory; every allocation i
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc
-from libc.math cimport sqrt
+from libc.math cimport log, sqrt
 from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memset
 
@@ -382,8 +382,14 @@ def bags(
     return total
 
 
-def unit_rows(const int64_t[::1] indptr, const int32_t[::1] indices, double[::1] data, const double[::1] weights):
-    """Multiply the entries of a CSR matrix by the weights of their columns, and scale rows to unit length, in place."""
+def unit_rows(
+    const int64_t[::1] indptr, const int32_t[::1] indices, double[::1] data, const double[::1] weights,
+    bint logarithmic,
+):
+    """Multiply the counts of a CSR matrix by the weights of their columns, and scale rows to unit length, in place.
+
+    If they are `logarithmic`, a count n becomes 1 + log(n) first.
+    """
     cdef Py_ssize_t d, t, documents = indptr.shape[0] - 1
     cdef double squares, scale
     with nogil:
@@ -392,6 +398,8 @@ def unit_rows(const int64_t[::1] indptr, const int32_t[::1] indices, double[::1]
             for t in range(indptr[d], indptr[d + 1]):
                 if t + WEIGHTS_AHEAD < indptr[documents]:
                     prefetch(&weights[indices[t + WEIGHTS_AHEAD]])
+                if logarithmic and data[t] != 1:
+                    data[t] = 1 + log(data[t])
                 data[t] *= weights[indices[t]]
                 squares += data[t] * data[t]
             if squares > 0:

@@ -9,9 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastembed._base.threads import single_threaded_blas
+
 LOSSES = ("squared", "ova", "softmax")
-FIRST = {"ova": (1.0, 0.0), "squared": (2.0, -6.0), "softmax": (1.0, 0.0)}  # prior slope, and initial offset
-BEND = 0.06  # the best of 0.01, 0.03, 0.06 and 0.1 by held-out nll on six sets together
+FIRST = {"ova": (1.0, 0.0, 0.0), "squared": (2.0, -6.0, 0.06), "softmax": (1.0, 0.0, 0.0)}  # slope, offset, bend
+MOST_WEIGHT = 4  # largest weight of a document in a calibration over their median
+MOST_LOGIT = 17.0  # its sigmoid is 1 in float32
+FEW = 100  # documents; by fewer, a calibration must prove itself
+CELLS = 4096
 ROUNDS = 30
 
 Array = npt.NDArray[Any]
@@ -23,8 +28,8 @@ class Calibration:
     """The logits x = slope * g(score) + offset of labels (Platt 1999), and their probabilities.
 
     Scores of the loss "squared" are approximate probabilities; large ones are too small, since L2 shrinks them. Here
-    g(s) = asinh(s / BEND), which is linear for small scores and logarithmic for large ones, as are the measured logits.
-    Other scores are logits already: g(s) = s.
+    g(s) = asinh(s / bend), which is linear for scores below the bend and logarithmic for larger ones, as are the
+    measured logits. Other scores are logits already: g(s) = s, and the bend is 0.
 
     If documents may have several labels, labels are independent: p_l = sigmoid(x_l), and the nll of a document is
     sum_l log(1 + exp(x_l)) - y_l x_l, where y_l is 1 or 0. If each has one label, or with the loss "softmax",
@@ -35,22 +40,19 @@ class Calibration:
     loss : {"squared", "ova", "softmax"}
     several : bool
         Whether documents may have several labels.
-    slope, offset : float
+    slope, offset, bend : float
     """
 
     loss: str
     several: bool
     slope: float
     offset: float
+    bend: float = 0.0
 
     @property
     def independent(self) -> bool:
         """Whether the probabilities of labels are independent; otherwise they sum to 1."""
         return self.loss != "softmax" and self.several
-
-    def bent(self, scores: Array) -> Array:
-        """Return g of scores."""
-        return np.arcsinh(scores / scores.dtype.type(BEND)) if self.loss == "squared" else scores
 
     def logits(self, scores: Array) -> Array:
         """Return the logits of scores, in the dtype of the scores.
@@ -60,20 +62,27 @@ class Calibration:
         >>> Calibration("ova", False, 2.0, 1.0).logits(np.array([0.5]))
         array([2.])
         """
-        logits: Array = self.bent(scores) * scores.dtype.type(self.slope) + scores.dtype.type(self.offset)
+        kind = scores.dtype.type
+        bent = np.arcsinh(scores / kind(self.bend)) if self.bend else scores
+        logits: Array = bent * kind(self.slope) + kind(self.offset)
         return logits
 
     def prior(self, shares: Float64) -> npt.NDArray[np.float32]:
-        """Return the logits (L,) whose probabilities are the shares of the labels, which must be above 0.
+        """Return the logits (L,) whose probabilities are the shares of the labels.
+
+        Unless labels are independent, a share of 0 becomes half of the smallest one.
 
         Examples
         --------
         >>> np.exp(Calibration("ova", True, 1.0, 0.0).prior(np.array([0.5, 0.25]))).round(4)
         array([1.    , 0.3333], dtype=float32)
         """
-        logits = np.log(shares / (1 - shares)) if self.independent else np.log(shares)
-        prior: npt.NDArray[np.float32] = logits.astype(np.float32)
-        return prior
+        if self.independent:
+            with np.errstate(divide="ignore"):
+                logits = (np.log(shares) - np.log1p(-shares)).clip(-MOST_LOGIT, MOST_LOGIT)
+        else:
+            logits = np.log(np.maximum(shares, shares[shares > 0].min() / 2))
+        return np.asarray(logits, np.float32)
 
     def probabilities(self, logits: Array) -> Array:
         """Return the probabilities (N, L); the logits are overwritten.
@@ -117,11 +126,11 @@ class Calibration:
         return np.where(sizes > 0, np.logaddexp.reduce(x, axis=1) - sums / np.maximum(sizes, 1), 0.0)
 
     def fitted(self, scores: Array, labels: Any, weights: Float64) -> Calibration:
-        """Return the slope and the offset of maximum likelihood, found by Newton's method with step halving.
+        """Return the calibration of maximum posterior probability, or this one if the other predicts no better.
 
-        The slope is exp(t). The prior (t - t0)^2 / 2 is added to the nll, so that a few documents do not determine it;
-        t0 is that of this calibration, where Newton's method starts. The offset is 0 if the softmax does not depend
-        on it.
+        The logarithms of slope and bend, and the offset, have normal priors of variance 1 around those of this
+        calibration, so that a few documents do not determine them. With less than 100 documents, whether it predicts
+        better is seen on each half of them, by the nll of a calibration from the other half.
 
         Parameters
         ----------
@@ -130,51 +139,91 @@ class Calibration:
         labels : csr_array (N, L)
             1 where a document has a label.
         weights : ndarray of float64 (N,)
+            Those above 4 times the median of the positive ones count as that.
         """
-        s, y = self.bent(scores.astype(np.float64)), labels.toarray()
-        if not self.independent:
+        used = np.flatnonzero(weights > 0)
+        if len(used) < 2:
+            return self
+        s, y, w = scores[used].astype(np.float64), labels[used], weights[used]
+        w = np.minimum(w / np.median(w), MOST_WEIGHT)
+        with single_threaded_blas():  # the bits must not depend on the number of BLAS threads
+            found = self._maximum(s, y, w)
+            gain = math.inf if len(used) >= FEW else 0.0
+            for part in (slice(0, None, 2), slice(1, None, 2)) if len(used) < FEW else ():
+                other = slice(1 - part.start, None, 2)
+                half = self._maximum(s[other], y[other], w[other])
+                gains = self.nll(self.logits(s[part]), y[part]) - half.nll(half.logits(s[part]), y[part])
+                gain += float(w[part] @ gains)
+        return found if gain > 0 else self
+
+    def _maximum(self, s: Float64, labels: Any, w: Float64) -> Calibration:
+        """Return the maximum, found by Newton's method (Gauss-Newton Hessian) with step halving."""
+        y = labels.toarray()
+        if self.independent:
+            s, y, w = self._cells(s, y, w)
+        else:
             y /= np.maximum(y.sum(axis=1, keepdims=True), 1)
-        first = math.log(self.slope)
-        at = np.array([first, self.offset if self.independent else 0.0])
-        value, gradient, hessian = _nll(at, s, y, weights, self.independent, first)
+            w = w[:, None]
+        free = np.array([True, self.independent, self.bend > 0])  # the softmax does not depend on the offset
+        first = np.array([math.log(self.slope), self.offset, math.log(self.bend or 1)])
+
+        def value(at: Float64) -> tuple[float, Float64, Float64]:
+            """Return the nll with the prior, its gradient, and a positive definite part of its Hessian."""
+            slope, bend = math.exp(at[0]), math.exp(at[2])
+            z = s / bend
+            root = np.sqrt(1 + z * z)
+            x = slope * (np.sign(z) * np.log(np.abs(z) + root) if self.bend else s)  # without the offset
+            slopes = [x, np.ones_like(x), -slope * z / root]  # by log(slope), offset and log(bend)
+            if self.independent:
+                x = x + at[1]
+                e = np.exp(-np.abs(x))
+                p, nll = np.where(x < 0, e, 1) / (1 + e), np.log(1 + e) + np.maximum(x, 0) - y * x
+                residual, curvature = w * (p - y), w * p * (1 - p)
+            else:
+                largest = x.max(axis=1, keepdims=True)
+                p = np.exp(x - largest)
+                sums = p.sum(axis=1, keepdims=True)
+                p /= sums
+                nll = np.log(sums) + largest - (y * x).sum(axis=1, keepdims=True)
+                residual, curvature = w * (p - y), w * p
+            chosen = np.array([one.ravel() for one, some in zip(slopes, free, strict=True) if some])
+            hessian = (chosen * curvature.ravel()) @ chosen.T
+            if not self.independent:
+                means = (chosen.reshape(-1, *p.shape) * p).sum(axis=2)
+                hessian -= (means * w[:, 0]) @ means.T
+            distance = (at - first)[free]
+            gradient = chosen @ residual.ravel() + distance
+            return float((w * nll).sum() + distance @ distance / 2), gradient, hessian + np.eye(len(distance))
+
+        at = first.copy()
+        best, gradient, hessian = value(at)
         for _ in range(ROUNDS):
-            step = np.linalg.solve(hessian, gradient)
-            while np.abs(step).max() > 1e-6:
-                tried = _nll(at - step, s, y, weights, self.independent, first)
-                if tried[0] < value:
+            step = np.zeros(3)
+            step[free] = np.linalg.solve(hessian, gradient)
+            while np.abs(step).max() > 1e-7:
+                tried = value(at - step)
+                if tried[0] < best:
                     break
                 step /= 2
             else:
                 break
             at = at - step
-            value, gradient, hessian = tried
-        return replace(self, slope=math.exp(at[0]), offset=float(at[1]))
+            best, gradient, hessian = tried
+        return replace(self, slope=math.exp(at[0]), offset=float(at[1]), bend=self.bend and math.exp(at[2]))
 
+    def _cells(self, s: Float64, y: Array, w: Float64) -> tuple[Float64, Float64, Float64]:
+        """Return scores, targets and weights of independent labels: those with 1, and the others by bins of scores.
 
-def _nll(
-    at: Array, s: Array, y: Array, weights: Array, independent: bool, first: float
-) -> tuple[float, Float64, Float64]:
-    """Return the nll, its gradient by t and the offset, and a positive definite part of its Hessian (Gauss-Newton)."""
-    slope, w = math.exp(at[0]), weights[:, None]
-    x = slope * s
-    gradient, hessian = np.zeros(2), np.diag([1.0, 1e-9])
-    if independent:
-        x += at[1]
-        e = np.exp(-np.abs(x))
-        losses = (np.log1p(e) + np.maximum(x, 0) - y * x).sum(axis=1)
-        p = np.where(x >= 0, 1, e) / (1 + e)
-        residual, curvature, by_t = w * (p - y), w * p * (1 - p), slope * s
-        gradient[:] = (residual * by_t).sum(), residual.sum()
-        mixed = (curvature * by_t).sum()
-        hessian += [[(curvature * by_t**2).sum(), mixed], [mixed, curvature.sum()]]
-    else:
-        largest = x.max(axis=1, keepdims=True)
-        p = np.exp(x - largest)
-        sums = p.sum(axis=1, keepdims=True)
-        p /= sums
-        losses = (np.log(sums) + largest)[:, 0] * y.sum(axis=1) - (y * x).sum(axis=1)
-        mean = (p * x).sum(axis=1, keepdims=True)
-        gradient[0] = (w * (p * y.sum(axis=1, keepdims=True) - y) * x).sum()
-        hessian[0, 0] += (w * p * (x - mean) ** 2).sum()
-    gradient[0] += at[0] - first
-    return float(weights @ losses) + (at[0] - first) ** 2 / 2, gradient, hessian
+        The others are many, and similar: the mean score of each of 4,096 bins stands for all that are in it.
+        """
+        has = y > 0
+        weights = np.broadcast_to(w[:, None], s.shape)
+        rest, of_rest = s[~has], weights[~has]
+        places = np.arcsinh(rest / self.bend) if self.bend else rest
+        low, high = places.min(initial=0), places.max(initial=0)
+        bins = ((places - low) * (CELLS / max(high - low, 1e-30))).astype(np.int64).clip(0, CELLS - 1)
+        sums = np.bincount(bins, of_rest, CELLS)
+        some = sums > 0
+        means = np.bincount(bins, of_rest * rest, CELLS)[some] / sums[some]
+        targets = np.repeat([1.0, 0.0], [has.sum(), some.sum()])
+        return np.concatenate([s[has], means]), targets, np.concatenate([weights[has], sums[some]])

@@ -38,8 +38,8 @@ from fastembed.vectors.vectors import Vectors
 
 T = TypeVar("T")
 
-EPOCHS = {"squared": 20, "ova": 20, "softmax": 5}
-L2 = {"squared": 1.0, "ova": 0.1, "softmax": 0.0}
+EPOCHS = {"squared": 100, "ova": 100, "softmax": 5}
+L2 = {"squared": 0.5, "ova": 0.1, "softmax": 0.0}
 WEIGHTINGS = ("tfidf", "count")
 
 
@@ -140,16 +140,17 @@ class Classifier:
     A document is represented by h, the sum of the rows of E of its features. Each row is multiplied by its TF-IDF
     weight; the weights are scaled to unit length. The scores of the labels are h + b, or h @ W + b. For a document
     without known features, the probabilities are the shares of the labels in training. The result has the same bits on
-    any number of threads.
+    any number of threads. Section 8 of docs/derivation.md has the formulas.
 
     Parameters
     ----------
     loss : {"squared", "ova", "softmax"}
         "squared" and "ova" are one-versus-all: each label has a squared loss with the targets 1 and 0, or a logistic
         loss. They are trained by dual coordinate ascent, which needs no learning rate. The scores are calibrated to
-        probabilities with a slope and an offset, which are fitted on documents left out of the first epochs: by a
-        sigmoid per label if documents may have several labels, otherwise by a softmax. "softmax" is the cross-entropy
-        of a softmax over the labels; in a document with several labels each has the same share.
+        probabilities on documents that are left out of training in turn, before it goes on with all of them: by a
+        sigmoid per label if a document has several labels (also if they are an indicator matrix), otherwise by a
+        softmax. "softmax" is the cross-entropy of a softmax over the labels, trained by gradient descent; in a document
+        with several labels each has the same share.
     dim : int or None
         Dimension of the rows of E, with the loss "softmax". If there are no more than `dim` labels, or with None, W is
         the identity, and the row of a feature in E holds its logits: multinomial logistic regression.
@@ -160,26 +161,29 @@ class Classifier:
         The shortest and longest character n-grams of each word that are features, with < before and > after the word.
         With n-grams of one character, documents are very similar: try a learning rate of 0.5.
     weighting : {"tfidf", "count"}
-        Whether the counts of features are multiplied by their inverse document frequencies.
+        "tfidf": a count n becomes 1 + log(n), times the inverse document frequency log((1 + N) / (1 + N_f)) + 1 of the
+        feature, times 0.7 for each word of an n-gram after the first.
     min_count : int
         Features that occur fewer times are dropped.
     max_features : int, optional
         The largest number of features: the most frequent are kept and, of equally frequent ones, those of fewer words.
     epochs : int, optional
-        The largest number of epochs; by default 20, and 5 with the loss "softmax".
+        The largest number of epochs, with the losses "squared" and "ova" of each part of training: once without each
+        of the parts left out, and on all documents. By default 100, and 5 with the loss "softmax".
     tol : float
-        With the losses "squared" and "ova": training ends when the change of the scores in an epoch is less than this
-        share of the change in the first epoch.
+        With the losses "squared" and "ova": a part of training ends when the steps of an epoch, which are
+        proportional to the gradient, are less than this share of the largest so far. 1e-6 is the least.
     learning_rate : float
         With the loss "softmax": the learning rate of gradient descent on the rows of E, which falls linearly to a
-        tenth.
+        tenth. The weights of documents are relative to their mean: large ones need a smaller rate.
     l2 : float, optional
         Strength of L2 regularisation: training minimises the sum of the losses of all documents plus l2 / 2 times the
-        sum of the squared weights. It is 1 / C of scikit-learn. By default 1 with the loss "squared", 0.1 with "ova"
-        and 0 with "softmax". With "softmax", E is multiplied by exp(-l2 learning_rate) at the end of each epoch.
+        sum of the squared weights. It is 1 / C of scikit-learn. By default 0.5 with the loss "squared", 0.1 with
+        "ova" and 0 with "softmax". With "softmax", E is multiplied by exp(-l2 learning_rate) at the end of each epoch.
     class_weight : mapping of label to float, or "balanced", optional
         The weights of the labels; 1 for labels that are not named. The weight of a document is the mean of the weights
-        of its labels. "balanced" gives all labels the same total weight.
+        of its labels. "balanced" gives a label the mean number of documents per label over its own number: all labels
+        then have the same total weight if each document has one label.
     early_stopping : bool
         Hold out a share of the documents, and end training when their nll has not fallen for `n_iter_no_change` epochs.
         The parameters are then those of the epoch with the lowest nll.
@@ -364,6 +368,11 @@ class Classifier:
             With the loss "softmax", if a loss is not finite because the learning rate is too large. A classifier that
             was already fitted stays as it was.
 
+        Warns
+        -----
+        UserWarning
+            With the other losses, if training on all documents has not converged after `epochs`.
+
         Examples
         --------
         >>> Classifier().fit(["a b", "c d"], [[1, 2], [3]]).classes_.tolist()
@@ -461,8 +470,8 @@ class Classifier:
         """The records of the epochs; with the loss "softmax" they are those of `Trainer.fit_counts`.
 
         With the other losses, `loss` is the mean over documents of the loss summed over labels, with each document
-        before its step. `change` is the same mean of the change that the steps of the epoch made to the distances
-        between scores and labels.
+        before its step, and `left_out` the number of documents that are left out. `change` is the sum of the changes
+        of the dual variables, over that of the largest values that they can have.
         """
         return self._fitted().history
 

@@ -45,6 +45,7 @@ MOST_WORDS = 16  # largest word n-gram, since the kernel of bags takes at most t
 MOST_FEATURES = 2**31 - 2  # as many pairs as a PairIndex takes
 BLOCK_DOCUMENTS = 1 << 14  # documents in memory per block
 MOST_PARTS = 512  # of pairs
+PER_WORD = 0.7  # factor on the weight of an n-gram of words for each word after the first: docs/decisions.md
 PARTS_AT_ONCE = 8  # parts per task
 
 
@@ -190,6 +191,8 @@ class Features:
     weights : ndarray of float64 (F,)
         The factor on the count of each feature in a document, before the bag is scaled to unit length.
     reading : Reading
+    logarithmic : bool
+        Whether a count n becomes 1 + log(n) first.
     """
 
     words: Vocabulary
@@ -197,6 +200,7 @@ class Features:
     characters: CharacterGrams | None
     weights: Float64
     reading: Reading = field(default_factory=Reading)
+    logarithmic: bool = False
 
     def __len__(self) -> int:
         return len(self.weights)
@@ -313,7 +317,8 @@ class Features:
         firsts = range(0, len(indptr) - 1, SIZES.bag_documents)
 
         def scale(k: int) -> None:
-            kernels.unit_rows(indptr[firsts[k] : firsts[k] + firsts.step + 1], indices, data, self.weights)
+            part = indptr[firsts[k] : firsts[k] + firsts.step + 1]
+            kernels.unit_rows(part, indices, data, self.weights, self.logarithmic)
 
         pool.run(scale, len(firsts))
 
@@ -341,7 +346,7 @@ class Features:
             counts = np.concatenate([characters.counts, new.characters.counts[numbers[-1] >= len(characters)]])
             characters = CharacterGrams(characters.lengths, tuple(known), counts)
         size = len(words) + sum(map(len, grams)) + len(characters or ())
-        features = Features(words, grams, characters, np.ones(size), self.reading)
+        features = Features(words, grams, characters, np.ones(size), self.reading, self.logarithmic)
         return features, np.concatenate([first + each for first, each in zip(features.starts, numbers, strict=False)])
 
     def numbers_in(self, grown: Features) -> Int64:
@@ -411,7 +416,9 @@ def read_features(
         bags = features.count(features.places(tokens.ids(list(features.words.tokens), pool)), ids, words, pool)
         frequencies = document_frequencies(bags[1], len(features))
     if options.weighting == "tfidf":  # smoothed, as if one further document had each feature once
-        features.weights[new] = np.log((1 + documents) / (1 + of_new)) + 1
+        kinds = np.searchsorted(features.starts, new, "right") - 1  # words - 1 of an n-gram
+        factors = np.where(kinds < len(features.grams) + 1, PER_WORD**kinds, 1)
+        features.weights[new] = factors * (np.log((1 + documents) / (1 + of_new)) + 1)
     if known is not None:
         features.weights[known.numbers_in(features)] = known.weights
     features.scale(bags, pool)
@@ -456,6 +463,7 @@ def _find_features(
         characters=characters,
         weights=np.ones(sum(sizes)),
         reading=options.reading,
+        logarithmic=options.weighting == "tfidf",
     )
     if options.max_features is not None:
         orders = [np.where(of < size, of, np.int32(NO_WORD)) for of, size in zip(orders, sizes, strict=False)]

@@ -69,7 +69,8 @@ def write_classifier(path: FilePath, parameters: dict[str, Any], model: FittedCl
         "several": model.calibration.several,
         "indicator": model.indicator,
         "documents": model.documents,
-        "calibration": [model.calibration.slope, model.calibration.offset],
+        "calibration": [model.calibration.slope, model.calibration.offset, model.calibration.bend],
+        "logarithmic": features.logarithmic,
         "history": model.history,
         "ledger": model.ledger,
         "reading": _record(features.reading),
@@ -119,7 +120,7 @@ def _model(tensors: Mapping[str, Array], state: Mapping[str, Any], loss: str, pa
     size = features.starts[-1]
     if not size == len(features.weights) == embedding.shape[0]:  # the ids of features are indices of both
         raise ValueError(f"{size} features with {len(features.weights)} weights and {embedding.shape[0]} rows")
-    slope, offset = state["calibration"]
+    slope, offset, bend = state["calibration"]
     low = -float(np.finfo(np.float32).max)
     return FittedClassifier(
         features=features,
@@ -129,6 +130,7 @@ def _model(tensors: Mapping[str, Array], state: Mapping[str, Any], loss: str, pa
             check_flag("several", state["several"]),
             check_number("slope", slope, above=True),
             check_number("offset", offset, low=low),
+            check_number("bend", bend),
         ),
         documents=check_integer("documents", state["documents"], low=1),
         label_counts=np.array(tensors["label_counts"]),
@@ -160,7 +162,8 @@ def _features(tensors: Mapping[str, Array], state: Mapping[str, Any], path: File
         names = tuple(unpack_tokens(tensors, path, "characters.tokens"))
         counts = np.array(tensors["characters.counts"])
         characters = CharacterGrams(tuple(state["lengths"]), names, counts)
-    return Features(words, grams, characters, np.array(tensors["weights"]), Reading.from_record(state["reading"]))
+    reading, logarithmic = Reading.from_record(state["reading"]), check_flag("logarithmic", state["logarithmic"])
+    return Features(words, grams, characters, np.array(tensors["weights"]), reading, logarithmic)
 
 
 def _rows(tensors: Mapping[str, Array], features: int, dim: int) -> tuple[Any, Array | None]:

@@ -68,7 +68,7 @@ class Labels:
     matrix : csr_array (N, L), float64
         1 where a document has a label; canonical.
     several : bool
-        Whether a document may have several labels.
+        Whether a document has several labels, or may have: they were given as an indicator matrix.
     indicator : bool
         Whether they were given as a matrix of 0 and 1, whose columns are the labels.
     """
@@ -253,7 +253,9 @@ def _numbered(items: list[Any], name: Callable[[int], str]) -> Labels:
     indptr = np.cumsum([0, *map(len, items)]) if several else np.arange(len(items) + 1)
     indices = np.fromiter(map(ids.__getitem__, plain), np.int32, len(plain))
     matrix = sparse.csr_array((np.ones(len(indices)), indices, indptr), shape=(len(items), len(classes)))
-    return Labels(np.array(classes, np.int64 if kind is int else object), _binary(matrix), several)
+    matrix = _binary(matrix)
+    several = bool((np.diff(matrix.indptr) > 1).any())
+    return Labels(np.array(classes, np.int64 if kind is int else object), matrix, several)
 
 
 def _indicated(labels: Any, documents: int) -> Labels:
@@ -650,7 +652,9 @@ def read_examples(
 
 
 def label_weights(labels: Labels, class_weight: Any, known: npt.NDArray[Any] | None) -> Float64:
-    """Return the weight of each document (N,): the mean of the weights of its labels.
+    """Return the weight of each document (N,): the mean of the weights of its labels, or 1 without any.
+
+    The weight of a label is "balanced" if it is the mean number of documents per label over that of this label.
 
     Parameters
     ----------
@@ -676,4 +680,4 @@ def label_weights(labels: Labels, class_weight: Any, known: npt.NDArray[Any] | N
             raise ValueError(f"class_weight has the label {unknown[0]!r}, which no document has")
         of_label = np.array([class_weight.get(label, 1.0) for label in names], np.float64)
     found: Float64 = shares(labels.matrix) @ of_label
-    return found
+    return np.where(np.diff(labels.matrix.indptr) > 0, found, 1.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -91,8 +91,8 @@ class FittedClassifier:
         kept = features.characters  # of which there may be none left
         characters = None if kept is None else (kept.lengths, kept.tokens, kept.counts)
         return vars(self) | {
-            "features": (features.words, grams, characters, features.weights, features.reading),
-            "calibration": (calibration.loss, calibration.several, calibration.slope, calibration.offset),
+            "features": (features.words, grams, characters, features.weights, features.reading, features.logarithmic),
+            "calibration": astuple(calibration),
         }
 
     def rows(self, ids: Array) -> Float32:

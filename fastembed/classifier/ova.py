@@ -1,4 +1,4 @@
-"""One-versus-all training with full rank: dual coordinate ascent on tiles of labels.
+"""One-versus-all training with full rank: dual coordinate ascent on tiles of labels, and documents left out in turn.
 
 Labels are independent. docs/derivation.md, section 8, has the objectives of "ova" (sigmoids) and "squared".
 """
@@ -18,7 +18,7 @@ from scipy import sparse
 from fastembed._base.arrays import CACHE_LINE, aligned_zeros
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool
-from fastembed._base.validation import is_true
+from fastembed._base.validation import is_true, warn_user
 from fastembed._kernels import features as kernels
 from fastembed._kernels import kernels_for
 from fastembed.classifier.calibration import Calibration
@@ -33,8 +33,11 @@ Int64 = npt.NDArray[np.int64]
 
 LANES = CACHE_LINE // np.dtype(np.float32).itemsize  # labels of a tile
 NEVER = -1e4  # the logit of padding labels in a tile of sigmoids
-MOST_LEFT_OUT = 1000  # largest number of documents left out for calibration; at most a tenth of all
-EPOCHS_OF_ALL = 5  # smallest number of epochs on all documents, unless the first epochs end earlier
+MOST_LEFT_OUT = 1000  # largest number of documents left out at a time for calibration; at most a tenth of all
+ENOUGH = 300  # documents that are left out, at one time or in turn
+BIAS_SQUARE = 1 / 16  # of the feature of the bias, which ova.pxi says
+LEFT_OUT_TOL = 2  # their scores need be less exact
+FLOOR = 1e-6  # smallest tolerance: float32 rounds
 RUN = 16  # documents that are visited consecutively
 PIECE_FEATURES = 1 << 14  # features whose weights one task writes
 MOST_COST = 1e30  # products with larger costs may overflow float32
@@ -54,11 +57,12 @@ class Ascent:
     order : ndarray of int64 (N,)
         The order of the documents in memory, by which they are numbered here.
     bias : ndarray of float32 (L,)
+        The first bias, towards which L2 regularisation pulls it.
     loss : {"squared", "ova"}
     l2 : float
     pool : Pool
     start : ndarray of float32 (F, L), optional
-        The weights that L2 regularisation pulls towards; by default 0. All features have a row then.
+        The weights towards which L2 regularisation pulls; by default 0. All features have a row then.
 
     Raises
     ------
@@ -82,13 +86,12 @@ class Ascent:
         if costs.max() > MOST_COST:
             heaviest = examples.weights.max()
             raise ValueError(f"the weight of a document is {heaviest:g} and l2={l2:g}: at most {MOST_COST:g} times l2")
-        self._total = float(examples.weights.sum())
+        self._costs = costs.astype(np.float32)
         labels = examples.labels.matrix[order]
         self._documents: tuple[Any, ...] = (
             *self._split_bags(examples, order, start is not None),
             labels.indptr.astype(np.int64),
             labels.indices.astype(np.int32, copy=False),
-            costs.astype(np.float32),
         )
         tiles = -(-self._labels // LANES)
         self._bias = np.full((tiles, LANES), 0 if self._squared else NEVER, np.float32)
@@ -104,7 +107,7 @@ class Ascent:
         """Divide the bags into features with a row, and those of one document, unless `every` feature gets a row.
 
         Return the bags of the features with a row, as indptr, indices and data, and the squared lengths of the bags
-        (N,), of all features and of those without a row.
+        (N,), of all features and the bias, and of the features without a row.
         """
         bags, count = examples.bags, len(order)
         indptr, indices, data = bags.indptr.astype(np.int64), bags.indices.astype(np.int32, copy=False), bags.data
@@ -128,22 +131,30 @@ class Ascent:
             )  # fmt: skip
 
         self._pool.run(split, len(pieces))
-        return starts, ids, weights, squares, own
+        return starts, ids, weights, squares + np.float32(BIAS_SQUARE), own
 
-    def epoch(self, order: Int64) -> tuple[float, float]:
-        """Make one step per document; return the mean loss before the steps, and the mean change |d| of the duals."""
-        sums = np.empty((len(self._weights), 2))
+    def epoch(self, order: Int64, left_out: slice) -> tuple[float, float]:
+        """Make a step per document; return the mean loss before the steps, and the mean change |d| of the duals.
+
+        The documents `left_out` have no loss. Their duals become 0 in the first epoch without them.
+        """
+        sums, costs = np.empty((len(self._weights), 2)), self._costs.copy()
+        costs[left_out] = 0
 
         def run(tile: int) -> None:
-            _epoch(*self._documents, order, self._bias, self._weights, self._dual, tile, self._squared, sums)
+            _epoch(*self._documents, costs, order, self._bias, self._weights, self._dual, tile, self._squared, sums)
 
         self._pool.run(run, len(sums))
-        loss, distance = sums.sum(axis=0) * self._l2 / self._total
+        loss, distance = sums.sum(axis=0) / max(costs.sum(dtype=np.float64), np.finfo(np.float64).tiny)
         return float(loss), float(distance)
 
     def end(self) -> None:
         """Release the bags, which take much memory, after the last epoch."""
         self._documents = ()
+
+    def bias(self) -> Float32:
+        """Return the bias (L,)."""
+        return self._bias.ravel()[: self._labels].copy()
 
     def weights(self) -> Float32:
         """Return the weights (F, L)."""
@@ -180,6 +191,27 @@ def _placed(bags: Any, data: Float32, places: npt.NDArray[np.int32], columns: in
     return sparse.csr_array((data[kept], at[kept], ends), shape=(bags.shape[0], columns))
 
 
+class LeftOut:
+    """Documents by which the scores are calibrated: their bags as those of new documents, labels, and weights.
+
+    Features that no other document has are unknown, and the others are scaled to unit length. Documents of which none
+    is left have the weight 0.
+
+    Parameters
+    ----------
+    bags, labels : csr_array (n, F), (n, L)
+    weights : ndarray of float64 (n,)
+    known : ndarray of bool (F,)
+    """
+
+    def __init__(self, bags: Any, labels: Any, weights: Float64, known: npt.NDArray[np.bool_]) -> None:
+        bags = bags.copy()
+        bags.data *= known[bags.indices]
+        lengths = np.sqrt(np.asarray(bags.multiply(bags).sum(axis=1)).ravel())
+        bags.data /= np.repeat(np.where(lengths > 0, lengths, 1), np.diff(bags.indptr))
+        self.bags, self.labels, self.weights = bags, labels, np.where(lengths > 0, weights, 0)
+
+
 def train_ova(
     examples: Examples,
     bias: Float32,
@@ -189,15 +221,15 @@ def train_ova(
     validation: tuple[Any, Any] | None,
     on_epoch_end: Callable[[dict[str, float]], object] | None,
     start: Float32 | None,
-) -> tuple[Float32, Calibration, list[dict[str, float]]]:
-    """Return the weights (F, L), the calibration of the scores, and the records of the epochs.
+) -> tuple[Float32, Float32, Calibration, list[dict[str, float]]]:
+    """Return the weights (F, L), the bias (L,), the calibration of the scores, and the records of the epochs.
 
     Parameters
     ----------
     examples : Examples
         Their bags are released once they have been sorted.
     bias : ndarray of float32 (L,)
-        The fixed bias.
+        The initial bias, which L2 regularisation pulls towards.
     calibration : Calibration
         The calibration where the search for that of the result begins.
     options : ClassifierOptions
@@ -211,55 +243,68 @@ def train_ova(
 
     Notes
     -----
-    Without `validation` the first epochs leave some documents out, on which the scores are calibrated. The last epochs
-    use all documents; the minimum does not depend on the first epochs. Both phases end when an epoch changes little.
+    Without `validation`, parts of the documents are left out in turn, and the scores are calibrated on these. All
+    documents are in the last part of training, which starts from the duals of the parts before; the minimum does not
+    depend on them. A part of training ends when an epoch changes little.
     """
     rng, count = np.random.default_rng(options.seed), len(examples.weights)
-    random = rng.permutation(count)  # the order of documents in memory, with those left out first
+    random = rng.permutation(count)  # the order of documents in memory
     ascent = Ascent(examples, random, bias, options.loss, options.l2, pool, start)
-    without, left_out = 0, random[:0]
+    folds, left_out = [], []
     if validation is None:
-        without = max(0, options.epochs - EPOCHS_OF_ALL)
-        left_out = random[: min(MOST_LEFT_OUT, count // 10) if without else 0]
-        bags, labels, weights = examples.bags[left_out], examples.labels.matrix[left_out], examples.weights[left_out]
+        size = max(1, min(MOST_LEFT_OUT, count // 10))
+        folds = [slice(k, k + size) for k in range(0, min(max(ENOUGH, size), count) - size + 1, size)]
+        for fold in folds:
+            these = random[fold]
+            bags, labels = examples.bags[these], examples.labels.matrix[these]
+            known = examples.frequencies > np.bincount(bags.indices, minlength=bags.shape[1])
+            left_out.append(LeftOut(bags, labels, examples.weights[these], known))
     else:
-        bags, labels = validation
-        weights = np.ones(bags.shape[0])
-    # Features that no other document has are unknown; the rest is scaled to unit length
-    bags = bags.copy()
-    _, places, here = np.unique(bags.indices, return_inverse=True, return_counts=True)
-    bags.data *= examples.frequencies[bags.indices] > (here[places] if validation is None else 0)
-    lengths = np.sqrt(np.asarray(bags.multiply(bags).sum(axis=1)).ravel())
-    bags.data /= np.repeat(np.where(lengths > 0, lengths, 1), np.diff(bags.indptr))
+        left_out.append(LeftOut(*validation, np.ones(validation[0].shape[0]), examples.frequencies > 0))
     examples.bags = None
     history: list[dict[str, float]] = []
-    found, best, best_epoch, lowest = None, None, 0, math.inf
-    for epoch in range(1, options.epochs + 1):
-        began = time.perf_counter()
-        first = len(left_out) if epoch <= without else 0
-        starts = np.arange(first, count, RUN)  # of runs of documents, so that memory is read in larger pieces
-        rng.shuffle(starts)
-        order = (starts[:, None] + np.arange(RUN)).ravel()
-        loss, change = ascent.epoch(order[order < count])
-        record = {"epoch": epoch, "loss": loss, "change": change}
-        still = change <= options.tol * history[0]["change"] if history else change == 0
-        stop = still and epoch > without
-        if epoch <= without and (still or epoch == without):
-            without = epoch
-            found = calibration.fitted(ascent.scores(bags), labels, weights)
-        if validation is not None:
-            scores = ascent.scores(bags)
-            found = calibration.fitted(scores, labels, weights)
-            record["validation_nll"] = float(found.nll(found.logits(scores), labels).mean())
-            if record["validation_nll"] < lowest:
-                best, best_epoch, lowest = (ascent.weights(), found), epoch, record["validation_nll"]
-            stop = stop or epoch - best_epoch >= options.n_iter_no_change
-        history.append(record | {"seconds": time.perf_counter() - began})
-        if on_epoch_end is not None and is_true(on_epoch_end(dict(history[-1]))):
-            break
-        if stop:
+    largest, ended, best, lowest = 0.0, False, None, math.inf
+    scores: list[Float32] = []
+    for fold in [*folds, slice(0)]:
+        for _ in range(options.epochs):
+            began = time.perf_counter()
+            starts = np.arange(0, count, RUN)  # of runs of documents, so that memory is read in larger pieces
+            rng.shuffle(starts)
+            order = (starts[:, None] + np.arange(RUN)).ravel()
+            loss, change = ascent.epoch(order[order < count], fold)
+            largest = max(largest, change)
+            record = {
+                "epoch": len(history) + 1,
+                "left_out": fold.stop - (fold.start or 0),
+                "loss": loss,
+                "change": change,
+            }
+            tolerance = options.tol * (LEFT_OUT_TOL if fold.stop else 1)
+            converged = change <= max(tolerance, FLOOR) * largest
+            if validation is not None:
+                of_validation = ascent.scores(left_out[0].bags)
+                found = calibration.fitted(of_validation, left_out[0].labels, left_out[0].weights)
+                record["validation_nll"] = float(found.nll(found.logits(of_validation), left_out[0].labels).mean())
+                if record["validation_nll"] < lowest:
+                    best, lowest = (ascent.weights(), ascent.bias(), found, len(history)), record["validation_nll"]
+                ended = best is not None and len(history) - best[3] >= options.n_iter_no_change
+            history.append(record | {"seconds": time.perf_counter() - began})
+            ended = ended or (on_epoch_end is not None and is_true(on_epoch_end(dict(history[-1]))))
+            if converged or ended:
+                break
+        if fold in folds:
+            scores.append(ascent.scores(left_out[len(scores)].bags))
+        if ended:
             break
     if best is not None:
-        return *best, [record | {"kept": record["epoch"] == best_epoch} for record in history]
+        return *best[:3], [record | {"kept": record["epoch"] == best[3] + 1} for record in history]
+    if not (converged or ended):
+        warn_user(
+            f"training has not converged in epochs={options.epochs}: the last epoch changed the scores by"
+            f" {change / largest:.2g} of the largest change, and tol={options.tol:g}"
+        )
     ascent.end()
-    return ascent.weights(), found or calibration.fitted(ascent.scores(bags), labels, weights), history
+    used = left_out[: len(scores)]
+    labels = sparse.vstack([each.labels for each in used], format="csr")
+    calibration = calibration.fitted(np.concatenate(scores), labels, np.concatenate([each.weights for each in used]))
+    return ascent.weights(), ascent.bias(), calibration, history

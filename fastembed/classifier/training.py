@@ -103,7 +103,7 @@ def learn(
             bias=bias,
             threads=pool.threads,
         )
-        history = _train_softmax(trainer, linear is None, examples.bags, targets, options, validation, on_epoch_end)
+        history = _train_softmax(trainer, linear is None, examples, targets, options, validation, on_epoch_end)
         embedding = trainer.embedding
         linear = None if linear is None else np.ascontiguousarray(trainer.linear)
     else:
@@ -111,13 +111,14 @@ def learn(
         _check_memory(features, dim, dim, "give loss='softmax' and a dim")
         total = float(examples.weights.sum()) + (0 if known is None else known.documents)
         sums = examples.labels.matrix.T @ examples.weights + earlier
-        # A label of no document gets half the share of the rarest label, and a label of all documents 1 minus that
-        half = min(float(sums[sums > 0].min(initial=total)), total / 2) / 2
-        q = np.clip(sums, half, total - half) / total
-        # The constant scores that minimise the losses
+        prior = calibration.prior(sums / (total if calibration.independent else sums.sum()))
+        # Where the bias starts: for a label of all documents or of none, the share is half a document from that
+        half = np.min([*sums[sums > 0], *(total - sums)[sums < total], total / 2]) / 2
+        q = sums.clip(half, total - half) / total
         bias = (q if options.loss == "squared" else np.log(q / (1 - q))).astype(np.float32)
-        prior = calibration.prior(q if calibration.independent else q / q.sum())
-        embedding, calibration, history = train_ova(
+        if known is not None:
+            bias[places] = known.bias
+        embedding, bias, calibration, history = train_ova(
             examples, bias, calibration, options, pool, validation, on_epoch_end, None if start is None else start[0]
         )
     return FittedClassifier(
@@ -268,7 +269,7 @@ def log_shares(sums: Float64) -> Float32:
 def _train_softmax(
     trainer: Trainer,
     full: bool,
-    bags: Any,
+    examples: Examples,
     targets: Any,
     options: ClassifierOptions,
     validation: Validation,
@@ -281,7 +282,8 @@ def _train_softmax(
     """
     history = trainer.fit_counts(
         targets,
-        bags=bags,
+        bags=examples.bags,
+        input_weights=examples.weights,
         optimizer="sgd",
         epochs=options.epochs,
         learning_rate=options.learning_rate,

@@ -30,10 +30,10 @@ class Problem:
 
     def epochs(self, kernel, orders, tiles=None, squared=False):
         bags, labels = sparse.csr_array(self.x), sparse.csr_array(self.y)
-        bias = np.full((self.tiles, self.lanes), 0 if squared else -1e4, self.dtype)
+        self.biases = bias = np.full((self.tiles, self.lanes), 0 if squared else -1e4, self.dtype)
         bias.ravel()[: len(self.bias)] = self.bias
         sums = np.full((self.tiles, 2), np.nan)
-        squares = ((self.x**2).sum(axis=1) + self.own).astype(self.dtype)
+        squares = (1 / 16 + (self.x**2).sum(axis=1) + self.own).astype(self.dtype)
         own = self.own.astype(self.dtype)
         data = bags.data if bags.nnz else np.zeros(1, self.dtype)
         indices = bags.indices.astype(np.int32) if bags.nnz else np.zeros(1, np.int32)
@@ -62,22 +62,23 @@ def test_an_epoch_is_that_of_the_reference(kernels, near, size, squared):
         problem.rows[tile, :, : part.shape[1]] = part
     order = rng.permutation(size[0])
     sums = problem.epochs(kernels.ova_epoch, [order], squared=squared)
-    rows, dual, loss, distance = twins.ova_epoch(
+    bias, rows, dual, loss, distance = twins.ova_epoch(
         problem.x, problem.y, problem.costs, problem.bias, start, np.zeros((size[0], size[2])), order, squared
     )
+    near(problem.biases.ravel()[: size[2]], bias, times=30)
     near(problem.flat(problem.rows), rows, times=30)
     near(problem.flat(problem.dual), dual, times=30)
     near(sums.sum(axis=0), [loss, distance], times=30)
 
 
 def test_a_step_agrees_with_a_calculation_by_hand(kernels, near):
-    """x = [2], y = 1, C = 3, b = 0: the new logit z is the root of z - 4 * 3 (1 - p(z)), which is 1.55715."""
+    """x = [2], y = 1, C = 3, b = 0: the new logit z is the root of z - (4 + 1 / 16) * 3 (1 - p(z))."""
     problem = Problem(2, 1, 1, kernels.dtype)
     problem.x[:], problem.y[:], problem.costs[:], problem.bias[:] = [[0], [2]], 1, 3, 0
     sums = problem.epochs(kernels.ova_epoch, [[1]])
-    z = optimize.brentq(lambda z: z - 12 / (1 + np.exp(z)), 0, 3, xtol=1e-15)
+    z = optimize.brentq(lambda z: z - 12.1875 / (1 + np.exp(z)), 0, 3, xtol=1e-15)
     a = 3 / (1 + np.exp(z))
-    assert_allclose(problem.dual[0, :, 0], [0, a], rtol=1e-4)  # by three steps of Newton's method
+    assert_allclose(problem.dual[0, :, 0], [0, a], rtol=1e-4)  # by steps of Newton's method
     assert_allclose(problem.rows[0, 0, 0], 2 * a, rtol=1e-4)
     near(sums[0, 0], 3 * np.log(2))
 
@@ -90,18 +91,21 @@ def test_it_ends_at_the_minimum_where_the_gradient_is_zero(kernels, size, square
     problem.epochs(kernels.ova_epoch, [rng.permutation(size[0]) for _ in range(1000)], squared=squared)
     x, y, costs = problem.x.astype(float), problem.y, problem.costs.astype(float)[:, None]
 
+    x = np.hstack([x, np.full((len(x), 1), 0.25)])
+
     def objective(flat):
-        w = flat.reshape(size[1], size[2])
+        w = flat.reshape(size[1] + 1, size[2])
         m = x @ w + problem.bias
         losses = (y - m) ** 2 / 2 if squared else np.logaddexp(0, m) - y * m
         residual = m - y if squared else twins.ova_gradient(m, y)
         return (w**2).sum() / 2 + (costs * losses).sum(), (w + x.T @ (costs * residual)).ravel()
 
-    at = np.random.default_rng(3).normal(size=size[1] * size[2])
+    at = np.random.default_rng(3).normal(size=(size[1] + 1) * size[2])
     error = optimize.check_grad(lambda w: objective(w)[0], lambda w: objective(w)[1], at)
     scale = np.abs(objective(at)[1]).max()
     assert error < 1e-5 * scale  # finite differences
-    found = objective(problem.flat(problem.rows).astype(float).ravel())[1]
+    moved = (problem.biases.ravel()[: size[2]] - problem.bias) * 4
+    found = objective(np.vstack([problem.flat(problem.rows), moved]).astype(float).ravel())[1]
     assert np.abs(found).max() < scale * (1e-4 if kernels.dtype == "float32" else 1e-8)
 
 

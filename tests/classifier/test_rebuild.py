@@ -1,0 +1,190 @@
+"""A whole fit of each loss, rebuilt from docs/derivation.md alone, in NumPy and SciPy and float64."""
+
+import itertools
+import math
+import warnings
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy import optimize, special
+
+from fastembed import Classifier
+
+
+class Bags:
+    """Words and pairs of neighbouring words, weighted by 1 + log n, IDF and 0.7 for a pair, and scaled to length 1."""
+
+    def __init__(self, documents):
+        counts = [self.counts(document) for document in documents]
+        self.names = sorted(set(itertools.chain.from_iterable(counts)))
+        frequency = np.array([sum(name in each for each in counts) for name in self.names])
+        self.idf = np.log((1 + len(documents)) / (1 + frequency)) + 1
+        self.idf *= [0.7 ** (len(name) - 1) for name in self.names]
+
+    @staticmethod
+    def counts(document):
+        words = document.split()
+        features = [(word,) for word in words] + list(itertools.pairwise(words))
+        return {name: features.count(name) for name in features}
+
+    def matrix(self, documents):
+        x = np.zeros((len(documents), len(self.names)))
+        for row, document in zip(x, documents, strict=True):
+            for name, n in self.counts(document).items():
+                if name in self.names:
+                    k = self.names.index(name)
+                    row[k] = (1 + math.log(n)) * self.idf[k]
+        return unit(x)
+
+
+def unit(x):
+    lengths = np.linalg.norm(x, axis=1, keepdims=True)
+    return x / np.where(lengths > 0, lengths, 1)
+
+
+def one_versus_all(x, y, weights, l2, loss, bias):
+    """Return the weights and the bias at the minimum, by Newton's method on each label."""
+    x = np.hstack([x, np.full((len(x), 1), 0.25)])  # the last feature is that of the bias
+    found = np.zeros((x.shape[1], y.shape[1]))
+    for k in range(y.shape[1]):
+        w = np.zeros(x.shape[1])
+        w[-1] = bias[k] / 0.25
+        start = w.copy()
+        for _ in range(100):
+            m = x @ w
+            p = m if loss == "squared" else special.expit(m)
+            curvature = weights * (1 if loss == "squared" else p * (1 - p))
+            gradient = l2 * (w - start) + x.T @ (weights * (p - y[:, k]))
+            step = np.linalg.solve(l2 * np.eye(len(w)) + (x.T * curvature) @ x, gradient)
+            w -= step
+            if np.abs(step).max() < 1e-12:
+                break
+        found[:, k] = w
+    return found[:-1], 0.25 * found[-1]
+
+
+class Map:
+    """The calibration of scores: its prior, its posterior maximum, and probabilities."""
+
+    def __init__(self, loss, several, at=None):
+        self.loss, self.several = loss, several
+        first = [math.log(2), -6, math.log(0.06)] if loss == "squared" else [0, 0, 0]
+        self.first = np.array(first, float)
+        self.free = [True, several, loss == "squared"]
+        self.at = self.first if at is None else at
+
+    def logits(self, s, at):
+        bent = np.arcsinh(s / np.exp(at[2])) if self.loss == "squared" else s
+        return np.exp(at[0]) * bent + at[1]
+
+    def nll(self, s, y, at):
+        x = self.logits(s, at)
+        if self.several:
+            return (np.logaddexp(0, x) - y * x).sum(axis=1)
+        return special.logsumexp(x, axis=1) - (y * x).sum(axis=1)
+
+    def posterior(self, s, y, weights):
+        def objective(free):
+            at = self.first.copy()
+            at[self.free] = free
+            return weights @ self.nll(s, y, at) + ((at - self.first) ** 2).sum() / 2
+
+        options = {"xatol": 1e-10, "fatol": 1e-13, "maxiter": 10_000, "maxfev": 10_000}
+        found = optimize.minimize(objective, self.first[self.free], method="Nelder-Mead", options=options)
+        at = self.first.copy()
+        at[self.free] = found.x
+        return at
+
+    def fitted(self, s, y, weights):
+        weights = np.minimum(weights / np.median(weights), 4)
+        gain = 0 if len(s) < 100 else 1
+        for one, other in [(slice(0, None, 2), slice(1, None, 2)), (slice(1, None, 2), slice(0, None, 2))]:
+            at = self.posterior(s[other], y[other], weights[other])
+            gain += weights[one] @ (self.nll(s[one], y[one], self.first) - self.nll(s[one], y[one], at))
+        return Map(self.loss, self.several, self.posterior(s, y, weights) if gain > 0 else self.first)
+
+    def probabilities(self, s):
+        x = self.logits(s, self.at)
+        return special.expit(x) if self.several else special.softmax(x, axis=1)
+
+
+def rebuilt(documents, y, weights, loss, l2, seed):
+    """Return a function from documents to probabilities, of the losses with one label against all others."""
+    bags = Bags(documents)
+    x, count = bags.matrix(documents), len(documents)
+    several = bool((y.sum(axis=1) > 1).any())
+    sums, total = weights @ y, weights.sum()
+    half = min(sums[sums > 0].min(), (total - sums)[sums < total].min(initial=total), total / 2) / 2
+    q = np.clip(sums, half, total - half) / total
+    bias = q if loss == "squared" else special.logit(q)
+    order, size = np.random.default_rng(seed).permutation(count), max(1, min(1000, count // 10))
+    scores, left_out = [], []
+    for first in range(0, min(300, count) - size + 1, size):
+        these = order[first : first + size]
+        others = np.setdiff1d(np.arange(count), these)
+        w, b = one_versus_all(x[others], y[others], weights[others], l2, loss, bias)
+        known = (x[others] > 0).any(axis=0)
+        new = unit(x[these] * known)
+        some = (new > 0).any(axis=1)
+        scores.append((new @ w + b)[some])
+        left_out.append(these[some])
+    left_out = np.concatenate(left_out)
+    used = weights[left_out] > 0
+    found = Map(loss, several).fitted(np.concatenate(scores)[used], y[left_out][used], weights[left_out][used])
+    w, b = one_versus_all(x, y, weights, l2, loss, bias)
+    return lambda new: found.probabilities(bags.matrix(new) @ w + b)
+
+
+def rebuilt_softmax(documents, y, weights, l2, rate, epochs):
+    """Return the same of loss="softmax": gradient descent, whose only block is all documents."""
+    bags = Bags(documents)
+    x = bags.matrix(documents)
+    targets = y / y.sum(axis=1, keepdims=True)
+    bias = np.log(weights @ targets / weights.sum())
+    e = np.zeros((x.shape[1], y.shape[1]))
+    for epoch in range(epochs):
+        residual = special.softmax(x @ e + bias, axis=1) - targets
+        e -= rate * (1 - 0.9 * epoch / epochs) * x.T @ ((weights / weights[weights > 0].mean())[:, None] * residual)
+        e *= math.exp(-l2 * rate * (1 - 0.9 * (epoch + 1) / epochs))
+    return lambda new: special.softmax(bags.matrix(new) @ e + bias, axis=1)
+
+
+@pytest.fixture(params=[False, True], ids=["one label", "several labels"])
+def weighted(request, labelled):
+    """Documents, their labels as lists, these as a matrix, and weights, some of which are 0 or large."""
+    documents, labels = labelled[0][:60], [[label] for label in labelled[1][:60]]
+    if request.param:
+        labels = [[*each, "all"] if k % 3 else each for k, each in enumerate(labels)]
+    weights = np.random.default_rng(0).choice([0, 0.5, 1, 3], 60)
+    weights[7] = 50
+    classes = sorted(set(itertools.chain.from_iterable(labels)))
+    return documents, labels, np.array([[float(c in each) for c in classes] for each in labels]), weights
+
+
+@pytest.mark.parametrize("loss", ["squared", "ova"])
+@pytest.mark.parametrize("l2", [0.1, 1.0])
+def test_one_label_against_all_others(weighted, held_out, loss, l2):
+    documents, labels, y, weights = weighted
+    model = Classifier(loss, l2=l2, tol=0, epochs=3000, seed=3).fit(documents, labels, weights)
+    expected = rebuilt(documents, y, weights, loss, l2, 3)(held_out[0])
+    assert_allclose(model.predict_proba(held_out[0]), expected, atol=1e-5)
+
+
+def test_softmax(weighted, held_out):
+    documents, labels, y, weights = weighted
+    model = Classifier("softmax", l2=0.01, learning_rate=0.3, epochs=20).fit(documents, labels, weights)
+    expected = rebuilt_softmax(documents, y, weights, 0.01, 0.3, 20)(held_out[0])
+    assert_allclose(model.predict_proba(held_out[0]), expected, atol=1e-5)
+
+
+def test_documents_of_unknown_words_have_the_shares_of_the_labels(weighted):
+    documents, labels, y, weights = weighted
+    for loss in ("squared", "ova", "softmax"):
+        model = Classifier(loss, learning_rate=0.1).fit(documents, labels, weights)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            found = model.predict_proba(["zzz"])[0]
+        one = loss == "softmax" or (y.sum(axis=1) == 1).all()
+        targets = y / y.sum(axis=1, keepdims=True) if one else y
+        assert_allclose(found, weights @ targets / weights.sum(), rtol=1e-5)
