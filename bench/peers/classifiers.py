@@ -1,17 +1,17 @@
 r"""Classifiers of labelled lines: ours, fastText's and scikit-learn's in one run.
 
     python bench/peers/classifiers.py labelled train.txt valid.txt [train.txt valid.txt ...]
-    python bench/peers/classifiers.py sets FOLDER
+    python bench/peers/classifiers.py sets FOLDER [labelled.txt.xz ...]
     python bench/peers/classifiers.py short [--documents 1000000]
     python bench/peers/classifiers.py many [--documents 100000 --labels 30000]
 
 `labelled` reads files in fastText's format and prints P@1, P@5 and R@5, the calibration error of the first label, the
-seconds from the file to the fitted model, and the bytes of its file. `sets` writes such files: sets with one label per
-document from the installed Python packages. `short` generates documents of about ten words with 20 labels, and prints
-the words per second and thread of the whole fit: those of the text, and those of all epochs, which is fastText's
-measure. `many` generates documents with 30,000 labels, and prints the peak memory. In these two, only ours and, in
-`short`, fastText run. Ours runs with its defaults except in `many`. Every contestant has its own process, with two
-threads.
+seconds from the file to the fitted model, and the bytes of its file. `sets` writes such files: sets with one label
+per document from the installed Python packages, and given files in two parts. `short` generates documents of about
+ten words with 20 labels, and prints the words per second and thread of the whole fit: those of the text, and those of
+all epochs, which is fastText's measure. `many` generates documents with 30,000 labels, and prints the peak memory. In
+these two, only ours and, in `short`, fastText run. Ours runs with its defaults except in `many`. Every contestant has
+its own process, with two threads.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import argparse
 import ast
 import gettext
 import json
+import lzma
 import math
 import pickle
 import resource
@@ -111,7 +112,7 @@ class Pipeline:
 
         texts, labels = read(train)
         several = any(len(each) > 1 for each in labels)
-        vectors, kind = TfidfVectorizer(ngram_range=(1, 2)), {
+        vectors, kind = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2)), {
             "LinearSVC": LinearSVC,
             "LogisticRegression": LogisticRegression,
             "ridge": RidgeClassifier,
@@ -170,7 +171,7 @@ def contest(name: str, train: Path, valid: Path | None, speed: bool) -> dict[str
     began, cpu = time.perf_counter(), time.process_time()
     try:
         model = CONTESTANTS[name](train)
-    except RuntimeError as error:  # fastText: "Encountered NaN."
+    except (ImportError, RuntimeError) as error:  # not installed, or of fastText: "Encountered NaN."
         return {"failed": str(error)}
     found: dict[str, Any] = {"seconds": time.perf_counter() - began, "cpu": time.process_time() - cpu}
     found["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -330,6 +331,15 @@ def write_sets(folder: Path, seed: int = 0) -> None:
         print(f"{title}: {len(rows):,} documents of {len(chosen)} labels")
 
 
+def write_parts(file: Path, folder: Path) -> None:
+    """Write four fifths of the lines of a file, which may be compressed, and the rest, in random order."""
+    lines = (lzma.open if file.suffix == ".xz" else open)(file, "rt", encoding="utf-8").read().splitlines()
+    order, cut = np.random.default_rng(7).permutation(len(lines)), len(lines) * 4 // 5
+    for part, chosen in (("train", order[:cut]), ("valid", order[cut:])):
+        text = "".join(f"{lines[k]}\n" for k in chosen)
+        (folder / f"{file.name.partition('.')[0]}_{part}.txt").write_text(text, encoding="utf-8")
+
+
 def code_lines(file: Path) -> list[str]:
     """Return the lines of code of a file that have four parts between spaces at least."""
     try:
@@ -387,7 +397,9 @@ def main() -> None:
     command = commands.add_parser("many")
     command.add_argument("--documents", type=int, default=100_000)
     command.add_argument("--labels", type=int, default=30_000)
-    commands.add_parser("sets").add_argument("folder", type=Path)
+    command = commands.add_parser("sets")
+    command.add_argument("folder", type=Path)
+    command.add_argument("files", nargs="*", type=Path)
     command = commands.add_parser("contest")
     command.add_argument("name", choices=CONTESTANTS)
     command.add_argument("files", nargs="+", type=Path)
@@ -399,6 +411,8 @@ def main() -> None:
         return
     if options.what == "sets":
         write_sets(options.folder)
+        for file in options.files:
+            write_parts(file, options.folder)
         return
     print_facts(f"Classifiers of documents: {options.what}", "sklearn", "fasttext")
     if options.what == "labelled":
