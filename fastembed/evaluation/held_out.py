@@ -380,7 +380,9 @@ def split_users(X: Any, share: float = 0.2, *, user: str | None = None, seed: in
     """
     share = check_number("share", share, high=1, above=True)
     rng = np.random.default_rng(check_integer("seed", seed, low=0))
-    names = list(X) if isinstance(X, Mapping) else column_names(X)
+    names = None  # of a table; SciPy's dok_array is a Mapping, too
+    if not sparse.issparse(X):
+        names = list(X) if isinstance(X, Mapping) else column_names(X)
     if names is not None:
         check_field(type(X).__name__, user, names)
         users = np.unique(np.asarray(X[user]), return_inverse=True)[1]
@@ -405,12 +407,14 @@ def split_users(X: Any, share: float = 0.2, *, user: str | None = None, seed: in
 
 def _taken(X: Any, chosen: NDArray[np.bool_]) -> Any:
     """Return the rows of a matrix, a table or a list that are chosen."""
-    if isinstance(X, Mapping):
-        return {name: np.asarray(values)[chosen] for name, values in X.items()}
     if isinstance(X, list | tuple):
         return [X[k] for k in np.flatnonzero(chosen).tolist()]
+    if hasattr(X, "tocsr"):
+        return X.tocsr()[chosen]
+    if isinstance(X, Mapping):
+        return {name: np.asarray(values)[chosen] for name, values in X.items()}
     if hasattr(X, "column_names"):  # Arrow
         return X.filter(require("pyarrow", "parquet").array(chosen))
     if hasattr(X, "columns"):
         return X.loc[chosen] if hasattr(X, "loc") else X.filter(chosen)
-    return (X.tocsr() if hasattr(X, "tocsr") else X)[chosen]
+    return X[chosen]

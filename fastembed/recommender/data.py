@@ -6,7 +6,7 @@ import difflib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from itertools import islice
 from operator import index
 from typing import Any, NoReturn
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fastembed._base.arrays import canonical_csr, csr
+from fastembed._base.threads import cached_property
 from fastembed._base.validation import check_flag, check_number, shown
 from fastembed.corpus.corpus import DocumentCorpus, FileCorpus
 from fastembed.corpus.ledger import Ledger
@@ -199,7 +200,9 @@ def read_interactions(
     if known is not None:
         users, items = Names("user", known.users.names), Names("item", known.items.names)
     header, fields = check_flag("header", header), (user, item, weight)
-    names = list(source) if isinstance(source, Mapping) else column_names(source)
+    names = None  # of a table; SciPy's dok_array is a Mapping, too
+    if not sparse.issparse(source):
+        names = list(source) if isinstance(source, Mapping) else column_names(source)
     files = _files(source)
     if names is not None or (files is not None and _structured(files, fields, header)):
         if user is None or item is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -21,6 +22,7 @@ from fastembed.recommender.file import read_recommender, write_recommender
 from fastembed.recommender.model import Asked, Explanation, FittedRecommender, Scored
 from fastembed.recommender.training import MOST_EPOCHS, Options, epochs_for, fit, needed
 from fastembed.skipgram.progress import FitProgress, reporting
+from fastembed.trainer.ranks import Communicator, Ranks
 
 NAME_BYTES = 100  # per user and item with a name: the name, its place in an index
 
@@ -192,6 +194,7 @@ class Recommender:
         progress: FitProgress | bool | None = None,
         on_epoch_end: Callable[[dict[str, float]], object] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
+        comm: Communicator | None = None,
     ) -> Self:
         """Learn from who took what.
 
@@ -216,6 +219,9 @@ class Recommender:
             Called with the record of each epoch; training ends early if it returns True.
         checkpoint : path-like, optional
             A file that is written after each epoch. If it exists, the same call resumes from it, to the same bits.
+        comm : communicator of mpi4py, optional
+            Its processes make this call together and all get the same recommender, as for `Trainer.fit_counts`. Only
+            rank 0 reports and writes the checkpoint.
 
         Returns
         -------
@@ -239,7 +245,7 @@ class Recommender:
         ([7, 8], ['ann', 'bob'])
         """
         fields = user, item, weight, header
-        self._model = self._learn(X, fields, progress, on_epoch_end, checkpoint, None)
+        self._model = self._learn(X, fields, progress, on_epoch_end, checkpoint, comm, None)
         return self
 
     def partial_fit(
@@ -254,6 +260,7 @@ class Recommender:
         progress: FitProgress | bool | None = None,
         on_epoch_end: Callable[[dict[str, float]], object] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
+        comm: Communicator | None = None,
     ) -> Self:
         """Continue training with more users, more items, and more items of known users.
 
@@ -265,7 +272,7 @@ class Recommender:
         X : matrix, pairs or baskets
             As for :meth:`fit`. The rows of a matrix, and baskets, are new users. A matrix has the known items as its
             first columns.
-        y, user, item, weight, header, progress, on_epoch_end, checkpoint
+        y, user, item, weight, header, progress, on_epoch_end, checkpoint, comm
             As for :meth:`fit`.
 
         Returns
@@ -285,7 +292,7 @@ class Recommender:
         ['bread', 'butter', 'jam', 'honey']
         """
         fields = user, item, weight, header
-        self._model = self._learn(X, fields, progress, on_epoch_end, checkpoint, self._model)
+        self._model = self._learn(X, fields, progress, on_epoch_end, checkpoint, comm, self._model)
         return self
 
     def _learn(
@@ -295,25 +302,26 @@ class Recommender:
         progress: FitProgress | bool | None,
         on_epoch_end: Callable[[dict[str, float]], object] | None,
         checkpoint: str | os.PathLike[str] | None,
+        comm: Communicator | None,
         known: FittedRecommender | None,
     ) -> FittedRecommender:
         check_callback("on_epoch_end", on_epoch_end)
         options, pool = self._options(), Pool(check_threads(self.threads))
         user, item, weight, header = fields
-        with reporting(progress, options.epochs or MOST_EPOCHS) as report:
-            data = read_interactions(
-                source,
-                *(user, item, weight),
-                header=header,
-                known=None if known is None else known.data,
-                report=None if report is None else report.reading,
-            )
-            estimate = self.estimate(len(data.users), len(data.items), data.matrix.nnz)
-            check_free(
-                estimate.memory,
-                f"training {estimate.users:,} users of {estimate.items:,} items",
-                "a smaller dim takes less",
-            )
+        ranks = None if comm is None else Ranks(comm)
+        shown = progress if ranks is None or ranks.first else None
+        with nullcontext() if ranks is None else ranks.ending_all(), reporting(shown, MOST_EPOCHS) as report:
+            with nullcontext() if ranks is None else ranks.agreeing():
+                data = read_interactions(
+                    source,
+                    *(user, item, weight),
+                    header=header,
+                    known=None if known is None else known.data,
+                    report=None if report is None else report.reading,
+                )
+                estimate = self.estimate(len(data.users), len(data.items), data.matrix.nnz)
+                what = f"training {estimate.users:,} users of {estimate.items:,} items"
+                check_free(estimate.memory, what, "a smaller dim takes less")
             if report is not None:
                 report.training(estimate)
 
@@ -328,6 +336,7 @@ class Recommender:
                 pool,
                 start=None if known is None else known.model,
                 checkpoint=checkpoint,
+                comm=comm,
                 on_epoch_end=epoch_end,
             )
         return FittedRecommender(model, data, rows, history)

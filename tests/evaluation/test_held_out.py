@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 from scipy import sparse
 
 from fastembed import Counts, Recommender, SkipGram, Vocabulary
@@ -177,6 +178,7 @@ def test_users_are_divided_whole(baskets):
     train, test = split_users(matrix, 0.3, seed=1)
     assert (train.shape, test.shape) == ((35, 9), (15, 9))
     assert train.sum() + test.sum() == pytest.approx(matrix.sum())
+    assert_array_equal(split_users(sparse.dok_array(matrix), 0.3, seed=1)[1].toarray(), test.toarray())
     train, test = split_users(baskets, 0.25)
     assert (len(train), len(test)) == (150, 50)
     assert sorted(train + test) == sorted(baskets)

@@ -87,7 +87,7 @@ def test_baskets_are_lists_and_lines(tmp_path):
     assert learned(iter([np.array([3, 5]), {5}]))[:2] == ([0, 1], [3, 5])
 
 
-@pytest.mark.parametrize("form", [sparse.csr_array, sparse.coo_matrix, sparse.csc_array, np.asarray])
+@pytest.mark.parametrize("form", [sparse.csr_array, sparse.coo_matrix, sparse.dok_array, np.asarray])
 def test_a_matrix_has_users_as_rows_whose_names_are_their_numbers(form):
     users, items, matrix = learned(form(MATRIX))
     assert (users, items) == ([0, 1, 2], [0, 1, 2])

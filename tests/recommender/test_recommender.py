@@ -145,6 +145,24 @@ def test_the_bits_do_not_depend_on_threads(sizes, baskets):
     assert one.perplexity(baskets) == two.perplexity(baskets)
 
 
+@pytest.mark.filterwarnings("ignore:one rank would be faster")
+def test_all_ranks_end_with_the_recommender_of_one_process(on_ranks):
+    matrix = sparse.random_array((60, 2100), density=0.02, rng=0)
+    alone = Recommender(dim=3, epochs=2, threads=1).fit(matrix)
+
+    def fit(comm):
+        found = Recommender(dim=3, epochs=2, threads=1).fit(matrix, comm=comm)
+        return found.item_factors_.tobytes(), found.user_factors_.tobytes(), found.recommend([3, 4])
+
+    expected = alone.item_factors_.tobytes(), alone.user_factors_.tobytes(), alone.recommend([3, 4])
+    assert on_ranks(2, fit) == [expected] * 2
+
+    def wrong(comm):
+        Recommender(dim=3, threads=1).fit(-matrix if comm.Get_rank() else matrix, comm=comm)
+
+    assert all("X must be non-negative" in str(error) for error in on_ranks(2, wrong))
+
+
 class Log:
     """What a fit reports."""
 
