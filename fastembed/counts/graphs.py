@@ -32,7 +32,7 @@ from fastembed._base.arrays import aligned_zeros, canonical_csr
 from fastembed._base.memory import readable
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import ordered_map
-from fastembed._base.validation import check_amounts, check_flag, shown, unmasked
+from fastembed._base.validation import check_amounts, check_finite, check_flag, shown, unmasked
 from fastembed._kernels import kernels_for
 from fastembed.corpus.corpus import FileCorpus, Progress
 from fastembed.corpus.ledger import Ledger
@@ -252,12 +252,8 @@ def kept_nodes(
     ledger.tokens_read = len(tokens)
     few = f"below min_count={min_count}"
     ledger.dropped = {few: int(np.count_nonzero(~kept))}
-    while min_count:
-        part = adjacency[kept][:, kept]
-        alone = _edges_of(part) == 0
-        if not alone.any():
-            break
-        ledger.dropped["without other nodes"] = ledger.dropped.get("without other nodes", 0) + int(alone.sum())
+    if min_count and (alone := _edges_of(adjacency[kept][:, kept]) == 0).any():
+        ledger.dropped["without other nodes"] = int(np.count_nonzero(alone))
         kept[np.flatnonzero(kept)[alone]] = False
     ledger.tokens_used = int(np.count_nonzero(kept))
     order = np.array(sorted(np.flatnonzero(kept).tolist(), key=lambda k: (-edges[k], tokens[k])), np.intp)
@@ -300,21 +296,18 @@ class Walks:
     def __init__(
         self, adjacency: sparse.csr_array, distances: Windows, uniform: bool, tolerance: float, ledger: Ledger
     ) -> None:
-        degrees = np.asarray(adjacency.sum(axis=1))
+        with np.errstate(over="ignore"):
+            degrees = np.asarray(adjacency.sum(axis=1))
+        check_finite("the sums of the weights of a node", degrees)
         starts = (degrees > 0).astype(np.float64) if uniform else degrees.copy()
         starts *= VISITS * len(starts) / starts.sum()
-        inverse = np.divide(1.0, degrees, out=np.zeros_like(degrees), where=degrees > 0)
-        self._starts, self._lengths = starts, np.diff(adjacency.indptr).astype(np.float64)
-        step = adjacency.data * np.repeat(inverse, np.diff(adjacency.indptr))
+        self._starts, self._lengths = starts, np.diff(adjacency.indptr)
+        step = adjacency.data / np.repeat(degrees, self._lengths)
         self._step = sparse.csr_array((step, adjacency.indices, adjacency.indptr), shape=adjacency.shape)  # P
         self._back = _column_blocks(self._step.T.tocsr())
         _, after, denominator = distances.weights()
-        self._kernels, self._weights, self._tolerance = (
-            kernels_for(np.dtype(np.float64)),
-            after / denominator,
-            tolerance,
-        )
-        self._ledger = ledger
+        self._weights, self._tolerance, self._ledger = after / denominator, tolerance, ledger
+        self._kernels = kernels_for(np.dtype(np.float64))
         self._memory: SimpleQueue[Float] = SimpleQueue()  # arrays that no thread uses: each (3, V, STARTS)
 
     def rows(self, nodes: Int64, threads: int, progress: Progress | None = None) -> Generator[RowBatch, None, None]:

@@ -256,6 +256,7 @@ def test_nodes_with_few_edges_are_left_out_or_keep_zeros_and_are_counted():
         (np.ones((2, 3)), {}, r"must be square, got shape \(2, 3\)"),
         ([[0, -1], [1, 0]], {}, "non-negative"),
         ([[0, np.nan], [1, 0]], {}, "finite"),
+        (np.full((2, 2), 1e308), {}, "the sums of the weights of a node must be finite"),
         (np.zeros((2, 2)), {}, "no edge to walk on: read 2"),
         (np.ones((2, 2)), {"tokens": [1, "1"]}, "the names 1 and '1' would both be the token '1'"),
         (np.ones((2, 2)), {"tokens": ["a"]}, "must name the 2 nodes, got 1"),
