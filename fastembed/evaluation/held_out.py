@@ -323,11 +323,10 @@ def _score_recommender(
     seen, hidden = (_rows((part[k] for part in parts if part is not None), items) for k in (0, 1))
     seen = sparse.csr_array(matrix[taken].multiply(seen))  # with the weights of the items
     seen.sort_indices()
-    nobody = sparse.csr_array((1, items), dtype=np.float32)
-    (popularity,) = fitted.answers(Asked(nobody, fold(nobody, fitted.model, pool)), 1, lambda _, log_p: log_p[0])
+
     asked = Asked(seen, fold(seen, fitted.model, pool))
     for part, log_p in fitted.answers(asked, threads, lambda part, log_p: (part, log_p)):
-        tally.add(log_p, popularity, seen[part], hidden[part])
+        tally.add(log_p, fitted.model.bias, seen[part], hidden[part])
     return number
 
 

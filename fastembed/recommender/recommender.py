@@ -69,10 +69,11 @@ def fitted_recommender(recommender: Recommender) -> FittedRecommender:
 class Recommender:
     """Items for users, by an exact softmax over all items.
 
-    A user is represented by a vector d; the probability that an item is the next one is softmax(d W + b). b is the
-    logarithm of the items' shares, so that a user without items gets the most popular ones. The vector of a user, known
-    or new, is the only minimum of the loss of his items with a prior on d, so it does not depend on the order of the
-    items or on other users. The result has the same bits on any number of threads.
+    The logits of a user's next item are those of two models. One has a vector d of the user and a column of W per item,
+    d W. d is the only minimum of the loss of the user's items with a prior on d, whether the user is known or new. In
+    the other, each item of the user speaks for the items that it is often taken with. What each model, the popularity
+    of the items and the prior weigh follows from hidden items of some of the users. A user without items gets the most
+    popular ones. The result has the same bits on any number of threads.
 
     Parameters
     ----------
