@@ -21,7 +21,7 @@ Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
 CACHE_LINE = 64  # bytes
-MANY = 64  # times as many numbers as are wanted of them
+MANY = 64  # a partition pays for a row with this many times the numbers that are wanted
 
 
 def padded_width(dim: int, dtype: np.dtype[Any] | str) -> int:
@@ -148,9 +148,7 @@ def largest_of_rows(values: NDArray[np.float32], count: int) -> NDArray[np.int64
     """
     columns, low = values.shape[1], np.int64(0xFFFFFFFF)
     count = min(count, columns)
-    if (
-        0 < MANY * count < columns
-    ):  # a partition of the numbers is faster; equal ones at the edge are left to what follows
+    if 0 < MANY * count < columns:  # equal numbers at the edge are left to what follows
         least = np.partition(values, columns - count, axis=1)[:, columns - count]
         found = np.nonzero(values >= least[:, None])[1]
         if len(found) == count * len(values):

@@ -24,7 +24,7 @@ _PASSWORD = re.compile(r"(?<=://)([^/:@\s]*):[^/\s]*@")
 
 
 def without_password(text: str) -> str:
-    """Return a text with the passwords in its URLs replaced: none is printed or stored.
+    """Return a text with the passwords in its URLs replaced, as messages and our files show it.
 
     Examples
     --------

@@ -609,7 +609,10 @@ def file_states(corpus: object) -> dict[Path, tuple[int, int]]:
 
 
 def check_unchanged(corpus: object, before: dict[Path, tuple[int, int]]) -> None:
-    """Raise OSError if a file has changed since `file_states`; logs become longer, and /proc has no sizes."""
+    """Raise OSError if a file has changed since `file_states`.
+
+    One that has become longer is a log, of which what was read is still the same; one of size 0 is of /proc.
+    """
     for path, state in file_states(corpus).items():
         if 0 < before[path][0] >= state[0] and state != before[path]:
             raise OSError(f"{str(path)!r} has changed while it was read: read it again")

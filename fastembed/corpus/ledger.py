@@ -82,9 +82,8 @@ class Ledger:
             _sums(self.dropped, other.dropped),
             self.replaced + other.replaced,
             _sums(self.skipped, other.skipped),
-            max(
-                self.counts_dropped, other.counts_dropped
-            ),  # bounds: the shares of the sum of the counts are not larger
+            # The shares of the sum are not known, but not larger than these
+            max(self.counts_dropped, other.counts_dropped),
             max(self.most_dropped, other.most_dropped),
         )
 

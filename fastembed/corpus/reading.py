@@ -351,8 +351,12 @@ def apply_valid(reading: Reading, text: bytes, inside: bool = False, last: bool 
     Parameters
     ----------
     reading : Reading
-    text, inside, last
-        As for :meth:`Reading.apply`.
+    text : bytes
+        A whole text, or a part of one.
+    inside : bool
+        Whether it begins inside a sequence, of which earlier parts had more than white space.
+    last : bool
+        Whether the text ends here.
     """
     if reading.unit != "line":
         text = kernels.sequences(text, UNITS[reading.unit], inside, last)

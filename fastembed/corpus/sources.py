@@ -188,7 +188,7 @@ def find_files(path: str | os.PathLike[str]) -> list[TextFile]:
         return [_standard_input()]
     try:
         exists, folder = Path(name).exists(), Path(name).is_dir()
-    except PermissionError:
+    except PermissionError:  # of a folder above it: the file may be there
         raise
     except (OSError, ValueError):  # a whole text, too long for a name or with a NUL
         exists = folder = False

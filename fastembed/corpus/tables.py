@@ -153,8 +153,6 @@ class Structure:
             raise ValueError(f"which field of {file.name!r} is the text must be said, as field=...")
         if kind in BINARY:
             return table_rows(file, self.field, kind == "Parquet", report)
-        if kind == "JSON lines":
-            return _only_field(_json_fields(file, [self.field], report))
         return _only_field(_csv_fields(file, [self.field], self.header, report))
 
 

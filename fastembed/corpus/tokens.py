@@ -350,8 +350,11 @@ def write_lines(path: str | os.PathLike[str], lines: Iterable[str]) -> None:
         temporary.write_bytes(_first_line(text) + text)
 
 
+MARK = b"# fastembed sha256 "
+
+
 def _first_line(text: bytes) -> bytes:
-    return f"# fastembed sha256 {hashlib.sha256(text).hexdigest()}\n".encode()
+    return MARK + hashlib.sha256(text).hexdigest().encode() + b"\n"
 
 
 def read_lines(path: str | os.PathLike[str]) -> list[str]:
@@ -369,10 +372,11 @@ def read_lines(path: str | os.PathLike[str]) -> list[str]:
         If it is not what was written, or is not valid UTF-8.
     """
     data = Path(path).read_bytes()
-    first = _first_line(b"")
-    if (data and first.startswith(data[:11])) or data[11:19] == first[11:19]:  # one is left of a damaged line, too
-        text = data[len(first) :]
-        if data[: len(first)] != _first_line(text):
+    maker, what = MARK[:11], MARK[11:]
+    if data.startswith(maker) or data[11 : len(MARK)] == what:  # of a damaged mark one half is left
+        end = len(_first_line(b""))
+        text = data[end:]
+        if data[:end] != _first_line(text):
             raise ValueError(
                 f"{str(path)!r} is damaged: it is not what was written; if you have edited it, remove its first line"
             )

@@ -23,7 +23,7 @@ import tempfile
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -73,14 +73,6 @@ TILES = r"(group|part)-\d+-[0-9a-f]{16}\.tiles|job-[0-9a-f]{16}\.safetensors"
 OURS = re.compile(rf"{TILES}|{re.escape(MANIFEST)}|\.({TILES}|{re.escape(MANIFEST)})\.[0-9a-f]{{16}}\.tmp")
 STORED_BYTES = 6  # per count: float32, where that is exact, and a column of 16 bits
 ALIGNMENT = 8  # bytes of which the size of a tile is a multiple
-DTYPES = {
-    "entries": np.int64,
-    "wide": np.bool_,
-    "sha256": np.uint8,
-    "totals.rows": np.float64,
-    "totals.columns": np.float64,
-    "keep": np.float64,
-}
 
 # ---------------------------------------------------------------- where the files of counts are
 
@@ -201,7 +193,7 @@ class UrlFolder:
         The URL without a password.
     """
 
-    url: str
+    url: str = field(repr=False)
     source = ""
 
     @property

@@ -12,11 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastembed
-from fastembed._base.validation import (
-    check_choice,
-    plain,
-    warn_user,
-)
+from fastembed._base.validation import check_choice, plain, warn_user
 from fastembed.corpus.corpus import DocumentCorpus, FileCorpus, Source
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading

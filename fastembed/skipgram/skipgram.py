@@ -20,7 +20,7 @@ from fastembed._base.memory import check_memory_limit
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_callback, check_choice, check_flag, check_integer, check_number
 from fastembed._kernels.cpu import DefaultFloatMode
-from fastembed.corpus.corpus import Source
+from fastembed.corpus.corpus import Source, check_unchanged, file_states
 from fastembed.corpus.ledger import Ledger, check_reread
 from fastembed.corpus.reading import Reading
 from fastembed.corpus.tokens import check_token_list
@@ -458,6 +458,7 @@ class SkipGram:
         options = self._options()
         with reporting(progress, options.epochs) as report:
             text = as_read(corpus, options.reading)
+            states = file_states(text)
             words = Vocabulary.from_corpus(
                 text,
                 max_size=options.max_size,
@@ -475,6 +476,7 @@ class SkipGram:
         assert words.ledger is not None
         assert counts.ledger is not None
         check_reread(words.ledger, counts.ledger)
+        check_unchanged(text, states)
         return counts
 
     def partial_fit(

@@ -182,7 +182,6 @@ class Checkpoint:
             except FileNotFoundError:
                 return None
             found = check_header(metadata, "checkpoint", self.path)
-            check_identity(self.path, found, wanted)
             self._read = found, Stored(_position(metadata, self.path), tensors)
         written_by, stored = self._read
         check_identity(self.path, written_by, wanted)

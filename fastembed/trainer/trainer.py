@@ -844,7 +844,6 @@ def restore_squares(trainer: Trainer, tensors: Mapping[str, NDArray[Any]]) -> No
     trainer : Trainer
     tensors : mapping of str to ndarray
         The tensors of the file.
-
     """
     for name, own in zip(SQUARES, trainer.squares, strict=True):
         own[:] = tensors[name]
