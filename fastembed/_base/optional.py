@@ -18,7 +18,7 @@ def lazy_names(package: str, modules: Mapping[str, str]) -> tuple[Callable[[str]
     package : str
         The ``__name__`` of the package.
     modules : mapping of str to str
-        The module, within the package, of each public name.
+        The module of each public name, within the package unless its full name is given.
 
     Examples
     --------
@@ -29,7 +29,8 @@ def lazy_names(package: str, modules: Mapping[str, str]) -> tuple[Callable[[str]
 
     def get(name: str) -> object:
         if name in modules:
-            return getattr(import_module(f"{package}.{modules[name]}"), name)
+            module = modules[name] if "." in modules[name] else f"{package}.{modules[name]}"
+            return getattr(import_module(module), name)
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
     return get, lambda: sorted(modules)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fastembed._base import estimator
 from fastembed._base.estimator import pickled_as
+from fastembed._base.progress import FitProgress, epoch_reports, reporting
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import (
     check_callback,
@@ -30,7 +31,7 @@ from fastembed.classifier.file import read_classifier, write_classifier
 from fastembed.classifier.labels import Columns, check_documents, read_examples, read_labelled, read_labels
 from fastembed.classifier.metrics import Evaluation, Explanation, evaluation, explanation
 from fastembed.classifier.model import FittedClassifier
-from fastembed.classifier.training import check_alike, learn
+from fastembed.classifier.training import Size, check_alike, learn
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
 from fastembed.ngrams import check_ngram_lengths
@@ -320,6 +321,7 @@ class Classifier:
         label_separator: str | None = None,
         header: bool = True,
         skip_bad: bool = False,
+        progress: FitProgress | bool | None = None,
         on_epoch_end: Callable[[dict[str, float]], object] | None = None,
     ) -> Self:
         """Learn from documents and their labels.
@@ -347,6 +349,8 @@ class Classifier:
         skip_bad : bool
             Whether rows without a text or label, or that cannot be read, are left out and counted in
             ``ledger_.skipped``. By default they are an error that names the row.
+        progress : bool or FitProgress, optional
+            As for `SkipGram.fit`: bars in the terminal, a curve in a notebook, or an object with these methods.
         on_epoch_end : callable, optional
             Called with the record of each epoch; training ends early if it returns True.
 
@@ -382,7 +386,7 @@ class Classifier:
         ['x', 'y', 'z']
         """
         columns = Columns(field, label, label_separator, header, skip_bad)
-        self._model = self._learn(documents, labels, sample_weight, columns, on_epoch_end, None)
+        self._model = self._learn(documents, labels, sample_weight, columns, progress, on_epoch_end, None)
         return self
 
     def partial_fit(
@@ -396,6 +400,7 @@ class Classifier:
         label_separator: str | None = None,
         header: bool = True,
         skip_bad: bool = False,
+        progress: FitProgress | bool | None = None,
         on_epoch_end: Callable[[dict[str, float]], object] | None = None,
     ) -> Self:
         """Continue training on more documents, which may have new features and labels.
@@ -406,8 +411,10 @@ class Classifier:
 
         Parameters
         ----------
-        documents, labels, sample_weight, field, label, label_separator, header, skip_bad, on_epoch_end
+        documents, labels, sample_weight, field, label, label_separator, header, skip_bad
             As for :meth:`fit`; a single label is enough.
+        progress, on_epoch_end
+            As for :meth:`fit`.
 
         Returns
         -------
@@ -427,7 +434,7 @@ class Classifier:
         ['z', 'x']
         """
         columns = Columns(field, label, label_separator, header, skip_bad)
-        self._model = self._learn(documents, labels, sample_weight, columns, on_epoch_end, self._model)
+        self._model = self._learn(documents, labels, sample_weight, columns, progress, on_epoch_end, self._model)
         return self
 
     def _learn(
@@ -436,6 +443,7 @@ class Classifier:
         labels: Any,
         sample_weight: Any,
         columns: Columns,
+        progress: FitProgress | bool | None,
         on_epoch_end: Callable[[dict[str, float]], object] | None,
         known: FittedClassifier | None,
     ) -> FittedClassifier:
@@ -445,8 +453,11 @@ class Classifier:
         if known is not None:
             check_alike(known, options)
         pool = Pool(check_threads(options.threads))
-        examples = read_examples(documents, labels, sample_weight, columns, options, ledger, pool, known)
-        return learn(examples, options, pool, ledger, on_epoch_end, known)
+        with reporting(progress, options.epochs) as report:
+            examples = read_examples(documents, labels, sample_weight, columns, options, ledger, pool, known, report)
+            if report is not None:
+                report.training(Size.of(examples, options))
+            return learn(examples, options, pool, ledger, epoch_reports(report, on_epoch_end), known)
 
     # ---------------------------------------------------------------- fitted properties
 

@@ -25,6 +25,7 @@ from fastembed._base.validation import shown
 from fastembed._kernels import features as kernels
 from fastembed._kernels.features import PairIndex
 from fastembed._kernels.tokens import TokenTable
+from fastembed.corpus.corpus import Progress
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.memory import DocumentBlock, is_missing
 from fastembed.corpus.reading import Reading, join_tokens, replace_surrogates, token_bytes, token_from_bytes, token_list
@@ -52,7 +53,9 @@ PARTS_AT_ONCE = 8  # parts per task
 # ---------------------------------------------------------------- documents as text
 
 
-def line_blocks(documents: Sequence[Any], errors: str, first: int = 0) -> Iterator[DocumentBlock]:
+def line_blocks(
+    documents: Sequence[Any], errors: str, first: int = 0, *, progress: Progress | None = None
+) -> Iterator[DocumentBlock]:
     """Yield documents in memory as text, each on a line of its own: a document is the unit of a classifier.
 
     Parameters
@@ -62,6 +65,8 @@ def line_blocks(documents: Sequence[Any], errors: str, first: int = 0) -> Iterat
         How surrogates are handled.
     first : int
         The number of the first document, for errors.
+    progress : callable, optional
+        Called with how many documents have been taken, and how many there are.
     """
     for begin in range(0, len(documents), BLOCK_DOCUMENTS):
         part = documents[begin : begin + BLOCK_DOCUMENTS]
@@ -74,6 +79,8 @@ def line_blocks(documents: Sequence[Any], errors: str, first: int = 0) -> Iterat
                 lists = (document_tokens(item, number) for number, item in enumerate(items, first))
                 yield DocumentBlock(list(map(join_tokens, lists)), True, 0)
             first += len(items)
+        if progress:
+            progress(begin + len(part), len(documents))
 
 
 def document_tokens(document: Any, number: int) -> list[str]:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from fastembed._base.progress import FitProgress
 from fastembed._base.threads import Pool
 from fastembed._base.validation import check_amounts, shown, unmasked, warn_user
 from fastembed._kernels.features import separate_labels
@@ -25,7 +26,7 @@ from fastembed.classifier.features import (
     read_features,
 )
 from fastembed.corpus.blocks import valid_text
-from fastembed.corpus.corpus import DocumentCorpus, FileCorpus
+from fastembed.corpus.corpus import REPORT_EVERY, DocumentCorpus, FileCorpus, Progress
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.memory import BadRow, DocumentBlock, Records, column_names, is_missing
 from fastembed.corpus.reading import Reading, token_list
@@ -310,7 +311,9 @@ class Columns:
                 raise ValueError(f"field and label are both {self.field!r}: one names the text, the other its labels")
             _ = [Structure(name, self.header, self.skip_bad) for name in (self.field, self.label)]  # checks them
 
-    def rows(self, paths: Any, errors: str, ledger: Ledger) -> tuple[list[Any], Labels]:
+    def rows(
+        self, paths: Any, errors: str, ledger: Ledger, progress: Progress | None = None
+    ) -> tuple[list[Any], Labels]:
         """Return the documents and labels of structured files."""
         assert self.field is not None
         assert self.label is not None
@@ -328,6 +331,8 @@ class Columns:
                         documents.append(document)
                         labels.append(label)
                         places.append((file, number))
+                        if progress and len(documents) % REPORT_EVERY == 0:
+                            progress(len(documents), None)
                     elif self.skip_bad:
                         ledger.skipped[bad.reason] = ledger.skipped.get(bad.reason, 0) + 1
                     else:
@@ -402,10 +407,12 @@ def text_files(paths: Any, errors: str, *, labelled: bool = True) -> FileCorpus:
     return files
 
 
-def labelled_lines(files: FileCorpus, prefix: str, ledger: Ledger) -> Iterator[tuple[bytes, bytes]]:
+def labelled_lines(
+    files: FileCorpus, prefix: str, ledger: Ledger, progress: Progress | None = None
+) -> Iterator[tuple[bytes, bytes]]:
     """Yield texts of as many lines, in UTF-8: the labels of documents, which have a prefix in files, and the rest."""
     begun: list[bytes] = []
-    for block in files.blocks(ledger):
+    for block in files.blocks(ledger, progress):
         assert not isinstance(block, DocumentBlock)  # no file is structured
         begun.append(valid_text(block, files.reading.errors)[0])
         if begun[-1].endswith(b"\n"):
@@ -413,12 +420,14 @@ def labelled_lines(files: FileCorpus, prefix: str, ledger: Ledger) -> Iterator[t
             begun.clear()
 
 
-def read_files(paths: Any, errors: str, prefix: str, ledger: Ledger) -> tuple[Sequence[Any], Labels]:
+def read_files(
+    paths: Any, errors: str, prefix: str, ledger: Ledger, progress: Progress | None = None
+) -> tuple[Sequence[Any], Labels]:
     """Return the documents in files, without their labels, and the labels of each; ValueError if there is none."""
     files = text_files(paths, errors)
     texts: list[str] = []
     lines: list[bytes] = []
-    for names, rest in labelled_lines(files, prefix, ledger):
+    for names, rest in labelled_lines(files, prefix, ledger, progress):
         texts += rest.decode().split("\n")[:-1]
         lines.append(names)
     table, text = TokenTable(), b"".join(lines)  # a list of labels per document would take much longer
@@ -453,7 +462,15 @@ def names_files(documents: Any, *, fields: bool = False) -> bool:
 
 
 def read_labelled(
-    documents: Any, labels: Any, columns: Columns, reading: Reading, prefix: str, ledger: Ledger, *, every: bool = False
+    documents: Any,
+    labels: Any,
+    columns: Columns,
+    reading: Reading,
+    prefix: str,
+    ledger: Ledger,
+    *,
+    every: bool = False,
+    progress: Progress | None = None,
 ) -> tuple[Sequence[Any], Labels, npt.NDArray[np.bool_]]:
     """Return the documents with labels, their labels, and which of the given documents they are (N,).
 
@@ -469,6 +486,8 @@ def read_labelled(
     ledger : Ledger
     every : bool
         Whether the documents without a label of an indicator matrix stay, as examples of what has none.
+    progress : callable, optional
+        Called with (done, total): bytes of files, or rows of structured ones, whose total is None.
 
     Raises
     ------
@@ -480,9 +499,9 @@ def read_labelled(
         raise ValueError("field and label name the labels, so that labels cannot be given as well")
     if labels is None and names_files(documents, fields=columns.field is not None):
         if columns.field is None:
-            items, found = read_files(documents, reading.errors, prefix, ledger)
+            items, found = read_files(documents, reading.errors, prefix, ledger, progress)
         else:
-            items, found = columns.rows(documents, reading.errors, ledger)
+            items, found = columns.rows(documents, reading.errors, ledger, progress)
     else:
         if columns.field is not None:
             documents, labels = columns.columns(documents)
@@ -599,6 +618,7 @@ def read_examples(
     ledger: Ledger,
     pool: Pool,
     known: FittedClassifier | None = None,
+    report: FitProgress | None = None,
 ) -> Examples:
     """Read documents and labels; documents without a label are left out and counted in the ledger.
 
@@ -613,6 +633,8 @@ def read_examples(
     known : FittedClassifier, optional
         A classifier that will learn more: its features and labels are joined with those of the documents, of which one
         label is enough. By default there must be two labels.
+    report : FitProgress, optional
+        Told how much of files has been read, and how many documents have been counted.
 
     Raises
     ------
@@ -623,7 +645,8 @@ def read_examples(
         raise ValueError("sample_weight is for documents in memory: those of a file have no weights")
     every = options.loss != "softmax"  # which learns nothing from a document without a label
     reading, prefix = options.reading, options.label_prefix
-    items, found, some = read_labelled(documents, labels, columns, reading, prefix, ledger, every=every)
+    read = None if report is None else report.reading
+    items, found, some = read_labelled(documents, labels, columns, reading, prefix, ledger, every=every, progress=read)
     if not len(some):
         raise ValueError("there are no documents to learn from: 0 samples, while a minimum of 1 is required")
     weights = np.ones(len(some))
@@ -646,7 +669,8 @@ def read_examples(
         classes = np.array(sorted({*known.classes.tolist(), *found.classes.tolist()}), known.classes.dtype)
         several = found.several or known.calibration.several
         found = Labels(classes, found.over(classes), several, known.indicator)
-    tokens = number_tokens(line_blocks(items, options.reading.errors), options.reading, ledger, pool)
+    blocks = line_blocks(items, options.reading.errors, progress=None if report is None else report.counting)
+    tokens = number_tokens(blocks, options.reading, ledger, pool)
     before = () if known is None else (known.features, known.documents)
     return Examples(*read_features(tokens, options, ledger, pool, *before), found, weights)
 

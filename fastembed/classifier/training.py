@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,6 +39,30 @@ LINEAR_RATE = 0.05
 POWER_STEPS = 2
 DIVERGED = 2  # training has diverged above this multiple of the entropy of the label shares, plus 1
 LENGTH = 3.0  # the length of the pretrained row of a word: docs/decisions.md
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is learned from, and how long at most.
+
+    Examples
+    --------
+    >>> print(Size(12_404, 250_000, 736, 20))
+    12,404 documents, 250,000 features, 736 labels
+    """
+
+    documents: int
+    features: int
+    labels: int
+    epochs: int
+
+    @classmethod
+    def of(cls, examples: Examples, options: ClassifierOptions) -> Size:
+        """Return those of examples."""
+        return cls(len(examples.weights), len(examples.features), len(examples.labels.classes), options.epochs)
+
+    def __str__(self) -> str:
+        return f"{self.documents:,} documents, {self.features:,} features, {self.labels:,} labels"
 
 
 def check_alike(known: FittedClassifier, options: ClassifierOptions) -> None:

@@ -26,7 +26,7 @@ from fastembed.classifier.labels import labelled_lines, text_files, wrong_docume
 from fastembed.classifier.model import ROWS
 from fastembed.cli import options
 from fastembed.cli.inputs import MIN_COUNT, TRAINING, add_field, check_model_output, paths_of
-from fastembed.cli.output import print_json, print_line, print_written
+from fastembed.cli.output import Progress, print_json, print_line, print_written
 from fastembed.corpus import Ledger, Reading
 from fastembed.corpus.blocks import TextBlock, valid_text
 from fastembed.corpus.memory import BadRow
@@ -152,7 +152,8 @@ def train_classifier(arguments: argparse.Namespace) -> None:
     model = Classifier(**parameters)
     quiet = arguments.quiet or arguments.json
     files, columns = _paths(arguments), _columns(arguments)
-    model.fit(files, **columns, on_epoch_end=None if quiet else _print_epoch)
+    with Progress(arguments, 0) as progress:
+        model.fit(files, **columns, progress=progress)
     model.save(arguments.output, rows=arguments.rows)
     accuracies: dict[str, float] = {}
     if arguments.rows != "float32":
@@ -185,12 +186,6 @@ def _with_one_document(model: Classifier) -> str:
         return f"each with {int(counts.min()):,} documents or more"
     example = printable(str(names[few[0]]))
     return f"of which {len(few):,} {'has' if len(few) == 1 else 'have'} only one document, such as {example}"
-
-
-def _print_epoch(record: dict[str, float]) -> None:
-    held_out = f"   validation nll {record['validation_nll']:.4f}" if "validation_nll" in record else ""
-    loss = f"nll {record['nll']:.4f}" if "nll" in record else f"loss {record['loss']:.4f}"
-    print_line(f"epoch {int(record['epoch']):>2}   {loss}{held_out}   {record['seconds']:.1f} s")
 
 
 def add_test(commands: options.Commands) -> None:

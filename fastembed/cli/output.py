@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tqdm import tqdm
 
+from fastembed._base.progress import ProgressBars, loss_of
 from fastembed._base.validation import plain, printable, without_password
 
 if TYPE_CHECKING:
     from fastembed.corpus import Ledger
-    from fastembed.skipgram.progress import ProgressBars
 
 
 def print_json(arguments: argparse.Namespace, **document: Any) -> bool:
@@ -99,8 +99,6 @@ class Progress:
         self._bars: ProgressBars | None = None
         self.estimate: Any = None
         if not quiet and sys.stderr.isatty():
-            from fastembed.skipgram.progress import ProgressBars
-
             self._bars = ProgressBars(epochs, tqdm)
 
     def __enter__(self) -> Self:
@@ -130,9 +128,10 @@ class Progress:
     def epoch(self, record: dict[str, Any]) -> None:
         """Print the result of an epoch, and show how many are done. The nll is that of each row before its step."""
         held_out = f"   validation nll {record['validation_nll']:.4f}" if "validation_nll" in record else ""
+        perplexity = f"   perplexity {record['perplexity']:,.1f}" if "perplexity" in record else ""
         self._print(
-            f"epoch {record['epoch']:>2} of {self._epochs}   nll {record['nll']:.4f}   "
-            f"perplexity {record['perplexity']:,.1f}{held_out}   {record['seconds']:.1f} s",
+            f"epoch {record['epoch']:>2} of {self._epochs}   {loss_of(record)}{perplexity}{held_out}"
+            f"   {record['seconds']:.1f} s",
             "epoch",
             **record,
         )

@@ -31,31 +31,42 @@ METADATA: dict[str, dict[str, None]] = {".png": {}, ".svg": {"Date": None}, ".pd
 _one_writer = threading.Lock()  # matplotlib has one set of settings for the process
 
 
-def check_path_or_ax(path_or_ax: str | os.PathLike[str] | Axes) -> None:
-    """Raise TypeError, ValueError or OSError unless this is axes or a file to which a picture can be written."""
+def check_target(path: str | os.PathLike[str] | None, ax: Axes | None) -> None:
+    """Raise TypeError, ValueError or OSError unless a picture can be written to this path and drawn on these axes."""
     axes = require("matplotlib.axes", "plot").Axes
-    if isinstance(path_or_ax, axes):
+    if isinstance(path, axes):
+        raise TypeError("path must be a path, got axes: give them as ax=")
+    if ax is not None and not isinstance(ax, axes):
+        raise TypeError(f"ax must be matplotlib axes, got {type(ax).__name__}")
+    if path is None:
         return
-    if not isinstance(path_or_ax, str | os.PathLike):
-        raise TypeError(f"path_or_ax must be a path or matplotlib axes, got {type(path_or_ax).__name__}")
-    suffix = Path(path_or_ax).suffix
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"path must be a path, got {type(path).__name__}")
+    suffix = Path(path).suffix
     if suffix.lower() not in METADATA:
-        raise ValueError(f"a picture's name must end in {', '.join(METADATA)}, got {str(path_or_ax)!r}")
-    check_writable(path_or_ax)
+        raise ValueError(f"a picture's name must end in {', '.join(METADATA)}, got {str(path)!r}")
+    check_writable(path)
 
 
 @contextmanager
-def drawing(path_or_ax: str | os.PathLike[str] | Axes, size: tuple[float, float]) -> Iterator[Axes]:
-    """Yield the axes to draw on: the given ones, or those of a new figure that is written if the block ends well."""
-    if not isinstance(path_or_ax, str | os.PathLike):
-        yield path_or_ax
+def drawing(path: str | os.PathLike[str] | None, ax: Axes | None, size: tuple[float, float]) -> Iterator[Axes]:
+    """Yield the axes to draw on, and write their figure to the path, if there is one, when the block ends well.
+
+    Without a path and axes the figure is a new one of pyplot, which a notebook or ``plt.show()`` shows.
+    """
+    shape: dict[str, Any] = {"figsize": size, "layout": "constrained"}
+    if ax is None and path is None:
+        ax = require("matplotlib.pyplot", "plot").figure(**shape).add_subplot()
+    elif ax is None:
+        ax = require("matplotlib.figure", "plot").Figure(dpi=150, **shape).add_subplot()
+    yield ax
+    if path is None:
         return
-    figure = require("matplotlib.figure", "plot").Figure(figsize=size, dpi=150, layout="constrained")
-    yield figure.add_subplot()
-    kind = Path(path_or_ax).suffix.lower()
+    kind = Path(path).suffix.lower()
+    figure: Any = ax.get_figure(root=True)
     with (
         _one_writer,
         require("matplotlib", "plot").rc_context({"svg.hashsalt": "fastembed"}),
-        replacing(path_or_ax) as temporary,
+        replacing(path) as temporary,
     ):
         figure.savefig(temporary, format=kind[1:], metadata=METADATA[kind])

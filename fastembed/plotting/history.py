@@ -3,30 +3,40 @@
 from __future__ import annotations
 
 import math
+import numbers
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastembed._base.validation import check_number
-from fastembed.plotting.figure import FAINT, LIGHT, check_path_or_ax, drawing
+from fastembed.plotting.figure import FAINT, LIGHT, check_target, drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def plot_history(history: Sequence[Mapping[str, float]], path_or_ax: str | os.PathLike[str] | Axes) -> Axes:
+def plot_history(
+    history: Sequence[Mapping[str, float]] | NDArray[Any],
+    path: str | os.PathLike[str] | None = None,
+    *,
+    ax: Axes | None = None,
+) -> Axes:
     """Plot the nll of every epoch against epochs (below) and seconds (above).
 
     Parameters
     ----------
-    history : sequence of mapping
+    history : sequence of mapping, or array_like (epochs,)
         One record per epoch, as :attr:`SkipGram.history` and :meth:`Trainer.fit_counts` give them: "nll" in nats per
         pair, of each row before its step; "seconds" of the epoch; and "validation_nll", after the epoch, where there
         is one. Epochs of several fits are numbered on. A dotted line marks an epoch that early stopping has kept.
-    path_or_ax : path-like or matplotlib.axes.Axes
-        The file to create or to replace, .png, .svg or .pdf; or axes to draw on.
+        Or the mean loss of each epoch, as :meth:`Trainer.train` returns it, without seconds.
+    path : path-like, optional
+        The file to create or to replace, .png, .svg or .pdf.
+    ax : matplotlib.axes.Axes, optional
+        The axes to draw on. Without axes and a path, those of a new figure of pyplot.
 
     Returns
     -------
@@ -46,29 +56,37 @@ def plot_history(history: Sequence[Mapping[str, float]], path_or_ax: str | os.Pa
     >>> import tempfile
     >>> history = [{"nll": 8.1, "seconds": 2.0}, {"nll": 7.5, "seconds": 1.9}]
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     axes = plot_history(history, f"{folder}/history.png")
-    >>> axes.get_xlabel(), axes.get_ylabel()
+    ...     ax = plot_history(history, f"{folder}/history.png")
+    >>> ax.get_xlabel(), ax.get_ylabel()
     ('epochs', 'nll per pair (nats)')
     """
-    check_path_or_ax(path_or_ax)
-    nll, seconds = _column(history, "nll"), _column(history, "seconds")
-    validation = _column(history, "validation_nll", missing=math.nan)  # NaN is not drawn
+    check_target(path, ax)
+    if len(history) == 0:
+        raise ValueError("history must hold at least one epoch's record, got none")
+    losses = isinstance(history[0], numbers.Real)
+    records: Any = [{"nll": loss} for loss in history] if losses else history
+    nll = _column(records, "nll")
+    seconds = [] if losses else _column(records, "seconds")
+    validation = _column(records, "validation_nll", missing=math.nan)  # NaN is not drawn
     epochs = np.arange(1, len(history) + 1)
     ticks = epochs[:: -(-len(epochs) // 10)]
-    with drawing(path_or_ax, (6.4, 4.0)) as ax:
+    with drawing(path, ax, (6.4, 4.0)) as ax:
         ax.plot(epochs, nll, "o-", color=LIGHT["dots"][0], label="training, before each step")
         if not all(map(math.isnan, validation)):
             ax.plot(epochs, validation, "s--", color=LIGHT["dots"][5], label="held out, after the epoch")
-            for epoch in [number for number, record in enumerate(history, 1) if record.get("kept")]:
+            for epoch in [number for number, record in enumerate(records, 1) if record.get("kept")]:
                 ax.axvline(epoch, color=FAINT, linestyle=":", zorder=0)
             ax.legend(frameon=False, labelcolor=LIGHT["ink"])
-        ax.set(xlabel="epochs", ylabel="nll per pair (nats)", xticks=ticks)
+        ax.set(xlabel="epochs", ylabel="mean loss (nats)" if losses else "nll per pair (nats)", xticks=ticks)
         ax.margins(x=0.05, y=0.1)
         ax.grid(axis="y", color="#e5e5e5")
-        above = ax.secondary_xaxis("top")
-        above.set_xticks(ticks, [f"{s:.3g}" if s < 100 else f"{s:,.0f}" for s in np.cumsum(seconds)[ticks - 1]])
-        above.set_xlabel("seconds")
-        for axis in (ax, above):
+        axes: list[Any] = [ax]
+        if seconds:
+            above = ax.secondary_xaxis("top")
+            above.set_xticks(ticks, [f"{s:.3g}" if s < 100 else f"{s:,.0f}" for s in np.cumsum(seconds)[ticks - 1]])
+            above.set_xlabel("seconds")
+            axes.append(above)
+        for axis in axes:
             axis.tick_params(color=FAINT, labelcolor=LIGHT["ink"])
             axis.spines[:].set_color(FAINT)
     return ax
@@ -76,8 +94,6 @@ def plot_history(history: Sequence[Mapping[str, float]], path_or_ax: str | os.Pa
 
 def _column(history: Sequence[Mapping[str, float]], key: str, missing: float | None = None) -> list[float]:
     """Return one value of every record, or what stands for a missing one; by default that is an error."""
-    if not history:
-        raise ValueError("history must hold at least one epoch's record, got none")
     values = []
     for number, record in enumerate(history):
         if not isinstance(record, Mapping):

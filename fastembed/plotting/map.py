@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from fastembed._base.optional import require
 from fastembed._base.validation import printable, warn_user
-from fastembed.plotting.figure import FAINT, LIGHT, check_path_or_ax, drawing
+from fastembed.plotting.figure import FAINT, LIGHT, check_target, drawing
 from fastembed.plotting.layout import CROWD, Layout, Method, Rows, lay_out, middles
 from fastembed.vectors.vectors import Vectors
 
@@ -52,8 +52,9 @@ class Label:
 
 def plot_map(
     vectors: Vectors,
-    path_or_ax: str | os.PathLike[str] | Axes,
+    path: str | os.PathLike[str] | None = None,
     *,
+    ax: Axes | None = None,
     words: Iterable[str | int] | None = None,
     topn: int = 5000,
     method: Method | None = None,
@@ -71,9 +72,11 @@ def plot_map(
     Parameters
     ----------
     vectors : Vectors
-    path_or_ax : path-like or matplotlib.axes.Axes
-        The file to create or to replace, .png, .svg or .pdf; or axes to draw on, for whose current size the labels are
-        placed.
+    path : path-like, optional
+        The file to create or to replace, .png, .svg or .pdf.
+    ax : matplotlib.axes.Axes, optional
+        The axes to draw on, for whose current size the labels are placed. Without axes and a path, those of a new
+        figure of pyplot.
     words : iterable of str or int, optional
         Which words to show, the most important first, instead of the most frequent ones.
     topn : int
@@ -121,7 +124,7 @@ def plot_map(
     >>> [text.get_text() for text in axes.texts]
     ['king', 'queen', 'cabbage']
     """
-    check_path_or_ax(path_or_ax)
+    check_target(path, ax)
     layout = lay_out(vectors, words, topn, method, seed, progress=progress)
     tokens = layout.words.tokens
     families, lacking = _choose_fonts(map(printable, tokens))
@@ -133,7 +136,7 @@ def plot_map(
     below, beside = BELOW[layout.method], ""
     if layout.shares is not None:
         below, beside = below.format(layout.shares[0]), f"second principal component ({layout.shares[1]:.0%})"
-    with drawing(path_or_ax, (10.0, 8.0)) as ax:
+    with drawing(path, ax, (10.0, 8.0)) as ax:
         _draw_dots(ax, layout)
         ax.set_ylabel(beside, fontsize=8, color=FAINT)
         ax.set_xlabel(f"{below}\n ", fontsize=8, color=FAINT)  # the second line reserves space for the note

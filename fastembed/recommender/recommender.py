@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from fastembed._base import estimator
 from fastembed._base.estimator import pickled_as
 from fastembed._base.memory import check_free, readable
+from fastembed._base.progress import FitProgress, epoch_reports, reporting
 from fastembed._base.threads import Pool, check_threads
-from fastembed._base.validation import check_callback, check_flag, check_integer, is_true
+from fastembed._base.validation import check_callback, check_flag, check_integer
 from fastembed.recommender.data import is_name, read_interactions
 from fastembed.recommender.file import read_recommender, write_recommender
 from fastembed.recommender.model import Asked, Explanation, FittedRecommender, Scored
 from fastembed.recommender.training import MOST_EPOCHS, Options, epochs_for, fit, needed
-from fastembed.skipgram.progress import FitProgress, reporting
 from fastembed.trainer.ranks import Communicator, Ranks
 
 NAME_BYTES = 100  # per user and item with a name: the name, its place in an index
@@ -325,12 +325,6 @@ class Recommender:
                 check_free(estimate.memory, what, "a smaller dim takes less")
             if report is not None:
                 report.training(estimate)
-
-            def epoch_end(record: dict[str, float]) -> bool:
-                if report is not None:
-                    report.epoch(record)
-                return on_epoch_end is not None and is_true(on_epoch_end(record))
-
             model, rows, history = fit(
                 data.matrix,
                 options,
@@ -338,7 +332,7 @@ class Recommender:
                 start=None if known is None else known.model,
                 checkpoint=checkpoint,
                 comm=comm,
-                on_epoch_end=epoch_end,
+                on_epoch_end=epoch_reports(report, on_epoch_end),
             )
         return FittedRecommender(model, data, rows, history)
 

@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING
 from fastembed._base.optional import lazy_names
 
 if TYPE_CHECKING:
+    from fastembed._base.progress import FitProgress
     from fastembed.skipgram.estimate import Estimate
-    from fastembed.skipgram.progress import FitProgress
     from fastembed.skipgram.skipgram import SkipGram
 
 __all__ = ["Estimate", "FitProgress", "SkipGram"]
 
-__getattr__, __dir__ = lazy_names(__name__, {"Estimate": "estimate", "FitProgress": "progress", "SkipGram": "skipgram"})
+__getattr__, __dir__ = lazy_names(
+    __name__, {"Estimate": "estimate", "FitProgress": "fastembed._base.progress", "SkipGram": "skipgram"}
+)

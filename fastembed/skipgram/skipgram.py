@@ -17,6 +17,7 @@ from scipy.sparse import issparse
 from fastembed._base import estimator
 from fastembed._base.estimator import pickled_as
 from fastembed._base.memory import check_memory_limit
+from fastembed._base.progress import FitProgress, reporting
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_callback, check_choice, check_flag, check_integer, check_number
 from fastembed._kernels.cpu import DefaultFloatMode
@@ -30,7 +31,6 @@ from fastembed.counts.windows import Windows
 from fastembed.ngrams import Lengths, check_ngram_lengths
 from fastembed.skipgram.estimate import Estimate
 from fastembed.skipgram.model import Baskets, FittedModel, read_model, write_model
-from fastembed.skipgram.progress import FitProgress, reporting
 from fastembed.skipgram.subwords import Subwords
 from fastembed.skipgram.training import Training, as_read, counting, counts_beside, counts_for
 from fastembed.trainer.checkpoint import MINUTES, FilesUntilSaved

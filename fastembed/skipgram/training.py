@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from fastembed._base.arrays import canonical_csr
 from fastembed._base.memory import LEAST, give_back_freed, resident_memory
+from fastembed._base.progress import FitProgress
 from fastembed._base.threads import Pool, awaited, cached_property, check_threads, in_background
 from fastembed._base.validation import check_flag, shown, warn_user
 from fastembed.corpus.corpus import (
@@ -39,7 +40,6 @@ from fastembed.formats.tensors import pack_tokens
 from fastembed.skipgram.estimate import PROCESS_BYTES, Estimate
 from fastembed.skipgram.gauge import apply_gauge
 from fastembed.skipgram.model import Baskets, FittedModel
-from fastembed.skipgram.progress import FitProgress
 from fastembed.skipgram.start import fold_in, log_shares, svd_start
 from fastembed.skipgram.subwords import LEARNING_RATE, Subwords, check_spelled, composed, ridge_fit
 from fastembed.trainer.checkpoint import Checkpoint, Stored, arrays_digest

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastembed import SkipGram
+from fastembed import SkipGram, Trainer
 from fastembed.plotting import plot_history
 
 pytestmark = pytest.mark.thread_unsafe(reason="matplotlib is not made for threads")
@@ -12,7 +12,7 @@ RECORDS = [{"nll": 8.5, "seconds": 2.0}]
 
 
 def test_nll_is_drawn_against_epochs_and_seconds(axes, history):
-    assert plot_history(history, axes) is axes
+    assert plot_history(history, ax=axes) is axes
     np.testing.assert_array_equal(axes.lines[0].get_xydata(), [[1, 8.5], [2, 8.0], [3, 7.75]])
     axes.get_figure().canvas.draw()
     (above,) = axes.child_axes
@@ -33,13 +33,20 @@ def test_a_fit_and_its_validation_are_drawn(tmp_path):
     assert (tmp_path / "history.svg").read_bytes().startswith(b"<?xml")
 
 
+def test_the_losses_of_a_trainer_are_drawn(axes):
+    losses = Trainer.random(5, 3, seed=0).train([0, 1, 2], epochs=4)
+    plot_history(losses, ax=axes)
+    np.testing.assert_array_equal(axes.lines[0].get_xydata(), np.column_stack([[1, 2, 3, 4], losses]))
+    assert (axes.get_ylabel(), axes.child_axes) == ("mean loss (nats)", [])
+
+
 @pytest.mark.parametrize(
     ("history", "error", "message"),
     [
         ([], ValueError, "at least one epoch"),
         ([{"nll": 1.0}], ValueError, r"history\[0\] must have the key 'seconds', got \['nll'\]"),
         ([*RECORDS, {"nll": np.nan, "seconds": 1.0}], ValueError, r"history\[1\]\['nll'\] must be finite"),
-        ([8.5, 8.0], TypeError, r"history\[0\] must be a mapping with 'nll', got float"),
+        ([*RECORDS, 8.0], TypeError, r"history\[1\] must be a mapping with 'nll', got float"),
     ],
 )
 def test_bad_histories_are_rejected(history, error, message, tmp_path):

@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
 
@@ -36,7 +37,7 @@ def overlapping(boxes):
 def test_labels_overlap_no_other_and_stay_inside(axes, seed, scale, vectors_of):
     axes.get_figure().set_size_inches(8 * scale, 6 * scale)
     vectors = vectors_of(300, seed=seed)
-    assert plot_map(vectors, axes, words=vectors.tokens, method="pca") is axes
+    assert plot_map(vectors, ax=axes, words=vectors.tokens, method="pca") is axes
     axes.get_figure().canvas.draw()
     boxes = boxes_of(axes)
     assert 20 < len(boxes) < 300
@@ -53,7 +54,7 @@ def test_a_whole_map_has_names_of_clusters_and_words_that_stand_for_others(axes)
     spread = np.where(np.arange(200) < 4, 0.02, 0.5)[:, None]
     words = [f"{'abcd'[k % 4]}{k // 4}" for k in range(200)]
     vectors = Vectors(words, (middles + spread * rng.normal(size=(200, 12))).astype(np.float32))
-    plot_map(vectors, axes, method="pca")
+    plot_map(vectors, ax=axes, method="pca")
     axes.get_figure().canvas.draw()
     assert overlapping(boxes_of(axes)) == 0
     named = [text for text in axes.texts if text.get_fontweight() == "bold" and text.get_fontsize() > 12]
@@ -66,7 +67,7 @@ def test_a_whole_map_has_names_of_clusters_and_words_that_stand_for_others(axes)
 
 def test_each_label_is_beside_its_own_dot(axes, vectors_of):
     vectors = vectors_of(150)
-    plot_map(vectors, axes, words=vectors.tokens, method="pca")
+    plot_map(vectors, ax=axes, words=vectors.tokens, method="pca")
     dots = axes.transData.transform(axes.collections[0].get_offsets()[::-1])
     assert len(dots) == 150
     for text, box in zip(axes.texts, boxes_of(axes), strict=True):
@@ -77,7 +78,7 @@ def test_each_label_is_beside_its_own_dot(axes, vectors_of):
 
 def test_where_there_is_space_all_words_are_labelled_in_their_order(axes, vectors_of):
     words = ["word7", "word2", "word5"]
-    plot_map(vectors_of(9), axes, words=words)
+    plot_map(vectors_of(9), ax=axes, words=words)
     assert [text.get_text() for text in axes.texts] == words
     assert axes.get_xlabel().startswith("first principal component (")
     assert axes.get_xlabel().endswith("of the variance)\n ")
@@ -123,10 +124,27 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, vectors_of, h
         assert [file.read_text(encoding="utf-8") for file in tmp_path.iterdir()] == ["old"]
 
 
-@pytest.mark.parametrize("place", [None, 3, b"map.png"])
-def test_what_is_neither_a_path_nor_axes_is_rejected(place, vectors_of):
-    with pytest.raises(TypeError, match="path_or_ax must be a path or matplotlib axes"):
-        plot_map(vectors_of(9), place)
+@pytest.mark.parametrize(
+    "draw", [lambda v, **place: plot_map(v, **place), lambda v, **place: plot_history(v.matrix[0] ** 2, **place)]
+)
+def test_pictures_follow_the_conventions_of_matplotlib(draw, axes, tmp_path, vectors_of):
+    """New axes of pyplot without a place; given axes are returned, and a path writes their figure."""
+    before = plt.get_fignums()
+    shown = draw(vectors_of(9))
+    assert shown is plt.gca()
+    assert len(plt.get_fignums()) == len(before) + 1
+    plt.close(shown.figure)
+    assert draw(vectors_of(9), ax=axes, path=tmp_path / "both.png") is axes
+    assert draw(vectors_of(9), path=tmp_path / "new.png").figure.canvas.manager is None
+    assert plt.get_fignums() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["both.png", "new.png"]
+    for place, message in [
+        ({"path": 3}, "path must be a path, got int"),
+        ({"path": axes}, "path must be a path, got axes: give them as ax="),
+        ({"ax": "map.png"}, "ax must be matplotlib axes, got str"),
+    ]:
+        with pytest.raises(TypeError, match=message):
+            draw(vectors_of(9), **place)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg", pytest.param(".pdf", marks=not_without_the_gil)])
@@ -134,8 +152,8 @@ def test_what_the_font_lacks_is_drawn_in_another(axes, tmp_path, suffix, vectors
     """Neither a warning nor escapes: STIX, which comes with matplotlib, has both letters, DejaVu Sans neither."""
     words = ["\u1d81og", "cat\u1d8d", "mouse"]
     vectors = Vectors(words, vectors_of(3).matrix)
-    for place in (axes, tmp_path / f"map{suffix}"):
-        assert [text.get_text() for text in plot_map(vectors, place).texts] == words
+    for place in ({"ax": axes}, {"path": tmp_path / f"map{suffix}"}):
+        assert [text.get_text() for text in plot_map(vectors, **place).texts] == words
     axes.get_figure().canvas.draw()
 
 
@@ -144,9 +162,9 @@ def test_what_no_font_has_is_escaped_with_one_warning(axes, tmp_path, monkeypatc
     words = [f"\u65e5\u672c{n}" for n in range(7)] + ["\u65e5\x07", "plain"]
     vectors = Vectors(words, vectors_of(9).matrix)
     message = r"^words with .* no installed font has are escaped, .*: '\u65e5\u672c0', .*\u672c4' and 3 more$"
-    for place in (axes, tmp_path / "map.png"):
+    for place in ({"ax": axes}, {"path": tmp_path / "map.png"}):
         with pytest.warns(UserWarning, match=message) as caught:
-            shown = {text.get_text() for text in plot_map(vectors, place).texts}
+            shown = {text.get_text() for text in plot_map(vectors, **place).texts}
         assert len(caught) == 1
         assert {r"\u65e5\u672c0", r"\u65e5\x07", "plain"} <= shown
     axes.get_figure().canvas.draw()  # warns of nothing

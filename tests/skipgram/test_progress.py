@@ -6,7 +6,7 @@ import types
 
 import pytest
 
-from fastembed import SkipGram
+from fastembed import Classifier, SkipGram
 
 SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None, "epochs": 2}
 
@@ -103,6 +103,49 @@ def test_true_draws_a_curve_in_a_notebook(corpus, drawings, capsys):
     last = model.history[-1]
     assert f"epoch 2 of 2: nll {last['nll']:.4f}, perplexity {last['perplexity']:,.1f}, done" in drawings[-1]
     assert '<progress value="2" max="2">' in drawings[-1]
+
+
+def test_the_bar_of_a_notebook_ends_after_early_stopping(corpus, drawings):
+    settings = SETTINGS | {"epochs": 50, "early_stopping": True, "n_iter_no_change": 1}
+    model = SkipGram(**settings).fit(corpus, progress=True)
+    assert len(model.history) < 50
+    assert f"epoch {len(model.history)} of 50: " in drawings[-1]
+    assert drawings[-1].startswith('<div><progress value="1" max="1"></progress> epoch')
+    assert ", ended</div>" in drawings[-1]
+
+
+def test_an_interrupted_bar_of_a_notebook_ends(corpus, drawings):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        SkipGram(**SETTINGS).fit(corpus, progress=True, on_epoch_end=interrupt)
+    assert ", ended</div>" in drawings[-1]
+
+
+@pytest.mark.parametrize("source", ["documents", "lines", "table"])
+def test_a_classifier_reports_each_stage_in_order(source, tmp_path, capsys):
+    texts, labels = ["a b", "c d", "a e", "c f"] * 300, ["x", "y", "x", "y"] * 300
+    arguments, fields = (texts, labels), {}
+    if source != "documents":
+        rows = zip(texts, labels, strict=True)
+        lines = [f"__label__{label} {text}" if source == "lines" else f"{text},{label}" for text, label in rows]
+        path = tmp_path / ("train.txt" if source == "lines" else "train.csv")
+        path.write_text("\n".join(["text,label"] * (source == "table") + lines) + "\n", encoding="utf-8")
+        arguments = (path,)
+        fields = {"field": "text", "label": "label"} if source == "table" else {}
+    progress = Recorder()
+    model = Classifier(threads=1).fit(*arguments, **fields, progress=progress)
+    names = [name for name, _ in progress.calls]
+    assert names == sorted(names, key=["reading", "counting", "training", "epoch"].index)
+    assert ("reading" in names) == (source != "documents")
+    last = dict(progress.calls)
+    assert last["counting"] == (1200, 1200)
+    assert str(last["training"][0]) == f"1,200 documents, {model.n_features_} features, 2 labels"
+    assert [arguments for name, arguments in progress.calls if name == "epoch"] == [(r,) for r in model.history_]
+    for fit in (model.fit, model.partial_fit):
+        fit(*arguments, **fields, progress=True)
+        assert "training: " in capsys.readouterr().err
 
 
 def test_no_curve_is_drawn_in_a_terminal_of_ipython(corpus, drawings, monkeypatch, capsys):

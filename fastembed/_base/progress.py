@@ -8,9 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from fastembed._base.validation import is_true
+
 PAUSE = 0.2  # seconds between updates of the curve within a stage
 WIDTH, HEIGHT, LEFT, EDGE = 520, 200, 60, 22  # size of the drawing and of its margins, in pixels
-LINES = {"nll": ("training", "#0072b2"), "validation_nll": ("held out", "#d55e00")}
+LINES = {"nll": ("nll, training", "#0072b2"), "validation_nll": ("nll, held out", "#d55e00")}
+LOSS = {"loss": ("loss", "#0072b2")}  # of records without an nll
 
 
 class FitProgress(Protocol):
@@ -58,7 +61,7 @@ class FitProgress(Protocol):
         Parameters
         ----------
         estimate : Estimate
-            Of the model that is fitted: that of `SkipGram` or that of `Recommender`.
+            Of the model that is fitted: that of `SkipGram`, of `Recommender`, or of `Classifier`.
         """
 
     def epoch(self, record: dict[str, float]) -> object:
@@ -126,7 +129,7 @@ class ProgressBars:
             As for `FitProgress`.
         """
         held_out = f", held out {record['validation_nll']:.4f}" if "validation_nll" in record else ""
-        self._show("training", record["epoch"], self._epochs, f"nll {record['nll']:.4f}{held_out}")
+        self._show("training", record["epoch"], self._epochs, loss_of(record) + held_out)
 
     def close(self) -> None:
         """Remove the bar."""
@@ -176,7 +179,8 @@ class _LiveCurve:
         self._handle: Any = None
         self._records: list[dict[str, Any]] = []
         self._drawn = 0.0
-        self._stage = ""
+        self._stage = self._last = ""
+        self._running = False
 
     def reading(self, done: int, total: int | None) -> None:
         """Show how much of the corpus has been read: bytes of files, or sequences."""
@@ -195,9 +199,15 @@ class _LiveCurve:
         """Add an epoch to the curve."""
         self._records.append(record)
         number = int(record["epoch"])
-        left = (self._epochs - number) * record["seconds"]
-        note = f"perplexity {record['perplexity']:,.1f}, {f'{left:.0f} s left' if left else 'done'}"
-        self._draw(f"epoch {number} of {self._epochs}: nll {record['nll']:.4f}, {note}", number, self._epochs)
+        seconds = (self._epochs - number) * record["seconds"]
+        perplexity = f", perplexity {record['perplexity']:,.1f}" if "perplexity" in record else ""
+        text = f"epoch {number} of {self._epochs}: {loss_of(record)}{perplexity}"
+        self._draw(text, number, self._epochs, f"{seconds:.0f} s left" if seconds else "done")
+
+    def close(self) -> None:
+        """Show a full bar if the last one was not: after early stopping, an interruption, or without a known total."""
+        if self._running:
+            self._draw(self._last, 1, 1, "ended")
 
     def _part(self, stage: str, done: int, total: int | None) -> None:
         """Draw a stage of counting, at most every PAUSE seconds."""
@@ -205,18 +215,35 @@ class _LiveCurve:
             self._stage = stage
             self._draw(stage, done, total)
 
-    def _draw(self, text: str, done: int, total: int | None) -> None:
-        self._drawn = time.monotonic()
+    def _draw(self, text: str, done: int, total: int | None, state: str = "") -> None:
+        self._drawn, self._last, self._running = time.monotonic(), text, done != total
         share = f' value="{done}" max="{total}"' if total else ""
-        drawing = _Drawing(f"<div><progress{share}></progress> {text}</div>{curve(self._records, self._epochs)}")
+        shown = f"{text}, {state}" if state else text
+        drawing = _Drawing(f"<div><progress{share}></progress> {shown}</div>{curve(self._records, self._epochs)}")
         if self._handle is None:
             self._handle = self._display(drawing, display_id=True)
         else:
             self._handle.update(drawing)
 
 
+def loss_of(record: dict[str, Any]) -> str:
+    """Return the loss of an epoch in words: its nll, or that of a classifier.
+
+    Parameters
+    ----------
+    record : dict
+
+    Examples
+    --------
+    >>> loss_of({"nll": 2.5}), loss_of({"loss": 0.25})
+    ('nll 2.5000', 'loss 0.2500')
+    """
+    name = "nll" if "nll" in record else "loss"
+    return f"{name} {record[name]:.4f}"
+
+
 def curve(records: list[dict[str, Any]], epochs: int) -> str:
-    """Return the nll of epochs as SVG, in the colour of the text around it; "" for none.
+    """Return the loss of epochs as SVG, in the colour of the text around it; "" for none.
 
     Parameters
     ----------
@@ -230,7 +257,8 @@ def curve(records: list[dict[str, Any]], epochs: int) -> str:
     >>> curve([{"epoch": 1, "nll": 8.0}, {"epoch": 2, "nll": 7.5}], 5).count("<circle")
     2
     """
-    lines = {key: [(r["epoch"], r[key]) for r in records if key in r] for key in LINES}
+    styles = LOSS if records and "nll" not in records[0] else LINES
+    lines = {key: [(r["epoch"], r[key]) for r in records if key in r] for key in styles}
     values = [value for line in lines.values() for _, value in line]
     if not values:
         return ""
@@ -238,14 +266,14 @@ def curve(records: list[dict[str, Any]], epochs: int) -> str:
     across, up = (WIDTH - LEFT - EDGE) / max(epochs - 1, 1), (HEIGHT - 2 * EDGE) / ((high - low) or 1.0)
     parts = [_text(LEFT - 6, y, "end", f"{value:.3f}") for value, y in ((high, EDGE), (low, HEIGHT - EDGE))]
     parts += [_text(x, HEIGHT - 4, "middle", label) for x, label in ((LEFT, "1"), (WIDTH - EDGE, f"{epochs} epochs"))]
-    for number, (key, (name, colour)) in enumerate(LINES.items()):
+    for number, (key, (name, colour)) in enumerate(styles.items()):
         places = [(LEFT + (epoch - 1) * across, EDGE + (high - value) * up) for epoch, value in lines[key]]
         points = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
         parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
         parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in places]
         if places:
-            parts.append(_text(WIDTH - EDGE, EDGE + 16 * number, "end", f"nll, {name}", colour))
-    return f'<svg width="{WIDTH}" height="{HEIGHT}" role="img" aria-label="nll of each epoch">{"".join(parts)}</svg>'
+            parts.append(_text(WIDTH - EDGE, EDGE + 16 * number, "end", name, colour))
+    return f'<svg width="{WIDTH}" height="{HEIGHT}" role="img" aria-label="loss of each epoch">{"".join(parts)}</svg>'
 
 
 def _text(x: float, y: float, anchor: str, text: str, colour: str = "currentColor") -> str:
@@ -281,14 +309,12 @@ def reporting(progress: FitProgress | bool | None, epochs: int) -> Iterator[FitP
     if progress is True:
         from tqdm import tqdm
 
-        if display := notebook_display():
-            yield _LiveCurve(epochs, display)  # the last curve stays
-            return
-        bars = ProgressBars(epochs, tqdm)
+        display = notebook_display()
+        shown = _LiveCurve(epochs, display) if display else ProgressBars(epochs, tqdm)
         try:
-            yield bars
+            yield shown
         finally:
-            bars.close()
+            shown.close()
     elif progress is None or progress is False:
         yield None
     else:
@@ -296,3 +322,27 @@ def reporting(progress: FitProgress | bool | None, epochs: int) -> Iterator[FitP
             if not callable(getattr(progress, name, None)):
                 raise TypeError(f"progress must be True or have FitProgress' methods; {progress!r} has no {name}()")
         yield progress
+
+
+def epoch_reports(
+    report: FitProgress | None, on_epoch_end: Callable[[dict[str, float]], object] | None
+) -> Callable[[dict[str, float]], bool]:
+    """Return a function that reports the record of an epoch, calls the user's, and says whether that ends training.
+
+    Parameters
+    ----------
+    report : FitProgress or None
+    on_epoch_end : callable or None
+
+    Examples
+    --------
+    >>> epoch_reports(None, lambda record: record["epoch"] == 2)({"epoch": 2})
+    True
+    """
+
+    def epoch_end(record: dict[str, float]) -> bool:
+        if report is not None:
+            report.epoch(record)
+        return on_epoch_end is not None and is_true(on_epoch_end(record))
+
+    return epoch_end
