@@ -17,11 +17,9 @@ from fastembed._base.threads import Pool, cached_property, check_threads
 from fastembed._base.validation import (
     check_integer,
     check_token_counts,
-    shown,
     token_ids,
     token_of,
     unknown_token,
-    warn_user,
 )
 from fastembed._kernels.tokens import TokenTable
 from fastembed.corpus.corpus import Corpus, OnePerThread, Progress, Source, as_corpus, corpus_ids, map_text
@@ -30,6 +28,7 @@ from fastembed.corpus.reading import Reading, token_bytes, token_from_bytes
 from fastembed.corpus.tokens import (
     IdBuffer,
     check_executor,
+    check_named,
     check_token_list,
     count_tokens,
     count_tokens_by,
@@ -150,7 +149,8 @@ class Vocabulary:
         Raises
         ------
         ValueError
-            If the corpus or a list is empty, no token is left, or a file is not valid UTF-8.
+            If the corpus or a list is empty, no token is left, no token of a list can occur in a text that is read so,
+            or a file is not valid UTF-8.
         OSError
             If a file is missing or cannot be read.
         TypeError
@@ -159,7 +159,7 @@ class Vocabulary:
         Warns
         -----
         UserWarning
-            If tokens of `keep_only` do not occur.
+            If tokens of `keep_only` do not occur, none of `drop` or of the phrases does, or some cannot, as it is read.
 
         Examples
         --------
@@ -173,8 +173,8 @@ class Vocabulary:
         """
         min_count = check_integer("min_count", min_count, low=1)
         max_size = None if max_size is None else check_integer("max_size", max_size, low=1)
-        unwanted = None if drop is None else frozenset(check_token_list("drop", drop))
-        wanted = None if keep_only is None else frozenset(check_token_list("keep_only", keep_only))
+        named = {name: given for name, given in (("drop", drop), ("keep_only", keep_only)) if given is not None}
+        chosen = {name: check_token_list(name, given) for name, given in named.items()}
         pool, reader, ledger = Pool(check_threads(threads)), as_corpus(corpus), Ledger()
         with note_on_interrupt(ledger):
             if executor is None:
@@ -186,31 +186,30 @@ class Vocabulary:
             if not different:
                 skipped = f", and {sum(ledger.skipped.values()):,} rows skipped" if ledger.skipped else ""
                 raise ValueError(f"the corpus is empty: no token in {ledger.lines:,} lines{skipped}")
-            lists = unwanted is not None or wanted is not None
-            ranking = rank_tokens(tables, 1 if lists else min_count, pool)
-            counts = np.empty(len(ranking) if lists else min(len(ranking), max_size or len(ranking)), np.int64)
+            reading = reader.known_reading
+            check_named(chosen, tables, reading)
+            ranking = rank_tokens(tables, 1 if chosen else min_count, pool)
+            counts = np.empty(len(ranking) if chosen else min(len(ranking), max_size or len(ranking)), np.int64)
             tokens, enough = ranking.take(counts, token_from_bytes), ranking.total
-            found = list(zip(tokens, counts.tolist(), strict=True)) if lists else []
-            if wanted is not None:
-                _warn_of_absent(wanted, found)
-            if unwanted is not None:
-                found = _listed(found, ledger, "listed in drop", unwanted, False)
-            if wanted is not None:
-                found = _listed(found, ledger, "not listed in keep_only", wanted, True)
-            if lists:
+            found = list(zip(tokens, counts.tolist(), strict=True)) if chosen else []
+            if "drop" in chosen:
+                found = _listed(found, ledger, "listed in drop", chosen["drop"], False)
+            if "keep_only" in chosen:
+                found = _listed(found, ledger, "not listed in keep_only", chosen["keep_only"], True)
+            if chosen:
                 frequent = [item for item in found if item[1] >= min_count]
                 enough = sum(count for _, count in frequent)
                 tokens, counts = [t for t, _ in frequent[:max_size]], np.array([n for _, n in frequent[:max_size]], int)
             if not tokens:
                 raise _none_left(tables, found, ledger, min_count, pool)
             ledger.tokens_used = int(counts.sum())
-            listed = ledger.tokens_read - sum(ledger.dropped.values())
+            left = ledger.tokens_read - sum(ledger.dropped.values())
             ledger.dropped |= {
-                f"below min_count={min_count}": listed - enough,
+                f"below min_count={min_count}": left - enough,
                 f"over max_size={max_size}": enough - ledger.tokens_used,
             }
             words = cls(tokens, counts, ledger)
-            words.reading = reader.known_reading
+            words.reading = reading
             return words
 
     def grown(self, other: Vocabulary, max_size: int | None = None) -> Vocabulary:
@@ -380,19 +379,13 @@ class Vocabulary:
 
 
 def _listed(
-    found: list[tuple[str, int]], ledger: Ledger, reason: str, tokens: frozenset[str], listed: bool
+    found: list[tuple[str, int]], ledger: Ledger, reason: str, tokens: Iterable[str], listed: bool
 ) -> list[tuple[str, int]]:
     """Return what was found of the tokens listed, or of the others; the rest is recorded as dropped."""
+    tokens = frozenset(tokens)
     kept = [item for item in found if (item[0] in tokens) == listed]
     ledger.dropped[reason] = sum(count for _, count in found) - sum(count for _, count in kept)
     return kept
-
-
-def _warn_of_absent(wanted: frozenset[str], found: list[tuple[str, int]]) -> None:
-    """Warn if wanted tokens were not found."""
-    if absent := sorted(wanted.difference(token for token, _ in found)):
-        some = ", ".join(map(shown, absent[:3])) + ", ..." * (len(absent) > 3)
-        warn_user(f"{len(absent):,} of the {len(wanted):,} tokens of keep_only do not occur: {some}")
 
 
 def _none_left(

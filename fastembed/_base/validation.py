@@ -445,12 +445,12 @@ def plain(value: Any, *, none_for_nan: bool = False) -> Any:
 PACKAGE = __name__.partition(".")[0] + "."
 
 
-def warn_user(message: str) -> None:
+def warn_user(message: str | UserWarning) -> None:
     """Give a UserWarning for the innermost line that is not in a module of this package.
 
     Parameters
     ----------
-    message : str
+    message : str or UserWarning
     """
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(PACKAGE):

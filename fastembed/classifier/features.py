@@ -29,7 +29,7 @@ from fastembed.corpus.corpus import Progress
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.memory import DocumentBlock, is_missing
 from fastembed.corpus.reading import Reading, join_tokens, replace_surrogates, token_bytes, token_from_bytes, token_list
-from fastembed.corpus.tokens import NumberedCorpus, rank_tokens
+from fastembed.corpus.tokens import NumberedCorpus, check_named, rank_tokens
 from fastembed.ngrams import NgramFinder, common_ngrams
 from fastembed.vocabulary import Vocabulary
 
@@ -416,6 +416,7 @@ def read_features(
     bags = features.count(orders, ids, words, pool)
     documents, frequencies = known_documents + len(bags[0]) - 1, document_frequencies(bags[1], len(features))
     if known is None:
+        check_named({}, tables, options.reading)
         new, of_new = np.arange(len(features)), frequencies
     else:
         of_new = frequencies

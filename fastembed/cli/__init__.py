@@ -141,7 +141,7 @@ def _run(argv: Sequence[str] | None) -> int:
             debug = arguments.debug
             if hasattr(sys.stdout, "reconfigure"):
                 sys.stdout.reconfigure(errors="backslashreplace")  # for words that the terminal's encoding lacks
-            with printed_warnings():
+            with printed_warnings(quiet=getattr(arguments, "quiet", False)):
                 code: int = arguments.run(arguments) or 0
         finally:
             _flush_stdout()

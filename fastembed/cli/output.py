@@ -46,11 +46,19 @@ def one_line(error: BaseException) -> str:
 
 
 @contextmanager
-def printed_warnings() -> Iterator[None]:
+def printed_warnings(*, quiet: bool) -> Iterator[None]:
     """Print what the library warns of in one line each, without a place in its code, during a `with` block."""
+    from fastembed.corpus.corpus import ReadingAdvice
+
+    def show(message: Warning | str, *_: object, **__: object) -> None:
+        if not isinstance(message, ReadingAdvice):
+            print_message(f"warning: {message}")
+        elif not quiet:
+            print_message(f"hint: {message.for_shell}")
+
     with warnings.catch_warnings():
         warnings.simplefilter("default", UserWarning)
-        warnings.showwarning = lambda message, *_, **__: print_message(f"warning: {message}")
+        warnings.showwarning = show
         yield
 
 

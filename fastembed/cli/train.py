@@ -33,7 +33,6 @@ from fastembed.cli.output import (
     scored_record,
 )
 from fastembed.corpus import FileCorpus
-from fastembed.corpus.corpus import advice
 from fastembed.corpus.sources import is_url
 from fastembed.counts import Counts
 from fastembed.counts.store import TemporaryFolder
@@ -214,9 +213,7 @@ def _prepared(
     if arguments.counts:
         data = _open_counts(arguments.counts)
     else:
-        data = corpus = open_corpus(arguments, model.reading_ if arguments.model else None)
-        if not (arguments.model or arguments.quiet) and (text := advice(corpus)):
-            print_message(f"hint: {text}")
+        data = open_corpus(arguments, model.reading_ if arguments.model else None)
     return model, partial(model.partial_fit if arguments.model else model.fit, data, **choice)
 
 

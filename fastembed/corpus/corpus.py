@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from fastembed._base.estimator import pickled_as
 from fastembed._base.threads import ordered_map
-from fastembed._base.validation import check_flag, check_ids, shown, unmasked
+from fastembed._base.validation import check_flag, check_ids, shown, unmasked, warn_user
 from fastembed.corpus.blocks import (
     PlainBlock,
     TextBlock,
@@ -57,8 +57,16 @@ NO_IDS = np.empty(0, dtype=np.int32)
 CHUNK = 1 << 20  # bytes of a pipe that are hashed at a time
 SAMPLE_BYTES = 1 << 20
 MOST_PUNCTUATED = 0.02  # the share of tokens that end in punctuation in a text whose words have been separated
+MOST_UNSPACED = (
+    0.3  # the share of characters in long runs of a script without spaces, in a text that has been separated
+)
 LEAST_LINES = 20  # fewer lines do not show whether a text is wrapped
 
+_EMPTY_LINE = re.compile(rb"\n[ \t\r\f\v]*\n")
+# Han and kana, which `words` separates; Thai, Lao, Burmese, Khmer: longer than most words
+_UNSPACED = re.compile(
+    "(?P<ideographs>[\u3040-\u30ff\u3400-\u9fff]{6,})|[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]{20,}"
+)
 _PUNCTUATED = re.compile(rb"(?<![^ \t\n\v\f\r])[^ \t\n\v\f\r]*[0-9A-Za-z\x80-\xff][.,;:!?\"')\]}]+(?![^ \t\n\v\f\r])")
 
 
@@ -116,7 +124,8 @@ def _check_split(corpus: DocumentCorpus) -> None:
         raise ValueError(
             f"each of the {count:,} strings, such as {shown(last)}, is a document of one token at most, which leaves no"
             " pair to learn from: pass [tokens] for one document of these tokens, token lists for documents already"
-            " split, or pathlib.Path objects for files"
+            " split, or pathlib.Path objects for files; for a language without spaces between words, a reading with"
+            " words=True or a tokenizer"
         )
 
 
@@ -655,44 +664,82 @@ def check_same_corpus(before: dict[str, Any], now: dict[str, Any], where: str) -
     raise ValueError(f"the text is read in another way than when {where!r} was counted: {', '.join(differing)}")
 
 
-def advice(corpus: FileCorpus) -> str | None:
-    r"""Return a sentence that names the options of the command line which would read a text better, or None.
+class ReadingAdvice(UserWarning):
+    """A text would be better read in another way.
 
     Parameters
     ----------
-    corpus : FileCorpus
-        Its first megabyte is read. Without a tokenizer or a pattern; else there is no advice on tokens.
+    found : list of str
+        What the text looks like.
+    changes : dict
+        Options of `Reading`, in the order of what was found.
+    """
+
+    def __init__(self, found: list[str], changes: dict[str, Any]) -> None:
+        how = ", ".join(f"{name}={value!r}" for name, value in changes.items())
+        super().__init__(self._text(found, changes, f"reading=fastembed.corpus.Reading({how})"))
+        flags = " ".join(f"--{name}" if value is True else f"--{name} {value}" for name, value in changes.items())
+        self.for_shell = self._text(found, changes, flags)
+
+    def _text(self, found: list[str], changes: dict[str, Any], how: str) -> str:
+        if not changes:
+            return ", and ".join(found)
+        effect = {"words": "words without it" if "punctuation" in found[0] else "each of them as a word"}
+        effect |= {"unit": f"whole {changes.get('unit')}s"}
+        return f"{', and '.join(found)}; {how} reads {' of '.join(effect[name] for name in reversed(changes))}"
+
+
+def advise(corpus: Corpus) -> None:
+    r"""Warn if another reading would suit a text, by its first megabyte. There is no advice on lists of tokens.
+
+    Parameters
+    ----------
+    corpus : Corpus
 
     Examples
     --------
-    >>> import tempfile
-    >>> with tempfile.NamedTemporaryFile() as file:
-    ...     _ = file.write(b"He went to London, at last.\n" * 9)
-    ...     file.flush()
-    ...     advice(FileCorpus(file.name))
+    >>> import warnings
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     advise(as_corpus(["He went to London, at last.\n" * 9]))
+    >>> caught[0].message.for_shell
     "33 % of the tokens end in punctuation, such as 'London,'; --words reads words without it"
     """
-    text = b""
+    text, parts = b"", len(corpus.names) if isinstance(corpus, FileCorpus) else 0
     for block in corpus.blocks(Ledger()):
-        if not (isinstance(block, DocumentBlock) and block.tokens):  # lists of tokens are as they should be
-            text += block.text[: SAMPLE_BYTES - len(text)]
+        if isinstance(block, DocumentBlock):
+            if block.tokens:  # lists are as they should be
+                return
+            parts += len(block.documents)
+        text += block.text[: SAMPLE_BYTES - len(text)]
         if len(text) == SAMPLE_BYTES:
             break
-    reading, found, options = corpus.reading, [], []
-    if reading.compiled and not reading.words:
+    reading, found = corpus.reading, []
+    changes: dict[str, Any] = {}
+    if reading.compiled:
         tokens, punctuated = len(text.split()), _PUNCTUATED.findall(text)
-        if len(punctuated) > MOST_PUNCTUATED * tokens:
+        runs = list(_UNSPACED.finditer(characters := text.decode(errors="ignore")))
+        unspaced = sum(len(run[0]) for run in runs) > MOST_UNSPACED * len(characters)
+        if unspaced and not (runs[0]["ideographs"] and reading.words):
+            found.append(f"the text has no spaces between words, as in {shown(runs[0][0])}")
+            if runs[0]["ideographs"]:
+                changes["words"] = True
+            else:
+                found[0] += ": Reading(tokenizer=...) can separate them, see docs/howto/tokenizers.md"
+        elif not reading.words and len(punctuated) > MOST_PUNCTUATED * tokens:
             example = shown(punctuated[0].decode(errors="replace"))
             found.append(f"{100 * len(punctuated) / tokens:.0f} % of the tokens end in punctuation, such as {example}")
-            options.append("--words")
-    if reading.unit == "line" and looks_wrapped(text):
-        found.append("the text looks wrapped, so that sequences end in mid-sentence")
-        options.append("--unit paragraph")
-    if not found:
-        return None
-    effect = {"--words": "words without it", "--unit paragraph": "whole paragraphs"}
-    read = " of ".join(effect[option] for option in reversed(options))
-    return f"{', and '.join(found)}; {' '.join(options)} reads {read}"
+            changes["words"] = True
+    if reading.unit in ("line", "paragraph") and looks_wrapped(text):
+        if not _EMPTY_LINE.search(text):
+            if reading.unit == "line" or parts == 1:
+                found.append("the text looks wrapped, without empty lines between paragraphs")
+                changes["unit"] = "sentence"
+        elif reading.unit == "line":
+            found.append("the text looks wrapped, so that sequences end in mid-sentence")
+            changes["unit"] = "paragraph"
+    if found:
+        warn_user(ReadingAdvice(found, changes))
 
 
 def looks_wrapped(text: bytes) -> bool:

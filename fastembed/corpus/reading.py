@@ -11,14 +11,14 @@ import string
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import chain
 from operator import index
 from typing import Any, TypeAlias
 
 from fastembed._base.estimator import pickled_as
 from fastembed._base.threads import cached_property, ordered_results
-from fastembed._base.validation import check_choice, check_flag, check_integer, shown
+from fastembed._base.validation import check_choice, check_flag, check_integer, shown, warn_user
 from fastembed._kernels import words as kernels
 from fastembed._kernels.tokens import PhraseTable, valid_utf8
 
@@ -87,7 +87,12 @@ class Reading:
     Raises
     ------
     TypeError, ValueError
-        If a value is not as above, or the pattern matches the empty string.
+        If a value is not as above, the pattern matches the empty string, or no phrase can occur in a text read so.
+
+    Warns
+    -----
+    UserWarning
+        If some phrases cannot occur, as those with capitals under `words`.
 
     Examples
     --------
@@ -132,7 +137,12 @@ class Reading:
             if self.tokenizer is not None:
                 raise ValueError(f"give token_pattern={self.token_pattern!r} or tokenizer, not both")
         if self.phrases is not None:
-            object.__setattr__(self, "phrases", check_phrases(self.phrases))
+            object.__setattr__(self, "phrases", phrases := check_phrases(self.phrases))
+            others = read_otherwise(phrases, self)
+            if len(others) == len(phrases):
+                raise ValueError(f"no phrase can occur in the text as it is read: {others[0]}")
+            if others:
+                warn_user(f"{len(others):,} of the {len(phrases):,} phrases cannot occur in the text: {others[0]}")
         object.__setattr__(self, "processes", check_integer("processes", self.processes, low=1))
         if self.processes > 1:
             if self.compiled:
@@ -318,7 +328,11 @@ class Reading:
         values = dict(record)
         if "tokenizer" in values:
             values["tokenizer"] = MissingTokenizer(str(values["tokenizer"]))
-        return cls(**values)
+        phrases = values.pop("phrases", None)
+        reading = cls(**values)
+        if phrases is not None:  # without the warning that there was when they were given
+            object.__setattr__(reading, "phrases", check_phrases(phrases))
+        return reading
 
     def __repr__(self) -> str:
         values = {name: repr(value) for name, value in self.record().items()}
@@ -369,6 +383,37 @@ def apply_valid(reading: Reading, text: bytes, inside: bool = False, last: bool 
     if reading.compiled and reading.phrases is not None:
         text = reading._phrase_table.join(text, GLUE)
     return text
+
+
+def read_otherwise(named: Iterable[Sequence[str]], reading: Reading | None) -> list[str]:
+    """Return a text such as "'The' is read as 'the'" for each name that cannot be what a reading makes of a text.
+
+    A tokenizer or a pattern may read a token by itself in another way than in a text, so nothing is known of theirs.
+
+    Parameters
+    ----------
+    named : iterable of sequences of str
+        The tokens of each name: several of a phrase.
+    reading : Reading or None
+
+    Examples
+    --------
+    >>> read_otherwise([["the"], ["New", "York"], ["new_york"]], Reading(words=True))
+    ["'New York' is read as 'new', 'york'", "'new_york' is read as 'new', 'york'"]
+    """
+    if reading is None or not reading.compiled:
+        return []
+    names = [tuple(map(token_bytes, words)) for words in named]
+    lines = b"".join(b" ".join(words).translate(_unescape).replace(b"\n", b" ") + b"\n" for words in names)
+    valid = lines if valid_utf8(lines) else lines.decode(errors="replace").encode()
+    joined = {(b"_".join(map(token_bytes, phrase)),) for phrase in reading.phrases or ()}
+    apart = apply_valid(replace(reading, unit="line", phrases=None), valid).split(b"\n")
+    return [
+        f"{' '.join(map(token_from_bytes, words))!r} is read as "
+        + (", ".join(repr(token.decode()) for token in line.split()) or "nothing")
+        for words, line in zip(names, apart, strict=False)
+        if tuple(line.split()) != words and words not in joined
+    ]
 
 
 def checked_reading(reading: Any) -> Reading:

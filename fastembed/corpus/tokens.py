@@ -14,7 +14,7 @@ import os
 import secrets
 from codecs import BOM_UTF8
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass
@@ -27,11 +27,11 @@ import numpy.typing as npt
 
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool, ordered_results
-from fastembed._base.validation import shown
+from fastembed._base.validation import shown, warn_user
 from fastembed._kernels.tokens import Ranking, TokenTable
 from fastembed.corpus.corpus import Block, Corpus, FileCorpus, OnePerThread, Progress, disk_size, map_text
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.reading import SPACES, Reading, token_bytes
+from fastembed.corpus.reading import SPACES, Reading, read_otherwise, token_bytes
 from fastembed.formats.atomic import replacing
 
 T = TypeVar("T")
@@ -102,6 +102,43 @@ def number_tokens(blocks: Iterable[Block], reading: Reading, ledger: Ledger, poo
 
     with closing(map_text(blocks, reading, number, ledger, pool.threads)) as pieces:
         return NumberedCorpus(list(pieces))
+
+
+def occurring(tables: Iterable[TokenTable], tokens: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Return which tokens are in one of the tables."""
+    text = b"".join([token_bytes(token) + b"\n" for token in tokens])
+    ids, found = np.empty(len(text), np.int32), np.zeros(len(tokens), bool)
+    for table in tables:
+        ends = np.flatnonzero(ids[: table.encode(text, False, ids)[0]] < 0)
+        found |= np.diff(ends, prepend=-1) > 1
+    return found
+
+
+def check_named(named: Mapping[str, Sequence[str]], tables: Iterable[TokenTable], reading: Reading | None) -> None:
+    """Warn of tokens that a user names and that do not occur; raise ValueError if none can, as the text is read.
+
+    Each token of "keep_only" is to occur. Of the others and of the phrases some are, and each must be able to.
+
+    Parameters
+    ----------
+    named : mapping
+        Lists of tokens, by what they are called.
+    tables : iterable of TokenTable
+        All tokens that occur.
+    reading : Reading or None
+        How the text was read, if that is known.
+    """
+    phrases = () if reading is None else reading.phrases or ()
+    for name, tokens in {**named, "phrases": list(map("_".join, phrases))}.items():
+        found = occurring(tables, tokens)
+        absent = [token for token, occurs in zip(tokens, found.tolist(), strict=True) if not occurs]
+        others = read_otherwise([(token,) for token in absent], reading)
+        if tokens and len(others) == len(tokens):
+            raise ValueError(f"no token of {name} can occur in the text as it is read: {others[0]}")
+        if others or (absent and (name == "keep_only" or len(absent) == len(tokens))):
+            some = "; ".join([", ".join(map(shown, absent[:3])) + ", ..." * (len(absent) > 3), *others[:1]])
+            of_them = f"{len(absent):,} of the {len(tokens):,} tokens of {name} do not occur"
+            warn_user(f"{of_them if len(absent) < len(tokens) else f'no token of {name} occurs in the text'}: {some}")
 
 
 class IdBuffer:

@@ -471,7 +471,9 @@ def check_known(ledger: Ledger, lines: LineSplit | None = None) -> None:
 
 def no_pair(ledger: Ledger, windows: Windows) -> ValueError:
     """Return the error for a corpus without a pair."""
-    return ValueError(f"the corpus gives no pair: {ledger.summary()}, window={windows.window}")
+    alone = ledger.tokens_read <= ledger.lines - ledger.empty_lines
+    hint = "; each line is one token: words=True or a tokenizer separates words without spaces between them" * alone
+    return ValueError(f"the corpus gives no pair: {ledger.summary()}, window={windows.window}{hint}")
 
 
 def check_frequency_order(windows: Windows, occurrences: Int64) -> None:

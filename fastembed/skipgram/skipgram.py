@@ -21,7 +21,7 @@ from fastembed._base.progress import FitProgress, reporting
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_callback, check_choice, check_flag, check_integer, check_number
 from fastembed._kernels.cpu import DefaultFloatMode
-from fastembed.corpus.corpus import Source, check_unchanged, file_states
+from fastembed.corpus.corpus import Source, advise, check_unchanged, file_states
 from fastembed.corpus.ledger import Ledger, check_reread
 from fastembed.corpus.reading import Reading
 from fastembed.corpus.tokens import check_token_list
@@ -459,6 +459,7 @@ class SkipGram:
         with reporting(progress, options.epochs) as report:
             text = as_read(corpus, options.reading)
             states = file_states(text)
+            advise(text)
             words = Vocabulary.from_corpus(
                 text,
                 max_size=options.max_size,

@@ -21,9 +21,11 @@ from fastembed._base.progress import FitProgress
 from fastembed._base.threads import Pool, awaited, cached_property, check_threads, in_background
 from fastembed._base.validation import check_flag, shown, warn_user
 from fastembed.corpus.corpus import (
+    Corpus,
     DocumentCorpus,
     FileCorpus,
     Source,
+    advise,
     as_corpus,
     check_same_corpus,
     check_unchanged,
@@ -180,6 +182,8 @@ class Training:
                 self._counts, self._validation = kept
                 return
         words, states = None, file_states(corpus)
+        if base is None:
+            advise(corpus)
         if base is None or self._grow:
             words = Vocabulary.from_corpus(
                 corpus,
@@ -418,7 +422,7 @@ class Training:
 # ---------------------------------------------------------------- counting
 
 
-def as_read(corpus: Source, reading: Reading | None) -> Source:
+def as_read(corpus: Source, reading: Reading | None) -> Corpus:
     """Return a text to count: documents split as `reading` says; a corpus by its own reading, with a warning."""
     own = corpus.reading if isinstance(corpus, FileCorpus | DocumentCorpus) else None
     if reading is not None and own is not None and own.record() != reading.record():

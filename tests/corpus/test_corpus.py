@@ -3,13 +3,14 @@
 import io
 import os
 import re
+import warnings
 
 import numpy as np
 import pytest
 
 from fastembed import Counts, SkipGram, Vocabulary
 from fastembed.corpus import DocumentCorpus, FileCorpus, Ledger, Reading
-from fastembed.corpus.corpus import advice, as_corpus, check_same_corpus, corpus_identity
+from fastembed.corpus.corpus import as_corpus, check_same_corpus, corpus_identity
 from fastembed.corpus.sources import Spool
 
 
@@ -139,6 +140,7 @@ def test_documents_are_known_by_their_tokens_and_how_they_are_read(other):
 WRAPPED = """It was a bright cold day in the city, and the clocks of all towers were
 striking one after the other; nobody counted them, since it was known to
 everyone that no two of them agreed about the hour or even about the day
+
 """
 PLAIN = WRAPPED.replace(",", "").replace(";", "")
 
@@ -146,28 +148,46 @@ PLAIN = WRAPPED.replace(",", "").replace(";", "")
 @pytest.mark.parametrize(
     ("text", "options", "expected"),
     [
-        (WRAPPED * 20, {}, "7 % of the tokens end .* 'city,', and .* wrapped.* --words --unit paragraph reads whole"),
-        (WRAPPED * 20, {"words": True}, "^the text looks wrapped, .*; --unit paragraph reads whole paragraphs$"),
-        (WRAPPED * 20, {"unit": "sentence"}, "^7 % of .*; --words reads words without it$"),
+        (
+            WRAPPED * 20,
+            {},
+            r"7 % of the tokens end .* 'city,', .*wrapped.*\(words=True, unit='paragraph'\) reads",
+        ),
+        (
+            WRAPPED * 20,
+            {"words": True},
+            r"^the text looks wrapped, .*\(unit='paragraph'\) reads whole paragraphs$",
+        ),
+        (WRAPPED * 20, {"unit": "sentence"}, r"^7 % of .*Reading\(words=True\) reads words without it$"),
         (WRAPPED * 20, {"unit": "sentence", "words": True}, None),
-        ("\udcff" + WRAPPED * 20, {}, "wrapped"),  # invalid UTF-8 does not matter
-        (PLAIN * 20, {}, "^the text looks wrapped"),
+        (PLAIN * 20, {}, "^the text looks wrapped.*'paragraph'"),
+        (PLAIN.replace("\n\n", "\n") * 20, {}, "wrapped, without empty lines .*unit='sentence'"),
+        (PLAIN.replace("\n\n", "\n") * 20, {"unit": "paragraph"}, "wrapped, without empty lines .*unit='sentence'"),
         (PLAIN.replace("\n", " ") * 20, {}, None),
         (PLAIN.replace("\n", ".\n") * 20, {"words": True}, None),
         ("a tokenised text , with spaces around punctuation .\n" * 20, {}, None),
-        ("a." * 1_000, {}, "^.{,200}$"),  # an example is cut to a line
+        ("a." * 1_000 + " b", {}, "^.{,240}$"),  # an example is cut to a line
+        ("我们今天去了北京的颐和园 那里很漂亮\n" * 20, {}, r"no spaces between words.*Reading\(words=True\)"),
+        ("我们今天去了北京的颐和园 那里很漂亮\n" * 20, {"words": True}, None),
+        ("我们 今天 去 了 北京 的 颐和园\n" * 20, {}, None),
+        ("สวัสดีครับผมชื่อสมชายและผมมาจาก สวัสดี\n" * 20, {"words": True}, r"no spaces .*Reading\(tokenizer=\.\.\.\)"),
     ],
 )
-def test_advice_names_the_options_that_read_the_text_better(tmp_path, text, options, expected):
-    (tmp_path / "text").write_text(text, encoding="utf-8", errors="surrogateescape")
-    found = advice(FileCorpus(tmp_path / "text", reading=Reading(**options)))
-    assert found is None if expected is None else re.search(expected, found)
+def test_a_text_that_another_reading_would_suit_gets_a_warning_with_it(tmp_path, text, options, expected):
+    (tmp_path / "text").write_text(text, encoding="utf-8")
+    model = SkipGram(dim=1, min_count=1, reading=Reading(**options))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.count(tmp_path / "text")
+    assert [bool(re.search(expected, str(each.message))) for each in caught] == [True] * (expected is not None)
+    assert all(each.filename == __file__ for each in caught)
 
 
 def test_a_folder_of_small_files_is_looked_at_as_one_text(tmp_path):
     for number in range(20):
         (tmp_path / f"{number}.txt").write_text(WRAPPED, encoding="utf-8")
-    assert "wrapped" in advice(FileCorpus(tmp_path))
+    with pytest.warns(UserWarning, match="wrapped"):
+        SkipGram(dim=1, min_count=1, epochs=1).fit(tmp_path)
 
 
 @pytest.mark.parametrize("change", ["overwrite", "truncate", "append"])

@@ -76,8 +76,10 @@ def test_another_reading_is_warned_of_and_followed(path):
 
 def test_counts_of_a_text_that_was_read_in_another_way_are_warned_of(path):
     model = fitted("parameter", path)
-    other = SkipGram(**SETTINGS, reading=Reading(lowercase=True)).count(path)
-    read = r" was read by Reading\(lowercase=True\), but that of the model was read by Reading\(words=True\)"
+    other = SkipGram(**SETTINGS, reading=Reading(words=True, keep_case=True)).count(path)
+    read = (
+        r" was read by Reading\(words=True, keep_case=True\), but that of the model was read by Reading\(words=True\)"
+    )
     with pytest.warns(UserWarning, match=f"the text of counts{read}") as warned:
         model.perplexity(other)
     assert warned[0].filename == __file__
@@ -106,8 +108,8 @@ def test_token_lists_need_no_reading():
 
 
 def test_a_corpus_with_another_reading_than_the_parameter_is_warned_of(path):
-    message = r"the corpus is read by its own Reading\(lowercase=True\), not by Reading\(words=True\)"
+    message = r"the corpus is read by its own Reading\(words=True, keep_case=True\), not by Reading\(words=True\)"
     for call in (SkipGram(**SETTINGS, reading=WORDS).fit, SkipGram(**SETTINGS, reading=WORDS).count):
         with pytest.warns(UserWarning, match=message) as warned:
-            call(FileCorpus(path, reading=Reading(lowercase=True)))
+            call(FileCorpus(path, reading=Reading(words=True, keep_case=True)))
         assert warned[0].filename == __file__
