@@ -88,8 +88,10 @@ class FittedRecommender:
             If `who` is none of these.
         """
         if sparse.issparse(who) or (isinstance(who, np.ndarray) and who.ndim == 2):
-            matrix = self.rows_of(who)
-            return Asked(matrix, fold(matrix, self.model, pool))
+            given: Any = who
+            one = given.ndim == 1  # a row of a sparse array, which SciPy makes flat
+            matrix = self.rows_of(given.reshape((1, -1)) if one else given)
+            return Asked(matrix, fold(matrix, self.model, pool), single=one)
         if is_name(who):
             return self._known([who], skip_unknown, single=True)
         if isinstance(who, bytes | dict) or not isinstance(who, Iterable):
@@ -155,7 +157,7 @@ class FittedRecommender:
         def of_block(start: int) -> T:
             part = slice(start, min(start + size, asked.matrix.shape[0]))
             seen = asked.matrix[part]
-            log_p = scores(asked.rows[part], seen, self.model)
+            log_p = self._log_p(asked.rows[part], seen)
             if exclude_seen:
                 _leave_out(log_p, seen)
             return answer(part, log_p)
@@ -166,6 +168,12 @@ class FittedRecommender:
                 yield from map(of_block, starts)
             else:
                 yield from ordered_map(of_block, starts, threads)
+
+    def _log_p(self, rows: Array, seen: Any) -> Array:
+        """Return the log probabilities of all items (n, V); those of a user without items are the items' shares."""
+        log_p = scores(rows, seen, self.model)
+        log_p[np.diff(seen.indptr) == 0] = self.model.bias
+        return log_p
 
     def recommend(
         self, asked: Asked, topn: int, exclude_seen: bool, exclude: Array | None, among: Array | None, threads: int
@@ -216,7 +224,7 @@ class FittedRecommender:
         names, history = self.data.items.names.tolist(), asked.matrix.indices
         shares = contributions(asked.matrix, asked.rows[0], np.array([item]), self.model)[:, 0]
         bias = float(self.model.popularity[item])
-        log_p = scores(asked.rows, asked.matrix, self.model)[0]
+        log_p = self._log_p(asked.rows, asked.matrix)[0]
         order = largest(shares, len(shares))
         added = [(names[c], float(s)) for c, s in zip(history[order], shares[order], strict=True)]
         return Explanation(names[item], float(np.exp(log_p[item])), bias + float(shares.sum()), bias, added)
