@@ -200,7 +200,7 @@ class Calibration:
         for _ in range(ROUNDS):
             step = np.zeros(3)
             step[free] = np.linalg.solve(hessian, gradient)
-            while np.abs(step).max() > 1e-7:
+            while np.abs(step).max() > 1e-6:
                 tried = value(at - step)
                 if tried[0] < best:
                     break

@@ -40,7 +40,7 @@ from fastembed.vectors.vectors import Vectors
 T = TypeVar("T")
 
 EPOCHS = {"squared": 100, "ova": 100, "softmax": 5}
-L2 = {"squared": 0.5, "ova": 0.1, "softmax": 0.0}
+L2 = {"squared": 0.5, "ova": 0.05, "softmax": 0.0}
 WEIGHTINGS = ("tfidf", "count")
 
 
@@ -179,7 +179,7 @@ class Classifier:
         tenth. The weights of documents are relative to their mean: large ones need a smaller rate.
     l2 : float, optional
         Strength of L2 regularisation: training minimises the sum of the losses of all documents plus l2 / 2 times the
-        sum of the squared weights. It is 1 / C of scikit-learn. By default 0.5 with the loss "squared", 0.1 with
+        sum of the squared weights. It is 1 / C of scikit-learn. By default 0.5 with the loss "squared", 0.05 with
         "ova" and 0 with "softmax". With "softmax", E is multiplied by exp(-l2 learning_rate) at the end of each epoch.
     class_weight : mapping of label to float, or "balanced", optional
         The weights of the labels; 1 for labels that are not named. The weight of a document is the mean of the weights
