@@ -612,9 +612,13 @@ def file_states(corpus: object) -> dict[Path, tuple[int, int]]:
     """Return the sizes and times of change of the regular files of a corpus."""
     if not isinstance(corpus, FileCorpus):
         return {}
-    whole = (file.file if isinstance(file, FilePart) else file for file in corpus._files)
-    found = ((file.path, file.path.stat()) for file in whole if isinstance(file, RegularFile))
-    return {path: (state.st_size, state.st_mtime_ns) for path, state in found}
+    states = {}
+    for part in corpus._files:
+        file = part.file if isinstance(part, FilePart) else part
+        if isinstance(file, RegularFile):
+            state = file.path.stat()
+            states[file.path] = state.st_size, state.st_mtime_ns
+    return states
 
 
 def check_unchanged(corpus: object, before: dict[Path, tuple[int, int]]) -> None:
