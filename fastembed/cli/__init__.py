@@ -2,7 +2,7 @@
 
 Results go to stdout, and nothing else does; progress bars go to stderr, if it is a terminal. Invisible characters in
 words, such as a terminal's control characters, are escaped. Exit codes: 0 success; 1 failure, named in one line on
-stderr, or one line for each query without an answer; 2 wrong usage; 130 Ctrl-C; 143 SIGTERM.
+stderr, as are all words or items without an answer; 2 wrong usage; 130 Ctrl-C; 143 SIGTERM.
 """
 
 from __future__ import annotations

@@ -31,7 +31,6 @@ from fastembed.vectors import Vectors
 ON_A_MAP, ON_A_PAGE = 5_000, 50_000  # default numbers of words
 ON_A_REPORT = 20_000  # words on the map of a report
 COMPARED = 20_000  # words of each model that are compared
-LISTED = 10  # how many of the words that moved most are printed
 COMMON = 5_000  # only words among this many of the most frequent: vectors of rare ones are noisy
 FILES = {
     "--similarity": "files with two words and a score per line",
@@ -182,7 +181,11 @@ def add_compare(commands: options.Commands) -> None:
     options.add_option(
         command, "-o --output", "the file to write", shown="none", metavar="FILE", type=options.output_name
     )
-    options.add_topn(command, None, f"the first {COMPARED:,} of each")
+    options.add_option(
+        command, "-n -k --topn", "how many words to print", 10, dest="topn", type=options.positive, metavar="N"
+    )
+    text = "compare only the first N words of each, the most frequent ones"
+    options.add_option(command, "--restrict", text, COMPARED, type=options.positive, metavar="N")
     options.add_quiet(command)
 
 
@@ -194,17 +197,17 @@ def compare(arguments: argparse.Namespace) -> None:
     vectors is small. On the page a click on a word shows its neighbours in both.
     """
     files = [arguments.first, arguments.second]
-    if arguments.output is None:
-        options.reject(arguments, ("topn",), "there is no page without --output")
-    else:
+    if arguments.output is not None:
         _check_page(arguments, files)
     first, second = (Vectors.load(file, arguments.input_format) for file in files)
     if arguments.output is None:
-        comparison = plotting.compare(*(vectors.subset(min(COMPARED, len(vectors))) for vectors in (first, second)))
+        comparison = plotting.compare(
+            *(vectors.subset(min(arguments.restrict, len(vectors))) for vectors in (first, second))
+        )
     else:
-        names, topn = [Path(file).stem for file in files], arguments.topn or COMPARED
+        names, topn = [Path(file).stem for file in files], arguments.restrict
         comparison = plotting.write_comparison(first, second, arguments.output, names=names, topn=topn)
-    moved = comparison.moved(LISTED, first=COMMON)
+    moved = comparison.moved(arguments.topn, first=COMMON)
     document = {"first": arguments.first, "second": arguments.second, "words": len(comparison.tokens)}
     if print_json(arguments, output=arguments.output, **document, moved=scored_record(moved)):
         return

@@ -14,7 +14,7 @@ from fastembed.cli import options
 from fastembed.cli.inputs import add_input_format, add_vectors, open_vectors
 from fastembed.cli.output import print_json, print_line, print_written
 from fastembed.corpus.sources import is_url
-from fastembed.formats.registry import FORMATS, check_output, format_of, load
+from fastembed.formats.registry import FORMATS, check_output, format_of, format_of_file, load
 from fastembed.formats.tensors import map_tensors
 from fastembed.vectors.vectors import composer_behind
 
@@ -52,7 +52,7 @@ def _print_contents(arguments: argparse.Namespace) -> None:
         folder = open_folder(file)
         arrays, header = read_manifest(folder)
         file, size = without_password(file), sum(map(folder.size, folder.names() or ()))
-    elif (form := format_of(file, arguments.input_format)).name == "safetensors":
+    elif (form := format_of_file(file, arguments.input_format)).name == "safetensors":
         (arrays, header), size = map_tensors(file), Path(file).stat().st_size
     else:
         arrays, header = {"matrix": load(file, form.name).matrix}, {"format": form.name}
@@ -99,7 +99,7 @@ def export(arguments: argparse.Namespace) -> None:
     """
     check_output(arguments.output, arguments.format)
     form = format_of(arguments.output, arguments.format)
-    inputs = format_of(arguments.vectors, arguments.input_format).files(arguments.vectors)
+    inputs = format_of_file(arguments.vectors, arguments.input_format).files(arguments.vectors)
     options.reject_overwriting(arguments, inputs, form.files(arguments.output))
     vectors = open_vectors(arguments)
     vectors.save(arguments.output, form.name)

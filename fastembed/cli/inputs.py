@@ -16,8 +16,8 @@ from fastembed.corpus.reading import DIGITS, UNITS, Reading, check_pattern
 from fastembed.corpus.sources import is_url
 from fastembed.counts.windows import WEIGHTINGS
 from fastembed.formats.atomic import check_writable, remove_leftovers
-from fastembed.formats.registry import FORMATS, format_of
-from fastembed.formats.tensors import read_fields
+from fastembed.formats.registry import FORMATS, format_of_file
+from fastembed.formats.tensors import is_safetensors, read_fields
 
 if TYPE_CHECKING:
     from fastembed.corpus import FileCorpus, Phrases, Reading
@@ -33,7 +33,8 @@ READING = ("field", "no_header", "skip_bad", *TOKENS, "processes", "replace_inva
 def add_text(to: options.Group, *, required: bool) -> None:
     """Add the text files to read, and how they are read."""
     text = (
-        "text, by default one sequence per line, tokens between spaces; also .gz, .bz2, .xz, .zst, folders, patterns, "
+        "text, by default one sequence per line, tokens between spaces; also .gz, .bz2, .xz, .zst (before Python 3.14 "
+        "with backports.zstd), folders, patterns, "
         "- (stdin)"
     )
     to.add_argument(
@@ -190,9 +191,7 @@ def open_model(arguments: argparse.Namespace, option: str) -> SkipGram:
 
 def holds(path: str, kind: str) -> bool:
     """Return whether a file holds a "classifier" or a "recommender"."""
-    if Path(path).suffix.lower() not in FORMATS["safetensors"].suffixes:
-        return False
-    return read_fields(path).get("format") == f"fastembed.{kind}"
+    return is_safetensors(path) and read_fields(path).get("format") == f"fastembed.{kind}"
 
 
 def open_vectors(arguments: argparse.Namespace) -> Vectors:
@@ -207,7 +206,7 @@ def open_vectors(arguments: argparse.Namespace) -> Vectors:
 
 def open_words(arguments: argparse.Namespace, vectors: Vectors) -> Callable[[str], str]:
     """Return the function from a word to the token that it is among the vectors, as their model reads it."""
-    if format_of(arguments.vectors, arguments.input_format).name == "safetensors":
+    if format_of_file(arguments.vectors, arguments.input_format).name == "safetensors":
         from fastembed.skipgram.model import read_reading
 
         if reading := read_reading(arguments.vectors):

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,6 +18,8 @@ from fastembed._base.validation import plain, printable, without_password
 
 if TYPE_CHECKING:
     from fastembed.corpus import Ledger
+
+MOST_NAMED = 10  # unknown words that one line names
 
 
 def print_json(arguments: argparse.Namespace, **document: Any) -> bool:
@@ -43,6 +45,14 @@ def one_line(error: BaseException) -> str:
         return f"{os.fspath(error.filename)!r}: {error.strerror}"
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     return " ".join(text.split()) or type(error).__name__
+
+
+def print_unknown(messages: Sequence[str]) -> int:
+    """Print one line on stderr about all words or items that are unknown, and return the exit code."""
+    if messages:
+        more = f"; and {len(messages) - MOST_NAMED:,} more" if len(messages) > MOST_NAMED else ""
+        print_message(f"error: {'; '.join(messages[:MOST_NAMED])}{more}")
+    return int(bool(messages))
 
 
 @contextmanager

@@ -18,9 +18,10 @@ from fastembed.cli.inputs import (
     open_words,
     stdin_lines,
 )
-from fastembed.cli.output import print_json, print_line, print_message, print_scored, scored_record
+from fastembed.cli.output import print_json, print_line, print_message, print_scored, print_unknown, scored_record
 from fastembed.vectors import Vectors
 from fastembed.vectors.neighbors import METHODS
+from fastembed.vocabulary import Vocabulary
 
 SHOWN_NGRAMS = 5  # n-grams that are printed of a composed word: those with the largest shares
 COMPOSED = "composed (a list of word, ngrams (a list of ngram, share))"
@@ -64,8 +65,7 @@ def neighbors(arguments: argparse.Namespace) -> int:
         else:
             unknown.append(message)
     found = list(_answers(vectors, known, topn=arguments.topn, restrict=arguments.restrict))
-    for message in unknown:
-        print_message(f"error: {message}")
+    code = print_unknown(unknown)
     document = [
         {"positive": positive, "negative": negative, "neighbors": scored_record(near)}
         for (positive, negative), near in zip(known, found, strict=True)
@@ -76,7 +76,7 @@ def neighbors(arguments: argparse.Namespace) -> int:
         for (positive, negative), near in zip(known, found, strict=True):
             print_line(" ".join(positive) + "".join(f" -{word}" for word in negative))
             print_scored(near)
-    return int(bool(unknown))
+    return code
 
 
 def _queries(arguments: argparse.Namespace) -> list[Query]:
@@ -90,12 +90,12 @@ def _queries(arguments: argparse.Namespace) -> list[Query]:
     return [query for query in queries if any(query)]
 
 
-def _unknown(vectors: Vectors, words: Iterable[str]) -> str | None:
+def _unknown(known: Vectors | Vocabulary, words: Iterable[str]) -> str | None:
     """Return the message for the first of some words that is unknown."""
     for word in words:
-        if word not in vectors:
+        if word not in known:
             try:
-                vectors[word]
+                known[word]
             except KeyError as error:
                 return str(error.args[0])
     return None
@@ -200,8 +200,8 @@ def predict(arguments: argparse.Namespace) -> int:
     files, such as CSV, --field names the documents.
 
     By a model that `train` wrote, the words, such as the items of a basket, are one query: each has the same weight,
-    and they are left out of the answer. With - in place of WORD each line of standard input is a query; words that the
-    model does not know are left out, named on stderr, and make the exit code 1.
+    and they are left out of the answer. With - in place of WORD each line of standard input is a query. Words that the
+    model does not know are left out and named on stderr, and make the exit code 1.
     """
     if holds(arguments.vectors, "classifier"):
         from fastembed.cli.classify import predict_labels
@@ -211,13 +211,13 @@ def predict(arguments: argparse.Namespace) -> int:
     options.reject(arguments, ("threshold", "field", "no_header"), "only a classifier answers with labels")
     if not arguments.words:
         options.fail(arguments, "give a WORD, or - for standard input")
-    batch = arguments.words == ["-"]
     model = open_model(arguments, "predict")
-    queries = [words for line in stdin_lines() if (words := line.split())] if batch else [arguments.words]
+    lines = [line.split() for line in stdin_lines()] if arguments.words == ["-"] else [arguments.words]
+    queries = list(filter(None, lines))
     if (reading := model.reading_) is not None:
         queries = [[reading.token(word, model.vocabulary) for word in words] for words in queries]
-    unknown = [word for word in dict.fromkeys(chain.from_iterable(queries)) if batch and word not in model.vocabulary]
-    found = model.predict_outputs(queries, arguments.topn, arguments.side, skip_unknown=batch)
+    unknown = [word for word in dict.fromkeys(chain.from_iterable(queries)) if word not in model.vocabulary]
+    found = model.predict_outputs(queries, arguments.topn, arguments.side, skip_unknown=True)
     document = [
         {"words": words, "predicted": scored_record(answer)} for words, answer in zip(queries, found, strict=True)
     ]
@@ -225,6 +225,4 @@ def predict(arguments: argparse.Namespace) -> int:
         for words, answer in zip(queries, found, strict=True):
             print_line(" ".join(words))
             print_scored(answer)
-    for word in unknown:
-        print_message(f"error: {word!r} is unknown and was left out")
-    return int(bool(unknown))
+    return print_unknown([message for word in unknown if (message := _unknown(model.vocabulary, [word]))])

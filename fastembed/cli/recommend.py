@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
+from itertools import chain
 from typing import Any
 
 from fastembed.cli import options
 from fastembed.cli.inputs import TRAINING, check_model_output, paths_of, stdin_lines
-from fastembed.cli.output import Progress, print_json, print_line, print_written
+from fastembed.cli.output import Progress, print_json, print_line, print_unknown, print_written
 from fastembed.recommender import Recommender
 from fastembed.recommender.model import Scored
 from fastembed.recommender.training import MOST_EPOCHS
@@ -97,10 +98,11 @@ def add_recommend(commands: options.Commands) -> None:
     options.add_threads(command)
 
 
-def recommend(arguments: argparse.Namespace) -> None:
+def recommend(arguments: argparse.Namespace) -> int:
     """Print the most probable items for a basket of items, for many, or for users.
 
-    The items given are one basket. Without any item in a basket, the answer is what is popular.
+    The items given are one basket. Without any item in a basket, the answer is what is popular. Items and users that
+    the model does not know are left out and named on stderr, and make the exit code 1, except with --skip-unknown.
     """
     if arguments.users and arguments.items:
         options.fail(arguments, "give either a basket of ITEMs or --users")
@@ -112,24 +114,36 @@ def recommend(arguments: argparse.Namespace) -> None:
         lines = stdin_lines()
         baskets = [line.split() for line in lines[: len(lines) - (lines[-1] == "")]]
     who = arguments.users or [names_like(model.items_, basket) for basket in baskets]
-    skip = arguments.skip_unknown
     given = {name: getattr(arguments, name) or None for name in ("exclude", "among")}
     chosen = {name: items and names_like(model.items_, items) for name, items in given.items()}
     if arguments.users:
         who = names_like(model.users_, who)
-    found = model.recommend(who, arguments.topn, not arguments.with_seen, **chosen, skip_unknown=skip)
+    unknown: list[str] = []
+    if not arguments.skip_unknown:
+        items = set(model.items_.tolist())
+        named = dict.fromkeys(chain(*(() if arguments.users else who), *filter(None, chosen.values())))
+        unknown = [f"{item!r} is not among the {len(items):,} items" for item in named if item not in items]
+        if arguments.users:
+            users = set(model.users_.tolist())
+            unknown += [f"{user!r} is not among the {len(users):,} users" for user in who if user not in users]
+            who = [user for user in who if user in users]
+        else:  # an empty basket has an answer
+            who = [basket for basket in who if not basket or items.intersection(basket)]
+    code = print_unknown(unknown)
+    found = model.recommend(who, arguments.topn, not arguments.with_seen, **chosen, skip_unknown=True)
     asked = [{"user": user} for user in who] if arguments.users else [{"items": basket} for basket in who]
     answers = [
         each | {"recommended": _records(model, user, answer, arguments)}
         for each, user, answer in zip(asked, who, found, strict=True)
     ]
     if print_json(arguments, model=arguments.vectors, answers=answers):
-        return
+        return code
     for answer in answers:
         print_line(str(answer["user"]) if arguments.users else " ".join(map(str, answer["items"])))
         for record in answer["recommended"]:
             why = ", ".join(f"{each['item']} {each['share']:+.2f}" for each in record.get("why", ()))
             print_line(f"  {record['item']!s:<24}{record['probability']:8.4f}" + (f"   {why}" if why else ""))
+    return code
 
 
 def names_like(known: Any, texts: Iterable[str]) -> list[Any]:
@@ -142,7 +156,7 @@ def _records(model: Recommender, who: Any, answer: Scored, arguments: argparse.N
     """Return the items recommended to a user as JSON holds them."""
     records: list[dict[str, Any]] = [{"item": item, "probability": p} for item, p in answer]
     for record in records if arguments.why else ():
-        why = model.explain(who if arguments.users else [who], record["item"], skip_unknown=arguments.skip_unknown)
+        why = model.explain(who if arguments.users else [who], record["item"], skip_unknown=True)
         shares = [{"item": item, "share": share} for item, share in why.contributions[:WHY]]
         record |= {"score": why.score, "bias": why.bias, "why": shares}
     return records

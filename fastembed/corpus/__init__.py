@@ -11,8 +11,8 @@ Wherever a corpus is asked for, it is
 
 A text holds one sequence per line, and ASCII white space separates the tokens, unless a :class:`Reading` says
 otherwise. A text in memory means what a file in UTF-8 with that content means: each of its lines is a sequence. Files
-whose names end in ``.gz``, ``.bz2``, ``.xz`` or ``.zst`` are decompressed while they are read. An integer as a token
-stands for its decimal digits.
+whose names end in ``.gz``, ``.bz2``, ``.xz`` or ``.zst`` (before Python 3.14 with the extra [zstd]) are decompressed
+while they are read. An integer as a token stands for its decimal digits.
 
 A `progress` is called with (done, total): bytes on disk for files, documents for a corpus in memory, where the total is
 None if the corpus has no length.

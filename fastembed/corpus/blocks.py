@@ -228,7 +228,8 @@ def _zstd() -> Any:
         except ImportError:
             pass
     raise ImportError(
-        "files in .zst need Python 3.14, or the package backports.zstd: install fastembed-cython with the extra [zstd]"
+        "files in .zst need Python 3.14, or the package backports.zstd, which the extra [zstd] of fastembed-cython "
+        "installs too: pip install backports.zstd"
     )
 
 

@@ -77,7 +77,7 @@ FORMATS: Mapping[str, Format] = {  # by name
         Format("word2vec", (".txt",), "text of word2vec and gensim, float32", gzip=True),
         Format("word2vec-binary", (".bin",), "binary form of word2vec and gensim, float32", gzip=True),
         Format("fasttext", (".vec",), "text of fastText, float32", gzip=True),
-        # Its suffix is .bin too: `_format_of_file` recognises the contents
+        # Its suffix is .bin too: `format_of_file` recognises the contents
         Format("fasttext-binary", (), "binary models of fastText, float32", gzip=True, ngrams=True, writable=False),
         Format("glove", (".glove",), "text of GloVe, without a first line 'V D', float32", gzip=True),
         Format("npy", (".npy",), "NumPy's array in x.npy, tokens in x.tokens.txt", beside=tokens_path),
@@ -282,7 +282,7 @@ def read_table(path: PathLike, format: str | None, check: Callable[[Table], T]) 
     OSError, ValueError, ImportError
         As :func:`load`.
     """
-    read, _ = _codec(_format_of_file(path, format).name)
+    read, _ = _codec(format_of_file(path, format).name)
     table = read(path)
     table.matrix.flags.writeable = False
     try:
@@ -301,11 +301,33 @@ def _writable_format(path: PathLike, format: str | None) -> Format:  # noqa: A00
     return form
 
 
-def _format_of_file(path: PathLike, format: str | None) -> Format:  # noqa: A002 - a user's word
-    """Return the format of a file to read: of two that share a suffix, its first bytes say which."""
-    form = format_of(path, format)
-    if format is None and form.name == "word2vec-binary":
-        from fastembed.formats.fasttext import is_model
+def format_of_file(path: PathLike, format: str | None = None) -> Format:  # noqa: A002 - a user's word
+    """Return the format of a file to read: the given one, or that of its first bytes or else of its suffix.
 
-        return FORMATS["fasttext-binary"] if is_model(path) else form
-    return form
+    Parameters
+    ----------
+    path : path-like
+    format : str, optional
+
+    Raises
+    ------
+    ValueError
+        As by :func:`format_of`.
+    OSError
+        If the suffix alone does not say it and the file cannot be read.
+
+    Examples
+    --------
+    >>> from fastembed.formats.tensors import write_tensors
+    >>> write_tensors("v.model", {"matrix": np.eye(2)})
+    >>> format_of_file("v.model").name
+    'safetensors'
+    """
+    if format is None:
+        from fastembed.formats import fasttext, tensors
+
+        if tensors.is_safetensors(path):
+            return FORMATS["safetensors"]
+        if format_of(path).name == "word2vec-binary" and fasttext.is_model(path):
+            return FORMATS["fasttext-binary"]
+    return format_of(path, format)

@@ -170,6 +170,26 @@ def map_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[st
     return tensors, fields
 
 
+def is_safetensors(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file begins as this format does, whatever its suffix: with the length of a header in JSON.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Examples
+    --------
+    >>> is_safetensors("no.such")
+    False
+    """
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            first = file.read(9)
+    except OSError:
+        return False
+    return first[8:] == b"{" and int.from_bytes(first[:8], "little") < 1 << 32
+
+
 def read_fields(path: str | os.PathLike[str]) -> dict[str, str]:
     """Return the metadata that :func:`map_tensors` returns, without reading the tensors.
 

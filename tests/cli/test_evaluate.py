@@ -116,11 +116,13 @@ def test_words_that_moved_are_printed(run, document, two):
     found = document("compare", *two)
     assert (found["output"], found["words"], found["moved"][0]["word"]) == (None, 40, "w5")
     assert len(found["moved"]) == 10
+    assert len(document("compare", *two, "-n", 5)["moved"]) == 5
 
 
 def test_a_page_is_written(run, two, tmp_path):
-    code, out, _ = run("compare", *two, "-o", tmp_path / "page.html", "-n", 30)
+    code, out, _ = run("compare", *two, "-o", tmp_path / "page.html", "--restrict", 30, "-n", 3)
     assert code == 0
+    assert len(out.splitlines()) == 1 + 3 + 1
     assert out.endswith(f"wrote {tmp_path / 'page.html'}\n")
     assert "one and two: 30 words" in (tmp_path / "page.html").read_text(encoding="utf-8")
     assert run("compare", *two, "-o", tmp_path / "page.html", "--quiet") == (0, "", "")

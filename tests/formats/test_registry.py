@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from fastembed import Vectors, formats
+from fastembed import SkipGram, Vectors, formats
+from fastembed.cli import main
 from fastembed.formats.registry import check_output
 
 
@@ -38,6 +39,18 @@ def test_unknown_formats_are_rejected(tmp_path, path, name, message):
     with pytest.raises(ValueError, match=message.replace("'v.npz'", "v.npz'")):
         Vectors.load(tmp_path / path, name)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["w2v.model", "w2v.bin", "w2v.txt"])
+def test_what_was_written_is_read_whatever_its_name(tmp_path, capsys, name):
+    model = SkipGram(dim=2, min_count=1, epochs=1).fit([["a", "b", "c"], ["b", "c"]])
+    model.save(tmp_path / "w2v.model")
+    (tmp_path / "w2v.model").rename(tmp_path / name)
+    assert Vectors.load(tmp_path / name).tokens == SkipGram.load(tmp_path / name).vectors.tokens
+    for command in (["neighbors"], ["predict"], ["info"]):
+        words = [] if command == ["info"] else ["b"]
+        assert main([*command, str(tmp_path / name), *words]) == 0
+    capsys.readouterr()
 
 
 def test_a_name_that_cannot_be_written_is_rejected_early(tmp_path):
