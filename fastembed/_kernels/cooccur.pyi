@@ -36,3 +36,11 @@ def add_totals(
     row_totals: npt.NDArray[np.float64],
     column_totals: npt.NDArray[np.float64],
 ) -> None: ...
+def submatrix(
+    starts: npt.NDArray[np.int32],
+    indices: npt.NDArray[np.int32],
+    data: npt.NDArray[np.float32],
+    ids: npt.NDArray[np.int32],
+    places: npt.NDArray[np.int32],
+    part: npt.NDArray[np.float64],
+) -> None: ...

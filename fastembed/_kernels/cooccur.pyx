@@ -238,3 +238,25 @@ def add_totals(
                 total += data[t]
                 column_totals[indices[t]] += data[t]
             row_totals[row] = total
+
+
+def submatrix(
+    const int32_t[::1] starts, const int32_t[::1] indices, const float[::1] data, const int32_t[::1] ids,
+    int32_t[::1] places, double[:, ::1] part,
+):
+    """part = A[ids][:, ids] of a sparse matrix A of which row r has the entries from starts[r] to starts[r + 1] - 1.
+
+    `ids` (K,) are different, `part` is (K, K). `places`, one per column, are -1 before and after.
+    """
+    cdef Py_ssize_t k, t, n = ids.shape[0]
+    with nogil:
+        for k in range(n):
+            places[ids[k]] = <int32_t>k
+            for t in range(n):
+                part[k, t] = 0
+        for k in range(n):
+            for t in range(starts[ids[k]], starts[ids[k] + 1]):
+                if places[indices[t]] >= 0:
+                    part[k, places[indices[t]]] = data[t]
+        for k in range(n):
+            places[ids[k]] = -1

@@ -106,7 +106,7 @@ class Recommender:
 
     _model: FittedRecommender | None = None
 
-    def __init__(self, dim: int = 64, epochs: int | None = None, seed: int = 0, threads: int | None = None) -> None:
+    def __init__(self, dim: int = 128, epochs: int | None = None, seed: int = 0, threads: int | None = None) -> None:
         self.dim = dim
         self.epochs = epochs
         self.seed = seed

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fastembed._base.threads import Pool, single_threaded_blas
+from fastembed._kernels.cooccur import submatrix
 from fastembed.trainer.folding import optimal_rows
 from fastembed.trainer.trainer import Trainer
 
@@ -44,21 +45,23 @@ EXPONENT = 0.5  # t
 TOLERANCE = 1e-5  # of the rows of users: see `optimal_rows`
 RATE, LINEAR_RATE, L2 = 1.0, 0.3, 0.3  # of `fit_counts`
 BLOCK = 256
-STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 320, 4, 20  # blocks in all epochs together; users who are many need fewer epochs
+STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 160, 3, 20  # blocks in all epochs together; users who are many need fewer epochs
 START_SCALE = 0.1
 START_PASSES, EXTRA = 3, 16  # of the randomised SVD
-RIDGES = (1.5, 3.0, 6.0, 12.0, 24.0)
-NEIGHBOURS = 100  # of an item in B
+RIDGES = (0.75, 2.0, 5.0, 12.0, 30.0)
+FIRST_RIDGE = 3.0
+# The largest number of neighbours of an item: times the users of the item, times the root of all users, and in any case
+PER_USER, PER_ROOT, NEIGHBOURS = 16, 5, 200
 LEAST_USERS = 2  # of an item with neighbours
-RIDGE_FACTOR = 12.0
+RIDGE_FACTOR = 8.0
 MOST_PAIRS = 1 << 26  # of items whose counts are in memory
 COLUMNS = 64  # of B per task
 HIDDEN_SHARE = 0.2  # of the items of a user
-HIDING_SHARE, MOST_HIDING = 0.3, 1500  # of the users
+HIDING_SHARE, MOST_HIDING = 0.25, 1500  # of the users
 NEGLIGIBLE = 0.005  # share of hidden entries below which nothing is trained again with them
-HIDDEN_LOGITS = 1 << 24  # of the users with hidden items
-FLOORS = (0.01, 0.1)
-SHARES = (0.0, 0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.85, 0.92, 0.97)  # of the item-to-item model in the product
+HIDDEN_LOGITS = 1 << 23  # of the users with hidden items
+FLOOR = 0.1
+SHARES = (0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.85, 0.92, 0.96, 1.0)  # of the item-to-item model in the product
 NEWTON_STEPS = 12
 
 
@@ -76,7 +79,7 @@ class Options:
         Of the start of W, the users with hidden items, and the order of training.
     """
 
-    dim: int = 64
+    dim: int = 128
     epochs: int | None = None
     seed: int = 0
 
@@ -280,14 +283,14 @@ def _chosen(n: Any, weight: float, train: _Training) -> tuple[Model, list[Record
         model, history = train.low_rank(n, _first(n, weight, options), last=True)
         return replace(model, similar=item_weights(n, pool)), history
     shown, seen, hidden = hiding
-    negligible = hidden.nnz <= NEGLIGIBLE * n.nnz
+    negligible = hidden.shape[0] <= NEGLIGIBLE * n.shape[0]
     model, history = train.low_rank(shown, _first(shown, weight, options), last=negligible)
     model = replace(model, similar=item_weights(shown, pool))
     model = _select(model, seen, hidden, pool)
     if negligible:
         return model, history
     again, history = train.low_rank(n, _first(n, weight, options), last=True)
-    strengths = {name: getattr(model, name) for name in ("ridge", "factors", "floor")}
+    strengths = {name: getattr(model, name) for name in ("ridge", "factors")}
     return replace(again, similar=item_weights(n, pool), **strengths), history
 
 
@@ -342,12 +345,12 @@ def _first(n: Any, weight: float, options: Options) -> Model:
         linear=linear.astype(np.float32),
         bias=np.log(shares / shares.sum()).astype(np.float32),
         similar=sparse.csr_array((items, items), dtype=np.float32),
-        ridge=RIDGES[1],
+        ridge=FIRST_RIDGE,
         exponent=EXPONENT,
         median=float(np.median(totals[totals > 0])),
         weight=weight,
         factors=np.array([1, 1, 1], np.float32),
-        floor=FLOORS[1],
+        floor=FLOOR,
     )
 
 
@@ -397,9 +400,9 @@ def _newton_rows(n: Any, model: Model) -> Float32:
 def item_weights(n: Any, pool: Pool) -> Any:
     """Return B, csr (V, V): column c solves  (G + λ I) B_c = G_c  for the nearest items of c, with G = n^T n.
 
-    The nearest are the `NEIGHBOURS` with the highest cosine. λ grows with the root of how often the items occur:
-    λ = 12 sqrt(sum_c f_c^2 / sum_c f_c), f the column sums. An item of one user has no column, and if the counts of all
-    pairs do not fit in memory, only the most frequent items have one.
+    The nearest are those with the highest cosine; fewer for an item of few users. λ grows with the root of how often
+    the items occur:  λ = 8 sqrt(sum_c f_c^2 / sum_c f_c), f the column sums. An item of one user has no column, and if
+    the counts of all pairs do not fit in memory, only the most frequent items have one.
     """
     items = n.shape[1]
     frequency = np.asarray(n.sum(axis=0), np.float64).ravel()
@@ -409,20 +412,25 @@ def item_weights(n: Any, pool: Pool) -> Any:
     kept = np.sort(kept[np.argsort(-users[kept], kind="stable")][: _most_items(n, users)])
     part = n[:, kept]
     g = (part.T.tocsr() @ part).tocsr()
+    entries = np.asarray(g.indptr, np.int32), np.asarray(g.indices, np.int32), g.data  # of numbers below MOST_PAIRS
     norms = np.sqrt(g.diagonal())
     starts = range(0, len(kept), COLUMNS)
-    found: list[list[tuple[NDArray[np.intp], Float64]]] = [[] for _ in starts]
+    neighbours = np.minimum(PER_USER * users[kept], min(NEIGHBOURS, round(PER_ROOT * n.shape[0] ** 0.5))).tolist()
+    found: list[list[tuple[NDArray[np.int32], Float64]]] = [[] for _ in starts]
 
     def solve(k: int) -> None:
+        places = np.full(len(kept), -1, np.int32)
         for c in range(starts[k], min(starts[k] + COLUMNS, len(kept))):
-            ids, counts = g.indices[g.indptr[c] : g.indptr[c + 1]], g.data[g.indptr[c] : g.indptr[c + 1]]
+            row = slice(g.indptr[c], g.indptr[c + 1])
+            ids, counts = entries[1][row], g.data[row]
             ids, counts = ids[ids != c], counts[ids != c]
-            if len(ids) > NEIGHBOURS:
-                nearest = np.sort(np.argpartition(-counts / norms[ids], NEIGHBOURS - 1)[:NEIGHBOURS])
+            if len(ids) > neighbours[c]:
+                nearest = np.argpartition(-counts / norms[ids], neighbours[c] - 1)[: neighbours[c]]
                 ids, counts = ids[nearest], counts[nearest]
-            system = g[ids][:, ids].toarray().astype(np.float64)
-            system[np.diag_indices_from(system)] += ridge
-            found[k].append((ids, np.linalg.solve(system, counts) if len(ids) else np.zeros(0)))
+            system = np.empty((len(ids), len(ids)))
+            submatrix(*entries, ids, places, system)
+            system.flat[:: len(ids) + 1] += ridge
+            found[k].append((ids, np.linalg.solve(system, counts)))
 
     with single_threaded_blas():
         pool.run(solve, len(starts))
@@ -431,10 +439,8 @@ def item_weights(n: Any, pool: Pool) -> Any:
     lengths[kept] = [len(ids) for ids, _ in columns]
     rows = kept[np.concatenate([np.zeros(0, np.intp), *(ids for ids, _ in columns)])]
     data = np.concatenate([np.zeros(0), *(values for _, values in columns)]).astype(np.float32)
-    by_column = sparse.csc_array(
-        (data, rows.astype(np.int32), np.concatenate([[0], np.cumsum(lengths)])), (items, items)
-    )
-    return by_column.tocsr()
+    ends = np.concatenate([[0], np.cumsum(lengths)])
+    return sparse.csc_array((data, rows.astype(np.int32), ends.astype(np.int32)), (items, items)).tocsr()
 
 
 def _most_items(n: Any, users: NDArray[np.intp]) -> int:
@@ -454,23 +460,26 @@ def _most_items(n: Any, users: NDArray[np.intp]) -> int:
 
 
 def _hiding(n: Any, seed: int) -> tuple[Any, Any, Any] | None:
-    """Return n without the hidden entries, and the seen and the hidden items of the users who have hidden ones.
+    """Return n without the rows of some users, and the seen and the hidden items of these; None if none has two.
 
-    None if no user has two items.
+    Training does not see their other items either: W is made to fit those of its users, so that it would not tell how
+    much the row of a new user must be held back.
     """
     rng = np.random.default_rng(seed)
     sizes = np.diff(n.indptr)
     able = np.flatnonzero(sizes >= 2)
-    if not len(able):
+    most = min(MOST_HIDING, HIDDEN_LOGITS // n.shape[1], round(HIDING_SHARE * len(able)))
+    if most < 1:
         return None
-    most = max(1, min(MOST_HIDING, HIDDEN_LOGITS // n.shape[1], round(HIDING_SHARE * len(able))))
     chosen = np.sort(rng.choice(able, most, replace=False))
     mask = np.zeros(n.nnz, bool)
     for u in chosen:
         places = np.arange(n.indptr[u], n.indptr[u + 1])
         mask[rng.choice(places, max(1, round(HIDDEN_SHARE * len(places))), replace=False)] = True
-    shown, hidden = (_entries(n, part) for part in (~mask, mask))
-    return shown, shown[chosen], hidden[chosen]
+    others = np.ones(n.shape[0], bool)
+    others[chosen] = False
+    shown = _entries(n, np.repeat(others, sizes))
+    return shown, _entries(n, ~mask)[chosen], _entries(n, mask)[chosen]
 
 
 def _entries(n: Any, mask: NDArray[np.bool_]) -> Any:
@@ -481,37 +490,28 @@ def _entries(n: Any, mask: NDArray[np.bool_]) -> Any:
 def _select(model: Model, seen: Any, hidden: Any, pool: Pool) -> Model:
     """Return the model with the strengths that predict the hidden items of users best.
 
-    The ridge is that with the lowest nll, and each of the two models is calibrated by two factors, of the bias and of
-    its own logits, which minimise it. How much each counts in their product is what ranks the hidden items best (NDCG
-    over all items): the nll says more of the many items that nobody could have predicted. Then the product is
-    calibrated.
+    Each of the two models is calibrated by two factors, of the bias and of its own logits: those with the lowest nll.
+    The ridge, and the share of each model in their product, are those that rank the hidden items best (NDCG over all
+    items): the nll says more of the many items that nobody could have predicted. Then the product is calibrated.
     """
-    hidden_items = _Hidden(seen, hidden)
-    bias = np.broadcast_to(model.bias, seen.shape)
-    found: list[tuple[float, Float64, float, Float32]] = []
+    users = _Hidden(seen, hidden)
+    bias, linked = np.broadcast_to(model.bias, seen.shape), _linked(seen, model)
+    of_linked = users.calibrated([bias, linked])
+    second = of_linked[0] * bias + of_linked[1] * linked
+    best, chosen = -np.inf, (model.ridge, np.zeros(3))
     for ridge in RIDGES:
-        d = optimal_rows(_damped(seen, model), model.linear, model.bias, ridge, pool)[0]
-        low_rank: Float32 = d @ model.linear
-        found.append((*hidden_items.calibrated([bias, low_rank]), ridge, low_rank))
-        if len(found) > 1 and found[-1][0] > found[-2][0]:
-            break
-    _, factors, ridge, low_rank = min(found, key=lambda each: each[0])
-    del found
-    first = factors[0] * bias + factors[1] * low_rank
-    best = (-np.inf, np.zeros(3), FLOORS[0])
-    for floor in FLOORS:
-        linked = _linked(seen, replace(model, floor=floor))
-        of_linked = hidden_items.calibrated([bias, linked])[1]
-        second = of_linked[0] * bias + of_linked[1] * linked
+        low_rank: Float32 = optimal_rows(_damped(seen, model), model.linear, model.bias, ridge, pool)[0] @ model.linear
+        of_low_rank = users.calibrated([bias, low_rank])
+        first = of_low_rank[0] * bias + of_low_rank[1] * low_rank
         for share in SHARES:
-            ndcg = hidden_items.ndcg((1 - share) * first + share * second)
-            if ndcg > best[0]:
-                mixed = (1 - share) * np.array([*factors, 0]) + share * np.array([of_linked[0], 0, of_linked[1]])
-                best = ndcg, mixed, floor
-    _, mixed, floor = best
-    logits = _logits(model.bias, low_rank, _linked(seen, replace(model, floor=floor)), mixed)
-    scale = hidden_items.calibrated([logits])[1][0]
-    return replace(model, ridge=ridge, factors=(scale * mixed).astype(np.float32), floor=floor)
+            ndcg = users.ndcg((1 - share) * first + share * second)
+            if ndcg > best:
+                mixed = [(1 - share) * of_low_rank[0] + share * of_linked[0], (1 - share) * of_low_rank[1]]
+                best, chosen = ndcg, (ridge, np.array([*mixed, share * of_linked[1]]))
+    ridge, factors = chosen
+    low_rank = optimal_rows(_damped(seen, model), model.linear, model.bias, ridge, pool)[0] @ model.linear
+    scale = users.calibrated([_logits(model.bias, low_rank, linked, factors)])[0]
+    return replace(model, ridge=ridge, factors=(scale * factors).astype(np.float32))
 
 
 class _Hidden:
@@ -529,8 +529,8 @@ class _Hidden:
         gains = 1 / np.log2(np.arange(2, sizes.max() + 2))
         self._ideal = np.cumsum(gains)[sizes - 1]
 
-    def calibrated(self, parts: list[Any]) -> tuple[float, Float64]:
-        """Return the lowest weighted nll of  sum_k f_k parts_k, and its factors f (K,), by Newton's method."""
+    def calibrated(self, parts: list[Any]) -> Float64:
+        """Return the factors f (K,) with the lowest weighted nll of  sum_k f_k parts_k, by Newton's method."""
         factors = np.ones(len(parts))
         nll, gradient, hessian = self._nll(parts, factors)
         for _ in range(NEWTON_STEPS):
@@ -545,7 +545,7 @@ class _Hidden:
             nll, gradient, hessian = tried
             if small:
                 break
-        return nll, factors
+        return factors
 
     def _nll(self, parts: list[Any], factors: Float64) -> tuple[float, Float64, Float64]:
         x = np.zeros(parts[0].shape, np.float32)

@@ -77,7 +77,7 @@ def test_a_column_of_the_item_to_item_model_is_a_ridge_regression_on_the_items_b
     b = item_weights(taken, POOL).toarray()
     x = taken.toarray().astype(float)
     frequency = x.sum(axis=0)
-    ridge = 12 * np.sqrt((frequency**2).sum() / frequency.sum())
+    ridge = 8 * np.sqrt((frequency**2).sum() / frequency.sum())
     for item in (0, 17, 39):
         others = (x.T @ x[:, item] > 0) & (np.arange(40) != item)
         matrix = x[:, others].T @ x[:, others] + ridge * np.eye(others.sum())
