@@ -409,8 +409,8 @@ def read_lines(path: str | os.PathLike[str]) -> list[str]:
         If it is not what was written, or is not valid UTF-8.
     """
     data = Path(path).read_bytes()
-    maker, what = MARK[:11], MARK[11:]
-    if data.startswith(maker) or data[11 : len(MARK)] == what:  # of a damaged mark one half is left
+    # Of a damaged mark one half is left; of a truncated one, less than that
+    if (data and MARK.startswith(data[:11])) or data[11 : len(MARK)] == MARK[11:]:
         end = len(_first_line(b""))
         text = data[end:]
         if data[:end] != _first_line(text):
