@@ -264,7 +264,7 @@ def explain(arguments: argparse.Namespace) -> None:
 
 def predict_labels(arguments: argparse.Namespace) -> None:
     """Print the labels of each line of a file or of standard input, for ``fastembed predict``."""
-    options.reject(arguments, ("side",), "a classifier answers with labels")
+    options.reject(arguments, ("side", "exclude", "skip_unknown"), "a classifier answers with labels")
     if len(arguments.words) > 1:
         files = " ".join(arguments.words)
         options.fail(arguments, f"a classifier reads one file, got {files!r}; -k and --threshold take numbers")

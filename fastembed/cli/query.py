@@ -189,6 +189,9 @@ def add_predict(commands: options.Commands) -> None:
     options.add_option(command, "--threshold", text, shown="none", type=options.number(1), metavar="P")
     text = "predict words on this side only, by a model that distinguishes them"
     options.add_option(command, "--side", text, shown="either", choices=("before", "after"))
+    text = "words to leave out of every answer, beside those of the query"
+    options.add_option(command, "--exclude", text, [], "none", nargs="+", metavar="WORD")
+    options.add_flag(command, "--skip-unknown", "leave out unknown words, also those of --exclude, without an error")
     options.add_threads(command)
 
 
@@ -200,8 +203,9 @@ def predict(arguments: argparse.Namespace) -> int:
     files, such as CSV, --field names the documents.
 
     By a model that `train` wrote, the words, such as the items of a basket, are one query: each has the same weight,
-    and they are left out of the answer. With - in place of WORD each line of standard input is a query. Words that the
-    model does not know are left out and named on stderr, and make the exit code 1.
+    and they are left out of the answer, as are those of --exclude. With - in place of WORD each line of standard input
+    is a query. Words that the model does not know are left out and named on stderr, and make the exit code 1; with
+    --skip-unknown they are left out in silence.
     """
     if holds(arguments.vectors, "classifier"):
         from fastembed.cli.classify import predict_labels
@@ -213,11 +217,12 @@ def predict(arguments: argparse.Namespace) -> int:
         options.fail(arguments, "give a WORD, or - for standard input")
     model = open_model(arguments, "predict")
     lines = [line.split() for line in stdin_lines()] if arguments.words == ["-"] else [arguments.words]
-    queries = list(filter(None, lines))
+    queries, exclude = list(filter(None, lines)), arguments.exclude
     if (reading := model.reading_) is not None:
         queries = [[reading.token(word, model.vocabulary) for word in words] for words in queries]
-    unknown = [word for word in dict.fromkeys(chain.from_iterable(queries)) if word not in model.vocabulary]
-    found = model.predict_outputs(queries, arguments.topn, arguments.side, skip_unknown=True)
+        exclude = [reading.token(word, model.vocabulary) for word in exclude]
+    unknown = [word for word in dict.fromkeys(chain(*queries, exclude)) if word not in model.vocabulary]
+    found = model.predict_outputs(queries, arguments.topn, arguments.side, exclude=exclude, skip_unknown=True)
     document = [
         {"words": words, "predicted": scored_record(answer)} for words, answer in zip(queries, found, strict=True)
     ]
@@ -225,4 +230,6 @@ def predict(arguments: argparse.Namespace) -> int:
         for words, answer in zip(queries, found, strict=True):
             print_line(" ".join(words))
             print_scored(answer)
+    if arguments.skip_unknown:
+        return 0
     return print_unknown([message for word in unknown if (message := _unknown(model.vocabulary, [word]))])

@@ -32,7 +32,7 @@ from fastembed.cli.output import (
     print_written,
     scored_record,
 )
-from fastembed.corpus import FileCorpus
+from fastembed.corpus import FileCorpus, Ledger
 from fastembed.corpus.sources import is_url
 from fastembed.counts import Counts
 from fastembed.counts.store import TemporaryFolder
@@ -70,6 +70,11 @@ def add_train(commands: options.Commands) -> None:
         "(edges lead one way) also apply"
     )
     options.add_flag(source, "--graph", text)
+    text = (
+        "the files are of pairs, two names per line, which are counted as they are, both ways, or with --directed one"
+    )
+    options.add_flag(source, "--pairs", text)
+    options.add_flag(source, "--weight", "the third part of each line is the weight of the pair, by default 1")
     text = "continue the training of a model that `train` wrote, on the new text or counts alone"
     add_file("--continue", text, dest="model")
     add_file("--replay", "counts of the old text, which --continue then trains on again with the new one")
@@ -203,10 +208,12 @@ def _prepared(
         choice |= {"validation_counts": _open_counts(held_out)}
     elif arguments.counts and model.early_stopping:
         options.fail(arguments, "counts have no lines to hold out: --early-stopping also needs --validation-counts")
-    if arguments.graph:
+    if arguments.graph or arguments.pairs:
         if not arguments.files:
             options.fail(arguments, "give a FILE of edges to read, or - for standard input")
         options.reject_overwriting(arguments, FileCorpus(paths_of(arguments.files)).names)
+        if arguments.pairs:
+            return model, partial(_learn_pairs, arguments, model, choice)
         if isinstance(model.window, tuple):
             options.fail(arguments, "--window is one number with --graph, the steps of a walk")
         return model, partial(_learn_graph, arguments, model, choice)
@@ -220,8 +227,12 @@ def _prepared(
 def _reject_unused(arguments: argparse.Namespace) -> None:
     """Exit if an option was given that says nothing about what is trained on, text or counts, from the start or not."""
     of_text, counted = ("files", *READING, "validation_fraction"), "--counts says what was counted and how"
-    if arguments.graph:
-        others = {*READING, *COUNTING}.difference(GRAPH)
+    if arguments.graph and arguments.pairs:
+        options.fail(arguments, "give either --graph, for walks on the edges, or --pairs, for the edges alone")
+    if not arguments.pairs:
+        options.reject(arguments, ("weight",), "weights are those of --pairs; --graph takes them by itself")
+    if arguments.graph or arguments.pairs:
+        others = {*READING, *COUNTING}.difference(GRAPH if arguments.graph else ("directed",))
         more = (
             "counts",
             "validation_counts",
@@ -232,7 +243,8 @@ def _reject_unused(arguments: argparse.Namespace) -> None:
             "subwords",
             "mpi",
         )
-        options.reject(arguments, (*others, *more), "--graph learns a new model from the edges of a graph")
+        kind = "--graph" if arguments.graph else "--pairs"
+        options.reject(arguments, (*others, *more), f"{kind} learns a new model from the edges of a graph")
         return
     if not arguments.model:
         of_more = ("grow_vocabulary", "replay")
@@ -265,6 +277,20 @@ def _learn_graph(
         progress=progress.counting,
         store=store,
     )
+    return model.fit(counts, progress=progress, **choice)
+
+
+def _learn_pairs(
+    arguments: argparse.Namespace, model: SkipGram, choice: dict[str, Any], progress: Progress
+) -> SkipGram:
+    """Count the pairs in the files, and fit a model to them."""
+    from fastembed.counts.graphs import edges_of_file
+
+    parts, what = ([3], "a weight") if arguments.weight else ([2], "with --weight their weight")
+    edges = edges_of_file(paths_of(arguments.files), Ledger(), parts=parts, what=what)
+    sources, targets = ([edges.names[k] for k in numbers] for numbers in (edges.sources, edges.targets))
+    one_way = options.given(arguments, ["directed"]).get("directed", False)
+    counts = Counts.from_pairs(sources, targets, edges.weights, symmetric=not one_way)
     return model.fit(counts, progress=progress, **choice)
 
 

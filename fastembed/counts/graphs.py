@@ -88,7 +88,9 @@ def read_graph(
     elif hasattr(graph, "iloc") and hasattr(graph, "columns"):  # pandas
         edges = _of_frame(graph, weights)
     elif isinstance(graph, str | os.PathLike | list | tuple):
-        edges = _of_file(graph, weights, ledger)
+        if isinstance(weights, str):
+            raise ValueError(f"the weights in a file are the third of a line, which has no name such as {weights!r}")
+        edges = edges_of_file(graph, ledger, weights=weights)
     else:
         kinds = "a graph of networkx or igraph, a SciPy sparse array, a pandas DataFrame or the name of a file"
         raise TypeError(f"graph must be {kinds}, got {type(graph).__name__}")
@@ -171,10 +173,14 @@ def _of_frame(frame: Any, weights: bool | str) -> Edges:
     return Edges(sources, targets, _amounts(amounts, sources, targets, names), names, False)
 
 
-def _of_file(paths: Any, weights: bool | str, ledger: Ledger) -> Edges:
-    """Read edges from text: two names a line, and a weight. Lines that begin with # are comments."""
-    if isinstance(weights, str):
-        raise ValueError(f"the weights in a file are the third of a line, which has no name such as {weights!r}")
+def edges_of_file(
+    paths: Any, ledger: Ledger, *, weights: bool = True, parts: Sequence[int] = (2, 3), what: str = "perhaps a weight"
+) -> Edges:
+    """Read edges from text: two names a line, and a weight. Lines that begin with # are comments.
+
+    A line must have one of these numbers of `parts`; `what` says in an error what is beside the names. Without
+    `weights` each edge has the weight 1.
+    """
     where = ", ".join(shown(os.fspath(path)) for path in path_list(paths))
     ids: dict[Hashable, int] = {}
     ends: list[int] = []
@@ -185,10 +191,10 @@ def _of_file(paths: Any, weights: bool | str, ledger: Ledger) -> Edges:
         if line[0].startswith("#"):
             ledger.skipped["comments"] = ledger.skipped.get("comments", 0) + 1
             continue
-        if len(line) not in (2, 3):
+        if len(line) not in parts:
             raise ValueError(
-                f"an edge is two names and perhaps a weight, with spaces between them, but line {ledger.lines:,} of"
-                f" {where} has {len(line)} parts: {shown(' '.join(line))}"
+                f"an edge is two names and {what}, with spaces between them, but line {ledger.lines:,} of {where} has"
+                f" {len(line)} parts: {shown(' '.join(line))}"
             )
         ends += (ids.setdefault(line[0], len(ids)), ids.setdefault(line[1], len(ids)))
         try:

@@ -299,7 +299,7 @@ def _score_skipgram(model: SkipGram, baskets: Source, split: _Split, tally: _Tal
             parts = split(np.array(sorted(set(vocabulary.ids(items))), np.intp))
             if parts is not None and len(parts[1][parts[1] < contexts]):
                 asked.append(parts)
-                yield ContextQuery(parts[0], np.ones(len(parts[0])), exclusive=True)
+                yield ContextQuery(parts[0], np.ones(len(parts[0])))
 
     for number, p in enumerate(context_probabilities(fitted, questions())):
         seen, wanted = (_rows([ids[ids < contexts]], contexts) for ids in asked[number])

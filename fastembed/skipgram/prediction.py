@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,52 +21,57 @@ from fastembed.skipgram.model import FittedModel
 from fastembed.vectors.vectors import Token
 from fastembed.vocabulary import Vocabulary
 
-Predicted: TypeAlias = "list[tuple[str, float]]"
+Predicted: TypeAlias = "list[tuple[Any, float]]"
 Words: TypeAlias = "Token | Iterable[Token | tuple[Token, float]]"
 
 PAIR_BYTES = 100  # approximate bytes of a pair in a result: a tuple, a float, and a list element
 
 
 class ContextQuery:
-    """One query: the ids of words (n,), their weights, and whether these words are excluded from the result.
+    """One query: the ids of words (n,), their weights, and the ids left out of the answer, which are these and others.
 
-    They are excluded unless the query is a single word, which may well occur next to itself in a text. Words are
-    distinct: the weights of a repeated word are added. A query may have no words.
+    Words are distinct: the weights of a repeated word are added. A query may have no words.
     """
 
-    def __init__(self, ids: ArrayLike, weights: ArrayLike, exclusive: bool) -> None:
+    def __init__(self, ids: ArrayLike, weights: ArrayLike, exclude: ArrayLike = (), *, integers: bool = False) -> None:
         self.ids, place = np.unique(np.asarray(ids, np.intp), return_inverse=True)
         most = np.max(weights, initial=np.finfo(float).tiny)
         shares = np.asarray(weights, np.float64) / most  # so that their sum cannot overflow
         self.weights = np.bincount(place, shares, minlength=len(self.ids))
-        self.exclusive = exclusive
+        self.left_out = np.union1d(self.ids, np.asarray(exclude, np.intp))
+        self.integers = integers  # whether the answer is to be integers
 
     @classmethod
-    def of(cls, words: Words, vocabulary: Vocabulary, *, skip_unknown: bool = False) -> ContextQuery:
+    def of(
+        cls, words: Words, vocabulary: Vocabulary, *, exclude: Sequence[Token] = (), skip_unknown: bool = False
+    ) -> ContextQuery:
         """Check the given words and return the query."""
-        if isinstance(words, str | int | np.integer):
-            words, exclusive = [words], False
-        else:
-            words, exclusive = _listed(words), True
-            if not words:
-                raise ValueError("a query must hold at least one word, got none")
-        ids, weights = [], []
-        for item in words:
+        listed: list[Any] = [words] if _is_token(words) else _listed(words)  # type: ignore[arg-type]
+        if not listed:
+            raise ValueError("a query must hold at least one word, got none")
+        names, weights = [], []
+        for item in listed:
             word, weight = item, 1.0
             if isinstance(item, tuple) and len(item) == 2:
                 word = item[0]
                 weight = check_number(f"the weight of {word!r}", item[1], above=True)
-            if isinstance(word, str) and vocabulary.reading is not None:
-                word = vocabulary.reading.token(word, vocabulary)
-            if skip_unknown and isinstance(token_of(word), str) and word not in vocabulary:
-                continue
-            ids.append(check_token(word, vocabulary, vocabulary.tokens))
+            names.append(word)
             weights.append(weight)
-        return cls(ids, weights, exclusive)
+        ids = _ids(names, vocabulary, skip_unknown)
+        known = [k for k, number in enumerate(ids) if number >= 0]
+        left_out = [number for number in _ids(exclude, vocabulary, skip_unknown) if number >= 0]
+        integers = not any(isinstance(word, str) for word in exclude or names)
+        return cls([ids[k] for k in known], [weights[k] for k in known], left_out, integers=integers)
 
 
 def predict(
-    model: FittedModel, queries: Iterable[Words], topn: int, side: str | None, *, skip_unknown: bool = False
+    model: FittedModel,
+    queries: Iterable[Words],
+    topn: int,
+    side: str | None,
+    *,
+    exclude: Iterable[Any] | None,
+    skip_unknown: bool,
 ) -> list[Predicted]:
     """Return the contexts and their probabilities for each query; see :meth:`SkipGram.predict_outputs`."""
     topn = check_integer("topn", topn, low=1)
@@ -74,7 +79,11 @@ def predict(
     skip = check_flag("skip_unknown", skip_unknown)
     if isinstance(queries, str) or not isinstance(queries, Iterable):
         raise TypeError(f"queries must be several, got {queries!r}: predict_output takes a single one")
-    parsed = [ContextQuery.of(words, model.vocabulary, skip_unknown=skip) for words in queries]
+    queries = list(queries)
+    parsed = [
+        ContextQuery.of(words, model.vocabulary, exclude=left_out, skip_unknown=skip)
+        for words, left_out in zip(queries, _excluded(exclude, len(queries)), strict=True)
+    ]
     size = min(topn, model.max_contexts)
     check_free(
         len(parsed) * size * PAIR_BYTES,
@@ -83,10 +92,51 @@ def predict(
     )
     tokens, found = model.vocabulary.tokens, []
     for query, p in zip(parsed, context_probabilities(model, parsed, side), strict=True):
-        count = min(topn, len(p) - (int((query.ids < len(p)).sum()) if query.exclusive else 0))
+        count = min(topn, len(p) - int((query.left_out < len(p)).sum()))
         best = largest(p, count).tolist() if len(query.ids) else []
-        found.append([(tokens[c], float(p[c])) for c in best])
+        found.append([(_like(tokens[c], query.integers), float(p[c])) for c in best])
     return found
+
+
+def checked_words(name: str, words: Any) -> list[Any]:
+    """Return several words as a list."""
+    if isinstance(words, str | bytes) or not isinstance(words, Iterable):
+        raise TypeError(f"{name} must be several words, got {words!r}")
+    return list(words)
+
+
+def _excluded(exclude: Iterable[Any] | None, count: int) -> list[list[Any]]:
+    """Return the words to leave out of the answer to each of some queries: the same, or a list of them for each."""
+    if exclude is None:
+        return [[]] * count
+    listed = checked_words("exclude", exclude)
+    if all(map(_is_token, listed)):
+        return [listed] * count
+    if len(listed) != count:
+        raise ValueError(f"exclude must be words, or a list of them for each of {count:,} queries, got {len(listed):,}")
+    return [checked_words(f"exclude[{k}]", words) for k, words in enumerate(listed)]
+
+
+def _is_token(word: Any) -> bool:
+    return isinstance(token_of(word), str)
+
+
+def _ids(words: Iterable[Any], vocabulary: Vocabulary, skip_unknown: bool) -> list[int]:
+    """Return the id of each word, as the model reads it; -1 for an unknown one if these are skipped."""
+    ids = []
+    for word in words:
+        if isinstance(word, str) and vocabulary.reading is not None:
+            word = vocabulary.reading.token(word, vocabulary)
+        unknown = skip_unknown and _is_token(word) and token_of(word) not in vocabulary
+        ids.append(-1 if unknown else check_token(word, vocabulary, vocabulary.tokens))
+    return ids
+
+
+def _like(token: str, integers: bool) -> str | int:
+    """Return the integer of which a token is the digits, if the words of a query are `integers`; else the token."""
+    if integers and token.lstrip("-").isdecimal() and str(number := int(token)) == token:
+        return number
+    return token
 
 
 def check_side(model: FittedModel, side: str | None) -> None:
@@ -102,14 +152,13 @@ def context_probabilities(
 ) -> Iterator[NDArray[np.float64]]:
     """Yield the probabilities (K,) of all contexts for each query; they are computed for blocks of queries.
 
-    They sum to 1. The words of an exclusive query have probability zero; if a query has no words, all contexts do.
+    They sum to 1. Words that a query leaves out have probability zero; if a query has no words, all contexts do.
     """
     contexts = model.max_contexts
     queries = iter(queries)
     while block := list(islice(queries, max(1, SIZES.batch_logits // contexts))):
         for query, p in zip(block, _mixtures(model, block, side), strict=True):
-            if query.exclusive:
-                p[query.ids[query.ids < contexts]] = 0
+            p[query.left_out[query.left_out < contexts]] = 0
             p /= p.sum() or 1.0
             yield p
 

@@ -42,6 +42,7 @@ from fastembed.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from fastembed.skipgram.prediction import Words
     from fastembed.trainer.ranks import Communicator
+    from fastembed.vectors.vectors import Token
 
 EpochEnd: TypeAlias = "Callable[[dict[str, float], SkipGram], object]"
 
@@ -763,8 +764,18 @@ class SkipGram:
         """
         return self._fitted.vectors_for(purpose)
 
-    def predict_output(self, words: Words, topn: int = 10, side: str | None = None) -> list[tuple[str, float]]:
+    def predict_output(
+        self,
+        words: Words,
+        topn: int = 10,
+        side: str | None = None,
+        *,
+        exclude: Iterable[Token] | None = None,
+        skip_unknown: bool = False,
+    ) -> list[tuple[Any, float]]:
         """Return the most probable contexts of a word, or of several, by the exact softmax over all contexts.
+
+        What was asked for is never in the answer, though in a text a word may follow itself.
 
         Parameters
         ----------
@@ -774,20 +785,25 @@ class SkipGram:
             The number of contexts to return, at least 1; all of them if there are fewer.
         side : {"before", "after"}, optional
             The side of the word on which the context occurs; by default either.
+        exclude : iterable of str or int, optional
+            Further words to leave out, such as the items that a user has.
+        skip_unknown : bool
+            Skip unknown words, also those to leave out, instead of raising KeyError. The answer to only unknown words
+            is empty.
 
         Returns
         -------
-        list of (str, float)
+        list of (str, float), or of (int, float) if `exclude`, or without it the words, are integers
             Contexts c and their probabilities, in descending order; ties are in the order of the vocabulary. With p the
             softmax over the outputs, which are (side, c) in a directed model, the probability for one word is
 
             - p(before, c) + p(after, c) without a side: that c is a context of the word, on either side;
             - p(side, c) / sum_k p(side, k) with a side: that c is the context, given that it is on this side.
 
-            For several words, and for a list of one word, it is the weighted mean of these probabilities, without the
-            words themselves. In both cases the probabilities of all contexts that can be returned sum to 1. They are
-            those of the counted pairs: `weighting` gives near contexts more weight, and `sample` gives frequent words
-            less weight, than their share of the text.
+            For several words it is the weighted mean of these probabilities. It is then divided by its sum over all
+            contexts that are not left out, so that theirs sum to 1. The probabilities are those of the counted pairs:
+            `weighting` gives near contexts more weight, and `sample` gives frequent words less weight, than their share
+            of the text.
 
         Raises
         ------
@@ -807,14 +823,26 @@ class SkipGram:
         'new'
         >>> round(sum(p for _, p in model.predict_output("york", topn=5, side="after")), 6)
         1.0
-        >>> [word for word, _ in model.predict_output(["york", ("old", 0.5)])]
-        ['city', 'new', 'state']
+        >>> [word for word, _ in model.predict_output(["york", ("old", 0.5)], exclude=["new"])]
+        ['city', 'state']
+        >>> model = SkipGram(dim=2, min_count=1, baskets="share").fit([[260, 1196], [260, 1196, 858]])
+        >>> [item for item, _ in model.predict_output(260)]
+        [1196, 858]
         """
-        return self.predict_outputs([words], topn, side)[0]
+        from fastembed.skipgram.prediction import checked_words, predict
+
+        left_out = None if exclude is None else [checked_words("exclude", exclude)]
+        return predict(self._fitted, [words], topn, side, exclude=left_out, skip_unknown=skip_unknown)[0]
 
     def predict_outputs(
-        self, queries: Iterable[Words], topn: int = 10, side: str | None = None, *, skip_unknown: bool = False
-    ) -> list[list[tuple[str, float]]]:
+        self,
+        queries: Iterable[Words],
+        topn: int = 10,
+        side: str | None = None,
+        *,
+        exclude: Iterable[Token] | Iterable[Iterable[Token]] | None = None,
+        skip_unknown: bool = False,
+    ) -> list[list[tuple[Any, float]]]:
         """Return the results of `predict_output` for many queries, such as baskets: many times faster than a loop.
 
         Parameters
@@ -823,8 +851,10 @@ class SkipGram:
             Each query is as `words` for :meth:`predict_output`.
         topn, side
             As for :meth:`predict_output`.
+        exclude : iterable of str or int, or an iterable of these for each query, optional
+            Words to leave out of every answer, or of the answer to each query.
         skip_unknown : bool
-            Skip unknown words instead of raising KeyError. The result for a query of only unknown words is empty.
+            As for :meth:`predict_output`.
 
         Returns
         -------
@@ -847,7 +877,7 @@ class SkipGram:
         """
         from fastembed.skipgram.prediction import predict
 
-        return predict(self._fitted, queries, topn, side, skip_unknown=skip_unknown)
+        return predict(self._fitted, queries, topn, side, exclude=exclude, skip_unknown=skip_unknown)
 
     def transform(self, documents: Source, method: str = "mean") -> Any:
         """Return a vector for each document.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -56,6 +57,10 @@ if TYPE_CHECKING:
 
 # Factor on the learning rates on new text without replay: chosen for the likelihood of both (docs/decisions.md)
 SHORTER_STEPS = 0.5
+# Learning rates on baskets are at most the first, or the second per density of the counts if that is more. Where most
+# pairs occur, they are close to chance, and the start is close to the optimum: the first steps of Adagrad, whose length
+# is the rate, would go beyond it (docs/decisions.md)
+DENSE_RATE, RATE_TIMES_DENSITY = 0.3, 0.1
 READING_BYTES = 20_000_000  # bytes of buffers and text per thread, while a text is counted
 TABLE_BYTES = 60  # bytes per word in the table that encodes text
 
@@ -370,10 +375,14 @@ class Training:
         """The options of the fit of the trainer."""
         options = self._options
         shortened = SHORTER_STEPS if self._base is not None and self._replay is None else 1.0
+        rates = [FitOptions.learning_rate if self._subwords is None else LEARNING_RATE, FitOptions.linear_learning_rate]
+        if (self._base or self._counts).baskets is not None:
+            density = int(self._groups.entries.sum()) / math.prod(self._groups.shape)
+            rates = [min(rate, max(DENSE_RATE, RATE_TIMES_DENSITY / density)) for rate in rates]
         return FitOptions(
             epochs=options.epochs,
-            learning_rate=(FitOptions.learning_rate if self._subwords is None else LEARNING_RATE) * shortened,
-            linear_learning_rate=FitOptions.linear_learning_rate * shortened,
+            learning_rate=rates[0] * shortened,
+            linear_learning_rate=rates[1] * shortened,
             n_iter_no_change=options.n_iter_no_change if options.early_stopping else None,
             warm_start=self._base is not None,
         )

@@ -146,3 +146,13 @@ def test_unknown_words_of_the_command_line_are_one_line_and_the_rest_is_answered
     assert err.startswith("fastembed: error: 'cet' is not among the 6 tokens; the closest spellings are 'cat'; 'z0' is")
     assert err.endswith("; and 11 more\n")
     assert run("predict", model, "cet")[0] == 1
+
+
+def test_words_are_left_out_and_unknown_ones_skipped(run, model):
+    words = dict(SkipGram.load(model).predict_output("cat", exclude=["dog"]))
+    for given in (["cat", "--exclude", "dog"], ["cat", "cet", "--exclude", "dog", "cut", "--skip-unknown"]):
+        code, out, err = run("predict", model, *given)
+        assert (code, err) == (0, "")
+        assert [line.split()[0] for line in out.splitlines()[1:]] == list(words)
+    code, _, err = run("predict", model, "cat", "--exclude", "cet")
+    assert (code, "'cet' is not among the 6 tokens" in err) == (1, True)

@@ -312,3 +312,35 @@ def test_a_graph_is_trained_on_by_its_walks(run, document, tmp_path, monkeypatch
     counts = Counts.from_graph("edges", window=2, weighting="linear", min_count=9, directed=True)
     model = SkipGram.load("m.safetensors")
     np.testing.assert_array_equal(model.vectors.matrix, SkipGram(dim=4).fit(counts).vectors.matrix)
+
+
+def test_pairs_and_their_weights_are_trained_on_as_they_are(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    edges = [("a", "b", 3.0), ("b", "c", 0.5), ("a", "c", 1.0), ("x", "b", 2.0)]
+    (tmp_path / "edges").write_text("".join(f"{a} {b} {w}\n" for a, b, w in edges), encoding="utf-8")
+    (tmp_path / "pairs").write_text("".join(f"{a} {b}\n" for a, b, _ in edges), encoding="utf-8")
+    sources, targets, weights = zip(*edges, strict=True)
+    options = ("-o", "m.safetensors", "--dim", 2, "--quiet")
+    for given, counts in (
+        (["edges", "--weight"], Counts.from_pairs(sources, targets, weights, symmetric=True)),
+        (["edges", "--weight", "--directed"], Counts.from_pairs(sources, targets, weights)),
+        (["pairs"], Counts.from_pairs(sources, targets, symmetric=True)),
+    ):
+        assert run("train", *given, "--pairs", *options) == (0, "", "")
+        model = SkipGram.load("m.safetensors")
+        np.testing.assert_array_equal(model.vectors.matrix, SkipGram(dim=2).fit(counts).vectors.matrix)
+    code, _, err = run("train", "edges", "--pairs", *options)
+    assert (code, "with --weight their weight" in err, "line 1 of 'edges' has 3 parts: 'a b 3.0'" in err) == (
+        1,
+        True,
+        True,
+    )
+    code, _, err = run("train", "pairs", "--pairs", "--weight", *options)
+    assert (code, "two names and a weight" in err) == (1, True)
+    for wrong, message in (
+        (["--weight"], "weights are those of --pairs"),
+        (["--pairs", "--graph"], "give either --graph"),
+    ):
+        with pytest.raises(SystemExit, match="2"):
+            run("train", "edges", *wrong, *options)
+        assert message in capsys.readouterr().err

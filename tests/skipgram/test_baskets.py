@@ -58,7 +58,9 @@ def test_pairs_are_fitted_in_one_line_and_continued_by_more_pairs(edges):
     again = Counts.from_pairs(*zip(*edges[::-1], (12, 0), (12, 1), strict=True), symmetric=True)
     assert again.vocabulary.tokens != model.vocabulary.tokens
     one = model.perplexity(Counts.from_pairs([5], [6]))
-    assert one == pytest.approx(1 / dict(model.predict_output("5", topn=12))["6"], rel=1e-5)
+    both = model.perplexity(Counts.from_pairs([5, 5], [6, 4]))
+    p = dict(model.predict_output(5, topn=12))
+    assert both**2 / one**2 == pytest.approx(p[6] / p[4], rel=1e-5)
     same = model.perplexity(again)  # the pairs of 12 are dropped
     model.partial_fit(again, grow_vocabulary=True)
     assert model.perplexity(again) < same
@@ -97,3 +99,32 @@ def test_counts_of_windows_on_both_sides_are_aligned_side_by_side(corpus):
     counts = Counts.from_corpus(corpus, vocabulary, window=2, weighting="harmonic", directed=True)
     known = [[token for token in line if token in vocabulary] for line in corpus]
     assert model.perplexity(counts) == pytest.approx(model.perplexity(known), rel=1e-6)
+
+
+@pytest.mark.parametrize("weighting", ["flat", "share"])
+def test_the_likelihood_rises_from_epoch_to_epoch(weighting):
+    """In small sets, too, whose pairs are close to chance, so that the start is close to the optimum."""
+    rng, items = np.random.default_rng(0), np.arange(120)
+    liked = [(1 + 2 * (items % 4 == kind)) / np.sqrt(items + 1) for kind in range(4)]
+    sizes = rng.integers(20, 40, 400)
+    baskets = [rng.choice(items, n, False, liked[k % 4] / liked[k % 4].sum()).tolist() for k, n in enumerate(sizes)]
+    model = SkipGram(baskets=weighting)
+    counts = model.count(baskets)
+    shares = counts.to_scipy().sum(axis=0) / counts.total
+    unigram = -(shares @ np.log(shares))
+    losses = [record["nll"] for record in model.fit(counts).history]
+    assert losses == sorted(losses, reverse=True)
+    assert np.log(model.perplexity(counts)) < losses[-1]
+    assert np.log(SkipGram(baskets=weighting, epochs=1).fit(counts).perplexity(counts)) < min(losses[0], unigram)
+
+
+def test_edges_with_weights_are_not_taken_for_baskets_in_silence(tmp_path):
+    edges = [["a", "b", "3"], ["b", "c", "0.5"]]
+    path = tmp_path / "edges.txt"
+    path.write_text("".join(f"{' '.join(edge)}\n" for edge in edges), encoding="utf-8")
+    model = SkipGram(baskets="flat", **SETTINGS)
+    for each in (edges, path):
+        with pytest.warns(UserWarning, match="'a b 3', and the numbers count as items: .* use Counts.from_pairs"):
+            model.fit(each)
+    model.fit([[1, 2, 3], [3, 4, 5]])  # baskets of numbers
+    model.fit([*edges, ["a", "c"]])
