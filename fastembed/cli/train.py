@@ -106,7 +106,8 @@ def train(arguments: argparse.Namespace) -> None:
     Every command that takes VECTORS opens such a file, and `train --continue` continues its training on new text.
 
     With --checkpoint, the same command goes on where it was interrupted: after Ctrl-C or SIGTERM, where it was; after a
-    crash, at the last checkpoint. The model has the same bits.
+    crash, at the last checkpoint. The model has the same bits. Without, what a new model has learned is then in
+    OUTPUT.interrupted, beside OUTPUT, which stays as it was; it opens as any model does, but its training is over.
     """
     if not arguments.mpi:
         _train_and_save(arguments, *_prepared(arguments))
@@ -156,12 +157,30 @@ def _train_and_save(arguments: argparse.Namespace, model: SkipGram, learn: Calla
     with Progress(arguments, model.epochs) as progress:
         if arguments.checkpoint and (reached := epochs_done(arguments.checkpoint)) is not None:
             progress.going_on(reached, arguments.checkpoint)
-        learn(progress=progress)
+        try:
+            learn(progress=progress)
+        except KeyboardInterrupt as interrupt:
+            if not (arguments.checkpoint or arguments.mpi):
+                known = getattr(interrupt, "__notes__", ())  # of the reading
+                interrupt.add_note(("" if known else "interrupted; ") + _saved_beside(arguments, model))
+            raise
         if model.early_stopping:
             progress.kept(model.best_epoch_, int(model.history[-1]["epoch"]))
     model.save(arguments.output)
     vectors = f"{len(model.vocabulary):,} vectors of dimension {model.vectors.matrix.shape[1]}"
     print_written(arguments, vectors, model.ledger, **_model_record(model, progress.estimate))
+
+
+def _saved_beside(arguments: argparse.Namespace, model: SkipGram) -> str:
+    """Save what a new model has learned before an interruption, and return the message about it."""
+    remedy = "with --checkpoint FILE the same command would go on where it was"
+    if arguments.model or not hasattr(model, "vectors"):
+        return f"what was read and learned is lost: {remedy}"
+    output = Path(arguments.output)
+    beside = output.with_name(f"{output.stem}.interrupted{output.suffix}")
+    epochs = f"{len(model.history)} of {model.epochs} epochs"
+    model.save(beside)
+    return f"the model after {epochs} is in {str(beside)!r}, and {str(output)!r} as it was: {remedy}"
 
 
 def _model_record(model: SkipGram, estimate: Estimate | None) -> dict[str, Any]:

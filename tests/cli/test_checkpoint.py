@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from fastembed import SkipGram
 from fastembed.formats.tensors import map_tensors
 from fastembed.trainer.blocks import BlockSteps
 
@@ -98,8 +99,13 @@ def test_a_signal_ends_training_in_one_line_with_a_checkpoint_if_there_is_one(tm
         epoch = json.loads(map_tensors(tmp_path / "c")[1]["position"])["epoch"]
         assert err == f"fastembed: interrupted in epoch {epoch}; the same call goes on from {str(tmp_path / 'c')!r}\n"
     else:
-        assert err == "fastembed: interrupted\n"
-    assert {file.name for file in tmp_path.iterdir()} == {"corpus.txt", *(["c", "c.counts"] if checkpoint else [])}
+        assert re.fullmatch(
+            r"fastembed: interrupted; the model after \d+ of \d+ epochs is in .*--checkpoint FILE.*\n", err
+        )
+        epochs = int(re.search(r"after (\d+) of", err)[1])
+        assert len(SkipGram.load(tmp_path / "m.interrupted.safetensors").history) == epochs > 0
+    left = ["c", "c.counts"] if checkpoint else ["m.interrupted.safetensors"]
+    assert {file.name for file in tmp_path.iterdir()} == {"corpus.txt", *left}
 
 
 @needs_signals
