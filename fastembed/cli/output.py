@@ -98,6 +98,10 @@ def scored_record(scored: Iterable[tuple[str, float]]) -> list[dict[str, Any]]:
     return [{"word": word, "score": score} for word, score in scored]
 
 
+class DryRunEnded(Exception):
+    """Ends a training with --dry-run before its first step."""
+
+
 class Progress:
     """Shows what `SkipGram.fit` reports: bars on a terminal, and one line per epoch, for people or as JSON.
 
@@ -111,6 +115,7 @@ class Progress:
 
     def __init__(self, arguments: argparse.Namespace, epochs: int) -> None:
         quiet = getattr(arguments, "quiet", True)
+        self._dry = getattr(arguments, "dry_run", False)
         self._as_json = getattr(arguments, "json_lines", False)
         self._lines = self._as_json or not (quiet or arguments.json)
         self._epochs = epochs
@@ -139,6 +144,8 @@ class Progress:
     def training(self, estimate: Any) -> None:
         """Keep the estimate of the work ahead, and print it."""
         self.estimate, self._epochs = estimate, estimate.epochs
+        if self._dry:
+            raise DryRunEnded
         self._print(f"training {estimate}", "training", epochs=self._epochs, estimate=estimate)
         if self._bars:
             self._bars.training(estimate)

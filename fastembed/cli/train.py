@@ -25,9 +25,11 @@ from fastembed.cli.inputs import (
     paths_of,
 )
 from fastembed.cli.output import (
+    DryRunEnded,
     Progress,
     one_line,
     print_json,
+    print_line,
     print_message,
     print_written,
     scored_record,
@@ -85,6 +87,8 @@ def add_train(commands: options.Commands) -> None:
     text = "write it also whenever N minutes have passed within an epoch"
     options.add_option(interruption, "--checkpoint-minutes", text, MINUTES, metavar="N", type=options.number())
     options.add_flag(interruption, "--keep-checkpoint", "keep these files when the model has been written")
+    text = "read and count, print the time and memory that training would take, and write nothing"
+    options.add_flag(command, "--dry-run", text)
     options.add_flag(command, "--mpi", "train with all ranks of an MPI job, which share the outputs; needs --counts")
     _add_parameters(command)
 
@@ -159,6 +163,12 @@ def _train_and_save(arguments: argparse.Namespace, model: SkipGram, learn: Calla
             progress.going_on(reached, arguments.checkpoint)
         try:
             learn(progress=progress)
+        except DryRunEnded:
+            assert progress.estimate is not None
+            seconds = progress.estimate.seconds()
+            if not print_json(arguments, estimate=_estimate_record(progress.estimate) | {"seconds": seconds}):
+                print_line(f"training would take {progress.estimate}, in about {seconds:,.1f} s")
+            return
         except KeyboardInterrupt as interrupt:
             if not (arguments.checkpoint or arguments.mpi):
                 known = getattr(interrupt, "__notes__", ())  # of the reading
@@ -190,11 +200,15 @@ def _model_record(model: SkipGram, estimate: Estimate | None) -> dict[str, Any]:
         "dim": model.vectors.matrix.shape[1],
         "contexts": model.max_contexts_,
         "parameters": model.get_params(),
-        "estimate": estimate and {"flops": estimate.flops, "memory": estimate.memory},
+        "estimate": estimate and _estimate_record(estimate),
         "history": model.history,
         "best_epoch": model.best_epoch_,
         "ledger": model.ledger,
     }
+
+
+def _estimate_record(estimate: Estimate) -> dict[str, Any]:
+    return {"flops": estimate.flops, "memory": estimate.memory}
 
 
 def _prepared(
@@ -209,6 +223,8 @@ def _prepared(
             )
         check_model_output(arguments)
         choice |= _checkpoint_options(arguments)
+    if arguments.dry_run:
+        options.reject(arguments, ("checkpoint", "mpi", "json_lines"), "--dry-run writes nothing")
     if arguments.mpi and (arguments.model or not arguments.counts):
         options.fail(arguments, "--mpi trains a new model on counts: give --counts, and no --continue")
     _reject_unused(arguments)

@@ -465,8 +465,11 @@ def sort_positions(chunk: Chunk, vocabulary_size: int, pool: Pool, row_of: Int64
 def check_known(ledger: Ledger, lines: LineSplit | None = None) -> None:
     """Raise ValueError if no token that was read is in the vocabulary."""
     if not ledger.tokens_used:
-        where = "corpus" if lines is None else f"corpus' {lines}"
-        raise ValueError(f"no token of the {where} is in the vocabulary: {ledger.summary()}")
+        where, hint = "corpus", ""
+        if lines is not None:
+            where = f"corpus' {lines}"
+            hint = "; whole lines are held out, each by chance, so a text needs many: unit='sentence' makes more of it"
+        raise ValueError(f"no token of the {where} is in the vocabulary: {ledger.summary()}{hint}")
 
 
 def no_pair(ledger: Ledger, windows: Windows) -> ValueError:

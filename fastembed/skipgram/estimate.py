@@ -7,6 +7,9 @@ formula of the model knows: the interpreter, the libraries and what the C librar
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from time import perf_counter
+
+import numpy as np
 
 from fastembed._base.estimator import pickled_as
 from fastembed._base.memory import check_free, check_memory_limit, readable
@@ -24,6 +27,7 @@ NGRAM_BYTES, ENTRY_BYTES = 80, 50  # per n-gram, and per n-gram of a word: its i
 BLOCK_ROWS = 256  # rows of a block, whose logits and gradients are in memory
 INPUT_BYTES = 45  # per input, in the epochs: the start of its counts, their sum, its weight, its place in the order
 THREAD_ROWS = 4096  # rows in float64 that a thread holds in the start and in the gauge
+RATE_COLUMNS = 8192  # of the product whose rate is measured
 LEAST_GROUPS = 4  # of a store, in memory in the epochs
 
 
@@ -99,6 +103,20 @@ class Estimate:
         bags = 4 * self.entries * self.dim * (8 + self.epochs)  # steps of conjugate gradients, and epochs
         gauge = 4 * sides * self.dim**2 + 30 * self.dim**3  # moments and changes of rows; two decompositions
         return start + bags + self.epochs * 6 * self.inputs * self.outputs * self.dim + gauge
+
+    def seconds(self) -> float:
+        """Return about how long the products take on this machine, whose rate is measured for a tenth of a second.
+
+        An epoch takes 1.15 to 1.4 times as long as its bare products (``docs/measurements.md``).
+        """
+        rows = np.ones((BLOCK_ROWS, self.dim), np.float32)
+        columns = np.ones((self.dim, min(self.outputs, RATE_COLUMNS)), np.float32)
+        rows @ columns  # the first product also starts the threads of BLAS
+        began, products = perf_counter(), 0
+        while (passed := perf_counter() - began) < 0.1:
+            rows @ columns
+            products += 1
+        return 1.3 * self.flops * passed / (2 * products * rows.size * columns.shape[1])
 
     @property
     def memory(self) -> int:

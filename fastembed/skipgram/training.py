@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base.arrays import canonical_csr
-from fastembed._base.memory import LEAST, give_back_freed, resident_memory
+from fastembed._base.memory import LEAST, give_back_freed, readable, resident_memory
 from fastembed._base.progress import FitProgress
 from fastembed._base.threads import Pool, awaited, cached_property, check_threads, in_background
 from fastembed._base.validation import check_flag, shown, warn_user
@@ -171,6 +171,8 @@ class Training:
         """
         base, options, limit = self._base, self._options, self._memory_limit
         corpus = as_read(given, options.reading if base is None else base.reading_of(given, options.reading))
+        if limit is not None:
+            counting_memory(limit, 0, options.threads)  # a limit that is too small is an error before anything is read
         self._own = True  # the counts have no other user, so that their memory can be reused
         store: StoreFolder | None = None if limit is None else TemporaryFolder()
         held_out_store: StoreFolder | None = None if limit is None else TemporaryFolder()
@@ -517,9 +519,21 @@ def _source_of(folder: LocalFolder) -> dict[str, Any] | None:
 
 
 def counting_memory(limit: int, words: int, threads: int | None) -> int:
-    """Return the bytes for the text and the counts: the limit of the process minus what else it holds."""
-    held = max(resident_memory(), PROCESS_BYTES) + TABLE_BYTES * words
-    return max(limit - held - READING_BYTES * (1 + check_threads(threads)), LEAST)
+    """Return the bytes for the text and the counts: the limit of the process minus what else it holds.
+
+    Raises
+    ------
+    MemoryError
+        If nothing is left.
+    """
+    workers = check_threads(threads)
+    held = max(resident_memory(), PROCESS_BYTES) + TABLE_BYTES * words + READING_BYTES * (1 + workers)
+    if held + LEAST > limit:
+        raise MemoryError(
+            f"reading a text on {workers} threads takes {readable(held)} of memory, above the limit of "
+            f"{readable(limit)}: fewer threads or a smaller max_size take less"
+        )
+    return limit - held
 
 
 def counts_for(model: FittedModel, given: Source | Counts, options: SkipGramOptions) -> Counts:

@@ -89,6 +89,21 @@ def test_a_memory_limit_that_is_too_small_is_named(run, tmp_path, corpus):
     assert "of memory, above the limit of 2 MB" in err
 
 
+def test_a_dry_run_prints_time_and_memory_and_writes_nothing(run, document, usage, tmp_path, corpus):
+    output = tmp_path / "v.safetensors"
+    code, out, err = run("train", corpus, "-o", output, *SMALL, "--dry-run")
+    assert (code, err) == (0, "")
+    assert re.fullmatch(r"training would take 40 words, .* GFLOP and \d+ MB of memory, in about [\d.]+ s\n", out)
+    expected = document("train", corpus, "-o", tmp_path / "m.safetensors", *SMALL)["estimate"]
+    found = document("train", corpus, "-o", output, *SMALL, "--dry-run")["estimate"]
+    assert found.pop("seconds") > 0
+    assert (found.keys(), found["flops"]) == (expected.keys(), expected["flops"])
+    assert not output.exists()
+    assert "--dry-run writes nothing, so --checkpoint" in usage(
+        "train", corpus, "-o", output, "--dry-run", "--checkpoint", tmp_path / "c"
+    )
+
+
 def test_early_stopping_shows_the_nll_of_held_out_lines(run, tmp_path, corpus):
     more = ("--epochs", 60, "--early-stopping", "--patience", 1, "--seed", 4)
     code, out, _ = run("train", corpus, "-o", tmp_path / "v", *SMALL, *more)

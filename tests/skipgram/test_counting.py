@@ -106,10 +106,10 @@ def test_a_memory_limit_changes_no_bit_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_limit_that_is_too_small_is_an_error_before_counting(corpus, monkeypatch):
+def test_a_limit_that_is_too_small_is_an_error_before_reading(corpus, monkeypatch):
     model = SkipGram(**SETTINGS)
-    monkeypatch.setattr("fastembed.counts.Counts.from_corpus", None)
-    with pytest.raises(MemoryError, match=r"takes \d+ MB of memory, above the limit of 10 MB: a smaller dim"):
+    monkeypatch.setattr("fastembed.Vocabulary.from_corpus", None)
+    with pytest.raises(MemoryError, match=r"takes \d+ MB of memory, above the limit of 10 MB: fewer threads"):
         model.fit(corpus, memory_limit=10**7)
     with pytest.raises(ValueError, match="memory_limit must be at least"):
         model.fit("missing", memory_limit=0)
