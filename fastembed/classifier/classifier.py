@@ -63,7 +63,7 @@ class ClassifierOptions:
     max_features: int | None
     epochs: int
     tol: float
-    learning_rate: float
+    learning_rate: float | None
     l2: float
     class_weight: Any
     early_stopping: bool
@@ -84,7 +84,6 @@ class ClassifierOptions:
             "n_iter_no_change": check_integer("n_iter_no_change", self.n_iter_no_change, low=1),
             "ngrams": check_integer("ngrams", self.ngrams, low=1, high=MOST_WORDS),
             "tol": check_number("tol", self.tol),
-            "learning_rate": check_number("learning_rate", self.learning_rate, above=True),
             "early_stopping": check_flag("early_stopping", self.early_stopping),
             "validation_fraction": fraction,
             "seed": check_integer("seed", self.seed, low=0, high=math.inf),
@@ -93,6 +92,8 @@ class ClassifierOptions:
             if getattr(self, name) is not None:
                 checked[name] = check_integer(name, getattr(self, name), low=1)
         checked.setdefault("epochs", EPOCHS[self.loss])
+        if self.learning_rate is not None:
+            checked["learning_rate"] = check_number("learning_rate", self.learning_rate, above=True)
         if self.chars is not None:
             checked["chars"] = check_ngram_lengths("chars", self.chars, others="None or ")
         l2 = L2[self.loss] if self.l2 is None else self.l2
@@ -174,9 +175,10 @@ class Classifier:
     tol : float
         With the losses "squared" and "ova": a part of training ends when the steps of an epoch, which are
         proportional to the gradient, are less than this share of the largest so far. 1e-6 is the least.
-    learning_rate : float
+    learning_rate : float, optional
         With the loss "softmax": the learning rate of gradient descent on the rows of E, which falls linearly to a
-        tenth. The weights of documents are relative to their mean: large ones need a smaller rate.
+        tenth. By default 3, or less if documents are so alike, or some weigh so much more than the mean, that training
+        could diverge. Training with a rate that is given can.
     l2 : float, optional
         Strength of L2 regularisation: training minimises the sum of the losses of all documents plus l2 / 2 times the
         sum of the squared weights. It is 1 / C of scikit-learn. By default 0.5 with the loss "squared", 0.05 with
@@ -230,7 +232,7 @@ class Classifier:
         max_features: int | None = None,
         epochs: int | None = None,
         tol: float = 0.05,
-        learning_rate: float = 3.0,
+        learning_rate: float | None = None,
         l2: float | None = None,
         class_weight: Any = None,
         early_stopping: bool = False,

@@ -37,6 +37,9 @@ Validation = tuple[Any, Any] | None  # bags and labels of held-out documents
 BLOCK_DOCUMENTS = 64
 LINEAR_RATE = 0.05
 POWER_STEPS = 2
+RATE = 3.0  # of E, by default, unless documents are so alike or heavy that it is less
+STABLE = 6.0  # RATE times the largest eigenvalue of a block is at most this: docs/derivation.md, section 8
+EIGENVALUE_STEPS = 10
 DIVERGED = 2  # training has diverged above this multiple of the entropy of the label shares, plus 1
 LENGTH = 3.0  # the length of the pretrained row of a word: docs/decisions.md
 
@@ -115,6 +118,8 @@ def learn(
     validation = None
     if options.early_stopping:
         examples, validation = examples.divided(_held_out(len(examples.weights), options))
+        if not examples.weights.any():
+            raise ValueError("sample_weight is zero for all documents that are not held out: give another seed")
     linear = None
     if options.loss == "softmax":
         targets = shares(examples.labels.matrix)
@@ -290,6 +295,32 @@ def log_shares(sums: Float64) -> Float32:
     return found
 
 
+def default_rate(bags: Any, weights: Float64) -> float:
+    """Return the default learning rate of gradient descent on blocks of bags (N, F) with weights (N,).
+
+    The curvature of the loss of a block, along any direction of E, is at most half the largest eigenvalue of
+    ``X.T @ (alpha[:, None] * X)``, X being its bags, and alpha the weights over the mean of those above zero. Of a part
+    of all documents the eigenvalue is estimated as its share of that of all, plus the largest alpha.
+
+    Examples
+    --------
+    >>> alike, distinct = np.ones((60, 1)), np.eye(60)
+    >>> default_rate(alike, np.ones(60)), default_rate(distinct, np.ones(60))
+    (0.1, 3.0)
+    """
+    alpha = weights / weights[weights > 0].mean()
+    share, largest = min(1.0, BLOCK_DOCUMENTS / len(alpha)), 0.0
+    vector = np.full(bags.shape[1], bags.shape[1] ** -0.5)
+    for _ in range(
+        EIGENVALUE_STEPS
+    ):  # of the power method; no entry is negative, so it does not start at a right angle
+        vector = bags.T @ (alpha * (bags @ vector))
+        largest = float(np.linalg.norm(vector))
+        vector /= largest or 1
+    eigenvalue = share * largest + (alpha.max() if share < 1 else 0)
+    return float(min(RATE, STABLE / max(eigenvalue, 1.0)))
+
+
 def _train_softmax(
     trainer: Trainer,
     full: bool,
@@ -304,13 +335,16 @@ def _train_softmax(
     The step of a row is proportional to its weight in the bag, as in the gradient of the loss, so that E stays in the
     span of the bags. With `full` rank W is the identity and stays so.
     """
+    rate = options.learning_rate
+    if rate is None:
+        rate = default_rate(examples.bags, examples.weights)
     history = trainer.fit_counts(
         targets,
         bags=examples.bags,
         input_weights=examples.weights,
         optimizer="sgd",
         epochs=options.epochs,
-        learning_rate=options.learning_rate,
+        learning_rate=rate,
         linear_learning_rate=0.0 if full else LINEAR_RATE,
         l2=options.l2,
         block_size=BLOCK_DOCUMENTS,
@@ -326,7 +360,7 @@ def _train_softmax(
     if worst["nll"] > DIVERGED * (1 + entropy):
         raise TrainingDivergedError(
             f"the nll {worst['nll']:.4g} of epoch {worst['epoch']} is far above {entropy:.2g}, that of the labels'"
-            f" shares: a learning rate is too large, here learning_rate={options.learning_rate:g}",
+            f" shares: a learning rate is too large, here learning_rate={rate:g}",
             int(worst["epoch"]),
         )
     return history

@@ -122,6 +122,29 @@ def test_the_history_has_the_rate_of_the_parameter():
     assert rates[0] < 2
 
 
+@pytest.mark.parametrize("dim", [None, 2])
+@pytest.mark.parametrize("heavy", [1, 1000])
+@pytest.mark.parametrize("count", [60, 300])
+def test_the_default_rate_does_not_diverge(count, heavy, dim):
+    """Documents share most of their words, have several labels, and some weigh much more: a rate of 3 diverges."""
+    rng = np.random.default_rng(0)
+    labels = [[c for c in "abc" if rng.random() < 0.5] or ["a"] for _ in range(count)]
+    texts = [" ".join([*(f"word{c}" for c in each), *rng.choice(["x", "y", "z"], 3)]) for each in labels]
+    weights = np.where(np.arange(count) % 7, 1, heavy)
+    model = Classifier("softmax", dim=dim, epochs=20).fit(texts, labels, weights)
+    losses = [record["nll"] for record in model.history_]
+    assert losses[-1] == min(losses) < 0.8 * losses[0]
+    assert max(losses) < 1.2 * losses[0]
+
+
+@pytest.mark.parametrize("loss", ["squared", "softmax"])
+def test_weights_only_of_documents_held_out_are_an_error(labelled, loss):
+    model = Classifier(loss, early_stopping=True, validation_fraction=0.5)
+    held = np.random.default_rng(0).random(len(labelled[0])) < 0.5
+    with pytest.raises(ValueError, match="sample_weight is zero for all documents that are not held out"):
+        model.fit(*labelled, sample_weight=held.astype(float))
+
+
 def test_rows_that_float16_cannot_hold_raise_an_error(tmp_path):
     model = Classifier("softmax", learning_rate=1e7).fit(["a b", "c d"], ["x", "y"])
     with pytest.raises(ValueError, match="holds numbers up to 65504, but one is"):
