@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import numpy.typing as npt
 
 from fastembed._base.arrays import largest
 from fastembed._base.estimator import pickled_as
+from fastembed._base.tables import html_table
 from fastembed._base.validation import shown
 from fastembed.classifier.labels import Labels
 from fastembed.classifier.model import FittedClassifier
@@ -19,6 +21,7 @@ from fastembed.classifier.model import FittedClassifier
 Float = npt.NDArray[np.float64]
 
 MOST_CONFUSIONS = 10
+MOST_LABELS = 20  # in a table
 SHOWN = 10  # features per label in an explanation
 BAR = 20  # characters of its longest bar
 BINS = 15  # bins of the calibration error, as in Guo et al. (2017)
@@ -92,6 +95,37 @@ class Evaluation:
     confusions: list[tuple[Any, Any, int]]
     unknown_labels: int
     without_features: int
+
+    def summary(self) -> str:
+        """Return the metrics of all labels in two lines."""
+        return (
+            f"{self.documents:,} documents   P@{self.k} {self.precision:.4f}   R@{self.k} {self.recall:.4f}"
+            f"   F1 {self.f1:.4f}   nll {self.nll:.4f}   calibration error {self.calibration_error:.4f}\n"
+            f"{self.unknown_labels:,} labels are unknown; {self.without_features:,} documents have no known feature"
+        )
+
+    def _rows(self) -> list[list[str]]:
+        """Return the most frequent labels, each with its metrics and its number of documents."""
+        rows = []
+        for score in sorted(self.per_label, key=lambda score: -score.documents)[:MOST_LABELS]:
+            shares = (score.precision, score.recall, score.f1)
+            numbers = ("-" if math.isnan(share) else f"{share:.4f}" for share in shares)
+            rows.append([str(score.label), *numbers, f"{score.documents:,}"])
+        return rows
+
+    def __str__(self) -> str:
+        """Return the metrics in lines: of all labels, of the most frequent ones, and what is confused."""
+        lines = [self.summary(), f"{'label':<24} precision  recall      F1  documents"]
+        for label, *shares, documents in self._rows():
+            lines.append(f"{label:<24}  {''.join(f'{share:>8}' for share in shares)}  {documents:>9}")
+        lines += [f"{count:>6,} times {wrong} in place of {true}" for true, wrong, count in self.confusions]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        table = html_table([["label", "precision", "recall", "F1", "documents"], *self._rows()], head=True)
+        return f"<p>{self.summary()}</p>{table}".replace("\n", "<br>")
 
 
 def calibration_error(confidence: npt.ArrayLike, right: npt.ArrayLike) -> float:
@@ -233,6 +267,8 @@ class Explanation:
                 lines.append(f"  {rest:+9.4f}  {len(order) - SHOWN} more features")
             lines.append(f"  {self.bias[column]:+9.4f}  the bias of the label")
         return "\n".join(lines)
+
+    __repr__ = __str__
 
 
 def explanation(model: FittedClassifier, document: Any, labels: Any, k: int) -> Explanation:

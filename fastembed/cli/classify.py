@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -33,7 +32,6 @@ from fastembed.corpus.memory import BadRow
 from fastembed.corpus.tables import ROWS_AT_ONCE, Structure, field_rows, place_of
 from fastembed.vectors import Vectors
 
-MOST_LABELS = 20  # labels that `test` prints
 FEATURES: options.Parameters = {
     "label_prefix": options.parameter("what labels begin with", str, "TEXT"),
     "ngrams": options.parameter("the largest number of neighbouring words that are a feature", options.positive, "N"),
@@ -214,21 +212,8 @@ def test(arguments: argparse.Namespace) -> None:
     found = model.test(_paths(arguments), k=arguments.topn, **_columns(arguments))
     if print_json(arguments, model=arguments.vectors, **vars(found)):
         return
-    k = found.k
-    print_line(
-        f"{found.documents:,} documents   P@{k} {found.precision:.4f}   R@{k} {found.recall:.4f}   F1 {found.f1:.4f}"
-        f"   nll {found.nll:.4f}   calibration error {found.calibration_error:.4f}"
-    )
-    print_line(
-        f"{found.unknown_labels:,} labels are unknown; {found.without_features:,} documents have no known feature"
-    )
-    print_line(f"{'label':<24} precision  recall      F1  documents")
-    for score in sorted(found.per_label, key=lambda score: -score.documents)[:MOST_LABELS]:
-        shares = (score.precision, score.recall, score.f1)
-        numbers = "".join(f"{'-' if math.isnan(share) else f'{share:.4f}':>8}" for share in shares)
-        print_line(f"{score.label!s:<24}  {numbers}  {score.documents:>9,}")
-    for true, wrong, count in found.confusions:
-        print_line(f"{count:>6,} times {wrong} in place of {true}")
+    for line in str(found).split("\n"):
+        print_line(line)
 
 
 def add_explain(commands: options.Commands) -> None:

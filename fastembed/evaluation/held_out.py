@@ -108,6 +108,9 @@ class HeldOutItems:
             lines.append(f"{label:<16}{getattr(self, name):8.4f}{error}{self.popularity[name]:9.4f}")
         return "\n".join(lines)
 
+    def __repr__(self) -> str:
+        return self.summary()
+
     def record(self) -> dict[str, Any]:
         """Return the result as JSON can hold it."""
         return asdict(self) | {"perplexity": self.perplexity}

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from fastembed._base.estimator import pickled_as
 from fastembed._base.sizes import SIZES
+from fastembed._base.tables import html_table
 from fastembed._base.validation import check_choice, check_integer, check_number, plain
 from fastembed.vectors.neighbors import METHODS, Exact, Neighbors, rounded_products, unit_vectors
 from fastembed.vectors.vectors import Vectors, composer_behind
@@ -66,6 +67,9 @@ class Similarity:
     def record(self) -> dict[str, Any]:
         """Return the result as JSON can hold it: None for NaN."""
         return asdict(self) | {"spearman": plain(self.spearman, none_for_nan=True)}
+
+    def __repr__(self) -> str:
+        return f"<Similarity: {self.summary()}>"
 
 
 def word_similarity(
@@ -204,6 +208,9 @@ class Section:
         """Return the section as JSON can hold it, with its accuracy, None for NaN."""
         return asdict(self) | {"accuracy": plain(self.accuracy, none_for_nan=True)}
 
+    def __repr__(self) -> str:
+        return f"<{self.name}: {self.summary()}>"
+
 
 @pickled_as("evaluation.Analogies")
 @dataclass(frozen=True)
@@ -242,6 +249,16 @@ class Analogies:
         """Return the total and the sections as JSON can hold them."""
         sections = [section.record() for section in self.sections]
         return {"method": self.method, **self.total.record(), "sections": sections}
+
+    def __repr__(self) -> str:
+        return f"<Analogies in {len(self.sections)} sections: {self.summary()}>"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            [part.name, f"{part.accuracy:.4f}", f"{part.correct:,}", f"{part.covered:,}", f"{part.asked:,}"]
+            for part in (*self.sections, self.total)
+        ]
+        return html_table([[self.method, "accuracy", "correct", "covered", "asked"], *rows], head=True)
 
 
 def analogies(

@@ -12,12 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.estimator import pickled_as
+from fastembed._base.tables import html_table
 from fastembed._base.validation import check_integer, printable
 from fastembed.plotting.figure import THEMES
 from fastembed.plotting.page import check_page, fill_map, pack_lines, pack_numbers, write_html
 from fastembed.vectors.neighbors import rounded_products, unit_vectors
 from fastembed.vectors.vectors import Vectors
 
+SHOWN = 5  # words of a comparison in one line
 SIDE = 65535  # the width of the picture, in units of the page
 HEIGHT = 0.62  # the height of the picture, per its width
 LABEL = "How far each word moved, against how frequent it is"
@@ -64,6 +66,14 @@ class Comparison:
         if first is not None:
             order = order[self.ranks[order] < check_integer("first", first, low=1)]
         return [(self.tokens[i], float(self.cosines[i])) for i in order[:topn]]
+
+    def __repr__(self) -> str:
+        moved = ", ".join(f"{printable(token)} {cosine:.2f}" for token, cosine in self.moved(SHOWN))
+        return f"<Comparison of {len(self.tokens):,} words; moved most: {moved}>"
+
+    def _repr_html_(self) -> str:
+        rows = [[token, f"{cosine:.2f}"] for token, cosine in self.moved()]
+        return html_table([["moved most", "cosine"], *rows], head=True)
 
 
 def compare(first: Vectors, second: Vectors) -> Comparison:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from fastembed._base.optional import require
+from fastembed._base.tables import html_table
 from fastembed._base.validation import check_integer, printable
 from fastembed._versions import versions
 from fastembed.plotting.history import plot_history
@@ -100,15 +101,17 @@ def write_report(
         {},
         summary=_text(words + trained),
         curve=_curve(history) if history else "",
-        history=_table([list(history[0]), *(_cells(record) for record in history)], head=True) if history else "",
-        scores=_table([[name, text] for name, text in scores.items()]) if scores else "<p>No score was asked for.</p>",
-        probes=_table(
+        history=html_table([list(history[0]), *(_cells(record) for record in history)], head=True) if history else "",
+        scores=html_table([[name, text] for name, text in scores.items()])
+        if scores
+        else "<p>No score was asked for.</p>",
+        probes=html_table(
             [[word, ", ".join(f"{other} {cosine:.2f}" for other, cosine in found)] for word, found in near.items()]
         ),
         map=html.escape(map_page(layout, NEIGHBORS)),
         ledger=_text(ledger.summary() if ledger else "The model was trained on counts; their text is not known."),
-        settings=_table([[name, _short(value)] for name, value in model.get_params().items()]),
-        versions=_table([list(pair) for pair in versions().items()]),
+        settings=html_table([[name, _short(value)] for name, value in model.get_params().items()]),
+        versions=html_table([list(pair) for pair in versions().items()]),
     )
     write_html(path, page)
 
@@ -140,13 +143,3 @@ def _short(value: object) -> str:
 
 def _text(text: str) -> str:
     return html.escape(printable(text))
-
-
-def _table(rows: Iterable[Sequence[str]], *, head: bool = False) -> str:
-    """Return an HTML table of texts; the first cell of a row is its header, or the first row that of the table."""
-    lines = []
-    for number, row in enumerate(rows):
-        kinds = ["th" if (number == 0 if head else column == 0) else "td" for column in range(len(row))]
-        cells = (f"<{kind}>{_text(cell)}</{kind}>" for kind, cell in zip(kinds, row, strict=True))
-        lines.append(f"<tr>{''.join(cells)}</tr>")
-    return f"<table>{''.join(lines)}</table>"

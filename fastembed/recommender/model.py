@@ -299,3 +299,5 @@ class Explanation:
         lines = [f"{self.item}  probability {self.probability:.4f}  score {self.score:.3f}"]
         lines += [f"{share:9.3f}  {item}" for item, share in [*self.contributions, ("for everybody", self.bias)]]
         return "\n".join(lines)
+
+    __repr__ = __str__

@@ -55,6 +55,9 @@ class Estimate:
     flops: int
     memory: int
 
+    def __repr__(self) -> str:
+        return f"<Estimate: {self}>"
+
     def __str__(self) -> str:
         sizes = f"{self.users:,} users, {self.items:,} items, {self.entries:,} entries"
         return f"{sizes}: about {self.flops / 1e9:,.0f} GFLOP and {readable(self.memory)} of memory"

@@ -238,6 +238,9 @@ class Estimate:
             limit = readable(self.memory_limit)
             raise MemoryError(f"{what} takes {readable(self.memory)} of memory, above the limit of {limit}: {advice}")
 
+    def __repr__(self) -> str:
+        return f"<Estimate: {self}>"
+
     def __str__(self) -> str:
         counts, about = (f"{self.nnz:,} counts", "about") if self.nnz else ("counts not known yet", "at least")
         disk = ""

@@ -1,0 +1,95 @@
+"""Results print themselves as a person would write them: a few lines; some are tables in a notebook."""
+
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+
+from fastembed import Classifier, Recommender, SkipGram, Trainer, Vectors
+from fastembed.evaluation import Analogies, HeldOutItems, Section, Similarity
+from fastembed.plotting import compare
+
+WORDS = [f"w{k}" for k in range(6300)]
+
+
+def comparison():
+    matrix = np.random.default_rng(0).normal(size=(6300, 4)).astype(np.float32)
+    moved = matrix.copy()
+    moved[7] *= -1
+    return compare(Vectors(WORDS, matrix), Vectors(WORDS, moved))
+
+
+def classifier():
+    return Classifier(threads=1).fit(["a b <b>", "c d", "e f"] * 5, ["<x>", "y", "z"] * 5)
+
+
+def held_out():
+    scores = dict.fromkeys(("precision", "recall", "ndcg", "hit_rate", "mrr", "coverage"), 0.25)
+    return HeldOutItems(
+        5.0, **scores, errors={"nll": 0.1, **scores}, popularity={"nll": 6.0, **scores}, topn=10, baskets=9, scored=8
+    )
+
+
+PRINTED = {
+    "Comparison": (comparison, 1, "<Comparison of 6,300 words; moved most: w7 -1.00, "),
+    "Evaluation": (
+        lambda: classifier().test(["a b", "c"], ["<x>", "z"]),
+        7,
+        "2 documents   P@1 0.5000   R@1 0.5000   F1 0.5000",
+    ),
+    "Similarity": (
+        lambda: Similarity(0.5, 9, 8, tuple(WORDS)),
+        1,
+        "<Similarity: Spearman 0.5000 on 8 of 9 pairs; 6,300 unknown",
+    ),
+    "Analogies": (
+        lambda: Analogies("3CosAdd", (Section("family", 3, 4, 5),) * 14),
+        1,
+        "<Analogies in 14 sections: 3CosAdd accuracy 0.7500: 42 correct",
+    ),
+    "HeldOutItems": (held_out, 9, "8 of 9 baskets     score  error  popular\nperplexity"),
+    "Explanation": (lambda: classifier().explain("a b"), 20, "<x>  p "),
+    "Explanation of an item": (
+        lambda: Recommender(threads=1).fit([["bread", "jam"], ["bread", "tea"]]).explain([["bread"]], "jam"),
+        3,
+        "jam  probability ",
+    ),
+    "Estimate": (
+        lambda: SkipGram(dim=9).estimate(30_000, 30_000, nnz=10**6),
+        1,
+        "<Estimate: 30,000 words, 30,000 outputs, 1,000,000 ",
+    ),
+    "Estimate of users": (lambda: Recommender().estimate(10, 20, 30), 1, "<Estimate: 10 users, 20 items, 30 entries: "),
+    "Counts": (lambda: SkipGram(min_count=1).count(["a b", "b c"]), 1, "<Counts of shape (3, 6), 4 stored"),
+    "Trainer": (lambda: Trainer.random(5, 3), 1, "Trainer(inputs=5, dim=3, outputs=5, dtype=float32)"),
+    "Vocabulary": (
+        lambda: SkipGram(dim=2, min_count=1).fit(["a b", "b c"]).vocabulary,
+        1,
+        "<Vocabulary of 3 tokens, 4 occurrences>",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_a_result_prints_a_few_lines(name):
+    make, most, begin = PRINTED[name]
+    shown = repr(make())
+    assert shown.startswith(begin)
+    assert len(shown.splitlines()) <= most
+    assert max(map(len, shown.splitlines())) < 130
+    assert "array(" not in shown
+
+
+@pytest.mark.parametrize(
+    ("make", "first", "rows"),
+    [
+        (comparison, ["moved most", "cosine"], 11),
+        (PRINTED["Evaluation"][0], ["label", "precision", "recall", "F1", "documents"], 4),
+        (PRINTED["Analogies"][0], ["3CosAdd", "accuracy", "correct", "covered", "asked"], 16),
+    ],
+)
+def test_a_notebook_shows_a_table(make, first, rows):
+    page = ET.fromstring(f"<div>{make()._repr_html_().replace('<br>', ' ')}</div>")
+    table = [[cell.text for cell in row] for row in page.iter("tr")]
+    assert (table[0], len(table)) == (first, rows)
+    assert {len(row) for row in table} == {len(first)}
