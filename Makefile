@@ -170,10 +170,12 @@ links: $(VENV)/.package $(VENV)/.extra-docs
 	$(BIN)/sphinx-build -E -W --keep-going --quiet -b linkcheck docs docs/_build/links
 
 # The pictures of the documentation: those of the gallery, by the code on its pages, and those of pages in Chromium. The genome
-# is in Debian's package bowtie-examples; elsewhere make pictures GENOME=FILE, or its picture stays as it is.
+# is in Debian's package bowtie-examples; elsewhere make pictures GENOME=FILE, and for films FILMS=FILE, or their pictures stay as
+# they are.
 GENOME := /usr/share/doc/bowtie/examples/genomes/NC_008253.fna.gz
+FILMS := ../shared/data/movielens_liked.txt
 pictures: docs $(VENV)/.extra-gallery
-	$(BIN)/python tools/pictures.py docs/_build/html --genome $(GENOME)
+	$(BIN)/python tools/pictures.py docs/_build/html --genome $(GENOME) --films $(FILMS)
 
 # make bench BENCH="--benchmark-max-time=0.02 --benchmark-min-rounds=1"    shorter, and less exact
 BENCH ?= --benchmark-max-time=0.3

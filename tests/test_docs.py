@@ -4,7 +4,9 @@
 - ``sh``: runs line by line. Lines that take long or set up an environment (make, pip, the benchmarks' scripts) are
   compared with the Makefile, the extras and the files instead.
 - ``console``: a session, commands behind ``$`` and what they print. Numbers may differ by `TOLERANCE`.
-- ``text``: shows what depends on the machine, and is not compared.
+- ``output``: what the block before prints, in which ``...`` stands for anything. Words are compared; numbers, times and
+  lists of neighbours are not, since they depend on the machine and on the text.
+- ``text``: what needs other machines or other text. It is not run.
 
 A line that only calls ``fastembed`` runs in the process of the tests, which saves importing the libraries again; other
 lines run in a shell. Maps are by principal components. A page runs in a folder of its own, with small generated texts
@@ -134,7 +136,7 @@ def writer(lines):
 
 FILES = {
     "book.txt": write_book,
-    "corpus.txt": writer(sentences),
+    "corpus.txt": writer(lambda: [*sentences(), "a zebra"]),  # a rare word
     "more.txt": writer(lambda: [line.replace("cat", "horse") for line in sentences()]),
     "carts.txt": writer(lambda: of(["bread", "butter", "jam", "milk", "nails", "hammer"], 2, 5)),
     "chess_openings.txt": writer(lambda: of(["e4", "Nf6", "g3", "Bg2", "c4", "e5", "d4", "d5", "c5"], 5, 9)),
@@ -207,7 +209,19 @@ def evaluate_sh(example):
         if words[:1] in (["make"], ["pip"]) or (words[:1] == ["python"] and words[1].startswith("bench/")):
             check(words)
         elif words:
-            run_line(line)
+            print(run_line(line), end="")
+
+
+def evaluate_output(example):
+    expected, printed = shape(example.parsed), shape(example.namespace["printed"])
+    pattern = re.escape(expected).replace(re.escape("..."), ".*")
+    assert re.search(pattern, printed), f"the block before prints\n{printed}\ninstead of\n{expected}"
+
+
+def shape(text):
+    """Return a text in one line, with 0 for each number and "words" for each list of words."""
+    text = re.sub(r"[\w\'-]+(, [\w\'-]+)+(?=\n)", "words", text)
+    return " ".join(re.sub(r"\d[\d.,]*\d|\d", "0", text).split())
 
 
 def evaluate_console(example):
@@ -236,6 +250,7 @@ SYBIL = Sybil(
         PythonCodeBlockParser(doctest_optionflags=doctest.NORMALIZE_WHITESPACE),
         CodeBlockParser("sh", evaluate_sh),
         CodeBlockParser("console", evaluate_console),
+        CodeBlockParser("output", evaluate_output),
     ]
 )
 
@@ -261,10 +276,14 @@ def test_blocks_run(page, tmp_path, monkeypatch, write_fasttext):
         if absent:
             continue
         try:
-            example.evaluate()
+            with contextlib.redirect_stdout(io.StringIO()) as printed, contextlib.redirect_stderr(printed):
+                example.evaluate()
+            document.namespace["printed"] = printed.getvalue()
         except Exception as error:
             error.add_note(f"{page}, line {example.line}")
             raise
+    if "```console" in document.text and not document.namespace["comparable"]:
+        pytest.skip("all blocks ran; the sessions are compared where the real texts are")
     if missing:
         pytest.skip(f"all other blocks ran; these need {', '.join(sorted(missing))}")
 
@@ -273,7 +292,7 @@ def test_blocks_run(page, tmp_path, monkeypatch, write_fasttext):
 def test_every_block_is_of_a_kind_that_runs(page):
     opened = re.findall(r"^ *```+(.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)[::2]
     languages = {line.split()[0] if line.strip() else "" for line in opened}
-    assert languages <= SHOWN | {"python", "sh", "console"}
+    assert languages <= SHOWN | {"python", "sh", "console", "output"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -286,6 +305,19 @@ def test_links_lead_somewhere(page):
 def test_the_makefile_has_every_target_that_is_named(page):
     for command in re.findall(r"`make ([^`]+)`", page.read_text(encoding="utf-8")):
         check(["make", *command.split()])
+
+
+def test_the_side_bar_has_at_most_seven_pages_in_a_group():
+    """And none twice; those of the gallery, and of the parts of the library, are a click away."""
+    page = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    groups = [
+        re.findall(r"^[\w/-]+$", group, re.MULTILINE) for group in re.findall("{toctree}(.*?)```", page, re.DOTALL)
+    ]
+    assert [group for group in groups if not 1 <= len(group) <= 7] == []
+    shown = [name for group in groups for name in group]
+    assert len(shown) == len(set(shown))
+    guides = {f"howto/{path.stem}" for path in (ROOT / "docs" / "howto").glob("*.md")}
+    assert guides <= set(shown)
 
 
 def test_the_sections_of_figures_are_those_that_are_measured():

@@ -1,6 +1,6 @@
 """Create the pictures of the documentation: the gallery from the code on its pages, and screenshots of a browser.
 
-python tools/pictures.py SITE --genome FILE
+python tools/pictures.py SITE --genome FILE --films FILE
 """
 
 from __future__ import annotations
@@ -15,10 +15,16 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from matplotlib.figure import Figure
 from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.support.ui import WebDriverWait
+
+from fastembed import Vectors
+from fastembed.plotting import plot_map
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 WIDTH, HEIGHT = 1200, 800  # size of a page in the browser
@@ -26,25 +32,75 @@ SHRUNK = 2 / 3  # scale factor per side
 THEMES = ("light", "dark")
 
 
-def run_page(page: Path, genome: Path) -> None:
+def run_page(page: Path, given: list[Path]) -> None:
     """Run the code of a page in the current folder, next to its data, and copy the pictures that it shows."""
     text = page.read_text(encoding="utf-8")
     shutil.copy(DOCS / "gallery" / "openings.txt", "openings.txt")
-    if "NC_008253.fna.gz" in text:
-        if not genome.exists():
-            print(f"kept the picture of {page.name}: there is no {genome}")
-            return
-        shutil.copy(genome, "NC_008253.fna.gz")
+    for path in given:
+        if path.name in text:
+            if not path.exists():
+                print(f"kept the pictures of {page.name}: there is no {path}")
+                return
+            shutil.copy(path, path.name)
     namespace: dict[str, object] = {}
     for language, code in re.findall(r"^```(python|sh)\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
         if language == "sh":
             subprocess.run(code, shell=True, check=True)
         else:
             exec(compile(code, str(page), "exec"), namespace)
+    write_thumbnail(page.stem, namespace)
     for name in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text):
         made = Path(Path(name).name)
         if made.exists():
             keep(Image.open(made), (page.parent / name).resolve())
+
+
+def write_thumbnail(name: str, of: dict[str, Any]) -> None:
+    """Write a picture of what a page has computed, made for a card: few words, as large as those around it."""
+    figure = Figure(figsize=(2.0, 1.4), dpi=300)
+    if name in ("baskets", "classifier"):
+        figure.set_layout_engine("constrained")
+        ax = figure.add_subplot()
+    else:
+        ax = figure.add_axes((0.005, 0.005, 0.99, 0.99))  # what stands beside the axes is cut off
+    vectors = None
+    match name:
+        case "baskets":
+            few = ["basil", "pasta", "garlic", "cumin", "rice", "nori"]
+            unit = of["unit"][[of["items"].index(item) for item in few]]
+            ax.imshow(unit @ unit.T, cmap="RdBu", vmin=-1, vmax=1, aspect="auto")
+            ax.set(xticks=[])
+            ax.set_yticks(range(len(few)), few, fontsize=8)
+        case "classifier":
+            few = of["order"][-5:]
+            shares = of["why"].shares[few, 0]
+            ax.barh(range(len(few)), shares, color=["#0072b2" if share > 0 else "#e69f00" for share in shares])
+            ax.axvline(0, color="#222222", lw=0.8)
+            ax.set(xticks=[])
+            ax.set_yticks(range(len(few)), [of["why"].features[f] for f in few], fontsize=8)
+        case "graph":
+            of["nx"].draw_networkx_edges(of["graph"], of["where"], ax=ax, edge_color="#cccccc", width=0.4)
+            style = {"node_color": of["colours"], "cmap": "Set2", "node_size": 14}
+            of["nx"].draw_networkx_nodes(of["graph"], of["where"], ax=ax, **style)
+            ax.set_axis_off()
+        case "library":
+            plot_map(Vectors.load("library.safetensors"), ax=ax)
+        case "two-corpora":
+            vectors = Vectors(list(of["rows"]), np.array(list(of["rows"].values())))
+        case "chess":
+            vectors = of["openings"]
+        case "subwords":
+            vectors = Vectors(of["shown"], np.array([of["vectors"][token] for token in of["shown"]]))
+        case _:
+            vectors = of["vectors"]
+    if vectors is not None:
+        plot_map(vectors, ax=ax, words=vectors.tokens)
+    if name == "two-corpora":
+        ax.collections[0].set_color(of["colours"][::-1])
+        for label in ax.texts:
+            label.set_color(of["colours"][vectors.tokens.index(label.get_text())])
+    figure.savefig("small.png")
+    keep(Image.open("small.png"), DOCS / "gallery" / "small" / f"{name}.png")
 
 
 def keep(picture: Image.Image, path: Path) -> None:
@@ -94,12 +150,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("site", type=Path, help="the folder in which Sphinx has built the documentation")
     parser.add_argument("--genome", type=Path, required=True, help="NC_008253.fna.gz")
+    parser.add_argument("--films", type=Path, required=True, help="movielens_liked.txt")
     arguments = parser.parse_args()
-    site, genome = arguments.site.resolve(), arguments.genome.resolve()
+    site, given = arguments.site.resolve(), [arguments.genome.resolve(), arguments.films.resolve()]
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # `fastembed`
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), browser() as chrome:
         for page in sorted(set((DOCS / "gallery").glob("*.md")) - {DOCS / "gallery" / "index.md"}):
-            run_page(page, genome)
+            run_page(page, given)
         map_page = Path("library.html").absolute().as_uri()  # made by the code of library.md
         photograph(chrome, f"{map_page}#thread", "view?.drawn", DOCS / "gallery" / "page.png")
         photograph(chrome, (site / "index.html").as_uri(), "document.readyState === 'complete'", DOCS / "site.png")

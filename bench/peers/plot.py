@@ -52,8 +52,8 @@ def main() -> None:
     axes.set(
         xlabel="outputs V (D = 100)",
         ylabel="steps per second",
-        title=f"Exact softmax, one example per step, {args.dtype}, {threads}, {args.build}",
     )
+    axes.set_title(f"Exact softmax, one example per step, {args.dtype}, {threads}, {args.build}", fontsize=10)
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(args.output, metadata={"Date": None} if args.output.endswith(".svg") else None)
