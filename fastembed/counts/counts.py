@@ -474,7 +474,7 @@ class Counts:
             it. False: they follow each edge both ways. By default a graph of networkx or igraph and a matrix say it
             themselves, a matrix by not being symmetric; the edges of a file or frame lead both ways.
         weights : bool or str
-            The name of the attribute of edges, or of the column, that holds the weights. True: "weight" if there is
+            The name of the attribute of edges, or of a column after the ends, with weights. True: "weight" if there is
             one, the entries of a matrix, the third column of a file; otherwise 1. False: 1 for each edge.
         tokens : sequence of V hashable objects, optional
             With a matrix: the names of the nodes, by default their numbers from 0 on. Those of igraph are the attribute

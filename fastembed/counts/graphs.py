@@ -17,6 +17,7 @@ their sum is within a share of the row's: the tolerance.
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Generator, Hashable, Sequence
 from contextlib import closing
@@ -32,7 +33,7 @@ from fastembed._base.arrays import aligned_zeros, canonical_csr
 from fastembed._base.memory import readable
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import ordered_map
-from fastembed._base.validation import check_amounts, check_finite, check_flag, shown, unmasked
+from fastembed._base.validation import check_finite, check_flag, shown
 from fastembed._kernels import kernels_for
 from fastembed.corpus.corpus import FileCorpus, Progress
 from fastembed.corpus.ledger import Ledger
@@ -51,6 +52,8 @@ VISITS = 1000  # of a node, on average, by the walks that are expected (docs/dec
 SAMPLED = 64  # nodes whose rows are computed first, if those of all might not fit into memory
 STARTS = 16  # nodes from which walks go at once: two cache lines per node, in float64
 SPARSE_COST = 8  # of a multiplication of sparse matrices, in those of a sparse and a dense one
+REAL = (int, float, np.integer, np.floating, np.bool_)  # the types of a weight
+MAX_WEIGHT = sys.float_info.max
 WEIGHT = "weight"  # the attribute or column that holds the weights, unless another is named
 
 
@@ -87,13 +90,15 @@ def read_graph(
         edges = _of_igraph(graph, weights)
     elif hasattr(graph, "iloc") and hasattr(graph, "columns"):  # pandas
         edges = _of_frame(graph, weights)
-    elif isinstance(graph, str | os.PathLike | list | tuple):
+    elif all(isinstance(path, str | os.PathLike) for path in (graph if isinstance(graph, list | tuple) else [graph])):
         if isinstance(weights, str):
             raise ValueError(f"the weights in a file are the third of a line, which has no name such as {weights!r}")
         edges = edges_of_file(graph, ledger, weights=weights)
     else:
-        kinds = "a graph of networkx or igraph, a SciPy sparse array, a pandas DataFrame or the name of a file"
-        raise TypeError(f"graph must be {kinds}, got {type(graph).__name__}")
+        raise TypeError(
+            "graph must be a graph of networkx (such as networkx.Graph(pairs)) or igraph, a SciPy sparse array, a"
+            f" pandas DataFrame or the name of a file, got {type(graph)}"
+        )
     ledger.lines = ledger.lines or len(edges.weights)
     return _adjacency(edges, edges.directed if directed is None else directed), edges.names
 
@@ -162,14 +167,16 @@ def _of_igraph(graph: Any, weights: bool | str) -> Edges:
 
 
 def _of_frame(frame: Any, weights: bool | str) -> Edges:
-    if len(frame.columns) < 2:
+    ends, others = frame.iloc[:, :2], list(frame.columns[2:])
+    if len(ends.columns) < 2:
         raise ValueError(f"a frame of edges has a column of sources and one of targets, got {list(frame.columns)}")
-    amounts = frame[name].tolist() if (name := _named_weights(weights, list(frame.columns), "columns")) else None
+    if (missing := ends.isna().to_numpy().any(axis=1)).any():
+        raise ValueError(f"both ends of an edge must be named, but one is missing in row {int(missing.argmax())}")
+    name = _named_weights(weights, others, "columns after the ends,")
+    amounts = None if name is None else frame.iloc[:, 2 + others.index(name)].tolist()
     ids: dict[Hashable, int] = {}
-    sources, targets = (name_ids(f"column {k}", frame.iloc[:, k].tolist(), ids) for k in (0, 1))
+    sources, targets = (name_ids(f"column {k}", ends.iloc[:, k].tolist(), ids) for k in (0, 1))
     names = list(ids)
-    if any(name != name or name is None for name in names):
-        raise ValueError("the ends of an edge must be named, but a name in the frame is missing")
     return Edges(sources, targets, _amounts(amounts, sources, targets, names), names, False)
 
 
@@ -191,7 +198,7 @@ def edges_of_file(
         if line[0].startswith("#"):
             ledger.skipped["comments"] = ledger.skipped.get("comments", 0) + 1
             continue
-        if len(line) not in parts:
+        if len(line) not in parts or line[0].endswith((",", ";")):
             raise ValueError(
                 f"an edge is two names and {what}, with spaces between them, but line {ledger.lines:,} of {where} has"
                 f" {len(line)} parts: {shown(' '.join(line))}"
@@ -204,7 +211,7 @@ def edges_of_file(
                 f"the weight of an edge must be a number, but line {ledger.lines:,} of {where} has {shown(line[2])}"
             ) from None
     if not ends:
-        raise ValueError(f"there is no edge in {where}")
+        raise ValueError(f"there is no edge in {where or 'an empty list of files'}")
     both, names = np.array(ends, np.intp).reshape(-1, 2), list(ids)
     sources, targets = np.ascontiguousarray(both[:, 0]), np.ascontiguousarray(both[:, 1])
     return Edges(sources, targets, _amounts(amounts, sources, targets, names), names, False)
@@ -225,20 +232,14 @@ def _amounts(
     """Return weights of edges in float64; an error names the first edge with a wrong one."""
     if amounts is None:
         return np.ones(len(sources))
-    try:
-        found = unmasked("weights", amounts)
-        if len(found):
-            check_amounts("weights", found)
-        return found.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        for place, amount in enumerate(amounts):
-            if not isinstance(amount, int | float | np.number) or not 0 <= amount < np.inf:
-                edge = f"{shown(names[sources[place]])} to {shown(names[targets[place]])}"
-                raise type(error)(
-                    f"the weight of an edge must be a finite number of at least 0, but that from {edge} is"
-                    f" {shown(amount)}"
-                ) from None
-        raise
+    for place, amount in enumerate(amounts):
+        real = isinstance(amount, REAL)
+        if not real or not 0 <= amount <= MAX_WEIGHT:
+            edge = f"{shown(names[sources[place]])} to {shown(names[targets[place]])}"
+            raise (ValueError if real else TypeError)(
+                f"the weight of an edge must be a finite number of at least 0, but that from {edge} is {shown(amount)}"
+            )
+    return np.array(amounts, np.float64)
 
 
 # ---------------------------------------------------------------- which nodes
@@ -305,7 +306,7 @@ class Walks:
         with np.errstate(over="ignore"):
             degrees = np.asarray(adjacency.sum(axis=1))
         check_finite("the sums of the weights of a node", degrees)
-        starts = (degrees > 0).astype(np.float64) if uniform else degrees.copy()
+        starts = (degrees > 0).astype(np.float64) if uniform else degrees / degrees.max()  # whose sum is finite
         starts *= VISITS * len(starts) / starts.sum()
         self._starts, self._lengths = starts, np.diff(adjacency.indptr)
         step = adjacency.data / np.repeat(degrees, self._lengths)
@@ -415,7 +416,7 @@ def _without_small(rows: sparse.csr_array, tolerance: float) -> tuple[RowBatch, 
     kept = values > 0  # a number below those of float32 is 0
     sums, dropped = np.zeros(rows.shape[0]), np.zeros(rows.shape[0])
     for row, (first, last) in enumerate(pairwise(rows.indptr)):
-        if first < last:
+        if values[first:last].any():
             ascending = np.sort(values[first:last])
             reached = np.cumsum(ascending, dtype=np.float64)
             least = ascending[np.searchsorted(reached, tolerance * reached[-1], side="right")]

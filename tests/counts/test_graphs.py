@@ -1,6 +1,7 @@
 """Expected counts of random walks, beside powers of dense matrices and walks that are sampled."""
 
 import gzip
+import re
 
 import numpy as np
 import pytest
@@ -58,6 +59,21 @@ def test_the_counts_are_those_of_dense_powers(window, weighting, start, directed
     counts = Counts.from_graph(sparse.csr_array(matrix), **how)
     assert_allclose(by_number(counts), dense_counts(matrix, window, weighting, start), rtol=1e-6)
     assert counts.ledger.most_dropped == 0
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-310, 2e307])
+def test_the_size_of_the_weights_does_not_matter(scale):
+    matrix = (random_graph(nodes=20, edges=30) > 0).astype(float)  # the sum of all is beyond float64 with 2e307
+    counts = Counts.from_graph(sparse.csr_array(matrix * scale), window=3, tolerance=0)
+    assert_allclose(by_number(counts), dense_counts(matrix, 3), rtol=1e-6)
+
+
+@pytest.mark.parametrize("window", [1, 10])
+def test_counts_below_those_of_float32_are_zero(window):
+    graph = sparse.csr_array([[0, 1e300, 0], [1e300, 0, 1e-300], [0, 1e-300, 0]])
+    counts = by_number(Counts.from_graph(graph, window=window))
+    reach = [window / 2, window / 2] if window > 1 else [0, 1]  # two nodes, forth and back
+    assert_allclose(counts, 1500 * np.array([[*reach, 0], [*reach[::-1], 0], [0, 0, 0]]), rtol=1e-6)
 
 
 def test_sampled_walks_approach_the_expected_counts():
@@ -203,6 +219,14 @@ def test_frames_of_edges_have_ends_first_and_weights_by_name():
     assert_edges(Counts.from_graph(frame(weight="n"), window=1, weights="n"), UNDIRECTED)
 
 
+@pytest.mark.parametrize("dtype", ["object", "Int64", "string", "float64"])
+def test_an_end_that_is_missing_is_named(dtype):
+    pandas = pytest.importorskip("pandas")
+    ends = pandas.DataFrame({"from": ["1", "2", "3"], "to": pandas.array([1, 2, None], "Int64").astype(dtype)})
+    with pytest.raises(ValueError, match="both ends of an edge must be named, but one is missing in row 2"):
+        Counts.from_graph(ends)
+
+
 def test_matrices_are_directed_unless_they_are_symmetric():
     for form in ("coo", "csr", "csc"):
         symmetric, one_way = (matrix_graph(symmetric=value).asformat(form) for value in (True, False))
@@ -277,8 +301,9 @@ def test_what_is_no_graph_is_named(matrix, options, message):
 @pytest.mark.parametrize(
     ("graph", "options", "message"),
     [
-        (np.ones((2, 2)), {}, "got ndarray"),
-        (None, {}, "got NoneType"),
+        (np.ones((2, 2)), {}, "got <class 'numpy.ndarray'>"),
+        (None, {}, "got <class 'NoneType'>"),
+        ([("a", "b"), ("b", "c")], {}, r"networkx.Graph\(pairs\).*got <class 'list'>"),
         (sparse.csr_array([[1j]]), {}, "real numbers"),
         (sparse.csr_array([[1]]), {"tokens": "a"}, "sequence of names"),
         (sparse.csr_array([[1]]), {"directed": "yes"}, "directed must be True or False"),
@@ -291,11 +316,18 @@ def test_what_has_the_wrong_type_is_named(graph, options, message):
         Counts.from_graph(graph, **options)
 
 
-@pytest.mark.parametrize("weight", [-1, float("nan"), float("inf"), "heavy", None])
+@pytest.mark.parametrize(
+    "weight",
+    [-1, float("nan"), float("inf"), "heavy", None, [1], 10**400, -(2**63)],
+    ids=lambda weight: str(weight)[:20],
+)
 def test_a_wrong_weight_is_named_with_its_edge(weight):
     graph = networkx_graph("Graph")
     graph.edges["b", "c"]["weight"] = weight
-    with pytest.raises((TypeError, ValueError), match=rf"at least 0, but that from 'b' to 'c' is {weight!r}"):
+    is_number = isinstance(weight, int | float)
+    text = "an integer of 1,329 bits" if weight == 10**400 else repr(weight)
+    message = re.escape(f"at least 0, but that from 'b' to 'c' is {text}")
+    with pytest.raises(ValueError if is_number else TypeError, match=message):
         Counts.from_graph(graph)
 
 
@@ -303,8 +335,10 @@ def test_weights_that_are_not_there_are_named():
     graph = networkx_graph("Graph")
     with pytest.raises((TypeError, ValueError), match="from 'a' to 'b' is None"):
         Counts.from_graph(graph, weights="cost")
-    with pytest.raises(ValueError, match=r"one of the columns \['from', 'to', 'weight'\], got 'cost'"):
+    with pytest.raises(ValueError, match=r"one of the columns after the ends, \['weight'\], got 'cost'"):
         Counts.from_graph(frame(), weights="cost")
+    with pytest.raises(ValueError, match=r"after the ends, \['weight'\], got 'to'"):
+        Counts.from_graph(frame(), weights="to")
     with pytest.raises(TypeError, match="tokens name the rows of a matrix"):
         Counts.from_graph(graph, tokens=["a"])
     graph.add_edge(1, "1")
@@ -317,6 +351,7 @@ def test_weights_that_are_not_there_are_named():
     [
         ("a b\na\n", "line 2 of '.*' has 1 parts: 'a'"),
         ("a b 1 2\n", "has 4 parts"),
+        ("a, b, 1\n", "names and perhaps a weight, with spaces between them, but line 1 .*'a, b, 1'"),
         ("a b x\n", "line 1 of '.*' has 'x'"),
         ("a b 1\nc d -2\n", "that from 'c' to 'd' is -2.0"),
         ("a b nan\n", "that from 'a' to 'b' is nan"),
