@@ -60,12 +60,16 @@ def is_bag(one: Any) -> bool:
 
 
 def check_bag(name: str, bag: Any, inputs: int, dtype: np.dtype[Any]) -> Bags:
-    """Return one bag, given as ids (n,), as a pair (ids, weights), or as SciPy sparse (1, V_in); it may be empty."""
+    """Return one bag, which may be empty: a pair (ids, weights or None), or SciPy sparse (1, V_in)."""
     if _is_sparse(bag):
         if bag.shape != (1, inputs):
             raise ValueError(f"{name} must have shape (1, {inputs}), got {bag.shape}")
         return _from_sparse(name, bag, dtype)
     ids, weights = _ids_and_weights(name, bag)
+    if not is_pair(bag):
+        raise ValueError(
+            f"{name} is several ids, as many inputs of forward: one bag is a tuple (ids, None), or (ids, weights)"
+        )
     if len(ids):
         ids = check_ids(name, ids, inputs)
     order = np.argsort(ids, kind="stable")

@@ -92,6 +92,13 @@ class RowSteps:
             )
         return gradient
 
+    def output_gradient(self, i: int | Bags, target: Targets) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return the input h (D,), and the gradient of the loss with respect to the logits, (V,)."""
+        p = self._parameters
+        gradient = target.amounts.sum() * self.probabilities(i).astype(np.float64)
+        np.subtract.at(gradient, target.columns, target.amounts)
+        return self._scratch.h[: p.dim].astype(p.dtype), (self._scale * gradient).astype(p.dtype)
+
     def step(self, i: int, output: int, rate: float, update_linear: bool) -> float:
         """Step on one example, whose target is one output; return the loss before the step."""
         if self._parallel:

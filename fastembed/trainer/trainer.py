@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, nullcontext
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Self
@@ -18,6 +18,7 @@ from fastembed._base.threads import PerProcess, Pool, cached_property, check_thr
 from fastembed._base.validation import (
     check_amounts,
     check_callback,
+    check_choice,
     check_finite,
     check_flag,
     check_integer,
@@ -93,7 +94,7 @@ class Trainer:
     >>> from fastembed import Trainer
     >>> rng = np.random.default_rng(0)
     >>> embedding = rng.normal(size=(8, 10))
-    >>> trainer = Trainer(embedding, rng.normal(size=(10, 8)))
+    >>> trainer = Trainer(embedding, rng.normal(size=(10, 8)), loss_scale=1 / 8)  # 1 is the loss in nats
     >>> losses = [trainer.step(4) for _ in range(20)]
     >>> losses[0] > losses[-1]
     True
@@ -314,10 +315,9 @@ class Trainer:
 
         Parameters
         ----------
-        i : int, array_like of int (n,), tuple (ids, weights) or SciPy sparse (1, V_in)
-            The id of the input, 0 to V_in - 1; or a bag, given as ids (n,) with weights 1, as ids (n,) and weights
-            (n,), or as a sparse row. Weights may be negative; the weights of equal ids are added; the sum of an empty
-            bag is 0.
+        i : int, tuple (ids, weights) or SciPy sparse (1, V_in)
+            The id of the input, 0 to V_in - 1; or a bag, given as ids (n,) and weights (n,), or None for weights 1, or
+            as a sparse row. Weights may be negative; the weights of equal ids are added; the sum of an empty bag is 0.
         target : int, array_like (V,) or SciPy sparse (1, V)
             The id of the output, or non-negative weights with a positive sum.
 
@@ -346,26 +346,29 @@ class Trainer:
         with self._lock.value, DefaultFloatMode():
             return self._rows.loss(i, targets)
 
-    def gradient(self, i: Any, target: Any) -> NDArray[Any]:
-        """Return the gradient of the loss with respect to ``embedding[i]``, or to the sum of a bag.
+    def gradient(self, i: Any, target: Any, of: str | Iterable[str] = "input") -> Any:
+        """Return the gradient of the loss with respect to the input, embedding[i] or the sum of a bag, or to others.
 
-        The gradient with respect to a row of a bag is this gradient times the weight of the row; for all rows it is
-        ``np.outer(weights, gradient)``.
+        The gradient with respect to a row of a bag is that of the input times the weight of the row; for all rows it is
+        ``np.outer(weights, gradient)``. The loss has the factor `loss_scale`, which is 1 / V unless you name it.
 
         Parameters
         ----------
         i, target
             As for `loss`.
+        of : {"input", "linear", "bias"} or iterable of these
+            What the loss is differentiated by. Several give a tuple.
 
         Returns
         -------
-        ndarray (D,)
-            The vector loss_scale * (sum(y) * linear @ softmax(x) - linear @ y), in the dtype of the parameters.
+        ndarray (D,), (D, V) or (V,), or a tuple of these
+            In the dtype of the parameters, with g = loss_scale * (sum(y) * softmax(x) - y) and the input h: linear @ g,
+            outer(h, g) and g.
 
         Raises
         ------
         TypeError, ValueError
-            As `loss` does.
+            As `loss` does; also if `of` is not as above.
         FloatingPointError
             If the loss or a component of the gradient is not finite.
 
@@ -377,11 +380,20 @@ class Trainer:
         >>> np.outer([2, -1], trainer.gradient(([0, 1], [2, -1]), 0))
         array([[-2.],
                [ 1.]])
+        >>> Trainer(np.ones((2, 1)), np.zeros((1, 2)), loss_scale=1).gradient(0, 0, of="linear")
+        array([[-0.5,  0.5]])
         """
         p = self._parameters
+        names = [
+            check_choice("of", name, ("input", "linear", "bias")) for name in ([of] if isinstance(of, str) else of)
+        ]
         i, targets = check_input("i", i, p.inputs, p.dtype), check_target(target, p.outputs)
         with self._lock.value, DefaultFloatMode():
-            return self._rows.gradient(i, targets)
+            found = {"input": self._rows.gradient(i, targets)}
+            if set(names) - {"input"}:
+                h, found["bias"] = self._rows.output_gradient(i, targets)
+                found["linear"] = np.outer(h, found["bias"])
+        return found[of] if isinstance(of, str) else tuple(found[name] for name in names)
 
     def step(
         self, i: Any, target: Any = None, *, learning_rate: float | None = None, update_linear: bool = False
@@ -390,7 +402,7 @@ class Trainer:
 
         Parameters
         ----------
-        i : int, array_like of int (n,), tuple (ids, weights) or SciPy sparse (1, V_in)
+        i : int, tuple (ids, weights) or SciPy sparse (1, V_in)
             As for `loss`.
         target : int, array_like (V,) or SciPy sparse (1, V), optional
             The id of the output, or non-negative weights with a positive sum; by default `i` itself, if it is an id.

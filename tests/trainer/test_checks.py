@@ -123,7 +123,7 @@ def test_new_rows_are_checked(trainer, rows, error, message):
         (([0, 1], [1.0]), ValueError, "the weights of i must be as many as its ids, 2, got shape (1,)"),
         (([0, 1], [1.0, NAN]), ValueError, "the weights of i must be finite, but the weights of i[1] is nan"),
         (([0], [1e39]), ValueError, "i in float32 must be finite, but i in float32[0] is inf"),
-        ([4], ValueError, "i must be ids from 0 to 3, but i[0] is 4"),
+        (([4], None), ValueError, "i must be ids from 0 to 3, but i[0] is 4"),
         ([0.5], TypeError, "i must hold integers, got dtype float64"),
         ([[0, 1]], ValueError, "i must be ids of one dimension, or a pair (ids, weights), got shape (1, 2)"),
         (np.ma.masked_array([0, 1]), TypeError, "i must be an array without a mask"),
@@ -188,7 +188,10 @@ def test_an_input_that_is_not_an_output_needs_a_target(trainer):
     with pytest.raises(ValueError, match=re.escape("targets must be ids from 0 to 1, but targets[1] is 3")):
         trainer.train([0, 3])
     with pytest.raises(ValueError, match="a step on a bag needs a target"):
-        trainer.step([0, 1])
+        trainer.step(([0, 1], None))
+    for call in (trainer.step, trainer.loss, trainer.gradient):
+        with pytest.raises(ValueError, match=r"several ids, as many inputs of forward: one bag is a tuple"):
+            call([0, 1], 1)
     with pytest.raises(TypeError, match="target must be an integer, got None"):
         trainer.loss(1, None)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
-from scipy import sparse
+from scipy import sparse, special
 
 from fastembed import Trainer, reference
 from fastembed._kernels import runnable_builds
@@ -134,13 +134,13 @@ def test_every_form_of_a_bag_is_the_references(trainer_of, near, form):
 
 def test_ids_without_weights_have_weight_one_and_an_empty_bag_the_sum_zero(trainer_of, near):
     trainer = trainer_of()
-    for bag in ([6, 2, 6], np.array([6, 2, 6]), ([6, 2, 6], None), ([2, 6], [1, 2])):
+    for bag in (([6, 2, 6], None), (np.array([6, 2, 6]), None), ([2, 6], [1, 2])):
         assert trainer.loss(bag, 5) == trainer.loss(sparse.csr_array(dense_bag(([2, 6], [1, 2]))[None]), 5)
     assert trainer.forward(([6, 2, 6], None)).shape == (OUTPUTS,)
     assert trainer.forward([6, 2, 6]).shape == (3, OUTPUTS)  # three inputs, as ever
     assert trainer.forward((6, 2)).shape == (2, OUTPUTS)
     before, bias = trainer.embedding.copy(), trainer.bias.astype(float)
-    for empty in ([], ([], []), np.zeros(0, int), sparse.csr_array((1, INPUTS))):
+    for empty in (([], None), ([], []), (np.zeros(0, int), None), sparse.csr_array((1, INPUTS))):
         near(trainer.loss(empty, 5), reference.loss(bias, reference.target_row(5, OUTPUTS), 1 / OUTPUTS), times=10)
         trainer.step(empty, 5, update_linear=True)
     assert_array_equal(trainer.embedding, before)
@@ -155,11 +155,15 @@ def test_gradients_are_the_derivatives(set_constant, model, build, outputs, i):
     embedding, linear, bias = model(INPUTS, outputs, 3, "float64")
     y = np.random.default_rng(2).gamma(1, size=outputs)
     stepped = Trainer(embedding.copy(), linear, bias=bias)
-    gradient = stepped.gradient(i, y)
+    gradient, of_linear, of_bias = stepped.gradient(i, y, of=("input", "linear", "bias"))
+    assert_array_equal(stepped.gradient(i, y), gradient)
     stepped.step(i, y, learning_rate=1, update_linear=True)
     x = dense_bag(([i], [1]) if isinstance(i, int) else i)
     moved = {"embedding": embedding - stepped.embedding, "linear": linear - stepped.linear}
     np.testing.assert_allclose(moved["embedding"], np.outer(x, gradient), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(moved["linear"], of_linear, rtol=1e-9, atol=1e-12)
+    logits = bias + x @ embedding @ linear
+    np.testing.assert_allclose(of_bias, (y.sum() * special.softmax(logits) - y) / outputs, rtol=1e-9, atol=1e-12)
     places = [("embedding", (f, d)) for f in range(INPUTS) for d in range(3)]
     for name, place in [*places, *(("linear", (d, outputs // 2)) for d in range(3))]:
         losses = []
@@ -210,8 +214,8 @@ def test_a_bag_of_one_id_gives_the_bits_of_the_id(trainer_of, set_parallel, upda
     by_id, by_bag = trainer_of(**options), trainer_of(**options)
     for i, target in ((3, 5), (0, 1024), (3, 5)):
         loss = by_id.step(i, target, update_linear=update_linear)
-        assert by_bag.step([i], target, update_linear=update_linear) == loss
-    assert by_bag.gradient([4], 7).tobytes() == by_id.gradient(4, 7).tobytes()
+        assert by_bag.step(([i], None), target, update_linear=update_linear) == loss
+    assert by_bag.gradient(([4], None), 7).tobytes() == by_id.gradient(4, 7).tobytes()
     assert by_bag.forward(([4], [1])).tobytes() == by_id.forward(4).tobytes()
     ids, targets = [3, 1, 3], [5, 6, 7]
     by_id.train(ids, targets, epochs=2, update_linear=update_linear)
