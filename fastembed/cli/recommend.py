@@ -149,7 +149,7 @@ def recommend(arguments: argparse.Namespace) -> int:
 def names_like(known: Any, texts: Iterable[str]) -> list[Any]:
     """Return names of the command line as a model knows them: digits as int where its names are int."""
     digits = known.dtype.kind == "i"
-    return [int(text) if digits and text.lstrip("-").isdecimal() else text for text in texts]
+    return [int(text) if digits and text.removeprefix("-").isdecimal() else text for text in texts]
 
 
 def _records(model: Recommender, who: Any, answer: Scored, arguments: argparse.Namespace) -> list[dict[str, Any]]:

@@ -148,7 +148,7 @@ def held_out_items(
     given : int, optional
         The number of items that are shown, drawn at random; all others are hidden. By default all but one are shown.
     hidden : float, optional
-        Instead: the share of the items that are hidden, at least one.
+        Instead: the share of the items that are hidden, at least one, and at most all but one.
     topn : int
         How many of the most probable items count.
     seed : int
@@ -210,7 +210,7 @@ class _Split:
         """Return the items shown and those hidden, ascending; None if there are too few."""
         count = len(items) - 1 if self.given is None else self.given
         if self.share is not None:
-            count = len(items) - max(1, round(self.share * len(items)))
+            count = len(items) - max(1, min(round(self.share * len(items)), len(items) - 1))
         if not 0 < count < len(items):
             return None
         drawn = self.rng.permutation(items)

@@ -25,6 +25,7 @@ from fastembed.corpus.sources import TextFile, find_files, is_url, path_list
 from fastembed.corpus.tables import FORMATS, field_rows, place_of, suffix_of
 
 ROWS_AT_ONCE = 1 << 18  # pairs or items that are Python objects at a time
+LARGEST = 1e30  # weight: sums and products of weights are finite, too
 CLOSE = 3  # names with a similar spelling that an error shows
 Place = Callable[[int], str]
 Int32 = NDArray[np.int32]
@@ -312,7 +313,7 @@ def _matrix_of_pairs(parts: Pairs, users: Names, items: Names) -> Any:
     if not rows:
         raise ValueError("there is nothing to learn from: no pair of a user and an item")
     entries = tuple(map(np.concatenate, (rows, columns)))
-    return _matrix(np.concatenate(weights), entries, users, items)
+    return matrix_of(np.concatenate(weights), entries, (len(users), len(items)))
 
 
 def _weights(values: Any, place: Place) -> NDArray[np.float32]:
@@ -321,10 +322,10 @@ def _weights(values: Any, place: Place) -> NDArray[np.float32]:
         weights = np.array(values, np.float64)
     except (TypeError, ValueError):
         weights = np.array([_number(value) for value in values])
-    wrong = ~((weights >= 0) & (weights <= np.finfo(np.float32).max))
+    wrong = ~((weights >= 0) & (weights <= LARGEST))
     if wrong.any():
         k = int(np.argmax(wrong))
-        raise ValueError(f"{place(k)}: weight must be a finite number of at least 0, got {shown(_listed(values)[k])}")
+        raise ValueError(f"{place(k)}: weight must be a number from 0 to {LARGEST:g}, got {shown(_listed(values)[k])}")
     return weights.astype(np.float32)
 
 
@@ -335,9 +336,9 @@ def _number(value: Any) -> float:
         return np.nan
 
 
-def _matrix(weights: NDArray[Any], entries: Any, users: Names, items: Names) -> Any:
+def matrix_of(weights: NDArray[Any], entries: Any, shape: tuple[int, int]) -> Any:
     """Return the matrix with these entries; those of the same user and item are added up."""
-    matrix = sparse.coo_array((weights, entries), shape=(len(users), len(items))).tocsr()
+    matrix = sparse.coo_array((weights, entries), shape=shape).tocsr()
     matrix.sum_duplicates()
     matrix.eliminate_zeros()
     return narrow(matrix)
@@ -368,7 +369,14 @@ def narrow(matrix: Any) -> Any:
     """Return a matrix in CSR form with numbers of float32 and indices of int32.
 
     SciPy multiplies matrices of other indices with those of training only after it has converted these.
+
+    Raises
+    ------
+    ValueError
+        If a weight is too large.
     """
+    if (most := matrix.data.max(initial=0)) > LARGEST:
+        raise ValueError(f"weights of a user and an item must be at most {LARGEST:g}, got {most:g}")
     return csr(matrix.data.astype(np.float32), matrix.indices.astype(np.int32), matrix.indptr, matrix.shape)
 
 
@@ -402,7 +410,8 @@ def _matrix_of_baskets(baskets: Any, users: Names, items: Names) -> Any:
     add_places(users, count - before)
     if not rows:
         raise ValueError("there is nothing to learn from: no basket")
-    return _matrix(np.concatenate(weights), tuple(map(np.concatenate, (rows, columns))), users, items)
+    entries = tuple(map(np.concatenate, (rows, columns)))
+    return matrix_of(np.concatenate(weights), entries, (len(users), len(items)))
 
 
 def _basket_of(owners: Int32, k: int) -> str:
@@ -437,7 +446,9 @@ def flat_baskets(baskets: Iterable[Any], first: int = 0) -> tuple[list[Any], NDA
                     if len(item) != 2:
                         raise TypeError(f"basket {number}: an item with a weight is a tuple of both, got {shown(item)}")
                     items[place] = item[0]
-                    weighted[len(names) + place] = check_number(f"basket {number}: the weight of {item[0]!r}", item[1])
+                    weighted[len(names) + place] = check_number(
+                        f"basket {number}: the weight of {item[0]!r}", item[1], high=LARGEST
+                    )
         names += items
         sizes.append(len(items))
     weights = np.ones(len(names), np.float32)

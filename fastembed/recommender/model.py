@@ -15,7 +15,7 @@ from fastembed._base.estimator import pickled_as
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool, ordered_map, single_threaded_blas
 from fastembed._base.validation import shown
-from fastembed.recommender.data import Interactions, Names, flat_baskets, is_name, narrow
+from fastembed.recommender.data import Interactions, Names, flat_baskets, is_name, matrix_of, narrow
 from fastembed.recommender.training import Model, contributions, fold, scores
 
 T = TypeVar("T")
@@ -139,9 +139,7 @@ class FittedRecommender:
         ids, owners = self.data.items.find(names, skip_unknown), np.repeat(np.arange(len(sizes)), sizes)
         known = ids >= 0
         shape = len(sizes), len(self.data.items)
-        matrix = sparse.csr_array(sparse.coo_array((weights[known], (owners[known], ids[known])), shape=shape))
-        matrix.eliminate_zeros()
-        return matrix
+        return matrix_of(weights[known], (owners[known], ids[known]), shape)
 
     # ---------------------------------------------------------------- answers
 
@@ -190,7 +188,7 @@ class FittedRecommender:
             if among is not None or exclude is not None:
                 normalise(log_p)
             places = largest_of_rows(log_p, topn)
-            p = np.exp(np.take_along_axis(log_p, places, 1), dtype=np.float64)
+            p = np.minimum(np.exp(np.take_along_axis(log_p, places, 1), dtype=np.float64), 1)  # float32 may round up
             found = names[columns[places]].tolist()
             return [
                 list(zip(items[:count], values[:count], strict=True))
@@ -223,7 +221,7 @@ class FittedRecommender:
         """Return what each item of the history of one user adds to the score of an item."""
         names, history = self.data.items.names.tolist(), asked.matrix.indices
         shares = contributions(asked.matrix, asked.rows[0], np.array([item]), self.model)[:, 0]
-        bias = float(self.model.popularity[item])
+        bias = float((self.model.popularity if len(history) else self.model.bias)[item])
         log_p = self._log_p(asked.rows, asked.matrix)[0]
         order = largest(shares, len(shares))
         added = [(names[c], float(s)) for c, s in zip(history[order], shares[order], strict=True)]
@@ -257,7 +255,7 @@ def _leave_out(log_p: Array, seen: Any) -> None:
 
 def normalise(log_p: Array) -> None:
     """Let the probabilities of each row (N, V) sum to 1, in place; a row may be -inf as a whole."""
-    most = log_p.max(axis=1, keepdims=True)
+    most = log_p.max(axis=1, keepdims=True, initial=-np.inf)  # of no item, if none is allowed
     most[np.isneginf(most)] = 0
     sums = np.exp(log_p - most).sum(axis=1, keepdims=True, dtype=np.float64)
     log_p -= (most + np.log(np.where(sums > 0, sums, 1))).astype(log_p.dtype)
@@ -276,7 +274,7 @@ class Explanation:
     score : float
         The logit of the item.
     bias : float
-        The logit for a user without items.
+        The part of the score that is the same for everybody who has an item.
     contributions : list of (item, float)
         What each item of the history adds, the largest first.
 

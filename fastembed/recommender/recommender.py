@@ -287,7 +287,8 @@ class Recommender:
         Raises
         ------
         TypeError, ValueError, OSError, MemoryError
-            As :meth:`fit`; also if the users have names and X has none. The recommender then stays as it was.
+            As :meth:`fit`; also if the users have names and X has none, or `dim` has changed. The recommender then
+            stays as it was.
 
         Examples
         --------
@@ -311,6 +312,8 @@ class Recommender:
     ) -> FittedRecommender:
         check_callback("on_epoch_end", on_epoch_end)
         options, pool = self._options(), Pool(check_threads(self.threads))
+        if known is not None and options.dim != (dim := len(known.model.linear)):
+            raise ValueError(f"dim={options.dim}, but the recommender learned with dim={dim}: call fit")
         user, item, weight, header = fields
         ranks = None if comm is None else Ranks(comm)
         shown = progress if ranks is None or ranks.first else None
@@ -499,6 +502,7 @@ class Recommender:
 
     def _similar(self, given: Any, topn: int, skip_unknown: bool, known: Any, vectors: Any) -> Any:
         topn, single = check_integer("topn", topn, low=1), is_name(given)
+        skip_unknown = check_flag("skip_unknown", skip_unknown)
         if not single and (isinstance(given, bytes) or not isinstance(given, Iterable)):
             raise TypeError(f"a name or several are needed, got {given!r}")
         ids = known.find([given] if single else given, skip_unknown)

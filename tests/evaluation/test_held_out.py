@@ -150,6 +150,7 @@ def test_a_recommender_is_scored_on_what_it_recommends(recommender, baskets):
     assert score.popularity["coverage"] <= 0.4
     assert score == held_out_items(recommender, pairs, topn=3)
     assert score != held_out_items(recommender, pairs, topn=3, seed=1)
+    assert score == held_out_items(recommender, pairs, topn=3, hidden=1.0)  # one is always shown
     assert score.record()["perplexity"] == score.perplexity
 
 

@@ -64,7 +64,8 @@ def test_a_known_user_a_basket_and_a_row_are_the_same(model, baskets):
 
 
 def test_a_user_without_items_gets_what_is_popular(model, baskets):
-    counts = {item: sum(item in basket for basket in baskets) for item in model.items_.tolist()}
+    items = model.items_.tolist()
+    counts = {item: sum(item in basket for basket in baskets) for item in items}
     (answer,) = model.recommend([[]], topn=20)
     order = [counts[item] for item, _ in answer]
     assert order == sorted(order, reverse=True)
@@ -73,7 +74,9 @@ def test_a_user_without_items_gets_what_is_popular(model, baskets):
     assert model.recommend("nobody", 2, skip_unknown=True) == model.recommend([[]], 2)[0]
     assert model.recommend([["who"], ["a0", "who"]], skip_unknown=True) == model.recommend([[], ["a0"]])
     assert model.recommend([]) == []
+    assert model.explain([[]], "a0").score == pytest.approx(np.log(model.predict_proba([[]])[0][items.index("a0")]))
     assert model.recommend([model.items_.tolist()]) == [[]]
+    assert model.recommend([["a0"], []], among=[]) == [[], []]
 
 
 def test_similar_items_and_users_have_the_largest_cosines(model):
@@ -231,6 +234,8 @@ def test_an_interrupted_fit_goes_on_to_the_same_bits(baskets, tmp_path):
         (lambda m: m.recommend(0, exclude="a0"), TypeError, "exclude must be several items, got 'a0'"),
         (lambda m: m.recommend(0, among=["c"]), KeyError, "'c' is not among the 20 items"),
         (lambda m: m.recommend(0, exclude_seen=2), TypeError, "exclude_seen must be True or False, got 2"),
+        (lambda m: m.similar_items("a0", skip_unknown=2), TypeError, "skip_unknown must be True or False, got 2"),
+        (lambda m: m.recommend([[("a0", 1e31)]]), ValueError, r"the weight of 'a0' must be .* to 1e\+30, got 1e\+31"),
         (lambda m: m.similar_items("c"), KeyError, "'c' is not among the 20 items"),
         (lambda m: m.similar_items(None), TypeError, "a name or several are needed, got None"),
         (
@@ -242,6 +247,11 @@ def test_an_interrupted_fit_goes_on_to_the_same_bits(baskets, tmp_path):
         (lambda m: m.perplexity([["a0"]], [["a0"]]), ValueError, "hidden must not hold items of the same user's X"),
         (lambda m: m.perplexity([["a0"]], [["a1"], []]), ValueError, "hidden must have one basket per user, 1, got 2"),
         (lambda m: m.perplexity([[]]), ValueError, "there is no item to predict"),
+        (
+            lambda m: copy.copy(m).set_params(dim=7).partial_fit([["a0", "a1"]]),
+            ValueError,
+            "dim=7, but the .* with dim=",
+        ),
         (lambda m: m.set_params(rank=3), ValueError, "Recommender has no parameter 'rank'"),
         (lambda m: Recommender(dim=0).fit([["a", "b"]]), ValueError, "dim must be at least 1, got 0"),
     ],
