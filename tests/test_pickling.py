@@ -1,6 +1,7 @@
 """Pickles and copies of every public object: the same bits, also after more training; no private names."""
 
 import copy
+import dataclasses
 import multiprocessing
 import pickle
 import pickletools
@@ -25,9 +26,8 @@ from fastembed import (
     evaluation,
     formats,
 )
-from fastembed.classifier import Explanation
 from fastembed.counts.windows import Windows
-from fastembed.plotting import Comparison, compare
+from fastembed.plotting import compare
 
 CORPUS = [["the", "cat", "sat"], ["the", "dog", "sat"], ["a", "cat", "ran"], ["a", "dog", "ran"]] * 5
 COUNTS = sparse.csr_array([[0.0, 5, 1], [5, 0, 0], [1, 0, 0]])
@@ -101,8 +101,10 @@ def bits(value):
     if isinstance(value, Counts):
         arrays = value.data, value.indices, value.indptr, value.keep, value.to_scipy().data
         return [bits(array) for array in arrays], value.shape, value.windows, value.ledger, bits(value.vocabulary)
-    if isinstance(value, Comparison | Explanation):
-        return {name: bits(part) for name, part in vars(value).items()}
+    if dataclasses.is_dataclass(value):
+        return {field.name: bits(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, list | tuple) and not isinstance(value, formats.Table):
+        return [bits(part) for part in value]
     if isinstance(value, np.ndarray) and value.dtype == object:
         return value.tolist()
     if isinstance(value, np.ndarray):
