@@ -167,7 +167,7 @@ def _train_and_save(arguments: argparse.Namespace, model: SkipGram, learn: Calla
             assert progress.estimate is not None
             seconds = progress.estimate.seconds()
             if not print_json(arguments, estimate=_estimate_record(progress.estimate) | {"seconds": seconds}):
-                print_line(f"training would take {progress.estimate}, in about {seconds:,.1f} s")
+                print_line(f"training would take {progress.estimate}, in about {seconds:,.1f} s if nothing else runs")
             return
         except KeyboardInterrupt as interrupt:
             if not (arguments.checkpoint or arguments.mpi):
@@ -190,7 +190,7 @@ def _saved_beside(arguments: argparse.Namespace, model: SkipGram) -> str:
     beside = output.with_name(f"{output.stem}.interrupted{output.suffix}")
     epochs = f"{len(model.history)} of {model.epochs} epochs"
     model.save(beside)
-    return f"the model after {epochs} is in {str(beside)!r}, and {str(output)!r} as it was: {remedy}"
+    return f"the model after {epochs} is in {str(beside)!r}, not in {str(output)!r}: {remedy}"
 
 
 def _model_record(model: SkipGram, estimate: Estimate | None) -> dict[str, Any]:

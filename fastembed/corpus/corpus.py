@@ -688,7 +688,7 @@ class ReadingAdvice(UserWarning):
     def _text(self, found: list[str], changes: dict[str, Any], how: str) -> str:
         if not changes:
             return ", and ".join(found)
-        effect = {"words": "words without it" if "punctuation" in found[0] else "each of them as a word"}
+        effect = {"words": "words without it" if "punctuation" in found[0] else "each character as a word"}
         effect |= {"unit": f"whole {changes.get('unit')}s"}
         return f"{', and '.join(found)}; {how} reads {' of '.join(effect[name] for name in reversed(changes))}"
 

@@ -6,6 +6,7 @@ formula of the model knows: the interpreter, the libraries and what the C librar
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from time import perf_counter
 
@@ -14,6 +15,7 @@ import numpy as np
 from fastembed._base.estimator import pickled_as
 from fastembed._base.memory import check_free, check_memory_limit, readable
 from fastembed._base.sizes import SIZES
+from fastembed._base.threads import single_threaded_blas
 from fastembed.counts.store import STORED_BYTES
 
 PROCESS_BYTES = 95_000_000  # the interpreter, this package, NumPy, SciPy, and BLAS with its buffers
@@ -27,7 +29,7 @@ NGRAM_BYTES, ENTRY_BYTES = 80, 50  # per n-gram, and per n-gram of a word: its i
 BLOCK_ROWS = 256  # rows of a block, whose logits and gradients are in memory
 INPUT_BYTES = 45  # per input, in the epochs: the start of its counts, their sum, its weight, its place in the order
 THREAD_ROWS = 4096  # rows in float64 that a thread holds in the start and in the gauge
-RATE_COLUMNS = 8192  # of the product whose rate is measured
+RATE_COLUMNS = 1024  # of the product whose rate is measured
 LEAST_GROUPS = 4  # of a store, in memory in the epochs
 
 
@@ -105,18 +107,20 @@ class Estimate:
         return start + bags + self.epochs * 6 * self.inputs * self.outputs * self.dim + gauge
 
     def seconds(self) -> float:
-        """Return about how long the products take on this machine, whose rate is measured for a tenth of a second.
+        """Return about how long training takes on this machine if nothing else runs, by the rate of its products.
+
+        The rate is that of the fastest product of one thread in a fifth of a second, times the number of threads.
 
         An epoch takes 1.15 to 1.4 times as long as its bare products (``docs/measurements.md``).
         """
         rows = np.ones((BLOCK_ROWS, self.dim), np.float32)
         columns = np.ones((self.dim, min(self.outputs, RATE_COLUMNS)), np.float32)
-        rows @ columns  # the first product also starts the threads of BLAS
-        began, products = perf_counter(), 0
-        while (passed := perf_counter() - began) < 0.1:
-            rows @ columns
-            products += 1
-        return 1.3 * self.flops * passed / (2 * products * rows.size * columns.shape[1])
+        end, fastest = perf_counter() + 0.2, math.inf
+        with single_threaded_blas():
+            while (began := perf_counter()) < end or fastest == math.inf:
+                rows @ columns
+                fastest = min(fastest, perf_counter() - began)
+        return 1.3 * self.flops * fastest / (2 * rows.size * columns.shape[1] * self.threads)
 
     @property
     def memory(self) -> int:
