@@ -17,7 +17,7 @@ MOST_WEIGHT = 4  # largest weight of a document in a calibration over their medi
 MOST_LOGIT = 17.0  # its sigmoid is 1 in float32
 FEW = 100  # documents; by fewer, a calibration must prove itself
 CELLS = 4096
-ROUNDS = 30
+ROUNDS = 1000  # for a few documents that contradict the scores; a dozen for many
 
 Array = npt.NDArray[Any]
 Float64 = npt.NDArray[np.float64]

@@ -657,12 +657,12 @@ def read_examples(
                 f"sample_weight must have one number per document, shape {some.shape}, got shape {weights.shape}"
             )
         check_amounts("sample_weight", weights)
-        if not weights.any():
-            raise ValueError("sample_weight must have a weight above zero, but all weights are zero")
     seen = found.classes[np.unique(found.matrix.indices)].tolist()
     if len(seen) < (2 if known is None else 1):
         what = f"one class, {seen[0]!r}" if seen else "no label"
         raise ValueError(f"a classifier needs documents of at least two labels, got {what}")
+    if not weights[some].any():
+        raise ValueError("sample_weight must be above zero for a document to learn from, but is zero for all of them")
     weights = weights[some] * label_weights(found, options.class_weight, None if known is None else known.classes)
     if known is not None:
         check_same_type(found, known.classes)

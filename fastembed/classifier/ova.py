@@ -145,8 +145,11 @@ class Ascent:
             _epoch(*self._documents, costs, order, self._bias, self._weights, self._dual, tile, self._squared, sums)
 
         self._pool.run(run, len(sums))
-        loss, distance = sums.sum(axis=0) / max(costs.sum(dtype=np.float64), np.finfo(np.float64).tiny)
-        return float(loss), float(distance)
+        loss, distance = sums.sum(axis=0).tolist()
+        # |d| over the costs of all documents, so that an epoch without a heavy one compares with the others
+        return loss / max(costs.sum(dtype=np.float64), np.finfo(np.float64).tiny), distance / self._costs.sum(
+            dtype=np.float64
+        )
 
     def end(self) -> None:
         """Release the bags, which take much memory, after the last epoch."""

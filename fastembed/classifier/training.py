@@ -40,6 +40,7 @@ POWER_STEPS = 2
 RATE = 3.0  # of E, by default, unless documents are so alike or heavy that it is less
 STABLE = 6.0  # RATE times the largest eigenvalue of a block is at most this: docs/derivation.md, section 8
 EIGENVALUE_STEPS = 10
+ROUNDING = 1e-12  # distance from 0 or 1 of the share of a label of no document or all of them
 DIVERGED = 2  # training has diverged above this multiple of the entropy of the label shares, plus 1
 LENGTH = 3.0  # the length of the pretrained row of a word: docs/decisions.md
 
@@ -139,11 +140,12 @@ def learn(
         dim = len(labels.classes)
         _check_memory(features, dim, dim, "give loss='softmax' and a dim")
         total = float(examples.weights.sum()) + (0 if known is None else known.documents)
-        sums = examples.labels.matrix.T @ examples.weights + earlier
+        sums = np.minimum(examples.labels.matrix.T @ examples.weights + earlier, total)
         prior = calibration.prior(sums / (total if calibration.independent else sums.sum()))
         # Where the bias starts: for a label of all documents or of none, the share is half a document from that
-        half = np.min([*sums[sums > 0], *(total - sums)[sums < total], total / 2]) / 2
-        q = sums.clip(half, total - half) / total
+        distances = np.minimum(sums, total - sums) / total
+        half = distances[distances > ROUNDING].min(initial=0.5) / 2
+        q = (sums / total).clip(half, 1 - half)
         bias = (q if options.loss == "squared" else np.log(q / (1 - q))).astype(np.float32)
         if known is not None:
             bias[places] = known.bias

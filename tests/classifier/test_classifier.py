@@ -362,12 +362,19 @@ def test_bad_input_is_named(documents, labels, error, message):
         ([1, -2, 1], ValueError, r"sample_weight\[1\] is -2"),
         ([1, np.nan, 1], ValueError, r"sample_weight\[1\] is nan"),
         (["a", "b", "c"], TypeError, "sample_weight must hold real numbers"),
-        ([0, 0, 0], ValueError, "a weight above zero, but all weights are zero"),
+        ([0, 0, 0], ValueError, "must be above zero for a document to learn from, but is zero for all"),
     ],
 )
 def test_bad_weights_are_named(weights, error, message):
     with pytest.raises(error, match=message):
         Classifier().fit(["a", "b", "c"], ["x", "y", "x"], weights)
+
+
+@pytest.mark.parametrize("loss", ["squared", "softmax"])
+def test_weights_of_documents_without_a_label_are_not_enough(loss):
+    labels = np.eye(2, 3, dtype=int).T if loss == "softmax" else [["x"], ["y"], []]
+    with pytest.raises(ValueError, match="for a document to learn from"):
+        Classifier(loss).fit(["a", "b", "c"], labels, [0, 0, 1])
 
 
 def test_a_text_is_one_document_whatever_its_lines():

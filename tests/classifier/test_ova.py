@@ -10,6 +10,7 @@ from scipy import optimize, sparse
 
 import twins
 from fastembed import Classifier
+from fastembed.classifier.calibration import Calibration
 
 
 def weights_of(model):
@@ -89,6 +90,42 @@ def test_the_shares_of_several_labels_are_those_in_training(loss):
     model = Classifier(loss).fit(["a b"] * 20, [["x", "y"]] * 19 + [["x"]])
     with pytest.warns(UserWarning, match="the answer is the labels' shares"):
         assert_allclose(model.predict_proba(["zzz"]), [[1, 0.95]], rtol=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["squared", "ova"])
+@pytest.mark.parametrize("seed", range(2))
+def test_the_share_of_a_label_of_all_documents_is_1_whatever_their_weights_add_up_to(labelled, loss, seed):
+    weights = np.random.default_rng(seed).random(30)
+    model = Classifier(loss).fit(labelled[0][:30], [[label, "all"] for label in labelled[1][:30]], weights)
+    with pytest.warns(UserWarning, match="the answer is the labels' shares"):
+        assert model.predict_proba(["zzz"])[0, 0] == pytest.approx(1)
+    assert 0.5 < model.explain(labelled[0][0], ["all"]).bias[0] < 10
+
+
+@pytest.mark.parametrize("loss", ["squared", "ova"])
+def test_a_heavy_document_that_was_left_out_does_not_end_training_before_its_end(labelled, loss):
+    documents, labels = labelled[0][:60], labelled[1][:60]
+    weights = np.ones(60)
+    weights[5] = 1e6
+    found, exact = (
+        Classifier(loss, l2=0.1, tol=tol, epochs=2000).fit(documents, labels, weights).decision_function(documents)
+        for tol in (0.001, 0)
+    )
+    assert_allclose(found, exact, atol=0.02)
+
+
+def test_a_calibration_by_documents_that_contradict_the_scores_is_the_maximum():
+    """Here steps of Newton's method with the Hessian of Gauss and Newton are slow."""
+    first, scores = Calibration("ova", True, 1.0, 0.0), np.outer([1.0, 0.6], [1, -1, -1])
+    labels, weights = np.array([[0.0, 1, 1], [0, 1, 1]]), np.array([4 / 3, 2 / 3])
+
+    def objective(at):
+        x = np.exp(at[0]) * scores + at[1]
+        return weights @ (np.logaddexp(0, x) - labels * x).sum(axis=1) + at @ at / 2
+
+    expected = optimize.minimize(objective, np.zeros(2), method="BFGS", options={"gtol": 1e-7}).x
+    found = first.fitted(scores, sparse.csr_array(labels), weights)
+    assert_allclose([np.log(found.slope), found.offset], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("loss", ["squared", "ova"])

@@ -44,19 +44,27 @@ def unit(x):
 
 
 def one_versus_all(x, y, weights, l2, loss, bias):
-    """Return the weights and the bias at the minimum, by Newton's method on each label."""
+    """Return the weights and the bias at the minimum, by Newton's method with step halving on each label."""
     x = np.hstack([x, np.full((len(x), 1), 0.25)])  # the last feature is that of the bias
     found = np.zeros((x.shape[1], y.shape[1]))
     for k in range(y.shape[1]):
         w = np.zeros(x.shape[1])
         w[-1] = bias[k] / 0.25
         start = w.copy()
+
+        def objective(w, y=y[:, k], start=start):
+            m = x @ w
+            losses = (y - m) ** 2 / 2 if loss == "squared" else np.logaddexp(0, m) - y * m
+            return l2 * ((w - start) ** 2).sum() / 2 + weights @ losses
+
         for _ in range(100):
             m = x @ w
             p = m if loss == "squared" else special.expit(m)
             curvature = weights * (1 if loss == "squared" else p * (1 - p))
             gradient = l2 * (w - start) + x.T @ (weights * (p - y[:, k]))
             step = np.linalg.solve(l2 * np.eye(len(w)) + (x.T * curvature) @ x, gradient)
+            while objective(w - step) > objective(w) and np.abs(step).max() > 1e-12:
+                step /= 2
             w -= step
             if np.abs(step).max() < 1e-12:
                 break
@@ -150,13 +158,14 @@ def rebuilt_softmax(documents, y, weights, l2, rate, epochs):
     return lambda new: special.softmax(bags.matrix(new) @ e + bias, axis=1)
 
 
-@pytest.fixture(params=[False, True], ids=["one label", "several labels"])
+@pytest.fixture(params=[(60, False), (60, True), (11, False), (11, True)], ids=str)
 def weighted(request, labelled):
     """Documents, their labels as lists, these as a matrix, and weights, some of which are 0 or large."""
-    documents, labels = labelled[0][:60], [[label] for label in labelled[1][:60]]
-    if request.param:
+    count, several = request.param
+    documents, labels = labelled[0][:count], [[label] for label in labelled[1][:count]]
+    if several:
         labels = [[*each, "all"] if k % 3 else each for k, each in enumerate(labels)]
-    weights = np.random.default_rng(0).choice([0, 0.5, 1, 3], 60)
+    weights = np.random.default_rng(0).choice([0, 0.5, 1, 3], count)
     weights[7] = 50
     classes = sorted(set(itertools.chain.from_iterable(labels)))
     return documents, labels, np.array([[float(c in each) for c in classes] for each in labels]), weights
