@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastembed import Classifier, Recommender, SkipGram, Trainer, Vectors
-from fastembed.evaluation import Analogies, HeldOutItems, Section, Similarity
+from fastembed.evaluation import Analogies, HeldOutItems, Section, Similarity, analogies
 from fastembed.plotting import compare
 
 WORDS = [f"w{k}" for k in range(6300)]
@@ -93,3 +93,13 @@ def test_a_notebook_shows_a_table(make, first, rows):
     table = [[cell.text for cell in row] for row in page.iter("tr")]
     assert (table[0], len(table)) == (first, rows)
     assert {len(row) for row in table} == {len(first)}
+
+
+def test_analogies_show_their_sections(tmp_path, capsys):
+    path = tmp_path / "questions.txt"
+    path.write_text(": family\nw1 w2 w3 w4\n: plural\nw5 w6 w7 w8\n", encoding="utf-8")
+    vectors = Vectors(WORDS[:9], np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32))
+    shown = analogies(vectors, path, progress=True)
+    assert "analogies: 100%" in (err := capsys.readouterr().err), err
+    assert analogies(vectors, path) == shown
+    assert capsys.readouterr() == ("", "")

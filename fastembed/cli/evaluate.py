@@ -91,7 +91,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     vectors = open_vectors(arguments)
     words = {"case_insensitive": not arguments.case_sensitive, "compose": arguments.compose}
     similar = [(file, evaluation.word_similarity(vectors, file, **words)) for file in arguments.similarity]
-    search = {"method": arguments.method, "restrict": arguments.restrict, **words}
+    search = {"method": arguments.method, "restrict": arguments.restrict, "progress": sys.stderr.isatty(), **words}
     analogous = [(file, evaluation.analogies(vectors, file, **search)) for file in arguments.analogies]
     predicted, hidden = [], []
     if arguments.perplexity or arguments.held_out_items:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from tqdm.auto import tqdm
 
 from fastembed._base.estimator import pickled_as
 from fastembed._base.sizes import SIZES
@@ -208,9 +209,6 @@ class Section:
         """Return the section as JSON can hold it, with its accuracy, None for NaN."""
         return asdict(self) | {"accuracy": plain(self.accuracy, none_for_nan=True)}
 
-    def __repr__(self) -> str:
-        return f"<{self.name}: {self.summary()}>"
-
 
 @pickled_as("evaluation.Analogies")
 @dataclass(frozen=True)
@@ -269,6 +267,7 @@ def analogies(
     restrict: int | None = None,
     case_insensitive: bool = True,
     compose: bool = False,
+    progress: bool = False,
 ) -> Analogies:
     r"""Count the analogies "a is to b as c is to d" that are answered with d.
 
@@ -289,6 +288,8 @@ def analogies(
     compose : bool
         Whether unknown words of a, b and c get the vectors that are composed of their n-grams, where the vectors hold
         any, as in :func:`word_similarity`. The answer must be a token.
+    progress : bool
+        Whether a bar of the sections is drawn.
 
     Returns
     -------
@@ -322,7 +323,7 @@ def analogies(
     neighbors = Neighbors(vectors.matrix[:size])
     composed = _composed_units(vectors, rows, asked, case_insensitive) if compose else {}
     sections = []
-    for name, spelled in asked:
+    for name, spelled in tqdm(asked, desc="analogies", leave=False, disable=not progress):
         questions = [[fold(word) for word in question] for question in spelled]
         covered = [
             question
