@@ -18,8 +18,8 @@ from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_integer, check_number, shown
 from fastembed.corpus.corpus import Source, as_corpus
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.memory import check_field, column_names
-from fastembed.recommender.data import read_interactions
+from fastembed.corpus.memory import check_field
+from fastembed.recommender.data import fields_of_table, is_matrix, read_interactions
 from fastembed.recommender.model import Asked, FittedRecommender, normalise
 from fastembed.recommender.recommender import Recommender, fitted_recommender
 from fastembed.recommender.training import fold
@@ -335,7 +335,7 @@ def _score_recommender(
 
 def _known_part(fitted: FittedRecommender, source: Any, fields: tuple[Any, Any, Any], header: bool) -> tuple[Any, int]:
     """Return the known items of each user, sparse (N, V), and N."""
-    if sparse.issparse(source) or (isinstance(source, np.ndarray) and source.ndim == 2):
+    if is_matrix(source):
         matrix = fitted.rows_of(source)
         return matrix, matrix.shape[0]
     data = read_interactions(source, *fields, header=header)
@@ -382,9 +382,7 @@ def split_users(X: Any, share: float = 0.2, *, user: str | None = None, seed: in
     """
     share = check_number("share", share, high=1, above=True)
     rng = np.random.default_rng(check_integer("seed", seed, low=0))
-    names = None  # of a table; SciPy's dok_array is a Mapping, too
-    if not sparse.issparse(X):
-        names = list(X) if isinstance(X, Mapping) else column_names(X)
+    names = fields_of_table(X)
     if names is not None:
         check_field(type(X).__name__, user, names)
         users = np.unique(np.asarray(X[user]), return_inverse=True)[1]

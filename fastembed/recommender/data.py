@@ -201,9 +201,7 @@ def read_interactions(
     if known is not None:
         users, items = Names("user", known.users.names), Names("item", known.items.names)
     header, fields = check_flag("header", header), (user, item, weight)
-    names = None  # of a table; SciPy's dok_array is a Mapping, too
-    if not sparse.issparse(source):
-        names = list(source) if isinstance(source, Mapping) else column_names(source)
+    names = fields_of_table(source)
     files = _files(source)
     if names is not None or (files is not None and _structured(files, fields, header)):
         if user is None or item is None:
@@ -218,7 +216,7 @@ def read_interactions(
         matrix = _matrix_of_pairs(parts, users, items)
     elif user is not None or item is not None or weight is not None:
         raise ValueError("user=, item= and weight= name the fields of a table; a matrix and baskets have none")
-    elif sparse.issparse(source) or (isinstance(source, np.ndarray) and source.ndim == 2):
+    elif is_matrix(source):
         matrix = _matrix_of_matrix(source, users, items)
     else:
         if files is not None:
@@ -232,6 +230,18 @@ def read_interactions(
     if not matrix.nnz:
         raise ValueError(f"there is nothing to learn from: no user of {matrix.shape[0]:,} has an item")
     return Interactions(matrix, users, items)
+
+
+def is_matrix(source: Any) -> bool:
+    """Return whether something is a sparse matrix, or an array of two dimensions."""
+    return sparse.issparse(source) or (isinstance(source, np.ndarray) and source.ndim == 2)
+
+
+def fields_of_table(source: Any) -> list[Any] | None:
+    """Return the names of the columns of a table in memory; None if it is none."""
+    if sparse.issparse(source):  # SciPy's dok_array is a Mapping, too
+        return None
+    return list(source) if isinstance(source, Mapping) else column_names(source)
 
 
 def _files(source: Any) -> list[Any] | None:

@@ -15,7 +15,7 @@ from fastembed._base.estimator import pickled_as
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool, ordered_map, single_threaded_blas
 from fastembed._base.validation import shown
-from fastembed.recommender.data import Interactions, Names, flat_baskets, is_name, matrix_of, narrow
+from fastembed.recommender.data import Interactions, Names, flat_baskets, is_matrix, is_name, matrix_of, narrow
 from fastembed.recommender.training import Model, contributions, fold, scores
 
 T = TypeVar("T")
@@ -87,7 +87,7 @@ class FittedRecommender:
         TypeError, ValueError
             If `who` is none of these.
         """
-        if sparse.issparse(who) or (isinstance(who, np.ndarray) and who.ndim == 2):
+        if is_matrix(who):
             given: Any = who
             one = given.ndim == 1  # a row of a sparse array, which SciPy makes flat
             matrix = self.rows_of(given.reshape((1, -1)) if one else given)

@@ -24,8 +24,6 @@ from fastembed.recommender.model import Asked, Explanation, FittedRecommender, S
 from fastembed.recommender.training import MOST_EPOCHS, Options, epochs_for, fit, needed
 from fastembed.trainer.ranks import Communicator, Ranks
 
-NAME_BYTES = 100  # per user and item with a name: the name, its place in an index
-
 
 @pickled_as("recommender.Estimate")
 @dataclass(frozen=True)
