@@ -1,5 +1,6 @@
 """Results print themselves as a person would write them: a few lines; some are tables in a notebook."""
 
+import re
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -100,6 +101,6 @@ def test_analogies_show_their_sections(tmp_path, capsys):
     path.write_text(": family\nw1 w2 w3 w4\n: plural\nw5 w6 w7 w8\n", encoding="utf-8")
     vectors = Vectors(WORDS[:9], np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32))
     shown = analogies(vectors, path, progress=True)
-    assert "analogies: 100%" in (err := capsys.readouterr().err), err
+    assert re.search(r"analogies: .*/2 ", capsys.readouterr().err)
     assert analogies(vectors, path) == shown
     assert capsys.readouterr() == ("", "")
