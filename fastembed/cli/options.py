@@ -79,6 +79,14 @@ def add_flag(to: Group, name: str, text: str) -> None:
     add_option(to, name, text, False, "no", action="store_true")
 
 
+def add_left_out(to: Group) -> None:
+    """Add what answers leave out, and that unknown names are no errors."""
+    text = "words or items to leave out of the answers"
+    add_option(to, "--exclude", text, [], "none", nargs="+", metavar="NAME")
+    text = "leave out unknown words and items, without an error; an unknown user is one without items"
+    add_flag(to, "--skip-unknown", text)
+
+
 def add_parameters(
     to: Group,
     of: Callable[..., object],

@@ -189,9 +189,7 @@ def add_predict(commands: options.Commands) -> None:
     options.add_option(command, "--threshold", text, shown="none", type=options.number(1), metavar="P")
     text = "predict words on this side only, by a model that distinguishes them"
     options.add_option(command, "--side", text, shown="either", choices=("before", "after"))
-    text = "words to leave out of every answer, beside those of the query"
-    options.add_option(command, "--exclude", text, [], "none", nargs="+", metavar="WORD")
-    options.add_flag(command, "--skip-unknown", "leave out unknown words, also those of --exclude, without an error")
+    options.add_left_out(command)
     options.add_threads(command)
 
 

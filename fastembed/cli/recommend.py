@@ -90,10 +90,9 @@ def add_recommend(commands: options.Commands) -> None:
     some = {"nargs": "+", "metavar": "NAME"}
     options.add_option(command, "--users", "users that the model knows, in place of a basket", [], "none", **some)
     options.add_topn(command, 10)
-    options.add_option(command, "--exclude", "items to leave out", [], "none", **some)
+    options.add_left_out(command)
     options.add_option(command, "--among", "recommend only these items", shown="all", **some)
     options.add_flag(command, "--with-seen", "recommend also what is in the basket, or what the user has")
-    options.add_flag(command, "--skip-unknown", "leave out unknown items; an unknown user is one without items")
     options.add_flag(command, "--why", f"show the {WHY} items of the basket that add most to each score")
     options.add_threads(command)
 

@@ -76,7 +76,9 @@ def add_train(commands: options.Commands) -> None:
         "the files are of pairs, two names per line, which are counted as they are, both ways, or with --directed one"
     )
     options.add_flag(source, "--pairs", text)
-    options.add_flag(source, "--weight", "the third part of each line is the weight of the pair, by default 1")
+    options.add_flag(
+        source, "--weight --weights", "the third part of each line is the weight of the pair, by default 1"
+    )
     text = "continue the training of a model that `train` wrote, on the new text or counts alone"
     add_file("--continue", text, dest="model")
     add_file("--replay", "counts of the old text, which --continue then trains on again with the new one")
