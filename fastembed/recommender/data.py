@@ -25,7 +25,7 @@ from fastembed.corpus.sources import TextFile, find_files, is_url, path_list
 from fastembed.corpus.tables import FORMATS, field_rows, place_of, suffix_of
 
 ROWS_AT_ONCE = 1 << 18  # pairs or items that are Python objects at a time
-LARGEST = 1e30  # weight: sums and products of weights are finite, too
+SMALLEST, LARGEST = 1e-15, 1e20  # weight of a user and an item: the ratio of two is finite in float32
 CLOSE = 3  # names with a similar spelling that an error shows
 Place = Callable[[int], str]
 Int32 = NDArray[np.int32]
@@ -383,10 +383,11 @@ def narrow(matrix: Any) -> Any:
     Raises
     ------
     ValueError
-        If a weight is too large.
+        If a weight is too small or too large.
     """
-    if (most := matrix.data.max(initial=0)) > LARGEST:
-        raise ValueError(f"weights of a user and an item must be at most {LARGEST:g}, got {most:g}")
+    for wrong in (matrix.data.min(initial=1), matrix.data.max(initial=1)):
+        if not SMALLEST <= wrong <= LARGEST:
+            raise ValueError(f"weights above 0 must be from {SMALLEST:g} to {LARGEST:g}, got {wrong:g}")
     return csr(matrix.data.astype(np.float32), matrix.indices.astype(np.int32), matrix.indptr, matrix.shape)
 
 
