@@ -181,10 +181,8 @@ def add_compare(commands: options.Commands) -> None:
     options.add_option(
         command, "-o --output", "the file to write", shown="none", metavar="FILE", type=options.output_name
     )
-    options.add_option(
-        command, "-n -k --topn", "how many words to print", 10, dest="topn", type=options.positive, metavar="N"
-    )
-    text = "compare only the first N words of each, the most frequent ones"
+    options.add_topn(command, 10)
+    text = "take only the first N words of a file, the most frequent ones"
     options.add_option(command, "--restrict", text, COMPARED, type=options.positive, metavar="N")
     options.add_quiet(command)
 

@@ -175,7 +175,7 @@ def add_input_format(to: options.Group) -> None:
 
 def add_restrict(to: options.Group) -> None:
     """Add the number of words to search."""
-    text = "find only the first N words of the file, the most frequent ones"
+    text = "take only the first N words of a file, the most frequent ones"
     options.add_option(to, "--restrict", text, shown="all", type=options.positive, metavar="N")
 
 
