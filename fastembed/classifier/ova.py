@@ -146,9 +146,9 @@ class Ascent:
 
         self._pool.run(run, len(sums))
         loss, distance = sums.sum(axis=0).tolist()
-        used, total = (float(each.sum(dtype=np.float64)) for each in (costs, self._costs))
+        used, total = (max(float(each.sum(dtype=np.float64)), 1e-300) for each in (costs, self._costs))
         # The change is per cost of all documents, so that an epoch without a heavy one compares with the others
-        return loss / max(used, 1e-300), distance / total
+        return loss / used, distance / total
 
     def end(self) -> None:
         """Release the bags, which take much memory, after the last epoch."""

@@ -72,6 +72,11 @@ def test_a_smaller_tolerance_is_nearer_to_the_minimum(labelled, loss, bags_of):
     assert gradients[-1] < 1e-3 * gradients[0]
 
 
+def test_weights_that_are_nothing_in_float32_leave_what_was_at_the_start():
+    model = Classifier().fit(["a", "b"] * 10, ["x", "y"] * 10, np.full(20, 1e-300))
+    assert_allclose(model.predict_proba(["a"]), [[0.5, 0.5]], rtol=1e-5)
+
+
 def test_what_has_not_converged_says_so(labelled):
     with pytest.warns(UserWarning, match=r"training has not converged in epochs=2: the last epoch changed"):
         Classifier(epochs=2, tol=1e-3).fit(*labelled)
