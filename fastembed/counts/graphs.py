@@ -200,8 +200,8 @@ def edges_of_file(
             continue
         if len(line) not in parts or line[0].endswith((",", ";")):
             raise ValueError(
-                f"an edge is two names and {what}, with spaces between them, but line {ledger.lines:,} of {where} has"
-                f" {len(line)} parts: {shown(' '.join(line))}"
+                f"an edge is two names and {what}, with spaces and no commas between them, but line {ledger.lines:,} of"
+                f" {where} has {len(line)} parts: {shown(' '.join(line))}"
             )
         ends += (ids.setdefault(line[0], len(ids)), ids.setdefault(line[1], len(ids)))
         try:
