@@ -45,6 +45,7 @@ EXPONENT = 0.5  # t
 TOLERANCE = 1e-5  # of the rows of users: see `optimal_rows`
 RATE, LINEAR_RATE, L2 = 1.0, 0.3, 0.3  # of `fit_counts`
 BLOCK = 256
+ROWS = 8192  # of users whose float64 rows are in memory
 STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 160, 3, 20  # blocks in all epochs together; users who are many need fewer epochs
 START_SCALE = 0.1
 START_PASSES, EXTRA = 3, 16  # of the randomised SVD
@@ -195,10 +196,14 @@ def contributions(x: Any, d: Float32, items: NDArray[np.intp], model: Model) -> 
 
 
 def _counted(x: Any, weight: float) -> Any:
-    """Return the counts n of weights, csr: log2(1 + w / weight)."""
-    n = sparse.csr_array(x, dtype=np.float32, copy=True)
-    n.data = np.log2(1 + n.data / np.float32(weight))
-    return n
+    """Return the counts n of weights, csr: log2(1 + w / weight). Its indices are those of x where these are int32."""
+    data = x.data / np.float32(weight)
+    data += 1
+    np.log2(data, out=data)
+    kind = np.int32 if max(x.nnz, *x.shape) < 2**31 else np.int64
+    return sparse.csr_array(
+        (data, x.indices.astype(kind, copy=False), x.indptr.astype(kind, copy=False)), shape=x.shape
+    )
 
 
 def _totals(n: Any) -> Float64:
@@ -213,9 +218,14 @@ def _damping(totals: Float64, model: Model) -> Float64:
 
 def _damped(n: Any, model: Model) -> Any:
     """Return s_u n, csr."""
-    scaled = n.copy()
-    scaled.data = n.data * np.repeat(_damping(_totals(n), model), np.diff(n.indptr)).astype(np.float32)
-    return scaled
+    return _scaled_rows(n, _damping(_totals(n), model))
+
+
+def _scaled_rows(n: Any, factors: Float64) -> Any:
+    """Return the rows of n times their factors, csr; its indices are those of n, not a copy."""
+    data = np.repeat(factors.astype(np.float32), np.diff(n.indptr))
+    data *= n.data
+    return sparse.csr_array((data, n.indices, n.indptr), shape=n.shape)
 
 
 def _linked(n: Any, model: Model) -> Float32:
@@ -272,7 +282,7 @@ def fit(
             model = replace(model, similar=item_weights(n, pool))
         else:
             model, history = _chosen(n, weight, train)
-    return model, fold(x, model, pool), history
+    return model, optimal_rows(_damped(n, model), model.linear, model.bias, model.ridge, pool, TOLERANCE)[0], history
 
 
 def _chosen(n: Any, weight: float, train: _Training) -> tuple[Model, list[Record]]:
@@ -364,19 +374,16 @@ def _grown(start: Model, n: Any) -> Model:
     return replace(start, linear=linear, bias=np.log(columns / columns.sum()).astype(np.float32))
 
 
-def _scaled_rows(n: Any, factors: Float64) -> Any:
-    scaled = sparse.csr_array(n, dtype=np.float64)
-    scaled.data = scaled.data * np.repeat(factors, np.diff(n.indptr))
-    return scaled
-
-
-def _right_vectors(matrix: Any, rank: int, rng: np.random.Generator) -> Float64:
+def _right_vectors(matrix: Any, rank: int, rng: np.random.Generator) -> Float32:
     """Return the first right singular vectors (rank, V), by randomised subspace iteration (Halko et al. 2011)."""
-    transposed = matrix.T.tocsr()
-    q = matrix @ rng.standard_normal((matrix.shape[1], min(rank + EXTRA, *matrix.shape)))
+    start = rng.standard_normal((matrix.shape[1], min(rank + EXTRA, *matrix.shape)), np.float32)
+    q = np.linalg.qr(matrix.T @ (matrix @ start))[0]
     for _ in range(START_PASSES):
-        q = matrix @ (transposed @ np.linalg.qr(q)[0])
-    return np.linalg.svd((transposed @ np.linalg.qr(q)[0]).T, full_matrices=False)[2][:rank]
+        q = np.linalg.qr(matrix.T @ (matrix @ q))[0]
+    projected = matrix @ q
+    basis = np.linalg.eigh((projected.T @ projected).astype(np.float64))[1]  # by rising eigenvalues
+    vectors: Float32 = (q @ basis[:, ::-1][:, :rank].astype(np.float32)).T
+    return vectors
 
 
 def _newton_rows(n: Any, model: Model) -> Float32:
@@ -388,10 +395,13 @@ def _newton_rows(n: Any, model: Model) -> Float32:
     w, p = model.linear.astype(np.float64), np.exp(model.bias.astype(np.float64))
     centred = w - (w @ p)[:, None]
     values, basis = np.linalg.eigh((centred * p) @ centred.T)
-    damped = _damped(n, model)
-    gradient = np.asarray(damped @ np.ascontiguousarray((basis.T @ centred).T))
-    step = gradient / (_totals(damped)[:, None] * np.maximum(values, 0) + model.ridge)
-    return np.ascontiguousarray(step @ basis.T, np.float32)
+    damped, rotated = _damped(n, model), np.ascontiguousarray((basis.T @ centred).T)
+    totals, rows = _totals(damped), np.empty((n.shape[0], len(w)), np.float32)
+    for first in range(0, len(rows), ROWS):
+        part = slice(first, first + ROWS)
+        step = (damped[part] @ rotated) / (totals[part, None] * np.maximum(values, 0) + model.ridge)
+        rows[part] = step @ basis.T
+    return rows
 
 
 # ---------------------------------------------------------------- item to item
@@ -411,7 +421,8 @@ def item_weights(n: Any, pool: Pool) -> Any:
     kept = np.flatnonzero(users >= LEAST_USERS)
     kept = np.sort(kept[np.argsort(-users[kept], kind="stable")][: _most_items(n, users)])
     part = n[:, kept]
-    g = (part.T.tocsr() @ part).tocsr()
+    g = part.T.tocsr() @ part
+    del part
     entries = np.asarray(g.indptr, np.int32), np.asarray(g.indices, np.int32), g.data  # of numbers below MOST_PAIRS
     norms = np.sqrt(g.diagonal())
     starts = range(0, len(kept), COLUMNS)
@@ -445,13 +456,13 @@ def item_weights(n: Any, pool: Pool) -> Any:
 
 def _most_items(n: Any, users: NDArray[np.intp]) -> int:
     """Return how many of the most frequent items have at most `MOST_PAIRS` pairs that occur."""
-    rank = np.empty(len(users), np.intp)
+    rank = np.empty(len(users), np.int32)
     rank[np.argsort(-users, kind="stable")] = np.arange(len(users))
-    of_entries, of_rows = rank[n.indices], np.repeat(np.arange(n.shape[0]), np.diff(n.indptr))
+    of_entries = rank[n.indices]
     low, high = 0, len(users)
     while low < high:
         most = (low + high + 1) // 2
-        kept = np.bincount(of_rows[of_entries < most], minlength=1).astype(np.float64)
+        kept = np.diff(_ends(n, of_entries < most)).astype(np.float64)
         low, high = (most, high) if min(most**2, (kept**2).sum()) <= MOST_PAIRS else (low, most - 1)
     return max(low, 1)
 
@@ -472,19 +483,26 @@ def _hiding(n: Any, seed: int) -> tuple[Any, Any, Any] | None:
     if most < 1:
         return None
     chosen = np.sort(rng.choice(able, most, replace=False))
-    mask = np.zeros(n.nnz, bool)
-    for u in chosen:
-        places = np.arange(n.indptr[u], n.indptr[u + 1])
+    part = n[chosen]
+    mask = np.zeros(part.nnz, bool)
+    for first, last in zip(part.indptr[:-1], part.indptr[1:], strict=True):
+        places = np.arange(first, last)
         mask[rng.choice(places, max(1, round(HIDDEN_SHARE * len(places))), replace=False)] = True
     others = np.ones(n.shape[0], bool)
     others[chosen] = False
-    shown = _entries(n, np.repeat(others, sizes))
-    return shown, _entries(n, ~mask)[chosen], _entries(n, mask)[chosen]
+    return _entries(n, np.repeat(others, sizes)), _entries(part, ~mask), _entries(part, mask)
 
 
 def _entries(n: Any, mask: NDArray[np.bool_]) -> Any:
-    ends = np.concatenate([[0], np.cumsum(mask)])[n.indptr]
-    return sparse.csr_array((n.data[mask], n.indices[mask], ends), shape=n.shape)
+    return sparse.csr_array((n.data[mask], n.indices[mask], _ends(n, mask)), shape=n.shape)
+
+
+def _ends(n: Any, mask: NDArray[np.bool_]) -> NDArray[Any]:
+    """Return where the rows of n begin and end among the entries in the mask, (N + 1,), of the dtype of `n.indptr`."""
+    ends = np.zeros(len(mask) + 1, n.indptr.dtype)
+    np.cumsum(mask, out=ends[1:])
+    of_rows: NDArray[Any] = ends[n.indptr]
+    return of_rows
 
 
 def _select(model: Model, seen: Any, hidden: Any, pool: Pool) -> Model:
@@ -589,10 +607,14 @@ def needed(users: int, items: int, entries: int, options: Options, threads: int)
     """Return the bytes that training needs beyond the data, and its floating-point operations."""
     dim, hidden = options.dim, min(MOST_HIDING, max(1, HIDDEN_LOGITS // items), users)
     epochs = options.epochs or epochs_for(users)
-    of_training = 4 * (3 * users * dim + 5 * items * dim) + 4 * BLOCK * items + 20 * entries
+    of_start = 4 * entries + 4 * (dim + EXTRA) * (2 * users + 4 * items)
+    of_training = 20 * entries + 8 * users * dim + 20 * items * dim + 4 * BLOCK * items
     pairs = min(MOST_PAIRS, items**2, entries**2 // max(users, 1) * 3)
-    of_items = 24 * entries + 16 * pairs + 8 * NEIGHBOURS * items * 2
-    bytes_needed = max(of_training, of_items, 4 * 5 * hidden * items) + 16 * entries
-    trainings = 1 if hidden * HIDDEN_SHARE <= NEGLIGIBLE * users else 2
+    of_items = 16 * entries + 8 * pairs + 12 * NEIGHBOURS * min(items, int(MOST_PAIRS**0.5))
+    of_strengths = 40 * hidden * items  # ten arrays of logits
+    bytes_needed = 16 * entries + max(
+        of_start, of_training, of_items, of_strengths
+    )  # 16: n with and without some users
+    trainings = 1 if hidden <= NEGLIGIBLE * users else 2
     folding = 20 * 4.0 * users * items * dim
     return bytes_needed, trainings * 6.0 * epochs * users * items * dim + folding
