@@ -210,7 +210,7 @@ def test_what_is_named_and_cannot_occur_as_the_text_is_read_is_shown_as_read():
     )
 
 
-@pytest.mark.parametrize("model", [SkipGram(dim=1, min_count=1, epochs=1), Classifier(epochs=1)])
+@pytest.mark.parametrize("model", [SkipGram(dim=1, min_count=1, epochs=1), Classifier()])
 def test_phrases_that_cannot_or_do_not_occur_are_named(model):
     with pytest.raises(ValueError, match=r"^no phrase can occur .*: 'New York' is read as 'new', 'york'$"):
         Reading(words=True, phrases=["New York"])

@@ -240,7 +240,7 @@ def test_matrices_are_directed_unless_they_are_symmetric():
 def test_a_file_has_an_edge_per_line(tmp_path):
     lines = "# ends and weight\n" + "".join(f"{a} {b}\t{weight}\n" for a, b, weight in EDGES) + "\n"
     (tmp_path / "edges.txt").write_text(lines, encoding="utf-8")
-    with gzip.open(tmp_path / "edges.gz", "wt") as file:
+    with gzip.open(tmp_path / "edges.gz", "wt", encoding="utf-8") as file:
         file.write(lines)
     for name in ("edges.txt", "edges.gz"):
         counts = Counts.from_graph(tmp_path / name, window=1)

@@ -68,7 +68,7 @@ def test_pairs_are_in_files(tmp_path, name, write):
     both = learned([path, path], **FIELDS)[2]
     assert_array_equal(both, 2 * MATRIX)
     if name == "p.csv":
-        path.write_text(path.read_text().partition("\n")[2])
+        path.write_text(path.read_text(encoding="utf-8").partition("\n")[2], encoding="utf-8")
         assert_array_equal(learned(path, user=1, item="2", weight=3, header=False)[2], MATRIX)
 
 

@@ -66,12 +66,12 @@ def test_a_text_that_changes_between_its_readings_is_rejected():
 @pytest.mark.parametrize("method", ["fit", "count"])
 def test_a_text_that_is_rewritten_between_its_two_readings_is_named(tmp_path, method):
     path, lines = tmp_path / "t.txt", []
-    path.write_text("a b\n" * 50)
+    path.write_text("a b\n" * 50, encoding="utf-8")
 
     def tokenizer(line):
         lines.append(line)
         if len(lines) == 50:
-            path.write_text("b a\n" * 50)
+            path.write_text("b a\n" * 50, encoding="utf-8")
             os.utime(path, ns=(0, 0))
         return line.split()
 

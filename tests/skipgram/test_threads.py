@@ -14,7 +14,7 @@ CALLERS = 8
 
 @pytest.fixture
 def corpus_file(tmp_path_factory):
-    ids = np.random.default_rng(0).zipf(1.5, 20_000).clip(max=300).reshape(-1, 20)
+    ids = np.random.default_rng(0).zipf(1.5, 20_000).clip(max=300).reshape(-1, 40)
     path = tmp_path_factory.mktemp("threads") / "text"
     path.write_text("".join(" ".join(f"w{i}" for i in line) + "\n" for line in ids.tolist()), encoding="utf-8")
     return path
