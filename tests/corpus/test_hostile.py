@@ -71,7 +71,7 @@ def test_a_stream_of_empty_lines_ends_in_an_error_in_bounded_memory():
             lambda: Vocabulary.from_corpus("-", min_count=1),
             lambda: Counts.from_corpus("-", Vocabulary(["a"], [1]), memory_limit=50_000_000),
             lambda: Counts.from_baskets("-", Vocabulary(["a"], [1])),
-            lambda: SkipGram().fit("-", memory_limit=50_000_000),
+            lambda: SkipGram(threads=2).fit("-", memory_limit=300_000_000),
         ):
             try:
                 call()
