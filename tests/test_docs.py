@@ -141,7 +141,9 @@ FILES = {
     "more.txt": writer(lambda: [line.replace("cat", "horse") for line in sentences()]),
     "carts.txt": writer(lambda: of(["bread", "butter", "jam", "milk", "nails", "hammer"], 2, 5)),
     "chess_openings.txt": writer(lambda: of(["e4", "Nf6", "g3", "Bg2", "c4", "e5", "d4", "d5", "c5"], 5, 9)),
-    "movielens_liked.txt": writer(lambda: of([f"m{number}" for number in (260, 858, 4993, 1196, 1210, 7153)], 2, 6)),
+    "movielens_liked.txt": writer(
+        lambda: of([f"m{number}" for number in (260, 541, 858, 1214, 4993, 5618, 1196, 1210, 7153)], 2, 6)
+    ),
     "openings.txt": lambda path: shutil.copy(ROOT / "docs" / "gallery" / path.name, path),
     "NC_008253.fna.gz": write_genome,
     "news": write_news,

@@ -349,10 +349,10 @@ def test_weights_that_are_not_there_are_named():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a b\na\n", "line 2 of '.*' has 1 parts: 'a'"),
+        ("a b\na\n", "line 2 of '.* has 1 parts: 'a'"),
         ("a b 1 2\n", "has 4 parts"),
         ("a, b, 1\n", "names and perhaps a weight, with spaces and no commas between them, but line 1 .*'a, b, 1'"),
-        ("a b x\n", "line 1 of '.*' has 'x'"),
+        ("a b x\n", "line 1 of '.* has 'x'"),
         ("a b 1\nc d -2\n", "that from 'c' to 'd' is -2.0"),
         ("a b nan\n", "that from 'a' to 'b' is nan"),
         ("# nothing\n", "there is no edge in"),
