@@ -42,7 +42,7 @@ os.kill(os.getpid(), {number:d})
 sys.exit(code)
 """
     for module, expected in ("fastembed.cli.output", (code, "fastembed: interrupted\n")), ("none", (0, "")):
-        command = [sys.executable, "-c", script, "info", module]
+        command = [sys.executable, "-P", "-c", script, "info", module]
         done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=600)
         assert (done.returncode, done.stderr) == expected
 
