@@ -408,8 +408,8 @@ class Classifier:
         """Continue training on more documents, which may have new features and labels.
 
         Before a fit it is the same as :meth:`fit`. The weights start from their current values, and L2 regularisation
-        pulls them towards these. Known features keep their inverse document frequencies; those of new features are
-        computed from the new documents.
+        pulls them towards these. Known features keep their inverse document frequencies; those of new features count
+        the earlier documents, too, as documents without them.
 
         Parameters
         ----------
