@@ -44,7 +44,7 @@ from fastembed.trainer.checkpoint import MINUTES, epochs_done
 if TYPE_CHECKING:
     from fastembed.trainer.ranks import Communicator, Ranks
 
-GRAPH = ("window", "weighting", "min_count", "directed")  # the options of counting that are those of a graph, too
+GRAPH = ("window", "weighting", "min_count", "directed", "tolerance")  # the options of how a graph is counted
 MODEL_KEYS = (
     "output, words, dim, contexts, parameters, estimate (flops, memory), history (a list of records), best_epoch, "
     "ledger"
@@ -72,6 +72,9 @@ def add_train(commands: options.Commands) -> None:
         "(edges lead one way) also apply"
     )
     options.add_flag(source, "--graph", text)
+    text = "drop the smallest counts of a node of a --graph, up to this share of their sum"
+    tolerance = options.parameter(text, options.number(1, zero=True), "SHARE")
+    options.add_parameters(source, Counts.from_graph, {"tolerance": tolerance})
     text = (
         "the files are of pairs, two names per line, which are counted as they are, both ways, or with --directed one"
     )
@@ -268,6 +271,8 @@ def _reject_unused(arguments: argparse.Namespace) -> None:
         options.fail(arguments, "give either --graph, for walks on the edges, or --pairs, for the edges alone")
     if not arguments.pairs:
         options.reject(arguments, ("weight",), "weights are those of --pairs; --graph takes them by itself")
+    if not arguments.graph:
+        options.reject(arguments, ("tolerance",), "counts are dropped of walks on a --graph alone")
     if arguments.graph or arguments.pairs:
         others = {*READING, *COUNTING}.difference(GRAPH if arguments.graph else ("directed",))
         more = (

@@ -33,7 +33,7 @@ import numpy.typing as npt
 import fastembed._kernels.tiles as kernels
 from fastembed._base.arrays import canonical_csr, csr
 from fastembed._base.threads import ordered_map
-from fastembed._base.validation import check_amounts, plain, without_password
+from fastembed._base.validation import check_amounts, plain, shown, without_password
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
 from fastembed.corpus.sources import file_system, is_url, naming
@@ -298,8 +298,10 @@ class TemporaryFolder:
 
 def open_folder(store: str | os.PathLike[str] | StoreFolder) -> StoreFolder:
     """Return the folder of a path or of a URL; file:// URLs give a local folder, with a lock."""
-    if not isinstance(store, str | os.PathLike):
+    if isinstance(store, LocalFolder | UrlFolder | TemporaryFolder):
         return store
+    if not isinstance(store, str | os.PathLike):
+        raise TypeError(f"a store is the path or the URL of a folder, got {shown(store)}")
     if is_url(store):
         system, path = file_system(store)
         if "file" not in system.protocol:

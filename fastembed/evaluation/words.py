@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 from fastembed._base.estimator import pickled_as
 from fastembed._base.sizes import SIZES
 from fastembed._base.tables import html_table
-from fastembed._base.validation import check_choice, check_integer, check_number, plain
+from fastembed._base.validation import check_choice, check_integer, check_number, plain, shown, warn_user
 from fastembed.vectors.neighbors import METHODS, Exact, Neighbors, rounded_products, unit_vectors
 from fastembed.vectors.vectors import Vectors, composer_behind
 
@@ -105,7 +105,13 @@ def word_similarity(
     OSError
         If the file cannot be read.
     TypeError, ValueError
-        If there is no pair, or one is not two words and a finite number; the message names its line or its place.
+        If there is no pair, one is not two words and a finite number, or no word is known; the message names the line
+        or the place.
+
+    Warns
+    -----
+    UserWarning
+        If no pair has two known words.
 
     Examples
     --------
@@ -139,7 +145,19 @@ def word_similarity(
             )
         )
         cosines.append(float(rounded_products(units[:1], units[1])[0]))
+    if not covered:
+        named = f"{str(pairs)!r}" if isinstance(pairs, str | os.PathLike) else "the pairs"
+        some = len(unknown) < len({word for *words, _ in judged for word in words})
+        _nothing_covered(named, "pair", judged[0][:2], vectors.tokens, some)
     return Similarity(_spearman(scores, cosines), len(judged), covered, tuple(unknown), with_composed)
+
+
+def _nothing_covered(named: str, what: str, first: Sequence[str], tokens: Sequence[str], some: bool) -> None:
+    """Warn that some words of a file are known but those of no pair or question; raise ValueError if none is."""
+    examples = f"the first {what} is {shown(' '.join(first))}, and the first token {shown(tokens[0])}"
+    if not some:
+        raise ValueError(f"no word of {named} is known: {examples}")
+    warn_user(f"no {what} of {named} has known words only: {examples}")
 
 
 def _spearman(scores: list[float], cosines: list[float]) -> float:
@@ -300,7 +318,13 @@ def analogies(
     OSError
         If the file cannot be read.
     TypeError, ValueError
-        If an option is not as above, the file has no question, or a line is not a question; the message names the line.
+        If an option is not as above, the file has no question, a line is not one, or no word of the file is known; the
+        message names the line.
+
+    Warns
+    -----
+    UserWarning
+        If no question has four known words.
 
     References
     ----------
@@ -333,6 +357,10 @@ def analogies(
         correct = _count_correct(neighbors, rows, composed, covered, method)
         with_composed = sum(any(word not in rows for word in question) for question in covered)
         sections.append(Section(name, correct, len(covered), len(questions), with_composed))
+    if not any(section.covered for section in sections):
+        words = [word for _, questions in asked for question in questions for word in question]
+        some = any(fold(word) in rows or fold(word) in composed for word in words)
+        _nothing_covered(f"{str(path)!r}", "question", words[:4], vectors.tokens, some)
     return Analogies(method, tuple(sections))
 
 

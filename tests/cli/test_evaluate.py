@@ -1,5 +1,6 @@
 """The commands evaluate, compare, plot and report."""
 
+import json
 import re
 
 import numpy as np
@@ -32,14 +33,20 @@ def test_evaluate_prints_a_line_per_file_and_section(run, document, saved, judge
         "  family                          accuracy 1.0000: 1 correct of 1 covered, 2 asked",
         "  farm                            accuracy nan: 0 correct of 0 covered, 1 asked",
     ]
-    (found,) = document("evaluate", saved, "--analogies", analogies, "--case-sensitive")["analogies"]
-    assert found["covered"] == 0
+    analogies.write_text("MAN KING WOMAN QUEEN\n", encoding="utf-8")
+    assert document("evaluate", saved, "--analogies", analogies)["analogies"][0]["covered"] == 1
+    code, out, err = run("evaluate", saved, "--analogies", analogies, "--case-sensitive")
+    assert (code, out) == (1, "")
+    assert f"no word of {str(analogies)!r} is known: the first question is 'MAN KING WOMAN QUEEN'" in err
 
 
-def test_evaluate_prints_json(document, saved, judged):
+def test_evaluate_prints_json(run, saved, judged):
     similarity, analogies = map(str, judged)
     argv = ("--similarity", similarity, "--analogies", analogies, "--restrict", 3)
-    results = document("evaluate", saved, *argv)
+    code, out, err = run("evaluate", saved, *argv, "--json")
+    results = json.loads(out)
+    assert code == 0
+    assert f"warning: no question of {analogies!r} has known words only: the first question is 'man king" in err
     assert results.keys() == {"vectors", "similarity", "analogies", "perplexity", "held_out_items"}
     assert (results["vectors"], results["perplexity"]) == (str(saved), [])
     assert results["similarity"] == [
@@ -83,17 +90,17 @@ def test_options_that_need_a_model_say_so(run, saved, text, tmp_path, monkeypatc
 def test_words_are_composed_if_that_is_asked_for(run, document, composing, tmp_path):
     similarity, analogies = tmp_path / "similarity", tmp_path / "analogies"
     similarity.write_text("king man 8\nking queen 7\nMan womanly 2\nking x 1\n", encoding="utf-8")
-    analogies.write_text("man king manly queen\n", encoding="utf-8")
+    analogies.write_text("man king manly queen\nman king man king\n", encoding="utf-8")
     argv = ("evaluate", composing, "--similarity", similarity, "--analogies", analogies)
     code, out, _ = run(*argv, "--compose")
     assert code == 0
     assert "on 3 of 4 pairs, 1 of them with composed words; 1 unknown word" in out
-    assert "of 1 covered (1 with composed words), 1 asked" in out
+    assert "of 2 covered (1 with composed words), 2 asked" in out
     found = document(*argv, "--compose")
     assert (found["similarity"][0]["composed"], found["analogies"][0]["composed"]) == (1, 1)
     found = document(*argv)
     assert (found["similarity"][0]["composed"], found["analogies"][0]["composed"]) == (0, 0)
-    assert (found["similarity"][0]["covered"], found["analogies"][0]["covered"]) == (2, 0)
+    assert (found["similarity"][0]["covered"], found["analogies"][0]["covered"]) == (2, 1)
 
 
 @pytest.fixture

@@ -323,10 +323,23 @@ def test_a_graph_is_trained_on_by_its_walks(run, document, tmp_path, monkeypatch
     counts = Counts.from_graph("edges", threads=1)
     np.testing.assert_array_equal(model.vectors.matrix, SkipGram(dim=4).fit(counts).vectors.matrix)
     assert model.vectors.similarity("n1", "n5") > model.vectors.similarity("n1", "n15")
-    options = ("--window", 2, "--weighting", "linear", "--min-count", 9, "--directed", "--memory-limit", "1G")
+    options = (
+        "--window",
+        2,
+        "--weighting",
+        "linear",
+        "--min-count",
+        9,
+        "--directed",
+        "--memory-limit",
+        "1G",
+        "--tolerance",
+        0.3,
+    )
     found = document("train", "edges", "--graph", "-o", "m.safetensors", "--dim", 4, *options)
     assert found["ledger"]["dropped"] == {"below min_count=9": 8}
-    counts = Counts.from_graph("edges", window=2, weighting="linear", min_count=9, directed=True)
+    counts = Counts.from_graph("edges", window=2, weighting="linear", min_count=9, directed=True, tolerance=0.3)
+    assert counts.nnz < Counts.from_graph("edges", window=2, weighting="linear", min_count=9, directed=True).nnz
     model = SkipGram.load("m.safetensors")
     np.testing.assert_array_equal(model.vectors.matrix, SkipGram(dim=4).fit(counts).vectors.matrix)
 
@@ -357,6 +370,7 @@ def test_pairs_and_their_weights_are_trained_on_as_they_are(run, tmp_path, monke
     for wrong, message in (
         (["--weight"], "weights are those of --pairs"),
         (["--pairs", "--graph"], "give either --graph"),
+        (["--pairs", "--tolerance", "0"], "counts are dropped of walks on a --graph alone"),
     ):
         with pytest.raises(SystemExit, match="2"):
             run("train", "edges", *wrong, *options)

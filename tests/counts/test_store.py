@@ -110,6 +110,8 @@ def test_a_tile_that_is_damaged_or_missing_is_named(tmp_path):
 
 def test_what_is_no_store_says_what_it_is(tmp_path):
     counts = Counts.from_ids([0, 1], [1, 0])
+    with pytest.raises(TypeError, match="a store is the path or the URL of a folder, got 5"):
+        Counts.from_ids([0], [1]).store(5)
     with pytest.raises(FileNotFoundError, match="there is no folder"):
         Counts.open(tmp_path / "missing")
     with pytest.raises(ValueError, match="is not a store of counts"):
