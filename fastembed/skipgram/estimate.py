@@ -240,7 +240,7 @@ class Estimate:
         check_free(self.training_memory, what, advice)
         if self.memory_limit is not None and self.memory > self.memory_limit:
             limit = readable(self.memory_limit)
-            raise MemoryError(f"{what} takes {readable(self.memory)} of memory, above the limit of {limit}: {advice}")
+            raise MemoryError(f"{what} takes at least {readable(self.memory)}, above the limit of {limit}: {advice}")
 
     def __repr__(self) -> str:
         return f"<Estimate: {self}>"

@@ -36,9 +36,9 @@ from fastembed.corpus.corpus import (
 from fastembed.corpus.ledger import HELD_OUT, LineSplit, check_reread
 from fastembed.corpus.reading import Reading
 from fastembed.counts.counts import Counts, own_groups
-from fastembed.counts.groups import CSRGroups, GroupedCounts, Totals
+from fastembed.counts.groups import CSRGroups, GroupedCounts, Totals, group_count
 from fastembed.counts.store import MANIFEST, LocalFolder, StoreFolder, TemporaryFolder, check_no_others, read_manifest
-from fastembed.counts.windows import Windows
+from fastembed.counts.windows import Windows, likely_entries
 from fastembed.formats.tensors import pack_tokens
 from fastembed.skipgram.estimate import PROCESS_BYTES, Estimate
 from fastembed.skipgram.gauge import apply_gauge
@@ -62,6 +62,9 @@ SHORTER_STEPS = 0.5
 # is the rate, would go beyond it (docs/decisions.md)
 DENSE_RATE, RATE_TIMES_DENSITY = 0.3, 0.1
 READING_BYTES = 20_000_000  # bytes of buffers and text per thread, while a text is counted
+LEAST_ENTRIES = (
+    0.4  # of the pairs that independent words would give: the least share of them that texts were seen to have
+)
 TABLE_BYTES = 60  # bytes per word in the table that encodes text
 
 CountPair: TypeAlias = tuple[Counts, Counts | None]  # counts to train on, and held-out counts
@@ -205,6 +208,9 @@ class Training:
         elif words is not None:
             vocabulary, pairing = words, options.pairing(len(words))
             least = options.estimate(len(words), pairing.columns(len(words)))
+            if limit is not None and isinstance(pairing, Windows):
+                entries = int(LEAST_ENTRIES * likely_entries(words.counts, pairing))
+                least = replace(least, nnz=entries, largest_group=entries // group_count(len(words)))
             replace(least, memory_limit=limit).check()
             if options.subwords:
                 check_spelled(words.tokens)

@@ -1,6 +1,8 @@
 """From a corpus to its counts: raw documents, lines held out, a text that changes, limits of memory and vocabulary."""
 
 import os
+import subprocess
+import sys
 import tempfile
 
 import numpy as np
@@ -113,6 +115,24 @@ def test_a_limit_that_is_too_small_is_an_error_before_reading(corpus, monkeypatc
         model.fit(corpus, memory_limit=10**7)
     with pytest.raises(ValueError, match="memory_limit must be at least"):
         model.fit("missing", memory_limit=0)
+
+
+def test_a_limit_that_the_counts_will_exceed_is_an_error_before_they_are_counted(tmp_path):
+    """In a process of its own, which holds no more than the package."""
+    ids = np.random.default_rng(0).integers(3000, size=200_000)
+    (tmp_path / "text").write_text(
+        "\n".join(" ".join(map(str, line)) for line in ids.reshape(-1, 100)), encoding="utf-8"
+    )
+    code = (
+        "from fastembed import SkipGram\n"
+        "class Progress:\n"
+        "    def reading(self, done, total): ...\n"
+        "    training = epoch = reading\n"
+        "    def counting(self, done, total): raise RuntimeError\n"
+        "SkipGram(dim=4, threads=1).fit('text', memory_limit=150_000_000, progress=Progress())\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "MemoryError: training 3,000 words on 6,000 outputs in 4 dimensions takes at least " in ended.stderr
 
 
 def test_it_is_an_error_if_no_line_is_held_out():
