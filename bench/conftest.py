@@ -15,7 +15,8 @@ from threadpoolctl import threadpool_limits
 
 from fastembed import reference
 from fastembed._base.arrays import aligned_zeros, padded_width
-from fastembed._kernels import CACHES, kernels_for, runnable_builds
+from fastembed._kernels import LEVEL2_BYTES, kernels_for, runnable_builds
+from fastembed._kernels.caches import tiling
 from fastembed.counts.groups import shard_bounds
 
 # pytest's importlib mode leaves sys.path alone; the benchmarks share contestants with the scripts in peers/
@@ -107,7 +108,7 @@ def row(parameters: tuple[NDArray[Any], NDArray[Any]], dtype: str) -> SimpleName
         h=h,
         bounds=bounds,
         shards=shards,
-        tiling=CACHES.tiling(outputs, weights.strides[0]),
+        tiling=tiling(outputs, weights.strides[0], LEVEL2_BYTES),
         dim=dim,
         scale=1 / outputs,
         columns=np.array([TARGET], np.int32),

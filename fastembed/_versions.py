@@ -32,7 +32,7 @@ def versions() -> dict[str, str]:
     return {
         "fastembed": fastembed.__version__,
         "build": f"{_kernels.BUILD} (this CPU runs {', '.join(_kernels.runnable_builds())})",
-        "caches": str(_kernels.CACHES),
+        "caches": f"{_kernels.LEVEL2_BYTES >> 10:,} KiB L2",
         "python": f"{platform.python_version()} on {platform.platform()}",
         "unicode": unicode_version(),
         "numpy": np.__version__,

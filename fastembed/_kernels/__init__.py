@@ -79,7 +79,7 @@ from typing import Any
 import numpy as np
 
 try:
-    from fastembed._kernels.caches import find_caches
+    from fastembed._kernels.caches import level2_bytes
     from fastembed._kernels.cpu import x86_level
 except ModuleNotFoundError as error:
     raise ImportError(
@@ -117,7 +117,7 @@ def choose_build(environment: Mapping[str, str] = os.environ) -> str:
 
 
 BUILD = choose_build()
-CACHES = find_caches()
+LEVEL2_BYTES = level2_bytes()
 
 
 def kernels_for(dtype: np.dtype[Any] | str, build: str | None = None) -> SimpleNamespace:

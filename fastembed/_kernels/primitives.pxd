@@ -20,8 +20,17 @@ cdef extern from *:
     #else
     #define fastembed_prefetch(address) ((void)(address))
     #endif
+    #if defined(__FP_FAST_FMA) && defined(__FP_FAST_FMAF)
+    #define fastembed_fma_float __builtin_fmaf
+    #define fastembed_fma_double __builtin_fma
+    #else
+    #define fastembed_fma_float(a, b, c) ((a) * (b) + (c))
+    #define fastembed_fma_double(a, b, c) ((a) * (b) + (c))
+    #endif
     """
     void prefetch "fastembed_prefetch" (const void* address) noexcept nogil
+    float fma_float "fastembed_fma_float" (float a, float b, float c) noexcept nogil
+    double fma_double "fastembed_fma_double" (double a, double b, double c) noexcept nogil
 
 
 cdef enum:
@@ -42,6 +51,17 @@ cdef inline real dot(const real* a, const real* b, Py_ssize_t n) noexcept nogil:
     for d in range(n):
         s += a[d] * b[d]
     return s
+
+
+cdef inline real multiply_add(real a, real b, real c) noexcept nogil:
+    """a b + c, in one instruction where the CPU has it: the compiler keeps a sum of such terms in order.
+
+    Of a b + c d + ... it makes several sums, with more instructions than terms.
+    """
+    if real is float:
+        return fma_float(a, b, c)
+    else:
+        return fma_double(a, b, c)
 
 
 cdef inline double squared_length(const real* x, Py_ssize_t n) noexcept nogil:

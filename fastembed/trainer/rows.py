@@ -15,6 +15,7 @@ from fastembed._base.memory import check_free
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool, single_threaded_blas
 from fastembed._kernels import kernels_for
+from fastembed._kernels.caches import tiling
 from fastembed._kernels.cpu import DefaultFloatMode
 from fastembed.counts.groups import shard_bounds
 from fastembed.trainer.inputs import Bags, Inputs, Targets, one
@@ -59,7 +60,7 @@ class RowSteps:
         self._bounds = shard_bounds(outputs)
         self._shards = len(self._bounds) - 1
         self._parallel = pool.threads > 1 and self._shards > 1 and weights.nbytes >= SIZES.parallel_bytes
-        self._tiling = _kernels.CACHES.tiling(outputs, weights.strides[0])
+        self._tiling = tiling(outputs, weights.strides[0], _kernels.LEVEL2_BYTES)
         self._scratch = scratch = _Scratch(outputs, width, self._shards, parameters.dtype)
         self._row_trainer = self._kernels.row_trainer(
             parameters.embedding, weights, parameters.bias, self._bounds, *self._tiling, scale, scratch
