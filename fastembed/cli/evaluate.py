@@ -19,13 +19,14 @@ from fastembed.cli.inputs import (
     holds,
     open_model,
     open_vectors,
+    open_words,
     read_corpus,
 )
-from fastembed.cli.output import print_json, print_line, print_scored, print_written, scored_record
+from fastembed.cli.output import print_json, print_line, print_message, print_scored, print_written, scored_record
 from fastembed.cli.query import add_method
 from fastembed.cli.recommend import FIELDS, add_fields, fields_of
 from fastembed.formats.atomic import check_writable
-from fastembed.plotting.layout import METHODS
+from fastembed.plotting.layout import METHODS, default_method
 from fastembed.vectors import Vectors
 
 ON_A_MAP, ON_A_PAGE = 5_000, 50_000  # default numbers of words
@@ -268,17 +269,25 @@ def plot(arguments: argparse.Namespace) -> None:
     page = _is_page(arguments)
     topn = arguments.topn or (ON_A_PAGE if page else ON_A_MAP)
     vectors = open_vectors(arguments)
+    words = arguments.words and list(map(open_words(arguments, vectors), arguments.words))
+    shown = len({*words}) if words else min(topn, len(vectors))
+    _print_wait(arguments, shown)
     (plotting.write_page if page else plotting.plot_map)(
         vectors,
         arguments.output,
-        words=arguments.words,
+        words=words,
         topn=topn,
         method=arguments.method,
         seed=arguments.seed,
         progress=sys.stderr.isatty() and not arguments.quiet,
     )
-    words = len({*arguments.words}) if arguments.words else min(topn, len(vectors))
-    print_written(arguments, f"a map of {words:,} words", vectors=arguments.vectors, words=words)
+    print_written(arguments, f"a map of {shown:,} words", vectors=arguments.vectors, words=shown)
+
+
+def _print_wait(arguments: argparse.Namespace, words: int) -> None:
+    """Print on stderr that UMAP takes its time, if it places the words and no bar shows that it works."""
+    if (arguments.method or default_method(words)) == "umap" and not (arguments.quiet or sys.stderr.isatty()):
+        print_message(f"placing {words:,} words by UMAP, which first compiles itself; --method pca is quicker")
 
 
 def add_report(commands: options.Commands) -> None:
@@ -304,7 +313,8 @@ def report(arguments: argparse.Namespace) -> None:
     """
     _check_page(arguments, [arguments.vectors, *arguments.similarity, *arguments.analogies])
     model = open_model(arguments, "a report")
-    vectors = model.vectors
+    vectors, topn = model.vectors, arguments.topn or ON_A_REPORT
+    _print_wait(arguments, min(topn, len(vectors)))
     scores = {Path(file).name: evaluation.word_similarity(vectors, file).summary() for file in arguments.similarity}
     scores |= {Path(file).name: evaluation.analogies(vectors, file).summary() for file in arguments.analogies}
     plotting.write_report(
@@ -313,7 +323,7 @@ def report(arguments: argparse.Namespace) -> None:
         title=f"{Path(arguments.vectors).stem}: {len(vectors):,} words",
         probes=arguments.words,
         scores=scores,
-        topn=arguments.topn or ON_A_REPORT,
+        topn=topn,
         method=arguments.method,
         progress=sys.stderr.isatty() and not arguments.quiet,
     )

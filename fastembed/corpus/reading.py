@@ -254,7 +254,7 @@ class Reading:
         return list(map(self.tokens, apply_valid(self, text).split(b"\n")[:-1]))
 
     def token(self, word: str, known: Container[str]) -> str:
-        """Return the token that a word becomes by this reading, if it becomes a single known one; else the word.
+        """Return the token that a word becomes by this reading, if it becomes a single one; else the word.
 
         The word stays, too, if it cannot be read: whoever looks it up says that it is unknown.
 
@@ -279,7 +279,7 @@ class Reading:
             read = list(chain.from_iterable(self.sequences(word)))
         except ValueError:  # no UTF-8 form, or a tokenizer that the file of the model does not hold
             return word
-        return read[0] if len(read) == 1 and read[0] in known else word
+        return read[0] if len(read) == 1 else word
 
     def record(self) -> dict[str, Any]:
         """Return what says which tokens a text has, as JSON can hold it, without what is as by default.

@@ -118,9 +118,7 @@ def lay_out(
     """
     seed = check_integer("seed", seed, low=0, high=2**32 - 1)
     shown = select(vectors, words, topn)
-    if method is None:
-        crowd = len(shown) >= CROWD and importlib.util.find_spec("umap") is not None
-        method = "umap" if crowd else "pca"
+    method = method or default_method(len(shown))
     check_method(method, len(shown))
     unit = unit_vectors(shown.matrix)
     near, cosines = _neighbors(shown, max(neighbors, NEIGHBORS), progress)
@@ -236,6 +234,25 @@ def _library(method: str) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ImportWarning)  # UMAP's, that TensorFlow is not there, which is not used
         return require("umap" if method == "umap" else "sklearn.manifold", "maps")
+
+
+def default_method(words: int) -> Method:
+    """Return the method by which a number of words is placed if the caller names none.
+
+    Parameters
+    ----------
+    words : int
+
+    Returns
+    -------
+    {"pca", "umap"}
+
+    Examples
+    --------
+    >>> default_method(2)
+    'pca'
+    """
+    return "umap" if words >= CROWD and importlib.util.find_spec("umap") is not None else "pca"
 
 
 def project(

@@ -46,7 +46,8 @@ def write_report(
         The file to create or to replace, .html or .htm.
     title : str
     probes : iterable of str or int, optional
-        The words whose nearest words are listed; by default those most typical of the largest clusters.
+        The words whose nearest words are listed, read as the text of the model was; by default those most typical of
+        the largest clusters.
     scores : mapping of str to str, optional
         What was evaluated, and the result in one line.
     topn : int
@@ -83,6 +84,8 @@ def write_report(
     topn = check_integer("topn", topn, low=1)
     vectors, history, seed = model.vectors, model.history, model.seed
     asked = None if probes is None else list(probes)
+    if asked is not None and (reading := model.reading_) is not None:
+        asked = [reading.token(word, vectors) if isinstance(word, str) else word for word in asked]
     near = None if asked is None else {str(word): vectors.most_similar(word, topn=NEIGHBORS) for word in asked}
     number = seed if isinstance(seed, int) and 0 <= seed < 2**32 else 0
     layout = lay_out(vectors, None, topn, method, number, progress=progress)

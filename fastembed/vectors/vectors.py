@@ -849,6 +849,9 @@ class Vectors:
         composed: dict[str, Matrix] = {}
         if self._composer is not None:
             unknown = list(dict.fromkeys(name for name in names if isinstance(name, str) and name not in self._rows))
+            capitals = next((name for name in unknown if name != name.lower()), None)
+            if capitals is not None and self._lowercase:
+                raise KeyError(f"{capitals!r} has capitals, which no token has: ask for {capitals.lower()!r}")
             vectors, known = self._composer.compose_all(unknown)
             composed = {
                 name: vector for name, vector, is_known in zip(unknown, vectors, known, strict=True) if is_known
@@ -859,6 +862,11 @@ class Vectors:
             else check_token(token, self._rows, self._tokens)
             for token, name in zip(tokens, names, strict=True)
         ]
+
+    @cached_property
+    def _lowercase(self) -> bool:
+        """Whether no token has capitals: then the n-grams have none, and would be a part only of a word that has."""
+        return all(token == token.lower() for token in self._tokens)
 
     def _asked(self, tokens: Sequence[Any]) -> list[Asked]:
         """Return the row of each token, or the composed vector of an unknown word, scaled to unit length."""

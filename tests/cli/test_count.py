@@ -106,6 +106,13 @@ def test_a_cluster_counts_what_this_machine_does(run, tmp_path, corpus):
     assert files[0] == files[1]
 
 
+def test_phrases_of_raw_text_come_with_a_hint(run, tmp_path):
+    (tmp_path / "raw.txt").write_text("He came to New York, at last, and left New York.\n" * 9, encoding="utf-8")
+    _, _, err = run("phrases", tmp_path / "raw.txt", "-o", tmp_path / "p.txt")
+    assert "of the tokens end in punctuation" in err
+    assert "--words" in err
+
+
 @pytest.fixture
 def raw(tmp_path):
     """A raw text."""

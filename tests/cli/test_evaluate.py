@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 
+from fastembed.corpus import Reading
 from fastembed.skipgram import SkipGram
 from fastembed.vectors import Vectors
 
@@ -175,6 +176,20 @@ def test_plot_draws_a_map_and_a_history(run, model, tmp_path):
     assert (tmp_path / "m.png").read_bytes().startswith(b"\x89PNG")
     assert run("plot", model, "-o", tmp_path / "h.svg", "--history", "--quiet") == (0, "", "")
     assert b"<svg" in (tmp_path / "h.svg").read_bytes()
+
+
+def test_words_of_a_map_are_read_as_the_text_of_the_model_was(run, document, tmp_path):
+    pytest.importorskip("matplotlib")
+    model = tmp_path / "m.safetensors"
+    SkipGram(dim=2, min_count=1, threads=1, reading=Reading(words=True)).fit(["The cat, the DOG."] * 5).save(model)
+    assert document("plot", model, "-o", tmp_path / "m.svg", "--words", "Cat", "DOG,", "cat")["words"] == 2
+    assert run("report", model, "-o", tmp_path / "r.html", "--words", "Cat", "--quiet") == (0, "", "")
+    assert "<th>cat</th>" in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
+def test_who_waits_for_umap_is_told(run, saved, tmp_path, drawn):
+    assert "placing 4 words by UMAP" in run("plot", saved, "-o", tmp_path / "m.png", "--method", "umap")[2]
+    assert run("plot", saved, "-o", tmp_path / "m.png", "--method", "pca")[2] == ""
 
 
 def test_a_report_is_written_with_the_scores_asked_for(run, document, model, tmp_path):

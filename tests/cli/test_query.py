@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from fastembed.corpus import Reading
 from fastembed.skipgram import SkipGram
 from fastembed.vectors import Vectors
 
@@ -91,6 +92,15 @@ def test_words_that_are_composed_are_named_and_of_what(run, document, composing)
     assert [(each["ngram"], each["share"]) for each in composed["ngrams"]] == vectors.subwords("manly")
     ((word, score),) = vectors.most_similar("manly", topn=1)
     assert found["queries"][1]["neighbors"] == [{"word": word, "score": pytest.approx(score)}]
+
+
+def test_words_are_read_as_the_text_of_the_model_was_before_they_are_composed(document, tmp_path):
+    reading = Reading(words=True)
+    model = SkipGram(dim=2, min_count=1, subwords=True, threads=1, reading=reading).fit(["Kings, kingly kingdom."] * 5)
+    model.save(path := tmp_path / "m.safetensors")
+    found = document("neighbors", path, "KINGSHIP,", "Kings", "-n", 1)
+    assert [query["positive"] for query in found["queries"]] == [["kingship"], ["kings"]]
+    assert [each["word"] for each in found["composed"]] == ["kingship"]
 
 
 @pytest.mark.parametrize("method", ["3CosAdd", "3CosMul"])

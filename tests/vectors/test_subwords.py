@@ -126,6 +126,16 @@ def test_a_word_without_known_ngrams_is_unknown(dtype):
         vectors[["king", None]]
 
 
+def test_a_word_with_capitals_is_not_composed_of_n_grams_in_lower_case(dtype):
+    vectors = Vectors._composing(TOKENS, np.eye(5, 6, dtype=dtype), None, a_dictionary(dtype))
+    assert vectors["kingly"].any()
+    for word in ("King", "Kingly"):
+        with pytest.raises(KeyError, match=f"'{word}' has capitals, which no token has: ask for '{word.lower()}'"):
+            vectors[word]
+    mixed = Vectors._composing(("Man", *TOKENS[1:]), np.eye(5, 6, dtype=dtype), None, a_dictionary(dtype))
+    np.testing.assert_array_equal(mixed["Kingly"], mixed._composer.compose_all(["Kingly"])[0][0])
+
+
 def test_every_query_takes_composed_words_as_if_they_were_tokens(vectors, dtype):
     """Compare with vectors that have the same words as tokens; these are excluded from the results."""
     words = ["kingly", "manly"]
