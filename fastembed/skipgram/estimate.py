@@ -17,6 +17,7 @@ from fastembed._base.memory import check_free, check_memory_limit, readable
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import single_threaded_blas
 from fastembed.counts.store import STORED_BYTES
+from fastembed.skipgram.start import BLOCKS, block_width
 
 PROCESS_BYTES = 95_000_000  # the interpreter, this package, NumPy, SciPy, and BLAS with its buffers
 LATER_BYTES = 25_000_000  # of code and buffers that the first training in a process loads
@@ -71,9 +72,9 @@ class Estimate:
     --------
     >>> estimate = Estimate(inputs=30_000, outputs=30_000, dim=100, nnz=0, epochs=5, threads=2)
     >>> estimate.flops  # 6 · 5 · 30,000² · 100, and the dense products of the start and of the gauge
-    2716254000000
+    2714871600000
     >>> print(estimate)
-    30,000 words, 30,000 outputs, counts not known yet: at least 2,716 GFLOP and 196 MB of memory
+    30,000 words, 30,000 outputs, counts not known yet: at least 2,715 GFLOP and 196 MB of memory
     """
 
     inputs: int
@@ -100,8 +101,8 @@ class Estimate:
 
         See ``docs/derivation.md``, sections 4 and 6.
         """
-        sides, columns = self.inputs + self.outputs, self.dim + 20  # those of the randomised SVD
-        start = 16 * (self.nnz * columns + sides * columns**2)  # eight products; Gram matrices and rotations
+        sides, width = self.inputs + self.outputs, block_width(self.dim)
+        start = 18 * self.nnz * width + 90 * sides * width**2  # nine products; Gram matrices and rotations
         bags = 4 * self.entries * self.dim * (8 + self.epochs)  # steps of conjugate gradients, and epochs
         gauge = 4 * sides * self.dim**2 + 30 * self.dim**3  # moments and changes of rows; two decompositions
         return start + bags + self.epochs * 6 * self.inputs * self.outputs * self.dim + gauge
@@ -184,7 +185,8 @@ class Estimate:
     @property
     def _start_memory(self) -> int:
         """The bytes of the start beside the PMI in memory: a group of a store, or the factors of the SVD."""
-        factors, largest = 4 * (self.dim + 20) * (self.inputs + self.outputs), self.largest_group or 0
+        factors = 4 * (BLOCKS * block_width(self.dim) + self.dim) * (self.inputs + self.outputs)
+        largest = self.largest_group or 0
         return self._thread_memory + max(START_GROUP_BYTES * largest, factors + SPILLED_GROUP_BYTES * largest)
 
     @property

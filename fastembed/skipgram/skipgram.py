@@ -291,7 +291,7 @@ class SkipGram:
         Examples
         --------
         >>> print(SkipGram(dim=50, threads=1).estimate(20_000, 32_768, nnz=10_000_000))
-        20,000 words, 32,768 outputs, 10,000,000 counts: about 999 GFLOP and 375 MB of memory
+        20,000 words, 32,768 outputs, 10,000,000 counts: about 994 GFLOP and 405 MB of memory
         """
         for name, value, low in (("inputs", inputs, 1), ("outputs", outputs, 1), ("nnz", nnz, 0)):
             check_integer(name, value, low=low)

@@ -1,4 +1,4 @@
-"""The start of training: a randomised SVD of the positive pointwise mutual information of counts.
+"""The start of training: a truncated SVD of the positive pointwise mutual information of counts.
 
 The logits of skip-gram model the PMI (Levy & Goldberg 2014). So the best low-rank approximation of the positive PMI,
 split evenly between embedding and linear layer, is close to the optimum.
@@ -6,6 +6,7 @@ split evenly between embedding and linear layer, is close to the optimum.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from typing import Any, NamedTuple
@@ -20,8 +21,10 @@ from fastembed._kernels import kernels_for
 from fastembed.counts.groups import GroupedCounts, RowGroup, Totals, group_count, group_size, group_slice
 from fastembed.counts.sums import SpilledArray
 
-OVERSAMPLING = 20  # columns of the randomised SVD in addition to the rank
-POWER_ITERATIONS = 3
+# Of the Krylov space of the SVD: the number of blocks, and the columns of a block per triplet (docs/decisions.md)
+BLOCKS, BLOCK_SHARE = 5, 0.45
+# What is left of a product of float32 below this share of the largest singular value is taken for its rounding error
+ROUNDING = 1e-5
 # The scale of the normal noise in dimensions beyond the rank: if both layers were zero there, so would all gradients
 # be. Also the ridge of new rows, as a share of the mean square.
 FILL_SCALE = 0.01
@@ -38,11 +41,11 @@ LEAST_ROWS = 512  # smallest number of rows per task of a product, since each ta
 def truncated_svd(
     matrix: PositivePMI, rank: int, rng: np.random.Generator, pool: Pool
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Return the leading singular triplets, by the randomised range finder of Halko, Martinsson & Tropp (2011).
+    """Return the leading singular triplets, by the randomised block Krylov method of Musco & Musco (2015).
 
-    It uses OVERSAMPLING additional columns and POWER_ITERATIONS power iterations, and orthonormalises each product. The
-    bits are the same for any number of threads. The rows of the dense factors are padded with zeros to whole cache
-    lines, so that no load crosses a line.
+    The space of the right singular vectors is that of V, MᵀMV, (MᵀM)²V, ..., of a random V with about half as many
+    columns as there are triplets. Each product is orthonormalised, and so is V to what came before. The bits are the
+    same for any number of threads. Blocks are whole cache lines wide, so that no load crosses a line.
 
     Parameters
     ----------
@@ -57,22 +60,40 @@ def truncated_svd(
     u (m, rank), s (rank,), v (n, rank)
         matrix ≈ u @ diag(s) @ v.T, with s descending; columns for a singular value of zero are zero.
     """
-    width = min(rank + OVERSAMPLING, *matrix.shape)
-    left, right = (aligned_zeros((size, padded_width(width, "float32")), "float32") for size in matrix.shape)
-    u, v = left[:, :width], right[:, :width]
-    v[:] = rng.standard_normal(v.shape, dtype=np.float32)
+    width = block_width(rank)
+    lefts: list[NDArray[np.float32]] = []
+    rights: list[NDArray[np.float32]] = []
+    factor, floor = np.zeros((BLOCKS * width, BLOCKS * width)), 0.0  # matrix @ rights = lefts @ factor
     with single_threaded_blas():
-        for _ in range(POWER_ITERATIONS):
+        for k in range(BLOCKS):
+            left, right = (aligned_zeros((size, width), "float32") for size in matrix.shape)
+            if k == 0:
+                right[:] = rng.standard_normal(right.shape, dtype=np.float32)
+            else:
+                matrix.transposed_times(lefts[-1], out=right)
+                shares = _products(rights, pool, right)
+                _multiply([*rights, right], np.concatenate([-shares, np.eye(width)]), right, pool)
+            _principal_axes(right, pool, floor)
             matrix.times(right, out=left)
-            _principal_axes(u, pool)
-            matrix.transposed_times(left, out=right)
-            _principal_axes(v, pool)
-        matrix.times(right, out=left)
-        _principal_axes(u, pool)
-        matrix.transposed_times(left, out=right)
-        s, rotation = _principal_axes(v, pool)  # matrix ≈ u (v s rotationᵀ)ᵀ
-        _rotate(u, rotation, pool)
-    return u[:, :rank], s[:rank], v[:, :rank]
+            s, rotation = _principal_axes(left, pool)
+            floor = max(floor, ROUNDING * s[0])
+            lefts.append(left)
+            rights.append(right)
+            part = slice(k * width, (k + 1) * width)
+            factor[part, part] = s[:, None] * rotation.T
+        squares, rotation = np.linalg.eigh(factor.T @ _products(lefts, pool) @ factor)
+        squares, rotation = squares[: -rank - 1 : -1], rotation[:, : -rank - 1 : -1]
+        real = squares > floor**2
+        s = np.sqrt(np.where(real, squares, 0))
+        u, v = (np.empty((size, rank), np.float32) for size in matrix.shape)
+        _multiply(lefts, factor @ rotation * np.divide(1, s, out=np.zeros_like(s), where=real), u, pool)
+        _multiply(rights, rotation * real, v, pool)
+    return u, s.astype(np.float32), v
+
+
+def block_width(rank: int) -> int:
+    """Return the number of columns of a block of the Krylov space for the leading `rank` singular triplets."""
+    return padded_width(math.ceil(BLOCK_SHARE * rank), "float32")
 
 
 def svd_start(
@@ -143,39 +164,48 @@ def log_shares(totals: NDArray[np.float64]) -> NDArray[np.float64]:
     return shares
 
 
-def _principal_axes(matrix: NDArray[np.float32], pool: Pool) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+def _principal_axes(
+    matrix: NDArray[np.float32], pool: Pool, floor: float = 0.0
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return s, rotation of the thin SVD q @ diag(s) @ rotation.T of a tall matrix (m, k), which becomes q.
 
     It is computed from the eigenvectors of matrixᵀ matrix in float64, in a seventh of the time of a QR. This squares
     the condition number, which is acceptable for products of an orthonormal basis. Axes below the rounding error of the
-    squares become zero.
+    squares, or below `floor`, become zero.
     """
-    tasks = _tasks(len(matrix))
-    squares_of = np.zeros((len(tasks), *matrix.shape[1:] * 2))
-
-    def add_squares(k: int) -> None:
-        for rows in tasks[k]:
-            exact = matrix[rows].astype(np.float64)
-            squares_of[k] += exact.T @ exact
-
-    pool.run(add_squares, len(tasks))
-    squares, rotation = np.linalg.eigh(squares_of.sum(axis=0))
+    squares, rotation = np.linalg.eigh(_products([matrix], pool))
     squares, rotation = squares[::-1], rotation[:, ::-1]
-    real = squares > squares[0] * len(squares) * np.finfo(np.float64).eps
+    real = squares > max(squares[0] * len(squares) * np.finfo(np.float64).eps, floor**2)
     s = np.sqrt(np.where(real, squares, 0))
-    _rotate(matrix, rotation * np.divide(1, s, out=np.zeros_like(s), where=real), pool)
-    return s.astype(np.float32), rotation
+    _multiply([matrix], rotation * np.divide(1, s, out=np.zeros_like(s), where=real), matrix, pool)
+    return s, rotation
 
 
-def _rotate(matrix: NDArray[np.float32], change: NDArray[np.float64], pool: Pool) -> None:
-    """Multiply a matrix (m, k) by another (k, k), in place."""
-    tasks = _tasks(len(matrix))
+def _products(
+    blocks: list[NDArray[np.float32]], pool: Pool, others: NDArray[np.float32] | None = None
+) -> NDArray[np.float64]:
+    """Return AᵀA in float64, where A are matrices (m, k) side by side, or AᵀB with B (m, l)."""
+    tasks, width = _tasks(len(blocks[0])), sum(block.shape[1] for block in blocks)
+    products = np.zeros((len(tasks), width, width if others is None else others.shape[1]))
 
-    def rotate(k: int) -> None:
+    def add(k: int) -> None:
         for rows in tasks[k]:
-            matrix[rows] = matrix[rows].astype(np.float64) @ change
+            a = np.concatenate([block[rows] for block in blocks], axis=1, dtype=np.float64)
+            products[k] += a.T @ (a if others is None else others[rows].astype(np.float64))
 
-    pool.run(rotate, len(tasks))
+    pool.run(add, len(tasks))
+    return np.asarray(products.sum(axis=0))
+
+
+def _multiply(blocks: list[NDArray[np.float32]], change: NDArray[Any], out: NDArray[np.float32], pool: Pool) -> None:
+    """Set `out` to A @ change, where A are matrices (m, k) side by side, of which it may be one."""
+    tasks, change = _tasks(len(out)), change.astype(np.float32)
+
+    def multiply(k: int) -> None:
+        for rows in tasks[k]:
+            out[rows] = np.concatenate([block[rows] for block in blocks], axis=1) @ change
+
+    pool.run(multiply, len(tasks))
 
 
 def _tasks(rows: int) -> list[list[slice]]:
