@@ -177,6 +177,7 @@ FILMS := ../shared/data/movielens_liked.txt
 pictures: docs $(VENV)/.extra-gallery
 	$(BIN)/python tools/pictures.py docs/_build/html --genome $(GENOME) --films $(FILMS)
 
+# Two minutes on two quiet cores; the last lines say how this machine does.
 # make bench BENCH="--benchmark-max-time=0.02 --benchmark-min-rounds=1"    shorter, and less exact
 BENCH ?= --benchmark-max-time=0.3
 bench: $(VENV)/.package $(VENV)/.extra-bench

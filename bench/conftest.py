@@ -1,21 +1,23 @@
-"""Sizes, dtypes, builds and models of the benchmarks. All run on one thread, BLAS too."""
+"""Sizes, dtypes, builds and models of the benchmarks. All run on one thread, BLAS too, if not named otherwise."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from fastembed import reference
 from fastembed._base.arrays import aligned_zeros, padded_width
-from fastembed._kernels import LEVEL2_BYTES, kernels_for, runnable_builds
+from fastembed._base.threads import check_threads
+from fastembed._kernels import BUILD, LEVEL2_BYTES, kernels_for, runnable_builds
 from fastembed._kernels.caches import tiling
 from fastembed.counts.groups import shard_bounds
 
@@ -25,6 +27,95 @@ sys.path.insert(0, str(Path(__file__).parent / "peers"))
 SIZES = ((8, 10), (1_000, 100), (10_000, 100), (50_000, 100))
 TOLERANCE = {"float32": 1e-4, "float64": 1e-11}
 INPUT, TARGET = 4, 5
+
+
+# The last lines of a run: what a time is compared with, and the benchmarks of both. LIMITS are times by what no program
+# can avoid, PEERS the times of other programs by ours.
+LIMITS = {
+    "one pass of NumPy over the matrix: a step of train, V = 1,000, D = 100": (
+        "test_train[1000x100-float32-fastembed]",
+        "test_matvec_numpy[1000x100-float32]",
+    ),
+    "one pass of NumPy over the matrix: a step of train, V = 50,000": (
+        "test_train[50000x100-float32-fastembed]",
+        "test_matvec_numpy[50000x100-float32]",
+    ),
+    "its bare matrix products: an epoch of fit_counts, V = 20,000, one thread": (
+        "test_fit_counts[one_thread]",
+        "test_products[one_thread]",
+    ),
+    "its bare matrix products: the same on all CPUs": ("test_fit_counts[all_cpus]", "test_products[all_cpus]"),
+    "the bare products of its epochs: from a file of half a million words to vectors": (
+        "test_file_to_vectors",
+        "test_file_to_vectors_products",
+    ),
+    "two passes of NumPy over the vectors: the ten nearest of 75,769": (
+        "test_one_query[fastembed]",
+        "test_one_query_two_streams",
+    ),
+    "the product of the vectors: ten of 27,000 items for each of 500 users": (
+        "test_known_users",
+        "test_users_times_items",
+    ),
+}
+PEERS = {
+    "the notebook's step: a step of train, V = 8, D = 10, float64": (
+        "test_step[notebook-8x10-float64]",
+        "test_train[8x10-float64-fastembed]",
+    ),
+    "the notebook's step: a call of step, V = 8, D = 10, float64": (
+        "test_step[notebook-8x10-float64]",
+        "test_step[fastembed-8x10-float64]",
+    ),
+    "a good NumPy step: a step of train, V = 50,000": (
+        "test_step[numpy-50000x100-float32]",
+        "test_train[50000x100-float32-fastembed]",
+    ),
+    "Counter and str.split: the vocabulary of a file": ("test_vocabulary_counter", "test_vocabulary"),
+    "TF-IDF and LinearSVC of scikit-learn: Classifier.fit": (
+        "test_classifier_fit[sklearn]",
+        "test_classifier_fit[fastembed]",
+    ),
+    "TF-IDF and LinearSVC of scikit-learn: Classifier.predict": (
+        "test_classifier_predict[sklearn]",
+        "test_classifier_predict[fastembed]",
+    ),
+}
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: Any, config: Any) -> None:
+    """Print what the benchmarks say of this machine, below their tables."""
+    found = {bench.name: bench for bench in config._benchmarksession.benchmarks if bench.stats}
+    if not found:
+        return
+    blas = next(lib for lib in threadpool_info() if lib["user_api"] == "blas")
+    terminalreporter.section("this machine")
+    terminalreporter.write_line(
+        f"fastembed {BUILD}; {blas['internal_api']} {blas.get('architecture', '')}; {check_threads(None)} CPUs."
+        " Ratios of the least times of this run, float32 and one thread if not said.\n"
+        "Times as long as what no program can avoid; 1 is the limit:"
+    )
+    write_ratios(terminalreporter, found, LIMITS)
+    terminalreporter.write_line("Times as fast as another program:")
+    write_ratios(terminalreporter, found, PEERS)
+    busy = median(bench.stats.median / bench.stats.min for bench in found.values())
+    terminalreporter.write_line(
+        f"{busy:6.2f}  the median times by the least: where it is above 1.1 the machine was busy"
+    )
+
+
+def write_ratios(terminalreporter: Any, found: dict[str, Any], lines: dict[str, tuple[str, str]]) -> None:
+    """Print the ratio of two benchmarks' times by step in each line, or why there is none."""
+    skipped = {
+        report.nodeid.split("::")[-1]: report.longrepr[2] for report in terminalreporter.stats.get("skipped", [])
+    }
+    for what, names in lines.items():
+        if missing := [name for name in names if name not in found]:
+            terminalreporter.write_line(f"     -  {what} ({skipped.get(missing[0], f'{missing[0]} did not run')})")
+            continue
+        one, other = (found[name].stats.min / found[name].extra_info.get("steps", 1) for name in names)
+        terminalreporter.write_line(f"{one / other:6.{1 if one > 10 * other else 2}f}  {what}")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,13 +1,13 @@
-"""The update of the embedding by a block of 256 rows; a whole epoch of fit_counts."""
+"""The update of the embedding by a block of 256 rows; an epoch of fit_counts, and its matrix products alone."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import sparse
 
 from fastembed import Trainer
 from fastembed._base.arrays import aligned_zeros, padded_width
+from fastembed._base.threads import check_threads
 
 ROWS, DIM = 256, 100
 
@@ -34,14 +34,29 @@ def test_block_update_embedding(benchmark, kernels, dtype, close):
     close(last[0], expected)
 
 
-def test_fit_counts(benchmark, dtype):
-    """An epoch at V = 2,000 from parameters near zero, where the nll per pair is ln V."""
-    outputs, rng = 2_000, np.random.default_rng(0)
-    counts = sparse.random_array((outputs, outputs), density=0.02, format="csr", random_state=rng)
-    embedding, linear = (rng.standard_normal(shape).astype(dtype) / 100 for shape in ((outputs, DIM), (DIM, outputs)))
+@pytest.mark.parametrize("threads", [1, None], ids=["one_thread", "all_cpus"])
+class TestEpoch:
+    """An epoch of ten blocks at V = 20,000, from parameters near zero, where the nll per pair is ln V."""
 
-    def setup():
-        return (Trainer(embedding.copy(), linear, threads=1),), {}
+    outputs, rows, each = 20_000, 10 * ROWS, 300
 
-    history = benchmark.pedantic(lambda trainer: trainer.fit_counts(counts, epochs=1), setup=setup, rounds=5)
-    assert history[0]["nll"] == pytest.approx(np.log(outputs), rel=0.02)
+    def test_fit_counts(self, benchmark, threads):
+        """The whole call."""
+        from block import random_counts
+
+        counts, rng = random_counts(self.rows, self.outputs, self.each), np.random.default_rng(0)
+        shapes = (self.rows, DIM), (DIM, self.outputs)
+        embedding, linear = (rng.standard_normal(shape, np.float32) / 100 for shape in shapes)
+
+        def setup():
+            return (Trainer(embedding.copy(), linear, threads=threads),), {}
+
+        history = benchmark.pedantic(lambda trainer: trainer.fit_counts(counts, epochs=1), setup=setup, rounds=5)
+        assert history[0]["nll"] == pytest.approx(np.log(self.outputs), rel=0.02)
+
+    def test_products(self, benchmark, threads):
+        """The limit."""
+        from block import BareProducts
+
+        bare = BareProducts(self.rows, self.outputs, DIM, ROWS, check_threads(threads))
+        benchmark.pedantic(bare.epoch, rounds=5, warmup_rounds=1)

@@ -74,7 +74,7 @@ def test_baskets(benchmark, model):
     assert len(answers) == 100
 
 
-def test_products_alone(benchmark, model):
+def test_users_times_items(benchmark, model):
     def products():
         with single_threaded_blas():
             return model.user_factors_ @ model._model.model.linear
