@@ -22,7 +22,7 @@ from fastembed._base.validation import (
     unknown_token,
 )
 from fastembed._kernels.tokens import TokenTable
-from fastembed.corpus.corpus import Corpus, OnePerThread, Progress, Source, as_corpus, corpus_ids, map_text
+from fastembed.corpus.corpus import Corpus, OnePerThread, Progress, Source, as_corpus, corpus_ids, empty, map_text
 from fastembed.corpus.ledger import Ledger, LineSplit, note_on_interrupt, select_lines
 from fastembed.corpus.reading import Reading, token_bytes, token_from_bytes
 from fastembed.corpus.tokens import (
@@ -184,8 +184,7 @@ class Vocabulary:
                 tables = count_tokens_by(executor, reader, ledger, progress)
             different = sum(map(len, tables))
             if not different:
-                skipped = f", and {sum(ledger.skipped.values()):,} rows skipped" if ledger.skipped else ""
-                raise ValueError(f"the corpus is empty: no token in {ledger.lines:,} lines{skipped}")
+                raise empty(reader, ledger)
             reading = reader.known_reading
             check_named(chosen, tables, reading)
             ranking = rank_tokens(tables, 1 if chosen else min_count, pool)

@@ -33,6 +33,7 @@ from fastembed.corpus.reading import Reading, token_list
 from fastembed.corpus.sources import TextFile, path_list
 from fastembed.corpus.tables import (
     FORMATS,
+    LEAVE_OUT,
     USUAL,
     Structure,
     UnnamedFieldError,
@@ -142,7 +143,7 @@ def wrong_labels(item: Any) -> BadRow | None:
 
 def refusal(row: str, bad: BadRow) -> Exception:
     """Return the error that names a bad row, and how to leave it out."""
-    return bad.kind(f"{row}: {bad.message}; skip_bad or --skip-bad leaves such rows out")
+    return bad.kind(f"{row}: {bad.message}; {LEAVE_OUT}")
 
 
 def column_values(column: Iterable[Any]) -> list[Any]:

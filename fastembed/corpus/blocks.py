@@ -422,7 +422,8 @@ def valid_text(block: TextBlock | PlainBlock, errors: str) -> tuple[bytes, int]:
             line = block.line + text.count(b"\n", 0, error.start)
             raise ValueError(
                 f"{block.name!r} is not valid UTF-8 at line {line}, byte {block.offset + error.start:,} of the text: "
-                f"{error.reason} ({text[error.start : error.end]!r})"
+                f"{error.reason} ({text[error.start : error.end]!r}); if it is in Windows-1252 or Latin-1, "
+                "iconv -f WINDOWS-1252 -t UTF-8 converts it"
             ) from None
     valid = text.decode(errors="replace").encode()
     return valid, valid.count("\ufffd".encode()) - text.count("\ufffd".encode())

@@ -114,13 +114,16 @@ def as_corpus(source: Source, reading: Reading | None = None, *, single: bool = 
 
 
 def _check_split(corpus: DocumentCorpus) -> None:
-    """Raise ValueError if all documents are strings of one token at most."""
+    """Raise ValueError if all documents are strings of one token at most, and not all are empty."""
     count, last = 0, ""
     for item in corpus._records:
-        if not isinstance(item, str) or any(len(tokens) > 1 for tokens in corpus.reading.sequences(item)):
+        if not isinstance(item, str):
             return
-        count, last = count + 1, item
-    if count:
+        sequences = corpus.reading.sequences(item)
+        if any(len(tokens) > 1 for tokens in sequences):
+            return
+        count, last = count + 1, item if any(sequences) else last
+    if last:
         raise ValueError(
             f"each of the {count:,} strings, such as {shown(last)}, is a document of one token at most, which leaves no"
             " pair to learn from: pass [tokens] for one document of these tokens, token lists for documents already"
@@ -693,6 +696,31 @@ class ReadingAdvice(UserWarning):
         return f"{', and '.join(found)}; {how} reads {' of '.join(effect[name] for name in reversed(changes))}"
 
 
+def check_ordered(corpus: Corpus) -> None:
+    """Raise TypeError if the first document is a set: in a sequence, the order of the tokens matters.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    """
+    if isinstance(corpus, DocumentCorpus) and isinstance(next(iter(corpus._records), None), set | frozenset):
+        raise TypeError("documents are sets, which have no order: pass lists of tokens, or count baskets")
+
+
+def empty(corpus: Corpus, ledger: Ledger) -> ValueError:
+    """Return the error for a corpus without a token.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    ledger : Ledger
+    """
+    skipped = f", and {sum(ledger.skipped.values()):,} rows skipped" if ledger.skipped else ""
+    names = corpus.names if isinstance(corpus, FileCorpus) else ()
+    of = f" of {', '.join(map(repr, names[:3]))}{', ...' * (len(names) > 3)}" if names else ""
+    return ValueError(f"the corpus is empty: no token in {ledger.lines:,} lines{of}{skipped}")
+
+
 def advise(corpus: Corpus) -> None:
     r"""Warn if another reading would suit a text, by its first megabyte. There is no advice on lists of tokens.
 
@@ -742,8 +770,23 @@ def advise(corpus: Corpus) -> None:
         elif reading.unit == "line":
             found.append("the text looks wrapped, so that sequences end in mid-sentence")
             changes["unit"] = "paragraph"
+    if text.count(b"\r") - text.count(b"\r\n") > text.count(b"\n"):
+        found.append(r"the lines end in a carriage return, which is no end of a line here: tr '\r' '\n' converts them")
+    if mark := _looks_like_table(text):
+        found.append(
+            f"the text looks like a table separated by {mark!r}: name it .csv or .tsv, and the field that is text"
+        )
     if found:
         warn_user(ReadingAdvice(found, changes))
+
+
+def _looks_like_table(text: bytes) -> str | None:
+    """Return the separator if the first lines have the same number of one, at least two."""
+    lines = [line for line in text.split(b"\n")[:-1] if line.strip()][:LEAST_LINES]
+    for mark in (b"\t", b",", b";", b"|"):
+        if len(lines) == LEAST_LINES and lines[0].count(mark) > 1 and len({line.count(mark) for line in lines}) == 1:
+            return mark.decode()
+    return None
 
 
 def looks_wrapped(text: bytes) -> bool:

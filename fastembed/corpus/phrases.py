@@ -15,7 +15,7 @@ from fastembed._base.estimator import pickled_as
 from fastembed._base.threads import Pool, cached_property, check_threads
 from fastembed._base.validation import check_choice, check_integer, check_number, shown
 from fastembed._kernels.tokens import NeighborTable, PhraseTable
-from fastembed.corpus.corpus import Corpus, OnePerThread, Progress, Source, as_corpus, map_text
+from fastembed.corpus.corpus import Corpus, OnePerThread, Progress, Source, as_corpus, empty, map_text
 from fastembed.corpus.ledger import Ledger, note_on_interrupt
 from fastembed.corpus.reading import (
     GLUE,
@@ -167,7 +167,7 @@ class Phrases:
             with note_on_interrupt(ledger):
                 table = _count(reader, found, inside, ledger, progress, workers)
             if not len(table.tokens) or not ledger.tokens_read:
-                raise ValueError(f"the corpus is empty: no token in {ledger.lines:,} lines")
+                raise empty(reader, ledger)
             new = _scored_phrases(table, inside, min_count, scoring, least, max_words, extend=number > 0)
             if not new:
                 break

@@ -521,6 +521,8 @@ def replace_surrogates(text: str) -> tuple[bytes, int]:
 def token_list(item: Iterable[Any], where: str) -> list[str]:
     """Return a sequence of str or of int as a list of str; raise TypeError for anything else.
 
+    A set is sorted: its own order differs from process to process.
+
     Parameters
     ----------
     item : iterable of str or int
@@ -530,7 +532,7 @@ def token_list(item: Iterable[Any], where: str) -> list[str]:
     if isinstance(item, str | bytes | bytearray | memoryview | os.PathLike | Mapping):
         raise TypeError(f"{where} is {shown(item)}, where a list of tokens is expected")
     try:
-        tokens = item if isinstance(item, list) else list(item)
+        tokens = item if isinstance(item, list) else sorted(item) if isinstance(item, set | frozenset) else list(item)
     except TypeError:
         raise TypeError(f"{where} is {shown(item)}, where a list of tokens is expected") from None
     kinds = set(map(type, tokens))

@@ -17,7 +17,7 @@ import numpy as np
 
 from fastembed._base.optional import require
 from fastembed._base.sizes import SIZES
-from fastembed._base.validation import check_flag, shown
+from fastembed._base.validation import check_flag, shown, warn_user
 from fastembed.corpus.blocks import COMPRESSED, read_data
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.memory import BadRow, Document, documents_of, no_field
@@ -36,7 +36,9 @@ FORMATS = {
 }
 ARROW_FILE = b"ARROW1"  # the first bytes of an Arrow file; an Arrow stream has no such mark
 FIRST_BYTES = {b"{": "JSON lines", b"PAR1": "Parquet", ARROW_FILE: "Arrow"}  # of files without such a suffix
-DELIMITERS = {"CSV": ",;\t", "TSV": "\t"}  # where a comma is a decimal mark, spreadsheets write semicolons
+DELIMITERS = {"CSV": ",;\t|", "TSV": "\t"}  # where a comma is a decimal mark, spreadsheets write semicolons
+LEAVE_OUT = "skip_bad or --skip-bad leaves such rows out"
+LONGEST_NAME = 80  # characters of the name of a field that is surely one
 USUAL = ("text", "content", "body", "sentence", "review", "tokens")  # names of the field that holds text
 BINARY = ("Parquet", "Arrow")
 
@@ -139,7 +141,7 @@ class Structure:
         """
 
         def fail(number: int, bad: BadRow) -> Exception:
-            return ValueError(f"{place_of(file, number)}: {bad.message}")
+            return ValueError(f"{place_of(file, number)}: {bad.message}; {LEAVE_OUT}")
 
         with closing(self._rows(file, format_of(file), report)) as rows:
             yield from documents_of(rows, errors, ledger, None if self.skip_bad else fail)
@@ -204,7 +206,8 @@ def format_of(file: TextFile) -> str:
             return kind
     raise ValueError(
         f"{file.name!r} is to be read by fields, but is not in a format that has some: its name must end in one of "
-        f"{', '.join(FORMATS)} (of text, also with {', '.join(COMPRESSED)})"
+        f"{', '.join(FORMATS)} (of text, also with {', '.join(COMPRESSED)}); standard input and pipes have none: "
+        f"of these, {', '.join(dict.fromkeys(FIRST_BYTES.values()))} are known by how they begin"
     )
 
 
@@ -237,7 +240,11 @@ def _json_value(line: str) -> Any:
         return _decode(line)
     except (ValueError, RecursionError) as error:
         why = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
-        whole = "; is the whole file one JSON document, instead of one per line?" if line.strip() in ("[", "{") else ""
+        whole = (
+            "; is the whole file one JSON document? jq -c '.[]' makes a line of each item"
+            if line.strip() in ("[", "{")
+            else ""
+        )
         return BadRow("no JSON", f"no JSON, {why}: {shown(line)}{whole}")
 
 
@@ -272,6 +279,8 @@ def _csv_fields(file: TextFile, fields: Sequence[str | int], header: bool, repor
             elif width < 0:
                 width, names = len(row), row if header else [""] * len(row)
                 columns = [column_of(names, field, file.name) for field in fields]
+                if header and not any(field in names for field in fields):
+                    _check_names(names, file.name)
                 if not header:
                     yield number, tuple(row[column] for column in columns)
             elif len(row) == width:
@@ -279,6 +288,17 @@ def _csv_fields(file: TextFile, fields: Sequence[str | int], header: bool, repor
             else:
                 expected = f"where {'the header' if header else 'the first row'} has {width}"
                 yield number, BadRow("wrong number of fields", f"{len(row)} fields, {expected}; is a quote missing?")
+
+
+def _check_names(names: list[str], file: str) -> None:
+    """Warn if the first row of a file, whose fields are given by numbers, looks like data and not like names."""
+    numbers = [name for name in names if name.replace(".", "", 1).isdecimal()]
+    strange = next((name for name in names if len(name) > LONGEST_NAME), numbers[0] if numbers else None)
+    if strange is not None and len(numbers) < len(names):  # if all are numbers, they are those of columns without names
+        warn_user(
+            f"the first row of {file!r} is taken for the names of its fields, such as {shown(strange)}: "
+            "with header=False or --no-header it is data"
+        )
 
 
 def _only_field(rows: Rows) -> Rows:

@@ -286,10 +286,10 @@ class Counts:
             if into is None:
                 matrix = total.result()
                 if not matrix.nnz:
-                    raise no_pair(ledger, windows)
+                    raise no_pair(ledger, windows, vocabulary)
                 return cls._of(matrix, **attributes)
             if not _write(into, total.rows(), (size, windows.columns(size)), attributes):
-                raise no_pair(ledger, windows)
+                raise no_pair(ledger, windows, vocabulary)
         return cls._of(open_store(into)[0], **attributes)
 
     @classmethod

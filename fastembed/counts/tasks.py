@@ -147,7 +147,7 @@ def count_by_tasks(
         for group, tiles in enumerate(merged):
             writer.add(tiles, _read(job, group, Piece(writer.next_file(tiles), 0, tiles), bounds))
     if not writer.nnz:
-        raise no_pair(ledger, windows)
+        raise no_pair(ledger, windows, vocabulary)
     writer.finish()
 
 

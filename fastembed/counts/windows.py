@@ -27,8 +27,8 @@ from fastembed._base.arrays import row_ranges
 from fastembed._base.estimator import pickled_as
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool, ordered_map
-from fastembed._base.validation import check_flag, check_integer, check_number
-from fastembed.corpus.corpus import Progress, Source, as_corpus
+from fastembed._base.validation import check_flag, check_integer, check_number, shown
+from fastembed.corpus.corpus import Progress, Source, as_corpus, check_ordered
 from fastembed.corpus.ledger import Ledger, LineSplit
 from fastembed.counts.groups import group_places
 from fastembed.counts.sums import ExternalSum, RowBatch, check_exact
@@ -247,6 +247,8 @@ def count_corpus(
     `group_places`) and must be read with :meth:`ExternalSum.rows`; if the text is a single chunk, it is counted only
     when they are read.
     """
+    corpus = as_corpus(corpus)
+    check_ordered(corpus)
     size, known = vocabulary_size(vocabulary), vocabulary if isinstance(vocabulary, Vocabulary) else None
     if known is not None:
         check_frequency_order(windows, known.counts[: size - known.appended])
@@ -255,9 +257,7 @@ def count_corpus(
     batch_pairs = min(SIZES.batch_pairs, total.batch_entries)
     row_of = group_places(size) if by_groups else None
     occurrences = np.zeros(size, dtype=np.int64)
-    pieces = encode_corpus(
-        as_corpus(corpus), vocabulary, ledger, None if report is None else report.read, threads, lines
-    )
+    pieces = encode_corpus(corpus, vocabulary, ledger, None if report is None else report.read, threads, lines)
     with closing(pieces):
         for chunk in cut_chunks(pieces, total.chunk_ids, max(windows.window)):
             most = min((chunk.last - chunk.first) * sum(windows.window), size * windows.columns(size))
@@ -500,10 +500,22 @@ def check_known(ledger: Ledger, lines: LineSplit | None = None) -> None:
         raise ValueError(f"no token of the {where} is in the vocabulary: {ledger.summary()}{hint}")
 
 
-def no_pair(ledger: Ledger, windows: Windows) -> ValueError:
+def no_pair(ledger: Ledger, windows: Windows, vocabulary: Vocabulary | int) -> ValueError:
     """Return the error for a corpus without a pair."""
-    alone = ledger.tokens_read <= ledger.lines - ledger.empty_lines
-    hint = "; each line is one token: words=True or a tokenizer separates words without spaces between them" * alone
+    hint = ""
+    dropped = {} if isinstance(vocabulary, int) or vocabulary.ledger is None else vocabulary.ledger.dropped
+    rare = next((reason for reason in dropped if reason.startswith("below min_count") and dropped[reason]), None)
+    if ledger.tokens_read <= ledger.lines - ledger.empty_lines:
+        token = "" if isinstance(vocabulary, int) else vocabulary.tokens[0]
+        hint = f"; each text or line is one token, such as {shown(token)}: "
+        if len(token.split()) > 1:
+            hint += "a list holds tokens, and a text is a str"
+        elif not isinstance(vocabulary, int) and vocabulary.reading is not None and vocabulary.reading.words:
+            hint += "is this the field that holds texts?"
+        else:
+            hint += "words=True (--words) or a tokenizer separates words without spaces between them"
+    elif rare is not None:
+        hint = f"; {dropped[rare]:,} tokens are {rare}: a smaller min_count keeps them"
     return ValueError(f"the corpus gives no pair: {ledger.summary()}, window={windows.window}{hint}")
 
 

@@ -205,10 +205,9 @@ def parse_header(line: bytes, path: PathLike) -> tuple[int, int]:
     """
     found = re.fullmatch(rb"(\d{1,18})\s+(\d{1,18})\s*", line)
     if found is None:
-        raise ValueError(
-            f"{str(path)!r}, line 1: word2vec's files begin with a line 'V D', got {line[:40]!r};"
-            " those without one are of the format 'glove'"
-        )
+        numbers = re.fullmatch(rb".*\s[-+.\deE]+\s*", line)
+        other = "those without one are of the format 'glove'" if numbers else "a text has to be trained on first"
+        raise ValueError(f"{str(path)!r}, line 1: word2vec's files begin with a line 'V D', got {line[:40]!r}; {other}")
     count, dim = int(found[1]), int(found[2])
     if not count or not dim:
         raise ValueError(f"{str(path)!r}, line 1: it promises {count} vectors of dimension {dim}; both must be above 0")

@@ -270,7 +270,9 @@ def read_model(path: str | os.PathLike[str], threads: int | None) -> tuple[dict[
     except ValueError:
         if (description := _other_format(path)) is None:
             raise
-        what = f"{str(path)!r} holds vectors alone and no model ({description}): open it with Vectors.load"
+        what = (
+            f"{str(path)!r} is no model: by its name it holds vectors alone ({description}), which Vectors.load opens"
+        )
         raise ValueError(what) from None
     settings = check_header(metadata, "vectors", path)
     if "model" not in metadata:

@@ -341,7 +341,7 @@ class Vectors:
         >>> Vectors(["a", "b"], np.array([[3.0, 0.0], [4.0, 3.0]])).similarity("a", "b")
         0.8
         """
-        unit_a, unit_b = unit_vectors(np.stack([self[a], self[b]]))
+        unit_a, unit_b = unit_vectors(self._vectors_of([a, b]))
         return float(rounded_products(unit_a[None], unit_b)[0])
 
     def distance(self, a: Token, b: Token) -> float:

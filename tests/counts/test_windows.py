@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
-from fastembed import Counts, Vocabulary
+from fastembed import Counts, SkipGram, Vocabulary
 from fastembed._base.sizes import SIZES
-from fastembed.corpus import Ledger
+from fastembed.corpus import Ledger, Reading
+from fastembed.corpus.corpus import as_corpus
 from fastembed.counts import Windows
 from twins import cooccurrence
 
@@ -205,6 +206,22 @@ def test_corpora_without_pairs_are_rejected():
         Counts.from_corpus([["x", "y"]], VOCABULARY)
     with pytest.raises(ValueError, match="gives no pair: read 2 tokens in 2 lines"):
         Counts.from_corpus([["the"], ["cat"]], VOCABULARY)
+    with pytest.raises(ValueError, match="such as 'a dog': a list holds tokens, and a text is a str"):
+        SkipGram(min_count=1).fit([["the cat"], ["a dog"]])
+    with pytest.raises(ValueError, match="such as 'cat': is this the field that holds texts"):
+        SkipGram(min_count=1, reading=Reading(words=True)).fit([["cat"], ["dog"]])
+    with pytest.raises(ValueError, match="; 4 tokens are below min_count=2: a smaller min_count keeps them"):
+        SkipGram(min_count=2).fit(["the cat sat", "the dog ran"])
+    with pytest.raises(ValueError, match="the corpus is empty: no token in 3 lines"):
+        SkipGram().fit(["", "", " "])
+
+
+def test_sets_have_no_windows_and_are_baskets_in_the_order_of_their_items():
+    with pytest.raises(TypeError, match="documents are sets, which have no order: pass lists of tokens, or count"):
+        SkipGram(min_count=1).fit([{"a", "b"}, {"b", "c"}])
+    assert list(as_corpus([{"b", "c", "a"}, frozenset("yx")]).sequences(Ledger())) == [["a", "b", "c"], ["x", "y"]]
+    model = SkipGram(dim=1, min_count=1, baskets="flat").fit([{"a", "b"}, {"b", "c"}])
+    assert model.vocabulary.tokens == ("b", "a", "c")
 
 
 def test_a_vocabulary_must_be_one_and_in_order_if_contexts_are_limited():

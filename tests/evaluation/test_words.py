@@ -59,6 +59,12 @@ def test_pairs_and_questions_that_nothing_is_known_of_are_not_evaluated_in_silen
         analogies(words, path, case_insensitive=False)
 
 
+def test_a_model_in_place_of_its_vectors_is_named(words):
+    for call in (word_similarity, analogies):
+        with pytest.raises(TypeError, match=r"vectors must be a Vectors, such as model.vectors, got list"):
+            call([words], "file")
+
+
 def test_words_that_differ_in_case_are_the_same_unless_case_matters():
     vectors = Vectors(["Apple", "apple", "pear"], np.array([[1.0, 0], [0, 1], [0, 2]]))
     pairs = [("apple", "PEAR", 1.0), ("pear", "pear", 2.0)]
