@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 Float64 = npt.NDArray[np.float64]
 
 MOST_LABEL = 1 << 63
+MANY_LABELS = 100  # from this number on, labels of one or two documents each are a warning
 LABEL_TYPES = (str, int, np.integer)
 SEVERAL = (list, tuple, set, frozenset, np.ndarray)  # what holds the labels of a document
 USUAL_LABELS = ("label", "labels", "class", "category", "topic", "target", "tags", "sentiment", "y")  # names of fields
@@ -103,6 +105,8 @@ def check_same_type(labels: Labels, classes: npt.NDArray[Any]) -> None:
     if len(labels.classes) and labels.classes.dtype != classes.dtype:
         found, known = labels.classes.tolist()[0], classes.tolist()[0]
         hint = "; in CSV and TSV they are always str" if isinstance(found, str) else ""
+        if labels.indicator:
+            hint = ": the columns of an indicator matrix have no names; fit to such a matrix, or pass lists of labels"
         raise TypeError(f"labels must be of the type of the classes, such as {known!r}, got {shown(found)}{hint}")
 
 
@@ -392,10 +396,11 @@ def text_files(paths: Any, errors: str, *, labelled: bool = True) -> FileCorpus:
     except UnnamedFieldError as error:
         text = error.likely
         others = [name for name in error.fields if name != text]
-        label = likely_field(others, USUAL_LABELS) if others else "..."
-        named = ("text", f"--field {text}")
+        label = likely_field(others, USUAL_LABELS)
+        named = ("text", f"--field {shlex.quote(text)}")
         if labelled:
-            named = ("text and of its labels", f"--field {text} --label {label}, or field={text!r}, label={label!r}")
+            flags = f"{named[1]} --label {shlex.quote(label)}"
+            named = ("text and of its labels", f"{flags}, or field={text!r}, label={label!r}")
         fields = ", ".join(map(repr, error.fields))
         raise ValueError(
             f"{error.name!r} has the fields {fields}: name that of the {named[0]}, as {named[1]}"
@@ -516,6 +521,7 @@ def read_labelled(
             used = np.array([each is None for each in bad], np.bool_)
             items, labels = ([all_[k] for k in np.flatnonzero(used).tolist()] for all_ in (items, values))
         found = read_labels(labels, len(items), columns.label_separator)
+        check_same_order(documents, labels)
     some = np.diff(found.matrix.indptr) > 0
     if every and found.indicator:
         some[:] = True
@@ -532,6 +538,17 @@ def read_labelled(
     return items, found, some
 
 
+def check_same_order(documents: Any, labels: Any) -> None:
+    """Raise ValueError if both are columns of pandas whose rows have the same names, but in another order."""
+    if not (hasattr(documents, "iloc") and hasattr(labels, "iloc")) or documents.index.equals(labels.index):
+        return
+    if documents.index.sort_values().equals(labels.index.sort_values()):
+        raise ValueError(
+            "the index of the labels is that of the documents in another order: pass labels.loc[documents.index],"
+            " or labels.to_numpy() if the order is right"
+        )
+
+
 def check_documents(documents: Any) -> Sequence[Any]:
     """Check documents and return them as a sequence.
 
@@ -546,7 +563,7 @@ def check_documents(documents: Any) -> Sequence[Any]:
         kind = type(documents).__name__
         raise TypeError(
             f"documents must be one column of texts, got a whole {kind} with the columns {', '.join(map(repr, names))}:"
-            f" pass one of them, such as data[{likely_field(names, USUAL) if names else 'text'!r}]; fit and test also"
+            f" pass one of them, such as data[{likely_field(names, USUAL)!r}]; fit and test also"
             " take field= and label="
         )
     if isinstance(documents, FileCorpus | DocumentCorpus):
@@ -555,7 +572,8 @@ def check_documents(documents: Any) -> Sequence[Any]:
         raise TypeError(f"documents must be in an order, one per item, got a {type(documents).__name__}: pass a list")
     if getattr(documents, "ndim", 1) != 1:
         raise ValueError(
-            f"documents must be one column of texts, got an array of shape {documents.shape}: Reshape your data"
+            f"documents must be one column of texts, got an array of shape {documents.shape}: Reshape your data."
+            " A classifier makes the features itself, so that no vectorizer comes before it"
         )
     if isinstance(documents, list | tuple):
         return documents
@@ -664,6 +682,11 @@ def read_examples(
         raise ValueError(f"a classifier needs documents of at least two labels, got {what}")
     if not weights[some].any():
         raise ValueError("sample_weight must be above zero for a document to learn from, but is zero for all of them")
+    if len(seen) >= MANY_LABELS and 2 * len(seen) > len(items):
+        what = "the labels" if columns.label is None else f"the field {columns.label!r}"
+        warn_user(
+            f"{len(seen):,} labels for {len(items):,} documents: are {what} names of classes, such as {seen[0]!r}?"
+        )
     weights = weights[some] * label_weights(found, options.class_weight, None if known is None else known.classes)
     if known is not None:
         check_same_type(found, known.classes)

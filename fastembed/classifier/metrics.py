@@ -14,7 +14,7 @@ import numpy.typing as npt
 from fastembed._base.arrays import largest
 from fastembed._base.estimator import pickled_as
 from fastembed._base.tables import html_table
-from fastembed._base.validation import shown
+from fastembed._base.validation import shown, warn_user
 from fastembed.classifier.labels import Labels
 from fastembed.classifier.model import FittedClassifier
 
@@ -175,7 +175,10 @@ def evaluation(model: FittedClassifier, labels: Labels, pieces: Iterable[tuple[A
     """
     matrix, given = labels.over(model.classes), np.diff(labels.matrix.indptr)
     if not matrix.nnz:
-        raise ValueError("no document has a label that the classifier knows")
+        known, others = (", ".join(map(repr, names.tolist()[:3])) for names in (model.classes, labels.classes))
+        raise ValueError(
+            f"no document has a label that the classifier knows, such as {known}; they have {others or 'none'}"
+        )
     size, names = len(model.classes), model.classes.tolist()
     hits, predicted = np.zeros(size, np.int64), np.zeros(size, np.int64)
     confused: Counter[tuple[int, int]] = Counter()
@@ -292,6 +295,9 @@ def explanation(model: FittedClassifier, document: Any, labels: Any, k: int) -> 
     rows = model.rows(indices).astype(np.float64) * data[:, None]
     if model.linear is not None:
         rows = rows @ model.linear.astype(np.float64)
+    if not len(indices):
+        hint = "; a list is the tokens of one document" if not isinstance(document, str) else ""
+        warn_user(f"the document has no known feature: its probabilities are the labels' shares{hint}")
     bias = model.bias.astype(np.float64)
     scores = rows.sum(axis=0) + bias
     p = model.probabilities(scores[None], np.diff(indptr))[0]

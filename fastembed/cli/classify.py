@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -221,14 +222,15 @@ def add_explain(commands: options.Commands) -> None:
     keys = "model, text, labels (a list of label, probability, score, bias, features (a list of feature, share))"
     command = options.add_command(commands, "explain", explain, example="classifier.safetensors text", keys=keys)
     command.add_argument("vectors", metavar="MODEL", help="a classifier that `train-classifier` wrote")
-    command.add_argument("text", metavar="TEXT", help="the document")
+    command.add_argument("text", metavar="TEXT", nargs="+", help="the document")
     options.add_topn(command, 3)
 
 
 def explain(arguments: argparse.Namespace) -> None:
     """Print each feature's share of the scores of the most probable labels of a document; they add up to the scores."""
     model = Classifier.load(arguments.vectors)
-    found = model.explain(arguments.text, k=arguments.topn)
+    text = " ".join(arguments.text)
+    found = model.explain(text, k=arguments.topn)
     labels = [
         {
             "label": label,
@@ -242,7 +244,7 @@ def explain(arguments: argparse.Namespace) -> None:
         }
         for column, label in enumerate(found.labels)
     ]
-    if not print_json(arguments, model=arguments.vectors, text=arguments.text, labels=labels):
+    if not print_json(arguments, model=arguments.vectors, text=text, labels=labels):
         for line in str(found).split("\n"):
             print_line(line)
 
@@ -252,11 +254,13 @@ def predict_labels(arguments: argparse.Namespace) -> None:
     options.reject(arguments, ("side", "exclude", "skip_unknown"), "a classifier answers with labels")
     if len(arguments.words) > 1:
         files = " ".join(arguments.words)
-        options.fail(arguments, f"a classifier reads one file, got {files!r}; -k and --threshold take numbers")
+        options.fail(arguments, f"a classifier reads one file, got {files!r}; a text is read from standard input")
     model = Classifier.load(arguments.vectors, threads=arguments.threads)
     topn = arguments.topn if options.given(arguments, ["topn"]) else 1
     line_of = _json_line if arguments.json else partial(_line, {c: printable(str(c)) for c in model.classes_.tolist()})
     name = (arguments.words or ["-"])[0]
+    if " " in name and not os.path.exists(name):  # noqa: PTH110 - too long for a path, it is False
+        options.fail(arguments, f"no such file: {name!r}; a text is read from standard input, as by echo TEXT |")
     if arguments.field is None:
         options.reject(arguments, ("no_header",), "only structured files have fields")
         batches = _documents(name, model)

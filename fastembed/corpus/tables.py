@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shlex
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -60,13 +61,14 @@ class UnnamedFieldError(ValueError):
         self.name, self.fields, self.likely = name, fields, likely_field(fields, USUAL)
         super().__init__(
             f"{name!r} has the fields {', '.join(map(repr, fields))}: name the one that holds the text, as "
-            f"--field {self.likely} or FileCorpus(..., field={self.likely!r})"
+            f"--field {shlex.quote(self.likely)} or FileCorpus(..., field={self.likely!r})"
         )
 
 
 def likely_field(names: Sequence[str], usual: Sequence[str]) -> str:
-    """Return the first of the usual names that some fields have, or the last field."""
-    return next((name for name in usual if name in names), names[-1])
+    """Return the field with the first of the usual names, which may be a word of its own, or NAME if there is none."""
+    words = {name: name.lower().replace("_", " ").split() for name in names}
+    return next((name for each in usual for name in names if each in words[name]), "NAME")
 
 
 @dataclass(frozen=True)

@@ -377,8 +377,8 @@ READERS = {
     "parameters": ("parameters", "Trainer.load"),
     "checkpoint": ("a checkpoint", "the call that wrote it"),
     "job": ("the words of a count", "the call that wrote it"),
-    "classifier": ("a classifier", "Classifier.load"),
-    "recommender": ("a recommender", "Recommender.load"),
+    "classifier": ("a classifier", "Classifier.load, or fastembed predict, test or explain"),
+    "recommender": ("a recommender", "Recommender.load, or fastembed recommend"),
 }
 
 

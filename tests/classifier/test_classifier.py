@@ -429,6 +429,8 @@ def test_bad_parameters_are_named(parameters, error, message):
             "label,text\n",
             r"'label', 'text': name that of the text and of its labels, as --field text --label label, or field='text'",
         ),
+        ("b.csv", "n,Review text,star_class\n", "as --field 'Review text' --label star_class, or field='Review text'"),
+        ("c.csv", "n,m\n", "as --field NAME --label NAME"),
     ],
 )
 def test_a_file_that_cannot_be_learned_from_is_named(tmp_path, name, text, message, model):
@@ -441,6 +443,37 @@ def test_a_file_that_cannot_be_learned_from_is_named(tmp_path, name, text, messa
             model.test(path)
     with pytest.raises(FileNotFoundError, match="no such file"):
         Classifier().fit(tmp_path / "missing.txt")
+
+
+def test_columns_in_different_orders_are_refused():
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame({"text": ["a b", "c d", "e f"], "label": ["x", "y", "x"]})
+    shuffled = table["text"].loc[[2, 0, 1]]
+    with pytest.raises(ValueError, match=r"another order: pass labels.loc\[documents.index\], or labels.to_numpy"):
+        Classifier().fit(shuffled, table["label"])
+    right = Classifier().fit(shuffled, table["label"].loc[shuffled.index])
+    assert right.predict(["a b", "c d"]).tolist() == ["x", "y"]
+    Classifier().fit(shuffled, table["label"].reset_index(drop=True).set_axis([7, 8, 9]))  # names of their own
+
+
+def test_a_classifier_of_lists_refuses_a_matrix_and_features(model):
+    with pytest.raises(TypeError, match="the columns of an indicator matrix have no names"):
+        model.test(["a b"], np.eye(1, 2, dtype=int))
+    with pytest.raises(ValueError, match="makes the features itself"):
+        model.predict(np.eye(2))
+
+
+def test_labels_that_name_documents_are_noticed():
+    texts = [f"a{k} b" for k in range(150)]
+    with pytest.warns(UserWarning, match="150 labels for 150 documents: are the labels names of classes, such as 0?"):
+        Classifier(epochs=1, tol=1).fit(texts, list(range(150)))
+
+
+def test_a_document_without_known_features_is_explained_with_a_warning(model):
+    with pytest.warns(UserWarning, match="no known feature: its probabilities are the labels' shares$"):
+        model.explain("qzxq")
+    with pytest.warns(UserWarning, match="a list is the tokens of one document"):
+        model.explain(["two words"])
 
 
 def test_a_label_whose_documents_have_no_text_is_learned_as_its_share(tmp_path):

@@ -120,6 +120,14 @@ def test_text_that_is_not_utf8_is_named_or_replaced(run, classifier, train, tmp_
     assert (code, [line.split()[0] for line in out.splitlines()]) == (0, ["x", "y"])
 
 
+def test_a_text_in_place_of_a_file_is_met_with_the_remedy(run, classifier, usage):
+    assert "a text is read from standard input" in usage("predict", classifier, "cats and dogs")
+    assert "a text is read from standard input" in usage("predict", classifier, "cats", "dogs")
+    assert run("explain", classifier, "cats", "and", "dogs") == run("explain", classifier, "cats and dogs")
+    code, _, err = run("neighbors", classifier, "cats")
+    assert (code, "fastembed predict, test or explain" in err) == (1, True)
+
+
 @pytest.mark.parametrize("name", ["t.csv", "t.jsonl"])
 def test_structured_files_without_field_and_label_point_to_these_options(run, classifier, tmp_path, name, usage):
     path = tmp_path / name
