@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from threading import RLock
+
 import numpy as np
 from scipy import special
 
@@ -88,7 +90,7 @@ def test_row_trainer(benchmark, kernels, row, truth, close):
     example = np.array([INPUT]), np.arange(2), row.columns, row.amounts
     assert benchmark(bound.train, *example, 0, epochs, 0.0, False, sums) == epochs
     close(sums / sums[0], np.ones(epochs))
-    close(bound.step(INPUT, row.columns[0], 0.0, False), truth.loss)
+    close(bound.step(RLock(), INPUT, row.columns[0], 0.0, False), truth.loss)
 
 
 def test_softmax(benchmark, kernels, row, truth, close):

@@ -222,7 +222,9 @@ cdef struct Partial:
 
 cdef struct Merged:
     # The results of one example for all shards
-    double log_normaliser  # logsumexp(x)
+    double maximum         # m = max x
+    double total           # sum of exp(x - m)
+    double log_normaliser  # logsumexp(x) = m + log(total)
     double target_logit    # sum of y x
 
 
@@ -261,6 +263,7 @@ cdef inline Merged merge_partials(const Partial* partials, Py_ssize_t shards) no
     while depth > 1:
         depth -= 1
         join(&waiting[depth - 1], &waiting[depth])
-    merged.log_normaliser = waiting[0].maximum + log(waiting[0].total)
+    merged.maximum, merged.total = waiting[0].maximum, waiting[0].total
+    merged.log_normaliser = merged.maximum + log(merged.total)
     merged.target_logit = waiting[0].target_logit
     return merged

@@ -28,6 +28,7 @@ from libc.math cimport INFINITY, exp, fabs, isfinite, log
 from libc.stdint cimport int32_t
 from libc.string cimport memcpy, memset
 
+from fastembed._kernels.exp cimport exp_nonpositive
 from fastembed._kernels.primitives cimport (
     CACHE_LINE, TREE_DEPTH, Merged, Partial,
     add_scaled, dot, exponentials, lower_bound, maximum_of, merge_partials, multiply_add, prefetch, scale_by, sum_of,
@@ -193,7 +194,7 @@ cdef void pass_shard(
             memcpy(logits + first, e, rows * sizeof(real))
         raised = maximum_of(&e[0], rows)
         if not raised <= maximum:  # true for NaN as well, which then makes all sums NaN
-            shrink = <real>exp(<double>(maximum - raised))
+            shrink = exp_nonpositive(maximum - raised)
             total *= shrink
             if expected != NULL:
                 scale_by(expected, shrink, width)
@@ -209,9 +210,13 @@ cdef void pass_shard(
 
 cdef void merge_gradient(
     const Partial* partials, const real* expected, const real* observed, Py_ssize_t shards, Py_ssize_t width,
-    double log_normaliser, double total_target, double scale, double* gradient,
+    double maximum, double total, double total_target, double scale, double* gradient,
 ) noexcept nogil:
-    """dL/dh = scale * (sum(y) * sum_c o_c w_c - sum_c y_c w_c), summed over shards by the tree of `merge_partials`."""
+    """dL/dh = scale * (sum(y) * sum_c o_c w_c - sum_c y_c w_c), summed over shards by the tree of `merge_partials`.
+
+    o_c = exp(x_c - m) / sum_c exp(x_c - m), with the `maximum` m and `total` of all shards: so it need not wait for the
+    logarithm in the loss.
+    """
     cdef double[TREE_DEPTH][GRADIENT_COLUMNS] waiting
     cdef double share
     cdef Py_ssize_t first = 0, columns, depth, s, runs, d
@@ -222,10 +227,10 @@ cdef void merge_gradient(
         columns = whole_lines(min(<Py_ssize_t>GRADIENT_COLUMNS, width - first), expected)
         depth = 0
         for s in range(shards):
-            share = scale * total_target * exp(partials[s].maximum - log_normaliser)
+            share = exp_nonpositive(partials[s].maximum - maximum) * (total_target / total)
             e, o = expected + s * width + first, observed + s * width + first
             for d in range(columns):
-                waiting[depth][d] = share * e[d] - scale * o[d]
+                waiting[depth][d] = share * e[d] - o[d]
             runs = s
             while runs & 1:
                 depth -= 1
@@ -235,7 +240,8 @@ cdef void merge_gradient(
         while depth > 1:
             depth -= 1
             add_scaled(&waiting[depth][0], <double>1, columns, &waiting[depth - 1][0])
-        memcpy(gradient + first, &waiting[0][0], columns * sizeof(double))
+        for d in range(columns):
+            gradient[first + d] = scale * waiting[0][d]
         first += columns
 
 
@@ -259,7 +265,8 @@ cdef bint descend_row(
     `linear_step` is the factor on h in the longest step that `descend_shard` will make, or 0. Returns False, with the
     row as it was, if the row would overflow, or if a w_c might.
     """
-    cdef Py_ssize_t d, finite = 0
+    cdef Py_ssize_t d
+    cdef int finite = 0
     if linear_step != 0 and not is_short(linear_step, h, dim):
         return False
     for d in range(dim):
@@ -410,7 +417,7 @@ def row_merge(
         if expected is not None:
             merge_gradient(
                 <const Partial*>&partials[0, 0], &expected[0, 0], &observed[0, 0], shards, expected.shape[1],
-                merged.log_normaliser, total_target, scale, &gradient[0],
+                merged.maximum, merged.total, total_target, scale, &gradient[0],
             )
     return loss, merged.log_normaliser
 

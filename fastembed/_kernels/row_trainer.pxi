@@ -2,7 +2,7 @@
 
 from libc.math cimport NAN, isfinite
 from libc.stdint cimport int32_t, int64_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from fastembed._kernels.bags cimport Bags, gather_bag
 from fastembed._kernels.float_mode cimport Mode, enter_default_mode, leave_default_mode
@@ -96,7 +96,7 @@ cdef Py_ssize_t train_rows(
         if not isfinite(loss):
             return k
         merge_gradient(
-            scratch.partials, expected, observed, shards, width, merged.log_normaliser, y.total, model.scale,
+            scratch.partials, expected, observed, shards, width, merged.maximum, merged.total, y.total, model.scale,
             scratch.gradient,
         )
         if has_bags:
@@ -146,20 +146,23 @@ cdef class RowTrainer:
             sums,
         )
 
-    def step(self, Py_ssize_t i, int32_t target, double learning_rate, bint update_linear) -> float:
-        """Make one step on input row i with output `target`; return the loss before it.
+    def step(self, lock, Py_ssize_t i, int32_t target, double learning_rate, bint update_linear) -> float:
+        """Make one step on input row i with output `target`, while the lock is held; return the loss before it.
 
-        Returns NaN, and has changed nothing, if the loss or what the step would leave is not finite.
+        Returns NaN, and has changed nothing, if the loss or what the step would leave is not finite. The lock is
+        acquired here since Python's `with` takes longer than the step of a small model.
         """
         cdef int64_t[2] starts = [0, 1]
         cdef double one = 1, loss = 0
         cdef Examples example = Examples(1, &i, &starts[0], &target, &one, Bags(NULL, NULL, NULL))
         cdef Py_ssize_t made
         cdef Mode mode
+        lock.acquire()
         with nogil:
             mode = enter_default_mode()
             made = self.descend(&example, 0, 1, learning_rate, update_linear, &loss)
             leave_default_mode(mode)
+        lock.release()
         return loss if made else NAN
 
     def train(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import isfinite
+from threading import RLock
 from typing import Any, NoReturn
 
 import numpy as np
@@ -100,14 +101,15 @@ class RowSteps:
         np.subtract.at(gradient, target.columns, target.amounts)
         return self._scratch.h[: p.dim].astype(p.dtype), (self._scale * gradient).astype(p.dtype)
 
-    def step(self, i: int, output: int, rate: float, update_linear: bool) -> float:
-        """Step on one example, whose target is one output; return the loss before the step."""
+    def step(self, lock: RLock, i: int, output: int, rate: float, update_linear: bool) -> float:
+        """Step on one example, whose target is one output, holding the lock; return the loss before the step."""
         if self._parallel:
-            with DefaultFloatMode():
+            with lock, DefaultFloatMode():
                 return self.step_on(i, Targets.one_hot([output]), rate, update_linear)
-        loss: float = self._row_trainer.step(i, output, rate, update_linear)
+        loss: float = self._row_trainer.step(lock, i, output, rate, update_linear)
         if not isfinite(loss):
-            self._raise_overflow(i, Targets.one_hot([output]))
+            with lock:
+                self._raise_overflow(i, Targets.one_hot([output]))
         return loss
 
     def step_on(self, i: int | Bags, target: Targets, rate: float, update_linear: bool) -> float:

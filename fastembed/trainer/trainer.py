@@ -443,8 +443,7 @@ class Trainer:
             target = i
         if is_id and (isinstance(target, int) or np.isscalar(target)):
             output = check_integer("target", target, low=0, high=p.outputs - 1)
-            with self._lock.value:
-                return self._rows.step(i, output, rate, update_linear)
+            return self._rows.step(self._lock.value, i, output, rate, update_linear)
         targets = check_target(target, p.outputs)
         with self._lock.value, DefaultFloatMode():
             return self._rows.step_on(i, targets, rate, update_linear)

@@ -1,5 +1,7 @@
 """The kernels of one example against the reference and by hand, for any division of the vocabulary into shards."""
 
+from threading import RLock
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -102,6 +104,6 @@ def test_one_logit_anywhere_that_is_not_finite_spoils_the_loss(kernels, model, p
     embedding, linear, bias = model(1, 1500, 20, kernels.dtype)
     bias[place] = wrong
     bound = Bound(padded, embedding, linear, bias, cut(1500, 2))
-    assert not np.isfinite(bound.trainer(kernels).step(0, 700, 1.0, True))
+    assert not np.isfinite(bound.trainer(kernels).step(RLock(), 0, 700, 1.0, True))
     assert_array_equal(bound.embedding, embedding)
     assert_array_equal(bound.weights[:, :20].T, linear)

@@ -1,5 +1,6 @@
 # The stub of every build: all are compiled from the same sources. `_Real` arrays of one call share one dtype.
 
+from threading import RLock
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
@@ -120,7 +121,7 @@ class _Scratch(Protocol):
 
 @disjoint_base
 class RowTrainer:
-    def step(self, i: int, target: int, learning_rate: float, update_linear: bool) -> float: ...
+    def step(self, lock: RLock, i: int, target: int, learning_rate: float, update_linear: bool) -> float: ...
     def train(
         self,
         inputs: _Ids,
