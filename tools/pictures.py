@@ -155,8 +155,9 @@ def main() -> None:
     site, given = arguments.site.resolve(), [arguments.genome.resolve(), arguments.films.resolve()]
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # `fastembed`
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), browser() as chrome:
-        for page in sorted(set((DOCS / "gallery").glob("*.md")) - {DOCS / "gallery" / "index.md"}):
-            run_page(page, given)
+        for page in sorted((DOCS / "gallery").glob("*.md")):
+            if "```python" in page.read_text(encoding="utf-8"):  # the others list pages
+                run_page(page, given)
         map_page = Path("library.html").absolute().as_uri()  # made by the code of library.md
         photograph(chrome, f"{map_page}#thread", "view?.drawn", DOCS / "gallery" / "page.png")
         photograph(chrome, (site / "index.html").as_uri(), "document.readyState === 'complete'", DOCS / "site.png")
