@@ -11,6 +11,7 @@ from fastembed.cli import options
 from fastembed.cli.inputs import TRAINING, check_model_output, paths_of, stdin_lines
 from fastembed.cli.output import Progress, print_json, print_line, print_unknown, print_written
 from fastembed.recommender import Recommender
+from fastembed.recommender.data import Names
 from fastembed.recommender.model import Scored
 from fastembed.recommender.training import MOST_EPOCHS
 
@@ -119,12 +120,11 @@ def recommend(arguments: argparse.Namespace) -> int:
         who = names_like(model.users_, who)
     unknown: list[str] = []
     if not arguments.skip_unknown:
-        items = set(model.items_.tolist())
+        items, users = set(model.items_.tolist()), set(model.users_.tolist())
         named = dict.fromkeys(chain(*(() if arguments.users else who), *filter(None, chosen.values())))
-        unknown = [f"{item!r} is not among the {len(items):,} items" for item in named if item not in items]
+        unknown = [Names("item", model.items_).unknown(item) for item in named if item not in items]
         if arguments.users:
-            users = set(model.users_.tolist())
-            unknown += [f"{user!r} is not among the {len(users):,} users" for user in who if user not in users]
+            unknown += [Names("user", model.users_).unknown(user) for user in who if user not in users]
             who = [user for user in who if user in users]
         else:  # an empty basket has an answer
             who = [basket for basket in who if not basket or items.intersection(basket)]

@@ -384,6 +384,8 @@ def split_users(X: Any, share: float = 0.2, *, user: str | None = None, seed: in
     rng = np.random.default_rng(check_integer("seed", seed, low=0))
     names = fields_of_table(X)
     if names is not None:
+        if user is None:
+            raise ValueError(f"user= must name the field of the users, one of {', '.join(map(repr, names))}")
         check_field(type(X).__name__, user, names)
         users = np.unique(np.asarray(X[user]), return_inverse=True)[1]
         number = int(users.max(initial=-1)) + 1

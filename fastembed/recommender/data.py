@@ -17,7 +17,7 @@ from scipy import sparse
 
 from fastembed._base.arrays import canonical_csr, csr
 from fastembed._base.threads import cached_property
-from fastembed._base.validation import check_flag, check_number, shown
+from fastembed._base.validation import check_flag, check_number, shown, warn_user
 from fastembed.corpus.corpus import DocumentCorpus, FileCorpus
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.memory import BadRow, check_field, column_names
@@ -26,6 +26,7 @@ from fastembed.corpus.tables import FORMATS, field_rows, place_of, suffix_of
 
 ROWS_AT_ONCE = 1 << 18  # pairs or items that are Python objects at a time
 SMALLEST, LARGEST = 1e-15, 1e20  # weight of a user and an item: the ratio of two is finite in float32
+MANY_BASKETS = 10  # from this number on it is a warning that each is a tuple of two
 CLOSE = 3  # names with a similar spelling that an error shows
 Place = Callable[[int], str]
 Int32 = NDArray[np.int32]
@@ -108,7 +109,12 @@ class Names:
             raise TypeError(
                 f"{where}: {self._what}s must be all str or all int, got {shown(wrong)} after {self._like()}"
             )
-        hint = "; a column of int that misses some is one of float" if isinstance(wrong, float) else ""
+        hint = ""
+        if isinstance(wrong, float):
+            hint = ": leave out rows that miss it, and make the column int, as by dropna().astype(int)"
+            missing = [k for k, name in enumerate(names) if isinstance(name, float) and name != name]
+            if missing:  # it has made floats of all others
+                where, wrong = place(missing[0]), names[missing[0]]
         raise TypeError(f"{where}: {self._what} must be a str or an int of 64 bits, got {shown(wrong)}{hint}")
 
     def _like(self) -> str:
@@ -206,7 +212,8 @@ def read_interactions(
     if names is not None or (files is not None and _structured(files, fields, header)):
         if user is None or item is None:
             raise ValueError(
-                f"pairs have a user and an item: name their fields, user=... and item=..., {_of(names, files)}"
+                f"pairs have a user and an item: name their fields, user=... and item=..., {_of(names, files)}; baskets"
+                " are lists of items, or a text file with a basket per line, its items between spaces"
             )
         chosen = [field for field in fields if field is not None]
         if names is None:
@@ -215,7 +222,10 @@ def read_interactions(
             parts = _pairs_of_table(source, chosen, names)
         matrix = _matrix_of_pairs(parts, users, items)
     elif user is not None or item is not None or weight is not None:
-        raise ValueError("user=, item= and weight= name the fields of a table; a matrix and baskets have none")
+        raise ValueError(
+            "user=, item= and weight= name the fields of a table; a matrix and baskets have none. Of pairs in a list"
+            ' make a table, such as {"user": [...], "item": [...]}'
+        )
     elif is_matrix(source):
         matrix = _matrix_of_matrix(source, users, items)
     else:
@@ -410,17 +420,23 @@ def _matrix_of_baskets(baskets: Any, users: Names, items: Names) -> Any:
         raise TypeError(f"X must be a sparse matrix, pairs, or baskets, got {shown(baskets)}")
     before, remaining = len(users), iter(baskets)
     rows, columns, weights = [], [], []
-    count = before
+    count, pairs = before, True
     while part := list(islice(remaining, ROWS_AT_ONCE // 16)):
         names, given, sizes = flat_baskets(part, count - before)
+        pairs = pairs and all(isinstance(basket, tuple) and len(basket) == 2 for basket in part)
         owners = np.repeat(np.arange(count, count + len(part), dtype=np.int32), sizes)
         count += len(part)
         rows.append(owners)
         columns.append(items.add(names, partial(_basket_of, owners - before)))
         weights.append(given)
-    add_places(users, count - before)
     if not rows:
         raise ValueError("there is nothing to learn from: no basket")
+    if pairs and count - before >= MANY_BASKETS:
+        warn_user(
+            "every basket is a tuple of two items: if they are a user and an item, pass a table, such as"
+            ' {"user": [...], "item": [...]}, with user="user" and item="item"'
+        )
+    add_places(users, count - before)
     entries = tuple(map(np.concatenate, (rows, columns)))
     return matrix_of(np.concatenate(weights), entries, (len(users), len(items)))
 
@@ -451,6 +467,8 @@ def flat_baskets(baskets: Iterable[Any], first: int = 0) -> tuple[list[Any], NDA
             hint = f": {basket!r}.split()" if isinstance(basket, str) and len(basket) < 40 else ""
             raise TypeError(f"basket {number} must be a list of items, got {shown(basket)}{hint}")
         items = basket.tolist() if isinstance(basket, np.ndarray) else list(basket)
+        if isinstance(basket, set | frozenset):  # whose order differs from process to process
+            items.sort(key=repr)
         if tuple in set(map(type, items)):
             for place, item in enumerate(items):
                 if isinstance(item, tuple):

@@ -87,6 +87,17 @@ def test_baskets_are_lists_and_lines(tmp_path):
     assert learned(iter([np.array([3, 5]), {5}]))[:2] == ([0, 1], [3, 5])
 
 
+def test_items_of_a_set_have_an_order_of_their_own():
+    items = [f"item{k}" for k in range(40)]
+    assert learned([set(items), {"a"}])[1] == [*sorted(items), "a"]
+
+
+def test_baskets_that_look_like_pairs_are_noticed():
+    pairs = [(f"u{k // 3}", f"item{k % 3}") for k in range(30)]
+    with pytest.warns(UserWarning, match="every basket is a tuple of two items: if they are a user and an item"):
+        learned(pairs)
+
+
 @pytest.mark.parametrize("form", [sparse.csr_array, sparse.coo_matrix, sparse.dok_array, np.asarray])
 def test_a_matrix_has_users_as_rows_whose_names_are_their_numbers(form):
     users, items, matrix = learned(form(MATRIX))
@@ -110,7 +121,12 @@ def test_a_matrix_has_users_as_rows_whose_names_are_their_numbers(form):
         (TABLE | {"how": ["1", "2", "x", "1", "1", "1"]}, FIELDS, ValueError, "row 2: weight must be .* got 'x'"),
         (TABLE | {"what": [7, 9, "9", 7, 7, 8]}, FIELDS, TypeError, "row 2: items must be all str or all int"),
         (TABLE | {"what": [7, 9, None, 7, 7, 8]}, FIELDS, TypeError, "row 2: item must be a str or an int .* got None"),
-        (TABLE | {"who": [1.0, 2.0, float("nan")] * 2}, FIELDS, TypeError, "row 0: user must be .* got 1.0; a column"),
+        (
+            TABLE | {"who": [1.0, 2.0, float("nan")] * 2},
+            FIELDS,
+            TypeError,
+            "row 2: user must be .* got nan: leave out rows",
+        ),
         (TABLE | {"who": [["a"]] * 6}, FIELDS, TypeError, r"row 0: user must be a str or an int .* got \['a'\]"),
         (TABLE | {"who": ["a"]}, FIELDS, ValueError, "one value per pair"),
         (
