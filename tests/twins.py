@@ -355,7 +355,7 @@ def ova_epoch(
     order: Iterable[int],
     squared: bool = False,
 ) -> tuple[Array, Array, Array, float, float]:
-    """Return bias, rows and dual after an epoch of dual coordinate ascent, the loss before, the change of dual.
+    """Return bias, rows and dual after an epoch of dual coordinate ascent, the loss before, the largest step.
 
     Parameters
     ----------
@@ -386,7 +386,7 @@ def ova_epoch(
     """
     x, y, c = (np.asarray(a, np.float64) for a in (bags, targets, costs))
     w, a, b = np.array(rows, np.float64), np.array(dual, np.float64), np.array(bias, np.float64)
-    loss = distance = 0.0
+    loss = most = 0.0
     for i in order:
         square, m = 1 / 16 + x[i] @ x[i], x[i] @ w + b
         if squared:
@@ -404,8 +404,8 @@ def ova_epoch(
         a[i] += change
         b += change / 16
         w += np.outer(x[i], change)
-        distance += float(np.abs(change).sum())
-    return b, w, a, loss, distance
+        most = max(most, square * float(np.abs(change).max()))
+    return b, w, a, loss, most
 
 
 # ---------------------------------------------------------------- text

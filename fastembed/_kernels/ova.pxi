@@ -105,7 +105,8 @@ def ova_epoch(
     """Make the steps of all documents of `order` on one tile of labels, by the loss of sigmoids or the squared one.
 
     `squares` are the |x_i|^2, including the 1/16 of the bias.
-    sums[tile] becomes the sum over documents of C_i times the loss before the step, and that of |d| over labels too.
+    sums[tile] becomes the sum over documents of C_i times the loss before the step, and the largest |x_i|^2 |d|: what a
+    step changes the score of its document by.
     """
     cdef Py_ssize_t width = CACHE_LINE // sizeof(real), k, t, i, ahead, first = tile * width, count = order.shape[0]
     cdef real* tile_rows = &rows[tile, 0, 0]
@@ -113,7 +114,8 @@ def ova_epoch(
     cdef const int32_t* one_label_each = &label_ids[0] if label_ids.shape[0] else NULL
     cdef real[MOST_LANES] m, change
     cdef real[MOST_LANES + 1] y  # the last element is for the labels of other tiles
-    cdef double loss = 0, distance = 0
+    cdef double loss = 0
+    cdef real most = 0
     with nogil:
         for k in range(count):
             i = order[k]
@@ -152,9 +154,9 @@ def ova_epoch(
                     &m[0], &y[0], squares[i], costs[i], tile_dual + i * width, &change[0]
                 )
             for t in range(width):
-                distance += fabs(change[t])
+                most = max(most, squares[i] * <real>fabs(change[t]))
             add_scaled(&change[0], <real>0.0625, width, &bias[tile, 0])
             for t in range(starts[i], starts[i + 1]):
                 add_scaled(&change[0], weights[t], width, tile_rows + ids[t] * width)
         sums[tile, 0] = loss
-        sums[tile, 1] = distance
+        sums[tile, 1] = most

@@ -39,7 +39,7 @@ from fastembed.vectors.vectors import Vectors
 
 T = TypeVar("T")
 
-EPOCHS = {"squared": 100, "ova": 100, "softmax": 5}
+EPOCHS = {"squared": 500, "ova": 500, "softmax": 5}
 L2 = {"squared": 0.5, "ova": 0.05, "softmax": 0.0}
 WEIGHTINGS = ("tfidf", "count")
 
@@ -149,7 +149,7 @@ class Classifier:
     loss : {"squared", "ova", "softmax"}
         "squared" and "ova" are one-versus-all: each label has a squared loss with the targets 1 and 0, or a logistic
         loss. They are trained by dual coordinate ascent, which needs no learning rate. The scores are calibrated to
-        probabilities on documents that are left out of training in turn, before it goes on with all of them: by a
+        probabilities on documents that are left out in turn, while training goes on with the others: by a
         sigmoid per label if a document has several labels (also if they are an indicator matrix), otherwise by a
         softmax. "softmax" is the cross-entropy of a softmax over the labels, trained by gradient descent; in a document
         with several labels each has the same share.
@@ -170,11 +170,12 @@ class Classifier:
     max_features : int, optional
         The largest number of features: the most frequent are kept and, of equally frequent ones, those of fewer words.
     epochs : int, optional
-        The largest number of epochs, with the losses "squared" and "ova" of each part of training: once without each
-        of the parts left out, and on all documents. By default 100, and 5 with the loss "softmax".
+        The largest number of epochs, with the losses "squared" and "ova" of each part of training: on all documents,
+        and once without each of the parts left out. By default 500, which few sets need, and 5 with the loss "softmax".
     tol : float
-        With the losses "squared" and "ova": a part of training ends when the steps of an epoch, which are
-        proportional to the gradient, are less than this share of the largest so far. 1e-6 is the least.
+        With the losses "squared" and "ova": training ends when no document's step in an epoch changes its score by more
+        than this. The scores are then about as close to the optimum. Without a part left out, 8 times as much
+        will do.
     learning_rate : float, optional
         With the loss "softmax": the learning rate of gradient descent on the rows of E, which falls linearly to a
         tenth. By default 3, or less if documents are so alike, or some weigh so much more than the mean, that training
@@ -354,7 +355,8 @@ class Classifier:
         progress : bool or FitProgress, optional
             As for `SkipGram.fit`: bars in the terminal, a curve in a notebook, or an object with these methods.
         on_epoch_end : callable, optional
-            Called with the record of each epoch; training ends early if it returns True.
+            Called with the record of each epoch; training ends early if it returns True. With the losses "squared" and
+            "ova", one epoch without each part left out follows, so that probabilities are calibrated.
 
         Returns
         -------
@@ -377,7 +379,7 @@ class Classifier:
         Warns
         -----
         UserWarning
-            With the other losses, if training on all documents has not converged after `epochs`.
+            With the other losses, if training on all documents ended after `epochs`, before it converged.
 
         Examples
         --------
@@ -483,8 +485,8 @@ class Classifier:
         """The records of the epochs; with the loss "softmax" they are those of `Trainer.fit_counts`.
 
         With the other losses, `loss` is the mean over documents of the loss summed over labels, with each document
-        before its step, and `left_out` the number of documents that are left out. `change` is the sum of the changes
-        of the dual variables, over that of the largest values that they can have.
+        before its step, and `left_out` the number of documents that are left out. `change` is the most that the step of
+        a document changed one of its scores by.
         """
         return self._fitted().history
 

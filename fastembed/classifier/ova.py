@@ -36,8 +36,9 @@ NEVER = -1e4  # the logit of padding labels in a tile of sigmoids
 MOST_LEFT_OUT = 1000  # largest number of documents left out at a time for calibration; at most a tenth of all
 ENOUGH = 300  # documents that are left out, at one time or in turn
 BIAS_SQUARE = 1 / 16  # of the feature of the bias, which ova.pxi says
-LEFT_OUT_TOL = 2  # their scores need be less exact
-FLOOR = 1e-6  # smallest tolerance: float32 rounds
+CATCH_UP = 3  # steps of each document that was left out, before others have one
+LEFT_OUT_TOL = 8  # their scores need be less exact
+FLOOR = 1e-6  # smallest tolerance, per largest step of an epoch: float32 rounds
 RUN = 16  # documents that are visited consecutively
 PIECE_FEATURES = 1 << 14  # features whose weights one task writes
 MOST_COST = 1e30  # products with larger costs may overflow float32
@@ -134,7 +135,7 @@ class Ascent:
         return starts, ids, weights, squares + np.float32(BIAS_SQUARE), own
 
     def epoch(self, order: Int64, left_out: slice) -> tuple[float, float]:
-        """Make a step per document; return the mean loss before the steps, and the mean change |d| of the duals.
+        """Make a step per document of `order`; return the mean loss before it, and the largest change of a score.
 
         The documents `left_out` have no loss. Their duals become 0 in the first epoch without them.
         """
@@ -145,14 +146,7 @@ class Ascent:
             _epoch(*self._documents, costs, order, self._bias, self._weights, self._dual, tile, self._squared, sums)
 
         self._pool.run(run, len(sums))
-        loss, distance = sums.sum(axis=0).tolist()
-        used, total = (max(float(each.sum(dtype=np.float64)), 1e-300) for each in (costs, self._costs))
-        # The change is per cost of all documents, so that an epoch without a heavy one compares with the others
-        return loss / used, distance / total
-
-    def end(self) -> None:
-        """Release the bags, which take much memory, after the last epoch."""
-        self._documents = ()
+        return float(sums[:, 0].sum()) / max(float(costs[order].sum(dtype=np.float64)), 1e-300), float(sums[:, 1].max())
 
     def bias(self) -> Float32:
         """Return the bias (L,)."""
@@ -239,15 +233,15 @@ def train_ova(
     validation : (csr_array, csr_array) or None
         Bags and labels of held-out documents, for early stopping.
     on_epoch_end : callable, optional
-        Training ends if it returns True.
+        Training ends if it returns True: without each part left out, it makes one more epoch.
     start : ndarray of float32 (F, L) or None
         The initial weights, which L2 regularisation pulls towards; by default 0.
 
     Notes
     -----
-    Without `validation`, parts of the documents are left out in turn, and the scores are calibrated on these. All
-    documents are in the last part of training, which starts from the duals of the parts before; the minimum does not
-    depend on them. A part of training ends when an epoch changes little.
+    Training ends when no step of an epoch changes a score by more than `tol`. Then, without `validation`, parts of the
+    documents are left out in turn: training goes on without each, from the duals that there are, since the minimum does
+    not depend on them. The scores are calibrated on these documents.
     """
     rng, count = np.random.default_rng(options.seed), len(examples.weights)
     random = rng.permutation(count)  # the order of documents in memory
@@ -266,23 +260,22 @@ def train_ova(
     examples.bags = None
     history: list[dict[str, float]] = []
     largest, ended, best, lowest = 0.0, False, None, math.inf
+    before = np.arange(0)  # documents of the part before
     scores: list[Float32] = []
-    for fold in [*folds, slice(0)]:
+    for fold in [slice(0, 0), *folds]:
+        these = np.arange(fold.start, fold.stop)
+        changed = np.concatenate([np.tile(before, CATCH_UP), these])  # documents that take the first steps
+        tolerance = options.tol * (LEFT_OUT_TOL if len(these) else 1)
         for _ in range(options.epochs):
             began = time.perf_counter()
             starts = np.arange(0, count, RUN)  # of runs of documents, so that memory is read in larger pieces
             rng.shuffle(starts)
             order = (starts[:, None] + np.arange(RUN)).ravel()
-            loss, change = ascent.epoch(order[order < count], fold)
+            loss, change = ascent.epoch(np.concatenate([changed, order[order < count]]), fold)
+            changed = changed[:0]
             largest = max(largest, change)
-            record = {
-                "epoch": len(history) + 1,
-                "left_out": fold.stop - (fold.start or 0),
-                "loss": loss,
-                "change": change,
-            }
-            tolerance = options.tol * (LEFT_OUT_TOL if fold.stop else 1)
-            converged = change <= max(tolerance, FLOOR) * largest
+            record = {"epoch": len(history) + 1, "left_out": len(these), "loss": loss, "change": change}
+            converged = change <= max(tolerance, FLOOR * largest)
             if validation is not None:
                 of_validation = ascent.scores(left_out[0].bags)
                 found = calibration.fitted(of_validation, left_out[0].labels, left_out[0].weights)
@@ -294,19 +287,19 @@ def train_ova(
             ended = ended or (on_epoch_end is not None and is_true(on_epoch_end(dict(history[-1]))))
             if converged or ended:
                 break
-        if fold in folds:
+        if best is not None:
+            return *best[:3], [record | {"kept": record["epoch"] == best[3] + 1} for record in history]
+        if len(these):
             scores.append(ascent.scores(left_out[len(scores)].bags))
-        if ended:
-            break
-    if best is not None:
-        return *best[:3], [record | {"kept": record["epoch"] == best[3] + 1} for record in history]
-    if not (converged or ended):
-        warn_user(
-            f"training has not converged in epochs={options.epochs}: the last epoch changed the scores by"
-            f" {change / largest:.2g} of the largest change, and tol={options.tol:g}"
-        )
-    ascent.end()
-    used = left_out[: len(scores)]
-    labels = sparse.vstack([each.labels for each in used], format="csr")
-    calibration = calibration.fitted(np.concatenate(scores), labels, np.concatenate([each.weights for each in used]))
-    return ascent.weights(), ascent.bias(), calibration, history
+            before = these
+        else:
+            weights, bias = ascent.weights(), ascent.bias()
+            if not (converged or ended):
+                warn_user(
+                    f"training ended after epochs={options.epochs}, before it converged: the last one still changed a"
+                    f" score by {change:.2g}, and tol={options.tol:g}; more epochs or a larger l2 bring scores closer"
+                    " to the optimum"
+                )
+    labels = sparse.vstack([each.labels for each in left_out], format="csr")
+    of_left_out = np.concatenate([each.weights for each in left_out])
+    return weights, bias, calibration.fitted(np.concatenate(scores), labels, of_left_out), history

@@ -62,9 +62,9 @@ HOW_TO_TRAIN: options.Parameters = {
         "weigh labels so that rare ones count as much as frequent ones", choices=("balanced",)
     ),
     "tol": options.parameter(
-        "end when an epoch moves the scores by less than this share of what the first one did; not with --loss softmax",
+        "end when no document's step in an epoch changes its score by more than this; not with --loss softmax",
         options.number(zero=True),
-        "SHARE",
+        "NUMBER",
     ),
     "learning_rate": options.parameter("rate of gradient descent; only with --loss softmax", options.number(), "RATE"),
 }
