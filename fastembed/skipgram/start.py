@@ -255,6 +255,7 @@ class PositivePMI:
         factors, left = _column_factors(totals), memory
         self._rows: list[BlockedRows] = []
         self._spill: SpilledRows | None = None  # the groups that do not fit into memory
+        scratch = _scratch(int(entries.max()), dtype)
         # The next group is read while one is in use
         with closing(ordered_map(counts.read_group, range(len(entries)), 1, ahead=1)) as parts:
             for group in range(len(entries)):
@@ -262,10 +263,9 @@ class PositivePMI:
                 if group == 0:
                     self._bounds = _block_bounds(part, self.shape, int(entries.sum()))
                 own = totals.rows[group_slice(group, self.shape[0])]
-                rows = BlockedRows.positive_pmi(part, own, factors, self._bounds, pool, dtype)
+                rows = BlockedRows.positive_pmi(part, own, factors, self._bounds, pool, scratch)
                 del part  # free its memory before the next group is read
                 if left is not None:
-                    rows = rows.without_gaps()
                     left -= rows.memory
                 if left is not None and left < 0:
                     self._spill = self._spill or SpilledRows(dtype)
@@ -321,7 +321,8 @@ def pmi_products(
     nnz = int((counts.ends - counts.begins).sum())
     if nnz:
         bounds = _block_bounds(counts, (len(row_totals), len(dense)), nnz)
-        rows = BlockedRows.positive_pmi(counts, row_totals, _column_factors(totals), bounds, pool, dense.dtype)
+        scratch = _scratch(nnz, dense.dtype)
+        rows = BlockedRows.positive_pmi(counts, row_totals, _column_factors(totals), bounds, pool, scratch)
         pieces, kernels = rows.pieces(TASKS), kernels_for(dense.dtype)
         pool.run(lambda k: kernels.csr_times_dense(*rows, dense, product, *pieces[k]), len(pieces))
     return product
@@ -369,23 +370,36 @@ class BlockedRows(NamedTuple):
         column_factors: NDArray[np.float64],
         bounds: NDArray[np.int32],
         pool: Pool,
-        dtype: DTypeLike,
+        scratch: tuple[NDArray[np.uint16], NDArray[Any]],
     ) -> BlockedRows:
-        """Return max(0, log(N_rc f_c / n_r)) for some rows of counts, where n_r is the row total and f_c a factor."""
+        """Return max(0, log(N_rc f_c / n_r)) for some rows of counts, where n_r is the row total and f_c a factor.
+
+        The entries are computed in `scratch`, where those of a piece begin where its counts would. Then they are moved
+        together into memory of their own, since fresh memory takes longer than the logarithms.
+        """
         lengths = counts.ends - counts.begins
         places = np.concatenate([[0], np.cumsum(lengths)])
-        # Entries of a piece begin where its counts would. Memory behind them that is never written to takes no pages
-        columns, data = np.empty(places[-1], np.uint16), np.empty(places[-1], dtype)
         starts = np.zeros((len(bounds), len(lengths)), np.int64)
         pieces, factors = row_ranges(lengths, max(int(places[-1]) // TASKS, 1)), reciprocals(row_totals)
-        rows, kernels = cls(bounds, starts, columns, data), kernels_for(np.dtype(dtype))
+        rows, kernels = cls(bounds, starts, *scratch), kernels_for(scratch[1].dtype)
 
         def fill(k: int) -> None:
             first, last = pieces[k]
             kernels.positive_pmi(*counts, factors, column_factors, *rows, first, last, int(places[first]))
 
         pool.run(fill, len(pieces))
-        return rows
+        ends = np.cumsum(starts[-1] - starts[0])
+        columns, data = _scratch(int(ends[-1]), scratch[1].dtype)
+
+        def move(k: int) -> None:
+            first, last = pieces[k]
+            found = slice(starts[0, first], starts[-1, last - 1])
+            moved = slice(ends[last - 1] - (found.stop - found.start), ends[last - 1])
+            columns[moved], data[moved] = scratch[0][found], scratch[1][found]
+            starts[:, first:last] += moved.start - found.start
+
+        pool.run(move, len(pieces))
+        return cls(bounds, starts, columns, data)
 
     @property
     def memory(self) -> int:
@@ -398,15 +412,9 @@ class BlockedRows(NamedTuple):
         count = min(count, -(-len(lengths) // LEAST_ROWS))
         return row_ranges(lengths, max(int(lengths.sum()) // count, 1))
 
-    def without_gaps(self) -> BlockedRows:
-        """Return the same rows with contiguous entries from index 0."""
-        begins, ends = self.starts[0], self.starts[-1]
-        firsts = np.flatnonzero(np.concatenate([[True], begins[1:] != ends[:-1]]))
-        lasts = np.append(firsts[1:], len(begins)) - 1
-        runs = [slice(begins[first], ends[last]) for first, last in zip(firsts, lasts, strict=True)]
-        shifts = np.cumsum(ends - begins) - ends
-        columns, data = (np.concatenate([array[run] for run in runs]) for array in (self.columns, self.data))
-        return BlockedRows(self.bounds, self.starts + shifts, columns, data)
+
+def _scratch(entries: int, dtype: DTypeLike) -> tuple[NDArray[np.uint16], NDArray[Any]]:
+    return np.empty(entries, np.uint16), np.empty(entries, dtype)
 
 
 class SpilledRows:
