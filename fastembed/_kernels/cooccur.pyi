@@ -36,6 +36,17 @@ def add_totals(
     row_totals: npt.NDArray[np.float64],
     column_totals: npt.NDArray[np.float64],
 ) -> None: ...
+def scale_rows(
+    places: npt.NDArray[np.int64],
+    columns: npt.NDArray[np.int32],
+    stored: npt.NDArray[np.float64],
+    out: npt.NDArray[np.float64],
+    denominator: float,
+    row_factors: npt.NDArray[np.float64],
+    column_factors: npt.NDArray[np.float64],
+    first: int,
+    last: int,
+) -> None: ...
 def submatrix(
     starts: npt.NDArray[np.int32],
     indices: npt.NDArray[np.int32],

@@ -13,8 +13,9 @@ Rows are independent: threads may count disjoint ranges of rows at once, each wi
 gathered by several threads, too: each takes a part of the text, and its places follow those of the parts before.
 """
 
-from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint32_t, uint64_t
 
+from fastembed._kernels.bits cimport bits64
 from fastembed._kernels.primitives cimport prefetch
 
 
@@ -43,14 +44,28 @@ cdef enum:
     NEAR = 8        # distance from the centre to prefetch, in ids: others are in the adjacent cache lines
 
 
-cdef inline int64_t add(int64_t column, double weight, double* totals, int32_t* found, int64_t n) noexcept nogil:
-    """totals[column] += weight, for weight > 0; returns n, or n + 1 with found[n] = column if it occurs first.
+cdef inline int64_t add_side(
+    const int32_t* centre, int64_t step, const double* weights, int64_t length, uint32_t n_contexts, int64_t shift,
+    double* totals, int32_t* found, int64_t n,
+) noexcept nogil:
+    """totals[c + shift] += weights[d - 1] for the ids c at centre[step d], d = 1, ..., length, up to the first -1.
 
-    It has no branch, since that would be unpredictable: every seventh pair of a text is the first of its row.
+    The columns that occur first are written to `found` from found[n] on; returns their new number. There is no branch
+    for them, since it would be unpredictable: every seventh pair of a text is the first of its row. One comparison
+    finds both the end of a sequence and words that are no contexts.
     """
-    found[n] = <int32_t>column
-    n += totals[column] == 0
-    totals[column] += weight
+    cdef int64_t d
+    cdef uint32_t c
+    totals += shift
+    for d in range(length):
+        centre += step
+        c = <uint32_t>centre[0]
+        if c < n_contexts:
+            found[n] = <int32_t>(c + shift)
+            n += bits64(totals[c]) == 0  # in fewer instructions than as a comparison of floats
+            totals[c] += weights[d]
+        elif c > <uint32_t>INT32_MAX:
+            break
     return n
 
 
@@ -63,28 +78,16 @@ cdef inline int64_t add_windows(
 
     `shift` is added to the columns of the words after it.
     """
-    cdef int64_t p, d, n = 0
-    cdef int32_t c
-    cdef const int32_t* centre
+    cdef int64_t p, n = 0
+    cdef uint32_t contexts = <uint32_t>n_contexts
     for p in range(n_positions):
         if is_set(stop):
             return n
         if p + AHEAD < n_positions:
             prefetch(ids + positions[p + AHEAD] - min(n_before, NEAR))
             prefetch(ids + positions[p + AHEAD] + min(n_after, NEAR))
-        centre = ids + positions[p]
-        for d in range(1, n_before + 1):
-            c = centre[-d]
-            if c < 0:
-                break
-            if c < n_contexts:
-                n = add(c, before[d - 1], totals, found, n)
-        for d in range(1, n_after + 1):
-            c = centre[d]
-            if c < 0:
-                break
-            if c < n_contexts:
-                n = add(c + shift, after[d - 1], totals, found, n)
+        n = add_side(ids + positions[p], -1, before, n_before, contexts, 0, totals, found, n)
+        n = add_side(ids + positions[p], 1, after, n_after, contexts, shift, totals, found, n)
     return n
 
 
@@ -238,6 +241,33 @@ def add_totals(
                 total += data[t]
                 column_totals[indices[t]] += data[t]
             row_totals[row] = total
+
+
+def scale_rows(
+    const int64_t[::1] places, const int32_t[::1] columns, const double[::1] stored, double[::1] out,
+    double denominator, const double[::1] row_factors, const double[::1] column_factors, int64_t first, int64_t last,
+):
+    """out_rc = stored_rc / denominator * row_factors_r * column_factors_c for the rows first .. last - 1.
+
+    Parameters
+    ----------
+    places : int64 (R + 1,)
+        Row r has the entries from places[r] to places[r + 1] - 1.
+    columns : int32 (n,)
+    stored, out : float64 (n,)
+        They may be the same memory.
+    denominator : float
+    row_factors : float64 (R,), column_factors : float64 (C,)
+    first, last : int
+    """
+    cdef int64_t row, t
+    cdef double value
+    with nogil:
+        for row in range(first, last):
+            for t in range(places[row], places[row + 1]):
+                value = stored[t] / denominator
+                value = value * row_factors[row]
+                out[t] = value * column_factors[columns[t]]
 
 
 def submatrix(

@@ -55,7 +55,7 @@ Result = TypeVar("Result")
 REPORT_EVERY = 1024  # documents in memory between two calls of the progress function
 NO_IDS = np.empty(0, dtype=np.int32)
 CHUNK = 1 << 20  # bytes of a pipe that are hashed at a time
-SAMPLE_BYTES = 1 << 20
+SAMPLE_BYTES = 1 << 18
 MOST_PUNCTUATED = 0.02  # the share of tokens that end in punctuation in a text whose words have been separated
 MOST_UNSPACED = (
     0.3  # the share of characters in long runs of a script without spaces, in a text that has been separated
@@ -722,7 +722,7 @@ def empty(corpus: Corpus, ledger: Ledger) -> ValueError:
 
 
 def advise(corpus: Corpus) -> None:
-    r"""Warn if another reading would suit a text, by its first megabyte. There is no advice on lists of tokens.
+    r"""Warn if another reading would suit a text, by its first 256 KiB. There is no advice on lists of tokens.
 
     Parameters
     ----------

@@ -40,7 +40,7 @@ Int64 = npt.NDArray[np.int64]
 
 MAX_WINDOW = 1 << 16  # the largest distance of a context
 MAX_HARMONIC_WINDOW = 40  # the lowest common multiple of 1 ... 41 is above 2^53
-SCALE_ENTRIES = 1 << 17  # entries that are scaled at a time: they and their factors fit into a second-level cache
+SCALE_ENTRIES = 1 << 17  # entries that one task scales
 
 # The weight of a pair by its distance and the largest distance
 WEIGHTINGS: dict[str, Callable[[int, int], Fraction]] = {
@@ -215,16 +215,16 @@ class Scale:
         """
         if self.changes_nothing and out is stored:
             return
-        rows, lengths = None if self.rows is None else self.rows[part], np.diff(places)
-        ranges = row_ranges(lengths, SCALE_ENTRIES)
+        rows = None if self.rows is None else np.ascontiguousarray(self.rows[part])
+        ranges = row_ranges(np.diff(places), SCALE_ENTRIES)
 
         def scale(k: int) -> None:
             first, last = ranges[k]
-            entries = slice(places[first], places[last])
-            scaled = np.divide(stored[entries], self.denominator, out=out[entries])
             if rows is not None and self.columns is not None:
-                scaled *= np.repeat(rows[first:last], lengths[first:last])
-                scaled *= self.columns[columns[entries]]
+                cooccur.scale_rows(places, columns, stored, out, self.denominator, rows, self.columns, first, last)
+            else:
+                entries = slice(places[first], places[last])
+                np.divide(stored[entries], self.denominator, out=out[entries])
 
         Pool(threads).run(scale, len(ranges))
 
