@@ -132,7 +132,7 @@ coverage: $(VENV)/.package $(VENV)/.extra-interop $(VENV)/.extra-coverage
 	export COVERAGE_RCFILE=$(CURDIR)/tests/kernels.coveragerc && \
 	$(abspath $(VENV))-coverage/bin/coverage run -m pytest -c $(CURDIR)/pyproject.toml --rootdir=$(CURDIR) \
 		-m 'not slow' -k 'not x86_64_v2 and not x86_64_v4' $(addprefix $(CURDIR)/,$(KERNEL_TESTS)) && \
-	$(abspath $(VENV))-coverage/bin/coverage report fastembed/_kernels/builds/x86_64_v3.pyx \
+	$(abspath $(VENV))-coverage/bin/coverage report fastembed/_kernels/builds/kernels.pyx \
 		fastembed/_kernels/*.pxi $(addprefix fastembed/_kernels/,exp.pxd primitives.pxd) \
 		$(wildcard fastembed/_kernels/*.pyx)
 
@@ -243,6 +243,7 @@ $(VENV)/.python:
 $(VENV)/.package: $(VENV)/.python pyproject.toml setup.py $(SOURCES)
 	$(if $(EDITABLE),,rm -rf build/$(or $(FASTEMBED_BUILD),release))
 	@touch $@.begun
+	@echo "Compiling the kernels: about half a minute on two cores the first time"
 	$(PIP) install --no-build-isolation $(EDITABLE) .
 	@mv $@.begun $@
 

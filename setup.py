@@ -83,7 +83,10 @@ else:
 
 # Compiled once, for the base instruction set
 SHARED = ("cooccur", "cpu", "features", "ngrams", "tiles", "tokens", "words")
-# What Cython generates for memoryviews, compiled once instead of in each module. It has no source of ours.
+# The source of the builds, translated once: they differ in their names and in the flags of the compiler
+KERNELS_OF_BUILDS = "fastembed._kernels.builds.kernels"
+# What Cython generates for memoryviews, compiled once instead of in each module. It has no source of ours. At -O2 a
+# call of a kernel takes as long as at -O3; at -O1 it takes 3 % more.
 MEMORYVIEWS = "fastembed._kernels.memoryviews"
 
 
@@ -100,21 +103,27 @@ def variant():
 def extensions(compile_flags, link_flags):
     """Return the extension modules of this platform."""
     included = ["setup.py", *(str(file) for kind in ("pxd", "pxi") for file in sorted(KERNELS.glob(f"*.{kind}")))]
-    modules = {f"builds.{name}": flags for name, flags in BUILDS.items()}
-    modules |= {name: [] for name in SHARED}
+    modules = {f"builds.{name}": (KERNELS / "builds" / "kernels.pyx", flags) for name, flags in BUILDS.items()}
+    modules |= {name: (KERNELS / f"{name}.pyx", []) for name in SHARED}
     return [
-        Extension(MEMORYVIEWS, [], extra_compile_args=compile_flags, extra_link_args=link_flags),
+        Extension(
+            MEMORYVIEWS,
+            [],
+            depends=["setup.py"],
+            extra_compile_args=[flag.replace("-O3", "-O2") for flag in compile_flags],
+            extra_link_args=link_flags,
+        ),
     ] + [
         Extension(
             f"fastembed._kernels.{name}",
-            [f"{KERNELS.as_posix()}/{name.replace('.', '/')}.pyx"],
+            [source.as_posix()],
             depends=included,
             include_dirs=[str(TABLES)] if name == "words" else [],
             extra_compile_args=compile_flags + flags,
             extra_link_args=link_flags,
             libraries=LIBRARIES if name == "features" or name.startswith("builds.") else [],
         )
-        for name, flags in modules.items()
+        for name, (source, flags) in modules.items()
     ]
 
 
@@ -124,8 +133,11 @@ def unicode_tables():
     characters, records = {}, []
     for point in range(sys.maxunicode + 1):
         character = chr(point)
+        category = unicodedata.category(character)
         lower = ord(character.lower()[0]) - point  # of U+0130 the first of two, which words.pyx knows
-        names = [name for name, holds in PROPERTIES.items() if holds(character, unicodedata.category(character))]
+        # Three of four have no property: not assigned, private, or half of a surrogate pair
+        assigned = category not in ("Cn", "Co", "Cs")
+        names = [name for name, holds in PROPERTIES.items() if holds(character, category)] if assigned else []
         records.append(characters.setdefault((lower, sum(map(flags.get, names))), len(characters)))
     found = {}
     parts = (tuple(records[first : first + 128]) for first in range(0, len(records), 128))
@@ -183,8 +195,6 @@ class BuildKernels(build_ext):
 
     def build_extensions(self):
         """Translate and compile, or raise an error that names what is missing."""
-        TABLES.mkdir(parents=True, exist_ok=True)
-        (TABLES / "unicode_tables.h").write_text(unicode_tables(), encoding="ascii")
         compiler = getattr(self.compiler, "compiler_so", None)
         if compiler and shutil.which(compiler[0]) is None:
             raise PlatformError(no_compiler(f"the C compiler {compiler[0]!r} was not found on PATH"))
@@ -201,17 +211,39 @@ class BuildKernels(build_ext):
 
     def build_extension(self, ext):
         """Translate a module, one at a time, and compile it, several at a time."""
-        from Cython.Build import cythonize
-
         with self.translation:
-            (translated,) = cythonize(
-                [ext],
-                build_dir=str(C_FILES),
-                compiler_directives=DIRECTIVES | directives,
-                shared_utility_qualified_name=MEMORYVIEWS,
-            )
-        ext.sources[:] = translated.sources
+            if str(TABLES) in ext.include_dirs:
+                write(TABLES / "unicode_tables.h", unicode_tables())
+            ext.sources[:] = translated(ext)
         super().build_extension(ext)
+
+
+def translated(ext):
+    """Translate a module, if its sources are newer than its C file; return the paths of its C files."""
+    from Cython.Build import cythonize
+
+    of_build = ext.name.startswith("fastembed._kernels.builds.")
+    (done,) = cythonize(
+        [Extension(KERNELS_OF_BUILDS, ext.sources, depends=ext.depends) if of_build else ext],
+        build_dir=str(C_FILES),
+        compiler_directives=DIRECTIVES | directives,
+        shared_utility_qualified_name=MEMORYVIEWS,
+    )
+    if not of_build:
+        return done.sources
+    # The same C under the name of the build
+    name, file = ext.name.rpartition(".")[2], Path(done.sources[0])
+    text = file.read_text(encoding="utf-8").replace(KERNELS_OF_BUILDS, ext.name)
+    renamed = file.with_name(f"{name}.c")
+    write(renamed, text.replace("PyInit_kernels", f"PyInit_{name}"))
+    return [str(renamed)]
+
+
+def write(path, text):
+    """Write a file, unless it has that text already: then what depends on it is not compiled again."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
 
 
 def no_compiler(reason):

@@ -1,4 +1,4 @@
-"""The kernels, compiled for x86-64-v4 (AVX-512)."""
+"""The kernels, compiled once per instruction set under the name of the build (setup.py)."""
 
 include "../bags.pxi"
 include "../row_trainer.pxi"
