@@ -37,6 +37,7 @@ from fastembed.cli.output import (
 from fastembed.corpus import FileCorpus, Ledger
 from fastembed.corpus.sources import is_url
 from fastembed.counts import Counts
+from fastembed.counts.graphs import edge_files
 from fastembed.counts.store import TemporaryFolder
 from fastembed.skipgram import Estimate, SkipGram
 from fastembed.trainer.checkpoint import MINUTES, epochs_done
@@ -251,7 +252,7 @@ def _prepared(
     if arguments.graph or arguments.pairs:
         if not arguments.files:
             options.fail(arguments, "give a FILE of edges to read, or - for standard input")
-        options.reject_overwriting(arguments, FileCorpus(paths_of(arguments.files)).names)
+        options.reject_overwriting(arguments, edge_files(paths_of(arguments.files)).names)
         if arguments.pairs:
             return model, partial(_learn_pairs, arguments, model, choice)
         if isinstance(model.window, tuple):
@@ -319,6 +320,7 @@ def _learn_graph(
         progress=progress.counting,
         store=store,
     )
+    model.set_params(window=SkipGram().window, weighting=SkipGram().weighting)  # those of the walks are in the counts
     return model.fit(counts, progress=progress, **choice)
 
 

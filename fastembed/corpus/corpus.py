@@ -770,6 +770,9 @@ def advise(corpus: Corpus) -> None:
         elif reading.unit == "line":
             found.append("the text looks wrapped, so that sequences end in mid-sentence")
             changes["unit"] = "paragraph"
+    elif reading.unit == "paragraph" and parts == 1 < text.count(b"\n") / LEAST_LINES and not _EMPTY_LINE.search(text):
+        found.append("the text has no empty lines, so that all of it is one paragraph")
+        changes["unit"] = "line"
     if text.count(b"\r") - text.count(b"\r\n") > text.count(b"\n"):
         found.append(r"the lines end in a carriage return, which is no end of a line here: tr '\r' '\n' converts them")
     if mark := _looks_like_table(text):

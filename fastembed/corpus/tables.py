@@ -39,7 +39,7 @@ ARROW_FILE = b"ARROW1"  # the first bytes of an Arrow file; an Arrow stream has 
 FIRST_BYTES = {b"{": "JSON lines", b"PAR1": "Parquet", ARROW_FILE: "Arrow"}  # of files without such a suffix
 DELIMITERS = {"CSV": ",;\t|", "TSV": "\t"}  # where a comma is a decimal mark, spreadsheets write semicolons
 LEAVE_OUT = "skip_bad or --skip-bad leaves such rows out"
-LONGEST_NAME = 80  # characters of the name of a field that is surely one
+WORDS_IN_NAMES = 5  # more words are no name of a field
 USUAL = ("text", "content", "body", "sentence", "review", "tokens")  # names of the field that holds text
 BINARY = ("Parquet", "Arrow")
 
@@ -282,7 +282,7 @@ def _csv_fields(file: TextFile, fields: Sequence[str | int], header: bool, repor
                 width, names = len(row), row if header else [""] * len(row)
                 columns = [column_of(names, field, file.name) for field in fields]
                 if header and not any(field in names for field in fields):
-                    _check_names(names, file.name)
+                    _check_names([names[column] for column in columns], file.name)
                 if not header:
                     yield number, tuple(row[column] for column in columns)
             elif len(row) == width:
@@ -293,10 +293,9 @@ def _csv_fields(file: TextFile, fields: Sequence[str | int], header: bool, repor
 
 
 def _check_names(names: list[str], file: str) -> None:
-    """Warn if the first row of a file, whose fields are given by numbers, looks like data and not like names."""
-    numbers = [name for name in names if name.replace(".", "", 1).isdecimal()]
-    strange = next((name for name in names if len(name) > LONGEST_NAME), numbers[0] if numbers else None)
-    if strange is not None and len(numbers) < len(names):  # if all are numbers, they are those of columns without names
+    """Warn if names in the first row of a file, of fields that are given by numbers, look like data."""
+    strange = next((name for name in names if len(name.split()) > WORDS_IN_NAMES), None)
+    if strange is not None:
         warn_user(
             f"the first row of {file!r} is taken for the names of its fields, such as {shown(strange)}: "
             "with header=False or --no-header it is data"

@@ -33,11 +33,12 @@ from fastembed._base.arrays import aligned_zeros, canonical_csr
 from fastembed._base.memory import readable
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import ordered_map
-from fastembed._base.validation import check_finite, check_flag, shown
+from fastembed._base.validation import check_finite, check_flag, shown, warn_user
 from fastembed._kernels import kernels_for
 from fastembed.corpus.corpus import FileCorpus, Progress
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.sources import path_list
+from fastembed.corpus.tables import UnnamedFieldError
 from fastembed.counts.pairs import name_ids, tokens_of
 from fastembed.counts.sums import RowBatch
 from fastembed.counts.windows import Windows
@@ -150,6 +151,8 @@ def _of_networkx(graph: Any, weights: bool | str) -> Edges:
         ends, amounts = list(graph.edges()), None
     else:
         missing = 1 if weights is True else None
+        if isinstance(weights, str) and not any(weights in facts for _, _, facts in graph.edges(data=True)):
+            raise ValueError(f"no edge has the attribute {weights!r}")
         listed = list(graph.edges(data=WEIGHT if weights is True else weights, default=missing))
         ends, amounts = [edge[:2] for edge in listed], [edge[2] for edge in listed]
     names = list(graph)
@@ -167,17 +170,36 @@ def _of_igraph(graph: Any, weights: bool | str) -> Edges:
 
 
 def _of_frame(frame: Any, weights: bool | str) -> Edges:
-    ends, others = frame.iloc[:, :2], list(frame.columns[2:])
-    if len(ends.columns) < 2:
-        raise ValueError(f"a frame of edges has a column of sources and one of targets, got {list(frame.columns)}")
+    columns = list(frame.columns)
+    if len(columns) < 2:
+        raise ValueError(f"a frame of edges has a column of sources and one of targets, got {columns}")
+    if columns.count("source") == columns.count("target") == 1:
+        columns = ["source", "target", *(name for name in columns if name not in ("source", "target"))]
+        frame = frame[columns]
+    ends, others = frame.iloc[:, :2], columns[2:]
     if (missing := ends.isna().to_numpy().any(axis=1)).any():
         raise ValueError(f"both ends of an edge must be named, but one is missing in row {int(missing.argmax())}")
     name = _named_weights(weights, others, "columns after the ends,")
+    if weights is True and name is None:
+        alike = next((other for other in others if str(other).lower() in (WEIGHT, f"{WEIGHT}s")), None)
+        if alike is not None:
+            warn_user(f"no column is called 'weight', so each edge has the weight 1: weights={alike!r} names that one")
     amounts = None if name is None else frame.iloc[:, 2 + others.index(name)].tolist()
     ids: dict[Hashable, int] = {}
     sources, targets = (name_ids(f"column {k}", ends.iloc[:, k].tolist(), ids) for k in (0, 1))
     names = list(ids)
     return Edges(sources, targets, _amounts(amounts, sources, targets, names), names, False)
+
+
+def edge_files(paths: Any) -> FileCorpus:
+    """Return the files of edges; raise ValueError for structured ones, and OSError if there is none."""
+    try:
+        return FileCorpus(paths)
+    except UnnamedFieldError as error:
+        raise ValueError(
+            f"{error.name!r} is a table, but edges are lines of two names with spaces between them: read it by "
+            "Counts.from_graph(pandas.read_csv(...)), or on a command line by tail -n +2 FILE | tr , ' '"
+        ) from None
 
 
 def edges_of_file(
@@ -192,7 +214,7 @@ def edges_of_file(
     ids: dict[Hashable, int] = {}
     ends: list[int] = []
     amounts: list[float] = []
-    for line in FileCorpus(paths).sequences(ledger):
+    for line in edge_files(paths).sequences(ledger):
         if not line:
             continue
         if line[0].startswith("#"):

@@ -19,7 +19,7 @@ from fastembed._base.estimator import pickled_as
 from fastembed._base.memory import check_memory_limit
 from fastembed._base.progress import FitProgress, reporting
 from fastembed._base.threads import Pool, check_threads
-from fastembed._base.validation import check_callback, check_choice, check_flag, check_integer, check_number
+from fastembed._base.validation import check_callback, check_choice, check_flag, check_integer, check_number, warn_user
 from fastembed._kernels.cpu import DefaultFloatMode
 from fastembed.corpus.corpus import Source, advise, check_unchanged, file_states
 from fastembed.corpus.ledger import Ledger, check_reread
@@ -392,8 +392,23 @@ class SkipGram:
         >>> model.fit(model.count(["a b", "b c"])).vectors.tokens
         ('b', 'a', 'c')
         """
+        self._warn_of_windows(corpus)
         files = checkpoint, checkpoint_minutes, keep_checkpoint
         return self._learn(corpus, validation_counts, memory_limit, progress, on_epoch_end, files, comm)
+
+    def _warn_of_windows(self, corpus: Source | Counts) -> None:
+        """Warn of a window or weighting that was chosen and says nothing."""
+        counts = corpus if isinstance(corpus, Counts) else None
+        usual, given = SkipGram(), Windows(self.window, self.weighting)
+        if given == Windows(usual.window, usual.weighting) or (counts is None and self.baskets is None):
+            return
+        if counts is None or counts.windows is None:
+            what = "baskets have none" if counts is None or counts.baskets else "these counts are of no text"
+        elif (counts.windows.window, counts.windows.weighting) != (given.window, given.weighting):
+            what = f"the windows of these counts were {counts.windows.window}, {counts.windows.weighting!r}"
+        else:
+            return
+        warn_user(f"window={self.window!r}, weighting={self.weighting!r} say nothing: {what}")
 
     def fit_transform(self, corpus: Source, y: object = None, **options: Any) -> Any:
         """Fit to documents and return their mean vectors: call `fit`, then `transform`.

@@ -203,6 +203,15 @@ class Targets(NamedTuple):
         return Targets(np.array([0, end - begin]), self.columns[begin:end], self.amounts[begin:end])
 
 
+def default_target(i: Any, outputs: int) -> int:
+    """Return the id of an input, which has been checked, as its own target."""
+    if isinstance(i, Bags):
+        raise ValueError("a bag needs a target")
+    if i >= outputs:
+        raise ValueError(f"target, which is i by default, must be from 0 to {outputs - 1}, got {i}")
+    return int(i)
+
+
 def check_target(target: Any, outputs: int) -> Targets:
     """Return one row, given as the id of an output, or as non-negative weights (V,) with a positive sum."""
     if np.ndim(target) == 0 and not sparse.issparse(target):

@@ -114,9 +114,11 @@ def check_parameters(embedding: NDArray[Any], linear: NDArray[Any], bias: Any) -
 
 def _check_matrix(name: str, array: Any, shape: str) -> None:
     if not isinstance(array, np.ndarray) or isinstance(array, np.matrix | np.ma.MaskedArray):
-        raise TypeError(f"{name} must be a plain NumPy array, got {type(array).__name__}")
+        raise TypeError(f"{name} must be a plain NumPy array, got {type(array).__name__}: np.asarray makes one")
     if array.dtype not in (np.float32, np.float64):
-        raise TypeError(f"{name} must be float32 or float64 in native byte order, got {array.dtype.str}")
+        raise TypeError(
+            f"{name} must be float32 or float64 in native byte order, got {array.dtype.str}: .astype(float) makes it so"
+        )
     if array.ndim != 2:
         raise ValueError(f"{name} must have 2 dimensions {shape}, got shape {array.shape}")
     if array.size == 0:

@@ -33,6 +33,7 @@ from fastembed.trainer.fit import Fit
 from fastembed.trainer.inputs import (
     Bags,
     FitOptions,
+    Targets,
     check_bag,
     check_checkpoint,
     check_data,
@@ -41,6 +42,7 @@ from fastembed.trainer.inputs import (
     check_one_or_many,
     check_target,
     check_targets,
+    default_target,
     is_bag,
     is_pair,
     one,
@@ -310,7 +312,7 @@ class Trainer:
             outputs, shares = most_probable(p, inputs, topn, self._pool)
         return (outputs[0], shares[0]) if single else (outputs, shares)
 
-    def loss(self, i: Any, target: Any) -> float:
+    def loss(self, i: Any, target: Any = None) -> float:
         """Return the loss of one example.
 
         Parameters
@@ -318,8 +320,8 @@ class Trainer:
         i : int, tuple (ids, weights) or SciPy sparse (1, V_in)
             The id of the input, 0 to V_in - 1; or a bag, given as ids (n,) and weights (n,), or None for weights 1, or
             as a sparse row. Weights may be negative; the weights of equal ids are added; the sum of an empty bag is 0.
-        target : int, array_like (V,) or SciPy sparse (1, V)
-            The id of the output, or non-negative weights with a positive sum.
+        target : int, array_like (V,) or SciPy sparse (1, V), optional
+            The id of the output, or non-negative weights with a positive sum; by default `i` itself, if it is an id.
 
         Returns
         -------
@@ -341,16 +343,22 @@ class Trainer:
         >>> round(trainer.loss(([0, 2], [0.5, 0.5]), 3), 6)
         1.386294
         """
-        p = self._parameters
-        i, targets = check_input("i", i, p.inputs, p.dtype), check_target(target, p.outputs)
+        i, targets = self._example(i, target)
         with self._lock.value, DefaultFloatMode():
             return self._rows.loss(i, targets)
 
-    def gradient(self, i: Any, target: Any, of: str | Iterable[str] = "input") -> Any:
+    def _example(self, i: Any, target: Any) -> tuple[Any, Targets]:
+        """Return an input and its target, checked."""
+        p = self._parameters
+        found = check_input("i", i, p.inputs, p.dtype)
+        return found, check_target(default_target(found, p.outputs) if target is None else target, p.outputs)
+
+    def gradient(self, i: Any, target: Any = None, of: str | Iterable[str] = "input") -> Any:
         """Return the gradient of the loss with respect to the input, embedding[i] or the sum of a bag, or to others.
 
         The gradient with respect to a row of a bag is that of the input times the weight of the row; for all rows it is
-        ``np.outer(weights, gradient)``. The loss has the factor `loss_scale`, which is 1 / V unless you name it.
+        ``np.outer(weights, gradient)``. The loss has the factor `loss_scale`, which is 1 / V unless you name it, and 1
+        of `Trainer.random`.
 
         Parameters
         ----------
@@ -383,11 +391,10 @@ class Trainer:
         >>> Trainer(np.ones((2, 1)), np.zeros((1, 2)), loss_scale=1).gradient(0, 0, of="linear")
         array([[-0.5,  0.5]])
         """
-        p = self._parameters
         names = [
             check_choice("of", name, ("input", "linear", "bias")) for name in ([of] if isinstance(of, str) else of)
         ]
-        i, targets = check_input("i", i, p.inputs, p.dtype), check_target(target, p.outputs)
+        i, targets = self._example(i, target)
         with self._lock.value, DefaultFloatMode():
             found = {"input": self._rows.gradient(i, targets)}
             if set(names) - {"input"}:
@@ -438,9 +445,7 @@ class Trainer:
         rate = self._rate if learning_rate is None else check_number("learning_rate", learning_rate)
         update_linear = check_flag("update_linear", update_linear)
         if target is None:
-            if not is_id:
-                raise ValueError("a step on a bag needs a target")
-            target = i
+            target = default_target(i, p.outputs)
         if is_id and (isinstance(target, int) or np.isscalar(target)):
             output = check_integer("target", target, low=0, high=p.outputs - 1)
             return self._rows.step(self._lock.value, i, output, rate, update_linear)

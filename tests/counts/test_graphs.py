@@ -217,6 +217,10 @@ def test_frames_of_edges_have_ends_first_and_weights_by_name():
     assert_edges(Counts.from_graph(frame(), window=1, directed=True, weights="weight"), DIRECTED)
     assert_edges(Counts.from_graph(frame(weight="n"), window=1), dict.fromkeys(UNDIRECTED, 1))
     assert_edges(Counts.from_graph(frame(weight="n"), window=1, weights="n"), UNDIRECTED)
+    turned = frame(**{"from": "source", "to": "target"})[["weight", "target", "source"]]
+    assert_edges(Counts.from_graph(turned, window=1, directed=True), DIRECTED)
+    with pytest.warns(UserWarning, match="so each edge has the weight 1: weights='Weights' names that one"):
+        assert_edges(Counts.from_graph(frame(weight="Weights"), window=1), dict.fromkeys(UNDIRECTED, 1))
 
 
 @pytest.mark.parametrize("dtype", ["object", "Int64", "string", "float64"])
@@ -333,6 +337,9 @@ def test_a_wrong_weight_is_named_with_its_edge(weight):
 
 def test_weights_that_are_not_there_are_named():
     graph = networkx_graph("Graph")
+    with pytest.raises(ValueError, match="no edge has the attribute 'cost'"):
+        Counts.from_graph(graph, weights="cost")
+    graph.edges["b", "c"]["cost"] = 1
     with pytest.raises((TypeError, ValueError), match="from 'a' to 'b' is None"):
         Counts.from_graph(graph, weights="cost")
     with pytest.raises(ValueError, match=r"one of the columns after the ends, \['weight'\], got 'cost'"):
@@ -362,6 +369,15 @@ def test_a_line_that_is_no_edge_is_named(tmp_path, text, message):
     (tmp_path / "edges.txt").write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=message):
         Counts.from_graph(tmp_path / "edges.txt")
+
+
+def test_a_graph_that_is_given_in_another_way_says_how(tmp_path):
+    networkx = pytest.importorskip("networkx")
+    with pytest.raises(TypeError, match=r"got a Graph: fit to Counts.from_graph\(graph\) instead"):
+        SkipGram().fit(networkx.path_graph(3))
+    (tmp_path / "edges.csv").write_text("source,target\na,b\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"edges.csv' is a table, but edges are lines of two names with spaces"):
+        Counts.from_graph(tmp_path / "edges.csv")
 
 
 def test_progress_counts_nodes():

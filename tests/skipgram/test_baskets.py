@@ -128,3 +128,15 @@ def test_edges_with_weights_are_not_taken_for_baskets_in_silence(tmp_path):
             model.fit(each)
     model.fit([[1, 2, 3], [3, 4, 5]])  # baskets of numbers
     model.fit([*edges, ["a", "c"]])
+
+
+def test_a_window_that_says_nothing_is_named():
+    with pytest.warns(UserWarning, match="window=3, weighting='harmonic' say nothing: baskets have none"):
+        SkipGram(dim=1, min_count=1, window=3, baskets="share").fit([["a", "b"], ["b", "c"]])
+    counts = SkipGram(min_count=1, window=2).count(["a b c", "b c d"])
+    SkipGram(dim=1, window=2).fit(counts)
+    SkipGram(dim=1).fit(counts)
+    with pytest.warns(UserWarning, match=r"say nothing: the windows of these counts were \(2, 2\), 'harmonic'"):
+        SkipGram(dim=1, window=3).fit(counts)
+    with pytest.warns(UserWarning, match="say nothing: these counts are of no text"):
+        SkipGram(dim=1, window=3).fit(Counts.from_pairs(["a", "b"], ["b", "a"]))
