@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import numbers
 import os
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from copy import copy
 from dataclasses import asdict
+from datetime import datetime
 from functools import partial
 from itertools import chain, pairwise
 from pathlib import Path
@@ -661,9 +663,12 @@ def check_same_corpus(before: dict[str, Any], now: dict[str, Any], where: str) -
     for file, found in zip(old, new, strict=True):
         for name, value in found.items():
             if file.get(name) != value:
+                was, now_is = file.get(name), value
+                if name == "changed" and was is not None:  # nanoseconds; the size, which comes before, is the same
+                    was, now_is = (f"at {datetime.fromtimestamp(each // 10**9)}" for each in (was, value))
                 raise ValueError(
-                    f"{file['name']!r} has changed since {where!r} was counted from it: {name} was {file.get(name)}"
-                    f" and is {value}"
+                    f"{file['name']!r} has changed since {where!r} was counted from it: {name} was {was}"
+                    f" and is {now_is}"
                 )
     differing = [name for name in now if before.get(name) != now[name]]
     if differing == ["sequences"]:
@@ -784,11 +789,13 @@ def advise(corpus: Corpus) -> None:
 
 
 def _looks_like_table(text: bytes) -> str | None:
-    """Return the separator if the first lines have the same number of one, at least two."""
-    lines = [line for line in text.split(b"\n")[:-1] if line.strip()][:LEAST_LINES]
-    for mark in (b"\t", b",", b";", b"|"):
-        if len(lines) == LEAST_LINES and lines[0].count(mark) > 1 and len({line.count(mark) for line in lines}) == 1:
-            return mark.decode()
+    """Return the separator if it makes the same number of fields of each of the first lines, at least three."""
+    lines = [line for line in text.decode(errors="replace").split("\n")[:-1] if line.strip()][:LEAST_LINES]
+    for mark in "\t,;|":
+        with suppress(csv.Error):  # of a carriage return
+            widths = {len(fields) for fields in csv.reader(lines, delimiter=mark)}
+            if len(lines) == LEAST_LINES and len(widths) == 1 and min(widths) > 2:
+                return mark
     return None
 
 

@@ -302,7 +302,7 @@ def likely_entries(frequencies: Int64, windows: Windows) -> float:
         pairs = np.log(np.maximum(side * frequencies, 1))
         at = np.linspace(0, pairs.max(initial=0), 64)
         total += np.interp(pairs, at, [-np.expm1(-n * shares).sum() for n in np.exp(at)]).sum()
-    return total
+    return float(total)
 
 
 class CountingProgress:
