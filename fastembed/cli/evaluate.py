@@ -198,14 +198,16 @@ def compare(arguments: argparse.Namespace) -> None:
     files = [arguments.first, arguments.second]
     if arguments.output is not None:
         _check_page(arguments, files)
-    first, second = (Vectors.load(file, arguments.input_format) for file in files)
+    shows = sys.stderr.isatty() and not arguments.quiet
+    first, second = (Vectors.load(file, arguments.input_format, progress=shows) for file in files)
     if arguments.output is None:
         comparison = plotting.compare(
             *(vectors.subset(min(arguments.restrict, len(vectors))) for vectors in (first, second))
         )
     else:
         names, topn = [Path(file).stem for file in files], arguments.restrict
-        comparison = plotting.write_comparison(first, second, arguments.output, names=names, topn=topn)
+        page = {"names": names, "topn": topn, "progress": shows}
+        comparison = plotting.write_comparison(first, second, arguments.output, **page)
     moved = comparison.moved(arguments.topn, first=COMMON)
     document = {"first": arguments.first, "second": arguments.second, "words": len(comparison.tokens)}
     if print_json(arguments, output=arguments.output, **document, moved=scored_record(moved)):

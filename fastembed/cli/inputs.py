@@ -199,7 +199,8 @@ def open_vectors(arguments: argparse.Namespace) -> Vectors:
     from fastembed.vectors import Vectors
 
     if arguments.purpose == "analogies":
-        return Vectors.load(arguments.vectors, arguments.input_format)
+        shows = sys.stderr.isatty() and not getattr(arguments, "quiet", False)
+        return Vectors.load(arguments.vectors, arguments.input_format, progress=shows)
     options.reject(arguments, ("input_format",), "--purpose relatedness needs a model that `train` wrote")
     return open_model(arguments, "--purpose relatedness").vectors_for(arguments.purpose)
 

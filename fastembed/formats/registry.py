@@ -93,7 +93,10 @@ FORMATS: Mapping[str, Format] = {  # by name
 }
 
 
-def _codec(name: str) -> tuple[Callable[[PathLike], Table], Callable[[PathLike, Table], None] | None]:
+STREAMED = ("word2vec", "word2vec-binary", "fasttext", "glove")  # read piece by piece
+
+
+def _codec(name: str) -> tuple[Callable[..., Table], Callable[[PathLike, Table], None] | None]:
     """Return the functions that read and, unless it is None, write a format."""
     from fastembed.formats import columns, fasttext, tensors, word2vec  # only what reads or writes vectors needs them
 
@@ -267,7 +270,13 @@ def write_table(table: Table, path: PathLike, format: str | None = None) -> None
     write(path, table)
 
 
-def read_table(path: PathLike, format: str | None, check: Callable[[Table], T]) -> T:  # noqa: A002 - a user's word
+def read_table(
+    path: PathLike,
+    format: str | None,  # noqa: A002 - a user's word
+    check: Callable[[Table], T],
+    *,
+    progress: bool = False,
+) -> T:
     """Return what `check` returns for the table in a file; whatever it raises becomes a ValueError that names the file.
 
     Parameters
@@ -276,14 +285,17 @@ def read_table(path: PathLike, format: str | None, check: Callable[[Table], T]) 
     format : str or None
     check : callable
         ``check(table)``, of a table whose matrix is read-only.
+    progress : bool
+        Whether a bar is drawn, of formats that are read bit by bit.
 
     Raises
     ------
     OSError, ValueError, ImportError
         As :func:`load`.
     """
-    read, _ = _codec(format_of_file(path, format).name)
-    table = read(path)
+    name = format_of_file(path, format).name
+    read, _ = _codec(name)
+    table = read(path, progress=progress) if name in STREAMED else read(path)
     table.matrix.flags.writeable = False
     try:
         if not len(table.tokens):

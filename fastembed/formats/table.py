@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
+from tqdm.auto import tqdm
 
 import fastembed
 from fastembed._base.validation import check_token_counts, check_vectors
@@ -143,9 +144,28 @@ def writing(*paths: PathLike) -> Iterator[list[BinaryIO]]:
         yield files
 
 
+class _ShownFile(io.FileIO):
+    """A file that draws a bar of the bytes that have been read."""
+
+    def __init__(self, path: PathLike, progress: bool) -> None:
+        super().__init__(path)
+        size, name = os.fstat(self.fileno()).st_size, Path(path).name
+        self._bar = tqdm(desc=name, total=size, unit="B", unit_scale=True, leave=False, disable=not progress)
+
+    def readinto(self, buffer: Any) -> int | None:
+        number = super().readinto(buffer)
+        self._bar.update(number or 0)
+        return number
+
+    def close(self) -> None:
+        if not self.closed:
+            self._bar.close()
+        super().close()
+
+
 @contextmanager
-def reading(path: PathLike) -> Iterator[BinaryIO]:
-    """Open a file for reading.
+def reading(path: PathLike, *, progress: bool = False) -> Iterator[BinaryIO]:
+    """Open a file for reading, and draw a bar of what has been read of it, if that is asked for.
 
     Raises
     ------
@@ -159,7 +179,7 @@ def reading(path: PathLike) -> Iterator[BinaryIO]:
     See :func:`writing`.
     """
     try:
-        with Path(path).open("rb") as raw:
+        with io.BufferedReader(_ShownFile(path, progress), 1 << 16) as raw:
             yield io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=raw)), 1 << 16) if is_gzip(path) else raw
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(f"{str(path)!r}: not whole gzip data: {error}") from error

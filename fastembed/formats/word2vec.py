@@ -161,7 +161,7 @@ def write_text(path: PathLike, table: Table) -> None:
     write_token_rows(path, table, b"%d %d\n" % table.matrix.shape)
 
 
-def read_text(path: PathLike) -> Table:
+def read_text(path: PathLike, *, progress: bool = False) -> Table:
     """Read the text form of word2vec, gensim or fastText.
 
     Raises
@@ -178,7 +178,7 @@ def read_text(path: PathLike) -> Table:
     >>> read_text("v.vec").tokens
     ['one', 'two']
     """
-    with reading(path) as file:
+    with reading(path, progress=progress) as file:
         lines = numbered_lines(file, path)
         count, dim = parse_header(next(lines, (1, b""))[1], path)
         table = read_token_rows(islice(lines, count), dim, path)
@@ -239,7 +239,7 @@ def write_glove(path: PathLike, table: Table) -> None:
     write_token_rows(path, table)
 
 
-def read_glove(path: PathLike) -> Table:
+def read_glove(path: PathLike, *, progress: bool = False) -> Table:
     """Read GloVe's text.
 
     Raises
@@ -256,7 +256,7 @@ def read_glove(path: PathLike) -> Table:
     >>> read_glove("v.glove").tokens
     ['one', 'two']
     """
-    with reading(path) as file:
+    with reading(path, progress=progress) as file:
         lines = numbered_lines(file, path)
         first = next(lines, (1, b""))
         dim = first[1].rstrip(b" ").count(b" ")
@@ -300,7 +300,7 @@ def write_binary(path: PathLike, table: Table) -> None:
             file.write(name + b" " + row.tobytes() + b"\n")
 
 
-def read_binary(path: PathLike) -> Table:
+def read_binary(path: PathLike, *, progress: bool = False) -> Table:
     """Read the binary form of word2vec.
 
     Raises
@@ -318,7 +318,7 @@ def read_binary(path: PathLike) -> Table:
     """
     seen: dict[str, int] = {}
     numbers = bytearray()  # grows with what has been read, never by what the header promises
-    with reading(path) as file:
+    with reading(path, progress=progress) as file:
         source, first = Source(file, path), file.readline(100)
         source.position = len(first)
         if first.startswith(MAGIC):

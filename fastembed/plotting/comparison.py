@@ -122,6 +122,7 @@ def write_comparison(
     names: Sequence[str] = ("first", "second"),
     topn: int = 20_000,
     neighbors: int = 10,
+    progress: bool = False,
 ) -> Comparison:
     """Write a web page that compares two models: words that moved, and the neighbours of a word in both.
 
@@ -141,6 +142,8 @@ def write_comparison(
         How many of the first words of each to show.
     neighbors : int
         How many neighbours to list, found among these words by cosine in all dimensions.
+    progress : bool
+        Whether bars are drawn.
 
     Returns
     -------
@@ -173,14 +176,14 @@ def write_comparison(
         for vectors in (first, second)
     ]
     comparison = compare(*models)
-    data = _data(comparison, models, min(neighbors, *(len(model) - 1 for model in models)))
+    data = _data(comparison, models, min(neighbors, *(len(model) - 1 for model in models)), progress)
     one, other = (html.escape(printable(name)) for name in names)
     title = f"{names[0]} and {names[1]}: {len(comparison.tokens):,} words"
     write_html(path, fill_map("compare", title, data, LABEL, NOTE, AXES, first=one, second=other))
     return comparison
 
 
-def _data(comparison: Comparison, models: list[Vectors], neighbors: int) -> dict[str, Any]:
+def _data(comparison: Comparison, models: list[Vectors], neighbors: int, progress: bool) -> dict[str, Any]:
     """Return what the script of the page reads."""
     shared = comparison.tokens
     known = set(shared)
@@ -205,7 +208,11 @@ def _data(comparison: Comparison, models: list[Vectors], neighbors: int) -> dict
         "themes": THEMES,
     }
     for name, model in zip(("first", "second"), models, strict=True):
-        near, cosines = model.nearest(list(shared), neighbors) if neighbors else (np.empty((len(shared), 0), int),) * 2
+        near, cosines = (
+            model.nearest(list(shared), neighbors, progress=progress)
+            if neighbors
+            else (np.empty((len(shared), 0), int),) * 2
+        )
         numbers = np.array([ids[token] for token in model.tokens])
         data[f"near_{name}"] = pack_numbers(numbers[near], "u2")
         data[name] = pack_numbers(np.rint(100 * cosines), "i1")

@@ -11,7 +11,6 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
-from tqdm.auto import tqdm
 
 from fastembed._base.memory import check_free
 from fastembed._base.optional import require
@@ -29,7 +28,6 @@ NEAR = 15  # words that UMAP keeps together: a word and its nearest
 SPREAD = 10.0  # the spread of UMAP's start, as in its own
 JITTER = 1e-4  # noise in UMAP's start, as a share of the spread
 NEIGHBORS = 15  # neighbours of a word in the graph of which clusters and the projection are made
-QUERIES = 2048  # words whose neighbours are found between two steps of the progress bar
 CROWD = 100  # from this number of words on, a projection that keeps neighbours together pays
 COMPONENT_BYTES = 4 * 8  # per component of a word: unit vectors, the same centred, and two copies while it is projected
 NOTES = {  # for people who look at a map
@@ -207,15 +205,9 @@ def select(vectors: Vectors, words: Iterable[str | int] | None, topn: int) -> Ve
 def _neighbors(shown: Vectors, count: int, progress: bool) -> tuple[npt.NDArray[np.intp], Rows]:
     """Return the nearest words of each word and their cosines, shape (N, K), where K is at most `count`."""
     per_word = min(count, len(shown) - 1)
-    near, cosines = np.empty((len(shown), per_word), np.intp), np.empty((len(shown), per_word))
     if not per_word:
-        return near, cosines
-    with tqdm(desc="neighbours", total=len(shown), leave=False, unit_scale=True, disable=not progress) as bar:
-        for first in range(0, len(shown), QUERIES):
-            part = slice(first, min(first + QUERIES, len(shown)))
-            near[part], cosines[part] = shown.nearest(ids=np.arange(part.start, part.stop), topn=per_word)
-            bar.update(part.stop - part.start)
-    return near, cosines
+        return np.empty((len(shown), 0), np.intp), np.empty((len(shown), 0))
+    return shown.nearest(ids=np.arange(len(shown)), topn=per_word, progress=progress)
 
 
 def check_method(method: str, words: int) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from tqdm.auto import tqdm
 
 from fastembed._base.arrays import read_only
 from fastembed._base.estimator import pickled_as
@@ -40,6 +41,7 @@ Restriction = int | np.integer[Any] | Iterable[Token] | None
 Found = int | Matrix  # the row of a token, or the vector (D,) composed for an unknown word
 Asked = int | Exact  # the row of a token, or a vector (D,); a composed one is of unit length, as tokens contribute
 
+QUERIES = 2048  # between two steps of a bar
 PAIR_BYTES = 16  # bytes per id and cosine of a result
 QUERY_BYTES = 3 * 8  # bytes per dimension of a query: the given vector, its unit vector, and a temporary for scaling
 
@@ -486,6 +488,7 @@ class Vectors:
         *,
         ids: npt.ArrayLike | None = None,
         restrict: Restriction = None,
+        progress: bool = False,
     ) -> tuple[Ids, npt.NDArray[np.float64]]:
         """Return the ids of the tokens nearest to each of many queries, and the cosines: many times faster than a loop.
 
@@ -502,6 +505,8 @@ class Vectors:
             The ids of tokens, instead of `queries`.
         restrict : int or iterable of str or int, optional
             The number of first tokens to search, or the tokens to search; by default all.
+        progress : bool
+            Whether a bar of the queries is drawn.
 
         Returns
         -------
@@ -549,7 +554,13 @@ class Vectors:
         own = [[item] if isinstance(item, int) else [] for item in batch]
         vectors = batch if isinstance(batch, np.ndarray) else np.array([self._query_vector(item) for item in batch])
         unit = unit_vectors(vectors.reshape(-1, self._matrix.shape[1]))
-        found = self._neighbors.nearest(unit, topn, excluded=own, among=among)
+        found = []
+        part = QUERIES if progress else max(len(unit), 1)
+        with tqdm(desc="neighbours", total=len(unit), leave=False, unit_scale=True, disable=not progress) as bar:
+            for first in range(0, len(unit), part):
+                some = slice(first, first + part)
+                found += self._neighbors.nearest(unit[some], topn, excluded=own[some], among=among)
+                bar.update(len(unit[some]))
         size = min((len(ids) for ids, _ in found), default=0)
         near, cosines = np.empty((len(found), size), np.intp), np.empty((len(found), size))
         for row, (best, scores) in enumerate(found):
@@ -673,7 +684,13 @@ class Vectors:
         write_table(Table(self._tokens, self._matrix, self._counts, settings or {}, ngrams), path, format)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], format: str | None = None) -> Self:  # noqa: A002 - a user's word
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        format: str | None = None,  # noqa: A002 - a user's word
+        *,
+        progress: bool = False,
+    ) -> Self:
         """Read a file of vectors, in one of the formats of :meth:`save`; safetensors and npy are mapped into memory.
 
         The binary models of fastText (skip-gram, CBOW and supervised ones, not quantised) are read as well, as the
@@ -688,6 +705,8 @@ class Vectors:
         path : path-like
         format : str, optional
             One of the formats of :meth:`save`, or ``fasttext-binary``; by default that of the suffix.
+        progress : bool
+            Whether a bar of the bytes of a file of word2vec, fastText's text or GloVe is drawn.
 
         Raises
         ------
@@ -704,7 +723,7 @@ class Vectors:
         --------
         See :meth:`save`.
         """
-        return read_table(path, format, cls._of_table)
+        return read_table(path, format, cls._of_table, progress=progress)
 
     @classmethod
     def _of_table(cls, table: Table) -> Self:

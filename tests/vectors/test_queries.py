@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from numpy.testing import assert_array_equal
 
 from fastembed import Vectors
 from fastembed.vectors.neighbors import Neighbors
@@ -47,6 +48,22 @@ def peer(vectors):
     peer = keyedvectors.KeyedVectors(16, dtype=vectors.matrix.dtype)
     peer.add_vectors(list(vectors.tokens), vectors.matrix)
     return peer
+
+
+def test_bars_are_drawn_of_neighbours_and_of_text_that_is_read_and_change_nothing(tmp_path, capsys):
+    held = Vectors([f"w{i}" for i in range(50)], np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32))
+    ids, cosines = held.nearest(ids=range(50), topn=3)
+    assert capsys.readouterr().err == ""
+    shown = held.nearest(ids=range(50), topn=3, progress=True)
+    assert_array_equal(shown[0], ids)
+    assert_array_equal(shown[1], cosines)
+    assert "neighbours: " in capsys.readouterr().err
+    for name in ("v.txt", "v.txt.gz", "v.bin", "v.glove"):
+        held.save(tmp_path / name)
+        assert_array_equal(Vectors.load(tmp_path / name).matrix, held.matrix)
+        assert capsys.readouterr().err == ""
+        assert_array_equal(Vectors.load(tmp_path / name, progress=True).matrix, held.matrix)
+        assert f"{name}: " in capsys.readouterr().err
 
 
 def test_similarity_and_distance_are_those_by_hand():
