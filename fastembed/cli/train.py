@@ -117,7 +117,8 @@ def train(arguments: argparse.Namespace) -> None:
 
     With --checkpoint, the same command goes on where it was interrupted: after Ctrl-C or SIGTERM, where it was; after a
     crash, at the last checkpoint. The model has the same bits. Without, what a new model has learned is then in
-    OUTPUT.interrupted, beside OUTPUT, which stays as it was; it opens as any model does, but its training is over.
+    model.interrupted.safetensors beside model.safetensors, the OUTPUT, which stays as it was; it opens as any model
+    does, but its training is over.
     """
     if not arguments.mpi:
         _train_and_save(arguments, *_prepared(arguments))
