@@ -18,7 +18,7 @@ from rounds import results_path
 from fastembed import _kernels
 
 LINES = {
-    "stream": ("limit: one stream of the linear layer", "k:"),
+    "pass": ("limit: one product with the linear layer", "k:"),
     "train": ("fastembed", "C0o-"),
     "numpy": ("NumPy", "C1s-"),
     "torch": ("PyTorch", "C2^-"),

@@ -1,4 +1,4 @@
-"""The row step against its limit (one stream of the linear layer), NumPy, PyTorch and the notebook.
+"""The row step against its limit (one product of NumPy's with the linear layer), NumPy, PyTorch and the notebook.
 
     python bench/peers/row.py [--sizes 8 1000 ...] [--threads 1 2] [--rounds 15]
 
@@ -45,8 +45,9 @@ def contestants(outputs: int, dtype: str, threads: int) -> tuple[dict[str, Calla
     numpy_both = NumPyStep(embedding.copy(), linear)
     torch_step = TorchStep(embedding.copy(), linear, update_linear=False, learning_rate=LEARNING_RATE / outputs)
     torch_both = TorchStep(embedding.copy(), linear, update_linear=True, learning_rate=LEARNING_RATE / outputs)
-    flat = numpy_step.weights.reshape(-1)
-    steps = max(1, min(1000, 100_000 // outputs))
+    weights, h, logits = numpy_step.weights, embedding[INPUT].copy(), np.empty(outputs, dtype)
+    flat = weights.reshape(-1)
+    steps = max(4, min(1000, 2_000_000 // outputs))
     inputs, targets = np.full(steps, INPUT), np.full(steps, TARGET)
 
     def train(trainer: Trainer, update_linear: bool) -> Callable[[], Any]:
@@ -68,6 +69,7 @@ def contestants(outputs: int, dtype: str, threads: int) -> tuple[dict[str, Calla
     )
     calls: dict[str, Callable[[], Any]] = {
         "stream": lambda: np.dot(flat, flat),
+        "pass": lambda: np.matmul(weights, h, out=logits),
         "numpy": lambda: numpy_step.step(INPUT, TARGET, LEARNING_RATE),
         "torch": lambda: torch_step.step(INPUT, TARGET),
         "step": lambda: ours.step(INPUT, TARGET, learning_rate=LEARNING_RATE),
@@ -109,12 +111,13 @@ def record(outputs: int, dtype: str, threads: int, rounds: int) -> dict[str, Any
 def ratios(times: Times, ratio: Callable[[str, str], float]) -> dict[str, float]:
     """Return the ratios that the tables show."""
     pairs = [
-        ("step", "stream"),
-        ("train", "stream"),
+        ("pass", "stream"),
+        ("step", "pass"),
+        ("train", "pass"),
         ("numpy", "step"),
         ("numpy", "train"),
         ("torch", "step"),
-        ("train both", "stream"),
+        ("train both", "pass"),
         ("numpy both", "train both"),
         ("torch both", "train both"),
     ]
@@ -125,8 +128,11 @@ def ratios(times: Times, ratio: Callable[[str, str], float]) -> dict[str, float]
 
 def print_records(records: list[dict[str, Any]]) -> None:
     """Print times, then ratios; for each ratio the median over the rounds, and that of the minima in brackets."""
-    names = ["stream", "numpy", "torch", "step", "train", "numpy both", "torch both", "train both"]
-    say("Median time per step. both: the linear layer is trained, too. stream: `np.dot` of the flat linear layer.")
+    names = ["stream", "pass", "numpy", "torch", "step", "train", "numpy both", "torch both", "train both"]
+    say(
+        "Median time per step. both: the linear layer is trained, too. stream: `np.dot` of the flat linear layer; pass:"
+        " its product with a vector, by NumPy."
+    )
     key = [(r["dtype"], f"{r['V']:,}", r["threads"]) for r in records]
     print_table(
         ["dtype", "V", "threads", *names],
@@ -165,7 +171,7 @@ def print_thread_gain(records: list[dict[str, Any]]) -> None:
     one = {(r["dtype"], r["V"]): r["minimum"] for r in records if r["threads"] == 1}
     several = [r for r in records if r["threads"] > 1 and (r["dtype"], r["V"]) in one and r["V"] >= 10_000]
     if several:
-        names = ["stream", "numpy", "torch", "step", "train", "train both"]
+        names = ["pass", "numpy", "torch", "step", "train", "train both"]
         say("Gain over one thread (of minima).")
         print_table(
             ["dtype", "V", "threads", *names],

@@ -227,7 +227,9 @@ cdef void merge_gradient(
         columns = whole_lines(min(<Py_ssize_t>GRADIENT_COLUMNS, width - first), expected)
         depth = 0
         for s in range(shards):
-            share = exp_nonpositive(partials[s].maximum - maximum) * (total_target / total)
+            share = total_target / total
+            if partials[s].maximum < maximum:  # not in one shard alone, where the next step would wait for it
+                share *= exp_nonpositive(partials[s].maximum - maximum)
             e, o = expected + s * width + first, observed + s * width + first
             for d in range(columns):
                 waiting[depth][d] = share * e[d] - o[d]
