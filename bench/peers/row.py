@@ -67,13 +67,14 @@ def contestants(outputs: int, dtype: str, threads: int) -> tuple[dict[str, Calla
         lambda: ours_both.step(INPUT, TARGET, learning_rate=LEARNING_RATE, update_linear=True),
         lambda: torch_both.step(INPUT, TARGET),
     )
+    # One after another are those that share a layer: it takes more than one call until all of it is in the last cache
     calls: dict[str, Callable[[], Any]] = {
         "stream": lambda: np.dot(flat, flat),
         "pass": lambda: np.matmul(weights, h, out=logits),
         "numpy": lambda: numpy_step.step(INPUT, TARGET, LEARNING_RATE),
-        "torch": lambda: torch_step.step(INPUT, TARGET),
-        "step": lambda: ours.step(INPUT, TARGET, learning_rate=LEARNING_RATE),
         "train": train(ours, update_linear=False),
+        "step": lambda: ours.step(INPUT, TARGET, learning_rate=LEARNING_RATE),
+        "torch": lambda: torch_step.step(INPUT, TARGET),
         "numpy both": lambda: numpy_both.step(INPUT, TARGET, LEARNING_RATE, update_linear=True),
         "torch both": lambda: torch_both.step(INPUT, TARGET),
         "train both": train(ours_both, update_linear=True),
