@@ -357,25 +357,29 @@ def cut_chunks(pieces: Iterable[Int32], size: int, reach: int) -> Iterator[Chunk
     reach : int
         The largest distance of a context: this many ids on either side of the centres are kept as contexts.
     """
-    capacity, end = size + 4 * reach, np.array([-1], np.int32)
-    waiting: list[Int32] = []
-    held, first = 0, 1
+    capacity = size + 4 * reach
+    ids, held, first = _ends(capacity), 0, 1
     for piece in pieces:
         while held + len(piece) >= capacity:
-            waiting.append(piece[: capacity - held])
+            ids[1 + held : 1 + capacity] = piece[: capacity - held]
             piece = piece[capacity - held :]
-            ids = np.concatenate([end, *waiting, end])
-            waiting = [ids[-1 - 2 * reach : -1].copy()]
+            tail = ids[1 + capacity - 2 * reach : 1 + capacity].copy()
             yield Chunk(ids, first, capacity + 1 - reach)
             del ids
-            held, first = 2 * reach, reach + 1
-        if len(piece):
-            waiting.append(piece)
-            held += len(piece)
+            ids, held, first = _ends(capacity), 2 * reach, reach + 1
+            ids[1 : 1 + held] = tail
+        ids[1 + held : 1 + held + len(piece)] = piece
+        held += len(piece)
     if held >= first:
-        ids = np.concatenate([end, *waiting, end])
-        waiting.clear()
-        yield Chunk(ids, first, held + 1, ends=True)
+        ids[1 + held] = -1
+        yield Chunk(ids[: held + 2], first, held + 1, ends=True)
+
+
+def _ends(capacity: int) -> Int32:
+    """Return memory for a chunk, with -1 at both ends. What is never written to takes no pages."""
+    ids = np.empty(capacity + 2, np.int32)
+    ids[0] = ids[-1] = -1
+    return ids
 
 
 class Scratch:
