@@ -683,10 +683,8 @@ def read_examples(
     if not weights[some].any():
         raise ValueError("sample_weight must be above zero for a document to learn from, but is zero for all of them")
     if len(seen) >= MANY_LABELS and 2 * len(seen) > len(items):
-        what = "the labels" if columns.label is None else f"the field {columns.label!r}"
-        warn_user(
-            f"{len(seen):,} labels for {len(items):,} documents: are {what} names of classes, such as {seen[0]!r}?"
-        )
+        what = "are they classes" if columns.label is None else f"is the field {columns.label!r} that of classes"
+        warn_user(f"{len(seen):,} labels for {len(items):,} documents: {what}, such as {seen[0]!r}?")
     weights = weights[some] * label_weights(found, options.class_weight, None if known is None else known.classes)
     if known is not None:
         check_same_type(found, known.classes)

@@ -222,10 +222,12 @@ class FittedRecommender:
         names, history = self.data.items.names.tolist(), asked.matrix.indices
         shares = contributions(asked.matrix, asked.rows[0], np.array([item]), self.model)[:, 0]
         bias = float((self.model.popularity if len(history) else self.model.bias)[item])
-        log_p = self._log_p(asked.rows, asked.matrix)[0]
+        log_p = self._log_p(asked.rows, asked.matrix)
+        if item not in history:
+            _leave_out(log_p, asked.matrix)
         order = largest(shares, len(shares))
         added = [(names[c], float(s)) for c, s in zip(history[order], shares[order], strict=True)]
-        return Explanation(names[item], float(np.exp(log_p[item])), bias + float(shares.sum()), bias, added)
+        return Explanation(names[item], float(np.exp(log_p[0, item])), bias + float(shares.sum()), bias, added)
 
     def nll(self, asked: Asked, hidden: Any | None, threads: int) -> tuple[float, float]:
         """Return the nll of hidden items (N, V) given those shown, and their weight; by default of those shown."""
@@ -270,7 +272,8 @@ class Explanation:
     ----------
     item : str or int
     probability : float
-        Of the item among all, those included that the user has.
+        Of the item among those that the user does not have, as :meth:`Recommender.recommend` gives it; of an item that
+        the user has, among all.
     score : float
         The logit of the item.
     bias : float

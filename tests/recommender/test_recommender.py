@@ -107,7 +107,9 @@ def test_what_the_items_of_a_basket_add_sums_to_the_score(model, held_out):
         assert {name for name, _ in one.contributions} == set(basket)
         shares = [share for _, share in one.contributions]
         assert shares == sorted(shares, reverse=True)
-        assert one.probability == pytest.approx(np.exp(logits[places[0]]), rel=1e-4)
+        for each, why in ((item, one), (other, two)):
+            all_, left = model.predict_proba([basket])[0, places[each == other]], dict(model.recommend([basket], 99)[0])
+            assert why.probability == pytest.approx(all_ if each in basket else left[each], rel=1e-4)
     assert "for everybody" in str(one)
 
 
