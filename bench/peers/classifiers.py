@@ -41,6 +41,8 @@ from rounds import print_table
 THREADS = 2
 PREFIX = "__label__"
 TOP = 5
+SPLIT = ("scipy", "sklearn")  # packages whose parts are labels
+MOST_FILES = 100  # files of each other package that sets are made from
 TUNED = {"lr": 1.0, "epoch": 25, "wordNgrams": 2}
 
 
@@ -287,6 +289,12 @@ def messages(packages: dict[str, Path]) -> dict[str, list[str]]:
     return found
 
 
+def some_files(folder: Path, rng: np.random.Generator, most: int) -> list[Path]:
+    """Return the Python files of a folder, or a sample of as many, sorted; in some environments they are 100,000."""
+    files = sorted(folder.rglob("*.py"))
+    return files if len(files) <= most else [files[k] for k in sorted(rng.choice(len(files), most, replace=False))]
+
+
 def docstrings(file: Path) -> list[str]:
     """Return the docstrings of a file that have ten words at least, each on a line."""
     try:
@@ -302,11 +310,11 @@ def write_sets(folder: Path, seed: int = 0) -> None:
     """Write the sets: docstrings by package, those of two packages by their part, lines of code, and translations."""
     folder.mkdir(parents=True, exist_ok=True)
     rng, packages = np.random.default_rng(seed), installed_packages()
-    sources = {name: sorted(path.rglob("*.py")) for name, path in packages.items()}
+    sources = {name: some_files(path, rng, 1000 if name in SPLIT else MOST_FILES) for name, path in packages.items()}
     by_package = {name: [text for file in files for text in docstrings(file)] for name, files in sources.items()}
     lines = {name: [line for file in files for line in code_lines(file)] for name, files in sources.items()}
     parts: dict[str, list[str]] = {}
-    for name in ("scipy", "sklearn"):
+    for name in SPLIT:
         for file in sources.get(name, []):
             inside = file.parts[file.parts.index(name) + 1 :]
             if len(inside) > 1 and "tests" not in inside:

@@ -15,6 +15,7 @@ LOSSES = ("squared", "ova", "softmax")
 FIRST = {"ova": (1.0, 0.0, 0.0), "squared": (2.0, -6.0, 0.06), "softmax": (1.0, 0.0, 0.0)}  # slope, offset, bend
 MOST_WEIGHT = 4  # largest weight of a document in a calibration over their median
 MOST_LOGIT = 17.0  # its sigmoid is 1 in float32
+SHIFT = 0.1  # standard deviation of the prior of the shift
 FEW = 100  # documents; by fewer, a calibration must prove itself
 CELLS = 4096
 ROUNDS = 1000  # for a few documents that contradict the scores; a dozen for many
@@ -28,8 +29,9 @@ class Calibration:
     """The logits x = slope * g(score) + offset of labels (Platt 1999), and their probabilities.
 
     Scores of the loss "squared" are approximate probabilities; large ones are too small, since L2 shrinks them. Here
-    g(s) = asinh(s / bend), which is linear for scores below the bend and logarithmic for larger ones, as are the
-    measured logits. Other scores are logits already: g(s) = s, and the bend is 0.
+    g(s) = asinh((s - shift) / bend), which is linear near the shift and logarithmic for larger scores, as are the
+    measured logits. Other scores are logits already: g(s) = s, and the bend is 0. The shift is 0, unless each document
+    has one label; then the softmax does not depend on the offset.
 
     If documents may have several labels, labels are independent: p_l = sigmoid(x_l), and the nll of a document is
     sum_l log(1 + exp(x_l)) - y_l x_l, where y_l is 1 or 0. If each has one label, or with the loss "softmax",
@@ -40,7 +42,7 @@ class Calibration:
     loss : {"squared", "ova", "softmax"}
     several : bool
         Whether documents may have several labels.
-    slope, offset, bend : float
+    slope, offset, bend, shift : float
     """
 
     loss: str
@@ -48,6 +50,7 @@ class Calibration:
     slope: float
     offset: float
     bend: float = 0.0
+    shift: float = 0.0
 
     @property
     def independent(self) -> bool:
@@ -63,7 +66,7 @@ class Calibration:
         array([2.])
         """
         kind = scores.dtype.type
-        bent = np.arcsinh(scores / kind(self.bend)) if self.bend else scores
+        bent = np.arcsinh((scores - kind(self.shift)) / kind(self.bend)) if self.bend else scores
         logits: Array = bent * kind(self.slope) + kind(self.offset)
         return logits
 
@@ -129,8 +132,9 @@ class Calibration:
         """Return the calibration of maximum posterior probability, or this one if the other predicts no better.
 
         The logarithms of slope and bend, and the offset, have normal priors of variance 1 around those of this
-        calibration, so that a few documents do not determine them. With less than 100 documents, whether it predicts
-        better is seen on each half of them, by the nll of a calibration from the other half.
+        calibration, so that a few documents do not determine them; the shift has one of standard deviation 0.1. With
+        less than 100 documents, whether it predicts better is seen on each half of them, by the nll of a calibration
+        from the other half.
 
         Parameters
         ----------
@@ -164,16 +168,18 @@ class Calibration:
         else:
             y /= np.maximum(y.sum(axis=1, keepdims=True), 1)
             w = w[:, None]
-        free = np.array([True, self.independent, self.bend > 0])  # the softmax does not depend on the offset
-        first = np.array([math.log(self.slope), self.offset, math.log(self.bend or 1)])
+        bends = self.bend > 0
+        free = np.array([True, self.independent, bends, bends and not self.independent])
+        first = np.array([math.log(self.slope), self.offset, math.log(self.bend or 1), self.shift / SHIFT])
 
         def value(at: Float64) -> tuple[float, Float64, Float64]:
             """Return the nll with the prior, its gradient, and a positive definite part of its Hessian."""
             slope, bend = math.exp(at[0]), math.exp(at[2])
-            z = s / bend
+            z = (s - SHIFT * at[3]) / bend
             root = np.sqrt(1 + z * z)
             x = slope * (np.sign(z) * np.log(np.abs(z) + root) if self.bend else s)  # without the offset
-            slopes = [x, np.ones_like(x), -slope * z / root]  # by log(slope), offset and log(bend)
+            # By log(slope), offset, log(bend) and the shift
+            slopes = [x, np.ones_like(x), -slope * z / root, -slope * SHIFT / (bend * root)]
             if self.independent:
                 x = x + at[1]
                 e = np.exp(-np.abs(x))
@@ -198,7 +204,7 @@ class Calibration:
         at = first.copy()
         best, gradient, hessian = value(at)
         for _ in range(ROUNDS):
-            step = np.zeros(3)
+            step = np.zeros(4)
             step[free] = np.linalg.solve(hessian, gradient)
             while np.abs(step).max() > 1e-6:
                 tried = value(at - step)
@@ -209,7 +215,8 @@ class Calibration:
                 break
             at = at - step
             best, gradient, hessian = tried
-        return replace(self, slope=math.exp(at[0]), offset=float(at[1]), bend=self.bend and math.exp(at[2]))
+        bend, shift = self.bend and math.exp(at[2]), float(SHIFT * at[3])
+        return replace(self, slope=math.exp(at[0]), offset=float(at[1]), bend=bend, shift=shift)
 
     def _cells(self, s: Float64, y: Array, w: Float64) -> tuple[Float64, Float64, Float64]:
         """Return scores, targets and weights of independent labels: those with 1, and the others by bins of scores.

@@ -174,7 +174,7 @@ class Classifier:
         and once without each of the parts left out. By default 500, which few sets need, and 5 with the loss "softmax".
     tol : float
         With the losses "squared" and "ova": training ends when no document's step in an epoch changes its score by more
-        than this. The scores are then about as close to the optimum. Without a part left out, 8 times as much
+        than this. The scores are then about as close to the optimum. Without a part left out, 20 times as much
         will do.
     learning_rate : float, optional
         With the loss "softmax": the learning rate of gradient descent on the rows of E, which falls linearly to a

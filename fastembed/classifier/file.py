@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ def write_classifier(path: FilePath, parameters: dict[str, Any], model: FittedCl
         "several": model.calibration.several,
         "indicator": model.indicator,
         "documents": model.documents,
-        "calibration": [model.calibration.slope, model.calibration.offset, model.calibration.bend],
+        "calibration": astuple(model.calibration)[2:],
         "logarithmic": features.logarithmic,
         "history": model.history,
         "ledger": model.ledger,
@@ -120,7 +121,7 @@ def _model(tensors: Mapping[str, Array], state: Mapping[str, Any], loss: str, pa
     size = features.starts[-1]
     if not size == len(features.weights) == embedding.shape[0]:  # the ids of features are indices of both
         raise ValueError(f"{size} features with {len(features.weights)} weights and {embedding.shape[0]} rows")
-    slope, offset, bend = state["calibration"]
+    slope, offset, bend, shift = state["calibration"]
     low = -float(np.finfo(np.float32).max)
     return FittedClassifier(
         features=features,
@@ -131,6 +132,7 @@ def _model(tensors: Mapping[str, Array], state: Mapping[str, Any], loss: str, pa
             check_number("slope", slope, above=True),
             check_number("offset", offset, low=low),
             check_number("bend", bend),
+            check_number("shift", shift, low=low),
         ),
         documents=check_integer("documents", state["documents"], low=1),
         label_counts=np.array(tensors["label_counts"]),

@@ -77,13 +77,13 @@ class Map:
 
     def __init__(self, loss, several, at=None):
         self.loss, self.several = loss, several
-        first = [math.log(2), -6, math.log(0.06)] if loss == "squared" else [0, 0, 0]
+        first = [math.log(2), -6, math.log(0.06), 0] if loss == "squared" else [0, 0, 0, 0]
         self.first = np.array(first, float)
-        self.free = [True, several, loss == "squared"]
+        self.free = [True, several, loss == "squared", loss == "squared" and not several]
         self.at = self.first if at is None else at
 
     def logits(self, s, at):
-        bent = np.arcsinh(s / np.exp(at[2])) if self.loss == "squared" else s
+        bent = np.arcsinh((s - at[3]) / np.exp(at[2])) if self.loss == "squared" else s
         return np.exp(at[0]) * bent + at[1]
 
     def nll(self, s, y, at):
@@ -96,7 +96,7 @@ class Map:
         def objective(free):
             at = self.first.copy()
             at[self.free] = free
-            return weights @ self.nll(s, y, at) + ((at - self.first) ** 2).sum() / 2
+            return weights @ self.nll(s, y, at) + (((at - self.first) / [1, 1, 1, 0.1]) ** 2).sum() / 2
 
         options = {"xatol": 1e-10, "fatol": 1e-13, "maxiter": 10_000, "maxfev": 10_000}
         found = optimize.minimize(objective, self.first[self.free], method="Nelder-Mead", options=options)
@@ -128,7 +128,7 @@ def rebuilt(documents, y, weights, loss, l2, seed):
     bias = q if loss == "squared" else special.logit(q)
     order, size = np.random.default_rng(seed).permutation(count), max(1, min(1000, count // 10))
     scores, left_out = [], []
-    for first in range(0, min(300, count) - size + 1, size):
+    for first in range(0, min(1000, count) - size + 1, size):
         these = order[first : first + size]
         others = np.setdiff1d(np.arange(count), these)
         w, b = one_versus_all(x[others], y[others], weights[others], l2, loss, bias)
