@@ -693,7 +693,7 @@ class Classifier:
         k : int
             The k of P@k and R@k.
         field, label, label_separator, header, skip_bad
-            As for :meth:`fit`; `documents` of the result is the number of those that were not left out.
+            As for :meth:`fit`; `skipped` of the result has the numbers of documents left out.
 
         Returns
         -------
@@ -714,9 +714,10 @@ class Classifier:
         return self._evaluation(documents, labels, columns, check_integer("k", k, low=1), warn=False)
 
     def _evaluation(self, documents: Any, labels: Any, columns: Columns, k: int, *, warn: bool) -> Evaluation:
-        model, prefix = self._fitted(), self._options().label_prefix
-        items, found, _ = read_labelled(documents, labels, columns, model.features.reading, prefix, Ledger())
-        return evaluation(model, found, self._answers(items, lambda scores, known: (scores, known), warn=warn), k)
+        model, prefix, ledger = self._fitted(), self._options().label_prefix, Ledger()
+        items, found, _ = read_labelled(documents, labels, columns, model.features.reading, prefix, ledger)
+        pieces = self._answers(items, lambda scores, known: (scores, known), warn=warn)
+        return evaluation(model, found, pieces, k, dict(ledger.skipped))
 
     def explain(self, document: Any, labels: Any = None, k: int = 3) -> Explanation:
         """Return the contributions of the features to the scores of a document, which sum to the scores.

@@ -81,6 +81,8 @@ class Evaluation:
         document without other labels also counts as an error in precision and accuracy, and is left out of `nll`.
     without_features : int
         The number of documents without a known feature.
+    skipped : dict of str to int
+        The numbers of documents, or rows, that were left out, by reason.
     """
 
     documents: int
@@ -95,13 +97,16 @@ class Evaluation:
     confusions: list[tuple[Any, Any, int]]
     unknown_labels: int
     without_features: int
+    skipped: dict[str, int]
 
     def summary(self) -> str:
         """Return the metrics of all labels in two lines."""
+        left_out = "".join(f"; left out: {count:,} {reason}" for reason, count in self.skipped.items())
         return (
             f"{self.documents:,} documents   P@{self.k} {self.precision:.4f}   R@{self.k} {self.recall:.4f}"
             f"   F1 {self.f1:.4f}   nll {self.nll:.4f}   calibration error {self.calibration_error:.4f}\n"
             f"{self.unknown_labels:,} labels are unknown; {self.without_features:,} documents have no known feature"
+            f"{left_out}"
         )
 
     def _rows(self) -> list[list[str]]:
@@ -156,7 +161,9 @@ def calibration_error(confidence: npt.ArrayLike, right: npt.ArrayLike) -> float:
     return float(np.abs(gaps).sum() / max(len(p), 1))
 
 
-def evaluation(model: FittedClassifier, labels: Labels, pieces: Iterable[tuple[Any, Any]], k: int) -> Evaluation:
+def evaluation(
+    model: FittedClassifier, labels: Labels, pieces: Iterable[tuple[Any, Any]], k: int, skipped: dict[str, int]
+) -> Evaluation:
     """Return the metrics of scores, compared with labels.
 
     Parameters
@@ -167,6 +174,8 @@ def evaluation(model: FittedClassifier, labels: Labels, pieces: Iterable[tuple[A
     pieces : iterable of (ndarray (n, L), ndarray (n,))
         For documents in order: their scores, and the number of known features of each.
     k : int
+    skipped : dict of str to int
+        The numbers of documents that are not among them, by reason.
 
     Raises
     ------
@@ -221,6 +230,7 @@ def evaluation(model: FittedClassifier, labels: Labels, pieces: Iterable[tuple[A
         confusions=[(names[true], names[found], count) for (true, found), count in worst],
         unknown_labels=int(labels.matrix.nnz - matrix.nnz),
         without_features=empty,
+        skipped=skipped,
     )
 
 

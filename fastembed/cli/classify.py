@@ -196,7 +196,7 @@ def add_test(commands: options.Commands) -> None:
         example="classifier.safetensors valid.txt -n 3",
         keys="model, documents, k, precision, recall, f1, accuracy, nll, calibration_error, per_label (a list of "
         "label, precision, recall, f1, documents, predicted), confusions (a list of true "
-        "label, predicted label, how often), unknown_labels, without_features",
+        "label, predicted label, how often), unknown_labels, without_features, skipped",
     )
     command.add_argument("vectors", metavar="MODEL", help="a classifier that `train-classifier` wrote")
     _add_labelled_files(command)

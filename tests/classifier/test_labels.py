@@ -167,7 +167,11 @@ def test_a_bad_row_of_a_file_is_named_or_left_out(tmp_path, name, text, message,
     (tmp_path / f"none.{name}").write_text("text,topic\na,\n" if name == "a.csv" else "", encoding="utf-8")
     with pytest.raises(ValueError, match=rf"no row with a text and a label in .*{name}'"):
         Classifier().fit(tmp_path / f"none.{name}", **names, skip_bad=True)
-    assert Classifier().fit(path, **names, skip_bad=True).ledger_.skipped == {reason: 1}
+    model = Classifier().fit(path, **names, skip_bad=True)
+    assert model.ledger_.skipped == {reason: 1}
+    found = model.test(path, **names, skip_bad=True)
+    assert found.skipped == {reason: 1}
+    assert f"; left out: 1 {reason}" in found.summary()
 
 
 def test_a_csv_without_a_header_has_numbers(tmp_path):
