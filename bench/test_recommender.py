@@ -44,7 +44,7 @@ def model():
     )
     found = Recommender(dim=DIM, threads=1)
     data = Interactions(narrow(seen), Names("user", np.arange(USERS)), Names("item", np.arange(ITEMS)))
-    found._model = FittedRecommender(fitted, data, rng.normal(0, 0.3, (USERS, DIM)).astype(np.float32), [])
+    found._model = FittedRecommender(fitted, data, [])
     return found
 
 

@@ -47,11 +47,15 @@ def scale_rows(
     first: int,
     last: int,
 ) -> None: ...
-def submatrix(
+def ridge_regression(
     starts: npt.NDArray[np.int32],
+    diagonals: npt.NDArray[np.int32],
     indices: npt.NDArray[np.int32],
     data: npt.NDArray[np.float32],
     ids: npt.NDArray[np.int32],
+    ridge: float,
     places: npt.NDArray[np.int32],
-    part: npt.NDArray[np.float64],
+    system: npt.NDArray[np.float32],
+    scratch: npt.NDArray[np.float32],
+    weights: npt.NDArray[np.float32],
 ) -> None: ...

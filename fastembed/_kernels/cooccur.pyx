@@ -14,9 +14,10 @@ gathered by several threads, too: each takes a part of the text, and its places 
 """
 
 from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint32_t, uint64_t
+from libc.string cimport memset
 
 from fastembed._kernels.bits cimport bits64
-from fastembed._kernels.primitives cimport prefetch
+from fastembed._kernels.primitives cimport add_scaled, prefetch
 
 
 cdef extern from *:
@@ -39,7 +40,10 @@ cdef extern from *:
     bint is_set "fastembed_is_set" (const int32_t* flag) noexcept nogil
 
 
+cdef double CLOSE = 1e-5  # norm of the residual of a regression, as a share of that of its right-hand side
+
 cdef enum:
+    MOST_STEPS = 200  # of conjugate gradients
     AHEAD = 16      # windows of a word are scattered in memory: each is prefetched this many windows ahead
     NEAR = 8        # distance from the centre to prefetch, in ids: others are in the adjacent cache lines
 
@@ -270,23 +274,83 @@ def scale_rows(
                 out[t] = value * column_factors[columns[t]]
 
 
-def submatrix(
-    const int32_t[::1] starts, const int32_t[::1] indices, const float[::1] data, const int32_t[::1] ids,
-    int32_t[::1] places, double[:, ::1] part,
-):
-    """part = A[ids][:, ids] of a sparse matrix A of which row r has the entries from starts[r] to starts[r + 1] - 1.
+cdef inline void times_symmetric(const float* a, const float* x, Py_ssize_t n, float* product) noexcept nogil:
+    """product = A x of a symmetric A (n, n), the sum of its rows times x."""
+    cdef Py_ssize_t k
+    memset(product, 0, n * sizeof(float))
+    for k in range(n):
+        add_scaled(a + k * n, x[k], n, product)
 
-    `ids` (K,) are different, `part` is (K, K). `places`, one per column, are -1 before and after.
+
+cdef inline double product_of(const float* x, const float* y, Py_ssize_t n) noexcept nogil:
+    cdef double s = 0
+    cdef Py_ssize_t k
+    for k in range(n):
+        s += <double>x[k] * <double>y[k]
+    return s
+
+
+def ridge_regression(
+    const int32_t[::1] starts, const int32_t[::1] diagonals, const int32_t[::1] indices, const float[::1] data,
+    const int32_t[::1] ids, float ridge, int32_t[::1] places, float[::1] system, float[:, ::1] scratch,
+    float[::1] weights,
+):
+    """Solve  (G_SS + ridge I) w = g  by conjugate gradients, with the diagonal as preconditioner.
+
+    Parameters
+    ----------
+    starts, diagonals : int32 (V,)
+        Where the entries of row r of the symmetric matrix G with a lower column begin, and where its diagonal is.
+    indices : int32, data : float32
+        The columns and values of the entries of G.
+    ids : int32 (K,)
+        S: different rows.
+    ridge : float
+    places : int32 (V,)
+        -1 before and after.
+    system : float32 (K K or more,), scratch : float32 (3, K or more), overwritten
+    weights : float32 (K,)
+        g on entry, w on return.
     """
     cdef Py_ssize_t k, t, n = ids.shape[0]
+    cdef int32_t place
+    cdef float* a = &system[0]
+    cdef float* r = &scratch[0, 0]
+    cdef float* p = &scratch[1, 0]
+    cdef float* y = &scratch[2, 0]
+    cdef float length
+    cdef double small, slope, before
     with nogil:
+        memset(a, 0, n * n * sizeof(float))
         for k in range(n):
             places[ids[k]] = <int32_t>k
-            for t in range(n):
-                part[k, t] = 0
         for k in range(n):
-            for t in range(starts[ids[k]], starts[ids[k] + 1]):
-                if places[indices[t]] >= 0:
-                    part[k, places[indices[t]]] = data[t]
+            a[k * n + k] = data[diagonals[ids[k]]] + ridge
+            for t in range(starts[ids[k]], diagonals[ids[k]]):
+                place = places[indices[t]]
+                if place >= 0:
+                    a[k * n + place] = data[t]
+                    a[place * n + k] = data[t]
         for k in range(n):
             places[ids[k]] = -1
+
+        slope = 0
+        small = CLOSE * CLOSE * product_of(&weights[0], &weights[0], n)
+        for k in range(n):
+            r[k] = weights[k]
+            p[k] = r[k] / a[k * n + k]
+            slope += <double>r[k] * p[k]
+            weights[k] = 0
+        for _ in range(MOST_STEPS):
+            times_symmetric(a, p, n, y)
+            length = <float>(slope / product_of(p, y, n))
+            add_scaled(p, length, n, &weights[0])
+            add_scaled(y, -length, n, r)
+            if product_of(r, r, n) <= small:
+                break
+            before, slope = slope, 0
+            for k in range(n):
+                y[k] = r[k] / a[k * n + k]
+                slope += <double>r[k] * y[k]
+            for k in range(n):
+                p[k] = y[k] + <float>(slope / before) * p[k]

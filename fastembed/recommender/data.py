@@ -139,7 +139,8 @@ class Names:
             unknown = [name for name, number in zip(listed, found, strict=True) if number < 0]
             for name in unknown:
                 if not (self._may_be(name, str) or self._may_be(name, int)):
-                    raise TypeError(f"{self._what} must be a str or an int, got {shown(name)}")
+                    hint = "; a basket of an item with a weight is [(item, weight)]" if isinstance(name, float) else ""
+                    raise TypeError(f"{self._what} must be a str or an int, got {shown(name)}{hint}")
             if not skip_unknown:
                 raise KeyError(self.unknown(unknown[0]))
         return found

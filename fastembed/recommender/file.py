@@ -1,4 +1,4 @@
-"""The file of a recommender: safetensors, with memory-mapped rows and histories."""
+"""The file of a recommender: safetensors, with memory-mapped histories."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def write_recommender(path: FilePath, parameters: dict[str, Any], fitted: Fitted
         raise ValueError(f"a recommender is a .safetensors file, got {str(path)!r}")
     seen = fitted.data.matrix
     tensors = {f"{MODEL}{name}": tensor for name, tensor in fitted.model.tensors().items()}
-    tensors |= {"rows": fitted.rows, "seen.items": seen.indices, "seen.starts": seen.indptr}
+    tensors |= {"seen.items": seen.indices, "seen.starts": seen.indptr}
     if (seen.data != 1).any():
         tensors["seen.weights"] = seen.data
     for names, what in ((fitted.data.users.names, "users"), (fitted.data.items.names, "items")):
@@ -62,7 +62,7 @@ def read_recommender(path: FilePath) -> tuple[dict[str, Any], FittedRecommender]
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise ValueError(f"{str(path)!r} does not hold a recommender that fits together: {what}") from error
-    return settings, FittedRecommender(model, data, tensors["rows"], history)
+    return settings, FittedRecommender(model, data, history)
 
 
 def _names(what: str, tensors: Mapping[str, NDArray[Any]], path: FilePath) -> Names:

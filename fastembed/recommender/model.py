@@ -13,7 +13,7 @@ from scipy import sparse
 from fastembed._base.arrays import canonical_csr, largest, largest_of_rows
 from fastembed._base.estimator import pickled_as
 from fastembed._base.sizes import SIZES
-from fastembed._base.threads import Pool, ordered_map, single_threaded_blas
+from fastembed._base.threads import Pool, cached_property, ordered_map, single_threaded_blas
 from fastembed._base.validation import shown
 from fastembed.recommender.data import Interactions, Names, flat_baskets, is_matrix, is_name, matrix_of, narrow
 from fastembed.recommender.training import Model, contributions, fold, scores
@@ -22,6 +22,7 @@ T = TypeVar("T")
 Array = NDArray[Any]
 Scored = list[tuple[Any, float]]
 
+FOLDED = 64  # users who are folded in together
 MOST_REMOVED = 0.999  # with more of the probability, what is left is summed again
 
 
@@ -43,6 +44,33 @@ class Asked:
     single: bool = False
 
 
+class KnownRows:
+    """The rows of users that are known. Blocks of users are folded in when they are asked for, and kept.
+
+    The bits of a row depend on the block, which is always the same, and not on who else is asked for.
+    """
+
+    def __init__(self, seen: Any, model: Model) -> None:
+        self._seen, self._model = seen, model
+        self._rows = np.zeros((seen.shape[0], len(model.linear)), np.float32)
+        self._folded = np.zeros(-(-seen.shape[0] // FOLDED), bool)
+
+    def of(self, ids: NDArray[np.intp], pool: Pool) -> NDArray[np.float32]:
+        """Return the rows (N, D) of users by number; several threads may ask at the same time."""
+        blocks = np.unique(ids // FOLDED)
+        missing = blocks[~self._folded[blocks]]
+
+        def task(k: int) -> None:
+            part = slice(missing[k] * FOLDED, (missing[k] + 1) * FOLDED)
+            self._rows[part] = fold(self._seen[part], self._model, Pool(1))
+            self._folded[missing[k]] = True
+
+        if len(missing):
+            with single_threaded_blas():  # the bits must not depend on the number of BLAS threads
+                pool.run(task, len(missing))
+        return self._rows[ids]
+
+
 @dataclass(frozen=True)
 class FittedRecommender:
     """The fitted state of a recommender.
@@ -53,27 +81,33 @@ class FittedRecommender:
         What folding and scoring need.
     data : Interactions
         The names of users and items, and the users' histories.
-    rows : ndarray of float32 (U, D)
     history : list of dict
     """
 
     model: Model
     data: Interactions
-    rows: NDArray[np.float32]
     history: list[dict[str, float]]
+
+    @cached_property
+    def _known_rows(self) -> KnownRows:
+        return KnownRows(self.data.matrix, self.model)
+
+    def rows(self, pool: Pool) -> NDArray[np.float32]:
+        """Return the rows of all users that are known, (U, D)."""
+        return self._known_rows.of(np.arange(len(self.data.users)), pool)
 
     @classmethod
     def of_parts(cls, parts: dict[str, Any]) -> FittedRecommender:
         """Return the model with these parts, the inverse of :meth:`parts`."""
         users, items = Names("user", parts["users"]), Names("item", parts["items"])
         data = Interactions(parts["seen"], users, items)
-        return cls(Model.from_tensors(parts["model"]), data, parts["rows"], parts["history"])
+        return cls(Model.from_tensors(parts["model"]), data, parts["history"])
 
     def parts(self) -> dict[str, Any]:
         """Return the attributes for a pickle, without objects of private classes."""
         data = self.data
         names = {"users": data.users.names, "items": data.items.names, "seen": data.matrix}
-        return {"model": self.model.tensors(), **names, "rows": self.rows, "history": self.history}
+        return {"model": self.model.tensors(), **names, "history": self.history}
 
     # ---------------------------------------------------------------- who is asked about
 
@@ -93,12 +127,12 @@ class FittedRecommender:
             matrix = self.rows_of(given.reshape((1, -1)) if one else given)
             return Asked(matrix, fold(matrix, self.model, pool), single=one)
         if is_name(who):
-            return self._known([who], skip_unknown, single=True)
+            return self._known([who], skip_unknown, pool, single=True)
         if isinstance(who, bytes | dict) or not isinstance(who, Iterable):
             raise TypeError(f"who must be a user, several, baskets of items, or rows of a matrix, got {shown(who)}")
         listed = who.tolist() if isinstance(who, np.ndarray) else list(who)
         if listed and all(map(is_name, listed)):
-            return self._known(listed, skip_unknown)
+            return self._known(listed, skip_unknown, pool)
         matrix = self._matrix_of(listed, skip_unknown)
         return Asked(matrix, fold(matrix, self.model, pool))
 
@@ -116,7 +150,7 @@ class FittedRecommender:
             raise ValueError(f"rows of users must have the {items:,} items as columns, got {given.shape}{turned}")
         return narrow(canonical_csr("X", given))
 
-    def _known(self, names: list[Any], skip_unknown: bool, single: bool = False) -> Asked:
+    def _known(self, names: list[Any], skip_unknown: bool, pool: Pool, single: bool = False) -> Asked:
         users, items = self.data.users, self.data.items
         try:
             ids = users.find(names, skip_unknown)
@@ -127,7 +161,7 @@ class FittedRecommender:
                 if users.are_places() and not isinstance(names[0], str):
                     hint = f"; there are {len(items):,} items: is the matrix the wrong way round? A row is a user"
             raise KeyError(f"{error.args[0]}{hint}") from None
-        matrix, rows = self.data.matrix[np.maximum(ids, 0)], np.array(self.rows[np.maximum(ids, 0)])
+        matrix, rows = self.data.matrix[np.maximum(ids, 0)], self._known_rows.of(np.maximum(ids, 0), pool)
         if (ids < 0).any():
             rows[ids < 0] = 0
             matrix = sparse.csr_array(sparse.diags_array((ids >= 0).astype(np.float32)) @ matrix)

@@ -329,7 +329,7 @@ class Recommender:
                 check_free(estimate.memory, what, "a smaller dim takes less")
             if report is not None:
                 report.training(estimate)
-            model, rows, history = fit(
+            model, history = fit(
                 data.matrix,
                 options,
                 pool,
@@ -338,7 +338,7 @@ class Recommender:
                 comm=comm,
                 on_epoch_end=epoch_reports(report, on_epoch_end),
             )
-        return FittedRecommender(model, data, rows, history)
+        return FittedRecommender(model, data, history)
 
     # ---------------------------------------------------------------- fitted properties
 
@@ -360,8 +360,8 @@ class Recommender:
 
     @property
     def user_factors_(self) -> NDArray[np.float32]:
-        """The vectors of the users (U, D)."""
-        return self._fitted().rows
+        """The vectors of the users (U, D), which are found when they are first asked for."""
+        return self._fitted().rows(Pool(check_threads(self.threads)))
 
     @property
     def history_(self) -> list[dict[str, float]]:
@@ -496,7 +496,7 @@ class Recommender:
         2
         """
         fitted = self._fitted()
-        return self._similar(user, topn, skip_unknown, fitted.data.users, fitted.rows)
+        return self._similar(user, topn, skip_unknown, fitted.data.users, self.user_factors_)
 
     def _similar(self, given: Any, topn: int, skip_unknown: bool, known: Any, vectors: Any) -> Any:
         topn, single = check_integer("topn", topn, low=1), is_name(given)
@@ -717,7 +717,7 @@ class Recommender:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, threads: int | None = None) -> Self:
-        """Read a recommender from a file that :meth:`save` has written. Users' vectors are memory-mapped.
+        """Read a recommender from a file that :meth:`save` has written. What users have is memory-mapped.
 
         Parameters
         ----------

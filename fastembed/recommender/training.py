@@ -30,7 +30,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fastembed._base.threads import Pool, single_threaded_blas
-from fastembed._kernels.cooccur import submatrix
+from fastembed._kernels import kernels_for
+from fastembed._kernels.cooccur import ridge_regression
 from fastembed.trainer.folding import optimal_rows
 from fastembed.trainer.trainer import Trainer
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from fastembed.trainer.ranks import Communicator
 
 Float32: TypeAlias = NDArray[np.float32]
+Int32: TypeAlias = NDArray[np.int32]
 Float64: TypeAlias = NDArray[np.float64]
 Record: TypeAlias = dict[str, float]
 
@@ -47,6 +49,7 @@ RATE, LINEAR_RATE, L2 = 1.0, 0.3, 0.3  # of `fit_counts`
 BLOCK = 256
 ROWS = 8192  # of users whose float64 rows are in memory
 STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 160, 3, 20  # blocks in all epochs together; users who are many need fewer epochs
+LATER_RATE = 0.03  # of W, when training goes on from a model
 START_SCALE = 0.1
 START_PASSES, EXTRA = 3, 16  # of the randomised SVD
 RIDGES = (0.75, 2.0, 5.0, 12.0, 30.0)
@@ -64,6 +67,7 @@ HIDDEN_LOGITS = 1 << 23  # of the users with hidden items
 FLOOR = 0.1
 SHARES = (0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.85, 0.92, 0.96, 1.0)  # of the item-to-item model in the product
 NEWTON_STEPS = 12
+CACHED_LOGITS = 1 << 17  # of a block of users with hidden items
 
 
 @dataclass(frozen=True)
@@ -256,8 +260,8 @@ def fit(
     checkpoint: Any = None,
     comm: Communicator | None = None,
     on_epoch_end: Callable[[Record], object] | None = None,
-) -> tuple[Model, Float32, list[Record]]:
-    """Return the model of users with the items x, the rows (U, D) of these users, and a record per epoch.
+) -> tuple[Model, list[Record]]:
+    """Return the model of users with the items x, and a record per epoch.
 
     Parameters
     ----------
@@ -278,11 +282,11 @@ def fit(
     train = _Training(options, pool, checkpoint, comm, on_epoch_end)
     with single_threaded_blas():  # the bits must not depend on the number of BLAS threads
         if start is not None:
-            model, history = train.low_rank(n, _grown(start, n), last=True)
+            model, history = train.low_rank(n, _grown(start, n), 1, LATER_RATE, last=True)
             model = replace(model, similar=item_weights(n, pool))
         else:
             model, history = _chosen(n, weight, train)
-    return model, optimal_rows(_damped(n, model), model.linear, model.bias, model.ridge, pool, TOLERANCE)[0], history
+    return model, history
 
 
 def _chosen(n: Any, weight: float, train: _Training) -> tuple[Model, list[Record]]:
@@ -290,16 +294,16 @@ def _chosen(n: Any, weight: float, train: _Training) -> tuple[Model, list[Record
     options, pool = train.options, train.pool
     hiding = _hiding(n, options.seed)
     if hiding is None:  # no user has two items: only popularity can be known
-        model, history = train.low_rank(n, _first(n, weight, options), last=True)
+        model, history = train.low_rank(n, _first(n, weight, options), epochs_for(n.shape[0]), last=True)
         return replace(model, similar=item_weights(n, pool)), history
     shown, seen, hidden = hiding
     negligible = hidden.shape[0] <= NEGLIGIBLE * n.shape[0]
-    model, history = train.low_rank(shown, _first(shown, weight, options), last=negligible)
+    model, history = train.low_rank(shown, _first(shown, weight, options), epochs_for(n.shape[0]), last=negligible)
     model = replace(model, similar=item_weights(shown, pool))
     model = _select(model, seen, hidden, pool)
     if negligible:
         return model, history
-    again, history = train.low_rank(n, _first(n, weight, options), last=True)
+    again, history = train.low_rank(n, _first(n, weight, options), epochs_for(n.shape[0]), last=True)
     strengths = {name: getattr(model, name) for name in ("ridge", "factors")}
     return replace(again, similar=item_weights(n, pool), **strengths), history
 
@@ -314,7 +318,9 @@ class _Training:
     comm: Communicator | None
     on_epoch_end: Callable[[Record], object] | None
 
-    def low_rank(self, n: Any, model: Model, *, last: bool) -> tuple[Model, list[Record]]:
+    def low_rank(
+        self, n: Any, model: Model, epochs: int, rate: float = LINEAR_RATE, *, last: bool
+    ) -> tuple[Model, list[Record]]:
         """Return the model with W trained on the counts n, and the records; a caller sees the `last` training only."""
         trainer = Trainer(
             _newton_rows(n, model), model.linear, bias=model.bias, loss_scale=1.0, threads=self.pool.threads
@@ -322,9 +328,9 @@ class _Training:
         report = self.on_epoch_end
         history = trainer.fit_counts(
             n,
-            epochs=self.options.epochs or epochs_for(n.shape[0]),
+            epochs=self.options.epochs or epochs,
             learning_rate=RATE,
-            linear_learning_rate=LINEAR_RATE,
+            linear_learning_rate=rate,
             block_size=BLOCK,
             l2=L2,
             input_weights=_totals(n) ** (1 - EXPONENT),
@@ -365,13 +371,26 @@ def _first(n: Any, weight: float, options: Options) -> Model:
 
 
 def _grown(start: Model, n: Any) -> Model:
-    """Return a fitted model with columns for new items."""
+    """Return a fitted model with columns for new items.
+
+    A new column of W is one Newton step from 0 to its optimum, with its own prior and the rows d of all users, as if
+    each user had the probability p_c of the item:  (p_c sum_u s_u n_u d_u d_u^T + ridge I) w_c = sum_u s_u (n_uc -
+    n_u p_c) d_u.
+    """
     dim, known = start.linear.shape
     columns = np.asarray(n.sum(axis=0), np.float64).ravel()
     columns = np.where(columns == 0, columns[columns > 0].min(), columns)
+    shares = columns / columns.sum()
     linear = np.zeros((dim, n.shape[1]), np.float32)
     linear[:, :known] = start.linear
-    return replace(start, linear=linear, bias=np.log(columns / columns.sum()).astype(np.float32))
+    model = replace(start, linear=linear, bias=np.log(shares).astype(np.float32))
+    if known < len(shares):
+        d, damped, p = _newton_rows(n, model).astype(np.float64), _damped(n, model), shares[known:]
+        totals = _totals(damped)
+        values, basis = np.linalg.eigh((d.T * totals) @ d)
+        slopes = (damped[:, known:].T @ d - np.outer(p, totals @ d)) @ basis
+        linear[:, known:] = basis @ (slopes / (np.outer(p, values) + model.ridge)).T
+    return model
 
 
 def _right_vectors(matrix: Any, rank: int, rng: np.random.Generator) -> Float32:
@@ -419,39 +438,43 @@ def item_weights(n: Any, pool: Pool) -> Any:
     ridge = RIDGE_FACTOR * np.sqrt((frequency**2).sum() / frequency.sum())
     users = np.bincount(n.indices, minlength=items)
     kept = np.flatnonzero(users >= LEAST_USERS)
-    kept = np.sort(kept[np.argsort(-users[kept], kind="stable")][: _most_items(n, users)])
+    kept = kept[np.argsort(-users[kept], kind="stable")][: _most_items(n, users)]
     part = n[:, kept]
     g = part.T.tocsr() @ part
+    g.sort_indices()
     del part
-    entries = np.asarray(g.indptr, np.int32), np.asarray(g.indices, np.int32), g.data  # of numbers below MOST_PAIRS
-    norms = np.sqrt(g.diagonal())
+    ids = np.asarray(g.indices, np.int32)  # their number is below MOST_PAIRS
+    places = np.repeat(np.arange(len(kept), dtype=np.int32), np.diff(g.indptr))
+    diagonals = np.flatnonzero(ids == places).astype(np.int32)
+    del places
+    of_g = np.asarray(g.indptr, np.int32), diagonals, ids, g.data
+    norms = np.sqrt(g.data[diagonals])
     starts = range(0, len(kept), COLUMNS)
-    neighbours = np.minimum(PER_USER * users[kept], min(NEIGHBOURS, round(PER_ROOT * n.shape[0] ** 0.5))).tolist()
-    found: list[list[tuple[NDArray[np.int32], Float64]]] = [[] for _ in starts]
+    most = min(NEIGHBOURS, round(PER_ROOT * n.shape[0] ** 0.5))
+    neighbours = np.minimum(PER_USER * users[kept], most).tolist()
+    found: list[list[tuple[Int32, Float32]]] = [[] for _ in starts]
 
     def solve(k: int) -> None:
         places = np.full(len(kept), -1, np.int32)
+        system, scratch = np.empty(most**2, np.float32), np.empty((3, most), np.float32)
         for c in range(starts[k], min(starts[k] + COLUMNS, len(kept))):
             row = slice(g.indptr[c], g.indptr[c + 1])
-            ids, counts = entries[1][row], g.data[row]
-            ids, counts = ids[ids != c], counts[ids != c]
-            if len(ids) > neighbours[c]:
-                nearest = np.argpartition(-counts / norms[ids], neighbours[c] - 1)[: neighbours[c]]
-                ids, counts = ids[nearest], counts[nearest]
-            system = np.empty((len(ids), len(ids)))
-            submatrix(*entries, ids, places, system)
-            system.flat[:: len(ids) + 1] += ridge
-            found[k].append((ids, np.linalg.solve(system, counts)))
+            others = ids[row] != c
+            nearest, counts = ids[row][others], g.data[row][others]
+            if len(nearest) > neighbours[c]:
+                chosen = np.argpartition(-counts / norms[nearest], neighbours[c] - 1)[: neighbours[c]]
+                nearest, counts = nearest[chosen], counts[chosen]
+            if len(nearest):
+                ridge_regression(*of_g, nearest, ridge, places, system, scratch, counts)
+            found[k].append((nearest, counts))
 
-    with single_threaded_blas():
-        pool.run(solve, len(starts))
+    pool.run(solve, len(starts))
     columns = [column for part in found for column in part]
-    lengths = np.zeros(items, np.int64)
-    lengths[kept] = [len(ids) for ids, _ in columns]
-    rows = kept[np.concatenate([np.zeros(0, np.intp), *(ids for ids, _ in columns)])]
-    data = np.concatenate([np.zeros(0), *(values for _, values in columns)]).astype(np.float32)
-    ends = np.concatenate([[0], np.cumsum(lengths)])
-    return sparse.csc_array((data, rows.astype(np.int32), ends.astype(np.int32)), (items, items)).tocsr()
+    lengths = [len(nearest) for nearest, _ in columns]
+    rows = kept[np.concatenate([np.zeros(0, np.int32), *(nearest for nearest, _ in columns)])]
+    data = np.concatenate([np.zeros(0, np.float32), *(weights for _, weights in columns)])
+    pairs = rows.astype(np.int32), np.repeat(kept, lengths).astype(np.int32)
+    return sparse.csr_array((data, pairs), (items, items))
 
 
 def _most_items(n: Any, users: NDArray[np.intp]) -> int:
@@ -510,53 +533,96 @@ def _select(model: Model, seen: Any, hidden: Any, pool: Pool) -> Model:
 
     Each of the two models is calibrated by two factors, of the bias and of its own logits: those with the lowest nll.
     The ridge, and the share of each model in their product, are those that rank the hidden items best (NDCG over all
-    items): the nll says more of the many items that nobody could have predicted. Then the product is calibrated.
+    items): the nll says more of the many items that nobody could have predicted. The ridges are tried from the middle
+    one on, as long as they become better. Then the product is calibrated.
     """
-    users = _Hidden(seen, hidden)
-    bias, linked = np.broadcast_to(model.bias, seen.shape), _linked(seen, model)
-    of_linked = users.calibrated([bias, linked])
-    second = of_linked[0] * bias + of_linked[1] * linked
-    best, chosen = -np.inf, (model.ridge, np.zeros(3))
-    for ridge in RIDGES:
-        low_rank: Float32 = optimal_rows(_damped(seen, model), model.linear, model.bias, ridge, pool)[0] @ model.linear
-        of_low_rank = users.calibrated([bias, low_rank])
-        first = of_low_rank[0] * bias + of_low_rank[1] * low_rank
-        for share in SHARES:
-            ndcg = users.ndcg((1 - share) * first + share * second)
-            if ndcg > best:
-                mixed = [(1 - share) * of_low_rank[0] + share * of_linked[0], (1 - share) * of_low_rank[1]]
-                best, chosen = ndcg, (ridge, np.array([*mixed, share * of_linked[1]]))
-    ridge, factors = chosen
-    low_rank = optimal_rows(_damped(seen, model), model.linear, model.bias, ridge, pool)[0] @ model.linear
-    scale = users.calibrated([_logits(model.bias, low_rank, linked, factors)])[0]
-    return replace(model, ridge=ridge, factors=(scale * factors).astype(np.float32))
+    users, n, bias = _Hidden(seen, hidden), _damped(seen, model), model.bias[None]
+    linked = _linked(seen, model)
+    of_linked = users.calibrated([bias, linked], np.ones(2))
+    linked = _scaled_sum([bias, linked], of_linked)
+
+    def tried(ridge: float, start: Float64) -> _Tried:
+        low_rank: Float32 = optimal_rows(n, model.linear, model.bias, ridge, pool)[0] @ model.linear
+        factors = users.calibrated([bias, low_rank], start)
+        low_rank = _scaled_sum([bias, low_rank], factors)
+        ndcg = [users.ndcg([low_rank, linked], (1 - share, share)) for share in SHARES]
+        best = int(np.argmax(ndcg))
+        return _Tried(ridge, factors, low_rank, SHARES[best], ndcg[best])
+
+    middle = len(RIDGES) // 2
+    best = tried(RIDGES[middle], np.ones(2))
+    for ridges in (RIDGES[:middle][::-1], RIDGES[middle + 1 :]):
+        for ridge in ridges:
+            other = tried(ridge, best.factors)
+            if other.ndcg <= best.ndcg:
+                break
+            best = other
+        if best.ridge != RIDGES[middle]:
+            break
+    shares = np.array([1 - best.share, best.share])
+    scale = users.calibrated([_scaled_sum([best.logits, linked], shares)], np.ones(1))[0]
+    a, g, h = (
+        shares[0] * best.factors[0] + shares[1] * of_linked[0],
+        shares[0] * best.factors[1],
+        shares[1] * of_linked[1],
+    )
+    return replace(model, ridge=best.ridge, factors=scale * np.array([a, g, h], np.float32))
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """A ridge: the factors that calibrate the low rank, its logits (N, V), and the best share beside it."""
+
+    ridge: float
+    factors: Float64
+    logits: Float32
+    share: float
+    ndcg: float
+
+
+def _scaled_sum(parts: list[Float32], factors: Any) -> Float32:
+    """Return  sum_k f_k parts_k  of arrays (N, V) or (1, V)."""
+    total = np.float32(factors[0]) * parts[0]
+    for factor, part in zip(factors[1:], parts[1:], strict=True):
+        total = total + np.float32(factor) * part
+    return total
 
 
 class _Hidden:
     """Some users with their seen and their hidden items, csr (N, V): how well logits (N, V) predict the hidden ones.
 
-    Items that a user has seen are not candidates. A hidden item of a user with k of them has the weight k^-t.
+    Items that a user has seen are not candidates. A hidden item of a user with k of them has the weight k^-t. Blocks of
+    users are as small as a cache.
     """
 
     def __init__(self, seen: Any, hidden: Any) -> None:
         sizes = np.diff(hidden.indptr)
-        self._rows, self._items = np.repeat(np.arange(len(sizes)), sizes), hidden.indices
-        self._seen = np.repeat(np.arange(len(sizes)), np.diff(seen.indptr)), seen.indices
-        self._weights = sizes[self._rows].astype(np.float64) ** -EXPONENT
-        self._of_users = np.bincount(self._rows, self._weights, len(sizes))
-        gains = 1 / np.log2(np.arange(2, sizes.max() + 2))
-        self._ideal = np.cumsum(gains)[sizes - 1]
+        self._weights = sizes ** (1 - EXPONENT)
+        ideal = np.cumsum(1 / np.log2(np.arange(2, sizes.max() + 2)))[sizes - 1]
+        size = max(1, CACHED_LOGITS // seen.shape[1])
+        self._blocks = []
+        for first in range(0, len(sizes), size):
+            part = slice(first, min(first + size, len(sizes)))
+            entries = [
+                (np.repeat(np.arange(len(each)), each), x.indices[x.indptr[part.start] : x.indptr[part.stop]])
+                for x in (seen, hidden)
+                for each in [np.diff(x.indptr[part.start : part.stop + 1])]
+            ]
+            self._blocks.append((part, *entries, sizes[part], ideal[part]))
 
-    def calibrated(self, parts: list[Any]) -> Float64:
-        """Return the factors f (K,) with the lowest weighted nll of  sum_k f_k parts_k, by Newton's method."""
-        factors = np.ones(len(parts))
-        nll, gradient, hessian = self._nll(parts, factors)
+    def calibrated(self, parts: list[Float32], start: Float64) -> Float64:
+        """Return the factors f (K,) with the lowest weighted nll of  sum_k f_k parts_k, by Newton's method.
+
+        Parameters
+        ----------
+        parts : list of ndarray (N, V) or (1, V)
+        start : ndarray (K,)
+            The first factors.
+        """
+        factors, (nll, gradient, hessian) = start, self._nll(parts, start)
         for _ in range(NEWTON_STEPS):
             step = np.linalg.solve(hessian + 1e-9 * np.eye(len(parts)) * np.trace(hessian), gradient)
-            while True:
-                tried = self._nll(parts, factors - step)
-                if tried[0] <= nll or np.abs(step).max() < 1e-6:
-                    break
+            while (tried := self._nll(parts, factors - step))[0] > nll and np.abs(step).max() >= 1e-6:
                 step = step / 2
             small = nll - tried[0] < 1e-5
             factors = factors - step
@@ -565,39 +631,45 @@ class _Hidden:
                 break
         return factors
 
-    def _nll(self, parts: list[Any], factors: Float64) -> tuple[float, Float64, Float64]:
-        x = np.zeros(parts[0].shape, np.float32)
-        for factor, part in zip(factors, parts, strict=True):
-            x += np.float32(factor) * part
-        of_hidden = x[self._rows, self._items].astype(np.float64)
-        x[self._seen] = -np.inf
-        largest = x.max(axis=1, keepdims=True)
-        x -= largest
-        np.exp(x, out=x)
-        sums = x.sum(axis=1, dtype=np.float64)
-        total, weights, k = self._weights.sum(), self._of_users, len(parts)
-        nll = weights @ (largest[:, 0] + np.log(sums)) - self._weights @ of_hidden
-        means = np.stack([np.einsum("ij,ij->i", x, part) / sums for part in parts])
-        gradient = means @ weights
-        hessian = np.zeros((k, k))
-        for i in range(k):
-            gradient[i] -= self._weights @ parts[i][self._rows, self._items]
-            for j in range(i + 1):
-                second = np.einsum("ij,ij,ij->i", x, parts[i], parts[j]) / sums
-                hessian[i, j] = hessian[j, i] = weights @ (second - means[i] * means[j])
-        return float(nll / total), gradient / total, hessian / total
+    def _nll(self, parts: list[Float32], factors: Float64) -> tuple[float, Float64, Float64]:
+        """Return the nll per weight, its gradient (K,) and its Hessian (K, K)."""
+        softmax, k = kernels_for("float32").softmax, len(parts)
+        nll, gradient, hessian = 0.0, np.zeros(k), np.zeros((k, k))
+        for block, seen, (rows, items), sizes, _ in self._blocks:
+            of_block = [part if len(part) == 1 else part[block] for part in parts]
+            p = _scaled_sum(of_block, factors)
+            p[seen] = -np.inf
+            log_sums = np.array([softmax(row) for row in p])  # in place
+            weights = self._weights[block]
+            of_hidden = np.stack([np.broadcast_to(part, p.shape)[rows, items] for part in of_block]).astype(np.float64)
+            means = np.zeros((k, len(p)))
+            of_entries = (weights / sizes)[rows]
+            nll += float(weights @ log_sums - of_entries @ (factors @ of_hidden))
+            for i in range(k):
+                product = p * of_block[i]
+                means[i] = product.sum(axis=1)
+                for j in range(i + 1):
+                    second = np.einsum("ij,ij->i", product, np.broadcast_to(of_block[j], p.shape))
+                    hessian[i, j] += weights @ (second - means[i] * means[j])
+            gradient += means @ weights - of_hidden @ of_entries
+        total = self._weights.sum()
+        return nll / total, gradient / total, (hessian + np.tril(hessian, -1).T) / total
 
-    def ndcg(self, logits: Float32) -> float:
-        """Return the mean NDCG over all items that a user has not seen."""
-        logits[self._seen] = -np.inf
-        own = logits[self._rows, self._items]
-        gains = np.zeros(len(own))
-        ends = np.concatenate([[0], np.cumsum(np.bincount(self._rows, minlength=len(logits)))])
-        for u, of_user in enumerate(logits):
-            part = slice(ends[u], ends[u + 1])
-            above = np.count_nonzero(of_user[None] > own[part, None], axis=1)
-            gains[part] = 1 / np.log2(above + 2)
-        return float((np.bincount(self._rows, gains, len(logits)) / self._ideal).mean())
+    def ndcg(self, parts: list[Float32], factors: Any) -> float:
+        """Return the mean NDCG of  sum_k f_k parts_k  over all items that a user has not seen."""
+        total = 0.0
+        for block, seen, (rows, items), sizes, ideal in self._blocks:
+            logits = _scaled_sum([part[block] for part in parts], factors)
+            logits[seen] = -np.inf
+            above = np.concatenate(
+                [
+                    (of_user > own[:, None]).sum(axis=1)
+                    for of_user, own in zip(logits, np.split(logits[rows, items], np.cumsum(sizes)[:-1]), strict=True)
+                ]
+            )
+            gains = np.bincount(rows, 1 / np.log2(above + 2), len(sizes))
+            total += float((gains / ideal).sum())
+        return total / len(self._weights)
 
 
 # ---------------------------------------------------------------- what it needs

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool, single_threaded_blas
+from fastembed._kernels import kernels_for
 
 Float32: TypeAlias = NDArray[np.float32]
 Float64: TypeAlias = NDArray[np.float64]
@@ -71,18 +72,15 @@ def _minima(
     """
     totals = np.asarray(n.sum(axis=1), np.float64).ravel()
     observed = np.asarray(n @ linear.T.astype(np.float64))  # sum_c n_c w_c
+    softmax = kernels_for(linear.dtype).softmax  # in place; it returns the logarithm of the sum
     constant = np.zeros(len(totals)) if bias is None else np.asarray(n @ bias.astype(np.float64)).ravel()
 
     def objective(d: Float64, rows: Any) -> tuple[Float64, Float64]:  # f (B,) of some rows, and its gradient
-        x: NDArray[Any] = d.astype(linear.dtype) @ linear
+        p: NDArray[Any] = d.astype(linear.dtype) @ linear
         if bias is not None:
-            x = x + bias
-        largest = x.max(axis=1, keepdims=True)
-        x -= largest
-        np.exp(x, out=x)
-        sums = x.sum(axis=1, dtype=np.float64)
-        normaliser = largest[:, 0].astype(np.float64) + np.log(sums)
-        expected = (x @ linear.T).astype(np.float64) / sums[:, None]
+            p += bias
+        normaliser = np.array([softmax(row) for row in p])
+        expected = (p @ linear.T).astype(np.float64)
         fit = totals[rows] * normaliser - np.einsum("ij,ij->i", observed[rows], d) - constant[rows]
         return fit + ridge / 2 * (d**2).sum(axis=1), totals[rows, None] * expected - observed[rows] + ridge * d
 

@@ -79,6 +79,28 @@ def test_a_user_without_items_gets_what_is_popular(model, baskets):
     assert model.recommend([["a0"], []], among=[]) == [[], []]
 
 
+def test_users_are_folded_in_when_asked_for_and_have_the_same_bits_whoever_asks(model, baskets):
+    again = pickle.loads(pickle.dumps(model))
+    one = [again.transform([u])[0] for u in (119, 70, 0)]
+    assert_array_equal(one, model.user_factors_[[119, 70, 0]])
+    assert_array_equal(again.user_factors_, model.user_factors_)
+    assert_allclose(model.transform(baskets), model.user_factors_, atol=1e-4)
+
+
+def test_going_on_learns_new_items_and_forgets_nothing(model, baskets, held_out):
+    """A new item is taken with those of one kind, in ten more baskets."""
+    more = [[*basket, "a10"] for basket in baskets[::12]]
+    later = copy.deepcopy(model).partial_fit(more)
+    assert later.items_.tolist() == [*model.items_.tolist(), "a10"]
+    assert len(later.history_) == 1
+    assert {item[0] for item, _ in later.similar_items("a10", topn=8)} == {"a"}
+    (answer,) = later.recommend([["a0", "a1"]], topn=9)
+    assert {item[0] for item, _ in answer} == {"a"}
+    assert "a10" in dict(answer)
+    known = model.predict_proba(held_out)
+    assert_allclose(later.predict_proba(held_out)[:, :20], known, atol=0.1)
+
+
 def test_similar_items_and_users_have_the_largest_cosines(model):
     for vectors, names, similar in (
         (model.item_factors_, model.items_, model.similar_items),
@@ -228,6 +250,11 @@ def test_an_interrupted_fit_goes_on_to_the_same_bits(baskets, tmp_path):
         (lambda m: m.recommend([["a00"]]), KeyError, "'a00' is not among the 20 items; similar are 'a0'"),
         (lambda m: m.recommend([[3]]), KeyError, "3 is not among the 20 items, which are str, such as 'a"),
         (lambda m: m.recommend([[None]]), TypeError, "item must be a str or an int, got None"),
+        (
+            lambda m: m.recommend([("a0", 2.0)]),
+            TypeError,
+            r"int, got 2.0; a basket of an .* weight is \[\(item, weight\)",
+        ),
         (lambda m: m.recommend(None), TypeError, "who must be a user, several, baskets of items"),
         (lambda m: m.recommend([0, ["a0"]]), TypeError, "basket 0 must be a list of items, got 0"),
         (lambda m: m.recommend(np.ones((20, 3))), ValueError, r"got \(20, 3\); is it the wrong way round\? A row is a"),

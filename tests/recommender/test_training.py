@@ -24,7 +24,9 @@ def taken():
 
 @pytest.fixture(scope="module")
 def fitted(taken):
-    return fit(taken, Options(dim=6), POOL)
+    """The model and the rows of the users."""
+    model, _ = fit(taken, Options(dim=6), POOL)
+    return model, fold(taken, model, POOL)
 
 
 def counted(x, model):
@@ -40,7 +42,7 @@ def objective(d, n, model, ridge):
 
 
 def test_the_row_of_a_user_is_the_optimum_that_scipy_finds(taken, fitted):
-    model, rows, _ = fitted
+    model, rows = fitted
     for u in (0, 5, 149):
         n = counted(taken[[u]], model)[0]
         best = optimize.minimize(objective, np.zeros(6), (n, model, model.ridge), method="BFGS", options={"gtol": 1e-7})
@@ -51,7 +53,7 @@ def test_the_row_of_a_user_is_the_optimum_that_scipy_finds(taken, fitted):
 
 def test_training_goes_down_the_gradient_in_w_of_the_objective(taken, fitted):
     """The gradient in a column of W by differences; a first step of `fit_counts` from there goes against it."""
-    model, rows, _ = fitted
+    model, rows = fitted
     n, d = counted(taken, model), rows.astype(float)
     damping = (n.sum(axis=1) / model.median) ** -model.exponent
 
@@ -101,7 +103,7 @@ def test_the_item_to_item_model_has_the_nearest_neighbours_of_the_most_frequent_
 
 
 def test_scores_are_the_product_of_both_models(taken, fitted):
-    model, rows, _ = fitted
+    model, rows = fitted
     a, g, h = model.factors
     linked = np.log1p(np.maximum(counted(taken, model) @ model.similar.toarray(), 0) / model.floor)
     expected = special.log_softmax(a * model.bias + g * (rows @ model.linear) + h * linked, axis=1)
@@ -109,7 +111,7 @@ def test_scores_are_the_product_of_both_models(taken, fitted):
 
 
 def test_contributions_of_a_history_add_up_to_the_logits(taken, fitted):
-    model, rows, _ = fitted
+    model, rows = fitted
     items = np.array([0, 20, 39])
     found = contributions(taken[[7]], rows[7], items, model)
     assert found.shape == (taken[[7]].nnz, 3)
@@ -131,7 +133,7 @@ def test_hidden_items_choose_strengths_that_predict_new_users_better_than_popula
 
 
 def test_threads_and_an_interruption_do_not_change_a_bit(taken, fitted, tmp_path):
-    model, rows, _ = fitted
+    model, rows = fitted
 
     class Stop(Exception):
         pass
@@ -143,9 +145,9 @@ def test_threads_and_an_interruption_do_not_change_a_bit(taken, fitted, tmp_path
     path, options = tmp_path / "checkpoint", Options(dim=6)
     with pytest.raises(Stop):
         fit(taken, options, POOL, checkpoint=path, on_epoch_end=stop)
-    again, same_rows, history = fit(taken, options, Pool(3), checkpoint=path)
+    again, history = fit(taken, options, Pool(3), checkpoint=path)
     assert len(history) == training.epochs_for(150)
-    assert_array_equal(same_rows, rows)
+    assert_array_equal(fold(taken, again, Pool(3)), rows)
     for name, array in model.tensors().items():
         assert_array_equal(again.tensors()[name], array)
         assert_array_equal(Model.from_tensors(model.tensors()).tensors()[name], array)
@@ -153,16 +155,17 @@ def test_threads_and_an_interruption_do_not_change_a_bit(taken, fitted, tmp_path
 
 def test_going_on_with_new_items_keeps_the_strengths(taken, fitted):
     old = fit(taken[:, :35], Options(dim=6), POOL)[0]
-    model, rows, history = fit(taken, Options(dim=6), POOL, start=old)
+    model, history = fit(taken, Options(dim=6), POOL, start=old)
     assert model.linear.shape == (6, 40)
     assert (model.ridge, model.floor) == (old.ridge, old.floor)
-    assert np.isfinite(scores(rows, taken, model)).all()
-    assert history
+    assert np.isfinite(scores(fold(taken, model, POOL), taken, model)).all()
+    assert len(history) == 1
+    assert model.linear[:, 35:].any(axis=0).all()
 
 
 @pytest.mark.parametrize("x", [[[1.0, 0, 0]], [[0, 0, 2.0], [0, 1.0, 0], [0, 0, 0]], [[1.0, 1.0]]])
 def test_the_smallest_data(x):
     x = sparse.csr_array(np.array(x, np.float32))
-    model, rows, _ = fit(x, Options(dim=2, epochs=2), POOL)
-    found = scores(rows, x, model)
+    model, _ = fit(x, Options(dim=2, epochs=2), POOL)
+    found = scores(fold(x, model, POOL), x, model)
     assert_allclose(np.exp(found).sum(axis=1), 1, atol=1e-5)
