@@ -15,8 +15,9 @@ b is the logarithm of the shares of the items, and fixed.
    (Ning & Karypis 2011; with all items it is EASE of Steck 2019). B has no diagonal, so an item is predicted from the
    *other* items of a user. It knows the pairs of rare items that few dimensions cannot tell apart.
 
-What the strengths should be follows from the data (`_select`): a fifth of the items of some users is hidden, and
-what predicts them best is chosen.
+What the strengths should be follows from the data (`_select`): training keeps some users away, a fifth of their items
+is hidden, and what predicts them best is chosen. Then training goes on with all users for an epoch, as it does when
+more users come later.
 """
 
 from __future__ import annotations
@@ -272,40 +273,25 @@ def fit(
     start : Model, optional
         A fitted model of the first items, to go on from; its strengths are kept.
     checkpoint, comm, on_epoch_end
-        As in `Trainer.fit_counts`. The first of two trainings, which chooses the strengths, is made again when an
-        interrupted one goes on; it is short then, and has the same bits.
+        As in `Trainer.fit_counts`, for the long training. The strengths, and the epoch after it, are found again when
+        an interrupted fit goes on; they have the same bits.
     """
     x = sparse.csr_array(x, dtype=np.float32)
     x.eliminate_zeros()
-    weight = float(np.median(x.data)) if start is None else start.weight
-    n = _counted(x, weight)
+    n = _counted(x, weight := float(np.median(x.data)) if start is None else start.weight)
     train = _Training(options, pool, checkpoint, comm, on_epoch_end)
     with single_threaded_blas():  # the bits must not depend on the number of BLAS threads
         if start is not None:
-            model, history = train.low_rank(n, _grown(start, n), 1, LATER_RATE, last=True)
-            model = replace(model, similar=item_weights(n, pool))
-        else:
-            model, history = _chosen(n, weight, train)
+            return train.further(n, start, visible=True)
+        hiding = _hiding(n, options.seed)
+        if hiding is None:  # no user has two items: only popularity can be known
+            return train.first(n, weight)
+        shown, seen, hidden = hiding
+        model, history = train.first(shown, weight)
+        model = _select(model, seen, hidden, pool)
+        if hidden.shape[0] > NEGLIGIBLE * n.shape[0]:
+            model, _ = train.further(n, model, visible=False)
     return model, history
-
-
-def _chosen(n: Any, weight: float, train: _Training) -> tuple[Model, list[Record]]:
-    """Return the model whose strengths predict hidden items best, trained on all of n."""
-    options, pool = train.options, train.pool
-    hiding = _hiding(n, options.seed)
-    if hiding is None:  # no user has two items: only popularity can be known
-        model, history = train.low_rank(n, _first(n, weight, options), epochs_for(n.shape[0]), last=True)
-        return replace(model, similar=item_weights(n, pool)), history
-    shown, seen, hidden = hiding
-    negligible = hidden.shape[0] <= NEGLIGIBLE * n.shape[0]
-    model, history = train.low_rank(shown, _first(shown, weight, options), epochs_for(n.shape[0]), last=negligible)
-    model = replace(model, similar=item_weights(shown, pool))
-    model = _select(model, seen, hidden, pool)
-    if negligible:
-        return model, history
-    again, history = train.low_rank(n, _first(n, weight, options), epochs_for(n.shape[0]), last=True)
-    strengths = {name: getattr(model, name) for name in ("ridge", "factors")}
-    return replace(again, similar=item_weights(n, pool), **strengths), history
 
 
 @dataclass(frozen=True)
@@ -318,28 +304,39 @@ class _Training:
     comm: Communicator | None
     on_epoch_end: Callable[[Record], object] | None
 
-    def low_rank(
-        self, n: Any, model: Model, epochs: int, rate: float = LINEAR_RATE, *, last: bool
+    def first(self, n: Any, weight: float) -> tuple[Model, list[Record]]:
+        """Return the model of the counts n, without strengths, and the records."""
+        model = _first(n, weight, self.options)
+        return self._trained(n, model, epochs_for(n.shape[0]), LINEAR_RATE, visible=True)
+
+    def further(self, n: Any, model: Model, *, visible: bool) -> tuple[Model, list[Record]]:
+        """Return the model after one more epoch, with the counts n, which may have more users and items."""
+        return self._trained(n, _grown(model, n), 1, LATER_RATE, visible=visible)
+
+    def _trained(
+        self, n: Any, model: Model, epochs: int, linear_rate: float, *, visible: bool
     ) -> tuple[Model, list[Record]]:
-        """Return the model with W trained on the counts n, and the records; a caller sees the `last` training only."""
+        """Return the model with W trained further, and with B; a caller sees training only if it is `visible`."""
+        report = self.on_epoch_end if visible else None
         trainer = Trainer(
             _newton_rows(n, model), model.linear, bias=model.bias, loss_scale=1.0, threads=self.pool.threads
         )
-        report = self.on_epoch_end
         history = trainer.fit_counts(
             n,
-            epochs=self.options.epochs or epochs,
+            epochs=(self.options.epochs if visible else None) or epochs,
             learning_rate=RATE,
-            linear_learning_rate=rate,
+            linear_learning_rate=linear_rate,
             block_size=BLOCK,
             l2=L2,
             input_weights=_totals(n) ** (1 - EXPONENT),
             seed=self.options.seed,
-            on_epoch_end=(lambda record, _: report(record)) if last and report is not None else None,
-            checkpoint=self.checkpoint if last else None,
+            on_epoch_end=None if report is None else (lambda record, _: report(record)),
+            checkpoint=self.checkpoint if visible else None,
             comm=self.comm,
         )
-        return replace(model, linear=np.ascontiguousarray(trainer.linear)), history
+        linear = np.ascontiguousarray(trainer.linear)
+        del trainer
+        return replace(model, linear=linear, similar=item_weights(n, self.pool)), history
 
 
 def _first(n: Any, weight: float, options: Options) -> Model:
@@ -396,13 +393,21 @@ def _grown(start: Model, n: Any) -> Model:
 def _right_vectors(matrix: Any, rank: int, rng: np.random.Generator) -> Float32:
     """Return the first right singular vectors (rank, V), by randomised subspace iteration (Halko et al. 2011)."""
     start = rng.standard_normal((matrix.shape[1], min(rank + EXTRA, *matrix.shape)), np.float32)
-    q = np.linalg.qr(matrix.T @ (matrix @ start))[0]
+    q = _orthonormal(matrix.T @ (matrix @ start))
     for _ in range(START_PASSES):
-        q = np.linalg.qr(matrix.T @ (matrix @ q))[0]
+        q = _orthonormal(matrix.T @ (matrix @ q))
     projected = matrix @ q
     basis = np.linalg.eigh((projected.T @ projected).astype(np.float64))[1]  # by rising eigenvalues
     vectors: Float32 = (q @ basis[:, ::-1][:, :rank].astype(np.float32)).T
     return vectors
+
+
+def _orthonormal(columns: Float32) -> Float32:
+    """Return an orthonormal basis of the columns, by the eigenvectors of their products: faster than LAPACK's QR."""
+    exact = columns.astype(np.float64)
+    values, basis = np.linalg.eigh(exact.T @ exact)
+    found: Float32 = (exact @ (basis / np.sqrt(np.maximum(values, 1e-12 * values[-1])))).astype(np.float32)
+    return found
 
 
 def _newton_rows(n: Any, model: Model) -> Float32:
@@ -534,32 +539,32 @@ def _select(model: Model, seen: Any, hidden: Any, pool: Pool) -> Model:
     Each of the two models is calibrated by two factors, of the bias and of its own logits: those with the lowest nll.
     The ridge, and the share of each model in their product, are those that rank the hidden items best (NDCG over all
     items): the nll says more of the many items that nobody could have predicted. The ridges are tried from the middle
-    one on, as long as they become better. Then the product is calibrated.
+    one on, as long as they become better, with shares that are next to the best so far. Then the product is calibrated.
     """
     users, n, bias = _Hidden(seen, hidden), _damped(seen, model), model.bias[None]
     linked = _linked(seen, model)
     of_linked = users.calibrated([bias, linked], np.ones(2))
     linked = _scaled_sum([bias, linked], of_linked)
 
-    def tried(ridge: float, start: Float64) -> _Tried:
+    def tried(ridge: float, start: Float64, near: range) -> _Tried:
         low_rank: Float32 = optimal_rows(n, model.linear, model.bias, ridge, pool)[0] @ model.linear
         factors = users.calibrated([bias, low_rank], start)
         low_rank = _scaled_sum([bias, low_rank], factors)
-        ndcg = [users.ndcg([low_rank, linked], (1 - share, share)) for share in SHARES]
-        best = int(np.argmax(ndcg))
-        return _Tried(ridge, factors, low_rank, SHARES[best], ndcg[best])
+        ndcg = {k: users.ndcg([low_rank, linked], (1 - SHARES[k], SHARES[k])) for k in near}
+        share = max(ndcg, key=ndcg.__getitem__)
+        return _Tried(ridge, factors, low_rank, share, ndcg[share])
 
-    middle = len(RIDGES) // 2
-    best = tried(RIDGES[middle], np.ones(2))
+    every, middle = range(len(SHARES)), len(RIDGES) // 2
+    best = tried(RIDGES[middle], np.ones(2), every)
     for ridges in (RIDGES[:middle][::-1], RIDGES[middle + 1 :]):
         for ridge in ridges:
-            other = tried(ridge, best.factors)
+            other = tried(ridge, best.factors, every[max(0, best.share - 1) : best.share + 2])
             if other.ndcg <= best.ndcg:
                 break
             best = other
         if best.ridge != RIDGES[middle]:
             break
-    shares = np.array([1 - best.share, best.share])
+    shares = np.array([1 - SHARES[best.share], SHARES[best.share]])
     scale = users.calibrated([_scaled_sum([best.logits, linked], shares)], np.ones(1))[0]
     a, g, h = (
         shares[0] * best.factors[0] + shares[1] * of_linked[0],
@@ -571,12 +576,12 @@ def _select(model: Model, seen: Any, hidden: Any, pool: Pool) -> Model:
 
 @dataclass(frozen=True)
 class _Tried:
-    """A ridge: the factors that calibrate the low rank, its logits (N, V), and the best share beside it."""
+    """A ridge: the factors that calibrate the low rank, its logits (N, V), and the number of the best share."""
 
     ridge: float
     factors: Float64
     logits: Float32
-    share: float
+    share: int
     ndcg: float
 
 
