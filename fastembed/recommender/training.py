@@ -65,6 +65,9 @@ HIDDEN_SHARE = 0.2  # of the items of a user
 HIDING_SHARE, MOST_HIDING = 0.25, 1500  # of the users
 NEGLIGIBLE = 0.005  # share of hidden entries below which nothing is trained again with them
 HIDDEN_LOGITS = 1 << 23  # of the users with hidden items
+LEAST_HIDDEN = 100  # items, from which the strengths can be chosen
+FIRST_FACTORS = (0.5, 0.5, 1.0)  # a, g and h, if they cannot
+PRIOR = 3.0  # precision of the factors about 1; the weight of a hidden item is 1 at most
 FLOOR = 0.1
 SHARES = (0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.85, 0.92, 0.96, 1.0)  # of the item-to-item model in the product
 NEWTON_STEPS = 12
@@ -284,7 +287,7 @@ def fit(
         if start is not None:
             return train.further(n, start, visible=True)
         hiding = _hiding(n, options.seed)
-        if hiding is None:  # no user has two items: only popularity can be known
+        if hiding is None:  # strengths that follow from a few items would be anything
             return train.first(n, weight)
         shown, seen, hidden = hiding
         model, history = train.first(shown, weight)
@@ -362,7 +365,7 @@ def _first(n: Any, weight: float, options: Options) -> Model:
         exponent=EXPONENT,
         median=float(np.median(totals[totals > 0])),
         weight=weight,
-        factors=np.array([1, 1, 1], np.float32),
+        factors=np.array(FIRST_FACTORS, np.float32),
         floor=FLOOR,
     )
 
@@ -499,7 +502,7 @@ def _most_items(n: Any, users: NDArray[np.intp]) -> int:
 
 
 def _hiding(n: Any, seed: int) -> tuple[Any, Any, Any] | None:
-    """Return n without the rows of some users, and the seen and the hidden items of these; None if none has two.
+    """Return n without the rows of some users, and the seen and the hidden items of these; None if they are too few.
 
     Training does not see their other items either: W is made to fit those of its users, so that it would not tell how
     much the row of a new user must be held back.
@@ -516,6 +519,8 @@ def _hiding(n: Any, seed: int) -> tuple[Any, Any, Any] | None:
     for first, last in zip(part.indptr[:-1], part.indptr[1:], strict=True):
         places = np.arange(first, last)
         mask[rng.choice(places, max(1, round(HIDDEN_SHARE * len(places))), replace=False)] = True
+    if np.count_nonzero(mask) < LEAST_HIDDEN:
+        return None
     others = np.ones(n.shape[0], bool)
     others[chosen] = False
     return _entries(n, np.repeat(others, sizes)), _entries(part, ~mask), _entries(part, mask)
@@ -618,6 +623,8 @@ class _Hidden:
     def calibrated(self, parts: list[Float32], start: Float64) -> Float64:
         """Return the factors f (K,) with the lowest weighted nll of  sum_k f_k parts_k, by Newton's method.
 
+        A prior with the mean 1 keeps them near it where hidden items are few.
+
         Parameters
         ----------
         parts : list of ndarray (N, V) or (1, V)
@@ -626,7 +633,7 @@ class _Hidden:
         """
         factors, (nll, gradient, hessian) = start, self._nll(parts, start)
         for _ in range(NEWTON_STEPS):
-            step = np.linalg.solve(hessian + 1e-9 * np.eye(len(parts)) * np.trace(hessian), gradient)
+            step = np.linalg.solve(hessian, gradient)
             while (tried := self._nll(parts, factors - step))[0] > nll and np.abs(step).max() >= 1e-6:
                 step = step / 2
             small = nll - tried[0] < 1e-5
@@ -637,7 +644,7 @@ class _Hidden:
         return factors
 
     def _nll(self, parts: list[Float32], factors: Float64) -> tuple[float, Float64, Float64]:
-        """Return the nll per weight, its gradient (K,) and its Hessian (K, K)."""
+        """Return the nll and that of the prior, per weight, its gradient (K,) and its Hessian (K, K)."""
         softmax, k = kernels_for("float32").softmax, len(parts)
         nll, gradient, hessian = 0.0, np.zeros(k), np.zeros((k, k))
         for block, seen, (rows, items), sizes, _ in self._blocks:
@@ -657,8 +664,11 @@ class _Hidden:
                     second = np.einsum("ij,ij->i", product, np.broadcast_to(of_block[j], p.shape))
                     hessian[i, j] += weights @ (second - means[i] * means[j])
             gradient += means @ weights - of_hidden @ of_entries
+        nll += PRIOR / 2 * float(((factors - 1) ** 2).sum())
+        gradient += PRIOR * (factors - 1)
+        hessian += np.tril(hessian, -1).T + PRIOR * np.eye(k)
         total = self._weights.sum()
-        return nll / total, gradient / total, (hessian + np.tril(hessian, -1).T) / total
+        return nll / total, gradient / total, hessian / total
 
     def ndcg(self, parts: list[Float32], factors: Any) -> float:
         """Return the mean NDCG of  sum_k f_k parts_k  over all items that a user has not seen."""

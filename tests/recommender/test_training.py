@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import optimize, sparse, special
 
-from fastembed import Trainer
+from fastembed import Recommender, Trainer
 from fastembed._base.threads import Pool
 from fastembed.recommender import training
 from fastembed.recommender.training import Model, Options, contributions, fit, fold, item_weights, scores
@@ -15,10 +15,10 @@ POOL = Pool(1)
 
 @pytest.fixture(scope="module")
 def taken():
-    """Weights of 40 items that 150 users of two kinds took, (150, 40)."""
+    """Weights of 40 items that 600 users of two kinds took, (600, 40)."""
     rng = np.random.default_rng(0)
-    likely = np.full((150, 40), 0.08)
-    likely[:75, :15] = likely[75:, 15:30] = 0.4
+    likely = np.full((600, 40), 0.08)
+    likely[:300, :15] = likely[300:, 15:30] = 0.4
     return sparse.csr_array(((rng.random(likely.shape) < likely) * rng.integers(1, 4, likely.shape)).astype(np.float32))
 
 
@@ -43,7 +43,7 @@ def objective(d, n, model, ridge):
 
 def test_the_row_of_a_user_is_the_optimum_that_scipy_finds(taken, fitted):
     model, rows = fitted
-    for u in (0, 5, 149):
+    for u in (0, 5, 599):
         n = counted(taken[[u]], model)[0]
         best = optimize.minimize(objective, np.zeros(6), (n, model, model.ridge), method="BFGS", options={"gtol": 1e-7})
         assert_allclose(rows[u], best.x, atol=1e-4)
@@ -66,7 +66,7 @@ def test_training_goes_down_the_gradient_in_w_of_the_objective(taken, fitted):
     trainer = Trainer(rows, model.linear, bias=model.bias)
     totals = n.sum(axis=1)
     trainer.fit_counts(
-        sparse.csr_array(n), epochs=1, learning_rate=0, linear_learning_rate=1e-2, block_size=150,
+        sparse.csr_array(n), epochs=1, learning_rate=0, linear_learning_rate=1e-2, block_size=600,
         input_weights=totals ** (1 - model.exponent),
     )  # fmt: skip
     step = np.asarray(trainer.linear, float) - model.linear
@@ -132,6 +132,17 @@ def test_hidden_items_choose_strengths_that_predict_new_users_better_than_popula
     assert found[hidden].mean() > np.broadcast_to(popular, found.shape)[hidden].mean() + 0.1
 
 
+@pytest.mark.parametrize("copies", [1, 20])
+def test_a_few_baskets_have_moderate_probabilities(copies):
+    baskets = ["bread butter jam", "bread butter", "bread jam", "nails hammer", "nails saw", "bread nails"] * copies
+    model = Recommender(threads=1).fit([basket.split() for basket in baskets])
+    (answer,) = model.recommend([["bread"]])
+    assert {item for item, _ in answer[:2]} == {"butter", "jam"}
+    assert max(p for _, p in answer) < 0.7
+    assert min(p for _, p in answer) > 1e-3
+    assert abs(model.explain([["bread"]], "butter").score) < 10
+
+
 def test_threads_and_an_interruption_do_not_change_a_bit(taken, fitted, tmp_path):
     model, rows = fitted
 
@@ -146,7 +157,7 @@ def test_threads_and_an_interruption_do_not_change_a_bit(taken, fitted, tmp_path
     with pytest.raises(Stop):
         fit(taken, options, POOL, checkpoint=path, on_epoch_end=stop)
     again, history = fit(taken, options, Pool(3), checkpoint=path)
-    assert len(history) == training.epochs_for(150)
+    assert len(history) == training.epochs_for(450)
     assert_array_equal(fold(taken, again, Pool(3)), rows)
     for name, array in model.tensors().items():
         assert_array_equal(again.tensors()[name], array)
