@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -69,6 +70,7 @@ LEAST_HIDDEN = 100  # items, from which the strengths can be chosen
 FIRST_FACTORS = (0.5, 0.5, 1.0)  # a, g and h, if they cannot
 PRIOR = 3.0  # precision of the factors about 1; the weight of a hidden item is 1 at most
 FLOOR = 0.1
+FIXED_BYTES, FOLDS = 8 << 20, 36  # of `needed`: what small data takes, too; evaluations of three optima of a row
 SHARES = (0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.85, 0.92, 0.96, 1.0)  # of the item-to-item model in the product
 NEWTON_STEPS = 12
 CACHED_LOGITS = 1 << 17  # of a block of users with hidden items
@@ -452,9 +454,8 @@ def item_weights(n: Any, pool: Pool) -> Any:
     g.sort_indices()
     del part
     ids = np.asarray(g.indices, np.int32)  # their number is below MOST_PAIRS
-    places = np.repeat(np.arange(len(kept), dtype=np.int32), np.diff(g.indptr))
-    diagonals = np.flatnonzero(ids == places).astype(np.int32)
-    del places
+    ends = pairwise(g.indptr.tolist())
+    diagonals = np.array([first + np.searchsorted(ids[first:end], c) for c, (first, end) in enumerate(ends)], np.int32)
     of_g = np.asarray(g.indptr, np.int32), diagonals, ids, g.data
     norms = np.sqrt(g.data[diagonals])
     starts = range(0, len(kept), COLUMNS)
@@ -692,16 +693,16 @@ class _Hidden:
 
 def needed(users: int, items: int, entries: int, options: Options, threads: int) -> tuple[int, float]:
     """Return the bytes that training needs beyond the data, and its floating-point operations."""
-    dim, hidden = options.dim, min(MOST_HIDING, max(1, HIDDEN_LOGITS // items), users)
-    epochs = options.epochs or epochs_for(users)
+    dim, epochs = options.dim, options.epochs or epochs_for(users)
+    hidden = max(1, min(MOST_HIDING, HIDDEN_LOGITS // items, round(HIDING_SHARE * users)))
+    neighbours = items * min(NEIGHBOURS, round(PER_ROOT * users**0.5), items)
+    cells, together = items**2, 3 * entries**2 / users  # of G, and pairs of items of a user where these vary as usual
+    pairs = min(MOST_PAIRS, 0.5 * cells * -np.expm1(-together / cells))
     of_start = 4 * entries + 4 * (dim + EXTRA) * (2 * users + 4 * items)
     of_training = 20 * entries + 8 * users * dim + 20 * items * dim + 4 * BLOCK * items
-    pairs = min(MOST_PAIRS, items**2, entries**2 // max(users, 1) * 3)
-    of_items = 16 * entries + 8 * pairs + 12 * NEIGHBOURS * min(items, int(MOST_PAIRS**0.5))
-    of_strengths = 40 * hidden * items  # ten arrays of logits
-    bytes_needed = 16 * entries + max(
-        of_start, of_training, of_items, of_strengths
-    )  # 16: n with and without some users
-    trainings = 1 if hidden <= NEGLIGIBLE * users else 2
-    folding = 20 * 4.0 * users * items * dim
-    return bytes_needed, trainings * 6.0 * epochs * users * items * dim + folding
+    of_items = 16 * entries + 8 * pairs + 30 * neighbours
+    of_strengths = 28 * hidden * items + 8 * neighbours  # seven arrays of logits, and B
+    bytes_needed = FIXED_BYTES + 16 * entries + max(of_start, of_training, of_items, of_strengths)  # 16: n, twice
+    passes = epochs if hidden <= NEGLIGIBLE * users else epochs + 1
+    folding = FOLDS * 4.0 * hidden * items * dim
+    return int(bytes_needed), passes * 6.0 * users * items * dim + folding
