@@ -218,13 +218,15 @@ def main() -> None:
         print(f"{x.shape[0]:,} users, {x.shape[1]:,} items, {x.nnz:,} entries; {before:.2f} GiB before", flush=True)
         model = Recommender(dim=options.dim, threads=options.threads)
         print(model.estimate(*x.shape, x.nnz))
+        spent = time.process_time()
         seconds = timed(lambda: model.fit(x))[1]
+        spent = time.process_time() - spent
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        print(
-            f"{seconds:.0f} s, of which {sum(each['seconds'] for each in model.history_):.0f} in epochs; {peak:.2f} GiB"
-        )
+        in_epochs = sum(each["seconds"] for each in model.history_)
+        print(f"{seconds:.0f} s, of which {in_epochs:.0f} in epochs; {spent:.0f} CPU s; {peak:.2f} GiB", flush=True)
         some = np.arange(2_000)
-        print(f"{len(some) / timed(lambda: model.recommend(some))[1]:,.0f} users per second")
+        for what in ("whose vectors are found first", "again"):
+            print(f"{len(some) / timed(lambda: model.recommend(some))[1]:,.0f} users per second, {what}", flush=True)
         return
     for path in options.data:
         x = read(path)
