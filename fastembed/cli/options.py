@@ -7,6 +7,7 @@ import inspect
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
@@ -17,13 +18,23 @@ if TYPE_CHECKING:
 
 
 class Parser(argparse.ArgumentParser):
-    """Shows no password of a URL in its errors."""
+    """Says what is wrong in one line, without a password of a URL, and names the option that may have been meant."""
 
     def error(self, message: str) -> NoReturn:
-        """Print the usage and a message, and exit."""
+        """Print a message, and exit."""
         from fastembed._base.validation import without_password
 
-        super().error(without_password(message))
+        self.exit(2, without_password(f"{self.prog}: error: {message}; see {self.prog} --help\n"))
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """Parse as argparse does; a command rejects what it does not know, before `fastembed` itself would."""
+        parsed, unknown = super().parse_known_args(args, namespace)
+        if unknown and self._subparsers is None:
+            names = [name.partition("=")[0] for name in unknown if name.startswith("--")]
+            near = [close for name in names for close in get_close_matches(name, self._option_string_actions, 1)]
+            meant = f": did you mean {', '.join(near)}?" if near else ""
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{meant}")
+        return parsed, unknown
 
 
 class Paragraphs(argparse.HelpFormatter):

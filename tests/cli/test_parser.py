@@ -129,6 +129,15 @@ def test_wrong_usage_exits_with_two(usage, workplace, command, message):
     assert {file.name: file.read_bytes() for file in workplace.iterdir()} == before
 
 
+def test_wrong_usage_is_one_line_and_names_the_option_that_may_be_meant(usage, workplace):
+    assert usage("train", "text", "--epoch", 1, "--size=8") == (
+        "fastembed train: error: unrecognized arguments: --epoch 1 --size=8: did you mean --epochs, --max-size?;"
+        " see fastembed train --help"
+    )
+    assert usage("train", "text", "-o", "v.txt").startswith("fastembed train: error: a model is a .safetensors file")
+    assert usage("trian").startswith("fastembed: error: argument COMMAND: invalid choice: 'trian'")
+
+
 @pytest.mark.parametrize("command", ["train", "count"])
 def test_files_of_folders_and_patterns_are_not_overwritten(usage, tmp_path, corpus, command, monkeypatch):
     monkeypatch.chdir(tmp_path)
