@@ -135,7 +135,7 @@ def test_wrong_usage_is_one_line_and_names_the_option_that_may_be_meant(usage, w
         " see fastembed train --help"
     )
     assert usage("train", "text", "-o", "v.txt").startswith("fastembed train: error: a model is a .safetensors file")
-    assert usage("trian").startswith("fastembed: error: argument COMMAND: invalid choice: 'trian'")
+    assert usage("training").startswith("fastembed: error: argument COMMAND: invalid choice: 'training'")
 
 
 @pytest.mark.parametrize("command", ["train", "count"])
