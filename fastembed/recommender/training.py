@@ -57,7 +57,7 @@ START_PASSES, EXTRA = 3, 16  # of the randomised SVD
 RIDGES = (0.75, 2.0, 5.0, 12.0, 30.0)
 FIRST_RIDGE = 3.0
 # The largest number of neighbours of an item: times the users of the item, times the root of all users, and in any case
-PER_USER, PER_ROOT, NEIGHBOURS = 16, 5, 200
+PER_USER, PER_ROOT, NEIGHBOURS = 32, 5, 300
 LEAST_USERS = 2  # of an item with neighbours
 RIDGE_FACTOR = 8.0
 MOST_PAIRS = 1 << 26  # of items whose counts are in memory
