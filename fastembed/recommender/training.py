@@ -69,6 +69,7 @@ HIDDEN_LOGITS = 1 << 23  # of the users with hidden items
 LEAST_HIDDEN = 100  # items, from which the strengths can be chosen
 FIRST_FACTORS = (0.5, 0.5, 1.0)  # a, g and h, if they cannot
 PRIOR = 3.0  # precision of the factors about 1; the weight of a hidden item is 1 at most
+LEAST_FACTOR = 0.05  # below 0, what nobody takes would be first for users of whose items nothing is known
 FLOOR = 0.1
 FIXED_BYTES, FOLDS = 8 << 20, 36  # of `needed`: what small data takes, too; evaluations of three optima of a row
 SHARES = (0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.85, 0.92, 0.96, 1.0)  # of the item-to-item model in the product
@@ -128,7 +129,7 @@ class Model:
 
     @property
     def popularity(self) -> Float32:
-        """The logits of a user without items, (V,): a b."""
+        """What the popularity of the items adds to the logits of a user with items, (V,): a b."""
         popularity: Float32 = self.factors[0] * self.bias
         return popularity
 
@@ -622,9 +623,9 @@ class _Hidden:
             self._blocks.append((part, *entries, sizes[part], ideal[part]))
 
     def calibrated(self, parts: list[Float32], start: Float64) -> Float64:
-        """Return the factors f (K,) with the lowest weighted nll of  sum_k f_k parts_k, by Newton's method.
+        """Return the factors f (K,) with the lowest weighted nll of  sum_k f_k parts_k, by projected Newton steps.
 
-        A prior with the mean 1 keeps them near it where hidden items are few.
+        A prior with the mean 1 keeps them near it where hidden items are few. None is below `LEAST_FACTOR`.
 
         Parameters
         ----------
@@ -634,11 +635,15 @@ class _Hidden:
         """
         factors, (nll, gradient, hessian) = start, self._nll(parts, start)
         for _ in range(NEWTON_STEPS):
-            step = np.linalg.solve(hessian, gradient)
-            while (tried := self._nll(parts, factors - step))[0] > nll and np.abs(step).max() >= 1e-6:
+            free = (factors > LEAST_FACTOR) | (gradient < 0)
+            step = np.zeros_like(factors)
+            step[free] = np.linalg.solve(hessian[np.ix_(free, free)], gradient[free])
+            after = np.maximum(factors - step, LEAST_FACTOR)
+            while (tried := self._nll(parts, after))[0] > nll and np.abs(step).max() >= 1e-6:
                 step = step / 2
+                after = np.maximum(factors - step, LEAST_FACTOR)
             small = nll - tried[0] < 1e-5
-            factors = factors - step
+            factors = after
             nll, gradient, hessian = tried
             if small:
                 break

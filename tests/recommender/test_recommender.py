@@ -316,3 +316,12 @@ def test_it_is_an_estimator_of_scikit_learn(baskets):
     frame = model.set_output(transform="pandas").transform(matrix)
     assert isinstance(frame, pandas.DataFrame)
     assert list(frame.columns) == list(model.get_feature_names_out())
+
+
+def test_popularity_never_speaks_against_an_item():
+    """Also where the items that go together tell so much that the likelihood alone would have it so."""
+    rng = np.random.default_rng(1)
+    baskets = [(10 * kind + rng.choice(10, 6, replace=False)).tolist() for kind in rng.integers(20, size=600)]
+    model = Recommender(dim=8, threads=1).fit([*baskets, *([item] for item in range(1000, 1020))])
+    popular, rare = (model.explain([[1000]], item) for item in (0, 1001))
+    assert popular.bias > rare.bias
