@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm.auto import tqdm
 
 from fastembed._base import estimator
 from fastembed._base.estimator import pickled_as
@@ -683,6 +684,7 @@ class Classifier:
         label_separator: str | None = None,
         header: bool = True,
         skip_bad: bool = False,
+        progress: bool = False,
     ) -> Evaluation:
         """Return precision, recall and other metrics of the predictions for labelled documents.
 
@@ -694,6 +696,8 @@ class Classifier:
             The k of P@k and R@k.
         field, label, label_separator, header, skip_bad
             As for :meth:`fit`; `skipped` of the result has the numbers of documents left out.
+        progress : bool
+            Whether a bar of the documents is drawn.
 
         Returns
         -------
@@ -711,13 +715,22 @@ class Classifier:
         0.5
         """
         columns = Columns(field, label, label_separator, header, skip_bad)
-        return self._evaluation(documents, labels, columns, check_integer("k", k, low=1), warn=False)
+        return self._evaluation(documents, labels, columns, check_integer("k", k, low=1), progress=progress)
 
-    def _evaluation(self, documents: Any, labels: Any, columns: Columns, k: int, *, warn: bool) -> Evaluation:
+    def _evaluation(
+        self, documents: Any, labels: Any, columns: Columns, k: int, *, warn: bool = False, progress: bool = False
+    ) -> Evaluation:
         model, prefix, ledger = self._fitted(), self._options().label_prefix, Ledger()
         items, found, _ = read_labelled(documents, labels, columns, model.features.reading, prefix, ledger)
         pieces = self._answers(items, lambda scores, known: (scores, known), warn=warn)
-        return evaluation(model, found, pieces, k, dict(ledger.skipped))
+        with tqdm(desc="documents", total=len(items), leave=False, unit_scale=True, disable=not progress) as bar:
+
+            def shown() -> Iterator[tuple[Any, Any]]:
+                for scores, known in pieces:
+                    bar.update(len(known))
+                    yield scores, known
+
+            return evaluation(model, found, shown(), k, dict(ledger.skipped))
 
     def explain(self, document: Any, labels: Any = None, k: int = 3) -> Explanation:
         """Return the contributions of the features to the scores of a document, which sum to the scores.

@@ -210,7 +210,7 @@ def test(arguments: argparse.Namespace) -> None:
     P@k is the share of the first k labels that are right, R@k the share of the documents' labels that are among them.
     """
     model = Classifier.load(arguments.vectors, threads=arguments.threads)
-    found = model.test(_paths(arguments), k=arguments.topn, **_columns(arguments))
+    found = model.test(_paths(arguments), k=arguments.topn, progress=sys.stderr.isatty(), **_columns(arguments))
     if print_json(arguments, model=arguments.vectors, **vars(found)):
         return
     for line in str(found).split("\n"):

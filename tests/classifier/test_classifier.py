@@ -465,6 +465,14 @@ def test_a_classifier_of_lists_refuses_a_matrix_and_features(model):
         model.predict(np.eye(2))
 
 
+def test_a_test_shows_a_bar_of_the_documents(model, capsys):
+    texts, labels = ["a b"] * 30, model.classes_[:1].tolist() * 30
+    found = model.test(texts, labels, progress=True)
+    assert "documents" in capsys.readouterr().err
+    assert found.nll == model.test(texts, labels).nll
+    assert capsys.readouterr().err == ""
+
+
 def test_labels_that_name_documents_are_noticed():
     texts = [f"a{k} b" for k in range(150)]
     with pytest.warns(UserWarning, match="150 labels for 150 documents: are they classes, such as 0?"):
