@@ -114,7 +114,9 @@ def learn(
         label_counts[places] += known.label_counts
         documents += known.documents
         earlier[places] = known.calibration.probabilities(known.prior.astype(np.float64)[None])[0] * known.documents
-        calibration = replace(known.calibration, several=labels.several)
+        if options.loss != "squared" or known.calibration.several == labels.several:
+            calibration = replace(known.calibration, several=labels.several)
+        # otherwise a softmax has left the offset as it was, which the other numbers no longer suit
         start = _grown_parameters(known, features, places, len(labels.classes), options.pretrained)
     validation = None
     if options.early_stopping:

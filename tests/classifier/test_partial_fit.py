@@ -120,3 +120,15 @@ def test_weights_of_labels_stay_those_of_the_labels_in_a_file_and_without_their_
     assert_array_equal(found.partial_fit(*more).predict_proba(["c"]), model.partial_fit(*more).predict_proba(["c"]))
     with pytest.raises(ValueError, match="class_weight has the label 9, which no document has"):
         model.set_params(class_weight={9: 1.0}).partial_fit(*more)
+
+
+@pytest.mark.parametrize("loss", ["squared", "ova"])
+def test_the_first_document_of_several_labels_leaves_wrong_labels_improbable(loss):
+    """The softmax of one label each becomes a sigmoid per label, which its calibration need not suit."""
+    rng = np.random.default_rng(0)
+    words = rng.integers(100, size=(350, 6)) ** 2 // 100
+    documents = [" ".join(f"w{word}" for word in each) for each in words]
+    labels = np.where((words == 0).any(axis=1), "yes", "no")
+    model = Classifier(loss).fit(documents[:250], labels[:250]).partial_fit(["new words"], [["yes", "no"]])
+    p, right = model.predict_proba(documents[250:]), labels[250:, None] == model.classes_
+    assert ((p > 0.5) == right).mean() > 0.9
