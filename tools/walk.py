@@ -36,7 +36,7 @@ PACKAGE = str(Path(fastembed.__file__).parent) + os.sep
 
 # The calls, each with what is made before it is measured, and at most so many (files, functions, depth)
 BOUNDS = {
-    "SkipGram.fit(path)": (28, 290, 13),
+    "SkipGram.fit(path)": (28, 295, 13),
     "Counts.from_corpus": (16, 105, 11),
     "Trainer.fit_counts": (11, 75, 9),
     "Classifier.fit": (17, 130, 10),
@@ -46,7 +46,7 @@ BOUNDS = {
     "load": (12, None, None),
     "fastembed train": (60, None, None),
 }
-MODULES, LINES, TEST_LINES, CIRCLES = 112, 22_500, 18_500, 0
+MODULES, LINES, TEST_LINES, CIRCLES = 112, 22_700, 18_500, 0
 
 
 def prepared(name: str) -> Callable[[], object]:

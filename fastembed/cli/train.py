@@ -37,7 +37,6 @@ from fastembed.cli.output import (
 from fastembed.corpus import FileCorpus, Ledger
 from fastembed.corpus.sources import is_url
 from fastembed.counts import Counts
-from fastembed.counts.graphs import edge_files
 from fastembed.counts.store import TemporaryFolder
 from fastembed.skipgram import Estimate, SkipGram
 from fastembed.trainer.checkpoint import MINUTES, epochs_done
@@ -251,6 +250,8 @@ def _prepared(
     elif arguments.counts and model.early_stopping:
         options.fail(arguments, "counts have no lines to hold out: --early-stopping also needs --validation-counts")
     if arguments.graph or arguments.pairs:
+        from fastembed.counts.graphs import edge_files
+
         if not arguments.files:
             options.fail(arguments, "give a FILE of edges to read, or - for standard input")
         options.reject_overwriting(arguments, edge_files(paths_of(arguments.files)).names)

@@ -445,7 +445,7 @@ class Trainer:
         rate = self._rate if learning_rate is None else check_number("learning_rate", learning_rate)
         update_linear = check_flag("update_linear", update_linear)
         if target is None:
-            target = default_target(i, p.outputs)
+            target = i if is_id and i < p.outputs else default_target(i, p.outputs)
         if is_id and (isinstance(target, int) or np.isscalar(target)):
             output = check_integer("target", target, low=0, high=p.outputs - 1)
             return self._rows.step(self._lock.value, i, output, rate, update_linear)
