@@ -412,7 +412,8 @@ class Classifier:
 
         Before a fit it is the same as :meth:`fit`. The weights start from their current values, and L2 regularisation
         pulls them towards these. Known features keep their inverse document frequencies; those of new features count
-        the earlier documents, too, as documents without them.
+        the earlier documents, too, as documents without them. Give only new documents: those that it has learned before
+        would make it too sure, since its probabilities are calibrated on documents that it does not know.
 
         Parameters
         ----------
