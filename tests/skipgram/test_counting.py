@@ -90,7 +90,8 @@ def test_a_memory_limit_changes_no_bit_and_leaves_nothing(
     """Counts are in a store, whether all groups of their rows fit into the buffer of an epoch or not."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     sizes.group_rows = 5
-    models = [SkipGram(early_stopping=early_stopping, baskets=baskets, **SETTINGS) for _ in range(3)]
+    settings = SETTINGS | {"early_stopping": early_stopping, "baskets": baskets, "window": 12 if baskets else 2}
+    models = [SkipGram(**settings) for _ in range(3)]
     plain, limited, tight = models
     plain.fit(corpus)
     limited.fit(corpus, memory_limit=9 * 10**9)

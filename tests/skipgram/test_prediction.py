@@ -35,7 +35,7 @@ def test_a_directed_model_gives_the_shares_of_either_side_and_of_both(corpus, ma
     assert len(model.predict_output("w03")) == 10
 
 
-@pytest.mark.parametrize("settings", [{"directed": False}, {"window": (2, 0)}, {"baskets": "flat"}])
+@pytest.mark.parametrize("settings", [{"directed": False}, {"window": (2, 0)}, {"baskets": "flat", "window": 12}])
 def test_a_model_without_sides_gives_the_softmax_and_knows_no_side(corpus, settings):
     model = SkipGram(**SETTINGS | settings).fit(corpus)
     found = dict(model.predict_output("w03", topn=30))
