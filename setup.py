@@ -83,8 +83,9 @@ else:
 
 # Compiled once, for the base instruction set
 SHARED = ("cooccur", "cpu", "features", "ngrams", "tiles", "tokens", "words")
-# The source of the builds, translated once: they differ in their names and in the flags of the compiler
-KERNELS_OF_BUILDS = "fastembed._kernels.builds.kernels"
+# The source of the builds is translated once, under the name of one of them: they differ in their names, all equally
+# long, and in the flags of the compiler. The name is in a table of strings, too, which is not compressed therefore.
+TRANSLATED_BUILD = next(iter(BUILDS))
 # What Cython generates for memoryviews, compiled once instead of in each module. It has no source of ours. At -O2 a
 # call of a kernel takes as long as at -O3; at -O1 it takes 3 % more.
 MEMORYVIEWS = "fastembed._kernels.memoryviews"
@@ -121,6 +122,7 @@ def extensions(compile_flags, link_flags):
             include_dirs=[str(TABLES)] if name == "words" else [],
             extra_compile_args=compile_flags + flags,
             extra_link_args=link_flags,
+            define_macros=[("CYTHON_COMPRESS_STRINGS", "0")] if name.startswith("builds.") else [],
             libraries=LIBRARIES if name == "features" or name.startswith("builds.") else [],
         )
         for name, (source, flags) in modules.items()
@@ -222,9 +224,10 @@ def translated(ext):
     """Translate a module, if its sources are newer than its C file; return the paths of its C files."""
     from Cython.Build import cythonize
 
-    of_build = ext.name.startswith("fastembed._kernels.builds.")
+    package, _, name = ext.name.rpartition(".")
+    of_build = package == "fastembed._kernels.builds"
     (done,) = cythonize(
-        [Extension(KERNELS_OF_BUILDS, ext.sources, depends=ext.depends) if of_build else ext],
+        [Extension(f"{package}.{TRANSLATED_BUILD}", ext.sources, depends=ext.depends) if of_build else ext],
         build_dir=str(C_FILES),
         compiler_directives=DIRECTIVES | directives,
         shared_utility_qualified_name=MEMORYVIEWS,
@@ -232,10 +235,10 @@ def translated(ext):
     if not of_build:
         return done.sources
     # The same C under the name of the build
-    name, file = ext.name.rpartition(".")[2], Path(done.sources[0])
-    text = file.read_text(encoding="utf-8").replace(KERNELS_OF_BUILDS, ext.name)
+    assert len(name) == len(TRANSLATED_BUILD)
+    file = Path(done.sources[0])
     renamed = file.with_name(f"{name}.c")
-    write(renamed, text.replace("PyInit_kernels", f"PyInit_{name}"))
+    write(renamed, file.read_text(encoding="utf-8").replace(TRANSLATED_BUILD, name))
     return [str(renamed)]
 
 

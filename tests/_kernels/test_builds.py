@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import pickle
 import platform
 import re
 import shutil
@@ -75,6 +76,14 @@ print(_kernels.BUILD, sorted(m[26:] for m in sys.modules if m.startswith("fastem
 """
     done = python(code, FASTEMBED_ISA=build)
     assert done.stdout == f"{build} ['{build}']\n", done.stderr
+
+
+@pytest.mark.parametrize("build", runnable_builds())
+def test_functions_and_classes_know_their_build(build):
+    module = importlib.import_module(f"fastembed._kernels.builds.{build}")
+    for known in module.matvec, module.RowTrainer, module.RowTrainer.step:
+        assert known.__module__ == module.__name__
+    assert pickle.loads(pickle.dumps(module.matvec)) is module.matvec
 
 
 def test_a_build_that_the_cpu_cannot_run_is_an_error(monkeypatch):
