@@ -447,10 +447,13 @@ def bag_descend(
     """`row_update` of the rows `ids`, each times its weight, of a bag whose sum is h; return whether it was done."""
     cdef bint done
     cdef double linear_step
+    # Memoryviews of length 0 have no first element to take the address of
+    cdef const int32_t* first_id = &ids[0] if ids.shape[0] else NULL
+    cdef const real* first_weight = &weights[0] if ids.shape[0] else NULL
     with nogil:
         linear_step = linear_rate * sum_of(&amounts[0], amounts.shape[0])
         done = descend_bag(
-            &embedding[0, 0], &ids[0], &weights[0], ids.shape[0], &h[0], &gradient[0], embedding.shape[1],
+            &embedding[0, 0], first_id, first_weight, ids.shape[0], &h[0], &gradient[0], embedding.shape[1],
             learning_rate, linear_step,
         )
     return done

@@ -105,6 +105,8 @@ def add_transposed_csr_times_dense(
     const real[:, ::1] dense, real[:, ::1] product, Py_ssize_t k,
 ):
     """Add those rows of A.T @ dense that are the k-th block of columns to `product`. Sums are in row order."""
+    if not columns.shape[0]:  # memoryviews of length 0 have no first element to take the address of
+        return
     cdef Py_ssize_t row, first, entries, ahead, dim = dense.shape[1], rows = starts.shape[1]
     cdef const uint16_t* all_columns = &columns[0]
     cdef const real* all_data = &data[0]
