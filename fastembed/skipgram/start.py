@@ -25,6 +25,9 @@ from fastembed.counts.sums import SpilledArray
 BLOCKS, BLOCK_SHARE = 5, 0.45
 # What is left of a product of float32 below this share of the largest singular value is taken for its rounding error
 ROUNDING = 1e-5
+# A block with a direction shorter than this share of the largest singular value is made orthogonal again; directions
+# then have length 1, and those of which less than LEAST_LEFT is left are dropped
+WEAK, LEAST_LEFT = 0.01, 0.1
 # The scale of the normal noise in dimensions beyond the rank: if both layers were zero there, so would all gradients
 # be. Also the ridge of new rows, as a share of the mean square.
 FILL_SCALE = 0.01
@@ -44,8 +47,9 @@ def truncated_svd(
     """Return the leading singular triplets, by the randomised block Krylov method of Musco & Musco (2015).
 
     The space of the right singular vectors is that of V, MᵀMV, (MᵀM)²V, ..., of a random V with about half as many
-    columns as there are triplets. Each product is orthonormalised, and so is V to what came before. The bits are the
-    same for any number of threads. Blocks are whole cache lines wide, so that no load crosses a line.
+    columns as there are triplets. Each product is orthonormalised, and so is V to what came before: twice where little
+    is left, with random columns in place of those of which nothing is. The bits are the same for any number of threads.
+    Blocks are whole cache lines wide, so that no load crosses a line.
 
     Parameters
     ----------
@@ -69,11 +73,17 @@ def truncated_svd(
             left, right = (aligned_zeros((size, width), "float32") for size in matrix.shape)
             if k == 0:
                 right[:] = rng.standard_normal(right.shape, dtype=np.float32)
+                _principal_axes(right, pool)
             else:
                 matrix.transposed_times(lefts[-1], out=right)
-                shares = _products(rights, pool, right)
-                _multiply([*rights, right], np.concatenate([-shares, np.eye(width)]), right, pool)
-            _principal_axes(right, pool, floor)
+                least = _complement(right, rights, pool, floor)
+                if least < WEAK * floor / ROUNDING:
+                    # Much of what is left is rounding error, with parts along the blocks before; where nothing is, the
+                    # space ends, and random directions go on
+                    spent = ~right.any(axis=0)
+                    right[:, spent] = rng.standard_normal((len(right), np.count_nonzero(spent)), dtype=np.float32)
+                    right[:, spent] /= np.sqrt(len(right))
+                    _complement(right, rights, pool, LEAST_LEFT)
             matrix.times(right, out=left)
             s, rotation = _principal_axes(left, pool)
             floor = max(floor, ROUNDING * s[0])
@@ -179,6 +189,13 @@ def _principal_axes(
     s = np.sqrt(np.where(real, squares, 0))
     _multiply([matrix], rotation * np.divide(1, s, out=np.zeros_like(s), where=real), matrix, pool)
     return s, rotation
+
+
+def _complement(right: NDArray[np.float32], rights: list[NDArray[np.float32]], pool: Pool, floor: float) -> float:
+    """Make a block orthonormal, and orthogonal to those before; return its smallest singular value in between."""
+    shares = _products(rights, pool, right)
+    _multiply([*rights, right], np.concatenate([-shares, np.eye(right.shape[1])]), right, pool)
+    return float(_principal_axes(right, pool, floor)[0][-1])
 
 
 def _products(

@@ -32,6 +32,26 @@ def test_truncated_svd_is_near_the_best_approximation():
     assert np.linalg.norm(dense - u * s @ v.T) < 1.01 * best
 
 
+@pytest.mark.parametrize("rank", [50, 100])
+@pytest.mark.parametrize("kind", ["equal", "fast decay", "components"])
+def test_truncated_svd_is_right_where_its_krylov_space_ends_early(kind, rank):
+    """All singular values equal, of many sizes, or those of small graphs without edges between them."""
+    rng = np.random.default_rng(3)
+    dense = np.eye(200)
+    if kind == "fast decay":
+        factors = rng.standard_normal((2, 12, 200)) * 2.0 ** -(np.arange(12) / 2)[:, None]
+        dense = np.floor(1e6 * np.exp(factors[0].T @ factors[1] / 4))
+    elif kind == "components":
+        dense = np.kron(np.diag(10.0 ** np.arange(6)), np.eye(20) + rng.integers(0, 9, (20, 20)))
+    counts = sparse.csr_array(dense)
+    pmi, dense = PositivePMI(CSRGroups(counts), totals_of(counts), Pool(1)), twins.positive_pmi(dense)
+    u, s, v = truncated_svd(pmi, rank, np.random.default_rng(0), Pool(1))
+    best = np.sqrt(np.sum(np.linalg.svd(dense)[1][rank:] ** 2))
+    assert np.linalg.norm(dense - u * s @ v.T) < 1.02 * best + 1e-4 * np.linalg.norm(dense)
+    for vectors in (u, v):
+        np.testing.assert_allclose(vectors.T @ vectors, np.eye(rank), atol=1e-3)
+
+
 def test_more_dimensions_than_rank_are_filled_with_noise_on_both_sides():
     counts = random_counts(12, 9, density=0.6)
     embedding, linear = svd_start(CSRGroups(counts), totals_of(counts), 30, np.random.default_rng(0), Pool(1))
