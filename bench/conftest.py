@@ -89,7 +89,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: Any) -> None:
     found = {bench.name: bench for bench in config._benchmarksession.benchmarks if bench.stats}
     if not found:
         return
-    blas = next(lib for lib in threadpool_info() if lib["user_api"] == "blas")
+    # threadpoolctl does not know every BLAS: not Apple's
+    blas = next((lib for lib in threadpool_info() if lib["user_api"] == "blas"), {"internal_api": "unknown BLAS"})
     terminalreporter.section("this machine")
     terminalreporter.write_line(
         f"fastembed {BUILD}; {blas['internal_api']} {blas.get('architecture', '')}; {check_threads(None)} CPUs."
