@@ -132,7 +132,9 @@ def test_a_limit_that_the_counts_will_exceed_is_an_error_before_they_are_counted
         "    def counting(self, done, total): raise RuntimeError\n"
         "SkipGram(dim=4, threads=1).fit('text', memory_limit=150_000_000, progress=Progress())\n"
     )
-    ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True, encoding="utf-8", check=False
+    )
     assert "MemoryError: training 3,000 words on 6,000 outputs in 4 dimensions takes at least " in ended.stderr
 
 
