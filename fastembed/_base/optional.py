@@ -30,7 +30,11 @@ def lazy_names(package: str, modules: Mapping[str, str]) -> tuple[Callable[[str]
     def get(name: str) -> object:
         if name in modules:
             module = modules[name] if "." in modules[name] else f"{package}.{modules[name]}"
-            return getattr(import_module(module), name)
+            try:
+                found = import_module(module)
+            except AttributeError as error:  # which Python would take for a name that the package lacks
+                raise ImportError(f"{module} cannot be imported: {error}") from error
+            return getattr(found, name)
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
     return get, lambda: sorted(modules)

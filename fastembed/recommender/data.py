@@ -234,6 +234,10 @@ def read_interactions(
             source = FileCorpus(source)
         baskets = source.sequences(Ledger()) if isinstance(source, FileCorpus | DocumentCorpus) else source
         matrix = _matrix_of_baskets(baskets, users, items)
+        names = items.names.tolist() if files is not None else []
+        if 2 * sum("," in name for name in names) > len(names):
+            example = next(name for name in names if "," in name)
+            warn_user(f"most items hold commas, such as {example!r}: spaces separate the items of a basket in a file")
     if known is not None:
         old = known.matrix.copy()
         old.resize(matrix.shape)

@@ -87,6 +87,13 @@ def test_baskets_are_lists_and_lines(tmp_path):
     assert learned(iter([np.array([3, 5]), {5}]))[:2] == ([0, 1], [3, 5])
 
 
+def test_baskets_with_commas_are_noticed(tmp_path):
+    path = tmp_path / "b.txt"
+    path.write_text("bread,butter\nwhole milk,bread\nnails,saw\n", encoding="utf-8")
+    with pytest.warns(UserWarning, match="most items hold commas, such as 'bread,butter': spaces separate"):
+        learned(path)
+
+
 def test_items_of_a_set_have_an_order_of_their_own():
     items = [f"item{k}" for k in range(40)]
     assert learned([set(items), {"a"}])[1] == [*sorted(items), "a"]
