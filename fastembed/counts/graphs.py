@@ -173,7 +173,8 @@ def _of_frame(frame: Any, weights: bool | str) -> Edges:
     columns = list(frame.columns)
     if len(columns) < 2:
         raise ValueError(f"a frame of edges has a column of sources and one of targets, got {columns}")
-    if columns.count("source") == columns.count("target") == 1:
+    named = columns.count("source") == columns.count("target") == 1
+    if named:
         columns = ["source", "target", *(name for name in columns if name not in ("source", "target"))]
         frame = frame[columns]
     ends, others = frame.iloc[:, :2], columns[2:]
@@ -184,6 +185,12 @@ def _of_frame(frame: Any, weights: bool | str) -> Edges:
         alike = next((other for other in others if str(other).lower() in (WEIGHT, f"{WEIGHT}s")), None)
         if alike is not None:
             warn_user(f"no column is called 'weight', so each edge has the weight 1: weights={alike!r} names that one")
+            named = True
+    if not named and weights is not False and (unread := [other for other in others if other != name]):
+        warn_user(
+            f"the ends are the first two columns, {columns[0]!r} and {columns[1]!r}, and {unread[0]!r} is not read:"
+            " call the ends 'source' and 'target', and a weight 'weight'"
+        )
     amounts = None if name is None else frame.iloc[:, 2 + others.index(name)].tolist()
     ids: dict[Hashable, int] = {}
     sources, targets = (name_ids(f"column {k}", ends.iloc[:, k].tolist(), ids) for k in (0, 1))

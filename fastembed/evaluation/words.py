@@ -24,6 +24,7 @@ from fastembed.vectors.vectors import Vectors, composer_behind
 PathLike = str | os.PathLike[str]
 Pair = tuple[str, str, float]
 Rows = dict[str, list[int]]
+SCORES = ("score", "mean", "human (mean)", "average", "rating", "similarity")  # what a header calls the scores
 
 # ---------------------------------------------------------------- similarity
 
@@ -438,14 +439,16 @@ def _composed_vectors(vectors: Vectors, words: Iterable[str], case_insensitive: 
 def _read_pairs(path: PathLike) -> list[tuple[str, str, float]]:
     """Read a file of word similarity: pairs of words with their scores."""
     pairs: list[tuple[str, str, float]] = []
-    column = None
+    column, called = None, list[int]()
     for place, (where, line) in enumerate(_lines(path)):
         fields = _fields(where, line)
         numbers = [_number(field) for field in fields]
         if column is None:
-            column = next((k for k in range(2, len(fields)) if numbers[k] is not None), None)
+            scores = [k for k in range(2, len(fields)) if numbers[k] is not None]
+            column = next((k for k in scores if k in called), scores[0] if scores else None)
             if column is None and place == 0:
-                continue  # a header
+                called = [k for k, field in enumerate(fields) if field.lower() in SCORES]  # a header
+                continue
         score = numbers[column] if column is not None and column < len(numbers) else None
         if score is None or not all(fields[:2]):
             place_of_score = "" if column is None or column == 2 else f" in field {column + 1}"
@@ -453,6 +456,8 @@ def _read_pairs(path: PathLike) -> list[tuple[str, str, float]]:
         pairs.append((fields[0], fields[1], score))
     if not pairs:
         raise ValueError(f"{str(path)!r} holds no pair of words with a score")
+    if len(pairs) > 1 and all(_number(word) is not None for word, _, _ in pairs):
+        raise ValueError(f"the first field of every line of {str(path)!r} is a number: two words and a score expected")
     return pairs
 
 

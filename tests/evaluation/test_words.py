@@ -213,9 +213,20 @@ def test_unknown_words_of_analogies_are_composed_if_that_is_asked_for(composing,
         "cat dog 9\ncar   sun 8.5\n cat car 3\ncat\u00a0sun 1",
         "cat;dog;9\ncar;sun;8.5\ncat;car;3\ncat;sun;1\n",
         "word1\tword2\tPOS\tscore\tconc\ncat\tdog\tN\t9\t1\ncar\tsun\tN\t8.5\t2\ncat\tcar\tN\t3\t3\ncat\tsun\tN\t1\t4\n",
+        "word1\tword2\tyear\tScore\ncat\tdog\t1\t9\ncar\tsun\t2\t8.5\ncat\tcar\t3\t3\ncat\tsun\t4\t1\n",
         "\ufeffCat\tDOG\t9\nCAR\tsun\t8.5\ncat\tcar\t3\t7\t7\ncat\tsun\t1\t0\n",
     ],
-    ids=["tabs", "comments", "commas", "quotes", "white space", "semicolons", "more columns", "BOM and case"],
+    ids=[
+        "tabs",
+        "comments",
+        "commas",
+        "quotes",
+        "white space",
+        "semicolons",
+        "more columns",
+        "named column",
+        "BOM and case",
+    ],
 )
 def test_similarity_files_of_many_forms_hold_the_same_pairs(words, text, written):
     assert word_similarity(words, written(text)) == Similarity(pytest.approx(1), pairs=4, covered=4, unknown=())
@@ -235,6 +246,7 @@ def test_a_word_may_hold_spaces_commas_and_quotes(words, written):
         ("#\ncat dog 9\n\ncat sun one", "line 4: two words"),
         ("cat dog 9\ncat dog inf", "line 2: two words and a finite score expected, got 'cat dog inf'"),
         ("cat,dog,N,9\ncat,sun,9", "line 2: two words and a finite score in field 4 expected, got 'cat,sun,9'"),
+        ("0,cat,dog,9\n1,cat,sun,2\n", "the first field of every line of"),
         ('cat,dog,9\n"cat,dog,9', "line 2: unexpected end of data in '\"cat,dog,9'"),
     ],
 )
