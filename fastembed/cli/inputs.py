@@ -66,9 +66,9 @@ def add_reading(to: options.Group) -> None:
     options.add_flag(to, "--words", text)
     options.add_flag(to, "--keep-case", "keep the capitals of --words")
     text = "numbers among --words: as they are, each digit as 0, or left out"
-    options.add_option(to, "--digits", text, "keep", choices=tuple(DIGITS))
+    options.add_option(to, "--digits", text, shown="keep", choices=tuple(DIGITS))
     text = "what a sequence is: a paragraph ends at an empty line, a sentence at . ! or ? before a capital"
-    options.add_option(to, "--unit", text, "line", choices=("line", *UNITS))
+    options.add_option(to, "--unit", text, shown="line", choices=("line", *UNITS))
     options.add_flag(to, "--lowercase", "turn the text to lower case first")
     text = "tokens are the matches of this regular expression in a line (slower)"
     options.add_option(to, "--token-pattern", text, shown="what is between spaces", type=pattern, metavar="REGEX")
@@ -113,7 +113,8 @@ def read_corpus(arguments: argparse.Namespace, files: Iterable[str], reading: Re
     how = {"processes": arguments.processes, "errors": "replace" if arguments.replace_invalid else "strict"}
     if reading is not None and not options.given(arguments, TOKENS):
         return read(reading=replace(reading, **how))
-    reading = Reading(**how, **{name: getattr(arguments, name) for name in TOKENS if name != "phrases"})
+    chosen = {name: getattr(arguments, name) for name in TOKENS if name != "phrases"}
+    reading = Reading(**how, **{name: value for name, value in chosen.items() if value is not None})
     corpus = read(reading=reading)  # once: what is no regular file can be read only once
     if arguments.phrases:
         corpus.reading = corpus.known_reading = replace(reading, phrases=_open_phrases(arguments, corpus))

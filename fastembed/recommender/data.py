@@ -217,6 +217,8 @@ def read_interactions(
                 " are lists of items, or a text file with a basket per line, its items between spaces"
             )
         chosen = [field for field in fields if field is not None]
+        if len(set(map(str, chosen))) < len(chosen):
+            raise ValueError(f"user, item and weight must be different fields, got {', '.join(map(repr, chosen))}")
         if names is None:
             parts = _pairs_of_files(files or [], chosen, header, report)
         else:

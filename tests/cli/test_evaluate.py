@@ -187,6 +187,18 @@ def test_words_of_a_map_are_read_as_the_text_of_the_model_was(run, document, tmp
     assert "<th>cat</th>" in (tmp_path / "r.html").read_text(encoding="utf-8")
 
 
+def test_an_option_of_reading_that_is_the_default_is_given_all_the_same(run, tmp_path):
+    text, model = tmp_path / "t.txt", tmp_path / "m.safetensors"
+    text.write_text("The cat sat\non the mat.\n\nThe dog ran.\n\n" * 9, encoding="utf-8")
+    reading = Reading(words=True, unit="paragraph")
+    SkipGram(dim=2, min_count=1, threads=1, reading=reading).fit(str(text)).save(model)
+    assert run("evaluate", model, "--perplexity", text)[2] == ""
+    assert (
+        "the text is read by Reading(words=True)"
+        in run("evaluate", model, "--perplexity", text, "--unit", "line", "--words")[2]
+    )
+
+
 def test_who_waits_for_umap_is_told(run, saved, tmp_path, drawn):
     assert "placing 4 words by UMAP" in run("plot", saved, "-o", tmp_path / "m.png", "--method", "umap")[2]
     assert run("plot", saved, "-o", tmp_path / "m.png", "--method", "pca")[2] == ""

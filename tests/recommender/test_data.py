@@ -121,6 +121,7 @@ def test_a_matrix_has_users_as_rows_whose_names_are_their_numbers(form):
         (sparse.csr_array((2, 3)), {}, ValueError, "no user of 2 has an item"),
         (sparse.csr_array([[1.0]]), {"user": "who"}, ValueError, "name the fields of a table"),
         (TABLE, {}, ValueError, "name their fields, user=... and item=..., of 'who', 'what', 'how'"),
+        (TABLE, {"user": "who", "item": "who"}, ValueError, "must be different fields, got 'who', 'who'"),
         (TABLE, {"user": "who", "item": "which"}, ValueError, "the dict has no field 'which'"),
         (TABLE | {"how": [1, 1, 1, 1, -1, 1]}, FIELDS, ValueError, "row 4: weight must be .* got -1"),
         (TABLE | {"how": [1, 1, float("nan"), 1, 1, 1]}, FIELDS, ValueError, "row 2: weight must be .* got nan"),
