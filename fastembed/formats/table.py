@@ -145,22 +145,16 @@ def writing(*paths: PathLike) -> Iterator[list[BinaryIO]]:
 
 
 class _ShownFile(io.FileIO):
-    """A file that draws a bar of the bytes that have been read."""
+    """A file that tells a bar how many bytes have been read."""
 
-    def __init__(self, path: PathLike, progress: bool) -> None:
+    def __init__(self, path: PathLike, bar: Any) -> None:
+        self._bar = bar
         super().__init__(path)
-        size, name = os.fstat(self.fileno()).st_size, Path(path).name
-        self._bar = tqdm(desc=name, total=size, unit="B", unit_scale=True, leave=False, disable=not progress)
 
     def readinto(self, buffer: Any) -> int | None:
         number = super().readinto(buffer)
         self._bar.update(number or 0)
         return number
-
-    def close(self) -> None:
-        if not self.closed:
-            self._bar.close()
-        super().close()
 
 
 @contextmanager
@@ -178,8 +172,10 @@ def reading(path: PathLike, *, progress: bool = False) -> Iterator[BinaryIO]:
     --------
     See :func:`writing`.
     """
+    size = Path(path).stat().st_size
+    bar = tqdm(desc=Path(path).name, total=size, unit="B", unit_scale=True, leave=False, disable=not progress)
     try:
-        with io.BufferedReader(_ShownFile(path, progress), 1 << 16) as raw:
+        with bar, _ShownFile(path, bar) as file, io.BufferedReader(file, 1 << 16) as raw:
             yield io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=raw)), 1 << 16) if is_gzip(path) else raw
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(f"{str(path)!r}: not whole gzip data: {error}") from error
