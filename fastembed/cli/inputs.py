@@ -80,7 +80,7 @@ def add_reading(to: options.Group) -> None:
 
 
 def pattern(text: str) -> str:
-    """Read a regular expression that has at most one group and does not match the empty string."""
+    """Read a regular expression that has no group and does not match the empty string."""
     try:
         check_pattern(text)
     except ValueError as error:
@@ -99,23 +99,30 @@ def open_corpus(arguments: argparse.Namespace, reading: Reading | None = None) -
 
 
 def read_corpus(arguments: argparse.Namespace, files: Iterable[str], reading: Reading | None = None) -> FileCorpus:
-    """Return the corpus of some files, read as the options say; if they say nothing, by a reading: a model's."""
+    """Return the corpus of some files, read as the options say, and as a reading says, a model's, where they do not."""
     from fastembed.corpus import FileCorpus
 
+    chosen, reading = options.given(arguments, TOKENS), reading or Reading()
     if arguments.words:
         options.reject(arguments, ("token_pattern",), "--words says what a token is")
-    else:
+    elif arguments.token_pattern or not reading.words:
         options.reject(arguments, ("keep_case", "digits"), "only --words changes case and numbers")
     if arguments.keep_case:
         options.reject(arguments, ("lowercase",), "--keep-case keeps capitals")
+    others: dict[str, Any] = {}  # of the reading, which an option replaces
+    if arguments.words or arguments.token_pattern:
+        others |= {"tokenizer": None, "token_pattern": None}
+    if arguments.token_pattern:
+        others |= {"words": False, "keep_case": False, "digits": "keep"}
+    if arguments.lowercase or arguments.keep_case:
+        others |= {"lowercase": False, "keep_case": False}
+    others |= {"processes": arguments.processes, "errors": "replace" if arguments.replace_invalid else "strict"}
+    if chosen.pop("phrases", None):
+        others |= {"phrases": None}
     structure = {"field": arguments.field, "header": not arguments.no_header, "skip_bad": arguments.skip_bad}
-    read = partial(FileCorpus, paths_of(files), **structure)
-    how = {"processes": arguments.processes, "errors": "replace" if arguments.replace_invalid else "strict"}
-    if reading is not None and not options.given(arguments, TOKENS):
-        return read(reading=replace(reading, **how))
-    chosen = {name: getattr(arguments, name) for name in TOKENS if name != "phrases"}
-    reading = Reading(**how, **{name: value for name, value in chosen.items() if value is not None})
-    corpus = read(reading=reading)  # once: what is no regular file can be read only once
+    reading = replace(reading, **others | chosen)
+    # Once: what is no regular file can be read only once
+    corpus = FileCorpus(paths_of(files), **structure, reading=reading)
     if arguments.phrases:
         corpus.reading = corpus.known_reading = replace(reading, phrases=_open_phrases(arguments, corpus))
     return corpus

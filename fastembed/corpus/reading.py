@@ -33,6 +33,7 @@ _unescape = bytes.maketrans(NO_SPACES, SPACES)
 
 LONGEST = 8  # the most words of a phrase
 GLUE = ord("_")  # between the words of a phrase
+NOTHING = "matches the empty string, not a token; write + instead of *"
 PROBE = f"{string.printable} a-b c's"  # a text in which most patterns that match the empty string do so
 DIGITS = {"keep": 0, "shape": 1, "drop": 2}  # what the kernel calls them
 UNITS = {"paragraph": 0, "sentence": 1, "document": 2}  # what the kernel calls them; "line" needs no kernel
@@ -71,7 +72,7 @@ class Reading:
         marks and brackets in between; no abbreviations are known. Except for "line", lines are joined: by a space, or
         by nothing after a letter and a hyphen, which is dropped, before a letter.
     token_pattern : str, optional
-        A regular expression with one group at most, whose matches in a sequence, or the group's, are its tokens.
+        A regular expression, whose matches in a sequence are its tokens.
     tokenizer : callable, optional
         Returns the tokens of a sequence, a str. This and `token_pattern` run in Python, which is much slower than
         splitting at white space, and exclude each other.
@@ -87,7 +88,8 @@ class Reading:
     Raises
     ------
     TypeError, ValueError
-        If a value is not as above, the pattern matches the empty string, or no phrase can occur in a text read so.
+        If a value is not as above, the pattern has a group or matches the empty string, or no phrase can occur in a text
+        read so.
 
     Warns
     -----
@@ -204,7 +206,7 @@ class Reading:
         TypeError
             If the tokenizer returns no strings.
         ValueError
-            If the pattern or its group matches the empty string.
+            If the pattern matches the empty string.
 
         Examples
         --------
@@ -215,7 +217,7 @@ class Reading:
             text = sequence.removesuffix(b"\r").decode()
             tokens = token_list(self._tokenize(text), f"what the tokenizer made of {shown(text)}")
             if self.token_pattern is not None and "" in tokens:
-                raise ValueError(f"{_matches_nothing(self.token_pattern)} in {shown(text)}")
+                raise ValueError(f"{self.token_pattern!r} {NOTHING} in {shown(text)}")
             return tokens if self.phrases is None else join_phrases(tokens, self._phrase_table)
         words = b" ".join(sequence.split()).decode()  # str.split would split at other Unicode spaces as well
         return words.split(" ") if words else []
@@ -488,16 +490,10 @@ def check_pattern(pattern: Any) -> None:
         compiled = re.compile(pattern)
     except re.error as error:
         raise ValueError(f"{pattern!r} is not a regular expression: {error}") from None
-    if compiled.groups > 1:
-        raise ValueError(f"{pattern!r} has {compiled.groups} groups; write (?:...) for all but one")
+    if compiled.groups:
+        raise ValueError(f"{pattern!r} has a group, but tokens are whole matches; write (?:...) in place of (...)")
     if compiled.search("") or "" in compiled.findall(PROBE):  # others are found while text is read
-        raise ValueError(_matches_nothing(pattern))
-
-
-def _matches_nothing(pattern: str) -> str:
-    if re.compile(pattern).groups:
-        return f"{pattern!r} or its group matches the empty string, not a token; write + instead of *"
-    return f"{pattern!r} matches the empty string, not a token; write + instead of *"
+        raise ValueError(f"{pattern!r} {NOTHING}")
 
 
 def replace_surrogates(text: str) -> tuple[bytes, int]:

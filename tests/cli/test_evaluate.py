@@ -187,16 +187,18 @@ def test_words_of_a_map_are_read_as_the_text_of_the_model_was(run, document, tmp
     assert "<th>cat</th>" in (tmp_path / "r.html").read_text(encoding="utf-8")
 
 
-def test_an_option_of_reading_that_is_the_default_is_given_all_the_same(run, tmp_path):
+def test_an_option_of_reading_changes_only_itself_and_may_be_the_default(run, tmp_path):
     text, model = tmp_path / "t.txt", tmp_path / "m.safetensors"
     text.write_text("The cat sat\non the mat.\n\nThe dog ran.\n\n" * 9, encoding="utf-8")
     reading = Reading(words=True, unit="paragraph")
     SkipGram(dim=2, min_count=1, threads=1, reading=reading).fit(str(text)).save(model)
     assert run("evaluate", model, "--perplexity", text)[2] == ""
-    assert (
-        "the text is read by Reading(words=True)"
-        in run("evaluate", model, "--perplexity", text, "--unit", "line", "--words")[2]
-    )
+    for given, read in (
+        (["--unit", "line"], "words=True"),
+        (["--words", "--digits", "drop"], "words=True, digits='drop', unit='paragraph'"),
+        (["--token-pattern", "[a-z]+", "--lowercase"], "lowercase=True, unit='paragraph', token_pattern='[a-z]+'"),
+    ):
+        assert f"the text is read by Reading({read})" in run("evaluate", model, "--perplexity", text, *given)[2]
 
 
 def test_who_waits_for_umap_is_told(run, saved, tmp_path, drawn):

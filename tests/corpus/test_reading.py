@@ -27,7 +27,7 @@ TEXT = "The cat's CAT,\r\n\nÉtienne sat\u00a0down.\nend"
         {"unit": "document", "lowercase": True},
         {"unit": "sentence", "token_pattern": r"\w+"},
         {"token_pattern": r"\w+"},
-        {"lowercase": True, "token_pattern": "'(s)"},
+        {"lowercase": True, "token_pattern": "(?<=')s"},
         {"tokenizer": re.compile(r"\S+").findall},
     ],
 )
@@ -70,6 +70,7 @@ def test_a_tokenizer_gets_lines_without_their_ends(tmp_path, read):
         ({"words": True, "keep_case": True, "lowercase": True}, ValueError, "keep_case=True contradicts"),
         ({"token_pattern": re.compile("a")}, TypeError, "token_pattern must be a regular expression as a str"),
         ({"token_pattern": r"\w*"}, ValueError, "token_pattern .* matches the empty string"),
+        ({"token_pattern": r"(\w)\w+"}, ValueError, "has a group, but tokens are whole matches; write .*:"),
         ({"token_pattern": "a", "tokenizer": str.split}, ValueError, "give token_pattern='a' or tokenizer, not both"),
         ({"tokenizer": "words"}, TypeError, "tokenizer must be a function .* got 'words'"),
         ({"phrases": "new york"}, TypeError, "phrases must be a list of phrases, got 'new york'"),
@@ -108,10 +109,10 @@ def test_phrases_are_joined_in_files_and_documents_after_all_else(tmp_path, read
     assert set(counted[0].tokens) == {token for tokens in expected for token in tokens}
 
 
-def test_a_pattern_whose_group_turns_out_to_be_empty_is_an_error_while_text_is_read():
-    reading = Reading(token_pattern="(é)|ü")
+def test_a_pattern_that_turns_out_to_match_nothing_is_an_error_while_text_is_read():
+    reading = Reading(token_pattern="é|(?=ü)")
     assert reading.sequences("é a é") == [["é", "é"]]
-    with pytest.raises(ValueError, match=r"'\(é\)\|ü' or its group matches the empty string, .* in 'é ü'$"):
+    with pytest.raises(ValueError, match=r"'é\|\(\?=ü\)' matches the empty string, .* in 'é ü'$"):
         reading.sequences("é ü")
 
 
