@@ -88,8 +88,7 @@ class Reading:
     Raises
     ------
     TypeError, ValueError
-        If a value is not as above, the pattern has a group or matches the empty string, or no phrase can occur in a text
-        read so.
+        If a value is not as above, the pattern has a group or matches the empty string, or no phrase can occur.
 
     Warns
     -----
