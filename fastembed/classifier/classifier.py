@@ -115,7 +115,7 @@ class ClassifierOptions:
             raise ValueError(f"a classifier's unit is the document: reading.unit must be 'line', got {reading.unit!r}")
         if self.loss != "softmax" and self.dim is not None:
             raise ValueError(
-                f"dim={shown(self.dim)} is for loss='softmax'; loss={self.loss!r} is of full rank: give dim=None"
+                f"dim={shown(self.dim)} is for loss='softmax'; loss={self.loss!r} is of full rank, so leave dim out"
             )
         if not isinstance(self.pretrained, Vectors | None):
             raise TypeError(f"pretrained must be fastembed.Vectors or None, got {shown(self.pretrained)}")

@@ -127,21 +127,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    debug = False
+    arguments = None
     for stream in ("stdout", "stderr"):  # the process may have been started without them
         if getattr(sys, stream) is None:
             setattr(sys, stream, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
-    from fastembed.cli.output import one_line, print_message, printed_warnings
+    from fastembed.cli.output import in_options, one_line, print_message, printed_warnings
     # not before: NumPy 2.0 needs stderr while it is imported
 
     try:
         try:
             words = sys.argv[1:] if argv is None else argv
             arguments = build_parser(words[0] if words and words[0] in COMMANDS else None).parse_args(words)
-            debug = arguments.debug
             if hasattr(sys.stdout, "reconfigure"):
                 sys.stdout.reconfigure(errors="backslashreplace")  # for words that the terminal's encoding lacks
-            with printed_warnings(quiet=getattr(arguments, "quiet", False)):
+            with printed_warnings(arguments):
                 code: int = arguments.run(arguments) or 0
         finally:
             _flush_stdout()
@@ -153,9 +152,12 @@ def _run(argv: Sequence[str] | None) -> int:
         print_message("; ".join(getattr(interrupt, "__notes__", ["interrupted"])))
         return _code(interrupt)
     except Exception as error:
-        if debug:
-            sys.excepthook(type(error), error, error.__traceback__)
-        print_message(f"error: {one_line(error)}")
+        text = one_line(error)
+        if arguments is not None:
+            text = in_options(text, arguments.parser)
+            if arguments.debug:
+                sys.excepthook(type(error), error, error.__traceback__)
+        print_message(f"error: {text}")
         behind = _interrupt_behind(error)
         return 1 if behind is None else _code(behind)
     return code

@@ -86,7 +86,10 @@ def add_export(commands: options.Commands) -> None:
     keys = "output, vectors, format, words, dim, left_out (the n-grams that OUTPUT cannot hold, or null)"
     command = options.add_command(commands, "export", export, example="model.safetensors vectors.vec.gz", keys=keys)
     add_vectors(command)
-    command.add_argument("output", metavar="OUTPUT", type=options.output_name, help="the file to write")
+    command.add_argument("to", nargs="?", metavar="OUTPUT", type=options.output_name, help="the file to write")
+    options.add_option(
+        command, "-o --output", "the file to write", shown="none", metavar="FILE", type=options.output_name
+    )
     writable = tuple(name for name, form in FORMATS.items() if form.writable)
     options.add_option(command, "--format", "the format of OUTPUT", shown="by OUTPUT's suffix", choices=writable)
     options.add_quiet(command)
@@ -97,6 +100,9 @@ def export(arguments: argparse.Namespace) -> None:
 
     Character n-grams are written as .safetensors alone; other formats get the words, which the answer says.
     """
+    if (arguments.to is None) == (arguments.output is None):
+        options.fail(arguments, "give one OUTPUT, the file to write")
+    arguments.output = arguments.output or arguments.to
     check_output(arguments.output, arguments.format)
     form = format_of(arguments.output, arguments.format)
     inputs = format_of_file(arguments.vectors, arguments.input_format).files(arguments.vectors)

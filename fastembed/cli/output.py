@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +16,7 @@ from tqdm import tqdm
 
 from fastembed._base.progress import ProgressBars, loss_of
 from fastembed._base.validation import plain, printable, without_password
+from fastembed.cli.options import option_of
 
 if TYPE_CHECKING:
     from fastembed.corpus import Ledger
@@ -39,6 +41,30 @@ def print_message(text: str) -> None:
     print(printable(without_password(f"fastembed: {text}")), file=sys.stderr)
 
 
+def in_options(text: str, parser: argparse.ArgumentParser) -> str:
+    """Return a message of the library with a command's options in place of arguments, as in "dim=3" and "dim must be".
+
+    What is between parentheses is Python.
+
+    Examples
+    --------
+    >>> from fastembed.cli import build_parser
+    >>> in_options("sample must be above 0, or sample=None: Reading(words=True)", build_parser("train"))
+    '--sample must be above 0, or --sample none: Reading(words=True)'
+    """
+    known = {action.dest: action.nargs == 0 for action in parser._actions if action.option_strings}
+
+    def option(found: re.Match[str]) -> str:
+        name, value = found[1] or found[3], (found[2] or "").strip("'")
+        if name not in known:
+            return found[0]
+        if known[name] and value in ("True", "False"):
+            return option_of(name).replace("--", "--no-" if value == "False" else "--")
+        return f"{option_of(name)} {'none' if value == 'None' else value}".rstrip()
+
+    return re.sub(r"\w\([^()]*\)|\b(\w+)=('[^']*'|\.\.\.|[\w.+-]*\w)|^(\w+)(?= must )", option, text)
+
+
 def one_line(error: BaseException) -> str:
     """Return the message of an error on one line."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
@@ -56,13 +82,15 @@ def print_unknown(messages: Sequence[str]) -> int:
 
 
 @contextmanager
-def printed_warnings(*, quiet: bool) -> Iterator[None]:
+def printed_warnings(arguments: argparse.Namespace) -> Iterator[None]:
     """Print what the library warns of in one line each, without a place in its code, during a `with` block."""
     from fastembed.corpus.corpus import ReadingAdvice
 
+    quiet = getattr(arguments, "quiet", False)
+
     def show(message: Warning | str, *_: object, **__: object) -> None:
         if not isinstance(message, ReadingAdvice):
-            print_message(f"warning: {message}")
+            print_message(f"warning: {in_options(str(message), arguments.parser)}")
         elif not quiet:
             print_message(f"hint: {message.for_shell}")
 
@@ -121,6 +149,8 @@ class Progress:
         self._epochs = epochs
         self._bars: ProgressBars | None = None
         self.estimate: Any = None
+        self.reached: int | None = None  # completed epochs of --checkpoint
+        self._checkpoint = getattr(arguments, "checkpoint", None)
         if not quiet and sys.stderr.isatty():
             self._bars = ProgressBars(epochs, tqdm)
 
@@ -146,6 +176,9 @@ class Progress:
         self.estimate, self._epochs = estimate, estimate.epochs
         if self._dry:
             raise DryRunEnded
+        if (done := self.reached) is not None:
+            text = f"going on from {self._checkpoint}: {done} of {self._epochs} epochs are done"
+            self._print(text, "going on", checkpoint=self._checkpoint, epochs_done=done, epochs=self._epochs)
         self._print(f"training {estimate}", "training", epochs=self._epochs, estimate=estimate)
         if self._bars:
             self._bars.training(estimate)
@@ -162,11 +195,6 @@ class Progress:
         )
         if self._bars:
             self._bars.epoch(record)
-
-    def going_on(self, epochs: int, checkpoint: str) -> None:
-        """Print that training goes on from a checkpoint, at which some epochs had ended."""
-        text = f"going on from {checkpoint}: {epochs} of {self._epochs} epochs are done"
-        self._print(text, "going on", checkpoint=checkpoint, epochs_done=epochs, epochs=self._epochs)
 
     def kept(self, epoch: int, epochs: int) -> None:
         """Print which epoch's parameters early stopping has kept."""

@@ -92,7 +92,8 @@ def add_recommend(commands: options.Commands) -> None:
     options.add_option(command, "--users", "users that the model knows, in place of a basket", [], "none", **some)
     options.add_topn(command, 10)
     options.add_left_out(command)
-    options.add_option(command, "--among", "recommend only these items", shown="all", **some)
+    text = "recommend only these items, of which those of the basket need --with-seen"
+    options.add_option(command, "--among", text, shown="all", **some)
     options.add_flag(command, "--with-seen", "recommend also what is in the basket, or what the user has")
     options.add_flag(command, "--why", f"show the {WHY} items of the basket that add most to each score")
     options.add_threads(command)
@@ -106,8 +107,6 @@ def recommend(arguments: argparse.Namespace) -> int:
     """
     if arguments.users and arguments.items:
         options.fail(arguments, "give either a basket of ITEMs or --users")
-    if not arguments.users and not arguments.items:
-        options.fail(arguments, "give an ITEM, or - for standard input, or --users")
     model = Recommender.load(arguments.vectors, threads=arguments.threads)
     baskets = [arguments.items]
     if arguments.items == ["-"]:

@@ -165,8 +165,8 @@ def _error_of_one_rank(arguments: argparse.Namespace) -> Iterator[None]:
 
 def _train_and_save(arguments: argparse.Namespace, model: SkipGram, learn: Callable[..., SkipGram]) -> None:
     with Progress(arguments, model.epochs) as progress:
-        if arguments.checkpoint and (reached := epochs_done(arguments.checkpoint)) is not None:
-            progress.going_on(reached, arguments.checkpoint)
+        if arguments.checkpoint:
+            progress.reached = epochs_done(arguments.checkpoint)
         try:
             learn(progress=progress)
         except DryRunEnded:

@@ -7,7 +7,7 @@ import hashlib
 import numbers
 import os
 import re
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from copy import copy
 from dataclasses import asdict
@@ -64,6 +64,7 @@ MOST_UNSPACED = (
 )
 LEAST_LINES = 20  # fewer lines do not show whether a text is wrapped
 
+_NUMBER = re.compile(r"\d+(\.\d*)?([eE][-+]?\d+)?|\.\d+")
 _EMPTY_LINE = re.compile(rb"\n[ \t\r\f\v]*\n")
 # Han and kana, which `words` separates; Thai, Lao, Burmese, Khmer: longer than most words
 _UNSPACED = re.compile(
@@ -726,12 +727,14 @@ def empty(corpus: Corpus, ledger: Ledger) -> ValueError:
     return ValueError(f"the corpus is empty: no token in {ledger.lines:,} lines{of}{skipped}")
 
 
-def advise(corpus: Corpus) -> None:
+def advise(corpus: Corpus, *, baskets: bool = False) -> None:
     r"""Warn if another reading would suit a text, by its first 256 KiB. There is no advice on lists of tokens.
 
     Parameters
     ----------
     corpus : Corpus
+    baskets : bool
+        Whether each sequence is a basket, for which edges of a graph are noticed elsewhere.
 
     Examples
     --------
@@ -784,8 +787,31 @@ def advise(corpus: Corpus) -> None:
         found.append(
             f"the text looks like a table separated by {mark!r}: name it .csv or .tsv, and the field that is text"
         )
+    lines = [line.split() for line in text.decode(errors="replace").split("\n")[:-1] if line.strip()]
+    if not baskets and len(lines) >= LEAST_LINES and (all(len(line) == 2 for line in lines) or look_weighted(lines)):
+        found.append(
+            f"each line is two tokens{' and a number' * (len(lines[0]) == 3)}, such as {shown(' '.join(lines[0]))}: if"
+            " they are edges of a graph, train --graph or Counts.from_graph learns from them"
+        )
     if found:
         warn_user(ReadingAdvice(found, changes))
+
+
+def look_weighted(lines: Sequence[Sequence[str]]) -> bool:
+    """Return whether all sequences look like edges of a graph with weights, such as "a b 3".
+
+    Each is two tokens and a number, and none of these numbers is also one of the two, or they are few: else the
+    sequences are numbers.
+
+    Examples
+    --------
+    >>> look_weighted([["a", "b", "3"], ["b", "7", "1.5"]]), look_weighted([["1", "2", "3"], ["2", "3", "4"]])
+    (True, False)
+    """
+    if not lines or any(len(line) != 3 for line in lines):
+        return False
+    names, last = {name for line in lines for name in line[:2]}, {line[2] for line in lines}
+    return all(map(_NUMBER.fullmatch, last)) and (not names & last or 4 * len(last) < len(names))
 
 
 def _looks_like_table(text: bytes) -> str | None:

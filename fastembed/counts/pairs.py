@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-import re
 from collections.abc import Generator, Hashable, Iterable
 from itertools import islice
 from typing import Any, NamedTuple
@@ -16,7 +15,7 @@ from fastembed._base.arrays import row_ranges
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import ordered_map
 from fastembed._base.validation import check_amounts, shown, unmasked, warn_user
-from fastembed.corpus.corpus import Source, as_corpus
+from fastembed.corpus.corpus import Source, as_corpus, look_weighted
 from fastembed.corpus.ledger import Ledger
 from fastembed.counts.sums import RowBatch, batch_entries
 from fastembed.vocabulary import Vocabulary
@@ -26,7 +25,6 @@ Int32 = npt.NDArray[np.int32]
 
 MAX_BASKET_ITEMS = 1 << 15
 LOOKED_AT = 1000  # baskets that are looked at for weights
-NUMBER = re.compile(r"\d+(\.\d*)?([eE][-+]?\d+)?|\.\d+")
 
 
 class IdPairs(NamedTuple):
@@ -189,15 +187,9 @@ def basket_rows(
 
 
 def warn_of_edges(baskets: Source) -> None:
-    """Warn if the first baskets look like the edges of a graph with weights, such as "a b 3".
-
-    Each is two items and a number, and none of these numbers is also an item: else they are baskets of numbers.
-    """
+    """Warn if the first baskets look like the edges of a graph with weights, such as "a b 3"."""
     first = [basket for basket in islice(as_corpus(baskets).sequences(Ledger()), LOOKED_AT) if basket]
-    if not first or any(len(basket) != 3 for basket in first):
-        return
-    items, last = {item for basket in first for item in basket[:2]}, {basket[2] for basket in first}
-    if all(map(NUMBER.fullmatch, last)) and not items & last:
+    if look_weighted(first):
         warn_user(
             f"each basket is two items and a number, such as {' '.join(first[0])!r}, and the numbers count as items: if"
             " they are weights of pairs, use Counts.from_pairs, or train --pairs --weight on the command line"

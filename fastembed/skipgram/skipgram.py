@@ -475,7 +475,7 @@ class SkipGram:
         with reporting(progress, options.epochs) as report:
             text = as_read(corpus, options.reading)
             states = file_states(text)
-            advise(text)
+            advise(text, baskets=options.baskets is not None)
             words = Vocabulary.from_corpus(
                 text,
                 max_size=options.max_size,

@@ -193,7 +193,7 @@ class Training:
                 return
         words, states = None, file_states(corpus)
         if base is None:
-            advise(corpus)
+            advise(corpus, baskets=options.baskets is not None)
         if base is None or self._grow:
             words = Vocabulary.from_corpus(
                 corpus,
@@ -282,8 +282,6 @@ class Training:
         """Make the trainer: a new one from the SVD of the counts or a checkpoint, or a copy of that of the base."""
         options, base = self._options, self._base
         estimate.check()
-        if self._progress is not None:
-            self._progress.training(estimate)
         if self._replay is not None:
             both = self._counts.to_scipy() + self._replay.to_scipy()
             self._groups: GroupedCounts = CSRGroups(canonical_csr("counts", both))
@@ -301,6 +299,8 @@ class Training:
         stored = None
         if self._checkpoint is not None and Path(self._checkpoint.path).exists():
             stored = self._checkpoint.claim(self._identity)
+        if self._progress is not None:
+            self._progress.training(estimate)
         if stored is not None:
             self._records = list(stored.position.history)
         if base is None:
@@ -488,7 +488,7 @@ def kept_counts(folder: LocalFolder, held_out: LocalFolder, reading: Reading | N
         if found.get(name) != wanted.get(name):
             raise ValueError(
                 f"{folder.path!r} was counted with {name} {shown(found.get(name))} instead of"
-                f" {shown(wanted.get(name))}: go on with the same, or remove it and the checkpoint to begin again"
+                f" {shown(wanted.get(name))} as now: go on with the same, or remove it and the checkpoint"
             )
     try:
         check_same_corpus(found["corpus"], wanted["corpus"], folder.path)

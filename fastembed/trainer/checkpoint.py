@@ -112,8 +112,7 @@ class Checkpoint:
         self.keep = check_flag("keep_checkpoint", keep)
         check_writable(self.path)
         remove_leftovers(self.path)
-        if Path(self.path).exists():
-            check_header(read_fields(self.path), "checkpoint", self.path)  # never replace another file
+        epochs_done(self.path)  # never replace another file
         self._owner: dict[str, Any] = {}  # see `claim`
         self._identity: Mapping[str, Any] = {}  # of the call that wrote first
         self._read: tuple[Mapping[str, Any], Stored] | None = None  # its identity and its contents
@@ -218,7 +217,7 @@ def check_identity(path: str, found: Mapping[str, Any], wanted: Mapping[str, Any
         if name not in found or found[name] != value:
             raise ValueError(
                 f"the checkpoint {path!r} is that of another fit, with {name} {shown(found.get(name))} instead of"
-                f" {shown(value)}: go on with the same, or remove the file to begin again"
+                f" {shown(value)} as now: go on with the same, or remove the file to begin again"
             )
 
 
@@ -232,9 +231,12 @@ def epochs_done(path: str | os.PathLike[str]) -> int | None:
     """
     try:
         metadata = read_fields(path)
+        check_header(metadata, "checkpoint", path)
     except FileNotFoundError:
         return None
-    check_header(metadata, "checkpoint", path)
+    except (OSError, ValueError) as error:
+        kind = ValueError if isinstance(error, ValueError) else OSError
+        raise kind(f"{error}; a checkpoint is a new file, or one that a checkpoint was written to") from error
     return len(_position(metadata, path).history)
 
 

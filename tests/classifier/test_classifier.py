@@ -392,7 +392,7 @@ def test_a_text_is_one_document_whatever_its_lines():
     ("parameters", "error", "message"),
     [
         ({"dim": 0}, ValueError, "dim must be at least 1, got 0"),
-        ({"dim": 5}, ValueError, "dim=5 is for loss='softmax'; loss='squared' is of full rank: give dim=None"),
+        ({"dim": 5}, ValueError, "dim=5 is for loss='softmax'; loss='squared' is of full rank, so leave dim out"),
         ({"loss": "hinge"}, ValueError, "loss must be one of squared, ova, softmax, got 'hinge'"),
         ({"l2": 0}, ValueError, "l2 must be finite and above 0, got 0"),
         ({"class_weight": "even"}, TypeError, "class_weight must be None, 'balanced' or a mapping"),

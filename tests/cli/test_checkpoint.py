@@ -58,6 +58,19 @@ def interrupted(run, monkeypatch):
     return interrupt
 
 
+def test_a_checkpoint_of_another_fit_or_another_file_is_named_and_nothing_else_said(run, interrupted, tmp_path, corpus):
+    checkpoint, model = tmp_path / "c", tmp_path / "m.safetensors"
+    interrupted("train", corpus, *OPTIONS, "-o", model, "--checkpoint", checkpoint)
+    code, out, err = run("train", corpus, *OPTIONS, "--epochs", 5, "-o", model, "--checkpoint", checkpoint)
+    assert (code, out) == (1, "")
+    assert "is that of another fit, with epochs 4 instead of 5 as now" in err
+    (tmp_path / "d").mkdir()
+    (tmp_path / "f").write_text("text", encoding="utf-8")
+    for other in "df":
+        err = run("train", corpus, *OPTIONS, "-o", model, "--checkpoint", tmp_path / other)[2]
+        assert "a checkpoint is a new file, or one that" in err
+
+
 @pytest.mark.parametrize("keep", [False, True])
 def test_the_same_command_goes_on(run, interrupted, same, tmp_path, corpus, keep):
     model, expected, checkpoint = tmp_path / "m.safetensors", tmp_path / "e.safetensors", tmp_path / "c"

@@ -32,7 +32,7 @@ def classifier(tmp_path, train, run):
 def test_training_prints_its_epochs_and_the_ledger(run, train, tmp_path):
     code, out, err = run("train-classifier", train, "-o", tmp_path / "c.safetensors", "--epochs", 2, "--ngrams", 1)
     assert code == 0
-    assert "training ended after epochs=2, before it converged" in err
+    assert "training ended after --epochs 2, before it converged" in err
     assert out.splitlines()[0].startswith("training ")
     assert out.splitlines()[1].startswith("epoch  1 of 2   loss ")
     assert "2 labels, each with 2 documents or more; 9 features; read 10 tokens in 4 lines" in out
@@ -60,7 +60,7 @@ def test_words_start_from_the_vectors_of_a_file(document, run, train, tmp_path):
     assert Classifier.load(path)._model.linear.shape == (2, 2)
     code, _, err = run("train-classifier", train, "-o", path, "--pretrained", vectors)
     assert code == 1
-    assert "give loss='softmax' and dim=2" in err
+    assert "give --loss softmax and --dim 2" in err
 
 
 def test_lines_are_predicted_as_by_the_model(run, classifier, train, stdin):

@@ -50,7 +50,7 @@ def test_info_shows_the_versions_of_the_installation(run, document):
 
 @pytest.mark.parametrize("name", ["v.txt", "v.vec.gz", "v.bin", "v.glove", "v.npy", "v.tsv", "w.safetensors"])
 def test_every_format_is_written_and_read_back(run, document, saved, tmp_path, name):
-    code, out, err = run("export", saved, tmp_path / name)
+    code, out, err = run("export", saved, *["-o"] * (name == "v.txt"), tmp_path / name)
     assert (code, err) == (0, "")
     form = format_of(name)
     assert out == f"wrote {tmp_path / name}: 4 vectors of dimension 3, {form.description}\n"

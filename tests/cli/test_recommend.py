@@ -84,6 +84,7 @@ def test_baskets_come_from_standard_input(run, trained, monkeypatch):
     texts = ["bread jam", "", "saw caviar"]
     shown = [f"{text}\n  {item:<24}{p:8.4f}\n" for text, ((item, p),) in zip(texts, answers, strict=True)]
     assert (code, out, err) == (0, "".join(shown), "")
+    assert run("recommend", trained, "-n", 1) == (0, shown[1], "")  # what is popular
 
 
 def test_a_recommender_is_evaluated_on_held_out_items_alone(run, document, usage, trained, carts):
@@ -99,7 +100,6 @@ def test_a_recommender_is_evaluated_on_held_out_items_alone(run, document, usage
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("recommend", "m"), "give an ITEM, or - for standard input, or --users"),
         (("recommend", "m", "a", "--users", "b"), "give either a basket of ITEMs or --users"),
         (("train-recommender", "b.txt", "-o", "b.txt"), "a model is a .safetensors file"),
         (("train-recommender", "b.txt", "--dim", "0"), "an integer of at least 1 expected, got '0'"),

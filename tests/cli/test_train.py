@@ -201,10 +201,12 @@ def test_a_model_reads_other_texts_as_its_own(run, tmp_path):
     reading = ("--words", "--phrases", tmp_path / "list")
     assert run("train", text, "-o", model, *SMALL, *reading, "--quiet") == (0, "", "")
     assert "new_york" in Vectors.load(model)
-    assert run("evaluate", model, "--perplexity", text) == run("evaluate", model, "--perplexity", text, *reading)
-    code, out, err = run("evaluate", model, "--perplexity", text, "--words")
+    as_it_was = run("evaluate", model, "--perplexity", text)
+    for same in (reading, ("--words",)):
+        assert run("evaluate", model, "--perplexity", text, *same) == as_it_was
+    code, out, err = run("evaluate", model, "--perplexity", text, "--words", "--digits", "drop")
     assert code == 0
-    assert "fastembed: warning: the text is read by Reading(words=True), but that of the model was read by" in err
+    assert "fastembed: warning: the text is read by Reading(words=True, digits='drop', phrases=" in err
     commands = (("neighbors", model, "KING"), ("analogy", model, "KING", "queen", "Rome,"), ("predict", model, "King."))
     for command in commands:
         code, out, err = run(*command)
@@ -342,6 +344,15 @@ def test_a_graph_is_trained_on_by_its_walks(run, document, tmp_path, monkeypatch
     assert counts.nnz < Counts.from_graph("edges", window=2, weighting="linear", min_count=9, directed=True).nnz
     model = SkipGram.load("m.safetensors")
     np.testing.assert_array_equal(model.vectors.matrix, SkipGram(dim=4).fit(counts).vectors.matrix)
+
+
+@pytest.mark.parametrize(("line", "warns"), [("{} {}", True), ("{} {} 1", True), ("{} {} x", False)])
+def test_lines_that_look_like_edges_are_noticed(run, tmp_path, line, warns):
+    text, model = tmp_path / "e.txt", tmp_path / "m.safetensors"
+    text.write_text("".join(line.format(n, n % 5) + "\n" for n in range(30)), encoding="utf-8")
+    for how, named in (((), "train --graph or Counts.from_graph"), (("--baskets", "flat"), "train --pairs --weight")):
+        err = run("train", text, "-o", model, "--min-count", 1, *SMALL, *how)[2]
+        assert (named in err) == (warns and ("1" in line or not how)), err
 
 
 def test_pairs_and_their_weights_are_trained_on_as_they_are(run, tmp_path, monkeypatch, capsys):
