@@ -49,7 +49,8 @@ def in_options(text: str, parser: argparse.ArgumentParser) -> str:
     Examples
     --------
     >>> from fastembed.cli import build_parser
-    >>> in_options("sample must be above 0, or sample=None: Reading(words=True)", build_parser("train"))
+    >>> parser = build_parser("train").parse_args(["train", "a.txt"]).parser
+    >>> in_options("sample must be above 0, or sample=None: Reading(words=True)", parser)
     '--sample must be above 0, or --sample none: Reading(words=True)'
     """
     known = {action.dest: action.nargs == 0 for action in parser._actions if action.option_strings}
