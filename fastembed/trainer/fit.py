@@ -95,7 +95,6 @@ class Fit:
 
             self.ranks.compare(identity)
             self.ranks.start(self.parameters, self.rng)
-            self.steps.exchange.warn_if_slower()
             self.checkpoint = RanksCheckpoint.of(self.ranks, checkpoint)
         if self.checkpoint is not None:
             self.written = Snapshot(self.steps.state, self.steps.pool)

@@ -16,9 +16,8 @@ from __future__ import annotations
 
 import platform
 import sys
-import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
@@ -27,8 +26,8 @@ from numpy.typing import NDArray
 
 from fastembed._base.arrays import aligned_zeros
 from fastembed._base.sizes import SIZES
-from fastembed._base.threads import Pool, single_threaded_blas
-from fastembed._base.validation import TrainingDivergedError, shown, warn_user
+from fastembed._base.threads import Pool
+from fastembed._base.validation import TrainingDivergedError, shown
 from fastembed._kernels import kernels_for
 from fastembed._versions import origin_of_bits
 from fastembed.counts.groups import Division
@@ -38,7 +37,6 @@ from fastembed.trainer.parameters import Parameters
 T = TypeVar("T")
 
 UPDATED_ROWS = 512  # rows of the embedding per task of a rank
-TRIALS = 7  # number of timed exchanges, of which the median is used
 ERRORS = (TypeError, ValueError, OSError, MemoryError)  # errors that other ranks raise with the same type
 
 
@@ -390,47 +388,3 @@ class Exchange:
             rows = slice(self._bounds[own.start], self._bounds[own.stop])
             for array in (self._parameters.weights, self._parameters.linear_squares, momentum):
                 self._ranks.send(array[rows], rank)
-
-    # ---------------------------------------------------------------- trials
-
-    def warn_if_slower(self) -> None:
-        """Warn on rank 0 if, in a trial, the communication per block takes longer than the ranks save."""
-        if self._ranks.size == 1:
-            return
-        between, alone = self.seconds(), self.product_seconds()
-        if self._ranks.first and between > alone * (1 - self._most / self.nodes):
-            warn_user(
-                f"one rank would be faster than {self._ranks.size}: its matrix products of a block take about"
-                f" {1e3 * alone:.2g} ms, and what {self._ranks.size} ranks tell one another of a block"
-                f" {1e3 * between:.2g} ms"
-            )
-
-    def seconds(self) -> float:
-        """Return the seconds of the communication per block: the median of some trials."""
-        block = self._h_gradients[0].reshape(-1)
-        share = block[: len(block) // self._ranks.size]
-        received = np.empty(self._ranks.size * len(share), block.dtype)
-
-        def exchange() -> None:
-            self.gather_partials(self._block_size)
-            for _ in range(self._most + 1):  # about what `join` sends per block: dH of each node, and the new rows
-                self._ranks.comm.Allgather(share, received)
-
-        return _median_seconds(exchange)
-
-    def product_seconds(self) -> float:
-        """Return the seconds that one rank alone needs for the products of a block, estimated from one shard."""
-        p, shards = self._parameters, len(self._bounds) - 1
-        h = np.zeros((self._block_size, p.weights.shape[1]), p.dtype)
-        weights = p.weights[: self._bounds[1]]
-        with single_threaded_blas():
-            return 3 * _median_seconds(lambda: h @ weights.T) * -(-shards // self._pool.threads)
-
-
-def _median_seconds(call: Callable[[], object]) -> float:
-    times = []
-    for _ in range(TRIALS):
-        began = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - began)
-    return float(np.median(times))

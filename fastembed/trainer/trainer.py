@@ -677,8 +677,7 @@ class Trainer:
         and reads and writes the checkpoint. If the ranks differ in the counts, the options, the versions, the kernels
         or the BLAS, ValueError is raised before anything is changed. Each rank holds all parameters; of
         counts in a folder it reads only the columns of its outputs. An exception in one rank, such as a Ctrl-C, ends
-        the processes of all ranks; training can resume from the last checkpoint, on any number of ranks. A warning is
-        issued if one rank would be faster.
+        the processes of all ranks; training can resume from the last checkpoint, on any number of ranks.
 
         Examples
         --------

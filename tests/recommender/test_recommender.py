@@ -175,7 +175,6 @@ def test_the_bits_do_not_depend_on_threads(sizes, baskets):
     assert one.perplexity(baskets) == two.perplexity(baskets)
 
 
-@pytest.mark.filterwarnings("ignore:one rank would be faster")
 def test_all_ranks_end_with_the_recommender_of_one_process(on_ranks):
     matrix = sparse.random_array((60, 2100), density=0.02, rng=0)
     alone = Recommender(dim=3, epochs=2, threads=1).fit(matrix)

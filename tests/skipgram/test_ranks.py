@@ -6,8 +6,6 @@ from scipy import sparse
 
 from fastembed import Counts, SkipGram
 
-pytestmark = pytest.mark.filterwarnings("ignore:one rank would be faster")
-
 
 @pytest.fixture(scope="module")
 def counted():

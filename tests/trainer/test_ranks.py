@@ -1,4 +1,4 @@
-"""Fits by several ranks: the bits of one process; ranks that differ or fail; communication, and when it is too slow."""
+"""Fits by several ranks: the bits of one process; ranks that differ or fail; and checkpoints."""
 
 from functools import partial
 
@@ -10,8 +10,6 @@ from fastembed import Trainer
 from fastembed.counts import groups as grouping
 from fastembed.counts.groups import Division
 from fastembed.trainer import ranks as of_ranks
-
-pytestmark = pytest.mark.filterwarnings("ignore:one rank would be faster")
 
 ROWS, OUTPUTS, DIM = 50, 5000, 5  # eight shards
 OPTIONS = {"epochs": 3, "block_size": 7, "learning_rate": 0.2}
@@ -288,24 +286,3 @@ def test_a_checkpoint_within_an_epoch_has_the_parts_of_all_ranks(new, on_ranks, 
     for content in kept[::3]:
         path.write_bytes(content)
         assert on_ranks(4, fit) == [bits(alone)] * 4
-
-
-# ---------------------------------------------------------------- what does not pay
-
-
-@pytest.mark.filterwarnings("default:one rank would be faster")
-@pytest.mark.parametrize(("seconds", "warned"), [(1e-9, True), (1000.0, False)])
-def test_a_warning_says_so_if_one_rank_would_be_faster(new, on_ranks, counts, set_constant, recwarn, seconds, warned):
-    """Time the communication per block in a trial, and compare it with the products, which are set to some seconds."""
-    set_constant(of_ranks.Exchange, "product_seconds", lambda _: seconds)
-
-    def fit(comm):
-        new().fit_counts(counts, epochs=1, comm=comm)
-
-    assert on_ranks(2, fit) == [None, None]
-    found = [str(each.message) for each in recwarn]
-    assert len(found) == warned
-    if warned:
-        assert found[0].startswith(
-            "one rank would be faster than 2: its matrix products of a block take about 1e-06 ms"
-        )
