@@ -6,7 +6,7 @@ import itertools
 import os
 import weakref
 from threading import Lock
-from typing import Any, BinaryIO, Protocol, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -166,15 +166,6 @@ def largest_of_rows(values: NDArray[np.float32], count: int) -> NDArray[np.int64
 
 
 # ---------------------------------------------------------------- files read at any offset
-
-
-class RandomAccess(Protocol):
-    """A file of known size that any thread may read at any offset."""
-
-    size: int
-
-    def read_some(self, offset: int, size: int) -> bytes:
-        """Return at most `size` bytes from an offset on; no bytes only at the end of the file."""
 
 
 class RandomAccessFile:

@@ -17,7 +17,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from fastembed._base.arrays import RandomAccess, RandomAccessFile
+from fastembed._base.arrays import RandomAccessFile
 from fastembed._base.sizes import SIZES
 from fastembed._kernels.tokens import valid_utf8
 from fastembed.corpus.sources import FilePart, TextFile, UrlFile, UrlReader
@@ -283,7 +283,7 @@ class PlainFile:
     Parameters
     ----------
     name : str
-    reader : RandomAccess
+    reader : RandomAccessFile or UrlReader
 
     Attributes
     ----------
@@ -292,7 +292,7 @@ class PlainFile:
         The number of its bytes, and of those of a block.
     """
 
-    def __init__(self, name: str, reader: RandomAccess) -> None:
+    def __init__(self, name: str, reader: RandomAccessFile | UrlReader) -> None:
         self.name, self.size = name, reader.size
         self.block_bytes = max(SIZES.block_bytes, min(self.size // BLOCKS, LARGE_BLOCK_BYTES))
         self._reader = reader

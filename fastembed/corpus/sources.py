@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, TypeGuard, cast
+from typing import Any, BinaryIO, TypeAlias, TypeGuard, cast
 
 from fastembed._base.optional import require
 from fastembed._base.validation import shown, without_password
@@ -25,18 +25,8 @@ LONGEST_PATH = 4096  # characters: of a pattern, and of a path on most systems
 _stdin_lock = threading.Lock()
 
 
-class TextFile(Protocol):
-    """A file that can be read again and again."""
-
-    name: str
-
-    def size(self) -> int:
-        """Return its number of bytes on disk."""
-        ...
-
-    def open(self) -> BinaryIO:
-        """Return a stream of its bytes on disk, from the first one."""
-        ...
+# A file that can be read again and again: its `name`, its `size()` on disk, and a stream of its bytes by `open()`
+TextFile: TypeAlias = "RegularFile | Spool | UrlFile | FilePart"
 
 
 class RegularFile:
@@ -256,7 +246,8 @@ class FilePart:
     """
 
     def __init__(self, file: TextFile, part: tuple[int, int]) -> None:
-        self.file, self.part, self.name = file, part, file.name
+        self.file, self.part = file, part
+        self.name: str = file.name
 
     def size(self) -> int:
         """Return its number of bytes."""

@@ -25,7 +25,7 @@ from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -75,39 +75,6 @@ STORED_BYTES = 6  # per count: float32, where that is exact, and a column of 16 
 ALIGNMENT = 8  # bytes of which the size of a tile is a multiple
 
 # ---------------------------------------------------------------- where the files of counts are
-
-
-class StoreFolder(Protocol):
-    """Storage of files. Several threads may read at the same time."""
-
-    @property
-    def path(self) -> str:
-        """The name of the folder."""
-
-    @property
-    def source(self) -> str:
-        """What the manifest says of where the counts are from, in JSON; empty if nothing."""
-
-    def __hash__(self) -> int:
-        """Return the same number for the same folder."""
-
-    def names(self) -> list[str] | None:
-        """Return the names of all files but the lock; None if there is no folder."""
-
-    def size(self, name: str) -> int:
-        """Return the number of bytes of a file; raise FileNotFoundError if it does not exist."""
-
-    def read(self, name: str, begin: int = 0, end: int | None = None) -> Bytes:
-        """Return the bytes of a file, or a range of them; raise FileNotFoundError if it does not exist."""
-
-    def write(self, name: str, parts: Iterable[Bytes]) -> None:
-        """Write a file in parts, atomically."""
-
-    def remove(self, name: str) -> None:
-        """Remove a file, if it is there."""
-
-    def lock(self) -> AbstractContextManager[None]:
-        """Create the folder if it does not exist, and lock it against other writers."""
 
 
 @dataclass(frozen=True)
@@ -296,9 +263,12 @@ class TemporaryFolder:
         yield
 
 
+StoreFolder: TypeAlias = LocalFolder | UrlFolder | TemporaryFolder
+
+
 def open_folder(store: str | os.PathLike[str] | StoreFolder) -> StoreFolder:
     """Return the folder of a path or of a URL; file:// URLs give a local folder, with a lock."""
-    if isinstance(store, LocalFolder | UrlFolder | TemporaryFolder):
+    if isinstance(store, StoreFolder):
         return store
     if not isinstance(store, str | os.PathLike):
         raise TypeError(f"a store is the path or the URL of a folder, got {shown(store)}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -25,25 +25,7 @@ from fastembed.vectors.neighbors import Exact, Matrix
 
 Tensors = Mapping[str, npt.NDArray[Any]]
 Rows: TypeAlias = "slice | npt.NDArray[np.integer[Any]]"
-
-
-class Composer(Protocol):
-    """Composes vectors (D,) of words that have no vector."""
-
-    def compose_all(self, words: Sequence[str]) -> tuple[Matrix, npt.NDArray[np.bool_]]:
-        """Return the vectors of N words, (N, D), and whether each has a known n-gram, (N,); other rows are zero."""
-
-    def parts(self, word: str, row: int | None = None) -> list[tuple[str, Exact]]:
-        """Return the known n-grams of a word, in order of occurrence, and their parts (D,), which sum to its vector.
-
-        For a token, given by its row, the difference between its vector and this sum is the part of its own row.
-        """
-
-    def of_rows(self, rows: Rows) -> Self:
-        """Return the composer for a selection of rows of the vectors of words."""
-
-    def tensors(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the data of the composer for :func:`composer_of`."""
+Composer: TypeAlias = "NgramDictionary | BucketComposer"  # composes vectors (D,) of words that have no vector
 
 
 def composer_of(tensors: Tensors, matrix: Matrix) -> Composer | None:
@@ -52,7 +34,7 @@ def composer_of(tensors: Tensors, matrix: Matrix) -> Composer | None:
     Parameters
     ----------
     tensors : mapping of str to ndarray
-        The result of :meth:`Composer.tensors`.
+        The result of `tensors` of one of the two.
     matrix : ndarray (V, D)
         The vectors of the words.
 
