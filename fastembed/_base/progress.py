@@ -149,20 +149,6 @@ class ProgressBars:
             self.close()
 
 
-class _Drawing:
-    """HTML, which a notebook shows as it is."""
-
-    def __init__(self, html: str) -> None:
-        self._html = html
-
-    def _repr_html_(self) -> str:
-        return self._html
-
-    def __repr__(self) -> str:
-        """Return the text for a front end without HTML."""
-        return "the curve of a fit"
-
-
 class _LiveCurve:
     """Draws the progress of a fit below its notebook cell and updates it; the last curve stays.
 
@@ -219,11 +205,12 @@ class _LiveCurve:
         self._drawn, self._last, self._running = time.monotonic(), text, done != total
         share = f' value="{done}" max="{total}"' if total else ""
         shown = f"{text}, {state}" if state else text
-        drawing = _Drawing(f"<div><progress{share}></progress> {shown}</div>{curve(self._records, self._epochs)}")
+        drawing = f"<div><progress{share}></progress> {shown}</div>{curve(self._records, self._epochs)}"
+        output = {"text/html": drawing, "text/plain": shown}
         if self._handle is None:
-            self._handle = self._display(drawing, display_id=True)
+            self._handle = self._display(output, raw=True, display_id=True)
         else:
-            self._handle.update(drawing)
+            self._handle.update(output, raw=True)
 
 
 def loss_of(record: dict[str, Any]) -> str:

@@ -505,7 +505,7 @@ def map_text(
 
 
 class OnePerThread(Generic[Item]):
-    """Items of which each thread of :func:`map_text` uses one at a time: there are as many as work at once.
+    """Items of which each thread uses one at a time: there are as many as work at once.
 
     Parameters
     ----------

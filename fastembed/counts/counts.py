@@ -282,7 +282,7 @@ class Counts:
             )
             check_known(ledger, lines)
             known = vocabulary if isinstance(vocabulary, Vocabulary) else None
-            attributes = {"windows": windows, "keep": keep, "ledger": ledger, "vocabulary": known, "baskets": None}
+            attributes = {"windows": windows, "keep": keep, "ledger": ledger, "vocabulary": known}
             if into is None:
                 matrix = total.result()
                 if not matrix.nnz:
@@ -366,7 +366,7 @@ class Counts:
         known = vocabulary if isinstance(vocabulary, Vocabulary) else None
         if known is not None and (lines is None or not lines.held_out):  # which are others of the same baskets
             warn_of_edges(baskets)
-        attributes = {"windows": None, "keep": None, "ledger": ledger, "vocabulary": known, "baskets": weighting}
+        attributes = {"ledger": ledger, "vocabulary": known, "baskets": weighting}
         with note_on_interrupt(ledger), nullcontext() if into is None else writing(into):
             row_of = None if into is None else group_places(size)
             with closing(encode_corpus(as_corpus(baskets), vocabulary, ledger, progress, workers, lines)) as pieces:
@@ -552,7 +552,7 @@ class Counts:
             del found
             walks = Walks(adjacency, distances, start == "uniform", tolerance, ledger)
             size = len(vocabulary)
-            attributes = {"windows": None, "keep": None, "ledger": ledger, "vocabulary": vocabulary, "baskets": None}
+            attributes = {"ledger": ledger, "vocabulary": vocabulary}
             if into is None:
                 walks.check_room(limit, ENTRY_BYTES, "the memory limit", workers)
                 with closing(walks.rows(np.arange(size), workers, progress)) as batches:

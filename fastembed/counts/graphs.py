@@ -22,7 +22,6 @@ import time
 from collections.abc import Generator, Hashable, Sequence
 from contextlib import closing
 from itertools import pairwise
-from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,7 +34,7 @@ from fastembed._base.sizes import SIZES
 from fastembed._base.threads import ordered_map
 from fastembed._base.validation import check_finite, check_flag, shown, warn_user
 from fastembed._kernels import kernels_for
-from fastembed.corpus.corpus import FileCorpus, Progress
+from fastembed.corpus.corpus import FileCorpus, OnePerThread, Progress
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.sources import path_list
 from fastembed.corpus.tables import UnnamedFieldError
@@ -344,7 +343,8 @@ class Walks:
         _, after, denominator = distances.weights()
         self._weights, self._tolerance, self._ledger = after / denominator, tolerance, ledger
         self._kernels = kernels_for(np.dtype(np.float64))
-        self._memory: SimpleQueue[Float] = SimpleQueue()  # arrays that no thread uses: each (3, V, STARTS)
+        size = len(degrees)
+        self._memory = OnePerThread(lambda: aligned_zeros((3 * size, STARTS), np.dtype(float)).reshape(3, size, STARTS))
 
     def rows(self, nodes: Int64, threads: int, progress: Progress | None = None) -> Generator[RowBatch, None, None]:
         """Yield the rows of all nodes in a given order, in batches; in the end the ledger has what was dropped."""
@@ -406,22 +406,16 @@ class Walks:
     def _dense_powers(self, now: sparse.csr_array, summed: sparse.csr_array, weights: Float) -> sparse.csr_array:
         """Return the sum so far of some rows (R, V) and that of further powers."""
         rows, size = now.shape
-        try:
-            memory = self._memory.get_nowait()
-        except Empty:
-            memory = aligned_zeros((3 * size, STARTS), np.dtype(np.float64)).reshape(3, size, STARTS)
-        before, after, total = memory
-        for dense, some in ((before, now), (total, summed)):
-            dense[:] = 0
-            dense[:, :rows] = some.toarray().T
-        for weight in weights:
-            self._kernels.csr_times_dense(*self._back, before, after, 0, size)
-            before, after = after, before
-            np.multiply(before, weight, out=after)
-            total += after
-        found = sparse.csr_array(np.ascontiguousarray(total[:, :rows].T))
-        self._memory.put(memory)
-        return found
+        with self._memory.taken() as (before, after, total):
+            for dense, some in ((before, now), (total, summed)):
+                dense[:] = 0
+                dense[:, :rows] = some.toarray().T
+            for weight in weights:
+                self._kernels.csr_times_dense(*self._back, before, after, 0, size)
+                before, after = after, before
+                np.multiply(before, weight, out=after)
+                total += after
+            return sparse.csr_array(np.ascontiguousarray(total[:, :rows].T))
 
 
 def _column_blocks(matrix: sparse.csr_array) -> tuple[npt.NDArray[Any], ...]:

@@ -365,11 +365,11 @@ def write_counts(path: str | os.PathLike[str], matrix: StoredCSR, **attributes: 
 def pack_attributes(
     shape: tuple[int, int],
     *,
-    windows: Windows | None,
-    keep: npt.NDArray[np.float64] | None,
-    ledger: Ledger | None,
-    vocabulary: Vocabulary | None,
-    baskets: str | None,
+    windows: Windows | None = None,
+    keep: npt.NDArray[np.float64] | None = None,
+    ledger: Ledger | None = None,
+    vocabulary: Vocabulary | None = None,
+    baskets: str | None = None,
 ) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
     """Return tensors and settings that store the options of counting in a file."""
     tensors: dict[str, npt.NDArray[Any]] = {} if keep is None else {"keep": keep}
@@ -776,7 +776,7 @@ class StoreWriter:
 
     def __init__(self, folder: StoreFolder, shape: tuple[int, int], attributes: Mapping[str, Any]) -> None:
         self._folder, self._shape, self._attributes = folder, shape, attributes
-        self._scale = Scale.of(attributes["windows"], attributes["keep"], shape[1])
+        self._scale = Scale.of(attributes.get("windows"), attributes.get("keep"), shape[1])
         self._totals, self._digest = Totals(np.empty(shape[0]), np.zeros(shape[1])), CountsDigest(shape)
         self._tiles: list[Tiles] = []
         self.nnz = 0

@@ -135,13 +135,8 @@ def count_by_tasks(
             for group, piece in enumerate(found):
                 pieces[group].append(piece)
     check_known(ledger)
-    attributes = {
-        "windows": windows,
-        "keep": keep_probabilities(windows.sample, known),
-        "ledger": ledger,
-        "vocabulary": vocabulary,
-        "baskets": None,
-    }
+    keep = keep_probabilities(windows.sample, known)
+    attributes = {"windows": windows, "keep": keep, "ledger": ledger, "vocabulary": vocabulary}
     writer, bounds = StoreWriter(folder, job.shape, attributes), shard_bounds(job.shape[1])
     with closing(map_tasks(executor, partial(_merge_group, job), list(enumerate(pieces)))) as merged:
         for group, tiles in enumerate(merged):

@@ -73,12 +73,12 @@ class Shell:
 def drawings(monkeypatch):
     """Make this process look like a notebook; return the list of outputs, in which each drawing replaces the last."""
     shown = []
-    handle = types.SimpleNamespace(update=lambda drawing: shown.append(drawing._repr_html_()))
+    handle = types.SimpleNamespace(update=lambda output, raw: shown.append(output["text/html"]))
 
-    def display(drawing, display_id):
+    def display(output, raw, display_id):
         assert display_id
         assert not shown
-        handle.update(drawing)
+        handle.update(output, raw)
         return handle
 
     ipython = types.ModuleType("IPython")
