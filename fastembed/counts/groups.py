@@ -14,7 +14,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import closing, contextmanager
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,10 @@ from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool, awaited, new_executor, ordered_map
 from fastembed._kernels import cooccur
 
+if TYPE_CHECKING:
+    from fastembed.counts.store import StoredGroups
+
+GroupedCounts: TypeAlias = "CSRGroups | StoredGroups"  # in memory or on disk, read group by group
 Int64 = NDArray[np.int64]
 Memory = tuple[NDArray[np.int32], NDArray[np.float64]]  # for `indices` and `data` of a group
 DRAWN_GROUPS = 2  # groups whose rows are shuffled together (docs/decisions.md)
@@ -119,35 +123,6 @@ class RowGroup(NamedTuple):
     def taken(self, rows: Any) -> RowGroup:
         """Return some of the rows, without copying their entries."""
         return RowGroup(self.begins[rows], self.ends[rows], self.indices, self.data)
-
-
-class GroupedCounts(Protocol):
-    """Counts (V_in, V), in memory or on disk, which are read group by group."""
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(V_in, V)."""
-
-    @property
-    def entries(self) -> Int64:
-        """The number of stored counts of each group, (G,)."""
-
-    @property
-    def totals(self) -> Totals | None:
-        """The sums of rows and columns, if they are known."""
-
-    @property
-    def buffer_memory(self) -> int:
-        """The bytes of the buffer in which a fit holds groups; it always holds at least a few."""
-
-    def read_group(self, group: int, memory: Memory | None = None) -> RowGroup:
-        """Return the rows of a group, in the given memory unless they are in memory already; thread-safe."""
-
-    def sha256(self) -> str:
-        """Return the `CountsDigest` of all groups."""
-
-    def of_shards(self, shards: slice) -> GroupedCounts:
-        """Return the same counts restricted to consecutive shards of the columns."""
 
 
 class CSRGroups:

@@ -786,7 +786,16 @@ class Vectors:
         ImportError
             If gensim is not installed: the extra [gensim].
         """
-        return _to_gensim(self._tokens, self._matrix, self._counts, self._composer)
+        if isinstance(self._composer, BucketComposer):
+            keyed = _to_gensim_fasttext(self._tokens, self._matrix, self._composer)
+        else:
+            keyedvectors = require("gensim.models.keyedvectors", "gensim")
+            keyed = keyedvectors.KeyedVectors(self._matrix.shape[1], dtype=self._matrix.dtype)
+            keyed.add_vectors(list(self._tokens), self._matrix)
+        if self._counts is not None:
+            for token, count in zip(self._tokens, self._counts.tolist(), strict=True):
+                keyed.set_vecattr(token, "count", count)
+        return keyed
 
     @classmethod
     def from_gensim(cls, keyed: Any) -> Self:
@@ -804,7 +813,14 @@ class Vectors:
         TypeError, ValueError
             If `keyed` is of another type, a token is not a str, or a component is not finite.
         """
-        return cls._composing(*_from_gensim(keyed))
+        keyed = getattr(keyed, "wv", keyed)  # the vectors of a whole model
+        if not hasattr(keyed, "index_to_key") or not hasattr(keyed, "vectors"):
+            raise TypeError(f"a gensim.models.KeyedVectors expected, got {type(keyed).__name__}")
+        counts, matrix, composer = keyed.expandos.get("count"), np.array(keyed.vectors), None
+        if len(buckets := getattr(keyed, "vectors_ngrams", ())) and max(keyed.min_n, 1) <= keyed.max_n:
+            lengths = np.array([keyed.min_n, keyed.max_n], np.int64)
+            composer = composer_of({"ngrams.matrix": np.array(buckets), "ngrams.lengths": lengths}, matrix)
+        return cls._composing(list(keyed.index_to_key), matrix, counts, composer)
 
     def to_pandas(self) -> Any:
         """Return a pandas.DataFrame: the tokens are its index, and each dimension is a column.
@@ -816,7 +832,10 @@ class Vectors:
         ValueError
             If a token has no UTF-8 form.
         """
-        return _to_pandas(self._tokens, self._matrix)
+        pandas = require("pandas", "pandas")
+        encode_tokens(self._tokens)  # raises ValueError for a token without a UTF-8 form
+        # Before pandas 3 a frame of a read-only array would be read-only, too
+        return pandas.DataFrame(self._matrix, index=pandas.Index(self._tokens, name="token"), copy=True)
 
     @classmethod
     def from_pandas(cls, frame: Any) -> Self:
@@ -1024,33 +1043,6 @@ def _exact(name: str, vectors: npt.NDArray[Any]) -> Exact:
     return exact
 
 
-# ---------------------------------------------------------------- as objects of gensim and pandas
-
-
-def _to_gensim(
-    tokens: Sequence[str], matrix: Matrix, counts: npt.NDArray[np.int64] | None, composer: Composer | None
-) -> Any:
-    """Return a gensim.models.KeyedVectors; the counts, if known, are its attribute "count".
-
-    With a `BucketComposer` the result is a FastTextKeyedVectors, which shares the memory of the rows.
-
-    Raises
-    ------
-    ImportError
-        If gensim is not installed.
-    """
-    if isinstance(composer, BucketComposer):
-        vectors = _to_gensim_fasttext(tokens, matrix, composer)
-    else:
-        keyedvectors = require("gensim.models.keyedvectors", "gensim")
-        vectors = keyedvectors.KeyedVectors(matrix.shape[1], dtype=matrix.dtype)
-        vectors.add_vectors(list(tokens), matrix)
-    if counts is not None:
-        for token, count in zip(tokens, counts.tolist(), strict=True):
-            vectors.set_vecattr(token, "count", count)
-    return vectors
-
-
 def _to_gensim_fasttext(tokens: Sequence[str], matrix: Matrix, composer: BucketComposer) -> Any:
     """Return a gensim.models.fasttext.FastTextKeyedVectors, which composes the same vectors."""
     fasttext = require("gensim.models.fasttext", "gensim")
@@ -1065,42 +1057,3 @@ def _to_gensim_fasttext(tokens: Sequence[str], matrix: Matrix, composer: BucketC
         vectors.vectors_vocab[block] = matrix[block] * (sizes[:, None] + 1).astype(matrix.dtype) - sums
     vectors.recalc_char_ngram_buckets()
     return vectors
-
-
-def _from_gensim(keyed: Any) -> tuple[list[str], Matrix, npt.NDArray[np.int64] | None, Composer | None]:
-    """Return the tokens, a copy of the matrix, and the counts, if known, of a gensim.models.KeyedVectors.
-
-    For a FastTextKeyedVectors with n-grams, the last element is the composer of other words.
-
-    Raises
-    ------
-    TypeError
-        If `keyed` is of another type.
-    """
-    keyed = getattr(keyed, "wv", keyed)  # the vectors of a whole model
-    if not hasattr(keyed, "index_to_key") or not hasattr(keyed, "vectors"):
-        raise TypeError(f"a gensim.models.KeyedVectors expected, got {type(keyed).__name__}")
-    counts = keyed.expandos.get("count")
-    counts = None if counts is None else np.array(counts, np.int64)
-    matrix = np.array(keyed.vectors)
-    composer = None
-    if len(buckets := getattr(keyed, "vectors_ngrams", ())) and max(keyed.min_n, 1) <= keyed.max_n:
-        tensors = {"ngrams.matrix": np.array(buckets), "ngrams.lengths": np.array([keyed.min_n, keyed.max_n], np.int64)}
-        composer = composer_of(tensors, matrix)
-    return list(keyed.index_to_key), matrix, counts, composer
-
-
-def _to_pandas(tokens: Sequence[str], matrix: Matrix) -> Any:
-    """Return a pandas.DataFrame: the tokens are its index, and each dimension is a column.
-
-    Raises
-    ------
-    ImportError
-        If pandas is not installed.
-    ValueError
-        If a token has no UTF-8 form.
-    """
-    pandas = require("pandas", "pandas")
-    encode_tokens(tokens)  # raises ValueError for a token without a UTF-8 form
-    # Before pandas 3 a frame of a read-only array would be read-only, too
-    return pandas.DataFrame(matrix, index=pandas.Index(tokens, name="token"), copy=True)
