@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Protocol
 
 from fastembed._base.validation import is_true
@@ -13,6 +14,7 @@ from fastembed._base.validation import is_true
 PAUSE = 0.2  # seconds between updates of the curve within a stage
 WIDTH, HEIGHT, LEFT, EDGE = 520, 200, 60, 22  # size of the drawing and of its margins, in pixels
 LINES = {"nll": ("nll, training", "#0072b2"), "validation_nll": ("nll, held out", "#d55e00")}
+_BARS = ContextVar("_BARS", default=False)
 LOSS = {"loss": ("loss", "#0072b2")}  # of records without an nll
 
 
@@ -309,6 +311,23 @@ def reporting(progress: FitProgress | bool | None, epochs: int) -> Iterator[FitP
             if not callable(getattr(progress, name, None)):
                 raise TypeError(f"progress must be True or have FitProgress' methods; {progress!r} has no {name}()")
         yield progress
+
+
+@contextmanager
+def bars(shown: bool) -> Iterator[None]:
+    """Let what is called in a `with` block draw its bars, each a `bar`, or let it draw none."""
+    token = _BARS.set(shown)
+    try:
+        yield
+    finally:
+        _BARS.reset(token)
+
+
+def bar(items: Any = None, **facts: Any) -> Any:
+    """Return a bar of tqdm, over items or to be updated, which is seen inside of ``bars(True)`` alone."""
+    from tqdm.auto import tqdm
+
+    return tqdm(items, leave=False, unit_scale=True, disable=not _BARS.get(), **facts)
 
 
 def epoch_reports(

@@ -11,11 +11,10 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from fastembed._base import estimator
 from fastembed._base.estimator import pickled_as
-from fastembed._base.progress import FitProgress, epoch_reports, reporting
+from fastembed._base.progress import FitProgress, bar, bars, epoch_reports, reporting
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import (
     check_callback,
@@ -724,11 +723,11 @@ class Classifier:
         model, prefix, ledger = self._fitted(), self._options().label_prefix, Ledger()
         items, found, _ = read_labelled(documents, labels, columns, model.features.reading, prefix, ledger)
         pieces = self._answers(items, lambda scores, known: (scores, known), warn=warn)
-        with tqdm(desc="documents", total=len(items), leave=False, unit_scale=True, disable=not progress) as bar:
+        with bars(progress), bar(desc="documents", total=len(items)) as done:
 
             def shown() -> Iterator[tuple[Any, Any]]:
                 for scores, known in pieces:
-                    bar.update(len(known))
+                    done.update(len(known))
                     yield scores, known
 
             return evaluation(model, found, shown(), k, dict(ledger.skipped))

@@ -90,9 +90,10 @@ def evaluate(arguments: argparse.Namespace) -> None:
         return
     options.reject(arguments, FIELDS, "only a recommender reads users and items")
     vectors = open_vectors(arguments)
+    shows = sys.stderr.isatty()
     words = {"case_insensitive": not arguments.case_sensitive, "compose": arguments.compose}
     similar = [(file, evaluation.word_similarity(vectors, file, **words)) for file in arguments.similarity]
-    search = {"method": arguments.method, "restrict": arguments.restrict, "progress": sys.stderr.isatty(), **words}
+    search = {"method": arguments.method, "restrict": arguments.restrict, "progress": shows, **words}
     analogous = [(file, evaluation.analogies(vectors, file, **search)) for file in arguments.analogies]
     predicted, hidden = [], []
     if arguments.perplexity or arguments.held_out_items:
@@ -102,10 +103,10 @@ def evaluate(arguments: argparse.Namespace) -> None:
         for file in arguments.perplexity:
             counted = file.lower().endswith(".safetensors")
             text = Counts.load(file) if counted else read_corpus(arguments, [file], model.reading_)
-            predicted.append((without_password(file), model.perplexity(text)))
+            predicted.append((without_password(file), model.perplexity(text, progress=shows)))
         for file in arguments.held_out_items:
             baskets = read_corpus(arguments, [file], model.reading_)
-            how = {"given": arguments.given, "hidden": arguments.hidden, "topn": arguments.topn}
+            how = {"given": arguments.given, "hidden": arguments.hidden, "topn": arguments.topn, "progress": shows}
             hidden.append((without_password(file), evaluation.held_out_items(model, baskets, **how)))
     document = {
         "similarity": [{"file": file, **result.record()} for file, result in similar],
@@ -135,6 +136,7 @@ def _evaluate_recommender(arguments: argparse.Namespace) -> None:
 
     model = Recommender.load(arguments.vectors, threads=arguments.threads)
     how = {"given": arguments.given, "hidden": arguments.hidden, "topn": arguments.topn} | fields_of(arguments)
+    how["progress"] = sys.stderr.isatty()
     hidden = [
         (without_password(file), evaluation.held_out_items(model, file, **how)) for file in arguments.held_out_items
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,7 @@ def export(arguments: argparse.Namespace) -> None:
     inputs = format_of_file(arguments.vectors, arguments.input_format).files(arguments.vectors)
     options.reject_overwriting(arguments, inputs, form.files(arguments.output))
     vectors = open_vectors(arguments)
-    vectors.save(arguments.output, form.name)
+    vectors.save(arguments.output, form.name, progress=sys.stderr.isatty() and not arguments.quiet)
     (words, dim), composer = vectors.matrix.shape, composer_behind(vectors)
     left_out = None if form.ngrams or composer is None else str(composer)
     document = {"vectors": arguments.vectors, "format": form.name, "words": words, "dim": dim, "left_out": left_out}

@@ -14,6 +14,7 @@ from scipy import sparse
 from fastembed._base.arrays import largest_of_rows
 from fastembed._base.estimator import pickled_as
 from fastembed._base.optional import require
+from fastembed._base.progress import bar, bars
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_integer, check_number, shown
 from fastembed.corpus.corpus import Source, as_corpus
@@ -132,6 +133,7 @@ def held_out_items(
     item: str | int | None = None,
     weight: str | int | None = None,
     header: bool = True,
+    progress: bool = False,
 ) -> HeldOutItems:
     """Hide items of baskets, and predict them from the others.
 
@@ -155,6 +157,8 @@ def held_out_items(
         For the draw.
     user, item, weight, header
         As for `Recommender.fit`.
+    progress : bool
+        Whether a bar is drawn.
 
     Returns
     -------
@@ -189,9 +193,11 @@ def held_out_items(
         for name, value in (("user", user), ("item", item), ("weight", weight)):
             if value is not None:
                 raise ValueError(f"a SkipGram is evaluated on baskets, which have no field {name}={value!r}")
-        number = _score_skipgram(model, baskets, split, tally)
+        with bars(progress):
+            number = _score_skipgram(model, baskets, split, tally)
     else:
-        number = _score_recommender(model, baskets, (user, item, weight), header, split, tally)
+        with bars(progress):
+            number = _score_recommender(model, baskets, (user, item, weight), header, split, tally)
     if not tally.rows:
         least = 2 if split.given is None else split.given + 1
         raise ValueError(f"none of the {number:,} baskets has {least} known items")
@@ -304,7 +310,7 @@ def _score_skipgram(model: SkipGram, baskets: Source, split: _Split, tally: _Tal
                 asked.append(parts)
                 yield ContextQuery(parts[0], np.ones(len(parts[0])))
 
-    for number, p in enumerate(context_probabilities(fitted, questions())):
+    for number, p in enumerate(bar(context_probabilities(fitted, questions()), desc="baskets")):
         seen, wanted = (_rows([ids[ids < contexts]], contexts) for ids in asked[number])
         with np.errstate(divide="ignore"):
             tally.add(np.log(p).astype(np.float32)[None], popularity, seen, wanted)
@@ -328,8 +334,10 @@ def _score_recommender(
     seen.sort_indices()
 
     asked = Asked(seen, fold(seen, fitted.model, pool))
-    for part, log_p in fitted.answers(asked, threads, lambda part, log_p: (part, log_p)):
-        tally.add(log_p, fitted.model.bias, seen[part], hidden[part])
+    with bar(desc="users", total=len(taken)) as done:
+        for part, log_p in fitted.answers(asked, threads, lambda part, log_p: (part, log_p)):
+            tally.add(log_p, fitted.model.bias, seen[part], hidden[part])
+            done.update(len(log_p))
     return number
 
 

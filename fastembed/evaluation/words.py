@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from tqdm.auto import tqdm
 
 from fastembed._base.estimator import pickled_as
+from fastembed._base.progress import bar, bars
 from fastembed._base.sizes import SIZES
 from fastembed._base.tables import html_table
 from fastembed._base.validation import check_choice, check_integer, check_number, plain, shown, warn_user
@@ -355,7 +355,9 @@ def analogies(
     neighbors = Neighbors(vectors.matrix[:size])
     composed = _composed_units(vectors, rows, asked, case_insensitive) if compose else {}
     sections = []
-    for name, spelled in tqdm(asked, desc="analogies", leave=False, disable=not progress):
+    with bars(progress):
+        shown = bar(asked, desc="analogies")
+    for name, spelled in shown:
         questions = [[fold(word) for word in question] for question in spelled]
         covered = [
             question

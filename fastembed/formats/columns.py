@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from fastembed._base.optional import require
+from fastembed._base.progress import bar
 from fastembed._base.validation import encode_tokens
 from fastembed.formats.atomic import is_file, reading_pair
 from fastembed.formats.table import (
@@ -28,6 +29,7 @@ from fastembed.formats.word2vec import read_rows, row_template, to_float32
 # vector, tab-separated. The second has the tokens in the same order, without a header; with counts, a second column
 # and a header too. The projector splits lines at "\n", skips blank ones, and rejects vectors of dimension 1.
 
+ROWS = 1 << 16  # of a row group of Parquet
 HEADER = b"token\tcount"
 
 
@@ -57,7 +59,7 @@ def write_tsv(path: PathLike, table: Table) -> None:
     matrix = to_float32(table.matrix)
     template = row_template(matrix.shape[1], b"\t")
     with writing(path, metadata_path(path)) as (vectors, metadata):
-        for row in matrix:
+        for row in bar(matrix, desc="vectors"):
             vectors.write(template % tuple(row.tolist()))
         if table.counts is None:
             metadata.writelines(name + b"\n" for name in names)
@@ -198,9 +200,11 @@ def write_parquet(path: PathLike, table: Table) -> None:
     """
     parquet = require("pyarrow.parquet", "parquet")
     columns = _to_arrow(table)
-    with writing(path) as (file,):
-        # without dictionaries: components hardly repeat
-        parquet.write_table(columns, file, use_dictionary=False, write_page_checksum=True)
+    # Without dictionaries: components hardly repeat
+    how = {"use_dictionary": False, "write_page_checksum": True}
+    with writing(path) as (file,), parquet.ParquetWriter(file, columns.schema, **how) as writer:
+        for first in bar(range(0, len(columns), ROWS), desc="row groups"):
+            writer.write_table(columns.slice(first, ROWS))
 
 
 def read_parquet(path: PathLike) -> Table:

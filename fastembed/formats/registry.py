@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 import fastembed
 from fastembed._base.optional import require
+from fastembed._base.progress import bars
 from fastembed.formats.atomic import check_writable
 from fastembed.formats.table import Matrix, PathLike, Table, check_table, metadata_path, tokens_path
 
@@ -91,9 +92,6 @@ FORMATS: Mapping[str, Format] = {  # by name
         Format("arrow", (".arrow", ".feather"), "Arrow, with the extra [parquet]", library="pyarrow"),
     )
 }
-
-
-STREAMED = ("word2vec", "word2vec-binary", "fasttext", "glove")  # read piece by piece
 
 
 def _codec(name: str) -> tuple[Callable[..., Table], Callable[[PathLike, Table], None] | None]:
@@ -254,7 +252,13 @@ def load(path: PathLike, format: str | None = None) -> Table:  # noqa: A002 - a 
     return read_table(path, format, check_table)
 
 
-def write_table(table: Table, path: PathLike, format: str | None = None) -> None:  # noqa: A002 - a user's word
+def write_table(
+    table: Table,
+    path: PathLike,
+    format: str | None = None,  # noqa: A002 - a user's word
+    *,
+    progress: bool = False,
+) -> None:
     """Write a table that has been checked; as :func:`save`.
 
     Parameters
@@ -262,12 +266,15 @@ def write_table(table: Table, path: PathLike, format: str | None = None) -> None
     table : Table
     path : path-like
     format : str, optional
+    progress : bool
+        Whether a bar is drawn, of formats that are written bit by bit.
     """
     _, write = _codec(_writable_format(path, format).name)
     assert write is not None
     if not len(table.tokens):
         raise ValueError("there must be at least one vector, got none")
-    write(path, table)
+    with bars(progress):
+        write(path, table)
 
 
 def read_table(
@@ -293,9 +300,9 @@ def read_table(
     OSError, ValueError, ImportError
         As :func:`load`.
     """
-    name = format_of_file(path, format).name
-    read, _ = _codec(name)
-    table = read(path, progress=progress) if name in STREAMED else read(path)
+    read, _ = _codec(format_of_file(path, format).name)
+    with bars(progress):
+        table = read(path)
     table.matrix.flags.writeable = False
     try:
         if not len(table.tokens):

@@ -13,9 +13,9 @@ from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
-from tqdm.auto import tqdm
 
 import fastembed
+from fastembed._base.progress import bar
 from fastembed._base.validation import check_token_counts, check_vectors
 from fastembed.formats.atomic import replacing_all
 
@@ -158,8 +158,8 @@ class _ShownFile(io.FileIO):
 
 
 @contextmanager
-def reading(path: PathLike, *, progress: bool = False) -> Iterator[BinaryIO]:
-    """Open a file for reading, and draw a bar of what has been read of it, if that is asked for.
+def reading(path: PathLike) -> Iterator[BinaryIO]:
+    """Open a file for reading, with a bar of what has been read of it.
 
     Raises
     ------
@@ -173,9 +173,9 @@ def reading(path: PathLike, *, progress: bool = False) -> Iterator[BinaryIO]:
     See :func:`writing`.
     """
     size = Path(path).stat().st_size
-    bar = tqdm(desc=Path(path).name, total=size, unit="B", unit_scale=True, leave=False, disable=not progress)
+    shown = bar(desc=Path(path).name, total=size, unit="B")
     try:
-        with bar, _ShownFile(path, bar) as file, io.BufferedReader(file, 1 << 16) as raw:
+        with shown, _ShownFile(path, shown) as file, io.BufferedReader(file, 1 << 16) as raw:
             yield io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=raw)), 1 << 16) if is_gzip(path) else raw
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(f"{str(path)!r}: not whole gzip data: {error}") from error

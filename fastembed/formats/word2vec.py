@@ -7,6 +7,7 @@ from itertools import chain, islice
 
 import numpy as np
 
+from fastembed._base.progress import bar
 from fastembed._base.sizes import SIZES
 from fastembed._base.validation import all_finite, encode_tokens
 from fastembed.formats.fasttext import MAGIC
@@ -109,7 +110,7 @@ def write_token_rows(path: PathLike, table: Table, header: bytes = b"") -> None:
     template = row_template(matrix.shape[1], b" ")
     with writing(path) as (file,):
         file.write(header)
-        for name, row in zip(names, matrix, strict=True):
+        for name, row in zip(names, bar(matrix, desc="vectors"), strict=True):
             file.write(name + b" " + template % tuple(row.tolist()))
 
 
@@ -161,7 +162,7 @@ def write_text(path: PathLike, table: Table) -> None:
     write_token_rows(path, table, b"%d %d\n" % table.matrix.shape)
 
 
-def read_text(path: PathLike, *, progress: bool = False) -> Table:
+def read_text(path: PathLike) -> Table:
     """Read the text form of word2vec, gensim or fastText.
 
     Raises
@@ -178,7 +179,7 @@ def read_text(path: PathLike, *, progress: bool = False) -> Table:
     >>> read_text("v.vec").tokens
     ['one', 'two']
     """
-    with reading(path, progress=progress) as file:
+    with reading(path) as file:
         lines = numbered_lines(file, path)
         count, dim = parse_header(next(lines, (1, b""))[1], path)
         table = read_token_rows(islice(lines, count), dim, path)
@@ -239,7 +240,7 @@ def write_glove(path: PathLike, table: Table) -> None:
     write_token_rows(path, table)
 
 
-def read_glove(path: PathLike, *, progress: bool = False) -> Table:
+def read_glove(path: PathLike) -> Table:
     """Read GloVe's text.
 
     Raises
@@ -256,7 +257,7 @@ def read_glove(path: PathLike, *, progress: bool = False) -> Table:
     >>> read_glove("v.glove").tokens
     ['one', 'two']
     """
-    with reading(path, progress=progress) as file:
+    with reading(path) as file:
         lines = numbered_lines(file, path)
         first = next(lines, (1, b""))
         dim = first[1].rstrip(b" ").count(b" ")
@@ -296,11 +297,11 @@ def write_binary(path: PathLike, table: Table) -> None:
     matrix = to_float32(table.matrix)
     with writing(path) as (file,):
         file.write(b"%d %d\n" % matrix.shape)
-        for name, row in zip(names, matrix, strict=True):
+        for name, row in zip(names, bar(matrix, desc="vectors"), strict=True):
             file.write(name + b" " + row.tobytes() + b"\n")
 
 
-def read_binary(path: PathLike, *, progress: bool = False) -> Table:
+def read_binary(path: PathLike) -> Table:
     """Read the binary form of word2vec.
 
     Raises
@@ -318,7 +319,7 @@ def read_binary(path: PathLike, *, progress: bool = False) -> Table:
     """
     seen: dict[str, int] = {}
     numbers = bytearray()  # grows with what has been read, never by what the header promises
-    with reading(path, progress=progress) as file:
+    with reading(path) as file:
         source, first = Source(file, path), file.readline(100)
         source.position = len(first)
         if first.startswith(MAGIC):

@@ -17,7 +17,7 @@ from scipy.sparse import issparse
 from fastembed._base import estimator
 from fastembed._base.estimator import pickled_as
 from fastembed._base.memory import check_memory_limit
-from fastembed._base.progress import FitProgress, reporting
+from fastembed._base.progress import FitProgress, bars, reporting
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_callback, check_choice, check_flag, check_integer, check_number, warn_user
 from fastembed._kernels.cpu import DefaultFloatMode
@@ -963,7 +963,7 @@ class SkipGram:
         dim = self._fitted.vectors.matrix.shape[1]
         return np.array([f"{type(self).__name__.lower()}{k}" for k in range(dim)], dtype=object)
 
-    def perplexity(self, corpus: Source | Counts) -> float:
+    def perplexity(self, corpus: Source | Counts, *, progress: bool = False) -> float:
         """Return the perplexity of a text, of baskets, or of counts: exp of their mean nll per pair.
 
         Parameters
@@ -971,6 +971,8 @@ class SkipGram:
         corpus
             As for :meth:`fit`; or Counts with tokens, counted as those that the model was fitted to. Words outside the
             vocabulary, and contexts that are not contexts of the model, are left out.
+        progress : bool
+            Whether bars are drawn.
 
         Returns
         -------
@@ -992,7 +994,8 @@ class SkipGram:
         True
         """
         model, options = self._fitted, self._options()
-        return float(np.exp(model.trainer.nll(counts_for(model, corpus, options))))
+        with bars(progress):
+            return float(np.exp(model.trainer.nll(counts_for(model, corpus, options))))
 
     # ---------------------------------------------------------------- files
 

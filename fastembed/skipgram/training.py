@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fastembed._base.arrays import canonical_csr
 from fastembed._base.memory import LEAST, give_back_freed, readable, resident_memory
-from fastembed._base.progress import FitProgress
+from fastembed._base.progress import FitProgress, bar
 from fastembed._base.threads import Pool, awaited, cached_property, check_threads, in_background
 from fastembed._base.validation import check_flag, shown, warn_user
 from fastembed.corpus.corpus import (
@@ -547,4 +547,10 @@ def counts_for(model: FittedModel, given: Source | Counts, options: SkipGramOpti
     if isinstance(given, Counts):
         return model.aligned(given)
     corpus = as_read(given, model.reading_of(given, options.reading))
-    return counting(model.pairing())(corpus, model.vocabulary, threads=options.threads)
+    with bar(desc="counting") as shown:
+
+        def report(done: int, total: int | None) -> None:
+            shown.total = total
+            shown.update(done - shown.n)
+
+        return counting(model.pairing())(corpus, model.vocabulary, threads=options.threads, progress=report)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base.arrays import CACHE_LINE, aligned_zeros
+from fastembed._base.progress import bar
 from fastembed._base.threads import Pool, fork_locks, matrix_product, single_threaded_blas
 from fastembed._base.validation import TrainingDivergedError
 from fastembed._kernels import kernels_for
@@ -246,7 +247,7 @@ class BlockSteps:
         """Return the mean negative log-likelihood per pair; nothing is trained."""
         nll, order = 0.0, plain_order(self._groups)
         with self._counts.reading(order) as hold, self._crew():
-            for block, rows, next_rows in self._blocks(order):
+            for block, rows, next_rows in bar(self._blocks(order), desc="blocks", total=self.blocks_per_epoch):
                 hold(block)
                 nll += self._step(rows, next_rows, 0.0, 1)
         if not math.isfinite(nll):

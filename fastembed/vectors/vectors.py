@@ -8,12 +8,12 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from tqdm.auto import tqdm
 
 from fastembed._base.arrays import read_only
 from fastembed._base.estimator import pickled_as
 from fastembed._base.memory import check_free
 from fastembed._base.optional import require
+from fastembed._base.progress import bar, bars
 from fastembed._base.threads import cached_property, single_threaded_blas
 from fastembed._base.validation import (
     check_choice,
@@ -556,11 +556,11 @@ class Vectors:
         unit = unit_vectors(vectors.reshape(-1, self._matrix.shape[1]))
         found = []
         part = QUERIES if progress else max(len(unit), 1)
-        with tqdm(desc="neighbours", total=len(unit), leave=False, unit_scale=True, disable=not progress) as bar:
+        with bars(progress), bar(desc="neighbours", total=len(unit)) as done:
             for first in range(0, len(unit), part):
                 some = slice(first, first + part)
                 found += self._neighbors.nearest(unit[some], topn, excluded=own[some], among=among)
-                bar.update(len(unit[some]))
+                done.update(len(unit[some]))
         size = min((len(ids) for ids, _ in found), default=0)
         near, cosines = np.empty((len(found), size), np.intp), np.empty((len(found), size))
         for row, (best, scores) in enumerate(found):
@@ -630,6 +630,7 @@ class Vectors:
         format: str | None = None,  # noqa: A002 - a user's word
         *,
         settings: Mapping[str, Any] | None = None,
+        progress: bool = False,
     ) -> None:
         """Write the vectors to a file in the format of its suffix, atomically.
 
@@ -660,6 +661,8 @@ class Vectors:
         settings : mapping, optional
             How the vectors were computed, stored as JSON in the header of safetensors files. Other formats cannot store
             it.
+        progress : bool
+            Whether a bar is drawn, of text, TSV, Parquet and word2vec's binary form.
 
         Raises
         ------
@@ -681,7 +684,8 @@ class Vectors:
         <Vectors: 2 tokens, 2 dimensions, float32>
         """
         ngrams = {} if self._composer is None else self._composer.tensors()
-        write_table(Table(self._tokens, self._matrix, self._counts, settings or {}, ngrams), path, format)
+        table = Table(self._tokens, self._matrix, self._counts, settings or {}, ngrams)
+        write_table(table, path, format, progress=progress)
 
     @classmethod
     def load(
@@ -706,7 +710,7 @@ class Vectors:
         format : str, optional
             One of the formats of :meth:`save`, or ``fasttext-binary``; by default that of the suffix.
         progress : bool
-            Whether a bar of the bytes of a file of word2vec, fastText's text or GloVe is drawn.
+            Whether a bar of the bytes of a file of word2vec, fastText or GloVe is drawn.
 
         Raises
         ------

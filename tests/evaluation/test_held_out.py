@@ -37,10 +37,11 @@ def test_items_of_the_same_kind_are_predicted(model, baskets):
     assert score.precision == pytest.approx(score.recall / 4)
 
 
-def test_scores_are_those_of_predict_outputs(model):
+def test_scores_are_those_of_predict_outputs(model, capsys):
     """Of three items two are hidden; which one is shown follows from the seed."""
     basket = ["a0", "a1", "a2"]
-    score = held_out_items(model, [basket], given=1, topn=1, seed=3)
+    score = held_out_items(model, [basket], given=1, topn=1, seed=3, progress=True)
+    assert "baskets: " in capsys.readouterr().err
     shown = []
     for item in basket:
         p = dict(model.predict_output([item], topn=10))
@@ -129,10 +130,13 @@ def recommender(baskets):
     return Recommender(dim=3, threads=1).fit(baskets)
 
 
-def test_a_recommender_is_scored_on_what_it_recommends(recommender, baskets):
+def test_a_recommender_is_scored_on_what_it_recommends(recommender, baskets, capsys):
     """One item of two is hidden: which one follows from the seed."""
     pairs = [basket[:2] for basket in baskets[:40]]
     score = held_out_items(recommender, pairs, topn=3)
+    assert capsys.readouterr().err == ""
+    assert held_out_items(recommender, pairs, topn=3, progress=True) == score
+    assert "users: " in capsys.readouterr().err
     answers = [[dict(recommender.recommend([[shown]], 99)[0]) for shown in pair] for pair in pairs]
     possible = [
         [-math.log(answer[other]) for answer, other in zip(each, pair[::-1], strict=True)]

@@ -50,7 +50,12 @@ def test_true_shows_bars(corpus, capsys):
     model.fit(counts, progress=True)
     assert "training: " in capsys.readouterr().err
     model.fit(corpus, progress=False)
+    perplexity = model.perplexity(corpus)
     assert capsys.readouterr() == ("", "")
+    assert model.perplexity(corpus, progress=True) == perplexity
+    err = capsys.readouterr().err
+    assert "counting: " in err
+    assert "blocks: " in err
 
 
 @pytest.mark.parametrize("progress", [1, "yes", object(), Recorder])

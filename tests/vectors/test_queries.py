@@ -50,7 +50,7 @@ def peer(vectors):
     return peer
 
 
-def test_bars_are_drawn_of_neighbours_and_of_text_that_is_read_and_change_nothing(tmp_path, capsys):
+def test_bars_are_drawn_of_neighbours_and_of_files_and_change_nothing(tmp_path, capsys):
     held = Vectors([f"w{i}" for i in range(50)], np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32))
     ids, cosines = held.nearest(ids=range(50), topn=3)
     assert capsys.readouterr().err == ""
@@ -64,6 +64,10 @@ def test_bars_are_drawn_of_neighbours_and_of_text_that_is_read_and_change_nothin
         assert capsys.readouterr().err == ""
         assert_array_equal(Vectors.load(tmp_path / name, progress=True).matrix, held.matrix)
         assert f"{name}: " in capsys.readouterr().err
+        before = (tmp_path / name).read_bytes()
+        held.save(tmp_path / name, progress=True)
+        assert "vectors: " in capsys.readouterr().err
+        assert (tmp_path / name).read_bytes() == before
 
 
 def test_similarity_and_distance_are_those_by_hand():
