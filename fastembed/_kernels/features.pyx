@@ -20,6 +20,7 @@ cdef enum:
     PAIRS_AHEAD = 16  # pairs between the one whose line is prefetched and the one being searched
     WEIGHTS_AHEAD = 32
     MOST_ARRAYS = 16  # largest number of arrays of `bags`
+    FEW_IDS = 64      # that are sorted by comparisons
     BAGS_AHEAD = 8    # bags whose first cache lines are prefetched: 32 ids, 24 weights
 
 
@@ -311,22 +312,43 @@ def put_numbers(
 
 # ---------------------------------------------------------------- bags
 
-cdef void sort(int32_t* ids, Py_ssize_t n) noexcept nogil:
-    """Shellsort with the extended gaps of Ciura (2001): the bags of most documents are short."""
-    cdef Py_ssize_t[20] gaps = [
-        11794181, 5241858, 2329715, 1035429, 460191, 204529, 90902, 40401, 17956, 7980, 3547, 1577,
-        701, 301, 132, 57, 23, 10, 4, 1,
-    ]
-    cdef Py_ssize_t g, gap, i, j
+cdef void sort(int32_t* ids, Py_ssize_t n, int32_t most, int32_t* other) noexcept nogil:
+    """Sort ids, of which none is above `most`: by their bytes, the lowest first; few by Shellsort (gaps of Ciura 2001).
+
+    `other` has space for n, too.
+    """
+    cdef Py_ssize_t[5] gaps = [57, 23, 10, 4, 1]
+    cdef Py_ssize_t[256] places
+    cdef Py_ssize_t g, gap, i, j, size
+    cdef int32_t* sorted = ids
     cdef int32_t id
-    for g in range(20):
-        gap = gaps[g]
-        for i in range(gap, n):
-            id, j = ids[i], i
-            while j >= gap and ids[j - gap] > id:
-                ids[j] = ids[j - gap]
-                j -= gap
-            ids[j] = id
+    cdef int shift = 0
+    if n <= FEW_IDS:
+        for g in range(5):
+            gap = gaps[g]
+            for i in range(gap, n):
+                id, j = ids[i], i
+                while j >= gap and ids[j - gap] > id:
+                    ids[j] = ids[j - gap]
+                    j -= gap
+                ids[j] = id
+        return
+    while shift < 32 and most >> shift:
+        memset(&places[0], 0, sizeof(places))
+        for i in range(n):
+            places[ids[i] >> shift & 255] += 1
+        j = 0
+        for i in range(256):
+            size, places[i] = places[i], j
+            j += size
+        for i in range(n):
+            j = ids[i] >> shift & 255
+            other[places[j]] = ids[i]
+            places[j] += 1
+        ids, other = other, ids
+        shift += 8
+    if ids != sorted:
+        memcpy(sorted, ids, n * sizeof(int32_t))
 
 
 def bags(
@@ -350,8 +372,12 @@ def bags(
     ------
     ValueError
         If there are more arrays.
+    MemoryError
+        Without memory for as many ids as the longest document has.
     """
-    cdef Py_ssize_t d, i, size, total = 0, bag, documents = starts.shape[0] - 1
+    cdef Py_ssize_t d, i, size, total = 0, bag, documents = starts.shape[0] - 1, longest = 1
+    cdef int32_t most
+    cdef int32_t* other
     cdef const int32_t[::1] view
     cdef const int32_t* arrays[MOST_ARRAYS]
     cdef int a, count = len(features) if len(features) <= MOST_ARRAYS else MOST_ARRAYS + 1
@@ -360,16 +386,22 @@ def bags(
     for a in range(count):
         view = features[a]
         arrays[a] = &view[0] if view.shape[0] else NULL
+    for d in range(documents):
+        longest = max(longest, starts[d + 1] - starts[d])
+    other = <int32_t*>PyMem_RawMalloc(longest * count * sizeof(int32_t))
+    if other == NULL:
+        raise MemoryError(f"no memory for a document of {longest:,} words")
     with nogil:
         indptr[0] = 0
         for d in range(documents):
-            size = total
+            size, most = total, 0
             for a in range(count):
                 for i in range(starts[d], starts[d + 1]):
                     if arrays[a][i] >= 0:
                         indices[size] = <int32_t>(arrays[a][i] + offsets[a])
+                        most = max(most, indices[size])
                         size += 1
-            sort(&indices[0] + total, size - total)
+            sort(&indices[0] + total, size - total, most, other)
             bag = total
             for i in range(total, size):
                 if bag > total and indices[bag - 1] == indices[i]:
@@ -379,6 +411,7 @@ def bags(
                     bag += 1
             total = bag
             indptr[d + 1] = total
+    PyMem_RawFree(other)
     return total
 
 

@@ -113,17 +113,19 @@ def csr_of(kinds, offsets, starts):
 
 
 @pytest.mark.parametrize("starts", [[0, 0, 3, 10, 10, 60], [5, 6, 40], [0, 2000], [0]])
-@pytest.mark.parametrize(("kinds", "logarithmic"), [(1, True), (3, False)])
-def test_bags_and_their_unit_rows_are_those_of_the_twin(starts, kinds, logarithmic):
-    features = [random_ids(2000, 9, seed) for seed in range(kinds)]
-    offsets = [9 * kind for kind in range(kinds)]
-    expected = twins.bags(features, offsets, starts, 9 * kinds)
+@pytest.mark.parametrize(
+    ("kinds", "logarithmic", "size"), [(1, True, 9), (3, False, 9), (1, False, 300), (2, True, 70_000)]
+)
+def test_bags_and_their_unit_rows_are_those_of_the_twin(starts, kinds, logarithmic, size):
+    features = [random_ids(2000, size, seed) for seed in range(kinds)]
+    offsets = [size * kind for kind in range(kinds)]
+    expected = twins.bags(features, offsets, starts, size * kinds)
     indptr, indices, data = csr_of(features, offsets, starts)
     found = sparse.csr_array((data, indices, indptr), shape=expected.shape)
     assert found.has_canonical_format
     assert_array_equal(found.toarray(), expected)
     if found.nnz:
-        weights = np.random.default_rng(0).random(9 * kinds)
+        weights = np.random.default_rng(0).random(size * kinds)
         kernels.unit_rows(indptr, indices, data, weights, logarithmic)
         found = sparse.csr_array((data, indices, indptr), shape=expected.shape)
         assert_allclose(found.toarray(), twins.unit_rows(expected, weights, logarithmic), rtol=1e-12)
