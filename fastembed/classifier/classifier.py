@@ -97,7 +97,7 @@ class ClassifierOptions:
         if self.chars is not None:
             checked["chars"] = check_ngram_lengths("chars", self.chars, others="None or ")
         l2 = L2[self.loss] if self.l2 is None else self.l2
-        checked["l2"] = check_number("l2", l2, above=self.loss != "softmax")
+        checked["l2"] = check_number(f"l2 of loss={self.loss!r}", l2, above=self.loss != "softmax")
         if isinstance(self.class_weight, Mapping):
             weights = self.class_weight.items()
             checked["class_weight"] = {c: check_number(f"class_weight[{c!r}]", w, above=True) for c, w in weights}

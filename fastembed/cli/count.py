@@ -21,7 +21,6 @@ from fastembed.cli.inputs import (
 )
 from fastembed.cli.output import Progress, print_json, print_line, print_written
 from fastembed.corpus import Ledger, Phrases
-from fastembed.corpus.corpus import advise
 from fastembed.corpus.phrases import THRESHOLDS
 from fastembed.corpus.reading import LONGEST
 from fastembed.formats.atomic import check_writable
@@ -159,7 +158,6 @@ def phrases(arguments: argparse.Namespace) -> None:
     if arguments.common not in ("none", "english"):
         options.reject_overwriting(arguments, [arguments.common])
     corpus = open_corpus(arguments)
-    advise(corpus)
     with Progress(arguments, 0) as progress:
         found = Phrases.from_corpus(
             corpus,

@@ -36,7 +36,7 @@ from fastembed.corpus.blocks import (
 )
 from fastembed.corpus.ledger import Ledger, record_lines
 from fastembed.corpus.memory import BadRow, Document, DocumentBlock, Records, document_blocks, documents_of
-from fastembed.corpus.reading import Reading, apply_valid, checked_reading, join_tokens, read_texts
+from fastembed.corpus.reading import Reading, apply_valid, checked_reading, join_tokens, read_texts, split_tokens
 from fastembed.corpus.sources import FilePart, RegularFile, TextFile, UrlFile, path_list, shared_file
 from fastembed.corpus.tables import Structure
 
@@ -728,13 +728,13 @@ def empty(corpus: Corpus, ledger: Ledger) -> ValueError:
 
 
 def advise(corpus: Corpus, *, baskets: bool = False) -> None:
-    r"""Warn if another reading would suit a text, by its first 256 KiB. There is no advice on lists of tokens.
+    r"""Warn if another reading would suit a text, by its first 256 KiB, or if lists of tokens look like raw text.
 
     Parameters
     ----------
     corpus : Corpus
     baskets : bool
-        Whether each sequence is a basket, for which edges of a graph are noticed elsewhere.
+        Whether each sequence is a basket: items may have any name, and edges of a graph are noticed elsewhere.
 
     Examples
     --------
@@ -748,7 +748,9 @@ def advise(corpus: Corpus, *, baskets: bool = False) -> None:
     text, parts = b"", len(corpus.names) if isinstance(corpus, FileCorpus) else 0
     for block in corpus.blocks(Ledger()):
         if isinstance(block, DocumentBlock):
-            if block.tokens:  # lists are as they should be
+            if block.tokens:
+                if not baskets:
+                    _advise_on_lists(split_tokens(block.text[:SAMPLE_BYTES].rpartition(b" ")[0]))
                 return
             parts += len(block.documents)
         text += block.text[: SAMPLE_BYTES - len(text)]
@@ -812,6 +814,16 @@ def look_weighted(lines: Sequence[Sequence[str]]) -> bool:
         return False
     names, last = {name for line in lines for name in line[:2]}, {line[2] for line in lines}
     return all(map(_NUMBER.fullmatch, last)) and (not names & last or 4 * len(last) < len(names))
+
+
+def _advise_on_lists(tokens: list[str]) -> None:
+    """Warn if most tokens are of three words or more, or many words end in punctuation, as after ``str.split``."""
+    several = [token for token in tokens if token.count(" ") > 1]
+    ending = [token for token in tokens if _PUNCTUATED.fullmatch(token.encode(errors="surrogatepass"))]
+    for some, least, what in ((several, 0.5, "are several words"), (ending, MOST_PUNCTUATED, "end in punctuation")):
+        if len(some) > least * len(tokens):
+            found = f"{100 * len(some) / len(tokens):.0f} % of the tokens in lists {what}, such as {shown(some[0])}"
+            warn_user(ReadingAdvice([f"{found}: pass texts as str, which Reading(words=True) splits into words"], {}))
 
 
 def _looks_like_table(text: bytes) -> str | None:

@@ -15,7 +15,7 @@ from fastembed._base.estimator import pickled_as
 from fastembed._base.threads import Pool, cached_property, check_threads
 from fastembed._base.validation import check_choice, check_integer, check_number, shown
 from fastembed._kernels.tokens import NeighborTable, PhraseTable
-from fastembed.corpus.corpus import Corpus, OnePerThread, Progress, Source, as_corpus, empty, map_text
+from fastembed.corpus.corpus import Corpus, OnePerThread, Progress, Source, advise, as_corpus, empty, map_text
 from fastembed.corpus.ledger import Ledger, note_on_interrupt
 from fastembed.corpus.reading import (
     GLUE,
@@ -160,6 +160,7 @@ class Phrases:
         if len(inside) > MOST_COMMON:
             raise ValueError(f"common must hold at most {MOST_COMMON:,} tokens, got {len(inside):,}")
         reader, workers = as_corpus(corpus), check_threads(threads)
+        advise(reader)
         found: dict[Words, float] = {}
         first = Ledger()
         for number in range(math.ceil(math.log2(max_words))):  # a pass doubles the longest phrase: it joins two parts

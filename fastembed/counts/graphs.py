@@ -54,6 +54,7 @@ STARTS = 16  # nodes from which walks go at once: two cache lines per node, in f
 SPARSE_COST = 8  # of a multiplication of sparse matrices, in those of a sparse and a dense one
 REAL = (int, float, np.integer, np.floating, np.bool_)  # the types of a weight
 MAX_WEIGHT = sys.float_info.max
+LEAST_EDGES = 10  # in a file in which the first line may be a header
 WEIGHT = "weight"  # the attribute or column that holds the weights, unless another is named
 
 
@@ -204,7 +205,7 @@ def edge_files(paths: Any) -> FileCorpus:
     except UnnamedFieldError as error:
         raise ValueError(
             f"{error.name!r} is a table, but edges are lines of two names with spaces between them: read it by "
-            "Counts.from_graph(pandas.read_csv(...)), or on a command line by tail -n +2 FILE | tr , ' '"
+            "Counts.from_graph(pandas.read_csv(...)), or on a command line by tr ',\\t' ' ' < FILE"
         ) from None
 
 
@@ -241,6 +242,8 @@ def edges_of_file(
     if not ends:
         raise ValueError(f"there is no edge in {where or 'an empty list of files'}")
     both, names = np.array(ends, np.intp).reshape(-1, 2), list(ids)
+    if len(both) >= LEAST_EDGES and both[1:].min() > 1:
+        warn_user(f"{names[0]!r} and {names[1]!r} in the first line are in no other: are they a header? Then remove it")
     sources, targets = np.ascontiguousarray(both[:, 0]), np.ascontiguousarray(both[:, 1])
     return Edges(sources, targets, _amounts(amounts, sources, targets, names), names, False)
 

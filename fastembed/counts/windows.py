@@ -109,7 +109,9 @@ class Windows:
         both = window if isinstance(window, tuple | list) else (window, window)
         if len(both) != 2:
             raise ValueError(f"window must be an integer or a pair (before, after), got {window!r}")
-        sides = tuple(check_integer("window", side, low=0, high=MAX_WINDOW) for side in both)
+        sides = tuple(
+            check_integer("window, or each of (before, after),", side, low=0, high=MAX_WINDOW) for side in both
+        )
         if not any(sides):
             raise ValueError(f"window must be at least 1 on one side, got {window!r}")
         if weighting not in tuple(WEIGHTINGS):  # a tuple, since the value need not be hashable
@@ -122,7 +124,7 @@ class Windows:
         values = {
             "window": sides,
             "weighting": weighting,
-            "sample": None if sample is None else check_number("sample", sample, above=True),
+            "sample": None if sample is None else check_number("sample, if not None,", sample, above=True),
             "directed": check_flag("directed", directed) and all(sides),
             "max_contexts": None if max_contexts is None else check_integer("max_contexts", max_contexts, low=1),
         }

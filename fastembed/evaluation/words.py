@@ -19,7 +19,7 @@ from fastembed._base.sizes import SIZES
 from fastembed._base.tables import html_table
 from fastembed._base.validation import check_choice, check_integer, check_number, plain, shown, warn_user
 from fastembed.vectors.neighbors import METHODS, Exact, Neighbors, rounded_products, unit_vectors
-from fastembed.vectors.vectors import Vectors, composer_behind
+from fastembed.vectors.vectors import Vectors, composer_behind, is_lowercase
 
 PathLike = str | os.PathLike[str]
 Pair = tuple[str, str, float]
@@ -428,9 +428,10 @@ def _composed_vectors(vectors: Vectors, words: Iterable[str], case_insensitive: 
     such vectors have no capitals either.
     """
     composer, listed = composer_behind(vectors), list(dict.fromkeys(words))
-    if composer is None or not listed:
+    if composer is None:
+        warn_user("compose has no effect: these vectors hold no n-grams")
         return {}
-    lower = case_insensitive and all(token == token.lower() for token in vectors.tokens)
+    lower = case_insensitive and is_lowercase(vectors)
     composed, known = composer.compose_all([word.lower() for word in listed] if lower else listed)
     return {word: vector for word, vector, has in zip(listed, composed, known, strict=True) if has}
 

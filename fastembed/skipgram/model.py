@@ -177,12 +177,12 @@ class FittedModel:
             raise TypeError(f"{name} must be Counts, got {type(counts).__name__}")
         if counts.vocabulary is None:
             raise ValueError(f"{name} have no tokens, by which the model would know them: count with a Vocabulary")
-        theirs = _description(counts.windows, counts.baskets)
-        if theirs != (ours := _description(self.windows, self.baskets)):
+        theirs = how_counted(counts.windows, counts.baskets)
+        if theirs != (ours := how_counted(self.windows, self.baskets)):
             raise ValueError(f"{name} are those of {theirs}, but the model was fitted to {ours}")
 
 
-def _description(windows: Windows | None, baskets: str | None) -> str:
+def how_counted(windows: Windows | None, baskets: str | None) -> str:
     """Return a description of how pairs were counted."""
     if windows is not None:
         return str(replace(windows, max_contexts=None))

@@ -19,7 +19,15 @@ from fastembed._base.estimator import pickled_as
 from fastembed._base.memory import check_memory_limit
 from fastembed._base.progress import FitProgress, bars, reporting
 from fastembed._base.threads import Pool, check_threads
-from fastembed._base.validation import check_callback, check_choice, check_flag, check_integer, check_number, warn_user
+from fastembed._base.validation import (
+    check_callback,
+    check_choice,
+    check_flag,
+    check_integer,
+    check_number,
+    shown,
+    warn_user,
+)
 from fastembed._kernels.cpu import DefaultFloatMode
 from fastembed.corpus.corpus import Source, advise, check_unchanged, file_states
 from fastembed.corpus.ledger import Ledger, check_reread
@@ -30,7 +38,7 @@ from fastembed.counts.groups import group_count
 from fastembed.counts.windows import Windows
 from fastembed.ngrams import Lengths, check_ngram_lengths
 from fastembed.skipgram.estimate import Estimate
-from fastembed.skipgram.model import Baskets, FittedModel, read_model, write_model
+from fastembed.skipgram.model import Baskets, FittedModel, how_counted, read_model, write_model
 from fastembed.skipgram.subwords import Subwords
 from fastembed.skipgram.training import Training, as_read, counting, counts_beside, counts_for
 from fastembed.trainer.checkpoint import MINUTES, FilesUntilSaved
@@ -392,23 +400,8 @@ class SkipGram:
         >>> model.fit(model.count(["a b", "b c"])).vectors.tokens
         ('b', 'a', 'c')
         """
-        self._warn_of_windows(corpus)
         files = checkpoint, checkpoint_minutes, keep_checkpoint
         return self._learn(corpus, validation_counts, memory_limit, progress, on_epoch_end, files, comm)
-
-    def _warn_of_windows(self, corpus: Source | Counts) -> None:
-        """Warn of a window or weighting that was chosen and says nothing."""
-        counts = corpus if isinstance(corpus, Counts) else None
-        usual, given = SkipGram(), Windows(self.window, self.weighting)
-        if given == Windows(usual.window, usual.weighting) or (counts is None and self.baskets is None):
-            return
-        if counts is None or counts.windows is None:
-            what = "baskets have none" if counts is None or counts.baskets else "these counts are of no text"
-        elif (counts.windows.window, counts.windows.weighting) != (given.window, given.weighting):
-            what = f"the windows of these counts were {counts.windows.window}, {counts.windows.weighting!r}"
-        else:
-            return
-        warn_user(f"window={self.window!r}, weighting={self.weighting!r} say nothing: {what}")
 
     def fit_transform(self, corpus: Source, y: object = None, **options: Any) -> Any:
         """Fit to documents and return their mean vectors: call `fit`, then `transform`.
@@ -598,6 +591,8 @@ class SkipGram:
         check_callback("on_epoch_end", on_epoch_end)
         check_memory_limit(memory_limit)
         options, before = self._options(), self._model
+        if further is None or before is None:
+            options.warn_of_no_effect(corpus if isinstance(corpus, Counts) else None)
         if not isinstance(corpus, Counts):
             if issparse(corpus):
                 raise TypeError(
@@ -1206,6 +1201,39 @@ class SkipGramOptions:
         names = (*(each.name for each in fields(Windows)), "min_count", "max_size", "drop", "keep_only", "baskets")
         held_out = ("early_stopping", "validation_fraction", "seed") if self.early_stopping else ("early_stopping",)
         return {name: getattr(self, name) for name in (*names, *held_out)}
+
+    def warn_of_no_effect(self, counts: Counts | None) -> None:
+        """Warn of parameters that differ from their defaults, but not from what training on counts, or a text, follows.
+
+        Parameters
+        ----------
+        counts : Counts, optional
+            They are as they were counted, by these parameters or by others.
+        """
+        own, on = Windows(self.window, self.weighting, self.sample, self.directed), ""
+        theirs: Windows | None = own
+        if counts is not None or self.baskets is not None:
+            theirs = None if counts is None else counts.windows
+            on = " on baskets" if counts is None else f" on counts of {how_counted(theirs, counts.baskets)}"
+        same = {name: getattr(theirs, name, None) == getattr(own, name) for name in ("window", "weighting", "sample")}
+        same["directed"] = own.directed == getattr(theirs, "directed", False)
+        if counts is not None and (words := counts.vocabulary) is not None:
+            same["baskets"] = counts.baskets == self.baskets
+            same["max_contexts"] = counts.shape[1] // (1 + counts.directed) == self.contexts(len(words))
+            same["max_size"] = self.max_size is None or len(words) <= self.max_size
+            below = {why for why, number in (words.ledger or Ledger()).dropped.items() if number and why[:5] == "below"}
+            same["min_count"] = words.counts.min() >= self.min_count and below <= {f"below min_count={self.min_count}"}
+            same["drop"] = same["keep_only"] = not any(map(self.dropping(), words.tokens))
+        same["validation_fraction"] = counts is None and self.early_stopping
+        same["n_iter_no_change"] = self.early_stopping
+        usual = vars(SkipGram()._options())
+        chosen = {
+            name: value for name, value in vars(self).items() if not same.get(name, True) and value != usual[name]
+        }
+        if chosen:
+            early = chosen.keys() & {"validation_fraction", "n_iter_no_change"} and not self.early_stopping
+            named = ", ".join(f"{name}={shown(value)}" for name, value in chosen.items())
+            warn_user(f"no effect{on}{' without early_stopping' if early else ''}: {named}")
 
     def dropping(self) -> Callable[[str], bool]:
         """Return a function that tells whether `drop` lists a token or `keep_only` does not."""

@@ -907,7 +907,6 @@ class Vectors:
 
     @cached_property
     def _lowercase(self) -> bool:
-        """Whether no token has capitals: then the n-grams have none, and would be a part only of a word that has."""
         return all(token == token.lower() for token in self._tokens)
 
     def _asked(self, tokens: Sequence[Any]) -> list[Asked]:
@@ -991,6 +990,16 @@ def composer_behind(vectors: Vectors) -> Composer | None:
     vectors : Vectors
     """
     return vectors._composer
+
+
+def is_lowercase(vectors: Vectors) -> bool:
+    """Return whether no token has capitals: then no n-gram has, and they would be those of a part of a word that has.
+
+    Parameters
+    ----------
+    vectors : Vectors
+    """
+    return vectors._lowercase
 
 
 def _check_one(name: str, given: object, ids: object) -> None:

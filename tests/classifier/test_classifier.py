@@ -394,7 +394,7 @@ def test_a_text_is_one_document_whatever_its_lines():
         ({"dim": 0}, ValueError, "dim must be at least 1, got 0"),
         ({"dim": 5}, ValueError, "dim=5 is for loss='softmax'; loss='squared' is of full rank, so leave dim out"),
         ({"loss": "hinge"}, ValueError, "loss must be one of squared, ova, softmax, got 'hinge'"),
-        ({"l2": 0}, ValueError, "l2 must be finite and above 0, got 0"),
+        ({"l2": 0}, ValueError, "l2 of loss='squared' must be finite and above 0, got 0"),
         ({"class_weight": "even"}, TypeError, "class_weight must be None, 'balanced' or a mapping"),
         ({"class_weight": {"x": 0}}, ValueError, r"class_weight\['x'\] must be finite and above 0, got 0"),
         ({"class_weight": {"z": 2}}, ValueError, "class_weight has the label 'z', which no document has"),

@@ -4,12 +4,13 @@ import io
 import os
 import re
 import warnings
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 
 from fastembed import Counts, SkipGram, Vocabulary
-from fastembed.corpus import DocumentCorpus, FileCorpus, Ledger, Reading
+from fastembed.corpus import DocumentCorpus, FileCorpus, Ledger, Phrases, Reading
 from fastembed.corpus.corpus import as_corpus, check_same_corpus, corpus_identity
 from fastembed.corpus.sources import Spool
 
@@ -184,6 +185,24 @@ def test_a_text_that_another_reading_would_suit_gets_a_warning_with_it(tmp_path,
         model.count(tmp_path / "text")
     assert [bool(re.search(expected, str(each.message))) for each in caught] == [True] * (expected is not None)
     assert all(each.filename == __file__ for each in caught)
+
+
+@pytest.mark.parametrize(
+    ("lists", "expected"),
+    [
+        (
+            [["the cat sat", "a dog ran"]] * 9,
+            "^100 % of the tokens in lists are several words, such as 'the cat sat': .* str",
+        ),
+        ([line.split() for line in WRAPPED.splitlines()], "^7 % of the tokens in lists end in .* 'city,': .* str"),
+        ([["Heat (1995)", "Speed (1994)", "x"], ["It 's", "the end", "."]], None),  # titles; words that are separated
+    ],
+)
+def test_lists_of_what_looks_like_raw_text_get_a_warning(lists, expected):
+    for learn in (SkipGram(min_count=1).count, lambda each: Phrases.from_corpus(each, min_count=1, threshold=-1)):
+        with pytest.warns(UserWarning, match=expected) if expected else nullcontext():
+            learn(lists)
+    SkipGram(min_count=1, baskets="share").count(lists)  # whose items may have any name
 
 
 def test_a_folder_of_small_files_is_looked_at_as_one_text(tmp_path):

@@ -381,6 +381,10 @@ def test_a_graph_that_is_given_in_another_way_says_how(tmp_path):
     (tmp_path / "edges.csv").write_text("source,target\na,b\n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"edges.csv' is a table, but edges are lines of two names with spaces"):
         Counts.from_graph(tmp_path / "edges.csv")
+    edges = "".join(f"{k}\t{k % 7}\n" for k in range(10))
+    (tmp_path / "edges.txt").write_text(f"source\ttarget\n{edges}", encoding="utf-8")
+    with pytest.warns(UserWarning, match="'source' and 'target' in the first line are in no other: are they a header"):
+        Counts.from_graph(tmp_path / "edges.txt")
 
 
 def test_progress_counts_nodes():

@@ -187,10 +187,11 @@ def test_ids_need_no_vocabulary(assert_same, corpus, chosen):
     ("option", "error", "message"),
     [
         ({"window": 0}, ValueError, "window must be at least 1 on one side, got 0"),
+        ({"window": "0,1"}, TypeError, r"window, or each of \(before, after\), must be an integer, got '0,1'"),
         ({"window": (1, 2, 3)}, ValueError, r"got \(1, 2, 3\)"),
         ({"window": 41, "weighting": "harmonic"}, ValueError, "window must be at most 40"),
         ({"weighting": "cubic"}, ValueError, "weighting must be one of 'harmonic', 'linear', 'flat', got 'cubic'"),
-        ({"sample": 0}, ValueError, "sample must be finite and above 0, got 0"),
+        ({"sample": 0}, ValueError, "sample, if not None, must be finite and above 0, got 0"),
         ({"directed": 1}, TypeError, "directed must be True or False, got 1"),
         ({"max_contexts": 0}, ValueError, "max_contexts must be at least 1, got 0"),
         ({"lines": 0.1}, TypeError, "lines must be a LineSplit, got float"),

@@ -23,7 +23,8 @@ def test_spearman_is_that_of_the_ranks(words):
 
 def test_unknown_words_are_left_out_and_counted_or_score_zero(words):
     pairs = [*PAIRS, ("cow", "cat", 10.0), ("owl", "cow", 9.9)]
-    assert word_similarity(words, pairs, compose=True) == word_similarity(words, pairs)  # these hold no n-grams
+    with pytest.warns(UserWarning, match="compose has no effect: these vectors hold no n-grams"):
+        assert word_similarity(words, pairs, compose=True) == word_similarity(words, pairs)
     assert word_similarity(words, pairs) == Similarity(pytest.approx(1), pairs=6, covered=4, unknown=("cow", "owl"))
     as_zero = word_similarity(words, pairs, dummy4unknown=True)
     assert (as_zero.pairs, as_zero.covered) == (6, 4)

@@ -68,7 +68,7 @@ def test_a_fit_goes_on_to_the_same_bits_and_counts_nothing_twice(
     documents = DocumentCorpus([" ".join(line) for line in corpus])
     source = {"file": text, "limited": text, "lists": corpus, "documents": documents}[form]
     limit = {"checkpoint": path, "memory_limit": 9 * 10**9 if form == "limited" else None}
-    settings = SETTINGS | {"early_stopping": early_stopping, "validation_fraction": 0.3}
+    settings = SETTINGS | ({"early_stopping": True, "validation_fraction": 0.3} if early_stopping else {})
     expected = SkipGram(**settings).fit(source)
     for epoch in (1, 3):
         assert interrupted_in(epoch, lambda: SkipGram(**settings).fit(source, **limit))

@@ -33,7 +33,7 @@ def corpus(corpus):
         {"window": (1, 3), "max_contexts": 12, "max_size": 25},
         {"window": (0, 2), "seed": 7},
         {"early_stopping": True, "validation_fraction": 0.3},
-        {"baskets": "share", "window": 12, "dim": np.int64(3)},
+        {"baskets": "share", "window": 12, "sample": None, "dim": np.int64(3)},
     ],
 )
 def test_a_model_is_the_same_after_save_and_load(corpus, tmp_path, options, assert_same):

@@ -14,7 +14,7 @@ from fastembed import SkipGram
         ("max_contexts", np.array([1, 2]), TypeError, r"max_contexts, neither .*, must be an integer, got array\(\[1,"),
         ("max_contexts", 0, ValueError, "max_contexts, neither None nor 'auto', must be at least 1, got 0"),
         ("weighting", ["flat"], ValueError, r"weighting must be one of .*, got \['flat'\]"),
-        ("sample", "1e-3", TypeError, "sample must be a number, got '1e-3'"),
+        ("sample", "1e-3", TypeError, "sample, if not None, must be a number, got '1e-3'"),
         ("early_stopping", 1, TypeError, "early_stopping must be True or False, got 1"),
         ("validation_fraction", 0, ValueError, "validation_fraction must be finite and above 0 and at most 0.5, got 0"),
         ("n_iter_no_change", 0, ValueError, "n_iter_no_change must be at least 1, got 0"),
