@@ -57,5 +57,6 @@ def ridge_regression(
     places: npt.NDArray[np.int32],
     system: npt.NDArray[np.float32],
     scratch: npt.NDArray[np.float32],
+    found: npt.NDArray[np.int32],
     weights: npt.NDArray[np.float32],
 ) -> None: ...

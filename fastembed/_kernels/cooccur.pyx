@@ -40,7 +40,7 @@ cdef extern from *:
     bint is_set "fastembed_is_set" (const int32_t* flag) noexcept nogil
 
 
-cdef double CLOSE = 1e-5  # norm of the residual of a regression, as a share of that of its right-hand side
+cdef double CLOSE = 1e-3  # norm of the residual of a regression, as a share of that of its right-hand side
 
 cdef enum:
     MOST_STEPS = 200  # of conjugate gradients
@@ -275,11 +275,16 @@ def scale_rows(
 
 
 cdef inline void times_symmetric(const float* a, const float* x, Py_ssize_t n, float* product) noexcept nogil:
-    """product = A x of a symmetric A (n, n), the sum of its rows times x."""
-    cdef Py_ssize_t k
-    memset(product, 0, n * sizeof(float))
+    """product = A x of a symmetric A (n, n), of which only the lower triangle is read, once."""
+    cdef Py_ssize_t k, t
+    cdef float sum_of_row
+    cdef const float* row
     for k in range(n):
-        add_scaled(a + k * n, x[k], n, product)
+        row, sum_of_row = a + k * n, 0
+        for t in range(k):
+            product[t] += x[k] * row[t]
+            sum_of_row += x[t] * row[t]
+        product[k] = sum_of_row + x[k] * row[k]
 
 
 cdef inline double product_of(const float* x, const float* y, Py_ssize_t n) noexcept nogil:
@@ -293,7 +298,7 @@ cdef inline double product_of(const float* x, const float* y, Py_ssize_t n) noex
 def ridge_regression(
     const int32_t[::1] starts, const int32_t[::1] diagonals, const int32_t[::1] indices, const float[::1] data,
     const int32_t[::1] ids, float ridge, int32_t[::1] places, float[::1] system, float[:, ::1] scratch,
-    float[::1] weights,
+    int32_t[::1] found, float[::1] weights,
 ):
     """Solve  (G_SS + ridge I) w = g  by conjugate gradients, with the diagonal as preconditioner.
 
@@ -304,16 +309,16 @@ def ridge_regression(
     indices : int32, data : float32
         The columns and values of the entries of G.
     ids : int32 (K,)
-        S: different rows.
+        S: different rows, ascending.
     ridge : float
     places : int32 (V,)
         -1 before and after.
-    system : float32 (K K or more,), scratch : float32 (3, K or more), overwritten
+    system : float32 (K K or more,), scratch : float32 (3, K or more), found : int32 (V,), overwritten
     weights : float32 (K,)
         g on entry, w on return.
     """
-    cdef Py_ssize_t k, t, n = ids.shape[0]
-    cdef int32_t place
+    cdef Py_ssize_t k, n = ids.shape[0]
+    cdef int32_t t, count, begin, end, following
     cdef float* a = &system[0]
     cdef float* r = &scratch[0, 0]
     cdef float* p = &scratch[1, 0]
@@ -321,16 +326,21 @@ def ridge_regression(
     cdef float length
     cdef double small, slope, before
     with nogil:
-        memset(a, 0, n * n * sizeof(float))
         for k in range(n):
             places[ids[k]] = <int32_t>k
         for k in range(n):
-            a[k * n + k] = data[diagonals[ids[k]]] + ridge
-            for t in range(starts[ids[k]], diagonals[ids[k]]):
-                place = places[indices[t]]
-                if place >= 0:
-                    a[k * n + place] = data[t]
-                    a[place * n + k] = data[t]
+            memset(a + k * n, 0, k * sizeof(float))
+            begin, end, count = starts[ids[k]], diagonals[ids[k]], 0
+            a[k * n + k] = data[end] + ridge
+            following = ids[min(k + 1, n - 1)]  # rows are scattered in memory
+            for t in range(starts[following], diagonals[following], 16):
+                prefetch(&indices[t])
+                prefetch(&data[t])
+            for t in range(begin, end):  # without a branch, which would be unpredictable
+                found[count] = t
+                count += places[indices[t]] >= 0
+            for t in range(count):
+                a[k * n + places[indices[found[t]]]] = data[found[t]]
         for k in range(n):
             places[ids[k]] = -1
 

@@ -465,17 +465,22 @@ def item_weights(n: Any, pool: Pool) -> Any:
     found: list[list[tuple[Int32, Float32]]] = [[] for _ in starts]
 
     def solve(k: int) -> None:
-        places = np.full(len(kept), -1, np.int32)
+        places, hits = np.full(len(kept), -1, np.int32), np.empty(len(kept), np.int32)
         system, scratch = np.empty(most**2, np.float32), np.empty((3, most), np.float32)
-        for c in range(starts[k], min(starts[k] + COLUMNS, len(kept))):
+        last = min(starts[k] + COLUMNS, len(kept))
+        first_entry = g.indptr[starts[k]]
+        part = slice(first_entry, g.indptr[last])
+        closeness = g.data[part] / norms[ids[part]]
+        closeness[diagonals[starts[k] : last] - first_entry] = 0  # an item is not its own neighbour
+        for c in range(starts[k], last):
             row = slice(g.indptr[c], g.indptr[c + 1])
-            others = ids[row] != c
-            nearest, counts = ids[row][others], g.data[row][others]
-            if len(nearest) > neighbours[c]:
-                chosen = np.argpartition(-counts / norms[nearest], neighbours[c] - 1)[: neighbours[c]]
-                nearest, counts = nearest[chosen], counts[chosen]
-            if len(nearest):
-                ridge_regression(*of_g, nearest, ridge, places, system, scratch, counts)
+            of_row = closeness[row.start - first_entry : row.stop - first_entry]
+            count = min(neighbours[c], len(of_row) - 1)
+            chosen = np.argpartition(of_row, -count)[-count:] if count else np.zeros(0, np.intp)
+            chosen.sort()
+            nearest, counts = ids[row][chosen], g.data[row][chosen]
+            if count:
+                ridge_regression(*of_g, nearest, ridge, places, system, scratch, hits, counts)
             found[k].append((nearest, counts))
 
     pool.run(solve, len(starts))
