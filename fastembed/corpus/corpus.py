@@ -790,7 +790,8 @@ def advise(corpus: Corpus, *, baskets: bool = False) -> None:
             f"the text looks like a table separated by {mark!r}: name it .csv or .tsv, and the field that is text"
         )
     lines = [line.split() for line in text.decode(errors="replace").split("\n")[:-1] if line.strip()]
-    if not baskets and len(lines) >= LEAST_LINES and (all(len(line) == 2 for line in lines) or look_weighted(lines)):
+    looks = len(lines) >= LEAST_LINES and (all(len(line) == 2 for line in lines) or look_weighted(lines))
+    if looks and not (found or baskets or reading.words):
         found.append(
             f"each line is two tokens{' and a number' * (len(lines[0]) == 3)}, such as {shown(' '.join(lines[0]))}: if"
             " they are edges of a graph, train --graph or Counts.from_graph learns from them"
