@@ -175,11 +175,11 @@ def documents_of(
 def _document(value: Any, errors: str, ledger: Ledger, any_tokens: bool) -> Document | BadRow:
     """Return a value as a document, or the reason why it is not one."""
     if isinstance(value, str):
-        return _text(value, errors, ledger)
+        return text_bytes(value, errors, ledger)
     if isinstance(value, BadRow):
         return value
     if isinstance(value, bytes):
-        return value if valid_utf8(value) else _text(value.decode(errors="surrogateescape"), errors, ledger)
+        return value if valid_utf8(value) else text_bytes(value.decode(errors="surrogateescape"), errors, ledger)
     if is_missing(value):
         return BadRow("null", "null, where a text or a list of tokens is expected", TypeError)
     if type(value) is not list and (isinstance(value, Mapping) or not isinstance(value, Iterable)):
@@ -195,13 +195,13 @@ def _document(value: Any, errors: str, ledger: Ledger, any_tokens: bool) -> Docu
     try:
         "".join(tokens).encode()
     except UnicodeEncodeError:
-        texts = [_text(token, errors, ledger) for token in tokens]
+        texts = [text_bytes(token, errors, ledger) for token in tokens]
         bad = next((text for text in texts if isinstance(text, BadRow)), None)
         return bad or [text.decode() for text in texts if isinstance(text, bytes)]
     return tokens
 
 
-def _text(value: str, errors: str, ledger: Ledger) -> bytes | BadRow:
+def text_bytes(value: str, errors: str, ledger: Ledger) -> bytes | BadRow:
     """Return a text in UTF-8; its surrogates stand for invalid bytes, or for themselves."""
     try:
         return value.encode()

@@ -21,8 +21,7 @@ from fastembed._base.sizes import SIZES
 from fastembed._base.validation import check_flag, shown, warn_user
 from fastembed.corpus.blocks import COMPRESSED, read_data
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.memory import BadRow, Document, documents_of, no_field
-from fastembed.corpus.reading import NOT_ESCAPED, replace_surrogates
+from fastembed.corpus.memory import BadRow, Document, documents_of, no_field, text_bytes
 from fastembed.corpus.sources import TextFile, find_files, is_folder
 
 FORMATS = {
@@ -156,7 +155,7 @@ class Structure:
         if self.field is None:  # `find` has let it pass, so it is empty
             raise ValueError(f"which field of {file.name!r} is the text must be said, as field=...")
         if kind in BINARY:
-            return table_rows(file, self.field, kind == "Parquet", report)
+            return _only_field(table_rows(file, [self.field], kind == "Parquet", report, documents=True))
         return _only_field(_csv_fields(file, [self.field], self.header, report))
 
 
@@ -432,8 +431,13 @@ ROWS_AT_ONCE = 1024
 BUFFER_BYTES, WHOLE_BYTES = 1 << 20, 1 << 22
 
 
-def table_rows(file: TextFile, field: str | int, parquet: bool, report: Report) -> Rows:
-    """Yield the number of each row, from 1, and the value of a field in it; text as bytes.
+def table_rows(
+    file: TextFile, fields: Sequence[str | int], parquet: bool, report: Report, *, documents: bool = False
+) -> Rows:
+    """Yield the number of each row, from 1, and its values in some fields.
+
+    Text is a str, in which bytes that are not UTF-8 are surrogates. For `documents`, which must be text or lists, it is
+    bytes.
 
     Raises
     ------
@@ -442,21 +446,27 @@ def table_rows(file: TextFile, field: str | int, parquet: bool, report: Report) 
     OSError
         If it is not such a file, or is not complete.
     ValueError
-        If it has no such field, or that is neither text nor lists.
+        If it has no such field, or `documents` are neither text nor lists.
     """
     number, size = 0, file.size()
     with _table(file, parquet, lambda: number) as table:
-        column = column_of(table.schema.names, field, file.name)
-        lists = _holds_lists(table.schema.types[column], field, file.name)
-        with closing(table.batches([column])) as batches:
-            for done, (batch,) in batches:
-                raw = batch.view(_unread(batch.type))
-                raw.validate(full=True)  # of a damaged file, lengths lead beyond the data
-                values = batch if lists else raw
-                for start in range(0, len(values), ROWS_AT_ONCE):
-                    for value in values.slice(start, ROWS_AT_ONCE).to_pylist():
+        columns = [column_of(table.schema.names, field, file.name) for field in fields]
+        if documents:
+            _check_documents(table.schema.types[columns[0]], fields[0], file.name)
+        with closing(table.batches(columns)) as batches:
+            for done, parts in batches:
+                raw = [part.view(_unread(part.type)) for part in parts]
+                for values in raw:
+                    values.validate(full=True)  # of a damaged file, lengths lead beyond the data
+                kept = [part if _is_list(part.type) else values for part, values in zip(parts, raw, strict=True)]
+                texts = [part.type != values.type for part, values in zip(parts, kept, strict=True)]
+                for start in range(0, len(kept[0]), ROWS_AT_ONCE):
+                    lists = [values.slice(start, ROWS_AT_ONCE).to_pylist() for values in kept]
+                    for k in np.flatnonzero(texts) if not documents else ():
+                        lists[k] = [value and value.decode(errors="surrogateescape") for value in lists[k]]
+                    for row in zip(*lists, strict=True):
                         number += 1
-                        yield number, value
+                        yield number, row
                 if report:
                     report(int(done * size))
         if report:
@@ -499,7 +509,7 @@ def field_rows(
     if kind == "JSON lines":
         rows = _json_fields(file, fields, report)
     elif kind in BINARY:
-        rows = _table_fields(file, fields, kind == "Parquet", report)
+        rows = table_rows(file, fields, kind == "Parquet", report)
     else:
         rows = _csv_fields(file, fields, header, report)
     with closing(rows):
@@ -526,37 +536,8 @@ def _valid(value: Any, errors: str) -> Any:
         return next((item for item in items if isinstance(item, BadRow)), items)
     if not isinstance(value, str):
         return value
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        if errors == "strict":
-            bad = error.object[error.start : error.end]
-            data = bad.encode(errors="surrogateescape") if not NOT_ESCAPED.search(bad) else bad
-            return BadRow("not valid UTF-8", f"not valid UTF-8: {shown(data)}")
-        return replace_surrogates(value)[0].decode()
-    return value
-
-
-def _table_fields(file: TextFile, fields: Sequence[str | int], parquet: bool, report: Report) -> Rows:
-    number, size = 0, file.size()
-    types = require("pyarrow", "parquet").types
-    with _table(file, parquet, lambda: number) as table:
-        columns = [column_of(table.schema.names, field, file.name) for field in fields]
-        with closing(table.batches(columns)) as batches:
-            for done, parts in batches:
-                texts = [types.is_string(part.type) or types.is_large_string(part.type) for part in parts]
-                for part in parts:
-                    part.validate(full=True)  # of a damaged file, lengths lead beyond the data
-                raw = [part.view(_unread(part.type)) if text else part for part, text in zip(parts, texts, strict=True)]
-                for start in range(0, len(parts[0]), ROWS_AT_ONCE):
-                    lists = [part.slice(start, ROWS_AT_ONCE).to_pylist() for part in raw]
-                    for k in np.flatnonzero(texts):
-                        lists[k] = [value and value.decode(errors="surrogateescape") for value in lists[k]]
-                    for row in zip(*lists, strict=True):
-                        number += 1
-                        yield number, row
-                if report:
-                    report(int(done * size))
+    text = text_bytes(value, errors, Ledger())
+    return text if isinstance(text, BadRow) else text.decode()
 
 
 class _ParquetTable:
@@ -627,19 +608,25 @@ def _unread(kind: Any) -> Any:
     return kind
 
 
-def _holds_lists(kind: Any, field: str | int, file: str) -> bool:
-    """Return whether a column of this type holds lists, and not texts; raise ValueError if it holds neither."""
+def _is_list(kind: Any) -> bool:
+    """Return whether an array of this type holds lists."""
     types = require("pyarrow", "parquet").types
     if types.is_dictionary(kind):
-        return _holds_lists(kind.value_type, field, file)
+        return _is_list(kind.value_type)
     lists = (types.is_list, types.is_large_list, types.is_list_view, types.is_large_list_view, types.is_fixed_size_list)
-    if any(is_kind(kind) for is_kind in lists):
-        return True
+    return any(is_kind(kind) for is_kind in lists)
+
+
+def _check_documents(kind: Any, field: str | int, file: str) -> None:
+    """Raise ValueError unless a column of this type holds lists or texts."""
+    types = require("pyarrow", "parquet").types
+    value = kind.value_type if types.is_dictionary(kind) else kind
     strings = (types.is_string, types.is_large_string, types.is_string_view)
     others = (types.is_binary, types.is_large_binary, types.is_binary_view, types.is_null)
-    if any(is_kind(kind) for is_kind in (*strings, *others)):
-        return False
-    raise ValueError(f"the field {field!r} of {file!r} is of type {kind}, where text or lists of tokens are expected")
+    if not _is_list(kind) and not any(is_kind(value) for is_kind in (*strings, *others)):
+        raise ValueError(
+            f"the field {field!r} of {file!r} is of type {kind}, where text or lists of tokens are expected"
+        )
 
 
 @contextmanager

@@ -379,6 +379,8 @@ def test_invalid_utf8_in_a_table_is_a_bad_row(tmp_path):
     with pytest.raises(ValueError, match=r"t\.arrow', row 2: not valid UTF-8"):
         read_field(tmp_path / "t.arrow")
     assert read_field(tmp_path / "t.arrow", errors="replace")[0] == [["a"], ["\ufffd", "b"]]
+    (file,) = sources.find_files(tmp_path / "t.arrow")
+    assert [row for _, row in field_rows(file, ["text"], errors="replace")] == [("a",), ("\ufffd b",)]
 
 
 @pytest.mark.parametrize("name", WRITERS)
