@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 
-def lazy_names(package: str, modules: Mapping[str, str]) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
+def lazy_names(package: str, names: Mapping[str, str]) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
     """Return the ``__getattr__`` and the ``__dir__`` of a package whose modules define its public names.
 
     A package that imported them at once would hold its own lock while it waits for theirs, and a thread that imports
@@ -17,15 +17,16 @@ def lazy_names(package: str, modules: Mapping[str, str]) -> tuple[Callable[[str]
     ----------
     package : str
         The ``__name__`` of the package.
-    modules : mapping of str to str
-        The module of each public name, within the package unless its full name is given.
+    names : mapping of str to str
+        The public names of each module, with spaces between; a module is within the package unless it has a full name.
 
     Examples
     --------
-    >>> get, names = lazy_names("fastembed.trainer", {"Trainer": "trainer"})
-    >>> get("Trainer").__name__, names()
+    >>> get, listed = lazy_names("fastembed.trainer", {"trainer": "Trainer"})
+    >>> get("Trainer").__name__, listed()
     ('Trainer', ['Trainer'])
     """
+    modules = {name: module for module, several in names.items() for name in several.split()}
 
     def get(name: str) -> object:
         if name in modules:
@@ -67,6 +68,3 @@ def require(module: str, extra: str) -> Any:
     except ImportError as error:
         message = f"{module} cannot be imported ({error}): install fastembed-cython with the extra [{extra}]"
         raise ImportError(message, name=error.name) from error
-
-
-# ---------------------------------------------------------------- files that have a URL

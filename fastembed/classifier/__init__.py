@@ -11,12 +11,5 @@ if TYPE_CHECKING:
 __all__ = ["Classifier", "Evaluation", "Explanation", "LabelScore", "calibration_error"]
 
 __getattr__, __dir__ = lazy_names(
-    __name__,
-    {
-        "Classifier": "classifier",
-        "Evaluation": "metrics",
-        "Explanation": "metrics",
-        "LabelScore": "metrics",
-        "calibration_error": "metrics",
-    },
+    __name__, {"classifier": "Classifier", "metrics": "Evaluation Explanation LabelScore calibration_error"}
 )

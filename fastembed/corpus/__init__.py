@@ -28,27 +28,14 @@ if TYPE_CHECKING:
     from fastembed.corpus.phrases import Phrases
     from fastembed.corpus.reading import Reading
 
-__all__ = [
-    "DocumentCorpus",
-    "FileCorpus",
-    "Ledger",
-    "LineSplit",
-    "Phrases",
-    "Progress",
-    "Reading",
-    "Source",
-]
+__all__ = ["DocumentCorpus", "FileCorpus", "Ledger", "LineSplit", "Phrases", "Progress", "Reading", "Source"]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "DocumentCorpus": "corpus",
-        "FileCorpus": "corpus",
-        "Ledger": "ledger",
-        "LineSplit": "ledger",
-        "Phrases": "phrases",
-        "Progress": "corpus",
-        "Reading": "reading",
-        "Source": "corpus",
+        "corpus": "DocumentCorpus FileCorpus Progress Source",
+        "ledger": "Ledger LineSplit",
+        "phrases": "Phrases",
+        "reading": "Reading",
     },
 )

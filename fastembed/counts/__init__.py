@@ -10,4 +10,4 @@ if TYPE_CHECKING:
 
 __all__ = ["Counts", "Windows"]
 
-__getattr__, __dir__ = lazy_names(__name__, {"Counts": "counts", "Windows": "windows"})
+__getattr__, __dir__ = lazy_names(__name__, {"counts": "Counts", "windows": "Windows"})

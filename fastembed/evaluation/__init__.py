@@ -36,13 +36,7 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "Analogies": "words",
-        "HeldOutItems": "held_out",
-        "Section": "words",
-        "Similarity": "words",
-        "analogies": "words",
-        "held_out_items": "held_out",
-        "split_users": "held_out",
-        "word_similarity": "words",
+        "words": "Analogies Section Similarity analogies word_similarity",
+        "held_out": "HeldOutItems held_out_items split_users",
     },
 )

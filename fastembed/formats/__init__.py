@@ -13,14 +13,4 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMATS", "Format", "Table", "format_of", "load", "save"]
 
-__getattr__, __dir__ = lazy_names(
-    __name__,
-    {
-        "FORMATS": "registry",
-        "Format": "registry",
-        "Table": "table",
-        "format_of": "registry",
-        "load": "registry",
-        "save": "registry",
-    },
-)
+__getattr__, __dir__ = lazy_names(__name__, {"registry": "FORMATS Format format_of load save", "table": "Table"})

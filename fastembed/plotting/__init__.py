@@ -16,12 +16,10 @@ __all__ = ["Comparison", "compare", "plot_history", "plot_map", "write_compariso
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "Comparison": "comparison",
-        "compare": "comparison",
-        "plot_history": "history",
-        "plot_map": "map",
-        "write_comparison": "comparison",
-        "write_page": "page",
-        "write_report": "report",
+        "comparison": "Comparison compare write_comparison",
+        "history": "plot_history",
+        "map": "plot_map",
+        "page": "write_page",
+        "report": "write_report",
     },
 )

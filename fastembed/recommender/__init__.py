@@ -10,6 +10,4 @@ if TYPE_CHECKING:
 
 __all__ = ["Estimate", "Explanation", "Recommender"]
 
-__getattr__, __dir__ = lazy_names(
-    __name__, {"Estimate": "recommender", "Explanation": "model", "Recommender": "recommender"}
-)
+__getattr__, __dir__ = lazy_names(__name__, {"recommender": "Estimate Recommender", "model": "Explanation"})

@@ -12,5 +12,5 @@ if TYPE_CHECKING:
 __all__ = ["Estimate", "FitProgress", "SkipGram"]
 
 __getattr__, __dir__ = lazy_names(
-    __name__, {"Estimate": "estimate", "FitProgress": "fastembed._base.progress", "SkipGram": "skipgram"}
+    __name__, {"estimate": "Estimate", "fastembed._base.progress": "FitProgress", "skipgram": "SkipGram"}
 )

@@ -9,4 +9,4 @@ if TYPE_CHECKING:
 
 __all__ = ["Trainer"]
 
-__getattr__, __dir__ = lazy_names(__name__, {"Trainer": "trainer"})
+__getattr__, __dir__ = lazy_names(__name__, {"trainer": "Trainer"})

@@ -9,4 +9,4 @@ if TYPE_CHECKING:
 
 __all__ = ["Vectors"]
 
-__getattr__, __dir__ = lazy_names(__name__, {"Vectors": "vectors"})
+__getattr__, __dir__ = lazy_names(__name__, {"vectors": "Vectors"})
