@@ -169,8 +169,7 @@ def ngram_counts(characters: Int64, lengths: Lengths) -> Int64:
     # The sum over n = shortest .. min(longest, characters) of characters - n + 1
     most = np.minimum(characters, longest)
     each = np.maximum(most - shortest + 1, 0)
-    counts: Int64 = each * (characters + 1) - (shortest + most) * each // 2
-    return counts
+    return each * (characters + 1) - (shortest + most) * each // 2
 
 
 def _blocks(

@@ -133,8 +133,7 @@ def largest(values: NDArray[Any], count: int) -> NDArray[np.intp]:
         return np.argsort(-values, kind="stable")[: max(count, 0)]
     least = np.partition(values, len(values) - count)[len(values) - count]
     candidates = np.flatnonzero(values >= least)
-    best: NDArray[np.intp] = candidates[np.argsort(-values[candidates], kind="stable")[:count]]
-    return best
+    return candidates[np.argsort(-values[candidates], kind="stable")[:count]]
 
 
 def largest_of_rows(values: NDArray[np.float32], count: int) -> NDArray[np.int64]:
@@ -161,8 +160,7 @@ def largest_of_rows(values: NDArray[np.float32], count: int) -> NDArray[np.int64
     keys.partition(min(columns - count, columns - 1), axis=1)
     keys = keys[:, columns - count :]
     keys.sort(axis=1)
-    places: NDArray[np.int64] = low - (keys[:, ::-1] & low)
-    return places
+    return low - (keys[:, ::-1] & low)
 
 
 # ---------------------------------------------------------------- files read at any offset

@@ -305,5 +305,4 @@ def file_system(url: str, **options: Any) -> tuple[Any, str]:
     """Return the file system of a URL, of fsspec, and the path in it."""
     core = require("fsspec.core", "remote")
     with naming(url):
-        found: tuple[Any, str] = core.url_to_fs(url, **options)
-    return found
+        return core.url_to_fs(url, **options)

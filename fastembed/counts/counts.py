@@ -664,14 +664,12 @@ class Counts:
     @property
     def data(self) -> Float:
         """The values of the CSR matrix."""
-        data: Float = self._entries.csr().data
-        return data
+        return self._entries.csr().data
 
     @property
     def indices(self) -> Int32:
         """The columns of the CSR matrix."""
-        indices: Int32 = self._entries.csr().indices
-        return indices
+        return self._entries.csr().indices
 
     @property
     def indptr(self) -> Int64:

@@ -111,8 +111,7 @@ def _adjacency(edges: Edges, directed: bool) -> sparse.csr_array:
         rows, columns = np.concatenate([rows, columns[other]]), np.concatenate([columns, rows[other]])
         amounts = np.concatenate([amounts, amounts[other]])
     shape = (len(edges.names), len(edges.names))
-    adjacency: sparse.csr_array = canonical_csr("weights", sparse.coo_array((amounts, (rows, columns)), shape=shape))
-    return adjacency
+    return canonical_csr("weights", sparse.coo_array((amounts, (rows, columns)), shape=shape))
 
 
 def _of_matrix(

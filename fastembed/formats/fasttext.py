@@ -355,5 +355,4 @@ def sums_of_rows(rows: Matrix, ids: NDArray[np.intp], sizes: NDArray[np.intp]) -
     ones = np.ones(len(ids), rows.dtype)
     matrix: Any = sparse.csr_array((ones, places, indptr), shape=(len(sizes), max(len(distinct), 1)))
     taken = rows[distinct] if len(distinct) else np.zeros((1, rows.shape[1]), rows.dtype)
-    sums: Matrix = matrix @ taken
-    return sums
+    return matrix @ taken

@@ -305,8 +305,7 @@ def _umap(unit: Rows, start: Rows, seed: int, near: npt.NDArray[np.intp], cosine
         # UMAP says that it could place no new words later, and, of words without a neighbour, that they stand alone
         warnings.simplefilter("ignore", UserWarning)
         placed = _library("umap").UMAP(**options).fit_transform(unit.astype(np.float32))
-    coordinates: Rows = placed.astype(np.float64)
-    return coordinates
+    return placed.astype(np.float64)
 
 
 def _principal_components(rows: Rows) -> tuple[Rows, Rows]:

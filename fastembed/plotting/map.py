@@ -233,8 +233,7 @@ def _draw_labels(ax: Axes, labels: list[Label], families: list[str], most: int) 
 def _overlap(boxes: Rows, others: Rows) -> npt.NDArray[np.bool_]:
     """Return which boxes (x0, y0, x1, y1), shape (B, 4), overlap which others, shape (C, 4): shape (B, C)."""
     a, b = boxes[:, None], others[None]
-    overlap: npt.NDArray[np.bool_] = np.all((a[..., :2] < b[..., 2:]) & (b[..., :2] < a[..., 2:]), axis=2)
-    return overlap
+    return np.all((a[..., :2] < b[..., 2:]) & (b[..., :2] < a[..., 2:]), axis=2)
 
 
 def _choose_fonts(words: Iterable[str]) -> tuple[list[str], set[str]]:

@@ -192,8 +192,7 @@ def how_counted(windows: Windows | None, baskets: str | None) -> str:
 def _unit(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return rows of length 1; a row of zeros stays as it is."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    units: NDArray[np.float64] = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
-    return units
+    return np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
 
 
 def write_model(path: str | os.PathLike[str], options: SkipGramOptions, model: FittedModel) -> None:

@@ -170,8 +170,7 @@ def log_shares(totals: NDArray[np.float64]) -> NDArray[np.float64]:
     empty = totals == 0
     if empty.any():
         totals = np.where(empty, totals[~empty].min() / np.count_nonzero(empty), totals)
-    shares: NDArray[np.float64] = np.log(totals) - np.log(totals.sum())
-    return shares
+    return np.log(totals) - np.log(totals.sum())
 
 
 def _principal_axes(

@@ -291,8 +291,7 @@ def _identification(path: str) -> tuple[int, int] | None:
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return values in the form in which a file returns them."""
-    plain: dict[str, Any] = json.loads(json.dumps(values, default=_as_json))
-    return plain
+    return json.loads(json.dumps(values, default=_as_json))
 
 
 def _as_json(value: Any) -> Any:

@@ -154,11 +154,9 @@ class _History:
 
 def _steep(gradient: Float64, bounds: Float64, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
     """Return whether each of the `rows` (K,) has not converged: the norm of its gradient is above its bound."""
-    steep: NDArray[np.bool_] = np.linalg.norm(gradient[rows], axis=1) > bounds[rows]
-    return steep
+    return np.linalg.norm(gradient[rows], axis=1) > bounds[rows]
 
 
 def _dots(left: Float64, right: Float64) -> Float64:
     """Return the scalar products of the rows of two matrices (K, D)."""
-    products: Float64 = np.einsum("ij,ij->i", left, right)
-    return products
+    return np.einsum("ij,ij->i", left, right)

@@ -126,8 +126,7 @@ class Ranks:
 
     def shared(self, value: T) -> T:
         """Return the value of rank 0 on all ranks."""
-        result: T = self.comm.bcast(value, root=0)
-        return result
+        return self.comm.bcast(value, root=0)
 
     def compare(self, things: Mapping[str, Any]) -> None:
         """Raise ValueError on all ranks if one differs from rank 0 in kernels, BLAS, versions or `things`."""

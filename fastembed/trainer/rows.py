@@ -314,8 +314,7 @@ def probabilities(parameters: Parameters, inputs: Inputs, pool: Pool) -> NDArray
 def _hidden(parameters: Parameters, inputs: Inputs, pool: Pool) -> NDArray[Any]:
     """Return H, (N, D)."""
     if not isinstance(inputs, Bags):
-        rows: NDArray[Any] = parameters.embedding[inputs]
-        return rows
+        return parameters.embedding[inputs]
     h = np.empty((len(inputs), parameters.dim), parameters.dtype)
     gather, every = kernels_for(parameters.dtype).bag_gather, np.arange(len(inputs))
 

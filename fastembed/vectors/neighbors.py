@@ -272,8 +272,7 @@ def _cos_mul(cosines: Matrix) -> Matrix:
     b *= c
     a += 1e-6
     b /= a
-    scores: Matrix = b
-    return scores
+    return b
 
 
 def _candidates(lower: Matrix, upper: Matrix, count: int) -> Ids:
@@ -289,14 +288,12 @@ def _candidates(lower: Matrix, upper: Matrix, count: int) -> Ids:
 def _scaled(rows: Matrix) -> Matrix:
     """Return each row times the power of two that scales its largest component into [0.5, 1)."""
     exponents = np.frexp(np.abs(rows).max(axis=1, initial=0))[1]
-    scaled: Matrix = np.ldexp(rows, -exponents[:, None])
-    return scaled
+    return np.ldexp(rows, -exponents[:, None])
 
 
 def _lengths(rows: Exact) -> Exact:
     """Return the length of each row, (N,), independent of the other rows."""
-    lengths: Exact = np.sqrt((rows * rows).sum(axis=1))
-    return lengths
+    return np.sqrt((rows * rows).sum(axis=1))
 
 
 def _blocks(count: int, item_bytes: int, block_bytes: int) -> Iterator[slice]:

@@ -158,8 +158,7 @@ class Vectors:
         if not isinstance(tokens, str | int | np.integer):
             return self._vectors_of(_several("tokens", tokens))
         (found,) = self._found([tokens])
-        vector: Matrix = self._matrix[found] if isinstance(found, int) else _frozen(found)
-        return vector
+        return self._matrix[found] if isinstance(found, int) else _frozen(found)
 
     def subwords(self, token: Token) -> list[tuple[str, float]]:
         """Return the parts of the vector of a word, and their shares.
