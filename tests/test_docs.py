@@ -314,19 +314,6 @@ def test_the_makefile_has_every_target_that_is_named(page):
         check(["make", *command.split()])
 
 
-def test_the_side_bar_has_at_most_seven_pages_in_a_group():
-    """And none twice; those of the gallery, which has two groups, and of the parts of the library are a click away."""
-    page = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
-    groups = [
-        re.findall(r"^[\w/-]+$", group, re.MULTILINE) for group in re.findall("{toctree}(.*?)```", page, re.DOTALL)
-    ]
-    assert [group for group in groups if not 1 <= len(group) <= 7] == []
-    shown = [name for group in groups for name in group]
-    assert len(shown) == len(set(shown))
-    guides = {f"howto/{path.stem}" for path in (ROOT / "docs" / "howto").glob("*.md")}
-    assert guides <= set(shown)
-
-
 def test_the_sections_of_figures_are_those_that_are_measured():
     """`make figures` finds the place of each of its tables on the page of benchmarks."""
     page = (ROOT / "docs" / "measurements.md").read_text(encoding="utf-8")

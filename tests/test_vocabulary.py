@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from fastembed import Classifier, SkipGram
-from fastembed._base.sizes import SIZES
 from fastembed.corpus import DocumentCorpus, Reading
 from fastembed.vocabulary import Vocabulary
 
@@ -50,25 +49,6 @@ def test_the_counts_are_those_of_a_counter(corpus, min_count, max_size):
     assert ledger.tokens_read == found.total() == ledger.tokens_used + sum(ledger.dropped.values())
     assert ledger.tokens_used == vocabulary.counts.sum()
     assert ledger.dropped[f"below min_count={min_count}"] == found.total() - sum(enough.values())
-
-
-@pytest.mark.thread_unsafe(reason="sets a constant to one value after another")
-@given(corpora.map(lambda c: [[t for t in line if t] for line in c]), st.integers(1, 3), st.integers(1, 40))
-def test_a_file_gives_what_the_same_lists_give(tmp_path_factory, corpus, threads, block):
-    path = tmp_path_factory.mktemp("files") / "text"
-    path.write_text("".join(" ".join(line) + "\n" for line in corpus), encoding="utf-8")
-    if not any(corpus):
-        with pytest.raises(ValueError, match="the corpus is empty"):
-            Vocabulary.from_corpus(path)
-        return
-    expected = Vocabulary.from_corpus(corpus, 1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(SIZES, "block_bytes", block)
-        vocabulary = Vocabulary.from_corpus(path, 1, threads=threads)
-    assert vocabulary.tokens == expected.tokens
-    assert_array_equal(vocabulary.counts, expected.counts)
-    expected.ledger.bytes = path.stat().st_size
-    assert vocabulary.ledger == expected.ledger
 
 
 @given(st.lists(st.text(), unique=True, min_size=1), st.integers(0, 2**56))

@@ -21,17 +21,6 @@ from fastembed._base.threads import (
 TIME_LIMIT = 300  # seconds, for what would otherwise hang
 
 
-@pytest.mark.parametrize("threads", [1, 2, 5])
-@pytest.mark.parametrize("count", [0, 1, 2, 1000])
-def test_pool_runs_each_task_once(threads, count):
-    done = []
-    pool = Pool(threads)
-    for _ in range(3):
-        done.clear()
-        pool.run(done.append, count)
-        assert sorted(done) == list(range(count))
-
-
 def test_pool_uses_its_threads():
     """As many threads in parallel as given, including the caller: each waits for the others."""
     barrier, names = threading.Barrier(3, timeout=TIME_LIMIT), set()
