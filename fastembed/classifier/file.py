@@ -104,18 +104,18 @@ def read_classifier(path: FilePath) -> tuple[dict[str, Any], FittedClassifier]:
             settings["class_weight"] = dict(settings["class_weight"])
         settings["reading"] = None if settings["reading"] is None else Reading.from_record(settings["reading"])
         settings["chars"] = settings["chars"] and tuple(settings["chars"])
-        return settings, _model(tensors, json.loads(metadata["model"]), settings["loss"], path)
+        return settings, _model(tensors, json.loads(metadata["model"]), settings["loss"])
     except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise ValueError(f"{str(path)!r} does not hold a classifier that fits together: {what}") from error
 
 
-def _model(tensors: Mapping[str, Array], state: Mapping[str, Any], loss: str, path: FilePath) -> FittedClassifier:
-    features = _features(tensors, state, path)
+def _model(tensors: Mapping[str, Array], state: Mapping[str, Any], loss: str) -> FittedClassifier:
+    features = _features(tensors, state)
     if "labels" in tensors:
         classes = np.array(tensors["labels"])
     else:
-        classes = np.array(unpack_tokens(tensors, path, "labels.tokens"), object)
+        classes = np.array(unpack_tokens(tensors, "labels.tokens"), object)
     linear = np.array(tensors["linear"]) if "linear" in tensors else None
     embedding, scales = _rows(tensors, len(features), len(classes) if linear is None else len(linear))
     size = features.starts[-1]
@@ -147,9 +147,8 @@ def _model(tensors: Mapping[str, Array], state: Mapping[str, Any], loss: str, pa
     )
 
 
-def _features(tensors: Mapping[str, Array], state: Mapping[str, Any], path: FilePath) -> Features:
-    tokens = unpack_tokens(tensors, path)
-    words = Vocabulary(tokens, tensors["words.counts"])
+def _features(tensors: Mapping[str, Array], state: Mapping[str, Any]) -> Features:
+    words = Vocabulary(unpack_tokens(tensors), tensors["words.counts"])
     grams, before = [], len(words)
     for n in range(2, state["orders"] + 2):
         name = f"ngrams{n}.pairs"
@@ -161,7 +160,7 @@ def _features(tensors: Mapping[str, Array], state: Mapping[str, Any], path: File
         before = len(left)
     characters = None
     if state["lengths"] is not None:
-        names = tuple(unpack_tokens(tensors, path, "characters.tokens"))
+        names = tuple(unpack_tokens(tensors, "characters.tokens"))
         counts = np.array(tensors["characters.counts"])
         characters = CharacterGrams(tuple(state["lengths"]), names, counts)
     reading, logarithmic = Reading.from_record(state["reading"]), check_flag("logarithmic", state["logarithmic"])

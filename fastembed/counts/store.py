@@ -33,7 +33,7 @@ import numpy.typing as npt
 import fastembed._kernels.tiles as kernels
 from fastembed._base.arrays import canonical_csr, csr
 from fastembed._base.threads import ordered_map
-from fastembed._base.validation import check_amounts, plain, shown, without_password
+from fastembed._base.validation import plain, shown, without_password
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
 from fastembed.corpus.sources import file_system, is_url, naming
@@ -413,7 +413,7 @@ def unpack_attributes(
     vocabulary = None
     if "tokens.counts" in tensors:
         counted = settings["vocabulary.ledger"] and Ledger(**settings["vocabulary.ledger"])
-        vocabulary = Vocabulary(unpack_tokens(tensors, path), tensors["tokens.counts"], counted)
+        vocabulary = Vocabulary(unpack_tokens(tensors), tensors["tokens.counts"], counted)
         if (reading := settings.get("vocabulary.reading")) is not None:
             vocabulary.reading = Reading.from_record(reading)
         vocabulary.appended = settings.get("vocabulary.appended", 0)
@@ -574,8 +574,6 @@ class StoredGroups:
         right = (groups, shards), (groups, shards), (groups, shards, 32), shape[:1], shape[1:]
         if found != right or tiles.entries.min() < 0:
             raise ValueError(f"tiles and totals of the shapes {found}, where {right} are needed")
-        for sums in totals:
-            check_amounts("totals", sums)
         self._shards = slice(0, shards)
         self.entries: Int64 = tiles.entries.sum(axis=1)
         self.buffer_memory = 0

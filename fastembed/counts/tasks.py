@@ -224,4 +224,4 @@ def _vocabulary(job: Job) -> Vocabulary:
     name = job.vocabulary_file
     tensors, metadata = load_tensors(job.folder.read(name).tobytes(), name)
     check_header(metadata, "job", name)
-    return Vocabulary(unpack_tokens(tensors, name), tensors["counts"])
+    return Vocabulary(unpack_tokens(tensors), tensors["counts"])

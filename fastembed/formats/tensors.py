@@ -317,7 +317,7 @@ def pack_tokens(tokens: Sequence[str], prefix: str = "tokens") -> dict[str, Arra
     >>> packed = pack_tokens(["ein", "schöner", "tag"])
     >>> packed["tokens.offsets"]
     array([ 0,  3, 11, 14])
-    >>> unpack_tokens(packed, "memory")
+    >>> unpack_tokens(packed)
     ['ein', 'schöner', 'tag']
     """
     encoded = encode_tokens(tokens)
@@ -326,45 +326,23 @@ def pack_tokens(tokens: Sequence[str], prefix: str = "tokens") -> dict[str, Arra
     return {f"{prefix}.utf8": np.frombuffer(b"".join(encoded), dtype=np.uint8), f"{prefix}.offsets": offsets}
 
 
-def unpack_tokens(tensors: Mapping[str, Array], path: str | os.PathLike[str], prefix: str = "tokens") -> list[str]:
+def unpack_tokens(tensors: Mapping[str, Array], prefix: str = "tokens") -> list[str]:
     """Return the tokens :func:`pack_tokens` stored.
 
     Parameters
     ----------
     tensors : mapping of str to ndarray
         What the file holds, or more.
-    path : path-like
-        Names the file in errors.
     prefix : str
         What the names of the tensors begin with.
 
-    Raises
-    ------
-    ValueError
-        If the two tensors are missing or do not fit together.
-
     Examples
     --------
-    >>> unpack_tokens(pack_tokens(["a", "b"]), "memory")
+    >>> unpack_tokens(pack_tokens(["a", "b"]))
     ['a', 'b']
     """
-    for name, dtype in ((f"{prefix}.utf8", np.uint8), (f"{prefix}.offsets", np.int64)):
-        if name not in tensors:
-            raise ValueError(f"{str(path)!r} has no tensor {name!r}, so no {prefix}: it has {sorted(tensors)}")
-        found = tensors[name]
-        if found.dtype != dtype or found.ndim != 1:
-            wanted = f"a one-dimensional array of {np.dtype(dtype)}"
-            raise ValueError(f"{str(path)!r}: {name!r} must be {wanted}, got {found.dtype} of shape {found.shape}")
-    offsets = tensors[f"{prefix}.offsets"]
-    text = tensors[f"{prefix}.utf8"].tobytes()
-    if offsets.size == 0 or offsets[0] != 0 or offsets[-1] != len(text) or np.any(offsets[1:] < offsets[:-1]):
-        what = f"'{prefix}.offsets' must rise from 0 to the {len(text)} bytes of '{prefix}.utf8'"
-        raise ValueError(f"{str(path)!r}: {what}")
-    bounds = offsets.tolist()
-    try:
-        return [text[start:end].decode() for start, end in pairwise(bounds)]
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{str(path)!r}: a token is not UTF-8: {error}") from error
+    text, bounds = tensors[f"{prefix}.utf8"].tobytes(), tensors[f"{prefix}.offsets"].tolist()
+    return [text[start:end].decode() for start, end in pairwise(bounds)]
 
 
 # ---------------------------------------------------------------- files of this library
@@ -489,9 +467,7 @@ def read_vectors(path: PathLike) -> Table:
     """
     tensors, metadata = map_tensors(path)
     settings = check_header(metadata, "vectors", path)
-    tokens = unpack_tokens(tensors, path)
-    if "matrix" not in tensors:
-        raise ValueError(f"{str(path)!r} has no tensor 'matrix': it has {sorted(tensors)}")
+    tokens = unpack_tokens(tensors)
     ngrams = {name: tensor for name, tensor in tensors.items() if name.startswith("ngrams.")}
     if ngrams and "centre" in tensors:  # what is taken from every vector that is composed of them
         ngrams["centre"] = tensors["centre"]

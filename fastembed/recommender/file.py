@@ -52,7 +52,7 @@ def read_recommender(path: FilePath) -> tuple[dict[str, Any], FittedRecommender]
     tensors, metadata = map_tensors(path)
     settings = check_header(metadata, "recommender", path)
     try:
-        users, items = _names("user", tensors, path), _names("item", tensors, path)
+        users, items = _names("user", tensors), _names("item", tensors)
         indices, starts = tensors["seen.items"], tensors["seen.starts"]
         weights = tensors.get("seen.weights", np.ones(len(indices), np.float32))
         seen: Any = sparse.csr_array((weights, indices, starts), shape=(len(users), len(items)))
@@ -65,7 +65,7 @@ def read_recommender(path: FilePath) -> tuple[dict[str, Any], FittedRecommender]
     return settings, FittedRecommender(model, data, history)
 
 
-def _names(what: str, tensors: Mapping[str, NDArray[Any]], path: FilePath) -> Names:
+def _names(what: str, tensors: Mapping[str, NDArray[Any]]) -> Names:
     if f"{what}s" in tensors:
         return Names(what, np.array(tensors[f"{what}s"]))
-    return Names(what, np.array(unpack_tokens(tensors, path, f"{what}s.tokens"), object))
+    return Names(what, np.array(unpack_tokens(tensors, f"{what}s.tokens"), object))

@@ -30,7 +30,7 @@ from fastembed.formats.tensors import (
 )
 from fastembed.skipgram.subwords import Subwords
 from fastembed.trainer.trainer import SQUARES, Trainer, restore_squares, trainer_tensors
-from fastembed.vectors.subwords import Composer, NgramDictionary, composer_of
+from fastembed.vectors.subwords import Composer, NgramDictionary
 from fastembed.vectors.vectors import Vectors, composing_vectors
 from fastembed.vocabulary import Vocabulary
 
@@ -279,7 +279,7 @@ def read_model(path: str | os.PathLike[str], threads: int | None) -> tuple[dict[
     try:
         state, manifest = json.loads(metadata["model"]), json.loads(metadata["manifest"])
         ledgers = {name: state[name] and Ledger(**state[name]) for name in ("ledger", "vocabulary.ledger")}
-        vocabulary = Vocabulary(unpack_tokens(tensors, path), tensors["tokens.counts"], ledgers["vocabulary.ledger"])
+        vocabulary = Vocabulary(unpack_tokens(tensors), tensors["tokens.counts"], ledgers["vocabulary.ledger"])
         vocabulary.reading = _reading(state["vocabulary.reading"])
         settings |= {"reading": _reading(settings.get("reading"))}
         settings |= {name: tuple(settings[name]) for name in PAIRS if isinstance(settings.get(name), list)}
@@ -363,10 +363,7 @@ def _features(
     """Return features, trainer and composer from the tensors of :func:`_feature_tensors`, or None three times."""
     if "own.matrix" not in tensors:
         return None, None, None
-    names = NgramDictionary.TENSORS | NgramDictionary.OPTIONAL
-    composer = composer_of({name: tensors[name] for name in names & tensors.keys()}, tensors["matrix"])
-    if not isinstance(composer, NgramDictionary):
-        raise ValueError("the n-grams of the model are not those of words")
+    composer = NgramDictionary.from_tensors(tensors)
     subwords = Subwords.restored(composer, words, float(tensors["bags.own_weight"][0]))
     rows = np.concatenate([composer.rows, tensors["own.matrix"]])
     features = Trainer(rows, tensors["linear"], bias=tensors["features.bias"], threads=threads)

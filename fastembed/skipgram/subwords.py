@@ -65,15 +65,8 @@ class Subwords:
 
     @classmethod
     def restored(cls, composer: NgramDictionary, words: Sequence[str], own_weight: float) -> Subwords:
-        """Return the features of words, with the n-grams of a composer and its weights of these words.
-
-        Raises
-        ------
-        ValueError
-            If the composer has no weights.
-        """
-        if composer.word_weights is None:
-            raise ValueError("the weights of the words' n-grams are missing: 'ngrams.word_weights'")
+        """Return the features of words, with the n-grams of a composer and its weights of these words."""
+        assert composer.word_weights is not None
         found = find_ngrams(composer.ngrams, words, composer.lengths)
         return cls(composer.lengths, composer.ngrams, *found, np.array(composer.word_weights), own_weight)
 

@@ -28,26 +28,24 @@ Rows: TypeAlias = "slice | npt.NDArray[np.integer[Any]]"
 Composer: TypeAlias = "NgramDictionary | BucketComposer"  # composes vectors (D,) of words that have no vector
 
 
-def composer_of(tensors: Tensors, matrix: Matrix) -> Composer | None:
+def composer_of(tensors: Tensors) -> Composer | None:
     """Return the composer with these tensors; None if there are none.
 
     Parameters
     ----------
     tensors : mapping of str to ndarray
         The result of `tensors` of one of the two.
-    matrix : ndarray (V, D)
-        The vectors of the words.
 
     Raises
     ------
     ValueError
-        If they are inconsistent, or this version does not support such n-grams.
+        If this version does not support such n-grams.
     """
     if not tensors:
         return None
     for kind in (NgramDictionary, BucketComposer):
         if set(tensors) - kind.OPTIONAL == kind.TENSORS:
-            return kind.from_tensors(tensors, matrix)
+            return kind.from_tensors(tensors)
     raise ValueError(f"this version of fastembed cannot compose words of the tensors {', '.join(sorted(tensors))}")
 
 
@@ -141,19 +139,10 @@ class NgramDictionary:
         }
 
     @classmethod
-    def from_tensors(cls, tensors: Tensors, matrix: Matrix) -> NgramDictionary:
-        """Return the composer with these tensors, for words with the vectors (V, D).
-
-        Raises
-        ------
-        ValueError
-            If they do not fit together.
-        """
-        ngrams = tuple(unpack_tokens(tensors, "ngrams", "ngrams"))
+    def from_tensors(cls, tensors: Tensors) -> NgramDictionary:
+        """Return the composer with these tensors."""
+        ngrams = tuple(unpack_tokens(tensors, "ngrams"))
         rows, weights, centre = (tensors[name] for name in ("ngrams.matrix", "ngrams.weights", "centre"))
-        check_rows(rows, matrix, least=0)
-        if len(ngrams) != len(rows) or len(set(ngrams)) != len(ngrams):
-            raise ValueError(f"{len(ngrams)} n-grams, {len(set(ngrams))} of them different, for {len(rows)} rows")
         lengths, of_words = checked_lengths(tensors["ngrams.lengths"]), tensors.get("ngrams.word_weights")
         scale, power = weights.tolist()
         return cls(ngrams, rows, centre, lengths, scale, power, of_words)
@@ -228,15 +217,8 @@ class BucketComposer:
         return {"ngrams.matrix": self.rows, "ngrams.lengths": np.array([self.shortest, self.longest], np.int64)}
 
     @classmethod
-    def from_tensors(cls, tensors: Tensors, matrix: Matrix) -> BucketComposer:
-        """Return the composer with these tensors, for words with the vectors (V, D).
-
-        Raises
-        ------
-        ValueError
-            If they do not fit together.
-        """
-        check_rows(tensors["ngrams.matrix"], matrix, least=1)
+    def from_tensors(cls, tensors: Tensors) -> BucketComposer:
+        """Return the composer with these tensors."""
         return cls(tensors["ngrams.matrix"], *checked_lengths(tensors["ngrams.lengths"]))
 
     def __str__(self) -> str:
@@ -250,17 +232,9 @@ def check_composed(words: Sequence[str], vectors: Matrix) -> None:
         raise ValueError(f"the vector composed for {word!r} is not finite: the n-grams are damaged")
 
 
-def check_rows(rows: npt.NDArray[Any], matrix: Matrix, *, least: int) -> None:
-    """Raise ValueError if these are not at least `least` vectors of n-grams that match those (V, D) of words."""
-    dim = matrix.shape[1]
-    if rows.dtype != matrix.dtype or rows.ndim != 2 or len(rows) < least or rows.shape[1] != dim:
-        found = f"{rows.dtype} of shape {rows.shape}"
-        raise ValueError(f"'ngrams.matrix' must be {matrix.dtype} of shape (G, {dim}), G at least {least}, got {found}")
-
-
 def checked_lengths(lengths: npt.NDArray[Any]) -> tuple[int, int]:
     """Return the smallest and largest length of n-grams."""
-    shortest, longest = lengths.tolist() if lengths.dtype == np.int64 and lengths.shape == (2,) else (-1, -1)
+    shortest, longest = lengths.tolist()
     if not 0 <= shortest <= longest <= LONGEST_NGRAM:
         raise ValueError(f"'ngrams.lengths' must be two ascending integers up to {LONGEST_NGRAM}, got {lengths!r}")
     return shortest, longest

@@ -730,7 +730,7 @@ class Vectors:
 
     @classmethod
     def _of_table(cls, table: Table) -> Self:
-        composer = composer_of(table.ngrams, table.matrix)
+        composer = composer_of(table.ngrams)
         return cls._composing(table.tokens, table.matrix, table.counts, composer)
 
     def save_word2vec_format(self, path: str | os.PathLike[str], binary: bool = False) -> None:
@@ -822,7 +822,7 @@ class Vectors:
         counts, matrix, composer = keyed.expandos.get("count"), np.array(keyed.vectors), None
         if len(buckets := getattr(keyed, "vectors_ngrams", ())) and max(keyed.min_n, 1) <= keyed.max_n:
             lengths = np.array([keyed.min_n, keyed.max_n], np.int64)
-            composer = composer_of({"ngrams.matrix": np.array(buckets), "ngrams.lengths": lengths}, matrix)
+            composer = composer_of({"ngrams.matrix": np.array(buckets), "ngrams.lengths": lengths})
         return cls._composing(list(keyed.index_to_key), matrix, counts, composer)
 
     def to_pandas(self) -> Any:
@@ -869,7 +869,7 @@ class Vectors:
         self._matrix = read_only(np.asarray(state["matrix"]))
         self._counts = None if state["counts"] is None else read_only(state["counts"])
         ngrams = {name: read_only(tensor) for name, tensor in state.get("ngrams", {}).items()}
-        self._composer = composer_of(ngrams, self._matrix)
+        self._composer = composer_of(ngrams)
 
     @cached_property
     def _neighbors(self) -> Neighbors:

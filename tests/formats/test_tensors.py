@@ -110,25 +110,8 @@ def test_dtypes_numpy_lacks_are_an_error_that_names_the_tensor(tmp_path, dtype, 
 def test_tokens_come_back_whatever_they_hold(tmp_path):
     tokens = ["the", "größe", "日本", "", "two words", "tab\there", "new\nline", "\x00", "😀"]
     write_tensors(tmp_path / "a", pack_tokens(tokens))
-    assert unpack_tokens(map_tensors(tmp_path / "a")[0], "a") == tokens
-    assert unpack_tokens(pack_tokens([]), "a") == []
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"tokens.utf8": None}, "no tensor 'tokens.utf8'"),
-        ({"tokens.offsets": np.array([0.0, 2.0])}, "must be a one-dimensional array of int64, got float64"),
-        ({"tokens.offsets": np.array([0, 3])}, "must rise from 0 to the 2 bytes"),
-        ({"tokens.offsets": np.array([0, 2, 1, 2])}, "must rise from 0 to the 2 bytes"),
-        ({"tokens.utf8": np.array([255, 255], dtype=np.uint8)}, "not UTF-8"),
-        ({"tokens.utf8": np.array([1, 2], dtype=np.int8)}, "must be a one-dimensional array of uint8"),
-    ],
-)
-def test_token_tensors_that_do_not_fit_are_rejected(change, message):
-    tensors = pack_tokens(["a", "b"]) | change
-    with pytest.raises(ValueError, match=f"'some file'.*{message}"):
-        unpack_tokens({name: tensor for name, tensor in tensors.items() if tensor is not None}, "some file")
+    assert unpack_tokens(map_tensors(tmp_path / "a")[0]) == tokens
+    assert unpack_tokens(pack_tokens([])) == []
 
 
 def test_a_header_comes_back_and_others_are_rejected():
@@ -173,9 +156,3 @@ def test_metadata_must_be_text(tmp_path):
 def test_a_device_is_an_os_error_that_names_it():
     with pytest.raises(OSError, match="'/dev/null' cannot be mapped into memory"):
         map_tensors("/dev/null")
-
-
-def test_a_file_of_vectors_without_a_matrix_is_named(tmp_path):
-    write_tensors(tmp_path / "v.safetensors", pack_tokens(["a"]), header("vectors"))
-    with pytest.raises(ValueError, match=r"v\.safetensors'.* no tensor 'matrix'"):
-        Vectors.load(tmp_path / "v.safetensors")

@@ -230,23 +230,12 @@ def test_ngrams_survive_files_pickles_and_copies(vectors, tmp_path):
     assert not pickle.loads(pickle.dumps(vectors))._composer.rows.flags.writeable
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"ngrams.matrix": np.zeros((9, 5))}, r"'ngrams.matrix' must be float64 of shape \(G, 6\), .* got float64 of"),
-        ({"ngrams.matrix": np.zeros((0, 6))}, "9 n-grams, 9 of them different, for 0 rows"),
-        ({"ngrams.lengths": np.array([3, 2])}, "'ngrams.lengths' must be two ascending integers up to 100"),
-        ({"ngrams.offsets": np.zeros(10, np.int64)}, "'ngrams.offsets' must rise from 0 to the 29 bytes"),
-        ({"ngrams.more": np.zeros(1)}, "this version of fastembed cannot compose words of the tensors .*ngrams.more"),
-    ],
-)
-def test_damaged_ngrams_are_rejected_and_the_file_is_named(tmp_path, change, message):
-    matrix = np.eye(5, 6)
+def test_n_grams_of_a_later_version_are_an_error_that_names_them(tmp_path):
     path = tmp_path / "v.safetensors"
-    Vectors._composing(TOKENS, matrix, None, a_dictionary("float64")).save(path)
+    Vectors._composing(TOKENS, np.eye(5, 6), None, a_dictionary("float64")).save(path)
     tensors, metadata = map_tensors(path)
-    write_tensors(path, tensors | change, metadata)
-    with pytest.raises(ValueError, match=rf"v\.safetensors': .*{message}"):
+    write_tensors(path, tensors | {"ngrams.more": np.zeros(1)}, metadata)
+    with pytest.raises(ValueError, match=r"v\.safetensors': .*cannot compose words of the tensors .*ngrams.more"):
         Vectors.load(path)
 
 
