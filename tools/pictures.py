@@ -84,7 +84,9 @@ def write_thumbnail(name: str, of: dict[str, Any]) -> None:
             of["nx"].draw_networkx_nodes(of["graph"], of["where"], ax=ax, **style)
             ax.set_axis_off()
         case "library":
-            plot_map(Vectors.load("library.safetensors"), ax=ax)
+            held, subjects = Vectors.load("library.safetensors"), ["thread", "file", "date", "window", "mail", "socket"]
+            near = (token for word in subjects for token, _ in held.most_similar(word, topn=5))
+            vectors = held.subset(list(dict.fromkeys([*subjects, *near])))
         case "two-corpora":
             vectors = Vectors(list(of["rows"]), np.array(list(of["rows"].values())))
         case "chess":

@@ -527,7 +527,7 @@ def compiled(folder: Path) -> Path:
     """Return `failing.c` as a shared library."""
     library = folder / "failing.so"
     source = Path(__file__).with_name("failing.c")
-    command = [os.environ.get("CC", "gcc"), "-O1", "-shared", "-fPIC", "-o", str(library), str(source)]
+    command = [*os.environ.get("CC", "gcc").split(), "-O1", "-shared", "-fPIC", "-o", str(library), str(source)]
     subprocess.run(command, check=True)
     return library
 
