@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base import estimator
-from fastembed._base.estimator import pickled_as
+from fastembed._base.estimator import Transformer, pickled_as
 from fastembed._base.memory import check_free, readable
 from fastembed._base.progress import FitProgress, epoch_reports, reporting
 from fastembed._base.threads import Pool, check_threads
@@ -67,7 +67,7 @@ def fitted_recommender(recommender: Recommender) -> FittedRecommender:
 
 
 @pickled_as("Recommender")
-class Recommender:
+class Recommender(Transformer):
     """Items for users, by an exact softmax over all items.
 
     The logits of a user's next item are those of two models. One has a vector d of the user and a column of W per item,
@@ -112,51 +112,6 @@ class Recommender:
         self.epochs = epochs
         self.seed = seed
         self.threads = threads
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters by name.
-
-        Parameters
-        ----------
-        deep : bool
-            Ignored: no parameter is itself an estimator.
-
-        Returns
-        -------
-        dict
-
-        Examples
-        --------
-        >>> Recommender(dim=50).get_params()["dim"]
-        50
-        """
-        return estimator.get_params(self)
-
-    def set_params(self, **parameters: Any) -> Self:
-        """Set parameters by name. The fitted state stays until the next fit.
-
-        Parameters
-        ----------
-        **parameters
-            As for the constructor.
-
-        Returns
-        -------
-        Recommender
-            Itself.
-
-        Raises
-        ------
-        ValueError
-            If there is no parameter with a given name; nothing has been set then.
-
-        Examples
-        --------
-        >>> Recommender().set_params(dim=20)
-        Recommender(dim=20)
-        """
-        estimator.set_params(self, parameters)
-        return self
 
     # ---------------------------------------------------------------- training
 
@@ -772,38 +727,6 @@ class Recommender:
         vars(self).update(state)
         if (parts := state.get("_model")) is not None:
             self._model = FittedRecommender.of_parts(parts)
-
-    def __repr__(self) -> str:
-        return estimator.constructor_call(self)
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return self._model is not None
-
-    def set_output(self, *, transform: str | None = None) -> Self:
-        """Set what :meth:`transform` returns, as for scikit-learn's transformers.
-
-        Parameters
-        ----------
-        transform : {"default", "pandas"}, optional
-            An array, or a DataFrame. By default nothing changes.
-
-        Returns
-        -------
-        Recommender
-            Itself.
-
-        Raises
-        ------
-        ValueError
-            If it is another.
-
-        Examples
-        --------
-        >>> Recommender().set_output(transform="default")
-        Recommender()
-        """
-        estimator.set_output(self, transform)
-        return self
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[Any]:
         """Return the names of the columns of :meth:`transform`.
