@@ -21,7 +21,15 @@ from fastembed._base.validation import check_callback, check_flag, check_integer
 from fastembed.recommender.data import is_name, read_interactions
 from fastembed.recommender.file import read_recommender, write_recommender
 from fastembed.recommender.model import Asked, Explanation, FittedRecommender, Scored
-from fastembed.recommender.training import MOST_EPOCHS, Options, epochs_for, fit, needed
+from fastembed.recommender.training import (
+    MOST_EPOCHS,
+    ROUGH_TOLERANCE,
+    TOLERANCE,
+    Options,
+    epochs_for,
+    fit,
+    needed,
+)
 from fastembed.trainer.ranks import Communicator, Ranks
 
 
@@ -382,7 +390,7 @@ class Recommender(Transformer):
         topn, model = check_integer("topn", topn, low=1), self._fitted()
         seen = check_flag("exclude_seen", exclude_seen)
         left_out, allowed = (self._item_ids(*given, skip_unknown) for given in (("exclude", exclude), ("among", among)))
-        asked = self._asked(who, skip_unknown)
+        asked = self._asked(who, skip_unknown, ROUGH_TOLERANCE)
         found = model.recommend(asked, topn, seen, left_out, allowed, check_threads(self.threads))
         return found[0] if asked.single else found
 
@@ -714,9 +722,9 @@ class Recommender(Transformer):
             raise AttributeError("this Recommender has learned nothing yet: call fit, or Recommender.load")
         return self._model
 
-    def _asked(self, who: Any, skip_unknown: bool) -> Asked:
+    def _asked(self, who: Any, skip_unknown: bool, tolerance: float = TOLERANCE) -> Asked:
         skip = check_flag("skip_unknown", skip_unknown)
-        return self._fitted().asked(who, skip, Pool(check_threads(self.threads)))
+        return self._fitted().asked(who, skip, Pool(check_threads(self.threads)), tolerance)
 
     def __getstate__(self) -> dict[str, Any]:
         if self._model is None:

@@ -85,7 +85,7 @@ def _minima(
         return fit + ridge / 2 * (d**2).sum(axis=1), totals[rows, None] * expected - observed[rows] + ridge * d
 
     d = np.zeros((len(totals), len(linear)))
-    f, gradient = objective(d, slice(None))
+    f, gradient = objective(d[:1], slice(None))  # the same probabilities for all
     history = _History(*d.shape)
     active = np.flatnonzero(totals > 0)
     for _ in range(MOST_STEPS):
