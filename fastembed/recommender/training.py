@@ -47,7 +47,8 @@ Record: TypeAlias = dict[str, float]
 
 EXPONENT = 0.5  # t
 TOLERANCE = 1e-5  # of the rows of users: see `optimal_rows`
-ROUGH_TOLERANCE, ROUGH = 1e-3, 1e-3  # of those from which only a recommendation is made
+ROUGH_TOLERANCE = 1e-3  # of those from which only a recommendation is made
+CHOICE_TOLERANCE = 1e-2  # of those by which the strengths are chosen
 RATE, LINEAR_RATE, L2 = 1.0, 0.3, 0.3  # of `fit_counts`
 BLOCK = 256
 ROWS = 8192  # of users whose float64 rows are in memory
@@ -558,7 +559,7 @@ def _select(model: Model, seen: Any, hidden: Any, pool: Pool) -> Model:
     linked = _scaled_sum([bias, linked], of_linked)
 
     def tried(ridge: float, start: Float64, near: range) -> _Tried:
-        low_rank: Float32 = optimal_rows(n, model.linear, model.bias, ridge, pool, ROUGH)[0] @ model.linear
+        low_rank: Float32 = optimal_rows(n, model.linear, model.bias, ridge, pool, CHOICE_TOLERANCE)[0] @ model.linear
         factors = users.calibrated([bias, low_rank], start)
         low_rank = _scaled_sum([bias, low_rank], factors)
         ndcg = {k: users.ndcg([low_rank, linked], (1 - SHARES[k], SHARES[k])) for k in near}
