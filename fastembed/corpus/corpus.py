@@ -59,6 +59,7 @@ NO_IDS = np.empty(0, dtype=np.int32)
 CHUNK = 1 << 20  # bytes of a pipe that are hashed at a time
 SAMPLE_BYTES = 1 << 18
 MOST_PUNCTUATED = 0.02  # the share of tokens that end in punctuation in a text whose words have been separated
+MOST_SPACES = 1.5  # inside of a token of a list, on average
 MOST_UNSPACED = (
     0.3  # the share of characters in long runs of a script without spaces, in a text that has been separated
 )
@@ -686,10 +687,13 @@ class ReadingAdvice(UserWarning):
         What the text looks like.
     changes : dict
         Options of `Reading`, in the order of what was found.
+    reading : Reading
+        How it is read, except for the changes.
     """
 
-    def __init__(self, found: list[str], changes: dict[str, Any]) -> None:
-        how = ", ".join(f"{name}={value!r}" for name, value in changes.items())
+    def __init__(self, found: list[str], changes: dict[str, Any], reading: Reading) -> None:
+        options = reading.record() | changes
+        how = ", ".join(f"{name}={'...' if name == 'phrases' else repr(value)}" for name, value in options.items())
         super().__init__(self._text(found, changes, f"reading=fastembed.corpus.Reading({how})"))
         flags = " ".join(f"--{name}" if value is True else f"--{name} {value}" for name, value in changes.items())
         self.for_shell = self._text(found, changes, flags)
@@ -749,8 +753,9 @@ def advise(corpus: Corpus, *, baskets: bool = False) -> None:
     for block in corpus.blocks(Ledger()):
         if isinstance(block, DocumentBlock):
             if block.tokens:
-                if not baskets:
-                    _advise_on_lists(split_tokens(block.text[:SAMPLE_BYTES].rpartition(b" ")[0]))
+                text = block.text[:SAMPLE_BYTES].rpartition(b" ")[0]  # whole tokens
+                if not baskets and (seen := _raw_in_lists(split_tokens(text)) or _edges(text)):
+                    warn_user(ReadingAdvice([seen], {}, Reading()))
                 return
             parts += len(block.documents)
         text += block.text[: SAMPLE_BYTES - len(text)]
@@ -785,19 +790,17 @@ def advise(corpus: Corpus, *, baskets: bool = False) -> None:
         changes["unit"] = "line"
     if text.count(b"\r") - text.count(b"\r\n") > text.count(b"\n"):
         found.append(r"the lines end in a carriage return, which is no end of a line here: tr '\r' '\n' converts them")
-    if mark := _looks_like_table(text):
-        found.append(
-            f"the text looks like a table separated by {mark!r}: name it .csv or .tsv, and the field that is text"
-        )
-    lines = [line.split() for line in text.decode(errors="replace").split("\n")[:-1] if line.strip()]
-    looks = len(lines) >= LEAST_LINES and (all(len(line) == 2 for line in lines) or look_weighted(lines))
-    if looks and not (found or baskets or reading.words):
-        found.append(
-            f"each line is two tokens{' and a number' * (len(lines[0]) == 3)}, such as {shown(' '.join(lines[0]))}: if"
-            " they are edges of a graph, train --graph or Counts.from_graph learns from them"
-        )
+    first = [line for line in text.decode(errors="replace").split("\n")[:-1] if line.strip()][:LEAST_LINES]
+    for mark in "\t,;|":
+        with suppress(csv.Error):  # of a carriage return
+            widths = {len(fields) for fields in csv.reader(first, delimiter=mark)}
+            if len(first) == LEAST_LINES and len(widths) == 1 and min(widths) > 2:
+                found.append(f"the text looks like a table separated by {mark!r}: name it .csv or .tsv, and its field")
+                break
+    if not (found or baskets or reading.words) and (seen := _edges(text)):
+        found.append(seen)
     if found:
-        warn_user(ReadingAdvice(found, changes))
+        warn_user(ReadingAdvice(found, changes, reading))
 
 
 def look_weighted(lines: Sequence[Sequence[str]]) -> bool:
@@ -817,25 +820,29 @@ def look_weighted(lines: Sequence[Sequence[str]]) -> bool:
     return all(map(_NUMBER.fullmatch, last)) and (not names & last or 4 * len(last) < len(names))
 
 
-def _advise_on_lists(tokens: list[str]) -> None:
-    """Warn if most tokens are of three words or more, or many words end in punctuation, as after ``str.split``."""
-    several = [token for token in tokens if token.count(" ") > 1]
+def _edges(text: bytes) -> str | None:
+    """Return what lines look like that may be edges of a graph."""
+    lines = [line.split() for line in text.decode(errors="replace").split("\n")[:-1] if line.strip()]
+    if len(lines) < LEAST_LINES or not (all(len(line) == 2 for line in lines) or look_weighted(lines)):
+        return None
+    return (
+        f"each line is two tokens{' and a number' * (len(lines[0]) == 3)}, such as {shown(' '.join(lines[0]))}: if"
+        " they are edges of a graph, train --graph or Counts.from_graph learns from them"
+    )
+
+
+def _raw_in_lists(tokens: list[str]) -> str | None:
+    """Return what tokens look like that have several words each, or often end in punctuation, as by ``str.split``."""
+    spaces = sum(token.count(" ") for token in tokens)
     ending = [token for token in tokens if _PUNCTUATED.fullmatch(token.encode(errors="surrogatepass"))]
-    for some, least, what in ((several, 0.5, "are several words"), (ending, MOST_PUNCTUATED, "end in punctuation")):
-        if len(some) > least * len(tokens):
-            found = f"{100 * len(some) / len(tokens):.0f} % of the tokens in lists {what}, such as {shown(some[0])}"
-            warn_user(ReadingAdvice([f"{found}: pass texts as str, which Reading(words=True) splits into words"], {}))
-
-
-def _looks_like_table(text: bytes) -> str | None:
-    """Return the separator if it makes the same number of fields of each of the first lines, at least three."""
-    lines = [line for line in text.decode(errors="replace").split("\n")[:-1] if line.strip()][:LEAST_LINES]
-    for mark in "\t,;|":
-        with suppress(csv.Error):  # of a carriage return
-            widths = {len(fields) for fields in csv.reader(lines, delimiter=mark)}
-            if len(lines) == LEAST_LINES and len(widths) == 1 and min(widths) > 2:
-                return mark
-    return None
+    if spaces > MOST_SPACES * len(tokens):
+        example = shown(next(token for token in tokens if token.count(" ") > 1))
+        found = f"tokens in lists have {1 + spaces / len(tokens):.1f} words each, such as {example}"
+    elif len(ending) > MOST_PUNCTUATED * len(tokens):
+        found = f"{len(ending) / len(tokens):.0%} of the tokens in lists end in punctuation, such as {shown(ending[0])}"
+    else:
+        return None
+    return f"{found}: pass texts as str, which Reading(words=True) splits into words"
 
 
 def looks_wrapped(text: bytes) -> bool:

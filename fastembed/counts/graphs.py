@@ -176,12 +176,17 @@ def _of_frame(frame: Any, weights: bool | str) -> Edges:
     if named:
         columns = ["source", "target", *(name for name in columns if name not in ("source", "target"))]
         frame = frame[columns]
+    elif WEIGHT in columns[:2]:
+        raise ValueError(f"the first two columns are the ends of the edges, and one is called 'weight': {columns}")
     ends, others = frame.iloc[:, :2], columns[2:]
     if (missing := ends.isna().to_numpy().any(axis=1)).any():
         raise ValueError(f"both ends of an edge must be named, but one is missing in row {int(missing.argmax())}")
     name = _named_weights(weights, others, "columns after the ends,")
     if weights is True and name is None:
-        alike = next((other for other in others if str(other).lower() in (WEIGHT, f"{WEIGHT}s")), None)
+        number = others if len(others) == 1 and frame.dtypes.iloc[2].kind in "iuf" else ()
+        alike = next(
+            (other for other in others if other in number or str(other).lower() in (WEIGHT, f"{WEIGHT}s")), None
+        )
         if alike is not None:
             warn_user(f"no column is called 'weight', so each edge has the weight 1: weights={alike!r} names that one")
             named = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Generator, Hashable, Iterable
+from collections.abc import Collection, Generator, Hashable, Iterable
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from fastembed._base.threads import ordered_map
 from fastembed._base.validation import check_amounts, shown, unmasked, warn_user
 from fastembed.corpus.corpus import Source, as_corpus, look_weighted
 from fastembed.corpus.ledger import Ledger
+from fastembed.corpus.memory import is_missing
 from fastembed.counts.sums import RowBatch, batch_entries
 from fastembed.vocabulary import Vocabulary
 
@@ -117,7 +118,7 @@ def name_ids(what: str, names: Iterable[Name], ids: dict[Name, int]) -> npt.NDAr
     except TypeError:
         raise TypeError(f"{what} must be several names, got {shown(names)}") from None
     try:
-        return np.array([ids.setdefault(name, len(ids)) for name in listed], np.intp)
+        numbers = np.array([ids.setdefault(name, len(ids)) for name in listed], np.intp)
     except TypeError:
         for name in listed:
             try:
@@ -125,6 +126,9 @@ def name_ids(what: str, names: Iterable[Name], ids: dict[Name, int]) -> npt.NDAr
             except TypeError:
                 raise TypeError(f"{what} must be names, which can be hashed, got {shown(name)}") from None
         raise
+    if any(map(is_missing, ids)):
+        raise ValueError(f"{what} must all be named, but one is {next(filter(is_missing, ids))}: leave it out")
+    return numbers
 
 
 # ---------------------------------------------------------------- baskets
@@ -186,9 +190,22 @@ def basket_rows(
     return ordered_map(count, ranges, threads), int(np.minimum(pairs, contexts).sum())
 
 
+def warn_of_commas(items: Collection[object]) -> None:
+    """Warn if most items hold commas and no spaces, as if they were parts of lines with commas between items.
+
+    Parameters
+    ----------
+    items : collection of objects
+    """
+    joined = [item for item in items if isinstance(item, str) and "," in item and " " not in item]
+    if 2 * len(joined) > len(items):
+        warn_user(f"most items hold commas, such as {joined[0]!r}: spaces separate the items of a basket in a text")
+
+
 def warn_of_edges(baskets: Source) -> None:
-    """Warn if the first baskets look like the edges of a graph with weights, such as "a b 3"."""
+    """Warn if the first baskets look like the edges of a graph with weights, such as "a b 3", or hold commas."""
     first = [basket for basket in islice(as_corpus(baskets).sequences(Ledger()), LOOKED_AT) if basket]
+    warn_of_commas(dict.fromkeys(item for basket in first for item in basket))
     if look_weighted(first):
         warn_user(
             f"each basket is two items and a number, such as {' '.join(first[0])!r}, and the numbers count as items: if"

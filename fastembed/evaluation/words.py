@@ -19,7 +19,7 @@ from fastembed._base.sizes import SIZES
 from fastembed._base.tables import html_table
 from fastembed._base.validation import check_choice, check_integer, check_number, plain, shown, warn_user
 from fastembed.vectors.neighbors import METHODS, Exact, Neighbors, rounded_products, unit_vectors
-from fastembed.vectors.vectors import Vectors, composer_behind, is_lowercase
+from fastembed.vectors.vectors import Vectors, check_is_vectors, composer_behind, is_lowercase
 
 PathLike = str | os.PathLike[str]
 Pair = tuple[str, str, float]
@@ -122,7 +122,7 @@ def word_similarity(
     >>> word_similarity(vectors, pairs).summary()
     'Spearman 1.0000 on 3 of 4 pairs; 1 unknown word'
     """
-    _check_vectors(vectors)
+    check_is_vectors("vectors", vectors)
     judged = _read_pairs(pairs) if isinstance(pairs, str | os.PathLike) else _checked_pairs(pairs)
     fold = _folding(case_insensitive)
     rows = _rows_by_word(vectors.tokens, fold)
@@ -152,11 +152,6 @@ def word_similarity(
         some = len(unknown) < len({word for *words, _ in judged for word in words})
         _nothing_covered(named, "pair", judged[0][:2], vectors.tokens, some)
     return Similarity(_spearman(scores, cosines), len(judged), covered, tuple(unknown), with_composed)
-
-
-def _check_vectors(vectors: object) -> None:
-    if not isinstance(vectors, Vectors):
-        raise TypeError(f"vectors must be a Vectors, such as model.vectors, got {type(vectors).__name__}")
 
 
 def _nothing_covered(named: str, what: str, first: Sequence[str], tokens: Sequence[str], some: bool) -> None:
@@ -346,7 +341,7 @@ def analogies(
     ...     analogies(v, f"{folder}/family.txt").sections
     (Section(name='family', correct=1, covered=1, asked=2, composed=0),)
     """
-    _check_vectors(vectors)
+    check_is_vectors("vectors", vectors)
     check_choice("method", method, METHODS)
     size = len(vectors) if restrict is None else min(check_integer("restrict", restrict, low=1), len(vectors))
     fold = _folding(case_insensitive)

@@ -17,7 +17,7 @@ from fastembed._base.validation import check_integer, printable
 from fastembed.plotting.figure import THEMES
 from fastembed.plotting.page import check_page, fill_map, pack_lines, pack_numbers, write_html
 from fastembed.vectors.neighbors import rounded_products, unit_vectors
-from fastembed.vectors.vectors import Vectors
+from fastembed.vectors.vectors import Vectors, check_is_vectors
 
 SHOWN = 5  # words of a comparison in one line
 SIDE = 65535  # the width of the picture, in units of the page
@@ -101,8 +101,7 @@ def compare(first: Vectors, second: Vectors) -> Comparison:
     'bank'
     """
     for name, vectors in (("first", first), ("second", second)):
-        if not isinstance(vectors, Vectors):
-            raise TypeError(f"{name} must be a Vectors, got {type(vectors).__name__}")
+        check_is_vectors(name, vectors)
     turned = second.align(first)
     rows = {token: row for row, token in enumerate(second.tokens)}
     pairs = [(row, rows[token]) for row, token in enumerate(first.tokens) if token in rows]

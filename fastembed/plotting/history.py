@@ -61,6 +61,8 @@ def plot_history(
     ('epochs', 'nll per pair (nats)')
     """
     check_target(path, ax)
+    if not hasattr(history, "__len__"):
+        raise TypeError(f"history must be records or losses, such as model.history, got {type(history).__name__}")
     if len(history) == 0:
         raise ValueError("history must hold at least one epoch's record, got none")
     losses = isinstance(history[0], numbers.Real)

@@ -19,7 +19,7 @@ from fastembed._base.validation import check_integer, token_of
 from fastembed.plotting.clusters import Labels, Level, find_levels, neighbor_graph, representatives
 from fastembed.plotting.figure import LIGHT
 from fastembed.vectors.neighbors import unit_vectors
-from fastembed.vectors.vectors import Vectors
+from fastembed.vectors.vectors import Vectors, check_is_vectors
 
 Rows = npt.NDArray[np.float64]
 METHODS = ("pca", "umap", "tsne")
@@ -186,8 +186,7 @@ def select(vectors: Vectors, words: Iterable[str | int] | None, topn: int) -> Ve
     >>> select(Vectors(["a", "b"], np.array([[3.0, 4.0], [0.0, 0.0]])), ["b", "b"], 200).tokens
     ('b',)
     """
-    if not isinstance(vectors, Vectors):
-        raise TypeError(f"vectors must be a Vectors, got {type(vectors).__name__}")
+    check_is_vectors("vectors", vectors)
     topn = check_integer("topn", topn, low=1)
     if isinstance(words, str):
         raise TypeError(f"words must be an iterable of str, got the single str {words!r}")

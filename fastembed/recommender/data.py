@@ -23,6 +23,7 @@ from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.memory import BadRow, check_field, column_names
 from fastembed.corpus.sources import TextFile, find_files, is_url, path_list
 from fastembed.corpus.tables import FORMATS, field_rows, place_of, suffix_of
+from fastembed.counts.pairs import warn_of_commas
 
 ROWS_AT_ONCE = 1 << 18  # pairs or items that are Python objects at a time
 SMALLEST, LARGEST = 1e-15, 1e20  # weight of a user and an item: the ratio of two is finite in float32
@@ -236,10 +237,7 @@ def read_interactions(
             source = FileCorpus(source)
         baskets = source.sequences(Ledger()) if isinstance(source, FileCorpus | DocumentCorpus) else source
         matrix = _matrix_of_baskets(baskets, users, items)
-        names = items.names.tolist() if files is not None else []
-        if 2 * sum("," in name for name in names) > len(names):
-            example = next(name for name in names if "," in name)
-            warn_user(f"most items hold commas, such as {example!r}: spaces separate the items of a basket in a file")
+        warn_of_commas(items.names.tolist())
     if known is not None:
         old = known.matrix.copy()
         old.resize(matrix.shape)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from fastembed._base import estimator
-from fastembed._base.estimator import Transformer, pickled_as
+from fastembed._base.estimator import pickled_as
 from fastembed._base.memory import check_memory_limit
 from fastembed._base.progress import FitProgress, bars, reporting
 from fastembed._base.threads import Pool, check_threads
@@ -63,7 +63,7 @@ NGRAMS_PER_WORD, ENTRIES_PER_WORD = 3, 20  # approximate values for n-grams of t
 
 
 @pickled_as("SkipGram")
-class SkipGram(Transformer):
+class SkipGram:
     """Word vectors by exact-softmax skip-gram on co-occurrence counts.
 
     For a word w with counts N[w, :] of the words around it, the loss is -sum_c N[w, c] log softmax(E[w] @ W + b)[c].
@@ -185,6 +185,78 @@ class SkipGram(Transformer):
         self.subwords = subwords
 
     # ---------------------------------------------------------------- parameters
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters by name.
+
+        Parameters
+        ----------
+        deep : bool
+            Ignored: no parameter is itself an estimator.
+
+        Returns
+        -------
+        dict
+
+        Examples
+        --------
+        >>> SkipGram(dim=50).get_params()["dim"]
+        50
+        """
+        return estimator.get_params(self)
+
+    def set_params(self, **parameters: Any) -> Self:
+        """Set parameters by name. The fitted state stays until the next fit.
+
+        Parameters
+        ----------
+        **parameters
+            As for the constructor. They are checked by the next method that needs them.
+
+        Returns
+        -------
+        SkipGram
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If there is no parameter with a given name; nothing has been set then.
+
+        Examples
+        --------
+        >>> SkipGram().set_params(dim=50, epochs=3)
+        SkipGram(dim=50, epochs=3)
+        """
+        estimator.set_params(self, parameters)
+        return self
+
+    def set_output(self, *, transform: str | None = None) -> Self:
+        """Set what :meth:`transform` and :meth:`fit_transform` return.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas"}, optional
+            An array, or a DataFrame with the columns of :meth:`get_feature_names_out` and the index of the documents,
+            if they have one. None changes nothing. If it was never set, scikit-learn's `set_config` decides.
+
+        Returns
+        -------
+        SkipGram
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If `transform` is another value.
+
+        Examples
+        --------
+        >>> SkipGram(dim=2).set_output(transform="default")
+        SkipGram(dim=2)
+        """
+        estimator.set_output(self, transform)
+        return self
 
     def contexts(self, size: int) -> int:
         """Return the number of contexts in a vocabulary of this size, by `max_contexts`.
@@ -519,8 +591,8 @@ class SkipGram(Transformer):
         check_callback("on_epoch_end", on_epoch_end)
         check_memory_limit(memory_limit)
         options, before = self._options(), self._model
-        if further is None or before is None:
-            options.warn_of_no_effect(corpus if isinstance(corpus, Counts) else None)
+        base = None if further is None else before
+        options.warn_of_no_effect(corpus if isinstance(corpus, Counts) else None, base)
         if not isinstance(corpus, Counts):
             if issparse(corpus):
                 raise TypeError(
@@ -544,7 +616,7 @@ class SkipGram(Transformer):
             with nullcontext() if shown is None else reporting(shown, options.epochs) as report:
                 training = Training(
                     options,
-                    None if further is None else before,
+                    base,
                     **further or {},
                     memory_limit=memory_limit,
                     progress=report,
@@ -1021,6 +1093,12 @@ class SkipGram(Transformer):
         if self._model is not None:
             self._model = FittedModel.of_parts(state["_model"])
 
+    def __repr__(self) -> str:
+        return estimator.constructor_call(self)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return self._model is not None
+
     def __sklearn_tags__(self) -> Any:
         return estimator.document_transformer_tags()
 
@@ -1124,23 +1202,25 @@ class SkipGramOptions:
         held_out = ("early_stopping", "validation_fraction", "seed") if self.early_stopping else ("early_stopping",)
         return {name: getattr(self, name) for name in (*names, *held_out)}
 
-    def warn_of_no_effect(self, counts: Counts | None) -> None:
+    def warn_of_no_effect(self, counts: Counts | None, base: FittedModel | None) -> None:
         """Warn of parameters that differ from their defaults, but not from what training on counts, or a text, follows.
 
         Parameters
         ----------
         counts : Counts, optional
             They are as they were counted, by these parameters or by others.
+        base : FittedModel, optional
+            The model that is trained further, which keeps its way of counting.
         """
-        own, on = Windows(self.window, self.weighting, self.sample, self.directed), ""
+        own, on, given = Windows(self.window, self.weighting, self.sample, self.directed), "", base or counts
         theirs: Windows | None = own
-        if counts is not None or self.baskets is not None:
-            theirs = None if counts is None else counts.windows
-            on = " on baskets" if counts is None else f" on counts of {how_counted(theirs, counts.baskets)}"
+        if given is not None or self.baskets is not None:
+            theirs = None if given is None else given.windows
+            on = " on baskets" if given is None else f" on counts of {how_counted(theirs, given.baskets)}"
         same = {name: getattr(theirs, name, None) == getattr(own, name) for name in ("window", "weighting", "sample")}
         same["directed"] = own.directed == getattr(theirs, "directed", False)
-        if counts is not None and (words := counts.vocabulary) is not None:
-            same["baskets"] = counts.baskets == self.baskets
+        same["baskets"] = given is None or given.baskets == self.baskets
+        if base is None and counts is not None and (words := counts.vocabulary) is not None:
             same["max_contexts"] = counts.shape[1] // (1 + counts.directed) == self.contexts(len(words))
             same["max_size"] = self.max_size is None or len(words) <= self.max_size
             below = {why for why, number in (words.ledger or Ledger()).dropped.items() if number and why[:5] == "below"}

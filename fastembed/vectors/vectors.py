@@ -307,8 +307,7 @@ class Vectors:
         array([[0., 1.],
                [2., 0.]])
         """
-        if not isinstance(other, Vectors):
-            raise TypeError(f"other must be a Vectors, got {type(other).__name__}")
+        check_is_vectors("other", other)
         if self._matrix.shape[1] != other.matrix.shape[1]:
             dimensions = f"{self._matrix.shape[1]} and {other.matrix.shape[1]}"
             raise ValueError(f"only vectors of one dimension can be aligned, these have {dimensions}")
@@ -979,6 +978,18 @@ def composing_vectors(
     composer : Composer, optional
     """
     return Vectors._composing(tokens, matrix, counts, composer)
+
+
+def check_is_vectors(name: str, given: object) -> None:
+    """Raise TypeError for another object, such as a model.
+
+    Parameters
+    ----------
+    name : str
+    given : object
+    """
+    if not isinstance(given, Vectors):
+        raise TypeError(f"{name} must be a Vectors, such as model.vectors, got {type(given).__name__}")
 
 
 def composer_behind(vectors: Vectors) -> Composer | None:

@@ -157,9 +157,9 @@ PLAIN = WRAPPED.replace(",", "").replace(";", "")
         (
             WRAPPED * 20,
             {"words": True},
-            r"^the text looks wrapped, .*\(unit='paragraph'\) reads whole paragraphs$",
+            r"^the text looks wrapped, .*\(words=True, unit='paragraph'\) reads whole paragraphs$",
         ),
-        (WRAPPED * 20, {"unit": "sentence"}, r"^7 % of .*Reading\(words=True\) reads words without it$"),
+        (WRAPPED * 20, {"unit": "sentence"}, r"^7 % of .*\(unit='sentence', words=True\) reads words without it$"),
         (WRAPPED * 20, {"unit": "sentence", "words": True}, None),
         (PLAIN * 20, {}, "^the text looks wrapped.*'paragraph'"),
         (PLAIN.replace("\n\n", "\n") * 20, {}, "wrapped, without empty lines .*unit='sentence'"),
@@ -191,11 +191,12 @@ def test_a_text_that_another_reading_would_suit_gets_a_warning_with_it(tmp_path,
     ("lists", "expected"),
     [
         (
-            [["the cat sat", "a dog ran"]] * 9,
-            "^100 % of the tokens in lists are several words, such as 'the cat sat': .* str",
+            [["a cat sat on it", "pets"]] * 9,
+            r"^tokens in lists have 3\.\d words each, such as 'a cat sat on it': pass texts as str",
         ),
-        ([line.split() for line in WRAPPED.splitlines()], "^7 % of the tokens in lists end in .* 'city,': .* str"),
+        ([line.split() for line in WRAPPED.splitlines()], "^7% of the tokens in lists end in .* 'city,': .* str"),
         ([["Heat (1995)", "Speed (1994)", "x"], ["It 's", "the end", "."]], None),  # titles; words that are separated
+        ([["a", "b"], ["c", "b"]] * 10, "^each line is two tokens, such as 'a b': if they are edges of a graph"),
     ],
 )
 def test_lists_of_what_looks_like_raw_text_get_a_warning(lists, expected):

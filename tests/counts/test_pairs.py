@@ -63,6 +63,7 @@ def test_a_matrix_with_names_has_a_vocabulary():
         (lambda: Counts.from_pairs([], []), ValueError, "there must be at least one pair, got none"),
         (lambda: Counts.from_pairs(["a"], ["b", "c"]), ValueError, "targets must be as many as sources, 1, got 2"),
         (lambda: Counts.from_pairs(["a"], ["b"], [-1]), ValueError, r"weights must be non-negative, but weights\[0\]"),
+        (lambda: Counts.from_pairs(["a"], [np.nan]), ValueError, "targets must all be named, but one is nan: leave it"),
         (lambda: Counts.from_pairs("ab", "cd"), TypeError, "sources must be several names, got 'ab'"),
         (
             lambda: Counts.from_pairs(np.ma.array(["a"], mask=[True]), ["b"]),

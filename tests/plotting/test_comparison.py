@@ -50,9 +50,9 @@ def test_bad_arguments_leave_no_file(models, arguments, error, message, tmp_path
 
 
 def test_only_vectors_with_a_word_in_common_are_compared(models, tmp_path):
-    with pytest.raises(TypeError, match="second must be a Vectors, got ndarray"):
+    with pytest.raises(TypeError, match=r"second must be a Vectors, such as model\.vectors, got ndarray"):
         compare(models[0], np.eye(3))
-    with pytest.raises(TypeError, match="first must be a Vectors, got ndarray"):
+    with pytest.raises(TypeError, match=r"first must be a Vectors, such as model\.vectors, got ndarray"):
         write_comparison(np.eye(3), models[0], tmp_path / "page.html")
     with pytest.raises(ValueError, match="share no token"):
         compare(models[0], Vectors(["x"], np.ones((1, 12))))

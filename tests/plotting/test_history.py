@@ -43,6 +43,7 @@ def test_the_losses_of_a_trainer_are_drawn(axes):
 @pytest.mark.parametrize(
     ("history", "error", "message"),
     [
+        (object(), TypeError, r"history must be records or losses, such as model\.history, got object"),
         ([], ValueError, "at least one epoch"),
         ([{"nll": 1.0}], ValueError, r"history\[0\] must have the key 'seconds', got \['nll'\]"),
         ([*RECORDS, {"nll": np.nan, "seconds": 1.0}], ValueError, r"history\[1\]\['nll'\] must be finite"),

@@ -36,7 +36,7 @@ def test_only_vectors_with_a_word_are_drawn(picture, tmp_path):
     path = tmp_path / f"map{SUFFIX[picture]}"
     with pytest.raises(ValueError, match="no word"):
         picture(Vectors([], np.empty((0, 3))), path)
-    with pytest.raises(TypeError, match="must be a Vectors, got ndarray"):
+    with pytest.raises(TypeError, match=r"must be a Vectors, such as model\.vectors, got ndarray"):
         picture(np.eye(3), path)
 
 

@@ -126,6 +126,8 @@ def test_edges_with_weights_are_not_taken_for_baskets_in_silence(tmp_path):
     for each in (edges, path):
         with pytest.warns(UserWarning, match="'a b 3', and the numbers count as items: .* use Counts.from_pairs"):
             model.fit(each)
+    with pytest.warns(UserWarning, match="most items hold commas, such as 'tea,milk': spaces separate the items"):
+        model.fit(["tea,milk rolls", "rolls,tea"])
     model.fit([[1, 2, 3], [3, 4, 5]])  # baskets of numbers
     model.fit([*edges, ["a", "c"]])
 
@@ -160,3 +162,7 @@ def test_parameters_that_were_chosen_and_have_no_effect_are_named():
     pairs = Counts.from_pairs(["a", "b"], ["b", "a"])
     SkipGram(dim=1, min_count=1, sample=None, directed=False).fit(pairs)
     assert warning(pairs, keep_only=["a"]) == "no effect on counts of pairs: keep_only=('a',)"
+    model = SkipGram(dim=1, **own).fit(counts)
+    model.partial_fit(counts).partial_fit(text)
+    with pytest.warns(UserWarning, match="no effect on counts of Windows.*: window=2$"):
+        model.set_params(window=2, max_size=9).partial_fit(text)

@@ -54,5 +54,5 @@ def test_what_cannot_be_aligned_is_rejected():
     for one in ("w1", 1):  # else the vectors would turn by the tokens "w" and "1"
         with pytest.raises(TypeError, match="tokens must be"):
             vectors.align(vectors, one)
-    with pytest.raises(TypeError, match="must be a Vectors, got ndarray"):
+    with pytest.raises(TypeError, match=r"must be a Vectors, such as model\.vectors, got ndarray"):
         vectors.align(np.eye(3))
