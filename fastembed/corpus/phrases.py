@@ -262,10 +262,12 @@ class Phrases:
         """
         lines = []
         for words, score in zip(self.phrases, self.scores.tolist(), strict=True):
-            for word in words:
-                if not word.isascii() or word.split() != [word]:
-                    _check_saved(word)
-            lines.append(" ".join(words) + ("\n" if math.isnan(score) else f"\t{score!r}\n"))
+            line = " ".join(words)
+            if len(line.encode(errors="surrogatepass").split()) != len(words):
+                raise ValueError(
+                    f"a file of phrases has spaces between tokens, but one of {words} contains white space"
+                )
+            lines.append(line + ("\n" if math.isnan(score) else f"\t{score!r}\n"))
         write_lines(path, lines)
 
     @classmethod
@@ -335,15 +337,6 @@ def _scored(line: str) -> tuple[str, float]:
         return line, math.nan
 
 
-def _check_saved(word: str) -> None:
-    """Raise ValueError for a token that no line of a file can hold."""
-    try:
-        if word.encode().split() != [word.encode()]:
-            raise ValueError(f"a file of phrases has spaces between tokens, but {word!r} contains white space")
-    except UnicodeEncodeError as error:
-        raise ValueError(f"a token has no UTF-8 form: {error}") from None
-
-
 def _count(
     corpus: Corpus, phrases: Iterable[Words], common: Words, ledger: Ledger, progress: Progress | None, threads: int
 ) -> NeighborTable:
@@ -395,7 +388,8 @@ def _scored_phrases(
     found: dict[Words, float] = {}
     for (first, second, between, _), value in zip(pairs[enough].tolist(), scores[enough].tolist(), strict=True):
         parts = tokens[first].split(glue), tokens[second].split(glue)
-        inside = [common[number - 1] for number in _digits(between, len(common) + 1)]
+        second_digit, first_digit = divmod(between, len(common) + 1)
+        inside = [common[digit - 1] for digit in (first_digit, second_digit) if digit]
         words = (*map(token_from_bytes, parts[0]), *inside, *map(token_from_bytes, parts[1]))
         extended = len(parts[0]) + len(parts[1]) > 2
         if len(words) <= max_words and extended == extend and all(words):
@@ -423,12 +417,3 @@ def score(scoring: str, n: Counts, a: Counts, b: Counts, total: float, min_count
     """
     scores = np.log(n * total / (a * b)) / np.log(total / n) if scoring == "npmi" else (n - min_count) * total / (a * b)
     return np.round(scores, DIGITS)
-
-
-def _digits(number: int, base: int) -> list[int]:
-    """Return the digits of a number, the lowest first."""
-    digits = []
-    while number:
-        number, digit = divmod(number, base)
-        digits.append(digit)
-    return digits
