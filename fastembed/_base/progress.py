@@ -327,7 +327,7 @@ def bar(items: Any = None, **facts: Any) -> Any:
     """Return a bar of tqdm, over items or to be updated, which is seen inside of ``bars(True)`` alone."""
     from tqdm.auto import tqdm
 
-    return tqdm(items, leave=False, unit_scale=True, disable=not _BARS.get(), **facts)
+    return tqdm(items, **{"leave": False, "unit_scale": True, "disable": not _BARS.get(), **facts})
 
 
 def epoch_reports(

@@ -351,7 +351,7 @@ def analogies(
     composed = _composed_units(vectors, rows, asked, case_insensitive) if compose else {}
     sections = []
     with bars(progress):
-        shown = bar(asked, desc="analogies")
+        shown = bar(asked, desc="analogies", unit_scale=False)
     for name, spelled in shown:
         questions = [[fold(word) for word in question] for question in spelled]
         covered = [
