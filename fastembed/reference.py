@@ -9,6 +9,7 @@ dense matrix. The tests compare the kernels with it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -180,34 +181,15 @@ def train(
     return losses, embedding, linear
 
 
-def step(
-    embedding: Real,
-    linear: Real,
-    i: int,
-    target: int | Real,
-    *,
-    bias: Real | None = None,
-    scale: float | None = None,
-    learning_rate: float = 1.0,
-    update_linear: bool = False,
-) -> tuple[float, Array, Array]:
-    """Return (loss before the step, embedding, linear) after one step; see `train`.
+def step(embedding: Real, linear: Real, i: int, target: int | Real, **options: Any) -> tuple[float, Array, Array]:
+    """Return (loss before the step, embedding, linear) after one step; the options are those of `train`.
 
     Examples
     --------
     >>> step([[0.0]], [[1.0, -1.0]], 0, 1, scale=1)[1]
     array([[-1.]])
     """
-    losses, new_embedding, new_linear = train(
-        embedding,
-        linear,
-        [i],
-        [target],
-        bias=bias,
-        scale=scale,
-        learning_rate=learning_rate,
-        update_linear=update_linear,
-    )
+    losses, new_embedding, new_linear = train(embedding, linear, [i], [target], **options)
     return float(losses[0]), new_embedding, new_linear
 
 

@@ -1,4 +1,4 @@
-"""The conventions of scikit-learn's estimators, without scikit-learn: what the methods of an estimator delegate to.
+"""The conventions of scikit-learn's estimators, without scikit-learn: what all estimators have in common.
 
 The constructor of an estimator keeps its arguments as they are, each under its own name. scikit-learn's `clone`,
 `Pipeline` and parameter searches build on that.
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any, Self, TypeVar
 
 import fastembed
 from fastembed._base.optional import require
@@ -18,66 +18,104 @@ from fastembed._base.validation import check_choice, shown
 OUTPUTS = ("default", "pandas")  # what `transform` can be set to return
 
 
-def get_params(estimator: object) -> dict[str, Any]:
-    """Return the parameters of an estimator by name, in the order of its constructor.
+class Estimator:
+    """What follows from the constructor of an estimator alone: its parameters, and how it is printed."""
 
-    Parameters
-    ----------
-    estimator : object
+    _model: Any = None  # the state that the last fit has learned
 
-    Returns
-    -------
-    dict
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters by name, in the order of the constructor.
 
-    Examples
-    --------
-    >>> class Scale:
-    ...     def __init__(self, factor=2, offset=0):
-    ...         self.factor, self.offset = factor, offset
-    >>> get_params(Scale(3))
-    {'factor': 3, 'offset': 0}
-    """
-    return {name: getattr(estimator, name) for name in inspect.signature(type(estimator)).parameters}
+        Parameters
+        ----------
+        deep : bool
+            Ignored: no parameter is itself an estimator.
+
+        Returns
+        -------
+        dict
+
+        Examples
+        --------
+        >>> from fastembed import SkipGram
+        >>> SkipGram(dim=50).get_params()["dim"]
+        50
+        """
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+    def set_params(self, **parameters: Any) -> Self:
+        """Set parameters by name. The fitted state stays until the next fit.
+
+        Parameters
+        ----------
+        **parameters
+            As for the constructor.
+
+        Returns
+        -------
+        object
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If there is no parameter with a given name; nothing has been set then.
+
+        Examples
+        --------
+        >>> from fastembed import SkipGram
+        >>> SkipGram().set_params(dim=20)
+        SkipGram(dim=20)
+        """
+        known = inspect.signature(type(self)).parameters
+        for name in parameters:
+            if name not in known:
+                raise ValueError(f"{type(self).__name__} has no parameter {name!r}; it has {', '.join(known)}")
+        vars(self).update(parameters)
+        return self
+
+    def __repr__(self) -> str:
+        """Return the constructor call with the parameters that are not at their defaults, each cut to 80 characters."""
+        defaults = inspect.signature(type(self)).parameters
+        values = self.get_params().items()
+        changed = ((name, value) for name, value in values if repr(value) != repr(defaults[name].default))
+        return f"{type(self).__name__}({', '.join(f'{name}={shown(value)}' for name, value in changed)})"
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return self._model is not None
 
 
-def set_params(estimator: object, parameters: Mapping[str, Any]) -> None:
-    """Set parameters of an estimator by name: all of them, or none if one is unknown.
+class Transformer(Estimator):
+    """An estimator with a method `transform`."""
 
-    Parameters
-    ----------
-    estimator : object
-    parameters : mapping of str to object
+    def set_output(self, *, transform: str | None = None) -> Self:
+        """Set what :meth:`transform` and :meth:`fit_transform` return.
 
-    Raises
-    ------
-    ValueError
-        If the constructor has no parameter of a name.
-    """
-    known = inspect.signature(type(estimator)).parameters
-    for name in parameters:
-        if name not in known:
-            raise ValueError(f"{type(estimator).__name__} has no parameter {name!r}; it has {', '.join(known)}")
-    vars(estimator).update(parameters)
+        Parameters
+        ----------
+        transform : {"default", "pandas"}, optional
+            An array, or a DataFrame. By default nothing changes.
 
+        Returns
+        -------
+        object
+            Itself.
 
-def constructor_call(estimator: object) -> str:
-    """Return the constructor call that gives an estimator's parameters, without those at their defaults.
+        Raises
+        ------
+        ValueError
+            If it is another.
 
-    Values of more than 80 characters, such as long lists of words, are cut.
-
-    Parameters
-    ----------
-    estimator : object
-
-    Returns
-    -------
-    str
-    """
-    defaults = inspect.signature(type(estimator)).parameters
-    values = get_params(estimator).items()
-    changed = ((name, value) for name, value in values if repr(value) != repr(defaults[name].default))
-    arguments = (f"{name}={shown(value)}" for name, value in changed)
-    return f"{type(estimator).__name__}({', '.join(arguments)})"
+        Examples
+        --------
+        >>> from fastembed import SkipGram
+        >>> SkipGram().set_output(transform="default")
+        SkipGram()
+        """
+        if transform is not None:
+            check_choice("transform", transform, OUTPUTS)
+            vars(self)["_sklearn_output_config"] = {"transform": transform}  # which scikit-learn's `clone` copies
+        return self
 
 
 def document_transformer_tags() -> Any:
@@ -90,24 +128,6 @@ def document_transformer_tags() -> Any:
         transformer_tags=TransformerTags(preserves_dtype=[]),
         input_tags=InputTags(two_d_array=False, string=True),
     )
-
-
-def set_output(estimator: object, transform: str | None) -> None:
-    """Set what `transform` of an estimator returns; None changes nothing.
-
-    Parameters
-    ----------
-    estimator : object
-    transform : {"default", "pandas"} or None
-
-    Raises
-    ------
-    ValueError
-        If it is another.
-    """
-    if transform is not None:
-        check_choice("transform", transform, OUTPUTS)
-        vars(estimator)["_sklearn_output_config"] = {"transform": transform}  # which scikit-learn's `clone` copies
 
 
 def output(estimator: Any, rows: Any, documents: object) -> Any:

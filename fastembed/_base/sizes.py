@@ -28,7 +28,7 @@ class Sizes:
     walk_columns: int = 1 << 14  # of a block of a transition matrix: this many nodes of 16 float64 fill the L2 cache
     block_bytes: int = 1 << 20  # of text that are read at a time
     tail_bytes: int = 1 << 12  # the end of a block, in which the end of a line is looked for first
-    longest_token: int = 1 << 26  # bytes; a file with a longer one is not a text of tokens, and would fill the memory
+    longest_token: int = 1 << 23  # bytes; a file with a longer one is not a text of tokens, and would fill the memory
     longest_row: int = 1 << 26  # bytes of a line, and characters of a field of CSV; a longer one is taken for damage
     task_bytes: int = 1 << 26  # about the size of the part of a corpus that a task of an executor reads
     parsed_numbers: int = 1 << 18  # of vectors in a text, which are parsed at once

@@ -71,6 +71,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from types import SimpleNamespace
@@ -120,6 +121,7 @@ BUILD = choose_build()
 LEVEL2_BYTES = level2_bytes()
 
 
+@cache
 def kernels_for(dtype: np.dtype[Any] | str, build: str | None = None) -> SimpleNamespace:
     """Return the kernels of a build (default: `BUILD`), each specialised for a dtype, as attributes."""
     module = import_module(f"{__name__}.builds.{build or BUILD}")

@@ -24,7 +24,8 @@ The bias is the weight, times 1/4, of one more feature, which is 1/4 in each doc
 A feature of one document alone has the weight x_if a_il, whatever the others do: such need no row, but add own_i a_il
 to m, where own_i is the sum of their x_if^2. They are most features, and |x_i|^2 counts them.
 
-Labels are independent. A tile is as many labels as fit a cache line; its weights, a row per feature, lie together.
+Labels are independent. A tile is as many labels as fit a cache line; its weights, a row per feature, lie together. The
+compiler does not know this width: it would unroll the loops before it vectorises them, and take twice as long.
 """
 
 from libc.math cimport fabs, log
@@ -32,7 +33,7 @@ from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy, memset
 
 from fastembed._kernels.exp cimport exp_nonpositive
-from fastembed._kernels.primitives cimport CACHE_LINE, add_gathered_rows, add_scaled, prefetch
+from fastembed._kernels.primitives cimport add_gathered_rows, add_scaled, maximum_of, prefetch
 from fastembed._kernels.types cimport real, real_alone
 
 cdef enum:
@@ -61,10 +62,10 @@ cdef inline real newton_step(real z, real m, real y, real a, real square, real c
 
 
 cdef inline double ascend_sigmoids(
-    const real* m, const real* y, real square, real cost, real_alone dual, real_alone change,
+    const real* m, const real* y, real square, real cost, real_alone dual, real_alone change, Py_ssize_t width,
 ) noexcept nogil:
     """Make the step of one document on the labels of a tile; return the loss before it over the cost."""
-    cdef Py_ssize_t d, width = CACHE_LINE // sizeof(real)
+    cdef Py_ssize_t d
     cdef int step, steps = 2 + max(1, <int>log(<double>1 + square * cost))
     cdef real[MOST_LANES] z
     cdef real e, stiff = square * cost, normaliser = 1, linear = 0
@@ -84,10 +85,10 @@ cdef inline double ascend_sigmoids(
 
 
 cdef inline double ascend_squares(
-    const real* m, const real* y, real square, real cost, real_alone dual, real_alone change,
+    const real* m, const real* y, real square, real cost, real_alone dual, real_alone change, Py_ssize_t width,
 ) noexcept nogil:
     """The same for the squared loss: z = (m + |x|^2 (C y - a)) / (1 + |x|^2 C)."""
-    cdef Py_ssize_t d, width = CACHE_LINE // sizeof(real)
+    cdef Py_ssize_t d
     cdef real divisor = <real>1 + square * cost, loss = 0
     for d in range(width):
         loss += (y[d] - m[d]) * (y[d] - m[d])
@@ -108,15 +109,15 @@ def ova_epoch(
     sums[tile] becomes the sum over documents of C_i times the loss before the step, and the largest |x_i|^2 |d|: what a
     step changes the score of its document by.
     """
-    cdef Py_ssize_t width = CACHE_LINE // sizeof(real), k, t, i, ahead, first = tile * width, count = order.shape[0]
+    cdef Py_ssize_t width = rows.shape[2], k, t, i, ahead, first = tile * width, count = order.shape[0]
     cdef real* tile_rows = &rows[tile, 0, 0]
     cdef real* tile_dual = &dual[tile, 0, 0]
     cdef const int32_t* one_label_each = &label_ids[0] if label_ids.shape[0] else NULL
-    cdef real[MOST_LANES] m, change
+    cdef real[MOST_LANES] m, change, largest
     cdef real[MOST_LANES + 1] y  # the last element is for the labels of other tiles
     cdef double loss = 0
-    cdef real most = 0
     with nogil:
+        memset(&largest[0], 0, sizeof(largest))
         for k in range(count):
             i = order[k]
             if k + ENTRIES_AHEAD < count:
@@ -147,16 +148,16 @@ def ova_epoch(
                 y[min(<size_t>(label_ids[t] - first), <size_t>width)] = 1  # an unpredictable branch avoided
             if squared:
                 loss += costs[i] * ascend_squares(
-                    &m[0], &y[0], squares[i], costs[i], tile_dual + i * width, &change[0]
+                    &m[0], &y[0], squares[i], costs[i], tile_dual + i * width, &change[0], width
                 )
             else:
                 loss += costs[i] * ascend_sigmoids(
-                    &m[0], &y[0], squares[i], costs[i], tile_dual + i * width, &change[0]
+                    &m[0], &y[0], squares[i], costs[i], tile_dual + i * width, &change[0], width
                 )
             for t in range(width):
-                most = max(most, squares[i] * <real>fabs(change[t]))
+                largest[t] = max(largest[t], squares[i] * <real>fabs(change[t]))
             add_scaled(&change[0], <real>0.0625, width, &bias[tile, 0])
             for t in range(starts[i], starts[i + 1]):
                 add_scaled(&change[0], weights[t], width, tile_rows + ids[t] * width)
         sums[tile, 0] = loss
-        sums[tile, 1] = most
+        sums[tile, 1] = maximum_of(&largest[0], width)

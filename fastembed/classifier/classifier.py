@@ -12,8 +12,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastembed._base import estimator
-from fastembed._base.estimator import pickled_as
+from fastembed._base.estimator import Estimator, pickled_as
 from fastembed._base.progress import FitProgress, bar, bars, epoch_reports, reporting
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import (
@@ -136,7 +135,7 @@ class ClassifierOptions:
 
 
 @pickled_as("Classifier")
-class Classifier:
+class Classifier(Estimator):
     """Labels of documents, by a linear model over a weighted bag of words and n-grams.
 
     A document is represented by h, the sum of the rows of E of its features. Each row is multiplied by its TF-IDF
@@ -265,51 +264,6 @@ class Classifier:
         self.reading = reading
         self.label_prefix = label_prefix
         self.pretrained = pretrained
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters by name.
-
-        Parameters
-        ----------
-        deep : bool
-            Ignored: no parameter is itself an estimator.
-
-        Returns
-        -------
-        dict
-
-        Examples
-        --------
-        >>> Classifier(dim=50).get_params()["dim"]
-        50
-        """
-        return estimator.get_params(self)
-
-    def set_params(self, **parameters: Any) -> Self:
-        """Set parameters by name. The fitted state stays until the next fit.
-
-        Parameters
-        ----------
-        **parameters
-            As for the constructor.
-
-        Returns
-        -------
-        Classifier
-            Itself.
-
-        Raises
-        ------
-        ValueError
-            If there is no parameter with a given name; nothing has been set then.
-
-        Examples
-        --------
-        >>> Classifier().set_params(ngrams=1)
-        Classifier(ngrams=1)
-        """
-        estimator.set_params(self, parameters)
-        return self
 
     # ---------------------------------------------------------------- training
 
@@ -850,12 +804,6 @@ class Classifier:
         vars(self).update(state)
         if (parts := state.get("_model")) is not None:
             self._model = FittedClassifier.of_parts(parts)
-
-    def __repr__(self) -> str:
-        return estimator.constructor_call(self)
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return self._model is not None
 
     def __sklearn_tags__(self) -> Any:
         from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags

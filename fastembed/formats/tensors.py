@@ -49,8 +49,6 @@ def write_tensors(
 
     Raises
     ------
-    TypeError
-        If an array has another dtype, or a metadata field is not text.
     OSError
         If the folder is missing or the data cannot be written; the old file is then untouched.
 
@@ -62,7 +60,6 @@ def write_tensors(
     ...     map_tensors(f"{folder}/a.safetensors")
     ({'a': array([0, 1, 2])}, {'unit': 'm'})
     """
-    _check_tensors(tensors, metadata or {})
     with replacing(path) as temporary, temporary.open("rb+") as file:
         _write(file, tensors, metadata or {})
 
@@ -80,20 +77,9 @@ def dump_tensors(tensors: Mapping[str, Array], metadata: Mapping[str, str] | Non
     >>> load_tensors(dump_tensors({"a": np.arange(3)}, {"unit": "m"}), "memory")
     ({'a': array([0, 1, 2])}, {'unit': 'm'})
     """
-    _check_tensors(tensors, metadata or {})
     file = BytesIO()
     _write(file, tensors, metadata or {})
     return file.getvalue()
-
-
-def _check_tensors(tensors: Mapping[str, Array], fields: Mapping[str, str]) -> None:
-    for key, value in fields.items():
-        if not isinstance(key, str) or not isinstance(value, str):
-            raise TypeError(f"metadata must map str to str, got {key!r}: {value!r}")
-    for name, tensor in tensors.items():
-        if not isinstance(tensor, np.ndarray) or tensor.dtype.kind not in "biuf" or tensor.itemsize > 8:
-            found = tensor.dtype if isinstance(tensor, np.ndarray) else type(tensor).__name__
-            raise TypeError(f"tensor {name!r} must be an array of bools, integers or floats, got {found}")
 
 
 def _write(file: BinaryIO, tensors: Mapping[str, Array], fields: Mapping[str, str]) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base import estimator
-from fastembed._base.estimator import pickled_as
+from fastembed._base.estimator import Transformer, pickled_as
 from fastembed._base.memory import check_free, readable
 from fastembed._base.progress import FitProgress, epoch_reports, reporting
 from fastembed._base.threads import Pool, check_threads
@@ -21,7 +21,15 @@ from fastembed._base.validation import check_callback, check_flag, check_integer
 from fastembed.recommender.data import is_name, read_interactions
 from fastembed.recommender.file import read_recommender, write_recommender
 from fastembed.recommender.model import Asked, Explanation, FittedRecommender, Scored
-from fastembed.recommender.training import MOST_EPOCHS, Options, epochs_for, fit, needed
+from fastembed.recommender.training import (
+    MOST_EPOCHS,
+    ROUGH_TOLERANCE,
+    TOLERANCE,
+    Options,
+    epochs_for,
+    fit,
+    needed,
+)
 from fastembed.trainer.ranks import Communicator, Ranks
 
 
@@ -67,7 +75,7 @@ def fitted_recommender(recommender: Recommender) -> FittedRecommender:
 
 
 @pickled_as("Recommender")
-class Recommender:
+class Recommender(Transformer):
     """Items for users, by an exact softmax over all items.
 
     The logits of a user's next item are those of two models. One has a vector d of the user and a column of W per item,
@@ -112,51 +120,6 @@ class Recommender:
         self.epochs = epochs
         self.seed = seed
         self.threads = threads
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters by name.
-
-        Parameters
-        ----------
-        deep : bool
-            Ignored: no parameter is itself an estimator.
-
-        Returns
-        -------
-        dict
-
-        Examples
-        --------
-        >>> Recommender(dim=50).get_params()["dim"]
-        50
-        """
-        return estimator.get_params(self)
-
-    def set_params(self, **parameters: Any) -> Self:
-        """Set parameters by name. The fitted state stays until the next fit.
-
-        Parameters
-        ----------
-        **parameters
-            As for the constructor.
-
-        Returns
-        -------
-        Recommender
-            Itself.
-
-        Raises
-        ------
-        ValueError
-            If there is no parameter with a given name; nothing has been set then.
-
-        Examples
-        --------
-        >>> Recommender().set_params(dim=20)
-        Recommender(dim=20)
-        """
-        estimator.set_params(self, parameters)
-        return self
 
     # ---------------------------------------------------------------- training
 
@@ -427,7 +390,7 @@ class Recommender:
         topn, model = check_integer("topn", topn, low=1), self._fitted()
         seen = check_flag("exclude_seen", exclude_seen)
         left_out, allowed = (self._item_ids(*given, skip_unknown) for given in (("exclude", exclude), ("among", among)))
-        asked = self._asked(who, skip_unknown)
+        asked = self._asked(who, skip_unknown, ROUGH_TOLERANCE)
         found = model.recommend(asked, topn, seen, left_out, allowed, check_threads(self.threads))
         return found[0] if asked.single else found
 
@@ -759,9 +722,9 @@ class Recommender:
             raise AttributeError("this Recommender has learned nothing yet: call fit, or Recommender.load")
         return self._model
 
-    def _asked(self, who: Any, skip_unknown: bool) -> Asked:
+    def _asked(self, who: Any, skip_unknown: bool, tolerance: float = TOLERANCE) -> Asked:
         skip = check_flag("skip_unknown", skip_unknown)
-        return self._fitted().asked(who, skip, Pool(check_threads(self.threads)))
+        return self._fitted().asked(who, skip, Pool(check_threads(self.threads)), tolerance)
 
     def __getstate__(self) -> dict[str, Any]:
         if self._model is None:
@@ -772,38 +735,6 @@ class Recommender:
         vars(self).update(state)
         if (parts := state.get("_model")) is not None:
             self._model = FittedRecommender.of_parts(parts)
-
-    def __repr__(self) -> str:
-        return estimator.constructor_call(self)
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return self._model is not None
-
-    def set_output(self, *, transform: str | None = None) -> Self:
-        """Set what :meth:`transform` returns, as for scikit-learn's transformers.
-
-        Parameters
-        ----------
-        transform : {"default", "pandas"}, optional
-            An array, or a DataFrame. By default nothing changes.
-
-        Returns
-        -------
-        Recommender
-            Itself.
-
-        Raises
-        ------
-        ValueError
-            If it is another.
-
-        Examples
-        --------
-        >>> Recommender().set_output(transform="default")
-        Recommender()
-        """
-        estimator.set_output(self, transform)
-        return self
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[Any]:
         """Return the names of the columns of :meth:`transform`.

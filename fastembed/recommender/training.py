@@ -47,6 +47,8 @@ Record: TypeAlias = dict[str, float]
 
 EXPONENT = 0.5  # t
 TOLERANCE = 1e-5  # of the rows of users: see `optimal_rows`
+ROUGH_TOLERANCE = 1e-3  # of those from which only a recommendation is made
+CHOICE_TOLERANCE = 1e-2  # of those by which the strengths are chosen
 RATE, LINEAR_RATE, L2 = 1.0, 0.3, 0.3  # of `fit_counts`
 BLOCK = 256
 ROWS = 8192  # of users whose float64 rows are in memory
@@ -163,18 +165,25 @@ def epochs_for(users: int) -> int:
 # ---------------------------------------------------------------- a user: the row, the scores, and why
 
 
-def fold(x: Any, model: Model, pool: Pool) -> Float32:
+def fold(x: Any, model: Model, pool: Pool, tolerance: float = TOLERANCE) -> Float32:
     """Return the rows (N, D) of users with the items x, csr (N, V): the unique optimum given W; zero without items."""
     n = _counted(x, model.weight)
-    return optimal_rows(_damped(n, model), model.linear, model.bias, model.ridge, pool, TOLERANCE)[0]
+    return optimal_rows(_damped(n, model), model.linear, model.bias, model.ridge, pool, tolerance)[0]
 
 
 def scores(d: Float32, x: Any, model: Model) -> Float32:
     """Return log p(c | u), (N, V), of users with the rows d (N, D) and the items x, csr (N, V), of all items."""
-    logits = _logits(model.bias, d @ model.linear, _linked(_counted(x, model.weight), model), model.factors)
-    logits -= logits.max(axis=1, keepdims=True)
-    logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
-    return logits
+    a, g, h = model.factors
+    logits = (g * d) @ model.linear
+    logits += a * model.bias
+    linked = _linked(_counted(x, model.weight), model)
+    linked.data *= h
+    found: Float32 = linked + logits
+    softmax, scratch = kernels_for("float32").softmax, np.empty(len(model.bias), np.float32)
+    for row in found:  # each stays in the cache
+        scratch[:] = row
+        row -= softmax(scratch)
+    return found
 
 
 def contributions(x: Any, d: Float32, items: NDArray[np.intp], model: Model) -> Float64:
@@ -239,20 +248,11 @@ def _scaled_rows(n: Any, factors: Float64) -> Any:
     return sparse.csr_array((data, n.indices, n.indptr), shape=n.shape)
 
 
-def _linked(n: Any, model: Model) -> Float32:
-    """Return log(1 + max(0, n B) / floor), (N, V), float32."""
+def _linked(n: Any, model: Model) -> Any:
+    """Return log(1 + max(0, n B) / floor), csr (N, V), float32."""
     product = (n @ model.similar).tocsr()
     product.data = np.log1p(np.maximum(product.data, 0) / np.float32(model.floor))
-    linked: Float32 = product.toarray()
-    return linked
-
-
-def _logits(bias: Float32, low_rank: Float32, linked: Float32, factors: Any) -> Float32:
-    a, g, h = np.asarray(factors, np.float32)
-    low_rank *= g
-    low_rank += a * bias
-    low_rank += h * linked
-    return low_rank
+    return product
 
 
 # ---------------------------------------------------------------- training
@@ -554,12 +554,12 @@ def _select(model: Model, seen: Any, hidden: Any, pool: Pool) -> Model:
     one on, as long as they become better, with shares that are next to the best so far. Then the product is calibrated.
     """
     users, n, bias = _Hidden(seen, hidden), _damped(seen, model), model.bias[None]
-    linked = _linked(seen, model)
+    linked = _linked(seen, model).toarray()
     of_linked = users.calibrated([bias, linked], np.ones(2))
     linked = _scaled_sum([bias, linked], of_linked)
 
     def tried(ridge: float, start: Float64, near: range) -> _Tried:
-        low_rank: Float32 = optimal_rows(n, model.linear, model.bias, ridge, pool)[0] @ model.linear
+        low_rank: Float32 = optimal_rows(n, model.linear, model.bias, ridge, pool, CHOICE_TOLERANCE)[0] @ model.linear
         factors = users.calibrated([bias, low_rank], start)
         low_rank = _scaled_sum([bias, low_rank], factors)
         ndcg = {k: users.ndcg([low_rank, linked], (1 - SHARES[k], SHARES[k])) for k in near}

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from fastembed._base import estimator
-from fastembed._base.estimator import pickled_as
+from fastembed._base.estimator import Transformer, pickled_as
 from fastembed._base.memory import check_memory_limit
 from fastembed._base.progress import FitProgress, bars, reporting
 from fastembed._base.threads import Pool, check_threads
@@ -63,7 +63,7 @@ NGRAMS_PER_WORD, ENTRIES_PER_WORD = 3, 20  # approximate values for n-grams of t
 
 
 @pickled_as("SkipGram")
-class SkipGram:
+class SkipGram(Transformer):
     """Word vectors by exact-softmax skip-gram on co-occurrence counts.
 
     For a word w with counts N[w, :] of the words around it, the loss is -sum_c N[w, c] log softmax(E[w] @ W + b)[c].
@@ -185,78 +185,6 @@ class SkipGram:
         self.subwords = subwords
 
     # ---------------------------------------------------------------- parameters
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters by name.
-
-        Parameters
-        ----------
-        deep : bool
-            Ignored: no parameter is itself an estimator.
-
-        Returns
-        -------
-        dict
-
-        Examples
-        --------
-        >>> SkipGram(dim=50).get_params()["dim"]
-        50
-        """
-        return estimator.get_params(self)
-
-    def set_params(self, **parameters: Any) -> Self:
-        """Set parameters by name. The fitted state stays until the next fit.
-
-        Parameters
-        ----------
-        **parameters
-            As for the constructor. They are checked by the next method that needs them.
-
-        Returns
-        -------
-        SkipGram
-            Itself.
-
-        Raises
-        ------
-        ValueError
-            If there is no parameter with a given name; nothing has been set then.
-
-        Examples
-        --------
-        >>> SkipGram().set_params(dim=50, epochs=3)
-        SkipGram(dim=50, epochs=3)
-        """
-        estimator.set_params(self, parameters)
-        return self
-
-    def set_output(self, *, transform: str | None = None) -> Self:
-        """Set what :meth:`transform` and :meth:`fit_transform` return.
-
-        Parameters
-        ----------
-        transform : {"default", "pandas"}, optional
-            An array, or a DataFrame with the columns of :meth:`get_feature_names_out` and the index of the documents,
-            if they have one. None changes nothing. If it was never set, scikit-learn's `set_config` decides.
-
-        Returns
-        -------
-        SkipGram
-            Itself.
-
-        Raises
-        ------
-        ValueError
-            If `transform` is another value.
-
-        Examples
-        --------
-        >>> SkipGram(dim=2).set_output(transform="default")
-        SkipGram(dim=2)
-        """
-        estimator.set_output(self, transform)
-        return self
 
     def contexts(self, size: int) -> int:
         """Return the number of contexts in a vocabulary of this size, by `max_contexts`.
@@ -1092,12 +1020,6 @@ class SkipGram:
         vars(self).update(state)
         if self._model is not None:
             self._model = FittedModel.of_parts(state["_model"])
-
-    def __repr__(self) -> str:
-        return estimator.constructor_call(self)
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return self._model is not None
 
     def __sklearn_tags__(self) -> Any:
         return estimator.document_transformer_tags()

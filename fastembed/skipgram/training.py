@@ -62,9 +62,8 @@ SHORTER_STEPS = 0.5
 # is the rate, would go beyond it (docs/decisions.md)
 DENSE_RATE, RATE_TIMES_DENSITY = 0.3, 0.1
 READING_BYTES = 20_000_000  # bytes of buffers and text per thread, while a text is counted
-LEAST_ENTRIES = (
-    0.4  # of the pairs that independent words would give: the least share of them that texts were seen to have
-)
+# Of the pairs that independent words would give: less than the least share that texts were seen to have; that of prose
+LEAST_ENTRIES, USUAL_ENTRIES = 0.4, 0.8
 TABLE_BYTES = 60  # bytes per word in the table that encodes text
 
 CountPair: TypeAlias = tuple[Counts, Counts | None]  # counts to train on, and held-out counts
@@ -208,10 +207,20 @@ class Training:
         elif words is not None:
             vocabulary, pairing = words, options.pairing(len(words))
             least = options.estimate(len(words), pairing.columns(len(words)))
-            if limit is not None and isinstance(pairing, Windows):
-                entries = int(LEAST_ENTRIES * likely_entries(words.counts, pairing))
-                least = replace(least, nnz=entries, largest_group=entries // group_count(len(words)))
-            replace(least, memory_limit=limit).check()
+            if limit is None or not isinstance(pairing, Windows):
+                replace(least, memory_limit=limit).check()
+            else:
+                pairs, groups = likely_entries(words.counts, pairing), group_count(len(words))
+                counted, usual = (
+                    replace(least, nnz=int(n), largest_group=int(n) // groups, memory_limit=limit)
+                    for n in (LEAST_ENTRIES * pairs, USUAL_ENTRIES * pairs)
+                )
+                try:
+                    counted.check()
+                except MemoryError as error:
+                    held = PROCESS_BYTES + READING_BYTES * (1 + check_threads(options.threads))  # once it is counted
+                    enough = readable(replace(usual, resident=held).memory)
+                    raise MemoryError(f"{error}; prose with as many words takes about {enough}") from None
             if options.subwords:
                 check_spelled(words.tokens)
         count_pairs = counting(pairing)
@@ -536,7 +545,7 @@ def counting_memory(limit: int, words: int, threads: int | None) -> int:
     held = max(resident_memory(), PROCESS_BYTES) + TABLE_BYTES * words + READING_BYTES * (1 + workers)
     if held + LEAST > limit:
         raise MemoryError(
-            f"reading a text on {workers} threads takes {readable(held)} of memory, above the limit of "
+            f"reading a text on {workers} threads takes {readable(held + LEAST)} of memory, above the limit of "
             f"{readable(limit)}: fewer threads or a smaller max_size take less"
         )
     return limit - held

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool, single_threaded_blas
@@ -71,7 +72,8 @@ def _minima(
     rounding of f says.
     """
     totals = np.asarray(n.sum(axis=1), np.float64).ravel()
-    observed = np.asarray(n @ linear.T.astype(np.float64))  # sum_c n_c w_c
+    used, places = np.unique(n.indices, return_inverse=True)
+    observed = sparse.csr_array((n.data, places, n.indptr), (n.shape[0], len(used))) @ linear.T[used].astype(np.float64)
     softmax = kernels_for(linear.dtype).softmax  # in place; it returns the logarithm of the sum
     constant = np.zeros(len(totals)) if bias is None else np.asarray(n @ bias.astype(np.float64)).ravel()
 
@@ -85,7 +87,7 @@ def _minima(
         return fit + ridge / 2 * (d**2).sum(axis=1), totals[rows, None] * expected - observed[rows] + ridge * d
 
     d = np.zeros((len(totals), len(linear)))
-    f, gradient = objective(d, slice(None))
+    f, gradient = objective(d[:1], slice(None))  # the same probabilities for all
     history = _History(*d.shape)
     active = np.flatnonzero(totals > 0)
     for _ in range(MOST_STEPS):

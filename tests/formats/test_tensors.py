@@ -50,17 +50,6 @@ def test_the_library_of_the_format_reads_and_writes_the_same_files(tmp_path):
         np.testing.assert_array_equal(ours[name], tensor, strict=True)
 
 
-@pytest.mark.parametrize(
-    "tensor", [np.array(["text"]), np.zeros(2, complex), np.zeros(2, np.longdouble), np.array([None]), [1.0], 3]
-)
-def test_other_dtypes_are_rejected_before_anything_is_written(tmp_path, tensor):
-    if isinstance(tensor, np.ndarray) and tensor.dtype == np.float64:
-        pytest.skip("long double is float64 on this platform")
-    with pytest.raises(TypeError, match="tensor 'odd' must be an array of bools, integers or floats"):
-        write_tensors(tmp_path / "a", {"odd": tensor})
-    assert not list(tmp_path.iterdir())
-
-
 def test_equal_contents_are_equal_files(tmp_path):
     every_character = "".join(map(chr, range(0x300))) + "\u2028\U0001f600"
     metadata = {f"field {i}": every_character for i in range(20)}
@@ -145,11 +134,6 @@ def test_safetensors_are_mapped_and_keep_settings(tmp_path):
         while bases[-1] is not None:
             bases.append(getattr(bases[-1], "base", None))
         assert any(isinstance(base, np.memmap) for base in bases)
-
-
-def test_metadata_must_be_text(tmp_path):
-    with pytest.raises(TypeError, match="'dim': 100"):
-        write_tensors(tmp_path / "a", {}, {"dim": 100})
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have other devices")

@@ -117,6 +117,7 @@ def test_a_limit_that_the_counts_will_exceed_is_an_error_before_they_are_counted
         [sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True, encoding="utf-8", check=False
     )
     assert "MemoryError: training 3,000 words on 6,000 outputs in 4 dimensions takes at least " in ended.stderr
+    assert "; prose with as many words takes about " in ended.stderr
 
 
 def test_it_is_an_error_if_no_line_is_held_out():
