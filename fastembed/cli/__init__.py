@@ -11,16 +11,17 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from importlib import import_module
-from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
 
 import fastembed
 
-if TYPE_CHECKING:  # little is imported before `main`, and with it before a signal is answered
+TYPE_CHECKING = False  # little is imported before `main`, and with it before a signal is answered: not even typing
+if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator, Sequence
+    from types import FrameType
+    from typing import NoReturn
 
 # The module of each command, in the order of --help; its function `add_COMMAND` adds the command to the parser
 COMMANDS = {
