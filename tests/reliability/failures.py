@@ -51,6 +51,7 @@ from typing import Any
 # get no memory, as Rust and OpenBLAS do by design.
 TESTED_CODE = ("/bin/python", "libpython", "_multiarray_umath", "/fastembed/_kernels/", "_sparsetools")
 THEIRS = "(theirs) "
+LOST = ("threading.py start", "_base.py result", "_base.py wait", "_base.py done")  # what waits for a lost thread
 SECONDS = 60  # after which one try is taken to hang
 DOCUMENTED = (MemoryError, OSError, ValueError)  # ValueError: a file that cannot be read whole
 KINDS = {  # allocations or calls on files; whether all later ones fail too; the error number
@@ -578,7 +579,7 @@ def try_all(
         # Python waits without end for a thread that gets no memory, before it runs or while it takes its task
         files = ("threading.py", "futures/_base.py")
         waiting = [f"{Path(file).name} {where}" for file, _, where in stack if file.endswith(files)]
-        lost = code > 0 and waiting[-1:] in (["threading.py start"], ["_base.py result"], ["_base.py wait"])
+        lost = code > 0 and waiting[-1:] and waiting[-1] in LOST
         whose = THEIRS if lost else theirs(stack[0][0]) if stack and code < 0 else ""
         found.append(f"{'/'.join(plan[0])} {last} {whose}ended the process: {how} | {place or printed[-800:]}")
         first = last + 1
