@@ -63,6 +63,8 @@ class HeldOutItems:
         How many of the most probable items count.
     baskets, scored : int
         The number of all baskets, and of those with enough known items.
+    unknown : int
+        The number of items of baskets that the model does not know, which are left out.
 
     Examples
     --------
@@ -93,6 +95,7 @@ class HeldOutItems:
     topn: int
     baskets: int
     scored: int
+    unknown: int = 0
 
     @property
     def perplexity(self) -> float:
@@ -107,6 +110,8 @@ class HeldOutItems:
             label = name if name == "nll" else f"{name.replace('_', ' ')}@{self.topn}"
             error = f"{self.errors[name]:7.4f}" if name in MEANS else " " * 7
             lines.append(f"{label:<16}{getattr(self, name):8.4f}{error}{self.popularity[name]:9.4f}")
+        if self.unknown:
+            lines.append(f"items that the model does not know, left out: {self.unknown:,}")
         return "\n".join(lines)
 
     def __repr__(self) -> str:
@@ -228,6 +233,7 @@ class _Tally:
 
     def __init__(self, topn: int) -> None:
         self.topn = topn
+        self.unknown = 0
         self.rows: list[NDArray[np.float64]] = []
         self._popular: list[NDArray[np.float64]] = []
         self._best: list[set[int]] = [set(), set()]
@@ -257,6 +263,7 @@ class _Tally:
             topn=self.topn,
             baskets=baskets,
             scored=len(rows),
+            unknown=self.unknown,
         )
 
 
@@ -305,7 +312,10 @@ def _score_skipgram(model: SkipGram, baskets: Source, split: _Split, tally: _Tal
 
     def questions() -> Iterator[ContextQuery]:
         for items in sequences:
-            parts = split(np.array(sorted(set(vocabulary.ids(items))), np.intp))
+            different = set(items)
+            known = vocabulary.ids(different)
+            tally.unknown += len(different) - len(known)
+            parts = split(np.array(sorted(set(known)), np.intp))
             if parts is not None and len(parts[1][parts[1] < contexts]):
                 asked.append(parts)
                 yield ContextQuery(parts[0], np.ones(len(parts[0])))
@@ -323,7 +333,8 @@ def _score_recommender(
     """Add the scores of all users with enough known items; return the number of all."""
     fitted, threads = fitted_recommender(model), check_threads(model.threads)
     pool = Pool(threads)
-    matrix, number = _known_part(fitted, source, fields, header)
+    matrix, tally.unknown = _known_part(fitted, source, fields, header)
+    number = matrix.shape[0]
     parts = [split(matrix.indices[a:b].astype(np.intp)) for a, b in zip(matrix.indptr, matrix.indptr[1:], strict=False)]
     taken = [k for k, part in enumerate(parts) if part is not None]
     if not taken:
@@ -342,10 +353,9 @@ def _score_recommender(
 
 
 def _known_part(fitted: FittedRecommender, source: Any, fields: tuple[Any, Any, Any], header: bool) -> tuple[Any, int]:
-    """Return the known items of each user, sparse (N, V), and N."""
+    """Return the known items of each user, sparse (N, V), and the number of the others."""
     if is_matrix(source):
-        matrix = fitted.rows_of(source)
-        return matrix, matrix.shape[0]
+        return fitted.rows_of(source), 0
     data = read_interactions(source, *fields, header=header)
     ids = fitted.data.items.find(data.items.names, skip_unknown=True)
     places = np.flatnonzero(ids >= 0)
@@ -354,7 +364,7 @@ def _known_part(fitted: FittedRecommender, source: Any, fields: tuple[Any, Any, 
     )
     matrix = sparse.csr_array(data.matrix @ chosen)
     matrix.sort_indices()
-    return matrix, matrix.shape[0]
+    return matrix, data.matrix.nnz - matrix.nnz
 
 
 def split_users(X: Any, share: float = 0.2, *, user: str | None = None, seed: int = 0) -> tuple[Any, Any]:

@@ -54,7 +54,7 @@ def test_scores_are_those_of_predict_outputs(model, capsys):
 
 def test_unknown_items_and_short_baskets_are_left_out(model):
     score = held_out_items(model, [["a0"], ["a0", "x"], ["a0", "a0"], ["a0", "a1", "x"], []])
-    assert (score.baskets, score.scored) == (5, 1)
+    assert (score.baskets, score.scored, score.unknown) == (5, 1, 2)
 
 
 def test_baskets_are_read_as_the_model_reads(model, baskets):
@@ -174,6 +174,8 @@ def test_every_form_of_input_gives_the_same_score(recommender, baskets, tmp_path
     unknown = [[*basket, "unknown"] for basket in baskets] + [["unknown", items[0]]]
     score = held_out_items(recommender, unknown, hidden=0.5)
     assert (score.nll, score.scored, score.baskets) == (expected.nll, expected.scored, expected.baskets + 1)
+    assert score.unknown == len(unknown)
+    assert str(score).endswith(f"items that the model does not know, left out: {len(unknown)}")
     with pytest.raises(ValueError, match="none of the 1 baskets has 2 known items"):
         held_out_items(recommender, [[1, 2]])
 
