@@ -145,7 +145,7 @@ class Recommender(Transformer):
             check_integer(name, value, low=1)
         options = self._options()
         memory, flops = needed(*sizes, options, check_threads(self.threads))
-        return Estimate(*sizes, options.epochs or epochs_for(users), int(flops), int(memory))
+        return Estimate(*sizes, options.epochs or epochs_for(users, items), int(flops), int(memory))
 
     def fit(
         self,

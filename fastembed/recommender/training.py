@@ -52,7 +52,8 @@ CHOICE_TOLERANCE = 1e-2  # of those by which the strengths are chosen
 RATE, LINEAR_RATE, L2 = 1.0, 0.3, 0.3  # of `fit_counts`
 BLOCK = 256
 ROWS = 8192  # of users whose float64 rows are in memory
-STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 160, 3, 20  # blocks in all epochs together; users who are many need fewer epochs
+STEPS, MOST_EPOCHS = 160, 20  # blocks in all epochs together; users who are many need fewer epochs
+LONG, LONG_EPOCHS = 1 << 28, 6  # users times items in all epochs, above which there are at most this many
 LATER_RATE = 0.03  # of W, when training goes on from a model
 START_SCALE = 0.1
 START_PASSES, EXTRA = 3, 16  # of the randomised SVD
@@ -88,7 +89,7 @@ class Options:
     dim : int
         D.
     epochs : int or None
-        None: by the number of users, see `epochs_for`.
+        None: by the numbers of users and items, see `epochs_for`.
     seed : int
         Of the start of W, the users with hidden items, and the order of training.
     """
@@ -157,9 +158,10 @@ class Model:
         )
 
 
-def epochs_for(users: int) -> int:
-    """Return the default number of epochs: few steps in each need more of them."""
-    return int(np.clip(-(-STEPS // -(-users // BLOCK)), FEWEST_EPOCHS, MOST_EPOCHS))
+def epochs_for(users: int, items: int) -> int:
+    """Return the default number of epochs: few steps in each need more of them; fewer where an epoch is long."""
+    most = np.clip(LONG // (users * items), LONG_EPOCHS, MOST_EPOCHS)
+    return int(np.clip(-(-STEPS // -(-users // BLOCK)), 1, most))
 
 
 # ---------------------------------------------------------------- a user: the row, the scores, and why
@@ -313,7 +315,7 @@ class _Training:
     def first(self, n: Any, weight: float) -> tuple[Model, list[Record]]:
         """Return the model of the counts n, without strengths, and the records."""
         model = _first(n, weight, self.options)
-        return self._trained(n, model, epochs_for(n.shape[0]), LINEAR_RATE, visible=True)
+        return self._trained(n, model, epochs_for(*n.shape), LINEAR_RATE, visible=True)
 
     def further(self, n: Any, model: Model, *, visible: bool) -> tuple[Model, list[Record]]:
         """Return the model after one more epoch, with the counts n, which may have more users and items."""
@@ -558,8 +560,12 @@ def _select(model: Model, seen: Any, hidden: Any, pool: Pool) -> Model:
     of_linked = users.calibrated([bias, linked], np.ones(2))
     linked = _scaled_sum([bias, linked], of_linked)
 
+    rows: Float32 | None = None
+
     def tried(ridge: float, start: Float64, near: range) -> _Tried:
-        low_rank: Float32 = optimal_rows(n, model.linear, model.bias, ridge, pool, CHOICE_TOLERANCE)[0] @ model.linear
+        nonlocal rows  # those of the ridge before are near
+        rows = optimal_rows(n, model.linear, model.bias, ridge, pool, CHOICE_TOLERANCE, rows)[0]
+        low_rank = rows @ model.linear
         factors = users.calibrated([bias, low_rank], start)
         low_rank = _scaled_sum([bias, low_rank], factors)
         ndcg = {k: users.ndcg([low_rank, linked], (1 - SHARES[k], SHARES[k])) for k in near}
@@ -703,7 +709,7 @@ class _Hidden:
 
 def needed(users: int, items: int, entries: int, options: Options, threads: int) -> tuple[int, float]:
     """Return the bytes that training needs beyond the data, and its floating-point operations."""
-    dim, epochs = options.dim, options.epochs or epochs_for(users)
+    dim, epochs = options.dim, options.epochs or epochs_for(users, items)
     hidden = max(1, min(MOST_HIDING, HIDDEN_LOGITS // items, round(HIDING_SHARE * users)))
     neighbours = items * min(NEIGHBOURS, round(PER_ROOT * users**0.5), items)
     cells, together = items**2, 3 * entries**2 / users  # of G, and pairs of items of a user where these vary as usual

@@ -32,7 +32,13 @@ TOLERANCE = 1e-3  # largest norm of the gradient at convergence, as a share of t
 
 
 def optimal_rows(
-    counts: Any, linear: NDArray[Any], bias: NDArray[Any] | None, ridge: float, pool: Pool, tolerance: float = TOLERANCE
+    counts: Any,
+    linear: NDArray[Any],
+    bias: NDArray[Any] | None,
+    ridge: float,
+    pool: Pool,
+    tolerance: float = TOLERANCE,
+    start: Float32 | None = None,
 ) -> tuple[Float32, int]:
     """Return the optimal rows, (N, D), and the number of them that did not converge in `MOST_STEPS`.
 
@@ -48,6 +54,8 @@ def optimal_rows(
         Blocks of rows are its tasks; they do not depend on the number of threads.
     tolerance : float
         Largest norm of the gradient at convergence, as a share of the sum of the counts.
+    start : ndarray (N, D), optional
+        The first rows; by default they are 0.
     """
     size = max(1, min(MOST_BLOCK, SIZES.batch_logits // linear.shape[1]))
     cuts = range(0, counts.shape[0], size)
@@ -55,7 +63,9 @@ def optimal_rows(
 
     def task(k: int) -> None:
         part = slice(cuts[k], min(cuts[k] + size, counts.shape[0]))
-        found[part], missed[k] = _minima(counts[part], linear, bias, ridge, tolerance)
+        found[part], missed[k] = _minima(
+            counts[part], linear, bias, ridge, tolerance, None if start is None else start[part]
+        )
 
     with single_threaded_blas():  # the bits must not depend on the number of BLAS threads
         pool.run(task, len(cuts))
@@ -63,7 +73,12 @@ def optimal_rows(
 
 
 def _minima(
-    n: Any, linear: NDArray[Any], bias: NDArray[Any] | None, ridge: float, tolerance: float
+    n: Any,
+    linear: NDArray[Any],
+    bias: NDArray[Any] | None,
+    ridge: float,
+    tolerance: float,
+    start: Float32 | None,
 ) -> tuple[Float64, int]:
     """Return the optimal rows of a block, each by L-BFGS (Liu, Nocedal 1989), and the number that did not converge.
 
@@ -86,8 +101,8 @@ def _minima(
         fit = totals[rows] * normaliser - np.einsum("ij,ij->i", observed[rows], d) - constant[rows]
         return fit + ridge / 2 * (d**2).sum(axis=1), totals[rows, None] * expected - observed[rows] + ridge * d
 
-    d = np.zeros((len(totals), len(linear)))
-    f, gradient = objective(d[:1], slice(None))  # the same probabilities for all
+    d = np.zeros((len(totals), len(linear))) if start is None else start.astype(np.float64)
+    f, gradient = objective(d if start is not None else d[:1], slice(None))  # at 0 all have the same probabilities
     history = _History(*d.shape)
     active = np.flatnonzero(totals > 0)
     for _ in range(MOST_STEPS):
