@@ -240,6 +240,8 @@ class Training:
             assert words.ledger is not None
             assert self._counts.ledger is not None
             check_reread(words.ledger, self._counts.ledger)
+        if words is None:
+            warn_of_unknown(self._counts)
         check_unchanged(corpus, states)
 
     # ---------------------------------------------------------------- start
@@ -562,4 +564,12 @@ def counts_for(model: FittedModel, given: Source | Counts, options: SkipGramOpti
             shown.total = total
             shown.update(done - shown.n)
 
-        return counting(model.pairing())(corpus, model.vocabulary, threads=options.threads, progress=report)
+        counts = counting(model.pairing())(corpus, model.vocabulary, threads=options.threads, progress=report)
+    warn_of_unknown(counts)
+    return counts
+
+
+def warn_of_unknown(counts: Counts) -> None:
+    """Warn if a model knows less than a quarter of the tokens of a text."""
+    if (ledger := counts.ledger) is not None and 4 * ledger.tokens_used < ledger.tokens_read:
+        warn_user(f"the model knows few of the tokens: {ledger.summary()}")

@@ -196,7 +196,7 @@ def test_a_text_that_another_reading_would_suit_gets_a_warning_with_it(tmp_path,
         ),
         ([line.split() for line in WRAPPED.splitlines()], "^7% of the tokens in lists end in .* 'city,': .* str"),
         ([["Heat (1995)", "Speed (1994)", "x"], ["It 's", "the end", "."]], None),  # titles; words that are separated
-        ([["a", "b"], ["c", "b"]] * 10, "^each line is two tokens, such as 'a b': if they are edges of a graph"),
+        ([["a", "b"], ["c", "b"]] * 11, "^each line is two tokens, such as 'a b': if they are edges of a graph"),
     ],
 )
 def test_lists_of_what_looks_like_raw_text_get_a_warning(lists, expected):

@@ -107,6 +107,19 @@ def test_token_lists_need_no_reading():
     assert_array_equal(model.transform(["A b"])[0], np.mean([model.vectors["A"], model.vectors["b"]], axis=0))
 
 
+def test_a_reading_of_token_lists_and_a_text_of_unknown_words_are_warned_of():
+    lists = [["A", "b"], ["b", "c"]] * 3
+    with pytest.warns(UserWarning, match=r"as they are: Reading\(words=True\) has no effect on them"):
+        model = SkipGram(**SETTINGS, reading=WORDS).fit(lists)
+    assert "A" in model.vectors
+    model = SkipGram(**SETTINGS).fit(lists)
+    for call in (model.perplexity, model.partial_fit):
+        with pytest.warns(
+            UserWarning, match="the model knows few of the tokens: read 9 tokens in 1 lines.*; used 2; dropped 7"
+        ):
+            call(["u v w x A b x y z"])
+
+
 def test_a_corpus_with_another_reading_than_the_parameter_is_warned_of(path):
     message = r"the corpus is read by its own Reading\(words=True, keep_case=True\), not by Reading\(words=True\)"
     for call in (SkipGram(**SETTINGS, reading=WORDS).fit, SkipGram(**SETTINGS, reading=WORDS).count):
