@@ -7,7 +7,7 @@ import json
 import os
 import shlex
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -582,48 +582,41 @@ class _ArrowTable:
                 yield self._stream.tell() / size, [batch.column(column) for column in columns]
 
 
+# Types of arrays, by the names that pyarrow tests them by: those of text with those of bytes, and those of lists
+TEXTS = {"string": "binary", "large_string": "large_binary", "string_view": "binary_view"}
+LISTS = {"list": "list_", "fixed_size_list": "list_"} | {
+    name: name for name in ("large_list", "list_view", "large_list_view")
+}
+
+
+def _named(kind: Any, names: Iterable[str]) -> str | None:
+    """Return the one of some names that a type of arrays has."""
+    types = require("pyarrow", "parquet").types
+    return next((name for name in names if getattr(types, f"is_{name}")(kind)), None)
+
+
 def _unread(kind: Any) -> Any:
     """Return a type of arrays with bytes where this one has text, so that text may be other than UTF-8."""
     arrow = require("pyarrow", "parquet")
-    types = arrow.types
-    if types.is_dictionary(kind):
+    if _named(kind, ["dictionary"]):
         return arrow.dictionary(kind.index_type, _unread(kind.value_type), kind.ordered)
-    for is_kind, other in (
-        (types.is_string, arrow.binary()),
-        (types.is_large_string, arrow.large_binary()),
-        (types.is_string_view, arrow.binary_view()),
-    ):
-        if is_kind(kind):
-            return other
-    for is_kind, make in (
-        (types.is_list, arrow.list_),
-        (types.is_large_list, arrow.large_list),
-        (types.is_list_view, arrow.list_view),
-        (types.is_large_list_view, arrow.large_list_view),
-    ):
-        if is_kind(kind):
-            return make(kind.value_field.with_type(_unread(kind.value_type)))
-    if types.is_fixed_size_list(kind):
-        return arrow.list_(kind.value_field.with_type(_unread(kind.value_type)), kind.list_size)
+    if name := _named(kind, TEXTS):
+        return getattr(arrow, TEXTS[name])()
+    if name := _named(kind, LISTS):
+        size = [kind.list_size] if name == "fixed_size_list" else []
+        return getattr(arrow, LISTS[name])(kind.value_field.with_type(_unread(kind.value_type)), *size)
     return kind
 
 
 def _is_list(kind: Any) -> bool:
     """Return whether an array of this type holds lists."""
-    types = require("pyarrow", "parquet").types
-    if types.is_dictionary(kind):
-        return _is_list(kind.value_type)
-    lists = (types.is_list, types.is_large_list, types.is_list_view, types.is_large_list_view, types.is_fixed_size_list)
-    return any(is_kind(kind) for is_kind in lists)
+    return _named(kind.value_type if _named(kind, ["dictionary"]) else kind, LISTS) is not None
 
 
 def _check_documents(kind: Any, field: str | int, file: str) -> None:
     """Raise ValueError unless a column of this type holds lists or texts."""
-    types = require("pyarrow", "parquet").types
-    value = kind.value_type if types.is_dictionary(kind) else kind
-    strings = (types.is_string, types.is_large_string, types.is_string_view)
-    others = (types.is_binary, types.is_large_binary, types.is_binary_view, types.is_null)
-    if not _is_list(kind) and not any(is_kind(value) for is_kind in (*strings, *others)):
+    value = kind.value_type if _named(kind, ["dictionary"]) else kind
+    if _named(value, (*TEXTS, *LISTS, "binary", "large_binary", "binary_view", "null")) is None:
         raise ValueError(
             f"the field {field!r} of {file!r} is of type {kind}, where text or lists of tokens are expected"
         )

@@ -13,7 +13,6 @@ from fastembed._base.progress import bar
 from fastembed._base.validation import encode_tokens
 from fastembed.formats.atomic import is_file, reading_pair
 from fastembed.formats.table import (
-    Matrix,
     PathLike,
     Table,
     add_token,
@@ -88,13 +87,9 @@ def read_tsv(path: PathLike) -> Table:
     """
     with reading_pair(path, metadata_path(path)) as (vectors, metadata):
         tokens, counts = _read_metadata(metadata, metadata_path(path))
-        return Table(tokens, _read_tsv_rows(vectors, path), counts)
-
-
-def _read_tsv_rows(file: BinaryIO, path: PathLike) -> Matrix:
-    lines = numbered_lines(file, path)
-    first = next(lines, (1, b""))
-    return read_rows(chain([first], lines), b"\t", first[1].count(b"\t") + 1, path)
+        lines = numbered_lines(vectors, path)
+        first = next(lines, (1, b""))
+        return Table(tokens, read_rows(chain([first], lines), b"\t", first[1].count(b"\t") + 1, path), counts)
 
 
 def _read_metadata(file: BinaryIO, path: Path) -> tuple[list[str], np.ndarray | None]:

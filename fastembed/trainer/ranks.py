@@ -283,17 +283,15 @@ class Exchange:
         self._places = np.concatenate([rank * self._most + np.arange(size) for rank, size in enumerate(sizes)])
         self.joined = np.empty(self._most * 3 * self._block_size)
         self.partials = np.empty(self.nodes * 3 * self._block_size)
-        self._capacity = 0 if bags else self._rows_kept(width * parameters.dtype.itemsize)
+        fit = SIZES.kept_bytes // (width * parameters.dtype.itemsize * self._most)
+        most = len(row_rates) + self._block_size
+        self._capacity = 0 if bags else max(2 * self._block_size, min(fit, most))
         self.kept = aligned_zeros((int(sizes[ranks.rank]), self._capacity + ranks.size, width), parameters.dtype)
         of_all = (self.nodes, self._block_size, width) if bags else (1, 1, width)
         self.gradients = aligned_zeros(of_all, parameters.dtype).reshape(-1)
         self._steps: deque[tuple[NDArray[np.intp], float]] = deque()  # rows and rates of steps with kept dH
         self._rows = 0  # the number of these rows
         self._rates = np.zeros(parameters.inputs)
-
-    def _rows_kept(self, row_bytes: int) -> int:
-        most = len(self._row_rates) + self._block_size
-        return max(2 * self._block_size, min(SIZES.kept_bytes // (row_bytes * self._most), most))
 
     def gather_partials(self, size: int) -> None:
         """Gather (max, sum, target logit) of the rows of a block, for each node, on all ranks."""
