@@ -118,35 +118,27 @@ def replacing_all(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[Path
     for path in paths:
         remove_leftovers(path)
     temporaries = [_temporary(target) for target in targets]
-    claims: list[BinaryIO] = []
-    try:
-        for temporary in temporaries:
-            claims.append(_claim(temporary))
-        modes = [_mode(target, new) for target, new in zip(targets, temporaries, strict=True)]
-        yield temporaries
-        for temporary, mode in zip(temporaries, modes, strict=True):
-            temporary.chmod(mode)
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
-        if fcntl is None:  # Windows renames no open file
-            _close_all(claims)
-        _rename_all(temporaries, targets)
-    except OSError as error:
-        if error.errno is not None and error.filename is None:  # a write to an open file
-            error.filename = str(paths[0])
-        raise
-    finally:
-        if fcntl is None:
-            _close_all(claims)
+    with ExitStack() as claims:
         try:
-            _remove_all(temporaries)
+            for temporary in temporaries:
+                claims.enter_context(_claim(temporary))
+            modes = [_mode(target, new) for target, new in zip(targets, temporaries, strict=True)]
+            yield temporaries
+            for temporary, mode in zip(temporaries, modes, strict=True):
+                temporary.chmod(mode)
+                with temporary.open("rb+") as file:
+                    os.fsync(file.fileno())
+            if fcntl is None:  # Windows renames no open file
+                claims.close()
+            _rename_all(temporaries, targets)
+        except OSError as error:
+            if error.errno is not None and error.filename is None:  # a write to an open file
+                error.filename = str(paths[0])
+            raise
         finally:
-            _close_all(claims)
-
-
-def _close_all(files: Iterable[BinaryIO]) -> None:
-    for file in files:
-        file.close()
+            if fcntl is None:
+                claims.close()
+            _remove_all(temporaries)
 
 
 def remove_leftovers(path: str | os.PathLike[str]) -> None:

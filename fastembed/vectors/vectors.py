@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +33,6 @@ from fastembed.formats.table import Table
 from fastembed.vectors.neighbors import METHODS, Exact, Ids, Matrix, Neighbors, rounded_products, unit_vectors
 from fastembed.vectors.subwords import BucketComposer, Composer, Rows, composer_of
 
-Number = TypeVar("Number", bound=np.generic)
 Token = str | int | np.integer[Any]  # a token, or an integer whose digits are a token
 Query = Token | npt.NDArray[np.floating[Any]]  # a token, or a vector (D,)
 Weighted = Query | tuple[Query, float]
@@ -108,8 +107,8 @@ class Vectors:
         self._tokens = tuple(tokens)
         self._rows = check_vectors(self._tokens, matrix)
         writeable, aligned = matrix.flags.writeable, matrix.flags.aligned
-        self._matrix = _frozen(np.array(matrix, order="C", copy=writeable or not aligned or None))
-        self._counts = None if counts is None else _frozen(check_token_counts(counts, self._tokens))
+        self._matrix = read_only(np.array(matrix, order="C", copy=writeable or not aligned or None))
+        self._counts = None if counts is None else read_only(check_token_counts(counts, self._tokens))
         self._composer: Composer | None = None
 
     @classmethod
@@ -158,7 +157,7 @@ class Vectors:
         if not isinstance(tokens, str | int | np.integer):
             return self._vectors_of(_several("tokens", tokens))
         (found,) = self._found([tokens])
-        return self._matrix[found] if isinstance(found, int) else _frozen(found)
+        return self._matrix[found] if isinstance(found, int) else read_only(found)
 
     def subwords(self, token: Token) -> list[tuple[str, float]]:
         """Return the parts of the vector of a word, and their shares.
@@ -240,7 +239,7 @@ class Vectors:
         rows = self._rows_of("tokens", tokens) if tokens is not None else self._checked_ids(ids)
         counts = None if self._counts is None else self._counts[rows]
         names = [self._tokens[i] for i in rows]
-        return type(self)._composing(names, _frozen(self._matrix[rows]), counts, self._composer_of(np.asarray(rows)))
+        return type(self)._composing(names, read_only(self._matrix[rows]), counts, self._composer_of(np.asarray(rows)))
 
     def _composer_of(self, rows: Rows) -> Composer | None:
         return None if self._composer is None else self._composer.of_rows(rows)
@@ -260,7 +259,7 @@ class Vectors:
                [0. , 0. ]])
         """
         check_free(self._matrix.nbytes, "a matrix of unit vectors", "take a subset first")
-        return type(self)(self._tokens, _frozen(self._neighbors.normalized()), counts=self._counts)
+        return type(self)(self._tokens, read_only(self._neighbors.normalized()), counts=self._counts)
 
     def align(self, other: Vectors, tokens: Iterable[Token] | None = None) -> Self:
         """Return these vectors aligned with other vectors, by the rotation or reflection that fits shared tokens best.
@@ -318,7 +317,7 @@ class Vectors:
         with single_threaded_blas():  # more threads add in another order
             u, _, vt = np.linalg.svd(unit_vectors(self[shared]).T @ unit_vectors(other[shared]))
             turned = (self._matrix.astype(np.float64) @ (u @ vt)).astype(self._matrix.dtype)
-        return type(self)(self._tokens, _frozen(turned), counts=self._counts)
+        return type(self)(self._tokens, read_only(turned), counts=self._counts)
 
     def similarity(self, a: Token, b: Token) -> float:
         """Return the cosine of the angle between the vectors of two tokens, from -1 to 1; 0 if one of them is zero.
@@ -1016,12 +1015,6 @@ def _check_one(name: str, given: object, ids: object) -> None:
     """Raise TypeError unless exactly one of the two is given."""
     if (given is None) == (ids is None):
         raise TypeError(f"give either {name} or ids, not {'neither' if ids is None else 'both'}")
-
-
-def _frozen(array: npt.NDArray[Number]) -> npt.NDArray[Number]:
-    """Return the array after making it read-only."""
-    array.flags.writeable = False
-    return array
 
 
 def _several(name: str, tokens: Iterable[Token]) -> list[Any]:
