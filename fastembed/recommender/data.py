@@ -225,6 +225,8 @@ def read_interactions(
         else:
             parts = _pairs_of_table(source, chosen, names)
         matrix = _matrix_of_pairs(parts, users, items)
+        if names is None and header and all(str(field).isdecimal() for field in chosen):
+            _advise_of_header((files or [])[0], chosen[:2], users, items)
     elif user is not None or item is not None or weight is not None:
         raise ValueError(
             "user=, item= and weight= name the fields of a table; a matrix and baskets have none. Of pairs in a list"
@@ -236,8 +238,10 @@ def read_interactions(
         if files is not None:
             source = FileCorpus(source)
         baskets = source.sequences(Ledger()) if isinstance(source, FileCorpus | DocumentCorpus) else source
-        matrix = _matrix_of_baskets(baskets, users, items)
+        matrix = _matrix_of_baskets(baskets, users, items, of_file=files is not None)
         warn_of_commas(items.names.tolist())
+        if files is not None and items.find(["#"], skip_unknown=True)[0] >= 0:
+            warn_user("lines that begin with # are baskets, too, and # is an item: a file of baskets has no comments")
     if known is not None:
         old = known.matrix.copy()
         old.resize(matrix.shape)
@@ -323,6 +327,19 @@ def _pairs_of_files(
             columns = list(zip(*(row for _, row in part), strict=True))
             yield list(map(list, columns)), partial(_place_in, file, [number for number, _ in part])
         done += file.size()
+
+
+def _advise_of_header(file: TextFile, fields: list[Any], users: Names, items: Names) -> None:
+    """Warn if the first row of a file, which is taken for names of fields, looks like a user and an item."""
+    if suffix_of(file.name) in (".csv", ".tsv"):
+        _, row = next(field_rows(file, fields, header=False))
+        if not isinstance(row, BadRow) and all(
+            names.find([name], skip_unknown=True)[0] >= 0 for names, name in zip((users, items), row, strict=True)
+        ):
+            warn_user(
+                f"{file.name!r}: the first row, {', '.join(row)}, is taken for the names of the fields;"
+                " header=False (--no-header) takes it for a user and an item"
+            )
 
 
 def _place_in(file: TextFile, numbers: list[int], k: int) -> str:
@@ -420,15 +437,16 @@ def add_places(users: Names, count: int) -> None:
     users.add(np.arange(len(users), len(users) + count), str)
 
 
-def _matrix_of_baskets(baskets: Any, users: Names, items: Names) -> Any:
+def _matrix_of_baskets(baskets: Any, users: Names, items: Names, *, of_file: bool) -> Any:
     if isinstance(baskets, str | bytes) or not isinstance(baskets, Iterable):
         raise TypeError(f"X must be a sparse matrix, pairs, or baskets, got {shown(baskets)}")
     before, remaining = len(users), iter(baskets)
     rows, columns, weights = [], [], []
-    count, pairs = before, True
+    count, pairs, tuples = before, True, True
     while part := list(islice(remaining, ROWS_AT_ONCE // 16)):
         names, given, sizes = flat_baskets(part, count - before)
-        pairs = pairs and all(isinstance(basket, tuple) and len(basket) == 2 for basket in part)
+        pairs = pairs and set(sizes.tolist()) == {2}
+        tuples = tuples and all(isinstance(basket, tuple) for basket in part)
         owners = np.repeat(np.arange(count, count + len(part), dtype=np.int32), sizes)
         count += len(part)
         rows.append(owners)
@@ -436,11 +454,11 @@ def _matrix_of_baskets(baskets: Any, users: Names, items: Names) -> Any:
         weights.append(given)
     if not rows:
         raise ValueError("there is nothing to learn from: no basket")
-    if pairs and count - before >= MANY_BASKETS:
-        warn_user(
-            "every basket is a tuple of two items: if they are a user and an item, pass a table, such as"
-            ' {"user": [...], "item": [...]}, with user="user" and item="item"'
-        )
+    if pairs and (tuples or of_file) and count - before >= MANY_BASKETS:
+        of_table = 'pass a table, such as {"user": [...], "item": [...]}, with user="user" and item="item"'
+        of_lines = "write them to a CSV or TSV file and name its fields: user= and item=, or --user and --item"
+        what, advice = ("line has", of_lines) if of_file else ("basket is a tuple of", of_table)
+        warn_user(f"every {what} two items: if they are a user and an item, {advice}")
     add_places(users, count - before)
     entries = tuple(map(np.concatenate, (rows, columns)))
     return matrix_of(np.concatenate(weights), entries, (len(users), len(items)))

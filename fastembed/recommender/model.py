@@ -14,7 +14,7 @@ from fastembed._base.arrays import canonical_csr, largest, largest_of_rows
 from fastembed._base.estimator import pickled_as
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool, cached_property, ordered_map, single_threaded_blas
-from fastembed._base.validation import shown
+from fastembed._base.validation import shown, warn_user
 from fastembed.recommender.data import Interactions, Names, flat_baskets, is_matrix, is_name, matrix_of, narrow
 from fastembed.recommender.training import TOLERANCE, Model, contributions, fold, scores
 
@@ -163,6 +163,9 @@ class FittedRecommender:
                 if users.are_places() and not isinstance(names[0], str):
                     hint = f"; there are {len(items):,} items: is the matrix the wrong way round? A row is a user"
             raise KeyError(f"{error.args[0]}{hint}") from None
+        unnamed = not single and items.names.dtype.kind == "i" and users.are_places() and not items.are_places()
+        if unnamed and (items.find(names, skip_unknown=True) >= 0).all():
+            warn_user(f"{shown(names)} are users; the basket of these items is a list in a list, [{shown(names)}]")
         found = np.maximum(ids, 0)
         places: Any = slice(found[0], found[0] + 1) if len(found) == 1 else found  # a slice takes half of the time
         matrix, rows = self.data.matrix[places], self._known_rows.of(found, pool)

@@ -99,10 +99,22 @@ def test_items_of_a_set_have_an_order_of_their_own():
     assert learned([set(items), {"a"}])[1] == [*sorted(items), "a"]
 
 
-def test_baskets_that_look_like_pairs_are_noticed():
+def test_what_looks_like_something_else_is_noticed(tmp_path):
     pairs = [(f"u{k // 3}", f"item{k % 3}") for k in range(30)]
     with pytest.warns(UserWarning, match="every basket is a tuple of two items: if they are a user and an item"):
         learned(pairs)
+    path = tmp_path / "pairs.txt"
+    path.write_text("".join(f"{user} {item}\n" for user, item in pairs), encoding="utf-8")
+    with pytest.warns(UserWarning, match="every line has two items: if they are a user and an item, write them to a"):
+        learned(path)
+    path = tmp_path / "pairs.csv"
+    path.write_text("".join(f"{user},{item}\n" for user, item in pairs), encoding="utf-8")
+    with pytest.warns(UserWarning, match=r"first row, u0, item0, is taken for the names .* header=False \(--no-header"):
+        learned(path, user=1, item="2")
+    path = tmp_path / "baskets.txt"
+    path.write_text("# two baskets\nbread jam butter\nnails saw\n", encoding="utf-8")
+    with pytest.warns(UserWarning, match="lines that begin with # are baskets, too"):
+        learned(path)
 
 
 @pytest.mark.parametrize("form", [sparse.csr_array, sparse.coo_matrix, sparse.dok_array, np.asarray])
