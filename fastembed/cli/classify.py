@@ -25,8 +25,8 @@ from fastembed.classifier.classifier import EPOCHS, L2
 from fastembed.classifier.labels import labelled_lines, text_files, wrong_document
 from fastembed.classifier.model import ROWS
 from fastembed.cli import options
-from fastembed.cli.inputs import MIN_COUNT, TRAINING, add_field, check_model_output, paths_of
-from fastembed.cli.output import Progress, print_json, print_line, print_written
+from fastembed.cli.inputs import MIN_COUNT, TRAINING, add_field, check_model_output, paths_of, stdin_lines
+from fastembed.cli.output import Progress, print_json, print_line, print_message, print_written
 from fastembed.corpus import Ledger, Reading
 from fastembed.corpus.blocks import TextBlock, valid_text
 from fastembed.corpus.memory import BadRow
@@ -222,14 +222,16 @@ def add_explain(commands: options.Commands) -> None:
     keys = "model, text, labels (a list of label, probability, score, bias, features (a list of feature, share))"
     command = options.add_command(commands, "explain", explain, example="classifier.safetensors text", keys=keys)
     command.add_argument("vectors", metavar="MODEL", help="a classifier that `train-classifier` wrote")
-    command.add_argument("text", metavar="TEXT", nargs="+", help="the document")
+    command.add_argument("text", metavar="TEXT", nargs="+", help="the document, or - for standard input")
     options.add_topn(command, 3)
 
 
 def explain(arguments: argparse.Namespace) -> None:
     """Print each feature's share of the scores of the most probable labels of a document; they add up to the scores."""
     model = Classifier.load(arguments.vectors)
-    text = " ".join(arguments.text)
+    text = "\n".join(stdin_lines()) if arguments.text == ["-"] else " ".join(arguments.text)
+    if os.path.exists(text):  # noqa: PTH110 - too long for a path, it is False
+        print_message(f"hint: the document is the text {text!r}, not the file of that name; - reads standard input")
     found = model.explain(text, k=arguments.topn)
     labels = [
         {

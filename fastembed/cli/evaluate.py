@@ -22,8 +22,16 @@ from fastembed.cli.inputs import (
     open_words,
     read_corpus,
 )
-from fastembed.cli.output import print_json, print_line, print_message, print_scored, print_written, scored_record
-from fastembed.cli.query import add_method
+from fastembed.cli.output import (
+    print_json,
+    print_line,
+    print_message,
+    print_scored,
+    print_unknown,
+    print_written,
+    scored_record,
+)
+from fastembed.cli.query import add_method, unknown_message
 from fastembed.cli.recommend import FIELDS, add_fields, fields_of
 from fastembed.formats.atomic import check_writable
 from fastembed.plotting.layout import METHODS, default_method
@@ -253,11 +261,12 @@ def _add_projection(command: argparse.ArgumentParser, text: str) -> None:
     options.add_option(command, "--method", text, shown="umap if it is installed, else pca", choices=METHODS)
 
 
-def plot(arguments: argparse.Namespace) -> None:
+def plot(arguments: argparse.Namespace) -> int:
     """Draw a map of words, an interactive page of them, or with --history the course of training.
 
     The suffix of --output says which: .png, .svg or .pdf is a picture, .html a page that opens without a network.
-    --history needs a whole model, which `train` writes. Pictures need the extra [plot], the page needs none.
+    --history needs a whole model, which `train` writes. Pictures need the extra [plot], the page needs none. Words that
+    are unknown are left out and named on stderr, and make the exit code 1.
     """
     check_writable(arguments.output)
     options.reject_overwriting(arguments, [arguments.vectors])
@@ -267,13 +276,18 @@ def plot(arguments: argparse.Namespace) -> None:
         history = open_model(arguments, "--history").history
         plotting.plot_history(history, arguments.output)
         print_written(arguments, f"the course of {len(history)} epochs", vectors=arguments.vectors, epochs=len(history))
-        return
+        return 0
     if arguments.words:
         options.reject(arguments, ("topn",), "--words says which words to show")
     page = _is_page(arguments)
     topn = arguments.topn or (ON_A_PAGE if page else ON_A_MAP)
     vectors = open_vectors(arguments)
     words = arguments.words and list(map(open_words(arguments, vectors), arguments.words))
+    unknown = [word for word in words or () if word not in vectors]  # composed words are on no map
+    which = f"is not among the {len(vectors):,} words"
+    code = print_unknown([unknown_message(vectors, [word]) or f"{word!r} {which}" for word in unknown])
+    if code and not (words := [word for word in words if word in vectors]):
+        return code
     shown = len({*words}) if words else min(topn, len(vectors))
     _print_wait(arguments, shown)
     (plotting.write_page if page else plotting.plot_map)(
@@ -286,6 +300,7 @@ def plot(arguments: argparse.Namespace) -> None:
         progress=sys.stderr.isatty() and not arguments.quiet,
     )
     print_written(arguments, f"a map of {shown:,} words", vectors=arguments.vectors, words=shown)
+    return code
 
 
 def _print_wait(arguments: argparse.Namespace, words: int) -> None:

@@ -188,9 +188,10 @@ class Progress:
         """Print the result of an epoch, and show how many are done. The nll is that of each row before its step."""
         held_out = f"   validation nll {record['validation_nll']:.4f}" if "validation_nll" in record else ""
         perplexity = f"   perplexity {record['perplexity']:,.1f}" if "perplexity" in record else ""
+        left_out = record.get("left_out")  # documents, while a classifier learns how its scores become probabilities
+        of = f", {left_out:,} documents left out" if left_out else f" of {self._epochs}"
         self._print(
-            f"epoch {record['epoch']:>2} of {self._epochs}   {loss_of(record)}{perplexity}{held_out}"
-            f"   {record['seconds']:.1f} s",
+            f"epoch {record['epoch']:>2}{of}   {loss_of(record)}{perplexity}{held_out}   {record['seconds']:.1f} s",
             "epoch",
             **record,
         )

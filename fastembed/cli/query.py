@@ -60,7 +60,7 @@ def neighbors(arguments: argparse.Namespace) -> int:
     unknown: list[str] = []
     for words in _queries(arguments):
         positive, negative = (list(map(token, part)) for part in words)
-        if (message := _unknown(vectors, chain(positive, negative))) is None:
+        if (message := unknown_message(vectors, chain(positive, negative))) is None:
             known.append((positive, negative))
         else:
             unknown.append(message)
@@ -90,7 +90,7 @@ def _queries(arguments: argparse.Namespace) -> list[Query]:
     return [query for query in queries if any(query)]
 
 
-def _unknown(known: Vectors | Vocabulary, words: Iterable[str]) -> str | None:
+def unknown_message(known: Vectors | Vocabulary, words: Iterable[str]) -> str | None:
     """Return the message for the first of some words that is unknown."""
     for word in words:
         if word not in known:
@@ -230,4 +230,4 @@ def predict(arguments: argparse.Namespace) -> int:
             print_scored(answer)
     if arguments.skip_unknown:
         return 0
-    return print_unknown([message for word in unknown if (message := _unknown(model.vocabulary, [word]))])
+    return print_unknown([message for word in unknown if (message := unknown_message(model.vocabulary, [word]))])

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import io
 import json
 import sys
 from types import SimpleNamespace
@@ -35,6 +36,7 @@ def test_training_prints_its_epochs_and_the_ledger(run, train, tmp_path):
     assert "training ended after --epochs 2, before it converged" in err
     assert out.splitlines()[0].startswith("training ")
     assert out.splitlines()[1].startswith("epoch  1 of 2   loss ")
+    assert " documents left out   loss " in out
     assert "2 labels, each with 2 documents or more; 9 features; read 10 tokens in 4 lines" in out
     assert "skipped 1 rows (1 without a label)" in out
 
@@ -121,10 +123,13 @@ def test_text_that_is_not_utf8_is_named_or_replaced(run, classifier, train, tmp_
     assert (code, [line.split()[0] for line in out.splitlines()]) == (0, ["x", "y"])
 
 
-def test_a_text_in_place_of_a_file_is_met_with_the_remedy(run, classifier, usage):
+def test_a_text_in_place_of_a_file_is_met_with_the_remedy(run, classifier, usage, monkeypatch):
     assert "a text is read from standard input" in usage("predict", classifier, "cats and dogs")
     assert "a text is read from standard input" in usage("predict", classifier, "cats", "dogs")
     assert run("explain", classifier, "cats", "and", "dogs") == run("explain", classifier, "cats and dogs")
+    assert "not the file of that name; - reads standard input" in run("explain", classifier, classifier)[2]
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"cats and\ndogs\n")))
+    assert run("explain", classifier, "-")[1] == run("explain", classifier, "cats and dogs")[1]
     code, _, err = run("neighbors", classifier, "cats")
     assert (code, "fastembed predict, test or explain" in err) == (1, True)
 

@@ -183,6 +183,13 @@ def test_words_of_a_map_are_read_as_the_text_of_the_model_was(run, document, tmp
     model = tmp_path / "m.safetensors"
     SkipGram(dim=2, min_count=1, threads=1, reading=Reading(words=True)).fit(["The cat, the DOG."] * 5).save(model)
     assert document("plot", model, "-o", tmp_path / "m.svg", "--words", "Cat", "DOG,", "cat")["words"] == 2
+    code, out, err = run("plot", model, "-o", tmp_path / "u.svg", "--words", "cat", "fish", "the", "bird")
+    assert (code, out) == (1, f"wrote {tmp_path / 'u.svg'}: a map of 2 words\n")
+    assert err.count("\n") == 1
+    assert "'fish' is not among" in err
+    assert "; 'bird' is not among" in err
+    assert run("plot", model, "-o", tmp_path / "none.svg", "--words", "fish")[0] == 1
+    assert not (tmp_path / "none.svg").exists()
     assert run("report", model, "-o", tmp_path / "r.html", "--words", "Cat", "--quiet") == (0, "", "")
     assert "<th>cat</th>" in (tmp_path / "r.html").read_text(encoding="utf-8")
 
