@@ -754,7 +754,7 @@ def advise(corpus: Corpus, *, baskets: bool = False) -> None:
         if isinstance(block, DocumentBlock):
             if block.tokens:
                 text = block.text[:SAMPLE_BYTES].rpartition(b" ")[0]  # whole tokens
-                if corpus.reading.record():
+                if corpus.reading.record() and not parts:
                     warn_user(f"lists of tokens are learned from as they are: {corpus.reading} has no effect on them")
                 if not baskets and (seen := _raw_in_lists(split_tokens(text)) or _edges(text)):
                     warn_user(ReadingAdvice([seen], {}, Reading()))

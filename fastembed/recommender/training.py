@@ -589,7 +589,7 @@ def _select(model: Model, seen: Any, hidden: Any, pool: Pool) -> Model:
         shares[0] * best.factors[1],
         shares[1] * of_linked[1],
     )
-    return replace(model, ridge=best.ridge, factors=scale * np.array([a, g, h], np.float32))
+    return replace(model, ridge=best.ridge, factors=(scale * np.array([a, g, h])).astype(np.float32))
 
 
 @dataclass(frozen=True)
