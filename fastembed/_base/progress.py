@@ -188,9 +188,14 @@ class _LiveCurve:
         self._records.append(record)
         number = int(record["epoch"])
         seconds = (self._epochs - number) * record["seconds"]
+        left_out = record.get("left_out")  # documents, of a classifier, in epochs that come after the others
+        of = f", {left_out:,} documents left out" if left_out else f" of {self._epochs}"
         perplexity = f", perplexity {record['perplexity']:,.1f}" if "perplexity" in record else ""
-        text = f"epoch {number} of {self._epochs}: {loss_of(record)}{perplexity}"
-        self._draw(text, number, self._epochs, f"{seconds:.0f} s left" if seconds else "done")
+        text = f"epoch {number}{of}: {loss_of(record)}{perplexity}"
+        if left_out:
+            self._draw(text, number, None)
+        else:
+            self._draw(text, number, self._epochs, f"{seconds:.0f} s left" if seconds else "done")
 
     def close(self) -> None:
         """Show a full bar if the last one was not: after early stopping, an interruption, or without a known total."""

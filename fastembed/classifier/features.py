@@ -395,7 +395,7 @@ def read_features(
     bags : csr_array (N, F), float64
         Canonical; rows are of unit length, or empty.
     frequencies : ndarray of int64 (F,)
-        The number of documents with each feature.
+        The number of documents with each feature, one more if it is known.
 
     Raises
     ------
@@ -423,6 +423,7 @@ def read_features(
         features, new = known.grown(features)
         bags = features.count(features.places(tokens.ids(list(features.words.tokens), pool)), ids, words, pool)
         frequencies = document_frequencies(bags[1], len(features))
+        frequencies[known.numbers_in(features)] += 1
     if options.weighting == "tfidf":  # smoothed, as if one further document had each feature once
         kinds = np.searchsorted(features.starts, new, "right") - 1  # words - 1 of an n-gram
         factors = np.where(kinds < len(features.grams) + 1, PER_WORD**kinds, 1)

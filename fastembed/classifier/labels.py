@@ -150,6 +150,28 @@ def refusal(row: str, bad: BadRow) -> Exception:
     return bad.kind(f"{row}: {bad.message}; {LEAVE_OUT}")
 
 
+def warn_of_alike(classes: Iterable[Any]) -> None:
+    """Warn of two labels that differ in white space, case or the form of a number alone.
+
+    Examples
+    --------
+    >>> warn_of_alike([1, 2]), warn_of_alike(["one", "1", "2"])
+    (None, None)
+    """
+    known: dict[Any, Any] = {}
+    for label in classes:
+        form: Any = label
+        if isinstance(label, str):
+            try:
+                form = float(label)
+            except ValueError:
+                form = label.strip().casefold()
+        if known.setdefault(form, label) != label:
+            what = "differ in white space, case or the form of a number alone, and count as two: write them alike"
+            warn_user(f"the labels {known[form]!r} and {label!r} {what}")
+            break
+
+
 def column_values(column: Iterable[Any]) -> list[Any]:
     """Return the values of a list, an array, or a column of a table, as a list of Python's values."""
     for name in ("to_pylist", "to_list", "tolist"):  # of Arrow; of pandas and Polars; of NumPy
@@ -246,9 +268,6 @@ def _numbered(items: list[Any], name: Callable[[int], str]) -> Labels:
     if kind is int and (far := [label for label in plain if not -MOST_LABEL <= label < MOST_LABEL]):
         raise ValueError(f"a label must be an int of 64 bits, got {far[0]}")
     classes = sorted(set(plain))
-    if kind is str and len({label.strip() for label in classes}) < len(classes):
-        padded = next(label for label in classes if label != label.strip())
-        warn_user(f"some labels differ in white space alone, such as {padded!r}, and count as two: strip them first")
     widths = set(map(len, items)) if several else set()
     if classes == [0, 1] and len(widths) == 1 and max(widths) > 1 and any(len(set(item)) < len(item) for item in items):
         raise ValueError(
@@ -592,7 +611,7 @@ class Examples:
     bags : csr_array (N, F)
         None after they have been released, since they take much memory.
     frequencies : ndarray of int64 (F,)
-        The number of documents with each feature.
+        The number of documents with each feature, one more if it was known before.
     labels : Labels
     weights : ndarray of float64 (N,)
         The weights of the losses.
@@ -622,10 +641,10 @@ class Examples:
         """Return the documents that are not held out, and the bags and labels of the held-out ones."""
         bags, matrix = self.bags[~held], self.labels.matrix
         labels = replace(self.labels, matrix=matrix[~held])
-        rest = Examples(
-            self.features, bags, document_frequencies(bags.indices, bags.shape[1]), labels, self.weights[~held]
-        )
-        return rest, (self.bags[held], matrix[held])
+        others = self.bags[held]
+        frequencies = self.frequencies - document_frequencies(others.indices, bags.shape[1])
+        rest = Examples(self.features, bags, frequencies, labels, self.weights[~held])
+        return rest, (others, matrix[held])
 
 
 def read_examples(
@@ -691,6 +710,7 @@ def read_examples(
         classes = np.array(sorted({*known.classes.tolist(), *found.classes.tolist()}), known.classes.dtype)
         several = found.several or known.calibration.several
         found = Labels(classes, found.over(classes), several, known.indicator)
+    warn_of_alike(found.classes.tolist())
     blocks = line_blocks(items, options.reading.errors, progress=None if report is None else report.counting)
     tokens = number_tokens(blocks, options.reading, ledger, pool)
     before = () if known is None else (known.features, known.documents)

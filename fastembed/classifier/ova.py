@@ -37,7 +37,7 @@ MOST_LEFT_OUT = 1000  # largest number of documents left out at a time for calib
 ENOUGH = 1000  # documents that are left out, at one time or in turn
 BIAS_SQUARE = 1 / 16  # of the feature of the bias, which ova.pxi says
 CATCH_UP = 3  # steps of each document that was left out, before others have one
-LEFT_OUT_TOL = 20  # their scores need be less exact
+LEFT_OUT_TOL = 50  # their scores need be less exact
 FLOOR = 1e-6  # smallest tolerance, per largest step of an epoch: float32 rounds
 RUN = 16  # documents that are visited consecutively
 PIECE_FEATURES = 1 << 14  # features whose weights one task writes
@@ -196,16 +196,16 @@ class LeftOut:
     Parameters
     ----------
     bags, labels : csr_array (n, F), (n, L)
+        The bags are changed.
     weights : ndarray of float64 (n,)
     known : ndarray of bool (F,)
     """
 
     def __init__(self, bags: Any, labels: Any, weights: Float64, known: npt.NDArray[np.bool_]) -> None:
-        bags = bags.copy()
-        bags.data *= known[bags.indices]
-        lengths = np.sqrt(np.asarray(bags.multiply(bags).sum(axis=1)).ravel())
-        bags.data /= np.repeat(np.where(lengths > 0, lengths, 1), np.diff(bags.indptr))
-        self.bags, self.labels, self.weights = bags, labels, np.where(lengths > 0, weights, 0)
+        indptr, indices = bags.indptr.astype(np.int64), bags.indices.astype(np.int32, copy=False)
+        kernels.unit_rows(indptr, indices, bags.data, known.astype(np.float64), False)
+        bags.eliminate_zeros()
+        self.bags, self.labels, self.weights = bags, labels, np.where(np.diff(bags.indptr) > 0, weights, 0)
 
 
 def train_ova(
@@ -217,6 +217,7 @@ def train_ova(
     validation: tuple[Any, Any] | None,
     on_epoch_end: Callable[[dict[str, float]], object] | None,
     start: Float32 | None,
+    earlier: int,
 ) -> tuple[Float32, Float32, Calibration, list[dict[str, float]]]:
     """Return the weights (F, L), the bias (L,), the calibration of the scores, and the records of the epochs.
 
@@ -236,6 +237,8 @@ def train_ova(
         Training ends if it returns True: without each part left out, it makes one more epoch.
     start : ndarray of float32 (F, L) or None
         The initial weights, which L2 regularisation pulls towards; by default 0.
+    earlier : int
+        The number of documents that the calibration is from.
 
     Notes
     -----
@@ -278,7 +281,7 @@ def train_ova(
             converged = change <= max(tolerance, FLOOR * largest)
             if validation is not None:
                 of_validation = ascent.scores(left_out[0].bags)
-                found = calibration.fitted(of_validation, left_out[0].labels, left_out[0].weights)
+                found = calibration.fitted(of_validation, left_out[0].labels, left_out[0].weights, earlier)
                 record["validation_nll"] = float(found.nll(found.logits(of_validation), left_out[0].labels).mean())
                 if record["validation_nll"] < lowest:
                     best, lowest = (ascent.weights(), ascent.bias(), found, len(history)), record["validation_nll"]
@@ -302,4 +305,4 @@ def train_ova(
                 )
     labels = sparse.vstack([each.labels for each in left_out], format="csr")
     of_left_out = np.concatenate([each.weights for each in left_out])
-    return weights, bias, calibration.fitted(np.concatenate(scores), labels, of_left_out), history
+    return weights, bias, calibration.fitted(np.concatenate(scores), labels, of_left_out, earlier), history

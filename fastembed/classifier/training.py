@@ -152,7 +152,15 @@ def learn(
         if known is not None:
             bias[places] = known.bias
         embedding, bias, calibration, history = train_ova(
-            examples, bias, calibration, options, pool, validation, on_epoch_end, None if start is None else start[0]
+            examples,
+            bias,
+            calibration,
+            options,
+            pool,
+            validation,
+            on_epoch_end,
+            None if start is None else start[0],
+            0 if known is None else known.documents,
         )
     return FittedClassifier(
         features=features,

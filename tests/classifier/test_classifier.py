@@ -447,6 +447,20 @@ def test_a_file_that_cannot_be_learned_from_is_named(tmp_path, name, text, messa
         Classifier().fit(tmp_path / "missing.txt")
 
 
+@pytest.mark.parametrize(
+    ("loss", "name", "value"),
+    [
+        ("ova", "learning_rate", 0.1),
+        ("softmax", "tol", 0.1),
+        ("ova", "n_iter_no_change", 9),
+        ("softmax", "validation_fraction", 0.2),
+    ],
+)
+def test_a_parameter_without_effect_is_named(loss, name, value):
+    with pytest.warns(UserWarning, match=f"{name}={value} has no effect with (loss='{loss}'|early_stopping=False)"):
+        Classifier(loss, **{name: value}).fit(["a b", "c d"], ["x", "y"])
+
+
 def test_columns_in_different_orders_are_refused():
     pandas = pytest.importorskip("pandas")
     table = pandas.DataFrame({"text": ["a b", "c d", "e f"], "label": ["x", "y", "x"]})

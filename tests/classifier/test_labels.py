@@ -227,8 +227,19 @@ def test_records_without_a_field_are_named_and_labels_that_differ_in_white_space
     assert model.ledger_.skipped == {"no field 'topic'": 1}
     with pytest.raises(TypeError, match="document 0: 7, where a mapping with the field 'text' is expected"):
         Classifier().fit([7], field="text", label="topic")
-    with pytest.warns(UserWarning, match="some labels differ in white space alone, such as ' x', and count as two"):
-        Classifier().fit(["a", "b", "c"], ["x", " x", "y"])
+
+
+@pytest.mark.parametrize(("one", "other"), [(" x", "x"), ("Pos", "pos"), ("1", "1.0")])
+def test_labels_that_differ_in_form_alone_are_named(tmp_path, one, other):
+    path = tmp_path / "train.txt"
+    path.write_text(f"__label__{one} a\n__label__{other} b\n__label__y c\n")
+    with pytest.warns(UserWarning, match=f"the labels {one!r} and {other!r} differ in white space, case or the form"):
+        Classifier().fit(["a", "b", "c"], [one, other, "y"])
+    if one == one.strip():
+        with pytest.warns(UserWarning, match=f"the labels {one!r} and {other!r} differ"):
+            Classifier().fit(path)
+    with pytest.warns(UserWarning, match=f"the labels {one!r} and {other!r} differ"):
+        Classifier().fit(["b", "c"], [other, "y"]).partial_fit(["a"], [one])
 
 
 @pytest.mark.parametrize("loss", ["squared", "ova"])

@@ -132,3 +132,19 @@ def test_the_first_document_of_several_labels_leaves_wrong_labels_improbable(los
     model = Classifier(loss).fit(documents[:250], labels[:250]).partial_fit(["new words"], [["yes", "no"]])
     p, right = model.predict_proba(documents[250:]), labels[250:, None] == model.classes_
     assert ((p > 0.5) == right).mean() > 0.9
+
+
+def test_probabilities_stay_right_in_a_stream_of_a_few_documents_at_a_time():
+    """Features that earlier documents have are not unknown to those left out; and five do not decide."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 6, 1300)
+    own = rng.random((1300, 8)) < 0.3
+    words = np.where(own, labels[:, None] * 60 + rng.integers(0, 60, (1300, 8)), rng.integers(360, 660, (1300, 8)))
+    documents = [" ".join(f"w{word}" for word in row) for row in words]
+    model = Classifier().fit(documents[:100], labels[:100])
+    for first in range(100, 300, 5):
+        model.partial_fit(documents[first : first + 5], labels[first : first + 5])
+    found = model.test(documents[300:], labels[300:])
+    whole = Classifier().fit(documents[:300], labels[:300]).test(documents[300:], labels[300:])
+    assert found.nll < whole.nll + 0.2
+    assert found.calibration_error < 0.2

@@ -92,11 +92,12 @@ class Map:
             return (np.logaddexp(0, x) - y * x).sum(axis=1)
         return special.logsumexp(x, axis=1) - (y * x).sum(axis=1)
 
-    def posterior(self, s, y, weights):
+    def posterior(self, s, y, weights, precision):
         def objective(free):
             at = self.first.copy()
             at[self.free] = free
-            return weights @ self.nll(s, y, at) + (((at - self.first) / [1, 1, 1, 0.1]) ** 2).sum() / 2
+            prior = precision * (((at - self.first) / [1, 1, 1, 0.1]) ** 2).sum() / 2
+            return weights @ self.nll(s, y, at) + prior
 
         options = {"xatol": 1e-10, "fatol": 1e-13, "maxiter": 10_000, "maxfev": 10_000}
         found = optimize.minimize(objective, self.first[self.free], method="Nelder-Mead", options=options)
@@ -106,11 +107,11 @@ class Map:
 
     def fitted(self, s, y, weights):
         weights = np.minimum(weights / np.median(weights), 4)
-        gain = 0 if len(s) < 100 else 1
+        gain, precision = 0 if len(s) < 100 else 1, 1 + 200 / len(s)
         for one, other in [(slice(0, None, 2), slice(1, None, 2)), (slice(1, None, 2), slice(0, None, 2))]:
-            at = self.posterior(s[other], y[other], weights[other])
+            at = self.posterior(s[other], y[other], weights[other], precision)
             gain += weights[one] @ (self.nll(s[one], y[one], self.first) - self.nll(s[one], y[one], at))
-        return Map(self.loss, self.several, self.posterior(s, y, weights) if gain > 0 else self.first)
+        return Map(self.loss, self.several, self.posterior(s, y, weights, precision) if gain > 0 else self.first)
 
     def probabilities(self, s):
         x = self.logits(s, self.at)
@@ -190,7 +191,7 @@ def test_softmax(weighted, held_out):
 def test_documents_of_unknown_words_have_the_shares_of_the_labels(weighted):
     documents, labels, y, weights = weighted
     for loss in ("squared", "ova", "softmax"):
-        model = Classifier(loss, learning_rate=0.1).fit(documents, labels, weights)
+        model = Classifier(loss).fit(documents, labels, weights)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             found = model.predict_proba(["zzz"])[0]

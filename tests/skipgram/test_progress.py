@@ -110,6 +110,15 @@ def test_true_draws_a_curve_in_a_notebook(corpus, drawings, capsys):
     assert '<progress value="2" max="2">' in drawings[-1]
 
 
+def test_a_notebook_says_which_epochs_of_a_classifier_leave_documents_out(drawings):
+    with pytest.warns(UserWarning, match="before it converged"):
+        Classifier(epochs=1).fit(["a b", "c d"] * 10, ["x", "y"] * 10, progress=True)
+    stages = [re.search("(epoch[^:]*): loss", html) for html in drawings]
+    expected = ["epoch 1 of 1", *(f"epoch {k}, 2 documents left out" for k in range(2, 12))]
+    assert [stage[1] for stage in stages if stage][:11] == expected
+    assert "ended" in drawings[-1]
+
+
 def test_the_bar_of_a_notebook_ends_after_early_stopping(corpus, drawings):
     settings = SETTINGS | {"epochs": 50, "early_stopping": True, "n_iter_no_change": 1}
     model = SkipGram(**settings).fit(corpus, progress=True)
