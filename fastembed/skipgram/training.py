@@ -42,7 +42,7 @@ from fastembed.counts.windows import Windows, likely_entries
 from fastembed.formats.tensors import pack_tokens
 from fastembed.skipgram.estimate import PROCESS_BYTES, Estimate
 from fastembed.skipgram.gauge import apply_gauge
-from fastembed.skipgram.model import Baskets, FittedModel
+from fastembed.skipgram.model import Baskets, FittedModel, how_counted
 from fastembed.skipgram.start import fold_in, log_shares, svd_start
 from fastembed.skipgram.subwords import LEARNING_RATE, Subwords, check_spelled, composed, ridge_fit
 from fastembed.trainer.checkpoint import Checkpoint, Stored, arrays_digest
@@ -151,6 +151,13 @@ class Training:
                 check_counts(counts, counts.shape)
                 if validation is not None:
                     check_counts(validation, counts.shape, "validation_counts")
+                    own, theirs = (how_counted(each.windows, each.baskets) for each in (counts, validation))
+                    if own != theirs:
+                        raise ValueError(f"validation_counts are those of {theirs}, but counts are those of {own}")
+                    if validation.vocabulary and validation.vocabulary.tokens != counts.vocabulary.tokens:
+                        raise ValueError(
+                            "validation_counts have other tokens than counts: count both with one Vocabulary"
+                        )
         if base is not None:
             vocabulary = base.vocabulary
             if self._grow and counts.vocabulary is not None:

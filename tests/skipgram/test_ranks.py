@@ -1,5 +1,7 @@
 """`SkipGram.fit` to counts by several ranks: the model of one process on all of them."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -15,7 +17,7 @@ def counted():
     every = [[f"w{word}x" for word in line] for line in np.arange(1, 1201).reshape(30, 40)]
     model = SkipGram(min_count=1, window=3, max_contexts=None)
     counts = model.count(words + every)
-    return counts, Counts.from_corpus(words[::2], counts.vocabulary, window=3, directed=True)
+    return counts, Counts.from_corpus(words[::2], counts.vocabulary, **asdict(counts.windows))
 
 
 def parts(model):

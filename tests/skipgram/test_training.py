@@ -123,6 +123,14 @@ def test_early_stopping_on_counts_needs_validation_counts(corpus):
         model.fit(counts)
     with pytest.raises(ValueError, match="validation_counts must have shape"):
         model.fit(counts, validation_counts=Counts.from_ids([0], [0]))
+    turned = Vocabulary(counts.vocabulary.tokens[::-1], counts.vocabulary.counts[::-1])
+    how = asdict(counts.windows)
+    with pytest.raises(ValueError, match="validation_counts have other tokens than counts: count both with one Vocab"):
+        model.fit(counts, validation_counts=Counts.from_corpus(corpus, turned, **how))
+    with pytest.raises(
+        ValueError, match=r"validation_counts are those of Windows\(window=\(1, 1\).*, but counts are those"
+    ):
+        model.fit(counts, validation_counts=Counts.from_corpus(corpus, counts.vocabulary, **how | {"window": 1}))
     assert not hasattr(model, "trainer")
     model.fit(counts, validation_counts=counts)
     assert "validation_nll" in model.history[0]
