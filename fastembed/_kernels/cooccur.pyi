@@ -47,13 +47,12 @@ def scale_rows(
     first: int,
     last: int,
 ) -> None: ...
-def ridge_regression(
+def regression(
     starts: npt.NDArray[np.int32],
     diagonals: npt.NDArray[np.int32],
     indices: npt.NDArray[np.int32],
     data: npt.NDArray[np.float32],
     ids: npt.NDArray[np.int32],
-    ridge: float,
     places: npt.NDArray[np.int32],
     system: npt.NDArray[np.float32],
     scratch: npt.NDArray[np.float32],

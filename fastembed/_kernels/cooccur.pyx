@@ -295,22 +295,21 @@ cdef inline double product_of(const float* x, const float* y, Py_ssize_t n) noex
     return s
 
 
-def ridge_regression(
+def regression(
     const int32_t[::1] starts, const int32_t[::1] diagonals, const int32_t[::1] indices, const float[::1] data,
-    const int32_t[::1] ids, float ridge, int32_t[::1] places, float[::1] system, float[:, ::1] scratch,
+    const int32_t[::1] ids, int32_t[::1] places, float[::1] system, float[:, ::1] scratch,
     int32_t[::1] found, float[::1] weights,
 ):
-    """Solve  (G_SS + ridge I) w = g  by conjugate gradients, with the diagonal as preconditioner.
+    """Solve  A_SS w = g  by conjugate gradients, with the diagonal as preconditioner.
 
     Parameters
     ----------
     starts, diagonals : int32 (V,)
-        Where the entries of row r of the symmetric matrix G with a lower column begin, and where its diagonal is.
+        Where the entries of row r of the symmetric matrix A with a lower column begin, and where its diagonal is.
     indices : int32, data : float32
-        The columns and values of the entries of G.
+        The columns and values of the entries of A.
     ids : int32 (K,)
         S: different rows, ascending.
-    ridge : float
     places : int32 (V,)
         -1 before and after.
     system : float32 (K K or more,), scratch : float32 (3, K or more), found : int32 (V,), overwritten
@@ -331,7 +330,7 @@ def ridge_regression(
         for k in range(n):
             memset(a + k * n, 0, k * sizeof(float))
             begin, end, count = starts[ids[k]], diagonals[ids[k]], 0
-            a[k * n + k] = data[end] + ridge
+            a[k * n + k] = data[end]
             following = ids[min(k + 1, n - 1)]  # rows are scattered in memory
             for t in range(starts[following], diagonals[following], 16):
                 prefetch(&indices[t])

@@ -33,7 +33,7 @@ from scipy import sparse
 
 from fastembed._base.threads import Pool, single_threaded_blas
 from fastembed._kernels import kernels_for
-from fastembed._kernels.cooccur import ridge_regression
+from fastembed._kernels.cooccur import regression
 from fastembed.trainer.folding import optimal_rows
 from fastembed.trainer.trainer import Trainer
 
@@ -62,20 +62,23 @@ FIRST_RIDGE = 3.0
 # The largest number of neighbours of an item: times the users of the item, times the root of all users, and in any case
 PER_USER, PER_ROOT, NEIGHBOURS = 32, 5, 300
 LEAST_USERS = 2  # of an item with neighbours
-RIDGE_FACTOR = 8.0
+RIDGE_FACTOR = 16.0
 MOST_PAIRS = 1 << 26  # of items whose counts are in memory
 COLUMNS = 64  # of B per task
 HIDDEN_SHARE = 0.2  # of the items of a user
-HIDING_SHARE, MOST_HIDING = 0.25, 1500  # of the users
+# The largest number of users with hidden items: a share of them, of the inverse root of the items, and in any case
+HIDING_SHARE, HIDING_ROOT, MOST_HIDING = 0.25, 1 << 16, 1500
 NEGLIGIBLE = 0.005  # share of hidden entries below which nothing is trained again with them
-HIDDEN_LOGITS = 1 << 23  # of the users with hidden items
+HIDDEN_LOGITS = 1 << 24  # of the users with hidden items
 LEAST_HIDDEN = 100  # items, from which the strengths can be chosen
-FIRST_FACTORS = (0.5, 0.5, 1.0)  # a, g and h, if they cannot
+FIRST_FACTORS = (1.0, 0.75, 0.75)  # a, g and h, if they cannot
 PRIOR = 3.0  # precision of the factors about 1; the weight of a hidden item is 1 at most
+DEPTH = 100  # of the NDCG
 LEAST_FACTOR = 0.05  # below 0, what nobody takes would be first for users of whose items nothing is known
 FLOOR = 0.1
 FIXED_BYTES, FOLDS = 8 << 20, 36  # of `needed`: what small data takes, too; evaluations of three optima of a row
 SHARES = (0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.85, 0.92, 0.96, 1.0)  # of the item-to-item model in the product
+POPULARITIES = (0.75, 0.5, 0.25, 0.1)  # of the factor of the bias that the nll chooses
 NEWTON_STEPS = 12
 CACHED_LOGITS = 1 << 17  # of a block of users with hidden items
 
@@ -440,27 +443,25 @@ def _newton_rows(n: Any, model: Model) -> Float32:
 
 
 def item_weights(n: Any, pool: Pool) -> Any:
-    """Return B, csr (V, V): column c solves  (G + λ I) B_c = G_c  for the nearest items of c, with G = n^T n.
+    """Return B, csr (V, V): column c solves  (G + Λ) B_c = G_c  for the nearest items of c, with G = n^T n.
 
-    The nearest are those with the highest cosine; fewer for an item of few users. λ grows with the root of how often
-    the items occur:  λ = 8 sqrt(sum_c f_c^2 / sum_c f_c), f the column sums. An item of one user has no column, and if
-    the counts of all pairs do not fit in memory, only the most frequent items have one.
+    The nearest are those with the highest cosine; fewer for an item of few users. Λ is diagonal,  λ_i = 16 sqrt(f_i),
+    f the column sums: the standard error of a count f is sqrt(f). An item of one user has no column, and if the counts
+    of all pairs do not fit in memory, only the most frequent items have one.
     """
     items = n.shape[1]
-    frequency = np.asarray(n.sum(axis=0), np.float64).ravel()
-    ridge = RIDGE_FACTOR * np.sqrt((frequency**2).sum() / frequency.sum())
     users = np.bincount(n.indices, minlength=items)
     kept = np.flatnonzero(users >= LEAST_USERS)
     kept = kept[np.argsort(-users[kept], kind="stable")][: _most_items(n, users)]
     part = n[:, kept]
     g = part.T.tocsr() @ part
     g.sort_indices()
-    del part
     ids = np.asarray(g.indices, np.int32)  # their number is below MOST_PAIRS
     ends = pairwise(g.indptr.tolist())
     diagonals = np.array([first + np.searchsorted(ids[first:end], c) for c, (first, end) in enumerate(ends)], np.int32)
     of_g = np.asarray(g.indptr, np.int32), diagonals, ids, g.data
     norms = np.sqrt(g.data[diagonals])
+    g.data[diagonals] += RIDGE_FACTOR * np.sqrt(part.sum(axis=0))
     starts = range(0, len(kept), COLUMNS)
     most = min(NEIGHBOURS, round(PER_ROOT * n.shape[0] ** 0.5))
     neighbours = np.minimum(PER_USER * users[kept], most).tolist()
@@ -482,7 +483,7 @@ def item_weights(n: Any, pool: Pool) -> Any:
             chosen.sort()
             nearest, counts = ids[row][chosen], g.data[row][chosen]
             if count:
-                ridge_regression(*of_g, nearest, ridge, places, system, scratch, hits, counts)
+                regression(*of_g, nearest, places, system, scratch, hits, counts)
             found[k].append((nearest, counts))
 
     pool.run(solve, len(starts))
@@ -519,7 +520,7 @@ def _hiding(n: Any, seed: int) -> tuple[Any, Any, Any] | None:
     rng = np.random.default_rng(seed)
     sizes = np.diff(n.indptr)
     able = np.flatnonzero(sizes >= 2)
-    most = min(MOST_HIDING, HIDDEN_LOGITS // n.shape[1], round(HIDING_SHARE * len(able)))
+    most = _most_hiding(len(able), n.shape[1])
     if most < 1:
         return None
     chosen = np.sort(rng.choice(able, most, replace=False))
@@ -533,6 +534,10 @@ def _hiding(n: Any, seed: int) -> tuple[Any, Any, Any] | None:
     others = np.ones(n.shape[0], bool)
     others[chosen] = False
     return _entries(n, np.repeat(others, sizes)), _entries(part, ~mask), _entries(part, mask)
+
+
+def _most_hiding(users: int, items: int) -> int:
+    return min(MOST_HIDING, int(HIDING_ROOT / items**0.5), HIDDEN_LOGITS // items, round(HIDING_SHARE * users))
 
 
 def _entries(n: Any, mask: NDArray[np.bool_]) -> Any:
@@ -551,9 +556,10 @@ def _select(model: Model, seen: Any, hidden: Any, pool: Pool) -> Model:
     """Return the model with the strengths that predict the hidden items of users best.
 
     Each of the two models is calibrated by two factors, of the bias and of its own logits: those with the lowest nll.
-    The ridge, and the share of each model in their product, are those that rank the hidden items best (NDCG over all
-    items): the nll says more of the many items that nobody could have predicted. The ridges are tried from the middle
-    one on, as long as they become better, with shares that are next to the best so far. Then the product is calibrated.
+    The ridge, and the share of each model in their product, are those that rank the hidden items best (NDCG): the nll
+    says more of the many items that nobody could have predicted. The ridges are tried from the middle one on, as long
+    as they become better, with shares that are next to the best so far. Then popularity is given less weight, as long
+    as that is better: the nll wants it for the items that nothing links. At last the product is calibrated.
     """
     users, n, bias = _Hidden(seen, hidden), _damped(seen, model), model.bias[None]
     linked = _linked(seen, model).toarray()
@@ -582,14 +588,16 @@ def _select(model: Model, seen: Any, hidden: Any, pool: Pool) -> Model:
             best = other
         if best.ridge != RIDGES[middle]:
             break
-    shares = np.array([1 - SHARES[best.share], SHARES[best.share]])
-    scale = users.calibrated([_scaled_sum([best.logits, linked], shares)], np.ones(1))[0]
-    a, g, h = (
-        shares[0] * best.factors[0] + shares[1] * of_linked[0],
-        shares[0] * best.factors[1],
-        shares[1] * of_linked[1],
-    )
-    return replace(model, ridge=best.ridge, factors=(scale * np.array([a, g, h])).astype(np.float32))
+    share = SHARES[best.share]
+    factors = (1 - share) * np.append(best.factors, 0) + share * np.insert(of_linked, 1, 0)
+    logits, ndcg, most = _scaled_sum([best.logits, linked], (1 - share, share)), best.ndcg, factors[0]
+    for less in POPULARITIES:
+        fewer = logits + np.float32(less * most - factors[0]) * bias
+        if (with_fewer := users.ndcg([fewer], (1,))) <= ndcg:
+            break
+        logits, ndcg, factors[0] = fewer, with_fewer, less * most
+    scale = users.calibrated([logits], np.ones(1))[0]
+    return replace(model, ridge=best.ridge, factors=(scale * factors).astype(np.float32))
 
 
 @dataclass(frozen=True)
@@ -621,7 +629,7 @@ class _Hidden:
     def __init__(self, seen: Any, hidden: Any) -> None:
         sizes = np.diff(hidden.indptr)
         self._weights = sizes ** (1 - EXPONENT)
-        ideal = np.cumsum(1 / np.log2(np.arange(2, sizes.max() + 2)))[sizes - 1]
+        ideal = np.cumsum(1 / np.log2(np.arange(2, DEPTH + 2)))[np.minimum(sizes, DEPTH) - 1]
         size = max(1, CACHED_LOGITS // seen.shape[1])
         self._blocks = []
         for first in range(0, len(sizes), size):
@@ -688,7 +696,7 @@ class _Hidden:
         return nll / total, gradient / total, hessian / total
 
     def ndcg(self, parts: list[Float32], factors: Any) -> float:
-        """Return the mean NDCG of  sum_k f_k parts_k  over all items that a user has not seen."""
+        """Return the mean NDCG at `DEPTH` of  sum_k f_k parts_k  among the items that a user has not seen."""
         total = 0.0
         for block, seen, (rows, items), sizes, ideal in self._blocks:
             logits = _scaled_sum([part[block] for part in parts], factors)
@@ -699,7 +707,7 @@ class _Hidden:
                     for of_user, own in zip(logits, np.split(logits[rows, items], np.cumsum(sizes)[:-1]), strict=True)
                 ]
             )
-            gains = np.bincount(rows, 1 / np.log2(above + 2), len(sizes))
+            gains = np.bincount(rows, (above < DEPTH) / np.log2(above + 2), len(sizes))
             total += float((gains / ideal).sum())
         return total / len(self._weights)
 
@@ -710,7 +718,7 @@ class _Hidden:
 def needed(users: int, items: int, entries: int, options: Options, threads: int) -> tuple[int, float]:
     """Return the bytes that training needs beyond the data, and its floating-point operations."""
     dim, epochs = options.dim, options.epochs or epochs_for(users, items)
-    hidden = max(1, min(MOST_HIDING, HIDDEN_LOGITS // items, round(HIDING_SHARE * users)))
+    hidden = max(1, _most_hiding(users, items))
     neighbours = items * min(NEIGHBOURS, round(PER_ROOT * users**0.5), items)
     cells, together = items**2, 3 * entries**2 / users  # of G, and pairs of items of a user where these vary as usual
     pairs = min(MOST_PAIRS, 0.5 * cells * -np.expm1(-together / cells))
