@@ -46,7 +46,8 @@ def facts(*packages: str) -> dict[str, str]:
     """Return the facts to print above a table, with the versions of the imported `packages` of the peers."""
     blas = [f"{lib['internal_api']} {lib['version']} {lib.get('architecture', '')}" for lib in _blas()]
     installed_by = packages_distributions()
-    names = [installed_by[package][0] for package in ("numpy", "scipy", *packages)]  # fasttext-wheel also has fasttext
+    wanted = [package for package in ("numpy", "scipy", *packages) if package in installed_by]
+    names = [installed_by[package][0] for package in wanted]  # fasttext-wheel also has fasttext
     peers = [f"{name} {version(name)}" for name in names]
     load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
     chosen = " (chosen: the CPU has AVX-512)" if is_as_with_avx2() else ""
