@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -416,13 +415,10 @@ def text_files(paths: Any, errors: str, *, labelled: bool = True) -> FileCorpus:
         text = error.likely
         others = [name for name in error.fields if name != text]
         label = likely_field(others, USUAL_LABELS)
-        named = ("text", f"--field {shlex.quote(text)}")
-        if labelled:
-            flags = f"{named[1]} --label {shlex.quote(label)}"
-            named = ("text and of its labels", f"{flags}, or field={text!r}, label={label!r}")
+        what, label_too = ("text and of its labels", f", label={label!r}") if labelled else ("text", "")
         fields = ", ".join(map(repr, error.fields))
         raise ValueError(
-            f"{error.name!r} has the fields {fields}: name that of the {named[0]}, as {named[1]}"
+            f"{error.name!r} has the fields {fields}: name that of the {what}, as field={text!r}{label_too}"
         ) from None
     if structured := [name for name in files.names if suffix_of(name) in FORMATS]:
         raise ValueError(

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import re
+import shlex
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -61,9 +62,12 @@ def in_options(text: str, parser: argparse.ArgumentParser) -> str:
             return found[0]
         if known[name] and value in ("True", "False"):
             return option_of(name).replace("--", "--no-" if value == "False" else "--")
-        return f"{option_of(name)} {'none' if value == 'None' else value}".rstrip()
+        given = "none" if value == "None" else value if value == "..." else shlex.quote(value) * bool(value)
+        return f"{option_of(name)} {given}".rstrip()
 
-    return re.sub(r"\w\([^()]*\)|\b(\w+)=('[^']*'|\.\.\.|[\w.+-]*\w)|^(\w+)(?= must )", option, text)
+    return re.sub(
+        r", (?=--)", " ", re.sub(r"\w\([^()]*\)|\b(\w+)=('[^']*'|\.\.\.|[\w.+-]*\w)|^(\w+)(?= must )", option, text)
+    )
 
 
 def one_line(error: BaseException) -> str:

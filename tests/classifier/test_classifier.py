@@ -429,10 +429,10 @@ def test_bad_parameters_are_named(parameters, error, message):
         (
             "a.csv",
             "label,text\n",
-            r"'label', 'text': name that of the text and of its labels, as --field text --label label, or field='text'",
+            r"'label', 'text': name that of the text and of its labels, as field='text', label='label'",
         ),
-        ("b.csv", "n,Review text,star_class\n", "as --field 'Review text' --label star_class, or field='Review text'"),
-        ("c.csv", "n,m\n", "as --field NAME --label NAME"),
+        ("b.csv", "n,Review text,star_class\n", "as field='Review text', label='star_class'"),
+        ("c.csv", "n,m\n", "as field='NAME', label='NAME'"),
     ],
 )
 def test_a_file_that_cannot_be_learned_from_is_named(tmp_path, name, text, message, model):
