@@ -50,7 +50,7 @@ def add_train_recommender(commands: options.Commands) -> None:
     command.add_argument("files", nargs="+", metavar="FILE", type=options.file_name, help=text)
     add_fields(command)
     options.add_no_header(command)
-    options.add_parameters(command, Recommender, PARAMETERS, {"epochs": "by the number of users"})
+    options.add_parameters(command, Recommender, PARAMETERS, {"epochs": "by the size of the data"})
     options.add_checkpoint(command)
     options.add_threads(command)
     options.add_quiet(command)

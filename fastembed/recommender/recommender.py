@@ -89,7 +89,8 @@ class Recommender(Transformer):
     dim : int
         Dimension of the vectors.
     epochs : int, optional
-        The number of passes over the users; by default the fewer, the more users there are.
+        The number of passes over the users; by default the fewer, the more users there are, and the
+        fewer entries.
     seed : int
         Seed of the start, of the order of the users, and of the items that are hidden to choose the strengths.
     threads : int, optional
@@ -145,7 +146,7 @@ class Recommender(Transformer):
             check_integer(name, value, low=1)
         options = self._options()
         memory, flops = needed(*sizes, options, check_threads(self.threads))
-        return Estimate(*sizes, options.epochs or epochs_for(users, items), int(flops), int(memory))
+        return Estimate(*sizes, options.epochs or epochs_for(*sizes), int(flops), int(memory))
 
     def fit(
         self,

@@ -52,8 +52,8 @@ CHOICE_TOLERANCE = 1e-2  # of those by which the strengths are chosen
 RATE, LINEAR_RATE, L2 = 1.0, 0.3, 0.3  # of `fit_counts`
 BLOCK = 256
 ROWS = 8192  # of users whose float64 rows are in memory
-STEPS, MOST_EPOCHS = 160, 20  # blocks in all epochs together; users who are many need fewer epochs
-LONG, LONG_EPOCHS = 1 << 28, 6  # users times items in all epochs, above which there are at most this many
+STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 160, 3, 20  # blocks in all epochs together; users who are many need fewer epochs
+PER_ENTRY = 2800  # scores that all epochs together compute, at most, except in the first epoch
 LATER_RATE = 0.03  # of W, when training goes on from a model
 START_SCALE = 0.1
 START_PASSES, EXTRA = 3, 16  # of the randomised SVD
@@ -92,7 +92,7 @@ class Options:
     dim : int
         D.
     epochs : int or None
-        None: by the numbers of users and items, see `epochs_for`.
+        None: by the size of the data, see `epochs_for`.
     seed : int
         Of the start of W, the users with hidden items, and the order of training.
     """
@@ -161,10 +161,10 @@ class Model:
         )
 
 
-def epochs_for(users: int, items: int) -> int:
-    """Return the default number of epochs: few steps in each need more of them; fewer where an epoch is long."""
-    most = np.clip(LONG // (users * items), LONG_EPOCHS, MOST_EPOCHS)
-    return int(np.clip(-(-STEPS // -(-users // BLOCK)), 1, most))
+def epochs_for(users: int, items: int, entries: int) -> int:
+    """Return the default number of epochs: few steps in each need more of them; entries that are few, fewer."""
+    most = max(1, PER_ENTRY * entries // (users * items))
+    return int(min(most, np.clip(-(-STEPS // -(-users // BLOCK)), FEWEST_EPOCHS, MOST_EPOCHS)))
 
 
 # ---------------------------------------------------------------- a user: the row, the scores, and why
@@ -294,11 +294,12 @@ def fit(
     with single_threaded_blas():  # the bits must not depend on the number of BLAS threads
         if start is not None:
             return train.further(n, start, visible=True)
+        epochs = epochs_for(n.shape[0], n.shape[1], n.nnz)
         hiding = _hiding(n, options.seed)
         if hiding is None:  # strengths that follow from a few items would be anything
-            return train.first(n, weight)
+            return train.first(n, weight, epochs)
         shown, seen, hidden = hiding
-        model, history = train.first(shown, weight)
+        model, history = train.first(shown, weight, epochs)
         model = _select(model, seen, hidden, pool)
         if hidden.shape[0] > NEGLIGIBLE * n.shape[0]:
             model, _ = train.further(n, model, visible=False)
@@ -315,10 +316,9 @@ class _Training:
     comm: Communicator | None
     on_epoch_end: Callable[[Record], object] | None
 
-    def first(self, n: Any, weight: float) -> tuple[Model, list[Record]]:
+    def first(self, n: Any, weight: float, epochs: int) -> tuple[Model, list[Record]]:
         """Return the model of the counts n, without strengths, and the records."""
-        model = _first(n, weight, self.options)
-        return self._trained(n, model, epochs_for(*n.shape), LINEAR_RATE, visible=True)
+        return self._trained(n, _first(n, weight, self.options), epochs, LINEAR_RATE, visible=True)
 
     def further(self, n: Any, model: Model, *, visible: bool) -> tuple[Model, list[Record]]:
         """Return the model after one more epoch, with the counts n, which may have more users and items."""
@@ -717,16 +717,18 @@ class _Hidden:
 
 def needed(users: int, items: int, entries: int, options: Options, threads: int) -> tuple[int, float]:
     """Return the bytes that training needs beyond the data, and its floating-point operations."""
-    dim, epochs = options.dim, options.epochs or epochs_for(users, items)
+    dim, epochs = options.dim, options.epochs or epochs_for(users, items, entries)
     hidden = max(1, _most_hiding(users, items))
-    neighbours = items * min(NEIGHBOURS, round(PER_ROOT * users**0.5), items)
     cells, together = items**2, 3 * entries**2 / users  # of G, and pairs of items of a user where these vary as usual
     pairs = min(MOST_PAIRS, 0.5 * cells * -np.expm1(-together / cells))
+    neighbours = min(items * min(NEIGHBOURS, round(PER_ROOT * users**0.5), items), PER_USER * entries, pairs)
     of_start = 4 * entries + 4 * (dim + EXTRA) * (2 * users + 4 * items)
     of_training = 20 * entries + 8 * users * dim + 20 * items * dim + 4 * BLOCK * items
+    of_rows = 4 * users * dim + 16 * min(users, ROWS) * dim + 8 * items * dim
     of_items = 16 * entries + 8 * pairs + 30 * neighbours
     of_strengths = 28 * hidden * items + 8 * neighbours  # seven arrays of logits, and B
-    bytes_needed = FIXED_BYTES + 16 * entries + max(of_start, of_training, of_items, of_strengths)  # 16: n, twice
+    most = max(of_start, of_rows, of_training, of_items, of_strengths)
+    bytes_needed = FIXED_BYTES + 16 * entries + most  # 16: n, twice
     passes = epochs if hidden <= NEGLIGIBLE * users else epochs + 1
     folding = FOLDS * 4.0 * hidden * items * dim
     return int(bytes_needed), passes * 6.0 * users * items * dim + folding
