@@ -68,7 +68,7 @@ COLUMNS = 64  # of B per task
 HIDDEN_SHARE = 0.2  # of the items of a user
 # The largest number of users with hidden items: a share of them, of the inverse root of the items, and in any case
 HIDING_SHARE, HIDING_ROOT, MOST_HIDING = 0.25, 1 << 16, 1500
-NEGLIGIBLE = 0.005  # share of hidden entries below which nothing is trained again with them
+NEGLIGIBLE = 0.01  # share of users with hidden items below which nothing is trained again with them
 HIDDEN_LOGITS = 1 << 24  # of the users with hidden items
 LEAST_HIDDEN = 100  # items, from which the strengths can be chosen
 FIRST_FACTORS = (1.0, 0.75, 0.75)  # a, g and h, if they cannot
