@@ -111,12 +111,13 @@ def record_lines(ledger: Ledger, tokens: int, lines: int = 1, empty_lines: int |
     ledger.tokens_read += tokens
 
 
-def check_reread(first: Ledger, second: Ledger) -> None:
+def check_reread(first: Ledger | None, second: Ledger | None) -> None:
     """Raise ValueError if the second reading of a text gave another number of tokens than the first.
 
     Parameters
     ----------
-    first, second : Ledger
+    first, second : Ledger or None
+        None if that is not known.
 
     Examples
     --------
@@ -125,7 +126,7 @@ def check_reread(first: Ledger, second: Ledger) -> None:
         ...
     ValueError: the text changed between its two readings, from 2 tokens to 3
     """
-    if first.tokens_read != second.tokens_read:
+    if first is not None and second is not None and first.tokens_read != second.tokens_read:
         raise ValueError(
             f"the text changed between its two readings, from {first.tokens_read:,} tokens to {second.tokens_read:,}"
         )

@@ -397,13 +397,7 @@ class SkipGram(Transformer):
             text = as_read(corpus, options.reading)
             states = file_states(text)
             advise(text, baskets=options.baskets is not None)
-            words = Vocabulary.from_corpus(
-                text,
-                max_size=options.max_size,
-                progress=None if report is None else report.reading,
-                executor=executor,
-                **options.of_vocabulary,
-            )
+            words = options.vocabulary(text, options.max_size, report, executor)
             pairing = options.pairing(len(words))
             how: dict[str, Any] = {"threads": options.threads, "memory_limit": memory_limit, "store": store}
             if executor is not None:
@@ -411,8 +405,6 @@ class SkipGram(Transformer):
                     raise ValueError("an executor counts windows, and no baskets")
                 how["executor"] = executor
             counts = counting(pairing)(text, words, progress=None if report is None else report.counting, **how)
-        assert words.ledger is not None
-        assert counts.ledger is not None
         check_reread(words.ledger, counts.ledger)
         check_unchanged(text, states)
         return counts
@@ -1112,10 +1104,21 @@ class SkipGramOptions:
             return min(max(size // 2, min(size, ALL_CONTEXTS)), MOST_CONTEXTS)
         return min(size, self.max_contexts)
 
-    @property
-    def of_vocabulary(self) -> dict[str, Any]:
-        """The arguments of `Vocabulary.from_corpus`, but `max_size`."""
-        return {name: getattr(self, name) for name in ("min_count", "drop", "keep_only", "threads")}
+    def vocabulary(
+        self, text: Source, max_size: int | None, report: FitProgress | None, executor: Executor | None = None
+    ) -> Vocabulary:
+        """Return the vocabulary of a text, of at most `max_size` words.
+
+        Parameters
+        ----------
+        text : str, path-like, iterable or corpus
+        max_size : int or None
+        report : FitProgress or None
+        executor : Executor, optional
+        """
+        how = {name: getattr(self, name) for name in ("min_count", "drop", "keep_only", "threads")}
+        progress = None if report is None else report.reading
+        return Vocabulary.from_corpus(text, max_size=max_size, progress=progress, executor=executor, **how)
 
     @property
     def counting(self) -> dict[str, object]:

@@ -49,7 +49,6 @@ from fastembed.trainer.checkpoint import Checkpoint, Stored, arrays_digest
 from fastembed.trainer.inputs import FitOptions, check_counts
 from fastembed.trainer.trainer import Trainer, trainer_tensors
 from fastembed.vectors.vectors import composing_vectors
-from fastembed.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from fastembed.skipgram.skipgram import SkipGramOptions
@@ -201,12 +200,7 @@ class Training:
         if base is None:
             advise(corpus, baskets=options.baskets is not None)
         if base is None or self._grow:
-            words = Vocabulary.from_corpus(
-                corpus,
-                max_size=options.max_size if base is None else None,
-                progress=None if self._progress is None else self._progress.reading,
-                **options.of_vocabulary,
-            )
+            words = options.vocabulary(corpus, options.max_size if base is None else None, self._progress)
         if base is not None:
             vocabulary, pairing = base.vocabulary, base.pairing()
             if words is not None:
@@ -244,8 +238,6 @@ class Training:
             self._validation = count_pairs(corpus, vocabulary, lines=lines, store=held_out_store, **how)
         self._counts = count_pairs(corpus, vocabulary, lines=kept_lines, store=store, **how)
         if words is not None and not options.early_stopping:
-            assert words.ledger is not None
-            assert self._counts.ledger is not None
             check_reread(words.ledger, self._counts.ledger)
         if words is None:
             warn_of_unknown(self._counts)
