@@ -73,19 +73,14 @@ class Ledger:
         )
 
     def __add__(self, other: Ledger) -> Ledger:
-        return Ledger(
-            self.bytes + other.bytes,
-            self.lines + other.lines,
-            self.empty_lines + other.empty_lines,
-            self.tokens_read + other.tokens_read,
-            self.tokens_used + other.tokens_used,
-            _sums(self.dropped, other.dropped),
-            self.replaced + other.replaced,
-            _sums(self.skipped, other.skipped),
-            # The shares of the sum are not known, but not larger than these
-            max(self.counts_dropped, other.counts_dropped),
-            max(self.most_dropped, other.most_dropped),
-        )
+        own, others = vars(self), vars(other)
+        total: dict[str, Any] = {
+            name: _sums(value, others[name]) if isinstance(value, dict) else value + others[name]
+            for name, value in own.items()
+        }
+        # The shares of the sum are not known, but not larger than these
+        total |= {name: max(own[name], others[name]) for name in ("counts_dropped", "most_dropped")}
+        return Ledger(**total)
 
 
 def _listed(reasons: dict[str, int]) -> str:
