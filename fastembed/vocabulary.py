@@ -14,13 +14,7 @@ import numpy.typing as npt
 
 from fastembed._base.estimator import pickled_as
 from fastembed._base.threads import Pool, cached_property, check_threads
-from fastembed._base.validation import (
-    check_integer,
-    check_token_counts,
-    token_ids,
-    token_of,
-    unknown_token,
-)
+from fastembed._base.validation import check_integer, check_token, check_token_counts, token_ids, token_of
 from fastembed._kernels.tokens import TokenTable
 from fastembed.corpus.corpus import Corpus, OnePerThread, Progress, Source, as_corpus, corpus_ids, empty, map_text
 from fastembed.corpus.ledger import Ledger, LineSplit, note_on_interrupt, select_lines
@@ -330,10 +324,7 @@ class Vocabulary:
         return token_of(token) in self._ids
 
     def __getitem__(self, token: str | int) -> int:
-        name = token_of(token)
-        if name in self._ids:
-            return self._ids[name]
-        raise unknown_token(token, self._ids, self.tokens)
+        return check_token(token, self._ids, self.tokens)
 
     def __repr__(self) -> str:
         return f"<Vocabulary of {len(self):,} tokens, {int(self.counts.sum()):,} occurrences>"

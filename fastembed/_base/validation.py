@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from operator import index
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -247,13 +247,13 @@ def token_of(name: Any) -> Any:
     return name
 
 
-def check_token(token: Any, ids: Ids, tokens: Sequence[str]) -> int:
-    """Return the id of a token."""
+def check_token(token: Any, ids: Mapping[str, int], tokens: Sequence[str]) -> int:
+    """Return the id of a token; raise KeyError if it is not one of the tokens."""
     name = token_of(token)
     if not isinstance(name, str):
         raise TypeError(f"a token is a str, or an int whose digits it is, got {token!r}")
     if name not in ids:
-        raise unknown_token(token, ids, tokens)
+        raise KeyError(UnknownToken(token, ids, tokens))
     return ids[name]
 
 
@@ -363,22 +363,13 @@ LIKELY = 10_000  # the first tokens, the most frequent ones, among which similar
 LONGEST = 50  # characters of a token for which they are
 
 
-class Ids(Protocol):
-    """A mapping of tokens to ids."""
-
-    def __contains__(self, token: object) -> bool: ...
-    def __getitem__(self, token: str) -> int: ...
-
-
-def unknown_token(token: object, ids: Ids, tokens: Sequence[str]) -> KeyError:
-    """Return the error for a token that is not one of the tokens; its message names up to three similar spellings."""
-    return KeyError(UnknownToken(token, ids, tokens))
-
-
 class UnknownToken:
-    """The message for an unknown token. Similar spellings are sought when it is read: most such errors are caught."""
+    """The message for an unknown token, with up to three similar spellings.
 
-    def __init__(self, token: object, ids: Ids, tokens: Sequence[str]) -> None:
+    These are sought when it is read: most such errors are caught.
+    """
+
+    def __init__(self, token: object, ids: Mapping[str, int], tokens: Sequence[str]) -> None:
         self._token, self._ids, self._tokens = token, ids, tokens
 
     def __str__(self) -> str:

@@ -214,7 +214,8 @@ class Reading:
         """
         if not self.compiled:
             text = sequence.removesuffix(b"\r").decode()
-            tokens = token_list(self._tokenize(text), f"what the tokenizer made of {shown(text)}")
+            found = re.findall(self.token_pattern or "", text) if self.tokenizer is None else self.tokenizer(text)
+            tokens = token_list(found, f"what the tokenizer made of {shown(text)}")
             if self.token_pattern is not None and "" in tokens:
                 raise ValueError(f"{self.token_pattern!r} {NOTHING} in {shown(text)}")
             return tokens if self.phrases is None else join_phrases(tokens, self._phrase_table)
@@ -340,14 +341,6 @@ class Reading:
         if self.phrases is not None:
             values["phrases"] = f"<{phrases_text(tuple(self.phrases))}>"
         return f"Reading({', '.join(f'{name}={value}' for name, value in values.items())})"
-
-    @cached_property
-    def _tokenize(self) -> Callable[[str], Iterable[str]]:
-        """The tokenizer, or the function that finds the pattern."""
-        if self.token_pattern is not None:
-            return re.compile(self.token_pattern).findall
-        assert self.tokenizer is not None
-        return self.tokenizer
 
     @cached_property
     def _phrase_table(self) -> PhraseTable:

@@ -16,7 +16,7 @@ from scipy import sparse
 from fastembed._base.arrays import largest
 from fastembed._base.memory import check_free
 from fastembed._base.sizes import SIZES
-from fastembed._base.validation import check_flag, check_integer, check_number, check_token, token_of
+from fastembed._base.validation import check_flag, check_integer, check_number, token_of
 from fastembed.skipgram.model import FittedModel
 from fastembed.vectors.vectors import Token
 from fastembed.vocabulary import Vocabulary
@@ -128,7 +128,7 @@ def _ids(words: Iterable[Any], vocabulary: Vocabulary, skip_unknown: bool) -> li
         if isinstance(word, str) and vocabulary.reading is not None:
             word = vocabulary.reading.token(word, vocabulary)
         unknown = skip_unknown and _is_token(word) and token_of(word) not in vocabulary
-        ids.append(-1 if unknown else check_token(word, vocabulary, vocabulary.tokens))
+        ids.append(-1 if unknown else vocabulary[word])
     return ids
 
 
