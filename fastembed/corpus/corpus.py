@@ -71,7 +71,11 @@ _EMPTY_LINE = re.compile(rb"\n[ \t\r\f\v]*\n")
 _UNSPACED = re.compile(
     "(?P<ideographs>[\u3040-\u30ff\u3400-\u9fff]{6,})|[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]{20,}"
 )
-_PUNCTUATED = re.compile(rb"(?<![^ \t\n\v\f\r])[^ \t\n\v\f\r]*[0-9A-Za-z\x80-\xff][.,;:!?\"')\]}]+(?![^ \t\n\v\f\r])")
+# Marks at the end of a word, those of Arabic, Urdu and Hindi and quotes too; few, for the time that a match may take
+_MARKS = r"[.,;:!?\"')\]}]|" + "|".join("\u060c\u061b\u061f\u06d4\u0964\u0965\u2019\u201d\xbb\u2026")
+_PUNCTUATED = re.compile(
+    rb"(?<![^ \t\n\v\f\r])[^ \t\n\v\f\r]*[0-9A-Za-z\x80-\xff](?:%b){1,9}(?![^ \t\n\v\f\r])" % _MARKS.encode()
+)
 
 
 def as_corpus(source: Source, reading: Reading | None = None, *, single: bool = False) -> Corpus:

@@ -170,6 +170,7 @@ PLAIN = WRAPPED.replace(",", "").replace(";", "")
         ("a." * 1_000 + " b", {}, "^.{,240}$"),  # an example is cut to a line
         ("我们今天去了北京的颐和园 那里很漂亮\n" * 20, {}, r"no spaces between words.*Reading\(words=True\)"),
         ("我们今天去了北京的颐和园 那里很漂亮\n" * 20, {"words": True}, None),
+        ("قال، إن القطة نائمة؟ نعم\n" * 20, {}, r"^40 % of the tokens end in punctuation, .*Reading\(words=True\)"),
         ("我们 今天 去 了 北京 的 颐和园\n" * 20, {}, None),
         ("a paragraph of a line\n" * 40, {"unit": "paragraph"}, "^the text has no empty lines.*unit='line'"),
         ("two lines\ror more\r" * 20, {}, r"^the lines end in a carriage return.*tr '\\r'"),
