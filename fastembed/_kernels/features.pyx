@@ -20,7 +20,7 @@ cdef enum:
     PAIRS_AHEAD = 16  # pairs between the one whose line is prefetched and the one being searched
     WEIGHTS_AHEAD = 32
     MOST_ARRAYS = 16  # largest number of arrays of `bags`
-    FEW_IDS = 64      # that are sorted by comparisons
+    FEW_IDS = 40      # that are sorted by comparisons
     BAGS_AHEAD = 8    # bags whose first cache lines are prefetched: 32 ids, 24 weights
 
 
@@ -313,25 +313,22 @@ def put_numbers(
 # ---------------------------------------------------------------- bags
 
 cdef void sort(int32_t* ids, Py_ssize_t n, int32_t most, int32_t* other) noexcept nogil:
-    """Sort ids, of which none is above `most`: by their bytes, the lowest first; few by Shellsort (gaps of Ciura 2001).
+    """Sort ids, of which none is above `most`: by their bytes, the lowest first; few by insertion.
 
     `other` has space for n, too.
     """
-    cdef Py_ssize_t[5] gaps = [57, 23, 10, 4, 1]
     cdef Py_ssize_t[256] places
-    cdef Py_ssize_t g, gap, i, j, size
+    cdef Py_ssize_t i, j, size
     cdef int32_t* sorted = ids
     cdef int32_t id
     cdef int shift = 0
     if n <= FEW_IDS:
-        for g in range(5):
-            gap = gaps[g]
-            for i in range(gap, n):
-                id, j = ids[i], i
-                while j >= gap and ids[j - gap] > id:
-                    ids[j] = ids[j - gap]
-                    j -= gap
-                ids[j] = id
+        for i in range(1, n):
+            id, j = ids[i], i
+            while j and ids[j - 1] > id:
+                ids[j] = ids[j - 1]
+                j -= 1
+            ids[j] = id
         return
     while shift < 32 and most >> shift:
         memset(&places[0], 0, sizeof(places))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -413,7 +412,7 @@ class Classifier(Estimator):
         options, ledger = self._options(), Ledger()
         if known is not None:
             check_alike(known, options)
-        self._warn_without_effect(options)
+        self._warn_of_no_effect(options)
         pool = Pool(check_threads(options.threads))
         with reporting(progress, options.epochs) as report:
             examples = read_examples(documents, labels, sample_weight, columns, options, ledger, pool, known, report)
@@ -793,19 +792,14 @@ class Classifier(Estimator):
         """Check the parameters and return them."""
         return ClassifierOptions(**{each.name: getattr(self, each.name) for each in fields(ClassifierOptions)})
 
-    def _warn_without_effect(self, options: ClassifierOptions) -> None:
-        """Warn of parameters that are given and without effect."""
+    def _warn_of_no_effect(self, options: ClassifierOptions) -> None:
+        """Warn of parameters that are not their defaults, and without effect."""
         softmax, stops = options.loss == "softmax", options.early_stopping
         used = {"tol": not softmax, "learning_rate": softmax, "validation_fraction": stops, "n_iter_no_change": stops}
-        defaults = inspect.signature(Classifier).parameters
-        for name, effect in used.items():
-            if not effect and (value := getattr(self, name)) != defaults[name].default:
-                cause = (
-                    "early_stopping=False"
-                    if name in ("validation_fraction", "n_iter_no_change")
-                    else f"loss={options.loss!r}"
-                )
-                warn_user(f"{name}={value!r} has no effect with {cause}")
+        usual, given = Classifier().get_params(), self.get_params()
+        idle = [f"{name}={given[name]!r}" for name in used if not used[name] and given[name] != usual[name]]
+        if idle:
+            warn_user(f"no effect with loss={options.loss!r}, early_stopping={stops}: {', '.join(idle)}")
 
     def _fitted(self) -> FittedClassifier:
         if self._model is None:
