@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastembed.cli import options
-from fastembed.cli.output import Progress, print_line
+from fastembed.cli.output import Progress, print_line, print_message
 from fastembed.corpus.reading import DIGITS, UNITS, Reading, check_pattern
 from fastembed.corpus.sources import is_url
 from fastembed.counts.windows import WEIGHTINGS
@@ -123,6 +124,8 @@ def read_corpus(arguments: argparse.Namespace, files: Iterable[str], reading: Re
     reading = replace(reading, **others | chosen)
     # Once: what is no regular file can be read only once
     corpus = FileCorpus(paths_of(files), **structure, reading=reading)
+    if twice := [name for name, times in Counter(corpus.names).items() if times > 1]:
+        print_message(f"hint: {twice[0]!r} is named more than once, and counts as often")
     if arguments.phrases:
         corpus.reading = corpus.known_reading = replace(reading, phrases=_open_phrases(arguments, corpus))
     return corpus

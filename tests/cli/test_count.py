@@ -216,5 +216,6 @@ def test_what_holds_nothing_to_find_is_named(run, tmp_path, phrased):
     (tmp_path / "empty").write_bytes(b"")
     assert run("tokens", tmp_path / "empty") == (0, "", "")
     assert "the corpus is empty" in run("tokens", tmp_path / "empty", "--top", 5)[2]
+    assert "is named more than once, and counts as often" in run("tokens", tmp_path / "empty", tmp_path / "empty")[2]
     err = run("phrases", phrased, "--max-words", 1, "-o", tmp_path / "p")[2]
     assert "--max-words must be from 2 to 8, got 1" in err
