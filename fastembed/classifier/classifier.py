@@ -25,7 +25,7 @@ from fastembed._base.validation import (
     warn_user,
 )
 from fastembed.classifier.calibration import LOSSES
-from fastembed.classifier.features import MOST_WORDS
+from fastembed.classifier.features import MOST_WORDS, WEIGHTINGS
 from fastembed.classifier.file import read_classifier, write_classifier
 from fastembed.classifier.labels import Columns, check_documents, read_examples, read_labelled, read_labels
 from fastembed.classifier.metrics import Evaluation, Explanation, evaluation, explanation
@@ -39,8 +39,7 @@ from fastembed.vectors.vectors import Vectors
 T = TypeVar("T")
 
 EPOCHS = {"squared": 500, "ova": 500, "softmax": 5}
-L2 = {"squared": 0.5, "ova": 0.05, "softmax": 0.0}
-WEIGHTINGS = ("tfidf", "count")
+L2 = {"squared": 0.7, "ova": 0.05, "softmax": 0.0}
 
 
 @dataclass(frozen=True)
@@ -138,8 +137,8 @@ class ClassifierOptions:
 class Classifier(Estimator):
     """Labels of documents, by a linear model over a weighted bag of words and n-grams.
 
-    A document is represented by h, the sum of the rows of E of its features. Each row is multiplied by its TF-IDF
-    weight; the weights are scaled to unit length. The scores of the labels are h + b, or h @ W + b. For a document
+    A document is represented by h, the sum of the rows of E of its features. Each row is multiplied by the weight of
+    its feature; the weights are scaled to unit length. The scores of the labels are h + b, or h @ W + b. For a document
     without known features, the probabilities are the shares of the labels in training. The result has the same bits on
     any number of threads. Section 8 of docs/derivation.md has the formulas.
 
@@ -161,9 +160,11 @@ class Classifier(Estimator):
     chars : (int, int), optional
         The shortest and longest character n-grams of each word that are features, with < before and > after the word.
         With n-grams of one character, documents are very similar: try a learning rate of 0.5.
-    weighting : {"tfidf", "count"}
-        "tfidf": a count n becomes 1 + log(n), times the inverse document frequency log((1 + N) / (1 + N_f)) + 1 of the
-        feature, times 0.7 for each word of an n-gram after the first.
+    weighting : {"supervised", "tfidf", "count"}
+        "supervised": the weight of each feature that occurs is its inverse document frequency
+        log((1 + N) / (1 + N_f)) + 1, times 1 + the Kullback-Leibler divergence of the shares of the labels where it
+        occurs from those in all documents, times 0.6 for each word of an n-gram after the first. "tfidf": a count n
+        becomes 1 + log(n), times the inverse document frequency, times 0.7 for each such word. "count": n.
     min_count : int
         Features that occur fewer times are dropped.
     max_features : int, optional
@@ -181,7 +182,7 @@ class Classifier(Estimator):
         could diverge. Training with a rate that is given can.
     l2 : float, optional
         Strength of L2 regularisation: training minimises the sum of the losses of all documents plus l2 / 2 times the
-        sum of the squared weights. It is 1 / C of scikit-learn. By default 0.5 with the loss "squared", 0.05 with
+        sum of the squared weights. It is 1 / C of scikit-learn. By default 0.7 with the loss "squared", 0.05 with
         "ova" and 0 with "softmax". With "softmax", E is multiplied by exp(-l2 learning_rate) at the end of each epoch.
     class_weight : mapping of label to float, or "balanced", optional
         The weights of the labels; 1 for labels that are not named. The weight of a document is the mean of the weights
@@ -227,7 +228,7 @@ class Classifier(Estimator):
         dim: int | None = None,
         ngrams: int = 2,
         chars: tuple[int, int] | None = None,
-        weighting: str = "tfidf",
+        weighting: str = "supervised",
         min_count: int = 1,
         max_features: int | None = None,
         epochs: int | None = None,
@@ -710,7 +711,7 @@ class Classifier(Estimator):
         Examples
         --------
         >>> model = Classifier().fit(["a b", "c d"], ["x", "y"])
-        >>> model.explain("a c a").labels
+        >>> model.explain("a b c").labels
         ['x', 'y']
         """
         return explanation(self._fitted(), document, labels, check_integer("k", k, low=1))

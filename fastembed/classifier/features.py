@@ -46,7 +46,9 @@ MOST_WORDS = 16  # largest word n-gram, since the kernel of bags takes at most t
 MOST_FEATURES = 2**31 - 2  # as many pairs as a PairIndex takes
 BLOCK_DOCUMENTS = 1 << 14  # documents in memory per block
 MOST_PARTS = 512  # of pairs
-PER_WORD = 0.7  # factor on the weight of an n-gram of words for each word after the first: docs/decisions.md
+WEIGHTINGS = ("supervised", "tfidf", "count")
+PER_WORD = {"supervised": 0.6, "tfidf": 0.7}  # factor on an n-gram of words for each word after the first: decisions.md
+PRIOR = 0.5  # documents, by which the shares of labels are smoothed
 PARTS_AT_ONCE = 8  # parts per task
 
 
@@ -198,8 +200,8 @@ class Features:
     weights : ndarray of float64 (F,)
         The factor on the count of each feature in a document, before the bag is scaled to unit length.
     reading : Reading
-    logarithmic : bool
-        Whether a count n becomes 1 + log(n) first.
+    weighting : {"supervised", "tfidf", "count"}
+        A count n is 1, 1 + log(n) or n, times the weight of the feature.
     """
 
     words: Vocabulary
@@ -207,7 +209,7 @@ class Features:
     characters: CharacterGrams | None
     weights: Float64
     reading: Reading = field(default_factory=Reading)
-    logarithmic: bool = False
+    weighting: str = "count"
 
     def __len__(self) -> int:
         return len(self.weights)
@@ -319,13 +321,15 @@ class Features:
         return indptr, indices, data
 
     def scale(self, counts: Bags, pool: Pool) -> None:
-        """Multiply counts by the weights of their features, and scale documents to unit length, in place."""
+        """Weigh the counts of features, and scale documents to unit length, in place."""
         indptr, indices, data = counts
+        if self.weighting == "supervised":
+            data[:] = 1
         firsts = range(0, len(indptr) - 1, SIZES.bag_documents)
 
         def scale(k: int) -> None:
             part = indptr[firsts[k] : firsts[k] + firsts.step + 1]
-            kernels.unit_rows(part, indices, data, self.weights, self.logarithmic)
+            kernels.unit_rows(part, indices, data, self.weights, self.weighting == "tfidf")
 
         pool.run(scale, len(firsts))
 
@@ -353,7 +357,7 @@ class Features:
             counts = np.concatenate([characters.counts, new.characters.counts[numbers[-1] >= len(characters)]])
             characters = CharacterGrams(characters.lengths, tuple(known), counts)
         size = len(words) + sum(map(len, grams)) + len(characters or ())
-        features = Features(words, grams, characters, np.ones(size), self.reading, self.logarithmic)
+        features = Features(words, grams, characters, np.ones(size), self.reading, self.weighting)
         return features, np.concatenate([first + each for first, each in zip(features.starts, numbers, strict=False)])
 
     def numbers_in(self, grown: Features) -> Int64:
@@ -363,23 +367,110 @@ class Features:
         return numbers
 
 
+# ---------------------------------------------------------------- what features say of labels
+
+
+def shares(matrix: Any) -> Any:
+    """Return the share of each label in its document, (N, L), from a matrix with 1 for each label."""
+    sizes = np.diff(matrix.indptr)
+    found = matrix.copy()
+    found.data = 1 / np.repeat(np.maximum(sizes, 1), sizes)
+    return found
+
+
+class LabelGains:
+    """What features say of labels: the KL divergence of the labels' shares where a feature occurs from those of all.
+
+    With n_fl the number of documents with feature f and label l, each label of a document being a share of it, N_f that
+    of those with f, and q_l the share of l in all documents: p_fl = (n_fl + a q_l) / (N_f + a), of which the divergence
+    is sum_l p_fl log(p_fl / q_l). The prior a is half a document. Documents without a label have one in common.
+
+    Parameters
+    ----------
+    bags : indptr, indices, data
+    frequencies : ndarray of int64 (F,)
+        The number of documents with each feature.
+    labels : csr_array (N, L)
+        1 where a document has a label.
+
+    Attributes
+    ----------
+    values : ndarray of float64 (F,)
+    fixed : ndarray of bool (F,)
+        Features whose weights are not from these documents.
+
+    Examples
+    --------
+    >>> bags = np.array([0, 1, 3]), np.array([0, 0, 1]), np.ones(3)
+    >>> LabelGains(bags, np.array([2, 1]), sparse.eye_array(2, format="csr")).values.round(4)
+    array([0.    , 0.2426])
+    """
+
+    def __init__(self, bags: Bags, frequencies: Int64, labels: Any) -> None:
+        targets = self._targets(labels)
+        occurs = sparse.csr_array((np.ones(len(bags[1])), bags[1], bags[0]), shape=(labels.shape[0], len(frequencies)))
+        self._counts = counts = sparse.csr_array(targets.T @ occurs)
+        self._shares = targets.sum(axis=0) / max(labels.shape[0], 1)
+        ids, q = counts.indices, np.repeat(self._shares, np.diff(counts.indptr))
+        others = 1 - np.bincount(ids, q, len(frequencies))  # labels of no document with the feature
+        self._sums = np.bincount(ids, _term(counts.data, q), len(frequencies)) + others * PRIOR * np.log(PRIOR)
+        self._sizes = frequencies + PRIOR
+        self.values = self._sums / self._sizes - np.log(self._sizes)
+        self.fixed = np.zeros(len(frequencies), np.bool_)
+
+    @staticmethod
+    def _targets(labels: Any) -> Any:
+        none = sparse.csr_array(np.diff(labels.indptr)[:, None] == 0)
+        return sparse.hstack([shares(labels), none], format="csr", dtype=np.float64)
+
+    def make_as_new(self, bags: Any, labels: Any) -> None:
+        """Change bags (n, F) of documents among those above as if weights were made without the document itself.
+
+        A score is a sum of products with the bags of others, which have the same weights: so their change is squared.
+        """
+        targets, ids, change = self._targets(labels), bags.indices, np.zeros(bags.nnz)
+        rows, columns = np.repeat(np.arange(bags.shape[0]), np.diff(bags.indptr)), targets.tocsc()
+        of_label, of_document = np.zeros(bags.shape[1]), np.zeros(bags.shape[0])
+        for label in np.unique(targets.indices).tolist():
+            part, documents = slice(*self._counts.indptr[label : label + 2]), slice(*columns.indptr[label : label + 2])
+            of_label[self._counts.indices[part]] = self._counts.data[part]
+            of_document[columns.indices[documents]] = columns.data[documents]
+            at = np.flatnonzero(of_document[rows])
+            n, own, q = of_label[ids[at]], of_document[rows[at]], self._shares[label]
+            change[at] += _term(np.maximum(n - own, 0), q) - _term(n, q)
+            of_label[self._counts.indices[part]] = of_document[columns.indices[documents]] = 0
+        sizes = self._sizes[ids] - 1
+        without = (self._sums[ids] + change) / sizes - np.log(sizes)
+        ratio = np.where(self.fixed[ids], 1, (1 + without) / (1 + self.values[ids]))
+        bags.data *= ratio**2
+
+
+def _term(n: Float64, q: Any) -> Float64:
+    """Return (n + a q) log((n + a q) / q)."""
+    found: Float64 = (n + PRIOR * q) * np.log(n / q + PRIOR)
+    return found
+
+
 # ---------------------------------------------------------------- features of a training set
 
 
 def read_features(
     tokens: NumberedCorpus,
+    labels: Any,
     options: ClassifierOptions,
     ledger: Ledger,
     pool: Pool,
     known: Features | None = None,
     known_documents: int = 0,
-) -> tuple[Features, Any, Int64]:
+) -> tuple[Features, Any, Int64, LabelGains | None]:
     """Find the features of documents, and weigh them; words are counted, then n-grams of their ids.
 
     Parameters
     ----------
     tokens : NumberedCorpus
         The documents.
+    labels : csr_array (N, L)
+        1 where a document has a label.
     options : ClassifierOptions
     ledger : Ledger
         The ledger to which the numbers of used and dropped tokens are added.
@@ -396,6 +487,8 @@ def read_features(
         Canonical; rows are of unit length, or empty.
     frequencies : ndarray of int64 (F,)
         The number of documents with each feature, one more if it is known.
+    gains : LabelGains or None
+        By which features are weighed, if they are.
 
     Raises
     ------
@@ -424,15 +517,22 @@ def read_features(
         bags = features.count(features.places(tokens.ids(list(features.words.tokens), pool)), ids, words, pool)
         frequencies = document_frequencies(bags[1], len(features))
         frequencies[known.numbers_in(features)] += 1
-    if options.weighting == "tfidf":  # smoothed, as if one further document had each feature once
+    if options.weighting != "count":
         kinds = np.searchsorted(features.starts, new, "right") - 1  # words - 1 of an n-gram
-        factors = np.where(kinds < len(features.grams) + 1, PER_WORD**kinds, 1)
-        features.weights[new] = factors * (np.log((1 + documents) / (1 + of_new)) + 1)
+        factors = np.where(kinds < len(features.grams) + 1, PER_WORD[options.weighting] ** kinds, 1)
+        idf = np.log((1 + documents) / (1 + of_new)) + 1  # as if one further document had each feature once
+        features.weights[new] = factors * idf
+    gains = LabelGains(bags, frequencies, labels) if options.weighting == "supervised" else None
+    if gains is not None:
+        features.weights[:] *= 1 + gains.values
     if known is not None:
-        features.weights[known.numbers_in(features)] = known.weights
+        fixed = known.numbers_in(features)
+        features.weights[fixed] = known.weights
+        if gains is not None:
+            gains.fixed[fixed] = True
     features.scale(bags, pool)
     indptr, indices, data = bags
-    return features, sorted_csr(data, indices, indptr, (len(indptr) - 1, len(features))), frequencies
+    return features, sorted_csr(data, indices, indptr, (len(indptr) - 1, len(features))), frequencies, gains
 
 
 def document_frequencies(indices: Int32, features: int) -> Int64:
@@ -472,7 +572,7 @@ def _find_features(
         characters=characters,
         weights=np.ones(sum(sizes)),
         reading=options.reading,
-        logarithmic=options.weighting == "tfidf",
+        weighting=options.weighting,
     )
     if options.max_features is not None:
         orders = [np.where(of < size, of, np.int32(NO_WORD)) for of, size in zip(orders, sizes, strict=False)]

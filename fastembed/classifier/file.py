@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from fastembed._base.validation import check_flag, check_integer, check_number, plain
+from fastembed._base.validation import check_choice, check_flag, check_integer, check_number, plain
 from fastembed.classifier.calibration import Calibration
-from fastembed.classifier.features import CharacterGrams, Features, Grams
+from fastembed.classifier.features import WEIGHTINGS, CharacterGrams, Features, Grams
 from fastembed.classifier.model import MOST_NARROW, FittedClassifier
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
@@ -71,7 +71,7 @@ def write_classifier(path: FilePath, parameters: dict[str, Any], model: FittedCl
         "indicator": model.indicator,
         "documents": model.documents,
         "calibration": astuple(model.calibration)[2:],
-        "logarithmic": features.logarithmic,
+        "weighting": features.weighting,
         "history": model.history,
         "ledger": model.ledger,
         "reading": _record(features.reading),
@@ -163,8 +163,9 @@ def _features(tensors: Mapping[str, Array], state: Mapping[str, Any]) -> Feature
         names = tuple(unpack_tokens(tensors, "characters.tokens"))
         counts = np.array(tensors["characters.counts"])
         characters = CharacterGrams(tuple(state["lengths"]), names, counts)
-    reading, logarithmic = Reading.from_record(state["reading"]), check_flag("logarithmic", state["logarithmic"])
-    return Features(words, grams, characters, np.array(tensors["weights"]), reading, logarithmic)
+    check_choice("weighting", state["weighting"], WEIGHTINGS)
+    reading = Reading.from_record(state["reading"])
+    return Features(words, grams, characters, np.array(tensors["weights"]), reading, state["weighting"])
 
 
 def _rows(tensors: Mapping[str, Array], features: int, dim: int) -> tuple[Any, Array | None]:

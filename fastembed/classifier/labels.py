@@ -19,11 +19,13 @@ from fastembed._kernels.features import separate_labels
 from fastembed._kernels.tokens import TokenTable
 from fastembed.classifier.features import (
     Features,
+    LabelGains,
     document_frequencies,
     document_tokens,
     documents_by_words,
     line_blocks,
     read_features,
+    shares,
 )
 from fastembed.corpus.blocks import valid_text
 from fastembed.corpus.corpus import REPORT_EVERY, DocumentCorpus, FileCorpus, Progress
@@ -107,14 +109,6 @@ def check_same_type(labels: Labels, classes: npt.NDArray[Any]) -> None:
         if labels.indicator:
             hint = ": the columns of an indicator matrix have no names; fit to such a matrix, or pass lists of labels"
         raise TypeError(f"labels must be of the type of the classes, such as {known!r}, got {shown(found)}{hint}")
-
-
-def shares(matrix: Any) -> Any:
-    """Return the share of each label in its document, (N, L), from a matrix with 1 for each label."""
-    sizes = np.diff(matrix.indptr)
-    found = matrix.copy()
-    found.data = 1 / np.repeat(np.maximum(sizes, 1), sizes)
-    return found
 
 
 def wrong_label(label: Any) -> BadRow | None:
@@ -611,6 +605,8 @@ class Examples:
     labels : Labels
     weights : ndarray of float64 (N,)
         The weights of the losses.
+    gains : LabelGains or None
+        By which the features are weighed, if they are.
 
     Raises
     ------
@@ -623,6 +619,7 @@ class Examples:
     frequencies: npt.NDArray[np.int64]
     labels: Labels
     weights: Float64
+    gains: LabelGains | None
 
     def __post_init__(self) -> None:
         (documents, features), labels = self.bags.shape, self.labels.matrix.shape
@@ -639,7 +636,7 @@ class Examples:
         labels = replace(self.labels, matrix=matrix[~held])
         others = self.bags[held]
         frequencies = self.frequencies - document_frequencies(others.indices, bags.shape[1])
-        rest = Examples(self.features, bags, frequencies, labels, self.weights[~held])
+        rest = Examples(self.features, bags, frequencies, labels, self.weights[~held], self.gains)
         return rest, (others, matrix[held])
 
 
@@ -710,7 +707,8 @@ def read_examples(
     blocks = line_blocks(items, options.reading.errors, progress=None if report is None else report.counting)
     tokens = number_tokens(blocks, options.reading, ledger, pool)
     before = () if known is None else (known.features, known.documents)
-    return Examples(*read_features(tokens, options, ledger, pool, *before), found, weights)
+    features, bags, frequencies, gains = read_features(tokens, found.matrix, options, ledger, pool, *before)
+    return Examples(features, bags, frequencies, found, weights, gains)
 
 
 def label_weights(labels: Labels, class_weight: Any, known: npt.NDArray[Any] | None) -> Float64:

@@ -91,7 +91,7 @@ class FittedClassifier:
         kept = features.characters  # of which there may be none left
         characters = None if kept is None else (kept.lengths, kept.tokens, kept.counts)
         return vars(self) | {
-            "features": (features.words, grams, characters, features.weights, features.reading, features.logarithmic),
+            "features": (features.words, grams, characters, features.weights, features.reading, features.weighting),
             "calibration": astuple(calibration),
         }
 

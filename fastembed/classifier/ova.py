@@ -22,6 +22,7 @@ from fastembed._base.validation import is_true, warn_user
 from fastembed._kernels import features as kernels
 from fastembed._kernels import kernels_for
 from fastembed.classifier.calibration import Calibration
+from fastembed.classifier.features import LabelGains
 from fastembed.classifier.labels import Examples
 
 if TYPE_CHECKING:
@@ -199,9 +200,15 @@ class LeftOut:
         The bags are changed.
     weights : ndarray of float64 (n,)
     known : ndarray of bool (F,)
+    gains : LabelGains or None
+        What weighs the features, also by the labels of these documents.
     """
 
-    def __init__(self, bags: Any, labels: Any, weights: Float64, known: npt.NDArray[np.bool_]) -> None:
+    def __init__(
+        self, bags: Any, labels: Any, weights: Float64, known: npt.NDArray[np.bool_], gains: LabelGains | None
+    ) -> None:
+        if gains is not None:
+            gains.make_as_new(bags, labels)
         indptr, indices = bags.indptr.astype(np.int64), bags.indices.astype(np.int32, copy=False)
         kernels.unit_rows(indptr, indices, bags.data, known.astype(np.float64), False)
         bags.eliminate_zeros()
@@ -257,9 +264,10 @@ def train_ova(
             these = random[fold]
             bags, labels = examples.bags[these], examples.labels.matrix[these]
             known = examples.frequencies > np.bincount(bags.indices, minlength=bags.shape[1])
-            left_out.append(LeftOut(bags, labels, examples.weights[these], known))
+            left_out.append(LeftOut(bags, labels, examples.weights[these], known, examples.gains))
     else:
-        left_out.append(LeftOut(*validation, np.ones(validation[0].shape[0]), examples.frequencies > 0))
+        ones, known = np.ones(validation[0].shape[0]), examples.frequencies > 0
+        left_out.append(LeftOut(*validation, ones, known, examples.gains))
     examples.bags = None
     history: list[dict[str, float]] = []
     largest, ended, best, lowest = 0.0, False, None, math.inf

@@ -18,8 +18,8 @@ from fastembed._base.memory import check_free
 from fastembed._base.threads import Pool, single_threaded_blas
 from fastembed._base.validation import TrainingDivergedError
 from fastembed.classifier.calibration import FIRST, Calibration
-from fastembed.classifier.features import Features
-from fastembed.classifier.labels import Examples, shares
+from fastembed.classifier.features import Features, shares
+from fastembed.classifier.labels import Examples
 from fastembed.classifier.model import FittedClassifier
 from fastembed.classifier.ova import train_ova
 from fastembed.corpus.ledger import Ledger
@@ -73,10 +73,11 @@ def check_alike(known: FittedClassifier, options: ClassifierOptions) -> None:
     """Raise ValueError unless a fitted classifier can learn more with these options."""
     features, dim = known.features, None if known.linear is None else len(known.linear)
     lengths = None if features.characters is None else features.characters.lengths
+    ours = len(features.grams) + 1, lengths, features.weighting, features.reading
     if known.calibration.loss != options.loss:
         raise ValueError(f"loss={options.loss!r}, but the classifier learned by {known.calibration.loss!r}: call fit")
-    if (len(features.grams) + 1, lengths, features.reading) != (options.ngrams, options.chars, options.reading):
-        raise ValueError("ngrams, chars or reading are not those that the classifier learned with: call fit")
+    if ours != (options.ngrams, options.chars, options.weighting, options.reading):
+        raise ValueError("ngrams, chars, weighting or reading are not those that the classifier learned with: call fit")
     if options.pretrained is not None and dim != options.dim:
         raise ValueError(f"the pretrained vectors have dimension {options.dim}, the classifier dim={dim}: call fit")
     if dim is not None and dim != options.dim:  # with full rank, the dimension grows with the labels

@@ -400,7 +400,7 @@ def test_a_text_is_one_document_whatever_its_lines():
         ({"class_weight": {"z": 2}}, ValueError, "class_weight has the label 'z', which no document has"),
         ({"chars": 3}, TypeError, "chars must be None or the least and the greatest length"),
         ({"chars": (3, 2)}, ValueError, "the greatest length of chars must be from 3 to 100"),
-        ({"weighting": "bm25"}, ValueError, "weighting must be one of tfidf, count"),
+        ({"weighting": "bm25"}, ValueError, "weighting must be one of supervised, tfidf, count"),
         ({"learning_rate": 0}, ValueError, "learning_rate must be finite and above 0"),
         ({"reading": Reading(unit="sentence")}, ValueError, "unit must be 'line'"),
         ({"label_prefix": ""}, ValueError, "label_prefix"),

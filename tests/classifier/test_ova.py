@@ -65,7 +65,7 @@ def test_by_default_scores_are_within_tol_of_the_optimum_where_the_ascent_is_slo
     documents = [" ".join(f"w{word}" for word in each) for each in rng.integers(0, 20, (4000, 6)).tolist()]
     y = np.zeros(4000)
     y[rng.choice(4000, 5, replace=False)] = 1
-    model = Classifier(class_weight="balanced").fit(documents, np.where(y > 0, "y", "x"))
+    model = Classifier(l2=0.5, class_weight="balanced", weighting="tfidf").fit(documents, np.where(y > 0, "y", "x"))
     x = np.hstack([bags_of(model._model, documents).toarray(), np.full((4000, 1), 0.25)])
     weights = np.where(y > 0, 400, 4000 / (2 * 3995))
     ridge = np.linalg.solve(0.5 * np.eye(x.shape[1]) + (x.T * weights) @ x, x.T @ (weights * (y - 0.5)))

@@ -78,8 +78,9 @@ def test_files_and_saved_models_go_on(tmp_path, labelled, held_out):
 @pytest.mark.parametrize(
     ("parameters", "labels", "error", "message"),
     [
-        ({"ngrams": 1}, ["x"], ValueError, "ngrams, chars or reading are not those"),
-        ({"chars": (2, 3)}, ["x"], ValueError, "ngrams, chars or reading are not those"),
+        ({"ngrams": 1}, ["x"], ValueError, "ngrams, chars, weighting or reading are not those"),
+        ({"chars": (2, 3)}, ["x"], ValueError, "ngrams, chars, weighting or reading are not those"),
+        ({"weighting": "tfidf"}, ["x"], ValueError, "ngrams, chars, weighting or reading are not those"),
         ({"loss": "softmax"}, ["x"], ValueError, "loss='softmax', but the classifier learned by 'squared'"),
         ({}, [7], TypeError, "labels must be of the type of the classes, such as 'animals', got 7"),
         ({}, [[]], ValueError, "at least two labels, got no label"),
@@ -141,10 +142,10 @@ def test_probabilities_stay_right_in_a_stream_of_a_few_documents_at_a_time():
     own = rng.random((1300, 8)) < 0.3
     words = np.where(own, labels[:, None] * 60 + rng.integers(0, 60, (1300, 8)), rng.integers(360, 660, (1300, 8)))
     documents = [" ".join(f"w{word}" for word in row) for row in words]
-    model = Classifier().fit(documents[:100], labels[:100])
+    model = Classifier(weighting="tfidf").fit(documents[:100], labels[:100])  # which few documents suffice for
     for first in range(100, 300, 5):
         model.partial_fit(documents[first : first + 5], labels[first : first + 5])
     found = model.test(documents[300:], labels[300:])
-    whole = Classifier().fit(documents[:300], labels[:300]).test(documents[300:], labels[300:])
+    whole = Classifier(weighting="tfidf").fit(documents[:300], labels[:300]).test(documents[300:], labels[300:])
     assert found.nll < whole.nll + 0.2
     assert found.calibration_error < 0.2

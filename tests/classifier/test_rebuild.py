@@ -13,28 +13,45 @@ from fastembed import Classifier
 
 
 class Bags:
-    """Words and pairs of neighbouring words, weighted by 1 + log n, IDF and 0.7 for a pair, and scaled to length 1."""
+    """Words and pairs of neighbouring words, weighted by IDF, what they say of labels, and 0.6 for a pair: length 1."""
 
-    def __init__(self, documents):
-        counts = [self.counts(document) for document in documents]
-        self.names = sorted(set(itertools.chain.from_iterable(counts)))
-        frequency = np.array([sum(name in each for each in counts) for name in self.names])
-        self.idf = np.log((1 + len(documents)) / (1 + frequency)) + 1
-        self.idf *= [0.7 ** (len(name) - 1) for name in self.names]
+    def __init__(self, documents, y):
+        found = [self.names_in(document) for document in documents]
+        self.names = sorted(set(itertools.chain.from_iterable(found)))
+        frequency = np.array([sum(name in each for each in found) for name in self.names])
+        y = np.hstack([y, y.sum(axis=1, keepdims=True) == 0])
+        self.y = y / y.sum(axis=1, keepdims=True)
+        self.has = np.array([[name in each for name in self.names] for each in found])
+        self.gains = np.array([self.gain(has) for has in self.has.T])
+        self.weights = (np.log((1 + len(documents)) / (1 + frequency)) + 1) * (1 + self.gains)
+        self.weights *= [0.6 ** (len(name) - 1) for name in self.names]
+
+    def gain(self, documents):
+        """Return the divergence of the shares of labels in some documents."""
+        q = self.y.mean(axis=0)
+        p = (self.y[documents].sum(axis=0) + 0.5 * q) / (documents.sum() + 0.5)
+        return special.rel_entr(p, q).sum()
+
+    def left_out(self, x, these):
+        """Return rows of x (N, F) as if the weights were made without the labels of the document itself."""
+        x = x[these]
+        for row, document in zip(x, these, strict=True):
+            for k in np.flatnonzero(row):
+                others = self.has[:, k] & (np.arange(len(self.has)) != document)
+                row[k] *= ((1 + self.gain(others)) / (1 + self.gains[k])) ** 2
+        return x
 
     @staticmethod
-    def counts(document):
+    def names_in(document):
         words = document.split()
-        features = [(word,) for word in words] + list(itertools.pairwise(words))
-        return {name: features.count(name) for name in features}
+        return {(word,) for word in words} | set(itertools.pairwise(words))
 
     def matrix(self, documents):
         x = np.zeros((len(documents), len(self.names)))
         for row, document in zip(x, documents, strict=True):
-            for name, n in self.counts(document).items():
-                if name in self.names:
-                    k = self.names.index(name)
-                    row[k] = (1 + math.log(n)) * self.idf[k]
+            for name in self.names_in(document) & set(self.names):
+                k = self.names.index(name)
+                row[k] = self.weights[k]
         return unit(x)
 
 
@@ -120,7 +137,7 @@ class Map:
 
 def rebuilt(documents, y, weights, loss, l2, seed):
     """Return a function from documents to probabilities, of the losses with one label against all others."""
-    bags = Bags(documents)
+    bags = Bags(documents, y)
     x, count = bags.matrix(documents), len(documents)
     several = bool((y.sum(axis=1) > 1).any())
     sums, total = weights @ y, weights.sum()
@@ -134,7 +151,7 @@ def rebuilt(documents, y, weights, loss, l2, seed):
         others = np.setdiff1d(np.arange(count), these)
         w, b = one_versus_all(x[others], y[others], weights[others], l2, loss, bias)
         known = (x[others] > 0).any(axis=0)
-        new = unit(x[these] * known)
+        new = unit(bags.left_out(x, these) * known)
         some = (new > 0).any(axis=1)
         scores.append((new @ w + b)[some])
         left_out.append(these[some])
@@ -147,7 +164,7 @@ def rebuilt(documents, y, weights, loss, l2, seed):
 
 def rebuilt_softmax(documents, y, weights, l2, rate, epochs):
     """Return the same of loss="softmax": gradient descent, whose only block is all documents."""
-    bags = Bags(documents)
+    bags = Bags(documents, y)
     x = bags.matrix(documents)
     targets = y / y.sum(axis=1, keepdims=True)
     bias = np.log(weights @ targets / weights.sum())
