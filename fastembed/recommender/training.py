@@ -61,6 +61,7 @@ RIDGES = (0.75, 2.0, 5.0, 12.0, 30.0)
 FIRST_RIDGE = 3.0
 # The largest number of neighbours of an item: times the users of the item, times the root of all users, and in any case
 PER_USER, PER_ROOT, NEIGHBOURS = 32, 5, 300
+FEW_NEIGHBOURS = 100  # in any case, of the model that is trained again once its strengths are chosen
 LEAST_USERS = 2  # of an item with neighbours
 RIDGE_FACTOR = 16.0
 MOST_PAIRS = 1 << 26  # of items whose counts are in memory
@@ -299,9 +300,10 @@ def fit(
         if hiding is None:  # strengths that follow from a few items would be anything
             return train.first(n, weight, epochs)
         shown, seen, hidden = hiding
-        model, history = train.first(shown, weight, epochs)
+        again = hidden.shape[0] > NEGLIGIBLE * n.shape[0]
+        model, history = train.first(shown, weight, epochs, few=again)
         model = _select(model, seen, hidden, pool)
-        if hidden.shape[0] > NEGLIGIBLE * n.shape[0]:
+        if again:
             model, _ = train.further(n, model, visible=False)
     return model, history
 
@@ -316,16 +318,16 @@ class _Training:
     comm: Communicator | None
     on_epoch_end: Callable[[Record], object] | None
 
-    def first(self, n: Any, weight: float, epochs: int) -> tuple[Model, list[Record]]:
+    def first(self, n: Any, weight: float, epochs: int, *, few: bool = False) -> tuple[Model, list[Record]]:
         """Return the model of the counts n, without strengths, and the records."""
-        return self._trained(n, _first(n, weight, self.options), epochs, LINEAR_RATE, visible=True)
+        return self._trained(n, _first(n, weight, self.options), epochs, LINEAR_RATE, visible=True, few=few)
 
     def further(self, n: Any, model: Model, *, visible: bool) -> tuple[Model, list[Record]]:
         """Return the model after one more epoch, with the counts n, which may have more users and items."""
         return self._trained(n, _grown(model, n), 1, LATER_RATE, visible=visible)
 
     def _trained(
-        self, n: Any, model: Model, epochs: int, linear_rate: float, *, visible: bool
+        self, n: Any, model: Model, epochs: int, linear_rate: float, *, visible: bool, few: bool = False
     ) -> tuple[Model, list[Record]]:
         """Return the model with W trained further, and with B; a caller sees training only if it is `visible`."""
         report = self.on_epoch_end if visible else None
@@ -347,7 +349,7 @@ class _Training:
         )
         linear = np.ascontiguousarray(trainer.linear)
         del trainer
-        return replace(model, linear=linear, similar=item_weights(n, self.pool)), history
+        return replace(model, linear=linear, similar=item_weights(n, self.pool, few=few)), history
 
 
 def _first(n: Any, weight: float, options: Options) -> Model:
@@ -442,12 +444,13 @@ def _newton_rows(n: Any, model: Model) -> Float32:
 # ---------------------------------------------------------------- item to item
 
 
-def item_weights(n: Any, pool: Pool) -> Any:
+def item_weights(n: Any, pool: Pool, *, few: bool = False) -> Any:
     """Return B, csr (V, V): column c solves  (G + Λ) B_c = G_c  for the nearest items of c, with G = n^T n.
 
     The nearest are those with the highest cosine; fewer for an item of few users. Λ is diagonal,  λ_i = 16 sqrt(f_i),
     f the column sums: the standard error of a count f is sqrt(f). An item of one user has no column, and if the counts
-    of all pairs do not fit in memory, only the most frequent items have one.
+    of all pairs do not fit in memory, only the most frequent items have one. A B with `few` neighbours shows what it is
+    worth.
     """
     items = n.shape[1]
     users = np.bincount(n.indices, minlength=items)
@@ -463,7 +466,7 @@ def item_weights(n: Any, pool: Pool) -> Any:
     norms = np.sqrt(g.data[diagonals])
     g.data[diagonals] += RIDGE_FACTOR * np.sqrt(part.sum(axis=0))
     starts = range(0, len(kept), COLUMNS)
-    most = min(NEIGHBOURS, round(PER_ROOT * n.shape[0] ** 0.5))
+    most = min(FEW_NEIGHBOURS if few else NEIGHBOURS, round(PER_ROOT * n.shape[0] ** 0.5))
     neighbours = np.minimum(PER_USER * users[kept], most).tolist()
     found: list[list[tuple[Int32, Float32]]] = [[] for _ in starts]
 
