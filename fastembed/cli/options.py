@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     Parameters = dict[str, dict[str, Any]]
 
 
+OTHERS = {  # names of other programs
+    **dict.fromkeys(("--vector_size", "--vector-size", "--size", "-dim", "-size", "--factors"), "--dim"),
+    **dict.fromkeys(("--workers", "-thread"), "--threads"),
+    **dict.fromkeys(("-epoch", "-iter", "--iter"), "--epochs"),
+}
+
+
 class Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, without a password of a URL, and names the option that may have been meant."""
 
@@ -30,8 +37,12 @@ class Parser(argparse.ArgumentParser):
         """Parse as argparse does; a command rejects what it does not know, before `fastembed` itself would."""
         parsed, unknown = super().parse_known_args(args, namespace)
         if unknown and self._subparsers is None:
-            names = [name.partition("=")[0] for name in unknown if name.startswith("--")]
-            near = [close for name in names for close in get_close_matches(name, self._option_string_actions, 1)]
+            names = [name.partition("=")[0] for name in unknown if name.startswith("-")]
+            near = [
+                close
+                for name in names
+                for close in get_close_matches(OTHERS.get(name, name), self._option_string_actions, 1)
+            ]
             meant = f": did you mean {', '.join(near)}?" if near else ""
             self.error(f"unrecognized arguments: {' '.join(unknown)}{meant}")
         return parsed, unknown

@@ -65,9 +65,8 @@ def in_options(text: str, parser: argparse.ArgumentParser) -> str:
         given = "none" if value == "None" else value if value == "..." else shlex.quote(value) * bool(value)
         return f"{option_of(name)} {given}".rstrip()
 
-    return re.sub(
-        r", (?=--)", " ", re.sub(r"\w\([^()]*\)|\b(\w+)=('[^']*'|\.\.\.|[\w.+-]*\w)|^(\w+)(?= must )", option, text)
-    )
+    text = re.sub(r"\w\([^()]*\)|\b(\w+)=('[^']*'|\.\.\.|[\w.+-]*\w)|^(\w+)(?= must )", option, text)
+    return re.sub(r"(--[\w-]+ (?:'[^']*'|\S+)), (?=--)", r"\1 ", text)
 
 
 def one_line(error: BaseException) -> str:

@@ -420,10 +420,12 @@ def valid_text(block: TextBlock | PlainBlock, errors: str) -> tuple[bytes, int]:
             text.decode()
         except UnicodeDecodeError as error:
             line = block.line + text.count(b"\n", 0, error.start)
+            remedy = "if it is in Windows-1252 or Latin-1, iconv -f WINDOWS-1252 -t UTF-8 converts it"
+            if b"\0" in text:
+                remedy = "it has bytes of 0, as a model has, or another file that is no text"
             raise ValueError(
                 f"{block.name!r} is not valid UTF-8 at line {line}, byte {block.offset + error.start:,} of the text: "
-                f"{error.reason} ({text[error.start : error.end]!r}); if it is in Windows-1252 or Latin-1, "
-                "iconv -f WINDOWS-1252 -t UTF-8 converts it"
+                f"{error.reason} ({text[error.start : error.end]!r}); {remedy}"
             ) from None
     valid = text.decode(errors="replace").encode()
     return valid, valid.count("\ufffd".encode()) - text.count("\ufffd".encode())

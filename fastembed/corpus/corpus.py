@@ -767,6 +767,8 @@ def advise(corpus: Corpus, *, baskets: bool = False) -> None:
         text += block.text[: SAMPLE_BYTES - len(text)]
         if len(text) == SAMPLE_BYTES:
             break
+    if b"\0" in text:  # no text, which reading will find
+        return
     reading, found = corpus.reading, []
     changes: dict[str, Any] = {}
     if reading.compiled:

@@ -205,7 +205,9 @@ def held_out_items(
             number = _score_recommender(model, baskets, (user, item, weight), header, split, tally)
     if not tally.rows:
         least = 2 if split.given is None else split.given + 1
-        raise ValueError(f"none of the {number:,} baskets has {least} known items")
+        unit = model.reading_.unit if isinstance(model, SkipGram) and model.reading_ else "line"
+        hint = "" if unit == "line" else f"; the model reads unit={unit!r}, and baskets are lines: unit='line'"
+        raise ValueError(f"none of the {number:,} baskets has {least} known items{hint}")
     return tally.result(number)
 
 

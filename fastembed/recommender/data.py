@@ -215,7 +215,8 @@ def read_interactions(
         if user is None or item is None:
             raise ValueError(
                 f"pairs have a user and an item: name their fields, user=... and item=..., {_of(names, files)}; baskets"
-                " are lists of items, or a text file with a basket per line, its items between spaces"
+                " are lists of items, as csv.reader gives, or a text file with a basket per line, its items between"
+                " spaces: tr ' ,' '_ ' < FILE makes that of commas"
             )
         chosen = [field for field in fields if field is not None]
         if len(set(map(str, chosen))) < len(chosen):

@@ -131,7 +131,7 @@ def test_wrong_usage_exits_with_two(usage, workplace, command, message):
 
 def test_wrong_usage_is_one_line_and_names_the_option_that_may_be_meant(usage, workplace):
     assert usage("train", "text", "--epoch", 1, "--size=8") == (
-        "fastembed train: error: unrecognized arguments: --epoch 1 --size=8: did you mean --epochs, --max-size?;"
+        "fastembed train: error: unrecognized arguments: --epoch 1 --size=8: did you mean --epochs, --dim?;"
         " see fastembed train --help"
     )
     assert usage("train", "text", "-o", "v.txt").startswith("fastembed train: error: a model is a .safetensors file")
