@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 Float64 = npt.NDArray[np.float64]
 
 MOST_LABEL = 1 << 63
+FIRST_ONES = 1000  # documents that are searched for the prefix of labels
 MANY_LABELS = 100  # from this number on, labels of one or two documents each are a warning
 LABEL_TYPES = (str, int, np.integer)
 SEVERAL = (list, tuple, set, frozenset, np.ndarray)  # what holds the labels of a document
@@ -704,6 +705,8 @@ def read_examples(
         several = found.several or known.calibration.several
         found = Labels(classes, found.over(classes), several, known.indicator)
     warn_of_alike(found.classes.tolist())
+    if labels is not None and any(isinstance(item, str) and prefix in item for item in items[:FIRST_ONES]):
+        warn_user(f"documents hold {prefix}, as files of fastText do: pass the path of the file, or leave it out")
     blocks = line_blocks(items, options.reading.errors, progress=None if report is None else report.counting)
     tokens = number_tokens(blocks, options.reading, ledger, pool)
     before = () if known is None else (known.features, known.documents)

@@ -16,7 +16,7 @@ from scipy import sparse
 
 from fastembed._base.memory import check_free
 from fastembed._base.threads import Pool, single_threaded_blas
-from fastembed._base.validation import TrainingDivergedError
+from fastembed._base.validation import TrainingDivergedError, warn_user
 from fastembed.classifier.calibration import FIRST, Calibration
 from fastembed.classifier.features import Features, shares
 from fastembed.classifier.labels import Examples
@@ -42,6 +42,7 @@ STABLE = 6.0  # RATE times the largest eigenvalue of a block is at most this: do
 EIGENVALUE_STEPS = 10
 ROUNDING = 1e-12  # distance from 0 or 1 of the share of a label of no document or all of them
 DIVERGED = 2  # training has diverged above this multiple of the entropy of the label shares, plus 1
+NOTHING = 0.99  # of the loss of the labels' shares: with more, hardly anything has been learned
 LENGTH = 3.0  # the length of the pretrained row of a word: docs/decisions.md
 
 
@@ -162,6 +163,10 @@ def learn(
             on_epoch_end,
             None if start is None else start[0],
             0 if known is None else known.documents,
+        )
+        of_shares = q * (1 - q) / 2 if options.loss == "squared" else -q * np.log(q) - (1 - q) * np.log(1 - q)
+        _warn_of_nothing(
+            min(record["loss"] for record in history if not record["left_out"]), of_shares.sum(), "a smaller l2"
         )
     return FittedClassifier(
         features=features,
@@ -376,4 +381,12 @@ def _train_softmax(
             f" shares: a learning rate is too large, here learning_rate={rate:g}",
             int(worst["epoch"]),
         )
+    if len(history) > 1:  # the nll is that before the steps of an epoch
+        _warn_of_nothing(history[-1]["nll"], entropy, "more epochs or a larger learning_rate")
     return history
+
+
+def _warn_of_nothing(loss: float, of_shares: float, remedy: str) -> None:
+    """Warn if the loss is that of the shares of the labels, which need no documents."""
+    if loss > NOTHING * of_shares:
+        warn_user(f"hardly anything was learned but the shares of the labels, whose loss is {of_shares:.4g}: {remedy}")

@@ -461,6 +461,19 @@ def test_a_parameter_without_effect_is_named(loss, name, value):
         Classifier(loss, **{name: value}).fit(["a b", "c d"], ["x", "y"])
 
 
+@pytest.mark.parametrize(
+    "parameters", [{"l2": 1e9}, {"loss": "ova", "l2": 1e9}, {"loss": "softmax", "learning_rate": 1e-4}]
+)
+def test_that_nothing_was_learned_is_said(labelled, parameters):
+    with pytest.warns(UserWarning, match="hardly anything was learned but the shares of the labels, whose loss is"):
+        Classifier(**parameters).fit(*labelled)
+
+
+def test_labels_that_are_still_in_the_texts_are_noticed(labelled):
+    with pytest.warns(UserWarning, match="documents hold __label__, as files of fastText do"):
+        Classifier().fit([f"__label__x {text}" for text in labelled[0]], labelled[1])
+
+
 def test_columns_in_different_orders_are_refused():
     pandas = pytest.importorskip("pandas")
     table = pandas.DataFrame({"text": ["a b", "c d", "e f"], "label": ["x", "y", "x"]})
@@ -487,6 +500,7 @@ def test_a_test_shows_a_bar_of_the_documents(model, capsys):
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.filterwarnings("ignore:hardly anything was learned")
 def test_labels_that_name_documents_are_noticed():
     texts = [f"a{k} b" for k in range(150)]
     with pytest.warns(UserWarning, match="150 labels for 150 documents: are they classes, such as 0?"):
@@ -509,6 +523,7 @@ def test_a_label_whose_documents_have_no_text_is_learned_as_its_share(tmp_path):
         assert_allclose(model.predict_proba(["unheard"]), np.full((1, 3), 1 / 3), rtol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:hardly anything was learned")
 @pytest.mark.parametrize("parameters", [{"chars": (40, 50)}, {"chars": (3, 3), "max_features": 1}])
 def test_a_classifier_of_which_no_ngram_of_characters_is_left_is_kept(tmp_path, parameters):
     texts = ["ab ab cd", "cd ab", "ab cd", "ab"]

@@ -244,7 +244,7 @@ def test_the_calibration_error_is_small_where_labels_are_drawn_by_chance():
         assert model.predict_proba([f"w{word}"])[0, 0] == pytest.approx((word + 1) / 9, abs=0.08)
 
 
-@pytest.mark.filterwarnings("ignore:training ended after epochs=3")
+@pytest.mark.filterwarnings("ignore:training ended after epochs=3", "ignore:hardly anything was learned")
 @pytest.mark.parametrize("l2", [1e-30, 1e30])
 def test_no_strength_of_l2_gives_what_is_not_finite(labelled, l2):
     model = Classifier(l2=l2, epochs=3, chars=(1, 2)).fit(*labelled)
