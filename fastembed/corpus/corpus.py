@@ -13,7 +13,7 @@ from copy import copy
 from dataclasses import asdict
 from datetime import datetime
 from functools import partial
-from itertools import chain, pairwise
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -760,6 +760,12 @@ def advise(corpus: Corpus, *, baskets: bool = False) -> None:
                 text = block.text[:SAMPLE_BYTES].rpartition(b" ")[0]  # whole tokens
                 if corpus.reading.record() and not parts:
                     warn_user(f"lists of tokens are learned from as they are: {corpus.reading} has no effect on them")
+                if baskets and isinstance(corpus, DocumentCorpus) and len(block.documents) >= LEAST_LINES:
+                    items = list(islice(corpus._records, LEAST_LINES))
+                    if all(isinstance(each, tuple) and len(each) == 2 for each in items):
+                        warn_user(
+                            f"every basket is a tuple of two items, such as {shown(items[0])}: Recommender learns pairs"
+                        )
                 if not baskets and (seen := _raw_in_lists(split_tokens(text)) or _edges(text)):
                     warn_user(ReadingAdvice([seen], {}, Reading()))
                 return

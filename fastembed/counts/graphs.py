@@ -154,6 +154,8 @@ def _of_networkx(graph: Any, weights: bool | str) -> Edges:
             raise ValueError(f"no edge has the attribute {weights!r}")
         listed = list(graph.edges(data=WEIGHT if weights is True else weights, default=missing))
         ends, amounts = [edge[:2] for edge in listed], [edge[2] for edge in listed]
+        if weights is True:
+            _likely_weight(list(next(iter(graph.edges(data=True)), ((), (), ()))[2]))
     names = list(graph)
     ids = {name: number for number, name in enumerate(names)}
     sources, targets = (np.array([ids[edge[k]] for edge in ends], np.intp) for k in (0, 1))
@@ -164,6 +166,8 @@ def _of_igraph(graph: Any, weights: bool | str) -> Edges:
     names: Names = graph.vs["name"] if "name" in graph.vs.attributes() else range(graph.vcount())
     ends = np.array(graph.get_edgelist(), np.intp).reshape(-1, 2)
     sources, targets = np.ascontiguousarray(ends[:, 0]), np.ascontiguousarray(ends[:, 1])
+    if weights is True:
+        _likely_weight(graph.es.attributes())
     amounts = graph.es[name] if (name := _named_weights(weights, graph.es.attributes(), "edges")) else None
     return Edges(sources, targets, _amounts(amounts, sources, targets, names), names, graph.is_directed())
 
@@ -172,10 +176,12 @@ def _of_frame(frame: Any, weights: bool | str) -> Edges:
     columns = list(frame.columns)
     if len(columns) < 2:
         raise ValueError(f"a frame of edges has a column of sources and one of targets, got {columns}")
-    named = columns.count("source") == columns.count("target") == 1
+    lower = [str(name).lower() for name in columns]
+    named = lower.count("source") == lower.count("target") == 1
     if named:
-        columns = ["source", "target", *(name for name in columns if name not in ("source", "target"))]
-        frame = frame[columns]
+        first = [lower.index("source"), lower.index("target")]
+        order = first + [k for k in range(len(columns)) if k not in first]
+        frame, columns = frame.iloc[:, order], [columns[k] for k in order]
     elif WEIGHT in columns[:2]:
         raise ValueError(f"the first two columns are the ends of the edges, and one is called 'weight': {columns}")
     ends, others = frame.iloc[:, :2], columns[2:]
@@ -184,12 +190,7 @@ def _of_frame(frame: Any, weights: bool | str) -> Edges:
     name = _named_weights(weights, others, "columns after the ends,")
     if weights is True and name is None:
         number = others if len(others) == 1 and frame.dtypes.iloc[2].kind in "iuf" else ()
-        alike = next(
-            (other for other in others if other in number or str(other).lower() in (WEIGHT, f"{WEIGHT}s")), None
-        )
-        if alike is not None:
-            warn_user(f"no column is called 'weight', so each edge has the weight 1: weights={alike!r} names that one")
-            named = True
+        named = _likely_weight(others, number) or named
     if not named and weights is not False and (unread := [other for other in others if other != name]):
         warn_user(
             f"the ends are the first two columns, {columns[0]!r} and {columns[1]!r}, and {unread[0]!r} is not read:"
@@ -250,6 +251,15 @@ def edges_of_file(
         warn_user(f"{names[0]!r} and {names[1]!r} in the first line are in no other: are they a header? Then remove it")
     sources, targets = np.ascontiguousarray(both[:, 0]), np.ascontiguousarray(both[:, 1])
     return Edges(sources, targets, _amounts(amounts, sources, targets, names), names, False)
+
+
+def _likely_weight(names: Sequence[Any], numbers: Sequence[Any] = ()) -> bool:
+    """Return whether no name is that of weights but one is likely to be; then warn."""
+    alike = [name for name in names if name in numbers or str(name).lower() in (WEIGHT, f"{WEIGHT}s")]
+    if not alike or WEIGHT in names:
+        return False
+    warn_user(f"nothing is called 'weight', so each edge has the weight 1: weights={alike[0]!r} names that one")
+    return True
 
 
 def _named_weights(weights: bool | str, names: Sequence[Any], what: str) -> str | None:

@@ -45,6 +45,10 @@ def pair_ids(
     for name, names in (("sources", sources), ("targets", targets)):
         if isinstance(names, np.ma.MaskedArray):
             unmasked(name, names)
+    given: Any = (sources, targets, weights)
+    indices = [each.index for each in given if hasattr(each, "iloc")]  # of pandas
+    if not all(index.equals(indices[0]) for index in indices):
+        raise ValueError("sources, targets and weights have different indices: .to_numpy() gives pairs by their order")
     ids: dict[Name, int] = {}
     ends = [name_ids("sources", sources, ids), name_ids("targets", targets, ids)]
     number = len(ends[0])

@@ -203,6 +203,10 @@ def test_networkx_graphs_say_what_their_edges_are(kind):
         graph.add_edge("a", "b", strength=3)
         both = UNDIRECTED | {("a", "b"): 5, ("b", "a"): 5}
         assert_edges(Counts.from_graph(graph, window=1, directed=False, weights="strength"), both)
+    for *_, attributes in graph.edges(data=True):
+        attributes["Weight"] = attributes.pop("strength")
+    with pytest.warns(UserWarning, match="nothing is called 'weight', so each .*: weights='Weight' names that one"):
+        Counts.from_graph(graph, window=1)
 
 
 @pytest.mark.parametrize("directed", [False, True])
@@ -221,6 +225,8 @@ def test_frames_of_edges_have_ends_first_and_weights_by_name():
         assert_edges(Counts.from_graph(frame(weight="n").assign(m=1), window=1), dict.fromkeys(UNDIRECTED, 1))
     assert_edges(Counts.from_graph(frame(weight="n"), window=1, weights="n"), UNDIRECTED)
     turned = frame(**{"from": "source", "to": "target"})[["weight", "target", "source"]]
+    capitals = turned.rename(columns=str.capitalize)
+    assert_edges(Counts.from_graph(capitals, window=1, directed=True, weights="Weight"), DIRECTED)
     assert_edges(Counts.from_graph(turned, window=1, directed=True), DIRECTED)
     for other in (turned.rename(columns={"weight": "n"}), frame(weight="Weights").assign(m=1)):
         with pytest.warns(UserWarning, match="so each edge has the weight 1: weights='(n|Weights)' names that one"):

@@ -40,13 +40,23 @@ def test_symmetric_pairs_count_in_both_directions_and_loops_once():
         (list(np.array([0, 33])), {"0", "33"}),
         (np.array(["ann", "bob"]), {"ann", "bob"}),
         ([(0, 1), frozenset([2])], {"(0, 1)", "frozenset({2})"}),
-        ([dt.date(2024, 2, 29), None], {"2024-02-29", "None"}),
+        ([dt.date(2024, 2, 29), True], {"2024-02-29", "1"}),
     ],
 )
 def test_names_of_any_hashable_kind_are_known_by_their_str(names, tokens):
     counts = Counts.from_pairs(names, names[::-1])
     assert set(counts.vocabulary.tokens) == tokens
     assert all(type(token) is str for token in counts.vocabulary.tokens)
+
+
+def test_columns_of_pandas_in_different_orders_are_rejected():
+    series = pytest.importorskip("pandas").Series
+    assert named(Counts.from_pairs(series(["a", "b"]), series(["x", "y"]), series([1, 2]))) == {
+        ("a", "x"): 1,
+        ("b", "y"): 2,
+    }
+    with pytest.raises(ValueError, match=r"sources, targets and weights have different indices: \.to_numpy\(\) gives"):
+        Counts.from_pairs(series(["a", "b"]), series(["x", "y"], index=[1, 0]))
 
 
 def test_a_matrix_with_names_has_a_vocabulary():

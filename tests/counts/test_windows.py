@@ -209,7 +209,10 @@ def test_corpora_without_pairs_are_rejected():
         Counts.from_corpus([["the"], ["cat"]], VOCABULARY)
     with pytest.raises(ValueError, match="such as 'a dog': a list holds tokens, and a text is a str"):
         SkipGram(min_count=1).fit([["the cat"], ["a dog"]])
-    with pytest.raises(ValueError, match="such as 'cat': is this the field that holds texts"):
+    with (
+        pytest.warns(UserWarning, match="has no effect"),
+        pytest.raises(ValueError, match="such as 'cat': is this the field that holds texts"),
+    ):
         SkipGram(min_count=1, reading=Reading(words=True)).fit([["cat"], ["dog"]])
     with pytest.raises(ValueError, match="; 4 tokens are below min_count=2: a smaller min_count keeps them"):
         SkipGram(min_count=2).fit(["the cat sat", "the dog ran"])
