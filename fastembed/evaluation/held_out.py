@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from fastembed._base.estimator import pickled_as
 from fastembed._base.optional import require
 from fastembed._base.progress import bar, bars
 from fastembed._base.threads import Pool, check_threads
-from fastembed._base.validation import check_integer, check_number, shown
+from fastembed._base.validation import check_integer, check_number, shown, warn_user
 from fastembed.corpus.corpus import Source, as_corpus
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.memory import check_field
@@ -28,6 +29,7 @@ from fastembed.skipgram.prediction import ContextQuery, context_probabilities
 from fastembed.skipgram.skipgram import SkipGram, fitted_model
 
 Ids = NDArray[np.intp]
+LARGE = 5  # items of a basket
 MEANS = ("nll", "precision", "recall", "ndcg", "hit_rate", "mrr")  # over baskets, each with a standard error
 
 
@@ -337,10 +339,13 @@ def _score_recommender(
     pool = Pool(threads)
     matrix, tally.unknown = _known_part(fitted, source, fields, header)
     number = matrix.shape[0]
-    parts = [split(matrix.indices[a:b].astype(np.intp)) for a, b in zip(matrix.indptr, matrix.indptr[1:], strict=False)]
+    parts = [split(matrix.indices[a:b].astype(np.intp)) for a, b in pairwise(matrix.indptr)]
     taken = [k for k, part in enumerate(parts) if part is not None]
     if not taken:
         return number
+    learned, given = map(_large_baskets, (fitted.data.matrix, matrix))
+    if 2 * sum(basket in learned for basket in given) > len(given):
+        warn_user("most of these baskets are among those learned from: `split_users` keeps some for evaluation")
     items = matrix.shape[1]
     seen, hidden = (_rows((part[k] for part in parts if part is not None), items) for k in (0, 1))
     seen = sparse.csr_array(matrix[taken].multiply(seen))  # with the weights of the items
@@ -352,6 +357,12 @@ def _score_recommender(
             tally.add(log_p, fitted.model.bias, seen[part], hidden[part])
             done.update(len(log_p))
     return number
+
+
+def _large_baskets(matrix: Any) -> set[bytes]:
+    """Return the different sets of `LARGE` items or more, which hardly two users share by chance."""
+    ends, ids = matrix.indptr.tolist(), matrix.indices.astype(np.int32)
+    return {ids[first:last].tobytes() for first, last in pairwise(ends) if last - first >= LARGE}
 
 
 def _known_part(fitted: FittedRecommender, source: Any, fields: tuple[Any, Any, Any], header: bool) -> tuple[Any, int]:

@@ -27,7 +27,8 @@ from fastembed.counts.pairs import warn_of_commas
 
 ROWS_AT_ONCE = 1 << 18  # pairs or items that are Python objects at a time
 SMALLEST, LARGEST = 1e-15, 1e20  # weight of a user and an item: the ratio of two is finite in float32
-MANY_BASKETS = 10  # from this number on it is a warning that each is a tuple of two
+MANY_BASKETS = 10  # from this number on it is a warning if they look like something else
+TABLE = 'pass a table, such as {"user": [...], "item": [...]}, with user="user" and item="item"'
 CLOSE = 3  # names with a similar spelling that an error shows
 Place = Callable[[int], str]
 Int32 = NDArray[np.int32]
@@ -249,6 +250,10 @@ def read_interactions(
         matrix = narrow(old + matrix)
     if not matrix.nnz:
         raise ValueError(f"there is nothing to learn from: no user of {matrix.shape[0]:,} has an item")
+    if len(users) >= MANY_BASKETS and np.diff(matrix.indptr).max() == 1:
+        example = next((name for name in items.names.tolist() if isinstance(name, str) and " " in name), "")
+        hint = f"; {example!r} is one item, {example!r}.split() a basket" if example else ""
+        warn_user(f"no user has two items, so that nothing but their popularity can be learned{hint}")
     return Interactions(matrix, users, items)
 
 
@@ -394,6 +399,10 @@ def _matrix_of_matrix(source: Any, users: Names, items: Names) -> Any:
     if not sparse.issparse(source) and source.dtype.kind not in "biuf":
         raise TypeError(f"X must be a matrix of numbers, got dtype {source.dtype}")
     matrix = narrow(canonical_csr("X", source if sparse.issparse(source) else sparse.csr_array(source)))
+    if matrix.shape[1] in (2, 3) and matrix.shape[0] >= MANY_BASKETS:
+        warn_user(
+            f"a column of X is an item, which makes {matrix.shape[1]}; if the columns are users and items, {TABLE}"
+        )
     add_places(users, matrix.shape[0])
     if matrix.shape[1] < len(items) or not items.are_places():
         if matrix.shape[1] != len(items):
@@ -442,6 +451,7 @@ def _matrix_of_baskets(baskets: Any, users: Names, items: Names, *, of_file: boo
     if isinstance(baskets, str | bytes) or not isinstance(baskets, Iterable):
         raise TypeError(f"X must be a sparse matrix, pairs, or baskets, got {shown(baskets)}")
     before, remaining = len(users), iter(baskets)
+    index = getattr(baskets, "index", None)  # of a pandas Series
     rows, columns, weights = [], [], []
     count, pairs, tuples = before, True, True
     while part := list(islice(remaining, ROWS_AT_ONCE // 16)):
@@ -456,12 +466,15 @@ def _matrix_of_baskets(baskets: Any, users: Names, items: Names, *, of_file: boo
     if not rows:
         raise ValueError("there is nothing to learn from: no basket")
     if pairs and (tuples or of_file) and count - before >= MANY_BASKETS:
-        of_table = 'pass a table, such as {"user": [...], "item": [...]}, with user="user" and item="item"'
         of_lines = "write them to a CSV or TSV file and name its fields: user= and item=, or --user and --item"
-        what, advice = ("line has", of_lines) if of_file else ("basket is a tuple of", of_table)
+        what, advice = ("line has", of_lines) if of_file else ("basket is a tuple of", TABLE)
         warn_user(f"every {what} two items: if they are a user and an item, {advice}")
-    add_places(users, count - before)
-    entries = tuple(map(np.concatenate, (rows, columns)))
+    owners = np.concatenate(rows)
+    if index is None or callable(index) or np.array_equal(index, np.arange(count - before)):
+        add_places(users, count - before)
+    else:
+        owners = users.add(list(index), lambda k: f"basket {k}")[owners - before]
+    entries = owners, np.concatenate(columns)
     return matrix_of(np.concatenate(weights), entries, (len(users), len(items)))
 
 

@@ -211,3 +211,12 @@ def test_users_are_divided_whole(baskets):
             split_users(*wrong)
     with pytest.raises(ValueError, match="user='who' names a column of a table, got list"):
         split_users(baskets, user="who")
+
+
+def test_baskets_learned_from_are_noticed():
+    rng = np.random.default_rng(0)
+    baskets = [rng.choice(30, 7, replace=False).tolist() for _ in range(40)]
+    recommender = Recommender(dim=2, epochs=1, threads=1).fit(baskets[:30])
+    with pytest.warns(UserWarning, match="most of these baskets are among those learned from: `split_users`"):
+        held_out_items(recommender, baskets[:30])
+    held_out_items(recommender, baskets[30:])

@@ -99,10 +99,22 @@ def test_items_of_a_set_have_an_order_of_their_own():
     assert learned([set(items), {"a"}])[1] == [*sorted(items), "a"]
 
 
+def test_the_index_of_a_series_has_the_users():
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame({"who": [7, 7, 3, 3, 3], "what": ["a", "b", "b", "c", "a"]})
+    users, items, matrix = learned(table.groupby("who")["what"].apply(list))
+    assert (users, items, matrix[0].tolist()) == ([3, 7], ["b", "c", "a"], [1, 1, 1])
+    assert learned(pandas.Series([["a", "b"], ["b"]]))[0] == [0, 1]
+
+
 def test_what_looks_like_something_else_is_noticed(tmp_path):
     pairs = [(f"u{k // 3}", f"item{k % 3}") for k in range(30)]
     with pytest.warns(UserWarning, match="every basket is a tuple of two items: if they are a user and an item"):
         learned(pairs)
+    with pytest.warns(UserWarning, match="a column of X is an item, which makes 2; if the columns are users and"):
+        learned(np.arange(30).reshape(15, 2))
+    with pytest.warns(UserWarning, match="no user has two items, .*; 'bread jam' is one item, 'bread jam'.split"):
+        learned([["bread jam"], ["nails"]] * 5)
     path = tmp_path / "pairs.txt"
     path.write_text("".join(f"{user} {item}\n" for user, item in pairs), encoding="utf-8")
     with pytest.warns(UserWarning, match="every line has two items: if they are a user and an item, write them to a"):

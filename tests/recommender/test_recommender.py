@@ -219,7 +219,7 @@ def test_a_fit_reports_what_it_does_and_what_it_takes(baskets, tmp_path):
     assert_array_equal(again.item_factors_, model.item_factors_)
     huge = Recommender(dim=10**13)
     with pytest.raises(MemoryError, match="training 10 users of 10 items"):
-        huge.fit([[k] for k in range(10)])
+        huge.fit([[k, 9 - k] for k in range(10)])
 
 
 def test_an_interrupted_fit_goes_on_to_the_same_bits(baskets, tmp_path):
