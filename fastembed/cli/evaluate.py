@@ -283,9 +283,8 @@ def plot(arguments: argparse.Namespace) -> int:
     topn = arguments.topn or (ON_A_PAGE if page else ON_A_MAP)
     vectors = open_vectors(arguments)
     words = arguments.words and list(map(open_words(arguments, vectors), arguments.words))
-    unknown = [word for word in words or () if word not in vectors]  # composed words are on no map
-    which = f"is not among the {len(vectors):,} words"
-    code = print_unknown([unknown_message(vectors, [word]) or f"{word!r} {which}" for word in unknown])
+    unknown = [word for word in words or () if word not in vectors]  # or composed: those are on no map
+    code = print_unknown([unknown_message(vectors, [word]) or f"{word!r} is composed" for word in unknown])
     if code and not (words := [word for word in words if word in vectors]):
         return code
     shown = len({*words}) if words else min(topn, len(vectors))

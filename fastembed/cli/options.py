@@ -17,11 +17,9 @@ if TYPE_CHECKING:
     Parameters = dict[str, dict[str, Any]]
 
 
-OTHERS = {  # names of other programs
-    **dict.fromkeys(("--vector_size", "--vector-size", "--size", "-dim", "-size", "--factors"), "--dim"),
-    **dict.fromkeys(("--workers", "-thread"), "--threads"),
-    **dict.fromkeys(("-epoch", "-iter", "--iter"), "--epochs"),
-}
+# Names of other programs
+OTHERS = dict.fromkeys(("--vector_size", "--vector-size", "--size", "-dim", "-size", "--factors"), "--dim")
+OTHERS |= {"--workers": "--threads", "-thread": "--threads", "-epoch": "--epochs", "-iter": "--epochs"}
 
 
 class Parser(argparse.ArgumentParser):
@@ -37,12 +35,8 @@ class Parser(argparse.ArgumentParser):
         """Parse as argparse does; a command rejects what it does not know, before `fastembed` itself would."""
         parsed, unknown = super().parse_known_args(args, namespace)
         if unknown and self._subparsers is None:
-            names = [name.partition("=")[0] for name in unknown if name.startswith("-")]
-            near = [
-                close
-                for name in names
-                for close in get_close_matches(OTHERS.get(name, name), self._option_string_actions, 1)
-            ]
+            names = [OTHERS.get(name := each.partition("=")[0], name) for each in unknown if each.startswith("-")]
+            near = [close for name in names for close in get_close_matches(name, self._option_string_actions, 1)]
             meant = f": did you mean {', '.join(near)}?" if near else ""
             self.error(f"unrecognized arguments: {' '.join(unknown)}{meant}")
         return parsed, unknown

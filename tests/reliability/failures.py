@@ -52,7 +52,14 @@ from typing import Any
 TESTED_CODE = ("/bin/python", "libpython", "_multiarray_umath", "/fastembed/_kernels/", "_sparsetools")
 THEIRS = "(theirs) "
 # What waits for a thread that Python has lost
-LOST = ("threading.py start", "threading.py join", "_base.py result", "_base.py wait", "_base.py done")
+LOST = (
+    "threading.py start",
+    "threading.py join",
+    "threading.py acquire",
+    "_base.py result",
+    "_base.py wait",
+    "_base.py done",
+)
 SECONDS = 60  # after which one try is taken to hang
 DOCUMENTED = (MemoryError, OSError, ValueError)  # ValueError: a file that cannot be read whole
 KINDS = {  # allocations or calls on files; whether all later ones fail too; the error number
