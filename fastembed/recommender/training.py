@@ -62,7 +62,6 @@ FIRST_RIDGE = 3.0
 # The largest number of neighbours of an item: times the users of the item, times the root of all users, and in any case
 PER_USER, PER_ROOT, NEIGHBOURS = 32, 5, 300
 FEW_NEIGHBOURS = 100  # in any case, of the model that is trained again once its strengths are chosen
-LEAST_USERS = 2  # of an item with neighbours
 RIDGE_FACTOR = 16.0
 MOST_PAIRS = 1 << 26  # of items whose counts are in memory
 COLUMNS = 64  # of B per task
@@ -448,14 +447,12 @@ def item_weights(n: Any, pool: Pool, *, few: bool = False) -> Any:
     """Return B, csr (V, V): column c solves  (G + Λ) B_c = G_c  for the nearest items of c, with G = n^T n.
 
     The nearest are those with the highest cosine; fewer for an item of few users. Λ is diagonal,  λ_i = 16 sqrt(f_i),
-    f the column sums: the standard error of a count f is sqrt(f). An item of one user has no column, and if the counts
-    of all pairs do not fit in memory, only the most frequent items have one. A B with `few` neighbours shows what it is
-    worth.
+    f the column sums: the standard error of a count f is sqrt(f). If the counts of all pairs do not fit in memory, only
+    the most frequent items have a column. A B with `few` neighbours shows what it is worth.
     """
     items = n.shape[1]
     users = np.bincount(n.indices, minlength=items)
-    kept = np.flatnonzero(users >= LEAST_USERS)
-    kept = kept[np.argsort(-users[kept], kind="stable")][: _most_items(n, users)]
+    kept = np.argsort(-users, kind="stable")[: min(np.count_nonzero(users), _most_items(n, users))]
     part = n[:, kept]
     g = part.T.tocsr() @ part
     g.sort_indices()
