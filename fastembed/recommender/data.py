@@ -469,12 +469,12 @@ def _matrix_of_baskets(baskets: Any, users: Names, items: Names, *, of_file: boo
         of_lines = "write them to a CSV or TSV file and name its fields: user= and item=, or --user and --item"
         what, advice = ("line has", of_lines) if of_file else ("basket is a tuple of", TABLE)
         warn_user(f"every {what} two items: if they are a user and an item, {advice}")
-    owners = np.concatenate(rows)
-    if index is None or callable(index) or np.array_equal(index, np.arange(count - before)):
-        add_places(users, count - before)
-    else:
-        owners = users.add(list(index), lambda k: f"basket {k}")[owners - before]
-    entries = owners, np.concatenate(columns)
+    if not (index is None or callable(index) or np.array_equal(index, np.arange(count - before))):
+        warn_user(
+            "users are the numbers of the baskets: the index is not read; series.explode().reset_index() is pairs"
+        )
+    add_places(users, count - before)
+    entries = tuple(map(np.concatenate, (rows, columns)))
     return matrix_of(np.concatenate(weights), entries, (len(users), len(items)))
 
 

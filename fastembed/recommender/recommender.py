@@ -89,8 +89,8 @@ class Recommender(Transformer):
     dim : int
         Dimension of the vectors.
     epochs : int, optional
-        The number of passes over the users; by default the fewer, the more users there are, and the
-        fewer entries.
+        The number of passes over the users; by default fewer if users are many, and if they have a
+        small share of the items.
     seed : int
         Seed of the start, of the order of the users, and of the items that are hidden to choose the strengths.
     threads : int, optional

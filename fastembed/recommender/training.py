@@ -53,7 +53,7 @@ RATE, LINEAR_RATE, L2 = 1.0, 0.3, 0.3  # of `fit_counts`
 BLOCK = 256
 ROWS = 8192  # of users whose float64 rows are in memory
 STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 160, 3, 20  # blocks in all epochs together; users who are many need fewer epochs
-PER_ENTRY = 2800  # scores that all epochs together compute, at most, except in the first epoch
+PER_ENTRY = 2800  # the largest number of scores per entry in all epochs together; there is always one epoch
 LATER_RATE = 0.03  # of W, when training goes on from a model
 START_SCALE = 0.1
 START_PASSES, EXTRA = 3, 16  # of the randomised SVD
@@ -66,11 +66,11 @@ RIDGE_FACTOR = 16.0
 MOST_PAIRS = 1 << 26  # of items whose counts are in memory
 COLUMNS = 64  # of B per task
 HIDDEN_SHARE = 0.2  # of the items of a user
-# The largest number of users with hidden items: a share of them, of the inverse root of the items, and in any case
+# The largest number of users with hidden items: a quarter of the users, 65,536 / sqrt(items), and 1,500
 HIDING_SHARE, HIDING_ROOT, MOST_HIDING = 0.25, 1 << 16, 1500
 NEGLIGIBLE = 0.01  # share of users with hidden items below which nothing is trained again with them
 HIDDEN_LOGITS = 1 << 24  # of the users with hidden items
-LEAST_HIDDEN = 100  # items, from which the strengths can be chosen
+LEAST_HIDDEN = 200  # items, from which the strengths can be chosen
 FIRST_FACTORS = (1.0, 0.75, 0.75)  # a, g and h, if they cannot
 PRIOR = 3.0  # precision of the factors about 1; the weight of a hidden item is 1 at most
 DEPTH = 100  # of the NDCG
@@ -78,7 +78,7 @@ LEAST_FACTOR = 0.05  # below 0, what nobody takes would be first for users of wh
 FLOOR = 0.1
 FIXED_BYTES, FOLDS = 8 << 20, 36  # of `needed`: what small data takes, too; evaluations of three optima of a row
 SHARES = (0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.85, 0.92, 0.96, 1.0)  # of the item-to-item model in the product
-POPULARITIES = (0.75, 0.5, 0.25, 0.1)  # of the factor of the bias that the nll chooses
+POPULARITIES = (0.75, 0.5, 0.25, 0.1)  # tried in turn: shares of the factor of the bias that the nll chooses
 NEWTON_STEPS = 12
 CACHED_LOGITS = 1 << 17  # of a block of users with hidden items
 
@@ -290,6 +290,9 @@ def fit(
     x = sparse.csr_array(x, dtype=np.float32)
     x.eliminate_zeros()
     n = _counted(x, weight := float(np.median(x.data)) if start is None else start.weight)
+    if not n.data.all():  # weights of 6e-8 of the median and less
+        n = n.copy()
+        n.eliminate_zeros()
     train = _Training(options, pool, checkpoint, comm, on_epoch_end)
     with single_threaded_blas():  # the bits must not depend on the number of BLAS threads
         if start is not None:
@@ -301,7 +304,7 @@ def fit(
         shown, seen, hidden = hiding
         again = hidden.shape[0] > NEGLIGIBLE * n.shape[0]
         model, history = train.first(shown, weight, epochs, few=again)
-        model = _select(model, seen, hidden, pool)
+        model = _select(model, seen, hidden, np.unique(shown.indices), pool)
         if again:
             model, _ = train.further(n, model, visible=False)
     return model, history
@@ -448,7 +451,7 @@ def item_weights(n: Any, pool: Pool, *, few: bool = False) -> Any:
 
     The nearest are those with the highest cosine; fewer for an item of few users. Λ is diagonal,  λ_i = 16 sqrt(f_i),
     f the column sums: the standard error of a count f is sqrt(f). If the counts of all pairs do not fit in memory, only
-    the most frequent items have a column. A B with `few` neighbours shows what it is worth.
+    the most frequent items have a column. With `few`, an item has 100 neighbours at most: enough to choose strengths.
     """
     items = n.shape[1]
     users = np.bincount(n.indices, minlength=items)
@@ -552,14 +555,16 @@ def _ends(n: Any, mask: NDArray[np.bool_]) -> NDArray[Any]:
     return of_rows
 
 
-def _select(model: Model, seen: Any, hidden: Any, pool: Pool) -> Model:
+def _select(model: Model, seen: Any, hidden: Any, known: NDArray[Any], pool: Pool) -> Model:
     """Return the model with the strengths that predict the hidden items of users best.
 
     Each of the two models is calibrated by two factors, of the bias and of its own logits: those with the lowest nll.
     The ridge, and the share of each model in their product, are those that rank the hidden items best (NDCG): the nll
     says more of the many items that nobody could have predicted. The ridges are tried from the middle one on, as long
     as they become better, with shares that are next to the best so far. Then popularity is given less weight, as long
-    as that is better: the nll wants it for the items that nothing links. At last the product is calibrated.
+    as that is better: the nll wants it for the items that nothing links. At last the product is calibrated, which does
+    not change the order, by the hidden items that are `known`, those of other users: once training has all users,
+    hardly any item is without one.
     """
     users, n, bias = _Hidden(seen, hidden), _damped(seen, model), model.bias[None]
     linked = _linked(seen, model).toarray()
@@ -596,7 +601,9 @@ def _select(model: Model, seen: Any, hidden: Any, pool: Pool) -> Model:
         if (with_fewer := users.ndcg([fewer], (1,))) <= ndcg:
             break
         logits, ndcg, factors[0] = fewer, with_fewer, less * most
-    scale = users.calibrated([logits], np.ones(1))[0]
+    hidden = _entries(hidden, np.isin(hidden.indices, known))
+    asked = np.flatnonzero(np.diff(hidden.indptr))
+    scale = _Hidden(seen[asked], hidden[asked]).calibrated([logits[asked]], np.ones(1))[0] if len(asked) else 1.0
     return replace(model, ridge=best.ridge, factors=(scale * factors).astype(np.float32))
 
 

@@ -99,11 +99,12 @@ def test_items_of_a_set_have_an_order_of_their_own():
     assert learned([set(items), {"a"}])[1] == [*sorted(items), "a"]
 
 
-def test_the_index_of_a_series_has_the_users():
+def test_the_index_of_a_series_is_not_read():
     pandas = pytest.importorskip("pandas")
     table = pandas.DataFrame({"who": [7, 7, 3, 3, 3], "what": ["a", "b", "b", "c", "a"]})
-    users, items, matrix = learned(table.groupby("who")["what"].apply(list))
-    assert (users, items, matrix[0].tolist()) == ([3, 7], ["b", "c", "a"], [1, 1, 1])
+    with pytest.warns(UserWarning, match="users are the numbers of the baskets: the index is not read"):
+        users, items, matrix = learned(table.groupby("who")["what"].apply(list))
+    assert (users, items, matrix[0].tolist()) == ([0, 1], ["b", "c", "a"], [1, 1, 1])
     assert learned(pandas.Series([["a", "b"], ["b"]]))[0] == [0, 1]
 
 

@@ -308,6 +308,14 @@ def test_a_list_of_users_that_are_items_is_noticed():
     assert len(model.recommend([0, 1])) == 2
 
 
+def test_weights_too_small_to_count_are_no_items():
+    rows = [["a", "b"], ["b", "c"], ["a", "c"]] * 30 + [["q", "r"]] * 3 + [["q", "a"]] * 5
+    tiny = rows[:-5] + [["q", "a", ("z", 1e-9)]] * 5
+    expected, found = (Recommender(dim=2, seed=0).fit(data)._model.model.similar.toarray() for data in (rows, tiny))
+    assert_allclose(found[:5, :5], expected)
+    assert not (found[5] + found[:, 5]).any()
+
+
 def test_it_is_an_estimator_of_scikit_learn(baskets):
     pytest.importorskip("sklearn", reason="needs scikit-learn")
     from sklearn.base import clone
