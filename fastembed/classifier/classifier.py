@@ -174,8 +174,8 @@ class Classifier(Estimator):
         and once without each of the parts left out. By default 500, which few sets need, and 5 with the loss "softmax".
     tol : float
         With the losses "squared" and "ova": training ends when no document's step in an epoch changes its score by more
-        than this. The scores are then about as close to the optimum: 0.015 by default, in the worst of sixteen fits.
-        Without a part left out, 50 times as much will do.
+        than this. By default the scores were at most 0.015 from the optimum in sixteen fits. Without a part left out,
+        50 times as much will do.
     learning_rate : float, optional
         With the loss "softmax": the learning rate of gradient descent on the rows of E, which falls linearly to a
         tenth. By default 3, or less if documents are so alike, or some weigh so much more than the mean, that training

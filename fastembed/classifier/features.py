@@ -198,10 +198,11 @@ class Features:
         The n-grams of 2, 3, ... words.
     characters : CharacterGrams or None
     weights : ndarray of float64 (F,)
-        The factor on the count of each feature in a document, before the bag is scaled to unit length.
+        The factor of each feature on 1, 1 + log(n) or n, by `weighting`, n being its count in a document; the bag is
+        then scaled to unit length.
     reading : Reading
     weighting : {"supervised", "tfidf", "count"}
-        A count n is 1, 1 + log(n) or n, times the weight of the feature.
+        Whether a count n is taken as 1, 1 + log(n) or n.
     """
 
     words: Vocabulary
@@ -397,7 +398,7 @@ class LabelGains:
     ----------
     values : ndarray of float64 (F,)
     fixed : ndarray of bool (F,)
-        Features whose weights are not from these documents.
+        Features known before `partial_fit`: they keep their weights, so their `values` are not used.
 
     Examples
     --------
@@ -408,12 +409,19 @@ class LabelGains:
 
     def __init__(self, bags: Bags, frequencies: Int64, labels: Any) -> None:
         targets = self._targets(labels)
-        occurs = sparse.csr_array((np.ones(len(bags[1])), bags[1], bags[0]), shape=(labels.shape[0], len(frequencies)))
+        # A feature of one document alone, which most are, needs no counts: its sum follows from the document's labels
+        many = frequencies[bags[1]] > 1
+        found, ends = bags[1][many], np.concatenate([np.zeros(1, np.int64), np.cumsum(many)])[bags[0]]
+        occurs = sparse.csr_array((np.ones(len(found)), found, ends), shape=(labels.shape[0], len(frequencies)))
         self._counts = counts = sparse.csr_array(targets.T @ occurs)
         self._shares = targets.sum(axis=0) / max(labels.shape[0], 1)
         ids, q = counts.indices, np.repeat(self._shares, np.diff(counts.indptr))
         others = 1 - np.bincount(ids, q, len(frequencies))  # labels of no document with the feature
         self._sums = np.bincount(ids, _term(counts.data, q), len(frequencies)) + others * PRIOR * np.log(PRIOR)
+        rows, q = np.repeat(np.arange(len(bags[0]) - 1), np.diff(targets.indptr)), self._shares[targets.indices]
+        of_documents = np.bincount(rows, _term(targets.data, q), len(bags[0]) - 1)
+        of_documents += (1 - np.bincount(rows, q, len(bags[0]) - 1)) * PRIOR * np.log(PRIOR)
+        self._sums[bags[1][~many]] = np.repeat(of_documents, np.diff(bags[0]))[~many]
         self._sizes = frequencies + PRIOR
         self.values = self._sums / self._sizes - np.log(self._sizes)
         self.fixed = np.zeros(len(frequencies), np.bool_)
@@ -426,19 +434,20 @@ class LabelGains:
     def make_as_new(self, bags: Any, labels: Any) -> None:
         """Change bags (n, F) of documents among those above as if weights were made without the document itself.
 
-        A score is a sum of products with the bags of others, which have the same weights: so their change is squared.
+        A score is a sum of products with the bags of others: each product has the feature's weight twice, once from
+        either bag; the other bags stay as they are, so this one is multiplied by the square of the change. Entries of
+        features that no other document has mean nothing: they become unknown.
         """
         targets, ids, change = self._targets(labels), bags.indices, np.zeros(bags.nnz)
-        rows, columns = np.repeat(np.arange(bags.shape[0]), np.diff(bags.indptr)), targets.tocsc()
-        of_label, of_document = np.zeros(bags.shape[1]), np.zeros(bags.shape[0])
+        sizes, columns, of_label = np.diff(bags.indptr), targets.tocsc(), np.zeros(bags.shape[1])
         for label in np.unique(targets.indices).tolist():
             part, documents = slice(*self._counts.indptr[label : label + 2]), slice(*columns.indptr[label : label + 2])
             of_label[self._counts.indices[part]] = self._counts.data[part]
-            of_document[columns.indices[documents]] = columns.data[documents]
-            at = np.flatnonzero(of_document[rows])
-            n, own, q = of_label[ids[at]], of_document[rows[at]], self._shares[label]
+            rows = columns.indices[documents]
+            at = np.concatenate([np.arange(*bags.indptr[row : row + 2]) for row in rows])  # their entries
+            n, own, q = of_label[ids[at]], np.repeat(columns.data[documents], sizes[rows]), self._shares[label]
             change[at] += _term(np.maximum(n - own, 0), q) - _term(n, q)
-            of_label[self._counts.indices[part]] = of_document[columns.indices[documents]] = 0
+            of_label[self._counts.indices[part]] = 0
         sizes = self._sizes[ids] - 1
         without = (self._sums[ids] + change) / sizes - np.log(sizes)
         ratio = np.where(self.fixed[ids], 1, (1 + without) / (1 + self.values[ids]))
@@ -486,7 +495,8 @@ def read_features(
     bags : csr_array (N, F), float64
         Canonical; rows are of unit length, or empty.
     frequencies : ndarray of int64 (F,)
-        The number of documents with each feature, one more if it is known.
+        The number of documents with each feature, plus 1 for a feature of earlier documents, so that it never counts as
+        that of one document alone.
     gains : LabelGains or None
         By which features are weighed, if they are.
 

@@ -15,7 +15,7 @@ from scipy import sparse
 from fastembed._base.progress import FitProgress
 from fastembed._base.threads import Pool
 from fastembed._base.validation import check_amounts, shown, unmasked, warn_user
-from fastembed._kernels.features import separate_labels
+from fastembed._kernels.features import separate_labels, unit_rows
 from fastembed._kernels.tokens import TokenTable
 from fastembed.classifier.features import (
     Features,
@@ -592,6 +592,33 @@ def check_documents(documents: Any) -> Sequence[Any]:
     return column_values(documents)
 
 
+class LeftOut:
+    """Documents that are not trained on: their bags as those of new documents, labels, and weights.
+
+    Features that no other document has are unknown, and the others are scaled to unit length. Documents of which none
+    is left have the weight 0.
+
+    Parameters
+    ----------
+    bags, labels : csr_array (n, F), (n, L)
+        The bags are changed.
+    weights : ndarray of float64 (n,)
+    known : ndarray of bool (F,)
+    gains : LabelGains or None
+        What weighs the features, also by the labels of these documents.
+    """
+
+    def __init__(
+        self, bags: Any, labels: Any, weights: Float64, known: npt.NDArray[np.bool_], gains: LabelGains | None
+    ) -> None:
+        if gains is not None:
+            gains.make_as_new(bags, labels)
+        indptr, indices = bags.indptr.astype(np.int64), bags.indices.astype(np.int32, copy=False)
+        unit_rows(indptr, indices, bags.data, known.astype(np.float64), False)
+        bags.eliminate_zeros()
+        self.bags, self.labels, self.weights = bags, labels, np.where(np.diff(bags.indptr) > 0, weights, 0)
+
+
 @dataclass
 class Examples:
     """Documents to learn from.
@@ -600,9 +627,10 @@ class Examples:
     ----------
     features : Features
     bags : csr_array (N, F)
-        None after they have been released, since they take much memory.
+        None after they have been released, since they take much memory, like the gains.
     frequencies : ndarray of int64 (F,)
-        The number of documents with each feature, one more if it was known before.
+        The number of documents with each feature, plus 1 for a feature of earlier documents, so that it never counts as
+        that of one document alone.
     labels : Labels
     weights : ndarray of float64 (N,)
         The weights of the losses.
@@ -631,14 +659,14 @@ class Examples:
                 f" shape {self.weights.shape}: did the documents change while they were read?"
             )
 
-    def divided(self, held: npt.NDArray[np.bool_]) -> tuple[Examples, tuple[Any, Any]]:
-        """Return the documents that are not held out, and the bags and labels of the held-out ones."""
+    def divided(self, held: npt.NDArray[np.bool_]) -> tuple[Examples, LeftOut]:
+        """Return the documents that are not held out, and the held-out ones, each with the weight 1."""
         bags, matrix = self.bags[~held], self.labels.matrix
         labels = replace(self.labels, matrix=matrix[~held])
         others = self.bags[held]
         frequencies = self.frequencies - document_frequencies(others.indices, bags.shape[1])
         rest = Examples(self.features, bags, frequencies, labels, self.weights[~held], self.gains)
-        return rest, (others, matrix[held])
+        return rest, LeftOut(others, matrix[held], np.ones(others.shape[0]), frequencies > 0, self.gains)
 
 
 def read_examples(

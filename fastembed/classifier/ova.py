@@ -22,8 +22,7 @@ from fastembed._base.validation import is_true, warn_user
 from fastembed._kernels import features as kernels
 from fastembed._kernels import kernels_for
 from fastembed.classifier.calibration import Calibration
-from fastembed.classifier.features import LabelGains
-from fastembed.classifier.labels import Examples
+from fastembed.classifier.labels import Examples, LeftOut
 
 if TYPE_CHECKING:
     from fastembed.classifier.classifier import ClassifierOptions
@@ -188,40 +187,13 @@ def _placed(bags: Any, data: Float32, places: npt.NDArray[np.int32], columns: in
     return sparse.csr_array((data[kept], at[kept], ends), shape=(bags.shape[0], columns))
 
 
-class LeftOut:
-    """Documents by which the scores are calibrated: their bags as those of new documents, labels, and weights.
-
-    Features that no other document has are unknown, and the others are scaled to unit length. Documents of which none
-    is left have the weight 0.
-
-    Parameters
-    ----------
-    bags, labels : csr_array (n, F), (n, L)
-        The bags are changed.
-    weights : ndarray of float64 (n,)
-    known : ndarray of bool (F,)
-    gains : LabelGains or None
-        What weighs the features, also by the labels of these documents.
-    """
-
-    def __init__(
-        self, bags: Any, labels: Any, weights: Float64, known: npt.NDArray[np.bool_], gains: LabelGains | None
-    ) -> None:
-        if gains is not None:
-            gains.make_as_new(bags, labels)
-        indptr, indices = bags.indptr.astype(np.int64), bags.indices.astype(np.int32, copy=False)
-        kernels.unit_rows(indptr, indices, bags.data, known.astype(np.float64), False)
-        bags.eliminate_zeros()
-        self.bags, self.labels, self.weights = bags, labels, np.where(np.diff(bags.indptr) > 0, weights, 0)
-
-
 def train_ova(
     examples: Examples,
     bias: Float32,
     calibration: Calibration,
     options: ClassifierOptions,
     pool: Pool,
-    validation: tuple[Any, Any] | None,
+    validation: LeftOut | None,
     on_epoch_end: Callable[[dict[str, float]], object] | None,
     start: Float32 | None,
     earlier: int,
@@ -231,21 +203,21 @@ def train_ova(
     Parameters
     ----------
     examples : Examples
-        Their bags are released once they have been sorted.
+        Their bags and gains are released once they have been sorted.
     bias : ndarray of float32 (L,)
         The initial bias, which L2 regularisation pulls towards.
     calibration : Calibration
         The calibration where the search for that of the result begins.
     options : ClassifierOptions
     pool : Pool
-    validation : (csr_array, csr_array) or None
-        Bags and labels of held-out documents, for early stopping.
+    validation : LeftOut or None
+        Held-out documents, for early stopping.
     on_epoch_end : callable, optional
         Training ends if it returns True: without each part left out, it makes one more epoch.
     start : ndarray of float32 (F, L) or None
         The initial weights, which L2 regularisation pulls towards; by default 0.
     earlier : int
-        The number of documents that the calibration is from.
+        The number of documents that the calibration is from; 0 if it is a first one.
 
     Notes
     -----
@@ -266,9 +238,8 @@ def train_ova(
             known = examples.frequencies > np.bincount(bags.indices, minlength=bags.shape[1])
             left_out.append(LeftOut(bags, labels, examples.weights[these], known, examples.gains))
     else:
-        ones, known = np.ones(validation[0].shape[0]), examples.frequencies > 0
-        left_out.append(LeftOut(*validation, ones, known, examples.gains))
-    examples.bags = None
+        left_out.append(validation)
+    examples.bags = examples.gains = None
     history: list[dict[str, float]] = []
     largest, ended, best, lowest = 0.0, False, None, math.inf
     before = np.arange(0)  # documents of the part before

@@ -19,7 +19,7 @@ from fastembed._base.threads import Pool, single_threaded_blas
 from fastembed._base.validation import TrainingDivergedError, warn_user
 from fastembed.classifier.calibration import FIRST, Calibration
 from fastembed.classifier.features import Features, shares
-from fastembed.classifier.labels import Examples
+from fastembed.classifier.labels import Examples, LeftOut
 from fastembed.classifier.model import FittedClassifier
 from fastembed.classifier.ova import train_ova
 from fastembed.corpus.ledger import Ledger
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 EpochEnd = Callable[[dict[str, float]], object]
-Validation = tuple[Any, Any] | None  # bags and labels of held-out documents
 
 BLOCK_DOCUMENTS = 64
 LINEAR_RATE = 0.05
@@ -43,6 +42,7 @@ EIGENVALUE_STEPS = 10
 ROUNDING = 1e-12  # distance from 0 or 1 of the share of a label of no document or all of them
 DIVERGED = 2  # training has diverged above this multiple of the entropy of the label shares, plus 1
 NOTHING = 0.99  # of the loss of the labels' shares: with more, hardly anything has been learned
+TRIFLE = 1e-4  # a loss of the labels' shares that leaves nothing to learn
 LENGTH = 3.0  # the length of the pretrained row of a word: docs/decisions.md
 
 
@@ -110,14 +110,14 @@ def learn(
     features, labels, documents = examples.features, examples.labels, len(examples.weights)
     label_counts = np.bincount(labels.matrix.indices, minlength=len(labels.classes))
     earlier, start = np.zeros(len(labels.classes)), None  # the weight of earlier documents with each label
-    calibration = Calibration(options.loss, labels.several, *FIRST[options.loss])
+    calibration, calibrated = Calibration(options.loss, labels.several, *FIRST[options.loss]), 0
     if known is not None:
         places = np.searchsorted(labels.classes, known.classes)
         label_counts[places] += known.label_counts
         documents += known.documents
         earlier[places] = known.calibration.probabilities(known.prior.astype(np.float64)[None])[0] * known.documents
         if options.loss != "squared" or known.calibration.several == labels.several:
-            calibration = replace(known.calibration, several=labels.several)
+            calibration, calibrated = replace(known.calibration, several=labels.several), known.documents
         # otherwise a softmax has left the offset as it was, which the other numbers no longer suit
         start = _grown_parameters(known, features, places, len(labels.classes), options.pretrained)
     validation = None
@@ -162,7 +162,7 @@ def learn(
             validation,
             on_epoch_end,
             None if start is None else start[0],
-            0 if known is None else known.documents,
+            calibrated,
         )
         of_shares = q * (1 - q) / 2 if options.loss == "squared" else -q * np.log(q) - (1 - q) * np.log(1 - q)
         _warn_of_nothing(
@@ -345,7 +345,7 @@ def _train_softmax(
     examples: Examples,
     targets: Any,
     options: ClassifierOptions,
-    validation: Validation,
+    validation: LeftOut | None,
     on_epoch_end: EpochEnd | None,
 ) -> list[dict[str, float]]:
     """Train by gradient descent on blocks of documents; return the records of the epochs.
@@ -366,8 +366,8 @@ def _train_softmax(
         linear_learning_rate=0.0 if full else LINEAR_RATE,
         l2=options.l2,
         block_size=BLOCK_DOCUMENTS,
-        validation_counts=None if validation is None else shares(validation[1]),
-        validation_bags=None if validation is None else validation[0],
+        validation_counts=None if validation is None else shares(validation.labels),
+        validation_bags=None if validation is None else validation.bags,
         n_iter_no_change=options.n_iter_no_change if validation is not None else None,
         seed=options.seed,
         on_epoch_end=None if on_epoch_end is None else lambda record, _: on_epoch_end(record),
@@ -388,5 +388,6 @@ def _train_softmax(
 
 def _warn_of_nothing(loss: float, of_shares: float, remedy: str) -> None:
     """Warn if the loss is that of the shares of the labels, which need no documents."""
-    if loss > NOTHING * of_shares:
-        warn_user(f"hardly anything was learned but the shares of the labels, whose loss is {of_shares:.4g}: {remedy}")
+    if loss > NOTHING * of_shares > TRIFLE:
+        what = f"hardly anything was learned but the shares of the labels, whose loss is {of_shares:.4g}"
+        warn_user(f"{what}: {remedy}, or documents that differ with their labels")

@@ -465,8 +465,18 @@ def test_a_parameter_without_effect_is_named(loss, name, value):
     "parameters", [{"l2": 1e9}, {"loss": "ova", "l2": 1e9}, {"loss": "softmax", "learning_rate": 1e-4}]
 )
 def test_that_nothing_was_learned_is_said(labelled, parameters):
-    with pytest.warns(UserWarning, match="hardly anything was learned but the shares of the labels, whose loss is"):
+    message = (
+        "hardly anything was learned but the shares of the labels, whose loss is .*, or documents that differ with"
+    )
+    with pytest.warns(UserWarning, match=message):
         Classifier(**parameters).fit(*labelled)
+
+
+@pytest.mark.parametrize("loss", ["squared", "ova", "softmax"])
+@pytest.mark.parametrize("weight", [1e10, 1e20])
+def test_where_one_document_is_all_there_is_nothing_to_learn_and_to_warn_of(loss, weight):
+    model = Classifier(loss).fit(["a b", "c d", "e f a"], ["x", "y", "z"], sample_weight=[weight, 1, 1])
+    assert model.predict(["a b"]).tolist() == ["x"]
 
 
 def test_labels_that_are_still_in_the_texts_are_noticed(labelled):

@@ -163,9 +163,14 @@ def rebuilt(documents, y, weights, loss, l2, seed):
 
 
 def rebuilt_softmax(documents, y, weights, l2, rate, epochs):
-    """Return the same of loss="softmax": gradient descent, whose only block is all documents."""
+    """Return the same of loss="softmax"."""
     bags = Bags(documents, y)
-    x = bags.matrix(documents)
+    e, bias = gradient_descent(bags.matrix(documents), y, weights, l2, rate, epochs)
+    return lambda new: special.softmax(bags.matrix(new) @ e + bias, axis=1)
+
+
+def gradient_descent(x, y, weights, l2, rate, epochs):
+    """Return the weights and the bias of loss="softmax"; the only block is all documents."""
     targets = y / y.sum(axis=1, keepdims=True)
     bias = np.log(weights @ targets / weights.sum())
     e = np.zeros((x.shape[1], y.shape[1]))
@@ -173,7 +178,7 @@ def rebuilt_softmax(documents, y, weights, l2, rate, epochs):
         residual = special.softmax(x @ e + bias, axis=1) - targets
         e -= rate * (1 - 0.9 * epoch / epochs) * x.T @ ((weights / weights[weights > 0].mean())[:, None] * residual)
         e *= math.exp(-l2 * rate * (1 - 0.9 * (epoch + 1) / epochs))
-    return lambda new: special.softmax(bags.matrix(new) @ e + bias, axis=1)
+    return e, bias
 
 
 @pytest.fixture(params=[(60, False), (60, True), (11, False), (11, True)], ids=str)
@@ -203,6 +208,20 @@ def test_softmax(weighted, held_out):
     model = Classifier("softmax", l2=0.01, learning_rate=0.3, epochs=20).fit(documents, labels, weights)
     expected = rebuilt_softmax(documents, y, weights, 0.01, 0.3, 20)(held_out[0])
     assert_allclose(model.predict_proba(held_out[0]), expected, atol=1e-5)
+
+
+def test_softmax_validates_on_documents_as_new_ones(weighted):
+    documents, labels, y, _ = weighted
+    held = np.random.default_rng(0).random(len(documents)) < 0.4
+    parameters = {"early_stopping": True, "validation_fraction": 0.4, "l2": 0, "learning_rate": 0.3, "epochs": 1}
+    model = Classifier("softmax", **parameters).fit(documents, labels)
+    bags = Bags(documents, y)
+    x = bags.matrix(documents)
+    e, bias = gradient_descent(x[~held], y[~held], np.ones((~held).sum()), 0, 0.3, 1)
+    new = unit(bags.left_out(x, np.flatnonzero(held)) * (x[~held] > 0).any(axis=0))
+    targets = y[held] / y[held].sum(axis=1, keepdims=True)
+    nll = -(targets * special.log_softmax(new @ e + bias, axis=1)).sum(axis=1)
+    assert_allclose(model.history_[0]["validation_nll"], nll.mean(), rtol=1e-5)
 
 
 def test_documents_of_unknown_words_have_the_shares_of_the_labels(weighted):
