@@ -417,6 +417,8 @@ def short(documents: int, rounds: int) -> None:
                 print(name, json.dumps(results[name][-1]), flush=True)
     rows = []
     for name in names:
+        if any("failed" in found for found in results[name]):
+            continue
         times = sorted(found["seconds"] for found in results[name])
         middle = {key: median(found[key] for found in results[name]) for key in ("seconds", "cpu", "epochs", "first")}
         speed, threads = words / middle["seconds"] / THREADS / 1e6, THREADS if name == "fastembed" else 1
