@@ -232,7 +232,7 @@ def test_records_without_a_field_are_named_and_labels_that_differ_in_white_space
 @pytest.mark.parametrize(("one", "other"), [(" x", "x"), ("Pos", "pos"), ("1", "1.0")])
 def test_labels_that_differ_in_form_alone_are_named(tmp_path, one, other):
     path = tmp_path / "train.txt"
-    path.write_text(f"__label__{one} a\n__label__{other} b\n__label__y c\n")
+    path.write_text(f"__label__{one} a\n__label__{other} b\n__label__y c\n", encoding="utf-8")
     with pytest.warns(UserWarning, match=f"the labels {one!r} and {other!r} differ in white space, case or the form"):
         Classifier().fit(["a", "b", "c"], [one, other, "y"])
     if one == one.strip():
