@@ -57,7 +57,7 @@ Result = TypeVar("Result")
 REPORT_EVERY = 1024  # documents in memory between two calls of the progress function
 NO_IDS = np.empty(0, dtype=np.int32)
 CHUNK = 1 << 20  # bytes of a pipe that are hashed at a time
-SAMPLE_BYTES = 1 << 18
+SAMPLE_BYTES = 1 << 16
 MOST_PUNCTUATED = 0.02  # the share of tokens that end in punctuation in a text whose words have been separated
 MOST_SPACES = 1.5  # inside of a token of a list, on average
 MOST_UNSPACED = (
@@ -736,7 +736,7 @@ def empty(corpus: Corpus, ledger: Ledger) -> ValueError:
 
 
 def advise(corpus: Corpus, *, baskets: bool = False) -> None:
-    r"""Warn if another reading would suit a text, by its first 256 KiB, or if lists of tokens look like raw text.
+    r"""Warn if another reading would suit a text, by its first 64 KiB, or if lists of tokens look like raw text.
 
     Parameters
     ----------
