@@ -297,7 +297,7 @@ def likely_entries(frequencies: Int64, windows: Windows) -> float:
     >>> round(likely_entries(np.array([50, 30, 20]), Windows(5)), 3)  # of 9, nearly all
     9.0
     """
-    shares = frequencies[: windows.contexts(len(frequencies))] / max(frequencies.sum(), 1)
+    shares = frequencies[: windows.contexts(len(frequencies))] / np.maximum(frequencies.sum(), 1)
     sides = windows.window if windows.directed else [sum(windows.window)]
     total = 0.0
     for side in filter(None, sides):

@@ -258,7 +258,7 @@ def _read_header(
         for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]) if not unknown else ():
             dtype, shape, (start, stop) = _DTYPES[entry["dtype"]], tuple(entry["shape"]), entry["data_offsets"]
             whole = all(type(number) is int and number >= 0 for number in (*shape, start, stop))
-            if not whole or math.prod(number or 1 for number in shape) > LARGEST // 8:
+            if not whole or math.prod([number or 1 for number in shape]) > LARGEST // 8:
                 raise ValueError(f"{name!r} cannot have the shape {shape}")
             if start != end or stop - start != math.prod(shape) * np.dtype(dtype).itemsize:
                 raise ValueError(f"{name!r} does not take the bytes from {start} to {stop}")

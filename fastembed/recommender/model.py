@@ -243,7 +243,7 @@ class FittedRecommender:
 
     def similar(self, vectors: Array, ids: Array, topn: int, names: Array) -> list[Scored]:
         """Return the rows with the largest cosine to each of some rows, without these themselves."""
-        unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+        unit: Any = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
         found: list[Scored] = []
         size = max(1, SIZES.batch_logits // len(unit))
         for start in range(0, len(ids), size):

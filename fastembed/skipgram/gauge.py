@@ -74,7 +74,7 @@ def apply_gauge(
         rows, counted = embedding if bags is None else bags @ embedding, totals.rows > 0
         mean, covariance = _moments(rows, counted / np.count_nonzero(counted), pool)
         _, information = _moments(linear.T, totals.columns / totals.columns.sum(), pool)
-        pairs = PAIRS_PER_COUNT * (totals.rows @ totals.rows) / totals.rows.sum()
+        pairs: Any = PAIRS_PER_COUNT * (totals.rows @ totals.rows) / totals.rows.sum()
         change, inverse = _shrinking(covariance, information, pairs)
 
         def change_columns(k: int) -> None:  # W becomes A⁻¹ W, and b becomes b + mu W

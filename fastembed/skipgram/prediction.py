@@ -35,8 +35,8 @@ class ContextQuery:
 
     def __init__(self, ids: ArrayLike, weights: ArrayLike, exclude: ArrayLike = (), *, integers: bool = False) -> None:
         self.ids, place = np.unique(np.asarray(ids, np.intp), return_inverse=True)
-        most = np.max(weights, initial=np.finfo(float).tiny)
-        shares = np.asarray(weights, np.float64) / most  # so that their sum cannot overflow
+        given = np.asarray(weights, np.float64)
+        shares = given / given.max(initial=np.finfo(float).tiny)  # so that their sum cannot overflow
         self.weights = np.bincount(place, shares, minlength=len(self.ids))
         self.left_out = np.union1d(self.ids, np.asarray(exclude, np.intp))
         self.integers = integers  # whether the answer is to be integers
