@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Self, TypeVar
 
 import fastembed
@@ -17,11 +17,39 @@ from fastembed._base.validation import check_choice, shown
 
 OUTPUTS = ("default", "pandas")  # what `transform` can be set to return
 
+# Names of parameters in gensim, fastText, implicit and scikit-learn, and ours
+OTHERS = dict.fromkeys(("vector_size", "size", "factors", "dimensions", "n_components"), "dim")
+OTHERS |= dict.fromkeys(("epoch", "iter", "iterations", "max_iter"), "epochs") | {
+    "ws": "window",
+    "minCount": "min_count",
+}
+OTHERS |= dict.fromkeys(("workers", "thread", "num_threads", "n_jobs"), "threads") | {"max_final_vocab": "max_size"}
+OTHERS |= {
+    "random_state": "seed",
+    "C": "l2 = 1 / C",
+    "lr": "learning_rate",
+    "wordNgrams": "ngrams",
+    "ngram_range": "ngrams",
+}
+
+
+def _check_names(cls: type, given: Iterable[str], kind: type[Exception]) -> None:
+    known = inspect.signature(cls).parameters
+    for name in given:
+        if name not in known and not any(each.kind is each.VAR_KEYWORD for each in known.values()):
+            meant = OTHERS.get(name, "")
+            hint = f" (here {meant})" if meant.partition(" ")[0] in known else ""
+            raise kind(f"{cls.__name__} has no parameter {name!r}{hint}; it has {', '.join(known)}")
+
 
 class Estimator:
     """What follows from the constructor of an estimator alone: its parameters, and how it is printed."""
 
     _model: Any = None  # the state that the last fit has learned
+
+    def __new__(cls, *args: object, **parameters: object) -> Self:
+        _check_names(cls, parameters, TypeError)
+        return super().__new__(cls)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters by name, in the order of the constructor.
@@ -67,10 +95,7 @@ class Estimator:
         >>> SkipGram().set_params(dim=20)
         SkipGram(dim=20)
         """
-        known = inspect.signature(type(self)).parameters
-        for name in parameters:
-            if name not in known:
-                raise ValueError(f"{type(self).__name__} has no parameter {name!r}; it has {', '.join(known)}")
+        _check_names(type(self), parameters, ValueError)
         vars(self).update(parameters)
         return self
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from itertools import chain
 from typing import Any, Self, TypeVar
@@ -131,6 +131,15 @@ class ClassifierOptions:
             )
         for name, value in checked.items():
             object.__setattr__(self, name, value)
+
+
+def answers_in_turn(
+    classifier: Classifier, batches: Iterable[Any], k: int, threshold: float
+) -> Iterator[list[list[tuple[Any, float]]]]:
+    """Yield the answers of `Classifier.predict_top` to batches of documents as they come, and warn once, at the end."""
+    k, least = check_integer("k", k, low=1), check_number("threshold", threshold, high=1)
+    model = classifier._fitted()
+    yield from classifier._answers(batches, lambda scores, known: model.most_probable(scores, known, k, least))
 
 
 @pickled_as("Classifier")
@@ -491,7 +500,7 @@ class Classifier(Estimator):
         >>> model.decision_function(["a", "d"]).shape
         (2, 3)
         """
-        scores = np.concatenate(list(self._answers(documents, lambda scores, _: scores)))
+        scores = np.concatenate(list(self._answers([documents], lambda scores, _: scores)))
         binary = scores.shape[1] == 2 and not self._fitted().indicator
         return scores[:, 1] - scores[:, 0] if binary else scores
 
@@ -524,7 +533,7 @@ class Classifier(Estimator):
         >>> bool((model.predict_proba(["a"])[0].argmax() == 0))
         True
         """
-        return np.concatenate(list(self._answers(documents, self._fitted().probabilities)))
+        return np.concatenate(list(self._answers([documents], self._fitted().probabilities)))
 
     def predict(self, documents: Any) -> NDArray[Any]:
         """Return the most probable label of each document; after labels in an indicator matrix, such a matrix.
@@ -556,9 +565,9 @@ class Classifier(Estimator):
         """
         model = self._fitted()
         if model.indicator:
-            parts = self._answers(documents, lambda scores, known: model.probabilities(scores, known) >= 0.5)
+            parts = self._answers([documents], lambda scores, known: model.probabilities(scores, known) >= 0.5)
             return np.concatenate(list(parts)).astype(np.int64)
-        best = np.concatenate(list(self._answers(documents, lambda scores, _: scores.argmax(axis=1))))
+        best = np.concatenate(list(self._answers([documents], lambda scores, _: scores.argmax(axis=1))))
         found: NDArray[Any] = self.classes_[best]
         return found
 
@@ -589,11 +598,7 @@ class Classifier(Estimator):
         >>> [(label, p > 0.5) for label, p in model.predict_top(["a"], k=2)[0]]
         [('x', True), ('y', False)]
         """
-        k = check_integer("k", k, low=1)
-        least = check_number("threshold", threshold, high=1)
-        model = self._fitted()
-        parts = self._answers(documents, lambda scores, known: model.most_probable(scores, known, k, least))
-        return list(chain.from_iterable(parts))
+        return list(chain.from_iterable(answers_in_turn(self, [documents], k, threshold)))
 
     def score(self, documents: Any, labels: Any) -> float:
         """Return the accuracy: the share of documents whose most probable label is one of their labels.
@@ -679,7 +684,7 @@ class Classifier(Estimator):
     ) -> Evaluation:
         model, prefix, ledger = self._fitted(), self._options().label_prefix, Ledger()
         items, found, _ = read_labelled(documents, labels, columns, model.features.reading, prefix, ledger)
-        pieces = self._answers(items, lambda scores, known: (scores, known), warn=warn)
+        pieces = self._answers([items], lambda scores, known: (scores, known), warn=warn)
         with bars(progress), bar(desc="documents", total=len(items)) as done:
 
             def shown() -> Iterator[tuple[Any, Any]]:
@@ -716,16 +721,16 @@ class Classifier(Estimator):
         """
         return explanation(self._fitted(), document, labels, check_integer("k", k, low=1))
 
-    def _answers(self, documents: Any, answer: Callable[[Any, Any], T], *, warn: bool = True) -> Iterator[T]:
+    def _answers(self, batches: Iterable[Any], answer: Callable[[Any, Any], T], *, warn: bool = True) -> Iterator[T]:
         """Yield `answer(scores, numbers of known features)` for one block of documents at a time."""
-        model, items, unknown = self._fitted(), check_documents(documents), 0
-        for known, found in model.answers(items, check_threads(self.threads), answer):
-            unknown += int((known == 0).sum())
-            yield found
+        model, documents, unknown = self._fitted(), 0, 0
+        for items in map(check_documents, batches):
+            documents += len(items)
+            for known, found in model.answers(items, check_threads(self.threads), answer):
+                unknown += int((known == 0).sum())
+                yield found
         if unknown and warn:
-            warn_user(
-                f"{unknown:,} of {len(items):,} documents have no known feature: the answer is the labels' shares"
-            )
+            warn_user(f"{unknown:,} of {documents:,} documents have no known feature: the answer is the labels' shares")
 
     # ---------------------------------------------------------------- files
 

@@ -21,7 +21,7 @@ from fastembed._kernels.features import separate_labels
 from fastembed._kernels.tokens import valid_utf8
 from fastembed.classifier import Classifier
 from fastembed.classifier.calibration import LOSSES
-from fastembed.classifier.classifier import EPOCHS, L2
+from fastembed.classifier.classifier import EPOCHS, L2, answers_in_turn
 from fastembed.classifier.labels import labelled_lines, text_files, wrong_document
 from fastembed.classifier.model import ROWS
 from fastembed.cli import options
@@ -268,8 +268,7 @@ def predict_labels(arguments: argparse.Namespace) -> None:
         batches = _documents(name, model)
     else:
         batches = _field_documents(name, arguments.field, not arguments.no_header, model.reading_.errors)
-    for documents in batches:
-        answers = model.predict_top(documents, topn, arguments.threshold or 0.0)
+    for answers in answers_in_turn(model, batches, topn, arguments.threshold or 0.0):
         sys.stdout.writelines(map(line_of, answers))
         sys.stdout.flush()
 

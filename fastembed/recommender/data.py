@@ -229,6 +229,8 @@ def read_interactions(
         matrix = _matrix_of_pairs(parts, users, items)
         if names is None and header and all(str(field).isdecimal() for field in chosen):
             _advise_of_header((files or [])[0], chosen[:2], users, items)
+        if known is not None:
+            _warn_of_exchange(users.names[np.diff(matrix.indptr) > 0], items.names[np.unique(matrix.indices)], known)
     elif user is not None or item is not None or weight is not None:
         raise ValueError(
             "user=, item= and weight= name the fields of a table; a matrix and baskets have none. Of pairs in a list"
@@ -348,6 +350,16 @@ def _advise_of_header(file: TextFile, fields: list[Any], users: Names, items: Na
             )
 
 
+def _warn_of_exchange(users: NDArray[Any], items: NDArray[Any], known: Interactions) -> None:
+    """Warn if more of the users are known as items than as users, and more of the items as users than as items."""
+
+    def found(names: NDArray[Any], among: Names) -> int:
+        return int(np.count_nonzero(among.find(names, skip_unknown=True) >= 0))
+
+    if found(users, known.items) > found(users, known.users) and found(items, known.users) > found(items, known.items):
+        warn_user("most users are known as items, and items as users: are the fields user and item exchanged?")
+
+
 def _place_in(file: TextFile, numbers: list[int], k: int) -> str:
     return place_of(file, numbers[k])
 
@@ -450,31 +462,30 @@ def add_places(users: Names, count: int) -> None:
 def _matrix_of_baskets(baskets: Any, users: Names, items: Names, *, of_file: bool) -> Any:
     if isinstance(baskets, str | bytes) or not isinstance(baskets, Iterable):
         raise TypeError(f"X must be a sparse matrix, pairs, or baskets, got {shown(baskets)}")
-    before, remaining = len(users), iter(baskets)
-    index = getattr(baskets, "index", None)  # of a pandas Series
+    remaining, index = iter(baskets), getattr(baskets, "index", None)  # of a pandas Series
     rows, columns, weights = [], [], []
-    count, pairs, tuples = before, True, True
+    count, pairs, tuples = 0, True, True
     while part := list(islice(remaining, ROWS_AT_ONCE // 16)):
-        names, given, sizes = flat_baskets(part, count - before)
+        names, given, sizes = flat_baskets(part, count)
         pairs = pairs and set(sizes.tolist()) == {2}
         tuples = tuples and all(isinstance(basket, tuple) for basket in part)
         owners = np.repeat(np.arange(count, count + len(part), dtype=np.int32), sizes)
         count += len(part)
         rows.append(owners)
-        columns.append(items.add(names, partial(_basket_of, owners - before)))
+        columns.append(items.add(names, partial(_basket_of, owners)))
         weights.append(given)
     if not rows:
         raise ValueError("there is nothing to learn from: no basket")
-    if pairs and (tuples or of_file) and count - before >= MANY_BASKETS:
+    if pairs and (tuples or of_file) and count >= MANY_BASKETS:
         of_lines = "write them to a CSV or TSV file and name its fields: user= and item=, or --user and --item"
         what, advice = ("line has", of_lines) if of_file else ("basket is a tuple of", TABLE)
         warn_user(f"every {what} two items: if they are a user and an item, {advice}")
-    if not (index is None or callable(index) or np.array_equal(index, np.arange(count - before))):
-        warn_user(
-            "users are the numbers of the baskets: the index is not read; series.explode().reset_index() is pairs"
-        )
-    add_places(users, count - before)
-    entries = tuple(map(np.concatenate, (rows, columns)))
+    if index is None or callable(index) or np.array_equal(index, np.arange(count)):
+        numbers: Any = np.arange(len(users), len(users) + count)
+        add_places(users, count)
+    else:
+        numbers = users.add(index.tolist(), "basket {}".format)
+    entries = numbers[np.concatenate(rows)], np.concatenate(columns)
     return matrix_of(np.concatenate(weights), entries, (len(users), len(items)))
 
 

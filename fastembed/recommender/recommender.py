@@ -171,7 +171,8 @@ class Recommender(Transformer):
             Or pairs of users and items: a table in memory (pandas, Polars, Arrow, or a dict of columns), or the paths
             of CSV, TSV, JSON lines, Parquet or Arrow files, with the names of the fields as `user` and `item`. Or
             baskets: lists of items, each perhaps a tuple (item, weight), or the path of a text file with a basket per
-            line, whose items are separated by white space; the users are then the numbers of the baskets.
+            line, whose items are separated by white space. The users are then the numbers of the baskets, or the index
+            of a pandas Series, unless it is 0 to N - 1.
         y
             Ignored; scikit-learn passes it.
         user, item, weight : str or int, optional

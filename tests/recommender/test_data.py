@@ -99,13 +99,17 @@ def test_items_of_a_set_have_an_order_of_their_own():
     assert learned([set(items), {"a"}])[1] == [*sorted(items), "a"]
 
 
-def test_the_index_of_a_series_is_not_read():
+def test_the_index_of_a_series_is_the_users():
     pandas = pytest.importorskip("pandas")
     table = pandas.DataFrame({"who": [7, 7, 3, 3, 3], "what": ["a", "b", "b", "c", "a"]})
-    with pytest.warns(UserWarning, match="users are the numbers of the baskets: the index is not read"):
-        users, items, matrix = learned(table.groupby("who")["what"].apply(list))
-    assert (users, items, matrix[0].tolist()) == ([0, 1], ["b", "c", "a"], [1, 1, 1])
+    series = table.groupby("who")["what"].apply(list)
+    users, items, matrix = learned(series)
+    assert (users, items, matrix.tolist()) == ([3, 7], ["b", "c", "a"], [[1, 1, 1], [1, 0, 1]])
+    model = Recommender(dim=2, epochs=2, threads=1).fit(series).partial_fit(pandas.Series([["d"], ["d"]], [7, 9]))
+    assert_array_equal(model._model.data.matrix.toarray(), [[1, 1, 1, 0], [1, 0, 1, 1], [0, 0, 0, 1]])
     assert learned(pandas.Series([["a", "b"], ["b"]]))[0] == [0, 1]
+    with pytest.raises(TypeError, match="basket 0: user must be a str or an int of 64 bits"):
+        learned(pandas.Series([["a"], ["b"]], [1.0, 1.5]))
 
 
 def test_what_looks_like_something_else_is_noticed(tmp_path):
@@ -208,6 +212,9 @@ def test_more_is_added_to_what_is_known():
     with pytest.raises(TypeError, match="users are known by their names, such as 'ann': give pairs"):
         model.partial_fit([[7, 8]])
     assert len(model.users_) == 4
+    learned_first = Recommender(dim=2, threads=1).fit({"u": [1, 1, 2, 2, 3], "i": [3, 4, 3, 5, 9]}, user="u", item="i")
+    with pytest.warns(UserWarning, match="most users are known as items, and items as users: are the fields"):
+        learned_first.partial_fit({"u": [1, 2], "i": [4, 9]}, user="i", item="u")
     numbered = Recommender(dim=2, epochs=2, threads=1).fit(sparse.csr_array(MATRIX))
     numbered.partial_fit(np.array([[0, 0, 1.0, 2]])).partial_fit([[3, 5]])
     assert (numbered.users_.tolist(), numbered.items_.tolist()) == ([0, 1, 2, 3, 4], [0, 1, 2, 3, 5])
