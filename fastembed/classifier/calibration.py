@@ -20,6 +20,7 @@ FEW = 100  # documents; by fewer, a calibration must prove itself
 FIRM = 200  # FIRM / n is added to the precision 1 of the priors, with n documents
 MOST_EARLIER = 1000  # earlier documents, of which ten add 1 to it
 CELLS = 4096
+LONGEST = 4.0  # step of Newton's method
 ROUNDS = 1000  # for a few documents that contradict the scores; a dozen for many
 
 Array = npt.NDArray[Any]
@@ -166,19 +167,19 @@ class Calibration:
         return found if gain > 0 else self
 
     def _maximum(self, s: Float64, labels: Any, w: Float64, precision: float) -> Calibration:
-        """Return the maximum, found by Newton's method (Gauss-Newton Hessian) with step halving."""
+        """Return the maximum, found by Newton's method with step halving; by Gauss-Newton where that would ascend."""
         y = labels.toarray()
         if self.independent:
             s, y, w = self._cells(s, y, w)
-        else:
-            y /= np.maximum(y.sum(axis=1, keepdims=True), 1)
-            w = w[:, None]
+        else:  # (L, N), since sums over the few labels are slow in the last axis
+            s, y = np.ascontiguousarray(s.T), np.ascontiguousarray(y.T)
+            y /= np.maximum(y.sum(axis=0), 1)
         bends = self.bend > 0
         free = np.array([True, self.independent, bends, bends and not self.independent])
         first = np.array([math.log(self.slope), self.offset, math.log(self.bend or 1), self.shift / SHIFT])
 
-        def value(at: Float64) -> tuple[float, Float64, Float64]:
-            """Return the nll with the prior, its gradient, and a positive definite part of its Hessian."""
+        def value(at: Float64) -> tuple[float, Float64, Float64, Float64]:
+            """Return the nll with the prior, its gradient, the Gauss-Newton part of its Hessian, and the Hessian."""
             slope, bend = math.exp(at[0]), math.exp(at[2])
             z = (s - SHIFT * at[3]) / bend
             root = np.sqrt(1 + z * z)
@@ -191,27 +192,37 @@ class Calibration:
                 p, nll = np.where(x < 0, e, 1) / (1 + e), np.log(1 + e) + np.maximum(x, 0) - y * x
                 residual, curvature = w * (p - y), w * p * (1 - p)
             else:
-                largest = x.max(axis=1, keepdims=True)
+                largest = x.max(axis=0)
                 p = np.exp(x - largest)
-                sums = p.sum(axis=1, keepdims=True)
+                sums = p.sum(axis=0)
                 p /= sums
-                nll = np.log(sums) + largest - (y * x).sum(axis=1, keepdims=True)
+                nll = np.log(sums) + largest - (y * x).sum(axis=0)
                 residual, curvature = w * (p - y), w * p
             chosen = np.array([one.ravel() for one, some in zip(slopes, free, strict=True) if some])
             hessian = (chosen * curvature.ravel()) @ chosen.T
             if not self.independent:
-                means = (chosen.reshape(-1, *p.shape) * p).sum(axis=2)
-                hessian -= (means * w[:, 0]) @ means.T
+                means = (chosen.reshape(-1, *p.shape) * p).sum(axis=1)
+                hessian -= (means * w) @ means.T
             distance = (at - first)[free]
+            hessian += precision * np.eye(len(distance))
+            # Second derivatives of x, times the residuals; by log(slope) they are the first ones
+            rest, third = np.zeros((4, 4)), residual * slope / root**3
+            rest[0, free] = rest[free, 0] = chosen @ residual.ravel()
+            rest[0, 1] = rest[1, 0] = 0
+            rest[2, 2], rest[2, 3] = (third * z).sum(), third.sum() * SHIFT / bend
+            rest[3, 2:] = rest[2, 3], -rest[2, 2] * (SHIFT / bend) ** 2
             gradient = chosen @ residual.ravel() + precision * distance
             prior = precision * distance @ distance / 2
-            return float((w * nll).sum() + prior), gradient, hessian + precision * np.eye(len(distance))
+            return float((w * nll).sum() + prior), gradient, hessian, hessian + rest[np.ix_(free, free)]
 
         at = first.copy()
-        best, gradient, hessian = value(at)
+        best, gradient, *hessians = value(at)
         for _ in range(ROUNDS):
             step = np.zeros(4)
-            step[free] = np.linalg.solve(hessian, gradient)
+            step[free] = np.linalg.solve(hessians[1], gradient)
+            if step[free] @ gradient <= 0:
+                step[free] = np.linalg.solve(hessians[0], gradient)
+            step /= max(1, np.abs(step).max() / LONGEST)
             while np.abs(step).max() > 1e-6:
                 tried = value(at - step)
                 if tried[0] < best:
@@ -220,7 +231,7 @@ class Calibration:
             else:
                 break
             at = at - step
-            best, gradient, hessian = tried
+            best, gradient, *hessians = tried
         bend, shift = self.bend and math.exp(at[2]), float(SHIFT * at[3])
         return replace(self, slope=math.exp(at[0]), offset=float(at[1]), bend=bend, shift=shift)
 
