@@ -311,6 +311,26 @@ def joined_rows(rows: Ids, owners: Ids, amounts: Real, of_rows: Real, of_documen
 # ---------------------------------------------------------------- a sigmoid per label
 
 
+def label_terms(has: Real, y: Real, prior: float) -> tuple[Array, Array]:
+    """Return the sum over labels of t(n) of each feature (F,), and what it lacks without each document (N, F).
+
+    Parameters
+    ----------
+    has : array_like (N, F)
+        1 where a document has a feature.
+    y : array_like (N, L)
+        How much of each label a document has.
+    prior : float
+    """
+    q = np.mean(y, axis=0)
+
+    def sums(n: Array) -> Array:
+        return ((n + prior * q) * np.log(n / q + prior)).sum(axis=-1)
+
+    n = np.transpose(has) @ y
+    return sums(n), has * (sums(np.maximum(n - np.asarray(y)[:, None], 0)) - sums(n))
+
+
 def sigmoid(x: Array) -> Array:
     """Return 1 / (1 + exp(-x)).
 

@@ -74,4 +74,16 @@ def joined_rows(
     last: int,
     found: _Float32,
 ) -> None: ...
+def label_terms(
+    indptr: _Int64,
+    indices: _Int32,
+    starts: _Int64,
+    documents: _Int32,
+    amounts: _Float,
+    shares: _Float,
+    prior: float,
+    sums: _Float,
+    places: _Int64,
+    changes: _Float,
+) -> None: ...
 def separate_labels(text: _Text, prefix: _Text) -> tuple[bytes, bytes]: ...

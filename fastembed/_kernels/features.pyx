@@ -548,6 +548,77 @@ def joined_rows(
                     found[f, tile * width + d] = amount * row[d]
 
 
+# ---------------------------------------------------------------- what features say of labels
+
+cdef inline double label_term(double n, double q, double prior) noexcept nogil:
+    return (n + prior * q) * log(n / q + prior)
+
+
+def label_terms(
+    const int64_t[::1] indptr, const int32_t[::1] indices, const int64_t[::1] starts, const int32_t[::1] documents,
+    const double[::1] amounts, const double[::1] shares, double prior, double[::1] sums,
+    const int64_t[::1] places, double[::1] changes,
+):
+    """Sum t(n) = (n + prior q) log(n / q + prior) over the labels of each feature, or write changes of these sums.
+
+    Parameters
+    ----------
+    indptr : int64 (N + 1,), indices : int32
+        The features of each document.
+    starts : int64 (L + 1,), documents : int32, amounts : float64
+        The documents with each label, as CSC, and how much of it each has: n is the sum of these with a feature.
+    shares : float64 (L,)
+        The share q of each label.
+    prior : float
+    sums : float64 (F,), written
+    places : int64 (N,), or empty
+        Where `changes` has the features of a document, or -1: then the sums stay, and each of these becomes
+        t(n - amount) - t(n), summed over the labels of the document.
+    changes : float64, written
+
+    Raises
+    ------
+    MemoryError
+        If there is none for 12 bytes per feature.
+    """
+    cdef Py_ssize_t label, k, t, size, at, features = sums.shape[0]
+    cdef int32_t f
+    cdef double n, q, of_one, of_none
+    cdef double* counts = <double*>PyMem_RawCalloc(features + 1, sizeof(double))
+    cdef int32_t* found = <int32_t*>PyMem_RawMalloc((features + 1) * sizeof(int32_t))  # the features with the label
+    if counts == NULL or found == NULL:
+        PyMem_RawFree(counts)
+        PyMem_RawFree(found)
+        raise MemoryError(f"no memory for counts of {features:,} features")
+    with nogil:
+        for label in range(shares.shape[0]):
+            q, size = shares[label], 0
+            of_one, of_none = label_term(1, q, prior), prior * q * log(prior)
+            for k in range(starts[label], starts[label + 1]):
+                for t in range(indptr[documents[k]], indptr[documents[k] + 1]):
+                    f = indices[t]
+                    found[size] = f
+                    size += counts[f] == 0  # an unpredictable branch avoided
+                    counts[f] += amounts[k]
+            if not places.shape[0]:
+                for t in range(size):
+                    n = counts[found[t]]
+                    sums[found[t]] += (of_one if n == 1 else label_term(n, q, prior)) - of_none
+            else:
+                for k in range(starts[label], starts[label + 1]):
+                    at = places[documents[k]]
+                    if at < 0:
+                        continue
+                    for t in range(indptr[documents[k]], indptr[documents[k] + 1]):
+                        n = counts[indices[t]]
+                        changes[at] += label_term(max(n - amounts[k], <double>0), q, prior) - label_term(n, q, prior)
+                        at += 1
+            for t in range(size):
+                counts[found[t]] = 0
+    PyMem_RawFree(counts)
+    PyMem_RawFree(found)
+
+
 # ---------------------------------------------------------------- labelled lines
 
 cdef inline bint is_space(uint8_t byte) noexcept nogil:

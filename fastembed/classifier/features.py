@@ -10,6 +10,7 @@ the words before and after it are no neighbours.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -224,7 +225,7 @@ class Features:
     @cached_property
     def _table(self) -> TokenTable:
         table = TokenTable()
-        table.fill(map(token_bytes, self.words.tokens))
+        table.fill(join_tokens(self.words.tokens).split())
         return table
 
     def name(self, feature: int) -> str:
@@ -408,56 +409,34 @@ class LabelGains:
     """
 
     def __init__(self, bags: Bags, frequencies: Int64, labels: Any) -> None:
-        targets = self._targets(labels)
-        # A feature of one document alone, which most are, needs no counts: its sum follows from the document's labels
-        many = frequencies[bags[1]] > 1
-        found, ends = bags[1][many], np.concatenate([np.zeros(1, np.int64), np.cumsum(many)])[bags[0]]
-        occurs = sparse.csr_array((np.ones(len(found)), found, ends), shape=(labels.shape[0], len(frequencies)))
-        self._counts = counts = sparse.csr_array(targets.T @ occurs)
-        self._shares = targets.sum(axis=0) / max(labels.shape[0], 1)
-        ids, q = counts.indices, np.repeat(self._shares, np.diff(counts.indptr))
-        others = 1 - np.bincount(ids, q, len(frequencies))  # labels of no document with the feature
-        self._sums = np.bincount(ids, _term(counts.data, q), len(frequencies)) + others * PRIOR * np.log(PRIOR)
-        rows, q = np.repeat(np.arange(len(bags[0]) - 1), np.diff(targets.indptr)), self._shares[targets.indices]
-        of_documents = np.bincount(rows, _term(targets.data, q), len(bags[0]) - 1)
-        of_documents += (1 - np.bincount(rows, q, len(bags[0]) - 1)) * PRIOR * np.log(PRIOR)
-        self._sums[bags[1][~many]] = np.repeat(of_documents, np.diff(bags[0]))[~many]
+        none = sparse.csr_array(np.diff(labels.indptr)[:, None] == 0)
+        targets = sparse.hstack([shares(labels), none], format="csc", dtype=np.float64)
+        q = targets.sum(axis=0) / max(labels.shape[0], 1)
+        starts, documents = targets.indptr.astype(np.int64), targets.indices.astype(np.int32)
+        self._indptr = bags[0]
+        self._counted = *bags[:2], starts, documents, targets.data, q, PRIOR
+        self._sums = np.full(len(frequencies), PRIOR * math.log(PRIOR))  # of a feature that no document has
+        kernels.label_terms(*self._counted, self._sums, np.empty(0, np.int64), np.empty(0))
         self._sizes = frequencies + PRIOR
         self.values = self._sums / self._sizes - np.log(self._sizes)
         self.fixed = np.zeros(len(frequencies), np.bool_)
 
-    @staticmethod
-    def _targets(labels: Any) -> Any:
-        none = sparse.csr_array(np.diff(labels.indptr)[:, None] == 0)
-        return sparse.hstack([shares(labels), none], format="csr", dtype=np.float64)
+    def make_as_new(self, bags: Any, documents: Int64) -> None:
+        """Change bags (n, F), those of these documents among the ones above, as if their labels were not known.
 
-    def make_as_new(self, bags: Any, labels: Any) -> None:
-        """Change bags (n, F) of documents among those above as if weights were made without the document itself.
-
-        A score is a sum of products with the bags of others: each product has the feature's weight twice, once from
-        either bag; the other bags stay as they are, so this one is multiplied by the square of the change. Entries of
-        features that no other document has mean nothing: they become unknown.
+        The weights are those without the document itself. A score is a sum of products with the bags of others: each
+        product has the feature's weight twice, once from either bag; the other bags stay as they are, so this one is
+        multiplied by the square of the change. Entries of features that no other document has mean nothing: they become
+        unknown.
         """
-        targets, ids, change = self._targets(labels), bags.indices, np.zeros(bags.nnz)
-        sizes, columns, of_label = np.diff(bags.indptr), targets.tocsc(), np.zeros(bags.shape[1])
-        for label in np.unique(targets.indices).tolist():
-            part, documents = slice(*self._counts.indptr[label : label + 2]), slice(*columns.indptr[label : label + 2])
-            of_label[self._counts.indices[part]] = self._counts.data[part]
-            rows = columns.indices[documents]
-            at = np.concatenate([np.arange(*bags.indptr[row : row + 2]) for row in rows])  # their entries
-            n, own, q = of_label[ids[at]], np.repeat(columns.data[documents], sizes[rows]), self._shares[label]
-            change[at] += _term(np.maximum(n - own, 0), q) - _term(n, q)
-            of_label[self._counts.indices[part]] = 0
+        places, changes = np.full(len(self._indptr) - 1, -1), np.zeros(bags.nnz)
+        places[documents] = bags.indptr[:-1]
+        kernels.label_terms(*self._counted, self._sums, places, changes)
+        ids = bags.indices
         sizes = self._sizes[ids] - 1
-        without = (self._sums[ids] + change) / sizes - np.log(sizes)
+        without = (self._sums[ids] + changes) / sizes - np.log(sizes)
         ratio = np.where(self.fixed[ids], 1, (1 + without) / (1 + self.values[ids]))
         bags.data *= ratio**2
-
-
-def _term(n: Float64, q: Any) -> Float64:
-    """Return (n + a q) log((n + a q) / q)."""
-    found: Float64 = (n + PRIOR * q) * np.log(n / q + PRIOR)
-    return found
 
 
 # ---------------------------------------------------------------- features of a training set
@@ -529,7 +508,7 @@ def read_features(
         frequencies[known.numbers_in(features)] += 1
     if options.weighting != "count":
         kinds = np.searchsorted(features.starts, new, "right") - 1  # words - 1 of an n-gram
-        factors = np.where(kinds < len(features.grams) + 1, PER_WORD[options.weighting] ** kinds, 1)
+        factors = np.append(PER_WORD[options.weighting] ** np.arange(len(features.grams) + 1), 1)[kinds]
         idf = np.log((1 + documents) / (1 + of_new)) + 1  # as if one further document had each feature once
         features.weights[new] = factors * idf
     gains = LabelGains(bags, frequencies, labels) if options.weighting == "supervised" else None

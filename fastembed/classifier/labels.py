@@ -604,15 +604,9 @@ class LeftOut:
         The bags are changed.
     weights : ndarray of float64 (n,)
     known : ndarray of bool (F,)
-    gains : LabelGains or None
-        What weighs the features, also by the labels of these documents.
     """
 
-    def __init__(
-        self, bags: Any, labels: Any, weights: Float64, known: npt.NDArray[np.bool_], gains: LabelGains | None
-    ) -> None:
-        if gains is not None:
-            gains.make_as_new(bags, labels)
+    def __init__(self, bags: Any, labels: Any, weights: Float64, known: npt.NDArray[np.bool_]) -> None:
         indptr, indices = bags.indptr.astype(np.int64), bags.indices.astype(np.int32, copy=False)
         unit_rows(indptr, indices, bags.data, known.astype(np.float64), False)
         bags.eliminate_zeros()
@@ -664,9 +658,11 @@ class Examples:
         bags, matrix = self.bags[~held], self.labels.matrix
         labels = replace(self.labels, matrix=matrix[~held])
         others = self.bags[held]
+        if self.gains is not None:
+            self.gains.make_as_new(others, np.flatnonzero(held))
         frequencies = self.frequencies - document_frequencies(others.indices, bags.shape[1])
         rest = Examples(self.features, bags, frequencies, labels, self.weights[~held], self.gains)
-        return rest, LeftOut(others, matrix[held], np.ones(others.shape[0]), frequencies > 0, self.gains)
+        return rest, LeftOut(others, matrix[held], np.ones(others.shape[0]), frequencies > 0)
 
 
 def read_examples(

@@ -232,11 +232,14 @@ def train_ova(
     if validation is None:
         size = max(1, min(MOST_LEFT_OUT, count // 10))
         folds = [slice(k, k + size) for k in range(0, min(max(ENOUGH, size), count) - size + 1, size)]
+        these = random[: folds[-1].stop]
+        bags, labels = examples.bags[these], examples.labels.matrix[these]
+        if examples.gains is not None:
+            examples.gains.make_as_new(bags, these)
         for fold in folds:
-            these = random[fold]
-            bags, labels = examples.bags[these], examples.labels.matrix[these]
-            known = examples.frequencies > np.bincount(bags.indices, minlength=bags.shape[1])
-            left_out.append(LeftOut(bags, labels, examples.weights[these], known, examples.gains))
+            part = bags[fold]
+            known = examples.frequencies > np.bincount(part.indices, minlength=part.shape[1])
+            left_out.append(LeftOut(part, labels[fold], examples.weights[these[fold]], known))
     else:
         left_out.append(validation)
     examples.bags = examples.gains = None

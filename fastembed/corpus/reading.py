@@ -674,12 +674,12 @@ def phrase_words(phrase: Any) -> tuple[str, ...]:
     return words
 
 
-def join_tokens(tokens: list[str]) -> bytes:
+def join_tokens(tokens: Sequence[str]) -> bytes:
     r"""Return tokens as text in which white space stands between tokens and nowhere else.
 
     Parameters
     ----------
-    tokens : list of str
+    tokens : sequence of str
 
     Examples
     --------

@@ -31,7 +31,7 @@ from fastembed._base.validation import shown, warn_user
 from fastembed._kernels.tokens import Ranking, TokenTable
 from fastembed.corpus.corpus import Block, Corpus, FileCorpus, OnePerThread, Progress, disk_size, map_text
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.reading import SPACES, Reading, read_otherwise, token_bytes
+from fastembed.corpus.reading import SPACES, Reading, join_tokens, read_otherwise, token_bytes
 from fastembed.formats.atomic import replacing
 
 T = TypeVar("T")
@@ -65,7 +65,7 @@ class NumberedCorpus:
     def ids(self, tokens: list[str], pool: Pool) -> Int32:
         """Return the places of the tokens in a list, with -1 behind each sequence, and -2 for each other token."""
         known = TokenTable()
-        known.fill(map(token_bytes, tokens))
+        known.fill(join_tokens(tokens).split())
         places = {table: _places(table, known) for table in self.tables}
         parts: list[Int32] = [np.empty(0, np.int32)] * len(self.pieces)
 

@@ -171,6 +171,27 @@ def test_bags_are_split_and_rows_joined_as_by_the_twins(labels, every):
     assert_allclose(joined, twins.joined_rows(rows, owners, amounts, *flat), rtol=1e-6)
 
 
+# ---------------------------------------------------------------- what features say of labels
+
+
+@pytest.mark.parametrize(("documents", "labels"), [(1, 1), (7, 2), (60, 5)])
+def test_terms_of_labels_are_those_of_the_twin(documents, labels):
+    rng = np.random.default_rng(documents)
+    has, y = rng.random((documents, 20)) < 0.3, (rng.random((documents, labels)) < 0.6).astype(float)
+    y[~y.any(axis=1)] = 1
+    y[0] = 1
+    y /= y.sum(axis=1, keepdims=True)
+    bags, targets = sparse.csr_array(has), sparse.csc_array(y)
+    given = bags.indptr.astype(np.int64), bags.indices, targets.indptr.astype(np.int64), targets.indices, targets.data
+    sums, changes = np.full(20, 0.5 * np.log(0.5)), np.zeros(bags.nnz)
+    places = np.where(rng.random(documents) < 0.5, bags.indptr[:-1], -1).astype(np.int64)
+    kernels.label_terms(*given, y.mean(axis=0), 0.5, sums, np.empty(0, np.int64), np.empty(0))
+    kernels.label_terms(*given, y.mean(axis=0), 0.5, sums, places, changes)
+    expected, without = twins.label_terms(has, y, 0.5)
+    assert_allclose(sums, expected, rtol=1e-12)
+    assert_allclose(changes, (without * (places >= 0)[:, None])[has], rtol=1e-9, atol=1e-12)
+
+
 # ---------------------------------------------------------------- labelled lines
 
 
