@@ -49,7 +49,7 @@ PRINTED = {
         "<Analogies in 14 sections: 3CosAdd accuracy 0.7500: 42 correct",
     ),
     "HeldOutItems": (held_out, 9, "8 of 9 baskets     score  error  popular\nperplexity"),
-    "Explanation": (lambda: classifier().explain("a b"), 20, "<x>  p "),
+    "Explanation": (lambda: classifier().explain("a"), 20, "<x>  p "),
     "Explanation of an item": (
         lambda: Recommender(threads=1).fit([["bread", "jam"], ["bread", "tea"]]).explain([["bread"]], "jam"),
         3,

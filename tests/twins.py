@@ -117,15 +117,15 @@ Pair = tuple[int, int]
 
 
 def pairs_at(left: Ids, right: Ids, shift: int) -> dict[int, Pair]:
-    """Return the pairs (left[i], right[i + shift]) of non-negative ids by position i.
+    """Return the pairs (left[i], right[i + shift]) by position i: -2 is in none, and -1 in none with itself.
 
     Examples
     --------
-    >>> pairs_at(np.array([4, 2, -1, 2]), np.array([4, 2, -1, 2]), 1)
-    {0: (4, 2)}
+    >>> pairs_at(np.array([4, 2, -1, 2, -2]), np.array([4, 2, -1, 2, -2]), 1)
+    {0: (4, 2), 1: (2, -1), 2: (-1, 2)}
     """
     pairs = enumerate(zip(left.tolist(), right[shift:].tolist(), strict=False))
-    return {i: pair for i, pair in pairs if min(pair) >= 0}
+    return {i: pair for i, pair in pairs if min(pair) > -2 and max(pair) >= 0}
 
 
 def number_pairs(pairs: Iterable[Pair]) -> tuple[list[int], Counter[Pair]]:
@@ -142,16 +142,16 @@ def number_pairs(pairs: Iterable[Pair]) -> tuple[list[int], Counter[Pair]]:
 
 
 def find_pairs(left: Ids, right: Ids, shift: int, known: Sequence[Pair]) -> list[int]:
-    """Return the number of the pair at each position among known pairs (see `pairs_at`), or -1.
+    """Return the number of the pair at each position among known pairs (see `pairs_at`), or -2.
 
     Examples
     --------
     >>> find_pairs(np.array([4, 2, 4, 2]), np.array([4, 2, 4, 2]), 1, [(4, 2)])
-    [0, -1, 0, -1]
+    [0, -2, 0, -2]
     """
     numbers = {pair: number for number, pair in enumerate(known)}
     at = pairs_at(left, right, shift)
-    return [numbers.get(at[i], -1) if i in at else -1 for i in range(len(left))]
+    return [numbers.get(at[i], -2) if i in at else -2 for i in range(len(left))]
 
 
 def part_of_pair(pair: Pair, parts: int) -> int:
@@ -162,14 +162,14 @@ def part_of_pair(pair: Pair, parts: int) -> int:
     >>> [part_of_pair((4, right), 8) for right in range(6)]
     [7, 3, 5, 1, 3, 4]
     """
-    h = pair[0] << 32 | pair[1]
+    h = pair[0] % 2**32 << 32 | pair[1] % 2**32
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         h = (h ^ h >> shift) * factor % 2**64
     return (h ^ h >> 31) * parts >> 64
 
 
 def put_numbers(left: Ids, right: Ids, shift: int, parts: int, numbers: Sequence[int]) -> list[int]:
-    """Return the number of the pair at each position, or -1, from the numbers of the pairs in the order of parts.
+    """Return the number of the pair at each position, or -2, from the numbers of the pairs in the order of parts.
 
     Examples
     --------
@@ -177,12 +177,12 @@ def put_numbers(left: Ids, right: Ids, shift: int, parts: int, numbers: Sequence
     (1, 0)
     >>> ids = np.array([4, 2, 3])
     >>> put_numbers(ids, ids, 1, 2, [7, 8])
-    [8, 7, -1]
+    [8, 7, -2]
     """
     at = pairs_at(left, right, shift)
     order = sorted(at, key=lambda i: part_of_pair(at[i], parts))
     found = dict(zip(order, numbers, strict=True))
-    return [found.get(i, -1) for i in range(len(left))]
+    return [found.get(i, -2) for i in range(len(left))]
 
 
 def bags(features: Sequence[Ids], offsets: Sequence[int], starts: Sequence[int], size: int) -> Array:
@@ -191,7 +191,7 @@ def bags(features: Sequence[Ids], offsets: Sequence[int], starts: Sequence[int],
     Parameters
     ----------
     features : sequence of ndarray of int (n,)
-        For each kind, the feature that begins at each position, or -1.
+        For each kind, the feature that begins at each position, or a negative number.
     offsets : sequence of int
         The offset that is added to the features of each kind.
     starts : sequence of int (N + 1,)

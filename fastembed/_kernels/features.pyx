@@ -1,7 +1,8 @@
 """Token ids -> bags of features: word n-grams by an exact table of pairs, and the bag of each document as CSR.
 
 An n-gram is the pair of an (n-1)-gram and the word after it, so that 64 bits identify it exactly: a table holds pairs
-of ids and needs no text.
+of ids and needs no text. The id -1 is the end of a document, and the start of the next: a neighbour of words. -2 is
+none.
 
 No Python object is made for a pair. Tables own their memory; every allocation is checked.
 """
@@ -9,12 +10,13 @@ No Python object is made for a pair. Tables own their memory; every allocation i
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc
 from libc.math cimport log, sqrt
-from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t, uint64_t
+from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memset
 
 from fastembed._kernels.primitives cimport CACHE_LINE, prefetch
 
 cdef enum:
+    NONE = -2         # no feature
     LINE_PAIRS = 5    # pairs of an index per cache line
     USUAL_PAIRS = 3   # mean number of pairs per line: then one line in five is full
     PAIRS_AHEAD = 16  # pairs between the one whose line is prefetched and the one being searched
@@ -25,7 +27,12 @@ cdef enum:
 
 
 cdef inline uint64_t pair_of(int32_t left, int32_t right) noexcept nogil:
-    return (<uint64_t>left << 32) | <uint64_t>right
+    return (<uint64_t><uint32_t>left << 32) | <uint32_t>right
+
+
+cdef inline bint is_pair(int32_t left, int32_t right) noexcept nogil:
+    """Return whether neither is NONE, and one is an id: two ends are an empty document."""
+    return left > NONE and right > NONE and (left >= 0 or right >= 0)
 
 
 cdef inline uint64_t spread(uint64_t h) noexcept nogil:
@@ -113,7 +120,7 @@ cdef class PairIndex:
             at = self.behind(at)
 
     cdef inline int32_t find(self, uint64_t pair) noexcept nogil:
-        """Return the number of a pair, or -1."""
+        """Return the number of a pair, or NONE."""
         cdef uint64_t at = self.line_of(pair)
         cdef const Line* line
         cdef int32_t number
@@ -123,17 +130,17 @@ cdef class PairIndex:
             for k in range(LINE_PAIRS):  # all of them, since a branch after each would be unpredictable
                 number |= line.numbers[k] if line.pairs[k] == pair else 0
             if number or not line.numbers[LINE_PAIRS - 1]:
-                return number - 1
+                return number - 1 if number else NONE
             at = self.behind(at)
 
     def find_all(self, const int32_t[::1] left, const int32_t[::1] right, Py_ssize_t shift, int32_t[::1] found):
-        """Write the number of the pair (left[i], right[i + shift]), or -1, to found[i].
+        """Write the number of the pair (left[i], right[i + shift]), or -2, to found[i].
 
         Parameters
         ----------
         left : int32 (n,)
         right : int32 (n,)
-            Negative ids are in no pair.
+            -2 is in no pair, and -1 in none with itself.
         shift : int
             Not negative.
         found : int32 (n,), written
@@ -145,9 +152,9 @@ cdef class PairIndex:
             for i in range(n + PAIRS_AHEAD):
                 k = i % PAIRS_AHEAD
                 if i >= PAIRS_AHEAD:
-                    found[i - PAIRS_AHEAD] = self.find(waiting[k]) if asked[k] else -1
+                    found[i - PAIRS_AHEAD] = self.find(waiting[k]) if asked[k] else NONE
                 if i < n:
-                    asked[k] = i + shift < n and left[i] >= 0 and right[i + shift] >= 0
+                    asked[k] = i + shift < n and is_pair(left[i], right[i + shift])
                     if asked[k]:
                         waiting[k] = pair_of(left[i], right[i + shift])
                         prefetch(self.lines + self.line_of(waiting[k]))
@@ -172,7 +179,7 @@ def part_sizes(
     const int32_t[::1] left, const int32_t[::1] right, Py_ssize_t shift, Py_ssize_t first, Py_ssize_t last,
     int64_t[::1] sizes,
 ):
-    """Write the number of pairs (left[i], right[i + shift]) of non-negative ids per part, which their hashes select.
+    """Write the number of pairs (left[i], right[i + shift]), as of `find_all`, per part, which their hashes select.
 
     Parameters
     ----------
@@ -188,7 +195,7 @@ def part_sizes(
     sizes[:] = 0
     with nogil:
         for i in range(first, min(last, left.shape[0], right.shape[0] - shift)):
-            if left[i] >= 0 and right[i + shift] >= 0:
+            if is_pair(left[i], right[i + shift]):
                 sizes[part_of(pair_of(left[i], right[i + shift]), high)] += 1
 
 
@@ -210,7 +217,7 @@ def part_pairs(
     cdef uint64_t pair
     with nogil:
         for i in range(first, min(last, left.shape[0], right.shape[0] - shift)):
-            if left[i] >= 0 and right[i + shift] >= 0:
+            if is_pair(left[i], right[i + shift]):
                 pair = pair_of(left[i], right[i + shift])
                 part = part_of(pair, high)
                 pairs[ends[part]] = pair
@@ -284,7 +291,7 @@ def put_numbers(
     const int32_t[::1] numbers, const int64_t[::1] bounds, const int32_t[::1] ranks, int64_t[::1] starts,
     int32_t[::1] found,
 ):
-    """Write the rank of the pair, or -1, at each position from first to last - 1.
+    """Write the rank of the pair, or -2, at each position from first to last - 1.
 
     Parameters
     ----------
@@ -293,7 +300,7 @@ def put_numbers(
     numbers, bounds
         As of `number_pairs`.
     ranks : int32 (n,)
-        The rank of each of the different pairs, at its place.
+        The rank of each of the different pairs, or -2, at its place.
     starts : int64 (parts,), written
         Where the numbers of each part begin; they move on.
     found : int32 (n,), written
@@ -302,12 +309,12 @@ def put_numbers(
     cdef Py_ssize_t i, part, end = min(left.shape[0], right.shape[0] - shift)
     with nogil:
         for i in range(first, min(last, left.shape[0])):
-            if i < end and left[i] >= 0 and right[i + shift] >= 0:
+            if i < end and is_pair(left[i], right[i + shift]):
                 part = part_of(pair_of(left[i], right[i + shift]), high)
                 found[i] = ranks[bounds[part] + numbers[starts[part]]]
                 starts[part] += 1
             else:
-                found[i] = -1
+                found[i] = NONE
 
 
 # ---------------------------------------------------------------- bags
@@ -357,7 +364,7 @@ def bags(
     Parameters
     ----------
     features : list of int32 (n,)
-        At most 16 arrays over the same n places: the feature of a kind that begins at each, or -1.
+        At most 16 arrays over the same n places: the feature of a kind that begins at each, or a negative number.
     offsets : int64 (number of arrays,)
         Added to the features of each array.
     starts : int64 (N + 1,)

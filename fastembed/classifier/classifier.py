@@ -165,7 +165,8 @@ class Classifier(Estimator):
         the identity, and the row of a feature in E holds its logits: multinomial logistic regression.
     ngrams : int
         The largest length of a word n-gram. Its words are neighbours in the text: none goes over a word that is dropped
-        by `min_count` or `max_features`, or is unknown.
+        by `min_count` or `max_features`, or is unknown. From pairs on, the start and the end of a document count as
+        words before its first and after its last one.
     chars : (int, int), optional
         The shortest and longest character n-grams of each word that are features, with < before and > after the word.
         With n-grams of one character, documents are very similar: try a learning rate of 0.5.

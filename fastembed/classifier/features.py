@@ -3,8 +3,9 @@
 A feature is a row of the embedding. A document is the bag of its features, with weights that form a vector of unit
 length. The numbers are those of words, by decreasing count, then of pairs of words, of triples, and of characters.
 
-Documents are ids of words, one after another: -1 is the end of a document, and -2 a word that is no feature, so that
-the words before and after it are no neighbours.
+Documents are ids of words, one after another, with -1 before the first and behind each: it is the end of one and the
+start of the next, and a neighbour of words in n-grams. -2 is a word that is no feature, so that the words before and
+after it are no neighbours.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ def _lines(documents: Sequence[str], errors: str) -> bytes:
 
 
 def documents_by_words(ids: Int32, words: int) -> Any:
-    """Return the counts of each word in each document, from the ids of their words."""
+    """Return the counts of each word in each document, from the ids of their words, with -1 behind each document."""
     ids = ids[ids != NO_WORD]
     ends = np.flatnonzero(ids == END)
     indptr = np.concatenate([[0], ends - np.arange(len(ends))])
@@ -127,6 +128,7 @@ class Grams:
     Attributes
     ----------
     left, right : ndarray of int32 (M,)
+        -1 is the start of a document to the left, and its end to the right.
     counts : ndarray of int64 (M,)
     """
 
@@ -229,16 +231,21 @@ class Features:
         return table
 
     def name(self, feature: int) -> str:
-        """Return the words of a feature, or its characters, in which < and > are the ends of a word."""
+        """Return the words of a feature, or its characters, in which < and > are the ends of a word.
+
+        The start and the end of a document are <start> and <end>, and never a name of their own. By words (the default
+        of `reading`) no word of a text has these characters.
+        """
         kind = int(np.searchsorted(self.starts, feature, "right")) - 1
         place = feature - self.starts[kind]
         if self.characters is not None and kind == len(self.grams) + 1:
             return self.characters.tokens[place]
         words = []
         for grams in reversed(self.grams[:kind]):
-            words.append(self.words.tokens[int(grams.right[place])])
+            last = int(grams.right[place])
+            words.append("<end>" if last == END else self.words.tokens[last])
             place = int(grams.left[place])
-        return " ".join([self.words.tokens[place], *reversed(words)])
+        return " ".join(["<start>" if place == END else self.words.tokens[place], *reversed(words)])
 
     def bags(self, documents: Sequence[Any], first: int = 0) -> Bags:
         """Return the bags of documents in memory; that of a document without a known feature is empty.
@@ -250,8 +257,9 @@ class Features:
             The number of the first document, for errors.
         """
         text = b"".join(self._read(documents, first))
-        ids = np.empty(len(text), np.int32)
-        ids = ids[: self._table.encode(text, False, ids, gaps=True)[0]]
+        ids = np.empty(len(text) + 1, np.int32)
+        ids[0] = END
+        ids = ids[: self._table.encode(text, False, ids[1:], gaps=True)[0] + 1]
         all_ids, words = ids, []
         if self.characters is not None:  # which unknown words have, too
             table, all_ids = TokenTable(), np.empty(len(text), np.int32)
@@ -271,11 +279,11 @@ class Features:
             yield text
 
     def places(self, ids: Int32) -> list[Int32]:
-        """Return, for 1, 2, ... words, the number of the n-gram that begins at each of the ids of words, or -1."""
+        """Return, for 1, 2, ... words, the number of the n-gram that begins at each of the ids of words, or -2."""
         orders = [ids]
         for shift, kind in enumerate(self.grams, 1):
             found = np.empty_like(ids)
-            kind.index.find_all(orders[-1], ids, shift, found)
+            kind.index.find_all(within_documents(orders[-1], ids, shift), ids, shift, found)
             orders.append(found)
         return orders
 
@@ -287,12 +295,12 @@ class Features:
         orders : list of ndarray of int32
             As :meth:`places` returns them.
         ids : ndarray of int32
-            The ids of all words, with n-grams of characters or without.
+            The ids of all words, with n-grams of characters or without, and with -1 behind each document.
         words : list of str
             These words.
         pool : Pool
         """
-        kinds, starts = len(orders), np.concatenate([np.zeros(1, np.int64), np.flatnonzero(orders[0] == END) + 1])
+        kinds, starts = len(orders), np.flatnonzero(orders[0] == END)  # the last one is the end of the last document
         cuts = [*range(0, len(starts) - 1, SIZES.bag_documents), len(starts) - 1]
         pieces = list(itertools.pairwise(cuts))
         indices, data = np.empty(kinds * len(orders[0]), np.int32), np.empty(kinds * len(orders[0]))
@@ -344,7 +352,8 @@ class Features:
         numbers = [np.array([words[token] for token in new.words.tokens], np.int64)]
         grams = []
         for ours, theirs in zip(self.grams, new.grams, strict=True):
-            left, right = numbers[-1][theirs.left].astype(np.int32), numbers[0][theirs.right].astype(np.int32)
+            sides = ((numbers[-1], theirs.left), (numbers[0], theirs.right))
+            left, right = (np.append(of, END)[ids].astype(np.int32) for of, ids in sides)  # END is -1, the last place
             found = np.empty(len(theirs), np.int32)
             ours.index.find_all(left, right, 0, found)
             fresh = found < 0
@@ -367,6 +376,14 @@ class Features:
         moved = np.subtract(grown.starts[:-1], self.starts[:-1])
         numbers: Int64 = np.repeat(moved, np.diff(self.starts)) + np.arange(len(self))
         return numbers
+
+
+def within_documents(left: Int32, ids: Int32, shift: int) -> Int32:
+    """Return the n-grams of `shift` words that may be the first words of longer ones: not those up to an end."""
+    if shift > 1:
+        left = left.copy()
+        left[np.flatnonzero(ids[shift - 1 :] == END)] = NO_WORD
+    return left
 
 
 # ---------------------------------------------------------------- what features say of labels
@@ -495,7 +512,7 @@ def read_features(
     ledger.tokens_used = int(np.count_nonzero(ids >= 0))
     ledger.dropped = {"outside the vocabulary": ledger.tokens_read - ledger.tokens_used}
     features, orders = _find_features(words, counts, ids, options, pool)
-    bags = features.count(orders, ids, words, pool)
+    bags = features.count(orders, ids[1:], words, pool)
     documents, frequencies = known_documents + len(bags[0]) - 1, document_frequencies(bags[1], len(features))
     if known is None:
         check_named({}, tables, options.reading)
@@ -503,7 +520,7 @@ def read_features(
     else:
         of_new = frequencies
         features, new = known.grown(features)
-        bags = features.count(features.places(tokens.ids(list(features.words.tokens), pool)), ids, words, pool)
+        bags = features.count(features.places(tokens.ids(list(features.words.tokens), pool)), ids[1:], words, pool)
         frequencies = document_frequencies(bags[1], len(features))
         frequencies[known.numbers_in(features)] += 1
     if options.weighting != "count":
@@ -538,7 +555,8 @@ def _find_features(
     frequent = int(np.searchsorted(-counts, -options.min_count, "right"))
     orders, grams = [ids if frequent == len(words) else np.where(ids < frequent, ids, np.int32(NO_WORD))], []
     for n in range(2, options.ngrams + 1):
-        found, kind = count_pairs(orders[-1], orders[0], n - 1, options.min_count, pool)
+        left = within_documents(orders[-1], orders[0], n - 1)
+        found, kind = count_pairs(left, orders[0], n - 1, options.min_count, pool)
         orders.append(found)
         grams.append(kind)
     characters = count_characters(words, counts, options.chars, options.min_count) if options.chars else None
@@ -610,7 +628,9 @@ def count_characters(words: Sequence[str], counts: Int64, lengths: tuple[int, in
 
 
 def count_pairs(left: Int32, right: Int32, shift: int, least: int, pool: Pool) -> tuple[Int32, Grams]:
-    """Return the pairs (left[i], right[i + shift]) of non-negative ids that occur at least `least` times.
+    """Return the pairs (left[i], right[i + shift]) that occur at least `least` times.
+
+    An id -2 is in no pair; -1, an end of a document, is in none with itself.
 
     Pairs are counted in parts whose hash tables fit into a cache. The result depends on the number of pairs, not on the
     number of threads.
@@ -625,7 +645,7 @@ def count_pairs(left: Int32, right: Int32, shift: int, least: int, pool: Pool) -
     Returns
     -------
     found : ndarray of int32 (n,)
-        The number of the pair at each position, or -1.
+        The number of the pair at each position, or -2.
     grams : Grams
         The pairs by decreasing count; equal counts by their parts, then in the order of first occurrence.
 
@@ -636,10 +656,10 @@ def count_pairs(left: Int32, right: Int32, shift: int, least: int, pool: Pool) -
 
     Examples
     --------
-    >>> ids = np.array([5, 7, -1, 5, 7, 8, -1], np.int32)
+    >>> ids = np.array([-1, 5, 7, -1, 5, -2, 7, -1], np.int32)
     >>> found, grams = count_pairs(ids, ids, 1, 1, Pool(1))
     >>> found.tolist(), grams.counts.tolist()
-    ([0, -1, -1, 0, 1, -1, -1], [2, 1])
+    ([0, 2, 1, 0, -2, -2, 1, -2], [2, 2, 1])
     """
     parts = min(MOST_PARTS, 1 << (len(left) // SIZES.part_pairs).bit_length())
     pieces = list(itertools.pairwise(np.linspace(0, len(left), min(pool.threads, parts) + 1).astype(np.int64).tolist()))
@@ -659,10 +679,10 @@ def count_pairs(left: Int32, right: Int32, shift: int, least: int, pool: Pool) -
     kept = different[by_count(counts[different], least)]
     check_numbered(len(kept))
     chosen = pairs[kept]
-    left_ids, right_ids = (chosen >> np.uint64(32)).astype(np.int32), chosen.astype(np.uint32).view(np.int32)
+    left_ids, right_ids = (each.astype(np.uint32).view(np.int32) for each in (chosen >> np.uint64(32), chosen))
     grams = Grams(left_ids, right_ids, counts[kept].astype(np.int64))
     ranks = counts
-    ranks[different] = -1
+    ranks[different] = NO_WORD
     ranks[kept] = np.arange(len(kept), dtype=np.int32)
     found = np.empty(len(left), np.int32)
 

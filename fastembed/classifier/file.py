@@ -15,7 +15,7 @@ from scipy import sparse
 
 from fastembed._base.validation import check_choice, check_flag, check_integer, check_number, plain
 from fastembed.classifier.calibration import Calibration
-from fastembed.classifier.features import WEIGHTINGS, CharacterGrams, Features, Grams
+from fastembed.classifier.features import END, WEIGHTINGS, CharacterGrams, Features, Grams
 from fastembed.classifier.model import MOST_NARROW, FittedClassifier
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
@@ -153,9 +153,9 @@ def _features(tensors: Mapping[str, Array], state: Mapping[str, Any]) -> Feature
     for n in range(2, state["orders"] + 2):
         name = f"ngrams{n}.pairs"
         left, right = np.array(tensors[name])
-        for side, most in ((left, before), (right, len(words))):
-            if side.size and not 0 <= side.min() <= side.max() < most:
-                raise ValueError(f"{name!r} must be numbers from 0 to {most - 1}")
+        for side, least, most in ((left, END if n == 2 else 0, before), (right, END, len(words))):
+            if side.size and not least <= side.min() <= side.max() < most:
+                raise ValueError(f"{name!r} must be numbers from {least} to {most - 1}")
         grams.append(Grams(left, right, np.array(tensors[f"ngrams{n}.counts"])))
         before = len(left)
     characters = None

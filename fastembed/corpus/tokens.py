@@ -63,7 +63,7 @@ class NumberedCorpus:
         return _merged(self.tables, pool)
 
     def ids(self, tokens: list[str], pool: Pool) -> Int32:
-        """Return the places of the tokens in a list, with -1 behind each sequence, and -2 for each other token."""
+        """Return the places of the tokens in a list, with -1 first and behind each sequence, and -2 for the others."""
         known = TokenTable()
         known.fill(join_tokens(tokens).split())
         places = {table: _places(table, known) for table in self.tables}
@@ -74,7 +74,7 @@ class NumberedCorpus:
             parts[k] = places[table][numbers]
 
         pool.run(rename, len(parts))
-        return np.concatenate([np.empty(0, np.int32), *parts])
+        return np.concatenate([np.full(1, -1, np.int32), *parts])
 
 
 def _places(table: TokenTable, known: TokenTable) -> Int32:

@@ -92,7 +92,7 @@ def test_words_of_documents_without_a_label_are_no_features(tmp_path, as_file):
         assert model.test(path).documents == 2
     else:
         model = Classifier().fit(texts, labels)
-    assert model.n_features_ == only.n_features_ == 6
+    assert model.n_features_ == only.n_features_ == 10
     assert bits(model) == bits(only)
     assert_array_equal(model._model.features.weights, only._model.features.weights)
     assert model.ledger_.skipped == {"without a label": 4}
@@ -594,6 +594,7 @@ def test_what_does_not_fit_together_is_no_classifier(tmp_path, labelled, name, c
         ({"weights": lambda old: old[:-1], "rows.starts": lambda old: old[:-1]}, "features with .* weights and"),
         ({"rows.starts": lambda old: np.concatenate([old[:1], old[2:3], old[1:2], old[3:]])}, "must not decrease"),
         ({"rows.columns": lambda old: old + 200}, "'rows.columns' must be numbers from 0 to 199"),
+        ({"ngrams2.pairs": lambda old: old - 1}, "'ngrams2.pairs' must be numbers from -1 to"),
     ],
 )
 def test_no_index_of_a_file_leads_beyond_what_it_indexes(tmp_path, changes, message):

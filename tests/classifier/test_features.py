@@ -24,9 +24,15 @@ def read(texts, threads=1, **parameters):
     return found.features, found.bags, [found.features.name(f) for f in range(len(found.features))]
 
 
+def grams(words, n):
+    """Return the n-grams of a document, whose ends are neighbours of its first and last word."""
+    marked = ["<start>", *words, "<end>"] if words else []
+    return [tuple(marked[i : i + n]) for i in range(len(marked) - n + 1)]
+
+
 def expected(text, ngrams, chars):
     words = Reading(words=True).sequences(text or "\n")[0]
-    found = Counter(" ".join(words[i : i + n]) for n in range(1, ngrams + 1) for i in range(len(words) - n + 1))
+    found = Counter(words) + Counter(" ".join(gram) for n in range(2, ngrams + 1) for gram in grams(words, n))
     if chars:
         for word in words:
             marked = f"<{word}>"
@@ -57,13 +63,9 @@ def of_frequent_neighbours(texts, ngrams, least):
     words = Counter(word for text in texts for word in text)
     found = [Counter({(word,): count for word, count in words.items() if count >= least})]
     for n in range(2, ngrams + 1):
-        grams = Counter(
-            gram
-            for text in texts
-            for gram in (tuple(text[i : i + n]) for i in range(len(text) - n + 1))
-            if gram[:-1] in found[-1] and gram[-1:] in found[0]
-        )
-        found.append(Counter({gram: count for gram, count in grams.items() if count >= least}))
+        before, after = {*found[-1], ("<start>",)}, {*found[0], ("<end>",)}
+        here = Counter(gram for text in texts for gram in grams(text, n) if gram[:-1] in before and gram[-1:] in after)
+        found.append(Counter({gram: count for gram, count in here.items() if count >= least}))
     return found
 
 
@@ -83,8 +85,7 @@ def test_ngrams_of_words_do_not_cross_rare_or_unknown_words(ngrams, least, chars
     for row, text in enumerate(some):
         indptr, indices, _ = features.bags([text])
         assert len(indptr) == 2
-        split = text.split(" ")
-        present = {" ".join(split[i : i + n]) for n in range(1, ngrams + 1) for i in range(len(split))}
+        present = {*text.split(), *(" ".join(gram) for n in range(2, ngrams + 1) for gram in grams(text.split(), n))}
         assert {names[f] for f in indices if f < size} == present & set(names[:size]), row
     first = features.bags([" ".join(text) for text in texts])  # as training counted them
     assert_array_equal(first[1], bags.indices)
@@ -92,14 +93,15 @@ def test_ngrams_of_words_do_not_cross_rare_or_unknown_words(ngrams, least, chars
 
 def test_a_pair_with_an_unknown_word_between_is_no_feature():
     model = Classifier().fit(["a b", "c d"], ["x", "y"])
-    assert model.explain("a zzz b").features == ["a", "b"]
-    assert model.explain("a b").features == ["a", "b", "a b"]
+    assert model.explain("zzz b a zzz").features == ["a", "b"]
+    assert model.explain("a b").features == ["a", "b", "<start> a", "a b", "b <end>"]
     assert read(["a b c", "a b c d", "c a b"], max_features=4)[2] == ["a", "b", "c", "a b"]
-    assert read(["a z b", "a b", "z", "b", "a"], min_count=2)[2] == ["a", "b", "z"]
+    texts = ["a z b", "a b", "z", "b z c", "a a"]  # those of two words that occur twice are with an end
+    assert read(texts, min_count=2)[2] == ["a", "b", "z", "<start> a", "b <end>"]
 
 
 def test_min_count_and_max_features_keep_the_most_frequent_with_what_they_begin_with():
-    assert read(TEXTS, ngrams=2, min_count=2)[2] == ["be", "to", "not", "to be"]
+    assert read(TEXTS, ngrams=2, min_count=2)[2] == ["be", "to", "not", "to be", "be <end>", "<start> to"]
     _, bags, names = read(TEXTS, ngrams=2, max_features=3, weighting="count")
     assert names == ["be", "to", "to be"]
     assert_allclose(bags.toarray()[0], np.full(3, 3**-0.5))
@@ -126,16 +128,16 @@ def test_lists_of_tokens_are_taken_as_they_are():
 @pytest.mark.parametrize("pairs_of_a_part", [7, 1 << 15])
 def test_pairs_are_counted_and_numbered_by_parts(pairs_of_a_part, least, sizes):
     sizes.part_pairs = pairs_of_a_part
-    ids = np.random.default_rng(0).integers(-1, 30, 5000).astype(np.int32)
+    ids = np.random.default_rng(0).integers(-2, 30, 5000).astype(np.int32)
     at = list(zip(ids[:-1].tolist(), ids[1:].tolist(), strict=True))
-    wanted = Counter(pair for pair in at if min(pair) >= 0)
+    wanted = Counter(pair for pair in at if -2 not in pair and pair != (-1, -1))
     found, grams = count_pairs(ids, ids, 1, least, Pool(1))
     pairs = list(zip(grams.left.tolist(), grams.right.tolist(), strict=True))
     counts = dict(zip(pairs, grams.counts.tolist(), strict=True))
     assert counts == {pair: count for pair, count in wanted.items() if count >= least}
     assert (np.diff(grams.counts) <= 0).all()
     places = {pair: number for number, pair in enumerate(pairs)}
-    assert found.tolist() == [*(places.get(pair, -1) for pair in at), -1]
+    assert found.tolist() == [*(places.get(pair, -2) for pair in at), -2]
     for threads in (2, 10**12):
         again, others = count_pairs(ids, ids, 1, least, Pool(threads))
         assert_array_equal(again, found)
@@ -143,7 +145,7 @@ def test_pairs_are_counted_and_numbered_by_parts(pairs_of_a_part, least, sizes):
 
 
 def test_equal_counts_rank_by_the_first_occurrence_in_a_part():
-    ids = np.array([4, 5, -1, 2, 3, -1, 9, 9, -1, 2, 3, -1, 4, 5, -1, 7, 8, -1], np.int32)
+    ids = np.array([4, 5, -2, 2, 3, -2, 9, 9, -2, 2, 3, -2, 4, 5, -2, 7, 8, -2], np.int32)
     _, grams = count_pairs(ids, ids, 1, 1, Pool(2))
     assert grams.left.tolist() == [4, 2, 9, 7]
     assert grams.counts.tolist() == [2, 2, 1, 1]

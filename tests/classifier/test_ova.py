@@ -264,14 +264,14 @@ def test_what_does_not_fit_in_memory_is_an_error_with_advice(labelled, set_const
 
 def test_rows_of_many_labels_are_written_without_small_numbers(tmp_path):
     rng = np.random.default_rng(0)
-    labels = rng.integers(0, 100, 600)
+    labels = rng.integers(0, 150, 600)
     words = rng.integers(0, 50, (2, 600))
     documents = [f"l{label} w{word} w{other}" for label, word, other in zip(labels, *words, strict=True)]
     model = Classifier().fit(documents, labels)
     model.save(tmp_path / "float32.safetensors")
     model.save(tmp_path / "int8.safetensors", rows="int8")
     small = Classifier.load(tmp_path / "int8.safetensors")
-    assert small._model.embedding.nnz < small._model.embedding.shape[0] * 100 / 12
+    assert small._model.embedding.nnz < small._model.embedding.shape[0] * 150 / 12
     assert_allclose(small.predict_proba(documents), model.predict_proba(documents), atol=0.1)
     assert small.score(documents, labels) == model.score(documents, labels) > 0.9
     assert (tmp_path / "float32.safetensors").stat().st_size > 5 * (tmp_path / "int8.safetensors").stat().st_size

@@ -13,7 +13,7 @@ from fastembed import Classifier
 
 
 class Bags:
-    """Words and pairs of neighbouring words, weighted by IDF, what they say of labels, and 0.6 for a pair: length 1."""
+    """Words, and pairs of neighbouring words or ends by 0.6, weighted by IDF and what they say of labels: length 1."""
 
     def __init__(self, documents, y):
         found = [self.names_in(document) for document in documents]
@@ -44,7 +44,8 @@ class Bags:
     @staticmethod
     def names_in(document):
         words = document.split()
-        return {(word,) for word in words} | set(itertools.pairwise(words))
+        ends = {("the start", words[0]), (words[-1], "the end")} if words else set()
+        return {(word,) for word in words} | set(itertools.pairwise(words)) | ends
 
     def matrix(self, documents):
         x = np.zeros((len(documents), len(self.names)))

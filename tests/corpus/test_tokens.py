@@ -55,7 +55,7 @@ def test_a_corpus_is_numbered_in_one_reading(tmp_path, kind, threads, sizes):
     assert_array_equal(counts, expected_counts)
     assert ledgers[0] == ledgers[1]
     for known in (words, words[::2]):
-        ids = [np.empty(0, np.int32)]
+        ids = [[-1]]
         if known:
             ids += encode_corpus(corpus, Vocabulary(known, np.ones(len(known), int)), ledgers[2], None, threads)
         found = numbered.ids(known, pool)
