@@ -241,8 +241,11 @@ class Estimate:
         advice = "a smaller dim or max_contexts, or a larger min_count, takes less"
         check_free(self.training_memory, what, advice)
         if self.memory_limit is not None and self.memory > self.memory_limit:
-            limit = readable(self.memory_limit)
-            raise MemoryError(f"{what} takes at least {readable(self.memory)}, above the limit of {limit}: {advice}")
+            limit, advised = readable(self.memory_limit), readable(int((1 + 2 * SPARE) * self.memory))
+            enough = f"; a limit of {advised} is enough" if self.resident else ""  # else its counts are not known
+            raise MemoryError(
+                f"{what} takes at least {readable(self.memory)}, above the limit of {limit}: {advice}{enough}"
+            )
 
     def __repr__(self) -> str:
         return f"<Estimate: {self}>"

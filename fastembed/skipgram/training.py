@@ -212,16 +212,19 @@ class Training:
                 replace(least, memory_limit=limit).check()
             else:
                 pairs, groups = likely_entries(words.counts, pairing), group_count(len(words))
+                held = PROCESS_BYTES + READING_BYTES * (1 + check_threads(options.threads))  # once it is counted
                 counted, usual = (
                     replace(least, nnz=int(n), largest_group=int(n) // groups, memory_limit=limit)
                     for n in (LEAST_ENTRIES * pairs, USUAL_ENTRIES * pairs)
                 )
+                likely = replace(usual, resident=held).memory
+                prose = f"prose with as many words takes about {readable(likely)}"
                 try:
                     counted.check()
                 except MemoryError as error:
-                    held = PROCESS_BYTES + READING_BYTES * (1 + check_threads(options.threads))  # once it is counted
-                    enough = readable(replace(usual, resident=held).memory)
-                    raise MemoryError(f"{error}; prose with as many words takes about {enough}") from None
+                    raise MemoryError(f"{error}; {prose}") from None
+                if likely > limit:
+                    warn_user(f"{prose}: the limit of {readable(limit)} may prove too low when the text is counted")
             if options.subwords:
                 check_spelled(words.tokens)
         count_pairs = counting(pairing)
