@@ -21,7 +21,7 @@ Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
 CACHE_LINE = 64  # bytes
-MANY = 64  # a partition pays for a row with this many times the numbers that are wanted
+MANY = 64  # groups of columns pay for a row with this many times the numbers that are wanted
 
 
 def padded_width(dim: int, dtype: np.dtype[Any] | str) -> int:
@@ -147,13 +147,14 @@ def largest_of_rows(values: NDArray[np.float32], count: int) -> NDArray[np.int64
     """
     columns, low = values.shape[1], np.int64(0xFFFFFFFF)
     count = min(count, columns)
-    if 0 < MANY * count < columns:  # equal numbers at the edge are left to what follows
-        least = np.partition(values, columns - count, axis=1)[:, columns - count]
-        found = np.nonzero(values >= least[:, None])[1]
-        if len(found) == count * len(values):
-            candidates: NDArray[np.int64] = found.reshape(-1, count)
-            order = np.argsort(-np.take_along_axis(values, candidates, 1), axis=1, kind="stable")
-            return np.take_along_axis(candidates, order, 1)
+    if 0 < MANY * count < columns:  # none is below the least of the `count` largest maxima of groups of columns
+        groups = MANY // 2 * count
+        maxima = values[:, : columns // groups * groups].reshape(len(values), -1, groups).max(axis=1)
+        least = np.partition(maxima, groups - count, axis=1)[:, groups - count]
+        owners, candidates = np.divmod(np.flatnonzero(values >= least[:, None]), columns)
+        order = np.lexsort((-values[owners, candidates], owners))
+        firsts = np.searchsorted(owners, np.arange(len(values)))
+        return candidates[order[firsts[:, None] + np.arange(count)]]
     # One number per value: its bits, in the order of the numbers, above its place, so that no two are equal
     bits = (values + np.float32(0)).view(np.int32)  # without a -0
     keys = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).astype(np.int64) << 32 | (low - np.arange(columns))

@@ -1,4 +1,4 @@
-"""Positive pointwise mutual information as a sparse matrix, and the products of sparse matrices with dense ones.
+"""Positive pointwise mutual information as a sparse matrix, and products of sparse matrices.
 
 The columns of a sparse matrix A (R, C) are divided into blocks: the k-th is bounds[k] to bounds[k + 1] - 1. The entries
 of a row in it are those from starts[k, row] to starts[k + 1, row] - 1; their columns are relative to the first column
@@ -123,3 +123,32 @@ def add_transposed_csr_times_dense(
                 scatter_row(&dense[row, 0], all_columns + first, all_data + first, entries, whole, block)
             else:
                 scatter_row(&dense[row, 0], all_columns + first, all_data + first, entries, dim, block)
+
+
+def add_log_product(
+    const int32_t[::1] starts, const int32_t[::1] columns, const real[::1] counts, const int32_t[::1] ends,
+    const int32_t[::1] indices, const real[::1] data, double factor, double floor, real[::1] sums, real[:, ::1] logits,
+):
+    """logits += factor log(1 + max(0, N B) / floor) for N (R, V) and B (V, V) in CSR form.
+
+    Row r of N has `columns` and `counts` from starts[r] to starts[r + 1] - 1, and a row of B likewise by `ends`. `sums`
+    (V,) are overwritten by those of a row of N B.
+    """
+    cdef Py_ssize_t row, t, k, c, ahead, n = sums.shape[0]
+    cdef real count, scale = <real>(1 / floor), times = <real>factor, one = 1, zero = 0
+    cdef real* total = &sums[0]
+    cdef real* x
+    with nogil:
+        for row in range(starts.shape[0] - 1):
+            memset(total, 0, n * sizeof(real))
+            for t in range(starts[row], starts[row + 1]):
+                count = counts[t]
+                ahead = columns[min(t + 1, starts[row + 1] - 1)]  # rows are scattered in memory
+                for k in range(ends[ahead], ends[ahead + 1], 16):
+                    prefetch(&indices[k])
+                    prefetch(&data[k])
+                for k in range(ends[columns[t]], ends[columns[t] + 1]):
+                    total[indices[k]] += count * data[k]
+            x = &logits[row, 0]
+            for c in range(n):
+                x[c] += times * logarithm(one + scale * max(total[c], zero))

@@ -179,11 +179,9 @@ def fold(x: Any, model: Model, pool: Pool, tolerance: float = TOLERANCE) -> Floa
 def scores(d: Float32, x: Any, model: Model) -> Float32:
     """Return log p(c | u), (N, V), of users with the rows d (N, D) and the items x, csr (N, V), of all items."""
     a, g, h = model.factors
-    logits = (g * d) @ model.linear
-    logits += a * model.bias
-    linked = _linked(_counted(x, model.weight), model)
-    linked.data *= h
-    found: Float32 = linked + logits
+    found: Float32 = (g * d) @ model.linear
+    found += a * model.bias
+    _add_linked(_counted(x, model.weight), model, h, found)
     softmax, scratch = kernels_for("float32").softmax, np.empty(len(model.bias), np.float32)
     for row in found:  # each stays in the cache
         scratch[:] = row
@@ -253,11 +251,12 @@ def _scaled_rows(n: Any, factors: Float64) -> Any:
     return sparse.csr_array((data, n.indices, n.indptr), shape=n.shape)
 
 
-def _linked(n: Any, model: Model) -> Any:
-    """Return log(1 + max(0, n B) / floor), csr (N, V), float32."""
-    product = (n @ model.similar).tocsr()
-    product.data = np.log1p(np.maximum(product.data, 0) / np.float32(model.floor))
-    return product
+def _add_linked(n: Any, model: Model, factor: float, logits: Float32) -> None:
+    """Add  factor log(1 + max(0, n B) / floor)  to logits (N, V), in place."""
+    b, sums = model.similar, np.empty(logits.shape[1], np.float32)
+    kernels_for("float32").add_log_product(
+        n.indptr, n.indices, n.data, b.indptr, b.indices, b.data, factor, model.floor, sums, logits
+    )
 
 
 # ---------------------------------------------------------------- training
@@ -567,7 +566,8 @@ def _select(model: Model, seen: Any, hidden: Any, known: NDArray[Any], pool: Poo
     hardly any item is without one.
     """
     users, n, bias = _Hidden(seen, hidden), _damped(seen, model), model.bias[None]
-    linked = _linked(seen, model).toarray()
+    linked = np.zeros(seen.shape, np.float32)
+    _add_linked(seen, model, 1, linked)
     of_linked = users.calibrated([bias, linked], np.ones(2))
     linked = _scaled_sum([bias, linked], of_linked)
 

@@ -320,3 +320,15 @@ def add_transposed_csr_times_dense(
     product: npt.NDArray[_Real],
     k: int,
 ) -> None: ...
+def add_log_product(
+    starts: _Columns,
+    columns: _Columns,
+    counts: npt.NDArray[_Real],
+    ends: _Columns,
+    indices: _Columns,
+    data: npt.NDArray[_Real],
+    factor: float,
+    floor: float,
+    sums: npt.NDArray[_Real],
+    logits: npt.NDArray[_Real],
+) -> None: ...
