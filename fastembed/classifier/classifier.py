@@ -568,8 +568,8 @@ class Classifier(Estimator):
         if model.indicator:
             parts = self._answers([documents], lambda scores, known: model.probabilities(scores, known) >= 0.5)
             return np.concatenate(list(parts)).astype(np.int64)
-        best = np.concatenate(list(self._answers([documents], lambda scores, _: scores.argmax(axis=1))))
-        found: NDArray[Any] = self.classes_[best]
+        parts = self._answers([documents], lambda *scores_and_known: model.ranked(*scores_and_known).argmax(axis=1))
+        found: NDArray[Any] = self.classes_[np.concatenate(list(parts))]
         return found
 
     def predict_top(self, documents: Any, k: int = 1, threshold: float = 0.0) -> list[list[tuple[Any, float]]]:
@@ -684,7 +684,8 @@ class Classifier(Estimator):
         self, documents: Any, labels: Any, columns: Columns, k: int, *, warn: bool = False, progress: bool = False
     ) -> Evaluation:
         model, prefix, ledger = self._fitted(), self._options().label_prefix, Ledger()
-        items, found, _ = read_labelled(documents, labels, columns, model.features.reading, prefix, ledger)
+        every = model.calibration.independent
+        items, found, _ = read_labelled(documents, labels, columns, model.features.reading, prefix, ledger, every=every)
         pieces = self._answers([items], lambda scores, known: (scores, known), warn=warn)
         with bars(progress), bar(desc="documents", total=len(items)) as done:
 

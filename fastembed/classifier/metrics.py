@@ -57,7 +57,8 @@ class Evaluation:
     Attributes
     ----------
     documents : int
-        The number of documents with at least one label, known to the classifier or not.
+        The number of documents: those with at least one label, known to the classifier or not, and the rows of zeros of
+        an indicator matrix if the classifier learns from them. Only `nll` and `calibration_error` count the latter.
     k : int
     precision, recall : float
         P@k and R@k: precision and recall of the first k labels of each document, micro-averaged over documents.
@@ -191,23 +192,28 @@ def evaluation(
     size, names = len(model.classes), model.classes.tolist()
     hits, predicted = np.zeros(size, np.int64), np.zeros(size, np.int64)
     confused: Counter[tuple[int, int]] = Counter()
-    confidence, right, nll, row, empty = [], [], 0.0, 0, 0
+    confidence, right, nll, row, empty, counted = [], [], 0.0, 0, 0, 0
     for scores, known_features in pieces:
-        here = np.flatnonzero(given[row : row + len(scores)])
-        true = matrix[row + here]
+        true, labelled = matrix[row : row + len(scores)], given[row : row + len(scores)] > 0
         row += len(scores)
-        logits = model.logits(scores[here].astype(np.float64), known_features[here])
-        empty += int(np.count_nonzero(known_features[here] == 0))
-        known = np.diff(true.indptr) > 0
+        logits = model.logits(scores.astype(np.float64), known_features)
+        empty += int(np.count_nonzero(known_features == 0))
+        known = (np.diff(true.indptr) > 0) | ~labelled
         nll += float(model.calibration.nll(logits[known], true[known]).sum())
+        counted += int(np.count_nonzero(known))
         p = model.calibration.probabilities(logits)
-        for x, probability, first, last in zip(scores[here], p, true.indptr[:-1], true.indptr[1:], strict=True):
+        order = model.ranked(scores, known_features)
+        for x, probability, first, last, has_label in zip(
+            order, p, true.indptr[:-1], true.indptr[1:], labelled, strict=True
+        ):
             actual = true.indices[first:last]
             best = largest(x, k)
-            predicted[best] += 1
-            hits[best[np.isin(best, actual)]] += 1
             confidence.append(float(probability[best[0]]))
             right.append(best[0] in actual)
+            if not has_label:
+                continue
+            predicted[best] += 1
+            hits[best[np.isin(best, actual)]] += 1
             if not right[-1]:
                 confused.update((label, int(best[0])) for label in actual.tolist())
     actual = np.bincount(matrix.indices, minlength=size)
@@ -221,8 +227,8 @@ def evaluation(
         precision=float(precision),
         recall=float(recall),
         f1=float(2 * precision * recall / (precision + recall)) if hits.any() else 0.0,
-        accuracy=float(np.mean(right)),
-        nll=nll / int(np.count_nonzero(np.diff(matrix.indptr))),
+        accuracy=float(np.mean(np.array(right)[given > 0])),
+        nll=nll / counted,
         calibration_error=calibration_error(np.minimum(confidence, 1), right),
         per_label=[
             LabelScore(*each) for each in zip(names, *of_labels, actual.tolist(), predicted.tolist(), strict=True)
@@ -313,7 +319,7 @@ def explanation(model: FittedClassifier, document: Any, labels: Any, k: int) -> 
     p = model.probabilities(scores[None], np.diff(indptr))[0]
     names = model.classes.tolist()
     if labels is None:
-        chosen = largest(scores, k)
+        chosen = largest(model.ranked(scores[None], np.diff(indptr))[0], k)
     else:
         if isinstance(labels, str | bytes) or not isinstance(labels, Iterable):
             raise TypeError(f"labels must be a list of labels, got {shown(labels)}: pass [label]")

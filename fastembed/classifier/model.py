@@ -117,6 +117,10 @@ class FittedClassifier:
         scores: Float32 = (h if self.linear is None else h @ self.linear) + self.bias
         return scores
 
+    def ranked(self, scores: Array, known: Array) -> Array:
+        """Return scores in whose order labels are as probable: without a known feature, the logits of the shares."""
+        return np.where((known == 0)[:, None], self.prior, scores)
+
     def logits(self, scores: Array, known: Array) -> Array:
         """Return the logits for scores (N, L) of documents whose numbers of known features are `known` (N,)."""
         logits = self.calibration.logits(scores)

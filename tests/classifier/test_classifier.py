@@ -269,6 +269,8 @@ def test_documents_without_known_features_get_the_shares_and_a_warning(model, la
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert_allclose(known.predict_proba(["zzz"])[0], counts / counts.sum(), rtol=1e-5)
+        few = Classifier().fit(["a b", "a c", "a d", "e f", "e g"], ["x", "x", "y", "y", "z"])
+        assert few.predict([""]) == ["x"] == few.explain("").labels[:1]  # whose b is less than that of y
     assert p[1].max() > 0.5
 
 

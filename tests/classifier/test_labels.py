@@ -279,6 +279,9 @@ def test_a_row_of_zeros_is_an_example_of_what_has_none_of_the_labels():
     model = Classifier(threads=1).fit(texts, rows)
     assert model.ledger_.skipped == {}
     assert model.score(texts, rows) == 1
+    p, found = model.predict_proba(texts).astype(float), model.test(texts, rows)
+    assert (found.documents, found.skipped, found.accuracy) == (40, {}, 1)
+    assert_allclose(found.nll, -np.log(np.where(rows, p, 1 - p)).sum(axis=1).mean(), rtol=1e-5)
     with pytest.warns(UserWarning, match="no known feature"):
         shares = model.predict_proba(["unheard"])[0]
     assert_allclose(shares, rows.mean(axis=0))
