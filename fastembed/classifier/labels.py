@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from fastembed.classifier.classifier import ClassifierOptions
     from fastembed.classifier.model import FittedClassifier
 
+Int64 = npt.NDArray[np.int64]
 Float64 = npt.NDArray[np.float64]
 
 MOST_LABEL = 1 << 63
@@ -621,7 +622,7 @@ class Examples:
     ----------
     features : Features
     bags : csr_array (N, F)
-        None after they have been released, since they take much memory, like the gains.
+        None after they have been released, since they take much memory, like the frequencies and the gains.
     frequencies : ndarray of int64 (F,)
         The number of documents with each feature, plus 1 for a feature of earlier documents, so that it never counts as
         that of one document alone.
@@ -639,7 +640,7 @@ class Examples:
 
     features: Features
     bags: Any
-    frequencies: npt.NDArray[np.int64]
+    frequencies: Any
     labels: Labels
     weights: Float64
     gains: LabelGains | None
@@ -653,16 +654,17 @@ class Examples:
                 f" shape {self.weights.shape}: did the documents change while they were read?"
             )
 
-    def divided(self, held: npt.NDArray[np.bool_]) -> tuple[Examples, LeftOut]:
-        """Return the documents that are not held out, and the held-out ones, each with the weight 1."""
-        bags, matrix = self.bags[~held], self.labels.matrix
-        labels = replace(self.labels, matrix=matrix[~held])
-        others = self.bags[held]
+    def left_out(self, parts: Sequence[Int64], weights: Float64) -> list[LeftOut]:
+        """Return each part of the documents, such as they are without it, with these weights (N,)."""
+        these = np.concatenate(parts)
+        bags, found = self.bags[these], []
         if self.gains is not None:
-            self.gains.make_as_new(others, np.flatnonzero(held))
-        frequencies = self.frequencies - document_frequencies(others.indices, bags.shape[1])
-        rest = Examples(self.features, bags, frequencies, labels, self.weights[~held], self.gains)
-        return rest, LeftOut(others, matrix[held], np.ones(others.shape[0]), frequencies > 0)
+            self.gains.make_as_new(bags, these)
+        for part, end in zip(parts, np.cumsum(list(map(len, parts))).tolist(), strict=True):
+            own = bags[end - len(part) : end]
+            known = self.frequencies > document_frequencies(own.indices, own.shape[1])
+            found.append(LeftOut(own, self.labels.matrix[part], weights[part], known))
+        return found
 
 
 def read_examples(

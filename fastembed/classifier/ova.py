@@ -148,6 +148,14 @@ class Ascent:
         self._pool.run(run, len(sums))
         return float(sums[:, 0].sum()) / max(float(costs[order].sum(dtype=np.float64)), 1e-300), float(sums[:, 1].max())
 
+    def state(self) -> tuple[Any, Any, Any]:
+        """Return a copy of the state of training, which takes less memory than the weights of all features."""
+        return self._bias.copy(), self._weights.copy(), self._dual.copy()
+
+    def finish(self, state: Any) -> None:
+        """Return to a state, and release what only epochs need."""
+        self._documents, (self._bias, self._weights, self._dual) = (), state
+
     def bias(self) -> Float32:
         """Return the bias (L,)."""
         return self._bias.ravel()[: self._labels].copy()
@@ -203,7 +211,7 @@ def train_ova(
     Parameters
     ----------
     examples : Examples
-        Their bags and gains are released once they have been sorted.
+        Their bags, frequencies and gains are released once they have been sorted.
     bias : ndarray of float32 (L,)
         The initial bias, which L2 regularisation pulls towards.
     calibration : Calibration
@@ -225,26 +233,19 @@ def train_ova(
     documents are left out in turn: training goes on without each, from the duals that there are, since the minimum does
     not depend on them. The scores are calibrated on these documents.
     """
-    rng, count = np.random.default_rng(options.seed), len(examples.weights)
-    random = rng.permutation(count)  # the order of documents in memory
+    rng = np.random.default_rng(options.seed)
+    random = rng.permutation(len(examples.weights))  # the order of documents in memory
+    random = random[np.argsort(examples.weights[random] == 0, kind="stable")]  # without a weight: never visited
+    count = int(np.count_nonzero(examples.weights))
     ascent = Ascent(examples, random, bias, options.loss, options.l2, pool, start)
-    folds, left_out = [], []
+    folds, left_out = [], [] if validation is None else [validation]
     if validation is None:
         size = max(1, min(MOST_LEFT_OUT, count // 10))
         folds = [slice(k, k + size) for k in range(0, min(max(ENOUGH, size), count) - size + 1, size)]
-        these = random[: folds[-1].stop]
-        bags, labels = examples.bags[these], examples.labels.matrix[these]
-        if examples.gains is not None:
-            examples.gains.make_as_new(bags, these)
-        for fold in folds:
-            part = bags[fold]
-            known = examples.frequencies > np.bincount(part.indices, minlength=part.shape[1])
-            left_out.append(LeftOut(part, labels[fold], examples.weights[these[fold]], known))
-    else:
-        left_out.append(validation)
-    examples.bags = examples.gains = None
+        left_out = examples.left_out([random[fold] for fold in folds], examples.weights)
+    examples.bags = examples.gains = examples.frequencies = None
     history: list[dict[str, float]] = []
-    largest, ended, best, lowest = 0.0, False, None, math.inf
+    largest, ended, best, lowest, state = 0.0, False, None, math.inf, None
     before = np.arange(0)  # documents of the part before
     scores: list[Float32] = []
     for fold in [slice(0, 0), *folds]:
@@ -266,25 +267,29 @@ def train_ova(
                 found = calibration.fitted(of_validation, left_out[0].labels, left_out[0].weights, earlier)
                 record["validation_nll"] = float(found.nll(found.logits(of_validation), left_out[0].labels).mean())
                 if record["validation_nll"] < lowest:
-                    best, lowest = (ascent.weights(), ascent.bias(), found, len(history)), record["validation_nll"]
-                ended = best is not None and len(history) - best[3] >= options.n_iter_no_change
+                    state, best, lowest = ascent.state(), (found, len(history)), record["validation_nll"]
+                ended = best is not None and len(history) - best[1] >= options.n_iter_no_change
             history.append(record | {"seconds": time.perf_counter() - began})
             ended = ended or (on_epoch_end is not None and is_true(on_epoch_end(dict(history[-1]))))
             if converged or ended:
                 break
         if best is not None:
-            return *best[:3], [record | {"kept": record["epoch"] == best[3] + 1} for record in history]
-        if len(these):
+            calibration = best[0]
+            history = [record | {"kept": record["epoch"] == best[1] + 1} for record in history]
+        elif len(these):
             scores.append(ascent.scores(left_out[len(scores)].bags))
             before = these
         else:
-            weights, bias = ascent.weights(), ascent.bias()
+            state = ascent.state()
             if not (converged or ended):
                 warn_user(
                     f"training ended after epochs={options.epochs}, before it converged: the last one still changed a"
                     f" score by {change:.2g}, and tol={options.tol:g}; more epochs or a larger l2 bring scores closer"
                     " to the optimum"
                 )
-    labels = sparse.vstack([each.labels for each in left_out], format="csr")
-    of_left_out = np.concatenate([each.weights for each in left_out])
-    return weights, bias, calibration.fitted(np.concatenate(scores), labels, of_left_out, earlier), history
+    ascent.finish(state)
+    if scores:
+        labels = sparse.vstack([each.labels for each in left_out], format="csr")
+        of_left_out = np.concatenate([each.weights for each in left_out])
+        calibration = calibration.fitted(np.concatenate(scores), labels, of_left_out, earlier)
+    return ascent.weights(), ascent.bias(), calibration, history

@@ -122,7 +122,9 @@ def learn(
         start = _grown_parameters(known, features, places, len(labels.classes), options.pretrained)
     validation = None
     if options.early_stopping:
-        examples, validation = examples.divided(_held_out(len(examples.weights), options))
+        held = _held_out(len(examples.weights), options)
+        (validation,) = examples.left_out([np.flatnonzero(held)], np.ones(len(held)))
+        examples.weights = np.where(held, 0, examples.weights)
         if not examples.weights.any():
             raise ValueError("sample_weight is zero for all documents that are not held out: give another seed")
     linear = None

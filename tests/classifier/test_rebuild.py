@@ -145,9 +145,11 @@ def rebuilt(documents, y, weights, loss, l2, seed):
     half = min(sums[sums > 0].min(), (total - sums)[sums < total].min(initial=total), total / 2) / 2
     q = np.clip(sums, half, total - half) / total
     bias = q if loss == "squared" else special.logit(q)
-    order, size = np.random.default_rng(seed).permutation(count), max(1, min(1000, count // 10))
+    order = np.random.default_rng(seed).permutation(count)
+    order = order[weights[order] > 0]
+    size = max(1, min(1000, len(order) // 10))
     scores, left_out = [], []
-    for first in range(0, min(1000, count) - size + 1, size):
+    for first in range(0, min(1000, len(order)) - size + 1, size):
         these = order[first : first + size]
         others = np.setdiff1d(np.arange(count), these)
         w, b = one_versus_all(x[others], y[others], weights[others], l2, loss, bias)
@@ -157,8 +159,7 @@ def rebuilt(documents, y, weights, loss, l2, seed):
         scores.append((new @ w + b)[some])
         left_out.append(these[some])
     left_out = np.concatenate(left_out)
-    used = weights[left_out] > 0
-    found = Map(loss, several).fitted(np.concatenate(scores)[used], y[left_out][used], weights[left_out][used])
+    found = Map(loss, several).fitted(np.concatenate(scores), y[left_out], weights[left_out])
     w, b = one_versus_all(x, y, weights, l2, loss, bias)
     return lambda new: found.probabilities(bags.matrix(new) @ w + b)
 
