@@ -27,7 +27,14 @@ from fastembed._base.validation import (
 from fastembed.classifier.calibration import LOSSES
 from fastembed.classifier.features import MOST_WORDS, WEIGHTINGS
 from fastembed.classifier.file import read_classifier, write_classifier
-from fastembed.classifier.labels import Columns, check_documents, read_examples, read_labelled, read_labels
+from fastembed.classifier.labels import (
+    Columns,
+    check_documents,
+    read_examples,
+    read_labelled,
+    read_labels,
+    warn_of_prefix,
+)
 from fastembed.classifier.metrics import Evaluation, Explanation, evaluation, explanation
 from fastembed.classifier.model import FittedClassifier
 from fastembed.classifier.training import Size, check_alike, learn
@@ -727,6 +734,8 @@ class Classifier(Estimator):
         """Yield `answer(scores, numbers of known features)` for one block of documents at a time."""
         model, documents, unknown = self._fitted(), 0, 0
         for items in map(check_documents, batches):
+            if warn and not documents:
+                warn_of_prefix(items, self.label_prefix)
             documents += len(items)
             for known, found in model.answers(items, check_threads(self.threads), answer):
                 unknown += int((known == 0).sum())

@@ -731,13 +731,19 @@ def read_examples(
         several = found.several or known.calibration.several
         found = Labels(classes, found.over(classes), several, known.indicator)
     warn_of_alike(found.classes.tolist())
-    if labels is not None and any(isinstance(item, str) and prefix in item for item in items[:FIRST_ONES]):
-        warn_user(f"documents hold {prefix}, as files of fastText do: pass the path of the file, or leave it out")
+    if labels is not None:
+        warn_of_prefix(items, prefix)
     blocks = line_blocks(items, options.reading.errors, progress=None if report is None else report.counting)
     tokens = number_tokens(blocks, options.reading, ledger, pool)
     before = () if known is None else (known.features, known.documents)
     features, bags, frequencies, gains = read_features(tokens, found.matrix, options, ledger, pool, *before)
     return Examples(features, bags, frequencies, found, weights, gains)
+
+
+def warn_of_prefix(documents: Sequence[Any], prefix: str) -> None:
+    """Warn if the first documents hold labels as files of fastText do, which are read as words in memory."""
+    if any(isinstance(item, str) and prefix in item for item in documents[:FIRST_ONES]):
+        warn_user(f"documents hold {prefix}, as files of fastText do: pass fit or test the file, or leave it out")
 
 
 def label_weights(labels: Labels, class_weight: Any, known: npt.NDArray[Any] | None) -> Float64:

@@ -49,6 +49,8 @@ def is_missing(value: Any) -> bool:
 
 def column_names(source: Any) -> list[Any] | None:
     """Return the names of the columns of a table in memory; None if it is not a table."""
+    if type(source).__name__ == "LazyFrame":
+        raise TypeError("a LazyFrame of Polars has no rows before it is collected: pass .collect()")
     columns = getattr(source, "column_names", None)  # of a table of Arrow or Hugging Face
     if columns is None:
         columns = getattr(source, "columns", None)  # of pandas or Polars

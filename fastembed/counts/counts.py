@@ -394,7 +394,7 @@ class Counts:
         Parameters
         ----------
         sources, targets : iterable of hashable objects, n each
-            Names: strings, integers or other objects. The token of a name is its str; that of the integer 33 is "33".
+            Names: strings, integers or other objects. The token of a name is its str; that of 33 and of 33.0 is "33".
         weights : array_like of float, shape (n,), optional
             1 by default.
         symmetric : bool
@@ -467,7 +467,8 @@ class Counts:
             comments. It may be compressed, a pattern or a URL, as a corpus may. The weights of parallel edges are added
             up; an edge of weight 0 is none.
         window : int
-            L, the largest number of steps between two nodes of a pair. With 1, the counts are the weights of the edges.
+            L, the largest number of steps between two nodes of a pair. With 1, the counts are in proportion to the
+            weights of the edges.
         weighting : {"flat", "linear", "harmonic"}
             The weight of a pair at distance t: 1, (L - t + 1) / L, or 1 / t. The windows of gensim are linear.
         directed : bool, optional
@@ -482,7 +483,7 @@ class Counts:
             "name" if there is one. The token of a name is its str, as for :meth:`from_pairs`.
         start : {"degree", "uniform"}
             Where walks start: at a node with probability proportional to the weight of its edges, as long walks on an
-            undirected graph visit it; or at all nodes equally, so that their rows have equal sums.
+            undirected graph visit it; or at all nodes equally, so that their rows have equal sums if no walk ends.
         min_count : int
             Nodes with fewer edges are left out. With 0 those without an edge stay, and their vectors are zero. The
             ledger counts nodes as tokens.
@@ -506,8 +507,8 @@ class Counts:
         Counts
             Of shape (V, V). The nodes are in the order of decreasing numbers of edges, which are the counts of the
             vocabulary. The sum of all counts is 1,000 V times the sum of the weights of the distances, less what was
-            dropped: a model takes counts for observations, and what is expected is known exactly. Values are rounded to
-            float32.
+            dropped, and what walks lack that end where no edge leads on: a model takes counts for observations, and
+            what is expected is known exactly. Values are rounded to float32.
 
         Raises
         ------

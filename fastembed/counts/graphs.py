@@ -98,7 +98,7 @@ def read_graph(
     else:
         raise TypeError(
             "graph must be a graph of networkx (such as networkx.Graph(pairs)) or igraph, a SciPy sparse array, a"
-            f" pandas DataFrame or the name of a file, got {type(graph)}"
+            f" pandas DataFrame (such as pandas.DataFrame(pairs)) or the name of a file, got {type(graph)}"
         )
     ledger.lines = ledger.lines or len(edges.weights)
     return _adjacency(edges, edges.directed if directed is None else directed), edges.names
@@ -139,6 +139,12 @@ def _of_matrix(
             (np.ones(adjacency.nnz), adjacency.indices, adjacency.indptr), shape=adjacency.shape
         )
     symmetric = (adjacency != adjacency.T).nnz == 0
+    if (
+        directed is None
+        and not symmetric
+        and (sparse.tril(adjacency, -1).nnz == 0 or sparse.triu(adjacency, 1).nnz == 0)
+    ):
+        warn_user("the matrix is triangular, and read as that of a directed graph: directed=False if it is half of one")
     ledger.lines = sparse.triu(adjacency).nnz if symmetric else adjacency.nnz
     if directed is False and not symmetric:
         adjacency = canonical_csr("weights", adjacency + sparse.tril(adjacency, -1).T + sparse.triu(adjacency, 1).T)
@@ -174,6 +180,11 @@ def _of_igraph(graph: Any, weights: bool | str) -> Edges:
 
 def _of_frame(frame: Any, weights: bool | str) -> Edges:
     columns = list(frame.columns)
+    if len(columns) > 3 and columns == frame.index.tolist():
+        raise ValueError(
+            "the rows of the frame are named as its columns: for the matrix of a graph, pass"
+            " scipy.sparse.csr_array(frame.to_numpy()) and tokens=frame.columns"
+        )
     if len(columns) < 2:
         raise ValueError(f"a frame of edges has a column of sources and one of targets, got {columns}")
     lower = [str(name).lower() for name in columns]

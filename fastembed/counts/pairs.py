@@ -107,6 +107,8 @@ def tokens_of(names: Iterable[Name]) -> list[str]:
 def _token(name: Name) -> str:
     if isinstance(name, str):
         return str(name)
+    if isinstance(name, float) and name.is_integer():  # of a column that had gaps
+        return str(int(name))
     try:
         return str(operator.index(name))  # type: ignore[arg-type]
     except TypeError:

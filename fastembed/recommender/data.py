@@ -18,7 +18,7 @@ from scipy import sparse
 from fastembed._base.arrays import canonical_csr, csr
 from fastembed._base.threads import cached_property
 from fastembed._base.validation import check_flag, check_number, shown, warn_user
-from fastembed.corpus.corpus import DocumentCorpus, FileCorpus
+from fastembed.corpus.corpus import DocumentCorpus, FileCorpus, look_weighted
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.memory import BadRow, check_field, column_names
 from fastembed.corpus.sources import TextFile, find_files, is_url, path_list
@@ -102,16 +102,16 @@ class Names:
     @staticmethod
     def _may_be(name: Any, kind: type) -> bool:
         if kind is str:
-            return isinstance(name, str)
+            return isinstance(name, str) and name != ""
         return isinstance(name, int | np.integer) and not isinstance(name, bool) and -(2**63) <= int(name) < 2**63
 
     def _refuse(self, names: list[Any], place: Place, wrong: Any) -> NoReturn:
         where = place(next(k for k, name in enumerate(names) if name is wrong))
-        if isinstance(wrong, str) or self._may_be(wrong, int):
+        if self._may_be(wrong, str) or self._may_be(wrong, int):
             raise TypeError(
                 f"{where}: {self._what}s must be all str or all int, got {shown(wrong)} after {self._like()}"
             )
-        hint = ""
+        hint = ": leave it out" if wrong == "" else ""
         if isinstance(wrong, float):
             hint = ": leave out rows that miss it, and make the column int, as by dropna().astype(int)"
             missing = [k for k, name in enumerate(names) if isinstance(name, float) and name != name]
@@ -140,9 +140,9 @@ class Names:
         if (found < 0).any():
             unknown = [name for name, number in zip(listed, found, strict=True) if number < 0]
             for name in unknown:
-                if not (self._may_be(name, str) or self._may_be(name, int)):
+                if not (isinstance(name, str) or self._may_be(name, int)):
                     hint = "; a basket of an item with a weight is [(item, weight)]" if isinstance(name, float) else ""
-                    raise TypeError(f"{self._what} must be a str or an int, got {shown(name)}{hint}")
+                    raise TypeError(f"{self._what} must be a str or an int of 64 bits, got {shown(name)}{hint}")
             if not skip_unknown:
                 raise KeyError(self.unknown(unknown[0]))
         return found
@@ -415,6 +415,8 @@ def _matrix_of_matrix(source: Any, users: Names, items: Names) -> Any:
         warn_user(
             f"a column of X is an item, which makes {matrix.shape[1]}; if the columns are users and items, {TABLE}"
         )
+    if matrix.nnz == matrix.shape[0] * matrix.shape[1] > matrix.shape[1]:
+        warn_user("every user of X has every item: if the rows are baskets of items, pass X.tolist()")
     add_places(users, matrix.shape[0])
     if matrix.shape[1] < len(items) or not items.are_places():
         if matrix.shape[1] != len(items):
@@ -464,11 +466,12 @@ def _matrix_of_baskets(baskets: Any, users: Names, items: Names, *, of_file: boo
         raise TypeError(f"X must be a sparse matrix, pairs, or baskets, got {shown(baskets)}")
     remaining, index = iter(baskets), getattr(baskets, "index", None)  # of a pandas Series
     rows, columns, weights = [], [], []
-    count, pairs, tuples = 0, True, True
+    count, pairs, tuples, weighted = 0, True, True, True
     while part := list(islice(remaining, ROWS_AT_ONCE // 16)):
         names, given, sizes = flat_baskets(part, count)
         pairs = pairs and set(sizes.tolist()) == {2}
         tuples = tuples and all(isinstance(basket, tuple) for basket in part)
+        weighted = weighted and of_file and look_weighted(part)
         owners = np.repeat(np.arange(count, count + len(part), dtype=np.int32), sizes)
         count += len(part)
         rows.append(owners)
@@ -476,10 +479,11 @@ def _matrix_of_baskets(baskets: Any, users: Names, items: Names, *, of_file: boo
         weights.append(given)
     if not rows:
         raise ValueError("there is nothing to learn from: no basket")
-    if pairs and (tuples or of_file) and count >= MANY_BASKETS:
+    if (pairs and tuples and count > 1) or ((pairs or weighted) and of_file and count >= MANY_BASKETS):
         of_lines = "write them to a CSV or TSV file and name its fields: user= and item=, or --user and --item"
         what, advice = ("line has", of_lines) if of_file else ("basket is a tuple of", TABLE)
-        warn_user(f"every {what} two items: if they are a user and an item, {advice}")
+        third = " and a number" * weighted
+        warn_user(f"every {what} two items{third}: if they are a user and an item{third}, {advice}")
     if index is None or callable(index) or np.array_equal(index, np.arange(count)):
         numbers: Any = np.arange(len(users), len(users) + count)
         add_places(users, count)

@@ -146,6 +146,8 @@ class FittedRecommender:
         TypeError, ValueError
             If it has not the items as columns, or a weight is negative or not finite.
         """
+        if given.dtype.kind not in "biuf":
+            raise TypeError(f"rows of users must be numbers, got dtype {given.dtype}; baskets are lists of items")
         given, items = given if sparse.issparse(given) else sparse.csr_array(given), len(self.data.items)
         if given.shape[1] != items:
             turned = "; is it the wrong way round? A row is a user" if given.shape[0] == items else ""

@@ -17,8 +17,8 @@ from fastembed._base.estimator import Transformer, pickled_as
 from fastembed._base.memory import check_free, readable
 from fastembed._base.progress import FitProgress, epoch_reports, reporting
 from fastembed._base.threads import Pool, check_threads
-from fastembed._base.validation import check_callback, check_flag, check_integer
-from fastembed.recommender.data import is_name, read_interactions
+from fastembed._base.validation import check_callback, check_flag, check_integer, shown
+from fastembed.recommender.data import fields_of_table, is_name, read_interactions
 from fastembed.recommender.file import read_recommender, write_recommender
 from fastembed.recommender.model import Asked, Explanation, FittedRecommender, Scored
 from fastembed.recommender.training import (
@@ -399,8 +399,8 @@ class Recommender(Transformer):
     def _item_ids(self, name: str, items: Any, skip_unknown: bool) -> NDArray[np.intp] | None:
         if items is None:
             return None
-        if isinstance(items, str | bytes) or not isinstance(items, Iterable):
-            raise TypeError(f"{name} must be several items, got {items!r}")
+        if isinstance(items, str | bytes) or not isinstance(items, Iterable) or fields_of_table(items) is not None:
+            raise TypeError(f"{name} must be several items, got {shown(items)}")
         ids = self._fitted().data.items.find(items, skip_unknown)
         return ids[ids >= 0]
 

@@ -27,6 +27,7 @@ from fastembed._base.validation import (
     encode_tokens,
     token_of,
     unmasked,
+    warn_user,
 )
 from fastembed.formats.registry import read_table, write_table
 from fastembed.formats.table import Table
@@ -475,7 +476,7 @@ class Vectors:
             total = np.sum([weight * self._query_vector(item) for item, weight in items], axis=0)
         check_finite("the sum of the query", total)
         asked = list({item for item, _ in items if isinstance(item, int)})
-        ((ids, cosines),) = self._neighbors.nearest(unit_vectors(total[None]), topn, excluded=[asked], among=among)
+        ((ids, cosines),) = self._neighbors.nearest(_unit_queries(total[None]), topn, excluded=[asked], among=among)
         return self._scored(ids, cosines)
 
     def nearest(
@@ -550,7 +551,7 @@ class Vectors:
         )
         own = [[item] if isinstance(item, int) else [] for item in batch]
         vectors = batch if isinstance(batch, np.ndarray) else np.array([self._query_vector(item) for item in batch])
-        unit = unit_vectors(vectors.reshape(-1, self._matrix.shape[1]))
+        unit = _unit_queries(vectors.reshape(-1, self._matrix.shape[1]))
         found = []
         part = QUERIES if progress else max(len(unit), 1)
         with bars(progress), bar(desc="neighbours", total=len(unit)) as done:
@@ -1057,6 +1058,14 @@ def _exact(name: str, vectors: npt.NDArray[Any]) -> Exact:
         exact = unmasked(name, vectors).astype(np.float64)
     check_finite(name, exact)
     return exact
+
+
+def _unit_queries(vectors: npt.NDArray[Any]) -> Exact:
+    """Return unit vectors (Q, D) of queries, with a warning if some are zero, as those of tokens without counts."""
+    if zero := int(np.count_nonzero(~vectors.any(axis=1))):
+        some = "the query is a zero vector" if len(vectors) == 1 else f"{zero:,} of {len(vectors):,} queries are zero"
+        warn_user(f"{some}, as that of a word without counts is: all cosines are 0")
+    return unit_vectors(vectors)
 
 
 def _to_gensim_fasttext(tokens: Sequence[str], matrix: Matrix, composer: BucketComposer) -> Any:

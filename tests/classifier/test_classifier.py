@@ -483,7 +483,9 @@ def test_where_one_document_is_all_there_is_nothing_to_learn_and_to_warn_of(loss
 
 def test_labels_that_are_still_in_the_texts_are_noticed(labelled):
     with pytest.warns(UserWarning, match="documents hold __label__, as files of fastText do"):
-        Classifier().fit([f"__label__x {text}" for text in labelled[0]], labelled[1])
+        model = Classifier().fit([f"__label__x {text}" for text in labelled[0]], labelled[1])
+    with pytest.warns(UserWarning, match="documents hold __label__, as files of fastText do"):
+        model.predict([f"__label__x {labelled[0][0]}"])
 
 
 def test_columns_in_different_orders_are_refused():

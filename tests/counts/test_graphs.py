@@ -243,6 +243,8 @@ def test_an_end_that_is_missing_is_named(dtype):
     ends = pandas.DataFrame({"from": ["1", "2", "3"], "to": pandas.array([1, 2, None], "Int64").astype(dtype)})
     with pytest.raises(ValueError, match="both ends of an edge must be named, but one is missing in row 2"):
         Counts.from_graph(ends)
+    with pytest.raises(ValueError, match="the rows of the frame are named as its columns: for the matrix of a graph"):
+        Counts.from_graph(pandas.DataFrame(np.ones((4, 4))))
 
 
 def test_matrices_are_directed_unless_they_are_symmetric():
@@ -287,6 +289,8 @@ def test_nodes_with_few_edges_are_left_out_or_keep_zeros_and_are_counted():
     assert model.ledger == zeros.ledger
     triangle = Counts.from_graph(graph, min_count=2)
     assert triangle.vocabulary.tokens == ("2", "0", "1")
+    with pytest.warns(UserWarning, match="the matrix is triangular, and read as that of a directed graph"):
+        Counts.from_graph(sparse.triu(graph))
     star = sparse.csr_array([[0, 1, 1, 0, 0], [1, 0, 0, 0, 0], [1, 0, 0, 0, 0], [0, 0, 0, 0, 1], [0, 0, 0, 1, 0]])
     with pytest.raises(ValueError, match=r"no edge to walk on: read 5 .*\(4 below min_count=2, 1 without other nodes"):
         Counts.from_graph(star, min_count=2)

@@ -118,11 +118,16 @@ def test_what_looks_like_something_else_is_noticed(tmp_path):
         learned(pairs)
     with pytest.warns(UserWarning, match="a column of X is an item, which makes 2; if the columns are users and"):
         learned(np.arange(30).reshape(15, 2))
+    with pytest.warns(UserWarning, match="every user of X has every item: if the rows are baskets"):
+        learned(np.array([[7, 8, 9, 4], [7, 8, 9, 5]]))
     with pytest.warns(UserWarning, match="no user has two items, .*; 'bread jam' is one item, 'bread jam'.split"):
         learned([["bread jam"], ["nails"]] * 5)
     path = tmp_path / "pairs.txt"
     path.write_text("".join(f"{user} {item}\n" for user, item in pairs), encoding="utf-8")
     with pytest.warns(UserWarning, match="every line has two items: if they are a user and an item, write them to a"):
+        learned(path)
+    path.write_text("".join(f"{user} {item} 3\n" for user, item in pairs), encoding="utf-8")
+    with pytest.warns(UserWarning, match="every line has two items and a number: if they are a user and an item and"):
         learned(path)
     path = tmp_path / "pairs.csv"
     path.write_text("".join(f"{user},{item}\n" for user, item in pairs), encoding="utf-8")
@@ -194,6 +199,9 @@ def test_what_is_wrong_in_a_file_is_named_with_its_line(tmp_path):
     path.write_text('{"who": "ann", "what": 1}\n{"who": "bob"}\n', encoding="utf-8")
     with pytest.raises(ValueError, match=r"p.jsonl', line 2: no field 'what'"):
         Recommender().fit(path, user="who", item="what")
+    path.with_suffix(".csv").write_text("who,what\nann,1\n,2\n", encoding="utf-8")
+    with pytest.raises(TypeError, match=r"p.csv', line 3: user must be a str .* got '': leave it out"):
+        Recommender().fit(path.with_suffix(".csv"), user="who", item="what")
     path.write_text('{"who": "ann", "what": 1}\n{"who": null, "what": 2}\n', encoding="utf-8")
     with pytest.raises(TypeError, match=r"p.jsonl', line 2: user must be .* got None"):
         Recommender().fit(path, user="who", item="what")
