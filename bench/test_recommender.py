@@ -32,7 +32,7 @@ def model():
     seen.data[:] = 1
     near: Any = sparse.random_array((ITEMS, ITEMS), density=NEIGHBOURS / ITEMS, format="csr", dtype=np.float32, rng=rng)
     fitted = Model(
-        linear=rng.normal(0, 0.3, (DIM, ITEMS)).astype(np.float32),
+        linear=rng.normal(0, 0.3, (ITEMS, DIM)).astype(np.float32).T,
         bias=np.log(shares).astype(np.float32),
         similar=narrow(near),
         ridge=6.0,

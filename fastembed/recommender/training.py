@@ -31,10 +31,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from fastembed._base.threads import Pool, single_threaded_blas
+from fastembed._base.threads import Pool, cached_property, single_threaded_blas
 from fastembed._kernels import kernels_for
 from fastembed._kernels.cooccur import regression
-from fastembed.trainer.folding import optimal_rows
+from fastembed.trainer.folding import Origin, optimal_rows
 from fastembed.trainer.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -139,11 +139,16 @@ class Model:
         popularity: Float32 = self.factors[0] * self.bias
         return popularity
 
+    @cached_property
+    def origin(self) -> Origin:
+        """What all users have in common at d = 0."""
+        return Origin.of(self.linear, self.bias)
+
     def tensors(self) -> dict[str, NDArray[Any]]:
         """Return everything as a flat dict of arrays."""
         b = self.similar
         numbers = {name: np.array(getattr(self, name)) for name in ("ridge", "exponent", "median", "weight", "floor")}
-        arrays = {"linear": self.linear, "bias": self.bias, "factors": self.factors}
+        arrays = {"linear": np.ascontiguousarray(self.linear), "bias": self.bias, "factors": self.factors}
         return arrays | {"similar.indptr": b.indptr, "similar.indices": b.indices, "similar.data": b.data} | numbers
 
     @classmethod
@@ -153,10 +158,10 @@ class Model:
         items = len(tensors["bias"])
         parts = tuple(np.array(tensors[f"similar.{name}"]) for name in ("data", "indices", "indptr"))
         return cls(
-            np.array(tensors["linear"]),
+            np.array(tensors["linear"], order="F"),
             np.array(tensors["bias"]),
             sparse.csr_array(parts, shape=(items, items)),
-            factors=np.array(tensors["factors"]),
+            factors=np.array(tensors["factors"], np.float32),
             **{name: float(tensors[name]) for name in names},
         )
 
@@ -172,8 +177,8 @@ def epochs_for(users: int, items: int, entries: int) -> int:
 
 def fold(x: Any, model: Model, pool: Pool, tolerance: float = TOLERANCE) -> Float32:
     """Return the rows (N, D) of users with the items x, csr (N, V): the unique optimum given W; zero without items."""
-    n = _counted(x, model.weight)
-    return optimal_rows(_damped(n, model), model.linear, model.bias, model.ridge, pool, tolerance)[0]
+    n = _damped(_counted(x, model.weight), model)
+    return optimal_rows(n, model.linear, model.bias, model.ridge, pool, tolerance, origin=model.origin)[0]
 
 
 def scores(d: Float32, x: Any, model: Model) -> Float32:
@@ -205,10 +210,10 @@ def contributions(x: Any, d: Float32, items: NDArray[np.intp], model: Model) -> 
         The items to explain.
     model : Model
     """
-    n, w = _counted(x, model.weight), model.linear.astype(np.float64)
-    x_all = d.astype(np.float64) @ w + model.bias
-    p = np.exp(x_all - x_all.max())
-    centred = w[:, n.indices] - (w @ (p / p.sum()))[:, None]
+    n, w = _counted(x, model.weight), model.linear
+    p = d @ w + model.bias
+    kernels_for("float32").softmax(p)
+    centred = (w[:, n.indices] - (w @ p)[:, None]).astype(np.float64)
     scale = model.factors[1] * _damping(n.data.sum(keepdims=True), model) / model.ridge
     found: Float64 = (scale * n.data[:, None]) * (centred.T @ w[:, items])
     linked = n.data[:, None] * model.similar[n.indices][:, items].toarray().astype(np.float64)
@@ -348,7 +353,7 @@ class _Training:
             checkpoint=self.checkpoint if visible else None,
             comm=self.comm,
         )
-        linear = np.ascontiguousarray(trainer.linear)
+        linear = np.asfortranarray(trainer.linear)
         del trainer
         return replace(model, linear=linear, similar=item_weights(n, self.pool, few=few)), history
 
@@ -425,20 +430,13 @@ def _orthonormal(columns: Float32) -> Float32:
 
 
 def _newton_rows(n: Any, model: Model) -> Float32:
-    """Return the first rows of users, (U, D): one Newton step from 0 to their optimum.
-
-    At 0 all users have the same probabilities p, and the Hessian s_u n_u C + ridge I with C the covariance of the
-    columns of W under p. In the basis of the eigenvectors of C it is diagonal.
-    """
-    w, p = model.linear.astype(np.float64), np.exp(model.bias.astype(np.float64))
-    centred = w - (w @ p)[:, None]
-    values, basis = np.linalg.eigh((centred * p) @ centred.T)
-    damped, rotated = _damped(n, model), np.ascontiguousarray((basis.T @ centred).T)
-    totals, rows = _totals(damped), np.empty((n.shape[0], len(w)), np.float32)
+    """Return the first rows of users, (U, D): one Newton step from 0 to their optimum."""
+    damped, w, origin = _damped(n, model), np.ascontiguousarray(model.linear.T), model.origin
+    totals, rows = _totals(damped), np.empty((n.shape[0], w.shape[1]), np.float32)
     for first in range(0, len(rows), ROWS):
         part = slice(first, first + ROWS)
-        step = (damped[part] @ rotated) / (totals[part, None] * np.maximum(values, 0) + model.ridge)
-        rows[part] = step @ basis.T
+        gradient = totals[part, None] * origin.mean - damped[part] @ w
+        rows[part] = -origin.newton(gradient, totals[part], model.ridge)
     return rows
 
 
@@ -575,7 +573,7 @@ def _select(model: Model, seen: Any, hidden: Any, known: NDArray[Any], pool: Poo
 
     def tried(ridge: float, start: Float64, near: range) -> _Tried:
         nonlocal rows  # those of the ridge before are near
-        rows = optimal_rows(n, model.linear, model.bias, ridge, pool, CHOICE_TOLERANCE, rows)[0]
+        rows = optimal_rows(n, model.linear, model.bias, ridge, pool, CHOICE_TOLERANCE, rows, model.origin)[0]
         low_rank = rows @ model.linear
         factors = users.calibrated([bias, low_rank], start)
         low_rank = _scaled_sum([bias, low_rank], factors)

@@ -10,15 +10,20 @@ this is PV-DBOW of Le and Mikolov (2014) with the full softmax instead of negati
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from fastembed import _kernels
+from fastembed._base.arrays import aligned_zeros, padded_width
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool, single_threaded_blas
 from fastembed._kernels import kernels_for
+from fastembed._kernels.caches import tiling
+from fastembed.counts.groups import shard_bounds
 
 Float32: TypeAlias = NDArray[np.float32]
 Float64: TypeAlias = NDArray[np.float64]
@@ -29,6 +34,42 @@ MOST_CUTS = 30
 FALL = 1e-4  # smallest decrease of f, as a share of that predicted by its slope
 PAIRS = 10
 TOLERANCE = 1e-3  # largest norm of the gradient at convergence, as a share of the sum of the counts
+FEW = 6  # rows up to which a pass over W for each takes less time than two products with W
+
+
+class Origin(NamedTuple):
+    """What all rows have in common at 0: the probabilities p, and so the Hessian  sum(n) C + ridge I.
+
+    Attributes
+    ----------
+    log_sum : float
+        The logarithm of the sum of exp(b).
+    mean : ndarray (D,)
+        The mean of the columns of W under p.
+    values, basis : ndarray (D,), ndarray (D, D)
+        The eigenvalues, at least 0, and the eigenvectors of their covariance C.
+    """
+
+    log_sum: float
+    mean: Float64
+    values: Float64
+    basis: Float64
+
+    @classmethod
+    def of(cls, linear: NDArray[Any], bias: NDArray[Any]) -> Origin:
+        """Return that of W (D, V) and b (V,)."""
+        w, p = linear.astype(np.float64), bias.astype(np.float64)
+        log_sum = kernels_for(p.dtype).softmax(p)
+        mean = w @ p
+        w -= mean[:, None]
+        with single_threaded_blas():  # the bits must not depend on the number of BLAS threads
+            values, basis = np.linalg.eigh((w * p) @ w.T)
+        return cls(log_sum, mean, np.maximum(values, 0), basis)
+
+    def newton(self, gradient: Float64, totals: Float64, ridge: float) -> Float64:
+        """Return the products (K, D) of the inverse Hessians of rows with these sums and their gradients."""
+        rotated = (gradient @ self.basis) / (totals[:, None] * self.values + ridge)
+        return rotated @ self.basis.T
 
 
 def optimal_rows(
@@ -39,6 +80,7 @@ def optimal_rows(
     pool: Pool,
     tolerance: float = TOLERANCE,
     start: Float32 | None = None,
+    origin: Origin | None = None,
 ) -> tuple[Float32, int]:
     """Return the optimal rows, (N, D), and the number of them that did not converge in `MOST_STEPS`.
 
@@ -56,6 +98,8 @@ def optimal_rows(
         Largest norm of the gradient at convergence, as a share of the sum of the counts.
     start : ndarray (N, D), optional
         The first rows; by default they are 0.
+    origin : Origin, optional
+        That of W and b, for the first step from 0: it saves one in the mean.
     """
     size = max(1, min(MOST_BLOCK, SIZES.batch_logits // linear.shape[1]))
     cuts = range(0, counts.shape[0], size)
@@ -63,9 +107,8 @@ def optimal_rows(
 
     def task(k: int) -> None:
         part = slice(cuts[k], min(cuts[k] + size, counts.shape[0]))
-        found[part], missed[k] = _minima(
-            counts[part], linear, bias, ridge, tolerance, None if start is None else start[part]
-        )
+        first = None if start is None else start[part]
+        found[part], missed[k] = _minima(counts[part], linear, bias, ridge, tolerance, first, origin)
 
     with single_threaded_blas():  # the bits must not depend on the number of BLAS threads
         pool.run(task, len(cuts))
@@ -79,6 +122,7 @@ def _minima(
     ridge: float,
     tolerance: float,
     start: Float32 | None,
+    origin: Origin | None,
 ) -> tuple[Float64, int]:
     """Return the optimal rows of a block, each by L-BFGS (Liu, Nocedal 1989), and the number that did not converge.
 
@@ -88,28 +132,41 @@ def _minima(
     """
     totals = np.asarray(n.sum(axis=1), np.float64).ravel()
     used, places = np.unique(n.indices, return_inverse=True)
-    observed = sparse.csr_array((n.data, places, n.indptr), (n.shape[0], len(used))) @ linear.T[used].astype(np.float64)
+    of_used = sparse.csr_array((n.data, places, n.indptr), (n.shape[0], len(used)))
     softmax = kernels_for(linear.dtype).softmax  # in place; it returns the logarithm of the sum
-    constant = np.zeros(len(totals)) if bias is None else np.asarray(n @ bias.astype(np.float64)).ravel()
+    bias = np.zeros(linear.shape[1], linear.dtype) if bias is None else bias
+    observed, constant = (of_used @ part.astype(np.float64) for part in (linear.T[used], bias[used]))
+    whole_lines = linear.T.flags.c_contiguous and padded_width(len(linear), linear.dtype) == len(linear)
+    one_by_one = _one_by_one(n, linear, bias) if whole_lines else None
 
-    def objective(d: Float64, rows: Any) -> tuple[Float64, Float64]:  # f (B,) of some rows, and its gradient
-        p: NDArray[Any] = d.astype(linear.dtype) @ linear
-        if bias is not None:
+    def objective(d: Float64, rows: NDArray[np.intp]) -> tuple[Float64, Float64]:  # f (B,), and its gradient
+        if one_by_one is not None and len(rows) <= FEW:
+            fit, slopes = one_by_one(d, rows)
+        else:
+            p: NDArray[Any] = d.astype(linear.dtype) @ linear
             p += bias
-        normaliser = np.array([softmax(row) for row in p])
-        expected = (p @ linear.T).astype(np.float64)
-        fit = totals[rows] * normaliser - np.einsum("ij,ij->i", observed[rows], d) - constant[rows]
-        return fit + ridge / 2 * (d**2).sum(axis=1), totals[rows, None] * expected - observed[rows] + ridge * d
+            normaliser = np.array([softmax(row) for row in p])
+            fit = totals[rows] * normaliser - _dots(observed[rows], d) - constant[rows]
+            slopes = totals[rows, None] * (p @ linear.T).astype(np.float64) - observed[rows]
+        return fit + ridge / 2 * (d**2).sum(axis=1), slopes + ridge * d
 
-    d = np.zeros((len(totals), len(linear))) if start is None else start.astype(np.float64)
-    f, gradient = objective(d if start is not None else d[:1], slice(None))  # at 0 all have the same probabilities
+    if start is None:  # all rows have the same probabilities
+        d, p = np.zeros((len(totals), len(linear))), bias.copy()
+        log_sum, mean = (softmax(p), linear @ p) if origin is None else origin[:2]
+        f, gradient = totals * log_sum - constant, totals[:, None] * mean - observed
+    else:
+        d = start.astype(np.float64)
+        f, gradient = objective(d, np.arange(len(d)))
     history = _History(*d.shape)
     active = np.flatnonzero(totals > 0)
     for _ in range(MOST_STEPS):
         active = active[_steep(gradient, tolerance * totals, active)]
         if not len(active):
             break
-        direction = -history.times_inverse_hessian(gradient[active], active)
+        if origin is not None and start is None and history.empty:
+            direction = -origin.newton(gradient[active], totals[active], ridge)
+        else:
+            direction = -history.times_inverse_hessian(gradient[active], active)
         slope = _dots(direction, gradient[active])
         before = d[active], gradient[active]
         step, waiting = np.ones(len(active)), np.arange(len(active))
@@ -130,6 +187,30 @@ def _minima(
     return d, int(np.count_nonzero(_steep(gradient, tolerance * totals, active)))
 
 
+def _one_by_one(n: Any, linear: NDArray[Any], bias: NDArray[Any]) -> Callable[[Float64, NDArray[np.intp]], Any]:
+    """Return a function of rows d (K, D), and their numbers, that gives f and its gradient without their priors.
+
+    Each row takes one pass over W: the columns of W are contiguous, and whole cache lines.
+    """
+    kernels, weights = kernels_for(linear.dtype), linear.T
+    tiles = tiling(len(weights), weights.strides[0], _kernels.LEVEL2_BYTES)
+    n.sort_indices()
+    bounds, amounts = shard_bounds(len(weights)), n.data.astype(np.float64)
+    shards, width = len(bounds) - 1, weights.shape[1]
+    partials, (expected, observed) = np.empty((shards, 3)), aligned_zeros((2, shards, width), linear.dtype)
+
+    def fit(d: Float64, rows: NDArray[np.intp]) -> tuple[Float64, Float64]:
+        values, slopes = np.empty(len(d)), np.empty_like(d)
+        for k, h in enumerate(d.astype(linear.dtype)):
+            part = slice(n.indptr[rows[k]], n.indptr[rows[k] + 1])
+            target, all_shards = (n.indices[part], amounts[part]), (bounds, 0, shards)
+            kernels.row_pass(weights, h, bias, *all_shards, *target, None, partials, expected, observed, *tiles)
+            values[k], _ = kernels.row_merge(partials, expected, observed, amounts[part], 1.0, slopes[k])
+        return values, slopes
+
+    return fit
+
+
 class _History:
     """The last steps of rows and the changes of their gradients, from which L-BFGS estimates the curvature.
 
@@ -144,6 +225,11 @@ class _History:
         self._inverses = np.zeros((PAIRS, block))  # 1 / (step . change); 0 where there is none
         self._scales = np.zeros(block)  # scale of the initial inverse Hessian; 0 before the first step
         self._count = 0
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is no step yet."""
+        return not self._count
 
     def add(self, steps: Float64, changes: Float64, rows: NDArray[np.intp]) -> None:
         """Add the pairs (K, D) of the `rows` (K,); pairs with a zero step are ignored."""

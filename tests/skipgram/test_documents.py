@@ -10,14 +10,14 @@ from scipy import optimize, sparse
 from fastembed import SkipGram, reference
 from fastembed._base.threads import Pool
 from fastembed.trainer import folding as module
-from fastembed.trainer.folding import optimal_rows
+from fastembed.trainer.folding import Origin, optimal_rows
 
 SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None}
 
 
 def random_layer(dim, outputs, dtype=np.float64, bias=True):
     rng = np.random.default_rng(dim + outputs)
-    linear = rng.normal(size=(dim, outputs)).astype(dtype)
+    linear = rng.normal(size=(outputs, dim)).astype(dtype).T  # as that of a trainer
     return linear, rng.normal(size=outputs).astype(dtype) if bias else None
 
 
@@ -29,13 +29,13 @@ def objective(d, counts, layer, ridge):
 
 
 @pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize(("dim", "outputs", "documents"), [(1, 1, 1), (3, 7, 5), (60, 200, 4), (2, 40_000, 120)])
+@pytest.mark.parametrize(("dim", "outputs", "documents"), [(1, 1, 1), (3, 7, 5), (64, 200, 4), (2, 40_000, 120)])
 def test_a_fitted_vector_is_the_minimum(dim, outputs, documents, bias):
     layer = random_layer(dim, outputs, bias=bias)
     rng = np.random.default_rng(0)
     counts = sparse.random_array((documents, outputs), density=min(1, 20 / outputs), format="csr", random_state=rng)
     counts.data = np.ceil(counts.data * 3)
-    found, missed = optimal_rows(counts, *layer, 0.5, Pool(1))
+    found, missed = optimal_rows(counts, *layer, 0.5, Pool(1), origin=Origin.of(*layer) if bias else None)
     assert missed == 0
     for n, d in zip(counts[[0, documents - 1]].toarray(), found[[0, documents - 1]].astype(float), strict=True):
         at = d + rng.normal(size=dim)
