@@ -364,13 +364,13 @@ LONGEST = 50  # characters of a token for which they are
 
 
 class UnknownToken:
-    """The message for an unknown token, with up to three similar spellings.
+    """The message for an unknown token, user or item, with up to three similar spellings.
 
     These are sought when it is read: most such errors are caught.
     """
 
-    def __init__(self, token: object, ids: Mapping[str, int], tokens: Sequence[str]) -> None:
-        self._token, self._ids, self._tokens = token, ids, tokens
+    def __init__(self, token: object, ids: Mapping[str, int], tokens: Any, what: str = "tokens") -> None:
+        self._token, self._ids, self._tokens, self._what = token, ids, tokens, what
 
     def __str__(self) -> str:
         token, hint = self._token, ""
@@ -383,7 +383,7 @@ class UnknownToken:
             similar = difflib.get_close_matches(token, self._tokens[:LIKELY])
             close = list(dict.fromkeys(cases + similar))[:3]
             hint = f"; the closest spellings are {', '.join(map(repr, close))}" if close else ""
-        return f"{token!r} is not among the {len(self._tokens):,} tokens{hint}"
+        return f"{token!r} is not among the {len(self._tokens):,} {self._what}{hint}"
 
     def __repr__(self) -> str:  # as which a KeyError shows it
         return repr(str(self))

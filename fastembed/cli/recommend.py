@@ -121,9 +121,9 @@ def recommend(arguments: argparse.Namespace) -> int:
     if not arguments.skip_unknown:
         items, users = set(model.items_.tolist()), set(model.users_.tolist())
         named = dict.fromkeys(chain(*(() if arguments.users else who), *filter(None, chosen.values())))
-        unknown = [Names("item", model.items_).unknown(item) for item in named if item not in items]
+        unknown = [str(Names("item", model.items_).unknown(item)) for item in named if item not in items]
         if arguments.users:
-            unknown += [Names("user", model.users_).unknown(user) for user in who if user not in users]
+            unknown += [str(Names("user", model.users_).unknown(user)) for user in who if user not in users]
             who = [user for user in who if user in users]
         else:  # an empty basket has an answer
             who = [basket for basket in who if not basket or items.intersection(basket)]

@@ -174,7 +174,7 @@ def _spearman(scores: list[float], cosines: list[float]) -> float:
 def _checked_pairs(pairs: Iterable[Pair]) -> list[Pair]:
     """Return pairs in memory, checked."""
     checked: list[Pair] = []
-    for i, pair in enumerate(pairs):
+    for i, pair in enumerate(pairs.itertuples(index=False) if hasattr(pairs, "itertuples") else pairs):
         if not isinstance(pair, Sequence) or len(pair) != 3 or not all(isinstance(word, str) for word in pair[:2]):
             raise TypeError(f"pair {i} must be (word, word, score), got {pair!r}")
         checked.append((pair[0], pair[1], check_number(f"the score of pair {i}", pair[2], low=-math.inf)))
@@ -365,7 +365,8 @@ def analogies(
     if not any(section.covered for section in sections):
         words = [word for _, questions in asked for question in questions for word in question]
         some = any(fold(word) in rows or fold(word) in composed for word in words)
-        _nothing_covered(f"{str(path)!r}", "question", words[:4], vectors.tokens, some)
+        named = f"{str(path)!r}{'' if restrict is None else f' with restrict={restrict}'}"
+        _nothing_covered(named, "question", words[:4], vectors.tokens, some)
     return Analogies(method, tuple(sections))
 
 
@@ -444,7 +445,7 @@ def _read_pairs(path: PathLike) -> list[tuple[str, str, float]]:
         if column is None:
             scores = [k for k in range(2, len(fields)) if numbers[k] is not None]
             column = next((k for k in scores if k in called), scores[0] if scores else None)
-            if column is None and place == 0:
+            if column is None and place == 0 and not {"nan", "inf"} & {field.lower().lstrip("+-") for field in fields}:
                 called = [k for k, field in enumerate(fields) if field.lower() in SCORES]  # a header
                 continue
         score = numbers[column] if column is not None and column < len(numbers) else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from scipy import sparse
 
 from fastembed._base.arrays import canonical_csr, csr
 from fastembed._base.threads import cached_property
-from fastembed._base.validation import check_flag, check_number, shown, warn_user
+from fastembed._base.validation import UnknownToken, check_flag, check_number, shown, warn_user
 from fastembed.corpus.corpus import DocumentCorpus, FileCorpus, look_weighted
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.memory import BadRow, check_field, column_names
@@ -29,7 +28,6 @@ ROWS_AT_ONCE = 1 << 18  # pairs or items that are Python objects at a time
 SMALLEST, LARGEST = 1e-15, 1e20  # weight of a user and an item: the ratio of two is finite in float32
 MANY_BASKETS = 10  # from this number on it is a warning if they look like something else
 TABLE = 'pass a table, such as {"user": [...], "item": [...]}, with user="user" and item="item"'
-CLOSE = 3  # names with a similar spelling that an error shows
 Place = Callable[[int], str]
 Int32 = NDArray[np.int32]
 
@@ -147,7 +145,7 @@ class Names:
                 raise KeyError(self.unknown(unknown[0]))
         return found
 
-    def unknown(self, name: Any) -> str:
+    def unknown(self, name: Any) -> str | UnknownToken:
         """Return the message for an unknown name."""
         text = f"{name!r} is not among the {len(self):,} {self._what}s"
         if not len(self):
@@ -155,8 +153,7 @@ class Names:
         if isinstance(name, str) != isinstance(self.names[0], str):
             return f"{text}, which are {'str' if isinstance(self.names[0], str) else 'int'}, such as {self._like()}"
         if isinstance(name, str):
-            close = difflib.get_close_matches(name, self._names[:10_000].tolist(), CLOSE)
-            return text + (f"; similar are {', '.join(map(repr, close))}" if close else "")
+            return UnknownToken(name, self._numbers, self.names, f"{self._what}s")
         return f"{text}: rows of the matrix" if self._what == "user" and self.are_places() else text
 
 

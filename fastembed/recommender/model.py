@@ -164,7 +164,7 @@ class FittedRecommender:
                 hint = f"; a basket of items is a list in a list, as [{shown(names)}]"
                 if users.are_places() and not isinstance(names[0], str):
                     hint = f"; there are {len(items):,} items: is the matrix the wrong way round? A row is a user"
-            raise KeyError(f"{error.args[0]}{hint}") from None
+            raise KeyError(f"{error.args[0]}{hint}" if hint else error.args[0]) from None
         unnamed = not single and items.names.dtype.kind == "i" and users.are_places() and not items.are_places()
         if unnamed and (items.find(names, skip_unknown=True) >= 0).all():
             warn_user(f"{shown(names)} are users; the basket of these items is a list in a list, [{shown(names)}]")

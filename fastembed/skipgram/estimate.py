@@ -244,7 +244,8 @@ class Estimate:
             limit, advised = readable(self.memory_limit), readable(int((1 + 2 * SPARE) * self.memory))
             enough = f"; a limit of {advised} is enough" if self.resident else ""  # else its counts are not known
             raise MemoryError(
-                f"{what} takes at least {readable(self.memory)}, above the limit of {limit}: {advice}{enough}"
+                f"{what} takes at least {readable(self.memory)}, above the limit of {limit} for the whole process:"
+                f" {advice}{enough}"
             )
 
     def __repr__(self) -> str:

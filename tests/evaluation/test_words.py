@@ -246,6 +246,7 @@ def test_a_word_may_hold_spaces_commas_and_quotes(words, written):
         ("# only\n\nword word score", "holds no pair"),
         ("#\ncat dog 9\n\ncat sun one", "line 4: two words"),
         ("cat dog 9\ncat dog inf", "line 2: two words and a finite score expected, got 'cat dog inf'"),
+        ("cat dog nan\ncat sun 9", "line 1: two words and a finite score expected, got 'cat dog nan'"),
         ("cat,dog,N,9\ncat,sun,9", "line 2: two words and a finite score in field 4 expected, got 'cat,sun,9'"),
         ("0,cat,dog,9\n1,cat,sun,2\n", "the first field of every line of"),
         ('cat,dog,9\n"cat,dog,9', "line 2: unexpected end of data in '\"cat,dog,9'"),

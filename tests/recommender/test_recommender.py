@@ -248,7 +248,7 @@ def test_an_interrupted_fit_goes_on_to_the_same_bits(baskets, tmp_path):
         (lambda m: m.recommend([0, 130]), KeyError, "130 is not among the 120 users"),
         (lambda m: m.recommend("a0"), KeyError, r"such as 0; a basket of items is a list in a list, as \[\['a0'\]\]"),
         (lambda m: m.recommend(["a0", "a1"]), KeyError, r"as \[\['a0', 'a1'\]\]"),
-        (lambda m: m.recommend([["a00"]]), KeyError, "'a00' is not among the 20 items; similar are 'a0'"),
+        (lambda m: m.recommend([["a00"]]), KeyError, "'a00' is not among the 20 items; the closest spellings are 'a0'"),
         (lambda m: m.recommend([[3]]), KeyError, "3 is not among the 20 items, which are str, such as 'a"),
         (lambda m: m.recommend([[None]]), TypeError, "item must be a str or an int of 64 bits, got None"),
         (
