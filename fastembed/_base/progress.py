@@ -112,7 +112,7 @@ class ProgressBars:
         self._show("counting", done, total)
 
     def training(self, estimate: Any) -> None:
-        """Show that training begins, since the SVD at its start takes a while.
+        """Show that training begins; its start has a bar of its own.
 
         Parameters
         ----------
@@ -306,7 +306,8 @@ def reporting(progress: FitProgress | bool | None, epochs: int) -> Iterator[FitP
         display = notebook_display()
         shown = _LiveCurve(epochs, display) if display else ProgressBars(epochs, tqdm)
         try:
-            yield shown
+            with bars(not display):  # those of the start, and of the blocks of an epoch
+                yield shown
         finally:
             shown.close()
     elif progress is None or progress is False:

@@ -25,6 +25,7 @@ class Sizes:
     rank_nodes: int = 4  # least per rank if their number is not a power of two: then none has 1.25 times its part
     batch_logits: int = 1 << 22  # of inputs whose probabilities are in memory at once, per thread
     pmi_columns: int = 2048  # of a block of the PMI: this many rows of 48 float32 fill a fifth of an L2 cache of 2 MiB
+    krylov_columns: int = 1024  # of the SVD of the start; up to so many, its Krylov space may be more than the matrix
     walk_columns: int = 1 << 14  # of a block of a transition matrix: this many nodes of 16 float64 fill the L2 cache
     block_bytes: int = 1 << 20  # of text that are read at a time
     tail_bytes: int = 1 << 12  # the end of a block, in which the end of a line is looked for first

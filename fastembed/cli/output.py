@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import re
 import shlex
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
 
 from tqdm import tqdm
 
-from fastembed._base.progress import ProgressBars, loss_of
+from fastembed._base.progress import ProgressBars, bars, loss_of
 from fastembed._base.validation import plain, printable, without_password
 from fastembed.cli.options import option_of
 
@@ -153,15 +155,19 @@ class Progress:
         self._epochs = epochs
         self._bars: ProgressBars | None = None
         self.estimate: Any = None
+        self._began = math.inf  # the start, which comes once
         self.reached: int | None = None  # completed epochs of --checkpoint
         self._checkpoint = getattr(arguments, "checkpoint", None)
         if not quiet and sys.stderr.isatty():
             self._bars = ProgressBars(epochs, tqdm)
+        self._inner = ExitStack()
 
     def __enter__(self) -> Self:
+        self._inner.enter_context(bars(self._bars is not None))  # of the start, and of the blocks of an epoch
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._inner.close()
         if self._bars:
             self._bars.close()
 
@@ -177,7 +183,7 @@ class Progress:
 
     def training(self, estimate: Any) -> None:
         """Keep the estimate of the work ahead, and print it."""
-        self.estimate, self._epochs = estimate, estimate.epochs
+        self.estimate, self._epochs, self._began = estimate, estimate.epochs, perf_counter()
         if self._dry:
             raise DryRunEnded
         if (done := self.reached) is not None:
@@ -193,6 +199,10 @@ class Progress:
         perplexity = f"   perplexity {record['perplexity']:,.1f}" if "perplexity" in record else ""
         left_out = record.get("left_out")  # documents, while a classifier learns how its scores become probabilities
         of = f", {left_out:,} documents left out" if left_out else f" of {self._epochs}"
+        start = perf_counter() - self._began - record["seconds"]
+        self._began = math.inf
+        if start >= 2:
+            self._print(f"start   {start:.1f} s", "start", seconds=start)
         self._print(
             f"epoch {record['epoch']:>2}{of}   {loss_of(record)}{perplexity}{held_out}   {record['seconds']:.1f} s",
             "epoch",

@@ -57,8 +57,8 @@ def add_train(commands: options.Commands) -> None:
     command = options.add_command(commands, "train", train, example=example, keys=MODEL_KEYS)
     options.add_output(command, "model.safetensors")
     text = (
-        "print one JSON object per line, whose key event is training, going on, epoch, kept or written, the last with "
-        "the keys below"
+        "print one JSON object per line, whose key event is training, going on, start, epoch, kept or written, "
+        "the last with the keys below"
     )
     options.add_flag(command, "--json-lines", text)
     source = command.add_argument_group("what to learn from")

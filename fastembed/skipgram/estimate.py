@@ -17,7 +17,7 @@ from fastembed._base.memory import check_free, check_memory_limit, readable
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import single_threaded_blas
 from fastembed.counts.store import STORED_BYTES
-from fastembed.skipgram.start import BLOCKS, block_width
+from fastembed.skipgram.start import BLOCKS, space_size
 
 PROCESS_BYTES = 95_000_000  # the interpreter, this package, NumPy, SciPy, and BLAS with its buffers
 LATER_BYTES = 25_000_000  # of code and buffers that the first training in a process loads
@@ -71,8 +71,8 @@ class Estimate:
     Examples
     --------
     >>> estimate = Estimate(inputs=30_000, outputs=30_000, dim=100, nnz=0, epochs=5, threads=2)
-    >>> estimate.flops  # 6 · 5 · 30,000² · 100, and the dense products of the start and of the gauge
-    2714871600000
+    >>> estimate.flops  # 6 · 5 · 30,000² · 100, and those of the start and of the gauge
+    2715009840000
     >>> print(estimate)
     30,000 words, 30,000 outputs, counts not known yet: at least 2,715 GFLOP and 196 MB of memory
     """
@@ -97,22 +97,39 @@ class Estimate:
 
     @property
     def flops(self) -> int:
-        """Floating-point operations of the products in the start, in the epochs and in the gauge.
+        """Floating-point operations of the start, of the products in the epochs, and of the gauge.
 
         See ``docs/derivation.md``, sections 4 and 6.
         """
-        sides, width = self.inputs + self.outputs, block_width(self.dim)
-        start = 18 * self.nnz * width + 90 * sides * width**2  # nine products; Gram matrices and rotations
+        return self._in_epochs + self._beside_epochs + self._in_decompositions
+
+    @property
+    def _in_epochs(self) -> int:
         bags = 4 * self.entries * self.dim * (8 + self.epochs)  # steps of conjugate gradients, and epochs
-        gauge = 4 * sides * self.dim**2 + 30 * self.dim**3  # moments and changes of rows; two decompositions
-        return start + bags + self.epochs * 6 * self.inputs * self.outputs * self.dim + gauge
+        return bags + self.epochs * 6 * self.inputs * self.outputs * self.dim
+
+    @property
+    def _beside_epochs(self) -> int:
+        sides, width = self.inputs + self.outputs, self._space // BLOCKS
+        start = 18 * self.nnz * width + 90 * sides * width**2  # nine products; Gram matrices and rotations
+        return start + 4 * sides * self.dim**2  # moments and changes of rows, in the gauge
+
+    @property
+    def _in_decompositions(self) -> int:
+        return 10 * self._space**3 + 30 * self.dim**3  # one of the start, two of the gauge
+
+    @property
+    def _space(self) -> int:
+        """The dimension of the space in which the start finds the SVD."""
+        return space_size(min(self.dim, self.inputs, self.outputs), (self.inputs, self.outputs))
 
     def seconds(self) -> float:
         """Return about how long training takes on this machine if nothing else runs, by the rate of its products.
 
-        The rate is that of the fastest product of one thread in a fifth of a second, times the number of threads.
+        The rate is that of the fastest product of one thread in a fifth of a second.
 
-        An epoch takes 1.15 to 1.4 times as long as its bare products (``docs/measurements.md``).
+        An epoch takes 1.15 to 1.4 times as long as its bare products (``docs/measurements.md``); what is beside the
+        epochs about three times, much of it in float64. The decompositions have one thread.
         """
         rows = np.ones((BLOCK_ROWS, self.dim), np.float32)
         columns = np.ones((self.dim, min(self.outputs, RATE_COLUMNS)), np.float32)
@@ -121,7 +138,8 @@ class Estimate:
             while (began := perf_counter()) < end or fastest == math.inf:
                 rows @ columns
                 fastest = min(fastest, perf_counter() - began)
-        return 1.3 * self.flops * fastest / (2 * rows.size * columns.shape[1] * self.threads)
+        operations = (1.3 * self._in_epochs + 3 * self._beside_epochs) / self.threads + 3 * self._in_decompositions
+        return operations * fastest / (2 * rows.size * columns.shape[1])
 
     @property
     def memory(self) -> int:
@@ -185,7 +203,8 @@ class Estimate:
     @property
     def _start_memory(self) -> int:
         """The bytes of the start beside the PMI in memory: a group of a store, or the factors of the SVD."""
-        factors = 4 * (BLOCKS * block_width(self.dim) + self.dim) * (self.inputs + self.outputs)
+        factors = 4 * (self._space + self.dim) * (self.inputs + self.outputs)
+        factors += 8 * max(5, 3 + self.threads) * self._space**2  # of the decomposition, or of sums of the threads
         largest = self.largest_group or 0
         return self._thread_memory + max(START_GROUP_BYTES * largest, factors + SPILLED_GROUP_BYTES * largest)
 

@@ -10,15 +10,14 @@ rows, and A shrinks each direction by its share of noise.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import closing
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastembed._base.threads import Pool, awaited, in_background, ordered_map, single_threaded_blas
+from fastembed._base.threads import Pool, single_threaded_blas
 from fastembed.counts.groups import Totals
+from fastembed.skipgram.start import eigh, ordered_sum
 
 # Two-sided windows count a pair of positions in the rows of both words, though it is one observation. Where pairs are
 # counted once (one-sided windows, pairs of a graph), half of them is a cautious choice.
@@ -104,12 +103,12 @@ def _shrinking(
     nu gamma.
     The largest share is scaled to 1, since the common scale of the rows is arbitrary.
     """
-    variances, axes = awaited(in_background(np.linalg.eigh, covariance))  # a Ctrl-C ends the wait
+    variances, axes = eigh(covariance)
     if variances[-1] <= 0:  # all rows are equal
         return np.eye(len(axes)), np.eye(len(axes))
     scale = np.sqrt(np.maximum(variances, LEAST_VARIANCE * variances[-1]))
     root = axes * scale
-    gamma, rotation = awaited(in_background(np.linalg.eigh, root.T @ information @ root))
+    gamma, rotation = eigh(root.T @ information @ root)
     zeta = pairs * np.maximum(gamma, 0)
     shares = zeta / (1 + zeta)
     if shares[-1] == 0:  # all columns are equal
@@ -126,27 +125,16 @@ def _moments(
 
     It takes two passes, since the difference of E[xxᵀ] and E[x]E[x]ᵀ cancels if the mean is far from zero.
     """
-    dim = rows.shape[1]
+    dim, pieces = rows.shape[1], [slice(begin, begin + PIECE) for begin in range(0, len(rows), PIECE)]
 
     def weighted_sum(piece: slice) -> NDArray[np.float64]:
         return weights[piece] @ rows[piece].astype(np.float64)
 
-    mean = _sum_of_pieces(weighted_sum, len(rows), (dim,), pool)
+    mean = ordered_sum(weighted_sum, pieces, (dim,), pool)
 
     def squares(piece: slice) -> NDArray[np.float64]:
         deviations = rows[piece] - mean
         deviations *= np.sqrt(weights[piece, None])
         return deviations.T @ deviations
 
-    return mean, _sum_of_pieces(squares, len(rows), (dim, dim), pool)
-
-
-def _sum_of_pieces(
-    part: Callable[[slice], NDArray[np.float64]], size: int, shape: tuple[int, ...], pool: Pool
-) -> NDArray[np.float64]:
-    """Return the sum of `part(piece)` over the pieces in order; as many parts are in memory as there are threads."""
-    total, pieces = np.zeros(shape), [slice(begin, begin + PIECE) for begin in range(0, size, PIECE)]
-    with closing(ordered_map(part, pieces, pool.threads, ahead=pool.threads)) as parts:
-        for each in parts:
-            total += each
-    return total
+    return mean, ordered_sum(squares, pieces, (dim, dim), pool)

@@ -7,19 +7,22 @@ split evenly between embedding and linear layer, is close to the optimum.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastembed._base.arrays import aligned_zeros, padded_width, row_ranges
+from fastembed._base.progress import bar
 from fastembed._base.sizes import SIZES
-from fastembed._base.threads import Pool, ordered_map, single_threaded_blas
+from fastembed._base.threads import Pool, awaited, in_background, ordered_map, single_threaded_blas
 from fastembed._kernels import kernels_for
 from fastembed.counts.groups import GroupedCounts, RowGroup, Totals, group_count, group_size, group_slice
 from fastembed.counts.sums import SpilledArray
+
+T = TypeVar("T")
 
 # Of the Krylov space of the SVD: the number of blocks, and the columns of a block per triplet (docs/decisions.md)
 BLOCKS, BLOCK_SHARE = 5, 0.45
@@ -65,11 +68,13 @@ def truncated_svd(
         matrix ≈ u @ diag(s) @ v.T, with s descending; columns for a singular value of zero are zero.
     """
     width = block_width(rank)
+    if space_size(rank, matrix.shape) < BLOCKS * width:
+        return _whole_svd(matrix, rank, pool)
     lefts: list[NDArray[np.float32]] = []
     rights: list[NDArray[np.float32]] = []
     factor, floor = np.zeros((BLOCKS * width, BLOCKS * width)), 0.0  # matrix @ rights = lefts @ factor
     with single_threaded_blas():
-        for k in range(BLOCKS):
+        for k in bar(range(BLOCKS), desc="start"):
             left, right = (aligned_zeros((size, width), "float32") for size in matrix.shape)
             if k == 0:
                 right[:] = rng.standard_normal(right.shape, dtype=np.float32)
@@ -91,7 +96,7 @@ def truncated_svd(
             rights.append(right)
             part = slice(k * width, (k + 1) * width)
             factor[part, part] = s[:, None] * rotation.T
-        squares, rotation = np.linalg.eigh(factor.T @ _products(lefts, pool) @ factor)
+        squares, rotation = eigh(factor.T @ _products(lefts, pool) @ factor)
         squares, rotation = squares[: -rank - 1 : -1], rotation[:, : -rank - 1 : -1]
         real = squares > floor**2
         s = np.sqrt(np.where(real, squares, 0))
@@ -101,9 +106,34 @@ def truncated_svd(
     return u, s.astype(np.float32), v
 
 
+def _whole_svd(
+    matrix: PositivePMI, rank: int, pool: Pool
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Return what `truncated_svd` does, of a dense copy: for so many triplets that the Krylov space would be larger."""
+    rows, columns = matrix.shape
+    unit = np.eye(min(rows, columns), dtype=np.float32)
+    dense = np.empty((max(rows, columns), len(unit)), np.float32)  # M, or its transpose
+    (matrix.times if rows > columns else matrix.transposed_times)(unit, out=dense)
+    with single_threaded_blas():
+        s, rotation = _principal_axes(dense, pool)
+    s[s < ROUNDING * s[0]] = 0
+    long, short = (side[:, :rank] * (s[:rank] > 0) for side in (dense, rotation.astype(np.float32)))
+    u, v = (long, short) if rows > columns else (short, long)
+    return u, s[:rank].astype(np.float32), v
+
+
 def block_width(rank: int) -> int:
     """Return the number of columns of a block of the Krylov space for the leading `rank` singular triplets."""
     return padded_width(math.ceil(BLOCK_SHARE * rank), "float32")
+
+
+def space_size(rank: int, shape: tuple[int, int]) -> int:
+    """Return the columns of the space in which `rank` singular triplets are found: of a matrix that is small, all.
+
+    Up to `SIZES.krylov_columns` it is the Krylov space, which then takes no time worth another way.
+    """
+    krylov = BLOCKS * block_width(rank)
+    return krylov if krylov <= SIZES.krylov_columns else min(krylov, *shape)
 
 
 def svd_start(
@@ -182,7 +212,7 @@ def _principal_axes(
     the condition number, which is acceptable for products of an orthonormal basis. Axes below the rounding error of the
     squares, or below `floor`, become zero.
     """
-    squares, rotation = np.linalg.eigh(_products([matrix], pool))
+    squares, rotation = eigh(_products([matrix], pool))
     squares, rotation = squares[::-1], rotation[:, ::-1]
     real = squares > max(squares[0] * len(squares) * np.finfo(np.float64).eps, floor**2)
     s = np.sqrt(np.where(real, squares, 0))
@@ -201,16 +231,34 @@ def _products(
     blocks: list[NDArray[np.float32]], pool: Pool, others: NDArray[np.float32] | None = None
 ) -> NDArray[np.float64]:
     """Return AᵀA in float64, where A are matrices (m, k) side by side, or AᵀB with B (m, l)."""
-    tasks, width = _tasks(len(blocks[0])), sum(block.shape[1] for block in blocks)
-    products = np.zeros((len(tasks), width, width if others is None else others.shape[1]))
+    width = sum(block.shape[1] for block in blocks)
+    shape = width, width if others is None else others.shape[1]
 
-    def add(k: int) -> None:
-        for rows in tasks[k]:
+    def part(task: list[slice]) -> NDArray[np.float64]:
+        products = np.zeros(shape)
+        for rows in task:
             a = np.concatenate([block[rows] for block in blocks], axis=1, dtype=np.float64)
-            products[k] += a.T @ (a if others is None else others[rows].astype(np.float64))
+            products += a.T @ (a if others is None else others[rows].astype(np.float64))
+        return products
 
-    pool.run(add, len(tasks))
-    return np.asarray(products.sum(axis=0))
+    return ordered_sum(part, _tasks(len(blocks[0])), shape, pool)
+
+
+def ordered_sum(
+    part: Callable[[T], NDArray[np.float64]], tasks: list[T], shape: tuple[int, ...], pool: Pool
+) -> NDArray[np.float64]:
+    """Return the sum of `part(task)` over tasks, in their order; about two parts per thread are in memory."""
+    total = np.zeros(shape)
+    with closing(ordered_map(part, tasks, pool.threads, ahead=pool.threads)) as parts:
+        for each in parts:
+            total += each
+    return total
+
+
+def eigh(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the eigenvalues and eigenvectors of a symmetric matrix; a Ctrl-C ends the wait for them."""
+    values, vectors = awaited(in_background(np.linalg.eigh, matrix))
+    return values, vectors
 
 
 def _multiply(blocks: list[NDArray[np.float32]], change: NDArray[Any], out: NDArray[np.float32], pool: Pool) -> None:

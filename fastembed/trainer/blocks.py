@@ -214,7 +214,8 @@ class BlockSteps:
         all_steps = self.blocks_per_epoch * self.options.epochs
         order = draw_order(self._groups, rng)
         with self._counts.reading(order) as hold, self._crew():
-            for block, rows, next_rows in self._blocks(order, blocks):
+            shown = {"total": self.blocks_per_epoch, "initial": blocks, "delay": 1}  # a short epoch has no bar
+            for block, rows, next_rows in bar(self._blocks(order, blocks), desc="blocks", **shown):
                 hold(block)
                 steps = (number - 1) * self.blocks_per_epoch + block
                 share = 1 - (1 - FINAL_RATE) * (steps / all_steps)  # of the learning rates, which fall linearly

@@ -53,6 +53,7 @@ def trained(path, dim, early_stopping, subwords, limit=0, contexts=16_384):
         (8_000, 500_000, 100, 2_000, False, False),
         (20_000, 500_000, 200, 16_384, False, False),
         (12_000, 1_000_000, 100, 16_384, False, False),
+        (3_000, 200_000, 1_000, 16_384, False, False),
         (40_000, 1_000_000, 200, 16_384, False, False),
         (8_000, 500_000, 200, 16_384, True, True),
         (30_000, 1_000_000, 100, 16_384, False, True),

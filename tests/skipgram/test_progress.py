@@ -40,7 +40,7 @@ def test_true_shows_bars(corpus, capsys):
     model.fit(corpus, progress=True)
     out, err = capsys.readouterr()
     assert out == ""
-    for stage in ("reading", "counting", "training"):
+    for stage in ("reading", "counting", "training", "start"):
         assert f"{stage}: " in err
     assert f"nll {model.history[0]['nll']:.4f}" in err
     model.partial_fit(corpus, progress=True)
