@@ -427,7 +427,7 @@ class Classifier(Estimator):
     ) -> FittedClassifier:
         """Return what is learned from documents, by a new classifier or one that is `known`."""
         check_callback("on_epoch_end", on_epoch_end)
-        options, ledger = self._options(), Ledger()
+        options, ledger = self._options(), Ledger(unit="document")
         if known is not None:
             check_alike(known, options)
         self._warn_of_no_effect(options)
@@ -690,7 +690,7 @@ class Classifier(Estimator):
     def _evaluation(
         self, documents: Any, labels: Any, columns: Columns, k: int, *, warn: bool = False, progress: bool = False
     ) -> Evaluation:
-        model, prefix, ledger = self._fitted(), self._options().label_prefix, Ledger()
+        model, prefix, ledger = self._fitted(), self._options().label_prefix, Ledger(unit="document")
         every = model.calibration.independent
         items, found, _ = read_labelled(documents, labels, columns, model.features.reading, prefix, ledger, every=every)
         pieces = self._answers([items], lambda scores, known: (scores, known), warn=warn)

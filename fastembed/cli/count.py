@@ -120,7 +120,7 @@ def _print_frequent(arguments: argparse.Namespace, vocabulary: Vocabulary) -> No
     records = [{"token": token, "count": count} for token, count in found]
     if print_json(arguments, tokens=records, different=len(vocabulary), ledger=ledger):
         return
-    print_line(f"{ledger.tokens_read:,} tokens in {ledger.lines:,} lines, {len(vocabulary):,} different ones")
+    print_line(f"{ledger.tokens_read:,} tokens in {ledger.units}, {len(vocabulary):,} different ones")
     for token, occurrences in found:
         print_line(f"  {token:<24}{occurrences:>12,}")
 

@@ -445,9 +445,15 @@ def sequences_of(blocks: Iterable[Block], reading: Reading, ledger: Ledger) -> I
     reading : Reading
     ledger : Ledger
     """
+    _name_unit(ledger, reading)
     for tokens in _token_lists(blocks, reading, ledger):
         record_lines(ledger, len(tokens))
         yield tokens
+
+
+def _name_unit(ledger: Ledger, reading: Reading) -> None:
+    if reading.unit != Ledger.unit:  # a line may be more: a basket, or a document
+        ledger.unit = reading.unit
 
 
 def _token_lists(blocks: Iterable[Block], reading: Reading, ledger: Ledger) -> Iterator[list[str]]:
@@ -498,6 +504,7 @@ def map_text(
         no_token_first = block.inside and not text[: max(0, first_ends)].strip()
         return replaced, function(text, block.inside), no_token_first, bool(text[rest_begins:].strip())
 
+    _name_unit(ledger, reading)
     if not reading.compiled:
         blocks = document_blocks(_token_lists(blocks, reading, ledger))
     has_token = False  # whether the sequence inside which a block begins had a token before
@@ -732,7 +739,7 @@ def empty(corpus: Corpus, ledger: Ledger) -> ValueError:
     skipped = f", and {sum(ledger.skipped.values()):,} rows skipped" if ledger.skipped else ""
     names = corpus.names if isinstance(corpus, FileCorpus) else ()
     of = f" of {', '.join(map(repr, names[:3]))}{', ...' * (len(names) > 3)}" if names else ""
-    return ValueError(f"the corpus is empty: no token in {ledger.lines:,} lines{of}{skipped}")
+    return ValueError(f"the corpus is empty: no token in {ledger.units}{of}{skipped}")
 
 
 def advise(corpus: Corpus, *, baskets: bool = False) -> None:

@@ -35,10 +35,12 @@ class Ledger:
         Number of rows of structured files, or of items in memory, that were not read, by reason.
     counts_dropped, most_dropped : float
         The share of the counts of the walks on a graph that was dropped, of all and, the largest, of a node.
+    unit : str
+        What a sequence is: a line, a paragraph, a sentence, a document, a basket, or an edge of a graph.
 
     Notes
     -----
-    Of a graph, the tokens are its nodes and the lines its edges.
+    Of a graph, the tokens are its nodes.
 
     Examples
     --------
@@ -57,6 +59,7 @@ class Ledger:
     skipped: dict[str, int] = field(default_factory=dict)
     counts_dropped: float = 0.0
     most_dropped: float = 0.0
+    unit: str = "line"
 
     def summary(self) -> str:
         """Return the ledger in one line."""
@@ -67,17 +70,24 @@ class Ledger:
         skipped = f"; skipped {sum(self.skipped.values()):,} rows ({_listed(self.skipped)})" if self.skipped else ""
         most = f"; dropped {self.counts_dropped:.2%} of the counts, at most {self.most_dropped:.2%} of those of a token"
         return (
-            f"read {self.tokens_read:,} tokens in {self.lines:,} lines{empty}{size}; used {self.tokens_used:,}; "
+            f"read {self.tokens_read:,} tokens in {self.units}{empty}{size}; used {self.tokens_used:,}; "
             f"dropped {sum(self.dropped.values()):,}{f' ({reasons})' if reasons else ''}{replaced}{skipped}"
             f"{most if self.most_dropped else ''}"
         )
+
+    @property
+    def units(self) -> str:
+        """How many sequences there are of what, as in "2 lines"."""
+        return f"{self.lines:,} {self.unit}s"
 
     def __add__(self, other: Ledger) -> Ledger:
         own, others = vars(self), vars(other)
         total: dict[str, Any] = {
             name: _sums(value, others[name]) if isinstance(value, dict) else value + others[name]
             for name, value in own.items()
+            if name != "unit"
         }
+        total["unit"] = other.unit if self.unit == Ledger.unit else self.unit
         # The shares of the sum are not known, but not larger than these
         total |= {name: max(own[name], others[name]) for name in ("counts_dropped", "most_dropped")}
         return Ledger(**total)
@@ -138,7 +148,7 @@ def note_on_interrupt(ledger: Ledger) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as interrupt:
-        interrupt.add_note(f"interrupted after {ledger.tokens_read:,} tokens in {ledger.lines:,} lines")
+        interrupt.add_note(f"interrupted after {ledger.tokens_read:,} tokens in {ledger.units}")
         raise
 
 

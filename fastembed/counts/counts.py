@@ -362,7 +362,7 @@ class Counts:
         contexts = size if max_contexts is None else check_integer("max_contexts", max_contexts, low=1)
         shape = size, min(contexts, size)
         workers, limit = check_threads(threads), check_memory_limit(memory_limit)
-        ledger, into = Ledger(), None if store is None else open_folder(store)
+        ledger, into = Ledger(unit="basket"), None if store is None else open_folder(store)
         known = vocabulary if isinstance(vocabulary, Vocabulary) else None
         if known is not None and (lines is None or not lines.held_out):  # which are others of the same baskets
             warn_of_edges(baskets)

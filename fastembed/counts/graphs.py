@@ -100,7 +100,7 @@ def read_graph(
             "graph must be a graph of networkx (such as networkx.Graph(pairs)) or igraph, a SciPy sparse array, a"
             f" pandas DataFrame (such as pandas.DataFrame(pairs)) or the name of a file, got {type(graph)}"
         )
-    ledger.lines = ledger.lines or len(edges.weights)
+    ledger.lines, ledger.unit = ledger.lines or len(edges.weights), "edge"
     return _adjacency(edges, edges.directed if directed is None else directed), edges.names
 
 
@@ -145,7 +145,7 @@ def _of_matrix(
         and (sparse.tril(adjacency, -1).nnz == 0 or sparse.triu(adjacency, 1).nnz == 0)
     ):
         warn_user("the matrix is triangular, and read as that of a directed graph: directed=False if it is half of one")
-    ledger.lines = sparse.triu(adjacency).nnz if symmetric else adjacency.nnz
+    ledger.lines, ledger.unit = sparse.triu(adjacency).nnz if symmetric else adjacency.nnz, "edge"
     if directed is False and not symmetric:
         adjacency = canonical_csr("weights", adjacency + sparse.tril(adjacency, -1).T + sparse.triu(adjacency, 1).T)
     return adjacency, names

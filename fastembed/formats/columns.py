@@ -18,6 +18,7 @@ from fastembed.formats.table import (
     add_token,
     metadata_path,
     numbered_lines,
+    reading,
     tokens_path,
     writing,
 )
@@ -87,7 +88,7 @@ def read_tsv(path: PathLike) -> Table:
     """
     with reading_pair(path, metadata_path(path)) as (vectors, metadata):
         tokens, counts = _read_metadata(metadata, metadata_path(path))
-        lines = numbered_lines(vectors, path)
+        lines = iter(bar(numbered_lines(vectors, path), desc=Path(path).name, total=len(tokens)))
         first = next(lines, (1, b""))
         return Table(tokens, read_rows(chain([first], lines), b"\t", first[1].count(b"\t") + 1, path), counts)
 
@@ -163,7 +164,7 @@ def read_npy(path: PathLike) -> Table:
     """
     seen: dict[str, int] = {}
     with reading_pair(path, tokens_path(path)) as (array_file, file):
-        for number, line in numbered_lines(file, tokens_path(path)):
+        for number, line in bar(numbered_lines(file, tokens_path(path)), desc=tokens_path(path).name):
             add_token(line, number, seen, f"{str(tokens_path(path))!r}, line {number}", "line")
         try:
             matrix = np.asarray(np.lib.format.open_memmap(path, mode="r"))
@@ -256,7 +257,7 @@ def _to_arrow(table: Table) -> Any:
 
 def _read_columns(path: PathLike, read: Callable[[Any], Any]) -> Table:
     pyarrow = require("pyarrow", "parquet")
-    with Path(path).open("rb") as file:
+    with reading(path) as file:
         try:
             columns = read(file)
             columns.validate(full=True)

@@ -421,9 +421,11 @@ class Training:
         counted, ledger = counts.ledger, None if base else vocabulary.ledger
         if ledger is None:
             ledger = counted
-        elif counted is not None and HELD_OUT in counted.dropped:  # beside what the vocabulary dropped
-            dropped = ledger.dropped | {HELD_OUT: counted.dropped[HELD_OUT]}
-            ledger = replace(ledger, tokens_used=counted.tokens_used, dropped=dropped)
+        elif counted is not None:
+            ledger = replace(ledger, unit=counted.unit)
+            if HELD_OUT in counted.dropped:  # beside what the vocabulary dropped
+                dropped = ledger.dropped | {HELD_OUT: counted.dropped[HELD_OUT]}
+                ledger = replace(ledger, tokens_used=counted.tokens_used, dropped=dropped)
         if base is None:
             trainer, bags = deepcopy(self._trainer), None if subwords is None else subwords.bags
             assert trainer.bias is not None

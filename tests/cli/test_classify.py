@@ -37,7 +37,7 @@ def test_training_prints_its_epochs_and_the_ledger(run, train, tmp_path):
     assert out.splitlines()[0].startswith("training ")
     assert out.splitlines()[1].startswith("epoch  1 of 2   loss ")
     assert " documents left out   loss " in out
-    assert "2 labels, each with 2 documents or more; 9 features; read 10 tokens in 4 lines" in out
+    assert "2 labels, each with 2 documents or more; 9 features; read 10 tokens in 4 documents" in out
     assert "skipped 1 rows (1 without a label)" in out
 
 

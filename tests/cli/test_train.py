@@ -186,7 +186,7 @@ def test_a_raw_book_is_one_command_and_a_hint_names_its_options(run, tmp_path):
     read = ("--words", "--unit", "paragraph")
     code, out, err = run("train", book, "-o", output, *SMALL, *read)
     assert (code, err) == (0, "")
-    assert "read 780 tokens in 30 lines" in out
+    assert "read 780 tokens in 30 paragraphs" in out
     assert {"anna", "watery", "anna's"} <= set(Vectors.load(output).tokens)
     again = ("train", book, "-o", tmp_path / "b.safetensors", *SMALL, "--words", "--keep-case", "--digits", "drop")
     assert run(*again, "--quiet", "--threads", 1) == (0, "", "")
@@ -319,7 +319,7 @@ def test_a_graph_is_trained_on_by_its_walks(run, document, tmp_path, monkeypatch
     (tmp_path / "edges").write_text(f"# a graph of two groups\n{text}", encoding="utf-8")
     code, out, err = run("train", "edges", "--graph", "-o", "m.safetensors", "--dim", 4, "--threads", 1)
     assert (code, err) == (0, "")
-    assert "wrote m.safetensors: 20 vectors of dimension 4; read 20 tokens in 93 lines" in out
+    assert "wrote m.safetensors: 20 vectors of dimension 4; read 20 tokens in 93 edges" in out
     assert " of the counts, at most " in out
     model = SkipGram.load("m.safetensors")
     counts = Counts.from_graph("edges", threads=1)

@@ -46,7 +46,7 @@ def test_baskets_are_the_lines_of_a_file(tmp_path, write_lines):
     path = write_lines(tmp_path, [["the", "cat", "x"], ["cat", "dog", "the"]])
     counts = Counts.from_baskets(path, VOCABULARY, weighting="share")
     assert_array_equal(counts.to_scipy().toarray()[:3, :3], [[0, 1.5, 0.5], [1.5, 0, 0.5], [0.5, 0.5, 0]])
-    assert counts.ledger == Ledger(path.stat().st_size, 2, 0, 6, 5, {"outside the vocabulary": 1})
+    assert counts.ledger == Ledger(path.stat().st_size, 2, 0, 6, 5, {"outside the vocabulary": 1}, unit="basket")
 
 
 def test_a_memory_limit_changes_no_bit_of_the_counts_of_baskets(zipf, tmp_path, monkeypatch, assert_same):

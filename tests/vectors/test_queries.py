@@ -58,15 +58,16 @@ def test_bars_are_drawn_of_neighbours_and_of_files_and_change_nothing(tmp_path, 
     assert_array_equal(shown[0], ids)
     assert_array_equal(shown[1], cosines)
     assert "neighbours: " in capsys.readouterr().err
-    for name in ("v.txt", "v.txt.gz", "v.bin", "v.glove"):
+    for name in ("v.txt", "v.txt.gz", "v.bin", "v.glove", "v.tsv", "v.npy", "v.parquet"):
         held.save(tmp_path / name)
         assert_array_equal(Vectors.load(tmp_path / name).matrix, held.matrix)
         assert capsys.readouterr().err == ""
         assert_array_equal(Vectors.load(tmp_path / name, progress=True).matrix, held.matrix)
-        assert f"{name}: " in capsys.readouterr().err
+        assert f"{name.replace('npy', 'tokens.txt')}: " in capsys.readouterr().err
         before = (tmp_path / name).read_bytes()
         held.save(tmp_path / name, progress=True)
-        assert "vectors: " in capsys.readouterr().err
+        shown = capsys.readouterr().err
+        assert name == "v.npy" or "vectors: " in shown or "row groups: " in shown
         assert (tmp_path / name).read_bytes() == before
 
 
