@@ -378,20 +378,24 @@ def _listed(
     return kept
 
 
+class NoTokenError(ValueError):
+    """No token of a text is left for a vocabulary."""
+
+
 def _none_left(
     tables: list[TokenTable], found: list[tuple[str, int]], ledger: Ledger, min_count: int, pool: Pool
-) -> ValueError:
+) -> NoTokenError:
     """Return the error for a vocabulary without a token; `found` is what lists leave, the most frequent first."""
     different = sum(map(len, tables))
     if ledger.dropped and not found:
-        return ValueError(f"no token is left of the {different:,} different ones: {', '.join(ledger.dropped)}")
+        return NoTokenError(f"no token is left of the {different:,} different ones: {', '.join(ledger.dropped)}")
     if not found:
         count = np.empty(1, np.int64)
         found = [(rank_tokens(tables, 1, pool).take(count, token_from_bytes)[0], int(count[0]))]
     else:
         different = len(found)
     token, times = found[0]
-    return ValueError(
+    return NoTokenError(
         f"none of the {different:,} different tokens occurs min_count={min_count:,} times: "
         f"the most frequent, {token!r}, occurs {times:,} times"
     )

@@ -264,10 +264,10 @@ def _numbered(items: list[Any], name: Callable[[int], str]) -> Labels:
         raise ValueError(f"a label must be an int of 64 bits, got {far[0]}")
     classes = sorted(set(plain))
     widths = set(map(len, items)) if several else set()
-    if classes == [0, 1] and len(widths) == 1 and max(widths) > 1 and any(len(set(item)) < len(item) for item in items):
+    if classes == [0, 1] and len(widths) == 1 and max(widths) > 1:  # else one is there twice, or both are everywhere
         raise ValueError(
-            f"{name(0)}: {shown(items[0])} looks like a row of an indicator matrix; as a list of labels it has one"
-            " twice: pass the matrix as an array, np.array(labels)"
+            f"{name(0)}: {shown(items[0])} looks like a row of an indicator matrix, not a list of labels: pass the"
+            " matrix as an array, np.array(labels)"
         )
     ids = {label: k for k, label in enumerate(classes)}
     indptr = np.cumsum([0, *map(len, items)]) if several else np.arange(len(items) + 1)
@@ -549,14 +549,14 @@ def read_labelled(
     return items, found, some
 
 
-def check_same_order(documents: Any, labels: Any) -> None:
+def check_same_order(documents: Any, labels: Any, name: str = "labels") -> None:
     """Raise ValueError if both are columns of pandas whose rows have the same names, but in another order."""
     if not (hasattr(documents, "iloc") and hasattr(labels, "iloc")) or documents.index.equals(labels.index):
         return
     if documents.index.sort_values().equals(labels.index.sort_values()):
         raise ValueError(
-            "the index of the labels is that of the documents in another order: pass labels.loc[documents.index],"
-            " or labels.to_numpy() if the order is right"
+            f"the index of the {name} is that of the documents in another order: pass {name}.loc[documents.index], or"
+            f" {name}.to_numpy() if the order is right"
         )
 
 
@@ -715,6 +715,7 @@ def read_examples(
                 f"sample_weight must have one number per document, shape {some.shape}, got shape {weights.shape}"
             )
         check_amounts("sample_weight", weights)
+        check_same_order(documents, sample_weight, "sample_weight")
     seen = found.classes[np.unique(found.matrix.indices)].tolist()
     if len(seen) < (2 if known is None else 1):
         what = f"one class, {seen[0]!r}" if seen else "no label"

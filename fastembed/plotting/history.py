@@ -32,7 +32,8 @@ def plot_history(
         One record per epoch, as :attr:`SkipGram.history` and :meth:`Trainer.fit_counts` give them: "nll" in nats per
         pair, of each row before its step; "seconds" of the epoch; and "validation_nll", after the epoch, where there
         is one. Epochs of several fits are numbered on. A dotted line marks an epoch that early stopping has kept.
-        Or the mean loss of each epoch, as :meth:`Trainer.train` returns it, without seconds.
+        Or the mean loss of each epoch, as :meth:`Trainer.train` returns it, without seconds. Of a classifier without an
+        nll, "loss" is plotted, of the epochs in which no documents are left out.
     path : path-like, optional
         The file to create or to replace, .png, .svg or .pdf.
     ax : matplotlib.axes.Axes, optional
@@ -61,17 +62,20 @@ def plot_history(
     ('epochs', 'nll per pair (nats)')
     """
     check_target(path, ax)
-    if not hasattr(history, "__len__"):
+    if not hasattr(history, "__len__") or isinstance(history, Mapping):
         raise TypeError(f"history must be records or losses, such as model.history, got {type(history).__name__}")
     if len(history) == 0:
         raise ValueError("history must hold at least one epoch's record, got none")
-    losses = isinstance(history[0], numbers.Real)
+    losses, key = isinstance(history[0], numbers.Real), "nll"
     records: Any = [{"nll": loss} for loss in history] if losses else history
-    nll = _column(records, "nll")
+    if isinstance(history[0], Mapping) and "left_out" in history[0]:  # of a classifier, which calibrates in between
+        records, key = [record for record in records if not record["left_out"]], "loss"
+    nll = _column(records, key)
     seconds = [] if losses else _column(records, "seconds")
     validation = _column(records, "validation_nll", missing=math.nan)  # NaN is not drawn
-    epochs = np.arange(1, len(history) + 1)
+    epochs = np.arange(1, len(nll) + 1)
     ticks = epochs[:: -(-len(epochs) // 10)]
+    label = "mean loss (nats)" if losses else "nll per pair (nats)" if key == "nll" else "loss per document"
     with drawing(path, ax, (6.4, 4.0)) as ax:
         ax.plot(epochs, nll, "o-", color=LIGHT["dots"][0], label="training, before each step")
         if not all(map(math.isnan, validation)):
@@ -79,7 +83,7 @@ def plot_history(
             for epoch in [number for number, record in enumerate(records, 1) if record.get("kept")]:
                 ax.axvline(epoch, color=FAINT, linestyle=":", zorder=0)
             ax.legend(frameon=False, labelcolor=LIGHT["ink"])
-        ax.set(xlabel="epochs", ylabel="mean loss (nats)" if losses else "nll per pair (nats)", xticks=ticks)
+        ax.set(xlabel="epochs", ylabel=label, xticks=ticks)
         ax.margins(x=0.05, y=0.1)
         ax.grid(axis="y", color="#e5e5e5")
         axes: list[Any] = [ax]

@@ -49,6 +49,7 @@ from fastembed.trainer.checkpoint import Checkpoint, Stored, arrays_digest
 from fastembed.trainer.inputs import FitOptions, check_counts
 from fastembed.trainer.trainer import Trainer, trainer_tensors
 from fastembed.vectors.vectors import composing_vectors
+from fastembed.vocabulary import NoTokenError
 
 if TYPE_CHECKING:
     from fastembed.skipgram.skipgram import SkipGramOptions
@@ -200,7 +201,11 @@ class Training:
         if base is None:
             advise(corpus, baskets=options.baskets is not None)
         if base is None or self._grow:
-            words = options.vocabulary(corpus, options.max_size if base is None else None, self._progress)
+            try:
+                words = options.vocabulary(corpus, options.max_size if base is None else None, self._progress)
+            except NoTokenError:
+                if base is None:  # else there are no words to add
+                    raise
         if base is not None:
             vocabulary, pairing = base.vocabulary, base.pairing()
             if words is not None:

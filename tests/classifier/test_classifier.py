@@ -494,6 +494,8 @@ def test_columns_in_different_orders_are_refused():
     shuffled = table["text"].loc[[2, 0, 1]]
     with pytest.raises(ValueError, match=r"another order: pass labels.loc\[documents.index\], or labels.to_numpy"):
         Classifier().fit(shuffled, table["label"])
+    with pytest.raises(ValueError, match=r"another order: pass sample_weight.loc\[documents.index\]"):
+        Classifier().fit(shuffled, ["x", "x", "y"], pandas.Series([1.0, 2, 3]))
     right = Classifier().fit(shuffled, table["label"].loc[shuffled.index])
     assert right.predict(["a b", "c d"]).tolist() == ["x", "y"]
     Classifier().fit(shuffled, table["label"].reset_index(drop=True).set_axis([7, 8, 9]))  # names of their own

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastembed import SkipGram, Trainer
+from fastembed import Classifier, SkipGram, Trainer
 from fastembed.plotting import plot_history
 
 pytestmark = pytest.mark.thread_unsafe(reason="matplotlib is not made for threads")
@@ -33,6 +33,13 @@ def test_a_fit_and_its_validation_are_drawn(tmp_path):
     assert (tmp_path / "history.svg").read_bytes().startswith(b"<?xml")
 
 
+def test_the_losses_of_a_classifier_are_drawn(axes):
+    model = Classifier().fit(["a b", "c d", "e f"] * 9, ["x", "y", "z"] * 9)
+    plot_history(model.history_, ax=axes)
+    expected = [record["loss"] for record in model.history_ if not record["left_out"]]
+    assert (axes.lines[0].get_ydata().tolist(), axes.get_ylabel()) == (expected, "loss per document")
+
+
 def test_the_losses_of_a_trainer_are_drawn(axes):
     losses = Trainer.random(5, 3, seed=0).train([0, 1, 2], epochs=4)
     plot_history(losses, ax=axes)
@@ -44,6 +51,7 @@ def test_the_losses_of_a_trainer_are_drawn(axes):
     ("history", "error", "message"),
     [
         (object(), TypeError, r"history must be records or losses, such as model\.history, got object"),
+        ({"a": RECORDS}, TypeError, r"history must be records or losses, such as model\.history, got dict"),
         ([], ValueError, "at least one epoch"),
         ([{"nll": 1.0}], ValueError, r"history\[0\] must have the key 'seconds', got \['nll'\]"),
         ([*RECORDS, {"nll": np.nan, "seconds": 1.0}], ValueError, r"history\[1\]\['nll'\] must be finite"),

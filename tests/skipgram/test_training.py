@@ -212,6 +212,8 @@ def test_partial_fit_grows_the_vocabulary(corpus):
     assert model.perplexity(new) < model.perplexity(corpus[::-1]) * 2
     again = model.partial_fit(new[:9], grow_vocabulary=True)
     assert again.vocabulary.appended == 1
+    few = copy.deepcopy(model).set_params(min_count=99).partial_fit(new[:9], grow_vocabulary=True)  # no word is added
+    assert_array_equal(few.vectors.matrix, model.partial_fit(new[:9]).vectors.matrix)
 
 
 @pytest.mark.parametrize("counted", [False, True])
