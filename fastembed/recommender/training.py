@@ -336,14 +336,14 @@ class _Training:
         self, n: Any, model: Model, epochs: int, linear_rate: float, *, visible: bool, few: bool = False
     ) -> tuple[Model, list[Record]]:
         """Return the model with W trained further, and with B; a caller sees training only if it is `visible`."""
-        report = self.on_epoch_end if visible else None
+        report, epochs = self.on_epoch_end if visible else None, (self.options.epochs if visible else None) or epochs
         trainer = Trainer(
             _newton_rows(n, model), model.linear, bias=model.bias, loss_scale=1.0, threads=self.pool.threads
         )
         history = trainer.fit_counts(
             n,
-            epochs=(self.options.epochs if visible else None) or epochs,
-            learning_rate=RATE,
+            epochs=epochs,
+            learning_rate=RATE if epochs > 1 else 0,  # each row is used once then, before its step
             linear_learning_rate=linear_rate,
             block_size=BLOCK,
             l2=L2,
