@@ -280,6 +280,7 @@ def fit_counts(
     block_size: int = 256,
     optimizer: str = "adagrad",
     l2: float = 0.0,
+    linear_l2: float = 0.0,
     frozen_rows: Sequence[int] = (),
     row_rates: Real = 1.0,
     input_weights: Array | None = None,
@@ -299,7 +300,9 @@ def fit_counts(
         A dense array.
     bags : ndarray (N, V_in), optional
         A dense array; the identity by default.
-    epochs, learning_rate, linear_learning_rate, block_size, optimizer, l2, frozen_rows, row_rates, input_weights, seed
+    epochs, learning_rate, linear_learning_rate, block_size, optimizer, l2, linear_l2, frozen_rows, row_rates
+        As for `fastembed.Trainer.fit_counts`.
+    input_weights, seed
         As for `fastembed.Trainer.fit_counts`.
     squares : ndarray (V_in,), ndarray (V,), optional
         Adagrad's sums for the rows of the embedding and of the linear layer, updated in place; zeros by default.
@@ -362,5 +365,7 @@ def fit_counts(
             linear = vectors.T
         last = 1 - (1 - final_rate) * (epoch + 1) / epochs
         embedding *= np.exp(-l2 * last * learning_rate * rates)[:, None]
+        shrunk: Array = linear * np.exp(-linear_l2 * last * linear_learning_rate)
+        linear = shrunk
         nlls.append(nll / float(totals.sum()))
     return nlls, embedding, linear

@@ -16,8 +16,7 @@ b is the logarithm of the shares of the items, and fixed.
    *other* items of a user. It knows the pairs of rare items that few dimensions cannot tell apart.
 
 What the strengths should be follows from the data (`_select`): training keeps some users away, a fifth of their items
-is hidden, and what predicts them best is chosen. Then training goes on with all users for an epoch, as it does when
-more users come later.
+is hidden, and what predicts them best is chosen. Then both models are trained anew, with all users.
 """
 
 from __future__ import annotations
@@ -49,16 +48,17 @@ EXPONENT = 0.5  # t
 TOLERANCE = 1e-5  # of the rows of users: see `optimal_rows`
 ROUGH_TOLERANCE = 1e-3  # of those from which only a recommendation is made
 CHOICE_TOLERANCE = 1e-2  # of those by which the strengths are chosen
-RATE, LINEAR_RATE, L2 = 1.0, 0.3, 0.3  # of `fit_counts`
+RATE, LINEAR_RATE, L2, LINEAR_L2 = 1.0, 1.0, 0.3, 0.4  # of `fit_counts`
 BLOCK = 256
 ROWS = 8192  # of users whose float64 rows are in memory
-STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 160, 3, 20  # blocks in all epochs together; users who are many need fewer epochs
-PER_ENTRY = 2800  # the largest number of scores per entry in all epochs together; there is always one epoch
+STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 160, 3, 10  # blocks in all epochs together; users who are many need fewer epochs
+# The largest number of scores in all epochs together: per entry, or in any case; there is always one epoch
+PER_ENTRY, FREE_SCORES = 1400, 1 << 26
 LATER_RATE = 0.03  # of W, when training goes on from a model
 START_SCALE = 0.1
 START_PASSES, EXTRA = 3, 16  # of the randomised SVD
-RIDGES = (0.75, 2.0, 5.0, 12.0, 30.0)
-FIRST_RIDGE = 3.0
+RIDGES = (0.3, 0.75, 2.0, 5.0, 12.0)
+FIRST_RIDGE = 1.5
 # The largest number of neighbours of an item: times the users of the item, times the root of all users, and in any case
 PER_USER, PER_ROOT, NEIGHBOURS = 32, 5, 300
 FEW_NEIGHBOURS = 100  # in any case, of the model that is trained again once its strengths are chosen
@@ -168,7 +168,7 @@ class Model:
 
 def epochs_for(users: int, items: int, entries: int) -> int:
     """Return the default number of epochs: few steps in each need more of them; entries that are few, fewer."""
-    most = max(1, PER_ENTRY * entries // (users * items))
+    most = max(1, max(PER_ENTRY * entries, FREE_SCORES) // (users * items))
     return int(min(most, np.clip(-(-STEPS // -(-users // BLOCK)), FEWEST_EPOCHS, MOST_EPOCHS)))
 
 
@@ -288,8 +288,8 @@ def fit(
     start : Model, optional
         A fitted model of the first items, to go on from; its strengths are kept.
     checkpoint, comm, on_epoch_end
-        As in `Trainer.fit_counts`, for the long training. The strengths, and the epoch after it, are found again when
-        an interrupted fit goes on; they have the same bits.
+        As in `Trainer.fit_counts`, for the training with all users. The strengths are found again when an interrupted
+        fit goes on; they have the same bits.
     """
     x = sparse.csr_array(x, dtype=np.float32)
     x.eliminate_zeros()
@@ -300,17 +300,19 @@ def fit(
     train = _Training(options, pool, checkpoint, comm, on_epoch_end)
     with single_threaded_blas():  # the bits must not depend on the number of BLAS threads
         if start is not None:
-            return train.further(n, start, visible=True)
+            return train.further(n, start)
         epochs = epochs_for(n.shape[0], n.shape[1], n.nnz)
         hiding = _hiding(n, options.seed)
         if hiding is None:  # strengths that follow from a few items would be anything
             return train.first(n, weight, epochs)
         shown, seen, hidden = hiding
         again = hidden.shape[0] > NEGLIGIBLE * n.shape[0]
-        model, history = train.first(shown, weight, epochs, few=again)
+        model, history = train.first(shown, weight, epochs, rough=again)
         model = _select(model, seen, hidden, np.unique(shown.indices), pool)
         if again:
-            model, _ = train.further(n, model, visible=False)
+            chosen = model
+            model, history = train.first(n, weight, epochs)
+            model = replace(model, ridge=chosen.ridge, factors=chosen.factors)
     return model, history
 
 
@@ -324,19 +326,19 @@ class _Training:
     comm: Communicator | None
     on_epoch_end: Callable[[Record], object] | None
 
-    def first(self, n: Any, weight: float, epochs: int, *, few: bool = False) -> tuple[Model, list[Record]]:
-        """Return the model of the counts n, without strengths, and the records."""
-        return self._trained(n, _first(n, weight, self.options), epochs, LINEAR_RATE, visible=True, few=few)
+    def first(self, n: Any, weight: float, epochs: int, *, rough: bool = False) -> tuple[Model, list[Record]]:
+        """Return the model of the counts n, without strengths, and the records; a rough one serves to find these."""
+        return self._trained(n, _first(n, weight, self.options), epochs, LINEAR_RATE, rough=rough)
 
-    def further(self, n: Any, model: Model, *, visible: bool) -> tuple[Model, list[Record]]:
+    def further(self, n: Any, model: Model) -> tuple[Model, list[Record]]:
         """Return the model after one more epoch, with the counts n, which may have more users and items."""
-        return self._trained(n, _grown(model, n), 1, LATER_RATE, visible=visible)
+        return self._trained(n, _grown(model, n), 1, LATER_RATE)
 
     def _trained(
-        self, n: Any, model: Model, epochs: int, linear_rate: float, *, visible: bool, few: bool = False
+        self, n: Any, model: Model, epochs: int, linear_rate: float, *, rough: bool = False
     ) -> tuple[Model, list[Record]]:
-        """Return the model with W trained further, and with B; a caller sees training only if it is `visible`."""
-        report, epochs = self.on_epoch_end if visible else None, (self.options.epochs if visible else None) or epochs
+        """Return the model with W trained further, and with B; a caller does not see the training of a rough one."""
+        report, epochs = None if rough else self.on_epoch_end, self.options.epochs or epochs
         trainer = Trainer(
             _newton_rows(n, model), model.linear, bias=model.bias, loss_scale=1.0, threads=self.pool.threads
         )
@@ -347,15 +349,16 @@ class _Training:
             linear_learning_rate=linear_rate,
             block_size=BLOCK,
             l2=L2,
+            linear_l2=LINEAR_L2,
             input_weights=_totals(n) ** (1 - EXPONENT),
             seed=self.options.seed,
             on_epoch_end=None if report is None else (lambda record, _: report(record)),
-            checkpoint=self.checkpoint if visible else None,
+            checkpoint=None if rough else self.checkpoint,
             comm=self.comm,
         )
         linear = np.asfortranarray(trainer.linear)
         del trainer
-        return replace(model, linear=linear, similar=item_weights(n, self.pool, few=few)), history
+        return replace(model, linear=linear, similar=item_weights(n, self.pool, few=rough)), history
 
 
 def _first(n: Any, weight: float, options: Options) -> Model:
@@ -734,6 +737,6 @@ def needed(users: int, items: int, entries: int, options: Options, threads: int)
     of_strengths = 28 * hidden * items + 8 * neighbours  # seven arrays of logits, and B
     most = max(of_start, of_rows, of_training, of_items, of_strengths)
     bytes_needed = FIXED_BYTES + 16 * entries + most  # 16: n, twice
-    passes = epochs if hidden <= NEGLIGIBLE * users else epochs + 1
+    passes = epochs if hidden <= NEGLIGIBLE * users else epochs * (2 - hidden / users)
     folding = FOLDS * 4.0 * hidden * items * dim
     return int(bytes_needed), passes * 6.0 * users * items * dim + folding

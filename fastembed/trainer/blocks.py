@@ -259,12 +259,17 @@ class BlockSteps:
 
     def learning_rate_after(self, epoch: int) -> float:
         """Return the learning rate of the embedding at the end of an epoch."""
-        return self.options.learning_rate * (1 - (1 - FINAL_RATE) * (epoch / self.options.epochs))
+        return self.options.learning_rate * self._share_after(epoch)
 
-    def shrink(self, embedding: NDArray[Any], epoch: int) -> None:
-        """Set the rows of E to those of `embedding`, those after an epoch, times exp(-l2 * the learning rate then)."""
+    def _share_after(self, epoch: int) -> float:
+        return 1 - (1 - FINAL_RATE) * (epoch / self.options.epochs)
+
+    def shrink(self, embedding: NDArray[Any], weights: NDArray[Any], epoch: int) -> None:
+        """Set E and W to those given, of the end of an epoch, times exp(-l2 * the learning rate then), each its own."""
         factors = np.exp(-self.options.l2 * self.learning_rate_after(epoch) * self._rates)
         np.multiply(embedding, factors.astype(embedding.dtype)[:, None], out=self.parameters.embedding)
+        factor = np.exp(-self.options.linear_l2 * self.options.linear_learning_rate * self._share_after(epoch))
+        np.multiply(weights, factor.astype(weights.dtype), out=self.parameters.weights)
 
     def close(self) -> None:
         """Finish the last step and release the other threads, also if a Ctrl-C came where `_crew` cannot do it."""

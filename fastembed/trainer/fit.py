@@ -203,9 +203,9 @@ class Fit:
     def _decide(self) -> None:
         """Decide whether training ends after the epoch that has just ended, and write it."""
         at, patience, ranks = self.position, self.options.n_iter_no_change, self.ranks
-        if self.options.l2:
-            # From the copy, so that a fit that is interrupted here, and resumes, does the same again
-            self.steps.shrink(self.good.copies["embedding"], at.epoch - 1)
+        if self.options.l2 or self.options.linear_l2:
+            # From the copies, so that a fit that is interrupted here, and resumes, does the same again
+            self.steps.shrink(self.good.copies["embedding"], self.good.copies["linear.T"], at.epoch - 1)
         ended = False
         if self.on_epoch_end is not None and (ranks is None or ranks.first):
             ended = is_true(self.on_epoch_end(dict(at.history[-1])))
@@ -234,7 +234,7 @@ class Fit:
         assert self.written is not None
         self.written.take()
         tensors = dict(self.written.copies)
-        if at.blocks or self.options.l2:  # otherwise it equals the parameters
+        if at.blocks or self.options.l2 or self.options.linear_l2:  # otherwise it equals the parameters
             tensors |= {f"good.{name}": copy for name, copy in self.good.copies.items()}
         if self.best is not None and at.best_epoch:
             tensors |= {f"best.{name}": copy for name, copy in self.best.copies.items()}

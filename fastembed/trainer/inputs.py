@@ -278,6 +278,7 @@ class FitOptions:
     block_size: int = 256
     optimizer: str = "adagrad"
     l2: float = 0.0
+    linear_l2: float = 0.0
     n_iter_no_change: int | None = None
     warm_start: bool = False
 
@@ -290,6 +291,7 @@ class FitOptions:
             "block_size": check_integer("block_size", self.block_size, low=1, high=LARGEST_BLOCK),
             "optimizer": check_choice("optimizer", self.optimizer, OPTIMIZERS),
             "l2": check_number("l2", self.l2),
+            "linear_l2": check_number("linear_l2", self.linear_l2),
             "n_iter_no_change": None if patience is None else check_integer("n_iter_no_change", patience, low=1),
             "warm_start": check_flag("warm_start", self.warm_start),
         }

@@ -566,6 +566,7 @@ class Trainer:
         block_size: int = FitOptions.block_size,
         optimizer: str = FitOptions.optimizer,
         l2: float = FitOptions.l2,
+        linear_l2: float = FitOptions.linear_l2,
         frozen_rows: ArrayLike = (),
         row_rates: ArrayLike | None = None,
         input_weights: ArrayLike | None = None,
@@ -605,10 +606,10 @@ class Trainer:
             of the squared lengths of all gradients of the row; the rate is the length of the first step. Or gradient
             descent: the rate times the gradient of the cross-entropy of each input's distribution of outputs, summed
             over the inputs of the block with their weights.
-        l2 : float
-            Strength of L2 regularisation, as weight decay: after each epoch, a row of the embedding is multiplied by
-            ``exp(-l2 * rate)``, with its learning rate at the end of the epoch. The `validation_nll` of the epoch, and
-            the parameters that early stopping restores, are those before.
+        l2, linear_l2 : float
+            Strengths of L2 regularisation, as weight decay: after each epoch, a row of the embedding is multiplied by
+            ``exp(-l2 * rate)``, with its learning rate at the end of the epoch, and the linear layer likewise, with its
+            own. The `validation_nll` of the epoch, and the parameters that early stopping restores, are those before.
         frozen_rows : array_like of int
             Ids of rows of the embedding that do not change; the linear layer still learns from their counts.
         row_rates : array_like (V_in,), optional
@@ -697,7 +698,15 @@ class Trainer:
         0.0
         """
         options = FitOptions(
-            epochs, learning_rate, linear_learning_rate, block_size, optimizer, l2, n_iter_no_change, warm_start
+            epochs,
+            learning_rate,
+            linear_learning_rate,
+            block_size,
+            optimizer,
+            l2,
+            linear_l2,
+            n_iter_no_change,
+            warm_start,
         )
         if n_iter_no_change is not None and validation_counts is None:
             raise ValueError(f"n_iter_no_change={n_iter_no_change} needs validation_counts")

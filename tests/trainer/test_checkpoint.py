@@ -100,7 +100,7 @@ def case(request, new, counts, tmp_path, sizes):
         bags = sparse.random_array((ROWS, ROWS), density=0.2, random_state=np.random.default_rng(3), format="csr")
         options |= {"bags": bags, "row_rates": np.linspace(0, 1, ROWS)}
     if request.param == "weight decay":
-        options |= {"l2": 0.5, "optimizer": "sgd"}
+        options |= {"linear_l2": 0.5, "optimizer": "sgd"}
     if request.param != "a store":
         dtype = "float64" if request.param == "float64" else "float32"
         return partial(new, dtype=dtype), lambda trainer, **more: trainer.fit_counts(counts[0], **options | more)

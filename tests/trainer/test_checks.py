@@ -208,7 +208,7 @@ def test_rates_are_checked(trainer, value, error, text):
     for call in (trainer.step, lambda i, **o: trainer.train([i], **o)):
         with pytest.raises(error, match=re.escape(f"learning_rate {text}")):
             call(0, learning_rate=value)
-    for name in ("learning_rate", "linear_learning_rate", "l2"):
+    for name in ("learning_rate", "linear_learning_rate", "l2", "linear_l2"):
         with pytest.raises(error, match=re.escape(f"{name} {text}")):
             trainer.fit_counts(COUNTS, **{name: value})
 

@@ -160,7 +160,7 @@ WEIGHTS[5] = 1e6  # has no counts, and so no share in the mean
         {"row_rates": RATES, "frozen_rows": [1]},
         {"input_weights": WEIGHTS},
         {"optimizer": "sgd"},
-        {"l2": 0.4, "row_rates": RATES},
+        {"l2": 0.4, "linear_l2": 0.3, "row_rates": RATES},
         {"l2": 0.4, "row_rates": RATES, "frozen_rows": [1], "optimizer": "sgd", "learning_rate": 0.2},
     ],
     ids=lambda options: "-".join(options),
@@ -376,7 +376,7 @@ def test_early_stopping_restores_parameters_from_before_the_weight_decay(model, 
     embedding, linear, _ = model(30, 50, 6, "float64")
     _, counts = make_counts(30, 50)
     trainer = Trainer(embedding, linear)
-    history = trainer.fit_counts(counts, epochs=2, l2=9, validation_counts=counts, n_iter_no_change=2)
+    history = trainer.fit_counts(counts, epochs=2, l2=9, linear_l2=9, validation_counts=counts, n_iter_no_change=2)
     lowest = min(record["validation_nll"] for record in history)
     assert trainer.nll(counts) == pytest.approx(lowest, rel=1e-12)
 

@@ -101,7 +101,7 @@ def test_a_rank_may_have_several_nodes_of_several_shards(check, counts, make_bag
     [
         {"block_size": 1, "epochs": 1},
         {"block_size": 1000, "frozen_rows": [0, 3], "row_rates": np.linspace(0, 1, ROWS), "learning_rate": 0.1},
-        {"optimizer": "sgd", "l2": 0.1},
+        {"optimizer": "sgd", "l2": 0.1, "linear_l2": 0.2},
         {"input_weights": np.linspace(1, 2, ROWS), "linear_learning_rate": 0},
     ],
     ids=lambda options: "-".join(options),
