@@ -307,7 +307,7 @@ def _field_documents(name: str, field: str, header: bool, errors: str) -> Iterat
         with closing(field_rows(file, [field], header=header, errors=errors)) as rows:
             for number, row in rows:
                 if bad := row if isinstance(row, BadRow) else wrong_document(row[0]):
-                    raise ValueError(f"{place_of(file, number)}: {bad.message}")
+                    raise ValueError(f"{place_of(file, number)}: {bad.message}; an empty text gets the commonest label")
                 documents.append(row[0])
                 if len(documents) == ROWS_AT_ONCE:
                     yield documents

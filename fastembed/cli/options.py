@@ -6,6 +6,7 @@ import argparse
 import inspect
 import math
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -167,7 +168,7 @@ def add_topn(to: Group, default: int | None, shown: object = None) -> None:
 
 def add_checkpoint(to: Group) -> None:
     """Add the file from which an interrupted training goes on."""
-    text = "write here, after each epoch, all that training needs to go on; the counts of a text go to FILE.counts"
+    text = "write here, after each epoch, all that training needs to go on; beside it, FILE.counts has those of a text"
     add_option(to, "--checkpoint", text, shown="none", metavar="FILE", type=output_name)
 
 
@@ -259,10 +260,10 @@ def ngram_lengths(text: str) -> tuple[int, int]:
 
 
 def size(text: str) -> int:
-    """Read a size in bytes, kilobytes, megabytes, gigabytes or terabytes, of at least one megabyte."""
-    factor = {"K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}.get(text[-1:].upper())
+    """Read a size of at least one megabyte, as 1500000000, 1500M, 1500MB or 1.5g; 1 MiB is 1024 KiB."""
+    found = re.fullmatch(r"([0-9.]+) ?([KMGT]?)(I?)B?", text.upper())
     try:
-        count = int(float(text[:-1] if factor else text) * (factor or 1))
+        count = int(float(found[1]) * (1024 if found[3] else 1000) ** " KMGT".index(found[2] or " ")) if found else 0
     except (ValueError, OverflowError):
         count = 0
     if not 10**6 <= count <= 10**18:

@@ -27,6 +27,8 @@ BLOCKS = 256  # blocks grow with a file as long as it has this many: enough for 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")  # suffixes of the files that are decompressed
 SPACES = (b" ", b"\t", b"\v", b"\f", b"\r")  # the ASCII white space inside a line
 
+TO_UTF8 = "iconv -f ENCODING -t UTF-8 converts it, often from WINDOWS-1252 in the West and from GB18030 in China"
+
 Cut = Callable[[bytes], tuple[int, bool]]  # where a text can be cut, 0 if nowhere, and whether a sequence ends there
 
 _PARAGRAPH_END = re.compile(rb"\n[ \t\v\f\r]*\n")
@@ -420,7 +422,7 @@ def valid_text(block: TextBlock | PlainBlock, errors: str) -> tuple[bytes, int]:
             text.decode()
         except UnicodeDecodeError as error:
             line = block.line + text.count(b"\n", 0, error.start)
-            remedy = "if it is in Windows-1252 or Latin-1, iconv -f WINDOWS-1252 -t UTF-8 converts it"
+            remedy = TO_UTF8
             if b"\0" in text:
                 remedy = "it has bytes of 0, as a model has, or another file that is no text"
             raise ValueError(

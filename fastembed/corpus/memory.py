@@ -13,6 +13,7 @@ import numpy as np
 from fastembed._base.sizes import SIZES
 from fastembed._base.validation import shown
 from fastembed._kernels.tokens import valid_utf8
+from fastembed.corpus.blocks import TO_UTF8
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import NOT_ESCAPED, Reading, apply_valid, join_tokens, replace_surrogates, token_list
 
@@ -211,7 +212,8 @@ def text_bytes(value: str, errors: str, ledger: Ledger) -> bytes | BadRow:
         if errors == "strict":
             part = value[error.start : min(error.end, error.start + 20)]
             bad = part if NOT_ESCAPED.search(part) else part.encode(errors="surrogateescape")  # the bytes of a file
-            return BadRow("not valid UTF-8", f"not valid UTF-8: {bad!r}")
+            remedy = f"; {TO_UTF8}" if isinstance(bad, bytes) else ""
+            return BadRow("not valid UTF-8", f"not valid UTF-8: {bad!r}{remedy}")
     text, replaced = replace_surrogates(value)
     ledger.replaced += replaced
     return text

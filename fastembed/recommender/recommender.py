@@ -30,6 +30,7 @@ from fastembed.recommender.training import (
     fit,
     needed,
 )
+from fastembed.trainer.checkpoint import FilesUntilSaved
 from fastembed.trainer.ranks import Communicator, Ranks
 
 
@@ -115,6 +116,7 @@ class Recommender(Transformer):
     """
 
     _model: FittedRecommender | None = None
+    _until_saved: FilesUntilSaved | None = None  # the checkpoints of completed fits
 
     def __init__(self, dim: int = 128, epochs: int | None = None, seed: int = 0, threads: int | None = None) -> None:
         self.dim = dim
@@ -185,7 +187,8 @@ class Recommender(Transformer):
         on_epoch_end : callable, optional
             Called with the record of each epoch; training ends early if it returns True.
         checkpoint : path-like, optional
-            A file that is written after each epoch. If it exists, the same call resumes from it, to the same bits.
+            A file that is written after each epoch. If it exists, the same call resumes from it, to the same bits. It
+            is removed when the recommender is saved.
         comm : communicator of mpi4py, optional
             Its processes make this call together and all get the same recommender, as for `Trainer.fit_counts`. Only
             rank 0 reports and writes the checkpoint.
@@ -303,6 +306,9 @@ class Recommender(Transformer):
                 comm=comm,
                 on_epoch_end=epoch_reports(report, on_epoch_end),
             )
+        if checkpoint is not None:
+            self._until_saved = self._until_saved or FilesUntilSaved()
+            self._until_saved.set(os.fspath(checkpoint), keep=False)
         return FittedRecommender(model, data, history)
 
     # ---------------------------------------------------------------- fitted properties
@@ -679,6 +685,8 @@ class Recommender(Transformer):
         fitted = self._fitted()
         self._options()
         write_recommender(path, self.get_params(), fitted)
+        if self._until_saved is not None:
+            self._until_saved.remove()
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, threads: int | None = None) -> Self:
@@ -729,9 +737,8 @@ class Recommender(Transformer):
         return self._fitted().asked(who, skip, Pool(check_threads(self.threads)), tolerance)
 
     def __getstate__(self) -> dict[str, Any]:
-        if self._model is None:
-            return dict(vars(self))
-        return vars(self) | {"_model": self._model.parts()}
+        state = {name: value for name, value in vars(self).items() if name != "_until_saved"}
+        return state if self._model is None else state | {"_model": self._model.parts()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)

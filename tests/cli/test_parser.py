@@ -84,6 +84,7 @@ def test_train_takes_every_parameter_of_skipgram_and_shows_its_default():
         ("train f --validation-fraction 0.6", "a number above 0 and at most 0.5 expected, got '0.6'"),
         ("train f --checkpoint c --checkpoint-minutes 0", "a number above 0 expected"),
         ("count f --window \u0663,1", "an integer, or two as in 0,1, expected, got '\u0663,1'"),
+        ("count f --memory-limit 999KB", "a size from 1M to 1000000T"),
         ("count f --memory-limit much", "a size from 1M to 1000000T, such as 800M or 4G, expected, got 'much'"),
         (
             "count f --memory-limit 99999999999T",
@@ -182,3 +183,11 @@ def test_json_has_the_keys_that_the_help_names(run, monkeypatch, command, case):
         keys = re.sub(r" \([^()]*\)", "", keys)
     documented = keys.split("; ")[case].split(": ")[-1].split(", ")
     assert sorted(json.loads(out)) == sorted(documented)
+
+
+def test_sizes_may_be_written_with_the_letters_of_bytes():
+    sizes = {"1500000000": 1500000000, "1500m": 1500000000, "1.5GB": 1500000000, "2 GiB": 2**31}
+    for text, size in sizes.items():
+        assert (
+            cli.build_parser("count").parse_args(["count", "f", "-o", "c", "--memory-limit", text]).memory_limit == size
+        )

@@ -218,7 +218,7 @@ BAD_ROWS = [
     ("t.jsonl", b'{"text": null}', "line 2: null, where a text or a list of tokens is expected", "null"),
     ("t.jsonl", b'{"text": 3}', "line 2: 3, where a text or a list of tokens is expected", "no text"),
     ("t.jsonl", b'{"text": ["a", null]}', "line 2: the list holds None, where a token", "no text"),
-    ("t.jsonl", b'{"text": "a \xff"}', r"line 2: not valid UTF-8: b'\xff'", "not valid UTF-8"),
+    ("t.jsonl", b'{"text": "a \xff"}', r"line 2: not valid UTF-8: b'\xff'; iconv -f", "not valid UTF-8"),
     ("t.csv", b"3,a,b", "line 2: 3 fields, where the header has 2; is a quote missing?", "wrong number of fields"),
     ("t.csv", b'3,"a" b', "line 2: ',' expected after '\"'; a quote within quotes is written twice", "no CSV"),
     ("t.csv", b"3,a\rb", "line 2: a carriage return outside quotes", "no CSV"),

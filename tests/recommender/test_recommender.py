@@ -239,6 +239,9 @@ def test_an_interrupted_fit_goes_on_to_the_same_bits(baskets, tmp_path):
     model.set_params(threads=2).fit(baskets, checkpoint=path)
     assert_array_equal(model.item_factors_, whole.item_factors_)
     assert_array_equal(model.user_factors_, whole.user_factors_)
+    assert path.exists()
+    model.save(tmp_path / "model.safetensors")
+    assert not path.exists()
 
 
 @pytest.mark.parametrize(
