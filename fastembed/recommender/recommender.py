@@ -143,10 +143,9 @@ class Recommender(Transformer):
         >>> Recommender(dim=64).estimate(1_000, 500, 20_000).entries
         20000
         """
-        sizes = users, items, entries
-        for name, value in zip(("users", "items", "entries"), sizes, strict=True):
-            check_integer(name, value, low=1)
-        options = self._options()
+        given = ("users", users), ("items", items), ("entries", entries)
+        users, items, entries = (check_integer(name, value, low=1) for name, value in given)  # NumPy's would overflow
+        options, sizes = self._options(), (users, items, entries)
         memory, flops = needed(*sizes, options, check_threads(self.threads))
         return Estimate(*sizes, options.epochs or epochs_for(*sizes), int(flops), int(memory))
 

@@ -210,6 +210,8 @@ def test_a_fit_reports_what_it_does_and_what_it_takes(baskets, tmp_path):
     model.fit(baskets, progress=log, on_epoch_end=records.append)
     ((_, estimate),) = [event for event in log.events if event[0] == "training"]
     assert estimate == model.estimate(estimate.users, estimate.items, estimate.entries)
+    sizes = 138_000, 27_000, 20_000_000
+    assert model.estimate(*np.array(sizes, np.int32)) == model.estimate(*sizes)
     assert (estimate.users, estimate.items) == (len(baskets), 20)
     assert "GFLOP" in str(estimate)
     assert [event[1] for event in log.events if event[0] == "epoch"] == records == model.history_
