@@ -109,11 +109,8 @@ def test_what_does_not_fit_is_rejected_before_the_text_is_counted(monkeypatch):
 
 def test_a_limit_says_what_disk_it_takes():
     model, sizes = SkipGram(dim=10, threads=1), {"inputs": 50_000, "outputs": 2000, "nnz": 10**8}
-    plain, wide = (
-        model.estimate(*np.array([*sizes.values()], np.int32)),
-        model.estimate(**sizes, memory_limit=2 * 10**9),
-    )
-    assert plain == model.estimate(**sizes)
+    plain, wide = model.estimate(**sizes), model.estimate(**sizes, memory_limit=2 * 10**9)
+    assert plain == model.estimate(**{name: np.int32(size) for name, size in sizes.items()})
     assert (plain.disk, plain.disk_per_epoch) == (0, 0)
     store = 6 * 10**8 + 2 * 50_000 * 2
     assert (wide.disk, wide.disk_per_epoch) == (store, 0)
