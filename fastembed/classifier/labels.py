@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -145,8 +146,8 @@ def refusal(row: str, bad: BadRow) -> Exception:
     return bad.kind(f"{row}: {bad.message}; {LEAVE_OUT}")
 
 
-def warn_of_alike(classes: Iterable[Any]) -> None:
-    """Warn of two labels that differ in white space, case or the form of a number alone.
+def warn_of_alike(classes: Sequence[Any]) -> None:
+    """Warn of two labels that differ in white space, case or the form of a number alone, and of one that is no label.
 
     Examples
     --------
@@ -164,6 +165,11 @@ def warn_of_alike(classes: Iterable[Any]) -> None:
         if known.setdefault(form, label) != label:
             what = "differ in white space, case or the form of a number alone, and count as two: write them alike"
             warn_user(f"the labels {known[form]!r} and {label!r} {what}")
+            break
+    for label in classes:
+        parts = re.split(" *[;,|] *", label.casefold()) if isinstance(label, str) else [""]
+        if parts[0] == "nan" or parts[0].startswith("[") or (len(parts) > 1 and known.keys() >= set(parts)):
+            warn_user(f"the label {label!r} looks like none or several: leave it out, or name the label_separator")
             break
 
 
@@ -218,7 +224,10 @@ def read_labels(labels: Any, documents: int, separator: str | None = None) -> La
         If there is not one item per document, or a label is an empty string.
     """
     if labels is None:
-        raise ValueError("labels are needed, got None: requires y to be passed, but the target y is None")
+        raise ValueError(
+            "labels are needed, got None: requires y to be passed, but the target y is None. A file that has them is"
+            " given by its path; in a list of files all are pathlib.Path"
+        )
     if isinstance(labels, str | bytes | Mapping | set | frozenset) or not isinstance(labels, Iterable):
         raise TypeError(f"labels must be one per document, got {shown(labels)}")
     if sparse.issparse(labels) or getattr(labels, "ndim", 1) != 1 or column_names(labels) is not None:
@@ -725,6 +734,8 @@ def read_examples(
     if len(seen) >= MANY_LABELS and 2 * len(seen) > len(items):
         what = "are they classes" if columns.label is None else f"is the field {columns.label!r} that of classes"
         warn_user(f"{len(seen):,} labels for {len(items):,} documents: {what}, such as {seen[0]!r}?")
+    if not every and found.indicator and (np.diff(found.matrix.indptr) > 1).any():
+        warn_user("with loss='softmax' at most one label of a document has a probability of one half: use another loss")
     weights = weights[some] * label_weights(found, options.class_weight, None if known is None else known.classes)
     if known is not None:
         check_same_type(found, known.classes)

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -243,6 +244,12 @@ def test_labels_that_differ_in_form_alone_are_named(tmp_path, one, other):
         Classifier().fit(["b", "c"], [other, "y"]).partial_fit(["a"], [one])
 
 
+@pytest.mark.parametrize("wrong", ["nan", "['x']", "X; y", "x|y"])
+def test_labels_that_look_like_none_or_several_are_noticed(wrong):
+    with pytest.warns(UserWarning, match=re.escape(f"the label {wrong!r} looks like none or several: leave it out")):
+        Classifier().fit(["a", "b", "c"], ["x", "y", wrong])
+
+
 @pytest.mark.parametrize("loss", ["squared", "ova"])
 @pytest.mark.parametrize("form", [np.array, sparse.csr_matrix, lambda rows: np.array(rows, bool)])
 def test_an_indicator_matrix_is_learned_as_lists_of_its_columns_and_predicted(tmp_path, form, loss):
@@ -287,7 +294,8 @@ def test_a_row_of_zeros_is_an_example_of_what_has_none_of_the_labels():
         shares = model.predict_proba(["unheard"])[0]
     assert_allclose(shares, rows.mean(axis=0))
     assert (model.predict_proba(["grey"])[0] < shares).all()
-    assert Classifier("softmax").fit(texts, rows).ledger_.skipped == {"without a label": 10}
+    with pytest.warns(UserWarning, match="with loss='softmax' at most one label of a document has a probability of"):
+        assert Classifier("softmax").fit(texts, rows).ledger_.skipped == {"without a label": 10}
 
 
 def test_scikit_learn_cross_validates_several_labels():
