@@ -23,14 +23,16 @@ JOINERS = "\u200c\u200d"  # parts of words of Persian and Hindi, and of emoji; i
 _PASSWORD = re.compile(r"(?<=://)([^/:@\s]*):[^/\s]*@")
 
 
-def without_password(text: str) -> str:
-    """Return a text with the passwords in its URLs replaced, as messages and our files show it.
+def without_password(text: str, url: str = "") -> str:
+    """Return a text with the passwords in its URLs replaced, as messages and our files show it, and that of `url`.
 
     Examples
     --------
     >>> without_password("ftp://user:secret@host/a, s3://bucket/b")
     'ftp://user:***@host/a, s3://bucket/b'
     """
+    for found in _PASSWORD.finditer(url):
+        text = text.replace(found[0], f"{found[1]}:***@")
     return _PASSWORD.sub(r"\1:***@", text)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import length_hint
@@ -178,10 +179,11 @@ def documents_of(
 def _document(value: Any, errors: str, ledger: Ledger, any_tokens: bool) -> Document | BadRow:
     """Return a value as a document, or the reason why it is not one."""
     if isinstance(value, str):
-        return text_bytes(value, errors, ledger)
+        return text_bytes(value.removeprefix("\ufeff"), errors, ledger)
     if isinstance(value, BadRow):
         return value
     if isinstance(value, bytes):
+        value = value.removeprefix(BOM_UTF8)  # a text in memory is what a file of the same content is
         return value if valid_utf8(value) else text_bytes(value.decode(errors="surrogateescape"), errors, ledger)
     if is_missing(value):
         return BadRow("null", "null, where a text or a list of tokens is expected", TypeError)

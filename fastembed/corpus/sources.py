@@ -291,8 +291,8 @@ def naming(url: str) -> Iterator[None]:
         yield
     except Exception as error:
         name, reason = repr(without_password(url)), str(error) or type(error).__name__
-        cause = error if reason == without_password(reason) else None
-        reason = without_password(reason)
+        cause = error if reason == without_password(reason, url) else None
+        reason = without_password(reason, url)
         if isinstance(error, FileNotFoundError):
             raise FileNotFoundError(f"there is no {name}: {reason}") from cause
         if isinstance(error, ImportError):

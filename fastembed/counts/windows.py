@@ -519,7 +519,7 @@ def no_pair(ledger: Ledger, windows: Windows, vocabulary: Vocabulary | int) -> V
         elif not isinstance(vocabulary, int) and vocabulary.reading is not None and vocabulary.reading.words:
             hint += "is this the field that holds texts?"
         else:
-            hint += "words=True or a tokenizer separates words without spaces between them"
+            hint += "a tokenizer, or of Chinese and Japanese words=True, separates words without spaces between them"
     elif rare is not None:
         hint = f"; {dropped[rare]:,} tokens are {rare}: a smaller min_count keeps them"
     return ValueError(f"the corpus gives no pair: {ledger.summary()}, window={windows.window}{hint}")

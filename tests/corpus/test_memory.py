@@ -76,7 +76,7 @@ def test_any_tokens_are_counted_and_encoded(lists):
 
 
 def test_a_text_means_what_a_file_with_that_content_means(read, tmp_path):
-    text = "to be\nor\tnot\n\nto be"
+    text = "\ufeffto be\nor\tnot\n\nto be"
     (tmp_path / "text").write_text(text, encoding="utf-8")
     for reading in (None, Reading(lowercase=True), Reading(unit="paragraph"), Reading(token_pattern="[a-z]+")):
         lines = read(as_corpus(tmp_path / "text", reading))[0]

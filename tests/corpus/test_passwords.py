@@ -27,7 +27,7 @@ def url(request, tmp_path):
         @classmethod
         def _strip_protocol(cls, path):
             if "broken" in path:
-                raise ConnectionError(f"cannot reach {path}")
+                raise ConnectionError(f"cannot reach {path.removeprefix('guarded://')}, which is {path}")
             return "/" + re.sub(r"^guarded://[^/]*/?|^/", "", path).rstrip("/")
 
     fsspec.register_implementation("guarded", Guarded, clobber=True)
