@@ -779,12 +779,20 @@ def label_weights(labels: Labels, class_weight: Any, known: npt.NDArray[Any] | N
         return np.ones(labels.matrix.shape[0])
     names = labels.classes.tolist()
     if class_weight == "balanced":
-        counts = np.bincount(labels.matrix.indices, minlength=len(names))
-        of_label = counts.sum() / (len(names) * np.maximum(counts, 1))
+        of_label = balanced(np.bincount(labels.matrix.indices, minlength=len(names)))
     else:
         possible = {*names, *([] if known is None else known.tolist())}
         if unknown := [label for label in class_weight if label not in possible]:
             raise ValueError(f"class_weight has the label {unknown[0]!r}, which no document has")
         of_label = np.array([class_weight.get(label, 1.0) for label in names], np.float64)
-    found: Float64 = shares(labels.matrix) @ of_label
-    return np.where(np.diff(labels.matrix.indptr) > 0, found, 1.0)
+    return mean_weights(labels.matrix, of_label)
+
+
+def balanced(counts: Int64) -> Float64:
+    """Return the mean number of documents per label over that of each label (L,), from these."""
+    return counts.sum() / (len(counts) * np.maximum(counts, 1))
+
+
+def mean_weights(matrix: Any, of_label: Float64) -> Float64:
+    """Return the mean of the weights of the labels of each document (N,), or 1 without any, from a matrix (N, L)."""
+    return np.where(np.diff(matrix.indptr) > 0, shares(matrix) @ of_label, 1.0)

@@ -55,6 +55,8 @@ class Ascent:
     Parameters
     ----------
     examples : Examples
+    losses : ndarray of float64 (N,)
+        The weights of the losses of the documents.
     order : ndarray of int64 (N,)
         The order of the documents in memory, by which they are numbered here.
     bias : ndarray of float32 (L,)
@@ -74,6 +76,7 @@ class Ascent:
     def __init__(
         self,
         examples: Examples,
+        losses: Float64,
         order: Int64,
         bias: Float32,
         loss: str,
@@ -83,11 +86,11 @@ class Ascent:
     ) -> None:
         self._pool, self._l2, self._labels, self._squared = pool, l2, len(bias), loss == "squared"
         with np.errstate(over="ignore"):
-            costs = examples.weights[order] / l2
-        if costs.max() > MOST_COST:
             heaviest = examples.weights.max()
-            raise ValueError(f"the weight of a document is {heaviest:g} and l2={l2:g}: at most {MOST_COST:g} times l2")
-        self._costs = costs.astype(np.float32)
+            if heaviest / l2 > MOST_COST:
+                what = f"the weight of a document is {heaviest:g} and l2={l2:g}"
+                raise ValueError(f"{what}: at most {MOST_COST:g} times l2")
+        self._costs = (losses[order] / l2).astype(np.float32)
         labels = examples.labels.matrix[order]
         self._documents: tuple[Any, ...] = (
             *self._split_bags(examples, order, start is not None),
@@ -197,6 +200,7 @@ def _placed(bags: Any, data: Float32, places: npt.NDArray[np.int32], columns: in
 
 def train_ova(
     examples: Examples,
+    losses: Float64,
     bias: Float32,
     calibration: Calibration,
     options: ClassifierOptions,
@@ -212,6 +216,8 @@ def train_ova(
     ----------
     examples : Examples
         Their bags, frequencies and gains are released once they have been sorted.
+    losses : ndarray of float64 (N,)
+        The weights of the losses of the documents.
     bias : ndarray of float32 (L,)
         The initial bias, which L2 regularisation pulls towards.
     calibration : Calibration
@@ -237,7 +243,7 @@ def train_ova(
     random = rng.permutation(len(examples.weights))  # the order of documents in memory
     random = random[np.argsort(examples.weights[random] == 0, kind="stable")]  # without a weight: never visited
     count = int(np.count_nonzero(examples.weights))
-    ascent = Ascent(examples, random, bias, options.loss, options.l2, pool, start)
+    ascent = Ascent(examples, losses, random, bias, options.loss, options.l2, pool, start)
     folds, left_out = [], [] if validation is None else [validation]
     if validation is None:
         size = max(1, min(MOST_LEFT_OUT, count // 10))

@@ -19,7 +19,7 @@ from fastembed._base.threads import Pool, single_threaded_blas
 from fastembed._base.validation import TrainingDivergedError, warn_user
 from fastembed.classifier.calibration import FIRST, Calibration
 from fastembed.classifier.features import Features, shares
-from fastembed.classifier.labels import Examples, LeftOut
+from fastembed.classifier.labels import Examples, LeftOut, balanced, mean_weights
 from fastembed.classifier.model import FittedClassifier
 from fastembed.classifier.ova import train_ova
 from fastembed.corpus.ledger import Ledger
@@ -43,6 +43,7 @@ ROUNDING = 1e-12  # distance from 0 or 1 of the share of a label of no document 
 DIVERGED = 2  # training has diverged above this multiple of the entropy of the label shares, plus 1
 NOTHING = 0.99  # of the loss of the labels' shares: with more, hardly anything has been learned
 TRIFLE = 1e-4  # a loss of the labels' shares that leaves nothing to learn
+RARE = 1 / 3  # the power of "balanced" weights that the losses of one label against all others have: docs/decisions.md
 LENGTH = 3.0  # the length of the pretrained row of a word: docs/decisions.md
 
 
@@ -145,9 +146,13 @@ def learn(
     else:
         dim = len(labels.classes)
         _check_memory(features, dim, dim, "give loss='softmax' and a dim")
-        total = float(examples.weights.sum()) + (0 if known is None else known.documents)
-        sums = np.minimum(examples.labels.matrix.T @ examples.weights + earlier, total)
-        prior = calibration.prior(sums / (total if calibration.independent else sums.sum()))
+        losses = examples.weights
+        if options.class_weight is None:
+            losses = losses * mean_weights(labels.matrix, balanced(label_counts) ** RARE)
+        both = np.stack([examples.weights, losses])
+        of_documents, total = both.sum(axis=1) + (0 if known is None else known.documents)
+        own, sums = np.minimum(both @ labels.matrix + earlier, [[of_documents], [total]])
+        prior = calibration.prior(own / (of_documents if calibration.independent else own.sum()))
         # Where the bias starts: for a label of all documents or of none, the share is half a document from that
         distances = np.minimum(sums, total - sums) / total
         half = distances[distances > ROUNDING].min(initial=0.5) / 2
@@ -157,6 +162,7 @@ def learn(
             bias[places] = known.bias
         embedding, bias, calibration, history = train_ova(
             examples,
+            losses,
             bias,
             calibration,
             options,

@@ -79,7 +79,7 @@ def test_a_smaller_tolerance_is_nearer_to_the_minimum(labelled, loss, bags_of):
     documents, labels = labelled
     gradients = []
     for tol in (0.2, 0.02, 1e-3, 0):
-        model = Classifier(loss, tol=tol, epochs=2000, l2=0.1).fit(documents, labels)
+        model = Classifier(loss, tol=tol, epochs=2000, l2=0.1, class_weight={}).fit(documents, labels)
         y = one_hot(model, labels)[:, -1]
         function, found = objective(model, bags_of(model._model, documents), y, np.ones(len(y)), loss)
         gradients.append(np.linalg.norm(function(found)[1]))
@@ -177,11 +177,13 @@ def test_weights_of_labels_are_those_of_their_documents(labelled, loss):
     documents, labels = labelled
     of_label = {"fruit": 3.0, "tools": 0.5}
     by_label = Classifier(loss, class_weight=of_label).fit(documents, labels)
-    by_document = Classifier(loss).fit(documents, labels, [of_label.get(label, 1.0) for label in labels])
+    by_document = Classifier(loss, class_weight={}).fit(
+        documents, labels, [of_label.get(label, 1.0) for label in labels]
+    )
     assert_array_equal(weights_of(by_label), weights_of(by_document))
     several = Classifier(loss, class_weight=of_label).fit(documents, [[label, "fruit"] for label in labels])
     mean = [(of_label.get(label, 1.0) + 3) / 2 for label in labels]
-    again = Classifier(loss).fit(documents, [[label, "fruit"] for label in labels], mean)
+    again = Classifier(loss, class_weight={}).fit(documents, [[label, "fruit"] for label in labels], mean)
     assert_array_equal(weights_of(several), weights_of(again))
     balanced = Classifier(loss, class_weight="balanced").fit(documents, labels)
     assert_allclose(np.exp(balanced._model.prior), 1 / 3, rtol=1e-5)

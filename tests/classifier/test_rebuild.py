@@ -141,7 +141,9 @@ def rebuilt(documents, y, weights, loss, l2, seed):
     bags = Bags(documents, y)
     x, count = bags.matrix(documents), len(documents)
     several = bool((y.sum(axis=1) > 1).any())
-    sums, total = weights @ y, weights.sum()
+    balanced = y.sum() / (y.shape[1] * y.sum(axis=0))
+    losses = weights * (y @ np.cbrt(balanced) / y.sum(axis=1))
+    sums, total = losses @ y, losses.sum()
     half = min(sums[sums > 0].min(), (total - sums)[sums < total].min(initial=total), total / 2) / 2
     q = np.clip(sums, half, total - half) / total
     bias = q if loss == "squared" else special.logit(q)
@@ -152,7 +154,7 @@ def rebuilt(documents, y, weights, loss, l2, seed):
     for first in range(0, min(1000, len(order)) - size + 1, size):
         these = order[first : first + size]
         others = np.setdiff1d(np.arange(count), these)
-        w, b = one_versus_all(x[others], y[others], weights[others], l2, loss, bias)
+        w, b = one_versus_all(x[others], y[others], losses[others], l2, loss, bias)
         known = (x[others] > 0).any(axis=0)
         new = unit(bags.left_out(x, these) * known)
         some = (new > 0).any(axis=1)
@@ -160,7 +162,7 @@ def rebuilt(documents, y, weights, loss, l2, seed):
         left_out.append(these[some])
     left_out = np.concatenate(left_out)
     found = Map(loss, several).fitted(np.concatenate(scores), y[left_out], weights[left_out])
-    w, b = one_versus_all(x, y, weights, l2, loss, bias)
+    w, b = one_versus_all(x, y, losses, l2, loss, bias)
     return lambda new: found.probabilities(bags.matrix(new) @ w + b)
 
 
