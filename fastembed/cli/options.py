@@ -179,7 +179,7 @@ def add_no_header(to: Group) -> None:
 
 def add_memory_limit(to: Group, shown: str) -> None:
     """Add the memory that a command may use."""
-    text = "memory to keep within, as 800M or 4G: counts that take more are in temporary files"
+    text = "memory to keep within, of `count` for the counts, as 800M or 4G: what takes more is in temporary files"
     add_option(to, "--memory-limit", text, shown=shown, type=size, metavar="SIZE")
 
 

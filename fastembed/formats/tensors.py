@@ -28,6 +28,7 @@ _BYTES = {"F": (2, 4, 8), "I": (1, 2, 4, 8), "U": (1, 2, 4, 8)}
 _DTYPES = {"BOOL": "?", **{f"{kind}{8 * n}": f"<{kind.lower()}{n}" for kind, sizes in _BYTES.items() for n in sizes}}
 _NAMES = {order: name for name, text in _DTYPES.items() for order in (np.dtype(text), np.dtype(text).newbyteorder(">"))}
 HEADER_UNIT = 8  # bytes: the arrays begin at a multiple of it
+LONGEST = 1 << 48  # bytes of a header; a text begins with a number above it
 HASHED_BYTES = 1 << 24  # of a tensor that are hashed at a time, on any of several threads
 OF_HEADER, OF_TENSORS = "fastembed.sha256", "fastembed.sha256.tensors"  # the fields that hold the digests
 UNKNOWN = 64 * "0"  # the digest of the header, in the header that is hashed
@@ -247,7 +248,8 @@ def _read_header(
     try:
         length = int.from_bytes(file.read(8), "little")
         if length > size - 8:
-            raise ValueError(f"it has {size:,} bytes, but its header promises {length:,}")
+            promised = f"it has {size:,} bytes, but its header promises {length:,}"
+            raise ValueError("it does not begin as one" if length > LONGEST else promised)
         text = file.read(length)
         header = json.loads(text)
         fields = header.pop("__metadata__", None) or {}

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastembed._base.arrays import aligned_zeros, padded_width, row_ranges
+from fastembed._base.memory import give_back_freed
 from fastembed._base.progress import bar
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool, awaited, in_background, ordered_map, single_threaded_blas
@@ -149,6 +150,7 @@ def svd_start(
     Dimensions beyond the rank are filled with noise. `memory` as for `PositivePMI`.
     """
     pmi = PositivePMI(counts, totals, pool, memory=memory)
+    give_back_freed()  # what the counts of the groups took
     u, s, v = truncated_svd(pmi, min(dim, *pmi.shape), rng, pool)
     rank = np.count_nonzero(s)
     embedding, linear = np.empty((len(u), dim), np.float32), np.empty((len(v), dim), np.float32)

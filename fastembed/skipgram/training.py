@@ -64,6 +64,7 @@ DENSE_RATE, RATE_TIMES_DENSITY = 0.3, 0.1
 READING_BYTES = 20_000_000  # bytes of buffers and text per thread, while a text is counted
 # Of the pairs that independent words would give: less than the least share that texts were seen to have; that of prose
 LEAST_ENTRIES, USUAL_ENTRIES = 0.4, 0.8
+WRITTEN_BYTES = 20  # per count of the group of rows that goes to a store
 TABLE_BYTES = 60  # bytes per word in the table that encodes text
 
 CountPair: TypeAlias = tuple[Counts, Counts | None]  # counts to train on, and held-out counts
@@ -197,7 +198,7 @@ class Training:
             if kept is not None:
                 self._counts, self._validation = kept
                 return
-        words, states = None, file_states(corpus)
+        words, states, written = None, file_states(corpus), 0
         if base is None:
             advise(corpus, baskets=options.baskets is not None)
         if base is None or self._grow:
@@ -222,6 +223,7 @@ class Training:
                     replace(least, nnz=int(n), largest_group=int(n) // groups, memory_limit=limit)
                     for n in (LEAST_ENTRIES * pairs, USUAL_ENTRIES * pairs)
                 )
+                written = WRITTEN_BYTES * (usual.largest_group or 0)
                 likely = replace(usual, resident=held).memory
                 prose = f"prose with as many words takes about {readable(likely)}"
                 try:
@@ -235,7 +237,9 @@ class Training:
         count_pairs = counting(pairing)
         how: dict[str, Any] = {
             "threads": options.threads,
-            "memory_limit": None if limit is None else counting_memory(limit, len(vocabulary), options.threads),
+            "memory_limit": None
+            if limit is None
+            else counting_memory(limit, len(vocabulary), options.threads, written),
             "progress": None if self._progress is None else self._progress.counting,
         }
         self._validation, kept_lines = None, None
@@ -544,8 +548,10 @@ def _source_of(folder: LocalFolder) -> dict[str, Any] | None:
     return found
 
 
-def counting_memory(limit: int, words: int, threads: int | None) -> int:
+def counting_memory(limit: int, words: int, threads: int | None, written: int = 0) -> int:
     """Return the bytes for the text and the counts: the limit of the process minus what else it holds.
+
+    Of these, `written` bytes for what is written to a store are left out as far as enough is left.
 
     Raises
     ------
@@ -559,7 +565,7 @@ def counting_memory(limit: int, words: int, threads: int | None) -> int:
             f"reading a text on {workers} threads takes {readable(held + LEAST)} of memory, above the limit of "
             f"{readable(limit)}: fewer threads or a smaller max_size take less"
         )
-    return limit - held
+    return max(limit - held - written, (limit - held) // 4, LEAST)
 
 
 def counts_for(model: FittedModel, given: Source | Counts, options: SkipGramOptions) -> Counts:

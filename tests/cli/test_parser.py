@@ -115,7 +115,7 @@ def test_train_takes_every_parameter_of_skipgram_and_shows_its_default():
         ("train-classifier f --learning-rate 0.1", "only --loss softmax has a learning rate"),
         ("plot v --history --words a --method tsne -o p.png", "so --method, --words cannot"),
         # outputs
-        ("train f -o v.vec", "a model is a .safetensors file, got 'v.vec'; `export` writes other formats"),
+        ("train f -o v.vec", "a model is a .safetensors file, got 'v.vec'; `export` writes vectors in other formats"),
         ("compare v v -o page.png", "ends in .html"),
         ("train text -o text", "would overwrite the input"),
         ("train text --continue model --replay c -o c", "would overwrite the input"),
