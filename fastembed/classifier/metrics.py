@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.arrays import largest
+from fastembed._base.arrays import largest, largest_of_rows
 from fastembed._base.estimator import pickled_as
 from fastembed._base.tables import html_table
 from fastembed._base.validation import shown, warn_user
@@ -194,42 +194,36 @@ def evaluation(
     confused: Counter[tuple[int, int]] = Counter()
     confidence, right, nll, row, empty, counted = [], [], 0.0, 0, 0, 0
     for scores, known_features in pieces:
-        true, labelled = matrix[row : row + len(scores)], given[row : row + len(scores)] > 0
-        row += len(scores)
+        some = slice(row, row := row + len(scores))
+        true, labelled = matrix[some], given[some] > 0
         logits = model.logits(scores.astype(np.float64), known_features)
         empty += int(np.count_nonzero(known_features == 0))
         known = (np.diff(true.indptr) > 0) | ~labelled
         nll += float(model.calibration.nll(logits[known], true[known]).sum())
         counted += int(np.count_nonzero(known))
         p = model.calibration.probabilities(logits)
-        order = model.ranked(scores, known_features)
-        for x, probability, first, last, has_label in zip(
-            order, p, true.indptr[:-1], true.indptr[1:], labelled, strict=True
-        ):
-            actual = true.indices[first:last]
-            best = largest(x, k)
-            confidence.append(float(probability[best[0]]))
-            right.append(best[0] in actual)
-            if not has_label:
-                continue
-            predicted[best] += 1
-            hits[best[np.isin(best, actual)]] += 1
-            if not right[-1]:
-                confused.update((label, int(best[0])) for label in actual.tolist())
-    actual = np.bincount(matrix.indices, minlength=size)
+        best, is_true = largest_of_rows(model.ranked(scores, known_features), k), true.toarray() > 0
+        hit = np.take_along_axis(is_true, best, axis=1)
+        predicted += np.bincount(best[labelled].ravel(), minlength=size)
+        hits += np.bincount(best[hit], minlength=size)
+        confidence.append(np.take_along_axis(p, best[:, :1], axis=1)[:, 0])
+        right.append(hit[:, 0])
+        rows, missed = np.nonzero(is_true & ~hit[:, :1])
+        confused.update(zip(missed.tolist(), best[rows, 0].tolist(), strict=True))
+    actual, is_right = np.bincount(matrix.indices, minlength=size), np.concatenate(right)
     with np.errstate(invalid="ignore", divide="ignore"):
         of_labels = [each.tolist() for each in (hits / predicted, hits / actual, 2 * hits / (predicted + actual))]
     precision, recall = hits.sum() / predicted.sum(), hits.sum() / labels.matrix.nnz
     worst = sorted(confused.items(), key=lambda item: (-item[1], item[0]))[:MOST_CONFUSIONS]
     return Evaluation(
-        documents=len(right),
+        documents=len(is_right),
         k=k,
         precision=float(precision),
         recall=float(recall),
         f1=float(2 * precision * recall / (precision + recall)) if hits.any() else 0.0,
-        accuracy=float(np.mean(np.array(right)[given > 0])),
+        accuracy=float(np.mean(is_right[given > 0])),
         nll=nll / counted,
-        calibration_error=calibration_error(np.minimum(confidence, 1), right),
+        calibration_error=calibration_error(np.minimum(np.concatenate(confidence), 1), is_right),
         per_label=[
             LabelScore(*each) for each in zip(names, *of_labels, actual.tolist(), predicted.tolist(), strict=True)
         ],
