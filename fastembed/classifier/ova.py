@@ -246,6 +246,13 @@ def train_ova(
     ascent = Ascent(examples, losses, random, bias, options.loss, options.l2, pool, start)
     folds, left_out = [], [] if validation is None else [validation]
     if validation is None:
+        if count >= ENOUGH:  # copies have the same product with random numbers
+            products = np.sort(examples.bags @ np.random.default_rng(options.seed).random(examples.bags.shape[1]))
+            if 2 * np.count_nonzero(np.diff(products)) < count:
+                warn_user(
+                    "most documents are copies of others, so that probabilities are those of texts like these: if the"
+                    " copies were made to weigh more, use sample_weight or class_weight instead"
+                )
         size = max(1, min(MOST_LEFT_OUT, count // 10))
         folds = [slice(k, k + size) for k in range(0, min(max(ENOUGH, size), count) - size + 1, size)]
         left_out = examples.left_out([random[fold] for fold in folds], examples.weights)

@@ -235,6 +235,7 @@ def test_a_document_of_unknown_features_has_the_shares_of_the_labels():
         assert_allclose(model.predict_proba(["zzz"]), [[0.75, 0.5]], rtol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:most documents are copies of others")
 def test_the_calibration_error_is_small_where_labels_are_drawn_by_chance():
     """Each word has a different probability of the label x."""
     rng = np.random.default_rng(0)
@@ -244,6 +245,11 @@ def test_the_calibration_error_is_small_where_labels_are_drawn_by_chance():
     assert model.test([f"w{word}" for word in words], labels).calibration_error < 0.04
     for word in range(8):
         assert model.predict_proba([f"w{word}"])[0, 0] == pytest.approx((word + 1) / 9, abs=0.08)
+
+
+def test_copies_of_documents_are_noticed(labelled):
+    with pytest.warns(UserWarning, match="most documents are copies of others, .*: if the copies were made to weigh"):
+        Classifier().fit(*(list(each) * 4 for each in labelled))
 
 
 @pytest.mark.filterwarnings("ignore:training ended after epochs=3", "ignore:hardly anything was learned")
