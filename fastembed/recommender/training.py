@@ -12,7 +12,7 @@ b is the logarithm of the shares of the items, and fixed.
    `Trainer.fit_counts`, with one row of E per user; then E is thrown away, so that a user in the data and a new one
    with the same items have the same row.
 2. *Item to item*: column c of B is the ridge regression of item c on the items that are nearest to it by the cosine
-   (Ning & Karypis 2011; with all items it is EASE of Steck 2019). B has no diagonal, so an item is predicted from the
+   (Ning & Karypis 2011), or on all others (EASE of Steck 2019). B has no diagonal, so an item is predicted from the
    *other* items of a user. It knows the pairs of rare items that few dimensions cannot tell apart.
 
 What the strengths should be follows from the data (`_select`): training keeps some users away, a fifth of their items
@@ -21,7 +21,7 @@ is hidden, and what predicts them best is chosen. Then both models are trained a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.linalg import lapack
 
 from fastembed._base.threads import Pool, cached_property, single_threaded_blas
 from fastembed._kernels import kernels_for
@@ -63,8 +64,10 @@ FIRST_RIDGE = 1.5
 PER_USER, PER_ROOT, NEIGHBOURS = 32, 5, 300
 FEW_NEIGHBOURS = 100  # in any case, of the model that is trained again once its strengths are chosen
 RIDGE_FACTOR = 16.0
+EASE_FACTORS = (1.0, 4.0, 16.0, 64.0)
+MOST_EASE = 4096  # users or items, the fewer of both
 MOST_PAIRS = 1 << 26  # of items whose counts are in memory
-COLUMNS = 64  # of B per task
+COLUMNS = 32  # of B per task
 HIDDEN_SHARE = 0.2  # of the items of a user
 # The largest number of users with hidden items: a quarter of the users, 65,536 / sqrt(items), and 1,500
 HIDING_SHARE, HIDING_ROOT, MOST_HIDING = 0.25, 1 << 16, 1500
@@ -308,11 +311,12 @@ def fit(
         shown, seen, hidden = hiding
         again = hidden.shape[0] > NEGLIGIBLE * n.shape[0]
         model, history = train.first(shown, weight, epochs, rough=again)
-        model = _select(model, seen, hidden, np.unique(shown.indices), pool)
+        chosen, ease = _select(model, shown, seen, hidden, pool)
         if again:
-            chosen = model
-            model, history = train.first(n, weight, epochs)
-            model = replace(model, ridge=chosen.ridge, factors=chosen.factors)
+            model, history = train.first(n, weight, epochs, nearest=not ease)
+        model = replace(model, ridge=chosen.ridge, factors=chosen.factors)
+        if ease:
+            model = replace(model, similar=Ease(n, ease).weights(pool))
     return model, history
 
 
@@ -326,18 +330,20 @@ class _Training:
     comm: Communicator | None
     on_epoch_end: Callable[[Record], object] | None
 
-    def first(self, n: Any, weight: float, epochs: int, *, rough: bool = False) -> tuple[Model, list[Record]]:
+    def first(
+        self, n: Any, weight: float, epochs: int, *, rough: bool = False, nearest: bool = True
+    ) -> tuple[Model, list[Record]]:
         """Return the model of the counts n, without strengths, and the records; a rough one serves to find these."""
-        return self._trained(n, _first(n, weight, self.options), epochs, LINEAR_RATE, rough=rough)
+        return self._trained(n, _first(n, weight, self.options), epochs, LINEAR_RATE, rough=rough, nearest=nearest)
 
     def further(self, n: Any, model: Model) -> tuple[Model, list[Record]]:
         """Return the model after one more epoch, with the counts n, which may have more users and items."""
         return self._trained(n, _grown(model, n), 1, LATER_RATE)
 
     def _trained(
-        self, n: Any, model: Model, epochs: int, linear_rate: float, *, rough: bool = False
+        self, n: Any, model: Model, epochs: int, linear_rate: float, *, rough: bool = False, nearest: bool = True
     ) -> tuple[Model, list[Record]]:
-        """Return the model with W trained further, and with B; a caller does not see the training of a rough one."""
+        """Return the model with W trained further, and with B of the nearest items; no caller sees a rough training."""
         report, epochs = None if rough else self.on_epoch_end, self.options.epochs or epochs
         trainer = Trainer(
             _newton_rows(n, model), model.linear, bias=model.bias, loss_scale=1.0, threads=self.pool.threads
@@ -358,7 +364,8 @@ class _Training:
         )
         linear = np.asfortranarray(trainer.linear)
         del trainer
-        return replace(model, linear=linear, similar=item_weights(n, self.pool, few=rough)), history
+        model = replace(model, linear=linear)
+        return replace(model, similar=item_weights(n, self.pool, few=rough)) if nearest else model, history
 
 
 def _first(n: Any, weight: float, options: Options) -> Model:
@@ -490,12 +497,72 @@ def item_weights(n: Any, pool: Pool, *, few: bool = False) -> Any:
             found[k].append((nearest, counts))
 
     pool.run(solve, len(starts))
-    columns = [column for part in found for column in part]
-    lengths = [len(nearest) for nearest, _ in columns]
-    rows = kept[np.concatenate([np.zeros(0, np.int32), *(nearest for nearest, _ in columns)])]
+    return _of_columns(found, kept, items)
+
+
+def _of_columns(parts: list[list[tuple[Int32, Float32]]], kept: NDArray[np.intp], items: int) -> Any:
+    """Return B, csr (V, V), from the rows and the values of the columns of the items that are kept."""
+    columns = [column for part in parts for column in part]
+    lengths = [len(rows) for rows, _ in columns]
+    rows = kept[np.concatenate([np.zeros(0, np.int32), *(rows for rows, _ in columns)])]
     data = np.concatenate([np.zeros(0, np.float32), *(weights for _, weights in columns)])
     pairs = rows.astype(np.int32), np.repeat(kept, lengths).astype(np.int32)
     return sparse.csr_array((data, pairs), (items, items))
+
+
+class Ease:
+    """The regression of each item on all others (Steck 2019), with the ridges  λ_i = factor sqrt(f_i).
+
+    With  Z = n Λ^(-1/2)  and  M = I - (Z^T Z + I)^-1 = Z^T (Z Z^T + I)^-1 Z:  B_ic = M_ic sqrt(λ_c / λ_i) / (1 - M_cc).
+    The inverse is that of the items or of the users, whichever are fewer.
+    """
+
+    def __init__(self, n: Any, factor: float) -> None:
+        frequency = np.asarray(n.sum(axis=0), np.float64).ravel()
+        self.items, self.kept = len(frequency), np.flatnonzero(frequency)
+        self.roots = (factor * frequency[self.kept] ** 0.5).astype(np.float32) ** 0.5
+        z = sparse.csr_array(n[:, self.kept] @ sparse.diags_array(1 / self.roots))
+        self.by_users = z.shape[0] < z.shape[1]
+        system = (z @ z.T if self.by_users else z.T @ z).toarray()
+        system[np.diag_indices(len(system))] += 1
+        factors = lapack.spotrf(system.T, lower=True, overwrite_a=True)[0]
+        inverse = lapack.spotri(factors, lower=True, overwrite_c=True)[0].T  # its upper triangle
+        for first in range(0, len(inverse), BLOCK):
+            part, after = slice(first, first + BLOCK), slice(first + BLOCK, None)
+            inverse[part, part] = np.triu(inverse[part, part]) + np.triu(inverse[part, part], 1).T
+            inverse[after, part] = inverse[part, after].T
+        self.z = z.T.tocsr() if self.by_users else sparse.eye_array(len(self.kept), dtype=np.float32, format="csr")
+        self.middle = inverse if self.by_users else np.eye(len(inverse), dtype=np.float32) - inverse  # M = z middle z^T
+        starts = range(0, len(self.kept), COLUMNS)
+        self.parts = [slice(first, first + COLUMNS) for first in starts]
+        halves = ((self.z[part].multiply(self.z[part] @ self.middle)).sum(axis=1) for part in self.parts)
+        self.scales = self.roots / (1 - np.concatenate([*halves]))
+
+    def predicted(self, n: Any) -> Float32:
+        """Return n B (N, V) of users with the counts n, csr (N, V): of the items that they do not have."""
+        z = n[:, self.kept] @ sparse.diags_array(1 / self.roots)
+        found = np.zeros(n.shape, np.float32)
+        found[:, self.kept] = (self.z @ ((z @ self.z) @ self.middle).T).T * self.scales
+        return found
+
+    def weights(self, pool: Pool) -> Any:
+        """Return B, csr (V, V): the weights that are largest, positive or negative, of each column."""
+        found: list[list[tuple[Int32, Float32]]] = [[] for _ in self.parts]
+        most = min(NEIGHBOURS, len(self.kept) - 1)
+
+        def solve(k: int) -> None:
+            part = self.parts[k]
+            b = np.ascontiguousarray((self.z @ np.ascontiguousarray((self.z[part] @ self.middle).T)).T)
+            b *= self.scales[part, None] / self.roots
+            b[np.arange(len(b)), np.arange(len(self.kept))[part]] = 0
+            for row in b:
+                rows = np.sort(np.argpartition(-np.abs(row), most)[:most]).astype(np.int32)
+                found[k].append((rows, row[rows]))
+
+        pool.run(solve, len(self.parts))
+        b = _of_columns(found, self.kept, self.items)
+        b.eliminate_zeros()
+        return b
 
 
 def _most_items(n: Any, users: NDArray[np.intp]) -> int:
@@ -555,48 +622,49 @@ def _ends(n: Any, mask: NDArray[np.bool_]) -> NDArray[Any]:
     return of_rows
 
 
-def _select(model: Model, seen: Any, hidden: Any, known: NDArray[Any], pool: Pool) -> Model:
-    """Return the model with the strengths that predict the hidden items of users best.
+def _select(model: Model, shown: Any, seen: Any, hidden: Any, pool: Pool) -> tuple[Model, float]:
+    """Return the model with the strengths that predict the hidden items of users best, and the factor of `Ease`, or 0.
 
     Each of the two models is calibrated by two factors, of the bias and of its own logits: those with the lowest nll.
     The ridge, and the share of each model in their product, are those that rank the hidden items best (NDCG): the nll
     says more of the many items that nobody could have predicted. The ridges are tried from the middle one on, as long
-    as they become better, with shares that are next to the best so far. Then popularity is given less weight, as long
-    as that is better: the nll wants it for the items that nothing links. At last the product is calibrated, which does
-    not change the order, by the hidden items that are `known`, those of other users: once training has all users,
+    as they become better, with shares that are next to the best so far. So are the factors of `Ease`, where users or
+    items are few enough; it takes the place of the nearest items if it is better. Then popularity is given less weight,
+    as long as that is better: the nll wants it for the items that nothing links. At last the product is calibrated,
+    which does not change the order, by the hidden items that others, those `shown`, have: once training has all users,
     hardly any item is without one.
     """
     users, n, bias = _Hidden(seen, hidden), _damped(seen, model), model.bias[None]
+    rows: Float32 | None = None
     linked = np.zeros(seen.shape, np.float32)
     _add_linked(seen, model, 1, linked)
     of_linked = users.calibrated([bias, linked], np.ones(2))
     linked = _scaled_sum([bias, linked], of_linked)
 
-    rows: Float32 | None = None
+    def near(best: _Tried | None) -> range:
+        return range(len(SHARES))[max(0, best.share - 1) if best else 0 : best.share + 2 if best else None]
 
-    def tried(ridge: float, start: Float64, near: range) -> _Tried:
+    def with_ridge(ridge: float, best: _Tried | None) -> _Tried:
         nonlocal rows  # those of the ridge before are near
-        rows = optimal_rows(n, model.linear, model.bias, ridge, pool, CHOICE_TOLERANCE, rows, model.origin)[0]
+        rows = optimal_rows(n, model.linear, model.bias, ridge, pool, CHOICE_TOLERANCE, rows)[0]
         low_rank = rows @ model.linear
-        factors = users.calibrated([bias, low_rank], start)
+        factors = users.calibrated([bias, low_rank], np.ones(2) if best is None else best.factors)
         low_rank = _scaled_sum([bias, low_rank], factors)
-        ndcg = {k: users.ndcg([low_rank, linked], (1 - SHARES[k], SHARES[k])) for k in near}
-        share = max(ndcg, key=ndcg.__getitem__)
-        return _Tried(ridge, factors, low_rank, share, ndcg[share])
+        return _Tried(ridge, factors, low_rank, *users.best_share(low_rank, linked, near(best)))
 
-    every, middle = range(len(SHARES)), len(RIDGES) // 2
-    best = tried(RIDGES[middle], np.ones(2), every)
-    for ridges in (RIDGES[:middle][::-1], RIDGES[middle + 1 :]):
-        for ridge in ridges:
-            other = tried(ridge, best.factors, every[max(0, best.share - 1) : best.share + 2])
-            if other.ndcg <= best.ndcg:
-                break
-            best = other
-        if best.ridge != RIDGES[middle]:
-            break
-    share = SHARES[best.share]
-    factors = (1 - share) * np.append(best.factors, 0) + share * np.insert(of_linked, 1, 0)
-    logits, ndcg, most = _scaled_sum([best.logits, linked], (1 - share, share)), best.ndcg, factors[0]
+    def with_ease(factor: float, best: _Tried | None) -> _Tried:
+        predicted = np.log1p(np.maximum(Ease(shown, factor).predicted(seen), 0) / np.float32(model.floor))
+        factors = users.calibrated([bias, predicted], of_linked if best is None else best.factors)
+        predicted = _scaled_sum([bias, predicted], factors)
+        return _Tried(factor, factors, predicted, *users.best_share(low.logits, predicted, near(best)))
+
+    low = _climbed(RIDGES, with_ridge)
+    second, known = _Tried(0.0, of_linked, linked, low.share, low.ndcg), np.unique(shown.indices)
+    if min(shown.shape[0], len(known)) <= MOST_EASE:
+        second = max(second, _climbed(EASE_FACTORS, with_ease), key=lambda tried: tried.ndcg)
+    share, ndcg = SHARES[second.share], second.ndcg
+    factors = (1 - share) * np.append(low.factors, 0) + share * np.insert(second.factors, 1, 0)
+    logits, most = _scaled_sum([low.logits, second.logits], (1 - share, share)), factors[0]
     for less in POPULARITIES:
         fewer = logits + np.float32(less * most - factors[0]) * bias
         if (with_fewer := users.ndcg([fewer], (1,))) <= ndcg:
@@ -605,18 +673,31 @@ def _select(model: Model, seen: Any, hidden: Any, known: NDArray[Any], pool: Poo
     hidden = _entries(hidden, np.isin(hidden.indices, known))
     asked = np.flatnonzero(np.diff(hidden.indptr))
     scale = _Hidden(seen[asked], hidden[asked]).calibrated([logits[asked]], np.ones(1))[0] if len(asked) else 1.0
-    return replace(model, ridge=best.ridge, factors=(scale * factors).astype(np.float32))
+    return replace(model, ridge=low.value, factors=(scale * factors).astype(np.float32)), second.value
 
 
 @dataclass(frozen=True)
 class _Tried:
-    """A ridge: the factors that calibrate the low rank, its logits (N, V), and the number of the best share."""
+    """A strength of a model: the factors that calibrate it, its logits (N, V), and the number of the best share."""
 
-    ridge: float
+    value: float
     factors: Float64
     logits: Float32
     share: int
     ndcg: float
+
+
+def _climbed(values: Sequence[float], tried: Callable[[float, _Tried | None], _Tried]) -> _Tried:
+    """Return the best of some values, tried from the middle one down, or else up, as long as they become better."""
+    middle = len(values) // 2
+    first = best = tried(values[middle], None)
+    for others in (values[:middle][::-1], values[middle + 1 :]):
+        for value in others if best is first else ():
+            other = tried(value, best)
+            if other.ndcg <= best.ndcg:
+                break
+            best = other
+    return best
 
 
 def _scaled_sum(parts: list[Float32], factors: Any) -> Float32:
@@ -703,6 +784,12 @@ class _Hidden:
         total = self._weights.sum()
         return nll / total, gradient / total, hessian / total
 
+    def best_share(self, first: Float32, second: Float32, shares: range) -> tuple[int, float]:
+        """Return the number of the share of `second`, beside `first`, with the highest NDCG, and that."""
+        ndcg = {k: self.ndcg([first, second], (1 - SHARES[k], SHARES[k])) for k in shares}
+        best = max(ndcg, key=ndcg.__getitem__)
+        return best, ndcg[best]
+
     def ndcg(self, parts: list[Float32], factors: Any) -> float:
         """Return the mean NDCG at `DEPTH` of  sum_k f_k parts_k  among the items that a user has not seen."""
         total = 0.0
@@ -735,8 +822,12 @@ def needed(users: int, items: int, entries: int, options: Options, threads: int)
     of_rows = 4 * users * dim + 16 * min(users, ROWS) * dim + 8 * items * dim
     of_items = 16 * entries + 8 * pairs + 30 * neighbours
     of_strengths = 28 * hidden * items + 8 * neighbours  # seven arrays of logits, and B
+    fewest = min(users, items)
+    if fewest <= MOST_EASE:
+        of_items = max(of_items, 16 * fewest**2 + 30 * items * min(NEIGHBOURS, items))
+        of_strengths += 16 * fewest**2 + 16 * hidden * items
     most = max(of_start, of_rows, of_training, of_items, of_strengths)
     bytes_needed = FIXED_BYTES + 16 * entries + most  # 16: n, twice
     passes = epochs if hidden <= NEGLIGIBLE * users else epochs * (2 - hidden / users)
-    folding = FOLDS * 4.0 * hidden * items * dim
-    return int(bytes_needed), passes * 6.0 * users * items * dim + folding
+    other = FOLDS * 4.0 * hidden * items * dim + (4.0 * fewest**3 if fewest <= MOST_EASE else 0)
+    return int(bytes_needed), passes * 6.0 * users * items * dim + other

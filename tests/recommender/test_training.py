@@ -8,7 +8,7 @@ from scipy import optimize, sparse, special
 from fastembed import Recommender, Trainer
 from fastembed._base.threads import Pool
 from fastembed.recommender import training
-from fastembed.recommender.training import Model, Options, contributions, fit, fold, item_weights, scores
+from fastembed.recommender.training import Ease, Model, Options, contributions, fit, fold, item_weights, scores
 
 POOL = Pool(1)
 
@@ -85,6 +85,31 @@ def test_a_column_of_the_item_to_item_model_is_a_ridge_regression_on_the_items_b
         right = x[:, others].T @ x[:, item]
         assert np.linalg.norm(matrix @ b[others, item] - right) < 1.1e-3 * np.linalg.norm(right)
         assert not b[~others, item].any()
+
+
+@pytest.mark.parametrize("users", [600, 25])
+def test_ease_is_the_ridge_regression_of_an_item_on_all_others(taken, users, monkeypatch):
+    taken = taken[:users, np.flatnonzero(taken[:users].sum(axis=0))]
+    x, b, c = taken.toarray().astype(float), Ease(taken, 4).weights(POOL).toarray(), 0
+    others = np.arange(1, len(b))
+    matrix = x[:, others].T @ x[:, others] + np.diag(4 * np.sqrt(x[:, others].sum(axis=0)))
+    assert_allclose(b[others, c], np.linalg.solve(matrix, x[:, others].T @ x[:, c]), atol=1e-5)
+    assert not b.diagonal().any()
+    assert_allclose(Ease(taken, 4).predicted(taken)[x == 0], (x @ b)[x == 0], atol=1e-5)
+    monkeypatch.setattr(training, "NEIGHBOURS", 3)
+    few = Ease(taken, 4).weights(POOL).toarray()
+    assert set(np.flatnonzero(few[:, c])) == set(np.argsort(-np.abs(b[:, c]))[:3])
+
+
+def test_where_items_exclude_each_other_the_regression_on_all_items_is_chosen():
+    """Walks: one of six items follows another, mostly the same one."""
+    rng = np.random.default_rng(0)
+    steps = np.cumsum(np.where(rng.random((800, 7)) < 0.3, 1, 0), axis=1) + rng.integers(6, size=(800, 1))
+    x = np.zeros((800, 42), np.float32)
+    x[np.arange(800)[:, None], steps % 6 + np.arange(0, 42, 6)] = np.arange(7) < rng.integers(3, 8, (800, 1))
+    b = fit(sparse.csr_array(x), Options(dim=6), POOL)[0].similar
+    assert (b.data < 0).mean() > 0.2
+    assert b.nnz > 41 * 40
 
 
 def test_the_item_to_item_model_has_the_nearest_neighbours_of_the_most_frequent_items(taken, monkeypatch):
