@@ -30,6 +30,7 @@ from fastembed.classifier.file import read_classifier, write_classifier
 from fastembed.classifier.labels import (
     Columns,
     check_documents,
+    checked_weights,
     read_examples,
     read_labelled,
     read_labels,
@@ -610,7 +611,7 @@ class Classifier(Estimator):
         """
         return list(chain.from_iterable(answers_in_turn(self, [documents], k, threshold)))
 
-    def score(self, documents: Any, labels: Any) -> float:
+    def score(self, documents: Any, labels: Any, sample_weight: Any = None) -> float:
         """Return the accuracy: the share of documents whose most probable label is one of their labels.
 
         It is the accuracy of :meth:`test`: documents without a label are left out, and labels that the classifier does
@@ -620,7 +621,7 @@ class Classifier(Estimator):
         Parameters
         ----------
         documents : iterable of str or of lists of tokens
-        labels
+        labels, sample_weight
             As for :meth:`fit`.
 
         Returns
@@ -642,8 +643,9 @@ class Classifier(Estimator):
             found = read_labels(labels, len(predicted))
             known = found.over(self.classes_)
             right = (known.toarray() == predicted).all(axis=1) & (np.diff(known.indptr) == np.diff(found.matrix.indptr))
-            return float(right.mean())
-        return self._evaluation(documents, labels, Columns(), 1, warn=True).accuracy
+            weights = None if sample_weight is None else checked_weights(documents, sample_weight, right.shape)
+            return float(np.average(right, weights=weights))
+        return self._evaluation(documents, labels, Columns(), 1, sample_weight).accuracy
 
     def test(
         self,
@@ -687,15 +689,26 @@ class Classifier(Estimator):
         0.5
         """
         columns = Columns(field, label, label_separator, header, skip_bad)
-        return self._evaluation(documents, labels, columns, check_integer("k", k, low=1), progress=progress)
+        return self._evaluation(documents, labels, columns, check_integer("k", k, low=1), test=True, progress=progress)
 
     def _evaluation(
-        self, documents: Any, labels: Any, columns: Columns, k: int, *, warn: bool = False, progress: bool = False
+        self,
+        documents: Any,
+        labels: Any,
+        columns: Columns,
+        k: int,
+        sample_weight: Any = None,
+        *,
+        test: bool = False,
+        progress: bool = False,
     ) -> Evaluation:
         model, prefix, ledger = self._fitted(), self._options().label_prefix, Ledger(unit="document")
         every = model.calibration.independent
-        items, found, _ = read_labelled(documents, labels, columns, model.features.reading, prefix, ledger, every=every)
-        pieces = self._answers([items], lambda scores, known: (scores, known), warn=warn)
+        reading, weights = model.features.reading, None
+        items, found, some = read_labelled(documents, labels, columns, reading, prefix, ledger, every=every)
+        if sample_weight is not None:
+            weights = checked_weights(documents, sample_weight, some.shape)[some]
+        pieces = self._answers([items], lambda scores, known: (scores, known), warn=not test)
         with bars(progress), bar(desc="documents", total=len(items)) as done:
 
             def shown() -> Iterator[tuple[Any, Any]]:
@@ -703,7 +716,7 @@ class Classifier(Estimator):
                     done.update(len(known))
                     yield scores, known
 
-            return evaluation(model, found, shown(), k, dict(ledger.skipped))
+            return evaluation(model, found, shown(), k, dict(ledger.skipped), weights)
 
     def explain(self, document: Any, labels: Any = None, k: int = 3) -> Explanation:
         """Return the contributions of the features to the scores of a document, which sum to the scores.

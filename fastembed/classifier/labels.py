@@ -716,15 +716,7 @@ def read_examples(
     items, found, some = read_labelled(documents, labels, columns, reading, prefix, ledger, every=every, progress=read)
     if not len(some):
         raise ValueError("there are no documents to learn from: 0 samples, while a minimum of 1 is required")
-    weights = np.ones(len(some))
-    if sample_weight is not None:
-        weights = unmasked("sample_weight", sample_weight)
-        if weights.shape != some.shape:
-            raise ValueError(
-                f"sample_weight must have one number per document, shape {some.shape}, got shape {weights.shape}"
-            )
-        check_amounts("sample_weight", weights)
-        check_same_order(documents, sample_weight, "sample_weight")
+    weights = np.ones(len(some)) if sample_weight is None else checked_weights(documents, sample_weight, some.shape)
     seen = found.classes[np.unique(found.matrix.indices)].tolist()
     if len(seen) < (2 if known is None else 1):
         what = f"one class, {seen[0]!r}" if seen else "no label"
@@ -756,6 +748,16 @@ def warn_of_prefix(documents: Sequence[Any], prefix: str) -> None:
     """Warn if the first documents hold labels as files of fastText do, which are read as words in memory."""
     if any(isinstance(item, str) and prefix in item for item in documents[:FIRST_ONES]):
         warn_user(f"documents hold {prefix}, as files of fastText do: pass fit or test the file, or leave it out")
+
+
+def checked_weights(documents: Any, sample_weight: Any, shape: tuple[int, ...]) -> Any:
+    """Return the weights of documents (N,), checked."""
+    weights = unmasked("sample_weight", sample_weight)
+    if weights.shape != shape:
+        raise ValueError(f"sample_weight must have one number per document, shape {shape}, got shape {weights.shape}")
+    check_amounts("sample_weight", weights)
+    check_same_order(documents, sample_weight, "sample_weight")
+    return weights
 
 
 def label_weights(labels: Labels, class_weight: Any, known: npt.NDArray[Any] | None) -> Float64:

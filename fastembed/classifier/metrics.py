@@ -163,7 +163,12 @@ def calibration_error(confidence: npt.ArrayLike, right: npt.ArrayLike) -> float:
 
 
 def evaluation(
-    model: FittedClassifier, labels: Labels, pieces: Iterable[tuple[Any, Any]], k: int, skipped: dict[str, int]
+    model: FittedClassifier,
+    labels: Labels,
+    pieces: Iterable[tuple[Any, Any]],
+    k: int,
+    skipped: dict[str, int],
+    weights: Any = None,
 ) -> Evaluation:
     """Return the metrics of scores, compared with labels.
 
@@ -177,6 +182,8 @@ def evaluation(
     k : int
     skipped : dict of str to int
         The numbers of documents that are not among them, by reason.
+    weights : ndarray (N,), optional
+        Of the documents, in the accuracy.
 
     Raises
     ------
@@ -221,7 +228,7 @@ def evaluation(
         precision=float(precision),
         recall=float(recall),
         f1=float(2 * precision * recall / (precision + recall)) if hits.any() else 0.0,
-        accuracy=float(np.mean(is_right[given > 0])),
+        accuracy=float(np.average(is_right[given > 0], weights=None if weights is None else weights[given > 0])),
         nll=nll / counted,
         calibration_error=calibration_error(np.minimum(np.concatenate(confidence), 1), is_right),
         per_label=[

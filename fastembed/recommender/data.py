@@ -137,14 +137,13 @@ class Names:
             found = np.fromiter((self._numbers.get(name, -1) for name in listed), np.intp, len(listed))
         except TypeError:
             found = np.full(len(listed), -1)
-        if (found < 0).any():
-            unknown = [name for name, number in zip(listed, found, strict=True) if number < 0]
-            for name in unknown:
+        if (found < 0).any() or not {int, str}.issuperset(map(type, listed)):  # 1.0 is equal to 1
+            for name in listed:
                 if not (isinstance(name, str) or self._may_be(name, int)):
                     hint = "; a basket of an item with a weight is [(item, weight)]" if isinstance(name, float) else ""
                     raise TypeError(f"{self._what} must be a str or an int of 64 bits, got {shown(name)}{hint}")
-            if not skip_unknown:
-                raise KeyError(self.unknown(unknown[0]))
+            if not skip_unknown and (found < 0).any():
+                raise KeyError(self.unknown(listed[int(np.argmax(found < 0))]))
         return found
 
     def unknown(self, name: Any) -> str | UnknownToken:

@@ -228,6 +228,7 @@ def test_score_is_the_accuracy_of_test():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # q is no known feature
         assert model.score(texts, labels) == model.test(texts, labels).accuracy == 0.5
+        assert model.score(texts, labels, [3, 1, 9, 2, 2]) == 5 / 8  # without the document that has no label
     for function in (model.score, model.test):
         for wrong, error, message in (
             ([1], TypeError, "of the type of the classes, such as 'x', got 1"),

@@ -265,7 +265,9 @@ def test_an_indicator_matrix_is_learned_as_lists_of_its_columns_and_predicted(tm
     assert_array_equal(model.predict_proba(texts), lists.predict_proba(texts))
     predicted = model.predict(texts)
     assert_array_equal(predicted, model.predict_proba(texts) >= 0.5)
-    assert model.score(texts, matrix) == (predicted == rows).all(axis=1).mean()
+    right = (predicted == rows).all(axis=1)
+    assert model.score(texts, matrix) == right.mean()
+    assert model.score(texts, matrix, np.arange(len(texts))) == np.average(right, weights=np.arange(len(texts)))
     model.save(tmp_path / "m.safetensors")
     for other in (Classifier.load(tmp_path / "m.safetensors"), pickle.loads(pickle.dumps(model))):
         assert_array_equal(other.predict(texts), predicted)

@@ -225,6 +225,8 @@ def test_more_is_added_to_what_is_known():
     learned_first = Recommender(dim=2, threads=1).fit({"u": [1, 1, 2, 2, 3], "i": [3, 4, 3, 5, 9]}, user="u", item="i")
     with pytest.warns(UserWarning, match="most users are known as items, and items as users: are the fields"):
         learned_first.partial_fit({"u": [1, 2], "i": [4, 9]}, user="i", item="u")
+    with pytest.raises(TypeError, match="item must be a str or an int of 64 bits, got 3"):
+        learned_first.recommend([[3.0]])
     numbered = Recommender(dim=2, epochs=2, threads=1).fit(sparse.csr_array(MATRIX))
     numbered.partial_fit(np.array([[0, 0, 1.0, 2]])).partial_fit([[3, 5]])
     assert (numbered.users_.tolist(), numbered.items_.tolist()) == ([0, 1, 2, 3, 4], [0, 1, 2, 3, 5])
