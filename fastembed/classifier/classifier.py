@@ -206,8 +206,8 @@ class Classifier(Estimator):
         The weights of the labels; 1 for labels that are not named. The weight of a document is the mean of the weights
         of its labels. "balanced" gives a label the mean number of documents per label over its own number: all labels
         then have the same total weight if each document has one label. By default, the losses "squared" and "ova" learn
-        scores with the cube root of that, since they favour frequent labels; probabilities are calibrated to documents
-        as they are. ``{}`` is 1 for every label.
+        scores with the cube root of that, since they favour frequent labels; the probabilities are calibrated without
+        it. ``{}`` is 1 for every label. With `partial_fit`, "balanced" counts the new documents, the default all.
     early_stopping : bool
         Hold out a share of the documents, and end training when their nll has not fallen for `n_iter_no_change` epochs.
         The parameters are then those of the epoch with the lowest nll.
