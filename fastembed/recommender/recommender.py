@@ -29,6 +29,7 @@ from fastembed.recommender.training import (
     epochs_for,
     fit,
     needed,
+    pairs_of,
 )
 from fastembed.trainer.checkpoint import FilesUntilSaved
 from fastembed.trainer.ranks import Communicator, Ranks
@@ -127,7 +128,9 @@ class Recommender(Transformer):
     # ---------------------------------------------------------------- training
 
     def estimate(self, users: int, items: int, entries: int) -> Estimate:
-        """Return the time and memory that a fit to a matrix of given sizes needs.
+        """Return the time and memory that a fit to a matrix of given sizes needs, if few items are popular, as usual.
+
+        :meth:`fit` tells `progress` before training what its own data need, whose items may be evenly popular.
 
         Parameters
         ----------
@@ -145,9 +148,13 @@ class Recommender(Transformer):
         """
         given = ("users", users), ("items", items), ("entries", entries)
         users, items, entries = (check_integer(name, value, low=1) for name, value in given)  # NumPy's would overflow
-        options, sizes = self._options(), (users, items, entries)
-        memory, flops = needed(*sizes, options, check_threads(self.threads))
-        return Estimate(*sizes, options.epochs or epochs_for(*sizes), int(flops), int(memory))
+        return self._estimate(users, items, entries)
+
+    def _estimate(self, users: int, items: int, entries: int, pairs: float | None = None) -> Estimate:
+        options = self._options()
+        memory, flops = needed(users, items, entries, options, pairs)
+        epochs = options.epochs or epochs_for(users, items, entries)
+        return Estimate(users, items, entries, epochs, int(flops), memory)
 
     def fit(
         self,
@@ -291,7 +298,8 @@ class Recommender(Transformer):
                     known=None if known is None else known.data,
                     report=None if report is None else report.reading,
                 )
-                estimate = self.estimate(len(data.users), len(data.items), data.matrix.nnz)
+                x = data.matrix
+                estimate = self._estimate(len(data.users), len(data.items), x.nnz, pairs_of(x))
                 what = f"training {estimate.users:,} users of {estimate.items:,} items"
                 check_free(estimate.memory, what, "a smaller dim takes less")
             if report is not None:

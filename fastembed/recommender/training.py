@@ -67,6 +67,7 @@ RIDGE_FACTOR = 16.0
 EASE_FACTORS = (1.0, 4.0, 16.0, 64.0)
 MOST_EASE = 4096  # users or items, the fewer of both
 MOST_PAIRS = 1 << 26  # of items whose counts are in memory
+SOME_ITEMS = 64  # whose pairs say how many there are
 COLUMNS = 32  # of B per task
 HIDDEN_SHARE = 0.2  # of the items of a user
 # The largest number of users with hidden items: a quarter of the users, 65,536 / sqrt(items), and 1,500
@@ -79,7 +80,7 @@ PRIOR = 3.0  # precision of the factors about 1; the weight of a hidden item is 
 DEPTH = 100  # of the NDCG
 LEAST_FACTOR = 0.05  # below 0, what nobody takes would be first for users of whose items nothing is known
 FLOOR = 0.1
-FIXED_BYTES, FOLDS = 8 << 20, 36  # of `needed`: what small data takes, too; evaluations of three optima of a row
+FIXED_BYTES, FOLDS = 16 << 20, 36  # of `needed`: what small data takes, too; evaluations of three optima of a row
 SHARES = (0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.85, 0.92, 0.96, 1.0)  # of the item-to-item model in the product
 POPULARITIES = (0.75, 0.5, 0.25, 0.1)  # tried in turn: shares of the factor of the bias that the nll chooses
 NEWTON_STEPS = 12
@@ -810,12 +811,24 @@ class _Hidden:
 # ---------------------------------------------------------------- what it needs
 
 
-def needed(users: int, items: int, entries: int, options: Options, threads: int) -> tuple[int, float]:
-    """Return the bytes that training needs beyond the data, and its floating-point operations."""
+def pairs_of(n: Any) -> float:
+    """Return about how many pairs of items some user has, an item with itself included, from those of a few items."""
+    by_users = np.argsort(np.bincount(n.indices, minlength=n.shape[1]))
+    some = by_users[len(by_users) // SOME_ITEMS // 2 :: max(1, len(by_users) // SOME_ITEMS)]
+    return float((n[:, some].T @ n).nnz) * len(by_users) / len(some)
+
+
+def needed(users: int, items: int, entries: int, options: Options, pairs: float | None = None) -> tuple[int, float]:
+    """Return the bytes that training needs beyond the data, and its floating-point operations.
+
+    `pairs` are those of :func:`pairs_of`; by default as many as there usually are, since few items are popular.
+    """
     dim, epochs = options.dim, options.epochs or epochs_for(users, items, entries)
     hidden = max(1, _most_hiding(users, items))
-    cells, together = items**2, 3 * entries**2 / users  # of G, and pairs of items of a user where these vary as usual
-    pairs = min(MOST_PAIRS, 0.5 * cells * -np.expm1(-together / cells))
+    if pairs is None:
+        cells, together = items**2, 3 * entries**2 / users  # of G, and pairs of items of a user
+        pairs = 0.5 * cells * -np.expm1(-together / cells)
+    pairs = min(MOST_PAIRS, pairs)
     neighbours = min(items * min(NEIGHBOURS, round(PER_ROOT * users**0.5), items), PER_USER * entries, pairs)
     of_start = 4 * entries + 4 * (dim + EXTRA) * (2 * users + 4 * items)
     of_training = 20 * entries + 8 * users * dim + 20 * items * dim + 4 * BLOCK * items
