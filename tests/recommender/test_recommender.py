@@ -1,6 +1,7 @@
 """Answers of a recommender, compared with NumPy by hand; names, files, pickles, errors."""
 
 import copy
+import dataclasses
 import pickle
 import re
 
@@ -209,7 +210,9 @@ def test_a_fit_reports_what_it_does_and_what_it_takes(baskets, tmp_path):
     model = Recommender(dim=2, epochs=3, threads=1)
     model.fit(baskets, progress=log, on_epoch_end=records.append)
     ((_, estimate),) = [event for event in log.events if event[0] == "training"]
-    assert estimate == model.estimate(estimate.users, estimate.items, estimate.entries)
+    of_sizes = model.estimate(estimate.users, estimate.items, estimate.entries)
+    assert estimate == dataclasses.replace(of_sizes, memory=estimate.memory)
+    assert estimate.memory == pytest.approx(of_sizes.memory, rel=0.2)
     sizes = 138_000, 27_000, 20_000_000
     assert model.estimate(*np.array(sizes, np.int32)) == model.estimate(*sizes)
     assert (estimate.users, estimate.items) == (len(baskets), 20)
