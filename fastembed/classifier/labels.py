@@ -108,7 +108,7 @@ def check_same_type(labels: Labels, classes: npt.NDArray[Any]) -> None:
     """Raise TypeError if the labels are int and the classes str, or vice versa."""
     if len(labels.classes) and labels.classes.dtype != classes.dtype:
         found, known = labels.classes.tolist()[0], classes.tolist()[0]
-        hint = "; in CSV and TSV they are always str" if isinstance(found, str) else ""
+        hint = "; in CSV and TSV they are always str" if isinstance(found, str) else "; write them as str, as CSV does"
         if labels.indicator:
             hint = ": the columns of an indicator matrix have no names; fit to such a matrix, or pass lists of labels"
         raise TypeError(f"labels must be of the type of the classes, such as {known!r}, got {shown(found)}{hint}")
@@ -374,7 +374,10 @@ class Columns:
     def columns(self, source: Any) -> tuple[Any, Any]:
         """Return the texts and the labels of a table or of records in memory."""
         if isinstance(self.field, int) or isinstance(self.label, int):
-            raise TypeError(f"fields in memory have names, got {self.field!r} and {self.label!r}")
+            given = f"{self.field!r} and {self.label!r}"
+            raise TypeError(
+                f"fields in memory have names, got {given}: pass columns themselves, as data[1] and data[2]"
+            )
         if column_names(source) is not None and hasattr(source, "__len__"):
             for name in (self.field, self.label):
                 _ = Records(source, name)  # raises ValueError without such a column

@@ -101,22 +101,17 @@ class Estimate:
 
         See ``docs/derivation.md``, sections 4 and 6.
         """
-        return self._in_epochs + self._beside_epochs + self._in_decompositions
+        return sum(self._operations)
 
     @property
-    def _in_epochs(self) -> int:
-        bags = 4 * self.entries * self.dim * (8 + self.epochs)  # steps of conjugate gradients, and epochs
-        return bags + self.epochs * 6 * self.inputs * self.outputs * self.dim
-
-    @property
-    def _beside_epochs(self) -> int:
+    def _operations(self) -> tuple[int, int, int]:
+        """The operations in the epochs, those beside them but in decompositions, and in these."""
         sides, width = self.inputs + self.outputs, self._space // BLOCKS
+        bags = 4 * self.entries * self.dim * (8 + self.epochs)  # steps of conjugate gradients, and epochs
         start = 18 * self.nnz * width + 90 * sides * width**2  # nine products; Gram matrices and rotations
-        return start + 4 * sides * self.dim**2  # moments and changes of rows, in the gauge
-
-    @property
-    def _in_decompositions(self) -> int:
-        return 10 * self._space**3 + 30 * self.dim**3  # one of the start, two of the gauge
+        gauge = 4 * sides * self.dim**2  # moments and changes of rows
+        decompositions = 10 * self._space**3 + 30 * self.dim**3  # one of the start, two of the gauge
+        return bags + self.epochs * 6 * self.inputs * self.outputs * self.dim, start + gauge, decompositions
 
     @property
     def _space(self) -> int:
@@ -138,7 +133,8 @@ class Estimate:
             while (began := perf_counter()) < end or fastest == math.inf:
                 rows @ columns
                 fastest = min(fastest, perf_counter() - began)
-        operations = (1.3 * self._in_epochs + 3 * self._beside_epochs) / self.threads + 3 * self._in_decompositions
+        in_epochs, beside, decompositions = self._operations
+        operations = (1.3 * in_epochs + 3 * beside) / self.threads + 3 * decompositions
         return operations * fastest / (2 * rows.size * columns.shape[1])
 
     @property
