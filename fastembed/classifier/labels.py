@@ -794,8 +794,8 @@ def label_weights(labels: Labels, class_weight: Any, known: npt.NDArray[Any] | N
 
 
 def balanced(counts: Int64) -> Float64:
-    """Return the mean number of documents per label over that of each label (L,), from these."""
-    return counts.sum() / (len(counts) * np.maximum(counts, 1))
+    """Return the mean number of documents per label that has any over that of each label (L,), from these."""
+    return counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1))
 
 
 def mean_weights(matrix: Any, of_label: Float64) -> Float64:
