@@ -18,19 +18,14 @@ from fastembed._base.validation import check_choice, shown
 OUTPUTS = ("default", "pandas")  # what `transform` can be set to return
 
 # Names of parameters in gensim, fastText, implicit and scikit-learn, and ours
-OTHERS = dict.fromkeys(("vector_size", "size", "factors", "dimensions", "n_components"), "dim")
-OTHERS |= dict.fromkeys(("epoch", "iter", "iterations", "max_iter"), "epochs") | {
-    "ws": "window",
-    "minCount": "min_count",
+OTHERS = {
+    **dict.fromkeys(("vector_size", "size", "factors", "dimensions", "n_components"), "dim"),
+    **dict.fromkeys(("epoch", "iter", "iterations", "max_iter"), "epochs"),
+    **dict.fromkeys(("workers", "thread", "num_threads", "n_jobs"), "threads"),
+    **dict.fromkeys(("wordNgrams", "ngram_range"), "ngrams"),
 }
-OTHERS |= dict.fromkeys(("workers", "thread", "num_threads", "n_jobs"), "threads") | {"max_final_vocab": "max_size"}
-OTHERS |= {
-    "random_state": "seed",
-    "C": "l2 = 1 / C",
-    "lr": "learning_rate",
-    "wordNgrams": "ngrams",
-    "ngram_range": "ngrams",
-}
+OTHERS |= {"ws": "window", "minCount": "min_count", "max_final_vocab": "max_size", "random_state": "seed"}
+OTHERS |= {"lr": "learning_rate", "C": "l2 = 1 / C"}
 
 
 def _check_names(cls: type, given: Iterable[str], kind: type[Exception]) -> None:
@@ -43,9 +38,14 @@ def _check_names(cls: type, given: Iterable[str], kind: type[Exception]) -> None
 
 
 class Estimator:
-    """What follows from the constructor of an estimator alone: its parameters, and how it is printed."""
+    """What follows from the constructor of an estimator alone: its parameters, and how it is printed.
+
+    An estimator is a dataclass of its parameters, which keeps them as they are given; what else it holds is here.
+    """
 
     _model: Any = None  # the state that the last fit has learned
+    _fitting: int | None = None  # the process in which a fit runs
+    _until_saved: Any = None  # the checkpoints of completed fits
 
     def __new__(cls, *args: object, **parameters: object) -> Self:
         _check_names(cls, parameters, TypeError)

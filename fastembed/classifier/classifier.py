@@ -151,6 +151,7 @@ def answers_in_turn(
 
 
 @pickled_as("Classifier")
+@dataclass(eq=False, repr=False)
 class Classifier(Estimator):
     """Labels of documents, by a linear model over a weighted bag of words and n-grams.
 
@@ -159,7 +160,7 @@ class Classifier(Estimator):
     without known features, the probabilities are the shares of the labels in training. The result has the same bits on
     any number of threads. Section 8 of docs/derivation.md has the formulas.
 
-    Parameters
+    Attributes
     ----------
     loss : {"squared", "ova", "softmax"}
         "squared" and "ova" are one-versus-all: each label has a squared loss with the targets 1 and 0, or a logistic
@@ -240,51 +241,27 @@ class Classifier(Estimator):
     """
 
     _estimator_type = "classifier"
-    _model: FittedClassifier | None = None
 
-    def __init__(
-        self,
-        loss: str = "squared",
-        dim: int | None = None,
-        ngrams: int = 2,
-        chars: tuple[int, int] | None = None,
-        weighting: str = "supervised",
-        min_count: int = 1,
-        max_features: int | None = None,
-        epochs: int | None = None,
-        tol: float = 0.02,
-        learning_rate: float | None = None,
-        l2: float | None = None,
-        class_weight: Any = None,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        n_iter_no_change: int = 2,
-        seed: int = 0,
-        threads: int | None = None,
-        reading: Reading | None = None,
-        label_prefix: str = "__label__",
-        pretrained: Vectors | None = None,
-    ) -> None:
-        self.loss = loss
-        self.dim = dim
-        self.ngrams = ngrams
-        self.chars = chars
-        self.weighting = weighting
-        self.min_count = min_count
-        self.max_features = max_features
-        self.epochs = epochs
-        self.tol = tol
-        self.learning_rate = learning_rate
-        self.l2 = l2
-        self.class_weight = class_weight
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.seed = seed
-        self.threads = threads
-        self.reading = reading
-        self.label_prefix = label_prefix
-        self.pretrained = pretrained
+    loss: str = "squared"
+    dim: int | None = None
+    ngrams: int = 2
+    chars: tuple[int, int] | None = None
+    weighting: str = "supervised"
+    min_count: int = 1
+    max_features: int | None = None
+    epochs: int | None = None
+    tol: float = 0.02
+    learning_rate: float | None = None
+    l2: float | None = None
+    class_weight: Any = None
+    early_stopping: bool = False
+    validation_fraction: float = 0.1
+    n_iter_no_change: int = 2
+    seed: int = 0
+    threads: int | None = None
+    reading: Reading | None = None
+    label_prefix: str = "__label__"
+    pretrained: Vectors | None = None
 
     # ---------------------------------------------------------------- training
 

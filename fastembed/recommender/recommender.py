@@ -77,6 +77,7 @@ def fitted_recommender(recommender: Recommender) -> FittedRecommender:
 
 
 @pickled_as("Recommender")
+@dataclass(eq=False, repr=False)
 class Recommender(Transformer):
     """Items for users, by an exact softmax over all items.
 
@@ -86,7 +87,7 @@ class Recommender(Transformer):
     of the items and the prior weigh follows from hidden items of some of the users. A user without items gets the most
     popular ones. The result has the same bits on any number of threads.
 
-    Parameters
+    Attributes
     ----------
     dim : int
         Dimension of the vectors.
@@ -116,14 +117,10 @@ class Recommender(Transformer):
     ['butter']
     """
 
-    _model: FittedRecommender | None = None
-    _until_saved: FilesUntilSaved | None = None  # the checkpoints of completed fits
-
-    def __init__(self, dim: int = 128, epochs: int | None = None, seed: int = 0, threads: int | None = None) -> None:
-        self.dim = dim
-        self.epochs = epochs
-        self.seed = seed
-        self.threads = threads
+    dim: int = 128
+    epochs: int | None = None
+    seed: int = 0
+    threads: int | None = None
 
     # ---------------------------------------------------------------- training
 

@@ -63,6 +63,7 @@ NGRAMS_PER_WORD, ENTRIES_PER_WORD = 3, 20  # approximate values for n-grams of t
 
 
 @pickled_as("SkipGram")
+@dataclass(eq=False, repr=False)
 class SkipGram(Transformer):
     """Word vectors by exact-softmax skip-gram on co-occurrence counts.
 
@@ -71,7 +72,7 @@ class SkipGram(Transformer):
     fixed to the logarithm of each context's share. At the end the rows of E are centred and scaled by direction, and W
     and b are changed to match, so that the probabilities stay the same. See ``docs/derivation.md``.
 
-    Parameters
+    Attributes
     ----------
     dim : int
         Dimension of the vectors.
@@ -138,51 +139,25 @@ class SkipGram(Transformer):
     'dog'
     """
 
-    _model: FittedModel | None = None  # the state that the last fit has learned
-    _fitting: int | None = None  # the process in which a fit runs
-    _until_saved: FilesUntilSaved | None = None  # the checkpoints of completed fits
-
-    def __init__(
-        self,
-        dim: int = 100,
-        window: int | tuple[int, int] = 12,
-        weighting: str = "harmonic",
-        min_count: int = 5,
-        sample: float | None = 3e-4,
-        directed: bool = True,
-        max_size: int | None = None,
-        max_contexts: int | str | None = "auto",
-        drop: Iterable[str] | None = None,
-        keep_only: Iterable[str] | None = None,
-        epochs: int = 5,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        n_iter_no_change: int = 2,
-        seed: int = 0,
-        threads: int | None = None,
-        reading: Reading | None = None,
-        baskets: str | None = None,
-        subwords: bool | tuple[int, int] = False,
-    ) -> None:
-        self.dim = dim
-        self.window = window
-        self.weighting = weighting
-        self.min_count = min_count
-        self.sample = sample
-        self.directed = directed
-        self.max_size = max_size
-        self.max_contexts = max_contexts
-        self.drop = drop
-        self.keep_only = keep_only
-        self.epochs = epochs
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.seed = seed
-        self.threads = threads
-        self.reading = reading
-        self.baskets = baskets
-        self.subwords = subwords
+    dim: int = 100
+    window: int | tuple[int, int] = 12
+    weighting: str = "harmonic"
+    min_count: int = 5
+    sample: float | None = 3e-4
+    directed: bool = True
+    max_size: int | None = None
+    max_contexts: int | str | None = "auto"
+    drop: Iterable[str] | None = None
+    keep_only: Iterable[str] | None = None
+    epochs: int = 5
+    early_stopping: bool = False
+    validation_fraction: float = 0.1
+    n_iter_no_change: int = 2
+    seed: int = 0
+    threads: int | None = None
+    reading: Reading | None = None
+    baskets: str | None = None
+    subwords: bool | tuple[int, int] = False
 
     # ---------------------------------------------------------------- parameters
 
@@ -1153,7 +1128,7 @@ class SkipGramOptions:
             same["drop"] = same["keep_only"] = not any(map(self.dropping(), words.tokens))
         same["validation_fraction"] = counts is None and self.early_stopping
         same["n_iter_no_change"] = self.early_stopping
-        usual = vars(SkipGram()._options())
+        usual = {each.name: each.default for each in fields(SkipGram)}
         chosen = {
             name: value for name, value in vars(self).items() if not same.get(name, True) and value != usual[name]
         }
