@@ -86,11 +86,12 @@ KILLS := 1000
 test-kill: $(VENV)/.package
 	folder=$$(mktemp -d) && $(BIN)/python -P tools/kill.py $$folder --kills $(KILLS) && rm -r $$folder
 
-# Every allocation and every call on a file fails once: hours. KINDS=call: calls on files alone. SHARE=50: about one of 50.
+# Every allocation, some 110,000, and every call on a file fails once: more than a day. KINDS=call: calls on files alone.
+# SHARE=50: about one of 50.
 SHARE ?= 1
 KINDS ?= allocation call full-disk
 test-failures: $(VENV)/.package $(VENV)/.extra-parquet
-	$(BIN)/python -P tests/reliability/failures.py --share $(SHARE) --kinds $(KINDS)
+	$(BIN)/python -P tests/reliability/failures.py --share $(SHARE) --seed $(SEED) --kinds $(KINDS)
 
 # Mutated files of every kind; those that are read as they should not be stay in ./fuzz-SEED-NUMBER
 SEED ?= 0
