@@ -65,7 +65,7 @@ PER_USER, PER_ROOT, NEIGHBOURS = 32, 5, 300
 FEW_NEIGHBOURS = 100  # in any case, of the model that is trained again once its strengths are chosen
 RIDGE_FACTOR = 16.0
 EASE_FACTORS = (1.0, 4.0, 16.0, 64.0)
-MOST_EASE = 4096  # users or items, the fewer of both
+MOST_EASE, MOST_EASE_ITEMS = 4096, 24576  # users or items, the fewer of both, and items
 MOST_PAIRS = 1 << 26  # of items whose counts are in memory
 SOME_ITEMS = 64  # whose pairs say how many there are
 COLUMNS = 32  # of B per task
@@ -511,6 +511,10 @@ def _of_columns(parts: list[list[tuple[Int32, Float32]]], kept: NDArray[np.intp]
     return sparse.csr_array((data, pairs), (items, items))
 
 
+def _ease_fits(users: int, items: int) -> bool:
+    return min(users, items) <= MOST_EASE and items <= MOST_EASE_ITEMS
+
+
 class Ease:
     """The regression of each item on all others (Steck 2019), with the ridges  λ_i = factor sqrt(f_i).
 
@@ -522,7 +526,7 @@ class Ease:
         frequency = np.asarray(n.sum(axis=0), np.float64).ravel()
         self.items, self.kept = len(frequency), np.flatnonzero(frequency)
         self.roots = (factor * frequency[self.kept] ** 0.5).astype(np.float32) ** 0.5
-        z = sparse.csr_array(n[:, self.kept] @ sparse.diags_array(1 / self.roots))
+        z = sparse.csr_array(n[np.diff(n.indptr) > 0][:, self.kept] @ sparse.diags_array(1 / self.roots))
         self.by_users = z.shape[0] < z.shape[1]
         system = (z @ z.T if self.by_users else z.T @ z).toarray()
         system[np.diag_indices(len(system))] += 1
@@ -661,7 +665,7 @@ def _select(model: Model, shown: Any, seen: Any, hidden: Any, pool: Pool) -> tup
 
     low = _climbed(RIDGES, with_ridge)
     second, known = _Tried(0.0, of_linked, linked, low.share, low.ndcg), np.unique(shown.indices)
-    if min(shown.shape[0], len(known)) <= MOST_EASE:
+    if _ease_fits(*shown.shape):
         second = max(second, _climbed(EASE_FACTORS, with_ease), key=lambda tried: tried.ndcg)
     share, ndcg = SHARES[second.share], second.ndcg
     factors = (1 - share) * np.append(low.factors, 0) + share * np.insert(second.factors, 1, 0)
@@ -836,11 +840,11 @@ def needed(users: int, items: int, entries: int, options: Options, pairs: float 
     of_items = 16 * entries + 8 * pairs + 30 * neighbours
     of_strengths = 28 * hidden * items + 8 * neighbours  # seven arrays of logits, and B
     fewest = min(users, items)
-    if fewest <= MOST_EASE:
+    if _ease_fits(users, items):
         of_items = max(of_items, 16 * fewest**2 + 30 * items * min(NEIGHBOURS, items))
         of_strengths += 16 * fewest**2 + 16 * hidden * items
     most = max(of_start, of_rows, of_training, of_items, of_strengths)
     bytes_needed = FIXED_BYTES + 16 * entries + most  # 16: n, twice
     passes = epochs if hidden <= NEGLIGIBLE * users else epochs * (2 - hidden / users)
-    other = FOLDS * 4.0 * hidden * items * dim + (4.0 * fewest**3 if fewest <= MOST_EASE else 0)
+    other = FOLDS * 4.0 * hidden * items * dim + (4.0 * fewest**3 if _ease_fits(users, items) else 0)
     return int(bytes_needed), passes * 6.0 * users * items * dim + other
