@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fastembed._base.arrays import canonical_csr, csr
-from fastembed._base.memory import check_free
 from fastembed._base.threads import cached_property
 from fastembed._base.validation import UnknownToken, check_flag, check_number, shown, warn_user
 from fastembed.corpus.corpus import DocumentCorpus, FileCorpus, look_weighted
@@ -29,7 +28,6 @@ ROWS_AT_ONCE = 1 << 18  # pairs or items that are Python objects at a time
 SMALLEST, LARGEST = 1e-15, 1e20  # weight of a user and an item: the ratio of two is finite in float32
 MANY_BASKETS = 10  # from this number on it is a warning if they look like something else
 TABLE = 'pass a table, such as {"user": [...], "item": [...]}, with user="user" and item="item"'
-NAME_BYTES = 150  # per user and item that is a number
 Place = Callable[[int], str]
 Int32 = NDArray[np.int32]
 
@@ -415,8 +413,6 @@ def _matrix_of_matrix(source: Any, users: Names, items: Names) -> Any:
         )
     if matrix.nnz == matrix.shape[0] * matrix.shape[1] > matrix.shape[1]:
         warn_user("every user of X has every item: if the rows are baskets of items, pass X.tolist()")
-    what = "the names of {:,} users and {:,} items".format(*matrix.shape)
-    check_free(NAME_BYTES * sum(matrix.shape), what, "number those that occur, without gaps")
     add_places(users, matrix.shape[0])
     if matrix.shape[1] < len(items) or not items.are_places():
         if matrix.shape[1] != len(items):

@@ -18,7 +18,7 @@ from fastembed._base.memory import check_free, readable
 from fastembed._base.progress import FitProgress, epoch_reports, reporting
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_callback, check_flag, check_integer, shown
-from fastembed.recommender.data import fields_of_table, is_name, read_interactions
+from fastembed.recommender.data import fields_of_table, is_matrix, is_name, read_interactions
 from fastembed.recommender.file import read_recommender, write_recommender
 from fastembed.recommender.model import Asked, Explanation, FittedRecommender, Scored
 from fastembed.recommender.training import (
@@ -288,6 +288,8 @@ class Recommender(Transformer):
         shown = progress if ranks is None or ranks.first else None
         with nullcontext() if ranks is None else ranks.ending_all(), reporting(shown, MOST_EPOCHS) as report:
             with nullcontext() if ranks is None else ranks.agreeing():
+                if is_matrix(source):  # of which all rows and columns get names
+                    self._affordable(max(source.shape[0], 1), max(source.shape[1], 1), 1, 1.0)
                 data = read_interactions(
                     source,
                     *(user, item, weight),
@@ -296,9 +298,7 @@ class Recommender(Transformer):
                     report=None if report is None else report.reading,
                 )
                 x = data.matrix
-                estimate = self._estimate(len(data.users), len(data.items), x.nnz, pairs_of(x))
-                what = f"training {estimate.users:,} users of {estimate.items:,} items"
-                check_free(estimate.memory, what, "a smaller dim takes less")
+                estimate = self._affordable(len(data.users), len(data.items), x.nnz, pairs_of(x))
             if report is not None:
                 report.training(estimate)
             model, history = fit(
@@ -314,6 +314,12 @@ class Recommender(Transformer):
             self._until_saved = self._until_saved or FilesUntilSaved()
             self._until_saved.set(os.fspath(checkpoint), keep=False)
         return FittedRecommender(model, data, history)
+
+    def _affordable(self, users: int, items: int, entries: int, pairs: float | None = None) -> Estimate:
+        """Return the estimate of a fit; raise MemoryError if it takes more than is free."""
+        estimate = self._estimate(users, items, entries, pairs)
+        check_free(estimate.memory, f"training {users:,} users of {items:,} items", "a smaller dim takes less")
+        return estimate
 
     # ---------------------------------------------------------------- fitted properties
 

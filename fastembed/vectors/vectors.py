@@ -475,8 +475,10 @@ class Vectors:
         with np.errstate(over="ignore", invalid="ignore"):
             total = np.sum([weight * self._query_vector(item) for item, weight in items], axis=0)
         check_finite("the sum of the query", total)
+        if not total.any():
+            warn_user("the query is a zero vector, as that of a word without counts is: all cosines are 0")
         asked = list({item for item, _ in items if isinstance(item, int)})
-        ((ids, cosines),) = self._neighbors.nearest(_unit_queries(total[None]), topn, excluded=[asked], among=among)
+        ((ids, cosines),) = self._neighbors.nearest(unit_vectors(total[None]), topn, excluded=[asked], among=among)
         return self._scored(ids, cosines)
 
     def nearest(
@@ -551,7 +553,7 @@ class Vectors:
         )
         own = [[item] if isinstance(item, int) else [] for item in batch]
         vectors = batch if isinstance(batch, np.ndarray) else np.array([self._query_vector(item) for item in batch])
-        unit = _unit_queries(vectors.reshape(-1, self._matrix.shape[1]))
+        unit = unit_vectors(vectors.reshape(-1, self._matrix.shape[1]))
         found = []
         part = QUERIES if progress else max(len(unit), 1)
         with bars(progress), bar(desc="neighbours", total=len(unit)) as done:
@@ -1058,14 +1060,6 @@ def _exact(name: str, vectors: npt.NDArray[Any]) -> Exact:
         exact = unmasked(name, vectors).astype(np.float64)
     check_finite(name, exact)
     return exact
-
-
-def _unit_queries(vectors: npt.NDArray[Any]) -> Exact:
-    """Return unit vectors (Q, D) of queries, with a warning if some are zero, as those of tokens without counts."""
-    if zero := int(np.count_nonzero(~vectors.any(axis=1))):
-        some = "the query is a zero vector" if len(vectors) == 1 else f"{zero:,} of {len(vectors):,} queries are zero"
-        warn_user(f"{some}, as that of a word without counts is: all cosines are 0")
-    return unit_vectors(vectors)
 
 
 def _to_gensim_fasttext(tokens: Sequence[str], matrix: Matrix, composer: BucketComposer) -> Any:
