@@ -85,5 +85,7 @@ def label_terms(
     sums: _Float,
     places: _Int64,
     changes: _Float,
+    counts: _Float,
+    found: _Int32,
 ) -> None: ...
 def separate_labels(text: _Text, prefix: _Text) -> tuple[bytes, bytes]: ...

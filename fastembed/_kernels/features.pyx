@@ -564,7 +564,7 @@ cdef inline double label_term(double n, double q, double prior) noexcept nogil:
 def label_terms(
     const int64_t[::1] indptr, const int32_t[::1] indices, const int64_t[::1] starts, const int32_t[::1] documents,
     const double[::1] amounts, const double[::1] shares, double prior, double[::1] sums,
-    const int64_t[::1] places, double[::1] changes,
+    const int64_t[::1] places, double[::1] changes, double[::1] counts, int32_t[::1] found,
 ):
     """Sum t(n) = (n + prior q) log(n / q + prior) over the labels of each feature, or write changes of these sums.
 
@@ -582,21 +582,14 @@ def label_terms(
         Where `changes` has the features of a document, or -1: then the sums stay, and each of these becomes
         t(n - amount) - t(n), summed over the labels of the document.
     changes : float64, written
-
-    Raises
-    ------
-    MemoryError
-        If there is none for 12 bytes per feature.
+    counts : float64 (F,), zeros
+        Space for the n of a label; zeros again at the end.
+    found : int32 (F + 1,), written
+        Space for the features that have it.
     """
-    cdef Py_ssize_t label, k, t, size, at, features = sums.shape[0]
+    cdef Py_ssize_t label, k, t, size, at
     cdef int32_t f
     cdef double n, q, of_one, of_none
-    cdef double* counts = <double*>PyMem_RawCalloc(features + 1, sizeof(double))
-    cdef int32_t* found = <int32_t*>PyMem_RawMalloc((features + 1) * sizeof(int32_t))  # the features with the label
-    if counts == NULL or found == NULL:
-        PyMem_RawFree(counts)
-        PyMem_RawFree(found)
-        raise MemoryError(f"no memory for counts of {features:,} features")
     with nogil:
         for label in range(shares.shape[0]):
             q, size = shares[label], 0
@@ -622,8 +615,6 @@ def label_terms(
                         at += 1
             for t in range(size):
                 counts[found[t]] = 0
-    PyMem_RawFree(counts)
-    PyMem_RawFree(found)
 
 
 # ---------------------------------------------------------------- labelled lines

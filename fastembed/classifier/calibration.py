@@ -17,7 +17,7 @@ MOST_WEIGHT = 4  # largest weight of a document in a calibration over their medi
 MOST_LOGIT = 17.0  # its sigmoid is 1 in float32
 SHIFT = 0.1  # standard deviation of the prior of the shift
 FEW = 100  # documents; by fewer, a calibration must prove itself
-FIRM = 200  # FIRM / n is added to the precision 1 of the priors, with n documents
+FIRM = 800  # FIRM / n is added to the precision 1 of the priors, with n documents
 MOST_EARLIER = 1000  # earlier documents, of which ten add 1 to it
 MOST_DOCUMENTS = 4000  # evenly among all: they determine so few numbers well
 CELLS = 4096
@@ -136,7 +136,7 @@ class Calibration:
         """Return the calibration of maximum posterior probability, or this one if the other predicts no better.
 
         The logarithms of slope and bend, the offset, and ten times the shift, have normal priors around those of this
-        calibration, of precision 1 + 200 / n + e / 10 with n documents and e earlier ones: few documents do not
+        calibration, of precision 1 + 800 / n + e / 10 with n documents and e earlier ones: few documents do not
         determine them. With less than 100 documents, whether it predicts better is seen on each half of them, by the
         nll of a calibration from the other half.
 

@@ -194,7 +194,7 @@ class Classifier(Estimator):
     tol : float
         With the losses "squared" and "ova": training ends when no document's step in an epoch changes its score by more
         than this. By default the scores were at most 0.015 from the optimum in sixteen fits. Without a part left out,
-        50 times as much will do.
+        50 times as much will do, or the number of documents over 20 times.
     learning_rate : float, optional
         With the loss "softmax": the learning rate of gradient descent on the rows of E, which falls linearly to a
         tenth. By default 3, or less if documents are so alike, or some weigh so much more than the mean, that training

@@ -433,10 +433,14 @@ class LabelGains:
         self._indptr = bags[0]
         self._counted = *bags[:2], starts, documents, targets.data, q, PRIOR
         self._sums = np.full(len(frequencies), PRIOR * math.log(PRIOR))  # of a feature that no document has
-        kernels.label_terms(*self._counted, self._sums, np.empty(0, np.int64), np.empty(0))
+        self._count(np.empty(0, np.int64), np.empty(0))
         self._sizes = frequencies + PRIOR
         self.values = self._sums / self._sizes - np.log(self._sizes)
         self.fixed = np.zeros(len(frequencies), np.bool_)
+
+    def _count(self, places: Int64, changes: Float64) -> None:
+        space = np.zeros(len(self._sums)), np.empty(len(self._sums) + 1, np.int32)
+        kernels.label_terms(*self._counted, self._sums, places, changes, *space)
 
     def make_as_new(self, bags: Any, documents: Int64) -> None:
         """Change bags (n, F), those of these documents among the ones above, as if their labels were not known.
@@ -448,7 +452,7 @@ class LabelGains:
         """
         places, changes = np.full(len(self._indptr) - 1, -1), np.zeros(bags.nnz)
         places[documents] = bags.indptr[:-1]
-        kernels.label_terms(*self._counted, self._sums, places, changes)
+        self._count(places, changes)
         ids = bags.indices
         sizes = self._sizes[ids] - 1
         without = (self._sums[ids] + changes) / sizes - np.log(sizes)

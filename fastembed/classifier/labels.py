@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -605,25 +605,12 @@ def check_documents(documents: Any) -> Sequence[Any]:
     return column_values(documents)
 
 
-class LeftOut:
-    """Documents that are not trained on: their bags as those of new documents, labels, and weights.
+class LeftOut(NamedTuple):
+    """Documents that are not trained on: their bags as those of new documents, labels, and weights."""
 
-    Features that no other document has are unknown, and the others are scaled to unit length. Documents of which none
-    is left have the weight 0.
-
-    Parameters
-    ----------
-    bags, labels : csr_array (n, F), (n, L)
-        The bags are changed.
-    weights : ndarray of float64 (n,)
-    known : ndarray of bool (F,)
-    """
-
-    def __init__(self, bags: Any, labels: Any, weights: Float64, known: npt.NDArray[np.bool_]) -> None:
-        indptr, indices = bags.indptr.astype(np.int64), bags.indices.astype(np.int32, copy=False)
-        unit_rows(indptr, indices, bags.data, known.astype(np.float64), False)
-        bags.eliminate_zeros()
-        self.bags, self.labels, self.weights = bags, labels, np.where(np.diff(bags.indptr) > 0, weights, 0)
+    bags: Any
+    labels: Any
+    weights: Float64
 
 
 @dataclass
@@ -639,6 +626,8 @@ class Examples:
         The number of documents with each feature, plus 1 for a feature of earlier documents, so that it never counts as
         that of one document alone.
     labels : Labels
+    label_counts : ndarray of int64 (L,)
+        The number of documents with each label, earlier ones too.
     weights : ndarray of float64 (N,)
         The weights of the losses.
     gains : LabelGains or None
@@ -654,6 +643,7 @@ class Examples:
     bags: Any
     frequencies: Any
     labels: Labels
+    label_counts: Int64
     weights: Float64
     gains: LabelGains | None
 
@@ -667,15 +657,25 @@ class Examples:
             )
 
     def left_out(self, parts: Sequence[Int64], weights: Float64) -> list[LeftOut]:
-        """Return each part of the documents, such as they are without it, with these weights (N,)."""
+        """Return each part of the documents as if it were new, with these weights (N,).
+
+        Features that no other document has are unknown, and the others are scaled to unit length. Documents of which
+        none is left have the weight 0, and so have those of a label that only their part has: what does not know a
+        label cannot predict it.
+        """
         these = np.concatenate(parts)
         bags, found = self.bags[these], []
         if self.gains is not None:
             self.gains.make_as_new(bags, these)
         for part, end in zip(parts, np.cumsum(list(map(len, parts))).tolist(), strict=True):
             own = bags[end - len(part) : end]
-            known = self.frequencies > document_frequencies(own.indices, own.shape[1])
-            found.append(LeftOut(own, self.labels.matrix[part], weights[part], known))
+            labels, known = self.labels.matrix[part], self.frequencies > document_frequencies(own.indices, own.shape[1])
+            indptr, indices = own.indptr.astype(np.int64), own.indices.astype(np.int32, copy=False)
+            unit_rows(indptr, indices, own.data, known.astype(np.float64), False)
+            own.eliminate_zeros()
+            unknown = self.label_counts == np.bincount(labels.indices, minlength=labels.shape[1])
+            used = (np.diff(own.indptr) > 0) & ~(labels @ unknown > 0)
+            found.append(LeftOut(own, labels, np.where(used, weights[part], 0)))
         return found
 
 
@@ -740,11 +740,14 @@ def read_examples(
     warn_of_alike(found.classes.tolist())
     if labels is not None:
         warn_of_prefix(items, prefix)
+    label_counts = np.bincount(found.matrix.indices, minlength=len(found.classes))
+    if known is not None:
+        label_counts[np.searchsorted(found.classes, known.classes)] += known.label_counts
     blocks = line_blocks(items, options.reading.errors, progress=None if report is None else report.counting)
     tokens = number_tokens(blocks, options.reading, ledger, pool)
     before = () if known is None else (known.features, known.documents)
     features, bags, frequencies, gains = read_features(tokens, found.matrix, options, ledger, pool, *before)
-    return Examples(features, bags, frequencies, found, weights, gains)
+    return Examples(features, bags, frequencies, found, label_counts, weights, gains)
 
 
 def warn_of_prefix(documents: Sequence[Any], prefix: str) -> None:

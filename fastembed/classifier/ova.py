@@ -37,7 +37,8 @@ MOST_LEFT_OUT = 1000  # largest number of documents left out at a time for calib
 ENOUGH = 1000  # documents that are left out, at one time or in turn
 BIAS_SQUARE = 1 / 16  # of the feature of the bias, which ova.pxi says
 CATCH_UP = 3  # steps of each document that was left out, before others have one
-LEFT_OUT_TOL = 50  # their scores need be less exact
+LEFT_OUT_TOL = 50  # their scores need be less exact, unless there are few documents, of which each moves the others:
+FEW = 20  # then by the number of documents over this
 FLOOR = 1e-6  # smallest tolerance, per largest step of an epoch: float32 rounds
 RUN = 16  # documents that are visited consecutively
 PIECE_FEATURES = 1 << 14  # features whose weights one task writes
@@ -155,16 +156,9 @@ class Ascent:
         """Return a copy of the state of training, which takes less memory than the weights of all features."""
         return self._bias.copy(), self._weights.copy(), self._dual.copy()
 
-    def finish(self, state: Any) -> None:
-        """Return to a state, and release what only epochs need."""
+    def result(self, state: Any) -> tuple[Float32, Float32]:
+        """Release what only epochs need, and return the weights (F, L) and the bias (L,) of a state."""
         self._documents, (self._bias, self._weights, self._dual) = (), state
-
-    def bias(self) -> Float32:
-        """Return the bias (L,)."""
-        return self._bias.ravel()[: self._labels].copy()
-
-    def weights(self) -> Float32:
-        """Return the weights (F, L)."""
         found = np.empty((len(self._rows), self._labels), np.float32)
 
         def run(k: int) -> None:
@@ -172,7 +166,7 @@ class Ascent:
             kernels.joined_rows(self._rows, self._owners, self._amounts, self._weights, self._dual, first, last, found)
 
         self._pool.run(run, -(-len(found) // PIECE_FEATURES))
-        return found
+        return found, self._bias.ravel()[: self._labels].copy()
 
     def scores(self, bags: Any) -> Float32:
         """Return the scores (N, L) of bags (N, F)."""
@@ -247,8 +241,9 @@ def train_ova(
     folds, left_out = [], [] if validation is None else [validation]
     if validation is None:
         if count >= ENOUGH:  # copies have the same product with random numbers
-            products = np.sort(examples.bags @ np.random.default_rng(options.seed).random(examples.bags.shape[1]))
-            if 2 * np.count_nonzero(np.diff(products)) < count:
+            products = examples.bags @ np.random.default_rng(options.seed).random(examples.bags.shape[1])
+            products = np.sort(products[(products > 0) & (examples.weights > 0)])
+            if 2 * np.count_nonzero(np.diff(products)) < len(products):
                 warn_user(
                     "most documents are copies of others, so that probabilities are those of texts like these: if the"
                     " copies were made to weigh more, use sample_weight or class_weight instead"
@@ -264,7 +259,7 @@ def train_ova(
     for fold in [slice(0, 0), *folds]:
         these = np.arange(fold.start, fold.stop)
         changed = np.concatenate([np.tile(before, CATCH_UP), these])  # documents that take the first steps
-        tolerance = options.tol * (LEFT_OUT_TOL if len(these) else 1)
+        tolerance = options.tol * (min(LEFT_OUT_TOL, count / FEW) if len(these) else 1)
         for _ in range(options.epochs):
             began = time.perf_counter()
             starts = np.arange(0, count, RUN)  # of runs of documents, so that memory is read in larger pieces
@@ -280,6 +275,7 @@ def train_ova(
                 found = calibration.fitted(of_validation, left_out[0].labels, left_out[0].weights, earlier)
                 record["validation_nll"] = float(found.nll(found.logits(of_validation), left_out[0].labels).mean())
                 if record["validation_nll"] < lowest:
+                    state = None  # released before the next copy
                     state, best, lowest = ascent.state(), (found, len(history)), record["validation_nll"]
                 ended = best is not None and len(history) - best[1] >= options.n_iter_no_change
             history.append(record | {"seconds": time.perf_counter() - began})
@@ -300,9 +296,8 @@ def train_ova(
                     f" score by {change:.2g}, and tol={options.tol:g}; more epochs or a larger l2 bring scores closer"
                     " to the optimum"
                 )
-    ascent.finish(state)
     if scores:
         labels = sparse.vstack([each.labels for each in left_out], format="csr")
         of_left_out = np.concatenate([each.weights for each in left_out])
         calibration = calibration.fitted(np.concatenate(scores), labels, of_left_out, earlier)
-    return ascent.weights(), ascent.bias(), calibration, history
+    return *ascent.result(state), calibration, history

@@ -109,12 +109,10 @@ def learn(
         The classifier to go on from.
     """
     features, labels, documents = examples.features, examples.labels, len(examples.weights)
-    label_counts = np.bincount(labels.matrix.indices, minlength=len(labels.classes))
     earlier, start = np.zeros(len(labels.classes)), None  # the weight of earlier documents with each label
     calibration, calibrated = Calibration(options.loss, labels.several, *FIRST[options.loss]), 0
     if known is not None:
         places = np.searchsorted(labels.classes, known.classes)
-        label_counts[places] += known.label_counts
         documents += known.documents
         earlier[places] = known.calibration.probabilities(known.prior.astype(np.float64)[None])[0] * known.documents
         if options.loss != "squared" or known.calibration.several == labels.several:
@@ -145,10 +143,10 @@ def learn(
         linear = None if linear is None else np.ascontiguousarray(trainer.linear)
     else:
         dim = len(labels.classes)
-        _check_memory(features, dim, dim, "give loss='softmax' and a dim")
+        _check_memory(features, dim, dim, "give loss='softmax' and a dim", len(examples.weights))
         losses = examples.weights
         if options.class_weight is None:
-            losses = losses * mean_weights(labels.matrix, balanced(label_counts) ** RARE)
+            losses = losses * mean_weights(labels.matrix, balanced(examples.label_counts) ** RARE)
         both = np.stack([examples.weights, losses])
         of_documents, total = both.sum(axis=1) + (0 if known is None else known.documents)
         own, sums = np.minimum(both @ labels.matrix + earlier, [[of_documents], [total]])
@@ -181,7 +179,7 @@ def learn(
         classes=labels.classes,
         calibration=calibration,
         documents=documents,
-        label_counts=label_counts,
+        label_counts=examples.label_counts,
         embedding=embedding,
         scales=None,
         linear=linear,
@@ -201,9 +199,9 @@ def _held_out(documents: int, options: ClassifierOptions) -> npt.NDArray[np.bool
     return held
 
 
-def _check_memory(features: Features, dim: int, labels: int, advice: str) -> None:
-    """Raise MemoryError if E (F, D), and a copy of it from the best epoch, do not fit in memory."""
-    size = len(features) * dim * np.dtype(np.float32).itemsize
+def _check_memory(features: Features, dim: int, labels: int, advice: str, documents: int = 0) -> None:
+    """Raise MemoryError if E (F, D) and dual variables of documents, and a copy of both, do not fit in memory."""
+    size = (len(features) + documents) * dim * np.dtype(np.float32).itemsize
     what = f"training {labels:,} labels on {len(features):,} features"
     check_free(2 * size, what, f"{advice}, or fewer features by min_count or max_features")
 

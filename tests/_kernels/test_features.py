@@ -185,8 +185,9 @@ def test_terms_of_labels_are_those_of_the_twin(documents, labels):
     given = bags.indptr.astype(np.int64), bags.indices, targets.indptr.astype(np.int64), targets.indices, targets.data
     sums, changes = np.full(20, 0.5 * np.log(0.5)), np.zeros(bags.nnz)
     places = np.where(rng.random(documents) < 0.5, bags.indptr[:-1], -1).astype(np.int64)
-    kernels.label_terms(*given, y.mean(axis=0), 0.5, sums, np.empty(0, np.int64), np.empty(0))
-    kernels.label_terms(*given, y.mean(axis=0), 0.5, sums, places, changes)
+    space = np.zeros(20), np.empty(21, np.int32)
+    for asked in ((np.empty(0, np.int64), np.empty(0)), (places, changes)):
+        kernels.label_terms(*given, y.mean(axis=0), 0.5, sums, *asked, *space)
     expected, without = twins.label_terms(has, y, 0.5)
     assert_allclose(sums, expected, rtol=1e-12)
     assert_allclose(changes, (without * (places >= 0)[:, None])[has], rtol=1e-9, atol=1e-12)

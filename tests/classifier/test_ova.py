@@ -136,13 +136,13 @@ def test_a_heavy_document_that_was_left_out_does_not_end_training_before_its_end
 
 
 def test_a_calibration_by_documents_that_contradict_the_scores_is_the_maximum():
-    """Here steps of Newton's method with the Hessian of Gauss and Newton are slow."""
+    """Here steps of Gauss and Newton would be slow."""
     first, scores = Calibration("ova", True, 1.0, 0.0), np.outer([1.0, 0.6], [1, -1, -1])
     labels, weights = np.array([[0.0, 1, 1], [0, 1, 1]]), np.array([4 / 3, 2 / 3])
 
     def objective(at):
         x = np.exp(at[0]) * scores + at[1]
-        return weights @ (np.logaddexp(0, x) - labels * x).sum(axis=1) + 101 * at @ at / 2
+        return weights @ (np.logaddexp(0, x) - labels * x).sum(axis=1) + 401 * at @ at / 2
 
     expected = optimize.minimize(objective, np.zeros(2), method="BFGS", options={"gtol": 1e-7}).x
     found = first.fitted(scores, sparse.csr_array(labels), weights)

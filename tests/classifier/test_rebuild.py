@@ -125,7 +125,7 @@ class Map:
 
     def fitted(self, s, y, weights):
         weights = np.minimum(weights / np.median(weights), 4)
-        gain, precision = 0 if len(s) < 100 else 1, 1 + 200 / len(s)
+        gain, precision = 0 if len(s) < 100 else 1, 1 + 800 / len(s)
         for one, other in [(slice(0, None, 2), slice(1, None, 2)), (slice(1, None, 2), slice(0, None, 2))]:
             at = self.posterior(s[other], y[other], weights[other], precision)
             gain += weights[one] @ (self.nll(s[one], y[one], self.first) - self.nll(s[one], y[one], at))
@@ -157,7 +157,7 @@ def rebuilt(documents, y, weights, loss, l2, seed):
         w, b = one_versus_all(x[others], y[others], losses[others], l2, loss, bias)
         known = (x[others] > 0).any(axis=0)
         new = unit(bags.left_out(x, these) * known)
-        some = (new > 0).any(axis=1)
+        some = (new > 0).any(axis=1) & (y[these] <= y[others].any(axis=0)).all(axis=1)
         scores.append((new @ w + b)[some])
         left_out.append(these[some])
     left_out = np.concatenate(left_out)
