@@ -480,7 +480,7 @@ class Classifier(Estimator):
         Warns
         -----
         UserWarning
-            If documents have no known feature. Their scores are b.
+            If documents have no known feature. Their scores are b, while `predict` goes by the labels' shares.
 
         Examples
         --------
