@@ -315,8 +315,8 @@ class Explanation:
     ----------
     item : str or int
     probability : float
-        Of the item among those that the user does not have. That of :meth:`Recommender.recommend` is from a less exact
-        vector, and may differ by some thousandths of it. Of an item that the user has, among all.
+        Of the item among those that the user does not have. That of :meth:`Recommender.recommend` for a basket is from
+        a less exact vector, and may differ by a thousandth of it. Of an item that the user has, among all.
     score : float
         The logit of the item.
     bias : float

@@ -386,7 +386,8 @@ class Recommender(Transformer):
         -------
         list of (item, float), or a list of these
             The items and their probabilities, the most probable first: for a single user one list, otherwise one per
-            user. The probabilities of all items that are not left out sum to 1.
+            user. The probabilities of all items that are not left out sum to 1. Those for baskets and rows of a matrix
+            are right to a thousandth of them; all other methods, and those for known users, are ten times as exact.
 
         Raises
         ------

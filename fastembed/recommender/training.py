@@ -47,7 +47,7 @@ Record: TypeAlias = dict[str, float]
 
 EXPONENT = 0.5  # t
 TOLERANCE = 1e-5  # of the rows of users: see `optimal_rows`
-ROUGH_TOLERANCE = 1e-3  # of those from which only a recommendation is made
+ROUGH_TOLERANCE = 1e-4  # of those from which only a recommendation is made
 CHOICE_TOLERANCE = 1e-2  # of those by which the strengths are chosen
 RATE, LINEAR_RATE, L2, LINEAR_L2 = 1.0, 1.0, 0.3, 0.4  # of `fit_counts`
 BLOCK = 256

@@ -33,7 +33,7 @@ MOST_STEPS = 500  # a safety limit: about 100 steps are needed where the counts 
 MOST_CUTS = 30
 FALL = 1e-4  # smallest decrease of f, as a share of that predicted by its slope
 PAIRS = 10
-TOLERANCE = 1e-3  # largest norm of the gradient at convergence, as a share of the sum of the counts
+TOLERANCE = 1e-3  # largest norm of the gradient before the last step, as a share of the sum of the counts
 FEW = 6  # rows up to which a pass over W for each takes less time than two products with W
 
 
@@ -95,7 +95,7 @@ def optimal_rows(
     pool : Pool
         Blocks of rows are its tasks; they do not depend on the number of threads.
     tolerance : float
-        Largest norm of the gradient at convergence, as a share of the sum of the counts.
+        Largest norm of the gradient before the last step, as a share of the sum of the counts.
     start : ndarray (N, D), optional
         The first rows; by default they are 0.
     origin : Origin, optional
@@ -144,8 +144,7 @@ def _minima(
             fit, slopes = one_by_one(d, rows)
         else:
             p: NDArray[Any] = d.astype(linear.dtype) @ linear
-            p += bias
-            normaliser = np.array([softmax(row) for row in p])
+            normaliser = np.array([softmax(np.add(row, bias, out=row)) for row in p])  # each stays in the cache
             fit = totals[rows] * normaliser - _dots(observed[rows], d) - constant[rows]
             slopes = totals[rows, None] * (p @ linear.T).astype(np.float64) - observed[rows]
         return fit + ridge / 2 * (d**2).sum(axis=1), slopes + ridge * d
@@ -160,7 +159,10 @@ def _minima(
     history = _History(*d.shape)
     active = np.flatnonzero(totals > 0)
     for _ in range(MOST_STEPS):
-        active = active[_steep(gradient, tolerance * totals, active)]
+        steep = _steep(gradient, tolerance * totals, active)
+        if not history.empty and len(last := active[~steep]):  # a last step, whose gradient nobody needs
+            d[last] -= history.times_inverse_hessian(gradient[last], last)
+        active = active[steep]
         if not len(active):
             break
         if origin is not None and start is None and history.empty:
