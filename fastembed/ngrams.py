@@ -8,12 +8,11 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fastembed._base.arrays import Int32, Int64
 from fastembed._base.validation import check_integer, encode_tokens, shown
 from fastembed._kernels.ngrams import NgramTable
 from fastembed.formats.fasttext import LONGEST_NGRAM
 
-Int32 = npt.NDArray[np.int32]
-Int64 = npt.NDArray[np.int64]
 Lengths: TypeAlias = "tuple[int, int]"
 
 BEGIN, END = "<", ">"  # around a word, so that its first and last n-grams differ from those inside

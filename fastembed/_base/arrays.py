@@ -16,7 +16,8 @@ from scipy import sparse
 from fastembed._base.validation import check_amounts, check_ids, check_weights
 
 Number = TypeVar("Number", bound=np.generic)
-Float = npt.NDArray[np.float64]
+Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
@@ -94,7 +95,7 @@ def canonical_csr(name: str, matrix: Any, *, signed: bool = False) -> Any:
     return matrix
 
 
-def csr(data: Float, indices: Int32, indptr: Int64, shape: tuple[int, int]) -> sparse.csr_array:
+def csr(data: Float64, indices: Int32, indptr: Int64, shape: tuple[int, int]) -> sparse.csr_array:
     """Return the CSR array of these entries without copying them.
 
     SciPy needs both index arrays in one dtype, so `indptr`, which is short, becomes int32 if its values fit.
@@ -103,7 +104,7 @@ def csr(data: Float, indices: Int32, indptr: Int64, shape: tuple[int, int]) -> s
     return sparse.csr_array((data, indices, indptr.astype(np.int32) if narrow else indptr), shape=shape)
 
 
-def sorted_csr(data: Float, indices: Int32, indptr: Int64, shape: tuple[int, int]) -> sparse.csr_array:
+def sorted_csr(data: Float64, indices: Int32, indptr: Int64, shape: tuple[int, int]) -> sparse.csr_array:
     """Return the CSR array of rows whose columns ascend, so that SciPy does not check it."""
     matrix = csr(data, indices, indptr, shape)
     matrix.has_canonical_format = True

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastembed._base.arrays import Float64
 from fastembed._base.threads import single_threaded_blas
 
 LOSSES = ("squared", "ova", "softmax")
@@ -25,7 +26,6 @@ LONGEST = 4.0  # step of Newton's method
 ROUNDS = 1000  # for a few documents that contradict the scores; a dozen for many
 
 Array = npt.NDArray[Any]
-Float64 = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 
-from fastembed._base.arrays import sorted_csr
+from fastembed._base.arrays import Float64, Int32, Int64, sorted_csr
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool, cached_property
 from fastembed._base.validation import shown
@@ -38,9 +37,6 @@ from fastembed.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from fastembed.classifier.classifier import ClassifierOptions
 
-Int32 = npt.NDArray[np.int32]
-Int64 = npt.NDArray[np.int64]
-Float64 = npt.NDArray[np.float64]
 Bags: TypeAlias = tuple[Int64, Int32, Float64]  # a canonical CSR matrix (N, F): indptr, indices, data
 
 END, NO_WORD = -1, -2  # among the ids of words

@@ -20,7 +20,7 @@ from fastembed.classifier.model import MOST_NARROW, FittedClassifier
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
 from fastembed.formats.registry import FORMATS
-from fastembed.formats.tensors import check_header, header, map_tensors, pack_tokens, unpack_tokens, write_tensors
+from fastembed.formats.tensors import header, pack_tokens, parts_of, unpack_tokens, write_tensors
 from fastembed.vocabulary import Vocabulary
 
 Array = npt.NDArray[Any]
@@ -97,17 +97,12 @@ def read_classifier(path: FilePath) -> tuple[dict[str, Any], FittedClassifier]:
     ValueError
         If it does not hold a classifier, or is damaged.
     """
-    tensors, metadata = map_tensors(path)
-    settings = check_header(metadata, "classifier", path)
-    try:
+    with parts_of(path, "classifier", "a classifier that fits") as (tensors, settings, metadata):
         if isinstance(settings["class_weight"], list):
             settings["class_weight"] = dict(settings["class_weight"])
         settings["reading"] = None if settings["reading"] is None else Reading.from_record(settings["reading"])
         settings["chars"] = settings["chars"] and tuple(settings["chars"])
         return settings, _model(tensors, json.loads(metadata["model"]), settings["loss"])
-    except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
-        what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise ValueError(f"{str(path)!r} does not hold a classifier that fits together: {what}") from error
 
 
 def _model(tensors: Mapping[str, Array], state: Mapping[str, Any], loss: str) -> FittedClassifier:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from fastembed._base.arrays import Float64, Int64
 from fastembed._base.progress import FitProgress
 from fastembed._base.threads import Pool
 from fastembed._base.validation import check_amounts, shown, unmasked, warn_user
@@ -51,8 +52,6 @@ if TYPE_CHECKING:
     from fastembed.classifier.classifier import ClassifierOptions
     from fastembed.classifier.model import FittedClassifier
 
-Int64 = npt.NDArray[np.int64]
-Float64 = npt.NDArray[np.float64]
 
 MOST_LABEL = 1 << 63
 FIRST_ONES = 1000  # documents that are searched for the prefix of labels

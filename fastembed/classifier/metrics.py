@@ -11,14 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.arrays import largest, largest_of_rows
+from fastembed._base.arrays import Float64, largest, largest_of_rows
 from fastembed._base.estimator import pickled_as
 from fastembed._base.tables import html_table
 from fastembed._base.validation import shown, warn_user
 from fastembed.classifier.labels import Labels
 from fastembed.classifier.model import FittedClassifier
-
-Float = npt.NDArray[np.float64]
 
 MOST_CONFUSIONS = 10
 MOST_LABELS = 20  # in a table
@@ -266,10 +264,10 @@ class Explanation:
 
     labels: list[Any]
     features: list[str]
-    shares: Float
-    bias: Float
-    scores: Float
-    probabilities: Float
+    shares: Float64
+    bias: Float64
+    scores: Float64
+    probabilities: Float64
 
     def __str__(self) -> str:
         """Return a table of the features of each label by the size of their shares, with bars."""

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from fastembed._base.arrays import largest_of_rows
+from fastembed._base.arrays import Float32, largest_of_rows
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import ordered_map, single_threaded_blas
 from fastembed._base.validation import check_choice
@@ -22,8 +22,6 @@ from fastembed.corpus.ledger import Ledger
 
 T = TypeVar("T")
 Array = npt.NDArray[Any]
-Float32 = npt.NDArray[np.float32]
-Float64 = npt.NDArray[np.float64]
 
 PIECE_SCORES = 1 << 20  # largest number of scores per task
 ROWS = ("float32", "float16", "int8")

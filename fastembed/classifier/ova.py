@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from fastembed._base.arrays import CACHE_LINE, aligned_zeros
+from fastembed._base.arrays import CACHE_LINE, Float32, Float64, Int64, aligned_zeros
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool
 from fastembed._base.validation import is_true, warn_user
@@ -27,9 +27,6 @@ from fastembed.classifier.labels import Examples, LeftOut
 if TYPE_CHECKING:
     from fastembed.classifier.classifier import ClassifierOptions
 
-Float32 = npt.NDArray[np.float32]
-Float64 = npt.NDArray[np.float64]
-Int64 = npt.NDArray[np.int64]
 
 LANES = CACHE_LINE // np.dtype(np.float32).itemsize  # labels of a tile
 NEVER = -1e4  # the logit of padding labels in a tile of sigmoids

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from fastembed._base.arrays import Float32, Float64
 from fastembed._base.memory import check_free
 from fastembed._base.threads import Pool, single_threaded_blas
 from fastembed._base.validation import TrainingDivergedError, warn_user
@@ -29,8 +30,6 @@ from fastembed.vectors.vectors import Vectors
 if TYPE_CHECKING:
     from fastembed.classifier.classifier import ClassifierOptions
 
-Float32 = npt.NDArray[np.float32]
-Float64 = npt.NDArray[np.float64]
 EpochEnd = Callable[[dict[str, float]], object]
 
 BLOCK_DOCUMENTS = 64

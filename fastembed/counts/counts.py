@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from fastembed._base.arrays import canonical_csr, csr, own_memory, read_only, sorted_csr
+from fastembed._base.arrays import Float64, Int32, Int64, canonical_csr, csr, own_memory, read_only, sorted_csr
 from fastembed._base.estimator import pickled_as
 from fastembed._base.memory import check_memory_limit
 from fastembed._base.threads import check_threads
@@ -51,10 +51,6 @@ from fastembed.counts.store import (
 from fastembed.counts.sums import ENTRY_BYTES, RowBatch, StoredCSR, add_matrices, store_rows
 from fastembed.counts.windows import MAX_WINDOW, Scale, Windows, check_known, count_corpus, no_pair
 from fastembed.vocabulary import Vocabulary, encode_corpus, vocabulary_size
-
-Float = npt.NDArray[np.float64]
-Int32 = npt.NDArray[np.int32]
-Int64 = npt.NDArray[np.int64]
 
 MAX_COLUMNS = 2**31 - 1  # the ids of columns are int32
 
@@ -121,13 +117,13 @@ class Counts:
 
     def __init__(
         self,
-        data: Float,
+        data: Float64,
         indices: npt.NDArray[np.int32],
         indptr: npt.NDArray[np.int64],
         shape: tuple[int, int],
         *,
         windows: Windows | None = None,
-        keep: Float | None = None,
+        keep: Float64 | None = None,
         ledger: Ledger | None = None,
         vocabulary: Vocabulary | None = None,
         baskets: str | None = None,
@@ -154,7 +150,7 @@ class Counts:
         self,
         entries: StoredCSR | StoredGroups,
         windows: Windows | None = None,
-        keep: Float | None = None,
+        keep: Float64 | None = None,
         ledger: Ledger | None = None,
         vocabulary: Vocabulary | None = None,
         baskets: str | None = None,
@@ -663,7 +659,7 @@ class Counts:
         return cls._of(stored, vocabulary=None if tokens is None else _named(stored, tokens))
 
     @property
-    def data(self) -> Float:
+    def data(self) -> Float64:
         """The values of the CSR matrix."""
         return self._entries.csr().data
 

@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from fastembed._base.arrays import aligned_zeros, canonical_csr
+from fastembed._base.arrays import Float64, Int64, aligned_zeros, canonical_csr
 from fastembed._base.memory import readable
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import ordered_map
@@ -43,8 +43,6 @@ from fastembed.counts.sums import RowBatch
 from fastembed.counts.windows import Windows
 from fastembed.vocabulary import Vocabulary
 
-Float = npt.NDArray[np.float64]
-Int64 = npt.NDArray[np.int64]
 Names = Sequence[Hashable]
 
 MAX_NODES = 2**31 - 1  # the ids of columns are int32
@@ -63,7 +61,7 @@ class Edges(NamedTuple):
 
     sources: npt.NDArray[np.intp]
     targets: npt.NDArray[np.intp]
-    weights: Float
+    weights: Float64
     names: Names
     directed: bool
 
@@ -284,7 +282,7 @@ def _named_weights(weights: bool | str, names: Sequence[Any], what: str) -> str 
 
 def _amounts(
     amounts: Sequence[Any] | None, sources: npt.NDArray[np.intp], targets: npt.NDArray[np.intp], names: Names
-) -> Float:
+) -> Float64:
     """Return weights of edges in float64; an error names the first edge with a wrong one."""
     if amounts is None:
         return np.ones(len(sources))
@@ -414,7 +412,7 @@ class Walks:
                 f" a smaller window or a larger tolerance than {self._tolerance:g} takes less"
             )
 
-    def _batch(self, nodes: Int64) -> tuple[RowBatch, Float, Float]:
+    def _batch(self, nodes: Int64) -> tuple[RowBatch, Float64, Float64]:
         """Return the rows of at most STARTS nodes, their sums, and what of these was dropped.
 
         The first powers are sparse; the others are computed as dense ones when that takes less time.
@@ -431,7 +429,7 @@ class Walks:
             summed = self._dense_powers(now, summed, self._weights[done:])
         return _without_small(summed, self._tolerance)
 
-    def _dense_powers(self, now: sparse.csr_array, summed: sparse.csr_array, weights: Float) -> sparse.csr_array:
+    def _dense_powers(self, now: sparse.csr_array, summed: sparse.csr_array, weights: Float64) -> sparse.csr_array:
         """Return the sum so far of some rows (R, V) and that of further powers."""
         rows, size = now.shape
         with self._memory.taken() as (before, after, total):
@@ -458,7 +456,7 @@ def _column_blocks(matrix: sparse.csr_array) -> tuple[npt.NDArray[Any], ...]:
     return bounds, np.ascontiguousarray(starts, np.int64), (matrix.indices % width).astype(np.uint16), matrix.data
 
 
-def _without_small(rows: sparse.csr_array, tolerance: float) -> tuple[RowBatch, Float, Float]:
+def _without_small(rows: sparse.csr_array, tolerance: float) -> tuple[RowBatch, Float64, Float64]:
     """Drop the smallest entries of each row (R, V), of a sum of at most `tolerance` times that of the row.
 
     Returns the rows in float32, which halves the size of a store, their sums, and what of these was dropped.

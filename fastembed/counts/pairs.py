@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from fastembed._base.arrays import row_ranges
+from fastembed._base.arrays import Int32, row_ranges
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import ordered_map
 from fastembed._base.validation import check_amounts, shown, unmasked, warn_user
@@ -22,7 +22,6 @@ from fastembed.counts.sums import RowBatch, batch_entries
 from fastembed.vocabulary import Vocabulary
 
 Name = Hashable
-Int32 = npt.NDArray[np.int32]
 
 MAX_BASKET_ITEMS = 1 << 15
 LOOKED_AT = 1000  # baskets that are looked at for weights

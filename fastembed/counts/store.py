@@ -31,7 +31,7 @@ import numpy as np
 import numpy.typing as npt
 
 import fastembed._kernels.tiles as kernels
-from fastembed._base.arrays import canonical_csr, csr
+from fastembed._base.arrays import Int64, canonical_csr, csr
 from fastembed._base.threads import ordered_map
 from fastembed._base.validation import plain, shown, without_password
 from fastembed.corpus.ledger import Ledger
@@ -54,18 +54,16 @@ from fastembed.formats.atomic import LOCK_NAME, replacing, sole_writer
 from fastembed.formats.tensors import (
     check_header,
     dump_tensors,
+    fitting,
     header,
     load_tensors,
-    map_tensors,
     pack_tokens,
+    parts_of,
     unpack_tokens,
     write_tensors,
 )
 from fastembed.vocabulary import Vocabulary
 
-Float = npt.NDArray[np.float64]
-Int32 = npt.NDArray[np.int32]
-Int64 = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 
 MANIFEST = "manifest.safetensors"
@@ -394,14 +392,10 @@ def read_counts(path: str | os.PathLike[str]) -> tuple[StoredCSR, dict[str, Any]
     ValueError
         If it does not hold counts, or is damaged.
     """
-    tensors, metadata = map_tensors(path)
-    settings = check_header(metadata, "counts", path)
-    try:
+    with parts_of(path, "counts", "counts that fit") as (tensors, settings, _):
         shape, attributes = unpack_attributes(tensors, settings, path)
         arrays = csr(tensors["data"], tensors["indices"], tensors["indptr"], shape)
         matrix = StoredCSR.of(canonical_csr("counts", arrays))
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{str(path)!r} does not hold counts that fit together: {error}") from error
     return matrix, attributes
 
 
@@ -695,14 +689,12 @@ def open_store(folder: StoreFolder) -> tuple[StoredGroups, dict[str, Any]]:
     """
     tensors, metadata = read_manifest(folder)
     settings = check_header(metadata, "counts-store", folder.path)
-    try:
+    with fitting(f"{folder.path.rstrip('/')}/{MANIFEST}", "counts that fit"):
         shape, attributes = unpack_attributes(tensors, settings, folder.path)
         tiles = Tiles(*(np.array(tensors[name]) for name in Tiles._fields))
         totals = Totals(*(np.array(tensors[f"totals.{name}"]) for name in Totals._fields))
         scale = Scale.of(attributes["windows"], attributes["keep"], shape[1])
         groups = StoredGroups(folder, shape, tiles, totals, str(settings["counts_sha256"]), scale)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"the manifest of {folder.path!r} does not hold counts that fit together: {error}") from error
     for group in range(len(groups.entries)):
         groups.check_size(group)
     return groups, attributes

@@ -18,13 +18,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from fastembed._base.arrays import RandomAccessFile, row_ranges, sorted_csr
+from fastembed._base.arrays import Float64, Int32, Int64, RandomAccessFile, row_ranges, sorted_csr
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import awaited, new_executor, ordered_map
-
-Float = npt.NDArray[np.float64]
-Int32 = npt.NDArray[np.int32]
-Int64 = npt.NDArray[np.int64]
 
 ENTRY_BYTES = 12  # a column and a value
 MAX_EXACT = 2**53  # integers up to here are exact in float64
@@ -41,7 +37,7 @@ class RowBatch(NamedTuple):
 
     lengths: Int64
     columns: Int32
-    values: Float
+    values: Float64
     release: Callable[[], object] = lambda: None
 
     @classmethod
@@ -230,7 +226,7 @@ def _spilled(array: npt.NDArray[Any]) -> SpilledArray:
     return spilled
 
 
-def check_exact(sums: Float) -> None:
+def check_exact(sums: Float64) -> None:
     """Raise ValueError if integer sums may have been rounded.
 
     Partial sums of positive numbers are below the final one: if that is exact, so were they.

@@ -20,10 +20,9 @@ from fractions import Fraction
 from queue import Empty, SimpleQueue
 
 import numpy as np
-import numpy.typing as npt
 
 import fastembed._kernels.cooccur as cooccur
-from fastembed._base.arrays import row_ranges
+from fastembed._base.arrays import Float64, Int32, Int64, row_ranges
 from fastembed._base.estimator import pickled_as
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool, ordered_map
@@ -33,10 +32,6 @@ from fastembed.corpus.ledger import Ledger, LineSplit
 from fastembed.counts.groups import group_places
 from fastembed.counts.sums import ExternalSum, RowBatch, check_exact
 from fastembed.vocabulary import Vocabulary, encode_corpus, vocabulary_size
-
-Float = npt.NDArray[np.float64]
-Int32 = npt.NDArray[np.int32]
-Int64 = npt.NDArray[np.int64]
 
 MAX_WINDOW = 1 << 16  # the largest distance of a context
 MAX_HARMONIC_WINDOW = 40  # the lowest common multiple of 1 ... 41 is above 2^53
@@ -131,7 +126,7 @@ class Windows:
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
-    def weights(self) -> tuple[Float, Float, int]:
+    def weights(self) -> tuple[Float64, Float64, int]:
         """Return (before, after, denominator): the weights at the distances 1, 2, ... times their denominator."""
         weight = WEIGHTINGS[self.weighting]
         sides = [[weight(d, length) for d in range(1, length + 1)] for length in self.window]
@@ -181,11 +176,11 @@ class Scale:
     """
 
     denominator: int
-    rows: Float | None
-    columns: Float | None
+    rows: Float64 | None
+    columns: Float64 | None
 
     @classmethod
-    def of(cls, windows: Windows | None, keep: Float | None, n_columns: int) -> Scale:
+    def of(cls, windows: Windows | None, keep: Float64 | None, n_columns: int) -> Scale:
         """Return the factors for counts in windows, with the factors `keep` (V_in,) of subsampling."""
         denominator = 1 if windows is None else windows.weights()[2]
         if keep is None:
@@ -200,7 +195,7 @@ class Scale:
         return self.denominator == 1 and self.rows is None
 
     def apply(
-        self, places: Int64, columns: Int32, stored: Float, out: Float, part: slice = slice(None), threads: int = 1
+        self, places: Int64, columns: Int32, stored: Float64, out: Float64, part: slice = slice(None), threads: int = 1
     ) -> None:
         """Scale the entries of some rows, (n,) each.
 
@@ -242,7 +237,7 @@ def count_corpus(
     lines: LineSplit | None = None,
     progress: Progress | None = None,
     by_groups: bool,
-) -> tuple[ExternalSum, Float | None]:
+) -> tuple[ExternalSum, Float64 | None]:
     """Return the integer sums of the windows of a corpus, and the factors of subsampling (V,).
 
     The arguments are those of `Counts.from_corpus`. With `by_groups`, the rows are in the order of groups (see
@@ -531,7 +526,7 @@ def check_frequency_order(windows: Windows, occurrences: Int64) -> None:
         raise ValueError("max_contexts needs a vocabulary in the order of decreasing counts")
 
 
-def keep_probabilities(sample: float | None, occurrences: Int64) -> Float | None:
+def keep_probabilities(sample: float | None, occurrences: Int64) -> Float64 | None:
     """Return the probability with which subsampling keeps each word (V,), or None without subsampling.
 
     A word of the vocabulary that never occurred is treated as one that occurred once.

@@ -9,7 +9,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
@@ -414,6 +414,52 @@ def check_header(metadata: Mapping[str, str], kind: str, path: str | os.PathLike
     if not isinstance(settings, dict):
         raise ValueError(f"{str(path)!r}: its settings must be a JSON object, got {settings!r}")
     return settings
+
+
+@contextmanager
+def fitting(path: PathLike, what: str) -> Iterator[None]:
+    """Raise ValueError if parts of a file do not fit together, in a `with` block that makes of them `what` it holds.
+
+    Parameters
+    ----------
+    path : path-like
+        Names the file in errors.
+    what : str
+        Such as "a trainer that fits".
+    """
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError) as error:
+        # A str, not the error: a local variable that refers to the error would keep its traceback and the mapping alive
+        wrong = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise ValueError(f"{str(path)!r} does not hold {what} together: {wrong}") from error
+
+
+@contextmanager
+def parts_of(
+    path: PathLike, kind: str, what: str
+) -> Iterator[tuple[dict[str, Array], dict[str, Any], Mapping[str, str]]]:
+    """Yield the tensors, the settings and the fields of text of a file of a `kind`, and make `what` it holds of them.
+
+    Parameters
+    ----------
+    path : path-like
+    kind : str
+        As for :func:`check_header`.
+    what : str
+        As for :func:`fitting`.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    ValueError
+        If it holds something else, is damaged, or its parts do not fit together.
+    """
+    tensors, metadata = map_tensors(path)
+    settings = check_header(metadata, kind, path)
+    with fitting(path, what):
+        yield tensors, settings, metadata
 
 
 def write_vectors(path: PathLike, table: Table) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from fastembed._base.arrays import canonical_csr, csr
+from fastembed._base.arrays import Int32, canonical_csr, csr
 from fastembed._base.threads import cached_property
 from fastembed._base.validation import UnknownToken, check_flag, check_number, shown, warn_user
 from fastembed.corpus.corpus import DocumentCorpus, FileCorpus, look_weighted
@@ -29,7 +29,6 @@ SMALLEST, LARGEST = 1e-15, 1e20  # weight of a user and an item: the ratio of tw
 MANY_BASKETS = 10  # from this number on it is a warning if they look like something else
 TABLE = 'pass a table, such as {"user": [...], "item": [...]}, with user="user" and item="item"'
 Place = Callable[[int], str]
-Int32 = NDArray[np.int32]
 
 
 class Names:

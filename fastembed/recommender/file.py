@@ -14,7 +14,7 @@ from scipy import sparse
 
 from fastembed._base.validation import plain
 from fastembed.formats.registry import FORMATS
-from fastembed.formats.tensors import check_header, header, map_tensors, pack_tokens, unpack_tokens, write_tensors
+from fastembed.formats.tensors import header, pack_tokens, parts_of, unpack_tokens, write_tensors
 from fastembed.recommender.data import Interactions, Names
 from fastembed.recommender.model import FittedRecommender
 from fastembed.recommender.training import Model
@@ -49,9 +49,7 @@ def read_recommender(path: FilePath) -> tuple[dict[str, Any], FittedRecommender]
     ValueError
         If it does not hold a recommender, or is damaged.
     """
-    tensors, metadata = map_tensors(path)
-    settings = check_header(metadata, "recommender", path)
-    try:
+    with parts_of(path, "recommender", "a recommender that fits") as (tensors, settings, metadata):
         users, items = _names("user", tensors), _names("item", tensors)
         indices, starts = tensors["seen.items"], tensors["seen.starts"]
         weights = tensors.get("seen.weights", np.ones(len(indices), np.float32))
@@ -59,9 +57,6 @@ def read_recommender(path: FilePath) -> tuple[dict[str, Any], FittedRecommender]
         seen.check_format(full_check=True)  # the items are indices
         model = Model.from_tensors({k.removeprefix(MODEL): v for k, v in tensors.items() if k.startswith(MODEL)})
         data, history = Interactions(seen, users, items), json.loads(metadata["history"])
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise ValueError(f"{str(path)!r} does not hold a recommender that fits together: {what}") from error
     return settings, FittedRecommender(model, data, history)
 
 

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.linalg import lapack
 
+from fastembed._base.arrays import Float32, Float64, Int32
 from fastembed._base.threads import Pool, cached_property, single_threaded_blas
 from fastembed._kernels import kernels_for
 from fastembed._kernels.cooccur import regression
@@ -40,9 +41,6 @@ from fastembed.trainer.trainer import Trainer
 if TYPE_CHECKING:
     from fastembed.trainer.ranks import Communicator
 
-Float32: TypeAlias = NDArray[np.float32]
-Int32: TypeAlias = NDArray[np.int32]
-Float64: TypeAlias = NDArray[np.float64]
 Record: TypeAlias = dict[str, float]
 
 EXPONENT = 0.5  # t

@@ -21,6 +21,7 @@ from fastembed.counts.windows import Windows
 from fastembed.formats.registry import format_of
 from fastembed.formats.tensors import (
     check_header,
+    fitting,
     header,
     map_tensors,
     pack_tokens,
@@ -276,7 +277,7 @@ def read_model(path: str | os.PathLike[str], threads: int | None) -> tuple[dict[
     settings = check_header(metadata, "vectors", path)
     if "model" not in metadata:
         raise ValueError(f"{str(path)!r} holds vectors alone and no model: open it with Vectors.load")
-    try:
+    with fitting(path, "a model that fits"):
         state, manifest = json.loads(metadata["model"]), json.loads(metadata["manifest"])
         ledgers = {name: state[name] and Ledger(**state[name]) for name in ("ledger", "vocabulary.ledger")}
         vocabulary = Vocabulary(unpack_tokens(tensors), tensors["tokens.counts"], ledgers["vocabulary.ledger"])
@@ -302,10 +303,6 @@ def read_model(path: str | os.PathLike[str], threads: int | None) -> tuple[dict[
             subwords=subwords,
             features=features,
         )
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        # A str, not the error: a local variable that refers to the error would keep its traceback and the mapping alive
-        what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise ValueError(f"{str(path)!r} does not hold a model that fits together: {what}") from error
     return settings, model
 
 
@@ -321,11 +318,9 @@ def read_reading(path: str | os.PathLike[str]) -> Reading | None:
     OSError, ValueError
         As :func:`read_model`.
     """
-    try:
-        metadata = read_fields(path)
+    metadata = read_fields(path)
+    with fitting(path, "a model that fits"):
         return _reading(json.loads(metadata["model"])["vocabulary.reading"]) if "model" in metadata else None
-    except (KeyError, TypeError, RecursionError) as error:
-        raise ValueError(f"{str(path)!r} does not hold a model that fits together: {error}") from error
 
 
 def _reading(record: Any) -> Reading | None:

@@ -25,7 +25,7 @@ from fastembed._base.validation import check_flag, check_number, shown
 from fastembed._versions import origin_of_bits
 from fastembed.counts.store import remove_store
 from fastembed.formats.atomic import check_writable, remove_leftovers
-from fastembed.formats.tensors import check_header, header, map_tensors, read_fields, write_tensors
+from fastembed.formats.tensors import check_header, fitting, header, map_tensors, read_fields, write_tensors
 
 MINUTES = 10.0  # minutes between two checkpoints within an epoch
 
@@ -242,11 +242,9 @@ def epochs_done(path: str | os.PathLike[str]) -> int | None:
 
 def _position(metadata: Mapping[str, str], path: str | os.PathLike[str]) -> Position:
     """Return the position in the header of a file."""
-    try:
+    with fitting(path, "a checkpoint that fits"):
         record = json.loads(metadata["position"])
         return Position(**record | {"history": tuple(record["history"])})
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"{os.fspath(path)!r} does not hold a checkpoint that fits together: {error}") from error
 
 
 def arrays_digest(arrays: Mapping[str, NDArray[Any]]) -> str:

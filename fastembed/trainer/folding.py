@@ -11,22 +11,19 @@ this is PV-DBOW of Le and Mikolov (2014) with the full softmax instead of negati
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from fastembed import _kernels
-from fastembed._base.arrays import aligned_zeros, padded_width
+from fastembed._base.arrays import Float32, Float64, aligned_zeros, padded_width
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool, single_threaded_blas
 from fastembed._kernels import kernels_for
 from fastembed._kernels.caches import tiling
 from fastembed.counts.groups import shard_bounds
-
-Float32: TypeAlias = NDArray[np.float32]
-Float64: TypeAlias = NDArray[np.float64]
 
 MOST_BLOCK = 256  # largest number of rows per block
 MOST_STEPS = 500  # a safety limit: about 100 steps are needed where the counts are as many as the dimensions
@@ -158,14 +155,14 @@ def _minima(
         f, gradient = objective(d, np.arange(len(d)))
     history = _History(*d.shape)
     active = np.flatnonzero(totals > 0)
-    for _ in range(MOST_STEPS):
+    for number in range(MOST_STEPS):
         steep = _steep(gradient, tolerance * totals, active)
-        if not history.empty and len(last := active[~steep]):  # a last step, whose gradient nobody needs
+        if number and len(last := active[~steep]):  # a last step, whose gradient nobody needs
             d[last] -= history.times_inverse_hessian(gradient[last], last)
         active = active[steep]
         if not len(active):
             break
-        if origin is not None and start is None and history.empty:
+        if origin is not None and start is None and not number:
             direction = -origin.newton(gradient[active], totals[active], ridge)
         else:
             direction = -history.times_inverse_hessian(gradient[active], active)
@@ -227,11 +224,6 @@ class _History:
         self._inverses = np.zeros((PAIRS, block))  # 1 / (step . change); 0 where there is none
         self._scales = np.zeros(block)  # scale of the initial inverse Hessian; 0 before the first step
         self._count = 0
-
-    @property
-    def empty(self) -> bool:
-        """Whether there is no step yet."""
-        return not self._count
 
     def add(self, steps: Float64, changes: Float64, rows: NDArray[np.intp]) -> None:
         """Add the pairs (K, D) of the `rows` (K,); pairs with a zero step are ignored."""

@@ -26,7 +26,7 @@ from fastembed._base.validation import (
     check_seed,
 )
 from fastembed._kernels.cpu import DefaultFloatMode
-from fastembed.formats.tensors import check_header, header, map_tensors, write_tensors
+from fastembed.formats.tensors import header, parts_of, write_tensors
 from fastembed.trainer.blocks import BlockSteps
 from fastembed.trainer.checkpoint import MINUTES, Checkpoint, FilesUntilSaved
 from fastembed.trainer.fit import Fit
@@ -835,16 +835,11 @@ class Trainer:
         Trainer(inputs=8, dim=10, outputs=8, dtype=float32)
         """
         threads = check_threads(threads)
-        tensors, metadata = map_tensors(path)
-        settings = check_header(metadata, "parameters", path)
-        try:
+        with parts_of(path, "parameters", "a trainer that fits") as (tensors, settings, _):
             embedding, linear, bias = np.array(tensors["matrix"]), tensors["linear"], tensors.get("bias")
             factors = {name: settings[name] for name in ("loss_scale", "learning_rate")}
             trainer = cls(embedding, linear, bias=bias, threads=threads, **factors)
             restore_squares(trainer, tensors)
-        except (KeyError, TypeError, ValueError) as error:
-            what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-            raise ValueError(f"{str(path)!r} does not hold a trainer that fits together: {what}") from error
         return trainer
 
 
