@@ -666,7 +666,7 @@ def _select(model: Model, shown: Any, seen: Any, hidden: Any, pool: Pool) -> tup
     low = _climbed(RIDGES, with_ridge)
     second, known = _Tried(0.0, of_linked, linked, low.share, low.ndcg), np.unique(shown.indices)
     if _ease_fits(*shown.shape):
-        second = max(second, _climbed(EASE_FACTORS, with_ease), key=lambda tried: tried.ndcg)
+        second = max(second, _climbed(EASE_FACTORS, with_ease, low.ndcg), key=lambda tried: tried.ndcg)
     share = SHARES[second.share]
     factors = (1 - share) * np.append(low.factors, 0) + share * np.insert(second.factors, 1, 0)
     logits, most = _scaled_sum([low.logits, second.logits], (1 - share, share)), factors[0]
@@ -693,12 +693,15 @@ class _Tried:
     ndcg: float
 
 
-def _climbed(values: Sequence[float], tried: Callable[[float, _Tried | None], _Tried]) -> _Tried:
-    """Return the best of some values, tried from the middle one down, or else up, as long as they become better."""
+def _climbed(values: Sequence[float], tried: Callable[[float, _Tried | None], _Tried], least: float = 0) -> _Tried:
+    """Return the best of some values, tried from the middle one down, or else up, as long as they become better.
+
+    If the NDCG of the middle one is below the least, no other is tried.
+    """
     middle = len(values) // 2
     first = best = tried(values[middle], None)
     for others in (values[:middle][::-1], values[middle + 1 :]):
-        for value in others if best is first else ():
+        for value in others if best is first and best.ndcg >= least else ():
             other = tried(value, best)
             if other.ndcg <= best.ndcg:
                 break
