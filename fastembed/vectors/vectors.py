@@ -479,6 +479,11 @@ class Vectors:
             warn_user("the query is a zero vector, as that of a word without counts is: all cosines are 0")
         asked = list({item for item, _ in items if isinstance(item, int)})
         ((ids, cosines),) = self._neighbors.nearest(unit_vectors(total[None]), topn, excluded=[asked], among=among)
+        for row in ids[cosines == 0].tolist() if total.any() else ():
+            if not self._matrix[row].any():
+                what = "is a zero vector, as that of a word without counts is: its cosine is 0"
+                warn_user(f"among the answers {self._tokens[row]!r} {what}")
+                break
         return self._scored(ids, cosines)
 
     def nearest(
