@@ -250,7 +250,7 @@ class FittedRecommender:
         size = max(1, SIZES.batch_logits // len(unit))
         for start in range(0, len(ids), size):
             part = ids[start : start + size]
-            cosines = unit[part] @ unit.T
+            cosines = np.clip(unit[part] @ unit.T, -1, 1)
             cosines[np.arange(len(part)), part] = -np.inf
             places = largest_of_rows(cosines, min(topn, len(unit) - 1))
             best = np.take_along_axis(cosines, places, 1)

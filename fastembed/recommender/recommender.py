@@ -238,7 +238,7 @@ class Recommender(Transformer):
         """Continue training with more users, more items, and more items of known users.
 
         Before a fit it is the same as :meth:`fit`. What is given is added to what is known, and training goes on from
-        the current vectors of the items.
+        the current vectors of the items. Once there are twice as many users as at the last fit, all is learned anew.
 
         Parameters
         ----------
@@ -434,7 +434,7 @@ class Recommender(Transformer):
         Returns
         -------
         list of (item, float), or a list of these
-            Without the item itself.
+            Without the item itself. A vector of zeros, as of items that nobody has, has the cosine 0.
 
         Raises
         ------
@@ -464,7 +464,8 @@ class Recommender(Transformer):
         Returns
         -------
         list of (user, float), or a list of these
-            Without the user himself.
+            Without the user himself. A vector of zeros, as of users without items, or if all have the same, has the
+            cosine 0.
 
         Raises
         ------
@@ -618,7 +619,7 @@ class Recommender(Transformer):
         True
         """
         model, asked = self._fitted(), self._asked(X, skip_unknown)
-        targets = None if hidden is None else self._asked(hidden, skip_unknown).matrix
+        targets = None if hidden is None else self._asked(hidden, skip_unknown, 1e9).matrix  # no vectors
         if targets is not None:
             if targets.shape != asked.matrix.shape:
                 raise ValueError(

@@ -105,6 +105,9 @@ class Options:
     seed: int = 0
 
 
+NUMBERS = ("ridge", "exponent", "median", "weight", "floor", "users")  # of a model
+
+
 @dataclass(frozen=True)
 class Model:
     """The fitted arrays: all that folding in a user, and scoring, need.
@@ -124,6 +127,8 @@ class Model:
     factors : ndarray (3,), float32
         a, g and h.
     floor : float
+    users : float
+        Their number when the strengths were chosen.
     """
 
     linear: Float32
@@ -135,6 +140,7 @@ class Model:
     weight: float
     factors: Float32
     floor: float
+    users: float
 
     @property
     def popularity(self) -> Float32:
@@ -150,14 +156,13 @@ class Model:
     def tensors(self) -> dict[str, NDArray[Any]]:
         """Return everything as a flat dict of arrays."""
         b = self.similar
-        numbers = {name: np.array(getattr(self, name)) for name in ("ridge", "exponent", "median", "weight", "floor")}
+        numbers = {name: np.array(getattr(self, name)) for name in NUMBERS}
         arrays = {"linear": np.ascontiguousarray(self.linear), "bias": self.bias, "factors": self.factors}
         return arrays | {"similar.indptr": b.indptr, "similar.indices": b.indices, "similar.data": b.data} | numbers
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, NDArray[Any]]) -> Model:
         """Return the model of which `tensors` gave the arrays."""
-        names = ("ridge", "exponent", "median", "weight", "floor")
         items = len(tensors["bias"])
         parts = tuple(np.array(tensors[f"similar.{name}"]) for name in ("data", "indices", "indptr"))
         return cls(
@@ -165,7 +170,7 @@ class Model:
             np.array(tensors["bias"]),
             sparse.csr_array(parts, shape=(items, items)),
             factors=np.array(tensors["factors"], np.float32),
-            **{name: float(tensors[name]) for name in names},
+            **{name: float(tensors[name]) for name in NUMBERS},
         )
 
 
@@ -289,13 +294,16 @@ def fit(
     options : Options
     pool : Pool
     start : Model, optional
-        A fitted model of the first items, to go on from; its strengths are kept.
+        A fitted model of the first items, to go on from; its strengths are kept, until there are twice the users: then
+        all is learned anew.
     checkpoint, comm, on_epoch_end
         As in `Trainer.fit_counts`, for the training with all users. The strengths are found again when an interrupted
         fit goes on; they have the same bits.
     """
     x = sparse.csr_array(x, dtype=np.float32)
     x.eliminate_zeros()
+    if start is not None and x.shape[0] >= 2 * start.users:
+        start = None
     n = _counted(x, weight := float(np.median(x.data)) if start is None else start.weight)
     if not n.data.all():  # weights of 6e-8 of the median and less
         n = n.copy()
@@ -393,6 +401,7 @@ def _first(n: Any, weight: float, options: Options) -> Model:
         weight=weight,
         factors=np.array(FIRST_FACTORS, np.float32),
         floor=FLOOR,
+        users=users,
     )
 
 

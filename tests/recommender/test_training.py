@@ -199,6 +199,14 @@ def test_going_on_with_new_items_keeps_the_strengths(taken, fitted):
     assert model.linear[:, 35:].any(axis=0).all()
 
 
+def test_all_is_learned_anew_when_there_are_twice_as_many_users(taken, fitted):
+    few, _ = fit(taken[:300], Options(dim=6), POOL)
+    for start in (few, fit(taken[:580], Options(dim=6), POOL, start=few)[0]):
+        again, _ = fit(taken, Options(dim=6), POOL, start=start)
+        assert_array_equal(again.linear, fitted[0].linear)
+        assert_array_equal(again.factors, fitted[0].factors)
+
+
 @pytest.mark.parametrize("x", [[[1.0, 0, 0]], [[0, 0, 2.0], [0, 1.0, 0], [0, 0, 0]], [[1.0, 1.0]]])
 def test_the_smallest_data(x):
     x = sparse.csr_array(np.array(x, np.float32))
