@@ -416,7 +416,7 @@ class LabelGains:
 
     Examples
     --------
-    >>> bags = np.array([0, 1, 3]), np.array([0, 0, 1]), np.ones(3)
+    >>> bags = np.array([0, 1, 3]), np.array([0, 0, 1], np.int32), np.ones(3)
     >>> LabelGains(bags, np.array([2, 1]), sparse.eye_array(2, format="csr")).values.round(4)
     array([0.    , 0.2426])
     """
