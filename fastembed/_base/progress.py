@@ -83,11 +83,11 @@ class ProgressBars:
     ----------
     epochs : int
         The number of epochs to come.
-    new_bar : callable
-        The class ``tqdm.tqdm``, or one with the same interface.
+    new_bar : callable, optional
+        The class ``tqdm.tqdm``, or one with the same interface; without it there are no bars.
     """
 
-    def __init__(self, epochs: int, new_bar: Callable[..., Any]) -> None:
+    def __init__(self, epochs: int, new_bar: Callable[..., Any] | None) -> None:
         self._epochs, self._new_bar = epochs, new_bar
         self._bar: Any = None
 
@@ -141,6 +141,8 @@ class ProgressBars:
 
     def _show(self, stage: str, done: int, total: int | None, note: str = "") -> None:
         """Update the bar of a stage, and remove that of the previous stage; a finished stage has no bar."""
+        if self._new_bar is None:
+            return
         if self._bar is None or self._bar.desc != stage:
             self.close()
             self._bar = self._new_bar(desc=stage, total=total, initial=done, unit_scale=True, leave=False)

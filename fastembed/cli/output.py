@@ -136,7 +136,7 @@ class DryRunEnded(Exception):
     """Ends a training with --dry-run before its first step."""
 
 
-class Progress:
+class Progress(ProgressBars):
     """Shows what `SkipGram.fit` reports: bars on a terminal, and one line per epoch, for people or as JSON.
 
     Parameters
@@ -152,34 +152,20 @@ class Progress:
         self._dry = getattr(arguments, "dry_run", False)
         self._as_json = getattr(arguments, "json_lines", False)
         self._lines = self._as_json or not (quiet or arguments.json)
-        self._epochs = epochs
-        self._bars: ProgressBars | None = None
+        super().__init__(epochs, None if quiet or not sys.stderr.isatty() else tqdm)
         self.estimate: Any = None
         self._began = math.inf  # the start, which comes once
         self.reached: int | None = None  # completed epochs of --checkpoint
         self._checkpoint = getattr(arguments, "checkpoint", None)
-        if not quiet and sys.stderr.isatty():
-            self._bars = ProgressBars(epochs, tqdm)
         self._inner = ExitStack()
 
     def __enter__(self) -> Self:
-        self._inner.enter_context(bars(self._bars is not None))  # of the start, and of the blocks of an epoch
+        self._inner.enter_context(bars(self._new_bar is not None))  # of the start, and of the blocks of an epoch
         return self
 
     def __exit__(self, *_: object) -> None:
         self._inner.close()
-        if self._bars:
-            self._bars.close()
-
-    def reading(self, done: int, total: int | None) -> None:
-        """Show how much of the corpus has been read: bytes of files, or sequences."""
-        if self._bars:
-            self._bars.reading(done, total)
-
-    def counting(self, done: int, total: int | None) -> None:
-        """Show how much of the corpus has been counted, in the second pass over it."""
-        if self._bars:
-            self._bars.counting(done, total)
+        self.close()
 
     def training(self, estimate: Any) -> None:
         """Keep the estimate of the work ahead, and print it."""
@@ -190,8 +176,7 @@ class Progress:
             text = f"going on from {self._checkpoint}: {done} of {self._epochs} epochs are done"
             self._print(text, "going on", checkpoint=self._checkpoint, epochs_done=done, epochs=self._epochs)
         self._print(f"training {estimate}", "training", epochs=self._epochs, estimate=estimate)
-        if self._bars:
-            self._bars.training(estimate)
+        super().training(estimate)
 
     def epoch(self, record: dict[str, Any]) -> None:
         """Print the result of an epoch, and show how many are done. The nll is that of each row before its step."""
@@ -208,8 +193,7 @@ class Progress:
             "epoch",
             **record,
         )
-        if self._bars:
-            self._bars.epoch(record)
+        super().epoch(record)
 
     def kept(self, epoch: int, epochs: int) -> None:
         """Print which epoch's parameters early stopping has kept."""

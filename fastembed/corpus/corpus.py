@@ -60,9 +60,8 @@ CHUNK = 1 << 20  # bytes of a pipe that are hashed at a time
 SAMPLE_BYTES = 1 << 16
 MOST_PUNCTUATED = 0.02  # the share of tokens that end in punctuation in a text whose words have been separated
 MOST_SPACES = 1.5  # inside of a token of a list, on average
-MOST_UNSPACED = (
-    0.3  # the share of characters in long runs of a script without spaces, in a text that has been separated
-)
+# The share of characters in long runs of a script without spaces, in a text that has been separated
+MOST_UNSPACED = 0.3
 LEAST_LINES = 20  # fewer lines do not show whether a text is wrapped
 
 _NUMBER = re.compile(r"\d+(\.\d*)?([eE][-+]?\d+)?|\.\d+")
@@ -445,15 +444,10 @@ def sequences_of(blocks: Iterable[Block], reading: Reading, ledger: Ledger) -> I
     reading : Reading
     ledger : Ledger
     """
-    _name_unit(ledger, reading)
+    ledger.unit = ledger.unit if reading.unit == "line" else reading.unit  # a line may be more: a basket, or a document
     for tokens in _token_lists(blocks, reading, ledger):
         record_lines(ledger, len(tokens))
         yield tokens
-
-
-def _name_unit(ledger: Ledger, reading: Reading) -> None:
-    if reading.unit != Ledger.unit:  # a line may be more: a basket, or a document
-        ledger.unit = reading.unit
 
 
 def _token_lists(blocks: Iterable[Block], reading: Reading, ledger: Ledger) -> Iterator[list[str]]:
@@ -504,7 +498,7 @@ def map_text(
         no_token_first = block.inside and not text[: max(0, first_ends)].strip()
         return replaced, function(text, block.inside), no_token_first, bool(text[rest_begins:].strip())
 
-    _name_unit(ledger, reading)
+    ledger.unit = ledger.unit if reading.unit == "line" else reading.unit
     if not reading.compiled:
         blocks = document_blocks(_token_lists(blocks, reading, ledger))
     has_token = False  # whether the sequence inside which a block begins had a token before

@@ -257,18 +257,16 @@ class BlockSteps:
             )
         return nll / self._total
 
-    def learning_rate_after(self, epoch: int) -> float:
-        """Return the learning rate of the embedding at the end of an epoch."""
-        return self.options.learning_rate * self._share_after(epoch)
-
-    def _share_after(self, epoch: int) -> float:
+    def share_after(self, epoch: int) -> float:
+        """Return the share of the learning rates at the end of an epoch."""
         return 1 - (1 - FINAL_RATE) * (epoch / self.options.epochs)
 
     def shrink(self, embedding: NDArray[Any], weights: NDArray[Any], epoch: int) -> None:
         """Set E and W to those given, of the end of an epoch, times exp(-l2 * the learning rate then), each its own."""
-        factors = np.exp(-self.options.l2 * self.learning_rate_after(epoch) * self._rates)
+        options, share = self.options, self.share_after(epoch)
+        factors = np.exp(-options.l2 * (options.learning_rate * share) * self._rates)
         np.multiply(embedding, factors.astype(embedding.dtype)[:, None], out=self.parameters.embedding)
-        factor = np.exp(-self.options.linear_l2 * self.options.linear_learning_rate * self._share_after(epoch))
+        factor = np.exp(-options.linear_l2 * options.linear_learning_rate * share)
         np.multiply(weights, factor.astype(weights.dtype), out=self.parameters.weights)
 
     def close(self) -> None:

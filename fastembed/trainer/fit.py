@@ -170,7 +170,7 @@ class Fit:
             "epoch": at.epoch,
             "nll": nll,
             "perplexity": math.exp(nll) if nll < LARGEST_EXPONENT else math.inf,
-            "learning_rate": self.steps.learning_rate_after(at.epoch),
+            "learning_rate": self.options.learning_rate * self.steps.share_after(at.epoch),
             "seconds": time.perf_counter() - self.began,
         }
         if (fault := self.good.fault()) is not None:

@@ -697,17 +697,8 @@ class Trainer:
         >>> round(trainer.nll(labels, bags=documents), 2)
         0.0
         """
-        options = FitOptions(
-            epochs,
-            learning_rate,
-            linear_learning_rate,
-            block_size,
-            optimizer,
-            l2,
-            linear_l2,
-            n_iter_no_change,
-            warm_start,
-        )
+        rates = learning_rate, linear_learning_rate
+        options = FitOptions(epochs, *rates, block_size, optimizer, l2, linear_l2, n_iter_no_change, warm_start)
         if n_iter_no_change is not None and validation_counts is None:
             raise ValueError(f"n_iter_no_change={n_iter_no_change} needs validation_counts")
         check_callback("on_epoch_end", on_epoch_end)

@@ -42,15 +42,15 @@ def interrupted(run, monkeypatch):
     """Run a command line, interrupted after the third epoch; return its stderr."""
 
     def interrupt(*argv):
-        learning_rate_after = BlockSteps.learning_rate_after
+        share_after = BlockSteps.share_after
 
         def stop(self, epoch):
             if epoch == 3:
                 raise KeyboardInterrupt
-            return learning_rate_after(self, epoch)
+            return share_after(self, epoch)
 
         with monkeypatch.context() as patch:
-            patch.setattr(BlockSteps, "learning_rate_after", stop)
+            patch.setattr(BlockSteps, "share_after", stop)
             code, _, err = run(*argv)
         assert code == 130
         return err
