@@ -80,7 +80,7 @@ LEAST_FACTOR = 0.05  # below 0, what nobody takes would be first for users of wh
 FLOOR = 0.1
 FIXED_BYTES, FOLDS = 16 << 20, 36  # of `needed`: what small data takes, too; evaluations of three optima of a row
 SHARES = (0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.85, 0.92, 0.96, 1.0)  # of the item-to-item model in the product
-USUAL_SHARE = 0.6  # where few hidden items tell little
+USUAL_SHARE, MARGIN = 0.6, 0.5  # the share where hidden items tell little: less than this many standard errors
 POPULARITIES = (0.75, 0.5, 0.25, 0.1)  # tried in turn: shares of the factor of the bias that the nll chooses
 NEWTON_STEPS = 12
 CACHED_LOGITS = 1 << 17  # of a block of users with hidden items
@@ -640,8 +640,8 @@ def _select(model: Model, shown: Any, seen: Any, hidden: Any, pool: Pool) -> tup
 
     Each of the two models is calibrated by two factors, of the bias and of its own logits: those with the lowest nll.
     The ridge, and the share of each model in their product, are those that rank the hidden items best (NDCG): the nll
-    says more of the many items that nobody could have predicted. Of the shares that lose no more than a standard error
-    to the best, the one nearest to `USUAL_SHARE` is taken. The ridges are tried from the middle one on, as long
+    says more of the many items that nobody could have predicted. Of the shares that lose no more than half a standard
+    error to the best, the one nearest to `USUAL_SHARE` is taken. The ridges are tried from the middle one on, as long
     as they become better, with shares that are next to the best so far. So are the factors of `Ease`, where users or
     items are few enough; it takes the place of the nearest items if it is better. Then popularity is given less weight,
     as long as that is better: the nll wants it for the items that nothing links. At last the product is calibrated,
@@ -805,12 +805,12 @@ class _Hidden:
     def best_share(self, first: Float32, second: Float32, shares: range) -> tuple[int, float]:
         """Return the number of a share of `second`, beside `first`, and the highest NDCG.
 
-        Of the shares that lose no more than a standard error to that, it is the one that is nearest to the usual one.
+        Of the shares that lose no more than half a standard error to that, it is the one nearest to the usual one.
         """
         ndcg = {k: self.ndcg([first, second], (1 - SHARES[k], SHARES[k])) for k in shares}
         best = max(ndcg.values(), key=np.mean)
         losses = {k: best - each for k, each in ndcg.items()}
-        near = [k for k, loss in losses.items() if loss.mean() <= loss.std() / len(loss) ** 0.5]
+        near = [k for k, loss in losses.items() if loss.mean() <= MARGIN * loss.std() / len(loss) ** 0.5]
         return min(near, key=lambda k: abs(SHARES[k] - USUAL_SHARE)), float(best.mean())
 
     def ndcg(self, parts: list[Float32], factors: Any) -> Float64:
