@@ -137,15 +137,12 @@ def _of_matrix(
             (np.ones(adjacency.nnz), adjacency.indices, adjacency.indptr), shape=adjacency.shape
         )
     symmetric = (adjacency != adjacency.T).nnz == 0
-    if (
-        directed is None
-        and not symmetric
-        and (sparse.tril(adjacency, -1).nnz == 0 or sparse.triu(adjacency, 1).nnz == 0)
-    ):
+    lower, upper = sparse.tril(adjacency, -1), sparse.triu(adjacency, 1)
+    if directed is None and not symmetric and not (lower.nnz and upper.nnz):
         warn_user("the matrix is triangular, and read as that of a directed graph: directed=False if it is half of one")
     ledger.lines, ledger.unit = sparse.triu(adjacency).nnz if symmetric else adjacency.nnz, "edge"
     if directed is False and not symmetric:
-        adjacency = canonical_csr("weights", adjacency + sparse.tril(adjacency, -1).T + sparse.triu(adjacency, 1).T)
+        adjacency = canonical_csr("weights", adjacency + lower.T + upper.T)
     return adjacency, names
 
 

@@ -237,9 +237,7 @@ class Training:
         count_pairs = counting(pairing)
         how: dict[str, Any] = {
             "threads": options.threads,
-            "memory_limit": None
-            if limit is None
-            else counting_memory(limit, len(vocabulary), options.threads, written),
+            "memory_limit": limit and counting_memory(limit, len(vocabulary), options.threads, written),
             "progress": None if self._progress is None else self._progress.counting,
         }
         self._validation, kept_lines = None, None

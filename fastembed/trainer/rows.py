@@ -204,18 +204,9 @@ class RowSteps:
 
         def update_shards(first: int, last: int) -> None:
             self._kernels.row_update_linear(
-                weights,
-                self._scratch.h,
-                self._scratch.logits,
-                self._bounds,
-                first,
-                last,
-                columns,
-                amounts,
-                self._scratch.partials,
-                normaliser,
-                rate,
-            )
+                weights, self._scratch.h, self._scratch.logits, self._bounds, first, last, columns, amounts,
+                self._scratch.partials, normaliser, rate,
+            )  # fmt: skip
 
         self._over_shards(update_shards)
 

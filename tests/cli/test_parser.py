@@ -187,7 +187,6 @@ def test_json_has_the_keys_that_the_help_names(run, monkeypatch, command, case):
 
 def test_sizes_may_be_written_with_the_letters_of_bytes():
     sizes = {"1500000000": 1500000000, "1500m": 1500000000, "1.5GB": 1500000000, "2 GiB": 2**31}
+    parser = cli.build_parser("count")
     for text, size in sizes.items():
-        assert (
-            cli.build_parser("count").parse_args(["count", "f", "-o", "c", "--memory-limit", text]).memory_limit == size
-        )
+        assert parser.parse_args(["count", "f", "-o", "c", "--memory-limit", text]).memory_limit == size
