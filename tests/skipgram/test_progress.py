@@ -137,6 +137,7 @@ def test_an_interrupted_bar_of_a_notebook_ends(corpus, drawings):
     assert ", ended</div>" in drawings[-1]
 
 
+@pytest.mark.filterwarnings("ignore:most documents are copies of others")
 @pytest.mark.parametrize("source", ["documents", "lines", "table"])
 def test_a_classifier_reports_each_stage_in_order(source, tmp_path, capsys):
     texts, labels = ["a b", "c d", "a e", "c f"] * 300, ["x", "y", "x", "y"] * 300
