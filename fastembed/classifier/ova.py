@@ -35,7 +35,7 @@ ENOUGH = 1000  # documents that are left out, at one time or in turn
 BIAS_SQUARE = 1 / 16  # of the feature of the bias, which ova.pxi says
 CATCH_UP = 3  # steps of each document that was left out, before others have one
 LEFT_OUT_TOL = 50  # their scores need be less exact, unless there are few documents, of which each moves the others:
-FEW = 20  # then by the number of documents over this
+LEFT_OUT_SHARE = 20  # then by the number of documents over this
 FLOOR = 1e-6  # smallest tolerance, per largest step of an epoch: float32 rounds
 RUN = 16  # documents that are visited consecutively
 PIECE_FEATURES = 1 << 14  # features whose weights one task writes
@@ -256,7 +256,7 @@ def train_ova(
     for fold in [slice(0, 0), *folds]:
         these = np.arange(fold.start, fold.stop)
         changed = np.concatenate([np.tile(before, CATCH_UP), these])  # documents that take the first steps
-        tolerance = options.tol * (min(LEFT_OUT_TOL, count / FEW) if len(these) else 1)
+        tolerance = options.tol * (min(LEFT_OUT_TOL, count / LEFT_OUT_SHARE) if len(these) else 1)
         for _ in range(options.epochs):
             began = time.perf_counter()
             starts = np.arange(0, count, RUN)  # of runs of documents, so that memory is read in larger pieces
@@ -293,8 +293,10 @@ def train_ova(
                     f" score by {change:.2g}, and tol={options.tol:g}; more epochs or a larger l2 bring scores closer"
                     " to the optimum"
                 )
+    weights, bias = ascent.result(state)
+    del ascent, state  # the duals are as many as documents times labels
     if scores:
         labels = sparse.vstack([each.labels for each in left_out], format="csr")
         of_left_out = np.concatenate([each.weights for each in left_out])
         calibration = calibration.fitted(np.concatenate(scores), labels, of_left_out, earlier)
-    return *ascent.result(state), calibration, history
+    return weights, bias, calibration, history

@@ -133,6 +133,8 @@ def test_a_heavy_document_that_was_left_out_does_not_end_training_before_its_end
         for tol in (0.001, 0)
     )
     assert_allclose(found, exact, atol=0.02)
+    history = Classifier(loss, tol=0.02).fit(documents, labels).history_  # each part ends when scores are exact enough
+    assert sum(record["left_out"] > 0 and record["change"] <= 0.02 * 60 / 20 for record in history) == 10
 
 
 def test_a_calibration_by_documents_that_contradict_the_scores_is_the_maximum():
@@ -147,6 +149,13 @@ def test_a_calibration_by_documents_that_contradict_the_scores_is_the_maximum():
     expected = optimize.minimize(objective, np.zeros(2), method="BFGS", options={"gtol": 1e-7}).x
     found = first.fitted(scores, sparse.csr_array(labels), weights)
     assert_allclose([np.log(found.slope), found.offset], expected, atol=1e-5)
+
+
+def test_a_calibration_of_many_documents_is_that_of_some_of_them_evenly():
+    rng, first = np.random.default_rng(0), Calibration("ova", False, 1.0, 0.0)
+    scores, labels = rng.normal(size=(9000, 3)), sparse.csr_array(np.eye(3)[rng.integers(3, size=9000)])
+    some = (np.arange(9000) % 3 == 0).astype(float)
+    assert first.fitted(scores, labels, np.ones(9000)) == first.fitted(scores, labels, some)
 
 
 @pytest.mark.parametrize("loss", ["squared", "ova"])

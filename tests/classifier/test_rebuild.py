@@ -190,6 +190,7 @@ def weighted(request, labelled):
     """Documents, their labels as lists, these as a matrix, and weights, some of which are 0 or large."""
     count, several = request.param
     documents, labels = labelled[0][:count], [[label] for label in labelled[1][:count]]
+    labels[9] = ["of one document"]
     if several:
         labels = [[*each, "all"] if k % 3 else each for k, each in enumerate(labels)]
     weights = np.random.default_rng(0).choice([0, 0.5, 1, 3], count)
