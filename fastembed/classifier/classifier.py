@@ -194,7 +194,7 @@ class Classifier(Estimator):
     tol : float
         With the losses "squared" and "ova": training ends when no document's step in an epoch changes its score by more
         than this. By default the scores were at most 0.015 from the optimum in sixteen fits. Without a part left out,
-        50 times as much will do, or the number of documents over 20 times.
+        50 times as much will do, or the number of documents over 20 times, whichever is less.
     learning_rate : float, optional
         With the loss "softmax": the learning rate of gradient descent on the rows of E, which falls linearly to a
         tenth. By default 3, or less if documents are so alike, or some weigh so much more than the mean, that training
@@ -620,7 +620,7 @@ class Classifier(Estimator):
             found = read_labels(labels, len(predicted))
             known = found.over(self.classes_)
             right = (known.toarray() == predicted).all(axis=1) & (np.diff(known.indptr) == np.diff(found.matrix.indptr))
-            weights = None if sample_weight is None else checked_weights(documents, sample_weight, right.shape)
+            weights = None if sample_weight is None else checked_weights(documents, sample_weight, np.ones_like(right))
             return float(np.average(right, weights=weights))
         return self._evaluation(documents, labels, Columns(), 1, sample_weight).accuracy
 
@@ -684,7 +684,7 @@ class Classifier(Estimator):
         reading, weights = model.features.reading, None
         items, found, some = read_labelled(documents, labels, columns, reading, prefix, ledger, every=every)
         if sample_weight is not None:
-            weights = checked_weights(documents, sample_weight, some.shape)[some]
+            weights = checked_weights(documents, sample_weight, some)[some]
         pieces = self._answers([items], lambda scores, known: (scores, known), warn=not test)
         with bars(progress), bar(desc="documents", total=len(items)) as done:
 

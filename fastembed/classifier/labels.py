@@ -718,13 +718,11 @@ def read_examples(
     items, found, some = read_labelled(documents, labels, columns, reading, prefix, ledger, every=every, progress=read)
     if not len(some):
         raise ValueError("there are no documents to learn from: 0 samples, while a minimum of 1 is required")
-    weights = np.ones(len(some)) if sample_weight is None else checked_weights(documents, sample_weight, some.shape)
+    weights = np.ones(len(some)) if sample_weight is None else checked_weights(documents, sample_weight, some)
     seen = found.classes[np.unique(found.matrix.indices)].tolist()
     if len(seen) < (2 if known is None else 1):
         what = f"one class, {seen[0]!r}" if seen else "no label"
         raise ValueError(f"a classifier needs documents of at least two labels, got {what}")
-    if not weights[some].any():
-        raise ValueError("sample_weight must be above zero for a document to learn from, but is zero for all of them")
     if len(seen) >= MANY_LABELS and 2 * len(seen) > len(items):
         what = "are they classes" if columns.label is None else f"is the field {columns.label!r} that of classes"
         warn_user(f"{len(seen):,} labels for {len(items):,} documents: {what}, such as {seen[0]!r}?")
@@ -755,13 +753,15 @@ def warn_of_prefix(documents: Sequence[Any], prefix: str) -> None:
         warn_user(f"documents hold {prefix}, as files of fastText do: pass fit or test the file, or leave it out")
 
 
-def checked_weights(documents: Any, sample_weight: Any, shape: tuple[int, ...]) -> Any:
-    """Return the weights of documents (N,), checked."""
+def checked_weights(documents: Any, sample_weight: Any, some: npt.NDArray[np.bool_]) -> Any:
+    """Return the weights of documents (N,), checked; they are for `some` of them."""
     weights = unmasked("sample_weight", sample_weight)
-    if weights.shape != shape:
+    if weights.shape != (shape := some.shape):
         raise ValueError(f"sample_weight must have one number per document, shape {shape}, got shape {weights.shape}")
     check_amounts("sample_weight", weights)
     check_same_order(documents, sample_weight, "sample_weight")
+    if some.any() and not weights[some].any():
+        raise ValueError("sample_weight must be above zero for a document with a label, but is zero for all of them")
     return weights
 
 

@@ -190,7 +190,8 @@ def evaluation(
     """
     matrix, given = labels.over(model.classes), np.diff(labels.matrix.indptr)
     if not matrix.nnz:
-        known, others = (", ".join(map(repr, names.tolist()[:3])) for names in (model.classes, labels.classes))
+        seen = labels.classes[np.unique(labels.matrix.indices)]
+        known, others = (", ".join(map(repr, names.tolist()[:3])) for names in (model.classes, seen))
         raise ValueError(
             f"no document has a label that the classifier knows, such as {known}; they have {others or 'none'}"
         )

@@ -229,6 +229,8 @@ def test_score_is_the_accuracy_of_test():
         warnings.simplefilter("ignore", UserWarning)  # q is no known feature
         assert model.score(texts, labels) == model.test(texts, labels).accuracy == 0.5
         assert model.score(texts, labels, [3, 1, 9, 2, 2]) == 5 / 8  # without the document that has no label
+        with pytest.raises(ValueError, match="must be above zero for a document with a label, but is zero for all"):
+            model.score(texts, labels, [0, 0, 9, 0, 0])
     for function in (model.score, model.test):
         for wrong, error, message in (
             ([1], TypeError, "of the type of the classes, such as 'x', got 1"),
@@ -239,6 +241,8 @@ def test_score_is_the_accuracy_of_test():
                 function(["a"], wrong)
         with pytest.raises(ValueError, match="no document has a label that the classifier knows"):
             function([], [])
+    with pytest.raises(ValueError, match="that the classifier knows, such as 0, 1; they have none"):
+        Classifier().fit(["a", "b"], np.eye(2, dtype=int)).test(["a"], np.zeros((1, 2), int))
 
 
 def test_labels_to_explain_are_a_list(model):
@@ -318,7 +322,9 @@ def test_a_rate_that_is_too_large_is_an_error_and_leaves_the_old_model(labelled)
     assert bits(model) == before
 
 
-@pytest.mark.parametrize("parameters", [{"loss": "softmax", "learning_rate": 20}, {"loss": "ova", "l2": 1e-6}])
+@pytest.mark.parametrize(
+    "parameters", [{"loss": "softmax", "learning_rate": 20}, {"loss": "ova", "l2": 1e-6}, {"l2": 0.1, "seed": 1}]
+)
 def test_early_stopping_keeps_the_best_epoch(labelled, parameters):
     documents, labels = labelled
     labels = [*labels[:-30], *labels[30:60]]  # some are wrong
@@ -326,6 +332,12 @@ def test_early_stopping_keeps_the_best_epoch(labelled, parameters):
     kept = [record for record in model.history_ if record["kept"]]
     assert len(model.history_) < 30
     assert kept[0]["validation_nll"] == min(record["validation_nll"] for record in model.history_)
+    if model.loss != "softmax":  # whose rates would be those of fewer epochs
+        weights = np.random.default_rng(model.seed).random(300) >= 0.1
+        assert 1 < kept[0]["epoch"] < len(model.history_)
+        with pytest.warns(UserWarning, match="training ended after epochs="):
+            plain = Classifier(epochs=int(kept[0]["epoch"]), tol=0, **parameters).fit(documents, labels, weights)
+        assert_array_equal(model.decision_function(documents), plain.decision_function(documents))
 
 
 def test_training_ends_when_the_callback_says_so(labelled):
@@ -367,7 +379,7 @@ def test_bad_input_is_named(documents, labels, error, message):
         ([1, -2, 1], ValueError, r"sample_weight\[1\] is -2"),
         ([1, np.nan, 1], ValueError, r"sample_weight\[1\] is nan"),
         (["a", "b", "c"], TypeError, "sample_weight must hold real numbers"),
-        ([0, 0, 0], ValueError, "must be above zero for a document to learn from, but is zero for all"),
+        ([0, 0, 0], ValueError, "must be above zero for a document with a label, but is zero for all"),
     ],
 )
 def test_bad_weights_are_named(weights, error, message):
@@ -378,7 +390,7 @@ def test_bad_weights_are_named(weights, error, message):
 @pytest.mark.parametrize("loss", ["squared", "softmax"])
 def test_weights_of_documents_without_a_label_are_not_enough(loss):
     labels = np.eye(2, 3, dtype=int).T if loss == "softmax" else [["x"], ["y"], []]
-    with pytest.raises(ValueError, match="for a document to learn from"):
+    with pytest.raises(ValueError, match="for a document with a label"):
         Classifier(loss).fit(["a", "b", "c"], labels, [0, 0, 1])
 
 
