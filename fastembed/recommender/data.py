@@ -410,7 +410,7 @@ def _matrix_of_matrix(source: Any, users: Names, items: Names) -> Any:
         warn_user(
             f"a column of X is an item, which makes {matrix.shape[1]}; if the columns are users and items, {TABLE}"
         )
-    if matrix.nnz == matrix.shape[0] * matrix.shape[1] > matrix.shape[1]:
+    if not sparse.issparse(source) and matrix.nnz == matrix.shape[0] * matrix.shape[1] > matrix.shape[1] > 1:
         warn_user("every user of X has every item: if the rows are baskets of items, pass X.tolist()")
     add_places(users, matrix.shape[0])
     if matrix.shape[1] < len(items) or not items.are_places():
