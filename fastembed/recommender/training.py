@@ -105,7 +105,7 @@ class Options:
     seed: int = 0
 
 
-NUMBERS = ("ridge", "exponent", "median", "weight", "floor", "users")  # of a model
+NUMBERS = ("ridge", "exponent", "median", "weight", "floor", "users", "ease")  # of a model
 
 
 @dataclass(frozen=True)
@@ -129,6 +129,8 @@ class Model:
     floor : float
     users : float
         Their number when the strengths were chosen.
+    ease : float
+        The factor of `Ease`, of which B is; 0 if it is of the nearest items.
     """
 
     linear: Float32
@@ -141,6 +143,7 @@ class Model:
     factors: Float32
     floor: float
     users: float
+    ease: float
 
     @property
     def popularity(self) -> Float32:
@@ -321,11 +324,10 @@ def fit(
         model, history = train.first(shown, weight, epochs, rough=again)
         chosen, ease = _select(model, shown, seen, hidden, pool)
         if again:
-            model, history = train.first(n, weight, epochs, nearest=not ease)
-        model = replace(model, ridge=chosen.ridge, factors=chosen.factors)
-        if ease:
-            model = replace(model, similar=Ease(n, ease).weights(pool))
-    return model, history
+            model, history = train.first(n, weight, epochs, ease=ease)
+        elif ease:
+            model = replace(model, ease=ease, similar=_similar(n, ease, pool))
+    return replace(model, ridge=chosen.ridge, factors=chosen.factors), history
 
 
 @dataclass(frozen=True)
@@ -339,19 +341,23 @@ class _Training:
     on_epoch_end: Callable[[Record], object] | None
 
     def first(
-        self, n: Any, weight: float, epochs: int, *, rough: bool = False, nearest: bool = True
+        self, n: Any, weight: float, epochs: int, *, rough: bool = False, ease: float = 0.0
     ) -> tuple[Model, list[Record]]:
         """Return the model of the counts n, without strengths, and the records; a rough one serves to find these."""
-        return self._trained(n, _first(n, weight, self.options), epochs, LINEAR_RATE, rough=rough, nearest=nearest)
+        model = replace(_first(n, weight, self.options), ease=ease)
+        return self._trained(n, model, epochs, LINEAR_RATE, rough=rough)
 
     def further(self, n: Any, model: Model) -> tuple[Model, list[Record]]:
-        """Return the model after one more epoch, with the counts n, which may have more users and items."""
+        """Return the model after one more epoch, or `options.epochs`, with the counts n, maybe of more users and items.
+
+        B is of the same kind, unless the data has become too large for `Ease`.
+        """
         return self._trained(n, _grown(model, n), 1, LATER_RATE)
 
     def _trained(
-        self, n: Any, model: Model, epochs: int, linear_rate: float, *, rough: bool = False, nearest: bool = True
+        self, n: Any, model: Model, epochs: int, linear_rate: float, *, rough: bool = False
     ) -> tuple[Model, list[Record]]:
-        """Return the model with W trained further, and with B of the nearest items; no caller sees a rough training."""
+        """Return the model with W trained further, and B anew, of its kind; no caller sees a rough training."""
         report, epochs = None if rough else self.on_epoch_end, self.options.epochs or epochs
         trainer = Trainer(
             _newton_rows(n, model), model.linear, bias=model.bias, loss_scale=1.0, threads=self.pool.threads
@@ -372,8 +378,7 @@ class _Training:
         )
         linear = np.asfortranarray(trainer.linear)
         del trainer
-        model = replace(model, linear=linear)
-        return replace(model, similar=item_weights(n, self.pool, few=rough)) if nearest else model, history
+        return replace(model, linear=linear, similar=_similar(n, model.ease, self.pool, few=rough)), history
 
 
 def _first(n: Any, weight: float, options: Options) -> Model:
@@ -402,6 +407,7 @@ def _first(n: Any, weight: float, options: Options) -> Model:
         factors=np.array(FIRST_FACTORS, np.float32),
         floor=FLOOR,
         users=users,
+        ease=0.0,
     )
 
 
@@ -460,6 +466,12 @@ def _newton_rows(n: Any, model: Model) -> Float32:
 
 
 # ---------------------------------------------------------------- item to item
+
+
+def _similar(n: Any, ease: float, pool: Pool, *, few: bool = False) -> Any:
+    """Return B, csr (V, V), by `Ease` with a factor; of the nearest items if that is 0, or the data too large."""
+    b = Ease(n, ease).weights(pool) if ease and _ease_fits(*n.shape) else None
+    return b if b is not None and b.nnz else item_weights(n, pool, few=few)
 
 
 def item_weights(n: Any, pool: Pool, *, few: bool = False) -> Any:
@@ -527,7 +539,7 @@ class Ease:
     """The regression of each item on all others (Steck 2019), with the ridges  λ_i = factor sqrt(f_i).
 
     With  Z = n Λ^(-1/2)  and  M = I - (Z^T Z + I)^-1 = Z^T (Z Z^T + I)^-1 Z:  B_ic = M_ic sqrt(λ_c / λ_i) / (1 - M_cc).
-    The inverse is that of the items or of the users, whichever are fewer.
+    The inverse is that of the items or of the users, whichever are fewer. Where rounding lets it fail, B is 0.
     """
 
     def __init__(self, n: Any, factor: float) -> None:
@@ -538,14 +550,20 @@ class Ease:
         self.by_users = z.shape[0] < z.shape[1]
         system = (z @ z.T if self.by_users else z.T @ z).toarray()
         system[np.diag_indices(len(system))] += 1
-        factors = lapack.spotrf(system.T, lower=True, overwrite_a=True)[0]
-        inverse = lapack.spotri(factors, lower=True, overwrite_c=True)[0].T  # its upper triangle
+        factors, indefinite = lapack.spotrf(system.T, lower=True, overwrite_a=True)
+        inverse, singular = lapack.spotri(factors, lower=True, overwrite_c=True)
+        inverse = inverse.T  # its upper triangle
         for first in range(0, len(inverse), BLOCK):
             part, after = slice(first, first + BLOCK), slice(first + BLOCK, None)
             inverse[part, part] = np.triu(inverse[part, part]) + np.triu(inverse[part, part], 1).T
             inverse[after, part] = inverse[part, after].T
         self.z = z.T.tocsr() if self.by_users else sparse.eye_array(len(self.kept), dtype=np.float32, format="csr")
-        self.middle = inverse if self.by_users else np.eye(len(inverse), dtype=np.float32) - inverse  # M = z middle z^T
+        if not self.by_users:
+            np.negative(inverse, out=inverse)
+            inverse[np.diag_indices(len(inverse))] += 1
+        if indefinite or singular:
+            inverse[:] = 0
+        self.middle = inverse  # M = z middle z^T
         starts = range(0, len(self.kept), COLUMNS)
         self.parts = [slice(first, first + COLUMNS) for first in starts]
         halves = ((self.z[part].multiply(self.z[part] @ self.middle)).sum(axis=1) for part in self.parts)

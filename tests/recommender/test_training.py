@@ -101,15 +101,26 @@ def test_ease_is_the_ridge_regression_of_an_item_on_all_others(taken, users, mon
     assert set(np.flatnonzero(few[:, c])) == set(np.argsort(-np.abs(b[:, c]))[:3])
 
 
-def test_where_items_exclude_each_other_the_regression_on_all_items_is_chosen():
+def test_where_items_exclude_each_other_the_regression_on_all_items_is_chosen_and_kept(monkeypatch):
     """Walks: one of six items follows another, mostly the same one."""
     rng = np.random.default_rng(0)
     steps = np.cumsum(np.where(rng.random((800, 7)) < 0.3, 1, 0), axis=1) + rng.integers(6, size=(800, 1))
     x = np.zeros((800, 42), np.float32)
     x[np.arange(800)[:, None], steps % 6 + np.arange(0, 42, 6)] = np.arange(7) < rng.integers(3, 8, (800, 1))
-    b = fit(sparse.csr_array(x), Options(dim=6), POOL)[0].similar
-    assert (b.data < 0).mean() > 0.2
-    assert b.nnz > 41 * 40
+    x = sparse.csr_array(x)
+    model = fit(x, Options(dim=6), POOL)[0]
+    assert (model.similar.data < 0).mean() > 0.2
+    assert model.similar.nnz > 41 * 40
+    x = sparse.vstack([x, x[:100]])
+    later = fit(x, Options(dim=6), POOL, start=Model.from_tensors(model.tensors()))[0]
+    g = (x.T @ x).toarray().astype(float)
+    inverse = np.linalg.inv(g + np.diag(model.ease * np.sqrt(x.sum(axis=0))))
+    expected = -inverse / inverse.diagonal()
+    np.fill_diagonal(expected, 0)
+    assert_allclose(later.similar.toarray(), expected, atol=1e-5)  # of all the users
+    monkeypatch.setattr(training, "MOST_EASE", 41)
+    nearest = fit(x, Options(dim=6), POOL, start=model)[0].similar
+    assert_array_equal(nearest.toarray(), item_weights(x, POOL).toarray())
 
 
 def test_the_item_to_item_model_has_the_nearest_neighbours_of_the_most_frequent_items(taken, monkeypatch):
