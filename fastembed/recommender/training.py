@@ -130,7 +130,7 @@ class Model:
     users : float
         Their number when the strengths were chosen.
     ease : float
-        The factor of `Ease`, of which B is; 0 if it is of the nearest items.
+        The factor of `Ease` if that was chosen, or 0: then B is of the nearest items.
     """
 
     linear: Float32
@@ -877,8 +877,9 @@ def needed(users: int, items: int, entries: int, options: Options, pairs: float 
     of_strengths = 28 * hidden * items + 8 * neighbours  # seven arrays of logits, and B
     fewest = min(users, items)
     if _ease_fits(users, items):
-        of_items = max(of_items, 16 * fewest**2 + 30 * items * min(NEIGHBOURS, items))
-        of_strengths += 16 * fewest**2 + 16 * hidden * items
+        of_items = max(of_items, 4 * fewest**2 + 30 * items * min(NEIGHBOURS, items))
+        of_system = 8 * min(pairs, fewest**2) + 16 * entries  # beside three arrays of logits
+        of_strengths += 4 * fewest**2 + max(8 * hidden * items, of_system - 16 * hidden * items)
     most = max(of_start, of_rows, of_training, of_items, of_strengths)
     bytes_needed = FIXED_BYTES + 16 * entries + most  # 16: n, twice
     passes = epochs if hidden <= NEGLIGIBLE * users else epochs * (2 - hidden / users)
