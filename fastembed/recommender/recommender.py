@@ -190,8 +190,9 @@ class Recommender(Transformer):
         on_epoch_end : callable, optional
             Called with the record of each epoch; training ends early if it returns True.
         checkpoint : path-like, optional
-            A file that is written after each epoch. If it exists, the same call resumes from it, to the same bits. It
-            is removed when the recommender is saved.
+            A file that is written after each epoch of the last training; the one before it, for the strengths, is made
+            anew. If it exists, the same call resumes from it, to the same bits. It is removed when the recommender
+            is saved.
         comm : communicator of mpi4py, optional
             Its processes make this call together and all get the same recommender, as for `Trainer.fit_counts`. Only
             rank 0 reports and writes the checkpoint.
