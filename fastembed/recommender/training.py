@@ -29,7 +29,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.linalg import lapack
 
 from fastembed._base.arrays import Float32, Float64, Int32
 from fastembed._base.threads import Pool, cached_property, single_threaded_blas
@@ -543,6 +542,8 @@ class Ease:
     """
 
     def __init__(self, n: Any, factor: float) -> None:
+        from scipy.linalg import lapack  # here, since its import takes half as long as all others together
+
         frequency = np.asarray(n.sum(axis=0), np.float64).ravel()
         self.items, self.kept = len(frequency), np.flatnonzero(frequency)
         self.roots = (factor * frequency[self.kept] ** 0.5).astype(np.float32) ** 0.5

@@ -194,7 +194,8 @@ def _one_by_one(n: Any, linear: NDArray[Any], bias: NDArray[Any]) -> Callable[[F
     kernels, weights = kernels_for(linear.dtype), linear.T
     tiles = tiling(len(weights), weights.strides[0], _kernels.LEVEL2_BYTES)
     n.sort_indices()
-    bounds, amounts = shard_bounds(len(weights)), n.data.astype(np.float64)
+    items, amounts = n.indices.astype(np.int32, copy=False), n.data.astype(np.float64)
+    bounds = shard_bounds(len(weights))
     shards, width = len(bounds) - 1, weights.shape[1]
     partials, (expected, observed) = np.empty((shards, 3)), aligned_zeros((2, shards, width), linear.dtype)
 
@@ -202,7 +203,7 @@ def _one_by_one(n: Any, linear: NDArray[Any], bias: NDArray[Any]) -> Callable[[F
         values, slopes = np.empty(len(d)), np.empty_like(d)
         for k, h in enumerate(d.astype(linear.dtype)):
             part = slice(n.indptr[rows[k]], n.indptr[rows[k] + 1])
-            target, all_shards = (n.indices[part], amounts[part]), (bounds, 0, shards)
+            target, all_shards = (items[part], amounts[part]), (bounds, 0, shards)
             kernels.row_pass(weights, h, bias, *all_shards, *target, None, partials, expected, observed, *tiles)
             values[k], _ = kernels.row_merge(partials, expected, observed, amounts[part], 1.0, slopes[k])
         return values, slopes

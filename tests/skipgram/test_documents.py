@@ -35,6 +35,7 @@ def test_a_fitted_vector_is_the_minimum(dim, outputs, documents, bias):
     rng = np.random.default_rng(0)
     counts = sparse.random_array((documents, outputs), density=min(1, 20 / outputs), format="csr", random_state=rng)
     counts.data = np.ceil(counts.data * 3)
+    counts.indices = counts.indices.astype(np.int64 if bias else np.int32)
     found, missed = optimal_rows(counts, *layer, 0.5, Pool(1), origin=Origin.of(*layer) if bias else None)
     assert missed == 0
     for n, d in zip(counts[[0, documents - 1]].toarray(), found[[0, documents - 1]].astype(float), strict=True):
