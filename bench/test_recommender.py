@@ -42,6 +42,7 @@ def model():
         factors=np.array([0.9, 0.8, 0.3], np.float32),
         floor=0.1,
         users=USERS,
+        ease=0.0,
     )
     found = Recommender(dim=DIM, threads=1)
     data = Interactions(narrow(seen), Names("user", np.arange(USERS)), Names("item", np.arange(ITEMS)))
