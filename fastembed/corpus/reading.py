@@ -565,7 +565,10 @@ def read_texts(texts: Iterable[Text], reading: Reading) -> Iterator[list[list[st
         ):
             for batch in results:
                 yield from batch
-    except BrokenProcessPool as error:
+    except (BrokenProcessPool, OSError) as error:
+        # Python may be starting a further process when it closes the queue of a pool that broke
+        if isinstance(error, OSError) and str(error) != "handle is closed":
+            raise
         raise RuntimeError(
             "a process that runs the tokenizer has ended; what it printed says why. It imports the module of the "
             "tokenizer, so this must be a file, and a script may train only below `if __name__ == '__main__':`"

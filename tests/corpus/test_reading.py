@@ -161,6 +161,17 @@ def test_a_process_that_ends_is_an_error(text, tmp_path, monkeypatch):
         Vocabulary.from_corpus(FileCorpus(text, reading=Reading(tokenizer=end, processes=2)))
 
 
+@pytest.mark.parametrize(("reason", "kind"), [("handle is closed", RuntimeError), ("no more processes", OSError)])
+def test_a_process_that_cannot_start_is_an_error(text, monkeypatch, reason, kind):
+    def submit(*_):
+        raise OSError(reason)
+
+    monkeypatch.setattr("concurrent.futures.ProcessPoolExecutor.submit", submit)
+    message = "a process that runs the tokenizer has ended" if kind is RuntimeError else reason
+    with pytest.raises(kind, match=message):
+        Vocabulary.from_corpus(FileCorpus(text, reading=Reading(tokenizer=at_spaces, processes=2)))
+
+
 @alone
 def test_stopping_early_ends_the_processes(text):
     sequences = FileCorpus(text, reading=Reading(tokenizer=at_spaces, processes=2)).sequences(Ledger())
