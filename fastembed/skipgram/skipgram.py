@@ -796,7 +796,8 @@ class SkipGram(Transformer):
             "mean" is the mean of the vectors of the words. "sif" gives frequent words less weight, and removes the
             direction that is common to all words (Arora et al. 2017). "fit" is the vector d that best predicts the
             words of the document with the model's softmax (PV-DBOW, Le and Mikolov 2014), with a prior: it minimises
-            their nll + 15 |d|^2. The only minimum is found to a tolerance, with the same bits on any number of threads.
+            their ``nll + 15 |d|^2``. The only minimum is found to a tolerance, with the same bits on any number of
+            threads.
 
         Returns
         -------
