@@ -55,12 +55,5 @@ def __getattr__(name: str) -> object:
     raise AttributeError(f"module 'fastembed' has no attribute {name!r}")
 
 
-def _restore(name: str, *arguments: object) -> object:
-    """Return a new object for a pickle: what the public class or function makes of arguments, or an empty instance."""
-    module, _, attribute = f"fastembed.{name}".rpartition(".")
-    public = getattr(import_module(module), attribute)
-    return public(*arguments) if arguments else public.__new__(public)
-
-
 def __dir__() -> list[str]:
     return sorted(["__version__", *__all__, *_PUBLIC_MODULES])

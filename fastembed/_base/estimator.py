@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterable
-from typing import Any, Self, TypeVar
+from collections.abc import Iterable
+from dataclasses import fields
+from typing import Any, Self
 
-import fastembed
 from fastembed._base.optional import require
 from fastembed._base.validation import check_choice, shown
 
@@ -182,36 +182,6 @@ def output(estimator: Any, rows: Any, documents: object) -> Any:
     return require("pandas", "pandas").DataFrame(rows, index=index, columns=estimator.get_feature_names_out())
 
 
-C = TypeVar("C", bound=type)
-
-
-def pickled_as(name: str) -> Callable[[C], C]:
-    """Return a decorator of classes whose instances are pickled, and copied, by a public name.
-
-    What is pickled is what ``__getstate__`` returns; ``__setstate__`` takes it. Classes that derive from the class are
-    pickled by their own names.
-
-    Parameters
-    ----------
-    name : str
-        The public name of the class, without the ``fastembed.`` before it.
-
-    Examples
-    --------
-    >>> import pickle
-    >>> from fastembed import Vocabulary
-    >>> text = pickle.dumps(Vocabulary(["a"], [1]))
-    >>> b"fastembed.vocabulary" in text, pickle.loads(text).tokens
-    (False, ('a',))
-    """
-
-    def decorate(cls: C) -> C:
-        def reduce(self: Any, protocol: Any) -> Any:
-            if type(self) is not cls:
-                return object.__reduce_ex__(self, protocol)
-            return fastembed._restore, (name,), self.__getstate__()
-
-        cls.__reduce_ex__ = reduce  # type: ignore[method-assign, assignment]
-        return cls
-
-    return decorate
+def fields_alone(self: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass, for a pickle: the ``__getstate__`` of one with cached values."""
+    return {each.name: getattr(self, each.name) for each in fields(self)}

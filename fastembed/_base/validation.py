@@ -15,8 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-import fastembed
-
 JOINERS = "\u200c\u200d"  # parts of words of Persian and Hindi, and of emoji; invisible, but harmless
 
 
@@ -227,9 +225,6 @@ class TrainingDivergedError(FloatingPointError):
 
     def __str__(self) -> str:
         return str(self.args[0])
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return fastembed._restore, ("TrainingDivergedError", *self.args)
 
 
 # ---------------------------------------------------------------- tokens and their ids

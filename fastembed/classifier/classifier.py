@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastembed._base.estimator import Estimator, pickled_as
+from fastembed._base.estimator import Estimator
 from fastembed._base.progress import FitProgress, bar, bars, epoch_reports, reporting
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import (
@@ -150,7 +150,6 @@ def answers_in_turn(
     yield from classifier._answers(batches, lambda scores, known: model.most_probable(scores, known, k, least))
 
 
-@pickled_as("Classifier")
 @dataclass(eq=False, repr=False)
 class Classifier(Estimator):
     """Labels of documents, by a linear model over a weighted bag of words and n-grams.
@@ -814,16 +813,6 @@ class Classifier(Estimator):
         if self._model is None:
             raise AttributeError("this Classifier has learned nothing yet: call fit, or Classifier.load")
         return self._model
-
-    def __getstate__(self) -> dict[str, Any]:
-        if self._model is None:
-            return dict(vars(self))
-        return vars(self) | {"_model": self._model.parts()}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        if (parts := state.get("_model")) is not None:
-            self._model = FittedClassifier.of_parts(parts)
 
     def __sklearn_tags__(self) -> Any:
         from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags

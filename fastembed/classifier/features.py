@@ -20,6 +20,7 @@ import numpy as np
 from scipy import sparse
 
 from fastembed._base.arrays import Float64, Int32, Int64, sorted_csr
+from fastembed._base.estimator import fields_alone
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool, cached_property
 from fastembed._base.validation import shown
@@ -146,6 +147,8 @@ class Grams:
             return self
         return Grams(self.left[:count].copy(), self.right[:count].copy(), self.counts[:count].copy())
 
+    __getstate__ = fields_alone
+
 
 @dataclass(frozen=True)
 class CharacterGrams:
@@ -185,6 +188,8 @@ class CharacterGrams:
         of_words.sum_duplicates()
         return documents_by_words(ids, len(words)) @ of_words
 
+    __getstate__ = fields_alone
+
 
 @dataclass(frozen=True)
 class Features:
@@ -210,6 +215,8 @@ class Features:
     weights: Float64
     reading: Reading = field(default_factory=Reading)
     weighting: str = "count"
+
+    __getstate__ = fields_alone
 
     def __len__(self) -> int:
         return len(self.weights)

@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.arrays import Float64, largest, largest_of_rows
-from fastembed._base.estimator import pickled_as
 from fastembed._base.tables import html_table
 from fastembed._base.validation import shown, warn_user
 from fastembed.classifier.labels import Labels
@@ -25,7 +24,6 @@ BAR = 20  # characters of its longest bar
 BINS = 15  # bins of the calibration error, as in Guo et al. (2017)
 
 
-@pickled_as("classifier.LabelScore")
 @dataclass(frozen=True)
 class LabelScore:
     """The metrics of one label.
@@ -47,7 +45,6 @@ class LabelScore:
     predicted: int
 
 
-@pickled_as("classifier.Evaluation")
 @dataclass(frozen=True)
 class Evaluation:
     """The metrics of a classifier on labelled documents.
@@ -240,7 +237,6 @@ def evaluation(
     )
 
 
-@pickled_as("classifier.Explanation")
 @dataclass(frozen=True)
 class Explanation:
     """The contributions of features to the scores of some labels; with the bias they sum to the scores.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,7 +17,7 @@ from fastembed._base.threads import ordered_map, single_threaded_blas
 from fastembed._base.validation import check_choice
 from fastembed._kernels import kernels_for
 from fastembed.classifier.calibration import Calibration
-from fastembed.classifier.features import Bags, CharacterGrams, Features, Grams
+from fastembed.classifier.features import Bags, Features
 from fastembed.corpus.ledger import Ledger
 
 T = TypeVar("T")
@@ -74,24 +74,6 @@ class FittedClassifier:
     history: list[dict[str, float]]
     ledger: Ledger
     indicator: bool
-
-    @classmethod
-    def of_parts(cls, parts: dict[str, Any]) -> FittedClassifier:
-        """Return the model with these parts, the inverse of :meth:`parts`."""
-        words, grams, characters, *rest = parts["features"]
-        features = Features(words, [Grams(*each) for each in grams], characters and CharacterGrams(*characters), *rest)
-        return cls(**parts | {"features": features, "calibration": Calibration(*parts["calibration"])})
-
-    def parts(self) -> dict[str, Any]:
-        """Return the attributes for a pickle, without objects of private classes."""
-        features, calibration = self.features, self.calibration
-        grams = [(each.left, each.right, each.counts) for each in features.grams]
-        kept = features.characters  # of which there may be none left
-        characters = None if kept is None else (kept.lengths, kept.tokens, kept.counts)
-        return vars(self) | {
-            "features": (features.words, grams, characters, features.weights, features.reading, features.weighting),
-            "calibration": astuple(calibration),
-        }
 
     def rows(self, ids: Array) -> Float32:
         """Return rows of the embedding as float32."""

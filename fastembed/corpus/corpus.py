@@ -21,7 +21,6 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.estimator import pickled_as
 from fastembed._base.threads import ordered_map
 from fastembed._base.validation import check_flag, check_ids, shown, unmasked, warn_user
 from fastembed.corpus.blocks import (
@@ -139,7 +138,6 @@ def _check_split(corpus: DocumentCorpus) -> None:
         )
 
 
-@pickled_as("corpus.FileCorpus")
 class FileCorpus:
     r"""Text files, and structured files, of which a field holds texts or lists of tokens.
 
@@ -284,7 +282,6 @@ class FileCorpus:
         return parts
 
 
-@pickled_as("corpus.DocumentCorpus")
 class DocumentCorpus:
     r"""Documents in memory, or made again by each iteration: texts, lists of tokens, or records with a field of these.
 

@@ -11,11 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastembed._base.estimator import pickled_as
 from fastembed._base.validation import check_flag, check_integer, check_number
 
 
-@pickled_as("corpus.Ledger")
 @dataclass
 class Ledger:
     """What was read, what of it was used, and what was dropped and why: read = used + dropped.
@@ -158,7 +156,6 @@ HELD_OUT = "held out"  # why tokens were dropped, in a ledger
 SPAWN_KEY = (1,)  # makes a stream of its own: a model draws its start from the seed's first one
 
 
-@pickled_as("corpus.LineSplit")
 @dataclass(frozen=True)
 class LineSplit:
     """One side of a split of the lines of a corpus: those held out, or the others.

@@ -11,7 +11,6 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.estimator import pickled_as
 from fastembed._base.threads import Pool, cached_property, check_threads
 from fastembed._base.validation import check_choice, check_integer, check_number, shown
 from fastembed._kernels.tokens import NeighborTable, PhraseTable
@@ -40,7 +39,6 @@ MOST_COMMON = 4000  # common words, which the kernel numbers in 24 bits, two at 
 SEARCH_GLUE = 0xFF  # between the words of a phrase during the search for longer ones: a byte that no UTF-8 text has
 
 
-@pickled_as("corpus.Phrases")
 class Phrases:
     r"""A list of phrases, such as "new york", each of which is read as one token, ``new_york``.
 

@@ -16,7 +16,7 @@ from itertools import chain
 from operator import index
 from typing import Any, TypeAlias
 
-from fastembed._base.estimator import pickled_as
+from fastembed._base.estimator import fields_alone
 from fastembed._base.threads import cached_property, ordered_results
 from fastembed._base.validation import check_choice, check_flag, check_integer, shown, warn_user
 from fastembed._kernels import words as kernels
@@ -46,7 +46,6 @@ Text: TypeAlias = "tuple[list[bytes], bool]"  # sequences, and whether they are 
 _reading: Reading  # in a process that tokenizes
 
 
-@pickled_as("corpus.Reading")
 @dataclass(frozen=True)
 class Reading:
     r"""How a text becomes sequences of tokens.
@@ -347,8 +346,7 @@ class Reading:
         assert self.phrases is not None
         return phrase_table(self.phrases)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+    __getstate__ = fields_alone
 
 
 def apply_valid(reading: Reading, text: bytes, inside: bool = False, last: bool = True) -> bytes:

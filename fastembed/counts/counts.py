@@ -19,7 +19,6 @@ import numpy.typing as npt
 from scipy import sparse
 
 from fastembed._base.arrays import Float64, Int32, Int64, canonical_csr, csr, own_memory, read_only, sorted_csr
-from fastembed._base.estimator import pickled_as
 from fastembed._base.memory import check_memory_limit
 from fastembed._base.threads import check_threads
 from fastembed._base.validation import (
@@ -55,7 +54,6 @@ from fastembed.vocabulary import Vocabulary, encode_corpus, vocabulary_size
 MAX_COLUMNS = 2**31 - 1  # the ids of columns are int32
 
 
-@pickled_as("Counts")
 class Counts:
     """A sparse matrix of non-negative counts of pairs (input, output).
 

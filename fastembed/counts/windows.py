@@ -23,7 +23,6 @@ import numpy as np
 
 import fastembed._kernels.cooccur as cooccur
 from fastembed._base.arrays import Float64, Int32, Int64, row_ranges
-from fastembed._base.estimator import pickled_as
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool, ordered_map
 from fastembed._base.validation import check_flag, check_integer, check_number, shown
@@ -45,7 +44,6 @@ WEIGHTINGS: dict[str, Callable[[int, int], Fraction]] = {
 }
 
 
-@pickled_as("counts.Windows")
 @dataclass(frozen=True, init=False)
 class Windows:
     """How pairs of a word and its context are cut from text.

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fastembed._base.arrays import largest_of_rows
-from fastembed._base.estimator import pickled_as
 from fastembed._base.optional import require
 from fastembed._base.progress import bar, bars
 from fastembed._base.threads import Pool, check_threads
@@ -33,7 +32,6 @@ LARGE = 5  # items of a basket
 MEANS = ("nll", "precision", "recall", "ndcg", "hit_rate", "mrr")  # over baskets, each with a standard error
 
 
-@pickled_as("evaluation.HeldOutItems")
 @dataclass(frozen=True)
 class HeldOutItems:
     """How well hidden items of baskets were predicted from the items shown.

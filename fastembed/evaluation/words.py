@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.estimator import pickled_as
 from fastembed._base.progress import bar, bars
 from fastembed._base.sizes import SIZES
 from fastembed._base.tables import html_table
@@ -29,7 +28,6 @@ SCORES = ("score", "mean", "human (mean)", "average", "rating", "similarity")  #
 # ---------------------------------------------------------------- similarity
 
 
-@pickled_as("evaluation.Similarity")
 @dataclass(frozen=True)
 class Similarity:
     """How the cosines of pairs of words agree with the scores that people gave.
@@ -186,7 +184,6 @@ def _checked_pairs(pairs: Iterable[Pair]) -> list[Pair]:
 # ---------------------------------------------------------------- analogies
 
 
-@pickled_as("evaluation.Section")
 @dataclass(frozen=True)
 class Section:
     """How many analogies of a section were answered correctly, or of all sections.
@@ -230,7 +227,6 @@ class Section:
         return asdict(self) | {"accuracy": plain(self.accuracy, none_for_nan=True)}
 
 
-@pickled_as("evaluation.Analogies")
 @dataclass(frozen=True)
 class Analogies:
     """How many analogies were answered correctly.

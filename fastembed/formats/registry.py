@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-import fastembed
 from fastembed._base.optional import require
 from fastembed._base.progress import bars
 from fastembed.formats.atomic import check_writable
@@ -66,9 +65,6 @@ class Format:
         ['wiki.npy', 'wiki.tokens.txt']
         """
         return [Path(path), *([self.beside(path)] if self.beside else [])]
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return fastembed._restore, ("formats.format_of", "", self.name)
 
 
 FORMATS: Mapping[str, Format] = {  # by name

@@ -14,7 +14,6 @@ from typing import Any, BinaryIO, NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 
-import fastembed
 from fastembed._base.progress import bar
 from fastembed._base.validation import check_token_counts, check_vectors
 from fastembed.formats.atomic import replacing_all
@@ -45,9 +44,6 @@ class Table(NamedTuple):
     counts: npt.NDArray[np.int64] | None = None
     settings: Mapping[str, Any] = {}
     ngrams: Mapping[str, npt.NDArray[Any]] = {}
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return fastembed._restore, ("formats.Table", *self)
 
 
 def check_table(table: Table) -> Table:

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.estimator import pickled_as
 from fastembed._base.tables import html_table
 from fastembed._base.validation import check_integer, printable
 from fastembed.plotting.figure import THEMES
@@ -27,7 +26,6 @@ AXES = '<p class="axis up">moved far &uarr;</p>\n  <p class="axis across">freque
 NOTE = "The second vectors were turned to the first by the rotation that brings all shared words closest together."
 
 
-@pickled_as("plotting.Comparison")
 @dataclass(frozen=True)
 class Comparison:
     """How far words moved from one set of vectors to another.

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fastembed._base.arrays import canonical_csr, largest, largest_of_rows
-from fastembed._base.estimator import pickled_as
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool, cached_property, ordered_map, single_threaded_blas
 from fastembed._base.validation import shown, warn_user
@@ -306,7 +305,6 @@ def normalise(log_p: Array) -> None:
     log_p -= (most + np.log(np.where(sums > 0, sums, 1))).astype(log_p.dtype)
 
 
-@pickled_as("recommender.Explanation")
 @dataclass(frozen=True)
 class Explanation:
     """Why an item is recommended to a user: the bias of the item and what the items of the user add sum to its score.

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base import estimator
-from fastembed._base.estimator import Transformer, pickled_as
+from fastembed._base.estimator import Transformer
 from fastembed._base.memory import check_free, readable
 from fastembed._base.progress import FitProgress, epoch_reports, reporting
 from fastembed._base.threads import Pool, check_threads
@@ -35,7 +35,6 @@ from fastembed.trainer.checkpoint import FilesUntilSaved
 from fastembed.trainer.ranks import Communicator, Ranks
 
 
-@pickled_as("recommender.Estimate")
 @dataclass(frozen=True)
 class Estimate:
     """The time and memory of a fit of `Recommender`, computed from its sizes. ``print`` shows it in one line.
@@ -76,7 +75,6 @@ def fitted_recommender(recommender: Recommender) -> FittedRecommender:
     return recommender._fitted()
 
 
-@pickled_as("Recommender")
 @dataclass(eq=False, repr=False)
 class Recommender(Transformer):
     """Items for users, by an exact softmax over all items.

@@ -12,7 +12,6 @@ from time import perf_counter
 
 import numpy as np
 
-from fastembed._base.estimator import pickled_as
 from fastembed._base.memory import check_free, check_memory_limit, readable
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import single_threaded_blas
@@ -34,7 +33,6 @@ RATE_COLUMNS = 1024  # of the product whose rate is measured
 LEAST_GROUPS = 4  # of a store, in memory in the epochs
 
 
-@pickled_as("skipgram.Estimate")
 @dataclass(frozen=True)
 class Estimate:
     """The time and memory of a fit of `SkipGram`, computed from its sizes. ``print`` shows it in one line.

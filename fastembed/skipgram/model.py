@@ -75,16 +75,6 @@ class FittedModel:
     subwords: Subwords | None = None
     features: Trainer | None = None
 
-    @classmethod
-    def of_parts(cls, parts: dict[str, Any]) -> FittedModel:
-        """Return the model with these parts, the inverse of :meth:`parts`."""
-        subwords = parts.get("subwords")
-        return cls(**parts | {"subwords": subwords and Subwords(**subwords)})
-
-    def parts(self) -> dict[str, Any]:
-        """Return the attributes for a pickle, without objects of private classes."""
-        return vars(self) | {"subwords": self.subwords and self.subwords.parts()}
-
     @property
     def directed(self) -> bool:
         """Whether the contexts before a word and those after it are different outputs."""

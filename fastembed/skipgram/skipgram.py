@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from fastembed._base import estimator
-from fastembed._base.estimator import Transformer, pickled_as
+from fastembed._base.estimator import Transformer
 from fastembed._base.memory import check_memory_limit
 from fastembed._base.progress import FitProgress, bars, reporting
 from fastembed._base.threads import Pool, check_threads
@@ -62,7 +62,6 @@ LENGTHS = (3, 6)  # default lengths of the n-grams of subwords
 NGRAMS_PER_WORD, ENTRIES_PER_WORD = 3, 20  # approximate values for n-grams of these lengths in English text
 
 
-@pickled_as("SkipGram")
 @dataclass(eq=False, repr=False)
 class SkipGram(Transformer):
     """Word vectors by exact-softmax skip-gram on co-occurrence counts.
@@ -979,15 +978,7 @@ class SkipGram(Transformer):
         return self._model
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {name: value for name, value in vars(self).items() if name not in ("_fitting", "_until_saved")}
-        if self._model is None:
-            return state
-        return state | {"_model": self._model.parts()}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        if self._model is not None:
-            self._model = FittedModel.of_parts(state["_model"])
+        return {name: value for name, value in vars(self).items() if name not in ("_fitting", "_until_saved")}
 
     def __sklearn_tags__(self) -> Any:
         return estimator.document_transformer_tags()

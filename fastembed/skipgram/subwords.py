@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from fastembed._base.estimator import fields_alone
 from fastembed._base.threads import Pool, cached_property
 from fastembed.ngrams import Lengths, common_ngrams, find_ngrams
 from fastembed.trainer.trainer import Trainer
@@ -107,9 +108,7 @@ class Subwords:
         rows = embedding[: len(self.ngrams)]
         return NgramDictionary(self.ngrams, rows, centre, self.lengths, word_weights=self.weights)
 
-    def parts(self) -> dict[str, Any]:
-        """Return the attributes of the dataclass, without cached values."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+    __getstate__ = fields_alone
 
 
 def check_spelled(words: Sequence[str]) -> None:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastembed._base.estimator import pickled_as
 from fastembed._base.threads import PerProcess, Pool, cached_property, check_threads
 from fastembed._base.validation import (
     check_amounts,
@@ -56,7 +55,6 @@ if TYPE_CHECKING:
 SQUARES = ("squares.matrix", "squares.linear")  # the tensors of `Trainer.squares`
 
 
-@pickled_as("Trainer")
 class Trainer:
     """Exact-softmax training of an embedding followed by a linear layer.
 

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.arrays import read_only
-from fastembed._base.estimator import pickled_as
 from fastembed._base.memory import check_free
 from fastembed._base.optional import require
 from fastembed._base.progress import bar, bars
@@ -46,7 +45,6 @@ PAIR_BYTES = 16  # bytes per id and cosine of a result
 QUERY_BYTES = 3 * 8  # bytes per dimension of a query: the given vector, its unit vector, and a temporary for scaling
 
 
-@pickled_as("Vectors")
 class Vectors:
     """One vector for each of V tokens.
 
