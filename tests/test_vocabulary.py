@@ -206,7 +206,7 @@ def test_phrases_that_cannot_or_do_not_occur_are_named(model):
     ("lists", "error", "message"),
     [
         ({"drop": []}, ValueError, "drop must hold at least one token"),
-        ({"keep_only": "abc"}, TypeError, "keep_only must be a list of tokens or 'english', got 'abc'"),
+        ({"keep_only": "abc"}, TypeError, "keep_only must be a list of tokens, 'english' or None, got 'abc'"),
         ({"drop": ["a", "b", "c", "d"]}, ValueError, "no token is left of the 4 different ones: listed in drop"),
         ({"drop": ["a", "b"]}, ValueError, "none of the 2 different tokens occurs min_count=2 times: .* 'c', occurs 1"),
     ],

@@ -59,7 +59,7 @@ HOW_TO_TRAIN: options.Parameters = {
         "the weight of half the sum of the squared weights, in what is minimised", options.number(zero=True), "NUMBER"
     ),
     "class_weight": options.parameter(
-        "weigh labels so that rare ones count as much as frequent ones", choices=("balanced",)
+        "weigh labels so that rare ones count as much as frequent ones, or all alike", choices=("balanced", "none")
     ),
     "tol": options.parameter(
         "end when no document's step in an epoch changes its score by more than this; not with --loss softmax",
@@ -88,7 +88,7 @@ def add_train_classifier(commands: options.Commands) -> None:
     )
     options.add_parameters(reading, Classifier, FEATURES)
     by_loss = {"dim": "none, a weight per feature and label", "epochs": f"at most {_by_loss(EPOCHS)}"}
-    by_loss["l2"] = _by_loss(L2)
+    by_loss |= {"l2": _by_loss(L2), "class_weight": "rare labels count somewhat more, with --loss softmax all alike"}
     options.add_parameters(command.add_argument_group("how to train"), Classifier, HOW_TO_TRAIN, by_loss)
     text = "dtype of the rows in the file: float16 and int8 take less space"
     options.add_option(command, "--rows", text, "float32", choices=ROWS)
@@ -144,6 +144,8 @@ def train_classifier(arguments: argparse.Namespace) -> None:
         options.reject(arguments, ("tol",), "the loss softmax is trained for all --epochs")
     else:
         options.reject(arguments, ("learning_rate",), "only --loss softmax has a learning rate")
+    if parameters.get("class_weight") == "none":
+        parameters["class_weight"] = {}
     if arguments.split_at_spaces:
         parameters["reading"] = Reading()
     if pretrained := parameters.get("pretrained"):

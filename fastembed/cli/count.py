@@ -10,15 +10,7 @@ from itertools import islice
 
 from fastembed._base.optional import require
 from fastembed.cli import options
-from fastembed.cli.inputs import (
-    COUNTING,
-    MIN_COUNT,
-    add_text,
-    new_model,
-    open_corpus,
-    open_token_list,
-    read_corpus,
-)
+from fastembed.cli.inputs import COUNTING, MIN_COUNT, add_text, new_model, open_corpus, open_token_list, read_corpus
 from fastembed.cli.output import Progress, print_json, print_line, print_written
 from fastembed.corpus import Ledger, Phrases
 from fastembed.corpus.phrases import THRESHOLDS

@@ -276,10 +276,12 @@ class FileCorpus:
                     held = 0
                 pieces[-1].append(shared_file(piece))
                 held += piece.size()
-        parts = [copy(self) for _ in pieces]
-        for part, files in zip(parts, pieces, strict=True):
-            part._files, part.names = files, [file.name for file in files]
-        return parts
+        return [self._only(files) for files in pieces]
+
+    def _only(self, files: list[TextFile]) -> FileCorpus:
+        part = copy(self)
+        part._files, part.names = files, [file.name for file in files]
+        return part
 
 
 class DocumentCorpus:
@@ -375,6 +377,11 @@ class DocumentCorpus:
             yield number, item
         if progress:
             progress(number + 1, total)
+
+
+def single_files(corpus: FileCorpus) -> list[FileCorpus]:
+    """Return a corpus of each file."""
+    return [corpus._only([file]) for file in corpus._files]
 
 
 def document_tokens(corpus: Corpus) -> Iterator[list[str]]:

@@ -365,14 +365,7 @@ def _merged(tables: list[NeighborTable]) -> NeighborTable:
 
 
 def _scored_phrases(
-    table: NeighborTable,
-    common: Words,
-    min_count: int,
-    scoring: str,
-    threshold: float,
-    max_words: int,
-    *,
-    extend: bool,
+    table: NeighborTable, common: Words, min_count: int, scoring: str, threshold: float, max_words: int, *, extend: bool
 ) -> dict[Words, float]:
     """Return the pairs that score enough, as the words of both; if `extend`, only those with a phrase as a part."""
     tokens, times = table.tokens.frequent(0)

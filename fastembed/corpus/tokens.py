@@ -311,7 +311,7 @@ def check_token_list(name: str, tokens: Iterable[str] | str) -> tuple[str, ...]:
     if isinstance(tokens, str) and tokens == "english":
         return ENGLISH
     if isinstance(tokens, str | bytes) or not isinstance(tokens, Iterable):
-        raise TypeError(f"{name} must be a list of tokens or 'english', got {shown(tokens)}")
+        raise TypeError(f"{name} must be a list of tokens, 'english' or None, got {shown(tokens)}")
     if iter(tokens) is tokens:
         raise TypeError(f"{name} must be a list of tokens, which can be read again, got {shown(tokens)}")
     found = list(tokens)

@@ -34,9 +34,8 @@ from fastembed._base.sizes import SIZES
 from fastembed._base.threads import ordered_map
 from fastembed._base.validation import check_finite, check_flag, shown, warn_user
 from fastembed._kernels import kernels_for
-from fastembed.corpus.corpus import FileCorpus, OnePerThread, Progress
+from fastembed.corpus.corpus import FileCorpus, OnePerThread, Progress, single_files
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.sources import path_list
 from fastembed.corpus.tables import UnnamedFieldError
 from fastembed.counts.pairs import name_ids, tokens_of
 from fastembed.counts.sums import RowBatch
@@ -53,6 +52,7 @@ SPARSE_COST = 8  # of a multiplication of sparse matrices, in those of a sparse 
 REAL = (int, float, np.integer, np.floating, np.bool_)  # the types of a weight
 MAX_WEIGHT = sys.float_info.max
 LEAST_EDGES = 10  # in a file in which the first line may be a header
+COLUMNS = {"source", "target", "src", "dst", "from", "to", "node1", "node2", "node_1", "node_2", "head", "tail"}
 WEIGHT = "weight"  # the attribute or column that holds the weights, unless another is named
 
 
@@ -228,35 +228,54 @@ def edges_of_file(
     A line must have one of these numbers of `parts`; `what` says in an error what is beside the names. Without
     `weights` each edge has the weight 1.
     """
-    where = ", ".join(shown(os.fspath(path)) for path in path_list(paths))
     ids: dict[Hashable, int] = {}
     ends: list[int] = []
     amounts: list[float] = []
-    for line in edge_files(paths).sequences(ledger):
-        if not line:
-            continue
-        if line[0].startswith("#"):
-            ledger.skipped["comments"] = ledger.skipped.get("comments", 0) + 1
-            continue
-        if len(line) not in parts or line[0].endswith((",", ";")):
-            raise ValueError(
-                f"an edge is two names and {what}, with spaces and no commas between them, but line {ledger.lines:,} of"
-                f" {where} has {len(line)} parts: {shown(' '.join(line))}"
-            )
-        ends += (ids.setdefault(line[0], len(ids)), ids.setdefault(line[1], len(ids)))
-        try:
-            amounts.append(float(line[2]) if len(line) == 3 and weights else 1.0)
-        except ValueError:
-            raise ValueError(
-                f"the weight of an edge must be a number, but line {ledger.lines:,} of {where} has {shown(line[2])}"
-            ) from None
+    firsts, lengths = set[int](), set[int]()
+    for file in (files := single_files(edge_files(paths))):
+        before = ledger.lines
+        firsts.add(len(amounts))
+        for line in file.sequences(ledger):
+            if not line:
+                continue
+            if line[0].startswith("#"):
+                ledger.skipped["comments"] = ledger.skipped.get("comments", 0) + 1
+                continue
+            try:
+                if len(line) not in parts or line[0].endswith((",", ";")) or "{}" in line:
+                    raise ValueError(line)
+                amounts.append(float(line[2]) if len(line) == 3 and weights else 1.0)
+            except ValueError:
+                raise ValueError(
+                    f"{shown(file.names[0])}, line {ledger.lines - before:,}: an edge is two names and {what}, which is"
+                    " a number, with spaces and no commas between them, as networkx.write_edgelist(..., data=False)"
+                    f" writes it, got {shown(' '.join(line))}"
+                ) from None
+            ends += (ids.setdefault(line[0], len(ids)), ids.setdefault(line[1], len(ids)))
+            lengths.add(len(line))
     if not ends:
-        raise ValueError(f"there is no edge in {where or 'an empty list of files'}")
+        raise ValueError(f"there is no edge in {', '.join(shown(file.names[0]) for file in files) or 'an empty list'}")
     both, names = np.array(ends, np.intp).reshape(-1, 2), list(ids)
-    if len(both) >= LEAST_EDGES and both[1:].min() > 1:
-        warn_user(f"{names[0]!r} and {names[1]!r} in the first line are in no other: are they a header? Then remove it")
+    _warn_of_header(both, names, firsts)
+    if weights and len(lengths) > 1 and all(f"{amount:g}" in ids for amount in set(amounts)):
+        warn_user("each weight is the name of a node: are the lines adjacency lists? networkx.read_adjlist reads these")
     sources, targets = np.ascontiguousarray(both[:, 0]), np.ascontiguousarray(both[:, 1])
     return Edges(sources, targets, _amounts(amounts, sources, targets, names), names, False)
+
+
+def _warn_of_header(both: npt.NDArray[np.intp], names: list[Any], firsts: set[int]) -> None:
+    """Warn if the first line seems to name columns: no other has its names, unless it is the first one of a file.
+
+    They are usual names of columns, or words where all others have digits, or no other edge is alone in this way.
+    """
+    degrees, same = np.bincount(both.ravel()), np.flatnonzero((both == both[0]).all(axis=1))
+    if not firsts.issuperset(same.tolist()) or degrees[both[0]].max() > len(same):
+        return
+    words = not any(map(str.isdigit, names[0] + names[1]))
+    numbered = len(names) > 2 and all(any(map(str.isdigit, name)) for name in names[2:])
+    only = len(both) >= LEAST_EDGES and np.count_nonzero((degrees[both] == 1).all(axis=1)) < 2
+    if COLUMNS.issuperset((names[0].lower(), names[1].lower())) or (words and (numbered or only)):
+        warn_user(f"{names[0]!r} and {names[1]!r} in the first line are in no other: are they a header? Then remove it")
 
 
 def _likely_weight(names: Sequence[Any], numbers: Sequence[Any] = ()) -> bool:

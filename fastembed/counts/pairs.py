@@ -24,6 +24,7 @@ from fastembed.vocabulary import Vocabulary
 Name = Hashable
 
 MAX_BASKET_ITEMS = 1 << 15
+MISSING = frozenset(("nan", "NaN", "NA", "<NA>", "N/A", "None", "null", "NULL"))  # as files write what is missing
 LOOKED_AT = 1000  # baskets that are looked at for weights
 
 
@@ -100,7 +101,18 @@ def tokens_of(names: Iterable[Name]) -> list[str]:
         if token in tokens:
             raise ValueError(f"the names {shown(tokens[token])} and {shown(name)} would both be the token {token!r}")
         tokens[token] = name
+    warn_of_missing(tokens)
     return list(tokens)
+
+
+def warn_of_missing(names: Collection[object]) -> None:
+    """Warn if one of different names is how files write a missing one, or all are integers that one made floats."""
+    if missing := MISSING.intersection(names):
+        warn_user(f"{min(missing)!r} is a name like the others: leave out the rows that have it if it stands for none")
+    if names and all(isinstance(name, str) and name.endswith(".0") for name in names):
+        warn_user(
+            f"all names are like {next(iter(names))!r}: integers that pandas made floats? astype('Int64') restores them"
+        )
 
 
 def _token(name: Name) -> str:

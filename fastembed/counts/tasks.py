@@ -151,13 +151,7 @@ def _count_part(job: Job, task: tuple[int, FileCorpus]) -> tuple[list[Piece], Le
     number, part = task
     ledger = Ledger()
     sums, _ = count_corpus(
-        part,
-        _vocabulary(job),
-        job.windows,
-        ledger,
-        threads=job.threads,
-        memory_limit=job.memory_limit,
-        by_groups=True,
+        part, _vocabulary(job), job.windows, ledger, threads=job.threads, memory_limit=job.memory_limit, by_groups=True
     )
     name, end = f"part-{number:05d}-{job.name}.tiles", 0
     found: list[Piece] = []

@@ -22,7 +22,7 @@ from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.memory import BadRow, check_field, column_names
 from fastembed.corpus.sources import TextFile, find_files, is_url, path_list
 from fastembed.corpus.tables import FORMATS, field_rows, place_of, suffix_of
-from fastembed.counts.pairs import warn_of_commas
+from fastembed.counts.pairs import warn_of_commas, warn_of_missing
 
 ROWS_AT_ONCE = 1 << 18  # pairs or items that are Python objects at a time
 SMALLEST, LARGEST = 1e-15, 1e20  # weight of a user and an item: the ratio of two is finite in float32
@@ -241,6 +241,8 @@ def read_interactions(
         warn_of_commas(items.names.tolist())
         if files is not None and items.find(["#"], skip_unknown=True)[0] >= 0:
             warn_user("lines that begin with # are baskets, too, and # is an item: a file of baskets has no comments")
+    for each in (users, items):
+        warn_of_missing(each.names.tolist() if each.names.dtype == object else ())
     if known is not None:
         old = known.matrix.copy()
         old.resize(matrix.shape)

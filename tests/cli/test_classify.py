@@ -48,8 +48,10 @@ def test_a_file_without_a_suffix_is_one_of_safetensors(run, train, tmp_path):
 
 def test_json_of_training(document, train, tmp_path):
     path = tmp_path / "c.safetensors"
-    found = document("train-classifier", train, "-o", path, "--rows", "int8", "--chars", "2-3")
-    assert (found["labels"], found["parameters"]["chars"]) == (2, [2, 3])
+    found = document(
+        "train-classifier", train, "-o", path, "--rows", "int8", "--chars", "2-3", "--class-weight", "none"
+    )
+    assert (found["labels"], found["parameters"]["chars"], found["parameters"]["class_weight"]) == (2, [2, 3], {})
     assert Classifier.load(path).classes_.tolist() == ["x", "y"]
 
 

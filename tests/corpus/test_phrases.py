@@ -209,7 +209,7 @@ def test_a_line_longer_than_a_block_is_read_in_pieces_at_whose_ends_nothing_is_j
         ({"scoring": "pmi"}, ValueError, "scoring must be one of npmi, word2vec, got 'pmi'"),
         ({"max_words": 1}, ValueError, "max_words must be from 2 to 8, got 1"),
         ({"common": []}, ValueError, "common must hold at least one token, got an empty list"),
-        ({"common": "german"}, TypeError, "common must be a list of tokens or 'english', got 'german'"),
+        ({"common": "german"}, TypeError, "common must be a list of tokens, 'english' or None, got 'german'"),
         ({"common": [*map(str, range(4001))]}, ValueError, "common must hold at most 4,000 tokens, got 4,001"),
         ({"threshold": 1.5}, ValueError, r"no phrase .* min_count=5 times and has a npmi score of at least 1\.5"),
     ],

@@ -123,7 +123,7 @@ def test_a_list_is_in_order_without_repetitions():
     ("tokens", "error", "message"),
     [
         ([], ValueError, "drop must hold at least one token, got an empty list"),
-        ("the", TypeError, "drop must be a list of tokens or 'english', got 'the'"),
+        ("the", TypeError, "drop must be a list of tokens, 'english' or None, got 'the'"),
         (["a", 5], TypeError, "drop must hold strings, got 5"),
         (iter(["a"]), TypeError, "drop must be a list of tokens, which can be read again, got <list_iterator"),
     ],

@@ -2,6 +2,7 @@
 
 import gzip
 import re
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -374,10 +375,13 @@ def test_weights_that_are_not_there_are_named():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a b\na\n", "line 2 of '.* has 1 parts: 'a'"),
-        ("a b 1 2\n", "has 4 parts"),
-        ("a, b, 1\n", "names and perhaps a weight, with spaces and no commas between them, but line 1 .*'a, b, 1'"),
-        ("a b x\n", "line 1 of '.* has 'x'"),
+        ("a b\na\n", "edges.txt', line 2: .*, got 'a'"),
+        ("a b {}\n", r"as networkx.write_edgelist\(..., data=False\) writes it, got 'a b {}'"),
+        (
+            "a, b, 1\n",
+            "names and perhaps a weight, which is a number, with spaces and no commas between them, .* got 'a, b, 1'",
+        ),
+        ("a b x\n", "edges.txt', line 1: .*, got 'a b x'"),
         ("a b 1\nc d -2\n", "that from 'c' to 'd' is -2.0"),
         ("a b nan\n", "that from 'a' to 'b' is nan"),
         ("# nothing\n", "there is no edge in"),
@@ -396,10 +400,18 @@ def test_a_graph_that_is_given_in_another_way_says_how(tmp_path):
     (tmp_path / "edges.csv").write_text("source,target\na,b\n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"edges.csv' is a table, but edges are lines of two names with spaces"):
         Counts.from_graph(tmp_path / "edges.csv")
-    edges = "".join(f"{k}\t{k % 7}\n" for k in range(10))
-    (tmp_path / "edges.txt").write_text(f"source\ttarget\n{edges}", encoding="utf-8")
-    with pytest.warns(UserWarning, match="'source' and 'target' in the first line are in no other: are they a header"):
-        Counts.from_graph(tmp_path / "edges.txt")
+
+    path, row = tmp_path / "edges.txt", "".join(f"{a} {b}\n" for a, b in pairwise("abcdefghijklm"))
+    for text in ("Source Target\na b\n", "user friend\n1 2\n2 3\n", "person friend\n" + row):
+        path.write_text(text, encoding="utf-8")
+        with pytest.warns(UserWarning, match="in the first line are in no other: are they a header"):
+            Counts.from_graph([path, path])
+    for text in ("from to\nto b\n", "x y\na b\nb c\n", "x y\nz w\n" + row, "20 21\n1 2\n2 3\n", "0 1 .5\n1 2\n2 0\n"):
+        path.write_text(text, encoding="utf-8")
+        Counts.from_graph(path)
+    path.write_text("0 1 2\n1 2\n2 0\n", encoding="utf-8")
+    with pytest.warns(UserWarning, match="each weight is the name of a node: are the lines adjacency lists"):
+        Counts.from_graph(path)
 
 
 def test_progress_counts_nodes():

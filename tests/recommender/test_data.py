@@ -124,6 +124,10 @@ def test_what_looks_like_something_else_is_noticed(tmp_path):
         learned(sparse.csr_array(([1.0], ([0], [7])), shape=(1, 2 * 10**9)))
     with pytest.warns(UserWarning, match="no user has two items, .*; 'bread jam' is one item, 'bread jam'.split"):
         learned([["bread jam"], ["nails"]] * 5)
+    with pytest.warns(UserWarning, match="'NaN' is a name like the others: leave out the rows that have it"):
+        learned([["NaN", "nails"], ["jam", "nails"]])
+    with pytest.warns(UserWarning, match=r"all names are like '5.0': integers that pandas made floats"):
+        learned([["5.0", "6.0"]])
     path = tmp_path / "pairs.txt"
     path.write_text("".join(f"{user} {item}\n" for user, item in pairs), encoding="utf-8")
     with pytest.warns(UserWarning, match="every line has two items: if they are a user and an item, write them to a"):

@@ -19,7 +19,7 @@ from fastembed import SkipGram
         ("validation_fraction", 0, ValueError, "validation_fraction must be finite and above 0 and at most 0.5, got 0"),
         ("n_iter_no_change", 0, ValueError, "n_iter_no_change must be at least 1, got 0"),
         ("baskets", "windows", ValueError, "baskets, if not None, must be one of flat, share, got 'windows'"),
-        ("drop", "the", TypeError, "drop must be a list of tokens or 'english', got 'the'"),
+        ("drop", "the", TypeError, "drop must be a list of tokens, 'english' or None, got 'the'"),
         ("keep_only", [], ValueError, "keep_only must hold at least one token, got an empty list"),
         ("keep_only", [1], TypeError, "keep_only must hold strings, got 1"),
     ],
