@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from fastembed._base.memory import check_free
 from fastembed._base.optional import require
 from fastembed._base.threads import single_threaded_blas
-from fastembed._base.validation import check_integer, token_of
+from fastembed._base.validation import check_integer, token_of, warn_user
 from fastembed.plotting.clusters import Labels, Level, find_levels, neighbor_graph, representatives
 from fastembed.plotting.figure import LIGHT
 from fastembed.vectors.neighbors import unit_vectors
@@ -177,13 +177,13 @@ def select(vectors: Vectors, words: Iterable[str | int] | None, topn: int) -> Ve
     KeyError
         If a word is unknown.
     TypeError, ValueError
-        If `vectors` is not a Vectors, `words` is a single str, or there is no word.
+        If `vectors` is not a Vectors, `words` is a single str, or there is no word whose vector is not zero.
     MemoryError
         If the words take more memory than is free.
 
     Examples
     --------
-    >>> select(Vectors(["a", "b"], np.array([[3.0, 4.0], [0.0, 0.0]])), ["b", "b"], 200).tokens
+    >>> select(Vectors(["a", "b"], np.eye(2)), ["b", "b"], 200).tokens
     ('b',)
     """
     check_is_vectors("vectors", vectors)
@@ -191,14 +191,18 @@ def select(vectors: Vectors, words: Iterable[str | int] | None, topn: int) -> Ve
     if isinstance(words, str):
         raise TypeError(f"words must be an iterable of str, got the single str {words!r}")
     chosen = vectors.tokens[:topn] if words is None else tuple(dict.fromkeys(map(token_of, words)))
-    if not chosen:
-        raise ValueError("there is no word to show")
     check_free(
         len(chosen) * vectors.matrix.shape[1] * COMPONENT_BYTES,
         f"a picture of {len(chosen):,} words",
         "show fewer",
     )
-    return vectors.subset(chosen)
+    named = vectors.subset(chosen)
+    shown = named.subset(ids=np.flatnonzero(named.matrix.any(axis=1)))
+    if len(shown) < len(named):
+        warn_user(f"{len(named) - len(shown):,} of {len(named):,} words are left out: their vectors are zero")
+    if not len(shown):
+        raise ValueError("there is no word to show")
+    return shown
 
 
 def _neighbors(shown: Vectors, count: int, progress: bool) -> tuple[npt.NDArray[np.intp], Rows]:

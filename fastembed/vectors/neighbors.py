@@ -35,7 +35,7 @@ METHODS = ("3CosAdd", "3CosMul")
 
 
 class Neighbors:
-    """Search among the rows (V, D) of a matrix by cosine; the cosine with a zero row is 0.
+    """Search among the rows (V, D) of a matrix by cosine. No zero row is found; with a zero query all cosines are 0.
 
     Parameters
     ----------
@@ -58,6 +58,7 @@ class Neighbors:
             norms[block] = _lengths(self.rows[block].astype(np.float64))
         self._inverse_norms = np.zeros(len(matrix), matrix.dtype)
         np.divide(1.0, norms, out=self._inverse_norms, where=norms > 0, casting="same_kind")
+        self._is_zero = norms == 0
         # A sum of D products has an error of at most D units in the last place of |row||query|, in any order; rounding
         # of the query, the norm and the score adds a few. Twice that covers the final cosine in float64, which is then
         # rounded to DECIMALS.
@@ -123,6 +124,7 @@ class Neighbors:
         with _few_threads(self.rows, 1):
             cosines = (self.rows @ query.astype(self.rows.dtype)) * self._inverse_norms
         bound = rounded_products(other[None], query)[0]
+        cosines[self._is_zero] = -np.inf
         if excluded is not None:
             cosines[excluded] = -np.inf
         nearer = cosines > bound + self._margin
@@ -145,7 +147,7 @@ class Neighbors:
         """
         number, terms, dim = queries.shape
         part = slice(None) if among is None else slice(among) if isinstance(among, int) else among
-        rows, inverse_norms = self.rows[part], self._inverse_norms[part]
+        rows, inverse_norms, zeros = self.rows[part], self._inverse_norms[part], np.flatnonzero(self._is_zero[part])
         margins = (self._margin * signs).astype(rows.dtype)
         excluded = excluded or [()] * number
         found = []
@@ -159,8 +161,11 @@ class Neighbors:
             for query, approximate, omitted in zip(queries[block], cosines, excluded[block], strict=True):
                 approximate *= inverse_norms
                 wanted = min(topn + len(omitted), len(rows))
-                candidates = _candidates(score(approximate - margins), score(approximate + margins), wanted)
+                lower, upper = score(approximate - margins), score(approximate + margins)
+                lower[zeros] = upper[zeros] = -np.inf
+                candidates = _candidates(lower, upper, wanted)
                 ids = candidates if isinstance(part, slice) else part[candidates]
+                ids = ids[~self._is_zero[ids]]
                 for row in omitted:
                     ids = ids[ids != row]
                 scores = score(self._cosines(ids, query))
@@ -185,7 +190,7 @@ class Neighbors:
                 cosines[:, block] = _all_rounded_products(self.unit(ids[block]), vectors)
         found = []
         for each, omitted in zip(cosines.reshape(number, terms, -1), excluded, strict=True):
-            kept = ~np.isin(ids, omitted)
+            kept = ~(np.isin(ids, omitted) | self._is_zero[ids])
             scores = score(each)[kept]
             best = _descending(scores)[:topn]
             found.append((ids[kept][best], scores[best]))

@@ -339,7 +339,8 @@ class Vectors:
         >>> Vectors(["a", "b"], np.array([[3.0, 0.0], [4.0, 3.0]])).similarity("a", "b")
         0.8
         """
-        unit_a, unit_b = unit_vectors(self._vectors_of([a, b]))
+        unit_a, unit_b = units = unit_vectors(self._vectors_of([a, b]))
+        _warn_of_zero(map(repr, (a, b)), units)
         return float(rounded_products(unit_a[None], unit_b)[0])
 
     def distance(self, a: Token, b: Token) -> float:
@@ -383,7 +384,7 @@ class Vectors:
         """
         asked = self._asked([a, b])
         excluded = asked[0] if isinstance(asked[0], int) else None
-        return 1 + self._neighbors.count_nearer(*map(self._query_vector, asked), excluded=excluded)
+        return 1 + self._neighbors.count_nearer(*self._query_vectors(asked), excluded=excluded)
 
     def doesnt_match(self, tokens: Iterable[Token]) -> str:
         """Return the token whose vector has the smallest cosine with the mean of all; the first if there are ties.
@@ -414,6 +415,7 @@ class Vectors:
         unit = unit_vectors(self._vectors_of(given))
         if len(given) < 3:
             raise ValueError(f"doesnt_match needs at least three tokens, got {len(given)}")
+        _warn_of_zero(map(repr, given), unit)
         return str(token_of(given[int(np.argmin(rounded_products(unit, unit.mean(axis=0))))]))
 
     def most_similar(
@@ -426,8 +428,8 @@ class Vectors:
     ) -> list[tuple[str, float]]:
         """Return the tokens nearest to the mean of some vectors, by cosine (3CosAdd, as in gensim).
 
-        Tokens contribute their unit vectors, negated in `negative`, and are excluded from the result. Vectors
-        contribute as they are. For many queries at once see :meth:`nearest`.
+        Tokens contribute their unit vectors, negated in `negative`, and are excluded from the result, as tokens whose
+        vector is zero are. Vectors contribute as they are. For many queries at once see :meth:`nearest`.
 
         Parameters
         ----------
@@ -470,18 +472,14 @@ class Vectors:
         items = self._weighted("positive", positive, 1.0) + self._weighted("negative", negative, -1.0)
         if not items:
             raise ValueError("most_similar needs at least one token or vector, got none")
+        units = self._query_vectors([item for item, _ in items])
         with np.errstate(over="ignore", invalid="ignore"):
-            total = np.sum([weight * self._query_vector(item) for item, weight in items], axis=0)
+            total = np.sum([w * vector for (_, w), vector in zip(items, units, strict=True)], axis=0)
         check_finite("the sum of the query", total)
-        if not total.any():
-            warn_user("the query is a zero vector, as that of a word without counts is: all cosines are 0")
+        if not total.any() and all(map(np.any, units)):
+            warn_user("the vectors of the query cancel out: all cosines are 0")
         asked = list({item for item, _ in items if isinstance(item, int)})
         ((ids, cosines),) = self._neighbors.nearest(unit_vectors(total[None]), topn, excluded=[asked], among=among)
-        for row in ids[cosines == 0].tolist() if total.any() else ():
-            if not self._matrix[row].any():
-                what = "is a zero vector, as that of a word without counts is: its cosine is 0"
-                warn_user(f"among the answers {self._tokens[row]!r} {what}")
-                break
         return self._scored(ids, cosines)
 
     def nearest(
@@ -495,8 +493,8 @@ class Vectors:
     ) -> tuple[Ids, npt.NDArray[np.float64]]:
         """Return the ids of the tokens nearest to each of many queries, and the cosines: many times faster than a loop.
 
-        A query token is excluded from its result, as in :meth:`most_similar`; for a query vector all tokens are
-        searched. The result of a query does not depend on the other queries, except for its length.
+        A query token and zero vectors are excluded from the result, as in :meth:`most_similar`; for a query vector all
+        other tokens are searched. The result of a query does not depend on the other queries, except for its length.
 
         Parameters
         ----------
@@ -555,7 +553,7 @@ class Vectors:
             "ask for fewer of them, or in parts",
         )
         own = [[item] if isinstance(item, int) else [] for item in batch]
-        vectors = batch if isinstance(batch, np.ndarray) else np.array([self._query_vector(item) for item in batch])
+        vectors = batch if isinstance(batch, np.ndarray) else np.array(self._query_vectors(batch))
         unit = unit_vectors(vectors.reshape(-1, self._matrix.shape[1]))
         found = []
         part = QUERIES if progress else max(len(unit), 1)
@@ -622,7 +620,7 @@ class Vectors:
         check_choice("method", method, METHODS)
         among = self._searched(restrict)
         found = self._asked([a, b, c])
-        questions = [self._query_vector(item)[None] for item in found]
+        questions = [vector[None] for vector in self._query_vectors(found)]
         asked = list({item for item in found if isinstance(item, int)})
         ((ids, scores),) = self._neighbors.analogies(questions, topn, method=method, excluded=[asked], among=among)
         return self._scored(ids, scores)
@@ -963,9 +961,12 @@ class Vectors:
         asked = iter(self._asked([item for item in items if not isinstance(item, np.ndarray)]))
         return [_checked_vector(item, dim) if isinstance(item, np.ndarray) else next(asked) for item in items]
 
-    def _query_vector(self, item: Asked) -> Exact:
-        """Return the unit vector of a row, or a vector unchanged."""
-        return self._neighbors.unit(np.array([item]))[0] if isinstance(item, int) else item
+    def _query_vectors(self, items: Sequence[Asked]) -> list[Exact]:
+        """Return the unit vectors of rows, and vectors unchanged; warn if one of them is zero."""
+        vectors = [self._neighbors.unit(np.array([item]))[0] if isinstance(item, int) else item for item in items]
+        names = (repr(self._tokens[item]) if isinstance(item, int) else "a vector" for item in items)
+        _warn_of_zero(names, vectors)
+        return vectors
 
     def _scored(self, ids: Ids, scores: Exact) -> list[tuple[str, float]]:
         return [(self._tokens[i], score) for i, score in zip(ids.tolist(), scores.tolist(), strict=True)]
@@ -1039,6 +1040,13 @@ def _listed(name: str, items: Any, what: str = "tokens or vectors") -> list[Any]
         return list(items)
     except TypeError:
         raise TypeError(f"{name} must be {what}, got {items!r}") from None
+
+
+def _warn_of_zero(names: Iterable[str], vectors: Iterable[Matrix]) -> None:
+    """Warn if one of some vectors is zero."""
+    name = next((name for name, vector in zip(names, vectors, strict=True) if not vector.any()), None)
+    if name is not None:
+        warn_user(f"{name} is zero, as a word without counts or one that is only predicted is: all its cosines are 0")
 
 
 def _is_single(query: object) -> bool:

@@ -12,10 +12,10 @@ DTYPES = ["float32", "float64"]
 
 
 def full_sort(neighbors, query, topn, excluded=(), among=None):
-    """Return the answer by a sort of all float64 cosines with a unit vector, of 12 decimals; ties by id."""
+    """Return the answer by a sort of the cosines of rows that are not zero, in float64 with 12 decimals; ties by id."""
     ids = np.arange(len(neighbors.rows))[: among if isinstance(among, int) else None]
     ids = ids if among is None or isinstance(among, int) else among
-    ids = np.array([i for i in ids if i not in excluded], dtype=np.intp)
+    ids = np.array([i for i in ids if i not in excluded and neighbors.rows[i].any()], dtype=np.intp)
     cosines = np.round((neighbors.unit(ids) * query).sum(axis=1), 12)
     order = np.lexsort((ids, -cosines))[:topn]
     return ids[order], cosines[order]
