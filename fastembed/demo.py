@@ -133,11 +133,7 @@ def _topics(tree: ast.Module) -> Iterator[str]:
 
 
 def run(
-    model: SkipGram,
-    output: str | os.PathLike[str],
-    progress: FitProgress | None = None,
-    *,
-    quiet: bool = False,
+    model: SkipGram, output: str | os.PathLike[str], progress: FitProgress | None = None, *, quiet: bool = False
 ) -> None:
     """Train `model` on the standard library, save it and print what it learned.
 

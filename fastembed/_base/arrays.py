@@ -82,9 +82,7 @@ def canonical_csr(name: str, matrix: Any, *, signed: bool = False) -> Any:
     decreasing = np.diff(matrix.indptr) < 0
     if decreasing.any():
         row = int(np.argmax(decreasing))
-        raise ValueError(
-            f"{name}.indptr must not decrease, but does from {matrix.indptr[row]} to {matrix.indptr[row + 1]}"
-        )
+        raise ValueError(f"{name}.indptr must not decrease, got {matrix.indptr[row + 1]} after {matrix.indptr[row]}")
     if matrix.nnz and (matrix.indices.min() < 0 or matrix.indices.max() >= matrix.shape[1]):
         check_ids(f"{name}.indices", matrix.indices, matrix.shape[1])
     if not matrix.has_canonical_format or not matrix.data.all():

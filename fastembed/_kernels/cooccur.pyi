@@ -3,11 +3,7 @@ import numpy.typing as npt
 
 def count_ids(ids: npt.NDArray[np.int32], first: int, last: int, occurrences: npt.NDArray[np.int32]) -> None: ...
 def gather_positions(
-    ids: npt.NDArray[np.int32],
-    first: int,
-    last: int,
-    places: npt.NDArray[np.int32],
-    positions: npt.NDArray[np.int32],
+    ids: npt.NDArray[np.int32], first: int, last: int, places: npt.NDArray[np.int32], positions: npt.NDArray[np.int32]
 ) -> None: ...
 def count_rows(
     ids: npt.NDArray[np.int32],

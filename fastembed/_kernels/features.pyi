@@ -22,13 +22,7 @@ def part_pairs(
     left: _Int32, right: _Int32, shift: int, first: int, last: int, ends: _Int64, pairs: _UInt64
 ) -> None: ...
 def number_pairs(
-    pairs: _UInt64,
-    bounds: _Int64,
-    first: int,
-    last: int,
-    numbers: _Int32,
-    counts: _Int32,
-    sizes: _Int64,
+    pairs: _UInt64, bounds: _Int64, first: int, last: int, numbers: _Int32, counts: _Int32, sizes: _Int64
 ) -> None: ...
 def put_numbers(
     left: _Int32,

@@ -13,22 +13,10 @@ class NgramTable:
     def text_bytes(self) -> int: ...
     def __len__(self) -> int: ...
     def count(
-        self,
-        text: _Text,
-        units: _Int64,
-        documents: _Int64,
-        shortest: int,
-        longest: int,
-        ids: npt.NDArray[np.int32],
+        self, text: _Text, units: _Int64, documents: _Int64, shortest: int, longest: int, ids: npt.NDArray[np.int32]
     ) -> None: ...
     def find(
-        self,
-        text: _Text,
-        units: _Int64,
-        documents: _Int64,
-        shortest: int,
-        longest: int,
-        ids: npt.NDArray[np.int32],
+        self, text: _Text, units: _Int64, documents: _Int64, shortest: int, longest: int, ids: npt.NDArray[np.int32]
     ) -> None: ...
     def fill(self, text: _Text, offsets: _Int64) -> None: ...
     def take(self, text: npt.NDArray[np.uint8], offsets: _Int64, documents: _Int64) -> None: ...

@@ -110,18 +110,14 @@ class ClassifierOptions:
         elif not (
             self.class_weight is None or (isinstance(self.class_weight, str) and self.class_weight == "balanced")
         ):
-            raise TypeError(
-                f"class_weight must be None, 'balanced' or a mapping of label to weight, got {shown(self.class_weight)}"
-            )
+            raise TypeError(f"class_weight must be None, 'balanced' or a mapping, got {shown(self.class_weight)}")
         checked["reading"] = reading = Reading(words=True) if self.reading is None else self.reading
         if not isinstance(reading, Reading):
             raise TypeError(f"reading must be a fastembed.corpus.Reading or None, got {shown(reading)}")
         if reading.unit != "line":
             raise ValueError(f"a classifier's unit is the document: reading.unit must be 'line', got {reading.unit!r}")
         if self.loss != "softmax" and self.dim is not None:
-            raise ValueError(
-                f"dim={shown(self.dim)} is for loss='softmax'; loss={self.loss!r} is of full rank, so leave dim out"
-            )
+            raise ValueError(f"dim={shown(self.dim)} is for loss='softmax'; loss={self.loss!r} is of full rank")
         if not isinstance(self.pretrained, Vectors | None):
             raise TypeError(f"pretrained must be fastembed.Vectors or None, got {shown(self.pretrained)}")
         dim = self.dim if self.pretrained is None else self.pretrained.matrix.shape[1]
@@ -134,9 +130,7 @@ class ClassifierOptions:
             raise ValueError(f"dim must be {dim}, that of the pretrained vectors, got {self.dim}")
         prefix = self.label_prefix
         if not isinstance(prefix, str) or not prefix or prefix.split() != [prefix]:
-            raise ValueError(
-                f"label_prefix must be a str without white space, such as '__label__', got {shown(prefix)}"
-            )
+            raise ValueError(f"label_prefix must be a str without spaces, such as '__label__', got {shown(prefix)}")
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 

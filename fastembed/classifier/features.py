@@ -88,9 +88,7 @@ def document_tokens(document: Any, number: int) -> list[str]:
     """Return a document that is a list of tokens; raise TypeError, which names it, if it is none."""
     if is_missing(document):
         advice = "leave it out, with its label, or give an empty text"
-        raise TypeError(
-            f"document {number} is {shown(document)}, where a text or a list of tokens is expected: {advice}"
-        )
+        raise TypeError(f"document {number} is {shown(document)}, but a text or a list of tokens is expected: {advice}")
     return token_list(document, f"document {number}")
 
 

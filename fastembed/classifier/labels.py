@@ -246,9 +246,7 @@ def _numbered(items: list[Any], name: Callable[[int], str]) -> Labels:
         row, single = next((row, item) for row, item in enumerate(items) if not isinstance(item, SEVERAL))
         if bad := wrong_label(single):
             raise refusal(name(row), bad)
-        raise TypeError(
-            f"{name(row)}: the labels of some documents are lists, but one is {shown(single)}: write [{single!r}]"
-        )
+        raise TypeError(f"{name(row)}: labels of other documents are lists, got {shown(single)}: write [{single!r}]")
     flat = [label for item in items for label in item] if several else items
     kinds = set(map(type, flat))
     if any(not issubclass(kind, LABEL_TYPES) or kind is bool for kind in kinds) or any(
@@ -328,9 +326,7 @@ class Columns:
 
     def __post_init__(self) -> None:
         if (self.field is None) != (self.label is None):
-            raise ValueError(
-                f"field= names the text and label= its labels: give both or none, got {self.field!r} and {self.label!r}"
-            )
+            raise ValueError(f"give both field and label, or neither, got {self.field!r} and {self.label!r}")
         if self.label_separator is not None and (not isinstance(self.label_separator, str) or not self.label_separator):
             raise ValueError(f"label_separator must be a str such as ';', got {shown(self.label_separator)}")
         if self.field is not None:
@@ -374,9 +370,7 @@ class Columns:
         """Return the texts and the labels of a table or of records in memory."""
         if isinstance(self.field, int) or isinstance(self.label, int):
             given = f"{self.field!r} and {self.label!r}"
-            raise TypeError(
-                f"fields in memory have names, got {given}: pass columns themselves, as data[1] and data[2]"
-            )
+            raise TypeError(f"fields in memory have names, got {given}: pass columns, as data[1] and data[2]")
         if column_names(source) is not None and hasattr(source, "__len__"):
             for name in (self.field, self.label):
                 _ = Records(source, name)  # raises ValueError without such a column

@@ -189,9 +189,7 @@ def evaluation(
     if not matrix.nnz:
         seen = labels.classes[np.unique(labels.matrix.indices)]
         known, others = (", ".join(map(repr, names.tolist()[:3])) for names in (model.classes, seen))
-        raise ValueError(
-            f"no document has a label that the classifier knows, such as {known}; they have {others or 'none'}"
-        )
+        raise ValueError(f"no document has a label that the classifier knows, such as {known}; got {others or 'none'}")
     size, names = len(model.classes), model.classes.tolist()
     hits, predicted = np.zeros(size, np.int64), np.zeros(size, np.int64)
     confused: Counter[tuple[int, int]] = Counter()

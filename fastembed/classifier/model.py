@@ -165,9 +165,7 @@ class FittedClassifier:
             return self
         full = self.rows(np.arange(self.embedding.shape[0]))
         if rows == "float16" and (most := float(np.abs(full).max(initial=0))) > HALF:
-            raise ValueError(
-                f"rows='float16' holds numbers up to {HALF:g}, but one is {most:g}: write 'float32' or 'int8'"
-            )
+            raise ValueError(f"rows='float16' holds numbers up to {HALF:g}, got {most:g}: write 'float32' or 'int8'")
         if rows != "int8":
             return replace(self, embedding=full.astype(rows), scales=None)
         scales = (np.abs(full).max(axis=1) / 127).astype(np.float32)

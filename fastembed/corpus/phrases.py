@@ -262,9 +262,7 @@ class Phrases:
         for words, score in zip(self.phrases, self.scores.tolist(), strict=True):
             line = " ".join(words)
             if len(line.encode(errors="surrogatepass").split()) != len(words):
-                raise ValueError(
-                    f"a file of phrases has spaces between tokens, but one of {words} contains white space"
-                )
+                raise ValueError(f"a file of phrases has spaces between tokens, but one of {words} has white space")
             lines.append(line + ("\n" if math.isnan(score) else f"\t{score!r}\n"))
         write_lines(path, lines)
 

@@ -617,9 +617,7 @@ def _check_documents(kind: Any, field: str | int, file: str) -> None:
     """Raise ValueError unless a column of this type holds lists or texts."""
     value = kind.value_type if _named(kind, ["dictionary"]) else kind
     if _named(value, (*TEXTS, *LISTS, "binary", "large_binary", "binary_view", "null")) is None:
-        raise ValueError(
-            f"the field {field!r} of {file!r} is of type {kind}, where text or lists of tokens are expected"
-        )
+        raise ValueError(f"the field {field!r} of {file!r} is of type {kind}, not text or lists of tokens")
 
 
 @contextmanager

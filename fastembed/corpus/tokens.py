@@ -230,9 +230,7 @@ AHEAD = 1 << 10  # tasks that are given to an executor before the first has ende
 def check_executor(executor: Any) -> None:
     """Raise TypeError unless it is an executor."""
     if not callable(getattr(executor, "submit", None)):
-        raise TypeError(
-            f"executor must be one of concurrent.futures, or distributed's client.get_executor(), got {shown(executor)}"
-        )
+        raise TypeError(f"executor must be one of concurrent.futures, or client.get_executor(), got {shown(executor)}")
 
 
 def corpus_parts(corpus: Corpus) -> list[FileCorpus]:
@@ -414,9 +412,7 @@ def read_lines(path: str | os.PathLike[str]) -> list[str]:
         end = len(_first_line(b""))
         text = data[end:]
         if data[:end] != _first_line(text):
-            raise ValueError(
-                f"{str(path)!r} is damaged: it is not what was written; if you have edited it, remove its first line"
-            )
+            raise ValueError(f"{str(path)!r} is damaged, or edited: remove the first line if you have edited it")
         data = text
     elif data.startswith(BOM_UTF8):
         data = data[len(BOM_UTF8) :]

@@ -672,9 +672,7 @@ class StoredGroups:
         size, offsets = self.folder.size(self._file(group)), self._offsets(group)
         if size != offsets[-1]:
             tile = min(int(np.searchsorted(offsets, size, side="right")) - 1, len(offsets) - 2)
-            raise ValueError(
-                f"{self._place(group)!r} has {size:,} bytes instead of {offsets[-1]:,}: tile {tile} is damaged"
-            )
+            raise ValueError(f"{self._place(group)!r} has {size:,} bytes, not {offsets[-1]:,}: tile {tile} is damaged")
 
 
 def open_store(folder: StoreFolder) -> tuple[StoredGroups, dict[str, Any]]:

@@ -232,9 +232,7 @@ def check_exact(sums: Float64) -> None:
     Partial sums of positive numbers are below the final one: if that is exact, so were they.
     """
     if sums.max(initial=0) > MAX_EXACT:
-        raise ValueError(
-            "a count is too large to be exact with these weights: use a shorter window, or weighting='linear' or 'flat'"
-        )
+        raise ValueError("a count is too large to be exact: use a shorter window, or weighting='linear' or 'flat'")
 
 
 def batch_entries(memory: int, threads: int) -> int:

@@ -391,7 +391,5 @@ def sole_writer(folder: Path) -> Iterator[None]:
                 file.seek(0)
                 msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
         except OSError as error:
-            raise BlockingIOError(
-                f"{str(folder)!r} is being written by another process: wait for it, or write to another folder"
-            ) from error
+            raise BlockingIOError(f"{str(folder)!r} is being written by another process: wait for it") from error
         yield

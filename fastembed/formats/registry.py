@@ -78,12 +78,7 @@ FORMATS: Mapping[str, Format] = {  # by name
         Format("fasttext-binary", (), "binary models of fastText, float32", gzip=True, ngrams=True, writable=False),
         Format("glove", (".glove",), "text of GloVe, without a first line 'V D', float32", gzip=True),
         Format("npy", (".npy",), "NumPy's array in x.npy, tokens in x.tokens.txt", beside=tokens_path),
-        Format(
-            "tsv",
-            (".tsv",),
-            "TensorBoard's projector: vectors.tsv, metadata.tsv, float32",
-            beside=metadata_path,
-        ),
+        Format("tsv", (".tsv",), "TensorBoard's projector: vectors.tsv, metadata.tsv, float32", beside=metadata_path),
         Format("parquet", (".parquet",), "Parquet, with the extra [parquet]", library="pyarrow"),
         Format("arrow", (".arrow", ".feather"), "Arrow, with the extra [parquet]", library="pyarrow"),
     )

@@ -192,9 +192,7 @@ def select(vectors: Vectors, words: Iterable[str | int] | None, topn: int) -> Ve
         raise TypeError(f"words must be an iterable of str, got the single str {words!r}")
     chosen = vectors.tokens[:topn] if words is None else tuple(dict.fromkeys(map(token_of, words)))
     check_free(
-        len(chosen) * vectors.matrix.shape[1] * COMPONENT_BYTES,
-        f"a picture of {len(chosen):,} words",
-        "show fewer",
+        len(chosen) * vectors.matrix.shape[1] * COMPONENT_BYTES, f"a picture of {len(chosen):,} words", "show fewer"
     )
     named = vectors.subset(chosen)
     shown = named.subset(ids=np.flatnonzero(named.matrix.any(axis=1)))

@@ -28,12 +28,7 @@ PIECE = 2048  # rows in float64 at a time, per thread
 
 
 def apply_gauge(
-    embedding: NDArray[Any],
-    linear: NDArray[Any],
-    bias: NDArray[Any],
-    totals: Totals,
-    pool: Pool,
-    bags: Any = None,
+    embedding: NDArray[Any], linear: NDArray[Any], bias: NDArray[Any], totals: Totals, pool: Pool, bags: Any = None
 ) -> NDArray[np.float64]:
     """Transform a model into its gauge, in place. Its logits stay the same up to rounding.
 

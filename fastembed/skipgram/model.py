@@ -136,9 +136,7 @@ class FittedModel:
             return replace(self.windows, max_contexts=self.max_contexts)
         if self.baskets is not None:
             return Baskets(self.baskets, self.max_contexts)
-        raise ValueError(
-            "this SkipGram was fitted to counts of pairs, not of text or baskets: it takes Counts or a file of them"
-        )
+        raise ValueError("this SkipGram was fitted to counts of pairs: it takes Counts, or a file of them, alone")
 
     def aligned(self, counts: Counts, vocabulary: Vocabulary | None = None, *, name: str = "counts") -> Counts:
         """Return counts with the rows and columns of this model, or of its vocabulary as it has grown.

@@ -479,9 +479,7 @@ class SkipGram(Transformer):
     ) -> Self:
         """Fit, or continue training with the arguments of `partial_fit` alone in `further`."""
         if self._fitting == os.getpid():  # the two would mix their vocabularies
-            raise RuntimeError(
-                "this SkipGram is in a fit, and on_epoch_end cannot fit it again: let it fit another SkipGram"
-            )
+            raise RuntimeError("on_epoch_end cannot fit the SkipGram that is in a fit: let it fit another SkipGram")
         check_callback("on_epoch_end", on_epoch_end)
         check_memory_limit(memory_limit)
         options, before = self._options(), self._model
@@ -489,9 +487,7 @@ class SkipGram(Transformer):
         options.warn_of_no_effect(corpus if isinstance(corpus, Counts) else None, base)
         if not isinstance(corpus, Counts):
             if issparse(corpus):
-                raise TypeError(
-                    "a sparse matrix has no tokens: make counts of it by Counts.from_scipy(matrix, tokens=...)"
-                )
+                raise TypeError("a sparse matrix has no tokens: make counts by Counts.from_scipy(matrix, tokens=...)")
             if validation_counts is not None:
                 raise ValueError("validation_counts go with counts; of a corpus, early_stopping holds out lines")
             if comm is not None:

@@ -138,12 +138,7 @@ def space_size(rank: int, shape: tuple[int, int]) -> int:
 
 
 def svd_start(
-    counts: GroupedCounts,
-    totals: Totals,
-    dim: int,
-    rng: np.random.Generator,
-    pool: Pool,
-    memory: int | None = None,
+    counts: GroupedCounts, totals: Totals, dim: int, rng: np.random.Generator, pool: Pool, memory: int | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return an embedding U·√S (V_in, dim) and a linear layer √S·Vᵀ (dim, V) from the positive PMI of counts.
 

@@ -141,14 +141,10 @@ class Training:
         base, validation = self._base, validation_counts
         with nullcontext() if self._ranks is None else self._ranks.agreeing():
             if self._options.early_stopping and validation is None:
-                raise ValueError(
-                    "early_stopping needs validation_counts beside counts, which have no lines to hold out"
-                )
+                raise ValueError("early_stopping needs validation_counts: counts have no lines to hold out")
             if base is None:
                 if counts.vocabulary is None:
-                    raise ValueError(
-                        "these counts have no tokens to name the vectors: count with a Vocabulary, or use Trainer"
-                    )
+                    raise ValueError("these counts have no tokens: count with a Vocabulary, or use Trainer")
                 check_counts(counts, counts.shape)
                 if validation is not None:
                     check_counts(validation, counts.shape, "validation_counts")
@@ -156,9 +152,7 @@ class Training:
                     if own != theirs:
                         raise ValueError(f"validation_counts are those of {theirs}, but counts are those of {own}")
                     if validation.vocabulary and validation.vocabulary.tokens != counts.vocabulary.tokens:
-                        raise ValueError(
-                            "validation_counts have other tokens than counts: count both with one Vocabulary"
-                        )
+                        raise ValueError("validation_counts have other tokens than counts: use one Vocabulary")
         if base is not None:
             vocabulary = base.vocabulary
             if self._grow and counts.vocabulary is not None:

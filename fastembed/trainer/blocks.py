@@ -177,14 +177,7 @@ class BlockSteps:
             from fastembed.trainer.ranks import Exchange
 
             self.exchange = Exchange(
-                ranks,
-                parameters,
-                all_bounds,
-                rates,
-                scratch.h_gradients,
-                pool,
-                squares=squares,
-                bags=bags is not None,
+                ranks, parameters, all_bounds, rates, scratch.h_gradients, pool, squares=squares, bags=bags is not None
             )
         self._block_trainer = kernels_for(parameters.dtype).block_trainer(
             parameters.embedding, parameters.weights, parameters.bias,

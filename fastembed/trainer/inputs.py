@@ -67,9 +67,7 @@ def check_bag(name: str, bag: Any, inputs: int, dtype: np.dtype[Any]) -> Bags:
         return _from_sparse(name, bag, dtype)
     ids, weights = _ids_and_weights(name, bag)
     if not is_pair(bag):
-        raise ValueError(
-            f"{name} is several ids, as many inputs of forward: one bag is a tuple (ids, None), or (ids, weights)"
-        )
+        raise ValueError(f"{name} is several ids, but one bag is a tuple (ids, None), or (ids, weights)")
     if len(ids):
         ids = check_ids(name, ids, inputs)
     order = np.argsort(ids, kind="stable")
@@ -162,9 +160,7 @@ def _is_sparse(given: Any) -> bool:
 
 def _check_width(name: str, bags: Any, inputs: int) -> None:
     if bags.ndim != 2 or bags.shape[1] != inputs:
-        raise ValueError(
-            f"{name} must have shape (N, {inputs}), a column for each row of the embedding, got {bags.shape}"
-        )
+        raise ValueError(f"{name} must have shape (N, {inputs}), a column per row of the embedding, got {bags.shape}")
 
 
 def _from_sparse(name: str, bags: Any, dtype: np.dtype[Any]) -> Bags:

@@ -91,9 +91,7 @@ class Ranks:
             If there are fewer shards than ranks.
         """
         if self.size > shards:
-            raise ValueError(
-                f"the number of ranks must be at most {shards}, the number of shards of the outputs, got {self.size}"
-            )
+            raise ValueError(f"ranks must be at most {shards}, the number of shards of the outputs, got {self.size}")
         return Division.of(shards, self.size)
 
     # ---------------------------------------------------------------- agreement

@@ -11,14 +11,7 @@ import numpy.typing as npt
 
 from fastembed._base.threads import cached_property
 from fastembed._base.validation import all_finite
-from fastembed.formats.fasttext import (
-    BLOCK,
-    LONGEST_NGRAM,
-    bucket_sums,
-    buckets_of,
-    ngrams_of,
-    sums_of_rows,
-)
+from fastembed.formats.fasttext import BLOCK, LONGEST_NGRAM, bucket_sums, buckets_of, ngrams_of, sums_of_rows
 from fastembed.formats.tensors import pack_tokens, unpack_tokens
 from fastembed.ngrams import NgramFinder
 from fastembed.vectors.neighbors import Exact, Matrix

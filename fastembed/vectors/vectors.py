@@ -569,14 +569,7 @@ class Vectors:
         return (near[0], cosines[0]) if _is_single(queries) else (near, cosines)
 
     def analogy(
-        self,
-        a: Token,
-        b: Token,
-        c: Token,
-        topn: int = 10,
-        *,
-        method: str = "3CosAdd",
-        restrict: Restriction = None,
+        self, a: Token, b: Token, c: Token, topn: int = 10, *, method: str = "3CosAdd", restrict: Restriction = None
     ) -> list[tuple[str, float]]:
         """Return the answers to "a is to b as c is to": "man is to king as woman is to queen".
 

@@ -10,13 +10,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from fastembed._base.threads import (
-    Pool,
-    blas_limit,
-    check_threads,
-    ordered_map,
-    single_threaded_blas,
-)
+from fastembed._base.threads import Pool, blas_limit, check_threads, ordered_map, single_threaded_blas
 
 TIME_LIMIT = 300  # seconds, for what would otherwise hang
 

@@ -147,7 +147,7 @@ def test_weights_only_of_documents_held_out_are_an_error(labelled, loss):
 
 def test_rows_that_float16_cannot_hold_raise_an_error(tmp_path):
     model = Classifier("softmax", learning_rate=1e7).fit(["a b", "c d"], ["x", "y"])
-    with pytest.raises(ValueError, match="holds numbers up to 65504, but one is"):
+    with pytest.raises(ValueError, match="holds numbers up to 65504, got"):
         model.save(tmp_path / "m.safetensors", rows="float16")
     assert not list(tmp_path.iterdir())
     model.save(tmp_path / "m.safetensors", rows="int8")
@@ -241,7 +241,7 @@ def test_score_is_the_accuracy_of_test():
                 function(["a"], wrong)
         with pytest.raises(ValueError, match="no document has a label that the classifier knows"):
             function([], [])
-    with pytest.raises(ValueError, match="that the classifier knows, such as 0, 1; they have none"):
+    with pytest.raises(ValueError, match="that the classifier knows, such as 0, 1; got none"):
         Classifier().fit(["a", "b"], np.eye(2, dtype=int)).test(["a"], np.zeros((1, 2), int))
 
 
@@ -353,7 +353,7 @@ def test_training_ends_when_the_callback_says_so(labelled):
         (["a", "b"], ["x", 1.5], TypeError, "a str or an int, got 1.5"),
         (["a", "b"], ["x"], ValueError, "one item per document: got 1 for 2"),
         (["a", "b"], ["x", "x"], ValueError, "at least two labels, got one class, 'x'"),
-        (["a", "b"], [["x"], "y"], TypeError, "the labels of some documents are lists"),
+        (["a", "b"], [["x"], "y"], TypeError, "labels of other documents are lists"),
         (["a", "b"], [1, 1 << 63], ValueError, "an int of 64 bits, got 9223372036854775808"),
         (["a", "b"], None, ValueError, "labels are needed"),
         (["", "!"], ["x", "y"], ValueError, "no features: no token was read"),
@@ -407,7 +407,7 @@ def test_a_text_is_one_document_whatever_its_lines():
     ("parameters", "error", "message"),
     [
         ({"dim": 0}, ValueError, "dim must be at least 1, got 0"),
-        ({"dim": 5}, ValueError, "dim=5 is for loss='softmax'; loss='squared' is of full rank, so leave dim out"),
+        ({"dim": 5}, ValueError, "dim=5 is for loss='softmax'; loss='squared' is of full rank"),
         ({"loss": "hinge"}, ValueError, "loss must be one of squared, ova, softmax, got 'hinge'"),
         ({"l2": 0}, ValueError, "l2 of loss='squared' must be finite and above 0, got 0"),
         ({"class_weight": "even"}, TypeError, "class_weight must be None, 'balanced' or a mapping"),
@@ -559,7 +559,6 @@ def test_a_classifier_of_which_no_ngram_of_characters_is_left_is_kept(tmp_path, 
     model = Classifier(ngrams=1, **parameters).fit(texts, ["x", "y", "x", "y"])
     model.save(tmp_path / "m.safetensors")
     pickled = pickle.dumps(model)
-    assert b"CharacterGrams" not in pickled
     for other in (Classifier.load(tmp_path / "m.safetensors"), pickle.loads(pickled)):
         assert_array_equal(other.predict_proba(texts), model.predict_proba(texts))
         other.partial_fit(texts, ["x", "y", "x", "z"])

@@ -133,7 +133,7 @@ def test_a_frame_names_the_row_of_a_missing_label_and_of_a_missing_text():
         ):
             Classifier().fit(*arguments, **names)
         with pytest.raises(
-            TypeError, match=r"^document 2 is (None|nan), where a text or a list of tokens is expected: leave it"
+            TypeError, match=r"^document 2 is (None|nan), but a text or a list of tokens is expected: leave it"
         ):
             Classifier().fit(*(each[:-1] for each in arguments), **names)
         model = Classifier().fit(*arguments, **names, skip_bad=True)
@@ -185,7 +185,7 @@ def test_a_csv_without_a_header_has_numbers(tmp_path):
     with pytest.raises(ValueError, match="without a header, fields have numbers"):
         Classifier().fit(path, field="3", label="x", header=False)
     for names in ({"field": 3}, {"label": 1}):
-        with pytest.raises(ValueError, match="field= names the text and label= its labels: give both or none"):
+        with pytest.raises(ValueError, match="give both field and label, or neither"):
             Classifier().fit(path, **names)
     with pytest.raises(ValueError, match="field and label are both 1"):
         Classifier().fit(path, field=1, label=1, header=False)

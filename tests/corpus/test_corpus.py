@@ -149,11 +149,7 @@ PLAIN = WRAPPED.replace(",", "").replace(";", "")
 @pytest.mark.parametrize(
     ("text", "options", "expected"),
     [
-        (
-            WRAPPED * 20,
-            {},
-            r"7 % of the tokens end .* 'city,', .*wrapped.*\(words=True, unit='paragraph'\) reads",
-        ),
+        (WRAPPED * 20, {}, r"7 % of the tokens end .* 'city,', .*wrapped.*\(words=True, unit='paragraph'\) reads"),
         (
             WRAPPED * 20,
             {"words": True},

@@ -125,10 +125,7 @@ def text(tmp_path):
 
 @alone
 def test_the_result_does_not_depend_on_the_number_of_processes(text):
-    for options in (
-        {"tokenizer": at_spaces, "lowercase": True},
-        {"token_pattern": r"\w+", "phrases": ["Line 7"]},
-    ):
+    for options in ({"tokenizer": at_spaces, "lowercase": True}, {"token_pattern": r"\w+", "phrases": ["Line 7"]}):
         results = []
         for processes in (1, 3):
             ledger = Ledger()

@@ -141,10 +141,7 @@ def test_a_file_has_one_token_per_line_and_a_count_may_follow(tmp_path):
 
 @pytest.mark.parametrize(
     ("data", "message"),
-    [
-        (b"", "holds no token: one per line was expected"),
-        (b"a\nb\xe9\n", "is not valid UTF-8 at line 2: "),
-    ],
+    [(b"", "holds no token: one per line was expected"), (b"a\nb\xe9\n", "is not valid UTF-8 at line 2: ")],
 )
 def test_a_file_without_tokens_or_of_another_encoding_is_an_error(tmp_path, data, message):
     path = tmp_path / "words.txt"

@@ -9,11 +9,7 @@ from scipy import sparse
 
 from fastembed import Counts, Trainer
 from fastembed._base.threads import Pool
-from fastembed.counts.groups import (
-    CSRGroups,
-    Totals,
-    group_count,
-)
+from fastembed.counts.groups import CSRGroups, Totals, group_count
 
 # ---------------------------------------------------------------- groups and shards
 

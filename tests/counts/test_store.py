@@ -16,12 +16,7 @@ from fastembed import Counts, Trainer, Vocabulary
 from fastembed._base.threads import Pool
 from fastembed.corpus import LineSplit
 from fastembed.counts.groups import CSRGroups, Totals
-from fastembed.counts.store import (
-    MANIFEST,
-    LocalFolder,
-    decode_group,
-    encode_group,
-)
+from fastembed.counts.store import MANIFEST, LocalFolder, decode_group, encode_group
 from fastembed.counts.sums import RowBatch
 from fastembed.formats.atomic import LOCK_NAME, sole_writer
 from fastembed.formats.tensors import map_tensors, write_tensors

@@ -26,10 +26,7 @@ def test_truncated_svd_is_near_the_best_approximation(shape, rank, sizes):
     """A Krylov space of 720 columns would be more than the matrix has."""
     sizes.krylov_columns = 500
     counts = random_counts(*shape)
-    pmi, dense = (
-        PositivePMI(CSRGroups(counts), totals_of(counts), Pool(1)),
-        twins.positive_pmi(counts.toarray()),
-    )
+    pmi, dense = (PositivePMI(CSRGroups(counts), totals_of(counts), Pool(1)), twins.positive_pmi(counts.toarray()))
     u, s, v = truncated_svd(pmi, rank, np.random.default_rng(0), Pool(2))
     best = np.sqrt(np.sum(np.linalg.svd(dense)[1][rank:] ** 2))
     assert np.linalg.norm(dense - u * s @ v.T) < (1.01 if rank == 50 else 1 + 1e-6) * best

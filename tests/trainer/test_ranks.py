@@ -215,7 +215,7 @@ def test_a_communicator_has_the_methods_of_mpi4py(new, counts):
 def test_there_are_at_most_as_many_ranks_as_shards(new, on_ranks, make_counts):
     for error in on_ranks(3, lambda comm: new(outputs=2000).fit_counts(make_counts(ROWS, 2000)[1], comm=comm)):
         assert isinstance(error, ValueError)
-        assert "number of ranks must be at most 2, the number of shards of the outputs, got 3" in str(error)
+        assert "ranks must be at most 2, the number of shards of the outputs, got 3" in str(error)
 
 
 # ---------------------------------------------------------------- ranks that fail
