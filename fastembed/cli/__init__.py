@@ -10,8 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
-from contextlib import contextmanager, nullcontext
+from contextlib import suppress
 from importlib import import_module
 
 import fastembed
@@ -19,7 +18,7 @@ import fastembed
 TYPE_CHECKING = False  # little is imported before `main`, and with it before a signal is answered: not even typing
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from types import FrameType
     from typing import NoReturn
 
@@ -115,12 +114,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     0
     """
     try:
-        with sigterm_interrupts() if argv is None else nullcontext():
-            try:
-                return _run(argv)
-            finally:
-                if argv is None:
-                    _ignore_signals()
+        if argv is None:
+            _answer_sigterm()
+        try:
+            return _run(argv)
+        finally:
+            if argv is None:
+                _ignore_signals()
     except KeyboardInterrupt as interrupt:  # before what prints messages is imported
         if sys.stderr is not None:
             sys.stderr.write("fastembed: interrupted\n")
@@ -177,7 +177,7 @@ def _code(interrupt: KeyboardInterrupt) -> int:
 
 def _ignore_signals() -> None:
     """Ignore Ctrl-C and SIGTERM from now on: the process ends, with an exit code that is known."""
-    if threading.current_thread() is threading.main_thread():
+    with suppress(ValueError):  # of another thread than the main one
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
@@ -200,18 +200,8 @@ def _terminate(number: int, _: FrameType | None) -> NoReturn:
     raise Terminated
 
 
-@contextmanager
-def sigterm_interrupts() -> Iterator[None]:
-    """Let SIGTERM raise `Terminated` in the main thread during a `with` block; later ones are ignored.
-
-    Nothing happens in other threads, or where the process ignores the signal or has a handler of its own.
-    """
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, _terminate)
-    try:
-        yield
-    finally:
-        if signal.getsignal(signal.SIGTERM) is _terminate:  # else one has come, and the process ends
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+def _answer_sigterm() -> None:
+    """Let SIGTERM raise `Terminated`, unless the process ignores it or has a handler of its own."""
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        with suppress(ValueError):  # of another thread than the main one
+            signal.signal(signal.SIGTERM, _terminate)

@@ -7,6 +7,7 @@ import hashlib
 import numbers
 import os
 import re
+import unicodedata
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from copy import copy
@@ -780,11 +781,11 @@ def advise(corpus: Corpus, *, baskets: bool = False) -> None:
             break
     if b"\0" in text:  # no text, which reading will find
         return
-    reading, found = corpus.reading, []
+    reading, found, characters = corpus.reading, list[str](), text.decode(errors="ignore")
     changes: dict[str, Any] = {}
     if reading.compiled:
         tokens, punctuated = len(text.split()), _PUNCTUATED.findall(text)
-        runs = list(_UNSPACED.finditer(characters := text.decode(errors="ignore")))
+        runs = list(_UNSPACED.finditer(characters))
         unspaced = sum(len(run[0]) for run in runs) > MOST_UNSPACED * len(characters)
         if unspaced and not (runs[0]["ideographs"] and reading.words):
             found.append(f"the text has no spaces between words, as in {shown(runs[0][0])}")
@@ -807,9 +808,13 @@ def advise(corpus: Corpus, *, baskets: bool = False) -> None:
     elif reading.unit == "paragraph" and parts == 1 < text.count(b"\n") / LEAST_LINES and not _EMPTY_LINE.search(text):
         found.append("the text has no empty lines, so that all of it is one paragraph")
         changes["unit"] = "line"
+    if len(unicodedata.normalize("NFC", characters)) < len(characters):
+        found.append(
+            "accents are characters beside their letters (NFD): uconv -x nfc, or unicodedata.normalize, joins them"
+        )
     if text.count(b"\r") - text.count(b"\r\n") > text.count(b"\n"):
         found.append(r"the lines end in a carriage return, which is no end of a line here: tr '\r' '\n' converts them")
-    first = [line for line in text.decode(errors="replace").split("\n")[:-1] if line.strip()][:LEAST_LINES]
+    first = [line for line in characters.split("\n")[:-1] if line.strip()][:LEAST_LINES]
     for mark in "\t,;|":
         with suppress(csv.Error):  # of a carriage return
             widths = {len(fields) for fields in csv.reader(first, delimiter=mark)}

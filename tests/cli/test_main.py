@@ -14,7 +14,6 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from fastembed.cli import sigterm_interrupts
 from fastembed.cli.output import Progress
 from fastembed.formats.tensors import map_tensors, write_tensors
 from fastembed.skipgram import SkipGram
@@ -284,14 +283,3 @@ def test_training_goes_on_after_the_pipe_of_its_lines_is_closed(corpus, tmp_path
         assert process.stderr.read() == b""
     assert process.returncode == 1
     assert len(SkipGram.load(model).history) == 40
-
-
-@posix
-def test_sigterm_keeps_its_handler_in_other_threads(in_threads):
-    def handler():
-        with sigterm_interrupts():
-            return signal.getsignal(signal.SIGTERM)
-
-    assert in_threads(handler) == [signal.SIG_DFL]
-    assert handler() not in (signal.SIG_DFL, signal.SIG_IGN)
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

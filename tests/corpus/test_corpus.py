@@ -170,6 +170,7 @@ PLAIN = WRAPPED.replace(",", "").replace(";", "")
         ("我们 今天 去 了 北京 的 颐和园\n" * 20, {}, None),
         ("a paragraph of a line\n" * 40, {"unit": "paragraph"}, "^the text has no empty lines.*unit='line'"),
         ("a model, as\0 bytes. " * 99, {}, None),
+        ("cafe\u0301 noir", {"words": True}, r"^accents are characters beside their letters \(NFD\): uconv -x nfc"),
         ("two lines\ror more\r" * 20, {}, r"^the lines end in a carriage return.*tr '\\r'"),
         ("id,text,label\n" + '1,"a, b",x\n' * 20, {}, "the text looks like a table separated by ','"),
         ("สวัสดีครับผมชื่อสมชายและผมมาจาก สวัสดี\n" * 20, {"words": True}, r"no spaces .*Reading\(tokenizer=\.\.\.\)"),

@@ -16,7 +16,7 @@ memory, below the last of our functions, is counted apart, as theirs.
 
     python failures.py [--only WORD ...] [--share N] [--seed N]
 
-`--share N` tries about one of N failures, chosen by the seed.
+`--share N` tries about one of N allocations, chosen by the seed, and all calls.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ LOST = (
     "_base.py wait",
     "_base.py done",
 )
-SECONDS = 60  # after which one try is taken to hang
+SECONDS = 20  # after which one try is taken to hang
 DOCUMENTED = (MemoryError, OSError, ValueError)  # ValueError: a file that cannot be read whole
 KINDS = {  # allocations or calls on files; whether all later ones fail too; the error number
     "allocation": (True, False, 0),
@@ -435,7 +435,7 @@ def try_failures(
             expected = operation.run(operation.start())
         failing = failing or Failing(folder)
         attempt = Attempt(operation, kind, expected, failing, folder)
-        for number in numbers(first, share, f"{seed} {name} {kind}"):
+        for number in numbers(first, share if kind == "allocation" else 1, f"{seed} {name} {kind}"):
             print(f"try {number}", flush=True)
             faulthandler.dump_traceback_later(SECONDS, exit=True)
             if not attempt(number):
@@ -601,7 +601,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Let every allocation and every call on a file fail once.")
     parser.add_argument("--only", nargs="+", default=[""], help="operations whose names have one of these words")
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS)
-    parser.add_argument("--share", type=int, default=1, help="try about one of so many failures")
+    parser.add_argument("--share", type=int, default=1, help="try about one of so many allocations")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     begin, problems, of_others, total = time.monotonic(), 0, 0, dict.fromkeys(KINDS, 0)
