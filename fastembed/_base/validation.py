@@ -6,6 +6,7 @@ import difflib
 import math
 import re
 import sys
+import unicodedata
 import warnings
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
@@ -380,6 +381,9 @@ class UnknownToken:
             similar = difflib.get_close_matches(token, self._tokens[:LIKELY])
             close = list(dict.fromkeys(cases + similar))[:3]
             hint = f"; the closest spellings are {', '.join(map(repr, close))}" if close else ""
+            for form in ("NFC", "NFD"):
+                if (other := unicodedata.normalize(form, token)) in self._ids:
+                    hint = f", but {other!r} is, in Unicode's form {form}: unicodedata.normalize({form!r}, token)"
         return f"{token!r} is not among the {len(self._tokens):,} {self._what}{hint}"
 
     def __repr__(self) -> str:  # as which a KeyError shows it

@@ -8,6 +8,7 @@ import pickle
 import re
 import signal
 import string
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -36,6 +37,7 @@ GLUE = ord("_")  # between the words of a phrase
 NOTHING = "matches the empty string, not a token; write + instead of *"
 PROBE = f"{string.printable} a-b c's"  # a text in which most patterns that match the empty string do so
 DIGITS = {"keep": 0, "shape": 1, "drop": 2}  # what the kernel calls them
+MARKS = (b"\xcc", b"\xcd", b"\xe1")  # first bytes of accents (U+0300 to U+036F), and of Hangul's parts and of others
 UNITS = {"paragraph": 0, "sentence": 1, "document": 2}  # what the kernel calls them; "line" needs no kernel
 NOT_ESCAPED = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # surrogates that do not stand for a byte
 BATCH_BYTES, BATCH_TEXTS = 1 << 16, 1 << 12  # bytes and texts that a process that tokenizes gets at a time
@@ -59,7 +61,8 @@ class Reading:
     words : bool
         Whether tokens are words, in lower case: runs of letters, combining marks and digits (Unicode's general
         categories L, M and N), with single apostrophes inside. An apostrophe is ' or U+2019, and becomes '. Each Han
-        ideograph and kana is a word, with the marks behind it. Soft hyphens are dropped.
+        ideograph and kana is a word, with the marks behind it. Soft hyphens are dropped. Letters that are apart from
+        their accents, as in file names of macOS (Unicode's form NFD), are composed (NFC); so are parts of Hangul.
     keep_case : bool
         Whether `words` keeps capitals.
     digits : {"keep", "shape", "drop"}
@@ -364,6 +367,8 @@ def apply_valid(reading: Reading, text: bytes, inside: bool = False, last: bool 
     last : bool
         Whether the text ends here.
     """
+    if reading.words and any(mark in text for mark in MARKS):
+        text = b"\n".join(map(_composed, text.split(b"\n")))
     if reading.unit != "line":
         text = kernels.sequences(text, UNITS[reading.unit], inside, last)
     elif last and text and not text.endswith(b"\n"):
@@ -375,6 +380,11 @@ def apply_valid(reading: Reading, text: bytes, inside: bool = False, last: bool 
     if reading.compiled and reading.phrases is not None:
         text = reading._phrase_table.join(text, GLUE)
     return text
+
+
+def _composed(line: bytes) -> bytes:
+    """Return a line of which each letter and its accents are one character, if Unicode has it."""
+    return unicodedata.normalize("NFC", line.decode()).encode() if any(mark in line for mark in MARKS) else line
 
 
 def read_otherwise(named: Iterable[Sequence[str]], reading: Reading | None) -> list[str]:

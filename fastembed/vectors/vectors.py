@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
@@ -884,7 +885,8 @@ class Vectors:
         names = [token_of(token) for token in tokens]
         composed: dict[str, Matrix] = {}
         if self._composer is not None:
-            unknown = list(dict.fromkeys(name for name in names if isinstance(name, str) and name not in self._rows))
+            strange = (name for name in names if isinstance(name, str) and name not in self._rows)
+            unknown = [name for name in dict.fromkeys(strange) if unicodedata.normalize("NFC", name) not in self._rows]
             capitals = next((name for name in unknown if name != name.lower()), None)
             if capitals is not None and self._lowercase:
                 raise KeyError(f"{capitals!r} has capitals, which no token has: ask for {capitals.lower()!r}")

@@ -3,6 +3,7 @@
 import importlib
 import json
 import re
+import unicodedata
 
 import pytest
 
@@ -49,6 +50,16 @@ def test_only_ascii_white_space_separates_tokens_and_lower_case_follows_unicode(
     assert read(["a\u00a0b\u3000c\x1cd e\u2028f"])[0] == [["a\u00a0b\u3000c\x1cd", "e\u2028f"]]
     found = read(as_corpus(["The CAT\n\u0391Σ ΣA É İ\n"], Reading(lowercase=True)))[0]
     assert found == [["the", "cat"], ["\u03b1ς", "\u03c3a", "é", "i̇"]]
+
+
+@pytest.mark.parametrize("word", ["Gärten", "Việt", "ещё", "한국어"])
+def test_words_are_the_same_in_each_of_unicodes_normal_forms(word):
+    forms = [unicodedata.normalize(form, f"{word} x\n{word}") for form in ("NFC", "NFD")]
+    assert forms[0] != forms[1]
+    composed = unicodedata.normalize("NFC", word).lower()
+    for form in forms:
+        assert Reading(words=True).sequences(form) == [[composed, "x"], [composed]]
+    assert Reading().sequences(forms[1])[1] == [unicodedata.normalize("NFD", word)]
 
 
 def test_a_tokenizer_gets_lines_without_their_ends(tmp_path, read):
