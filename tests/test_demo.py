@@ -72,11 +72,6 @@ def test_docstrings_comments_and_topics_are_read(library):
     assert (found.files, found.skipped) == (3, 4)
 
 
-def test_a_library_without_sources_is_an_error(tmp_path):
-    with pytest.raises(OSError, match="no Python source in"):
-        demo.standard_library(tmp_path)
-
-
 @pytest.fixture(scope="module")
 def real_library():
     """The library of the running Python, which takes seconds to read."""
@@ -97,21 +92,3 @@ def test_run_shows_neighbours_an_analogy_and_the_file(tmp_path, capsys, monkeypa
     np.testing.assert_array_equal(vectors.matrix, model.vectors.matrix)
     for word, near in [("lock", "acquire"), ("socket", "datagram"), ("coroutine", "async"), ("thread", "threads")]:
         assert near in {token for token, _ in vectors.most_similar(word, topn=20)}
-
-
-@pytest.fixture
-def small(tmp_path, monkeypatch):
-    """A library of two words of the demo."""
-    (tmp_path / "a.py").write_text('"""' + "bind the socket, take the lock; " * 9 + '"""', encoding="utf-8")
-    small = demo.standard_library(tmp_path)
-    monkeypatch.setattr(demo, "standard_library", lambda: small)
-
-
-@pytest.mark.usefixtures("small")
-def test_run_shows_only_words_that_were_learned(tmp_path, capsys):
-    demo.run(SkipGram(dim=3), tmp_path / "v.safetensors")
-    out = capsys.readouterr().out
-    assert "\n  lock " in out
-    assert "coroutine" not in out
-    assert "is to" not in out
-    assert "socket" in Vectors.load(tmp_path / "v.safetensors")

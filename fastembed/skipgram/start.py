@@ -144,7 +144,7 @@ def svd_start(
 
     Dimensions beyond the rank are filled with noise. `memory` as for `PositivePMI`.
     """
-    pmi = PositivePMI(counts, totals, pool, memory=memory)
+    pmi = PositivePMI(counts, totals, pool, memory)
     give_back_freed()  # what the counts of the groups took
     u, s, v = truncated_svd(pmi, min(dim, *pmi.shape), rng, pool)
     rank = np.count_nonzero(s)
@@ -291,8 +291,6 @@ class PositivePMI:
     totals : Totals
         n_w and n_c; n_c may include further rows.
     pool : Pool
-    dtype : dtype
-        The dtype of the entries, float32 or float64.
     memory : int, optional
         Bytes for the entries in memory; groups beyond it are in an unnamed temporary file.
 
@@ -302,21 +300,14 @@ class PositivePMI:
         (V_in, V).
     """
 
-    def __init__(
-        self,
-        counts: GroupedCounts,
-        totals: Totals,
-        pool: Pool,
-        dtype: DTypeLike = np.float32,
-        memory: int | None = None,
-    ) -> None:
+    def __init__(self, counts: GroupedCounts, totals: Totals, pool: Pool, memory: int | None = None) -> None:
         self.shape = counts.shape
-        self._pool, self._kernels = pool, kernels_for(np.dtype(dtype))
+        self._pool, self._kernels = pool, kernels_for("float32")
         entries = counts.entries
         factors, left = _column_factors(totals), memory
         self._rows: list[BlockedRows] = []
         self._spill: SpilledRows | None = None  # the groups that do not fit into memory
-        scratch = _scratch(int(entries.max()), dtype)
+        scratch = _scratch(int(entries.max()), np.float32)
         # The next group is read while one is in use
         with closing(ordered_map(counts.read_group, range(len(entries)), 1, ahead=1)) as parts:
             for group in range(len(entries)):
@@ -329,13 +320,13 @@ class PositivePMI:
                 if left is not None:
                     left -= rows.memory
                 if left is not None and left < 0:
-                    self._spill = self._spill or SpilledRows(dtype)
+                    self._spill = self._spill or SpilledRows()
                     self._spill.append(rows)
                 else:
                     self._rows.append(rows)
 
     def times(self, dense: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
-        """Return M @ dense (V_in, k) in `out`, with `dense` (V, k); both of the dtype of M, C-contiguous."""
+        """Return M @ dense (V_in, k) in `out`, with `dense` (V, k); both float32, C-contiguous."""
         for batch in self._batches():
             tasks = [(*part, *piece) for part in batch for piece in part[0].pieces(max(TASKS // len(batch), 8))]
 
@@ -348,7 +339,7 @@ class PositivePMI:
         return out
 
     def transposed_times(self, dense: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
-        """Return M.T @ dense (V, k) in `out`, with `dense` (V_in, k); both of the dtype of M, C-contiguous."""
+        """Return M.T @ dense (V, k) in `out`, with `dense` (V_in, k); both float32, C-contiguous."""
         out.fill(0)
         for batch in self._batches():
 
@@ -481,8 +472,8 @@ def _scratch(entries: int, dtype: DTypeLike) -> tuple[NDArray[np.uint16], NDArra
 class SpilledRows:
     """Groups of rows in temporary files, read in the order in which they were appended."""
 
-    def __init__(self, dtype: DTypeLike) -> None:
-        self._arrays = SpilledArray(np.int64), SpilledArray(np.uint16), SpilledArray(dtype)
+    def __init__(self) -> None:
+        self._arrays = SpilledArray(np.int64), SpilledArray(np.uint16), SpilledArray(np.float32)
         self._groups: list[tuple[NDArray[np.int32], list[slice]]] = []
 
     def append(self, rows: BlockedRows) -> None:

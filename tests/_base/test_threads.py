@@ -1,16 +1,14 @@
 """The pool of threads, their number, what a fork does to them, and the limit on those of BLAS."""
 
-import os
 import subprocess
 import sys
 import threading
 import time
 
-import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from fastembed._base.threads import Pool, blas_limit, check_threads, ordered_map, single_threaded_blas
+from fastembed._base.threads import Pool, blas_limit, ordered_map, single_threaded_blas
 
 TIME_LIMIT = 300  # seconds, for what would otherwise hang
 
@@ -76,15 +74,6 @@ def test_pool_lets_helpers_work_beside_the_caller(helpers, error):
             with pytest.raises(error):
                 block()
         assert sorted(left) == list(range(1, helpers + 1))
-
-
-def test_the_number_of_threads_is_checked():
-    assert check_threads(3) == 3
-    assert check_threads(np.int64(2)) == 2
-    assert 1 <= check_threads(None) <= os.cpu_count()
-    for wrong, error in ((0, ValueError), (-1, ValueError), (1.5, TypeError), ("2", TypeError), (True, TypeError)):
-        with pytest.raises(error, match=f"threads must be .*, got {wrong!r}"):
-            check_threads(wrong)
 
 
 @pytest.mark.parametrize("threads", [1, 3])

@@ -2,7 +2,6 @@
 
 import importlib
 import os
-import pickle
 import platform
 import re
 import shutil
@@ -14,7 +13,6 @@ from pathlib import Path
 import pytest
 
 import fastembed._kernels as package
-from fastembed._base.arrays import padded_width
 from fastembed._kernels import choose_build, runnable_builds
 from fastembed._kernels.cpu import x86_level
 
@@ -78,14 +76,6 @@ print(_kernels.BUILD, sorted(m[26:] for m in sys.modules if m.startswith("fastem
     assert done.stdout == f"{build} ['{build}']\n", done.stderr
 
 
-@pytest.mark.parametrize("build", runnable_builds())
-def test_functions_and_classes_know_their_build(build):
-    module = importlib.import_module(f"fastembed._kernels.builds.{build}")
-    for known in module.matvec, module.RowTrainer, module.RowTrainer.step:
-        assert known.__module__ == module.__name__
-    assert pickle.loads(pickle.dumps(module.matvec)) is module.matvec
-
-
 def test_a_build_that_the_cpu_cannot_run_is_an_error(monkeypatch):
     if runnable_builds() == ("portable",):
         pytest.skip("needs builds to choose from")
@@ -129,15 +119,6 @@ print(sys._is_gil_enabled())
 def test_the_package_and_its_dependencies_leave_the_gil_off():
     done = python(EVERYTHING)
     assert (done.stdout.splitlines()[-1:], done.returncode) == (["False"], 0), done.stderr
-
-
-# ---------------------------------------------------------------- memory
-
-
-@pytest.mark.parametrize(("dtype", "lanes"), [("float32", 16), ("float64", 8)])
-def test_the_padded_width_is_whole_cache_lines(dtype, lanes):
-    widths = {dim: padded_width(dim, dtype) for dim in (1, lanes - 1, lanes, lanes + 1, 100)}
-    assert widths == {1: lanes, lanes - 1: lanes, lanes: lanes, lanes + 1: 2 * lanes, 100: -(-100 // lanes) * lanes}
 
 
 # ---------------------------------------------------------------- how it was compiled

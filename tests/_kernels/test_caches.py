@@ -7,19 +7,10 @@ import pytest
 
 from fastembed import _kernels
 from fastembed._kernels import caches
-from fastembed._kernels.caches import KIB, MIB, level2_bytes, tiling
+from fastembed._kernels.caches import KIB, MIB, level2_bytes
 from fastembed._kernels.cpu import data_cache_bytes
 
 LINUX = Path("/sys/devices/system/cpu/cpu0/cache")
-
-
-@pytest.mark.parametrize(
-    ("row_bytes", "prefetched", "alone"),
-    [(64, 128, 256), (448, 16, 72), (832, 8, 32), (1216, 8, 24), (4096, 8, 8), (1 << 20, 8, 8)],
-)
-def test_a_tile_has_a_multiple_of_eight_rows(row_bytes, prefetched, alone):
-    assert tiling(2, row_bytes, row_bytes) == (prefetched, True)
-    assert tiling(1, row_bytes, row_bytes) == (alone, False)
 
 
 def test_the_cache_of_this_cpu_is_read_once_and_has_a_plausible_size():

@@ -263,14 +263,6 @@ def test_bars_are_drawn_only_on_a_terminal(capsys, monkeypatch):
         assert (capsys.readouterr().out, stream.getvalue()) == ("" if quiet else LINE, "")
 
 
-def test_a_start_of_seconds_has_one_line(capsys):
-    with progress_of() as progress:
-        progress.training(Namespace(epochs=2))
-        for _ in range(2):
-            progress.epoch(RECORD | {"seconds": -3.0})  # as if it had begun 3 s later
-    assert capsys.readouterr().out.count("start   3.0 s") == 1
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX pipes")
 def test_training_goes_on_after_the_pipe_of_its_lines_is_closed(corpus, tmp_path):
     """A pipe that closes early ends with code 1, and with the model saved."""

@@ -224,10 +224,6 @@ def test_a_failed_rename_leaves_the_old_pair(tmp_path, monkeypatch, pairs, suffi
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_leftovers_in_a_folder_that_is_missing_are_none(tmp_path):
-    remove_leftovers(tmp_path / "nowhere" / "a")
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX locks and renames")
 @pytest.mark.parametrize("suffix", [".npy", ".tsv"])
 def test_writers_and_readers_of_a_pair_at_once_see_files_that_belong_together(tmp_path, pairs, in_threads, suffix):

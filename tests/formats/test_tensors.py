@@ -13,8 +13,6 @@ from fastembed.formats.tensors import (
     header,
     load_tensors,
     map_tensors,
-    pack_tokens,
-    unpack_tokens,
     write_tensors,
 )
 
@@ -50,20 +48,6 @@ def test_the_library_of_the_format_reads_and_writes_the_same_files(tmp_path):
         np.testing.assert_array_equal(ours[name], tensor, strict=True)
 
 
-def test_equal_contents_are_equal_files(tmp_path):
-    every_character = "".join(map(chr, range(0x300))) + "\u2028\U0001f600"
-    metadata = {f"field {i}": every_character for i in range(20)}
-    tensors = {name: np.arange(3) for name in "bca"}
-    written = set()
-    for _ in range(3):
-        write_tensors(tmp_path / "v", tensors, metadata)
-        written.add((tmp_path / "v").read_bytes())
-    assert len(written) == 1
-    found, fields = map_tensors(tmp_path / "v")
-    assert fields == metadata
-    assert all(np.array_equal(found[name], tensors[name]) for name in tensors)
-
-
 @pytest.mark.parametrize(
     "entries",
     [
@@ -94,13 +78,6 @@ def test_dtypes_numpy_lacks_are_an_error_that_names_the_tensor(tmp_path, dtype, 
     path.write_bytes(struct.pack("<Q", len(head)) + head + b"1234")
     with pytest.raises(ValueError, match=rf"v\.safetensors': 'a' is of {dtype}; NumPy has dtypes only for BOOL, F16, "):
         map_tensors(path)
-
-
-def test_tokens_come_back_whatever_they_hold(tmp_path):
-    tokens = ["the", "größe", "日本", "", "two words", "tab\there", "new\nline", "\x00", "😀"]
-    write_tensors(tmp_path / "a", pack_tokens(tokens))
-    assert unpack_tokens(map_tensors(tmp_path / "a")[0]) == tokens
-    assert unpack_tokens(pack_tokens([])) == []
 
 
 def test_a_header_comes_back_and_others_are_rejected():
