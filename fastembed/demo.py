@@ -139,7 +139,6 @@ def run(
 
     Parameters
     ----------
-    model : SkipGram
     output : path-like
         The safetensors file to make or to replace.
     progress : FitProgress, optional

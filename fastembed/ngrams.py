@@ -58,10 +58,8 @@ def common_ngrams(
 
     Parameters
     ----------
-    words : sequence of str
     lengths : (int, int)
         The least and the greatest number of characters (Unicode code points) of an n-gram.
-    least : int
     errors : str
         What happens at a word without a UTF-8 form, as for :meth:`str.encode`.
 

@@ -15,11 +15,10 @@ import numpy.typing as npt
 from fastembed._base.threads import Pool, cached_property, check_threads
 from fastembed._base.validation import check_integer, check_token, check_token_counts, token_ids, token_of
 from fastembed._kernels.tokens import TokenTable
-from fastembed.corpus.corpus import Corpus, OnePerThread, Progress, Source, as_corpus, corpus_ids, empty, map_text
+from fastembed.corpus.corpus import Corpus, Progress, Source, as_corpus, corpus_ids, empty, map_text
 from fastembed.corpus.ledger import Ledger, LineSplit, note_on_interrupt, select_lines
 from fastembed.corpus.reading import Reading, token_bytes, token_from_bytes
 from fastembed.corpus.tokens import (
-    IdBuffer,
     check_executor,
     check_named,
     check_token_list,
@@ -400,12 +399,7 @@ def _none_left(
 
 
 def vocabulary_size(vocabulary: Vocabulary | int) -> int:
-    """Return V, the size of the vocabulary.
-
-    Parameters
-    ----------
-    vocabulary : Vocabulary or int
-    """
+    """Return V, the size of the vocabulary."""
     if isinstance(vocabulary, Vocabulary):
         return len(vocabulary)
     if isinstance(vocabulary, bool) or not isinstance(vocabulary, numbers.Integral):
@@ -425,25 +419,22 @@ def encode_corpus(
 
     Parameters
     ----------
-    corpus : Corpus
     vocabulary : Vocabulary or int
         A number V means that the corpus consists of ids from 0 to V - 1.
     ledger : Ledger
         The tokens and lines that are read, used and dropped are added to it.
-    progress : callable, optional
     threads : int
         The number of threads that read the text of files.
     lines : LineSplit, optional
         Encode only the lines on this side of the split; by default all.
     """
     if isinstance(vocabulary, Vocabulary):
-        table, spare = vocabulary._table, OnePerThread(IdBuffer)
+        table = vocabulary._table
 
         def encode(text: bytes, inside: bool) -> tuple[Piece, int, int, int]:
-            with spare.taken() as buffer:
-                ids = buffer.of(len(text))
-                written, tokens, ended, empty = table.encode(text, inside, ids)
-                return (ids[:written].copy(), written - ended), tokens, ended, empty
+            ids = np.empty(len(text), np.int32)  # what is never written to takes no pages
+            written, tokens, ended, empty = table.encode(text, inside, ids)
+            return (ids[:written].copy(), written - ended), tokens, ended, empty
 
         pieces = map_text(corpus.blocks(ledger, progress), corpus.reading, encode, ledger, threads)
     else:

@@ -143,24 +143,11 @@ class Transformer(Estimator):
         return self
 
 
-def document_transformer_tags() -> Any:
-    """Return the tags, in the sense of scikit-learn 1.6 and later, of a transformer of documents."""
-    from sklearn.utils import InputTags, Tags, TargetTags, TransformerTags
-
-    return Tags(
-        estimator_type="transformer",
-        target_tags=TargetTags(required=False),
-        transformer_tags=TransformerTags(preserves_dtype=[]),
-        input_tags=InputTags(two_d_array=False, string=True),
-    )
-
-
 def output(estimator: Any, rows: Any, documents: object) -> Any:
     """Return the rows that `transform` computed, as `set_output` or scikit-learn's `set_config` asks for them.
 
     Parameters
     ----------
-    estimator : object
     rows : ndarray (N, D)
     documents : object
         What they were computed from. If it has an index, as a Series of pandas, the rows get it.

@@ -225,10 +225,6 @@ class _LiveCurve:
 def loss_of(record: dict[str, Any]) -> str:
     """Return the loss of an epoch in words: its nll, or that of a classifier.
 
-    Parameters
-    ----------
-    record : dict
-
     Examples
     --------
     >>> loss_of({"nll": 2.5}), loss_of({"loss": 0.25})
@@ -342,11 +338,6 @@ def epoch_reports(
     report: FitProgress | None, on_epoch_end: Callable[[dict[str, float]], object] | None
 ) -> Callable[[dict[str, float]], bool]:
     """Return a function that reports the record of an epoch, calls the user's, and says whether that ends training.
-
-    Parameters
-    ----------
-    report : FitProgress or None
-    on_epoch_end : callable or None
 
     Examples
     --------

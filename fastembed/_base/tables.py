@@ -13,7 +13,6 @@ def html_table(rows: Iterable[Sequence[str]], *, head: bool = False) -> str:
 
     Parameters
     ----------
-    rows : iterable of sequence of str
     head : bool
         Whether the first row is the header.
 

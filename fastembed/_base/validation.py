@@ -276,7 +276,6 @@ def check_vectors(tokens: Sequence[str], matrix: Any) -> dict[str, int]:
 
     Parameters
     ----------
-    tokens : sequence of str, length V
     matrix : ndarray (V, D)
     """
     if not isinstance(matrix, np.ndarray) or matrix.dtype not in (np.float32, np.float64):
@@ -301,7 +300,6 @@ def check_token_counts(counts: ArrayLike, tokens: Sequence[str]) -> NDArray[np.i
     Parameters
     ----------
     counts : array_like of int (V,)
-    tokens : sequence of str, length V
     """
     array = unmasked("counts", counts)
     if array.dtype.kind not in "iu":
@@ -324,7 +322,6 @@ def encode_tokens(
 
     Parameters
     ----------
-    tokens : sequence of str
     forbidden : str, optional
         A regular expression; tokens in which it is found are rejected.
     reason : str
@@ -442,12 +439,7 @@ PACKAGE = __name__.partition(".")[0] + "."
 
 
 def warn_user(message: str | UserWarning) -> None:
-    """Give a UserWarning for the innermost line that is not in a module of this package.
-
-    Parameters
-    ----------
-    message : str or UserWarning
-    """
+    """Give a UserWarning for the innermost line that is not in a module of this package."""
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(PACKAGE):
         level, frame = level + 1, frame.f_back

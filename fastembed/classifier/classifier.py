@@ -107,9 +107,7 @@ class ClassifierOptions:
         if isinstance(self.class_weight, Mapping):
             weights = self.class_weight.items()
             checked["class_weight"] = {c: check_number(f"class_weight[{c!r}]", w, above=True) for c, w in weights}
-        elif not (
-            self.class_weight is None or (isinstance(self.class_weight, str) and self.class_weight == "balanced")
-        ):
+        elif self.class_weight is not None and str(self.class_weight) != "balanced":
             raise TypeError(f"class_weight must be None, 'balanced' or a mapping, got {shown(self.class_weight)}")
         checked["reading"] = reading = Reading(words=True) if self.reading is None else self.reading
         if not isinstance(reading, Reading):

@@ -61,7 +61,6 @@ def line_blocks(
 
     Parameters
     ----------
-    documents : sequence of str or of sequences of str
     errors : {"strict", "replace"}
         How surrogates are handled.
     first : int
@@ -179,7 +178,6 @@ class CharacterGrams:
         ----------
         ids : ndarray of int32
             The ids of all words of the documents.
-        words : sequence of str
         """
         starts, found = self._finder.find(words)
         of_words = sparse.csr_array((np.ones(len(found)), found, starts), shape=(len(words), len(self)))
@@ -253,7 +251,6 @@ class Features:
 
         Parameters
         ----------
-        documents : sequence of str or of sequences of str
         first : int
             The number of the first document, for errors.
         """
@@ -299,7 +296,6 @@ class Features:
             The ids of all words, with n-grams of characters or without, and with -1 behind each document.
         words : list of str
             These words.
-        pool : Pool
         """
         kinds, starts = len(orders), np.flatnonzero(orders[0] == END)  # the last one is the end of the last document
         cuts = [*range(0, len(starts) - 1, SIZES.bag_documents), len(starts) - 1]
@@ -407,7 +403,6 @@ class LabelGains:
 
     Parameters
     ----------
-    bags : indptr, indices, data
     frequencies : ndarray of int64 (F,)
         The number of documents with each feature.
     labels : csr_array (N, L)
@@ -481,10 +476,8 @@ def read_features(
         The documents.
     labels : csr_array (N, L)
         1 where a document has a label.
-    options : ClassifierOptions
     ledger : Ledger
         The ledger to which the numbers of used and dropped tokens are added.
-    pool : Pool
     known : Features, optional
         Features that come first and keep their weights.
     known_documents : int
@@ -643,9 +636,6 @@ def count_pairs(left: Int32, right: Int32, shift: int, least: int, pool: Pool) -
     Parameters
     ----------
     left, right : ndarray of int32 (n,)
-    shift : int
-    least : int
-    pool : Pool
 
     Returns
     -------

@@ -502,10 +502,6 @@ def read_labelled(
     ----------
     documents, labels
         As for `Classifier.fit`.
-    columns : Columns
-    reading : Reading
-    prefix : str
-    ledger : Ledger
     every : bool
         Whether the documents without a label of an indicator matrix stay, as examples of what has none.
     progress : callable, optional
@@ -689,10 +685,6 @@ def read_examples(
     ----------
     documents, labels, sample_weight
         As for `Classifier.fit`.
-    columns : Columns
-    options : ClassifierOptions
-    ledger : Ledger
-    pool : Pool
     known : FittedClassifier, optional
         A classifier that will learn more: its features and labels are joined with those of the documents, of which one
         label is enough. By default there must be two labels.
@@ -766,8 +758,6 @@ def label_weights(labels: Labels, class_weight: Any, known: npt.NDArray[Any] | N
 
     Parameters
     ----------
-    labels : Labels
-    class_weight : None, "balanced" or mapping of label to number
     known : ndarray or None
         Further labels that the mapping may have.
 

@@ -169,12 +169,10 @@ def evaluation(
 
     Parameters
     ----------
-    model : FittedClassifier
     labels : Labels
         The labels of all documents.
     pieces : iterable of (ndarray (n, L), ndarray (n,))
         For documents in order: their scores, and the number of known features of each.
-    k : int
     skipped : dict of str to int
         The numbers of documents that are not among them, by reason.
     weights : ndarray (N,), optional
@@ -286,13 +284,6 @@ class Explanation:
 
 def explanation(model: FittedClassifier, document: Any, labels: Any, k: int) -> Explanation:
     """Return the explanation of a document for some labels, or the k most probable ones.
-
-    Parameters
-    ----------
-    model : FittedClassifier
-    document : str or list of tokens
-    labels : list of labels or None
-    k : int
 
     Raises
     ------

@@ -118,8 +118,6 @@ class FittedClassifier:
 
         Parameters
         ----------
-        documents : sequence of str or of sequences of str
-        threads : int
         answer : callable
             Function of the scores (n, L) and the numbers of known features (n,).
         """

@@ -52,7 +52,6 @@ class Ascent:
 
     Parameters
     ----------
-    examples : Examples
     losses : ndarray of float64 (N,)
         The weights of the losses of the documents.
     order : ndarray of int64 (N,)
@@ -60,8 +59,6 @@ class Ascent:
     bias : ndarray of float32 (L,)
         The first bias, towards which L2 regularisation pulls it.
     loss : {"squared", "ova"}
-    l2 : float
-    pool : Pool
     start : ndarray of float32 (F, L), optional
         The weights towards which L2 regularisation pulls; by default 0. All features have a row then.
 
@@ -213,8 +210,6 @@ def train_ova(
         The initial bias, which L2 regularisation pulls towards.
     calibration : Calibration
         The calibration where the search for that of the result begins.
-    options : ClassifierOptions
-    pool : Pool
     validation : LeftOut or None
         Held-out documents, for early stopping.
     on_epoch_end : callable, optional

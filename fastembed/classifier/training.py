@@ -99,9 +99,6 @@ def learn(
     ----------
     examples : Examples
         Their bags are released during training.
-    options : ClassifierOptions
-    pool : Pool
-    ledger : Ledger
     on_epoch_end : callable, optional
         Called with the record of each epoch; training ends early if it returns True.
     known : FittedClassifier, optional

@@ -57,7 +57,6 @@ def add_command(
     ----------
     commands : action
         Of the parser.
-    name : str
     run : callable
         The function that runs the command, and may return an exit code; its docstring describes the command.
     example : str
@@ -112,7 +111,6 @@ def add_parameters(
 
     Parameters
     ----------
-    to : parser or group
     of : callable
         The class of the model, or a function.
     parameters : mapping of str to mapping

@@ -282,11 +282,6 @@ class PlainBlock:
 class PlainFile:
     """An open file that any thread may read at any offset.
 
-    Parameters
-    ----------
-    name : str
-    reader : RandomAccessFile or UrlReader
-
     Attributes
     ----------
     name : str
@@ -406,7 +401,6 @@ def valid_text(block: TextBlock | PlainBlock, errors: str) -> tuple[bytes, int]:
 
     Parameters
     ----------
-    block : TextBlock or PlainBlock
     errors : {"strict", "replace"}
 
     Raises

@@ -388,10 +388,6 @@ def single_files(corpus: FileCorpus) -> list[FileCorpus]:
 def document_tokens(corpus: Corpus) -> Iterator[list[str]]:
     r"""Yield the tokens of each document in memory, those of all its sequences; of files, those of each sequence.
 
-    Parameters
-    ----------
-    corpus : Corpus
-
     Examples
     --------
     >>> list(document_tokens(DocumentCorpus(["to be", "or\nnot to be"])))
@@ -416,12 +412,10 @@ def corpus_ids(corpus: Corpus, size: int, ledger: Ledger, progress: Progress | N
 
     Parameters
     ----------
-    corpus : Corpus
     size : int
         The ids are from 0 to size - 1.
     ledger : Ledger
         Each list is added to it.
-    progress : callable, optional
 
     Raises
     ------
@@ -441,14 +435,7 @@ def corpus_ids(corpus: Corpus, size: int, ledger: Ledger, progress: Progress | N
 
 
 def sequences_of(blocks: Iterable[Block], reading: Reading, ledger: Ledger) -> Iterator[list[str]]:
-    """Yield the tokens of each sequence in blocks of text, which are added to the ledger.
-
-    Parameters
-    ----------
-    blocks : iterable of Block
-    reading : Reading
-    ledger : Ledger
-    """
+    """Yield the tokens of each sequence in blocks of text, which are added to the ledger."""
     ledger.unit = ledger.unit if reading.unit == "line" else reading.unit  # a line may be more: a basket, or a document
     for tokens in _token_lists(blocks, reading, ledger):
         record_lines(ledger, len(tokens))
@@ -485,7 +472,6 @@ def map_text(
 
     Parameters
     ----------
-    blocks : iterable of Block
     reading : Reading
         If it is not compiled, one thread finds the tokens, and the function gets them as text.
     function : callable
@@ -494,7 +480,6 @@ def map_text(
         those of them without a token).
     ledger : Ledger
         All blocks are added to it.
-    threads : int
     """
 
     def apply(block: Block) -> tuple[int, tuple[Result, int, int, int], bool, bool]:
@@ -528,17 +513,25 @@ class OnePerThread(Generic[Item]):
         self._make = make
         self._free: SimpleQueue[Item] = SimpleQueue()
 
+    def take(self) -> Item:
+        """Return an item that no other thread has."""
+        try:
+            return self._free.get_nowait()
+        except Empty:
+            return self._make()
+
+    def give(self, item: Item) -> None:
+        """Take an item back."""
+        self._free.put(item)
+
     @contextmanager
     def taken(self) -> Iterator[Item]:
-        """Give an item that no other thread has, during a `with` block."""
-        try:
-            item = self._free.get_nowait()
-        except Empty:
-            item = self._make()
+        """Lend an item during a `with` block."""
+        item = self.take()
         try:
             yield item
         finally:
-            self._free.put(item)
+            self.give(item)
 
     def all(self) -> list[Item]:
         """Return all items, once no thread has one."""
@@ -572,12 +565,7 @@ def _report(progress: Progress, done: int, total: int, position: int) -> None:
 
 
 def disk_size(corpus: FileCorpus) -> int:
-    """Return the number of bytes of the files of a corpus.
-
-    Parameters
-    ----------
-    corpus : FileCorpus
-    """
+    """Return the number of bytes of the files of a corpus."""
     return sum(file.size() for file in corpus._files)
 
 
@@ -717,24 +705,13 @@ class ReadingAdvice(UserWarning):
 
 
 def check_ordered(corpus: Corpus) -> None:
-    """Raise TypeError if the first document is a set: in a sequence, the order of the tokens matters.
-
-    Parameters
-    ----------
-    corpus : Corpus
-    """
+    """Raise TypeError if the first document is a set: in a sequence, the order of the tokens matters."""
     if isinstance(corpus, DocumentCorpus) and isinstance(next(iter(corpus._records), None), set | frozenset):
         raise TypeError("documents are sets, which have no order: pass lists of tokens, or count baskets")
 
 
 def empty(corpus: Corpus, ledger: Ledger) -> ValueError:
-    """Return the error for a corpus without a token.
-
-    Parameters
-    ----------
-    corpus : Corpus
-    ledger : Ledger
-    """
+    """Return the error for a corpus without a token."""
     skipped = f", and {sum(ledger.skipped.values()):,} rows skipped" if ledger.skipped else ""
     names = corpus.names if isinstance(corpus, FileCorpus) else ()
     of = f" of {', '.join(map(repr, names[:3]))}{', ...' * (len(names) > 3)}" if names else ""
@@ -746,7 +723,6 @@ def advise(corpus: Corpus, *, baskets: bool = False) -> None:
 
     Parameters
     ----------
-    corpus : Corpus
     baskets : bool
         Whether each sequence is a basket: items may have any name, and edges of a graph are noticed elsewhere.
 
@@ -873,10 +849,6 @@ def looks_wrapped(text: bytes) -> bool:
     r"""Return whether most lines have 60 to 80 columns and few of these end a sentence.
 
     A line before an empty one does not count: it may be the last of a paragraph.
-
-    Parameters
-    ----------
-    text : bytes
 
     Examples
     --------

@@ -104,8 +104,6 @@ def record_lines(ledger: Ledger, tokens: int, lines: int = 1, empty_lines: int |
 
     Parameters
     ----------
-    ledger : Ledger
-    tokens, lines : int
     empty_lines : int, optional
         By default the one line is empty if it has no token.
     """
@@ -137,12 +135,7 @@ def check_reread(first: Ledger | None, second: Ledger | None) -> None:
 
 @contextmanager
 def note_on_interrupt(ledger: Ledger) -> Iterator[None]:
-    """Add to a KeyboardInterrupt a note of what had been read.
-
-    Parameters
-    ----------
-    ledger : Ledger
-    """
+    """Add to a KeyboardInterrupt a note of what had been read."""
     try:
         yield
     except KeyboardInterrupt as interrupt:
@@ -213,7 +206,6 @@ def select_lines(pieces: Iterable[NDArray[np.int32]], split: LineSplit) -> Gener
     Parameters
     ----------
     pieces : iterable of int32 arrays
-    split : LineSplit
 
     Examples
     --------

@@ -73,7 +73,6 @@ class Records:
     ----------
     source : iterable
         Of anything; with a field, of mappings, or a table.
-    field : str or None
 
     Attributes
     ----------
@@ -160,7 +159,6 @@ def documents_of(
         The number of each row and its value: a text as str or bytes, an iterable of tokens, or a BadRow.
     errors : {"strict", "replace"}
         What to do with text that has no UTF-8 form: it is a bad row, or gets U+FFFD, which the ledger counts.
-    ledger : Ledger
     fail : callable or None
         Makes the error to raise for a bad row. Without it, bad rows are added to the ledger and left out.
     any_tokens : bool

@@ -396,7 +396,6 @@ def score(scoring: str, n: Counts, a: Counts, b: Counts, total: float, min_count
         How often the pair, its first and its second token occurred.
     total : float
         The number of all tokens.
-    min_count : int
 
     Examples
     --------

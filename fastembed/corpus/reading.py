@@ -359,7 +359,6 @@ def apply_valid(reading: Reading, text: bytes, inside: bool = False, last: bool 
 
     Parameters
     ----------
-    reading : Reading
     text : bytes
         A whole text, or a part of one.
     inside : bool
@@ -396,7 +395,6 @@ def read_otherwise(named: Iterable[Sequence[str]], reading: Reading | None) -> l
     ----------
     named : iterable of sequences of str
         The tokens of each name: several of a phrase.
-    reading : Reading or None
 
     Examples
     --------
@@ -419,12 +417,7 @@ def read_otherwise(named: Iterable[Sequence[str]], reading: Reading | None) -> l
 
 
 def checked_reading(reading: Any) -> Reading:
-    """Return a reading, or that by default for None; raise TypeError for anything else.
-
-    Parameters
-    ----------
-    reading : object
-    """
+    """Return a reading, or that by default for None; raise TypeError for anything else."""
     if reading is None:
         return Reading()
     if not isinstance(reading, Reading):
@@ -449,10 +442,6 @@ class MissingTokenizer:
 def tokenizer_name(tokenizer: Any) -> str:
     """Return the name by which a tokenizer is recorded.
 
-    Parameters
-    ----------
-    tokenizer : callable
-
     Examples
     --------
     >>> tokenizer_name(str.split), tokenizer_name(re.compile("a").findall)
@@ -472,10 +461,6 @@ def tokenizer_name(tokenizer: Any) -> str:
 
 def check_pattern(pattern: Any) -> None:
     """Raise TypeError or ValueError unless it is a regular expression of a token.
-
-    Parameters
-    ----------
-    pattern : object
 
     Examples
     --------
@@ -521,7 +506,6 @@ def token_list(item: Iterable[Any], where: str) -> list[str]:
 
     Parameters
     ----------
-    item : iterable of str or int
     where : str
         What the message calls it.
     """
@@ -550,7 +534,6 @@ def read_texts(texts: Iterable[Text], reading: Reading) -> Iterator[list[list[st
     ----------
     texts : iterable of (list of bytes, bool)
         Sequences, without the newline at their ends, and whether they are tokens that `join_tokens` has joined.
-    reading : Reading
 
     Raises
     ------
@@ -612,12 +595,7 @@ def _read_batch(batch: list[Text]) -> list[list[list[str]]]:
 
 
 def check_phrases(phrases: Any) -> tuple[tuple[str, ...], ...]:
-    """Return the tokens of each phrase of a list; raise as :class:`Phrases` does.
-
-    Parameters
-    ----------
-    phrases : iterable of str or of sequences of str
-    """
+    """Return the tokens of each phrase of a list; raise as :class:`Phrases` does."""
     if isinstance(phrases, str | bytes) or not isinstance(phrases, Iterable):
         raise TypeError(f"phrases must be a list of phrases, got {shown(phrases)}")
     found = tuple(map(phrase_words, phrases))
@@ -630,33 +608,17 @@ def check_phrases(phrases: Any) -> tuple[tuple[str, ...], ...]:
 
 
 def phrases_text(phrases: Sequence[Any]) -> str:
-    """Return what the repr of a list of phrases says.
-
-    Parameters
-    ----------
-    phrases : sequence of sequences of str
-    """
+    """Return what the repr of a list of phrases says."""
     return f"Phrases: {len(phrases):,}, such as {' '.join(phrases[0])!r}"
 
 
 def join_phrases(tokens: list[str], table: PhraseTable) -> list[str]:
-    """Return the tokens of a sequence, those of each phrase joined.
-
-    Parameters
-    ----------
-    tokens : list of str
-    table : PhraseTable
-    """
+    """Return the tokens of a sequence, those of each phrase joined."""
     return split_tokens(table.join(join_tokens(tokens), GLUE))
 
 
 def phrase_table(phrases: Iterable[Sequence[str]]) -> PhraseTable:
-    """Return the compiled form of a list of phrases.
-
-    Parameters
-    ----------
-    phrases : iterable of sequences of str
-    """
+    """Return the compiled form of a list of phrases."""
     table = PhraseTable()
     for words in phrases:
         table.insert([token_bytes(word) for word in words])
@@ -664,12 +626,7 @@ def phrase_table(phrases: Iterable[Sequence[str]]) -> PhraseTable:
 
 
 def phrase_words(phrase: Any) -> tuple[str, ...]:
-    """Return the tokens of a phrase; raise for anything else.
-
-    Parameters
-    ----------
-    phrase : str or sequence of str
-    """
+    """Return the tokens of a phrase; raise for anything else."""
     if isinstance(phrase, str):
         words = tuple(token.decode(errors="surrogatepass") for token in phrase.encode(errors="surrogatepass").split())
     elif isinstance(phrase, Iterable) and not isinstance(phrase, bytes):
@@ -688,10 +645,6 @@ def phrase_words(phrase: Any) -> tuple[str, ...]:
 def join_tokens(tokens: Sequence[str]) -> bytes:
     r"""Return tokens as text in which white space stands between tokens and nowhere else.
 
-    Parameters
-    ----------
-    tokens : sequence of str
-
     Examples
     --------
     >>> join_tokens(["the", "new york", ""])
@@ -707,10 +660,6 @@ def join_tokens(tokens: Sequence[str]) -> bytes:
 def split_tokens(text: bytes) -> list[str]:
     r"""Return the tokens that :func:`join_tokens` joined.
 
-    Parameters
-    ----------
-    text : bytes
-
     Examples
     --------
     >>> split_tokens(b"the new\xf8york \xfe")
@@ -720,20 +669,10 @@ def split_tokens(text: bytes) -> list[str]:
 
 
 def token_bytes(token: str) -> bytes:
-    """Return a token in UTF-8, with other bytes in place of white space.
-
-    Parameters
-    ----------
-    token : str
-    """
+    """Return a token in UTF-8, with other bytes in place of white space."""
     return token.encode(errors="surrogatepass").translate(_escape) or EMPTY
 
 
 def token_from_bytes(text: bytes) -> str:
-    """Return the token that :func:`token_bytes` wrote.
-
-    Parameters
-    ----------
-    text : bytes
-    """
+    """Return the token that :func:`token_bytes` wrote."""
     return "" if text == EMPTY else text.translate(_unescape).decode(errors="surrogatepass")

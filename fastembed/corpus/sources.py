@@ -74,12 +74,7 @@ class Spool:
 
 
 class UrlFile:
-    """A file that has a URL, which is its name, too, but for a password.
-
-    Parameters
-    ----------
-    url : str
-    """
+    """A file that has a URL, which is its name, too, but for a password."""
 
     def __init__(self, url: str) -> None:
         self.url, self.name = url, without_password(url)
@@ -131,12 +126,7 @@ def _standard_input() -> Spool:
 
 
 def path_list(paths: Any) -> list[str | os.PathLike[str]]:
-    """Return one path or several as a list; raise TypeError for anything else.
-
-    Parameters
-    ----------
-    paths : path-like or iterable of path-like
-    """
+    """Return one path or several as a list; raise TypeError for anything else."""
     if isinstance(paths, str | os.PathLike):
         return [paths]
     found = list(paths) if isinstance(paths, Iterable) and not isinstance(paths, bytes | bytearray) else [paths]
@@ -240,7 +230,6 @@ class FilePart:
 
     Parameters
     ----------
-    file : TextFile
     part : (int, int)
         The first byte, and the one behind the last; see `plain_parts`.
     """

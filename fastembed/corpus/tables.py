@@ -123,7 +123,6 @@ class Structure:
 
         Parameters
         ----------
-        file : TextFile
         errors : {"strict", "replace"}
             What to do with bytes that are not valid UTF-8.
         ledger : Ledger
@@ -144,19 +143,14 @@ class Structure:
         def fail(number: int, bad: BadRow) -> Exception:
             return ValueError(f"{place_of(file, number)}: {bad.message}; {LEAVE_OUT}")
 
-        with closing(self._rows(file, format_of(file), report)) as rows:
-            yield from documents_of(rows, errors, ledger, None if self.skip_bad else fail)
-
-    def _rows(self, file: TextFile, kind: str, report: Report) -> Rows:
-        if kind == "JSON lines":
-            return (
-                json_rows(file, report) if self.field is None else _only_field(_json_fields(file, [self.field], report))
-            )
-        if self.field is None:  # `find` has let it pass, so it is empty
+        if self.field is not None:
+            rows = _only_field(_rows_of(file, [self.field], self.header, report, documents=True))
+        elif format_of(file) == "JSON lines":
+            rows = json_rows(file, report)
+        else:  # `find` has let it pass, so it is empty
             raise ValueError(f"which field of {file.name!r} is the text must be said, as field=...")
-        if kind in BINARY:
-            return _only_field(table_rows(file, [self.field], kind == "Parquet", report, documents=True))
-        return _only_field(_csv_fields(file, [self.field], self.header, report))
+        with closing(rows):
+            yield from documents_of(rows, errors, ledger, None if self.skip_bad else fail)
 
 
 def _reject_fields(file: TextFile) -> None:
@@ -486,7 +480,6 @@ def field_rows(
 
     Parameters
     ----------
-    file : TextFile
     fields : sequence of str or int
         Their names; or, of CSV, TSV, Parquet and Arrow, their numbers from 1.
     header : bool
@@ -505,14 +498,7 @@ def field_rows(
     ImportError
         If the library that reads it is missing.
     """
-    kind = format_of(file)
-    if kind == "JSON lines":
-        rows = _json_fields(file, fields, report)
-    elif kind in BINARY:
-        rows = table_rows(file, fields, kind == "Parquet", report)
-    else:
-        rows = _csv_fields(file, fields, header, report)
-    with closing(rows):
+    with closing(_rows_of(file, fields, header, report)) as rows:
         for number, row in rows:
             for value in row if type(row) is tuple else ():
                 if not (value.isascii() if type(value) is str else type(value) is not list):
@@ -522,6 +508,18 @@ def field_rows(
                     break
             else:
                 yield number, row
+
+
+def _rows_of(
+    file: TextFile, fields: Sequence[str | int], header: bool, report: Report, *, documents: bool = False
+) -> Rows:
+    """Yield the number of each row and its values, as `field_rows` does, but whether they are valid UTF-8 or not."""
+    kind = format_of(file)
+    if kind == "JSON lines":
+        return _json_fields(file, fields, report)
+    if kind in BINARY:
+        return table_rows(file, fields, kind == "Parquet", report, documents=documents)
+    return _csv_fields(file, fields, header, report)
 
 
 def place_of(file: TextFile, number: int) -> str:

@@ -92,11 +92,11 @@ def _places(table: TokenTable, known: TokenTable) -> Int32:
 
 def number_tokens(blocks: Iterable[Block], reading: Reading, ledger: Ledger, pool: Pool) -> NumberedCorpus:
     """Return a text in numbers, which takes one reading."""
-    spare = OnePerThread(lambda: (TokenTable(), IdBuffer()))
+    spare = OnePerThread(TokenTable)
 
     def number(text: bytes, inside: bool) -> tuple[tuple[TokenTable, Int32], int, int, int]:
-        with spare.taken() as (table, buffer):
-            ids = buffer.of(len(text))
+        ids = np.empty(len(text), np.int32)  # what is never written to takes no pages
+        with spare.taken() as table:
             written, tokens, lines, empty_lines = table.number(text, inside, ids)
             return (table, ids[:written].copy()), tokens, lines, empty_lines
 
@@ -139,19 +139,6 @@ def check_named(named: Mapping[str, Sequence[str]], tables: Iterable[TokenTable]
             some = "; ".join([", ".join(map(shown, absent[:3])) + ", ..." * (len(absent) > 3), *others[:1]])
             of_them = f"{len(absent):,} of the {len(tokens):,} tokens of {name} do not occur"
             warn_user(f"{of_them if len(absent) < len(tokens) else f'no token of {name} occurs in the text'}: {some}")
-
-
-class IdBuffer:
-    """An array for the ids of a block of text, kept for the next one."""
-
-    def __init__(self) -> None:
-        self._ids = np.empty(0, np.int32)
-
-    def of(self, size: int) -> Int32:
-        """Return an array of at least this size."""
-        if len(self._ids) < size:
-            self._ids = np.empty(size, np.int32)
-        return self._ids
 
 
 def count_tokens(corpus: Corpus, ledger: Ledger, progress: Progress | None, pool: Pool) -> list[TokenTable]:
@@ -292,7 +279,6 @@ def check_token_list(name: str, tokens: Iterable[str] | str) -> tuple[str, ...]:
     ----------
     name : str
         What the list is called in an error.
-    tokens : iterable of str or "english"
 
     Raises
     ------
@@ -356,7 +342,6 @@ def write_lines(path: str | os.PathLike[str], lines: Iterable[str]) -> None:
 
     Parameters
     ----------
-    path : path-like
     lines : iterable of str
         Each ends with \n.
 
@@ -394,10 +379,6 @@ def _first_line(text: bytes) -> bytes:
 
 def read_lines(path: str | os.PathLike[str]) -> list[str]:
     """Return the lines that `write_lines` wrote, or those of any other file, without a byte order mark.
-
-    Parameters
-    ----------
-    path : path-like
 
     Raises
     ------

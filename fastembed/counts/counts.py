@@ -990,12 +990,7 @@ def _check_lines(lines: LineSplit | None) -> None:
 
 
 def own_groups(counts: Counts) -> GroupedCounts:
-    """Return the same as `groups`, in place if counts in memory own it: then only their attributes may still be used.
-
-    Parameters
-    ----------
-    counts : Counts
-    """
+    """Return the same as `groups`, in place if counts own their memory: only their attributes may be used then."""
     return counts.groups if counts.path is not None else CSRGroups(counts._expected(in_place=True))
 
 

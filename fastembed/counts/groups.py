@@ -348,7 +348,6 @@ class BufferedCounts:
 
     Parameters
     ----------
-    counts : GroupedCounts
     groups : list of ndarray of int
         The rows of each group in an order; some groups may have none.
     block_size : int

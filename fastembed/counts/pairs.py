@@ -138,13 +138,8 @@ def name_ids(what: str, names: Iterable[Name], ids: dict[Name, int]) -> npt.NDAr
         raise TypeError(f"{what} must be several names, got {shown(names)}") from None
     try:
         numbers = np.array([ids.setdefault(name, len(ids)) for name in listed], np.intp)
-    except TypeError:
-        for name in listed:
-            try:
-                hash(name)
-            except TypeError:
-                raise TypeError(f"{what} must be names, which can be hashed, got {shown(name)}") from None
-        raise
+    except TypeError as error:
+        raise TypeError(f"{what} must be names, which can be hashed, got {error}") from None
     if any(map(is_missing, ids)):
         raise ValueError(f"{what} must all be named, but one is {next(filter(is_missing, ids))}: leave it out")
     return numbers
@@ -178,7 +173,6 @@ def basket_rows(
         Whether w_b is 1 / (items - 1) instead of 1.
     memory_limit : int
         Bytes; a quarter of them is for batches of rows.
-    threads : int
     row_of : ndarray of int64 (V,), optional
         The row of each item; its id by default.
     """
@@ -210,12 +204,7 @@ def basket_rows(
 
 
 def warn_of_commas(items: Collection[object]) -> None:
-    """Warn if most items hold commas and no spaces, as if they were parts of lines with commas between items.
-
-    Parameters
-    ----------
-    items : collection of objects
-    """
+    """Warn if most items hold commas and no spaces, as if they were parts of lines with commas between items."""
     joined = [item for item in items if isinstance(item, str) and "," in item and " " not in item]
     if 2 * len(joined) > len(items):
         warn_user(f"most items hold commas, such as {joined[0]!r}: spaces separate the items of a basket in a text")

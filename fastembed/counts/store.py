@@ -537,15 +537,12 @@ class StoredGroups:
 
     Parameters
     ----------
-    folder : StoreFolder
     shape : (int, int)
         (V_in, V_out).
     tiles : Tiles
         Those of all groups: the first axis of the arrays is that of the groups.
-    totals : Totals
     sha256 : str
         The `CountsDigest`.
-    scale : Scale
 
     Attributes
     ----------
@@ -750,7 +747,6 @@ class StoreWriter:
 
     Parameters
     ----------
-    folder : StoreFolder
     shape : (int, int)
         (V_in, V_out).
     attributes : mapping

@@ -52,10 +52,6 @@ class SpilledArray:
 
     Slices are read, not mapped: pages of a mapped file count as memory of the process once they are touched.
 
-    Parameters
-    ----------
-    dtype : dtype
-
     Examples
     --------
     >>> spilled = SpilledArray(np.int32)
@@ -112,7 +108,6 @@ class StoredCSR:
     ----------
     data, indices : ndarray of float64 and of int32, or SpilledArray
     indptr : ndarray of int64
-    n_columns : int
 
     Attributes
     ----------
@@ -168,11 +163,8 @@ def store_rows(batches: Iterable[RowBatch], n_columns: int, most: int, limit: in
 
     Parameters
     ----------
-    batches : iterable of RowBatch
-    n_columns : int
     most : int
         A bound on the number of entries. Memory for them that is never written to takes no pages.
-    limit : int
     threads : int
         The number of threads that copy entries.
 

@@ -113,10 +113,8 @@ def count_by_tasks(
 
     Parameters
     ----------
-    executor : Executor
     corpus, vocabulary, windows, progress
         As for `Counts.from_corpus`.
-    folder : StoreFolder
     threads, memory_limit : int
         Of each task.
     """

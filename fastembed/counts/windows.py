@@ -17,7 +17,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
-from queue import Empty, SimpleQueue
 
 import numpy as np
 
@@ -26,7 +25,7 @@ from fastembed._base.arrays import Float64, Int32, Int64, row_ranges
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool, ordered_map
 from fastembed._base.validation import check_flag, check_integer, check_number, shown
-from fastembed.corpus.corpus import Progress, Source, as_corpus, check_ordered
+from fastembed.corpus.corpus import OnePerThread, Progress, Source, as_corpus, check_ordered
 from fastembed.corpus.ledger import Ledger, LineSplit
 from fastembed.counts.groups import group_places
 from fastembed.counts.sums import ExternalSum, RowBatch, check_exact
@@ -206,7 +205,6 @@ class Scale:
             They may be the same.
         part : slice
             Which rows of the counts these are; by default all.
-        threads : int
         """
         if self.changes_nothing and out is stored:
             return
@@ -283,7 +281,6 @@ def likely_entries(frequencies: Int64, windows: Windows) -> float:
     ----------
     frequencies : ndarray of int64, shape (V,)
         How often each word occurs, descending.
-    windows : Windows
 
     Examples
     --------
@@ -382,7 +379,6 @@ class Scratch:
 
     Parameters
     ----------
-    n_columns : int
     size : int
         The largest number of entries of a result. Pages that are never written to take no memory.
     """
@@ -411,13 +407,10 @@ def count_windows(
         Its ids are in [-1, V).
     vocabulary_size : int
         V.
-    windows : Windows
-    pool : Pool
     batch_pairs : int
         The approximate number of pairs counted at a time.
     row_of : ndarray of int64 (V,), optional
         The row of each word; its id by default.
-    report : CountingProgress, optional
     """
     before, after, _ = windows.weights()
     contexts = windows.contexts(vocabulary_size)
@@ -426,15 +419,12 @@ def count_windows(
     pairs = np.diff(starts) * (len(before) + len(after))
     ranges = row_ranges(pairs, batch_pairs)
     size = int(np.add.reduceat(np.minimum(pairs, n_columns), [first for first, _ in ranges]).max(initial=1))
-    free: SimpleQueue[Scratch] = SimpleQueue()
+    spare = OnePerThread(lambda: Scratch(n_columns, size))
     stop = np.zeros(1, dtype=np.int32)
 
     def count(rows: tuple[int, int]) -> RowBatch:
         first, last = rows
-        try:
-            scratch = free.get_nowait()
-        except Empty:
-            scratch = Scratch(n_columns, size)
+        scratch = spare.take()
         lengths = np.empty(last - first, np.int64)
         n = cooccur.count_rows(
             chunk.ids, starts, positions, first, last, before, after, contexts, windows.directed,
@@ -442,7 +432,7 @@ def count_windows(
             lengths, scratch.columns, scratch.values, stop,
         )  # fmt: skip
         check_exact(scratch.values[:n])
-        return RowBatch(lengths, scratch.columns[:n], scratch.values[:n], lambda: free.put(scratch))
+        return RowBatch(lengths, scratch.columns[:n], scratch.values[:n], lambda: spare.give(scratch))
 
     with closing(ordered_map(count, ranges, pool.threads, lambda: stop.fill(1))) as batches:
         for number, batch in enumerate(batches, 1):

@@ -278,7 +278,6 @@ def basket_scores(log_p: NDArray[np.float32], hidden: Any, topn: int) -> tuple[N
         Log probabilities; -inf for the items shown.
     hidden : csr_array (n, V)
         With an entry for each hidden item, at least one per basket.
-    topn : int
     """
     best = largest_of_rows(log_p, topn)
     numbers = np.arange(len(log_p))

@@ -32,10 +32,6 @@ LONGEST_NAME = 200  # bytes of a file's name that its temporary files repeat: na
 def check_writable(path: str | os.PathLike[str]) -> Path:
     """Return the file, links followed, that writing `path` would create or replace, after checking that it can be.
 
-    Parameters
-    ----------
-    path : path-like
-
     Raises
     ------
     OSError
@@ -303,10 +299,6 @@ def _sole_writer(folder: Path) -> Iterator[None]:
 def reading_pair(first: str | os.PathLike[str], second: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, BinaryIO]]:
     """Open two files that :func:`replacing_all` has written together, as they belong together.
 
-    Parameters
-    ----------
-    first, second : path-like
-
     Yields
     ------
     (file, file)
@@ -345,13 +337,7 @@ def reading_pair(first: str | os.PathLike[str], second: str | os.PathLike[str]) 
 
 
 def is_file(file: BinaryIO, path: str | os.PathLike[str]) -> bool:
-    """Return whether an open file is the one that has this name now.
-
-    Parameters
-    ----------
-    file : binary file
-    path : path-like
-    """
+    """Return whether an open file is the one that has this name now."""
     return os.path.samestat(os.fstat(file.fileno()), Path(path).stat())
 
 
@@ -377,7 +363,7 @@ def sole_writer(folder: Path) -> Iterator[None]:
     ...         pass
     Traceback (most recent call last):
         ...
-    BlockingIOError: ... is being written by another process: wait for it, or write to another folder
+    BlockingIOError: ... is being written by another process: wait for it
     """
     with (folder / LOCK_NAME).open("ab") as file:
         try:

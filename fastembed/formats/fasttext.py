@@ -46,10 +46,6 @@ class _Settings(NamedTuple):
 def is_model(path: PathLike) -> bool:
     """Return whether a file, which may be compressed with gzip, begins as fastText's binary models do.
 
-    Parameters
-    ----------
-    path : path-like
-
     Raises
     ------
     OSError
@@ -220,7 +216,6 @@ def ngrams_of(word: str, shortest: int, longest: int) -> list[str]:
 
     Parameters
     ----------
-    word : str
     shortest, longest : int
         In characters (Unicode code points).
 
@@ -248,7 +243,6 @@ def buckets_of(
 
     Parameters
     ----------
-    words : sequence of str, length N
     shortest, longest : int
         In characters.
     buckets : int
@@ -313,7 +307,6 @@ def bucket_sums(
     ----------
     rows : ndarray (B, D)
         The vectors of the buckets. It need not be aligned.
-    words : sequence of str, length N
     shortest, longest : int
         In characters.
 

@@ -147,11 +147,6 @@ def format_of(path: PathLike, format: str | None = None) -> Format:  # noqa: A00
 def check_output(path: PathLike, format: str | None = None) -> None:  # noqa: A002 - a user's word
     """Raise what :func:`save` would raise for this name, before there is anything to save.
 
-    Parameters
-    ----------
-    path : path-like
-    format : str, optional
-
     Raises
     ------
     ValueError, OSError, ImportError
@@ -254,9 +249,6 @@ def write_table(
 
     Parameters
     ----------
-    table : Table
-    path : path-like
-    format : str, optional
     progress : bool
         Whether a bar is drawn, of formats that are written bit by bit.
     """
@@ -279,8 +271,6 @@ def read_table(
 
     Parameters
     ----------
-    path : path-like
-    format : str or None
     check : callable
         ``check(table)``, of a table whose matrix is read-only.
     progress : bool
@@ -313,11 +303,6 @@ def _writable_format(path: PathLike, format: str | None) -> Format:  # noqa: A00
 
 def format_of_file(path: PathLike, format: str | None = None) -> Format:  # noqa: A002 - a user's word
     """Return the format of a file to read: the given one, or that of its first bytes or else of its suffix.
-
-    Parameters
-    ----------
-    path : path-like
-    format : str, optional
 
     Raises
     ------

@@ -49,10 +49,6 @@ class Table(NamedTuple):
 def check_table(table: Table) -> Table:
     """Return a table, the counts as int64, after checking that its parts fit together.
 
-    Parameters
-    ----------
-    table : Table
-
     Raises
     ------
     TypeError
@@ -163,10 +159,6 @@ def reading(path: PathLike) -> Iterator[BinaryIO]:
         If the file is missing or cannot be read.
     ValueError
         If it is not whole gzip data although its name ends in ``.gz``.
-
-    Examples
-    --------
-    See :func:`writing`.
     """
     size = Path(path).stat().st_size
     shown = bar(desc=Path(path).name, total=size, unit="B")

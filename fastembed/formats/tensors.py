@@ -142,10 +142,6 @@ def map_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[st
     ValueError
         If it is not a whole safetensors file, is not what :func:`write_tensors` wrote, or NumPy has no dtype for one of
         its tensors.
-
-    Examples
-    --------
-    See :func:`write_tensors`.
     """
     with _opened(path) as file:
         places, fields, digest = _read_header(file, os.fstat(file.fileno()).st_size, path)
@@ -159,10 +155,6 @@ def map_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[st
 
 def is_safetensors(path: str | os.PathLike[str]) -> bool:
     """Return whether a file begins as this format does, whatever its suffix: with the length of a header in JSON.
-
-    Parameters
-    ----------
-    path : path-like
 
     Examples
     --------
@@ -215,7 +207,6 @@ def load_tensors(data: bytes, path: str) -> tuple[dict[str, Array], dict[str, st
 
     Parameters
     ----------
-    data : bytes
     path : str
         Names the file in errors.
 
@@ -223,10 +214,6 @@ def load_tensors(data: bytes, path: str) -> tuple[dict[str, Array], dict[str, st
     ------
     ValueError
         As :func:`map_tensors`.
-
-    Examples
-    --------
-    See :func:`dump_tensors`.
     """
     places, fields, digest = _read_header(BytesIO(data), len(data), path)
     tensors = {
@@ -286,7 +273,6 @@ def pack_tokens(tokens: Sequence[str], prefix: str = "tokens") -> dict[str, Arra
 
     Parameters
     ----------
-    tokens : sequence of str
     prefix : str
         What the names of the tensors begin with.
 
@@ -383,7 +369,6 @@ def check_header(metadata: Mapping[str, str], kind: str, path: str | os.PathLike
     ----------
     metadata : mapping of str to str
         What :func:`header` made.
-    kind : str
     path : path-like
         Names the file in errors.
 
@@ -443,7 +428,6 @@ def parts_of(
 
     Parameters
     ----------
-    path : path-like
     kind : str
         As for :func:`check_header`.
     what : str
@@ -494,10 +478,6 @@ def read_vectors(path: PathLike) -> Table:
         If the file is missing or cannot be read.
     ValueError
         If it is not a whole file of vectors.
-
-    Examples
-    --------
-    See :func:`write_vectors`.
     """
     tensors, metadata = map_tensors(path)
     settings = check_header(metadata, "vectors", path)

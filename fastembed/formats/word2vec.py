@@ -56,8 +56,6 @@ def parse_rows(texts: list[bytes], separator: bytes, dim: int, path: PathLike, l
     ----------
     texts : list of bytes
         Rows of `dim` fields each.
-    separator : bytes
-    dim : int
     path, lines
         The file and the line number of each row, for errors.
 

@@ -76,12 +76,6 @@ def communities(graph: csr_array, resolution: float, seed: int) -> Labels:
         Symmetric, without negative weights.
     resolution : float
         The larger, the smaller the communities.
-    seed : int
-
-    References
-    ----------
-    V. D. Blondel et al., "Fast unfolding of communities in large networks", J. Stat. Mech. P10008, 2008; J. Reichardt
-    and S. Bornholdt, "Statistical mechanics of community detection", Phys. Rev. E 74, 2006, for the resolution.
 
     Examples
     --------
@@ -106,7 +100,6 @@ def find_levels(graph: csr_array, seed: int) -> list[Level]:
     ----------
     graph : csr_array, shape (N, N)
         As of :func:`neighbor_graph`; words in the order of their frequency.
-    seed : int
     """
     count = graph.shape[0]
     found = []

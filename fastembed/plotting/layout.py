@@ -95,7 +95,6 @@ def lay_out(
 
     Parameters
     ----------
-    vectors : Vectors
     words : iterable of str or int, optional
         Which words, the most important first; by default the first `topn` of all.
     topn : int
@@ -166,7 +165,6 @@ def select(vectors: Vectors, words: Iterable[str | int] | None, topn: int) -> Ve
 
     Parameters
     ----------
-    vectors : Vectors
     words : iterable of str or int, optional
         The most important first; by default the first `topn` of all tokens.
     topn : int
@@ -231,10 +229,6 @@ def _library(method: str) -> Any:
 
 def default_method(words: int) -> Method:
     """Return the method by which a number of words is placed if the caller names none.
-
-    Parameters
-    ----------
-    words : int
 
     Returns
     -------

@@ -239,10 +239,6 @@ def _overlap(boxes: Rows, others: Rows) -> npt.NDArray[np.bool_]:
 def _choose_fonts(words: Iterable[str]) -> tuple[list[str], set[str]]:
     """Return font families that have the characters of words, in the order in which to try them.
 
-    Parameters
-    ----------
-    words : iterable of str
-
     Returns
     -------
     families : list of str

@@ -33,12 +33,7 @@ MAP_SCRIPTS = ("data.js", "view.js", "pointer.js", "choice.js")  # the scripts o
 
 
 def check_page(path: str | os.PathLike[str]) -> None:
-    """Raise ValueError or OSError unless this is a file to which a page can be written.
-
-    Parameters
-    ----------
-    path : path-like
-    """
+    """Raise ValueError or OSError unless this is a file to which a page can be written."""
     if Path(path).suffix.lower() not in SUFFIXES:
         raise ValueError(f"a page's name must end in .html or .htm, got {str(path)!r}")
     check_writable(path)
@@ -100,13 +95,7 @@ def _read(name: str) -> str:
 
 
 def write_html(path: str | os.PathLike[str], page: str) -> None:
-    """Write a page whole or not at all.
-
-    Parameters
-    ----------
-    path : path-like
-    page : str
-    """
+    """Write a page whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
@@ -131,12 +120,7 @@ def pack_numbers(values: npt.NDArray[Any], least: str = "u1") -> list[str]:
 
 
 def pack_lines(lines: Iterable[str]) -> str:
-    """Return lines of visible characters as `data.js` unpacks them.
-
-    Parameters
-    ----------
-    lines : iterable of str
-    """
+    """Return lines of visible characters as `data.js` unpacks them."""
     return _base64("\n".join(map(printable, lines)).encode())
 
 
@@ -218,7 +202,6 @@ def map_page(layout: Layout, neighbors: int) -> str:
 
     Parameters
     ----------
-    layout : Layout
     neighbors : int
         How many of each word to list.
     """

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fastembed._base.optional import require
 from fastembed._base.tables import html_table
-from fastembed._base.validation import check_integer, printable
+from fastembed._base.validation import check_integer, printable, shown
 from fastembed._versions import versions
 from fastembed.plotting.history import plot_history
 from fastembed.plotting.layout import Layout, Method, lay_out
@@ -20,7 +20,6 @@ from fastembed.skipgram import SkipGram
 
 PROBES = 12  # words whose nearest words are listed by default
 NEIGHBORS = 10  # nearest words of each
-LONGEST = 200  # characters of a setting
 
 
 def write_report(
@@ -113,7 +112,7 @@ def write_report(
         ),
         map=html.escape(map_page(layout, NEIGHBORS)),
         ledger=_text(ledger.summary() if ledger else "The model was trained on counts; their text is not known."),
-        settings=html_table([[name, _short(value)] for name, value in model.get_params().items()]),
+        settings=html_table([[name, shown(value)] for name, value in model.get_params().items()]),
         versions=html_table([list(pair) for pair in versions().items()]),
     )
     write_html(path, page)
@@ -137,11 +136,6 @@ def _curve(history: Sequence[Mapping[str, float]]) -> str:
 
 def _cells(record: Mapping[str, object]) -> list[str]:
     return [f"{value:.6g}" if isinstance(value, float) else str(value) for value in record.values()]
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def _text(text: str) -> str:

@@ -193,7 +193,6 @@ def write_model(path: str | os.PathLike[str], options: SkipGramOptions, model: F
         The file to create or to replace.
     options : SkipGramOptions
         Written without the number of threads, which depends on the machine.
-    model : FittedModel
 
     Raises
     ------
@@ -242,7 +241,6 @@ def read_model(path: str | os.PathLike[str], threads: int | None) -> tuple[dict[
 
     Parameters
     ----------
-    path : path-like
     threads : int, optional
         The number of threads of the trainer.
 
@@ -296,10 +294,6 @@ def read_model(path: str | os.PathLike[str], threads: int | None) -> tuple[dict[
 
 def read_reading(path: str | os.PathLike[str]) -> Reading | None:
     """Return how the text of a model was read, without reading tensors; None if not known, or not a model.
-
-    Parameters
-    ----------
-    path : path-like
 
     Raises
     ------

@@ -977,16 +977,18 @@ class SkipGram(Transformer):
         return {name: value for name, value in vars(self).items() if name not in ("_fitting", "_until_saved")}
 
     def __sklearn_tags__(self) -> Any:
-        return estimator.document_transformer_tags()
+        from sklearn.utils import InputTags, Tags, TargetTags, TransformerTags
+
+        return Tags(
+            estimator_type="transformer",
+            target_tags=TargetTags(required=False),
+            transformer_tags=TransformerTags(preserves_dtype=[]),
+            input_tags=InputTags(two_d_array=False, string=True),
+        )
 
 
 def fitted_model(model: SkipGram) -> FittedModel:
-    """Return the state that the last fit has learned; AttributeError before a fit.
-
-    Parameters
-    ----------
-    model : SkipGram
-    """
+    """Return the state that the last fit has learned; AttributeError before a fit."""
     return model._fitted
 
 
@@ -1055,12 +1057,7 @@ class SkipGramOptions:
             object.__setattr__(self, name, value)
 
     def contexts(self, size: int) -> int:
-        """Return K, the number of contexts in a vocabulary of this size.
-
-        Parameters
-        ----------
-        size : int
-        """
+        """Return K, the number of contexts in a vocabulary of this size."""
         if self.max_contexts is None:
             return size
         if isinstance(self.max_contexts, str):
@@ -1070,15 +1067,7 @@ class SkipGramOptions:
     def vocabulary(
         self, text: Source, max_size: int | None, report: FitProgress | None, executor: Executor | None = None
     ) -> Vocabulary:
-        """Return the vocabulary of a text, of at most `max_size` words.
-
-        Parameters
-        ----------
-        text : str, path-like, iterable or corpus
-        max_size : int or None
-        report : FitProgress or None
-        executor : Executor, optional
-        """
+        """Return the vocabulary of a text, of at most `max_size` words."""
         how = {name: getattr(self, name) for name in ("min_count", "drop", "keep_only", "threads")}
         progress = None if report is None else report.reading
         return Vocabulary.from_corpus(text, max_size=max_size, progress=progress, executor=executor, **how)
@@ -1134,12 +1123,7 @@ class SkipGramOptions:
         return lambda token: token not in kept
 
     def pairing(self, size: int) -> Windows | Baskets:
-        """Return the windows or baskets for a vocabulary of this size.
-
-        Parameters
-        ----------
-        size : int
-        """
+        """Return the windows or baskets for a vocabulary of this size."""
         if self.baskets is not None:
             return Baskets(self.baskets, self.contexts(size))
         return Windows(self.window, self.weighting, self.sample, self.directed, self.contexts(size))
@@ -1149,7 +1133,6 @@ class SkipGramOptions:
 
         Parameters
         ----------
-        inputs, outputs, nnz : int
         subwords : Subwords, optional
             The n-grams; if they are not known yet, a typical number for English is used.
         """

@@ -60,8 +60,6 @@ def truncated_svd(
     matrix : PositivePMI (m, n)
     rank : int
         At most min(m, n).
-    rng : Generator
-    pool : Pool
 
     Returns
     -------
@@ -290,7 +288,6 @@ class PositivePMI:
         Counts, of which at least one is positive.
     totals : Totals
         n_w and n_c; n_c may include further rows.
-    pool : Pool
     memory : int, optional
         Bytes for the entries in memory; groups beyond it are in an unnamed temporary file.
 

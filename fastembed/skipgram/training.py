@@ -78,7 +78,6 @@ class Training:
 
     Parameters
     ----------
-    options : SkipGramOptions
     base : FittedModel or None
         The model to continue.
     replay : Counts, optional
@@ -87,7 +86,6 @@ class Training:
         Whether new words are added to those of the base.
     memory_limit : int or None
         Limit on the memory of the process in bytes.
-    progress : FitProgress or None
     checkpoint : Checkpoint or None
         If the file exists, training resumes from it.
     ranks : Ranks or None

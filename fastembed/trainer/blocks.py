@@ -51,9 +51,7 @@ class Scratch:
 
     Parameters
     ----------
-    parameters : Parameters
     bounds : ndarray (S + 1,)
-    rows, threads : int
     """
 
     def __init__(self, parameters: Parameters, bounds: NDArray[np.intp], rows: int, threads: int) -> None:
@@ -79,10 +77,8 @@ class BagScratch:
 
     Parameters
     ----------
-    parameters : Parameters
     entries : int
         M.
-    threads : int
     """
 
     def __init__(self, parameters: Parameters, entries: int, threads: int) -> None:
@@ -106,8 +102,6 @@ class BlockSteps:
         Updated in place.
     counts : GroupedCounts (N, V)
         N is V_in if there are no bags.
-    options : FitOptions
-    pool : Pool
     bags : Bags, optional
         N bags with weights in the dtype of the parameters. By default input n is row n of the embedding.
     row_rates : ndarray (V_in,), optional

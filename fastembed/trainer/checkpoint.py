@@ -89,7 +89,6 @@ class Checkpoint:
 
     Parameters
     ----------
-    path : path-like
     minutes : float
         The interval at which it is also written within an epoch.
     keep : bool

@@ -37,11 +37,8 @@ class Fit:
     ----------
     parameters : Parameters
         Trained in place.
-    data : FitData
-    options : FitOptions
     seed : int, Generator or None
         Of the order of the inputs.
-    pool : Pool
     on_epoch_end : callable or None
         Called with the record of each epoch; training ends early if it returns True.
     ranks : Ranks or None

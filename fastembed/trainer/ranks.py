@@ -56,10 +56,6 @@ class Communicator(Protocol):
 class Ranks:
     """The ranks of a communicator, seen from one of them. All ranks call the same methods in the same order.
 
-    Parameters
-    ----------
-    comm : Communicator
-
     Attributes
     ----------
     comm : Communicator
@@ -181,10 +177,8 @@ class RanksCheckpoint:
 
     Parameters
     ----------
-    ranks : Ranks
     own : Checkpoint or None
         None on other ranks.
-    path : str
     """
 
     failed = True  # nothing is written after an exception: a rank whose part is needed may not have raised
@@ -238,15 +232,12 @@ class Exchange:
 
     Parameters
     ----------
-    ranks : Ranks
-    parameters : Parameters
     bounds : ndarray (S + 1,)
         The bounds of the shards of all ranks.
     row_rates : ndarray (V_in,)
         Factors on the learning rate of the rows of the embedding.
     h_gradients : ndarray (shards of this rank, B, width)
         The memory of the kernels for dH.
-    pool : Pool
     squares : ndarray (V_in,) or None
         Adagrad's sums for the rows of the embedding; None for gradient descent.
     bags : bool

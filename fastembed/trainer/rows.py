@@ -51,7 +51,6 @@ class RowSteps:
         Updated in place.
     scale : float
         Factor on the loss.
-    pool : Pool
     """
 
     def __init__(self, parameters: Parameters, scale: float, pool: Pool) -> None:

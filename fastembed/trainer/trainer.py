@@ -833,12 +833,7 @@ class Trainer:
 
 
 def trainer_tensors(trainer: Trainer) -> dict[str, NDArray[Any]]:
-    """Return the tensors of all arrays that training changes, and of the bias if there is one.
-
-    Parameters
-    ----------
-    trainer : Trainer
-    """
+    """Return the tensors of all arrays that training changes, and of the bias if there is one."""
     bias = {} if trainer.bias is None else {"bias": trainer.bias}
     squares = dict(zip(SQUARES, trainer.squares, strict=True))
     return {"matrix": trainer.embedding, "linear": trainer.linear, **bias, **squares}
@@ -849,7 +844,6 @@ def restore_squares(trainer: Trainer, tensors: Mapping[str, NDArray[Any]]) -> No
 
     Parameters
     ----------
-    trainer : Trainer
     tensors : mapping of str to ndarray
         The tensors of the file.
     """

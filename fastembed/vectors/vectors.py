@@ -976,40 +976,23 @@ def composing_vectors(
     ----------
     tokens, matrix, counts
         As for `Vectors`.
-    composer : Composer, optional
     """
     return Vectors._composing(tokens, matrix, counts, composer)
 
 
 def check_is_vectors(name: str, given: object) -> None:
-    """Raise TypeError for another object, such as a model.
-
-    Parameters
-    ----------
-    name : str
-    given : object
-    """
+    """Raise TypeError for another object, such as a model."""
     if not isinstance(given, Vectors):
         raise TypeError(f"{name} must be a Vectors, such as model.vectors, got {type(given).__name__}")
 
 
 def composer_behind(vectors: Vectors) -> Composer | None:
-    """Return the composer of vectors for words that are not among the tokens, or None.
-
-    Parameters
-    ----------
-    vectors : Vectors
-    """
+    """Return the composer of vectors for words that are not among the tokens, or None."""
     return vectors._composer
 
 
 def is_lowercase(vectors: Vectors) -> bool:
-    """Return whether no token has capitals: then no n-gram has, and they would be those of a part of a word that has.
-
-    Parameters
-    ----------
-    vectors : Vectors
-    """
+    """Return whether no token has capitals: then no n-gram has, and of a word with some they would be a part."""
     return vectors._lowercase
 
 
