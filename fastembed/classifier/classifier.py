@@ -33,7 +33,6 @@ from fastembed.classifier.labels import (
     checked_weights,
     read_examples,
     read_labelled,
-    read_labels,
     warn_of_prefix,
 )
 from fastembed.classifier.metrics import Evaluation, Explanation, evaluation, explanation
@@ -480,7 +479,7 @@ class Classifier(Estimator):
         (2, 3)
         """
         scores = np.concatenate(list(self._answers([documents], lambda scores, _: scores)))
-        binary = scores.shape[1] == 2 and not self._fitted().indicator
+        binary = scores.shape[1] == 2 and self._fitted().indicator is None
         return scores[:, 1] - scores[:, 0] if binary else scores
 
     def predict_proba(self, documents: Any) -> NDArray[np.float32]:
@@ -543,7 +542,7 @@ class Classifier(Estimator):
         array([9, 7])
         """
         model = self._fitted()
-        if model.indicator:
+        if model.indicator is not None:
             parts = self._answers([documents], lambda scores, known: model.probabilities(scores, known) >= 0.5)
             return np.concatenate(list(parts)).astype(np.int64)
         parts = self._answers([documents], lambda *scores_and_known: model.ranked(*scores_and_known).argmax(axis=1))
@@ -606,13 +605,6 @@ class Classifier(Estimator):
         >>> Classifier().fit(["a b", "c d"], ["x", "y"]).score(["a", "d"], ["x", "x"])
         0.5
         """
-        if self._fitted().indicator:
-            predicted = self.predict(documents)
-            found = read_labels(labels, len(predicted))
-            known = found.over(self.classes_)
-            right = (known.toarray() == predicted).all(axis=1) & (np.diff(known.indptr) == np.diff(found.matrix.indptr))
-            weights = None if sample_weight is None else checked_weights(documents, sample_weight, np.ones_like(right))
-            return float(np.average(right, weights=weights))
         return self._evaluation(documents, labels, Columns(), 1, sample_weight).accuracy
 
     def test(
@@ -671,9 +663,8 @@ class Classifier(Estimator):
         progress: bool = False,
     ) -> Evaluation:
         model, prefix, ledger = self._fitted(), self._options().label_prefix, Ledger(unit="document")
-        every = model.calibration.independent
         reading, weights = model.features.reading, None
-        items, found, some = read_labelled(documents, labels, columns, reading, prefix, ledger, every=every)
+        items, found, some = read_labelled(documents, labels, columns, reading, prefix, ledger, every=True)
         if sample_weight is not None:
             weights = checked_weights(documents, sample_weight, some)[some]
         pieces = self._answers([items], lambda scores, known: (scores, known), warn=not test)

@@ -138,7 +138,7 @@ def _model(tensors: Mapping[str, Array], state: Mapping[str, Any], loss: str) ->
         prior=np.array(tensors["prior"]),
         history=state["history"],
         ledger=Ledger(**state["ledger"]),
-        indicator=check_flag("indicator", state["indicator"]),
+        indicator=state["indicator"],
     )
 
 

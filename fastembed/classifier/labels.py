@@ -76,24 +76,18 @@ class Labels:
         1 where a document has a label; canonical.
     several : bool
         Whether a document has several labels, or may have: they were given as an indicator matrix.
-    indicator : bool
-        Whether they were given as a matrix of 0 and 1, whose columns are the labels.
+    indicator : list or None
+        If they were given as a matrix of 0 and 1, whose columns are the labels: the names of its columns, those of a
+        table or their numbers.
     """
 
     classes: npt.NDArray[Any]
     matrix: Any
     several: bool
-    indicator: bool = False
+    indicator: list[Any] | None = None
 
     def over(self, classes: npt.NDArray[Any]) -> Any:
-        """Return the labels as a matrix (N, L) over given classes; other labels are left out.
-
-        Raises
-        ------
-        TypeError
-            If the labels are int and the classes str, or vice versa.
-        """
-        check_same_type(self, classes)
+        """Return the labels as a matrix (N, L) over given classes; other labels are left out."""
         ids = {label: k for k, label in enumerate(classes.tolist())}
         known = [k for k, label in enumerate(self.classes.tolist()) if label in ids]
         columns = [ids[self.classes[k]] for k in known]
@@ -103,14 +97,29 @@ class Labels:
         return matrix
 
 
-def check_same_type(labels: Labels, classes: npt.NDArray[Any]) -> None:
-    """Raise TypeError if the labels are int and the classes str, or vice versa."""
-    if len(labels.classes) and labels.classes.dtype != classes.dtype:
-        found, known = labels.classes.tolist()[0], classes.tolist()[0]
-        hint = "; in CSV and TSV they are always str" if isinstance(found, str) else "; write them as str, as CSV does"
-        if labels.indicator:
-            hint = ": the columns of an indicator matrix have no names; fit to such a matrix, or pass lists of labels"
-        raise TypeError(f"labels must be of the type of the classes, such as {known!r}, got {shown(found)}{hint}")
+def check_fit(labels: Labels, known: FittedClassifier) -> None:
+    """Raise if labels cannot be those of a classifier: of another type, or the columns of another indicator matrix.
+
+    Raises
+    ------
+    TypeError, ValueError
+    """
+    names, own = labels.indicator, known.indicator
+    if names is not None and own is None:
+        raise TypeError(
+            "the columns of an indicator matrix have no names: fit to such a matrix, or pass lists of labels"
+        )
+    if len(labels.classes) and labels.classes.dtype != known.classes.dtype:
+        found, one = labels.classes.tolist()[0], known.classes.tolist()[0]
+        hint = "in CSV and TSV they are always str" if isinstance(found, str) else "write them as str, as CSV does"
+        raise TypeError(f"labels must be of the type of the classes, such as {one!r}, got {shown(found)}; {hint}")
+    if names is not None and own is not None and names != own:
+        numbers = list(map(str, range(len(own))))
+        if len(names) != len(own) or numbers not in (names, own):  # an array has numbers in place of names
+            raise ValueError(
+                f"the columns of the indicator matrix must be the {len(own)} of fit, in their order, {shown(own)}, got"
+                f" {len(names)}, {shown(names)}: one MultiLabelBinarizer makes both, by fit_transform and transform"
+            )
 
 
 def wrong_label(label: Any) -> BadRow | None:
@@ -302,7 +311,8 @@ def _indicated(labels: Any, documents: int) -> Labels:
     if (wrong := matrix.data[(matrix.data != 0) & (matrix.data != 1)]).size:
         raise ValueError(f"an indicator matrix of labels has 1 for each label of a document, else 0; got {wrong[0]:g}")
     matrix.eliminate_zeros()
-    return Labels(np.arange(given.shape[1]), _binary(matrix), several=True, indicator=True)
+    names = list(map(str, column_names(labels) or range(given.shape[1])))
+    return Labels(np.arange(given.shape[1]), _binary(matrix), several=True, indicator=names)
 
 
 # ---------------------------------------------------------------- labelled files
@@ -535,7 +545,7 @@ def read_labelled(
         found = read_labels(labels, len(items), columns.label_separator)
         check_same_order(documents, labels)
     some = np.diff(found.matrix.indptr) > 0
-    if every and found.indicator:
+    if every and found.indicator is not None:
         some[:] = True
     if not some.all():
         for number, item in enumerate(items):  # checked here, while the numbers are those of the caller
@@ -554,11 +564,11 @@ def check_same_order(documents: Any, labels: Any, name: str = "labels") -> None:
     """Raise ValueError if both are columns of pandas whose rows have the same names, but in another order."""
     if not (hasattr(documents, "iloc") and hasattr(labels, "iloc")) or documents.index.equals(labels.index):
         return
+    hint = f"pass {name}.loc[documents.index], or {name}.to_numpy() if the order is right"
     if documents.index.sort_values().equals(labels.index.sort_values()):
-        raise ValueError(
-            f"the index of the {name} is that of the documents in another order: pass {name}.loc[documents.index], or"
-            f" {name}.to_numpy() if the order is right"
-        )
+        raise ValueError(f"the index of the {name} is that of the documents in another order: {hint}")
+    if documents.index.isin(labels.index).any():
+        warn_user(f"the index of the {name} has some of the documents' rows, but in other places: {hint}")
 
 
 def check_documents(documents: Any) -> Sequence[Any]:
@@ -711,12 +721,12 @@ def read_examples(
         raise ValueError(f"a classifier needs documents of at least two labels, got {what}")
     if len(seen) >= MANY_LABELS and 2 * len(seen) > len(items):
         what = "are they classes" if columns.label is None else f"is the field {columns.label!r} that of classes"
-        warn_user(f"{len(seen):,} labels for {len(items):,} documents: {what}, such as {seen[0]!r}?")
-    if not every and found.indicator and (np.diff(found.matrix.indptr) > 1).any():
+        warn_user(f"{len(seen):,} labels for {len(items):,} documents: {what}, such as {shown(seen[0])}?")
+    if not every and found.indicator is not None and (np.diff(found.matrix.indptr) > 1).any():
         warn_user("with loss='softmax' at most one label of a document has a probability of one half: use another loss")
     weights = weights[some] * label_weights(found, options.class_weight, None if known is None else known.classes)
     if known is not None:
-        check_same_type(found, known.classes)
+        check_fit(found, known)
         classes = np.array(sorted({*known.classes.tolist(), *found.classes.tolist()}), known.classes.dtype)
         several = found.several or known.calibration.several
         found = Labels(classes, found.over(classes), several, known.indicator)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from fastembed._base.arrays import Float64, largest, largest_of_rows
 from fastembed._base.tables import html_table
 from fastembed._base.validation import shown, warn_user
-from fastembed.classifier.labels import Labels
+from fastembed.classifier.labels import Labels, check_fit
 from fastembed.classifier.model import FittedClassifier
 
 MOST_CONFUSIONS = 10
@@ -53,15 +53,18 @@ class Evaluation:
     ----------
     documents : int
         The number of documents: those with at least one label, known to the classifier or not, and the rows of zeros of
-        an indicator matrix if the classifier learns from them. Only `nll` and `calibration_error` count the latter.
+        an indicator matrix if the classifier learns from them.
     k : int
+        0 of an indicator matrix.
     precision, recall : float
-        P@k and R@k: precision and recall of the first k labels of each document, micro-averaged over documents.
+        P@k and R@k: precision and recall of the first k labels of each document, micro-averaged over documents. Of an
+        indicator matrix, those of all labels of a probability of at least one half, which `predict` answers.
         fastText leaves out unknown labels; here they count as missed.
     f1 : float
         The harmonic mean of precision and recall.
     accuracy : float
-        The share of documents whose first label is correct; equal to `precision` if k = 1.
+        The share of documents whose first label is correct; equal to `precision` if k = 1. Of an indicator matrix, the
+        share of documents whose labels are those predicted.
     nll : float
         The mean negative log-likelihood per document, in nats. If documents may have several labels and the loss is not
         "softmax", it is the sum of the binary nll over all labels; otherwise that of the label of a document, or the
@@ -98,8 +101,9 @@ class Evaluation:
     def summary(self) -> str:
         """Return the metrics of all labels in two lines."""
         left_out = "".join(f"; left out: {count:,} {reason}" for reason, count in self.skipped.items())
+        at = f"@{self.k}" if self.k else ""
         return (
-            f"{self.documents:,} documents   P@{self.k} {self.precision:.4f}   R@{self.k} {self.recall:.4f}"
+            f"{self.documents:,} documents   P{at} {self.precision:.4f}   R{at} {self.recall:.4f}"
             f"   F1 {self.f1:.4f}   nll {self.nll:.4f}   calibration error {self.calibration_error:.4f}\n"
             f"{self.unknown_labels:,} labels are unknown; {self.without_features:,} documents have no known feature"
             f"{left_out}"
@@ -183,7 +187,8 @@ def evaluation(
     ValueError
         If no document has a known label.
     """
-    matrix, given = labels.over(model.classes), np.diff(labels.matrix.indptr)
+    check_fit(labels, model)
+    matrix, given, several = labels.over(model.classes), np.diff(labels.matrix.indptr), model.indicator is not None
     if not matrix.nnz:
         seen = labels.classes[np.unique(labels.matrix.indices)]
         known, others = (", ".join(map(repr, names.tolist()[:3])) for names in (model.classes, seen))
@@ -191,36 +196,41 @@ def evaluation(
     size, names = len(model.classes), model.classes.tolist()
     hits, predicted = np.zeros(size, np.int64), np.zeros(size, np.int64)
     confused: Counter[tuple[int, int]] = Counter()
-    confidence, right, nll, row, empty, counted = [], [], 0.0, 0, 0, 0
+    confidence, right, whole, nll, row, empty, counted = [], [], [], 0.0, 0, 0, 0
     for scores, known_features in pieces:
         some = slice(row, row := row + len(scores))
         true, labelled = matrix[some], given[some] > 0
         logits = model.logits(scores.astype(np.float64), known_features)
         empty += int(np.count_nonzero(known_features == 0))
-        known = (np.diff(true.indptr) > 0) | ~labelled
+        known = (np.diff(true.indptr) > 0) | (~labelled & model.calibration.independent)
         nll += float(model.calibration.nll(logits[known], true[known]).sum())
         counted += int(np.count_nonzero(known))
         p = model.calibration.probabilities(logits)
         best, is_true = largest_of_rows(model.ranked(scores, known_features), k), true.toarray() > 0
-        hit = np.take_along_axis(is_true, best, axis=1)
-        predicted += np.bincount(best[labelled].ravel(), minlength=size)
-        hits += np.bincount(best[hit], minlength=size)
-        confidence.append(np.take_along_axis(p, best[:, :1], axis=1)[:, 0])
-        right.append(hit[:, 0])
-        rows, missed = np.nonzero(is_true & ~hit[:, :1])
+        chosen = p >= 0.5 if several else np.zeros_like(is_true)
+        if not several:
+            np.put_along_axis(chosen, best, labelled[:, None], axis=1)
+        predicted += chosen.sum(axis=0)
+        hits += (chosen & is_true).sum(axis=0)
+        first = best[:, :1]
+        confidence.append(np.take_along_axis(p, first, axis=1)[:, 0])
+        right.append(np.take_along_axis(is_true, first, axis=1)[:, 0])
+        same = (chosen == is_true).all(axis=1) & (np.diff(true.indptr) == given[some])
+        whole.append(same if several else right[-1])
+        rows, missed = np.nonzero(is_true & ~right[-1][:, None])
         confused.update(zip(missed.tolist(), best[rows, 0].tolist(), strict=True))
-    actual, is_right = np.bincount(matrix.indices, minlength=size), np.concatenate(right)
+    actual, is_right, scored = np.bincount(matrix.indices, minlength=size), np.concatenate(right), (given > 0) | several
     with np.errstate(invalid="ignore", divide="ignore"):
         of_labels = [each.tolist() for each in (hits / predicted, hits / actual, 2 * hits / (predicted + actual))]
-    precision, recall = hits.sum() / predicted.sum(), hits.sum() / labels.matrix.nnz
+    precision, recall = hits.sum() / max(predicted.sum(), 1), hits.sum() / max(labels.matrix.nnz, 1)
     worst = sorted(confused.items(), key=lambda item: (-item[1], item[0]))[:MOST_CONFUSIONS]
     return Evaluation(
         documents=len(is_right),
-        k=k,
+        k=0 if several else k,
         precision=float(precision),
         recall=float(recall),
         f1=float(2 * precision * recall / (precision + recall)) if hits.any() else 0.0,
-        accuracy=float(np.average(is_right[given > 0], weights=None if weights is None else weights[given > 0])),
+        accuracy=float(np.average(np.concatenate(whole)[scored], weights=None if weights is None else weights[scored])),
         nll=nll / counted,
         calibration_error=calibration_error(np.minimum(np.concatenate(confidence), 1), is_right),
         per_label=[

@@ -57,8 +57,8 @@ class FittedClassifier:
         The logits of a document without a known feature, whose probabilities are the shares of the labels.
     history : list of dict
     ledger : Ledger
-    indicator : bool
-        Whether labels are the columns of an indicator matrix, in training and in predictions.
+    indicator : list of str or None
+        The names of the columns, if labels are those of an indicator matrix, in training and in predictions.
     """
 
     features: Features
@@ -73,7 +73,7 @@ class FittedClassifier:
     prior: Array
     history: list[dict[str, float]]
     ledger: Ledger
-    indicator: bool
+    indicator: list[str] | None
 
     def rows(self, ids: Array) -> Float32:
         """Return rows of the embedding as float32."""

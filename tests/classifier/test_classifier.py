@@ -512,6 +512,8 @@ def test_columns_in_different_orders_are_refused():
     right = Classifier().fit(shuffled, table["label"].loc[shuffled.index])
     assert right.predict(["a b", "c d"]).tolist() == ["x", "y"]
     Classifier().fit(shuffled, table["label"].reset_index(drop=True).set_axis([7, 8, 9]))  # names of their own
+    with pytest.warns(UserWarning, match=r"has some of the documents' rows, but in other places: pass labels.loc"):
+        Classifier().fit(table["text"][:2], table["label"][1:])
 
 
 def test_a_classifier_of_lists_refuses_a_matrix_and_features(model):

@@ -271,10 +271,25 @@ def test_an_indicator_matrix_is_learned_as_lists_of_its_columns_and_predicted(tm
     model.save(tmp_path / "m.safetensors")
     for other in (Classifier.load(tmp_path / "m.safetensors"), pickle.loads(pickle.dumps(model))):
         assert_array_equal(other.predict(texts), predicted)
-    more = sparse.hstack([sparse.csr_array(matrix), sparse.csr_array(np.eye(len(texts), 1))]).toarray()
-    assert model.score(texts, more) == (predicted == rows).all(axis=1)[1:].sum() / len(texts)
+    found, hits = model.test(texts, matrix), (rows & (predicted > 0)).sum(axis=0)
+    assert found.precision == hits.sum() / predicted.sum()
+    assert found.recall == hits.sum() / rows.sum()
+    assert [each.predicted for each in found.per_label] == predicted.sum(axis=0).tolist()
     model.partial_fit(texts[:9], matrix[:9])
     assert model.predict(texts).shape == rows.shape
+
+
+def test_the_columns_of_an_indicator_matrix_are_those_of_fit(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    texts, table = ["red", "blue", "red blue"] * 5, pandas.DataFrame({"r": [1, 0, 1] * 5, "b": [0, 1, 1] * 5})
+    model = Classifier(threads=1).fit(texts, table)
+    model.save(tmp_path / "m.safetensors")
+    for same in (model, Classifier.load(tmp_path / "m.safetensors")):
+        assert same.score(texts, table) == same.score(texts, table.to_numpy()) == same.test(texts, table).accuracy == 1
+        for other in (table[["b", "r"]], table.assign(g=0), table.to_numpy()[:, :1].repeat(3, axis=1)):
+            for call in (same.score, same.test, same.partial_fit):
+                with pytest.raises(ValueError, match=r"must be the 2 of fit, in their order, \['r', 'b'\], got"):
+                    call(texts, other)
 
 
 def test_a_column_of_zeros_is_a_label_that_is_never_predicted():
