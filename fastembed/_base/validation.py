@@ -8,7 +8,7 @@ import re
 import sys
 import unicodedata
 import warnings
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from operator import index
 from typing import Any
@@ -58,6 +58,12 @@ def shown(value: object) -> str:
         return f"an integer of {value.bit_length():,} bits"
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def listed(values: Iterable[object]) -> str:
+    """Return the reprs of at most 20 values for an error, each cut to 80 characters, and how many more there are."""
+    texts = list(map(shown, values))
+    return ", ".join(texts[:20]) + (f" and {len(texts) - 20:,} more" if len(texts) > 20 else "")
 
 
 LARGEST = 2**63 - 1  # the largest count, size or id: NumPy's are int64

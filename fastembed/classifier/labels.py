@@ -16,7 +16,7 @@ from scipy import sparse
 from fastembed._base.arrays import Float64, Int64
 from fastembed._base.progress import FitProgress
 from fastembed._base.threads import Pool
-from fastembed._base.validation import check_amounts, shown, unmasked, warn_user
+from fastembed._base.validation import check_amounts, listed, shown, unmasked, warn_user
 from fastembed._kernels.features import separate_labels, unit_rows
 from fastembed._kernels.tokens import TokenTable
 from fastembed.classifier.features import (
@@ -427,7 +427,7 @@ def text_files(paths: Any, errors: str, *, labelled: bool = True) -> FileCorpus:
         others = [name for name in error.fields if name != text]
         label = likely_field(others, USUAL_LABELS)
         what, label_too = ("text and of its labels", f", label={label!r}") if labelled else ("text", "")
-        fields = ", ".join(map(repr, error.fields))
+        fields = listed(error.fields)
         raise ValueError(
             f"{error.name!r} has the fields {fields}: name that of the {what}, as field={text!r}{label_too}"
         ) from None
@@ -584,7 +584,7 @@ def check_documents(documents: Any) -> Sequence[Any]:
     if (names := column_names(documents)) is not None:
         kind = type(documents).__name__
         raise TypeError(
-            f"documents must be one column of texts, got a whole {kind} with the columns {', '.join(map(repr, names))}:"
+            f"documents must be one column of texts, got a whole {kind} with the columns {listed(names)}:"
             f" pass one of them, such as data[{likely_field(names, USUAL)!r}]; fit and test also"
             " take field= and label="
         )

@@ -28,6 +28,11 @@ COMPRESSED = (".gz", ".bz2", ".xz", ".zst")  # suffixes of the files that are de
 SPACES = (b" ", b"\t", b"\v", b"\f", b"\r")  # the ASCII white space inside a line
 
 TO_UTF8 = "iconv -f ENCODING -t UTF-8 converts it, often from WINDOWS-1252 in the West and from GB18030 in China"
+NO_TEXT = {  # by their first bytes
+    b"\x1f\x8b": "it is compressed by gzip: a name that ends in .gz says so",
+    b"PK": "it is a .zip file, as .docx and .xlsx are: extract its text first",
+    b"%PDF": "it is a PDF: pdftotext extracts its text",
+}
 
 Cut = Callable[[bytes], tuple[int, bool]]  # where a text can be cut, 0 if nowhere, and whether a sequence ends there
 
@@ -419,6 +424,7 @@ def valid_text(block: TextBlock | PlainBlock, errors: str) -> tuple[bytes, int]:
             remedy = TO_UTF8
             if b"\0" in text:
                 remedy = "it has bytes of 0, as a model has, or another file that is no text"
+            remedy = next((known for start, known in NO_TEXT.items() if text.startswith(start)), remedy)
             raise ValueError(
                 f"{block.name!r} is not valid UTF-8 at line {line}, byte {block.offset + error.start:,} of the text: "
                 f"{error.reason} ({text[error.start : error.end]!r}); {remedy}"

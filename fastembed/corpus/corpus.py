@@ -790,7 +790,15 @@ def advise(corpus: Corpus, *, baskets: bool = False) -> None:
         )
     if text.count(b"\r") - text.count(b"\r\n") > text.count(b"\n"):
         found.append(r"the lines end in a carriage return, which is no end of a line here: tr '\r' '\n' converts them")
-    first = [line for line in characters.split("\n")[:-1] if line.strip()][:LEAST_LINES]
+    if len(tags := re.findall(r"</?[a-z]+[^<>\n]*>|&[a-z]+;", characters)) >= LEAST_LINES:
+        without = "html.unescape(re.sub('<[^>]*>', ' ', text)) is without it"
+        found.append(f"the text has HTML, such as {shown(tags[0])}, which becomes tokens, too: {without}")
+    lines = [line for line in characters.split("\n")[:-1] if line.strip()]
+    first = lines[:LEAST_LINES]
+    if baskets and LEAST_LINES <= len(set(lines)) < len(lines) / 4:
+        found.append(
+            f"most lines repeat others, such as {shown(lines[0])}: is a line an item of a basket, or all of its items?"
+        )
     for mark in "\t,;|":
         with suppress(csv.Error):  # of a carriage return
             widths = {len(fields) for fields in csv.reader(first, delimiter=mark)}

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from fastembed._base.sizes import SIZES
-from fastembed._base.validation import shown
+from fastembed._base.validation import listed, shown
 from fastembed._kernels.tokens import valid_utf8
 from fastembed.corpus.blocks import TO_UTF8
 from fastembed.corpus.ledger import Ledger
@@ -33,7 +33,7 @@ class BadRow(NamedTuple):
 
 def no_field(field: object, names: Iterable[object]) -> BadRow:
     """Return what is wrong with a record that has only other fields."""
-    return BadRow(f"no field {field!r}", f"no field {field!r} among {', '.join(map(repr, names)) or 'none'}")
+    return BadRow(f"no field {field!r}", f"no field {field!r} among {listed(names) or 'none'}")
 
 
 def is_missing(value: Any) -> bool:
@@ -63,7 +63,7 @@ def check_field(kind: str, field: object, names: list[Any]) -> None:
     """Raise ValueError if a table of some kind does not have just one field of this name."""
     if names.count(field) != 1:
         many = f"{names.count(field)} fields" if field in names else "no field"
-        raise ValueError(f"the {kind} has {many} {field!r}; its fields are {', '.join(map(repr, names))}")
+        raise ValueError(f"the {kind} has {many} {field!r}; its fields are {listed(names)}")
 
 
 class Records:
@@ -106,7 +106,7 @@ class Records:
             if field is None:
                 raise TypeError(
                     f"documents must be one column of a table, got a whole {kind}: DocumentCorpus(..., field=...) "
-                    f"takes one of its fields {', '.join(map(repr, names))}"
+                    f"takes one of its fields {listed(names)}"
                 )
             check_field(kind, field, names)
             if hasattr(source, "__len__"):  # a stream of rows has columns, but gives none as a whole

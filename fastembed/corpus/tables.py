@@ -18,7 +18,7 @@ import numpy as np
 
 from fastembed._base.optional import require
 from fastembed._base.sizes import SIZES
-from fastembed._base.validation import check_flag, shown, warn_user
+from fastembed._base.validation import check_flag, listed, shown, warn_user
 from fastembed.corpus.blocks import COMPRESSED, read_data
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.memory import BadRow, Document, documents_of, no_field, text_bytes
@@ -59,7 +59,7 @@ class UnnamedFieldError(ValueError):
     def __init__(self, name: str, fields: list[str]) -> None:
         self.name, self.fields, self.likely = name, fields, likely_field(fields, USUAL)
         super().__init__(
-            f"{name!r} has the fields {', '.join(map(repr, fields))}: name the one that holds the text, as "
+            f"{name!r} has the fields {listed(fields)}: name the one that holds the text, as "
             f"--field {shlex.quote(self.likely)} or FileCorpus(..., field={self.likely!r})"
         )
 
@@ -328,7 +328,7 @@ def column_of(names: list[str], field: str | int, file: str) -> int:
     number = int(field) if isinstance(field, int) or (field.isascii() and field.isdecimal()) else 0
     if 1 <= number <= len(names):
         return number - 1
-    known = f"its fields are {', '.join(map(repr, names))}" if any(names) else f"it has {len(names)} without names"
+    known = f"its fields are {listed(names)}" if any(names) else f"it has {len(names)} without names"
     raise ValueError(f"{file!r} has no field {field!r}; {known}")
 
 

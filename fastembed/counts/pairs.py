@@ -140,8 +140,8 @@ def name_ids(what: str, names: Iterable[Name], ids: dict[Name, int]) -> npt.NDAr
         numbers = np.array([ids.setdefault(name, len(ids)) for name in listed], np.intp)
     except TypeError as error:
         raise TypeError(f"{what} must be names, which can be hashed, got {error}") from None
-    if any(map(is_missing, ids)):
-        raise ValueError(f"{what} must all be named, but one is {next(filter(is_missing, ids))}: leave it out")
+    if missing := [name for name in ids if is_missing(name) or name == ""]:
+        raise ValueError(f"{what} must all be named, but one is {missing[0]!r}: leave it out")
     return numbers
 
 

@@ -16,7 +16,7 @@ from fastembed._base.arrays import largest_of_rows
 from fastembed._base.optional import require
 from fastembed._base.progress import bar, bars
 from fastembed._base.threads import Pool, check_threads
-from fastembed._base.validation import check_integer, check_number, shown, warn_user
+from fastembed._base.validation import check_integer, check_number, listed, shown, warn_user
 from fastembed.corpus.corpus import Source, as_corpus
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.memory import check_field
@@ -413,7 +413,7 @@ def split_users(X: Any, share: float = 0.2, *, user: str | None = None, seed: in
     names = fields_of_table(X)
     if names is not None:
         if user is None:
-            raise ValueError(f"user= must name the field of the users, one of {', '.join(map(repr, names))}")
+            raise ValueError(f"user= must name the field of the users, one of {listed(names)}")
         check_field(type(X).__name__, user, names)
         users = np.unique(np.asarray(X[user]), return_inverse=True)[1]
         number = int(users.max(initial=-1)) + 1

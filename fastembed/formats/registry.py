@@ -319,10 +319,12 @@ def format_of_file(path: PathLike, format: str | None = None) -> Format:  # noqa
     'safetensors'
     """
     if format is None:
-        from fastembed.formats import fasttext, tensors
+        from fastembed.formats import fasttext, tensors, word2vec
 
         if tensors.is_safetensors(path):
             return FORMATS["safetensors"]
         if format_of(path).name == "word2vec-binary" and fasttext.is_model(path):
             return FORMATS["fasttext-binary"]
+        if format_of(path).name == "word2vec" and word2vec.lacks_header(path):
+            return FORMATS["glove"]
     return format_of(path, format)

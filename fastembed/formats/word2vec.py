@@ -26,6 +26,9 @@ from fastembed.formats.table import (
 # All white space of ASCII ends a token for one tool or another. Other characters, such as U+0085, U+00A0 and U+2028,
 # may be part of it.
 WHITE_SPACE = r"[ \t-\r]|\A\Z"
+NUMBER = re.compile(
+    rb" ([-+]?(\.?[0-9][^ ]*|nan|inf))?$", re.IGNORECASE
+)  # ends a token that has a space, or what is none
 WHITE_SPACE_REASON = "is empty or contains white space, which ends the token in such a file"
 
 
@@ -127,7 +130,9 @@ def read_token_rows(lines: Iterator[tuple[int, bytes]], dim: int, path: PathLike
     def without_tokens() -> Iterator[tuple[int, bytes]]:
         for number, line in lines:
             where = f"{str(path)!r}, line {number}"
-            name, space, text = line.rstrip(b" ").partition(b" ")
+            name, space, text = (line := line.rstrip(b" ")).partition(b" ")
+            if text.count(b" ") >= dim and not NUMBER.search((parts := line.rsplit(b" ", dim))[0]):
+                name, text = parts[0], b" ".join(parts[1:])
             if not name or not space:
                 raise ValueError(f"{where}: a token and {dim} numbers expected, got {line[:40]!r}")
             add_token(name, number, seen, where, "line")
@@ -211,6 +216,12 @@ def parse_header(line: bytes, path: PathLike) -> tuple[int, int]:
     if not count or not dim:
         raise ValueError(f"{str(path)!r}, line 1: it promises {count} vectors of dimension {dim}; both must be above 0")
     return count, dim
+
+
+def lacks_header(path: PathLike) -> bool:
+    """Return whether a text begins with a vector, as GloVe's do, and not with a line "V D"."""
+    with reading(path) as file:
+        return re.fullmatch(rb"\S+( [-+.\deE]+){2,} *", next(numbered_lines(file, path), (1, b""))[1]) is not None
 
 
 def write_glove(path: PathLike, table: Table) -> None:

@@ -16,7 +16,7 @@ from scipy import sparse
 
 from fastembed._base.arrays import Int32, canonical_csr, csr
 from fastembed._base.threads import cached_property
-from fastembed._base.validation import UnknownToken, check_flag, check_number, shown, warn_user
+from fastembed._base.validation import UnknownToken, check_flag, check_number, listed, shown, warn_user
 from fastembed.corpus.corpus import DocumentCorpus, FileCorpus, look_weighted
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.memory import BadRow, check_field, column_names
@@ -287,7 +287,7 @@ def _structured(files: list[Any], fields: tuple[Any, ...], header: bool) -> bool
 def _of(names: list[Any] | None, files: list[Any] | None) -> str:
     if names is None:
         return f"of {files[0].name!r}" if files else ""
-    return f"of {', '.join(map(repr, names))}"
+    return f"of {listed(names)}"
 
 
 # ---------------------------------------------------------------- pairs

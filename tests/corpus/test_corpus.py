@@ -171,6 +171,11 @@ PLAIN = WRAPPED.replace(",", "").replace(";", "")
         ("a paragraph of a line\n" * 40, {"unit": "paragraph"}, "^the text has no empty lines.*unit='line'"),
         ("a model, as\0 bytes. " * 99, {}, None),
         ("cafe\u0301 noir", {"words": True}, r"^accents are characters beside their letters \(NFD\): uconv -x nfc"),
+        (
+            "good<br />film &amp; more\n" * 10,
+            {"words": True},
+            "^the text has HTML, such as '<br />', which becomes tokens",
+        ),
         ("two lines\ror more\r" * 20, {}, r"^the lines end in a carriage return.*tr '\\r'"),
         ("id,text,label\n" + '1,"a, b",x\n' * 20, {}, "the text looks like a table separated by ','"),
         ("สวัสดีครับผมชื่อสมชายและผมมาจาก สวัสดี\n" * 20, {"words": True}, r"no spaces .*Reading\(tokenizer=\.\.\.\)"),
@@ -202,7 +207,10 @@ def test_lists_of_what_looks_like_raw_text_get_a_warning(lists, expected):
     for learn in (SkipGram(min_count=1).count, lambda each: Phrases.from_corpus(each, min_count=1, threshold=-1)):
         with pytest.warns(UserWarning, match=expected) if expected else nullcontext():
             learn(lists)
-    SkipGram(min_count=1, baskets="share").count(lists)  # whose items may have any name
+    baskets = SkipGram(min_count=1, baskets="share")
+    baskets.count(lists)  # whose items may have any name
+    with pytest.warns(UserWarning, match="most lines repeat others, such as 'item 0': is a line an item of a basket"):
+        baskets.count([f"item {k % 25}" for k in range(101)])
 
 
 def test_a_folder_of_small_files_is_looked_at_as_one_text(tmp_path):

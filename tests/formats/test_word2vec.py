@@ -10,7 +10,7 @@ from fastembed import formats
 
 FAULTS = {
     "v.txt": [
-        (b"one 1 2\n", r"line 1: word2vec's files begin with a line 'V D', got b'one 1 2'; .*'glove'"),
+        (b"one 1\n", r"line 1: word2vec's files begin with a line 'V D', got b'one 1'; .*'glove'"),
         (b"2 0\na\nb\n", "line 1: it promises 2 vectors of dimension 0"),
         (b"9999999999 300\none 1\n", "line 2: 300 finite float32 expected, got b'1'"),
         (b"999999999999999999 1\none 1\n", "ends after 1 of the 999999999999999999 vectors"),
@@ -34,7 +34,7 @@ FAULTS = {
     ],
     "v.glove": [
         (b"2 3\none 1 2 3\n", r"line 1: a token and at least two numbers .* got b'2 3'; .*'word2vec'"),
-        (b"one 1 2\n. . 1 2\n", "line 2: 2 finite float32 expected, got b'. 1 2'"),
+        (b"one 1 2\n. 3 1 2\n", "line 2: 2 finite float32 expected, got b'3 1 2'"),
         (b"one 1 2\n\n", "line 2: a token and 2 numbers expected"),
     ],
     "v.vec.gz": [
@@ -58,6 +58,8 @@ def test_text_of_other_tools(tmp_path):
     (tmp_path / "v.vec").write_bytes(b"2 3\r\none 1 2e0 -3.5 \r\ntwo 0.5 .25 1 ")
     found = formats.load(tmp_path / "v.vec")
     assert found.tokens == ["one", "two"]
+    (tmp_path / "glove.2d.txt").write_bytes(b"one 1 2\n. . 1 -2 \nat me@home 3 4\n")
+    assert formats.load(tmp_path / "glove.2d.txt").tokens == ["one", ". .", "at me@home"]
     np.testing.assert_array_equal(found.matrix, np.array([[1, 2, -3.5], [0.5, 0.25, 1]], np.float32))
 
 
