@@ -64,11 +64,13 @@ RIDGE_FACTOR = 16.0
 EASE_FACTORS = (1.0, 4.0, 16.0, 64.0)
 MOST_EASE, MOST_EASE_ITEMS = 4096, 24576  # users or items, the fewer of both, and items
 MOST_PAIRS = 1 << 26  # of items whose counts are in memory
+GROUPS = 1200  # of the weights of a column
 SOME_ITEMS = 64  # whose pairs say how many there are
 COLUMNS = 32  # of B per task
 HIDDEN_SHARE = 0.2  # of the items of a user
 # The largest number of users with hidden items: a quarter of the users, 65,536 / sqrt(items), and 1,500
 HIDING_SHARE, HIDING_ROOT, MOST_HIDING = 0.25, 1 << 16, 1500
+ROUGH_USERS, ROUGH_ENTRIES = 1500, 1 << 16  # by which, of many users, the strengths are chosen: enough of either
 NEGLIGIBLE = 0.01  # share of users with hidden items below which nothing is trained again with them
 HIDDEN_LOGITS = 1 << 24  # of the users with hidden items
 LEAST_HIDDEN = 200  # items, from which the strengths can be chosen
@@ -517,16 +519,10 @@ def item_weights(n: Any, pool: Pool, *, few: bool = False) -> Any:
             found[k].append((nearest, counts))
 
     pool.run(solve, len(starts))
-    return _of_columns(found, kept, items)
-
-
-def _of_columns(parts: list[list[tuple[Int32, Float32]]], kept: NDArray[np.intp], items: int) -> Any:
-    """Return B, csr (V, V), from the rows and the values of the columns of the items that are kept."""
-    columns = [column for part in parts for column in part]
+    columns = [column for part in found for column in part]
     lengths = [len(rows) for rows, _ in columns]
-    rows = kept[np.concatenate([np.zeros(0, np.int32), *(rows for rows, _ in columns)])]
-    data = np.concatenate([np.zeros(0, np.float32), *(weights for _, weights in columns)])
-    pairs = rows.astype(np.int32), np.repeat(kept, lengths).astype(np.int32)
+    rows, data = (np.concatenate(parts) for parts in zip(*columns, strict=True))
+    pairs = kept[rows].astype(np.int32), np.repeat(kept, lengths).astype(np.int32)
     return sparse.csr_array((data, pairs), (items, items))
 
 
@@ -545,9 +541,9 @@ class Ease:
         from scipy.linalg import lapack  # here, since its import takes half as long as all others together
 
         frequency = np.asarray(n.sum(axis=0), np.float64).ravel()
-        self.items, self.kept = len(frequency), np.flatnonzero(frequency)
-        self.roots = (factor * frequency[self.kept] ** 0.5).astype(np.float32) ** 0.5
-        z = sparse.csr_array(n[np.diff(n.indptr) > 0][:, self.kept] @ sparse.diags_array(1 / self.roots))
+        self.roots = np.where(frequency > 0, factor * frequency**0.5, 1).astype(np.float32) ** 0.5
+        self.to_z = sparse.diags_array(1 / self.roots)
+        z = sparse.csr_array(n[np.diff(n.indptr) > 0] @ self.to_z)
         self.by_users = z.shape[0] < z.shape[1]
         system = (z @ z.T if self.by_users else z.T @ z).toarray()
         system[np.diag_indices(len(system))] += 1
@@ -558,43 +554,49 @@ class Ease:
             part, after = slice(first, first + BLOCK), slice(first + BLOCK, None)
             inverse[part, part] = np.triu(inverse[part, part]) + np.triu(inverse[part, part], 1).T
             inverse[after, part] = inverse[part, after].T
-        self.z = z.T.tocsr() if self.by_users else sparse.eye_array(len(self.kept), dtype=np.float32, format="csr")
+        self.z = z.T.tocsr() if self.by_users else sparse.eye_array(len(frequency), dtype=np.float32, format="csr")
         if not self.by_users:
             np.negative(inverse, out=inverse)
             inverse[np.diag_indices(len(inverse))] += 1
         if indefinite or singular:
             inverse[:] = 0
         self.middle = inverse  # M = z middle z^T
-        starts = range(0, len(self.kept), COLUMNS)
-        self.parts = [slice(first, first + COLUMNS) for first in starts]
-        halves = ((self.z[part].multiply(self.z[part] @ self.middle)).sum(axis=1) for part in self.parts)
-        self.scales = self.roots / (1 - np.concatenate([*halves]))
+
+    def _parts(self, size: int) -> list[slice]:
+        return [slice(first, first + size) for first in range(0, len(self.roots), size)]
 
     def predicted(self, n: Any) -> Float32:
         """Return n B (N, V) of users with the counts n, csr (N, V): of the items that they do not have."""
-        z = n[:, self.kept] @ sparse.diags_array(1 / self.roots)
-        found = np.zeros(n.shape, np.float32)
-        found[:, self.kept] = (self.z @ ((z @ self.z) @ self.middle).T).T * self.scales
+        halves = [self.z[part].multiply(self.z[part] @ self.middle).sum(axis=1) for part in self._parts(BLOCK)]
+        of_users = (n @ self.to_z @ self.z).toarray() @ self.middle
+        found = np.ascontiguousarray((self.z @ np.ascontiguousarray(of_users.T)).T)
+        found *= self.roots / (1 - np.concatenate(halves))
         return found
 
     def weights(self, pool: Pool) -> Any:
-        """Return B, csr (V, V): the weights that are largest, positive or negative, of each column."""
-        found: list[list[tuple[Int32, Float32]]] = [[] for _ in self.parts]
-        most = min(NEIGHBOURS, len(self.kept) - 1)
+        """Return B, csr (V, V): the weights that are largest, positive or negative, of each column.
+
+        They are those that are not below the least of the largest of some groups of them: a few more than `NEIGHBOURS`.
+        """
+        items, z, parts = len(self.roots), sparse.csr_array(self.to_z @ self.z), self._parts(COLUMNS)
+        most, size = min(NEIGHBOURS, items - 1), max(1, items // GROUPS)
+        found: list[Any] = [None] * len(parts)
 
         def solve(k: int) -> None:
-            part = self.parts[k]
-            b = np.ascontiguousarray((self.z @ np.ascontiguousarray((self.z[part] @ self.middle).T)).T)
-            b *= self.scales[part, None] / self.roots
-            b[np.arange(len(b)), np.arange(len(self.kept))[part]] = 0
-            for row in b:
-                rows = np.sort(np.argpartition(-np.abs(row), most)[:most]).astype(np.int32)
-                found[k].append((rows, row[rows]))
+            part = parts[k]
+            b = z @ np.ascontiguousarray((self.z[part] @ self.middle).T)  # columns of M, in rows divided by their roots
+            roots, own = self.roots[part], (np.arange(items)[part], np.arange(b.shape[1]))
+            scales, b[own] = roots / (1 - roots * b[own]), 0
+            magnitudes = np.abs(b)
+            maxima = magnitudes[: items // size * size].reshape(size, -1, b.shape[1]).max(axis=0)
+            least = np.partition(np.ascontiguousarray(maxima.T), -most, axis=1)[:, -most]
+            places = np.flatnonzero(magnitudes >= np.maximum(least, np.finfo(np.float32).tiny))
+            rows, columns = np.divmod(places.astype(np.int32), np.int32(b.shape[1]))
+            found[k] = b.ravel()[places] * scales[columns], rows, columns + np.int32(part.start)
 
-        pool.run(solve, len(self.parts))
-        b = _of_columns(found, self.kept, self.items)
-        b.eliminate_zeros()
-        return b
+        pool.run(solve, len(parts))
+        data, rows, columns = map(np.concatenate, zip(*found, strict=True))
+        return sparse.csr_array((data, (rows, columns)), (items, items))
 
 
 def _most_items(n: Any, users: NDArray[np.intp]) -> int:
@@ -633,9 +635,12 @@ def _hiding(n: Any, seed: int) -> tuple[Any, Any, Any] | None:
         mask[rng.choice(places, max(1, round(HIDDEN_SHARE * len(places))), replace=False)] = True
     if np.count_nonzero(mask) < LEAST_HIDDEN:
         return None
-    others = np.ones(n.shape[0], bool)
-    others[chosen] = False
-    return _entries(n, np.repeat(others, sizes)), _entries(part, ~mask), _entries(part, mask)
+    others = rng.permutation(np.setdiff1d(np.flatnonzero(sizes), chosen))
+    if most > NEGLIGIBLE * n.shape[0]:  # all is trained again
+        enough = np.searchsorted(np.cumsum(sizes[others]), ROUGH_ENTRIES) + 1
+        others = others[: max(enough, ROUGH_USERS)]
+    shown = np.isin(np.arange(n.shape[0]), others)
+    return _entries(n, np.repeat(shown, sizes)), _entries(part, ~mask), _entries(part, mask)
 
 
 def _most_hiding(users: int, items: int) -> int:
@@ -669,10 +674,16 @@ def _select(model: Model, shown: Any, seen: Any, hidden: Any, pool: Pool) -> tup
     """
     users, n, bias = _Hidden(seen, hidden), _damped(seen, model), model.bias[None]
     rows: Float32 | None = None
+
+    def calibrate(logits: Float32, start: Float64) -> Float64:  # in place
+        factors = users.calibrated([bias, logits], start)
+        logits *= np.float32(factors[1])
+        logits += np.float32(factors[0]) * bias
+        return factors
+
     linked = np.zeros(seen.shape, np.float32)
     _add_linked(seen, model, 1, linked)
-    of_linked = users.calibrated([bias, linked], np.ones(2))
-    linked = _scaled_sum([bias, linked], of_linked)
+    of_linked = calibrate(linked, np.ones(2))
 
     def near(best: _Tried | None) -> range:
         return range(len(SHARES))[max(0, best.share - 1) if best else 0 : best.share + 2 if best else None]
@@ -681,14 +692,15 @@ def _select(model: Model, shown: Any, seen: Any, hidden: Any, pool: Pool) -> tup
         nonlocal rows  # those of the ridge before are near
         rows = optimal_rows(n, model.linear, model.bias, ridge, pool, CHOICE_TOLERANCE, rows)[0]
         low_rank = rows @ model.linear
-        factors = users.calibrated([bias, low_rank], np.ones(2) if best is None else best.factors)
-        low_rank = _scaled_sum([bias, low_rank], factors)
+        factors = calibrate(low_rank, np.ones(2) if best is None else best.factors)
         return _Tried(ridge, factors, low_rank, *users.best_share(low_rank, linked, near(best)))
 
     def with_ease(factor: float, best: _Tried | None) -> _Tried:
-        predicted = np.log1p(np.maximum(Ease(shown, factor).predicted(seen), 0) / np.float32(model.floor))
-        factors = users.calibrated([bias, predicted], of_linked if best is None else best.factors)
-        predicted = _scaled_sum([bias, predicted], factors)
+        predicted = Ease(shown, factor).predicted(seen)
+        np.maximum(predicted, 0, out=predicted)
+        predicted /= np.float32(model.floor)
+        np.log1p(predicted, out=predicted)
+        factors = calibrate(predicted, of_linked if best is None else best.factors)
         return _Tried(factor, factors, predicted, *users.best_share(low.logits, predicted, near(best)))
 
     low = _climbed(RIDGES, with_ridge)
@@ -784,14 +796,12 @@ class _Hidden:
             step = np.zeros_like(factors)
             step[free] = np.linalg.solve(hessian[np.ix_(free, free)], gradient[free])
             after = np.maximum(factors - step, LEAST_FACTOR)
+            if gradient @ (factors - after) < 2e-5:
+                return after
             while (tried := self._nll(parts, after))[0] > nll and np.abs(step).max() >= 1e-6:
                 step = step / 2
                 after = np.maximum(factors - step, LEAST_FACTOR)
-            small = nll - tried[0] < 1e-5
-            factors = after
-            nll, gradient, hessian = tried
-            if small:
-                break
+            factors, (nll, gradient, hessian) = after, tried
         return factors
 
     def _nll(self, parts: list[Float32], factors: Float64) -> tuple[float, Float64, Float64]:
@@ -838,12 +848,9 @@ class _Hidden:
         for block, seen, (rows, items), sizes, ideal in self._blocks:
             logits = _scaled_sum([part[block] for part in parts], factors)
             logits[seen] = -np.inf
-            above = np.concatenate(
-                [
-                    (of_user > own[:, None]).sum(axis=1)
-                    for of_user, own in zip(logits, np.split(logits[rows, items], np.cumsum(sizes)[:-1]), strict=True)
-                ]
-            )
+            most = min(DEPTH, logits.shape[1])
+            best = np.partition(logits, -most, axis=1)[:, -most:]
+            above = (best[rows] > logits[rows, items][:, None]).sum(axis=1)
             gains = np.bincount(rows, (above < DEPTH) / np.log2(above + 2), len(sizes))
             found.append(gains / ideal)
         return np.concatenate(found)
