@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 import sys
 import threading
@@ -12,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
+from time import perf_counter
 from typing import Any, Generic, TypeVar
 from weakref import WeakSet
 
@@ -399,3 +401,20 @@ def single_threaded_blas() -> Iterator[None]:
         yield
     finally:
         blas_limit.release()
+
+
+def seconds_per_operation(rows: int, dim: int, columns: int) -> float:
+    """Return the seconds of one thread per floating-point operation: the fastest product of a fifth of a second.
+
+    Parameters
+    ----------
+    rows, dim, columns : int
+        Of the product of a matrix (rows, dim) and one (dim, columns), float32.
+    """
+    left, right = np.ones((rows, dim), np.float32), np.ones((dim, columns), np.float32)
+    end, fastest = perf_counter() + 0.2, math.inf
+    with single_threaded_blas():
+        while (began := perf_counter()) < end or fastest == math.inf:
+            left @ right
+            fastest = min(fastest, perf_counter() - began)
+    return fastest / (2 * left.size * columns)

@@ -312,3 +312,14 @@ def check_model_output(arguments: argparse.Namespace) -> None:
         )
     check_writable(arguments.output)
     remove_leftovers(arguments.output)
+
+
+def saved_beside(arguments: argparse.Namespace, model: Any, epochs: str | None) -> str:
+    """Save what a new model has learned in some epochs before an interruption, and return the message about it."""
+    remedy = "with --checkpoint FILE the same command would go on where it was"
+    if epochs is None:
+        return f"what was read and learned is lost: {remedy}"
+    output = Path(arguments.output)
+    beside = output.with_name(f"{output.stem}.interrupted{output.suffix}")
+    model.save(beside)
+    return f"the model after {epochs} is in {str(beside)!r}, not in {str(output)!r}: {remedy}"

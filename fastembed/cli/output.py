@@ -115,6 +115,18 @@ def print_written(arguments: argparse.Namespace, what: str, read: Ledger | None 
         print_line(f"wrote {output}: {what}{f'; {read.summary()}' if read else ''}")
 
 
+def estimate_record(estimate: Any) -> dict[str, Any]:
+    """Return an estimate of a training as JSON holds it."""
+    return {"flops": estimate.flops, "memory": estimate.memory}
+
+
+def print_estimate(arguments: argparse.Namespace, estimate: Any) -> None:
+    """Print what a training would take, for --dry-run."""
+    seconds = estimate.seconds()
+    if not print_json(arguments, estimate=estimate_record(estimate) | {"seconds": seconds}):
+        print_line(f"training would take {estimate}, in about {seconds:,.1f} s if nothing else runs")
+
+
 def print_scored(scored: Iterable[tuple[str, float]]) -> None:
     """Print tokens and their scores, one per line."""
     for token, score in scored:

@@ -8,12 +8,21 @@ from itertools import chain
 from typing import Any
 
 from fastembed.cli import options
-from fastembed.cli.inputs import TRAINING, check_model_output, paths_of, stdin_lines
-from fastembed.cli.output import Progress, print_json, print_line, print_unknown, print_written
+from fastembed.cli.inputs import TRAINING, check_model_output, paths_of, saved_beside, stdin_lines
+from fastembed.cli.output import (
+    DryRunEnded,
+    Progress,
+    print_estimate,
+    print_json,
+    print_line,
+    print_unknown,
+    print_written,
+)
 from fastembed.recommender import Recommender
 from fastembed.recommender.data import Names
 from fastembed.recommender.model import Scored
 from fastembed.recommender.training import MOST_EPOCHS
+from fastembed.trainer.checkpoint import epochs_done
 
 PARAMETERS = {name: TRAINING[name] for name in ("dim", "epochs", "seed")}
 FIELDS = ("user", "item", "weight")
@@ -52,6 +61,7 @@ def add_train_recommender(commands: options.Commands) -> None:
     options.add_no_header(command)
     options.add_parameters(command, Recommender, PARAMETERS, {"epochs": "by the size of the data"})
     options.add_checkpoint(command)
+    options.add_flag(command, "--dry-run", "read, print time and memory of the training, and end before it")
     options.add_threads(command)
     options.add_quiet(command)
 
@@ -62,10 +72,24 @@ def train_recommender(arguments: argparse.Namespace) -> None:
     `recommend` answers with items for users or baskets, and `evaluate --held-out-items` says how good they are.
     """
     check_model_output(arguments)
+    if arguments.dry_run:
+        options.reject(arguments, ("checkpoint",), "--dry-run writes nothing")
     options.reject_overwriting(arguments, arguments.files)
     model = Recommender(**options.given(arguments, (*PARAMETERS, "threads")))
     with Progress(arguments, model.epochs or MOST_EPOCHS) as progress:
-        model.fit(paths_of(arguments.files), **fields_of(arguments), progress=progress, checkpoint=arguments.checkpoint)
+        if arguments.checkpoint:
+            progress.reached = epochs_done(arguments.checkpoint)
+        files, fields = paths_of(arguments.files), fields_of(arguments)
+        try:
+            model.fit(files, **fields, progress=progress, checkpoint=arguments.checkpoint)
+        except DryRunEnded:
+            print_estimate(arguments, progress.estimate)
+            return
+        except KeyboardInterrupt as interrupt:
+            if hasattr(model, "history_") and progress.estimate is not None:
+                epochs = f"{len(model.history_)} of {progress.estimate.epochs} epochs"
+                interrupt.add_note(f"interrupted; {saved_beside(arguments, model, epochs)}")
+            raise
     model.save(arguments.output)
     print_written(
         arguments,

@@ -23,13 +23,15 @@ from fastembed.cli.inputs import (
     new_model,
     open_corpus,
     paths_of,
+    saved_beside,
 )
 from fastembed.cli.output import (
     DryRunEnded,
     Progress,
+    estimate_record,
     one_line,
+    print_estimate,
     print_json,
-    print_line,
     print_message,
     print_written,
     scored_record,
@@ -170,33 +172,20 @@ def _train_and_save(arguments: argparse.Namespace, model: SkipGram, learn: Calla
         try:
             learn(progress=progress)
         except DryRunEnded:
-            assert progress.estimate is not None
-            seconds = progress.estimate.seconds()
-            if not print_json(arguments, estimate=_estimate_record(progress.estimate) | {"seconds": seconds}):
-                print_line(f"training would take {progress.estimate}, in about {seconds:,.1f} s if nothing else runs")
+            print_estimate(arguments, progress.estimate)
             return
         except KeyboardInterrupt as interrupt:
             if not (arguments.checkpoint or arguments.mpi):
                 known = getattr(interrupt, "__notes__", ())  # of the reading
-                interrupt.add_note(("" if known else "interrupted; ") + _saved_beside(arguments, model))
+                learned = not arguments.model and hasattr(model, "vectors")
+                epochs = f"{len(model.history)} of {model.epochs} epochs" if learned else None
+                interrupt.add_note(("" if known else "interrupted; ") + saved_beside(arguments, model, epochs))
             raise
         if model.early_stopping:
             progress.kept(model.best_epoch_, int(model.history[-1]["epoch"]))
     model.save(arguments.output)
     vectors = f"{len(model.vocabulary):,} vectors of dimension {model.vectors.matrix.shape[1]}"
     print_written(arguments, vectors, model.ledger, **_model_record(model, progress.estimate))
-
-
-def _saved_beside(arguments: argparse.Namespace, model: SkipGram) -> str:
-    """Save what a new model has learned before an interruption, and return the message about it."""
-    remedy = "with --checkpoint FILE the same command would go on where it was"
-    if arguments.model or not hasattr(model, "vectors"):
-        return f"what was read and learned is lost: {remedy}"
-    output = Path(arguments.output)
-    beside = output.with_name(f"{output.stem}.interrupted{output.suffix}")
-    epochs = f"{len(model.history)} of {model.epochs} epochs"
-    model.save(beside)
-    return f"the model after {epochs} is in {str(beside)!r}, not in {str(output)!r}: {remedy}"
 
 
 def _model_record(model: SkipGram, estimate: Estimate | None) -> dict[str, Any]:
@@ -206,15 +195,11 @@ def _model_record(model: SkipGram, estimate: Estimate | None) -> dict[str, Any]:
         "dim": model.vectors.matrix.shape[1],
         "contexts": model.max_contexts_,
         "parameters": model.get_params(),
-        "estimate": estimate and _estimate_record(estimate),
+        "estimate": estimate and estimate_record(estimate),
         "history": model.history,
         "best_epoch": model.best_epoch_,
         "ledger": model.ledger,
     }
-
-
-def _estimate_record(estimate: Estimate) -> dict[str, Any]:
-    return {"flops": estimate.flops, "memory": estimate.memory}
 
 
 def _prepared(

@@ -16,12 +16,13 @@ from fastembed._base import estimator
 from fastembed._base.estimator import Transformer
 from fastembed._base.memory import check_free, readable
 from fastembed._base.progress import FitProgress, epoch_reports, reporting
-from fastembed._base.threads import Pool, check_threads
+from fastembed._base.threads import Pool, check_threads, seconds_per_operation
 from fastembed._base.validation import check_callback, check_flag, check_integer, shown
 from fastembed.recommender.data import fields_of_table, is_matrix, is_name, read_interactions
 from fastembed.recommender.file import read_recommender, write_recommender
 from fastembed.recommender.model import Asked, Explanation, FittedRecommender, Scored
 from fastembed.recommender.training import (
+    BLOCK,
     MOST_EPOCHS,
     ROUGH_TOLERANCE,
     TOLERANCE,
@@ -31,8 +32,11 @@ from fastembed.recommender.training import (
     needed,
     pairs_of,
 )
-from fastembed.trainer.checkpoint import FilesUntilSaved
+from fastembed.trainer.checkpoint import MINUTES, FilesUntilSaved
+from fastembed.trainer.inputs import check_checkpoint
 from fastembed.trainer.ranks import Communicator, Ranks
+
+SLOWER, PRODUCT = 1.5, 512  # a fit than its bare products; the size of the product whose rate is measured
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ class Estimate:
         Floating-point operations.
     memory : int
         Bytes that training takes beside the data.
+    threads : int
 
     Examples
     --------
@@ -61,6 +66,11 @@ class Estimate:
     epochs: int
     flops: int
     memory: int
+    threads: int = 1
+
+    def seconds(self) -> float:
+        """Return about how long a fit takes on this machine if nothing else runs, by the rate of its products."""
+        return SLOWER * self.flops * seconds_per_operation(BLOCK, PRODUCT, PRODUCT) / self.threads
 
     def __repr__(self) -> str:
         return f"<Estimate: {self}>"
@@ -149,7 +159,7 @@ class Recommender(Transformer):
         options = self._options()
         memory, flops = needed(users, items, entries, options, pairs)
         epochs = options.epochs or epochs_for(users, items, entries)
-        return Estimate(users, items, entries, epochs, int(flops), memory)
+        return Estimate(users, items, entries, epochs, int(flops), memory, check_threads(self.threads))
 
     def fit(
         self,
@@ -188,9 +198,9 @@ class Recommender(Transformer):
         on_epoch_end : callable, optional
             Called with the record of each epoch; training ends early if it returns True.
         checkpoint : path-like, optional
-            A file that is written after each epoch of the last training; the one before it, for the strengths, is made
-            anew. If it exists, the same call resumes from it, to the same bits. It is removed when the recommender
-            is saved.
+            A file that is written after each epoch of the last training, with the strengths that the one before it has
+            found. If it exists, the same call resumes from it, to the same bits. It is removed when the recommender is
+            saved. Without one, a first fit that is interrupted in its last training keeps what was learned.
         comm : communicator of mpi4py, optional
             Its processes make this call together and all get the same recommender, as for `Trainer.fit_counts`. Only
             rank 0 reports and writes the checkpoint.
@@ -283,10 +293,12 @@ class Recommender(Transformer):
         if known is not None and options.dim != (dim := len(known.model.linear)):
             raise ValueError(f"dim={options.dim}, but the recommender learned with dim={dim}: call fit")
         user, item, weight, header = fields
-        ranks = None if comm is None else Ranks(comm)
+        ranks, file = None if comm is None else Ranks(comm), None
         shown = progress if ranks is None or ranks.first else None
         with nullcontext() if ranks is None else ranks.ending_all(), reporting(shown, MOST_EPOCHS) as report:
             with nullcontext() if ranks is None else ranks.agreeing():
+                if ranks is None or ranks.first:
+                    file = check_checkpoint(checkpoint, MINUTES, False)
                 if is_matrix(source):  # of which all rows and columns get names
                     self._affordable(max(source.shape[0], 1), max(source.shape[1], 1), 1, 1.0)
                 data = read_interactions(
@@ -300,18 +312,27 @@ class Recommender(Transformer):
                 estimate = self._affordable(len(data.users), len(data.items), x.nnz, pairs_of(x))
             if report is not None:
                 report.training(estimate)
-            model, history = fit(
-                data.matrix,
-                options,
-                pool,
-                start=None if known is None else known.model,
-                checkpoint=checkpoint,
-                comm=comm,
-                on_epoch_end=epoch_reports(report, on_epoch_end),
-            )
-        if checkpoint is not None:
+            kept: list[FittedRecommender] = []
+            try:
+                model, history = fit(
+                    x,
+                    options,
+                    pool,
+                    start=None if known is None else known.model,
+                    checkpoint=file,
+                    comm=comm,
+                    on_epoch_end=epoch_reports(report, on_epoch_end),
+                    keep=lambda model, history: kept.append(FittedRecommender(model, data, history)),
+                )
+            except BaseException as error:
+                if kept and checkpoint is None:
+                    self._model = self._model or kept[0]
+                elif not kept and isinstance(error, KeyboardInterrupt):
+                    error.add_note("interrupted before the last training: what was read and learned is lost")
+                raise
+        if file is not None:
             self._until_saved = self._until_saved or FilesUntilSaved()
-            self._until_saved.set(os.fspath(checkpoint), keep=False)
+            self._until_saved.set(file.path, keep=False)
         return FittedRecommender(model, data, history)
 
     def _affordable(self, users: int, items: int, entries: int, pairs: float | None = None) -> Estimate:

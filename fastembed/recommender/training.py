@@ -22,7 +22,7 @@ is hidden, and what predicts them best is chosen. Then both models are trained a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -31,9 +31,12 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fastembed._base.arrays import Float32, Float64, Int32
+from fastembed._base.progress import bar
 from fastembed._base.threads import Pool, cached_property, single_threaded_blas
+from fastembed._base.validation import is_true
 from fastembed._kernels import kernels_for
 from fastembed._kernels.cooccur import regression
+from fastembed.trainer.checkpoint import Checkpoint, arrays_digest
 from fastembed.trainer.folding import Origin, optimal_rows
 from fastembed.trainer.trainer import Trainer
 
@@ -68,10 +71,12 @@ GROUPS = 1200  # of the weights of a column
 SOME_ITEMS = 64  # whose pairs say how many there are
 COLUMNS = 32  # of B per task
 HIDDEN_SHARE = 0.2  # of the items of a user
-# The largest number of users with hidden items: a quarter of the users, 65,536 / sqrt(items), and 1,500
+# The largest number of users with hidden items: a quarter of the users, 65,536 / sqrt(items), and 1,500; and as many as
+# have `ENOUGH_HIDDEN` hidden items or `ENOUGH_LOGITS` scores
 HIDING_SHARE, HIDING_ROOT, MOST_HIDING = 0.25, 1 << 16, 1500
-ROUGH_USERS, ROUGH_ENTRIES = 1500, 1 << 16  # by which, of many users, the strengths are chosen: enough of either
+ROUGH_USERS, ROUGH_ENTRIES = 1500, 100_000  # by which, of many users, the strengths are chosen: enough of either
 NEGLIGIBLE = 0.01  # share of users with hidden items below which nothing is trained again with them
+ENOUGH_HIDDEN, ENOUGH_LOGITS = 2048, 1 << 22
 HIDDEN_LOGITS = 1 << 24  # of the users with hidden items
 LEAST_HIDDEN = 200  # items, from which the strengths can be chosen
 FIRST_FACTORS = (1.0, 0.75, 0.75)  # a, g and h, if they cannot
@@ -285,9 +290,10 @@ def fit(
     pool: Pool,
     *,
     start: Model | None = None,
-    checkpoint: Any = None,
+    checkpoint: Checkpoint | None = None,
     comm: Communicator | None = None,
     on_epoch_end: Callable[[Record], object] | None = None,
+    keep: Callable[[Model, list[Record]], object] = lambda *_: None,
 ) -> tuple[Model, list[Record]]:
     """Return the model of users with the items x, and a record per epoch.
 
@@ -301,8 +307,9 @@ def fit(
         A fitted model of the first items, to go on from; its strengths are kept, until there are twice the users: then
         all is learned anew.
     checkpoint, comm, on_epoch_end
-        As in `Trainer.fit_counts`, for the training with all users. The strengths are found again when an interrupted
-        fit goes on; they have the same bits.
+        As in `Trainer.fit_counts`, for the training with all users. The checkpoint holds the strengths, too.
+    keep : callable
+        Called with the model as it is, and its records, if this training ends by an exception.
     """
     x = sparse.csr_array(x, dtype=np.float32)
     x.eliminate_zeros()
@@ -312,23 +319,38 @@ def fit(
     if not n.data.all():  # weights of 6e-8 of the median and less
         n = n.copy()
         n.eliminate_zeros()
-    train = _Training(options, pool, checkpoint, comm, on_epoch_end)
+    train = _Training(options, pool, checkpoint, comm, on_epoch_end, keep)
     with single_threaded_blas():  # the bits must not depend on the number of BLAS threads
+        known = train.claimed(n, start)
         if start is not None:
             return train.further(n, start)
         epochs = epochs_for(n.shape[0], n.shape[1], n.nnz)
+        if known is not None:
+            return train.first(n, weight, epochs, strengths=known)
         hiding = _hiding(n, options.seed)
         if hiding is None:  # strengths that follow from a few items would be anything
             return train.first(n, weight, epochs)
         shown, seen, hidden = hiding
         again = hidden.shape[0] > NEGLIGIBLE * n.shape[0]
         model, history = train.first(shown, weight, epochs, rough=again)
-        chosen, ease = _select(model, shown, seen, hidden, pool)
+        strengths = _select(model, shown, seen, hidden, pool)
         if again:
-            model, history = train.first(n, weight, epochs, ease=ease)
-        elif ease:
-            model = replace(model, ease=ease, similar=_similar(n, ease, pool))
-    return replace(model, ridge=chosen.ridge, factors=chosen.factors), history
+            return train.first(n, weight, epochs, strengths=strengths)
+        model = strengths.of(model)
+        return replace(model, similar=_similar(n, model.ease, pool)) if model.ease else model, history
+
+
+@dataclass(frozen=True)
+class Strengths:
+    """What the hidden items choose; see `Model`."""
+
+    ridge: float
+    factors: list[float]
+    ease: float
+
+    def of(self, model: Model) -> Model:
+        """Return the model with them."""
+        return replace(model, ridge=self.ridge, factors=np.array(self.factors, np.float32), ease=self.ease)
 
 
 @dataclass(frozen=True)
@@ -337,16 +359,31 @@ class _Training:
 
     options: Options
     pool: Pool
-    checkpoint: Any
+    checkpoint: Checkpoint | None
     comm: Communicator | None
     on_epoch_end: Callable[[Record], object] | None
+    keep: Callable[[Model, list[Record]], object]
+
+    def claimed(self, n: Any, start: Model | None) -> Strengths | None:
+        """Let the checkpoint belong to this fit, and return the strengths in it, if it has any."""
+        known = None
+        if self.checkpoint is not None:
+            identity: dict[str, Any] = {"dim": self.options.dim, "seed": self.options.seed}
+            identity |= {"model": None if start is None else arrays_digest(start.tensors())}
+            identity |= {"data": arrays_digest({"data": n.data, "indices": n.indices, "indptr": n.indptr})}
+            stored = self.checkpoint.claim(identity)
+            known = None if stored is None else stored.identity.get("strengths")
+        if self.comm is not None:
+            known = self.comm.bcast(known, root=0)
+        return None if known is None else Strengths(**known)
 
     def first(
-        self, n: Any, weight: float, epochs: int, *, rough: bool = False, ease: float = 0.0
+        self, n: Any, weight: float, epochs: int, *, rough: bool = False, strengths: Strengths | None = None
     ) -> tuple[Model, list[Record]]:
-        """Return the model of the counts n, without strengths, and the records; a rough one serves to find these."""
-        model = replace(_first(n, weight, self.options), ease=ease)
-        return self._trained(n, model, epochs, LINEAR_RATE, rough=rough)
+        """Return the model of the counts n, and the records; a rough one serves to find the strengths."""
+        if self.checkpoint is not None and strengths is not None:
+            self.checkpoint.claim({"strengths": asdict(strengths)})
+        return self._trained(n, _first(n, weight, self.options), epochs, LINEAR_RATE, strengths, rough=rough)
 
     def further(self, n: Any, model: Model) -> tuple[Model, list[Record]]:
         """Return the model after one more epoch, or `options.epochs`, with the counts n, maybe of more users and items.
@@ -356,30 +393,41 @@ class _Training:
         return self._trained(n, _grown(model, n), 1, LATER_RATE)
 
     def _trained(
-        self, n: Any, model: Model, epochs: int, linear_rate: float, *, rough: bool = False
+        self, n: Any, model: Model, epochs: int, rate: float, strengths: Strengths | None = None, *, rough: bool = False
     ) -> tuple[Model, list[Record]]:
-        """Return the model with W trained further, and B anew, of its kind; no caller sees a rough training."""
-        report, epochs = None if rough else self.on_epoch_end, self.options.epochs or epochs
+        """Return the model with B anew, and then W trained further; no caller sees a rough training."""
+        epochs, start = self.options.epochs or epochs, model if strengths is None else strengths.of(model)
+        start, records = replace(start, similar=_similar(n, start.ease, self.pool, few=rough)), []
         trainer = Trainer(
             _newton_rows(n, model), model.linear, bias=model.bias, loss_scale=1.0, threads=self.pool.threads
         )
-        history = trainer.fit_counts(
-            n,
-            epochs=epochs,
-            learning_rate=RATE if epochs > 1 else 0,  # each row is used once then, before its step
-            linear_learning_rate=linear_rate,
-            block_size=BLOCK,
-            l2=L2,
-            linear_l2=LINEAR_L2,
-            input_weights=_totals(n) ** (1 - EXPONENT),
-            seed=self.options.seed,
-            on_epoch_end=None if report is None else (lambda record, _: report(record)),
-            checkpoint=None if rough else self.checkpoint,
-            comm=self.comm,
-        )
-        linear = np.asfortranarray(trainer.linear)
-        del trainer
-        return replace(model, linear=linear, similar=_similar(n, model.ease, self.pool, few=rough)), history
+
+        def epoch_end(record: Record, _: Trainer) -> bool:
+            done.update()
+            records.append(record)
+            return not rough and self.on_epoch_end is not None and is_true(self.on_epoch_end(record))
+
+        try:
+            with bar(desc="first epochs", total=epochs, **({} if rough else {"disable": True})) as done:
+                records = trainer.fit_counts(
+                    n,
+                    epochs=epochs,
+                    learning_rate=RATE if epochs > 1 else 0,  # each row is used once then, before its step
+                    linear_learning_rate=rate,
+                    block_size=BLOCK,
+                    l2=L2,
+                    linear_l2=LINEAR_L2,
+                    input_weights=_totals(n) ** (1 - EXPONENT),
+                    seed=self.options.seed,
+                    on_epoch_end=epoch_end,
+                    checkpoint=None if rough else self.checkpoint,
+                    comm=self.comm,
+                )
+        except BaseException:
+            if not rough:
+                self.keep(replace(start, linear=np.asfortranarray(trainer.linear)), records)
+            raise
+        return replace(start, linear=np.asfortranarray(trainer.linear)), records
 
 
 def _first(n: Any, weight: float, options: Options) -> Model:
@@ -517,8 +565,10 @@ def item_weights(n: Any, pool: Pool, *, few: bool = False) -> Any:
             if count:
                 regression(*of_g, nearest, places, system, scratch, hits, counts)
             found[k].append((nearest, counts))
+        done.update(last - starts[k])
 
-    pool.run(solve, len(starts))
+    with bar(desc="item to item", total=len(kept), delay=1) as done:
+        pool.run(solve, len(starts))
     columns = [column for part in found for column in part]
     lengths = [len(rows) for rows, _ in columns]
     rows, data = (np.concatenate(parts) for parts in zip(*columns, strict=True))
@@ -593,8 +643,10 @@ class Ease:
             places = np.flatnonzero(magnitudes >= np.maximum(least, np.finfo(np.float32).tiny))
             rows, columns = np.divmod(places.astype(np.int32), np.int32(b.shape[1]))
             found[k] = b.ravel()[places] * scales[columns], rows, columns + np.int32(part.start)
+            done.update(b.shape[1])
 
-        pool.run(solve, len(parts))
+        with bar(desc="item to item", total=items, delay=1) as done:
+            pool.run(solve, len(parts))
         data, rows, columns = map(np.concatenate, zip(*found, strict=True))
         return sparse.csr_array((data, (rows, columns)), (items, items))
 
@@ -624,7 +676,7 @@ def _hiding(n: Any, seed: int) -> tuple[Any, Any, Any] | None:
     rng = np.random.default_rng(seed)
     sizes = np.diff(n.indptr)
     able = np.flatnonzero(sizes >= 2)
-    most = _most_hiding(len(able), n.shape[1])
+    most = _most_hiding(len(able), n.shape[1], int(sizes[able].sum()))
     if most < 1:
         return None
     chosen = np.sort(rng.choice(able, most, replace=False))
@@ -643,8 +695,10 @@ def _hiding(n: Any, seed: int) -> tuple[Any, Any, Any] | None:
     return _entries(n, np.repeat(shown, sizes)), _entries(part, ~mask), _entries(part, mask)
 
 
-def _most_hiding(users: int, items: int) -> int:
-    return min(MOST_HIDING, int(HIDING_ROOT / items**0.5), HIDDEN_LOGITS // items, round(HIDING_SHARE * users))
+def _most_hiding(users: int, items: int, entries: int) -> int:
+    enough = max(ENOUGH_LOGITS // items, int(ENOUGH_HIDDEN / HIDDEN_SHARE * users / max(1, entries)))
+    most = min(MOST_HIDING, int(HIDING_ROOT / items**0.5), HIDDEN_LOGITS // items, round(HIDING_SHARE * users))
+    return min(most, enough)
 
 
 def _entries(n: Any, mask: NDArray[np.bool_]) -> Any:
@@ -659,8 +713,8 @@ def _ends(n: Any, mask: NDArray[np.bool_]) -> NDArray[Any]:
     return of_rows
 
 
-def _select(model: Model, shown: Any, seen: Any, hidden: Any, pool: Pool) -> tuple[Model, float]:
-    """Return the model with the strengths that predict the hidden items of users best, and the factor of `Ease`, or 0.
+def _select(model: Model, shown: Any, seen: Any, hidden: Any, pool: Pool) -> Strengths:
+    """Return the strengths that predict the hidden items of users best.
 
     Each of the two models is calibrated by two factors, of the bias and of its own logits: those with the lowest nll.
     The ridge, and the share of each model in their product, are those that rank the hidden items best (NDCG): the nll
@@ -693,6 +747,7 @@ def _select(model: Model, shown: Any, seen: Any, hidden: Any, pool: Pool) -> tup
         rows = optimal_rows(n, model.linear, model.bias, ridge, pool, CHOICE_TOLERANCE, rows)[0]
         low_rank = rows @ model.linear
         factors = calibrate(low_rank, np.ones(2) if best is None else best.factors)
+        done.update()
         return _Tried(ridge, factors, low_rank, *users.best_share(low_rank, linked, near(best)))
 
     def with_ease(factor: float, best: _Tried | None) -> _Tried:
@@ -701,12 +756,14 @@ def _select(model: Model, shown: Any, seen: Any, hidden: Any, pool: Pool) -> tup
         predicted /= np.float32(model.floor)
         np.log1p(predicted, out=predicted)
         factors = calibrate(predicted, of_linked if best is None else best.factors)
+        done.update()
         return _Tried(factor, factors, predicted, *users.best_share(low.logits, predicted, near(best)))
 
-    low = _climbed(RIDGES, with_ridge)
-    second, known = _Tried(0.0, of_linked, linked, low.share, low.ndcg), np.unique(shown.indices)
-    if _ease_fits(*shown.shape):
-        second = max(second, _climbed(EASE_FACTORS, with_ease, low.ndcg), key=lambda tried: tried.ndcg)
+    with bar(desc="strengths tried", unit="", unit_scale=False) as done:
+        low = _climbed(RIDGES, with_ridge)
+        second, known = _Tried(0.0, of_linked, linked, low.share, low.ndcg), np.unique(shown.indices)
+        if _ease_fits(*shown.shape):
+            second = max(second, _climbed(EASE_FACTORS, with_ease, low.ndcg), key=lambda tried: tried.ndcg)
     share = SHARES[second.share]
     factors = (1 - share) * np.append(low.factors, 0) + share * np.insert(second.factors, 1, 0)
     logits, most = _scaled_sum([low.logits, second.logits], (1 - share, share)), factors[0]
@@ -719,7 +776,7 @@ def _select(model: Model, shown: Any, seen: Any, hidden: Any, pool: Pool) -> tup
     hidden = _entries(hidden, np.isin(hidden.indices, known))
     asked = np.flatnonzero(np.diff(hidden.indptr))
     scale = _Hidden(seen[asked], hidden[asked]).calibrated([logits[asked]], np.ones(1))[0] if len(asked) else 1.0
-    return replace(model, ridge=low.value, factors=(scale * factors).astype(np.float32)), second.value
+    return Strengths(low.value, (scale * factors).astype(np.float32).tolist(), second.value)
 
 
 @dataclass(frozen=True)
@@ -872,7 +929,7 @@ def needed(users: int, items: int, entries: int, options: Options, pairs: float 
     `pairs` are those of :func:`pairs_of`; by default as many as there usually are, since few items are popular.
     """
     dim, epochs = options.dim, options.epochs or epochs_for(users, items, entries)
-    hidden = max(1, _most_hiding(users, items))
+    hidden = max(1, _most_hiding(users, items, entries))
     if pairs is None:
         cells, together = items**2, 3 * entries**2 / users  # of G, and pairs of items of a user
         pairs = 0.5 * cells * -np.expm1(-together / cells)

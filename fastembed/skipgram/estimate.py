@@ -6,15 +6,11 @@ formula of the model knows: the interpreter, the libraries and what the C librar
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
-from time import perf_counter
-
-import numpy as np
 
 from fastembed._base.memory import check_free, check_memory_limit, readable
 from fastembed._base.sizes import SIZES
-from fastembed._base.threads import single_threaded_blas
+from fastembed._base.threads import seconds_per_operation
 from fastembed.counts.store import STORED_BYTES
 from fastembed.skipgram.start import BLOCKS, space_size
 
@@ -119,21 +115,12 @@ class Estimate:
     def seconds(self) -> float:
         """Return about how long training takes on this machine if nothing else runs, by the rate of its products.
 
-        The rate is that of the fastest product of one thread in a fifth of a second.
-
         An epoch takes 1.15 to 1.4 times as long as its bare products (``docs/measurements.md``); what is beside the
         epochs about three times, much of it in float64. The decompositions have one thread.
         """
-        rows = np.ones((BLOCK_ROWS, self.dim), np.float32)
-        columns = np.ones((self.dim, min(self.outputs, RATE_COLUMNS)), np.float32)
-        end, fastest = perf_counter() + 0.2, math.inf
-        with single_threaded_blas():
-            while (began := perf_counter()) < end or fastest == math.inf:
-                rows @ columns
-                fastest = min(fastest, perf_counter() - began)
         in_epochs, beside, decompositions = self._operations
         operations = (1.3 * in_epochs + 3 * beside) / self.threads + 3 * decompositions
-        return operations * fastest / (2 * rows.size * columns.shape[1])
+        return operations * seconds_per_operation(BLOCK_ROWS, self.dim, min(self.outputs, RATE_COLUMNS))
 
     @property
     def memory(self) -> int:

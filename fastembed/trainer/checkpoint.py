@@ -73,10 +73,11 @@ class Position:
 
 @dataclass(frozen=True)
 class Stored:
-    """The contents of a checkpoint: the position, and memory-mapped tensors."""
+    """The contents of a checkpoint: the position, memory-mapped tensors, and what it was claimed with."""
 
     position: Position
     tensors: Tensors = field(repr=False)
+    identity: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def part(self, prefix: str, like: Iterable[str]) -> Tensors | None:
         """Return the arrays of these names under a prefix; None if there are none."""
@@ -125,14 +126,15 @@ class Checkpoint:
     def claim(self, identity: Mapping[str, Any]) -> Stored | None:
         """Let it belong to a model, which makes the start of the fit; return its contents, if there is a file.
 
-        The start is a function of `identity`, the arguments of the model under the names that errors use.
+        The start is a function of `identity`, the arguments of the model under the names that errors use. A further
+        call adds to them.
 
         Raises
         ------
         OSError, ValueError
             As `read` does.
         """
-        self._owner = _plain({**origin_of_bits(), **identity})
+        self._owner |= _plain({**origin_of_bits(), **identity})
         return self._contents(self._owner)
 
     def read(self, identity: Mapping[str, Any], trained: Mapping[str, NDArray[Any]], generator: Any) -> Stored | None:
@@ -180,7 +182,7 @@ class Checkpoint:
             except FileNotFoundError:
                 return None
             found = check_header(metadata, "checkpoint", self.path)
-            self._read = found, Stored(_position(metadata, self.path), tensors)
+            self._read = found, Stored(_position(metadata, self.path), tensors, found)
         written_by, stored = self._read
         check_identity(self.path, written_by, wanted)
         return stored

@@ -9,6 +9,7 @@ from fastembed import Recommender, Trainer
 from fastembed._base.threads import Pool
 from fastembed.recommender import training
 from fastembed.recommender.training import Ease, Model, Options, contributions, fit, fold, item_weights, scores
+from fastembed.trainer.checkpoint import Checkpoint
 
 POOL = Pool(1)
 
@@ -191,8 +192,8 @@ def test_threads_and_an_interruption_do_not_change_a_bit(taken, fitted, tmp_path
 
     path, options = tmp_path / "checkpoint", Options(dim=6)
     with pytest.raises(Stop):
-        fit(taken, options, POOL, checkpoint=path, on_epoch_end=stop)
-    again, history = fit(taken, options, Pool(3), checkpoint=path)
+        fit(taken, options, POOL, checkpoint=Checkpoint(path), on_epoch_end=stop)
+    again, history = fit(taken, options, Pool(3), checkpoint=Checkpoint(path))
     assert len(history) == training.epochs_for(600, 40, taken.nnz)
     assert_array_equal(fold(taken, again, Pool(3)), rows)
     for name, array in model.tensors().items():
