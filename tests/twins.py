@@ -374,6 +374,7 @@ def ova_epoch(
     dual: Real,
     order: Iterable[int],
     squared: bool = False,
+    bias_square: float = 1 / 16,
 ) -> tuple[Array, Array, Array, float, float]:
     """Return bias, rows and dual after an epoch of dual coordinate ascent, the loss before, the largest step.
 
@@ -385,7 +386,7 @@ def ova_epoch(
     costs : array_like (N,)
         C_i, the weights of the losses of the documents.
     bias : array_like (L,)
-        Its initial value plus a sixteenth of the sum of dual_i, by a feature that is 1/4 in each document.
+        Its initial value plus `bias_square` times the sum of dual_i, by a feature that is its root in each document.
     rows : array_like (F, L)
         The weights: their initial values plus the sum of dual_i x_i.
     dual : array_like (N, L)
@@ -408,7 +409,7 @@ def ova_epoch(
     w, a, b = np.array(rows, np.float64), np.array(dual, np.float64), np.array(bias, np.float64)
     loss = most = 0.0
     for i in order:
-        square, m = 1 / 16 + x[i] @ x[i], x[i] @ w + b
+        square, m = bias_square + x[i] @ x[i], x[i] @ w + b
         if squared:
             loss += c[i] * float(((y[i] - m) ** 2).sum()) / 2
             change = c[i] * (y[i] - (m + square * (c[i] * y[i] - a[i])) / (1 + square * c[i])) - a[i]
@@ -422,7 +423,7 @@ def ova_epoch(
                     z = np.where(z * m > 0, z, 0)
             change = c[i] * (y[i] - sigmoid(z)) - a[i]
         a[i] += change
-        b += change / 16
+        b += change * bias_square
         w += np.outer(x[i], change)
         most = max(most, square * float(np.abs(change).max()))
     return b, w, a, loss, most

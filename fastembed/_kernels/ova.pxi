@@ -18,8 +18,8 @@ as m. The root is at most log(1 + |x_i|^2 C_i) and a little beyond m, and a step
 large costs need more steps. y - p(z) is t p(-t z) with t = 2 y - 1, without cancellation. Any z gives an a between
 C_i (y - 1) and C_i y: no step can diverge.
 
-The bias is the weight, times 1/4, of one more feature, which is 1/4 in each document; l2 pulls it to its first value.
-(A larger number leaves the bias freer, but takes more epochs, since it makes all documents alike.)
+The bias is the weight, times u, of one more feature, which is u in each document; l2 pulls it to its first value.
+u^2 is the `bias_square`. (A larger one leaves the bias freer, but takes more epochs: it makes all documents alike.)
 
 A feature of one document alone has the weight x_if a_il, whatever the others do: such need no row, but add own_i a_il
 to m, where own_i is the sum of their x_if^2. They are most features, and |x_i|^2 counts them.
@@ -101,11 +101,11 @@ def ova_epoch(
     const int64_t[::1] starts, const int32_t[::1] ids, const real[::1] weights, const real[::1] squares,
     const real[::1] own, const int64_t[::1] label_starts, const int32_t[::1] label_ids, const real[::1] costs,
     const int64_t[::1] order, real[:, ::1] bias, real[:, :, ::1] rows, real[:, :, ::1] dual,
-    Py_ssize_t tile, bint squared, double[:, ::1] sums,
+    Py_ssize_t tile, bint squared, real bias_square, double[:, ::1] sums,
 ):
     """Make the steps of all documents of `order` on one tile of labels, by the loss of sigmoids or the squared one.
 
-    `squares` are the |x_i|^2, including the 1/16 of the bias.
+    `squares` are the |x_i|^2, including the `bias_square`.
     sums[tile] becomes the sum over documents of C_i times the loss before the step, and the largest |x_i|^2 |d|: what a
     step changes the score of its document by.
     """
@@ -156,7 +156,7 @@ def ova_epoch(
                 )
             for t in range(width):
                 largest[t] = max(largest[t], squares[i] * <real>fabs(change[t]))
-            add_scaled(&change[0], <real>0.0625, width, &bias[tile, 0])
+            add_scaled(&change[0], bias_square, width, &bias[tile, 0])
             for t in range(starts[i], starts[i + 1]):
                 add_scaled(&change[0], weights[t], width, tile_rows + ids[t] * width)
         sums[tile, 0] = loss

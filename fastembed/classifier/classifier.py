@@ -355,7 +355,8 @@ class Classifier(Estimator):
         Before a fit it is the same as :meth:`fit`. The weights start from their current values, and L2 regularisation
         pulls them towards these. Known features keep their inverse document frequencies; those of new features count
         the earlier documents, too, as documents without them. Give only new documents: those that it has learned before
-        would make it too sure, since its probabilities are calibrated on documents that it does not know.
+        would make it too sure, since its probabilities are calibrated on documents that it does not know. Those of a
+        new label need some of other labels beside them: alone, they would make it too frequent.
 
         Parameters
         ----------
@@ -378,7 +379,7 @@ class Classifier(Estimator):
         Examples
         --------
         >>> model = Classifier().fit(["a b", "c d"], ["x", "y"])
-        >>> model.partial_fit(["e f"], ["z"]).predict(["e", "a"]).tolist()
+        >>> model.partial_fit(["e f", "a d"], ["z", "x"]).predict(["e", "a"]).tolist()
         ['z', 'x']
         """
         columns = Columns(field, label, label_separator, header, skip_bad)

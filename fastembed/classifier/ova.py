@@ -32,7 +32,7 @@ LANES = CACHE_LINE // np.dtype(np.float32).itemsize  # labels of a tile
 NEVER = -1e4  # the logit of padding labels in a tile of sigmoids
 MOST_LEFT_OUT = 1000  # largest number of documents left out at a time for calibration; at most a tenth of all
 ENOUGH = 1000  # documents that are left out, at one time or in turn
-BIAS_SQUARE = 1 / 16  # of the feature of the bias, which ova.pxi says
+BIAS_SQUARE = 1 / 16  # of the feature of the bias
 CATCH_UP = 3  # steps of each document that was left out, before others have one
 LEFT_OUT_TOL = 50  # their scores need be less exact, unless there are few documents, of which each moves the others:
 LEFT_OUT_SHARE = 20  # then by the number of documents over this
@@ -61,6 +61,8 @@ class Ascent:
     loss : {"squared", "ova"}
     start : ndarray of float32 (F, L), optional
         The weights towards which L2 regularisation pulls; by default 0. All features have a row then.
+    curvature : float
+        The second derivative of the losses of earlier documents by the bias, which hold it near the first one.
 
     Raises
     ------
@@ -78,7 +80,9 @@ class Ascent:
         l2: float,
         pool: Pool,
         start: Float32 | None,
+        curvature: float,
     ) -> None:
+        self._bias_square = BIAS_SQUARE / (1 + BIAS_SQUARE * curvature / l2)
         self._pool, self._l2, self._labels, self._squared = pool, l2, len(bias), loss == "squared"
         with np.errstate(over="ignore"):
             heaviest = examples.weights.max()
@@ -130,7 +134,7 @@ class Ascent:
             )  # fmt: skip
 
         self._pool.run(split, len(pieces))
-        return starts, ids, weights, squares + np.float32(BIAS_SQUARE), own
+        return starts, ids, weights, squares + np.float32(self._bias_square), own
 
     def epoch(self, order: Int64, left_out: slice) -> tuple[float, float]:
         """Make a step per document of `order`; return the mean loss before it, and the largest change of a score.
@@ -141,7 +145,8 @@ class Ascent:
         costs[left_out] = 0
 
         def run(tile: int) -> None:
-            _epoch(*self._documents, costs, order, self._bias, self._weights, self._dual, tile, self._squared, sums)
+            weights = self._bias, self._weights, self._dual
+            _epoch(*self._documents, costs, order, *weights, tile, self._squared, self._bias_square, sums)
 
         self._pool.run(run, len(sums))
         return float(sums[:, 0].sum()) / max(float(costs[order].sum(dtype=np.float64)), 1e-300), float(sums[:, 1].max())
@@ -197,6 +202,7 @@ def train_ova(
     on_epoch_end: Callable[[dict[str, float]], object] | None,
     start: Float32 | None,
     earlier: int,
+    curvature: float,
 ) -> tuple[Float32, Float32, Calibration, list[dict[str, float]]]:
     """Return the weights (F, L), the bias (L,), the calibration of the scores, and the records of the epochs.
 
@@ -218,6 +224,8 @@ def train_ova(
         The initial weights, which L2 regularisation pulls towards; by default 0.
     earlier : int
         The number of documents that the calibration is from; 0 if it is a first one.
+    curvature : float
+        As for :class:`Ascent`; 0 without earlier documents.
 
     Notes
     -----
@@ -229,7 +237,7 @@ def train_ova(
     random = rng.permutation(len(examples.weights))  # the order of documents in memory
     random = random[np.argsort(examples.weights[random] == 0, kind="stable")]  # without a weight: never visited
     count = int(np.count_nonzero(examples.weights))
-    ascent = Ascent(examples, losses, random, bias, options.loss, options.l2, pool, start)
+    ascent = Ascent(examples, losses, random, bias, options.loss, options.l2, pool, start, curvature)
     folds, left_out = [], [] if validation is None else [validation]
     if validation is None:
         if count >= ENOUGH:  # copies have the same product with random numbers

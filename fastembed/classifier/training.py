@@ -115,6 +115,11 @@ def learn(
             calibration, calibrated = replace(known.calibration, several=labels.several), known.documents
         # otherwise a softmax has left the offset as it was, which the other numbers no longer suit
         start = _grown_parameters(known, features, places, len(labels.classes), options.pretrained)
+        if len(examples.weights) > 1 and len(found := np.unique(labels.matrix.indices)) == 1:
+            warn_user(
+                f"the new documents all have the label {labels.classes[found[0]]!r}, so that others become too rare:"
+                " learn them together with documents of other labels"
+            )
     validation = None
     if options.early_stopping:
         held = _held_out(len(examples.weights), options)
@@ -152,8 +157,10 @@ def learn(
         half = distances[distances > ROUNDING].min(initial=0.5) / 2
         q = (sums / total).clip(half, 1 - half)
         bias = (q if options.loss == "squared" else np.log(q / (1 - q))).astype(np.float32)
+        curvature = 0.0
         if known is not None:
             bias[places] = known.bias
+            curvature = known.documents * (1.0 if options.loss == "squared" else float(np.mean(q * (1 - q))))
         embedding, bias, calibration, history = train_ova(
             examples,
             losses,
@@ -165,6 +172,7 @@ def learn(
             on_epoch_end,
             None if start is None else start[0],
             calibrated,
+            curvature,
         )
         of_shares = q * (1 - q) / 2 if options.loss == "squared" else -q * np.log(q) - (1 - q) * np.log(1 - q)
         _warn_of_nothing(

@@ -28,12 +28,12 @@ class Problem:
         self.rows = aligned_zeros((self.tiles, features, self.lanes), dtype)
         self.dual = aligned_zeros((self.tiles, documents, self.lanes), dtype)
 
-    def epochs(self, kernel, orders, tiles=None, squared=False):
+    def epochs(self, kernel, orders, tiles=None, squared=False, bias_square=1 / 16):
         bags, labels = sparse.csr_array(self.x), sparse.csr_array(self.y)
         self.biases = bias = np.full((self.tiles, self.lanes), 0 if squared else -1e4, self.dtype)
         bias.ravel()[: len(self.bias)] = self.bias
         sums = np.full((self.tiles, 2), np.nan)
-        squares = (1 / 16 + (self.x**2).sum(axis=1) + self.own).astype(self.dtype)
+        squares = (bias_square + (self.x**2).sum(axis=1) + self.own).astype(self.dtype)
         own = self.own.astype(self.dtype)
         data = bags.data if bags.nnz else np.zeros(1, self.dtype)
         indices = bags.indices.astype(np.int32) if bags.nnz else np.zeros(1, np.int32)
@@ -42,7 +42,7 @@ class Problem:
                 kernel(
                     bags.indptr.astype(np.int64), indices, data, squares, own,
                     labels.indptr.astype(np.int64), labels.indices.astype(np.int32), self.costs,
-                    np.array(order, np.int64), bias, self.rows, self.dual, tile, squared, sums,
+                    np.array(order, np.int64), bias, self.rows, self.dual, tile, squared, bias_square, sums,
                 )  # fmt: skip
         return sums
 
@@ -61,9 +61,9 @@ def test_an_epoch_is_that_of_the_reference(kernels, near, size, squared):
         part = start[:, tile * problem.lanes : (tile + 1) * problem.lanes]
         problem.rows[tile, :, : part.shape[1]] = part
     order = rng.permutation(size[0])
-    sums = problem.epochs(kernels.ova_epoch, [order], squared=squared)
+    sums = problem.epochs(kernels.ova_epoch, [order], squared=squared, bias_square=1 / 50)
     bias, rows, dual, loss, most = twins.ova_epoch(
-        problem.x, problem.y, problem.costs, problem.bias, start, np.zeros((size[0], size[2])), order, squared
+        problem.x, problem.y, problem.costs, problem.bias, start, np.zeros((size[0], size[2])), order, squared, 1 / 50
     )
     near(problem.biases.ravel()[: size[2]], bias, times=30)
     near(problem.flat(problem.rows), rows, times=30)
