@@ -255,7 +255,8 @@ def check_token(token: Any, ids: Mapping[str, int], tokens: Sequence[str]) -> in
     """Return the id of a token; raise KeyError if it is not one of the tokens."""
     name = token_of(token)
     if not isinstance(name, str):
-        raise TypeError(f"a token is a str, or an int whose digits it is, got {token!r}")
+        hint = ": a vector is an array, np.array(...)" if isinstance(token, float | list | tuple | np.floating) else ""
+        raise TypeError(f"a token is a str, or an int whose digits it is, got {shown(token)}{hint}")
     if name not in ids:
         raise KeyError(UnknownToken(token, ids, tokens))
     return ids[name]
@@ -387,7 +388,7 @@ class UnknownToken:
             for form in ("NFC", "NFD"):
                 if (other := unicodedata.normalize(form, token)) in self._ids:
                     hint = f", but {other!r} is, in Unicode's form {form}: unicodedata.normalize({form!r}, token)"
-        return f"{token!r} is not among the {len(self._tokens):,} {self._what}{hint}"
+        return f"{shown(token)} is not among the {len(self._tokens):,} {self._what}{hint}"
 
     def __repr__(self) -> str:  # as which a KeyError shows it
         return repr(str(self))

@@ -33,6 +33,7 @@ from fastembed.classifier.labels import (
     checked_weights,
     read_examples,
     read_labelled,
+    warn_of_case,
     warn_of_prefix,
 )
 from fastembed.classifier.metrics import Evaluation, Explanation, evaluation, explanation
@@ -709,8 +710,10 @@ class Classifier(Estimator):
         """Yield `answer(scores, numbers of known features)` for one block of documents at a time."""
         model, documents, unknown = self._fitted(), 0, 0
         for items in map(check_documents, batches):
-            if warn and not documents:
-                warn_of_prefix(items, self.label_prefix)
+            if not documents:
+                warn_of_case(items, model.features)
+                if warn:
+                    warn_of_prefix(items, self.label_prefix)
             documents += len(items)
             for known, found in model.answers(items, check_threads(self.threads), answer):
                 unknown += int((known == 0).sum())

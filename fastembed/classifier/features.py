@@ -23,7 +23,7 @@ from fastembed._base.arrays import Float64, Int32, Int64, sorted_csr
 from fastembed._base.estimator import fields_alone
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool, cached_property
-from fastembed._base.validation import shown
+from fastembed._base.validation import LIKELY, shown
 from fastembed._kernels import features as kernels
 from fastembed._kernels.features import PairIndex
 from fastembed._kernels.tokens import TokenTable
@@ -222,6 +222,11 @@ class Features:
         """The number of the first feature of each kind, and the number of all features."""
         sizes = [len(self.words), *map(len, self.grams), len(self.characters or ())]
         return [0, *itertools.accumulate(sizes)]
+
+    @cached_property
+    def capitals(self) -> bool:
+        """Whether one of the most frequent words has capitals."""
+        return any(word != word.lower() for word in self.words.tokens[:LIKELY])
 
     @cached_property
     def _table(self) -> TokenTable:

@@ -727,6 +727,7 @@ def read_examples(
     weights = weights[some] * label_weights(found, options.class_weight, None if known is None else known.classes)
     if known is not None:
         check_fit(found, known)
+        warn_of_case(items, known.features)
         classes = np.array(sorted({*known.classes.tolist(), *found.classes.tolist()}), known.classes.dtype)
         several = found.several or known.calibration.several
         found = Labels(classes, found.over(classes), several, known.indicator)
@@ -747,6 +748,20 @@ def warn_of_prefix(documents: Sequence[Any], prefix: str) -> None:
     """Warn if the first documents hold labels as files of fastText do, which are read as words in memory."""
     if any(isinstance(item, str) and prefix in item for item in documents[:FIRST_ONES]):
         warn_user(f"documents hold {prefix}, as files of fastText do: pass fit or test the file, or leave it out")
+
+
+def warn_of_case(documents: Sequence[Any], features: Features) -> None:
+    """Warn if documents are lists of tokens with capitals and no feature has any, or the other way round."""
+    texts = any(isinstance(item, str) for item in documents[:FIRST_ONES])
+    lists = [item for item in documents[:FIRST_ONES] if isinstance(item, SEVERAL)]
+    if texts and features.capitals and features.reading.token("A", ()) != "A":
+        warn_user(
+            "features have capitals, as in lists of tokens, but texts are read in lower case: pass lists of tokens"
+        )
+    if not features.capitals and any(
+        isinstance(token, str) and token != token.lower() for item in lists for token in item
+    ):
+        warn_user("lists of tokens have capitals, but no feature has any: pass texts, or tokens in lower case")
 
 
 def checked_weights(documents: Any, sample_weight: Any, some: npt.NDArray[np.bool_]) -> Any:

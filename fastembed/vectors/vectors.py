@@ -25,6 +25,7 @@ from fastembed._base.validation import (
     check_token_counts,
     check_vectors,
     encode_tokens,
+    shown,
     token_of,
     unmasked,
     warn_user,
@@ -937,7 +938,7 @@ class Vectors:
             raise TypeError(f"{name} must be tokens or vectors, got {items!r}: items with weights are its .items()")
         high = np.inf if sign > 0 else 0.0
         weighted: list[tuple[Asked, float]] = []
-        for item in _listed(name, [items] if _is_single(items) else items):
+        for item in self._listed(name, items):
             weight = sign
             if isinstance(item, tuple) and len(item) == 2:
                 item, weight = item
@@ -952,9 +953,15 @@ class Vectors:
             if queries.ndim != 2 or queries.shape[1] != dim:
                 raise ValueError(f"queries must have the shape (Q, {dim}) or ({dim},), got {queries.shape}")
             return _exact("queries", queries)
-        items = _listed("queries", [queries] if _is_single(queries) else queries)
+        items = self._listed("queries", queries)
         asked = iter(self._asked([item for item in items if not isinstance(item, np.ndarray)]))
         return [_checked_vector(item, dim) if isinstance(item, np.ndarray) else next(asked) for item in items]
+
+    def _listed(self, name: str, items: Any) -> list[Any]:
+        """Return one query or several as a list."""
+        if isinstance(items, np.ndarray) and items.dtype.kind in "iu" and items.shape == self._matrix.shape[1:]:
+            raise TypeError(f"{name} is {shown(items)}: .astype(float) makes it a vector, .tolist() makes it tokens")
+        return _listed(name, [items] if _is_single(items) else items)
 
     def _query_vectors(self, items: Sequence[Asked]) -> list[Exact]:
         """Return the unit vectors of rows, and vectors unchanged; warn if one of them is zero."""

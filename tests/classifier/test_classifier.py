@@ -501,6 +501,18 @@ def test_labels_that_are_still_in_the_texts_are_noticed(labelled):
         model.predict([f"__label__x {labelled[0][0]}"])
 
 
+def test_documents_read_in_another_case_than_those_of_fit_are_noticed():
+    texts, labels = ["Good film", "Bad film"], ["p", "n"]
+    lists = [text.split() for text in texts]
+    of_texts, of_lists = (Classifier(threads=1).fit(documents, labels) for documents in (texts, lists))
+    assert of_texts.score(texts, labels) == of_lists.score(lists, labels) == 1
+    for call in (lambda: of_lists.predict(texts), lambda: of_lists.partial_fit(texts, labels)):
+        with pytest.warns(UserWarning, match="features have capitals, .* but texts are read in lower case"):
+            call()
+    with pytest.warns(UserWarning, match="lists of tokens have capitals, but no feature has any"):
+        of_texts.test(lists, labels)
+
+
 def test_columns_in_different_orders_are_refused():
     pandas = pytest.importorskip("pandas")
     table = pandas.DataFrame({"text": ["a b", "c d", "e f"], "label": ["x", "y", "x"]})
