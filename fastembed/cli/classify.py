@@ -25,7 +25,15 @@ from fastembed.classifier.classifier import EPOCHS, L2, answers_in_turn
 from fastembed.classifier.labels import labelled_lines, text_files, wrong_document
 from fastembed.classifier.model import ROWS
 from fastembed.cli import options
-from fastembed.cli.inputs import MIN_COUNT, TRAINING, add_field, check_model_output, paths_of, stdin_lines
+from fastembed.cli.inputs import (
+    MIN_COUNT,
+    TRAINING,
+    add_field,
+    check_early_stopping,
+    check_model_output,
+    paths_of,
+    stdin_lines,
+)
 from fastembed.cli.output import Progress, print_json, print_line, print_message, print_written
 from fastembed.corpus import Ledger, Reading
 from fastembed.corpus.blocks import TextBlock, valid_text
@@ -136,10 +144,7 @@ def train_classifier(arguments: argparse.Namespace) -> None:
     check_model_output(arguments)
     options.reject_overwriting(arguments, [*arguments.files, getattr(arguments, "pretrained", None)])
     parameters = options.given(arguments, (*FEATURES, *HOW_TO_TRAIN, "threads"))
-    if not parameters.get("early_stopping"):
-        options.reject(
-            arguments, ("validation_fraction", "n_iter_no_change"), "nothing is held out without --early-stopping"
-        )
+    check_early_stopping(arguments, bool(parameters.get("early_stopping")))
     if parameters.get("loss") == "softmax":
         options.reject(arguments, ("tol",), "the loss softmax is trained for all --epochs")
     else:

@@ -35,6 +35,7 @@ from fastembed.cli.query import add_method, unknown_message
 from fastembed.cli.recommend import FIELDS, add_fields, fields_of
 from fastembed.formats.atomic import check_writable
 from fastembed.plotting.layout import METHODS, default_method
+from fastembed.plotting.page import SUFFIXES
 from fastembed.vectors import Vectors
 
 ON_A_MAP, ON_A_PAGE = 5_000, 50_000  # default numbers of words
@@ -189,12 +190,9 @@ def add_compare(commands: options.Commands) -> None:
         text = f"the {name} model, or its vectors in any format that `export` writes"
         command.add_argument(name, metavar=name.upper(), type=options.file_name, help=text)
     add_input_format(command)
-    options.add_option(
-        command, "-o --output", "the file to write", shown="none", metavar="FILE", type=options.output_name
-    )
+    options.add_output(command, None)
     options.add_topn(command, 10)
-    text = "take only the first N words of a file, the most frequent ones"
-    options.add_option(command, "--restrict", text, COMPARED, type=options.positive, metavar="N")
+    add_restrict(command, COMPARED)
     options.add_quiet(command)
 
 
@@ -238,7 +236,7 @@ def _check_page(arguments: argparse.Namespace, inputs: list[str]) -> None:
 
 
 def _is_page(arguments: argparse.Namespace) -> bool:
-    return Path(arguments.output).suffix.lower() in (".html", ".htm")
+    return Path(arguments.output).suffix.lower() in SUFFIXES
 
 
 def add_plot(commands: options.Commands) -> None:

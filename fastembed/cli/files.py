@@ -88,9 +88,7 @@ def add_export(commands: options.Commands) -> None:
     command = options.add_command(commands, "export", export, example="model.safetensors vectors.vec.gz", keys=keys)
     add_vectors(command)
     command.add_argument("to", nargs="?", metavar="OUTPUT", type=options.output_name, help="the file to write")
-    options.add_option(
-        command, "-o --output", "the file to write", shown="none", metavar="FILE", type=options.output_name
-    )
+    options.add_output(command, None)
     writable = tuple(name for name, form in FORMATS.items() if form.writable)
     options.add_option(command, "--format", "the format of OUTPUT", shown="by OUTPUT's suffix", choices=writable)
     options.add_quiet(command)

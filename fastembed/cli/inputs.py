@@ -184,10 +184,10 @@ def add_input_format(to: options.Group) -> None:
     )
 
 
-def add_restrict(to: options.Group) -> None:
+def add_restrict(to: options.Group, default: int | None = None) -> None:
     """Add the number of words to search."""
     text = "take only the first N words of a file, the most frequent ones"
-    options.add_option(to, "--restrict", text, shown="all", type=options.positive, metavar="N")
+    options.add_option(to, "--restrict", text, default, default or "all", type=options.positive, metavar="N")
 
 
 def open_model(arguments: argparse.Namespace, option: str) -> SkipGram:
@@ -285,7 +285,7 @@ def new_model(arguments: argparse.Namespace) -> SkipGram:
     model = SkipGram(**given_parameters(arguments))
     if model.baskets is not None:
         options.reject(arguments, ("window", "weighting", "sample", "directed"), "all pairs of a basket count")
-    check_early_stopping(arguments, model)
+    check_early_stopping(arguments, model.early_stopping)
     return model
 
 
@@ -295,9 +295,9 @@ def given_parameters(arguments: argparse.Namespace) -> dict[str, Any]:
     return found | {name: open_token_list(found[name]) for name in ("drop", "keep_only") if name in found}
 
 
-def check_early_stopping(arguments: argparse.Namespace, model: SkipGram) -> None:
+def check_early_stopping(arguments: argparse.Namespace, stops: bool) -> None:
     """Exit if options of early stopping were given without it."""
-    if not model.early_stopping:
+    if not stops:
         options.reject(
             arguments, ("validation_fraction", "n_iter_no_change"), "nothing is held out without --early-stopping"
         )

@@ -142,9 +142,9 @@ def option_of(name: str) -> str:
     return others.get(name, f"--{name.replace('_', '-')}")
 
 
-def add_output(to: Group, default: str) -> None:
+def add_output(to: Group, default: str | None) -> None:
     """Add the file to write."""
-    add_option(to, "-o --output", "the file to write", default, metavar="FILE", type=output_name)
+    add_option(to, "-o --output", "the file to write", default, default or "none", metavar="FILE", type=output_name)
 
 
 def add_quiet(to: Group) -> None:

@@ -223,7 +223,7 @@ def _prepared(
     if arguments.model:
         model = SkipGram.load(arguments.model, threads=arguments.threads)
         model.set_params(**given_parameters(arguments))
-        check_early_stopping(arguments, model)
+        check_early_stopping(arguments, model.early_stopping)
         replay = arguments.replay and _open_counts(arguments.replay)
         choice |= {"grow_vocabulary": arguments.grow_vocabulary, "replay": replay}
     else:

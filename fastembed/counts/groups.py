@@ -191,29 +191,17 @@ class CountsDigest:
 
     def __init__(self, shape: tuple[int, int]) -> None:
         self._digest = hashlib.sha256(np.array(shape, "<i8").data)
+        self.hexdigest = self._digest.hexdigest
 
     def add(self, group: RowGroup) -> None:
         """Add the next group."""
-        places = list(zip(group.begins.tolist(), group.ends.tolist(), strict=True))
-        self._digest.update(np.concatenate([[0], np.cumsum(group.ends - group.begins)]).astype("<i8").data)
+        begins, ends = group.begins, group.ends
+        self._digest.update(np.concatenate([[0], np.cumsum(ends - begins)]).astype("<i8").data)
+        apart = begins[1:] != ends[:-1]  # rows that do not follow one another in memory
+        places = list(zip(begins[np.append(True, apart)].tolist(), ends[np.append(apart, True)].tolist(), strict=True))
         for array, dtype in ((group.indices, "<i4"), (group.data, "<f8")):
-            for begin, end in _joined(places):
+            for begin, end in places:
                 self._digest.update(np.ascontiguousarray(array[begin:end], dtype=dtype).data)
-
-    def hexdigest(self) -> str:
-        """Return the digest in hexadecimal digits."""
-        return self._digest.hexdigest()
-
-
-def _joined(places: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return ranges of entries, with adjacent ranges merged."""
-    joined = places[:1]
-    for begin, end in places[1:]:
-        if begin == joined[-1][1]:
-            joined[-1] = joined[-1][0], end
-        else:
-            joined.append((begin, end))
-    return joined
 
 
 class Totals(NamedTuple):

@@ -6,7 +6,7 @@ import json
 import math
 import os
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from copy import deepcopy
 from dataclasses import asdict, replace
 from functools import partial
@@ -49,7 +49,7 @@ from fastembed.trainer.checkpoint import Checkpoint, Stored, arrays_digest
 from fastembed.trainer.inputs import FitOptions, check_counts
 from fastembed.trainer.trainer import Trainer, trainer_tensors
 from fastembed.vectors.vectors import composing_vectors
-from fastembed.vocabulary import NoTokenError
+from fastembed.vocabulary import NoTokenError, Vocabulary
 
 if TYPE_CHECKING:
     from fastembed.skipgram.skipgram import SkipGramOptions
@@ -193,39 +193,17 @@ class Training:
         words, states, written = None, file_states(corpus), 0
         if base is None:
             advise(corpus, baskets=options.baskets is not None)
-        if base is None or self._grow:
-            try:
-                words = options.vocabulary(corpus, options.max_size if base is None else None, self._progress)
-            except NoTokenError:
-                if base is None:  # else there are no words to add
-                    raise
-        if base is not None:
-            vocabulary, pairing = base.vocabulary, base.pairing()
-            if words is not None:
-                vocabulary = vocabulary.grown(words, options.max_size)
-        elif words is not None:
-            vocabulary, pairing = words, options.pairing(len(words))
-            least = options.estimate(len(words), pairing.columns(len(words)))
-            if limit is None or not isinstance(pairing, Windows):
-                replace(least, memory_limit=limit).check()
-            else:
-                pairs, groups = likely_entries(words.counts, pairing), group_count(len(words))
-                held = PROCESS_BYTES + READING_BYTES * (1 + check_threads(options.threads))  # once it is counted
-                counted, usual = (
-                    replace(least, nnz=int(n), largest_group=int(n) // groups, memory_limit=limit)
-                    for n in (LEAST_ENTRIES * pairs, USUAL_ENTRIES * pairs)
-                )
-                written = WRITTEN_BYTES * (usual.largest_group or 0)
-                likely = replace(usual, resident=held).memory
-                prose = f"prose with as many words takes about {readable(likely)}"
-                try:
-                    counted.check()
-                except MemoryError as error:
-                    raise MemoryError(f"{error}; {prose}") from None
-                if likely > limit:
-                    warn_user(f"{prose}: the limit of {readable(limit)} may prove too low when the text is counted")
+            words = vocabulary = options.vocabulary(corpus, options.max_size, self._progress)
+            pairing = options.pairing(len(words))
+            written = self._check_memory(words, pairing)
             if options.subwords:
                 check_spelled(words.tokens)
+        else:
+            vocabulary, pairing = base.vocabulary, base.pairing()
+            if self._grow:
+                with suppress(NoTokenError):  # then there are no words to add
+                    words = options.vocabulary(corpus, None, self._progress)
+                    vocabulary = vocabulary.grown(words, options.max_size)
         count_pairs = counting(pairing)
         how: dict[str, Any] = {
             "threads": options.threads,
@@ -244,6 +222,32 @@ class Training:
         if words is None:
             warn_of_unknown(self._counts)
         check_unchanged(corpus, states)
+
+    def _check_memory(self, words: Vocabulary, pairing: Windows | Baskets) -> int:
+        """Check the memory of training on a text that is about to be counted, by the number and counts of its words.
+
+        Return the bytes that are written to a store at a time.
+        """
+        options, limit = self._options, self._memory_limit
+        least = options.estimate(len(words), pairing.columns(len(words)))
+        if limit is None or not isinstance(pairing, Windows):
+            replace(least, memory_limit=limit).check()
+            return 0
+        pairs, groups = likely_entries(words.counts, pairing), group_count(len(words))
+        counted, usual = (
+            replace(least, nnz=int(n), largest_group=int(n) // groups, memory_limit=limit)
+            for n in (LEAST_ENTRIES * pairs, USUAL_ENTRIES * pairs)
+        )
+        held = PROCESS_BYTES + READING_BYTES * (1 + check_threads(options.threads))  # once it is counted
+        likely = replace(usual, resident=held).memory
+        prose = f"prose with as many words takes about {readable(likely)}"
+        try:
+            counted.check()
+        except MemoryError as error:
+            raise MemoryError(f"{error}; {prose}") from None
+        if likely > limit:
+            warn_user(f"{prose}: the limit of {readable(limit)} may prove too low when the text is counted")
+        return WRITTEN_BYTES * (usual.largest_group or 0)
 
     # ---------------------------------------------------------------- start
 

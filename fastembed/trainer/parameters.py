@@ -73,7 +73,14 @@ class Parameters:
         return cls(**arrays)
 
     def grown(self, rows: NDArray[Any]) -> Parameters:
-        """Return a copy with `rows` (N, D) appended to the embedding, whose sums are zero."""
+        """Return a copy with finite `rows` (N, D), N >= 0, appended to the embedding, whose sums are zero."""
+        if not isinstance(rows, np.ndarray) or isinstance(rows, np.ma.MaskedArray):
+            raise TypeError(f"rows must be a NumPy array, got {type(rows).__name__}")
+        if rows.dtype != self.dtype:
+            raise TypeError(f"rows are {rows.dtype}, but the embedding is {self.dtype}")
+        if rows.ndim != 2 or rows.shape[1] != self.dim:
+            raise ValueError(f"rows must have shape (N, {self.dim}), got {rows.shape}")
+        check_finite("rows", rows)
         embedding = np.concatenate([self.embedding, rows])
         other = Parameters.untrained(embedding, self.linear, None if self.bias is None else self.bias.copy())
         other.squares[: self.inputs] = self.squares
@@ -124,18 +131,6 @@ def _check_matrix(name: str, array: Any, shape: str) -> None:
     if array.size == 0:
         raise ValueError(f"{name} must not be empty, got shape {array.shape}")
     check_finite(name, array)
-
-
-def check_new_rows(rows: NDArray[Any], parameters: Parameters) -> NDArray[Any]:
-    """Return finite rows (N, D), N >= 0, to append to an embedding, with its dtype and D."""
-    if not isinstance(rows, np.ndarray) or isinstance(rows, np.ma.MaskedArray):
-        raise TypeError(f"rows must be a NumPy array, got {type(rows).__name__}")
-    if rows.dtype != parameters.dtype:
-        raise TypeError(f"rows are {rows.dtype}, but the embedding is {parameters.dtype}")
-    if rows.ndim != 2 or rows.shape[1] != parameters.dim:
-        raise ValueError(f"rows must have shape (N, {parameters.dim}), got {rows.shape}")
-    check_finite("rows", rows)
-    return rows
 
 
 def check_dtype(dtype: Any) -> np.dtype[Any]:

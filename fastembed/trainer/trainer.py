@@ -46,7 +46,7 @@ from fastembed.trainer.inputs import (
     is_pair,
     one,
 )
-from fastembed.trainer.parameters import Parameters, check_dtype, check_new_rows, check_parameters
+from fastembed.trainer.parameters import Parameters, check_dtype, check_parameters
 
 if TYPE_CHECKING:
     from fastembed.trainer.ranks import Communicator
@@ -535,7 +535,6 @@ class Trainer:
         >>> Trainer.random(8, 10, seed=0).grown(np.zeros((2, 10), "float32")).embedding.shape
         (10, 10)
         """
-        rows = check_new_rows(rows, self._parameters)
         other = Trainer.__new__(Trainer)
         with self._lock.value:
             other._start(self._parameters.grown(rows), self._scale, self._rate, Pool(self.threads))

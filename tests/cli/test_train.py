@@ -371,11 +371,7 @@ def test_pairs_and_their_weights_are_trained_on_as_they_are(run, tmp_path, monke
         model = SkipGram.load("m.safetensors")
         np.testing.assert_array_equal(model.vectors.matrix, SkipGram(dim=2).fit(counts).vectors.matrix)
     code, _, err = run("train", "edges", "--pairs", *options)
-    assert (code, "with --weight their weight" in err, "line 1 of 'edges' has 3 parts: 'a b 3.0'" in err) == (
-        1,
-        True,
-        True,
-    )
+    assert (code, "with --weight their weight" in err, "'edges', line 1: " in err) == (1, True, True)
     code, _, err = run("train", "pairs", "--pairs", "--weight", *options)
     assert (code, "two names and a weight" in err) == (1, True)
     for wrong, message in (
