@@ -32,7 +32,7 @@ from fastembed.classifier.features import (
 from fastembed.corpus.blocks import valid_text
 from fastembed.corpus.corpus import REPORT_EVERY, DocumentCorpus, FileCorpus, Progress
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.memory import BadRow, DocumentBlock, Records, column_names, is_missing
+from fastembed.corpus.memory import MISSING, BadRow, DocumentBlock, Records, column_names, is_missing
 from fastembed.corpus.reading import Reading, token_list
 from fastembed.corpus.sources import TextFile, path_list
 from fastembed.corpus.tables import (
@@ -176,7 +176,7 @@ def warn_of_alike(classes: Sequence[Any]) -> None:
             break
     for label in classes:
         parts = re.split(" *[;,|] *", label.casefold()) if isinstance(label, str) else [""]
-        if parts[0] == "nan" or parts[0].startswith("[") or (len(parts) > 1 and known.keys() >= set(parts)):
+        if label in MISSING or parts[0].startswith("[") or (len(parts) > 1 and known.keys() >= set(parts)):
             warn_user(f"the label {label!r} looks like none or several: leave it out, or name the label_separator")
             break
 

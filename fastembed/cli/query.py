@@ -182,7 +182,7 @@ def add_predict(commands: options.Commands) -> None:
     )
     command.add_argument("vectors", metavar="MODEL", help="a model that `train` or `train-classifier` wrote")
     text = "a word, or - for standard input; for a classifier a file, folder, or -"
-    command.add_argument("words", nargs="*", metavar="WORD", help=text)
+    command.add_argument("words", nargs="*", default=[], metavar="WORD", help=text)
     add_field(command.add_argument_group("where a classifier's documents are"), skip_bad=False)
     options.add_topn(command, 10, "10 words, 1 label")
     text = "leave out labels of a classifier that are less probable"

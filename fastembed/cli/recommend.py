@@ -111,7 +111,7 @@ def add_recommend(commands: options.Commands) -> None:
     )
     command.add_argument("vectors", metavar="MODEL", type=options.file_name, help="what `train-recommender` wrote")
     text = "an item of a basket; or - for standard input, with a basket per line"
-    command.add_argument("items", nargs="*", metavar="ITEM", help=text)
+    command.add_argument("items", nargs="*", default=[], metavar="ITEM", help=text)
     some = {"nargs": "+", "metavar": "NAME"}
     options.add_option(command, "--users", "users that the model knows, in place of a basket", [], "none", **some)
     options.add_topn(command, 10)
@@ -161,7 +161,7 @@ def recommend(arguments: argparse.Namespace) -> int:
     if print_json(arguments, model=arguments.vectors, answers=answers):
         return code
     for answer in answers:
-        print_line(str(answer["user"]) if arguments.users else " ".join(map(str, answer["items"])))
+        print_line(str(answer["user"]) if arguments.users else " ".join(map(str, answer["items"])) or "(no items)")
         for record in answer["recommended"]:
             why = ", ".join(f"{each['item']} {each['share']:+.2f}" for each in record.get("why", ()))
             print_line(f"  {record['item']!s:<24}{record['probability']:8.4f}" + (f"   {why}" if why else ""))

@@ -784,7 +784,7 @@ def advise(corpus: Corpus, *, baskets: bool = False) -> None:
     elif reading.unit == "paragraph" and parts == 1 < text.count(b"\n") / LEAST_LINES and not _EMPTY_LINE.search(text):
         found.append("the text has no empty lines, so that all of it is one paragraph")
         changes["unit"] = "line"
-    if len(unicodedata.normalize("NFC", characters)) < len(characters):
+    if not reading.words and len(unicodedata.normalize("NFC", characters)) < len(characters):
         found.append(
             "accents are characters beside their letters (NFD): uconv -x nfc, or unicodedata.normalize, joins them"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import length_hint
 from typing import Any, NamedTuple, TypeAlias
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from fastembed._base.sizes import SIZES
-from fastembed._base.validation import listed, shown
+from fastembed._base.validation import listed, shown, warn_user
 from fastembed._kernels.tokens import valid_utf8
 from fastembed.corpus.blocks import TO_UTF8
 from fastembed.corpus.ledger import Ledger
@@ -36,6 +36,9 @@ def no_field(field: object, names: Iterable[object]) -> BadRow:
     return BadRow(f"no field {field!r}", f"no field {field!r} among {listed(names) or 'none'}")
 
 
+MISSING = frozenset(("nan", "NaN", "NA", "<NA>", "N/A", "None", "null", "NULL"))  # as files write what is missing
+
+
 def is_missing(value: Any) -> bool:
     """Return whether a value is None, NaN, or what stands for them in tables of pandas.
 
@@ -47,6 +50,16 @@ def is_missing(value: Any) -> bool:
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
     return isinstance(value, float | np.floating) and value != value
+
+
+def warn_of_missing(names: Collection[object]) -> None:
+    """Warn if one of different names is how files write a missing one, or all are integers that one made floats."""
+    if missing := MISSING.intersection(names):
+        warn_user(f"{min(missing)!r} is a name like the others: leave out the rows that have it if it stands for none")
+    if names and all(isinstance(name, str) and name.endswith(".0") for name in names):
+        warn_user(
+            f"all names are like {next(iter(names))!r}: integers that pandas made floats? astype('Int64') restores them"
+        )
 
 
 def column_names(source: Any) -> list[Any] | None:

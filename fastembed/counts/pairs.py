@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Collection, Generator, Hashable, Iterable
+import re
+from collections import Counter
+from collections.abc import Generator, Hashable, Iterable, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -15,16 +17,17 @@ from fastembed._base.arrays import Int32, row_ranges
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import ordered_map
 from fastembed._base.validation import check_amounts, shown, unmasked, warn_user
-from fastembed.corpus.corpus import Source, as_corpus, look_weighted
+from fastembed.corpus.corpus import LEAST_LINES, Source, as_corpus, look_weighted
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.memory import is_missing
+from fastembed.corpus.memory import is_missing, warn_of_missing
 from fastembed.counts.sums import RowBatch, batch_entries
 from fastembed.vocabulary import Vocabulary
 
 Name = Hashable
 
 MAX_BASKET_ITEMS = 1 << 15
-MISSING = frozenset(("nan", "NaN", "NA", "<NA>", "N/A", "None", "null", "NULL"))  # as files write what is missing
+# An item as it is read where more than spaces separate items
+MARKED = re.compile(r"[^ ]*(,[^ ]*|[;:|\"]|:[0-9.]+)")
 LOOKED_AT = 1000  # baskets that are looked at for weights
 
 
@@ -105,16 +108,6 @@ def tokens_of(names: Iterable[Name]) -> list[str]:
         tokens[token] = name
     warn_of_missing(tokens)
     return list(tokens)
-
-
-def warn_of_missing(names: Collection[object]) -> None:
-    """Warn if one of different names is how files write a missing one, or all are integers that one made floats."""
-    if missing := MISSING.intersection(names):
-        warn_user(f"{min(missing)!r} is a name like the others: leave out the rows that have it if it stands for none")
-    if names and all(isinstance(name, str) and name.endswith(".0") for name in names):
-        warn_user(
-            f"all names are like {next(iter(names))!r}: integers that pandas made floats? astype('Int64') restores them"
-        )
 
 
 def _token(name: Name) -> str:
@@ -203,17 +196,30 @@ def basket_rows(
     return ordered_map(count, ranges, threads), int(np.minimum(pairs, contexts).sum())
 
 
-def warn_of_commas(items: Collection[object]) -> None:
-    """Warn if most items hold commas and no spaces, as if they were parts of lines with commas between items."""
-    joined = [item for item in items if isinstance(item, str) and "," in item and " " not in item]
-    if 2 * len(joined) > len(items):
-        warn_user(f"most items hold commas, such as {joined[0]!r}: spaces separate the items of a basket in a text")
+def warn_of_lines(baskets: Sequence[Sequence[object]]) -> None:
+    """Warn if baskets of a text seem to have marks beside their items, or a user before them.
+
+    Parameters
+    ----------
+    baskets : sequence of sequences of objects
+        Some of them, none of which is empty.
+    """
+    times = Counter(item for basket in baskets for item in basket)
+    marked = [item for item in times if isinstance(item, str) and MARKED.fullmatch(item)]
+    if 2 * len(marked) > len(times) or times["|"] >= len(baskets) > 0:
+        mark = "|" if times["|"] else marked[0]
+        warn_user(f"most items hold commas or marks, such as {mark!r}: spaces separate the items of a basket in a text")
+    firsts = [basket[0] for basket in baskets]
+    numbered = [str(number) for number in range(len(firsts))]
+    alone = len(set(firsts)) == sum(times[first] for first in firsts)
+    if len(firsts) >= LEAST_LINES and (alone or firsts in (numbered, [*numbered[1:], str(len(firsts))])):
+        warn_user(f"the first items of lines, such as {firsts[0]!r}, are in no others, or number them: are they users?")
 
 
 def warn_of_edges(baskets: Source) -> None:
     """Warn if the first baskets look like the edges of a graph with weights, such as "a b 3", or hold commas."""
     first = [basket for basket in islice(as_corpus(baskets).sequences(Ledger()), LOOKED_AT) if basket]
-    warn_of_commas(dict.fromkeys(item for basket in first for item in basket))
+    warn_of_lines(first)
     if look_weighted(first):
         warn_user(
             f"each basket is two items and a number, such as {' '.join(first[0])!r}, and the numbers count as items: if"

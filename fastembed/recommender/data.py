@@ -19,10 +19,10 @@ from fastembed._base.threads import cached_property
 from fastembed._base.validation import UnknownToken, check_flag, check_number, listed, shown, warn_user
 from fastembed.corpus.corpus import DocumentCorpus, FileCorpus, look_weighted
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.memory import BadRow, check_field, column_names
+from fastembed.corpus.memory import BadRow, check_field, column_names, warn_of_missing
 from fastembed.corpus.sources import TextFile, find_files, is_url, path_list
 from fastembed.corpus.tables import FORMATS, field_rows, place_of, suffix_of
-from fastembed.counts.pairs import warn_of_commas, warn_of_missing
+from fastembed.counts.pairs import LOOKED_AT, warn_of_lines
 
 ROWS_AT_ONCE = 1 << 18  # pairs or items that are Python objects at a time
 SMALLEST, LARGEST = 1e-15, 1e20  # weight of a user and an item: the ratio of two is finite in float32
@@ -238,7 +238,6 @@ def read_interactions(
             source = FileCorpus(source)
         baskets = source.sequences(Ledger()) if isinstance(source, FileCorpus | DocumentCorpus) else source
         matrix = _matrix_of_baskets(baskets, users, items, of_file=files is not None)
-        warn_of_commas(items.names.tolist())
         if files is not None and items.find(["#"], skip_unknown=True)[0] >= 0:
             warn_user("lines that begin with # are baskets, too, and # is an item: a file of baskets has no comments")
     for each in (users, items):
@@ -469,6 +468,8 @@ def _matrix_of_baskets(baskets: Any, users: Names, items: Names, *, of_file: boo
         pairs = pairs and set(sizes.tolist()) == {2}
         tuples = tuples and all(isinstance(basket, tuple) for basket in part)
         weighted = weighted and of_file and look_weighted(part)
+        if of_file and not count:
+            warn_of_lines(list(filter(None, part[:LOOKED_AT])))
         owners = np.repeat(np.arange(count, count + len(part), dtype=np.int32), sizes)
         count += len(part)
         rows.append(owners)

@@ -81,7 +81,7 @@ def test_baskets_come_from_standard_input(run, trained, monkeypatch):
     given(b"bread jam\n\nsaw caviar\n")
     code, out, err = run("recommend", trained, "-", "-n", 1, "--skip-unknown")
     answers = model.recommend([["bread", "jam"], [], ["saw"]], 1)
-    texts = ["bread jam", "", "saw caviar"]
+    texts = ["bread jam", "(no items)", "saw caviar"]
     shown = [f"{text}\n  {item:<24}{p:8.4f}\n" for text, ((item, p),) in zip(texts, answers, strict=True)]
     assert (code, out, err) == (0, "".join(shown), "")
     assert run("recommend", trained, "-n", 1) == (0, shown[1], "")  # what is popular

@@ -90,8 +90,12 @@ def test_baskets_are_lists_and_lines(tmp_path):
 def test_baskets_with_commas_are_noticed(tmp_path):
     path = tmp_path / "b.txt"
     path.write_text("bread,butter\nwhole milk,bread\nnails,saw\n", encoding="utf-8")
-    with pytest.warns(UserWarning, match="most items hold commas, such as 'bread,butter': spaces separate"):
+    with pytest.warns(UserWarning, match="most items hold commas or marks, such as 'bread,butter': spaces separate"):
         learned(path)
+    for user in ("user{}", "{}"):  # which begins a line, too
+        path.write_text("".join(f"{user.format(k)} {k % 7} saw\n" for k in range(20)), encoding="utf-8")
+        with pytest.warns(UserWarning, match=f"the first items of lines, such as '{user.format(0)}', are in no others"):
+            learned(path)
 
 
 def test_items_of_a_set_have_an_order_of_their_own():

@@ -474,7 +474,7 @@ class Attempt:
         if raised is not None and not isinstance(raised, DOCUMENTED):
             inside = traceback.extract_tb(raised.__traceback__)[-1].filename
             # How NumPy and Python say it; a path that cannot be turned into text for lack of memory is "not a path"
-            said = isinstance(raised, SystemError), "can't allocate lock" in str(raised), "not PosixPath" in str(raised)
+            said = isinstance(raised, SystemError), "can't allocate" in str(raised), "not PosixPath" in str(raised)
             odd = any(said)
             whose = THEIRS if odd else theirs(inside)
             problems.append(f"{whose}raised {type(raised).__name__}: {raised}")

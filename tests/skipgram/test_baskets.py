@@ -128,7 +128,7 @@ def test_edges_with_weights_are_not_taken_for_baskets_in_silence(tmp_path):
             model.fit(each)
     with pytest.warns(UserWarning, match=r"every basket is a tuple of two items, such as \('ann', 'tea'\): Recomm"):
         model.fit([("ann", "tea"), ("bob", "tea")] * 10)
-    with pytest.warns(UserWarning, match="most items hold commas, such as 'tea,milk': spaces separate the items"):
+    with pytest.warns(UserWarning, match="most items hold commas or marks, such as 'tea,milk': spaces separate the"):
         model.fit(["tea,milk rolls", "rolls,tea"])
     model.fit([[1, 2, 3], [3, 4, 5]])  # baskets of numbers
     model.fit([*edges, ["a", "c"]])
