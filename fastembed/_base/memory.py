@@ -24,6 +24,8 @@ def check_memory_limit(limit: int | None) -> int:
     ValueError
         If it is below 1 MB.
     """
+    if isinstance(limit, float) and limit.is_integer():  # 2e9
+        limit = int(limit)
     return max(free_memory() // 2, LEAST) if limit is None else check_integer("memory_limit", limit, low=LEAST)
 
 

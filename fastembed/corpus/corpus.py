@@ -206,6 +206,10 @@ class FileCorpus:
         self.names = [file.name for file in self._files]
         self.known_reading: Reading | None = self.reading  # what is remembered with what is made of the corpus
 
+    def __iter__(self) -> Iterator[list[str]]:
+        """Yield the tokens of each sequence, as gensim's models take them."""
+        return self.sequences(Ledger())
+
     def sequences(self, ledger: Ledger, progress: Progress | None = None) -> Iterator[list[str]]:
         """Yield the tokens of each sequence.
 

@@ -454,12 +454,12 @@ class Counts:
 
         Parameters
         ----------
-        graph : graph of networkx or igraph, sparse array, DataFrame, path, or list of paths
+        graph : graph of networkx or igraph, sparse array, DataFrame, list of pairs, path, or list of paths
             A SciPy array (V, V) holds the weight of the edge from i to j in row i and column j. The ends of
-            the edges of a pandas DataFrame are its columns "source" and "target", or else the first two. A file has an
-            edge per line: two names, and perhaps a weight, with white space between them; lines that begin with # are
-            comments. It may be compressed, a pattern or a URL, as a corpus may. The weights of parallel edges are added
-            up; an edge of weight 0 is none.
+            the edges of a DataFrame of pandas or Polars are its columns "source" and "target", or else the first two. A
+            list holds pairs (source, target), or triples with a weight. A file has an edge per line: two names, and
+            perhaps a weight, with white space between them; lines that begin with # are comments. It may be compressed,
+            a pattern or a URL, as a corpus may. Weights of parallel edges are added up; an edge of weight 0 is none.
         window : int
             L, the largest number of steps between two nodes of a pair. With 1, the counts are in proportion to the
             weights of the edges.

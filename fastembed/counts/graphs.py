@@ -36,6 +36,7 @@ from fastembed._base.validation import check_finite, check_flag, shown, warn_use
 from fastembed._kernels import kernels_for
 from fastembed.corpus.corpus import FileCorpus, OnePerThread, Progress, single_files
 from fastembed.corpus.ledger import Ledger
+from fastembed.corpus.memory import is_missing
 from fastembed.corpus.tables import UnnamedFieldError
 from fastembed.counts.pairs import name_ids, tokens_of
 from fastembed.counts.sums import RowBatch
@@ -87,16 +88,19 @@ def read_graph(
         edges = _of_networkx(graph, weights)
     elif hasattr(graph, "get_edgelist") and hasattr(graph, "vs"):  # igraph
         edges = _of_igraph(graph, weights)
-    elif hasattr(graph, "iloc") and hasattr(graph, "columns"):  # pandas
-        edges = _of_frame(graph, weights)
+    elif hasattr(graph, "columns") and hasattr(graph, "to_dict"):  # pandas or Polars
+        edges = _of_frame(graph, list(graph.columns), weights)
+    elif isinstance(graph, list) and {*map(type, graph)} <= {tuple, list} and {*map(len, graph)} in ({2}, {3}):
+        columns = ["source", "target", WEIGHT][: len(graph[0])]
+        edges = _of_frame(dict(zip(columns, zip(*graph, strict=True), strict=True)), columns, weights)
     elif all(isinstance(path, str | os.PathLike) for path in (graph if isinstance(graph, list | tuple) else [graph])):
         if isinstance(weights, str):
             raise ValueError(f"the weights in a file are the third of a line, which has no name such as {weights!r}")
         edges = edges_of_file(graph, ledger, weights=weights)
     else:
         raise TypeError(
-            "graph must be a graph of networkx (such as networkx.Graph(pairs)) or igraph, a SciPy sparse array, a"
-            f" pandas DataFrame (such as pandas.DataFrame(pairs)) or the name of a file, got {type(graph)}"
+            "graph must be a graph of networkx or igraph, a SciPy sparse array, a DataFrame of pandas or Polars, a list"
+            f" of pairs or of triples with a weight, or the name of a file, got {type(graph)}"
         )
     ledger.lines, ledger.unit = ledger.lines or len(edges.weights), "edge"
     return _adjacency(edges, edges.directed if directed is None else directed), edges.names
@@ -173,9 +177,8 @@ def _of_igraph(graph: Any, weights: bool | str) -> Edges:
     return Edges(sources, targets, _amounts(amounts, sources, targets, names), names, graph.is_directed())
 
 
-def _of_frame(frame: Any, weights: bool | str) -> Edges:
-    columns = list(frame.columns)
-    if len(columns) > 3 and columns == frame.index.tolist():
+def _of_frame(frame: Any, columns: list[Any], weights: bool | str) -> Edges:
+    if len(columns) > 3 and hasattr(frame, "iloc") and columns == frame.index.tolist():
         raise ValueError(
             "the rows of the frame are named as its columns: for the matrix of a graph, pass"
             " scipy.sparse.csr_array(frame.to_numpy()) and tokens=frame.columns"
@@ -183,28 +186,33 @@ def _of_frame(frame: Any, weights: bool | str) -> Edges:
     if len(columns) < 2:
         raise ValueError(f"a frame of edges has a column of sources and one of targets, got {columns}")
     lower = [str(name).lower() for name in columns]
+    order = list(range(len(columns)))
     named = lower.count("source") == lower.count("target") == 1
     if named:
         first = [lower.index("source"), lower.index("target")]
-        order = first + [k for k in range(len(columns)) if k not in first]
-        frame, columns = frame.iloc[:, order], [columns[k] for k in order]
+        order = first + [k for k in order if k not in first]
     elif WEIGHT in columns[:2]:
         raise ValueError(f"the first two columns are the ends of the edges, and one is called 'weight': {columns}")
-    ends, others = frame.iloc[:, :2], columns[2:]
-    if (missing := ends.isna().to_numpy().any(axis=1)).any():
-        raise ValueError(f"both ends of an edge must be named, but one is missing in row {int(missing.argmax())}")
+
+    def values(place: int) -> list[Any]:
+        k = order[place]
+        return list(frame.iloc[:, k].tolist() if hasattr(frame, "iloc") else frame[columns[k]])
+
+    ends, others = [values(0), values(1)], [columns[k] for k in order[2:]]
+    if missing := [row for row, names in enumerate(zip(*ends, strict=True)) if any(map(is_missing, names))]:
+        raise ValueError(f"both ends of an edge must be named, but one is missing in row {missing[0]}")
     name = _named_weights(weights, others, "columns after the ends,")
     if weights is True and name is None:
-        number = others if len(others) == 1 and frame.dtypes.iloc[2].kind in "iuf" else ()
+        number = others if len(others) == 1 and all(isinstance(value, REAL) for value in values(2)[:1]) else ()
         named = _likely_weight(others, number) or named
     if not named and weights is not False and (unread := [other for other in others if other != name]):
         warn_user(
             f"the ends are the first two columns, {columns[0]!r} and {columns[1]!r}, and {unread[0]!r} is not read:"
             " call the ends 'source' and 'target', and a weight 'weight'"
         )
-    amounts = None if name is None else frame.iloc[:, 2 + others.index(name)].tolist()
+    amounts = None if name is None else values(2 + others.index(name))
     ids: dict[Hashable, int] = {}
-    sources, targets = (name_ids(f"column {k}", ends.iloc[:, k].tolist(), ids) for k in (0, 1))
+    sources, targets = (name_ids(f"column {k}", ends[k], ids) for k in (0, 1))
     names = list(ids)
     return Edges(sources, targets, _amounts(amounts, sources, targets, names), names, False)
 

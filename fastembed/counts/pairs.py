@@ -133,7 +133,7 @@ def name_ids(what: str, names: Iterable[Name], ids: dict[Name, int]) -> npt.NDAr
         numbers = np.array([ids.setdefault(name, len(ids)) for name in listed], np.intp)
     except TypeError as error:
         raise TypeError(f"{what} must be names, which can be hashed, got {error}") from None
-    if missing := [name for name in ids if is_missing(name) or name == ""]:
+    if missing := [name for name in ids if is_missing(name) or (isinstance(name, str) and not name.strip())]:
         raise ValueError(f"{what} must all be named, but one is {missing[0]!r}: leave it out")
     return numbers
 

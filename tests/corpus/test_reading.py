@@ -38,7 +38,7 @@ def test_files_and_documents_are_read_alike(tmp_path, read, options):
     corpus = FileCorpus(path, reading=reading)
     assert corpus.reading == reading
     sequences = read(corpus)[0]
-    assert sequences == reading.sequences(TEXT)
+    assert sequences == reading.sequences(TEXT) == list(corpus) == list(corpus)
     documents = as_corpus([TEXT, "a b"], reading, single=True)
     assert read(documents)[0] == [*sequences, *reading.sequences("a b")]
     assert read(as_corpus(str(path), reading))[0] == sequences

@@ -218,8 +218,17 @@ def test_igraph_graphs_say_what_their_edges_are(directed):
 
 
 def test_frames_of_edges_have_ends_first_and_weights_by_name():
-    assert_edges(Counts.from_graph(frame(), window=1), UNDIRECTED)
-    assert_edges(Counts.from_graph(frame(), window=1, directed=True, weights="weight"), DIRECTED)
+    polars = pytest.importorskip("polars")
+    for edges in (
+        frame(),
+        polars.DataFrame(EDGES, ["from", "to", "weight"], orient="row"),
+        EDGES,
+        list(map(list, EDGES)),
+    ):
+        assert_edges(Counts.from_graph(edges, window=1), UNDIRECTED)
+        assert_edges(Counts.from_graph(edges, window=1, directed=True, weights="weight"), DIRECTED)
+    unweighted = Counts.from_graph([edge[:2] for edge in EDGES], window=1)
+    assert_edges(unweighted, dict.fromkeys(UNDIRECTED, 1))
     with pytest.warns(
         UserWarning, match="the ends are the first two columns, 'from' and 'to', and 'n' is not read: call"
     ):
@@ -326,7 +335,7 @@ def test_what_is_no_graph_is_named(matrix, options, message):
     [
         (np.ones((2, 2)), {}, "got <class 'numpy.ndarray'>"),
         (None, {}, "got <class 'NoneType'>"),
-        ([("a", "b"), ("b", "c")], {}, r"networkx.Graph\(pairs\).*got <class 'list'>"),
+        ([("a", "b"), ("b",)], {}, "a list of pairs or of triples with a weight, or the name .*got <class 'list'>"),
         (sparse.csr_array([[1j]]), {}, "real numbers"),
         (sparse.csr_array([[1]]), {"tokens": "a"}, "sequence of names"),
         (sparse.csr_array([[1]]), {"directed": "yes"}, "directed must be True or False"),
