@@ -93,7 +93,7 @@ def document_tokens(document: Any, number: int) -> list[str]:
 
 def _lines(documents: Sequence[str], errors: str) -> bytes:
     text = "\n".join(documents)
-    if text.count("\n") != len(documents) - 1:
+    if any("\n" in document for document in documents):
         text = "\n".join([document.replace("\n", " ") for document in documents])
     try:
         return text.encode() + b"\n"

@@ -176,7 +176,12 @@ def warn_of_alike(classes: Sequence[Any]) -> None:
             break
     for label in classes:
         parts = re.split(" *[;,|] *", label.casefold()) if isinstance(label, str) else [""]
-        if label in MISSING or parts[0].startswith("[") or (len(parts) > 1 and known.keys() >= set(parts)):
+        if (
+            label in MISSING
+            or "__label__" in parts[-1]
+            or parts[0].startswith("[")
+            or (len(parts) > 1 and known.keys() >= set(parts))
+        ):
             warn_user(f"the label {label!r} looks like none or several: leave it out, or name the label_separator")
             break
 

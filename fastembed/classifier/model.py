@@ -99,7 +99,7 @@ class FittedClassifier:
 
     def ranked(self, scores: Array, known: Array) -> Array:
         """Return scores in whose order labels are as probable: without a known feature, the logits of the shares."""
-        return np.where((known == 0)[:, None], self.prior, scores)
+        return scores if known.all() else np.where((known == 0)[:, None], self.prior, scores)
 
     def logits(self, scores: Array, known: Array) -> Array:
         """Return the logits for scores (N, L) of documents whose numbers of known features are `known` (N,)."""

@@ -314,7 +314,8 @@ def _field_documents(name: str, field: str, header: bool, errors: str) -> Iterat
         with closing(field_rows(file, [field], header=header, errors=errors)) as rows:
             for number, row in rows:
                 if bad := row if isinstance(row, BadRow) else wrong_document(row[0]):
-                    raise ValueError(f"{place_of(file, number)}: {bad.message}; an empty text gets the commonest label")
+                    empty = "; an empty text gets the commonest label" if bad.reason == "null" else ""
+                    raise ValueError(f"{place_of(file, number)}: {bad.message}{empty}")
                 documents.append(row[0])
                 if len(documents) == ROWS_AT_ONCE:
                     yield documents

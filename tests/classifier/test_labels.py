@@ -244,7 +244,7 @@ def test_labels_that_differ_in_form_alone_are_named(tmp_path, one, other):
         Classifier().fit(["b", "c"], [other, "y"]).partial_fit(["a"], [one])
 
 
-@pytest.mark.parametrize("wrong", ["nan", "NA", "['x']", "X; y", "x|y"])
+@pytest.mark.parametrize("wrong", ["nan", "NA", "z,__label__y", "['x']", "X; y", "x|y"])
 def test_labels_that_look_like_none_or_several_are_noticed(wrong):
     with pytest.warns(UserWarning, match=re.escape(f"the label {wrong!r} looks like none or several: leave it out")):
         Classifier().fit(["a", "b", "c"], ["x", "y", wrong])
