@@ -45,6 +45,9 @@ class Names:
         self._what = what
         self._names = np.empty(0, object) if names is None else names
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_what": self._what, "_names": self.names}
+
     @cached_property
     def _numbers(self) -> dict[Any, int]:
         return {name: number for number, name in enumerate(self._names.tolist())}

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fastembed._base.arrays import canonical_csr, largest, largest_of_rows
+from fastembed._base.estimator import fields_alone
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool, cached_property, ordered_map, single_threaded_blas
 from fastembed._base.validation import shown, warn_user
-from fastembed.recommender.data import Interactions, Names, flat_baskets, is_matrix, is_name, matrix_of, narrow
+from fastembed.recommender.data import Interactions, flat_baskets, is_matrix, is_name, matrix_of, narrow
 from fastembed.recommender.training import TOLERANCE, Model, contributions, fold, scores
 
 T = TypeVar("T")
@@ -87,6 +88,8 @@ class FittedRecommender:
     data: Interactions
     history: list[dict[str, float]]
 
+    __getstate__ = fields_alone
+
     @cached_property
     def _known_rows(self) -> KnownRows:
         return KnownRows(self.data.matrix, self.model)
@@ -95,25 +98,12 @@ class FittedRecommender:
         """Return the rows of all users that are known, (U, D)."""
         return self._known_rows.of(np.arange(len(self.data.users)), pool)
 
-    @classmethod
-    def of_parts(cls, parts: dict[str, Any]) -> FittedRecommender:
-        """Return the model with these parts, the inverse of :meth:`parts`."""
-        users, items = Names("user", parts["users"]), Names("item", parts["items"])
-        data = Interactions(parts["seen"], users, items)
-        return cls(Model.from_tensors(parts["model"]), data, parts["history"])
-
-    def parts(self) -> dict[str, Any]:
-        """Return the attributes for a pickle, without objects of private classes."""
-        data = self.data
-        names = {"users": data.users.names, "items": data.items.names, "seen": data.matrix}
-        return {"model": self.model.tensors(), **names, "history": self.history}
-
     # ---------------------------------------------------------------- who is asked about
 
-    def asked(self, who: Any, skip_unknown: bool, pool: Pool, tolerance: float = TOLERANCE) -> Asked:
+    def asked(self, who: Any, skip_unknown: bool, pool: Pool, tolerance: float | None = TOLERANCE) -> Asked:
         """Return the users that are given by name, by baskets, or by rows of a matrix.
 
-        The rows of users that are not known are found to a tolerance.
+        The rows of users that are not known are found to a tolerance; None finds none.
 
         Raises
         ------
@@ -126,7 +116,7 @@ class FittedRecommender:
             given: Any = who
             one = given.ndim == 1  # a row of a sparse array, which SciPy makes flat
             matrix = self.rows_of(given.reshape((1, -1)) if one else given)
-            return Asked(matrix, fold(matrix, self.model, pool, tolerance), single=one)
+            return Asked(matrix, self._folded(matrix, pool, tolerance), single=one)
         if is_name(who):
             return self._known([who], skip_unknown, pool, single=True)
         if isinstance(who, bytes | dict) or not isinstance(who, Iterable):
@@ -135,7 +125,12 @@ class FittedRecommender:
         if listed and all(map(is_name, listed)):
             return self._known(listed, skip_unknown, pool)
         matrix = self._matrix_of(listed, skip_unknown)
-        return Asked(matrix, fold(matrix, self.model, pool, tolerance))
+        return Asked(matrix, self._folded(matrix, pool, tolerance))
+
+    def _folded(self, matrix: Any, pool: Pool, tolerance: float | None) -> Array:
+        if tolerance is None:
+            return np.empty((matrix.shape[0], 0), np.float32)
+        return fold(matrix, self.model, pool, tolerance)
 
     def rows_of(self, given: Any) -> Any:
         """Return a matrix of users as a csr_array of float32 (N, V).

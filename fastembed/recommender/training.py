@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fastembed._base.arrays import Float32, Float64, Int32
+from fastembed._base.estimator import fields_alone
 from fastembed._base.progress import bar
 from fastembed._base.threads import Pool, cached_property, single_threaded_blas
 from fastembed._base.validation import is_true
@@ -150,6 +151,8 @@ class Model:
     floor: float
     users: float
     ease: float
+
+    __getstate__ = fields_alone
 
     @property
     def popularity(self) -> Float32:
