@@ -389,7 +389,7 @@ class Walks:
         self._starts, self._lengths = starts, np.diff(adjacency.indptr)
         step = adjacency.data / np.repeat(degrees, self._lengths)
         self._step = sparse.csr_array((step, adjacency.indices, adjacency.indptr), shape=adjacency.shape)  # P
-        self._back = _column_blocks(self._step.T.tocsr())
+        self._back = column_blocks(self._step.T.tocsr())
         _, after, denominator = distances.weights()
         self._weights, self._tolerance, self._ledger = after / denominator, tolerance, ledger
         self._kernels = kernels_for(np.dtype(np.float64))
@@ -468,11 +468,11 @@ class Walks:
             return sparse.csr_array(np.ascontiguousarray(total[:, :rows].T))
 
 
-def _column_blocks(matrix: sparse.csr_array) -> tuple[npt.NDArray[Any], ...]:
-    """Return a matrix (V, V) as the kernels take it, in blocks of columns; see `_kernels/sparse.pxi`."""
+def column_blocks(matrix: sparse.csr_array) -> tuple[npt.NDArray[Any], ...]:
+    """Return a matrix (R, C) as the kernels take it, in blocks of columns; see `_kernels/sparse.pxi`."""
     matrix.sort_indices()
-    rows, width = matrix.shape[0], SIZES.walk_columns
-    bounds = np.append(np.arange(0, rows, width), rows).astype(np.int32)
+    (rows, columns), width = matrix.shape, SIZES.walk_columns
+    bounds = np.append(np.arange(0, columns, width), columns).astype(np.int32)
     blocks = len(bounds) - 1
     of_row = np.repeat(np.arange(rows), np.diff(matrix.indptr)) * blocks + matrix.indices // width
     lengths = np.bincount(of_row, minlength=rows * blocks).reshape(rows, blocks)

@@ -23,7 +23,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -37,6 +36,7 @@ from fastembed._base.threads import Pool, cached_property, single_threaded_blas
 from fastembed._base.validation import is_true
 from fastembed._kernels import kernels_for
 from fastembed._kernels.cooccur import regression
+from fastembed.counts.graphs import column_blocks
 from fastembed.trainer.checkpoint import Checkpoint, arrays_digest
 from fastembed.trainer.folding import Origin, optimal_rows
 from fastembed.trainer.trainer import Trainer
@@ -69,8 +69,9 @@ EASE_FACTORS = (1.0, 4.0, 16.0, 64.0)
 MOST_EASE, MOST_EASE_ITEMS = 4096, 24576  # users or items, the fewer of both, and items
 MOST_PAIRS = 1 << 26  # of items whose counts are in memory
 GROUPS = 1200  # of the weights of a column
+ROWS_SORTED = 256  # of G at a time
 SOME_ITEMS = 64  # whose pairs say how many there are
-COLUMNS = 32  # of B per task
+COLUMNS, EASE_COLUMNS = 32, 64  # of B per task
 HIDDEN_SHARE = 0.2  # of the items of a user
 # The largest number of users with hidden items: a quarter of the users, 65,536 / sqrt(items), and 1,500; and as many as
 # have `ENOUGH_HIDDEN` hidden items or `ENOUGH_LOGITS` scores
@@ -538,10 +539,13 @@ def item_weights(n: Any, pool: Pool, *, few: bool = False) -> Any:
     kept = np.argsort(-users, kind="stable")[: min(np.count_nonzero(users), _most_items(n, users))]
     part = n[:, kept]
     g = part.T.tocsr() @ part
-    g.sort_indices()
-    ids = np.asarray(g.indices, np.int32)  # their number is below MOST_PAIRS
-    ends = pairwise(g.indptr.tolist())
-    diagonals = np.array([first + np.searchsorted(ids[first:end], c) for c, (first, end) in enumerate(ends)], np.int32)
+    ids, diagonals = np.asarray(g.indices, np.int32), np.empty(len(kept), np.int32)  # there are at most MOST_PAIRS
+    for first in range(0, len(kept), ROWS_SORTED):
+        rows = g[first : first + ROWS_SORTED].tocsc().tocsr()  # sorted: in less time than by `sort_indices`
+        place = slice(g.indptr[first], g.indptr[first] + rows.nnz)
+        ids[place], g.data[place] = rows.indices, rows.data
+        owners = np.repeat(np.arange(first, first + rows.shape[0]), np.diff(rows.indptr))
+        diagonals[first : first + ROWS_SORTED] = place.start + np.flatnonzero(rows.indices == owners)
     of_g = np.asarray(g.indptr, np.int32), diagonals, ids, g.data
     norms = np.sqrt(g.data[diagonals])
     g.data[diagonals] += RIDGE_FACTOR * np.sqrt(part.sum(axis=0))
@@ -627,25 +631,29 @@ class Ease:
         return found
 
     def weights(self, pool: Pool) -> Any:
-        """Return B, csr (V, V): the weights that are largest, positive or negative, of each column.
+        """Return B, csr (V, V): of each column the weights for which |B_ic| sqrt(f_i) is largest.
 
         They are those that are not below the least of the largest of some groups of them: a few more than `NEIGHBOURS`.
         """
-        items, z, parts = len(self.roots), sparse.csr_array(self.to_z @ self.z), self._parts(COLUMNS)
+        items, parts = len(self.roots), self._parts(EASE_COLUMNS)
+        z = column_blocks(sparse.csr_array(sparse.diags_array(self.roots) @ self.z))
         most, size = min(NEIGHBOURS, items - 1), max(1, items // GROUPS)
         found: list[Any] = [None] * len(parts)
 
         def solve(k: int) -> None:
             part = parts[k]
-            b = z @ np.ascontiguousarray((self.z[part] @ self.middle).T)  # columns of M, in rows divided by their roots
+            of_users = np.ascontiguousarray((self.z[part] @ self.middle).T)
+            b = np.empty((items, of_users.shape[1]), np.float32)  # columns of M, in rows times their roots
+            kernels_for("float32").csr_times_dense(*z, of_users, b, 0, items)
             roots, own = self.roots[part], (np.arange(items)[part], np.arange(b.shape[1]))
-            scales, b[own] = roots / (1 - roots * b[own]), 0
+            scales, b[own] = roots / (1 - b[own] / roots), 0
             magnitudes = np.abs(b)
             maxima = magnitudes[: items // size * size].reshape(size, -1, b.shape[1]).max(axis=0)
             least = np.partition(np.ascontiguousarray(maxima.T), -most, axis=1)[:, -most]
             places = np.flatnonzero(magnitudes >= np.maximum(least, np.finfo(np.float32).tiny))
             rows, columns = np.divmod(places.astype(np.int32), np.int32(b.shape[1]))
-            found[k] = b.ravel()[places] * scales[columns], rows, columns + np.int32(part.start)
+            weights = b.ravel()[places] * scales[columns] / self.roots[rows] ** 2
+            found[k] = weights, rows, columns + np.int32(part.start)
             done.update(b.shape[1])
 
         with bar(desc="item to item", total=items, delay=1) as done:

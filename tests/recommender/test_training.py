@@ -99,7 +99,7 @@ def test_ease_is_the_ridge_regression_of_an_item_on_all_others(taken, users, mon
     assert_allclose(Ease(taken, 4).predicted(taken)[x == 0], (x @ b)[x == 0], atol=1e-5)
     monkeypatch.setattr(training, "NEIGHBOURS", 3)
     few = Ease(taken, 4).weights(POOL).toarray()
-    assert set(np.flatnonzero(few[:, c])) == set(np.argsort(-np.abs(b[:, c]))[:3])
+    assert set(np.flatnonzero(few[:, c])) == set(np.argsort(-np.abs(b[:, c]) * np.sqrt(x.sum(axis=0)))[:3])
 
 
 def test_where_items_exclude_each_other_the_regression_on_all_items_is_chosen_and_kept(monkeypatch):
