@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -301,6 +301,9 @@ def _numbered(items: list[Any], name: Callable[[int], str]) -> Labels:
 def _indicated(labels: Any, documents: int) -> Labels:
     """Return the labels of an indicator matrix (N, L), dense or sparse, whose columns are the labels 0 to L - 1."""
     given: Any = labels if sparse.issparse(labels) else np.asarray(labels)
+    if given.dtype == object:  # of a table whose columns may miss values
+        with suppress(TypeError, ValueError):
+            given = given.astype(np.float64)
     if given.ndim == 2 and given.shape[1] == 1:
         names = column_names(labels)
         one = "labels.ravel()" if names is None else f"labels[{names[0]!r}]"
@@ -723,7 +726,8 @@ def read_examples(
     seen = found.classes[np.unique(found.matrix.indices)].tolist()
     if len(seen) < (2 if known is None else 1):
         what = f"one class, {seen[0]!r}" if seen else "no label"
-        raise ValueError(f"a classifier needs documents of at least two labels, got {what}")
+        left = "".join(f"; {count:,} rows are left out: {reason}" for reason, count in ledger.skipped.items())
+        raise ValueError(f"a classifier needs documents of at least two labels, got {what}{left}")
     if len(seen) >= MANY_LABELS and 2 * len(seen) > len(items):
         what = "are they classes" if columns.label is None else f"is the field {columns.label!r} that of classes"
         warn_user(f"{len(seen):,} labels for {len(items):,} documents: {what}, such as {shown(seen[0])}?")

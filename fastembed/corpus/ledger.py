@@ -59,6 +59,9 @@ class Ledger:
     most_dropped: float = 0.0
     unit: str = "line"
 
+    def __repr__(self) -> str:
+        return f"<Ledger: {self.summary()}>"
+
     def summary(self) -> str:
         """Return the ledger in one line."""
         size = f" ({self.bytes:,} bytes)" if self.bytes else ""

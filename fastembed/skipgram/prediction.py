@@ -97,7 +97,10 @@ def predict(
     for query, p in zip(parsed, context_probabilities(model, parsed, side), strict=True):
         count = min(topn, len(p) - int((query.left_out < len(p)).sum()))
         best = largest(p, count).tolist() if len(query.ids) else []
-        found.append([(_like(tokens[c], query.integers), float(p[c])) for c in best])
+        names: list[Any] = [tokens[c] for c in best]
+        if query.integers and all(name.lstrip("-").isdecimal() and str(int(name)) == name for name in names):
+            names = list(map(int, names))
+        found.append(list(zip(names, p[best].tolist(), strict=True)))
     return found
 
 
@@ -133,13 +136,6 @@ def _ids(words: Iterable[Any], vocabulary: Vocabulary, skip_unknown: bool) -> li
         unknown = skip_unknown and _is_token(word) and token_of(word) not in vocabulary
         ids.append(-1 if unknown else vocabulary[word])
     return ids
-
-
-def _like(token: str, integers: bool) -> str | int:
-    """Return the integer of which a token is the digits, if the words of a query are `integers`; else the token."""
-    if integers and token.lstrip("-").isdecimal() and str(number := int(token)) == token:
-        return number
-    return token
 
 
 def check_side(model: FittedModel, side: str | None) -> None:

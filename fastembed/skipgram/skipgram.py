@@ -970,7 +970,7 @@ class SkipGram(Transformer):
     def _fitted(self) -> FittedModel:
         """The state that the last fit has learned; AttributeError before a fit."""
         if self._model is None:
-            raise AttributeError("this SkipGram has not been fitted yet: call fit first")
+            raise AttributeError("this SkipGram has not been fitted yet: call fit first, or SkipGram.load")
         return self._model
 
     def __getstate__(self) -> dict[str, Any]:

@@ -285,7 +285,13 @@ def test_the_columns_of_an_indicator_matrix_are_those_of_fit(tmp_path):
     model = Classifier(threads=1).fit(texts, table)
     model.save(tmp_path / "m.safetensors")
     for same in (model, Classifier.load(tmp_path / "m.safetensors")):
-        assert same.score(texts, table) == same.score(texts, table.to_numpy()) == same.test(texts, table).accuracy == 1
+        assert (
+            same.score(texts, table.astype("Int64"))
+            == same.score(texts, table)
+            == same.score(texts, table.to_numpy())
+            == same.test(texts, table).accuracy
+            == 1
+        )
         for other in (table[["b", "r"]], table.assign(g=0), table.to_numpy()[:, :1].repeat(3, axis=1)):
             for call in (same.score, same.test, same.partial_fit):
                 with pytest.raises(ValueError, match=r"must be the 2 of fit, in their order, \['r', 'b'\], got"):
