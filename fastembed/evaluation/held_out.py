@@ -366,7 +366,7 @@ def _known_part(fitted: FittedRecommender, source: Any, fields: tuple[Any, Any, 
     """Return the known items of each user, sparse (N, V), and the number of the others."""
     if is_matrix(source):
         return fitted.rows_of(source), 0
-    data = read_interactions(source, *fields, header=header)
+    data = read_interactions(source, *fields, header=header, usual=fitted.usual)
     ids = fitted.data.items.find(data.items.names, skip_unknown=True)
     places = np.flatnonzero(ids >= 0)
     chosen = sparse.csr_array(

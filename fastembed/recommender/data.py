@@ -28,6 +28,7 @@ ROWS_AT_ONCE = 1 << 18  # pairs or items that are Python objects at a time
 SMALLEST, LARGEST = 1e-15, 1e20  # weight of a user and an item: the ratio of two is finite in float32
 MANY_BASKETS = 10  # from this number on it is a warning if they look like something else
 TABLE = 'pass a table, such as {"user": [...], "item": [...]}, with user="user" and item="item"'
+USUAL = {"matrix": 1.0, "pairs": 1.0, "baskets": 1.0}  # the weight of an item for which none is given, by the form
 Place = Callable[[int], str]
 
 
@@ -168,11 +169,18 @@ class Interactions:
         The weight of each item of each user; canonical, above 0.
     users, items : Names
         Of the rows and columns.
+    unweighted : str
+        Which of `USUAL` had no weights when the users were first read, "pairs" or "baskets"; or "".
     """
 
     matrix: Any
     users: Names
     items: Names
+    unweighted: str = ""
+
+    def usual(self, median: float) -> Mapping[str, float]:
+        """Return the weights of items without one in each form: the median of training, or 1 as in training."""
+        return dict.fromkeys(USUAL, median) | ({self.unweighted: 1.0} if self.unweighted else {})
 
 
 def read_interactions(
@@ -183,6 +191,7 @@ def read_interactions(
     *,
     header: bool = True,
     known: Interactions | None = None,
+    usual: Mapping[str, float] = USUAL,
     report: Callable[[int, int | None], object] | None = None,
 ) -> Interactions:
     """Read interactions; see `Recommender.fit`.
@@ -196,6 +205,8 @@ def read_interactions(
         Whether the first row of CSV holds their names.
     known : Interactions, optional
         To which those that are read are added.
+    usual : mapping of str to float
+        The weights of items without one; see `Interactions.usual`.
     report : callable, optional
         Called with the bytes of files that have been read, and all.
 
@@ -204,7 +215,7 @@ def read_interactions(
     TypeError, ValueError, OSError
         As `Recommender.fit`.
     """
-    users, items = Names("user"), Names("item")
+    users, items, unweighted = Names("user"), Names("item"), ""
     if known is not None:
         users, items = Names("user", known.users.names), Names("item", known.items.names)
     header, fields = check_flag("header", header), (user, item, weight)
@@ -224,7 +235,8 @@ def read_interactions(
             parts = _pairs_of_files(files or [], chosen, header, report)
         else:
             parts = _pairs_of_table(source, chosen, names)
-        matrix = _matrix_of_pairs(parts, users, items)
+        matrix = _matrix_of_pairs(parts, users, items, usual["pairs"])
+        unweighted = "" if weight is not None else "pairs"
         if names is None and header and all(str(field).isdecimal() for field in chosen):
             _advise_of_header((files or [])[0], chosen[:2], users, items)
         if known is not None:
@@ -236,26 +248,38 @@ def read_interactions(
         )
     elif is_matrix(source):
         matrix = _matrix_of_matrix(source, users, items)
+        warn_of_ones(matrix, usual["matrix"])
     else:
         if files is not None:
             source = FileCorpus(source)
         baskets = source.sequences(Ledger()) if isinstance(source, FileCorpus | DocumentCorpus) else source
-        matrix = _matrix_of_baskets(baskets, users, items, of_file=files is not None)
+        matrix, weighted = _matrix_of_baskets(baskets, users, items, usual["baskets"], of_file=files is not None)
+        unweighted = "" if weighted else "baskets"
         if files is not None and items.find(["#"], skip_unknown=True)[0] >= 0:
             warn_user("lines that begin with # are baskets, too, and # is an item: a file of baskets has no comments")
+    if known is None or known.items.are_places():
+        items, matrix = _by_place(items, matrix)
     for each in (users, items):
         warn_of_missing(each.names.tolist() if each.names.dtype == object else ())
     if known is not None:
         old = known.matrix.copy()
         old.resize(matrix.shape)
-        matrix = narrow(old + matrix)
+        matrix, unweighted = narrow(old + matrix), known.unweighted
     if not matrix.nnz:
         raise ValueError(f"there is nothing to learn from: no user of {matrix.shape[0]:,} has an item")
     if len(users) >= MANY_BASKETS and np.diff(matrix.indptr).max() == 1:
         example = next((name for name in items.names.tolist() if isinstance(name, str) and " " in name), "")
         hint = f"; {example!r} is one item, {example!r}.split() a basket" if example else ""
         warn_user(f"no user has two items, so that nothing but their popularity can be learned{hint}")
-    return Interactions(matrix, users, items)
+    return Interactions(matrix, users, items, unweighted)
+
+
+def _by_place(items: Names, matrix: Any) -> tuple[Names, Any]:
+    """Return items and a matrix whose columns are the items, if these are 0 to N - 1: rows of others are so, too."""
+    order = np.argsort(items.names)
+    if items.are_places() or not np.array_equal(items.names[order], np.arange(len(items))):
+        return items, matrix
+    return Names("item", items.names[order]), narrow(matrix[:, order].sorted_indices())
 
 
 def is_matrix(source: Any) -> bool:
@@ -363,12 +387,12 @@ def _place_in(file: TextFile, numbers: list[int], k: int) -> str:
     return place_of(file, numbers[k])
 
 
-def _matrix_of_pairs(parts: Pairs, users: Names, items: Names) -> Any:
+def _matrix_of_pairs(parts: Pairs, users: Names, items: Names, usual: float) -> Any:
     rows, columns, weights = [], [], []
     for values, place in parts:
         rows.append(users.add(values[0], place))
         columns.append(items.add(values[1], place))
-        weights.append(_weights(values[2], place) if len(values) > 2 else np.ones(len(rows[-1]), np.float32))
+        weights.append(_weights(values[2], place) if len(values) > 2 else np.full(len(rows[-1]), usual, np.float32))
     if not rows:
         raise ValueError("there is nothing to learn from: no pair of a user and an item")
     entries = tuple(map(np.concatenate, (rows, columns)))
@@ -460,14 +484,25 @@ def add_places(users: Names, count: int) -> None:
     users.add(np.arange(len(users), len(users) + count), str)
 
 
-def _matrix_of_baskets(baskets: Any, users: Names, items: Names, *, of_file: bool) -> Any:
+def warn_of_ones(matrix: Any, median: float) -> None:
+    """Warn if rows of users look as if they had no weights, but training had."""
+    if matrix.nnz > 1 and median != 1 and (matrix.data == 1).all():
+        warn_user(
+            f"all weights of the rows are 1, and the median weight of training is {median:g}: if the rows have no"
+            f" weights, multiply them by {median:g}"
+        )
+
+
+def _matrix_of_baskets(baskets: Any, users: Names, items: Names, usual: float, *, of_file: bool) -> tuple[Any, bool]:
+    """Return the matrix, and whether an item has a weight."""
     if isinstance(baskets, str | bytes) or not isinstance(baskets, Iterable):
         raise TypeError(f"X must be a sparse matrix, pairs, or baskets, got {shown(baskets)}")
     remaining, index = iter(baskets), getattr(baskets, "index", None)  # of a pandas Series
     rows, columns, weights = [], [], []
-    count, pairs, tuples, weighted = 0, True, True, True
+    count, pairs, tuples, weighted, any_given = 0, True, True, True, False
     while part := list(islice(remaining, ROWS_AT_ONCE // 16)):
-        names, given, sizes = flat_baskets(part, count)
+        names, given, sizes, some = flat_baskets(part, count, usual)
+        any_given = any_given or some
         pairs = pairs and set(sizes.tolist()) == {2}
         tuples = tuples and all(isinstance(basket, tuple) for basket in part)
         weighted = weighted and of_file and look_weighted(part)
@@ -491,21 +526,25 @@ def _matrix_of_baskets(baskets: Any, users: Names, items: Names, *, of_file: boo
     else:
         numbers = users.add(index.tolist(), "basket {}".format)
     entries = numbers[np.concatenate(rows)], np.concatenate(columns)
-    return matrix_of(np.concatenate(weights), entries, (len(users), len(items)))
+    return matrix_of(np.concatenate(weights), entries, (len(users), len(items))), any_given
 
 
 def _basket_of(owners: Int32, k: int) -> str:
     return f"basket {owners[k]}"
 
 
-def flat_baskets(baskets: Iterable[Any], first: int = 0) -> tuple[list[Any], NDArray[np.float32], NDArray[np.int64]]:
-    """Return all items of baskets (n,), their weights (n,), and the number of items of each basket (N,).
+def flat_baskets(
+    baskets: Iterable[Any], first: int, usual: float
+) -> tuple[list[Any], NDArray[np.float32], NDArray[np.int64], bool]:
+    """Return all items of baskets (n,), their weights (n,), the sizes of the baskets (N,), and if a weight is given.
 
     Parameters
     ----------
     baskets : iterable of iterables of items, or of tuples (item, weight)
     first : int
         The number of the first basket, for errors.
+    usual : float
+        The weight of an item without one.
 
     Raises
     ------
@@ -533,9 +572,9 @@ def flat_baskets(baskets: Iterable[Any], first: int = 0) -> tuple[list[Any], NDA
                     )
         names += items
         sizes.append(len(items))
-    weights = np.ones(len(names), np.float32)
+    weights = np.full(len(names), usual, np.float32)
     weights[list(weighted)] = list(weighted.values())
-    return names, weights, np.array(sizes, np.int64)
+    return names, weights, np.array(sizes, np.int64), bool(weighted)
 
 
 def is_name(value: Any) -> bool:

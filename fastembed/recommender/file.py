@@ -35,8 +35,8 @@ def write_recommender(path: FilePath, parameters: dict[str, Any], fitted: Fitted
     for names, what in ((fitted.data.users.names, "users"), (fitted.data.items.names, "items")):
         tensors |= {what: names} if names.dtype.kind == "i" else pack_tokens(names.tolist(), f"{what}.tokens")
     settings = {name: value for name, value in parameters.items() if name != "threads"}
-    text = json.dumps(plain(fitted.history), ensure_ascii=False)
-    write_tensors(path, tensors, header("recommender", plain(settings)) | {"history": text})
+    texts = {"history": json.dumps(plain(fitted.history), ensure_ascii=False), "unweighted": fitted.data.unweighted}
+    write_tensors(path, tensors, header("recommender", plain(settings)) | texts)
 
 
 def read_recommender(path: FilePath) -> tuple[dict[str, Any], FittedRecommender]:
@@ -56,7 +56,8 @@ def read_recommender(path: FilePath) -> tuple[dict[str, Any], FittedRecommender]
         seen: Any = sparse.csr_array((weights, indices, starts), shape=(len(users), len(items)))
         seen.check_format(full_check=True)  # the items are indices
         model = Model.from_tensors({k.removeprefix(MODEL): v for k, v in tensors.items() if k.startswith(MODEL)})
-        data, history = Interactions(seen, users, items), json.loads(metadata["history"])
+        data = Interactions(seen, users, items, metadata.get("unweighted", ""))
+        history = json.loads(metadata["history"])
     return settings, FittedRecommender(model, data, history)
 
 

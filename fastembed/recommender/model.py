@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -15,7 +15,15 @@ from fastembed._base.estimator import fields_alone
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool, cached_property, ordered_map, single_threaded_blas
 from fastembed._base.validation import shown, warn_user
-from fastembed.recommender.data import Interactions, flat_baskets, is_matrix, is_name, matrix_of, narrow
+from fastembed.recommender.data import (
+    Interactions,
+    flat_baskets,
+    is_matrix,
+    is_name,
+    matrix_of,
+    narrow,
+    warn_of_ones,
+)
 from fastembed.recommender.training import TOLERANCE, Model, contributions, fold, scores
 
 T = TypeVar("T")
@@ -100,6 +108,11 @@ class FittedRecommender:
 
     # ---------------------------------------------------------------- who is asked about
 
+    @property
+    def usual(self) -> Mapping[str, float]:
+        """The weights of items without one, by the form in which they are given."""
+        return self.data.usual(self.model.weight)
+
     def asked(self, who: Any, skip_unknown: bool, pool: Pool, tolerance: float | None = TOLERANCE) -> Asked:
         """Return the users that are given by name, by baskets, or by rows of a matrix.
 
@@ -146,7 +159,9 @@ class FittedRecommender:
         if given.shape[1] != items:
             turned = "; is it the wrong way round? A row is a user" if given.shape[0] == items else ""
             raise ValueError(f"rows of users must have the {items:,} items as columns, got {given.shape}{turned}")
-        return narrow(canonical_csr("X", given))
+        matrix = narrow(canonical_csr("X", given))
+        warn_of_ones(matrix, self.usual["matrix"])
+        return matrix
 
     def _known(self, names: list[Any], skip_unknown: bool, pool: Pool, single: bool = False) -> Asked:
         users, items = self.data.users, self.data.items
@@ -172,7 +187,7 @@ class FittedRecommender:
         return Asked(matrix, rows, single)
 
     def _matrix_of(self, baskets: list[Any], skip_unknown: bool) -> Any:
-        names, weights, sizes = flat_baskets(baskets)
+        names, weights, sizes, _ = flat_baskets(baskets, 0, self.usual["baskets"])
         ids, owners = self.data.items.find(names, skip_unknown), np.repeat(np.arange(len(sizes)), sizes)
         known = ids >= 0
         shape = len(sizes), len(self.data.items)

@@ -18,7 +18,7 @@ from fastembed._base.memory import check_free, readable
 from fastembed._base.progress import FitProgress, epoch_reports, reporting
 from fastembed._base.threads import Pool, check_threads, seconds_per_operation
 from fastembed._base.validation import check_callback, check_flag, check_integer, shown
-from fastembed.recommender.data import fields_of_table, is_matrix, is_name, read_interactions
+from fastembed.recommender.data import USUAL, fields_of_table, is_matrix, is_name, read_interactions
 from fastembed.recommender.file import read_recommender, write_recommender
 from fastembed.recommender.model import Asked, Explanation, FittedRecommender, Scored
 from fastembed.recommender.training import (
@@ -118,6 +118,9 @@ class Recommender(Transformer):
     several baskets, each a list of items, which may be tuples (item, weight); or a SciPy sparse matrix (N, V) of rows
     of users. An unknown user or item is a KeyError; with ``skip_unknown=True`` unknown items are left out, and an
     unknown user is one without items.
+
+    An item of a basket without a weight weighs what the median of training does, so that it counts 1; or 1, if training
+    was baskets without weights. Rows of a matrix are weights, and their columns are the items in the order of `items_`.
 
     Examples
     --------
@@ -256,6 +259,7 @@ class Recommender(Transformer):
         X : matrix, pairs or baskets
             As for :meth:`fit`. The rows of a matrix, and baskets, are new users. A matrix has the known items as its
             first columns.
+            Pairs or baskets without weights weigh 1 if the first fit was to such; else the median of its weights.
         y, user, item, weight, header, progress, on_epoch_end, checkpoint, comm
             As for :meth:`fit`.
 
@@ -308,6 +312,7 @@ class Recommender(Transformer):
                     *(user, item, weight),
                     header=header,
                     known=None if known is None else known.data,
+                    usual=USUAL if known is None else known.usual,
                     report=None if report is None else report.reading,
                 )
                 x = data.matrix
@@ -347,7 +352,7 @@ class Recommender(Transformer):
 
     @property
     def items_(self) -> NDArray[Any]:
-        """The items (V,): int64, or str objects; in the order of the columns, or in which they came."""
+        """The items (V,): int64, or str objects; in the order of the columns, or in which they came, or 0 to V - 1."""
         return self._fitted().data.items.names
 
     @property

@@ -238,6 +238,21 @@ def test_more_is_added_to_what_is_known():
     numbered = Recommender(dim=2, epochs=2, threads=1).fit(sparse.csr_array(MATRIX))
     numbered.partial_fit(np.array([[0, 0, 1.0, 2]])).partial_fit([[3, 5]])
     assert (numbered.users_.tolist(), numbered.items_.tolist()) == ([0, 1, 2, 3, 4], [0, 1, 2, 3, 5])
-    assert_array_equal(numbered._model.data.matrix.toarray()[3:], [[0, 0, 1, 2, 0], [0, 0, 0, 1, 1]])
+    assert_array_equal(
+        numbered._model.data.matrix.toarray()[3:], [[0, 0, 1, 2, 0], [0, 0, 0, 2.25, 2.25]]
+    )  # the median
     with pytest.raises(ValueError, match=r"X must have a column for each of the 5 items, got shape \(1, 4\)"):
         numbered.partial_fit(np.ones((1, 4)))
+
+
+def test_items_0_to_n_are_the_columns_of_rows():
+    """As codes of LabelEncoder; so rows may be asked, and added, by their codes."""
+    table = {"u": [3, 3, 1, 1, 0], "i": [2, 0, 3, 2, 1]}
+    model = Recommender(dim=2, epochs=2, threads=1).fit(table, user="u", item="i")
+    assert (model.users_.tolist(), model.items_.tolist()) == ([3, 1, 0], [0, 1, 2, 3])
+    assert_array_equal(model._model.data.matrix.toarray(), [[1, 0, 1, 0], [0, 0, 1, 1], [0, 1, 0, 0]])
+    assert model.recommend(sparse.csr_array([[1.0, 0, 1, 0]])) == model.recommend([[2, 0]])
+    model.partial_fit({"u": [0, 0], "i": [5, 4]}, user="u", item="i")
+    assert model.items_.tolist() == [0, 1, 2, 3, 4, 5]
+    assert_array_equal(model._model.data.matrix.toarray()[2], [0, 1, 0, 0, 1, 1])
+    assert learned([["2", "0"], ["1", "2"]])[1] == ["2", "0", "1"]

@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import pickle
 import re
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
 from fastembed import Classifier, Recommender
+from fastembed.evaluation import held_out_items
 
 
 def same(one, other):
@@ -63,6 +65,34 @@ def test_a_known_user_a_basket_and_a_row_are_the_same(model, baskets):
     assert [item for item, _ in model.recommend(rows.tocsr()[1], 3)] == named[0]
     heavy = model.transform([[(baskets[0][0], 2.0), *baskets[0][1:]]])
     assert np.abs(heavy - vectors[0][0]).max() > 1e-3
+
+
+def test_an_item_without_a_weight_weighs_what_is_usual(baskets, held_out, tmp_path):
+    """That is the median of training; where training had none itself, it is 1, as there."""
+    table, asked = (
+        {"user": np.repeat(range(len(each)), [*map(len, each)]), "item": [*chain(*each)]}
+        for each in (baskets, held_out)
+    )
+    minutes = table | {"minutes": np.random.default_rng(0).integers(60, 200, len(table["item"]))}
+    fields, path = {"user": "user", "item": "item"}, tmp_path / "m.safetensors"
+    Recommender(dim=2, epochs=2, threads=1).fit(minutes, **fields, weight="minutes").save(path)
+    model, median = Recommender.load(path), float(np.median(minutes["minutes"]))
+    plain, usual = ([[give(item) for item in ("a0", "a1")]] for give in (str, lambda item: (item, median)))
+    assert model.recommend(plain) == model.recommend(usual)
+    assert model.explain(plain, "a2").contributions == model.explain(usual, "a2").contributions
+    rows = sparse.csr_array([[float(item in basket) for item in model.items_] for basket in held_out])
+    expected = held_out_items(model, held_out)
+    assert held_out_items(model, asked, **fields) == held_out_items(model, rows * median) == expected
+    with pytest.warns(UserWarning, match=rf"rows are 1, and the median weight of training is {median:g}: if the rows"):
+        model.recommend(rows)
+    twice = {name: [*column, *column] for name, column in table.items()}
+    events = Recommender(dim=2, epochs=2, threads=1).fit(twice, **fields)
+    assert events.recommend(plain) == events.recommend([[("a0", 2.0), ("a1", 2.0)]])
+    for each, weight in ((model, median), (events, 1)):
+        each.partial_fit({"user": [500], "item": ["a0"]}, **fields)
+        assert each._model.data.matrix[len(baskets)].sum() == weight
+    many = Recommender(dim=2, epochs=2, threads=1).fit([2 * basket for basket in baskets])
+    assert_allclose(many.transform([2 * basket for basket in baskets]), many.user_factors_, atol=1e-3)
 
 
 def test_a_user_without_items_gets_what_is_popular(model, baskets):
