@@ -9,7 +9,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from copy import copy
 from dataclasses import asdict
 from datetime import datetime
@@ -528,15 +528,6 @@ class OnePerThread(Generic[Item]):
         """Take an item back."""
         self._free.put(item)
 
-    @contextmanager
-    def taken(self) -> Iterator[Item]:
-        """Lend an item during a `with` block."""
-        item = self.take()
-        try:
-            yield item
-        finally:
-            self.give(item)
-
     def all(self) -> list[Item]:
         """Return all items, once no thread has one."""
         return [self._free.get() for _ in range(self._free.qsize())]
@@ -743,17 +734,7 @@ def advise(corpus: Corpus, *, baskets: bool = False) -> None:
     for block in corpus.blocks(Ledger()):
         if isinstance(block, DocumentBlock):
             if block.tokens:
-                text = block.text[:SAMPLE_BYTES].rpartition(b" ")[0]  # whole tokens
-                if corpus.reading.record() and not parts:
-                    warn_user(f"lists of tokens are learned from as they are: {corpus.reading} has no effect on them")
-                if baskets and isinstance(corpus, DocumentCorpus) and len(block.documents) >= LEAST_LINES:
-                    items = list(islice(corpus._records, LEAST_LINES))
-                    if all(isinstance(each, tuple) and len(each) == 2 for each in items):
-                        warn_user(
-                            f"every basket is a tuple of two items, such as {shown(items[0])}: Recommender learns pairs"
-                        )
-                if not baskets and (seen := _raw_in_lists(split_tokens(text)) or _edges(text)):
-                    warn_user(ReadingAdvice([seen], {}, Reading()))
+                _advise_of_lists(corpus, block, given=not parts, baskets=baskets)
                 return
             parts += len(block.documents)
         text += block.text[: SAMPLE_BYTES - len(text)]
@@ -761,58 +742,86 @@ def advise(corpus: Corpus, *, baskets: bool = False) -> None:
             break
     if b"\0" in text:  # no text, which reading will find
         return
-    reading, found, characters = corpus.reading, list[str](), text.decode(errors="ignore")
-    changes: dict[str, Any] = {}
-    if reading.compiled:
-        tokens, punctuated = len(text.split()), _PUNCTUATED.findall(text)
-        runs = list(_UNSPACED.finditer(characters))
-        unspaced = sum(len(run[0]) for run in runs) > MOST_UNSPACED * len(characters)
-        if unspaced and not (runs[0]["ideographs"] and reading.words):
-            found.append(f"the text has no spaces between words, as in {shown(runs[0][0])}")
-            if runs[0]["ideographs"]:
-                changes["words"] = True
-            else:
-                found[0] += ": Reading(tokenizer=...) can separate them, see docs/howto/tokenizers.md"
-        elif not reading.words and len(punctuated) > MOST_PUNCTUATED * tokens:
-            example = shown(punctuated[0].decode(errors="replace"))
-            found.append(f"{100 * len(punctuated) / tokens:.0f} % of the tokens end in punctuation, such as {example}")
-            changes["words"] = True
+    reading, characters = corpus.reading, text.decode(errors="ignore")
+    seen = [*_of_words(reading, text, characters), *_of_units(reading, text, parts)]
+    seen += [(found, {}) for found in _of_format(reading, text, characters, baskets=baskets)]
+    if not (seen or baskets or reading.words) and (edges := _edges(text)):
+        seen = [(edges, {})]
+    if seen:
+        changes = {name: value for _, change in seen for name, value in change.items()}
+        warn_user(ReadingAdvice([found for found, _ in seen], changes, reading))
+
+
+def _advise_of_lists(corpus: Corpus, block: DocumentBlock, *, given: bool, baskets: bool) -> None:
+    """Warn of lists of tokens: `block` is the first of them."""
+    if corpus.reading.record() and given:
+        warn_user(f"lists of tokens are learned from as they are: {corpus.reading} has no effect on them")
+    if baskets:
+        if isinstance(corpus, DocumentCorpus) and len(block.documents) >= LEAST_LINES:
+            items = list(islice(corpus._records, LEAST_LINES))
+            if all(isinstance(each, tuple) and len(each) == 2 for each in items):
+                pair = shown(items[0])
+                warn_user(f"every basket is a tuple of two items, such as {pair}: Recommender learns pairs")
+        return
+    text = block.text[:SAMPLE_BYTES].rpartition(b" ")[0]  # whole tokens
+    if seen := _raw_in_lists(split_tokens(text)) or _edges(text):
+        warn_user(ReadingAdvice([seen], {}, Reading()))
+
+
+# What a text looks like, each with the options of `Reading` that would suit it
+_Seen = Iterator[tuple[str, dict[str, Any]]]
+
+
+def _of_words(reading: Reading, text: bytes, characters: str) -> _Seen:
+    if not reading.compiled:
+        return
+    tokens, punctuated = len(text.split()), _PUNCTUATED.findall(text)
+    runs = list(_UNSPACED.finditer(characters))
+    unspaced = sum(len(run[0]) for run in runs) > MOST_UNSPACED * len(characters)
+    if unspaced and not (runs[0]["ideographs"] and reading.words):
+        found = f"the text has no spaces between words, as in {shown(runs[0][0])}"
+        if runs[0]["ideographs"]:
+            yield found, {"words": True}
+        else:
+            yield f"{found}: Reading(tokenizer=...) can separate them, see docs/howto/tokenizers.md", {}
+    elif not reading.words and len(punctuated) > MOST_PUNCTUATED * tokens:
+        share, example = len(punctuated) / tokens, shown(punctuated[0].decode(errors="replace"))
+        yield f"{100 * share:.0f} % of the tokens end in punctuation, such as {example}", {"words": True}
+
+
+def _of_units(reading: Reading, text: bytes, parts: int) -> _Seen:
+    paragraphs = _EMPTY_LINE.search(text) is not None
     if reading.unit in ("line", "paragraph") and looks_wrapped(text):
-        if not _EMPTY_LINE.search(text):
-            if reading.unit == "line" or parts == 1:
-                found.append("the text looks wrapped, without empty lines between paragraphs")
-                changes["unit"] = "sentence"
-        elif reading.unit == "line":
-            found.append("the text looks wrapped, so that sequences end in mid-sentence")
-            changes["unit"] = "paragraph"
-    elif reading.unit == "paragraph" and parts == 1 < text.count(b"\n") / LEAST_LINES and not _EMPTY_LINE.search(text):
-        found.append("the text has no empty lines, so that all of it is one paragraph")
-        changes["unit"] = "line"
+        if paragraphs and reading.unit == "line":
+            yield "the text looks wrapped, so that sequences end in mid-sentence", {"unit": "paragraph"}
+        elif not paragraphs and (reading.unit == "line" or parts == 1):
+            yield "the text looks wrapped, without empty lines between paragraphs", {"unit": "sentence"}
+    elif reading.unit == "paragraph" and not paragraphs and parts == 1 < text.count(b"\n") / LEAST_LINES:
+        yield "the text has no empty lines, so that all of it is one paragraph", {"unit": "line"}
+
+
+def _of_format(reading: Reading, text: bytes, characters: str, *, baskets: bool) -> Iterator[str]:
     if not reading.words and len(unicodedata.normalize("NFC", characters)) < len(characters):
-        found.append(
-            "accents are characters beside their letters (NFD): uconv -x nfc, or unicodedata.normalize, joins them"
-        )
+        joins = "uconv -x nfc, or unicodedata.normalize, joins them"
+        yield f"accents are characters beside their letters (NFD): {joins}"
     if text.count(b"\r") - text.count(b"\r\n") > text.count(b"\n"):
-        found.append(r"the lines end in a carriage return, which is no end of a line here: tr '\r' '\n' converts them")
+        converts = r"tr '\r' '\n' converts them"
+        yield f"the lines end in a carriage return, which is no end of a line here: {converts}"
     if len(tags := re.findall(r"</?[a-z]+[^<>\n]*>|&[a-z]+;", characters)) >= LEAST_LINES:
         without = "html.unescape(re.sub('<[^>]*>', ' ', text)) is without it"
-        found.append(f"the text has HTML, such as {shown(tags[0])}, which becomes tokens, too: {without}")
+        yield f"the text has HTML, such as {shown(tags[0])}, which becomes tokens, too: {without}"
     lines = [line for line in characters.split("\n")[:-1] if line.strip()]
-    first = lines[:LEAST_LINES]
     if baskets and LEAST_LINES <= len(set(lines)) < len(lines) / 4:
-        found.append(
-            f"most lines repeat others, such as {shown(lines[0])}: is a line an item of a basket, or all of its items?"
-        )
+        first = shown(lines[0])
+        yield f"most lines repeat others, such as {first}: is a line an item of a basket, or all of its items?"
+    if len(lines) < LEAST_LINES:
+        return
     for mark in "\t,;|":
         with suppress(csv.Error):  # of a carriage return
-            widths = {len(fields) for fields in csv.reader(first, delimiter=mark)}
-            if len(first) == LEAST_LINES and len(widths) == 1 and min(widths) > 2:
-                found.append(f"the text looks like a table separated by {mark!r}: name it .csv or .tsv, and its field")
-                break
-    if not (found or baskets or reading.words) and (seen := _edges(text)):
-        found.append(seen)
-    if found:
-        warn_user(ReadingAdvice(found, changes, reading))
+            widths = {len(fields) for fields in csv.reader(lines[:LEAST_LINES], delimiter=mark)}
+            if len(widths) == 1 and min(widths) > 2:
+                yield f"the text looks like a table separated by {mark!r}: name it .csv or .tsv, and its field"
+                return
 
 
 def look_weighted(lines: Sequence[Sequence[str]]) -> bool:

@@ -341,8 +341,10 @@ def _count(
     spare = OnePerThread(lambda: NeighborTable(packed))
 
     def count(text: bytes, inside: bool) -> tuple[None, int, int, int]:
-        with spare.taken() as table:
-            return None, *table.count(joined.join(text, SEARCH_GLUE) if phrases else text, inside)
+        table = spare.take()
+        found = table.count(joined.join(text, SEARCH_GLUE) if phrases else text, inside)
+        spare.give(table)
+        return None, *found
 
     deque(map_text(corpus.blocks(ledger, progress), corpus.reading, count, ledger, threads), 0)
     return _merged(spare.all() or [NeighborTable(packed)])

@@ -96,9 +96,10 @@ def number_tokens(blocks: Iterable[Block], reading: Reading, ledger: Ledger, poo
 
     def number(text: bytes, inside: bool) -> tuple[tuple[TokenTable, Int32], int, int, int]:
         ids = np.empty(len(text), np.int32)  # what is never written to takes no pages
-        with spare.taken() as table:
-            written, tokens, lines, empty_lines = table.number(text, inside, ids)
-            return (table, ids[:written].copy()), tokens, lines, empty_lines
+        table = spare.take()
+        written, tokens, lines, empty_lines = table.number(text, inside, ids)
+        spare.give(table)
+        return (table, ids[:written].copy()), tokens, lines, empty_lines
 
     with closing(map_text(blocks, reading, number, ledger, pool.threads)) as pieces:
         return NumberedCorpus(list(pieces))
@@ -146,8 +147,10 @@ def count_tokens(corpus: Corpus, ledger: Ledger, progress: Progress | None, pool
     spare = OnePerThread(TokenTable)
 
     def count(text: bytes, inside: bool) -> tuple[None, int, int, int]:
-        with spare.taken() as table:
-            return None, *table.count(text, inside)
+        table = spare.take()
+        found = table.count(text, inside)
+        spare.give(table)
+        return None, *found
 
     deque(map_text(corpus.blocks(ledger, progress), corpus.reading, count, ledger, pool.threads), 0)
     return _merged(spare.all(), pool)

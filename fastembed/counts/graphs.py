@@ -255,14 +255,14 @@ def edges_of_file(
                 amounts.append(float(line[2]) if len(line) == 3 and weights else 1.0)
             except ValueError:
                 raise ValueError(
-                    f"{shown(file.names[0])}, line {ledger.lines - before:,}: an edge is two names and {what}, which is"
+                    f"{file.names[0]!r}, line {ledger.lines - before:,}: an edge is two names and {what}, which is"
                     " a number, with spaces and no commas between them, as networkx.write_edgelist(..., data=False)"
                     f" writes it, got {shown(' '.join(line))}"
                 ) from None
             ends += (ids.setdefault(line[0], len(ids)), ids.setdefault(line[1], len(ids)))
             lengths.add(len(line))
     if not ends:
-        raise ValueError(f"there is no edge in {', '.join(shown(file.names[0]) for file in files) or 'an empty list'}")
+        raise ValueError(f"there is no edge in {', '.join(repr(file.names[0]) for file in files) or 'an empty list'}")
     both, names = np.array(ends, np.intp).reshape(-1, 2), list(ids)
     _warn_of_header(both, names, firsts)
     if weights and len(lengths) > 1 and all(f"{amount:g}" in ids for amount in set(amounts)):
@@ -456,16 +456,19 @@ class Walks:
     def _dense_powers(self, now: sparse.csr_array, summed: sparse.csr_array, weights: Float64) -> sparse.csr_array:
         """Return the sum so far of some rows (R, V) and that of further powers."""
         rows, size = now.shape
-        with self._memory.taken() as (before, after, total):
-            for dense, some in ((before, now), (total, summed)):
-                dense[:] = 0
-                dense[:, :rows] = some.toarray().T
-            for weight in weights:
-                self._kernels.csr_times_dense(*self._back, before, after, 0, size)
-                before, after = after, before
-                np.multiply(before, weight, out=after)
-                total += after
-            return sparse.csr_array(np.ascontiguousarray(total[:, :rows].T))
+        memory = self._memory.take()
+        before, after, total = memory
+        for dense, some in ((before, now), (total, summed)):
+            dense[:] = 0
+            dense[:, :rows] = some.toarray().T
+        for weight in weights:
+            self._kernels.csr_times_dense(*self._back, before, after, 0, size)
+            before, after = after, before
+            np.multiply(before, weight, out=after)
+            total += after
+        found = sparse.csr_array(np.ascontiguousarray(total[:, :rows].T))
+        self._memory.give(memory)
+        return found
 
 
 def column_blocks(matrix: sparse.csr_array) -> tuple[npt.NDArray[Any], ...]:
