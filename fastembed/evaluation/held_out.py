@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from hashlib import blake2b
 from itertools import pairwise
 from typing import Any
 
@@ -159,7 +160,8 @@ def held_out_items(
     topn : int
         How many of the most probable items count.
     seed : int
-        For the draw.
+        For the draw, which depends on users (or numbers of baskets) and their items, but not on the model: models that
+        know the same items are asked for the same ones.
     user, item, weight, header
         As for `Recommender.fit`.
     progress : bool
@@ -191,7 +193,7 @@ def held_out_items(
     split = _Split(
         None if given is None else check_integer("given", given, low=1),
         None if hidden is None else check_number("hidden", hidden, high=1, above=True),
-        np.random.default_rng(check_integer("seed", seed, low=0)),
+        check_integer("seed", seed, low=0),
     )
     tally = _Tally(check_integer("topn", topn, low=1))
     if isinstance(model, SkipGram):
@@ -217,16 +219,20 @@ class _Split:
 
     given: int | None
     share: float | None
-    rng: np.random.Generator
+    seed: int
 
-    def __call__(self, items: Ids) -> tuple[Ids, Ids] | None:
-        """Return the items shown and those hidden, ascending; None if there are too few."""
+    def __call__(self, user: Any, names: list[Any], items: Ids) -> tuple[Ids, Ids] | None:
+        """Return the items shown and those hidden, ascending; None if there are too few.
+
+        Their order is that of hashes of the seed and the names, and so is the same whatever a model knows.
+        """
         count = len(items) - 1 if self.given is None else self.given
         if self.share is not None:
             count = len(items) - max(1, min(round(self.share * len(items)), len(items) - 1))
         if not 0 < count < len(items):
             return None
-        drawn = self.rng.permutation(items)
+        keys = [blake2b(f"{self.seed} {user} {name}".encode(errors="replace")).digest() for name in names]
+        drawn = items[sorted(range(len(names)), key=keys.__getitem__)]
         return np.sort(drawn[:count]), np.sort(drawn[count:])
 
 
@@ -312,11 +318,12 @@ def _score_skipgram(model: SkipGram, baskets: Source, split: _Split, tally: _Tal
     asked: list[tuple[Ids, Ids]] = []
 
     def questions() -> Iterator[ContextQuery]:
-        for items in sequences:
+        for number, items in enumerate(sequences):
             different = set(items)
             known = vocabulary.ids(different)
             tally.unknown += len(different) - len(known)
-            parts = split(np.array(sorted(set(known)), np.intp))
+            ids = sorted(set(known))
+            parts = split(number, [vocabulary.tokens[k] for k in ids], np.array(ids, np.intp))
             if parts is not None and len(parts[1][parts[1] < contexts]):
                 asked.append(parts)
                 yield ContextQuery(parts[0], np.ones(len(parts[0])))
@@ -334,9 +341,10 @@ def _score_recommender(
     """Add the scores of all users with enough known items; return the number of all."""
     fitted, threads = fitted_recommender(model), check_threads(model.threads)
     pool = Pool(threads)
-    matrix, tally.unknown = _known_part(fitted, source, fields, header)
-    number = matrix.shape[0]
-    parts = [split(matrix.indices[a:b].astype(np.intp)) for a, b in pairwise(matrix.indptr)]
+    matrix, users, tally.unknown = _known_part(fitted, source, fields, header)
+    number, names = matrix.shape[0], fitted.data.items.names
+    rows = (matrix.indices[a:b].astype(np.intp) for a, b in pairwise(matrix.indptr))
+    parts = [split(user, names[ids].tolist(), ids) for user, ids in zip(users, rows, strict=True)]
     taken = [k for k, part in enumerate(parts) if part is not None]
     if not taken:
         return number
@@ -362,10 +370,12 @@ def _large_baskets(matrix: Any) -> set[bytes]:
     return {ids[first:last].tobytes() for first, last in pairwise(ends) if last - first >= LARGE}
 
 
-def _known_part(fitted: FittedRecommender, source: Any, fields: tuple[Any, Any, Any], header: bool) -> tuple[Any, int]:
-    """Return the known items of each user, sparse (N, V), and the number of the others."""
+def _known_part(
+    fitted: FittedRecommender, source: Any, fields: tuple[Any, Any, Any], header: bool
+) -> tuple[Any, list[Any], int]:
+    """Return the known items of each user, sparse (N, V), the users, and the number of the other items."""
     if is_matrix(source):
-        return fitted.rows_of(source), 0
+        return fitted.rows_of(source), list(range(source.shape[0])), 0
     data = read_interactions(source, *fields, header=header, usual=fitted.usual)
     ids = fitted.data.items.find(data.items.names, skip_unknown=True)
     places = np.flatnonzero(ids >= 0)
@@ -374,7 +384,7 @@ def _known_part(fitted: FittedRecommender, source: Any, fields: tuple[Any, Any, 
     )
     matrix = sparse.csr_array(data.matrix @ chosen)
     matrix.sort_indices()
-    return matrix, data.matrix.nnz - matrix.nnz
+    return matrix, data.users.names.tolist(), data.matrix.nnz - matrix.nnz
 
 
 def split_users(X: Any, share: float = 0.2, *, user: str | None = None, seed: int = 0) -> tuple[Any, Any]:

@@ -158,6 +158,16 @@ def test_a_recommender_is_scored_on_what_it_recommends(recommender, baskets, cap
     assert score.record()["perplexity"] == score.perplexity
 
 
+def test_all_models_are_asked_for_the_same_items(model, recommender, baskets):
+    """So that popularity has the same score, also with the items of training or of the test in another order."""
+    other = Recommender(dim=3, epochs=1, threads=1).fit([basket[::-1] for basket in baskets[::-1]])
+    asked = [each[:3] for each in baskets[:30]]
+    for options in ({}, {"hidden": 0.5}, {"given": 1, "seed": 1}):
+        scores = [held_out_items(each, asked, **options) for each in (model, recommender, other)]
+        scores.append(held_out_items(model, [[*basket[::-1], "unknown"] for basket in asked], **options))
+        np.testing.assert_allclose([each.popularity["nll"] for each in scores], scores[0].popularity["nll"], rtol=1e-5)
+
+
 def test_every_form_of_input_gives_the_same_score(recommender, baskets, tmp_path):
     items = recommender.items_.tolist()
     expected = held_out_items(recommender, baskets, hidden=0.5)
