@@ -249,12 +249,10 @@ def or_word(word: str, read: Reader, value: object = None) -> Reader:
 
 def ngram_lengths(text: str) -> tuple[int, int]:
     """Read two ascending integers of at least 1, separated by a hyphen."""
-    least, hyphen, greatest = text.partition("-")
-    if not (hyphen and text.isascii() and least.isdecimal() and greatest.isdecimal()):
-        raise argparse.ArgumentTypeError(f"two integers as in 3-6 expected, got {text!r}")
-    if not 1 <= int(least) <= int(greatest):
-        raise argparse.ArgumentTypeError(f"two ascending integers of at least 1 expected, got {text!r}")
-    return int(least), int(greatest)
+    found = re.fullmatch(r"([0-9]+)-([0-9]+)", text)
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+        raise argparse.ArgumentTypeError(f"two ascending integers of at least 1, as in 3-6, expected, got {text!r}")
+    return int(found[1]), int(found[2])
 
 
 def size(text: str) -> int:

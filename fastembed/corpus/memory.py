@@ -52,8 +52,11 @@ def is_missing(value: Any) -> bool:
     return isinstance(value, float | np.floating) and value != value
 
 
-def warn_of_missing(names: Collection[object]) -> None:
-    """Warn if one of different names is how files write a missing one, or all are integers that one made floats."""
+def warn_of_names(names: Collection[object]) -> None:
+    """Warn if one of different names is another with spaces, or how files write a missing one, or all seem floats."""
+    spaced = {name.strip(): name for name in names if isinstance(name, str) and name != name.strip()}
+    if alike := spaced.keys() & set(names if spaced else ()):
+        warn_user(f"{min(alike)!r} and {spaced[min(alike)]!r} are two names, which differ in spaces alone")
     if missing := MISSING.intersection(names):
         warn_user(f"{min(missing)!r} is a name like the others: leave out the rows that have it if it stands for none")
     if names and all(isinstance(name, str) and name.endswith(".0") for name in names):

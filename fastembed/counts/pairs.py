@@ -19,7 +19,7 @@ from fastembed._base.threads import ordered_map
 from fastembed._base.validation import check_amounts, shown, unmasked, warn_user
 from fastembed.corpus.corpus import LEAST_LINES, Source, as_corpus, look_weighted
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.memory import is_missing, warn_of_missing
+from fastembed.corpus.memory import is_missing, warn_of_names
 from fastembed.counts.sums import RowBatch, batch_entries
 from fastembed.vocabulary import Vocabulary
 
@@ -106,7 +106,7 @@ def tokens_of(names: Iterable[Name]) -> list[str]:
         if token in tokens:
             raise ValueError(f"the names {shown(tokens[token])} and {shown(name)} would both be the token {token!r}")
         tokens[token] = name
-    warn_of_missing(tokens)
+    warn_of_names(tokens)
     return list(tokens)
 
 

@@ -19,7 +19,7 @@ from fastembed._base.threads import cached_property
 from fastembed._base.validation import UnknownToken, check_flag, check_number, listed, shown, warn_user
 from fastembed.corpus.corpus import DocumentCorpus, FileCorpus, look_weighted
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.memory import BadRow, check_field, column_names, warn_of_missing
+from fastembed.corpus.memory import BadRow, check_field, column_names, warn_of_names
 from fastembed.corpus.sources import TextFile, find_files, is_url, path_list
 from fastembed.corpus.tables import FORMATS, field_rows, place_of, suffix_of
 from fastembed.counts.pairs import LOOKED_AT, warn_of_lines
@@ -260,7 +260,7 @@ def read_interactions(
     if known is None or known.items.are_places():
         items, matrix = _by_place(items, matrix)
     for each in (users, items):
-        warn_of_missing(each.names.tolist() if each.names.dtype == object else ())
+        warn_of_names(each.names.tolist() if each.names.dtype == object else ())
     if known is not None:
         old = known.matrix.copy()
         old.resize(matrix.shape)

@@ -76,7 +76,7 @@ def test_train_takes_every_parameter_of_skipgram_and_shows_its_default():
         ("", "required: COMMAND"),
         # values
         ("train ''", "a file name expected, got an empty string"),
-        ("train f --subwords 6-3", "two ascending integers of at least 1 expected, got '6-3'"),
+        ("train f --subwords 6-3", "two ascending integers of at least 1, as in 3-6, expected, got '6-3'"),
         ("train f --dim 1.5", "an integer of at least 1 expected, got '1.5'"),
         ("train f --max-contexts all", '"auto" or "none" or an integer of at least 1 expected, got \'all\''),
         ("train f --validation-fraction 0.6", "a number above 0 and at most 0.5 expected, got '0.6'"),

@@ -132,6 +132,8 @@ def test_what_looks_like_something_else_is_noticed(tmp_path):
         learned([["NaN", "nails"], ["jam", "nails"]])
     with pytest.warns(UserWarning, match=r"all names are like '5.0': integers that pandas made floats"):
         learned([["5.0", "6.0"]])
+    with pytest.warns(UserWarning, match="'jam' and 'jam ' are two names, which differ in spaces alone"):
+        learned([["jam", "jam "]])
     path = tmp_path / "pairs.txt"
     path.write_text("".join(f"{user} {item}\n" for user, item in pairs), encoding="utf-8")
     with pytest.warns(UserWarning, match="every line has two items: if they are a user and an item, write them to a"):
