@@ -152,6 +152,11 @@ def add_quiet(to: Group) -> None:
     add_flag(to, "--quiet", "print nothing but errors, and what --json asks for")
 
 
+def add_dry_run(to: Group) -> None:
+    """Add the option that ends a training before its first step."""
+    add_flag(to, "--dry-run", "read, print the time and memory that training would take, and write nothing")
+
+
 def add_threads(to: Group) -> None:
     """Add the number of threads."""
     text = "number of threads; the result is the same for any number"

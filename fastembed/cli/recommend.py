@@ -61,7 +61,7 @@ def add_train_recommender(commands: options.Commands) -> None:
     options.add_no_header(command)
     options.add_parameters(command, Recommender, PARAMETERS, {"epochs": "by the size of the data"})
     options.add_checkpoint(command)
-    options.add_flag(command, "--dry-run", "read, print time and memory of the training, and end before it")
+    options.add_dry_run(command)
     options.add_threads(command)
     options.add_quiet(command)
 

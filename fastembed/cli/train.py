@@ -94,8 +94,7 @@ def add_train(commands: options.Commands) -> None:
     text = "write it also whenever N minutes have passed within an epoch"
     options.add_option(interruption, "--checkpoint-minutes", text, MINUTES, metavar="N", type=options.number())
     options.add_flag(interruption, "--keep-checkpoint", "keep these files when the model has been written")
-    text = "read and count, print the time and memory that training would take, and write nothing"
-    options.add_flag(command, "--dry-run", text)
+    options.add_dry_run(command)
     options.add_flag(command, "--mpi", "train with all ranks of an MPI job, which share the outputs; needs --counts")
     _add_parameters(command)
 
