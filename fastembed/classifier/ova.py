@@ -273,7 +273,8 @@ def train_ova(
             if validation is not None:
                 of_validation = ascent.scores(left_out[0].bags)
                 found = calibration.fitted(of_validation, left_out[0].labels, left_out[0].weights, earlier)
-                record["validation_nll"] = float(found.nll(found.logits(of_validation), left_out[0].labels).mean())
+                nll, w = found.nll(found.logits(of_validation), left_out[0].labels), left_out[0].weights
+                record["validation_nll"] = float(nll @ w / max(1, w.sum()))
                 if record["validation_nll"] < lowest:
                     state = None  # released before the next copy
                     state, best, lowest = ascent.state(), (found, len(history)), record["validation_nll"]

@@ -366,6 +366,7 @@ def _train_softmax(
     rate = options.learning_rate
     if rate is None:
         rate = default_rate(examples.bags, examples.weights)
+    held_out = None if validation is None else sparse.diags_array(validation.weights) @ shares(validation.labels)
     history = trainer.fit_counts(
         targets,
         bags=examples.bags,
@@ -376,7 +377,7 @@ def _train_softmax(
         linear_learning_rate=0.0 if full else LINEAR_RATE,
         l2=options.l2,
         block_size=BLOCK_DOCUMENTS,
-        validation_counts=None if validation is None else shares(validation.labels),
+        validation_counts=held_out,
         validation_bags=None if validation is None else validation.bags,
         n_iter_no_change=options.n_iter_no_change if validation is not None else None,
         seed=options.seed,

@@ -145,6 +145,19 @@ def test_weights_only_of_documents_held_out_are_an_error(labelled, loss):
         model.fit(*labelled, sample_weight=held.astype(float))
 
 
+@pytest.mark.parametrize("loss", ["squared", "ova", "softmax"])
+def test_documents_of_unknown_words_do_not_count_in_validation(loss):
+    rng = np.random.default_rng(3)
+    texts = [" ".join(rng.choice(["a", "b", "c"] if k % 2 else ["c", "d", "e"], 4)) for k in range(120)]
+    texts[::3] = [f"only{k}" for k in range(40)]
+    labels = np.arange(120) % 2
+    model = Classifier(loss, early_stopping=True, validation_fraction=0.5, epochs=6, ngrams=1).fit(texts, labels)
+    held = [k for k in np.flatnonzero(np.random.default_rng(0).random(120) < 0.5) if k % 3]
+    p = model.predict_proba([texts[k] for k in held])[np.arange(len(held)), labels[held]]
+    (found,) = [record["validation_nll"] for record in model.history_ if record["kept"]]
+    assert_allclose(found, -np.log(p).mean(), rtol=0.02)  # what held-out labels add to the weights of words is left out
+
+
 def test_rows_that_float16_cannot_hold_raise_an_error(tmp_path):
     model = Classifier("softmax", learning_rate=1e7).fit(["a b", "c d"], ["x", "y"])
     with pytest.raises(ValueError, match="holds numbers up to 65504, got"):
