@@ -112,7 +112,9 @@ class Names:
             raise TypeError(
                 f"{where}: {self._what}s must be all str or all int, got {shown(wrong)} after {self._like()}"
             )
-        hint = ": leave it out" if wrong == "" else ""
+        hint = ": leave it out" if isinstance(wrong, str) else ""
+        if isinstance(wrong, Iterable) and not isinstance(wrong, str):
+            hint = ": a table has a row per item, as by explode(); lists of items are baskets, without user= and item="
         if isinstance(wrong, float):
             hint = ": leave out rows that miss it, and make the column int, as by dropna().astype(int)"
             missing = [k for k, name in enumerate(names) if isinstance(name, float) and name != name]
@@ -282,6 +284,11 @@ def _by_place(items: Names, matrix: Any) -> tuple[Names, Any]:
     return Names("item", items.names[order]), narrow(matrix[:, order].sorted_indices())
 
 
+def as_matrix(given: Any) -> Any:
+    """Return a matrix; a row of a sparse array, which SciPy makes flat, as one."""
+    return given.reshape((1, -1)) if given.ndim == 1 else given
+
+
 def is_matrix(source: Any) -> bool:
     """Return whether something is a sparse matrix, or an array of two dimensions."""
     return sparse.issparse(source) or (isinstance(source, np.ndarray) and source.ndim == 2)
@@ -299,7 +306,9 @@ def _files(source: Any) -> list[Any] | None:
     several = (
         isinstance(source, list | tuple)
         and bool(source)
-        and all(isinstance(p, os.PathLike) or is_url(p) for p in source)
+        and all(
+            isinstance(p, os.PathLike) or is_url(p) or (isinstance(p, str) and suffix_of(p) in FORMATS) for p in source
+        )
     )
     if not several and not isinstance(source, str | os.PathLike):
         return None
@@ -499,15 +508,14 @@ def _matrix_of_baskets(baskets: Any, users: Names, items: Names, usual: float, *
         raise TypeError(f"X must be a sparse matrix, pairs, or baskets, got {shown(baskets)}")
     remaining, index = iter(baskets), getattr(baskets, "index", None)  # of a pandas Series
     rows, columns, weights = [], [], []
-    count, pairs, tuples, weighted, any_given = 0, True, True, True, False
+    count, weighted = 0, False
     while part := list(islice(remaining, ROWS_AT_ONCE // 16)):
         names, given, sizes, some = flat_baskets(part, count, usual)
-        any_given = any_given or some
-        pairs = pairs and set(sizes.tolist()) == {2}
-        tuples = tuples and all(isinstance(basket, tuple) for basket in part)
-        weighted = weighted and of_file and look_weighted(part)
-        if of_file and not count:
-            warn_of_lines(list(filter(None, part[:LOOKED_AT])))
+        weighted = weighted or some
+        if not count:
+            _warn_of_table(names, sizes[:LOOKED_AT], of_file, all(isinstance(basket, tuple) for basket in part))
+            if of_file:
+                warn_of_lines(list(filter(None, part[:LOOKED_AT])))
         owners = np.repeat(np.arange(count, count + len(part), dtype=np.int32), sizes)
         count += len(part)
         rows.append(owners)
@@ -515,18 +523,30 @@ def _matrix_of_baskets(baskets: Any, users: Names, items: Names, usual: float, *
         weights.append(given)
     if not rows:
         raise ValueError("there is nothing to learn from: no basket")
-    if (pairs and tuples and count > 1) or ((pairs or weighted) and of_file and count >= MANY_BASKETS):
-        of_lines = "write them to a CSV or TSV file and name its fields: user= and item=, or --user and --item"
-        what, advice = ("line has", of_lines) if of_file else ("basket is a tuple of", TABLE)
-        third = " and a number" * weighted
-        warn_user(f"every {what} two items{third}: if they are a user and an item{third}, {advice}")
     if index is None or callable(index) or np.array_equal(index, np.arange(count)):
         numbers: Any = np.arange(len(users), len(users) + count)
         add_places(users, count)
     else:
         numbers = users.add(index.tolist(), "basket {}".format)
     entries = numbers[np.concatenate(rows)], np.concatenate(columns)
-    return matrix_of(np.concatenate(weights), entries, (len(users), len(items))), any_given
+    return matrix_of(np.concatenate(weights), entries, (len(users), len(items))), weighted
+
+
+def _warn_of_table(names: list[Any], sizes: NDArray[np.int64], of_file: bool, tuples: bool) -> None:
+    """Warn if the first baskets look like the rows of a table, a user, an item and perhaps a number, or its columns."""
+    count, width = len(sizes), int(sizes[0])
+    if len(set(sizes.tolist())) > 1:
+        return
+    if count in (2, 3) and width >= MANY_BASKETS:
+        warn_user(f"{count} baskets have {width:,} items each: if they are users and items, {TABLE}")
+    if width < 2 or (count < MANY_BASKETS and not (tuples and count > 1)):
+        return
+    rows = [tuple(map(str, names[k : k + min(width, 3)])) for k in range(0, count * width, width)]
+    if (width == 2 and (of_file or tuples or len(set(rows)) == count)) or (width > 2 and look_weighted(rows)):
+        of_lines = "write them to a CSV or TSV file and name its fields: user= and item=, or --user and --item"
+        what, advice = ("lines", of_lines) if of_file else ("baskets", TABLE)
+        third = " and a number" * (width > 2)
+        warn_user(f"{what} have {width} items each, as {rows[0]}: if they are a user and an item{third}, {advice}")
 
 
 def _basket_of(owners: Int32, k: int) -> str:
@@ -557,7 +577,7 @@ def flat_baskets(
     for number, basket in enumerate(baskets, first):
         if isinstance(basket, str | bytes | Mapping) or not isinstance(basket, Iterable):
             hint = f": {basket!r}.split()" if isinstance(basket, str) and len(basket) < 40 else ""
-            raise TypeError(f"basket {number} must be a list of items, got {shown(basket)}{hint}")
+            raise TypeError(f"basket {number} must be a list of items, got {shown(basket)}{hint}; of pairs, {TABLE}")
         items = basket.tolist() if isinstance(basket, np.ndarray) else list(basket)
         if isinstance(basket, set | frozenset):  # whose order differs from process to process
             items.sort(key=repr)

@@ -17,6 +17,7 @@ from fastembed._base.threads import Pool, cached_property, ordered_map, single_t
 from fastembed._base.validation import shown, warn_user
 from fastembed.recommender.data import (
     Interactions,
+    as_matrix,
     flat_baskets,
     is_matrix,
     is_name,
@@ -126,10 +127,8 @@ class FittedRecommender:
             If `who` is none of these.
         """
         if is_matrix(who):
-            given: Any = who
-            one = given.ndim == 1  # a row of a sparse array, which SciPy makes flat
-            matrix = self.rows_of(given.reshape((1, -1)) if one else given)
-            return Asked(matrix, self._folded(matrix, pool, tolerance), single=one)
+            matrix = self.rows_of(who)
+            return Asked(matrix, self._folded(matrix, pool, tolerance), single=who.ndim == 1)
         if is_name(who):
             return self._known([who], skip_unknown, pool, single=True)
         if isinstance(who, bytes | dict) or not isinstance(who, Iterable):
@@ -155,11 +154,11 @@ class FittedRecommender:
         """
         if given.dtype.kind not in "biuf":
             raise TypeError(f"rows of users must be numbers, got dtype {given.dtype}; baskets are lists of items")
-        given, items = given if sparse.issparse(given) else sparse.csr_array(given), len(self.data.items)
+        given, items = as_matrix(given), len(self.data.items)
         if given.shape[1] != items:
             turned = "; is it the wrong way round? A row is a user" if given.shape[0] == items else ""
             raise ValueError(f"rows of users must have the {items:,} items as columns, got {given.shape}{turned}")
-        matrix = narrow(canonical_csr("X", given))
+        matrix = narrow(canonical_csr("X", given if sparse.issparse(given) else sparse.csr_array(given)))
         warn_of_ones(matrix, self.usual["matrix"])
         return matrix
 

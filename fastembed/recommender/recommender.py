@@ -18,7 +18,7 @@ from fastembed._base.memory import check_free, readable
 from fastembed._base.progress import FitProgress, epoch_reports, reporting
 from fastembed._base.threads import Pool, check_threads, seconds_per_operation
 from fastembed._base.validation import check_callback, check_flag, check_integer, shown
-from fastembed.recommender.data import USUAL, fields_of_table, is_matrix, is_name, read_interactions
+from fastembed.recommender.data import USUAL, as_matrix, fields_of_table, is_matrix, is_name, read_interactions
 from fastembed.recommender.file import read_recommender, write_recommender
 from fastembed.recommender.model import Asked, Explanation, FittedRecommender, Scored
 from fastembed.recommender.training import (
@@ -306,6 +306,7 @@ class Recommender(Transformer):
                 if ranks is None or ranks.first:
                     file = check_checkpoint(checkpoint, MINUTES, False)
                 if is_matrix(source):  # of which all rows and columns get names
+                    source = as_matrix(source)
                     self._affordable(max(source.shape[0], 1), max(source.shape[1], 1), 1, 1.0)
                 data = read_interactions(
                     source,
@@ -445,6 +446,9 @@ class Recommender(Transformer):
             return None
         if isinstance(items, str | bytes) or not isinstance(items, Iterable) or fields_of_table(items) is not None:
             raise TypeError(f"{name} must be several items, got {shown(items)}")
+        items = list(items)
+        if any(isinstance(each, list | tuple | set) for each in items):
+            raise TypeError(f"{name} must be items, the same for all who are asked, got {shown(items)}")
         ids = self._fitted().data.items.find(items, skip_unknown)
         return ids[ids >= 0]
 

@@ -65,7 +65,7 @@ def test_pairs_are_in_files(tmp_path, name, write):
     expected = ["7", "9", "8"] if name == "p.csv" else [7, 9, 8]
     assert (users, items) == (["ann", "bob", "cid"], expected)
     assert_array_equal(matrix, MATRIX)
-    both = learned([path, path], **FIELDS)[2]
+    both = learned([str(path), str(path)], **FIELDS)[2]
     assert_array_equal(both, 2 * MATRIX)
     if name == "p.csv":
         path.write_text(path.read_text(encoding="utf-8").partition("\n")[2], encoding="utf-8")
@@ -118,8 +118,12 @@ def test_the_index_of_a_series_is_the_users():
 
 def test_what_looks_like_something_else_is_noticed(tmp_path):
     pairs = [(f"u{k // 3}", f"item{k % 3}") for k in range(30)]
-    with pytest.warns(UserWarning, match="every basket is a tuple of two items: if they are a user and an item"):
-        learned(pairs)
+    listed, triples = [[k // 3, k % 3] for k in range(30)], [(k // 3, k % 3, 1 + k % 2) for k in range(90)]
+    for source in (pairs, listed, triples):
+        with pytest.warns(UserWarning, match=rf"have {len(source[0])} items each, as .* a user and an item.*, pass a"):
+            learned(source)
+    with pytest.warns(UserWarning, match="2 baskets have 30 items each: if they are users and items, pass a table"):
+        learned([*zip(*listed, strict=True)])
     with pytest.warns(UserWarning, match="a column of X is an item, which makes 2; if the columns are users and"):
         learned(np.arange(30).reshape(15, 2))
     with pytest.warns(UserWarning, match="every user of X has every item: if the rows are baskets"):
@@ -136,11 +140,12 @@ def test_what_looks_like_something_else_is_noticed(tmp_path):
         learned([["jam", "jam "]])
     path = tmp_path / "pairs.txt"
     path.write_text("".join(f"{user} {item}\n" for user, item in pairs), encoding="utf-8")
-    with pytest.warns(UserWarning, match="every line has two items: if they are a user and an item, write them to a"):
+    with pytest.warns(UserWarning, match="lines have 2 items each, .* a user and an item, write them to a CSV"):
         learned(path)
-    path.write_text("".join(f"{user} {item} 3\n" for user, item in pairs), encoding="utf-8")
-    with pytest.warns(UserWarning, match="every line has two items and a number: if they are a user and an item and"):
-        learned(path)
+    for more in (" 3", "\t4\t881250949"):
+        path.write_text("".join(f"{user} {item}{more}\n" for user, item in pairs), encoding="utf-8")
+        with pytest.warns(UserWarning, match="each, as .'u0', 'item0', '[34]'.: if they are a user and an item and a"):
+            learned(path)
     path = tmp_path / "pairs.csv"
     path.write_text("".join(f"{user},{item}\n" for user, item in pairs), encoding="utf-8")
     with pytest.warns(UserWarning, match=r"first row, u0, item0, is taken for the names .* header=False \(--no-header"):
@@ -181,7 +186,7 @@ def test_a_matrix_has_users_as_rows_whose_names_are_their_numbers(form):
             TypeError,
             "row 2: user must be .* got nan: leave out rows",
         ),
-        (TABLE | {"who": [["a"]] * 6}, FIELDS, TypeError, r"row 0: user must be a str or an int .* got \['a'\]"),
+        (TABLE | {"who": [["a"]] * 6}, FIELDS, TypeError, r"row 0: user must be .* got \['a'\]: a table has a row per"),
         (TABLE | {"who": ["a"]}, FIELDS, ValueError, "one value per pair"),
         (
             ["bread butter"],
@@ -189,7 +194,7 @@ def test_a_matrix_has_users_as_rows_whose_names_are_their_numbers(form):
             TypeError,
             r"basket 0 must be a list of items, got 'bread butter': 'bread butter'.split",
         ),
-        ([["a"], None], {}, TypeError, "basket 1 must be a list of items, got None"),
+        ([["a"], None], {}, TypeError, "basket 1 must be a list of items, got None; of pairs, pass a table, such as"),
         ([["a"], ["b", True]], {}, TypeError, "basket 1: items must be|basket 1: item must be"),
         ([["a", ("b", -1.0)]], {}, ValueError, "basket 0: the weight of 'b' must be .* got -1.0"),
         ([["a", ("b", 1e21)]], {}, ValueError, r"the weight of 'b' must be .* to 1e\+20, got 1e\+21"),
@@ -238,7 +243,7 @@ def test_more_is_added_to_what_is_known():
     with pytest.raises(TypeError, match="item must be a str or an int of 64 bits, got 3"):
         learned_first.recommend([[3.0]])
     numbered = Recommender(dim=2, epochs=2, threads=1).fit(sparse.csr_array(MATRIX))
-    numbered.partial_fit(np.array([[0, 0, 1.0, 2]])).partial_fit([[3, 5]])
+    numbered.partial_fit(sparse.csr_array([[0, 0, 1.0, 2]])[0]).partial_fit([[3, 5]])
     assert (numbered.users_.tolist(), numbered.items_.tolist()) == ([0, 1, 2, 3, 4], [0, 1, 2, 3, 5])
     assert_array_equal(
         numbered._model.data.matrix.toarray()[3:], [[0, 0, 1, 2, 0], [0, 0, 0, 2.25, 2.25]]

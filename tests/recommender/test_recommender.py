@@ -254,7 +254,7 @@ def test_a_fit_reports_what_it_does_and_what_it_takes(baskets, tmp_path):
     assert_array_equal(again.item_factors_, model.item_factors_)
     huge = Recommender(dim=10**13)
     with pytest.raises(MemoryError, match="training 10 users of 10 items"):
-        huge.fit([[k, 9 - k] for k in range(10)])
+        huge.fit([[k, 9 - k, (k + 5) % 10] for k in range(10)])
 
 
 def test_an_interrupted_fit_goes_on_to_the_same_bits(baskets, tmp_path):
@@ -300,6 +300,7 @@ def test_an_interrupted_fit_goes_on_to_the_same_bits(baskets, tmp_path):
         (lambda m: m.recommend(-np.ones((1, 20))), ValueError, "X must be non-negative"),
         (lambda m: m.recommend(0, topn=0), ValueError, "topn must be at least 1, got 0"),
         (lambda m: m.recommend(0, exclude="a0"), TypeError, "exclude must be several items, got 'a0'"),
+        (lambda m: m.recommend(0, exclude=[["a0"]]), TypeError, "exclude must be items, the same for all who are"),
         (lambda m: m.recommend(0, among=["c"]), KeyError, "'c' is not among the 20 items"),
         (lambda m: m.recommend(0, exclude_seen=2), TypeError, "exclude_seen must be True or False, got 2"),
         (lambda m: m.similar_items("a0", skip_unknown=2), TypeError, "skip_unknown must be True or False, got 2"),
