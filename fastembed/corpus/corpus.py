@@ -62,6 +62,7 @@ MOST_PUNCTUATED = 0.02  # the share of tokens that end in punctuation in a text 
 MOST_SPACES = 1.5  # inside of a token of a list, on average
 # The share of characters in long runs of a script without spaces, in a text that has been separated
 MOST_UNSPACED = 0.3
+LEAST_COMPOSED = 0.998  # the characters of a text whose accents are joined, in those that it has
 LEAST_LINES = 20  # fewer lines do not show whether a text is wrapped
 
 _NUMBER = re.compile(r"\d+(\.\d*)?([eE][-+]?\d+)?|\.\d+")
@@ -801,13 +802,13 @@ def _of_units(reading: Reading, text: bytes, parts: int) -> _Seen:
 
 
 def _of_format(reading: Reading, text: bytes, characters: str, *, baskets: bool) -> Iterator[str]:
-    if not reading.words and len(unicodedata.normalize("NFC", characters)) < len(characters):
+    if not reading.words and len(unicodedata.normalize("NFC", characters)) < LEAST_COMPOSED * len(characters):
         joins = "uconv -x nfc, or unicodedata.normalize, joins them"
         yield f"accents are characters beside their letters (NFD): {joins}"
     if text.count(b"\r") - text.count(b"\r\n") > text.count(b"\n"):
         converts = r"tr '\r' '\n' converts them"
         yield f"the lines end in a carriage return, which is no end of a line here: {converts}"
-    if len(tags := re.findall(r"</?[a-z]+[^<>\n]*>|&[a-z]+;", characters)) >= LEAST_LINES:
+    if len(tags := re.findall(r"<br ?/?>|</(?:p|div|span|td|li|a)>", characters)) >= LEAST_LINES:
         without = "html.unescape(re.sub('<[^>]*>', ' ', text)) is without it"
         yield f"the text has HTML, such as {shown(tags[0])}, which becomes tokens, too: {without}"
     lines = [line for line in characters.split("\n")[:-1] if line.strip()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from codecs import BOM_UTF8
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ def no_field(field: object, names: Iterable[object]) -> BadRow:
     return BadRow(f"no field {field!r}", f"no field {field!r} among {listed(names) or 'none'}")
 
 
+FLOAT = re.compile(r"-?[0-9]+\.0")  # as pandas writes the integers of a column in which some are missing
 MISSING = frozenset(("nan", "NaN", "NA", "<NA>", "N/A", "None", "null", "NULL"))  # as files write what is missing
 
 
@@ -59,7 +61,7 @@ def warn_of_names(names: Collection[object]) -> None:
         warn_user(f"{min(alike)!r} and {spaced[min(alike)]!r} are two names, which differ in spaces alone")
     if missing := MISSING.intersection(names):
         warn_user(f"{min(missing)!r} is a name like the others: leave out the rows that have it if it stands for none")
-    if names and all(isinstance(name, str) and name.endswith(".0") for name in names):
+    if names and all(isinstance(name, str) and FLOAT.fullmatch(name) for name in names):
         warn_user(
             f"all names are like {next(iter(names))!r}: integers that pandas made floats? astype('Int64') restores them"
         )

@@ -342,7 +342,7 @@ def _csv_lists(
     with closing(_complete(file, _lines(file, report))) as lines:
         first = next(lines, "")
         delimiter = next((mark for mark in delimiters if mark in first), delimiters[0])
-        reader = csv.reader(chain([first], lines), delimiter=delimiter, skipinitialspace=True, strict=True)
+        reader = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
         begun, more = False, True
         while more:
             rows: list[tuple[int, list[str] | BadRow]] = []

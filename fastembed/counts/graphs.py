@@ -52,7 +52,6 @@ STARTS = 16  # nodes from which walks go at once: two cache lines per node, in f
 SPARSE_COST = 8  # of a multiplication of sparse matrices, in those of a sparse and a dense one
 REAL = (int, float, np.integer, np.floating, np.bool_)  # the types of a weight
 MAX_WEIGHT = sys.float_info.max
-LEAST_EDGES = 10  # in a file in which the first line may be a header
 COLUMNS = {"source", "target", "src", "dst", "from", "to", "node1", "node2", "node_1", "node_2", "head", "tail"}
 WEIGHT = "weight"  # the attribute or column that holds the weights, unless another is named
 
@@ -239,7 +238,7 @@ def edges_of_file(
     ids: dict[Hashable, int] = {}
     ends: list[int] = []
     amounts: list[float] = []
-    firsts, lengths = set[int](), set[int]()
+    firsts = set[int]()
     for file in (files := single_files(edge_files(paths))):
         before = ledger.lines
         firsts.add(len(amounts))
@@ -250,23 +249,20 @@ def edges_of_file(
                 ledger.skipped["comments"] = ledger.skipped.get("comments", 0) + 1
                 continue
             try:
-                if len(line) not in parts or line[0].endswith((",", ";")) or "{}" in line:
+                if len(line) not in parts or line[0].endswith((",", ";")) or line[1] == "{}":
                     raise ValueError(line)
                 amounts.append(float(line[2]) if len(line) == 3 and weights else 1.0)
             except ValueError:
                 raise ValueError(
                     f"{file.names[0]!r}, line {ledger.lines - before:,}: an edge is two names and {what}, which is"
                     " a number, with spaces and no commas between them, as networkx.write_edgelist(..., data=False)"
-                    f" writes it, got {shown(' '.join(line))}"
+                    f" writes it (read_adjlist reads lists of neighbours), got {shown(' '.join(line))}"
                 ) from None
             ends += (ids.setdefault(line[0], len(ids)), ids.setdefault(line[1], len(ids)))
-            lengths.add(len(line))
     if not ends:
         raise ValueError(f"there is no edge in {', '.join(repr(file.names[0]) for file in files) or 'an empty list'}")
     both, names = np.array(ends, np.intp).reshape(-1, 2), list(ids)
     _warn_of_header(both, names, firsts)
-    if weights and len(lengths) > 1 and all(f"{amount:g}" in ids for amount in set(amounts)):
-        warn_user("each weight is the name of a node: are the lines adjacency lists? networkx.read_adjlist reads these")
     sources, targets = np.ascontiguousarray(both[:, 0]), np.ascontiguousarray(both[:, 1])
     return Edges(sources, targets, _amounts(amounts, sources, targets, names), names, False)
 
@@ -274,15 +270,14 @@ def edges_of_file(
 def _warn_of_header(both: npt.NDArray[np.intp], names: list[Any], firsts: set[int]) -> None:
     """Warn if the first line seems to name columns: no other has its names, unless it is the first one of a file.
 
-    They are usual names of columns, or words where all others have digits, or no other edge is alone in this way.
+    They are usual names of columns, or have letters and all others none, or no digits and all others some.
     """
     degrees, same = np.bincount(both.ravel()), np.flatnonzero((both == both[0]).all(axis=1))
     if not firsts.issuperset(same.tolist()) or degrees[both[0]].max() > len(same):
         return
-    words = not any(map(str.isdigit, names[0] + names[1]))
-    numbered = len(names) > 2 and all(any(map(str.isdigit, name)) for name in names[2:])
-    only = len(both) >= LEAST_EDGES and np.count_nonzero((degrees[both] == 1).all(axis=1)) < 2
-    if COLUMNS.issuperset((names[0].lower(), names[1].lower())) or (words and (numbered or only)):
+    letters, digits = ([any(map(kind, name)) for name in names] for kind in (str.isalpha, str.isdigit))
+    other = (all(letters[:2]) and not any(letters[2:])) or (not any(digits[:2]) and all(digits[2:]))
+    if COLUMNS.issuperset((names[0].lower(), names[1].lower())) or (other and len(names) > 2):
         warn_user(f"{names[0]!r} and {names[1]!r} in the first line are in no other: are they a header? Then remove it")
 
 

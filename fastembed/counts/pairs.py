@@ -27,7 +27,7 @@ Name = Hashable
 
 MAX_BASKET_ITEMS = 1 << 15
 # An item as it is read where more than spaces separate items
-MARKED = re.compile(r"[^ ]*(,[^ ]*|[;:|\"]|:[0-9.]+)")
+MARKED = re.compile(r"[^ ]*(,[^ ]*|[;:|\"])")
 LOOKED_AT = 1000  # baskets that are looked at for weights
 
 
@@ -74,8 +74,6 @@ def pair_ids(
     is_target = np.zeros(len(ids), bool)
     is_target[columns] = True
     tokens = tokens_of(ids)
-    if (alike := ends[0][ends[0] == ends[1]]).size and (name := tokens[alike[0]]).isdecimal():
-        warn_user(f"a pair is of {name} and {name}: if the sources differ in kind, name them apart, as 'user {name}'")
     order = sorted(range(len(ids)), key=lambda k: (not is_target[k], -occurrences[k], tokens[k]))
     place = np.empty(len(ids), np.intp)
     place[order] = np.arange(len(ids))

@@ -172,10 +172,11 @@ PLAIN = WRAPPED.replace(",", "").replace(";", "")
         ("a model, as\0 bytes. " * 99, {}, None),
         ("cafe\u0301 noir", {}, r"^accents are characters beside their letters \(NFD\): uconv -x nfc"),
         (
-            "good<br />film &amp; more\n" * 10,
+            "good<br />film &amp; more\n" * 20,
             {"words": True},
             "^the text has HTML, such as '<br />', which becomes tokens",
         ),
+        ("the <unk> said </s> vector<int> a<b@c.org>\n" * 20, {}, None),
         ("two lines\ror more\r" * 20, {}, r"^the lines end in a carriage return.*tr '\\r'"),
         ("id,text,label\n" + '1,"a, b",x\n' * 20, {}, "the text looks like a table separated by ','"),
         ("สวัสดีครับผมชื่อสมชายและผมมาจาก สวัสดี\n" * 20, {"words": True}, r"no spaces .*Reading\(tokenizer=\.\.\.\)"),

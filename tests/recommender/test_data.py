@@ -136,6 +136,7 @@ def test_what_looks_like_something_else_is_noticed(tmp_path):
         learned([["NaN", "nails"], ["jam", "nails"]])
     with pytest.warns(UserWarning, match=r"all names are like '5.0': integers that pandas made floats"):
         learned([["5.0", "6.0"]])
+    learned([["10.0.0.0", "10.0.1.0"], ["GO:0000013", "GO:0000118"]])
     with pytest.warns(UserWarning, match="'jam' and 'jam ' are two names, which differ in spaces alone"):
         learned([["jam", "jam "]])
     path = tmp_path / "pairs.txt"
