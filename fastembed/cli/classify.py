@@ -167,9 +167,10 @@ def train_classifier(arguments: argparse.Namespace) -> None:
         both = {"float32": model, arguments.rows: written}
         accuracies = {rows: each.test(files, **columns).accuracy for rows, each in both.items()}
     once = int(np.count_nonzero(model.label_counts_ == 1))
+    few = f", {once:,} of them with only one document" if once else ""
     print_written(
         arguments,
-        f"{len(model.classes_):,} labels, {_with_one_document(model)}; {model.n_features_:,} features",
+        f"{len(model.classes_):,} labels{few}; {model.n_features_:,} features",
         model.ledger_,
         accuracies=accuracies,
         labels=len(model.classes_),
@@ -182,16 +183,6 @@ def train_classifier(arguments: argparse.Namespace) -> None:
     if accuracies and not quiet:
         shown = ", ".join(f"{accuracy:.4f} with rows of {rows}" for rows, accuracy in accuracies.items())
         print_line(f"P@1 on the documents of training: {shown}")
-
-
-def _with_one_document(model: Classifier) -> str:
-    """Return in words how many labels have a single document, which is little to learn from."""
-    names, counts = model.classes_.tolist(), model.label_counts_
-    few = np.flatnonzero(counts < 2).tolist()
-    if not few:
-        return f"each with {int(counts.min()):,} documents or more"
-    example = printable(str(names[few[0]]))
-    return f"of which {len(few):,} {'has' if len(few) == 1 else 'have'} only one document, such as {example}"
 
 
 def add_test(commands: options.Commands) -> None:

@@ -37,7 +37,7 @@ def test_training_prints_its_epochs_and_the_ledger(run, train, tmp_path):
     assert out.splitlines()[0].startswith("training ")
     assert out.splitlines()[1].startswith("epoch  1 of 2   loss ")
     assert " documents left out   loss " in out
-    assert "2 labels, each with 2 documents or more; 9 features; read 10 tokens in 4 documents" in out
+    assert "2 labels; 9 features; read 10 tokens in 4 documents" in out
     assert "skipped 1 rows (1 without a label)" in out
 
 
@@ -164,7 +164,7 @@ def test_structured_files_are_learned_tested_and_predicted(run, document, tmp_pa
     assert (code, f"{str(path)!r}, line 6: an empty string is no label" in err) == (1, True)
     fields += ("--label-separator", ";")
     code, out, _ = run("train-classifier", path, "-o", model, *fields, "--rows", "int8")
-    assert (code, "3 labels, each with 2 documents or more;" in out, "1 without a label" in out) == (0, True, True)
+    assert (code, "3 labels;" in out, "1 without a label" in out) == (0, True, True)
     assert document("test", model, path, *fields)["documents"] == 4
     found = run("predict", model, path, "--field", "body")[1].splitlines()
     assert [line.split()[0] for line in found[:4]] == ["x", "y", "x", "y"]
@@ -173,7 +173,7 @@ def test_structured_files_are_learned_tested_and_predicted(run, document, tmp_pa
     bare.write_bytes(path.read_bytes().split(b"\r\n", 1)[1])
     assert run("predict", model, bare, "--field", "1", "--no-header")[1].splitlines() == found
     few = ("train-classifier", bare, "-o", model, "--field", "1", "--label", "2", "--no-header", "--skip-bad")
-    assert "3 labels, of which 2 have only one document, such as y; z;" in run(*few)[1]
+    assert "3 labels, 2 of them with only one document;" in run(*few)[1]
 
 
 def test_a_test_prints_precision_and_recall(run, document, classifier, train):
