@@ -14,6 +14,7 @@ import numpy.typing as npt
 from fastembed._base.tables import html_table
 from fastembed._base.validation import check_integer, printable
 from fastembed.plotting.figure import THEMES
+from fastembed.plotting.layout import without_zeros
 from fastembed.plotting.page import check_page, fill_map, pack_lines, pack_numbers, write_html
 from fastembed.vectors.neighbors import rounded_products, unit_vectors
 from fastembed.vectors.vectors import Vectors, check_is_vectors
@@ -100,6 +101,7 @@ def compare(first: Vectors, second: Vectors) -> Comparison:
     """
     for name, vectors in (("first", first), ("second", second)):
         check_is_vectors(name, vectors)
+    first, second = without_zeros(first), without_zeros(second)
     turned = second.align(first)
     rows = {token: row for row, token in enumerate(second.tokens)}
     pairs = [(row, rows[token]) for row, token in enumerate(first.tokens) if token in rows]
@@ -169,7 +171,7 @@ def write_comparison(
     if isinstance(names, str) or len(names) != 2 or not all(isinstance(name, str) for name in names):
         raise TypeError(f"names must be two str, got {names!r}")
     models = [
-        vectors.subset(min(topn, len(vectors))) if isinstance(vectors, Vectors) else vectors
+        without_zeros(vectors.subset(min(topn, len(vectors)))) if isinstance(vectors, Vectors) else vectors
         for vectors in (first, second)
     ]
     comparison = compare(*models)

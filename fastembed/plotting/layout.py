@@ -192,13 +192,18 @@ def select(vectors: Vectors, words: Iterable[str | int] | None, topn: int) -> Ve
     check_free(
         len(chosen) * vectors.matrix.shape[1] * COMPONENT_BYTES, f"a picture of {len(chosen):,} words", "show fewer"
     )
-    named = vectors.subset(chosen)
-    shown = named.subset(ids=np.flatnonzero(named.matrix.any(axis=1)))
-    if len(shown) < len(named):
-        warn_user(f"{len(named) - len(shown):,} of {len(named):,} words are left out: their vectors are zero")
-    if not len(shown):
+    return without_zeros(vectors.subset(chosen))
+
+
+def without_zeros(vectors: Vectors) -> Vectors:
+    """Return the vectors that are not zero; warn of those that are, and raise ValueError if all are."""
+    some = vectors.matrix.any(axis=1)
+    if not some.any():
         raise ValueError("there is no word to show")
-    return shown
+    if some.all():
+        return vectors
+    warn_user(f"{np.count_nonzero(~some):,} of {len(some):,} words are left out: their vectors are zero")
+    return vectors.subset(ids=np.flatnonzero(some))
 
 
 def _neighbors(shown: Vectors, count: int, progress: bool) -> tuple[npt.NDArray[np.intp], Rows]:

@@ -32,6 +32,9 @@ def test_words_that_changed_places_moved_most(models):
     aligned = other.align(one)
     cosine = one["w7"] @ aligned["w7"] / np.linalg.norm(one["w7"]) / np.linalg.norm(aligned["w7"])
     assert comparison.cosines[comparison.tokens.index("w7")] == pytest.approx(cosine, abs=1e-9)
+    one = Vectors(one.tokens, one.matrix * (np.arange(200) != 7)[:, None])  # w7 has no counts in the first corpus
+    with pytest.warns(UserWarning, match="1 of 200 words are left out: their vectors are zero"):
+        assert set(compare(one, other).tokens) == set(comparison.tokens) - {"w7"}
 
 
 @pytest.mark.parametrize(
