@@ -138,8 +138,15 @@ def _model(tensors: Mapping[str, Array], state: Mapping[str, Any], loss: str) ->
         prior=np.array(tensors["prior"]),
         history=state["history"],
         ledger=Ledger(**state["ledger"]),
-        indicator=state["indicator"],
+        indicator=_names(state["indicator"]),
     )
+
+
+def _names(indicator: Any) -> list[str] | None:
+    """Return the names of the columns; earlier files said only whether there are columns."""
+    if isinstance(indicator, list) and all(isinstance(name, str) for name in indicator):
+        return indicator
+    return [] if indicator is not None and check_flag("indicator", indicator) else None
 
 
 def _features(tensors: Mapping[str, Array], state: Mapping[str, Any]) -> Features:

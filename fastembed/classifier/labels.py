@@ -77,8 +77,8 @@ class Labels:
     several : bool
         Whether a document has several labels, or may have: they were given as an indicator matrix.
     indicator : list or None
-        If they were given as a matrix of 0 and 1, whose columns are the labels: the names of its columns, those of a
-        table or their numbers.
+        If they were given as a matrix of 0 and 1, whose columns are the labels: the names of its columns, none for
+        those of an array.
     """
 
     classes: npt.NDArray[Any]
@@ -113,13 +113,11 @@ def check_fit(labels: Labels, known: FittedClassifier) -> None:
         found, one = labels.classes.tolist()[0], known.classes.tolist()[0]
         hint = "in CSV and TSV they are always str" if isinstance(found, str) else "write them as str, as CSV does"
         raise TypeError(f"labels must be of the type of the classes, such as {one!r}, got {shown(found)}; {hint}")
-    if names is not None and own is not None and names != own:
-        numbers = list(map(str, range(len(own))))
-        if len(names) != len(own) or numbers not in (names, own):  # an array has numbers in place of names
-            raise ValueError(
-                f"the columns of the indicator matrix must be the {len(own)} of fit, in their order, {shown(own)}, got"
-                f" {len(names)}, {shown(names)}: one MultiLabelBinarizer makes both, by fit_transform and transform"
-            )
+    if names is not None and (len(labels.classes) != len(known.classes) or (names and own and names != own)):
+        raise ValueError(
+            f"the columns of the indicator matrix must be the {len(known.classes)} of fit, in their order, {shown(own)}"
+            f"; got {len(labels.classes)}, {shown(names)}: one MultiLabelBinarizer makes both, by transform"
+        )
 
 
 def wrong_label(label: Any) -> BadRow | None:
@@ -319,7 +317,7 @@ def _indicated(labels: Any, documents: int) -> Labels:
     if (wrong := matrix.data[(matrix.data != 0) & (matrix.data != 1)]).size:
         raise ValueError(f"an indicator matrix of labels has 1 for each label of a document, else 0; got {wrong[0]:g}")
     matrix.eliminate_zeros()
-    names = list(map(str, column_names(labels) or range(given.shape[1])))
+    names = list(map(str, column_names(labels) or ()))
     return Labels(np.arange(given.shape[1]), _binary(matrix), several=True, indicator=names)
 
 
@@ -739,7 +737,8 @@ def read_examples(
         warn_of_case(items, known.features)
         classes = np.array(sorted({*known.classes.tolist(), *found.classes.tolist()}), known.classes.dtype)
         several = found.several or known.calibration.several
-        found = Labels(classes, found.over(classes), several, known.indicator)
+        names = known.indicator if len(classes) == len(known.classes) else known.indicator and []
+        found = Labels(classes, found.over(classes), several, names)
     warn_of_alike(found.classes.tolist())
     if labels is not None:
         warn_of_prefix(items, prefix)

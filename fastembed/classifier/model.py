@@ -58,7 +58,7 @@ class FittedClassifier:
     history : list of dict
     ledger : Ledger
     indicator : list of str or None
-        The names of the columns, if labels are those of an indicator matrix, in training and in predictions.
+        If labels are the columns of an indicator matrix, in training and in predictions: their names, if they have any.
     """
 
     features: Features

@@ -8,7 +8,6 @@ import pickle
 import re
 import signal
 import string
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -16,6 +15,7 @@ from dataclasses import dataclass, fields, replace
 from itertools import chain
 from operator import index
 from typing import Any, TypeAlias
+from unicodedata import is_normalized, normalize
 
 from fastembed._base.estimator import fields_alone
 from fastembed._base.threads import cached_property, ordered_results
@@ -37,7 +37,7 @@ GLUE = ord("_")  # between the words of a phrase
 NOTHING = "matches the empty string, not a token; write + instead of *"
 PROBE = f"{string.printable} a-b c's"  # a text in which most patterns that match the empty string do so
 DIGITS = {"keep": 0, "shape": 1, "drop": 2}  # what the kernel calls them
-MARKS = (b"\xcc", b"\xcd", b"\xe1")  # first bytes of accents (U+0300 to U+036F), and of Hangul's parts and of others
+ACCENTED = re.compile(rb"[\xcc\xcd][^ \n]*")  # a word from its first accent that is a character of its own, in UTF-8
 UNITS = {"paragraph": 0, "sentence": 1, "document": 2}  # what the kernel calls them; "line" needs no kernel
 NOT_ESCAPED = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # surrogates that do not stand for a byte
 BATCH_BYTES, BATCH_TEXTS = 1 << 16, 1 << 12  # bytes and texts that a process that tokenizes gets at a time
@@ -61,8 +61,8 @@ class Reading:
     words : bool
         Whether tokens are words, in lower case: runs of letters, combining marks and digits (Unicode's general
         categories L, M and N), with single apostrophes inside. An apostrophe is ' or U+2019, and becomes '. Each Han
-        ideograph and kana is a word, with the marks behind it. Soft hyphens are dropped. Letters that are apart from
-        their accents, as in file names of macOS (Unicode's form NFD), are composed (NFC); so are parts of Hangul.
+        ideograph and kana is a word, with the marks behind it. Soft hyphens are dropped. Letters and the accents behind
+        them (U+0300 to U+036F), as in file names of macOS, are one character, as in Unicode's form NFC.
     keep_case : bool
         Whether `words` keeps capitals.
     digits : {"keep", "shape", "drop"}
@@ -366,14 +366,12 @@ def apply_valid(reading: Reading, text: bytes, inside: bool = False, last: bool 
     last : bool
         Whether the text ends here.
     """
-    if reading.words and any(mark in text for mark in MARKS):
-        text = b"\n".join(map(_composed, text.split(b"\n")))
     if reading.unit != "line":
         text = kernels.sequences(text, UNITS[reading.unit], inside, last)
     elif last and text and not text.endswith(b"\n"):
         text += b"\n"
     if reading.words:
-        text = kernels.words(text, reading.keep_case, DIGITS[reading.digits])
+        text = _composed(kernels.words(text, reading.keep_case, DIGITS[reading.digits]))
     elif reading.lowercase:
         text = text.lower() if text.isascii() else text.decode().lower().encode()
     if reading.compiled and reading.phrases is not None:
@@ -381,9 +379,17 @@ def apply_valid(reading: Reading, text: bytes, inside: bool = False, last: bool 
     return text
 
 
-def _composed(line: bytes) -> bytes:
-    """Return a line of which each letter and its accents are one character, if Unicode has it."""
-    return unicodedata.normalize("NFC", line.decode()).encode() if any(mark in line for mark in MARKS) else line
+def _composed(text: bytes) -> bytes:
+    """Return words in which each letter and the accents behind it are one character, if Unicode has it.
+
+    Only words that have such accents, U+0300 to U+036F, are composed: how a word is read does not depend on the others.
+    """
+    parts, end = list[bytes](), 0
+    for found in ACCENTED.finditer(text) if b"\xcc" in text or b"\xcd" in text else ():
+        first = max(text.rfind(b" ", end, found.start()), text.rfind(b"\n", end, found.start())) + 1 or end
+        parts += text[end:first], normalize("NFC", text[first : found.end()].decode()).encode()
+        end = found.end()
+    return b"".join([*parts, text[end:]]) if parts else text
 
 
 def read_otherwise(named: Iterable[Sequence[str]], reading: Reading | None) -> list[str]:
@@ -411,6 +417,7 @@ def read_otherwise(named: Iterable[Sequence[str]], reading: Reading | None) -> l
     return [
         f"{' '.join(map(token_from_bytes, words))!r} is read as "
         + (", ".join(repr(token.decode()) for token in line.split()) or "nothing")
+        + ", in Unicode's form NFC" * (not is_normalized("NFC", " ".join(map(token_from_bytes, words))))
         for words, line in zip(names, apart, strict=False)
         if tuple(line.split()) != words and words not in joined
     ]

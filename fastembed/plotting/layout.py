@@ -197,7 +197,7 @@ def select(vectors: Vectors, words: Iterable[str | int] | None, topn: int) -> Ve
 
 def without_zeros(vectors: Vectors) -> Vectors:
     """Return the vectors that are not zero; warn of those that are, and raise ValueError if all are."""
-    some = vectors.matrix.any(axis=1)
+    some = np.asarray(vectors.matrix.any(axis=1))
     if not some.any():
         raise ValueError("there is no word to show")
     if some.all():

@@ -612,6 +612,7 @@ def test_before_a_fit_there_is_nothing():
         ("orders", lambda old: 40),
         ("orders", lambda old: "1"),
         ("several", lambda old: "no"),
+        ("indicator", lambda old: [1]),
         ("documents", lambda old: 0),
         ("ledger", lambda old: 7),
     ],

@@ -13,6 +13,7 @@ from scipy import sparse
 
 from fastembed import Classifier
 from fastembed.corpus import DocumentCorpus, Reading
+from fastembed.formats.tensors import map_tensors, write_tensors
 
 TEXTS = ["a red, red apple", 'the "green" plum', "größe\nzwei", "a plum and an apple", "two words", "red"] * 4
 TOPICS = ["fruit", "fruit", "words", "fruit", "words", "colour"] * 4
@@ -281,7 +282,7 @@ def test_an_indicator_matrix_is_learned_as_lists_of_its_columns_and_predicted(tm
 
 def test_the_columns_of_an_indicator_matrix_are_those_of_fit(tmp_path):
     pandas = pytest.importorskip("pandas")
-    texts, table = ["red", "blue", "red blue"] * 5, pandas.DataFrame({"r": [1, 0, 1] * 5, "b": [0, 1, 1] * 5})
+    texts, table = ["red", "blue", "red blue"] * 5, pandas.DataFrame({1: [1, 0, 1] * 5, 0: [0, 1, 1] * 5})
     model = Classifier(threads=1).fit(texts, table)
     model.save(tmp_path / "m.safetensors")
     for same in (model, Classifier.load(tmp_path / "m.safetensors")):
@@ -292,10 +293,20 @@ def test_the_columns_of_an_indicator_matrix_are_those_of_fit(tmp_path):
             == same.test(texts, table).accuracy
             == 1
         )
-        for other in (table[["b", "r"]], table.assign(g=0), table.to_numpy()[:, :1].repeat(3, axis=1)):
+        for other in (table[[0, 1]], table.assign(g=0), table.to_numpy()[:, :1].repeat(3, axis=1)):
             for call in (same.score, same.test, same.partial_fit):
-                with pytest.raises(ValueError, match=r"must be the 2 of fit, in their order, \['r', 'b'\], got"):
+                with pytest.raises(ValueError, match=r"must be the 2 of fit, in their order, \['1', '0'\]; got"):
                     call(texts, other)
+    for labels, names, earlier in ((table, '["1", "0"]', "true"), (["r", "b", "r"] * 5, "null", "false")):
+        model = Classifier(threads=1).fit(texts, labels)
+        model.save(tmp_path / "m.safetensors")
+        tensors, metadata = map_tensors(tmp_path / "m.safetensors")
+        assert f'"indicator": {names}' in metadata["model"]
+        metadata["model"] = metadata["model"].replace(f'"indicator": {names}', f'"indicator": {earlier}')
+        write_tensors(tmp_path / "old.safetensors", tensors, metadata)
+        old = Classifier.load(tmp_path / "old.safetensors")
+        assert_array_equal(old.predict(texts), model.predict(texts))
+        assert old.score(texts, labels) == model.score(texts, labels)
 
 
 def test_a_column_of_zeros_is_a_label_that_is_never_predicted():

@@ -52,13 +52,19 @@ def test_only_ascii_white_space_separates_tokens_and_lower_case_follows_unicode(
     assert found == [["the", "cat"], ["\u03b1ς", "\u03c3a", "é", "i̇"]]
 
 
-@pytest.mark.parametrize("word", ["Gärten", "Việt", "ещё", "한국어"])
+@pytest.mark.parametrize("word", ["Gärten", "Việt", "ещё", "Ἀθῆναι"])
 def test_words_are_the_same_in_each_of_unicodes_normal_forms(word):
     forms = [unicodedata.normalize(form, f"{word} x\n{word}") for form in ("NFC", "NFD")]
     assert forms[0] != forms[1]
     composed = unicodedata.normalize("NFC", word).lower()
     for form in forms:
         assert Reading(words=True).sequences(form) == [[composed, "x"], [composed]]
+    other = "か\u3099"  # is left alone, whatever is beside it
+    assert Reading(words=True).sequences(f"{other} {forms[1]}")[0][:2] == Reading(words=True).sequences(other)[0] + [
+        composed
+    ]
+    with pytest.raises(ValueError, match=r"is read as .*, in Unicode's form NFC"):
+        Reading(words=True, phrases=[f"a {unicodedata.normalize('NFD', word).lower()}"])
     assert Reading().sequences(forms[1])[1] == [unicodedata.normalize("NFD", word)]
 
 
