@@ -310,15 +310,13 @@ class Training:
             self._groups.totals = self._totals
         if self._subwords is not None:
             self._subwords = self._subwords.weighted(self._totals.rows, 0 if base is None else len(base.vocabulary))
-        self._records: list[dict[str, float]] = []
         self._rng = np.random.default_rng(options.seed)  # later it draws the order of the rows
         stored = None
         if self._checkpoint is not None and Path(self._checkpoint.path).exists():
             stored = self._checkpoint.claim(self._identity)
+        self._records: list[dict[str, float]] = [] if stored is None else list(stored.position.history)
         if self._progress is not None:
             self._progress.training(estimate)
-        if stored is not None:
-            self._records = list(stored.position.history)
         if base is None:
             # Counts in a store limit what the start holds of them
             memory = None if estimate.largest_group is None else estimate.start_memory

@@ -325,20 +325,8 @@ def test_a_graph_is_trained_on_by_its_walks(run, document, tmp_path, monkeypatch
     counts = Counts.from_graph("edges", threads=1)
     np.testing.assert_array_equal(model.vectors.matrix, SkipGram(dim=4).fit(counts).vectors.matrix)
     assert model.vectors.similarity("n1", "n5") > model.vectors.similarity("n1", "n15")
-    options = (
-        "--window",
-        2,
-        "--weighting",
-        "linear",
-        "--min-count",
-        9,
-        "--directed",
-        "--memory-limit",
-        "1G",
-        "--tolerance",
-        0.3,
-    )
-    found = document("train", "edges", "--graph", "-o", "m.safetensors", "--dim", 4, *options)
+    options = "--window 2 --weighting linear --min-count 9 --directed --memory-limit 1G --tolerance 0.3"
+    found = document("train", "edges", "--graph", "-o", "m.safetensors", "--dim", 4, *options.split())
     assert found["ledger"]["dropped"] == {"below min_count=9": 8}
     counts = Counts.from_graph("edges", window=2, weighting="linear", min_count=9, directed=True, tolerance=0.3)
     assert counts.nnz < Counts.from_graph("edges", window=2, weighting="linear", min_count=9, directed=True).nnz
