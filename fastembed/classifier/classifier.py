@@ -129,8 +129,7 @@ class ClassifierOptions:
         prefix = self.label_prefix
         if not isinstance(prefix, str) or not prefix or prefix.split() != [prefix]:
             raise ValueError(f"label_prefix must be a str without spaces, such as '__label__', got {shown(prefix)}")
-        for name, value in checked.items():
-            object.__setattr__(self, name, value)
+        vars(self).update(checked)
 
 
 def answers_in_turn(

@@ -262,18 +262,10 @@ def _reject_unused(arguments: argparse.Namespace) -> None:
         options.reject(arguments, ("tolerance",), "counts are dropped of walks on a --graph alone")
     if arguments.graph or arguments.pairs:
         others = {*READING, *COUNTING}.difference(GRAPH if arguments.graph else ("directed",))
-        more = (
-            "counts",
-            "validation_counts",
-            "model",
-            "grow_vocabulary",
-            "replay",
-            "early_stopping",
-            "subwords",
-            "mpi",
-        )
+        others |= {"counts", "validation_counts", "model", "grow_vocabulary", "replay", "early_stopping"}
         kind = "--graph" if arguments.graph else "--pairs"
-        options.reject(arguments, (*others, *more), f"{kind} learns a new model from the edges of a graph")
+        reason = f"{kind} learns a new model from the edges of a graph"
+        options.reject(arguments, (*others, "subwords", "mpi"), reason)
         return
     if not arguments.model:
         of_more = ("grow_vocabulary", "replay")

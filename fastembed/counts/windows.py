@@ -120,8 +120,7 @@ class Windows:
             "directed": check_flag("directed", directed) and all(sides),
             "max_contexts": None if max_contexts is None else check_integer("max_contexts", max_contexts, low=1),
         }
-        for name, value in values.items():
-            object.__setattr__(self, name, value)
+        vars(self).update(values)
 
     def weights(self) -> tuple[Float64, Float64, int]:
         """Return (before, after, denominator): the weights at the distances 1, 2, ... times their denominator."""

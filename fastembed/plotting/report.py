@@ -91,29 +91,26 @@ def write_report(
     if near is None:
         near = {word: vectors.most_similar(word, topn=NEIGHBORS) for word in _typical(layout)}
     ledger = model.ledger
-    words = f"{len(vectors):,} words, {vectors.matrix.shape[1]} dimensions, {vectors.matrix.dtype}"
-    last = history[-1] if history else None
-    trained = (
-        f"; {len(history)} epochs, nll per pair {last['nll']:.4f}, perplexity {last['perplexity']:,.1f}" if last else ""
-    )
+    summary = f"{len(vectors):,} words, {vectors.matrix.shape[1]} dimensions, {vectors.matrix.dtype}"
+    if history:
+        nll, perplexity = history[-1]["nll"], history[-1]["perplexity"]
+        summary += f"; {len(history)} epochs, nll per pair {nll:.4f}, perplexity {perplexity:,.1f}"
     page = fill_page(
         "report.html",
         (),
         title,
         {},
-        summary=_text(words + trained),
+        summary=_text(summary),
         curve=_curve(history) if history else "",
         history=html_table([list(history[0]), *(_cells(record) for record in history)], head=True) if history else "",
-        scores=html_table([[name, text] for name, text in scores.items()])
-        if scores
-        else "<p>No score was asked for.</p>",
+        scores=html_table(scores.items()) if scores else "<p>No score was asked for.</p>",
         probes=html_table(
-            [[word, ", ".join(f"{other} {cosine:.2f}" for other, cosine in found)] for word, found in near.items()]
+            (word, ", ".join(f"{other} {cosine:.2f}" for other, cosine in found)) for word, found in near.items()
         ),
         map=html.escape(map_page(layout, NEIGHBORS)),
         ledger=_text(ledger.summary() if ledger else "The model was trained on counts; their text is not known."),
-        settings=html_table([[name, shown(value)] for name, value in model.get_params().items()]),
-        versions=html_table([list(pair) for pair in versions().items()]),
+        settings=html_table((name, shown(value)) for name, value in model.get_params().items()),
+        versions=html_table(versions().items()),
     )
     write_html(path, page)
 

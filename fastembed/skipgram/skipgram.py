@@ -1053,8 +1053,7 @@ class SkipGramOptions:
             raise TypeError(f"reading must be a fastembed.corpus.Reading or None, got {self.reading!r}")
         if self.baskets is not None:
             check_choice("baskets, if not None,", self.baskets, ("flat", "share"))
-        for name, value in checked.items():
-            object.__setattr__(self, name, value)
+        vars(self).update(checked)
 
     def contexts(self, size: int) -> int:
         """Return K, the number of contexts in a vocabulary of this size."""

@@ -291,8 +291,7 @@ class FitOptions:
             "n_iter_no_change": None if patience is None else check_integer("n_iter_no_change", patience, low=1),
             "warm_start": check_flag("warm_start", self.warm_start),
         }
-        for name, value in checked.items():
-            object.__setattr__(self, name, value)  # how a frozen dataclass sets its own attributes
+        vars(self).update(checked)  # how a frozen dataclass sets its own attributes
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.thread_unsafe(reason="matplotlib is not made for thread
 
 @pytest.fixture
 def model():
-    lines = [f"<i>{word}</i> b c d {word}" for word in "xyz" for _ in range(9)]
+    lines = [[f"<i>{word}</i>", "b", "c", "d", word] for word in "xyz" for _ in range(9)]
     return SkipGram(dim=3, min_count=1, threads=1, epochs=3, window=2).fit(lines)
 
 
