@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -223,15 +222,7 @@ def open_words(arguments: argparse.Namespace, vectors: Vectors) -> Callable[[str
         from fastembed.skipgram.model import read_reading
 
         if reading := read_reading(arguments.vectors):
-
-            def token(word: str) -> str:
-                found = reading.token(word, vectors)
-                parts = [] if found in vectors or not reading.compiled else list(chain(*reading.sequences(word)))
-                if len(parts) > 1 and all(part in vectors for part in parts):
-                    print_message(f"hint: {word!r} is read as {len(parts)} words: {' '.join(parts)}")
-                return found
-
-            return token
+            return partial(reading.token, known=vectors)
     return str
 
 

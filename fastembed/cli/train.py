@@ -310,7 +310,7 @@ def _learn_pairs(
 
     parts, what = ([3], "a weight") if arguments.weight else ([2], "with --weight their weight")
     edges = edges_of_file(paths_of(arguments.files), Ledger(), parts=parts, what=what)
-    sources, targets = ([edges.names[k] for k in numbers] for numbers in (edges.sources, edges.targets))
+    sources, targets = ([edges.names[k] for k in numbers] for numbers in edges.ends.T)
     one_way = options.given(arguments, ["directed"]).get("directed", False)
     counts = Counts.from_pairs(sources, targets, edges.weights, symmetric=not one_way)
     return model.fit(counts, progress=progress, **choice)

@@ -57,10 +57,9 @@ WEIGHT = "weight"  # the attribute or column that holds the weights, unless anot
 
 
 class Edges(NamedTuple):
-    """Edges as pairs of numbers of nodes, (m,) each, their weights, and the names of all nodes."""
+    """Edges as pairs of numbers of nodes, (m, 2), their weights, (m,), and the names of all nodes."""
 
-    sources: npt.NDArray[np.intp]
-    targets: npt.NDArray[np.intp]
+    ends: npt.NDArray[np.intp]
     weights: Float64
     names: Names
     directed: bool
@@ -106,7 +105,7 @@ def read_graph(
 
 
 def _adjacency(edges: Edges, directed: bool) -> sparse.csr_array:
-    rows, columns, amounts = edges.sources, edges.targets, edges.weights
+    (rows, columns), amounts = edges.ends.T, edges.weights
     if not directed:
         other = rows != columns  # an edge from a node to itself is its own reverse
         rows, columns = np.concatenate([rows, columns[other]]), np.concatenate([columns, rows[other]])
@@ -151,7 +150,7 @@ def _of_matrix(
 
 def _of_networkx(graph: Any, weights: bool | str) -> Edges:
     if weights is False:
-        ends, amounts = list(graph.edges()), None
+        ends, amounts = graph.edges(), None
     else:
         missing = 1 if weights is True else None
         if isinstance(weights, str) and not any(weights in facts for _, _, facts in graph.edges(data=True)):
@@ -162,18 +161,17 @@ def _of_networkx(graph: Any, weights: bool | str) -> Edges:
             _likely_weight(list(next(iter(graph.edges(data=True)), ((), (), ()))[2]))
     names = list(graph)
     ids = {name: number for number, name in enumerate(names)}
-    sources, targets = (np.array([ids[edge[k]] for edge in ends], np.intp) for k in (0, 1))
-    return Edges(sources, targets, _amounts(amounts, sources, targets, names), names, graph.is_directed())
+    numbers = np.array([(ids[a], ids[b]) for a, b in ends], np.intp).reshape(-1, 2)
+    return Edges(numbers, _amounts(amounts, numbers, names), names, graph.is_directed())
 
 
 def _of_igraph(graph: Any, weights: bool | str) -> Edges:
     names: Names = graph.vs["name"] if "name" in graph.vs.attributes() else range(graph.vcount())
     ends = np.array(graph.get_edgelist(), np.intp).reshape(-1, 2)
-    sources, targets = np.ascontiguousarray(ends[:, 0]), np.ascontiguousarray(ends[:, 1])
     if weights is True:
         _likely_weight(graph.es.attributes())
     amounts = graph.es[name] if (name := _named_weights(weights, graph.es.attributes(), "edges")) else None
-    return Edges(sources, targets, _amounts(amounts, sources, targets, names), names, graph.is_directed())
+    return Edges(ends, _amounts(amounts, ends, names), names, graph.is_directed())
 
 
 def _of_frame(frame: Any, columns: list[Any], weights: bool | str) -> Edges:
@@ -211,9 +209,9 @@ def _of_frame(frame: Any, columns: list[Any], weights: bool | str) -> Edges:
         )
     amounts = None if name is None else values(2 + others.index(name))
     ids: dict[Hashable, int] = {}
-    sources, targets = (name_ids(f"column {k}", ends[k], ids) for k in (0, 1))
+    numbers = np.stack([name_ids(f"column {k}", ends[k], ids) for k in (0, 1)], axis=1)
     names = list(ids)
-    return Edges(sources, targets, _amounts(amounts, sources, targets, names), names, False)
+    return Edges(numbers, _amounts(amounts, numbers, names), names, False)
 
 
 def edge_files(paths: Any) -> FileCorpus:
@@ -263,8 +261,7 @@ def edges_of_file(
         raise ValueError(f"there is no edge in {', '.join(repr(file.names[0]) for file in files) or 'an empty list'}")
     both, names = np.array(ends, np.intp).reshape(-1, 2), list(ids)
     _warn_of_header(both, names, firsts)
-    sources, targets = np.ascontiguousarray(both[:, 0]), np.ascontiguousarray(both[:, 1])
-    return Edges(sources, targets, _amounts(amounts, sources, targets, names), names, False)
+    return Edges(both, _amounts(amounts, both, names), names, False)
 
 
 def _warn_of_header(both: npt.NDArray[np.intp], names: list[Any], firsts: set[int]) -> None:
@@ -299,16 +296,14 @@ def _named_weights(weights: bool | str, names: Sequence[Any], what: str) -> str 
     return weights
 
 
-def _amounts(
-    amounts: Sequence[Any] | None, sources: npt.NDArray[np.intp], targets: npt.NDArray[np.intp], names: Names
-) -> Float64:
+def _amounts(amounts: Sequence[Any] | None, ends: npt.NDArray[np.intp], names: Names) -> Float64:
     """Return weights of edges in float64; an error names the first edge with a wrong one."""
     if amounts is None:
-        return np.ones(len(sources))
+        return np.ones(len(ends))
     for place, amount in enumerate(amounts):
         real = isinstance(amount, REAL)
         if not real or not 0 <= amount <= MAX_WEIGHT:
-            edge = f"{shown(names[sources[place]])} to {shown(names[targets[place]])}"
+            edge = " to ".join(shown(names[end]) for end in ends[place])
             raise (ValueError if real else TypeError)(
                 f"the weight of an edge must be a finite number of at least 0, but that from {edge} is {shown(amount)}"
             )
