@@ -89,7 +89,7 @@ FLOOR = 0.1
 FIXED_BYTES, FOLDS = 16 << 20, 36  # of `needed`: what small data takes, too; evaluations of three optima of a row
 SHARES = (0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.85, 0.92, 0.96, 1.0)  # of the item-to-item model in the product
 USUAL_SHARE, MARGIN = 0.6, 0.5  # the share where hidden items tell little: less than this many standard errors
-POPULARITIES = (0.75, 0.5, 0.25, 0.1)  # tried in turn: shares of the factor of the bias that the nll chooses
+POPULARITIES = (0.1, 0.25, 0.5, 0.75, 1.0)  # of the factor of the bias that the nll chooses
 NEWTON_STEPS = 12
 CACHED_LOGITS = 1 << 17  # of a block of users with hidden items
 
@@ -732,10 +732,11 @@ def _select(model: Model, shown: Any, seen: Any, hidden: Any, pool: Pool) -> Str
     says more of the many items that nobody could have predicted. Of the shares that lose no more than half a standard
     error to the best, the one nearest to `USUAL_SHARE` is taken. The ridges are tried from the middle one on, as long
     as they become better, with shares that are next to the best so far. So are the factors of `Ease`, where users or
-    items are few enough; it takes the place of the nearest items if it is better. Then popularity is given less weight,
-    as long as that is better: the nll wants it for the items that nothing links. At last the product is calibrated,
-    which does not change the order, by the hidden items that others, those `shown`, have: once training has all users,
-    hardly any item is without one.
+    items are few enough; it takes the place of the nearest items if it is better. Then a share of the weight of
+    popularity is chosen, which the nll wants for the items that nothing links, and once more that of each model: with
+    less popularity, more is left to what links items. At last the product is calibrated, which does not change the
+    order, by the hidden items that others, those `shown`, have: once training has all users, hardly any item is without
+    one.
     """
     users, n, bias = _Hidden(seen, hidden), _damped(seen, model), model.bias[None]
     rows: Float32 | None = None
@@ -750,8 +751,8 @@ def _select(model: Model, shown: Any, seen: Any, hidden: Any, pool: Pool) -> Str
     _add_linked(seen, model, 1, linked)
     of_linked = calibrate(linked, np.ones(2))
 
-    def near(best: _Tried | None) -> range:
-        return range(len(SHARES))[max(0, best.share - 1) if best else 0 : best.share + 2 if best else None]
+    def near(best: _Tried | None, width: int = 1) -> range:
+        return range(len(SHARES))[max(0, best.share - width) if best else 0 : best.share + width + 1 if best else None]
 
     def with_ridge(ridge: float, best: _Tried | None) -> _Tried:
         nonlocal rows  # those of the ridge before are near
@@ -770,24 +771,25 @@ def _select(model: Model, shown: Any, seen: Any, hidden: Any, pool: Pool) -> Str
         done.update()
         return _Tried(factor, factors, predicted, *users.best_share(low.logits, predicted, near(best)))
 
+    def with_popularity(popularity: float, best: _Tried | None) -> _Tried:
+        less = popularity - 1
+        parts = [each.logits + np.float32(less * each.factors[0]) * bias for each in (low, second)]
+        number, ndcg = users.best_share(parts[0], parts[1], near(best, 2))
+        share = SHARES[number]
+        factors = (1 - share) * np.append(low.factors, 0) + share * np.insert(second.factors, 1, 0)
+        factors[0] *= popularity
+        return _Tried(popularity, factors, _scaled_sum(parts, (1 - share, share)), number, ndcg)
+
     with bar(desc="strengths tried", unit="", unit_scale=False) as done:
         low = _climbed(RIDGES, with_ridge)
         second, known = _Tried(0.0, of_linked, linked, low.share, low.ndcg), np.unique(shown.indices)
         if _ease_fits(*shown.shape):
             second = max(second, _climbed(EASE_FACTORS, with_ease, low.ndcg), key=lambda tried: tried.ndcg)
-    share = SHARES[second.share]
-    factors = (1 - share) * np.append(low.factors, 0) + share * np.insert(second.factors, 1, 0)
-    logits, most = _scaled_sum([low.logits, second.logits], (1 - share, share)), factors[0]
-    ndcg = users.ndcg([logits], (1,)).mean()
-    for less in POPULARITIES:
-        fewer = logits + np.float32(less * most - factors[0]) * bias
-        if (with_fewer := users.ndcg([fewer], (1,)).mean()) <= ndcg:
-            break
-        logits, ndcg, factors[0] = fewer, with_fewer, less * most
+    best = _climbed(POPULARITIES, with_popularity)
     hidden = _entries(hidden, np.isin(hidden.indices, known))
     asked = np.flatnonzero(np.diff(hidden.indptr))
-    scale = _Hidden(seen[asked], hidden[asked]).calibrated([logits[asked]], np.ones(1))[0] if len(asked) else 1.0
-    return Strengths(low.value, (scale * factors).astype(np.float32).tolist(), second.value)
+    scale = _Hidden(seen[asked], hidden[asked]).calibrated([best.logits[asked]], np.ones(1))[0] if len(asked) else 1.0
+    return Strengths(low.value, (scale * best.factors).astype(np.float32).tolist(), second.value)
 
 
 @dataclass(frozen=True)
