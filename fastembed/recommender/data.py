@@ -223,12 +223,14 @@ def read_interactions(
     header, fields = check_flag("header", header), (user, item, weight)
     names = fields_of_table(source)
     files = _files(source)
-    if names is not None or (files is not None and _structured(files, fields, header)):
+    given = any(field is not None for field in fields)
+    if names is not None or (files and (given or any(suffix_of(file.name) in FORMATS for file in files))):
         if user is None or item is None:
             raise ValueError(
-                f"pairs have a user and an item: name their fields, user=... and item=..., {_of(names, files)}; baskets"
-                " are lists of items, as csv.reader gives, or a text file with a basket per line, its items between"
-                " spaces: tr ' ,' '_ ' < FILE makes that of commas"
+                "pairs have a user and an item: name their fields, user=... and item=..., of"
+                f" {listed(names or [file.name for file in files or ()])}; baskets are lists of items, as csv.reader"
+                " gives, or a text file with a basket per line, its items between spaces: tr ' ,' '_ ' < FILE makes"
+                " that of commas"
             )
         chosen = [field for field in fields if field is not None]
         if len(set(map(str, chosen))) < len(chosen):
@@ -243,7 +245,7 @@ def read_interactions(
             _advise_of_header((files or [])[0], chosen[:2], users, items)
         if known is not None:
             _warn_of_exchange(users.names[np.diff(matrix.indptr) > 0], items.names[np.unique(matrix.indices)], known)
-    elif user is not None or item is not None or weight is not None:
+    elif given:
         raise ValueError(
             "user=, item= and weight= name the fields of a table; a matrix and baskets have none. Of pairs in a list"
             ' make a table, such as {"user": [...], "item": [...]}'
@@ -277,9 +279,13 @@ def read_interactions(
 
 
 def _by_place(items: Names, matrix: Any) -> tuple[Names, Any]:
-    """Return items and a matrix whose columns are the items, if these are 0 to N - 1: rows of others are so, too."""
-    order = np.argsort(items.names)
-    if items.are_places() or not np.array_equal(items.names[order], np.arange(len(items))):
+    """Return items and matrix, both in the order of the items if these are 0 to N - 1: rows of others are so, too."""
+    places = np.arange(len(items))
+    if items.names.dtype == object and not all(map(str.isdecimal, items.names)):
+        return items, matrix
+    numbers = items.names.astype(np.float64)
+    order = np.argsort(numbers)
+    if np.array_equal(numbers, places) or not np.array_equal(numbers[order], places):
         return items, matrix
     return Names("item", items.names[order]), narrow(matrix[:, order].sorted_indices())
 
@@ -313,16 +319,6 @@ def _files(source: Any) -> list[Any] | None:
     if not several and not isinstance(source, str | os.PathLike):
         return None
     return [file for path in path_list(source) for file in find_files(path)]
-
-
-def _structured(files: list[Any], fields: tuple[Any, ...], header: bool) -> bool:
-    return any(field is not None for field in fields) or any(suffix_of(file.name) in FORMATS for file in files)
-
-
-def _of(names: list[Any] | None, files: list[Any] | None) -> str:
-    if names is None:
-        return f"of {files[0].name!r}" if files else ""
-    return f"of {listed(names)}"
 
 
 # ---------------------------------------------------------------- pairs
@@ -365,7 +361,7 @@ def _pairs_of_files(
                 if isinstance(row, BadRow):
                     raise ValueError(f"{place_of(file, number)}: {row.message}")
             columns = list(zip(*(row for _, row in part), strict=True))
-            yield list(map(list, columns)), partial(_place_in, file, [number for number, _ in part])
+            yield list(map(list, columns)), partial(_place_in, file, part)
         done += file.size()
 
 
@@ -392,8 +388,8 @@ def _warn_of_exchange(users: NDArray[Any], items: NDArray[Any], known: Interacti
         warn_user("most users are known as items, and items as users: are the fields user and item exchanged?")
 
 
-def _place_in(file: TextFile, numbers: list[int], k: int) -> str:
-    return place_of(file, numbers[k])
+def _place_in(file: TextFile, part: list[Any], k: int) -> str:
+    return place_of(file, part[k][0])
 
 
 def _matrix_of_pairs(parts: Pairs, users: Names, items: Names, usual: float) -> Any:
