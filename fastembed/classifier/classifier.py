@@ -628,7 +628,7 @@ class Classifier(Estimator):
         documents, labels
             As for :meth:`fit`: documents and labels, or a table or files that have both.
         k : int
-            The k of P@k and R@k.
+            The k of P@k and R@k; not used of an indicator matrix, where what :meth:`predict` answers counts.
         field, label, label_separator, header, skip_bad
             As for :meth:`fit`; `skipped` of the result has the numbers of documents left out.
         progress : bool

@@ -68,7 +68,8 @@ def write_classifier(path: FilePath, parameters: dict[str, Any], model: FittedCl
         settings["class_weight"] = list(settings["class_weight"].items())  # JSON would turn integer keys into strings
     state = {
         "several": model.calibration.several,
-        "indicator": model.indicator,
+        "indicator": model.indicator is not None,
+        "columns": model.indicator,
         "documents": model.documents,
         "calibration": astuple(model.calibration)[2:],
         "weighting": features.weighting,
@@ -138,15 +139,8 @@ def _model(tensors: Mapping[str, Array], state: Mapping[str, Any], loss: str) ->
         prior=np.array(tensors["prior"]),
         history=state["history"],
         ledger=Ledger(**state["ledger"]),
-        indicator=_names(state["indicator"]),
+        indicator=state.get("columns", []) if check_flag("indicator", state["indicator"]) else None,
     )
-
-
-def _names(indicator: Any) -> list[str] | None:
-    """Return the names of the columns; earlier files said only whether there are columns."""
-    if isinstance(indicator, list) and all(isinstance(name, str) for name in indicator):
-        return indicator
-    return [] if indicator is not None and check_flag("indicator", indicator) else None
 
 
 def _features(tensors: Mapping[str, Array], state: Mapping[str, Any]) -> Features:

@@ -53,7 +53,7 @@ class Evaluation:
     ----------
     documents : int
         The number of documents: those with at least one label, known to the classifier or not, and the rows of zeros of
-        an indicator matrix if the classifier learns from them.
+        an indicator matrix.
     k : int
         0 of an indicator matrix.
     precision, recall : float

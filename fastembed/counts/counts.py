@@ -48,7 +48,7 @@ from fastembed.counts.store import (
     writing,
 )
 from fastembed.counts.sums import ENTRY_BYTES, RowBatch, StoredCSR, add_matrices, store_rows
-from fastembed.counts.windows import MAX_WINDOW, NEW_WORDS, Scale, Windows, check_known, count_corpus, no_pair
+from fastembed.counts.windows import MAX_WINDOW, Scale, Windows, check_known, count_corpus, no_pair
 from fastembed.vocabulary import Vocabulary, encode_corpus, vocabulary_size
 
 MAX_COLUMNS = 2**31 - 1  # the ids of columns are int32
@@ -372,7 +372,7 @@ class Counts:
                     return cls._of(matrix, **attributes)
             elif _write(into, batches, shape, attributes):
                 return cls._of(open_store(into)[0], **attributes)
-            hint = NEW_WORDS if known is not None and known.appended else ""
+            hint = "; new items are no contexts" if known is not None and known.appended else ""
             raise ValueError(f"the baskets give no pair: {ledger.summary()}{hint}")
 
     @classmethod

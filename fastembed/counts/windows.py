@@ -488,9 +488,6 @@ def check_known(ledger: Ledger, lines: LineSplit | None = None) -> None:
         raise ValueError(f"no token of the {where} is in the vocabulary: {ledger.summary()}{hint}")
 
 
-NEW_WORDS = "; a pair has a context that the model knew before: new words are none"  # of a grown vocabulary
-
-
 def no_pair(ledger: Ledger, windows: Windows, vocabulary: Vocabulary | int) -> ValueError:
     """Return the error for a corpus without a pair."""
     hint = ""
@@ -507,8 +504,6 @@ def no_pair(ledger: Ledger, windows: Windows, vocabulary: Vocabulary | int) -> V
             hint += "a tokenizer, or of Chinese and Japanese words=True, separates words without spaces between them"
     elif rare is not None:
         hint = f"; {dropped[rare]:,} tokens are {rare}: a smaller min_count keeps them"
-    elif not isinstance(vocabulary, int) and vocabulary.appended:
-        hint = NEW_WORDS
     return ValueError(f"the corpus gives no pair: {ledger.summary()}, window={windows.window}{hint}")
 
 

@@ -129,22 +129,19 @@ def word_similarity(
     scores, cosines, covered, with_composed = [], [], 0, 0
     unknown: dict[str, None] = {}
     for *words, score in judged:
-        missing = [word for word in words if fold(word) not in rows and word not in composed]
+        known = [word for word in words if fold(word) in rows]
+        missing = [word for word in words if word not in known and word not in composed]
         unknown.update(dict.fromkeys(missing))
-        covered += not missing
-        if missing and not dummy4unknown:
-            continue
-        scores.append(score)
-        if missing:
+        if not missing:
+            covered += 1
+            with_composed += len(known) < 2
+            found = [vectors.matrix[rows[fold(word)][0]] if word in known else composed[word] for word in words]
+            units = unit_vectors(np.stack(found))
+            cosines.append(float(rounded_products(units[:1], units[1])[0]))
+            scores.append(score)
+        elif dummy4unknown:
             cosines.append(0.0)
-            continue
-        with_composed += any(fold(word) not in rows for word in words)
-        units = unit_vectors(
-            np.stack(
-                [vectors.matrix[found[0]] if (found := rows.get(fold(word))) else composed[word] for word in words]
-            )
-        )
-        cosines.append(float(rounded_products(units[:1], units[1])[0]))
+            scores.append(score)
     if not covered:
         named = f"{str(pairs)!r}" if isinstance(pairs, str | os.PathLike) else "the pairs"
         some = len(unknown) < len({word for *words, _ in judged for word in words})

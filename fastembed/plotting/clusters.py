@@ -55,7 +55,7 @@ def neighbor_graph(near: npt.NDArray[np.integer[Any]], cosines: Weights) -> csr_
            [0.  , 0.25, 0.  ]])
     """
     count, per_word = near.shape
-    starts = np.arange(0, count * per_word + 1, max(per_word, 1))[: count + 1] if per_word else np.zeros(count + 1, int)
+    starts = np.arange(count + 1) * per_word
     directed = csr_array((np.maximum(cosines, 0).ravel(), near.ravel(), starts), shape=(count, count))
     graph = csr_array(directed + directed.T)
     graph.eliminate_zeros()

@@ -207,11 +207,8 @@ def _data(comparison: Comparison, models: list[Vectors], neighbors: int, progres
         "themes": THEMES,
     }
     for name, model in zip(("first", "second"), models, strict=True):
-        near, cosines = (
-            model.nearest(list(shared), neighbors, progress=progress)
-            if neighbors
-            else (np.empty((len(shared), 0), int),) * 2
-        )
+        found = model.nearest(list(shared), max(neighbors, 1), progress=progress)
+        near, cosines = (each[:, :neighbors] for each in found)
         numbers = np.array([ids[token] for token in model.tokens])
         data[f"near_{name}"] = pack_numbers(numbers[near], "u2")
         data[name] = pack_numbers(np.rint(100 * cosines), "i1")

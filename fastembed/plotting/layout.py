@@ -118,7 +118,7 @@ def lay_out(
     method = method or default_method(len(shown))
     check_method(method, len(shown))
     unit = unit_vectors(shown.matrix)
-    near, cosines = _neighbors(shown, max(neighbors, NEIGHBORS), progress)
+    near, cosines = shown.nearest(ids=np.arange(len(shown)), topn=max(neighbors, NEIGHBORS), progress=progress)
     graph = neighbor_graph(near[:, :NEIGHBORS], cosines[:, :NEIGHBORS])
     levels = find_levels(graph, seed)
     coordinates, shares = project(unit, method, seed, near=near, cosines=cosines, progress=progress)
@@ -204,14 +204,6 @@ def without_zeros(vectors: Vectors) -> Vectors:
         return vectors
     warn_user(f"{np.count_nonzero(~some):,} of {len(some):,} words are left out: their vectors are zero")
     return vectors.subset(ids=np.flatnonzero(some))
-
-
-def _neighbors(shown: Vectors, count: int, progress: bool) -> tuple[npt.NDArray[np.intp], Rows]:
-    """Return the nearest words of each word and their cosines, shape (N, K), where K is at most `count`."""
-    per_word = min(count, len(shown) - 1)
-    if not per_word:
-        return np.empty((len(shown), 0), np.intp), np.empty((len(shown), 0))
-    return shown.nearest(ids=np.arange(len(shown)), topn=per_word, progress=progress)
 
 
 def check_method(method: str, words: int) -> None:

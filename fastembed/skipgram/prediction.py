@@ -98,7 +98,7 @@ def predict(
         count = min(topn, len(p) - int((query.left_out < len(p)).sum()))
         best = largest(p, count).tolist() if len(query.ids) else []
         names: list[Any] = [tokens[c] for c in best]
-        if query.integers and all(name.lstrip("-").isdecimal() and str(int(name)) == name for name in names):
+        if query.integers and all(name.removeprefix("-").isdecimal() and str(int(name)) == name for name in names):
             names = list(map(int, names))
         found.append(list(zip(names, p[best].tolist(), strict=True)))
     return found

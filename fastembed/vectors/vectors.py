@@ -565,9 +565,8 @@ class Vectors:
                 found += self._neighbors.nearest(unit[some], topn, excluded=own[some], among=among)
                 done.update(len(unit[some]))
         size = min((len(ids) for ids, _ in found), default=0)
-        near, cosines = np.empty((len(found), size), np.intp), np.empty((len(found), size))
-        for row, (best, scores) in enumerate(found):
-            near[row], cosines[row] = best[:size], scores[:size]
+        near = np.array([best[:size] for best, _ in found], np.intp).reshape(len(found), size)
+        cosines = np.array([scores[:size] for _, scores in found]).reshape(len(found), size)
         return (near[0], cosines[0]) if _is_single(queries) else (near, cosines)
 
     def analogy(

@@ -297,16 +297,10 @@ def test_the_columns_of_an_indicator_matrix_are_those_of_fit(tmp_path):
             for call in (same.score, same.test, same.partial_fit):
                 with pytest.raises(ValueError, match=r"must be the 2 of fit, in their order, \['1', '0'\]; got"):
                     call(texts, other)
-    for labels, names, earlier in ((table, '["1", "0"]', "true"), (["r", "b", "r"] * 5, "null", "false")):
-        model = Classifier(threads=1).fit(texts, labels)
-        model.save(tmp_path / "m.safetensors")
-        tensors, metadata = map_tensors(tmp_path / "m.safetensors")
-        assert f'"indicator": {names}' in metadata["model"]
-        metadata["model"] = metadata["model"].replace(f'"indicator": {names}', f'"indicator": {earlier}')
-        write_tensors(tmp_path / "old.safetensors", tensors, metadata)
-        old = Classifier.load(tmp_path / "old.safetensors")
-        assert_array_equal(old.predict(texts), model.predict(texts))
-        assert old.score(texts, labels) == model.score(texts, labels)
+    tensors, metadata = map_tensors(tmp_path / "m.safetensors")
+    metadata["model"] = re.sub(', "columns": .*?]', "", metadata["model"])  # of an earlier file
+    write_tensors(tmp_path / "old.safetensors", tensors, metadata)
+    assert Classifier.load(tmp_path / "old.safetensors").score(texts, table) == 1
 
 
 def test_a_column_of_zeros_is_a_label_that_is_never_predicted():
