@@ -17,7 +17,7 @@ from fastembed._base.arrays import Int32, row_ranges
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import ordered_map
 from fastembed._base.validation import check_amounts, shown, unmasked, warn_user
-from fastembed.corpus.corpus import LEAST_LINES, Source, as_corpus, look_weighted
+from fastembed.corpus.corpus import LEAST_LINES, FileCorpus, Source, as_corpus, look_weighted
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.memory import is_missing, warn_of_names
 from fastembed.counts.sums import RowBatch, batch_entries
@@ -216,8 +216,10 @@ def warn_of_lines(baskets: Sequence[Sequence[object]]) -> None:
 
 def warn_of_edges(baskets: Source) -> None:
     """Warn if the first baskets look like the edges of a graph with weights, such as "a b 3", or hold commas."""
-    first = [basket for basket in islice(as_corpus(baskets).sequences(Ledger()), LOOKED_AT) if basket]
-    warn_of_lines(first)
+    corpus = as_corpus(baskets)
+    first = [basket for basket in islice(corpus.sequences(Ledger()), LOOKED_AT) if basket]
+    if isinstance(corpus, FileCorpus) or isinstance(next(iter(corpus._records), None), str):  # no lists
+        warn_of_lines(first)
     if look_weighted(first):
         warn_user(
             f"each basket is two items and a number, such as {' '.join(first[0])!r}, and the numbers count as items: if"

@@ -80,12 +80,8 @@ def test_train_takes_every_parameter_of_skipgram_and_shows_its_default():
         ("train f --dim 1.5", "an integer of at least 1 expected, got '1.5'"),
         ("train f --max-contexts all", '"auto" or "none" or an integer of at least 1 expected, got \'all\''),
         ("train f --validation-fraction 0.6", "a number above 0 and at most 0.5 expected, got '0.6'"),
-        ("train f --checkpoint c --checkpoint-minutes 0", "a number above 0 expected"),
         ("count f --window \u0663,1", "an integer, or two as in 0,1, expected, got '\u0663,1'"),
-        (
-            "count f --memory-limit 99999999999T",
-            "from 1M to 1000000T, such as 800M or 4G, expected, got '99999999999T'",
-        ),
+        ("count f --memory-limit 999KB", "a size from 1M to 1000000T, such as 800M or 4G, expected, got '999KB'"),
         # what is missing
         ("train", "give a FILE to read"),
         ("export v", "OUTPUT"),

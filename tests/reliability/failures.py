@@ -474,10 +474,8 @@ class Attempt:
         if raised is not None and not isinstance(raised, DOCUMENTED):
             inside = traceback.extract_tb(raised.__traceback__)[-1].filename
             # How NumPy and Python say it; a path that cannot be turned into text for lack of memory is "not a path"
-            said = isinstance(raised, SystemError), "can't allocate" in str(raised), "not PosixPath" in str(raised)
-            odd = any(said)
-            whose = THEIRS if odd else theirs(inside)
-            problems.append(f"{whose}raised {type(raised).__name__}: {raised}")
+            odd = isinstance(raised, SystemError) or re.search("can't allocate|not PosixPath", str(raised))
+            problems.append(f"{THEIRS if odd else theirs(inside)}raised {type(raised).__name__}: {raised}")
         if look not in (self._before, self._after) and not operation.partly(state):
             problems.append("the state is neither the one before nor the one after")
         if raised is None and (look != self._after or result != self._expected):
@@ -609,11 +607,10 @@ def main() -> int:
         library = compiled(Path(folder))
         order = arguments.only, arguments.kinds, arguments.share, arguments.seed
         for name, kind, tried, calls, found in try_all(*order, library):
-            own = [problem for problem in found if THEIRS not in problem]
+            own = sum(THEIRS not in problem for problem in found)
             total[kind] += tried
-            problems += len(own)
-            of_others += len(found) - len(own)
-            print(f"{name}: {kind}: {tried:,} tried of {calls:,}, {len(own)} problems", flush=True)
+            problems, of_others = problems + own, of_others + len(found) - own
+            print(f"{name}: {kind}: {tried:,} tried of {calls:,}, {own} problems", flush=True)
             for problem in found:
                 print(f"    {problem}", flush=True)
     print(", ".join(f"{number:,} of kind {kind}" for kind, number in total.items()), end="; ")

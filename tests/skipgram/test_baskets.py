@@ -132,7 +132,7 @@ def test_edges_with_weights_are_not_taken_for_baskets_in_silence(tmp_path):
         model.fit([("ann", "tea"), ("bob", "tea")] * 10)
     with pytest.warns(UserWarning, match="most items hold commas or marks, such as 'tea,milk': spaces separate the"):
         model.fit(["tea,milk rolls", "rolls,tea"])
-    model.fit([[1, 2, 3], [3, 4, 5]])  # baskets of numbers
+    model.fit([[k, k + 1, k + 2, k + 3] for k in range(30)])  # baskets of numbers, which are no lines
     model.fit([*edges, ["a", "c"]])
 
 
