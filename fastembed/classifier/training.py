@@ -115,10 +115,11 @@ def learn(
             calibration, calibrated = replace(known.calibration, several=labels.several), known.documents
         # otherwise a softmax has left the offset as it was, which the other numbers no longer suit
         start = _grown_parameters(known, features, places, len(labels.classes), options.pretrained)
-        if len(examples.weights) > 1 and len(found := np.unique(labels.matrix.indices)) == 1:
+        found, sizes = labels.classes[np.unique(labels.matrix.indices)].tolist(), np.diff(labels.matrix.indptr)
+        if len(found) == 1 and len(sizes) > 1 and sizes.all():
             warn_user(
-                f"the new documents all have the label {labels.classes[found[0]]!r}, so that others become too rare:"
-                " learn them together with documents of other labels"
+                f"the new documents all have the label {found[0]!r}, so that others become too rare: learn them"
+                " together with documents of other labels"
             )
     validation = None
     if options.early_stopping:
