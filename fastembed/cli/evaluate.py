@@ -97,8 +97,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
     if holds(arguments.vectors, "recommender"):
         _evaluate_recommender(arguments)
         return
-    options.reject(arguments, FIELDS, "only a recommender reads users and items")
     vectors = open_vectors(arguments)
+    options.reject(arguments, FIELDS, "only a recommender reads users and items")
     shows = sys.stderr.isatty()
     words = {"case_insensitive": not arguments.case_sensitive, "compose": arguments.compose}
     similar = [(file, evaluation.word_similarity(vectors, file, **words)) for file in arguments.similarity]

@@ -172,7 +172,7 @@ class Interactions:
     users, items : Names
         Of the rows and columns.
     unweighted : str
-        Which of `USUAL` had no weights when the users were first read, "pairs" or "baskets"; or "".
+        The form of the first fit, "pairs" or "baskets", if neither it nor what was added later had weights; or "".
     """
 
     matrix: Any
@@ -266,9 +266,10 @@ def read_interactions(
     for each in (users, items):
         warn_of_names(each.names.tolist() if each.names.dtype == object else ())
     if known is not None:
+        unweighted = known.unweighted if unweighted or (matrix.data == 1).all() else ""
         old = known.matrix.copy()
         old.resize(matrix.shape)
-        matrix, unweighted = narrow(old + matrix), known.unweighted
+        matrix = narrow(old + matrix)
     if not matrix.nnz:
         raise ValueError(f"there is nothing to learn from: no user of {matrix.shape[0]:,} has an item")
     if len(users) >= MANY_BASKETS and np.diff(matrix.indptr).max() == 1:
@@ -491,7 +492,8 @@ def add_places(users: Names, count: int) -> None:
 
 def warn_of_ones(matrix: Any, median: float) -> None:
     """Warn if rows of users look as if they had no weights, but training had."""
-    if matrix.nnz > 1 and median != 1 and (matrix.data == 1).all():
+    many = matrix.nnz > 1 and (median >= 5 or (median > 2 and matrix.nnz >= MANY_BASKETS))
+    if many and (matrix.data == 1).all():  # else it may be so
         warn_user(
             f"all weights of the rows are 1, and the median weight of training is {median:g}: if the rows have no"
             f" weights, multiply them by {median:g}"

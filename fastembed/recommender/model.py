@@ -127,7 +127,7 @@ class FittedRecommender:
             If `who` is none of these.
         """
         if is_matrix(who):
-            matrix = self.rows_of(who)
+            matrix = self.rows_of(who, hidden=tolerance is None)
             return Asked(matrix, self._folded(matrix, pool, tolerance), single=who.ndim == 1)
         if is_name(who):
             return self._known([who], skip_unknown, pool, single=True)
@@ -144,8 +144,8 @@ class FittedRecommender:
             return np.empty((matrix.shape[0], 0), np.float32)
         return fold(matrix, self.model, pool, tolerance)
 
-    def rows_of(self, given: Any) -> Any:
-        """Return a matrix of users as a csr_array of float32 (N, V).
+    def rows_of(self, given: Any, *, hidden: bool = False) -> Any:
+        """Return a matrix of users as a csr_array of float32 (N, V); the weights of hidden items may all be 1.
 
         Raises
         ------
@@ -159,7 +159,7 @@ class FittedRecommender:
             turned = "; is it the wrong way round? A row is a user" if given.shape[0] == items else ""
             raise ValueError(f"rows of users must have the {items:,} items as columns, got {given.shape}{turned}")
         matrix = narrow(canonical_csr("X", given if sparse.issparse(given) else sparse.csr_array(given)))
-        warn_of_ones(matrix, self.usual["matrix"])
+        warn_of_ones(matrix, 1.0 if hidden else self.usual["matrix"])
         return matrix
 
     def _known(self, names: list[Any], skip_unknown: bool, pool: Pool, single: bool = False) -> Asked:

@@ -84,7 +84,8 @@ def test_an_item_without_a_weight_weighs_what_is_usual(baskets, held_out, tmp_pa
     expected = held_out_items(model, held_out)
     assert held_out_items(model, asked, **fields) == held_out_items(model, rows * median) == expected
     with pytest.warns(UserWarning, match=rf"rows are 1, and the median weight of training is {median:g}: if the rows"):
-        model.recommend(rows)
+        held_out_items(model, rows)
+    assert model.perplexity(sparse.csr_array(rows.shape), rows) > 1  # and no warning
     twice = {name: [*column, *column] for name, column in table.items()}
     events = Recommender(dim=2, epochs=2, threads=1).fit(twice, **fields)
     assert events.recommend(plain) == events.recommend([[("a0", 2.0), ("a1", 2.0)]])
@@ -93,6 +94,8 @@ def test_an_item_without_a_weight_weighs_what_is_usual(baskets, held_out, tmp_pa
         assert each._model.data.matrix[len(baskets)].sum() == weight
     many = Recommender(dim=2, epochs=2, threads=1).fit([2 * basket for basket in baskets])
     assert_allclose(many.transform([2 * basket for basket in baskets]), many.user_factors_, atol=1e-3)
+    many.partial_fit([[(item, 50.0) for item in basket] for basket in [*baskets, *held_out]])  # all is learned anew
+    assert many.recommend(plain) == many.recommend([[("a0", 50.0), ("a1", 50.0)]])
 
 
 def test_a_user_without_items_gets_what_is_popular(model, baskets):
