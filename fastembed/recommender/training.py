@@ -63,7 +63,7 @@ RIDGES = (0.3, 0.75, 2.0, 5.0, 12.0)
 FIRST_RIDGE = 1.5
 # The largest number of neighbours of an item: times the users of the item, times the root of all users, and in any case
 PER_USER, PER_ROOT, NEIGHBOURS = 32, 5, 300
-FEW_NEIGHBOURS = 100  # in any case, of the model that is trained again once its strengths are chosen
+FEW_NEIGHBOURS = 64  # in any case, of the model that is trained again once its strengths are chosen
 RIDGE_FACTOR = 16.0
 EASE_FACTORS = (1.0, 4.0, 16.0, 64.0)
 MOST_EASE, MOST_EASE_ITEMS = 4096, 24576  # users or items, the fewer of both, and items
@@ -86,6 +86,7 @@ PRIOR = 3.0  # precision of the factors about 1; the weight of a hidden item is 
 DEPTH = 100  # of the NDCG
 LEAST_FACTOR = 0.05  # below 0, what nobody takes would be first for users of whose items nothing is known
 FLOOR = 0.1
+HEAVY, MOST_HEAVY = 4, 400  # times the median sum of counts
 FIXED_BYTES, FOLDS = 16 << 20, 36  # of `needed`: what small data takes, too; evaluations of three optima of a row
 SHARES = (0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.85, 0.92, 0.96, 1.0)  # of the item-to-item model in the product
 USUAL_SHARE, MARGIN = 0.6, 0.5  # the share where hidden items tell little: less than this many standard errors
@@ -523,8 +524,20 @@ def _newton_rows(n: Any, model: Model) -> Float32:
 
 def _similar(n: Any, ease: float, pool: Pool, *, few: bool = False) -> Any:
     """Return B, csr (V, V), by `Ease` with a factor; of the nearest items if that is 0, or the data too large."""
+    n = _without_heavy(n)
     b = Ease(n, ease).weights(pool) if ease and _ease_fits(*n.shape) else None
     return b if b is not None and b.nnz else item_weights(n, pool, few=few)
+
+
+def _without_heavy(n: Any) -> Any:
+    """Return n with the rows of heavy users times  (n_u / 4 m)^(-t/2),  so that they count less in n^T n, the pairs.
+
+    Users with more than `MOST_HEAVY` m are left out: they may have most pairs.
+    """
+    totals = _totals(n)
+    ratios = totals / np.median(totals[totals > 0])
+    kept = ratios <= MOST_HEAVY
+    return _scaled_rows(n[kept], np.maximum(1, ratios[kept] / HEAVY) ** (-EXPONENT / 2))
 
 
 def item_weights(n: Any, pool: Pool, *, few: bool = False) -> Any:
@@ -532,7 +545,7 @@ def item_weights(n: Any, pool: Pool, *, few: bool = False) -> Any:
 
     The nearest are those with the highest cosine; fewer for an item of few users. Λ is diagonal,  λ_i = 16 sqrt(f_i),
     f the column sums: the standard error of a count f is sqrt(f). If the counts of all pairs do not fit in memory, only
-    the most frequent items have a column. With `few`, an item has 100 neighbours at most: enough to choose strengths.
+    the most frequent items have a column. With `few`, an item has 64 neighbours at most: enough to choose strengths.
     """
     items = n.shape[1]
     users = np.bincount(n.indices, minlength=items)
@@ -763,7 +776,7 @@ def _select(model: Model, shown: Any, seen: Any, hidden: Any, pool: Pool) -> Str
         return _Tried(ridge, factors, low_rank, *users.best_share(low_rank, linked, near(best)))
 
     def with_ease(factor: float, best: _Tried | None) -> _Tried:
-        predicted = Ease(shown, factor).predicted(seen)
+        predicted = Ease(others, factor).predicted(seen)
         np.maximum(predicted, 0, out=predicted)
         predicted /= np.float32(model.floor)
         np.log1p(predicted, out=predicted)
@@ -784,6 +797,7 @@ def _select(model: Model, shown: Any, seen: Any, hidden: Any, pool: Pool) -> Str
         low = _climbed(RIDGES, with_ridge)
         second, known = _Tried(0.0, of_linked, linked, low.share, low.ndcg), np.unique(shown.indices)
         if _ease_fits(*shown.shape):
+            others = _without_heavy(shown)
             second = max(second, _climbed(EASE_FACTORS, with_ease, low.ndcg), key=lambda tried: tried.ndcg)
     best = _climbed(POPULARITIES, with_popularity)
     hidden = _entries(hidden, np.isin(hidden.indices, known))
