@@ -336,7 +336,7 @@ class Recommender(Transformer):
                 if kept and checkpoint is None:
                     self._model = self._model or kept[0]
                 elif not kept and isinstance(error, KeyboardInterrupt):
-                    error.add_note("interrupted before the last training: what was read and learned is lost")
+                    error.add_note("interrupted in the first training: what was read and learned is lost")
                 raise
         if file is not None:
             self._until_saved = self._until_saved or FilesUntilSaved()

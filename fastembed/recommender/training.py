@@ -68,17 +68,15 @@ RIDGE_FACTOR = 16.0
 EASE_FACTORS = (1.0, 4.0, 16.0, 64.0)
 MOST_EASE, MOST_EASE_ITEMS = 4096, 24576  # users or items, the fewer of both, and items
 MOST_PAIRS = 1 << 26  # of items whose counts are in memory
+MOST_WEIGHTS = 400  # of a column; usually there are 300 to 350
 GROUPS = 1200  # of the weights of a column
 ROWS_SORTED = 256  # of G at a time
 SOME_ITEMS = 64  # whose pairs say how many there are
 COLUMNS, EASE_COLUMNS = 32, 64  # of B per task
 HIDDEN_SHARE = 0.2  # of the items of a user
-# The largest number of users with hidden items: a quarter of the users, 65,536 / sqrt(items), and 1,500; and as many as
-# have `ENOUGH_HIDDEN` hidden items or `ENOUGH_LOGITS` scores
+# The largest number of users with hidden items: a quarter of the users, 65,536 / sqrt(items), and 1,500
 HIDING_SHARE, HIDING_ROOT, MOST_HIDING = 0.25, 1 << 16, 1500
-ROUGH_USERS, ROUGH_ENTRIES = 1500, 100_000  # by which, of many users, the strengths are chosen: enough of either
 NEGLIGIBLE = 0.01  # share of users with hidden items below which nothing is trained again with them
-ENOUGH_HIDDEN, ENOUGH_LOGITS = 2048, 1 << 22
 HIDDEN_LOGITS = 1 << 24  # of the users with hidden items
 LEAST_HIDDEN = 200  # items, from which the strengths can be chosen
 FIRST_FACTORS = (1.0, 0.75, 0.75)  # a, g and h, if they cannot
@@ -314,7 +312,7 @@ def fit(
     checkpoint, comm, on_epoch_end
         As in `Trainer.fit_counts`, for the training with all users. The checkpoint holds the strengths, too.
     keep : callable
-        Called with the model as it is, and its records, if this training ends by an exception.
+        Called with the model as it is, and its records, if training ends by an exception. The first call has the best.
     """
     x = sparse.csr_array(x, dtype=np.float32)
     x.eliminate_zeros()
@@ -338,11 +336,15 @@ def fit(
         shown, seen, hidden = hiding
         again = hidden.shape[0] > NEGLIGIBLE * n.shape[0]
         model, history = train.first(shown, weight, epochs, rough=again)
-        strengths = _select(model, shown, seen, hidden, pool)
-        if again:
-            return train.first(n, weight, epochs, strengths=strengths)
-        model = strengths.of(model)
-        return replace(model, similar=_similar(n, model.ease, pool)) if model.ease else model, history
+        try:
+            strengths = _select(model, shown, seen, hidden, pool)
+            model = strengths.of(model)
+            if again:
+                return train.first(n, weight, epochs, strengths=strengths)
+            return replace(model, similar=_similar(n, model.ease, pool)) if model.ease else model, history
+        except BaseException:
+            keep(model, [] if again else history)
+            raise
 
 
 @dataclass(frozen=True)
@@ -537,7 +539,8 @@ def _without_heavy(n: Any) -> Any:
     totals = _totals(n)
     ratios = totals / np.median(totals[totals > 0])
     kept = ratios <= MOST_HEAVY
-    return _scaled_rows(n[kept], np.maximum(1, ratios[kept] / HEAVY) ** (-EXPONENT / 2))
+    n = n if kept.all() else n[kept]
+    return _scaled_rows(n, np.maximum(1, ratios[kept] / HEAVY) ** (-EXPONENT / 2))
 
 
 def item_weights(n: Any, pool: Pool, *, few: bool = False) -> Any:
@@ -646,7 +649,8 @@ class Ease:
     def weights(self, pool: Pool) -> Any:
         """Return B, csr (V, V): of each column the weights for which |B_ic| sqrt(f_i) is largest.
 
-        They are those that are not below the least of the largest of some groups of them: a few more than `NEIGHBOURS`.
+        They are those that are not below the least of the largest of some groups of them: `MOST_WEIGHTS` at most, or
+        `NEIGHBOURS`.
         """
         items, parts = len(self.roots), self._parts(EASE_COLUMNS)
         z = column_blocks(sparse.csr_array(sparse.diags_array(self.roots) @ self.z))
@@ -665,6 +669,10 @@ class Ease:
             least = np.partition(np.ascontiguousarray(maxima.T), -most, axis=1)[:, -most]
             places = np.flatnonzero(magnitudes >= np.maximum(least, np.finfo(np.float32).tiny))
             rows, columns = np.divmod(places.astype(np.int32), np.int32(b.shape[1]))
+            for column in np.flatnonzero(np.bincount(columns) > MOST_WEIGHTS):  # of items that are alike
+                own = np.flatnonzero(columns == column)
+                own = own[np.argpartition(magnitudes[rows[own], column], -most)[:-most]]
+                places, rows, columns = (np.delete(each, own) for each in (places, rows, columns))
             weights = b.ravel()[places] * scales[columns] / self.roots[rows] ** 2
             found[k] = weights, rows, columns + np.int32(part.start)
             done.update(b.shape[1])
@@ -700,7 +708,7 @@ def _hiding(n: Any, seed: int) -> tuple[Any, Any, Any] | None:
     rng = np.random.default_rng(seed)
     sizes = np.diff(n.indptr)
     able = np.flatnonzero(sizes >= 2)
-    most = _most_hiding(len(able), n.shape[1], int(sizes[able].sum()))
+    most = _most_hiding(len(able), n.shape[1])
     if most < 1:
         return None
     chosen = np.sort(rng.choice(able, most, replace=False))
@@ -711,18 +719,13 @@ def _hiding(n: Any, seed: int) -> tuple[Any, Any, Any] | None:
         mask[rng.choice(places, max(1, round(HIDDEN_SHARE * len(places))), replace=False)] = True
     if np.count_nonzero(mask) < LEAST_HIDDEN:
         return None
-    others = rng.permutation(np.setdiff1d(np.flatnonzero(sizes), chosen))
-    if most > NEGLIGIBLE * n.shape[0]:  # all is trained again
-        enough = np.searchsorted(np.cumsum(sizes[others]), ROUGH_ENTRIES) + 1
-        others = others[: max(enough, ROUGH_USERS)]
-    shown = np.isin(np.arange(n.shape[0]), others)
-    return _entries(n, np.repeat(shown, sizes)), _entries(part, ~mask), _entries(part, mask)
+    others = np.ones(n.shape[0], bool)
+    others[chosen] = False
+    return _entries(n, np.repeat(others, sizes)), _entries(part, ~mask), _entries(part, mask)
 
 
-def _most_hiding(users: int, items: int, entries: int) -> int:
-    enough = max(ENOUGH_LOGITS // items, int(ENOUGH_HIDDEN / HIDDEN_SHARE * users / max(1, entries)))
-    most = min(MOST_HIDING, int(HIDING_ROOT / items**0.5), HIDDEN_LOGITS // items, round(HIDING_SHARE * users))
-    return min(most, enough)
+def _most_hiding(users: int, items: int) -> int:
+    return min(MOST_HIDING, int(HIDING_ROOT / items**0.5), HIDDEN_LOGITS // items, round(HIDING_SHARE * users))
 
 
 def _entries(n: Any, mask: NDArray[np.bool_]) -> Any:
@@ -956,20 +959,20 @@ def needed(users: int, items: int, entries: int, options: Options, pairs: float 
     `pairs` are those of :func:`pairs_of`; by default as many as there usually are, since few items are popular.
     """
     dim, epochs = options.dim, options.epochs or epochs_for(users, items, entries)
-    hidden = max(1, _most_hiding(users, items, entries))
+    hidden = max(1, _most_hiding(users, items))
     if pairs is None:
         cells, together = items**2, 3 * entries**2 / users  # of G, and pairs of items of a user
         pairs = 0.5 * cells * -np.expm1(-together / cells)
     pairs = min(MOST_PAIRS, pairs)
     neighbours = min(items * min(NEIGHBOURS, round(PER_ROOT * users**0.5), items), PER_USER * entries, pairs)
     of_start = 4 * entries + 4 * (dim + EXTRA) * (2 * users + 4 * items)
-    of_training = 20 * entries + 8 * users * dim + 20 * items * dim + 4 * BLOCK * items
-    of_rows = 4 * users * dim + 16 * min(users, ROWS) * dim + 8 * items * dim
-    of_items = 16 * entries + 8 * pairs + 30 * neighbours
+    of_training = 20 * entries + 8 * users * dim + 20 * items * dim + 4 * BLOCK * items + 8 * neighbours
+    of_rows = 4 * users * dim + 16 * min(users, ROWS) * dim + 8 * items * dim + 8 * neighbours
+    of_items = 20 * entries + 8 * pairs + 30 * neighbours
     of_strengths = 28 * hidden * items + 8 * neighbours  # seven arrays of logits, and B
     fewest = min(users, items)
     if _ease_fits(users, items):
-        of_items = max(of_items, 4 * fewest**2 + 30 * items * min(NEIGHBOURS, items))
+        of_items = max(of_items, 4 * fewest**2 + 30 * items * min(MOST_WEIGHTS, items))
         of_system = 8 * min(pairs, fewest**2) + 16 * entries  # beside three arrays of logits
         of_strengths += 4 * fewest**2 + max(8 * hidden * items, of_system - 16 * hidden * items)
     most = max(of_start, of_rows, of_training, of_items, of_strengths)
