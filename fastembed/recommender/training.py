@@ -978,5 +978,5 @@ def needed(users: int, items: int, entries: int, options: Options, pairs: float 
     most = max(of_start, of_rows, of_training, of_items, of_strengths)
     bytes_needed = FIXED_BYTES + 16 * entries + most  # 16: n, twice
     passes = epochs if hidden <= NEGLIGIBLE * users else epochs * (2 - hidden / users)
-    other = FOLDS * 4.0 * hidden * items * dim + (4.0 * fewest**3 if _ease_fits(users, items) else 0)
+    other = FOLDS * 4.0 * hidden * items * dim + (6.0 * fewest**3 if _ease_fits(users, items) else 0)
     return int(bytes_needed), passes * 6.0 * users * items * dim + other
