@@ -670,9 +670,9 @@ class Ease:
             places = np.flatnonzero(magnitudes >= np.maximum(least, np.finfo(np.float32).tiny))
             rows, columns = np.divmod(places.astype(np.int32), np.int32(b.shape[1]))
             for column in np.flatnonzero(np.bincount(columns) > MOST_WEIGHTS):  # of items that are alike
-                own = np.flatnonzero(columns == column)
-                own = own[np.argpartition(magnitudes[rows[own], column], -most)[:-most]]
-                places, rows, columns = (np.delete(each, own) for each in (places, rows, columns))
+                alike = np.flatnonzero(columns == column)
+                alike = alike[np.argpartition(magnitudes[rows[alike], column], -most)[:-most]]
+                places, rows, columns = (np.delete(each, alike) for each in (places, rows, columns))
             weights = b.ravel()[places] * scales[columns] / self.roots[rows] ** 2
             found[k] = weights, rows, columns + np.int32(part.start)
             done.update(b.shape[1])
