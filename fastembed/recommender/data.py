@@ -451,13 +451,9 @@ def _matrix_of_matrix(source: Any, users: Names, items: Names) -> Any:
         if matrix.shape[1] != len(items):
             raise ValueError(f"X must have a column for each of the {len(items):,} items, got shape {matrix.shape}")
     else:
-        add = np.arange(len(items), matrix.shape[1])
-        items.add(add, str)
-    before = len(users) - matrix.shape[0]
-    if before:
-        starts = np.concatenate([np.zeros(before, matrix.indptr.dtype), matrix.indptr])
-        matrix = sparse.csr_array((matrix.data, matrix.indices, starts), shape=(len(users), len(items)))
-    return matrix
+        items.add(np.arange(len(items), matrix.shape[1]), str)
+    starts = np.pad(matrix.indptr, (len(users) - matrix.shape[0], 0))  # after the users that are known
+    return sparse.csr_array((matrix.data, matrix.indices, starts), shape=(len(users), len(items)))
 
 
 def narrow(matrix: Any) -> Any:

@@ -86,8 +86,7 @@ def test_an_item_without_a_weight_weighs_what_is_usual(baskets, held_out, tmp_pa
     with pytest.warns(UserWarning, match=rf"rows are 1, and the median weight of training is {median:g}: if the rows"):
         held_out_items(model, rows)
     assert model.perplexity(sparse.csr_array(rows.shape), rows) > 1  # and no warning
-    twice = {name: [*column, *column] for name, column in table.items()}
-    events = Recommender(dim=2, epochs=2, threads=1).fit(twice, **fields)
+    events = Recommender(dim=2, epochs=2).fit({name: [*column] * 2 for name, column in table.items()}, **fields)
     assert events.recommend(plain) == events.recommend([[("a0", 2.0), ("a1", 2.0)]])
     for each, weight in ((model, median), (events, 1)):
         each.partial_fit({"user": [500], "item": ["a0"]}, **fields)
