@@ -88,7 +88,7 @@ def train_recommender(arguments: argparse.Namespace) -> None:
         except KeyboardInterrupt as interrupt:
             if hasattr(model, "history_") and progress.estimate is not None:
                 epochs = f"{len(model.history_)} of {progress.estimate.epochs} epochs"
-                interrupt.add_note(f"interrupted; {saved_beside(arguments, model, epochs)}")
+                interrupt.add_note(saved_beside(arguments, model, epochs))
             raise
     model.save(arguments.output)
     print_written(

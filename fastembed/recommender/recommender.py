@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -232,7 +233,7 @@ class Recommender(Transformer):
         ([7, 8], ['ann', 'bob'])
         """
         fields = user, item, weight, header
-        self._model = self._learn(X, fields, progress, on_epoch_end, checkpoint, comm, None)
+        self._model = self._learn(X, fields, progress, on_epoch_end, checkpoint, comm, None, first=True)
         return self
 
     def partial_fit(
@@ -293,6 +294,8 @@ class Recommender(Transformer):
         checkpoint: str | os.PathLike[str] | None,
         comm: Communicator | None,
         known: FittedRecommender | None,
+        *,
+        first: bool = False,
     ) -> FittedRecommender:
         check_callback("on_epoch_end", on_epoch_end)
         options, pool = self._options(), Pool(check_threads(self.threads))
@@ -333,10 +336,13 @@ class Recommender(Transformer):
                     keep=lambda model, history: kept.append(FittedRecommender(model, data, history)),
                 )
             except BaseException as error:
-                if kept and checkpoint is None:
-                    self._model = self._model or kept[0]
-                elif not kept and isinstance(error, KeyboardInterrupt):
-                    error.add_note("interrupted in the first training: what was read and learned is lost")
+                note = "what was learned is lost" if self._model is None else "the recommender is as it was"
+                if file is not None and Path(file.path).exists():
+                    note = f"the same call goes on from {file.path!r}"
+                elif kept and first and self._model is None:
+                    self._model, note = kept[0], f"what {len(kept[0].history)} epochs have learned is kept"
+                if isinstance(error, KeyboardInterrupt) and not hasattr(error, "__notes__"):
+                    error.add_note(f"interrupted; {note}")
                 raise
         if file is not None:
             self._until_saved = self._until_saved or FilesUntilSaved()
