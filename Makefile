@@ -86,9 +86,9 @@ KILLS := 1000
 test-kill: $(VENV)/.package
 	folder=$$(mktemp -d) && $(BIN)/python -P tools/kill.py $$folder --kills $(KILLS) && rm -r $$folder
 
-# Every call on a file fails once, and about one of 200 allocations, of some 110,000: SHARE=1 tries them all, for more than a day.
+# Every call on a file fails once, and about one of 400 allocations, of some 110,000: SHARE=1 tries them all, for more than a day.
 # KINDS=call: calls on files alone. SEED=1: other allocations.
-SHARE ?= 200
+SHARE ?= 400
 KINDS ?= allocation call full-disk
 test-failures: $(VENV)/.package $(VENV)/.extra-parquet
 	$(BIN)/python -P tests/reliability/failures.py --share $(SHARE) --seed $(SEED) --kinds $(KINDS)
