@@ -179,9 +179,8 @@ def add_vectors(command: argparse.ArgumentParser) -> None:
 
 def add_input_format(to: options.Group) -> None:
     """Add the format of the file of vectors to open."""
-    options.add_option(
-        to, "--input-format", "the format of the file to open", shown="by its suffix", choices=tuple(FORMATS)
-    )
+    text = "the format of the file to open"
+    options.add_option(to, "--input-format", text, shown="by its suffix", choices=tuple(FORMATS))
 
 
 def add_restrict(to: options.Group, default: int | None = None) -> None:
@@ -298,9 +297,8 @@ def given_parameters(arguments: argparse.Namespace) -> dict[str, Any]:
 def check_early_stopping(arguments: argparse.Namespace, stops: bool) -> None:
     """Exit if options of early stopping were given without it."""
     if not stops:
-        options.reject(
-            arguments, ("validation_fraction", "n_iter_no_change"), "nothing is held out without --early-stopping"
-        )
+        names = ("validation_fraction", "n_iter_no_change")
+        options.reject(arguments, names, "nothing is held out without --early-stopping")
 
 
 def check_model_output(arguments: argparse.Namespace) -> None:

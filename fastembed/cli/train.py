@@ -77,13 +77,10 @@ def add_train(commands: options.Commands) -> None:
     text = "drop the smallest counts of a node of a --graph, up to this share of their sum"
     tolerance = options.parameter(text, options.number(1, zero=True), "SHARE")
     options.add_parameters(source, Counts.from_graph, {"tolerance": tolerance})
-    text = (
-        "the files are of pairs, two names per line, which are counted as they are, both ways, or with --directed one"
-    )
+    text = "the files are of pairs, two names per line, which are counted as they are, both ways or with --directed one"
     options.add_flag(source, "--pairs", text)
-    options.add_flag(
-        source, "--weight --weights", "the third part of each line is the weight of the pair, by default 1"
-    )
+    text = "the third part of each line is the weight of the pair, by default 1"
+    options.add_flag(source, "--weight --weights", text)
     text = "continue the training of a model that `train` wrote, on the new text or counts alone"
     add_file("--continue", text, dest="model")
     add_file("--replay", "counts of the old text, which --continue then trains on again with the new one")
@@ -208,9 +205,7 @@ def _prepared(
     choice: dict[str, Any] = {"memory_limit": arguments.memory_limit}
     if first:
         if arguments.json and arguments.json_lines:
-            options.fail(
-                arguments, "--json prints one document at the end, and --json-lines one object per event: choose one"
-            )
+            options.fail(arguments, "--json prints one document, and --json-lines one object per event: choose one")
         check_model_output(arguments)
         choice |= _checkpoint_options(arguments)
     if arguments.dry_run:
@@ -276,12 +271,11 @@ def _reject_unused(arguments: argparse.Namespace) -> None:
         return
     of_new_words = ("max_size",) if arguments.counts else ("min_count", "max_size", "drop", "keep_only")
     shape = {"dim", "subwords", *COUNTING}.difference(of_new_words if arguments.grow_vocabulary else ())
+    kept = "--continue keeps the shape of the model"
     if arguments.counts:
-        options.reject(arguments, (*of_text, *shape), f"--continue keeps the shape of the model, and {counted}")
+        options.reject(arguments, (*of_text, *shape), f"{kept}, and {counted}")
     else:
-        options.reject(
-            arguments, ("validation_counts", *shape), "--continue keeps the shape of the model and how it counts"
-        )
+        options.reject(arguments, ("validation_counts", *shape), f"{kept} and how it counts")
 
 
 def _learn_graph(

@@ -235,11 +235,9 @@ def _json_value(line: str) -> Any:
         return _decode(line)
     except (ValueError, RecursionError) as error:
         why = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
-        whole = (
-            "; is the whole file one JSON document? jq -c '.[]' makes a line of each item"
-            if line.strip() in ("[", "{")
-            else ""
-        )
+        whole = ""
+        if line.strip() in ("[", "{"):
+            whole = "; is the whole file one JSON document? jq -c '.[]' makes a line of each item"
         return BadRow("no JSON", f"no JSON, {why}: {shown(line)}{whole}")
 
 
