@@ -760,15 +760,11 @@ def warn_of_prefix(documents: Sequence[Any], prefix: str) -> None:
 
 def warn_of_case(documents: Sequence[Any], features: Features) -> None:
     """Warn if documents are lists of tokens with capitals and no feature has any, or the other way round."""
-    texts = any(isinstance(item, str) for item in documents[:FIRST_ONES])
-    lists = [item for item in documents[:FIRST_ONES] if isinstance(item, SEVERAL)]
-    if texts and features.capitals and features.reading.token("A", ()) != "A":
-        warn_user(
-            "features have capitals, as in lists of tokens, but texts are read in lower case: pass lists of tokens"
-        )
-    if not features.capitals and any(
-        isinstance(token, str) and token != token.lower() for item in lists for token in item
-    ):
+    first = documents[:FIRST_ONES]
+    if features.capitals and any(isinstance(item, str) for item in first) and features.reading.token("A", ()) != "A":
+        warn_user("features have capitals, but texts are read in lower case: pass lists of tokens, as in training")
+    tokens = (str(token) for item in first if isinstance(item, SEVERAL) for token in item)
+    if not features.capitals and any(token != token.lower() for token in tokens):
         warn_user("lists of tokens have capitals, but no feature has any: pass texts, or tokens in lower case")
 
 

@@ -372,8 +372,7 @@ class Counts:
                     return cls._of(matrix, **attributes)
             elif _write(into, batches, shape, attributes):
                 return cls._of(open_store(into)[0], **attributes)
-            hint = "; new items are no contexts" if known is not None and known.appended else ""
-            raise ValueError(f"the baskets give no pair: {ledger.summary()}{hint}")
+            raise ValueError(f"the baskets give no pair: {ledger.summary()}")
 
     @classmethod
     def from_pairs(

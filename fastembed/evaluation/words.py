@@ -458,8 +458,6 @@ def _read_questions(path: PathLike) -> list[tuple[str, list[list[str]]]]:
 
     Questions before the first section are in one without a name.
     """
-    if not isinstance(path, str | os.PathLike):
-        raise TypeError(f"path must be that of a file with the four words of a question per line, got {shown(path)}")
     sections: list[tuple[str, list[list[str]]]] = []
     for where, line in _lines(path):
         if line.startswith(":"):

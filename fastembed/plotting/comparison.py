@@ -207,8 +207,9 @@ def _data(comparison: Comparison, models: list[Vectors], neighbors: int, progres
         "themes": THEMES,
     }
     for name, model in zip(("first", "second"), models, strict=True):
-        found = model.nearest(list(shared), max(neighbors, 1), progress=progress)
-        near, cosines = (each[:, :neighbors] for each in found)
+        near, cosines = (
+            each[:, :neighbors] for each in model.nearest(list(shared), max(neighbors, 1), progress=progress)
+        )
         numbers = np.array([ids[token] for token in model.tokens])
         data[f"near_{name}"] = pack_numbers(numbers[near], "u2")
         data[name] = pack_numbers(np.rint(100 * cosines), "i1")
