@@ -13,7 +13,6 @@ from scipy import sparse
 
 from fastembed import Classifier, Recommender
 from fastembed.evaluation import held_out_items
-from fastembed.recommender import training
 
 
 def same(one, other):
@@ -260,7 +259,7 @@ def test_a_fit_reports_what_it_does_and_what_it_takes(baskets, tmp_path):
         huge.fit([[k, 9 - k, (k + 5) % 10] for k in range(10)])
 
 
-def test_an_interrupted_fit_goes_on_to_the_same_bits(baskets, tmp_path, monkeypatch):
+def test_an_interrupted_fit_goes_on_to_the_same_bits(baskets, tmp_path):
     whole = Recommender(dim=3, epochs=4, threads=1).fit(baskets)
 
     def interrupt(record):
@@ -279,7 +278,6 @@ def test_an_interrupted_fit_goes_on_to_the_same_bits(baskets, tmp_path, monkeypa
     assert len(model.history_) == 2
     assert caught.value.__notes__ == ["interrupted; what 2 epochs have learned is kept"]
     assert_array_equal(model._model.model.factors, whole._model.model.factors)
-    monkeypatch.setattr(training, "_select", None)  # the strengths are in the checkpoint
     model.set_params(threads=2).fit(baskets, checkpoint=path)
     assert_array_equal(model.item_factors_, whole.item_factors_)
     assert_array_equal(model.user_factors_, whole.user_factors_)

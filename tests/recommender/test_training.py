@@ -180,7 +180,7 @@ def test_a_few_baskets_have_moderate_probabilities(copies):
     assert abs(model.explain([["bread"]], "butter").score) < 10
 
 
-def test_threads_and_an_interruption_do_not_change_a_bit(taken, fitted, tmp_path):
+def test_threads_and_an_interruption_do_not_change_a_bit(taken, fitted, tmp_path, monkeypatch):
     model, rows = fitted
 
     class Stop(Exception):
@@ -193,6 +193,7 @@ def test_threads_and_an_interruption_do_not_change_a_bit(taken, fitted, tmp_path
     path, options = tmp_path / "checkpoint", Options(dim=6)
     with pytest.raises(Stop):
         fit(taken, options, POOL, checkpoint=Checkpoint(path), on_epoch_end=stop)
+    monkeypatch.setattr(training, "_select", None)  # the strengths are in the checkpoint
     again, history = fit(taken, options, Pool(3), checkpoint=Checkpoint(path))
     assert len(history) == training.epochs_for(600, 40, taken.nnz)
     assert_array_equal(fold(taken, again, Pool(3)), rows)
