@@ -803,8 +803,7 @@ def _of_units(reading: Reading, text: bytes, parts: int) -> _Seen:
 
 def _of_format(reading: Reading, text: bytes, characters: str, *, baskets: bool) -> Iterator[str]:
     if not reading.words and len(unicodedata.normalize("NFC", characters)) < LEAST_COMPOSED * len(characters):
-        joins = "uconv -x nfc, or unicodedata.normalize, joins them"
-        yield f"accents are characters beside their letters (NFD): {joins}"
+        yield "accents are characters beside their letters (NFD): uconv -x nfc, or unicodedata.normalize, joins them"
     if text.count(b"\r") - text.count(b"\r\n") > text.count(b"\n"):
         converts = r"tr '\r' '\n' converts them"
         yield f"the lines end in a carriage return, which is no end of a line here: {converts}"
