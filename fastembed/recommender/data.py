@@ -180,10 +180,6 @@ class Interactions:
     items: Names
     unweighted: str = ""
 
-    def usual(self, median: float) -> Mapping[str, float]:
-        """Return the weights of items without one in each form: the median of training, or 1 as in training."""
-        return dict.fromkeys(USUAL, median) | ({self.unweighted: 1.0} if self.unweighted else {})
-
 
 def read_interactions(
     source: Any,
@@ -208,7 +204,7 @@ def read_interactions(
     known : Interactions, optional
         To which those that are read are added.
     usual : mapping of str to float
-        The weights of items without one; see `Interactions.usual`.
+        The weights of items without one; see `FittedRecommender.usual`.
     report : callable, optional
         Called with the bytes of files that have been read, and all.
 
@@ -251,8 +247,7 @@ def read_interactions(
             ' make a table, such as {"user": [...], "item": [...]}'
         )
     elif is_matrix(source):
-        matrix = _matrix_of_matrix(source, users, items)
-        warn_of_ones(matrix, usual["matrix"])
+        matrix = _matrix_of_matrix(source, users, items, usual["matrix"])
     else:
         if files is not None:
             source = FileCorpus(source)
@@ -436,10 +431,10 @@ def matrix_of(weights: NDArray[Any], entries: Any, shape: tuple[int, int]) -> An
 # ---------------------------------------------------------------- matrices and baskets
 
 
-def _matrix_of_matrix(source: Any, users: Names, items: Names) -> Any:
+def _matrix_of_matrix(source: Any, users: Names, items: Names, usual: float) -> Any:
     if not sparse.issparse(source) and source.dtype.kind not in "biuf":
         raise TypeError(f"X must be a matrix of numbers, got dtype {source.dtype}")
-    matrix = narrow(canonical_csr("X", source if sparse.issparse(source) else sparse.csr_array(source)))
+    matrix = weights_of(source, usual)
     if matrix.shape[1] in (2, 3) and matrix.shape[0] >= MANY_BASKETS:
         warn_user(
             f"a column of X is an item, which makes {matrix.shape[1]}; if the columns are users and items, {TABLE}"
@@ -486,14 +481,16 @@ def add_places(users: Names, count: int) -> None:
     users.add(np.arange(len(users), len(users) + count), str)
 
 
-def warn_of_ones(matrix: Any, median: float) -> None:
-    """Warn if rows of users look as if they had no weights, but training had."""
+def weights_of(given: Any, median: float) -> Any:
+    """Return a matrix as csr of float32; warn if it looks as if it had no weights, but training had, with a median."""
+    given = as_matrix(given)
+    matrix = narrow(canonical_csr("X", given if sparse.issparse(given) else sparse.csr_array(given)))
     many = matrix.nnz > 1 and (median >= 5 or (median > 2 and matrix.nnz >= MANY_BASKETS))
     if many and (matrix.data == 1).all():  # else it may be so
         warn_user(
-            f"all weights of the rows are 1, and the median weight of training is {median:g}: if the rows have no"
-            f" weights, multiply them by {median:g}"
+            f"weights of rows are 1, and the median weight of training is {median:g}: multiply rows without any by it"
         )
+    return matrix
 
 
 def _matrix_of_baskets(baskets: Any, users: Names, items: Names, usual: float, *, of_file: bool) -> tuple[Any, bool]:

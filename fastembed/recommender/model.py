@@ -10,21 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from fastembed._base.arrays import canonical_csr, largest, largest_of_rows
+from fastembed._base.arrays import largest, largest_of_rows
 from fastembed._base.estimator import fields_alone
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool, cached_property, ordered_map, single_threaded_blas
 from fastembed._base.validation import shown, warn_user
-from fastembed.recommender.data import (
-    Interactions,
-    as_matrix,
-    flat_baskets,
-    is_matrix,
-    is_name,
-    matrix_of,
-    narrow,
-    warn_of_ones,
-)
+from fastembed.recommender.data import USUAL, Interactions, flat_baskets, is_matrix, is_name, matrix_of, weights_of
 from fastembed.recommender.training import TOLERANCE, Model, contributions, fold, scores
 
 T = TypeVar("T")
@@ -111,8 +102,9 @@ class FittedRecommender:
 
     @property
     def usual(self) -> Mapping[str, float]:
-        """The weights of items without one, by the form in which they are given."""
-        return self.data.usual(self.model.weight)
+        """The weights of items without one, by the form in which they are given: the median, or 1 as in training."""
+        unit = {self.data.unweighted: 1.0} if self.data.unweighted else {}
+        return dict.fromkeys(USUAL, self.model.weight) | unit
 
     def asked(self, who: Any, skip_unknown: bool, pool: Pool, tolerance: float | None = TOLERANCE) -> Asked:
         """Return the users that are given by name, by baskets, or by rows of a matrix.
@@ -154,12 +146,10 @@ class FittedRecommender:
         """
         if given.dtype.kind not in "biuf":
             raise TypeError(f"rows of users must be numbers, got dtype {given.dtype}; baskets are lists of items")
-        given, items = as_matrix(given), len(self.data.items)
-        if given.shape[1] != items:
-            turned = "; is it the wrong way round? A row is a user" if given.shape[0] == items else ""
-            raise ValueError(f"rows of users must have the {items:,} items as columns, got {given.shape}{turned}")
-        matrix = narrow(canonical_csr("X", given if sparse.issparse(given) else sparse.csr_array(given)))
-        warn_of_ones(matrix, 1.0 if hidden else self.usual["matrix"])
+        matrix, items = weights_of(given, 1.0 if hidden else self.usual["matrix"]), len(self.data.items)
+        if matrix.shape[1] != items:
+            turned = "; is it the wrong way round? A row is a user" if matrix.shape[0] == items else ""
+            raise ValueError(f"rows of users must have the {items:,} items as columns, got {matrix.shape}{turned}")
         return matrix
 
     def _known(self, names: list[Any], skip_unknown: bool, pool: Pool, single: bool = False) -> Asked:

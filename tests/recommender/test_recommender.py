@@ -83,10 +83,11 @@ def test_an_item_without_a_weight_weighs_what_is_usual(baskets, held_out, tmp_pa
     rows = sparse.csr_array([[float(item in basket) for item in model.items_] for basket in held_out])
     expected = held_out_items(model, held_out)
     assert held_out_items(model, asked, **fields) == held_out_items(model, rows * median) == expected
-    with pytest.warns(UserWarning, match=rf"rows are 1, and the median weight of training is {median:g}: if the rows"):
+    with pytest.warns(UserWarning, match=rf"rows are 1, and the median weight of training is {median:g}: multiply"):
         held_out_items(model, rows)
     assert model.perplexity(sparse.csr_array(rows.shape), rows) > 1  # and no warning
-    events = Recommender(dim=2, epochs=2).fit({name: [*column] * 2 for name, column in table.items()}, **fields)
+    Recommender(dim=2, epochs=2).fit({name: [*column] * 2 for name, column in table.items()}, **fields).save(path)
+    events = Recommender.load(path)
     assert events.recommend(plain) == events.recommend([[("a0", 2.0), ("a1", 2.0)]])
     for each, weight in ((model, median), (events, 1)):
         each.partial_fit({"user": [500], "item": ["a0"]}, **fields)
