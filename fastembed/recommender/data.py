@@ -488,7 +488,7 @@ def weights_of(given: Any, median: float) -> Any:
     many = matrix.nnz > 1 and (median >= 5 or (median > 2 and matrix.nnz >= MANY_BASKETS))
     if many and (matrix.data == 1).all():  # else it may be so
         warn_user(
-            f"weights of rows are 1, and the median weight of training is {median:g}: multiply rows without any by it"
+            f"all weights are 1, and the median weight of training is {median:g}: multiply rows without weights by it"
         )
     return matrix
 

@@ -83,7 +83,7 @@ def test_an_item_without_a_weight_weighs_what_is_usual(baskets, held_out, tmp_pa
     rows = sparse.csr_array([[float(item in basket) for item in model.items_] for basket in held_out])
     expected = held_out_items(model, held_out)
     assert held_out_items(model, asked, **fields) == held_out_items(model, rows * median) == expected
-    with pytest.warns(UserWarning, match=rf"rows are 1, and the median weight of training is {median:g}: multiply"):
+    with pytest.warns(UserWarning, match=rf"all weights are 1, and the median weight of training is {median:g}: mul"):
         held_out_items(model, rows)
     assert model.perplexity(sparse.csr_array(rows.shape), rows) > 1  # and no warning
     Recommender(dim=2, epochs=2).fit({name: [*column] * 2 for name, column in table.items()}, **fields).save(path)
