@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import platform
 import sys
+from pathlib import Path
 
 from fastembed._kernels.cpu import data_cache_bytes
 
@@ -20,6 +21,7 @@ MIB = 1 << 20
 TILE_BYTES = 8 * KIB  # with the next one, half of the smallest first-level cache in use, 32 KiB
 TILE_BYTES_IN_LEVEL2 = 32 * KIB
 TILE_ROWS = 256  # most rows in a tile: what the kernels have memory for
+CPU_FOLDERS = Path("/sys/devices/system/cpu")  # Linux
 
 
 def tiling(rows: int, row_bytes: int, level2: int) -> tuple[int, bool]:
@@ -30,7 +32,28 @@ def tiling(rows: int, row_bytes: int, level2: int) -> tuple[int, bool]:
 
 
 def level2_bytes() -> int:
-    """Return the size of the second-level cache, from CPUID; 512 KiB where that does not say it."""
+    """Return the size of the second-level cache: from CPUID, or on other architectures from Linux; else 512 KiB."""
     if sys.platform == "darwin" and platform.machine() == "arm64":
         return 4 * MIB  # of the efficiency cores of the M1; all others have at least as much
-    return data_cache_bytes(2) or 512 * KIB
+    size = data_cache_bytes(2)
+    if not size and platform.machine().lower() not in ("x86_64", "amd64"):
+        size = _least_of_all_cores(2)
+    return size or 512 * KIB
+
+
+def _least_of_all_cores(level: int) -> int:
+    """Return the size of the smallest data cache of this level that Linux lists, or 0."""
+    sizes = []
+    for cache in CPU_FOLDERS.glob("cpu[0-9]*/cache/index[0-9]*"):
+        size = _entry(cache, "size").removesuffix("K")
+        if _entry(cache, "level") == str(level) and _entry(cache, "type") != "Instruction" and size.isdigit():
+            sizes.append(int(size) * KIB)
+    return min(sizes, default=0)
+
+
+def _entry(cache: Path, name: str) -> str:
+    """Return an attribute of a cache from Linux, or an empty str, since firmware may omit any of them."""
+    try:
+        return (cache / name).read_text(encoding="ascii").strip()
+    except OSError:
+        return ""

@@ -101,6 +101,13 @@ def test_hostile_headers_of_numpy_are_rejected(tmp_path, array, message):
         formats.load(tmp_path / "v.npy")
 
 
+def test_pickles_are_never_loaded(tmp_path):
+    np.save(tmp_path / "v.npy", np.array([[print, None]]), allow_pickle=True)
+    (tmp_path / "v.tokens.txt").write_text("a\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"not a whole \.npy file"):
+        formats.load(tmp_path / "v.npy")
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("suffix", ["parquet", "arrow", "feather"])
 def test_pyarrow_and_pandas_read_ours_and_we_read_theirs(

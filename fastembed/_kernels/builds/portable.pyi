@@ -281,6 +281,7 @@ def ova_epoch(
     dual: npt.NDArray[_Real],
     tile: int,
     squared: bool,
+    bias_square: float,
     sums: _Doubles,
 ) -> None: ...
 
