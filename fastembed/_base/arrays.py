@@ -13,6 +13,7 @@ import numpy.typing as npt
 from numpy.typing import NDArray
 from scipy import sparse
 
+from fastembed._base.sizes import SIZES
 from fastembed._base.validation import check_amounts, check_ids, check_weights
 
 Number = TypeVar("Number", bound=np.generic)
@@ -60,6 +61,18 @@ def aligned_zeros(shape: tuple[int, ...], dtype: np.dtype[Any] | str) -> np.ndar
 
 
 # ---------------------------------------------------------------- CSR
+
+
+def column_blocks(matrix: sparse.csr_array) -> tuple[npt.NDArray[Any], ...]:
+    """Return a matrix (R, C) as the kernels take it, in blocks of columns; see `_kernels/sparse.pxi`."""
+    matrix.sort_indices()
+    (rows, columns), width = matrix.shape, SIZES.walk_columns
+    bounds = np.append(np.arange(0, columns, width), columns).astype(np.int32)
+    blocks = len(bounds) - 1
+    of_row = np.repeat(np.arange(rows), np.diff(matrix.indptr)) * blocks + matrix.indices // width
+    lengths = np.bincount(of_row, minlength=rows * blocks).reshape(rows, blocks)
+    starts = matrix.indptr[:-1] + np.concatenate([np.zeros((rows, 1), np.int64), lengths.cumsum(axis=1)], axis=1).T
+    return bounds, np.ascontiguousarray(starts, np.int64), (matrix.indices % width).astype(np.uint16), matrix.data
 
 
 def canonical_csr(name: str, matrix: Any, *, signed: bool = False) -> Any:

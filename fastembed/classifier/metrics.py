@@ -209,7 +209,7 @@ def evaluation(
         best, is_true = largest_of_rows(model.ranked(scores, known_features), k), true.toarray() > 0
         chosen = p >= 0.5 if several else np.zeros_like(is_true)
         if not several:
-            np.put_along_axis(chosen, best, labelled[:, None], axis=1)
+            np.put_along_axis(chosen, best, True, axis=1)
         predicted += chosen.sum(axis=0)
         hits += (chosen & is_true).sum(axis=0)
         first = best[:, :1]

@@ -28,9 +28,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from fastembed._base.arrays import Float64, Int64, aligned_zeros, canonical_csr
+from fastembed._base.arrays import Float64, Int64, aligned_zeros, canonical_csr, column_blocks
 from fastembed._base.memory import readable
-from fastembed._base.sizes import SIZES
 from fastembed._base.threads import ordered_map
 from fastembed._base.validation import check_finite, check_flag, shown, warn_user
 from fastembed._kernels import kernels_for
@@ -459,18 +458,6 @@ class Walks:
         found = sparse.csr_array(np.ascontiguousarray(total[:, :rows].T))
         self._memory.give(memory)
         return found
-
-
-def column_blocks(matrix: sparse.csr_array) -> tuple[npt.NDArray[Any], ...]:
-    """Return a matrix (R, C) as the kernels take it, in blocks of columns; see `_kernels/sparse.pxi`."""
-    matrix.sort_indices()
-    (rows, columns), width = matrix.shape, SIZES.walk_columns
-    bounds = np.append(np.arange(0, columns, width), columns).astype(np.int32)
-    blocks = len(bounds) - 1
-    of_row = np.repeat(np.arange(rows), np.diff(matrix.indptr)) * blocks + matrix.indices // width
-    lengths = np.bincount(of_row, minlength=rows * blocks).reshape(rows, blocks)
-    starts = matrix.indptr[:-1] + np.concatenate([np.zeros((rows, 1), np.int64), lengths.cumsum(axis=1)], axis=1).T
-    return bounds, np.ascontiguousarray(starts, np.int64), (matrix.indices % width).astype(np.uint16), matrix.data
 
 
 def _without_small(rows: sparse.csr_array, tolerance: float) -> tuple[RowBatch, Float64, Float64]:

@@ -29,14 +29,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from fastembed._base.arrays import Float32, Float64, Int32
+from fastembed._base.arrays import Float32, Float64, Int32, column_blocks
 from fastembed._base.estimator import fields_alone
 from fastembed._base.progress import bar
 from fastembed._base.threads import Pool, cached_property, single_threaded_blas
 from fastembed._base.validation import is_true
 from fastembed._kernels import kernels_for
 from fastembed._kernels.cooccur import regression
-from fastembed.counts.graphs import column_blocks
 from fastembed.trainer.checkpoint import Checkpoint, arrays_digest
 from fastembed.trainer.folding import Origin, optimal_rows
 from fastembed.trainer.trainer import Trainer
