@@ -24,7 +24,7 @@ from fastembed.corpus.memory import check_field
 from fastembed.recommender.data import fields_of_table, is_matrix, read_interactions
 from fastembed.recommender.model import Asked, FittedRecommender, normalise
 from fastembed.recommender.recommender import Recommender, fitted_recommender
-from fastembed.recommender.training import fold
+from fastembed.recommender.scoring import fold
 from fastembed.skipgram.prediction import ContextQuery, context_probabilities
 from fastembed.skipgram.skipgram import SkipGram, fitted_model
 

@@ -17,7 +17,7 @@ from fastembed.formats.registry import FORMATS
 from fastembed.formats.tensors import header, pack_tokens, parts_of, unpack_tokens, write_tensors
 from fastembed.recommender.data import Interactions, Names
 from fastembed.recommender.model import FittedRecommender
-from fastembed.recommender.training import Model
+from fastembed.recommender.scoring import Model
 
 FilePath = str | os.PathLike[str]
 MODEL = "model."  # what the names of the tensors of training begin with

@@ -16,7 +16,7 @@ from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool, cached_property, ordered_map, single_threaded_blas
 from fastembed._base.validation import shown, warn_user
 from fastembed.recommender.data import USUAL, Interactions, flat_baskets, is_matrix, is_name, matrix_of, weights_of
-from fastembed.recommender.training import TOLERANCE, Model, contributions, fold, scores
+from fastembed.recommender.scoring import TOLERANCE, Model, contributions, fold, scores
 
 T = TypeVar("T")
 Array = NDArray[Any]

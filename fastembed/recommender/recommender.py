@@ -22,11 +22,10 @@ from fastembed._base.validation import check_callback, check_flag, check_integer
 from fastembed.recommender.data import USUAL, as_matrix, fields_of_table, is_matrix, is_name, read_interactions
 from fastembed.recommender.file import read_recommender, write_recommender
 from fastembed.recommender.model import Asked, Explanation, FittedRecommender, Scored
+from fastembed.recommender.scoring import TOLERANCE
 from fastembed.recommender.training import (
     BLOCK,
     MOST_EPOCHS,
-    ROUGH_TOLERANCE,
-    TOLERANCE,
     Options,
     epochs_for,
     fit,
@@ -37,6 +36,7 @@ from fastembed.trainer.checkpoint import MINUTES, FilesUntilSaved
 from fastembed.trainer.inputs import check_checkpoint
 from fastembed.trainer.ranks import Communicator, Ranks
 
+ROUGH_TOLERANCE = 1e-4  # of the rows of users from which only a recommendation is made
 SLOWER, PRODUCT = 1.6, 512  # a fit than its bare products; the size of the product whose rate is measured
 PER_ITEM, FIXED = 1.2e-4, 0.4  # seconds beside them
 

@@ -7,8 +7,10 @@ from scipy import optimize, sparse, special
 
 from fastembed import Recommender, Trainer
 from fastembed._base.threads import Pool
-from fastembed.recommender import training
-from fastembed.recommender.training import Ease, Model, Options, contributions, fit, fold, item_weights, scores
+from fastembed.recommender import item_to_item, training
+from fastembed.recommender.item_to_item import Ease, item_weights
+from fastembed.recommender.scoring import Model, contributions, fold, scores
+from fastembed.recommender.training import Options, fit
 from fastembed.trainer.checkpoint import Checkpoint
 
 POOL = Pool(1)
@@ -97,7 +99,7 @@ def test_ease_is_the_ridge_regression_of_an_item_on_all_others(taken, users, mon
     assert_allclose(b[others, c], np.linalg.solve(matrix, x[:, others].T @ x[:, c]), atol=1e-5)
     assert not b.diagonal().any()
     assert_allclose(Ease(taken, 4).predicted(taken)[x == 0], (x @ b)[x == 0], atol=1e-5)
-    monkeypatch.setattr(training, "NEIGHBOURS", 3)
+    monkeypatch.setattr(item_to_item, "NEIGHBOURS", 3)
     few = Ease(taken, 4).weights(POOL).toarray()
     assert set(np.flatnonzero(few[:, c])) == set(np.argsort(-np.abs(b[:, c]) * np.sqrt(x.sum(axis=0)))[:3])
 
@@ -119,14 +121,14 @@ def test_where_items_exclude_each_other_the_regression_on_all_items_is_chosen_an
     expected = -inverse / inverse.diagonal()
     np.fill_diagonal(expected, 0)
     assert_allclose(later.similar.toarray(), expected, atol=1e-5)  # of all the users
-    monkeypatch.setattr(training, "MOST_EASE", 41)
+    monkeypatch.setattr(item_to_item, "MOST_EASE", 41)
     nearest = fit(x, Options(dim=6), POOL, start=model)[0].similar
     assert_array_equal(nearest.toarray(), item_weights(x, POOL).toarray())
 
 
 def test_the_item_to_item_model_has_the_nearest_neighbours_of_the_most_frequent_items(taken, monkeypatch):
-    monkeypatch.setattr(training, "NEIGHBOURS", 3)
-    monkeypatch.setattr(training, "MOST_PAIRS", 400)
+    monkeypatch.setattr(item_to_item, "NEIGHBOURS", 3)
+    monkeypatch.setattr(item_to_item, "MOST_PAIRS", 400)
     b = item_weights(taken, POOL).toarray()
     users = np.bincount(taken.indices, minlength=40)
     with_neighbours = np.flatnonzero(b.any(axis=0))
@@ -193,7 +195,7 @@ def test_threads_and_an_interruption_do_not_change_a_bit(taken, fitted, tmp_path
     path, options = tmp_path / "checkpoint", Options(dim=6)
     with pytest.raises(Stop):
         fit(taken, options, POOL, checkpoint=Checkpoint(path), on_epoch_end=stop)
-    monkeypatch.setattr(training, "_select", None)  # the strengths are in the checkpoint
+    monkeypatch.setattr(training, "select", None)  # the strengths are in the checkpoint
     again, history = fit(taken, options, Pool(3), checkpoint=Checkpoint(path))
     assert len(history) == training.epochs_for(600, 40, taken.nnz)
     assert_array_equal(fold(taken, again, Pool(3)), rows)

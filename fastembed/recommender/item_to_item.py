@@ -1,0 +1,213 @@
+"""The item-to-item model of a recommender: B (V, V), from the counts n of users.
+
+Column c of B is the ridge regression of item c on the items that are nearest to it by the cosine (Ning & Karypis 2011),
+or on all others (EASE of Steck 2019). It knows the pairs of rare items that few dimensions cannot tell apart.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from fastembed._base.arrays import Float32, Int32, column_blocks
+from fastembed._base.progress import bar
+from fastembed._base.threads import Pool
+from fastembed._kernels import kernels_for
+from fastembed._kernels.cooccur import regression
+from fastembed.recommender.scoring import scaled_rows, totals_of
+
+# The largest number of neighbours of an item: times the users of the item, times the root of all users, and in any case
+PER_USER, PER_ROOT, NEIGHBOURS = 32, 5, 300
+FEW_NEIGHBOURS = 64  # in any case, of the model that is trained again once its strengths are chosen
+RIDGE_FACTOR = 16.0
+MOST_EASE, MOST_EASE_ITEMS = 4096, 24576  # users or items, the fewer of both, and items
+MOST_PAIRS = 1 << 26  # of items whose counts are in memory
+MOST_WEIGHTS = 400  # of a column; usually there are 300 to 350
+GROUPS = 1200  # of the weights of a column
+ROWS_SORTED, ROWS_MIRRORED = 256, 256  # of G, and of the inverse, at a time
+COLUMNS, EASE_COLUMNS = 32, 64  # of B per task
+HEAVY, MOST_HEAVY, DAMPING = 4, 400, 0.25  # times the median sum of counts; the power of their ratio
+
+
+def item_to_item(n: Any, ease: float, pool: Pool, *, few: bool = False) -> Any:
+    """Return B, csr (V, V), by `Ease` with a factor; of the nearest items if that is 0, or the data too large."""
+    n = without_heavy(n)
+    b = Ease(n, ease).weights(pool) if ease and ease_fits(*n.shape) else None
+    return b if b is not None and b.nnz else item_weights(n, pool, few=few)
+
+
+def without_heavy(n: Any) -> Any:
+    """Return n with the rows of heavy users times  (n_u / 4 m)^(-t/2),  so that they count less in n^T n, the pairs.
+
+    Users with more than `MOST_HEAVY` m are left out: they may have most pairs.
+    """
+    totals = totals_of(n)
+    ratios = totals / np.median(totals[totals > 0])
+    kept = ratios <= MOST_HEAVY
+    n = n if kept.all() else n[kept]
+    return scaled_rows(n, np.maximum(1, ratios[kept] / HEAVY) ** -DAMPING)
+
+
+def item_weights(n: Any, pool: Pool, *, few: bool = False) -> Any:
+    """Return B, csr (V, V): column c solves  (G + Λ) B_c = G_c  for the nearest items of c, with G = n^T n.
+
+    The nearest are those with the highest cosine; fewer for an item of few users. Λ is diagonal,  λ_i = 16 sqrt(f_i),
+    f the column sums: the standard error of a count f is sqrt(f). If the counts of all pairs do not fit in memory, only
+    the most frequent items have a column. With `few`, an item has 64 neighbours at most: enough to choose strengths.
+    """
+    items = n.shape[1]
+    users = np.bincount(n.indices, minlength=items)
+    kept = np.argsort(-users, kind="stable")[: min(np.count_nonzero(users), _most_items(n, users))]
+    part = n[:, kept]
+    g = part.T.tocsr() @ part
+    ids, diagonals = np.asarray(g.indices, np.int32), np.empty(len(kept), np.int32)  # there are at most MOST_PAIRS
+    for first in range(0, len(kept), ROWS_SORTED):
+        rows = g[first : first + ROWS_SORTED].tocsc().tocsr()  # sorted: in less time than by `sort_indices`
+        place = slice(g.indptr[first], g.indptr[first] + rows.nnz)
+        ids[place], g.data[place] = rows.indices, rows.data
+        owners = np.repeat(np.arange(first, first + rows.shape[0]), np.diff(rows.indptr))
+        diagonals[first : first + ROWS_SORTED] = place.start + np.flatnonzero(rows.indices == owners)
+    of_g = np.asarray(g.indptr, np.int32), diagonals, ids, g.data
+    norms = np.sqrt(g.data[diagonals])
+    g.data[diagonals] += RIDGE_FACTOR * np.sqrt(part.sum(axis=0))
+    starts = range(0, len(kept), COLUMNS)
+    most = min(FEW_NEIGHBOURS if few else NEIGHBOURS, round(PER_ROOT * n.shape[0] ** 0.5))
+    neighbours = np.minimum(PER_USER * users[kept], most).tolist()
+    found: list[list[tuple[Int32, Float32]]] = [[] for _ in starts]
+
+    def solve(k: int) -> None:
+        places, hits = np.full(len(kept), -1, np.int32), np.empty(len(kept), np.int32)
+        system, scratch = np.empty(most**2, np.float32), np.empty((3, most), np.float32)
+        last = min(starts[k] + COLUMNS, len(kept))
+        first_entry = g.indptr[starts[k]]
+        part = slice(first_entry, g.indptr[last])
+        closeness = g.data[part] / norms[ids[part]]
+        closeness[diagonals[starts[k] : last] - first_entry] = 0  # an item is not its own neighbour
+        for c in range(starts[k], last):
+            row = slice(g.indptr[c], g.indptr[c + 1])
+            of_row = closeness[row.start - first_entry : row.stop - first_entry]
+            count = min(neighbours[c], len(of_row) - 1)
+            chosen = np.argpartition(of_row, -count)[-count:] if count else np.zeros(0, np.intp)
+            chosen.sort()
+            nearest, counts = ids[row][chosen], g.data[row][chosen]
+            if count:
+                regression(*of_g, nearest, places, system, scratch, hits, counts)
+            found[k].append((nearest, counts))
+        done.update(last - starts[k])
+
+    with bar(desc="item to item", total=len(kept), delay=1) as done:
+        pool.run(solve, len(starts))
+    columns = [column for part in found for column in part]
+    lengths = [len(rows) for rows, _ in columns]
+    rows, data = (np.concatenate(parts) for parts in zip(*columns, strict=True))
+    pairs = kept[rows].astype(np.int32), np.repeat(kept, lengths).astype(np.int32)
+    return sparse.csr_array((data, pairs), (items, items))
+
+
+def ease_fits(users: int, items: int) -> bool:
+    """Return whether the inverse of `Ease` is small enough to be tried."""
+    return min(users, items) <= MOST_EASE and items <= MOST_EASE_ITEMS
+
+
+class Ease:
+    """The regression of each item on all others (Steck 2019), with the ridges  λ_i = factor sqrt(f_i).
+
+    With  Z = n Λ^(-1/2)  and  M = I - (Z^T Z + I)^-1 = Z^T (Z Z^T + I)^-1 Z:  B_ic = M_ic sqrt(λ_c / λ_i) / (1 - M_cc).
+    The inverse is that of the items or of the users, whichever are fewer. Where rounding lets it fail, B is 0.
+    """
+
+    def __init__(self, n: Any, factor: float) -> None:
+        from scipy.linalg import lapack  # here, since its import takes half as long as all others together
+
+        frequency = np.asarray(n.sum(axis=0), np.float64).ravel()
+        self.roots = np.where(frequency > 0, factor * frequency**0.5, 1).astype(np.float32) ** 0.5
+        self.to_z = sparse.diags_array(1 / self.roots)
+        z = sparse.csr_array(n[np.diff(n.indptr) > 0] @ self.to_z)
+        self.by_users = z.shape[0] < z.shape[1]
+        system = (z @ z.T if self.by_users else z.T @ z).toarray()
+        system[np.diag_indices(len(system))] += 1
+        factors, indefinite = lapack.spotrf(system.T, lower=True, overwrite_a=True)
+        inverse, singular = lapack.spotri(factors, lower=True, overwrite_c=True)
+        inverse = inverse.T  # its upper triangle
+        for first in range(0, len(inverse), ROWS_MIRRORED):
+            part, after = slice(first, first + ROWS_MIRRORED), slice(first + ROWS_MIRRORED, None)
+            inverse[part, part] = np.triu(inverse[part, part]) + np.triu(inverse[part, part], 1).T
+            inverse[after, part] = inverse[part, after].T
+        self.z = z.T.tocsr() if self.by_users else sparse.eye_array(len(frequency), dtype=np.float32, format="csr")
+        if not self.by_users:
+            np.negative(inverse, out=inverse)
+            inverse[np.diag_indices(len(inverse))] += 1
+        if indefinite or singular:
+            inverse[:] = 0
+        self.middle = inverse  # M = z middle z^T
+
+    def _parts(self, size: int) -> list[slice]:
+        return [slice(first, first + size) for first in range(0, len(self.roots), size)]
+
+    def predicted(self, n: Any) -> Float32:
+        """Return n B (N, V) of users with the counts n, csr (N, V): of the items that they do not have."""
+        halves = [self.z[part].multiply(self.z[part] @ self.middle).sum(axis=1) for part in self._parts(ROWS_MIRRORED)]
+        of_users = (n @ self.to_z @ self.z).toarray() @ self.middle
+        found = np.ascontiguousarray((self.z @ np.ascontiguousarray(of_users.T)).T)
+        found *= self.roots / (1 - np.concatenate(halves))
+        return found
+
+    def weights(self, pool: Pool) -> Any:
+        """Return B, csr (V, V): of each column the weights for which |B_ic| sqrt(f_i) is largest.
+
+        They are those that are not below the least of the largest of some groups of them: `MOST_WEIGHTS` at most, or
+        `NEIGHBOURS`.
+        """
+        items, parts = len(self.roots), self._parts(EASE_COLUMNS)
+        z = column_blocks(sparse.csr_array(sparse.diags_array(self.roots) @ self.z))
+        most, size = min(NEIGHBOURS, items - 1), max(1, items // GROUPS)
+        found: list[Any] = [None] * len(parts)
+
+        def solve(k: int) -> None:
+            part = parts[k]
+            of_users = np.ascontiguousarray((self.z[part] @ self.middle).T)
+            b = np.empty((items, of_users.shape[1]), np.float32)  # columns of M, in rows times their roots
+            kernels_for("float32").csr_times_dense(*z, of_users, b, 0, items)
+            roots, own = self.roots[part], (np.arange(items)[part], np.arange(b.shape[1]))
+            scales, b[own] = roots / (1 - b[own] / roots), 0
+            magnitudes = np.abs(b)
+            maxima = magnitudes[: items // size * size].reshape(size, -1, b.shape[1]).max(axis=0)
+            least = np.partition(np.ascontiguousarray(maxima.T), -most, axis=1)[:, -most]
+            places = np.flatnonzero(magnitudes >= np.maximum(least, np.finfo(np.float32).tiny))
+            rows, columns = np.divmod(places.astype(np.int32), np.int32(b.shape[1]))
+            for column in np.flatnonzero(np.bincount(columns) > MOST_WEIGHTS):  # of items that are alike
+                alike = np.flatnonzero(columns == column)
+                alike = alike[np.argpartition(magnitudes[rows[alike], column], -most)[:-most]]
+                places, rows, columns = (np.delete(each, alike) for each in (places, rows, columns))
+            weights = b.ravel()[places] * scales[columns] / self.roots[rows] ** 2
+            found[k] = weights, rows, columns + np.int32(part.start)
+            done.update(b.shape[1])
+
+        with bar(desc="item to item", total=items, delay=1) as done:
+            pool.run(solve, len(parts))
+        data, rows, columns = map(np.concatenate, zip(*found, strict=True))
+        return sparse.csr_array((data, (rows, columns)), (items, items))
+
+
+def _most_items(n: Any, users: NDArray[np.intp]) -> int:
+    """Return how many of the most frequent items have at most `MOST_PAIRS` pairs that occur."""
+    rank = np.empty(len(users), np.int32)
+    rank[np.argsort(-users, kind="stable")] = np.arange(len(users))
+    of_entries = rank[n.indices]
+    low, high = 0, len(users)
+    while low < high:
+        most = (low + high + 1) // 2
+        kept = np.diff(ends_of(n, of_entries < most)).astype(np.float64)
+        low, high = (most, high) if min(most**2, (kept**2).sum()) <= MOST_PAIRS else (low, most - 1)
+    return max(low, 1)
+
+
+def ends_of(n: Any, mask: NDArray[np.bool_]) -> NDArray[Any]:
+    """Return where the rows of n begin and end among the entries in the mask, (N + 1,), of the dtype of `n.indptr`."""
+    ends = np.zeros(len(mask) + 1, n.indptr.dtype)
+    np.cumsum(mask, out=ends[1:])
+    of_rows: NDArray[Any] = ends[n.indptr]
+    return of_rows
