@@ -32,7 +32,7 @@ from fastembed.classifier.features import (
 from fastembed.corpus.blocks import valid_text
 from fastembed.corpus.corpus import REPORT_EVERY, DocumentCorpus, FileCorpus, Progress
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.memory import MISSING, BadRow, DocumentBlock, Records, column_names, is_missing
+from fastembed.corpus.memory import MISSING, BadRow, DocumentBlock, Records, column_names, is_missing, warn_of_floats
 from fastembed.corpus.reading import Reading, token_list
 from fastembed.corpus.sources import TextFile, path_list
 from fastembed.corpus.tables import (
@@ -153,7 +153,7 @@ def refusal(row: str, bad: BadRow) -> Exception:
 
 
 def warn_of_alike(classes: Sequence[Any]) -> None:
-    """Warn of two labels that differ in white space, case or the form of a number alone, and of one that is no label.
+    """Warn of two labels that differ in white space, case or the form of a number alone, and of one that seems none.
 
     Examples
     --------
@@ -161,6 +161,7 @@ def warn_of_alike(classes: Sequence[Any]) -> None:
     (None, None)
     """
     known: dict[Any, Any] = {}
+    warn_of_floats(classes)
     for label in classes:
         form: Any = label
         if isinstance(label, str):
@@ -170,7 +171,7 @@ def warn_of_alike(classes: Sequence[Any]) -> None:
                 form = label.strip().casefold()
         if known.setdefault(form, label) != label:
             what = "differ in white space, case or the form of a number alone, and count as two: write them alike"
-            warn_user(f"the labels {known[form]!r} and {label!r} {what}")
+            warn_user(f"the labels {shown(known[form])} and {shown(label)} {what}")
             break
     for label in classes:
         parts = re.split(" *[;,|] *", label.casefold()) if isinstance(label, str) else [""]
@@ -180,7 +181,7 @@ def warn_of_alike(classes: Sequence[Any]) -> None:
             or parts[0].startswith("[")
             or (len(parts) > 1 and known.keys() >= set(parts))
         ):
-            warn_user(f"the label {label!r} looks like none or several: leave it out, or name the label_separator")
+            warn_user(f"the label {shown(label)} looks like none or several: leave it out, or name the label_separator")
             break
 
 

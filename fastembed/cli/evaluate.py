@@ -144,11 +144,9 @@ def _evaluate_recommender(arguments: argparse.Namespace) -> None:
     from fastembed.recommender import Recommender
 
     model = Recommender.load(arguments.vectors, threads=arguments.threads)
-    how = {"given": arguments.given, "hidden": arguments.hidden, "topn": arguments.topn} | fields_of(arguments)
-    how["progress"] = sys.stderr.isatty()
-    hidden = [
-        (without_password(file), evaluation.held_out_items(model, file, **how)) for file in arguments.held_out_items
-    ]
+    how = {"given": arguments.given, "hidden": arguments.hidden, "topn": arguments.topn, **fields_of(arguments)}
+    files, shows = arguments.held_out_items, sys.stderr.isatty()
+    hidden = [(without_password(file), evaluation.held_out_items(model, file, **how, progress=shows)) for file in files]
     records = [{"file": file, "given": arguments.given, **score.record()} for file, score in hidden]
     if not print_json(arguments, vectors=arguments.vectors, held_out_items=records):
         _print_hidden(hidden)

@@ -179,8 +179,8 @@ def add_vectors(command: argparse.ArgumentParser) -> None:
 
 def add_input_format(to: options.Group) -> None:
     """Add the format of the file of vectors to open."""
-    text = "the format of the file to open"
-    options.add_option(to, "--input-format", text, shown="by its suffix", choices=tuple(FORMATS))
+    text, shown = "the format of the file to open", "by its first bytes or its suffix"
+    options.add_option(to, "--input-format", text, shown=shown, choices=tuple(FORMATS))
 
 
 def add_restrict(to: options.Group, default: int | None = None) -> None:

@@ -95,10 +95,8 @@ def add_flag(to: Group, name: str, text: str) -> None:
 
 def add_left_out(to: Group) -> None:
     """Add what answers leave out, and that unknown names are no errors."""
-    text = "words or items to leave out of the answers"
-    add_option(to, "--exclude", text, [], "none", nargs="+", metavar="NAME")
-    text = "leave out unknown words and items, without an error; an unknown user is one without items"
-    add_flag(to, "--skip-unknown", text)
+    add_option(to, "--exclude", "what to leave out of the answers", [], "none", nargs="+", metavar="NAME")
+    add_flag(to, "--skip-unknown", "leave out unknown words and items in silence")
 
 
 def add_parameters(
@@ -164,14 +162,15 @@ def add_threads(to: Group) -> None:
 
 
 def add_topn(to: Group, default: int | None, shown: object = None) -> None:
-    """Add the number of words to show."""
-    text = "number of the best words, labels or items"
-    add_option(to, "-n -k --topn", text, default, shown, dest="topn", type=positive, metavar="N")
+    """Add the number of words, labels or items to show."""
+    add_option(to, "-n -k --topn", "how many to show", default, shown, dest="topn", type=positive, metavar="N")
 
 
 def add_checkpoint(to: Group) -> None:
     """Add the file from which an interrupted training goes on."""
-    text = "write here, after each epoch, all that training needs to go on; beside it, FILE.counts has those of a text"
+    text = (
+        "write here, after each epoch, all that training needs to go on; beside it, in FILE.counts, the counts of text"
+    )
     add_option(to, "--checkpoint", text, shown="none", metavar="FILE", type=output_name)
 
 

@@ -197,7 +197,7 @@ def predict(arguments: argparse.Namespace) -> int:
     """Print the most probable words beside words, or the labels of documents by a classifier.
 
     By a classifier, which `train-classifier` wrote, each line of a file, or of standard input, is a document; the
-    tokens that are labels in training are left out. An answer is written as soon as its line is read. Of structured
+    tokens that are labels in training are left out. A line of standard input is answered at once. Of structured
     files, such as CSV, --field names the documents.
 
     By a model that `train` wrote, the words, such as the items of a basket, are one query: each has the same weight,

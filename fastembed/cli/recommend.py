@@ -127,7 +127,8 @@ def recommend(arguments: argparse.Namespace) -> int:
     """Print the most probable items for a basket of items, for many, or for users.
 
     The items given are one basket. Without any item in a basket, the answer is what is popular. Items and users that
-    the model does not know are left out and named on stderr, and make the exit code 1, except with --skip-unknown.
+    the model does not know are left out and named on stderr, and make the exit code 1; with --skip-unknown items are
+    left out in silence, and a user is one without items.
     """
     if arguments.users and arguments.items:
         options.fail(arguments, "give either a basket of ITEMs or --users")
@@ -136,11 +137,9 @@ def recommend(arguments: argparse.Namespace) -> int:
     if arguments.items == ["-"]:
         lines = stdin_lines()
         baskets = [line.split() for line in lines[: len(lines) - (lines[-1] == "")]]
-    who = arguments.users or [names_like(model.items_, basket) for basket in baskets]
-    given = {name: getattr(arguments, name) or None for name in ("exclude", "among")}
-    chosen = {name: items and names_like(model.items_, items) for name, items in given.items()}
-    if arguments.users:
-        who = names_like(model.users_, who)
+    who = names_like(model.users_, arguments.users) or [names_like(model.items_, basket) for basket in baskets]
+    given = {name: getattr(arguments, name) or () for name in ("exclude", "among")}
+    chosen = {name: names_like(model.items_, items) or None for name, items in given.items()}
     unknown: list[str] = []
     if not arguments.skip_unknown:
         items, users = set(model.items_.tolist()), set(model.users_.tolist())

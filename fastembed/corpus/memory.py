@@ -55,15 +55,20 @@ def is_missing(value: Any) -> bool:
 
 
 def warn_of_names(names: Collection[object]) -> None:
-    """Warn if one of different names is another with spaces, or how files write a missing one, or all seem floats."""
+    """Warn if one of different names is another with spaces, or how files write a missing one, or all are floats."""
     spaced = {name.strip(): name for name in names if isinstance(name, str) and name != name.strip()}
     if alike := spaced.keys() & set(names if spaced else ()):
         warn_user(f"{min(alike)!r} and {spaced[min(alike)]!r} are two names, which differ in spaces alone")
     if missing := MISSING.intersection(names):
         warn_user(f"{min(missing)!r} is a name like the others: leave out the rows that have it if it stands for none")
+    warn_of_floats(names)
+
+
+def warn_of_floats(names: Collection[object]) -> None:
+    """Warn if all names are strings of whole numbers in floating point, such as "1.0"."""
     if names and all(isinstance(name, str) and FLOAT.fullmatch(name) for name in names):
         warn_user(
-            f"all names are like {next(iter(names))!r}: integers that pandas made floats? astype('Int64') restores them"
+            f"all are like {next(iter(names))!r}: integers that pandas made floats? astype('Int64') restores them"
         )
 
 

@@ -254,6 +254,8 @@ def edges_of_file(
                     f"{file.names[0]!r}, line {ledger.lines - before:,}: an edge is two names and {what}, which is"
                     " a number, with spaces and no commas between them, as networkx.write_edgelist(..., data=False)"
                     f" writes it (read_adjlist reads lists of neighbours), got {shown(' '.join(line))}"
+                    + ": is it a header? Then remove it"
+                    * (len(line) == 3 and len(amounts) in firsts)
                 ) from None
             ends += (ids.setdefault(line[0], len(ids)), ids.setdefault(line[1], len(ids)))
     if not ends:

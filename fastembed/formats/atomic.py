@@ -114,27 +114,26 @@ def replacing_all(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[Path
     for path in paths:
         remove_leftovers(path)
     temporaries = [_temporary(target) for target in targets]
-    with ExitStack() as claims:
-        try:
-            for temporary in temporaries:
-                claims.enter_context(_claim(temporary))
-            modes = [_mode(target, new) for target, new in zip(targets, temporaries, strict=True)]
-            yield temporaries
-            for temporary, mode in zip(temporaries, modes, strict=True):
-                temporary.chmod(mode)
-                with temporary.open("rb+") as file:
-                    os.fsync(file.fileno())
-            if fcntl is None:  # Windows renames no open file
-                claims.close()
-            _rename_all(temporaries, targets)
-        except OSError as error:
-            if error.errno is not None and error.filename is None:  # a write to an open file
-                error.filename = str(paths[0])
-            raise
-        finally:
-            if fcntl is None:
-                claims.close()
-            _remove_all(temporaries)
+    claims: list[int] = []
+    try:
+        for temporary in temporaries:
+            claims.append(_claim(temporary))
+        yield temporaries
+        for temporary, target in zip(temporaries, targets, strict=True):
+            with suppress(FileNotFoundError):  # a new file has the usual mode; or another writer has put it aside
+                temporary.chmod(target.stat().st_mode)
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+        if fcntl is None:  # Windows renames no open file
+            _release(claims)
+        _rename_all(temporaries, targets)
+    except OSError as error:
+        if error.errno is not None and error.filename is None:  # a write to an open file
+            error.filename = str(paths[0])
+        raise
+    finally:
+        _release(claims)
+        _remove_all(temporaries)
 
 
 def remove_leftovers(path: str | os.PathLike[str]) -> None:
@@ -181,10 +180,10 @@ def _temporary(target: Path) -> Path:
     return target.with_name(f"{_prefix(target)}{secrets.token_hex(8)}.tmp")
 
 
-def _claim(temporary: Path) -> BinaryIO:
-    """Make a temporary file and lock it; return it open. It belongs to the process that holds the lock."""
+def _claim(temporary: Path) -> int:
+    """Make a temporary file and lock it; return its descriptor. It belongs to the process that holds the lock."""
     while True:
-        claim = temporary.open("xb")
+        claim = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
         try:
             if fcntl is not None:
                 with suppress(OSError):  # not on every network's file system
@@ -194,9 +193,18 @@ def _claim(temporary: Path) -> BinaryIO:
         except FileNotFoundError:  # taken for a leftover before it was locked
             pass
         except BaseException:
-            claim.close()
+            os.close(claim)
             raise
-        claim.close()
+        os.close(claim)
+
+
+def _release(claims: list[int]) -> None:
+    """Close the files of :func:`_claim`, also if one allocation fails. Nothing was written through them."""
+    while claims:
+        try:
+            os.close(claims.pop())
+        except (OSError, MemoryError):
+            continue
 
 
 def _remove_unclaimed(temporary: Path) -> None:
@@ -213,59 +221,50 @@ def _remove_unclaimed(temporary: Path) -> None:
             os.close(file)
 
 
-def _mode(target: Path, new: Path) -> int:
-    """Return the permissions of a file or, if there is none (another writer may have put it aside), of a new one."""
-    try:
-        return target.stat().st_mode
-    except FileNotFoundError:
-        return new.stat().st_mode
-
-
 def _rename_all(temporaries: Sequence[Path], targets: Sequence[Path]) -> None:
     """Let temporary files become their targets, or none of them. A Ctrl-C that comes meanwhile is raised in the end.
 
-    Of several, the old files have other names until all new ones are in their places; if one cannot be renamed, the
-    old ones come back.
+    Of several, no new file is ever beside an old one: the old ones but the first are moved aside before the first new
+    one takes its place. The old first one gets a second name, so that all come back if a file cannot be renamed.
     """
     interrupts: list[KeyboardInterrupt] = []
-    with _sole_writer(targets[0].parent) if len(targets) > 1 else nullcontext():
-        several = len(targets) > 1 and fcntl is not None
-        aside = {old: _temporary(old) for old in targets if several and old.exists()}
-        first = aside.get(targets[0])
+    several = len(targets) > 1 and fcntl is not None
+    with _sole_writer(targets[0].parent) if several else nullcontext():
+        there = targets[0].exists()
+        aside = [_temporary(target) for target in targets]
         try:
-            if first is not None:
-                with suppress(OSError):  # not every file system has hard links
-                    os.link(targets[0], first)
-            for old in targets[1:]:
-                if old in aside:
-                    _rename(old, aside[old], interrupts)
+            if several:
+                with suppress(OSError):  # there is no old file, or the file system has no hard links
+                    os.link(targets[0], aside[0])
+                for target, old in zip(targets[1:], aside[1:], strict=True):
+                    _rename(target, old, interrupts)
             for temporary, target in zip(temporaries, targets, strict=True):
                 _rename(temporary, target, interrupts)
         except BaseException as error:
-            begun = not temporaries[0].exists()
-            if not (begun and first is not None and not first.exists()):  # else the old first file is lost
-                for temporary, target in zip(temporaries, targets, strict=True):
-                    if target in aside and (begun or target is not targets[0]):
-                        _rename(aside[target], target, interrupts)
-                    elif target not in aside and several and not temporary.exists():
+            lost = there and not (temporaries[0].exists() or aside[0].exists())  # the old first file, without links
+            if several and not lost:
+                for temporary, target, old in zip(temporaries, targets, aside, strict=True):
+                    if not (old.exists() or temporary.exists()):  # a new file, where there was none
                         target.unlink(missing_ok=True)
+                    _rename(old, target, interrupts)
             if not isinstance(error, PermissionError):
                 raise
             reason = f"{error.strerror}; on Windows it must be neither open nor mapped into memory, as vectors are"
             raise PermissionError(error.errno, f"cannot be replaced: {reason}", str(targets[0])) from error
         finally:
-            _remove_all(aside.values())
+            _remove_all(aside)
     if interrupts:
         raise interrupts[0]
 
 
 def _rename(old: Path, new: Path, interrupts: list[KeyboardInterrupt]) -> None:
-    """Rename a file that is there; a Ctrl-C that comes meanwhile is added to `interrupts`."""
-    while old.exists():
-        try:
+    """Rename a file if it is there; a Ctrl-C that comes meanwhile is added to `interrupts`."""
+    try:
+        if old.exists():
             old.replace(new)
-        except KeyboardInterrupt as error:
-            interrupts.append(error)
+    except KeyboardInterrupt as error:
+        interrupts.append(error)
+        _rename(old, new, interrupts)
 
 
 def _remove_all(paths: Iterable[Path]) -> None:
@@ -336,9 +335,9 @@ def reading_pair(first: str | os.PathLike[str], second: str | os.PathLike[str]) 
     raise OSError(f"{os.fspath(first)!r} is replaced again and again, so that it cannot be read together with its pair")
 
 
-def is_file(file: BinaryIO, path: str | os.PathLike[str]) -> bool:
-    """Return whether an open file is the one that has this name now."""
-    return os.path.samestat(os.fstat(file.fileno()), Path(path).stat())
+def is_file(file: BinaryIO | int, path: str | os.PathLike[str]) -> bool:
+    """Return whether an open file, or the one of a descriptor, is the one that has this name now."""
+    return os.path.samestat(os.fstat(file if isinstance(file, int) else file.fileno()), Path(path).stat())
 
 
 # ---------------------------------------------------------------- the lock of a folder

@@ -325,6 +325,6 @@ def format_of_file(path: PathLike, format: str | None = None) -> Format:  # noqa
             return FORMATS["safetensors"]
         if format_of(path).name == "word2vec-binary" and fasttext.is_model(path):
             return FORMATS["fasttext-binary"]
-        if format_of(path).name == "word2vec" and word2vec.lacks_header(path):
+        if format_of(path).name in ("word2vec", "fasttext") and word2vec.lacks_header(path):
             return FORMATS["glove"]
     return format_of(path, format)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from itertools import chain, islice
+from itertools import chain, islice, takewhile
 
 import numpy as np
 
@@ -26,9 +26,7 @@ from fastembed.formats.table import (
 # All white space of ASCII ends a token for one tool or another. Other characters, such as U+0085, U+00A0 and U+2028,
 # may be part of it.
 WHITE_SPACE = r"[ \t-\r]|\A\Z"
-NUMBER = re.compile(
-    rb" ([-+]?(\.?[0-9][^ ]*|nan|inf))?$", re.IGNORECASE
-)  # ends a token that has a space, or what is none
+NUMBER = rb"(?i:[-+]?(\.?\d[-+.\de]*|nan|inf))"
 WHITE_SPACE_REASON = "is empty or contains white space, which ends the token in such a file"
 
 
@@ -131,7 +129,7 @@ def read_token_rows(lines: Iterator[tuple[int, bytes]], dim: int, path: PathLike
         for number, line in lines:
             where = f"{str(path)!r}, line {number}"
             name, space, text = (line := line.rstrip(b" ")).partition(b" ")
-            if text.count(b" ") >= dim and not NUMBER.search((parts := line.rsplit(b" ", dim))[0]):
+            if text.count(b" ") >= dim and not re.search(rb" (%b)?$" % NUMBER, (parts := line.rsplit(b" ", dim))[0]):
                 name, text = parts[0], b" ".join(parts[1:])
             if not name or not space:
                 raise ValueError(f"{where}: a token and {dim} numbers expected, got {line[:40]!r}")
@@ -209,8 +207,7 @@ def parse_header(line: bytes, path: PathLike) -> tuple[int, int]:
     """
     found = re.fullmatch(rb"(\d{1,18})\s+(\d{1,18})\s*", line)
     if found is None:
-        numbers = re.fullmatch(rb".*\s[-+.\deE]+\s*", line)
-        other = "those without one are of the format 'glove'" if numbers else "a text has to be trained on first"
+        other = "those without one are of the format 'glove', and a text has to be trained on first"
         raise ValueError(f"{str(path)!r}, line 1: word2vec's files begin with a line 'V D', got {line[:40]!r}; {other}")
     count, dim = int(found[1]), int(found[2])
     if not count or not dim:
@@ -221,7 +218,13 @@ def parse_header(line: bytes, path: PathLike) -> tuple[int, int]:
 def lacks_header(path: PathLike) -> bool:
     """Return whether a text begins with a vector, as GloVe's do, and not with a line "V D"."""
     with reading(path) as file:
-        return re.fullmatch(rb"\S+( [-+.\deE]+){2,} *", next(numbered_lines(file, path), (1, b""))[1]) is not None
+        return _dim(next(numbered_lines(file, path), (1, b""))[1]) >= 2
+
+
+def _dim(line: bytes) -> int:
+    """Return how many numbers end a line, its first field apart: the token before them may have spaces."""
+    fields = line.rstrip(b" ").split(b" ")[1:]
+    return sum(1 for _ in takewhile(re.compile(NUMBER).fullmatch, reversed(fields)))
 
 
 def write_glove(path: PathLike, table: Table) -> None:
@@ -269,7 +272,7 @@ def read_glove(path: PathLike) -> Table:
     with reading(path) as file:
         lines = numbered_lines(file, path)
         first = next(lines, (1, b""))
-        dim = first[1].rstrip(b" ").count(b" ")
+        dim = _dim(first[1])
         if dim < 2:
             raise ValueError(
                 f"{str(path)!r}, line 1: a token and at least two numbers expected, got {first[1][:40]!r};"

@@ -249,6 +249,8 @@ def test_labels_that_differ_in_form_alone_are_named(tmp_path, one, other):
 def test_labels_that_look_like_none_or_several_are_noticed(wrong):
     with pytest.warns(UserWarning, match=re.escape(f"the label {wrong!r} looks like none or several: leave it out")):
         Classifier().fit(["a", "b", "c"], ["x", "y", wrong])
+    with pytest.warns(UserWarning, match="all are like '0.0': integers that pandas made floats"):
+        Classifier().fit(["a", "b"], ["0.0", "1.0"])
 
 
 @pytest.mark.parametrize("loss", ["squared", "ova"])

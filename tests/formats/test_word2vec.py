@@ -58,8 +58,9 @@ def test_text_of_other_tools(tmp_path):
     (tmp_path / "v.vec").write_bytes(b"2 3\r\none 1 2e0 -3.5 \r\ntwo 0.5 .25 1 ")
     found = formats.load(tmp_path / "v.vec")
     assert found.tokens == ["one", "two"]
-    (tmp_path / "glove.2d.txt").write_bytes(b"one 1 2\n. . 1 -2 \nat me@home 3 4\n")
-    assert formats.load(tmp_path / "glove.2d.txt").tokens == ["one", ". .", "at me@home"]
+    for name in ("glove.2d.txt", "glove.vec", "v.glove"):  # GloVe's have no first line, and tokens with spaces
+        (tmp_path / name).write_bytes(b". . 1 -2 \none 1 2\nat me@home 3 4\n")
+        assert formats.load(tmp_path / name).tokens == [". .", "one", "at me@home"]
     np.testing.assert_array_equal(found.matrix, np.array([[1, 2, -3.5], [0.5, 0.25, 1]], np.float32))
 
 
