@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -141,7 +141,8 @@ class CSRGroups:
     def __init__(self, matrix: Any) -> None:
         self.matrix = matrix
         self.shape: tuple[int, int] = matrix.shape
-        self.indptr: Int64 = matrix.indptr.astype(np.int64, copy=False)
+        indptr: Int64 = matrix.indptr.astype(np.int64, copy=False)
+        self.begins, self.ends = indptr[:-1], indptr[1:]
         self.indices: NDArray[np.int32] = matrix.indices.astype(np.int32, copy=False)
         self.data: NDArray[np.float64] = matrix.data
 
@@ -153,15 +154,19 @@ class CSRGroups:
     @property
     def entries(self) -> Int64:
         """The number of stored counts of each group, (G,)."""
-        lengths = np.diff(self.indptr)
+        lengths = self.ends - self.begins
         slices = (group_slice(group, self.shape[0]) for group in range(group_count(self.shape[0])))
         return np.array([lengths[part].sum() for part in slices], np.int64)
 
     def read_group(self, group: int, memory: Memory | None = None) -> RowGroup:
         """Return the rows of a group, in the memory of the array."""
         part = group_slice(group, self.shape[0])
-        ends = np.ascontiguousarray(self.indptr[1:][part])
-        return RowGroup(np.ascontiguousarray(self.indptr[:-1][part]), ends, self.indices, self.data)
+        begins, ends = (np.ascontiguousarray(places[part]) for places in (self.begins, self.ends))
+        return RowGroup(begins, ends, self.indices, self.data)
+
+    def reading(self, order: list[Draw]) -> AbstractContextManager[Hold]:
+        """Return what `BufferedCounts.reading` does; all rows are in memory."""
+        return nullcontext(lambda block: None)
 
     def sha256(self) -> str:
         """Return the digest of all groups, which is computed once."""
@@ -228,6 +233,7 @@ class Totals(NamedTuple):
         with closing(ordered_map(sums, range(count), pool.threads, ahead=pool.threads)) as parts:
             for group, part in enumerate(parts):
                 totals.add(group, part)
+        groups.totals = totals
         return totals
 
     @classmethod
@@ -307,25 +313,6 @@ class Division(NamedTuple):
     def shards(self, rank: int) -> slice:
         """Return the shards of a rank."""
         return slice(self.node * self.firsts[rank], self.node * self.firsts[rank + 1])
-
-
-class ResidentCounts:
-    """Counts that are all in memory.
-
-    Attributes
-    ----------
-    begins, ends, indices, data
-        As in a `RowGroup`, for all rows.
-    """
-
-    def __init__(self, counts: CSRGroups) -> None:
-        self.begins, self.ends = counts.indptr[:-1], counts.indptr[1:]
-        self.indices, self.data = counts.indices, counts.data
-
-    @contextmanager
-    def reading(self, order: list[Draw]) -> Iterator[Hold]:
-        """Yield a function that does nothing, for blocks of rows in any order."""
-        yield lambda block: None
 
 
 class BufferedCounts:

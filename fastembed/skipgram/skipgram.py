@@ -36,7 +36,7 @@ from fastembed.corpus.tokens import check_token_list
 from fastembed.counts.counts import Counts
 from fastembed.counts.groups import group_count
 from fastembed.counts.windows import Windows
-from fastembed.ngrams import Lengths, check_ngram_lengths
+from fastembed.ngrams import check_ngram_lengths
 from fastembed.skipgram.estimate import Estimate
 from fastembed.skipgram.model import Baskets, FittedModel, how_counted, read_model, write_model
 from fastembed.skipgram.subwords import Subwords
@@ -63,7 +63,31 @@ NGRAMS_PER_WORD, ENTRIES_PER_WORD = 3, 20  # approximate values for n-grams of t
 
 
 @dataclass(eq=False, repr=False)
-class SkipGram(Transformer):
+class Parameters:
+    """The parameters of `SkipGram`, which documents them, and their defaults."""
+
+    dim: int = 100
+    window: int | tuple[int, int] = 12
+    weighting: str = "harmonic"
+    min_count: int = 5
+    sample: float | None = 3e-4
+    directed: bool = True
+    max_size: int | None = None
+    max_contexts: int | str | None = "auto"
+    drop: Iterable[str] | None = None
+    keep_only: Iterable[str] | None = None
+    epochs: int = 5
+    early_stopping: bool = False
+    validation_fraction: float = 0.1
+    n_iter_no_change: int = 2
+    seed: int = 0
+    threads: int | None = None
+    reading: Reading | None = None
+    baskets: str | None = None
+    subwords: bool | tuple[int, int] = False
+
+
+class SkipGram(Parameters, Transformer):
     """Word vectors by exact-softmax skip-gram on co-occurrence counts.
 
     For a word w with counts N[w, :] of the words around it, the loss is -sum_c N[w, c] log softmax(E[w] @ W + b)[c].
@@ -137,26 +161,6 @@ class SkipGram(Transformer):
     >>> model.vectors.most_similar("cat", topn=1)[0][0]
     'dog'
     """
-
-    dim: int = 100
-    window: int | tuple[int, int] = 12
-    weighting: str = "harmonic"
-    min_count: int = 5
-    sample: float | None = 3e-4
-    directed: bool = True
-    max_size: int | None = None
-    max_contexts: int | str | None = "auto"
-    drop: Iterable[str] | None = None
-    keep_only: Iterable[str] | None = None
-    epochs: int = 5
-    early_stopping: bool = False
-    validation_fraction: float = 0.1
-    n_iter_no_change: int = 2
-    seed: int = 0
-    threads: int | None = None
-    reading: Reading | None = None
-    baskets: str | None = None
-    subwords: bool | tuple[int, int] = False
 
     # ---------------------------------------------------------------- parameters
 
@@ -964,7 +968,7 @@ class SkipGram(Transformer):
 
     def _options(self) -> SkipGramOptions:
         """Check the parameters and return them."""
-        return SkipGramOptions(**{each.name: getattr(self, each.name) for each in fields(SkipGramOptions)})
+        return SkipGramOptions(**{each.name: getattr(self, each.name) for each in fields(Parameters)})
 
     @property
     def _fitted(self) -> FittedModel:
@@ -992,35 +996,15 @@ def fitted_model(model: SkipGram) -> FittedModel:
     return model._fitted
 
 
-@dataclass(frozen=True)
-class SkipGramOptions:
-    """The parameters of `SkipGram`, checked once here and stored as plain Python values.
+@dataclass(eq=False)
+class SkipGramOptions(Parameters):
+    """The parameters of `SkipGram`, checked once here and stored as plain Python values: of `subwords` the lengths.
 
     Raises
     ------
     TypeError, ValueError
         If a value is not as documented.
     """
-
-    dim: int
-    window: int | tuple[int, int]
-    weighting: str
-    min_count: int
-    sample: float | None
-    directed: bool
-    max_size: int | None
-    max_contexts: int | str | None
-    drop: str | tuple[str, ...] | None
-    keep_only: str | tuple[str, ...] | None
-    epochs: int
-    early_stopping: bool
-    validation_fraction: float
-    n_iter_no_change: int
-    seed: int
-    threads: int | None
-    reading: Reading | None = None
-    baskets: str | None = None
-    subwords: bool | Lengths = False  # False, or lengths
 
     def __post_init__(self) -> None:
         positive = ("dim", "min_count", "epochs", "n_iter_no_change")
@@ -1104,7 +1088,7 @@ class SkipGramOptions:
             same["drop"] = same["keep_only"] = not any(map(self.dropping(), words.tokens))
         same["validation_fraction"] = counts is None and self.early_stopping
         same["n_iter_no_change"] = self.early_stopping
-        usual = {each.name: each.default for each in fields(SkipGram)}
+        usual = {each.name: each.default for each in fields(Parameters)}
         chosen = {
             name: value for name, value in vars(self).items() if not same.get(name, True) and value != usual[name]
         }

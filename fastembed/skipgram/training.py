@@ -306,8 +306,6 @@ class Training:
         self._digest = in_background(self._groups.sha256)  # while the start is computed: hashing releases the GIL
         self._pool = Pool(check_threads(options.threads) if base is None else base.trainer.threads)
         self._totals = Totals.of(self._groups, self._pool)
-        if isinstance(self._groups, CSRGroups):
-            self._groups.totals = self._totals
         if self._subwords is not None:
             self._subwords = self._subwords.weighted(self._totals.rows, 0 if base is None else len(base.vocabulary))
         self._rng = np.random.default_rng(options.seed)  # later it draws the order of the rows

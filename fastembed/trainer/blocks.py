@@ -26,7 +26,6 @@ from fastembed.counts.groups import (
     CSRGroups,
     Draw,
     GroupedCounts,
-    ResidentCounts,
     Totals,
     draw_order,
     plain_order,
@@ -153,11 +152,9 @@ class BlockSteps:
         if ranks is not None:
             own = ranks.division(len(bounds) - 1).shards(ranks.rank)
             counts, bounds = counts.of_shards(own), bounds[own.start : own.stop + 1]
-        self._counts: ResidentCounts | BufferedCounts
-        if isinstance(counts, CSRGroups):
-            self._counts = ResidentCounts(counts)
-        else:
-            self._counts = BufferedCounts(counts, self._groups, self._block_size)
+        self._counts: CSRGroups | BufferedCounts = (
+            counts if isinstance(counts, CSRGroups) else BufferedCounts(counts, self._groups, self._block_size)
+        )
         tasks = 0 if bags is None else -(-self._block_size // GATHERED_ROWS)
         self._threads = min(pool.threads, max(tasks, len(bounds) - 1))
         bag_scratch = None if bags is None else BagScratch(parameters, self._most_entries(bags), self._threads)
