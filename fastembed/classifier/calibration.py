@@ -157,19 +157,24 @@ class Calibration:
         used = used[:: -(-len(used) // MOST_DOCUMENTS)]
         s, y, w = scores[used].astype(np.float64), labels[used], weights[used]
         w = np.minimum(w / np.median(w), MOST_WEIGHT)
+        precision = 1 + FIRM / len(used) + min(earlier, MOST_EARLIER) / 10
         with single_threaded_blas():  # the bits must not depend on the number of BLAS threads
-            precision = 1 + FIRM / len(used) + min(earlier, MOST_EARLIER) / 10
             found = self._maximum(s, y, w, precision)
-            gain = math.inf if len(used) >= FEW else 0.0
-            for part in (slice(0, None, 2), slice(1, None, 2)) if len(used) < FEW else ():
-                other = slice(1 - part.start, None, 2)
+            if len(used) >= FEW:
+                return found
+            gain = 0.0
+            for first in (0, 1):
+                part, other = slice(first, None, 2), slice(1 - first, None, 2)
                 half = self._maximum(s[other], y[other], w[other], precision)
                 gains = self.nll(self.logits(s[part]), y[part]) - half.nll(half.logits(s[part]), y[part])
                 gain += float(w[part] @ gains)
         return found if gain > 0 else self
 
     def _maximum(self, s: Float64, labels: Any, w: Float64, precision: float) -> Calibration:
-        """Return the maximum, found by Newton's method with step halving; by Gauss-Newton where that would ascend."""
+        """Return the maximum, found by Newton's method with step halving; by Gauss-Newton where that would ascend.
+
+        Its four numbers t are log(slope), the offset, log(bend), and the shift over its standard deviation.
+        """
         y = labels.toarray()
         if self.independent:
             s, y, w = self._cells(s, y, w)
@@ -180,62 +185,52 @@ class Calibration:
         free = np.array([True, self.independent, bends, bends and not self.independent])
         first = np.array([math.log(self.slope), self.offset, math.log(self.bend or 1), self.shift / SHIFT])
 
-        def value(at: Float64) -> tuple[float, Float64, Float64, Float64]:
-            """Return the nll with the prior, its gradient, the Gauss-Newton part of its Hessian, and the Hessian."""
-            slope, bend = math.exp(at[0]), math.exp(at[2])
-            z = (s - SHIFT * at[3]) / bend
+        def expansion(t: Float64) -> tuple[float, Float64, Float64, Float64]:
+            """Return the posterior's negative logarithm, its gradient, its Gauss-Newton Hessian, and its Hessian."""
+            slope, bend = math.exp(t[0]), math.exp(t[2])
+            z = (s - SHIFT * t[3]) / bend
             root = np.sqrt(1 + z * z)
-            x = slope * (np.sign(z) * np.log(np.abs(z) + root) if self.bend else s)  # without the offset
-            # By log(slope), offset, log(bend) and the shift
-            slopes = [x, np.ones_like(x), -slope * z / root, -slope * SHIFT / (bend * root)]
+            x = slope * (np.sign(z) * np.log(np.abs(z) + root) if bends else s)  # by asinh(z), without the offset
+            by_t = np.stack([x, np.ones_like(x), -slope * z / root, -slope * SHIFT / (bend * root)])[free]
             if self.independent:
-                x = x + at[1]
-                e = np.exp(-np.abs(x))
-                p, nll = np.where(x < 0, e, 1) / (1 + e), np.log(1 + e) + np.maximum(x, 0) - y * x
-                residual, curvature = w * (p - y), w * p * (1 - p)
+                nll, p = _nll_of_sigmoids(x + t[1], y)
+                curvature = w * p * (1 - p)
             else:
-                largest = x.max(axis=0)
-                p = np.exp(x - largest)
-                sums = p.sum(axis=0)
-                p /= sums
-                nll = np.log(sums) + largest - (y * x).sum(axis=0)
-                residual, curvature = w * (p - y), w * p
-            chosen = np.array([one.ravel() for one, some in zip(slopes, free, strict=True) if some])
-            hessian = (chosen * curvature.ravel()) @ chosen.T
+                nll, p = _nll_of_softmax(x, y)
+                curvature = w * p  # less the products of the means, below
+            residual, flat = w * (p - y), by_t.reshape(len(by_t), -1)
+            gradient = flat @ residual.ravel()
+            gauss_newton = (flat * curvature.ravel()) @ flat.T
             if not self.independent:
-                means = (chosen.reshape(-1, *p.shape) * p).sum(axis=1)
-                hessian -= (means * w) @ means.T
-            distance = (at - first)[free]
-            hessian += precision * np.eye(len(distance))
-            # Second derivatives of x, times the residuals; by log(slope) they are the first ones
+                means = (by_t * p).sum(axis=1)
+                gauss_newton -= (means * w) @ means.T
+            # The rest of the Hessian: the second derivatives of x by t, times the residuals
             rest, third = np.zeros((4, 4)), residual * slope / root**3
-            rest[0, free] = rest[free, 0] = chosen @ residual.ravel()
+            rest[0, free] = rest[free, 0] = gradient  # by log(slope) and another number: the first derivative
             rest[0, 1] = rest[1, 0] = 0
             rest[2, 2], rest[2, 3] = (third * z).sum(), third.sum() * SHIFT / bend
             rest[3, 2:] = rest[2, 3], -rest[2, 2] * (SHIFT / bend) ** 2
-            gradient = chosen @ residual.ravel() + precision * distance
-            prior = precision * distance @ distance / 2
-            return float((w * nll).sum() + prior), gradient, hessian, hessian + rest[np.ix_(free, free)]
+            distance = (t - first)[free]
+            gauss_newton += precision * np.eye(len(distance))  # of the prior
+            value = float((w * nll).sum() + precision * distance @ distance / 2)
+            return value, gradient + precision * distance, gauss_newton, gauss_newton + rest[np.ix_(free, free)]
 
-        at = first.copy()
-        best, gradient, *hessians = value(at)
+        t = first
+        least, gradient, gauss_newton, hessian = expansion(t)
         for _ in range(ROUNDS):
             step = np.zeros(4)
-            step[free] = np.linalg.solve(hessians[1], gradient)
+            step[free] = np.linalg.solve(hessian, gradient)
             if step[free] @ gradient <= 0:
-                step[free] = np.linalg.solve(hessians[0], gradient)
+                step[free] = np.linalg.solve(gauss_newton, gradient)
             step /= max(1, np.abs(step).max() / LONGEST)
-            while np.abs(step).max() > 1e-6:
-                tried = value(at - step)
-                if tried[0] < best:
-                    break
+            while np.abs(step).max() > 1e-6 and not (tried := expansion(t - step))[0] < least:
                 step /= 2
-            else:
+            if np.abs(step).max() <= 1e-6:
                 break
-            at = at - step
-            best, gradient, *hessians = tried
-        bend, shift = self.bend and math.exp(at[2]), float(SHIFT * at[3])
-        return replace(self, slope=math.exp(at[0]), offset=float(at[1]), bend=bend, shift=shift)
+            t = t - step
+            least, gradient, gauss_newton, hessian = tried
+        bend, shift = self.bend and math.exp(t[2]), float(SHIFT * t[3])
+        return replace(self, slope=math.exp(t[0]), offset=float(t[1]), bend=bend, shift=shift)
 
     def _cells(self, s: Float64, y: Array, w: Float64) -> tuple[Float64, Float64, Float64]:
         """Return scores, targets and weights of independent labels: those with 1, and the others by bins of scores.
@@ -253,3 +248,17 @@ class Calibration:
         means = np.bincount(bins, of_rest * rest, CELLS)[some] / sums[some]
         targets = np.repeat([1.0, 0.0], [has.sum(), some.sum()])
         return np.concatenate([s[has], means]), targets, np.concatenate([weights[has], sums[some]])
+
+
+def _nll_of_sigmoids(x: Float64, y: Float64) -> tuple[Float64, Float64]:
+    """Return the negative log-likelihoods of targets y for logits x, and the probabilities, all of one shape."""
+    e = np.exp(-np.abs(x))
+    return np.log(1 + e) + np.maximum(x, 0) - y * x, np.where(x < 0, e, 1) / (1 + e)
+
+
+def _nll_of_softmax(x: Float64, y: Float64) -> tuple[Float64, Float64]:
+    """Return the same of shares y of labels (L, N): the negative log-likelihoods (N,) and probabilities (L, N)."""
+    largest = x.max(axis=0)
+    p = np.exp(x - largest)
+    sums = p.sum(axis=0)
+    return np.log(sums) + largest - (y * x).sum(axis=0), p / sums

@@ -406,7 +406,8 @@ class Classifier(Estimator):
         with reporting(progress, options.epochs) as report:
             examples = read_examples(documents, labels, sample_weight, columns, options, ledger, pool, known, report)
             if report is not None:
-                report.training(Size.of(examples, options))
+                size = len(examples.weights), len(examples.features), len(examples.labels.classes), options.epochs
+                report.training(Size(*size))
             return learn(examples, options, pool, ledger, epoch_reports(report, on_epoch_end), known)
 
     # ---------------------------------------------------------------- fitted properties

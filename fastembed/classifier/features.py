@@ -235,7 +235,7 @@ class Features:
         return table
 
     def name(self, feature: int) -> str:
-        """Return the words of a feature, or its characters, in which < and > are the ends of a word.
+        """Return the words of a feature, or its characters in quotes, in which < and > are the ends of a word.
 
         The start and the end of a document are <start> and <end>, and never a name of their own. By words (the default
         of `reading`) no word of a text has these characters.
@@ -243,7 +243,7 @@ class Features:
         kind = int(np.searchsorted(self.starts, feature, "right")) - 1
         place = feature - self.starts[kind]
         if self.characters is not None and kind == len(self.grams) + 1:
-            return self.characters.tokens[place]
+            return f"'{self.characters.tokens[place]}'"
         words = []
         for grams in reversed(self.grams[:kind]):
             last = int(grams.right[place])

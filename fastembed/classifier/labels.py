@@ -114,9 +114,10 @@ def check_fit(labels: Labels, known: FittedClassifier) -> None:
         hint = "in CSV and TSV they are always str" if isinstance(found, str) else "write them as str, as CSV does"
         raise TypeError(f"labels must be of the type of the classes, such as {one!r}, got {shown(found)}; {hint}")
     if names is not None and (len(labels.classes) != len(known.classes) or (names and own and names != own)):
+        of_fit, these = (shown(each.indicator or each.classes.tolist()) for each in (known, labels))
         raise ValueError(
-            f"the columns of the indicator matrix must be the {len(known.classes)} of fit, in their order, {shown(own)}"
-            f"; got {len(labels.classes)}, {shown(names)}: one MultiLabelBinarizer makes both, by transform"
+            f"the columns of the indicator matrix must be the {len(known.classes)} of fit, in their order, {of_fit}"
+            f"; got {len(labels.classes)}, {these}: one MultiLabelBinarizer makes both, by transform"
         )
 
 
@@ -265,7 +266,8 @@ def _numbered(items: list[Any], name: Callable[[int], str]) -> Labels:
     if any(not issubclass(kind, LABEL_TYPES) or kind is bool for kind in kinds) or any(
         isinstance(label, str) and not label.strip() for label in set(flat)
     ):
-        row, bad = next((row, bad) for row, item in enumerate(items) if (bad := wrong_labels(item)) is not None)
+        found = [(row, bad) for row, item in enumerate(items) if (bad := wrong_labels(item)) is not None]
+        row, bad = min(found, key=lambda each: each[1].reason != "null label")  # which made floats of ints in pandas
         raise refusal(name(row), bad)
     strings = sum(issubclass(kind, str) for kind in kinds)
     if 0 < strings < len(kinds):
@@ -288,7 +290,7 @@ def _numbered(items: list[Any], name: Callable[[int], str]) -> Labels:
             f"{name(0)}: {shown(items[0])} looks like a row of an indicator matrix, not a list of labels: pass the"
             " matrix as an array, np.array(labels)"
         )
-    ids = {label: k for k, label in enumerate(classes)}
+    ids = dict(zip(classes, range(len(classes)), strict=True))
     indptr = np.cumsum([0, *map(len, items)]) if several else np.arange(len(items) + 1)
     indices = np.fromiter(map(ids.__getitem__, plain), np.int32, len(plain))
     matrix = sparse.csr_array((np.ones(len(indices)), indices, indptr), shape=(len(items), len(classes)))
@@ -724,9 +726,9 @@ def read_examples(
     weights = np.ones(len(some)) if sample_weight is None else checked_weights(documents, sample_weight, some)
     seen = found.classes[np.unique(found.matrix.indices)].tolist()
     if len(seen) < (2 if known is None else 1):
-        what = f"one class, {seen[0]!r}" if seen else "no label"
+        what = f"of at least two labels, got one class, {seen[0]!r}" if seen else "with labels, got none"
         left = "".join(f"; {count:,} rows are left out: {reason}" for reason, count in ledger.skipped.items())
-        raise ValueError(f"a classifier needs documents of at least two labels, got {what}{left}")
+        raise ValueError(f"a classifier needs documents {what}{left}")
     if len(seen) >= MANY_LABELS and 2 * len(seen) > len(items):
         what = "are they classes" if columns.label is None else f"is the field {columns.label!r} that of classes"
         warn_user(f"{len(seen):,} labels for {len(items):,} documents: {what}, such as {shown(seen[0])}?")
@@ -737,9 +739,13 @@ def read_examples(
         check_fit(found, known)
         warn_of_case(items, known.features)
         classes = np.array(sorted({*known.classes.tolist(), *found.classes.tolist()}), known.classes.dtype)
+        if known.indicator is not None and len(classes) > len(known.classes):
+            new = np.setdiff1d(classes, known.classes)[0]
+            raise ValueError(
+                f"the label {new} is no column of the indicator matrix of fit: call fit with one that has it"
+            )
         several = found.several or known.calibration.several
-        names = known.indicator if len(classes) == len(known.classes) else known.indicator and []
-        found = Labels(classes, found.over(classes), several, names)
+        found = Labels(classes, found.over(classes), several, known.indicator)
     warn_of_alike(found.classes.tolist())
     if labels is not None:
         warn_of_prefix(items, prefix)

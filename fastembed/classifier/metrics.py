@@ -251,7 +251,7 @@ class Explanation:
     ----------
     labels : list of str or int
     features : list of str
-        The known features of the document: words, n-grams of words, n-grams of characters.
+        The known features of the document: words, n-grams of words, n-grams of characters in quotes.
     shares : ndarray of float64 (number of features, number of labels)
     bias : ndarray of float64 (number of labels,)
         The scores of a document without a known feature.

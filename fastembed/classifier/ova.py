@@ -26,6 +26,7 @@ from fastembed.classifier.labels import Examples, LeftOut
 
 if TYPE_CHECKING:
     from fastembed.classifier.classifier import ClassifierOptions
+    from fastembed.classifier.training import Earlier
 
 
 LANES = CACHE_LINE // np.dtype(np.float32).itemsize  # labels of a tile
@@ -195,14 +196,12 @@ def train_ova(
     examples: Examples,
     losses: Float64,
     bias: Float32,
-    calibration: Calibration,
+    curvature: float,
+    earlier: Earlier,
     options: ClassifierOptions,
     pool: Pool,
     validation: LeftOut | None,
     on_epoch_end: Callable[[dict[str, float]], object] | None,
-    start: Float32 | None,
-    earlier: int,
-    curvature: float,
 ) -> tuple[Float32, Float32, Calibration, list[dict[str, float]]]:
     """Return the weights (F, L), the bias (L,), the calibration of the scores, and the records of the epochs.
 
@@ -214,18 +213,14 @@ def train_ova(
         The weights of the losses of the documents.
     bias : ndarray of float32 (L,)
         The initial bias, which L2 regularisation pulls towards.
-    calibration : Calibration
-        The calibration where the search for that of the result begins.
+    curvature : float
+        As for :class:`Ascent`; 0 without earlier documents.
+    earlier : Earlier
+        What earlier documents give: initial weights, and where the search for a calibration begins.
     validation : LeftOut or None
         Held-out documents, for early stopping.
     on_epoch_end : callable, optional
         Training ends if it returns True: without each part left out, it makes one more epoch.
-    start : ndarray of float32 (F, L) or None
-        The initial weights, which L2 regularisation pulls towards; by default 0.
-    earlier : int
-        The number of documents that the calibration is from; 0 if it is a first one.
-    curvature : float
-        As for :class:`Ascent`; 0 without earlier documents.
 
     Notes
     -----
@@ -237,6 +232,7 @@ def train_ova(
     random = rng.permutation(len(examples.weights))  # the order of documents in memory
     random = random[np.argsort(examples.weights[random] == 0, kind="stable")]  # without a weight: never visited
     count = int(np.count_nonzero(examples.weights))
+    start, calibration = earlier.parameters and earlier.parameters[0], earlier.calibration
     ascent = Ascent(examples, losses, random, bias, options.loss, options.l2, pool, start, curvature)
     folds, left_out = [], [] if validation is None else [validation]
     if validation is None:
@@ -272,7 +268,7 @@ def train_ova(
             converged = change <= max(tolerance, FLOOR * largest)
             if validation is not None:
                 of_validation = ascent.scores(left_out[0].bags)
-                found = calibration.fitted(of_validation, left_out[0].labels, left_out[0].weights, earlier)
+                found = calibration.fitted(of_validation, left_out[0].labels, left_out[0].weights, earlier.calibrated)
                 nll, w = found.nll(found.logits(of_validation), left_out[0].labels), left_out[0].weights
                 record["validation_nll"] = float(nll @ w / max(1, w.sum()))
                 if record["validation_nll"] < lowest:
@@ -302,5 +298,5 @@ def train_ova(
     if scores:
         labels = sparse.vstack([each.labels for each in left_out], format="csr")
         of_left_out = np.concatenate([each.weights for each in left_out])
-        calibration = calibration.fitted(np.concatenate(scores), labels, of_left_out, earlier)
+        calibration = calibration.fitted(np.concatenate(scores), labels, of_left_out, earlier.calibrated)
     return weights, bias, calibration, history

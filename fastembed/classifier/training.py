@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -61,11 +62,6 @@ class Size:
     labels: int
     epochs: int
 
-    @classmethod
-    def of(cls, examples: Examples, options: ClassifierOptions) -> Size:
-        """Return those of examples."""
-        return cls(len(examples.weights), len(examples.features), len(examples.labels.classes), options.epochs)
-
     def __str__(self) -> str:
         return f"{self.documents:,} documents, {self.features:,} features, {self.labels:,} labels"
 
@@ -83,6 +79,44 @@ def check_alike(known: FittedClassifier, options: ClassifierOptions) -> None:
         raise ValueError(f"the pretrained vectors have dimension {options.dim}, the classifier dim={dim}: call fit")
     if dim is not None and dim != options.dim:  # with full rank, the dimension grows with the labels
         raise ValueError(f"dim={options.dim}, but the classifier learned with dim={dim}: call fit")
+
+
+class Earlier(NamedTuple):
+    """What training goes on from: a fitted classifier, or by default nothing but a first calibration.
+
+    Attributes
+    ----------
+    calibration : Calibration
+        Where the search for a calibration begins.
+    with_label : ndarray of float64 (L,)
+        How many earlier documents have each label.
+    documents, calibrated : int
+        The number of earlier documents, and of those that the calibration is from.
+    places : ndarray of int64 (K,)
+        The columns of the labels that the classifier knows.
+    bias : ndarray of float32 (K,)
+    parameters : (ndarray (F, D), ndarray (D, L) or None) or None
+        E and W, with rows and columns for what is new.
+    """
+
+    calibration: Calibration
+    with_label: Float64
+    documents: int = 0
+    calibrated: int = 0
+    places: npt.NDArray[np.intp] = np.arange(0)
+    bias: Float32 = np.zeros(0, np.float32)
+    parameters: tuple[Float32, Float32 | None] | None = None
+
+
+class Learned(NamedTuple):
+    """The part of a `FittedClassifier` that training finds."""
+
+    embedding: Float32
+    linear: Float32 | None
+    bias: Float32
+    prior: Float32
+    calibration: Calibration
+    history: list[dict[str, float]]
 
 
 def learn(
@@ -104,104 +138,93 @@ def learn(
     known : FittedClassifier, optional
         The classifier to go on from.
     """
-    features, labels, documents = examples.features, examples.labels, len(examples.weights)
-    earlier, start = np.zeros(len(labels.classes)), None  # the weight of earlier documents with each label
-    calibration, calibrated = Calibration(options.loss, labels.several, *FIRST[options.loss]), 0
+    labels = examples.labels
+    first = Calibration(options.loss, labels.several, *FIRST[options.loss])
+    earlier = Earlier(first, np.zeros(len(labels.classes)))
     if known is not None:
-        places = np.searchsorted(labels.classes, known.classes)
-        documents += known.documents
-        earlier[places] = known.calibration.probabilities(known.prior.astype(np.float64)[None])[0] * known.documents
-        if options.loss != "squared" or known.calibration.several == labels.several:
-            calibration, calibrated = replace(known.calibration, several=labels.several), known.documents
-        # otherwise a softmax has left the offset as it was, which the other numbers no longer suit
-        start = _grown_parameters(known, features, places, len(labels.classes), options.pretrained)
-        found, sizes = labels.classes[np.unique(labels.matrix.indices)].tolist(), np.diff(labels.matrix.indptr)
-        if len(found) == 1 and len(sizes) > 1 and sizes.all():
-            warn_user(
-                f"the new documents all have the label {found[0]!r}, so that others become too rare: learn them"
-                " together with documents of other labels"
-            )
-    validation = None
-    if options.early_stopping:
-        held = _held_out(len(examples.weights), options)
-        (validation,) = examples.left_out([np.flatnonzero(held)], np.ones(len(held)))
-        examples.weights = np.where(held, 0, examples.weights)
-        if not examples.weights.any():
-            raise ValueError("sample_weight is zero for all documents that are not held out: give another seed")
-    linear = None
-    if options.loss == "softmax":
-        targets = shares(examples.labels.matrix)
-        targets.data *= np.repeat(examples.weights, np.diff(targets.indptr))
-        bias = prior = log_shares(np.asarray(targets.sum(axis=0)).ravel() + earlier)
-        embedding, linear = start or _first_parameters(features, examples.bags, targets, options)
-        trainer = Trainer(
-            embedding,
-            np.eye(len(bias), dtype=np.float32) if linear is None else linear,
-            bias=bias,
-            threads=pool.threads,
-        )
-        history = _train_softmax(trainer, linear is None, examples, targets, options, validation, on_epoch_end)
-        embedding = trainer.embedding
-        linear = None if linear is None else np.ascontiguousarray(trainer.linear)
-    else:
-        dim = len(labels.classes)
-        _check_memory(features, dim, dim, "give loss='softmax' and a dim", len(examples.weights))
-        losses = examples.weights
-        if options.class_weight is None:
-            losses = losses * mean_weights(labels.matrix, balanced(examples.label_counts) ** RARE)
-        both = np.stack([examples.weights, losses])
-        of_documents, total = both.sum(axis=1) + (0 if known is None else known.documents)
-        own, sums = np.minimum(both @ labels.matrix + earlier, [[of_documents], [total]])
-        prior = calibration.prior(own / (of_documents if calibration.independent else own.sum()))
-        # Where the bias starts: for a label of all documents or of none, the share is half a document from that
-        distances = np.minimum(sums, total - sums) / total
-        half = distances[distances > ROUNDING].min(initial=0.5) / 2
-        q = (sums / total).clip(half, 1 - half)
-        bias = (q if options.loss == "squared" else np.log(q / (1 - q))).astype(np.float32)
-        curvature = 0.0
-        if known is not None:
-            bias[places] = known.bias
-            curvature = known.documents * (1.0 if options.loss == "squared" else float(np.mean(q * (1 - q))))
-        embedding, bias, calibration, history = train_ova(
-            examples,
-            losses,
-            bias,
-            calibration,
-            options,
-            pool,
-            validation,
-            on_epoch_end,
-            None if start is None else start[0],
-            calibrated,
-            curvature,
-        )
-        of_shares = q * (1 - q) / 2 if options.loss == "squared" else -q * np.log(q) - (1 - q) * np.log(1 - q)
-        _warn_of_nothing(
-            min(record["loss"] for record in history if not record["left_out"]), of_shares.sum(), "a smaller l2"
-        )
+        earlier = _go_on_from(known, examples, options, first)
+    validation = _hold_out(examples, options) if options.early_stopping else None
+    train = _softmax if options.loss == "softmax" else _one_against_all
+    learned = train(examples, options, pool, earlier, validation, on_epoch_end)
     return FittedClassifier(
-        features=features,
+        features=examples.features,
         classes=labels.classes,
-        calibration=calibration,
-        documents=documents,
+        documents=len(examples.weights) + earlier.documents,
         label_counts=examples.label_counts,
-        embedding=embedding,
         scales=None,
-        linear=linear,
-        bias=bias,
-        prior=prior,
-        history=history,
         ledger=ledger,
         indicator=labels.indicator,
+        **learned._asdict(),
     )
 
 
-def _held_out(documents: int, options: ClassifierOptions) -> npt.NDArray[np.bool_]:
-    """Return a mask of the documents to hold out."""
+def _go_on_from(known: FittedClassifier, examples: Examples, options: ClassifierOptions, first: Calibration) -> Earlier:
+    """Return what a classifier brings along to further examples, and warn if these have one label alone."""
+    labels = examples.labels
+    found, sizes = labels.classes[np.unique(labels.matrix.indices)].tolist(), np.diff(labels.matrix.indptr)
+    if len(found) == 1 and len(sizes) > 1 and sizes.all():
+        warn_user(
+            f"the new documents all have the label {found[0]!r}, so that others become too rare: learn them"
+            " together with documents of other labels"
+        )
+    places = np.searchsorted(labels.classes, known.classes)
+    with_label = np.zeros(len(labels.classes))
+    with_label[places] = known.calibration.probabilities(known.prior.astype(np.float64)[None])[0] * known.documents
+    calibration, calibrated = first, 0
+    if options.loss != "squared" or known.calibration.several == labels.several:
+        calibration, calibrated = replace(known.calibration, several=labels.several), known.documents
+    # otherwise a softmax has left the offset as it was, which the other numbers no longer suit
+    parameters = _grown_parameters(known, examples.features, places, len(labels.classes), options.pretrained)
+    return Earlier(calibration, with_label, known.documents, calibrated, places, known.bias, parameters)
+
+
+def _hold_out(examples: Examples, options: ClassifierOptions) -> LeftOut:
+    """Return the documents that are held out for early stopping; in the examples their weights become 0."""
+    documents = len(examples.weights)
     held: npt.NDArray[np.bool_] = np.random.default_rng(options.seed).random(documents) < options.validation_fraction
     if not held.any() or held.all():
         raise ValueError(f"validation_fraction={options.validation_fraction} of {documents} documents is not one")
-    return held
+    (validation,) = examples.left_out([np.flatnonzero(held)], np.ones(documents))
+    examples.weights = np.where(held, 0, examples.weights)
+    if not examples.weights.any():
+        raise ValueError("sample_weight is zero for all documents that are not held out: give another seed")
+    return validation
+
+
+def _one_against_all(
+    examples: Examples,
+    options: ClassifierOptions,
+    pool: Pool,
+    earlier: Earlier,
+    validation: LeftOut | None,
+    on_epoch_end: EpochEnd | None,
+) -> Learned:
+    """Learn by the loss "squared" or "ova"; E has a column per label, and W is the identity."""
+    labels, squared, calibration = examples.labels, options.loss == "squared", earlier.calibration
+    count = len(labels.classes)
+    _check_memory(examples.features, count, count, "give loss='softmax' and a dim", len(examples.weights))
+    losses = examples.weights  # sigma rho in docs/derivation.md, section 8; the weights alone are sigma
+    if options.class_weight is None:
+        losses = losses * mean_weights(labels.matrix, balanced(examples.label_counts) ** RARE)
+    weights = np.stack([examples.weights, losses])
+    # By either weight, of the earlier documents and these: how many there are, and how many have each label
+    totals = weights.sum(axis=1) + earlier.documents
+    own, of_losses = np.minimum(weights @ labels.matrix + earlier.with_label, totals[:, None])
+    prior = calibration.prior(own / (totals[0] if calibration.independent else own.sum()))
+    # Where the bias starts: for a label of all documents or of none, the share is half a document from that
+    distances = np.minimum(of_losses, totals[1] - of_losses) / totals[1]
+    half = distances[distances > ROUNDING].min(initial=0.5) / 2
+    q = (of_losses / totals[1]).clip(half, 1 - half)
+    bias = (q if squared else np.log(q / (1 - q))).astype(np.float32)
+    bias[earlier.places] = earlier.bias
+    curvature = earlier.documents * (1.0 if squared else float(np.mean(q * (1 - q))))
+    embedding, bias, calibration, history = train_ova(
+        examples, losses, bias, curvature, earlier, options, pool, validation, on_epoch_end
+    )
+    of_shares = q * (1 - q) / 2 if squared else -q * np.log(q) - (1 - q) * np.log(1 - q)
+    least = min(record["loss"] for record in history if not record["left_out"])
+    _warn_of_nothing(least, of_shares.sum(), "a smaller l2")
+    return Learned(embedding, None, bias, prior, calibration, history)
 
 
 def _check_memory(features: Features, dim: int, labels: int, advice: str, documents: int = 0) -> None:
@@ -268,13 +291,10 @@ def word_rows(words: Sequence[str], vectors: Vectors) -> Float32:
     """
     rows = np.zeros((len(words), vectors.matrix.shape[1]))
     for place, word in enumerate(words):
-        try:
+        with suppress(KeyError):
             rows[place] = vectors[word]
-        except KeyError:
-            continue
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    found: Float32 = (rows * (LENGTH / np.where(lengths > 0, lengths, 1))).astype(np.float32)
-    return found
+    return np.asarray(rows * (LENGTH / np.where(lengths > 0, lengths, 1)), np.float32)
 
 
 def mean_directions(bags: Any, targets: Any, embedding: Float32) -> Float32:
@@ -320,8 +340,7 @@ def label_vectors(bags: Any, targets: Any, dim: int, rng: np.random.Generator) -
 def log_shares(sums: Float64) -> Float32:
     """Return the logarithm of each label's share (L,); a label of no document gets half of the smallest share."""
     least = sums[sums > 0].min(initial=math.inf) / 2 if sums.any() else 1.0
-    found: Float32 = np.log(np.maximum(sums, least) / sums.sum()).astype(np.float32)
-    return found
+    return np.asarray(np.log(np.maximum(sums, least) / sums.sum()), np.float32)
 
 
 def default_rate(bags: Any, weights: Float64) -> float:
@@ -340,9 +359,8 @@ def default_rate(bags: Any, weights: Float64) -> float:
     alpha = weights / weights[weights > 0].mean()
     share, largest = min(1.0, BLOCK_DOCUMENTS / len(alpha)), 0.0
     vector = np.full(bags.shape[1], bags.shape[1] ** -0.5)
-    for _ in range(
-        EIGENVALUE_STEPS
-    ):  # of the power method; no entry is negative, so it does not start at a right angle
+    # The power method; no entry is negative, so it does not start at a right angle
+    for _ in range(EIGENVALUE_STEPS):
         vector = bags.T @ (alpha * (bags @ vector))
         largest = float(np.linalg.norm(vector))
         vector /= largest or 1
@@ -350,23 +368,26 @@ def default_rate(bags: Any, weights: Float64) -> float:
     return float(min(RATE, STABLE / max(eigenvalue, 1.0)))
 
 
-def _train_softmax(
-    trainer: Trainer,
-    full: bool,
+def _softmax(
     examples: Examples,
-    targets: Any,
     options: ClassifierOptions,
+    pool: Pool,
+    earlier: Earlier,
     validation: LeftOut | None,
     on_epoch_end: EpochEnd | None,
-) -> list[dict[str, float]]:
-    """Train by gradient descent on blocks of documents; return the records of the epochs.
+) -> Learned:
+    """Learn by the loss "softmax": gradient descent on blocks of documents.
 
     The step of a row is proportional to its weight in the bag, as in the gradient of the loss, so that E stays in the
-    span of the bags. With `full` rank W is the identity and stays so.
+    span of the bags. At full rank W is the identity and stays so.
     """
-    rate = options.learning_rate
-    if rate is None:
-        rate = default_rate(examples.bags, examples.weights)
+    targets = shares(examples.labels.matrix)
+    targets.data *= np.repeat(examples.weights, np.diff(targets.indptr))
+    prior = log_shares(np.asarray(targets.sum(axis=0)).ravel() + earlier.with_label)
+    embedding, linear = earlier.parameters or _first_parameters(examples.features, examples.bags, targets, options)
+    identity = np.eye(len(prior), dtype=np.float32)
+    trainer = Trainer(embedding, identity if linear is None else linear, bias=prior, threads=pool.threads)
+    rate = options.learning_rate or default_rate(examples.bags, examples.weights)
     held_out = None if validation is None else sparse.diags_array(validation.weights) @ shares(validation.labels)
     history = trainer.fit_counts(
         targets,
@@ -375,7 +396,7 @@ def _train_softmax(
         optimizer="sgd",
         epochs=options.epochs,
         learning_rate=rate,
-        linear_learning_rate=0.0 if full else LINEAR_RATE,
+        linear_learning_rate=0.0 if linear is None else LINEAR_RATE,
         l2=options.l2,
         block_size=BLOCK_DOCUMENTS,
         validation_counts=held_out,
@@ -384,8 +405,7 @@ def _train_softmax(
         seed=options.seed,
         on_epoch_end=None if on_epoch_end is None else lambda record, _: on_epoch_end(record),
     )
-    assert trainer.bias is not None
-    entropy = -float(targets.sum(axis=0) @ trainer.bias.astype(np.float64)) / targets.sum()
+    entropy = -float(targets.sum(axis=0) @ prior.astype(np.float64)) / targets.sum()
     worst = max(history, key=lambda record: record["nll"])
     if worst["nll"] > DIVERGED * (1 + entropy):
         raise TrainingDivergedError(
@@ -395,7 +415,8 @@ def _train_softmax(
         )
     if len(history) > 1:  # the nll is that before the steps of an epoch
         _warn_of_nothing(history[-1]["nll"], entropy, "more epochs or a larger learning_rate")
-    return history
+    trained = None if linear is None else np.ascontiguousarray(trainer.linear)
+    return Learned(trainer.embedding, trained, prior, prior, earlier.calibration, history)
 
 
 def _warn_of_nothing(loss: float, of_shares: float, remedy: str) -> None:

@@ -113,7 +113,7 @@ def test_files_and_saved_models_go_on(tmp_path, labelled, held_out):
         ({"weighting": "tfidf"}, ["x"], ValueError, "ngrams, chars, weighting or reading are not those"),
         ({"loss": "softmax"}, ["x"], ValueError, "loss='softmax', but the classifier learned by 'squared'"),
         ({}, [7], TypeError, "labels must be of the type of the classes, such as 'animals', got 7"),
-        ({}, [[]], ValueError, "at least two labels, got no label; 1 rows are left out: without a label"),
+        ({}, [[]], ValueError, "documents with labels, got none; 1 rows are left out: without a label"),
     ],
 )
 def test_what_does_not_fit_the_model_is_named_and_leaves_it(labelled, parameters, labels, error, message):
