@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from importlib import import_module
 from typing import Any, Protocol
 
 from fastembed._base.validation import is_true
@@ -329,9 +330,9 @@ def bars(shown: bool) -> Iterator[None]:
 
 def bar(items: Any = None, **facts: Any) -> Any:
     """Return a bar of tqdm, over items or to be updated, which is seen inside of ``bars(True)`` alone."""
-    from tqdm.auto import tqdm
-
-    return tqdm(items, **{"leave": False, "unit_scale": True, "disable": not _BARS.get(), **facts})
+    shown = _BARS.get()
+    tqdm = import_module("tqdm.auto" if shown else "tqdm").tqdm  # the former warns in a notebook without widgets
+    return tqdm(items, **{"leave": False, "unit_scale": True, "disable": not shown, **facts})
 
 
 def epoch_reports(

@@ -278,17 +278,15 @@ def plot(arguments: argparse.Namespace) -> int:
     page = _is_page(arguments)
     topn = arguments.topn or (ON_A_PAGE if page else ON_A_MAP)
     vectors = open_vectors(arguments)
-    words = arguments.words and list(map(open_words(arguments, vectors), arguments.words))
-    unknown = [word for word in words or () if word not in vectors]  # or composed: those are on no map
-    code = print_unknown([unknown_message(vectors, [word]) or f"{word!r} is composed" for word in unknown])
-    if code and not (words := [word for word in words if word in vectors]):
+    words, code = _known_words(arguments, vectors, composed=False)  # such a word is on no map
+    if code and not words:
         return code
     shown = len({*words}) if words else min(topn, len(vectors))
     _print_wait(arguments, shown)
     (plotting.write_page if page else plotting.plot_map)(
         vectors,
         arguments.output,
-        words=words,
+        words=words or None,
         topn=topn,
         method=arguments.method,
         seed=arguments.seed,
@@ -296,6 +294,15 @@ def plot(arguments: argparse.Namespace) -> int:
     )
     print_written(arguments, f"a map of {shown:,} words", vectors=arguments.vectors, words=shown)
     return code
+
+
+def _known_words(arguments: argparse.Namespace, vectors: Vectors, *, composed: bool) -> tuple[list[str], int]:
+    """Return --words as they were read, without unknown ones, which are printed on stderr, and the exit code."""
+    words = list(map(open_words(arguments, vectors), arguments.words or ()))
+    strange = [word for word in words if word not in vectors]
+    unknown = {word: unknown_message(vectors, [word]) or f"{word!r} is composed" * (not composed) for word in strange}
+    code = print_unknown(list(filter(None, unknown.values())))
+    return [word for word in words if not unknown.get(word)], code
 
 
 def _print_wait(arguments: argparse.Namespace, words: int) -> None:
@@ -319,15 +326,17 @@ def add_report(commands: options.Commands) -> None:
     options.add_quiet(command)
 
 
-def report(arguments: argparse.Namespace) -> None:
+def report(arguments: argparse.Namespace) -> int:
     """Write one page about a model, to attach to a paper or a ticket.
 
     It has the course of training, scores, nearest words of some words, the map, what was read, settings and versions,
-    contains everything it needs, and opens without a network. It needs the extra [plot].
+    contains everything it needs, and opens without a network. It needs the extra [plot]. Words that are unknown are
+    left out and named on stderr, and make the exit code 1.
     """
     _check_page(arguments, [arguments.vectors, *arguments.similarity, *arguments.analogies])
     model = open_model(arguments, "a report")
     vectors, topn = model.vectors, arguments.topn or ON_A_REPORT
+    words, code = _known_words(arguments, vectors, composed=True)
     _print_wait(arguments, min(topn, len(vectors)))
     scores = {Path(file).name: evaluation.word_similarity(vectors, file).summary() for file in arguments.similarity}
     scores |= {Path(file).name: evaluation.analogies(vectors, file).summary() for file in arguments.analogies}
@@ -335,10 +344,11 @@ def report(arguments: argparse.Namespace) -> None:
         model,
         arguments.output,
         title=f"{Path(arguments.vectors).stem}: {len(vectors):,} words",
-        probes=arguments.words,
+        probes=words or None,
         scores=scores,
         topn=topn,
         method=arguments.method,
         progress=sys.stderr.isatty() and not arguments.quiet,
     )
     print_written(arguments, f"a report on {len(vectors):,} words", vectors=arguments.vectors, words=len(vectors))
+    return code

@@ -217,7 +217,7 @@ def open_vectors(arguments: argparse.Namespace) -> Vectors:
 
 def open_words(arguments: argparse.Namespace, vectors: Vectors) -> Callable[[str], str]:
     """Return the function from a word to the token that it is among the vectors, as their model reads it."""
-    if format_of_file(arguments.vectors, arguments.input_format).name == "safetensors":
+    if format_of_file(arguments.vectors, getattr(arguments, "input_format", None)).name == "safetensors":
         from fastembed.skipgram.model import read_reading
 
         if reading := read_reading(arguments.vectors):

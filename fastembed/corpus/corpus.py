@@ -115,6 +115,9 @@ def as_corpus(source: Source, reading: Reading | None = None, *, single: bool = 
     if isinstance(source, list | tuple) and source and all(isinstance(item, os.PathLike) for item in source):
         return FileCorpus(source, reading=reading)
     corpus = DocumentCorpus(source, reading=reading)
+    first = next(iter(corpus._records), None)
+    if isinstance(first, str) and Path(first).suffix and os.path.isfile(first):  # noqa: PTH113 - it may be a long text
+        raise ValueError(f"{first!r} is a text here, one of several, but also a file, as pathlib.Path({first!r})")
     corpus.known_reading = reading
     if not single:
         _check_split(corpus)
@@ -810,6 +813,9 @@ def _of_format(reading: Reading, text: bytes, characters: str, *, baskets: bool)
     if len(tags := re.findall(r"<br ?/?>|</(?:p|div|span|td|li|a)>", characters)) >= LEAST_LINES:
         without = "html.unescape(re.sub('<[^>]*>', ' ', text)) is without it"
         yield f"the text has HTML, such as {shown(tags[0])}, which becomes tokens, too: {without}"
+    if not (baskets or reading.words) and len(characters.split()) > (1 + MOST_PUNCTUATED) * len(text.split()):
+        spaces = re.findall(r"[^\S \t-\r]", characters)
+        yield f"spaces such as {spaces[0]!r} are parts of tokens, which only those of ASCII separate: replace them"
     lines = [line for line in characters.split("\n")[:-1] if line.strip()]
     if baskets and LEAST_LINES <= len(set(lines)) < len(lines) / 4:
         first = shown(lines[0])

@@ -38,7 +38,8 @@ def no_field(field: object, names: Iterable[object]) -> BadRow:
 
 
 FLOAT = re.compile(r"-?[0-9]+\.0")  # as pandas writes the integers of a column in which some are missing
-MISSING = frozenset(("nan", "NaN", "NA", "<NA>", "N/A", "None", "null", "NULL"))  # as files write what is missing
+# As files write what is missing, and the code of pandas.factorize for it
+MISSING = frozenset(("nan", "NaN", "NA", "<NA>", "N/A", "None", "null", "NULL", "-1", -1))
 
 
 def is_missing(value: Any) -> bool:
@@ -59,8 +60,9 @@ def warn_of_names(names: Collection[object]) -> None:
     spaced = {name.strip(): name for name in names if isinstance(name, str) and name != name.strip()}
     if alike := spaced.keys() & set(names if spaced else ()):
         warn_user(f"{min(alike)!r} and {spaced[min(alike)]!r} are two names, which differ in spaces alone")
-    if missing := MISSING.intersection(names):
-        warn_user(f"{min(missing)!r} is a name like the others: leave out the rows that have it if it stands for none")
+    missing = min(MISSING.intersection(names), key=str, default=None)
+    if missing is not None and (str(missing) != "-1" or sum(str(name).startswith("-") for name in names) == 1):
+        warn_user(f"{missing!r} is a name like the others: leave out the rows that have it if it stands for none")
     warn_of_floats(names)
 
 

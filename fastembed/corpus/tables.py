@@ -255,7 +255,8 @@ def _json_fields(file: TextFile, fields: Sequence[str | int], report: Report) ->
                 yield number, row
             else:
                 kind = _JSON_KINDS.get(type(row), "a number")
-                yield number, BadRow("no JSON object", f"{kind}, where one object per line is expected")
+                hint = ", as DataFrame.to_json(orient='records', lines=True) writes them" * isinstance(row, list)
+                yield number, BadRow("no JSON object", f"{kind}, where one object per line is expected{hint}")
 
 
 def _csv_fields(file: TextFile, fields: Sequence[str | int], header: bool, report: Report) -> Rows:

@@ -31,7 +31,7 @@ from scipy import sparse
 from fastembed._base.arrays import Float64, Int64, aligned_zeros, canonical_csr, column_blocks
 from fastembed._base.memory import readable
 from fastembed._base.threads import ordered_map
-from fastembed._base.validation import check_finite, check_flag, shown, warn_user
+from fastembed._base.validation import check_finite, check_flag, listed, shown, warn_user
 from fastembed._kernels import kernels_for
 from fastembed.corpus.corpus import FileCorpus, OnePerThread, Progress, single_files
 from fastembed.corpus.ledger import Ledger
@@ -154,8 +154,8 @@ def _of_networkx(graph: Any, weights: bool | str) -> Edges:
         missing = 1 if weights is True else None
         if isinstance(weights, str) and not any(weights in facts for _, _, facts in graph.edges(data=True)):
             raise ValueError(f"no edge has the attribute {weights!r}")
-        listed = list(graph.edges(data=WEIGHT if weights is True else weights, default=missing))
-        ends, amounts = [edge[:2] for edge in listed], [edge[2] for edge in listed]
+        edges = list(graph.edges(data=WEIGHT if weights is True else weights, default=missing))
+        ends, amounts = [edge[:2] for edge in edges], [edge[2] for edge in edges]
         if weights is True:
             _likely_weight(list(next(iter(graph.edges(data=True)), ((), (), ()))[2]))
     names = list(graph)
@@ -188,7 +188,7 @@ def _of_frame(frame: Any, columns: list[Any], weights: bool | str) -> Edges:
         first = [lower.index("source"), lower.index("target")]
         order = first + [k for k in order if k not in first]
     elif WEIGHT in columns[:2]:
-        raise ValueError(f"the first two columns are the ends of the edges, and one is called 'weight': {columns}")
+        raise ValueError(f"the first two columns are the ends of edges, and one is called 'weight': {listed(columns)}")
 
     def values(place: int) -> list[Any]:
         k = order[place]
@@ -293,7 +293,7 @@ def _named_weights(weights: bool | str, names: Sequence[Any], what: str) -> str 
     if isinstance(weights, bool):
         return WEIGHT if weights and WEIGHT in names else None
     if weights not in names:
-        raise ValueError(f"weights must be one of the {what} {list(names)}, got {weights!r}")
+        raise ValueError(f"weights must be one of the {what} [{listed(names)}], got {weights!r}")
     return weights
 
 

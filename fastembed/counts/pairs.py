@@ -16,7 +16,7 @@ from scipy import sparse
 from fastembed._base.arrays import Int32, row_ranges
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import ordered_map
-from fastembed._base.validation import check_amounts, shown, unmasked, warn_user
+from fastembed._base.validation import check_amounts, shown, unhashable, unmasked, warn_user
 from fastembed.corpus.corpus import LEAST_LINES, FileCorpus, Source, as_corpus, look_weighted
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.memory import is_missing, warn_of_names
@@ -71,6 +71,8 @@ def pair_ids(
         other = rows != columns  # the pair of a name with itself is its own reverse
         rows, columns = np.concatenate([rows, columns[other]]), np.concatenate([columns, rows[other]])
         amounts = np.concatenate([amounts, amounts[other]])
+    elif all(isinstance(name, int) for name in ids):
+        _warn_of_numbers(np.array(list(ids)), rows, columns)
     is_target = np.zeros(len(ids), bool)
     is_target[columns] = True
     tokens = tokens_of(ids)
@@ -79,6 +81,18 @@ def pair_ids(
     place[order] = np.arange(len(ids))
     vocabulary = Vocabulary([tokens[k] for k in order], occurrences[order])
     return IdPairs(place[rows], place[columns], amounts, vocabulary, int(is_target.sum()))
+
+
+def _warn_of_numbers(names: npt.NDArray[Any], rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]) -> None:
+    """Warn if sources and targets seem to be two kinds, each numbered from the same number on, with no number left out.
+
+    Of nodes of one kind, it is rare that two parts of different size have all numbers, and a node is its own target.
+    """
+    one, other = sorted((np.unique(names[each]) for each in (rows, columns)), key=len)
+    numbered = all(np.array_equal(each, one[0] + np.arange(len(each))) for each in (one, other))
+    if numbered and LEAST_LINES <= len(one) < len(other) and (rows == columns).any():
+        both = f"the numbers {one[0]} to {one[-1]} are both sources and targets"
+        warn_user(f"{both}, and each is one token: if these are of two kinds, name them apart, as 'user {one[0]}'")
 
 
 def tokens_of(names: Iterable[Name]) -> list[str]:
@@ -129,8 +143,8 @@ def name_ids(what: str, names: Iterable[Name], ids: dict[Name, int]) -> npt.NDAr
         raise TypeError(f"{what} must be several names, got {shown(names)}") from None
     try:
         numbers = np.array([ids.setdefault(name, len(ids)) for name in listed], np.intp)
-    except TypeError as error:
-        raise TypeError(f"{what} must be names, which can be hashed, got {error}") from None
+    except TypeError:
+        raise TypeError(f"{what} must be names, which can be hashed, got {shown(unhashable(listed))}") from None
     if missing := [name for name in ids if is_missing(name) or (isinstance(name, str) and not name.strip())]:
         raise ValueError(f"{what} must all be named, but one is {missing[0]!r}: leave it out")
     return numbers

@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fastembed._base.arrays import largest_of_rows
-from fastembed._base.optional import require
 from fastembed._base.progress import bar, bars
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_integer, check_number, listed, shown, warn_user
 from fastembed.corpus.corpus import Source, as_corpus
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.memory import check_field
-from fastembed.recommender.data import fields_of_table, is_matrix, read_interactions
+from fastembed.recommender.data import fields_of_table, is_matrix, matrix_of, read_interactions
 from fastembed.recommender.model import Asked, FittedRecommender, normalise
 from fastembed.recommender.recommender import Recommender, fitted_recommender
 from fastembed.recommender.scoring import fold
@@ -196,15 +195,14 @@ def held_out_items(
         check_integer("seed", seed, low=0),
     )
     tally = _Tally(check_integer("topn", topn, low=1))
-    if isinstance(model, SkipGram):
-        for name, value in (("user", user), ("item", item), ("weight", weight)):
-            if value is not None:
-                raise ValueError(f"a SkipGram is evaluated on baskets, which have no field {name}={value!r}")
-        with bars(progress):
+    fields = user, item, weight
+    if isinstance(model, SkipGram) and fields != (None, None, None):
+        raise ValueError(f"a SkipGram is evaluated on baskets, which have no user, item and weight, got {fields}")
+    with bars(progress):
+        if isinstance(model, SkipGram):
             number = _score_skipgram(model, baskets, split, tally)
-    else:
-        with bars(progress):
-            number = _score_recommender(model, baskets, (user, item, weight), header, split, tally)
+        else:
+            number = _score_recommender(model, baskets, fields, header, split, tally)
     if not tally.rows:
         least = 2 if split.given is None else split.given + 1
         unit = model.reading_.unit if isinstance(model, SkipGram) and model.reading_ else "line"
@@ -377,13 +375,10 @@ def _known_part(
     if is_matrix(source):
         return fitted.rows_of(source), list(range(source.shape[0])), 0
     data = read_interactions(source, *fields, header=header, usual=fitted.usual)
-    ids = fitted.data.items.find(data.items.names, skip_unknown=True)
-    places = np.flatnonzero(ids >= 0)
-    chosen = sparse.csr_array(
-        (np.ones(len(places), np.float32), (places, ids[places])), shape=(len(ids), len(fitted.data.items))
-    )
-    matrix = sparse.csr_array(data.matrix @ chosen)
-    matrix.sort_indices()
+    entries, ids = data.matrix.tocoo(), fitted.data.items.find(data.items.names, skip_unknown=True)
+    columns, shape = ids[entries.col], (len(data.users), len(fitted.data.items))
+    known = columns >= 0
+    matrix = matrix_of(entries.data[known], (entries.row[known], columns[known]), shape)
     return matrix, data.users.names.tolist(), data.matrix.nnz - matrix.nnz
 
 
@@ -453,8 +448,6 @@ def _taken(X: Any, chosen: NDArray[np.bool_]) -> Any:
         return X.tocsr()[chosen]
     if isinstance(X, Mapping):
         return {name: np.asarray(values)[chosen] for name, values in X.items()}
-    if hasattr(X, "column_names"):  # Arrow
-        return X.filter(require("pyarrow", "parquet").array(chosen))
-    if hasattr(X, "columns"):
-        return X.loc[chosen] if hasattr(X, "loc") else X.filter(chosen)
+    if hasattr(X, "columns") and not hasattr(X, "loc"):  # Polars, Arrow
+        return X.filter(chosen)
     return X[chosen]

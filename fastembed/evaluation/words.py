@@ -169,7 +169,8 @@ def _spearman(scores: list[float], cosines: list[float]) -> float:
 def _checked_pairs(pairs: Iterable[Pair]) -> list[Pair]:
     """Return pairs in memory, checked."""
     checked: list[Pair] = []
-    for i, pair in enumerate(pairs.itertuples(index=False) if hasattr(pairs, "itertuples") else pairs):
+    rows = pairs.itertuples(index=False) if hasattr(pairs, "itertuples") else pairs
+    for i, pair in enumerate(rows.tolist() if isinstance(rows, np.ndarray) else rows):
         if not isinstance(pair, Sequence) or len(pair) != 3 or not all(isinstance(word, str) for word in pair[:2]):
             raise TypeError(f"pair {i} must be (word, word, score), got {pair!r}")
         checked.append((pair[0], pair[1], check_number(f"the score of pair {i}", pair[2], low=-math.inf)))
@@ -341,7 +342,10 @@ def analogies(
     asked = _read_questions(path)
     rows = _rows_by_word(vectors.tokens[:size], fold)
     neighbors = Neighbors(vectors.matrix[:size])
-    composed = _composed_units(vectors, rows, asked, case_insensitive) if compose else {}
+    words = [word for _, questions in asked for question in questions for word in question]
+    strange = [word for word in words if fold(word) not in rows]
+    found = _composed_vectors(vectors, strange, case_insensitive) if compose else {}
+    composed = {fold(word): unit_vectors(vector[None])[0] for word, vector in found.items()}
     sections = []
     with bars(progress):
         shown = bar(asked, desc="analogies", unit_scale=False)
@@ -356,21 +360,10 @@ def analogies(
         with_composed = sum(any(word not in rows for word in question) for question in covered)
         sections.append(Section(name, correct, len(covered), len(questions), with_composed))
     if not any(section.covered for section in sections):
-        words = [word for _, questions in asked for question in questions for word in question]
         some = any(fold(word) in rows or fold(word) in composed for word in words)
         named = f"{str(path)!r}{'' if restrict is None else f' with restrict={restrict}'}"
         _nothing_covered(named, "question", words[:4], vectors.tokens, some)
     return Analogies(method, tuple(sections))
-
-
-def _composed_units(
-    vectors: Vectors, rows: Rows, asked: Sequence[tuple[str, list[list[str]]]], case_insensitive: bool
-) -> dict[str, Exact]:
-    """Return the unit vectors (D,) composed for the unknown words of the questions, by the words as they are folded."""
-    fold = _folding(case_insensitive)
-    words = (word for _, questions in asked for question in questions for word in question[:3])
-    composed = _composed_vectors(vectors, (word for word in words if fold(word) not in rows), case_insensitive)
-    return {fold(word): unit_vectors(vector[None])[0] for word, vector in composed.items()}
 
 
 def _count_correct(
@@ -458,6 +451,8 @@ def _read_questions(path: PathLike) -> list[tuple[str, list[list[str]]]]:
 
     Questions before the first section are in one without a name.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"path must be the name of a file of questions, got {shown(path)}")
     sections: list[tuple[str, list[list[str]]]] = []
     for where, line in _lines(path):
         if line.startswith(":"):

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from operator import index
 from typing import Any, NoReturn
 
 import numpy as np
@@ -16,7 +15,7 @@ from scipy import sparse
 
 from fastembed._base.arrays import Int32, canonical_csr, csr
 from fastembed._base.threads import cached_property
-from fastembed._base.validation import UnknownToken, check_flag, check_number, listed, shown, warn_user
+from fastembed._base.validation import UnknownToken, check_flag, check_number, listed, shown, unhashable, warn_user
 from fastembed.corpus.corpus import DocumentCorpus, FileCorpus, look_weighted
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.memory import BadRow, check_field, column_names, warn_of_names
@@ -92,7 +91,7 @@ class Names:
         try:
             found = np.fromiter((numbered.setdefault(name, len(numbered)) for name in names), np.int32, len(names))
         except TypeError:  # it cannot be hashed
-            self._refuse(names, place, next(name for name in names if getattr(name, "__hash__", None) is None))
+            self._refuse(names, place, unhashable(names))
         new = list(islice(reversed(numbered), len(numbered) - known))
         kind = str if isinstance(next(iter(numbered), None), str) else int
         for name in reversed(new):
@@ -259,7 +258,8 @@ def read_interactions(
     if known is None or known.items.are_places():
         items, matrix = _by_place(items, matrix)
     for each in (users, items):
-        warn_of_names(each.names.tolist() if each.names.dtype == object else ())
+        strange = each.names.dtype == object or each.names.min(initial=0) == -1
+        warn_of_names(each.names.tolist() if strange else ())
     if known is not None:
         unweighted = known.unweighted if unweighted or (matrix.data == 1).all() else ""
         old = known.matrix.copy()
@@ -303,15 +303,14 @@ def fields_of_table(source: Any) -> list[Any] | None:
     return list(source) if isinstance(source, Mapping) else column_names(source)
 
 
+def _is_file(path: Any) -> bool:
+    """Return whether an item of a list, which may be a basket, is the name of a file."""
+    return isinstance(path, os.PathLike) or is_url(path) or (isinstance(path, str) and suffix_of(path) in FORMATS)
+
+
 def _files(source: Any) -> list[Any] | None:
     """Return the files that a path or a list of paths stands for; None if it is neither."""
-    several = (
-        isinstance(source, list | tuple)
-        and bool(source)
-        and all(
-            isinstance(p, os.PathLike) or is_url(p) or (isinstance(p, str) and suffix_of(p) in FORMATS) for p in source
-        )
-    )
+    several = isinstance(source, list | tuple) and bool(source) and all(map(_is_file, source))
     if not several and not isinstance(source, str | os.PathLike):
         return None
     return [file for path in path_list(source) for file in find_files(path)]
@@ -590,9 +589,4 @@ def flat_baskets(
 
 def is_name(value: Any) -> bool:
     """Return whether a value may be the name of a user or an item."""
-    if isinstance(value, str):
-        return True
-    try:
-        return not isinstance(value, bool) and index(value) is not None
-    except TypeError:
-        return False
+    return isinstance(value, str | int | np.integer) and not isinstance(value, bool)

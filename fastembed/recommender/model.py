@@ -118,23 +118,20 @@ class FittedRecommender:
         TypeError, ValueError
             If `who` is none of these.
         """
-        if is_matrix(who):
-            matrix = self.rows_of(who, hidden=tolerance is None)
-            return Asked(matrix, self._folded(matrix, pool, tolerance), single=who.ndim == 1)
         if is_name(who):
             return self._known([who], skip_unknown, pool, single=True)
-        if isinstance(who, bytes | dict) or not isinstance(who, Iterable):
-            raise TypeError(f"who must be a user, several, baskets of items, or rows of a matrix, got {shown(who)}")
-        listed = who.tolist() if isinstance(who, np.ndarray) else list(who)
-        if listed and all(map(is_name, listed)):
-            return self._known(listed, skip_unknown, pool)
-        matrix = self._matrix_of(listed, skip_unknown)
-        return Asked(matrix, self._folded(matrix, pool, tolerance))
-
-    def _folded(self, matrix: Any, pool: Pool, tolerance: float | None) -> Array:
-        if tolerance is None:
-            return np.empty((matrix.shape[0], 0), np.float32)
-        return fold(matrix, self.model, pool, tolerance)
+        if is_matrix(who):
+            matrix = self.rows_of(who, hidden=tolerance is None)
+        else:
+            if isinstance(who, bytes | dict) or not isinstance(who, Iterable):
+                raise TypeError(f"who must be a user, several, baskets of items, or rows of a matrix, got {shown(who)}")
+            listed = who.tolist() if isinstance(who, np.ndarray) else list(who)
+            if listed and all(map(is_name, listed)):
+                return self._known(listed, skip_unknown, pool)
+            matrix = self._matrix_of(listed, skip_unknown)
+        none = np.empty((matrix.shape[0], 0), np.float32)
+        rows = none if tolerance is None else fold(matrix, self.model, pool, tolerance)
+        return Asked(matrix, rows, single=is_matrix(who) and who.ndim == 1)
 
     def rows_of(self, given: Any, *, hidden: bool = False) -> Any:
         """Return a matrix of users as a csr_array of float32 (N, V); the weights of hidden items may all be 1.

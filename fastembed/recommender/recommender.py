@@ -19,19 +19,11 @@ from fastembed._base.memory import check_free, readable
 from fastembed._base.progress import FitProgress, epoch_reports, reporting
 from fastembed._base.threads import Pool, check_threads, seconds_per_operation
 from fastembed._base.validation import check_callback, check_flag, check_integer, shown
+from fastembed.recommender import training
 from fastembed.recommender.data import USUAL, as_matrix, fields_of_table, is_matrix, is_name, read_interactions
 from fastembed.recommender.file import read_recommender, write_recommender
 from fastembed.recommender.model import Asked, Explanation, FittedRecommender, Scored
 from fastembed.recommender.scoring import TOLERANCE
-from fastembed.recommender.training import (
-    BLOCK,
-    MOST_EPOCHS,
-    Options,
-    epochs_for,
-    fit,
-    needed,
-    pairs_of,
-)
 from fastembed.trainer.checkpoint import MINUTES, FilesUntilSaved
 from fastembed.trainer.inputs import check_checkpoint
 from fastembed.trainer.ranks import Communicator, Ranks
@@ -72,7 +64,7 @@ class Estimate:
 
     def seconds(self) -> float:
         """Return about how long a fit takes on this machine if nothing else runs, by the rate of its products."""
-        products = SLOWER * self.flops * seconds_per_operation(BLOCK, PRODUCT, PRODUCT)
+        products = SLOWER * self.flops * seconds_per_operation(training.BLOCK, PRODUCT, PRODUCT)
         return (products + PER_ITEM * self.items + FIXED) / self.threads
 
     def __repr__(self) -> str:
@@ -163,8 +155,8 @@ class Recommender(Transformer):
 
     def _estimate(self, users: int, items: int, entries: int, pairs: float | None = None) -> Estimate:
         options = self._options()
-        memory, flops = needed(users, items, entries, options, pairs)
-        epochs = options.epochs or epochs_for(users, items, entries)
+        memory, flops = training.needed(users, items, entries, options, pairs)
+        epochs = options.epochs or training.epochs_for(users, items, entries)
         return Estimate(users, items, entries, epochs, int(flops), memory, check_threads(self.threads))
 
     def fit(
@@ -301,10 +293,9 @@ class Recommender(Transformer):
         options, pool = self._options(), Pool(check_threads(self.threads))
         if known is not None and options.dim != (dim := len(known.model.linear)):
             raise ValueError(f"dim={options.dim}, but the recommender learned with dim={dim}: call fit")
-        user, item, weight, header = fields
         ranks, file = None if comm is None else Ranks(comm), None
         shown = progress if ranks is None or ranks.first else None
-        with nullcontext() if ranks is None else ranks.ending_all(), reporting(shown, MOST_EPOCHS) as report:
+        with nullcontext() if ranks is None else ranks.ending_all(), reporting(shown, training.MOST_EPOCHS) as report:
             with nullcontext() if ranks is None else ranks.agreeing():
                 if ranks is None or ranks.first:
                     file = check_checkpoint(checkpoint, MINUTES, False)
@@ -313,19 +304,19 @@ class Recommender(Transformer):
                     self._affordable(max(source.shape[0], 1), max(source.shape[1], 1), 1, 1.0)
                 data = read_interactions(
                     source,
-                    *(user, item, weight),
-                    header=header,
+                    *fields[:3],
+                    header=fields[3],
                     known=None if known is None else known.data,
                     usual=USUAL if known is None else known.usual,
                     report=None if report is None else report.reading,
                 )
                 x = data.matrix
-                estimate = self._affordable(len(data.users), len(data.items), x.nnz, pairs_of(x))
+                estimate = self._affordable(len(data.users), len(data.items), x.nnz, training.pairs_of(x))
             if report is not None:
                 report.training(estimate)
             kept: list[FittedRecommender] = []
             try:
-                model, history = fit(
+                model, history = training.fit(
                     x,
                     options,
                     pool,
@@ -520,10 +511,9 @@ class Recommender(Transformer):
 
     def _similar(self, given: Any, topn: int, skip_unknown: bool, known: Any, vectors: Any) -> Any:
         topn, single = check_integer("topn", topn, low=1), is_name(given)
-        skip_unknown = check_flag("skip_unknown", skip_unknown)
         if not single and (isinstance(given, bytes) or not isinstance(given, Iterable)):
             raise TypeError(f"a name or several are needed, got {given!r}")
-        ids = known.find([given] if single else given, skip_unknown)
+        ids = known.find([given] if single else given, check_flag("skip_unknown", skip_unknown))
         found: list[Scored] = [[] for _ in ids]
         answers = self._fitted().similar(vectors, ids[ids >= 0], topn, known.names)
         for place, answer in zip(np.flatnonzero(ids >= 0), answers, strict=True):
@@ -612,16 +602,11 @@ class Recommender(Transformer):
         """
         model, asked = self._fitted(), self._asked(X, skip_unknown)
         shape = asked.matrix.shape
-        check_free(
-            4 * shape[0] * shape[1], f"the probabilities of {shape[1]:,} items for {shape[0]:,} users", "ask for fewer"
-        )
-        found = np.empty(shape, np.float32)
-
-        def put(part: slice, log_p: NDArray[np.float32]) -> None:
-            np.exp(log_p, out=found[part])
-
-        for _ in model.answers(asked, check_threads(self.threads), put, exclude_seen=False):
-            pass
+        what = f"the probabilities of {shape[1]:,} items for {shape[0]:,} users"
+        check_free(4 * shape[0] * shape[1], what, "ask for fewer")
+        found, threads = np.empty(shape, np.float32), check_threads(self.threads)
+        for part, p in model.answers(asked, threads, lambda part, log_p: (part, np.exp(log_p)), exclude_seen=False):
+            found[part] = p
         return found
 
     def perplexity(self, X: Any, hidden: Any = None, skip_unknown: bool = False) -> float:
@@ -659,9 +644,7 @@ class Recommender(Transformer):
         targets = None if hidden is None else self._asked(hidden, skip_unknown, None).matrix
         if targets is not None:
             if targets.shape != asked.matrix.shape:
-                raise ValueError(
-                    f"hidden must have one basket per user, {asked.matrix.shape[0]}, got {targets.shape[0]}"
-                )
+                raise ValueError(f"hidden must have one basket per user, {len(asked.rows)}, got {targets.shape[0]}")
             if asked.matrix.multiply(targets).nnz:
                 raise ValueError("hidden must not hold items of the same user's X")
         nll, weight = model.nll(asked, targets, check_threads(self.threads))
@@ -769,12 +752,12 @@ class Recommender(Transformer):
 
     # ---------------------------------------------------------------- private
 
-    def _options(self) -> Options:
+    def _options(self) -> training.Options:
         """Check the parameters and return them."""
         check_threads(self.threads)
         epochs = None if self.epochs is None else check_integer("epochs", self.epochs, low=1)
         seed = check_integer("seed", self.seed, low=0, high=math.inf)
-        return Options(check_integer("dim", self.dim, low=1), epochs, seed)
+        return training.Options(check_integer("dim", self.dim, low=1), epochs, seed)
 
     def _fitted(self) -> FittedRecommender:
         if self._model is None:

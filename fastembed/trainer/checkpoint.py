@@ -216,10 +216,10 @@ def check_identity(path: str, found: Mapping[str, Any], wanted: Mapping[str, Any
     """Raise ValueError if a file was written by a call that differs in one of these values."""
     for name, value in wanted.items():
         if name not in found or found[name] != value:
-            before = shown(found[name]) if name in found else "unknown"
+            before = f"with {name} {shown(found[name])}" if name in found else f"or of another version, without {name}"
             raise ValueError(
-                f"the checkpoint {path!r} is that of another fit, with {name} {before} instead of {shown(value)} as"
-                f" now: go on with the same, or remove the file to begin again"
+                f"the checkpoint {path!r} is that of another fit, {before} instead of {shown(value)} as now: go on with"
+                " the same, or remove the file to begin again"
             )
 
 

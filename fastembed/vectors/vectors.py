@@ -234,13 +234,13 @@ class Vectors:
         """
         _check_one("tokens", tokens, ids)
         if isinstance(tokens, int | np.integer):
-            first = slice(check_integer("tokens", tokens, low=1, high=len(self)))
-            counts = None if self._counts is None else self._counts[first]
-            return type(self)._composing(self._tokens[first], self._matrix[first], counts, self._composer_of(first))
-        rows = self._rows_of("tokens", tokens) if tokens is not None else self._checked_ids(ids)
+            rows: Any = slice(check_integer("tokens", tokens, low=1, high=len(self)))
+            _warn_of_zero([f"each of the first {tokens:,} vectors"], [self._matrix[rows]])
+        else:
+            rows = self._rows_of("tokens", tokens) if tokens is not None else self._checked_ids(ids)
         counts = None if self._counts is None else self._counts[rows]
-        names = [self._tokens[i] for i in rows]
-        return type(self)._composing(names, read_only(self._matrix[rows]), counts, self._composer_of(np.asarray(rows)))
+        names = self._tokens[rows] if isinstance(rows, slice) else [self._tokens[i] for i in rows]
+        return type(self)._composing(names, read_only(self._matrix[rows]), counts, self._composer_of(rows))
 
     def _composer_of(self, rows: Rows) -> Composer | None:
         return None if self._composer is None else self._composer.of_rows(rows)
@@ -557,6 +557,8 @@ class Vectors:
         own = [[item] if isinstance(item, int) else [] for item in batch]
         vectors = batch if isinstance(batch, np.ndarray) else np.array(self._query_vectors(batch))
         unit = unit_vectors(vectors.reshape(-1, self._matrix.shape[1]))
+        if isinstance(batch, np.ndarray):
+            _warn_of_zero((f"queries[{k}]" for k in range(len(unit))), unit)
         found = []
         part = QUERIES if progress else max(len(unit), 1)
         with bars(progress), bar(desc="neighbours", total=len(unit)) as done:
@@ -819,7 +821,7 @@ class Vectors:
         if len(buckets := getattr(keyed, "vectors_ngrams", ())) and max(keyed.min_n, 1) <= keyed.max_n:
             lengths = np.array([keyed.min_n, keyed.max_n], np.int64)
             composer = composer_of({"ngrams.matrix": np.array(buckets), "ngrams.lengths": lengths})
-        return cls._composing(list(keyed.index_to_key), matrix, counts, composer)
+        return cls._composing(list(map(token_of, keyed.index_to_key)), matrix, counts, composer)
 
     def to_pandas(self) -> Any:
         """Return a pandas.DataFrame: the tokens are its index, and each dimension is a column.
@@ -890,6 +892,8 @@ class Vectors:
             capitals = next((name for name in unknown if name != name.lower()), None)
             if capitals is not None and self._lowercase:
                 raise KeyError(f"{capitals!r} has capitals, which no token has: ask for {capitals.lower()!r}")
+            if spaced := [name for name in unknown if name.split() != [name]]:
+                raise KeyError(f"{spaced[0]!r} is no word, of which a vector could be composed: it has white space")
             vectors, known = self._composer.compose_all(unknown)
             composed = {
                 name: vector for name, vector, is_known in zip(unknown, vectors, known, strict=True) if is_known

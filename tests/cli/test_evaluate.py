@@ -190,7 +190,8 @@ def test_words_of_a_map_are_read_as_the_text_of_the_model_was(run, document, tmp
     assert "; 'bird' is not among" in err
     assert run("plot", model, "-o", tmp_path / "none.svg", "--words", "fish")[0] == 1
     assert not (tmp_path / "none.svg").exists()
-    assert run("report", model, "-o", tmp_path / "r.html", "--words", "Cat", "--quiet") == (0, "", "")
+    code, out, err = run("report", model, "-o", tmp_path / "r.html", "--words", "fish", "Cat", "--quiet")
+    assert (code, out, "'fish' is not among" in err) == (1, "", True)
     assert "<th>cat</th>" in (tmp_path / "r.html").read_text(encoding="utf-8")
 
 

@@ -54,6 +54,8 @@ def test_strings_of_one_token_need_to_be_allowed(read):
     for use in (as_corpus, SkipGram(min_count=1).fit, Vocabulary.from_corpus):
         with pytest.raises(ValueError, match=message):
             use(["a.txt", "b.txt"])
+    with pytest.raises(ValueError, match=r"is a text here, one of several, but also a file, as pathlib\.Path"):
+        SkipGram(reading=Reading(words=True)).fit([__file__, __file__])
     assert read(as_corpus(["a", "b"], single=True))[0] == [["a"], ["b"]]
     assert read(as_corpus(["a", "b", "c d"]))[0] == [["a"], ["b"], ["c", "d"]]
 
@@ -150,11 +152,7 @@ PLAIN = WRAPPED.replace(",", "").replace(";", "")
     ("text", "options", "expected"),
     [
         (WRAPPED * 20, {}, r"7 % of the tokens end .* 'city,', .*wrapped.*\(words=True, unit='paragraph'\) reads"),
-        (
-            WRAPPED * 20,
-            {"words": True},
-            r"^the text looks wrapped, .*\(words=True, unit='paragraph'\) reads whole paragraphs$",
-        ),
+        (WRAPPED * 20, {"words": True}, r"^the text looks wrapped, .*True, unit='paragraph'\) reads whole paragraphs$"),
         (WRAPPED * 20, {"unit": "sentence"}, r"^7 % of .*\(unit='sentence', words=True\) reads words without it$"),
         (WRAPPED * 20, {"unit": "sentence", "words": True}, None),
         (PLAIN * 20, {}, "^the text looks wrapped.*'paragraph'"),
@@ -171,11 +169,9 @@ PLAIN = WRAPPED.replace(",", "").replace(";", "")
         ("a paragraph of a line\n" * 40, {"unit": "paragraph"}, "^the text has no empty lines.*unit='line'"),
         ("a model, as\0 bytes. " * 99, {}, None),
         ("cafe\u0301 noir", {}, r"^accents are characters beside their letters \(NFD\): uconv -x nfc"),
-        (
-            "good<br />film &amp; more\n" * 20,
-            {"words": True},
-            "^the text has HTML, such as '<br />', which becomes tokens",
-        ),
+        ("good<br />film &amp; more\n" * 20, {"words": True}, "^the text has HTML, such as '<br />', which becomes"),
+        ("a\u3000b c\n" * 20, {}, r"^spaces such as '\\u3000' are parts of tokens"),
+        ("a\u3000b c\n" * 20, {"words": True}, None),
         ("the <unk> said </s> vector<int> a<b@c.org>\n" * 20, {}, None),
         ("two lines\ror more\r" * 20, {}, r"^the lines end in a carriage return.*tr '\\r'"),
         ("id,text,label\n" + '1,"a, b",x\n' * 20, {}, "the text looks like a table separated by ','"),

@@ -229,9 +229,7 @@ def test_frames_of_edges_have_ends_first_and_weights_by_name():
         assert_edges(Counts.from_graph(edges, window=1, directed=True, weights="weight"), DIRECTED)
     unweighted = Counts.from_graph([edge[:2] for edge in EDGES], window=1)
     assert_edges(unweighted, dict.fromkeys(UNDIRECTED, 1))
-    with pytest.warns(
-        UserWarning, match="the ends are the first two columns, 'from' and 'to', and 'n' is not read: call"
-    ):
+    with pytest.warns(UserWarning, match="the first two columns, 'from' and 'to', and 'n' is not read: call"):
         assert_edges(Counts.from_graph(frame(weight="n").assign(m=1), window=1), dict.fromkeys(UNDIRECTED, 1))
     assert_edges(Counts.from_graph(frame(weight="n"), window=1, weights="n"), UNDIRECTED)
     turned = frame(**{"from": "source", "to": "target"})[["weight", "target", "source"]]
@@ -241,9 +239,7 @@ def test_frames_of_edges_have_ends_first_and_weights_by_name():
     for other in (turned.rename(columns={"weight": "n"}), frame(weight="Weights").assign(m=1)):
         with pytest.warns(UserWarning, match="so each edge has the weight 1: weights='(n|Weights)' names that one"):
             assert_edges(Counts.from_graph(other, window=1), dict.fromkeys(UNDIRECTED, 1))
-    with pytest.raises(
-        ValueError, match=r"are the ends of the edges, and one is called 'weight': \['target', 'weight'\]"
-    ):
+    with pytest.raises(ValueError, match="are the ends of edges, and one is called 'weight': 'target', 'weight'"):
         Counts.from_graph(turned.set_index("source")[["target", "weight"]])
 
 

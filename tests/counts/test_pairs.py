@@ -50,6 +50,16 @@ def test_names_of_any_hashable_kind_are_known_by_their_str(names, tokens):
     assert all(type(token) is str for token in counts.vocabulary.tokens)
 
 
+def test_two_kinds_numbered_from_the_same_number_on_are_noticed():
+    users, films = 1 + np.arange(30) % 20, 1 + np.arange(30)
+    with pytest.warns(UserWarning, match="the numbers 1 to 20 are both sources and targets, and each is one token: if"):
+        Counts.from_pairs(users, films)
+    for sources, targets in ((films, np.roll(films, 1)), (users, films + 1), (users[:19], films[:19])):  # of one kind
+        Counts.from_pairs(sources, targets)
+    with pytest.warns(UserWarning, match="'-1' is a name like the others"):  # a code of pandas.factorize
+        Counts.from_pairs(users - 2, films, symmetric=True)
+
+
 def test_columns_of_pandas_in_different_orders_are_rejected():
     series = pytest.importorskip("pandas").Series
     assert named(Counts.from_pairs(series(["a", "b"]), series(["x", "y"]), series([1, 2]))) == {
@@ -76,12 +86,8 @@ def test_a_matrix_with_names_has_a_vocabulary():
         (lambda: Counts.from_pairs(["a"], ["b"], [-1]), ValueError, r"weights must be non-negative, but weights\[0\]"),
         (lambda: Counts.from_pairs(["a"], [np.nan]), ValueError, "targets must all be named, but one is nan: leave it"),
         (lambda: Counts.from_pairs("ab", "cd"), TypeError, "sources must be several names, got 'ab'"),
-        (
-            lambda: Counts.from_pairs(np.ma.array(["a"], mask=[True]), ["b"]),
-            TypeError,
-            "must be an array without a mask",
-        ),
-        (lambda: Counts.from_pairs(["a"], [["b"]]), TypeError, r"targets must be names, which can be hashed, got"),
+        (lambda: Counts.from_pairs(np.ma.array(["a"], mask=[True]), ["b"]), TypeError, "an array without a mask"),
+        (lambda: Counts.from_pairs(["a", 1], ["b", (1, [2])]), TypeError, r"names, which can be hashed, got \(1, \[2"),
         (lambda: Counts.from_pairs([1], ["1"]), ValueError, "the names 1 and '1' would both be the token '1'"),
         (lambda: Counts.from_scipy(sparse.eye_array(2), tokens="ab"), TypeError, "tokens must be a sequence of names"),
         (lambda: Counts.from_scipy(sparse.eye_array(2), tokens=["a"]), ValueError, "1 tokens for 2 rows and 2 columns"),

@@ -132,13 +132,11 @@ def test_what_looks_like_something_else_is_noticed(tmp_path):
         learned(sparse.csr_array(([1.0], ([0], [7])), shape=(1, 2 * 10**9)))
     with pytest.warns(UserWarning, match="no user has two items, .*; 'bread jam' is one item, 'bread jam'.split"):
         learned([["bread jam"], ["nails"]] * 5)
-    for basket, message in (
-        (["NaN", "x"], "'NaN' is a name like the"),
-        (["5.0", "6.0"], "like '5.0'"),
-        (["a", "a "], "'a '"),
-    ):
+    named = (["NaN", "x"], "'NaN' is a name like the"), ([3, -1], "-1 is a name"), (["a", "a "], "'a '")
+    for basket, message in (*named, (["5.0", "6.0"], "like '5.0'")):
         with pytest.warns(UserWarning, match=message):
             learned([basket])
+    learned([[-1, -2]])
     learned([["10.0.0.0", "10.0.1.0"], ["GO:0000013", "GO:0000118"]])
     path = tmp_path / "pairs.txt"
     path.write_text("".join(f"{user} {item}\n" for user, item in pairs), encoding="utf-8")

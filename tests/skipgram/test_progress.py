@@ -99,7 +99,8 @@ def points(html):
     return [tuple(map(float, place)) for place in re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', html)]
 
 
-def test_true_draws_a_curve_in_a_notebook(corpus, drawings, capsys):
+def test_true_draws_a_curve_in_a_notebook(corpus, drawings, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)  # which warns where the widgets of notebooks are missing
     model = SkipGram(**SETTINGS).fit(corpus, progress=True)
     assert capsys.readouterr() == ("", "")
     stages = [re.search("</progress> (\\w+)", html)[1] for html in drawings]

@@ -245,6 +245,9 @@ def test_a_checkpoint_from_elsewhere_is_an_error_that_says_where(new, counts, pa
     write_tensors(path, tensors, fields | {"settings": json.dumps(json.loads(fields["settings"]) | {name: "other"})})
     with pytest.raises(ValueError, match=f"with {name} 'other' instead of '"):
         new().fit_counts(counts[0], checkpoint=path, **OPTIONS)
+    write_tensors(path, tensors, fields | {"settings": "{}"})
+    with pytest.raises(ValueError, match=r"or of another version, without .* instead of '"):
+        new().fit_counts(counts[0], checkpoint=path, **OPTIONS)
 
 
 def test_a_write_that_fails_ends_the_fit_and_leaves_the_last_checkpoint(

@@ -38,6 +38,9 @@ def test_gensims_object_has_the_same_vectors_and_gives_them_back(keyedvectors, d
     assert Vectors.from_gensim(Vectors(TOKENS, matrix).to_gensim()).counts is None
     with pytest.raises(TypeError, match=r"a gensim\.models\.KeyedVectors expected, got dict"):
         Vectors.from_gensim({})
+    numbered = keyedvectors(4, dtype=dtype)
+    numbered.add_vectors([7, 3], matrix[:2, :4])
+    assert Vectors.from_gensim(numbered).tokens == ("7", "3")
     peer.vectors[:] = 0  # its own memory
     assert vectors.matrix.all()
 

@@ -79,9 +79,7 @@ def test_similarity_and_distance_are_those_by_hand():
     assert held.similarity("a", "c") == -1.0
     assert held.distance("a", "b") == pytest.approx(0.2, abs=1e-15)
     assert held.distance("a", "c") == 2.0
-    with pytest.raises(
-        TypeError, match=r"a token is a str, or an int whose digits it is, got \['a'\]: a vector is an array"
-    ):
+    with pytest.raises(TypeError, match=r"a token is a str, or an int whose digits it is, got \['a'\]: a vector is"):
         held.similarity(["a"], ["b"])
 
 
@@ -147,9 +145,7 @@ def test_integers_are_the_tokens_of_their_digits_and_never_ids():
         assert held[zero].tolist() == [1.0, 1.0]
         assert held.most_similar(zero, topn=3, restrict=[33]) == held.most_similar("0", topn=3, restrict=["33"])
         assert held.nearest([zero, 33])[0].tolist() == held.nearest(["0", "33"])[0].tolist()
-    with pytest.raises(
-        TypeError, match=r"positive is array\(\[33,  0\]\): .astype\(float\) makes it a vector, .tolist"
-    ):
+    with pytest.raises(TypeError, match=r"positive is array\(\[33,  0\]\): .astype\(float\) makes it a vec"):
         held.most_similar(np.array([33, 0]))  # two tokens, or a vector of two dimensions
     assert held.analogy(33, 0, 1) == held.analogy("33", "0", "1")
     for no in (2, 3, -1, True, None, 0.0):
@@ -222,8 +218,10 @@ def test_zero_vectors_are_never_found_and_a_zero_query_is_named(extra):
         (lambda: held.similarity("a", "zero"), 0.0),
         (lambda: held.doesnt_match(["a", "a", "zero"]), "zero"),
         (lambda: held.analogy("a", "a", "zero"), [("b", 0.0)]),
+        (lambda: held.nearest(np.zeros((1, 2)), 1)[0].tolist(), [[1]]),
+        (lambda: held.subset(1).tokens, ("zero",)),
     ]:
-        with pytest.warns(UserWarning, match="'zero' is zero, as a word without counts or one that is only predicted"):
+        with pytest.warns(UserWarning, match=" is zero, as a word without counts or one that is only predicted"):
             assert call() == expected
     with pytest.warns(UserWarning, match="cancel out"):
         assert held.most_similar(["a", "b"]) == []

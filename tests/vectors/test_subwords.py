@@ -135,6 +135,8 @@ def test_a_word_with_capitals_is_not_composed_of_n_grams_in_lower_case(dtype):
     for word in ("King", "Kingly"):
         with pytest.raises(KeyError, match=f"'{word}' has capitals, which no token has: ask for '{word.lower()}'"):
             vectors[word]
+    with pytest.raises(KeyError, match="' kingly' is no word, of which a vector could be composed: it has white space"):
+        vectors[[" kingly"]]
     mixed = Vectors._composing(("Man", *TOKENS[1:]), np.eye(5, 6, dtype=dtype), None, a_dictionary(dtype))
     np.testing.assert_array_equal(mixed["Kingly"], mixed._composer.compose_all(["Kingly"])[0][0])
 
