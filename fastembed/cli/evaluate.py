@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from fastembed import evaluation, plotting
 from fastembed._base.validation import without_password
@@ -72,8 +73,9 @@ def add_evaluate(commands: options.Commands) -> None:
     options.add_option(hidden, "--hidden", text, shown="one item", type=options.number(1), metavar="SHARE")
     options.add_topn(hidden, 10)
     add_fields(hidden)
-    add_method(command)
-    add_restrict(command)
+    solved = command.add_argument_group("how --analogies are solved")
+    add_method(solved)
+    add_restrict(solved)
     options.add_flag(command, "--case-sensitive", "distinguish words that differ only in case")
     options.add_flag(command, "--compose", "compose vectors of unknown words of n-grams, where VECTORS hold any")
     add_reading(command)
@@ -93,29 +95,30 @@ def evaluate(arguments: argparse.Namespace) -> None:
     Give at least one of --similarity, --analogies, --perplexity and --held-out-items. The last two need a model that
     `train` wrote; for the last one it may be one that `train-recommender` wrote.
     """
-    _check_evaluation(arguments)
-    if holds(arguments.vectors, "recommender"):
-        _evaluate_recommender(arguments)
-        return
-    vectors = open_vectors(arguments)
-    options.reject(arguments, FIELDS, "only a recommender reads users and items")
-    shows = sys.stderr.isatty()
+    of_items = holds(arguments.vectors, "recommender")
+    _check_evaluation(arguments, of_items)
+    shows, predicted, hidden = sys.stderr.isatty(), [], []
+    vectors: Any = None if of_items else open_vectors(arguments)
     words = {"case_insensitive": not arguments.case_sensitive, "compose": arguments.compose}
     similar = [(file, evaluation.word_similarity(vectors, file, **words)) for file in arguments.similarity]
     search = {"method": arguments.method, "restrict": arguments.restrict, "progress": shows, **words}
     analogous = [(file, evaluation.analogies(vectors, file, **search)) for file in arguments.analogies]
-    predicted, hidden = [], []
     if arguments.perplexity or arguments.held_out_items:
         from fastembed.counts import Counts
+        from fastembed.recommender import Recommender
 
-        model = open_model(arguments, "--perplexity" if arguments.perplexity else "--held-out-items")
+        needs = "--perplexity" if arguments.perplexity else "--held-out-items"
+        model: Any = (
+            Recommender.load(arguments.vectors, threads=arguments.threads) if of_items else open_model(arguments, needs)
+        )
         for file in arguments.perplexity:
             counted = file.lower().endswith(".safetensors")
             text = Counts.load(file) if counted else read_corpus(arguments, [file], model.reading_)
             predicted.append((without_password(file), model.perplexity(text, progress=shows)))
+        how = {"given": arguments.given, "hidden": arguments.hidden, "topn": arguments.topn, "progress": shows}
+        how |= fields_of(arguments) if of_items else {}
         for file in arguments.held_out_items:
-            baskets = read_corpus(arguments, [file], model.reading_)
-            how = {"given": arguments.given, "hidden": arguments.hidden, "topn": arguments.topn, "progress": shows}
+            baskets = file if of_items else read_corpus(arguments, [file], model.reading_)
             hidden.append((without_password(file), evaluation.held_out_items(model, baskets, **how)))
     document = {
         "similarity": [{"file": file, **result.record()} for file, result in similar],
@@ -133,34 +136,14 @@ def evaluate(arguments: argparse.Namespace) -> None:
             print_line(f"  {section.name:<32}{section.summary()}")
     for file, perplexity in predicted:
         print_line(f"{file}: perplexity {perplexity:,.2f}")
-    _print_hidden(hidden)
-
-
-def _evaluate_recommender(arguments: argparse.Namespace) -> None:
-    """Print how well a recommender predicts held-out items."""
-    others = ("similarity", "analogies", "perplexity", *READING, "case_sensitive", "compose", "purpose", "input_format")
-    reject = tuple(name for name in others if name != "no_header")
-    options.reject(arguments, reject, "a recommender is evaluated on --held-out-items")
-    from fastembed.recommender import Recommender
-
-    model = Recommender.load(arguments.vectors, threads=arguments.threads)
-    how = {"given": arguments.given, "hidden": arguments.hidden, "topn": arguments.topn, **fields_of(arguments)}
-    files, shows = arguments.held_out_items, sys.stderr.isatty()
-    hidden = [(without_password(file), evaluation.held_out_items(model, file, **how, progress=shows)) for file in files]
-    records = [{"file": file, "given": arguments.given, **score.record()} for file, score in hidden]
-    if not print_json(arguments, vectors=arguments.vectors, held_out_items=records):
-        _print_hidden(hidden)
-
-
-def _print_hidden(scores: list[tuple[str, evaluation.HeldOutItems]]) -> None:
-    for file, score in scores:
+    for file, score in hidden:
         print_line(f"{file}:")
         for line in score.summary().split("\n"):
             print_line(f"  {line}")
 
 
-def _check_evaluation(arguments: argparse.Namespace) -> None:
-    """Exit if there is nothing to evaluate with, or an option says nothing about it."""
+def _check_evaluation(arguments: argparse.Namespace, of_items: bool) -> None:
+    """Exit if there is nothing to evaluate with, or an option says nothing about it, or about a recommender."""
     if not options.given(arguments, ("similarity", "analogies", "perplexity", "held_out_items")):
         options.fail(
             arguments, "nothing to evaluate with: give --similarity, --analogies, --perplexity or --held-out-items FILE"
@@ -177,6 +160,9 @@ def _check_evaluation(arguments: argparse.Namespace) -> None:
         options.reject(arguments, ("compose",), "words are composed for --similarity and --analogies alone")
     if not arguments.analogies:
         options.reject(arguments, ("method", "restrict"), "there are no --analogies")
+    others = ("similarity", "analogies", "perplexity", *READING, "case_sensitive", "compose", "purpose", "input_format")
+    unused = ({*others} - {"no_header"}, "a recommender is evaluated on --held-out-items")
+    options.reject(arguments, *(unused if of_items else (FIELDS, "only a recommender reads users and items")))
 
 
 def add_compare(commands: options.Commands) -> None:

@@ -185,7 +185,7 @@ def add_input_format(to: options.Group) -> None:
 
 def add_restrict(to: options.Group, default: int | None = None) -> None:
     """Add the number of words to search."""
-    text = "take only the first N words of a file, the most frequent ones"
+    text = "look only at the first N words of a file, the most frequent ones"
     options.add_option(to, "--restrict", text, default, default or "all", type=options.positive, metavar="N")
 
 

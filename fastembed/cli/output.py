@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 from tqdm import tqdm
 
 from fastembed._base.progress import ProgressBars, bars, loss_of
+from fastembed._base.sizes import SIZES
 from fastembed._base.validation import plain, printable, without_password
 from fastembed.cli.options import option_of
 
@@ -187,7 +188,9 @@ class Progress(ProgressBars):
         if (done := self.reached) is not None:
             text = f"going on from {self._checkpoint}: {done} of {self._epochs} epochs are done"
             self._print(text, "going on", checkpoint=self._checkpoint, epochs_done=done, epochs=self._epochs)
-        self._print(f"training {estimate}", "training", epochs=self._epochs, estimate=estimate)
+        long = self._lines and getattr(estimate, "flops", 0) > SIZES.timed_operations
+        about = f", in about {estimate.seconds():,.0f} s if nothing else runs" if long else ""
+        self._print(f"training {estimate}{about}", "training", epochs=self._epochs, estimate=estimate)
         super().training(estimate)
 
     def epoch(self, record: dict[str, Any]) -> None:

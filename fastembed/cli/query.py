@@ -137,9 +137,9 @@ def _print_composed(composed: Iterable[dict[str, Any]]) -> None:
         print_message(f"note: {word}; its vector was composed of its n-grams {shown}{more}")
 
 
-def add_method(command: argparse.ArgumentParser) -> None:
+def add_method(to: options.Group) -> None:
     """Add the method that solves analogies."""
-    options.add_option(command, "--method", "how analogies are solved", "3CosAdd", choices=list(METHODS))
+    options.add_option(to, "--method", "how analogies are solved", "3CosAdd", choices=list(METHODS))
 
 
 def add_analogy(commands: options.Commands) -> None:

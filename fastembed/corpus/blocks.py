@@ -29,7 +29,7 @@ SPACES = (b" ", b"\t", b"\v", b"\f", b"\r")  # the ASCII white space inside a li
 
 TO_UTF8 = "iconv -f ENCODING -t UTF-8 converts it, often from WINDOWS-1252 in the West and from GB18030 in China"
 NO_TEXT = {  # by their first bytes
-    b"\x1f\x8b": "it is compressed by gzip: a name that ends in .gz says so",
+    b"\x1f\x8b": "it is compressed by gzip: give it a name that ends in .gz, or unpack it by gzip -dc",
     b"PK\x03\x04": "it is a .zip file, as .docx and .xlsx are: extract its text first",
     b"%PDF": "it is a PDF: pdftotext extracts its text",
 }

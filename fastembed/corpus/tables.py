@@ -19,7 +19,7 @@ import numpy as np
 from fastembed._base.optional import require
 from fastembed._base.sizes import SIZES
 from fastembed._base.validation import check_flag, listed, shown, warn_user
-from fastembed.corpus.blocks import COMPRESSED, read_data
+from fastembed.corpus.blocks import COMPRESSED, NO_TEXT, read_data
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.memory import BadRow, Document, documents_of, no_field, text_bytes
 from fastembed.corpus.sources import TextFile, find_files, is_folder
@@ -35,8 +35,14 @@ FORMATS = {
     ".feather": "Arrow",
 }
 ARROW_FILE = b"ARROW1"  # the first bytes of an Arrow file; an Arrow stream has no such mark
-FIRST_BYTES = {b"{": "JSON lines", b"PAR1": "Parquet", ARROW_FILE: "Arrow"}  # of files without such a suffix
+FIRST_BYTES = {
+    b"{": "JSON lines",
+    b"[": "JSON lines",
+    b"PAR1": "Parquet",
+    ARROW_FILE: "Arrow",
+}  # of files without such a suffix
 DELIMITERS = {"CSV": ",;\t|", "TSV": "\t"}  # where a comma is a decimal mark, spreadsheets write semicolons
+ONE_JSON = "; is the whole file one JSON document? jq -c '.[]' or to_json(orient='records', lines=True) makes lines"
 LEAVE_OUT = "skip_bad or --skip-bad leaves such rows out"
 WORDS_IN_NAMES = 5  # more words are no name of a field
 USUAL = ("text", "content", "body", "sentence", "review", "tokens")  # names of the field that holds text
@@ -196,13 +202,13 @@ def format_of(file: TextFile) -> str:
         return FORMATS[suffix]
     with closing(read_data(file, None, lambda: "its start")) as pieces:
         start = next(pieces, b"").lstrip()
-    for first, kind in FIRST_BYTES.items():
-        if start.startswith(first):
-            return kind
+    if kind := next((kind for first, kind in FIRST_BYTES.items() if start.startswith(first)), None):
+        return kind
+    pipe = "of standard input and pipes JSON lines, Parquet and Arrow are known by how they begin; others need a file"
     raise ValueError(
         f"{file.name!r} is to be read by fields, but is not in a format that has some: its name must end in one of "
-        f"{', '.join(FORMATS)} (of text, also with {', '.join(COMPRESSED)}); standard input and pipes have none: "
-        f"of these, {', '.join(dict.fromkeys(FIRST_BYTES.values()))} are known by how they begin"
+        f"{', '.join(FORMATS)} (of text, also with {', '.join(COMPRESSED)}); "
+        + next((reason for first, reason in NO_TEXT.items() if start.startswith(first)), pipe)
     )
 
 
@@ -235,9 +241,7 @@ def _json_value(line: str) -> Any:
         return _decode(line)
     except (ValueError, RecursionError) as error:
         why = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
-        whole = ""
-        if line.strip() in ("[", "{"):
-            whole = "; is the whole file one JSON document? jq -c '.[]' makes a line of each item"
+        whole = ONE_JSON if line.strip() in ("[", "{") else ""
         return BadRow("no JSON", f"no JSON, {why}: {shown(line)}{whole}")
 
 
@@ -255,8 +259,8 @@ def _json_fields(file: TextFile, fields: Sequence[str | int], report: Report) ->
                 yield number, row
             else:
                 kind = _JSON_KINDS.get(type(row), "a number")
-                hint = ", as DataFrame.to_json(orient='records', lines=True) writes them" * isinstance(row, list)
-                yield number, BadRow("no JSON object", f"{kind}, where one object per line is expected{hint}")
+                whole = ONE_JSON if number == 1 and isinstance(row, list) else ""
+                yield number, BadRow("no JSON object", f"{kind}, where one object per line is expected{whole}")
 
 
 def _csv_fields(file: TextFile, fields: Sequence[str | int], header: bool, report: Report) -> Rows:

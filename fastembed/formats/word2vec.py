@@ -223,8 +223,7 @@ def lacks_header(path: PathLike) -> bool:
 
 def _dim(line: bytes) -> int:
     """Return how many numbers end a line, its first field apart: the token before them may have spaces."""
-    fields = line.rstrip(b" ").split(b" ")[1:]
-    return sum(1 for _ in takewhile(re.compile(NUMBER).fullmatch, reversed(fields)))
+    return sum(1 for _ in takewhile(re.compile(NUMBER).fullmatch, line.rstrip(b" ").split(b" ")[:0:-1]))
 
 
 def write_glove(path: PathLike, table: Table) -> None:
