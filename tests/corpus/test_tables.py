@@ -214,7 +214,7 @@ BAD_ROWS = [
     (
         "t.jsonl",
         b'["fine"]',
-        "line 2: an array, where one object per line is expected, as DataFrame.to_json(",
+        "line 2: an array, where one object per line is expected",
         "no JSON object",
     ),
     ("t.jsonl", b'{"txt": "a", "id": 3}', "line 2: no field 'text' among 'txt', 'id'", "no field 'text'"),
