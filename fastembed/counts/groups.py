@@ -81,9 +81,9 @@ def split_rows(present: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
     >>> split_rows(np.array([True, False, True]))
     [array([0, 2])]
     """
-    rows = len(present)
-    ids = np.arange(rows)
-    return [ids[part][present[part]] for part in (group_slice(group, rows) for group in range(group_count(rows)))]
+    ids = np.arange(len(present))
+    groups = [ids[group_slice(group, len(ids))] for group in range(group_count(len(ids)))]
+    return [rows[present[rows]] for rows in groups]
 
 
 class Draw(NamedTuple):
@@ -154,14 +154,13 @@ class CSRGroups:
     @property
     def entries(self) -> Int64:
         """The number of stored counts of each group, (G,)."""
-        lengths = self.ends - self.begins
-        slices = (group_slice(group, self.shape[0]) for group in range(group_count(self.shape[0])))
-        return np.array([lengths[part].sum() for part in slices], np.int64)
+        lengths, rows = self.ends - self.begins, self.shape[0]
+        return np.array([lengths[group_slice(group, rows)].sum() for group in range(group_count(rows))], np.int64)
 
     def read_group(self, group: int, memory: Memory | None = None) -> RowGroup:
         """Return the rows of a group, in the memory of the array."""
         part = group_slice(group, self.shape[0])
-        begins, ends = (np.ascontiguousarray(places[part]) for places in (self.begins, self.ends))
+        begins, ends = np.ascontiguousarray(self.begins[part]), np.ascontiguousarray(self.ends[part])
         return RowGroup(begins, ends, self.indices, self.data)
 
     def reading(self, order: list[Draw]) -> AbstractContextManager[Hold]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,15 +32,6 @@ SIZES = struct.Struct("<3i2q")  # entries, words, labels, tokens of the text, en
 # Behind the text of an entry and a zero: its count, and its type, 0 for words, 1 for labels
 ENTRY = struct.Struct("<qb")
 MATRIX = struct.Struct("<b2q")  # before its numbers: whether it is quantised, rows, columns
-
-
-class _Settings(NamedTuple):
-    """What the vectors depend on."""
-
-    dim: int
-    buckets: int
-    shortest: int
-    longest: int
 
 
 def is_model(path: PathLike) -> bool:
@@ -78,20 +69,21 @@ def read_model(path: PathLike) -> Table:
     """
     with reading(path) as file:
         source = Source(file, path)
-        settings = _read_settings(source)
+        dim, number, shortest, longest = _read_settings(source)
         tokens, counts = _read_dictionary(source)
-        rows = _read_input(source, len(tokens) + settings.buckets, settings.dim)
-        _check_output(source, settings.dim)
+        rows = _read_input(source, len(tokens) + number, dim)
+        _check_output(source, dim)
     own, buckets = rows[: len(tokens)], rows[len(tokens) :]
-    if not len(buckets) or settings.longest < max(settings.shortest, 1):
+    if not len(buckets) or longest < max(shortest, 1):
         return Table(tokens, own, counts)
     check_free(own.nbytes, f"the vectors of {len(tokens):,} words", "take a model of fewer words")
     matrix = np.empty(own.shape, np.float32)
-    for block, sums, sizes in bucket_sums(buckets, tokens, settings.shortest, settings.longest):
+    for block, sums, sizes in bucket_sums(buckets, tokens, shortest, longest):
         sums += own[block]
         matrix[block] = sums * (1 / (sizes[:, None] + 1)).astype(np.float32)
-    lengths = np.array([settings.shortest, settings.longest])
-    return Table(tokens, matrix, counts, ngrams={"ngrams.matrix": buckets, "ngrams.lengths": lengths})
+    return Table(
+        tokens, matrix, counts, ngrams={"ngrams.matrix": buckets, "ngrams.lengths": np.array([shortest, longest])}
+    )
 
 
 def _numbers(source: Source, form: struct.Struct, what: str) -> tuple[Any, ...]:
@@ -99,8 +91,8 @@ def _numbers(source: Source, form: struct.Struct, what: str) -> tuple[Any, ...]:
     return form.unpack(source.take(form.size, what))
 
 
-def _read_settings(source: Source) -> _Settings:
-    """Read the magic number, the version and the settings."""
+def _read_settings(source: Source) -> tuple[int, int, int, int]:
+    """Read the beginning; return D, the number of buckets, the lengths of the shortest and of the longest n-gram."""
     if source.take(len(MAGIC), "the magic number") != MAGIC:
         raise source.error("this is not a binary model of fastText: its magic number is another one", 0)
     (version,) = _numbers(source, VERSION, "the version")
@@ -123,7 +115,7 @@ def _read_settings(source: Source) -> _Settings:
     ):
         what = f"n-grams of {shortest} to {longest} characters in {buckets} buckets"
         raise source.error(f"{what} cannot be: lengths are from 0 to {LONGEST_NGRAM}, buckets at least 1", start)
-    return _Settings(dim, buckets, shortest, longest)
+    return dim, buckets, shortest, longest
 
 
 def _read_dictionary(source: Source) -> tuple[list[str], NDArray[np.int64]]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from fastembed._base.memory import check_free, check_memory_limit, readable
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import seconds_per_operation
+from fastembed.counts.groups import group_count
 from fastembed.counts.store import STORED_BYTES
 from fastembed.skipgram.start import BLOCKS, space_size
 
@@ -153,7 +154,7 @@ class Estimate:
         if self.largest_group is None:
             return 0
         if self.memory_limit is None:
-            return COUNT_BYTES * self.largest_group * self._groups if self.in_place else 0
+            return COUNT_BYTES * self.largest_group * group_count(self.inputs) if self.in_place else 0
         return self._left_beside(self._epochs_memory)
 
     @property
@@ -167,8 +168,8 @@ class Estimate:
     @property
     def disk_per_epoch(self) -> int:
         """The bytes that each epoch after the first reads from a store; the first epoch reads all of it."""
-        groups, least, slots = self._groups, min(LEAST_GROUPS, self._groups), self._buffered_groups
-        return 0 if slots == groups else self._store * (groups - slots + least) // groups
+        groups, slots = group_count(self.inputs), self._buffered_groups
+        return 0 if slots == groups else self._store * (groups - slots + min(LEAST_GROUPS, groups)) // groups
 
     @property
     def _held_memory(self) -> int:
@@ -209,15 +210,13 @@ class Estimate:
         return 8 * self.dim * self.threads * min(THREAD_ROWS, self.inputs + self.outputs)
 
     @property
-    def _groups(self) -> int:
-        return -(-self.inputs // SIZES.group_rows)
-
-    @property
     def _buffered_groups(self) -> int:
         """The number of groups of a store in memory in the epochs; 0 for counts in memory."""
         if not self.largest_group:
             return 0
-        return min(max(self.buffer_memory // (COUNT_BYTES * self.largest_group), LEAST_GROUPS), self._groups)
+        return min(
+            max(self.buffer_memory // (COUNT_BYTES * self.largest_group), LEAST_GROUPS), group_count(self.inputs)
+        )
 
     @property
     def _store(self) -> int:

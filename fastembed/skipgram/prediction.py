@@ -18,7 +18,7 @@ from fastembed._base.memory import check_free
 from fastembed._base.sizes import SIZES
 from fastembed._base.validation import check_flag, check_integer, check_number, token_of, warn_user
 from fastembed.skipgram.model import FittedModel
-from fastembed.vectors.vectors import Token
+from fastembed.vectors.vectors import Token, as_items
 from fastembed.vocabulary import Vocabulary
 
 Predicted: TypeAlias = "list[tuple[Any, float]]"
@@ -192,9 +192,4 @@ def _listed(words: Iterable[Token | tuple[Token, float]]) -> list[Token | tuple[
         raise TypeError(f"a query must be a word or several, got {words!r}: one word with a weight is [{words!r}]")
     if isinstance(words, Mapping):  # its values would be lost
         raise TypeError(f"a query must be a word or several, got {words!r}: words with weights are its .items()")
-    try:
-        if isinstance(words, bytes | bytearray):  # their items are integers
-            raise TypeError
-        return list(words)
-    except TypeError:
-        raise TypeError(f"a query must be a word or several, got {words!r}") from None
+    return as_items("a query", words, "a word or several")

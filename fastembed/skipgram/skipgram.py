@@ -43,7 +43,7 @@ from fastembed.skipgram.subwords import Subwords
 from fastembed.skipgram.training import Training, as_read, counting, counts_beside, counts_for
 from fastembed.trainer.checkpoint import MINUTES, FilesUntilSaved
 from fastembed.trainer.inputs import check_checkpoint
-from fastembed.trainer.trainer import Trainer
+from fastembed.trainer.trainer import Trainer, ranks_of
 from fastembed.vectors.vectors import Vectors
 from fastembed.vocabulary import Vocabulary
 
@@ -496,18 +496,12 @@ class SkipGram(Parameters, Transformer):
                 raise ValueError("validation_counts go with counts; of a corpus, early_stopping holds out lines")
             if comm is not None:
                 raise ValueError("comm goes with counts: count the corpus first, by SkipGram.count")
-        ranks = None
-        if comm is not None:
-            from fastembed.trainer.ranks import Ranks
-
-            ranks = Ranks(comm)
+        ranks = ranks_of(comm)
+        first = ranks is None or ranks.first
         with nullcontext() if ranks is None else ranks.ending_all(), DefaultFloatMode():
-            file = None
             with nullcontext() if ranks is None else ranks.agreeing():
-                if ranks is None or ranks.first:
-                    file = check_checkpoint(*files)
-            shown = progress if ranks is None or ranks.first else None
-            with nullcontext() if shown is None else reporting(shown, options.epochs) as report:
+                file = check_checkpoint(*files) if first else None
+            with reporting(progress if first else None, options.epochs) as report:
                 training = Training(
                     options,
                     base,

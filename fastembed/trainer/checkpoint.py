@@ -115,7 +115,7 @@ class Checkpoint:
         epochs_done(self.path)  # never replace another file
         self._owner: dict[str, Any] = {}  # see `claim`
         self._identity: Mapping[str, Any] = {}  # of the call that wrote first
-        self._read: tuple[Mapping[str, Any], Stored] | None = None  # its identity and its contents
+        self._read: Stored | None = None  # the contents of the file, from when they are read to when the fit goes on
         self._last = time.monotonic()
         self._writing: Future[None] | None = None
         self.failed = False
@@ -164,12 +164,12 @@ class Checkpoint:
             start = _plain({"parameters": arrays_digest(trained), "state of the generator": generator})
         self._identity = call | start
         stored = self._contents(call)
-        if stored is None or self._read is None:
+        if stored is None:
             return None
         if not stored.position.ended:
             digest = arrays_digest(stored.part("", trained) or {}) if start else None
             now = _plain({"parameters": digest, "state of the generator": stored.position.generator})
-        self._identity, self._read = self._read[0], None  # a file that has been replaced does not stay mapped
+        self._identity, self._read = stored.identity, None  # a file that has been replaced does not stay mapped
         changed = {name: value for name, value in start.items() if value != now.get(name)}
         check_identity(self.path, self._identity, changed)
         return stored
@@ -181,11 +181,10 @@ class Checkpoint:
                 tensors, metadata = map_tensors(self.path)
             except FileNotFoundError:
                 return None
-            found = check_header(metadata, "checkpoint", self.path)
-            self._read = found, Stored(_position(metadata, self.path), tensors, found)
-        written_by, stored = self._read
-        check_identity(self.path, written_by, wanted)
-        return stored
+            identity = check_header(metadata, "checkpoint", self.path)
+            self._read = Stored(_position(metadata, self.path), tensors, identity)
+        check_identity(self.path, self._read.identity, wanted)
+        return self._read
 
     def due(self) -> bool:
         """Return whether it is time to write within an epoch; raise the error of the last write, if any."""

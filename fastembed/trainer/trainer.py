@@ -49,7 +49,7 @@ from fastembed.trainer.inputs import (
 from fastembed.trainer.parameters import Parameters, check_dtype, check_parameters
 
 if TYPE_CHECKING:
-    from fastembed.trainer.ranks import Communicator
+    from fastembed.trainer.ranks import Communicator, Ranks
     from fastembed.trainer.rows import RowSteps
 
 SQUARES = ("squares.matrix", "squares.linear")  # the tensors of `Trainer.squares`
@@ -701,16 +701,11 @@ class Trainer:
         check_callback("on_epoch_end", on_epoch_end)
         p, epoch_end = self._parameters, None if on_epoch_end is None else lambda record: on_epoch_end(record, self)
         own = on_epoch_end is not None  # it may change the arrays
-        ranks = None
-        if comm is not None:
-            from fastembed.trainer.ranks import Ranks
-
-            ranks = Ranks(comm)
+        ranks = ranks_of(comm)
         with nullcontext() if ranks is None else ranks.ending_all(), DefaultFloatMode():
             with nullcontext() if ranks is None else ranks.agreeing():
-                file = None
-                if ranks is None or ranks.first:
-                    file = check_checkpoint(checkpoint, checkpoint_minutes, keep_checkpoint)
+                first = ranks is None or ranks.first
+                file = check_checkpoint(checkpoint, checkpoint_minutes, keep_checkpoint) if first else None
                 validation = validation_counts, validation_bags
                 data = check_data(p, counts, bags, row_rates, frozen_rows, input_weights, *validation, own=own)
                 fit = Fit(p, data, options, seed, self._pool, epoch_end, ranks)
@@ -829,6 +824,15 @@ class Trainer:
             trainer = cls(embedding, linear, bias=bias, threads=threads, **factors)
             restore_squares(trainer, tensors)
         return trainer
+
+
+def ranks_of(comm: Communicator | None) -> Ranks | None:
+    """Return the ranks of a communicator; None without one."""
+    if comm is None:
+        return None
+    from fastembed.trainer.ranks import Ranks
+
+    return Ranks(comm)
 
 
 def trainer_tensors(trainer: Trainer) -> dict[str, NDArray[Any]]:

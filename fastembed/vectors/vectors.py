@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -189,19 +190,16 @@ class Vectors:
         [('a', 1.0)]
         """
         (found,) = self._found([token])
+        name, row = str(token_of(token)), found if isinstance(found, int) else None
         vector = (self._matrix[found] if isinstance(found, int) else found).astype(np.float64)
-        name, own = str(token_of(token)), isinstance(found, int)
-        row = found if isinstance(found, int) else None
         parts = [] if self._composer is None else self._composer.parts(name, row)
-        if own:
-            parts = [(name, vector - sum(part for _, part in parts)), *parts]
         unit = unit_vectors(vector[None])[0]
-        length = float(unit @ vector)
-        shares: dict[tuple[str, bool], float] = {}  # the token itself may be one of its n-grams, too
-        for place, (ngram, part) in enumerate(parts):
-            key = ngram, own and place == 0
-            shares[key] = shares.get(key, 0.0) + (float(unit @ part) / length if length else 0.0)
-        return [(ngram, share) for (ngram, _), share in shares.items()]
+        length = float(unit @ vector) or math.inf  # all shares of zero are 0
+        shares: dict[str, float] = {}
+        for ngram, part in parts:
+            shares[ngram] = shares.get(ngram, 0.0) + float(unit @ part) / length
+        own = [] if row is None else [(name, float(unit @ (vector - sum(part for _, part in parts))) / length)]
+        return [*own, *shares.items()]
 
     def subset(
         self, tokens: int | np.integer[Any] | Iterable[Token] | None = None, *, ids: npt.ArrayLike | None = None
@@ -964,7 +962,7 @@ class Vectors:
         """Return one query or several as a list."""
         if isinstance(items, np.ndarray) and items.dtype.kind in "iu" and items.shape == self._matrix.shape[1:]:
             raise TypeError(f"{name} is {shown(items)}: .astype(float) makes it a vector, .tolist() makes it tokens")
-        return _listed(name, [items] if _is_single(items) else items)
+        return as_items(name, [items] if _is_single(items) else items)
 
     def _query_vectors(self, items: Sequence[Asked]) -> list[Exact]:
         """Return the unit vectors of rows, and vectors unchanged; warn if one of them is zero."""
@@ -1018,10 +1016,11 @@ def _several(name: str, tokens: Iterable[Token]) -> list[Any]:
         raise TypeError(f"{name} must be several tokens, got the single str {tokens!r}")
     if isinstance(tokens, slice):
         raise TypeError(f"{name} must be tokens, got {tokens!r}: take slices of .tokens or of .matrix")
-    return _listed(name, tokens, "one token or several")
+    return as_items(name, tokens, "one token or several")
 
 
-def _listed(name: str, items: Any, what: str = "tokens or vectors") -> list[Any]:
+def as_items(name: str, items: Any, what: str = "tokens or vectors") -> list[Any]:
+    """Return tokens or other items as a list; raise TypeError for what is not iterable, or for bytes."""
     try:
         if isinstance(items, bytes | bytearray):  # whose items are integers, and so would pass as tokens
             raise TypeError

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import threading
 import time
 
 import pytest
@@ -11,19 +10,6 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from fastembed._base.threads import Pool, blas_limit, ordered_map, single_threaded_blas
 
 TIME_LIMIT = 300  # seconds, for what would otherwise hang
-
-
-def test_pool_uses_its_threads():
-    """As many threads in parallel as given, including the caller: each waits for the others."""
-    barrier, names = threading.Barrier(3, timeout=TIME_LIMIT), set()
-
-    def task(_):
-        barrier.wait()
-        names.add(threading.get_ident())
-
-    Pool(3).run(task, 3)
-    assert len(names) == 3
-    assert threading.get_ident() in names
 
 
 @pytest.mark.parametrize("threads", [1, 2, 4])
@@ -46,34 +32,6 @@ def test_pool_raises_what_a_task_raised(threads, failing, error):
     done = []
     pool.run(done.append, 10)
     assert sorted(done) == list(range(10))
-
-
-@pytest.mark.parametrize("helpers", [0, 1, 4])
-@pytest.mark.parametrize("error", [None, ValueError, KeyboardInterrupt])
-def test_pool_lets_helpers_work_beside_the_caller(helpers, error):
-    """Until the block ends, however it does; then they are gone, and the pool can be used again."""
-    pool = Pool(5)
-    for _ in range(3):
-        started, end, left = threading.Barrier(helpers + 1, timeout=TIME_LIMIT), threading.Event(), []
-
-        def work(number, started=started, end=end, left=left):
-            started.wait()
-            end.wait(TIME_LIMIT)
-            left.append(number)
-
-        def block(started=started, end=end, left=left, work=work):
-            with pool.beside(work, helpers, end.set):
-                started.wait()
-                assert not left
-                if error is not None:
-                    raise error
-
-        if error is None:
-            block()
-        else:
-            with pytest.raises(error):
-                block()
-        assert sorted(left) == list(range(1, helpers + 1))
 
 
 @pytest.mark.parametrize("threads", [1, 3])

@@ -22,16 +22,6 @@ def test_count_prints_json(run, tmp_path, corpus):
     assert found["ledger"]["dropped"]["below min_count=5"] == 300
 
 
-def test_baskets_and_windows_on_one_side_are_counted(run, tmp_path, corpus):
-    counts = tmp_path / "counts"
-    assert run("count", corpus, "-o", counts, "--baskets", "share", "--min-count", 1, "--quiet") == (0, "", "")
-    assert Counts.load(counts).windows is None
-    vectors = tmp_path / "vectors"
-    assert run("train", "--counts", counts, "-o", vectors, "--dim", 3, "--epochs", 1, "--quiet") == (0, "", "")
-    assert run("count", corpus, "-o", counts, "--window", "0,1", "--min-count", 1, "--quiet") == (0, "", "")
-    assert Counts.load(counts).windows.window == (0, 1)
-
-
 def test_options_of_reading_reach_the_corpus(run, tmp_path):
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "text").write_bytes(b"The-cat SAT\xff\nthe-CAT\n")

@@ -170,14 +170,6 @@ def test_the_suffix_chooses_the_picture(run, document, saved, model, tmp_path, d
     assert drawn[-1][1][0] == SkipGram.load(model).history
 
 
-def test_plot_draws_a_map_and_a_history(run, model, tmp_path):
-    pytest.importorskip("matplotlib")
-    assert run("plot", model, "-o", tmp_path / "m.png", "--quiet") == (0, "", "")
-    assert (tmp_path / "m.png").read_bytes().startswith(b"\x89PNG")
-    assert run("plot", model, "-o", tmp_path / "h.svg", "--history", "--quiet") == (0, "", "")
-    assert b"<svg" in (tmp_path / "h.svg").read_bytes()
-
-
 def test_words_of_a_map_are_read_as_the_text_of_the_model_was(run, document, tmp_path):
     pytest.importorskip("matplotlib")
     model = tmp_path / "m.safetensors"

@@ -84,12 +84,6 @@ def test_options_are_the_parameters_of_skipgram(run, tmp_path, corpus, options, 
     np.testing.assert_array_equal(found.vectors.matrix, expected.vectors.matrix)
 
 
-def test_a_memory_limit_that_is_too_small_is_named(run, tmp_path, corpus):
-    code, _, err = run("train", corpus, "-o", tmp_path / "v", *SMALL, "--memory-limit", "2M")
-    assert code == 1
-    assert "of memory, above the limit of 2 MB" in err
-
-
 def test_a_dry_run_prints_time_and_memory_and_writes_nothing(run, document, usage, tmp_path, corpus):
     output = tmp_path / "v.safetensors"
     code, out, err = run("train", corpus, "-o", output, *SMALL, "--dry-run")

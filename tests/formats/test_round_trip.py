@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from fastembed import Vectors, formats
+from fastembed import formats
 
 FLOAT32 = ("word2vec", "word2vec-binary", "fasttext", "glove", "tsv")  # the only dtype of these
 WITH_COUNTS = ("safetensors", "tsv", "parquet", "arrow")
@@ -86,10 +86,3 @@ def test_what_float32_cannot_hold_is_rejected(tmp_path, format_name):
 def test_vectors_of_dimension_1_are_rejected_where_they_are_ambiguous(tmp_path, format_name):
     with pytest.raises(ValueError, match="vectors of dimension 1"):
         formats.save(["2", "a", "b"], np.ones((3, 1)), tmp_path / "v", format_name)  # "2 1" would be read as "V D"
-
-
-def test_vectors_keep_counts_where_the_format_can(tmp_path, name):
-    Vectors(["a", "b"], np.eye(2), counts=np.array([7, 3])).save(tmp_path / name)
-    counts = Vectors.load(tmp_path / name).counts
-    assert (counts is not None) == (formats.format_of(name).name in WITH_COUNTS)
-    assert counts is None or counts.tolist() == [7, 3]

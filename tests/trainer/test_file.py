@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_array_equal
 from scipy import sparse
 
-from fastembed import SkipGram, Trainer, Vectors
+from fastembed import Trainer
 from fastembed.formats.tensors import header, map_tensors, write_tensors
 
 COUNTS = sparse.random_array((40, 25), density=0.2, random_state=np.random.default_rng(0)) + sparse.eye_array(40, 25)
@@ -52,15 +52,3 @@ def test_a_damaged_file_is_named(tmp_path, change, message):
     write_tensors(tmp_path / "u.safetensors", tensors, header("parameters", settings))
     with pytest.raises(ValueError, match=rf"u.safetensors' does not hold a trainer that fits together: .*{message}"):
         Trainer.load(tmp_path / "u.safetensors")
-
-
-def test_a_file_of_a_skipgram_is_none_of_a_trainer(tmp_path):
-    SkipGram(dim=2, min_count=1).fit([["a", "b"]]).save(tmp_path / "m.safetensors")
-    with pytest.raises(ValueError, match=r"holds vectors, not parameters: open it with Vectors\.load, or SkipGram"):
-        Trainer.load(tmp_path / "m.safetensors")
-    trained().save(tmp_path / "t.safetensors")
-    for load in (Vectors.load, SkipGram.load):
-        with pytest.raises(ValueError, match=r"holds parameters, not vectors: open it with Trainer\.load"):
-            load(tmp_path / "t.safetensors")
-    with pytest.raises(FileNotFoundError):
-        Trainer.load(tmp_path / "none.safetensors")

@@ -243,14 +243,6 @@ def test_n_grams_of_a_later_version_are_an_error_that_names_them(tmp_path):
         Vectors.load(path)
 
 
-def test_a_composed_vector_that_is_not_finite_is_rejected():
-    composer = NgramDictionary(("<a",), np.array([[np.inf, 0.0]]), np.zeros(2), (2, 2))
-    vectors = Vectors._composing(["b"], np.eye(1, 2), None, composer)
-    assert vectors["b"].tolist() == [1.0, 0.0]
-    with pytest.raises(ValueError, match="the vector composed for 'ab' is not finite: the n-grams are damaged"):
-        vectors[["b", "ab"]]
-
-
 @pytest.fixture(scope="module")
 def gensim_fasttext():
     return pytest.importorskip("gensim.models.fasttext", reason="gensim is not installed")
