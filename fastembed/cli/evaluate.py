@@ -64,8 +64,7 @@ def add_evaluate(commands: options.Commands) -> None:
         "file, given, nll, perplexity, precision, recall, topn, baskets, scored)",
     )
     add_vectors(command)
-    for name in FILES:
-        _add_files(command, name)
+    _add_files(command, *FILES)
     hidden = command.add_argument_group("which items are hidden of baskets")
     text = "how many items of a basket are shown to --held-out-items"
     options.add_option(hidden, "--given", text, shown="all but one", type=options.positive, metavar="N")
@@ -82,11 +81,12 @@ def add_evaluate(commands: options.Commands) -> None:
     options.add_threads(command)
 
 
-def _add_files(to: options.Group, name: str) -> None:
-    """Add the files of one kind to evaluate on."""
-    options.add_option(
-        to, name, FILES[name], [], "none", nargs="+", action="extend", metavar="FILE", type=options.file_name
-    )
+def _add_files(to: options.Group, *names: str) -> None:
+    """Add the files to evaluate on."""
+    for name in names:
+        options.add_option(
+            to, name, FILES[name], [], "none", nargs="+", action="extend", metavar="FILE", type=options.file_name
+        )
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
@@ -305,8 +305,7 @@ def add_report(commands: options.Commands) -> None:
     options.add_output(command, "report.html")
     text, shown = "the words whose nearest words are listed", "those most typical of the largest clusters"
     options.add_option(command, "--words", text, shown=shown, nargs="+", metavar="WORD")
-    _add_files(command, "--similarity")
-    _add_files(command, "--analogies")
+    _add_files(command, "--similarity", "--analogies")
     options.add_topn(command, None, f"{ON_A_REPORT:,}")
     _add_projection(command, "how the words of the map are projected to the plane")
     options.add_quiet(command)

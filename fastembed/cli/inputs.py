@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -223,6 +223,12 @@ def open_words(arguments: argparse.Namespace, vectors: Vectors) -> Callable[[str
         if reading := read_reading(arguments.vectors):
             return partial(reading.token, known=vectors)
     return str
+
+
+def words_of(line: str, token: Callable[[str], str], known: Container[str]) -> list[str]:
+    """Return the words of a line between spaces, or the line alone if it is read as a known token, such as a phrase."""
+    line = line.replace("\t", " ").strip(" ")
+    return [line] if token(line) in known else [*filter(None, line.split(" "))]
 
 
 # ---------------------------------------------------------------- parameters of a new model

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -17,6 +18,7 @@ from fastembed.cli.inputs import (
     open_vectors,
     open_words,
     stdin_lines,
+    words_of,
 )
 from fastembed.cli.output import print_json, print_line, print_message, print_scored, print_unknown, scored_record
 from fastembed.vectors import Vectors
@@ -47,8 +49,8 @@ def neighbors(arguments: argparse.Namespace) -> int:
 
     Each WORD is a query of its own. With --together or --negative all of them are one query: the answer is the words
     nearest to the mean of their unit vectors, those of the negative words subtracted. With - in place of WORD the
-    queries are the lines of standard input: the words of a line, between spaces, are one query; words after a tab are
-    negative.
+    queries are the lines of standard input, which are answered when it ends: the words of a line, between spaces, are
+    one query; words after a tab are negative. A line that is read as one word, such as a phrase, is that word.
 
     Words are read as the text of a model was: after `train --lowercase`, "Paris" asks for "paris". Where VECTORS hold
     character n-grams, the vector of a word that they lack is composed of these, which stderr says. A query with any
@@ -58,7 +60,7 @@ def neighbors(arguments: argparse.Namespace) -> int:
     token = open_words(arguments, vectors)
     known: list[Query] = []
     unknown: list[str] = []
-    for words in _queries(arguments):
+    for words in _queries(arguments, partial(words_of, token=token, known=vectors)):
         positive, negative = (list(map(token, part)) for part in words)
         if (message := unknown_message(vectors, chain(positive, negative))) is None:
             known.append((positive, negative))
@@ -79,14 +81,13 @@ def neighbors(arguments: argparse.Namespace) -> int:
     return code
 
 
-def _queries(arguments: argparse.Namespace) -> list[Query]:
-    """Return the queries of the command line, or of standard input."""
+def _queries(arguments: argparse.Namespace, split: Callable[[str], list[str]]) -> list[Query]:
+    """Return the queries of the command line, or of standard input, whose lines are split."""
     words, negative = arguments.words, arguments.negative
     if words != ["-"]:
         return [(words, negative)] if negative or arguments.together else [([word], []) for word in words]
     options.reject(arguments, ("negative", "together"), "the lines of standard input say which words are negative")
-    parts = (line.partition("\t") for line in stdin_lines())
-    queries = [([*filter(None, first.split(" "))], [*filter(None, rest.split(" "))]) for first, _, rest in parts]
+    queries = [(split(line.partition("\t")[0]), split(line.partition("\t")[2])) for line in stdin_lines()]
     return [query for query in queries if any(query)]
 
 
@@ -202,8 +203,8 @@ def predict(arguments: argparse.Namespace) -> int:
 
     By a model that `train` wrote, the words, such as the items of a basket, are one query: each has the same weight,
     and they are left out of the answer, as are those of --exclude. With - in place of WORD each line of standard input
-    is a query. Words that the model does not know are left out and named on stderr, and make the exit code 1; with
-    --skip-unknown they are left out in silence.
+    is a query, and all are answered when it ends. Words that the model does not know are left out and named on stderr,
+    and make the exit code 1; with --skip-unknown they are left out in silence.
     """
     if holds(arguments.vectors, "classifier"):
         from fastembed.cli.classify import predict_labels
@@ -214,12 +215,11 @@ def predict(arguments: argparse.Namespace) -> int:
     if not arguments.words:
         options.fail(arguments, "give a WORD, or - for standard input")
     model = open_model(arguments, "predict")
-    lines = [line.split() for line in stdin_lines()] if arguments.words == ["-"] else [arguments.words]
-    queries, exclude = list(filter(None, lines)), arguments.exclude
-    if (reading := model.reading_) is not None:
-        queries = [[reading.token(word, model.vocabulary) for word in words] for words in queries]
-        exclude = [reading.token(word, model.vocabulary) for word in exclude]
-    unknown = [word for word in dict.fromkeys(chain(*queries, exclude)) if word not in model.vocabulary]
+    known = model.vocabulary
+    token = partial(model.reading_.token, known=known) if model.reading_ else str
+    lines = [words_of(line, token, known) for line in stdin_lines()] if arguments.words == ["-"] else [arguments.words]
+    queries, exclude = [list(map(token, words)) for words in lines if words], list(map(token, arguments.exclude))
+    unknown = [word for word in dict.fromkeys(chain(*queries, exclude)) if word not in known]
     found = model.predict_outputs(queries, arguments.topn, arguments.side, exclude=exclude, skip_unknown=True)
     document = [
         {"words": words, "predicted": scored_record(answer)} for words, answer in zip(queries, found, strict=True)
@@ -230,4 +230,4 @@ def predict(arguments: argparse.Namespace) -> int:
             print_scored(answer)
     if arguments.skip_unknown:
         return 0
-    return print_unknown([message for word in unknown if (message := unknown_message(model.vocabulary, [word]))])
+    return print_unknown([message for word in unknown if (message := unknown_message(known, [word]))])

@@ -126,9 +126,9 @@ def add_recommend(commands: options.Commands) -> None:
 def recommend(arguments: argparse.Namespace) -> int:
     """Print the most probable items for a basket of items, for many, or for users.
 
-    The items given are one basket. Without any item in a basket, the answer is what is popular. Items and users that
-    the model does not know are left out and named on stderr, and make the exit code 1; with --skip-unknown items are
-    left out in silence, and a user is one without items.
+    The items given are one basket; baskets of standard input are answered when it ends. Without any item in a basket,
+    the answer is what is popular. Items and users that the model does not know are left out and named on stderr, and
+    make the exit code 1; with --skip-unknown items are left out in silence, and a user is one without items.
     """
     if arguments.users and arguments.items:
         options.fail(arguments, "give either a basket of ITEMs or --users")

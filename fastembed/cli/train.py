@@ -234,11 +234,9 @@ def _prepared(
         if not arguments.files:
             options.fail(arguments, "give a FILE of edges to read, or - for standard input")
         options.reject_overwriting(arguments, edge_files(paths_of(arguments.files)).names)
-        if arguments.pairs:
-            return model, partial(_learn_pairs, arguments, model, choice)
-        if isinstance(model.window, tuple):
+        if arguments.graph and isinstance(model.window, tuple):
             options.fail(arguments, "--window is one number with --graph, the steps of a walk")
-        return model, partial(_learn_graph, arguments, model, choice)
+        return model, partial(_learn_pairs if arguments.pairs else _learn_graph, arguments, model, choice)
     if arguments.counts:
         data = _open_counts(arguments.counts)
     else:
@@ -260,7 +258,7 @@ def _reject_unused(arguments: argparse.Namespace) -> None:
         others |= {"counts", "validation_counts", "model", "grow_vocabulary", "replay", "early_stopping"}
         kind = "--graph" if arguments.graph else "--pairs"
         reason = f"{kind} learns a new model from the edges of a graph"
-        options.reject(arguments, (*others, "subwords", "mpi"), reason)
+        options.reject(arguments, (*others, "mpi"), reason)
         return
     if not arguments.model:
         of_more = ("grow_vocabulary", "replay")
@@ -282,13 +280,12 @@ def _learn_graph(
     arguments: argparse.Namespace, model: SkipGram, choice: dict[str, Any], progress: Progress
 ) -> SkipGram:
     """Count the walks on the graph in the files, and fit a model to them."""
-    limit = arguments.memory_limit
-    store: Any = None if limit is None else TemporaryFolder()
+    store: Any = None if arguments.memory_limit is None else TemporaryFolder()
     counts = Counts.from_graph(
         paths_of(arguments.files),
         **options.given(arguments, GRAPH),
         threads=arguments.threads,
-        memory_limit=limit,
+        memory_limit=arguments.memory_limit,
         progress=progress.counting,
         store=store,
     )

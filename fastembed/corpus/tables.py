@@ -67,6 +67,8 @@ class UnnamedFieldError(ValueError):
         super().__init__(
             f"{name!r} has the fields {listed(fields)}: name the one that holds the text, as "
             f"--field {shlex.quote(self.likely)} or FileCorpus(..., field={self.likely!r})"
+            + "; of baskets with commas between items tr ' ,' '_ ' < FILE makes text"
+            * (self.likely == "NAME")
         )
 
 

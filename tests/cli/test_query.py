@@ -94,28 +94,25 @@ def test_words_that_are_composed_are_named_and_of_what(run, document, composing)
     assert found["queries"][1]["neighbors"] == [{"word": word, "score": pytest.approx(score)}]
 
 
-def test_words_are_read_as_the_text_of_the_model_was_before_they_are_composed(document, tmp_path):
-    reading = Reading(words=True)
-    model = SkipGram(dim=2, min_count=1, subwords=True, threads=1, reading=reading).fit(["Kings, kingly kingdom."] * 5)
+def test_words_are_read_as_the_text_of_the_model_was_before_they_are_composed(document, tmp_path, stdin):
+    reading = Reading(words=True, phrases=["new york"])
+    model = SkipGram(dim=2, min_count=1, subwords=True, threads=1, reading=reading).fit(["Kings, kingly New York."] * 5)
     model.save(path := tmp_path / "m.safetensors")
-    found = document("neighbors", path, "KINGSHIP,", "Kings", "-n", 1)
-    assert [query["positive"] for query in found["queries"]] == [["kingship"], ["kings"]]
+    found = document("neighbors", path, "KINGSHIP,", "Kings", "New York", "-n", 1)
+    assert [query["positive"] for query in found["queries"]] == [["kingship"], ["kings"], ["new_york"]]
     assert [each["word"] for each in found["composed"]] == ["kingship"]
+    for command, words in (("neighbors", "positive"), ("predict", "words")):
+        stdin(b"New  York\nkings kingly\n")
+        queries = document(command, path, "-", "-n", 1)["queries"]
+        assert [query[words] for query in queries] == [["new_york"], ["kings", "kingly"]]
 
 
 @pytest.mark.parametrize("method", ["3CosAdd", "3CosMul"])
 def test_analogy_prints_json(document, saved, method):
     found = document("analogy", saved, "man", "king", "woman", "--method", method)
     ((word, score),) = Vectors.load(saved).analogy("man", "king", "woman", method=method)
-    assert found == {
-        "vectors": str(saved),
-        "a": "man",
-        "b": "king",
-        "c": "woman",
-        "method": method,
-        "answers": [{"word": word, "score": pytest.approx(score)}],
-        "composed": [],
-    }
+    asked = {"vectors": str(saved), "a": "man", "b": "king", "c": "woman", "method": method}
+    assert found == {**asked, "answers": [{"word": word, "score": pytest.approx(score)}], "composed": []}
     assert document("analogy", saved, "man", "woman", "king", "--restrict", 3)["answers"] == []
 
 
