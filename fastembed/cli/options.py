@@ -147,7 +147,7 @@ def add_output(to: Group, default: str | None) -> None:
 
 def add_quiet(to: Group) -> None:
     """Add the option that keeps stdout empty, except for --json, and draws no progress bars."""
-    add_flag(to, "--quiet", "print nothing but errors, and what --json asks for")
+    add_flag(to, "--quiet", "print nothing but errors and warnings, and what --json asks for")
 
 
 def add_dry_run(to: Group) -> None:
