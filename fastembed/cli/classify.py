@@ -120,9 +120,7 @@ def _paths(arguments: argparse.Namespace) -> Any:
 def _columns(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the fields of texts and labels, as `Classifier.fit` takes them."""
     if (arguments.field is None) != (arguments.label is None):
-        options.fail(
-            arguments, "--field names the text and --label its labels: give both, or none for text with labels"
-        )
+        options.fail(arguments, "--field names the text and --label its labels: give both, or none for labelled text")
     if arguments.field is None:
         options.reject(arguments, ("label_separator", "no_header", "skip_bad"), "only structured files have fields")
     columns = {name: getattr(arguments, name) for name in ("field", "label", "label_separator", "skip_bad")}

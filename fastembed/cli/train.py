@@ -256,9 +256,8 @@ def _reject_unused(arguments: argparse.Namespace) -> None:
     if arguments.graph or arguments.pairs:
         others = {*READING, *COUNTING}.difference(GRAPH if arguments.graph else ("directed",))
         others |= {"counts", "validation_counts", "model", "grow_vocabulary", "replay", "early_stopping"}
-        kind = "--graph" if arguments.graph else "--pairs"
-        reason = f"{kind} learns a new model from the edges of a graph"
-        options.reject(arguments, (*others, "mpi"), reason)
+        reason = "--graph learns a new model from the edges of a graph"
+        options.reject(arguments, (*others, "mpi"), reason if arguments.graph else "--pairs counts pairs as they are")
         return
     if not arguments.model:
         of_more = ("grow_vocabulary", "replay")

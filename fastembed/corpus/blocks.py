@@ -29,7 +29,10 @@ SPACES = (b" ", b"\t", b"\v", b"\f", b"\r")  # the ASCII white space inside a li
 
 TO_UTF8 = "iconv -f ENCODING -t UTF-8 converts it, often from WINDOWS-1252 in the West and from GB18030 in China"
 NO_TEXT = {  # by their first bytes
-    b"\x1f\x8b": "it is compressed by gzip: give it a name that ends in .gz, or unpack it by gzip -dc",
+    b"\x1f\x8b": "it is compressed: give it a name that ends in .gz, or unpack it by gzip -dc",
+    b"BZh": "it is compressed: give it a name that ends in .bz2, or unpack it by bzip2 -dc",
+    b"\xfd7zXZ": "it is compressed: give it a name that ends in .xz, or unpack it by xz -dc",
+    b"(\xb5/\xfd": "it is compressed: give it a name that ends in .zst, or unpack it by zstd -dc",
     b"PK\x03\x04": "it is a .zip file, as .docx and .xlsx are: extract its text first",
     b"%PDF": "it is a PDF: pdftotext extracts its text",
 }

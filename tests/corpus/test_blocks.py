@@ -121,9 +121,10 @@ def test_utf16_is_named(tmp_path, read, encoding, name, errors):
 def test_invalid_utf8_is_an_error_or_replaced_and_ends_a_word(tmp_path, read):
     path = tmp_path / "text"
     path.write_bytes(b"one t\xe9w\xe9o \xef\xbf\xbd\n\nthree \xe2\x80\n")
-    (tmp_path / "text.zip").write_bytes(gzip.compress(b"text"))
-    with pytest.raises(ValueError, match=r"is not valid UTF-8 .*; it is compressed by gzip: give it a name"):
-        read(tmp_path / "text.zip")
+    for compress in (gzip.compress, bz2.compress, lzma.compress):
+        (tmp_path / "text.zip").write_bytes(compress(b"text"))
+        with pytest.raises(ValueError, match=r"is not valid UTF-8 .*; it is compressed: give it a name that ends in"):
+            read(tmp_path / "text.zip")
     for unit in ("line", "paragraph", "document", "sentence"):
         with pytest.raises(ValueError, match=r"text' is not valid UTF-8 at line 1, byte 5 of the text: .*\(b'\\xe9'\)"):
             read(FileCorpus(path, reading=Reading(words=True, unit=unit)))

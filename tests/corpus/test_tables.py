@@ -172,7 +172,7 @@ def test_folders_are_read_without_their_other_files(write, tmp_path):
     write("README.md", b"no row")
     corpus = FileCorpus(tmp_path, field="text")
     assert list(corpus.sequences(Ledger())) == [["a.csv"], ["b.jsonl"]]
-    for content, why in ((b"no row", "Arrow are known by how they begin"), (b"\x1f\x8b", "by gzip: give it a name")):
+    for content, why in ((b"no row", "Arrow are known by how they begin"), (b"\x1f\x8b", "compressed: give it a name")):
         with pytest.raises(ValueError, match=rf"README\.md' is to be read by fields, but .*\.jsonl.*{why}"):
             read_field(write("README.md", content))
     (tmp_path / "other").mkdir()
