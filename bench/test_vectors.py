@@ -79,7 +79,7 @@ def test_composing(benchmark, contestant):
     rng = np.random.default_rng(1)
     composer = BucketComposer(rng.random((2_000_000, DIM), np.float32), 3, 6)
     words = ["".join(map(chr, rng.integers(97, 123, size))) for size in rng.integers(3, 13, 100_000)]
-    composing = composing_vectors(["a"], np.zeros((1, DIM), np.float32), None, composer)
+    composing = composing_vectors(Vectors, ["a"], np.zeros((1, DIM), np.float32), None, composer)
     if contestant == "gensim":
         pytest.importorskip("gensim", reason="gensim is not installed")
         composing = composing.to_gensim()

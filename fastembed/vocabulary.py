@@ -16,7 +16,7 @@ from fastembed._base.threads import Pool, cached_property, check_threads
 from fastembed._base.validation import check_integer, check_token, check_token_counts, token_ids, token_of
 from fastembed._kernels.tokens import TokenTable
 from fastembed.corpus.corpus import Corpus, Progress, Source, as_corpus, corpus_ids, empty, map_text
-from fastembed.corpus.ledger import Ledger, LineSplit, note_on_interrupt, select_lines
+from fastembed.corpus.ledger import Ledger, LineSplit, line_selector, note_on_interrupt
 from fastembed.corpus.reading import Reading, token_bytes, token_from_bytes
 from fastembed.corpus.tokens import (
     check_executor,
@@ -439,24 +439,13 @@ def encode_corpus(
         pieces = map_text(corpus.blocks(ledger, progress), corpus.reading, encode, ledger, threads)
     else:
         pieces = _joined(corpus_ids(corpus, vocabulary, ledger, progress))
-    known = 0
-
-    def count_known() -> Iterator[Int32]:
-        nonlocal known
-        for ids, tokens in pieces:
-            known += tokens
-            yield ids
-
+    known, select = 0, None if lines is None else line_selector(lines)
     with closing(pieces):
-        if lines is None:
-            for ids, tokens in pieces:
-                known += tokens
-                ledger.tokens_used += tokens
-                yield ids
-        else:
-            for ids in select_lines(count_known(), lines):
-                ledger.tokens_used += int(np.count_nonzero(ids >= 0))
-                yield ids
+        for piece, tokens in pieces:
+            known += tokens
+            ids = piece if select is None else select(piece)
+            ledger.tokens_used += tokens if select is None else int(np.count_nonzero(ids >= 0))
+            yield ids
     ledger.dropped = {"outside the vocabulary": ledger.tokens_read - known}
     if lines is not None:
         ledger.dropped[lines.dropped] = known - ledger.tokens_used

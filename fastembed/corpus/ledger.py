@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -203,22 +203,22 @@ class LineSplit:
         return "not held out" if self.held_out else HELD_OUT
 
 
-def select_lines(pieces: Iterable[NDArray[np.int32]], split: LineSplit) -> Generator[NDArray[np.int32], Any, None]:
-    """Yield the ids of the lines on one side of a split, from pieces of a text in which -1 stands after each line.
-
-    Parameters
-    ----------
-    pieces : iterable of int32 arrays
+def line_selector(split: LineSplit) -> Callable[[NDArray[np.int32]], NDArray[np.int32]]:
+    """Return a function from each piece of a text, in which -1 stands after each line, to its lines on one side.
 
     Examples
     --------
     >>> text = [np.array([5, 6, -1, 7], np.int32), np.array([8, -1, 9, -1], np.int32)]  # three lines, in two pieces
-    >>> [np.concatenate(list(select_lines(text, LineSplit(0.5, 1, side)))) for side in (True, False)]
+    >>> [np.concatenate(list(map(line_selector(LineSplit(0.5, 1, side)), text))) for side in (True, False)]
     [array([ 5,  6, -1,  9, -1], dtype=int32), array([ 7,  8, -1], dtype=int32)]
     """
     rng = np.random.default_rng(np.random.SeedSequence(split.seed, spawn_key=SPAWN_KEY))
     taken = (rng.random(1) < split.share) == split.held_out  # whether the line that goes on in the next piece is taken
-    for ids in pieces:
+
+    def select(ids: NDArray[np.int32]) -> NDArray[np.int32]:
+        nonlocal taken
         ends = np.flatnonzero(ids < 0)
         taken = np.append(taken[-1:], (rng.random(len(ends)) < split.share) == split.held_out)
-        yield ids[np.repeat(taken, np.diff(ends, prepend=-1, append=len(ids) - 1))]
+        return ids[np.repeat(taken, np.diff(ends, prepend=-1, append=len(ids) - 1))]
+
+    return select

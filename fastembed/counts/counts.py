@@ -263,17 +263,8 @@ class Counts:
             return cls._in(folder)
         ledger, into = Ledger(), None if store is None else open_folder(store)
         with note_on_interrupt(ledger), nullcontext() if into is None else writing(into):
-            total, keep = count_corpus(
-                corpus,
-                vocabulary,
-                windows,
-                ledger,
-                threads=workers,
-                memory_limit=limit,
-                lines=lines,
-                progress=progress,
-                by_groups=into is not None,
-            )
+            how = workers, limit, lines, progress
+            total, keep = count_corpus(corpus, vocabulary, windows, ledger, *how, by_groups=into is not None)
             check_known(ledger, lines)
             known = vocabulary if isinstance(vocabulary, Vocabulary) else None
             attributes = {"windows": windows, "keep": keep, "ledger": ledger, "vocabulary": known}

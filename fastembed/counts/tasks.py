@@ -148,9 +148,8 @@ def _count_part(job: Job, task: tuple[int, FileCorpus]) -> tuple[list[Piece], Le
     """Count a part of the text, and write its sums to a file, group by group."""
     number, part = task
     ledger = Ledger()
-    sums, _ = count_corpus(
-        part, _vocabulary(job), job.windows, ledger, threads=job.threads, memory_limit=job.memory_limit, by_groups=True
-    )
+    how = job.threads, job.memory_limit
+    sums, _ = count_corpus(part, _vocabulary(job), job.windows, ledger, *how, by_groups=True)
     name, end = f"part-{number:05d}-{job.name}.tiles", 0
     found: list[Piece] = []
 

@@ -226,11 +226,11 @@ def count_corpus(
     vocabulary: Vocabulary | int,
     windows: Windows,
     ledger: Ledger,
-    *,
     threads: int,
     memory_limit: int,
     lines: LineSplit | None = None,
     progress: Progress | None = None,
+    *,
     by_groups: bool,
 ) -> tuple[ExternalSum, Float64 | None]:
     """Return the integer sums of the windows of a corpus, and the factors of subsampling (V,).

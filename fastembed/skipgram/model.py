@@ -276,7 +276,7 @@ def read_model(path: str | os.PathLike[str], threads: int | None) -> tuple[dict[
         if features is None:
             restore_squares(trainer, tensors)
         model = FittedModel(
-            vectors=composing_vectors(vocabulary.tokens, tensors["matrix"], vocabulary.counts, composer),
+            vectors=composing_vectors(Vectors, vocabulary.tokens, tensors["matrix"], vocabulary.counts, composer),
             vocabulary=vocabulary,
             trainer=trainer,
             centre=np.array(tensors["centre"]),

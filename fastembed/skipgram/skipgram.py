@@ -63,7 +63,7 @@ NGRAMS_PER_WORD, ENTRIES_PER_WORD = 3, 20  # approximate values for n-grams of t
 
 
 @dataclass(eq=False, repr=False)
-class Parameters:
+class SkipGramParameters:
     """The parameters of `SkipGram`, which documents them, and their defaults."""
 
     dim: int = 100
@@ -87,7 +87,7 @@ class Parameters:
     subwords: bool | tuple[int, int] = False
 
 
-class SkipGram(Parameters, Transformer):
+class SkipGram(SkipGramParameters, Transformer):
     """Word vectors by exact-softmax skip-gram on co-occurrence counts.
 
     For a word w with counts N[w, :] of the words around it, the loss is -sum_c N[w, c] log softmax(E[w] @ W + b)[c].
@@ -502,15 +502,7 @@ class SkipGram(Parameters, Transformer):
             with nullcontext() if ranks is None else ranks.agreeing():
                 file = check_checkpoint(*files) if first else None
             with reporting(progress if first else None, options.epochs) as report:
-                training = Training(
-                    options,
-                    base,
-                    **further or {},
-                    memory_limit=memory_limit,
-                    progress=report,
-                    checkpoint=file,
-                    ranks=ranks,
-                )
+                training = Training(options, base, memory_limit, report, file, ranks, **further or {})
 
                 def epoch_end(record: dict[str, float]) -> object:
                     if report is not None:
@@ -962,7 +954,7 @@ class SkipGram(Parameters, Transformer):
 
     def _options(self) -> SkipGramOptions:
         """Check the parameters and return them."""
-        return SkipGramOptions(**{each.name: getattr(self, each.name) for each in fields(Parameters)})
+        return SkipGramOptions(**{each.name: getattr(self, each.name) for each in fields(SkipGramParameters)})
 
     @property
     def _fitted(self) -> FittedModel:
@@ -991,7 +983,7 @@ def fitted_model(model: SkipGram) -> FittedModel:
 
 
 @dataclass(eq=False)
-class SkipGramOptions(Parameters):
+class SkipGramOptions(SkipGramParameters):
     """The parameters of `SkipGram`, checked once here and stored as plain Python values: of `subwords` the lengths.
 
     Raises
@@ -1082,7 +1074,7 @@ class SkipGramOptions(Parameters):
             same["drop"] = same["keep_only"] = not any(map(self.dropping(), words.tokens))
         same["validation_fraction"] = counts is None and self.early_stopping
         same["n_iter_no_change"] = self.early_stopping
-        usual = {each.name: each.default for each in fields(Parameters)}
+        usual = {each.name: each.default for each in fields(SkipGramParameters)}
         chosen = {
             name: value for name, value in vars(self).items() if not same.get(name, True) and value != usual[name]
         }

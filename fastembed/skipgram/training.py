@@ -48,7 +48,7 @@ from fastembed.skipgram.subwords import LEARNING_RATE, Subwords, check_spelled, 
 from fastembed.trainer.checkpoint import Checkpoint, Stored, arrays_digest
 from fastembed.trainer.inputs import FitOptions, check_counts
 from fastembed.trainer.trainer import Trainer, trainer_tensors
-from fastembed.vectors.vectors import composing_vectors
+from fastembed.vectors.vectors import Vectors, composing_vectors
 from fastembed.vocabulary import NoTokenError, Vocabulary
 
 if TYPE_CHECKING:
@@ -80,16 +80,16 @@ class Training:
     ----------
     base : FittedModel or None
         The model to continue.
-    replay : Counts, optional
-        Counts to train on together with the new ones.
-    grow_vocabulary : bool
-        Whether new words are added to those of the base.
     memory_limit : int or None
         Limit on the memory of the process in bytes.
     checkpoint : Checkpoint or None
         If the file exists, training resumes from it.
     ranks : Ranks or None
         The ranks that train a new model together. Rank 0 computes the start.
+    replay : Counts, optional
+        Counts to train on together with the new ones.
+    grow_vocabulary : bool
+        Whether new words are added to those of the base.
 
     Attributes
     ----------
@@ -106,13 +106,13 @@ class Training:
         self,
         options: SkipGramOptions,
         base: FittedModel | None,
-        replay: Counts | None = None,
-        *,
-        grow_vocabulary: bool = False,
         memory_limit: int | None,
         progress: FitProgress | None,
         checkpoint: Checkpoint | None,
         ranks: Ranks | None,
+        *,
+        replay: Counts | None = None,
+        grow_vocabulary: bool = False,
     ) -> None:
         self._options, self._base, self._replay = options, base, replay
         self._grow = check_flag("grow_vocabulary", grow_vocabulary)
@@ -272,11 +272,11 @@ class Training:
             lengths = self._options.subwords
             self._subwords = None if isinstance(lengths, bool) else Subwords.of(tokens, lengths)
         give_back_freed()  # the memory of counting
-        counts, validation, nnz, largest, stored = self._counts, self._validation, self._counts.nnz, None, None
+        counts, validation, nnz, largest, disk = self._counts, self._validation, self._counts.nnz, None, None
         if self._replay is not None:
             nnz += self._replay.nnz  # an upper bound for the sum of both
         elif counts.path is not None:
-            largest, stored = largest_group(counts), counts.disk
+            largest, disk = largest_group(counts), counts.disk
         estimate = replace(
             self._options.estimate(*counts.shape, nnz, self._subwords),
             in_place=self._own,
@@ -286,16 +286,22 @@ class Training:
             held_out_group=largest_group(validation) if validation is not None and validation.path else None,
             shows=shows,
             memory_limit=self._memory_limit,
-            stored=stored,
+            stored=disk,
         )
         if self._counts.path is not None:
             self._counts = self._counts.buffered(estimate.buffer_memory)
         with nullcontext() if self._ranks is None else self._ranks.agreeing():
-            self._make_trainer(estimate)
+            stored = self._prepare(estimate)
+            if base is None:
+                # Counts in a store limit what the start holds of them
+                self._trainer = self._new_trainer(stored, None if largest is None else estimate.start_memory)
+            else:
+                self._trainer = base.trained.grown(self._new_rows(base, stored))
+        give_back_freed()  # the memory of the start: new arrays of other sizes would not reuse it
         self.started = True
 
-    def _make_trainer(self, estimate: Estimate) -> None:
-        """Make the trainer: a new one from the SVD of the counts or a checkpoint, or a copy of that of the base."""
+    def _prepare(self, estimate: Estimate) -> Stored | None:
+        """Make what the start of training is computed from; return what a checkpoint holds, if there is one."""
         options, base = self._options, self._base
         estimate.check()
         if self._replay is not None:
@@ -315,32 +321,24 @@ class Training:
         self._records: list[dict[str, float]] = [] if stored is None else list(stored.position.history)
         if self._progress is not None:
             self._progress.training(estimate)
-        if base is None:
-            # Counts in a store limit what the start holds of them
-            memory = None if estimate.largest_group is None else estimate.start_memory
-            embedding, linear = self._first_parameters(stored, memory)
-            bias = log_shares(self._totals.columns)
-            self._trainer = Trainer(embedding, linear, bias=bias, threads=self._pool.threads)
-        else:
-            self._trainer = base.trained.grown(self._new_rows(base, stored))
-        give_back_freed()  # the memory of the start: new arrays of other sizes would not reuse it
+        return stored
 
-    def _first_parameters(
-        self, stored: Stored | None, memory: int | None
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return the embedding and the linear layer that a new model starts from: those of the SVD.
+    def _new_trainer(self, stored: Stored | None, memory: int | None) -> Trainer:
+        """Return the trainer that a new model starts from, with the parameters of the SVD.
 
         Those of a checkpoint are read when training resumes, too; they are taken here, so that there is a model when
         a Ctrl-C comes. Other ranks than 0 receive all parameters when training starts.
         """
-        if stored is not None:
-            return np.array(stored.tensors["embedding"]), stored.tensors["linear.T"][:, : self._dim].T
         bags = None if self._subwords is None else self._subwords.bags
-        if self._ranks is not None and not self._ranks.first:
+        if stored is not None:
+            embedding, linear = np.array(stored.tensors["embedding"]), stored.tensors["linear.T"][:, : self._dim].T
+        elif self._ranks is not None and not self._ranks.first:
             inputs, outputs = self._groups.shape[0] if bags is None else bags.shape[1], self._groups.shape[1]
-            return np.zeros((inputs, self._dim), np.float32), np.zeros((self._dim, outputs), np.float32)
-        embedding, linear = svd_start(self._groups, self._totals, self._dim, self._rng, self._pool, memory)
-        return embedding if bags is None else ridge_fit(bags, embedding, self._pool), linear
+            embedding, linear = np.zeros((inputs, self._dim), np.float32), np.zeros((self._dim, outputs), np.float32)
+        else:
+            embedding, linear = svd_start(self._groups, self._totals, self._dim, self._rng, self._pool, memory)
+            embedding = embedding if bags is None else ridge_fit(bags, embedding, self._pool)
+        return Trainer(embedding, linear, bias=log_shares(self._totals.columns), threads=self._pool.threads)
 
     def _new_rows(self, base: FittedModel, stored: Stored | None) -> NDArray[np.float32]:
         """Return rows of the embedding for the words that a model does not know.
@@ -435,11 +433,11 @@ class Training:
             features, composer = trainer, subwords.composer(trainer.embedding, centre)
             trainer = composed(features, subwords, centre)
         return FittedModel(
-            vectors=composing_vectors(vocabulary.tokens, trainer.embedding, vocabulary.counts, composer),
+            vectors=composing_vectors(Vectors, vocabulary.tokens, trainer.embedding, vocabulary.counts, composer),
             vocabulary=vocabulary,
             trainer=trainer,
             centre=centre,
-            history=[dict(record) for record in (*(base.history if base else ()), *self._records)],
+            history=list(map(dict, (*(base.history if base else ()), *self._records))),
             ledger=ledger,
             windows=counts.windows if base is None else base.windows,
             max_contexts=base.max_contexts if base else counts.shape[1] // (2 if counts.directed else 1),

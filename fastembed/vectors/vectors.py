@@ -6,7 +6,7 @@ import math
 import os
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,7 @@ from fastembed.formats.table import Table
 from fastembed.vectors.neighbors import METHODS, Exact, Ids, Matrix, Neighbors, rounded_products, unit_vectors
 from fastembed.vectors.subwords import BucketComposer, Composer, Rows, composer_of
 
+Kind = TypeVar("Kind", bound="Vectors")
 Token = str | int | np.integer[Any]  # a token, or an integer whose digits are a token
 Query = Token | npt.NDArray[np.floating[Any]]  # a token, or a vector (D,)
 Weighted = Query | tuple[Query, float]
@@ -112,15 +113,6 @@ class Vectors:
         self._matrix = read_only(np.array(matrix, order="C", copy=writeable or not aligned or None))
         self._counts = None if counts is None else read_only(check_token_counts(counts, self._tokens))
         self._composer: Composer | None = None
-
-    @classmethod
-    def _composing(
-        cls, tokens: Sequence[str], matrix: Matrix, counts: npt.ArrayLike | None, composer: Composer | None
-    ) -> Self:
-        """Return vectors with a composer for words that are not among the tokens."""
-        vectors = cls(tokens, matrix, counts=counts)
-        vectors._composer = composer
-        return vectors
 
     @property
     def tokens(self) -> tuple[str, ...]:
@@ -238,7 +230,7 @@ class Vectors:
             rows = self._rows_of("tokens", tokens) if tokens is not None else self._checked_ids(ids)
         counts = None if self._counts is None else self._counts[rows]
         names = self._tokens[rows] if isinstance(rows, slice) else [self._tokens[i] for i in rows]
-        return type(self)._composing(names, read_only(self._matrix[rows]), counts, self._composer_of(rows))
+        return composing_vectors(type(self), names, read_only(self._matrix[rows]), counts, self._composer_of(rows))
 
     def _composer_of(self, rows: Rows) -> Composer | None:
         return None if self._composer is None else self._composer.of_rows(rows)
@@ -727,7 +719,7 @@ class Vectors:
     @classmethod
     def _of_table(cls, table: Table) -> Self:
         composer = composer_of(table.ngrams)
-        return cls._composing(table.tokens, table.matrix, table.counts, composer)
+        return composing_vectors(cls, table.tokens, table.matrix, table.counts, composer)
 
     def save_word2vec_format(self, path: str | os.PathLike[str], binary: bool = False) -> None:
         """Write the text or binary form of word2vec, as :meth:`save` does; gensim has the same name for it.
@@ -819,7 +811,7 @@ class Vectors:
         if len(buckets := getattr(keyed, "vectors_ngrams", ())) and max(keyed.min_n, 1) <= keyed.max_n:
             lengths = np.array([keyed.min_n, keyed.max_n], np.int64)
             composer = composer_of({"ngrams.matrix": np.array(buckets), "ngrams.lengths": lengths})
-        return cls._composing(list(map(token_of, keyed.index_to_key)), matrix, counts, composer)
+        return composing_vectors(cls, list(map(token_of, keyed.index_to_key)), matrix, counts, composer)
 
     def to_pandas(self) -> Any:
         """Return a pandas.DataFrame: the tokens are its index, and each dimension is a column.
@@ -976,16 +968,20 @@ class Vectors:
 
 
 def composing_vectors(
-    tokens: Sequence[str], matrix: Matrix, counts: npt.ArrayLike | None, composer: Composer | None
-) -> Vectors:
+    kind: type[Kind], tokens: Sequence[str], matrix: Matrix, counts: npt.ArrayLike | None, composer: Composer | None
+) -> Kind:
     """Return vectors with a composer, if there is one, for words that are not among the tokens.
 
     Parameters
     ----------
+    kind : type
+        `Vectors`, or a class that is derived from it.
     tokens, matrix, counts
         As for `Vectors`.
     """
-    return Vectors._composing(tokens, matrix, counts, composer)
+    vectors = kind(tokens, matrix, counts=counts)
+    vectors._composer = composer
+    return vectors
 
 
 def check_is_vectors(name: str, given: object) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from fastembed.vectors import Vectors
 from fastembed.vectors.subwords import NgramDictionary
+from fastembed.vectors.vectors import composing_vectors
 
 
 @pytest.fixture
@@ -59,4 +60,4 @@ def composing():
     """Vectors of four words that compose others which begin like "king"."""
     rng = np.random.default_rng(3)
     ngrams = NgramDictionary(("<ki", "kin", "ing"), rng.standard_normal((3, 4)), np.zeros(4))
-    return Vectors._composing(["king", "man", "woman", "queen"], rng.standard_normal((4, 4)), None, ngrams)
+    return composing_vectors(Vectors, ["king", "man", "woman", "queen"], rng.standard_normal((4, 4)), None, ngrams)

@@ -10,6 +10,7 @@ from fastembed import Vectors
 from fastembed.formats.fasttext import ngrams_of
 from fastembed.formats.tensors import map_tensors, write_tensors
 from fastembed.vectors.subwords import BucketComposer, NgramDictionary
+from fastembed.vectors.vectors import composing_vectors
 
 TOKENS = ["king", "queen", "man", "woman", "cabbage"]
 NGRAMS = ("<ki", "kin", "ing", "ng>", "<qu", "een", "man", "<man>", "wom")
@@ -49,7 +50,7 @@ def composer(request, dtype):
 @pytest.fixture
 def vectors(composer):
     matrix = np.random.default_rng(0).standard_normal((len(TOKENS), 6)).astype(composer.rows.dtype)
-    return Vectors._composing(TOKENS, matrix, np.arange(5), composer)
+    return composing_vectors(Vectors, TOKENS, matrix, np.arange(5), composer)
 
 
 def compose(composer, word):
@@ -108,7 +109,7 @@ def test_an_unknown_word_is_composed_but_is_no_token(vectors, composer):
 
 
 def test_a_word_without_known_ngrams_is_unknown(dtype):
-    vectors = Vectors._composing(TOKENS, np.eye(5, 6, dtype=dtype), None, a_dictionary(dtype))
+    vectors = composing_vectors(Vectors, TOKENS, np.eye(5, 6, dtype=dtype), None, a_dictionary(dtype))
     for query in (
         lambda: vectors["mqn"],
         lambda: vectors.most_similar("mqn"),
@@ -118,7 +119,9 @@ def test_a_word_without_known_ngrams_is_unknown(dtype):
     ):
         with pytest.raises(KeyError, match="'mqn' is not among the 5 tokens; the closest spellings are 'man'"):
             query()
-    accented = Vectors._composing(("\u00e9man", *TOKENS[1:]), np.eye(5, 6, dtype=dtype), None, a_dictionary(dtype))
+    accented = composing_vectors(
+        Vectors, ("\u00e9man", *TOKENS[1:]), np.eye(5, 6, dtype=dtype), None, a_dictionary(dtype)
+    )
     with pytest.raises(KeyError, match=r"but .éman. is, in Unicode.s form NFC: unicodedata"):
         accented["e\u0301man"]
     with pytest.raises(KeyError, match="'kingly' is not among the 5 tokens"):
@@ -130,14 +133,14 @@ def test_a_word_without_known_ngrams_is_unknown(dtype):
 
 
 def test_a_word_with_capitals_is_not_composed_of_n_grams_in_lower_case(dtype):
-    vectors = Vectors._composing(TOKENS, np.eye(5, 6, dtype=dtype), None, a_dictionary(dtype))
+    vectors = composing_vectors(Vectors, TOKENS, np.eye(5, 6, dtype=dtype), None, a_dictionary(dtype))
     assert vectors["kingly"].any()
     for word in ("King", "Kingly"):
         with pytest.raises(KeyError, match=f"'{word}' has capitals, which no token has: ask for '{word.lower()}'"):
             vectors[word]
     with pytest.raises(KeyError, match="' kingly' is no word, of which a vector could be composed: it has white space"):
         vectors[[" kingly"]]
-    mixed = Vectors._composing(("Man", *TOKENS[1:]), np.eye(5, 6, dtype=dtype), None, a_dictionary(dtype))
+    mixed = composing_vectors(Vectors, ("Man", *TOKENS[1:]), np.eye(5, 6, dtype=dtype), None, a_dictionary(dtype))
     np.testing.assert_array_equal(mixed["Kingly"], mixed._composer.compose_all(["Kingly"])[0][0])
 
 
@@ -194,7 +197,7 @@ def test_shares_are_those_of_the_parts_and_sum_to_one(vectors, composer):
 def test_n_grams_weigh_in_a_token_what_its_weight_says():
     weights = np.array([1.0, 0.5], np.float32)
     composer = NgramDictionary(("<ma",), np.array([[2.0, 0.0]]), np.zeros(2), word_weights=weights)
-    vectors = Vectors._composing(["mat", "man"], np.array([[4.0, 0.0], [2.0, 0.0]]), None, composer)
+    vectors = composing_vectors(Vectors, ["mat", "man"], np.array([[4.0, 0.0], [2.0, 0.0]]), None, composer)
     assert vectors.subwords("mat") == [("mat", 0.5), ("<ma", 0.5)]
     assert vectors.subwords("man") == vectors.subset(["man"]).subwords("man") == [("man", 0.5), ("<ma", 0.5)]
     assert vectors.subwords("map") == [("<ma", 1.0)]
@@ -236,7 +239,7 @@ def test_ngrams_survive_files_pickles_and_copies(vectors, tmp_path):
 
 def test_n_grams_of_a_later_version_are_an_error_that_names_them(tmp_path):
     path = tmp_path / "v.safetensors"
-    Vectors._composing(TOKENS, np.eye(5, 6), None, a_dictionary("float64")).save(path)
+    composing_vectors(Vectors, TOKENS, np.eye(5, 6), None, a_dictionary("float64")).save(path)
     tensors, metadata = map_tensors(path)
     write_tensors(path, tensors | {"ngrams.more": np.zeros(1)}, metadata)
     with pytest.raises(ValueError, match=r"v\.safetensors': .*cannot compose words of the tensors .*ngrams.more"):
@@ -253,7 +256,7 @@ WORDS = ["kingly", "größe", "x", "日本語", "manlike"]
 
 def test_gensims_object_composes_the_same_vectors_and_gives_them_back(gensim_fasttext, dtype, tmp_path):
     matrix = np.random.default_rng(0).standard_normal((len(TOKENS), 6)).astype(dtype)
-    vectors = Vectors._composing(TOKENS, matrix, np.arange(1, 6), some_buckets(dtype))
+    vectors = composing_vectors(Vectors, TOKENS, matrix, np.arange(1, 6), some_buckets(dtype))
     peer = vectors.to_gensim()
     assert isinstance(peer, gensim_fasttext.FastTextKeyedVectors)
     assert peer.get_vecattr("man", "count") == 3
