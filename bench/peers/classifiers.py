@@ -9,12 +9,12 @@ r"""Classifiers of labelled lines: ours, fastText's and scikit-learn's in one ru
 `labelled` reads files in fastText's format and prints P@1, P@5 and R@5, the calibration error of the first label, the
 seconds from the file to the fitted model, and the bytes of its file. `crossed` takes both files for one set, and prints
 the calibration error of ours on all its documents, each by a model of the four fifths without it, P@1 of it and of
-LinearSVC, and how many documents one of the two alone gets right, with p of McNemar's exact test. `sets` writes such
-files: sets with one label per document from the installed Python packages, and given files in two parts. `short`
-generates documents of about ten words with 20 labels, and prints the words per second and thread of the whole fit:
-those of the text, and those of all epochs, which is fastText's measure. `many` generates documents with 30,000 labels,
-and prints the peak memory. In these two, only ours and, in `short`, fastText run. Ours runs with its defaults except in
-`many`. Every contestant has its own process, with two threads; what is not installed is left out.
+LinearSVC on the same words, and how many documents one of the two alone gets right, with p of McNemar's exact test.
+`sets` writes such files: sets with one label per document from the installed Python packages, and given files in two
+parts. `short` generates documents of about ten words with 20 labels, and prints the words per second and thread of the
+whole fit: those of the text, and those of all epochs, which is fastText's measure. `many` generates documents with
+30,000 labels, and prints the peak memory. In these two, only ours and, in `short`, fastText run. Ours runs with its
+defaults except in `many`. Every contestant has its own process, with two threads; what is not installed is left out.
 """
 
 from __future__ import annotations
@@ -108,9 +108,9 @@ class FastText:
 
 
 class Pipeline:
-    """TF-IDF and a classifier of scikit-learn."""
+    """TF-IDF and a classifier of scikit-learn, on its own words or, `same_words`, on ours."""
 
-    def __init__(self, train: Path, classifier: str) -> None:
+    def __init__(self, train: Path, classifier: str, same_words: bool = False) -> None:
         from sklearn.feature_extraction.text import TfidfVectorizer
         from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
         from sklearn.multiclass import OneVsRestClassifier
@@ -118,9 +118,16 @@ class Pipeline:
         from sklearn.preprocessing import MultiLabelBinarizer
         from sklearn.svm import LinearSVC
 
+        from fastembed.corpus import Reading
+
         texts, labels = read(train)
         several = any(len(each) > 1 for each in labels)
-        vectors, kind = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2)), {
+        words: dict[str, Any] = {}
+        if same_words:
+            reading = Reading(words=True)
+            tokenizer = lambda text: reading.sequences(text or "\n")[0]  # noqa: E731
+            words = {"tokenizer": tokenizer, "token_pattern": None, "lowercase": False}
+        vectors, kind = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), **words), {
             "LinearSVC": LinearSVC,
             "LogisticRegression": LogisticRegression,
             "ridge": RidgeClassifier,
@@ -292,7 +299,7 @@ def crossed(files: list[Path]) -> None:
                     path.write_text("".join(f"{lines[i]}\n" for i in np.flatnonzero(chosen)), encoding="utf-8")
                 texts, labels = read(left_out)
                 first = [each[0] for each in Ours(rest).top(texts)]
-                theirs = Pipeline(rest, "LinearSVC").predict(texts)
+                theirs = Pipeline(rest, "LinearSVC", same_words=True).predict(texts)
                 answers += [(p, a in own, b in own) for (a, p), b, own in zip(first, theirs, labels, strict=True)]
         confidence, right, of_svc = np.array(answers).T
         alone = int((right > of_svc).sum()), int((right < of_svc).sum())
