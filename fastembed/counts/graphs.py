@@ -157,7 +157,8 @@ def _of_networkx(graph: Any, weights: bool | str) -> Edges:
         edges = list(graph.edges(data=WEIGHT if weights is True else weights, default=missing))
         ends, amounts = [edge[:2] for edge in edges], [edge[2] for edge in edges]
         if weights is True:
-            _likely_weight(list(next(iter(graph.edges(data=True)), ((), (), ()))[2]))
+            facts: dict[Any, Any] = next(iter(graph.edges(data=True)), ((), (), {}))[2]
+            _likely_weight(list(facts), list(facts.values()))
     names = list(graph)
     ids = {name: number for number, name in enumerate(names)}
     numbers = np.array([(ids[a], ids[b]) for a, b in ends], np.intp).reshape(-1, 2)
@@ -168,7 +169,8 @@ def _of_igraph(graph: Any, weights: bool | str) -> Edges:
     names: Names = graph.vs["name"] if "name" in graph.vs.attributes() else range(graph.vcount())
     ends = np.array(graph.get_edgelist(), np.intp).reshape(-1, 2)
     if weights is True:
-        _likely_weight(graph.es.attributes())
+        others = graph.es.attributes()
+        _likely_weight(others, graph.es[others[0]][:1] if others else ())
     amounts = graph.es[name] if (name := _named_weights(weights, graph.es.attributes(), "edges")) else None
     return Edges(ends, _amounts(amounts, ends, names), names, graph.is_directed())
 
@@ -182,12 +184,9 @@ def _of_frame(frame: Any, columns: list[Any], weights: bool | str) -> Edges:
     if len(columns) < 2:
         raise ValueError(f"a frame of edges has a column of sources and one of targets, got {columns}")
     lower = [str(name).lower() for name in columns]
-    order = list(range(len(columns)))
     named = lower.count("source") == lower.count("target") == 1
-    if named:
-        first = [lower.index("source"), lower.index("target")]
-        order = first + [k for k in order if k not in first]
-    elif WEIGHT in columns[:2]:
+    order = sorted(range(len(columns)), key=lambda k: {"source": -2, "target": -1}.get(lower[k], 0) * named)
+    if not named and WEIGHT in columns[:2]:
         raise ValueError(f"the first two columns are the ends of edges, and one is called 'weight': {listed(columns)}")
 
     def values(place: int) -> list[Any]:
@@ -199,8 +198,7 @@ def _of_frame(frame: Any, columns: list[Any], weights: bool | str) -> Edges:
         raise ValueError(f"both ends of an edge must be named, but one is missing in row {missing[0]}")
     name = _named_weights(weights, others, "columns after the ends,")
     if weights is True and name is None:
-        number = others if len(others) == 1 and all(isinstance(value, REAL) for value in values(2)[:1]) else ()
-        named = _likely_weight(others, number) or named
+        named = _likely_weight(others, values(2)[:1] if others else ()) or named
     if not named and weights is not False and (unread := [other for other in others if other != name]):
         warn_user(
             f"the ends are the first two columns, {columns[0]!r} and {columns[1]!r}, and {unread[0]!r} is not read:"
@@ -252,8 +250,9 @@ def edges_of_file(
             except ValueError:
                 raise ValueError(
                     f"{file.names[0]!r}, line {ledger.lines - before:,}: an edge is two names and {what}, which is"
-                    " a number, with spaces and no commas between them, as networkx.write_edgelist(..., data=False)"
-                    f" writes it (read_adjlist reads lists of neighbours), got {shown(' '.join(line))}"
+                    " a number, with spaces and no commas between them, as networkx.write_edgelist(...,"
+                    f" data={['weight'] if 3 in parts else False}) writes it (read_adjlist reads lists of neighbours),"
+                    f" got {shown(' '.join(line))}"
                     + ": is it a header? Then remove it"
                     * (len(line) == 3 and len(amounts) in firsts)
                 ) from None
@@ -279,9 +278,10 @@ def _warn_of_header(both: npt.NDArray[np.intp], names: list[Any], firsts: set[in
         warn_user(f"{names[0]!r} and {names[1]!r} in the first line are in no other: are they a header? Then remove it")
 
 
-def _likely_weight(names: Sequence[Any], numbers: Sequence[Any] = ()) -> bool:
-    """Return whether no name is that of weights but one is likely to be; then warn."""
-    alike = [name for name in names if name in numbers or str(name).lower() in (WEIGHT, f"{WEIGHT}s")]
+def _likely_weight(names: Sequence[Any], first: Sequence[Any]) -> bool:
+    """Return whether no name is that of weights but one is likely to be; then warn. `first` are values of the first."""
+    alone = len(names) == 1 and all(isinstance(value, REAL) for value in first) and names[0] != "id"
+    alike = [name for name in names if alone or str(name).lower() in (WEIGHT, f"{WEIGHT}s")]
     if not alike or WEIGHT in names:
         return False
     warn_user(f"nothing is called 'weight', so each edge has the weight 1: weights={alike[0]!r} names that one")

@@ -135,12 +135,9 @@ def _token(name: Name) -> str:
 
 def name_ids(what: str, names: Iterable[Name], ids: dict[Name, int]) -> npt.NDArray[np.intp]:
     """Return the id of each name; a new name gets the next id."""
-    if isinstance(names, str | bytes):
+    if isinstance(names, str | bytes) or not isinstance(names, Iterable):
         raise TypeError(f"{what} must be several names, got {shown(names)}")
-    try:
-        listed = names.tolist() if isinstance(names, np.ndarray) else list(names)
-    except TypeError:
-        raise TypeError(f"{what} must be several names, got {shown(names)}") from None
+    listed = names.tolist() if isinstance(names, np.ndarray) else list(names)
     try:
         numbers = np.array([ids.setdefault(name, len(ids)) for name in listed], np.intp)
     except TypeError:
@@ -243,8 +240,6 @@ def warn_of_edges(baskets: Source) -> None:
 
 def _without_empty(piece: Int32) -> Int32:
     """Return a piece without its empty baskets, except for the first: an end that follows another end is dropped."""
-    if not len(piece):
-        return piece
     ends = piece < 0
     return piece[~(ends & np.roll(ends, 1) & (np.arange(len(piece)) > 0))]
 

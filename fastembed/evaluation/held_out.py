@@ -20,7 +20,7 @@ from fastembed._base.validation import check_integer, check_number, listed, show
 from fastembed.corpus.corpus import Source, as_corpus
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.memory import check_field
-from fastembed.recommender.data import fields_of_table, is_matrix, matrix_of, read_interactions
+from fastembed.recommender.data import fields_of_table, flat_baskets, is_matrix, matrix_of, read_interactions
 from fastembed.recommender.model import Asked, FittedRecommender, normalise
 from fastembed.recommender.recommender import Recommender, fitted_recommender
 from fastembed.recommender.scoring import fold
@@ -131,7 +131,7 @@ def held_out_items(
     baskets: Any,
     *,
     given: int | None = None,
-    hidden: float | None = None,
+    hidden: Any = None,
     topn: int = 10,
     seed: int = 0,
     user: str | int | None = None,
@@ -154,8 +154,10 @@ def held_out_items(
         ones that are not contexts of a SkipGram, are left out.
     given : int, optional
         The number of items that are shown, drawn at random; all others are hidden. By default all but one are shown.
-    hidden : float, optional
-        Instead: the share of the items that are hidden, at least one, and at most all but one.
+    hidden : float, or matrix or baskets, optional
+        Instead: the share of the items that are hidden, at least one, and at most all but one. Or, of a Recommender,
+        the hidden items themselves, as rows or baskets of the same users; `baskets` is then what is shown of them, who
+        may have been learned from: users, rows or baskets, as for :meth:`Recommender.perplexity`.
     topn : int
         How many of the most probable items count.
     seed : int
@@ -188,21 +190,31 @@ def held_out_items(
     if not isinstance(model, SkipGram | Recommender):
         raise TypeError(f"model must be a SkipGram or a Recommender, got {type(model).__name__}")
     if given is not None and hidden is not None:
-        raise ValueError(f"give either given={given} or hidden={hidden}: each says how many items are hidden")
+        raise ValueError(f"give either given={given} or hidden={shown(hidden)}: each says how many items are hidden")
+    named = isinstance(model, Recommender) and not isinstance(hidden, float | int | np.number | None)
     split = _Split(
         None if given is None else check_integer("given", given, low=1),
-        None if hidden is None else check_number("hidden", hidden, high=1, above=True),
+        None if hidden is None or named else check_number("hidden", hidden, high=1, above=True),
         check_integer("seed", seed, low=0),
     )
     tally = _Tally(check_integer("topn", topn, low=1))
     fields = user, item, weight
-    if isinstance(model, SkipGram) and fields != (None, None, None):
-        raise ValueError(f"a SkipGram is evaluated on baskets, which have no user, item and weight, got {fields}")
+    if (named or isinstance(model, SkipGram)) and fields != (None, None, None):
+        what = "hidden items are rows or baskets" if named else "a SkipGram is evaluated on baskets"
+        raise ValueError(f"{what}, which have no user, item and weight, got {fields}")
     with bars(progress):
         if isinstance(model, SkipGram):
             number = _score_skipgram(model, baskets, split, tally)
         else:
-            number = _score_recommender(model, baskets, fields, header, split, tally)
+            pool, fitted = Pool(check_threads(model.threads)), fitted_recommender(model)
+            if named:
+                number, asked, targets = _given(fitted, baskets, hidden, pool, tally)
+            else:
+                number, asked, targets = _drawn(fitted, baskets, fields, header, split, pool, tally)
+            with bar(desc="users", total=len(asked.rows)) as done:
+                for part, log_p in fitted.answers(asked, pool.threads, lambda part, log_p: (part, log_p)):
+                    tally.add(log_p, fitted.model.bias, asked.matrix[part], targets[part])
+                    done.update(len(log_p))
     if not tally.rows:
         least = 2 if split.given is None else split.given + 1
         unit = model.reading_.unit if isinstance(model, SkipGram) and model.reading_ else "line"
@@ -333,33 +345,39 @@ def _score_skipgram(model: SkipGram, baskets: Source, split: _Split, tally: _Tal
     return ledger.lines
 
 
-def _score_recommender(
-    model: Recommender, source: Any, fields: tuple[Any, Any, Any], header: bool, split: _Split, tally: _Tally
-) -> int:
-    """Add the scores of all users with enough known items; return the number of all."""
-    fitted, threads = fitted_recommender(model), check_threads(model.threads)
-    pool = Pool(threads)
+def _given(fitted: FittedRecommender, source: Any, hidden: Any, pool: Pool, tally: _Tally) -> tuple[int, Asked, Any]:
+    """Return the number of all users, those who have hidden items, and these."""
+    everyone = fitted.asked(source, True, pool)
+    targets = fitted.hidden(everyone.matrix, hidden, True, pool)
+    if not is_matrix(hidden):
+        found = fitted.data.items.find(flat_baskets(hidden, 0, 1.0)[0], skip_unknown=True)
+        tally.unknown = int(np.count_nonzero(found < 0))
+    taken = np.flatnonzero(np.diff(targets.indptr))
+    return targets.shape[0], Asked(everyone.matrix[taken], everyone.rows[taken]), targets[taken]
+
+
+def _drawn(
+    fitted: FittedRecommender, source: Any, fields: Any, header: bool, split: _Split, pool: Pool, tally: _Tally
+) -> tuple[int, Asked, Any]:
+    """Return the number of all users, those with enough known items, of which some are shown, and the hidden ones."""
     matrix, users, tally.unknown = _known_part(fitted, source, fields, header)
-    number, names = matrix.shape[0], fitted.data.items.names
+    names, items = fitted.data.items.names, matrix.shape[1]
     rows = (matrix.indices[a:b].astype(np.intp) for a, b in pairwise(matrix.indptr))
     parts = [split(user, names[ids].tolist(), ids) for user, ids in zip(users, rows, strict=True)]
-    taken = [k for k, part in enumerate(parts) if part is not None]
-    if not taken:
-        return number
+    taken = np.array([k for k, part in enumerate(parts) if part is not None], np.intp)
     learned, given = map(_large_baskets, (fitted.data.matrix, matrix))
-    if 2 * sum(basket in learned for basket in given) > len(given):
-        warn_user("most of these baskets are among those learned from: `split_users` keeps some for evaluation")
-    items = matrix.shape[1]
+    same = sum(basket in learned for basket in given) > len(given) / 2
+    if fields[0] is not None and not fitted.data.users.are_places():  # which others may have, too
+        same = same or 2 * int((fitted.data.users.find(users, skip_unknown=True) >= 0).sum()) > len(users)
+    if same:
+        warn_user(
+            "most of these users are among those learned from: `split_users` keeps some for evaluation, and"
+            " hidden=... takes items that training has not seen"
+        )
     seen, hidden = (_rows((part[k] for part in parts if part is not None), items) for k in (0, 1))
     seen = sparse.csr_array(matrix[taken].multiply(seen))  # with the weights of the items
     seen.sort_indices()
-
-    asked = Asked(seen, fold(seen, fitted.model, pool))
-    with bar(desc="users", total=len(taken)) as done:
-        for part, log_p in fitted.answers(asked, threads, lambda part, log_p: (part, log_p)):
-            tally.add(log_p, fitted.model.bias, seen[part], hidden[part])
-            done.update(len(log_p))
-    return number
+    return len(users), Asked(seen, fold(seen, fitted.model, pool)), hidden
 
 
 def _large_baskets(matrix: Any) -> set[bytes]:

@@ -509,7 +509,7 @@ def _matrix_of_baskets(baskets: Any, users: Names, items: Names, usual: float, *
         owners = np.repeat(np.arange(count, count + len(part), dtype=np.int32), sizes)
         count += len(part)
         rows.append(owners)
-        columns.append(items.add(names, partial(_basket_of, owners)))
+        columns.append(items.add(names, lambda k: f"basket {owners[k]}"))  # noqa: B023 - called at once
         weights.append(given)
     if not rows:
         raise ValueError("there is nothing to learn from: no basket")
@@ -537,10 +537,6 @@ def _warn_of_table(names: list[Any], sizes: NDArray[np.int64], of_file: bool, tu
         what, advice = ("lines", of_lines) if of_file else ("baskets", TABLE)
         third = " and a number" * (width > 2)
         warn_user(f"{what} have {width} items each, as {rows[0]}: if they are a user and an item{third}, {advice}")
-
-
-def _basket_of(owners: Int32, k: int) -> str:
-    return f"basket {owners[k]}"
 
 
 def flat_baskets(

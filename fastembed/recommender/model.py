@@ -123,8 +123,11 @@ class FittedRecommender:
         if is_matrix(who):
             matrix = self.rows_of(who, hidden=tolerance is None)
         else:
-            if isinstance(who, bytes | dict) or not isinstance(who, Iterable):
-                raise TypeError(f"who must be a user, several, baskets of items, or rows of a matrix, got {shown(who)}")
+            if isinstance(who, bytes | dict) or hasattr(who, "columns") or not isinstance(who, Iterable):
+                kinds = (
+                    "a user, several, baskets of items (of a table, groupby(user)[item].agg(list)), or rows of a matrix"
+                )
+                raise TypeError(f"who must be {kinds}, got {shown(who)}")
             listed = who.tolist() if isinstance(who, np.ndarray) else list(who)
             if listed and all(map(is_name, listed)):
                 return self._known(listed, skip_unknown, pool)
@@ -132,6 +135,21 @@ class FittedRecommender:
         none = np.empty((matrix.shape[0], 0), np.float32)
         rows = none if tolerance is None else fold(matrix, self.model, pool, tolerance)
         return Asked(matrix, rows, single=is_matrix(who) and who.ndim == 1)
+
+    def hidden(self, seen: Any, given: Any, skip_unknown: bool, pool: Pool) -> Any:
+        """Return the hidden items (N, V) of users of whom others are shown (N, V).
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            As `asked`; also if they are not of as many users, or a user is shown one of them.
+        """
+        hidden = self.asked(given, skip_unknown, pool, None).matrix
+        if hidden.shape != seen.shape:
+            raise ValueError(f"hidden must have one basket per user, {seen.shape[0]}, got {hidden.shape[0]}")
+        if seen.multiply(hidden).nnz:
+            raise ValueError("hidden must not hold items of the same user's X")
+        return hidden
 
     def rows_of(self, given: Any, *, hidden: bool = False) -> Any:
         """Return a matrix of users as a csr_array of float32 (N, V); the weights of hidden items may all be 1.

@@ -224,9 +224,7 @@ class Recommender(Transformer):
         >>> model.items_.tolist(), model.users_.tolist()
         ([7, 8], ['ann', 'bob'])
         """
-        fields = user, item, weight, header
-        self._model = self._learn(X, fields, progress, on_epoch_end, checkpoint, comm, None, first=True)
-        return self
+        return self._learn(X, (user, item, weight, header), progress, on_epoch_end, checkpoint, comm, first=True)
 
     def partial_fit(
         self,
@@ -273,9 +271,7 @@ class Recommender(Transformer):
         >>> model.partial_fit([["bread", "honey"]]).items_.tolist()
         ['bread', 'butter', 'jam', 'honey']
         """
-        fields = user, item, weight, header
-        self._model = self._learn(X, fields, progress, on_epoch_end, checkpoint, comm, self._model)
-        return self
+        return self._learn(X, (user, item, weight, header), progress, on_epoch_end, checkpoint, comm, first=False)
 
     def _learn(
         self,
@@ -285,11 +281,11 @@ class Recommender(Transformer):
         on_epoch_end: Callable[[dict[str, float]], object] | None,
         checkpoint: str | os.PathLike[str] | None,
         comm: Communicator | None,
-        known: FittedRecommender | None,
         *,
-        first: bool = False,
-    ) -> FittedRecommender:
+        first: bool,
+    ) -> Self:
         check_callback("on_epoch_end", on_epoch_end)
+        known = None if first else self._model
         options, pool = self._options(), Pool(check_threads(self.threads))
         if known is not None and options.dim != (dim := len(known.model.linear)):
             raise ValueError(f"dim={options.dim}, but the recommender learned with dim={dim}: call fit")
@@ -328,17 +324,19 @@ class Recommender(Transformer):
                 )
             except BaseException as error:
                 note = "what was learned is lost" if self._model is None else "the recommender is as it was"
+                note += "" if file is None else ", before the first checkpoint: the same call begins anew"
                 if file is not None and Path(file.path).exists():
                     note = f"the same call goes on from {file.path!r}"
                 elif kept and first and self._model is None:
-                    self._model, note = kept[0], f"what {len(kept[0].history)} epochs have learned is kept"
+                    self._model, note = kept[0], f"the recommender is that after {len(kept[0].history)} epochs"
                 if isinstance(error, KeyboardInterrupt) and not hasattr(error, "__notes__"):
                     error.add_note(f"interrupted; {note}")
                 raise
         if file is not None:
             self._until_saved = self._until_saved or FilesUntilSaved()
             self._until_saved.set(file.path, keep=False)
-        return FittedRecommender(model, data, history)
+        self._model = FittedRecommender(model, data, history)
+        return self
 
     def _affordable(self, users: int, items: int, entries: int, pairs: float | None = None) -> Estimate:
         """Return the estimate of a fit; raise MemoryError if it takes more than is free."""
@@ -641,13 +639,9 @@ class Recommender(Transformer):
         True
         """
         model, asked = self._fitted(), self._asked(X, skip_unknown)
-        targets = None if hidden is None else self._asked(hidden, skip_unknown, None).matrix
-        if targets is not None:
-            if targets.shape != asked.matrix.shape:
-                raise ValueError(f"hidden must have one basket per user, {len(asked.rows)}, got {targets.shape[0]}")
-            if asked.matrix.multiply(targets).nnz:
-                raise ValueError("hidden must not hold items of the same user's X")
-        nll, weight = model.nll(asked, targets, check_threads(self.threads))
+        pool = Pool(check_threads(self.threads))
+        targets = None if hidden is None else model.hidden(asked.matrix, hidden, skip_unknown, pool)
+        nll, weight = model.nll(asked, targets, pool.threads)
         if not weight:
             raise ValueError("there is no item to predict")
         return math.exp(nll / weight)

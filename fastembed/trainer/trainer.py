@@ -23,6 +23,7 @@ from fastembed._base.validation import (
     check_integer,
     check_number,
     check_seed,
+    warn_user,
 )
 from fastembed._kernels.cpu import DefaultFloatMode
 from fastembed.formats.tensors import header, parts_of, write_tensors
@@ -510,7 +511,9 @@ class Trainer:
         rate = self._rate if learning_rate is None else check_number("learning_rate", learning_rate)
         update_linear, epochs = check_flag("update_linear", update_linear), check_integer("epochs", epochs, low=1)
         with self._lock.value, DefaultFloatMode():
-            return self._rows.train(examples, rows, rate, update_linear, epochs)
+            losses = self._rows.train(examples, rows, rate, update_linear, epochs)
+        _warn_of_rise(losses.tolist(), self._scale * math.log(p.outputs))
+        return losses
 
     def grown(self, rows: NDArray[Any]) -> Trainer:
         """Return a copy of this trainer with more inputs.
@@ -720,6 +723,7 @@ class Trainer:
         if file is not None and not isinstance(checkpoint, Checkpoint):  # otherwise that is up to the caller
             self._until_saved = self._until_saved or FilesUntilSaved()
             self._until_saved.set(file.path, keep=file.keep)
+        _warn_of_rise([record["nll"] for record in history], math.log(p.outputs))
         return history
 
     def nll(self, counts: Any, *, bags: Any = None) -> float:
@@ -852,3 +856,10 @@ def restore_squares(trainer: Trainer, tensors: Mapping[str, NDArray[Any]]) -> No
     """
     for name, own in zip(SQUARES, trainer.squares, strict=True):
         own[:] = tensors[name]
+
+
+def _warn_of_rise(losses: list[float], equal: float) -> None:
+    """Warn if the loss of the last epoch is above that of the first, and above that of equal probabilities."""
+    if losses[-1] > max(losses[0], equal):
+        risen = f"the loss has risen from {losses[0]:.4g} to {losses[-1]:.4g}, above that of equal probabilities"
+        warn_user(f"{risen}: lower the learning rate, or scale weights of bags so that they are about 1")

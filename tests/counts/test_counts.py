@@ -121,11 +121,7 @@ def test_sums_that_are_not_exact_are_rejected():
     ("change", "error", "message"),
     [
         ({"data": np.ones(2, np.float32)}, TypeError, "data must be an array of float64, got float32"),
-        (
-            {"indices": np.array([0, 2], np.int32)},
-            ValueError,
-            r"counts.indices must be ids from 0 to 1, but .*\[1\] is",
-        ),
+        ({"indices": np.array([0, 2], np.int32)}, ValueError, r"counts.indices must be ids from 0 to 1, but .*\[1\]"),
         ({"indptr": np.array([0, 2, 2]), "indices": np.array([1, 0], np.int32)}, ValueError, "whose columns ascend"),
         ({"data": np.array([1.0, 0])}, ValueError, "counts must be positive"),
         ({"indptr": np.array([1, 1, 2])}, ValueError, "indptr must begin with 0, got 1"),

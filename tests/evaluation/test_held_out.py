@@ -227,6 +227,37 @@ def test_baskets_learned_from_are_noticed():
     rng = np.random.default_rng(0)
     baskets = [rng.choice(30, 7, replace=False).tolist() for _ in range(40)]
     recommender = Recommender(dim=2, epochs=1, threads=1).fit(baskets[:30])
-    with pytest.warns(UserWarning, match="most of these baskets are among those learned from: `split_users`"):
+    with pytest.warns(UserWarning, match="most of these users are among those learned from: `split_users`"):
         held_out_items(recommender, baskets[:30])
     held_out_items(recommender, baskets[30:])
+    table, fields = {"who": np.repeat(["a", "b"], 3), "what": [*"xyzxyv"]}, {"user": "who", "item": "what"}
+    recommender.fit(table, **fields)
+    with pytest.warns(UserWarning, match="and hidden=... takes items that training has not seen"):
+        held_out_items(recommender, table, **fields)
+
+
+def test_hidden_items_may_be_given_of_users_who_are_learned_from():
+    taken = np.random.default_rng(0).random((60, 12)) < np.where(
+        np.arange(12) % 2 == np.arange(60)[:, None] % 2, 0.7, 0.1
+    )
+    test = taken & (np.random.default_rng(1).random(taken.shape) < 0.3)
+    train, test = sparse.csr_array(1.0 * (taken & ~test)), sparse.csr_array(1.0 * test)
+    recommender = Recommender(dim=2, epochs=3, threads=1).fit(train)
+    score = held_out_items(recommender, train, hidden=test, topn=3)
+    users = [k for k in range(60) if test[[k]].nnz]
+    best = [{item for item, _ in recommender.recommend(train[[k]], 3)[0]} for k in users]
+    assert score.precision == pytest.approx(
+        np.mean([len(b & {*test[[k]].indices}) / 3 for b, k in zip(best, users, strict=True)])
+    )
+    nll = np.mean([np.log(recommender.perplexity(train[[k]], test[[k]])) for k in users])
+    assert (score.nll, score.scored, score.baskets) == (pytest.approx(nll, rel=1e-4), len(users), 60)
+    rows = [[[*each[[k]].indices.tolist()] for k in range(60)] for each in (train, test)]
+    again = held_out_items(recommender, rows[0], hidden=[[*basket, 99] for basket in rows[1]], topn=3)
+    assert (again.precision, again.unknown, again.scored) == (score.precision, 60, len(users))
+    for options, message in (
+        ({"hidden": test[:5]}, "hidden must have one basket per user, 60, got 5"),
+        ({"hidden": train}, "hidden must not hold items of the same user's X"),
+        ({"hidden": test, "user": "who"}, "hidden items are rows or baskets, which have no user, item and weight"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            held_out_items(recommender, train, **options)

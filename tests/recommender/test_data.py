@@ -180,12 +180,7 @@ def test_a_matrix_has_users_as_rows_whose_names_are_their_numbers(form):
         (TABLE | {"how": ["1", "2", "x", "1", "1", "1"]}, FIELDS, ValueError, "row 2: weight must be .* got 'x'"),
         (TABLE | {"what": [7, 9, "9", 7, 7, 8]}, FIELDS, TypeError, "row 2: items must be all str or all int"),
         (TABLE | {"what": [7, 9, None, 7, 7, 8]}, FIELDS, TypeError, "row 2: item must be a str or an int .* got None"),
-        (
-            TABLE | {"who": [1.0, 2.0, float("nan")] * 2},
-            FIELDS,
-            TypeError,
-            "row 2: user must be .* got nan: leave out rows",
-        ),
+        (TABLE | {"who": [1.0, 2.0, float("nan")] * 2}, FIELDS, TypeError, "row 2: user must be .* got nan: leave out"),
         (TABLE | {"who": [["a"]] * 6}, FIELDS, TypeError, r"row 0: user must be .* got \['a'\]: a table has a row per"),
         (TABLE | {"who": ["a"]}, FIELDS, ValueError, "one value per pair"),
         (

@@ -394,10 +394,19 @@ def test_short_gradients_make_steps_of_the_same_length(library, length, with_bag
     trainer = Trainer(embedding.copy(), linear)
     trainer.fit_counts(sparse.csr_array([[3, 1]]), bags=bags, epochs=1, learning_rate=0.5, linear_learning_rate=0.25)
     assert trainer.embedding == pytest.approx(np.full((1, 4), 0.25), rel=1e-6)
-    spacing = float(np.finfo(library.dtype).smallest_subnormal) / (
-        0.025 * length
-    )  # of the momentum, a tenth of the gradient
+    of_momentum = 0.025 * length  # a tenth of the gradient
+    spacing = float(np.finfo(library.dtype).smallest_subnormal) / of_momentum
     assert trainer.linear == pytest.approx(np.array([0.125, -0.125]) * np.ones((4, 1)), rel=1e-6 + spacing)
+
+
+def test_a_loss_that_rises_above_that_of_equal_probabilities_is_noticed():
+    """As with raw numbers, such as years, as weights of bags, and with steps too long for the plain loss."""
+    rng = np.random.default_rng(0)
+    counts, years = sparse.csr_array(rng.poisson(0.3, (9, 9))), sparse.csr_array(rng.integers(1950, 2025, (9, 1)))
+    with pytest.warns(UserWarning, match=r"the loss has risen from 2\.197 to .*, above that of equal probabilities"):
+        Trainer(rng.normal(size=(1, 4)), np.zeros((4, 9)), loss_scale=1).fit_counts(counts, bags=years)
+    with pytest.warns(UserWarning, match=r"above .*: lower the learning rate, or scale weights of bags so that they"):
+        Trainer(8 * np.eye(2), np.zeros((2, 9)), loss_scale=1).train([0] * 9, range(9), epochs=2, update_linear=True)
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, "overflow"])
