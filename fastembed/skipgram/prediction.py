@@ -75,7 +75,10 @@ def predict(
 ) -> list[Predicted]:
     """Return the contexts and their probabilities for each query; see :meth:`SkipGram.predict_outputs`."""
     topn = check_integer("topn", topn, low=1)
-    check_side(model, side)
+    if side not in (None, "before", "after"):
+        raise ValueError(f"side must be None, 'before' or 'after', got {side!r}")
+    if side is not None and not model.directed:
+        raise ValueError(f"side={side!r} needs a model with directed=True and a window on both sides")
     skip = check_flag("skip_unknown", skip_unknown)
     if isinstance(queries, str) or not isinstance(queries, Iterable):
         raise TypeError(f"queries must be several, got {queries!r}: predict_output takes a single one")
@@ -136,14 +139,6 @@ def _ids(words: Iterable[Any], vocabulary: Vocabulary, skip_unknown: bool) -> li
         unknown = skip_unknown and _is_token(word) and token_of(word) not in vocabulary
         ids.append(-1 if unknown else vocabulary[word])
     return ids
-
-
-def check_side(model: FittedModel, side: str | None) -> None:
-    """Raise ValueError if the model does not have this side."""
-    if side not in (None, "before", "after"):
-        raise ValueError(f"side must be None, 'before' or 'after', got {side!r}")
-    if side is not None and not model.directed:
-        raise ValueError(f"side={side!r} needs a model with directed=True and a window on both sides")
 
 
 def context_probabilities(

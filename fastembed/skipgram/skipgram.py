@@ -1058,11 +1058,12 @@ class SkipGramOptions(SkipGramParameters):
         base : FittedModel, optional
             The model that is trained further, which keeps its way of counting.
         """
-        own, on, given = Windows(self.window, self.weighting, self.sample, self.directed), "", base or counts
-        theirs: Windows | None = own
-        if given is not None or self.baskets is not None:
-            theirs = None if given is None else given.windows
-            on = " on baskets" if given is None else f" on counts of {how_counted(theirs, given.baskets)}"
+        own, given = Windows(self.window, self.weighting, self.sample, self.directed), base or counts
+        theirs: Windows | None
+        if given is not None:
+            theirs, on = given.windows, f" on counts of {how_counted(given.windows, given.baskets)}"
+        else:
+            theirs, on = (own, "") if self.baskets is None else (None, " on baskets")
         same = {name: getattr(theirs, name, None) == getattr(own, name) for name in ("window", "weighting", "sample")}
         same["directed"] = own.directed == getattr(theirs, "directed", False)
         same["baskets"] = given is None or given.baskets == self.baskets

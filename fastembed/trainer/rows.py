@@ -250,13 +250,6 @@ def _named(i: int | Bags) -> str:
 # ---------------------------------------------------------------- probabilities of many inputs
 
 
-def forward(parameters: Parameters, inputs: Inputs, pool: Pool, rows: RowSteps) -> NDArray[Any]:
-    """Return `probabilities`; a few inputs are computed one by one."""
-    if len(inputs) <= FEW_INPUTS:
-        return np.stack([rows.probabilities(one(inputs, n)) for n in range(len(inputs))])
-    return probabilities(parameters, inputs, pool)
-
-
 def probabilities(parameters: Parameters, inputs: Inputs, pool: Pool) -> NDArray[Any]:
     """Return softmax(H @ linear + bias), (N, V), in the dtype of the parameters; H is embedding[inputs], or bags' sums.
 

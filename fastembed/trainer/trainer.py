@@ -261,14 +261,15 @@ class Trainer:
         >>> trainer.forward(([3, 4], [0.5, 0.5])).shape, trainer.forward([[3, 4], [5]]).shape
         ((8,), (2, 8))
         """
-        from fastembed.trainer.rows import forward
+        from fastembed.trainer.rows import FEW_INPUTS, probabilities
 
         p = self._parameters
         inputs, single = check_one_or_many("i", i, p.inputs, p.dtype)
         with self._lock.value, DefaultFloatMode():
-            if single:
-                return self._rows.probabilities(one(inputs, 0))
-            return forward(p, inputs, self._pool, self._rows)
+            if len(inputs) > FEW_INPUTS:
+                return probabilities(p, inputs, self._pool)
+            found = [self._rows.probabilities(one(inputs, n)) for n in range(len(inputs))]
+        return found[0] if single else np.stack(found)
 
     def predict(self, i: Any, topn: int = 1) -> tuple[NDArray[np.intp], NDArray[Any]]:
         """Return the most probable outputs of one input or of many.
