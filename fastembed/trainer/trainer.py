@@ -513,7 +513,8 @@ class Trainer:
         update_linear, epochs = check_flag("update_linear", update_linear), check_integer("epochs", epochs, low=1)
         with self._lock.value, DefaultFloatMode():
             losses = self._rows.train(examples, rows, rate, update_linear, epochs)
-        _warn_of_rise(losses.tolist(), self._scale * math.log(p.outputs))
+        if losses[-1] > max(losses[0], self._scale * math.log(p.outputs)):
+            _warn_of_rise(losses[0], losses[-1])
         return losses
 
     def grown(self, rows: NDArray[Any]) -> Trainer:
@@ -724,7 +725,8 @@ class Trainer:
         if file is not None and not isinstance(checkpoint, Checkpoint):  # otherwise that is up to the caller
             self._until_saved = self._until_saved or FilesUntilSaved()
             self._until_saved.set(file.path, keep=file.keep)
-        _warn_of_rise([record["nll"] for record in history], math.log(p.outputs))
+        if history[-1]["nll"] > max(history[0]["nll"], math.log(p.outputs)):
+            _warn_of_rise(history[0]["nll"], history[-1]["nll"])
         return history
 
     def nll(self, counts: Any, *, bags: Any = None) -> float:
@@ -859,8 +861,7 @@ def restore_squares(trainer: Trainer, tensors: Mapping[str, NDArray[Any]]) -> No
         own[:] = tensors[name]
 
 
-def _warn_of_rise(losses: list[float], equal: float) -> None:
-    """Warn if the loss of the last epoch is above that of the first, and above that of equal probabilities."""
-    if losses[-1] > max(losses[0], equal):
-        risen = f"the loss has risen from {losses[0]:.4g} to {losses[-1]:.4g}, above that of equal probabilities"
-        warn_user(f"{risen}: lower the learning rate, or scale weights of bags so that they are about 1")
+def _warn_of_rise(first: float, last: float) -> None:
+    """Warn that the loss of the last epoch is above that of the first, and above that of equal probabilities."""
+    risen = f"the loss has risen from {first:.4g} to {last:.4g}, above that of equal probabilities"
+    warn_user(f"{risen}: lower the learning rate, or scale weights of bags so that they are about 1")
