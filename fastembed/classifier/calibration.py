@@ -173,7 +173,8 @@ class Calibration:
     def _maximum(self, s: Float64, labels: Any, w: Float64, precision: float) -> Calibration:
         """Return the maximum, found by Newton's method with step halving; by Gauss-Newton where that would ascend.
 
-        Its four numbers t are log(slope), the offset, log(bend), and the shift over its standard deviation.
+        The four numbers t are log(slope), the offset, log(bend), and the shift over its standard deviation. The logits
+        are x = slope asinh(z) + offset with z = (s - shift) / bend, and root = sqrt(1 + z^2) is in its derivatives.
         """
         y = labels.toarray()
         if self.independent:
@@ -190,7 +191,7 @@ class Calibration:
             slope, bend = math.exp(t[0]), math.exp(t[2])
             z = (s - SHIFT * t[3]) / bend
             root = np.sqrt(1 + z * z)
-            x = slope * (np.sign(z) * np.log(np.abs(z) + root) if bends else s)  # by asinh(z), without the offset
+            x = slope * (np.sign(z) * np.log(np.abs(z) + root) if bends else s)  # asinh(z); the offset is added below
             by_t = np.stack([x, np.ones_like(x), -slope * z / root, -slope * SHIFT / (bend * root)])[free]
             if self.independent:
                 nll, p = _nll_of_sigmoids(x + t[1], y)
