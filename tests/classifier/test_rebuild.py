@@ -173,20 +173,25 @@ def rebuilt_softmax(documents, y, weights, l2, rate, epochs):
     """Return the same of loss="softmax"."""
     bags, alpha = Bags(documents, y), weights / weights[weights > 0].mean()
     x = bags.matrix(documents)
-    rate = rate or min(3, 6 / np.linalg.eigvalsh((x.T * alpha) @ x)[-1])
+    largest = min(1, 64 / len(x)) * np.linalg.eigvalsh((x.T * alpha) @ x)[-1] + (alpha.max() if len(x) > 64 else 0)
+    rate = rate or min(3, 6 / largest)
     e, bias = gradient_descent(x, y, weights, l2, rate, epochs)
     return lambda new: special.softmax(bags.matrix(new) @ e + bias, axis=1)
 
 
 def gradient_descent(x, y, weights, l2, rate, epochs):
-    """Return the weights and the bias of loss="softmax"; the only block is all documents."""
+    """Return the weights and the bias of loss="softmax", with seed 0."""
     targets = y / y.sum(axis=1, keepdims=True)
     shares = weights @ targets / weights.sum()
     bias = np.log(np.maximum(shares, shares[shares > 0].min() / 2))
-    e = np.zeros((x.shape[1], y.shape[1]))
+    e, rng, used = np.zeros((x.shape[1], y.shape[1])), np.random.default_rng(0), np.flatnonzero(weights)
+    steps = range(0, len(used), 64)
     for epoch in range(epochs):
-        residual = special.softmax(x @ e + bias, axis=1) - targets
-        e -= rate * (1 - 0.9 * epoch / epochs) * x.T @ ((weights / weights[weights > 0].mean())[:, None] * residual)
+        order = rng.permutation(used)
+        for k, first in enumerate(steps, epoch * len(steps)):
+            block = order[first : first + 64]
+            residual = (special.softmax(x[block] @ e + bias, axis=1) - targets[block]) * weights[block, None]
+            e -= rate * (1 - 0.9 * k / epochs / len(steps)) * x[block].T @ residual / weights[used].mean()
         e *= math.exp(-l2 * rate * (1 - 0.9 * (epoch + 1) / epochs))
     return e, bias
 
@@ -215,6 +220,7 @@ def test_one_label_against_all_others(weighted, held_out, loss, l2, weighting):
     assert_allclose(model.predict_proba(held_out[0]), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("weighted", [(11, False), (60, True), (150, True)], ids=str, indirect=True)
 @pytest.mark.parametrize("rate", [0.3, None])
 def test_softmax(weighted, held_out, rate):
     documents, labels, y, weights = weighted
