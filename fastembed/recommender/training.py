@@ -219,7 +219,8 @@ class _Training:
 def _first(n: Any, weight: float, options: Options) -> Model:
     """Return the model before training, with strengths that are a fair guess, and without B.
 
-    W has the first right singular vectors of the rows of n divided by the square roots of their sums.
+    W has the first right singular vectors of n, its rows divided by the square roots of their sums, its columns by
+    those of one more than theirs: else rare items would be in no vector, and few epochs do not make up for it.
     """
     users, items = n.shape
     columns = np.asarray(n.sum(axis=0), np.float64).ravel()
@@ -227,10 +228,11 @@ def _first(n: Any, weight: float, options: Options) -> Model:
     shares = np.where(empty, columns[~empty].min() / max(1, empty.sum()), columns)
     totals = totals_of(n)
     rng = np.random.default_rng(options.seed)
-    rank = min(options.dim, users, items)
-    vectors = _right_vectors(scaled_rows(n, np.power(totals, -0.5, where=totals > 0, out=np.zeros(users))), rank, rng)
+    scaled = scaled_rows(n, np.maximum(totals, np.finfo(np.float32).tiny) ** -0.5)
+    scaled.data *= ((1 + columns) ** -0.5).astype(np.float32)[n.indices]
+    vectors = _right_vectors(scaled, min(options.dim, users, items), rng)
     linear = 1e-3 * rng.standard_normal((options.dim, items))
-    linear[:rank] = START_SCALE * np.sqrt(items / options.dim) * vectors
+    linear[: len(vectors)] = START_SCALE * np.sqrt(items / options.dim) * vectors
     return Model(
         linear=linear.astype(np.float32),
         bias=np.log(shares / shares.sum()).astype(np.float32),
