@@ -152,3 +152,21 @@ def add_log_product(
             x = &logits[row, 0]
             for c in range(n):
                 x[c] += times * logarithm(one + scale * max(total[c], zero))
+
+
+def quadratic_forms(
+    const int32_t[::1] starts, const int32_t[::1] columns, const real[::1] data, const real[:, ::1] dense,
+    real[::1] forms,
+):
+    """forms[r] = a D a^T for row r of a CSR matrix, a, and a symmetric D: `dense`."""
+    cdef Py_ssize_t row, s, t
+    cdef double form, own
+    with nogil:
+        for row in range(forms.shape[0]):
+            form = 0
+            for s in range(starts[row], starts[row + 1]):
+                own = dense[columns[s], columns[s]] * data[s] / 2
+                for t in range(starts[row], s):
+                    own += dense[columns[s], columns[t]] * data[t]
+                form += 2 * own * data[s]
+            forms[row] = <real>form

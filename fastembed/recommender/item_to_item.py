@@ -149,10 +149,12 @@ class Ease:
 
     def predicted(self, n: Any) -> Float32:
         """Return n B (N, V) of users with the counts n, csr (N, V): of the items that they do not have."""
-        halves = [self.z[part].multiply(self.z[part] @ self.middle).sum(axis=1) for part in self._parts(ROWS_MIRRORED)]
-        of_users = (n @ self.to_z @ self.z).toarray() @ self.middle
-        found = np.ascontiguousarray((self.z @ np.ascontiguousarray(of_users.T)).T)
-        found *= self.roots / (1 - np.concatenate(halves))
+        own = np.empty(len(self.roots), np.float32)  # the diagonal of M
+        kernels_for("float32").quadratic_forms(self.z.indptr, self.z.indices, self.z.data, self.middle, own)
+        of_users = np.ascontiguousarray(((n @ self.to_z @ self.z).toarray() @ self.middle).T)
+        found, scales = np.empty(n.shape, np.float32), self.roots / (1 - own)
+        for part in self._parts(ROWS_MIRRORED):
+            found[:, part] = (self.z[part] @ of_users).T * scales[part]
         return found
 
     def weights(self, pool: Pool) -> Any:

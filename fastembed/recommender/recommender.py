@@ -29,8 +29,7 @@ from fastembed.trainer.inputs import check_checkpoint
 from fastembed.trainer.ranks import Communicator, Ranks
 
 ROUGH_TOLERANCE = 1e-4  # of the rows of users from which only a recommendation is made
-SLOWER, PRODUCT = 1.6, 512  # a fit than its bare products; the size of the product whose rate is measured
-PER_ITEM, FIXED = 1.2e-4, 0.4  # seconds beside them
+PRODUCT = 512  # the size of the product whose rate is measured
 
 
 @dataclass(frozen=True)
@@ -43,10 +42,12 @@ class Estimate:
         The shape of the matrix, and the number of its entries.
     epochs : int
     flops : int
-        Floating-point operations.
+        Floating-point operations. What is slower than products of matrices counts as more of them.
     memory : int
         Bytes that training takes beside the data.
     threads : int
+    serial : int
+        How many of `flops` one thread makes alone.
 
     Examples
     --------
@@ -61,11 +62,12 @@ class Estimate:
     flops: int
     memory: int
     threads: int = 1
+    serial: int = 0
 
     def seconds(self) -> float:
         """Return about how long a fit takes on this machine if nothing else runs, by the rate of its products."""
-        products = SLOWER * self.flops * seconds_per_operation(training.BLOCK, PRODUCT, PRODUCT)
-        return (products + PER_ITEM * self.items + FIXED) / self.threads
+        operations = (self.flops - self.serial) / self.threads + self.serial
+        return operations * seconds_per_operation(training.BLOCK, PRODUCT, PRODUCT)
 
     def __repr__(self) -> str:
         return f"<Estimate: {self}>"
@@ -153,11 +155,11 @@ class Recommender(Transformer):
         users, items, entries = (check_integer(name, value, low=1) for name, value in given)  # NumPy's would overflow
         return self._estimate(users, items, entries)
 
-    def _estimate(self, users: int, items: int, entries: int, pairs: float | None = None) -> Estimate:
+    def _estimate(self, users: int, items: int, entries: int, pairs: tuple[float, float] | None = None) -> Estimate:
         options = self._options()
-        memory, flops = training.needed(users, items, entries, options, pairs)
-        epochs = options.epochs or training.epochs_for(users, items, entries)
-        return Estimate(users, items, entries, epochs, int(flops), memory, check_threads(self.threads))
+        memory, of_all, of_one = training.needed(users, items, entries, options, pairs)
+        epochs, flops = options.epochs or training.epochs_for(users, items, entries), int(of_all + of_one)
+        return Estimate(users, items, entries, epochs, flops, memory, check_threads(self.threads), int(of_one))
 
     def fit(
         self,
@@ -297,7 +299,7 @@ class Recommender(Transformer):
                     file = check_checkpoint(checkpoint, MINUTES, False)
                 if is_matrix(source):  # of which all rows and columns get names
                     source = as_matrix(source)
-                    self._affordable(max(source.shape[0], 1), max(source.shape[1], 1), 1, 1.0)
+                    self._affordable(max(source.shape[0], 1), max(source.shape[1], 1), 1, (1.0, 1.0))
                 data = read_interactions(
                     source,
                     *fields[:3],
@@ -338,7 +340,7 @@ class Recommender(Transformer):
         self._model = FittedRecommender(model, data, history)
         return self
 
-    def _affordable(self, users: int, items: int, entries: int, pairs: float | None = None) -> Estimate:
+    def _affordable(self, users: int, items: int, entries: int, pairs: tuple[float, float] | None = None) -> Estimate:
         """Return the estimate of a fit; raise MemoryError if it takes more than is free."""
         estimate = self._estimate(users, items, entries, pairs)
         check_free(estimate.memory, f"training {users:,} users of {items:,} items", "a smaller dim takes less")

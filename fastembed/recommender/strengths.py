@@ -38,7 +38,6 @@ DEPTH = 100  # of the NDCG
 PRIOR = 3.0  # precision of the factors about 1; the weight of a hidden item is 1 at most
 LEAST_FACTOR = 0.05  # below 0, what nobody takes would be first for users of whose items nothing is known
 NEWTON_STEPS = 12
-CACHED_LOGITS = 1 << 17  # of a block of users with hidden items
 
 
 @dataclass(frozen=True)
@@ -102,11 +101,11 @@ def select(model: Model, shown: Any, seen: Any, hidden: Any, pool: Pool) -> Stre
     order, by the hidden items that others, those `shown`, have: once training has all users, hardly any item is without
     one.
     """
-    users, n, bias = _Hidden(seen, hidden), damped(seen, model), model.bias[None]
+    users, n, bias = _Hidden(seen, hidden), damped(seen, model), model.bias
     rows: Float32 | None = None
 
     def calibrate(logits: Float32, start: Float64) -> Float64:  # in place
-        factors = users.calibrated([bias, logits], start)
+        factors = users.calibrated(np.broadcast_to(bias, logits.shape), logits, start)
         logits *= np.float32(factors[1])
         logits += np.float32(factors[0]) * bias
         return factors
@@ -142,7 +141,10 @@ def select(model: Model, shown: Any, seen: Any, hidden: Any, pool: Pool) -> Stre
         share = SHARES[number]
         factors = (1 - share) * np.append(low.factors, 0) + share * np.insert(second.factors, 1, 0)
         factors[0] *= popularity
-        return _Tried(popularity, factors, _scaled_sum(parts, (1 - share, share)), number, ndcg)
+        for part, scale in zip(parts, (1 - share, share), strict=True):
+            part *= np.float32(scale)
+        parts[0] += parts[1]
+        return _Tried(popularity, factors, parts[0], number, ndcg)
 
     with bar(desc="strengths tried", unit="", unit_scale=False) as done:
         low = _climbed(RIDGES, with_ridge)
@@ -151,9 +153,8 @@ def select(model: Model, shown: Any, seen: Any, hidden: Any, pool: Pool) -> Stre
             others = without_heavy(shown)
             second = max(second, _climbed(EASE_FACTORS, with_ease, low.ndcg), key=lambda tried: tried.ndcg)
     best = _climbed(POPULARITIES, with_popularity)
-    hidden = _entries(hidden, np.isin(hidden.indices, known))
-    asked = np.flatnonzero(np.diff(hidden.indptr))
-    scale = _Hidden(seen[asked], hidden[asked]).calibrated([best.logits[asked]], np.ones(1))[0] if len(asked) else 1.0
+    hidden, nothing = _entries(hidden, np.isin(hidden.indices, known)), np.zeros_like(bias)
+    scale = _Hidden(seen, hidden).calibrated(np.broadcast_to(nothing, hidden.shape), best.logits, np.ones(2))[1]
     return Strengths(low.value, (scale * best.factors).astype(np.float32).tolist(), second.value)
 
 
@@ -184,48 +185,34 @@ def _climbed(values: Sequence[float], tried: Callable[[float, _Tried | None], _T
     return best
 
 
-def _scaled_sum(parts: list[Float32], factors: Any) -> Float32:
-    """Return  sum_k f_k parts_k  of arrays (N, V) or (1, V)."""
-    total = np.float32(factors[0]) * parts[0]
-    for factor, part in zip(factors[1:], parts[1:], strict=True):
-        total = total + np.float32(factor) * part
-    return total
-
-
 class _Hidden:
     """Some users with their seen and their hidden items, csr (N, V): how well logits (N, V) predict the hidden ones.
 
-    Items that a user has seen are not candidates. A hidden item of a user with k of them has the weight k^-t. Blocks of
-    users are as small as a cache.
+    Items that a user has seen are not candidates. A hidden item of a user with k of them has the weight k^-t.
     """
 
     def __init__(self, seen: Any, hidden: Any) -> None:
         sizes = np.diff(hidden.indptr)
         self._weights = sizes ** (1 - HIDDEN_EXPONENT)
-        ideal = np.cumsum(1 / np.log2(np.arange(2, DEPTH + 2)))[np.minimum(sizes, DEPTH) - 1]
-        size = max(1, CACHED_LOGITS // seen.shape[1])
-        self._blocks = []
-        for first in range(0, len(sizes), size):
-            part = slice(first, min(first + size, len(sizes)))
-            entries = [
-                (np.repeat(np.arange(len(each)), each), x.indices[x.indptr[part.start] : x.indptr[part.stop]])
-                for x in (seen, hidden)
-                for each in [np.diff(x.indptr[part.start : part.stop + 1])]
-            ]
-            self._blocks.append((part, *entries, sizes[part], ideal[part]))
+        self._ideal = np.cumsum(1 / np.log2(np.arange(2, DEPTH + 2)))[np.minimum(sizes, DEPTH) - 1]
+        self._of_seen = seen.indptr, seen.indices, np.empty(seen.shape[1], np.float32)
+        self._of_hidden = hidden.indptr, hidden.indices
+        self._entries = np.repeat(np.arange(len(sizes)), sizes), hidden.indices
+        self._entry_weights = np.repeat(self._weights / np.maximum(sizes, 1), sizes)
 
-    def calibrated(self, parts: list[Float32], start: Float64) -> Float64:
-        """Return the factors f (K,) with the lowest weighted nll of  sum_k f_k parts_k, by projected Newton steps.
+    def calibrated(self, first: Float32, second: Float32, start: Float64) -> Float64:
+        """Return the factors f and g with the lowest weighted nll of  f first + g second,  by projected Newton steps.
 
         A prior with the mean 1 keeps them near it where hidden items are few. None is below `LEAST_FACTOR`.
 
         Parameters
         ----------
-        parts : list of ndarray (N, V) or (1, V)
-        start : ndarray (K,)
+        first, second : ndarray (N, V)
+        start : ndarray (2,)
             The first factors.
         """
-        factors, (nll, gradient, hessian) = start, self._nll(parts, start)
+        hidden = np.array([first[self._entries], second[self._entries]], np.float64)
+        factors, (nll, gradient, hessian) = start, self._nll(first, second, hidden, start)
         for _ in range(NEWTON_STEPS):
             free = (factors > LEAST_FACTOR) | (gradient < 0)
             step = np.zeros_like(factors)
@@ -233,59 +220,41 @@ class _Hidden:
             after = np.maximum(factors - step, LEAST_FACTOR)
             if gradient @ (factors - after) < 2e-5:
                 return after
-            while (tried := self._nll(parts, after))[0] > nll and np.abs(step).max() >= 1e-6:
+            while (tried := self._nll(first, second, hidden, after))[0] > nll and np.abs(step).max() >= 1e-6:
                 step = step / 2
                 after = np.maximum(factors - step, LEAST_FACTOR)
             factors, (nll, gradient, hessian) = after, tried
         return factors
 
-    def _nll(self, parts: list[Float32], factors: Float64) -> tuple[float, Float64, Float64]:
-        """Return the nll and that of the prior, per weight, its gradient (K,) and its Hessian (K, K)."""
-        softmax, k = kernels_for("float32").softmax, len(parts)
-        nll, gradient, hessian = 0.0, np.zeros(k), np.zeros((k, k))
-        for block, seen, (rows, items), sizes, _ in self._blocks:
-            of_block = [part if len(part) == 1 else part[block] for part in parts]
-            p = _scaled_sum(of_block, factors)
-            p[seen] = -np.inf
-            log_sums = np.array([softmax(row) for row in p])  # in place
-            weights = self._weights[block]
-            of_hidden = np.stack([np.broadcast_to(part, p.shape)[rows, items] for part in of_block]).astype(np.float64)
-            means = np.zeros((k, len(p)))
-            of_entries = (weights / sizes)[rows]
-            nll += float(weights @ log_sums - of_entries @ (factors @ of_hidden))
-            for i in range(k):
-                product = p * of_block[i]
-                means[i] = product.sum(axis=1)
-                for j in range(i + 1):
-                    second = np.einsum("ij,ij->i", product, np.broadcast_to(of_block[j], p.shape))
-                    hessian[i, j] += weights @ (second - means[i] * means[j])
-            gradient += means @ weights - of_hidden @ of_entries
-        nll += PRIOR / 2 * float(((factors - 1) ** 2).sum())
-        gradient += PRIOR * (factors - 1)
-        hessian += np.tril(hessian, -1).T + PRIOR * np.eye(k)
-        total = self._weights.sum()
-        return nll / total, gradient / total, hessian / total
+    def _nll(
+        self, first: Float32, second: Float32, hidden: Float64, factors: Float64
+    ) -> tuple[float, Float64, Float64]:
+        """Return the nll and that of the prior, per weight, its gradient (2,) and its Hessian (2, 2)."""
+        moments = np.empty((len(self._weights), 6))
+        kernels_for("float32").mixture_moments(first, second, *factors, *self._of_seen, moments)
+        log_sums, means, squares = self._weights @ moments[:, 0], moments[:, 1:3], self._weights @ moments[:, 3:]
+        weighted = self._weights[:, None] * means
+        nll = log_sums - self._entry_weights @ (factors @ hidden) + PRIOR / 2 * ((factors - 1) ** 2).sum()
+        gradient = weighted.sum(axis=0) - hidden @ self._entry_weights + PRIOR * (factors - 1)
+        hessian = squares[[[0, 1], [1, 2]]] - weighted.T @ means + PRIOR * np.eye(2)
+        total = max(self._weights.sum(), 1)
+        return float(nll / total), gradient / total, hessian / total
 
     def best_share(self, first: Float32, second: Float32, shares: range) -> tuple[int, float]:
         """Return the number of a share of `second`, beside `first`, and the highest NDCG.
 
         Of the shares that lose no more than half a standard error to that, it is the one nearest to the usual one.
         """
-        ndcg = {k: self.ndcg([first, second], (1 - SHARES[k], SHARES[k])) for k in shares}
+        ndcg = {k: self.ndcg(first, second, SHARES[k]) for k in shares}
         best = max(ndcg.values(), key=np.mean)
         losses = {k: best - each for k, each in ndcg.items()}
         near = [k for k, loss in losses.items() if loss.mean() <= MARGIN * loss.std() / len(loss) ** 0.5]
         return min(near, key=lambda k: abs(SHARES[k] - USUAL_SHARE)), float(best.mean())
 
-    def ndcg(self, parts: list[Float32], factors: Any) -> Float64:
-        """Return the NDCG at `DEPTH` (N,) of  sum_k f_k parts_k  among the items that a user has not seen."""
-        found = []
-        for block, seen, (rows, items), sizes, ideal in self._blocks:
-            logits = _scaled_sum([part[block] for part in parts], factors)
-            logits[seen] = -np.inf
-            most = min(DEPTH, logits.shape[1])
-            best = np.partition(logits, -most, axis=1)[:, -most:]
-            above = (best[rows] > logits[rows, items][:, None]).sum(axis=1)
-            gains = np.bincount(rows, (above < DEPTH) / np.log2(above + 2), len(sizes))
-            found.append(gains / ideal)
-        return np.concatenate(found)
+    def ndcg(self, first: Float32, second: Float32, share: float) -> Float64:
+        """Return the NDCG at `DEPTH` (N,), among the items that a user has not seen, with a share of `second`."""
+        above = np.empty(len(self._entry_weights), np.int32)
+        kernels_for("float32").mixture_ranks(first, second, 1 - share, share, *self._of_seen, *self._of_hidden, above)
+        gains = np.bincount(self._entries[0], (above < DEPTH) / np.log2(above + 2), len(self._ideal))
+        found: Float64 = gains / self._ideal
+        return found

@@ -16,7 +16,7 @@ from scipy import sparse
 
 from fastembed._base.arrays import Float32
 from fastembed._base.progress import bar
-from fastembed._base.threads import Pool, single_threaded_blas
+from fastembed._base.threads import Pool, matrix_product, single_threaded_blas
 from fastembed._base.validation import is_true
 from fastembed.recommender.item_to_item import (
     MOST_PAIRS,
@@ -51,7 +51,8 @@ FIRST_RIDGE, FLOOR = 1.5, 0.1
 FIRST_FACTORS = (1.0, 0.75, 0.75)  # a, g and h, if hidden items cannot choose them
 NEGLIGIBLE = 0.01  # share of users with hidden items below which nothing is trained again with them
 SOME_ITEMS = 64  # whose pairs say how many there are
-FIXED_BYTES, FOLDS = 16 << 20, 36  # of `needed`: what small data takes, too; evaluations of three optima of a row
+# Of `needed`: what small data takes, too; evaluations of three optima of a row
+FIXED_BYTES, FIXED, FOLDS = 16 << 20, 1e10, 36
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,7 @@ def fit(
         n = n.copy()
         n.eliminate_zeros()
     train = _Training(options, pool, checkpoint, comm, on_epoch_end, keep)
+    matrix_product(np.dtype(np.float32))  # SciPy's BLAS must be loaded before it is held to one thread
     with single_threaded_blas():  # the bits must not depend on the number of BLAS threads
         known = train.claimed(n, start)
         if start is not None:
@@ -302,37 +304,52 @@ def _newton_rows(n: Any, model: Model) -> Float32:
     return rows
 
 
-def pairs_of(n: Any) -> float:
-    """Return about how many pairs of items some user has, an item with itself included, from those of a few items."""
+def pairs_of(n: Any) -> tuple[float, float]:
+    """Return about how many pairs of items some user has, an item with itself included, and those of each user, added.
+
+    The first follows from the pairs of a few items.
+    """
     by_users = np.argsort(np.bincount(n.indices, minlength=n.shape[1]))
     some = by_users[len(by_users) // SOME_ITEMS // 2 :: max(1, len(by_users) // SOME_ITEMS)]
-    return float((n[:, some].T @ n).nnz) * len(by_users) / len(some)
+    pairs = float((n[:, some].T @ n).nnz) * len(by_users) / len(some)
+    return pairs, float((np.diff(n.indptr).astype(np.float64) ** 2).sum())
 
 
-def needed(users: int, items: int, entries: int, options: Options, pairs: float | None = None) -> tuple[int, float]:
-    """Return the bytes that training needs beyond the data, and its floating-point operations.
+def needed(
+    users: int, items: int, entries: int, options: Options, pairs: tuple[float, float] | None = None
+) -> tuple[int, float, float]:
+    """Return the bytes that training needs beyond the data, and its operations: those of all threads, and of one.
+
+    An operation takes as long as one of the product of two matrices that fit in the cache. What each kind of work takes
+    was measured on an Intel Xeon with AVX-512 (``docs/benchmarks.md``).
 
     `pairs` are those of :func:`pairs_of`; by default as many as there usually are, since few items are popular.
     """
     dim, epochs = options.dim, options.epochs or epochs_for(users, items, entries)
-    hidden = max(1, most_hiding(users, items))
+    hidden, fewest = max(1, most_hiding(users, items)), min(users, items)
     if pairs is None:
-        cells, together = items**2, 3 * entries**2 / users  # of G, and pairs of items of a user
-        pairs = 0.5 * cells * -np.expm1(-together / cells)
-    pairs = min(MOST_PAIRS, pairs)
-    neighbours = min(items * min(NEIGHBOURS, round(PER_ROOT * users**0.5), items), PER_USER * entries, pairs)
+        cells, of_users = items**2, 3 * entries**2 / users  # of G, and pairs of items of a user
+        pairs = 0.5 * cells * -np.expm1(-of_users / cells), of_users
+    kept, of_users = min(1.0, MOST_PAIRS / pairs[0]), pairs[1]  # the share of the pairs that fit in memory
+    different = kept * pairs[0]
+    neighbours = min(items * min(NEIGHBOURS, round(PER_ROOT * users**0.5), items), PER_USER * entries, different)
     of_start = 4 * entries + 4 * (dim + EXTRA) * (2 * users + 4 * items)
     of_training = 20 * entries + 8 * users * dim + 20 * items * dim + 4 * BLOCK * items + 8 * neighbours
     of_rows = 4 * users * dim + 16 * min(users, ROWS) * dim + 8 * items * dim + 8 * neighbours
-    of_items = 20 * entries + 8 * pairs + 30 * neighbours
-    of_strengths = 28 * hidden * items + 8 * neighbours  # seven arrays of logits, and B
-    fewest = min(users, items)
-    if ease_fits(users, items):
+    of_items = 20 * entries + 8 * different + 30 * neighbours + 8 * items * dim
+    logits = 24.0 * hidden * items  # six arrays of them
+    if fits := ease_fits(users, items):
         of_items = max(of_items, 4 * fewest**2 + 30 * items * min(MOST_WEIGHTS, items))
-        of_system = 8 * min(pairs, fewest**2) + 16 * entries  # beside three arrays of logits
-        of_strengths += 4 * fewest**2 + max(8 * hidden * items, of_system - 16 * hidden * items)
+        of_system = 12 * hidden * items + 8 * min(different, fewest**2) + 16 * entries  # three, and two sparse matrices
+        logits = max(logits, 4 * fewest**2 + max(20 * hidden * items, of_system))
+    of_strengths = logits + 8 * neighbours + 4 * dim * (users + 3 * items)  # and B and W
     most = max(of_start, of_rows, of_training, of_items, of_strengths)
-    bytes_needed = FIXED_BYTES + 16 * entries + most  # 16: n, twice
-    passes = epochs if hidden <= NEGLIGIBLE * users else epochs * (2 - hidden / users)
-    other = FOLDS * 4.0 * hidden * items * dim + (6.0 * fewest**3 if ease_fits(users, items) else 0)
-    return int(bytes_needed), passes * 6.0 * users * items * dim + other
+    again = hidden > NEGLIGIBLE * users
+    trainings = 2 - hidden / users if again else 1.0
+    products = trainings * epochs * (6 if epochs > 1 else 4) * users * items * dim + FOLDS * 4 * hidden * items * dim
+    regressions = 9e4 * neighbours * (1.5 if again else 1) * kept**0.5  # with fewer neighbours before the strengths
+    of_all = 1.6 * products + regressions + 3.5e7 * hidden  # and the steps of L-BFGS
+    svd = 360 * entries * dim + (170 * items + 60 * users) * dim**2  # and Newton's steps
+    gram = 700 * kept**0.2 * of_users + 5000 * different
+    of_one = trainings * (svd + gram) + 15_000 * hidden * items + (6 * fewest**3 if fits else 0) + FIXED
+    return int(FIXED_BYTES + 16 * entries + most), of_all, of_one  # 16: n, twice

@@ -135,6 +135,7 @@ class Checkpoint:
             As `read` does.
         """
         self._owner |= _plain({**origin_of_bits(), **identity})
+        self._last = -math.inf  # so that it is written after the first blocks: what was before them took its time
         return self._contents(self._owner)
 
     def read(self, identity: Mapping[str, Any], trained: Mapping[str, NDArray[Any]], generator: Any) -> Stored | None:

@@ -1,5 +1,9 @@
 """The objective of the recommender by independent programs, its strengths, threads and interruptions."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -180,6 +184,19 @@ def test_a_few_baskets_have_moderate_probabilities(copies):
     assert max(p for _, p in answer) < 0.7
     assert min(p for _, p in answer) > 1e-3
     assert abs(model.explain([["bread"]], "butter").score) < 10
+
+
+def test_the_first_fit_of_a_process_holds_every_blas_to_one_thread():
+    """Also that of SciPy, which NumPy does not load."""
+    code = """if True:
+        from threadpoolctl import threadpool_info
+        from fastembed import Recommender
+        def check(record):
+            threads.extend(each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas")
+        threads = []
+        Recommender(dim=2, epochs=1, threads=1).fit([[1, 2], [2, 3]], on_epoch_end=check)
+        assert set(threads) == {1}, threads"""
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "OPENBLAS_NUM_THREADS": "2"})
 
 
 def test_threads_and_an_interruption_do_not_change_a_bit(taken, fitted, tmp_path, monkeypatch):

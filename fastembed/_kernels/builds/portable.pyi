@@ -333,3 +333,31 @@ def add_log_product(
     sums: npt.NDArray[_Real],
     logits: npt.NDArray[_Real],
 ) -> None: ...
+def quadratic_forms(
+    starts: _Columns, columns: _Columns, data: npt.NDArray[_Real], dense: npt.NDArray[_Real], forms: npt.NDArray[_Real]
+) -> None: ...
+
+# mixture.pxi
+
+def mixture_moments(
+    first: npt.NDArray[_Real],
+    second: npt.NDArray[_Real],
+    f: float,
+    g: float,
+    starts: _Columns,
+    seen: _Columns,
+    x: npt.NDArray[_Real],
+    moments: _Doubles,
+) -> None: ...
+def mixture_ranks(
+    first: npt.NDArray[_Real],
+    second: npt.NDArray[_Real],
+    f: float,
+    g: float,
+    starts: _Columns,
+    seen: _Columns,
+    x: npt.NDArray[_Real],
+    hidden_starts: _Columns,
+    hidden: _Columns,
+    above: _Columns,
+) -> None: ...
