@@ -17,6 +17,7 @@ from fastembed._base.threads import Pool, cached_property, ordered_map, single_t
 from fastembed._base.validation import shown, warn_user
 from fastembed.recommender.data import USUAL, Interactions, flat_baskets, is_matrix, is_name, matrix_of, weights_of
 from fastembed.recommender.scoring import TOLERANCE, Model, contributions, fold, scores
+from fastembed.vectors.neighbors import Neighbors
 
 T = TypeVar("T")
 Array = NDArray[Any]
@@ -93,6 +94,11 @@ class FittedRecommender:
     @cached_property
     def _known_rows(self) -> KnownRows:
         return KnownRows(self.data.matrix, self.model)
+
+    @cached_property
+    def near_items(self) -> Neighbors:
+        """The search for items by their vectors."""
+        return Neighbors(np.ascontiguousarray(self.model.linear.T))
 
     def rows(self, pool: Pool) -> NDArray[np.float32]:
         """Return the rows of all users that are known, (U, D)."""
@@ -254,23 +260,6 @@ class FittedRecommender:
         found: list[Scored] = []
         for part in self.answers(asked, threads, best, exclude_seen=exclude_seen):
             found += part
-        return found
-
-    def similar(self, vectors: Array, ids: Array, topn: int, names: Array) -> list[Scored]:
-        """Return the rows with the largest cosine to each of some rows, without these themselves."""
-        unit: Any = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-        found: list[Scored] = []
-        size = max(1, SIZES.batch_logits // len(unit))
-        for start in range(0, len(ids), size):
-            part = ids[start : start + size]
-            cosines = np.clip(unit[part] @ unit.T, -1, 1)
-            cosines[np.arange(len(part)), part] = -np.inf
-            places = largest_of_rows(cosines, min(topn, len(unit) - 1))
-            best = np.take_along_axis(cosines, places, 1)
-            found += [
-                list(zip(items, values, strict=True))
-                for items, values in zip(names[places].tolist(), best.astype(np.float64).tolist(), strict=True)
-            ]
         return found
 
     def explain(self, asked: Asked, item: int) -> Explanation:

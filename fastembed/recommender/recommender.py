@@ -27,6 +27,7 @@ from fastembed.recommender.scoring import TOLERANCE
 from fastembed.trainer.checkpoint import MINUTES, FilesUntilSaved
 from fastembed.trainer.inputs import check_checkpoint
 from fastembed.trainer.ranks import Communicator, Ranks
+from fastembed.vectors.neighbors import Neighbors
 
 ROUGH_TOLERANCE = 1e-4  # of the rows of users from which only a recommendation is made
 PRODUCT = 512  # the size of the product whose rate is measured
@@ -462,7 +463,7 @@ class Recommender(Transformer):
         Returns
         -------
         list of (item, float), or a list of these
-            Without the item itself. A vector of zeros, as of items that nobody has, has the cosine 0.
+            Without the item itself, and without items whose vectors are zero, as those of items that nobody has are.
 
         Raises
         ------
@@ -477,7 +478,7 @@ class Recommender(Transformer):
         'nails'
         """
         fitted = self._fitted()
-        return self._similar(item, topn, skip_unknown, fitted.data.items, fitted.model.linear.T)
+        return self._similar(item, topn, skip_unknown, fitted.data.items, fitted.near_items)
 
     def similar_users(self, user: Any, topn: int = 10, skip_unknown: bool = False) -> Any:
         """Return the users whose vectors have the largest cosine to those of a user, or of several.
@@ -492,8 +493,7 @@ class Recommender(Transformer):
         Returns
         -------
         list of (user, float), or a list of these
-            Without the user himself. A vector of zeros, as of users without items, or if all have the same, has the
-            cosine 0.
+            Without the user himself, and without users whose vectors are zero, as those of users without items are.
 
         Raises
         ------
@@ -507,17 +507,18 @@ class Recommender(Transformer):
         2
         """
         fitted = self._fitted()
-        return self._similar(user, topn, skip_unknown, fitted.data.users, self.user_factors_)
+        return self._similar(user, topn, skip_unknown, fitted.data.users, Neighbors(self.user_factors_))
 
-    def _similar(self, given: Any, topn: int, skip_unknown: bool, known: Any, vectors: Any) -> Any:
+    def _similar(self, given: Any, topn: int, skip_unknown: bool, known: Any, neighbors: Neighbors) -> Any:
         topn, single = check_integer("topn", topn, low=1), is_name(given)
         if not single and (isinstance(given, bytes) or not isinstance(given, Iterable)):
             raise TypeError(f"a name or several are needed, got {given!r}")
         ids = known.find([given] if single else given, check_flag("skip_unknown", skip_unknown))
         found: list[Scored] = [[] for _ in ids]
-        answers = self._fitted().similar(vectors, ids[ids >= 0], topn, known.names)
-        for place, answer in zip(np.flatnonzero(ids >= 0), answers, strict=True):
-            found[place] = answer
+        rows = ids[ids >= 0]
+        answers = neighbors.nearest(neighbors.unit(rows), topn, excluded=rows[:, None].tolist())
+        for place, (near, cosines) in zip(np.flatnonzero(ids >= 0), answers, strict=True):
+            found[place] = list(zip(known.names[near].tolist(), cosines.tolist(), strict=True))
         return found[0] if single else found
 
     def transform(self, X: Any, skip_unknown: bool = False) -> Any:
