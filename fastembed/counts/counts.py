@@ -830,7 +830,7 @@ class Counts:
         --------
         See :meth:`load`.
         """
-        write_counts(path, self._entries.csr(), **self._attributes())
+        write_counts(path, self._entries.csr(), self._attributes())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Counts:

@@ -347,31 +347,26 @@ def file_name(group: int, sha256: Bytes) -> str:
 # ---------------------------------------------------------------- one file; what all kinds hold beside the counts
 
 
-def write_counts(path: str | os.PathLike[str], matrix: StoredCSR, **attributes: Any) -> None:
-    """Write counts; the keyword arguments are the attributes of ``Counts``.
+def write_counts(path: str | os.PathLike[str], matrix: StoredCSR, attributes: Mapping[str, Any]) -> None:
+    """Write counts, and the attributes of ``Counts`` by name.
 
     Raises
     ------
     OSError
         If the file cannot be written; an old file then stays as it was.
     """
-    tensors, settings = pack_attributes(matrix.shape, **attributes)
+    tensors, settings = pack_attributes(matrix.shape, attributes)
     tensors |= {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr}
     write_tensors(path, tensors, header("counts", settings))
 
 
 def pack_attributes(
-    shape: tuple[int, int],
-    *,
-    windows: Windows | None = None,
-    keep: npt.NDArray[np.float64] | None = None,
-    ledger: Ledger | None = None,
-    vocabulary: Vocabulary | None = None,
-    baskets: str | None = None,
+    shape: tuple[int, int], attributes: Mapping[str, Any]
 ) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
-    """Return tensors and settings that store the options of counting in a file."""
+    """Return tensors and settings that store the attributes of ``Counts``, by name, in a file."""
+    keep, vocabulary = attributes.get("keep"), attributes.get("vocabulary")
     tensors: dict[str, npt.NDArray[Any]] = {} if keep is None else {"keep": keep}
-    settings: dict[str, Any] = {"shape": shape, "windows": windows, "ledger": ledger, "baskets": baskets}
+    settings = {"shape": shape} | {name: attributes.get(name) for name in ("windows", "ledger", "baskets")}
     if vocabulary is not None:
         tensors |= {"tokens.counts": vocabulary.counts, **pack_tokens(vocabulary.tokens)}
         settings["vocabulary.ledger"] = vocabulary.ledger
@@ -393,14 +388,14 @@ def read_counts(path: str | os.PathLike[str]) -> tuple[StoredCSR, dict[str, Any]
         If it does not hold counts, or is damaged.
     """
     with parts_of(path, "counts", "counts that fit") as (tensors, settings, _):
-        shape, attributes = unpack_attributes(tensors, settings, path)
+        shape, attributes = unpack_attributes(tensors, settings)
         arrays = csr(tensors["data"], tensors["indices"], tensors["indptr"], shape)
         matrix = StoredCSR.of(canonical_csr("counts", arrays))
     return matrix, attributes
 
 
 def unpack_attributes(
-    tensors: Mapping[str, npt.NDArray[Any]], settings: Mapping[str, Any], path: str | os.PathLike[str]
+    tensors: Mapping[str, npt.NDArray[Any]], settings: Mapping[str, Any]
 ) -> tuple[tuple[int, int], dict[str, Any]]:
     """Return the shape and the keyword arguments of ``Counts`` from the result of `pack_attributes`."""
     n_rows, n_columns = settings["shape"]
@@ -685,7 +680,7 @@ def open_store(folder: StoreFolder) -> tuple[StoredGroups, dict[str, Any]]:
     tensors, metadata = read_manifest(folder)
     settings = check_header(metadata, "counts-store", folder.path)
     with fitting(f"{folder.path.rstrip('/')}/{MANIFEST}", "counts that fit"):
-        shape, attributes = unpack_attributes(tensors, settings, folder.path)
+        shape, attributes = unpack_attributes(tensors, settings)
         tiles = Tiles(*(np.array(tensors[name]) for name in Tiles._fields))
         totals = Totals(*(np.array(tensors[f"totals.{name}"]) for name in Totals._fields))
         scale = Scale.of(attributes["windows"], attributes["keep"], shape[1])
@@ -798,7 +793,7 @@ class StoreWriter:
 
     def finish(self) -> None:
         """Write the manifest."""
-        tensors, settings = pack_attributes(self._shape, **self._attributes)
+        tensors, settings = pack_attributes(self._shape, self._attributes)
         tensors |= {name: np.stack([getattr(tiles, name) for tiles in self._tiles]) for name in Tiles._fields}
         tensors |= {"totals.rows": self._totals.rows, "totals.columns": self._totals.columns}
         settings["counts_sha256"] = self._digest.hexdigest()

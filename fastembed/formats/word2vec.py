@@ -94,8 +94,8 @@ def read_rows(rows: Iterator[tuple[int, bytes]], separator: bytes, dim: int, pat
     return np.frombuffer(numbers, "<f4").reshape(-1, dim)
 
 
-def write_token_rows(path: PathLike, table: Table, header: bytes = b"") -> None:
-    """Write a header, then for each vector a line "token component ... component".
+def write_token_rows(path: PathLike, table: Table, header: bytes = b"", *, binary: bool = False) -> None:
+    """Write a header, then for each vector a line "token component ... component", or with float32 as its components.
 
     Raises
     ------
@@ -110,7 +110,8 @@ def write_token_rows(path: PathLike, table: Table, header: bytes = b"") -> None:
     with writing(path) as (file,):
         file.write(header)
         for name, row in zip(names, bar(matrix, desc="vectors"), strict=True):
-            file.write(name + b" " + template % tuple(row.tolist()))
+            components = row.tobytes() + b"\n" if binary else template % tuple(row.tolist())
+            file.write(name + b" " + components)
 
 
 def read_token_rows(lines: Iterator[tuple[int, bytes]], dim: int, path: PathLike) -> Table:
@@ -304,12 +305,7 @@ def write_binary(path: PathLike, table: Table) -> None:
     ...     file.read()
     b'1 2\none \x00\x00\x80?\x00\x00\x00\x00\n'
     """
-    names = encode_tokens(table.tokens, WHITE_SPACE, WHITE_SPACE_REASON)
-    matrix = to_float32(table.matrix)
-    with writing(path) as (file,):
-        file.write(b"%d %d\n" % matrix.shape)
-        for name, row in zip(names, bar(matrix, desc="vectors"), strict=True):
-            file.write(name + b" " + row.tobytes() + b"\n")
+    write_token_rows(path, table, b"%d %d\n" % table.matrix.shape, binary=True)
 
 
 def read_binary(path: PathLike) -> Table:

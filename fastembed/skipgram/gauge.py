@@ -121,11 +121,7 @@ def _moments(
     It takes two passes, since the difference of E[xxᵀ] and E[x]E[x]ᵀ cancels if the mean is far from zero.
     """
     dim, pieces = rows.shape[1], [slice(begin, begin + PIECE) for begin in range(0, len(rows), PIECE)]
-
-    def weighted_sum(piece: slice) -> NDArray[np.float64]:
-        return weights[piece] @ rows[piece].astype(np.float64)
-
-    mean = ordered_sum(weighted_sum, pieces, (dim,), pool)
+    mean = ordered_sum(lambda piece: weights[piece] @ rows[piece].astype(np.float64), pieces, (dim,), pool)
 
     def squares(piece: slice) -> NDArray[np.float64]:
         deviations = rows[piece] - mean

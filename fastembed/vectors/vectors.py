@@ -34,7 +34,7 @@ from fastembed._base.validation import (
 from fastembed.formats.registry import read_table, write_table
 from fastembed.formats.table import Table
 from fastembed.vectors.neighbors import METHODS, Exact, Ids, Matrix, Neighbors, rounded_products, unit_vectors
-from fastembed.vectors.subwords import BucketComposer, Composer, Rows, composer_of
+from fastembed.vectors.subwords import BucketComposer, Composer, composer_of
 
 Kind = TypeVar("Kind", bound="Vectors")
 Token = str | int | np.integer[Any]  # a token, or an integer whose digits are a token
@@ -230,10 +230,8 @@ class Vectors:
             rows = self._rows_of("tokens", tokens) if tokens is not None else self._checked_ids(ids)
         counts = None if self._counts is None else self._counts[rows]
         names = self._tokens[rows] if isinstance(rows, slice) else [self._tokens[i] for i in rows]
-        return composing_vectors(type(self), names, read_only(self._matrix[rows]), counts, self._composer_of(rows))
-
-    def _composer_of(self, rows: Rows) -> Composer | None:
-        return None if self._composer is None else self._composer.of_rows(rows)
+        composer = None if self._composer is None else self._composer.of_rows(rows)
+        return composing_vectors(type(self), names, read_only(self._matrix[rows]), counts, composer)
 
     def normalized(self) -> Self:
         """Return the vectors divided by their lengths, in the same dtype; zero vectors stay zero.
@@ -718,8 +716,7 @@ class Vectors:
 
     @classmethod
     def _of_table(cls, table: Table) -> Self:
-        composer = composer_of(table.ngrams)
-        return composing_vectors(cls, table.tokens, table.matrix, table.counts, composer)
+        return composing_vectors(cls, table.tokens, table.matrix, table.counts, composer_of(table.ngrams))
 
     def save_word2vec_format(self, path: str | os.PathLike[str], binary: bool = False) -> None:
         """Write the text or binary form of word2vec, as :meth:`save` does; gensim has the same name for it.
