@@ -2,7 +2,7 @@ r"""Classifiers of labelled lines: ours, fastText's and scikit-learn's in one ru
 
     python bench/peers/classifiers.py labelled train.txt valid.txt [train.txt valid.txt ...]
     python bench/peers/classifiers.py crossed train.txt valid.txt [train.txt valid.txt ...]
-    python bench/peers/classifiers.py sets FOLDER [labelled.txt.xz ...]
+    python bench/peers/classifiers.py sets FOLDER [labelled.txt.xz ...] [--split PACKAGE ...]
     python bench/peers/classifiers.py short [--documents 1000000]
     python bench/peers/classifiers.py many [--documents 100000 --labels 30000]
 
@@ -11,10 +11,11 @@ seconds from the file to the fitted model, and the bytes of its file. `crossed` 
 the calibration error of ours on all its documents, each by a model of the four fifths without it, P@1 of it and of
 LinearSVC on the same words, and how many documents one of the two alone gets right, with p of McNemar's exact test.
 `sets` writes such files: sets with one label per document from the installed Python packages, and given files in two
-parts. `short` generates documents of about ten words with 20 labels, and prints the words per second and thread of the
-whole fit: those of the text, and those of all epochs, which is fastText's measure. `many` generates documents with
-30,000 labels, and prints the peak memory. In these two, only ours and, in `short`, fastText run. Ours runs with its
-defaults except in `many`. Every contestant has its own process, with two threads; what is not installed is left out.
+parts; or, of some packages, that whose labels are their parts. `short` generates documents of about ten words with 20
+labels, and prints the words per second and thread of the whole fit: those of the text, and those of all epochs, which
+is fastText's measure. `many` generates documents with 30,000 labels, and prints the peak memory. In these two, only
+ours and, in `short`, fastText run. Ours runs with its defaults except in `many`. Every contestant has its own process,
+with two threads; what is not installed is left out.
 """
 
 from __future__ import annotations
@@ -364,15 +365,20 @@ def docstrings(file: Path) -> list[str]:
     return [line for text in texts if text and len((line := " ".join(text.split())).split()) >= 10]
 
 
-def write_sets(folder: Path, seed: int = 0) -> None:
-    """Write the sets: docstrings by package, those of two packages by their part, lines of code, and translations."""
+def write_sets(folder: Path, split: list[str], seed: int = 0) -> None:
+    """Write the sets: docstrings by package, those of two packages by their part, lines of code, and translations.
+
+    Of packages to `split` there is only the second.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     rng, packages = np.random.default_rng(seed), installed_packages()
-    sources = {name: some_files(path, rng, 1000 if name in SPLIT else MOST_FILES) for name, path in packages.items()}
+    packages = {name: path for name, path in packages.items() if not split or name in split}
+    apart = split or SPLIT
+    sources = {name: some_files(path, rng, 1000 if name in apart else MOST_FILES) for name, path in packages.items()}
     by_package = {name: [text for file in files for text in docstrings(file)] for name, files in sources.items()}
     lines = {name: [line for file in files for line in code_lines(file)] for name, files in sources.items()}
     parts: dict[str, list[str]] = {}
-    for name in SPLIT:
+    for name in apart:
         for file in sources.get(name, []):
             inside = file.parts[file.parts.index(name) + 1 :]
             if len(inside) > 1 and "tests" not in inside:
@@ -384,6 +390,8 @@ def write_sets(folder: Path, seed: int = 0) -> None:
         ("lines", lines, 20, 1000),
         ("languages", languages, 60, 400),
     ):
+        if split and title != "parts":
+            continue
         different = {name: sorted(set(each)) for name, each in texts.items()}
         chosen = sorted(different, key=lambda name: (-len(different[name]), name))[:labels]
         rows = []
@@ -469,6 +477,7 @@ def main() -> None:
     command = commands.add_parser("sets")
     command.add_argument("folder", type=Path)
     command.add_argument("files", nargs="*", type=Path)
+    command.add_argument("--split", nargs="+", default=[])
     command = commands.add_parser("contest")
     command.add_argument("name", choices=CONTESTANTS)
     command.add_argument("files", nargs="+", type=Path)
@@ -479,7 +488,7 @@ def main() -> None:
         print(json.dumps(contest(options.name, options.files[0], valid, options.speed)))
         return
     if options.what == "sets":
-        write_sets(options.folder)
+        write_sets(options.folder, options.split)
         for file in options.files:
             write_parts(file, options.folder)
         return
