@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import chain
 from typing import Any, Self, TypeVar
 
@@ -785,7 +785,7 @@ class Classifier(Estimator):
 
     def _options(self) -> ClassifierOptions:
         """Check the parameters and return them."""
-        return ClassifierOptions(**self.get_params())
+        return ClassifierOptions(*[getattr(self, each.name) for each in fields(ClassifierOptions)])
 
     def _warn_of_no_effect(self, options: ClassifierOptions) -> None:
         """Warn of parameters that are not their defaults, and without effect."""

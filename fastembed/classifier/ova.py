@@ -84,7 +84,7 @@ class Ascent:
         curvature: float,
     ) -> None:
         self._bias_square = BIAS_SQUARE / (1 + BIAS_SQUARE * curvature / l2)
-        self._pool, self._l2, self._labels, self._squared = pool, l2, len(bias), loss == "squared"
+        self._pool, self._labels, self._squared = pool, len(bias), loss == "squared"
         with np.errstate(over="ignore"):
             heaviest = examples.weights.max()
             if heaviest / l2 > MOST_COST:

@@ -385,8 +385,8 @@ def _softmax(
     targets.data *= np.repeat(examples.weights, np.diff(targets.indptr))
     prior = log_shares(np.asarray(targets.sum(axis=0)).ravel() + earlier.with_label)
     embedding, linear = earlier.parameters or _first_parameters(examples.features, examples.bags, targets, options)
-    identity = np.eye(len(prior), dtype=np.float32)
-    trainer = Trainer(embedding, identity if linear is None else linear, bias=prior, threads=pool.threads)
+    w = np.eye(len(prior), dtype=np.float32) if linear is None else linear
+    trainer = Trainer(embedding, w, bias=prior, threads=pool.threads)
     rate = options.learning_rate or default_rate(examples.bags, examples.weights)
     held_out = None if validation is None else sparse.diags_array(validation.weights) @ shares(validation.labels)
     history = trainer.fit_counts(

@@ -2,7 +2,9 @@
 
 import json
 import pickle
+import tracemalloc
 import warnings
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -52,6 +54,25 @@ def test_files_and_documents_give_the_same_bits(tmp_path, labelled):
     assert by_file.classes_.tolist() == by_list.classes_.tolist()
     test = by_file.test(path)
     assert test.accuracy == test.precision == by_list.score(*labelled)
+
+
+def test_the_softmax_with_a_dim_takes_no_memory_for_labels_times_labels():
+    documents, labels = [f"a{k} b{k % 50}" for k in range(4000)], np.arange(4000) % 2000
+    tracemalloc.start()
+    try:
+        Classifier("softmax", dim=2, epochs=1).fit(documents, labels)
+        assert tracemalloc.get_traced_memory()[1] < 2000 * 2000 * 4
+    finally:
+        tracemalloc.stop()
+
+
+@dataclass(eq=False, repr=False)
+class Noted(Classifier):
+    note: str = ""
+
+
+def test_a_subclass_may_have_further_parameters():
+    assert Noted(note="mine").fit(["a b", "c d"], ["x", "y"]).predict(["a"]).tolist() == ["x"]
 
 
 def test_labels_of_several_kinds(labelled):
