@@ -18,15 +18,7 @@ from fastembed._base.arrays import Float32
 from fastembed._base.progress import bar
 from fastembed._base.threads import Pool, matrix_product, single_threaded_blas
 from fastembed._base.validation import is_true
-from fastembed.recommender.item_to_item import (
-    MOST_PAIRS,
-    MOST_WEIGHTS,
-    NEIGHBOURS,
-    PER_ROOT,
-    PER_USER,
-    ease_fits,
-    item_to_item,
-)
+from fastembed.recommender import item_to_item
 from fastembed.recommender.scoring import Model, counted, damped, scaled_rows, totals_of
 from fastembed.recommender.strengths import Strengths, hiding, most_hiding, select
 from fastembed.trainer.checkpoint import Checkpoint, arrays_digest
@@ -135,7 +127,9 @@ def fit(
             model = strengths.of(model)
             if again:
                 return train.first(n, weight, epochs, strengths=strengths)
-            return replace(model, similar=item_to_item(n, model.ease, pool)) if model.ease else model, history
+            return replace(
+                model, similar=item_to_item.item_to_item(n, model.ease, pool)
+            ) if model.ease else model, history
         except BaseException:
             keep(model, [] if again else history)
             raise
@@ -185,7 +179,7 @@ class _Training:
     ) -> tuple[Model, list[Record]]:
         """Return the model with B anew, and then W trained further; no caller sees a rough training."""
         epochs, start = self.options.epochs or epochs, model if strengths is None else strengths.of(model)
-        start, records = replace(start, similar=item_to_item(n, start.ease, self.pool, few=rough)), []
+        start, records = replace(start, similar=item_to_item.item_to_item(n, start.ease, self.pool, few=rough)), []
         trainer = Trainer(
             _newton_rows(n, model), model.linear, bias=model.bias, loss_scale=1.0, threads=self.pool.threads
         )
@@ -330,20 +324,20 @@ def needed(
     if pairs is None:
         cells, of_users = items**2, 3 * entries**2 / users  # of G, and pairs of items of a user
         pairs = 0.5 * cells * -np.expm1(-of_users / cells), of_users
-    kept, of_users = min(1.0, MOST_PAIRS / pairs[0]), pairs[1]  # the share of the pairs that fit in memory
+    kept, of_users = min(1.0, item_to_item.MOST_PAIRS / pairs[0]), pairs[1]  # the share of the pairs that fit in memory
     different = kept * pairs[0]
-    neighbours = min(items * min(NEIGHBOURS, round(PER_ROOT * users**0.5), items), PER_USER * entries, different)
-    of_start = 4 * entries + 4 * (dim + EXTRA) * (2 * users + 4 * items)
+    per_item = min(item_to_item.NEIGHBOURS, round(item_to_item.PER_ROOT * users**0.5), items)
+    neighbours = min(items * per_item, item_to_item.PER_USER * entries, different)
     of_training = 20 * entries + 8 * users * dim + 20 * items * dim + 4 * BLOCK * items + 8 * neighbours
     of_rows = 4 * users * dim + 16 * min(users, ROWS) * dim + 8 * items * dim + 8 * neighbours
     of_items = 20 * entries + 8 * different + 30 * neighbours + 8 * items * dim
     logits = 24.0 * hidden * items  # six arrays of them
-    if fits := ease_fits(users, items):
-        of_items = max(of_items, 4 * fewest**2 + 30 * items * min(MOST_WEIGHTS, items))
+    if fits := item_to_item.ease_fits(users, items):
+        of_items = max(of_items, 4 * fewest**2 + 30 * items * min(item_to_item.MOST_WEIGHTS, items))
         of_system = 12 * hidden * items + 8 * min(different, fewest**2) + 16 * entries  # three, and two sparse matrices
         logits = max(logits, 4 * fewest**2 + max(20 * hidden * items, of_system))
     of_strengths = logits + 8 * neighbours + 4 * dim * (users + 3 * items)  # and B and W
-    most = max(of_start, of_rows, of_training, of_items, of_strengths)
+    most = max(of_rows, of_training, of_items, of_strengths)
     again = hidden > NEGLIGIBLE * users
     trainings = 2 - hidden / users if again else 1.0
     products = trainings * epochs * (6 if epochs > 1 else 4) * users * items * dim + FOLDS * 4 * hidden * items * dim
