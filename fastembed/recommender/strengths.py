@@ -255,5 +255,4 @@ class _Hidden:
         above = np.empty(len(self._entry_weights), np.int32)
         kernels_for("float32").mixture_ranks(first, second, 1 - share, share, *self._of_seen, *self._of_hidden, above)
         gains = np.bincount(self._entries[0], (above < DEPTH) / np.log2(above + 2), len(self._ideal))
-        found: Float64 = gains / self._ideal
-        return found
+        return gains / self._ideal

@@ -324,8 +324,8 @@ def needed(
     if pairs is None:
         cells, of_users = items**2, 3 * entries**2 / users  # of G, and pairs of items of a user
         pairs = 0.5 * cells * -np.expm1(-of_users / cells), of_users
-    kept, of_users = min(1.0, item_to_item.MOST_PAIRS / pairs[0]), pairs[1]  # the share of the pairs that fit in memory
-    different = kept * pairs[0]
+    different, of_users = min(pairs[0], item_to_item.MOST_PAIRS), pairs[1]
+    kept = different / pairs[0]  # the share that fits in memory
     per_item = min(item_to_item.NEIGHBOURS, round(item_to_item.PER_ROOT * users**0.5), items)
     neighbours = min(items * per_item, item_to_item.PER_USER * entries, different)
     of_training = 20 * entries + 8 * users * dim + 20 * items * dim + 4 * BLOCK * items + 8 * neighbours
@@ -337,13 +337,12 @@ def needed(
         of_system = 12 * hidden * items + 8 * min(different, fewest**2) + 16 * entries  # three, and two sparse matrices
         logits = max(logits, 4 * fewest**2 + max(20 * hidden * items, of_system))
     of_strengths = logits + 8 * neighbours + 4 * dim * (users + 3 * items)  # and B and W
-    most = max(of_rows, of_training, of_items, of_strengths)
-    again = hidden > NEGLIGIBLE * users
-    trainings = 2 - hidden / users if again else 1.0
+    trainings = 2 - hidden / users if (again := hidden > NEGLIGIBLE * users) else 1.0
     products = trainings * epochs * (6 if epochs > 1 else 4) * users * items * dim + FOLDS * 4 * hidden * items * dim
     regressions = 9e4 * neighbours * (1.5 if again else 1) * kept**0.5  # with fewer neighbours before the strengths
     of_all = 1.6 * products + regressions + 3.5e7 * hidden  # and the steps of L-BFGS
     svd = 360 * entries * dim + (170 * items + 60 * users) * dim**2  # and Newton's steps
     gram = 700 * kept**0.2 * of_users + 5000 * different
     of_one = trainings * (svd + gram) + 15_000 * hidden * items + (6 * fewest**3 if fits else 0) + FIXED
-    return int(FIXED_BYTES + 16 * entries + most), of_all, of_one  # 16: n, twice
+    most = max(of_rows, of_training, of_items, of_strengths) + 16 * entries  # n, twice
+    return int(FIXED_BYTES + most), of_all, of_one

@@ -23,14 +23,6 @@ def same(one, other):
     assert one.recommend(list(range(5))) == other.recommend(list(range(5)))
 
 
-def test_items_of_the_same_kind_are_recommended(model, held_out):
-    right = 0
-    for basket, answer in zip(held_out, model.recommend(held_out, topn=3), strict=True):
-        right += sum(item[0] == basket[0][0] for item, _ in answer)
-        assert not {item for item, _ in answer} & set(basket)
-    assert right > 0.9 * 3 * len(held_out)
-
-
 @pytest.mark.parametrize("exclude_seen", [True, False])
 @pytest.mark.parametrize(("exclude", "among"), [(None, None), (["a0", "b3"], None), (["a1"], ["b1", "a1", "a2", "a5"])])
 def test_probabilities_are_those_of_the_items_that_are_left(model, held_out, exclude_seen, exclude, among):
@@ -259,23 +251,18 @@ def test_a_fit_reports_what_it_does_and_what_it_takes(baskets, tmp_path):
         huge.fit([[k, 9 - k, (k + 5) % 10] for k in range(10)])
 
 
-@pytest.mark.parametrize(
-    ("sizes", "seconds", "megabytes"),
-    [
-        ((6_885, 170, 30_200), 0.72, 34),
-        ((428, 5_757, 35_753), 1.8, 86),
-        ((3_886, 16_901, 146_757), 12.7, 313),
-        ((37_204, 52_356, 282_839), 20.8, 570),
-        ((500, 50_000, 103_675), 11.6, 431),
-        ((69_000, 13_500, 9_937_585), 47.6, 931),
-    ],
-)
-def test_what_is_told_is_near_what_was_measured(sizes, seconds, megabytes):
-    """Of one thread, on a CPU that makes 152e9 operations in a second."""
-    estimate = Recommender().estimate(*sizes)
-    assert estimate.flops / 152e9 == pytest.approx(seconds, rel=0.25)
-    assert estimate.memory / 1e6 == pytest.approx(megabytes, rel=0.25)
-    assert 0.1 < estimate.serial / estimate.flops < 0.6
+def test_what_is_told_is_near_what_was_measured():
+    """Seconds of one thread, on a CPU that makes 152e9 operations in each, and megabytes."""
+    for sizes, measured in {
+        (6_885, 170, 30_200): [0.61, 34],
+        (428, 5_757, 35_753): [1.54, 86],
+        (3_886, 16_901, 146_757): [11.4, 313],
+        (37_204, 52_356, 282_839): [18.6, 571],
+        (69_000, 13_500, 9_937_585): [47, 931],
+    }.items():
+        estimate = Recommender().estimate(*sizes)
+        assert [estimate.flops / 152e9, estimate.memory / 1e6] == pytest.approx(measured, rel=0.25)
+        assert 0.1 < estimate.serial / estimate.flops < 0.6
 
 
 def test_an_interrupted_fit_goes_on_to_the_same_bits(baskets, tmp_path):

@@ -11,7 +11,7 @@ from scipy import optimize, sparse, special
 
 from fastembed import Recommender, Trainer
 from fastembed._base.threads import Pool
-from fastembed.recommender import item_to_item, training
+from fastembed.recommender import item_to_item, strengths, training
 from fastembed.recommender.item_to_item import Ease, item_weights
 from fastembed.recommender.scoring import Model, contributions, fold, scores
 from fastembed.recommender.training import Options, fit
@@ -133,6 +133,8 @@ def test_where_items_exclude_each_other_the_regression_on_all_items_is_chosen_an
 def test_the_item_to_item_model_has_the_nearest_neighbours_of_the_most_frequent_items(taken, monkeypatch):
     monkeypatch.setattr(item_to_item, "NEIGHBOURS", 3)
     monkeypatch.setattr(item_to_item, "MOST_PAIRS", 400)
+    monkeypatch.setattr(item_to_item, "FEW_NEIGHBOURS", 2)
+    assert np.count_nonzero(item_weights(taken, POOL, few=True).toarray(), axis=0).max() == 2
     b = item_weights(taken, POOL).toarray()
     users = np.bincount(taken.indices, minlength=40)
     with_neighbours = np.flatnonzero(b.any(axis=0))
@@ -163,16 +165,22 @@ def test_contributions_of_a_history_add_up_to_the_logits(taken, fitted):
     assert_allclose(logits - logits[0], of_scores - of_scores[0], atol=1e-3)
 
 
-def test_hidden_items_choose_strengths_that_predict_new_users_better_than_popularity(taken, fitted):
-    model = fitted[0]
-    seen, hidden = taken[::2].copy(), taken[::2].copy()
-    odd = np.arange(seen.nnz) % 5 == 0
-    seen.data[odd], hidden.data[~odd] = 0, 0
-    seen.eliminate_zeros()
-    hidden = hidden.toarray() > 0
-    found = scores(fold(seen, model, POOL), seen, model)
-    popular = special.log_softmax(model.bias)
-    assert found[hidden].mean() > np.broadcast_to(popular, found.shape)[hidden].mean() + 0.1
+def test_calibration_finds_the_optimum_of_scipy():
+    rng = np.random.default_rng(0)
+    kind = rng.integers(3, size=(50, 40))  # 1 is seen, 2 hidden
+    first, second = rng.normal(0, 2, (2, 50, 40)).astype(np.float32)
+    second += kind == 2
+    sizes = (kind == 2).sum(axis=1)
+
+    def objective(factors):
+        x = factors[0] * first.astype(float) + factors[1] * second
+        log_p = special.log_softmax(np.where(kind == 1, -np.inf, x), axis=1)
+        of_users = np.where(kind == 2, log_p, 0).sum(axis=1) / sizes
+        return 1.5 * ((factors - 1) ** 2).sum() - of_users @ sizes**0.5
+
+    best = optimize.minimize(objective, np.ones(2), bounds=[(0.05, None)] * 2)
+    users = strengths._Hidden(sparse.csr_array(kind == 1), sparse.csr_array(kind == 2))
+    assert_allclose(users.calibrated(first, second, np.ones(2)), best.x, atol=1e-3)
 
 
 @pytest.mark.parametrize("copies", [1, 20])
@@ -188,14 +196,9 @@ def test_a_few_baskets_have_moderate_probabilities(copies):
 
 def test_the_first_fit_of_a_process_holds_every_blas_to_one_thread():
     """Also that of SciPy, which NumPy does not load."""
-    code = """if True:
-        from threadpoolctl import threadpool_info
-        from fastembed import Recommender
-        def check(record):
-            threads.extend(each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas")
-        threads = []
-        Recommender(dim=2, epochs=1, threads=1).fit([[1, 2], [2, 3]], on_epoch_end=check)
-        assert set(threads) == {1}, threads"""
+    limits = "[each['num_threads'] for each in threadpoolctl.threadpool_info() if each['user_api'] == 'blas']"
+    fit = f"fastembed.Recommender(dim=2, epochs=1).fit([[1, 2]], on_epoch_end=lambda _: found.extend({limits}))"
+    code = f"import fastembed, threadpoolctl; found = []; {fit}; assert set(found) == {{1}}, found"
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "OPENBLAS_NUM_THREADS": "2"})
 
 
@@ -206,6 +209,7 @@ def test_threads_and_an_interruption_do_not_change_a_bit(taken, fitted, tmp_path
         pass
 
     def stop(record):
+        assert path.exists()  # from the first blocks on
         if record["epoch"] == 3:
             raise Stop
 
