@@ -44,7 +44,7 @@ def arrays(counts):
 
 def fit_trainer(folder, **how):
     counts = sparse.csr_array(np.arange(12.0).reshape(3, 4))
-    trainer = Trainer(np.ones((3, 2)), np.ones((2, 4)), threads=1)
+    trainer = Trainer.random(3, 2, output_size=4, seed=0, threads=1)
     trainer.fit_counts(counts, epochs=3, checkpoint=folder / "file", **how)
     return trainer.embedding, trainer.linear
 
