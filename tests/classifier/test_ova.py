@@ -107,13 +107,6 @@ def test_of_documents_that_contradict_each_other_the_heavier_one_is_right(loss):
 
 
 @pytest.mark.parametrize("loss", ["squared", "ova"])
-def test_the_shares_of_several_labels_are_those_in_training(loss):
-    model = Classifier(loss).fit(["a b"] * 20, [["x", "y"]] * 19 + [["x"]])
-    with pytest.warns(UserWarning, match="the answer is the labels' shares"):
-        assert_allclose(model.predict_proba(["zzz"]), [[1, 0.95]], rtol=1e-5)
-
-
-@pytest.mark.parametrize("loss", ["squared", "ova"])
 @pytest.mark.parametrize("seed", range(2))
 def test_the_share_of_a_label_of_all_documents_is_1_whatever_their_weights_add_up_to(labelled, loss, seed):
     weights = np.random.default_rng(seed).random(30)
