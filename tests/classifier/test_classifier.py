@@ -116,14 +116,10 @@ def test_the_number_of_a_bad_document_is_that_of_the_caller():
         Classifier().fit(["a", "b", 7, "c"], [["x"], [], ["y"], ["z"]])
 
 
-def test_the_history_has_the_rate_of_the_parameter():
-    rates = []
-    model = Classifier("softmax", learning_rate=2.0, epochs=3)
-    model.fit(["a b", "c d"], ["x", "y"], on_epoch_end=lambda record: rates.append(record["learning_rate"]))
-    assert [record["learning_rate"] for record in model.history_] == rates
-    assert rates == sorted(rates, reverse=True)
-    assert rates[-1] == pytest.approx(0.2)
-    assert rates[0] < 2
+def test_the_callback_has_the_records_of_the_history():
+    records = []
+    model = Classifier("softmax", epochs=3).fit(["a b", "c d"], ["x", "y"], on_epoch_end=records.append)
+    assert records == model.history_
 
 
 @pytest.mark.parametrize("dim", [None, 2])
@@ -497,10 +493,9 @@ def test_a_parameter_without_effect_is_named(loss, name, value):
     "parameters", [{"l2": 1e9}, {"loss": "ova", "l2": 1e9}, {"loss": "softmax", "learning_rate": 1e-4}]
 )
 def test_that_nothing_was_learned_is_said(labelled, parameters):
-    message = (
-        "hardly anything was learned but the shares of the labels, whose loss is .*, or documents that differ with"
-    )
-    with pytest.warns(UserWarning, match=message):
+    with pytest.warns(
+        UserWarning, match="hardly anything was learned but the shares of the labels, whose loss is .*, or"
+    ):
         Classifier(**parameters).fit(*labelled)
 
 
