@@ -38,8 +38,7 @@ def no_field(field: object, names: Iterable[object]) -> BadRow:
 
 
 FLOAT = re.compile(r"-?[0-9]+\.0")  # as pandas writes the integers of a column in which some are missing
-# As files write what is missing, and the code of pandas.factorize for it
-MISSING = frozenset(("nan", "NaN", "NA", "<NA>", "N/A", "None", "null", "NULL", "-1", -1))
+MISSING = frozenset(("nan", "NaN", "NA", "<NA>", "N/A", "None", "null", "NULL"))  # as files write what is missing
 
 
 def is_missing(value: Any) -> bool:
@@ -60,9 +59,10 @@ def warn_of_names(names: Collection[object]) -> None:
     spaced = {name.strip(): name for name in names if isinstance(name, str) and name != name.strip()}
     if alike := spaced.keys() & set(names if spaced else ()):
         warn_user(f"{min(alike)!r} and {spaced[min(alike)]!r} are two names, which differ in spaces alone")
-    missing = min(MISSING.intersection(names), key=str, default=None)
-    if missing is not None and (str(missing) != "-1" or sum(str(name).startswith("-") for name in names) == 1):
-        warn_user(f"{missing!r} is a name like the others: leave out the rows that have it if it stands for none")
+    codes = range(-1, len(names) - 1)  # of pandas.factorize, and not a few ratings
+    coded = len(names) > 9 and not {-1, "-1"}.isdisjoint(names) and {*map(str, names)} == {*map(str, codes)}
+    if missing := MISSING.intersection(names) | ({"-1"} if coded else set()):
+        warn_user(f"{min(missing)!r} is a name like the others: leave out the rows that have it if it stands for none")
     warn_of_floats(names)
 
 

@@ -280,7 +280,7 @@ def _warn_of_header(both: npt.NDArray[np.intp], names: list[Any], firsts: set[in
 
 def _likely_weight(names: Sequence[Any], first: Sequence[Any]) -> bool:
     """Return whether no name is that of weights but one is likely to be; then warn. `first` are values of the first."""
-    alone = len(names) == 1 and all(isinstance(value, REAL) for value in first) and names[0] != "id"
+    alone = len(names) == 1 and names[0] != "id" and all(isinstance(v, REAL) and type(v) is not bool for v in first)
     alike = [name for name in names if alone or str(name).lower() in (WEIGHT, f"{WEIGHT}s")]
     if not alike or WEIGHT in names:
         return False

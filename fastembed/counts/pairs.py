@@ -135,7 +135,7 @@ def _token(name: Name) -> str:
 
 def name_ids(what: str, names: Iterable[Name], ids: dict[Name, int]) -> npt.NDArray[np.intp]:
     """Return the id of each name; a new name gets the next id."""
-    if isinstance(names, str | bytes) or not isinstance(names, Iterable):
+    if isinstance(names, str | bytes) or not isinstance(names, Iterable) or getattr(names, "ndim", 1) == 0:
         raise TypeError(f"{what} must be several names, got {shown(names)}")
     listed = names.tolist() if isinstance(names, np.ndarray) else list(names)
     try:

@@ -201,7 +201,7 @@ def held_out_items(
     fields = user, item, weight
     if (named or isinstance(model, SkipGram)) and fields != (None, None, None):
         what = "hidden items are rows or baskets" if named else "a SkipGram is evaluated on baskets"
-        raise ValueError(f"{what}, which have no user, item and weight, got {fields}")
+        raise ValueError(f"{what}, which have no user, item and weight; table.groupby(user)[item].agg(list) makes them")
     with bars(progress):
         if isinstance(model, SkipGram):
             number = _score_skipgram(model, baskets, split, tally)
@@ -347,6 +347,8 @@ def _score_skipgram(model: SkipGram, baskets: Source, split: _Split, tally: _Tal
 
 def _given(fitted: FittedRecommender, source: Any, hidden: Any, pool: Pool, tally: _Tally) -> tuple[int, Asked, Any]:
     """Return the number of all users, those who have hidden items, and these."""
+    if hasattr(source, "iloc") and hasattr(hidden, "iloc") and not source.index.equals(hidden.index):
+        raise ValueError("baskets and hidden have different indices: those of all users must be the same, in one order")
     everyone = fitted.asked(source, True, pool)
     targets = fitted.hidden(everyone.matrix, hidden, True, pool)
     if not is_matrix(hidden):
@@ -371,8 +373,8 @@ def _drawn(
         same = same or 2 * int((fitted.data.users.find(users, skip_unknown=True) >= 0).sum()) > len(users)
     if same:
         warn_user(
-            "most of these users are among those learned from: `split_users` keeps some for evaluation, and"
-            " hidden=... takes items that training has not seen"
+            "most of these users are among those learned from: `split_users` keeps some for evaluation; in Python,"
+            " held_out_items(model, train, hidden=test) takes items that were left out of theirs"
         )
     seen, hidden = (_rows((part[k] for part in parts if part is not None), items) for k in (0, 1))
     seen = sparse.csr_array(matrix[taken].multiply(seen))  # with the weights of the items

@@ -157,7 +157,7 @@ class Names:
             return f"{text}, which are {'str' if isinstance(self.names[0], str) else 'int'}, such as {self._like()}"
         if isinstance(name, str):
             return UnknownToken(name, self._numbers, self.names, f"{self._what}s")
-        return f"{text}: rows of the matrix" if self._what == "user" and self.are_places() else text
+        return f"{text}, which are numbered from 0" if self._what == "user" and self.are_places() else text
 
 
 @dataclass(frozen=True)
@@ -336,7 +336,7 @@ def _pairs_of_table(table: Any, fields: list[Any], names: list[Any]) -> Pairs:
             raise ValueError(
                 f"the fields must have one value per pair, {len(values[0])}, but {field!r} has {len(array)}"
             )
-    yield values, lambda k: f"row {k if labels is None or callable(labels) else labels[k]!r}"
+    yield values, lambda k: f"row {k if labels is None or callable(labels) else labels[k : k + 1].tolist()[0]!r}"
 
 
 def _listed(column: Any) -> list[Any]:

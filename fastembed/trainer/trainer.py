@@ -513,8 +513,8 @@ class Trainer:
         update_linear, epochs = check_flag("update_linear", update_linear), check_integer("epochs", epochs, low=1)
         with self._lock.value, DefaultFloatMode():
             losses = self._rows.train(examples, rows, rate, update_linear, epochs)
-        if losses[-1] > max(losses[0], self._scale * math.log(p.outputs)):
-            _warn_of_rise(losses[0], losses[-1])
+        if losses[-1] > 2 * max(losses[0], self._scale * math.log(p.outputs)):
+            _warn_of_rise(losses[0], losses[-1], with_bags=isinstance(examples, Bags))
         return losses
 
     def grown(self, rows: NDArray[Any]) -> Trainer:
@@ -725,8 +725,8 @@ class Trainer:
         if file is not None and not isinstance(checkpoint, Checkpoint):  # otherwise that is up to the caller
             self._until_saved = self._until_saved or FilesUntilSaved()
             self._until_saved.set(file.path, keep=file.keep)
-        if history[-1]["nll"] > max(history[0]["nll"], math.log(p.outputs)):
-            _warn_of_rise(history[0]["nll"], history[-1]["nll"])
+        if history[-1]["nll"] > 2 * max(history[0]["nll"], math.log(p.outputs)):
+            _warn_of_rise(history[0]["nll"], history[-1]["nll"], with_bags=bags is not None)
         return history
 
     def nll(self, counts: Any, *, bags: Any = None) -> float:
@@ -861,7 +861,7 @@ def restore_squares(trainer: Trainer, tensors: Mapping[str, NDArray[Any]]) -> No
         own[:] = tensors[name]
 
 
-def _warn_of_rise(first: float, last: float) -> None:
-    """Warn that the loss of the last epoch is above that of the first, and above that of equal probabilities."""
-    risen = f"the loss has risen from {first:.4g} to {last:.4g}, above that of equal probabilities"
-    warn_user(f"{risen}: lower the learning rate, or scale weights of bags so that they are about 1")
+def _warn_of_rise(first: float, last: float, *, with_bags: bool) -> None:
+    """Warn that the loss of the last epoch is far above that of the first, and above that of equal probabilities."""
+    hint = ", or scale the weights of bags so that they are about 1" * with_bags
+    warn_user(f"the loss has risen from {first:.4g} to {last:.4g}: lower the learning rate{hint}")

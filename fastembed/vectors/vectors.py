@@ -879,8 +879,9 @@ class Vectors:
             capitals = next((name for name in unknown if name != name.lower()), None)
             if capitals is not None and self._lowercase:
                 raise KeyError(f"{capitals!r} has capitals, which no token has: ask for {capitals.lower()!r}")
-            if spaced := [name for name in unknown if name.split() != [name]]:
-                raise KeyError(f"{spaced[0]!r} is no word, of which a vector could be composed: it has white space")
+            spaced = [name for name in unknown if name.split() != [name]]
+            if spaced and all(token.split() == [token] for token in self._tokens):
+                raise KeyError(f"{spaced[0]!r} is no word to compose a vector of: it is empty or has white space")
             vectors, known = self._composer.compose_all(unknown)
             composed = {
                 name: vector for name, vector, is_known in zip(unknown, vectors, known, strict=True) if is_known

@@ -13,7 +13,5 @@ def test_a_module_that_cannot_be_imported_says_why(tmp_path, monkeypatch):
     (package / "breaks.py").write_text("import math\n\nmath.nothing\n", encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     get, _ = lazy_names(package.name, {"breaks": "Name"})
-    with pytest.raises(
-        ImportError, match=r"package_of_names.breaks cannot be imported: module 'math' has no attribute 'nothing'"
-    ):
+    with pytest.raises(ImportError, match=r"package_of_names.breaks cannot be imported: module 'math' has no"):
         get("Name")

@@ -191,10 +191,7 @@ def test_a_text_that_another_reading_would_suit_gets_a_warning_with_it(tmp_path,
 @pytest.mark.parametrize(
     ("lists", "expected"),
     [
-        (
-            [["a cat sat on it", "pets"]] * 9,
-            r"^tokens in lists have 3\.\d words each, such as 'a cat sat on it': pass texts as str",
-        ),
+        ([["a cat sat on it", "pets"]] * 9, r"^tokens in lists have 3\.\d words each, such as 'a cat sat on it': pass"),
         ([line.split() for line in WRAPPED.splitlines()], "^7% of the tokens in lists end in .* 'city,': .* str"),
         ([["Heat (1995)", "Speed (1994)", "x"], ["It 's", "the end", "."]], None),  # titles; words that are separated
         ([["a", "b"], ["c", "b"]] * 11, "^each line is two tokens, such as 'a b': if they are edges of a graph"),

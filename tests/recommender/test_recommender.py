@@ -295,7 +295,7 @@ def test_an_interrupted_fit_goes_on_to_the_same_bits(baskets, tmp_path):
 @pytest.mark.parametrize(
     ("call", "kind", "message"),
     [
-        (lambda m: m.recommend(500), KeyError, "500 is not among the 120 users: rows of the matrix"),
+        (lambda m: m.recommend(500), KeyError, "500 is not among the 120 users, which are numbered from 0"),
         (lambda m: m.recommend([0, 130]), KeyError, "130 is not among the 120 users"),
         (lambda m: m.recommend("a0"), KeyError, r"such as 0; a basket of items is a list in a list, as \[\['a0'\]\]"),
         (lambda m: m.recommend(["a0", "a1"]), KeyError, r"as \[\['a0', 'a1'\]\]"),
@@ -340,7 +340,7 @@ def test_a_matrix_with_users_as_columns_is_noticed_when_users_are_asked_for():
     model = Recommender(dim=1, epochs=1, threads=1).fit(sparse.random_array((5, 50), density=0.3, rng=0))
     with pytest.raises(KeyError, match=re.escape("there are 50 items: is the matrix the wrong way round? A row is a")):
         model.recommend(7)
-    with pytest.raises(KeyError, match=r"500 is not among the 5 users: rows of the matrix'$"):
+    with pytest.raises(KeyError, match=r"500 is not among the 5 users, which are numbered from 0'$"):
         model.recommend(500)
 
 

@@ -154,11 +154,7 @@ def test_where_all_contexts_are_given_none_is_left():
         ({"words": {"w03": 2.0}}, TypeError, r"got \{'w03': 2\.0\}: words with weights are its \.items\(\)"),
         ({"words": 0.5}, TypeError, "a query must be a word or several, got 0.5"),
         ({"words": "w03", "exclude": "w04"}, TypeError, "exclude must be several words, got 'w04'"),
-        (
-            {"words": "w03", "exclude": [0.5]},
-            TypeError,
-            r"exclude\[0\] must be several words, got 0.5|a token is a str",
-        ),
+        ({"words": "w03", "exclude": [0.5]}, TypeError, r"exclude\[0\] must be several words, got 0.5|a token is"),
         ({"words": "w03", "topn": 0}, ValueError, "topn must be at least 1, got 0"),
         ({"words": "w03", "side": "left"}, ValueError, "side must be None, 'before' or 'after', got 'left'"),
     ],

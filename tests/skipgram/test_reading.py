@@ -114,9 +114,7 @@ def test_a_reading_of_token_lists_and_a_text_of_unknown_words_are_warned_of():
     assert "A" in model.vectors
     model = SkipGram(**SETTINGS).fit(lists)
     for call in (model.perplexity, model.partial_fit):
-        with pytest.warns(
-            UserWarning, match="the model knows few of the tokens: read 9 tokens in 1 lines.*; used 2; dropped 7"
-        ):
+        with pytest.warns(UserWarning, match="the model knows few of the tokens: read 9 tokens in 1 lines.*; used 2;"):
             call(["u v w x A b x y z"])
 
 

@@ -127,9 +127,7 @@ def test_early_stopping_on_counts_needs_validation_counts(corpus):
     how = asdict(counts.windows)
     with pytest.raises(ValueError, match="validation_counts have other tokens than counts: use one Vocab"):
         model.fit(counts, validation_counts=Counts.from_corpus(corpus, turned, **how))
-    with pytest.raises(
-        ValueError, match=r"validation_counts are those of Windows\(window=\(1, 1\).*, but counts are those"
-    ):
+    with pytest.raises(ValueError, match=r"validation_counts are those of Windows.*, but counts are those of"):
         model.fit(counts, validation_counts=Counts.from_corpus(corpus, counts.vocabulary, **how | {"window": 1}))
     assert not hasattr(model, "trainer")
     model.fit(counts, validation_counts=counts)

@@ -138,8 +138,10 @@ def test_a_word_with_capitals_is_not_composed_of_n_grams_in_lower_case(dtype):
     for word in ("King", "Kingly"):
         with pytest.raises(KeyError, match=f"'{word}' has capitals, which no token has: ask for '{word.lower()}'"):
             vectors[word]
-    with pytest.raises(KeyError, match="' kingly' is no word, of which a vector could be composed: it has white space"):
+    with pytest.raises(KeyError, match="' kingly' is no word to compose a vector of: it is empty or has white space"):
         vectors[[" kingly"]]
+    spaced = composing_vectors(Vectors, ("the man", *TOKENS[1:]), np.eye(5, 6, dtype=dtype), None, a_dictionary(dtype))
+    assert spaced["king ly"].any()
     mixed = composing_vectors(Vectors, ("Man", *TOKENS[1:]), np.eye(5, 6, dtype=dtype), None, a_dictionary(dtype))
     np.testing.assert_array_equal(mixed["Kingly"], mixed._composer.compose_all(["Kingly"])[0][0])
 
