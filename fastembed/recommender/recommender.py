@@ -199,9 +199,10 @@ class Recommender(Transformer):
         on_epoch_end : callable, optional
             Called with the record of each epoch; training ends early if it returns True.
         checkpoint : path-like, optional
-            A file that is written after each epoch of the last training, with the strengths that the one before it has
-            found. If it exists, the same call resumes from it, to the same bits. It is removed when the recommender is
-            saved. Without one, a first fit that is interrupted in its last training keeps what was learned.
+            A file that is written after the first blocks, and each epoch, of the last training, with the strengths that
+            are chosen before it. If it exists, the same call resumes from it, to the same bits. It is removed when the
+            recommender is saved. Without one, a first fit that is interrupted in its last training keeps what was
+            learned.
         comm : communicator of mpi4py, optional
             Its processes make this call together and all get the same recommender, as for `Trainer.fit_counts`. Only
             rank 0 reports and writes the checkpoint.

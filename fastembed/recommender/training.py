@@ -163,8 +163,9 @@ class _Training:
         self, n: Any, weight: float, epochs: int, *, rough: bool = False, strengths: Strengths | None = None
     ) -> tuple[Model, list[Record]]:
         """Return the model of the counts n, and the records; a rough one serves to find the strengths."""
-        if self.checkpoint is not None and strengths is not None:
-            self.checkpoint.claim({"strengths": asdict(strengths)})
+        file = self.checkpoint
+        if file is not None and strengths is not None and file.claim({"strengths": asdict(strengths)}) is None:
+            file.last = -np.inf
         return self._trained(n, _first(n, weight, self.options), epochs, LINEAR_RATE, strengths, rough=rough)
 
     def further(self, n: Any, model: Model) -> tuple[Model, list[Record]]:

@@ -116,7 +116,7 @@ class Checkpoint:
         self._owner: dict[str, Any] = {}  # see `claim`
         self._identity: Mapping[str, Any] = {}  # of the call that wrote first
         self._read: Stored | None = None  # the contents of the file, from when they are read to when the fit goes on
-        self._last = time.monotonic()
+        self.last = time.monotonic()  # when it was written; -inf lets it be written after the next block
         self._writing: Future[None] | None = None
         self.failed = False
 
@@ -135,7 +135,6 @@ class Checkpoint:
             As `read` does.
         """
         self._owner |= _plain({**origin_of_bits(), **identity})
-        self._last = -math.inf  # so that it is written after the first blocks: what was before them took its time
         return self._contents(self._owner)
 
     def read(self, identity: Mapping[str, Any], trained: Mapping[str, NDArray[Any]], generator: Any) -> Stored | None:
@@ -191,12 +190,12 @@ class Checkpoint:
         """Return whether it is time to write within an epoch; raise the error of the last write, if any."""
         if self._writing is not None and self._writing.done():
             self.wait()
-        return self._writing is None and time.monotonic() - self._last >= 60 * self.minutes
+        return self._writing is None and time.monotonic() - self.last >= 60 * self.minutes
 
     def write(self, position: Position, tensors: Tensors) -> None:
         """Write where a fit is, in another thread; the arrays must not change until `wait` has been called."""
         fields = header("checkpoint", self._identity) | {"position": json.dumps(position, default=_as_json)}
-        self._last = time.monotonic()
+        self.last = time.monotonic()
         self._writing = in_background(write_tensors, self.path, tensors, fields)
 
     def wait(self) -> None:
