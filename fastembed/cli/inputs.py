@@ -227,8 +227,8 @@ def open_words(arguments: argparse.Namespace, vectors: Vectors) -> Callable[[str
 
 def words_of(line: str, token: Callable[[str], str], known: Container[str]) -> list[str]:
     """Return the words of a line between spaces, or the line alone if it is read as a known token, such as a phrase."""
-    line = line.replace("\t", " ").strip(" ")
-    return [line] if token(line) in known else [*filter(None, line.split(" "))]
+    line = line.strip(" \t")
+    return [line] if token(line) in known else line.split()
 
 
 # ---------------------------------------------------------------- parameters of a new model

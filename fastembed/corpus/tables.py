@@ -68,7 +68,7 @@ class UnnamedFieldError(ValueError):
             f"{name!r} has the fields {listed(fields)}: name the one that holds the text, as "
             f"--field {shlex.quote(self.likely)} or FileCorpus(..., field={self.likely!r})"
             + "; of baskets with commas between items tr ' ,' '_ ' < FILE makes text"
-            * (self.likely == "NAME")
+            * (self.likely == "NAME" and ".csv" in name)
         )
 
 
@@ -261,7 +261,7 @@ def _json_fields(file: TextFile, fields: Sequence[str | int], report: Report) ->
                 yield number, row
             else:
                 kind = _JSON_KINDS.get(type(row), "a number")
-                whole = ONE_JSON if number == 1 and isinstance(row, list) else ""
+                whole = ONE_JSON if number == 1 and isinstance(row, list) and isinstance((row or [0])[0], dict) else ""
                 yield number, BadRow("no JSON object", f"{kind}, where one object per line is expected{whole}")
 
 

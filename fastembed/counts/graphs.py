@@ -254,7 +254,7 @@ def edges_of_file(
                     f" data={['weight'] if 3 in parts else False}) writes it (read_adjlist reads lists of neighbours),"
                     f" got {shown(' '.join(line))}"
                     + ": is it a header? Then remove it"
-                    * (len(line) == 3 and len(amounts) in firsts)
+                    * (len(line) == 3 and len(amounts) in firsts and line[2][0].isalpha())
                 ) from None
             ends += (ids.setdefault(line[0], len(ids)), ids.setdefault(line[1], len(ids)))
     if not ends:

@@ -208,7 +208,7 @@ def parse_header(line: bytes, path: PathLike) -> tuple[int, int]:
     """
     found = re.fullmatch(rb"(\d{1,18})\s+(\d{1,18})\s*", line)
     if found is None:
-        other = "those without one are of the format 'glove', and a text has to be trained on first"
+        other = "those without one are of the format 'glove'" if _dim(line) else "a text has to be trained on first"
         raise ValueError(f"{str(path)!r}, line 1: word2vec's files begin with a line 'V D', got {line[:40]!r}; {other}")
     count, dim = int(found[1]), int(found[2])
     if not count or not dim:

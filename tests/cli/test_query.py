@@ -102,7 +102,7 @@ def test_words_are_read_as_the_text_of_the_model_was_before_they_are_composed(do
     assert [query["positive"] for query in found["queries"]] == [["kingship"], ["kings"], ["new_york"]]
     assert [each["word"] for each in found["composed"]] == ["kingship"]
     for command, words in (("neighbors", "positive"), ("predict", "words")):
-        stdin(b"New  York\nkings kingly\n")
+        stdin(b"New  York\nkings\x0bkingly\n")
         queries = document(command, path, "-", "-n", 1)["queries"]
         assert [query[words] for query in queries] == [["new_york"], ["kings", "kingly"]]
 

@@ -203,8 +203,10 @@ def test_without_a_field_the_error_names_those_there_are(name, write):
 def test_json_lines_may_hold_texts_and_lists_without_fields(write):
     path = write("t.jsonl", json_lines(["the cat", ["sat down"]]))
     assert read_field(path, None)[0] == [["the", "cat"], ["sat down"]]
-    with pytest.raises(ValueError, match=r"t\.json' has the fields 'a', 'b': name the one .*; of baskets with commas"):
+    with pytest.raises(ValueError, match=r"t\.json' has the fields 'a', 'b': name the one that holds the text"):
         FileCorpus(write("t.json", json_lines([{"a": 1, "b": 2}])))
+    with pytest.raises(ValueError, match=r"name the one that .*; of baskets with commas between items tr ' ,' '_ '"):
+        FileCorpus(write("t.csv", b"jam,bread\n"))
     with pytest.raises(ValueError, match=r"t\.jsonl', line 2: \{'a': 1\}, where a text or a list of tokens"):
         read_field(write("t.jsonl", json_lines(["a", {"a": 1}])), None)
 
