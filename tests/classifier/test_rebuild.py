@@ -230,13 +230,13 @@ def test_softmax(weighted, held_out, rate):
 
 
 def test_softmax_validates_on_documents_as_new_ones(weighted):
-    documents, labels, y, _ = weighted
+    documents, labels, y, weights = weighted
     held = np.random.default_rng(0).random(len(documents)) < 0.4
     parameters = {"early_stopping": True, "validation_fraction": 0.4, "l2": 0, "learning_rate": 0.3, "epochs": 1}
-    model = Classifier("softmax", **parameters).fit(documents, labels)
+    model = Classifier("softmax", **parameters).fit(documents, labels, weights)
     bags = Bags(documents, y)
     x = bags.matrix(documents)
-    e, bias = gradient_descent(x[~held], y[~held], np.ones((~held).sum()), 0, 0.3, 1)
+    e, bias = gradient_descent(x[~held], y[~held], weights[~held], 0, 0.3, 1)
     new = unit(bags.left_out(x, np.flatnonzero(held)) * (x[~held] > 0).any(axis=0))
     targets = y[held] / y[held].sum(axis=1, keepdims=True)
     nll = -(targets * special.log_softmax(new @ e + bias, axis=1)).sum(axis=1)
