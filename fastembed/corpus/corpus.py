@@ -116,12 +116,16 @@ def as_corpus(source: Source, reading: Reading | None = None, *, single: bool = 
         return FileCorpus(source, reading=reading)
     corpus = DocumentCorpus(source, reading=reading)
     first = next(iter(corpus._records), None)
-    if isinstance(first, str) and Path(first).suffix and os.path.isfile(first):  # noqa: PTH113 - it may be a long text
-        raise ValueError(f"{first!r} is a text here, one of several, but also a file, as pathlib.Path({first!r})")
+    if isinstance(first, str) and all(map(_names_a_file, corpus._records)):
+        raise ValueError(f"all texts are names of files: pass [pathlib.Path({shown(first)}), ...] to read these")
     corpus.known_reading = reading
     if not single:
         _check_split(corpus)
     return corpus
+
+
+def _names_a_file(text: object) -> bool:
+    return isinstance(text, str) and "." in text and os.path.isfile(text)  # noqa: PTH113 - which may be a long text
 
 
 def _check_split(corpus: DocumentCorpus) -> None:
@@ -813,9 +817,9 @@ def _of_format(reading: Reading, text: bytes, characters: str, *, baskets: bool)
     if len(tags := re.findall(r"<br ?/?>|</(?:p|div|span|td|li|a)>", characters)) >= LEAST_LINES:
         without = "html.unescape(re.sub('<[^>]*>', ' ', text)) is without it"
         yield f"the text has HTML, such as {shown(tags[0])}, which becomes tokens, too: {without}"
-    if not (baskets or reading.words) and len(characters.split()) > (1 + MOST_PUNCTUATED) * len(text.split()):
-        spaces = re.findall(r"[^\S \t-\r]", characters)
-        yield f"spaces such as {spaces[0]!r} are parts of tokens, which only those of ASCII separate: replace them"
+    spaces = re.findall(r"(?<!\d)[^\S \t-\r]|[^\S \t-\r](?!\d)", characters)  # and none within a number
+    if not (baskets or reading.words) and len(spaces) > MOST_PUNCTUATED * len(text.split()):
+        yield f"spaces such as {spaces[0]!r} are parts of tokens: re.sub(r'\\s', ' ', line) makes all spaces ASCII"
     lines = [line for line in characters.split("\n")[:-1] if line.strip()]
     if baskets and LEAST_LINES <= len(set(lines)) < len(lines) / 4:
         first = shown(lines[0])

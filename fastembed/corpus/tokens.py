@@ -303,7 +303,7 @@ def check_token_list(name: str, tokens: Iterable[str] | str) -> tuple[str, ...]:
         raise TypeError(f"{name} must be a list of tokens, which can be read again, got {shown(tokens)}")
     found = list(tokens)
     if not found:
-        raise ValueError(f"{name} must hold at least one token, got an empty list: None is no list")
+        raise ValueError(f"{name} must hold at least one token, got an empty list: None stands for no list")
     for token in found:
         if not isinstance(token, str):
             raise TypeError(f"{name} must hold strings, got {shown(token)}")

@@ -251,8 +251,8 @@ def edges_of_file(
                 raise ValueError(
                     f"{file.names[0]!r}, line {ledger.lines - before:,}: an edge is two names and {what}, which is"
                     " a number, with spaces and no commas between them, as networkx.write_edgelist(...,"
-                    f" data={['weight'] if 3 in parts else False}) writes it (read_adjlist reads lists of neighbours),"
-                    f" got {shown(' '.join(line))}"
+                    f" data={['weight'] if 3 in parts and '{}' not in line else False}) writes it (read_adjlist reads"
+                    f" lists of neighbours), got {shown(' '.join(line))}"
                     + ": is it a header? Then remove it"
                     * (len(line) == 3 and len(amounts) in firsts and line[2][0].isalpha())
                 ) from None

@@ -88,7 +88,8 @@ def _warn_of_numbers(names: npt.NDArray[Any], rows: npt.NDArray[np.intp], column
 
     Of nodes of one kind, it is rare that two parts of different size have all numbers, and a node is its own target.
     """
-    one, other = sorted((np.unique(names[each]) for each in (rows, columns)), key=len)
+    used = (names[np.bincount(each, minlength=len(names)) > 0] for each in (rows, columns))
+    one, other = sorted(map(np.sort, used), key=len)
     numbered = all(np.array_equal(each, one[0] + np.arange(len(each))) for each in (one, other))
     if numbered and LEAST_LINES <= len(one) < len(other) and (rows == columns).any():
         both = f"the numbers {one[0]} to {one[-1]} are both sources and targets"

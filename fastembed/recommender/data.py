@@ -221,7 +221,11 @@ def read_interactions(
     given = any(field is not None for field in fields)
     if names is not None or (files and (given or any(suffix_of(file.name) in FORMATS for file in files))):
         if user is None or item is None:
-            what = listed(names) if names else ", ".join(repr(file.name) for file in files or ())
+            what = (
+                f"{listed(names)} (a matrix is .to_numpy())"
+                if names
+                else ", ".join(repr(file.name) for file in files or ())
+            )
             raise ValueError(
                 f"pairs have a user and an item: name their fields, user=... and item=..., of {what}; baskets are lists"
                 " of items, as csv.reader gives, or a text file with a basket per line, its items between spaces:"

@@ -135,6 +135,8 @@ class FittedRecommender:
                 )
                 raise TypeError(f"who must be {kinds}, got {shown(who)}")
             listed = who.tolist() if isinstance(who, np.ndarray) else list(who)
+            if len(listed) == len(self.data.items) > 2 and all(is_name(each) and each in (0, 1) for each in listed):
+                raise ValueError("who are 0 and 1, as many as there are items: a row of a matrix is X[k : k + 1]")
             if listed and all(map(is_name, listed)):
                 return self._known(listed, skip_unknown, pool)
             matrix = self._matrix_of(listed, skip_unknown)

@@ -54,8 +54,11 @@ def test_strings_of_one_token_need_to_be_allowed(read):
     for use in (as_corpus, SkipGram(min_count=1).fit, Vocabulary.from_corpus):
         with pytest.raises(ValueError, match=message):
             use(["a.txt", "b.txt"])
-    with pytest.raises(ValueError, match=r"is a text here, one of several, but also a file, as pathlib\.Path"):
+    with pytest.raises(
+        ValueError, match=r"all texts are names of files: pass \[pathlib.Path\('.*test_corpus.py'\), .*\]"
+    ):
         SkipGram(reading=Reading(words=True)).fit([__file__, __file__])
+    assert read(as_corpus([__file__, "a b"]))[0] == [[__file__], ["a", "b"]]
     assert read(as_corpus(["a", "b"], single=True))[0] == [["a"], ["b"]]
     assert read(as_corpus(["a", "b", "c d"]))[0] == [["a"], ["b"], ["c", "d"]]
 
@@ -172,6 +175,8 @@ PLAIN = WRAPPED.replace(",", "").replace(";", "")
         ("good<br />film &amp; more\n" * 20, {"words": True}, "^the text has HTML, such as '<br />', which becomes"),
         ("a\u3000b c\n" * 20, {}, r"^spaces such as '\\u3000' are parts of tokens"),
         ("a\u3000b c\n" * 20, {"words": True}, None),
+        ("10\u00a0000 euros\n" * 20, {}, None),
+        ("\u3000\u3000a b c\n" * 20, {}, r"^spaces such as '\\u3000' are parts of tokens: re.sub"),
         ("the <unk> said </s> vector<int> a<b@c.org>\n" * 20, {}, None),
         ("two lines\ror more\r" * 20, {}, r"^the lines end in a carriage return.*tr '\\r'"),
         ("id,text,label\n" + '1,"a, b",x\n' * 20, {}, "the text looks like a table separated by ','"),
