@@ -115,9 +115,8 @@ def as_corpus(source: Source, reading: Reading | None = None, *, single: bool = 
     if isinstance(source, list | tuple) and source and all(isinstance(item, os.PathLike) for item in source):
         return FileCorpus(source, reading=reading)
     corpus = DocumentCorpus(source, reading=reading)
-    first = next(iter(corpus._records), None)
-    if isinstance(first, str) and all(map(_names_a_file, corpus._records)):
-        raise ValueError(f"all texts are names of files: pass [pathlib.Path({shown(first)}), ...] to read these")
+    if isinstance(source, list | tuple) and source and all(map(_names_a_file, source)):
+        raise ValueError(f"all texts are names of files: pass [pathlib.Path({shown(source[0])}), ...] to read these")
     corpus.known_reading = reading
     if not single:
         _check_split(corpus)

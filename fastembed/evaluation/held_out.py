@@ -157,7 +157,7 @@ def held_out_items(
     hidden : float, or matrix or baskets, optional
         Instead: the share of the items that are hidden, at least one, and at most all but one. Or, of a Recommender,
         the hidden items themselves, as rows or baskets of the same users; `baskets` is then what is shown of them, who
-        may have been learned from: users, rows or baskets, as for :meth:`Recommender.perplexity`.
+        may have been learned from: users, rows or baskets, as for :meth:`Recommender.perplexity`, all known.
     topn : int
         How many of the most probable items count.
     seed : int
@@ -176,6 +176,8 @@ def held_out_items(
     ------
     AttributeError
         Before `fit`.
+    KeyError
+        If hidden items are given, and what is shown holds an unknown user or item.
     TypeError, ValueError, OSError
         If an argument is not as above, or no basket has enough known items.
 
@@ -349,7 +351,7 @@ def _given(fitted: FittedRecommender, source: Any, hidden: Any, pool: Pool, tall
     """Return the number of all users, those who have hidden items, and these."""
     if hasattr(source, "iloc") and hasattr(hidden, "iloc") and not source.index.equals(hidden.index):
         raise ValueError("baskets and hidden have different indices: those of all users must be the same, in one order")
-    everyone = fitted.asked(source, True, pool)
+    everyone = fitted.asked(source, False, pool)
     targets = fitted.hidden(everyone.matrix, hidden, True, pool)
     if not is_matrix(hidden):
         found = fitted.data.items.find(flat_baskets(hidden, 0, 1.0)[0], skip_unknown=True)
