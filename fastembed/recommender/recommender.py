@@ -464,7 +464,7 @@ class Recommender(Transformer):
         Returns
         -------
         list of (item, float), or a list of these
-            Without the item itself, and without items whose vectors are zero, as those of items that nobody has are.
+            Without the item itself. The vector of an item that nobody has says nothing of it.
 
         Raises
         ------
@@ -494,7 +494,8 @@ class Recommender(Transformer):
         Returns
         -------
         list of (user, float), or a list of these
-            Without the user himself, and without users whose vectors are zero, as those of users without items are.
+            Without the user himself, and without users who have no items: their vectors are zero. To such a user the
+            cosine of all others is 0.
 
         Raises
         ------

@@ -304,7 +304,7 @@ def pairs_of(n: Any) -> tuple[float, float]:
 
     The first follows from the pairs of a few items.
     """
-    by_users = np.argsort(np.bincount(n.indices, minlength=n.shape[1]))
+    by_users = np.argsort(users := np.bincount(n.indices))[np.count_nonzero(users == 0) :]
     some = by_users[len(by_users) // SOME_ITEMS // 2 :: max(1, len(by_users) // SOME_ITEMS)]
     pairs = float((n[:, some].T @ n).nnz) * len(by_users) / len(some)
     return pairs, float((np.diff(n.indptr).astype(np.float64) ** 2).sum())
@@ -325,8 +325,8 @@ def needed(
     if pairs is None:
         cells, of_users = items**2, 3 * entries**2 / users  # of G, and pairs of items of a user
         pairs = 0.5 * cells * -np.expm1(-of_users / cells), of_users
-    different, of_users = min(pairs[0], item_to_item.MOST_PAIRS), pairs[1]
-    kept = different / pairs[0]  # the share that fits in memory
+    most_pairs = item_to_item.MOST_PAIRS  # that fit in memory
+    different, kept = min(pairs[0], most_pairs), min(1.0, most_pairs / pairs[0])
     per_item = min(item_to_item.NEIGHBOURS, round(item_to_item.PER_ROOT * users**0.5), items)
     neighbours = min(items * per_item, item_to_item.PER_USER * entries, different)
     of_training = 20 * entries + 8 * users * dim + 20 * items * dim + 4 * BLOCK * items + 8 * neighbours
@@ -343,7 +343,7 @@ def needed(
     regressions = 9e4 * neighbours * (1.5 if again else 1) * kept**0.5  # with fewer neighbours before the strengths
     of_all = 1.6 * products + regressions + 3.5e7 * hidden  # and the steps of L-BFGS
     svd = 360 * entries * dim + (170 * items + 60 * users) * dim**2  # and Newton's steps
-    gram = 700 * kept**0.2 * of_users + 5000 * different
+    gram = 700 * kept**0.2 * pairs[1] + 5000 * different
     of_one = trainings * (svd + gram) + 15_000 * hidden * items + (6 * fewest**3 if fits else 0) + FIXED
     most = max(of_rows, of_training, of_items, of_strengths) + 16 * entries  # n, twice
     return int(FIXED_BYTES + most), of_all, of_one

@@ -263,6 +263,8 @@ def test_what_is_told_is_near_what_was_measured():
         estimate = Recommender().estimate(*sizes)
         assert [estimate.flops / 152e9, estimate.memory / 1e6] == pytest.approx(measured, rel=0.25)
         assert 0.1 < estimate.serial / estimate.flops < 0.6
+    mostly_empty = sparse.csr_array(([1.0, 1.0], ([0, 0], [0, 1])), shape=(1, 1000))
+    assert len(Recommender(dim=1, epochs=1, threads=1).fit(mostly_empty).recommend(0, topn=3)) == 3
 
 
 def test_an_interrupted_fit_goes_on_to_the_same_bits(baskets, tmp_path):
