@@ -818,7 +818,7 @@ def _of_format(reading: Reading, text: bytes, characters: str, *, baskets: bool)
         yield f"the text has HTML, such as {shown(tags[0])}, which becomes tokens, too: {without}"
     spaces = re.findall(r"(?<!\d)[^\S \t-\r]|[^\S \t-\r](?!\d)", characters)  # and none within a number
     if not (baskets or reading.words) and len(spaces) > MOST_PUNCTUATED * len(text.split()):
-        yield f"spaces such as {spaces[0]!r} are parts of tokens: re.sub(r'\\s', ' ', line) makes all spaces ASCII"
+        yield f"spaces such as {spaces[0]!r} are parts of tokens: ' '.join(line.split()) has spaces of ASCII alone"
     lines = [line for line in characters.split("\n")[:-1] if line.strip()]
     if baskets and LEAST_LINES <= len(set(lines)) < len(lines) / 4:
         first = shown(lines[0])

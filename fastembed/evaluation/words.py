@@ -343,7 +343,7 @@ def analogies(
     rows = _rows_by_word(vectors.tokens[:size], fold)
     neighbors = Neighbors(vectors.matrix[:size])
     words = [word for _, questions in asked for question in questions for word in question]
-    strange = [word for word in words if fold(word) not in rows]
+    strange = [word for _, parts in asked for part in parts for word in part[:3] if fold(word) not in rows]
     found = _composed_vectors(vectors, strange, case_insensitive) if compose else {}
     composed = {fold(word): unit_vectors(vector[None])[0] for word, vector in found.items()}
     sections = []

@@ -7,6 +7,7 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 
+from fastembed import SkipGram
 from fastembed.evaluation import Analogies, Section, Similarity, analogies, word_similarity
 from fastembed.vectors import Vectors
 
@@ -174,6 +175,15 @@ def test_summaries_and_records_show_the_counts():
     record = json.loads(json.dumps(result.record(), allow_nan=False))
     assert (record["method"], record["accuracy"], record["asked"]) == ("3CosMul", 0.25, 1007)
     assert (record["sections"][0]["asked"], record["sections"][0]["accuracy"]) == (7, None)
+
+
+def test_an_answer_in_other_case_does_not_change_what_is_asked(written):
+    text = ["kinga man queena woman KINGLY LADY girl boy"] * 9 + ["king KING queen woman boy LADY kinglike"] * 9
+    vectors = SkipGram(dim=4, min_count=1, subwords=(2, 4), seed=0, threads=1).fit(text).vectors
+    for answer in vectors.tokens:
+        alone = analogies(vectors, written(f"kings man woman {answer}\n"), compose=True).total.correct
+        path = written(f"kings man woman {answer}\nman woman girl KINGS\n")
+        assert analogies(vectors, path, compose=True).total.correct == alone
 
 
 @pytest.mark.parametrize("method", ["3CosAdd", "3CosMul"])
