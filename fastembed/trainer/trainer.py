@@ -513,7 +513,7 @@ class Trainer:
         update_linear, epochs = check_flag("update_linear", update_linear), check_integer("epochs", epochs, low=1)
         with self._lock.value, DefaultFloatMode():
             losses = self._rows.train(examples, rows, rate, update_linear, epochs)
-        if losses[-1] > 2 * max(losses[0], self._scale * math.log(p.outputs)):
+        if losses[-1] > 10 * max(losses[0], self._scale * math.log(p.outputs)):
             _warn_of_rise(losses[0], losses[-1], with_bags=isinstance(examples, Bags))
         return losses
 
@@ -725,7 +725,7 @@ class Trainer:
         if file is not None and not isinstance(checkpoint, Checkpoint):  # otherwise that is up to the caller
             self._until_saved = self._until_saved or FilesUntilSaved()
             self._until_saved.set(file.path, keep=file.keep)
-        if history[-1]["nll"] > 2 * max(history[0]["nll"], math.log(p.outputs)):
+        if history[-1]["nll"] > 10 * max(history[0]["nll"], math.log(p.outputs)):
             _warn_of_rise(history[0]["nll"], history[-1]["nll"], with_bags=bags is not None)
         return history
 

@@ -399,7 +399,7 @@ def test_short_gradients_make_steps_of_the_same_length(library, length, with_bag
     assert trainer.linear == pytest.approx(np.array([0.125, -0.125]) * np.ones((4, 1)), rel=1e-6 + spacing)
 
 
-def test_a_loss_that_doubles_is_noticed():
+def test_a_loss_that_rises_tenfold_is_noticed():
     """As with raw numbers, such as years, as weights of bags, and with steps too long for the plain loss."""
     rng = np.random.default_rng(0)
     counts, years = sparse.csr_array(rng.poisson(0.3, (9, 9))), sparse.csr_array(rng.integers(1950, 2025, (9, 1)))
