@@ -152,6 +152,9 @@ class FittedRecommender:
         KeyError, TypeError, ValueError
             As `asked`; also if they are not of as many users, or a user is shown one of them.
         """
+        given = given if is_matrix(given) else list(given)
+        if not is_matrix(given) and any(map(is_name, given)):
+            raise TypeError(f"hidden items are a list per user, or rows of a matrix, got {shown(given)}")
         hidden = self.asked(given, skip_unknown, pool, None).matrix
         if hidden.shape != seen.shape:
             raise ValueError(f"hidden must have one basket per user, {seen.shape[0]}, got {hidden.shape[0]}")
