@@ -5,13 +5,14 @@ import pytest
 from scipy import sparse, special
 
 
-@pytest.mark.parametrize("items", [2, 17, 300])
-def test_mixtures_and_quadratic_forms_are_those_of_numpy(kernels, near, items):
+@pytest.mark.parametrize(("items", "scale"), [(2, 3), (17, 3), (300, 3), (300, 500)])
+def test_mixtures_and_quadratic_forms_are_those_of_numpy(kernels, near, items, scale):
     rng, dtype = np.random.default_rng(0), kernels.dtype
-    a, b = rng.normal(0, 3, (2, 5, items)).astype(dtype)
+    a, b = rng.normal(0, scale, (2, 5, items)).astype(dtype)
     a[1:] = a[0]
+    a[:, -1], b[:, -1] = a[:, 0], b[:, 0]
     kind = rng.integers(3, size=(5, items))
-    kind[:, 0], kind[3] = 2, np.arange(items) % 2 + 1  # each row has a candidate, one nothing that was seen
+    kind[:, [0, -1]], kind[3] = 2, np.arange(items) % 2 + 1  # two tie; in a row nothing was seen
     seen, hidden = (sparse.csr_array(kind == k) for k in (0, 2))
     x = np.where(kind, 0.4 * a.astype(float) + 0.7 * b, -np.inf)
     p, scratch, first = special.softmax(x, axis=1), np.empty(items, dtype), np.broadcast_to(a[0], a.shape)

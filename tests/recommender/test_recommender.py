@@ -251,7 +251,7 @@ def test_a_fit_reports_what_it_does_and_what_it_takes(baskets, tmp_path):
         huge.fit([[k, 9 - k, (k + 5) % 10] for k in range(10)])
 
 
-def test_what_is_told_is_near_what_was_measured():
+def test_what_is_told_is_near_what_was_measured(monkeypatch):
     """Seconds of one thread, on a CPU that makes 152e9 operations in each, and megabytes."""
     for sizes, measured in {
         (6_885, 170, 30_200): [0.61, 34],
@@ -263,6 +263,8 @@ def test_what_is_told_is_near_what_was_measured():
         estimate = Recommender().estimate(*sizes)
         assert [estimate.flops / 152e9, estimate.memory / 1e6] == pytest.approx(measured, rel=0.25)
         assert 0.1 < estimate.serial / estimate.flops < 0.6
+    monkeypatch.setattr("fastembed.recommender.recommender.seconds_per_operation", lambda *_: 2.0)
+    assert type(estimate)(1, 1, 1, 1, flops=10, memory=1, threads=4, serial=2).seconds() == 8
     mostly_empty = sparse.csr_array(([1.0, 1.0], ([0, 0], [0, 1])), shape=(1, 1000))
     assert len(Recommender(dim=1, epochs=1, threads=1).fit(mostly_empty).recommend(0, topn=3)) == 3
 

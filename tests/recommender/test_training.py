@@ -165,22 +165,109 @@ def test_contributions_of_a_history_add_up_to_the_logits(taken, fitted):
     assert_allclose(logits - logits[0], of_scores - of_scores[0], atol=1e-3)
 
 
-def test_calibration_finds_the_optimum_of_scipy():
-    rng = np.random.default_rng(0)
-    kind = rng.integers(3, size=(50, 40))  # 1 is seen, 2 hidden
-    first, second = rng.normal(0, 2, (2, 50, 40)).astype(np.float32)
-    second += kind == 2
+def calibrated(kind, first, second):
+    """Return the best factors of two arrays of logits, of items of which 1 is seen and 2 hidden, by SciPy."""
     sizes = (kind == 2).sum(axis=1)
 
     def objective(factors):
-        x = factors[0] * first.astype(float) + factors[1] * second
-        log_p = special.log_softmax(np.where(kind == 1, -np.inf, x), axis=1)
-        of_users = np.where(kind == 2, log_p, 0).sum(axis=1) / sizes
+        log_p = special.log_softmax(np.where(kind == 1, -np.inf, factors[0] * first + factors[1] * second), axis=1)
+        of_users = np.where(kind == 2, log_p, 0).sum(axis=1) / np.maximum(sizes, 1)
         return 1.5 * ((factors - 1) ** 2).sum() - of_users @ sizes**0.5
 
-    best = optimize.minimize(objective, np.ones(2), bounds=[(0.05, None)] * 2)
-    users = strengths._Hidden(sparse.csr_array(kind == 1), sparse.csr_array(kind == 2))
-    assert_allclose(users.calibrated(first, second, np.ones(2)), best.x, atol=1e-3)
+    return optimize.minimize(objective, np.ones(2), bounds=[(0.05, None)] * 2).x
+
+
+def best_strengths(model, shown, seen, hidden):
+    """Return the ridge, that of `Ease`, and the factors that the hidden items choose, as the derivation says."""
+    n, of_seen, bias = shown.toarray().astype(float), seen.toarray().astype(float), model.bias.astype(float)
+    kind = (of_seen > 0) + 2 * (hidden.toarray() > 0)
+    rows, columns = np.nonzero(kind == 2)
+    ideal = np.cumsum(1 / np.log2(np.arange(2, 102)))[np.bincount(rows) - 1]
+
+    def mixed(first, second, around, width):
+        """Return the highest NDCG and the share of the second that is chosen, of those around one."""
+        shares, ndcg = [0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.85, 0.92, 0.96, 1], {}
+        for share in shares[max(0, shares.index(around) - width) : shares.index(around) + width + 1]:
+            x = np.where(kind == 1, -np.inf, (1 - share) * first + share * second)
+            above = (x[rows] > x[rows, columns][:, None]).sum(axis=1)
+            ndcg[share] = np.bincount(rows, (above < 100) / np.log2(above + 2)) / ideal
+        best = max(ndcg.values(), key=np.mean)
+        near = [s for s, each in ndcg.items() if np.mean(best - each) <= np.std(best - each) / 2 / len(best) ** 0.5]
+        return best.mean(), min(near, key=lambda share: abs(share - 0.6))
+
+    def climbed(tried, middle, down, up, width=1, least=0):
+        """Return the best (NDCG, share, value, factors, logits)."""
+        start = best = tried(middle, 0.6, 9)
+        for values in (down, up):
+            for value in values if best is start and best[0] >= least else ():
+                if (found := tried(value, best[1], width))[0] <= best[0]:
+                    break
+                best = found
+        return best
+
+    def alone(logits, place):
+        a, factor = calibrated(kind, np.broadcast_to(bias, logits.shape), logits)
+        return np.insert([a, 0.0], place, factor), a * bias + factor * logits
+
+    def linked(b):
+        return alone(np.log1p(np.maximum(of_seen @ b, 0) / 0.1), 2)
+
+    def with_ridge(ridge, *around):
+        weights = sparse.csr_array(model.weight * (2**of_seen - 1), dtype=np.float32)
+        rows = fold(weights, strengths.Strengths(ridge, [], 0.0).of(model), POOL)
+        factors, x = alone(rows @ model.linear.astype(float), 1)
+        return *mixed(x, nearest[1], *around), ridge, factors, x
+
+    def with_ease(k, *around):
+        inverse = np.linalg.inv(n.T @ n + np.diag(np.maximum(k * np.sqrt(n.sum(axis=0)), 1e-9)))
+        factors, x = linked(-inverse / inverse.diagonal() * (1 - np.eye(len(bias))))
+        return *mixed(low[4], x, *around), k, factors, x
+
+    def with_popularity(popularity, *around):
+        parts = [x - (1 - popularity) * factors[0] * bias for *_, factors, x in (low, second)]
+        ndcg, share = mixed(*parts, *around)
+        factors, x = ((1 - share) * one + share * other for one, other in ((low[3], second[3]), parts))
+        return ndcg, share, popularity, factors * [popularity, 1, 1], x
+
+    nearest = linked(model.similar.toarray().astype(float))
+    low = climbed(with_ridge, 2, (0.75, 0.3), (5, 12))
+    second = max((*low[:2], 0, *nearest), climbed(with_ease, 16, (4, 1), (64,), least=low[0]), key=lambda each: each[0])
+    *_, factors, x = climbed(with_popularity, 0.5, (0.25, 0.1), (0.75, 1), 2)
+    return low[2], second[2], *(calibrated(np.where((kind == 2) & ~n.any(axis=0), 0, kind), 0 * x, x)[1] * factors)
+
+
+@pytest.mark.parametrize(("seed", "noise", "size"), [(5, 0.06, 10), (21, 0.2, 15), (16, 0.3, 20)])
+def test_the_strengths_are_those_that_the_hidden_items_of_users_kept_away_choose(seed, noise, size, monkeypatch):
+    rng = np.random.default_rng(seed)
+    likely = np.where(rng.integers(6, size=150) == rng.integers(6, size=(800, 1)), 1, noise) * rng.gamma(0.4, size=150)
+    likely *= size * rng.gamma(2, 0.5, (800, 1)) / likely.sum(axis=1)[:, None]
+    x = sparse.csr_array((rng.random(likely.shape) < likely) * rng.integers(1, 4, likely.shape), dtype=np.float32)
+    calls, select, fit_counts = [], training.select, Trainer.fit_counts
+    monkeypatch.setattr(training, "select", lambda *given: calls.append(given) or select(*given))
+    monkeypatch.setattr(Trainer, "fit_counts", lambda *given, **how: calls.append(how) or fit_counts(*given, **how))
+    monkeypatch.setattr(strengths, "CHOICE_TOLERANCE", 1e-5)
+    model, _ = fit(x, Options(dim=6), POOL)
+    _, (first, shown, seen, hidden, _), how = calls
+    n, sizes = counted(x, model), np.diff(x.indptr)
+    assert_allclose(how["input_weights"], n.sum(axis=1) ** 0.5, rtol=1e-6)
+    away = np.flatnonzero((np.diff(shown.indptr) == 0) & (sizes > 0))
+    assert len(away) == round((sizes >= 2).sum() / 4)
+    assert_array_equal(np.diff(hidden.indptr), np.maximum(1, np.round(0.2 * sizes[away])))
+    n[away] -= seen.toarray() + hidden.toarray()
+    assert_allclose(shown.toarray(), n, atol=1e-6)
+    assert_allclose([model.ridge, model.ease, *model.factors], best_strengths(first, shown, seen, hidden), rtol=0.01)
+
+
+def test_heavy_users_count_less_in_pairs_of_items():
+    n = sparse.csr_array([[1.0], [1], [1], [1], [1], [8], [400], [401]], dtype=np.float32)
+    assert_allclose(item_to_item.without_heavy(n).data, [1, 1, 1, 1, 1, 8 * 2**-0.25, 400 * 100**-0.25], rtol=1e-6)
+
+
+def test_training_starts_from_the_first_right_singular_vectors(taken):
+    vectors = training._first(taken, 1.0, Options(dim=5)).linear
+    weighted = taken.toarray() / np.sqrt(taken.sum(axis=1)[:, None] * (1 + taken.sum(axis=0)))
+    found = np.linalg.norm(weighted @ vectors.T, axis=0) / np.linalg.norm(vectors, axis=1)
+    assert_allclose(found, np.linalg.svd(weighted)[1][:5], rtol=0.015)
 
 
 @pytest.mark.parametrize("copies", [1, 20])
