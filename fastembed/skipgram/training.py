@@ -573,6 +573,6 @@ def counts_for(model: FittedModel, given: Source | Counts, options: SkipGramOpti
 
 
 def warn_of_unknown(counts: Counts) -> None:
-    """Warn if a model knows less than half of the tokens of a text."""
-    if (ledger := counts.ledger) is not None and 2 * ledger.tokens_used < ledger.tokens_read:
+    """Warn if a model knows less than two thirds of the tokens of a text."""
+    if (ledger := counts.ledger) is not None and 3 * ledger.tokens_used < 2 * ledger.tokens_read:
         warn_user(f"the model knows few of the tokens: {ledger.summary()}")
