@@ -286,7 +286,7 @@ def test_the_first_fit_of_a_process_holds_every_blas_to_one_thread():
     limits = "[each['num_threads'] for each in threadpoolctl.threadpool_info() if each['user_api'] == 'blas']"
     fit = f"fastembed.Recommender(dim=2, epochs=1).fit([[1, 2]], on_epoch_end=lambda _: found.extend({limits}))"
     code = f"import fastembed, threadpoolctl; found = []; {fit}; assert set(found) == {{1}}, found"
-    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "OPENBLAS_NUM_THREADS": "2"})
+    subprocess.run([sys.executable, "-P", "-c", code], check=True, env={**os.environ, "OPENBLAS_NUM_THREADS": "2"})
 
 
 def test_threads_and_an_interruption_do_not_change_a_bit(taken, fitted, tmp_path, monkeypatch):
