@@ -34,9 +34,9 @@ from fastembed.cli.output import (
 )
 from fastembed.cli.query import add_method, unknown_message
 from fastembed.cli.recommend import FIELDS, add_fields, fields_of
-from fastembed.formats.atomic import check_writable
+from fastembed.plotting.figure import check_target
 from fastembed.plotting.layout import METHODS, default_method
-from fastembed.plotting.page import SUFFIXES
+from fastembed.plotting.page import SUFFIXES, check_page
 from fastembed.vectors import Vectors
 
 ON_A_MAP, ON_A_PAGE = 5_000, 50_000  # default numbers of words
@@ -212,11 +212,9 @@ def compare(arguments: argparse.Namespace) -> None:
 
 
 def _check_page(arguments: argparse.Namespace, inputs: list[str]) -> None:
-    """Exit if --output is not the name of a page, or an input; raise OSError if it cannot be written."""
-    check_writable(arguments.output)
+    """Exit if --output is an input; raise ValueError or OSError if no page can be written to it."""
     options.reject_overwriting(arguments, inputs)
-    if not _is_page(arguments):
-        options.fail(arguments, f"a page's name ends in .html, got {arguments.output!r}")
+    check_page(arguments.output)
 
 
 def _is_page(arguments: argparse.Namespace) -> bool:
@@ -250,7 +248,8 @@ def plot(arguments: argparse.Namespace) -> int:
     --history needs a whole model, which `train` writes. Pictures need the extra [plot], the page needs none. Words that
     are unknown are left out and named on stderr, and make the exit code 1.
     """
-    check_writable(arguments.output)
+    page = _is_page(arguments)
+    (check_page if page else check_target)(arguments.output)
     options.reject_overwriting(arguments, [arguments.vectors])
     if arguments.history:
         names = ("words", "topn", "method", "seed", "purpose", "input_format")
@@ -261,7 +260,6 @@ def plot(arguments: argparse.Namespace) -> int:
         return 0
     if arguments.words:
         options.reject(arguments, ("topn",), "--words says which words to show")
-    page = _is_page(arguments)
     topn = arguments.topn or (ON_A_PAGE if page else ON_A_MAP)
     vectors = open_vectors(arguments)
     words, code = _known_words(arguments, vectors, composed=False)  # such a word is on no map

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastembed.cli import options
 from fastembed.cli.output import Progress, print_line, print_message
-from fastembed.corpus.reading import DIGITS, UNITS, Reading, check_pattern
+from fastembed.corpus.reading import DIGITS, UNITS, Reading, check_pattern, split_tokens
 from fastembed.corpus.sources import is_url
 from fastembed.counts.windows import WEIGHTINGS
 from fastembed.formats.atomic import check_writable, remove_leftovers
@@ -226,9 +226,13 @@ def open_words(arguments: argparse.Namespace, vectors: Vectors) -> Callable[[str
 
 
 def words_of(line: str, token: Callable[[str], str], known: Container[str]) -> list[str]:
-    """Return the words of a line between spaces, or the line alone if it is read as a known token, such as a phrase."""
+    """Return the words of a line: the line if it is read as a known token, such as a phrase, or what is between spaces.
+
+    Spaces beyond ASCII are parts of tokens, and so divide only words that are not known with them.
+    """
     line = line.strip(" \t")
-    return [line] if token(line) in known else line.split()
+    words = [line] if token(line) in known else split_tokens(line.encode())
+    return [part for word in words for part in ([word] if token(word) in known else word.split())]
 
 
 # ---------------------------------------------------------------- parameters of a new model

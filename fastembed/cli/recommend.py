@@ -18,6 +18,7 @@ from fastembed.cli.output import (
     print_unknown,
     print_written,
 )
+from fastembed.corpus.reading import split_tokens
 from fastembed.recommender import Recommender
 from fastembed.recommender.data import Names
 from fastembed.recommender.model import Scored
@@ -136,7 +137,7 @@ def recommend(arguments: argparse.Namespace) -> int:
     baskets = [arguments.items]
     if arguments.items == ["-"]:
         lines = stdin_lines()
-        baskets = [line.split() for line in lines[: len(lines) - (lines[-1] == "")]]
+        baskets = [split_tokens(line.encode()) for line in lines[: len(lines) - (lines[-1] == "")]]
     who = names_like(model.users_, arguments.users) or [names_like(model.items_, basket) for basket in baskets]
     given = {name: getattr(arguments, name) or () for name in ("exclude", "among")}
     chosen = {name: names_like(model.items_, items) or None for name, items in given.items()}

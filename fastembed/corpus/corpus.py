@@ -63,6 +63,7 @@ MOST_SPACES = 1.5  # inside of a token of a list, on average
 # The share of characters in long runs of a script without spaces, in a text that has been separated
 MOST_UNSPACED = 0.3
 LEAST_COMPOSED = 0.998  # the characters of a text whose accents are joined, in those that it has
+SEPARATES = "a tokenizer, or of Chinese and Japanese words=True, separates words without spaces between them"
 LEAST_LINES = 20  # fewer lines do not show whether a text is wrapped
 
 _NUMBER = re.compile(r"\d+(\.\d*)?([eE][-+]?\d+)?|\.\d+")
@@ -141,8 +142,7 @@ def _check_split(corpus: DocumentCorpus) -> None:
         raise ValueError(
             f"each of the {count:,} strings, such as {shown(last)}, is a document of one token at most, which leaves no"
             " pair to learn from: pass [tokens] for one document of these tokens, token lists for documents already"
-            " split, or pathlib.Path objects for files; for a language without spaces between words, a reading with"
-            " words=True or a tokenizer"
+            f" split, or pathlib.Path objects for files; {SEPARATES}"
         )
 
 

@@ -190,8 +190,7 @@ def find_files(path: str | os.PathLike[str]) -> list[TextFile]:
     if not files:
         hint = ""
         if isinstance(path, str) and not folder:
-            hint = "; a bare string is taken as the name of a file where documents are expected: pass "
-            hint += "text.splitlines() if it is a text, each line of which is a document, or [text]"
+            hint = "; a bare string is the name of a file where documents are expected: pass [text] if it is a text"
         raise FileNotFoundError(missing + hint)
     return [RegularFile(p) for p in files]
 

@@ -284,7 +284,7 @@ def _likely_weight(names: Sequence[Any], first: Sequence[Any]) -> bool:
     alike = [name for name in names if alone or str(name).lower() in (WEIGHT, f"{WEIGHT}s")]
     if not alike or WEIGHT in names:
         return False
-    warn_user(f"nothing is called 'weight', so each edge has the weight 1: weights={alike[0]!r} names that one")
+    warn_user(f"nothing is called 'weight', so each edge has the weight 1; weights={alike[0]!r} would be others")
     return True
 
 

@@ -25,7 +25,7 @@ from fastembed._base.arrays import Float64, Int32, Int64, row_ranges
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool, ordered_map
 from fastembed._base.validation import check_flag, check_integer, check_number, shown
-from fastembed.corpus.corpus import OnePerThread, Progress, Source, as_corpus, check_ordered
+from fastembed.corpus.corpus import SEPARATES, OnePerThread, Progress, Source, as_corpus, check_ordered
 from fastembed.corpus.ledger import Ledger, LineSplit
 from fastembed.counts.groups import group_places
 from fastembed.counts.sums import ExternalSum, RowBatch, check_exact
@@ -501,7 +501,7 @@ def no_pair(ledger: Ledger, windows: Windows, vocabulary: Vocabulary | int) -> V
         elif not isinstance(vocabulary, int) and vocabulary.reading is not None and vocabulary.reading.words:
             hint += "is this the field that holds texts?"
         else:
-            hint += "a tokenizer, or of Chinese and Japanese words=True, separates words without spaces between them"
+            hint += SEPARATES
     elif rare is not None:
         hint = f"; {dropped[rare]:,} tokens are {rare}: a smaller min_count keeps them"
     return ValueError(f"the corpus gives no pair: {ledger.summary()}, window={windows.window}{hint}")

@@ -105,6 +105,10 @@ def test_words_are_read_as_the_text_of_the_model_was_before_they_are_composed(do
         stdin(b"New  York\nkings\x0bkingly\n")
         queries = document(command, path, "-", "-n", 1)["queries"]
         assert [query[words] for query in queries] == [["new_york"], ["kings", "kingly"]]
+    SkipGram(dim=2, min_count=1, threads=1).fit([["10\u00a0km", "run", "he", "ran"]] * 5).save(path)
+    stdin("10\u00a0km run\nrun\u00a0run\n".encode())
+    queries = document("neighbors", path, "-", "-n", 1)["queries"]
+    assert [query["positive"] for query in queries] == [["10\u00a0km", "run"], ["run", "run"]]
 
 
 @pytest.mark.parametrize("method", ["3CosAdd", "3CosMul"])

@@ -86,6 +86,8 @@ def test_baskets_come_from_standard_input(run, trained, monkeypatch):
     shown = [f"{text}\n  {item:<24}{p:8.4f}\n" for text, ((item, p),) in zip(texts, answers, strict=True)]
     assert (code, out, err) == (0, "".join(shown), "")
     assert run("recommend", trained, "-n", 1) == (0, shown[1], "")  # what is popular
+    given("bread\u00a0jam saw\n".encode())
+    assert "error: 'bread\\xa0jam' is not among the 6 items" in run("recommend", trained, "-")[2]
 
 
 def test_a_recommender_is_evaluated_on_held_out_items_alone(run, document, usage, trained, carts):

@@ -198,7 +198,7 @@ def test_networkx_graphs_say_what_their_edges_are(kind):
     assert_edges(Counts.from_graph(graph, window=1, directed=False, weights=False), dict.fromkeys(UNDIRECTED, 1))
     for *_, attributes in graph.edges(data=True):
         attributes["strength"] = attributes.pop("weight")
-    with pytest.warns(UserWarning, match="nothing is called 'weight', so each .*: weights='strength' names that one"):
+    with pytest.warns(UserWarning, match="nothing is called 'weight', .*: weights='strength' would be others"):
         assert_edges(Counts.from_graph(graph, window=1, directed=False), dict.fromkeys(UNDIRECTED, 1))
     assert_edges(Counts.from_graph(graph, window=1, directed=False, weights="strength"), UNDIRECTED)
     if "Multi" in kind:
@@ -213,7 +213,7 @@ def test_igraph_graphs_say_what_their_edges_are(directed):
     assert_edges(Counts.from_graph(graph, window=1), DIRECTED if directed else UNDIRECTED)
     assert_edges(Counts.from_graph(graph, window=1, directed=False, weights=False), dict.fromkeys(UNDIRECTED, 1))
     graph.es["n"], _ = graph.es["weight"], graph.es.__delitem__("weight")
-    with pytest.warns(UserWarning, match="nothing is called 'weight', so each .*: weights='n' names that one"):
+    with pytest.warns(UserWarning, match="nothing is called 'weight', so each .*: weights='n' would be others"):
         Counts.from_graph(graph, window=1)
 
 
@@ -237,7 +237,7 @@ def test_frames_of_edges_have_ends_first_and_weights_by_name():
     assert_edges(Counts.from_graph(capitals, window=1, directed=True, weights="Weight"), DIRECTED)
     assert_edges(Counts.from_graph(turned, window=1, directed=True), DIRECTED)
     for other in (turned.rename(columns={"weight": "n"}), frame(weight="Weights").assign(m=1)):
-        with pytest.warns(UserWarning, match="so each edge has the weight 1: weights='(n|Weights)' names that one"):
+        with pytest.warns(UserWarning, match="so each edge has the weight 1; weights='(n|Weights)' would be others"):
             assert_edges(Counts.from_graph(other, window=1), dict.fromkeys(UNDIRECTED, 1))
     with pytest.raises(ValueError, match="are the ends of edges, and one is called 'weight': 'target', 'weight'"):
         Counts.from_graph(turned.set_index("source")[["target", "weight"]])
