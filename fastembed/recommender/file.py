@@ -54,11 +54,11 @@ def read_recommender(path: FilePath) -> tuple[dict[str, Any], FittedRecommender]
         indices, starts = tensors["seen.items"], tensors["seen.starts"]
         weights = tensors.get("seen.weights", np.ones(len(indices), np.float32))
         seen: Any = sparse.csr_array((weights, indices, starts), shape=(len(users), len(items)))
-        seen.check_format(full_check=True)  # the items are indices
         model = Model.from_tensors({k.removeprefix(MODEL): v for k, v in tensors.items() if k.startswith(MODEL)})
+        for matrix in (seen, model.similar):
+            matrix.check_format(full_check=True)  # their columns are indices in kernels
         data = Interactions(seen, users, items, metadata.get("unweighted", ""))
-        history = json.loads(metadata["history"])
-    return settings, FittedRecommender(model, data, history)
+        return settings, FittedRecommender(model, data, json.loads(metadata["history"]))
 
 
 def _names(what: str, tensors: Mapping[str, NDArray[Any]]) -> Names:

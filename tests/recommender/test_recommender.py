@@ -12,6 +12,7 @@ from scipy import sparse
 
 from fastembed import Classifier, Recommender
 from fastembed.evaluation import held_out_items
+from fastembed.formats.tensors import map_tensors, write_tensors
 
 
 def same(one, other):
@@ -179,6 +180,11 @@ def test_files_pickles_and_copies_have_the_same_bits(model, tmp_path):
     model.save(path)
     for other in (Recommender.load(path), pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
         same(model, other.set_params(threads=1))
+    tensors, metadata = map_tensors(path)
+    for name in ("seen.items", "model.similar.indices"):
+        write_tensors(path, tensors | {name: tensors[name] + 1000}, metadata)
+        with pytest.raises(ValueError, match=r"safetensors' does not hold a recommender that fits"):
+            Recommender.load(path)
     table = {"user": ["ann", "bob", "bob"], "item": [7, 8, 7], "weight": [1.0, 2.0, 0.5]}
     named = Recommender(dim=1, epochs=2).fit(table, user="user", item="item", weight="weight")
     named.save(path)

@@ -42,7 +42,9 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -153,6 +155,15 @@ def on_file(path: Path, run: Callable[[Path], Any]) -> Operation:
     return Operation(lambda: path, run)
 
 
+def fitting_again(fitted: Any, *given: Any) -> Operation:
+    """Return the operation of fitting a classifier or a recommender again."""
+
+    def answers(model: Any) -> str:
+        return digest(model.predict_proba(given[0]))
+
+    return Operation(lambda: deepcopy(fitted), lambda model: answers(model.fit(*given)), answers)
+
+
 class Samples:
     """The texts and the models that operations share.
 
@@ -165,7 +176,7 @@ class Samples:
     def __init__(self, folder: Path) -> None:
         import numpy as np
 
-        from fastembed import SkipGram, Vectors
+        from fastembed import Classifier, Recommender, SkipGram, Vectors
 
         rng = np.random.default_rng(0)
         self.folder = folder
@@ -176,6 +187,9 @@ class Samples:
         self.fitted = SkipGram(**self.settings).fit(self.text)
         self.other = SkipGram(**self.settings, seed=1).fit(self.text)
         self.counts = self.fitted.count(self.text)
+        self.labels, self.baskets = [1, 2, 3] * 4, [line.split() for line in self.lines]
+        self.classifiers = [Classifier(epochs=n, threads=1).fit(self.lines, self.labels) for n in (1, 2)]
+        self.recommenders = [Recommender(dim=2, epochs=n, threads=1).fit(self.baskets) for n in (1, 2)]
         tokens = [f"t{i}" for i in range(9)]
         self.old_vectors, self.vectors = (
             Vectors(tokens, rng.normal(size=(9, 4)).astype("f4"), counts=range(9, 0, -1)) for _ in range(2)
@@ -198,7 +212,7 @@ def training_operations(samples: Samples) -> dict[str, Operation]:
 
     from fastembed import SkipGram
 
-    text, counts, settings = samples.text, samples.counts, samples.settings
+    text, lines, counts, settings = samples.text, samples.lines, samples.counts, samples.settings
     fitted, other = samples.fitted, samples.other
     pairs = sparse.csr_array(np.arange(35.0).reshape(5, 7) % 4)
     target = pairs[[1]]
@@ -210,6 +224,8 @@ def training_operations(samples: Samples) -> dict[str, Operation]:
         "fit again": Operation(lambda: deepcopy(other), lambda model: bits(model.fit(text)), bits),
         "fit counts": Operation(lambda: deepcopy(other), lambda model: bits(model.fit(counts)), bits),
         "fit more": Operation(lambda: deepcopy(fitted), lambda model: bits(model.partial_fit(text)), bits),
+        "fit a classifier": fitting_again(samples.classifiers[0], lines, samples.labels),
+        "fit a recommender": fitting_again(samples.recommenders[0], samples.baskets),
         "train on counts": Operation(
             new_trainer, lambda trainer: trainer.fit_counts(pairs, epochs=2)[-1]["nll"], trainer_bits, sound
         ),
@@ -218,7 +234,7 @@ def training_operations(samples: Samples) -> dict[str, Operation]:
         ),
         "step": Operation(new_trainer, lambda trainer: trainer.step(2, target), trainer_bits),
         "nearest": Operation(lambda: samples.vectors, lambda vectors: vectors.most_similar("t3", topn=3)),
-        "transform": Operation(lambda: fitted, lambda model: digest(model.transform(samples.lines))),
+        "transform": Operation(lambda: fitted, lambda model: digest(model.transform(lines))),
     }
 
 
@@ -288,7 +304,7 @@ def file_operations(samples: Samples) -> dict[str, Operation]:
             for packed in ["", ".gz"] if form.gzip else [""]:
                 add(
                     f"vectors as {form.name}{packed}", f"v{form.suffixes[0]}{packed}", samples.old_vectors,
-                    samples.vectors, lambda place: digest(*vars_of(Vectors.load(place))),
+                    samples.vectors, lambda place: digest((v := Vectors.load(place)).matrix, v.tokens, v.counts),
                 )  # fmt: skip
     fitted = samples.fitted
     add("model", "m.safetensors", samples.other, fitted, lambda path: bits(SkipGram.load(path, threads=1)))
@@ -296,6 +312,9 @@ def file_operations(samples: Samples) -> dict[str, Operation]:
         "trainer", "t.safetensors", new_trainer(), fitted.trainer,
         lambda path: trainer_bits(Trainer.load(path, threads=1)),
     )  # fmt: skip
+    for pair, asked in ((samples.classifiers, samples.lines), (samples.recommenders, samples.baskets)):
+        name, load = type(pair[0]).__name__, partial(type(pair[0]).load, threads=1)
+        add(name, "k.safetensors", *pair, lambda path, load=load, asked=asked: digest(load(path).predict_proba(asked)))
     few = Counts.from_pairs(["a", "b"], ["b", "a"])
     add("counts", "c.safetensors", few, samples.counts, lambda path: counted(Counts.load(path)))
     add(
@@ -328,17 +347,6 @@ def saving(place: Path, path: str, before: Any, after: Any) -> Operation:
         return place
 
     return Operation(start, lambda _: after.save(place / path), files)
-
-
-def deepcopy(value: Any) -> Any:
-    import copy
-
-    return copy.deepcopy(value)
-
-
-def vars_of(vectors: Any) -> tuple[Any, ...]:
-    """Return the contents of vectors."""
-    return vectors.matrix, vectors.tokens, None if vectors.counts is None else vectors.counts.tolist()
 
 
 # ---------------------------------------------------------------- one process, which tries one operation

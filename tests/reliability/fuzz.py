@@ -38,8 +38,9 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -47,7 +48,7 @@ from typing import Any
 
 import numpy as np
 
-from fastembed import Classifier, Counts, SkipGram, Trainer, Vectors, Vocabulary, formats
+from fastembed import Classifier, Counts, Recommender, SkipGram, Trainer, Vectors, Vocabulary, formats
 from fastembed.corpus import FileCorpus, Phrases, Reading
 from fastembed.formats import tensors
 
@@ -203,43 +204,31 @@ class Kind:
     contents: list[bytes] = field(default_factory=list)
 
 
-def use_vectors(vectors: Vectors) -> Vectors:
+def use_vectors(vectors: Vectors) -> None:
     assert len(vectors.tokens) == len(vectors.matrix) == len(set(vectors.tokens)) > 0
     assert np.isfinite(vectors.matrix).all()
     assert vectors.counts is None or (len(vectors.counts) == len(vectors.tokens) and vectors.counts.min() >= 0)
     if np.abs(vectors.matrix).max() < 1e15 and vectors.matrix[0].any():
         vectors.most_similar(vectors.tokens[0], topn=2)
-    return vectors
 
 
-def use_model(model: SkipGram) -> SkipGram:
+def use_model(model: SkipGram) -> None:
     use_vectors(model.vectors)
     assert len(model.vocabulary) == len(model.vectors.tokens)
-    with suppress(FloatingPointError):  # logits that overflow, which it documents
-        model.predict_output(model.vocabulary.tokens[0], topn=2)
-    return model
+    model.predict_output(model.vocabulary.tokens[0], topn=2)
 
 
-def use_trainer(trainer: Trainer) -> Trainer:
-    with suppress(FloatingPointError):
-        assert np.isfinite(trainer.forward(0)).all()
-        trainer.step(0, 0, learning_rate=0.0)
-    return trainer
+def use_trainer(trainer: Trainer) -> None:
+    assert np.isfinite(trainer.forward(0)).all()
+    trainer.step(0, 0, learning_rate=0.0)
 
 
-def use_counts(counts: Counts) -> Counts:
+def use_counts(counts: Counts) -> None:
     assert np.isfinite(counts.total)
     assert counts.total >= 0
     matrix = counts.to_scipy()
     assert matrix.nnz == 0 or matrix.data.min() >= 0  # a product of tiny factors is 0
     (counts + counts).total  # noqa: B018
-    return counts
-
-
-def use_classifier(classifier: Classifier) -> Classifier:
-    with suppress(FloatingPointError):
-        classifier.predict(["a0 b1", ""])
-    return classifier
 
 
 @dataclass
@@ -252,15 +241,9 @@ class Stored:
         self.counts.store(path)
 
 
-def use_vocabulary(vocabulary: Vocabulary) -> Vocabulary:
+def use_vocabulary(vocabulary: Vocabulary) -> None:
     assert vocabulary.encode(vocabulary.tokens).tolist() == list(range(len(vocabulary)))
     assert vocabulary.counts.min() >= 0
-    return vocabulary
-
-
-def use_phrases(phrases: Phrases) -> Phrases:
-    phrases.join(["new", "york", "a"])
-    return phrases
 
 
 def kinds() -> dict[str, Kind]:
@@ -281,7 +264,13 @@ def saved_kinds(texts: list[list[str]]) -> dict[str, Kind]:
         SkipGram(dim=2, window=1, min_count=1, epochs=1, seed=seed, threads=1).fit([texts[seed]]) for seed in (0, 1)
     ]
 
-    def add(name: str, path: str, objects: list[Any], read: Callable[[Path], object]) -> None:
+    def add(
+        name: str, path: str, objects: list[Any], load: Callable[[Path], Any], use: Callable[[Any], object]
+    ) -> None:
+        def read(path: Path) -> object:
+            use(value := load(path))
+            return value
+
         found[name] = Kind([saved(value, path) for value in objects], read)
         if name != f"vectors {path}" or path.endswith(".safetensors"):
             with without_digests():
@@ -291,21 +280,27 @@ def saved_kinds(texts: list[list[str]]) -> dict[str, Kind]:
         if form.suffixes and (form.library is None or find_spec(form.library)):
             for packed in ["", ".gz"] if form.gzip else [""]:
                 name = f"v{form.suffixes[0]}{packed}"
-                add(f"vectors {name}", name, vectors, lambda path: use_vectors(Vectors.load(path)))
-    add("model", "m.safetensors", models, lambda path: use_model(SkipGram.load(path, threads=1)))
-    add(
-        "trainer", "t.safetensors", [m.trainer for m in models], lambda path: use_trainer(Trainer.load(path, threads=1))
-    )
+                add(f"vectors {name}", name, vectors, Vectors.load, use_vectors)
+    add("model", "m.safetensors", models, partial(SkipGram.load, threads=1), use_model)
+    add("trainer", "t.safetensors", [m.trainer for m in models], partial(Trainer.load, threads=1), use_trainer)
     counts = [models[0].count([texts[0]]), Counts.from_baskets([texts[1]], models[1].vocabulary)]
-    add("counts", "c.safetensors", counts, lambda path: use_counts(Counts.load(path)))
-    add("store", "s", [Stored(value) for value in counts], lambda path: use_counts(Counts.open(path.parent)))
+    add("counts", "c.safetensors", counts, Counts.load, use_counts)
+    add("store", "s", [Stored(value) for value in counts], lambda path: Counts.open(path.parent), use_counts)
     labels = [str(number % 2) for number in range(20)]
     documents = [f"a{number % 2} b{number % 3}" for number in range(20)]
     classifiers = [Classifier(seed=seed, epochs=2, threads=1).fit(documents, labels) for seed in (0, 1)]
-    add("classifier", "k.safetensors", classifiers, lambda path: use_classifier(Classifier.load(path, threads=1)))
-    add("vocabulary", "v.txt", [m.vocabulary for m in models], lambda path: use_vocabulary(Vocabulary.load(path)))
+    add("classifier", "k.safetensors", classifiers, partial(Classifier.load, threads=1), lambda c: c.predict(["a0 b1"]))
+    recommenders = [Recommender(dim=2, epochs=2, threads=1).fit([text, ["a", *text[:3]]]) for text in texts]
+    add(
+        "recommender",
+        "r.safetensors",
+        recommenders,
+        partial(Recommender.load, threads=1),
+        lambda r: r.recommend([["a"]]),
+    )
+    add("vocabulary", "v.txt", [m.vocabulary for m in models], Vocabulary.load, use_vocabulary)
     lists = [Phrases(["new york", "größe a"], [0.5, -0.25]), Phrases(["a b c"])]
-    add("phrases", "p.txt", lists, lambda path: use_phrases(Phrases.load(path)))
+    add("phrases", "p.txt", lists, Phrases.load, lambda read: read.join(["new", "york", "a"]))
     return found
 
 
@@ -438,9 +433,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--tries", type=int, default=sys.maxsize, help="at most")
     parser.add_argument("--only", nargs="+", default=[""], help="kinds whose names have one of these words")
-    parser.add_argument(
-        "--times", type=int, default=25, help="as often as a corpus, other kinds come: 10 of them per corpus"
-    )
+    parser.add_argument("--times", type=int, default=25, help="how often other kinds come per corpus")
     parser.add_argument("--per-round", type=int, default=50, help="tries of one kind, one after another")
     parser.add_argument("--keep", type=Path, help="the folder for files that are read as they should not be")
     arguments = parser.parse_args()
@@ -454,8 +447,7 @@ def main() -> int:
     print(f"{len(chosen)} kinds of files, seed {arguments.seed}, {usual} MB; the last file is in {folder}", flush=True)
     tries, read, problems = collections.Counter[str](), collections.Counter[str](), []
     number, end = 0, time.monotonic() + arguments.seconds
-    names = list(chosen)
-    order = [name for name in names for _ in range(1 if chosen[name].is_corpus else arguments.times)]
+    order = [name for name in chosen for _ in range(1 if chosen[name].is_corpus else arguments.times)]
     random.Random(arguments.seed).shuffle(order)
     while number < arguments.tries and time.monotonic() < end:
         name = order[number // arguments.per_round % len(order)]
@@ -479,12 +471,10 @@ def main() -> int:
         tries[name] += 1
         number += 1
     faulthandler.cancel_dump_traceback_later()
-    for name in names:
+    for name in chosen:
         print(f"{name}: {tries[name]:,} tries, {read[name]:,} read")
-    corpora = sum(tries[name] for name in names if chosen[name].is_corpus)
-    print(
-        f"{number - corpora:,} models, vectors and lists, {corpora:,} corpora, {peak_mb()} MB, {len(problems)} problems"
-    )
+    corpora = sum(tries[name] for name in chosen if chosen[name].is_corpus)
+    print(f"{number - corpora:,} other files, {corpora:,} corpora, {peak_mb()} MB, {len(problems)} problems")
     shutil.rmtree(folder)
     return bool(problems)
 

@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
-from fastembed import Counts, SkipGram, Trainer, Vectors, Vocabulary, formats
+from fastembed import Classifier, Counts, Recommender, SkipGram, Trainer, Vectors, Vocabulary, formats
 from fastembed.corpus import FileCorpus, Phrases, Reading
 
 MORE_THREADS = 4  # another one is started when none is idle at the moment
@@ -63,15 +63,20 @@ def one_round(folder: Path, threads: int) -> str:
     trainer = Trainer.random(50, 10, seed=0, threads=threads)
     trainer.fit_counts(sparse.csr_array(np.arange(2500.0).reshape(50, 50) % 3), epochs=2)
     trainer.train(np.arange(50), update_linear=True)
+    lines = text.read_text(encoding="utf-8").splitlines()[:100]
+    labels, baskets = [len(line) % 3 for line in lines], [line.split() for line in lines]
+    Classifier(epochs=2, tol=1, threads=threads).fit(lines, labels).save(folder / "labels.safetensors")
+    probabilities = Classifier.load(folder / "labels.safetensors", threads=threads).predict_proba(lines)
+    Recommender(dim=4, epochs=2, threads=threads).fit(baskets).save(folder / "items.safetensors")
+    rows = Recommender.load(folder / "items.safetensors", threads=threads).transform(baskets)
     for bad in ("nowhere.txt", folder):
         with suppress(OSError, ValueError):
             Vectors.load(bad)
-    return hashlib.sha256(model.vectors.matrix.tobytes() + trainer.embedding.tobytes()).hexdigest()
+    return hashlib.sha256(b"".join([model.vectors.matrix, trainer.embedding, probabilities, rows])).hexdigest()
 
 
 def write_texts(folder: Path) -> None:
-    lines = np.random.default_rng(0).zipf(1.4, (2000, 12)).clip(max=500)
-    texts = [" ".join(f"w{i}" for i in line) for line in lines.tolist()]
+    texts = [" ".join(f"w{i}" for i in line) for line in np.random.default_rng(0).zipf(1.4, (2000, 12)).clip(max=500)]
     (folder / "text.txt").write_text("\n".join(texts), encoding="utf-8")
     rows = [json.dumps({"text": text}) + "\n" for text in texts[:300]]
     (folder / "rows.jsonl").write_text("".join(rows), encoding="utf-8")
