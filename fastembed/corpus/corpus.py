@@ -8,7 +8,8 @@ import numbers
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from copy import copy
 from dataclasses import asdict
@@ -57,11 +58,12 @@ Result = TypeVar("Result")
 REPORT_EVERY = 1024  # documents in memory between two calls of the progress function
 NO_IDS = np.empty(0, dtype=np.int32)
 CHUNK = 1 << 20  # bytes of a pipe that are hashed at a time
-SAMPLE_BYTES = 1 << 16
+SAMPLE_BYTES, SAMPLE_TOKENS = 1 << 16, 10_000
 MOST_PUNCTUATED = 0.02  # the share of tokens that end in punctuation in a text whose words have been separated
 MOST_SPACES = 1.5  # inside of a token of a list, on average
 # The share of characters in long runs of a script without spaces, in a text that has been separated
 MOST_UNSPACED = 0.3
+MOST_STRINGS, LEAST_LONGER = 10_000, 0.05  # texts that are looked at, and the share of them with several tokens
 LEAST_COMPOSED = 0.998  # the characters of a text whose accents are joined, in those that it has
 SEPARATES = "a tokenizer, or of Chinese and Japanese words=True, separates words without spaces between them"
 LEAST_LINES = 20  # fewer lines do not show whether a text is wrapped
@@ -87,10 +89,10 @@ def as_corpus(source: Source, reading: Reading | None = None, *, single: bool = 
     source : path, list of paths, or re-iterable of str or of sequences of str or int
         A str alone is a path. Among several, each str is a document.
     reading : Reading, optional
-        How files and documents are read; a FileCorpus or DocumentCorpus has its own.
+        How files and documents are read; a FileCorpus or DocumentCorpus has its own, with a warning if they differ.
     single : bool
-        Whether all documents may be strings of one token at most. Otherwise this is an error: there is no pair to learn
-        from, and the strings may well be one document that has been split, or names of files.
+        Whether documents may be strings of one token at most. Otherwise it is an error if all are, and a warning if
+        nearly all are: there is no pair to learn from, and they may well be one document that has been split.
 
     Raises
     ------
@@ -110,6 +112,8 @@ def as_corpus(source: Source, reading: Reading | None = None, *, single: bool = 
     'read 5 tokens in 4 lines (1 empty); used 0; dropped 0'
     """
     if isinstance(source, FileCorpus | DocumentCorpus):
+        if reading is not None and reading.record() != source.reading.record():
+            warn_user(f"the corpus is read by its own {source.reading}, not by {reading}")
         return source
     if isinstance(source, str | os.PathLike):
         return FileCorpus(source, reading=reading)
@@ -129,21 +133,25 @@ def _names_a_file(text: object) -> bool:
 
 
 def _check_split(corpus: DocumentCorpus) -> None:
-    """Raise ValueError if all documents are strings of one token at most, and not all are empty."""
-    count, last = 0, ""
-    for item in corpus._records:
+    """Raise ValueError if all documents are strings of one token at most, not all empty; warn if nearly all are."""
+    count, longer, last = 0, 0, ""
+    for count, item in enumerate(islice(corpus._records, MOST_STRINGS), 1):
         if not isinstance(item, str):
             return
         sequences = corpus.reading.sequences(item)
-        if any(len(tokens) > 1 for tokens in sequences):
+        longer += any(len(tokens) > 1 for tokens in sequences)
+        if longer > LEAST_LONGER * count:
             return
-        count, last = count + 1, item if any(sequences) else last
+        last = item if any(sequences) else last
     if last:
-        raise ValueError(
-            f"each of the {count:,} strings, such as {shown(last)}, is a document of one token at most, which leaves no"
-            " pair to learn from: pass [tokens] for one document of these tokens, token lists for documents already"
-            f" split, or pathlib.Path objects for files; {SEPARATES}"
+        message = (
+            f"{count - longer:,} of the first {count:,} strings, such as {shown(last)}, are documents of one token at"
+            " most, which leaves no pair to learn from: pass [tokens] for one document of these tokens, token lists for"
+            f" documents already split, or pathlib.Path objects for files; {SEPARATES}"
         )
+        if not longer:
+            raise ValueError(message)
+        warn_user(message)
 
 
 class FileCorpus:
@@ -701,6 +709,8 @@ class ReadingAdvice(UserWarning):
     def _text(self, found: list[str], changes: dict[str, Any], how: str) -> str:
         if not changes:
             return ", and ".join(found)
+        if "known" in found[0]:
+            return f"{found[0]}; {how} reads texts so"
         effect = {"words": "words without it" if "punctuation" in found[0] else "each character as a word"}
         effect |= {"unit": f"whole {changes.get('unit')}s"}
         return f"{', and '.join(found)}; {how} reads {' of '.join(effect[name] for name in reversed(changes))}"
@@ -757,6 +767,44 @@ def advise(corpus: Corpus, *, baskets: bool = False) -> None:
     if seen:
         changes = {name: value for _, change in seen for name, value in change.items()}
         warn_user(ReadingAdvice([found for found, _ in seen], changes, reading))
+
+
+def advise_known(sequences: Iterable[list[str]], known: Container[str], reading: Reading) -> list[str]:
+    """Return the first 10,000 tokens of a text; warn if a model would know more of them if they were read as words.
+
+    Parameters
+    ----------
+    sequences : iterable of lists of str
+        The text as it is read.
+    known : container of str
+        The tokens of the model.
+    reading : Reading
+        How texts are read; lists are as they are.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     _ = advise_known([["London,", "at", "last"]], ["london", "at"], Reading())
+    >>> caught[0].message.for_shell
+    "33 % of the tokens are unknown, but known as words, such as 'London,' as 'london'; --words reads texts so"
+    """
+    tokens = [token for token in islice(chain.from_iterable(sequences), SAMPLE_TOKENS) if "\n" not in token]
+    most, found, chosen, times = MOST_PUNCTUATED * len(tokens), "", dict[str, Any](), Counter(tokens)
+    choices: list[dict[str, Any]] = [{"words": True}, {"words": True, "keep_case": True}]
+    for options in choices:
+        read = Reading(**options, errors="replace").sequences("".join(f"{token}\n" for token in times))
+        words = {token: each[0] for token, each in zip(times, read, strict=True) if each not in ([], [token])}
+        # A model that knows tokens with capitals and punctuation is not one of words
+        gained = {token: -times[token] if token in known else times[token] * (words[token] in known) for token in words}
+        if (gain := sum(gained.values())) > most:
+            token = max(words, key=gained.__getitem__)
+            found = f"{100 * gain / len(tokens):.0f} % of the tokens are unknown, but known as words, such as "
+            most, found, chosen = gain, f"{found}{shown(token)} as {words[token]!r}", options
+    if chosen:
+        warn_user(ReadingAdvice([found], chosen, reading if reading.compiled else Reading()))
+    return tokens
 
 
 def _advise_of_lists(corpus: Corpus, block: DocumentBlock, *, given: bool, baskets: bool) -> None:

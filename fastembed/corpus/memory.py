@@ -123,6 +123,8 @@ class Records:
             raise TypeError(f"documents in memory are an iterable, got {shown(source)}; FileCorpus reads files")
         if hasattr(source, "number_of_edges") or hasattr(source, "get_edgelist"):
             raise TypeError(f"documents are an iterable, got a {kind}: fit to Counts.from_graph(graph) instead")
+        if kind.endswith("GroupBy"):
+            raise TypeError(f"documents are an iterable, got a {kind}: .agg(list) of a column makes a list per group")
         if isinstance(source, Mapping):
             raise TypeError(f"documents are an iterable, got a {kind} of {shown(list(source))}: pass one of these")
         if not isinstance(field, str | None):

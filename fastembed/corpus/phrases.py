@@ -20,6 +20,7 @@ from fastembed.corpus.reading import (
     GLUE,
     LONGEST,
     SPACES,
+    Reading,
     check_phrases,
     join_phrases,
     phrase_table,
@@ -100,6 +101,7 @@ class Phrases:
         scoring: str = "npmi",
         max_words: int = 4,
         common: Iterable[str] | None = "english",
+        reading: Reading | None = None,
         threads: int | None = None,
         progress: Progress | None = None,
     ) -> Phrases:
@@ -125,6 +127,8 @@ class Phrases:
         common : iterable of str, "english" or None
             Words of which one or two may stand inside a phrase, as in "bank of america", but not at its ends. "english"
             is a list of articles, prepositions, pronouns and the like; None means no word.
+        reading : Reading, optional
+            As for `SkipGram`.
         threads : int, optional
             For the text of files; all processors by default. The result does not depend on it.
         progress : callable, optional
@@ -157,7 +161,7 @@ class Phrases:
         inside = () if common is None else check_token_list("common", common)
         if len(inside) > MOST_COMMON:
             raise ValueError(f"common must hold at most {MOST_COMMON:,} tokens, got {len(inside):,}")
-        reader, workers = as_corpus(corpus), check_threads(threads)
+        reader, workers = as_corpus(corpus, reading), check_threads(threads)
         advise(reader)
         found: dict[Words, float] = {}
         first = Ledger()

@@ -37,7 +37,7 @@ from fastembed.corpus.corpus import FileCorpus, OnePerThread, Progress, single_f
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.memory import is_missing
 from fastembed.corpus.tables import UnnamedFieldError
-from fastembed.counts.pairs import name_ids, tokens_of
+from fastembed.counts.pairs import name_ids, tokens_of, warn_of_kinds
 from fastembed.counts.sums import RowBatch
 from fastembed.counts.windows import Windows
 from fastembed.vocabulary import Vocabulary
@@ -208,6 +208,7 @@ def _of_frame(frame: Any, columns: list[Any], weights: bool | str) -> Edges:
     ids: dict[Hashable, int] = {}
     numbers = np.stack([name_ids(f"column {k}", ends[k], ids) for k in (0, 1)], axis=1)
     names = list(ids)
+    warn_of_kinds([columns[k] for k in order[:2]], names, *numbers.T)
     return Edges(numbers, _amounts(amounts, numbers, names), names, False)
 
 

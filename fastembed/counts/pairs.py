@@ -28,6 +28,9 @@ Name = Hashable
 MAX_BASKET_ITEMS = 1 << 15
 # An item as it is read where more than spaces separate items
 MARKED = re.compile(r"[^ ]*(,[^ ]*|[;:|\"])")
+# What the columns of pairs of two kinds are called
+PEOPLE = {"user", "customer", "client", "member", "visitor", "reader", "listener", "session", "order", "basket"}
+THINGS = {"item", "product", "article", "movie", "film", "book", "song", "track", "artist", "game", "business", "tag"}
 LOOKED_AT = 1000  # baskets that are looked at for weights
 
 
@@ -73,6 +76,7 @@ def pair_ids(
         amounts = np.concatenate([amounts, amounts[other]])
     elif all(isinstance(name, int) for name in ids):
         _warn_of_numbers(np.array(list(ids)), rows, columns)
+    warn_of_kinds([getattr(each, "name", None) for each in (sources, targets)], list(ids), *ends)
     is_target = np.zeros(len(ids), bool)
     is_target[columns] = True
     tokens = tokens_of(ids)
@@ -86,14 +90,33 @@ def pair_ids(
 def _warn_of_numbers(names: npt.NDArray[Any], rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]) -> None:
     """Warn if sources and targets seem to be two kinds, each numbered from the same number on, with no number left out.
 
-    Of nodes of one kind, it is rare that two parts of different size have all numbers, and a node is its own target.
+    Of nodes of one kind, it is rare that two parts of different size have all numbers, and a node is its own target;
+    but the most frequent words may be targets, and then most pairs of these occur in both directions.
     """
     used = (names[np.bincount(each, minlength=len(names)) > 0] for each in (rows, columns))
     one, other = sorted(map(np.sort, used), key=len)
     numbered = all(np.array_equal(each, one[0] + np.arange(len(each))) for each in (one, other))
-    if numbered and LEAST_LINES <= len(one) < len(other) and (rows == columns).any():
+    inner = np.isin(rows, columns) & np.isin(columns, rows) & (rows != columns)
+    back = np.isin(columns[inner] * len(names) + rows[inner], rows * len(names) + columns)
+    kinds = (rows == columns).any() and 2 * back.sum() <= len(back)
+    if numbered and LEAST_LINES <= len(one) < len(other) and kinds:
         both = f"the numbers {one[0]} to {one[-1]} are both sources and targets"
         warn_user(f"{both}, and each is one token: if these are of two kinds, name them apart, as 'user {one[0]}'")
+
+
+def warn_of_kinds(columns: Sequence[object], names: Sequence[Name], rows: Any, others: Any) -> None:
+    """Warn if the columns of two ends are called as users and items are, and both have the same name.
+
+    Other columns, such as "user_id" and "friend_id", may well be of one kind.
+    """
+    kinds = [re.sub(r"[_ ]?ids?$", "", str(column).lower()) for column in columns]
+    both = np.intersect1d(rows, others)
+    if len(both) and not (PEOPLE.isdisjoint(kinds) or THINGS.isdisjoint(kinds)):
+        name = names[both[0]]
+        warn_user(
+            f"{shown(name)} is in {columns[0]!r} and in {columns[1]!r}, which makes it one token: name the two kinds"
+            f" apart, as {f'{kinds[0]} {name}'!r}"
+        )
 
 
 def tokens_of(names: Iterable[Name]) -> list[str]:

@@ -173,7 +173,9 @@ def _checked_pairs(pairs: Iterable[Pair]) -> list[Pair]:
     for i, pair in enumerate(rows.tolist() if isinstance(rows, np.ndarray) else rows):
         if not isinstance(pair, Sequence) or len(pair) != 3 or not all(isinstance(word, str) for word in pair[:2]):
             raise TypeError(f"pair {i} must be (word, word, score), got {pair!r}")
-        checked.append((pair[0], pair[1], check_number(f"the score of pair {i}", pair[2], low=-math.inf)))
+        score = _number(pair[2]) if isinstance(pair[2], str) else None  # of an array of strings
+        score = check_number(f"the score of pair {i}", pair[2] if score is None else score, low=-math.inf)
+        checked.append((pair[0], pair[1], score))
     if not checked:
         raise ValueError("word similarity needs at least one pair, got none")
     return checked

@@ -202,6 +202,10 @@ class FittedRecommender:
         return Asked(matrix, rows, single)
 
     def _matrix_of(self, baskets: list[Any], skip_unknown: bool) -> Any:
+        pair = baskets[0] if baskets else ()
+        pairs = all(isinstance(each, tuple) and len(each) == 2 for each in baskets)
+        if pair and pairs and isinstance(pair[1], int | np.integer):
+            raise TypeError(f"{pair} may be two items, [{list(pair)}], or an item and its weight, [[{pair}]]")
         names, weights, sizes, _ = flat_baskets(baskets, 0, self.usual["baskets"])
         ids, owners = self.data.items.find(names, skip_unknown), np.repeat(np.arange(len(sizes)), sizes)
         known = ids >= 0

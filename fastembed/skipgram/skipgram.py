@@ -29,7 +29,7 @@ from fastembed._base.validation import (
     warn_user,
 )
 from fastembed._kernels.cpu import DefaultFloatMode
-from fastembed.corpus.corpus import Source, advise, check_unchanged, file_states
+from fastembed.corpus.corpus import Source, advise, as_corpus, check_unchanged, file_states
 from fastembed.corpus.ledger import Ledger, check_reread
 from fastembed.corpus.reading import Reading
 from fastembed.corpus.tokens import check_token_list
@@ -40,7 +40,7 @@ from fastembed.ngrams import check_ngram_lengths
 from fastembed.skipgram.estimate import Estimate
 from fastembed.skipgram.model import Baskets, FittedModel, how_counted, read_model, write_model
 from fastembed.skipgram.subwords import Subwords
-from fastembed.skipgram.training import Training, as_read, counting, counts_beside, counts_for
+from fastembed.skipgram.training import Training, counting, counts_beside, counts_for
 from fastembed.trainer.checkpoint import MINUTES, FilesUntilSaved
 from fastembed.trainer.inputs import check_checkpoint
 from fastembed.trainer.trainer import Trainer, ranks_of
@@ -372,7 +372,7 @@ class SkipGram(SkipGramParameters, Transformer):
         check_memory_limit(memory_limit)
         options = self._options()
         with reporting(progress, options.epochs) as report:
-            text = as_read(corpus, options.reading)
+            text = as_corpus(corpus, options.reading)
             states = file_states(text)
             advise(text, baskets=options.baskets is not None)
             words = options.vocabulary(text, options.max_size, report, executor)

@@ -23,17 +23,16 @@ from fastembed._base.threads import Pool, awaited, cached_property, check_thread
 from fastembed._base.validation import check_flag, shown, warn_user
 from fastembed.corpus.corpus import (
     Corpus,
-    DocumentCorpus,
-    FileCorpus,
     Source,
     advise,
+    advise_known,
     as_corpus,
     check_same_corpus,
     check_unchanged,
     corpus_identity,
     file_states,
 )
-from fastembed.corpus.ledger import HELD_OUT, LineSplit, check_reread
+from fastembed.corpus.ledger import HELD_OUT, Ledger, LineSplit, check_reread
 from fastembed.corpus.reading import Reading
 from fastembed.counts.counts import Counts, own_groups
 from fastembed.counts.groups import CSRGroups, GroupedCounts, Totals, group_count
@@ -172,7 +171,7 @@ class Training:
             As by `SkipGram.fit`.
         """
         base, options, limit = self._base, self._options, self._memory_limit
-        corpus = as_read(given, options.reading if base is None else base.reading_of(given, options.reading))
+        corpus = as_corpus(given, options.reading) if base is None else read_for(base, given, options, grows=self._grow)
         if limit is not None:
             counting_memory(limit, 0, options.threads)  # a limit that is too small is an error before anything is read
         self._own = True  # the counts have no other user, so that their memory can be reused
@@ -219,8 +218,6 @@ class Training:
         self._counts = count_pairs(corpus, vocabulary, lines=kept_lines, store=store, **how)
         if words is not None and not options.early_stopping:
             check_reread(words.ledger, self._counts.ledger)
-        if words is None:
-            warn_of_unknown(self._counts)
         check_unchanged(corpus, states)
 
     def _check_memory(self, words: Vocabulary, pairing: Windows | Baskets) -> int:
@@ -451,12 +448,17 @@ class Training:
 # ---------------------------------------------------------------- counting
 
 
-def as_read(corpus: Source, reading: Reading | None) -> Corpus:
-    """Return a text to count: documents split as `reading` says; a corpus by its own reading, with a warning."""
-    own = corpus.reading if isinstance(corpus, FileCorpus | DocumentCorpus) else None
-    if reading is not None and own is not None and own.record() != reading.record():
-        warn_user(f"the corpus is read by its own {own}, not by {reading}")
-    return as_corpus(corpus, reading)
+def read_for(model: FittedModel, given: Source, options: SkipGramOptions, *, grows: bool = False) -> Corpus:
+    """Return a text to count for a model; warn if it knows few of the tokens, or more in another reading."""
+    corpus = as_corpus(given, model.reading_of(given, options.reading))
+    tokens, drops = advise_known(corpus.sequences(Ledger()), model.vocabulary, corpus.reading), options.dropping()
+    unknown = [token for token in tokens if token not in model.vocabulary and not drops(token)]
+    if 3 * len(unknown) > len(tokens) and not grows:
+        warn_user(
+            f"the model knows few of the tokens: {len(unknown):,} of the first {len(tokens):,} are unknown, such as"
+            f" {shown(unknown[0])}"
+        )
+    return corpus
 
 
 def counting(pairing: Windows | Baskets) -> Callable[..., Counts]:
@@ -560,19 +562,11 @@ def counts_for(model: FittedModel, given: Source | Counts, options: SkipGramOpti
     """Return counts with the rows and columns of a model: given counts, or those of a text or baskets."""
     if isinstance(given, Counts):
         return model.aligned(given)
-    corpus = as_read(given, model.reading_of(given, options.reading))
+    corpus = read_for(model, given, options)
     with bar(desc="counting") as shown:
 
         def report(done: int, total: int | None) -> None:
             shown.total = total
             shown.update(done - shown.n)
 
-        counts = counting(model.pairing())(corpus, model.vocabulary, threads=options.threads, progress=report)
-    warn_of_unknown(counts)
-    return counts
-
-
-def warn_of_unknown(counts: Counts) -> None:
-    """Warn if a model knows less than two thirds of the tokens of a text."""
-    if (ledger := counts.ledger) is not None and 3 * ledger.tokens_used < 2 * ledger.tokens_read:
-        warn_user(f"the model knows few of the tokens: {ledger.summary()}")
+        return counting(model.pairing())(corpus, model.vocabulary, threads=options.threads, progress=report)

@@ -879,9 +879,9 @@ class Vectors:
             capitals = next((name for name in unknown if name != name.lower()), None)
             if capitals is not None and self._lowercase:
                 raise KeyError(f"{capitals!r} has capitals, which no token has: ask for {capitals.lower()!r}")
-            spaced = [name for name in unknown if name.split() != [name]]
-            if spaced and all(token.split() == [token] for token in self._tokens):
-                raise KeyError(f"{spaced[0]!r} is no word to compose a vector of: it is empty or has white space")
+            if no_words := list(filter(self._is_no_word, unknown)):
+                why = "it is empty, or has white space, or punctuation at an end, which no token has"
+                raise KeyError(f"{no_words[0]!r} is no word to compose a vector of: {why}")
             vectors, known = self._composer.compose_all(unknown)
             composed = {
                 name: vector for name, vector, is_known in zip(unknown, vectors, known, strict=True) if is_known
@@ -894,8 +894,17 @@ class Vectors:
         ]
 
     @cached_property
+    def _characters(self) -> frozenset[str]:
+        return frozenset().union(*self._tokens)
+
+    @cached_property
     def _lowercase(self) -> bool:
-        return all(token == token.lower() for token in self._tokens)
+        return all(character == character.lower() for character in self._characters)
+
+    def _is_no_word(self, name: str) -> bool:
+        others, ends = set(name) - self._characters, {name[:1], name[-1:]}
+        marks = (character for character in others & ends if unicodedata.category(character).startswith("P"))
+        return not name or any(map(str.isspace, others)) or any(marks)
 
     def _asked(self, tokens: Sequence[Any]) -> list[Asked]:
         """Return the row of each token, or the composed vector of an unknown word, scaled to unit length."""

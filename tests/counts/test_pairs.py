@@ -3,6 +3,7 @@
 import datetime as dt
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
 from scipy import sparse
@@ -54,10 +55,25 @@ def test_two_kinds_numbered_from_the_same_number_on_are_noticed():
     users, films = 1 + np.arange(30) % 20, 1 + np.arange(30)
     with pytest.warns(UserWarning, match="the numbers 1 to 20 are both sources and targets, and each is one token: if"):
         Counts.from_pairs(users, films)
-    for sources, targets in ((films, np.roll(films, 1)), (users, films + 1), (users[:19], films[:19])):  # of one kind
+    ranks = np.argwhere(np.add.outer(np.arange(60), np.arange(40)) % 3 == 0).T  # of words, and the most frequent ones
+    for sources, targets in (
+        (films, films[::-1]),
+        (users, films + 1),
+        (users[:19], films[:19]),
+        ranks,
+    ):
         Counts.from_pairs(sources, targets)
     with pytest.warns(UserWarning, match="'-1' is a name like the others"):  # a code of pandas.factorize
         Counts.from_pairs(users - 2, films, symmetric=True)
+    frame = pd.DataFrame({"userId": [1, 2], "item_id": [3, 1]})
+    for count in (
+        Counts.from_graph,
+        lambda frame: Counts.from_pairs(frame.iloc[:, 0], frame.iloc[:, 1]),
+    ):
+        with pytest.warns(UserWarning, match="1 is in 'userId' and in 'item_id', .* one token: .* apart, as 'user 1'"):
+            count(frame)
+        count(frame.rename(columns={"item_id": "friend_id"}))
+        count(frame + np.array([0, 9]))
 
 
 def test_columns_of_pandas_in_different_orders_are_rejected():

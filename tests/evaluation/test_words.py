@@ -75,7 +75,7 @@ def test_words_that_differ_in_case_are_the_same_unless_case_matters():
     [
         ([], ValueError, "at least one pair"),
         ([("cat", "dog")], TypeError, r"pair 0 must be \(word, word, score\), got \('cat', 'dog'\)"),
-        (np.array([["cat", "dog", "9"]], object), TypeError, "the score of pair 0 must be a number, got '9'"),
+        (np.array([["cat", "dog", "9_"]]), TypeError, "the score of pair 0 must be a number, got '9_'"),
         ([("cat", "dog", math.nan)], ValueError, "the score of pair 0 must be finite"),
     ],
 )

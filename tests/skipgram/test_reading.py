@@ -57,6 +57,7 @@ def test_other_texts_are_read_as_the_text_of_the_model(path, how, saved):
     assert model.reading_ == WORDS
 
 
+@pytest.mark.filterwarnings("ignore:.* tokens")
 def test_another_reading_is_warned_of_and_followed(path):
     model = SkipGram(**SETTINGS).fit(FileCorpus(path, reading=Reading(words=True)))
     message = r"read by Reading\(lowercase=True\), but that of the model was read by Reading\(words=True\)"
@@ -114,8 +115,21 @@ def test_a_reading_of_token_lists_and_a_text_of_unknown_words_are_warned_of():
     assert "A" in model.vectors
     model = SkipGram(**SETTINGS).fit(lists)
     for call in (model.perplexity, model.partial_fit):
-        with pytest.warns(UserWarning, match="the model knows few of the tokens: read 9 tokens in 1 lines.*; used 2;"):
+        with pytest.warns(UserWarning, match="the model knows few of the tokens: 7 of .* 9 are unknown, such as 'u'$"):
             call(["u v w x A b x y z"])
+
+
+@pytest.mark.filterwarnings("ignore:the model knows few")
+def test_raw_text_for_a_model_of_words_is_advised_of(path):
+    path.with_suffix(".low").write_text(re.sub("[.,?]", "", TEXT.lower()))
+    model = SkipGram(**SETTINGS).fit(path.with_suffix(".low"))
+    message = r"^47 % of the tokens .* known as words, such as '\w+' as '\w+'; .*Reading\(words=True\) reads texts so$"
+    for call in (model.transform, model.perplexity, model.partial_fit):
+        for text in (path, TEXT.splitlines(), [line.split() for line in TEXT.splitlines()]):
+            with pytest.warns(UserWarning, match=message) as warned:
+                call(text)
+            assert warned[0].filename == __file__
+            call(FileCorpus(path, reading=WORDS))  # without a warning, although the model split its text at spaces
 
 
 def test_a_corpus_with_another_reading_than_the_parameter_is_warned_of(path):
