@@ -104,20 +104,15 @@ def common_ngrams(
     return tuple(keys[k].decode(errors=errors) for k in order), *_known([places[ids] for ids in found], counts)
 
 
-def find_ngrams(ngrams: Sequence[str], words: Sequence[str], lengths: Lengths) -> tuple[Int64, Int32]:
-    """Return those of some n-grams that words have.
+class NgramFinder:
+    """Finds those of some n-grams that words have.
 
     Parameters
     ----------
     ngrams : sequence of str
         All different.
-    words, lengths
+    lengths
         As for :func:`common_ngrams`.
-
-    Returns
-    -------
-    starts, ids
-        As of :func:`common_ngrams`.
 
     Raises
     ------
@@ -125,19 +120,8 @@ def find_ngrams(ngrams: Sequence[str], words: Sequence[str], lengths: Lengths) -
 
     Examples
     --------
-    >>> find_ngrams(["<c", "ut", "t>"], ["cut", "up"], (2, 3))
+    >>> NgramFinder(["<c", "ut", "t>"], (2, 3)).find(["cut", "up"])
     (array([0, 3, 3]), array([0, 1, 2], dtype=int32))
-    """
-    return NgramFinder(ngrams, lengths).find(words)
-
-
-class NgramFinder:
-    """Finds those of some n-grams that words have: :func:`find_ngrams` for words that come at different times.
-
-    Parameters
-    ----------
-    ngrams, lengths
-        As for :func:`find_ngrams`.
     """
 
     def __init__(self, ngrams: Sequence[str], lengths: Lengths) -> None:
@@ -147,7 +131,7 @@ class NgramFinder:
         self._table.fill(b"".join(keys), offsets)
 
     def find(self, words: Sequence[str]) -> tuple[Int64, Int32]:
-        """Return what :func:`find_ngrams` does."""
+        """Return `starts` and `ids` of words, as :func:`common_ngrams` does."""
         found, counts = [], []
         for text, units, documents, each in _blocks(words, self._lengths, "surrogatepass"):
             ids = np.empty(each.sum(), np.int32)

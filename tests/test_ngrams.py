@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 import twins
-from fastembed.ngrams import NgramFinder, common_ngrams, find_ngrams
+from fastembed.ngrams import NgramFinder, common_ngrams
 
 
 def rows(starts, ids):
@@ -35,7 +35,7 @@ def test_n_grams_are_those_of_the_twin(lengths, least):
     kept, expected = twin(WORDS, *lengths, least)
     assert list(ngrams) == kept
     assert rows(*found) == expected
-    assert rows(*find_ngrams(ngrams, WORDS, lengths)) == expected
+    assert rows(*NgramFinder(ngrams, lengths).find(WORDS)) == expected
     finder = NgramFinder(ngrams, lengths)  # of words that come at different times
     assert [rows(*finder.find([word]))[0] for word in WORDS] == expected
 
@@ -52,9 +52,9 @@ def test_a_word_without_utf8_is_an_error_unless_it_may_have_none():
         common_ngrams(words, (2, 3))
     ngrams, *found = common_ngrams(words, (2, 3), errors="surrogatepass")
     assert ngrams == ("\ud800>",)
-    assert rows(*found) == rows(*find_ngrams(ngrams, words, (2, 3))) == [[0], [0]]
-    assert rows(*find_ngrams(["<a", "b>"], ["a\ud800b", "\ud800", "ab"], (2, 3))) == [[0, 1], [], [0, 1]]
+    assert rows(*found) == rows(*NgramFinder(ngrams, (2, 3)).find(words)) == [[0], [0]]
+    assert rows(*NgramFinder(["<a", "b>"], (2, 3)).find(["a\ud800b", "\ud800", "ab"])) == [[0, 1], [], [0, 1]]
 
 
 def test_the_marks_alone_are_no_n_grams_but_characters_are():
-    assert rows(*find_ngrams(["<", ">", "a"], ["a", "<a>", "", ">"], (1, 1))) == [[2], [0, 2, 1], [], [1]]
+    assert rows(*NgramFinder(["<", ">", "a"], (1, 1)).find(["a", "<a>", "", ">"])) == [[2], [0, 2, 1], [], [1]]

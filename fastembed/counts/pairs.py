@@ -16,7 +16,7 @@ from scipy import sparse
 from fastembed._base.arrays import Int32, row_ranges
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import ordered_map
-from fastembed._base.validation import check_amounts, shown, unhashable, unmasked, warn_user
+from fastembed._base.validation import shown, unhashable, unmasked, warn_user
 from fastembed.corpus.corpus import LEAST_LINES, FileCorpus, Source, as_corpus, look_weighted
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.memory import is_missing, warn_of_names
@@ -65,9 +65,6 @@ def pair_ids(
             raise ValueError(f"{name} must be as many as sources, {number}, {what}")
     if not number:
         raise ValueError("there must be at least one pair, got none")
-    check_amounts("weights", amounts)
-    with np.errstate(over="ignore"):
-        amounts = amounts.astype(np.float64)  # SciPy has no float16
     rows, columns = ends
     occurrences = np.bincount(rows, minlength=len(ids)) + np.bincount(columns, minlength=len(ids))
     if symmetric:

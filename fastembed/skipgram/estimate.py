@@ -6,13 +6,19 @@ formula of the model knows: the interpreter, the libraries and what the C librar
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from fastembed._base.memory import check_free, check_memory_limit, readable
+import numpy as np
+from numpy.typing import NDArray
+
+from fastembed._base.memory import LEAST, check_free, check_memory_limit, readable, resident_memory
 from fastembed._base.sizes import SIZES
-from fastembed._base.threads import seconds_per_operation
+from fastembed._base.threads import check_threads, seconds_per_operation
+from fastembed._base.validation import warn_user
 from fastembed.counts.groups import group_count
 from fastembed.counts.store import STORED_BYTES
+from fastembed.counts.windows import Windows, likely_entries
 from fastembed.skipgram.start import BLOCKS, space_size
 
 PROCESS_BYTES = 95_000_000  # the interpreter, this package, NumPy, SciPy, and BLAS with its buffers
@@ -28,6 +34,11 @@ INPUT_BYTES = 45  # per input, in the epochs: the start of its counts, their sum
 THREAD_ROWS = 4096  # rows in float64 that a thread holds in the start and in the gauge
 RATE_COLUMNS = 1024  # of the product whose rate is measured
 LEAST_GROUPS = 4  # of a store, in memory in the epochs
+READING_BYTES = 20_000_000  # bytes of buffers and text per thread, while a text is counted
+# Of the pairs that independent words would give: less than the least share that texts were seen to have; that of prose
+LEAST_ENTRIES, USUAL_ENTRIES = 0.4, 0.8
+WRITTEN_BYTES = 20  # per count of the group of rows that goes to a store
+TABLE_BYTES = 60  # bytes per word in the table that encodes text
 
 
 @dataclass(frozen=True)
@@ -260,3 +271,64 @@ class Estimate:
             f"{self.inputs:,} words, {self.outputs:,} outputs, {counts}: {about}"
             f" {self.flops / 1e9:,.0f} GFLOP and {readable(self.memory)} of memory{disk}"
         )
+
+
+# ---------------------------------------------------------------- before and while a text is counted
+
+
+def counting_memory(limit: int, words: int, threads: int | None, written: int = 0) -> int:
+    """Return the bytes for the text and the counts: the limit of the process minus what else it holds.
+
+    Of these, `written` bytes for what is written to a store are left out as far as enough is left.
+
+    Raises
+    ------
+    MemoryError
+        If nothing is left.
+    """
+    workers = check_threads(threads)
+    held = max(resident_memory(), PROCESS_BYTES) + TABLE_BYTES * words + READING_BYTES * (1 + workers)
+    if held + LEAST > limit:
+        raise MemoryError(
+            f"reading a text on {workers} threads takes {readable(held + LEAST)} of memory, above the limit of "
+            f"{readable(limit)}: fewer threads or a smaller max_size take less"
+        )
+    return max(limit - held - written, (limit - held) // 4, LEAST)
+
+
+def check_before_counting(least: Estimate, frequencies: NDArray[np.int64], pairing: Any) -> int:
+    """Check the memory of training on a text before it is counted; return the bytes that go to a store at a time.
+
+    Parameters
+    ----------
+    least : Estimate
+        With the limit, but without the number of counts.
+    frequencies : ndarray of int64 (V,)
+        How often each word occurs, descending.
+    pairing : Windows or Baskets
+        How it will be counted. Of baskets, the number of counts cannot be foreseen.
+
+    Raises
+    ------
+    MemoryError
+        If even few counts would need more memory than is free, or than the limit. Those of prose are a warning.
+    """
+    limit = least.memory_limit
+    if limit is None or not isinstance(pairing, Windows):
+        least.check()
+        return 0
+    pairs, groups = likely_entries(frequencies, pairing), group_count(least.inputs)
+    few, usual = (
+        replace(least, nnz=int(share * pairs), largest_group=int(share * pairs) // groups)
+        for share in (LEAST_ENTRIES, USUAL_ENTRIES)
+    )
+    held = PROCESS_BYTES + READING_BYTES * (1 + least.threads)  # once it is counted
+    likely = replace(usual, resident=held).memory
+    prose = f"prose with as many words takes about {readable(likely)}"
+    try:
+        few.check()
+    except MemoryError as error:
+        raise MemoryError(f"{error}; {prose}") from None
+    if likely > limit:
+        warn_user(f"{prose}: the limit of {readable(limit)} may prove too low when the text is counted")
+    return WRITTEN_BYTES * (usual.largest_group or 0)

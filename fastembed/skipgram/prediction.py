@@ -5,7 +5,7 @@ The prediction for several words is the mean of those for each word: docs/decisi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, TypeAlias
 
@@ -18,7 +18,7 @@ from fastembed._base.memory import check_free
 from fastembed._base.sizes import SIZES
 from fastembed._base.validation import check_flag, check_integer, check_number, token_of, warn_user
 from fastembed.skipgram.model import FittedModel
-from fastembed.vectors.vectors import Token, as_items
+from fastembed.vectors.vectors import Token, as_items, check_weighted
 from fastembed.vocabulary import Vocabulary
 
 Predicted: TypeAlias = "list[tuple[Any, float]]"
@@ -46,7 +46,8 @@ class ContextQuery:
         cls, words: Words, vocabulary: Vocabulary, *, exclude: Sequence[Token] = (), skip_unknown: bool = False
     ) -> ContextQuery:
         """Check the given words and return the query."""
-        listed: list[Any] = [words] if _is_token(words) else _listed(words)  # type: ignore[arg-type]
+        check_weighted("a query", words, "a word or several", "word")
+        listed = [words] if _is_token(words) else as_items("a query", words, "a word or several")
         if not listed:
             raise ValueError("a query must hold at least one word, got none")
         names, weights = [], []
@@ -179,12 +180,3 @@ def _of_words(model: FittedModel, ids: NDArray[np.intp], side: str | None) -> ND
         p = before + after if side is None else before if side == "before" else after
     p /= p.sum(axis=1, keepdims=True)
     return p
-
-
-def _listed(words: Iterable[Token | tuple[Token, float]]) -> list[Token | tuple[Token, float]]:
-    """Return the words of a query as a list."""
-    if isinstance(words, tuple) and len(words) == 2 and isinstance(words[1], float | np.floating):
-        raise TypeError(f"a query must be a word or several, got {words!r}: one word with a weight is [{words!r}]")
-    if isinstance(words, Mapping):  # its values would be lost
-        raise TypeError(f"a query must be a word or several, got {words!r}: words with weights are its .items()")
-    return as_items("a query", words, "a word or several")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
@@ -29,8 +29,8 @@ from fastembed._base.validation import (
     warn_user,
 )
 from fastembed._kernels.cpu import DefaultFloatMode
-from fastembed.corpus.corpus import Source, advise, as_corpus, check_unchanged, file_states
-from fastembed.corpus.ledger import Ledger, check_reread
+from fastembed.corpus.corpus import Source
+from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
 from fastembed.corpus.tokens import check_token_list
 from fastembed.counts.counts import Counts
@@ -40,7 +40,7 @@ from fastembed.ngrams import check_ngram_lengths
 from fastembed.skipgram.estimate import Estimate
 from fastembed.skipgram.model import Baskets, FittedModel, how_counted, read_model, write_model
 from fastembed.skipgram.subwords import Subwords
-from fastembed.skipgram.training import Training, counting, counts_beside, counts_for
+from fastembed.skipgram.training import Training, check_given, count_all, count_text, counts_beside, counts_for
 from fastembed.trainer.checkpoint import MINUTES, FilesUntilSaved
 from fastembed.trainer.inputs import check_checkpoint
 from fastembed.trainer.trainer import Trainer, ranks_of
@@ -307,7 +307,7 @@ class SkipGram(SkipGramParameters, Transformer):
         ('b', 'a', 'c')
         """
         files = checkpoint, checkpoint_minutes, keep_checkpoint
-        return self._learn(corpus, validation_counts, memory_limit, progress, on_epoch_end, files, comm)
+        return self._learn(corpus, validation_counts, memory_limit, progress, on_epoch_end, files, comm=comm)
 
     def fit_transform(self, corpus: Source, y: object = None, **options: Any) -> Any:
         """Fit to documents and return their mean vectors: call `fit`, then `transform`.
@@ -372,20 +372,7 @@ class SkipGram(SkipGramParameters, Transformer):
         check_memory_limit(memory_limit)
         options = self._options()
         with reporting(progress, options.epochs) as report:
-            text = as_corpus(corpus, options.reading)
-            states = file_states(text)
-            advise(text, baskets=options.baskets is not None)
-            words = options.vocabulary(text, options.max_size, report, executor)
-            pairing = options.pairing(len(words))
-            how: dict[str, Any] = {"threads": options.threads, "memory_limit": memory_limit, "store": store}
-            if executor is not None:
-                if isinstance(pairing, Baskets):
-                    raise ValueError("an executor counts windows, and no baskets")
-                how["executor"] = executor
-            counts = counting(pairing)(text, words, progress=None if report is None else report.counting, **how)
-        check_reread(words.ledger, counts.ledger)
-        check_unchanged(text, states)
-        return counts
+            return count_all(corpus, options, report, executor, memory_limit=memory_limit, store=store)
 
     def partial_fit(
         self,
@@ -466,9 +453,12 @@ class SkipGram(SkipGramParameters, Transformer):
         >>> model.partial_fit(more, grow_vocabulary=True).vectors.tokens
         ('b', 'a', 'c', 'd')
         """
+        grow = check_flag("grow_vocabulary", grow_vocabulary)
+        if replay is not None and self._model is None:
+            raise ValueError("there is nothing to replay: this SkipGram has not been fitted yet")
         files = checkpoint, checkpoint_minutes, keep_checkpoint
-        more = {"replay": replay, "grow_vocabulary": grow_vocabulary}
-        return self._learn(corpus, validation_counts, memory_limit, progress, on_epoch_end, files, further=more)
+        given = corpus, validation_counts, memory_limit, progress, on_epoch_end, files
+        return self._learn(*given, further=True, replay=replay, grow=grow)
 
     def _learn(
         self,
@@ -478,16 +468,19 @@ class SkipGram(SkipGramParameters, Transformer):
         progress: FitProgress | bool | None,
         on_epoch_end: EpochEnd | None,
         files: tuple[Any, Any, Any],
+        *,
         comm: Communicator | None = None,
-        further: Mapping[str, Any] | None = None,
+        further: bool = False,
+        replay: Counts | None = None,
+        grow: bool = False,
     ) -> Self:
-        """Fit, or continue training with the arguments of `partial_fit` alone in `further`."""
+        """Fit, or with `further` continue training."""
         if self._fitting == os.getpid():  # the two would mix their vocabularies
             raise RuntimeError("on_epoch_end cannot fit the SkipGram that is in a fit: let it fit another SkipGram")
         check_callback("on_epoch_end", on_epoch_end)
         check_memory_limit(memory_limit)
         options, before = self._options(), self._model
-        base = None if further is None else before
+        base = before if further else None
         options.warn_of_no_effect(corpus if isinstance(corpus, Counts) else None, base)
         if not isinstance(corpus, Counts):
             if issparse(corpus):
@@ -496,37 +489,41 @@ class SkipGram(SkipGramParameters, Transformer):
                 raise ValueError("validation_counts go with counts; of a corpus, early_stopping holds out lines")
             if comm is not None:
                 raise ValueError("comm goes with counts: count the corpus first, by SkipGram.count")
+        if base is not None:
+            base.check_same_shape(options)
+            if replay is not None:
+                base.check_alike(replay, "replay")
         ranks = ranks_of(comm)
         first = ranks is None or ranks.first
         with nullcontext() if ranks is None else ranks.ending_all(), DefaultFloatMode():
             with nullcontext() if ranks is None else ranks.agreeing():
                 file = check_checkpoint(*files) if first else None
+                if isinstance(corpus, Counts):
+                    counts, validation = check_given(corpus, validation_counts, options, base, grow=grow)
             with reporting(progress if first else None, options.epochs) as report:
-                training = Training(options, base, memory_limit, report, file, ranks, **further or {})
-
-                def epoch_end(record: dict[str, float]) -> object:
-                    if report is not None:
-                        report.epoch(record)
-                    if on_epoch_end is None:
-                        return None
-                    self._model = None  # frees the model of the last epoch before the next one is built
-                    self._model = training.model()
-                    return on_epoch_end(record, self)
-
+                how: dict[str, Any] = {"memory_limit": memory_limit, "progress": report, "checkpoint": file}
                 self._fitting = os.getpid()
                 try:
-                    if isinstance(corpus, Counts):
-                        training.take(corpus, validation_counts)
-                    else:
-                        training.count(corpus)
-                    training.start(shows=on_epoch_end is not None)
-                    training.run(epoch_end)
-                    self._model = training.model()
-                except BaseException:
-                    # If a checkpoint has what a first `partial_fit` learned, the same call again is a first one, too
-                    lost = before is None and (not training.started or (further is not None and file is not None))
-                    self._model = None if lost else before or training.model()
-                    raise
+                    if not isinstance(corpus, Counts):
+                        counts, validation = count_text(corpus, options, base, grow=grow, **how)
+                        how["own"] = True
+                    how |= {"replay": replay, "shows": on_epoch_end is not None, "ranks": ranks}
+                    training = Training(counts, validation, options, base, **how)
+
+                    def show(record: dict[str, float]) -> object:
+                        assert on_epoch_end is not None
+                        self._model = None  # frees the model of the last epoch before the next one is built
+                        self._model = training.model()
+                        return on_epoch_end(record, self)
+
+                    try:
+                        training.run(None if on_epoch_end is None else show)
+                        self._model = training.model()
+                    except BaseException:
+                        # If a checkpoint has what a first `partial_fit` learned, the same call is a first one again
+                        keeps = before is None and not (further and file is not None)
+                        self._model = training.model() if keeps else before
+                        raise
                 finally:
                     del self._fitting
         if file is not None:

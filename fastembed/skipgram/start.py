@@ -12,7 +12,7 @@ from contextlib import closing
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from fastembed._base.arrays import aligned_zeros, padded_width, row_ranges
 from fastembed._base.memory import give_back_freed
@@ -304,7 +304,7 @@ class PositivePMI:
         factors, left = _column_factors(totals), memory
         self._rows: list[BlockedRows] = []
         self._spill: SpilledRows | None = None  # the groups that do not fit into memory
-        scratch = _scratch(int(entries.max()), np.float32)
+        scratch = np.empty(int(entries.max()), np.uint16), np.empty(int(entries.max()), np.float32)
         # The next group is read while one is in use
         with closing(ordered_map(counts.read_group, range(len(entries)), 1, ahead=1)) as parts:
             for group in range(len(entries)):
@@ -370,7 +370,7 @@ def pmi_products(
     nnz = int((counts.ends - counts.begins).sum())
     if nnz:
         bounds = _block_bounds(counts, (len(row_totals), len(dense)), nnz)
-        scratch = _scratch(nnz, dense.dtype)
+        scratch = np.empty(nnz, np.uint16), np.empty(nnz, dense.dtype)
         rows = BlockedRows.positive_pmi(counts, row_totals, _column_factors(totals), bounds, pool, scratch)
         pieces, kernels = rows.pieces(TASKS), kernels_for(dense.dtype)
         pool.run(lambda k: kernels.csr_times_dense(*rows, dense, product, *pieces[k]), len(pieces))
@@ -438,7 +438,7 @@ class BlockedRows(NamedTuple):
 
         pool.run(fill, len(pieces))
         ends = np.cumsum(starts[-1] - starts[0])
-        columns, data = _scratch(int(ends[-1]), scratch[1].dtype)
+        columns, data = (np.empty(ends[-1], part.dtype) for part in scratch)
 
         def move(k: int) -> None:
             first, last = pieces[k]
@@ -460,10 +460,6 @@ class BlockedRows(NamedTuple):
         lengths = self.starts[-1] - self.starts[0]
         count = min(count, -(-len(lengths) // LEAST_ROWS))
         return row_ranges(lengths, max(int(lengths.sum()) // count, 1))
-
-
-def _scratch(entries: int, dtype: DTypeLike) -> tuple[NDArray[np.uint16], NDArray[Any]]:
-    return np.empty(entries, np.uint16), np.empty(entries, dtype)
 
 
 class SpilledRows:

@@ -12,7 +12,7 @@ from scipy import sparse
 
 from fastembed._base.estimator import fields_alone
 from fastembed._base.threads import Pool, cached_property
-from fastembed.ngrams import Lengths, common_ngrams, find_ngrams
+from fastembed.ngrams import Lengths, NgramFinder, common_ngrams
 from fastembed.trainer.trainer import Trainer
 from fastembed.vectors.subwords import NgramDictionary
 
@@ -68,12 +68,12 @@ class Subwords:
     def restored(cls, composer: NgramDictionary, words: Sequence[str], own_weight: float) -> Subwords:
         """Return the features of words, with the n-grams of a composer and its weights of these words."""
         assert composer.word_weights is not None
-        found = find_ngrams(composer.ngrams, words, composer.lengths)
+        found = NgramFinder(composer.ngrams, composer.lengths).find(words)
         return cls(composer.lengths, composer.ngrams, *found, np.array(composer.word_weights), own_weight)
 
     def grown(self, words: Sequence[str]) -> Subwords:
         """Return the features of words that extend these words, with the same n-grams."""
-        starts, ids = find_ngrams(self.ngrams, words, self.lengths)
+        starts, ids = NgramFinder(self.ngrams, self.lengths).find(words)
         more = np.ones(len(words) - len(self.weights), np.float32)
         return replace(self, starts=starts, ids=ids, weights=np.concatenate([self.weights, more]))
 

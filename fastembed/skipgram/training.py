@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Callable
+from concurrent.futures import Executor
 from contextlib import nullcontext, suppress
 from copy import deepcopy
 from dataclasses import asdict, replace
@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base.arrays import canonical_csr
-from fastembed._base.memory import LEAST, give_back_freed, readable, resident_memory
+from fastembed._base.memory import give_back_freed, resident_memory
 from fastembed._base.progress import FitProgress, bar
 from fastembed._base.threads import Pool, awaited, cached_property, check_threads, in_background
-from fastembed._base.validation import check_flag, shown, warn_user
+from fastembed._base.validation import shown, warn_user
 from fastembed.corpus.corpus import (
     Corpus,
     Source,
@@ -35,11 +35,11 @@ from fastembed.corpus.corpus import (
 from fastembed.corpus.ledger import HELD_OUT, Ledger, LineSplit, check_reread
 from fastembed.corpus.reading import Reading
 from fastembed.counts.counts import Counts, own_groups
-from fastembed.counts.groups import CSRGroups, GroupedCounts, Totals, group_count
+from fastembed.counts.groups import CSRGroups, GroupedCounts, Totals
 from fastembed.counts.store import MANIFEST, LocalFolder, StoreFolder, TemporaryFolder, check_no_others, read_manifest
-from fastembed.counts.windows import Windows, likely_entries
+from fastembed.counts.windows import Windows
 from fastembed.formats.tensors import pack_tokens
-from fastembed.skipgram.estimate import PROCESS_BYTES, Estimate
+from fastembed.skipgram.estimate import check_before_counting, counting_memory
 from fastembed.skipgram.gauge import apply_gauge
 from fastembed.skipgram.model import Baskets, FittedModel, how_counted
 from fastembed.skipgram.start import fold_in, log_shares, svd_start
@@ -48,7 +48,7 @@ from fastembed.trainer.checkpoint import Checkpoint, Stored, arrays_digest
 from fastembed.trainer.inputs import FitOptions, check_counts
 from fastembed.trainer.trainer import Trainer, trainer_tensors
 from fastembed.vectors.vectors import Vectors, composing_vectors
-from fastembed.vocabulary import NoTokenError, Vocabulary
+from fastembed.vocabulary import NoTokenError
 
 if TYPE_CHECKING:
     from fastembed.skipgram.skipgram import SkipGramOptions
@@ -60,265 +60,262 @@ SHORTER_STEPS = 0.5
 # pairs occur, they are close to chance, and the start is close to the optimum: the first steps of Adagrad, whose length
 # is the rate, would go beyond it (docs/decisions.md)
 DENSE_RATE, RATE_TIMES_DENSITY = 0.3, 0.1
-READING_BYTES = 20_000_000  # bytes of buffers and text per thread, while a text is counted
-# Of the pairs that independent words would give: less than the least share that texts were seen to have; that of prose
-LEAST_ENTRIES, USUAL_ENTRIES = 0.4, 0.8
-WRITTEN_BYTES = 20  # per count of the group of rows that goes to a store
-TABLE_BYTES = 60  # bytes per word in the table that encodes text
 
 CountPair: TypeAlias = tuple[Counts, Counts | None]  # counts to train on, and held-out counts
 
 
+# ---------------------------------------------------------------- data
+
+
+def check_given(
+    counts: Counts, validation: Counts | None, options: SkipGramOptions, base: FittedModel | None, *, grow: bool
+) -> CountPair:
+    """Return given counts, and those for the nll after each epoch, as they are trained on.
+
+    Those for further training of `base` get its rows and columns; with `grow`, rows of their new tokens, too.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they cannot be trained on, or do not go with the base.
+    """
+    if options.early_stopping and validation is None:
+        raise ValueError("early_stopping needs validation_counts: counts have no lines to hold out")
+    if base is not None:
+        vocabulary = base.vocabulary
+        if grow and counts.vocabulary is not None:
+            vocabulary = vocabulary.grown(counts.vocabulary, options.max_size)
+        if validation is not None:
+            validation = base.aligned(validation, vocabulary, name="validation_counts")
+        return base.aligned(counts, vocabulary), validation
+    if counts.vocabulary is None:
+        raise ValueError("these counts have no tokens: count with a Vocabulary, or use Trainer")
+    check_counts(counts, counts.shape)
+    if validation is not None:
+        check_counts(validation, counts.shape, "validation_counts")
+        own, theirs = (how_counted(each.windows, each.baskets) for each in (counts, validation))
+        if own != theirs:
+            raise ValueError(f"validation_counts are those of {theirs}, but counts are those of {own}")
+        if validation.vocabulary and validation.vocabulary.tokens != counts.vocabulary.tokens:
+            raise ValueError("validation_counts have other tokens than counts: use one Vocabulary")
+    return counts, validation
+
+
+def count_text(
+    given: Source,
+    options: SkipGramOptions,
+    base: FittedModel | None,
+    *,
+    grow: bool,
+    memory_limit: int | None,
+    progress: FitProgress | None,
+    checkpoint: Checkpoint | None,
+) -> CountPair:
+    """Return the counts of a text to train on, and with early stopping those of its held-out lines.
+
+    With a checkpoint they are in folders next to it, and are not counted again. Before a text is counted for a new
+    model, there is a check of the memory, and of the words if it has subwords.
+
+    Raises
+    ------
+    TypeError, ValueError, OSError, MemoryError
+        As by `SkipGram.fit`.
+    """
+    corpus = as_corpus(given, options.reading) if base is None else read_for(base, given, options, grows=grow)
+    if memory_limit is not None:  # a limit that is too small is an error before anything is read
+        counting_memory(memory_limit, 0, options.threads)
+    store: StoreFolder | None = None
+    held_out_store: StoreFolder | None = None
+    if checkpoint is not None:
+        source = options.counting | {"corpus": corpus_identity(corpus)}
+        if base is not None:
+            source |= {"model": base.counts_sha256, "grow_vocabulary": grow}
+        store, held_out_store = (LocalFolder(path, json.dumps(source)) for path in counts_beside(checkpoint.path))
+        kept = kept_counts(store, held_out_store, corpus.known_reading)
+        if kept is not None:
+            return kept
+    elif memory_limit is not None:
+        store, held_out_store = TemporaryFolder(), TemporaryFolder()
+
+    states = file_states(corpus)
+    words, written = None, 0
+    if base is None:
+        advise(corpus, baskets=options.baskets is not None)
+        words = vocabulary = options.vocabulary(corpus, options.max_size, progress)
+        pairing = options.pairing(len(words))
+        least = options.estimate(len(words), pairing.columns(len(words)))
+        written = check_before_counting(replace(least, memory_limit=memory_limit), words.counts, pairing)
+        if options.subwords:
+            check_spelled(words.tokens)
+    else:
+        vocabulary, pairing = base.vocabulary, base.pairing()
+        if grow:
+            with suppress(NoTokenError):  # then there are no words to add
+                words = options.vocabulary(corpus, None, progress)
+                vocabulary = vocabulary.grown(words, options.max_size)
+    count = partial(
+        counting(pairing),
+        corpus,
+        vocabulary,
+        threads=options.threads,
+        memory_limit=memory_limit and counting_memory(memory_limit, len(vocabulary), options.threads, written),
+        progress=None if progress is None else progress.counting,
+    )
+    if options.early_stopping:
+        held_out, others = (LineSplit(options.validation_fraction, options.seed, side) for side in (True, False))
+        # In this order: a finished folder of the counts then means that the one of those held out is finished, too
+        validation = count(lines=held_out, store=held_out_store)
+        counts = count(lines=others, store=store)
+    else:
+        counts, validation = count(store=store), None
+        if words is not None:
+            check_reread(words.ledger, counts.ledger)
+    check_unchanged(corpus, states)
+    return counts, validation
+
+
+# ---------------------------------------------------------------- training
+
+
 class Training:
-    """One call of `SkipGram.fit` or `partial_fit`: `take` or `count` its data, `start`, `run`, and there is a `model`.
+    """Training on counts: the constructor makes its start, `run` the epochs, and `model` the model at any time.
 
     A new model starts from the SVD of the counts, and is transformed into its gauge whenever it is exposed. Further
     training starts from a copy of the parameters of the base, and stays in the gauge of the base.
 
     Parameters
     ----------
+    counts, validation : Counts, Counts or None
+        From `check_given` or `count_text`.
     base : FittedModel or None
         The model to continue.
+    own : bool
+        Whether the counts have no other user, so that their memory can be reused.
+    replay : Counts or None
+        Counts to train on together with the others, for a base.
+    shows : bool
+        Whether a model is built after each epoch.
     memory_limit : int or None
         Limit on the memory of the process in bytes.
     checkpoint : Checkpoint or None
         If the file exists, training resumes from it.
     ranks : Ranks or None
         The ranks that train a new model together. Rank 0 computes the start.
-    replay : Counts, optional
-        Counts to train on together with the new ones.
-    grow_vocabulary : bool
-        Whether new words are added to those of the base.
-
-    Attributes
-    ----------
-    started : bool
-        Whether there is a `model`.
 
     Raises
     ------
     TypeError, ValueError
-        If the base cannot be continued in this way.
+        If `replay` does not go with the base.
+    MemoryError
+        If training needs more memory than is free.
     """
 
     def __init__(
         self,
+        counts: Counts,
+        validation: Counts | None,
         options: SkipGramOptions,
         base: FittedModel | None,
+        *,
+        own: bool = False,
+        replay: Counts | None,
+        shows: bool,
         memory_limit: int | None,
         progress: FitProgress | None,
         checkpoint: Checkpoint | None,
         ranks: Ranks | None,
-        *,
-        replay: Counts | None = None,
-        grow_vocabulary: bool = False,
     ) -> None:
-        self._options, self._base, self._replay = options, base, replay
-        self._grow = check_flag("grow_vocabulary", grow_vocabulary)
-        self._memory_limit, self._progress, self._checkpoint, self._ranks = memory_limit, progress, checkpoint, ranks
-        self._dim = options.dim
-        self.started = False
+        assert counts.vocabulary is not None
+        self._options, self._base, self._vocabulary, self._validation = options, base, counts.vocabulary, validation
+        self._progress, self._checkpoint, self._ranks = progress, checkpoint, ranks
+        tokens, lengths = self._vocabulary.tokens, options.subwords
         if base is not None:
-            base.check_same_shape(options)
-            if replay is not None:
-                base.check_alike(replay, "replay")
-        elif replay is not None:
-            raise ValueError("there is nothing to replay: this SkipGram has not been fitted yet")
-
-    # ---------------------------------------------------------------- data
-
-    def take(self, counts: Counts, validation_counts: Counts | None) -> None:
-        """Take counts to train on, and counts for the nll after each epoch.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If they cannot be trained on, or do not go with the base.
-        """
-        base, validation = self._base, validation_counts
-        with nullcontext() if self._ranks is None else self._ranks.agreeing():
-            if self._options.early_stopping and validation is None:
-                raise ValueError("early_stopping needs validation_counts: counts have no lines to hold out")
-            if base is None:
-                if counts.vocabulary is None:
-                    raise ValueError("these counts have no tokens: count with a Vocabulary, or use Trainer")
-                check_counts(counts, counts.shape)
-                if validation is not None:
-                    check_counts(validation, counts.shape, "validation_counts")
-                    own, theirs = (how_counted(each.windows, each.baskets) for each in (counts, validation))
-                    if own != theirs:
-                        raise ValueError(f"validation_counts are those of {theirs}, but counts are those of {own}")
-                    if validation.vocabulary and validation.vocabulary.tokens != counts.vocabulary.tokens:
-                        raise ValueError("validation_counts have other tokens than counts: use one Vocabulary")
-        if base is not None:
-            vocabulary = base.vocabulary
-            if self._grow and counts.vocabulary is not None:
-                vocabulary = vocabulary.grown(counts.vocabulary, self._options.max_size)
-            if validation is not None:
-                validation = base.aligned(validation, vocabulary, name="validation_counts")
-            counts = base.aligned(counts, vocabulary)
-        self._own, self._counts, self._validation = False, counts, validation
-
-    def count(self, given: Source) -> None:
-        """Count a text to train on, and with early stopping its held-out lines.
-
-        With a checkpoint the counts are in folders next to it, and are not counted again. Before a text is counted for
-        a new model, there is a check of the memory, and of the words if it has subwords.
-
-        Raises
-        ------
-        TypeError, ValueError, OSError, MemoryError
-            As by `SkipGram.fit`.
-        """
-        base, options, limit = self._base, self._options, self._memory_limit
-        corpus = as_corpus(given, options.reading) if base is None else read_for(base, given, options, grows=self._grow)
-        if limit is not None:
-            counting_memory(limit, 0, options.threads)  # a limit that is too small is an error before anything is read
-        self._own = True  # the counts have no other user, so that their memory can be reused
-        store: StoreFolder | None = None if limit is None else TemporaryFolder()
-        held_out_store: StoreFolder | None = None if limit is None else TemporaryFolder()
-        if self._checkpoint is not None:
-            source = options.counting | {"corpus": corpus_identity(corpus)}
-            if base is not None:
-                source |= {"model": base.counts_sha256, "grow_vocabulary": self._grow}
-            store, held_out_store = (
-                LocalFolder(os.path.abspath(path), json.dumps(source))  # noqa: PTH100
-                for path in counts_beside(self._checkpoint.path)
-            )
-            kept = kept_counts(store, held_out_store, as_corpus(corpus).known_reading)
-            if kept is not None:
-                self._counts, self._validation = kept
-                return
-        words, states, written = None, file_states(corpus), 0
-        if base is None:
-            advise(corpus, baskets=options.baskets is not None)
-            words = vocabulary = options.vocabulary(corpus, options.max_size, self._progress)
-            pairing = options.pairing(len(words))
-            written = self._check_memory(words, pairing)
-            if options.subwords:
-                check_spelled(words.tokens)
+            subwords = None if base.subwords is None else base.subwords.grown(tokens)
         else:
-            vocabulary, pairing = base.vocabulary, base.pairing()
-            if self._grow:
-                with suppress(NoTokenError):  # then there are no words to add
-                    words = options.vocabulary(corpus, None, self._progress)
-                    vocabulary = vocabulary.grown(words, options.max_size)
-        count_pairs = counting(pairing)
-        how: dict[str, Any] = {
-            "threads": options.threads,
-            "memory_limit": limit and counting_memory(limit, len(vocabulary), options.threads, written),
-            "progress": None if self._progress is None else self._progress.counting,
-        }
-        self._validation, kept_lines = None, None
-        if options.early_stopping:
-            split = options.validation_fraction, options.seed
-            # Before the other counts: a finished folder of those then means that this one is finished, too
-            lines, kept_lines = LineSplit(*split, held_out=True), LineSplit(*split, held_out=False)
-            self._validation = count_pairs(corpus, vocabulary, lines=lines, store=held_out_store, **how)
-        self._counts = count_pairs(corpus, vocabulary, lines=kept_lines, store=store, **how)
-        if words is not None and not options.early_stopping:
-            check_reread(words.ledger, self._counts.ledger)
-        check_unchanged(corpus, states)
-
-    def _check_memory(self, words: Vocabulary, pairing: Windows | Baskets) -> int:
-        """Check the memory of training on a text that is about to be counted, by the number and counts of its words.
-
-        Return the bytes that are written to a store at a time.
-        """
-        options, limit = self._options, self._memory_limit
-        least = options.estimate(len(words), pairing.columns(len(words)))
-        if limit is None or not isinstance(pairing, Windows):
-            replace(least, memory_limit=limit).check()
-            return 0
-        pairs, groups = likely_entries(words.counts, pairing), group_count(len(words))
-        counted, usual = (
-            replace(least, nnz=int(n), largest_group=int(n) // groups, memory_limit=limit)
-            for n in (LEAST_ENTRIES * pairs, USUAL_ENTRIES * pairs)
-        )
-        held = PROCESS_BYTES + READING_BYTES * (1 + check_threads(options.threads))  # once it is counted
-        likely = replace(usual, resident=held).memory
-        prose = f"prose with as many words takes about {readable(likely)}"
-        try:
-            counted.check()
-        except MemoryError as error:
-            raise MemoryError(f"{error}; {prose}") from None
-        if likely > limit:
-            warn_user(f"{prose}: the limit of {readable(limit)} may prove too low when the text is counted")
-        return WRITTEN_BYTES * (usual.largest_group or 0)
-
-    # ---------------------------------------------------------------- start
-
-    def start(self, *, shows: bool) -> None:
-        """Make what training starts with, or resumes from; `shows` says whether a model is built after each epoch.
-
-        Raises
-        ------
-        MemoryError
-            If training needs more memory than is free.
-        """
-        base = self._base
-        assert self._counts.vocabulary is not None
-        self._vocabulary = self._counts.vocabulary
-        if base is not None and self._replay is not None:
-            self._own = False
-            self._replay = base.aligned(self._replay, self._vocabulary, name="replay")
-        tokens = self._vocabulary.tokens
-        if base is not None:
-            self._subwords = None if base.subwords is None else base.subwords.grown(tokens)
-        else:
-            lengths = self._options.subwords
-            self._subwords = None if isinstance(lengths, bool) else Subwords.of(tokens, lengths)
+            subwords = None if isinstance(lengths, bool) else Subwords.of(tokens, lengths)
         give_back_freed()  # the memory of counting
-        counts, validation, nnz, largest, disk = self._counts, self._validation, self._counts.nnz, None, None
-        if self._replay is not None:
-            nnz += self._replay.nnz  # an upper bound for the sum of both
-        elif counts.path is not None:
-            largest, disk = largest_group(counts), counts.disk
+
+        own, largest, nnz = own and replay is None, None, counts.nnz
+        if base is not None and replay is not None:
+            replay = base.aligned(replay, self._vocabulary, name="replay")
+            nnz += replay.nnz  # an upper bound for the sum of both
+        else:
+            largest = largest_group(counts)
         estimate = replace(
-            self._options.estimate(*counts.shape, nnz, self._subwords),
-            in_place=self._own,
+            options.estimate(*counts.shape, nnz, subwords),
+            in_place=own,
             resident=resident_memory(),
-            checkpoint=self._checkpoint is not None,
+            checkpoint=checkpoint is not None,
             largest_group=largest,
-            held_out_group=largest_group(validation) if validation is not None and validation.path else None,
+            held_out_group=largest_group(validation),
             shows=shows,
-            memory_limit=self._memory_limit,
-            stored=disk,
+            memory_limit=memory_limit,
+            stored=None if largest is None else counts.disk,
         )
-        if self._counts.path is not None:
-            self._counts = self._counts.buffered(estimate.buffer_memory)
-        with nullcontext() if self._ranks is None else self._ranks.agreeing():
-            stored = self._prepare(estimate)
+        if counts.path is not None:
+            counts = counts.buffered(estimate.buffer_memory)
+        self._counts = counts
+
+        with nullcontext() if ranks is None else ranks.agreeing():
+            estimate.check()
+            if replay is not None:
+                both = counts.to_scipy() + replay.to_scipy()
+                self._groups: GroupedCounts = CSRGroups(canonical_csr("counts", both))
+            else:  # those of a folder are not copied
+                self._groups = own_groups(counts) if own else counts.groups
+            self._digest = in_background(self._groups.sha256)  # while the start is computed: hashing releases the GIL
+            self._pool = Pool(check_threads(options.threads) if base is None else base.trainer.threads)
+            self._totals = Totals.of(self._groups, self._pool)
+            self._subwords, self._bags = subwords, None
+            if subwords is not None:
+                known = 0 if base is None else len(base.vocabulary)
+                self._subwords = subwords.weighted(self._totals.rows, known)
+                self._bags = self._subwords.bags
+            self._fit_options = self._options_of_fit(shorter=base is not None and replay is None)
+            self._rng = np.random.default_rng(options.seed)  # later it draws the order of the rows
+            stored = None
+            if checkpoint is not None and Path(checkpoint.path).exists():
+                stored = checkpoint.claim(self._identity)
+            self._records: list[dict[str, float]] = [] if stored is None else list(stored.position.history)
+            if progress is not None:
+                progress.training(estimate)
             if base is None:
                 # Counts in a store limit what the start holds of them
                 self._trainer = self._new_trainer(stored, None if largest is None else estimate.start_memory)
             else:
                 self._trainer = base.trained.grown(self._new_rows(base, stored))
         give_back_freed()  # the memory of the start: new arrays of other sizes would not reuse it
-        self.started = True
 
-    def _prepare(self, estimate: Estimate) -> Stored | None:
-        """Make what the start of training is computed from; return what a checkpoint holds, if there is one."""
-        options, base = self._options, self._base
-        estimate.check()
-        if self._replay is not None:
-            both = self._counts.to_scipy() + self._replay.to_scipy()
-            self._groups: GroupedCounts = CSRGroups(canonical_csr("counts", both))
-        else:  # those of a folder are not copied
-            self._groups = own_groups(self._counts) if self._own else self._counts.groups
-        self._digest = in_background(self._groups.sha256)  # while the start is computed: hashing releases the GIL
-        self._pool = Pool(check_threads(options.threads) if base is None else base.trainer.threads)
-        self._totals = Totals.of(self._groups, self._pool)
-        if self._subwords is not None:
-            self._subwords = self._subwords.weighted(self._totals.rows, 0 if base is None else len(base.vocabulary))
-        self._rng = np.random.default_rng(options.seed)  # later it draws the order of the rows
-        stored = None
-        if self._checkpoint is not None and Path(self._checkpoint.path).exists():
-            stored = self._checkpoint.claim(self._identity)
-        self._records: list[dict[str, float]] = [] if stored is None else list(stored.position.history)
-        if self._progress is not None:
-            self._progress.training(estimate)
-        return stored
+    def _options_of_fit(self, *, shorter: bool) -> FitOptions:
+        """Return the options of `Trainer.fit_counts`; `shorter` says that new text is trained on without the old."""
+        options = self._options
+        rates = [FitOptions.learning_rate if self._subwords is None else LEARNING_RATE, FitOptions.linear_learning_rate]
+        if (self._base or self._counts).baskets is not None:
+            density = int(self._groups.entries.sum()) / math.prod(self._groups.shape)
+            rates = [min(rate, max(DENSE_RATE, RATE_TIMES_DENSITY / density)) for rate in rates]
+        if shorter:
+            rates = [rate * SHORTER_STEPS for rate in rates]
+        return FitOptions(
+            epochs=options.epochs,
+            learning_rate=rates[0],
+            linear_learning_rate=rates[1],
+            n_iter_no_change=options.n_iter_no_change if options.early_stopping else None,
+            warm_start=self._base is not None,
+        )
+
+    @cached_property
+    def _identity(self) -> dict[str, Any]:
+        """What the start of training is a function of, and the options, under the names that errors use."""
+        return {
+            "dim": self._options.dim,
+            "subwords": None if self._subwords is None else self._subwords.lengths,
+            "seed": self._options.seed,
+            "model": None if self._base is None else arrays_digest(trainer_tensors(self._base.trained)),
+            "counts": awaited(self._digest),
+            "words": arrays_digest(pack_tokens(self._vocabulary.tokens)),
+            "totals": arrays_digest(self._totals._asdict()),
+            **asdict(self._fit_options),
+        }
 
     def _new_trainer(self, stored: Stored | None, memory: int | None) -> Trainer:
         """Return the trainer that a new model starts from, with the parameters of the SVD.
@@ -326,14 +323,14 @@ class Training:
         Those of a checkpoint are read when training resumes, too; they are taken here, so that there is a model when
         a Ctrl-C comes. Other ranks than 0 receive all parameters when training starts.
         """
-        bags = None if self._subwords is None else self._subwords.bags
+        groups, bags, dim = self._groups, self._bags, self._options.dim
         if stored is not None:
-            embedding, linear = np.array(stored.tensors["embedding"]), stored.tensors["linear.T"][:, : self._dim].T
+            embedding, linear = np.array(stored.tensors["embedding"]), stored.tensors["linear.T"][:, :dim].T
         elif self._ranks is not None and not self._ranks.first:
-            inputs, outputs = self._groups.shape[0] if bags is None else bags.shape[1], self._groups.shape[1]
-            embedding, linear = np.zeros((inputs, self._dim), np.float32), np.zeros((self._dim, outputs), np.float32)
+            inputs, outputs = groups.shape[0] if bags is None else bags.shape[1], groups.shape[1]
+            embedding, linear = np.zeros((inputs, dim), np.float32), np.zeros((dim, outputs), np.float32)
         else:
-            embedding, linear = svd_start(self._groups, self._totals, self._dim, self._rng, self._pool, memory)
+            embedding, linear = svd_start(groups, self._totals, dim, self._rng, self._pool, memory)
             embedding = embedding if bags is None else ridge_fit(bags, embedding, self._pool)
         return Trainer(embedding, linear, bias=log_shares(self._totals.columns), threads=self._pool.threads)
 
@@ -345,30 +342,18 @@ class Training:
         """
         known = len(base.vocabulary)
         if stored is not None or base.features is not None:
-            return np.zeros((len(self._vocabulary) - known, self._dim), np.float32)
+            return np.zeros((len(self._vocabulary) - known, self._options.dim), np.float32)
         rows = fold_in(self._groups, self._totals, known, base.trainer.linear, self._pool)
         return rows - base.centre.astype(rows.dtype)
 
-    @cached_property
-    def _identity(self) -> dict[str, Any]:
-        """What the start of training is a function of, and the options, under the names that errors use."""
-        model = None if self._base is None else arrays_digest(trainer_tensors(self._base.trained))
-        lengths = None if self._subwords is None else self._subwords.lengths
-        start = {"dim": self._dim, "subwords": lengths, "seed": self._options.seed, "model": model}
-        read = {
-            "words": arrays_digest(pack_tokens(self._vocabulary.tokens)),
-            "totals": arrays_digest(self._totals._asdict()),
-        }
-        return start | {"counts": awaited(self._digest)} | read | asdict(self._fit_options)
-
-    # ---------------------------------------------------------------- epochs
-
-    def run(self, on_epoch_end: Callable[[dict[str, float]], object]) -> None:
+    def run(self, on_epoch_end: Callable[[dict[str, float]], object] | None) -> None:
         """Train; `on_epoch_end` is called with the record of each epoch, and ends the training if it returns True."""
 
         def epoch_end(record: dict[str, float], _: Trainer) -> object:
             self._records[int(record["epoch"]) - 1 :] = [dict(record)]  # the callback may change it
-            return on_epoch_end(record)
+            if self._progress is not None:
+                self._progress.epoch(record)
+            return None if on_epoch_end is None else on_epoch_end(record)
 
         if self._ranks is not None:
             self._ranks.compare(self._identity)
@@ -376,7 +361,7 @@ class Training:
             self._checkpoint.claim(self._identity)
         self._records = self._trainer.fit_counts(
             self._groups,
-            bags=None if self._subwords is None else self._subwords.bags,
+            bags=self._bags,
             validation_counts=self._validation,
             seed=self._rng,
             on_epoch_end=epoch_end,
@@ -385,25 +370,6 @@ class Training:
             **asdict(self._fit_options),
         )
 
-    @cached_property
-    def _fit_options(self) -> FitOptions:
-        """The options of the fit of the trainer."""
-        options = self._options
-        shortened = SHORTER_STEPS if self._base is not None and self._replay is None else 1.0
-        rates = [FitOptions.learning_rate if self._subwords is None else LEARNING_RATE, FitOptions.linear_learning_rate]
-        if (self._base or self._counts).baskets is not None:
-            density = int(self._groups.entries.sum()) / math.prod(self._groups.shape)
-            rates = [min(rate, max(DENSE_RATE, RATE_TIMES_DENSITY / density)) for rate in rates]
-        return FitOptions(
-            epochs=options.epochs,
-            learning_rate=rates[0] * shortened,
-            linear_learning_rate=rates[1] * shortened,
-            n_iter_no_change=options.n_iter_no_change if options.early_stopping else None,
-            warm_start=self._base is not None,
-        )
-
-    # ---------------------------------------------------------------- model
-
     def model(self) -> FittedModel:
         """Return the current model.
 
@@ -411,38 +377,48 @@ class Training:
         shares the parameters.
         """
         base, vocabulary, counts, subwords = self._base, self._vocabulary, self._counts, self._subwords
-        features, composer = None, None
-        counted, ledger = counts.ledger, None if base else vocabulary.ledger
-        if ledger is None:
-            ledger = counted
-        elif counted is not None:
-            ledger = replace(ledger, unit=counted.unit)
-            if HELD_OUT in counted.dropped:  # beside what the vocabulary dropped
-                dropped = ledger.dropped | {HELD_OUT: counted.dropped[HELD_OUT]}
-                ledger = replace(ledger, tokens_used=counted.tokens_used, dropped=dropped)
         if base is None:
-            trainer, bags = deepcopy(self._trainer), None if subwords is None else subwords.bags
+            trainer = deepcopy(self._trainer)
             assert trainer.bias is not None
-            centre = apply_gauge(trainer.embedding, trainer.linear, trainer.bias, self._totals, self._pool, bags)
+            gauged = trainer.embedding, trainer.linear, trainer.bias
+            centre = apply_gauge(*gauged, self._totals, self._pool, self._bags)
         else:
             trainer, centre = self._trainer, base.centre
+        features, composer = None, None
         if subwords is not None:
             features, composer = trainer, subwords.composer(trainer.embedding, centre)
             trainer = composed(features, subwords, centre)
+        counted = base or counts  # whose windows or baskets are those of the model
         return FittedModel(
             vectors=composing_vectors(Vectors, vocabulary.tokens, trainer.embedding, vocabulary.counts, composer),
             vocabulary=vocabulary,
             trainer=trainer,
             centre=centre,
             history=list(map(dict, (*(base.history if base else ()), *self._records))),
-            ledger=ledger,
-            windows=counts.windows if base is None else base.windows,
+            ledger=counts.ledger if base else joined_ledger(vocabulary.ledger, counts.ledger),
+            windows=counted.windows,
             max_contexts=base.max_contexts if base else counts.shape[1] // (2 if counts.directed else 1),
             counts_sha256=[*(base.counts_sha256 if base else ()), awaited(self._digest)],
-            baskets=counts.baskets if base is None else base.baskets,
+            baskets=counted.baskets,
             subwords=subwords,
             features=features,
         )
+
+
+def largest_group(counts: Counts | None) -> int | None:
+    """Return the number of counts in the largest group of rows of counts in a folder; None for others."""
+    return None if counts is None or counts.path is None else int(counts.groups.entries.max())
+
+
+def joined_ledger(words: Ledger | None, counted: Ledger | None) -> Ledger | None:
+    """Return the ledger of a vocabulary, with what only that of the counts tells: the unit, and what was held out."""
+    if words is None or counted is None:
+        return words or counted
+    ledger = replace(words, unit=counted.unit)
+    if HELD_OUT in counted.dropped:
+        dropped = words.dropped | {HELD_OUT: counted.dropped[HELD_OUT]}
+        ledger = replace(ledger, tokens_used=counted.tokens_used, dropped=dropped)
+    return ledger
 
 
 # ---------------------------------------------------------------- counting
@@ -465,11 +441,6 @@ def counting(pairing: Windows | Baskets) -> Callable[..., Counts]:
     """Return the function that counts a text in windows or baskets: of `Counts`, with the options of these."""
     count = Counts.from_baskets if isinstance(pairing, Baskets) else Counts.from_corpus
     return partial(count, **asdict(pairing))
-
-
-def largest_group(counts: Counts) -> int:
-    """Return the number of counts in the largest group of rows of counts in a folder."""
-    return int(counts.groups.entries.max())
 
 
 def counts_beside(checkpoint: str) -> tuple[str, str]:
@@ -538,24 +509,23 @@ def _source_of(folder: LocalFolder) -> dict[str, Any] | None:
     return found
 
 
-def counting_memory(limit: int, words: int, threads: int | None, written: int = 0) -> int:
-    """Return the bytes for the text and the counts: the limit of the process minus what else it holds.
-
-    Of these, `written` bytes for what is written to a store are left out as far as enough is left.
-
-    Raises
-    ------
-    MemoryError
-        If nothing is left.
-    """
-    workers = check_threads(threads)
-    held = max(resident_memory(), PROCESS_BYTES) + TABLE_BYTES * words + READING_BYTES * (1 + workers)
-    if held + LEAST > limit:
-        raise MemoryError(
-            f"reading a text on {workers} threads takes {readable(held + LEAST)} of memory, above the limit of "
-            f"{readable(limit)}: fewer threads or a smaller max_size take less"
-        )
-    return max(limit - held - written, (limit - held) // 4, LEAST)
+def count_all(
+    given: Source, options: SkipGramOptions, progress: FitProgress | None, executor: Executor | None, **how: Any
+) -> Counts:
+    """Return the counts of all lines of a text, as `SkipGram.count` documents it; `how` is for `Counts` alone."""
+    if executor is not None and options.baskets is not None:
+        raise ValueError("an executor counts windows, and no baskets")
+    corpus = as_corpus(given, options.reading)
+    states = file_states(corpus)
+    advise(corpus, baskets=options.baskets is not None)
+    words = options.vocabulary(corpus, options.max_size, progress, executor)
+    how |= {"threads": options.threads, "progress": None if progress is None else progress.counting}
+    if executor is not None:
+        how["executor"] = executor
+    counts = counting(options.pairing(len(words)))(corpus, words, **how)
+    check_reread(words.ledger, counts.ledger)
+    check_unchanged(corpus, states)
+    return counts
 
 
 def counts_for(model: FittedModel, given: Source | Counts, options: SkipGramOptions) -> Counts:

@@ -70,7 +70,6 @@ class Fit:
         self.best = None if options.n_iter_no_change is None else Snapshot(parameters.trained, pool)
         self.written: Snapshot | None = None
         self.checkpoint: Checkpoint | RanksCheckpoint | None = None
-        self.position = Position(self.rng.bit_generator.state)
         self.started = False
         self.began: float | None = None  # when the epoch in progress would have begun without an interruption
 

@@ -344,7 +344,7 @@ def check_data(
     rows, what = (parameters.inputs, "inputs") if given is None else (len(given), "bags")
     groups, weights = check_counts(counts, (rows, parameters.outputs), rows=what, own=own), None
     if input_weights is not None:
-        weights = _check_input_weights(input_weights, groups)
+        weights = _check_factors("input_weights", input_weights, groups.shape[0], "row of counts")
     if validation_counts is None:
         return FitData(groups, given, rates, weights)
     others = given
@@ -401,13 +401,12 @@ def _check_bags(name: str, bags: Any, parameters: Parameters, *, own: bool) -> B
     return Bags(checked.starts.copy(), checked.ids.copy(), checked.weights.copy()) if own else checked
 
 
-def _check_input_weights(weights: ArrayLike, counts: GroupedCounts) -> NDArray[np.float64]:
-    """Return the weights of inputs (N,), of which at least one must be positive among the inputs with counts."""
-    array = unmasked("input_weights", weights)
-    check_amounts("input_weights", array)
-    inputs = counts.shape[0]
-    if array.shape != (inputs,):
-        raise ValueError(f"input_weights must have shape ({inputs},), one for each row of counts, got {array.shape}")
+def _check_factors(name: str, factors: ArrayLike, count: int, each: str) -> NDArray[np.float64]:
+    """Return non-negative factors (count,), one for each thing of this name."""
+    array = unmasked(name, factors)
+    check_amounts(name, array)
+    if array.shape != (count,):
+        raise ValueError(f"{name} must have shape ({count},), one for each {each}, got {array.shape}")
     return array.astype(np.float64)
 
 
@@ -416,13 +415,7 @@ def _check_row_rates(rates: ArrayLike | None, frozen: ArrayLike, inputs: int) ->
     frozen = unmasked("frozen_rows", frozen)
     if rates is None and not frozen.size:
         return None
-    checked = np.ones(inputs)
-    if rates is not None:
-        array = unmasked("row_rates", rates)
-        check_amounts("row_rates", array)
-        if array.shape != (inputs,):
-            raise ValueError(f"row_rates must have shape ({inputs},), one for each input, got {array.shape}")
-        checked[:] = array
+    checked = np.ones(inputs) if rates is None else _check_factors("row_rates", rates, inputs, "input")
     if frozen.size:
         checked[check_ids("frozen_rows", frozen, inputs)] = 0
     return checked

@@ -932,10 +932,7 @@ class Vectors:
 
     def _weighted(self, name: str, items: Query | Iterable[Weighted], sign: float) -> list[tuple[Asked, float]]:
         """Return the items of a query and their weights, which are `sign` where none is given."""
-        if isinstance(items, tuple) and len(items) == 2 and isinstance(items[1], float | np.floating):
-            raise TypeError(f"{name} must be tokens or vectors, got {items!r}: one item with a weight is [{items!r}]")
-        if isinstance(items, Mapping):  # whose values would be lost
-            raise TypeError(f"{name} must be tokens or vectors, got {items!r}: items with weights are its .items()")
+        check_weighted(name, items, "tokens or vectors", "item")
         high = np.inf if sign > 0 else 0.0
         weighted: list[tuple[Asked, float]] = []
         for item in self._listed(name, items):
@@ -1030,6 +1027,14 @@ def as_items(name: str, items: Any, what: str = "tokens or vectors") -> list[Any
         return list(items)
     except TypeError:
         raise TypeError(f"{name} must be {what}, got {items!r}") from None
+
+
+def check_weighted(name: str, items: object, what: str, kind: str) -> None:
+    """Raise TypeError for a single pair of an item and its weight, and for a mapping, whose weights would be lost."""
+    if isinstance(items, tuple) and len(items) == 2 and isinstance(items[1], float | np.floating):
+        raise TypeError(f"{name} must be {what}, got {items!r}: one {kind} with a weight is [{items!r}]")
+    if isinstance(items, Mapping):
+        raise TypeError(f"{name} must be {what}, got {items!r}: {kind}s with weights are its .items()")
 
 
 def _warn_of_zero(names: Iterable[str], vectors: Iterable[Matrix]) -> None:
