@@ -198,7 +198,7 @@ def test_networkx_graphs_say_what_their_edges_are(kind):
     assert_edges(Counts.from_graph(graph, window=1, directed=False, weights=False), dict.fromkeys(UNDIRECTED, 1))
     for *_, attributes in graph.edges(data=True):
         attributes["strength"] = attributes.pop("weight")
-    with pytest.warns(UserWarning, match="nothing is called 'weight', .*: weights='strength' would be others"):
+    with pytest.warns(UserWarning, match="nothing is called 'weight', .*; weights='strength' would be others"):
         assert_edges(Counts.from_graph(graph, window=1, directed=False), dict.fromkeys(UNDIRECTED, 1))
     assert_edges(Counts.from_graph(graph, window=1, directed=False, weights="strength"), UNDIRECTED)
     if "Multi" in kind:
@@ -213,7 +213,7 @@ def test_igraph_graphs_say_what_their_edges_are(directed):
     assert_edges(Counts.from_graph(graph, window=1), DIRECTED if directed else UNDIRECTED)
     assert_edges(Counts.from_graph(graph, window=1, directed=False, weights=False), dict.fromkeys(UNDIRECTED, 1))
     graph.es["n"], _ = graph.es["weight"], graph.es.__delitem__("weight")
-    with pytest.warns(UserWarning, match="nothing is called 'weight', so each .*: weights='n' would be others"):
+    with pytest.warns(UserWarning, match="nothing is called 'weight', so each .*; weights='n' would be others"):
         Counts.from_graph(graph, window=1)
 
 
