@@ -15,7 +15,7 @@ from fastembed._base.validation import is_true
 PAUSE = 0.2  # seconds between updates of the curve within a stage
 WIDTH, HEIGHT, LEFT, EDGE = 520, 200, 60, 22  # size of the drawing and of its margins, in pixels
 LINES = {"nll": ("nll, training", "#0072b2"), "validation_nll": ("nll, held out", "#d55e00")}
-_BARS = ContextVar("_BARS", default=False)
+_BARS: ContextVar[Any] = ContextVar("_BARS", default=False)
 LOSS = {"loss": ("loss", "#0072b2")}  # of records without an nll
 
 
@@ -319,8 +319,8 @@ def reporting(progress: FitProgress | bool | None, epochs: int) -> Iterator[FitP
 
 
 @contextmanager
-def bars(shown: bool) -> Iterator[None]:
-    """Let what is called in a `with` block draw its bars, each a `bar`, or let it draw none."""
+def bars(shown: bool | Callable[[str], object]) -> Iterator[None]:
+    """Let what is called in a `with` block draw its bars, each a `bar`, draw none, or call a function with its name."""
     token = _BARS.set(shown)
     try:
         yield
@@ -330,7 +330,9 @@ def bars(shown: bool) -> Iterator[None]:
 
 def bar(items: Any = None, **facts: Any) -> Any:
     """Return a bar of tqdm, over items or to be updated, which is seen inside of ``bars(True)`` alone."""
-    shown = _BARS.get()
+    if callable(shown := _BARS.get()):
+        shown(facts["desc"])
+        shown = False
     tqdm = import_module("tqdm.auto" if shown else "tqdm").tqdm  # the former warns in a notebook without widgets
     return tqdm(items, **{"leave": False, "unit_scale": True, "disable": not shown, **facts})
 

@@ -39,6 +39,7 @@ class Sizes:
     cosine_bytes: int = 1 << 25  # of a block of cosines: limits the number of queries in one product with all rows
     exact_bytes: int = 1 << 22  # of a block of rows in float64
     questions: int = 1024  # analogies that are answered at once
+    told_bytes: int = 1 << 26  # of text, whose reading is told of where no bar shows it
     timed_operations: int = 1 << 38  # of a training that is said to take how many seconds: it takes .2 s to measure
 
 

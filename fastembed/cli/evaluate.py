@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fastembed import evaluation, plotting
 from fastembed._base.validation import without_password
 from fastembed.cli import options
@@ -34,9 +36,12 @@ from fastembed.cli.output import (
 )
 from fastembed.cli.query import add_method, unknown_message
 from fastembed.cli.recommend import FIELDS, add_fields, fields_of
-from fastembed.plotting.figure import check_target
+from fastembed.formats.atomic import check_writable
+from fastembed.plotting.figure import METADATA
 from fastembed.plotting.layout import METHODS, default_method
-from fastembed.plotting.page import SUFFIXES, check_page
+from fastembed.plotting.page import SUFFIXES
+from fastembed.recommender import Recommender
+from fastembed.recommender.data import read_interactions
 from fastembed.vectors import Vectors
 
 ON_A_MAP, ON_A_PAGE = 5_000, 50_000  # default numbers of words
@@ -68,8 +73,11 @@ def add_evaluate(commands: options.Commands) -> None:
     hidden = command.add_argument_group("which items are hidden of baskets")
     text = "how many items of a basket are shown to --held-out-items"
     options.add_option(hidden, "--given", text, shown="all but one", type=options.positive, metavar="N")
-    text = "which share of the items of a basket is hidden instead"
-    options.add_option(hidden, "--hidden", text, shown="one item", type=options.number(1), metavar="SHARE")
+    text = (
+        "which share of a basket is hidden instead; all: what training has not seen of users that a recommender knows"
+    )
+    share = options.or_word("all", options.number(1), "all")
+    options.add_option(hidden, "--hidden", text, shown="one item", type=share, metavar="SHARE|all")
     options.add_topn(hidden, 10)
     add_fields(hidden)
     solved = command.add_argument_group("how --analogies are solved")
@@ -105,7 +113,6 @@ def evaluate(arguments: argparse.Namespace) -> None:
     analogous = [(file, evaluation.analogies(vectors, file, **search)) for file in arguments.analogies]
     if arguments.perplexity or arguments.held_out_items:
         from fastembed.counts import Counts
-        from fastembed.recommender import Recommender
 
         needs = "--perplexity" if arguments.perplexity else "--held-out-items"
         model: Any = (
@@ -116,9 +123,11 @@ def evaluate(arguments: argparse.Namespace) -> None:
             text = Counts.load(file) if counted else read_corpus(arguments, [file], model.reading_)
             predicted.append((without_password(file), model.perplexity(text, progress=shows)))
         how = {"given": arguments.given, "hidden": arguments.hidden, "topn": arguments.topn, "progress": shows}
-        how |= fields_of(arguments) if of_items else {}
+        how |= fields_of(arguments) if of_items and arguments.hidden != "all" else {}
         for file in arguments.held_out_items:
-            baskets = file if of_items else read_corpus(arguments, [file], model.reading_)
+            baskets: Any = file if of_items else read_corpus(arguments, [file], model.reading_)
+            if arguments.hidden == "all":
+                baskets, how["hidden"] = _left_out(arguments, file, model)
             hidden.append((without_password(file), evaluation.held_out_items(model, baskets, **how)))
     document = {
         "similarity": [{"file": file, **result.record()} for file, result in similar],
@@ -142,6 +151,17 @@ def evaluate(arguments: argparse.Namespace) -> None:
             print_line(f"  {line}")
 
 
+def _left_out(arguments: argparse.Namespace, file: str, model: Recommender) -> tuple[list[Any], list[list[Any]]]:
+    """Return the users of a file that a model knows, and their items in it."""
+    found, known = read_interactions(file, **fields_of(arguments)), set(model.users_.tolist())
+    rows = np.split(found.items.names[found.matrix.indices], found.matrix.indptr[1:-1])
+    everyone = dict(zip(found.users.names.tolist(), (items.tolist() for items in rows), strict=True))
+    users = [user for user in everyone if user in known] or [*everyone]  # if none is, an error names one
+    if strange := len(everyone) - len(users):
+        print_message(f"warning: {strange:,} users of {file!r} are not among those of the model, and are left out")
+    return users, [everyone[user] for user in users]
+
+
 def _check_evaluation(arguments: argparse.Namespace, of_items: bool) -> None:
     """Exit if there is nothing to evaluate with, or an option says nothing about it, or about a recommender."""
     if not options.given(arguments, ("similarity", "analogies", "perplexity", "held_out_items")):
@@ -160,6 +180,8 @@ def _check_evaluation(arguments: argparse.Namespace, of_items: bool) -> None:
         options.reject(arguments, ("compose",), "words are composed for --similarity and --analogies alone")
     if not arguments.analogies:
         options.reject(arguments, ("method", "restrict"), "there are no --analogies")
+    if arguments.hidden == "all" and not of_items:
+        options.fail(arguments, "only a recommender knows users, of whom --hidden all takes a file")
     others = ("similarity", "analogies", "perplexity", *READING, "case_sensitive", "compose", "purpose", "input_format")
     unused = ({*others} - {"no_header"}, "a recommender is evaluated on --held-out-items")
     options.reject(arguments, *(unused if of_items else (FIELDS, "only a recommender reads users and items")))
@@ -189,7 +211,7 @@ def compare(arguments: argparse.Namespace) -> None:
     """
     files = [arguments.first, arguments.second]
     if arguments.output is not None:
-        _check_page(arguments, files)
+        _check_output(arguments, files)
     shows = sys.stderr.isatty() and not arguments.quiet
     first, second = (Vectors.load(file, arguments.input_format, progress=shows) for file in files)
     if arguments.output is None:
@@ -211,14 +233,12 @@ def compare(arguments: argparse.Namespace) -> None:
             print_line(f"wrote {arguments.output}")
 
 
-def _check_page(arguments: argparse.Namespace, inputs: list[str]) -> None:
-    """Exit if --output is an input; raise ValueError or OSError if no page can be written to it."""
+def _check_output(arguments: argparse.Namespace, inputs: list[str], suffixes: tuple[str, ...] = SUFFIXES) -> None:
+    """Exit if --output has no such suffix, or is an input; raise OSError if it cannot be written."""
+    check_writable(arguments.output)
     options.reject_overwriting(arguments, inputs)
-    check_page(arguments.output)
-
-
-def _is_page(arguments: argparse.Namespace) -> bool:
-    return Path(arguments.output).suffix.lower() in SUFFIXES
+    if Path(arguments.output).suffix.lower() not in suffixes:
+        options.fail(arguments, f"the name of --output must end in {', '.join(suffixes)}, got {arguments.output!r}")
 
 
 def add_plot(commands: options.Commands) -> None:
@@ -248,9 +268,7 @@ def plot(arguments: argparse.Namespace) -> int:
     --history needs a whole model, which `train` writes. Pictures need the extra [plot], the page needs none. Words that
     are unknown are left out and named on stderr, and make the exit code 1.
     """
-    page = _is_page(arguments)
-    (check_page if page else check_target)(arguments.output)
-    options.reject_overwriting(arguments, [arguments.vectors])
+    _check_output(arguments, [arguments.vectors], (*METADATA, *SUFFIXES))
     if arguments.history:
         names = ("words", "topn", "method", "seed", "purpose", "input_format")
         options.reject(arguments, names, "--history shows no words")
@@ -260,6 +278,7 @@ def plot(arguments: argparse.Namespace) -> int:
         return 0
     if arguments.words:
         options.reject(arguments, ("topn",), "--words says which words to show")
+    page = Path(arguments.output).suffix.lower() in SUFFIXES
     topn = arguments.topn or (ON_A_PAGE if page else ON_A_MAP)
     vectors = open_vectors(arguments)
     words, code = _known_words(arguments, vectors, composed=False)  # such a word is on no map
@@ -316,7 +335,7 @@ def report(arguments: argparse.Namespace) -> int:
     contains everything it needs, and opens without a network. It needs the extra [plot]. Words that are unknown are
     left out and named on stderr, and make the exit code 1.
     """
-    _check_page(arguments, [arguments.vectors, *arguments.similarity, *arguments.analogies])
+    _check_output(arguments, [arguments.vectors, *arguments.similarity, *arguments.analogies])
     model = open_model(arguments, "a report")
     vectors, topn = model.vectors, arguments.topn or ON_A_REPORT
     words, code = _known_words(arguments, vectors, composed=True)

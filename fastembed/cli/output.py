@@ -96,10 +96,9 @@ def printed_warnings(arguments: argparse.Namespace) -> Iterator[None]:
     quiet = getattr(arguments, "quiet", False)
 
     def show(message: Warning | str, *_: object, **__: object) -> None:
-        if not isinstance(message, ReadingAdvice):
-            print_message(f"warning: {in_options(str(message), arguments.parser)}")
-        elif not quiet:
-            print_message(f"hint: {message.for_shell}")
+        kind, text = ("hint", message.changes) if isinstance(message, ReadingAdvice) else ("warning", str(message))
+        if kind == "warning" or not quiet:
+            print_message(f"{kind}: {in_options(text, arguments.parser)}")
 
     with warnings.catch_warnings():
         warnings.simplefilter("default", UserWarning)
@@ -166,6 +165,7 @@ class Progress(ProgressBars):
         self._as_json = getattr(arguments, "json_lines", False)
         self._lines = self._as_json or not (quiet or arguments.json)
         super().__init__(epochs, None if quiet or not sys.stderr.isatty() else tqdm)
+        self._long, self._said = False, {"blocks"}  # a line for each epoch tells of these
         self.estimate: Any = None
         self._began = math.inf  # the start, which comes once
         self.reached: int | None = None  # completed epochs of --checkpoint
@@ -173,7 +173,8 @@ class Progress(ProgressBars):
         self._inner = ExitStack()
 
     def __enter__(self) -> Self:
-        self._inner.enter_context(bars(self._new_bar is not None))  # of the start, and of the blocks of an epoch
+        # Those of the start, and of the blocks of an epoch
+        self._inner.enter_context(bars(self._new_bar is not None or (lambda phase: self._long and self._say(phase))))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -188,8 +189,8 @@ class Progress(ProgressBars):
         if (done := self.reached) is not None:
             text = f"going on from {self._checkpoint}: {done} of {self._epochs} epochs are done"
             self._print(text, "going on", checkpoint=self._checkpoint, epochs_done=done, epochs=self._epochs)
-        long = self._lines and getattr(estimate, "flops", 0) > SIZES.timed_operations
-        about = f", in about {estimate.seconds():,.0f} s if nothing else runs" if long else ""
+        self._long = getattr(estimate, "flops", 0) > SIZES.timed_operations
+        about = f", in about {estimate.seconds():,.0f} s if nothing else runs" if self._lines and self._long else ""
         self._print(f"training {estimate}{about}", "training", epochs=self._epochs, estimate=estimate)
         super().training(estimate)
 
@@ -213,6 +214,17 @@ class Progress(ProgressBars):
     def kept(self, epoch: int, epochs: int) -> None:
         """Print which epoch's parameters early stopping has kept."""
         self._print(f"kept epoch {epoch} of {epochs}", "kept", epoch=epoch, epochs=epochs)
+
+    def _show(self, stage: str, done: int, total: int | None, note: str = "") -> None:
+        super()._show(stage, done, total, note)
+        if (total or 0) > SIZES.told_bytes:
+            self._say(stage)
+
+    def _say(self, phase: str) -> None:
+        """Print once what a long work is at, if no bar shows it."""
+        if not (self._new_bar or phase in self._said):
+            self._said.add(phase)
+            self._print(f"{phase} ...", "phase", phase=phase)
 
     def _print(self, text: str, event: str, **values: Any) -> None:
         """Print an event above the bar, and flush it: the reader of a pipe wants it now."""

@@ -59,7 +59,7 @@ def add_train(commands: options.Commands) -> None:
     command = options.add_command(commands, "train", train, example=example, keys=MODEL_KEYS)
     options.add_output(command, "model.safetensors")
     text = (
-        "print one JSON object per line, whose key event is training, going on, start, epoch, kept or written, "
+        "print one JSON object per line, whose key event is training, going on, phase, start, epoch, kept or written, "
         "the last with the keys below"
     )
     options.add_flag(command, "--json-lines", text)

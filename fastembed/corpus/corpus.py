@@ -14,7 +14,6 @@ from contextlib import closing, suppress
 from copy import copy
 from dataclasses import asdict
 from datetime import datetime
-from functools import partial
 from itertools import chain, islice, pairwise
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -60,15 +59,20 @@ NO_IDS = np.empty(0, dtype=np.int32)
 CHUNK = 1 << 20  # bytes of a pipe that are hashed at a time
 SAMPLE_BYTES, SAMPLE_TOKENS = 1 << 16, 10_000
 MOST_PUNCTUATED = 0.02  # the share of tokens that end in punctuation in a text whose words have been separated
+MOST_JOINED = 0.25  # of the tokens hold a comma between letters, in a text that is no list
 MOST_SPACES = 1.5  # inside of a token of a list, on average
 # The share of characters in long runs of a script without spaces, in a text that has been separated
 MOST_UNSPACED = 0.3
 MOST_STRINGS, LEAST_LONGER = 10_000, 0.05  # texts that are looked at, and the share of them with several tokens
 LEAST_COMPOSED = 0.998  # the characters of a text whose accents are joined, in those that it has
+LABELLED = "{} is a label of fastText, and so a word here: sed 's/__label__[^ ]*//g', or re.sub, removes all of them"
 SEPARATES = "a tokenizer, or of Chinese and Japanese words=True, separates words without spaces between them"
 LEAST_LINES = 20  # fewer lines do not show whether a text is wrapped
 
+# An item as it is read where more than spaces separate items
+_MARKED = re.compile(r"[^ ]*(,[^ ]*|[;:|\"])")
 _NUMBER = re.compile(r"\d+(\.\d*)?([eE][-+]?\d+)?|\.\d+")
+_JOINED = re.compile(r"\S*[^\W\d_],[^\W\d_]\S*")
 _EMPTY_LINE = re.compile(rb"\n[ \t\r\f\v]*\n")
 # Han and kana, which `words` separates; Thai, Lao, Burmese, Khmer: longer than most words
 _UNSPACED = re.compile(
@@ -249,7 +253,7 @@ class FileCorpus:
         sizes, before = [file.size() for file in self._files], file_states(self)
         done, cut = 0, cut_for(self.reading.unit, words=self.reading.words)
         for file, size in zip(self._files, sizes, strict=True):
-            report = progress and partial(_report, progress, done, sum(sizes))
+            report = None if progress is None else lambda size, before=done: progress(before + size, sum(sizes))
             blocks: Iterator[Block]
             if self._structure.covers(file):
                 blocks = document_blocks(self._structure.documents(file, self.reading.errors, ledger, report))
@@ -570,10 +574,6 @@ def _reject_edge(item: Any) -> None:
         )
 
 
-def _report(progress: Progress, done: int, total: int, position: int) -> None:
-    progress(done + position, total)
-
-
 def disk_size(corpus: FileCorpus) -> int:
     """Return the number of bytes of the files of a corpus."""
     return sum(file.size() for file in corpus._files)
@@ -700,20 +700,15 @@ class ReadingAdvice(UserWarning):
     """
 
     def __init__(self, found: list[str], changes: dict[str, Any], reading: Reading) -> None:
-        options = reading.record() | changes
+        text, options = ", and ".join(found), reading.record() | changes
         how = ", ".join(f"{name}={'...' if name == 'phrases' else repr(value)}" for name, value in options.items())
-        super().__init__(self._text(found, changes, f"reading=fastembed.corpus.Reading({how})"))
-        flags = " ".join(f"--{name}" if value is True else f"--{name} {value}" for name, value in changes.items())
-        self.for_shell = self._text(found, changes, flags)
-
-    def _text(self, found: list[str], changes: dict[str, Any], how: str) -> str:
-        if not changes:
-            return ", and ".join(found)
-        if "known" in found[0]:
-            return f"{found[0]}; {how} reads texts so"
         effect = {"words": "words without it" if "punctuation" in found[0] else "each character as a word"}
-        effect |= {"unit": f"whole {changes.get('unit')}s"}
-        return f"{', and '.join(found)}; {how} reads {' of '.join(effect[name] for name in reversed(changes))}"
+        effect |= {"unit": f"whole {changes.get('unit')}s", "token_pattern": "what is between them"}
+        known = "known" in found[0]
+        reads = f" reads {'texts so' if known else ' of '.join(effect[name] for name in reversed(changes))}"
+        super().__init__(f"{text}; reading=fastembed.corpus.Reading({how}){reads}" if changes else text)
+        new = " ".join(f"{name}={value!r}" for name, value in changes.items())
+        self.changes = f"{text}; {new}{reads}" if changes else text  # without the options that there are
 
 
 def check_ordered(corpus: Corpus) -> None:
@@ -744,8 +739,8 @@ def advise(corpus: Corpus, *, baskets: bool = False) -> None:
     >>> with warnings.catch_warnings(record=True) as caught:
     ...     warnings.simplefilter("always")
     ...     advise(as_corpus(["He went to London, at last.\n" * 9]))
-    >>> caught[0].message.for_shell
-    "33 % of the tokens end in punctuation, such as 'London,'; --words reads words without it"
+    >>> caught[0].message.changes
+    "33 % of the tokens end in punctuation, such as 'London,'; words=True reads words without it"
     """
     text, parts = b"", len(corpus.names) if isinstance(corpus, FileCorpus) else 0
     for block in corpus.blocks(Ledger()):
@@ -760,9 +755,11 @@ def advise(corpus: Corpus, *, baskets: bool = False) -> None:
     if b"\0" in text:  # no text, which reading will find
         return
     reading, characters = corpus.reading, text.decode(errors="ignore")
-    seen = [*_of_words(reading, text, characters), *_of_units(reading, text, parts)]
+    seen = [*_of_words(reading, text, characters, baskets=baskets), *_of_units(reading, text, parts)]
     seen += [(found, {}) for found in _of_format(reading, text, characters, baskets=baskets)]
-    if not (seen or baskets or reading.words) and (edges := _edges(text)):
+    if baskets:
+        warn_of_lines(_lines_of(text))
+    if not (seen or reading.words) and (edges := _edges(text, weighted=baskets)):
         seen = [(edges, {})]
     if seen:
         changes = {name: value for _, change in seen for name, value in change.items()}
@@ -787,8 +784,8 @@ def advise_known(sequences: Iterable[list[str]], known: Container[str], reading:
     >>> with warnings.catch_warnings(record=True) as caught:
     ...     warnings.simplefilter("always")
     ...     _ = advise_known([["London,", "at", "last"]], ["london", "at"], Reading())
-    >>> caught[0].message.for_shell
-    "33 % of the tokens are unknown, but known as words, such as 'London,' as 'london'; --words reads texts so"
+    >>> caught[0].message.changes
+    "33 % of the tokens are unknown, but known as words, such as 'London,' as 'london'; words=True reads texts so"
     """
     tokens = [token for token in islice(chain.from_iterable(sequences), SAMPLE_TOKENS) if "\n" not in token]
     most, found, chosen, times = MOST_PUNCTUATED * len(tokens), "", dict[str, Any](), Counter(tokens)
@@ -811,15 +808,12 @@ def _advise_of_lists(corpus: Corpus, block: DocumentBlock, *, given: bool, baske
     """Warn of lists of tokens: `block` is the first of them."""
     if corpus.reading.record() and given:
         warn_user(f"lists of tokens are learned from as they are: {corpus.reading} has no effect on them")
-    if baskets:
-        if isinstance(corpus, DocumentCorpus) and len(block.documents) >= LEAST_LINES:
-            items = list(islice(corpus._records, LEAST_LINES))
-            if all(isinstance(each, tuple) and len(each) == 2 for each in items):
-                pair = shown(items[0])
-                warn_user(f"every basket is a tuple of two items, such as {pair}: Recommender learns pairs")
-        return
+    if baskets and isinstance(corpus, DocumentCorpus) and len(block.documents) >= LEAST_LINES:
+        items = list(islice(corpus._records, LEAST_LINES))
+        if all(isinstance(each, tuple) and len(each) == 2 for each in items):
+            warn_user(f"every basket is a tuple of two items, such as {shown(items[0])}: Recommender learns pairs")
     text = block.text[:SAMPLE_BYTES].rpartition(b" ")[0]  # whole tokens
-    if seen := _raw_in_lists(split_tokens(text)) or _edges(text):
+    if seen := (None if baskets else _raw_in_lists(split_tokens(text))) or _edges(text, weighted=baskets):
         warn_user(ReadingAdvice([seen], {}, Reading()))
 
 
@@ -827,7 +821,7 @@ def _advise_of_lists(corpus: Corpus, block: DocumentBlock, *, given: bool, baske
 _Seen = Iterator[tuple[str, dict[str, Any]]]
 
 
-def _of_words(reading: Reading, text: bytes, characters: str) -> _Seen:
+def _of_words(reading: Reading, text: bytes, characters: str, *, baskets: bool) -> _Seen:
     if not reading.compiled:
         return
     tokens, punctuated = len(text.split()), _PUNCTUATED.findall(text)
@@ -839,7 +833,12 @@ def _of_words(reading: Reading, text: bytes, characters: str) -> _Seen:
             yield found, {"words": True}
         else:
             yield f"{found}: Reading(tokenizer=...) can separate them, see docs/howto/tokenizers.md", {}
-    elif not reading.words and len(punctuated) > MOST_PUNCTUATED * tokens:
+    elif reading.words:
+        return
+    elif not baskets and len(joined := _JOINED.findall(characters)) > MOST_JOINED * tokens:
+        found = f"{100 * len(joined) / tokens:.0f} % of the tokens hold commas, such as {shown(joined[0])}"
+        yield found, {"token_pattern": "[^,]+"}
+    elif len(punctuated) > MOST_PUNCTUATED * tokens:
         share, example = len(punctuated) / tokens, shown(punctuated[0].decode(errors="replace"))
         yield f"{100 * share:.0f} % of the tokens end in punctuation, such as {example}", {"words": True}
 
@@ -864,6 +863,8 @@ def _of_format(reading: Reading, text: bytes, characters: str, *, baskets: bool)
     if len(tags := re.findall(r"<br ?/?>|</(?:p|div|span|td|li|a)>", characters)) >= LEAST_LINES:
         without = "html.unescape(re.sub('<[^>]*>', ' ', text)) is without it"
         yield f"the text has HTML, such as {shown(tags[0])}, which becomes tokens, too: {without}"
+    if len(labels := re.findall(r"^__label__\S+", characters, re.MULTILINE)) >= LEAST_LINES and not baskets:
+        yield LABELLED.format(shown(labels[0]))
     spaces = re.findall(r"(?<!\d)[^\S \t-\r]|[^\S \t-\r](?!\d)", characters)  # and none within a number
     if not (baskets or reading.words) and len(spaces) > MOST_PUNCTUATED * len(text.split()):
         yield f"spaces such as {spaces[0]!r} are parts of tokens: ' '.join(line.split()) has spaces of ASCII alone"
@@ -879,6 +880,26 @@ def _of_format(reading: Reading, text: bytes, characters: str, *, baskets: bool)
             if len(widths) == 1 and min(widths) > 2:
                 yield f"the text looks like a table separated by {mark!r}: name it .csv or .tsv, and its field"
                 return
+
+
+def warn_of_lines(baskets: Sequence[Sequence[object]]) -> None:
+    """Warn if baskets of a text seem to have marks beside their items, or a user before them.
+
+    Parameters
+    ----------
+    baskets : sequence of sequences of objects
+        Some of them, none of which is empty.
+    """
+    times = Counter(item for basket in baskets for item in basket)
+    marked = [item for item in times if isinstance(item, str) and _MARKED.fullmatch(item)]
+    if 2 * len(marked) > len(times) or times["|"] >= len(baskets) > 0:
+        mark = "|" if times["|"] else marked[0]
+        warn_user(f"most items hold commas or marks, such as {mark!r}: spaces separate the items of a basket in a text")
+    firsts = [basket[0] for basket in baskets]
+    numbered = [str(number) for number in range(len(firsts))]
+    alone = len(set(firsts)) == sum(times[first] for first in firsts)
+    if len(firsts) >= LEAST_LINES and (alone or firsts in (numbered, [*numbered[1:], str(len(firsts))])):
+        warn_user(f"the first items of lines, such as {firsts[0]!r}, are in no others, or number them: are they users?")
 
 
 def look_weighted(lines: Sequence[Sequence[str]]) -> bool:
@@ -898,14 +919,19 @@ def look_weighted(lines: Sequence[Sequence[str]]) -> bool:
     return all(map(_NUMBER.fullmatch, last)) and (not names & last or 4 * len(last) < len(names))
 
 
-def _edges(text: bytes) -> str | None:
-    """Return what lines look like that may be edges of a graph."""
-    lines = [line.split() for line in text.decode(errors="replace").split("\n")[:-1] if line.strip()]
-    if len(lines) < LEAST_LINES or not (all(len(line) == 2 for line in lines) or look_weighted(lines)):
+def _lines_of(text: bytes) -> list[list[str]]:
+    return [line.split() for line in text.decode(errors="replace").split("\n")[:-1] if line.strip()]
+
+
+def _edges(text: bytes, *, weighted: bool) -> str | None:
+    """Return what lines look like that may be edges of a graph; with `weighted` those without weights are none."""
+    lines = _lines_of(text)
+    pairs = not weighted and all(len(line) == 2 for line in lines)
+    if len(lines) < LEAST_LINES or not (pairs or look_weighted(lines)):
         return None
     return (
-        f"each line is two tokens{' and a number' * (len(lines[0]) == 3)}, such as {shown(' '.join(lines[0]))}: if"
-        " they are edges of a graph, train --graph or Counts.from_graph learns from them"
+        f"each line is two tokens{' and a number' * (not pairs)}, such as {shown(' '.join(lines[0]))}: if they are"
+        " edges of a graph, train --graph or Counts.from_graph learns from them"
     )
 
 
@@ -918,6 +944,8 @@ def _raw_in_lists(tokens: list[str]) -> str | None:
         found = f"tokens in lists have {1 + spaces / len(tokens):.1f} words each, such as {example}"
     elif len(ending) > MOST_PUNCTUATED * len(tokens):
         found = f"{len(ending) / len(tokens):.0%} of the tokens in lists end in punctuation, such as {shown(ending[0])}"
+    elif len(labels := [token for token in tokens if token.startswith("__label__")]) >= LEAST_LINES:
+        return LABELLED.format(shown(labels[0]))
     else:
         return None
     return f"{found}: pass texts as str, which Reading(words=True) splits into words"

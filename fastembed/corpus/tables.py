@@ -35,12 +35,8 @@ FORMATS = {
     ".feather": "Arrow",
 }
 ARROW_FILE = b"ARROW1"  # the first bytes of an Arrow file; an Arrow stream has no such mark
-FIRST_BYTES = {
-    b"{": "JSON lines",
-    b"[": "JSON lines",
-    b"PAR1": "Parquet",
-    ARROW_FILE: "Arrow",
-}  # of files without such a suffix
+# Of files without such a suffix
+FIRST_BYTES = {b"{": "JSON lines", b"[": "JSON lines", b"PAR1": "Parquet", ARROW_FILE: "Arrow"}
 DELIMITERS = {"CSV": ",;\t|", "TSV": "\t"}  # where a comma is a decimal mark, spreadsheets write semicolons
 ONE_JSON = "; is the whole file one JSON document? jq -c '.[]' or to_json(orient='records', lines=True) makes lines"
 LEAVE_OUT = "skip_bad or --skip-bad leaves such rows out"

@@ -326,11 +326,6 @@ class Counts:
         ValueError, OSError, TypeError
             As :meth:`from_corpus`; also if a basket has more than 2^15 items, since a basket gives n (n - 1) pairs.
 
-        Warns
-        -----
-        UserWarning
-            If each of the first baskets is two items and a number, which look like pairs and their weights.
-
         Examples
         --------
         >>> Counts.from_baskets([[0, 2, 1], [1, 2]], 3, weighting="share").to_scipy().toarray()
@@ -338,7 +333,7 @@ class Counts:
                [0.5, 0. , 1.5],
                [0.5, 1.5, 0. ]])
         """
-        from fastembed.counts.pairs import basket_rows, warn_of_edges
+        from fastembed.counts.pairs import basket_rows
 
         if weighting not in ("flat", "share"):
             raise ValueError(f"weighting must be 'flat' or 'share', got {weighting!r}")
@@ -349,8 +344,6 @@ class Counts:
         workers, limit = check_threads(threads), check_memory_limit(memory_limit)
         ledger, into = Ledger(unit="basket"), None if store is None else open_folder(store)
         known = vocabulary if isinstance(vocabulary, Vocabulary) else None
-        if known is not None and (lines is None or not lines.held_out):  # which are others of the same baskets
-            warn_of_edges(baskets)
         attributes = {"ledger": ledger, "vocabulary": known, "baskets": weighting}
         with note_on_interrupt(ledger), nullcontext() if into is None else writing(into):
             row_of = None if into is None else group_places(size)

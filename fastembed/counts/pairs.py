@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections import Counter
 from collections.abc import Generator, Hashable, Iterable, Sequence
-from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,8 +15,7 @@ from fastembed._base.arrays import Int32, row_ranges
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import ordered_map
 from fastembed._base.validation import shown, unhashable, unmasked, warn_user
-from fastembed.corpus.corpus import LEAST_LINES, FileCorpus, Source, as_corpus, look_weighted
-from fastembed.corpus.ledger import Ledger
+from fastembed.corpus.corpus import LEAST_LINES
 from fastembed.corpus.memory import is_missing, warn_of_names
 from fastembed.counts.sums import RowBatch, batch_entries
 from fastembed.vocabulary import Vocabulary
@@ -26,12 +23,9 @@ from fastembed.vocabulary import Vocabulary
 Name = Hashable
 
 MAX_BASKET_ITEMS = 1 << 15
-# An item as it is read where more than spaces separate items
-MARKED = re.compile(r"[^ ]*(,[^ ]*|[;:|\"])")
 # What the columns of pairs of two kinds are called
 PEOPLE = {"user", "customer", "client", "member", "visitor", "reader", "listener", "session", "order", "basket"}
 THINGS = {"item", "product", "article", "movie", "film", "book", "song", "track", "artist", "game", "business", "tag"}
-LOOKED_AT = 1000  # baskets that are looked at for weights
 
 
 class IdPairs(NamedTuple):
@@ -224,39 +218,6 @@ def basket_rows(
 
     ranges = row_ranges(pairs, min(SIZES.batch_pairs, batch_entries(memory_limit // 4, threads)))
     return ordered_map(count, ranges, threads), int(np.minimum(pairs, contexts).sum())
-
-
-def warn_of_lines(baskets: Sequence[Sequence[object]]) -> None:
-    """Warn if baskets of a text seem to have marks beside their items, or a user before them.
-
-    Parameters
-    ----------
-    baskets : sequence of sequences of objects
-        Some of them, none of which is empty.
-    """
-    times = Counter(item for basket in baskets for item in basket)
-    marked = [item for item in times if isinstance(item, str) and MARKED.fullmatch(item)]
-    if 2 * len(marked) > len(times) or times["|"] >= len(baskets) > 0:
-        mark = "|" if times["|"] else marked[0]
-        warn_user(f"most items hold commas or marks, such as {mark!r}: spaces separate the items of a basket in a text")
-    firsts = [basket[0] for basket in baskets]
-    numbered = [str(number) for number in range(len(firsts))]
-    alone = len(set(firsts)) == sum(times[first] for first in firsts)
-    if len(firsts) >= LEAST_LINES and (alone or firsts in (numbered, [*numbered[1:], str(len(firsts))])):
-        warn_user(f"the first items of lines, such as {firsts[0]!r}, are in no others, or number them: are they users?")
-
-
-def warn_of_edges(baskets: Source) -> None:
-    """Warn if the first baskets look like the edges of a graph with weights, such as "a b 3", or hold commas."""
-    corpus = as_corpus(baskets)
-    first = [basket for basket in islice(corpus.sequences(Ledger()), LOOKED_AT) if basket]
-    if isinstance(corpus, FileCorpus) or isinstance(next(iter(corpus._records), None), str):  # no lists
-        warn_of_lines(first)
-    if look_weighted(first):
-        warn_user(
-            f"each basket is two items and a number, such as {' '.join(first[0])!r}, and the numbers count as items: if"
-            " they are weights of pairs, use Counts.from_pairs, or train --pairs --weight on the command line"
-        )
 
 
 def _without_empty(piece: Int32) -> Int32:

@@ -375,8 +375,8 @@ def _drawn(
         same = same or 2 * int((fitted.data.users.find(users, skip_unknown=True) >= 0).sum()) > len(users)
     if same:
         warn_user(
-            "most of these users are among those learned from: `split_users` keeps some for evaluation; in Python,"
-            " held_out_items(model, train, hidden=test) takes items that were left out of theirs"
+            "most of these users are among those learned from: `split_users` keeps some for evaluation;"
+            " held_out_items(model, train, hidden=test), or --hidden all, takes items that were left out of theirs"
         )
     seen, hidden = (_rows((part[k] for part in parts if part is not None), items) for k in (0, 1))
     seen = sparse.csr_array(matrix[taken].multiply(seen))  # with the weights of the items

@@ -31,7 +31,7 @@ METADATA: dict[str, dict[str, None]] = {".png": {}, ".svg": {"Date": None}, ".pd
 _one_writer = threading.Lock()  # matplotlib has one set of settings for the process
 
 
-def check_target(path: str | os.PathLike[str] | None, ax: Axes | None = None) -> None:
+def check_target(path: str | os.PathLike[str] | None, ax: Axes | None) -> None:
     """Raise TypeError, ValueError or OSError unless a picture can be written to this path and drawn on these axes."""
     axes = require("matplotlib.axes", "plot").Axes
     if isinstance(path, axes):

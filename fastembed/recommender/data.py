@@ -16,15 +16,15 @@ from scipy import sparse
 from fastembed._base.arrays import Int32, canonical_csr, csr
 from fastembed._base.threads import cached_property
 from fastembed._base.validation import UnknownToken, check_flag, check_number, listed, shown, unhashable, warn_user
-from fastembed.corpus.corpus import DocumentCorpus, FileCorpus, look_weighted
+from fastembed.corpus.corpus import DocumentCorpus, FileCorpus, look_weighted, warn_of_lines
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.memory import BadRow, check_field, column_names, warn_of_names
 from fastembed.corpus.sources import TextFile, find_files, is_url, path_list
 from fastembed.corpus.tables import FORMATS, field_rows, place_of, suffix_of
-from fastembed.counts.pairs import LOOKED_AT, warn_of_lines
 
 ROWS_AT_ONCE = 1 << 18  # pairs or items that are Python objects at a time
 SMALLEST, LARGEST = 1e-15, 1e20  # weight of a user and an item: the ratio of two is finite in float32
+LOOKED_AT = 1000  # baskets that are looked at for signs of another form
 MANY_BASKETS = 10  # from this number on it is a warning if they look like something else
 TABLE = 'pass a table, such as {"user": [...], "item": [...]}, with user="user" and item="item"'
 USUAL = {"matrix": 1.0, "pairs": 1.0, "baskets": 1.0}  # the weight of an item for which none is given, by the form

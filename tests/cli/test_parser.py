@@ -108,7 +108,8 @@ def test_train_takes_every_parameter_of_skipgram_and_shows_its_default():
         ("plot v --history --words a --method tsne -o p.png", "so --method, --words cannot"),
         # outputs
         ("train f -o v.vec", "a model is a .safetensors file, got 'v.vec'; `export` writes vectors in other formats"),
-        ("compare v v -o page.png", "ends in .html"),
+        ("compare v v -o page.png", "must end in .html, .htm, got 'page.png'"),
+        ("plot v -o m.jpg", "must end in .png, .svg, .pdf, .html, .htm, got 'm.jpg'"),  # before UMAP runs
         ("train text -o text", "would overwrite the input"),
         ("train text --continue model --replay c -o c", "would overwrite the input"),
         ("train text --checkpoint model.safetensors", "would overwrite the input"),

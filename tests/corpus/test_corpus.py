@@ -172,6 +172,16 @@ PLAIN = WRAPPED.replace(",", "").replace(";", "")
         ("我们今天去了北京的颐和园 那里很漂亮\n" * 20, {"words": True}, None),
         ("قال، إن القطة نائمة؟ نعم\n" * 20, {}, r"^40 % of the tokens end in punctuation, .*Reading\(words=True\)"),
         ("我们 今天 去 了 北京 的 颐和园\n" * 20, {}, None),
+        (
+            "whole milk,jam,brown bread\ntea,saw\n" * 9,
+            {},
+            r"^50 % .* as 'milk,jam,brown'; .*token_pattern='\[\^,\]\+'\)",
+        ),
+        (
+            "__label__b some text\n__label__c\n" * 10,
+            {},
+            "^'__label__b' is a label of fastText, and so a word here: sed",
+        ),
         ("a paragraph of a line\n" * 40, {"unit": "paragraph"}, "^the text has no empty lines.*unit='line'"),
         ("a model, as\0 bytes. " * 99, {}, None),
         ("cafe\u0301 noir", {}, r"^accents are characters beside their letters \(NFD\): uconv -x nfc"),
@@ -202,6 +212,7 @@ def test_a_text_that_another_reading_would_suit_gets_a_warning_with_it(tmp_path,
         ([["a cat sat on it", "pets"]] * 9, r"^tokens in lists have 3\.\d words each, such as 'a cat sat on it': pass"),
         ([line.split() for line in WRAPPED.splitlines()], "^7% of the tokens in lists end in .* 'city,': .* str"),
         ([["Heat (1995)", "Speed (1994)", "x"], ["It 's", "the end", "."]], None),  # titles; words that are separated
+        ([["__label__a", "good"]] * 20, "^'__label__a' is a label of fastText, and so a word"),
         ([["a", "b"], ["c", "b"]] * 11, "^each line is two tokens, such as 'a b': if they are edges of a graph"),
     ],
 )

@@ -117,19 +117,19 @@ def test_the_likelihood_rises_from_epoch_to_epoch(weighting):
 
 
 def test_edges_with_weights_are_not_taken_for_baskets_in_silence(tmp_path):
-    edges = [["a", "b", "3"], ["b", "c", "0.5"]]
+    edges = [["a", "b", "3"], ["b", "c", "0.5"]] * 11
     path = tmp_path / "edges.txt"
     path.write_text("".join(f"{' '.join(edge)}\n" for edge in edges), encoding="utf-8")
     model = SkipGram(baskets="flat", **SETTINGS)
     for each in (edges, path):
-        with pytest.warns(UserWarning, match="'a b 3', and the numbers count as items: .* use Counts.from_pairs"):
+        with pytest.warns(UserWarning, match="each line is two tokens and a number, such as 'a b 3': if"):
             model.fit(each)
     with pytest.warns(UserWarning, match=r"every basket is a tuple of two items, such as \('ann', 'tea'\): Recomm"):
         model.fit([("ann", "tea"), ("bob", "tea")] * 10)
     with pytest.warns(UserWarning, match="most items hold commas or marks, such as 'tea,milk': spaces separate the"):
         model.fit(["tea,milk rolls", "rolls,tea"])
     model.fit([[k, k + 1, k + 2, k + 3] for k in range(30)])  # baskets of numbers, which are no lines
-    model.fit([*edges, ["a", "c"]])
+    model.fit([["a", "c"], *edges])
 
 
 def test_parameters_that_were_chosen_and_have_no_effect_are_named():
