@@ -235,12 +235,10 @@ class Training:
             subwords = None if isinstance(lengths, bool) else Subwords.of(tokens, lengths)
         give_back_freed()  # the memory of counting
 
-        own, largest, nnz = own and replay is None, None, counts.nnz
-        if base is not None and replay is not None:
+        nnz, largest = counts.nnz, largest_group(counts)
+        if base is not None and replay is not None:  # the sum of both is in memory
             replay = base.aligned(replay, self._vocabulary, name="replay")
-            nnz += replay.nnz  # an upper bound for the sum of both
-        else:
-            largest = largest_group(counts)
+            own, nnz, largest = False, nnz + replay.nnz, None  # nnz: an upper bound
         estimate = replace(
             options.estimate(*counts.shape, nnz, subwords),
             in_place=own,

@@ -30,8 +30,9 @@ Record = dict[str, float]
 class Fit:
     """One fit of the parameters of a model to counts: what it trains on, and where it is in its epochs.
 
-    `position` is replaced as a whole, so that after a Ctrl-C it is either that before the end of an epoch or that after
-    it. Until then `good` and `best` stay the same, so that the work in between can be repeated.
+    An epoch has two parts: `_epoch` trains, and `_decide` asks whether training goes on. Each ends by replacing
+    `position` as a whole, so that after a Ctrl-C it is either that before the part or that after it. Until then `good`
+    and `best` stay the same, so that the work in between can be repeated.
 
     Parameters
     ----------
@@ -43,6 +44,19 @@ class Fit:
         Called with the record of each epoch; training ends early if it returns True.
     ranks : Ranks or None
         The ranks that make this fit together.
+
+    Attributes
+    ----------
+    steps, validation : BlockSteps, BlockSteps or None
+        The steps on the counts, and the likelihood of the validation counts.
+    good : Snapshot
+        The parameters at the end of the last epoch, which come back if those after it are not finite.
+    best : Snapshot or None
+        With early stopping: those of the epoch with the lowest validation nll.
+    written : Snapshot or None
+        All that steps change, as a thread writes it to the checkpoint.
+    position : Position
+        The epoch, the blocks done in it, and the records; what a checkpoint stores.
     """
 
     def __init__(
@@ -86,7 +100,7 @@ class Fit:
         """
         identity = {} if self.ranks is None and checkpoint is None else self._identity()
         self.checkpoint, stored = checkpoint, None
-        if self.ranks is not None and self.steps.exchange is not None:
+        if self.ranks is not None:
             from fastembed.trainer.ranks import RanksCheckpoint
 
             self.ranks.compare(identity)
@@ -150,10 +164,9 @@ class Fit:
         now, good, best = stored.part("", state), stored.part("good.", trained), stored.part("best.", trained)
         assert now is not None
         self.rng.bit_generator.state = stored.position.generator
-        for snapshot, arrays in ((self.best, best), (self.good, good or now)):
-            if snapshot is not None and arrays is not None:
-                _copy(arrays, trained)
-                snapshot.take()
+        _copy(good or now, self.good.copies)
+        if self.best is not None and best is not None:
+            _copy(best, self.best.copies)
         _copy(now, state)
         self.position = stored.position
 
