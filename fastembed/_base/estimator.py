@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from fastembed._base.optional import require
 from fastembed._base.validation import check_choice, shown
@@ -109,9 +109,20 @@ class Estimator:
     def __sklearn_is_fitted__(self) -> bool:
         return self._model is not None
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name not in ("_fitting", "_until_saved")}
+
 
 class Transformer(Estimator):
     """An estimator with a method `transform`."""
+
+    _input: ClassVar[Mapping[str, bool]]  # what it takes, in scikit-learn's words
+
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import InputTags, Tags, TargetTags, TransformerTags
+
+        kind = TransformerTags(preserves_dtype=[])
+        return Tags("transformer", TargetTags(required=False), kind, input_tags=InputTags(**self._input))
 
     def set_output(self, *, transform: str | None = None) -> Self:
         """Set what :meth:`transform` and :meth:`fit_transform` return.

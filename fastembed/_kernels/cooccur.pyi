@@ -43,6 +43,25 @@ def scale_rows(
     first: int,
     last: int,
 ) -> None: ...
+def product_rows(
+    starts: npt.NDArray[np.int32],
+    users: npt.NDArray[np.int32],
+    counts: npt.NDArray[np.float32],
+    of_users: npt.NDArray[np.int32],
+    items: npt.NDArray[np.int32],
+    others: npt.NDArray[np.float32],
+    first: int,
+    last: int,
+    totals: npt.NDArray[np.float32],
+    found: npt.NDArray[np.int32],
+    present: npt.NDArray[np.uint64],
+    present64: npt.NDArray[np.uint64],
+    begins: npt.NDArray[np.int32],
+    ends: npt.NDArray[np.int32],
+    diagonals: npt.NDArray[np.int32],
+    ids: npt.NDArray[np.int32],
+    data: npt.NDArray[np.float32],
+) -> None: ...
 def regression(
     starts: npt.NDArray[np.int32],
     diagonals: npt.NDArray[np.int32],

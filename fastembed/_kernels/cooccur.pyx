@@ -18,6 +18,7 @@ from libc.string cimport memset
 
 from fastembed._kernels.bits cimport bits64
 from fastembed._kernels.primitives cimport add_scaled, prefetch
+from fastembed._kernels.types cimport real
 
 
 cdef extern from *:
@@ -96,8 +97,8 @@ cdef inline int64_t add_windows(
 
 
 cdef inline void take_row(
-    const int32_t* found, int64_t n_found, double* totals, uint64_t* present, uint64_t* present64, int64_t n_words64,
-    int32_t* columns, double* values,
+    const int32_t* found, int64_t n_found, real* totals, uint64_t* present, uint64_t* present64, int64_t n_words64,
+    int32_t* columns, real* values,
 ) noexcept nogil:
     """Move the row to (columns, values) with ascending columns, and reset the scratch to zero."""
     cdef int64_t n = 0, top, word, column
@@ -272,6 +273,49 @@ def scale_rows(
                 value = stored[t] / denominator
                 value = value * row_factors[row]
                 out[t] = value * column_factors[columns[t]]
+
+
+def product_rows(
+    const int32_t[::1] starts, const int32_t[::1] users, const float[::1] counts, const int32_t[::1] of_users,
+    const int32_t[::1] items, const float[::1] others, int64_t first, int64_t last, float[::1] totals,
+    int32_t[::1] found, uint64_t[::1] present, uint64_t[::1] present64, const int32_t[::1] begins,
+    int32_t[::1] ends, int32_t[::1] diagonals, int32_t[::1] ids, float[::1] data,
+):
+    """Rows first .. last - 1 of  G = N^T N.
+
+    Parameters
+    ----------
+    starts : int32 (V + 1,), users : int32, counts : float32
+        N^T in CSR form: above 0.
+    of_users : int32 (U + 1,), items : int32, others : float32
+        N in CSR form.
+    totals : float32 (V,), found, present, present64
+        Scratch, as for :func:`count_rows`.
+    begins : int32 (V,)
+        Where a row of G is written; there is room for all of it.
+    ends, diagonals : int32 (V,), written
+        Where it ends, and where its diagonal is.
+    ids : int32, data : float32, written
+        The columns of a row, ascending, and its values.
+    """
+    cdef int64_t c, t, s, n
+    cdef int32_t user
+    with nogil:
+        for c in range(first, last):
+            n = 0
+            for t in range(starts[c], starts[c + 1]):
+                user = users[t]
+                for s in range(of_users[user], of_users[user + 1]):
+                    found[n] = items[s]
+                    n += totals[items[s]] == 0
+                    totals[items[s]] += counts[t] * others[s]
+            take_row(
+                &found[0], n, &totals[0], &present[0], &present64[0], present64.shape[0], &ids[begins[c]],
+                &data[begins[c]],
+            )
+            ends[c], diagonals[c] = <int32_t>(begins[c] + n), begins[c]
+            while ids[diagonals[c]] != c:
+                diagonals[c] += 1
 
 
 cdef inline void times_symmetric(const float* a, const float* x, Py_ssize_t n, float* product) noexcept nogil:

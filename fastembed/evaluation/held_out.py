@@ -21,9 +21,9 @@ from fastembed.corpus.corpus import Source, as_corpus
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.memory import check_field
 from fastembed.recommender.data import fields_of_table, flat_baskets, is_matrix, matrix_of, read_interactions
-from fastembed.recommender.model import Asked, FittedRecommender, normalise
+from fastembed.recommender.model import Asked, FittedRecommender
 from fastembed.recommender.recommender import Recommender, fitted_recommender
-from fastembed.recommender.scoring import fold
+from fastembed.recommender.scoring import fold, normalise
 from fastembed.skipgram.prediction import ContextQuery, context_probabilities
 from fastembed.skipgram.skipgram import SkipGram, fitted_model
 
@@ -262,8 +262,7 @@ class _Tally:
     def add(self, log_p: NDArray[np.float32], popularity: NDArray[np.float32], seen: Any, hidden: Any) -> None:
         """Add baskets: log probabilities (n, V), those of popularity (V,), and items shown and hidden (n, V)."""
         popular = np.tile(popularity, (len(log_p), 1))
-        popular[np.repeat(np.arange(len(log_p)), np.diff(seen.indptr)), seen.indices] = -np.inf
-        normalise(popular)
+        normalise(popular, seen)
         self._items = log_p.shape[1]
         for k, (scores, each) in enumerate(((self.rows, log_p), (self._popular, popular))):
             found, best = basket_scores(each, hidden, self.topn)

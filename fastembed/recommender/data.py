@@ -23,6 +23,7 @@ from fastembed.corpus.sources import TextFile, find_files, is_url, path_list
 from fastembed.corpus.tables import FORMATS, field_rows, place_of, suffix_of
 
 ROWS_AT_ONCE = 1 << 18  # pairs or items that are Python objects at a time
+MOST_ENTRIES = 2**31 - 1  # of a matrix whose indices are int32
 SMALLEST, LARGEST = 1e-15, 1e20  # weight of a user and an item: the ratio of two is finite in float32
 LOOKED_AT = 1000  # baskets that are looked at for signs of another form
 MANY_BASKETS = 10  # from this number on it is a warning if they look like something else
@@ -462,12 +463,19 @@ def narrow(matrix: Any) -> Any:
     Raises
     ------
     ValueError
-        If a weight is too small or too large.
+        If a weight is too small or too large, or there are too many.
     """
+    _check_entries(matrix.nnz)
     for wrong in (matrix.data.min(initial=1), matrix.data.max(initial=1)):
         if not SMALLEST <= wrong <= LARGEST:
             raise ValueError(f"weights above 0 must be from {SMALLEST:g} to {LARGEST:g}, got {wrong:g}")
     return csr(matrix.data.astype(np.float32), matrix.indices.astype(np.int32), matrix.indptr, matrix.shape)
+
+
+def _check_entries(count: int) -> None:
+    if count > MOST_ENTRIES:
+        part = "fit to a part of the users; the others get recommendations from their items, without a fit"
+        raise ValueError(f"{count:,} items of users are too many, at most {MOST_ENTRIES:,}: {part}")
 
 
 def add_places(users: Names, count: int) -> None:
@@ -487,7 +495,9 @@ def add_places(users: Names, count: int) -> None:
 def weights_of(given: Any, median: float) -> Any:
     """Return a matrix as csr of float32; warn if it looks as if it had no weights, but training had, with a median."""
     given = as_matrix(given)
-    matrix = narrow(canonical_csr("X", given if sparse.issparse(given) else sparse.csr_array(given)))
+    given = given if sparse.issparse(given) else sparse.csr_array(given)
+    _check_entries(given.nnz)
+    matrix = narrow(canonical_csr("X", given))
     many = matrix.nnz > 1 and (median >= 5 or (median > 2 and matrix.nnz >= MANY_BASKETS))
     if many and (matrix.data == 1).all():  # else it may be so
         warn_user(

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from fastembed._base.arrays import Float32, Int32, column_blocks
+from fastembed._base.arrays import Float32, Int32, column_blocks, row_ranges
 from fastembed._base.progress import bar
 from fastembed._base.threads import Pool
 from fastembed._kernels import kernels_for
-from fastembed._kernels.cooccur import regression
+from fastembed._kernels.cooccur import product_rows, regression
 from fastembed.recommender.scoring import scaled_rows, totals_of
 
 # The largest number of neighbours of an item: times the users of the item, times the root of all users, and in any case
@@ -27,7 +27,8 @@ MOST_EASE, MOST_EASE_ITEMS = 4096, 24576  # users or items, the fewer of both, a
 MOST_PAIRS = 1 << 26  # of items whose counts are in memory
 MOST_WEIGHTS = 400  # of a column; usually there are 300 to 350
 GROUPS = 1200  # of the weights of a column
-ROWS_SORTED, ROWS_MIRRORED = 256, 256  # of G, and of the inverse, at a time
+PAIRS_PER_TASK = 1 << 23  # of G
+ROWS_MIRRORED = 256  # of the inverse, at a time
 COLUMNS, EASE_COLUMNS = 32, 64  # of B per task
 HEAVY, MOST_HEAVY, DAMPING = 4, 400, 0.25  # times the median sum of counts; the power of their ratio
 
@@ -59,42 +60,29 @@ def item_weights(n: Any, pool: Pool, *, few: bool = False) -> Any:
     the most frequent items have a column. With `few`, an item has 64 neighbours at most: enough to choose strengths.
     """
     items = n.shape[1]
-    users = np.bincount(n.indices, minlength=items)
-    kept = np.argsort(-users, kind="stable")[: min(np.count_nonzero(users), _most_items(n, users))]
-    part = n[:, kept]
-    g = part.T.tocsr() @ part
-    ids, diagonals = np.asarray(g.indices, np.int32), np.empty(len(kept), np.int32)  # there are at most MOST_PAIRS
-    for first in range(0, len(kept), ROWS_SORTED):
-        rows = g[first : first + ROWS_SORTED].tocsc().tocsr()  # sorted: in less time than by `sort_indices`
-        place = slice(g.indptr[first], g.indptr[first] + rows.nnz)
-        ids[place], g.data[place] = rows.indices, rows.data
-        owners = np.repeat(np.arange(first, first + rows.shape[0]), np.diff(rows.indptr))
-        diagonals[first : first + ROWS_SORTED] = place.start + np.flatnonzero(rows.indices == owners)
-    of_g = np.asarray(g.indptr, np.int32), diagonals, ids, g.data
-    norms = np.sqrt(g.data[diagonals])
-    g.data[diagonals] += RIDGE_FACTOR * np.sqrt(part.sum(axis=0))
+    kept, of_items = _most_frequent(n)
+    begins, ends, diagonals, ids, g = _products(of_items, pool)
+    norms = np.sqrt(g[diagonals])
+    g[diagonals] += RIDGE_FACTOR * np.sqrt(of_items @ np.ones(n.shape[0], np.float32))
     starts = range(0, len(kept), COLUMNS)
     most = min(FEW_NEIGHBOURS if few else NEIGHBOURS, round(PER_ROOT * n.shape[0] ** 0.5))
-    neighbours = np.minimum(PER_USER * users[kept], most).tolist()
+    neighbours = np.minimum(PER_USER * np.diff(of_items.indptr), most).tolist()
     found: list[list[tuple[Int32, Float32]]] = [[] for _ in starts]
 
     def solve(k: int) -> None:
         places, hits = np.full(len(kept), -1, np.int32), np.empty(len(kept), np.int32)
         system, scratch = np.empty(most**2, np.float32), np.empty((3, most), np.float32)
         last = min(starts[k] + COLUMNS, len(kept))
-        first_entry = g.indptr[starts[k]]
-        part = slice(first_entry, g.indptr[last])
-        closeness = g.data[part] / norms[ids[part]]
-        closeness[diagonals[starts[k] : last] - first_entry] = 0  # an item is not its own neighbour
         for c in range(starts[k], last):
-            row = slice(g.indptr[c], g.indptr[c + 1])
-            of_row = closeness[row.start - first_entry : row.stop - first_entry]
-            count = min(neighbours[c], len(of_row) - 1)
-            chosen = np.argpartition(of_row, -count)[-count:] if count else np.zeros(0, np.intp)
+            row = slice(begins[c], ends[c])
+            closeness = g[row] / norms[ids[row]]
+            closeness[diagonals[c] - begins[c]] = 0  # an item is not its own neighbour
+            count = min(neighbours[c], len(closeness) - 1)
+            chosen = np.argpartition(closeness, -count)[-count:] if count else np.zeros(0, np.intp)
             chosen.sort()
-            nearest, counts = ids[row][chosen], g.data[row][chosen]
+            nearest, counts = ids[row][chosen], g[row][chosen]
             if count:
-                regression(*of_g, nearest, places, system, scratch, hits, counts)
+                regression(begins, diagonals, ids, g, nearest, places, system, scratch, hits, counts)
             found[k].append((nearest, counts))
         done.update(last - starts[k])
 
@@ -105,6 +93,37 @@ def item_weights(n: Any, pool: Pool, *, few: bool = False) -> Any:
     rows, data = (np.concatenate(parts) for parts in zip(*columns, strict=True))
     pairs = kept[rows].astype(np.int32), np.repeat(kept, lengths).astype(np.int32)
     return sparse.csr_array((data, pairs), (items, items))
+
+
+def _most_frequent(n: Any) -> tuple[NDArray[np.intp], Any]:
+    """Return the most frequent items, of which at most `MOST_PAIRS` pairs occur, and their rows of n^T, csr (K, U)."""
+    users = np.bincount(n.indices, minlength=n.shape[1])
+    order = np.argsort(-users, kind="stable")[: np.count_nonzero(users)]
+    of_items = n[:, order].T.tocsr()
+    ranked = of_items.T.tocsr()
+    before = np.arange(n.nnz, dtype=np.int32) - np.repeat(ranked.indptr[:-1], np.diff(ranked.indptr))
+    pairs = np.cumsum(np.bincount(ranked.indices, 2 * before + 1))  # of the first item, of two, and so on
+    most = np.count_nonzero(np.minimum(np.arange(1.0, len(order) + 1) ** 2, pairs) <= MOST_PAIRS)
+    return order[:most], of_items[:most]
+
+
+def _products(of_items: Any, pool: Pool) -> tuple[Int32, Int32, Int32, Int32, Float32]:
+    """Return  G = n^T n  from n^T, csr (V, U): where rows begin and end, diagonals, columns and values."""
+    n, items = of_items.T.tocsr(), of_items.shape[0]
+    pairs = np.add.reduceat(np.diff(n.indptr)[of_items.indices], of_items.indptr[:-1], dtype=np.int64)
+    begins = np.cumsum(np.append(0, np.minimum(pairs, items))).astype(np.int32)  # there are at most MOST_PAIRS
+    ends, diagonals = np.empty(items, np.int32), np.empty(items, np.int32)
+    ids, g = np.empty(begins[-1], np.int32), np.empty(begins[-1], np.float32)
+    factors = of_items.indptr, of_items.indices, of_items.data, n.indptr, n.indices, n.data
+    ranges, words = row_ranges(pairs, PAIRS_PER_TASK), -(-items // 64)
+
+    def fill(k: int) -> None:
+        scratch = np.zeros(items, np.float32), np.empty(items + 1, np.int32)
+        present = np.zeros(words, np.uint64), np.zeros(-(-words // 64), np.uint64)
+        product_rows(*factors, *ranges[k], *scratch, *present, begins, ends, diagonals, ids, g)
+
+    pool.run(fill, len(ranges))
+    return begins, ends, diagonals, ids, g
 
 
 def ease_fits(users: int, items: int) -> bool:
@@ -194,22 +213,8 @@ class Ease:
         return sparse.csr_array((data, (rows, columns)), (items, items))
 
 
-def _most_items(n: Any, users: NDArray[np.intp]) -> int:
-    """Return how many of the most frequent items have at most `MOST_PAIRS` pairs that occur."""
-    rank = np.empty(len(users), np.int32)
-    rank[np.argsort(-users, kind="stable")] = np.arange(len(users))
-    of_entries = rank[n.indices]
-    low, high = 0, len(users)
-    while low < high:
-        most = (low + high + 1) // 2
-        kept = np.diff(ends_of(n, of_entries < most)).astype(np.float64)
-        low, high = (most, high) if min(most**2, (kept**2).sum()) <= MOST_PAIRS else (low, most - 1)
-    return max(low, 1)
-
-
 def ends_of(n: Any, mask: NDArray[np.bool_]) -> NDArray[Any]:
     """Return where the rows of n begin and end among the entries in the mask, (N + 1,), of the dtype of `n.indptr`."""
     ends = np.zeros(len(mask) + 1, n.indptr.dtype)
     np.cumsum(mask, out=ends[1:])
-    of_rows: NDArray[Any] = ends[n.indptr]
-    return of_rows
+    return ends[n.indptr]

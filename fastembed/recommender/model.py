@@ -16,7 +16,7 @@ from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool, cached_property, ordered_map, single_threaded_blas
 from fastembed._base.validation import shown, warn_user
 from fastembed.recommender.data import USUAL, Interactions, flat_baskets, is_matrix, is_name, matrix_of, weights_of
-from fastembed.recommender.scoring import TOLERANCE, Model, contributions, fold, scores
+from fastembed.recommender.scoring import TOLERANCE, Model, contributions, fold, normalise, scores
 from fastembed.vectors.neighbors import Neighbors
 
 T = TypeVar("T")
@@ -24,7 +24,6 @@ Array = NDArray[Any]
 Scored = list[tuple[Any, float]]
 
 FOLDED = 64  # users who are folded in together
-MOST_REMOVED = 0.999  # with more of the probability, what is left is summed again
 
 
 @dataclass(frozen=True)
@@ -226,10 +225,7 @@ class FittedRecommender:
         def of_block(start: int) -> T:
             part = slice(start, min(start + size, users))
             seen = asked.matrix if users <= size else asked.matrix[part]
-            log_p = self._log_p(asked.rows[part], seen)
-            if exclude_seen:
-                _leave_out(log_p, seen)
-            return answer(part, log_p)
+            return answer(part, self._log_p(asked.rows[part], seen, exclude_seen))
 
         starts = range(0, users, size)
         with single_threaded_blas():  # the bits must not depend on the number of BLAS threads
@@ -238,9 +234,9 @@ class FittedRecommender:
             else:
                 yield from ordered_map(of_block, starts, threads)
 
-    def _log_p(self, rows: Array, seen: Any) -> Array:
+    def _log_p(self, rows: Array, seen: Any, exclude_seen: bool) -> Array:
         """Return the log probabilities of all items (n, V); those of a user without items are the items' shares."""
-        log_p = scores(rows, seen, self.model)
+        log_p = scores(rows, seen, self.model, seen if exclude_seen else None)
         log_p[np.diff(seen.indptr) == 0] = self.model.bias
         return log_p
 
@@ -276,9 +272,7 @@ class FittedRecommender:
         names, history = self.data.items.names.tolist(), asked.matrix.indices
         shares = contributions(asked.matrix, asked.rows[0], np.array([item]), self.model)[:, 0]
         bias = float((self.model.popularity if len(history) else self.model.bias)[item])
-        log_p = self._log_p(asked.rows, asked.matrix)
-        if item not in history:
-            _leave_out(log_p, asked.matrix)
+        log_p = self._log_p(asked.rows, asked.matrix, item not in history)
         order = largest(shares, len(shares))
         added = [(names[c], float(s)) for c, s in zip(history[order], shares[order], strict=True)]
         return Explanation(names[item], float(np.exp(log_p[0, item])), bias + float(shares.sum()), bias, added)
@@ -294,27 +288,6 @@ class FittedRecommender:
 
         parts = list(self.answers(asked, threads, sums, exclude_seen=hidden is not None))
         return sum(nll for nll, _ in parts), sum(weight for _, weight in parts)
-
-
-def _leave_out(log_p: Array, seen: Any) -> None:
-    """Let the probabilities of the items that users have be 0 and those of the others sum to 1, in place (N, V)."""
-    owners = np.repeat(np.arange(len(log_p)), np.diff(seen.indptr))
-    removed = np.bincount(owners, np.exp(log_p[owners, seen.indices].astype(np.float64)), minlength=len(log_p))
-    log_p[owners, seen.indices] = -np.inf
-    little = removed > MOST_REMOVED
-    log_p -= np.log1p(-np.where(little, 0, removed)).astype(log_p.dtype)[:, None]
-    if little.any():
-        rest = log_p[little]
-        normalise(rest)
-        log_p[little] = rest
-
-
-def normalise(log_p: Array) -> None:
-    """Let the probabilities of each row (N, V) sum to 1, in place; a row may be -inf as a whole."""
-    most = log_p.max(axis=1, keepdims=True, initial=-np.inf)  # of no item, if none is allowed
-    most[np.isneginf(most)] = 0
-    sums = np.exp(log_p - most).sum(axis=1, keepdims=True, dtype=np.float64)
-    log_p -= (most + np.log(np.where(sums > 0, sums, 1))).astype(log_p.dtype)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,6 +130,8 @@ class Recommender(Transformer):
     epochs: int | None = None
     seed: int = 0
     threads: int | None = None
+
+    _input: ClassVar = {"sparse": True, "positive_only": True}
 
     # ---------------------------------------------------------------- training
 
@@ -278,15 +280,7 @@ class Recommender(Transformer):
         return self._learn(X, (user, item, weight, header), progress, on_epoch_end, checkpoint, comm, first=False)
 
     def _learn(
-        self,
-        source: Any,
-        fields: tuple[Any, Any, Any, bool],
-        progress: FitProgress | bool | None,
-        on_epoch_end: Callable[[dict[str, float]], object] | None,
-        checkpoint: str | os.PathLike[str] | None,
-        comm: Communicator | None,
-        *,
-        first: bool,
+        self, source: Any, fields: Any, progress: Any, on_epoch_end: Any, checkpoint: Any, comm: Any, *, first: bool
     ) -> Self:
         check_callback("on_epoch_end", on_epoch_end)
         known = None if first else self._model
@@ -363,8 +357,7 @@ class Recommender(Transformer):
     @property
     def item_factors_(self) -> NDArray[np.float32]:
         """The vectors of the items (V, D): the columns of W."""
-        vectors: NDArray[np.float32] = self._fitted().model.linear.T
-        return vectors
+        return self._fitted().model.linear.T
 
     @property
     def user_factors_(self) -> NDArray[np.float32]:
@@ -767,9 +760,6 @@ class Recommender(Transformer):
         skip = check_flag("skip_unknown", skip_unknown)
         return self._fitted().asked(who, skip, Pool(check_threads(self.threads)), tolerance)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_until_saved"}
-
     def get_feature_names_out(self, input_features: object = None) -> NDArray[Any]:
         """Return the names of the columns of :meth:`transform`.
 
@@ -793,13 +783,3 @@ class Recommender(Transformer):
         ['recommender0', 'recommender1']
         """
         return np.array([f"recommender{k}" for k in range(len(self._fitted().model.linear))], object)
-
-    def __sklearn_tags__(self) -> Any:
-        from sklearn.utils import InputTags, Tags, TargetTags, TransformerTags
-
-        return Tags(
-            estimator_type="transformer",
-            target_tags=TargetTags(required=False),
-            transformer_tags=TransformerTags(preserves_dtype=[]),
-            input_tags=InputTags(sparse=True, positive_only=True),
-        )

@@ -79,8 +79,7 @@ class Model:
     @property
     def popularity(self) -> Float32:
         """What the popularity of the items adds to the logits of a user with items, (V,): a b."""
-        popularity: Float32 = self.factors[0] * self.bias
-        return popularity
+        return self.factors[0] * self.bias
 
     @cached_property
     def origin(self) -> Origin:
@@ -114,17 +113,28 @@ def fold(x: Any, model: Model, pool: Pool, tolerance: float = TOLERANCE) -> Floa
     return optimal_rows(n, model.linear, model.bias, model.ridge, pool, tolerance, origin=model.origin)[0]
 
 
-def scores(d: Float32, x: Any, model: Model) -> Float32:
-    """Return log p(c | u), (N, V), of users with the rows d (N, D) and the items x, csr (N, V), of all items."""
+def scores(d: Float32, x: Any, model: Model, left_out: Any = None) -> Float32:
+    """Return log p(c | u), (N, V), of users with the rows d (N, D) and the items x, csr (N, V); see `normalise`."""
     a, g, h = model.factors
     found: Float32 = (g * d) @ model.linear
     found += a * model.bias
     add_linked(counted(x, model.weight), model, h, found)
-    softmax, scratch = kernels_for("float32").softmax, np.empty(len(model.bias), np.float32)
-    for row in found:  # each stays in the cache
-        scratch[:] = row
-        row -= softmax(scratch)
+    normalise(found, left_out)
     return found
+
+
+def normalise(logits: Float32, left_out: Any = None) -> None:
+    """Let logits (N, V) be log probabilities, in place; -inf where `left_out`, csr (N, V), has an entry.
+
+    A row may be -inf as a whole.
+    """
+    if left_out is not None:
+        logits[np.repeat(np.arange(len(logits)), np.diff(left_out.indptr)), left_out.indices] = -np.inf
+    softmax, scratch = kernels_for("float32").softmax, np.empty(logits.shape[1], np.float32)
+    for row in logits if len(scratch) else ():  # each stays in the cache
+        scratch[:] = row
+        if np.isfinite(log_sum := softmax(scratch)):
+            row -= log_sum
 
 
 def contributions(x: Any, d: Float32, items: NDArray[np.intp], model: Model) -> Float64:
@@ -161,16 +171,13 @@ def counted(x: Any, weight: float) -> Any:
     data = x.data / np.float32(weight)
     data += 1
     np.log2(data, out=data)
-    kind = np.int32 if max(x.nnz, *x.shape) < 2**31 else np.int64
-    return sparse.csr_array(
-        (data, x.indices.astype(kind, copy=False), x.indptr.astype(kind, copy=False)), shape=x.shape
-    )
+    indices, indptr = (each.astype(np.int32, copy=False) for each in (x.indices, x.indptr))
+    return sparse.csr_array((data, indices, indptr), shape=x.shape)
 
 
 def totals_of(n: Any) -> Float64:
     """Return the sums of the rows, (N,)."""
-    totals: Float64 = np.asarray(n.sum(axis=1), np.float64).ravel()
-    return totals
+    return np.asarray(n.sum(axis=1), np.float64).ravel()
 
 
 def damping(totals: Float64, model: Model) -> Float64:

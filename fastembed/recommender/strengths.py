@@ -106,8 +106,7 @@ def select(model: Model, shown: Any, seen: Any, hidden: Any, pool: Pool) -> Stre
 
     def calibrate(logits: Float32, start: Float64) -> Float64:  # in place
         factors = users.calibrated(np.broadcast_to(bias, logits.shape), logits, start)
-        logits *= np.float32(factors[1])
-        logits += np.float32(factors[0]) * bias
+        logits[:] = np.float32(factors[1]) * logits + np.float32(factors[0]) * bias
         return factors
 
     linked = np.zeros(seen.shape, np.float32)
@@ -126,10 +125,7 @@ def select(model: Model, shown: Any, seen: Any, hidden: Any, pool: Pool) -> Stre
         return _Tried(ridge, factors, low_rank, *users.best_share(low_rank, linked, near(best)))
 
     def with_ease(factor: float, best: _Tried | None) -> _Tried:
-        predicted = Ease(others, factor).predicted(seen)
-        np.maximum(predicted, 0, out=predicted)
-        predicted /= np.float32(model.floor)
-        np.log1p(predicted, out=predicted)
+        predicted = np.log1p(np.maximum(Ease(others, factor).predicted(seen), 0) / np.float32(model.floor))
         factors = calibrate(predicted, of_linked if best is None else best.factors)
         done.update()
         return _Tried(factor, factors, predicted, *users.best_share(low.logits, predicted, near(best)))

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
 
-from fastembed._base.arrays import Float32
+from fastembed._base.arrays import Float32, column_blocks, row_ranges
 from fastembed._base.progress import bar
 from fastembed._base.threads import Pool, matrix_product, single_threaded_blas
 from fastembed._base.validation import is_true
+from fastembed._kernels import kernels_for
 from fastembed.recommender import item_to_item
 from fastembed.recommender.scoring import Model, counted, damped, scaled_rows, totals_of
 from fastembed.recommender.strengths import Strengths, hiding, most_hiding, select
@@ -26,8 +27,6 @@ from fastembed.trainer.trainer import Trainer
 
 if TYPE_CHECKING:
     from fastembed.trainer.ranks import Communicator
-
-Record: TypeAlias = dict[str, float]
 
 EXPONENT = 0.5  # t
 RATE, LINEAR_RATE, L2, LINEAR_L2 = 1.0, 1.0, 0.3, 0.4  # of `fit_counts`
@@ -39,6 +38,7 @@ PER_ENTRY, FREE_SCORES = 1400, 1 << 26
 LATER_RATE = 0.03  # of W, when training goes on from a model
 START_SCALE = 0.1
 START_PASSES, EXTRA = 3, 16  # of the randomised SVD
+ENTRIES_PER_TASK = 1 << 18  # of its products
 FIRST_RIDGE, FLOOR = 1.5, 0.1
 FIRST_FACTORS = (1.0, 0.75, 0.75)  # a, g and h, if hidden items cannot choose them
 NEGLIGIBLE = 0.01  # share of users with hidden items below which nothing is trained again with them
@@ -80,9 +80,9 @@ def fit(
     start: Model | None = None,
     checkpoint: Checkpoint | None = None,
     comm: Communicator | None = None,
-    on_epoch_end: Callable[[Record], object] | None = None,
-    keep: Callable[[Model, list[Record]], object] = lambda *_: None,
-) -> tuple[Model, list[Record]]:
+    on_epoch_end: Callable[[dict[str, float]], object] | None = None,
+    keep: Callable[[Model, list[dict[str, float]]], object] = lambda *_: None,
+) -> tuple[Model, list[dict[str, float]]]:
     """Return the model of users with the items x, and a record per epoch.
 
     Parameters
@@ -143,17 +143,17 @@ class _Training:
     pool: Pool
     checkpoint: Checkpoint | None
     comm: Communicator | None
-    on_epoch_end: Callable[[Record], object] | None
-    keep: Callable[[Model, list[Record]], object]
+    on_epoch_end: Callable[[dict[str, float]], object] | None
+    keep: Callable[[Model, list[dict[str, float]]], object]
 
     def claimed(self, n: Any, start: Model | None) -> Strengths | None:
         """Let the checkpoint belong to this fit, and return the strengths in it, if it has any."""
         known = None
         if self.checkpoint is not None:
-            identity: dict[str, Any] = {"dim": self.options.dim, "seed": self.options.seed}
-            identity |= {"model": None if start is None else arrays_digest(start.tensors())}
-            identity |= {"data": arrays_digest({"data": n.data, "indices": n.indices, "indptr": n.indptr})}
-            stored = self.checkpoint.claim(identity)
+            model = None if start is None else arrays_digest(start.tensors())
+            data = arrays_digest({"data": n.data, "indices": n.indices, "indptr": n.indptr})
+            own = {"dim": self.options.dim, "seed": self.options.seed, "model": model, "data": data}
+            stored = self.checkpoint.claim(own)
             known = None if stored is None else stored.identity.get("strengths")
         if self.comm is not None:
             known = self.comm.bcast(known, root=0)
@@ -161,31 +161,31 @@ class _Training:
 
     def first(
         self, n: Any, weight: float, epochs: int, *, rough: bool = False, strengths: Strengths | None = None
-    ) -> tuple[Model, list[Record]]:
+    ) -> tuple[Model, list[dict[str, float]]]:
         """Return the model of the counts n, and the records; a rough one serves to find the strengths."""
         file = self.checkpoint
         if file is not None and strengths is not None and file.claim({"strengths": asdict(strengths)}) is None:
             file.last = -np.inf
-        return self._trained(n, _first(n, weight, self.options), epochs, LINEAR_RATE, strengths, rough=rough)
+        return self._trained(n, _first(n, weight, self.options, self.pool), epochs, LINEAR_RATE, strengths, rough=rough)
 
-    def further(self, n: Any, model: Model) -> tuple[Model, list[Record]]:
+    def further(self, n: Any, model: Model) -> tuple[Model, list[dict[str, float]]]:
         """Return the model after one more epoch, or `options.epochs`, with the counts n, maybe of more users and items.
 
         B is of the same kind, unless the data has become too large for `Ease`.
         """
-        return self._trained(n, _grown(model, n), 1, LATER_RATE)
+        return self._trained(n, _grown(model, n, self.pool), 1, LATER_RATE)
 
     def _trained(
         self, n: Any, model: Model, epochs: int, rate: float, strengths: Strengths | None = None, *, rough: bool = False
-    ) -> tuple[Model, list[Record]]:
+    ) -> tuple[Model, list[dict[str, float]]]:
         """Return the model with B anew, and then W trained further; no caller sees a rough training."""
         epochs, start = self.options.epochs or epochs, model if strengths is None else strengths.of(model)
         start, records = replace(start, similar=item_to_item.item_to_item(n, start.ease, self.pool, few=rough)), []
         trainer = Trainer(
-            _newton_rows(n, model), model.linear, bias=model.bias, loss_scale=1.0, threads=self.pool.threads
+            _newton_rows(n, model, self.pool), model.linear, bias=model.bias, loss_scale=1.0, threads=self.pool.threads
         )
 
-        def epoch_end(record: Record, _: Trainer) -> bool:
+        def epoch_end(record: dict[str, float], _: Trainer) -> bool:
             done.update()
             records.append(record)
             return not rough and self.on_epoch_end is not None and is_true(self.on_epoch_end(record))
@@ -213,7 +213,7 @@ class _Training:
         return replace(start, linear=np.asfortranarray(trainer.linear)), records
 
 
-def _first(n: Any, weight: float, options: Options) -> Model:
+def _first(n: Any, weight: float, options: Options, pool: Pool) -> Model:
     """Return the model before training, with strengths that are a fair guess, and without B.
 
     W has the first right singular vectors of n, its rows divided by the square roots of their sums, its columns by
@@ -227,7 +227,7 @@ def _first(n: Any, weight: float, options: Options) -> Model:
     rng = np.random.default_rng(options.seed)
     scaled = scaled_rows(n, np.maximum(totals, np.finfo(np.float32).tiny) ** -0.5)
     scaled.data *= ((1 + columns) ** -0.5).astype(np.float32)[n.indices]
-    vectors = _right_vectors(scaled, min(options.dim, users, items), rng)
+    vectors = _right_vectors(scaled, min(options.dim, users, items), rng, pool)
     linear = 1e-3 * rng.standard_normal((options.dim, items))
     linear[: len(vectors)] = START_SCALE * np.sqrt(items / options.dim) * vectors
     return Model(
@@ -245,7 +245,7 @@ def _first(n: Any, weight: float, options: Options) -> Model:
     )
 
 
-def _grown(start: Model, n: Any) -> Model:
+def _grown(start: Model, n: Any, pool: Pool) -> Model:
     """Return a fitted model with columns for new items.
 
     A new column of W is one Newton step from 0 to its optimum, with its own prior and the rows d of all users, as if
@@ -260,7 +260,7 @@ def _grown(start: Model, n: Any) -> Model:
     linear[:, :known] = start.linear
     model = replace(start, linear=linear, bias=np.log(shares).astype(np.float32))
     if known < len(shares):
-        d, weighted, p = _newton_rows(n, model).astype(np.float64), damped(n, model), shares[known:]
+        d, weighted, p = _newton_rows(n, model, pool).astype(np.float64), damped(n, model), shares[known:]
         totals = totals_of(weighted)
         values, basis = np.linalg.eigh((d.T * totals) @ d)
         slopes = (weighted[:, known:].T @ d - np.outer(p, totals @ d)) @ basis
@@ -268,34 +268,44 @@ def _grown(start: Model, n: Any) -> Model:
     return model
 
 
-def _right_vectors(matrix: Any, rank: int, rng: np.random.Generator) -> Float32:
+def _right_vectors(matrix: Any, rank: int, rng: np.random.Generator, pool: Pool) -> Float32:
     """Return the first right singular vectors (rank, V), by randomised subspace iteration (Halko et al. 2011)."""
+    rows, columns = column_blocks(matrix), column_blocks(matrix.T.tocsr())
     start = rng.standard_normal((matrix.shape[1], min(rank + EXTRA, *matrix.shape)), np.float32)
-    q = _orthonormal(matrix.T @ (matrix @ start))
+    q = _orthonormal(_product(columns, _product(rows, start, pool), pool))
     for _ in range(START_PASSES):
-        q = _orthonormal(matrix.T @ (matrix @ q))
-    projected = matrix @ q
+        q = _orthonormal(_product(columns, _product(rows, q, pool), pool))
+    projected = _product(rows, q, pool)
     basis = np.linalg.eigh((projected.T @ projected).astype(np.float64))[1]  # by rising eigenvalues
-    vectors: Float32 = (q @ basis[:, ::-1][:, :rank].astype(np.float32)).T
-    return vectors
+    return (q @ basis[:, ::-1][:, :rank].astype(np.float32)).T
+
+
+def _product(blocks: tuple[Any, ...], dense: Float32, pool: Pool) -> Float32:
+    """Return the product (N, K) of a sparse matrix (N, C), in blocks of columns, and a dense one (C, K)."""
+    lengths = blocks[1][-1] - blocks[1][0]
+    ranges, found = row_ranges(lengths, ENTRIES_PER_TASK), np.empty((len(lengths), dense.shape[1]), np.float32)
+    pool.run(lambda k: kernels_for("float32").csr_times_dense(*blocks, dense, found, *ranges[k]), len(ranges))
+    return found
 
 
 def _orthonormal(columns: Float32) -> Float32:
     """Return an orthonormal basis of the columns, by the eigenvectors of their products: faster than LAPACK's QR."""
     exact = columns.astype(np.float64)
     values, basis = np.linalg.eigh(exact.T @ exact)
-    found: Float32 = (exact @ (basis / np.sqrt(np.maximum(values, 1e-12 * values[-1])))).astype(np.float32)
-    return found
+    return (exact @ (basis / np.sqrt(np.maximum(values, 1e-12 * values[-1])))).astype(np.float32)
 
 
-def _newton_rows(n: Any, model: Model) -> Float32:
+def _newton_rows(n: Any, model: Model, pool: Pool) -> Float32:
     """Return the first rows of users, (U, D): one Newton step from 0 to their optimum."""
     weighted, w, origin = damped(n, model), np.ascontiguousarray(model.linear.T), model.origin
     totals, rows = totals_of(weighted), np.empty((n.shape[0], w.shape[1]), np.float32)
-    for first in range(0, len(rows), ROWS):
-        part = slice(first, first + ROWS)
+
+    def fill(k: int) -> None:
+        part = slice(k * ROWS, (k + 1) * ROWS)
         gradient = totals[part, None] * origin.mean - weighted[part] @ w
         rows[part] = -origin.newton(gradient, totals[part], model.ridge)
+
+    pool.run(fill, -(-len(rows) // ROWS))
     return rows
 
 
@@ -330,7 +340,6 @@ def needed(
     per_item = min(item_to_item.NEIGHBOURS, round(item_to_item.PER_ROOT * users**0.5), items)
     neighbours = min(items * per_item, item_to_item.PER_USER * entries, different)
     of_training = 20 * entries + 8 * users * dim + 20 * items * dim + 4 * BLOCK * items + 8 * neighbours
-    of_rows = 4 * users * dim + 16 * min(users, ROWS) * dim + 8 * items * dim + 8 * neighbours
     of_items = 20 * entries + 8 * different + 30 * neighbours + 8 * items * dim
     logits = 24.0 * hidden * items  # six arrays of them
     if fits := item_to_item.ease_fits(users, items):
@@ -341,9 +350,10 @@ def needed(
     trainings = 2 - hidden / users if (again := hidden > NEGLIGIBLE * users) else 1.0
     products = trainings * epochs * (6 if epochs > 1 else 4) * users * items * dim + FOLDS * 4 * hidden * items * dim
     regressions = 9e4 * neighbours * (1.5 if again else 1) * kept**0.5  # with fewer neighbours before the strengths
-    of_all = 1.6 * products + regressions + 3.5e7 * hidden  # and the steps of L-BFGS
-    svd = 360 * entries * dim + (170 * items + 60 * users) * dim**2  # and Newton's steps
-    gram = 700 * kept**0.2 * pairs[1] + 5000 * different
-    of_one = trainings * (svd + gram) + 15_000 * hidden * items + (6 * fewest**3 if fits else 0) + FIXED
-    most = max(of_rows, of_training, of_items, of_strengths) + 16 * entries  # n, twice
+    svd = 220 * entries * dim + 60 * users * dim**2  # and Newton's steps
+    gram = 290 * kept**0.2 * pairs[1] + 1000 * different
+    of_all = 1.6 * products + regressions + 3.5e7 * hidden + trainings * (svd + gram)  # and the steps of L-BFGS
+    of_one = trainings * (15_000 * entries + 170 * items * dim**2)
+    of_one += 15_000 * hidden * items + (6 * fewest**3 if fits else 0) + FIXED
+    most = max(of_training, of_items, of_strengths) + 16 * entries  # n, twice
     return int(FIXED_BYTES + most), of_all, of_one

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -161,6 +161,8 @@ class SkipGram(SkipGramParameters, Transformer):
     >>> model.vectors.most_similar("cat", topn=1)[0][0]
     'dog'
     """
+
+    _input: ClassVar = {"two_d_array": False, "string": True}
 
     # ---------------------------------------------------------------- parameters
 
@@ -959,19 +961,6 @@ class SkipGram(SkipGramParameters, Transformer):
         if self._model is None:
             raise AttributeError("this SkipGram has not been fitted yet: call fit first, or SkipGram.load")
         return self._model
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name not in ("_fitting", "_until_saved")}
-
-    def __sklearn_tags__(self) -> Any:
-        from sklearn.utils import InputTags, Tags, TargetTags, TransformerTags
-
-        return Tags(
-            estimator_type="transformer",
-            target_tags=TargetTags(required=False),
-            transformer_tags=TransformerTags(preserves_dtype=[]),
-            input_tags=InputTags(two_d_array=False, string=True),
-        )
 
 
 def fitted_model(model: SkipGram) -> FittedModel:

@@ -156,7 +156,15 @@ def test_what_looks_like_something_else_is_noticed(tmp_path):
         learned(path)
 
 
-@pytest.mark.parametrize("form", [sparse.csr_array, sparse.coo_matrix, sparse.dok_array, np.asarray])
+def of_int64(x, entries=None):
+    """Return a matrix with indices of int64, which seems to have so many entries."""
+    found = sparse.csr_array(x)
+    found.indices, found.indptr = found.indices.astype(np.int64), found.indptr.astype(np.int64)
+    found.indptr[-1] = found.nnz if entries is None else entries
+    return found
+
+
+@pytest.mark.parametrize("form", [sparse.csr_array, sparse.coo_matrix, sparse.dok_array, np.asarray, of_int64])
 def test_a_matrix_has_users_as_rows_whose_names_are_their_numbers(form):
     users, items, matrix = learned(form(MATRIX))
     assert (users, items) == ([0, 1, 2], [0, 1, 2])
@@ -189,6 +197,7 @@ def test_a_matrix_has_users_as_rows_whose_names_are_their_numbers(form):
         ([["a", ("b", -1.0)]], {}, ValueError, "basket 0: the weight of 'b' must be .* got -1.0"),
         ([["a", ("b", 1e21)]], {}, ValueError, r"the weight of 'b' must be .* to 1e\+20, got 1e\+21"),
         ([[("a", 1e20)] * 2], {}, ValueError, r"weights above 0 must be from 1e-15 to 1e\+20, got 2e\+20"),
+        (of_int64(MATRIX, 2**31), {}, ValueError, "2,147,483,648 items of users .*: fit to a part of"),
         (np.array([[1.0, 1e-46]]), {}, ValueError, "must be from 1e-15 .* got 1e-46"),
         (np.array([[1.0, 1e39]]), {}, ValueError, r"must be from 1e-15 to 1e\+20, got 1e\+39"),
         ([["a", ("b", 1.0, 2)]], {}, TypeError, "basket 0: an item with a weight is a tuple of both"),

@@ -50,8 +50,7 @@ def objective(d, n, model, ridge):
 
 def test_the_row_of_a_user_is_the_optimum_that_scipy_finds(taken, fitted):
     model, rows = fitted
-    for u in (0, 5, 599):
-        n = counted(taken[[u]], model)[0]
+    for u, n in zip((0, 5, 599), counted(taken[[0, 5, 599]], model), strict=True):
         best = optimize.minimize(objective, np.zeros(6), (n, model, model.ridge), method="BFGS", options={"gtol": 1e-7})
         assert_allclose(rows[u], best.x, atol=1e-4)
     assert_allclose(fold(taken[[5, 3]], model, POOL), rows[[5, 3]], atol=1e-4)
@@ -264,7 +263,7 @@ def test_heavy_users_count_less_in_pairs_of_items():
 
 
 def test_training_starts_from_the_first_right_singular_vectors(taken):
-    vectors = training._first(taken, 1.0, Options(dim=5)).linear
+    vectors = training._first(taken, 1.0, Options(dim=5), POOL).linear
     weighted = taken.toarray() / np.sqrt(taken.sum(axis=1)[:, None] * (1 + taken.sum(axis=0)))
     found = np.linalg.norm(weighted @ vectors.T, axis=0) / np.linalg.norm(vectors, axis=1)
     assert_allclose(found, np.linalg.svd(weighted)[1][:5], rtol=0.015)
