@@ -21,7 +21,8 @@ FEW = 100  # documents; by fewer, a calibration must prove itself
 FIRM = 800  # FIRM / n is added to the precision 1 of the priors, with n documents
 MOST_EARLIER = 1000  # earlier documents, of which ten add 1 to it
 MOST_DOCUMENTS = 4000  # evenly among all: they determine so few numbers well
-CELLS = 4096
+CELLS, GROUPS = 4096, 64  # of scores; of labels by their shares
+LEAST_WEIGHT = 0.02  # of the scores, so that they decide between documents
 LONGEST = 4.0  # step of Newton's method
 ROUNDS = 1000  # for a few documents that contradict the scores; a dozen for many
 
@@ -30,7 +31,11 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Calibration:
-    """The logits x = slope * g(score) + offset of labels (Platt 1999), and their probabilities.
+    """The logits x of labels for their scores, and their probabilities.
+
+    They are x = weight * (slope * g(score) + offset) + (1 - weight) * prior: a logarithmic pool of a curve that all
+    labels have in common (Platt 1999), and of each label's share, whose logit is the prior. The less texts say of the
+    labels, the smaller is the weight; it is above 1 if scores favour frequent labels too much.
 
     Scores of the loss "squared" are approximate probabilities; large ones are too small, since L2 shrinks them. Here
     g(s) = asinh((s - shift) / bend), which is linear near the shift and logarithmic for larger scores, as are the
@@ -46,7 +51,7 @@ class Calibration:
     loss : {"squared", "ova", "softmax"}
     several : bool
         Whether documents may have several labels.
-    slope, offset, bend, shift : float
+    slope, offset, bend, shift, weight : float
     """
 
     loss: str
@@ -55,23 +60,25 @@ class Calibration:
     offset: float
     bend: float = 0.0
     shift: float = 0.0
+    weight: float = 1.0
 
     @property
     def independent(self) -> bool:
         """Whether the probabilities of labels are independent; otherwise they sum to 1."""
         return self.loss != "softmax" and self.several
 
-    def logits(self, scores: Array) -> Array:
-        """Return the logits of scores, in the dtype of the scores.
+    def logits(self, scores: Array, prior: Array) -> Array:
+        """Return the logits of scores (N, L), in their dtype, given those of the shares: (L,), or (N, L).
 
         Examples
         --------
-        >>> Calibration("ova", False, 2.0, 1.0).logits(np.array([0.5]))
-        array([2.])
+        >>> Calibration("ova", False, 2.0, 1.0, weight=0.5).logits(np.array([0.5, 1.0]), np.array([-1.0, 1.0]))
+        array([0.5, 2. ])
         """
         kind = scores.dtype.type
         bent = np.arcsinh((scores - kind(self.shift)) / kind(self.bend)) if self.bend else scores
-        logits: Array = bent * kind(self.slope) + kind(self.offset)
+        curve = bent * kind(self.slope) + kind(self.offset)
+        logits: Array = curve * kind(self.weight) + prior * kind(1 - self.weight)
         return logits
 
     def prior(self, shares: Float64) -> npt.NDArray[np.float32]:
@@ -132,13 +139,16 @@ class Calibration:
         sizes = np.diff(labels.indptr)
         return np.where(sizes > 0, np.logaddexp.reduce(x, axis=1) - sums / np.maximum(sizes, 1), 0.0)
 
-    def fitted(self, scores: Array, labels: Any, weights: Float64, earlier: int = 0) -> Calibration:
+    def fitted(
+        self, scores: Array, labels: Any, weights: Float64, prior: Array, counts: Any = math.inf, earlier: int = 0
+    ) -> Calibration:
         """Return the calibration of maximum posterior probability, or this one if the other predicts no better.
 
-        The logarithms of slope and bend, the offset, and ten times the shift, have normal priors around those of this
-        calibration, of precision 1 + 800 / n + e / 10 with n documents and e earlier ones: few documents do not
-        determine them. With less than 100 documents, whether it predicts better is seen on each half of them, by the
-        nll of a calibration from the other half.
+        The logarithms of slope and bend, the offset, ten times the shift, and the weight have normal priors around
+        those of this calibration, of precision 1 + 800 / n + e / 10 with n documents and e earlier ones: few documents
+        do not determine them. With less than 100 documents, whether it predicts better is seen on each half of them, by
+        the nll of a calibration from the other half. With independent labels, the weight stays unless it is below 1 and
+        no fewer first labels are right: their nll is that of all labels alike.
 
         Parameters
         ----------
@@ -148,6 +158,10 @@ class Calibration:
             1 where a document has a label.
         weights : ndarray of float64 (N,)
             Those above 4 times the median of the positive ones count as that.
+        prior : ndarray (L,)
+            The logits of the shares of the labels.
+        counts : array_like (L,)
+            The numbers of documents that the shares are of, to take one from: by default, these are none of them.
         earlier : int
             The number of documents that this calibration is from; more than 1,000 count as that.
         """
@@ -157,47 +171,61 @@ class Calibration:
         used = used[:: -(-len(used) // MOST_DOCUMENTS)]
         s, y, w = scores[used].astype(np.float64), labels[used], weights[used]
         w = np.minimum(w / np.median(w), MOST_WEIGHT)
+        dense = y.toarray()
+        shares = prior + dense * np.log1p(-1 / np.maximum(counts, 2))
         precision = 1 + FIRM / len(used) + min(earlier, MOST_EARLIER) / 10
         with single_threaded_blas():  # the bits must not depend on the number of BLAS threads
-            found = self._maximum(s, y, w, precision)
+            found = self._maximum(s, shares, dense, w, precision)
             if len(used) >= FEW:
                 return found
             gain = 0.0
             for first in (0, 1):
                 part, other = slice(first, None, 2), slice(1 - first, None, 2)
-                half = self._maximum(s[other], y[other], w[other], precision)
-                gains = self.nll(self.logits(s[part]), y[part]) - half.nll(half.logits(s[part]), y[part])
-                gain += float(w[part] @ gains)
+                half = self._maximum(s[other], shares[other], dense[other], w[other], precision)
+                gains = [each.nll(each.logits(s[part], shares[part]), y[part]) for each in (self, half)]
+                gain += float(w[part] @ np.subtract(*gains))
         return found if gain > 0 else self
 
-    def _maximum(self, s: Float64, labels: Any, w: Float64, precision: float) -> Calibration:
+    def _maximum(
+        self, s: Float64, shares: Float64, y: Array, w: Float64, precision: float, *, pool: bool = True
+    ) -> Calibration:
         """Return the maximum, found by Newton's method with step halving; by Gauss-Newton where that would ascend.
 
-        The four numbers t are log(slope), the offset, log(bend), and the shift over its standard deviation. The logits
-        are x = slope asinh(z) + offset with z = (s - shift) / bend, and root = sqrt(1 + z^2) is in its derivatives.
+        The five numbers t are log(slope), the offset, log(bend), the shift over its standard deviation, and the weight,
+        which stays without `pool`. The logits are x = weight c + (1 - weight) shares with the curve
+        c = slope asinh(z) + offset and z = (s - shift) / bend, and root = sqrt(1 + z^2) is in the derivatives.
         """
-        y = labels.toarray()
+        given = s, shares, y, w, precision
         if self.independent:
-            s, y, w = self._cells(s, y, w)
+            s, shares, y, w = self._cells(s, shares, y, w)
         else:  # (L, N), since sums over the few labels are slow in the last axis
-            s, y = np.ascontiguousarray(s.T), np.ascontiguousarray(y.T)
-            y /= np.maximum(y.sum(axis=0), 1)
+            s, shares, y = [np.ascontiguousarray(each.T) for each in (s, shares, y)]
+            y = y / np.maximum(y.sum(axis=0), 1)
         bends = self.bend > 0
-        free = np.array([True, self.independent, bends, bends and not self.independent])
-        first = np.array([math.log(self.slope), self.offset, math.log(self.bend or 1), self.shift / SHIFT])
+        free = np.array([True, self.independent, bends, bends and not self.independent, pool])
+        of_curve = np.flatnonzero(free[:4])
+        first = np.array([math.log(self.slope), self.offset, math.log(self.bend or 1), self.shift / SHIFT, self.weight])
 
         def expansion(t: Float64) -> tuple[float, Float64, Float64, Float64]:
             """Return the posterior's negative logarithm, its gradient, its Gauss-Newton Hessian, and its Hessian."""
-            slope, bend = math.exp(t[0]), math.exp(t[2])
+            slope, bend, weight = math.exp(t[0]), math.exp(t[2]), t[4]
             z = (s - SHIFT * t[3]) / bend
             root = np.sqrt(1 + z * z)
-            x = slope * (np.sign(z) * np.log(np.abs(z) + root) if bends else s)  # asinh(z); the offset is added below
-            by_t = np.stack([x, np.ones_like(x), -slope * z / root, -slope * SHIFT / (bend * root)])[free]
+            bent = slope * (np.sign(z) * np.log(np.abs(z) + root) if bends else s)  # asinh(z)
+            by_curve = np.stack([bent, np.ones_like(s), -slope * z / root, -slope * SHIFT / (bend * root)])[of_curve]
+            more = bent + t[1] - shares
+            x = shares + weight * more
+            by_t = np.concatenate([weight * by_curve, more[None]])[: np.count_nonzero(free)]
             if self.independent:
-                nll, p = _nll_of_sigmoids(x + t[1], y)
+                nll = np.logaddexp(0, x) - y * x
+                p = np.exp(x - np.logaddexp(0, x))
                 curvature = w * p * (1 - p)
             else:
-                nll, p = _nll_of_softmax(x, y)
+                x -= x.max(axis=0)
+                p = np.exp(x)
+                sums = p.sum(axis=0)
+                nll = np.log(sums) - (y * x).sum(axis=0)
+                p /= sums
                 curvature = w * p  # less the products of the means, below
             residual, flat = w * (p - y), by_t.reshape(len(by_t), -1)
             gradient = flat @ residual.ravel()
@@ -206,11 +234,12 @@ class Calibration:
                 means = (by_t * p).sum(axis=1)
                 gauss_newton -= (means * w) @ means.T
             # The rest of the Hessian: the second derivatives of x by t, times the residuals
-            rest, third = np.zeros((4, 4)), residual * slope / root**3
-            rest[0, free] = rest[free, 0] = gradient  # by log(slope) and another number: the first derivative
+            rest, third = np.zeros((5, 5)), residual * (weight * slope) / root**3
+            rest[0, of_curve] = rest[of_curve, 0] = gradient[: len(of_curve)]  # by log(slope): the first derivative
             rest[0, 1] = rest[1, 0] = 0
             rest[2, 2], rest[2, 3] = (third * z).sum(), third.sum() * SHIFT / bend
-            rest[3, 2:] = rest[2, 3], -rest[2, 2] * (SHIFT / bend) ** 2
+            rest[3, 2:4] = rest[2, 3], -rest[2, 2] * (SHIFT / bend) ** 2
+            rest[4, of_curve] = rest[of_curve, 4] = by_curve.reshape(len(of_curve), -1) @ residual.ravel()
             distance = (t - first)[free]
             gauss_newton += precision * np.eye(len(distance))  # of the prior
             value = float((w * nll).sum() + precision * distance @ distance / 2)
@@ -219,7 +248,7 @@ class Calibration:
         t = first
         least, gradient, gauss_newton, hessian = expansion(t)
         for _ in range(ROUNDS):
-            step = np.zeros(4)
+            step = np.zeros(5)
             step[free] = np.linalg.solve(hessian, gradient)
             if step[free] @ gradient <= 0:
                 step[free] = np.linalg.solve(gauss_newton, gradient)
@@ -230,36 +259,31 @@ class Calibration:
                 break
             t = t - step
             least, gradient, gauss_newton, hessian = tried
-        bend, shift = self.bend and math.exp(t[2]), float(SHIFT * t[3])
-        return replace(self, slope=math.exp(t[0]), offset=float(t[1]), bend=bend, shift=shift)
+        bend, shift, weight = self.bend and math.exp(t[2]), float(SHIFT * t[3]), max(float(t[4]), LEAST_WEIGHT)
+        found = replace(self, slope=math.exp(t[0]), offset=float(t[1]), bend=bend, shift=shift, weight=weight)
+        if not (pool and self.independent):
+            return found
+        same, (s, shares, y) = self._maximum(*given, pool=False), given[:3]
+        right = [y[range(len(y)), each.logits(s, shares).argmax(axis=1)].sum() for each in (found, same)]
+        return found if found.weight < 1 and right[0] >= right[1] else same
 
-    def _cells(self, s: Float64, y: Array, w: Float64) -> tuple[Float64, Float64, Float64]:
-        """Return scores, targets and weights of independent labels: those with 1, and the others by bins of scores.
+    def _cells(self, s: Float64, shares: Float64, y: Array, w: Float64) -> tuple[Float64, Float64, Float64, Float64]:
+        """Return scores, logits of shares, targets and weights of independent labels: those with 1, and others by bins.
 
-        The others are many, and similar: the mean score of each of 4,096 bins stands for all that are in it.
+        The others are many, and similar: their means stand for all in one of 4,096 bins of scores and of 64 groups of
+        labels with similar shares.
         """
-        has = y > 0
+        has, groups = y > 0, min(y.shape[1], GROUPS)
         weights = np.broadcast_to(w[:, None], s.shape)
         rest, of_rest = s[~has], weights[~has]
         places = np.arcsinh(rest / self.bend) if self.bend else rest
         low, high = places.min(initial=0), places.max(initial=0)
         bins = ((places - low) * (CELLS / max(high - low, 1e-30))).astype(np.int64).clip(0, CELLS - 1)
-        sums = np.bincount(bins, of_rest, CELLS)
+        ranks = np.argsort(np.argsort(shares.max(axis=0), kind="stable"))
+        bins += np.broadcast_to(ranks * groups // len(ranks) * CELLS, s.shape)[~has]
+        sums = np.bincount(bins, of_rest, groups * CELLS)
         some = sums > 0
-        means = np.bincount(bins, of_rest * rest, CELLS)[some] / sums[some]
+        means = [np.bincount(bins, of_rest * each[~has], len(sums))[some] / sums[some] for each in (s, shares)]
+        s, shares = [np.concatenate([each[has], mean]) for each, mean in zip((s, shares), means, strict=True)]
         targets = np.repeat([1.0, 0.0], [has.sum(), some.sum()])
-        return np.concatenate([s[has], means]), targets, np.concatenate([weights[has], sums[some]])
-
-
-def _nll_of_sigmoids(x: Float64, y: Float64) -> tuple[Float64, Float64]:
-    """Return the negative log-likelihoods of targets y for logits x, and the probabilities, all of one shape."""
-    e = np.exp(-np.abs(x))
-    return np.log(1 + e) + np.maximum(x, 0) - y * x, np.where(x < 0, e, 1) / (1 + e)
-
-
-def _nll_of_softmax(x: Float64, y: Float64) -> tuple[Float64, Float64]:
-    """Return the same of shares y of labels (L, N): the negative log-likelihoods (N,) and probabilities (L, N)."""
-    largest = x.max(axis=0)
-    p = np.exp(x - largest)
-    sums = p.sum(axis=0)
-    return np.log(sums) + largest - (y * x).sum(axis=0), p / sums
+        return s, shares, targets, np.concatenate([weights[has], sums[some]])

@@ -119,13 +119,9 @@ class ClassifierOptions:
         if not isinstance(self.pretrained, Vectors | None):
             raise TypeError(f"pretrained must be fastembed.Vectors or None, got {shown(self.pretrained)}")
         dim = self.dim if self.pretrained is None else self.pretrained.matrix.shape[1]
-        if self.dim is None and dim is not None:
-            raise ValueError(
-                f"pretrained vectors are the rows of an embedding, which loss={self.loss!r} with dim=None has not:"
-                f" give loss='softmax' and dim={dim}, that of the vectors"
-            )
         if self.dim != dim:
-            raise ValueError(f"dim must be {dim}, that of the pretrained vectors, got {self.dim}")
+            given = f"{self.loss!r} and {self.dim}"
+            raise ValueError(f"give loss='softmax' and dim={dim}, that of the pretrained vectors, instead of {given}")
         prefix = self.label_prefix
         if not isinstance(prefix, str) or not prefix or prefix.split() != [prefix]:
             raise ValueError(f"label_prefix must be a str without spaces, such as '__label__', got {shown(prefix)}")
@@ -157,8 +153,9 @@ class Classifier(Estimator):
         loss. They are trained by dual coordinate ascent, which needs no learning rate. The scores are calibrated to
         probabilities on documents that are left out in turn, while training goes on with the others: by a
         sigmoid per label if a document has several labels (also if they are an indicator matrix), otherwise by a
-        softmax. "softmax" is the cross-entropy of a softmax over the labels, trained by gradient descent; in a document
-        with several labels each has the same share.
+        softmax. The less texts say of the labels, the nearer probabilities are to the labels' shares. "softmax" is the
+        cross-entropy of a softmax over the labels, trained by gradient descent; in a document with several labels each
+        has the same share.
     dim : int or None
         Dimension of the rows of E, with the loss "softmax". If there are no more than `dim` labels, or with None, W is
         the identity, and the row of a feature in E holds its logits: multinomial logistic regression.
@@ -450,7 +447,7 @@ class Classifier(Estimator):
     # ---------------------------------------------------------------- prediction
 
     def decision_function(self, documents: Any) -> NDArray[np.float32]:
-        """Return the scores of the labels, before calibration.
+        """Return the scores of the labels, before calibration, which may change the order of labels.
 
         Parameters
         ----------
@@ -547,7 +544,7 @@ class Classifier(Estimator):
         if model.indicator is not None:
             parts = self._answers([documents], lambda scores, known: model.probabilities(scores, known) >= 0.5)
             return np.concatenate(list(parts)).astype(np.int64)
-        parts = self._answers([documents], lambda *scores_and_known: model.ranked(*scores_and_known).argmax(axis=1))
+        parts = self._answers([documents], lambda *scores_and_known: model.logits(*scores_and_known).argmax(axis=1))
         found: NDArray[Any] = self.classes_[np.concatenate(list(parts))]
         return found
 

@@ -76,19 +76,19 @@ def line_blocks(
             if texts:
                 yield DocumentBlock([_lines(items, errors)], False, 0)
             else:
-                lists = (document_tokens(item, number) for number, item in enumerate(items, first))
+                lists = (document_tokens(item, f"document {number}") for number, item in enumerate(items, first))
                 yield DocumentBlock(list(map(join_tokens, lists)), True, 0)
             first += len(items)
         if progress:
             progress(begin + len(part), len(documents))
 
 
-def document_tokens(document: Any, number: int) -> list[str]:
+def document_tokens(document: Any, name: str) -> list[str]:
     """Return a document that is a list of tokens; raise TypeError, which names it, if it is none."""
     if is_missing(document):
         advice = "leave it out, with its label, or give an empty text"
-        raise TypeError(f"document {number} is {shown(document)}, but a text or a list of tokens is expected: {advice}")
-    return token_list(document, f"document {number}")
+        raise TypeError(f"{name} is {shown(document)}, but a text or a list of tokens is expected: {advice}")
+    return token_list(document, name)
 
 
 def _lines(documents: Sequence[str], errors: str) -> bytes:
@@ -110,6 +110,14 @@ def documents_by_words(ids: Int32, words: int) -> Any:
     indptr = np.concatenate([[0], ends - np.arange(len(ends))])
     found = ids[ids != END]
     return sparse.csr_array((np.ones(len(found)), found, indptr), shape=(len(ends), words))
+
+
+def placed(matrix: Any, data: Any, places: Int32, columns: int) -> Any:
+    """Return a csr_array (n, F) with these data and column f as column places[f]; it is left out if that is -1."""
+    at = places[matrix.indices]
+    kept = at >= 0
+    ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept)])[matrix.indptr]
+    return sparse.csr_array((data[kept], at[kept], ends), shape=(matrix.shape[0], columns))
 
 
 # ---------------------------------------------------------------- features
@@ -237,8 +245,8 @@ class Features:
     def name(self, feature: int) -> str:
         """Return the words of a feature, or its characters in quotes, in which < and > are the ends of a word.
 
-        The start and the end of a document are <start> and <end>, and never a name of their own. By words (the default
-        of `reading`) no word of a text has these characters.
+        The start and the end of a document are <start> and <end>, and never a name of their own. A word that could be
+        taken for one of these, for words or for characters, is in double quotes.
         """
         kind = int(np.searchsorted(self.starts, feature, "right")) - 1
         place = feature - self.starts[kind]
@@ -247,9 +255,9 @@ class Features:
         words = []
         for grams in reversed(self.grams[:kind]):
             last = int(grams.right[place])
-            words.append("<end>" if last == END else self.words.tokens[last])
+            words.append("<end>" if last == END else quoted(self.words.tokens[last]))
             place = int(grams.left[place])
-        return " ".join(["<start>" if place == END else self.words.tokens[place], *reversed(words)])
+        return " ".join(["<start>" if place == END else quoted(self.words.tokens[place]), *reversed(words)])
 
     def bags(self, documents: Sequence[Any], first: int = 0) -> Bags:
         """Return the bags of documents in memory; that of a document without a known feature is empty.
@@ -378,6 +386,17 @@ class Features:
         moved = np.subtract(grown.starts[:-1], self.starts[:-1])
         numbers: Int64 = np.repeat(moved, np.diff(self.starts)) + np.arange(len(self))
         return numbers
+
+
+def quoted(word: str) -> str:
+    """Return a word as it is, or in double quotes if the name of another feature could be the same.
+
+    Examples
+    --------
+    >>> quoted("don't"), quoted("New York"), quoted("<end>")
+    ("don't", '"New York"', '"<end>"')
+    """
+    return f'"{word}"' if word.split() != [word] or word[0] in "\"'" or word in ("<start>", "<end>") else word
 
 
 def within_documents(left: Int32, ids: Int32, shift: int) -> Int32:

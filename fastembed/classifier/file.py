@@ -108,27 +108,22 @@ def read_classifier(path: FilePath) -> tuple[dict[str, Any], FittedClassifier]:
 
 def _model(tensors: Mapping[str, Array], state: Mapping[str, Any], loss: str) -> FittedClassifier:
     features = _features(tensors, state)
-    if "labels" in tensors:
-        classes = np.array(tensors["labels"])
-    else:
-        classes = np.array(unpack_tokens(tensors, "labels.tokens"), object)
+    integers = "labels" in tensors
+    classes = np.array(tensors["labels"]) if integers else np.array(unpack_tokens(tensors, "labels.tokens"), object)
     linear = np.array(tensors["linear"]) if "linear" in tensors else None
     embedding, scales = _rows(tensors, len(features), len(classes) if linear is None else len(linear))
     size = features.starts[-1]
     if not size == len(features.weights) == embedding.shape[0]:  # the ids of features are indices of both
         raise ValueError(f"{size} features with {len(features.weights)} weights and {embedding.shape[0]} rows")
-    slope, offset, bend, shift = state["calibration"]
-    low = -float(np.finfo(np.float32).max)
+    numbers = zip(("slope", "offset", "bend", "shift", "weight"), state["calibration"], strict=False)
+    least = {"slope": 1e-30, "bend": 0.0, "weight": 0.0}
     return FittedClassifier(
         features=features,
         classes=classes,
         calibration=Calibration(
             loss,
             check_flag("several", state["several"]),
-            check_number("slope", slope, above=True),
-            check_number("offset", offset, low=low),
-            check_number("bend", bend),
-            check_number("shift", shift, low=low),
+            *(check_number(name, number, low=least.get(name, -1e30)) for name, number in numbers),
         ),
         documents=check_integer("documents", state["documents"], low=1),
         label_counts=np.array(tensors["label_counts"]),
@@ -168,13 +163,11 @@ def _rows(tensors: Mapping[str, Array], features: int, dim: int) -> tuple[Any, A
     """Return E (F, D) and its scales."""
     scales = np.array(tensors["scales"]) if "scales" in tensors else None
     if "rows" in tensors:
-        embedding: Any = tensors["rows"]
-    else:
-        starts, numbers, columns = (tensors[f"rows.{name}"] for name in ("starts", "numbers", "columns"))
-        starts = np.array(starts)  # not mapped: SciPy uses starts and columns unchecked
-        if (np.diff(starts) < 0).any():
-            raise ValueError("'rows.starts' must not decrease")
-        if columns.size and not 0 <= columns.min() <= columns.max() < dim:
-            raise ValueError(f"'rows.columns' must be numbers from 0 to {dim - 1}")
-        embedding = sparse.csr_array((numbers, columns.astype(np.int32), starts), shape=(features, dim))
-    return embedding, scales
+        return tensors["rows"], scales
+    starts, numbers, columns = (tensors[f"rows.{name}"] for name in ("starts", "numbers", "columns"))
+    starts = np.array(starts)  # not mapped: SciPy uses starts and columns unchecked
+    if (np.diff(starts) < 0).any():
+        raise ValueError("'rows.starts' must not decrease")
+    if columns.size and not 0 <= columns.min() <= columns.max() < dim:
+        raise ValueError(f"'rows.columns' must be numbers from 0 to {dim - 1}")
+    return sparse.csr_array((numbers, columns.astype(np.int32), starts), shape=(features, dim)), scales

@@ -26,6 +26,7 @@ from fastembed.classifier.features import (
     document_tokens,
     documents_by_words,
     line_blocks,
+    placed,
     read_features,
     shares,
 )
@@ -88,13 +89,9 @@ class Labels:
 
     def over(self, classes: npt.NDArray[Any]) -> Any:
         """Return the labels as a matrix (N, L) over given classes; other labels are left out."""
-        ids = {label: k for k, label in enumerate(classes.tolist())}
-        known = [k for k, label in enumerate(self.classes.tolist()) if label in ids]
-        columns = [ids[self.classes[k]] for k in known]
-        moved = sparse.csr_array((np.ones(len(known)), (known, columns)), shape=(len(self.classes), len(classes)))
-        matrix = sparse.csr_array(self.matrix @ moved)
-        matrix.sort_indices()
-        return matrix
+        places = {label: k for k, label in enumerate(classes.tolist())}
+        columns = np.array([places.get(label, -1) for label in self.classes.tolist()], np.int32)
+        return placed(self.matrix, self.matrix.data, columns, len(classes))
 
 
 def check_fit(labels: Labels, known: FittedClassifier) -> None:
@@ -166,10 +163,9 @@ def warn_of_alike(classes: Sequence[Any]) -> None:
     for label in classes:
         form: Any = label
         if isinstance(label, str):
-            try:
+            form = label.strip().casefold()
+            with suppress(ValueError):
                 form = float(label)
-            except ValueError:
-                form = label.strip().casefold()
         if known.setdefault(form, label) != label:
             what = "differ in white space, case or the form of a number alone, and count as two: write them alike"
             warn_user(f"the labels {shown(known[form])} and {shown(label)} {what}")
@@ -200,7 +196,7 @@ def row_names(column: Any) -> Callable[[int], str]:
 
     def name(row: int) -> str:
         own = column.index.tolist()[row] if hasattr(column, "iloc") else row
-        return f"document {row}" if own == row else f"document {row}, at index {own!r}"
+        return f"document {row}" if own == row else f"document {row} at index {own!r}"
 
     return name
 
@@ -271,14 +267,10 @@ def _numbered(items: list[Any], name: Callable[[int], str]) -> Labels:
         raise refusal(name(row), bad)
     strings = sum(issubclass(kind, str) for kind in kinds)
     if 0 < strings < len(kinds):
-        first = isinstance(flat[0], str)
-        row, other = next(
-            (row, label)
-            for row, item in enumerate(items)
-            for label in (item if several else [item])
-            if isinstance(label, str) is not first
-        )
-        raise TypeError(f"{name(row)}: labels must be all str or all int, got {shown(flat[0])} and {shown(other)}")
+        first, rows = isinstance(flat[0], str), np.repeat(range(len(items)), list(map(len, items)) if several else 1)
+        other = next(k for k, label in enumerate(flat) if isinstance(label, str) is not first)
+        both = f"{shown(flat[0])} and {shown(flat[other])}"
+        raise TypeError(f"{name(int(rows[other]))}: labels must be all str or all int, got {both}")
     kind = str if strings or not flat else int
     plain: list[Any] = list(map(kind, flat))
     if kind is int and (far := [label for label in plain if not -MOST_LABEL <= label < MOST_LABEL]):
@@ -542,7 +534,7 @@ def read_labelled(
     else:
         if columns.field is not None:
             documents, labels = columns.columns(documents)
-        items = check_documents(documents)
+        items = check_documents(documents, skip_bad=columns.skip_bad)
         if columns.skip_bad and labels is not None and getattr(labels, "ndim", 1) == 1 and len(labels) == len(items):
             values = [separated(value, columns.label_separator) for value in column_values(labels)]
             bad = [wrong_document(item) or wrong_labels(value) for item, value in zip(items, values, strict=True)]
@@ -559,7 +551,7 @@ def read_labelled(
     if not some.all():
         for number, item in enumerate(items):  # checked here, while the numbers are those of the caller
             if not isinstance(item, str):
-                document_tokens(item, number)
+                document_tokens(item, f"document {number}")
         ledger.skipped["without a label"] = int((~some).sum())
         items = [items[k] for k in np.flatnonzero(some).tolist()]
         found = replace(found, matrix=found.matrix[some])
@@ -580,13 +572,14 @@ def check_same_order(documents: Any, labels: Any, name: str = "labels") -> None:
         warn_user(f"the index of the {name} has some of the documents' rows, but in other places: {hint}")
 
 
-def check_documents(documents: Any) -> Sequence[Any]:
+def check_documents(documents: Any, *, skip_bad: bool = False) -> Sequence[Any]:
     """Check documents and return them as a sequence.
 
     Raises
     ------
     TypeError
-        If `documents` is a single string, a table, or cannot be iterated.
+        If `documents` is a single string, a table, or cannot be iterated; if a column of pandas misses one, unless
+        `skip_bad`.
     """
     if isinstance(documents, str | bytes):
         raise TypeError(f"documents must be several, got one {shown(documents)}: pass [document]")
@@ -610,7 +603,11 @@ def check_documents(documents: Any) -> Sequence[Any]:
         return documents
     if not isinstance(documents, Iterable):
         raise TypeError(f"documents must be texts or lists of tokens, got {shown(documents)}")
-    return column_values(documents)
+    values, missing = column_values(documents), getattr(documents, "isna", None)
+    if missing is not None and not skip_bad:
+        for row in np.flatnonzero(missing()).tolist():
+            document_tokens(values[row], row_names(documents)(row))
+    return values
 
 
 class LeftOut(NamedTuple):

@@ -206,7 +206,7 @@ def evaluation(
         nll += float(model.calibration.nll(logits[known], true[known]).sum())
         counted += int(np.count_nonzero(known))
         p = model.calibration.probabilities(logits)
-        best, is_true = largest_of_rows(model.ranked(scores, known_features), k), true.toarray() > 0
+        best, is_true = largest_of_rows(model.logits(scores, known_features), k), true.toarray() > 0
         chosen = p >= 0.5 if several else np.zeros_like(is_true)
         if not several:
             np.put_along_axis(chosen, best, True, axis=1)
@@ -251,7 +251,8 @@ class Explanation:
     ----------
     labels : list of str or int
     features : list of str
-        The known features of the document: words, n-grams of words, n-grams of characters in quotes.
+        The known features of the document: words, n-grams of words, n-grams of characters in quotes. A word that could
+        be taken for another feature is in double quotes.
     shares : ndarray of float64 (number of features, number of labels)
     bias : ndarray of float64 (number of labels,)
         The scores of a document without a known feature.
@@ -311,10 +312,10 @@ def explanation(model: FittedClassifier, document: Any, labels: Any, k: int) -> 
         warn_user(f"the document has no known feature: its probabilities are the labels' shares{hint}")
     bias = model.bias.astype(np.float64)
     scores = rows.sum(axis=0) + bias
-    p = model.probabilities(scores[None], np.diff(indptr))[0]
+    logits = model.logits(scores[None], np.diff(indptr))
     names = model.classes.tolist()
     if labels is None:
-        chosen = largest(model.ranked(scores[None], np.diff(indptr))[0], k)
+        chosen = largest(logits[0], k)
     else:
         if isinstance(labels, str | bytes) or not isinstance(labels, Iterable):
             raise TypeError(f"labels must be a list of labels, got {shown(labels)}: pass [label]")
@@ -328,5 +329,5 @@ def explanation(model: FittedClassifier, document: Any, labels: Any, k: int) -> 
         shares=rows[:, chosen],
         bias=bias[chosen],
         scores=scores[chosen],
-        probabilities=p[chosen],
+        probabilities=model.calibration.probabilities(logits)[0, chosen],
     )

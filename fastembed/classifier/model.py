@@ -97,13 +97,12 @@ class FittedClassifier:
         scores: Float32 = (h if self.linear is None else h @ self.linear) + self.bias
         return scores
 
-    def ranked(self, scores: Array, known: Array) -> Array:
-        """Return scores in whose order labels are as probable: without a known feature, the logits of the shares."""
-        return scores if known.all() else np.where((known == 0)[:, None], self.prior, scores)
-
     def logits(self, scores: Array, known: Array) -> Array:
-        """Return the logits for scores (N, L) of documents whose numbers of known features are `known` (N,)."""
-        logits = self.calibration.logits(scores)
+        """Return the logits for scores (N, L) of documents whose numbers of known features are `known` (N,).
+
+        In their order labels are as probable.
+        """
+        logits = self.calibration.logits(scores, self.prior)
         logits[known == 0] = self.prior
         return logits
 
@@ -137,9 +136,9 @@ class FittedClassifier:
 
     def most_probable(self, scores: Float32, known: Array, k: int, least: float) -> list[list[tuple[Any, float]]]:
         """Return the k most probable labels of each document with probabilities of at least `least`."""
-        p = self.probabilities(scores, known)
-        best = largest_of_rows(p, k)
-        p = np.take_along_axis(p, best, axis=1)
+        logits = self.logits(scores, known)
+        best = largest_of_rows(logits, k)
+        p = np.take_along_axis(self.calibration.probabilities(logits), best, axis=1)
         sizes = np.count_nonzero(p >= least, axis=1).tolist()
         # All pairs are in one list first: a list or iterator per document would add objects for the garbage collector
         pairs = list(zip(self.classes[best.ravel()].tolist(), p.ravel().tolist(), strict=True))

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 
 from fastembed._base.arrays import CACHE_LINE, Float32, Float64, Int64, aligned_zeros
@@ -22,6 +21,7 @@ from fastembed._base.validation import is_true, warn_user
 from fastembed._kernels import features as kernels
 from fastembed._kernels import kernels_for
 from fastembed.classifier.calibration import Calibration
+from fastembed.classifier.features import placed
 from fastembed.classifier.labels import Examples, LeftOut
 
 if TYPE_CHECKING:
@@ -85,11 +85,10 @@ class Ascent:
     ) -> None:
         self._bias_square = BIAS_SQUARE / (1 + BIAS_SQUARE * curvature / l2)
         self._pool, self._labels, self._squared = pool, len(bias), loss == "squared"
-        with np.errstate(over="ignore"):
-            heaviest = examples.weights.max()
-            if heaviest / l2 > MOST_COST:
-                what = f"the weight of a document is {heaviest:g} and l2={l2:g}"
-                raise ValueError(f"{what}: at most {MOST_COST:g} times l2")
+        heaviest = float(examples.weights.max())
+        if heaviest > MOST_COST * l2:
+            what = f"the weight of a document is {heaviest:g} and l2={l2:g}"
+            raise ValueError(f"{what}: at most {MOST_COST:g} times l2")
         self._costs = (losses[order] / l2).astype(np.float32)
         labels = examples.labels.matrix[order]
         self._documents: tuple[Any, ...] = (
@@ -172,8 +171,8 @@ class Ascent:
         """Return the scores (N, L) of bags (N, F)."""
         found = np.empty((bags.shape[0], self._labels), np.float32)
         data = bags.data.astype(np.float32)
-        shared = _placed(bags, data, self._rows, self._weights.shape[1])
-        alone = _placed(bags, data * self._amounts[bags.indices], self._owners, self._dual.shape[1])
+        shared = placed(bags, data, self._rows, self._weights.shape[1])
+        alone = placed(bags, data * self._amounts[bags.indices], self._owners, self._dual.shape[1])
 
         def run(tile: int) -> None:
             part = found[:, tile * LANES : (tile + 1) * LANES]
@@ -184,18 +183,11 @@ class Ascent:
         return found
 
 
-def _placed(bags: Any, data: Float32, places: npt.NDArray[np.int32], columns: int) -> Any:
-    """Return bags (n, F) with these data and feature f in column places[f]; it is left out if that is -1."""
-    at = places[bags.indices]
-    kept = at >= 0
-    ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept)])[bags.indptr]
-    return sparse.csr_array((data[kept], at[kept], ends), shape=(bags.shape[0], columns))
-
-
 def train_ova(
     examples: Examples,
     losses: Float64,
     bias: Float32,
+    prior: Float32,
     curvature: float,
     earlier: Earlier,
     options: ClassifierOptions,
@@ -213,6 +205,8 @@ def train_ova(
         The weights of the losses of the documents.
     bias : ndarray of float32 (L,)
         The initial bias, which L2 regularisation pulls towards.
+    prior : ndarray of float32 (L,)
+        The logits of the shares of the labels.
     curvature : float
         As for :class:`Ascent`; 0 without earlier documents.
     earlier : Earlier
@@ -268,8 +262,9 @@ def train_ova(
             converged = change <= max(tolerance, FLOOR * largest)
             if validation is not None:
                 of_validation = ascent.scores(left_out[0].bags)
-                found = calibration.fitted(of_validation, left_out[0].labels, left_out[0].weights, earlier.calibrated)
-                nll, w = found.nll(found.logits(of_validation), left_out[0].labels), left_out[0].weights
+                labels, w = left_out[0].labels, left_out[0].weights
+                found = calibration.fitted(of_validation, labels, w, prior, earlier=earlier.calibrated)
+                nll = found.nll(found.logits(of_validation, prior), labels)
                 record["validation_nll"] = float(nll @ w / max(1, w.sum()))
                 if record["validation_nll"] < lowest:
                     state = None  # released before the next copy
@@ -298,5 +293,6 @@ def train_ova(
     if scores:
         labels = sparse.vstack([each.labels for each in left_out], format="csr")
         of_left_out = np.concatenate([each.weights for each in left_out])
-        calibration = calibration.fitted(np.concatenate(scores), labels, of_left_out, earlier.calibrated)
+        given = np.concatenate(scores), labels, of_left_out, prior, examples.label_counts
+        calibration = calibration.fitted(*given, earlier.calibrated)
     return weights, bias, calibration, history

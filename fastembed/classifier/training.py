@@ -5,7 +5,6 @@ Training goes on from a fitted classifier in the same way, with rows and columns
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -75,9 +74,7 @@ def check_alike(known: FittedClassifier, options: ClassifierOptions) -> None:
         raise ValueError(f"loss={options.loss!r}, but the classifier learned by {known.calibration.loss!r}: call fit")
     if ours != (options.ngrams, options.chars, options.weighting, options.reading):
         raise ValueError("ngrams, chars, weighting or reading are not those that the classifier learned with: call fit")
-    if options.pretrained is not None and dim != options.dim:
-        raise ValueError(f"the pretrained vectors have dimension {options.dim}, the classifier dim={dim}: call fit")
-    if dim is not None and dim != options.dim:  # with full rank, the dimension grows with the labels
+    if dim != options.dim and not (dim is None and options.pretrained is None):  # full rank grows with the labels
         raise ValueError(f"dim={options.dim}, but the classifier learned with dim={dim}: call fit")
 
 
@@ -140,9 +137,8 @@ def learn(
     """
     labels = examples.labels
     first = Calibration(options.loss, labels.several, *FIRST[options.loss])
-    earlier = Earlier(first, np.zeros(len(labels.classes)))
-    if known is not None:
-        earlier = _go_on_from(known, examples, options, first)
+    none = Earlier(first, np.zeros(len(labels.classes)))
+    earlier = none if known is None else _go_on_from(known, examples, options, first)
     validation = _hold_out(examples, options) if options.early_stopping else None
     train = _softmax if options.loss == "softmax" else _one_against_all
     learned = train(examples, options, pool, earlier, validation, on_epoch_end)
@@ -219,7 +215,7 @@ def _one_against_all(
     bias[earlier.places] = earlier.bias
     curvature = earlier.documents * (1.0 if squared else float(np.mean(q * (1 - q))))
     embedding, bias, calibration, history = train_ova(
-        examples, losses, bias, curvature, earlier, options, pool, validation, on_epoch_end
+        examples, losses, bias, prior, curvature, earlier, options, pool, validation, on_epoch_end
     )
     of_shares = q * (1 - q) / 2 if squared else -q * np.log(q) - (1 - q) * np.log(1 - q)
     least = min(record["loss"] for record in history if not record["left_out"])
@@ -337,12 +333,6 @@ def label_vectors(bags: Any, targets: Any, dim: int, rng: np.random.Generator) -
 # ---------------------------------------------------------------- the loss "softmax"
 
 
-def log_shares(sums: Float64) -> Float32:
-    """Return the logarithm of each label's share (L,); a label of no document gets half of the smallest share."""
-    least = sums[sums > 0].min(initial=math.inf) / 2 if sums.any() else 1.0
-    return np.asarray(np.log(np.maximum(sums, least) / sums.sum()), np.float32)
-
-
 def default_rate(bags: Any, weights: Float64) -> float:
     """Return the default learning rate of gradient descent on blocks of bags (N, F) with weights (N,).
 
@@ -383,7 +373,8 @@ def _softmax(
     """
     targets = shares(examples.labels.matrix)
     targets.data *= np.repeat(examples.weights, np.diff(targets.indptr))
-    prior = log_shares(np.asarray(targets.sum(axis=0)).ravel() + earlier.with_label)
+    sums = np.asarray(targets.sum(axis=0)).ravel() + earlier.with_label
+    prior = earlier.calibration.prior(sums / sums.sum())
     embedding, linear = earlier.parameters or _first_parameters(examples.features, examples.bags, targets, options)
     w = np.eye(len(prior), dtype=np.float32) if linear is None else linear
     trainer = Trainer(embedding, w, bias=prior, threads=pool.threads)

@@ -74,14 +74,6 @@ def test_a_subclass_may_have_further_parameters():
     assert Noted(note="mine").fit(["a b", "c d"], ["x", "y"]).predict(["a"]).tolist() == ["x"]
 
 
-def test_labels_of_several_kinds(labelled):
-    documents, labels = labelled
-    numbers = [sorted(set(labels)).index(label) * 7 for label in labels]
-    model = Classifier().fit(documents, np.array(numbers))
-    assert model.classes_.dtype == np.int64
-    assert model.classes_.tolist() == [0, 7, 14]
-
-
 @pytest.mark.parametrize("as_file", [False, True])
 def test_words_of_documents_without_a_label_are_no_features(tmp_path, as_file):
     texts, labels = ["z", "a b", "zoo b", "c d", "b b", ""], [[], ["x"], [], ["y"], [], []]
@@ -231,7 +223,7 @@ def test_new_words_of_partial_fit_start_from_pretrained_vectors():
     assert model._model.features.words.tokens == ("a", "b", "d", "e")
     assert_allclose(model._model.embedding, LENGTH * np.eye(4)[[0, 1, 3, 2]] * [[1], [1], [1], [0]], atol=1e-5)
     full = Classifier("softmax").fit(["a", "b"], ["x", "y"]).set_params(dim=4, pretrained=vectors)
-    with pytest.raises(ValueError, match="have dimension 4, the classifier dim=None: call fit"):
+    with pytest.raises(ValueError, match="dim=4, but the classifier learned with dim=None: call fit"):
         full.partial_fit(["d"], ["y"])
 
 
@@ -281,12 +273,8 @@ def test_what_is_not_unicode_is_replaced_where_the_reading_says_so():
 def test_documents_without_known_features_get_the_shares_and_a_warning(model, labelled):
     with pytest.warns(UserWarning, match=r"1 of 2 documents have no known feature: the answer is the labels' shares"):
         p = model.predict_proba(["unheard zzz", labelled[0][0]])
-    _, counts = np.unique(labelled[1], return_counts=True)
-    assert model.classes_.tolist() == sorted(set(labelled[1]))
-    known = Classifier().fit(labelled[0], labelled[1])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        assert_allclose(known.predict_proba(["zzz"])[0], counts / counts.sum(), rtol=1e-5)
         few = Classifier().fit(["a b", "a c", "a d", "e f", "e g"], ["x", "x", "y", "y", "z"])
         assert few.predict([""]) == ["x"] == few.explain("").labels[:1]  # whose b is less than that of y
     assert p[1].max() > 0.5
@@ -433,8 +421,8 @@ def test_a_text_is_one_document_whatever_its_lines():
         ({"reading": Reading(unit="sentence")}, ValueError, "unit must be 'line'"),
         ({"label_prefix": ""}, ValueError, "label_prefix"),
         ({"pretrained": "v.txt", "dim": 2, "loss": "softmax"}, TypeError, r"must be fastembed\.Vectors or None, got"),
-        ({"pretrained": PLANE, "loss": "softmax"}, ValueError, "with dim=None has not: give loss='softmax' and dim=2"),
-        ({"pretrained": PLANE, "dim": 3, "loss": "softmax"}, ValueError, "must be 2, that of the pretrained vectors,"),
+        ({"pretrained": PLANE, "loss": "softmax"}, ValueError, "give loss='softmax' and dim=2, that of .* None"),
+        ({"pretrained": PLANE, "dim": 3, "loss": "softmax"}, ValueError, "dim=2, that of the pretrained vectors,"),
     ],
 )
 def test_bad_parameters_are_named(parameters, error, message):

@@ -118,7 +118,9 @@ def test_features_do_not_depend_on_threads(sizes):
 
 def test_lists_of_tokens_are_taken_as_they_are():
     features, bags, names = read([["New York", "to"], ["to", "New York"]], ngrams=1, weighting="count")
-    assert set(names) == {"New York", "to"}
+    assert set(names) == {'"New York"', "to"}
+    pairs = Classifier().fit([["New York", "<end>"], ["New", "York", "x"]], ["p", "q"])
+    assert len(set(pairs.explain(["New York", "<end>", "New", "York"]).features)) == 7
     assert_allclose(bags.toarray(), np.full((2, 2), 2**-0.5))
     assert np.diff(features.bags(["unheard", "", "to unheard"])[0]).tolist() == [0, 0, 1]
 

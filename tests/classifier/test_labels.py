@@ -129,16 +129,16 @@ def test_a_frame_names_the_row_of_a_missing_label_and_of_a_missing_text():
     pandas = pytest.importorskip("pandas", reason="needs pandas")
     data = pandas.DataFrame({"text": ["a b", "c d", None, "e"], "label": ["x", "y", "x", None]}, index=[10, 20, 30, 40])
     for arguments, names in (((data["text"], data["label"]), {}), ((data,), {"field": "text", "label": "label"})):
-        with pytest.raises(
-            TypeError, match=r"^document 3, at index 40: a label must be a str or an int, got (None|nan)"
-        ):
+        with pytest.raises(TypeError, match=r"^document 2 at index 30 is (None|nan), but a text or a list of tokens"):
             Classifier().fit(*arguments, **names)
         with pytest.raises(
-            TypeError, match=r"^document 2 is (None|nan), but a text or a list of tokens is expected: leave it"
+            TypeError, match=r"^document 2 at index 40: a label must be a str or an int, got (None|nan)"
         ):
-            Classifier().fit(*(each[:-1] for each in arguments), **names)
+            Classifier().fit(*(each.drop(30) for each in arguments), **names)
         model = Classifier().fit(*arguments, **names, skip_bad=True)
         assert model.ledger_.skipped == {"null": 1, "null label": 1}
+        with pytest.raises(TypeError, match=r"^document 2 at index 30 is "):
+            model.predict(data["text"])
     whole = pandas.DataFrame({"text": ["a", "b", "c"], "n": pandas.array([1, 2, None], "Int64")})
     for numbers in (whole["n"], whole["n"].astype("float64")):  # of pandas, where one is missing
         with pytest.raises(TypeError, match=r"^document 2: .* got (<NA>|nan)"):

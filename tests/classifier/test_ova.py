@@ -22,25 +22,6 @@ def one_hot(model, labels):
     return np.array([[float(c in each) for c in model.classes_.tolist()] for each in lists])
 
 
-def objective(model, bags, y, weights, loss):
-    """Return the function of the weights (F,) and the bias of the last label whose minimum training finds, and it."""
-    x = sparse.csr_array(sparse.hstack([bags, np.full((bags.shape[0], 1), 0.25)]))
-    share = weights @ y / weights.sum()
-    first = np.zeros(x.shape[1])
-    first[-1] = 4 * (share if loss == "squared" else np.log(share / (1 - share)))
-
-    def function(w):
-        m = x @ w
-        if loss == "squared":
-            losses, residual = (y - m) ** 2 / 2, m - y
-        else:
-            losses, residual = np.logaddexp(0, m) - y * m, twins.ova_gradient(m, y)
-        change = w - first
-        return model.l2 * (change @ change) / 2 + weights @ losses, model.l2 * change + x.T @ (weights * residual)
-
-    return function, np.append(weights_of(model)[:, -1], 4 * float(model._model.bias[-1]))
-
-
 @pytest.mark.parametrize("loss", ["squared", "ova"])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_it_finds_the_minimum_where_weights_are_thousands_of_times_l2(loss, seed, bags_of):
@@ -52,10 +33,21 @@ def test_it_finds_the_minimum_where_weights_are_thousands_of_times_l2(loss, seed
     y[rng.choice(4000, 5, replace=False)] = 1
     model = Classifier(loss, class_weight="balanced", l2=0.1, tol=0.01).fit(documents, np.where(y > 0, "y", "x"))
     weights = np.where(y > 0, 400.0, 4000 / (2 * 3995))
-    function, found = objective(model, bags_of(model._model, documents), y, weights, loss)
-    least = optimize.minimize(
-        function, np.zeros(len(found)), jac=True, method="L-BFGS-B", options={"maxiter": 3000}
-    ).fun
+    x = sparse.csr_array(sparse.hstack([bags_of(model._model, documents), np.full((4000, 1), 0.25)]))
+    share, first = weights @ y / weights.sum(), np.zeros(x.shape[1])
+    first[-1] = 4 * (share if loss == "squared" else np.log(share / (1 - share)))
+
+    def function(w):
+        m, change = x @ w, w - first
+        if loss == "squared":
+            losses, residual = (y - m) ** 2 / 2, m - y
+        else:
+            losses, residual = np.logaddexp(0, m) - y * m, twins.ova_gradient(m, y)
+        return 0.1 * (change @ change) / 2 + weights @ losses, 0.1 * change + x.T @ (weights * residual)
+
+    found = np.append(weights_of(model)[:, -1], 4 * float(model._model.bias[-1]))
+    options = {"maxiter": 3000}
+    least = optimize.minimize(function, np.zeros(len(found)), jac=True, method="L-BFGS-B", options=options).fun
     assert least * 0.9999 < function(found)[0] < least * 1.02
 
 
@@ -74,19 +66,6 @@ def test_by_default_scores_are_within_tol_of_the_optimum_where_the_ascent_is_slo
     assert len(model.history_) > 30  # it is slow
 
 
-@pytest.mark.parametrize("loss", ["squared", "ova"])
-def test_a_smaller_tolerance_is_nearer_to_the_minimum(labelled, loss, bags_of):
-    documents, labels = labelled
-    gradients = []
-    for tol in (0.2, 0.02, 1e-3, 0):
-        model = Classifier(loss, tol=tol, epochs=2000, l2=0.1, class_weight={}).fit(documents, labels)
-        y = one_hot(model, labels)[:, -1]
-        function, found = objective(model, bags_of(model._model, documents), y, np.ones(len(y)), loss)
-        gradients.append(np.linalg.norm(function(found)[1]))
-    assert gradients == sorted(gradients, reverse=True)
-    assert gradients[-1] < 1e-3 * gradients[0]
-
-
 def test_weights_that_are_nothing_in_float32_leave_what_was_at_the_start():
     model = Classifier().fit(["a", "b"] * 10, ["x", "y"] * 10, np.full(20, 1e-300))
     assert_allclose(model.predict_proba(["a"]), [[0.5, 0.5]], rtol=1e-5)
@@ -95,15 +74,6 @@ def test_weights_that_are_nothing_in_float32_leave_what_was_at_the_start():
 def test_what_has_not_converged_says_so(labelled):
     with pytest.warns(UserWarning, match=r"training ended after epochs=2, before it converged: the last one still"):
         Classifier(epochs=2, tol=1e-3).fit(*labelled)
-
-
-@pytest.mark.parametrize("loss", ["squared", "ova", "softmax"])
-def test_of_documents_that_contradict_each_other_the_heavier_one_is_right(loss):
-    documents, labels = ["red apple"] * 2 + ["green plum"] * 2, ["a", "b", "a", "b"]
-    rate = 0.2 if loss == "softmax" else None
-    model = Classifier(loss, learning_rate=rate, epochs=200).fit(documents, labels, [10, 0.1, 1, 1])
-    assert model.decision_function(["red apple"])[0] < -0.5
-    assert model.predict_proba(["red apple"])[0, 0] > 0.75
 
 
 @pytest.mark.parametrize("loss", ["squared", "ova"])
@@ -130,32 +100,11 @@ def test_a_heavy_document_that_was_left_out_does_not_end_training_before_its_end
     assert sum(record["left_out"] > 0 and record["change"] <= 0.02 * 60 / 20 for record in history) == 10
 
 
-def test_a_calibration_by_documents_that_contradict_the_scores_is_the_maximum():
-    """Here steps of Gauss and Newton would be slow."""
-    first, scores = Calibration("ova", True, 1.0, 0.0), np.outer([1.0, 0.6], [1, -1, -1])
-    labels, weights = np.array([[0.0, 1, 1], [0, 1, 1]]), np.array([4 / 3, 2 / 3])
-
-    def objective(at):
-        x = np.exp(at[0]) * scores + at[1]
-        return weights @ (np.logaddexp(0, x) - labels * x).sum(axis=1) + 401 * at @ at / 2
-
-    expected = optimize.minimize(objective, np.zeros(2), method="BFGS", options={"gtol": 1e-7}).x
-    found = first.fitted(scores, sparse.csr_array(labels), weights)
-    assert_allclose([np.log(found.slope), found.offset], expected, atol=1e-5)
-
-
 def test_a_calibration_of_many_documents_is_that_of_some_of_them_evenly():
     rng, first = np.random.default_rng(0), Calibration("ova", False, 1.0, 0.0)
     scores, labels = rng.normal(size=(9000, 3)), sparse.csr_array(np.eye(3)[rng.integers(3, size=9000)])
     some = (np.arange(9000) % 3 == 0).astype(float)
-    assert first.fitted(scores, labels, np.ones(9000)) == first.fitted(scores, labels, some)
-
-
-@pytest.mark.parametrize("loss", ["squared", "ova"])
-def test_one_label_each_is_that_also_in_lists(labelled, loss):
-    documents, labels = labelled
-    lists = Classifier(loss).fit(documents, [[label] for label in labels])
-    assert_array_equal(lists.predict_proba(documents), Classifier(loss).fit(documents, labels).predict_proba(documents))
+    assert first.fitted(scores, labels, np.ones(9000), np.ones(3)) == first.fitted(scores, labels, some, np.ones(3))
 
 
 @pytest.mark.parametrize("several", [False, True])
@@ -226,8 +175,6 @@ def test_probabilities_of_several_labels_are_independent(labelled, loss):
     found, p, y = several.test(documents, lists, k=2), several.predict_proba(documents), one_hot(several, lists)
     assert found.precision > 0.95
     assert found.nll == pytest.approx(-np.log(np.where(y, p, 1 - p)).sum(axis=1).mean(), rel=1e-3)
-    single = Classifier(loss).fit(documents, labels)
-    assert_allclose(single.predict_proba(documents).sum(axis=1), 1, rtol=1e-5)
 
 
 @pytest.mark.filterwarnings("ignore:most documents are copies of others")

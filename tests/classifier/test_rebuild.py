@@ -96,47 +96,59 @@ def one_versus_all(x, y, weights, l2, loss, bias):
 class Map:
     """The calibration of scores: its prior, its posterior maximum, and probabilities."""
 
-    def __init__(self, loss, several, at=None):
-        self.loss, self.several = loss, several
-        first = [math.log(2), -6, math.log(0.06), 0] if loss == "squared" else [0, 0, 0, 0]
-        self.first = np.array(first, float)
-        self.free = [True, several, loss == "squared", loss == "squared" and not several]
+    def __init__(self, loss, several, shares, at=None):
+        self.loss, self.several, self.shares = loss, several, shares
+        self.first = np.array([math.log(2), -6, math.log(0.06), 0, 1] if loss == "squared" else [0.0, 0, 0, 0, 1])
+        self.free = np.array([True, several, loss == "squared", loss == "squared" and not several, True])
         self.at = self.first if at is None else at
 
-    def logits(self, s, at):
+    def logits(self, s, at, shares):
         bent = np.arcsinh((s - at[3]) / np.exp(at[2])) if self.loss == "squared" else s
-        return np.exp(at[0]) * bent + at[1]
+        return at[4] * (np.exp(at[0]) * bent + at[1]) + (1 - at[4]) * shares
 
-    def nll(self, s, y, at):
-        x = self.logits(s, at)
+    def nll(self, s, y, shares, at):
+        x = self.logits(s, at, shares)
         if self.several:
             return (np.logaddexp(0, x) - y * x).sum(axis=1)
         return special.logsumexp(x, axis=1) - (y * x).sum(axis=1)
 
-    def posterior(self, s, y, weights, precision):
-        def objective(free):
+    def posterior(self, s, y, shares, weights, precision):
+        def objective(numbers, free):
             at = self.first.copy()
-            at[self.free] = free
-            prior = precision * (((at - self.first) / [1, 1, 1, 0.1]) ** 2).sum() / 2
-            return weights @ self.nll(s, y, at) + prior
+            at[free] = numbers
+            prior = precision * (((at - self.first) / [1, 1, 1, 0.1, 1]) ** 2).sum() / 2
+            return weights @ self.nll(s, y, shares, at) + prior
 
-        options = {"xatol": 1e-10, "fatol": 1e-13, "maxiter": 10_000, "maxfev": 10_000}
-        found = optimize.minimize(objective, self.first[self.free], method="Nelder-Mead", options=options)
-        at = self.first.copy()
-        at[self.free] = found.x
-        return at
+        found = []
+        for free in (self.free, self.free & [True, True, True, True, False]):
+            found.append(self.first.copy())
+            found[-1][free] = optimize.minimize(objective, self.first[free], (free,), options={"gtol": 1e-7}).x
+        found[0][4] = max(found[0][4], 0.02)
+        right = [y[range(len(y)), self.logits(s, at, shares).argmax(axis=1)].sum() for at in found]
+        return found[int(self.several and (found[0][4] >= 1 or right[0] < right[1]))]
 
-    def fitted(self, s, y, weights, earlier=0):
+    def fitted(self, s, y, weights, counts=math.inf, earlier=0):
         weights = np.minimum(weights / np.median(weights), 4)
+        shares = self.shares + y * np.log(1 - 1 / np.maximum(counts, 2))
         gain, precision = 0 if len(s) < 100 else math.inf, 1 + 800 / len(s) + min(earlier, 1000) / 10
         for one, other in [(slice(0, None, 2), slice(1, None, 2)), (slice(1, None, 2), slice(0, None, 2))]:
-            at = self.posterior(s[other], y[other], weights[other], precision)
-            gain += weights[one] @ (self.nll(s[one], y[one], self.first) - self.nll(s[one], y[one], at))
-        return Map(self.loss, self.several, self.posterior(s, y, weights, precision) if gain > 0 else self.first)
+            at = self.posterior(s[other], y[other], shares[other], weights[other], precision)
+            before, after = (self.nll(s[one], y[one], shares[one], each) for each in (self.first, at))
+            gain += weights[one] @ (before - after)
+        at = self.posterior(s, y, shares, weights, precision) if gain > 0 else self.first
+        return Map(self.loss, self.several, self.shares, at)
 
     def probabilities(self, s):
-        x = self.logits(s, self.at)
+        x = self.logits(s, self.at, self.shares)
         return special.expit(x) if self.several else special.softmax(x, axis=1)
+
+
+def shares_of(y, weights, one):
+    """Return the probabilities of labels for a document without known features."""
+    targets = y / y.sum(axis=1, keepdims=True) if one else y
+    shares = weights @ targets / weights.sum()
+    shares = np.maximum(shares, shares[shares > 0].min() / 2 * one)
+    return shares / shares.sum() if one else shares
 
 
 def rebuilt(documents, y, weights, loss, l2, seed, weighting):
@@ -164,7 +176,11 @@ def rebuilt(documents, y, weights, loss, l2, seed, weighting):
         scores.append((new @ w + b)[some])
         left_out.append(these[some])
     left_out = np.concatenate(left_out)
-    found = Map(loss, several).fitted(np.concatenate(scores), y[left_out], weights[left_out])
+    shares = shares_of(y, weights, not several)
+    shares = special.logit(shares) if several else np.log(shares)
+    found = Map(loss, several, shares.clip(-17, 17)).fitted(
+        np.concatenate(scores), y[left_out], weights[left_out], y.sum(axis=0)
+    )
     w, b = one_versus_all(x, y, losses, l2, loss, bias)
     return lambda new: found.probabilities(bags.matrix(new) @ w + b)
 
@@ -251,20 +267,46 @@ def test_documents_of_unknown_words_have_the_shares_of_the_labels(weighted):
             warnings.simplefilter("ignore", UserWarning)
             found = model.predict_proba(["zzz"])[0]
         one = loss == "softmax" or (y.sum(axis=1) == 1).all()
-        targets = y / y.sum(axis=1, keepdims=True) if one else y
-        shares = weights @ targets / weights.sum()
-        shares = np.maximum(shares, shares[shares > 0].min() / 2 * one)
-        assert_allclose(found, shares / shares.sum() if one else shares, rtol=1e-5, atol=1e-7)
+        assert_allclose(found, shares_of(y, weights, one), rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("loss", ["squared", "ova"])
 @pytest.mark.parametrize(("count", "earlier"), [(99, 0), (100, 0), (100, 200), (100, 3000)])
 def test_a_calibration_by_less_than_a_hundred_documents_must_prove_itself(loss, count, earlier):
     """Labels are drawn by the one that it starts from, which is better, and firmer by earlier documents."""
-    rng, known, first = np.random.default_rng(0), Map(loss, False), Calibration(loss, False, *FIRST[loss])
+    shares = np.log([0.2, 0.3, 0.5])
+    rng, known, first = np.random.default_rng(0), Map(loss, False, shares), Calibration(loss, False, *FIRST[loss])
     s = rng.normal(size=(count, 3)) * (0.3 if loss == "squared" else 1)
     y = np.array([rng.multinomial(1, p) for p in known.probabilities(s)], float)
-    found = first.fitted(s, sparse.csr_array(y), np.ones(count), earlier)
-    expected = known.fitted(s, y, np.ones(count), earlier)
-    assert_allclose(found.probabilities(found.logits(s)), expected.probabilities(s), atol=1e-5)
+    found = first.fitted(s, sparse.csr_array(y), np.ones(count), shares, earlier=earlier)
+    expected = known.fitted(s, y, np.ones(count), earlier=earlier)
+    assert_allclose(found.probabilities(found.logits(s, shares)), expected.probabilities(s), atol=1e-5)
     assert (found == first) is (count < 100)
+
+
+def test_a_calibration_by_documents_that_contradict_the_scores_is_the_maximum():
+    """Here steps of Gauss and Newton would be slow."""
+    s, y, weights = np.outer([1.0, 0.6], [1, -1, -1]), np.array([[0.0, 1, 1], [0, 1, 1]]), np.array([4 / 3, 2 / 3])
+    found = Calibration("ova", True, 1.0, 0.0).fitted(s, sparse.csr_array(y), weights, np.zeros(3))
+    expected = Map("ova", True, np.zeros(3)).fitted(s, y, weights)
+    assert_allclose([np.log(found.slope), found.offset, found.weight], expected.at[[0, 1, 4]], atol=1e-5)
+
+
+def test_a_document_without_a_label_is_an_example_of_one_label_more(labelled):
+    """Which the weights of features count like the others."""
+    y = (np.array(labelled[1])[:, None] == sorted(set(labelled[1]))).astype(int)
+    models = [Classifier(tol=0, class_weight={}).fit(labelled[0], each) for each in (y[:, :2], y)]
+    two, three = (model.decision_function(labelled[0]) for model in models)
+    assert_allclose(two, three[:, :2], atol=1e-5)
+
+
+@pytest.mark.parametrize("shares", [(0.3, 0.7), (0.1, 0.1, 0.8), (0.2,) * 5])
+@pytest.mark.parametrize("several", [False, True])
+def test_texts_that_say_nothing_of_the_labels_leave_their_shares(shares, several):
+    rng = np.random.default_rng(0)
+    texts = [" ".join(f"w{word}" for word in row) for row in rng.integers(300, size=(3000, 12))]
+    y = rng.random((3000, len(shares))) < shares if several else rng.multinomial(1, shares, 3000)
+    model = Classifier().fit(texts[:1000], y[:1000].astype(int) if several else y[:1000].argmax(axis=1))
+    answers = model.predict_proba(texts[1000:]), y[:1000].mean(axis=0)
+    terms = [np.where(y[1000:], np.log(p), several * np.log1p(-p)) for p in answers]
+    assert -terms[0].sum() / 2000 < -terms[1].sum() / 2000 + 0.005 * (1 + several)
