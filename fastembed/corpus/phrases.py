@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.threads import Pool, cached_property, check_threads
+from fastembed._base.threads import cached_property, check_threads
 from fastembed._base.validation import check_choice, check_integer, check_number, shown
 from fastembed._kernels.tokens import NeighborTable, PhraseTable
 from fastembed.corpus.corpus import Corpus, OnePerThread, Progress, Source, advise, as_corpus, empty, map_text
@@ -351,21 +351,10 @@ def _count(
         return None, *found
 
     deque(map_text(corpus.blocks(ledger, progress), corpus.reading, count, ledger, threads), 0)
-    return _merged(spare.all() or [NeighborTable(packed)])
-
-
-def _merged(tables: list[NeighborTable]) -> NeighborTable:
-    """Add up tables, two by two on several threads."""
-    pool = Pool(len(tables))
-    while len(tables) > 1:
-        half = (len(tables) + 1) // 2
-
-        def merge(number: int, half: int = half) -> None:
-            tables[number].merge(tables[number + half])
-
-        pool.run(merge, len(tables) - half)
-        del tables[half:]
-    return tables[0]
+    first, *others = spare.all() or [NeighborTable(packed)]
+    for table in others:
+        first.merge(table)
+    return first
 
 
 def _scored_phrases(
