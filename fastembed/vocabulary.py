@@ -392,10 +392,8 @@ def _none_left(
     else:
         different = len(found)
     token, times = found[0]
-    return NoTokenError(
-        f"none of the {different:,} different tokens occurs min_count={min_count:,} times: "
-        f"the most frequent, {token!r}, occurs {times:,} times"
-    )
+    most = f"the most frequent, {token!r}, occurs {times:,} times"
+    return NoTokenError(f"none of the {different:,} different tokens occurs min_count={min_count:,} times: {most}")
 
 
 def vocabulary_size(vocabulary: Vocabulary | int) -> int:

@@ -149,9 +149,8 @@ def _check_split(corpus: DocumentCorpus) -> None:
         last = item if any(sequences) else last
     if last:
         message = (
-            f"{count - longer:,} of the first {count:,} strings, such as {shown(last)}, are documents of one token at"
-            " most, which leaves no pair to learn from: pass [tokens] for one document of these tokens, token lists for"
-            f" documents already split, or pathlib.Path objects for files; {SEPARATES}"
+            f"{count - longer:,} of the first {count:,} strings, such as {shown(last)}, have one token at most, and no"
+            f" pair: pass [tokens] for a document of these tokens, or pathlib.Path objects for files; {SEPARATES}"
         )
         if not longer:
             raise ValueError(message)
@@ -568,10 +567,8 @@ def _bad_item(number: int, bad: BadRow) -> Exception:
 def _reject_edge(item: Any) -> None:
     """Raise TypeError for a tuple (a, b, weight), which would be taken for a sequence of three tokens."""
     if isinstance(item, tuple) and len(item) == 3 and isinstance(item[2], numbers.Real | dict):
-        raise TypeError(
-            f"item 0 of the corpus is {shown(item)}, which may be an edge with a weight: pass"
-            " Counts.from_pairs(sources, targets, weights) to fit, or lists for sequences of tokens"
-        )
+        what = "pass Counts.from_pairs(sources, targets, weights) to fit, or lists for sequences of tokens"
+        raise TypeError(f"item 0 of the corpus is {shown(item)}, which may be an edge with a weight: {what}")
 
 
 def disk_size(corpus: FileCorpus) -> int:
@@ -676,10 +673,8 @@ def check_same_corpus(before: dict[str, Any], now: dict[str, Any], where: str) -
                 was, now_is = file.get(name), value
                 if name == "changed" and was is not None:  # nanoseconds; the size, which comes before, is the same
                     was, now_is = (f"at {datetime.fromtimestamp(each // 10**9)}" for each in (was, value))
-                raise ValueError(
-                    f"{file['name']!r} has changed since {where!r} was counted from it: {name} was {was}"
-                    f" and is {now_is}"
-                )
+                changed = f"{file['name']!r} has changed since {where!r} was counted from it"
+                raise ValueError(f"{changed}: {name} was {was} and is {now_is}")
     differing = [name for name in now if before.get(name) != now[name]]
     if differing == ["sequences"]:
         raise ValueError(f"the sequences in memory have changed since {where!r} was counted from them")
@@ -691,24 +686,22 @@ class ReadingAdvice(UserWarning):
 
     Parameters
     ----------
-    found : list of str
+    found : str
         What the text looks like.
+    effect : str
+        What the other way reads.
     changes : dict
-        Options of `Reading`, in the order of what was found.
+        Options of `Reading`; none if it is no other reading that helps.
     reading : Reading
         How it is read, except for the changes.
     """
 
-    def __init__(self, found: list[str], changes: dict[str, Any], reading: Reading) -> None:
-        text, options = ", and ".join(found), reading.record() | changes
+    def __init__(self, found: str, effect: str, changes: dict[str, Any], reading: Reading) -> None:
+        options = reading.record() | changes
         how = ", ".join(f"{name}={'...' if name == 'phrases' else repr(value)}" for name, value in options.items())
-        effect = {"words": "words without it" if "punctuation" in found[0] else "each character as a word"}
-        effect |= {"unit": f"whole {changes.get('unit')}s", "token_pattern": "what is between them"}
-        known = "known" in found[0]
-        reads = f" reads {'texts so' if known else ' of '.join(effect[name] for name in reversed(changes))}"
-        super().__init__(f"{text}; reading=fastembed.corpus.Reading({how}){reads}" if changes else text)
+        super().__init__(found + f"; reading=fastembed.corpus.Reading({how}) reads {effect}" * bool(changes))
         new = " ".join(f"{name}={value!r}" for name, value in changes.items())
-        self.changes = f"{text}; {new}{reads}" if changes else text  # without the options that there are
+        self.changes = found + f"; {new} reads {effect}" * bool(changes)  # without the options that there are
 
 
 def check_ordered(corpus: Corpus) -> None:
@@ -755,15 +748,17 @@ def advise(corpus: Corpus, *, baskets: bool = False) -> None:
     if b"\0" in text:  # no text, which reading will find
         return
     reading, characters = corpus.reading, text.decode(errors="ignore")
-    seen = [*_of_words(reading, text, characters, baskets=baskets), *_of_units(reading, text, parts)]
-    seen += [(found, {}) for found in _of_format(reading, text, characters, baskets=baskets)]
+    seen = list(_of_words(reading, text, characters, baskets=baskets))
+    seen += [(found, f"whole {unit}s", {"unit": unit}) for found, unit in _of_units(reading, text, parts)]
+    seen += [(found, "", {}) for found in _of_format(reading, text, characters, baskets=baskets)]
     if baskets:
         warn_of_lines(_lines_of(text))
     if not (seen or reading.words) and (edges := _edges(text, weighted=baskets)):
-        seen = [(edges, {})]
+        seen = [(edges, "", {})]
     if seen:
-        changes = {name: value for _, change in seen for name, value in change.items()}
-        warn_user(ReadingAdvice([found for found, _ in seen], changes, reading))
+        changes = {name: value for _, _, change in seen for name, value in change.items()}
+        effect = " of ".join(effect for _, effect, _ in reversed(seen) if effect)
+        warn_user(ReadingAdvice(", and ".join(found for found, _, _ in seen), effect, changes, reading))
 
 
 def advise_known(sequences: Iterable[list[str]], known: Container[str], reading: Reading) -> list[str]:
@@ -800,7 +795,7 @@ def advise_known(sequences: Iterable[list[str]], known: Container[str], reading:
             found = f"{100 * gain / len(tokens):.0f} % of the tokens are unknown, but known as words, such as "
             most, found, chosen = gain, f"{found}{shown(token)} as {words[token]!r}", options
     if chosen:
-        warn_user(ReadingAdvice([found], chosen, reading if reading.compiled else Reading()))
+        warn_user(ReadingAdvice(found, "texts so", chosen, reading if reading.compiled else Reading()))
     return tokens
 
 
@@ -814,11 +809,11 @@ def _advise_of_lists(corpus: Corpus, block: DocumentBlock, *, given: bool, baske
             warn_user(f"every basket is a tuple of two items, such as {shown(items[0])}: Recommender learns pairs")
     text = block.text[:SAMPLE_BYTES].rpartition(b" ")[0]  # whole tokens
     if seen := (None if baskets else _raw_in_lists(split_tokens(text))) or _edges(text, weighted=baskets):
-        warn_user(ReadingAdvice([seen], {}, Reading()))
+        warn_user(ReadingAdvice(seen, "", {}, Reading()))
 
 
-# What a text looks like, each with the options of `Reading` that would suit it
-_Seen = Iterator[tuple[str, dict[str, Any]]]
+# What a text looks like, what another way reads, and the options of `Reading` for it
+_Seen = Iterator[tuple[str, str, dict[str, Any]]]
 
 
 def _of_words(reading: Reading, text: bytes, characters: str, *, baskets: bool) -> _Seen:
@@ -830,28 +825,29 @@ def _of_words(reading: Reading, text: bytes, characters: str, *, baskets: bool) 
     if unspaced and not (runs[0]["ideographs"] and reading.words):
         found = f"the text has no spaces between words, as in {shown(runs[0][0])}"
         if runs[0]["ideographs"]:
-            yield found, {"words": True}
+            yield found, "each character as a word", {"words": True}
         else:
-            yield f"{found}: Reading(tokenizer=...) can separate them, see docs/howto/tokenizers.md", {}
+            yield f"{found}: Reading(tokenizer=...) can separate them, see docs/howto/tokenizers.md", "", {}
     elif reading.words:
         return
     elif not baskets and len(joined := _JOINED.findall(characters)) > MOST_JOINED * tokens:
         found = f"{100 * len(joined) / tokens:.0f} % of the tokens hold commas, such as {shown(joined[0])}"
-        yield found, {"token_pattern": "[^,]+"}
+        yield found, "what is between them", {"token_pattern": "[^,]+"}
     elif len(punctuated) > MOST_PUNCTUATED * tokens:
-        share, example = len(punctuated) / tokens, shown(punctuated[0].decode(errors="replace"))
-        yield f"{100 * share:.0f} % of the tokens end in punctuation, such as {example}", {"words": True}
+        share, example = 100 * len(punctuated) / tokens, shown(punctuated[0].decode(errors="replace"))
+        found = f"{share:.0f} % of the tokens end in punctuation, such as {example}"
+        yield found, "words without it", {"words": True}
 
 
-def _of_units(reading: Reading, text: bytes, parts: int) -> _Seen:
+def _of_units(reading: Reading, text: bytes, parts: int) -> Iterator[tuple[str, str]]:
     paragraphs = _EMPTY_LINE.search(text) is not None
     if reading.unit in ("line", "paragraph") and looks_wrapped(text):
         if paragraphs and reading.unit == "line":
-            yield "the text looks wrapped, so that sequences end in mid-sentence", {"unit": "paragraph"}
+            yield "the text looks wrapped, so that sequences end in mid-sentence", "paragraph"
         elif not paragraphs and (reading.unit == "line" or parts == 1):
-            yield "the text looks wrapped, without empty lines between paragraphs", {"unit": "sentence"}
+            yield "the text looks wrapped, without empty lines between paragraphs", "sentence"
     elif reading.unit == "paragraph" and not paragraphs and parts == 1 < text.count(b"\n") / LEAST_LINES:
-        yield "the text has no empty lines, so that all of it is one paragraph", {"unit": "line"}
+        yield "the text has no empty lines, so that all of it is one paragraph", "line"
 
 
 def _of_format(reading: Reading, text: bytes, characters: str, *, baskets: bool) -> Iterator[str]:

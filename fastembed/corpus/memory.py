@@ -69,9 +69,8 @@ def warn_of_names(names: Collection[object]) -> None:
 def warn_of_floats(names: Collection[object]) -> None:
     """Warn if all names are strings of whole numbers in floating point, such as "1.0"."""
     if names and all(isinstance(name, str) and FLOAT.fullmatch(name) for name in names):
-        warn_user(
-            f"all are like {next(iter(names))!r}: integers that pandas made floats? astype('Int64') restores them"
-        )
+        first = next(iter(names))
+        warn_user(f"all are like {first!r}: integers that pandas made floats? astype('Int64') restores them")
 
 
 def column_names(source: Any) -> list[Any] | None:
@@ -131,10 +130,8 @@ class Records:
             raise TypeError(f"field must be the name of a field, got {field!r}")
         if (names := column_names(source)) is not None:
             if field is None:
-                raise TypeError(
-                    f"documents must be one column of a table, got a whole {kind}: DocumentCorpus(..., field=...) "
-                    f"takes one of its fields {listed(names)}"
-                )
+                of = f"DocumentCorpus(..., field=...) takes one of its fields {listed(names)}"
+                raise TypeError(f"documents must be one column of a table, got a whole {kind}: {of}")
             check_field(kind, field, names)
             if hasattr(source, "__len__"):  # a stream of rows has columns, but gives none as a whole
                 source, field = source[field], None
@@ -143,10 +140,8 @@ class Records:
         except TypeError:
             raise TypeError(f"a corpus is a path or an iterable of documents, got {kind}: {shown(source)}") from None
         if once:
-            raise TypeError(
-                f"a corpus is read more than once, which a {kind} does not allow: pass a list, or an object whose "
-                "__iter__ starts again"
-            )
+            others = "pass a list, or an object whose __iter__ starts again"
+            raise TypeError(f"a corpus is read more than once, which a {kind} does not allow: {others}")
         self._source, self._field = source, field
         hint = length_hint(source, -1)
         self.length = None if hint < 0 else hint

@@ -176,10 +176,8 @@ class Phrases:
                 break
             found |= new
         if not found:
-            raise ValueError(
-                f"no phrase was found: no pair of neighbours occurs min_count={min_count:,} times and has a {scoring} "
-                f"score of at least {least:g}"
-            )
+            wanted = f"occurs min_count={min_count:,} times and has a {scoring} score of at least {least:g}"
+            raise ValueError(f"no phrase was found: no pair of neighbours {wanted}")
         first.tokens_used = first.tokens_read
         found = dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
         return cls(list(found), list(found.values()), first)

@@ -153,10 +153,8 @@ class Reading:
             try:
                 pickle.dumps(self.tokenizer)
             except Exception as error:  # whatever the object's own code raises
-                raise TypeError(
-                    f"tokenizer must be picklable for processes={self.processes}, as a function of a module is, got "
-                    f"{self.tokenizer!r} ({error})"
-                ) from error
+                wanted = f"picklable for processes={self.processes}, as a function of a module is"
+                raise TypeError(f"tokenizer must be {wanted}, got {self.tokenizer!r} ({error})") from error
 
     @property
     def compiled(self) -> bool:
@@ -440,10 +438,8 @@ class MissingTokenizer:
 
     def __call__(self, text: str) -> list[str]:
         """Raise ValueError."""
-        raise ValueError(
-            f"the text of this model was read by the tokenizer {self.name}, which its file does not hold: "
-            "set_params(reading=Reading(tokenizer=...)), or FileCorpus(..., reading=Reading(tokenizer=...))"
-        )
+        again = "set_params(reading=Reading(tokenizer=...)), or FileCorpus(..., reading=Reading(tokenizer=...))"
+        raise ValueError(f"its text was read by the tokenizer {self.name}, which this file does not hold: {again}")
 
 
 def tokenizer_name(tokenizer: Any) -> str:
@@ -567,10 +563,8 @@ def read_texts(texts: Iterable[Text], reading: Reading) -> Iterator[list[list[st
         # Python may be starting a further process when it closes the queue of a pool that broke
         if isinstance(error, OSError) and str(error) != "handle is closed":
             raise
-        raise RuntimeError(
-            "a process that runs the tokenizer has ended; what it printed says why. It imports the module of the "
-            "tokenizer, so this must be a file, and a script may train only below `if __name__ == '__main__':`"
-        ) from error
+        why = "it imports the tokenizer's module, a file, which may train only below `if __name__ == '__main__':`"
+        raise RuntimeError(f"a process that runs the tokenizer has ended; what it printed says why: {why}") from error
 
 
 def _read_text(text: Text, reading: Reading) -> list[list[str]]:

@@ -958,10 +958,8 @@ def _named(matrix: StoredCSR, tokens: Sequence[Hashable]) -> Vocabulary:
     names = tokens_of(tokens.tolist() if isinstance(tokens, np.ndarray) else tokens)
     rows, columns = matrix.shape
     if len(names) != rows or columns > rows:
-        raise ValueError(
-            f"tokens name the rows, and the first of them the columns, but there are {len(names)} tokens for {rows}"
-            f" rows and {columns} columns"
-        )
+        found = f"there are {len(names)} tokens for {rows} rows and {columns} columns"
+        raise ValueError(f"tokens name the rows, and the first of them the columns, but {found}")
     entries = np.diff(matrix.indptr)
     entries[:columns] += np.bincount(matrix.indices, minlength=columns)
     return Vocabulary(names, entries)

@@ -95,10 +95,8 @@ def read_graph(
             raise ValueError(f"the weights in a file are the third of a line, which has no name such as {weights!r}")
         edges = edges_of_file(graph, ledger, weights=weights)
     else:
-        raise TypeError(
-            "graph must be a graph of networkx or igraph, a SciPy sparse array, a DataFrame of pandas or Polars, a list"
-            f" of pairs or of triples with a weight, or the name of a file, got {type(graph)}"
-        )
+        kinds = "a graph of networkx or igraph, a SciPy sparse array, a DataFrame, a list of pairs, or a file"
+        raise TypeError(f"graph must be {kinds}, got {type(graph)}")
     ledger.lines, ledger.unit = ledger.lines or len(edges.weights), "edge"
     return _adjacency(edges, edges.directed if directed is None else directed), edges.names
 
@@ -177,10 +175,8 @@ def _of_igraph(graph: Any, weights: bool | str) -> Edges:
 
 def _of_frame(frame: Any, columns: list[Any], weights: bool | str) -> Edges:
     if len(columns) > 3 and hasattr(frame, "iloc") and columns == frame.index.tolist():
-        raise ValueError(
-            "the rows of the frame are named as its columns: for the matrix of a graph, pass"
-            " scipy.sparse.csr_array(frame.to_numpy()) and tokens=frame.columns"
-        )
+        matrix = "scipy.sparse.csr_array(frame.to_numpy()) and tokens=frame.columns"
+        raise ValueError(f"the rows of the frame are named as its columns: for the matrix of a graph, pass {matrix}")
     if len(columns) < 2:
         raise ValueError(f"a frame of edges has a column of sources and one of targets, got {columns}")
     lower = [str(name).lower() for name in columns]
@@ -200,10 +196,8 @@ def _of_frame(frame: Any, columns: list[Any], weights: bool | str) -> Edges:
     if weights is True and name is None:
         named = _likely_weight(others, values(2)[:1] if others else ()) or named
     if not named and weights is not False and (unread := [other for other in others if other != name]):
-        warn_user(
-            f"the ends are the first two columns, {columns[0]!r} and {columns[1]!r}, and {unread[0]!r} is not read:"
-            " call the ends 'source' and 'target', and a weight 'weight'"
-        )
+        read = f"the ends are the first two columns, {columns[0]!r} and {columns[1]!r}, and {unread[0]!r} is not read"
+        warn_user(f"{read}: call the ends 'source' and 'target', and a weight 'weight'")
     amounts = None if name is None else values(2 + others.index(name))
     ids: dict[Hashable, int] = {}
     numbers = np.stack([name_ids(f"column {k}", ends[k], ids) for k in (0, 1)], axis=1)
@@ -217,10 +211,8 @@ def edge_files(paths: Any) -> FileCorpus:
     try:
         return FileCorpus(paths)
     except UnnamedFieldError as error:
-        raise ValueError(
-            f"{error.name!r} is a table, but edges are lines of two names with spaces between them: read it by "
-            "Counts.from_graph(pandas.read_csv(...)), or on a command line by tr ',\\t' ' ' < FILE"
-        ) from None
+        how = "Counts.from_graph(pandas.read_csv(...)), or on a command line by tr ',\\t' ' ' < FILE"
+        raise ValueError(f"{error.name!r} is a table, but edges are lines of two names: read it by {how}") from None
 
 
 def edges_of_file(
@@ -249,13 +241,12 @@ def edges_of_file(
                     raise ValueError(line)
                 amounts.append(float(line[2]) if len(line) == 3 and weights else 1.0)
             except ValueError:
+                data = ["weight"] if 3 in parts and "{}" not in line else False
+                header = len(line) == 3 and len(amounts) in firsts and line[2][0].isalpha()
                 raise ValueError(
-                    f"{file.names[0]!r}, line {ledger.lines - before:,}: an edge is two names and {what}, which is"
-                    " a number, with spaces and no commas between them, as networkx.write_edgelist(...,"
-                    f" data={['weight'] if 3 in parts and '{}' not in line else False}) writes it (read_adjlist reads"
-                    f" lists of neighbours), got {shown(' '.join(line))}"
-                    + ": is it a header? Then remove it"
-                    * (len(line) == 3 and len(amounts) in firsts and line[2][0].isalpha())
+                    f"{file.names[0]!r}, line {ledger.lines - before:,}: an edge is two names and {what}, a number,"
+                    f" with spaces between them, as networkx.write_edgelist(..., data={data}) writes it,"
+                    f" got {shown(' '.join(line))}{': is it a header? Then remove it' * header}"
                 ) from None
             ends += (ids.setdefault(line[0], len(ids)), ids.setdefault(line[1], len(ids)))
     if not ends:

@@ -103,11 +103,8 @@ def warn_of_kinds(columns: Sequence[object], names: Sequence[Name], rows: Any, o
     kinds = [re.sub(r"[_ ]?ids?$", "", str(column).lower()) for column in columns]
     both = np.intersect1d(rows, others)
     if len(both) and not (PEOPLE.isdisjoint(kinds) or THINGS.isdisjoint(kinds)):
-        name = names[both[0]]
-        warn_user(
-            f"{shown(name)} is in {columns[0]!r} and in {columns[1]!r}, which makes it one token: name the two kinds"
-            f" apart, as {f'{kinds[0]} {name}'!r}"
-        )
+        name, (one, other) = names[both[0]], columns
+        warn_user(f"{name!r} in {one!r} and in {other!r} is one token: name them apart, as {f'{kinds[0]} {name}'!r}")
 
 
 def tokens_of(names: Iterable[Name]) -> list[str]:
@@ -234,10 +231,8 @@ def _incidence(pieces: Iterable[Int32], vocabulary_size: int) -> tuple[sparse.cs
     sizes = np.diff(starts)
     if sizes.max(initial=0) > MAX_BASKET_ITEMS:
         number = int(np.argmax(sizes > MAX_BASKET_ITEMS))
-        raise ValueError(
-            f"a basket can have at most {MAX_BASKET_ITEMS:,} items, since all their pairs count, but basket"
-            f" {number + 1} has {sizes[number]:,}; for long sequences use windows"
-        )
+        most = f"a basket, of which all pairs count, has at most {MAX_BASKET_ITEMS:,} items"
+        raise ValueError(f"{most}, but basket {number + 1} has {sizes[number]:,}; for long sequences use windows")
     items = ids[ids >= 0]
     x = sparse.csr_array((np.ones(len(items)), items, starts), shape=(len(sizes), vocabulary_size))
     x.sum_duplicates()

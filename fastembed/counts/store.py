@@ -99,9 +99,8 @@ class LocalFolder:
         except FileNotFoundError:
             return None
         except NotADirectoryError:
-            raise NotADirectoryError(
-                f"{self.path!r} is a file: a store is a folder; open it with Counts.load, or choose another name"
-            ) from None
+            other = "open it with Counts.load, or choose another name"
+            raise NotADirectoryError(f"{self.path!r} is a file: a store is a folder; {other}") from None
 
     def size(self, name: str) -> int:
         """Return the bytes of a file."""
@@ -640,10 +639,8 @@ class StoredGroups:
         damaged = damaged_tile(data, tiles, rows)
         if damaged is not None:
             damaged += first
-            raise ValueError(
-                f"tile {damaged} of {self._place(group)!r}, of the columns {self._bounds[damaged]} to"
-                f" {self._bounds[damaged + 1] - 1}, is damaged: it is not what was written"
-            )
+            columns = f"of the columns {self._bounds[damaged]} to {self._bounds[damaged + 1] - 1}"
+            raise ValueError(f"tile {damaged} of {self._place(group)!r}, {columns}, is damaged")
         try:
             return decode_group(data, tiles, rows, self._bounds[first : end + 1], memory)
         except ValueError as error:

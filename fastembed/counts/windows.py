@@ -109,10 +109,8 @@ class Windows:
         if weighting not in tuple(WEIGHTINGS):  # a tuple, since the value need not be hashable
             raise ValueError(f"weighting must be one of {', '.join(map(repr, WEIGHTINGS))}, got {weighting!r}")
         if weighting == "harmonic" and max(sides) > MAX_HARMONIC_WINDOW:
-            raise ValueError(
-                f"window must be at most {MAX_HARMONIC_WINDOW} for sums of harmonic weights to be exact, got {sides!r};"
-                " weighting='linear' has no such limit"
-            )
+            limit = f"at most {MAX_HARMONIC_WINDOW} for sums of harmonic weights to be exact"
+            raise ValueError(f"window must be {limit}, got {sides!r}; weighting='linear' has no such limit")
         values = {
             "window": sides,
             "weighting": weighting,

@@ -296,8 +296,6 @@ def _matrix_of_columns(columns: Any) -> Any:
     names = [name for name in columns.schema.names if name not in ("token", "count")]
     others = [name for name in names if not types.is_floating(columns[name].type) or columns[name].null_count]
     if others or not names:
-        raise ValueError(
-            "it must have a column 'vector', or columns of floats without nulls, one per dimension, got"
-            f" {others or columns.schema.names}"
-        )
+        needed = "a column 'vector', or columns of floats without nulls, one per dimension"
+        raise ValueError(f"it must have {needed}, got {others or columns.schema.names}")
     return np.column_stack([columns[name].to_numpy() for name in names])

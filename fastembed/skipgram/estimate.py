@@ -253,10 +253,8 @@ class Estimate:
         if self.memory_limit is not None and self.memory > self.memory_limit:
             limit, advised = readable(self.memory_limit), readable(int((1 + 2 * SPARE) * self.memory))
             enough = f"; a limit of {advised} is enough" if self.resident else ""  # else its counts are not known
-            raise MemoryError(
-                f"{what} takes at least {readable(self.memory)}, above the limit of {limit} for the whole process:"
-                f" {advice}{enough}"
-            )
+            over = f"above the limit of {limit} for the whole process"
+            raise MemoryError(f"{what} takes at least {readable(self.memory)}, {over}: {advice}{enough}")
 
     def __repr__(self) -> str:
         return f"<Estimate: {self}>"

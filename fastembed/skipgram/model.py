@@ -158,10 +158,8 @@ class FittedModel:
         lengths = False if self.subwords is None else self.subwords.lengths
         for name, own in (("dim", self.vectors.matrix.shape[1]), ("subwords", lengths)):
             if getattr(options, name) != own:
-                raise ValueError(
-                    f"{name}={getattr(options, name)} has been set, but the model was fitted with {name}={own}: set"
-                    " that again to go on, or call fit for a new model"
-                )
+                fitted = f"the model was fitted with {name}={own}: set that again to go on, or call fit for a new model"
+                raise ValueError(f"{name}={getattr(options, name)} has been set, but {fitted}")
 
     def check_alike(self, counts: Counts, name: str) -> None:
         """Raise TypeError or ValueError unless these are counts with tokens, counted in the same way as the model's."""

@@ -114,10 +114,8 @@ class Subwords:
 def check_spelled(words: Sequence[str]) -> None:
     """Raise ValueError if all tokens are integers: ids, whose digits carry no information."""
     if all(word.isdecimal() for word in words):
-        raise ValueError(
-            f"subwords need words, whose spelling says something, but all {len(words):,} tokens are integers, such as"
-            f" {words[0]!r}: leave subwords=False"
-        )
+        integers = f"all {len(words):,} tokens are integers, such as {words[0]!r}: leave subwords=False"
+        raise ValueError(f"subwords need words, whose spelling says something, but {integers}")
 
 
 def composed(features: Trainer, subwords: Subwords, centre: NDArray[np.float64]) -> Trainer:

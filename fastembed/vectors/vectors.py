@@ -880,8 +880,8 @@ class Vectors:
             if capitals is not None and self._lowercase:
                 raise KeyError(f"{capitals!r} has capitals, which no token has: ask for {capitals.lower()!r}")
             if no_words := list(filter(self._is_no_word, unknown)):
-                why = "it is empty, or has white space, or punctuation at an end, which no token has"
-                raise KeyError(f"{no_words[0]!r} is no word to compose a vector of: {why}")
+                why = "white space, or punctuation at an end, which no token has"
+                raise KeyError(f"{no_words[0]!r} is no word to compose a vector of: it has {why}")
             vectors, known = self._composer.compose_all(unknown)
             composed = {
                 name: vector for name, vector, is_known in zip(unknown, vectors, known, strict=True) if is_known
@@ -903,8 +903,7 @@ class Vectors:
 
     def _is_no_word(self, name: str) -> bool:
         others, ends = set(name) - self._characters, {name[:1], name[-1:]}
-        marks = (character for character in others & ends if unicodedata.category(character).startswith("P"))
-        return not name or any(map(str.isspace, others)) or any(marks)
+        return any(each.isspace() or (each in ends and unicodedata.category(each)[0] == "P") for each in others)
 
     def _asked(self, tokens: Sequence[Any]) -> list[Asked]:
         """Return the row of each token, or the composed vector of an unknown word, scaled to unit length."""

@@ -50,12 +50,12 @@ def test_an_item_that_is_no_document_is_rejected(item, message, read):
 
 
 def test_strings_of_one_token_need_to_be_allowed(read):
-    message = "2 of the first 2 strings, such as 'b.txt', are documents of one token at most, .* pathlib.Path objects "
+    message = "2 of the first 2 strings, such as 'b.txt', have one token at most, and no pair: .* pathlib.Path objects "
     message += "for files; a tokenizer, or of Chinese and Japanese words=True, separates words without spaces"
     for use in (as_corpus, SkipGram(min_count=1).fit, Vocabulary.from_corpus):
         with pytest.raises(ValueError, match=message):
             use(["a.txt", "b.txt"])
-    with pytest.warns(UserWarning, match="99 of the first 101 strings, .* documents of one token"):
+    with pytest.warns(UserWarning, match="99 of the first 101 strings, such as 'a c', have one token"):
         as_corpus(["b"] * 99 + ["a b", "a c"])
     with pytest.raises(
         ValueError, match=r"all texts are names of files: pass \[pathlib.Path\('.*test_corpus.py'\), .*\]"

@@ -64,5 +64,5 @@ def test_a_memory_limit_changes_no_bit_of_the_counts_of_baskets(zipf, tmp_path, 
 def test_bad_baskets_are_rejected():
     with pytest.raises(ValueError, match="weighting must be 'flat' or 'share', got 'linear'"):
         Counts.from_baskets([[0, 1]], 2, weighting="linear")
-    with pytest.raises(ValueError, match=r"at most 32,768 items, .*, but basket 2 has 32,769"):
+    with pytest.raises(ValueError, match=r"at most 32,768 items, but basket 2 has 32,769"):
         Counts.from_baskets([[0, 1], [0] * 32_769], 2)

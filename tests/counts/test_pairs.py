@@ -56,21 +56,14 @@ def test_two_kinds_numbered_from_the_same_number_on_are_noticed():
     with pytest.warns(UserWarning, match="the numbers 1 to 20 are both sources and targets, and each is one token: if"):
         Counts.from_pairs(users, films)
     ranks = np.argwhere(np.add.outer(np.arange(60), np.arange(40)) % 3 == 0).T  # of words, and the most frequent ones
-    for sources, targets in (
-        (films, films[::-1]),
-        (users, films + 1),
-        (users[:19], films[:19]),
-        ranks,
-    ):
+    one_kind = (films, films[::-1]), (users, films + 1), (users[:19], films[:19]), ranks
+    for sources, targets in one_kind:
         Counts.from_pairs(sources, targets)
     with pytest.warns(UserWarning, match="'-1' is a name like the others"):  # a code of pandas.factorize
         Counts.from_pairs(users - 2, films, symmetric=True)
     frame = pd.DataFrame({"userId": [1, 2], "item_id": [3, 1]})
-    for count in (
-        Counts.from_graph,
-        lambda frame: Counts.from_pairs(frame.iloc[:, 0], frame.iloc[:, 1]),
-    ):
-        with pytest.warns(UserWarning, match="1 is in 'userId' and in 'item_id', .* one token: .* apart, as 'user 1'"):
+    for count in (Counts.from_graph, lambda frame: Counts.from_pairs(frame.iloc[:, 0], frame.iloc[:, 1])):
+        with pytest.warns(UserWarning, match="1 in 'userId' and in 'item_id' is one token: name .* as 'user 1'"):
             count(frame)
         count(frame.rename(columns={"item_id": "friend_id"}))
         count(frame + np.array([0, 9]))

@@ -139,10 +139,8 @@ def test_a_word_with_capitals_is_not_composed_of_n_grams_in_lower_case(dtype):
     for word in ("King", "Kingly"):
         with pytest.raises(KeyError, match=f"'{word}' has capitals, which no token has: ask for '{word.lower()}'"):
             vectors[word]
-    for word in (" kingly", "king ly", "kingly!", "(kingly", ""):
-        with pytest.raises(
-            KeyError, match=re.escape(f"{word!r} is no word to compose a vector of: it is empty, or has")
-        ):
+    for word in (" kingly", "king ly", "kingly!", "(kingly"):
+        with pytest.raises(KeyError, match=rf"{re.escape(repr(word))} is no word to compose a vector of: it has white"):
             vectors[[word]]
     assert vectors["king-ly"].any()
     assert composing_vectors(Vectors, ("!", *TOKENS[1:]), np.eye(5, 6), None, a_dictionary(float))["kingly!"].any()
