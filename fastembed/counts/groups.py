@@ -320,6 +320,9 @@ class BufferedCounts:
     While blocks of some groups are trained on, the next groups are read. If the buffer is larger, as many groups as fit
     stay in memory once they have been read.
 
+    The memory is divided into slots of a group each. Groups that stay have a slot of their own (`_held`); the others
+    take the last `_turning` slots in turn.
+
     Parameters
     ----------
     groups : list of ndarray of int
@@ -359,11 +362,14 @@ class BufferedCounts:
 
         def hold(block: int) -> None:
             nonlocal ready
+            # The draws of the first row of this block, and of the last row of the next one
             first, last = block * self._block_size, min((block + 2) * self._block_size, row_ends[-1]) - 1
             current, next_one = np.searchsorted(row_ends, [first, last], side="right")
             in_use = int(group_ends[current]) - len(order[current].groups)  # the first group that is still needed
+            # Read ahead as far as no group gets the slot of one that is still needed
             while len(calls) < len(groups) and turns[len(calls) + 1] <= turns[in_use] + self._turning:
                 calls.append(reader.submit(self._read, groups[len(calls)], turns[len(calls)]))
+            # Wait for what these blocks need
             while ready < group_ends[next_one]:
                 rows = awaited(calls[ready])
                 if rows is not None:

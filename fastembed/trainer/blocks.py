@@ -143,37 +143,43 @@ class BlockSteps:
         rows = sum(map(len, self._groups))
         self._block_size = min(options.block_size, rows)
         self.blocks_per_epoch = -(-rows // self._block_size)
-        rates = np.ones(parameters.inputs) if row_rates is None else row_rates
+
+        # Factors on the steps of rows of the embedding, and on the gradients of the linear layer
+        self._rates = np.ones(parameters.inputs) if row_rates is None else row_rates
         if bags is None and input_weights is not None:  # only its own input moves a row: weight 0 freezes it
-            rates = np.where(input_weights > 0, rates, 0)
+            self._rates = np.where(input_weights > 0, self._rates, 0)
         weight = _relative_weights(input_weights, totals).astype(parameters.dtype)
-        self._rates = rates
-        bounds = all_bounds = shard_bounds(parameters.outputs)
+
+        # The shards of this process, and their counts
+        bounds = shard_bounds(parameters.outputs)
         if ranks is not None:
             own = ranks.division(len(bounds) - 1).shards(ranks.rank)
             counts, bounds = counts.of_shards(own), bounds[own.start : own.stop + 1]
         self._counts: CSRGroups | BufferedCounts = (
             counts if isinstance(counts, CSRGroups) else BufferedCounts(counts, self._groups, self._block_size)
         )
+
+        # The threads, and the memory that they work in
         tasks = 0 if bags is None else -(-self._block_size // GATHERED_ROWS)
         self._threads = min(pool.threads, max(tasks, len(bounds) - 1))
+        scratch = Scratch(parameters, bounds, self._block_size, self._threads)
         bag_scratch = None if bags is None else BagScratch(parameters, self._most_entries(bags), self._threads)
         squares = parameters.squares if options.optimizer == "adagrad" else None
-        self._in_blas = fork_locks.new()
-        scratch = Scratch(parameters, bounds, self._block_size, self._threads)
-        self._momentum = scratch.momentum
         self.state = {**parameters.trained, "momentum": scratch.momentum}
         self.exchange: Exchange | None = None
         if ranks is not None:
             from fastembed.trainer.ranks import Exchange
 
-            self.exchange = Exchange(
-                ranks, parameters, all_bounds, rates, scratch.h_gradients, pool, squares=squares, bags=bags is not None
-            )
+            given = ranks, parameters, self._rates, scratch.h_gradients, pool, squares
+            self.exchange = Exchange(*given, bags=bags is not None)
+        self._in_blas = fork_locks.new()
         self._block_trainer = kernels_for(parameters.dtype).block_trainer(
-            parameters.embedding, parameters.weights, parameters.bias,
-            squares, parameters.linear_squares, bounds, rates, weight,
+            # The model, its shards, and the factors
+            parameters.embedding, parameters.weights, parameters.bias, squares, parameters.linear_squares,
+            bounds, self._rates, weight,
+            # The counts, by rows
             self._counts.begins, self._counts.ends, self._counts.indices, self._counts.data, totals,
+            # How steps are made, and where
             matrix_product(parameters.dtype), MOMENTUM, scratch,
             bags, None if input_weights is None else weight, bag_scratch,
             self.exchange,
@@ -214,7 +220,7 @@ class BlockSteps:
                 if after_block is not None:
                     after_block()
         if self.exchange is not None:
-            self.exchange.meet(self._block_trainer, self._momentum)
+            self.exchange.meet(self._block_trainer, self.state["momentum"])
         total: float = self._block_trainer.nll
         return total / self._total
 
@@ -226,7 +232,7 @@ class BlockSteps:
         """Complete the deferred part of the last step; the bits are the same as if the next step did it."""
         self._block_trainer.finish()
         if self.exchange is not None:
-            self.exchange.meet(self._block_trainer, self._momentum)
+            self.exchange.meet(self._block_trainer, self.state["momentum"])
 
     def nll(self) -> float:
         """Return the mean negative log-likelihood per pair; nothing is trained."""

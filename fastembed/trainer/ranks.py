@@ -30,7 +30,7 @@ from fastembed._base.threads import Pool
 from fastembed._base.validation import TrainingDivergedError, shown
 from fastembed._kernels import kernels_for
 from fastembed._versions import origin_of_bits
-from fastembed.counts.groups import Division
+from fastembed.counts.groups import Division, shard_bounds
 from fastembed.trainer.checkpoint import Checkpoint, Position, Stored
 from fastembed.trainer.parameters import Parameters
 
@@ -232,8 +232,6 @@ class Exchange:
 
     Parameters
     ----------
-    bounds : ndarray (S + 1,)
-        The bounds of the shards of all ranks.
     row_rates : ndarray (V_in,)
         Factors on the learning rate of the rows of the embedding.
     h_gradients : ndarray (shards of this rank, B, width)
@@ -253,16 +251,15 @@ class Exchange:
         self,
         ranks: Ranks,
         parameters: Parameters,
-        bounds: NDArray[np.intp],
         row_rates: NDArray[np.float64],
         h_gradients: NDArray[Any],
         pool: Pool,
-        *,
         squares: NDArray[np.float64] | None,
+        *,
         bags: bool,
     ) -> None:
-        self._ranks, self._parameters, self._pool, self._bounds = ranks, parameters, pool, bounds
-        self._squares = squares
+        self._ranks, self._parameters, self._pool, self._squares = ranks, parameters, pool, squares
+        self._bounds = bounds = shard_bounds(parameters.outputs)
         self._row_rates, self._h_gradients, self._bags = row_rates, h_gradients, bags
         self._division = division = Division.of(len(bounds) - 1, ranks.size)
         self._block_size, width = int(h_gradients.shape[1]), int(h_gradients.shape[2])

@@ -542,7 +542,7 @@ class Trainer:
         """
         other = Trainer.__new__(Trainer)
         with self._lock.value:
-            other._start(self._parameters.grown(rows), self._scale, self._rate, Pool(self.threads))
+            other._start(self._parameters.grown(rows), self._scale, self._rate, self._pool)
         return other
 
     def __getstate__(self) -> dict[str, Any]:
