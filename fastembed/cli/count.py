@@ -108,13 +108,13 @@ def tokens(arguments: argparse.Namespace) -> None:
 def _print_frequent(arguments: argparse.Namespace, vocabulary: Vocabulary) -> None:
     ledger = vocabulary.ledger
     assert ledger is not None
-    found = list(zip(vocabulary.tokens, vocabulary.counts.tolist(), strict=True))[: arguments.top]
+    found = zip(vocabulary.tokens[: arguments.top], vocabulary.counts.tolist(), strict=False)
     records = [{"token": token, "count": count} for token, count in found]
     if print_json(arguments, tokens=records, different=len(vocabulary), ledger=ledger):
         return
     print_line(f"{ledger.tokens_read:,} tokens in {ledger.units}, {len(vocabulary):,} different ones")
-    for token, occurrences in found:
-        print_line(f"  {token:<24}{occurrences:>12,}")
+    for record in records:
+        print_line(f"  {record['token']:<24}{record['count']:>12,}")
 
 
 def add_phrases(commands: options.Commands) -> None:

@@ -35,8 +35,7 @@ def add_text(to: options.Group, *, required: bool) -> None:
     """Add the text files to read, and how they are read."""
     text = (
         "text, by default one sequence per line, tokens between spaces; also .gz, .bz2, .xz, .zst (before Python 3.14 "
-        "with backports.zstd), folders, patterns, "
-        "- (stdin)"
+        "with backports.zstd), folders, patterns, - (stdin)"
     )
     to.add_argument(
         "files", nargs="+" if required else "*", default=[], metavar="FILE", type=options.file_name, help=text

@@ -121,19 +121,16 @@ def as_corpus(source: Source, reading: Reading | None = None, *, single: bool = 
         return source
     if isinstance(source, str | os.PathLike):
         return FileCorpus(source, reading=reading)
-    if isinstance(source, list | tuple) and source and all(isinstance(item, os.PathLike) for item in source):
-        return FileCorpus(source, reading=reading)
+    items: Any = source if isinstance(source, list | tuple) else ()
+    if items and all(isinstance(item, os.PathLike) for item in items):
+        return FileCorpus(items, reading=reading)
     corpus = DocumentCorpus(source, reading=reading)
-    if isinstance(source, list | tuple) and source and all(map(_names_a_file, source)):
-        raise ValueError(f"all texts are names of files: pass [pathlib.Path({shown(source[0])}), ...] to read these")
+    if items and all(isinstance(item, str) and "." in item and os.path.isfile(item) for item in items):  # noqa: PTH113
+        raise ValueError(f"all texts are names of files: pass [pathlib.Path({shown(items[0])}), ...] to read these")
     corpus.known_reading = reading
     if not single:
         _check_split(corpus)
     return corpus
-
-
-def _names_a_file(text: object) -> bool:
-    return isinstance(text, str) and "." in text and os.path.isfile(text)  # noqa: PTH113 - which may be a long text
 
 
 def _check_split(corpus: DocumentCorpus) -> None:
@@ -752,7 +749,7 @@ def advise(corpus: Corpus, *, baskets: bool = False) -> None:
     seen += [(found, f"whole {unit}s", {"unit": unit}) for found, unit in _of_units(reading, text, parts)]
     seen += [(found, "", {}) for found in _of_format(reading, text, characters, baskets=baskets)]
     if baskets:
-        warn_of_lines(_lines_of(text))
+        warn_of_lines(list(filter(None, map(str.split, characters.split("\n")[:-1]))))
     if not (seen or reading.words) and (edges := _edges(text, weighted=baskets)):
         seen = [(edges, "", {})]
     if seen:
@@ -915,13 +912,9 @@ def look_weighted(lines: Sequence[Sequence[str]]) -> bool:
     return all(map(_NUMBER.fullmatch, last)) and (not names & last or 4 * len(last) < len(names))
 
 
-def _lines_of(text: bytes) -> list[list[str]]:
-    return [line.split() for line in text.decode(errors="replace").split("\n")[:-1] if line.strip()]
-
-
 def _edges(text: bytes, *, weighted: bool) -> str | None:
     """Return what lines look like that may be edges of a graph; with `weighted` those without weights are none."""
-    lines = _lines_of(text)
+    lines = list(filter(None, map(str.split, text.decode(errors="replace").split("\n")[:-1])))
     pairs = not weighted and all(len(line) == 2 for line in lines)
     if len(lines) < LEAST_LINES or not (pairs or look_weighted(lines)):
         return None

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.threads import cached_property, check_threads
-from fastembed._base.validation import check_choice, check_integer, check_number, shown
+from fastembed._base.validation import check_choice, check_integer, check_number
 from fastembed._kernels.tokens import NeighborTable, PhraseTable
 from fastembed.corpus.corpus import Corpus, OnePerThread, Progress, Source, advise, as_corpus, empty, map_text
 from fastembed.corpus.ledger import Ledger, note_on_interrupt
@@ -28,6 +28,7 @@ from fastembed.corpus.reading import (
     phrases_text,
     token_bytes,
     token_from_bytes,
+    token_list,
 )
 from fastembed.corpus.tokens import check_token_list, read_lines, write_lines
 
@@ -196,19 +197,14 @@ class Phrases:
         Raises
         ------
         TypeError
-            If `tokens` is a string, or does not hold strings.
+            If `tokens` is a string, or does not hold tokens.
 
         Examples
         --------
         >>> Phrases(["new york"]).join(["in", "new", "york"])
         ['in', 'new_york']
         """
-        if isinstance(tokens, str):
-            raise TypeError(f"tokens must be a sequence of strings, got the string {shown(tokens)}; pass text.split()")
-        found = list(tokens)
-        if not all(isinstance(token, str) for token in found):
-            raise TypeError(f"tokens must be strings, got {shown(found)}")
-        return join_phrases(found, self._table)
+        return join_phrases(token_list(tokens, "the sequence"), self._table)
 
     def apply(self, text: bytes) -> bytes:
         r"""Return a text with the white space inside phrases replaced by ``_``.

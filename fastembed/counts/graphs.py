@@ -132,9 +132,7 @@ def _of_matrix(
         if len(names) != adjacency.shape[0]:
             raise ValueError(f"tokens must name the {adjacency.shape[0]:,} nodes, got {len(names):,}")
     if not weights:
-        adjacency = sparse.csr_array(
-            (np.ones(adjacency.nnz), adjacency.indices, adjacency.indptr), shape=adjacency.shape
-        )
+        adjacency = adjacency.sign()
     symmetric = (adjacency != adjacency.T).nnz == 0
     lower, upper = sparse.tril(adjacency, -1), sparse.triu(adjacency, 1)
     if directed is None and not symmetric and not (lower.nnz and upper.nnz):

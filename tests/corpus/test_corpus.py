@@ -173,15 +173,11 @@ PLAIN = WRAPPED.replace(",", "").replace(";", "")
         ("قال، إن القطة نائمة؟ نعم\n" * 20, {}, r"^40 % of the tokens end in punctuation, .*Reading\(words=True\)"),
         ("我们 今天 去 了 北京 的 颐和园\n" * 20, {}, None),
         (
-            "whole milk,jam,brown bread\ntea,saw\n" * 9,
+            "red tea,jam,old ale\nsoup,saw\n" * 9,
             {},
-            r"^50 % .* as 'milk,jam,brown'; .*token_pattern='\[\^,\]\+'\)",
+            r"^50 % .* 'tea,jam,old'; .*token_pattern='\[\^,\]\+'\) reads what",
         ),
-        (
-            "__label__b some text\n__label__c\n" * 10,
-            {},
-            "^'__label__b' is a label of fastText, and so a word here: sed",
-        ),
+        ("__label__b some text\n__label__c\n" * 10, {}, "^'__label__b' is a label of fastText, and so a word"),
         ("a paragraph of a line\n" * 40, {"unit": "paragraph"}, "^the text has no empty lines.*unit='line'"),
         ("a model, as\0 bytes. " * 99, {}, None),
         ("cafe\u0301 noir", {}, r"^accents are characters beside their letters \(NFD\): uconv -x nfc"),
