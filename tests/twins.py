@@ -458,8 +458,9 @@ def words(text: str, keep_case: bool = False, digits: str = "keep") -> list[list
     >>> words("It\u2019s 1984,\nnot '85.", digits="shape")
     [["it's", '0000'], ['not', '00']]
     """
-    letter, ideograph = (f"[{_characters('L M N', kind)}]" for kind in (False, True))
-    word = re.compile(f"{ideograph}[{_characters('M')}]*|({letter}+(?:['\u2019]{letter}+)*)")
+    first, ideograph = (f"[{_characters('L N', kind)}]" for kind in (False, True))
+    letter = f"[{_characters('L M N', False)}\u200c\u200d]"
+    word = re.compile(f"{ideograph}[{_characters('M')}]*|({first}{letter}*(?:['\u2019]{letter}+)*)")
     number = re.compile(f"(?!{ideograph})[{_characters('N')}][{_characters('N')}']*")
     lines = []
     for line in text.replace("\xad", "").split("\n"):

@@ -45,6 +45,8 @@ cdef enum:
     SOFT_HYPHEN = 0xAD
     HYPHEN = 0x2010
     RIGHT_QUOTE = 0x2019
+    ZWNJ = 0x200C               # joiners: invisible, but spelling inside a word of Persian, Sinhala or Bengali
+    ZWJ = 0x200D
     SIGMA = 0x3A3               # its lower case depends on its position in the word
     I_WITH_DOT = 0x130          # the only character whose lower case has two characters: i, U+0307
 
@@ -192,7 +194,7 @@ cdef inline void put_character(Writer* w, uint32_t point, const Character* c) no
             put_space(w, 32)
         w.out += encode(point, w.out)
         w.ideograph = True
-    elif c.flags & WORD:
+    elif c.flags & (WORD | MARK) == WORD or w.inside and (c.flags & MARK or point == ZWNJ or point == ZWJ):
         put_letter(w, point, c)
     elif point == SOFT_HYPHEN:
         pass

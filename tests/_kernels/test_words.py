@@ -15,10 +15,10 @@ from fastembed.corpus.reading import DIGITS, UNITS
 WAYS = [(keep_case, digits) for keep_case in (False, True) for digits in DIGITS]
 
 # What the rules are about, and characters of each kind: cased and not, with longer and shorter lower case, ignored
-# before a final sigma, digits and other numbers, marks, ideographs, kana, soft hyphens
+# before a final sigma, digits and other numbers, marks, ideographs, kana, soft hyphens, joiners
 SPECIAL = (
     "aBz 09\n\t'\u2019-_.,\0\u00e9\u00c9\u00ad\u03a3\u03c3\u0391\u0130\u023a\u1e9e\u00b2"
-    "\u0301\u20dd\u0660\u2167\u6f22\u3007\u3042\u30fc\u3099\u2019\U0001d400\U00020000\ufffd\U0001f600"
+    "\u0301\u20dd\u0660\u2167\u6f22\u3007\u3042\u30fc\u3099\u200c\u200d\U0001d400\U00020000\ufffd\U0001f600"
 )
 WRAPPED = "aB9 \n\n\r\t-.!?\"')]([\u2010\u00ad\u201c\u201d\u00bb\u00c9\u01c5\u00e9\u0301\u6f22\u00a0"
 
@@ -90,6 +90,9 @@ def test_the_examples_of_the_rules():
         ["strasse", "\u00df", "i\u0307", "\u03b1\u03c2", "\u03b1\u03c3\u03b1"]
     ]
     assert lines_of("\u6f22\u5b57a\u3044\u304b\u3099") == [["\u6f22", "\u5b57", "a", "\u3044", "\u304b\u3099"]]
+    assert lines_of("\u0645\u06cc\u200c\u0631\u0648\u062f \u200dI \u2764\ufe0f it") == [
+        ["\u0645\u06cc\u200c\u0631\u0648\u062f", "i", "it"]
+    ]
     assert lines_of("co\u00adop a_b x-y\nz", keep_case=True) == [["coop", "a", "b", "x", "y"], ["z"]]
     assert lines_of("1984 3.14 4ever mp3 \u00bd", digits="shape") == [["0000", "0", "00", "4ever", "mp3", "0"]]
     assert lines_of("1984 3.14 4ever mp3 \u00bd", digits="drop") == [["4ever", "mp3"]]
