@@ -1,4 +1,12 @@
-"""One run of training: from a text or counts, over its start and the epochs, to the fitted model."""
+"""One run of training: from a text or counts, over its start and the epochs, to the fitted model.
+
+`SkipGram.fit` and `partial_fit` take these steps, with `base` None for a new model:
+
+    count_text, or check_given    the counts to train on, and those of held-out lines
+    Training(counts, ...)         the start: from their SVD, or from the parameters of the base
+    Training.run                  the epochs
+    Training.model                the model, after each epoch or in the end
+"""
 
 from __future__ import annotations
 
