@@ -71,7 +71,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from types import SimpleNamespace
@@ -121,12 +120,16 @@ BUILD = choose_build()
 LEVEL2_BYTES = level2_bytes()
 
 
-@cache
+_found: dict[tuple[np.dtype[Any] | str, str], SimpleNamespace] = {}
+
+
 def kernels_for(dtype: np.dtype[Any] | str, build: str | None = None) -> SimpleNamespace:
     """Return the kernels of a build (default: `BUILD`), each specialised for a dtype, as attributes."""
-    module = import_module(f"{__name__}.builds.{build or BUILD}")
-    name = _SPECIALIZATION[np.dtype(dtype).name]
-    functions = {key: value for key, value in vars(module).items() if callable(value) and not key.startswith("_")}
-    return SimpleNamespace(
-        **{key: value[name] if hasattr(value, "__signatures__") else value for key, value in functions.items()}
-    )
+    which = dtype, build or BUILD  # tests set BUILD
+    if which not in _found:
+        module, name = import_module(f"{__name__}.builds.{which[1]}"), _SPECIALIZATION[np.dtype(dtype).name]
+        functions = {key: value for key, value in vars(module).items() if callable(value) and not key.startswith("_")}
+        _found[which] = SimpleNamespace(
+            **{key: value[name] if hasattr(value, "__signatures__") else value for key, value in functions.items()}
+        )
+    return _found[which]
