@@ -85,8 +85,8 @@ def line_blocks(
 
 def document_tokens(document: Any, name: str) -> list[str]:
     """Return a document that is a list of tokens; raise TypeError, which names it, if it is none."""
-    if is_missing(document):
-        advice = "leave it out, with its label, or give an empty text"
+    if (encoded := isinstance(document, bytes)) or is_missing(document):
+        advice = "pass .decode()" if encoded else "leave it out, with its label, or give an empty text"
         raise TypeError(f"{name} is {shown(document)}, but a text or a list of tokens is expected: {advice}")
     return token_list(document, name)
 

@@ -35,6 +35,8 @@ class Ledger:
         The share of the counts of the walks on a graph that was dropped, of all and, the largest, of a node.
     unit : str
         What a sequence is: a line, a paragraph, a sentence, a document, a basket, or an edge of a graph.
+    walks : str
+        Which walks on a graph were counted.
 
     Notes
     -----
@@ -58,6 +60,7 @@ class Ledger:
     counts_dropped: float = 0.0
     most_dropped: float = 0.0
     unit: str = "line"
+    walks: str = ""
 
     def __repr__(self) -> str:
         return f"<Ledger: {self.summary()}>"
@@ -86,9 +89,9 @@ class Ledger:
         total: dict[str, Any] = {
             name: _sums(value, others[name]) if isinstance(value, dict) else value + others[name]
             for name, value in own.items()
-            if name != "unit"
+            if not isinstance(value, str)
         }
-        total["unit"] = other.unit if self.unit == Ledger.unit else self.unit
+        total |= {"unit": other.unit if self.unit == Ledger.unit else self.unit, "walks": self.walks}
         # The shares of the sum are not known, but not larger than these
         total |= {name: max(own[name], others[name]) for name in ("counts_dropped", "most_dropped")}
         return Ledger(**total)

@@ -529,6 +529,7 @@ class Counts:
             found = read_graph(graph, weights, directed, tokens, ledger)
             adjacency, vocabulary = kept_nodes(*found, min_count, ledger)
             del found
+            ledger.walks += f" of window={window} and weighting={weighting!r}"
             walks = Walks(adjacency, distances, start == "uniform", tolerance, ledger)
             size = len(vocabulary)
             attributes = {"ledger": ledger, "vocabulary": vocabulary}
@@ -768,6 +769,9 @@ class Counts:
         for name in ("shape", "windows"):
             if getattr(self, name) != getattr(other, name):
                 raise ValueError(f"counts of different {name}: {getattr(self, name)} and {getattr(other, name)}")
+        walks = [(counts.ledger or Ledger()).walks or "other pairs" for counts in (self, other)]
+        if walks[0] != walks[1]:
+            raise ValueError(f"counts of {walks[0]}, and of {walks[1]}")
         baskets = {self.baskets, other.baskets}
         if baskets == {"flat", "share"}:
             raise ValueError("counts of baskets with different weightings, 'flat' and 'share'")

@@ -98,7 +98,9 @@ def read_graph(
         kinds = "a graph of networkx or igraph, a SciPy sparse array, a DataFrame, a list of pairs, or a file"
         raise TypeError(f"graph must be {kinds}, got {type(graph)}")
     ledger.lines, ledger.unit = ledger.lines or len(edges.weights), "edge"
-    return _adjacency(edges, edges.directed if directed is None else directed), edges.names
+    directed = edges.directed if directed is None else directed
+    ledger.walks = "walks along directions" if directed else "walks"
+    return _adjacency(edges, directed), edges.names
 
 
 def _adjacency(edges: Edges, directed: bool) -> sparse.csr_array:
@@ -138,6 +140,7 @@ def _of_matrix(
     if directed is None and not symmetric and not (lower.nnz and upper.nnz):
         warn_user("the matrix is triangular, and read as that of a directed graph: directed=False if it is half of one")
     ledger.lines, ledger.unit = sparse.triu(adjacency).nnz if symmetric else adjacency.nnz, "edge"
+    ledger.walks = "walks" if symmetric or directed is False else "walks along directions"
     if directed is False and not symmetric:
         adjacency = canonical_csr("weights", adjacency + lower.T + upper.T)
     return adjacency, names

@@ -99,7 +99,10 @@ class HeldOutItems:
 
     @property
     def perplexity(self) -> float:
-        """The number of equally likely items that would be as hard to predict, exp(nll)."""
+        """The number of equally likely items that would be as hard to predict, exp(nll).
+
+        Baskets weigh alike here, and hidden items in `Recommender.perplexity`.
+        """
         return _exp(self.nll)
 
     def summary(self) -> str:
@@ -193,10 +196,11 @@ def held_out_items(
         raise TypeError(f"model must be a SkipGram or a Recommender, got {type(model).__name__}")
     if given is not None and hidden is not None:
         raise ValueError(f"give either given={given} or hidden={shown(hidden)}: each says how many items are hidden")
+    whose = "hidden" if isinstance(model, Recommender) else "hidden, of a SkipGram,"
     named = isinstance(model, Recommender) and not isinstance(hidden, float | int | np.number | None)
     split = _Split(
         None if given is None else check_integer("given", given, low=1),
-        None if hidden is None or named else check_number("hidden", hidden, high=1, above=True),
+        None if hidden is None or named else check_number(whose, hidden, high=1, above=True),
         check_integer("seed", seed, low=0),
     )
     tally = _Tally(check_integer("topn", topn, low=1))

@@ -610,6 +610,7 @@ class Recommender(Transformer):
 
         It is exp of the mean negative log-likelihood of the hidden items, by the vectors that follow from X, among the
         items that are not in X. Without `hidden` it is that of the items of X themselves, which the vectors have seen.
+        Hidden items weigh alike; in the perplexity of `held_out_items`, users do.
 
         Parameters
         ----------

@@ -20,6 +20,7 @@ from fastembed.corpus.corpus import Source, advise_known, as_corpus, document_to
 from fastembed.corpus.reading import Reading
 from fastembed.skipgram.model import FittedModel
 from fastembed.trainer import folding
+from fastembed.vectors.vectors import is_refused
 
 METHODS = ("mean", "sif", "fit")
 SIF = 1e-3  # a
@@ -82,7 +83,7 @@ def _token_bags(
             for document in tokens
         ]
         composed, known = composer.compose_all(list(others))
-        known &= ~np.array([drops(token) for token in others], bool)
+        known &= ~np.array([drops(token) or is_refused(model.vectors, token) for token in others], bool)
         unknown = set((len(vocabulary) + np.flatnonzero(~known)).tolist())
         rows = [[row for row in each if row not in unknown] for each in rows]
         matrix = np.concatenate([matrix, composed])

@@ -167,16 +167,18 @@ class FittedModel:
             raise TypeError(f"{name} must be Counts, got {type(counts).__name__}")
         if counts.vocabulary is None:
             raise ValueError(f"{name} have no tokens, by which the model would know them: count with a Vocabulary")
-        theirs = how_counted(counts.windows, counts.baskets)
-        if theirs != (ours := how_counted(self.windows, self.baskets)):
+        theirs = how_counted(counts)
+        if theirs != (ours := how_counted(self)):
             raise ValueError(f"{name} are those of {theirs}, but the model was fitted to {ours}")
 
 
-def how_counted(windows: Windows | None, baskets: str | None) -> str:
+def how_counted(counted: Counts | FittedModel) -> str:
     """Return a description of how pairs were counted."""
-    if windows is not None:
-        return str(replace(windows, max_contexts=None))
-    return "pairs" if baskets is None else f"baskets with the weighting {baskets!r}"
+    if counted.windows is not None:
+        return str(replace(counted.windows, max_contexts=None))
+    if counted.baskets is not None:
+        return f"baskets with the weighting {counted.baskets!r}"
+    return (counted.ledger and counted.ledger.walks) or "pairs"
 
 
 def _unit(rows: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1047,7 +1047,7 @@ class SkipGramOptions(SkipGramParameters):
         own, given = Windows(self.window, self.weighting, self.sample, self.directed), base or counts
         theirs: Windows | None
         if given is not None:
-            theirs, on = given.windows, f" on counts of {how_counted(given.windows, given.baskets)}"
+            theirs, on = given.windows, f" on counts of {how_counted(given)}"
         else:
             theirs, on = (own, "") if self.baskets is None else (None, " on baskets")
         same = {name: getattr(theirs, name, None) == getattr(own, name) for name in ("window", "weighting", "sample")}

@@ -101,7 +101,7 @@ def check_given(
     check_counts(counts, counts.shape)
     if validation is not None:
         check_counts(validation, counts.shape, "validation_counts")
-        own, theirs = (how_counted(each.windows, each.baskets) for each in (counts, validation))
+        own, theirs = map(how_counted, (counts, validation))
         if own != theirs:
             raise ValueError(f"validation_counts are those of {theirs}, but counts are those of {own}")
         if validation.vocabulary and validation.vocabulary.tokens != counts.vocabulary.tokens:

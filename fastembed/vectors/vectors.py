@@ -876,12 +876,8 @@ class Vectors:
         if self._composer is not None:
             strange = (name for name in names if isinstance(name, str) and name not in self._rows)
             unknown = [name for name in dict.fromkeys(strange) if unicodedata.normalize("NFC", name) not in self._rows]
-            capitals = next((name for name in unknown if name != name.lower()), None)
-            if capitals is not None and self._lowercase:
-                raise KeyError(f"{capitals!r} has capitals, which no token has: ask for {capitals.lower()!r}")
-            if no_words := list(filter(self._is_no_word, unknown)):
-                why = "white space, or punctuation at an end, which no token has"
-                raise KeyError(f"{no_words[0]!r} is no word to compose a vector of: it has {why}")
+            if refused := next(filter(None, map(self._refused, unknown)), ""):
+                raise KeyError(refused)
             vectors, known = self._composer.compose_all(unknown)
             composed = {
                 name: vector for name, vector, is_known in zip(unknown, vectors, known, strict=True) if is_known
@@ -901,9 +897,16 @@ class Vectors:
     def _lowercase(self) -> bool:
         return all(character == character.lower() for character in self._characters)
 
-    def _is_no_word(self, name: str) -> bool:
+    def _refused(self, name: str) -> str:
+        """Return why no vector is composed of a word, of which the n-grams would be known in part only; or ""."""
+        if self._lowercase and name != name.lower():
+            return f"{name!r} has capitals, which no token has: ask for {name.lower()!r}"
         others, ends = set(name) - self._characters, {name[:1], name[-1:]}
-        return any(each.isspace() or (each in ends and unicodedata.category(each)[0] == "P") for each in others)
+        if any(map(unicodedata.combining, others)) and not unicodedata.is_normalized("NFC", name):
+            return f"{name!r} has accents beside its letters, which no token has: ask for its form NFC"
+        if any(each.isspace() or (each in ends and unicodedata.category(each)[0] == "P") for each in others):
+            return f"{name!r} is no word to compose a vector of: it has white space or marks that no token has"
+        return ""
 
     def _asked(self, tokens: Sequence[Any]) -> list[Asked]:
         """Return the row of each token, or the composed vector of an unknown word, scaled to unit length."""
@@ -996,6 +999,11 @@ def check_is_vectors(name: str, given: object) -> None:
 def composer_behind(vectors: Vectors) -> Composer | None:
     """Return the composer of vectors for words that are not among the tokens, or None."""
     return vectors._composer
+
+
+def is_refused(vectors: Vectors, word: str) -> bool:
+    """Return whether no vector is composed of a word because it has what no token has, such as capitals."""
+    return vectors._refused(word) != ""
 
 
 def is_lowercase(vectors: Vectors) -> bool:

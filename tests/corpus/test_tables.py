@@ -213,12 +213,7 @@ def test_json_lines_may_hold_texts_and_lists_without_fields(write):
 
 BAD_ROWS = [
     ("t.jsonl", b'{"text": "fine"', "line 2: no JSON, Expecting ',' delimiter at column 16", "no JSON"),
-    (
-        "t.jsonl",
-        b'["fine"]',
-        "line 2: an array, where one object per line is expected",
-        "no JSON object",
-    ),
+    ("t.jsonl", b'["fine"]', "line 2: an array, where one object per line is expected", "no JSON object"),
     ("t.jsonl", b'{"txt": "a", "id": 3}', "line 2: no field 'text' among 'txt', 'id'", "no field 'text'"),
     ("t.jsonl", b'{"text": null}', "line 2: null, where a text or a list of tokens is expected", "null"),
     ("t.jsonl", b'{"text": 3}', "line 2: 3, where a text or a list of tokens is expected", "no text"),

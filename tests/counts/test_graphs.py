@@ -428,7 +428,15 @@ def test_neighbours_of_a_graph_of_two_groups_are_of_the_same_group():
     inside = np.kron(np.eye(2), np.ones((40, 40)))
     matrix = np.triu(rng.random((80, 80)) < np.where(inside, 0.15, 0.01), 1)
     counts = Counts.from_graph(sparse.csr_array(matrix | matrix.T), window=5)
-    vectors = SkipGram(dim=8).fit(counts).vectors
+    model = SkipGram(dim=8).fit(counts)
+    vectors = model.vectors
     right = [(int(token) < 40) == (int(vectors.most_similar(token, topn=1)[0][0]) < 40) for token in vectors.tokens]
     assert np.mean(right) > 0.95
     assert isinstance(counts.vocabulary, Vocabulary)
+    half = sparse.csr_array(matrix)
+    pairs = Counts.from_pairs(*np.nonzero(matrix), symmetric=True)
+    for other in (pairs, Counts.from_graph(half, directed=False), Counts.from_graph(half, window=5, directed=True)):
+        for mix in (model.partial_fit, counts.__add__):
+            with pytest.raises(ValueError, match="walks of window=5 and weighting='flat'"):
+                mix(other)
+    assert model.partial_fit(counts + counts).ledger.walks == "walks of window=5 and weighting='flat'"

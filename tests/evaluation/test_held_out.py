@@ -71,7 +71,7 @@ def test_baskets_are_read_as_the_model_reads(model, baskets):
         ({"baskets": [["a0", "a1"]], "given": 2}, "none of the 1 baskets has 3 known items"),
         ({"given": 0}, "given must be at least 1, got 0"),
         ({"given": 1, "hidden": 0.2}, "give either given=1 or hidden=0.2"),
-        ({"hidden": 1.5}, "hidden must be finite and above 0 and at most 1, got 1.5"),
+        ({"hidden": 1.5}, "hidden, of a SkipGram, must be finite and above 0 and at most 1, got 1.5"),
         ({"user": "who"}, "a SkipGram is evaluated on baskets, which have no user, item and weight"),
         ({"topn": 0}, "topn must be at least 1, got 0"),
         ({"seed": -1}, "seed must be at least 0, got -1"),

@@ -8,13 +8,7 @@ import numpy as np
 import pytest
 
 from fastembed import Vectors, formats
-from fastembed.formats.tensors import (
-    check_header,
-    header,
-    load_tensors,
-    map_tensors,
-    write_tensors,
-)
+from fastembed.formats.tensors import check_header, header, load_tensors, map_tensors, write_tensors
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "int64", "int32", "uint8", "bool", ">f4", ">i8"])
