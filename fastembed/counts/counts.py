@@ -769,9 +769,8 @@ class Counts:
         for name in ("shape", "windows"):
             if getattr(self, name) != getattr(other, name):
                 raise ValueError(f"counts of different {name}: {getattr(self, name)} and {getattr(other, name)}")
-        walks = [(counts.ledger or Ledger()).walks or "other pairs" for counts in (self, other)]
-        if walks[0] != walks[1]:
-            raise ValueError(f"counts of {walks[0]}, and of {walks[1]}")
+        if len(walks := {(counts.ledger or Ledger()).walks or "pairs" for counts in (self, other)}) > 1:
+            raise ValueError(f"counts of {', and of '.join(sorted(walks))}")
         baskets = {self.baskets, other.baskets}
         if baskets == {"flat", "share"}:
             raise ValueError("counts of baskets with different weightings, 'flat' and 'share'")

@@ -15,7 +15,6 @@ from fastembed._base.arrays import Int32, row_ranges
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import ordered_map
 from fastembed._base.validation import shown, unhashable, unmasked, warn_user
-from fastembed.corpus.corpus import LEAST_LINES
 from fastembed.corpus.memory import is_missing, warn_of_names
 from fastembed.counts.sums import RowBatch, batch_entries
 from fastembed.vocabulary import Vocabulary
@@ -65,8 +64,6 @@ def pair_ids(
         other = rows != columns  # the pair of a name with itself is its own reverse
         rows, columns = np.concatenate([rows, columns[other]]), np.concatenate([columns, rows[other]])
         amounts = np.concatenate([amounts, amounts[other]])
-    elif all(isinstance(name, int) for name in ids):
-        _warn_of_numbers(np.array(list(ids)), rows, columns)
     warn_of_kinds([getattr(each, "name", None) for each in (sources, targets)], list(ids), *ends)
     is_target = np.zeros(len(ids), bool)
     is_target[columns] = True
@@ -76,23 +73,6 @@ def pair_ids(
     place[order] = np.arange(len(ids))
     vocabulary = Vocabulary([tokens[k] for k in order], occurrences[order])
     return IdPairs(place[rows], place[columns], amounts, vocabulary, int(is_target.sum()))
-
-
-def _warn_of_numbers(names: npt.NDArray[Any], rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]) -> None:
-    """Warn if sources and targets seem to be two kinds, each numbered from the same number on, with no number left out.
-
-    Of nodes of one kind, it is rare that two parts of different size have all numbers, and a node is its own target;
-    but the most frequent words may be targets, and then most pairs of these occur in both directions.
-    """
-    used = (names[np.bincount(each, minlength=len(names)) > 0] for each in (rows, columns))
-    one, other = sorted(map(np.sort, used), key=len)
-    numbered = all(np.array_equal(each, one[0] + np.arange(len(each))) for each in (one, other))
-    inner = np.isin(rows, columns) & np.isin(columns, rows) & (rows != columns)
-    back = np.isin(columns[inner] * len(names) + rows[inner], rows * len(names) + columns)
-    kinds = (rows == columns).any() and 2 * back.sum() <= len(back)
-    if numbered and LEAST_LINES <= len(one) < len(other) and kinds:
-        both = f"the numbers {one[0]} to {one[-1]} are both sources and targets"
-        warn_user(f"{both}, and each is one token: if these are of two kinds, name them apart, as 'user {one[0]}'")
 
 
 def warn_of_kinds(columns: Sequence[object], names: Sequence[Name], rows: Any, others: Any) -> None:

@@ -6,6 +6,7 @@ import math
 import os
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import compress
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -879,9 +880,7 @@ class Vectors:
             if refused := next(filter(None, map(self._refused, unknown)), ""):
                 raise KeyError(refused)
             vectors, known = self._composer.compose_all(unknown)
-            composed = {
-                name: vector for name, vector, is_known in zip(unknown, vectors, known, strict=True) if is_known
-            }
+            composed = dict(compress(zip(unknown, vectors, strict=True), known))
         return [
             composed[name]
             if isinstance(name, str) and name in composed
@@ -902,11 +901,10 @@ class Vectors:
         if self._lowercase and name != name.lower():
             return f"{name!r} has capitals, which no token has: ask for {name.lower()!r}"
         others, ends = set(name) - self._characters, {name[:1], name[-1:]}
-        if any(map(unicodedata.combining, others)) and not unicodedata.is_normalized("NFC", name):
-            return f"{name!r} has accents beside its letters, which no token has: ask for its form NFC"
-        if any(each.isspace() or (each in ends and unicodedata.category(each)[0] == "P") for each in others):
-            return f"{name!r} is no word to compose a vector of: it has white space or marks that no token has"
-        return ""
+        marks = {each for each in others if unicodedata.combining(each) or each.isspace()}
+        marks |= {each for each in others & ends if unicodedata.category(each)[0] == "P"}
+        why = "white space, punctuation at an end, or an accent beside its letter (NFC joins them), which no token has"
+        return f"{name!r} is no word to compose a vector of: it has {why}" if marks else ""
 
     def _asked(self, tokens: Sequence[Any]) -> list[Asked]:
         """Return the row of each token, or the composed vector of an unknown word, scaled to unit length."""
@@ -914,12 +912,8 @@ class Vectors:
 
     def _vectors_of(self, tokens: Sequence[Any]) -> Matrix:
         """Return the vectors of several tokens, (N, D); those of unknown words are composed."""
-        found = self._found(tokens)
-        vectors = self._matrix[np.array([item if isinstance(item, int) else 0 for item in found], np.intp)]
-        for row, item in zip(vectors, found, strict=True):
-            if not isinstance(item, int):
-                row[:] = item
-        return vectors
+        found = [self._matrix[item] if isinstance(item, int) else item for item in self._found(tokens)]
+        return np.array(found, self._matrix.dtype).reshape(len(found), self._matrix.shape[1])
 
     def _searched(self, restrict: Restriction) -> int | Ids | None:
         """Return the number of first rows to search, or the rows to search in ascending order."""

@@ -139,9 +139,7 @@ def test_a_word_with_capitals_is_not_composed_of_n_grams_in_lower_case(dtype):
     for word in ("King", "Kingly"):
         with pytest.raises(KeyError, match=f"'{word}' has capitals, which no token has: ask for '{word.lower()}'"):
             vectors[word]
-    with pytest.raises(KeyError, match="'kingly\u0308' has accents beside its letters, which no token has: ask for"):
-        vectors["kingly\u0308"]
-    for word in (" kingly", "king ly", "kingly!", "(kingly"):
+    for word in ("kinglu\u0308", " kingly", "king ly", "kingly!", "(kingly"):
         with pytest.raises(KeyError, match=rf"{re.escape(repr(word))} is no word to compose a vector of"):
             vectors[[word]]
     assert vectors["king-ly"].any()
