@@ -203,7 +203,7 @@ class Calibration:
             y = y / np.maximum(y.sum(axis=0), 1)
         bends = self.bend > 0
         free = np.array([True, self.independent, bends, bends and not self.independent, pool])
-        of_curve = np.flatnonzero(free[:4])
+        chosen, of_curve = np.flatnonzero(free), np.flatnonzero(free[:4])
         first = np.array([math.log(self.slope), self.offset, math.log(self.bend or 1), self.shift / SHIFT, self.weight])
 
         def expansion(t: Float64) -> tuple[float, Float64, Float64, Float64]:
@@ -212,10 +212,11 @@ class Calibration:
             z = (s - SHIFT * t[3]) / bend
             root = np.sqrt(1 + z * z)
             bent = slope * (np.sign(z) * np.log(np.abs(z) + root) if bends else s)  # asinh(z)
-            by_curve = np.stack([bent, np.ones_like(s), -slope * z / root, -slope * SHIFT / (bend * root)])[of_curve]
-            more = bent + t[1] - shares
-            x = shares + weight * more
-            by_t = np.concatenate([weight * by_curve, more[None]])[: np.count_nonzero(free)]
+            ones = np.broadcast_to(1.0, s.shape)
+            terms = [bent, ones, -slope * z / root, -slope * SHIFT / (bend * root), bent + t[1] - shares]
+            x = shares + weight * terms[4]
+            by_t = np.stack([terms[k] for k in chosen])  # but for the factor `weight` of the first four
+            factors = np.array([weight, weight, weight, weight, 1.0])[free]
             if self.independent:
                 nll = np.logaddexp(0, x) - y * x
                 p = np.exp(x - np.logaddexp(0, x))
@@ -223,23 +224,24 @@ class Calibration:
             else:
                 x -= x.max(axis=0)
                 p = np.exp(x)
-                sums = p.sum(axis=0)
-                nll = np.log(sums) - (y * x).sum(axis=0)
-                p /= sums
+                nll = np.log(p.sum(axis=0)) - (y * x).sum(axis=0)
+                p /= p.sum(axis=0)
                 curvature = w * p  # less the products of the means, below
             residual, flat = w * (p - y), by_t.reshape(len(by_t), -1)
-            gradient = flat @ residual.ravel()
+            sums = flat @ residual.ravel()
+            gradient = factors * sums
             gauss_newton = (flat * curvature.ravel()) @ flat.T
             if not self.independent:
                 means = (by_t * p).sum(axis=1)
                 gauss_newton -= (means * w) @ means.T
+            gauss_newton *= np.outer(factors, factors)
             # The rest of the Hessian: the second derivatives of x by t, times the residuals
             rest, third = np.zeros((5, 5)), residual * (weight * slope) / root**3
             rest[0, of_curve] = rest[of_curve, 0] = gradient[: len(of_curve)]  # by log(slope): the first derivative
             rest[0, 1] = rest[1, 0] = 0
             rest[2, 2], rest[2, 3] = (third * z).sum(), third.sum() * SHIFT / bend
             rest[3, 2:4] = rest[2, 3], -rest[2, 2] * (SHIFT / bend) ** 2
-            rest[4, of_curve] = rest[of_curve, 4] = by_curve.reshape(len(of_curve), -1) @ residual.ravel()
+            rest[4, of_curve] = rest[of_curve, 4] = sums[: len(of_curve)]
             distance = (t - first)[free]
             gauss_newton += precision * np.eye(len(distance))  # of the prior
             value = float((w * nll).sum() + precision * distance @ distance / 2)
