@@ -32,6 +32,7 @@ from fastembed.cli.inputs import (
     check_early_stopping,
     check_model_output,
     paths_of,
+    save_model,
     stdin_lines,
 )
 from fastembed.cli.output import Progress, print_json, print_line, print_message, print_written
@@ -158,7 +159,7 @@ def train_classifier(arguments: argparse.Namespace) -> None:
     files, columns = _paths(arguments), _columns(arguments)
     with Progress(arguments, 0) as progress:
         model.fit(files, **columns, progress=progress)
-    model.save(arguments.output, rows=arguments.rows)
+    save_model(arguments, model, rows=arguments.rows)
     accuracies: dict[str, float] = {}
     if arguments.rows != "float32":
         written = Classifier.load(arguments.output, threads=arguments.threads)

@@ -75,14 +75,12 @@ def cluster(address: str) -> Iterator[Executor]:
 
 def add_tokens(commands: options.Commands) -> None:
     """Add the command to the parser."""
-    keys = (
-        "sequences (a list of lists of tokens), ledger; with --top: tokens (a list of token, count), different, ledger"
-    )
+    keys = "sequences (a list of lists of tokens), ledger; with --top: tokens (a list of token, count), different, "
+    keys += "ledger"
     command = options.add_command(commands, "tokens", tokens, example="book.txt --words --head 10", keys=keys)
     add_text(command, required=True)
-    options.add_option(
-        command, "--head", "print the first N sequences", shown="all", type=options.positive, metavar="N"
-    )
+    text = "print the first N sequences"
+    options.add_option(command, "--head", text, shown="all", type=options.positive, metavar="N")
     text = "print the N most frequent tokens and their counts instead"
     options.add_option(command, "--top", text, shown="none", type=options.positive, metavar="N")
     options.add_threads(command)
@@ -126,10 +124,11 @@ def add_phrases(commands: options.Commands) -> None:
     options.add_parameters(command, Phrases.from_corpus, MIN_COUNT)
     text = "how pairs are scored: by normalised pointwise mutual information, or as by word2vec"
     options.add_option(command, "--scoring", text, "npmi", choices=tuple(THRESHOLDS))
-    shown = " or ".join(f"{value:g} ({name})" for name, value in THRESHOLDS.items())
-    options.add_option(
-        command, "--min-score", "the least score of a phrase", shown=shown, type=options.number(), metavar="SCORE"
+    text, shown = (
+        "the least score of a phrase",
+        " or ".join(f"{value:g} ({name})" for name, value in THRESHOLDS.items()),
     )
+    options.add_option(command, "--min-score", text, shown=shown, type=options.number(), metavar="SCORE")
     text = f"the most words of a phrase, from 2 to {LONGEST}"
     options.add_option(command, "--max-words", text, 4, type=options.positive, metavar="N")
     text = "words that may stand inside a phrase but not at its ends: english, none, or a file with one per line"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Container, Iterable
 from dataclasses import replace
@@ -35,8 +36,8 @@ def add_text(to: options.Group, *, required: bool) -> None:
     """Add the text files to read, and how they are read."""
     text = (
         "text, by default one sequence per line, tokens between spaces; also .gz, .bz2, .xz, .zst (before Python 3.14 "
-        "with backports.zstd), folders, patterns, - (stdin)"
     )
+    text += "with backports.zstd), folders, patterns, - (stdin)"
     to.add_argument(
         "files", nargs="+" if required else "*", default=[], metavar="FILE", type=options.file_name, help=text
     )
@@ -54,9 +55,7 @@ def add_field(to: options.Group, *, labels: bool = False, skip_bad: bool = True)
         options.add_option(to, "--label-separator", text, shown="nothing, a field is one label", metavar="TEXT")
     options.add_no_header(to)
     if skip_bad:
-        options.add_flag(
-            to, "--skip-bad", "leave out and count rows that lack what is read of them instead of stopping"
-        )
+        options.add_flag(to, "--skip-bad", "leave out and count rows that lack what is read of them")
 
 
 def add_reading(to: options.Group) -> None:
@@ -225,12 +224,13 @@ def open_words(arguments: argparse.Namespace, vectors: Vectors) -> Callable[[str
 
 
 def words_of(line: str, token: Callable[[str], str], known: Container[str]) -> list[str]:
-    """Return the words of a line: the line if it is read as a known token, such as a phrase, or what is between spaces.
+    """Return the words of a line: the line if it is read as a known token, or what is between tabs, or else spaces.
 
-    Spaces beyond ASCII are parts of tokens, and so divide only words that are not known with them.
+    What is between tabs may be a phrase, and spaces beyond ASCII are parts of tokens: if these are not known, they are
+    divided.
     """
     line = line.strip(" \t")
-    words = [line] if token(line) in known else split_tokens(line.encode())
+    words = [line] if token(line) in known else line.split("\t") if "\t" in line else split_tokens(line.encode())
     return [part for word in words for part in ([word] if token(word) in known else word.split())]
 
 
@@ -321,12 +321,22 @@ def check_model_output(arguments: argparse.Namespace) -> None:
     remove_leftovers(arguments.output)
 
 
+def save_model(arguments: argparse.Namespace, model: Any, **how: Any) -> None:
+    """Save a model as --output; if that fails, as on a full disk, in a temporary folder, which the error names."""
+    try:
+        model.save(arguments.output, **how)
+    except OSError as error:
+        kept = str(Path(tempfile.mkdtemp(), "model.safetensors"))
+        model.save(kept, **how)
+        raise OSError(f"{error}; the model is in {kept!r} instead") from error
+
+
 def saved_beside(arguments: argparse.Namespace, model: Any, epochs: str | None) -> str:
     """Save what a new model has learned in some epochs before an interruption, and return the message about it."""
     remedy = "with --checkpoint FILE the same command would go on where it was"
     if epochs is None:
         return f"what was read and learned is lost: {remedy}"
     output = Path(arguments.output)
-    beside = output.with_name(f"{output.stem}.interrupted{output.suffix}")
+    beside = output.with_name(f"{output.stem}.interrupted{output.suffix or '.safetensors'}")
     model.save(beside)
     return f"the model after {epochs} is in {str(beside)!r}, not in {str(output)!r}: {remedy}"

@@ -168,9 +168,7 @@ def add_topn(to: Group, default: int | None, shown: object = None) -> None:
 
 def add_checkpoint(to: Group) -> None:
     """Add the file from which an interrupted training goes on."""
-    text = (
-        "write here, after each epoch, all that training needs to go on; beside it, in FILE.counts, the counts of text"
-    )
+    text = "write after each epoch what training needs to go on; beside it, in FILE.counts, the counts of text"
     add_option(to, "--checkpoint", text, shown="none", metavar="FILE", type=output_name)
 
 

@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Any
 
 from fastembed.cli import options
-from fastembed.cli.inputs import TRAINING, check_model_output, paths_of, saved_beside, stdin_lines
+from fastembed.cli.inputs import TRAINING, check_model_output, paths_of, save_model, saved_beside, stdin_lines, words_of
 from fastembed.cli.output import (
     DryRunEnded,
     Progress,
@@ -18,7 +18,6 @@ from fastembed.cli.output import (
     print_unknown,
     print_written,
 )
-from fastembed.corpus.reading import split_tokens
 from fastembed.recommender import Recommender
 from fastembed.recommender.data import Names
 from fastembed.recommender.model import Scored
@@ -87,11 +86,12 @@ def train_recommender(arguments: argparse.Namespace) -> None:
             print_estimate(arguments, progress.estimate)
             return
         except KeyboardInterrupt as interrupt:
-            if hasattr(model, "history_") and progress.estimate is not None:
-                epochs = f"{len(model.history_)} of {progress.estimate.epochs} epochs"
+            learned = getattr(model, "history_", None) and progress.estimate is not None
+            epochs = f"{len(model.history_)} of {progress.estimate.epochs} epochs" if learned else None
+            if not arguments.checkpoint:
                 interrupt.add_note(saved_beside(arguments, model, epochs))
             raise
-    model.save(arguments.output)
+    save_model(arguments, model)
     print_written(
         arguments,
         f"a recommender of {len(model.items_):,} items, from {len(model.users_):,} users",
@@ -127,9 +127,10 @@ def add_recommend(commands: options.Commands) -> None:
 def recommend(arguments: argparse.Namespace) -> int:
     """Print the most probable items for a basket of items, for many, or for users.
 
-    The items given are one basket; baskets of standard input are answered when it ends. Without any item in a basket,
-    the answer is what is popular. Items and users that the model does not know are left out and named on stderr, and
-    make the exit code 1; with --skip-unknown items are left out in silence, and a user is one without items.
+    The items given are one basket; baskets of standard input are answered when it ends: lines with their items between
+    tabs, or without a tab between spaces. Without any item in a basket, the answer is what is popular. Items and users
+    that the model does not know are left out and named on stderr, and make the exit code 1; with --skip-unknown items
+    are left out in silence, and a user is one without items.
     """
     if arguments.users and arguments.items:
         options.fail(arguments, "give either a basket of ITEMs or --users")
@@ -137,7 +138,8 @@ def recommend(arguments: argparse.Namespace) -> int:
     baskets = [arguments.items]
     if arguments.items == ["-"]:
         lines = stdin_lines()
-        baskets = [split_tokens(line.encode()) for line in lines[: len(lines) - (lines[-1] == "")]]
+        known = set(map(str, model.items_.tolist()))
+        baskets = [words_of(line, str, known) for line in lines[: len(lines) - (lines[-1] == "")]]
     who = names_like(model.users_, arguments.users) or [names_like(model.items_, basket) for basket in baskets]
     given = {name: getattr(arguments, name) or () for name in ("exclude", "among")}
     chosen = {name: names_like(model.items_, items) or None for name, items in given.items()}

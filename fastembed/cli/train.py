@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fastembed._base.optional import require
 from fastembed.cli import options
 from fastembed.cli.inputs import (
@@ -23,6 +25,7 @@ from fastembed.cli.inputs import (
     new_model,
     open_corpus,
     paths_of,
+    save_model,
     saved_beside,
 )
 from fastembed.cli.output import (
@@ -58,10 +61,8 @@ def add_train(commands: options.Commands) -> None:
     example = "news.txt more.txt.gz -o news.safetensors --dim 200"
     command = options.add_command(commands, "train", train, example=example, keys=MODEL_KEYS)
     options.add_output(command, "model.safetensors")
-    text = (
-        "print one JSON object per line, whose key event is training, going on, phase, start, epoch, kept or written, "
-        "the last with the keys below"
-    )
+    text = "print one JSON object per line, whose key event is training, going on, phase, start, epoch, kept or "
+    text += "written, the last with the keys below"
     options.add_flag(command, "--json-lines", text)
     source = command.add_argument_group("what to learn from")
     add_text(source, required=False)
@@ -70,9 +71,11 @@ def add_train(commands: options.Commands) -> None:
     add_file("--validation-counts", "counts to validate on, which are not trained on")
     text = (
         "the files are of a graph, with an edge per line: two names, and perhaps a weight. Learn from random walks of "
-        "--window steps, by default 10, by their expected counts; --weighting (flat), --min-count (1) and --directed "
-        "(edges lead one way) also apply"
     )
+    text += (
+        "--window steps, by default 10, by their expected counts; --weighting (flat), --min-count (1) and --directed "
+    )
+    text += "(edges lead one way) also apply"
     options.add_flag(source, "--graph", text)
     text = "drop the smallest counts of a node of a --graph, up to this share of their sum"
     tolerance = options.parameter(text, options.number(1, zero=True), "SHARE")
@@ -179,8 +182,10 @@ def _train_and_save(arguments: argparse.Namespace, model: SkipGram, learn: Calla
             raise
         if model.early_stopping:
             progress.kept(model.best_epoch_, int(model.history[-1]["epoch"]))
-    model.save(arguments.output)
+    save_model(arguments, model)
+    zeros = int(np.count_nonzero(~model.vectors.matrix.any(axis=1)))
     vectors = f"{len(model.vocabulary):,} vectors of dimension {model.vectors.matrix.shape[1]}"
+    vectors += f", {zeros:,} of them zero" * (zeros > 0)
     print_written(arguments, vectors, model.ledger, **_model_record(model, progress.estimate))
 
 

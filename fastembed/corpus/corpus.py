@@ -953,6 +953,6 @@ def looks_wrapped(text: bytes) -> bool:
     """
     lines = [line.rstrip().expandtabs() for line in text.decode(errors="replace").split("\n")]
     inner = [line for line, following in pairwise(lines) if line and following]
-    full = [line for line in inner if 60 <= len(line) <= 80]
+    full = [line for line in inner if 60 <= len(line) <= 80 and " " in line]
     ending = sum(line.endswith((".", "!", "?")) for line in full)
     return len(full) >= LEAST_LINES and 2 * len(full) > len(inner) and 4 * ending < len(full)

@@ -34,7 +34,7 @@ _unescape = bytes.maketrans(NO_SPACES, SPACES)
 
 LONGEST = 8  # the most words of a phrase
 GLUE = ord("_")  # between the words of a phrase
-NOTHING = "matches the empty string, not a token; write + instead of *"
+NOTHING = "matches the empty string, not a token, and tokens do not overlap; write + instead of *"
 PROBE = f"{string.printable} a-b c's"  # a text in which most patterns that match the empty string do so
 DIGITS = {"keep": 0, "shape": 1, "drop": 2}  # what the kernel calls them
 ACCENTED = re.compile(rb"[\xcc\xcd][^ \n]*")  # a word from its first accent that is a character of its own, in UTF-8

@@ -330,6 +330,7 @@ def column_of(names: list[str], field: str | int, file: str) -> int:
     if 1 <= number <= len(names):
         return number - 1
     known = f"its fields are {listed(names)}" if any(names) else f"it has {len(names)} without names"
+    known += "; remove the first line, which is for Excel" * names[0].startswith("sep=") if names else ""
     raise ValueError(f"{file!r} has no field {field!r}; {known}")
 
 

@@ -101,7 +101,7 @@ def start(*command, before="", **streams):
 @pytest.mark.parametrize("checkpoint", [False, True])
 def test_a_signal_ends_training_in_one_line_with_a_checkpoint_if_there_is_one(tmp_path, corpus, number, checkpoint):
     options = ["--checkpoint", tmp_path / "c"] if checkpoint else []
-    process = start("train", corpus, "-o", tmp_path / "m.safetensors", *LONG, *options)
+    process = start("train", corpus, "-o", tmp_path / "m", *LONG, *options)
     while not process.stdout.readline().startswith("epoch"):
         assert process.poll() is None
     process.send_signal(getattr(signal, number))

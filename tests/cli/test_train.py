@@ -30,7 +30,7 @@ def test_train_writes_the_whole_model(run, tmp_path, corpus, sizes):
     assert re.fullmatch(size + r", in about \d+ s if nothing else runs", lines.pop(0))
     for line in lines[:3]:
         assert re.fullmatch(r"epoch +\d of 3   nll [\d.]+   perplexity [\d,.]+   [\d.]+ s", line)
-    assert lines[3].startswith(f"wrote {output}: 40 vectors of dimension 8; read 6,300 tokens")
+    assert lines[3].startswith(f"wrote {output}: 40 vectors of dimension 8, 1 of them zero; read 6,300 tokens")
     assert "300" in lines[3].split("dropped")[1]
     vectors = Vectors.load(output)
     assert vectors.matrix.shape == (40, 8)
@@ -40,6 +40,14 @@ def test_train_writes_the_whole_model(run, tmp_path, corpus, sizes):
     assert len(model.history) == 3
     assert run("train", corpus, "-o", tmp_path / "again", "--quiet", *options) == (0, "", "")
     np.testing.assert_array_equal(Vectors.load(tmp_path / "again").matrix, vectors.matrix)
+
+
+def test_a_model_that_cannot_be_written_is_kept_elsewhere(run, tmp_path, corpus, monkeypatch):
+    monkeypatch.setattr("fastembed.cli.inputs.check_writable", str)  # as if the folder were deleted later
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    code, _, err = run("train", corpus, "-o", tmp_path / "gone" / "m.safetensors", *QUIET)
+    kept = re.search("; the model is in '(.*)' instead", err)[1]
+    assert (code, len(SkipGram.load(kept).vocabulary)) == (1, 40)
 
 
 def test_train_prints_json_at_the_end_or_json_lines_while_it_runs(run, document, tmp_path, corpus):

@@ -165,6 +165,7 @@ PLAIN = WRAPPED.replace(",", "").replace(";", "")
         (PLAIN.replace("\n\n", "\n") * 20, {}, "wrapped, without empty lines .*unit='sentence'"),
         (PLAIN.replace("\n\n", "\n") * 20, {"unit": "paragraph"}, "wrapped, without empty lines .*unit='sentence'"),
         (PLAIN.replace("\n", " ") * 20, {}, None),
+        (">chr1 a\n" + 40 * f"{'ACGTTGCAAC' * 6}\n", {}, None),
         (PLAIN.replace("\n", ".\n") * 20, {"words": True}, None),
         ("a tokenised text , with spaces around punctuation .\n" * 20, {}, None),
         ("a." * 1_000 + " b", {}, "^.{,240}$"),  # an example is cut to a line
