@@ -129,15 +129,6 @@ def test_the_bar_of_a_notebook_ends_after_early_stopping(corpus, drawings):
     assert ", ended</div>" in drawings[-1]
 
 
-def test_an_interrupted_bar_of_a_notebook_ends(corpus, drawings):
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        SkipGram(**SETTINGS).fit(corpus, progress=True, on_epoch_end=interrupt)
-    assert ", ended</div>" in drawings[-1]
-
-
 @pytest.mark.filterwarnings("ignore:most documents are copies of others")
 @pytest.mark.parametrize("source", ["documents", "lines", "table"])
 def test_a_classifier_reports_each_stage_in_order(source, tmp_path, capsys):
