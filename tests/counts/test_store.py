@@ -207,12 +207,13 @@ OPTIONS = [
 
 
 @pytest.mark.parametrize("options", OPTIONS)
-@pytest.mark.parametrize(("memory_limit", "threads"), [(1 << 20, 1), (1 << 20, 3), (1 << 30, 2)])
+@pytest.mark.parametrize(("chunk_ids", "threads"), [(400, 1), (9000, 3), (1 << 20, 2)])
 @pytest.mark.usefixtures("larger_groups")
-def test_counting_into_a_store_has_the_bytes_of_counting_in_memory(zipf, tmp_path, options, memory_limit, threads):
+def test_counting_into_a_store_has_the_bytes_of_counting_in_memory(zipf, sizes, tmp_path, options, chunk_ids, threads):
     whole = Counts.from_corpus(*zipf, **options)
     whole.store(tmp_path / "a")
-    stored = Counts.from_corpus(*zipf, **options, memory_limit=memory_limit, threads=threads, store=tmp_path / "b")
+    sizes.chunk_ids = chunk_ids
+    stored = Counts.from_corpus(*zipf, **options, memory_limit=1 << 20, threads=threads, store=tmp_path / "b")
     assert len(stored.groups.entries) > 3
     assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
     assert (stored.ledger, stored.path) == (whole.ledger, str(tmp_path / "b"))
