@@ -755,6 +755,8 @@ class Classifier(Estimator):
     def load(cls, path: str | os.PathLike[str], *, threads: int | None = None) -> Self:
         """Read a classifier from a file that :meth:`save` has written. The rows of E are memory-mapped.
 
+        The file must not be written to while it is open: see `Vectors.load`.
+
         Parameters
         ----------
         path : path-like

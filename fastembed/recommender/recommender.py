@@ -717,6 +717,8 @@ class Recommender(Transformer):
     def load(cls, path: str | os.PathLike[str], *, threads: int | None = None) -> Self:
         """Read a recommender from a file that :meth:`save` has written. What users have is memory-mapped.
 
+        The file must not be written to while it is open: see `Vectors.load`.
+
         Parameters
         ----------
         path : path-like

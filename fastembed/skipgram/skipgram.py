@@ -930,8 +930,7 @@ class SkipGram(SkipGramParameters, Transformer):
         -------
         SkipGram
             The model, which gives the same bits as the one that was saved, and can be trained further. Its vectors are
-            memory-mapped: the file may be replaced (on Windows only after these vectors are deleted), but must not be
-            shortened.
+            memory-mapped, so the file must not be written to: see `Vectors.load`.
 
         Raises
         ------

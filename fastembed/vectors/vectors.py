@@ -688,7 +688,9 @@ class Vectors:
         two apart. The vectors, including those of unseen words, equal fastText's up to float32 rounding. The n-grams
         are memory-mapped, and the vectors of the words are computed from them.
 
-        A mapped file must not be shortened. It may be replaced, on Windows only after its vectors are deleted.
+        A mapped file must not be written to, as by copying another one over it: it is then a mixture of both, and the
+        process ends if it is shorter. It may be replaced, as by :meth:`save` or by renaming another; on Windows only
+        after its vectors are deleted.
 
         Parameters
         ----------
