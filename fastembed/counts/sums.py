@@ -84,11 +84,9 @@ class SpilledArray:
             while len(rest):
                 rest = rest[self._file.write(rest) :]
         except OSError as error:
-            raise OSError(
-                error.errno,
-                f"cannot write to a temporary file in {tempfile.gettempdir()!r}: {error}; raise memory_limit, or"
-                " set the environment variable TMPDIR to a folder with more free space",
-            ) from error
+            what = f"cannot write to a temporary file in {tempfile.gettempdir()!r}: {error}"
+            remedy = "raise memory_limit, or set the environment variable TMPDIR to a folder with more free space"
+            raise OSError(error.errno, f"{what}; {remedy}") from error
         self._length += array.size
 
     def __getitem__(self, part: slice) -> npt.NDArray[Any]:

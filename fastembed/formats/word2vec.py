@@ -274,9 +274,8 @@ def read_glove(path: PathLike) -> Table:
         first = next(lines, (1, b""))
         dim = _dim(first[1])
         if dim < 2:
-            other = "files that begin with a line 'V D' are of the format 'word2vec'"
-            got = f"a token and at least two numbers expected, got {first[1][:40]!r}"
-            raise ValueError(f"{str(path)!r}, line 1: {got}; {other}")
+            got = f"{first[1][:40]!r}; files that begin with a line 'V D' are of the format 'word2vec'"
+            raise ValueError(f"{str(path)!r}, line 1: a token and at least two numbers expected, got {got}")
         return read_token_rows(chain([first], lines), dim, path)
 
 

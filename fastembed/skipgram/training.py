@@ -436,10 +436,8 @@ def read_for(model: FittedModel, given: Source, options: SkipGramOptions, *, gro
     tokens, drops = advise_known(corpus.sequences(Ledger()), model.vocabulary, corpus.reading), options.dropping()
     unknown = [token for token in tokens if token not in model.vocabulary and not drops(token)]
     if 3 * len(unknown) > len(tokens) and not grows:
-        warn_user(
-            f"the model knows few of the tokens: {len(unknown):,} of the first {len(tokens):,} are unknown, such as"
-            f" {shown(unknown[0])}"
-        )
+        few = f"{len(unknown):,} of the first {len(tokens):,} are unknown, such as {shown(unknown[0])}"
+        warn_user(f"the model knows few of the tokens: {few}")
     return corpus
 
 
