@@ -151,9 +151,8 @@ def test_the_suffix_chooses_the_picture(run, document, saved, model, tmp_path, d
     options = {"words": None, "topn": 5_000, "method": None, "seed": 0, "progress": False}
     code, out, err = run("plot", saved, "-o", tmp_path / "m.svg")
     assert (code, out, err) == (0, f"wrote {tmp_path / 'm.svg'}: a map of 4 words\n", "")
-    found = document(
-        "plot", saved, "-o", tmp_path / "m.HTML", "--words", "king", "man", "--method", "tsne", "--seed", 5
-    )
+    words = ("--words", "king", "man")
+    found = document("plot", saved, "-o", tmp_path / "m.HTML", *words, "--method", "tsne", "--seed", 5)
     assert found == {"output": str(tmp_path / "m.HTML"), "vectors": str(saved), "words": 2}
     assert run("plot", model, "-o", tmp_path / "m.html", "-n", 3, "--quiet") == (0, "", "")
     assert document("plot", model, "-o", tmp_path / "h.png", "--history")["epochs"] == 2

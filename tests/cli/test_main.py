@@ -98,18 +98,13 @@ def stdout_to(monkeypatch):
         stream.close()
 
 
-def closed_pipe():
-    """Return the descriptor to write to of a pipe that nobody reads."""
-    reader, writer = os.pipe()
-    os.close(reader)
-    return writer
-
-
 @posix
 def test_a_closed_pipe_ends_the_process_silently():
     """Python itself would report it once more at exit."""
     command = [sys.executable, "-P", "-m", "fastembed", "info"]
-    with open(closed_pipe(), "wb") as closed:  # noqa: PTH123 - a descriptor
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "wb") as closed:  # noqa: PTH123 - a descriptor
         done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, encoding="utf-8", check=False)
     assert (done.returncode, done.stderr) == (1, "")
 

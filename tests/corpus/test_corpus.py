@@ -57,9 +57,7 @@ def test_strings_of_one_token_need_to_be_allowed(read):
             use(["a.txt", "b.txt"])
     with pytest.warns(UserWarning, match="99 of the first 101 strings, such as 'a c', have one token"):
         as_corpus(["b"] * 99 + ["a b", "a c"])
-    with pytest.raises(
-        ValueError, match=r"all texts are names of files: pass \[pathlib.Path\('.*test_corpus.py'\), .*\]"
-    ):
+    with pytest.raises(ValueError, match=r"all texts are names of files: pass \[pathlib.Path\('.*test_corpus.py'\), "):
         SkipGram(reading=Reading(words=True)).fit([__file__, __file__])
     assert read(as_corpus([__file__, "a b"]))[0] == [[__file__], ["a", "b"]]
     assert read(as_corpus(["a", "b"], single=True))[0] == [["a"], ["b"]]
