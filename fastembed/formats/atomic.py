@@ -15,9 +15,8 @@ import re
 import secrets
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
-from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -56,7 +55,7 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
         return target
     if not stat.S_ISREG(mode):
         raise OSError(f"cannot write {str(path)!r}: it exists and is not a regular file")
-    if not os.access(target, os.W_OK) and target.exists():  # else another writer has removed it
+    if not os.access(target, os.W_OK) and target.exists():  # else another writer has put it aside
         raise PermissionError(f"cannot write {str(path)!r}: it is read-only")
     return target
 
@@ -98,9 +97,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 def replacing_all(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[Path]]:
     """Yield a temporary file for each path; as :func:`replacing`, and none is renamed before all are complete.
 
-    Of several files, the old ones but the first are removed before the first new one is renamed, and writers of the
-    same folder do this one after the other. What ends in between leaves one file without the others, and never files
-    that do not belong together. (On Windows, where a file in use cannot be replaced, neither holds.)
+    Of several files, all but the first are moved aside before the first is renamed, and writers of the same folder do
+    this one after the other. A process that is killed in between leaves one file without the others, and never files
+    that do not belong together. (On Windows, where a file in use cannot be moved, neither holds.)
 
     Parameters
     ----------
@@ -121,7 +120,7 @@ def replacing_all(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[Path
             claims.append(_claim(temporary))
         yield temporaries
         for temporary, target in zip(temporaries, targets, strict=True):
-            with suppress(FileNotFoundError):  # a new file has the usual mode; or another writer has removed it
+            with suppress(FileNotFoundError):  # a new file has the usual mode; or another writer has put it aside
                 temporary.chmod(target.stat().st_mode)
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
@@ -164,8 +163,10 @@ def remove_leftovers(path: str | os.PathLike[str]) -> None:
             found = [Path(entry.path) for entry in entries if name.fullmatch(entry.name)]
     except OSError:  # a folder that cannot be listed; writing may be possible
         return
-    for temporary in found:
-        _remove_unclaimed(temporary)
+    if found:
+        with _sole_writer(target.parent):  # what a writer of several files has put aside has no lock of its own
+            for temporary in found:
+                _remove_unclaimed(temporary)
 
 
 def _prefix(target: Path) -> str:
@@ -221,39 +222,49 @@ def _remove_unclaimed(temporary: Path) -> None:
 
 
 def _rename_all(temporaries: Sequence[Path], targets: Sequence[Path]) -> None:
-    """Let temporary files become their targets. A Ctrl-C that comes meanwhile is raised in the end.
+    """Let temporary files become their targets, or none of them. A Ctrl-C that comes meanwhile is raised in the end.
 
-    Of several, no new file is ever beside an old one: the old ones but the first are removed before the first new one
-    takes its place.
+    Of several, no new file is ever beside an old one: the old ones but the first are moved aside before the first new
+    one takes its place. The old first one gets a second name, so that all come back if a file cannot be renamed.
     """
     interrupts: list[KeyboardInterrupt] = []
     several = len(targets) > 1 and fcntl is not None
     with _sole_writer(targets[0].parent) if several else nullcontext():
-        for target in targets[1:] if several else ():
-            _complete(partial(target.unlink, missing_ok=True), interrupts)
-        for temporary, target in zip(temporaries, targets, strict=True):
-            try:
-                _complete(partial(_rename, temporary, target), interrupts)
-            except PermissionError as error:
-                reason = f"{error.strerror}; on Windows it must be neither open nor mapped into memory, as vectors are"
-                raise PermissionError(error.errno, f"cannot be replaced: {reason}", str(target)) from error
+        there = targets[0].exists()
+        aside = [_temporary(target) for target in targets]
+        try:
+            if several:
+                with suppress(OSError):  # there is no old file, or the file system has no hard links
+                    os.link(targets[0], aside[0])
+                for target, old in zip(targets[1:], aside[1:], strict=True):
+                    _rename(target, old, interrupts)
+            for temporary, target in zip(temporaries, targets, strict=True):
+                _rename(temporary, target, interrupts)
+        except BaseException as error:
+            lost = there and not (temporaries[0].exists() or aside[0].exists())  # the old first file, without links
+            if several and not lost:
+                for temporary, target, old in zip(temporaries, targets, aside, strict=True):
+                    if not (old.exists() or temporary.exists()):  # a new file, where there was none
+                        target.unlink(missing_ok=True)
+                    _rename(old, target, interrupts)
+            if not isinstance(error, PermissionError):
+                raise
+            reason = f"{error.strerror}; on Windows it must be neither open nor mapped into memory, as vectors are"
+            raise PermissionError(error.errno, f"cannot be replaced: {reason}", str(targets[0])) from error
+        finally:
+            _remove_all(aside)
     if interrupts:
         raise interrupts[0]
 
 
-def _complete(step: Callable[[], object], interrupts: list[KeyboardInterrupt]) -> None:
-    """Make a step, which can be made twice; a Ctrl-C that comes meanwhile is added to `interrupts`."""
+def _rename(old: Path, new: Path, interrupts: list[KeyboardInterrupt]) -> None:
+    """Rename a file if it is there; a Ctrl-C that comes meanwhile is added to `interrupts`."""
     try:
-        step()
+        if old.exists():
+            old.replace(new)
     except KeyboardInterrupt as error:
         interrupts.append(error)
-        _complete(step, interrupts)
-
-
-def _rename(old: Path, new: Path) -> None:
-    """Rename a file, if it is still there."""
-    if old.exists():
-        old.replace(new)
+        _rename(old, new, interrupts)
 
 
 def _remove_all(paths: Iterable[Path]) -> None:

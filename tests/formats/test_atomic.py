@@ -89,7 +89,7 @@ def is_whole(vectors):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX locks and renames")
 @pytest.mark.parametrize("suffix", [".npy", ".tsv"])
-@pytest.mark.parametrize("rename", [0, 1])
+@pytest.mark.parametrize("rename", [0, 1, 2])
 @pytest.mark.parametrize("early", [True, False])
 def test_a_ctrl_c_between_two_renames_leaves_files_that_belong_together(
     tmp_path, monkeypatch, pairs, suffix, rename, early
@@ -133,7 +133,7 @@ def test_a_killed_writer_never_leaves_files_of_two_models(tmp_path, pairs, suffi
         Path.replace = kill
         Vectors([f"b{n}" for n in range(50)], np.full((50, 2), 2.0)).save(sys.argv[1])
     """
-    for rename in range(3):
+    for rename in range(4):
         folder = tmp_path / str(rename)
         folder.mkdir()
         path = folder / f"v{suffix}"
@@ -142,7 +142,7 @@ def test_a_killed_writer_never_leaves_files_of_two_models(tmp_path, pairs, suffi
         try:
             assert is_whole(Vectors.load(path))
         except FileNotFoundError:
-            assert rename < 2
+            assert rename in (1, 2)
 
 
 # ---------------------------------------------------------------- what killed writers leave
@@ -200,6 +200,28 @@ def test_a_folder_that_is_not_writable_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: not (path == tmp_path.resolve() and mode == os.W_OK))
     with pytest.raises(PermissionError, match="is not writable"):
         check_writable(tmp_path / "a")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX locks and renames")
+@pytest.mark.parametrize("suffix", [".npy", ".tsv"])
+@pytest.mark.parametrize("rename", [0, 1, 2])
+def test_a_failed_rename_leaves_the_old_pair(tmp_path, monkeypatch, pairs, suffix, rename):
+    path, renames = tmp_path / f"v{suffix}", []
+    pairs[0].save(path)
+    replace = type(path).replace
+
+    def fail(source, target):
+        renames.append(target)
+        if len(renames) == rename + 1:
+            raise OSError(5, "Input/output error", str(target))
+        return replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(path), "replace", fail)
+        with pytest.raises(OSError, match="Input/output error"):
+            pairs[1].save(path)
+    assert Vectors.load(path).tokens == pairs[0].tokens
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX locks and renames")
