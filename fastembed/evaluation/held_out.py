@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
@@ -28,7 +29,8 @@ from fastembed.skipgram.prediction import ContextQuery, context_probabilities
 from fastembed.skipgram.skipgram import SkipGram, fitted_model
 
 Ids = NDArray[np.intp]
-LARGE = 5  # items of a basket
+LARGE = 5  # items of a basket, which hardly two users share by chance, unless
+CHANCE = 0.05  # of such baskets of training, or more, are those of several users
 MEANS = ("nll", "precision", "recall", "ndcg", "hit_rate", "mrr")  # over baskets, each with a standard error
 
 
@@ -372,8 +374,9 @@ def _drawn(
     rows = (matrix.indices[a:b].astype(np.intp) for a, b in pairwise(matrix.indptr))
     parts = [split(user, names[ids].tolist(), ids) for user, ids in zip(users, rows, strict=True)]
     taken = np.array([k for k, part in enumerate(parts) if part is not None], np.intp)
-    learned, given = map(_large_baskets, (fitted.data.matrix, matrix))
-    same = sum(basket in learned for basket in given) > len(given) / 2
+    learned, given = Counter(_large_baskets(fitted.data.matrix)), _large_baskets(matrix)
+    repeated = sum(count for count in learned.values() if count > 1)
+    same = repeated < CHANCE * learned.total() and sum(basket in learned for basket in given) > len(given) / 2
     if fields[0] is not None and not fitted.data.users.are_places():  # which others may have, too
         same = same or 2 * int((fitted.data.users.find(users, skip_unknown=True) >= 0).sum()) > len(users)
     if same:
@@ -387,10 +390,10 @@ def _drawn(
     return len(users), Asked(seen, fold(seen, fitted.model, pool)), hidden
 
 
-def _large_baskets(matrix: Any) -> set[bytes]:
-    """Return the different sets of `LARGE` items or more, which hardly two users share by chance."""
+def _large_baskets(matrix: Any) -> list[bytes]:
+    """Return the sets of `LARGE` items or more."""
     ends, ids = matrix.indptr.tolist(), matrix.indices.astype(np.int32)
-    return {ids[first:last].tobytes() for first, last in pairwise(ends) if last - first >= LARGE}
+    return [ids[first:last].tobytes() for first, last in pairwise(ends) if last - first >= LARGE]
 
 
 def _known_part(

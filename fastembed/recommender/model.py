@@ -54,6 +54,7 @@ class KnownRows:
         self._seen, self._model = seen, model
         self._rows = np.zeros((seen.shape[0], len(model.linear)), np.float32)
         self._folded = np.zeros(-(-seen.shape[0] // FOLDED), bool)
+        self._near: Neighbors | None = None
 
     def of(self, ids: NDArray[np.intp], pool: Pool) -> NDArray[np.float32]:
         """Return the rows (N, D) of users by number; several threads may ask at the same time."""
@@ -69,6 +70,13 @@ class KnownRows:
             with single_threaded_blas():  # the bits must not depend on the number of BLAS threads
                 pool.run(task, len(missing))
         return self._rows[ids]
+
+    def near(self, pool: Pool) -> Neighbors:
+        """Return the search for users by their rows."""
+        if self._near is None:
+            self.of(np.arange(len(self._rows)), pool)
+            self._near = Neighbors(self._rows)
+        return self._near
 
 
 @dataclass(frozen=True)
@@ -91,17 +99,14 @@ class FittedRecommender:
     __getstate__ = fields_alone
 
     @cached_property
-    def _known_rows(self) -> KnownRows:
-        return KnownRows(self.data.matrix, self.model)
-
-    @cached_property
     def near_items(self) -> Neighbors:
         """The search for items by their vectors."""
         return Neighbors(np.ascontiguousarray(self.model.linear.T))
 
-    def rows(self, pool: Pool) -> NDArray[np.float32]:
-        """Return the rows of all users that are known, (U, D)."""
-        return self._known_rows.of(np.arange(len(self.data.users)), pool)
+    @cached_property
+    def known_rows(self) -> KnownRows:
+        """The rows of the users."""
+        return KnownRows(self.data.matrix, self.model)
 
     # ---------------------------------------------------------------- who is asked about
 
@@ -193,7 +198,7 @@ class FittedRecommender:
             warn_user(f"{shown(names)} are users; the basket of these items is a list in a list, [{shown(names)}]")
         found = np.maximum(ids, 0)
         places: Any = slice(found[0], found[0] + 1) if len(found) == 1 else found  # a slice takes half of the time
-        matrix, rows = self.data.matrix[places], self._known_rows.of(found, pool)
+        matrix, rows = self.data.matrix[places], self.known_rows.of(found, pool)
         if (ids < 0).any():
             rows[ids < 0] = 0
             matrix = sparse.csr_array(sparse.diags_array((ids >= 0).astype(np.float32)) @ matrix)

@@ -30,7 +30,6 @@ from fastembed.trainer.ranks import Communicator, Ranks
 from fastembed.vectors.neighbors import Neighbors
 
 ROUGH_TOLERANCE = 1e-4  # of the rows of users from which only a recommendation is made
-PRODUCT = 512  # the size of the product whose rate is measured
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ class Estimate:
     def seconds(self) -> float:
         """Return about how long a fit takes on this machine if nothing else runs, by the rate of its products."""
         operations = (self.flops - self.serial) / self.threads + self.serial
-        return operations * seconds_per_operation(training.BLOCK, PRODUCT, PRODUCT)
+        return operations * seconds_per_operation(training.BLOCK, 512, 512)
 
     def __repr__(self) -> str:
         return f"<Estimate: {self}>"
@@ -362,7 +361,8 @@ class Recommender(Transformer):
     @property
     def user_factors_(self) -> NDArray[np.float32]:
         """The vectors of the users (U, D), which are found when they are first asked for."""
-        return self._fitted().rows(Pool(check_threads(self.threads)))
+        fitted = self._fitted()
+        return fitted.known_rows.of(np.arange(len(fitted.data.users)), Pool(check_threads(self.threads)))
 
     @property
     def history_(self) -> list[dict[str, float]]:
@@ -502,7 +502,8 @@ class Recommender(Transformer):
         2
         """
         fitted = self._fitted()
-        return self._similar(user, topn, skip_unknown, fitted.data.users, Neighbors(self.user_factors_))
+        near = fitted.known_rows.near(Pool(check_threads(self.threads)))
+        return self._similar(user, topn, skip_unknown, fitted.data.users, near)
 
     def _similar(self, given: Any, topn: int, skip_unknown: bool, known: Any, neighbors: Neighbors) -> Any:
         topn, single = check_integer("topn", topn, low=1), is_name(given)

@@ -73,8 +73,7 @@ def hiding(n: Any, seed: int) -> tuple[Any, Any, Any] | None:
         mask[rng.choice(places, max(1, round(HIDDEN_SHARE * len(places))), replace=False)] = True
     if np.count_nonzero(mask) < LEAST_HIDDEN:
         return None
-    others = np.ones(n.shape[0], bool)
-    others[chosen] = False
+    others = ~np.isin(np.arange(n.shape[0]), chosen)
     return _entries(n, np.repeat(others, sizes)), _entries(part, ~mask), _entries(part, mask)
 
 
@@ -137,8 +136,7 @@ def select(model: Model, shown: Any, seen: Any, hidden: Any, pool: Pool) -> Stre
         share = SHARES[number]
         factors = (1 - share) * np.append(low.factors, 0) + share * np.insert(second.factors, 1, 0)
         factors[0] *= popularity
-        parts[0] *= np.float32(1 - share)
-        parts[0] += np.float32(share) * parts[1]
+        parts[0][:] = np.float32(1 - share) * parts[0] + np.float32(share) * parts[1]
         return _Tried(popularity, factors, parts[0], number, ndcg)
 
     with bar(desc="strengths tried", unit="", unit_scale=False) as done:

@@ -230,6 +230,8 @@ def test_baskets_learned_from_are_noticed():
     with pytest.warns(UserWarning, match="most of these users are among those learned from: `split_users`"):
         held_out_items(recommender, baskets[:30])
     held_out_items(recommender, baskets[30:])
+    few = [np.flatnonzero(row).tolist() for row in rng.random((400, 8)) < 0.7]  # of which many are equal by chance
+    held_out_items(recommender.fit(few[:300]), few[300:])
     table, fields = {"who": np.repeat(["a", "b"], 3), "what": [*"xyzxyv"]}, {"user": "who", "item": "what"}
     recommender.fit(table, **fields)
     with pytest.warns(UserWarning, match="hidden=test\\), or --hidden all, takes items that were left out of theirs"):

@@ -102,6 +102,10 @@ def test_ease_is_the_ridge_regression_of_an_item_on_all_others(taken, users, mon
     assert_allclose(b[others, c], np.linalg.solve(matrix, x[:, others].T @ x[:, c]), atol=1e-5)
     assert not b.diagonal().any()
     assert_allclose(Ease(taken, 4).predicted(taken)[x == 0], (x @ b)[x == 0], atol=1e-5)
+    alike = sparse.csr_array(np.ones((20, 500), np.float32))
+    assert np.bincount(Ease(alike, 4).weights(POOL).indices).max() == 300
+    found = item_to_item.item_to_item(alike, 1e-30, POOL)  # where rounding makes the matrix of users singular
+    assert_array_equal(found.toarray(), item_weights(alike, POOL).toarray())
     monkeypatch.setattr(item_to_item, "NEIGHBOURS", 3)
     few = Ease(taken, 4).weights(POOL).toarray()
     assert set(np.flatnonzero(few[:, c])) == set(np.argsort(-np.abs(b[:, c]) * np.sqrt(x.sum(axis=0)))[:3])
@@ -130,9 +134,11 @@ def test_where_items_exclude_each_other_the_regression_on_all_items_is_chosen_an
 
 
 def test_the_item_to_item_model_has_the_nearest_neighbours_of_the_most_frequent_items(taken, monkeypatch):
-    monkeypatch.setattr(item_to_item, "NEIGHBOURS", 3)
-    monkeypatch.setattr(item_to_item, "MOST_PAIRS", 400)
-    monkeypatch.setattr(item_to_item, "FEW_NEIGHBOURS", 2)
+    x = np.ones((100, 60), np.float32)
+    x[1:, 55:] = 0
+    assert np.bincount(item_weights(sparse.csr_array(x), POOL).indices).tolist() == [50] * 55 + [32] * 5
+    for name, size in (("NEIGHBOURS", 3), ("MOST_PAIRS", 400), ("FEW_NEIGHBOURS", 2)):
+        monkeypatch.setattr(item_to_item, name, size)
     assert np.count_nonzero(item_weights(taken, POOL, few=True).toarray(), axis=0).max() == 2
     b = item_weights(taken, POOL).toarray()
     users = np.bincount(taken.indices, minlength=40)
@@ -255,6 +261,12 @@ def test_the_strengths_are_those_that_the_hidden_items_of_users_kept_away_choose
     n[away] -= seen.toarray() + hidden.toarray()
     assert_allclose(shown.toarray(), n, atol=1e-6)
     assert_allclose([model.ridge, model.ease, *model.factors], best_strengths(first, shown, seen, hidden), rtol=0.01)
+
+
+def test_strengths_need_two_hundred_hidden_items():
+    x = sparse.csr_array(np.ones((800, 2), np.float32))
+    assert strengths.hiding(x, 0)[2].nnz == 200
+    assert strengths.hiding(x[4:], 0) is None
 
 
 def test_heavy_users_count_less_in_pairs_of_items():
