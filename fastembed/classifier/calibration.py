@@ -148,7 +148,8 @@ class Calibration:
         those of this calibration, of precision 1 + 800 / n + e / 10 with n documents and e earlier ones: few documents
         do not determine them. With less than 100 documents, whether it predicts better is seen on each half of them, by
         the nll of a calibration from the other half. With independent labels, the weight stays unless it is below 1 and
-        no fewer first labels are right: their nll is that of all labels alike.
+        no fewer first labels are right: their nll is that of all labels alike. A weight below 1 is by the shares
+        without the document itself, one above 1 by all: its own label never seems more probable than it is.
 
         Parameters
         ----------
@@ -161,7 +162,7 @@ class Calibration:
         prior : ndarray (L,)
             The logits of the shares of the labels.
         counts : array_like (L,)
-            The numbers of documents that the shares are of, to take one from: by default, these are none of them.
+            The numbers of documents that the shares are of, to take one from; by default, these are none of them.
         earlier : int
             The number of documents that this calibration is from; more than 1,000 count as that.
         """
@@ -171,20 +172,31 @@ class Calibration:
         used = used[:: -(-len(used) // MOST_DOCUMENTS)]
         s, y, w = scores[used].astype(np.float64), labels[used], weights[used]
         w = np.minimum(w / np.median(w), MOST_WEIGHT)
-        dense = y.toarray()
-        shares = prior + dense * np.log1p(-1 / np.maximum(counts, 2))
-        precision = 1 + FIRM / len(used) + min(earlier, MOST_EARLIER) / 10
+        dense, shares = y.toarray(), np.broadcast_to(prior.astype(np.float64), s.shape)
+        others = shares + dense * np.log1p(-1 / np.maximum(counts, 2))  # about the shares without the document
+        precision, found = 1 + FIRM / len(used) + min(earlier, MOST_EARLIER) / 10, []
         with single_threaded_blas():  # the bits must not depend on the number of BLAS threads
-            found = self._maximum(s, shares, dense, w, precision)
-            if len(used) >= FEW:
-                return found
-            gain = 0.0
-            for first in (0, 1):
-                part, other = slice(first, None, 2), slice(1 - first, None, 2)
-                half = self._maximum(s[other], shares[other], dense[other], w[other], precision)
-                gains = [each.nll(each.logits(s[part], shares[part]), y[part]) for each in (self, half)]
-                gain += float(w[part] @ np.subtract(*gains))
-        return found if gain > 0 else self
+            for part in (slice(None), slice(0, None, 2), slice(1, None, 2)):
+                given = dense[part], w[part], precision
+                best = self._maximum(s[part], others[part], *given)
+                better = best.weight < 1
+                if not self.independent and not better:
+                    best = self._maximum(s[part], shares[part], *given)
+                    better = best.weight > 1
+                if self.independent or not better:
+                    same = self._maximum(s[part], others[part], *given, pool=False)
+                    first = [each.logits(s[part], others[part]).argmax(axis=1) for each in (best, same)]
+                    right = [given[0][range(len(ids)), ids].sum() for ids in first]
+                    best = best if better and right[0] >= right[1] else same
+                if len(used) >= FEW:
+                    return best
+                found.append(best)
+        gain = 0.0
+        for part, half in ((slice(0, None, 2), found[2]), (slice(1, None, 2), found[1])):
+            pools = [(each, others[part] if each.weight < 1 else shares[part]) for each in (self, half)]
+            gains = [each.nll(each.logits(s[part], pool), y[part]) for each, pool in pools]
+            gain += float(w[part] @ np.subtract(*gains))
+        return found[0] if gain > 0 else self
 
     def _maximum(
         self, s: Float64, shares: Float64, y: Array, w: Float64, precision: float, *, pool: bool = True
@@ -195,7 +207,6 @@ class Calibration:
         which stays without `pool`. The logits are x = weight c + (1 - weight) shares with the curve
         c = slope asinh(z) + offset and z = (s - shift) / bend, and root = sqrt(1 + z^2) is in the derivatives.
         """
-        given = s, shares, y, w, precision
         if self.independent:
             s, shares, y, w = self._cells(s, shares, y, w)
         else:  # (L, N), since sums over the few labels are slow in the last axis
@@ -262,12 +273,7 @@ class Calibration:
             t = t - step
             least, gradient, gauss_newton, hessian = tried
         bend, shift, weight = self.bend and math.exp(t[2]), float(SHIFT * t[3]), max(float(t[4]), LEAST_WEIGHT)
-        found = replace(self, slope=math.exp(t[0]), offset=float(t[1]), bend=bend, shift=shift, weight=weight)
-        if not (pool and self.independent):
-            return found
-        same, (s, shares, y) = self._maximum(*given, pool=False), given[:3]
-        right = [y[range(len(y)), each.logits(s, shares).argmax(axis=1)].sum() for each in (found, same)]
-        return found if found.weight < 1 and right[0] >= right[1] else same
+        return replace(self, slope=math.exp(t[0]), offset=float(t[1]), bend=bend, shift=shift, weight=weight)
 
     def _cells(self, s: Float64, shares: Float64, y: Array, w: Float64) -> tuple[Float64, Float64, Float64, Float64]:
         """Return scores, logits of shares, targets and weights of independent labels: those with 1, and others by bins.

@@ -107,22 +107,6 @@ def test_a_calibration_of_many_documents_is_that_of_some_of_them_evenly():
     assert first.fitted(scores, labels, np.ones(9000), np.ones(3)) == first.fitted(scores, labels, some, np.ones(3))
 
 
-@pytest.mark.parametrize("several", [False, True])
-@pytest.mark.parametrize("loss", ["squared", "ova"])
-@pytest.mark.parametrize("count", [8, 20, 300])
-def test_no_number_of_documents_and_no_weight_makes_calibration_extreme(labelled, held_out, loss, count, several):
-    """Labels are random, so that nothing can be predicted; one document weighs as much as all others."""
-    rng = np.random.default_rng(count)
-    names = ["x", "y", *rng.choice(["x", "y"], count - 2)]
-    labels = [[name, "all"] for name in names] if several else names
-    weights = np.ones(count)
-    weights[rng.integers(count)] = 400
-    model = Classifier(loss).fit(labelled[0][:count], labels, weights)
-    p = model.predict_proba(held_out[0])[:, -2:]
-    true = np.array([[name == "x", name == "y"] for name in np.random.default_rng(0).choice(["x", "y"], len(p))])
-    assert -(true * np.log(p)).sum(axis=1).mean() < 1.7
-
-
 @pytest.mark.parametrize("loss", ["squared", "ova", "softmax"])
 def test_weights_of_labels_are_those_of_their_documents(labelled, loss):
     documents, labels = labelled

@@ -119,11 +119,14 @@ class Map:
             prior = precision * (((at - self.first) / [1, 1, 1, 0.1, 1]) ** 2).sum() / 2
             return weights @ self.nll(s, y, shares, at) + prior
 
-        found = []
+        found = []  # with the weight, and without
         for free in (self.free, self.free & [True, True, True, True, False]):
             found.append(self.first.copy())
             found[-1][free] = optimize.minimize(objective, self.first[free], (free,), options={"gtol": 1e-7}).x
         found[0][4] = max(found[0][4], 0.02)
+        if not self.several and shares is not self.shares and found[0][4] >= 1:
+            at = self.posterior(s, y, self.shares, weights, precision)
+            return at if at[4] > 1 else found[1]
         right = [y[range(len(y)), self.logits(s, at, shares).argmax(axis=1)].sum() for at in found]
         return found[int(self.several and (found[0][4] >= 1 or right[0] < right[1]))]
 
@@ -133,7 +136,8 @@ class Map:
         gain, precision = 0 if len(s) < 100 else math.inf, 1 + 800 / len(s) + min(earlier, 1000) / 10
         for one, other in [(slice(0, None, 2), slice(1, None, 2)), (slice(1, None, 2), slice(0, None, 2))]:
             at = self.posterior(s[other], y[other], shares[other], weights[other], precision)
-            before, after = (self.nll(s[one], y[one], shares[one], each) for each in (self.first, at))
+            pool = shares[one] if at[4] < 1 else self.shares
+            before, after = (self.nll(s[one], y[one], pool, each) for each in (self.first, at))
             gain += weights[one] @ (before - after)
         at = self.posterior(s, y, shares, weights, precision) if gain > 0 else self.first
         return Map(self.loss, self.several, self.shares, at)
@@ -290,6 +294,15 @@ def test_a_calibration_by_documents_that_contradict_the_scores_is_the_maximum():
     found = Calibration("ova", True, 1.0, 0.0).fitted(s, sparse.csr_array(y), weights, np.zeros(3))
     expected = Map("ova", True, np.zeros(3)).fitted(s, y, weights)
     assert_allclose([np.log(found.slope), found.offset, found.weight], expected.at[[0, 1, 4]], atol=1e-5)
+
+
+def test_few_documents_of_each_of_many_labels_give_the_scores_no_more_weight():
+    """Shares without the document itself would tell its own label from all others, which are as frequent."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(100), 3)
+    words = np.where(rng.random((300, 3)) < 0.7, labels[:, None], rng.integers(100, size=(300, 3)))
+    texts = [" ".join(f"l{word}" for word in row) + f" w{rng.integers(200)}" for row in words]
+    assert Classifier().fit(texts, labels)._model.calibration.weight <= 1
 
 
 def test_a_document_without_a_label_is_an_example_of_one_label_more(labelled):
