@@ -31,7 +31,7 @@ from fastembed.classifier.features import (
     shares,
 )
 from fastembed.corpus.blocks import valid_text
-from fastembed.corpus.corpus import REPORT_EVERY, DocumentCorpus, FileCorpus, Progress
+from fastembed.corpus.corpus import REPORT_EVERY, DocumentCorpus, FileCorpus, Progress, raw_in_lists
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.memory import MISSING, BadRow, DocumentBlock, Records, column_names, is_missing, warn_of_floats
 from fastembed.corpus.reading import Reading, token_list
@@ -743,6 +743,9 @@ def read_examples(
             )
         several = found.several or known.calibration.several
         found = Labels(classes, found.over(classes), several, known.indicator)
+    lists = (item for item in items[:FIRST_ONES] if isinstance(item, SEVERAL))
+    if raw := raw_in_lists([str(token) for item in lists for token in item]):
+        warn_user(raw)
     warn_of_alike(found.classes.tolist())
     if labels is not None:
         warn_of_prefix(items, prefix)

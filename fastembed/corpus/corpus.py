@@ -805,7 +805,7 @@ def _advise_of_lists(corpus: Corpus, block: DocumentBlock, *, given: bool, baske
         if all(isinstance(each, tuple) and len(each) == 2 for each in items):
             warn_user(f"every basket is a tuple of two items, such as {shown(items[0])}: Recommender learns pairs")
     text = block.text[:SAMPLE_BYTES].rpartition(b" ")[0]  # whole tokens
-    if seen := (None if baskets else _raw_in_lists(split_tokens(text))) or _edges(text, weighted=baskets):
+    if seen := (None if baskets else raw_in_lists(split_tokens(text))) or _edges(text, weighted=baskets):
         warn_user(ReadingAdvice(seen, "", {}, Reading()))
 
 
@@ -924,7 +924,7 @@ def _edges(text: bytes, *, weighted: bool) -> str | None:
     )
 
 
-def _raw_in_lists(tokens: list[str]) -> str | None:
+def raw_in_lists(tokens: list[str]) -> str | None:
     """Return what tokens look like that have several words each, or often end in punctuation, as by ``str.split``."""
     spaces = sum(token.count(" ") for token in tokens)
     ending = [token for token in tokens if _PUNCTUATED.fullmatch(token.encode(errors="surrogatepass"))]

@@ -494,7 +494,9 @@ def test_where_one_document_is_all_there_is_nothing_to_learn_and_to_warn_of(loss
     assert model.predict(["a b"]).tolist() == ["x"]
 
 
-def test_labels_that_are_still_in_the_texts_are_noticed(labelled):
+def test_labels_that_are_still_in_the_texts_and_lists_of_texts_are_noticed(labelled):
+    with pytest.warns(UserWarning, match="tokens in lists have 3.0 words each, such as 'a b c': pass texts as str"):
+        Classifier().fit([["a b c", "d e f"], ["g h i"]], ["x", "y"])
     with pytest.warns(UserWarning, match="documents hold __label__, as files of fastText do"):
         model = Classifier().fit([f"__label__x {text}" for text in labelled[0]], labelled[1])
     with pytest.warns(UserWarning, match="documents hold __label__, as files of fastText do"):
