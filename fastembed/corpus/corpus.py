@@ -745,6 +745,9 @@ def advise(corpus: Corpus, *, baskets: bool = False) -> None:
     if b"\0" in text:  # no text, which reading will find
         return
     reading, characters = corpus.reading, text.decode(errors="ignore")
+    if text.lstrip().startswith(b'{"'):
+        warn_user(ReadingAdvice("the lines are JSON, of which field=... reads a field", "", {}, reading))
+        return
     seen = list(_of_words(reading, text, characters, baskets=baskets))
     seen += [(found, f"whole {unit}s", {"unit": unit}) for found, unit in _of_units(reading, text, parts)]
     seen += [(found, "", {}) for found in _of_format(reading, text, characters, baskets=baskets)]

@@ -36,7 +36,7 @@ from fastembed._kernels import kernels_for
 from fastembed.corpus.corpus import FileCorpus, OnePerThread, Progress, single_files
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.memory import is_missing
-from fastembed.corpus.tables import UnnamedFieldError
+from fastembed.corpus.tables import UnnamedFieldError, suffix_of
 from fastembed.counts.pairs import name_ids, tokens_of, warn_of_kinds
 from fastembed.counts.sums import RowBatch
 from fastembed.counts.windows import Windows
@@ -212,8 +212,10 @@ def edge_files(paths: Any) -> FileCorpus:
     try:
         return FileCorpus(paths)
     except UnnamedFieldError as error:
-        how = "Counts.from_graph(pandas.read_csv(...)), or on a command line by tr ',\\t' ' ' < FILE"
-        raise ValueError(f"{error.name!r} is a table, but edges are lines of two names: read it by {how}") from None
+        how = "pandas.read_csv(...), or on a command line tr ',\\t' ' ' < FILE"
+        if "json" in suffix_of(error.name):
+            how = "pandas.read_json(..., lines=True), or on a command line jq -r '\"\\(.source) \\(.target)\"' FILE"
+        raise ValueError(f"{error.name!r} is a table, but edges are lines of two names, as of {how}") from None
 
 
 def edges_of_file(
@@ -238,7 +240,7 @@ def edges_of_file(
                 ledger.skipped["comments"] = ledger.skipped.get("comments", 0) + 1
                 continue
             try:
-                if len(line) not in parts or line[0].endswith((",", ";")) or line[1] == "{}":
+                if len(line) not in parts or line[0].endswith((",", ";")) or line[1] == "{}" or line[0][:2] == '{"':
                     raise ValueError(line)
                 amounts.append(float(line[2]) if len(line) == 3 and weights else 1.0)
             except ValueError:

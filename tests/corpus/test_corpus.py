@@ -179,6 +179,7 @@ PLAIN = WRAPPED.replace(",", "").replace(";", "")
         ("__label__b some text\n__label__c\n" * 10, {}, "^'__label__b' is a label of fastText, and so a word"),
         ("a paragraph of a line\n" * 40, {"unit": "paragraph"}, "^the text has no empty lines.*unit='line'"),
         ("a model, as\0 bytes. " * 99, {}, None),
+        ('{"id": 1, "text": "a, b"}\n' * 9, {}, r"^the lines are JSON, of which field=\.\.\. reads a field$"),
         ("cafe\u0301 noir", {}, r"^accents are characters beside their letters \(NFD\): uconv -x nfc"),
         ("good<br />film &amp; more\n" * 20, {"words": True}, "^the text has HTML, such as '<br />', which becomes"),
         ("a\u3000b c\n" * 20, {}, r"^spaces such as '\\u3000' are parts of tokens"),

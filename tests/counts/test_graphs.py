@@ -401,8 +401,16 @@ def test_a_graph_that_is_given_in_another_way_says_how(tmp_path):
     with pytest.raises(TypeError, match=r"got a Graph: fit to Counts.from_graph\(graph\) instead"):
         SkipGram().fit(networkx.path_graph(3))
     (tmp_path / "edges.csv").write_text("source,target\na,b\n", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"edges.csv' is a table, but edges are lines of two names: read"):
+    with pytest.raises(
+        ValueError, match=r"edges.csv' is a table, but edges are lines of two names, as of pandas.read_csv"
+    ):
         Counts.from_graph(tmp_path / "edges.csv")
+    (tmp_path / "edges.jsonl").write_text('{"source":"a", "target":"b"}\n', encoding="utf-8")
+    with pytest.raises(ValueError, match=r"as of pandas\.read_json\(\.\.\., lines=True\), or on a command line jq -r"):
+        Counts.from_graph(tmp_path / "edges.jsonl")
+    (tmp_path / "edges.jsonl").rename(tmp_path / "edges.txt")
+    with pytest.raises(ValueError, match="line 1: an edge is two names"):
+        Counts.from_graph(tmp_path / "edges.txt")
 
     path, row = tmp_path / "edges.txt", "".join(f"{a} {b}\n" for a, b in pairwise("abcdefghijklm"))
     for text in ("Source Target\na b\n", "user friend\n1 2\n2 3\n", "id_1 id_2\n1 2\n2 3\n", "a b\nx1 x2\nx2 x3\n"):
