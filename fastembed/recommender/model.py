@@ -162,8 +162,12 @@ class FittedRecommender:
         hidden = self.asked(given, skip_unknown, pool, None).matrix
         if hidden.shape != seen.shape:
             raise ValueError(f"hidden must have one basket per user, {seen.shape[0]}, got {hidden.shape[0]}")
-        if seen.multiply(hidden).nnz:
-            raise ValueError("hidden must not hold items of the same user's X")
+        both = seen.multiply(hidden).tocoo()
+        if both.nnz:
+            (item,) = self.data.items.names[both.col[:1]].tolist()
+            raise ValueError(
+                f"item {shown(item)} of row {both.row[0]} is both shown and hidden: leave out what a user had before"
+            )
         return hidden
 
     def rows_of(self, given: Any, *, hidden: bool = False) -> Any:

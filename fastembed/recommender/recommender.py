@@ -457,7 +457,8 @@ class Recommender(Transformer):
         Returns
         -------
         list of (item, float), or a list of these
-            Without the item itself. The vector of an item that nobody has says nothing of it.
+            Without the item itself. The vector of an item that nobody has says nothing of it, and that of one that few
+            have says little: with few items in all, such are often the nearest by chance, and others for another seed.
 
         Raises
         ------

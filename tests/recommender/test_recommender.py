@@ -319,7 +319,7 @@ def test_an_interrupted_fit_goes_on_to_the_same_bits(baskets, tmp_path):
         (lambda m: m.similar_items(None), TypeError, "a name or several are needed, got None"),
         (lambda m: m.explain([["a0"], ["a1"]], "a2"), ValueError, r"who must be one user, or one basket as \[\[..."),
         (lambda m: m.explain(0, ["a2"]), TypeError, r"item must be one item, got \['a2'\]"),
-        (lambda m: m.perplexity([["a0"]], [["a0"]]), ValueError, "hidden must not hold items of the same user's X"),
+        (lambda m: m.perplexity([["a0"]], [["a0"]]), ValueError, "item 'a0' of row 0 is both shown and hidden"),
         (lambda m: m.perplexity([["a0"]], ["a1"]), TypeError, "hidden items are a list per user, or rows of a matrix"),
         (lambda m: m.perplexity([["a0"]], [["a1"], []]), ValueError, "hidden must have one basket per user, 1, got 2"),
         (lambda m: m.perplexity([[]]), ValueError, "there is no item to predict"),

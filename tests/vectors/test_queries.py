@@ -316,6 +316,7 @@ def test_most_similar_is_gensims(vectors, peer):
             assert_agree(found, expected, TOLERANCE["float32"])  # gensim rounds the mean to float32
 
 
+@pytest.mark.thread_unsafe(reason="gensim divides its norms in place")
 def test_pairs_and_groups_are_gensims(vectors, peer):
     assert vectors.doesnt_match(["w1", "w9", "w40", "w7"]) == peer.doesnt_match(["w1", "w9", "w40", "w7"])
     found, expected = vectors.normalized().matrix, peer.get_normed_vectors()
