@@ -751,9 +751,10 @@ def advise(corpus: Corpus, *, baskets: bool = False) -> None:
     seen = list(_of_words(reading, text, characters, baskets=baskets))
     seen += [(found, f"whole {unit}s", {"unit": unit}) for found, unit in _of_units(reading, text, parts)]
     seen += [(found, "", {}) for found in _of_format(reading, text, characters, baskets=baskets)]
-    if baskets:
+    plain = reading.compiled and not reading.words
+    if baskets and plain:
         warn_of_lines(list(filter(None, map(str.split, characters.split("\n")[:-1]))))
-    if not (seen or reading.words) and (edges := _edges(text, weighted=baskets)):
+    if plain and not seen and (edges := _edges(text, weighted=baskets)):
         seen = [(edges, "", {})]
     if seen:
         changes = {name: value for _, _, change in seen for name, value in change.items()}

@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from fastembed import Counts, SkipGram, Vocabulary
-from fastembed.corpus import LineSplit
+from fastembed.corpus import LineSplit, Reading
 
 SETTINGS = {"dim": 4, "min_count": 1}
 
@@ -129,6 +129,8 @@ def test_edges_with_weights_are_not_taken_for_baskets_in_silence(tmp_path):
     with pytest.warns(UserWarning, match="most items hold commas or marks, such as 'tea,milk': spaces separate the"):
         model.fit(["tea,milk rolls", "rolls,tea"])
     model.fit([[k, k + 1, k + 2, k + 3] for k in range(30)])  # baskets of numbers, which are no lines
+    for reading in (Reading(words=True), Reading(token_pattern="[^,]+")):
+        SkipGram(baskets="flat", reading=reading, **SETTINGS).fit(["tea,green milk", "green milk,tea"])
     model.fit([["a", "c"], *edges])
 
 
