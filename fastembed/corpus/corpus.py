@@ -136,15 +136,14 @@ def as_corpus(source: Source, reading: Reading | None = None, *, single: bool = 
 def _check_split(corpus: DocumentCorpus) -> None:
     """Raise ValueError if all documents are strings of one token at most, not all empty; warn if nearly all are."""
     count, longer, last = 0, 0, ""
-    for count, item in enumerate(islice(corpus._records, MOST_STRINGS), 1):
-        if not isinstance(item, str):
+    for count, item in enumerate(corpus._records, 1):
+        most = max(map(len, corpus.reading.sequences(item)), default=0) if isinstance(item, str) else 2
+        longer, last = longer + (most > 1), item if most == 1 else last
+        if not isinstance(item, str) or (longer > LEAST_LINES and 2 * longer > count):
             return
-        sequences = corpus.reading.sequences(item)
-        longer += any(len(tokens) > 1 for tokens in sequences)
-        if longer > LEAST_LONGER * count:
-            return
-        last = item if any(sequences) else last
-    if last:
+        if longer and count >= MOST_STRINGS:
+            break
+    if last and longer <= LEAST_LONGER * count:
         message = (
             f"{count - longer:,} of the first {count:,} strings, such as {shown(last)}, have one token at most, and no"
             f" pair: pass [tokens] for a document of these tokens, or pathlib.Path objects for files; {SEPARATES}"

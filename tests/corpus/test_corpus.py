@@ -55,8 +55,10 @@ def test_strings_of_one_token_need_to_be_allowed(read):
     for use in (as_corpus, SkipGram(min_count=1).fit, Vocabulary.from_corpus):
         with pytest.raises(ValueError, match=message):
             use(["a.txt", "b.txt"])
-    with pytest.warns(UserWarning, match="99 of the first 101 strings, such as 'a c', have one token"):
-        as_corpus(["b"] * 99 + ["a b", "a c"])
+    with pytest.warns(UserWarning, match="99 of the first 101 strings, such as 'b', have one token"):
+        as_corpus(["a b", "a c"] + ["b"] * 99)
+    with pytest.warns(UserWarning, match="10,001 of the first 10,002 strings"):
+        as_corpus(["b"] * 10_001 + ["a long text of words"] * 5_000)
     with pytest.raises(ValueError, match=r"all texts are names of files: pass \[pathlib.Path\('.*test_corpus.py'\), "):
         SkipGram(reading=Reading(words=True)).fit([__file__, __file__])
     assert read(as_corpus([__file__, "a b"]))[0] == [[__file__], ["a", "b"]]
