@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Container, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from copy import copy
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from itertools import chain, islice, pairwise
 from pathlib import Path
@@ -785,9 +785,10 @@ def advise_known(sequences: Iterable[list[str]], known: Container[str], reading:
     tokens = [token for token in islice(chain.from_iterable(sequences), SAMPLE_TOKENS) if "\n" not in token]
     most, found, chosen, times = MOST_PUNCTUATED * len(tokens), "", dict[str, Any](), Counter(tokens)
     choices: list[dict[str, Any]] = [{"words": True}, {"words": True, "keep_case": True}]
-    for options in choices:
+    unknown = sum(number for token, number in times.items() if token not in known)
+    for options in choices if unknown > most else ():
         read = Reading(**options, errors="replace").sequences("".join(f"{token}\n" for token in times))
-        words = {token: each[0] for token, each in zip(times, read, strict=True) if each not in ([], [token])}
+        words = {token: each[0] for token, each in zip(times, read, strict=True) if len(each) == 1 and each[0] != token}
         # A model that knows tokens with capitals and punctuation is not one of words
         gained = {token: -times[token] if token in known else times[token] * (words[token] in known) for token in words}
         if (gain := sum(gained.values())) > most:
@@ -795,7 +796,8 @@ def advise_known(sequences: Iterable[list[str]], known: Container[str], reading:
             found = f"{100 * gain / len(tokens):.0f} % of the tokens are unknown, but known as words, such as "
             most, found, chosen = gain, f"{found}{shown(token)} as {words[token]!r}", options
     if chosen:
-        warn_user(ReadingAdvice(found, "texts so", chosen, reading if reading.compiled else Reading()))
+        others = replace(reading, keep_case=False) if reading.compiled else Reading()
+        warn_user(ReadingAdvice(found, "texts so", chosen, others))
     return tokens
 
 

@@ -471,7 +471,7 @@ def check_pattern(pattern: Any) -> None:
     >>> check_pattern("[a-z]*")
     Traceback (most recent call last):
         ...
-    ValueError: '[a-z]*' matches the empty string, not a token; write + instead of *
+    ValueError: '[a-z]*' matches the empty string, not a token, and tokens do not overlap; write + instead of *
     """
     if not isinstance(pattern, str):
         raise TypeError(f"token_pattern must be a regular expression as a str, got {pattern!r}")

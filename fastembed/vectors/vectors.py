@@ -903,10 +903,11 @@ class Vectors:
         if self._lowercase and name != name.lower():
             return f"{name!r} has capitals, which no token has: ask for {name.lower()!r}"
         others, ends = set(name) - self._characters, {name[:1], name[-1:]}
-        marks = {each for each in others if unicodedata.combining(each) or each.isspace()}
+        form = "" if unicodedata.is_normalized("NFC", name) else "; its form NFC may be one"
+        marks = {each for each in others if each.isspace() or (form and unicodedata.combining(each))}
         marks |= {each for each in others & ends if unicodedata.category(each)[0] == "P"}
-        why = "white space, punctuation at an end, or an accent beside its letter (NFC joins them), which no token has"
-        return f"{name!r} is no word to compose a vector of: it has {why}" if marks else ""
+        why = f"no token has {', '.join(map(ascii, sorted(marks)))}{form}"
+        return f"{name!r} is no word to compose a vector of: {why}" if marks else ""
 
     def _asked(self, tokens: Sequence[Any]) -> list[Asked]:
         """Return the row of each token, or the composed vector of an unknown word, scaled to unit length."""
