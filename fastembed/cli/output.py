@@ -91,7 +91,7 @@ def print_unknown(messages: Sequence[str]) -> int:
 @contextmanager
 def printed_warnings(arguments: argparse.Namespace) -> Iterator[None]:
     """Print what the library warns of in one line each, without a place in its code, during a `with` block."""
-    from fastembed.corpus.corpus import ReadingAdvice
+    from fastembed.corpus.advice import ReadingAdvice
 
     quiet = getattr(arguments, "quiet", False)
 

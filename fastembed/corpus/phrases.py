@@ -14,7 +14,8 @@ import numpy.typing as npt
 from fastembed._base.threads import cached_property, check_threads
 from fastembed._base.validation import check_choice, check_integer, check_number
 from fastembed._kernels.tokens import NeighborTable, PhraseTable
-from fastembed.corpus.corpus import Corpus, OnePerThread, Progress, Source, advise, as_corpus, empty, map_text
+from fastembed.corpus.advice import advise
+from fastembed.corpus.corpus import Corpus, OnePerThread, Progress, Source, as_corpus, empty, map_text
 from fastembed.corpus.ledger import Ledger, note_on_interrupt
 from fastembed.corpus.reading import (
     GLUE,

@@ -16,7 +16,8 @@ from scipy import sparse
 from fastembed._base.memory import check_free
 from fastembed._base.threads import Pool
 from fastembed._base.validation import check_choice, token_of, warn_user
-from fastembed.corpus.corpus import Source, advise_known, as_corpus, document_tokens
+from fastembed.corpus.advice import advise_known
+from fastembed.corpus.corpus import Source, as_corpus, document_tokens
 from fastembed.corpus.reading import Reading
 from fastembed.skipgram.model import FittedModel
 from fastembed.trainer import folding

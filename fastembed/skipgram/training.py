@@ -29,11 +29,10 @@ from fastembed._base.memory import give_back_freed, resident_memory
 from fastembed._base.progress import FitProgress, bar
 from fastembed._base.threads import Pool, awaited, cached_property, check_threads, in_background
 from fastembed._base.validation import shown, warn_user
+from fastembed.corpus.advice import advise, advise_known
 from fastembed.corpus.corpus import (
     Corpus,
     Source,
-    advise,
-    advise_known,
     as_corpus,
     check_same_corpus,
     check_unchanged,
