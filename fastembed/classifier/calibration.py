@@ -223,8 +223,7 @@ class Calibration:
             z = (s - SHIFT * t[3]) / bend
             root = np.sqrt(1 + z * z)
             bent = slope * (np.sign(z) * np.log(np.abs(z) + root) if bends else s)  # asinh(z)
-            ones = np.broadcast_to(1.0, s.shape)
-            terms = [bent, ones, -slope * z / root, -slope * SHIFT / (bend * root), bent + t[1] - shares]
+            terms = [bent, np.ones_like(s), -slope * z / root, -slope * SHIFT / (bend * root), bent + t[1] - shares]
             x = shares + weight * terms[4]
             by_t = np.stack([terms[k] for k in chosen])  # but for the factor `weight` of the first four
             factors = np.array([weight, weight, weight, weight, 1.0])[free]

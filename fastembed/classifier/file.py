@@ -115,16 +115,15 @@ def _model(tensors: Mapping[str, Array], state: Mapping[str, Any], loss: str) ->
     size = features.starts[-1]
     if not size == len(features.weights) == embedding.shape[0]:  # the ids of features are indices of both
         raise ValueError(f"{size} features with {len(features.weights)} weights and {embedding.shape[0]} rows")
-    numbers = zip(("slope", "offset", "bend", "shift", "weight"), state["calibration"], strict=False)
-    least = {"slope": 1e-30, "bend": 0.0, "weight": 0.0}
+    numbers = [check_number("a number of the calibration", number, low=-1e30) for number in state["calibration"]]
+    calibration = Calibration(loss, check_flag("several", state["several"]), *numbers[:5])
+    fits = calibration.bend > 0 if loss == "squared" else calibration.bend == 0
+    if len(numbers) not in (4, 5) or min(calibration.slope, calibration.weight) <= 0 or not fits:  # 4 in earlier files
+        raise ValueError(f"the calibration of loss={loss!r} cannot be {numbers}")
     return FittedClassifier(
         features=features,
         classes=classes,
-        calibration=Calibration(
-            loss,
-            check_flag("several", state["several"]),
-            *(check_number(name, number, low=least.get(name, -1e30)) for name, number in numbers),
-        ),
+        calibration=calibration,
         documents=check_integer("documents", state["documents"], low=1),
         label_counts=np.array(tensors["label_counts"]),
         embedding=embedding,

@@ -604,6 +604,9 @@ def test_before_a_fit_there_is_nothing():
         ("indicator", lambda old: [1]),
         ("documents", lambda old: 0),
         ("ledger", lambda old: 7),
+        ("calibration", lambda old: old[:3]),
+        ("calibration", lambda old: [*old, 1]),
+        ("calibration", lambda old: [*old[:2], 0.06, *old[3:]]),  # only "squared" bends
     ],
 )
 def test_what_does_not_fit_together_is_no_classifier(tmp_path, labelled, name, change):
@@ -663,10 +666,5 @@ def test_a_test_counts_hits_and_confusions():
     assert found.recall == pytest.approx(2 / 6)
     assert {confusion[:2] for confusion in found.confusions} == {("x", "y"), ("y", "x")}
     score = found.per_label[0]
-    assert (score.label, score.precision, score.recall, score.documents, score.predicted) == (
-        "x",
-        pytest.approx(1 / 3),
-        0.5,
-        2,
-        3,
-    )
+    expected = "x", pytest.approx(1 / 3), 0.5, 2, 3
+    assert (score.label, score.precision, score.recall, score.documents, score.predicted) == expected

@@ -274,18 +274,29 @@ def test_documents_of_unknown_words_have_the_shares_of_the_labels(weighted):
         assert_allclose(found, shares_of(y, weights, one), rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("loss", ["squared", "ova"])
-@pytest.mark.parametrize(("count", "earlier"), [(99, 0), (100, 0), (100, 200), (100, 3000)])
-def test_a_calibration_by_less_than_a_hundred_documents_must_prove_itself(loss, count, earlier):
-    """Labels are drawn by the one that it starts from, which is better, and firmer by earlier documents."""
-    shares = np.log([0.2, 0.3, 0.5])
-    rng, known, first = np.random.default_rng(0), Map(loss, False, shares), Calibration(loss, False, *FIRST[loss])
-    s = rng.normal(size=(count, 3)) * (0.3 if loss == "squared" else 1)
-    y = np.array([rng.multinomial(1, p) for p in known.probabilities(s)], float)
-    found = first.fitted(s, sparse.csr_array(y), np.ones(count), shares, earlier=earlier)
-    expected = known.fitted(s, y, np.ones(count), earlier=earlier)
-    assert_allclose(found.probabilities(found.logits(s, shares)), expected.probabilities(s), atol=1e-5)
-    assert (found == first) is (count < 100)
+@pytest.mark.parametrize(
+    ("loss", "several", "count", "slope", "of_shares", "seed", "earlier"),
+    [
+        *[(loss, False, 99 + bool(k), 1, 0.5, 0, k) for loss in ("squared", "ova") for k in (0, 1, 200, 3000)],
+        ("ova", True, 200, 0.5, 1, 1, 0),  # labels with other shares are in other groups
+        ("ova", True, 200, -1, 1, 0, 0),  # a weight below the least
+        ("squared", True, 200, 1, 1, 2, 0),  # with the weight, fewer first labels are right
+        ("squared", False, 60, 1.5, 0.5, 0, 0),  # above 1 without the document itself, below with it
+        ("squared", False, 80, 3, 1, 1, 0),  # halves are compared with weights above 1
+        ("ova", False, 40, 1, 1, 2, 0),  # and below
+    ],
+)
+def test_a_calibration_is_the_maximum_or_the_first(loss, several, count, slope, of_shares, seed, earlier):
+    rng, shares = np.random.default_rng(seed), np.array([0.05, 0.1, 0.2, 0.65])
+    prior = special.logit(shares) if several else np.log(shares)
+    s = rng.normal(size=(count, 4))
+    x = slope * s + of_shares * prior
+    y = rng.random(s.shape) < special.expit(x) if several else rng.multinomial(1, special.softmax(x, axis=1))
+    s, y = (s + prior / 2) * (0.3 if loss == "squared" else 1), y.astype(float)
+    given = np.ones(count), prior, y.sum(axis=0) + 1, earlier
+    found = Calibration(loss, several, *FIRST[loss]).fitted(s, sparse.csr_array(y), *given)
+    expected = Map(loss, several, prior).fitted(s, y, given[0], *given[2:])
+    assert_allclose(found.probabilities(found.logits(s, prior)), expected.probabilities(s), atol=1e-5)
 
 
 def test_a_calibration_by_documents_that_contradict_the_scores_is_the_maximum():
@@ -296,13 +307,22 @@ def test_a_calibration_by_documents_that_contradict_the_scores_is_the_maximum():
     assert_allclose([np.log(found.slope), found.offset, found.weight], expected.at[[0, 1, 4]], atol=1e-5)
 
 
-def test_few_documents_of_each_of_many_labels_give_the_scores_no_more_weight():
-    """Shares without the document itself would tell its own label from all others, which are as frequent."""
-    rng = np.random.default_rng(0)
-    labels = np.repeat(np.arange(100), 3)
-    words = np.where(rng.random((300, 3)) < 0.7, labels[:, None], rng.integers(100, size=(300, 3)))
-    texts = [" ".join(f"l{word}" for word in row) + f" w{rng.integers(200)}" for row in words]
-    assert Classifier().fit(texts, labels)._model.calibration.weight <= 1
+def test_scores_that_say_nothing_of_labels_with_equal_shares_keep_their_weight():
+    """Shares without the document itself would tell its own label from all others."""
+    y = np.eye(20)[np.arange(200) % 20]
+    given = sparse.csr_array(y), np.ones(200), np.full(20, -np.log(20)), y.sum(axis=0)
+    assert Calibration("ova", False, 1.0, 0.0).fitted(np.zeros((200, 20)), *given).weight == 1
+
+
+def test_early_stopping_calibrates_by_shares_that_are_none_of_the_held_out_documents():
+    words = np.random.default_rng(1).choice(6, (400, 3))
+    texts, labels = [" ".join(f"w{word}" for word in row) for row in words], np.array([0, 1, 1, 2, 2, 2])[words[:, 0]]
+    model = Classifier("ova", early_stopping=True, validation_fraction=0.5, weighting="tfidf", ngrams=1).fit(
+        texts, labels
+    )
+    held, scores, y = np.random.default_rng(0).random(400) < 0.5, model.decision_function(texts), np.eye(3)[labels]
+    expected = Map("ova", False, np.log(shares_of(y, ~held, True))).fitted(scores[held], y[held], np.ones(held.sum()))
+    assert_allclose(model.predict_proba(texts), expected.probabilities(scores), atol=1e-5)
 
 
 def test_a_document_without_a_label_is_an_example_of_one_label_more(labelled):
