@@ -88,6 +88,7 @@ def item_weights(n: Any, pool: Pool, *, few: bool = False) -> Any:
 
     with bar(desc="item to item", total=len(kept), delay=1) as done:
         pool.run(solve, len(starts))
+    ids, g = np.empty(0, np.int32), np.empty(0, np.float32)  # B takes as much
     columns = [column for part in found for column in part]
     lengths = [len(rows) for rows, _ in columns]
     rows, data = (np.concatenate(parts) for parts in zip(*columns, strict=True))

@@ -136,7 +136,9 @@ def select(model: Model, shown: Any, seen: Any, hidden: Any, pool: Pool) -> Stre
         share = SHARES[number]
         factors = (1 - share) * np.append(low.factors, 0) + share * np.insert(second.factors, 1, 0)
         factors[0] *= popularity
-        parts[0][:] = np.float32(1 - share) * parts[0] + np.float32(share) * parts[1]
+        for part, of_part in zip(parts, (1 - share, share), strict=True):
+            part *= np.float32(of_part)
+        parts[0] += parts[1]
         return _Tried(popularity, factors, parts[0], number, ndcg)
 
     with bar(desc="strengths tried", unit="", unit_scale=False) as done:

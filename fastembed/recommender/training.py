@@ -42,9 +42,8 @@ ENTRIES_PER_TASK = 1 << 18  # of its products
 FIRST_RIDGE, FLOOR = 1.5, 0.1
 FIRST_FACTORS = (1.0, 0.75, 0.75)  # a, g and h, if hidden items cannot choose them
 NEGLIGIBLE = 0.01  # share of users with hidden items below which nothing is trained again with them
-SOME_ITEMS = 64  # whose pairs say how many there are
 # Of `needed`: what small data takes, too; evaluations of three optima of a row
-FIXED_BYTES, FIXED, FOLDS = 16 << 20, 1e10, 36
+FIXED_BYTES, FIXED, FOLDS = 24 << 20, 1e10, 36
 
 
 @dataclass(frozen=True)
@@ -310,14 +309,12 @@ def _newton_rows(n: Any, model: Model, pool: Pool) -> Float32:
 
 
 def pairs_of(n: Any) -> tuple[float, float]:
-    """Return about how many pairs of items some user has, an item with itself included, and those of each user, added.
+    """Return the pairs of items that memory is taken for, and those of each user, added; of an item with itself, too.
 
-    The first follows from the pairs of a few items.
+    An item has at most as many pairs as its users have items, and as there are items.
     """
-    by_users = np.argsort(users := np.bincount(n.indices))[np.count_nonzero(users == 0) :]
-    some = by_users[len(by_users) // SOME_ITEMS // 2 :: max(1, len(by_users) // SOME_ITEMS)]
-    pairs = float((n[:, some].T @ n).nnz) * len(by_users) / len(some)
-    return pairs, float((np.diff(n.indptr).astype(np.float64) ** 2).sum())
+    pairs = np.bincount(n.indices, np.repeat(sizes := np.diff(n.indptr), sizes))
+    return float(np.minimum(pairs, n.shape[1]).sum()), float(pairs.sum())
 
 
 def needed(
@@ -333,8 +330,8 @@ def needed(
     dim, epochs = options.dim, options.epochs or epochs_for(users, items, entries)
     hidden, fewest = max(1, most_hiding(users, items)), min(users, items)
     if pairs is None:
-        cells, of_users = items**2, 3 * entries**2 / users  # of G, and pairs of items of a user
-        pairs = 0.5 * cells * -np.expm1(-of_users / cells), of_users
+        cells, of_users = items**2, 3 * entries**2 / users  # of G, and pairs of items of users
+        pairs = 0.65 * cells * -np.expm1(-of_users / cells), of_users
     most_pairs = item_to_item.MOST_PAIRS  # that fit in memory
     different, kept = min(pairs[0], most_pairs), min(1.0, most_pairs / pairs[0])
     per_item = min(item_to_item.NEIGHBOURS, round(item_to_item.PER_ROOT * users**0.5), items)
@@ -345,7 +342,7 @@ def needed(
     if fits := item_to_item.ease_fits(users, items):
         of_items = max(of_items, 4 * fewest**2 + 30 * items * min(item_to_item.MOST_WEIGHTS, items))
         of_system = 12 * hidden * items + 8 * min(different, fewest**2) + 16 * entries  # three, and two sparse matrices
-        logits = max(logits, 4 * fewest**2 + max(20 * hidden * items, of_system))
+        logits = max(logits, 4 * fewest**2 + max(26 * hidden * items, of_system))
     of_strengths = logits + 8 * neighbours + 4 * dim * (users + 3 * items)  # and B and W
     trainings = 2 - hidden / users if (again := hidden > NEGLIGIBLE * users) else 1.0
     products = trainings * epochs * (6 if epochs > 1 else 4) * users * items * dim + FOLDS * 4 * hidden * items * dim
