@@ -138,20 +138,29 @@ def advise_known(sequences: Iterable[list[str]], known: Container[str], reading:
     tokens = [token for token in islice(chain.from_iterable(sequences), SAMPLE_TOKENS) if "\n" not in token]
     most, found, chosen, times = MOST_PUNCTUATED * len(tokens), "", dict[str, Any](), Counter(tokens)
     choices: list[dict[str, Any]] = [{"words": True}, {"words": True, "keep_case": True}]
-    unknown = sum(number for token, number in times.items() if token not in known)
-    for options in choices if unknown > most else ():
-        read = Reading(**options, errors="replace").sequences("".join(f"{token}\n" for token in times))
-        words = {token: each[0] for token, each in zip(times, read, strict=True) if len(each) == 1 and each[0] != token}
-        # A model that knows tokens with capitals and punctuation is not one of words
-        gained = {token: -times[token] if token in known else times[token] * (words[token] in known) for token in words}
-        if (gain := sum(gained.values())) > most:
-            token = max(words, key=gained.__getitem__)
+    unlike_words = [token for token in times if not token.isalnum() or token != token.lower()]
+    unknown = [token for token in unlike_words if token not in known]
+    kept = [token for token in unlike_words if token in known]
+    for options in choices if sum(map(times.__getitem__, unknown)) > most else ():
+        words = _other_words(unknown, options)
+        gained = {token: times[token] for token, word in words.items() if word in known}
+        gain = sum(gained.values())
+        if gain > most:  # a model that knows tokens with capitals and punctuation is not one of words
+            gain -= sum(map(times.__getitem__, _other_words(kept, options)))
+        if gain > most:
+            token = max(gained, key=gained.__getitem__)
             found = f"{100 * gain / len(tokens):.0f} % of the tokens are unknown, but known as words, such as "
             most, found, chosen = gain, f"{found}{shown(token)} as {words[token]!r}", options
     if chosen:
         others = replace(reading, keep_case=False) if reading.compiled else Reading()
         warn_user(ReadingAdvice(found, "texts so", chosen, others))
     return tokens
+
+
+def _other_words(tokens: list[str], options: dict[str, Any]) -> dict[str, str]:
+    """Return the tokens that are one word each, another than the token, and these words."""
+    read = Reading(**options, errors="replace").sequences("".join(f"{token}\n" for token in tokens))
+    return {token: each[0] for token, each in zip(tokens, read, strict=True) if len(each) == 1 and each[0] != token}
 
 
 def _advise_of_lists(corpus: Corpus, block: DocumentBlock, *, given: bool, baskets: bool) -> None:

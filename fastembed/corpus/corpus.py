@@ -54,7 +54,7 @@ REPORT_EVERY = 1024  # documents in memory between two calls of the progress fun
 NO_IDS = np.empty(0, dtype=np.int32)
 CHUNK = 1 << 20  # bytes of a pipe that are hashed at a time
 MOST_STRINGS = 10_000  # texts that are looked at
-LEAST_LONGER, ENOUGH = 0.05, 20  # the share and the number of texts of several tokens
+LEAST_LONGER, ENOUGH = 0.05, 20  # the share of texts of several tokens; so many are text, or so many tokens
 SEPARATES = "a tokenizer, or of Chinese and Japanese words=True, separates words without spaces between them"
 
 
@@ -112,7 +112,7 @@ def _check_split(corpus: DocumentCorpus) -> None:
     for count, item in enumerate(corpus._records, 1):
         most = max(map(len, corpus.reading.sequences(item)), default=0) if isinstance(item, str) else 2
         longer, last = longer + (most > 1), item if most == 1 else last
-        if not isinstance(item, str) or (longer > ENOUGH and 2 * longer > count):
+        if not isinstance(item, str) or most > ENOUGH or (longer > ENOUGH and 2 * longer > count):
             return
         if longer and count >= MOST_STRINGS:
             break
