@@ -155,7 +155,6 @@ def train_classifier(arguments: argparse.Namespace) -> None:
     if pretrained := parameters.get("pretrained"):
         parameters["pretrained"] = Vectors.load(pretrained)
     model = Classifier(**parameters)
-    quiet = arguments.quiet or arguments.json
     files, columns = _paths(arguments), _columns(arguments)
     with Progress(arguments, 0) as progress:
         model.fit(files, **columns, progress=progress)
@@ -179,7 +178,7 @@ def train_classifier(arguments: argparse.Namespace) -> None:
         history=model.history_,
         ledger=model.ledger_,
     )
-    if accuracies and not quiet:
+    if accuracies and not (arguments.quiet or arguments.json):
         shown = ", ".join(f"{accuracy:.4f} with rows of {rows}" for rows, accuracy in accuracies.items())
         print_line(f"P@1 on the documents of training: {shown}")
 

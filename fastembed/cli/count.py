@@ -126,7 +126,7 @@ def add_phrases(commands: options.Commands) -> None:
     options.add_option(command, "--scoring", text, "npmi", choices=tuple(THRESHOLDS))
     text, shown = (
         "the least score of a phrase",
-        " or ".join(f"{value:g} ({name})" for name, value in THRESHOLDS.items()),
+        " or ".join(f"{score:g} ({name})" for name, score in THRESHOLDS.items()),
     )
     options.add_option(command, "--min-score", text, shown=shown, type=options.number(), metavar="SCORE")
     text = f"the most words of a phrase, from 2 to {LONGEST}"

@@ -73,9 +73,7 @@ def add_evaluate(commands: options.Commands) -> None:
     hidden = command.add_argument_group("which items are hidden of baskets")
     text = "how many items of a basket are shown to --held-out-items"
     options.add_option(hidden, "--given", text, shown="all but one", type=options.positive, metavar="N")
-    text = (
-        "which share of a basket is hidden instead; all: what training has not seen of users that a recommender knows"
-    )
+    text = "which share of a basket is hidden instead; all: what training has not seen of users a recommender knows"
     share = options.or_word("all", options.number(1), "all")
     options.add_option(hidden, "--hidden", text, shown="one item", type=share, metavar="SHARE|all")
     options.add_topn(hidden, 10)
@@ -172,6 +170,8 @@ def _check_evaluation(arguments: argparse.Namespace, of_items: bool) -> None:
         options.reject(arguments, (*READING, "threads"), "text is read for --perplexity and --held-out-items alone")
     if not arguments.held_out_items:
         options.reject(arguments, ("given", "hidden", "topn", *FIELDS), "there are no --held-out-items")
+    if arguments.hidden:
+        options.reject(arguments, ("given",), f"--hidden {arguments.hidden} says how many items are hidden")
     if arguments.phrases == "auto":
         options.fail(
             arguments, "--phrases auto would find those of the text to evaluate; a model has those it was trained with"

@@ -7,13 +7,14 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Container, Iterable
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastembed.cli import options
-from fastembed.cli.output import Progress, print_line, print_message
+from fastembed.cli.output import Progress, one_line, print_line, print_message
 from fastembed.corpus.reading import DIGITS, UNITS, Reading, check_pattern, split_tokens
 from fastembed.corpus.sources import is_url
 from fastembed.counts.windows import WEIGHTINGS
@@ -34,13 +35,10 @@ READING = ("field", "no_header", "skip_bad", *TOKENS, "processes", "replace_inva
 
 def add_text(to: options.Group, *, required: bool) -> None:
     """Add the text files to read, and how they are read."""
-    text = (
-        "text, by default one sequence per line, tokens between spaces; also .gz, .bz2, .xz, .zst (before Python 3.14 "
-    )
-    text += "with backports.zstd), folders, patterns, - (stdin)"
-    to.add_argument(
-        "files", nargs="+" if required else "*", default=[], metavar="FILE", type=options.file_name, help=text
-    )
+    text = "text, by default one sequence per line, tokens between spaces; also .gz, .bz2, .xz, .zst (before Python "
+    text += "3.14 with backports.zstd), folders, patterns, - (stdin)"
+    number = "+" if required else "*"
+    to.add_argument("files", nargs=number, default=[], metavar="FILE", type=options.file_name, help=text)
     add_reading(to)
 
 
@@ -251,7 +249,9 @@ _or_none = partial(options.or_word, "none")
 MIN_COUNT: options.Parameters = {
     "min_count": options.parameter("drop words, phrases or features that occur fewer times", options.positive, "N")
 }
-SEED: options.Parameters = {"seed": options.parameter("seed of the random numbers", options.natural, "N")}
+SEED: options.Parameters = {
+    "seed": options.parameter("seed of the random numbers", partial(options.positive, low=0), "N")
+}
 COUNTING: options.Parameters = {
     "window": options.parameter("words that count on either side; or before and after, as 0,1", window),
     "weighting": options.parameter("weight of a pair by its distance", str, choices=sorted(WEIGHTINGS)),
@@ -321,22 +321,29 @@ def check_model_output(arguments: argparse.Namespace) -> None:
     remove_leftovers(arguments.output)
 
 
-def save_model(arguments: argparse.Namespace, model: Any, **how: Any) -> None:
+def save_model(arguments: argparse.Namespace, model: Any, output: str | None = None, **how: Any) -> None:
     """Save a model as --output; if that fails, as on a full disk, in a temporary folder, which the error names."""
     try:
-        model.save(arguments.output, **how)
+        model.save(output or arguments.output, **how)
     except OSError as error:
-        kept = str(Path(tempfile.mkdtemp(), "model.safetensors"))
-        model.save(kept, **how)
-        raise OSError(f"{error}; the model is in {kept!r} instead") from error
+        try:
+            with ExitStack() as failed:
+                kept = Path(tempfile.mkdtemp(), "model.safetensors")
+                failed.callback(kept.parent.rmdir)
+                model.save(kept, **how)
+                failed.pop_all()
+        except OSError as another:
+            raise OSError(f"{one_line(error)}; {one_line(another)}") from error
+        raise OSError(f"{one_line(error)}; the model is in {str(kept)!r} instead") from error
 
 
-def saved_beside(arguments: argparse.Namespace, model: Any, epochs: str | None) -> str:
-    """Save what a new model has learned in some epochs before an interruption, and return the message about it."""
-    remedy = "with --checkpoint FILE the same command would go on where it was"
-    if epochs is None:
-        return f"what was read and learned is lost: {remedy}"
-    output = Path(arguments.output)
-    beside = output.with_name(f"{output.stem}.interrupted{output.suffix or '.safetensors'}")
-    model.save(beside)
-    return f"the model after {epochs} is in {str(beside)!r}, not in {str(output)!r}: {remedy}"
+def add_kept(interrupt: BaseException, arguments: argparse.Namespace, model: Any, history: Any, estimate: Any) -> None:
+    """Save what a new model has learned before an interruption beside --output, and add a note of it."""
+    note = "what was read and learned is lost"
+    if history:
+        output = Path(arguments.output)
+        kept = str(output.with_name(f"{output.stem}.interrupted{output.suffix or '.safetensors'}"))
+        save_model(arguments, model, kept)
+        note = f"the model after {len(history)} of {estimate.epochs} epochs is in {kept!r}, not {arguments.output!r}"
+    begin = "" if hasattr(interrupt, "__notes__") else "interrupted; "
+    interrupt.add_note(f"{begin}{note}: with --checkpoint FILE the same command would go on where it was")

@@ -202,17 +202,8 @@ def output_name(text: str) -> str:
     return text
 
 
-def natural(text: str) -> int:
-    """Read an integer of at least 0."""
-    return _integer(text, 0)
-
-
-def positive(text: str) -> int:
-    """Read an integer of at least 1."""
-    return _integer(text, 1)
-
-
-def _integer(text: str, low: int) -> int:
+def positive(text: str, low: int = 1) -> int:
+    """Read an integer of at least 1, or `low`."""
     if not (text.isascii() and text.isdecimal()) or int(text) < low:
         raise argparse.ArgumentTypeError(f"an integer of at least {low} expected, got {text!r}")
     return int(text)

@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Any
 
 from fastembed.cli import options
-from fastembed.cli.inputs import TRAINING, check_model_output, paths_of, save_model, saved_beside, stdin_lines, words_of
+from fastembed.cli.inputs import TRAINING, add_kept, check_model_output, paths_of, save_model, stdin_lines, words_of
 from fastembed.cli.output import (
     DryRunEnded,
     Progress,
@@ -86,10 +86,8 @@ def train_recommender(arguments: argparse.Namespace) -> None:
             print_estimate(arguments, progress.estimate)
             return
         except KeyboardInterrupt as interrupt:
-            learned = getattr(model, "history_", None) and progress.estimate is not None
-            epochs = f"{len(model.history_)} of {progress.estimate.epochs} epochs" if learned else None
             if not arguments.checkpoint:
-                interrupt.add_note(saved_beside(arguments, model, epochs))
+                add_kept(interrupt, arguments, model, getattr(model, "history_", []), progress.estimate)
             raise
     save_model(arguments, model)
     print_written(

@@ -18,6 +18,7 @@ from fastembed.cli.inputs import (
     COUNTING,
     READING,
     TRAINING,
+    add_kept,
     add_text,
     check_early_stopping,
     check_model_output,
@@ -26,7 +27,6 @@ from fastembed.cli.inputs import (
     open_corpus,
     paths_of,
     save_model,
-    saved_beside,
 )
 from fastembed.cli.output import (
     DryRunEnded,
@@ -69,13 +69,9 @@ def add_train(commands: options.Commands) -> None:
     add_file = partial(options.add_option, source, shown="none", metavar="FILE", type=options.file_name)
     add_file("--counts", "learn from what `count` wrote, a file or the folder of a store, instead of from text")
     add_file("--validation-counts", "counts to validate on, which are not trained on")
-    text = (
-        "the files are of a graph, with an edge per line: two names, and perhaps a weight. Learn from random walks of "
-    )
-    text += (
-        "--window steps, by default 10, by their expected counts; --weighting (flat), --min-count (1) and --directed "
-    )
-    text += "(edges lead one way) also apply"
+    text = "the files are of a graph, with an edge per line: two names, and perhaps a weight. Learn from random walks "
+    text += "of --window steps, by default 10, by their expected counts; --weighting (flat), --min-count (1) and "
+    text += "--directed (edges lead one way) also apply"
     options.add_flag(source, "--graph", text)
     text = "drop the smallest counts of a node of a --graph, up to this share of their sum"
     tolerance = options.parameter(text, options.number(1, zero=True), "SHARE")
@@ -175,10 +171,8 @@ def _train_and_save(arguments: argparse.Namespace, model: SkipGram, learn: Calla
             return
         except KeyboardInterrupt as interrupt:
             if not (arguments.checkpoint or arguments.mpi):
-                known = getattr(interrupt, "__notes__", ())  # of the reading
-                learned = not arguments.model and hasattr(model, "vectors")
-                epochs = f"{len(model.history)} of {model.epochs} epochs" if learned else None
-                interrupt.add_note(("" if known else "interrupted; ") + saved_beside(arguments, model, epochs))
+                history = [] if arguments.model else getattr(model, "history", [])
+                add_kept(interrupt, arguments, model, history, progress.estimate)
             raise
         if model.early_stopping:
             progress.kept(model.best_epoch_, int(model.history[-1]["epoch"]))

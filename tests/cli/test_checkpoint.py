@@ -39,13 +39,13 @@ def same():
 
 @pytest.fixture
 def interrupted(run, monkeypatch):
-    """Run a command line, interrupted after the third epoch; return its stderr."""
+    """Run a command line, interrupted in an epoch; return its stderr."""
 
-    def interrupt(*argv):
+    def interrupt(*argv, in_epoch=3):
         share_after = BlockSteps.share_after
 
         def stop(self, epoch):
-            if epoch == 3:
+            if epoch == in_epoch:
                 raise KeyboardInterrupt
             return share_after(self, epoch)
 
@@ -87,6 +87,25 @@ def test_the_same_command_goes_on(run, interrupted, same, tmp_path, corpus, keep
     assert same(model, expected)
     left = {file.name for file in tmp_path.iterdir()} - {"corpus.txt", "m.safetensors", "e.safetensors"}
     assert left == ({"c", "c.counts"} if keep else set())
+
+
+def test_a_model_that_cannot_be_written_is_kept_elsewhere(run, interrupted, tmp_path, corpus, monkeypatch):
+    monkeypatch.setattr("fastembed.cli.inputs.check_writable", str)  # as if the folder were deleted later
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    command = ["train", corpus, *OPTIONS, "-o", tmp_path / "gone" / "m.safetensors"]
+    for err, epochs in (run(*command)[2], 4), (interrupted(*command), 2):
+        kept = re.search("; the model is in '(.*)' instead", err)[1]
+        assert len(SkipGram.load(kept).history) == epochs
+    left = {*tmp_path.iterdir()}
+    assert "interrupted; what was read and learned is lost: with --check" in interrupted(*command, in_epoch=1)
+
+    def full(_, path):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(SkipGram, "save", full)
+    message = r"fastembed: error: '.*/gone/m.safetensors': No space left .*; '.*/model.safetensors': No space left .*\n"
+    assert re.fullmatch(message, run(*command)[2])
+    assert {*tmp_path.iterdir()} == left
 
 
 def start(*command, before="", **streams):

@@ -129,7 +129,8 @@ def test_text_that_is_not_utf8_is_named_or_replaced(run, classifier, train, tmp_
 
 def test_a_text_in_place_of_a_file_is_met_with_the_remedy(run, classifier, usage, monkeypatch):
     assert "a text is read from standard input" in usage("predict", classifier, "cats and dogs")
-    assert "a text is read from standard input" in usage("predict", classifier, "cats", "dogs")
+    assert "a classifier reads one file, got 'cats dogs'; a text is" in usage("predict", classifier, "cats", "dogs")
+    assert "so --side cannot be given" in usage("predict", classifier, "--side", "before")
     assert run("explain", classifier, "cats", "and", "dogs") == run("explain", classifier, "cats and dogs")
     assert "not the file of that name; - reads standard input" in run("explain", classifier, classifier)[2]
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"cats and\ndogs\n")))
@@ -186,8 +187,3 @@ def test_an_explanation_adds_up(run, document, classifier):
     assert sum(each["share"] for each in found["features"]) + found["bias"] == pytest.approx(found["score"])
     code, out, _ = run("explain", classifier, "a dog")
     assert (code, out.split()[0]) == (0, "x")
-
-
-def test_a_classifier_answers_about_one_file_with_labels(usage, classifier, train):
-    assert "a classifier reads one file" in usage("predict", classifier, "a", "b")
-    assert "so --side cannot be given" in usage("predict", classifier, train, "--side", "before")

@@ -107,15 +107,3 @@ def test_a_recommender_is_evaluated_on_held_out_items_alone(run, document, usage
     (found,) = document("evaluate", trained, "--held-out-items", carts, "--hidden", "all")["held_out_items"]
     assert found["nll"] == other.nll
     assert "there are no --held-out-items" in usage("evaluate", trained, "--similarity", carts, "--user", "u")
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (("recommend", "m", "a", "--users", "b"), "give either a basket of ITEMs or --users"),
-        (("train-recommender", "b.txt", "-o", "b.txt"), "a model is a .safetensors file"),
-        (("train-recommender", "b.txt", "--dim", "0"), "an integer of at least 1 expected, got '0'"),
-    ],
-)
-def test_wrong_usage_is_named(usage, words, message):
-    assert message in usage(*words)
