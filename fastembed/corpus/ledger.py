@@ -36,7 +36,7 @@ class Ledger:
     unit : str
         What a sequence is: a line, a paragraph, a sentence, a document, a basket, or an edge of a graph.
     walks : str
-        Which walks on a graph were counted.
+        Which walks on a graph were counted, as far as that is known.
 
     Notes
     -----
@@ -91,7 +91,8 @@ class Ledger:
             for name, value in own.items()
             if not isinstance(value, str)
         }
-        total |= {"unit": other.unit if self.unit == Ledger.unit else self.unit, "walks": self.walks}
+        total["unit"] = other.unit if self.unit == Ledger.unit else self.unit
+        total["walks"] = max(self.walks, other.walks)  # one begins with the other, which says less (check_walks)
         # The shares of the sum are not known, but not larger than these
         total |= {name: max(own[name], others[name]) for name in ("counts_dropped", "most_dropped")}
         return Ledger(**total)
@@ -103,6 +104,13 @@ def _listed(reasons: dict[str, int]) -> str:
 
 def _sums(reasons: dict[str, int], others: dict[str, int]) -> dict[str, int]:
     return {reason: reasons.get(reason, 0) + others.get(reason, 0) for reason in reasons | others}
+
+
+def check_walks(first: Ledger | None, second: Ledger | None) -> None:
+    """Raise ValueError if what two ledgers say of the walks that were counted differs; one may say less, or nothing."""
+    one, other = ((ledger and ledger.walks) or "" for ledger in (first, second))
+    if not (one.startswith(other) or other.startswith(one)):
+        raise ValueError(f"counts of {one}, and of {other}")
 
 
 def record_lines(ledger: Ledger, tokens: int, lines: int = 1, empty_lines: int | None = None) -> None:

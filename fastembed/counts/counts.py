@@ -31,7 +31,7 @@ from fastembed._base.validation import (
     unmasked,
 )
 from fastembed.corpus.corpus import Progress, Source, as_corpus
-from fastembed.corpus.ledger import Ledger, LineSplit, note_on_interrupt
+from fastembed.corpus.ledger import Ledger, LineSplit, check_walks, note_on_interrupt
 from fastembed.counts.groups import CSRGroups, GroupedCounts, group_places
 from fastembed.counts.store import (
     STORED_BYTES,
@@ -529,7 +529,10 @@ class Counts:
             found = read_graph(graph, weights, directed, tokens, ledger)
             adjacency, vocabulary = kept_nodes(*found, min_count, ledger)
             del found
-            ledger.walks += f" of window={window} and weighting={weighting!r}"
+            # What a default reads from the graph is not said: the matrix of a directed one may be symmetric
+            said = "" if directed is None else f" and directed={bool(directed)}"
+            alike = "flat" if window == 1 else weighting
+            ledger.walks = f"walks of window={window} and weighting={alike!r}{said}"
             walks = Walks(adjacency, distances, start == "uniform", tolerance, ledger)
             size = len(vocabulary)
             attributes = {"ledger": ledger, "vocabulary": vocabulary}
@@ -537,8 +540,7 @@ class Counts:
                 walks.check_room(limit, ENTRY_BYTES, "the memory limit", workers)
                 with closing(walks.rows(np.arange(size), workers, progress)) as batches:
                     return cls._of(store_rows(batches, size, size**2, limit // 2, workers).mapped(), **attributes)
-            if (room := free_disk(into)) is not None:
-                walks.check_room(room, STORED_BYTES, "free on the disk", workers)
+            walks.check_room(free_disk(into), STORED_BYTES, "free on the disk", workers)
             _write(into, walks.rows(np.argsort(group_places(size)), workers, progress), (size, size), attributes)
         return cls._of(open_store(into)[0], **attributes)
 
@@ -762,15 +764,14 @@ class Counts:
         Raises
         ------
         ValueError
-            If the two have different shapes, windows, weightings of baskets, tokens or factors of subsampling.
+            If the two have different shapes, windows, walks, weightings of baskets, tokens or factors of subsampling.
         """
         if not isinstance(other, Counts):
             return NotImplemented
         for name in ("shape", "windows"):
             if getattr(self, name) != getattr(other, name):
                 raise ValueError(f"counts of different {name}: {getattr(self, name)} and {getattr(other, name)}")
-        if len(walks := {(counts.ledger or Ledger()).walks or "pairs" for counts in (self, other)}) > 1:
-            raise ValueError(f"counts of {', and of '.join(sorted(walks))}")
+        check_walks(self.ledger, other.ledger)
         baskets = {self.baskets, other.baskets}
         if baskets == {"flat", "share"}:
             raise ValueError("counts of baskets with different weightings, 'flat' and 'share'")
@@ -780,9 +781,8 @@ class Counts:
         if len(names) > 1:
             raise ValueError("counts of different vocabularies")
         ledger = None if self.ledger is None or other.ledger is None else self.ledger + other.ledger
-        limit, threads = check_memory_limit(None), check_threads(None)
-        exact = self.windows is not None
-        matrix = add_matrices([self._entries.csr(), other._entries.csr()], limit, threads, exact=exact).mapped()
+        parts, exact = [self._entries.csr(), other._entries.csr()], self.windows is not None
+        matrix = add_matrices(parts, check_memory_limit(None), check_threads(None), exact=exact).mapped()
         check_amounts("the sums of counts", matrix.data)
         known = other.vocabulary if self.vocabulary is None else self.vocabulary
         weighting = self.baskets if len(baskets) == 1 else None  # added to counts of another kind, they are plain pairs
@@ -933,8 +933,7 @@ class Counts:
         return cls._of(entries, **attributes)
 
     def _attributes(self) -> dict[str, Any]:
-        names = ("windows", "keep", "ledger", "vocabulary", "baskets")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in ("windows", "keep", "ledger", "vocabulary", "baskets")}
 
     def _scale(self) -> Scale:
         return Scale.of(self.windows, self.keep, self.shape[1])

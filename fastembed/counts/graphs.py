@@ -98,9 +98,7 @@ def read_graph(
         kinds = "a graph of networkx or igraph, a SciPy sparse array, a DataFrame, a list of pairs, or a file"
         raise TypeError(f"graph must be {kinds}, got {type(graph)}")
     ledger.lines, ledger.unit = ledger.lines or len(edges.weights), "edge"
-    directed = edges.directed if directed is None else directed
-    ledger.walks = "walks along directions" if directed else "walks"
-    return _adjacency(edges, directed), edges.names
+    return _adjacency(edges, edges.directed if directed is None else directed), edges.names
 
 
 def _adjacency(edges: Edges, directed: bool) -> sparse.csr_array:
@@ -109,8 +107,7 @@ def _adjacency(edges: Edges, directed: bool) -> sparse.csr_array:
         other = rows != columns  # an edge from a node to itself is its own reverse
         rows, columns = np.concatenate([rows, columns[other]]), np.concatenate([columns, rows[other]])
         amounts = np.concatenate([amounts, amounts[other]])
-    shape = (len(edges.names), len(edges.names))
-    return canonical_csr("weights", sparse.coo_array((amounts, (rows, columns)), shape=shape))
+    return canonical_csr("weights", sparse.coo_array((amounts, (rows, columns)), shape=(len(edges.names),) * 2))
 
 
 def _of_matrix(
@@ -140,7 +137,6 @@ def _of_matrix(
     if directed is None and not symmetric and not (lower.nnz and upper.nnz):
         warn_user("the matrix is triangular, and read as that of a directed graph: directed=False if it is half of one")
     ledger.lines, ledger.unit = sparse.triu(adjacency).nnz if symmetric else adjacency.nnz, "edge"
-    ledger.walks = "walks" if symmetric or directed is False else "walks along directions"
     if directed is False and not symmetric:
         adjacency = canonical_csr("weights", adjacency + lower.T + upper.T)
     return adjacency, names
@@ -321,8 +317,7 @@ def kept_nodes(
     edges = _edges_of(adjacency)
     kept = edges >= min_count
     ledger.tokens_read = len(tokens)
-    few = f"below min_count={min_count}"
-    ledger.dropped = {few: int(np.count_nonzero(~kept))}
+    ledger.dropped = {f"below min_count={min_count}": int(np.count_nonzero(~kept))}
     if min_count and (alone := _edges_of(adjacency[kept][:, kept]) == 0).any():
         ledger.dropped["without other nodes"] = int(np.count_nonzero(alone))
         kept[np.flatnonzero(kept)[alone]] = False
@@ -337,11 +332,8 @@ def kept_nodes(
 
 def _edges_of(adjacency: sparse.csr_array) -> npt.NDArray[np.int64]:
     """Return the number of edges of each node, in either direction."""
-    pattern = sparse.csr_array(
-        (np.ones(adjacency.nnz, np.int8), adjacency.indices, adjacency.indptr), shape=adjacency.shape
-    )
-    either = pattern + pattern.T
-    return np.diff(either.indptr).astype(np.int64)
+    pattern = adjacency.astype(bool)
+    return np.diff((pattern + pattern.T).indptr).astype(np.int64)
 
 
 # ---------------------------------------------------------------- walks
@@ -396,20 +388,20 @@ class Walks:
         self._ledger.counts_dropped = float(lost.sum() / sums.sum())
         self._ledger.most_dropped = float(np.divide(lost, sums, out=np.zeros_like(sums), where=sums > 0).max())
 
-    def check_room(self, room: int, entry_bytes: int, where: str, threads: int) -> None:
+    def check_room(self, room: int | None, entry_bytes: int, where: str, threads: int) -> None:
         """Raise MemoryError if all rows would take more than so many bytes, by an estimate from some of them.
 
         Parameters
         ----------
-        room, entry_bytes : int
-            The bytes that there are, and those of an entry.
+        room, entry_bytes : int or None, int
+            The bytes that there are, if that is known, and those of an entry.
         where : str
             What the room is, for the message.
         threads : int
             Those that will compute the rows, for the estimate of the time.
         """
         size = len(self._starts)
-        if entry_bytes * size**2 <= room:
+        if room is None or entry_bytes * size**2 <= room:
             return
         began, nodes = time.perf_counter(), np.unique(np.linspace(0, size - 1, SAMPLED).astype(np.int64))
         entries = [int(self._batch(nodes[k : k + STARTS])[0].lengths.sum()) for k in range(0, len(nodes), STARTS)]
@@ -442,8 +434,7 @@ class Walks:
     def _dense_powers(self, now: sparse.csr_array, summed: sparse.csr_array, weights: Float64) -> sparse.csr_array:
         """Return the sum so far of some rows (R, V) and that of further powers."""
         rows, size = now.shape
-        memory = self._memory.take()
-        before, after, total = memory
+        before, after, total = memory = self._memory.take()
         for dense, some in ((before, now), (total, summed)):
             dense[:] = 0
             dense[:, :rows] = some.toarray().T

@@ -210,10 +210,11 @@ class FittedRecommender:
         return Asked(matrix, rows, single)
 
     def _matrix_of(self, baskets: list[Any], skip_unknown: bool) -> Any:
-        pair = baskets[0] if baskets else ()
-        pairs = all(isinstance(each, tuple) and len(each) == 2 for each in baskets)
-        if pair and pairs and isinstance(pair[1], int | np.integer):
-            raise TypeError(f"{pair} may be two items, [{list(pair)}], or an item and its weight, [[{pair}]]")
+        if baskets and all(isinstance(each, tuple) and len(each) == 2 for each in baskets):
+            pair, seconds = baskets[0], [each[1] for each in baskets]
+            numbers = all(isinstance(second, int | np.integer) for second in seconds)
+            if numbers and (self.data.items.find(seconds, skip_unknown=True) < 0).all():
+                raise TypeError(f"{pair[1]} of {pair} is no known item; an item and its weight are [[{pair}]]")
         names, weights, sizes, _ = flat_baskets(baskets, 0, self.usual["baskets"])
         ids, owners = self.data.items.find(names, skip_unknown), np.repeat(np.arange(len(sizes)), sizes)
         known = ids >= 0

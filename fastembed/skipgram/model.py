@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 import fastembed
 from fastembed._base.validation import check_choice, plain, warn_user
 from fastembed.corpus.corpus import DocumentCorpus, FileCorpus, Source
-from fastembed.corpus.ledger import Ledger
+from fastembed.corpus.ledger import Ledger, check_walks
 from fastembed.corpus.reading import Reading, read_otherwise
 from fastembed.counts.counts import Counts, align_counts
 from fastembed.counts.windows import Windows
@@ -170,15 +170,14 @@ class FittedModel:
         theirs = how_counted(counts)
         if theirs != (ours := how_counted(self)):
             raise ValueError(f"{name} are those of {theirs}, but the model was fitted to {ours}")
+        check_walks(counts.ledger, self.ledger)
 
 
 def how_counted(counted: Counts | FittedModel) -> str:
     """Return a description of how pairs were counted."""
     if counted.windows is not None:
         return str(replace(counted.windows, max_contexts=None))
-    if counted.baskets is not None:
-        return f"baskets with the weighting {counted.baskets!r}"
-    return (counted.ledger and counted.ledger.walks) or "pairs"
+    return "pairs" if counted.baskets is None else f"baskets with the weighting {counted.baskets!r}"
 
 
 def _unit(rows: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -39,7 +39,7 @@ from fastembed.corpus.corpus import (
     corpus_identity,
     file_states,
 )
-from fastembed.corpus.ledger import HELD_OUT, Ledger, LineSplit, check_reread
+from fastembed.corpus.ledger import HELD_OUT, Ledger, LineSplit, check_reread, check_walks
 from fastembed.corpus.reading import Reading
 from fastembed.counts.counts import Counts, own_groups
 from fastembed.counts.groups import CSRGroups, GroupedCounts, Totals
@@ -103,6 +103,7 @@ def check_given(
         own, theirs = map(how_counted, (counts, validation))
         if own != theirs:
             raise ValueError(f"validation_counts are those of {theirs}, but counts are those of {own}")
+        check_walks(counts.ledger, validation.ledger)
         if validation.vocabulary and validation.vocabulary.tokens != counts.vocabulary.tokens:
             raise ValueError("validation_counts have other tokens than counts: use one Vocabulary")
     return counts, validation

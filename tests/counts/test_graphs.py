@@ -86,9 +86,8 @@ def test_sampled_walks_approach_the_expected_counts():
         walks = [rng.choice(12, 100, p=matrix.sum(axis=1) / matrix.sum())]
         for _ in range(length):
             walks.append((reached[walks[-1]] < rng.random((100, 1))).sum(axis=1).clip(max=11))
-        sampled = (
-            Counts.from_corpus(np.array(walks).T.tolist(), 12, window=window, weighting="flat").to_scipy().toarray()
-        )
+        counts = Counts.from_corpus(np.array(walks).T.tolist(), 12, window=window, weighting="flat")
+        sampled = counts.to_scipy().toarray()
         errors.append(np.abs(sampled / sampled.sum() - expected / expected.sum()).sum())
     assert errors[1] < 0.01
     assert errors[1] < errors[0] / 5  # ten times, by the square root of the lengths
@@ -138,32 +137,17 @@ def test_counts_beyond_the_memory_are_refused_with_an_estimate(tmp_path):
 
 
 EDGES = [("a", "b", 2.0), ("b", "c", 1.0), ("c", "c", 4.0), ("d", "a", 0.5)]
-UNDIRECTED = {
-    ("a", "b"): 2,
-    ("b", "a"): 2,
-    ("b", "c"): 1,
-    ("c", "b"): 1,
-    ("c", "c"): 4,
-    ("d", "a"): 0.5,
-    ("a", "d"): 0.5,
-}
-DIRECTED = {edge[:2]: edge[2] for edge in EDGES}
-
-
-def edges_of(counts):
-    """The weights of the edges of a graph of four nodes, from the counts with a window of 1."""
-    tokens, entries = counts.vocabulary.tokens, counts.to_scipy().tocoo()
-    scale = counts.total / 4000
-    found = {(tokens[r], tokens[c]): w for r, c, w in zip(entries.row, entries.col, entries.data, strict=True)}
-    assert_allclose(scale, 1)
-    total = sum(found.values())
-    return {edge: weight / total for edge, weight in found.items()}
+DIRECTED = {(a, b): weight for a, b, weight in EDGES}
+UNDIRECTED = {(b, a): weight for a, b, weight in EDGES} | DIRECTED
 
 
 def assert_edges(counts, edges):
-    found, total = edges_of(counts), sum(edges.values())
+    """Compare the weights of the edges of a graph of four nodes with the counts with a window of 1."""
+    tokens, entries = counts.vocabulary.tokens, counts.to_scipy().tocoo()
+    found = {(tokens[r], tokens[c]): w for r, c, w in zip(entries.row, entries.col, entries.data, strict=True)}
     assert found.keys() == edges.keys()
-    assert_allclose([found[edge] for edge in edges], [weight / total for weight in edges.values()], rtol=1e-6)
+    scale = 4000 / sum(edges.values())
+    assert_allclose([found[edge] for edge in edges], [weight * scale for weight in edges.values()], rtol=1e-6)
 
 
 def networkx_graph(kind):
@@ -219,16 +203,11 @@ def test_igraph_graphs_say_what_their_edges_are(directed):
 
 def test_frames_of_edges_have_ends_first_and_weights_by_name():
     polars = pytest.importorskip("polars")
-    for edges in (
-        frame(),
-        polars.DataFrame(EDGES, ["from", "to", "weight"], orient="row"),
-        EDGES,
-        list(map(list, EDGES)),
-    ):
+    other = polars.DataFrame(EDGES, ["from", "to", "weight"], orient="row")
+    for edges in (frame(), other, EDGES, list(map(list, EDGES))):
         assert_edges(Counts.from_graph(edges, window=1), UNDIRECTED)
         assert_edges(Counts.from_graph(edges, window=1, directed=True, weights="weight"), DIRECTED)
-    unweighted = Counts.from_graph([edge[:2] for edge in EDGES], window=1)
-    assert_edges(unweighted, dict.fromkeys(UNDIRECTED, 1))
+    assert_edges(Counts.from_graph([edge[:2] for edge in EDGES], window=1), dict.fromkeys(UNDIRECTED, 1))
     with pytest.warns(UserWarning, match="the first two columns, 'from' and 'to', and 'n' is not read: call"):
         assert_edges(Counts.from_graph(frame(weight="n").assign(m=1), window=1), dict.fromkeys(UNDIRECTED, 1))
     assert_edges(Counts.from_graph(frame(weight="n"), window=1, weights="n"), UNDIRECTED)
@@ -345,17 +324,14 @@ def test_what_has_the_wrong_type_is_named(graph, options, message):
 
 
 @pytest.mark.parametrize(
-    "weight",
-    [-1, float("nan"), float("inf"), "heavy", None, [1], 10**400, -(2**63)],
-    ids=lambda weight: str(weight)[:20],
+    "weight", [-1, np.nan, np.inf, "heavy", None, [1], 10**400, -(2**63)], ids=lambda w: str(w)[:20]
 )
 def test_a_wrong_weight_is_named_with_its_edge(weight):
     graph = networkx_graph("Graph")
     graph.edges["b", "c"]["weight"] = weight
-    is_number = isinstance(weight, int | float)
     text = "an integer of 1,329 bits" if weight == 10**400 else repr(weight)
     message = re.escape(f"at least 0, but that from 'b' to 'c' is {text}")
-    with pytest.raises(ValueError if is_number else TypeError, match=message):
+    with pytest.raises(ValueError if isinstance(weight, int | float) else TypeError, match=message):
         Counts.from_graph(graph)
 
 
@@ -401,9 +377,7 @@ def test_a_graph_that_is_given_in_another_way_says_how(tmp_path):
     with pytest.raises(TypeError, match=r"got a Graph: fit to Counts.from_graph\(graph\) instead"):
         SkipGram().fit(networkx.path_graph(3))
     (tmp_path / "edges.csv").write_text("source,target\na,b\n", encoding="utf-8")
-    with pytest.raises(
-        ValueError, match=r"edges.csv' is a table, but edges are lines of two names, as of pandas.read_csv"
-    ):
+    with pytest.raises(ValueError, match=r"edges.csv' is a table, but edges are lines of two names, as of pandas.read"):
         Counts.from_graph(tmp_path / "edges.csv")
     (tmp_path / "edges.jsonl").write_text('{"source":"a", "target":"b"}\n', encoding="utf-8")
     with pytest.raises(ValueError, match=r"as of pandas\.read_json\(\.\.\., lines=True\), or on a command line jq -r"):
@@ -441,10 +415,17 @@ def test_neighbours_of_a_graph_of_two_groups_are_of_the_same_group():
     right = [(int(token) < 40) == (int(vectors.most_similar(token, topn=1)[0][0]) < 40) for token in vectors.tokens]
     assert np.mean(right) > 0.95
     assert isinstance(counts.vocabulary, Vocabulary)
-    half = sparse.csr_array(matrix)
-    pairs = Counts.from_pairs(*np.nonzero(matrix), symmetric=True)
-    for other in (pairs, Counts.from_graph(half, directed=False), Counts.from_graph(half, window=5, directed=True)):
-        for mix in (model.partial_fit, counts.__add__):
-            with pytest.raises(ValueError, match="walks of window=5 and weighting='flat'"):
-                mix(other)
-    assert model.partial_fit(counts + counts).ledger.walks == "walks of window=5 and weighting='flat'"
+
+
+@pytest.mark.parametrize("other", [{"directed": False}, {"window": 2}, {"weighting": "linear"}])
+def test_only_counts_of_walks_that_are_surely_others_are_not_mixed(other):
+    graph, symmetric = (sparse.csr_array(random_graph(directed=directed)) for directed in (True, False))
+    counts = Counts.from_graph(graph, directed=True)
+    model = SkipGram(dim=2, epochs=1).fit(counts)
+    for mix in (model.partial_fit, counts.__add__):
+        with pytest.raises(ValueError, match=r"counts of walks of .*, and of walks of "):
+            mix(Counts.from_graph(graph, **{"directed": True} | other))
+        for directed in (True, None):  # of a matrix that is symmetric by chance
+            mix(Counts.from_graph(symmetric, directed=directed))
+        mix(Counts.from_scipy(counts.to_scipy(), tokens=counts.vocabulary.tokens))
+    assert (counts + counts).ledger.walks == "walks of window=10 and weighting='flat' and directed=True"

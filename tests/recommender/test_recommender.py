@@ -301,7 +301,7 @@ def test_an_interrupted_fit_goes_on_to_the_same_bits(baskets, tmp_path):
         (lambda m: m.recommend([[3]]), KeyError, "3 is not among the 20 items, which are str, such as 'a"),
         (lambda m: m.recommend([[None]]), TypeError, "item must be a str or an int of 64 bits, got None"),
         (lambda m: m.recommend([("a0", 2.0)]), TypeError, r"bits, got 2.0; a basket of an .* weight is \[\(item, w"),
-        (lambda m: m.transform([("a0", 2)]), TypeError, r"two items, \[\['a0', 2\]\], or an item and its weight"),
+        (lambda m: m.transform([("a0", 2)]), TypeError, r"2 of \('a0', 2\) is no known item; .* are \[\[\('a0', 2\)\]"),
         (lambda m: m.recommend(np.arange(len(m.items_)) % 2), ValueError, r"who are 0 and 1, as many as"),
         (lambda m: m.recommend(None), TypeError, "who must be a user, several, baskets of items"),
         (lambda m: m.recommend({"user": [1], "item": [2]}), TypeError, "who must be a user, several, baskets of items"),

@@ -1,6 +1,7 @@
 """How a text was read belongs to the model: other texts are read alike, and another way is warned of."""
 
 import re
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -120,6 +121,14 @@ def test_raw_text_for_a_model_of_words_is_advised_of(path):
             with pytest.warns(UserWarning, match=message):
                 call(text)
             call(FileCorpus(path, reading=WORDS))  # without a warning, although the model split its text at spaces
+
+
+@pytest.mark.parametrize(("token", "advised"), [("THE", True), ("__label__the", False)])
+def test_advice_on_a_reading_is_another_one_that_knows_the_whole_token(token, advised):
+    model = SkipGram(**SETTINGS, reading=Reading(words=True, keep_case=True)).fit(["the king of the land"] * 10)
+    advice = r"known as words, such as 'THE' as 'the'; reading=fastembed.corpus.Reading\(words=True\) reads texts so"
+    with pytest.warns(UserWarning, match=advice) if advised else nullcontext():
+        model.transform([[token, "king"]] * 10)
 
 
 def test_a_corpus_with_another_reading_than_the_parameter_is_warned_of(path):

@@ -143,6 +143,7 @@ def test_a_word_with_capitals_is_not_composed_of_n_grams_in_lower_case(dtype):
         with pytest.raises(KeyError, match=rf"{re.escape(repr(word))} is no word to compose a vector of"):
             vectors[[word]]
     assert vectors["king-ly"].any()
+    assert vectors["kingly\u064b"].any()  # a mark of Arabic, which no form joins
     assert composing_vectors(Vectors, ("!", *TOKENS[1:]), np.eye(5, 6), None, a_dictionary(float))["kingly!"].any()
     spaced = composing_vectors(Vectors, ("the man", *TOKENS[1:]), np.eye(5, 6, dtype=dtype), None, a_dictionary(dtype))
     assert spaced["king ly"].any()
