@@ -124,7 +124,6 @@ def test_words_that_moved_are_printed(run, document, two):
     found = document("compare", *two)
     assert (found["output"], found["words"], found["moved"][0]["word"]) == (None, 40, "w5")
     assert len(found["moved"]) == 10
-    assert len(document("compare", *two, "-n", 5)["moved"]) == 5
 
 
 def test_a_page_is_written(run, two, tmp_path):
