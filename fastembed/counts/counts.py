@@ -777,8 +777,7 @@ class Counts:
             raise ValueError("counts of baskets with different weightings, 'flat' and 'share'")
         if self.keep is not None and (other.keep is None or not np.array_equal(self.keep, other.keep)):
             raise ValueError("subsampled counts can only be added if they were counted with the same vocabulary")
-        names = {counts.vocabulary.tokens for counts in (self, other) if counts.vocabulary is not None}
-        if len(names) > 1:
+        if len({counts.vocabulary.tokens for counts in (self, other) if counts.vocabulary is not None}) > 1:
             raise ValueError("counts of different vocabularies")
         ledger = None if self.ledger is None or other.ledger is None else self.ledger + other.ledger
         parts, exact = [self._entries.csr(), other._entries.csr()], self.windows is not None
@@ -786,9 +785,7 @@ class Counts:
         check_amounts("the sums of counts", matrix.data)
         known = other.vocabulary if self.vocabulary is None else self.vocabulary
         weighting = self.baskets if len(baskets) == 1 else None  # added to counts of another kind, they are plain pairs
-        return Counts._of(
-            matrix, windows=self.windows, keep=self.keep, ledger=ledger, vocabulary=known, baskets=weighting
-        )
+        return Counts._of(matrix, **self._attributes() | {"ledger": ledger, "vocabulary": known, "baskets": weighting})
 
     def __getstate__(self) -> dict[str, Any]:
         if isinstance(self._entries, StoredGroups):

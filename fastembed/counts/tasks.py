@@ -148,8 +148,7 @@ def _count_part(job: Job, task: tuple[int, FileCorpus]) -> tuple[list[Piece], Le
     """Count a part of the text, and write its sums to a file, group by group."""
     number, part = task
     ledger = Ledger()
-    how = job.threads, job.memory_limit
-    sums, _ = count_corpus(part, _vocabulary(job), job.windows, ledger, *how, by_groups=True)
+    sums, _ = count_corpus(part, _vocabulary(job), job.windows, ledger, job.threads, job.memory_limit, by_groups=True)
     name, end = f"part-{number:05d}-{job.name}.tiles", 0
     found: list[Piece] = []
 
@@ -169,8 +168,7 @@ def _count_part(job: Job, task: tuple[int, FileCorpus]) -> tuple[list[Piece], Le
 def _merge_group(job: Job, task: tuple[int, list[Piece]]) -> Tiles:
     """Add a group of rows over all parts, and write its file."""
     group, pieces = task
-    rows = group_size(group, job.words)
-    total = sparse.csr_array((rows, job.shape[1]))
+    total = sparse.csr_array((group_size(group, job.words), job.shape[1]))
     for some in _fitting(pieces, job.memory_limit // 2):
         terms = [_matrix(_read(job, group, piece, job.part_bounds), job.shape[1]) for piece in some]
         total = total + sum_of(terms)
@@ -182,8 +180,7 @@ def _merge_group(job: Job, task: tuple[int, list[Piece]]) -> Tiles:
 
 def _fitting(pieces: Iterable[Piece], memory: int) -> Generator[list[Piece], None, None]:
     """Yield lists of pieces; each list has as many as fit into memory, but at least one."""
-    some: list[Piece] = []
-    held = 0
+    some, held = list[Piece](), 0
     for piece in pieces:
         size = ENTRY_BYTES * int(piece.tiles.entries.sum())
         if some and held + size > memory:
@@ -206,8 +203,7 @@ def _read(job: Job, group: int, piece: Piece, bounds: npt.NDArray[np.intp]) -> R
 
 
 def _matrix(rows: RowGroup, columns: int) -> sparse.csr_array:
-    indptr = np.concatenate([[0], rows.ends])
-    return sorted_csr(rows.data, rows.indices, indptr, (len(rows.ends), columns))
+    return sorted_csr(rows.data, rows.indices, np.concatenate([[0], rows.ends]), (len(rows.ends), columns))
 
 
 @lru_cache(maxsize=1)  # a worker has many tasks of one job, and the table of the tokens takes seconds to fill
