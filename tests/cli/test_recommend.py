@@ -67,7 +67,7 @@ def test_pairs_are_read_from_fields_whose_integers_stay_integers(run, document, 
     with pytest.warns(UserWarning, match="most of these users are among those learned from"):
         expected = held_out_items(known, path, hidden=0.3, topn=2, user="u", item="i", weight="w").summary()
     assert scored == "".join(f"{line}\n" for line in [f"{path}:", *(f"  {line}" for line in expected.split("\n"))])
-    path.write_text('{"u": "u0", "i": 3}\n{"u": "new", "i": 1}\n{"u": "u2", "i": 7}\n{"u": "u2", "i": 1}\n')
+    path.write_text('{"u": "u0", "i": 3}\n{"u": "new", "i": 1}\n{"u": "u2", "i": 7}\n{"u": "u2", "i": 1}\n', "utf-8")
     code, scored, err = run("evaluate", model, "--held-out-items", path, *fields[:4], "--hidden", "all", "-n", 2)
     assert (code, err.partition(" users")[0]) == (0, "fastembed: warning: 1")
     assert held_out_items(known, ["u0", "u2"], hidden=[[3], [7, 1]], topn=2).summary().split() == scored.split()[1:]
@@ -103,7 +103,7 @@ def test_a_recommender_is_evaluated_on_held_out_items_alone(run, document, usage
     assert found["popularity"] == expected.popularity
     assert "a recommender is evaluated on --held-out-items" in usage("evaluate", trained, "--perplexity", carts)
     other = held_out_items(Recommender.load(trained), [0], hidden=[["saw"]], topn=10)
-    carts.write_text("saw\n")
+    carts.write_text("saw\n", encoding="utf-8")
     (found,) = document("evaluate", trained, "--held-out-items", carts, "--hidden", "all")["held_out_items"]
     assert found["nll"] == other.nll
     assert "there are no --held-out-items" in usage("evaluate", trained, "--similarity", carts, "--user", "u")

@@ -113,7 +113,7 @@ def test_a_reading_of_token_lists_and_a_text_of_unknown_words_are_warned_of():
 
 @pytest.mark.filterwarnings("ignore:the model knows few")
 def test_raw_text_for_a_model_of_words_is_advised_of(path):
-    path.with_suffix(".low").write_text(re.sub("[.,?]", "", TEXT.lower()))
+    path.with_suffix(".low").write_text(re.sub("[.,?]", "", TEXT.lower()), encoding="utf-8")
     model = SkipGram(**SETTINGS).fit(path.with_suffix(".low"))
     message = r"^47 % of the tokens .* known as words, such as '\w+' as '\w+'; .*Reading\(words=True\) reads texts so$"
     for call in (model.transform, model.perplexity, model.partial_fit):
