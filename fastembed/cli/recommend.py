@@ -128,7 +128,7 @@ def recommend(arguments: argparse.Namespace) -> int:
     The items given are one basket; baskets of standard input are answered when it ends: lines with their items between
     tabs, or without a tab between spaces. Without any item in a basket, the answer is what is popular. Items and users
     that the model does not know, and baskets of such alone, are left out and named on stderr, and make the exit code 1;
-    with --skip-unknown items are left out in silence, and a user is one without items.
+    with --skip-unknown items are left out in silence, and a user is one without items. Answers show baskets as given.
     """
     if arguments.users and arguments.items:
         options.fail(arguments, "give either a basket of ITEMs or --users")
@@ -150,8 +150,7 @@ def recommend(arguments: argparse.Namespace) -> int:
             unknown += [str(Names("user", model.users_).unknown(user)) for user in who if user not in users]
             who = [user for user in who if user in users]
         else:  # an empty basket has an answer
-            kept = [[item for item in basket if item in items] for basket in who]
-            who = [known for known, basket in zip(kept, who, strict=True) if known or not basket]
+            who = [basket for basket in who if not basket or items.intersection(basket)]
     code = print_unknown(unknown)
     found = model.recommend(who, arguments.topn, not arguments.with_seen, **chosen, skip_unknown=True)
     asked = [{"user": user} for user in who] if arguments.users else [{"items": basket} for basket in who]
