@@ -46,7 +46,7 @@ BOUNDS = {
     "load": (13, None, None),
     "fastembed train": (61, None, None),
 }
-MODULES, LINES, TEST_LINES, CIRCLES = 114, 23_205, 18_500, 0
+MODULES, LINES, TEST_LINES, CIRCLES = 114, 23_205, 18_515, 0
 
 
 def prepared(name: str) -> Callable[[], object]:

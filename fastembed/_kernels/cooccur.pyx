@@ -286,7 +286,7 @@ def product_rows(
     Parameters
     ----------
     starts : int32 (V + 1,), users : int32, counts : float32
-        N^T in CSR form: above 0.
+        N^T in CSR form: above 0, and so must be their products in float32.
     of_users : int32 (U + 1,), items : int32, others : float32
         N in CSR form.
     totals : float32 (V,), found, present, present64

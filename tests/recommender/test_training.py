@@ -93,6 +93,23 @@ def test_a_column_of_the_item_to_item_model_is_a_ridge_regression_on_the_items_b
         assert not b[~others, item].any()
 
 
+@pytest.mark.parametrize("items", [1, 3, 65, 5000])
+def test_the_counts_of_pairs_are_the_product_of_the_matrix_with_itself(items, monkeypatch):
+    monkeypatch.setattr(item_to_item, "PAIRS_PER_TASK", 50)
+    rng = np.random.default_rng(items)
+    places = np.append(np.arange(items), rng.integers(items, size=2 * items)).astype(np.int32)  # each item has a user
+    weights = (10.0 ** rng.uniform(-15, 3, 3 * items)).astype(np.float32)  # from the smallest that is taken
+    n = sparse.csr_array((weights, (rng.integers(300, size=3 * items, dtype=np.int32), places)), (300, items))
+    begins, ends, diagonals, ids, g = item_to_item._products(n.T.tocsr(), Pool(2))
+    rows = np.repeat(np.arange(items), ends - begins[:-1])
+    at = np.concatenate([np.arange(*each) for each in zip(begins, ends, strict=False)])
+    expected = (n.astype(float).T @ n.astype(float)).tocsr()
+    expected.sort_indices()
+    assert_array_equal(np.stack([rows, ids[at]]), np.stack(expected.nonzero()))
+    assert_allclose(g[at], expected.data, rtol=1e-5)
+    assert_array_equal(ids[diagonals], np.arange(items))
+
+
 @pytest.mark.parametrize("users", [600, 25])
 def test_ease_is_the_ridge_regression_of_an_item_on_all_others(taken, users, monkeypatch):
     taken = taken[:users, np.flatnonzero(taken[:users].sum(axis=0))]
