@@ -50,7 +50,7 @@ def trained(path, dim, early_stopping, subwords, limit=0, contexts=16_384):
     ("words", "tokens", "dim", "contexts", "early_stopping", "subwords"),
     [
         (6_000, 400_000, 100, 16_384, True, False),
-        (8_000, 500_000, 100, 2_000, False, False),
+        (40_000, 1_000_000, 200, 2_000, False, False),
         (20_000, 500_000, 200, 16_384, False, False),
         (12_000, 1_000_000, 100, 16_384, False, False),
         (3_000, 200_000, 1_000, 16_384, False, False),
@@ -66,7 +66,8 @@ def test_the_memory_is_that_of_a_process_from_its_start_to_its_end(
     path = tmp_path / "text"
     path.write_text("\n".join(map(" ".join, zipf_corpus(words, tokens, subwords))), encoding="utf-8")
     said, peak, _ = trained(path, dim, early_stopping, subwords, contexts=contexts)
-    # With subwords the peak itself varies: what one phase frees is in pieces that the next may not be able to use
+    # The process itself takes some 100 MB, and once 10 MB less: no case is that small. With subwords the peak varies
+    # too: what one phase frees is in pieces that the next may not be able to use.
     assert said == pytest.approx(peak, rel=0.2)
 
 
