@@ -178,9 +178,10 @@ def _hold_out(examples: Examples, options: ClassifierOptions) -> LeftOut:
     """Return the documents that are held out for early stopping; in the examples their weights become 0."""
     documents = len(examples.weights)
     held: npt.NDArray[np.bool_] = np.random.default_rng(options.seed).random(documents) < options.validation_fraction
-    if not held.any() or held.all():
-        raise ValueError(f"validation_fraction={options.validation_fraction} of {documents} documents is not one")
     (validation,) = examples.left_out([np.flatnonzero(held)], np.ones(documents))
+    if not validation.weights.any():
+        of_all = f"validation_fraction={options.validation_fraction} of {documents} documents holds out {held.sum()}"
+        raise ValueError(f"{of_all}, and none with features and labels of the others: give more documents")
     examples.weights = np.where(held, 0, examples.weights)
     if not examples.weights.any():
         raise ValueError("sample_weight is zero for all documents that are not held out: give another seed")

@@ -55,6 +55,8 @@ def read_recommender(path: FilePath) -> tuple[dict[str, Any], FittedRecommender]
         weights = tensors.get("seen.weights", np.ones(len(indices), np.float32))
         seen: Any = sparse.csr_array((weights, indices, starts), shape=(len(users), len(items)))
         model = Model.from_tensors({k.removeprefix(MODEL): v for k, v in tensors.items() if k.startswith(MODEL)})
+        if not (len(items),) == model.bias.shape == model.linear.shape[1:]:
+            raise ValueError(f"{len(items)} items, but a model of {model.linear.shape[-1]}")
         for matrix in (seen, model.similar):
             matrix.check_format(full_check=True)  # their columns are indices in kernels
         data = Interactions(seen, users, items, metadata.get("unweighted", ""))

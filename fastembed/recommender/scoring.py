@@ -96,12 +96,11 @@ class Model:
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, NDArray[Any]]) -> Model:
         """Return the model of which `tensors` gave the arrays."""
-        items = len(tensors["bias"])
         parts = tuple(np.array(tensors[f"similar.{name}"]) for name in ("data", "indices", "indptr"))
         return cls(
             np.array(tensors["linear"], order="F"),
             np.array(tensors["bias"]),
-            sparse.csr_array(parts, shape=(items, items)),
+            sparse.csr_array(parts, shape=2 * tensors["bias"].shape),
             factors=np.array(tensors["factors"], np.float32),
             **{name: float(tensors[name]) for name in NUMBERS},
         )

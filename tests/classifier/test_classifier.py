@@ -421,6 +421,7 @@ def test_a_text_is_one_document_whatever_its_lines():
         ({"reading": Reading(unit="sentence")}, ValueError, "unit must be 'line'"),
         ({"label_prefix": ""}, ValueError, "label_prefix"),
         ({"pretrained": "v.txt", "dim": 2, "loss": "softmax"}, TypeError, r"must be fastembed\.Vectors or None, got"),
+        ({"early_stopping": True}, ValueError, "0.1 of 2 documents holds out 0, and none .*: give more documents"),
         ({"pretrained": PLANE, "loss": "softmax"}, ValueError, "give loss='softmax' and dim=2, that of .* None"),
         ({"pretrained": PLANE, "dim": 3, "loss": "softmax"}, ValueError, "dim=2, that of the pretrained vectors,"),
     ],
@@ -437,16 +438,8 @@ def test_bad_parameters_are_named(parameters, error, message):
         ("a.txt", "a b\nc\n", r"a\.txt': none of 2 lines has a token that begins with __label__"),
         ("a.txt", "__label__a x y\n__label__a z\n", "at least two labels, got one class, 'a'"),
         ("a.txt", "__label__a\n__label__b\n", "no features: no token was read"),
-        (
-            "a.jsonl",
-            '"a b"\n',
-            r"a\.jsonl' is not text with a document per line, but structured: .* --field and --label",
-        ),
-        (
-            "a.csv",
-            "label,text\n",
-            r"'label', 'text': name that of the text and of its labels, as field='text', label='label'",
-        ),
+        ("a.jsonl", '"a b"\n', r"a\.jsonl' is not text with a document .* structured: .* --field and --label"),
+        ("a.csv", "label,text\n", r"'label', 'text': name that of .* its labels, as field='text', label='label'"),
         ("b.csv", "n,Review text,star_class\n", "as field='Review text', label='star_class'"),
         ("c.csv", "n,m\n", "as field='NAME', label='NAME'"),
     ],
@@ -495,7 +488,7 @@ def test_where_one_document_is_all_there_is_nothing_to_learn_and_to_warn_of(loss
 
 
 def test_labels_that_are_still_in_the_texts_and_lists_of_texts_are_noticed(labelled):
-    with pytest.warns(UserWarning, match="tokens in lists have 3.0 words each, such as 'a b c': pass texts as str"):
+    with pytest.warns(UserWarning, match="tokens in lists have 3.0 words each, such as 'a b c': if they are of texts"):
         Classifier().fit([["a b c", "d e f"], ["g h i"]], ["x", "y"])
     with pytest.warns(UserWarning, match="documents hold __label__, as files of fastText do"):
         model = Classifier().fit([f"__label__x {text}" for text in labelled[0]], labelled[1])
