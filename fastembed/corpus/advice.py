@@ -98,7 +98,8 @@ def advise(corpus: Corpus, *, baskets: bool = False) -> None:
         return
     reading, characters = corpus.reading, text.decode(errors="ignore")
     if text.lstrip().startswith(b'{"'):
-        warn_user(ReadingAdvice("the lines are JSON, of which field=... reads a field", "", {}, reading))
+        found = "the lines are JSON: field=... reads a field of files, or of dicts, which json.loads makes"
+        warn_user(ReadingAdvice(found, "", {}, reading))
         return
     seen = list(_of_words(reading, text, characters, baskets=baskets))
     seen += [(found, f"whole {unit}s", {"unit": unit}) for found, unit in _of_units(reading, text, parts)]
@@ -304,7 +305,7 @@ def raw_in_lists(tokens: list[str]) -> str | None:
         return LABELLED.format(shown(labels[0]))
     else:
         return None
-    return f"{found}: pass texts as str, which Reading(words=True) splits into words"
+    return f"{found}: if they are of texts, pass these as str, which Reading(words=True) splits into words"
 
 
 def looks_wrapped(text: bytes) -> bool:

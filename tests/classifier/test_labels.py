@@ -248,7 +248,9 @@ def test_labels_that_differ_in_form_alone_are_named(tmp_path, one, other):
 
 @pytest.mark.parametrize("wrong", ["nan", "NA", "z,__label__y", "['x']", "X; y", "x|y"])
 def test_labels_that_look_like_none_or_several_are_noticed(wrong):
-    with pytest.warns(UserWarning, match=re.escape(f"the label {wrong!r} looks like none or several: leave it out")):
+    with pytest.warns(
+        UserWarning, match=re.escape(f"{wrong!r} looks like none or several: {'ast' * (wrong[0] == '[')}")
+    ):
         Classifier().fit(["a", "b", "c"], ["x", "y", wrong])
     with pytest.warns(UserWarning, match="all are like '0.0': integers that pandas made floats"):
         Classifier().fit(["a", "b"], ["0.0", "1.0"])

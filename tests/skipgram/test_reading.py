@@ -123,12 +123,12 @@ def test_raw_text_for_a_model_of_words_is_advised_of(path):
             call(FileCorpus(path, reading=WORDS))  # without a warning, although the model split its text at spaces
 
 
-@pytest.mark.parametrize(("token", "advised"), [("THE", True), ("__label__the", False)])
-def test_advice_on_a_reading_is_another_one_that_knows_the_whole_token(token, advised):
-    model = SkipGram(**SETTINGS, reading=Reading(words=True, keep_case=True)).fit(["the king of the land"] * 10)
+@pytest.mark.parametrize(("text", "advised"), [("THE", True), ("__label__the", False), ("THE of The", False)])
+def test_advice_on_a_reading_is_another_one_that_knows_more_of_the_whole_tokens(text, advised):
+    model = SkipGram(**SETTINGS, reading=Reading(words=True, keep_case=True)).fit(["the king of The land"] * 10)
     advice = r"known as words, such as 'THE' as 'the'; reading=fastembed.corpus.Reading\(words=True\) reads texts so"
     with pytest.warns(UserWarning, match=advice) if advised else nullcontext():
-        model.transform([[token, "king"]] * 10)
+        model.transform([[*text.split(), "king"]] * 10)
 
 
 def test_a_corpus_with_another_reading_than_the_parameter_is_warned_of(path):
