@@ -89,7 +89,7 @@ def canonical_csr(name: str, matrix: Any, *, signed: bool = False) -> Any:
             matrix = matrix.astype(np.float64)
     matrix = sparse.csr_array(matrix)
     # SciPy remembers whether the columns are in order, and they may have changed since: a new array looks again
-    arrays = (np.ascontiguousarray(part) for part in (matrix.data, matrix.indices, matrix.indptr))
+    arrays = map(np.ascontiguousarray, (matrix.data, matrix.indices, matrix.indptr))
     matrix = sparse.csr_array(tuple(arrays), shape=matrix.shape)
     check(name, matrix.data)
     decreasing = np.diff(matrix.indptr) < 0

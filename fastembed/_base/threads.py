@@ -361,8 +361,9 @@ class BlasLimit:
         self._lock = fork_locks.new()
         self._holders = PerProcess(self._lift)
 
-    def acquire(self) -> None:
-        """Hold the limit."""
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the limit during a `with` block. Nests, also across threads."""
         with self._lock:
             if self._limits is None:
                 # To seek the libraries takes longer than many a product; an import alone loads another
@@ -373,13 +374,13 @@ class BlasLimit:
                 with _control_of_blas():
                     self._limits = self._libraries.limit(limits=1, user_api="blas")
             self._holders.value += 1
-
-    def release(self) -> None:
-        """Hold the limit no longer."""
-        with self._lock:
-            self._holders.value -= 1
-            if self._holders.value == 0:
-                self._lift()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._holders.value -= 1
+                if self._holders.value == 0:
+                    self._lift()
 
     def _lift(self) -> int:
         """Lift the limit and return 0, also at first, and in a child, where the threads that held it are missing."""
@@ -391,16 +392,7 @@ class BlasLimit:
 
 
 blas_limit = BlasLimit()
-
-
-@contextmanager
-def single_threaded_blas() -> Iterator[None]:
-    """Hold BLAS to one thread: our own threads each call it on a shard. Nests, also across threads."""
-    blas_limit.acquire()
-    try:
-        yield
-    finally:
-        blas_limit.release()
+single_threaded_blas = blas_limit.held  # our own threads each call BLAS on a shard
 
 
 def seconds_per_operation(rows: int, dim: int, columns: int) -> float:

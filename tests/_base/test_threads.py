@@ -3,11 +3,12 @@
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from fastembed._base.threads import Pool, blas_limit, ordered_map, single_threaded_blas
+from fastembed._base.threads import Pool, ordered_map, single_threaded_blas
 
 TIME_LIMIT = 300  # seconds, for what would otherwise hang
 
@@ -62,6 +63,7 @@ def run_until_the_end(program):
 
 LEFT_OPEN = """
 import time
+from contextlib import ExitStack
 from fastembed._base.threads import ordered_map
 
 def call(number):
@@ -101,14 +103,12 @@ def test_the_limit_holds_whichever_thread_set_another_first(in_threads):
         assert in_threads(inside) == [[1] * len(before)]
         assert blas_threads() == before
         assert inside() == [1] * len(before)
-        blas_limit.acquire()
-        in_threads(blas_limit.release)
-        assert blas_threads() == before
-        blas_limit.acquire()
-        in_threads(blas_limit.acquire)
-        blas_limit.release()
+        ours, theirs = ExitStack(), ExitStack()
+        ours.enter_context(single_threaded_blas())
+        in_threads(lambda: theirs.enter_context(single_threaded_blas()))
+        ours.close()
         assert blas_threads() == [1] * len(before)
-        in_threads(blas_limit.release)
+        in_threads(theirs.close)
         assert blas_threads() == before
     with threadpool_limits(limits=1, user_api="blas"):
         assert blas_threads() == [1] * len(before)
