@@ -129,12 +129,13 @@ def check_named(named: Mapping[str, Sequence[str]], tables: Iterable[TokenTable]
     reading : Reading or None
         How the text was read, if that is known.
     """
-    phrases = () if reading is None else reading.phrases or ()
-    for name, tokens in {**named, "phrases": list(map("_".join, phrases))}.items():
+    if reading is not None and reading.phrases:
+        named = {**named, "phrases": list(map("_".join, reading.phrases))}
+    for name, tokens in named.items():
         found = occurring(tables, tokens)
         absent = [token for token, occurs in zip(tokens, found.tolist(), strict=True) if not occurs]
         others = read_otherwise([(token,) for token in absent], reading)
-        if tokens and len(others) == len(tokens):
+        if len(others) == len(tokens):
             raise ValueError(f"no token of {name} can occur in the text as it is read: {others[0]}")
         if others or (absent and (name == "keep_only" or len(absent) == len(tokens))):
             some = "; ".join([", ".join(map(shown, absent[:3])) + ", ..." * (len(absent) > 3), *others[:1]])
