@@ -33,9 +33,9 @@ from scipy import sparse
 from fastembed import Trainer
 from fastembed._base.threads import Pool
 from fastembed.counts.groups import CSRGroups
-from fastembed.trainer.blocks import BlockSteps
-from fastembed.trainer.inputs import FitOptions
+from fastembed.trainer.blocks import BlockSteps, FitOptions
 from fastembed.trainer.parameters import Parameters
+from fastembed.trainer.ranks import Ranks
 
 EPOCHS = 3  # epochs per fit; the first is not timed
 BLOCK = 256
@@ -190,7 +190,9 @@ def seconds_of_block(outputs: int, dim: int) -> float:
     linear = np.full((dim, outputs), 1 / dim, np.float32)
     parameters = Parameters.untrained(rng.standard_normal((rows, dim), np.float32), linear, None)
     del linear
-    fit = BlockSteps(parameters, CSRGroups(random_counts(rows, outputs, 300)), FitOptions(block_size=BLOCK), Pool(1))
+    fit = BlockSteps(
+        parameters, CSRGroups(random_counts(rows, outputs, 300)), FitOptions(block_size=BLOCK), Pool(1), Ranks()
+    )
     ends: list[float] = []
     for epoch in (1, 2):
         fit.epoch(epoch, rng, after_block=lambda: ends.append(time.process_time()))

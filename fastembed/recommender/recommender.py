@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -25,7 +24,7 @@ from fastembed.recommender.file import read_recommender, write_recommender
 from fastembed.recommender.model import Asked, Explanation, FittedRecommender, Scored
 from fastembed.recommender.scoring import TOLERANCE
 from fastembed.trainer.checkpoint import MINUTES, FilesUntilSaved
-from fastembed.trainer.inputs import check_checkpoint
+from fastembed.trainer.fit import check_checkpoint
 from fastembed.trainer.ranks import Communicator, Ranks
 from fastembed.vectors.neighbors import Neighbors
 
@@ -286,12 +285,10 @@ class Recommender(Transformer):
         options, pool = self._options(), Pool(check_threads(self.threads))
         if known is not None and options.dim != (dim := len(known.model.linear)):
             raise ValueError(f"dim={options.dim}, but the recommender learned with dim={dim}: call fit")
-        ranks, file = None if comm is None else Ranks(comm), None
-        shown = progress if ranks is None or ranks.first else None
-        with nullcontext() if ranks is None else ranks.ending_all(), reporting(shown, training.MOST_EPOCHS) as report:
-            with nullcontext() if ranks is None else ranks.agreeing():
-                if ranks is None or ranks.first:
-                    file = check_checkpoint(checkpoint, MINUTES, False)
+        ranks = Ranks(comm)
+        with ranks.ending_all(), reporting(progress if ranks.first else None, training.MOST_EPOCHS) as report:
+            with ranks.agreeing():
+                file = check_checkpoint(checkpoint, MINUTES, False) if ranks.first else None
                 if is_matrix(source):  # of which all rows and columns get names
                     source = as_matrix(source)
                     self._affordable(max(source.shape[0], 1), max(source.shape[1], 1), 1, (1.0, 1.0))
@@ -313,9 +310,9 @@ class Recommender(Transformer):
                     x,
                     options,
                     pool,
+                    ranks,
                     start=None if known is None else known.model,
                     checkpoint=file,
-                    comm=comm,
                     on_epoch_end=epoch_reports(report, on_epoch_end),
                     keep=lambda model, history: kept.append(FittedRecommender(model, data, history)),
                 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -23,10 +23,8 @@ from fastembed.recommender import item_to_item
 from fastembed.recommender.scoring import Model, counted, damped, scaled_rows, totals_of
 from fastembed.recommender.strengths import Strengths, hiding, most_hiding, select
 from fastembed.trainer.checkpoint import Checkpoint, arrays_digest
+from fastembed.trainer.ranks import Ranks
 from fastembed.trainer.trainer import Trainer
-
-if TYPE_CHECKING:
-    from fastembed.trainer.ranks import Communicator
 
 EXPONENT = 0.5  # t
 RATE, LINEAR_RATE, L2, LINEAR_L2 = 1.0, 1.0, 0.3, 0.4  # of `fit_counts`
@@ -75,12 +73,12 @@ def fit(
     x: Any,
     options: Options,
     pool: Pool,
+    ranks: Ranks,
     *,
-    start: Model | None = None,
-    checkpoint: Checkpoint | None = None,
-    comm: Communicator | None = None,
-    on_epoch_end: Callable[[dict[str, float]], object] | None = None,
-    keep: Callable[[Model, list[dict[str, float]]], object] = lambda *_: None,
+    start: Model | None,
+    checkpoint: Checkpoint | None,
+    on_epoch_end: Callable[[dict[str, float]], object] | None,
+    keep: Callable[[Model, list[dict[str, float]]], object],
 ) -> tuple[Model, list[dict[str, float]]]:
     """Return the model of users with the items x, and a record per epoch.
 
@@ -90,10 +88,11 @@ def fit(
         Non-negative weights; at least one is positive. Users and items without any are allowed.
     options : Options
     pool : Pool
-    start : Model, optional
+    ranks : Ranks
+    start : Model or None
         A fitted model of the first items, to go on from; its strengths are kept, until there are twice the users: then
         all is learned anew.
-    checkpoint, comm, on_epoch_end
+    checkpoint, on_epoch_end
         As in `Trainer.fit_counts`, for the training with all users. The checkpoint holds the strengths, too.
     keep : callable
         Called with the model as it is, and its records, if training ends by an exception. The first call has the best.
@@ -106,7 +105,7 @@ def fit(
     if not n.data.all():  # weights of 6e-8 of the median and less
         n = n.copy()
         n.eliminate_zeros()
-    train = _Training(options, pool, checkpoint, comm, on_epoch_end, keep)
+    train = _Training(options, pool, ranks, checkpoint, on_epoch_end, keep)
     matrix_product(np.dtype(np.float32))  # SciPy's BLAS must be loaded before it is held to one thread
     with single_threaded_blas():  # the bits must not depend on the number of BLAS threads
         known = train.claimed(n, start)
@@ -140,8 +139,8 @@ class _Training:
 
     options: Options
     pool: Pool
+    ranks: Ranks
     checkpoint: Checkpoint | None
-    comm: Communicator | None
     on_epoch_end: Callable[[dict[str, float]], object] | None
     keep: Callable[[Model, list[dict[str, float]]], object]
 
@@ -154,8 +153,7 @@ class _Training:
             own = {"dim": self.options.dim, "seed": self.options.seed, "model": model, "data": data}
             stored = self.checkpoint.claim(own)
             known = None if stored is None else stored.identity.get("strengths")
-        if self.comm is not None:
-            known = self.comm.bcast(known, root=0)
+        known = self.ranks.shared(known)
         return None if known is None else Strengths(**known)
 
     def first(
@@ -203,7 +201,7 @@ class _Training:
                     seed=self.options.seed,
                     on_epoch_end=epoch_end,
                     checkpoint=None if rough else self.checkpoint,
-                    comm=self.comm,
+                    comm=self.ranks.comm,
                 )
         except BaseException:
             if not rough:

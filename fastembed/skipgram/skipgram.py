@@ -6,7 +6,6 @@ import math
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
-from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
@@ -42,14 +41,14 @@ from fastembed.skipgram.model import Baskets, FittedModel, how_counted, read_mod
 from fastembed.skipgram.subwords import Subwords
 from fastembed.skipgram.training import Training, check_given, count_all, count_text, counts_beside, counts_for
 from fastembed.trainer.checkpoint import MINUTES, FilesUntilSaved
-from fastembed.trainer.inputs import check_checkpoint
-from fastembed.trainer.trainer import Trainer, ranks_of
+from fastembed.trainer.fit import check_checkpoint
+from fastembed.trainer.ranks import Communicator, Ranks
+from fastembed.trainer.trainer import Trainer
 from fastembed.vectors.vectors import Vectors
 from fastembed.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from fastembed.skipgram.prediction import Words
-    from fastembed.trainer.ranks import Communicator
     from fastembed.vectors.vectors import Token
 
 EpochEnd: TypeAlias = "Callable[[dict[str, float], SkipGram], object]"
@@ -495,14 +494,13 @@ class SkipGram(SkipGramParameters, Transformer):
             base.check_same_shape(options)
             if replay is not None:
                 base.check_alike(replay, "replay")
-        ranks = ranks_of(comm)
-        first = ranks is None or ranks.first
-        with nullcontext() if ranks is None else ranks.ending_all(), DefaultFloatMode():
-            with nullcontext() if ranks is None else ranks.agreeing():
-                file = check_checkpoint(*files) if first else None
+        ranks = Ranks(comm)
+        with ranks.ending_all(), DefaultFloatMode():
+            with ranks.agreeing():
+                file = check_checkpoint(*files) if ranks.first else None
                 if isinstance(corpus, Counts):
                     counts, validation = check_given(corpus, validation_counts, options, base, grow=grow)
-            with reporting(progress if first else None, options.epochs) as report:
+            with reporting(progress if ranks.first else None, options.epochs) as report:
                 how: dict[str, Any] = {"memory_limit": memory_limit, "progress": report, "checkpoint": file}
                 self._fitting = os.getpid()
                 try:

@@ -158,14 +158,14 @@ def svd_start(
     return embedding, linear.T
 
 
-def fold_in(
+def least_squares_rows(
     counts: GroupedCounts, totals: Totals, first: int, linear: NDArray[np.float32], pool: Pool
 ) -> NDArray[np.float32]:
     """Return rows of an embedding for inputs that a linear layer has not seen: M W^T (W W^T + λ)^-1, M their PMI.
 
     They are the inputs from `first` on. The rows are the least-squares fit of their positive PMI by the fixed linear
-    layer (D, V). A ridge λ, FILL_SCALE times the mean square of a dimension, bounds them if the layer does not have
-    full rank.
+    layer (D, V): a start of training, unlike `folding.optimal_rows`, the rows of the highest likelihood. A ridge λ,
+    FILL_SCALE times the mean square of a dimension, bounds them if the layer does not have full rank.
     """
     w, inputs = linear.astype(np.float64), counts.shape[0]
     products: NDArray[Any] = np.zeros((inputs - first, len(w)))

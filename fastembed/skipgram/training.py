@@ -14,7 +14,7 @@ import json
 import math
 from collections.abc import Callable
 from concurrent.futures import Executor
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import asdict, replace
 from functools import partial
@@ -49,17 +49,18 @@ from fastembed.formats.tensors import pack_tokens
 from fastembed.skipgram.estimate import check_before_counting, counting_memory
 from fastembed.skipgram.gauge import apply_gauge
 from fastembed.skipgram.model import Baskets, FittedModel, how_counted
-from fastembed.skipgram.start import fold_in, log_shares, svd_start
+from fastembed.skipgram.start import least_squares_rows, log_shares, svd_start
 from fastembed.skipgram.subwords import LEARNING_RATE, Subwords, check_spelled, composed, ridge_fit
+from fastembed.trainer.blocks import FitOptions
 from fastembed.trainer.checkpoint import Checkpoint, Stored, arrays_digest
-from fastembed.trainer.inputs import FitOptions, check_counts
+from fastembed.trainer.fit import check_counts
+from fastembed.trainer.ranks import Ranks
 from fastembed.trainer.trainer import Trainer, trainer_tensors
 from fastembed.vectors.vectors import Vectors, composing_vectors
 from fastembed.vocabulary import NoTokenError
 
 if TYPE_CHECKING:
     from fastembed.skipgram.skipgram import SkipGramOptions
-    from fastembed.trainer.ranks import Ranks
 
 # Factor on the learning rates on new text without replay: chosen for the likelihood of both (docs/decisions.md)
 SHORTER_STEPS = 0.5
@@ -207,8 +208,8 @@ class Training:
         Limit on the memory of the process in bytes.
     checkpoint : Checkpoint or None
         If the file exists, training resumes from it.
-    ranks : Ranks or None
-        The ranks that train a new model together. Rank 0 computes the start.
+    ranks : Ranks
+        Those that train a new model together. Rank 0 computes the start.
 
     Raises
     ------
@@ -231,7 +232,7 @@ class Training:
         memory_limit: int | None,
         progress: FitProgress | None,
         checkpoint: Checkpoint | None,
-        ranks: Ranks | None,
+        ranks: Ranks,
     ) -> None:
         assert counts.vocabulary is not None
         self._options, self._base, self._vocabulary, self._validation = options, base, counts.vocabulary, validation
@@ -262,7 +263,7 @@ class Training:
             counts = counts.buffered(estimate.buffer_memory)
         self._counts = counts
 
-        with nullcontext() if ranks is None else ranks.agreeing():
+        with ranks.agreeing():
             estimate.check()
             if replay is not None:
                 both = counts.to_scipy() + replay.to_scipy()
@@ -332,7 +333,7 @@ class Training:
         groups, bags, dim = self._groups, self._bags, self._options.dim
         if stored is not None:
             embedding, linear = np.array(stored.tensors["embedding"]), stored.tensors["linear.T"][:, :dim].T
-        elif self._ranks is not None and not self._ranks.first:
+        elif not self._ranks.first:
             inputs, outputs = groups.shape[0] if bags is None else bags.shape[1], groups.shape[1]
             embedding, linear = np.zeros((inputs, dim), np.float32), np.zeros((dim, outputs), np.float32)
         else:
@@ -349,7 +350,7 @@ class Training:
         known = len(base.vocabulary)
         if stored is not None or base.features is not None:
             return np.zeros((len(self._vocabulary) - known, self._options.dim), np.float32)
-        rows = fold_in(self._groups, self._totals, known, base.trainer.linear, self._pool)
+        rows = least_squares_rows(self._groups, self._totals, known, base.trainer.linear, self._pool)
         return rows - base.centre.astype(rows.dtype)
 
     def run(self, on_epoch_end: Callable[[dict[str, float]], object] | None) -> None:
@@ -361,7 +362,7 @@ class Training:
                 self._progress.epoch(record)
             return None if on_epoch_end is None else on_epoch_end(record)
 
-        if self._ranks is not None:
+        if self._ranks.size > 1:
             self._ranks.compare(self._identity)
         if self._checkpoint is not None:
             self._checkpoint.claim(self._identity)
@@ -372,7 +373,7 @@ class Training:
             seed=self._rng,
             on_epoch_end=epoch_end,
             checkpoint=self._checkpoint,
-            comm=None if self._ranks is None else self._ranks.comm,
+            comm=self._ranks.comm,
             **asdict(self._fit_options),
         )
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import count, islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from fastembed._base.arrays import CACHE_LINE, aligned_zeros
 from fastembed._base.progress import bar
 from fastembed._base.threads import Pool, fork_locks, matrix_product, single_threaded_blas
-from fastembed._base.validation import TrainingDivergedError
+from fastembed._base.validation import TrainingDivergedError, check_choice, check_flag, check_integer, check_number
 from fastembed._kernels import kernels_for
 from fastembed.counts.groups import (
     BufferedCounts,
@@ -32,17 +33,62 @@ from fastembed.counts.groups import (
     shard_bounds,
     split_rows,
 )
-from fastembed.trainer.inputs import Bags, FitOptions
+from fastembed.trainer.inputs import Bags
 from fastembed.trainer.parameters import Parameters
+from fastembed.trainer.ranks import Exchange, Ranks
 
-if TYPE_CHECKING:
-    from fastembed.trainer.ranks import Exchange, Ranks
-
+OPTIMIZERS = ("adagrad", "sgd")
+LARGEST_BLOCK = 1 << 24  # rows; the tasks of a phase are numbered with this many bits (_kernels/crew.pxi)
 MOMENTUM = 0.9
 ROW_WEIGHT_EXPONENT = 0.75
 FINAL_RATE = 0.1  # share of the learning rates at the end of the linear decay
-Rows = NDArray[np.intp]  # ids
 GATHERED_ROWS = 16  # rows of a block per task of the crew (PIECE_ROWS in _kernels/block_tasks.pxi)
+Rows = NDArray[np.intp]  # ids
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """The options of one fit, documented by `fastembed.Trainer.fit_counts`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an option has the wrong type or is out of range.
+
+    Examples
+    --------
+    >>> FitOptions(epochs=3).learning_rate
+    0.7
+    >>> FitOptions(epochs=0)
+    Traceback (most recent call last):
+        ...
+    ValueError: epochs must be at least 1, got 0
+    """
+
+    epochs: int = 5
+    learning_rate: float = 0.7
+    linear_learning_rate: float = 1.0
+    block_size: int = 256
+    optimizer: str = "adagrad"
+    l2: float = 0.0
+    linear_l2: float = 0.0
+    n_iter_no_change: int | None = None
+    warm_start: bool = False
+
+    def __post_init__(self) -> None:
+        patience = self.n_iter_no_change
+        checked = {
+            "epochs": check_integer("epochs", self.epochs, low=1),
+            "learning_rate": check_number("learning_rate", self.learning_rate),
+            "linear_learning_rate": check_number("linear_learning_rate", self.linear_learning_rate),
+            "block_size": check_integer("block_size", self.block_size, low=1, high=LARGEST_BLOCK),
+            "optimizer": check_choice("optimizer", self.optimizer, OPTIMIZERS),
+            "l2": check_number("l2", self.l2),
+            "linear_l2": check_number("linear_l2", self.linear_l2),
+            "n_iter_no_change": None if patience is None else check_integer("n_iter_no_change", patience, low=1),
+            "warm_start": check_flag("warm_start", self.warm_start),
+        }
+        vars(self).update(checked)  # how a frozen dataclass sets its own attributes
 
 
 class Scratch:
@@ -101,6 +147,8 @@ class BlockSteps:
         Updated in place.
     counts : GroupedCounts (N, V)
         N is V_in if there are no bags.
+    ranks : Ranks
+        Those that make the same fit; each trains the linear layer of some of the shards.
     bags : Bags, optional
         N bags with weights in the dtype of the parameters. By default input n is row n of the embedding.
     row_rates : ndarray (V_in,), optional
@@ -109,13 +157,11 @@ class BlockSteps:
         Weights of the inputs in the gradients of the linear layer, and of rows that bags share. They are divided by
         their mean over the inputs with counts. By default a power of the sum of the counts for the linear layer, and
         equal weights for rows.
-    ranks : Ranks, optional
-        The ranks that make the same fit; each trains the linear layer of some of the shards.
 
     Attributes
     ----------
     exchange : Exchange or None
-        The exchange between the ranks.
+        The exchange between the ranks; None for one process.
     state : dict of str to ndarray
         The arrays that steps change and later steps need; valid after `finish`.
 
@@ -131,10 +177,10 @@ class BlockSteps:
         counts: GroupedCounts,
         options: FitOptions,
         pool: Pool,
+        ranks: Ranks,
         bags: Bags | None = None,
         row_rates: NDArray[np.float64] | None = None,
         input_weights: NDArray[np.float64] | None = None,
-        ranks: Ranks | None = None,
     ) -> None:
         self.parameters, self.options, self.pool = parameters, options, pool
         totals = Totals.of(counts, pool).rows
@@ -152,7 +198,7 @@ class BlockSteps:
 
         # The shards of this process, and their counts
         bounds = shard_bounds(parameters.outputs)
-        if ranks is not None:
+        if ranks.size > 1:
             own = ranks.division(len(bounds) - 1).shards(ranks.rank)
             counts, bounds = counts.of_shards(own), bounds[own.start : own.stop + 1]
         self._counts: CSRGroups | BufferedCounts = (
@@ -167,9 +213,7 @@ class BlockSteps:
         squares = parameters.squares if options.optimizer == "adagrad" else None
         self.state = {**parameters.trained, "momentum": scratch.momentum}
         self.exchange: Exchange | None = None
-        if ranks is not None:
-            from fastembed.trainer.ranks import Exchange
-
+        if ranks.size > 1:
             given = ranks, parameters, self._rates, scratch.h_gradients, pool, squares
             self.exchange = Exchange(*given, bags=bags is not None)
         self._in_blas = fork_locks.new()

@@ -1,4 +1,4 @@
-"""One fit to counts: epochs, early stopping, checkpoints, and finite parameters after any exception."""
+"""One fit to counts: its data, epochs, early stopping, checkpoints, and finite parameters after any exception."""
 
 from __future__ import annotations
 
@@ -6,25 +6,165 @@ import math
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 
+from fastembed._base.arrays import canonical_csr
 from fastembed._base.threads import Pool
-from fastembed._base.validation import TrainingDivergedError, check_seed, is_true
-from fastembed.trainer.blocks import BlockSteps
-from fastembed.trainer.checkpoint import Checkpoint, Position, Stored, arrays_digest
-from fastembed.trainer.inputs import FitData, FitOptions
+from fastembed._base.validation import (
+    TrainingDivergedError,
+    check_amounts,
+    check_flag,
+    check_ids,
+    check_number,
+    check_seed,
+    is_true,
+    unmasked,
+)
+from fastembed.counts.counts import Counts
+from fastembed.counts.groups import CSRGroups, GroupedCounts
+from fastembed.counts.store import StoredGroups
+from fastembed.trainer.blocks import BlockSteps, FitOptions
+from fastembed.trainer.checkpoint import MINUTES, Checkpoint, Position, Stored, arrays_digest
+from fastembed.trainer.inputs import Bags, check_bags
 from fastembed.trainer.parameters import Parameters
-
-if TYPE_CHECKING:
-    from fastembed.trainer.ranks import Ranks, RanksCheckpoint
+from fastembed.trainer.ranks import Ranks, RanksCheckpoint
 
 LARGEST_EXPONENT = math.log(sys.float_info.max)
 COPIED_BYTES = 1 << 20  # of an array per task of copying or checking
 Record = dict[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class FitData:
+    """The data of a fit, checked.
+
+    Attributes
+    ----------
+    counts : GroupedCounts (N, V)
+    bags : Bags or None
+        N bags; without them N is V_in, and input n is row n of the embedding.
+    row_rates : ndarray (V_in,) or None
+        Factors on the learning rates of the rows of the embedding, 0 for frozen rows; None if all are 1.
+    input_weights : ndarray (N,) or None
+    validation_counts, validation_bags
+        The same of what is not trained on, if there is such.
+    """
+
+    counts: GroupedCounts
+    bags: Bags | None = None
+    row_rates: NDArray[np.float64] | None = None
+    input_weights: NDArray[np.float64] | None = None
+    validation_counts: GroupedCounts | None = None
+    validation_bags: Bags | None = None
+
+
+def check_data(
+    parameters: Parameters,
+    counts: Any,
+    bags: Any = None,
+    row_rates: ArrayLike | None = None,
+    frozen_rows: ArrayLike = (),
+    input_weights: ArrayLike | None = None,
+    validation_counts: Any = None,
+    validation_bags: Any = None,
+    *,
+    own: bool = False,
+) -> FitData:
+    """Return the data for a fit of these parameters, in arrays without other references if `own`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as `Trainer.fit_counts` documents it.
+    """
+    if validation_bags is not None and validation_counts is None:
+        raise ValueError("validation_bags need validation_counts")
+    rates = _check_row_rates(row_rates, frozen_rows, parameters.inputs)
+    given = None if bags is None else check_bags("bags", bags, parameters.inputs, parameters.dtype, own=own)
+    rows, what = (parameters.inputs, "inputs") if given is None else (len(given), "bags")
+    groups, weights = check_counts(counts, (rows, parameters.outputs), rows=what, own=own), None
+    if input_weights is not None:
+        weights = _check_factors("input_weights", input_weights, groups.shape[0], "row of counts")
+    if validation_counts is None:
+        return FitData(groups, given, rates, weights)
+    others = given
+    if validation_bags is not None:
+        others = check_bags("validation_bags", validation_bags, parameters.inputs, parameters.dtype, own=own)
+        rows, what = len(others), "bags"
+    held_out = check_counts(validation_counts, (rows, parameters.outputs), "validation_counts", what, own=own)
+    return FitData(groups, given, rates, weights, held_out, others)
+
+
+def check_counts(
+    counts: Any, shape: tuple[int, int], name: str = "counts", rows: str = "inputs", *, own: bool = False
+) -> GroupedCounts:
+    """Return counts (N, V) in groups of rows; at least one must be positive.
+
+    Parameters
+    ----------
+    counts : Counts, sparse array or GroupedCounts
+    shape : (int, int)
+        The right shape.
+    name, rows : str
+        The names of the counts and of their rows in messages.
+    own : bool
+        Whether those in memory must have no other references.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are not such counts, or have another shape.
+    """
+    groups: GroupedCounts
+    is_sparse: bool = sparse.issparse(counts)
+    if not isinstance(counts, Counts | CSRGroups | StoredGroups) and not is_sparse:
+        raise TypeError(f"{name} must be a Counts or a SciPy sparse array, got {type(counts).__name__}")
+    if counts.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, {rows} by outputs, got {counts.shape}")
+    if isinstance(counts, Counts):
+        groups = counts.groups
+    else:
+        groups = CSRGroups(canonical_csr(name, counts)) if is_sparse else counts
+    if not groups.entries.any():
+        raise ValueError(f"{name} must hold at least one positive count, but all are zero")
+    return groups.own() if own and isinstance(groups, CSRGroups) else groups
+
+
+def _check_factors(name: str, factors: ArrayLike, count: int, each: str) -> NDArray[np.float64]:
+    """Return non-negative factors (count,), one for each thing of this name."""
+    array = unmasked(name, factors)
+    check_amounts(name, array)
+    if array.shape != (count,):
+        raise ValueError(f"{name} must have shape ({count},), one for each {each}, got {array.shape}")
+    return array.astype(np.float64)
+
+
+def _check_row_rates(rates: ArrayLike | None, frozen: ArrayLike, inputs: int) -> NDArray[np.float64] | None:
+    """Return the factors (V_in,) on the learning rate of the rows of an embedding, 0 if frozen; None if all are 1."""
+    frozen = unmasked("frozen_rows", frozen)
+    if rates is None and not frozen.size:
+        return None
+    checked = np.ones(inputs) if rates is None else _check_factors("row_rates", rates, inputs, "input")
+    if frozen.size:
+        checked[check_ids("frozen_rows", frozen, inputs)] = 0
+    return checked
+
+
+def check_checkpoint(path: Any, minutes: Any, keep: Any) -> Checkpoint | None:
+    """Return the checkpoint for the arguments of a fit; None without a path. It may have been made before."""
+    if isinstance(path, Checkpoint):
+        return path
+    if path is not None:
+        return Checkpoint(path, minutes, keep)
+    minutes = check_number("checkpoint_minutes", minutes, above=True)
+    if check_flag("keep_checkpoint", keep) or minutes != MINUTES:
+        raise ValueError("checkpoint_minutes and keep_checkpoint need checkpoint, the path of a file")
+    return None
 
 
 class Fit:
@@ -42,8 +182,8 @@ class Fit:
         Of the order of the inputs.
     on_epoch_end : callable or None
         Called with the record of each epoch; training ends early if it returns True.
-    ranks : Ranks or None
-        The ranks that make this fit together.
+    ranks : Ranks
+        Those that make this fit together.
 
     Attributes
     ----------
@@ -67,19 +207,17 @@ class Fit:
         seed: Any,
         pool: Pool,
         on_epoch_end: Callable[[Record], object] | None,
-        ranks: Ranks | None,
+        ranks: Ranks,
     ) -> None:
         self.parameters, self.data, self.options, self.seed = parameters, data, options, seed
         self.on_epoch_end, self.ranks = on_epoch_end, ranks
         self.rng = check_seed(seed)
-        self.steps = BlockSteps(
-            parameters, data.counts, options, pool, data.bags, data.row_rates, data.input_weights, ranks
-        )
+        factors = data.row_rates, data.input_weights
+        self.steps = BlockSteps(parameters, data.counts, options, pool, ranks, data.bags, *factors)
         self.validation: BlockSteps | None = None
         if data.validation_counts is not None:
-            self.validation = BlockSteps(
-                parameters, data.validation_counts, options, pool, data.validation_bags, ranks=ranks
-            )
+            held_out = data.validation_counts, options, pool, ranks, data.validation_bags
+            self.validation = BlockSteps(parameters, *held_out)
         self.good = Snapshot(parameters.trained, pool)
         self.best = None if options.n_iter_no_change is None else Snapshot(parameters.trained, pool)
         self.written: Snapshot | None = None
@@ -98,11 +236,10 @@ class Fit:
         If parameters are not finite, those at the end of the last completed epoch, or the initial ones, are restored.
         Any other exception, such as a Ctrl-C, leaves the steps made so far, and writes them to the checkpoint.
         """
-        identity = {} if self.ranks is None and checkpoint is None else self._identity()
+        several = self.ranks.size > 1
+        identity = self._identity() if several or checkpoint is not None else {}
         self.checkpoint, stored = checkpoint, None
-        if self.ranks is not None:
-            from fastembed.trainer.ranks import RanksCheckpoint
-
+        if several:
             self.ranks.compare(identity)
             self.ranks.start(self.parameters, self.rng)
             self.checkpoint = RanksCheckpoint.of(self.ranks, checkpoint)
@@ -138,7 +275,7 @@ class Fit:
         except BaseException as error:
             self._leave(error)
             raise
-        return history if self.ranks is None else self.ranks.shared(history)
+        return self.ranks.shared(history)
 
     def _identity(self) -> dict[str, Any]:
         """Return the arguments of the fit, except its start, under the names that errors use."""
@@ -211,15 +348,14 @@ class Fit:
 
     def _decide(self) -> None:
         """Decide whether training ends after the epoch that has just ended, and write it."""
-        at, patience, ranks = self.position, self.options.n_iter_no_change, self.ranks
+        at, patience = self.position, self.options.n_iter_no_change
         if self.options.l2 or self.options.linear_l2:
             # From the copies, so that a fit that is interrupted here, and resumes, does the same again
             self.steps.shrink(self.good.copies["embedding"], self.good.copies["linear.T"], at.epoch - 1)
         ended = False
-        if self.on_epoch_end is not None and (ranks is None or ranks.first):
+        if self.on_epoch_end is not None and self.ranks.first:
             ended = is_true(self.on_epoch_end(dict(at.history[-1])))
-        if ranks is not None:
-            ended = ranks.shared(ended)
+        ended = self.ranks.shared(ended)
         ended |= at.epoch > self.options.epochs or (
             patience is not None and len(at.history) - at.best_epoch >= patience
         )

@@ -1,4 +1,4 @@
-"""The arguments of a `Trainer`, checked: inputs, targets, and the data and options of a fit to counts.
+"""The inputs and targets of a `Trainer`, checked.
 
 An input is the id of a row of the embedding, or a bag: a weighted sum of rows. All accepted forms become CSR.
 """
@@ -10,29 +10,18 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy import sparse
 
 from fastembed._base.arrays import canonical_csr
 from fastembed._base.validation import (
     check_amounts,
-    check_choice,
     check_finite,
-    check_flag,
     check_ids,
     check_integer,
-    check_number,
     check_weights,
     unmasked,
 )
-from fastembed.counts.counts import Counts
-from fastembed.counts.groups import CSRGroups, GroupedCounts
-from fastembed.counts.store import StoredGroups
-from fastembed.trainer.checkpoint import MINUTES, Checkpoint
-from fastembed.trainer.parameters import Parameters
-
-OPTIMIZERS = ("adagrad", "sgd")
-LARGEST_BLOCK = 1 << 24  # rows; the tasks of a phase are numbered with this many bits (_kernels/crew.pxi)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +105,17 @@ def check_inputs(name: str, given: Any, inputs: int, dtype: np.dtype[Any]) -> In
         n = int(np.searchsorted(starts, place, side="right")) - 1
         check_ids(f"{name}[{n}]", parts[n][0], inputs)
     return _from_sparse(name, sparse.csr_array((weights, ids, starts), (len(parts), inputs)), dtype)
+
+
+def check_bags(name: str, given: Any, inputs: int, dtype: np.dtype[Any], *, own: bool) -> Bags:
+    """Return the bags of a SciPy sparse (N, V_in) with at least one weight, in arrays of their own if `own`."""
+    if not _is_sparse(given):
+        raise TypeError(f"{name} must be a SciPy sparse array, got {type(given).__name__}")
+    _check_width(name, given, inputs)
+    bags = _from_sparse(name, given, dtype)
+    if bags.starts[-1] == 0:
+        raise ValueError(f"{name} of shape {given.shape} must hold at least one weight, but all are zero")
+    return Bags(bags.starts.copy(), bags.ids.copy(), bags.weights.copy()) if own else bags
 
 
 def is_pair(given: Any) -> bool:
@@ -244,190 +244,3 @@ def _check_rows(name: str, rows: Any, count: int, outputs: int) -> Targets:
     if empty.any():
         raise ValueError(f"{name} must have a positive weight in each row, but row {int(np.argmax(empty))} has none")
     return Targets(matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data)
-
-
-# ---------------------------------------------------------------- a fit to counts
-
-
-@dataclass(frozen=True)
-class FitOptions:
-    """The options of one fit, documented by `fastembed.Trainer.fit_counts`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an option has the wrong type or is out of range.
-
-    Examples
-    --------
-    >>> FitOptions(epochs=3).learning_rate
-    0.7
-    >>> FitOptions(epochs=0)
-    Traceback (most recent call last):
-        ...
-    ValueError: epochs must be at least 1, got 0
-    """
-
-    epochs: int = 5
-    learning_rate: float = 0.7
-    linear_learning_rate: float = 1.0
-    block_size: int = 256
-    optimizer: str = "adagrad"
-    l2: float = 0.0
-    linear_l2: float = 0.0
-    n_iter_no_change: int | None = None
-    warm_start: bool = False
-
-    def __post_init__(self) -> None:
-        patience = self.n_iter_no_change
-        checked = {
-            "epochs": check_integer("epochs", self.epochs, low=1),
-            "learning_rate": check_number("learning_rate", self.learning_rate),
-            "linear_learning_rate": check_number("linear_learning_rate", self.linear_learning_rate),
-            "block_size": check_integer("block_size", self.block_size, low=1, high=LARGEST_BLOCK),
-            "optimizer": check_choice("optimizer", self.optimizer, OPTIMIZERS),
-            "l2": check_number("l2", self.l2),
-            "linear_l2": check_number("linear_l2", self.linear_l2),
-            "n_iter_no_change": None if patience is None else check_integer("n_iter_no_change", patience, low=1),
-            "warm_start": check_flag("warm_start", self.warm_start),
-        }
-        vars(self).update(checked)  # how a frozen dataclass sets its own attributes
-
-
-@dataclass(frozen=True, eq=False)
-class FitData:
-    """The data of a fit, checked.
-
-    Attributes
-    ----------
-    counts : GroupedCounts (N, V)
-    bags : Bags or None
-        N bags; without them N is V_in, and input n is row n of the embedding.
-    row_rates : ndarray (V_in,) or None
-        Factors on the learning rates of the rows of the embedding, 0 for frozen rows; None if all are 1.
-    input_weights : ndarray (N,) or None
-    validation_counts, validation_bags
-        The same of what is not trained on, if there is such.
-    """
-
-    counts: GroupedCounts
-    bags: Bags | None = None
-    row_rates: NDArray[np.float64] | None = None
-    input_weights: NDArray[np.float64] | None = None
-    validation_counts: GroupedCounts | None = None
-    validation_bags: Bags | None = None
-
-
-def check_data(
-    parameters: Parameters,
-    counts: Any,
-    bags: Any = None,
-    row_rates: ArrayLike | None = None,
-    frozen_rows: ArrayLike = (),
-    input_weights: ArrayLike | None = None,
-    validation_counts: Any = None,
-    validation_bags: Any = None,
-    *,
-    own: bool = False,
-) -> FitData:
-    """Return the data for a fit of these parameters, in arrays without other references if `own`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is not as `Trainer.fit_counts` documents it.
-    """
-    if validation_bags is not None and validation_counts is None:
-        raise ValueError("validation_bags need validation_counts")
-    rates = _check_row_rates(row_rates, frozen_rows, parameters.inputs)
-    given = None if bags is None else _check_bags("bags", bags, parameters, own=own)
-    rows, what = (parameters.inputs, "inputs") if given is None else (len(given), "bags")
-    groups, weights = check_counts(counts, (rows, parameters.outputs), rows=what, own=own), None
-    if input_weights is not None:
-        weights = _check_factors("input_weights", input_weights, groups.shape[0], "row of counts")
-    if validation_counts is None:
-        return FitData(groups, given, rates, weights)
-    others = given
-    if validation_bags is not None:
-        others = _check_bags("validation_bags", validation_bags, parameters, own=own)
-        rows, what = len(others), "bags"
-    held_out = check_counts(validation_counts, (rows, parameters.outputs), "validation_counts", what, own=own)
-    return FitData(groups, given, rates, weights, held_out, others)
-
-
-def check_counts(
-    counts: Any, shape: tuple[int, int], name: str = "counts", rows: str = "inputs", *, own: bool = False
-) -> GroupedCounts:
-    """Return counts (N, V) in groups of rows; at least one must be positive.
-
-    Parameters
-    ----------
-    counts : Counts, sparse array or GroupedCounts
-    shape : (int, int)
-        The right shape.
-    name, rows : str
-        The names of the counts and of their rows in messages.
-    own : bool
-        Whether those in memory must have no other references.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If they are not such counts, or have another shape.
-    """
-    groups: GroupedCounts
-    is_sparse: bool = sparse.issparse(counts)
-    if not isinstance(counts, Counts | CSRGroups | StoredGroups) and not is_sparse:
-        raise TypeError(f"{name} must be a Counts or a SciPy sparse array, got {type(counts).__name__}")
-    if counts.shape != shape:
-        raise ValueError(f"{name} must have shape {shape}, {rows} by outputs, got {counts.shape}")
-    if isinstance(counts, Counts):
-        groups = counts.groups
-    else:
-        groups = CSRGroups(canonical_csr(name, counts)) if is_sparse else counts
-    if not groups.entries.any():
-        raise ValueError(f"{name} must hold at least one positive count, but all are zero")
-    return groups.own() if own and isinstance(groups, CSRGroups) else groups
-
-
-def _check_bags(name: str, bags: Any, parameters: Parameters, *, own: bool) -> Bags:
-    """Return the bags of a SciPy sparse (N, V_in) with at least one signed weight, in the dtype of the model."""
-    if not _is_sparse(bags):
-        raise TypeError(f"{name} must be a SciPy sparse array, got {type(bags).__name__}")
-    _check_width(name, bags, parameters.inputs)
-    checked = _from_sparse(name, bags, parameters.dtype)
-    if checked.starts[-1] == 0:
-        raise ValueError(f"{name} of shape {bags.shape} must hold at least one weight, but all are zero")
-    return Bags(checked.starts.copy(), checked.ids.copy(), checked.weights.copy()) if own else checked
-
-
-def _check_factors(name: str, factors: ArrayLike, count: int, each: str) -> NDArray[np.float64]:
-    """Return non-negative factors (count,), one for each thing of this name."""
-    array = unmasked(name, factors)
-    check_amounts(name, array)
-    if array.shape != (count,):
-        raise ValueError(f"{name} must have shape ({count},), one for each {each}, got {array.shape}")
-    return array.astype(np.float64)
-
-
-def _check_row_rates(rates: ArrayLike | None, frozen: ArrayLike, inputs: int) -> NDArray[np.float64] | None:
-    """Return the factors (V_in,) on the learning rate of the rows of an embedding, 0 if frozen; None if all are 1."""
-    frozen = unmasked("frozen_rows", frozen)
-    if rates is None and not frozen.size:
-        return None
-    checked = np.ones(inputs) if rates is None else _check_factors("row_rates", rates, inputs, "input")
-    if frozen.size:
-        checked[check_ids("frozen_rows", frozen, inputs)] = 0
-    return checked
-
-
-def check_checkpoint(path: Any, minutes: Any, keep: Any) -> Checkpoint | None:
-    """Return the checkpoint for the arguments of a fit; None without a path. It may have been made before."""
-    if isinstance(path, Checkpoint):
-        return path
-    if path is not None:
-        return Checkpoint(path, minutes, keep)
-    minutes = check_number("checkpoint_minutes", minutes, above=True)
-    if check_flag("keep_checkpoint", keep) or minutes != MINUTES:
-        raise ValueError("checkpoint_minutes and keep_checkpoint need checkpoint, the path of a file")
-    return None

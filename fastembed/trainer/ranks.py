@@ -1,4 +1,4 @@
-"""One fit by several processes, the ranks of an MPI communicator: their communication.
+"""One fit by several processes, the ranks of an MPI communicator: their communication. A fit without one has one rank.
 
 Each rank has all parameters, and trains the linear layer of consecutive shards. These shards are one or several nodes
 of the binary tree by which the results of shards are merged, so the parameters have the bits of a fit by one process.
@@ -56,9 +56,14 @@ class Communicator(Protocol):
 class Ranks:
     """The ranks of a communicator, seen from one of them. All ranks call the same methods in the same order.
 
+    Parameters
+    ----------
+    comm : Communicator, optional
+        By default there is one rank, this process.
+
     Attributes
     ----------
-    comm : Communicator
+    comm : Communicator or None
     rank, size : int
         The number of this rank, and the number of ranks.
     first : bool
@@ -67,15 +72,17 @@ class Ranks:
     Raises
     ------
     TypeError
-        If `comm` is not a communicator.
+        If `comm` is something else.
     """
 
-    def __init__(self, comm: Any) -> None:
-        missing = [name for name in vars(Communicator) if name[0] != "_" and not callable(getattr(comm, name, None))]
-        if missing:
-            raise TypeError(f"comm must be a communicator, such as mpi4py's MPI.COMM_WORLD, got {shown(comm)}")
-        self.comm: Communicator = comm
-        self.rank, self.size = comm.Get_rank(), comm.Get_size()
+    def __init__(self, comm: Any = None) -> None:
+        self.comm = comm
+        self.rank, self.size = 0, 1
+        if comm is not None:
+            methods = [name for name in vars(Communicator) if name[0] != "_"]
+            if not all(callable(getattr(comm, name, None)) for name in methods):
+                raise TypeError(f"comm must be a communicator, such as mpi4py's MPI.COMM_WORLD, got {shown(comm)}")
+            self.rank, self.size = comm.Get_rank(), comm.Get_size()
         self.first = self.rank == 0
 
     def division(self, shards: int) -> Division:
@@ -108,6 +115,9 @@ class Ranks:
     @contextmanager
     def agreeing(self) -> Iterator[None]:
         """If a `with` block raises on some ranks, raise the error of the first of them on all ranks."""
+        if self.size == 1:
+            yield
+            return
         failure: BaseException | None = None
         try:
             yield
@@ -120,7 +130,7 @@ class Ranks:
 
     def shared(self, value: T) -> T:
         """Return the value of rank 0 on all ranks."""
-        return self.comm.bcast(value, root=0)
+        return value if self.size == 1 else self.comm.bcast(value, root=0)
 
     def compare(self, things: Mapping[str, Any]) -> None:
         """Raise ValueError on all ranks if one differs from rank 0 in kernels, BLAS, versions or `things`."""
@@ -364,8 +374,6 @@ class Exchange:
         They receive each shard of the linear layer and of its optimizer state from the rank that has trained it.
         """
         self.join(trainer)
-        if self._ranks.size == 1:
-            return
         for rank in range(self._ranks.size):
             own = self._division.shards(rank)
             rows = slice(self._bounds[own.start], self._bounds[own.stop])

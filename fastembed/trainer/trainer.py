@@ -6,7 +6,7 @@ import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing, nullcontext
+from contextlib import closing
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Self
 
@@ -27,16 +27,13 @@ from fastembed._base.validation import (
 )
 from fastembed._kernels.cpu import DefaultFloatMode
 from fastembed.formats.tensors import header, parts_of, write_tensors
-from fastembed.trainer.blocks import BlockSteps
+from fastembed.trainer.blocks import BlockSteps, FitOptions
 from fastembed.trainer.checkpoint import MINUTES, Checkpoint, FilesUntilSaved
-from fastembed.trainer.fit import Fit
+from fastembed.trainer.fit import Fit, check_checkpoint, check_data
 from fastembed.trainer.inputs import (
     Bags,
-    FitOptions,
     Targets,
     check_bag,
-    check_checkpoint,
-    check_data,
     check_input,
     check_inputs,
     check_one_or_many,
@@ -48,9 +45,9 @@ from fastembed.trainer.inputs import (
     one,
 )
 from fastembed.trainer.parameters import Parameters, check_dtype, check_parameters
+from fastembed.trainer.ranks import Communicator, Ranks
 
 if TYPE_CHECKING:
-    from fastembed.trainer.ranks import Communicator, Ranks
     from fastembed.trainer.rows import RowSteps
 
 SQUARES = ("squares.matrix", "squares.linear")  # the tensors of `Trainer.squares`
@@ -706,11 +703,10 @@ class Trainer:
         check_callback("on_epoch_end", on_epoch_end)
         p, epoch_end = self._parameters, None if on_epoch_end is None else lambda record: on_epoch_end(record, self)
         own = on_epoch_end is not None  # it may change the arrays
-        ranks = ranks_of(comm)
-        with nullcontext() if ranks is None else ranks.ending_all(), DefaultFloatMode():
-            with nullcontext() if ranks is None else ranks.agreeing():
-                first = ranks is None or ranks.first
-                file = check_checkpoint(checkpoint, checkpoint_minutes, keep_checkpoint) if first else None
+        ranks = Ranks(comm)
+        with ranks.ending_all(), DefaultFloatMode():
+            with ranks.agreeing():
+                file = check_checkpoint(checkpoint, checkpoint_minutes, keep_checkpoint) if ranks.first else None
                 validation = validation_counts, validation_bags
                 data = check_data(p, counts, bags, row_rates, frozen_rows, input_weights, *validation, own=own)
                 fit = Fit(p, data, options, seed, self._pool, epoch_end, ranks)
@@ -760,7 +756,7 @@ class Trainer:
         p, pool = self._parameters, self._pool
         with DefaultFloatMode():
             data = check_data(p, counts, bags)
-            with self._lock.value, closing(BlockSteps(p, data.counts, FitOptions(), pool, data.bags)) as steps:
+            with self._lock.value, closing(BlockSteps(p, data.counts, FitOptions(), pool, Ranks(), data.bags)) as steps:
                 return steps.nll()
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -831,15 +827,6 @@ class Trainer:
             trainer = cls(embedding, linear, bias=bias, threads=threads, **factors)
             restore_squares(trainer, tensors)
         return trainer
-
-
-def ranks_of(comm: Communicator | None) -> Ranks | None:
-    """Return the ranks of a communicator; None without one."""
-    if comm is None:
-        return None
-    from fastembed.trainer.ranks import Ranks
-
-    return Ranks(comm)
 
 
 def trainer_tensors(trainer: Trainer) -> dict[str, NDArray[Any]]:

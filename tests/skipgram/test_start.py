@@ -7,7 +7,7 @@ from scipy import sparse
 import twins
 from fastembed._base.threads import Pool
 from fastembed.counts.groups import CSRGroups, Totals
-from fastembed.skipgram.start import PositivePMI, fold_in, log_shares, svd_start, truncated_svd
+from fastembed.skipgram.start import PositivePMI, least_squares_rows, log_shares, svd_start, truncated_svd
 
 
 def random_counts(rows: int, columns: int, density: float = 0.2) -> sparse.csr_array:
@@ -74,11 +74,11 @@ def test_new_rows_are_those_of_the_normal_equations():
     ridge = 0.01 * np.trace(w @ w.T) / 5 * np.eye(5)
     expected = twins.positive_pmi(counts.toarray())[15:] @ w.T @ np.linalg.inv(w @ w.T + ridge)
     totals = totals_of(counts)
-    found = fold_in(CSRGroups(counts), totals, 15, linear, Pool(2))
+    found = least_squares_rows(CSRGroups(counts), totals, 15, linear, Pool(2))
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
-    assert fold_in(CSRGroups(counts), totals, 20, linear, Pool(2)).shape == (0, 5)
+    assert least_squares_rows(CSRGroups(counts), totals, 20, linear, Pool(2)).shape == (0, 5)
     counts = sparse.csr_array(np.diag([1.0, 0.0]))
-    assert not fold_in(CSRGroups(counts), totals_of(counts), 1, linear[:, :2], Pool(1)).any()
+    assert not least_squares_rows(CSRGroups(counts), totals_of(counts), 1, linear[:, :2], Pool(1)).any()
 
 
 def test_the_bias_is_the_log_of_the_shares_where_columns_without_counts_share_that_of_the_rarest():
