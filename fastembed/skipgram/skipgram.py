@@ -495,37 +495,39 @@ class SkipGram(SkipGramParameters, Transformer):
             if replay is not None:
                 base.check_alike(replay, "replay")
         ranks = Ranks(comm)
-        with ranks.ending_all(), DefaultFloatMode():
+        training: Training | None = None
+
+        def show(record: dict[str, float]) -> object:
+            assert training is not None
+            assert on_epoch_end is not None
+            self._model = None  # frees the model of the last epoch before the next one is built
+            self._model = training.model()
+            return on_epoch_end(record, self)
+
+        seen = progress if ranks.first else None
+        with ranks.ending_all(), DefaultFloatMode(), reporting(seen, options.epochs) as report:
             with ranks.agreeing():
                 file = check_checkpoint(*files) if ranks.first else None
                 if isinstance(corpus, Counts):
                     counts, validation = check_given(corpus, validation_counts, options, base, grow=grow)
-            with reporting(progress if ranks.first else None, options.epochs) as report:
-                how: dict[str, Any] = {"memory_limit": memory_limit, "progress": report, "checkpoint": file}
-                self._fitting = os.getpid()
-                try:
-                    if not isinstance(corpus, Counts):
-                        counts, validation = count_text(corpus, options, base, grow=grow, **how)
-                        how["own"] = True
-                    how |= {"replay": replay, "shows": on_epoch_end is not None, "ranks": ranks}
-                    training = Training(counts, validation, options, base, **how)
-
-                    def show(record: dict[str, float]) -> object:
-                        assert on_epoch_end is not None
-                        self._model = None  # frees the model of the last epoch before the next one is built
-                        self._model = training.model()
-                        return on_epoch_end(record, self)
-
-                    try:
-                        training.run(None if on_epoch_end is None else show)
-                        self._model = training.model()
-                    except BaseException:
-                        # If a checkpoint has what a first `partial_fit` learned, the same call is a first one again
-                        keeps = before is None and not (further and file is not None)
-                        self._model = training.model() if keeps else before
-                        raise
-                finally:
-                    del self._fitting
+            how: dict[str, Any] = {"memory_limit": memory_limit, "progress": report, "checkpoint": file}
+            self._fitting = os.getpid()
+            try:
+                if not isinstance(corpus, Counts):
+                    counts, validation = count_text(corpus, options, base, grow=grow, **how)
+                    how["own"] = True
+                how |= {"replay": replay, "shows": on_epoch_end is not None, "ranks": ranks}
+                training = Training(counts, validation, options, base, **how)
+                training.run(None if on_epoch_end is None else show)
+                self._model = training.model()
+            except BaseException:
+                if training is not None:
+                    # If a checkpoint has what a first `partial_fit` learned, the same call is a first one again
+                    keeps = before is None and not (further and file is not None)
+                    self._model = training.model() if keeps else before
+                raise
+            finally:
+                del self._fitting
         if file is not None:
             self._until_saved = self._until_saved or FilesUntilSaved()
             counted = () if isinstance(corpus, Counts) else counts_beside(file.path)
