@@ -61,9 +61,10 @@ class Reading:
     words : bool
         Whether tokens are words, in lower case: a letter or digit, and the letters, combining marks, digits (Unicode's
         general categories L, M and N) and joiners (U+200C, U+200D) behind it, with single apostrophes inside. An
-        apostrophe is ' or U+2019, and becomes '. Each Han ideograph and kana is a word, with the marks behind it. Soft
-        hyphens are dropped. Letters and the accents behind them (U+0300 to U+036F), as in file names of macOS, are one
-        character, as in Unicode's form NFC.
+        apostrophe is ', U+2019 or the Hebrew U+05F3, and becomes '; between letters of Hebrew, " and U+05F4 are inside,
+        too, and become ". Each Han ideograph and kana is a word, with the marks behind it. Soft hyphens are dropped.
+        Letters and the accents behind them (U+0300 to U+036F), as in file names of macOS, are one character, as in
+        Unicode's form NFC.
     keep_case : bool
         Whether `words` keeps capitals.
     digits : {"keep", "shape", "drop"}
@@ -453,14 +454,9 @@ def tokenizer_name(tokenizer: Any) -> str:
     """
     if isinstance(tokenizer, MissingTokenizer):
         return tokenizer.name
-    module = getattr(tokenizer, "__module__", None)
-    named = getattr(tokenizer, "__qualname__", None)
-    if named is None:
-        module, named = type(tokenizer).__module__, type(tokenizer).__qualname__
-    owner = getattr(tokenizer, "__self__", None)
-    if module is None and owner is not None:
-        module, named = type(owner).__module__, f"{type(owner).__qualname__}.{tokenizer.__name__}"
-    return named if module in (None, "builtins") else f"{module}.{named}"
+    named: Any = tokenizer if hasattr(tokenizer, "__qualname__") else type(tokenizer)
+    module = getattr(named, "__module__", None) or type(getattr(named, "__self__", "")).__module__
+    return str(named.__qualname__) if module == "builtins" else f"{module}.{named.__qualname__}"
 
 
 def check_pattern(pattern: Any) -> None:
