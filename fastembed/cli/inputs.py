@@ -313,10 +313,8 @@ def check_early_stopping(arguments: argparse.Namespace, stops: bool) -> None:
 def check_model_output(arguments: argparse.Namespace) -> None:
     """Exit if --output is not the name of a model's file; raise OSError if it cannot be written."""
     if Path(arguments.output).suffix.lower() not in FORMATS["safetensors"].suffixes:
-        options.fail(
-            arguments,
-            f"a model is a .safetensors file, got {arguments.output!r}; `export` writes vectors in other formats",
-        )
+        text = f"a model is a .safetensors file, got {arguments.output!r}; `export` writes vectors in other formats"
+        options.fail(arguments, text)
     check_writable(arguments.output)
     remove_leftovers(arguments.output)
 

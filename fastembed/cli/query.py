@@ -121,10 +121,10 @@ def _answers(vectors: Vectors, queries: list[Query], **search: Any) -> Iterator[
 
 def _composed(vectors: Vectors, words: Iterable[str]) -> list[dict[str, Any]]:
     """Return as JSON holds it which of some words have a vector composed of n-grams, and their shares of it."""
-    unknown = [word for word in dict.fromkeys(words) if word not in vectors]
     return [
         {"word": word, "ngrams": [{"ngram": ngram, "share": share} for ngram, share in vectors.subwords(word)]}
-        for word in unknown
+        for word in dict.fromkeys(words)
+        if word not in vectors
     ]
 
 
@@ -146,9 +146,8 @@ def add_method(to: options.Group) -> None:
 def add_analogy(commands: options.Commands) -> None:
     """Add the command to the parser."""
     keys = f"vectors, a, b, c, method, answers (a list of word, score), {COMPOSED}"
-    command = options.add_command(
-        commands, "analogy", analogy, example="model.safetensors france paris italy", keys=keys
-    )
+    example = "model.safetensors france paris italy"
+    command = options.add_command(commands, "analogy", analogy, example=example, keys=keys)
     add_vectors(command)
     for name in "abc":
         command.add_argument(name, metavar=name.upper(), help=f"the word {name.upper()}")
@@ -164,11 +163,10 @@ def analogy(arguments: argparse.Namespace) -> None:
     """
     vectors = open_vectors(arguments)
     a, b, c = map(open_words(arguments, vectors), (arguments.a, arguments.b, arguments.c))
-    method = arguments.method
-    found = vectors.analogy(a, b, c, topn=arguments.topn, method=method, restrict=arguments.restrict)
-    document = {"vectors": arguments.vectors, "a": a, "b": b, "c": c, "method": method, "answers": scored_record(found)}
+    found = vectors.analogy(a, b, c, topn=arguments.topn, method=arguments.method, restrict=arguments.restrict)
+    document = {"vectors": arguments.vectors, "a": a, "b": b, "c": c, "method": arguments.method}
     composed = _composed(vectors, (a, b, c))
-    if not print_json(arguments, **document, composed=composed):
+    if not print_json(arguments, **document, answers=scored_record(found), composed=composed):
         _print_composed(composed)
         print_line(f"{a} is to {b} as {c} is to")
         print_scored(found)
@@ -178,9 +176,8 @@ def add_predict(commands: options.Commands) -> None:
     """Add the command to the parser."""
     keys = "model, side, queries (a list of words, predicted (a list of word, score)), unknown (a list of words); "
     keys += "by a classifier one object per line: labels (a list of label, probability)"
-    command = options.add_command(
-        commands, "predict", predict, example="model.safetensors bread butter -n 5", keys=keys
-    )
+    example = "model.safetensors bread butter -n 5"
+    command = options.add_command(commands, "predict", predict, example=example, keys=keys)
     command.add_argument("vectors", metavar="MODEL", help="a model that `train` or `train-classifier` wrote")
     text = "a word, or - for standard input; for a classifier a file, folder, or -"
     command.add_argument("words", nargs="*", default=[], metavar="WORD", help=text)

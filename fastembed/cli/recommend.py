@@ -46,13 +46,9 @@ def fields_of(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def add_train_recommender(commands: options.Commands) -> None:
     """Add the command to the parser."""
-    command = options.add_command(
-        commands,
-        "train-recommender",
-        train_recommender,
-        example="likes.csv --user who --item film",
-        keys="output, users, items, parameters, estimate, history (a list of records)",
-    )
+    example = "likes.csv --user who --item film"
+    keys = "output, users, items, parameters, estimate, history (a list of records)"
+    command = options.add_command(commands, "train-recommender", train_recommender, example=example, keys=keys)
     options.add_output(command, "recommender.safetensors")
     text = "files with a basket per line, its items between spaces; or with a user and an item per row: .csv, .tsv, "
     text += ".jsonl, .parquet, .arrow with --user and --item"
@@ -105,9 +101,8 @@ def add_recommend(commands: options.Commands) -> None:
     """Add the command to the parser."""
     keys = "model, answers (a list of user, or items, and recommended: a list of item, probability, "
     keys += "with --why also score, bias, why: a list of item, share)"
-    command = options.add_command(
-        commands, "recommend", recommend, example="films.safetensors m260 m858 -n 5", keys=keys
-    )
+    example = "films.safetensors m260 m858 -n 5"
+    command = options.add_command(commands, "recommend", recommend, example=example, keys=keys)
     command.add_argument("vectors", metavar="MODEL", type=options.file_name, help="what `train-recommender` wrote")
     text = "an item of a basket; or - for standard input, with a basket per line"
     command.add_argument("items", nargs="*", default=[], metavar="ITEM", help=text)

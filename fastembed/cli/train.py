@@ -44,6 +44,7 @@ from fastembed.corpus.sources import is_url
 from fastembed.counts import Counts
 from fastembed.counts.store import TemporaryFolder
 from fastembed.skipgram import Estimate, SkipGram
+from fastembed.skipgram.skipgram import used_parameters
 from fastembed.trainer.checkpoint import MINUTES, epochs_done
 
 if TYPE_CHECKING:
@@ -189,7 +190,7 @@ def _model_record(model: SkipGram, estimate: Estimate | None) -> dict[str, Any]:
         "words": len(model.vocabulary),
         "dim": model.vectors.matrix.shape[1],
         "contexts": model.max_contexts_,
-        "parameters": model.get_params(),
+        "parameters": used_parameters(model),
         "estimate": estimate and estimate_record(estimate),
         "history": model.history,
         "best_epoch": model.best_epoch_,
@@ -322,9 +323,8 @@ def _checkpoint_options(arguments: argparse.Namespace) -> Mapping[str, Any]:
 
 def add_demo(commands: options.Commands) -> None:
     """Add the command to the parser."""
-    command = options.add_command(
-        commands, "demo", show_demo, example="-o demo.safetensors", keys=f"{MODEL_KEYS}, neighbors"
-    )
+    keys = f"{MODEL_KEYS}, neighbors"
+    command = options.add_command(commands, "demo", show_demo, example="-o demo.safetensors", keys=keys)
     options.add_output(command, "model.safetensors")
     _add_parameters(command)
 

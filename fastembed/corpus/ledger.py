@@ -76,7 +76,7 @@ class Ledger:
         return (
             f"read {self.tokens_read:,} tokens in {self.units}{empty}{size}; used {self.tokens_used:,}; "
             f"dropped {sum(self.dropped.values()):,}{f' ({reasons})' if reasons else ''}{replaced}{skipped}"
-            f"{most if self.most_dropped else ''}"
+            f"{most if self.most_dropped else ''}{'; ' * bool(self.walks)}{self.walks}"
         )
 
     @property

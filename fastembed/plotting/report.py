@@ -16,7 +16,7 @@ from fastembed._versions import versions
 from fastembed.plotting.history import plot_history
 from fastembed.plotting.layout import Layout, Method, lay_out
 from fastembed.plotting.page import check_page, fill_page, map_page, write_html
-from fastembed.skipgram import SkipGram
+from fastembed.skipgram.skipgram import SkipGram, used_parameters
 
 PROBES = 12  # words whose nearest words are listed by default
 NEIGHBORS = 10  # nearest words of each
@@ -90,7 +90,6 @@ def write_report(
     layout = lay_out(vectors, None, topn, method, number, progress=progress)
     if near is None:
         near = {word: vectors.most_similar(word, topn=NEIGHBORS) for word in _typical(layout)}
-    ledger = model.ledger
     summary = f"{len(vectors):,} words, {vectors.matrix.shape[1]} dimensions, {vectors.matrix.dtype}"
     if history:
         nll, perplexity = history[-1]["nll"], history[-1]["perplexity"]
@@ -108,8 +107,10 @@ def write_report(
             (word, ", ".join(f"{other} {cosine:.2f}" for other, cosine in found)) for word, found in near.items()
         ),
         map=html.escape(map_page(layout, NEIGHBORS)),
-        ledger=_text(ledger.summary() if ledger else "The model was trained on counts; their text is not known."),
-        settings=html_table((name, shown(value)) for name, value in model.get_params().items()),
+        ledger=_text(
+            model.ledger.summary() if model.ledger else "The model was trained on counts; their text is not known."
+        ),
+        settings=html_table((name, shown(value)) for name, value in used_parameters(model).items()),
         versions=html_table(versions().items()),
     )
     write_html(path, page)

@@ -1099,3 +1099,20 @@ class SkipGramOptions(SkipGramParameters):
         return Estimate(
             inputs, outputs, self.dim, nnz, self.epochs, threads, self.early_stopping, ngrams=ngrams, entries=entries
         )
+
+
+def used_parameters(model: SkipGram) -> dict[str, Any]:
+    """Return the parameters of a fitted model, of windows those in which its pairs were counted: None without any.
+
+    Examples
+    --------
+    >>> model = SkipGram(dim=2).fit(SkipGram(window=3, min_count=1).count(["a b", "b c"]))
+    >>> model.window, used_parameters(model)["window"]
+    (12, 3)
+    """
+    windows = model.windows_
+    used = {name: getattr(windows, name, None) for name in ("window", "weighting", "sample")}
+    if windows is not None:
+        before, after = windows.window
+        used |= {"window": before if before == after else (before, after), "directed": windows.directed}
+    return model.get_params() | used
