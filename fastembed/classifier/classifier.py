@@ -447,7 +447,9 @@ class Classifier(Estimator):
     # ---------------------------------------------------------------- prediction
 
     def decision_function(self, documents: Any) -> NDArray[np.float32]:
-        """Return the scores of the labels, before calibration, which may change the order of labels.
+        """Return the logits of the labels, whose probabilities are their softmax, or the sigmoid of each.
+
+        :meth:`predict` goes by their order. :meth:`explain` shows the scores that they are calibrated from.
 
         Parameters
         ----------
@@ -456,7 +458,7 @@ class Classifier(Estimator):
         Returns
         -------
         ndarray of float32 (N, L), or (N,) with two labels
-            In the order of `classes_`. With two labels, unless in an indicator matrix: the score of the second minus
+            In the order of `classes_`. With two labels, unless in an indicator matrix: the logit of the second minus
             that of the first.
 
         Raises
@@ -469,7 +471,7 @@ class Classifier(Estimator):
         Warns
         -----
         UserWarning
-            If documents have no known feature. Their scores are b, while `predict` goes by the labels' shares.
+            If documents have no known feature. Their probabilities are the shares of the labels in training.
 
         Examples
         --------
@@ -477,9 +479,9 @@ class Classifier(Estimator):
         >>> model.decision_function(["a", "d"]).shape
         (2, 3)
         """
-        scores = np.concatenate(list(self._answers([documents], lambda scores, _: scores)))
-        binary = scores.shape[1] == 2 and self._fitted().indicator is None
-        return scores[:, 1] - scores[:, 0] if binary else scores
+        logits = np.concatenate(list(self._answers([documents], self._fitted().logits)))
+        binary = logits.shape[1] == 2 and self._fitted().indicator is None
+        return logits[:, 1] - logits[:, 0] if binary else logits
 
     def predict_proba(self, documents: Any) -> NDArray[np.float32]:
         """Return the probabilities of the labels.

@@ -44,3 +44,9 @@ def bags_of():
         return sparse.csr_array((data, indices, indptr), shape=(len(indptr) - 1, len(fitted.features)))
 
     return bags
+
+
+@pytest.fixture(scope="session")
+def scores_of():
+    """A function that returns the scores (N, L) of documents by a fitted classifier, before calibration."""
+    return lambda model, documents: model._model.scores(model._model.features.bags(documents))

@@ -280,14 +280,14 @@ def test_documents_without_known_features_get_the_shares_and_a_warning(model, la
     assert p[1].max() > 0.5
 
 
-def test_explanations_add_up_to_the_logits(model, held_out):
+def test_explanations_add_up_to_the_scores(model, held_out, scores_of):
     for parameters in LOSSES:
         each = Classifier(**parameters).fit(*held_out)
         text = held_out[0][0]
         found = each.explain(text, k=3)
         assert_allclose(found.shares.sum(axis=0) + found.bias, found.scores, rtol=1e-12)
         order = [each.classes_.tolist().index(label) for label in found.labels]
-        assert_allclose(found.scores, each.decision_function([text])[0][order], rtol=1e-4, atol=1e-5)
+        assert_allclose(found.scores, scores_of(each, [text])[0][order], rtol=1e-4, atol=1e-5)
         assert found.labels[0] in str(found)
     assert model.explain(text, ["fruit"]).labels == ["fruit"]
     with pytest.raises(ValueError, match="'metal' is not a label"):
@@ -326,7 +326,7 @@ def test_a_rate_that_is_too_large_is_an_error_and_leaves_the_old_model(labelled)
 @pytest.mark.parametrize(
     "parameters", [{"loss": "softmax", "learning_rate": 20}, {"loss": "ova", "l2": 1e-6}, {"l2": 0.1, "seed": 1}]
 )
-def test_early_stopping_keeps_the_best_epoch(labelled, parameters):
+def test_early_stopping_keeps_the_best_epoch(labelled, parameters, scores_of):
     documents, labels = labelled
     labels = [*labels[:-30], *labels[30:60]]  # some are wrong
     model = Classifier(early_stopping=True, epochs=30, n_iter_no_change=2, **parameters).fit(documents, labels)
@@ -338,7 +338,7 @@ def test_early_stopping_keeps_the_best_epoch(labelled, parameters):
         assert 1 < kept[0]["epoch"] < len(model.history_)
         with pytest.warns(UserWarning, match="training ended after epochs="):
             plain = Classifier(epochs=int(kept[0]["epoch"]), tol=0, **parameters).fit(documents, labels, weights)
-        assert_array_equal(model.decision_function(documents), plain.decision_function(documents))
+        assert_array_equal(scores_of(model, documents), scores_of(plain, documents))
 
 
 def test_training_ends_when_the_callback_says_so(labelled):

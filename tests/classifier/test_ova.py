@@ -86,12 +86,12 @@ def test_the_share_of_a_label_of_all_documents_is_1_whatever_their_weights_add_u
 
 
 @pytest.mark.parametrize("loss", ["squared", "ova"])
-def test_a_heavy_document_that_was_left_out_does_not_end_training_before_its_end(labelled, loss):
+def test_a_heavy_document_that_was_left_out_does_not_end_training_before_its_end(labelled, loss, scores_of):
     documents, labels = labelled[0][:60], labelled[1][:60]
     weights = np.ones(60)
     weights[5] = 1e6
     found, exact = (
-        Classifier(loss, l2=0.1, tol=tol, epochs=2000).fit(documents, labels, weights).decision_function(documents)
+        scores_of(Classifier(loss, l2=0.1, tol=tol, epochs=2000).fit(documents, labels, weights), documents)
         for tol in (0.001, 0)
     )
     assert_allclose(found, exact, atol=0.02)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import special
 
 from fastembed import Classifier, reference
 
@@ -19,7 +20,7 @@ def documents(held_out):
     return [*texts[:37], "", "unheard", *(text.split() for text in texts[37:60]), [], *texts[60:], "a\nb"]
 
 
-def scores_of(model, bags):
+def twin_scores(model, bags):
     """Return the scores by the twins of the kernels, in float64."""
     fitted = model._model
     rows = fitted.rows(np.arange(len(fitted.features)))
@@ -29,14 +30,14 @@ def scores_of(model, bags):
 
 @pytest.mark.filterwarnings("ignore:.*no known feature")
 @pytest.mark.parametrize("rows", ["float32", "float16", "int8"])
-def test_the_scores_are_those_of_the_twins(trained, documents, rows, tmp_path, bags_of):
+def test_the_scores_are_those_of_the_twins(trained, documents, rows, tmp_path, bags_of, scores_of):
     trained.save(tmp_path / "m.safetensors", rows=rows)
     model = Classifier.load(tmp_path / "m.safetensors")
-    bags = bags_of(model._model, documents)
-    expected, known = scores_of(model, bags), np.diff(bags.indptr) > 0
-    found = model.decision_function(documents)
-    assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
-    assert_array_equal(model.predict(documents)[known], model.classes_[found.argmax(axis=1)][known])
+    expected = twin_scores(model, bags_of(model._model, documents))
+    assert_allclose(scores_of(model, documents), expected, rtol=1e-5, atol=1e-5)
+    logits = model.decision_function(documents)
+    assert_array_equal(model.predict(documents), model.classes_[logits.argmax(axis=1)])
+    assert_allclose(model.predict_proba(documents), special.softmax(logits, axis=1), rtol=1e-5)
 
 
 @pytest.mark.filterwarnings("ignore:.*no known feature")

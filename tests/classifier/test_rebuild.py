@@ -314,22 +314,22 @@ def test_scores_that_say_nothing_of_labels_with_equal_shares_keep_their_weight()
     assert Calibration("ova", False, 1.0, 0.0).fitted(np.zeros((200, 20)), *given).weight == 1
 
 
-def test_early_stopping_calibrates_by_shares_that_are_none_of_the_held_out_documents():
+def test_early_stopping_calibrates_by_shares_that_are_none_of_the_held_out_documents(scores_of):
     words = np.random.default_rng(1).choice(6, (400, 3))
     texts, labels = [" ".join(f"w{word}" for word in row) for row in words], np.array([0, 1, 1, 2, 2, 2])[words[:, 0]]
     model = Classifier("ova", early_stopping=True, validation_fraction=0.5, weighting="tfidf", ngrams=1).fit(
         texts, labels
     )
-    held, scores, y = np.random.default_rng(0).random(400) < 0.5, model.decision_function(texts), np.eye(3)[labels]
+    held, scores, y = np.random.default_rng(0).random(400) < 0.5, scores_of(model, texts), np.eye(3)[labels]
     expected = Map("ova", False, np.log(shares_of(y, ~held, True))).fitted(scores[held], y[held], np.ones(held.sum()))
     assert_allclose(model.predict_proba(texts), expected.probabilities(scores), atol=1e-5)
 
 
-def test_a_document_without_a_label_is_an_example_of_one_label_more(labelled):
+def test_a_document_without_a_label_is_an_example_of_one_label_more(labelled, scores_of):
     """Which the weights of features count like the others."""
     y = (np.array(labelled[1])[:, None] == sorted(set(labelled[1]))).astype(int)
     models = [Classifier(tol=0, class_weight={}).fit(labelled[0], each) for each in (y[:, :2], y)]
-    two, three = (model.decision_function(labelled[0]) for model in models)
+    two, three = (scores_of(model, labelled[0]) for model in models)
     assert_allclose(two, three[:, :2], atol=1e-5)
 
 
