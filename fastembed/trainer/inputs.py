@@ -43,9 +43,9 @@ class Bags:
 Inputs: TypeAlias = NDArray[np.intp] | Bags  # ids, which stand for bags of one row with weight 1; or bags
 
 
-def is_bag(one: Any) -> bool:
-    """Return whether a given input is a bag rather than an id."""
-    return isinstance(one, list | tuple | range) or _is_sparse(one) or np.ndim(one) > 0
+def has_dimensions(given: Any) -> bool:
+    """Return whether this is several numbers, as an input that is a bag is, rather than one, as an id is."""
+    return isinstance(given, list | tuple | range) or np.ndim(given) > 0
 
 
 def check_bag(name: str, bag: Any, inputs: int, dtype: np.dtype[Any]) -> Bags:
@@ -74,14 +74,14 @@ def one(inputs: Inputs, n: int) -> int | Bags:
 
 def check_input(name: str, given: Any, inputs: int, dtype: np.dtype[Any]) -> int | Bags:
     """Return one input: an id, or a bag."""
-    if isinstance(given, int) or not is_bag(given):
+    if isinstance(given, int) or not has_dimensions(given):
         return check_integer(name, given, low=0, high=inputs - 1)
     return check_bag(name, given, inputs, dtype)
 
 
 def check_one_or_many(name: str, given: Any, inputs: int, dtype: np.dtype[Any]) -> tuple[Inputs, bool]:
     """Return N inputs, and whether a single input was given."""
-    if is_bag(given) and not is_pair(given):
+    if has_dimensions(given) and not is_pair(given):
         return check_inputs(name, given, inputs, dtype), False
     single = check_input(name, given, inputs, dtype)
     return (single if isinstance(single, Bags) else np.array([single], np.intp)), True
@@ -120,18 +120,14 @@ def check_bags(name: str, given: Any, inputs: int, dtype: np.dtype[Any], *, own:
 
 def is_pair(given: Any) -> bool:
     """Return whether this is a tuple (ids, weights), that is a single bag."""
-    return isinstance(given, tuple) and len(given) == 2 and any(_has_dimensions(part) for part in given)
+    return isinstance(given, tuple) and len(given) == 2 and any(map(has_dimensions, given))
 
 
 def _are_bags(given: Any) -> bool:
     """Return whether these are bags, not ids."""
     if isinstance(given, Sequence) and not isinstance(given, str | bytes | range):
-        return len(given) > 0 and any(_has_dimensions(item) for item in given[:1])
+        return len(given) > 0 and has_dimensions(given[0])
     return np.ndim(given) > 1
-
-
-def _has_dimensions(part: Any) -> bool:
-    return isinstance(part, list | tuple | range) or np.ndim(part) > 0
 
 
 def _ids_and_weights(name: str, bag: Any) -> tuple[NDArray[Any], NDArray[np.float64]]:

@@ -40,7 +40,7 @@ from fastembed.trainer.inputs import (
     check_target,
     check_targets,
     default_target,
-    is_bag,
+    has_dimensions,
     is_pair,
     one,
 )
@@ -437,7 +437,7 @@ class Trainer:
         >>> trainer.step(bag, 4) > trainer.step(bag, 4)
         True
         """
-        p, is_id = self._parameters, isinstance(i, int) or not is_bag(i)  # not by `check_input`, a call more
+        p, is_id = self._parameters, isinstance(i, int) or not has_dimensions(i)  # not by `check_input`, a call more
         i = check_integer("i", i, low=0, high=p.inputs - 1) if is_id else check_bag("i", i, p.inputs, p.dtype)
         rate = self._rate if learning_rate is None else check_number("learning_rate", learning_rate)
         update_linear = check_flag("update_linear", update_linear)
