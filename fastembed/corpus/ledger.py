@@ -201,9 +201,9 @@ class LineSplit:
     held_out: bool
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "share", check_number("share", self.share, high=1.0))
-        object.__setattr__(self, "seed", check_integer("seed", self.seed, low=0, high=math.inf))
-        object.__setattr__(self, "held_out", check_flag("held_out", self.held_out))
+        vars(self)["share"] = check_number("share", self.share, high=1.0)
+        vars(self)["seed"] = check_integer("seed", self.seed, low=0, high=math.inf)
+        vars(self)["held_out"] = check_flag("held_out", self.held_out)
 
     def __str__(self) -> str:
         return "lines held out" if self.held_out else "lines not held out"

@@ -120,7 +120,7 @@ class Reading:
 
     def __post_init__(self) -> None:
         for name in ("lowercase", "words", "keep_case"):
-            object.__setattr__(self, name, check_flag(name, getattr(self, name)))
+            vars(self)[name] = check_flag(name, getattr(self, name))
         check_choice("errors", self.errors, ("strict", "replace"))
         check_choice("digits", self.digits, tuple(DIGITS))
         check_choice("unit", self.unit, ("line", *UNITS))
@@ -142,13 +142,13 @@ class Reading:
             if self.tokenizer is not None:
                 raise ValueError(f"give token_pattern={self.token_pattern!r} or tokenizer, not both")
         if self.phrases is not None:
-            object.__setattr__(self, "phrases", phrases := check_phrases(self.phrases))
+            phrases = vars(self)["phrases"] = check_phrases(self.phrases)
             others = read_otherwise(phrases, self)
             if len(others) == len(phrases):
                 raise ValueError(f"no phrase can occur in the text as it is read: {others[0]}")
             if others:
                 warn_user(f"{len(others):,} of the {len(phrases):,} phrases cannot occur in the text: {others[0]}")
-        object.__setattr__(self, "processes", check_integer("processes", self.processes, low=1))
+        vars(self)["processes"] = check_integer("processes", self.processes, low=1)
         if self.processes > 1:
             if self.compiled:
                 raise ValueError(f"processes={self.processes} needs a tokenizer or a token_pattern")
@@ -335,7 +335,7 @@ class Reading:
         phrases = values.pop("phrases", None)
         reading = cls(**values)
         if phrases is not None:  # without the warning that there was when they were given
-            object.__setattr__(reading, "phrases", check_phrases(phrases))
+            vars(reading)["phrases"] = check_phrases(phrases)
         return reading
 
     def __repr__(self) -> str:

@@ -98,7 +98,7 @@ class Structure:
         if isinstance(self.field, int) and self.field < 1:
             raise ValueError(f"field must be a name, or a number from 1 on, got {self.field}")
         for name in ("header", "skip_bad"):
-            object.__setattr__(self, name, check_flag(name, getattr(self, name)))
+            vars(self)[name] = check_flag(name, getattr(self, name))
         if not self.header and not str(self.field).isdecimal():
             raise ValueError(f"without a header, fields have numbers and no names, got field={self.field!r}")
 

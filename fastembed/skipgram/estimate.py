@@ -143,7 +143,7 @@ class Estimate:
     def training_memory(self) -> int:
         """The most bytes that the start, the epochs or the gauge allocate, without counts and words."""
         in_memory = not self.in_place and self.largest_group is None
-        start = min(PMI_BYTES * self.nnz, self.start_memory) + self._start_memory
+        start = min(PMI_BYTES * self.nnz, self.start_memory) + self._beside_pmi
         epochs = self._epochs_memory + self._buffered_groups * COUNT_BYTES * (self.largest_group or 0)
         return in_memory * EXPECTED_BYTES * self.nnz + self._bag_memory + max(start, epochs)
 
@@ -154,7 +154,7 @@ class Estimate:
             return PMI_BYTES * self.nnz
         if self.memory_limit is None:
             return check_memory_limit(None)
-        return self._left_beside(self._start_memory)
+        return self._left_beside(self._beside_pmi)
 
     @property
     def buffer_memory(self) -> int:
@@ -194,7 +194,7 @@ class Estimate:
         return NGRAM_BYTES * self.ngrams + ENTRY_BYTES * self.entries
 
     @property
-    def _start_memory(self) -> int:
+    def _beside_pmi(self) -> int:
         """The bytes of the start beside the PMI in memory: a group of a store, or the factors of the SVD."""
         factors = 4 * (self._space + self.dim) * (self.inputs + self.outputs)
         factors += 8 * max(5, 3 + self.threads) * self._space**2  # of the decomposition, or of sums of the threads
