@@ -329,10 +329,12 @@ def bars(shown: bool | Callable[[str], object]) -> Iterator[None]:
 
 
 def bar(items: Any = None, **facts: Any) -> Any:
-    """Return a bar of tqdm, over items or to be updated, which is seen inside of ``bars(True)`` alone."""
+    """Return items with a bar of tqdm, or a bar to be updated; it is seen inside of ``bars(True)`` alone."""
     if callable(shown := _BARS.get()):
         shown(facts["desc"])
         shown = False
+    if items is not None and not shown:  # an object of tqdm loses a Ctrl-C that comes in its `__del__`
+        return items
     tqdm = import_module("tqdm.auto" if shown else "tqdm").tqdm  # the former warns in a notebook without widgets
     return tqdm(items, **{"leave": False, "unit_scale": True, "disable": not shown, **facts})
 
