@@ -21,7 +21,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,7 +32,6 @@ import numpy.typing as npt
 
 import fastembed._kernels.tiles as kernels
 from fastembed._base.arrays import Int64, canonical_csr, csr
-from fastembed._base.threads import ordered_map
 from fastembed._base.validation import plain, shown, without_password
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
@@ -758,21 +757,15 @@ class StoreWriter:
         self.nnz = 0
 
     def write(self, groups: Iterable[RowBatch]) -> None:
-        """Write the stored rows of all groups, which are scaled in place.
-
-        Another thread encodes a group while the next one is taken.
-        """
+        """Write the stored rows of all groups, which are scaled in place."""
         bounds = shard_bounds(self._shape[1])
-
-        def encode(group: RowBatch) -> tuple[RowBatch, Bytes, Tiles]:
-            return group, *encode_group(group, bounds)
-
-        with closing(ordered_map(encode, groups, 1, ahead=1)) as encoded:
-            for (lengths, columns, values, _), data, tiles in encoded:
-                self._folder.write(self.next_file(tiles), [data])
-                ends = np.cumsum(lengths)
-                self.add(tiles, RowGroup(ends - lengths, ends, columns, values))
-                del columns, values, data  # free their memory before the next group is taken
+        for group in groups:
+            data, tiles = encode_group(group, bounds)
+            self._folder.write(self.next_file(tiles), [data])
+            del data
+            ends = np.cumsum(group.lengths)
+            self.add(tiles, RowGroup(ends - group.lengths, ends, group.columns, group.values))
+            del group  # free its memory before the next group is taken
 
     def next_file(self, tiles: Tiles) -> str:
         """Return the name of the file of the next group."""

@@ -209,11 +209,7 @@ def test_a_csv_without_a_header_has_numbers(tmp_path):
         (["a", "b"], np.array([[0, 1], [0, 1]]), "at least two labels, got one class, 1"),
         (["a", "b"], np.array([[0, 0.5], [0, 1]]), "has 1 for each label of a document, else 0; got 0.5"),
         (["a", "b", "c"], ["x", "y", 3], "document 2: labels must be all str or all int, got 'x' and 3"),
-        (
-            DocumentCorpus(["a b", "c d"]),
-            ["x", "y"],
-            "takes texts, or the path of files with field= and label=, instead",
-        ),
+        (DocumentCorpus(["a b", "c d"]), ["x", "y"], "takes texts, or the path of files with field= and label=, in"),
     ],
 )
 def test_other_forms_are_refused_with_what_would_be_right(documents, labels, message):

@@ -173,11 +173,7 @@ PLAIN = WRAPPED.replace(",", "").replace(";", "")
         ("我们今天去了北京的颐和园 那里很漂亮\n" * 20, {"words": True}, None),
         ("قال، إن القطة نائمة؟ نعم\n" * 20, {}, r"^40 % of the tokens end in punctuation, .*Reading\(words=True\)"),
         ("我们 今天 去 了 北京 的 颐和园\n" * 20, {}, None),
-        (
-            "red tea,jam,old ale\nsoup,saw\n" * 9,
-            {},
-            r"^50 % .* 'tea,jam,old'; .*token_pattern='\[\^,\]\+'\) reads what",
-        ),
+        ("red tea,jam,old ale\nsoup,saw\n" * 9, {}, r"^50 % .* 'tea,jam,old'; .*_pattern='\[\^,\]\+'\) reads what"),
         ("__label__b some text\n__label__c\n" * 10, {}, "^'__label__b' is a label of fastText, and so a word"),
         ("a paragraph of a line\n" * 40, {"unit": "paragraph"}, "^the text has no empty lines.*unit='line'"),
         ("a model, as\0 bytes. " * 99, {}, None),

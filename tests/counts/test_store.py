@@ -5,6 +5,7 @@ import json
 import pickle
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from fastembed import Counts, Trainer, Vocabulary
 from fastembed._base.threads import Pool
 from fastembed.corpus import LineSplit
 from fastembed.counts.groups import CSRGroups, Totals
-from fastembed.counts.store import MANIFEST, LocalFolder, decode_group, encode_group
+from fastembed.counts.store import MANIFEST, LocalFolder, StoreWriter, decode_group, encode_group
 from fastembed.counts.sums import RowBatch
 from fastembed.formats.atomic import LOCK_NAME, sole_writer
 from fastembed.formats.tensors import map_tensors, write_tensors
@@ -189,6 +190,19 @@ def test_one_process_at_a_time_writes_and_a_kill_leaves_no_lock(tmp_path):
         finally:
             process.kill()
     assert counts.store(folder).nnz == 2
+
+
+@pytest.mark.usefixtures("small_groups")
+def test_a_group_is_released_before_the_next_is_taken(tmp_path):
+    def groups():
+        for _ in range(2):
+            group = RowBatch(np.ones(16, np.int64), np.zeros(16, np.int32), np.ones(16))
+            values = weakref.ref(group.values)
+            yield group
+            del group
+            assert values() is None
+
+    StoreWriter(LocalFolder(tmp_path), (32, 1), {}).write(groups())
 
 
 # ---------------------------------------------------------------- counting into a folder
