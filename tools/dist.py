@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import shutil
+import ssl
 import subprocess
 import sys
 import tarfile
@@ -180,4 +181,6 @@ if __name__ == "__main__":
     one.add_argument("dependencies", choices=("oldest", "newest"))
     one.set_defaults(call=try_out)
     arguments = vars(parser.parse_args())
+    if ssl.create_default_context().get_ca_certs():  # those of the system, as pip takes; else uv's own
+        os.environ.setdefault("UV_SYSTEM_CERTS", "true")
     arguments.pop("call")(**arguments)

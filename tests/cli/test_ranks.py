@@ -132,7 +132,7 @@ def test_a_job_that_is_ended_ends_at_once_and_the_same_command_goes_on_with_othe
         process.communicate(timeout=TIME_LIMIT)  # before the sleep of rank 0 has ended
         assert process.returncode != 0
         began = time.monotonic()
-        while Path("/proc", str(rank)).exists():
+        while Path("/proc", str(rank), "exe").exists():  # one that has ended, and is not waited for, has none
             assert time.monotonic() - began < TIME_LIMIT
             time.sleep(0.05)
     finally:

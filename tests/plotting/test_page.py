@@ -53,7 +53,7 @@ def test_tokens_are_shown_and_never_run(opened, vectors_of, hostile_tokens):
         assert page.element("chosen").text == token
         assert len(page.lines("neighbors")) == len(hostile_tokens) - 1
         page.pointer_at(token).perform()
-        assert page.wait("return document.getElementById('tip').textContent") == token
+        page.wait("return document.getElementById('tip').textContent === arguments[0]", token)
     assert page.run("return [window.ran]") == [None]
     assert page.requests() == ([page.path.as_uri()], [])
 

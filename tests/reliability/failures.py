@@ -62,7 +62,7 @@ LOST = (
     "_base.py wait",
     "_base.py done",
 )
-SECONDS = 20  # after which one try is taken to hang
+SECONDS = 60  # after which one try is taken to hang, on a busy machine too
 DOCUMENTED = (MemoryError, OSError, ValueError)  # ValueError: a file that cannot be read whole
 KINDS = {  # allocations or calls on files; whether all later ones fail too; the error number
     "allocation": (True, False, 0),
@@ -499,7 +499,7 @@ class Attempt:
 
     def _left(self) -> Iterator[str]:
         """Yield the leftovers of the last try: open files, threads, files."""
-        for _ in range(40):  # a thread may not yet have dropped the call that it has made, with its error
+        for _ in range(200):  # a thread may not yet have dropped the call that it has made, with its error
             if open_files() == self._files:
                 break
             gc.collect()
@@ -507,7 +507,7 @@ class Attempt:
         if (files := open_files()) != self._files:
             yield f"left open: {sorted(set(files) - set(self._files))}"
             self._files = files
-        for _ in range(40):
+        for _ in range(200):
             if busy_threads() > self._threads:
                 time.sleep(0.05)
         if (threads := busy_threads()) > self._threads:
