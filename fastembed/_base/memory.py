@@ -86,10 +86,8 @@ def resident_memory() -> int:
 
 def give_back_freed() -> None:
     """Let the C library give freed memory back to the system. That of Linux, glibc, keeps it otherwise, in pieces."""
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # other C libraries have none
-        if trim is not None:
-            trim(0)
+    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):  # others have none
+        trim(0)
 
 
 def _number(file: Path, name: str = "") -> int | None:

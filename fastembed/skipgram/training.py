@@ -376,6 +376,7 @@ class Training:
             comm=self._ranks.comm,
             **asdict(self._fit_options),
         )
+        give_back_freed()  # the memory of the epochs, which the copies of the model would not reuse
 
     def model(self) -> FittedModel:
         """Return the current model.

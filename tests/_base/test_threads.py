@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from contextlib import ExitStack
 
 import pytest
@@ -27,12 +26,10 @@ def test_pool_raises_what_a_task_raised(threads, failing, error):
 
     with pytest.raises(error):
         pool.run(task, 100)
-    length = len(running)
-    time.sleep(0.01)
-    assert len(running) == length < 100
-    done = []
+    length, done = len(running), []
     pool.run(done.append, 10)
     assert sorted(done) == list(range(10))
+    assert len(running) == length < 100
 
 
 @pytest.mark.parametrize("threads", [1, 3])

@@ -27,7 +27,8 @@ def options_of(command):
 
 
 @pytest.mark.parametrize("command", cli.COMMANDS)
-def test_help_has_an_example_that_is_correct_and_fits_one_line_and_the_keys_of_json(capsys, command):
+def test_help_has_an_example_that_is_correct_and_fits_one_line_and_the_keys_of_json(capsys, monkeypatch, command):
+    monkeypatch.setenv("COLUMNS", "80")  # whatever the terminal of the tests has
     with pytest.raises(SystemExit) as caught:
         cli.main([command, "--help"])
     assert caught.value.code == 0
