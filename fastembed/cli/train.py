@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -46,9 +46,7 @@ from fastembed.counts.store import TemporaryFolder
 from fastembed.skipgram import Estimate, SkipGram
 from fastembed.skipgram.skipgram import used_parameters
 from fastembed.trainer.checkpoint import MINUTES, epochs_done
-
-if TYPE_CHECKING:
-    from fastembed.trainer.ranks import Communicator, Ranks
+from fastembed.trainer.ranks import Ranks, is_known_to_all
 
 GRAPH = ("window", "weighting", "min_count", "directed", "tolerance")  # the options of how a graph is counted
 MODEL_KEYS = (
@@ -118,10 +116,8 @@ def train(arguments: argparse.Namespace) -> None:
     does, but its training is over.
     """
     if not arguments.mpi:
-        _train_and_save(arguments, *_prepared(arguments))
+        _train_and_save(arguments, *_prepared(arguments, Ranks()))
         return
-    from fastembed.trainer.ranks import Ranks, is_known_to_all
-
     try:
         comm = require("mpi4py.MPI", "mpi").COMM_WORLD
     except RuntimeError as error:  # of mpi4py's wheel
@@ -129,19 +125,19 @@ def train(arguments: argparse.Namespace) -> None:
     ranks = Ranks(comm)
     with _error_of_one_rank(arguments), ranks.ending_all():
         try:
-            _train_as_rank(arguments, ranks, comm)
+            _train_as_rank(arguments, ranks)
         except (Exception, SystemExit) as error:
             # Otherwise it is the error of rank 0, whose exit code is the job's
             if ranks.first or not is_known_to_all(error):
                 raise
 
 
-def _train_as_rank(arguments: argparse.Namespace, ranks: Ranks, comm: Communicator) -> None:
+def _train_as_rank(arguments: argparse.Namespace, ranks: Ranks) -> None:
     """Prepare on rank 0 before the others, so that it alone reports wrong usage; it alone prints and writes."""
     with ranks.agreeing():
-        prepared = _prepared(arguments, comm) if ranks.first else None
+        prepared = _prepared(arguments, ranks) if ranks.first else None
     with ranks.agreeing():
-        task = prepared or _prepared(arguments, comm, first=False)
+        task = prepared or _prepared(arguments, ranks)
     if ranks.first:
         _train_and_save(arguments, *task)
     else:
@@ -198,12 +194,10 @@ def _model_record(model: SkipGram, estimate: Estimate | None) -> dict[str, Any]:
     }
 
 
-def _prepared(
-    arguments: argparse.Namespace, comm: Communicator | None = None, *, first: bool = True
-) -> tuple[SkipGram, Callable[..., SkipGram]]:
+def _prepared(arguments: argparse.Namespace, ranks: Ranks) -> tuple[SkipGram, Callable[..., SkipGram]]:
     """Return a model and the call that trains it, after all checks: those of the outputs on the first rank alone."""
     choice: dict[str, Any] = {"memory_limit": arguments.memory_limit}
-    if first:
+    if ranks.first:
         if arguments.json and arguments.json_lines:
             options.fail(arguments, "--json prints one document, and --json-lines one object per event: choose one")
         check_model_output(arguments)
@@ -222,7 +216,7 @@ def _prepared(
         choice |= {"grow_vocabulary": arguments.grow_vocabulary, "replay": replay}
     else:
         model = new_model(arguments)
-        choice |= {"comm": comm}
+        choice |= {"comm": ranks.comm}
     data: FileCorpus | Counts
     if held_out := arguments.validation_counts:
         choice |= {"validation_counts": _open_counts(held_out)}
