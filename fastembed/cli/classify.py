@@ -81,14 +81,10 @@ HOW_TO_TRAIN: options.Parameters = {
 
 def add_train_classifier(commands: options.Commands) -> None:
     """Add the command to the parser."""
-    command = options.add_command(
-        commands,
-        "train-classifier",
-        train_classifier,
-        example="train.txt -o classifier.safetensors",
-        keys="output, accuracies (on the documents of training by the dtype of rows), labels, labels_seen_once, "
-        "features, parameters, history (a list of records), ledger",
-    )
+    example = "train.txt -o classifier.safetensors"
+    keys = "output, accuracies (on the documents of training by the dtype of rows), labels, labels_seen_once, "
+    keys += "features, parameters, history (a list of records), ledger"
+    command = options.add_command(commands, "train-classifier", train_classifier, example=example, keys=keys)
     options.add_output(command, "classifier.safetensors")
     _add_labelled_files(command)
     reading = command.add_argument_group("what a document is made of")
@@ -185,15 +181,11 @@ def train_classifier(arguments: argparse.Namespace) -> None:
 
 def add_test(commands: options.Commands) -> None:
     """Add the command to the parser."""
-    command = options.add_command(
-        commands,
-        "test",
-        test,
-        example="classifier.safetensors valid.txt -n 3",
-        keys="model, documents, k, precision, recall, f1, accuracy, nll, calibration_error, per_label (a list of "
-        "label, precision, recall, f1, documents, predicted), confusions (a list of true "
-        "label, predicted label, how often), unknown_labels, without_features, skipped",
-    )
+    example = "classifier.safetensors valid.txt -n 3"
+    keys = "model, documents, k, precision, recall, f1, accuracy, nll, calibration_error, per_label (a list of "
+    keys += "label, precision, recall, f1, documents, predicted), confusions (a list of true "
+    keys += "label, predicted label, how often), unknown_labels, without_features, skipped"
+    command = options.add_command(commands, "test", test, example=example, keys=keys)
     command.add_argument("vectors", metavar="MODEL", help="a classifier that `train-classifier` wrote")
     _add_labelled_files(command)
     options.add_topn(command, 1)

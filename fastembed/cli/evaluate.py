@@ -58,16 +58,17 @@ FILES = {
 
 def add_evaluate(commands: options.Commands) -> None:
     """Add the command to the parser."""
-    command = options.add_command(
-        commands,
-        "evaluate",
-        evaluate,
-        example="model.safetensors --similarity wordsim353.tsv",
-        keys="vectors, similarity (a list of file, spearman, pairs, covered, unknown, composed), analogies (a list of "
+    example = "model.safetensors --similarity wordsim353.tsv"
+    keys = "vectors, similarity (a list of file, spearman, pairs, covered, unknown, composed), analogies (a list of "
+    keys += (
         "file, restrict, method, name, correct, covered, asked, composed, accuracy, sections (a list of name, correct, "
-        "covered, asked, composed, accuracy)), perplexity (a list of file, perplexity), held_out_items (a list of "
-        "file, given, nll, perplexity, precision, recall, topn, baskets, scored)",
     )
+    keys += (
+        "covered, asked, composed, accuracy)), perplexity (a list of file, perplexity, outputs, known), held_out_items "
+    )
+    keys += "(a list of file, given, nll, perplexity, precision, recall, ndcg, hit_rate, mrr, coverage, topn, baskets, "
+    keys += "scored, unknown, errors, popularity)"
+    command = options.add_command(commands, "evaluate", evaluate, example=example, keys=keys)
     add_vectors(command)
     _add_files(command, *FILES)
     hidden = command.add_argument_group("which items are hidden of baskets")
@@ -111,6 +112,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     analogous = [(file, evaluation.analogies(vectors, file, **search)) for file in arguments.analogies]
     if arguments.perplexity or arguments.held_out_items:
         from fastembed.counts import Counts
+        from fastembed.skipgram.skipgram import perplexity_of
 
         needs = "--perplexity" if arguments.perplexity else "--held-out-items"
         model: Any = (
@@ -119,7 +121,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
         for file in arguments.perplexity:
             counted = file.lower().endswith(".safetensors")
             text = Counts.load(file) if counted else read_corpus(arguments, [file], model.reading_)
-            predicted.append((without_password(file), model.perplexity(text, progress=shows)))
+            predicted.append({"file": without_password(file), **perplexity_of(model, text, shows)})
         how = {"given": arguments.given, "hidden": arguments.hidden, "topn": arguments.topn, "progress": shows}
         how |= fields_of(arguments) if of_items and arguments.hidden != "all" else {}
         for file in arguments.held_out_items:
@@ -130,7 +132,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     document = {
         "similarity": [{"file": file, **result.record()} for file, result in similar],
         "analogies": [{"file": file, "restrict": arguments.restrict, **result.record()} for file, result in analogous],
-        "perplexity": [{"file": file, "perplexity": perplexity} for file, perplexity in predicted],
+        "perplexity": predicted,
         "held_out_items": [{"file": file, "given": arguments.given, **score.record()} for file, score in hidden],
     }
     if print_json(arguments, vectors=arguments.vectors, **document):
@@ -141,8 +143,9 @@ def evaluate(arguments: argparse.Namespace) -> None:
         print_line(f"{file}: {result.summary()}")
         for section in result.sections:
             print_line(f"  {section.name:<32}{section.summary()}")
-    for file, perplexity in predicted:
-        print_line(f"{file}: perplexity {perplexity:,.2f}")
+    for file, perplexity, outputs, known in map(dict.values, predicted):
+        share = "" if known is None else f"; {known:.1%} of the tokens are known"
+        print_line(f"{file}: perplexity {perplexity:,.2f} of {outputs:,} outputs{share}")
     for file, score in hidden:
         print_line(f"{file}:")
         for line in score.summary().split("\n"):
@@ -163,9 +166,8 @@ def _left_out(arguments: argparse.Namespace, file: str, model: Recommender) -> t
 def _check_evaluation(arguments: argparse.Namespace, of_items: bool) -> None:
     """Exit if there is nothing to evaluate with, or an option says nothing about it, or about a recommender."""
     if not options.given(arguments, ("similarity", "analogies", "perplexity", "held_out_items")):
-        options.fail(
-            arguments, "nothing to evaluate with: give --similarity, --analogies, --perplexity or --held-out-items FILE"
-        )
+        text = "nothing to evaluate with: give --similarity, --analogies, --perplexity or --held-out-items FILE"
+        options.fail(arguments, text)
     if not arguments.perplexity and not arguments.held_out_items:
         options.reject(arguments, (*READING, "threads"), "text is read for --perplexity and --held-out-items alone")
     if not arguments.held_out_items:
@@ -173,9 +175,8 @@ def _check_evaluation(arguments: argparse.Namespace, of_items: bool) -> None:
     if arguments.hidden:
         options.reject(arguments, ("given",), f"--hidden {arguments.hidden} says how many items are hidden")
     if arguments.phrases == "auto":
-        options.fail(
-            arguments, "--phrases auto would find those of the text to evaluate; a model has those it was trained with"
-        )
+        text = "--phrases auto would find those of the text to evaluate; a model has those it was trained with"
+        options.fail(arguments, text)
     if not (arguments.similarity or arguments.analogies):
         options.reject(arguments, ("compose",), "words are composed for --similarity and --analogies alone")
     if not arguments.analogies:

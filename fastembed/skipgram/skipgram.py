@@ -852,7 +852,8 @@ class SkipGram(SkipGramParameters, Transformer):
         Returns
         -------
         float
-            At least 1: the number of equally likely contexts that would be as hard to predict.
+            At least 1: the number of equally likely contexts that would be as hard to predict. Compare it only between
+            models with the same contexts and windows, on texts of which they know the same words.
 
         Raises
         ------
@@ -868,9 +869,7 @@ class SkipGram(SkipGramParameters, Transformer):
         >>> 1 < model.perplexity(corpus) < 6
         True
         """
-        model, options = self._fitted, self._options()
-        with bars(progress):
-            return float(np.exp(model.trainer.nll(counts_for(model, corpus, options))))
+        return float(perplexity_of(self, corpus, progress)["perplexity"])
 
     # ---------------------------------------------------------------- files
 
@@ -1116,3 +1115,12 @@ def used_parameters(model: SkipGram) -> dict[str, Any]:
         before, after = windows.window
         used |= {"window": before if before == after else (before, after), "directed": windows.directed}
     return model.get_params() | used
+
+
+def perplexity_of(model: SkipGram, corpus: Source | Counts, progress: bool) -> dict[str, Any]:
+    """Return `SkipGram.perplexity`, of how many outputs, and the share of the tokens of a text that are known."""
+    with bars(progress):
+        counts = counts_for(model._fitted, corpus, model._options())
+        perplexity, read = float(np.exp(model._fitted.trainer.nll(counts))), counts.ledger or Ledger()
+    known = None if isinstance(corpus, Counts) else read.tokens_used / max(read.tokens_read, 1)
+    return {"perplexity": perplexity, "outputs": counts.shape[1], "known": known}
