@@ -1,11 +1,9 @@
-"""The cost of a fit by several processes: one rank against none, two ranks against two threads; and projections.
+"""The cost of a fit by several processes: two ranks against two threads; and projections.
 
     python bench/peers/ranks.py [--inputs 20000] [--outputs 20000] [--dim 100] [--counts 300] [--rounds 5]
 
-Needs mpi4py and an `mpiexec`. An epoch of one rank has all of the exchange except the network: it is compared with an
-epoch without ranks, alternating in one process. Two ranks of one thread each are compared with one process of two
-threads, also alternating, in separate processes. CPU time is that of all processes, without waits in calls of MPI,
-which poll.
+Needs mpi4py and an `mpiexec`. Two ranks of one thread each are compared with one process of two threads, alternating.
+CPU time is that of all processes, without waits in calls of MPI, which poll.
 
 The projections are computed, not measured: the CPU time of a block on one thread, divided among the cores of all
 machines, plus the communication, by the latency and bandwidth of a network.
@@ -28,7 +26,6 @@ import machine
 import numpy as np
 from block import random_counts
 from rounds import Times, in_units, print_table, save_results, say, with_minima
-from scipy import sparse
 
 from fastembed import Trainer
 from fastembed._base.threads import Pool
@@ -62,12 +59,8 @@ def main() -> None:
     beside = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     parser.add_argument("--mpiexec", default=shutil.which("mpiexec", path=beside))
     parser.add_argument("--worker", type=int, help=argparse.SUPPRESS)  # the threads of a process that is timed
-    parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     machine.reject_other_blas_kernels()
-    if args.alone:
-        print(json.dumps(by_turns(args)))
-        return
     if args.worker:
         print(json.dumps(seconds_of_epochs(args, args.worker, ranks="OMPI_COMM_WORLD_SIZE" in os.environ)))
         return
@@ -76,7 +69,7 @@ def main() -> None:
         f"V_in = {args.inputs:,}, V = {args.outputs:,}, D = {args.dim}, {args.counts} counts per row,"
         f" blocks of {BLOCK}."
     )
-    records = [one_rank(args), two_ranks(args), *projections()]
+    records = [two_ranks(args), *projections()]
     save_results("ranks", found, records)
 
 
@@ -109,24 +102,14 @@ class Timed:
         return timed
 
 
-def new_trainer(args: argparse.Namespace, threads: int) -> tuple[Trainer, sparse.csr_array]:
-    """Return a trainer and its counts."""
-    start = Trainer.random(args.inputs, args.dim, output_size=args.outputs, seed=0)
-    trainer = Trainer(start.embedding / args.dim, start.linear / args.dim, threads=threads)
-    return trainer, random_counts(args.inputs, args.outputs, args.counts)
-
-
 def seconds_of_epochs(args: argparse.Namespace, threads: int, *, ranks: bool) -> tuple[float, float]:
     """Return the lowest seconds and CPU time of an epoch of a fit after the first, over all ranks."""
-    trainer, counts = new_trainer(args, threads)
-    return least_epoch(trainer, counts, Timed() if ranks else None)
-
-
-def least_epoch(trainer: Trainer, counts: sparse.csr_array, comm: Any) -> tuple[float, float]:
-    """Return the lowest seconds and CPU time of an epoch after the first, over all ranks."""
+    start = Trainer.random(args.inputs, args.dim, output_size=args.outputs, seed=0)
+    trainer = Trainer(start.embedding / args.dim, start.linear / args.dim, threads=threads)
+    comm = Timed() if ranks else None
     ends: list[tuple[float, float]] = []
     trainer.fit_counts(
-        counts,
+        random_counts(args.inputs, args.outputs, args.counts),
         epochs=EPOCHS,
         block_size=BLOCK,
         comm=comm,
@@ -136,21 +119,6 @@ def least_epoch(trainer: Trainer, counts: sparse.csr_array, comm: Any) -> tuple[
         ends = comm.ends[-EPOCHS - 1 : -1]  # the last one tells all the records
     wall, cpu = np.diff(ends, axis=0).min(axis=0).tolist()
     return wall, cpu if comm is None else sum(comm.allgather(cpu))
-
-
-def one_rank(args: argparse.Namespace) -> dict[str, Any]:
-    """Compare epochs of one rank with those of none."""
-    return reported(seconds_of(args, ["--alone"], ranks=1), "one rank", "no ranks")
-
-
-def by_turns(args: argparse.Namespace) -> dict[str, list[tuple[float, float]]]:
-    """Return the times of epochs of one rank and of none, by turns."""
-    trainer, counts = new_trainer(args, 1)
-    times: dict[str, list[tuple[float, float]]] = {"no ranks": [], "one rank": []}
-    for _ in range(args.rounds):
-        times["no ranks"].append(least_epoch(trainer, counts, None))
-        times["one rank"].append(least_epoch(trainer, counts, Timed()))
-    return times
 
 
 def two_ranks(args: argparse.Namespace) -> dict[str, Any]:

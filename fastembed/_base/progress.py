@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -300,10 +301,8 @@ def reporting(progress: FitProgress | bool | None, epochs: int) -> Iterator[FitP
         If `progress` is neither a bool nor None, and lacks a method of `FitProgress`.
     """
     if progress is True:
-        from tqdm import tqdm
-
         display = notebook_display()
-        shown = _LiveCurve(epochs, display) if display else ProgressBars(epochs, tqdm)
+        shown = _LiveCurve(epochs, display) if display else ProgressBars(epochs, bar_class())
         try:
             with bars(not display):  # those of the start, and of the blocks of an epoch
                 yield shown
@@ -333,10 +332,16 @@ def bar(items: Any = None, **facts: Any) -> Any:
     if callable(shown := _BARS.get()):
         shown(facts["desc"])
         shown = False
-    if items is not None and not shown:  # an object of tqdm loses a Ctrl-C that comes in its `__del__`
+    if items is not None and not shown:
         return items
-    tqdm = import_module("tqdm.auto" if shown else "tqdm").tqdm  # the former warns in a notebook without widgets
+    tqdm = bar_class("tqdm.auto" if shown else "tqdm")  # the former warns in a notebook without widgets
     return tqdm(items, **{"leave": False, "unit_scale": True, "disable": not shown, **facts})
+
+
+@cache
+def bar_class(module: str = "tqdm") -> Any:
+    """Return tqdm's class without its `__del__`, in which Python would drop a Ctrl-C: who makes a bar closes it."""
+    return type("Bar", (import_module(module).tqdm,), {"__del__": staticmethod(int)})  # a call of C: no signal is seen
 
 
 def epoch_reports(

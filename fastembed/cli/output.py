@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tqdm import tqdm
 
-from fastembed._base.progress import ProgressBars, bars, loss_of
+from fastembed._base.progress import ProgressBars, bar_class, bars, loss_of
 from fastembed._base.sizes import SIZES
 from fastembed._base.validation import plain, printable, without_password
 from fastembed.cli.options import option_of
@@ -164,7 +164,7 @@ class Progress(ProgressBars):
         self._dry = getattr(arguments, "dry_run", False)
         self._as_json = getattr(arguments, "json_lines", False)
         self._lines = self._as_json or not (quiet or arguments.json)
-        super().__init__(epochs, None if quiet or not sys.stderr.isatty() else tqdm)
+        super().__init__(epochs, None if quiet or not sys.stderr.isatty() else bar_class())
         self._long, self._said = False, {"blocks"}  # a line for each epoch tells of these
         self.estimate: Any = None
         self._began = math.inf  # the start, which comes once

@@ -99,12 +99,6 @@ def points(html):
     return [tuple(map(float, place)) for place in re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', html)]
 
 
-def test_bars_that_nobody_sees_are_not_made(corpus, monkeypatch):
-    """A Ctrl-C that comes in the `__del__` of one would be lost."""
-    monkeypatch.setattr("tqdm.tqdm", None)
-    SkipGram(**SETTINGS).fit(corpus)
-
-
 def test_true_draws_a_curve_in_a_notebook(corpus, drawings, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "tqdm.auto", None)  # which warns where the widgets of notebooks are missing
     model = SkipGram(**SETTINGS).fit(corpus, progress=True)
