@@ -460,12 +460,11 @@ def words(text: str, keep_case: bool = False, digits: str = "keep") -> list[list
     """
     first, ideograph = (f"[{_characters('L N', kind)}]" for kind in (False, True))
     letter = f"[{_characters('L M N', False)}\u200c\u200d]"
-    mark = "['\u2019\u05f3]|(?<=[\u05c0-\u05ff])[\"\u05f4](?=[\u05d0-\u05f2])"
-    word = re.compile(f"{ideograph}[{_characters('M')}]*|({first}{letter}*(?:(?:{mark}){letter}+)*)")
+    word = re.compile(f"{ideograph}[{_characters('M')}]*|({first}{letter}*(?:['\u2019]{letter}+)*)")
     number = re.compile(f"(?!{ideograph})[{_characters('N')}][{_characters('N')}']*")
     lines = []
     for line in text.replace("\xad", "").split("\n"):
-        tokens = [match[0].translate({0x2019: "'", 0x5F3: "'", 0x5F4: '"'}) for match in word.finditer(line)]
+        tokens = [match[0].replace("\u2019", "'") for match in word.finditer(line)]
         if digits != "keep":
             shape = "" if digits == "drop" else "0"
             tokens = [re.sub("[^']", shape, t) if number.fullmatch(t) else t for t in tokens]

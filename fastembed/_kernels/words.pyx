@@ -45,8 +45,6 @@ cdef enum:
     SOFT_HYPHEN = 0xAD
     HYPHEN = 0x2010
     RIGHT_QUOTE = 0x2019
-    GERESH = 0x5F3              # the apostrophe of Hebrew
-    GERSHAYIM = 0x5F4           # the double quotation mark inside an acronym of Hebrew
     ZWNJ = 0x200C               # joiners: invisible, but spelling inside a word of Persian, Sinhala or Bengali
     ZWJ = 0x200D
     SIGMA = 0x3A3               # its lower case depends on its position in the word
@@ -127,7 +125,7 @@ cdef struct Writer:
     int digits
     bint inside             # whether it ends in a word that another letter would extend
     bint ideograph          # whether it ends in an ideograph that another mark would extend
-    uint8_t mark            # 0, or the ' that is inside the word if a letter follows, or " if one of Hebrew does
+    bint apostrophe         # whether an apostrophe is inside the word if a letter follows
     bint cased              # whether the last character of the word that is not IGNORED is cased
     uint8_t* sigma          # NULL, or the last final sigma, which changes if a cased letter follows
     uint8_t* number         # NULL, or the start of the word if it is a number so far
@@ -144,7 +142,7 @@ cdef inline void end_word(Writer* w) noexcept nogil:
                 w.out[0] = 39 if old[0] == 39 else 48
                 w.out += 1
             old += 1
-    w.inside = w.ideograph = w.mark = False
+    w.inside = w.ideograph = w.apostrophe = False
     w.sigma = w.number = NULL
 
 
@@ -163,10 +161,10 @@ cdef inline void put_letter(Writer* w, uint32_t point, const Character* c) noexc
         w.inside = True
         w.number = w.out if w.digits != KEEP else NULL
         w.cased = cased = False
-    elif w.mark:
-        w.out[0] = w.mark
+    elif w.apostrophe:
+        w.out[0] = 39
         w.out += 1
-        w.mark = 0
+        w.apostrophe = False
     if not c.flags & NUMBER:
         w.number = NULL
     if not c.flags & IGNORED:
@@ -191,8 +189,6 @@ cdef inline void put_letter(Writer* w, uint32_t point, const Character* c) noexc
 
 
 cdef inline void put_character(Writer* w, uint32_t point, const Character* c) noexcept nogil:
-    if w.mark == 34 and not 0x5D0 <= point <= 0x5F2 and point != SOFT_HYPHEN:
-        put_space(w, 32)
     if c.flags & IDEOGRAPH or (c.flags & MARK and w.ideograph):
         if c.flags & IDEOGRAPH and (w.inside or w.ideograph):
             put_space(w, 32)
@@ -202,10 +198,8 @@ cdef inline void put_character(Writer* w, uint32_t point, const Character* c) no
         put_letter(w, point, c)
     elif point == SOFT_HYPHEN:
         pass
-    elif (point == 39 or point == RIGHT_QUOTE or point == GERESH) and w.inside and not w.mark:
-        w.mark = 39
-    elif (point == 34 or point == GERSHAYIM) and w.inside and not w.mark and w.out[-1] >> 6 == 2 and w.out[-2] == 0xD7:
-        w.mark = 34         # behind a character of Hebrew
+    elif (point == 39 or point == RIGHT_QUOTE) and w.inside and not w.apostrophe:
+        w.apostrophe = True
     else:
         put_space(w, 10 if point == 10 else 32)
 
@@ -214,7 +208,7 @@ cdef inline bint plain_letter(Writer* w, uint32_t point, const Character* c) noe
     """Whether a character is a letter that is followed by no rule but lower case; note then whether it is cased."""
     if (
         c.flags & (WORD | MARK | NUMBER | IDEOGRAPH | IGNORED) != WORD or point == SIGMA or point == I_WITH_DOT
-        or not w.inside or w.mark or w.sigma != NULL or w.number != NULL
+        or not w.inside or w.apostrophe or w.sigma != NULL or w.number != NULL
     ):
         return False
     w.cased = c.flags & CASED != 0
@@ -243,7 +237,7 @@ cdef uint8_t* put_words(const uint8_t* t, int64_t n, bint keep_case, int digits,
     cdef uint8_t last
     cdef Writer w   # a local variable, so that the compiler can hold it in registers
     w.out, w.keep_case, w.digits = out, keep_case, digits
-    w.inside = w.ideograph = w.mark = w.cased = False
+    w.inside = w.ideograph = w.apostrophe = w.cased = False
     w.sigma = w.number = NULL
     while t < end:
         while end - t >= CHUNK and not put_chunk(t, w.out, 0 if w.keep_case else 32, w.digits != KEEP):
@@ -254,7 +248,7 @@ cdef uint8_t* put_words(const uint8_t* t, int64_t n, bint keep_case, int digits,
             w.inside = w.cased or 48 <= last <= 57
         # The characters of the chunk one by one, and further until no rule needs more than the last byte
         stop = t + CHUNK if end - t >= CHUNK else end
-        while t < stop or t < end and (w.ideograph or w.mark or w.sigma != NULL or w.number != NULL):
+        while t < stop or t < end and (w.ideograph or w.apostrophe or w.sigma != NULL or w.number != NULL):
             t += decode(t, &point)
             c = character(point)
             if plain_letter(&w, point, c):

@@ -61,10 +61,9 @@ class Reading:
     words : bool
         Whether tokens are words, in lower case: a letter or digit, and the letters, combining marks, digits (Unicode's
         general categories L, M and N) and joiners (U+200C, U+200D) behind it, with single apostrophes inside. An
-        apostrophe is ', U+2019 or the Hebrew U+05F3, and becomes '; between letters of Hebrew, " and U+05F4 are inside,
-        too, and become ". Each Han ideograph and kana is a word, with the marks behind it. Soft hyphens are dropped.
-        Letters and the accents behind them (U+0300 to U+036F), as in file names of macOS, are one character, as in
-        Unicode's form NFC.
+        apostrophe is ' or U+2019, and becomes '. Each Han ideograph and kana is a word, with the marks behind it. Soft
+        hyphens are dropped. Letters and the accents behind them (U+0300 to U+036F), as in file names of macOS, are one
+        character, as in Unicode's form NFC.
     keep_case : bool
         Whether `words` keeps capitals.
     digits : {"keep", "shape", "drop"}

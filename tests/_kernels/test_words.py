@@ -24,7 +24,6 @@ WRAPPED = "aB9 \n\n\r\t-.!?\"')]([\u2010\u00ad\u201c\u201d\u00bb\u00c9\u01c5\u00
 
 texts = st.one_of(
     st.text(SPECIAL, max_size=100),
-    st.text("\u05d0\u05c1\u05f3\u05f4\"'\u00ada9 ", max_size=50),
     st.text(max_size=50),
     st.lists(st.sampled_from(["the ", "Cat", "1984", "don't", "\u00e9", ", ", "\n", "'", " x"]), max_size=60).map(
         "".join
@@ -94,17 +93,13 @@ def test_the_examples_of_the_rules():
     assert lines_of("\u0645\u06cc\u200c\u0631\u0648\u062f \u200dI \u2764\ufe0f it") == [
         ["\u0645\u06cc\u200c\u0631\u0648\u062f", "i", "it"]
     ]
-    acronym = '\u05e6\u05d4"\u05dc'
-    assert lines_of(f'{acronym} \u05e6\u05d4\u05f4\u05dc \u05d2\u05f3\u05d9\u05f3 \u05d4"IDF" \u05d4\u05d0"') == [
-        [acronym, acronym, "\u05d2'\u05d9", "\u05d4", "idf", "\u05d4\u05d0"]
-    ]
     assert lines_of("co\u00adop a_b x-y\nz", keep_case=True) == [["coop", "a", "b", "x", "y"], ["z"]]
     assert lines_of("1984 3.14 4ever mp3 \u00bd", digits="shape") == [["0000", "0", "00", "4ever", "mp3", "0"]]
     assert lines_of("1984 3.14 4ever mp3 \u00bd", digits="drop") == [["4ever", "mp3"]]
 
 
 def test_the_longest_results_fit():
-    for text in ("\u6f22a", "\u023a", "\u6f22\u023a", "\u0130", ".\u023a", "a.", '\u05d0"\u05d0', '\u05d0"\u023a'):
+    for text in ("\u6f22a", "\u023a", "\u6f22\u023a", "\u0130", ".\u023a", "a."):
         assert lines_of(text * 1000) == twins.words(text * 1000)
     for text in ("A. " * 1000, "A.\n\n" * 1000, "a"):
         assert kernels.sequences(text.encode(), UNITS["sentence"], False, True).count(b"\n") >= 1
