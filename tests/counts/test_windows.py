@@ -239,9 +239,8 @@ def test_a_vocabulary_must_be_one_and_in_order_if_contexts_are_limited():
 def test_ctrl_c_stops_counting_and_says_what_was_read(tmp_path, write_lines):
     """Long before the end: the text is read in a second, but to count its pairs takes half a minute."""
     program = """
-import sys, signal, tempfile
-from fastembed.counts import Counts
-from fastembed.vocabulary import Vocabulary
+import sys
+from fastembed import Counts, Vocabulary
 def progress(*now):
     progress.reached = now
     print("working", flush=True)
@@ -253,8 +252,7 @@ except KeyboardInterrupt as interrupt:
     path = write_lines(tmp_path, [list("abcdefgh") * 100] * 20_000)
     folder = tmp_path / "temporary"
     folder.mkdir()
-    environment = os.environ | {"TMPDIR": str(folder)}
-    command = [sys.executable, "-c", program, str(path)]
+    command, environment = [sys.executable, "-c", program, str(path)], os.environ | {"TMPDIR": str(folder)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8", env=environment, cwd=tmp_path) as process:
         assert process.stdout.readline() == "working\n"
         process.send_signal(signal.SIGINT)
