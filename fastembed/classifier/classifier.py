@@ -447,9 +447,10 @@ class Classifier(Estimator):
     # ---------------------------------------------------------------- prediction
 
     def decision_function(self, documents: Any) -> NDArray[np.float32]:
-        """Return the logits of the labels, whose probabilities are their softmax, or the sigmoid of each.
+        """Return the logits of the labels: the probabilities are their softmax, or the sigmoid of each.
 
-        :meth:`predict` goes by their order. :meth:`explain` shows the scores that they are calibrated from.
+        Unless labels are an indicator matrix, :meth:`predict` gives the label with the largest. :meth:`explain` shows
+        the scores that they are calibrated from.
 
         Parameters
         ----------
