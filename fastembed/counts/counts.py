@@ -40,7 +40,6 @@ from fastembed.counts.store import (
     StoreWriter,
     free_disk,
     groups_of,
-    joined_groups,
     open_folder,
     open_store,
     read_counts,
@@ -942,7 +941,7 @@ def _write(
     """Write rows in the order of groups into a locked folder; return the number of counts. If it is 0, none change."""
     writer = StoreWriter(folder, shape, attributes)
     with closing(batches):
-        writer.write(joined_groups(batches, shape[0]))
+        writer.write(batches)
     if writer.nnz:
         writer.finish()
     return writer.nnz

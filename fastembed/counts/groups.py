@@ -172,7 +172,7 @@ class CSRGroups:
         if self._digest is None:
             digest = CountsDigest(self.shape)
             for group in range(group_count(self.shape[0])):
-                digest.add(self.read_group(group))
+                digest.add([self.read_group(group)])
             self._digest = digest.hexdigest()
         return self._digest
 
@@ -197,15 +197,17 @@ class CountsDigest:
         self._digest = hashlib.sha256(np.array(shape, "<i8").data)
         self.hexdigest = self._digest.hexdigest
 
-    def add(self, group: RowGroup) -> None:
-        """Add the next group."""
-        begins, ends = group.begins, group.ends
-        self._digest.update(np.concatenate([[0], np.cumsum(ends - begins)]).astype("<i8").data)
-        apart = begins[1:] != ends[:-1]  # rows that do not follow one another in memory
-        places = list(zip(begins[np.append(True, apart)].tolist(), ends[np.append(apart, True)].tolist(), strict=True))
-        for array, dtype in ((group.indices, "<i4"), (group.data, "<f8")):
-            for begin, end in places:
-                self._digest.update(np.ascontiguousarray(array[begin:end], dtype=dtype).data)
+    def add(self, pieces: list[RowGroup]) -> None:
+        """Add the next group, whose rows are those of the pieces."""
+        lengths = np.concatenate([piece.ends - piece.begins for piece in pieces])
+        self._digest.update(np.append(0, np.cumsum(lengths)).astype("<i8").data)
+        for k, dtype in ((2, "<i4"), (3, "<f8")):
+            for piece in pieces:
+                begins, ends = piece.begins, piece.ends
+                apart = begins[1:] != ends[:-1]  # rows that do not follow one another in memory
+                places = begins[np.append(True, apart)].tolist(), ends[np.append(apart, True)].tolist()
+                for begin, end in zip(*places, strict=True):
+                    self._digest.update(np.ascontiguousarray(piece[k][begin:end], dtype=dtype).data)
 
 
 class Totals(NamedTuple):
@@ -227,7 +229,7 @@ class Totals(NamedTuple):
         totals = cls(np.empty(inputs), np.zeros(outputs))
 
         def sums(group: int) -> Totals:
-            return cls.of_group(groups.read_group(group), outputs)
+            return cls.of_group([groups.read_group(group)], outputs)
 
         with closing(ordered_map(sums, range(count), pool.threads, ahead=pool.threads)) as parts:
             for group, part in enumerate(parts):
@@ -236,11 +238,12 @@ class Totals(NamedTuple):
         return totals
 
     @classmethod
-    def of_group(cls, group: RowGroup, outputs: int) -> Totals:
-        """Return the sums of a single group."""
-        rows, columns = np.empty(len(group.begins)), np.zeros(outputs)
-        cooccur.add_totals(*group, rows, columns)
-        return cls(rows, columns)
+    def of_group(cls, pieces: list[RowGroup], outputs: int) -> Totals:
+        """Return the sums of a single group, whose rows are those of the pieces."""
+        rows, columns = [np.empty(len(piece.begins)) for piece in pieces], np.zeros(outputs)
+        for piece, sums in zip(pieces, rows, strict=True):
+            cooccur.add_totals(*piece, sums, columns)
+        return cls(np.concatenate(rows), columns)
 
     def add(self, group: int, part: Totals) -> None:
         """Add the sums of the next group."""

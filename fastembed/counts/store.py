@@ -31,7 +31,7 @@ import numpy as np
 import numpy.typing as npt
 
 import fastembed._kernels.tiles as kernels
-from fastembed._base.arrays import Int64, canonical_csr, csr
+from fastembed._base.arrays import Int64, canonical_csr, csr, row_ranges
 from fastembed._base.validation import plain, shown, without_password
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
@@ -47,7 +47,7 @@ from fastembed.counts.groups import (
     group_slice,
     shard_bounds,
 )
-from fastembed.counts.sums import RowBatch, SpilledArray, StoredCSR
+from fastembed.counts.sums import MERGE_ENTRIES, RowBatch, SpilledArray, StoredCSR
 from fastembed.counts.windows import Scale, Windows
 from fastembed.formats.atomic import LOCK_NAME, replacing, sole_writer
 from fastembed.formats.tensors import (
@@ -442,31 +442,44 @@ class Tiles(NamedTuple):
         return np.concatenate([[0], np.cumsum(-(-sizes // ALIGNMENT) * ALIGNMENT)])
 
 
-def encode_group(batch: RowBatch, bounds: npt.NDArray[np.intp]) -> tuple[Bytes, Tiles]:
-    """Return the bytes of the rows of a group, and their `Tiles`.
+class EncodedGroup:
+    """The tiles of a group, which are made one at a time: beside the rows, only one is in memory.
 
     Parameters
     ----------
-    batch : RowBatch
-        The R rows, with columns ascending in each.
+    pieces : list of RowGroup
+        The rows, some in each.
     bounds : ndarray of int (S + 1,)
         The bounds of the shards.
+
+    Attributes
+    ----------
+    tiles : Tiles
     """
-    lengths, columns, values, _ = batch
-    shards, rows, ends = len(bounds) - 1, len(lengths), np.cumsum(lengths)
-    of_tile, wide = np.empty((shards, rows), np.uint16), np.zeros(shards, np.bool_)
-    places = ends - lengths
-    kernels.measure_tiles(places, ends, columns, values, bounds.astype(np.int64), of_tile, wide.view(np.uint8))
-    tiles = Tiles(of_tile.sum(axis=1, dtype=np.int64), wide, np.zeros((shards, 32), np.uint8))
-    offsets = tiles.offsets(rows)
-    data = np.zeros(offsets[-1], np.uint8)
-    for k in range(shards):
-        tile = data[offsets[k] : offsets[k + 1]]
-        tile_values, tile_columns, tile_lengths = _parts(tile, int(tiles.entries[k]), rows, bool(wide[k]))
-        tile_lengths[:] = of_tile[k]
-        kernels.write_tile(places, of_tile[k], columns, values, int(bounds[k]), tile_values, tile_columns)
-        tiles.sha256[k] = _sha256(tile)
-    return data, tiles
+
+    def __init__(self, pieces: list[RowGroup], bounds: npt.NDArray[np.intp]) -> None:
+        self._pieces, self._bounds = pieces, bounds.astype(np.int64)
+        shards, wide = len(bounds) - 1, np.zeros(len(bounds) - 1, np.bool_)
+        self._lengths = [np.empty((shards, len(piece.begins)), np.uint16) for piece in pieces]
+        for piece, lengths in zip(pieces, self._lengths, strict=True):
+            kernels.measure_tiles(*piece, self._bounds, lengths, wide.view(np.uint8))
+        entries = np.sum([lengths.sum(axis=1, dtype=np.int64) for lengths in self._lengths], axis=0)
+        self.tiles = Tiles(entries, wide, np.zeros((shards, 32), np.uint8))
+        for digest, tile in zip(self.tiles.sha256, self.data(), strict=True):
+            digest[:] = _sha256(tile)
+
+    def data(self) -> Iterator[Bytes]:
+        """Yield the bytes of each tile."""
+        places, rows = [piece.begins.copy() for piece in self._pieces], sum(len(piece.ends) for piece in self._pieces)
+        sizes = np.diff(self.tiles.offsets(rows)).tolist()
+        for k, first in enumerate(self._bounds[:-1].tolist()):
+            tile, n = np.zeros(sizes[k], np.uint8), 0
+            values, columns, of_rows = _parts(tile, int(self.tiles.entries[k]), rows, bool(self.tiles.wide[k]))
+            np.concatenate([lengths[k] for lengths in self._lengths], out=of_rows)
+            for piece, place, lengths in zip(self._pieces, places, self._lengths, strict=True):
+                kernels.write_tile(place, lengths[k], piece.indices, piece.data, first, values[n:], columns[n:])
+                n += int(lengths[k].sum())
+            yield tile
 
 
 def damaged_tile(data: Bytes, tiles: Tiles, rows: int) -> int | None:
@@ -690,47 +703,39 @@ def open_store(folder: StoreFolder) -> tuple[StoredGroups, dict[str, Any]]:
 
 
 def groups_of(stored: StoredCSR) -> Iterator[RowBatch]:
-    """Yield the rows of counts in memory, group by group."""
+    """Yield the rows of counts in memory, in the order of groups."""
     for group in range(group_count(stored.shape[0])):
         part = group_slice(group, stored.shape[0])
         begins, lengths = stored.indptr[:-1][part], np.diff(stored.indptr)[part]
-        entries = np.repeat(begins - (np.cumsum(lengths) - lengths), lengths) + np.arange(lengths.sum())
-        columns, values = stored.indices[entries], stored.data[entries]
-        del entries
-        yield RowBatch(lengths, columns, values)
+        for first, last in row_ranges(lengths, MERGE_ENTRIES):
+            of_rows = lengths[first:last]
+            entries = np.repeat(begins[first:last] - (np.cumsum(of_rows) - of_rows), of_rows) + np.arange(of_rows.sum())
+            yield RowBatch(of_rows, stored.indices[entries], stored.data[entries])
 
 
-def joined_groups(batches: Iterable[RowBatch], rows: int) -> Generator[RowBatch, None, None]:
-    """Yield the rows group by group, from batches of rows in that order (see `group_places`)."""
-    parts: list[RowBatch] = []
+def joined_groups(batches: Iterable[RowBatch], rows: int) -> Generator[list[RowGroup], None, None]:
+    """Yield the rows group by group, in some pieces each, from batches of rows in that order (see `group_places`)."""
     sizes = iter(group_size(group, rows) for group in range(group_count(rows)))
-    missing = next(sizes)
-    for batch in batches:
-        rest = batch
-        while len(rest.lengths) >= missing:
-            head, rest = _split(rest, missing)
-            joined = _joined([*parts, head])
-            parts, missing = [], next(sizes, rows + 1)  # after the last group there are no more rows
-            yield joined
-            del joined
-        if len(rest.lengths):
-            parts.append(rest)
-            missing -= len(rest.lengths)
+    parts, pieces, missing = list[RowGroup](), list[RowGroup](), next(sizes)
+    for lengths, columns, values, _ in batches:
+        ends = np.cumsum(lengths)
+        rest = RowGroup(ends - lengths, ends, columns, values)
+        while len(rest.ends):
+            parts.append(rest.taken(slice(missing)))
+            rest, missing = rest.taken(slice(missing, None)), missing - len(parts[-1].ends)
+            if not missing or sum(part.ends[-1] - part.begins[0] for part in parts) >= MERGE_ENTRIES:
+                pieces.append(_joined(parts))
+                parts = []
+            if not missing:
+                yield pieces
+                pieces, missing = [], next(sizes, 0)
 
 
-def _split(batch: RowBatch, rows: int) -> tuple[RowBatch, RowBatch]:
-    """Return the first rows of a batch, and the others."""
-    place = int(batch.lengths[:rows].sum())
-    return (
-        RowBatch(batch.lengths[:rows], batch.columns[:place], batch.values[:place]),
-        RowBatch(batch.lengths[rows:], batch.columns[place:], batch.values[place:]),
-    )
-
-
-def _joined(parts: list[RowBatch]) -> RowBatch:
+def _joined(parts: list[RowGroup]) -> RowGroup:
     """Return a copy of the rows of all parts, which can be scaled in place."""
-    lengths, columns, values = (np.concatenate([part[k] for part in parts]) for k in range(3))
-    return RowBatch(lengths, columns, values)
+    ends = np.cumsum(np.concatenate([part.ends - part.begins for part in parts]))
+    columns, values = (np.concatenate([part[k][part.begins[0] : part.ends[-1]] for part in parts]) for k in (2, 3))
+    return RowGroup(np.append(0, ends[:-1]), ends, columns, values)
 
 
 class StoreWriter:
@@ -756,30 +761,30 @@ class StoreWriter:
         self._tiles: list[Tiles] = []
         self.nnz = 0
 
-    def write(self, groups: Iterable[RowBatch]) -> None:
-        """Write the stored rows of all groups, which are scaled in place."""
+    def write(self, batches: Iterable[RowBatch]) -> None:
+        """Write the stored rows of all groups, in their order."""
         bounds = shard_bounds(self._shape[1])
-        for group in groups:
-            data, tiles = encode_group(group, bounds)
-            self._folder.write(self.next_file(tiles), [data])
-            del data
-            ends = np.cumsum(group.lengths)
-            self.add(tiles, RowGroup(ends - group.lengths, ends, group.columns, group.values))
-            del group  # free its memory before the next group is taken
+        for pieces in joined_groups(batches, self._shape[0]):
+            encoded = EncodedGroup(pieces, bounds)
+            self._folder.write(self.next_file(encoded.tiles), encoded.data())
+            self.add(encoded.tiles, pieces)
+            del encoded, pieces  # free their memory before the next group is taken
 
     def next_file(self, tiles: Tiles) -> str:
         """Return the name of the file of the next group."""
         return file_name(len(self._tiles), tiles.sha256)
 
-    def add(self, tiles: Tiles, rows: RowGroup) -> None:
+    def add(self, tiles: Tiles, pieces: list[RowGroup]) -> None:
         """Add the next group of stored counts, in contiguous rows, whose file is written; they are scaled in place."""
         group, (inputs, outputs) = len(self._tiles), self._shape
         part = group_slice(group, inputs)
-        self._scale.apply(np.append(rows.begins, rows.ends[-1]), rows.indices, rows.data, rows.data, part)
-        self._totals.add(group, Totals.of_group(rows, outputs))
-        self._digest.add(rows)
+        for rows in pieces:
+            self._scale.apply(np.append(rows.begins, rows.ends[-1]), rows.indices, rows.data, rows.data, part)
+            part = slice(part.start + part.step * len(rows.begins), inputs, part.step)
+        self._totals.add(group, Totals.of_group(pieces, outputs))
+        self._digest.add(pieces)
         self._tiles.append(tiles)
-        self.nnz += len(rows.data)
+        self.nnz += int(tiles.entries.sum())
 
     def finish(self) -> None:
         """Write the manifest."""

@@ -24,16 +24,16 @@ from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.tokens import check_executor, corpus_parts, map_tasks, reported
 from fastembed.counts.groups import RowGroup, group_count, group_size, shard_bounds
 from fastembed.counts.store import (
+    EncodedGroup,
     StoreFolder,
     StoreWriter,
     Tiles,
     damaged_tile,
     decode_group,
-    encode_group,
     file_name,
     joined_groups,
 )
-from fastembed.counts.sums import ENTRY_BYTES, RowBatch, check_exact, sum_of
+from fastembed.counts.sums import ENTRY_BYTES, check_exact, sum_of
 from fastembed.counts.windows import (
     Windows,
     check_frequency_order,
@@ -138,7 +138,7 @@ def count_by_tasks(
     writer, bounds = StoreWriter(folder, job.shape, attributes), shard_bounds(job.shape[1])
     with closing(map_tasks(executor, partial(_merge_group, job), list(enumerate(pieces)))) as merged:
         for group, tiles in enumerate(merged):
-            writer.add(tiles, _read(job, group, Piece(writer.next_file(tiles), 0, tiles), bounds))
+            writer.add(tiles, [_read(job, group, Piece(writer.next_file(tiles), 0, tiles), bounds)])
     if not writer.nnz:
         raise no_pair(ledger, windows, vocabulary)
     writer.finish()
@@ -155,11 +155,12 @@ def _count_part(job: Job, task: tuple[int, FileCorpus]) -> tuple[list[Piece], Le
     def groups() -> Generator[npt.NDArray[np.uint8], None, None]:
         nonlocal end
         with closing(sums.rows()) as rows:
-            for batch in joined_groups(rows, job.words):
-                data, tiles = encode_group(batch, job.part_bounds)
-                found.append(Piece(name, end, tiles))
-                end += len(data)
-                yield data
+            for number, pieces in enumerate(joined_groups(rows, job.words)):
+                encoded = EncodedGroup(pieces, job.part_bounds)
+                found.append(Piece(name, end, encoded.tiles))
+                end += int(encoded.tiles.offsets(group_size(number, job.words))[-1])
+                yield from encoded.data()
+                del encoded, pieces  # free their memory before the next group is taken
 
     job.folder.write(name, groups())
     return found, ledger
@@ -173,9 +174,11 @@ def _merge_group(job: Job, task: tuple[int, list[Piece]]) -> Tiles:
         terms = [_matrix(_read(job, group, piece, job.part_bounds), job.shape[1]) for piece in some]
         total = total + sum_of(terms)
     check_exact(total.data)
-    data, tiles = encode_group(RowBatch.of(total), shard_bounds(job.shape[1]))
-    job.folder.write(file_name(group, tiles.sha256), [data])
-    return tiles
+    ends = total.indptr.astype(np.int64)
+    rows = RowGroup(ends[:-1], ends[1:], total.indices.astype(np.int32, copy=False), total.data)
+    encoded = EncodedGroup([rows], shard_bounds(job.shape[1]))
+    job.folder.write(file_name(group, encoded.tiles.sha256), encoded.data())
+    return encoded.tiles
 
 
 def _fitting(pieces: Iterable[Piece], memory: int) -> Generator[list[Piece], None, None]:

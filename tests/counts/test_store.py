@@ -5,7 +5,6 @@ import json
 import pickle
 import subprocess
 import sys
-import weakref
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +15,8 @@ from scipy import sparse
 from fastembed import Counts, Trainer, Vocabulary
 from fastembed._base.threads import Pool
 from fastembed.corpus import LineSplit
-from fastembed.counts.groups import CSRGroups, Totals
-from fastembed.counts.store import MANIFEST, LocalFolder, StoreWriter, decode_group, encode_group
-from fastembed.counts.sums import RowBatch
+from fastembed.counts.groups import CSRGroups, RowGroup, Totals
+from fastembed.counts.store import MANIFEST, EncodedGroup, LocalFolder, decode_group
 from fastembed.formats.atomic import LOCK_NAME, sole_writer
 from fastembed.formats.tensors import map_tensors, write_tensors
 
@@ -192,19 +190,6 @@ def test_one_process_at_a_time_writes_and_a_kill_leaves_no_lock(tmp_path):
     assert counts.store(folder).nnz == 2
 
 
-@pytest.mark.usefixtures("small_groups")
-def test_a_group_is_released_before_the_next_is_taken(tmp_path):
-    def groups():
-        for _ in range(2):
-            group = RowBatch(np.ones(16, np.int64), np.zeros(16, np.int32), np.ones(16))
-            values = weakref.ref(group.values)
-            yield group
-            del group
-            assert values() is None
-
-    StoreWriter(LocalFolder(tmp_path), (32, 1), {}).write(groups())
-
-
 # ---------------------------------------------------------------- counting into a folder
 
 
@@ -264,7 +249,9 @@ def test_what_goes_wrong_while_counting_leaves_the_store_that_was_there(zipf, tm
 def test_tiles_whose_numbers_do_not_fit_together_are_not_followed():
     """Also where their bytes are those that were written: they would be places in memory."""
     bounds = np.array([0, 4, 7])
-    data, tiles = encode_group(RowBatch(np.array([2, 1]), np.array([0, 6, 5], np.int32), np.ones(3)), bounds)
+    rows = RowGroup(np.array([0, 2]), np.array([2, 3]), np.array([0, 6, 5], np.int32), np.ones(3))
+    encoded = EncodedGroup([rows], bounds)
+    data, tiles = np.concatenate(list(encoded.data())), encoded.tiles
     columns, lengths = (int(tiles.offsets(2)[1]) + place for place in (2 * 4, 2 * (4 + 2)))
     for place, message in (
         (columns, "a tile of the columns 4 to 6 has one of 7"),
@@ -274,3 +261,24 @@ def test_tiles_whose_numbers_do_not_fit_together_are_not_followed():
         wrong[place] = 3
         with pytest.raises(ValueError, match=message):
             decode_group(wrong, tiles, 2, bounds)
+
+
+WRITING = """if True:
+    import sys
+    from fastembed import Counts, Vocabulary
+    peak = lambda: int(open("/proc/self/status", encoding="ascii").read().partition("VmHWM:")[2].split()[0]) * 1024
+    vocabulary, before = Vocabulary([str(i) for i in range(3_000)], [1] * 3_000), peak()
+    options = {"window": 12, "directed": True, "threads": 2, "memory_limit": 20_000_000}
+    print(Counts.from_corpus(sys.argv[1], vocabulary, store=sys.argv[2], **options).nnz, peak() - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of a process from /proc")
+def test_a_group_that_is_written_is_in_memory_once(tmp_path):
+    """All counts are one group, in which most of the possible pairs occur. A count takes 12 bytes of memory."""
+    np.savetxt(tmp_path / "text", np.random.default_rng(0).integers(0, 3_000, (20_000, 50)), "%d")
+    command = [sys.executable, "-P", "-c", WRITING, str(tmp_path / "text"), str(tmp_path / "counts")]
+    nnz, peak = map(int, subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout.split())
+    assert nnz > 10_000_000
+    assert peak < 20_000_000 + 20 * nnz
