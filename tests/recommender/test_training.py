@@ -14,10 +14,16 @@ from fastembed._base.threads import Pool
 from fastembed.recommender import item_to_item, strengths, training
 from fastembed.recommender.item_to_item import Ease, item_weights
 from fastembed.recommender.scoring import Model, contributions, fold, scores
-from fastembed.recommender.training import Options, fit
+from fastembed.recommender.training import Options
 from fastembed.trainer.checkpoint import Checkpoint
+from fastembed.trainer.ranks import Ranks
 
 POOL = Pool(1)
+ALONE = {"ranks": Ranks(), "start": None, "checkpoint": None, "on_epoch_end": None, "keep": lambda *_: None}
+
+
+def fit(x, options, pool, **others):
+    return training.fit(x, options, pool, **ALONE | others)
 
 
 @pytest.fixture(scope="module")
