@@ -173,7 +173,7 @@ def warn_of_alike(classes: Sequence[Any]) -> None:
             break
     for label in classes:
         parts = re.split(" *[;,|] *", label.casefold()) if isinstance(label, str) else [""]
-        several, written = len(parts) > 1 and known.keys() >= set(parts), parts[0].startswith("[")
+        several, written = len(parts) > 1 and known.keys() >= set(parts), parts[0].startswith(("['", '["'))
         if several or written or label in MISSING or "__label__" in parts[-1]:
             remedy = "ast.literal_eval makes it a list" if written else "leave it out, or name the label_separator"
             warn_user(f"the label {shown(label)} looks like none or several: {remedy}")

@@ -1110,11 +1110,10 @@ def used_parameters(model: SkipGram) -> dict[str, Any]:
     (12, 3)
     """
     windows = model.windows_
-    used = {name: getattr(windows, name, None) for name in ("window", "weighting", "sample")}
-    if windows is not None:
-        before, after = windows.window
-        used |= {"window": before if before == after else (before, after), "directed": windows.directed}
-    return model.get_params() | used
+    used = {name: getattr(windows, name, None) for name in ("window", "weighting", "sample", "directed")}
+    if windows is not None and len(set(windows.window)) == 1:
+        used["window"] = windows.window[0]
+    return model.get_params() | used | {"baskets": model.baskets_}
 
 
 def perplexity_of(model: SkipGram, corpus: Source | Counts, progress: bool) -> dict[str, Any]:
