@@ -33,7 +33,11 @@ def add_info(commands: options.Commands) -> None:
 
 
 def info(arguments: argparse.Namespace) -> None:
-    """Print what a file or a store holds, or the versions that the installation runs on."""
+    """Print what a file or a store holds, or the versions that the installation runs on.
+
+    The settings of a model are its parameters. A graph, or counts that it was trained on, were counted by others:
+    windows_ and what was read (ledger) say how.
+    """
     if arguments.file is not None:
         _print_contents(arguments)
         return
