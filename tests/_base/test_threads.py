@@ -65,7 +65,6 @@ def run_until_the_end(program):
 
 LEFT_OPEN = """
 import time
-from contextlib import ExitStack
 from fastembed._base.threads import ordered_map
 
 def call(number):
