@@ -110,6 +110,7 @@ def check_fit(labels: Labels, known: FittedClassifier) -> None:
     if len(labels.classes) and labels.classes.dtype != known.classes.dtype:
         found, one = labels.classes.tolist()[0], known.classes.tolist()[0]
         hint = "in CSV and TSV they are always str" if isinstance(found, str) else "write them as str, as CSV does"
+        hint = hint if own is None else "fit was to an indicator matrix: pass one here, too"
         raise TypeError(f"labels must be of the type of the classes, such as {one!r}, got {shown(found)}; {hint}")
     if names is not None and (len(labels.classes) != len(known.classes) or (names and own and names != own)):
         of_fit, these = (shown(each.indicator or each.classes.tolist()) for each in (known, labels))
@@ -176,7 +177,8 @@ def warn_of_alike(classes: Sequence[Any]) -> None:
         several, written = len(parts) > 1 and known.keys() >= set(parts), parts[0].startswith(("['", '["'))
         if several or written or label in MISSING or "__label__" in parts[-1]:
             remedy = "ast.literal_eval makes it a list" if written else "leave it out, or name the label_separator"
-            warn_user(f"the label {shown(label)} looks like none or several: {remedy}")
+            remedy = "take the prefix off" if label.rfind("__label__") == 0 else remedy
+            warn_user(f"the label {shown(label)} does not look like one label: {remedy}")
             break
 
 
@@ -536,16 +538,13 @@ def read_labelled(
         if columns.skip_bad and labels is not None and getattr(labels, "ndim", 1) == 1 and len(labels) == len(items):
             values = [separated(value, columns.label_separator) for value in column_values(labels)]
             bad = [wrong_document(item) or wrong_labels(value) for item, value in zip(items, values, strict=True)]
-            for each in bad:
-                if each is not None:
-                    ledger.skipped[each.reason] = ledger.skipped.get(each.reason, 0) + 1
+            for each in filter(None, bad):
+                ledger.skipped[each.reason] = ledger.skipped.get(each.reason, 0) + 1
             used = np.array([each is None for each in bad], np.bool_)
             items, labels = ([all_[k] for k in np.flatnonzero(used).tolist()] for all_ in (items, values))
         found = read_labels(labels, len(items), columns.label_separator)
         check_same_order(documents, labels)
-    some = np.diff(found.matrix.indptr) > 0
-    if every and found.indicator is not None:
-        some[:] = True
+    some = (np.diff(found.matrix.indptr) > 0) | (every and found.indicator is not None)
     if not some.all():
         for number, item in enumerate(items):  # checked here, while the numbers are those of the caller
             if not isinstance(item, str):
@@ -724,7 +723,7 @@ def read_examples(
         what = f"of at least two labels, got one class, {seen[0]!r}" if seen else "with labels, got none"
         left = "".join(f"; {count:,} rows are left out: {reason}" for reason, count in ledger.skipped.items())
         raise ValueError(f"a classifier needs documents {what}{left}")
-    if len(seen) >= MANY_LABELS and 2 * len(seen) > len(items):
+    if len(seen) >= MANY_LABELS and 2 * len(seen) > found.matrix.nnz:  # few documents per label
         what = "are they classes" if columns.label is None else f"is the field {columns.label!r} that of classes"
         warn_user(f"{len(seen):,} labels for {len(items):,} documents: {what}, such as {shown(seen[0])}?")
     if not every and found.indicator is not None and (np.diff(found.matrix.indptr) > 1).any():
@@ -741,8 +740,7 @@ def read_examples(
             )
         several = found.several or known.calibration.several
         found = Labels(classes, found.over(classes), several, known.indicator)
-    lists = (item for item in items[:FIRST_ONES] if isinstance(item, SEVERAL))
-    if raw := raw_in_lists([str(token) for item in lists for token in item]):
+    if raw := raw_in_lists([str(token) for item in items[:FIRST_ONES] if isinstance(item, SEVERAL) for token in item]):
         warn_user(raw)
     warn_of_alike(found.classes.tolist())
     if labels is not None:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from fastembed._base.arrays import Float64, largest, largest_of_rows
 from fastembed._base.tables import html_table
 from fastembed._base.validation import shown, warn_user
-from fastembed.classifier.labels import Labels, check_fit
+from fastembed.classifier.labels import Labels, check_fit, warn_of_alike
 from fastembed.classifier.model import FittedClassifier
 
 MOST_CONFUSIONS = 10
@@ -189,6 +189,8 @@ def evaluation(
     """
     check_fit(labels, model)
     matrix, given, several = labels.over(model.classes), np.diff(labels.matrix.indptr), model.indicator is not None
+    if matrix.nnz < labels.matrix.nnz:
+        warn_of_alike([*model.classes.tolist(), *labels.classes.tolist()])
     if not matrix.nnz:
         seen = labels.classes[np.unique(labels.matrix.indices)]
         known, others = (", ".join(map(repr, names.tolist()[:3])) for names in (model.classes, seen))

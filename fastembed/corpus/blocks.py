@@ -33,7 +33,7 @@ NO_TEXT = {  # by their first bytes
     b"BZh": "it is compressed: give it a name that ends in .bz2, or unpack it by bzip2 -dc",
     b"\xfd7zXZ": "it is compressed: give it a name that ends in .xz, or unpack it by xz -dc",
     b"(\xb5/\xfd": "it is compressed: give it a name that ends in .zst, or unpack it by zstd -dc",
-    b"PK\x03\x04": "it is a .zip file, as .docx and .xlsx are: extract its text first",
+    b"PK\x03\x04": "it is a .zip file, as .docx and .xlsx are: extract its text, or save the table as CSV",
     b"%PDF": "it is a PDF: pdftotext extracts its text",
 }
 

@@ -188,10 +188,9 @@ def find_files(path: str | os.PathLike[str]) -> list[TextFile]:
         missing = f"no file matches {label}" if pattern else f"no such file: {label}"
     files = sorted(p for p in found if p.is_file())
     if not files:
-        hint = ""
         if isinstance(path, str) and not folder:
-            hint = "; a bare string is the name of a file where documents are expected: pass [text] if it is a text"
-        raise FileNotFoundError(missing + hint)
+            missing += "; a bare string is the name of a file: pass [text] if it is a text, [[item, item]] if a basket"
+        raise FileNotFoundError(missing)
     return [RegularFile(p) for p in files]
 
 

@@ -245,7 +245,7 @@ def edges_of_file(
                 raise ValueError(
                     f"{file.names[0]!r}, line {ledger.lines - before:,}: an edge is two names and {what}, a number,"
                     f" with spaces between them, as networkx.write_edgelist(..., data={data}) writes it,"
-                    f" got {shown(' '.join(line))}{': is it a header? Then remove it' * header}"
+                    f" or tr ',' ' ' < FILE, got {shown(' '.join(line))}{': is it a header? Then remove it' * header}"
                 ) from None
             ends += (ids.setdefault(line[0], len(ids)), ids.setdefault(line[1], len(ids)))
     if not ends:

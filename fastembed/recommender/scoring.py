@@ -101,7 +101,7 @@ class Model:
             np.array(tensors["linear"], order="F"),
             np.array(tensors["bias"]),
             sparse.csr_array(parts, shape=2 * tensors["bias"].shape),
-            factors=np.array(tensors["factors"], np.float32),
+            factors=np.array(tensors["factors"], np.float32).reshape(3),
             **{name: float(tensors[name]) for name in NUMBERS},
         )
 

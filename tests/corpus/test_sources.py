@@ -46,7 +46,7 @@ def test_a_missing_file_is_named(tmp_path, monkeypatch):
     ["the cat sat", "two\nlines", "long " * 5000, "nul \0", "**/" * 600_000, "what?\n" * 9, "[a] " * 2000, "[x]\r"],
 )
 def test_a_text_in_place_of_a_path_is_explained(text):
-    with pytest.raises(FileNotFoundError, match=r"a bare string is .* where documents .*: pass \[text\] if"):
+    with pytest.raises(FileNotFoundError, match=r"a bare string is .*: pass \[text\] if .*, \[\[item, item\]\] if"):
         as_corpus(text)
 
 
