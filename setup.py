@@ -1,8 +1,7 @@
 """Build of the compiled kernels: the list of extensions, their compiler directives and flags. Metadata: pyproject.toml.
 
 The environment variable ``FASTEMBED_BUILD`` selects kernels that are checked while they run, or those of architectures
-other than x86-64 (`VARIANTS`); ``make test-debug``, ``test-asan``, ``test-ubsan``, ``test-portable`` and ``coverage``
-set it.
+other than x86-64 (`VARIANTS`); ``make check-debug``, ``check-asan``, ``check-ubsan`` and ``check-portable`` set it.
 """
 
 import os
@@ -67,8 +66,6 @@ VARIANTS = {
         ["-O1", "-g", "-fno-wrapv", "-fsanitize=undefined,float-cast-overflow", "-fno-sanitize-recover=all"],
         ["-fsanitize=undefined"],
     ),
-    # Plug-ins of coverage.py are called through sys.settrace only, so Cython must not report to sys.monitoring
-    "coverage": ({"linetrace": True}, ["-O1", "-DCYTHON_TRACE_NOGIL=1", "-DCYTHON_USE_SYS_MONITORING=0"], []),
 }
 
 # One build of the kernels per instruction set; fastembed/_kernels/__init__.py picks one at import
@@ -206,10 +203,6 @@ class BuildKernels(build_ext):
             super().build_extensions()
         except CompileError as error:
             raise CompileError(no_compiler(str(error))) from error
-        if directives.get("linetrace"):  # Cython's plug-in of coverage.py looks for sources and C beside the modules
-            for root, pattern in (Path(), "*.p[xy]*"), (C_FILES, "*.c"):
-                for file in (root / KERNELS).rglob(pattern):
-                    self.copy_file(file, f"{self.build_lib}/{file.parent.relative_to(root)}")
 
     def build_extension(self, ext):
         """Translate a module, one at a time, and compile it, several at a time."""

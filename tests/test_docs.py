@@ -275,8 +275,6 @@ def test_blocks_run(page, tmp_path, monkeypatch, write_fasttext):
         write_fasttext(tmp_path / "model.bin", ["man", "woman", "king", "queen", "kings"])
     for example in document.examples():
         block = document.text[example.start : example.end]
-        if re.search("SummaryWriter|mlflow", block):
-            continue  # tests/test_watch.py runs these
         needed = {module for word, module in NEEDS.items() if word in block}
         absent = {module for module in needed if importlib.util.find_spec(module) is None}
         missing |= absent
@@ -315,7 +313,7 @@ def test_the_makefile_has_every_target_that_is_named(page):
 
 
 def test_the_sections_of_figures_are_those_that_are_measured():
-    """`make figures` finds the place of each of its tables on the page of benchmarks."""
+    """`bench/peers/figures.py` finds the place of each of its tables on the page of benchmarks."""
     page = (ROOT / "docs" / "measurements.md").read_text(encoding="utf-8")
     found = re.findall(r"^<!-- figures: ([\w ]+) -->$(?:(?!<!--).)*^<!-- end -->$", page, re.MULTILINE | re.DOTALL)
     script = (ROOT / "bench" / "peers" / "figures.py").read_text(encoding="utf-8")

@@ -1,6 +1,6 @@
 """Unpack Debian's Python for ARM64 into a folder, to run under QEMU: ``python tools/aarch64.py FOLDER``.
 
-Called by ``make test-aarch64``. It uses user-mode emulation: ``FOLDER/usr/bin/python`` is a launcher, which is also the
+Called by ``make check-aarch64``. It uses user-mode emulation: ``FOLDER/usr/bin/python`` is a launcher, also the
 ``sys.executable`` of the Python that it runs. So a child process is emulated if it is Python, and otherwise runs
 natively, such as the cross compiler. Nothing here needs root or changes the system: apt-get only downloads, and keeps
 lists and packages in the folder; no binary format is registered with the kernel.

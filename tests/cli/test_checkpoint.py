@@ -143,7 +143,7 @@ def test_a_signal_ends_training_in_one_line_with_a_checkpoint_if_there_is_one(tm
 @needs_signals
 @pytest.mark.slow
 def test_a_training_that_is_killed_again_and_again_ends_in_the_same_bits(tmp_path):
-    """`make test-kill` does it a thousand times."""
+    """`make check-kill` does it a thousand times."""
     command = [sys.executable, "-P", KILL, tmp_path, "--kills", "8"]
     done = subprocess.run(command, check=False, capture_output=True, encoding="utf-8", timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr

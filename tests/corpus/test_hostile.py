@@ -1,6 +1,6 @@
 """Texts made to fill the memory or to take forever: memory stays bounded, and there is a clear end.
 
-`make test-hostile` tries them in full: a line of 1 GB, a billion empty lines. Here they are a fiftieth of that.
+`make check-hostile` tries them in full: a line of 1 GB, a billion empty lines. Here they are a fiftieth of that.
 """
 
 import os

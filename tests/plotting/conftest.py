@@ -76,7 +76,7 @@ def chromium(tmp_path_factory):
     options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('profile')}")
     options.add_argument("--window-size=1200,800")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    # What `make test-asan` loads into Python is not for the browser
+    # What `make check-asan` loads into Python is not for the browser
     environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
     browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver, env=environment))
     yield browser

@@ -1,4 +1,4 @@
-"""Prints the SHA-256 of a model by the number of threads and the hash seed: `make bits`.
+"""Prints the SHA-256 of a model by the number of threads and the hash seed: `make check-bits`.
 
 Each hash seed has a process of its own. Hashed are its words and vectors, the linear layer, the bias, the sums of
 squares and the counts' own SHA-256. All must be equal.

@@ -1,4 +1,4 @@
-"""Reads mutated files of every kind that the library reads: `make fuzz SEED=1 SECONDS=600`.
+"""Reads mutated files of every kind that the library reads: `make check-fuzz SEED=1 SECONDS=600`.
 
 Each is a good file in which bytes have been changed, cut, repeated, inserted or taken from another file; of compressed
 files often what is inside, and of safetensors files often the header, with its length set right. In half of the tries
