@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,7 +30,6 @@ settings.register_profile("same", derandomize=True, deadline=None, suppress_heal
 settings.load_profile("same")
 
 from fastembed._base.arrays import aligned_zeros, padded_width  # noqa: E402
-from fastembed._base.sizes import SIZES  # noqa: E402
 from fastembed._kernels import kernels_for, runnable_builds  # noqa: E402
 
 # Larger real texts, if they lie beside the repository
@@ -111,15 +109,6 @@ def set_constant():
     """
     with pytest.MonkeyPatch.context() as patch:
         yield patch.setattr
-
-
-@pytest.fixture
-def sizes():
-    """Return the object of all sizes by which work is divided; what a test sets there is put back at its end."""
-    before = asdict(SIZES)
-    yield SIZES
-    for name, value in before.items():
-        setattr(SIZES, name, value)
 
 
 @pytest.fixture

@@ -13,8 +13,9 @@ import numpy.typing as npt
 from numpy.typing import NDArray
 from scipy import sparse
 
-from fastembed._base.sizes import SIZES
 from fastembed._base.validation import check_amounts, check_ids, check_weights
+
+WALK_COLUMNS = 1 << 14  # of a block of a transition matrix: this many nodes of 16 float64 fill the L2 cache
 
 Number = TypeVar("Number", bound=np.generic)
 Float32 = npt.NDArray[np.float32]
@@ -66,7 +67,7 @@ def aligned_zeros(shape: tuple[int, ...], dtype: np.dtype[Any] | str) -> np.ndar
 def column_blocks(matrix: sparse.csr_array) -> tuple[npt.NDArray[Any], ...]:
     """Return a matrix (R, C) as the kernels take it, in blocks of columns; see `_kernels/sparse.pxi`."""
     matrix.sort_indices()
-    (rows, columns), width = matrix.shape, SIZES.walk_columns
+    (rows, columns), width = matrix.shape, WALK_COLUMNS
     bounds = np.append(np.arange(0, columns, width), columns).astype(np.int32)
     blocks = len(bounds) - 1
     of_row = np.repeat(np.arange(rows), np.diff(matrix.indptr)) * blocks + matrix.indices // width

@@ -23,6 +23,9 @@ from threadpoolctl import OpenBLASController, ThreadpoolController
 from fastembed._base.validation import check_integer
 from fastembed._kernels.cpu import DefaultFloatMode
 
+# A step on a smaller linear layer, or a search for one query, stays on one thread: others cost more than they save
+PARALLEL_BYTES = 64 << 20
+
 T = TypeVar("T")
 R = TypeVar("R")
 

@@ -21,7 +21,6 @@ from scipy import sparse
 
 from fastembed._base.arrays import Float64, Int32, Int64, sorted_csr
 from fastembed._base.estimator import fields_alone
-from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool, cached_property
 from fastembed._base.validation import LIKELY, shown
 from fastembed._kernels import features as kernels
@@ -37,6 +36,9 @@ from fastembed.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from fastembed.classifier.classifier import ClassifierOptions
+
+BAG_DOCUMENTS = 1 << 13  # documents whose bags one task makes
+PART_PAIRS = 1 << 15  # approximate number of pairs of ids whose hash table fits into a cache
 
 Bags: TypeAlias = tuple[Int64, Int32, Float64]  # a canonical CSR matrix (N, F): indptr, indices, data
 
@@ -311,7 +313,7 @@ class Features:
             These words.
         """
         kinds, starts = len(orders), np.flatnonzero(orders[0] == END)  # the last one is the end of the last document
-        cuts = [*range(0, len(starts) - 1, SIZES.bag_documents), len(starts) - 1]
+        cuts = [*range(0, len(starts) - 1, BAG_DOCUMENTS), len(starts) - 1]
         pieces = list(itertools.pairwise(cuts))
         indices, data = np.empty(kinds * len(orders[0]), np.int32), np.empty(kinds * len(orders[0]))
         indptr, sizes = np.zeros(len(starts), np.int64), [0] * len(pieces)
@@ -345,7 +347,7 @@ class Features:
         indptr, indices, data = counts
         if self.weighting == "supervised":
             data[:] = 1
-        firsts = range(0, len(indptr) - 1, SIZES.bag_documents)
+        firsts = range(0, len(indptr) - 1, BAG_DOCUMENTS)
 
         def scale(k: int) -> None:
             part = indptr[firsts[k] : firsts[k] + firsts.step + 1]
@@ -680,7 +682,7 @@ def count_pairs(left: Int32, right: Int32, shift: int, least: int, pool: Pool) -
     >>> found.tolist(), grams.counts.tolist()
     ([0, 2, 1, 0, -2, -2, 1, -2], [2, 2, 1])
     """
-    parts = min(MOST_PARTS, 1 << (len(left) // SIZES.part_pairs).bit_length())
+    parts = min(MOST_PARTS, 1 << (len(left) // PART_PAIRS).bit_length())
     pieces = list(itertools.pairwise(np.linspace(0, len(left), min(pool.threads, parts) + 1).astype(np.int64).tolist()))
     of_piece = np.empty((len(pieces), parts), np.int64)
     pool.run(lambda k: kernels.part_sizes(left, right, shift, *pieces[k], of_piece[k]), len(pieces))

@@ -12,13 +12,14 @@ import numpy.typing as npt
 from scipy import sparse
 
 from fastembed._base.arrays import Float32, largest_of_rows
-from fastembed._base.sizes import SIZES
 from fastembed._base.threads import ordered_map, single_threaded_blas
 from fastembed._base.validation import check_choice
 from fastembed._kernels import kernels_for
 from fastembed.classifier.calibration import Calibration
 from fastembed.classifier.features import Bags, Features
 from fastembed.corpus.ledger import Ledger
+
+ANSWERED_DOCUMENTS = 1 << 11  # largest number of documents that one task of a prediction answers
 
 T = TypeVar("T")
 Array = npt.NDArray[Any]
@@ -120,7 +121,7 @@ class FittedClassifier:
         answer : callable
             Function of the scores (n, L) and the numbers of known features (n,).
         """
-        size = max(1, min(SIZES.answered_documents, PIECE_SCORES // len(self.classes)))
+        size = max(1, min(ANSWERED_DOCUMENTS, PIECE_SCORES // len(self.classes)))
 
         def part(first: int) -> tuple[Array, T]:
             bags = self.features.bags(documents[first : first + size], first)

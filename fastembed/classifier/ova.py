@@ -15,13 +15,12 @@ import numpy as np
 from scipy import sparse
 
 from fastembed._base.arrays import CACHE_LINE, Float32, Float64, Int64, aligned_zeros
-from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool
 from fastembed._base.validation import is_true, warn_user
 from fastembed._kernels import features as kernels
 from fastembed._kernels import kernels_for
 from fastembed.classifier.calibration import Calibration
-from fastembed.classifier.features import placed
+from fastembed.classifier.features import BAG_DOCUMENTS, placed
 from fastembed.classifier.labels import Examples, LeftOut
 
 if TYPE_CHECKING:
@@ -120,7 +119,7 @@ class Ascent:
         self._rows = rows = np.cumsum(shared, dtype=np.int32) - np.int32(1)
         rows[~shared] = -1
         self._owners, self._amounts = np.full(len(rows), -1, np.int32), np.zeros(len(rows), np.float32)
-        pieces = list(itertools.pairwise([*range(0, count, SIZES.bag_documents), count]))
+        pieces = list(itertools.pairwise([*range(0, count, BAG_DOCUMENTS), count]))
         sizes = np.empty(count, np.int64)
         self._pool.run(lambda k: kernels.shared_entries(indptr, indices, rows, *pieces[k], sizes), len(pieces))
         starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes[order])])

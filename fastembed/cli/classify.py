@@ -15,7 +15,6 @@ from typing import Any, cast
 
 import numpy as np
 
-from fastembed._base.sizes import SIZES
 from fastembed._base.validation import printable
 from fastembed._kernels.features import separate_labels
 from fastembed._kernels.tokens import valid_utf8
@@ -37,7 +36,7 @@ from fastembed.cli.inputs import (
 )
 from fastembed.cli.output import Progress, print_json, print_line, print_message, print_written
 from fastembed.corpus import Ledger, Reading
-from fastembed.corpus.blocks import TextBlock, valid_text
+from fastembed.corpus.blocks import BLOCK_BYTES, TextBlock, valid_text
 from fastembed.corpus.memory import BadRow
 from fastembed.corpus.tables import ROWS_AT_ONCE, Structure, field_rows, place_of
 from fastembed.vectors import Vectors
@@ -308,7 +307,7 @@ def _text_of_stdin() -> Iterator[bytes]:
     """Yield whole lines as soon as they come: one, or all that are there already."""
     stdin = cast(BufferedReader, sys.stdin.buffer)
     begun: list[bytes] = []
-    while some := stdin.read1(SIZES.block_bytes):
+    while some := stdin.read1(BLOCK_BYTES):
         end = some.rfind(b"\n") + 1
         if end:
             yield b"".join([*begun, some[:end]])

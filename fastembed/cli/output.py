@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING, Any, Self
 from tqdm import tqdm
 
 from fastembed._base.progress import ProgressBars, bar_class, bars, loss_of
-from fastembed._base.sizes import SIZES
 from fastembed._base.validation import plain, printable, without_password
 from fastembed.cli.options import option_of
 
 if TYPE_CHECKING:
     from fastembed.corpus import Ledger
+
+TOLD_BYTES = 1 << 26  # of text, whose reading is told of where no bar shows it
+TIMED_OPERATIONS = 1 << 38  # of a training that is said to take how many seconds: it takes .2 s to measure
 
 MOST_NAMED = 10  # unknown words that one line names
 
@@ -189,7 +191,7 @@ class Progress(ProgressBars):
         if (done := self.reached) is not None:
             text = f"going on from {self._checkpoint}: {done} of {self._epochs} epochs are done"
             self._print(text, "going on", checkpoint=self._checkpoint, epochs_done=done, epochs=self._epochs)
-        self._long = getattr(estimate, "flops", 0) > SIZES.timed_operations
+        self._long = getattr(estimate, "flops", 0) > TIMED_OPERATIONS
         about = f", in about {estimate.seconds():,.0f} s if nothing else runs" if self._lines and self._long else ""
         self._print(f"training {estimate}{about}", "training", epochs=self._epochs, estimate=estimate)
         super().training(estimate)
@@ -217,7 +219,7 @@ class Progress(ProgressBars):
 
     def _show(self, stage: str, done: int, total: int | None, note: str = "") -> None:
         super()._show(stage, done, total, note)
-        if (total or 0) > SIZES.told_bytes:
+        if (total or 0) > TOLD_BYTES:
             self._say(stage)
 
     def _say(self, phase: str) -> None:

@@ -18,9 +18,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from fastembed._base.arrays import RandomAccessFile
-from fastembed._base.sizes import SIZES
 from fastembed._kernels.tokens import valid_utf8
 from fastembed.corpus.sources import FilePart, TextFile, UrlFile, UrlReader
+
+BLOCK_BYTES = 1 << 20  # of text that are read at a time
+TAIL_BYTES = 1 << 12  # the end of a block, in which the end of a line is looked for first
+LONGEST_TOKEN = 1 << 23  # bytes; a file with a longer one is not a text of tokens, and would fill the memory
 
 LARGE_BLOCK_BYTES = 1 << 22  # the most bytes of a block, in large files
 BLOCKS = 256  # blocks grow with a file as long as it has this many: enough for many threads
@@ -139,7 +142,7 @@ def _check_encoding(name: str, start: bytes) -> None:
 def token_without_end(name: str, line: int) -> ValueError:
     """Return the error for a text that goes on for too long without a place to cut."""
     return ValueError(
-        f"{name!r}, line {line}: more than {SIZES.longest_token:,} bytes without a place to cut, as white space, "
+        f"{name!r}, line {line}: more than {LONGEST_TOKEN:,} bytes without a place to cut, as white space, "
         "where a text of tokens is expected"
     )
 
@@ -154,7 +157,7 @@ def read_blocks(
     OSError
         If the file cannot be read or decompressed, or is truncated.
     ValueError
-        If a token is longer than `SIZES.longest_token`.
+        If a token is longer than `LONGEST_TOKEN`.
     ImportError
         If the library that decompresses it is missing.
     """
@@ -166,9 +169,9 @@ def read_blocks(
             if data:
                 cut, ends = cut_text(data)
                 # A short piece is the last one, which is cut only where a sequence ends
-                if not cut or (not ends and len(data) < SIZES.block_bytes):
+                if not cut or (not ends and len(data) < BLOCK_BYTES):
                     kept.append(data)
-                    if sum(map(len, kept)) > SIZES.longest_token:
+                    if sum(map(len, kept)) > LONGEST_TOKEN:
                         raise token_without_end(file.name, line)
                     continue
                 size = sum(map(len, kept)) + cut
@@ -201,7 +204,7 @@ def read_data(
         begun = False
         while True:
             try:
-                data = text.read(SIZES.block_bytes)
+                data = text.read(BLOCK_BYTES)
                 if not data and text is not raw and not raw.tell():  # gzip alone takes an empty file for an archive
                     raise EOFError("it is empty, not even an archive")
             except errors as error:
@@ -283,8 +286,8 @@ class PlainBlock:
     @property
     def line(self) -> int:
         """The number, from 1, of the line in which the block begins. The file is read up to there."""
-        places = range(0, self.offset, SIZES.block_bytes)
-        return 1 + sum(self.file.read(at, min(SIZES.block_bytes, self.offset - at)).count(b"\n") for at in places)
+        places = range(0, self.offset, BLOCK_BYTES)
+        return 1 + sum(self.file.read(at, min(BLOCK_BYTES, self.offset - at)).count(b"\n") for at in places)
 
 
 class PlainFile:
@@ -299,7 +302,7 @@ class PlainFile:
 
     def __init__(self, name: str, reader: RandomAccessFile | UrlReader) -> None:
         self.name, self.size = name, reader.size
-        self.block_bytes = max(SIZES.block_bytes, min(self.size // BLOCKS, LARGE_BLOCK_BYTES))
+        self.block_bytes = max(BLOCK_BYTES, min(self.size // BLOCKS, LARGE_BLOCK_BYTES))
         self._reader = reader
 
     def read(self, offset: int, size: int) -> bytes:
@@ -362,7 +365,7 @@ def plain_blocks(
         end, ended = (last, True) if last == file.size else _last_cut(file, first, last, cut_text)
         if report:
             report(min(last, stop) - origin)
-        if end <= first and last - begin > SIZES.longest_token:
+        if end <= first and last - begin > LONGEST_TOKEN:
             raise token_without_end(file.name, PlainBlock(file, begin, 0, inside).line)
         if end > first:  # otherwise the bytes are in a token that ends in a later block
             block = PlainBlock(file, begin, end - begin, inside)
@@ -389,7 +392,7 @@ def plain_parts(file: PlainFile, size: int, cut_text: Cut) -> list[tuple[int, in
 
 def _last_cut(file: PlainFile, first: int, last: int, cut_text: Cut) -> tuple[int, bool]:
     """Return where these bytes are cut, `first` if nowhere, and whether a sequence ends there."""
-    start = max(last - SIZES.tail_bytes, first)
+    start = max(last - TAIL_BYTES, first)
     place, ended = cut_text(file.read(start, last - start))
     if ended:
         return start + place, True

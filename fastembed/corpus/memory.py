@@ -12,10 +12,9 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from fastembed._base.sizes import SIZES
 from fastembed._base.validation import listed, shown, warn_user
 from fastembed._kernels.tokens import valid_utf8
-from fastembed.corpus.blocks import TO_UTF8
+from fastembed.corpus.blocks import BLOCK_BYTES, TO_UTF8
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import NOT_ESCAPED, Reading, apply_valid, join_tokens, replace_surrogates, token_list
 
@@ -287,7 +286,7 @@ def document_blocks(documents: Iterable[bytes | list[str]]) -> Iterator[Document
     for document in documents:
         is_list = isinstance(document, list)
         text = join_tokens(document) if isinstance(document, list) else document
-        if block and (is_list != tokens or size >= SIZES.block_bytes):
+        if block and (is_list != tokens or size >= BLOCK_BYTES):
             yield DocumentBlock(block, tokens, size)
             block, size = [], 0
         block.append(text)

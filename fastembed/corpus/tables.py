@@ -17,12 +17,13 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from fastembed._base.optional import require
-from fastembed._base.sizes import SIZES
 from fastembed._base.validation import check_flag, listed, shown, warn_user
 from fastembed.corpus.blocks import COMPRESSED, NO_TEXT, read_data
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.memory import BadRow, Document, documents_of, no_field, text_bytes
 from fastembed.corpus.sources import TextFile, find_files, is_folder
+
+LONGEST_ROW = 1 << 26  # bytes of a line, and characters of a field of CSV; a longer one is taken for damage
 
 FORMATS = {
     ".jsonl": "JSON lines",
@@ -349,7 +350,7 @@ def _csv_lists(
         while more:
             rows: list[tuple[int, list[str] | BadRow]] = []
             with _csv_limit:  # the module has one limit for the whole process
-                limit = csv.field_size_limit(SIZES.longest_row)
+                limit = csv.field_size_limit(LONGEST_ROW)
                 try:
                     while more and len(rows) < ROWS_PARSED_AT_ONCE:
                         number = reader.line_num + 1
@@ -374,8 +375,7 @@ def _next_row(reader: Any, file: TextFile, number: int) -> list[str] | BadRow | 
             raise ValueError(f"{file.name!r}, line {number}: a quote that opens in this row is never closed") from None
         if "field larger" in str(error):
             raise ValueError(
-                f"{file.name!r}, line {number}: a field has over {SIZES.longest_row:,} characters; is its quote "
-                "not closed?"
+                f"{file.name!r}, line {number}: a field has over {LONGEST_ROW:,} characters; is its quote not closed?"
             ) from None
         if "new-line" in str(error):
             return BadRow("no CSV", "a carriage return outside quotes: lines end in a newline, with or without one")
@@ -397,8 +397,8 @@ def _lines(file: TextFile, report: Report) -> Generator[tuple[int, str | BadRow]
     number, size = 1, 0
 
     def line() -> str | BadRow:
-        if size > SIZES.longest_row:
-            return BadRow("line too long", f"longer than {SIZES.longest_row:,} bytes; is there a line per row?")
+        if size > LONGEST_ROW:
+            return BadRow("line too long", f"longer than {LONGEST_ROW:,} bytes; is there a line per row?")
         return b"".join(kept).decode(errors="surrogateescape").removeprefix(BOM if number == 1 else "")
 
     with closing(read_data(file, report, lambda: f"line {number - 1}")) as pieces:
@@ -411,7 +411,7 @@ def _lines(file: TextFile, report: Report) -> Generator[tuple[int, str | BadRow]
                 kept.clear()
                 number, size, start = number + 1, 0, end
             size += len(data) - start
-            if size <= SIZES.longest_row:
+            if size <= LONGEST_ROW:
                 kept.append(data[start:])
             else:
                 kept.clear()

@@ -25,7 +25,6 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool, ordered_results
 from fastembed._base.validation import shown, warn_user
 from fastembed._kernels.tokens import Ranking, TokenTable
@@ -33,6 +32,8 @@ from fastembed.corpus.corpus import Block, Corpus, FileCorpus, OnePerThread, Pro
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import SPACES, Reading, join_tokens, read_otherwise, token_bytes
 from fastembed.formats.atomic import replacing
+
+TASK_BYTES = 1 << 26  # about the size of the part of a corpus that a task of an executor reads
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -234,7 +235,7 @@ def corpus_parts(corpus: Corpus) -> list[FileCorpus]:
     """
     if not isinstance(corpus, FileCorpus):
         raise TypeError("an executor counts files, which all of its workers can read; this corpus is in memory")
-    return corpus.parts(max(SIZES.task_bytes, disk_size(corpus) // MOST_TASKS))
+    return corpus.parts(max(TASK_BYTES, disk_size(corpus) // MOST_TASKS))
 
 
 def map_tasks(executor: Executor, function: Callable[[T], R], tasks: Iterable[T]) -> Generator[R, None, None]:

@@ -19,12 +19,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool, awaited, new_executor, ordered_map
 from fastembed._kernels import cooccur
 
 if TYPE_CHECKING:
     from fastembed.counts.store import StoredGroups
+
+GROUP_ROWS = 4096  # largest number of rows of a group of counts: the order of training depends on it
+# Largest number of rows of a shard: its part of the linear layer and 256 rows of logits fit into 1.5 MiB of cache
+SHARD_ROWS = 1024
+RANK_NODES = 4  # least per rank if their number is not a power of two: then none has 1.25 times its part
 
 GroupedCounts: TypeAlias = "CSRGroups | StoredGroups"  # in memory or on disk, read group by group
 Int64 = NDArray[np.int64]
@@ -37,7 +41,7 @@ Hold = Callable[[int], None]  # called with the number of a block: makes its cou
 
 def group_count(rows: int) -> int:
     """Return G, the number of groups for a number of rows."""
-    return -(-rows // SIZES.group_rows)
+    return -(-rows // GROUP_ROWS)
 
 
 def group_slice(group: int, rows: int) -> slice:
@@ -50,7 +54,7 @@ def group_slice(group: int, rows: int) -> slice:
     >>> list(range(10_000))[group_slice(1, 10_000)][:4]
     [1, 4, 7, 10]
     """
-    return slice(group, rows, -(-rows // SIZES.group_rows))
+    return slice(group, rows, -(-rows // GROUP_ROWS))
 
 
 def group_size(group: int, rows: int) -> int:
@@ -263,7 +267,7 @@ def shard_bounds(rows: int) -> NDArray[np.intp]:
     [0, 752, 1504, 2256, 3000]
     """
     count = 1
-    while count * SIZES.shard_rows < rows:
+    while count * SHARD_ROWS < rows:
         count *= 2
     bounds = np.arange(count + 1, dtype=np.intp) * rows // count
     bounds[1:-1] = -(-bounds[1:-1] // ROW_GROUP) * ROW_GROUP
@@ -299,7 +303,7 @@ class Division(NamedTuple):
         """
         nodes = ranks
         if ranks & (ranks - 1):
-            nodes = min(1 << (SIZES.rank_nodes * ranks).bit_length(), shards)
+            nodes = min(1 << (RANK_NODES * ranks).bit_length(), shards)
         return cls(shards // nodes, tuple(rank * nodes // ranks for rank in range(ranks + 1)))
 
     @property

@@ -12,12 +12,13 @@ import numpy.typing as npt
 from scipy import sparse
 
 from fastembed._base.arrays import Int32, row_ranges
-from fastembed._base.sizes import SIZES
 from fastembed._base.threads import ordered_map
 from fastembed._base.validation import shown, unhashable, unmasked, warn_user
 from fastembed.corpus.memory import is_missing, warn_of_names
 from fastembed.counts.sums import RowBatch, batch_entries
 from fastembed.vocabulary import Vocabulary
+
+BATCH_PAIRS = 1 << 21  # approximate number of pairs of a corpus that are summed at a time: 25 MB of them
 
 Name = Hashable
 
@@ -193,7 +194,7 @@ def basket_rows(
         part.eliminate_zeros()
         return RowBatch.of(part)
 
-    ranges = row_ranges(pairs, min(SIZES.batch_pairs, batch_entries(memory_limit // 4, threads)))
+    ranges = row_ranges(pairs, min(BATCH_PAIRS, batch_entries(memory_limit // 4, threads)))
     return ordered_map(count, ranges, threads), int(np.minimum(pairs, contexts).sum())
 
 

@@ -19,8 +19,9 @@ import numpy.typing as npt
 from scipy import sparse
 
 from fastembed._base.arrays import Float64, Int32, Int64, RandomAccessFile, row_ranges, sorted_csr
-from fastembed._base.sizes import SIZES
 from fastembed._base.threads import awaited, new_executor, ordered_map
+
+CHUNK_IDS = 1 << 26  # of a text that are counted at a time; sorting their positions must not delay a Ctrl-C
 
 ENTRY_BYTES = 12  # a column and a value
 MAX_EXACT = 2**53  # integers up to here are exact in float64
@@ -284,7 +285,7 @@ class ExternalSum:
         self.threads = threads
         self.share = memory_limit // 4
         # The number of ids in a chunk: each takes 4 bytes, and its sorted position 4 more
-        self.chunk_ids = min(self.share // 8, SIZES.chunk_ids)
+        self.chunk_ids = min(self.share // 8, CHUNK_IDS)
         self.batch_entries = batch_entries(self.share, threads)  # pairs or entries in a batch
         self.in_memory: list[StoredCSR] = []
         self.on_disk: list[StoredCSR] = []

@@ -18,7 +18,6 @@ import numpy.typing as npt
 from scipy import sparse
 
 from fastembed._base.arrays import sorted_csr
-from fastembed._base.sizes import SIZES
 from fastembed.corpus.corpus import Corpus, FileCorpus, Progress
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.tokens import check_executor, corpus_parts, map_tasks, reported
@@ -44,6 +43,8 @@ from fastembed.counts.windows import (
 )
 from fastembed.formats.tensors import check_header, dump_tensors, header, load_tensors, pack_tokens, unpack_tokens
 from fastembed.vocabulary import Vocabulary
+
+PART_COLUMNS = 1 << 16  # columns of a tile of the sums of a task of an executor: 16 bits can number them
 
 TASK_MEMORY = 500_000_000  # default bytes per task for text and counts
 
@@ -86,7 +87,7 @@ class Job:
     def part_bounds(self) -> npt.NDArray[np.intp]:
         """The bounds of the tiles of a part."""
         columns = self.shape[1]
-        return np.append(np.arange(0, columns, SIZES.part_columns), columns).astype(np.intp)
+        return np.append(np.arange(0, columns, PART_COLUMNS), columns).astype(np.intp)
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,12 @@ import numpy as np
 
 import fastembed._kernels.cooccur as cooccur
 from fastembed._base.arrays import Float64, Int32, Int64, row_ranges
-from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool, ordered_map
 from fastembed._base.validation import check_flag, check_integer, check_number, shown
 from fastembed.corpus.corpus import SEPARATES, OnePerThread, Progress, Source, as_corpus, check_ordered
 from fastembed.corpus.ledger import Ledger, LineSplit
 from fastembed.counts.groups import group_places
+from fastembed.counts.pairs import BATCH_PAIRS
 from fastembed.counts.sums import ExternalSum, RowBatch, check_exact
 from fastembed.vocabulary import Vocabulary, encode_corpus, vocabulary_size
 
@@ -244,7 +244,7 @@ def count_corpus(
         check_frequency_order(windows, known.counts[: size - known.appended])
     total, pool = ExternalSum(windows.columns(size), memory_limit, threads), Pool(threads)
     report = None if progress is None else CountingProgress(progress)
-    batch_pairs = min(SIZES.batch_pairs, total.batch_entries)
+    batch_pairs = min(BATCH_PAIRS, total.batch_entries)
     row_of = group_places(size) if by_groups else None
     occurrences = np.zeros(size, dtype=np.int64)
     pieces = encode_corpus(corpus, vocabulary, ledger, None if report is None else report.read, threads, lines)

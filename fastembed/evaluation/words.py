@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.progress import bar, bars
-from fastembed._base.sizes import SIZES
 from fastembed._base.tables import html_table
 from fastembed._base.validation import check_choice, check_integer, check_number, plain, shown, warn_user
 from fastembed.vectors.neighbors import METHODS, Exact, Neighbors, rounded_products, unit_vectors
 from fastembed.vectors.vectors import Vectors, check_is_vectors, composer_behind, is_lowercase
+
+QUESTIONS = 1024  # analogies that are answered at once
 
 PathLike = str | os.PathLike[str]
 Pair = tuple[str, str, float]
@@ -373,8 +374,8 @@ def _count_correct(
 ) -> int:
     """Return how many questions (a, b, c, answer), of known and composed words, are answered with the answer."""
     correct = 0
-    for start in range(0, len(questions), SIZES.questions):
-        part = questions[start : start + SIZES.questions]
+    for start in range(0, len(questions), QUESTIONS):
+        part = questions[start : start + QUESTIONS]
         terms = []
         for words in zip(*(question[:3] for question in part), strict=True):
             unit = neighbors.unit(np.array([rows[word][0] if word in rows else 0 for word in words]))

@@ -8,7 +8,6 @@ from itertools import chain, islice, takewhile
 import numpy as np
 
 from fastembed._base.progress import bar
-from fastembed._base.sizes import SIZES
 from fastembed._base.validation import all_finite, encode_tokens
 from fastembed.formats.fasttext import MAGIC
 from fastembed.formats.table import (
@@ -22,6 +21,8 @@ from fastembed.formats.table import (
     reading,
     writing,
 )
+
+PARSED_NUMBERS = 1 << 18  # of vectors in a text, which are parsed at once
 
 # All white space of ASCII ends a token for one tool or another. Other characters, such as U+0085, U+00A0 and U+2028,
 # may be part of it.
@@ -89,7 +90,7 @@ def parse_rows(texts: list[bytes], separator: bytes, dim: int, path: PathLike, l
 def read_rows(rows: Iterator[tuple[int, bytes]], separator: bytes, dim: int, path: PathLike) -> Matrix:
     """Return numbered rows of text, of `dim` numbers, as a matrix; memory grows with what has been read."""
     numbers = bytearray()
-    while batch := list(islice(rows, max(1, SIZES.parsed_numbers // dim))):
+    while batch := list(islice(rows, max(1, PARSED_NUMBERS // dim))):
         numbers += parse_rows([text for _, text in batch], separator, dim, path, [number for number, _ in batch])
     return np.frombuffer(numbers, "<f4").reshape(-1, dim)
 

@@ -12,11 +12,11 @@ from scipy import sparse
 
 from fastembed._base.arrays import largest, largest_of_rows
 from fastembed._base.estimator import fields_alone
-from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool, cached_property, ordered_map, single_threaded_blas
 from fastembed._base.validation import shown, warn_user
 from fastembed.recommender.data import USUAL, Interactions, flat_baskets, is_matrix, is_name, matrix_of, weights_of
 from fastembed.recommender.scoring import TOLERANCE, Model, contributions, fold, normalise, scores
+from fastembed.trainer.rows import BATCH_LOGITS
 from fastembed.vectors.neighbors import Neighbors
 
 T = TypeVar("T")
@@ -230,7 +230,7 @@ class FittedRecommender:
 
         Those of the items that a user has are -inf with `exclude_seen`, and the others those of one of the others.
         """
-        size, users = max(1, SIZES.batch_logits // len(self.data.items)), asked.matrix.shape[0]
+        size, users = max(1, BATCH_LOGITS // len(self.data.items)), asked.matrix.shape[0]
 
         def of_block(start: int) -> T:
             part = slice(start, min(start + size, users))

@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base.memory import LEAST, check_free, check_memory_limit, readable, resident_memory
-from fastembed._base.sizes import SIZES
 from fastembed._base.threads import check_threads, seconds_per_operation
 from fastembed._base.validation import warn_user
-from fastembed.counts.groups import group_count
+from fastembed.counts.groups import SHARD_ROWS, group_count
 from fastembed.counts.store import STORED_BYTES
 from fastembed.counts.windows import Windows, likely_entries
 from fastembed.skipgram.start import BLOCKS, space_size
@@ -208,7 +207,7 @@ class Estimate:
         parameters = 4 * self.dim * (self.inputs + self.ngrams) + linear
         # The current and the last finite ones; the best; those of a checkpoint; for a callback, a model and its gauge
         copies = 2 + self.early_stopping + self.checkpoint + 2 * self.shows
-        shards = -(-self.outputs // SIZES.shard_rows)
+        shards = -(-self.outputs // SHARD_ROWS)
         block = 4 * min(BLOCK_ROWS, self.inputs) * (self.outputs + shards * self.dim)  # logits, and dH of each shard
         fits = 1 + self.early_stopping
         work = (1 + self.checkpoint) * linear + fits * (block + INPUT_BYTES * self.inputs)  # linear: its momentum
@@ -233,7 +232,7 @@ class Estimate:
     def _store(self) -> int:
         if self.stored is not None or self.largest_group is None:
             return self.stored or 0
-        return STORED_BYTES * self.nnz + 2 * self.inputs * -(-self.outputs // SIZES.shard_rows)
+        return STORED_BYTES * self.nnz + 2 * self.inputs * -(-self.outputs // SHARD_ROWS)
 
     def _left_beside(self, others: int) -> int:
         """Return the bytes left of the limit after held memory and the other memory of a phase."""

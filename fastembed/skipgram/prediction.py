@@ -15,9 +15,9 @@ from scipy import sparse
 
 from fastembed._base.arrays import largest
 from fastembed._base.memory import check_free
-from fastembed._base.sizes import SIZES
 from fastembed._base.validation import check_flag, check_integer, check_number, token_of, warn_user
 from fastembed.skipgram.model import FittedModel
+from fastembed.trainer.rows import BATCH_LOGITS
 from fastembed.vectors.vectors import Token, as_items, check_weighted
 from fastembed.vocabulary import Vocabulary
 
@@ -151,7 +151,7 @@ def context_probabilities(
     """
     contexts = model.max_contexts
     queries = iter(queries)
-    while block := list(islice(queries, max(1, SIZES.batch_logits // contexts))):
+    while block := list(islice(queries, max(1, BATCH_LOGITS // contexts))):
         for query, p in zip(block, _mixtures(model, block, side), strict=True):
             p[query.left_out[query.left_out < contexts]] = 0
             p /= p.sum() or 1.0
@@ -165,7 +165,7 @@ def _mixtures(model: FittedModel, queries: Sequence[ContextQuery], side: str | N
     words, columns = np.unique(ids, return_inverse=True)
     shares = sparse.csr_array((weights, columns, starts), shape=(len(queries), len(words))).tocsc()
     total = np.zeros((len(queries), model.max_contexts))
-    size = max(1, SIZES.batch_logits // model.trainer.linear.shape[1])
+    size = max(1, BATCH_LOGITS // model.trainer.linear.shape[1])
     for begin in range(0, len(words), size):
         part = slice(begin, begin + size)
         total += shares[:, part] @ _of_words(model, words[part], side)

@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 from fastembed._base.arrays import aligned_zeros, padded_width, row_ranges
 from fastembed._base.memory import give_back_freed
 from fastembed._base.progress import bar
-from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool, awaited, in_background, ordered_map, single_threaded_blas
 from fastembed._kernels import kernels_for
 from fastembed.counts.groups import GroupedCounts, RowGroup, Totals, group_count, group_size, group_slice
 from fastembed.counts.sums import SpilledArray
+
+PMI_COLUMNS = 2048  # of a block of the PMI: this many rows of 48 float32 fill a fifth of an L2 cache of 2 MiB
+KRYLOV_COLUMNS = 1024  # of the SVD of the start; up to so many, its Krylov space may be more than the matrix
 
 T = TypeVar("T")
 
@@ -129,10 +131,10 @@ def block_width(rank: int) -> int:
 def space_size(rank: int, shape: tuple[int, int]) -> int:
     """Return the columns of the space in which `rank` singular triplets are found: of a matrix that is small, all.
 
-    Up to `SIZES.krylov_columns` it is the Krylov space, which then takes no time worth another way.
+    Up to `KRYLOV_COLUMNS` it is the Krylov space, which then takes no time worth another way.
     """
     krylov = BLOCKS * block_width(rank)
-    return krylov if krylov <= SIZES.krylov_columns else min(krylov, *shape)
+    return krylov if krylov <= KRYLOV_COLUMNS else min(krylov, *shape)
 
 
 def svd_start(
@@ -396,7 +398,7 @@ def _block_bounds(some: RowGroup, shape: tuple[int, int], nnz: int) -> NDArray[n
     sample = np.sort(some.indices[places - ends[of_rows] + some.ends[of_rows]])
     parts = max(nnz // (ROW_ENTRIES * rows), 1)  # so that a row has some counts in a block
     cuts = sample[:: max(-(-len(sample) // min(parts, TASKS // 2)), 1)]
-    width = min(max(SIZES.pmi_columns, -(-columns // parts)), WIDEST_BLOCK)
+    width = min(max(PMI_COLUMNS, -(-columns // parts)), WIDEST_BLOCK)
     return np.unique(np.concatenate(([0], np.arange(0, columns, width), cuts, [columns]))).astype(np.int32)
 
 

@@ -19,11 +19,11 @@ from scipy import sparse
 
 from fastembed import _kernels
 from fastembed._base.arrays import Float32, Float64, aligned_zeros, padded_width
-from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool, single_threaded_blas
 from fastembed._kernels import kernels_for
 from fastembed._kernels.caches import tiling
 from fastembed.counts.groups import shard_bounds
+from fastembed.trainer.rows import BATCH_LOGITS
 
 MOST_BLOCK = 256  # largest number of rows per block
 MOST_STEPS = 500  # a safety limit: about 100 steps are needed where the counts are as many as the dimensions
@@ -98,7 +98,7 @@ def optimal_rows(
     origin : Origin, optional
         That of W and b, for the first step from 0: it saves one in the mean.
     """
-    size = max(1, min(MOST_BLOCK, SIZES.batch_logits // linear.shape[1]))
+    size = max(1, min(MOST_BLOCK, BATCH_LOGITS // linear.shape[1]))
     cuts = range(0, counts.shape[0], size)
     found, missed = np.empty((counts.shape[0], len(linear)), np.float32), np.zeros(len(cuts), int)
 

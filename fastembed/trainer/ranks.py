@@ -25,7 +25,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base.arrays import aligned_zeros
-from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool
 from fastembed._base.validation import TrainingDivergedError, shown
 from fastembed._kernels import kernels_for
@@ -33,6 +32,10 @@ from fastembed._versions import origin_of_bits
 from fastembed.counts.groups import Division, shard_bounds
 from fastembed.trainer.checkpoint import Checkpoint, Position, Stored
 from fastembed.trainer.parameters import Parameters
+
+KEPT_BYTES = 1 << 26  # of dH that ranks keep before they merge it: messages are long, and memory is bounded
+SENT_BYTES = 1 << 28  # largest message between ranks, since MPI counts in int
+DUE_BLOCKS = 16  # blocks between checks with rank 0 whether a checkpoint is due
 
 T = TypeVar("T")
 
@@ -152,7 +155,7 @@ class Ranks:
     def send(self, array: NDArray[Any], rank: int) -> None:
         """Broadcast a C-contiguous array from a rank to all, in place."""
         flat = array.reshape(-1)
-        step = SIZES.sent_bytes // array.itemsize
+        step = SENT_BYTES // array.itemsize
         for begin in range(0, len(flat), step):
             self.comm.Bcast(flat[begin : begin + step], root=rank)
 
@@ -220,9 +223,9 @@ class RanksCheckpoint:
         return Stored(position, tensors)
 
     def due(self) -> bool:
-        """Return on all ranks whether it is time to write within an epoch; checked every SIZES.due_blocks calls."""
+        """Return on all ranks whether it is time to write within an epoch; checked every DUE_BLOCKS calls."""
         self._blocks += 1
-        if self._blocks % SIZES.due_blocks:
+        if self._blocks % DUE_BLOCKS:
             return False
         return self._ranks.shared(self._own is not None and self._own.due())
 
@@ -279,7 +282,7 @@ class Exchange:
         self._places = np.concatenate([rank * self._most + np.arange(size) for rank, size in enumerate(sizes)])
         self.joined = np.empty(self._most * 3 * self._block_size)
         self.partials = np.empty(self.nodes * 3 * self._block_size)
-        fit = SIZES.kept_bytes // (width * parameters.dtype.itemsize * self._most)
+        fit = KEPT_BYTES // (width * parameters.dtype.itemsize * self._most)
         most = len(row_rates) + self._block_size
         self._capacity = 0 if bags else max(2 * self._block_size, min(fit, most))
         self.kept = aligned_zeros((int(sizes[ranks.rank]), self._capacity + ranks.size, width), parameters.dtype)

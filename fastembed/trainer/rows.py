@@ -13,14 +13,17 @@ from numpy.typing import NDArray
 from fastembed import _kernels
 from fastembed._base.arrays import aligned_zeros, largest
 from fastembed._base.memory import check_free
-from fastembed._base.sizes import SIZES
-from fastembed._base.threads import Pool, single_threaded_blas
+from fastembed._base.threads import PARALLEL_BYTES, Pool, single_threaded_blas
 from fastembed._kernels import kernels_for
 from fastembed._kernels.caches import tiling
 from fastembed._kernels.cpu import DefaultFloatMode
 from fastembed.counts.groups import shard_bounds
 from fastembed.trainer.inputs import Bags, Inputs, Targets, one
 from fastembed.trainer.parameters import Parameters
+
+# Of a call of the kernel that trains on examples: a Ctrl-C is seen between two calls, a fraction of a second apart
+MULTIPLICATIONS = 1 << 29
+BATCH_LOGITS = 1 << 22  # of inputs whose probabilities are in memory at once, per thread
 
 # More groups of shards than threads, so that other threads take over the share of a delayed thread
 GROUPS_PER_THREAD = 4
@@ -59,7 +62,7 @@ class RowSteps:
         self._kernels = kernels_for(parameters.dtype)
         self._bounds = shard_bounds(outputs)
         self._shards = len(self._bounds) - 1
-        self._parallel = pool.threads > 1 and self._shards > 1 and weights.nbytes >= SIZES.parallel_bytes
+        self._parallel = pool.threads > 1 and self._shards > 1 and weights.nbytes >= PARALLEL_BYTES
         self._tiling = tiling(outputs, weights.strides[0], _kernels.LEVEL2_BYTES)
         self._scratch = scratch = _Scratch(outputs, width, self._shards, parameters.dtype)
         self._row_trainer = self._kernels.row_trainer(
@@ -125,7 +128,7 @@ class RowSteps:
         train: Callable[..., int] = kernel.train_bags if isinstance(inputs, Bags) else kernel.train
         if self._parallel:
             train = self._train_in_parallel
-        steps_per_call = max(1, SIZES.multiplications // (self._parameters.weights.size + STEP_OVERHEAD))
+        steps_per_call = max(1, MULTIPLICATIONS // (self._parameters.weights.size + STEP_OVERHEAD))
         for begin in range(0, steps, steps_per_call):
             end = min(begin + steps_per_call, steps)
             stop = train(inputs, *targets, begin, end, rate, update_linear, sums)
@@ -324,7 +327,7 @@ def most_probable(
     )
     outputs = np.empty((len(inputs), topn), np.intp)
     p = np.empty((len(inputs), topn), parameters.dtype)
-    size = max(1, SIZES.batch_logits // parameters.outputs)
+    size = max(1, BATCH_LOGITS // parameters.outputs)
     for begin in range(0, len(inputs), size):
         end = min(begin + size, len(inputs))
         part = inputs.part(begin, end) if isinstance(inputs, Bags) else inputs[begin:end]

@@ -18,8 +18,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.sizes import SIZES
-from fastembed._base.threads import single_threaded_blas
+from fastembed._base.threads import PARALLEL_BYTES, single_threaded_blas
+
+COSINE_BYTES = 1 << 25  # of a block of cosines: limits the number of queries in one product with all rows
+EXACT_BYTES = 1 << 22  # of a block of rows in float64
 
 Matrix = npt.NDArray[np.floating[Any]]
 Exact = npt.NDArray[np.float64]
@@ -54,7 +56,7 @@ class Neighbors:
         far = (largest > 0) & ((largest < 2.0**-60) | (largest > 2.0**60))
         self.rows = _scaled(matrix) if far.any() else matrix
         norms = np.empty(len(matrix))
-        for block in _blocks(len(matrix), matrix.shape[1] * 8, SIZES.exact_bytes):
+        for block in _blocks(len(matrix), matrix.shape[1] * 8, EXACT_BYTES):
             norms[block] = _lengths(self.rows[block].astype(np.float64))
         self._inverse_norms = np.zeros(len(matrix), matrix.dtype)
         np.divide(1.0, norms, out=self._inverse_norms, where=norms > 0, casting="same_kind")
@@ -71,7 +73,7 @@ class Neighbors:
     def normalized(self) -> Matrix:
         """Return all rows divided by their lengths, in the dtype of the matrix; zero stays zero."""
         unit = np.empty_like(self.rows)
-        for block in _blocks(len(unit), unit.shape[1] * 8, SIZES.exact_bytes):
+        for block in _blocks(len(unit), unit.shape[1] * 8, EXACT_BYTES):
             unit[block] = self.unit(block)
         return unit
 
@@ -151,7 +153,7 @@ class Neighbors:
         margins = (self._margin * signs).astype(rows.dtype)
         excluded = excluded or [()] * number
         found = []
-        for block in _blocks(number, terms * len(rows) * rows.itemsize, SIZES.cosine_bytes):
+        for block in _blocks(number, terms * len(rows) * rows.itemsize, COSINE_BYTES):
             flat = queries[block].reshape(-1, dim).astype(rows.dtype)
             if 2 * topn > len(rows):  # nearly all rows are candidates then
                 found += self._sorted(queries[block], score, topn, excluded[block], part)
@@ -186,7 +188,7 @@ class Neighbors:
         ids, vectors = np.arange(len(self.rows))[part], queries.reshape(-1, dim)
         cosines = np.empty((number * terms, len(ids)))
         with _few_threads(self.rows, number):
-            for block in _blocks(len(ids), dim * 8, SIZES.exact_bytes):
+            for block in _blocks(len(ids), dim * 8, EXACT_BYTES):
                 cosines[:, block] = _all_rounded_products(self.unit(ids[block]), vectors)
         found = []
         for each, omitted in zip(cosines.reshape(number, terms, -1), excluded, strict=True):
@@ -202,7 +204,7 @@ class Neighbors:
         The BLAS cannot be used: its order of summation depends on the position of a row.
         """
         cosines = np.empty((len(query), len(ids)))
-        for block in _blocks(len(ids), query.shape[1] * 8, SIZES.exact_bytes):
+        for block in _blocks(len(ids), query.shape[1] * 8, EXACT_BYTES):
             unit = self.unit(ids[block])
             for term, vector in enumerate(query):
                 cosines[term, block] = rounded_products(unit, vector)
@@ -211,7 +213,7 @@ class Neighbors:
 
 def _few_threads(rows: Matrix, queries: int) -> AbstractContextManager[None]:
     """Return the context in which to multiply rows with a number of queries."""
-    return single_threaded_blas() if queries == 1 and rows.nbytes <= SIZES.parallel_bytes else nullcontext()
+    return single_threaded_blas() if queries == 1 and rows.nbytes <= PARALLEL_BYTES else nullcontext()
 
 
 def unit_vectors(vectors: npt.NDArray[Any]) -> Exact:
@@ -249,7 +251,7 @@ def _all_rounded_products(vectors: Exact, others: Exact) -> Exact:
     which, places = np.nonzero(np.abs(scaled, out=scaled) >= 0.5 - margin)
     products /= 10.0**DECIMALS
     products += 0.0  # makes -0.0 zero
-    for block in _blocks(len(which), vectors.shape[1] * 8, SIZES.exact_bytes):
+    for block in _blocks(len(which), vectors.shape[1] * 8, EXACT_BYTES):
         pairs = which[block], places[block]
         products[pairs] = rounded_products(vectors[pairs[1]], others[pairs[0]])
     return products

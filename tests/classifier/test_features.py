@@ -44,8 +44,8 @@ def expected(text, ngrams, chars):
 @pytest.mark.parametrize("chars", [None, (1, 1), (1, 2), (2, 4)])
 @pytest.mark.parametrize("ngrams", [1, 2, 3])
 @pytest.mark.parametrize("pieces", [2, 1 << 13])
-def test_bags_have_the_counts_of_python(ngrams, chars, pieces, sizes):
-    sizes.bag_documents = pieces
+def test_bags_have_the_counts_of_python(ngrams, chars, pieces, set_constant):
+    set_constant("fastembed.classifier.features.BAG_DOCUMENTS", pieces)
     features, bags, names = read(TEXTS, ngrams=ngrams, chars=chars, weighting="count")
     assert bags.has_canonical_format
     for row, text in enumerate(TEXTS):
@@ -106,8 +106,7 @@ def test_min_count_and_max_features_keep_the_most_frequent_with_what_they_begin_
     assert_allclose(bags.toarray()[0], np.full(3, 3**-0.5))
 
 
-def test_features_do_not_depend_on_threads(sizes):
-    sizes.bag_documents = 1000
+def test_features_do_not_depend_on_threads():
     rng = np.random.default_rng(0)
     texts = [" ".join(rng.choice(list("abcdefgh"), rng.integers(0, 12))) for _ in range(20_000)]
     one, three = (read(texts, threads, ngrams=3) for threads in (1, 3))
@@ -127,8 +126,8 @@ def test_lists_of_tokens_are_taken_as_they_are():
 
 @pytest.mark.parametrize("least", [1, 2, 5, 9])
 @pytest.mark.parametrize("pairs_of_a_part", [7, 1 << 15])
-def test_pairs_are_counted_and_numbered_by_parts(pairs_of_a_part, least, sizes):
-    sizes.part_pairs = pairs_of_a_part
+def test_pairs_are_counted_and_numbered_by_parts(pairs_of_a_part, least, set_constant):
+    set_constant("fastembed.classifier.features.PART_PAIRS", pairs_of_a_part)
     ids = np.random.default_rng(0).integers(-2, 30, 5000).astype(np.int32)
     at = list(zip(ids[:-1].tolist(), ids[1:].tolist(), strict=True))
     wanted = Counter(pair for pair in at if -2 not in pair and pair != (-1, -1))

@@ -42,9 +42,9 @@ def test_the_scores_are_those_of_the_twins(trained, documents, rows, tmp_path, b
 
 @pytest.mark.filterwarnings("ignore:.*no known feature")
 @pytest.mark.parametrize("size", [1, 7, 1000])
-def test_the_bits_do_not_depend_on_threads(trained, documents, sizes, size):
+def test_the_bits_do_not_depend_on_threads(trained, documents, set_constant, size):
     whole = trained.predict_proba(documents)
-    sizes.answered_documents = size
+    set_constant("fastembed.classifier.model.ANSWERED_DOCUMENTS", size)
     one, three = (trained.set_params(threads=threads).predict_proba(documents) for threads in (1, 3))
     assert_array_equal(one, three)
     assert_allclose(one, whole, rtol=1e-5, atol=1e-6)  # BLAS may add in another order in pieces of another size
@@ -63,8 +63,8 @@ def test_the_top_labels_are_the_largest_probabilities(trained, documents, k, thr
     assert trained.predict_top(documents, k, threshold) == expected
 
 
-def test_a_bad_document_is_named_by_its_number_in_any_piece(trained, sizes):
-    sizes.answered_documents = 4
+def test_a_bad_document_is_named_by_its_number_in_any_piece(trained, set_constant):
+    set_constant("fastembed.classifier.model.ANSWERED_DOCUMENTS", 4)
     with pytest.raises(TypeError, match="document 9"):
         trained.predict([*["a cat"] * 9, 5, "a dog"])
 

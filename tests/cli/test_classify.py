@@ -61,7 +61,7 @@ def test_words_start_from_the_vectors_of_a_file(document, run, train, tmp_path):
     assert "give --loss softmax and --dim 2" in err
 
 
-def test_lines_are_predicted_as_by_the_model(run, classifier, train, stdin, sizes):
+def test_lines_are_predicted_as_by_the_model(run, classifier, train, stdin, set_constant):
     model = Classifier.load(classifier)
     train.write_text("__label__x cats and dogs\nunheard __label__y\naxe", encoding="utf-8")
     texts = ["cats and dogs", "unheard", "axe"]
@@ -71,7 +71,7 @@ def test_lines_are_predicted_as_by_the_model(run, classifier, train, stdin, size
     code, out, err = run("predict", classifier, train, "-n", 2)
     assert (code, out.splitlines()) == (0, expected)
     assert "1 of 3 documents have no known feature" in err
-    sizes.block_bytes = 8
+    set_constant("fastembed.cli.classify.BLOCK_BYTES", 8)
     assert run("predict", classifier, train, "-n", 2)[1:] == (out, err)  # also in parts: one warning
     stdin(b"a dog\nan axe")
     code, out, err = run("predict", classifier, "--json", "--threshold", 0.5)

@@ -17,8 +17,9 @@ QUIET = ("--dim", 4, "--epochs", 2, "--quiet")
 TEXTS = [f"the w{n % 9} and the w{(n + 1) % 9}" for n in range(300)]
 
 
-def test_train_writes_the_whole_model(run, tmp_path, corpus, sizes):
-    sizes.timed_operations, sizes.told_bytes = 0, 9
+def test_train_writes_the_whole_model(run, tmp_path, corpus, set_constant):
+    set_constant("fastembed.cli.output.TIMED_OPERATIONS", 0)
+    set_constant("fastembed.cli.output.TOLD_BYTES", 9)
     output = tmp_path / "out.safetensors"
     options = ("--dim", 8, "--window", 2, "--epochs", 3, "--seed", 4, "--threads", 1, "--max-contexts", 30)
     code, out, err = run("train", corpus, "-o", output, *options)

@@ -16,9 +16,8 @@ from hypothesis import strategies as st
 
 from fastembed import Vocabulary
 from fastembed._base.arrays import RandomAccessFile
-from fastembed._base.sizes import SIZES
 from fastembed.corpus import FileCorpus, Ledger, Reading
-from fastembed.corpus.blocks import PlainFile, _zstd, open_plain, plain_blocks
+from fastembed.corpus.blocks import BLOCK_BYTES, PlainFile, _zstd, open_plain, plain_blocks
 from fastembed.corpus.sources import RegularFile
 
 TEXT = "the cat\nsat\r\n\n on\tthe\v mat \f\nübergroß 猫"
@@ -77,8 +76,8 @@ def test_nothing_depends_on_the_blocks(read, tmp_path_factory, unit, words, suff
     sequences, ledger = read(corpus)
     assert sequences == corpus.reading.sequences(text)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(SIZES, "block_bytes", size)
-        patch.setattr(SIZES, "tail_bytes", tail)
+        patch.setattr("fastembed.corpus.blocks.BLOCK_BYTES", size)
+        patch.setattr("fastembed.corpus.blocks.TAIL_BYTES", tail)
         assert read(corpus) == (sequences, ledger)
         if ledger.tokens_read:
             counted = Vocabulary.from_corpus(corpus, 1, threads=2).ledger
@@ -86,7 +85,7 @@ def test_nothing_depends_on_the_blocks(read, tmp_path_factory, unit, words, suff
             assert (counted.tokens_read, counted.bytes) == (ledger.tokens_read, ledger.bytes)
 
 
-def test_a_long_line_without_white_space_is_read_in_blocks(tmp_path, sizes):
+def test_a_long_line_without_white_space_is_read_in_blocks(tmp_path):
     path = tmp_path / "long"
     for part in ("\0", "a,", "\u6f22\u5b57", "...a"):
         path.write_text(part * (1 << 20), encoding="utf-8")
@@ -94,15 +93,16 @@ def test_a_long_line_without_white_space_is_read_in_blocks(tmp_path, sizes):
         for unit in ("line", "paragraph") if part != "...a" else ("line",):
             corpus = FileCorpus(path, reading=Reading(words=True, unit=unit))
             largest = max([largest, *(len(block.text) for block in corpus.blocks(Ledger()))])
-        assert largest <= sizes.block_bytes + 9
+        assert largest <= BLOCK_BYTES + 9
 
 
 @pytest.mark.parametrize(("line", "offset"), [(b"ab \xff\n", 3), (b" \xe4\xb8", 1), (b"\xed\xa0\x80", 0)])
-def test_invalid_utf8_is_located_in_any_block(tmp_path, line, offset, read, sizes):
+def test_invalid_utf8_is_located_in_any_block(tmp_path, line, offset, read, set_constant):
     content = b"first line\n\n" + line
     for name, packed in (("latin1.txt", content), ("latin1.txt.gz", gzip.compress(content))):
         (tmp_path / name).write_bytes(packed)
-        for sizes.block_bytes in (1 << 20, 12):
+        for size in (1 << 20, 12):
+            set_constant("fastembed.corpus.blocks.BLOCK_BYTES", size)
             with pytest.raises(ValueError, match=rf"{name}' is not valid UTF-8 at line 3, byte {12 + offset} of"):
                 read(tmp_path / name)
 
@@ -189,8 +189,8 @@ def test_a_file_of_unknown_size_is_a_stream(read):
     [{}, {"words": True}, {"unit": "paragraph"}, {"unit": "sentence", "words": True}, {"unit": "document"}],
     ids=str,
 )
-def test_parts_read_one_by_one_are_the_whole(tmp_path, read, sizes, size, options):
-    sizes.block_bytes = 16
+def test_parts_read_one_by_one_are_the_whole(tmp_path, read, set_constant, size, options):
+    set_constant("fastembed.corpus.blocks.BLOCK_BYTES", 16)
     (tmp_path / "a.txt").write_bytes(LONG)
     (tmp_path / "b.txt.bz2").write_bytes(bz2.compress(LONG))
     (tmp_path / "c.txt").write_bytes(b"")

@@ -229,8 +229,8 @@ def test_a_folder_of_small_files_is_looked_at_as_one_text(tmp_path):
 
 @pytest.mark.parametrize("change", ["overwrite", "truncate", "append"])
 @pytest.mark.parametrize("name", ["t.txt", "t.csv"])
-def test_a_file_that_changes_while_it_is_read_is_named(tmp_path, sizes, name, change):
-    sizes.block_bytes = 1000
+def test_a_file_that_changes_while_it_is_read_is_named(tmp_path, set_constant, name, change):
+    set_constant("fastembed.corpus.blocks.BLOCK_BYTES", 1000)
     path = tmp_path / name
     path.write_bytes(b"text\n" + b"a b c\n" * 5000)
     size = path.stat().st_size

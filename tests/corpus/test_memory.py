@@ -114,7 +114,7 @@ def test_surrogates_of_texts_are_rejected_or_replaced():
     assert ledger.replaced == 4
 
 
-def test_blocks_of_documents_have_a_bounded_size(sizes):
+def test_blocks_of_documents_have_a_bounded_size():
     corpus = DocumentCorpus([b"x" * 100_000] * 50)
     assert [len(block.documents) for block in corpus.blocks(Ledger())] == [11, 11, 11, 11, 6]
 

@@ -158,8 +158,8 @@ def test_blank_lines_and_empty_files_have_no_rows(write):
         assert read_field(write(name, b""))[0] == []
 
 
-def test_a_long_file_is_read_in_pieces_and_rows_that_cross_them_are_whole(write, sizes):
-    sizes.block_bytes = 7
+def test_a_long_file_is_read_in_pieces_and_rows_that_cross_them_are_whole(write, set_constant):
+    set_constant("fastembed.corpus.blocks.BLOCK_BYTES", 7)
     records = [{"text": f"größe {n}\nline"} for n in range(600)]
     expected = [line for n in range(600) for line in (["größe", str(n)], ["line"])]
     for name in ("t.jsonl", "t.csv", "t.csv.gz"):
@@ -271,8 +271,8 @@ def test_a_quote_that_is_never_closed_is_an_error_even_when_bad_rows_are_skipped
 
 
 @pytest.mark.thread_unsafe(reason="tracemalloc has one peak for the process")
-def test_an_open_quote_takes_no_more_memory_than_the_longest_field(write, sizes):
-    sizes.longest_row = 1 << 16
+def test_an_open_quote_takes_no_more_memory_than_the_longest_field(write, set_constant):
+    set_constant("fastembed.corpus.tables.LONGEST_ROW", 1 << 16)
     limit = csv.field_size_limit()
     path = write("t.csv", b'id,text\n1,a\n2,"b' + b"\n3,some more text" * 1_000_000)
     tracemalloc.start()
@@ -282,7 +282,8 @@ def test_an_open_quote_takes_no_more_memory_than_the_longest_field(write, sizes)
         assert tracemalloc.get_traced_memory()[1] < 8 << 20  # of 17 MB
     finally:
         tracemalloc.stop()
-    sizes.longest_row = 1 << 26  # a field may be longer than the limit of the csv module, which is one of the process
+    # A field may be longer than the limit of the csv module, which is one of the process
+    set_constant("fastembed.corpus.tables.LONGEST_ROW", 1 << 26)
     assert len(read_field(write("t.csv", b"text\n" + b"word " * 100_000))[0][0]) == 100_000
     assert csv.field_size_limit() == limit
 
@@ -410,8 +411,9 @@ def test_bad_rows_of_several_fields_say_what_is_wrong_and_where(tmp_path):
     assert (replaced[0], replaced[3]) == ((1, "x\ufffd"), (["\ufffd", 3], None))
 
 
-def test_a_line_that_is_too_long_is_skipped_without_being_held(write, sizes):
-    sizes.longest_row = sizes.block_bytes = 1 << 10
+def test_a_line_that_is_too_long_is_skipped_without_being_held(write, set_constant):
+    set_constant("fastembed.corpus.tables.LONGEST_ROW", 1 << 10)
+    set_constant("fastembed.corpus.blocks.BLOCK_BYTES", 1 << 10)
     path = write("t.jsonl", b'{"text": "first"}\n{"text": "' + b"x" * (1 << 16) + b'"}\n{"text": "last"}\n')
     with pytest.raises(ValueError, match=r"line 2: longer than 1,024 bytes"):
         read_field(path)

@@ -45,8 +45,8 @@ def corpora(tmp_path):
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("kind", ["file", "own tokenizer", "texts", "lists", "nothing"])
-def test_a_corpus_is_numbered_in_one_reading(tmp_path, kind, threads, sizes):
-    sizes.block_bytes = 40
+def test_a_corpus_is_numbered_in_one_reading(tmp_path, kind, threads, set_constant):
+    set_constant("fastembed.corpus.blocks.BLOCK_BYTES", 40)
     corpus, pool, ledgers = corpora(tmp_path)[kind], Pool(threads), [Ledger(), Ledger(), Ledger()]
     numbered = number_tokens(corpus.blocks(ledgers[0]), corpus.reading, ledgers[0], pool)
     words, counts = ranked(numbered.counts(pool), pool)
@@ -71,11 +71,12 @@ def texts(tmp_path):
     return tmp_path
 
 
-def test_an_executor_counts_what_one_thread_counts(texts, sizes):
-    sizes.task_bytes, sizes.block_bytes = 1 << 12, 1 << 10
+def test_an_executor_counts_what_one_thread_counts(texts, set_constant):
+    set_constant("fastembed.corpus.tokens.TASK_BYTES", 1 << 12)
+    set_constant("fastembed.corpus.blocks.BLOCK_BYTES", 1 << 10)
     for reading, one in ({}, "é1"), ({"token_pattern": "[0-9]+"}, "1"):
         corpus = FileCorpus(texts, reading=Reading(**reading))
-        assert len(corpus.parts(sizes.task_bytes)) > 5
+        assert len(corpus.parts(1 << 12)) > 5
         expected, reached = Vocabulary.from_corpus(corpus, drop=[one]), []
         with ThreadPoolExecutor(2) as executor:
             options = {"drop": [one], "executor": executor}

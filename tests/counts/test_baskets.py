@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fastembed import Counts, Vocabulary
-from fastembed._base.sizes import SIZES
 from fastembed.corpus import Ledger
 
 RTOL = 1e-13  # one division and two products away from exact
@@ -38,7 +37,7 @@ def test_counts_of_baskets_agree_with_brute_force(assert_same, corpus, weighting
     assert_allclose(counts.to_scipy().toarray(), expected, rtol=RTOL)
     assert counts.nnz == np.count_nonzero(expected)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(SIZES, "batch_pairs", 3)
+        patch.setattr("fastembed.counts.pairs.BATCH_PAIRS", 3)
         assert_same(Counts.from_baskets(corpus, vocabulary, **chosen, threads=3), counts)
 
 

@@ -50,8 +50,8 @@ def by_number(counts):
 @pytest.mark.parametrize("start", ["degree", "uniform"])
 @pytest.mark.parametrize(("window", "weighting"), [(1, "flat"), (2, "harmonic"), (5, "linear"), (10, "flat")])
 @pytest.mark.parametrize("columns", [7, 1 << 14])
-def test_the_counts_are_those_of_dense_powers(window, weighting, start, directed, columns, sizes):
-    sizes.walk_columns = columns
+def test_the_counts_are_those_of_dense_powers(window, weighting, start, directed, columns, set_constant):
+    set_constant("fastembed._base.arrays.WALK_COLUMNS", columns)
     matrix = random_graph(directed=directed)
     matrix[5] = 0  # of a directed graph: a node that no edge leaves
     if not directed:
@@ -110,8 +110,8 @@ def test_what_is_dropped_of_a_row_is_within_the_tolerance_and_in_the_ledger(tole
     assert f"dropped {counts.ledger.counts_dropped:.2%} of the counts" in counts.ledger.summary()
 
 
-def test_threads_memory_and_stores_change_no_bit(tmp_path, assert_same, sizes):
-    sizes.group_rows = 16
+def test_threads_memory_and_stores_change_no_bit(tmp_path, assert_same, set_constant):
+    set_constant("fastembed.counts.groups.GROUP_ROWS", 16)
     graph = sparse.csr_array(random_graph(300, 900))
     alone = Counts.from_graph(graph, window=4, threads=1)
     assert_same(alone, Counts.from_graph(graph, window=4, threads=3))

@@ -36,8 +36,8 @@ def test_the_digest_and_the_sums_are_those_of_the_rows_of_each_group(shape):
 # ---------------------------------------------------------------- groups that are read while others are trained on
 
 
-def test_what_reading_raises_ends_the_fit(tmp_path, sizes):
-    sizes.group_rows = 16
+def test_what_reading_raises_ends_the_fit(tmp_path, set_constant):
+    set_constant("fastembed.counts.groups.GROUP_ROWS", 16)
     stored = Counts.from_ids(np.arange(160), np.arange(160) % 30).store(tmp_path / "a")
     trainer = Trainer.random(160, 4, output_size=30, threads=2)
     next((tmp_path / "a").glob("group-00007-*")).unlink()

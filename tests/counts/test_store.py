@@ -22,8 +22,8 @@ from fastembed.formats.tensors import map_tensors, write_tensors
 
 
 @pytest.fixture
-def small_groups(sizes):
-    sizes.group_rows = 16
+def small_groups(set_constant):
+    set_constant("fastembed.counts.groups.GROUP_ROWS", 16)
 
 
 def files_of(folder):
@@ -194,8 +194,8 @@ def test_one_process_at_a_time_writes_and_a_kill_leaves_no_lock(tmp_path):
 
 
 @pytest.fixture
-def larger_groups(sizes):
-    sizes.group_rows = 700
+def larger_groups(set_constant):
+    set_constant("fastembed.counts.groups.GROUP_ROWS", 700)
 
 
 OPTIONS = [
@@ -208,10 +208,12 @@ OPTIONS = [
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize(("chunk_ids", "threads"), [(400, 1), (9000, 3), (1 << 20, 2)])
 @pytest.mark.usefixtures("larger_groups")
-def test_counting_into_a_store_has_the_bytes_of_counting_in_memory(zipf, sizes, tmp_path, options, chunk_ids, threads):
+def test_counting_into_a_store_has_the_bytes_of_counting_in_memory(
+    zipf, set_constant, tmp_path, options, chunk_ids, threads
+):
     whole = Counts.from_corpus(*zipf, **options)
     whole.store(tmp_path / "a")
-    sizes.chunk_ids = chunk_ids
+    set_constant("fastembed.counts.sums.CHUNK_IDS", chunk_ids)
     stored = Counts.from_corpus(*zipf, **options, memory_limit=1 << 20, threads=threads, store=tmp_path / "b")
     assert len(stored.groups.entries) > 3
     assert files_of(tmp_path / "a") == files_of(tmp_path / "b")

@@ -43,17 +43,18 @@ def vocabulary(texts):
 
 
 @pytest.fixture
-def small_parts(sizes):
+def small_parts(set_constant):
     """Several groups of rows and, in this process, several parts."""
-    sizes.task_bytes, sizes.block_bytes = 1 << 14, 1 << 10
-    sizes.group_rows = 300
+    set_constant("fastembed.corpus.tokens.TASK_BYTES", 1 << 14)
+    set_constant("fastembed.corpus.blocks.BLOCK_BYTES", 1 << 10)
+    set_constant("fastembed.counts.groups.GROUP_ROWS", 300)
 
 
 @pytest.mark.usefixtures("small_parts")
 @pytest.mark.parametrize("options", [WINDOWS, {"window": 2, "weighting": "harmonic"}])
 @pytest.mark.parametrize("memory_limit", [10**6, 10**8])
-def test_threads_count_the_bytes_of_one(texts, vocabulary, tmp_path, options, memory_limit, sizes):
-    sizes.part_columns = 500  # of which there are several in a part
+def test_threads_count_the_bytes_of_one(texts, vocabulary, tmp_path, options, memory_limit, set_constant):
+    set_constant("fastembed.counts.tasks.PART_COLUMNS", 500)  # of which there are several in a part
     reached = []
     alone = Counts.from_corpus(texts, vocabulary, **options, store=tmp_path / "a")
     with ThreadPoolExecutor(3) as executor:
@@ -122,8 +123,9 @@ def test_what_cannot_be_counted_by_tasks_is_rejected(texts, vocabulary, tmp_path
     assert not (tmp_path / "a").exists()
 
 
-def test_pieces_beyond_the_memory_are_added_a_few_at_a_time(texts, vocabulary, tmp_path, sizes):
-    sizes.task_bytes, sizes.block_bytes = 1 << 14, 1 << 10
+def test_pieces_beyond_the_memory_are_added_a_few_at_a_time(texts, vocabulary, tmp_path, set_constant):
+    set_constant("fastembed.corpus.tokens.TASK_BYTES", 1 << 14)
+    set_constant("fastembed.corpus.blocks.BLOCK_BYTES", 1 << 10)
     Counts.from_corpus(texts, vocabulary, window=8, store=tmp_path / "a")
     with ThreadPoolExecutor(1) as executor:
         Counts.from_corpus(texts, vocabulary, window=8, memory_limit=10**6, executor=executor, store=tmp_path / "b")
@@ -142,9 +144,10 @@ def run_with_small_groups(client):
     """Set the constants of `small_parts` in the workers, which do not know this file."""
 
     def set_constants():
-        from fastembed._base.sizes import SIZES
+        from fastembed.corpus import blocks
+        from fastembed.counts import groups
 
-        SIZES.group_rows, SIZES.block_bytes = 300, 1 << 10
+        groups.GROUP_ROWS, blocks.BLOCK_BYTES = 300, 1 << 10
 
     client.run(set_constants)
 

@@ -13,7 +13,6 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from fastembed import Counts, SkipGram, Vocabulary
-from fastembed._base.sizes import SIZES
 from fastembed.corpus import FileCorpus
 from fastembed.corpus.corpus import corpus_identity
 
@@ -23,8 +22,8 @@ TEXT = "\n".join(" ".join(f"w{word}" for word in np.random.default_rng(k).zipf(1
 
 
 @pytest.fixture
-def small_groups(sizes):
-    sizes.group_rows = 200
+def small_groups(set_constant):
+    set_constant("fastembed.counts.groups.GROUP_ROWS", 200)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +78,7 @@ pytestmark = [pytest.mark.thread_unsafe(reason="one server"), pytest.mark.filter
 
 
 def test_text_that_has_a_url_is_read_as_a_file_is(url, tmp_path, set_constant):
-    set_constant(SIZES, "block_bytes", 1 << 10)
+    set_constant("fastembed.corpus.blocks.BLOCK_BYTES", 1 << 10)
     (tmp_path / "local").mkdir()
     for name, data in (("a.txt", TEXT), ("b.txt.bz2", bz2.compress(TEXT)), (".hidden", b"x")):
         put(f"{url}/texts/{name}", data)
@@ -99,8 +98,8 @@ def test_text_that_has_a_url_is_read_as_a_file_is(url, tmp_path, set_constant):
 
 @pytest.mark.usefixtures("small_groups")
 def test_a_store_that_has_a_url_is_that_of_a_folder(url, tmp_path, set_constant):
-    set_constant(SIZES, "task_bytes", 1 << 13)
-    set_constant(SIZES, "block_bytes", 1 << 10)
+    set_constant("fastembed.corpus.tokens.TASK_BYTES", 1 << 13)
+    set_constant("fastembed.corpus.blocks.BLOCK_BYTES", 1 << 10)
     put(f"{url}/text", TEXT)
     (tmp_path / "text").write_bytes(TEXT)
     vocabulary = Vocabulary.from_corpus(tmp_path / "text", min_count=1)

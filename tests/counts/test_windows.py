@@ -14,7 +14,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
 from fastembed import Counts, SkipGram, Vocabulary
-from fastembed._base.sizes import SIZES
 from fastembed.corpus import Ledger, Reading
 from fastembed.corpus.corpus import as_corpus
 from fastembed.counts import Windows
@@ -119,22 +118,22 @@ def test_the_sum_of_two_counts_is_exactly_the_count_of_both_corpora(assert_same,
     assert added.ledger == both.ledger
 
 
-def test_neither_threads_nor_batches_of_rows_change_a_bit(zipf, sizes, assert_same):
+def test_neither_threads_nor_batches_of_rows_change_a_bit(zipf, set_constant, assert_same):
     chosen = {"window": 8, "weighting": "harmonic", "sample": 1e-3, "directed": True}
     whole = Counts.from_corpus(*zipf, **chosen, threads=1)
     for pairs, threads in ((1, 1), (1000, 3), (20_000, 2)):
-        sizes.batch_pairs = pairs
+        set_constant("fastembed.counts.windows.BATCH_PAIRS", pairs)
         assert_same(Counts.from_corpus(*zipf, **chosen, threads=threads), whole)
 
 
 @pytest.mark.parametrize(("tokens", "size"), [(50, 1), (50, 7), (30_000, 1000), (30_000, 29_999), (30_000, 40_000)])
 @pytest.mark.parametrize("chosen", [{"window": 3}, {"window": (0, 2), "directed": True}, {"window": (7, 1)}])
-def test_chunks_cut_anywhere_change_no_bit(zipf, sizes, tokens, size, chosen, assert_same):
+def test_chunks_cut_anywhere_change_no_bit(zipf, set_constant, tokens, size, chosen, assert_same):
     corpus, vocabulary = zipf
     line = [token for line in corpus for token in line][:tokens]
     corpora = ([line], [line[: tokens // 3], [], line[tokens // 3 :]])
     whole = [Counts.from_corpus(corpus, vocabulary, **chosen) for corpus in corpora]
-    sizes.chunk_ids = size
+    set_constant("fastembed.counts.sums.CHUNK_IDS", size)
     for corpus, expected in zip(corpora, whole, strict=True):
         assert_same(Counts.from_corpus(corpus, vocabulary, **chosen), expected)
 
@@ -154,7 +153,7 @@ def test_a_file_gives_what_the_same_lists_give(
     vocabulary = Vocabulary(list("abcdef"), [70, 60, 50, 40, 30, 20])
     path = write_lines(tmp_path_factory.mktemp("files"), corpus)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(SIZES, "block_bytes", block)
+        patch.setattr("fastembed.corpus.blocks.BLOCK_BYTES", block)
         try:
             expected = Counts.from_corpus(corpus, vocabulary, **chosen)
         except ValueError as error:

@@ -135,10 +135,10 @@ def best_by_hand(vectors, size, asked, method):
 @pytest.mark.parametrize("method", ["3CosAdd", "3CosMul"])
 @pytest.mark.parametrize("restrict", [None, 3, 150])
 @pytest.mark.parametrize("block_bytes", [1, 1 << 26])
-def test_analogies_are_those_of_a_plain_search(sizes, method, restrict, block_bytes, written, random_words):
+def test_analogies_are_those_of_a_plain_search(set_constant, method, restrict, block_bytes, written, random_words):
     vectors, text = random_words(seed=1, dtype=np.float64)
-    sizes.cosine_bytes = block_bytes
-    sizes.questions = 7
+    set_constant("fastembed.vectors.neighbors.COSINE_BYTES", block_bytes)
+    set_constant("fastembed.evaluation.words.QUESTIONS", 7)
     with nullcontext() if restrict != 3 else pytest.warns(UserWarning, match="has known words only"):
         result = analogies(vectors, written(text), method=method, restrict=restrict)
     size = min(restrict or len(vectors), len(vectors))

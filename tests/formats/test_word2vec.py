@@ -83,8 +83,8 @@ def test_binary_records_across_blocks(tmp_path, size, assert_same_bits):
     assert_same_bits(found.matrix, matrix)
 
 
-def test_a_fault_beyond_the_first_batch_is_found(tmp_path, sizes):
-    sizes.parsed_numbers = 1000
+def test_a_fault_beyond_the_first_batch_is_found(tmp_path, set_constant):
+    set_constant("fastembed.formats.word2vec.PARSED_NUMBERS", 1000)
     lines = [b"t%d 0.5 %d\n" % (i, i) for i in range(5000)]
     lines[3456] = b"bad 0.5 1.2.3\n"
     (tmp_path / "v.glove").write_bytes(b"".join(lines))

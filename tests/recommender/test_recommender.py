@@ -200,8 +200,8 @@ def test_files_pickles_and_copies_have_the_same_bits(model, tmp_path):
         named.save("m.txt")
 
 
-def test_the_bits_do_not_depend_on_threads(sizes, baskets):
-    sizes.batch_logits = 60  # three users in a block
+def test_the_bits_do_not_depend_on_threads(set_constant, baskets):
+    set_constant("fastembed.recommender.model.BATCH_LOGITS", 60)  # three users in a block
     one, two = (Recommender(dim=3, epochs=3, threads=threads).fit(baskets) for threads in (1, 2))
     assert_array_equal(one.item_factors_, two.item_factors_)
     assert_array_equal(one.user_factors_, two.user_factors_)

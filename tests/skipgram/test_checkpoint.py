@@ -62,9 +62,9 @@ def interrupted_in(monkeypatch):
 @pytest.mark.parametrize("early_stopping", [False, True])
 @pytest.mark.parametrize("form", ["file", "limited", "lists", "documents"])
 def test_a_fit_goes_on_to_the_same_bits_and_counts_nothing_twice(
-    corpus, text, path, interrupted_in, monkeypatch, sizes, early_stopping, form, assert_same
+    corpus, text, path, interrupted_in, monkeypatch, set_constant, early_stopping, form, assert_same
 ):
-    sizes.group_rows = 10
+    set_constant("fastembed.counts.groups.GROUP_ROWS", 10)
     documents = DocumentCorpus([" ".join(line) for line in corpus])
     source = {"file": text, "limited": text, "lists": corpus, "documents": documents}[form]
     limit = {"checkpoint": path, "memory_limit": 9 * 10**9 if form == "limited" else None}

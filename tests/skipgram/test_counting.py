@@ -66,11 +66,11 @@ def test_a_text_that_is_rewritten_between_its_two_readings_is_named(tmp_path, me
 @pytest.mark.parametrize("early_stopping", [False, True])
 @pytest.mark.parametrize("baskets", [None, "share"])
 def test_a_memory_limit_changes_no_bit_and_leaves_nothing(
-    corpus, early_stopping, baskets, tmp_path, monkeypatch, sizes
+    corpus, early_stopping, baskets, tmp_path, monkeypatch, set_constant
 ):
     """Counts are in a store, whether all groups of their rows fit into the buffer of an epoch or not."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    sizes.group_rows = 5
+    set_constant("fastembed.counts.groups.GROUP_ROWS", 5)
     settings = SETTINGS | {"early_stopping": early_stopping, "baskets": baskets, "window": 12 if baskets else 2}
     models = [SkipGram(**settings) for _ in range(3)]
     plain, limited, tight = models

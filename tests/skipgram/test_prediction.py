@@ -79,13 +79,13 @@ def test_several_words_give_the_weighted_mean_without_what_is_left_out(corpus, s
             assert p == pytest.approx(left[c] / sum(left.values()), rel=1e-5)
 
 
-def test_many_queries_give_what_each_gives(corpus, sizes):
+def test_many_queries_give_what_each_gives(corpus, set_constant):
     model = SkipGram(**SETTINGS).fit(corpus)
     rng = np.random.default_rng(0)
     queries = [rng.choice(model.vocabulary.tokens, n).tolist() for n in rng.integers(1, 9, 50)] + ["w03"]
     answers = [model.predict_output(query) for query in queries]
     for numbers in (1 << 22, 200, 1):  # in one block, in several, one by one
-        sizes.batch_logits = numbers
+        set_constant("fastembed.skipgram.prediction.BATCH_LOGITS", numbers)
         found = model.predict_outputs(queries)
         assert [[word for word, _ in answer] for answer in found] == [
             [word for word, _ in answer] for answer in answers

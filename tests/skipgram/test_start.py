@@ -22,9 +22,9 @@ def totals_of(counts):
 
 
 @pytest.mark.parametrize(("shape", "rank"), [((400, 500), 50), ((400, 500), 300), ((500, 400), 300)])
-def test_truncated_svd_is_near_the_best_approximation(shape, rank, sizes):
+def test_truncated_svd_is_near_the_best_approximation(shape, rank, set_constant):
     """A Krylov space of 720 columns would be more than the matrix has."""
-    sizes.krylov_columns = 500
+    set_constant("fastembed.skipgram.start.KRYLOV_COLUMNS", 500)
     counts = random_counts(*shape)
     pmi, dense = (PositivePMI(CSRGroups(counts), totals_of(counts), Pool(1)), twins.positive_pmi(counts.toarray()))
     u, s, v = truncated_svd(pmi, rank, np.random.default_rng(0), Pool(2))
@@ -35,9 +35,9 @@ def test_truncated_svd_is_near_the_best_approximation(shape, rank, sizes):
 @pytest.mark.parametrize("rank", [50, 100])
 @pytest.mark.parametrize("kind", ["equal", "fast decay", "components"])
 @pytest.mark.parametrize("columns", [1, 1024])
-def test_truncated_svd_is_right_where_its_krylov_space_ends_early(kind, rank, columns, sizes):
+def test_truncated_svd_is_right_where_its_krylov_space_ends_early(kind, rank, columns, set_constant):
     """All singular values equal, of many sizes, or those of small graphs without edges between them."""
-    sizes.krylov_columns = columns
+    set_constant("fastembed.skipgram.start.KRYLOV_COLUMNS", columns)
     rng = np.random.default_rng(3)
     dense = np.eye(200)
     if kind == "fast decay":
@@ -89,8 +89,8 @@ def test_the_bias_is_the_log_of_the_shares_where_columns_without_counts_share_th
 @pytest.mark.parametrize("shape", [(1, 1), (7, 5000), (3000, 11), (200, 300)])
 @pytest.mark.parametrize(("density", "index"), [(1.0, np.int32), (0.1, np.int64)])
 @pytest.mark.usefixtures("library")
-def test_products_of_any_shape(sizes, shape, density, index, dim):
-    sizes.pmi_columns = 64
+def test_products_of_any_shape(set_constant, shape, density, index, dim):
+    set_constant("fastembed.skipgram.start.PMI_COLUMNS", 64)
     counts = random_counts(*shape, density)
     counts = (counts + sparse.csr_array(([1.0], ([0], [0])), shape)).tocsr()
     counts.indptr, counts.indices = counts.indptr.astype(index), counts.indices.astype(index)

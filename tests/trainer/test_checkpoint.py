@@ -91,7 +91,7 @@ def without_times(history):
 
 
 @pytest.fixture(params=["float32", "float64", "early stopping", "bags", "a store", "weight decay"])
-def case(request, new, counts, tmp_path, sizes):
+def case(request, new, counts, tmp_path, set_constant):
     """Return a function that makes a trainer, one that fits it to its data, and the options of the fit."""
     options = dict(OPTIONS)
     if request.param in ("early stopping", "a store"):
@@ -104,7 +104,7 @@ def case(request, new, counts, tmp_path, sizes):
     if request.param != "a store":
         dtype = "float64" if request.param == "float64" else "float32"
         return partial(new, dtype=dtype), lambda trainer, **more: trainer.fit_counts(counts[0], **options | more)
-    sizes.group_rows = 2  # groups are read while it trains
+    set_constant("fastembed.counts.groups.GROUP_ROWS", 2)  # groups are read while it trains
     for matrix, name in zip(counts, ("counts", "held out"), strict=True):
         Counts.from_scipy(matrix).store(tmp_path / name)
 

@@ -82,16 +82,17 @@ def test_any_number_of_ranks_ends_with_the_bits_of_one_process(check, counts, dt
     check([1, 2, 3, 4, 5, 7, 8], dtype, counts=counts)
 
 
-def test_the_embedding_may_be_joined_several_times_in_an_epoch(check, counts, sizes):
+def test_the_embedding_may_be_joined_several_times_in_an_epoch(check, counts, set_constant):
     """The memory is large enough for dH of two blocks. Arrays are sent in several messages."""
-    sizes.kept_bytes, sizes.sent_bytes = 1, 1000
+    set_constant("fastembed.trainer.ranks.KEPT_BYTES", 1)
+    set_constant("fastembed.trainer.ranks.SENT_BYTES", 1000)
     check([2, 3, 4], counts=counts)
 
 
 @pytest.mark.parametrize("with_bags", [False, True])
-def test_a_rank_may_have_several_nodes_of_several_shards(check, counts, make_bags, sizes, with_bags):
+def test_a_rank_may_have_several_nodes_of_several_shards(check, counts, make_bags, set_constant, with_bags):
     """One of three ranks has two nodes of two shards, the others one; of five, three have two nodes of one shard."""
-    sizes.rank_nodes = 1
+    set_constant("fastembed.counts.groups.RANK_NODES", 1)
     assert [Division.of(8, ranks).node for ranks in (3, 5)] == [2, 1]
     check([3, 5], counts=counts, bags=make_bags() if with_bags else None)
 
@@ -117,9 +118,9 @@ def test_validation_ends_all_ranks_at_once_with_the_best_parameters(check, count
     check([2], counts=counts, epochs=20, bags=make_bags(), validation_bags=make_bags(1), **others)
 
 
-def test_groups_of_rows_may_be_read_while_training(check, counts, sizes):
+def test_groups_of_rows_may_be_read_while_training(check, counts, set_constant):
     """Each rank asks the counts for the columns of its shards."""
-    sizes.group_rows = 8
+    set_constant("fastembed.counts.groups.GROUP_ROWS", 8)
     asked = []
 
     class Read(grouping.CSRGroups):
@@ -261,8 +262,8 @@ def test_another_number_of_ranks_goes_on_from_a_checkpoint_to_the_same_bits(new,
     assert fit(None) == bits(alone)
 
 
-def test_a_checkpoint_within_an_epoch_has_the_parts_of_all_ranks(new, on_ranks, counts, tmp_path, set_constant, sizes):
-    sizes.due_blocks = 2
+def test_a_checkpoint_within_an_epoch_has_the_parts_of_all_ranks(new, on_ranks, counts, tmp_path, set_constant):
+    set_constant("fastembed.trainer.ranks.DUE_BLOCKS", 2)
     alone = new()
     alone.fit_counts(counts, **OPTIONS)
     path, kept = tmp_path / "checkpoint", []

@@ -68,11 +68,11 @@ def trainer_of(library, model):
 
 
 @pytest.fixture
-def set_parallel(sizes):
+def set_parallel(set_constant):
     """Let the steps of trainers made from now on be shared by threads, or not."""
 
     def set_size(parallel):
-        sizes.parallel_bytes = 0 if parallel else 1 << 60
+        set_constant("fastembed.trainer.rows.PARALLEL_BYTES", 0 if parallel else 1 << 60)
 
     return set_size
 
@@ -267,7 +267,7 @@ def test_training_on_bags_is_the_references_in_order(trainer_of, set_parallel, n
 
 
 @with_and_without_linear
-def test_a_thousand_steps_give_what_the_reference_gives(library, model, near, sizes, update_linear):
+def test_a_thousand_steps_give_what_the_reference_gives(library, model, near, set_constant, update_linear):
     """One by one, or by calls of the kernel on any number of them."""
     embedding, linear, bias = model(50, 1030, 20, library.dtype)
     rng = np.random.default_rng(4)
@@ -280,7 +280,7 @@ def test_a_thousand_steps_give_what_the_reference_gives(library, model, near, si
     near(trainer.embedding, expected[1], times=10)
     near(trainer.linear, expected[2], times=10)
     for multiplications in (1 << 29, 1 << 20):
-        sizes.multiplications = multiplications
+        set_constant("fastembed.trainer.rows.MULTIPLICATIONS", multiplications)
         whole = Trainer(embedding.copy(), linear, bias=bias, loss_scale=1)
         assert whole.train(inputs, targets, **options)[0] == np.cumsum(losses)[-1] / 1000  # summed one by one
         assert bits(whole) == bits(trainer)
@@ -320,9 +320,9 @@ def test_forward_of_many_bags_is_that_of_each(trainer_of, near):
 
 
 @pytest.mark.parametrize("topn", [1, 3, 50])
-def test_predict_gives_the_most_probable_outputs_in_order(sizes, topn):
+def test_predict_gives_the_most_probable_outputs_in_order(set_constant, topn):
     trainer = Trainer.random(9, 4, output_size=20, dtype="float64", seed=0)
-    sizes.batch_logits = 60  # three inputs at a time
+    set_constant("fastembed.trainer.rows.BATCH_LOGITS", 60)  # three inputs at a time
     outputs, probabilities = trainer.predict(range(9), topn)
     p = trainer.forward(range(9))
     assert_array_equal(outputs, np.argsort(-p, axis=1, kind="stable")[:, :topn])

@@ -49,10 +49,10 @@ def fit_bits(dtype, threads, **options):
 # ---------------------------------------------------------------- the same bits
 
 
-def test_row_steps_have_the_same_bits(library, sizes):
+def test_row_steps_have_the_same_bits(library, set_constant):
     """With the pool for any size of the linear layer, and without it."""
     bits = {row_bits(library.dtype, 1)}
-    sizes.parallel_bytes = 0
+    set_constant("fastembed.trainer.rows.PARALLEL_BYTES", 0)
     bits |= {row_bits(library.dtype, threads) for threads in THREADS}
     assert len(bits) == 1
 
@@ -72,8 +72,8 @@ def test_one_trainer_from_many_threads_makes_one_call_after_the_other(in_threads
     assert_array_equal(trainer.embedding, twin.embedding)
 
 
-def test_trainers_in_many_threads_have_the_same_bits(sizes, in_threads):
-    sizes.parallel_bytes = 0
+def test_trainers_in_many_threads_have_the_same_bits(set_constant, in_threads):
+    set_constant("fastembed.trainer.rows.PARALLEL_BYTES", 0)
 
     def bits():
         return row_bits("float32", 2), fit_bits("float32", 2), row_bits("float64", 1), fit_bits("float64", 1)
@@ -234,9 +234,9 @@ def test_a_fit_ends_at_a_ctrl_c(threads):
 
 @pytest.mark.parametrize("mode", ["down", "up", "towards zero", "flush"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_mode_of_floats_of_the_caller_changes_no_bit(sizes, in_float_mode, dtype, mode):
+def test_the_mode_of_floats_of_the_caller_changes_no_bit(set_constant, in_float_mode, dtype, mode):
     """A row, and the changes of outputs without weights, are subnormal numbers, which must be kept."""
-    sizes.parallel_bytes = 0
+    set_constant("fastembed.trainer.rows.PARALLEL_BYTES", 0)
     counts, tiny = random_counts(30, 4500), 2.0 ** (-140 if dtype == "float32" else -1060)
 
     def new(threads):

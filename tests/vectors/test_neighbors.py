@@ -38,9 +38,9 @@ def tied(request):
 
 @pytest.mark.parametrize("topn", [1, 10, 700, 6000])
 @pytest.mark.parametrize("block_bytes", [1, 10**5, 1 << 25])
-def test_ties_are_in_the_order_of_ids_alone_and_in_a_batch(tied, topn, block_bytes, sizes):
-    sizes.cosine_bytes = block_bytes
-    sizes.exact_bytes = 4000
+def test_ties_are_in_the_order_of_ids_alone_and_in_a_batch(tied, topn, block_bytes, set_constant):
+    set_constant("fastembed.vectors.neighbors.COSINE_BYTES", block_bytes)
+    set_constant("fastembed.vectors.neighbors.EXACT_BYTES", 4000)
     neighbors = Neighbors(tied)
     queries = unit_vectors(np.concatenate([tied[:9], np.zeros((1, 17)), np.eye(3, 17)]))
     excluded = [[i, 4999] for i in range(9)] + [[]] * 4
