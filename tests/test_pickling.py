@@ -161,7 +161,7 @@ def objects(tmp_path_factory):
         ),
         analogies.sections[0],
         evaluation.word_similarity(model.vectors, scores),
-        formats.FORMATS["npy"],
+        formats.FORMATS["glove"],
         formats.Table(["a"], np.eye(1), np.array([1]), {"dim": 1}),
         compare(model.vectors, model.vectors),
         recommender.estimate(10, 20, 30),

@@ -93,7 +93,7 @@ def add_export(commands: options.Commands) -> None:
     add_vectors(command)
     command.add_argument("to", nargs="?", metavar="OUTPUT", type=options.output_name, help="the file to write")
     options.add_output(command, None)
-    writable = tuple(name for name, form in FORMATS.items() if form.writable)
+    writable = tuple(name for name, form in FORMATS.items() if form.write)
     options.add_option(command, "--format", "the format of OUTPUT", shown="by OUTPUT's suffix", choices=writable)
     options.add_quiet(command)
 
@@ -108,8 +108,7 @@ def export(arguments: argparse.Namespace) -> None:
     arguments.output = arguments.output or arguments.to
     check_output(arguments.output, arguments.format)
     form = format_of(arguments.output, arguments.format)
-    inputs = format_of_file(arguments.vectors, arguments.input_format).files(arguments.vectors)
-    options.reject_overwriting(arguments, inputs, form.files(arguments.output))
+    options.reject_overwriting(arguments, [arguments.vectors])
     vectors = open_vectors(arguments)
     vectors.save(arguments.output, form.name, progress=sys.stderr.isatty() and not arguments.quiet)
     (words, dim), composer = vectors.matrix.shape, composer_behind(vectors)

@@ -107,12 +107,8 @@ def _read_settings(source: Source) -> tuple[int, int, int, int]:
         raise source.error(f"the dimension must be from 1 to {LONGEST // 4}, got {dim}", start)
     if version == 11 and model == SUPERVISED:  # had no character n-grams, whatever its settings say
         longest = 0
-    if (
-        buckets < 0
-        or shortest < 0
-        or not 0 <= longest <= LONGEST_NGRAM
-        or (not buckets and longest >= max(shortest, 1))
-    ):
+    needed = int(longest >= max(shortest, 1))
+    if shortest < 0 or not 0 <= longest <= LONGEST_NGRAM or buckets < needed:
         what = f"n-grams of {shortest} to {longest} characters in {buckets} buckets"
         raise source.error(f"{what} cannot be: lengths are from 0 to {LONGEST_NGRAM}, buckets at least 1", start)
     return dim, buckets, shortest, longest

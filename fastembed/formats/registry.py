@@ -1,17 +1,17 @@
 """Which format a file has, and saving and loading through it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.optional import require
 from fastembed._base.progress import bars
+from fastembed.formats import fasttext, tensors, word2vec
 from fastembed.formats.atomic import check_writable
-from fastembed.formats.table import Matrix, PathLike, Table, check_table, metadata_path, tokens_path
+from fastembed.formats.table import Matrix, PathLike, Table, check_table
 
 T = TypeVar("T")
 
@@ -27,80 +27,57 @@ class Format:
         The suffixes of its files, in lower case.
     description : str
         One line for users.
+    read : callable
+        ``read(path) -> Table``.
+    write : callable or None
+        ``write(path, table)``; None if vectors cannot be saved in it.
     gzip : bool
         Whether ``.gz`` may follow the suffix.
-    library : str or None
-        The library that it needs, of the extra [parquet].
-    beside : callable or None
-        ``beside(path) -> Path``, the second file of a pair.
     ngrams : bool
         Whether it holds character n-grams and their vectors as well as those of the tokens.
-    writable : bool
-        Whether vectors can be saved in it.
     """
 
     name: str
     suffixes: tuple[str, ...]
     description: str
-    gzip: bool = False
-    library: str | None = None
-    beside: Callable[[PathLike], Path] | None = None
+    read: Callable[[PathLike], Table] = field(repr=False)
+    write: Callable[[PathLike, Table], None] | None = field(repr=False)
+    gzip: bool = True
     ngrams: bool = False
-    writable: bool = True
-
-    def files(self, path: PathLike) -> list[Path]:
-        """Return all files that are read or written under a name.
-
-        Parameters
-        ----------
-        path : path-like
-
-        Returns
-        -------
-        list of Path
-
-        Examples
-        --------
-        >>> [file.name for file in FORMATS["npy"].files("wiki.npy")]
-        ['wiki.npy', 'wiki.tokens.txt']
-        """
-        return [Path(path), *([self.beside(path)] if self.beside else [])]
 
 
 FORMATS: Mapping[str, Format] = {  # by name
     form.name: form
     for form in (
-        Format("safetensors", (".safetensors", ""), "the library's own: nothing is lost", ngrams=True),
-        Format("word2vec", (".txt",), "text of word2vec and gensim, float32", gzip=True),
-        Format("word2vec-binary", (".bin",), "binary form of word2vec and gensim, float32", gzip=True),
-        Format("fasttext", (".vec",), "text of fastText, float32", gzip=True),
+        Format(
+            "safetensors",
+            (".safetensors", ""),
+            "the library's own: nothing is lost",
+            tensors.read_vectors,
+            tensors.write_vectors,
+            gzip=False,
+            ngrams=True,
+        ),
+        Format("word2vec", (".txt",), "text of word2vec and gensim, float32", word2vec.read_text, word2vec.write_text),
+        Format(
+            "word2vec-binary",
+            (".bin",),
+            "binary form of word2vec and gensim, float32",
+            word2vec.read_binary,
+            word2vec.write_binary,
+        ),
+        Format("fasttext", (".vec",), "text of fastText, float32", word2vec.read_text, word2vec.write_text),
         # Its suffix is .bin too: `format_of_file` recognises the contents
-        Format("fasttext-binary", (), "binary models of fastText, float32", gzip=True, ngrams=True, writable=False),
-        Format("glove", (".glove",), "text of GloVe, without a first line 'V D', float32", gzip=True),
-        Format("npy", (".npy",), "NumPy's array in x.npy, tokens in x.tokens.txt", beside=tokens_path),
-        Format("tsv", (".tsv",), "TensorBoard's projector: vectors.tsv, metadata.tsv, float32", beside=metadata_path),
-        Format("parquet", (".parquet",), "Parquet, with the extra [parquet]", library="pyarrow"),
-        Format("arrow", (".arrow", ".feather"), "Arrow, with the extra [parquet]", library="pyarrow"),
+        Format("fasttext-binary", (), "binary models of fastText, float32", fasttext.read_model, None, ngrams=True),
+        Format(
+            "glove",
+            (".glove",),
+            "text of GloVe, without a first line 'V D', float32",
+            word2vec.read_glove,
+            word2vec.write_glove,
+        ),
     )
 }
-
-
-def _codec(name: str) -> tuple[Callable[..., Table], Callable[[PathLike, Table], None] | None]:
-    """Return the functions that read and, unless it is None, write a format."""
-    from fastembed.formats import columns, fasttext, tensors, word2vec  # only what reads or writes vectors needs them
-
-    return {
-        "safetensors": (tensors.read_vectors, tensors.write_vectors),
-        "word2vec": (word2vec.read_text, word2vec.write_text),
-        "word2vec-binary": (word2vec.read_binary, word2vec.write_binary),
-        "fasttext": (word2vec.read_text, word2vec.write_text),
-        "fasttext-binary": (fasttext.read_model, None),
-        "glove": (word2vec.read_glove, word2vec.write_glove),
-        "npy": (columns.read_npy, columns.write_npy),
-        "tsv": (columns.read_tsv, columns.write_tsv),
-        "parquet": (columns.read_parquet, columns.write_parquet),
-        "arrow": (columns.read_arrow, columns.write_arrow),
-    }[name]
 
 
 def format_of(path: PathLike, format: str | None = None) -> Format:  # noqa: A002 - a user's word
@@ -149,7 +126,7 @@ def check_output(path: PathLike, format: str | None = None) -> None:  # noqa: A0
 
     Raises
     ------
-    ValueError, OSError, ImportError
+    ValueError, OSError
         As :func:`save`.
 
     Examples
@@ -160,9 +137,7 @@ def check_output(path: PathLike, format: str | None = None) -> None:  # noqa: A0
         ...
     ValueError: 'wiki.pkl': no format has the suffix '.pkl'; name one of safetensors, word2vec, ...
     """
-    form = _writable_format(path, format)
-    if form.library is not None:
-        require(form.library, "parquet")
+    _writer(path, format)
     check_writable(path)
 
 
@@ -175,7 +150,7 @@ def save(
     counts: npt.NDArray[np.int64] | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write vectors to a file, or to two that belong together, whole or not at all.
+    """Write vectors to a file, whole or not at all.
 
     Parameters
     ----------
@@ -186,7 +161,7 @@ def save(
     format : str, optional
         A name in `FORMATS`; by default the one of the suffix.
     counts : ndarray of integers, shape (V,), optional
-        Kept by "safetensors", "tsv", "parquet" and "arrow".
+        Kept by "safetensors".
     settings : mapping, optional
         Kept as JSON by "safetensors".
 
@@ -195,9 +170,7 @@ def save(
     TypeError, ValueError
         If the parts do not fit together, there is no vector, or the format cannot hold a token, which is named.
     OSError
-        If the folder is missing or the data cannot be written; old files are then untouched.
-    ImportError
-        If the format needs an extra, which is named.
+        If the folder is missing or the data cannot be written; the old file is then untouched.
 
     Examples
     --------
@@ -228,8 +201,6 @@ def load(path: PathLike, format: str | None = None) -> Table:  # noqa: A002 - a 
         If the file is missing or cannot be read.
     ValueError
         If it is not a whole file of that format, or what it holds does not fit together; the place is named.
-    ImportError
-        If the format needs an extra, which is named.
 
     Examples
     --------
@@ -252,8 +223,7 @@ def write_table(
     progress : bool
         Whether a bar is drawn, of formats that are written bit by bit.
     """
-    _, write = _codec(_writable_format(path, format).name)
-    assert write is not None
+    write = _writer(path, format)
     if not len(table.tokens):
         raise ValueError("there must be at least one vector, got none")
     with bars(progress):
@@ -278,12 +248,12 @@ def read_table(
 
     Raises
     ------
-    OSError, ValueError, ImportError
+    OSError, ValueError
         As :func:`load`.
     """
-    read, _ = _codec(format_of_file(path, format).name)
+    form = format_of_file(path, format)
     with bars(progress):
-        table = read(path)
+        table = form.read(path)
     table.matrix.flags.writeable = False
     try:
         if not len(table.tokens):
@@ -293,12 +263,12 @@ def read_table(
         raise ValueError(f"{str(path)!r}: {error}") from error
 
 
-def _writable_format(path: PathLike, format: str | None) -> Format:  # noqa: A002 - a user's word
-    """Return the format in which to write a file."""
+def _writer(path: PathLike, format: str | None) -> Callable[[PathLike, Table], None]:  # noqa: A002 - a user's word
+    """Return the function that writes a file in its format."""
     form = format_of(path, format)
-    if not form.writable:
+    if form.write is None:
         raise ValueError(f"{str(path)!r}: files of the format {form.name!r} can be read, but not written")
-    return form
+    return form.write
 
 
 def format_of_file(path: PathLike, format: str | None = None) -> Format:  # noqa: A002 - a user's word
@@ -319,8 +289,6 @@ def format_of_file(path: PathLike, format: str | None = None) -> Format:  # noqa
     'safetensors'
     """
     if format is None:
-        from fastembed.formats import fasttext, tensors, word2vec
-
         if tensors.is_safetensors(path):
             return FORMATS["safetensors"]
         if format_of(path).name == "word2vec-binary" and fasttext.is_model(path):

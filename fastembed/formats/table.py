@@ -7,7 +7,7 @@ import io
 import os
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from fastembed._base.progress import bar
 from fastembed._base.validation import check_token_counts, check_vectors
-from fastembed.formats.atomic import replacing_all
+from fastembed.formats.atomic import replacing
 
 Matrix = npt.NDArray[np.floating]
 PathLike = str | os.PathLike[str]
@@ -107,33 +107,30 @@ LONGEST = 1 << 24  # bytes that are read as one line, token or vector, whatever 
 
 
 @contextmanager
-def writing(*paths: PathLike) -> Iterator[list[BinaryIO]]:
-    """Open files for writing, all of them created or replaced if the block ends well, and none otherwise.
+def writing(path: PathLike) -> Iterator[BinaryIO]:
+    """Open a file for writing, which is created or replaced if the block ends well.
 
     Raises
     ------
     OSError
-        If a folder is missing or the data cannot be written.
+        If the folder is missing or the data cannot be written.
 
     Examples
     --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     with writing(f"{folder}/a.gz") as (file,):
+    ...     with writing(f"{folder}/a.gz") as file:
     ...         _ = file.write(b"one two")
     ...     with reading(f"{folder}/a.gz") as file:
     ...         file.read()
     b'one two'
     """
-    with replacing_all(paths) as temporaries, ExitStack() as stack:
-        files = []
-        for path, temporary in zip(paths, temporaries, strict=True):
-            file = cast(BinaryIO, stack.enter_context(temporary.open("wb")))
-            if is_gzip(path):  # without a name or a time inside, equal contents are equal files
-                packed = gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0)
-                file = cast(BinaryIO, stack.enter_context(packed))
-            files.append(file)
-        yield files
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        if is_gzip(path):  # without a name or a time inside, equal contents are equal files
+            with gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0) as packed:
+                yield cast(BinaryIO, packed)
+        else:
+            yield file
 
 
 class _ShownFile(io.FileIO):
@@ -240,27 +237,3 @@ def is_gzip(path: PathLike) -> bool:
     (True, False)
     """
     return os.fspath(path).lower().endswith(".gz")
-
-
-def metadata_path(path: PathLike) -> Path:
-    """Return the file of the tokens beside a TSV file.
-
-    Examples
-    --------
-    >>> metadata_path("vectors.tsv").name, metadata_path("wiki.tsv").name
-    ('metadata.tsv', 'wiki.metadata.tsv')
-    """
-    stem = Path(path).stem
-    other = stem.replace("vectors", "metadata") if "vectors" in stem else f"{stem}.metadata"
-    return Path(path).with_name(f"{other}{Path(path).suffix}")
-
-
-def tokens_path(path: PathLike) -> Path:
-    """Return the file of the tokens beside an array.
-
-    Examples
-    --------
-    >>> tokens_path("wiki.npy").name
-    'wiki.tokens.txt'
-    """
-    return Path(path).with_suffix(".tokens.txt")

@@ -24,11 +24,10 @@ from fastembed.formats.atomic import replacing
 from fastembed.formats.table import PathLike, Table
 
 Array = npt.NDArray[Any]
-_BYTES = {"F": (2, 4, 8), "I": (1, 2, 4, 8), "U": (1, 2, 4, 8)}
-_DTYPES = {"BOOL": "?", **{f"{kind}{8 * n}": f"<{kind.lower()}{n}" for kind, sizes in _BYTES.items() for n in sizes}}
-_NAMES = {order: name for name, text in _DTYPES.items() for order in (np.dtype(text), np.dtype(text).newbyteorder(">"))}
+_NUMBERS = ("F16", "F32", "F64", "I8", "I16", "I32", "I64", "U8", "U16", "U32", "U64")
+_DTYPES = {"BOOL": np.dtype("?"), **{name: np.dtype(f"<{name[0].lower()}{int(name[1:]) // 8}") for name in _NUMBERS}}
+_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 HEADER_UNIT = 8  # bytes: the arrays begin at a multiple of it
-LONGEST = 1 << 48  # bytes of a header; a text begins with a number above it
 HASHED_BYTES = 1 << 24  # of a tensor that are hashed at a time, on any of several threads
 OF_HEADER, OF_TENSORS = "fastembed.sha256", "fastembed.sha256.tensors"  # the fields that hold the digests
 UNKNOWN = 64 * "0"  # the digest of the header, in the header that is hashed
@@ -92,7 +91,11 @@ def _write(file: BinaryIO, tensors: Mapping[str, Array], fields: Mapping[str, st
     for name in order:
         tensor, start = tensors[name], end
         end += tensor.nbytes
-        header[name] = {"dtype": _NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, end]}
+        header[name] = {
+            "dtype": _NAMES[tensor.dtype.newbyteorder("<")],
+            "shape": list(tensor.shape),
+            "data_offsets": [start, end],
+        }
     file.seek(8 + len(_encoded(header)))
     digests = []
     for name in order:
@@ -143,7 +146,7 @@ def map_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[st
         If it is not a whole safetensors file, is not what :func:`write_tensors` wrote, or NumPy has no dtype for one of
         its tensors.
     """
-    with _opened(path) as file:
+    with Path(path).open("rb") as file:
         places, fields, digest = _read_header(file, os.fstat(file.fileno()).st_size, path)
         tensors = {}
         for name, (dtype, shape, start) in places.items():
@@ -177,14 +180,8 @@ def read_fields(path: str | os.PathLike[str]) -> dict[str, str]:
     OSError, ValueError
         As :func:`map_tensors`.
     """
-    with _opened(path) as file:
+    with Path(path).open("rb") as file:
         return _read_header(file, os.fstat(file.fileno()).st_size, path)[1]
-
-
-def _opened(path: str | os.PathLike[str]) -> BinaryIO:
-    if Path(path).exists() and not Path(path).is_file():
-        raise OSError(f"{str(path)!r} cannot be mapped into memory: it is not a regular file")
-    return Path(path).open("rb")
 
 
 def _check_digest(tensors: Mapping[str, Array], digest: str, path: str | os.PathLike[str]) -> None:
@@ -226,7 +223,7 @@ def load_tensors(data: bytes, path: str) -> tuple[dict[str, Array], dict[str, st
 
 def _read_header(
     file: BinaryIO, size: int, path: str | os.PathLike[str]
-) -> tuple[dict[str, tuple[str, tuple[int, ...], int]], dict[str, str], str]:
+) -> tuple[dict[str, tuple[np.dtype[Any], tuple[int, ...], int]], dict[str, str], str]:
     """Return the dtype, the shape and the first byte of each array of a file of `size` bytes, its fields and a digest.
 
     The arrays must fill the file without gaps behind the header, as the format demands.
@@ -235,37 +232,34 @@ def _read_header(
     try:
         length = int.from_bytes(file.read(8), "little")
         if length > size - 8:
-            promised = f"it has {size:,} bytes, but its header promises {length:,}"
-            raise ValueError("it does not begin as one" if length > LONGEST else promised)
+            raise ValueError(f"it has {size:,} bytes, but its header promises {length:,}")
         text = file.read(length)
         header = json.loads(text)
         fields = header.pop("__metadata__", None) or {}
         if not all(isinstance(field, str) for field in fields.values()):
             raise ValueError("its metadata are not text")
-        unknown = [(name, entry["dtype"]) for name, entry in header.items() if entry["dtype"] not in _DTYPES]
         end = 0
-        for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]) if not unknown else ():
-            dtype, shape, (start, stop) = _DTYPES[entry["dtype"]], tuple(entry["shape"]), entry["data_offsets"]
+        for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
+            shape, (start, stop) = tuple(entry["shape"]), entry["data_offsets"]
+            if entry["dtype"] not in _DTYPES:
+                raise ValueError(f"{name!r} is of {entry['dtype']}")
+            dtype = _DTYPES[entry["dtype"]]
             whole = all(type(number) is int and number >= 0 for number in (*shape, start, stop))
             if not whole or math.prod([number or 1 for number in shape]) > LARGEST // 8:
                 raise ValueError(f"{name!r} cannot have the shape {shape}")
-            if start != end or stop - start != math.prod(shape) * np.dtype(dtype).itemsize:
+            if start != end or stop - start != math.prod(shape) * dtype.itemsize:
                 raise ValueError(f"{name!r} does not take the bytes from {start} to {stop}")
             places[name], end = (dtype, shape, 8 + length + start), stop
-        if 8 + length + end != size and not unknown:
+        if 8 + length + end != size:
             raise ValueError(f"it has {size:,} bytes, but its arrays end after {8 + length + end:,}")
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
-        raise ValueError(f"{str(path)!r} is not a whole safetensors file: {error}") from error
-    digests = fields.pop(OF_HEADER, ""), fields.pop(OF_TENSORS, "")
-    if any(digests) or fields.get("format", "").startswith("fastembed."):
-        if not all(digests):
-            raise ValueError(f"{str(path)!r} lacks a SHA-256: it is damaged, or older than these; write it again")
-        stated, hashed = (f'"{OF_HEADER}":"{digest}"'.encode() for digest in (digests[0], UNKNOWN))
-        if hashlib.sha256(text.replace(stated, hashed)).hexdigest() != digests[0]:
+        raise ValueError(f"{str(path)!r} is not a whole safetensors file of NumPy's dtypes: {error}") from error
+    of_header, of_tensors = fields.pop(OF_HEADER, ""), fields.pop(OF_TENSORS, "")
+    if of_header or of_tensors or fields.get("format", "").startswith("fastembed."):
+        stated, hashed = (f'"{OF_HEADER}":"{digest}"'.encode() for digest in (of_header, UNKNOWN))
+        if not of_tensors or hashlib.sha256(text.replace(stated, hashed)).hexdigest() != of_header:
             raise ValueError(f"{str(path)!r} is damaged: its header is not what was written")
-    for name, dtype in unknown:
-        raise ValueError(f"{str(path)!r}: {name!r} is of {dtype}; NumPy has dtypes only for {', '.join(_DTYPES)}")
-    return places, fields, digests[1]
+    return places, fields, of_tensors
 
 
 def pack_tokens(tokens: Sequence[str], prefix: str = "tokens") -> dict[str, Array]:
@@ -321,18 +315,6 @@ def unpack_tokens(tensors: Mapping[str, Array], prefix: str = "tokens") -> list[
 
 # ---------------------------------------------------------------- files of this library
 
-# What a file of this library holds, in words, and what opens it
-READERS = {
-    "vectors": ("vectors", "Vectors.load, or SkipGram.load if it is a model"),
-    "counts": ("counts", "Counts.load"),
-    "counts-store": ("a store of counts", "Counts.open"),
-    "parameters": ("parameters", "Trainer.load"),
-    "checkpoint": ("a checkpoint", "the call that wrote it"),
-    "job": ("the words of a count", "the call that wrote it"),
-    "classifier": ("a classifier", "Classifier.load, or fastembed predict, test or explain"),
-    "recommender": ("a recommender", "Recommender.load, or fastembed recommend"),
-}
-
 
 def header(kind: str, settings: Mapping[str, Any] | None = None) -> dict[str, str]:
     """Return the metadata of a file of this library: what it holds, the version of the format, the settings as JSON.
@@ -382,14 +364,9 @@ def check_header(metadata: Mapping[str, str], kind: str, path: str | os.PathLike
     >>> check_header(header("vectors", {"dim": 100}), "vectors", "memory")
     {'dim': 100}
     """
-    found = metadata.get("format")
+    found = metadata.get("format", "no format")
     if found != f"fastembed.{kind}":
-        held = str(found).removeprefix("fastembed.")
-        if held in READERS:
-            holds, reader = READERS[held]
-            raise ValueError(f"{str(path)!r} holds {holds}, not {READERS[kind][0]}: open it with {reader}")
-        holds = f"the format {found!r}" if found else "no format of fastembed"
-        raise ValueError(f"{str(path)!r} holds {holds}; 'fastembed.{kind}' was expected")
+        raise ValueError(f"{str(path)!r} holds {found!r}, not 'fastembed.{kind}'")
     if metadata.get("version") != "1":
         raise ValueError(f"{str(path)!r} is of version {metadata.get('version')!r}; this fastembed reads version '1'")
     try:

@@ -9,10 +9,8 @@ import numpy as np
 
 from fastembed._base.progress import bar
 from fastembed._base.validation import all_finite, encode_tokens
-from fastembed.formats.fasttext import MAGIC
 from fastembed.formats.table import (
     LONGEST,
-    Matrix,
     PathLike,
     Source,
     Table,
@@ -31,27 +29,7 @@ NUMBER = rb"(?i:[-+]?(\.?\d[-+.\de]*|nan|inf))"
 WHITE_SPACE_REASON = "is empty or contains white space, which ends the token in such a file"
 
 
-def to_float32(matrix: Matrix) -> Matrix:
-    """Return the matrix in little-endian float32, the only dtype of these files.
-
-    Raises
-    ------
-    ValueError
-        If a component is too large.
-    """
-    limit = float(np.finfo(np.float32).max)
-    largest = max(float(matrix.max()), -float(matrix.min()))
-    if largest > limit:
-        raise ValueError(f"the format holds float32, at most {limit:.8g}; got {largest:.8g}")
-    return matrix.astype("<f4", copy=False)
-
-
-def row_template(dim: int, separator: bytes) -> bytes:
-    """Return a %-template of a row. Nine significant digits restore every float32 exactly."""
-    return separator.join([b"%.9g"] * dim) + b"\n"
-
-
-def parse_rows(texts: list[bytes], separator: bytes, dim: int, path: PathLike, lines: list[int]) -> bytes:
+def parse_rows(texts: list[bytes], dim: int, path: PathLike, lines: list[int]) -> bytes:
     r"""Return rows of text as the bytes of little-endian float32.
 
     Parameters
@@ -68,31 +46,21 @@ def parse_rows(texts: list[bytes], separator: bytes, dim: int, path: PathLike, l
 
     Examples
     --------
-    >>> np.frombuffer(parse_rows([b"1 2.5", b"-3 4e2"], b" ", 2, "memory", [1, 2]), "<f4")
+    >>> np.frombuffer(parse_rows([b"1 2.5", b"-3 4e2"], 2, "memory", [1, 2]), "<f4")
     array([  1. ,   2.5,  -3. , 400. ], dtype=float32)
-    >>> parse_rows([b"1 2.5", b"-3 four"], b" ", 2, "memory", [1, 2])
+    >>> parse_rows([b"1 2.5", b"-3 four"], 2, "memory", [1, 2])
     Traceback (most recent call last):
         ...
     ValueError: 'memory', line 2: 2 finite float32 expected, got b'-3 four'
     """
     if all(texts):
         with suppress(ValueError), np.errstate(over="ignore"):  # what is too large becomes infinite
-            rows = np.loadtxt(texts, "<f4", comments=None, delimiter=separator.decode(), ndmin=2, encoding="latin-1")
+            rows = np.loadtxt(texts, "<f4", comments=None, delimiter=" ", ndmin=2, encoding="latin-1")
             if rows.shape == (len(texts), dim) and np.isfinite(rows).all():
                 return rows.tobytes()
     if len(texts) > 1:  # find the row
-        return b"".join(
-            parse_rows([text], separator, dim, path, [line]) for text, line in zip(texts, lines, strict=True)
-        )
+        return b"".join(parse_rows([text], dim, path, [line]) for text, line in zip(texts, lines, strict=True))
     raise ValueError(f"{str(path)!r}, line {lines[0]}: {dim} finite float32 expected, got {texts[0][:80]!r}")
-
-
-def read_rows(rows: Iterator[tuple[int, bytes]], separator: bytes, dim: int, path: PathLike) -> Matrix:
-    """Return numbered rows of text, of `dim` numbers, as a matrix; memory grows with what has been read."""
-    numbers = bytearray()
-    while batch := list(islice(rows, max(1, PARSED_NUMBERS // dim))):
-        numbers += parse_rows([text for _, text in batch], separator, dim, path, [number for number, _ in batch])
-    return np.frombuffer(numbers, "<f4").reshape(-1, dim)
 
 
 def write_token_rows(path: PathLike, table: Table, header: bytes = b"", *, binary: bool = False) -> None:
@@ -106,9 +74,13 @@ def write_token_rows(path: PathLike, table: Table, header: bytes = b"", *, binar
         If the folder is missing or the data cannot be written; the old file is then untouched.
     """
     names = encode_tokens(table.tokens, WHITE_SPACE, WHITE_SPACE_REASON)
-    matrix = to_float32(table.matrix)
-    template = row_template(matrix.shape[1], b" ")
-    with writing(path) as (file,):
+    limit = float(np.finfo(np.float32).max)
+    largest = max(float(table.matrix.max()), -float(table.matrix.min()))
+    if largest > limit:
+        raise ValueError(f"the format holds float32, at most {limit:.8g}; got {largest:.8g}")
+    matrix = table.matrix.astype("<f4", copy=False)
+    template = b" ".join([b"%.9g"] * matrix.shape[1]) + b"\n"  # nine significant digits restore every float32 exactly
+    with writing(path) as file:
         file.write(header)
         for name, row in zip(names, bar(matrix, desc="vectors"), strict=True):
             components = row.tobytes() + b"\n" if binary else template % tuple(row.tolist())
@@ -138,8 +110,10 @@ def read_token_rows(lines: Iterator[tuple[int, bytes]], dim: int, path: PathLike
             add_token(name, number, seen, where, "line")
             yield number, text
 
-    matrix = read_rows(without_tokens(), b" ", dim, path)
-    return Table(list(seen), matrix)
+    rows, numbers = without_tokens(), bytearray()
+    while batch := list(islice(rows, max(1, PARSED_NUMBERS // dim))):
+        numbers += parse_rows([text for _, text in batch], dim, path, [number for number, _ in batch])
+    return Table(list(seen), np.frombuffer(numbers, "<f4").reshape(-1, dim))
 
 
 def write_text(path: PathLike, table: Table) -> None:
@@ -209,8 +183,7 @@ def parse_header(line: bytes, path: PathLike) -> tuple[int, int]:
     """
     found = re.fullmatch(rb"(\d{1,18})\s+(\d{1,18})\s*", line)
     if found is None:
-        other = "those without one are of the format 'glove'" if _dim(line) else "a text has to be trained on first"
-        raise ValueError(f"{str(path)!r}, line 1: word2vec's files begin with a line 'V D', got {line[:40]!r}; {other}")
+        raise ValueError(f"{str(path)!r}, line 1: word2vec's files begin with a line 'V D', got {line[:40]!r}")
     count, dim = int(found[1]), int(found[2])
     if not count or not dim:
         raise ValueError(f"{str(path)!r}, line 1: it promises {count} vectors of dimension {dim}; both must be above 0")
@@ -275,8 +248,7 @@ def read_glove(path: PathLike) -> Table:
         first = next(lines, (1, b""))
         dim = _dim(first[1])
         if dim < 2:
-            got = f"{first[1][:40]!r}; files that begin with a line 'V D' are of the format 'word2vec'"
-            raise ValueError(f"{str(path)!r}, line 1: a token and at least two numbers expected, got {got}")
+            raise ValueError(f"{str(path)!r}, line 1: a token and two or more numbers expected, got {first[1][:40]!r}")
         return read_token_rows(chain([first], lines), dim, path)
 
 
@@ -328,8 +300,6 @@ def read_binary(path: PathLike) -> Table:
     with reading(path) as file:
         source, first = Source(file, path), file.readline(100)
         source.position = len(first)
-        if first.startswith(MAGIC):
-            raise ValueError(f"{str(path)!r} is a binary model of fastText: its format is 'fasttext-binary'")
         count, dim = parse_header(first, path)
         if 4 * dim > LONGEST:
             raise ValueError(f"{str(path)!r}, line 1: the dimension must be at most {LONGEST // 4}, got {dim}")

@@ -628,11 +628,6 @@ class Vectors:
         ``.bin``              ``word2vec-binary`` binary form of word2vec and gensim, float32
         ``.vec``              ``fasttext``        text of fastText, float32
         ``.glove``            ``glove``           text of GloVe, without the first line "V D", float32
-        ``.npy``              ``npy``             NumPy's array in ``x.npy``, the tokens in ``x.tokens.txt``
-        ``.tsv``              ``tsv``             TensorBoard's projector: ``vectors.tsv`` with ``metadata.tsv``, or
-                                                  ``x.tsv`` with ``x.metadata.tsv``; float32, counts
-        ``.parquet``          ``parquet``         Parquet, float32 or float64, counts; needs the extra [parquet]
-        ``.arrow .feather``   ``arrow``           Arrow, float32 or float64, counts; needs the extra [parquet]
         ===================== =================== =================================================================
 
         For word2vec, fastText and GloVe ``.gz`` may follow the suffix. Only safetensors stores character n-grams; the
@@ -648,7 +643,7 @@ class Vectors:
             How the vectors were computed, stored as JSON in the header of safetensors files. Other formats cannot store
             it.
         progress : bool
-            Whether a bar is drawn, of text, TSV, Parquet and word2vec's binary form.
+            Whether a bar is drawn, of text and word2vec's binary form.
 
         Raises
         ------
@@ -656,10 +651,7 @@ class Vectors:
             If the folder is missing or the data cannot be written; the old file is then untouched.
         TypeError, ValueError
             If no format has the suffix, there are no vectors, the settings are not JSON, or the format cannot store a
-            token, which the message names: word2vec, fastText and GloVe allow no white space, "npy" no line end, "tsv"
-            no line end and no tab.
-        ImportError
-            If the format needs an extra that is not installed; the message names it.
+            token, which the message names: word2vec, fastText and GloVe allow no white space.
 
         Examples
         --------
@@ -681,7 +673,7 @@ class Vectors:
         *,
         progress: bool = False,
     ) -> Self:
-        """Read a file of vectors, in one of the formats of :meth:`save`; safetensors and npy are mapped into memory.
+        """Read a file of vectors, in one of the formats of :meth:`save`; safetensors is mapped into memory.
 
         The binary models of fastText (skip-gram, CBOW and supervised ones, not quantised) are read as well, as the
         format ``fasttext-binary``. Their suffix is that of word2vec's binary form; the first bytes of a file tell the
@@ -706,8 +698,6 @@ class Vectors:
             If the file is missing or cannot be read.
         ValueError
             If no format has the suffix, or the file is not a complete file of its format; the message names the place.
-        ImportError
-            If the format needs an extra that is not installed; the message names it.
         MemoryError
             If the vectors of the words of a model need more memory than is free.
 

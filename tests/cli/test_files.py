@@ -47,7 +47,7 @@ def test_info_shows_the_versions_of_the_installation(run, document):
     assert list(found) == ["fastembed", "build", "caches", "python", "unicode", "numpy", "scipy", "blas", "threads"]
 
 
-@pytest.mark.parametrize("name", ["v.txt", "v.vec.gz", "v.bin", "v.glove", "v.npy", "v.tsv", "w.safetensors"])
+@pytest.mark.parametrize("name", ["v.txt", "v.vec.gz", "v.bin", "v.glove", "w.safetensors"])
 def test_every_format_is_written_and_read_back(run, document, saved, tmp_path, name):
     code, out, err = run("export", saved, *["-o"] * (name == "v.txt"), tmp_path / name)
     assert (code, err) == (0, "")
@@ -74,18 +74,8 @@ def test_a_format_can_be_named(run, document, saved, tmp_path):
 
 def test_export_writes_the_vectors_of_a_model_for_a_purpose(run, model, tmp_path):
     expected = SkipGram.load(model).vectors_for("relatedness")
-    assert run("export", model, tmp_path / "r.npy", "--purpose", "relatedness", "--quiet") == (0, "", "")
-    np.testing.assert_array_equal(Vectors.load(tmp_path / "r.npy").matrix, expected.matrix)
-
-
-@pytest.mark.parametrize(("name", "other"), [("e.npy", "e.tokens.txt"), ("e.tsv", "e.metadata.tsv")])
-def test_export_does_not_overwrite_the_second_file_of_its_input(run, usage, model, name, other):
-    first, second = model.parent / name, model.parent / other
-    assert run("export", model, first)[0] == 0
-    before = second.read_bytes()
-    for argv in (("export", first, second), ("export", second, first, "--input-format", "word2vec")):
-        assert "would overwrite the input" in usage(*argv)
-    assert second.read_bytes() == before
+    assert run("export", model, tmp_path / "r.vec", "--purpose", "relatedness", "--quiet") == (0, "", "")
+    np.testing.assert_array_equal(Vectors.load(tmp_path / "r.vec").matrix, expected.matrix)
 
 
 def test_ngrams_that_the_format_cannot_hold_are_left_out_and_named(run, document, composing, tmp_path):

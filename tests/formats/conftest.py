@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import textwrap
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -20,25 +19,16 @@ NAMES = [
 ]
 
 
-def skip_without_library(path):
-    """Skip without the format's library. pytest.importorskip sets filters of warnings, and so needs a single thread."""
-    library = formats.format_of(path).library
-    if library and find_spec(library) is None:
-        pytest.skip(f"{library} is not installed")
-
-
 @pytest.fixture(params=NAMES)
 def name(request):
     """The name of a file: every suffix, compressed and not."""
-    skip_without_library(request.param)
     return request.param
 
 
-# A .vec file is read like a .txt file, a .feather file like an .arrow file, and a .glove.gz file in lines like .txt.gz
-@pytest.fixture(params=[name for name in NAMES if not name.startswith(("v.vec", "v.feather", "v.glove."))])
+# A .vec file is read like a .txt file, and a .glove.gz file in lines like .txt.gz
+@pytest.fixture(params=[name for name in NAMES if not name.startswith(("v.vec", "v.glove."))])
 def reader_name(request):
     """The name of a file: one per reader."""
-    skip_without_library(request.param)
     return request.param
 
 

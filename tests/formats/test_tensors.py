@@ -2,7 +2,6 @@
 
 import json
 import struct
-import sys
 
 import numpy as np
 import pytest
@@ -70,26 +69,19 @@ def test_dtypes_numpy_lacks_are_an_error_that_names_the_tensor(tmp_path, dtype, 
     head = json.dumps({"a": {"dtype": dtype, "shape": [4 // size], "data_offsets": [0, 4]}}).encode()
     path = tmp_path / "v.safetensors"
     path.write_bytes(struct.pack("<Q", len(head)) + head + b"1234")
-    with pytest.raises(ValueError, match=rf"v\.safetensors': 'a' is of {dtype}; NumPy has dtypes only for BOOL, F16, "):
+    with pytest.raises(ValueError, match=rf"v\.safetensors'.* 'a' is of {dtype}"):
         map_tensors(path)
 
 
 def test_a_header_comes_back_and_others_are_rejected():
     settings = {"dim": 100, "sample": 3e-4, "note": "größe", "max_contexts": None}
-    assert check_header(header("vectors", settings), "vectors", "f") == settings
-    with pytest.raises(ValueError, match=r"'f' holds counts, not vectors: open it with Counts\.load"):
-        check_header(header("counts"), "vectors", "f")
-    with pytest.raises(ValueError, match=r"'f' holds vectors, not counts: open it with Vectors\.load, or SkipGram"):
-        check_header(header("vectors"), "counts", "f")
-    with pytest.raises(ValueError, match=r"'f' holds the format 'fastembed.shoes'; 'fastembed.vectors' was expected"):
-        check_header(header("shoes"), "vectors", "f")
-    with pytest.raises(ValueError, match="holds no format of fastembed"):
-        check_header({}, "vectors", "f")
-    with pytest.raises(ValueError, match="version '2'"):
-        check_header(header("vectors") | {"version": "2"}, "vectors", "f")
-    for text in ("{", "[1]", "[" * 99_999):
-        with pytest.raises(ValueError, match="settings"):
-            check_header(header("vectors") | {"settings": text}, "vectors", "f")
+    good = header("vectors", settings)
+    assert check_header(good, "vectors", "f") == settings
+    wrong = [({}, "no format"), (header("counts"), "'f' holds 'fastembed.counts'"), (good | {"version": "2"}, "'2'")]
+    wrong += [(good | {"settings": text}, "settings") for text in ("{", "[1]", "[" * 99_999)]
+    for fields, message in wrong:
+        with pytest.raises(ValueError, match=message):
+            check_header(fields, "vectors", "f")
     with pytest.raises(ValueError, match="JSON compliant"):
         header("vectors", {"rate": float("nan")})
     with pytest.raises(TypeError, match="JSON serializable"):
@@ -105,9 +97,3 @@ def test_safetensors_are_mapped_and_keep_settings(tmp_path):
         while bases[-1] is not None:
             bases.append(getattr(bases[-1], "base", None))
         assert any(isinstance(base, np.memmap) for base in bases)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems have other devices")
-def test_a_device_is_an_os_error_that_names_it():
-    with pytest.raises(OSError, match="'/dev/null' cannot be mapped into memory"):
-        map_tensors("/dev/null")

@@ -10,7 +10,7 @@ from fastembed import formats
 
 FAULTS = {
     "v.txt": [
-        (b"one 1\n", r"line 1: word2vec's files begin with a line 'V D', got b'one 1'; .*'glove'"),
+        (b"one 1\n", r"line 1: word2vec's files begin with a line 'V D', got b'one 1'"),
         (b"2 0\na\nb\n", "line 1: it promises 2 vectors of dimension 0"),
         (b"9999999999 300\none 1\n", "line 2: 300 finite float32 expected, got b'1'"),
         (b"999999999999999999 1\none 1\n", "ends after 1 of the 999999999999999999 vectors"),
@@ -33,7 +33,7 @@ FAULTS = {
         (b"1 1\n" + b"a" * (20 << 20), "byte 4: vector 1 of 1 does not end within 16,777,216 bytes"),
     ],
     "v.glove": [
-        (b"2 3\none 1 2 3\n", r"line 1: a token and at least two numbers .* got b'2 3'; .*'word2vec'"),
+        (b"2 3\none 1 2 3\n", r"line 1: a token and two or more numbers .* got b'2 3'"),
         (b"one 1 2\n. 3 1 2\n", "line 2: 2 finite float32 expected, got b'3 1 2'"),
         (b"one 1 2\n\n", "line 2: a token and 2 numbers expected"),
     ],

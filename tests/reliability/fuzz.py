@@ -277,7 +277,7 @@ def saved_kinds(texts: list[list[str]]) -> dict[str, Kind]:
                 found[name].without_digests = [saved(value, path) for value in objects]
 
     for form in formats.FORMATS.values():
-        if form.suffixes and (form.library is None or find_spec(form.library)):
+        if form.suffixes:
             for packed in ["", ".gz"] if form.gzip else [""]:
                 name = f"v{form.suffixes[0]}{packed}"
                 add(f"vectors {name}", name, vectors, Vectors.load, use_vectors)

@@ -47,13 +47,8 @@ def peer(vectors):
     return peer
 
 
-FILES = ("v.txt", "v.txt.gz", "v.bin", "v.glove", "v.tsv", "v.npy", "v.parquet")
-
-
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", ["v.txt.gz", "v.bin"])
 def test_bars_are_drawn_of_neighbours_and_of_files_and_change_nothing(name, tmp_path, capsys):
-    if name == "v.parquet":
-        pytest.importorskip("pyarrow")
     held = Vectors([f"w{i}" for i in range(50)], np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32))
     ids, cosines = held.nearest(ids=range(50), topn=3)
     assert capsys.readouterr().err == ""
@@ -65,11 +60,10 @@ def test_bars_are_drawn_of_neighbours_and_of_files_and_change_nothing(name, tmp_
     assert_array_equal(Vectors.load(tmp_path / name).matrix, held.matrix)
     assert capsys.readouterr().err == ""
     assert_array_equal(Vectors.load(tmp_path / name, progress=True).matrix, held.matrix)
-    assert f"{name.replace('npy', 'tokens.txt')}: " in capsys.readouterr().err
+    assert f"{name}: " in capsys.readouterr().err
     before = (tmp_path / name).read_bytes()
     held.save(tmp_path / name, progress=True)
-    shown = capsys.readouterr().err
-    assert name == "v.npy" or "vectors: " in shown or "row groups: " in shown
+    assert "vectors: " in capsys.readouterr().err
     assert (tmp_path / name).read_bytes() == before
 
 
