@@ -45,7 +45,6 @@ class Estimator:
 
     _model: Any = None  # the state that the last fit has learned
     _fitting: int | None = None  # the process in which a fit runs
-    _until_saved: Any = None  # the checkpoints of completed fits
 
     def __new__(cls, *args: object, **parameters: object) -> Self:
         _check_names(cls, parameters, TypeError)
@@ -110,7 +109,7 @@ class Estimator:
         return self._model is not None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name not in ("_fitting", "_until_saved")}
+        return {name: value for name, value in vars(self).items() if name != "_fitting"}
 
 
 class Transformer(Estimator):

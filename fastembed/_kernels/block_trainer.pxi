@@ -74,13 +74,8 @@ cdef class BlockTrainer:
 
     Made by `block_trainer`. One thread at a time calls `step` and `finish`; between `open` and `close`, others help
     it from within `work`. It holds references to the arrays that it points into.
-
-    `epoch`, `blocks` and `nll` are the position of training: the number of blocks of an epoch that have been trained
-    on, and the sum of their negative log-likelihoods. They are updated with the step; no Ctrl-C comes in between.
     """
 
-    cdef readonly Py_ssize_t epoch, blocks
-    cdef readonly double nll
     cdef BlockState state
     cdef Crew crew
     cdef tuple arrays
@@ -102,10 +97,6 @@ cdef class BlockTrainer:
         """Help with the steps of the leading thread, as member 1, 2, ... of the crew, until `close`."""
         with nogil:
             work_in_crew(&self.crew, member)
-
-    def begin(self, Py_ssize_t epoch, Py_ssize_t blocks, double nll):
-        """Count the steps of an epoch, of which so many blocks have been trained on."""
-        self.epoch, self.blocks, self.nll = epoch, blocks, nll
 
     def step(
         self, const Py_ssize_t[::1] rows, const Py_ssize_t[::1] next_rows,
@@ -158,9 +149,6 @@ cdef class BlockTrainer:
                     state.waiting_ids, state.waiting, state.waiting_rate = state.block.ids, state.block.size, rate
         if state.waiting:
             self.waiting_rows = self.rows
-        if isfinite(nll):
-            self.blocks += 1
-            self.nll += nll
         return nll
 
     def finish(self):

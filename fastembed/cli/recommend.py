@@ -22,7 +22,6 @@ from fastembed.recommender import Recommender
 from fastembed.recommender.data import Names
 from fastembed.recommender.model import Scored
 from fastembed.recommender.training import MOST_EPOCHS
-from fastembed.trainer.checkpoint import epochs_done
 
 PARAMETERS = {name: TRAINING[name] for name in ("dim", "epochs", "seed")}
 FIELDS = ("user", "item", "weight")
@@ -56,7 +55,6 @@ def add_train_recommender(commands: options.Commands) -> None:
     add_fields(command)
     options.add_no_header(command)
     options.add_parameters(command, Recommender, PARAMETERS, {"epochs": "by the size of the data"})
-    options.add_checkpoint(command)
     options.add_dry_run(command)
     options.add_threads(command)
     options.add_quiet(command)
@@ -68,22 +66,17 @@ def train_recommender(arguments: argparse.Namespace) -> None:
     `recommend` answers with items for users or baskets, and `evaluate --held-out-items` says how good they are.
     """
     check_model_output(arguments)
-    if arguments.dry_run:
-        options.reject(arguments, ("checkpoint",), "--dry-run writes nothing")
     options.reject_overwriting(arguments, arguments.files)
     model = Recommender(**options.given(arguments, (*PARAMETERS, "threads")))
     with Progress(arguments, model.epochs or MOST_EPOCHS) as progress:
-        if arguments.checkpoint:
-            progress.reached = epochs_done(arguments.checkpoint)
         files, fields = paths_of(arguments.files), fields_of(arguments)
         try:
-            model.fit(files, **fields, progress=progress, checkpoint=arguments.checkpoint)
+            model.fit(files, **fields, progress=progress)
         except DryRunEnded:
             print_estimate(arguments, progress.estimate)
             return
         except KeyboardInterrupt as interrupt:
-            if not arguments.checkpoint:
-                add_kept(interrupt, arguments, model, getattr(model, "history_", []), progress.estimate)
+            add_kept(interrupt, arguments, model, getattr(model, "history_", []), progress.estimate)
             raise
     save_model(arguments, model)
     print_written(

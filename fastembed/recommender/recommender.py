@@ -23,8 +23,6 @@ from fastembed.recommender.data import USUAL, as_matrix, fields_of_table, is_mat
 from fastembed.recommender.file import read_recommender, write_recommender
 from fastembed.recommender.model import Asked, Explanation, FittedRecommender, Scored
 from fastembed.recommender.scoring import TOLERANCE
-from fastembed.trainer.checkpoint import MINUTES, FilesUntilSaved
-from fastembed.trainer.fit import check_checkpoint
 from fastembed.trainer.ranks import Communicator, Ranks
 from fastembed.vectors.neighbors import Neighbors
 
@@ -173,7 +171,6 @@ class Recommender(Transformer):
         header: bool = True,
         progress: FitProgress | bool | None = None,
         on_epoch_end: Callable[[dict[str, float]], object] | None = None,
-        checkpoint: str | os.PathLike[str] | None = None,
         comm: Communicator | None = None,
     ) -> Self:
         """Learn from who took what.
@@ -198,14 +195,9 @@ class Recommender(Transformer):
             As for `SkipGram.fit`.
         on_epoch_end : callable, optional
             Called with the record of each epoch; training ends early if it returns True.
-        checkpoint : path-like, optional
-            A file that is written after the first blocks, and each epoch, of the last training, with the strengths that
-            are chosen before it. If it exists, the same call resumes from it, to the same bits. It is removed when the
-            recommender is saved. Without one, a first fit that is interrupted in its last training keeps what was
-            learned.
         comm : communicator of mpi4py, optional
             Its processes make this call together and all get the same recommender, as for `Trainer.fit_counts`. Only
-            rank 0 reports and writes the checkpoint.
+            rank 0 reports.
 
         Returns
         -------
@@ -228,7 +220,7 @@ class Recommender(Transformer):
         >>> model.items_.tolist(), model.users_.tolist()
         ([7, 8], ['ann', 'bob'])
         """
-        return self._learn(X, (user, item, weight, header), progress, on_epoch_end, checkpoint, comm, first=True)
+        return self._learn(X, (user, item, weight, header), progress, on_epoch_end, comm, first=True)
 
     def partial_fit(
         self,
@@ -241,7 +233,6 @@ class Recommender(Transformer):
         header: bool = True,
         progress: FitProgress | bool | None = None,
         on_epoch_end: Callable[[dict[str, float]], object] | None = None,
-        checkpoint: str | os.PathLike[str] | None = None,
         comm: Communicator | None = None,
     ) -> Self:
         """Continue training with more users, more items, and more items of known users.
@@ -255,7 +246,7 @@ class Recommender(Transformer):
             As for :meth:`fit`. The rows of a matrix, and baskets, are new users. A matrix has the known items as its
             first columns.
             Pairs or baskets without weights weigh 1 if the first fit was to such; else the median of its weights.
-        y, user, item, weight, header, progress, on_epoch_end, checkpoint, comm
+        y, user, item, weight, header, progress, on_epoch_end, comm
             As for :meth:`fit`.
 
         Returns
@@ -275,11 +266,9 @@ class Recommender(Transformer):
         >>> model.partial_fit([["bread", "honey"]]).items_.tolist()
         ['bread', 'butter', 'jam', 'honey']
         """
-        return self._learn(X, (user, item, weight, header), progress, on_epoch_end, checkpoint, comm, first=False)
+        return self._learn(X, (user, item, weight, header), progress, on_epoch_end, comm, first=False)
 
-    def _learn(
-        self, source: Any, fields: Any, progress: Any, on_epoch_end: Any, checkpoint: Any, comm: Any, *, first: bool
-    ) -> Self:
+    def _learn(self, source: Any, fields: Any, progress: Any, on_epoch_end: Any, comm: Any, *, first: bool) -> Self:
         check_callback("on_epoch_end", on_epoch_end)
         known = None if first else self._model
         options, pool = self._options(), Pool(check_threads(self.threads))
@@ -288,7 +277,6 @@ class Recommender(Transformer):
         ranks = Ranks(comm)
         with ranks.ending_all(), reporting(progress if ranks.first else None, training.MOST_EPOCHS) as report:
             with ranks.agreeing():
-                file = check_checkpoint(checkpoint, MINUTES, False) if ranks.first else None
                 if is_matrix(source):  # of which all rows and columns get names
                     source = as_matrix(source)
                     self._affordable(max(source.shape[0], 1), max(source.shape[1], 1), 1, (1.0, 1.0))
@@ -312,23 +300,16 @@ class Recommender(Transformer):
                     pool,
                     ranks,
                     start=None if known is None else known.model,
-                    checkpoint=file,
                     on_epoch_end=epoch_reports(report, on_epoch_end),
                     keep=lambda model, history: kept.append(FittedRecommender(model, data, history)),
                 )
             except BaseException as error:
                 note = "what was learned is lost" if self._model is None else "the recommender is as it was"
-                note += "" if file is None else ", before the first checkpoint: the same call begins anew"
-                if file is not None and Path(file.path).exists():
-                    note = f"the same call goes on from {file.path!r}"
-                elif kept and first and self._model is None:
+                if kept and first and self._model is None:
                     self._model, note = kept[0], f"the recommender is that after {len(kept[0].history)} epochs"
                 if isinstance(error, KeyboardInterrupt) and not hasattr(error, "__notes__"):
                     error.add_note(f"interrupted; {note}")
                 raise
-        if file is not None:
-            self._until_saved = self._until_saved or FilesUntilSaved()
-            self._until_saved.set(file.path, keep=False)
         self._model = FittedRecommender(model, data, history)
         return self
 
@@ -709,8 +690,6 @@ class Recommender(Transformer):
         fitted = self._fitted()
         self._options()
         write_recommender(path, self.get_params(), fitted)
-        if self._until_saved is not None:
-            self._until_saved.remove()
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, threads: int | None = None) -> Self:

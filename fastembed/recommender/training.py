@@ -8,7 +8,7 @@ each of the two counts is chosen by hidden items of users who are kept away from
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,6 @@ from fastembed._kernels import kernels_for
 from fastembed.recommender import item_to_item
 from fastembed.recommender.scoring import Model, counted, damped, scaled_rows, totals_of
 from fastembed.recommender.strengths import Strengths, hiding, most_hiding, select
-from fastembed.trainer.checkpoint import Checkpoint, arrays_digest
 from fastembed.trainer.ranks import Ranks
 from fastembed.trainer.trainer import Trainer
 
@@ -76,7 +75,6 @@ def fit(
     ranks: Ranks,
     *,
     start: Model | None,
-    checkpoint: Checkpoint | None,
     on_epoch_end: Callable[[dict[str, float]], object] | None,
     keep: Callable[[Model, list[dict[str, float]]], object],
 ) -> tuple[Model, list[dict[str, float]]]:
@@ -92,8 +90,8 @@ def fit(
     start : Model or None
         A fitted model of the first items, to go on from; its strengths are kept, until there are twice the users: then
         all is learned anew.
-    checkpoint, on_epoch_end
-        As in `Trainer.fit_counts`, for the training with all users. The checkpoint holds the strengths, too.
+    on_epoch_end
+        As in `Trainer.fit_counts`, for the training with all users.
     keep : callable
         Called with the model as it is, and its records, if training ends by an exception. The first call has the best.
     """
@@ -105,15 +103,12 @@ def fit(
     if not n.data.all():  # weights of 6e-8 of the median and less
         n = n.copy()
         n.eliminate_zeros()
-    train = _Training(options, pool, ranks, checkpoint, on_epoch_end, keep)
+    train = _Training(options, pool, ranks, on_epoch_end, keep)
     matrix_product(np.dtype(np.float32))  # SciPy's BLAS must be loaded before it is held to one thread
     with single_threaded_blas():  # the bits must not depend on the number of BLAS threads
-        known = train.claimed(n, start)
         if start is not None:
             return train.further(n, start)
         epochs = epochs_for(n.shape[0], n.shape[1], n.nnz)
-        if known is not None:
-            return train.first(n, weight, epochs, strengths=known)
         kept_away = hiding(n, options.seed)
         if kept_away is None:  # strengths that follow from a few items would be anything
             return train.first(n, weight, epochs)
@@ -140,29 +135,13 @@ class _Training:
     options: Options
     pool: Pool
     ranks: Ranks
-    checkpoint: Checkpoint | None
     on_epoch_end: Callable[[dict[str, float]], object] | None
     keep: Callable[[Model, list[dict[str, float]]], object]
-
-    def claimed(self, n: Any, start: Model | None) -> Strengths | None:
-        """Let the checkpoint belong to this fit, and return the strengths in it, if it has any."""
-        known = None
-        if self.checkpoint is not None:
-            model = None if start is None else arrays_digest(start.tensors())
-            data = arrays_digest({"data": n.data, "indices": n.indices, "indptr": n.indptr})
-            own = {"dim": self.options.dim, "seed": self.options.seed, "model": model, "data": data}
-            stored = self.checkpoint.claim(own)
-            known = None if stored is None else stored.identity.get("strengths")
-        known = self.ranks.shared(known)
-        return None if known is None else Strengths(**known)
 
     def first(
         self, n: Any, weight: float, epochs: int, *, rough: bool = False, strengths: Strengths | None = None
     ) -> tuple[Model, list[dict[str, float]]]:
         """Return the model of the counts n, and the records; a rough one serves to find the strengths."""
-        file = self.checkpoint
-        if file is not None and strengths is not None and file.claim({"strengths": asdict(strengths)}) is None:
-            file.last = -np.inf
         return self._trained(n, _first(n, weight, self.options, self.pool), epochs, LINEAR_RATE, strengths, rough=rough)
 
     def further(self, n: Any, model: Model) -> tuple[Model, list[dict[str, float]]]:
@@ -200,7 +179,6 @@ class _Training:
                     input_weights=totals_of(n) ** (1 - EXPONENT),
                     seed=self.options.seed,
                     on_epoch_end=epoch_end,
-                    checkpoint=None if rough else self.checkpoint,
                     comm=self.ranks.comm,
                 )
         except BaseException:

@@ -90,7 +90,6 @@ class Estimate:
     threads: int
     early_stopping: bool = False
     in_place: bool = field(default=False, compare=False)
-    checkpoint: bool = field(default=False, compare=False)
     resident: int = field(default=0, compare=False)
     largest_group: int | None = field(default=None, compare=False)
     memory_limit: int | None = field(default=None, compare=False)
@@ -157,14 +156,9 @@ class Estimate:
 
     @property
     def buffer_memory(self) -> int:
-        """The bytes of the buffer for counts of a store in the epochs; it holds at least a few groups.
-
-        Without a limit it holds all counts of a text, which are in a store only to be found again by a checkpoint.
-        """
-        if self.largest_group is None:
+        """The bytes of the buffer for counts of a store in the epochs; it holds at least a few groups."""
+        if self.largest_group is None or self.memory_limit is None:
             return 0
-        if self.memory_limit is None:
-            return COUNT_BYTES * self.largest_group * group_count(self.inputs) if self.in_place else 0
         return self._left_beside(self._epochs_memory)
 
     @property
@@ -205,12 +199,12 @@ class Estimate:
         """The bytes of the epochs beside the buffer of counts, or of the gauge after them, in which there is none."""
         linear = 4 * self.dim * self.outputs
         parameters = 4 * self.dim * (self.inputs + self.ngrams) + linear
-        # The current and the last finite ones; the best; those of a checkpoint; for a callback, a model and its gauge
-        copies = 2 + self.early_stopping + self.checkpoint + 2 * self.shows
+        # The current ones and those of the last epoch; the best; for a callback, a model and its gauge
+        copies = 2 + self.early_stopping + 2 * self.shows
         shards = -(-self.outputs // SHARD_ROWS)
         block = 4 * min(BLOCK_ROWS, self.inputs) * (self.outputs + shards * self.dim)  # logits, and dH of each shard
         fits = 1 + self.early_stopping
-        work = (1 + self.checkpoint) * linear + fits * (block + INPUT_BYTES * self.inputs)  # linear: its momentum
+        work = linear + fits * (block + INPUT_BYTES * self.inputs)  # linear: its momentum
         work += READ_BYTES * (self.largest_group or 0) + LEAST_GROUPS * COUNT_BYTES * (self.held_out_group or 0)
         gauge = self._thread_memory + 80 * self.dim**2  # ten matrices in float64
         return copies * parameters + max(work, gauge)

@@ -39,9 +39,8 @@ from fastembed.ngrams import check_ngram_lengths
 from fastembed.skipgram.estimate import Estimate
 from fastembed.skipgram.model import Baskets, FittedModel, how_counted, read_model, write_model
 from fastembed.skipgram.subwords import Subwords
-from fastembed.skipgram.training import Training, check_given, count_all, count_text, counts_beside, counts_for
-from fastembed.trainer.checkpoint import MINUTES, FilesUntilSaved
-from fastembed.trainer.fit import check_checkpoint
+from fastembed.skipgram.training import Training, check_given, count_all, count_text, counts_for
+from fastembed.trainer.checkpoint import check_checkpoint
 from fastembed.trainer.ranks import Communicator, Ranks
 from fastembed.trainer.trainer import Trainer
 from fastembed.vectors.vectors import Vectors
@@ -228,8 +227,6 @@ class SkipGram(SkipGramParameters, Transformer):
         progress: FitProgress | bool | None = None,
         on_epoch_end: EpochEnd | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
-        checkpoint_minutes: float = MINUTES,
-        keep_checkpoint: bool = False,
         comm: Communicator | None = None,
     ) -> Self:
         """Learn vectors from a corpus, or from the counts of a corpus, of baskets or of pairs.
@@ -261,16 +258,9 @@ class SkipGram(SkipGramParameters, Transformer):
             its nll is that of each row before its step) and this SkipGram, with the parameters at the end of the
             epoch. Training ends early if it returns True.
         checkpoint : path-like, optional
-            A file that is written after each epoch, and when an exception ends training, such as a Ctrl-C. The counts
-            of a corpus are in folders next to it: PATH.counts and, with early stopping, PATH.held-out. If these files
-            exist, the same call resumes from them. Its result has the same bits as that of an uninterrupted call, on
-            any number of threads. Each call in a program needs its own path. `on_epoch_end` is not called again for
-            epochs that it has already been called for.
-        checkpoint_minutes : float
-            The interval in minutes at which the file is also written within an epoch.
-        keep_checkpoint : bool
-            Keep the files. By default :meth:`save` removes them; until then the same call returns the finished result
-            at once.
+            A file that is written after each epoch. If it exists, the same call counts a text again, and resumes from
+            the file; a finished call trains nothing. The result has the same bits as that of an uninterrupted call, on
+            any number of threads. You delete the file.
         comm : communicator of mpi4py, optional
             With counts: a communicator such as ``MPI.COMM_WORLD``. Its processes make this call together and all get
             the same vectors, as for `Trainer.fit_counts`. Only rank 0 computes the initial vectors, for which it reads
@@ -297,7 +287,7 @@ class SkipGram(SkipGramParameters, Transformer):
         Notes
         -----
         If an exception ends training, such as a Ctrl-C, a SkipGram that was already fitted stays as it was; one that
-        was not keeps the parameters learned so far.
+        was not has the parameters of the last epoch that ended.
 
         Examples
         --------
@@ -307,8 +297,8 @@ class SkipGram(SkipGramParameters, Transformer):
         >>> model.fit(model.count(["a b", "b c"])).vectors.tokens
         ('b', 'a', 'c')
         """
-        files = checkpoint, checkpoint_minutes, keep_checkpoint
-        return self._learn(corpus, validation_counts, memory_limit, progress, on_epoch_end, files, comm=comm)
+        given = corpus, validation_counts, memory_limit, progress, on_epoch_end
+        return self._learn(*given, checkpoint=checkpoint, comm=comm)
 
     def fit_transform(self, corpus: Source, y: object = None, **options: Any) -> Any:
         """Fit to documents and return their mean vectors: call `fit`, then `transform`.
@@ -386,9 +376,6 @@ class SkipGram(SkipGramParameters, Transformer):
         memory_limit: int | None = None,
         progress: FitProgress | bool | None = None,
         on_epoch_end: EpochEnd | None = None,
-        checkpoint: str | os.PathLike[str] | None = None,
-        checkpoint_minutes: float = MINUTES,
-        keep_checkpoint: bool = False,
     ) -> Self:
         """Continue training on new text or counts only, for `epochs` more epochs from the current vectors and steps.
 
@@ -418,8 +405,6 @@ class SkipGram(SkipGramParameters, Transformer):
             With counts, as for :meth:`fit`; their tokens match them with the model too.
         memory_limit, progress, on_epoch_end
             As for :meth:`fit`.
-        checkpoint, checkpoint_minutes, keep_checkpoint
-            As for :meth:`fit`. To resume, the model must be the one that the interrupted call started from.
 
         Returns
         -------
@@ -434,9 +419,7 @@ class SkipGram(SkipGramParameters, Transformer):
 
         Notes
         -----
-        Training works on a copy, so an exception leaves the SkipGram as it was. If an exception ends the first call,
-        the parameters learned so far are in the checkpoint only, if there is one: the SkipGram is not fitted then, and
-        the same call resumes.
+        Training works on a copy, so an exception leaves the SkipGram as it was.
 
         A model of 500,000 words of Wikipedia had the perplexity 2,505 on these, and 6,436 on 109,000 words about
         cooking. After `partial_fit` on the latter, the perplexities were 2,893 and 1,156; with `replay`, 2,294 and
@@ -457,8 +440,7 @@ class SkipGram(SkipGramParameters, Transformer):
         grow = check_flag("grow_vocabulary", grow_vocabulary)
         if replay is not None and self._model is None:
             raise ValueError("there is nothing to replay: this SkipGram has not been fitted yet")
-        files = checkpoint, checkpoint_minutes, keep_checkpoint
-        given = corpus, validation_counts, memory_limit, progress, on_epoch_end, files
+        given = corpus, validation_counts, memory_limit, progress, on_epoch_end
         return self._learn(*given, further=True, replay=replay, grow=grow)
 
     def _learn(
@@ -468,8 +450,8 @@ class SkipGram(SkipGramParameters, Transformer):
         memory_limit: int | None,
         progress: FitProgress | bool | None,
         on_epoch_end: EpochEnd | None,
-        files: tuple[Any, Any, Any],
         *,
+        checkpoint: str | os.PathLike[str] | None = None,
         comm: Communicator | None = None,
         further: bool = False,
         replay: Counts | None = None,
@@ -507,10 +489,10 @@ class SkipGram(SkipGramParameters, Transformer):
         seen = progress if ranks.first else None
         with ranks.ending_all(), DefaultFloatMode(), reporting(seen, options.epochs) as report:
             with ranks.agreeing():
-                file = check_checkpoint(*files) if ranks.first else None
+                path = check_checkpoint(checkpoint) if ranks.first else None
                 if isinstance(corpus, Counts):
                     counts, validation = check_given(corpus, validation_counts, options, base, grow=grow)
-            how: dict[str, Any] = {"memory_limit": memory_limit, "progress": report, "checkpoint": file}
+            how: dict[str, Any] = {"memory_limit": memory_limit, "progress": report}
             self._fitting = os.getpid()
             try:
                 if not isinstance(corpus, Counts):
@@ -518,21 +500,15 @@ class SkipGram(SkipGramParameters, Transformer):
                     how["own"] = True
                 how |= {"replay": replay, "shows": on_epoch_end is not None, "ranks": ranks}
                 training = Training(counts, validation, options, base, **how)
-                training.run(None if on_epoch_end is None else show)
+                training.run(None if on_epoch_end is None else show, path)
                 self._model = training.model()
             except BaseException:
-                if training is not None:
-                    # If a checkpoint has what a first `partial_fit` learned, the same call is a first one again
-                    keeps = before is None and not (further and file is not None)
-                    self._model = training.model() if keeps else before
+                self._model = before
+                if before is None and training is not None and training.records:
+                    self._model = training.model()
                 raise
             finally:
                 del self._fitting
-        if file is not None:
-            self._until_saved = self._until_saved or FilesUntilSaved()
-            counted = () if isinstance(corpus, Counts) else counts_beside(file.path)
-            for path in (file.path, *counted):
-                self._until_saved.set(path, keep=file.keep)
         return self
 
     # ---------------------------------------------------------------- fitted properties
@@ -882,8 +858,6 @@ class SkipGram(SkipGramParameters, Transformer):
         ``manifest``: the version of fastembed, the seed, the SHA-256 of the counts, the number of epochs, the epoch
         whose parameters were kept, and the nll of the last epoch.
 
-        The checkpoint of the fit is then removed, unless it is to be kept.
-
         Parameters
         ----------
         path : path-like
@@ -910,10 +884,7 @@ class SkipGram(SkipGramParameters, Transformer):
         SkipGram(dim=2, min_count=1)
         <Vectors: 3 tokens, 2 dimensions, float32>
         """
-        model = self._fitted
-        write_model(path, self._options(), model)
-        if self._until_saved is not None and self._fitting is None:  # else on_epoch_end saves
-            self._until_saved.remove()
+        write_model(path, self._options(), self._fitted)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, threads: int | None = None) -> Self:
@@ -1024,13 +995,6 @@ class SkipGramOptions(SkipGramParameters):
         how = {name: getattr(self, name) for name in ("min_count", "drop", "keep_only", "threads")}
         progress = None if report is None else report.reading
         return Vocabulary.from_corpus(text, max_size=max_size, progress=progress, executor=executor, **how)
-
-    @property
-    def counting(self) -> dict[str, object]:
-        """The parameters of counting a corpus, with those of held-out lines if there are any."""
-        names = (*(each.name for each in fields(Windows)), "min_count", "max_size", "drop", "keep_only", "baskets")
-        held_out = ("early_stopping", "validation_fraction", "seed") if self.early_stopping else ("early_stopping",)
-        return {name: getattr(self, name) for name in (*names, *held_out)}
 
     def warn_of_no_effect(self, counts: Counts | None, base: FittedModel | None) -> None:
         """Warn of parameters that differ from their defaults, but not from what training on counts, or a text, follows.

@@ -10,15 +10,14 @@
 
 from __future__ import annotations
 
-import json
 import math
+import os
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import asdict, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -27,35 +26,24 @@ from numpy.typing import NDArray
 from fastembed._base.arrays import canonical_csr
 from fastembed._base.memory import give_back_freed, resident_memory
 from fastembed._base.progress import FitProgress, bar
-from fastembed._base.threads import Pool, awaited, cached_property, check_threads, in_background
+from fastembed._base.threads import Pool, awaited, check_threads, in_background
 from fastembed._base.validation import shown, warn_user
 from fastembed.corpus.advice import advise, advise_known
-from fastembed.corpus.corpus import (
-    Corpus,
-    Source,
-    as_corpus,
-    check_same_corpus,
-    check_unchanged,
-    corpus_identity,
-    file_states,
-)
+from fastembed.corpus.corpus import Corpus, Source, as_corpus, check_unchanged, file_states
 from fastembed.corpus.ledger import HELD_OUT, Ledger, LineSplit, check_reread, check_walks
-from fastembed.corpus.reading import Reading
 from fastembed.counts.counts import Counts, own_groups
 from fastembed.counts.groups import CSRGroups, GroupedCounts, Totals
-from fastembed.counts.store import MANIFEST, LocalFolder, StoreFolder, TemporaryFolder, check_no_others, read_manifest
+from fastembed.counts.store import TemporaryFolder
 from fastembed.counts.windows import Windows
-from fastembed.formats.tensors import pack_tokens
 from fastembed.skipgram.estimate import check_before_counting, counting_memory
 from fastembed.skipgram.gauge import apply_gauge
 from fastembed.skipgram.model import Baskets, FittedModel, how_counted
 from fastembed.skipgram.start import least_squares_rows, log_shares, svd_start
 from fastembed.skipgram.subwords import LEARNING_RATE, Subwords, check_spelled, composed, ridge_fit
 from fastembed.trainer.blocks import FitOptions
-from fastembed.trainer.checkpoint import Checkpoint, Stored, arrays_digest
 from fastembed.trainer.fit import check_counts
 from fastembed.trainer.ranks import Ranks
-from fastembed.trainer.trainer import Trainer, trainer_tensors
+from fastembed.trainer.trainer import Trainer, records_of
 from fastembed.vectors.vectors import Vectors, composing_vectors
 from fastembed.vocabulary import NoTokenError
 
@@ -118,12 +106,10 @@ def count_text(
     grow: bool,
     memory_limit: int | None,
     progress: FitProgress | None,
-    checkpoint: Checkpoint | None,
 ) -> CountPair:
     """Return the counts of a text to train on, and with early stopping those of its held-out lines.
 
-    With a checkpoint they are in folders next to it, and are not counted again. Before a text is counted for a new
-    model, there is a check of the memory, and of the words if it has subwords.
+    Before a text is counted for a new model, there is a check of the memory, and of the words if it has subwords.
 
     Raises
     ------
@@ -133,19 +119,6 @@ def count_text(
     corpus = as_corpus(given, options.reading) if base is None else read_for(base, given, options, grows=grow)
     if memory_limit is not None:  # a limit that is too small is an error before anything is read
         counting_memory(memory_limit, 0, options.threads)
-    store: StoreFolder | None = None
-    held_out_store: StoreFolder | None = None
-    if checkpoint is not None:
-        source = options.counting | {"corpus": corpus_identity(corpus)}
-        if base is not None:
-            source |= {"model": base.counts_sha256, "grow_vocabulary": grow}
-        store, held_out_store = (LocalFolder(path, json.dumps(source)) for path in counts_beside(checkpoint.path))
-        kept = kept_counts(store, held_out_store, corpus.known_reading)
-        if kept is not None:
-            return kept
-    elif memory_limit is not None:
-        store, held_out_store = TemporaryFolder(), TemporaryFolder()
-
     states = file_states(corpus)
     words, written = None, 0
     if base is None:
@@ -162,6 +135,7 @@ def count_text(
             with suppress(NoTokenError):  # then there are no words to add
                 words = options.vocabulary(corpus, None, progress)
                 vocabulary = vocabulary.grown(words, options.max_size)
+    store, held_out_store = (None, None) if memory_limit is None else (TemporaryFolder(), TemporaryFolder())
     count = partial(
         counting(pairing),
         corpus,
@@ -172,9 +146,7 @@ def count_text(
     )
     if options.early_stopping:
         held_out, others = (LineSplit(options.validation_fraction, options.seed, side) for side in (True, False))
-        # In this order: a finished folder of the counts then means that the one of those held out is finished, too
-        validation = count(lines=held_out, store=held_out_store)
-        counts = count(lines=others, store=store)
+        validation, counts = count(lines=held_out, store=held_out_store), count(lines=others, store=store)
     else:
         counts, validation = count(store=store), None
         if words is not None:
@@ -206,8 +178,6 @@ class Training:
         Whether a model is built after each epoch.
     memory_limit : int or None
         Limit on the memory of the process in bytes.
-    checkpoint : Checkpoint or None
-        If the file exists, training resumes from it.
     ranks : Ranks
         Those that train a new model together. Rank 0 computes the start.
 
@@ -231,12 +201,11 @@ class Training:
         shows: bool,
         memory_limit: int | None,
         progress: FitProgress | None,
-        checkpoint: Checkpoint | None,
         ranks: Ranks,
     ) -> None:
         assert counts.vocabulary is not None
         self._options, self._base, self._vocabulary, self._validation = options, base, counts.vocabulary, validation
-        self._progress, self._checkpoint, self._ranks = progress, checkpoint, ranks
+        self._progress, self._ranks = progress, ranks
         tokens, lengths = self._vocabulary.tokens, options.subwords
         if base is not None:
             subwords = None if base.subwords is None else base.subwords.grown(tokens)
@@ -252,7 +221,6 @@ class Training:
             options.estimate(*counts.shape, nnz, subwords),
             in_place=own,
             resident=resident_memory(),
-            checkpoint=checkpoint is not None,
             largest_group=largest,
             held_out_group=largest_group(validation),
             shows=shows,
@@ -280,17 +248,13 @@ class Training:
                 self._bags = self._subwords.bags
             self._fit_options = self._options_of_fit(shorter=base is not None and replay is None)
             self._rng = np.random.default_rng(options.seed)  # later it draws the order of the rows
-            stored = None
-            if checkpoint is not None and Path(checkpoint.path).exists():
-                stored = checkpoint.claim(self._identity)
-            self._records: list[dict[str, float]] = [] if stored is None else list(stored.position.history)
             if progress is not None:
                 progress.training(estimate)
             if base is None:
                 # Counts in a store limit what the start holds of them
-                self._trainer = self._new_trainer(stored, None if largest is None else estimate.start_memory)
+                self._trainer = self._new_trainer(None if largest is None else estimate.start_memory)
             else:
-                self._trainer = base.trained.grown(self._new_rows(base, stored))
+                self._trainer = base.trained.grown(self._new_rows(base))
         give_back_freed()  # the memory of the start: new arrays of other sizes would not reuse it
 
     def _options_of_fit(self, *, shorter: bool) -> FitOptions:
@@ -310,30 +274,13 @@ class Training:
             warm_start=self._base is not None,
         )
 
-    @cached_property
-    def _identity(self) -> dict[str, Any]:
-        """What the start of training is a function of, and the options, under the names that errors use."""
-        return {
-            "dim": self._options.dim,
-            "subwords": None if self._subwords is None else self._subwords.lengths,
-            "seed": self._options.seed,
-            "model": None if self._base is None else arrays_digest(trainer_tensors(self._base.trained)),
-            "counts": awaited(self._digest),
-            "words": arrays_digest(pack_tokens(self._vocabulary.tokens)),
-            "totals": arrays_digest(self._totals._asdict()),
-            **asdict(self._fit_options),
-        }
-
-    def _new_trainer(self, stored: Stored | None, memory: int | None) -> Trainer:
+    def _new_trainer(self, memory: int | None) -> Trainer:
         """Return the trainer that a new model starts from, with the parameters of the SVD.
 
-        Those of a checkpoint are read when training resumes, too; they are taken here, so that there is a model when
-        a Ctrl-C comes. Other ranks than 0 receive all parameters when training starts.
+        Other ranks than 0 receive all parameters when training starts.
         """
         groups, bags, dim = self._groups, self._bags, self._options.dim
-        if stored is not None:
-            embedding, linear = np.array(stored.tensors["embedding"]), stored.tensors["linear.T"][:, :dim].T
-        elif not self._ranks.first:
+        if not self._ranks.first:
             inputs, outputs = groups.shape[0] if bags is None else bags.shape[1], groups.shape[1]
             embedding, linear = np.zeros((inputs, dim), np.float32), np.zeros((dim, outputs), np.float32)
         else:
@@ -341,42 +288,43 @@ class Training:
             embedding = embedding if bags is None else ridge_fit(bags, embedding, self._pool)
         return Trainer(embedding, linear, bias=log_shares(self._totals.columns), threads=self._pool.threads)
 
-    def _new_rows(self, base: FittedModel, stored: Stored | None) -> NDArray[np.float32]:
+    def _new_rows(self, base: FittedModel) -> NDArray[np.float32]:
         """Return rows of the embedding for the words that a model does not know.
 
-        Own rows of new words beside n-grams are zero: their vectors are those of their n-grams. If a checkpoint has all
-        rows, these only take their place.
+        Own rows of new words beside n-grams are zero: their vectors are those of their n-grams.
         """
         known = len(base.vocabulary)
-        if stored is not None or base.features is not None:
+        if base.features is not None:
             return np.zeros((len(self._vocabulary) - known, self._options.dim), np.float32)
         rows = least_squares_rows(self._groups, self._totals, known, base.trainer.linear, self._pool)
         return rows - base.centre.astype(rows.dtype)
 
-    def run(self, on_epoch_end: Callable[[dict[str, float]], object] | None) -> None:
+    def run(
+        self, on_epoch_end: Callable[[dict[str, float]], object] | None, checkpoint: str | os.PathLike[str] | None
+    ) -> None:
         """Train; `on_epoch_end` is called with the record of each epoch, and ends the training if it returns True."""
 
         def epoch_end(record: dict[str, float], _: Trainer) -> object:
-            self._records[int(record["epoch"]) - 1 :] = [dict(record)]  # the callback may change it
             if self._progress is not None:
                 self._progress.epoch(record)
             return None if on_epoch_end is None else on_epoch_end(record)
 
-        if self._ranks.size > 1:
-            self._ranks.compare(self._identity)
-        if self._checkpoint is not None:
-            self._checkpoint.claim(self._identity)
-        self._records = self._trainer.fit_counts(
+        self._trainer.fit_counts(
             self._groups,
             bags=self._bags,
             validation_counts=self._validation,
             seed=self._rng,
             on_epoch_end=epoch_end,
-            checkpoint=self._checkpoint,
+            checkpoint=checkpoint,
             comm=self._ranks.comm,
             **asdict(self._fit_options),
         )
         give_back_freed()  # the memory of the epochs, which the copies of the model would not reuse
+
+    @property
+    def records(self) -> list[dict[str, float]]:
+        """The records of the epochs of this training, as far as it has come."""
+        return records_of(self._trainer)
 
     def model(self) -> FittedModel:
         """Return the current model.
@@ -402,7 +350,7 @@ class Training:
             vocabulary=vocabulary,
             trainer=trainer,
             centre=centre,
-            history=list(map(dict, (*(base.history if base else ()), *self._records))),
+            history=list(map(dict, (*(base.history if base else ()), *self.records))),
             ledger=counts.ledger if base else joined_ledger(vocabulary.ledger, counts.ledger),
             windows=counted.windows,
             max_contexts=base.max_contexts if base else counts.shape[1] // (2 if counts.directed else 1),
@@ -447,72 +395,6 @@ def counting(pairing: Windows | Baskets) -> Callable[..., Counts]:
     """Return the function that counts a text in windows or baskets: of `Counts`, with the options of these."""
     count = Counts.from_baskets if isinstance(pairing, Baskets) else Counts.from_corpus
     return partial(count, **asdict(pairing))
-
-
-def counts_beside(checkpoint: str) -> tuple[str, str]:
-    """Return the folders of the counts, and of those of held-out lines, of a fit with a checkpoint."""
-    return f"{checkpoint}.counts", f"{checkpoint}.held-out"
-
-
-def kept_counts(folder: LocalFolder, held_out: LocalFolder, reading: Reading | None) -> CountPair | None:
-    """Return the counts in the folders beside a checkpoint; None if there are none, or they were not finished.
-
-    Parameters
-    ----------
-    folder, held_out : LocalFolder
-        The folders of the counts and of those of held-out lines; their source is what they should have been counted
-        from: the options of counting, and as "corpus" the result of `corpus_identity`.
-    reading : Reading, optional
-        How the text is read, since a manifest has no tokenizer.
-
-    Raises
-    ------
-    OSError
-        If a file cannot be read, or a folder holds something else.
-    ValueError
-        If the counts are damaged, are of another text, or were counted in another way.
-    """
-    found, beside, wanted = _source_of(folder), _source_of(held_out), json.loads(folder.source)
-    if found is None:
-        return None
-    for name in sorted((wanted | found).keys() - {"corpus"}):
-        if found.get(name) != wanted.get(name):
-            raise ValueError(
-                f"{folder.path!r} was counted with {name} {shown(found.get(name))} instead of"
-                f" {shown(wanted.get(name))} as now: go on with the same, or remove it and the checkpoint"
-            )
-    try:
-        check_same_corpus(found["corpus"], wanted["corpus"], folder.path)
-    except ValueError as error:
-        raise ValueError(f"{error}; remove it to count again, and the checkpoint to begin again") from None
-    counts = Counts.open(folder.path)
-    if counts.vocabulary is not None and counts.vocabulary.reading is not None:
-        counts.vocabulary.reading = reading
-    if not wanted["early_stopping"]:
-        return counts, None
-    again = f"remove {folder.path!r} to count again, and the checkpoint to begin again"
-    if beside is None:
-        raise FileNotFoundError(f"{held_out.path!r}, the counts held out, is missing: {again}")
-    if beside != found:
-        raise ValueError(f"{held_out.path!r} was not counted together with {folder.path!r}: {again}")
-    return counts, Counts.open(held_out.path)
-
-
-def _source_of(folder: LocalFolder) -> dict[str, Any] | None:
-    """Return what counts in a folder were counted from; None if there are none, or they were not finished."""
-    check_no_others(folder)
-    if MANIFEST not in (folder.names() or ()):
-        return None
-    try:
-        found: dict[str, Any] = json.loads(read_manifest(folder)[1]["source"])
-        if not isinstance(found["corpus"], dict):
-            raise TypeError
-    except (KeyError, TypeError, json.JSONDecodeError):
-        raise ValueError(
-            f"{folder.path!r} does not say what it was counted from: it is not that of a checkpoint,"
-            " whose name must be another"
-        ) from None
-    return found
 
 
 def count_all(

@@ -8,10 +8,10 @@ one thread. This module has the memory, the order of the rows, and the learning 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -229,27 +229,17 @@ class BlockSteps:
             self.exchange,
         )  # fmt: skip
 
-    def epoch(
-        self,
-        number: int,
-        rng: np.random.Generator,
-        blocks: int = 0,
-        nll: float = 0.0,
-        after_block: Callable[[], object] | None = None,
-    ) -> float:
-        """Visit every row with counts once, in blocks of a random order (`draw_order`), possibly resuming an epoch.
+    def epoch(self, number: int, rng: np.random.Generator) -> float:
+        """Visit every row with counts once, in blocks of a random order (`draw_order`).
 
-        `blocks` is the number of blocks that have been trained on, and `nll` the sum of their nll.
-
-        Return the mean negative log-likelihood per pair, with each row before its step. `after_block` is called after
-        each step.
+        Return the mean negative log-likelihood per pair, with each row before its step.
         """
-        self._block_trainer.begin(number, blocks, nll)
+        nll = 0.0
         all_steps = self.blocks_per_epoch * self.options.epochs
         order = draw_order(self._groups, rng)
         with self._counts.reading(order) as hold, self._crew():
-            shown = {"total": self.blocks_per_epoch, "initial": blocks, "delay": 1}  # a short epoch has no bar
-            for block, rows, next_rows in bar(self._blocks(order, blocks), desc="blocks", **shown):
+            shown = {"total": self.blocks_per_epoch, "delay": 1}  # a short epoch has no bar
+            for block, rows, next_rows in bar(self._blocks(order), desc="blocks", **shown):
                 hold(block)
                 steps = (number - 1) * self.blocks_per_epoch + block
                 share = 1 - (1 - FINAL_RATE) * (steps / all_steps)  # of the learning rates, which fall linearly
@@ -261,22 +251,10 @@ class BlockSteps:
                         number,
                         block,
                     )
-                if after_block is not None:
-                    after_block()
+                nll += block_nll
         if self.exchange is not None:
             self.exchange.meet(self._block_trainer, self.state["momentum"])
-        total: float = self._block_trainer.nll
-        return total / self._total
-
-    def done(self) -> tuple[int, int, float]:
-        """Return the last epoch begun, the number of its blocks trained on, and the sum of their nll."""
-        return self._block_trainer.epoch, self._block_trainer.blocks, self._block_trainer.nll
-
-    def finish(self) -> None:
-        """Complete the deferred part of the last step; the bits are the same as if the next step did it."""
-        self._block_trainer.finish()
-        if self.exchange is not None:
-            self.exchange.meet(self._block_trainer, self.state["momentum"])
+        return nll / self._total
 
     def nll(self) -> float:
         """Return the mean negative log-likelihood per pair; nothing is trained."""
@@ -295,13 +273,13 @@ class BlockSteps:
         """Return the share of the learning rates at the end of an epoch."""
         return 1 - (1 - FINAL_RATE) * (epoch / self.options.epochs)
 
-    def shrink(self, embedding: NDArray[Any], weights: NDArray[Any], epoch: int) -> None:
-        """Set E and W to those given, of the end of an epoch, times exp(-l2 * the learning rate then), each its own."""
-        options, share = self.options, self.share_after(epoch)
+    def shrink(self, epoch: int) -> None:
+        """Multiply E and W by exp(-l2 * the learning rate at the end of an epoch), each by its own."""
+        options, share, p = self.options, self.share_after(epoch), self.parameters
         factors = np.exp(-options.l2 * (options.learning_rate * share) * self._rates)
-        np.multiply(embedding, factors.astype(embedding.dtype)[:, None], out=self.parameters.embedding)
+        p.embedding *= factors.astype(p.dtype)[:, None]
         factor = np.exp(-options.linear_l2 * options.linear_learning_rate * share)
-        np.multiply(weights, factor.astype(weights.dtype), out=self.parameters.weights)
+        p.weights *= factor.astype(p.dtype)
 
     def close(self) -> None:
         """Finish the last step and release the other threads, also if a Ctrl-C came where `_crew` cannot do it."""
@@ -325,11 +303,11 @@ class BlockSteps:
                 finally:
                     trainer.finish()
 
-    def _blocks(self, order: list[Draw], first: int = 0) -> Iterator[tuple[int, Rows, Rows | None]]:
-        """Yield the number and the rows of each block from the first one on, and the rows of the next one."""
+    def _blocks(self, order: list[Draw]) -> Iterator[tuple[int, Rows, Rows | None]]:
+        """Return the number and the rows of each block, and the rows of the next one."""
         ends = np.arange(self._block_size, self.blocks_per_epoch * self._block_size, self._block_size)
         blocks = np.split(np.concatenate([draw.rows for draw in order]), ends)
-        return islice(zip(count(), blocks, [*blocks[1:], None], strict=False), first, None)
+        return zip(count(), blocks, [*blocks[1:], None], strict=False)
 
     def _step(self, rows: Rows, next_rows: Rows | None, share: float, step: int) -> float:
         """Make step number `step`, on one block; return the negative log-likelihood of its counts before the step."""

@@ -1,4 +1,4 @@
-"""One fit to counts: its data, epochs, early stopping, checkpoints, and finite parameters after any exception."""
+"""One fit to counts: its data, epochs, early stopping, checkpoints, and the last epoch after any exception."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,7 @@ from fastembed._base.threads import Pool
 from fastembed._base.validation import (
     TrainingDivergedError,
     check_amounts,
-    check_flag,
     check_ids,
-    check_number,
     check_seed,
     is_true,
     unmasked,
@@ -29,10 +27,10 @@ from fastembed.counts.counts import Counts
 from fastembed.counts.groups import CSRGroups, GroupedCounts
 from fastembed.counts.store import StoredGroups
 from fastembed.trainer.blocks import BlockSteps, FitOptions
-from fastembed.trainer.checkpoint import MINUTES, Checkpoint, Position, Stored, arrays_digest
+from fastembed.trainer.checkpoint import Checkpoint, Position, arrays_digest
 from fastembed.trainer.inputs import Bags, check_bags
 from fastembed.trainer.parameters import Parameters
-from fastembed.trainer.ranks import Ranks, RanksCheckpoint
+from fastembed.trainer.ranks import Ranks
 
 LARGEST_EXPONENT = math.log(sys.float_info.max)
 COPIED_BYTES = 1 << 20  # of an array per task of copying or checking
@@ -155,24 +153,10 @@ def _check_row_rates(rates: ArrayLike | None, frozen: ArrayLike, inputs: int) ->
     return checked
 
 
-def check_checkpoint(path: Any, minutes: Any, keep: Any) -> Checkpoint | None:
-    """Return the checkpoint for the arguments of a fit; None without a path. It may have been made before."""
-    if isinstance(path, Checkpoint):
-        return path
-    if path is not None:
-        return Checkpoint(path, minutes, keep)
-    minutes = check_number("checkpoint_minutes", minutes, above=True)
-    if check_flag("keep_checkpoint", keep) or minutes != MINUTES:
-        raise ValueError("checkpoint_minutes and keep_checkpoint need checkpoint, the path of a file")
-    return None
-
-
 class Fit:
     """One fit of the parameters of a model to counts: what it trains on, and where it is in its epochs.
 
-    An epoch has two parts: `_epoch` trains, and `_decide` asks whether training goes on. Each ends by replacing
-    `position` as a whole, so that after a Ctrl-C it is either that before the part or that after it. Until then `good`
-    and `best` stay the same, so that the work in between can be repeated.
+    An exception leaves the parameters and the generator as the last completed epoch left them.
 
     Parameters
     ----------
@@ -190,13 +174,11 @@ class Fit:
     steps, validation : BlockSteps, BlockSteps or None
         The steps on the counts, and the likelihood of the validation counts.
     good : Snapshot
-        The parameters at the end of the last epoch, which come back if those after it are not finite.
+        The parameters at the end of the last epoch.
     best : Snapshot or None
         With early stopping: those of the epoch with the lowest validation nll.
-    written : Snapshot or None
-        All that steps change, as a thread writes it to the checkpoint.
-    position : Position
-        The epoch, the blocks done in it, and the records; what a checkpoint stores.
+    history : list of dict
+        The records of the epochs, including that of an epoch whose callback runs.
     """
 
     def __init__(
@@ -220,62 +202,67 @@ class Fit:
             self.validation = BlockSteps(parameters, *held_out)
         self.good = Snapshot(parameters.trained, pool)
         self.best = None if options.n_iter_no_change is None else Snapshot(parameters.trained, pool)
-        self.written: Snapshot | None = None
-        self.checkpoint: Checkpoint | RanksCheckpoint | None = None
-        self.started = False
-        self.began: float | None = None  # when the epoch in progress would have begun without an interruption
+        self.checkpoint: Checkpoint | None = None
+        self.history: list[Record] = []
 
-    def run(self, checkpoint: Checkpoint | None = None) -> list[Record]:
+    def run(self, path: str | None = None) -> list[Record]:
         """Train for the number of epochs in the options, or until `on_epoch_end` returns True; return the records.
 
         With `n_iter_no_change`, training also ends when the nll of the validation counts has not fallen for as many
         epochs. In any case the parameters are then those of the epoch with the lowest nll; only its record is `kept`.
 
-        If the file of the checkpoint exists, training resumes from it.
-
-        If parameters are not finite, those at the end of the last completed epoch, or the initial ones, are restored.
-        Any other exception, such as a Ctrl-C, leaves the steps made so far, and writes them to the checkpoint.
+        If the file of a checkpoint is at the path, training resumes from it.
         """
-        several = self.ranks.size > 1
-        identity = self._identity() if several or checkpoint is not None else {}
-        self.checkpoint, stored = checkpoint, None
+        if self.best is not None:
+            self.best.take()
+        if not self._resumed(path) and not self.options.warm_start:
+            self.parameters.squares.fill(0)
+            self.parameters.linear_squares.fill(0)
+        self.good.take()
+        try:
+            while not self.position.ended:
+                self._epoch()
+            if self.best is not None:
+                self.best.restore()
+                for record in self.history:
+                    record["kept"] = record["epoch"] == self.position.best_epoch
+        except BaseException:
+            self.steps.close()
+            if self.validation is not None:
+                self.validation.close()
+            self.good.restore()
+            self.rng.bit_generator.state = self.position.generator
+            self.history[:] = self.position.history
+            raise
+        return self.ranks.shared([dict(record) for record in self.history])
+
+    def _resumed(self, path: str | None) -> bool:
+        """Go to the position in a checkpoint, on all ranks; return whether there is one."""
+        several, arrays, position = self.ranks.size > 1, self._arrays(), None
+        identity = self._identity() if several or path is not None else {}
         if several:
             self.ranks.compare(identity)
             self.ranks.start(self.parameters, self.rng)
-            self.checkpoint = RanksCheckpoint.of(self.ranks, checkpoint)
-        if self.checkpoint is not None:
-            self.written = Snapshot(self.steps.state, self.steps.pool)
-        self.position = Position(self.rng.bit_generator.state)
-        self.good.take()
-        if self.best is not None:
-            self.best.take()
-        try:
-            if self.checkpoint is not None:
+        with self.ranks.agreeing():
+            if path is not None:
                 generator = self.rng.bit_generator.state if isinstance(self.seed, np.random.Generator) else None
-                stored = self.checkpoint.read(identity, self.parameters.trained, generator)
-            if stored is not None:
-                self._restore(stored)
-            elif not self.options.warm_start:
-                self.parameters.squares.fill(0)
-                self.parameters.linear_squares.fill(0)
-                self.good.take()
-            self.started = True
-            while not self.position.ended:
-                if self.position.decided:
-                    self._epoch()
-                else:
-                    self._decide()
-            if self.checkpoint is not None:
-                self.checkpoint.wait()
-            history = [dict(record) for record in self.position.history]
-            if self.best is not None:
-                self.best.restore()
-                for record in history:
-                    record["kept"] = record["epoch"] == self.position.best_epoch
-        except BaseException as error:
-            self._leave(error)
-            raise
-        return self.ranks.shared(history)
+                self.checkpoint = Checkpoint(path, identity, self.parameters.trained, generator)
+                position = self.checkpoint.read(arrays)
+        position = self.ranks.shared(position)
+        if position is None:
+            self.position = Position(self.rng.bit_generator.state, [])
+            return False
+        if several:
+            for array in arrays.values():
+                self.ranks.send(array, 0)
+        self.position, self.history[:] = position, position.history
+        self.rng.bit_generator.state = position.generator
+        return True
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what a checkpoint holds."""
+        best = {} if self.best is None else {f"best.{name}": copy for name, copy in self.best.copies.items()}
+        return self.steps.state | best
 
     def _identity(self) -> dict[str, Any]:
         """Return the arguments of the fit, except its start, under the names that errors use."""
@@ -296,124 +283,43 @@ class Fit:
             "seed": "a Generator" if isinstance(self.seed, np.random.Generator) else self.seed,
         }
 
-    def _restore(self, stored: Stored) -> None:
-        state, trained = self.steps.state, self.parameters.trained
-        now, good, best = stored.part("", state), stored.part("good.", trained), stored.part("best.", trained)
-        assert now is not None
-        self.rng.bit_generator.state = stored.position.generator
-        _copy(good or now, self.good.copies)
-        if self.best is not None and best is not None:
-            _copy(best, self.best.copies)
-        _copy(now, state)
-        self.position = stored.position
-
     def _epoch(self) -> None:
-        at = self.position = replace(self.position, generator=self.rng.bit_generator.state)
-        self.began = time.perf_counter() - at.seconds
-        after_block = None if self.checkpoint is None else self._after_block
-        nll = self.steps.epoch(at.epoch, self.rng, at.blocks, at.nll, after_block)
+        at, options, began = self.position, self.options, time.perf_counter()
+        epoch = len(at.history) + 1
+        nll = self.steps.epoch(epoch, self.rng)
         record = {
-            "epoch": at.epoch,
+            "epoch": epoch,
             "nll": nll,
             "perplexity": math.exp(nll) if nll < LARGEST_EXPONENT else math.inf,
-            "learning_rate": self.options.learning_rate * self.steps.share_after(at.epoch),
-            "seconds": time.perf_counter() - self.began,
+            "learning_rate": options.learning_rate * self.steps.share_after(epoch),
+            "seconds": time.perf_counter() - began,
         }
         if (fault := self.good.fault()) is not None:
             raise TrainingDivergedError(
-                f"{fault} at the end of epoch {at.epoch}: the parameters are too large, or a learning rate is", at.epoch
+                f"{fault} at the end of epoch {epoch}: the parameters are too large, or a learning rate is", epoch
             )
         if self.validation is not None:
             try:
                 record["validation_nll"] = self.validation.nll()
             except FloatingPointError as error:
-                message = f"at the end of epoch {at.epoch}, on the validation counts, {error}"
-                raise TrainingDivergedError(message, at.epoch) from None
-        if self.checkpoint is not None:
-            self.checkpoint.wait()  # for the thread that reads the snapshots
-        self.good.take()
+                message = f"at the end of epoch {epoch}, on the validation counts, {error}"
+                raise TrainingDivergedError(message, epoch) from None
         best_epoch, lowest = at.best_epoch, at.lowest
         if self.best is not None and record["validation_nll"] < lowest:
-            best_epoch, lowest = at.epoch, record["validation_nll"]
+            best_epoch, lowest = epoch, record["validation_nll"]
             self.best.take()
-        self.position = Position(
-            self.rng.bit_generator.state,
-            at.epoch + 1,
-            history=(*at.history, record),
-            best_epoch=best_epoch,
-            lowest=lowest,
-            decided=False,
-        )
-        self.began = None
-
-    def _decide(self) -> None:
-        """Decide whether training ends after the epoch that has just ended, and write it."""
-        at, patience = self.position, self.options.n_iter_no_change
-        if self.options.l2 or self.options.linear_l2:
-            # From the copies, so that a fit that is interrupted here, and resumes, does the same again
-            self.steps.shrink(self.good.copies["embedding"], self.good.copies["linear.T"], at.epoch - 1)
-        ended = False
-        if self.on_epoch_end is not None and self.ranks.first:
-            ended = is_true(self.on_epoch_end(dict(at.history[-1])))
-        ended = self.ranks.shared(ended)
-        ended |= at.epoch > self.options.epochs or (
-            patience is not None and len(at.history) - at.best_epoch >= patience
-        )
-        self.position = replace(at, decided=True, ended=ended, generator=self.rng.bit_generator.state)
+        if options.l2 or options.linear_l2:
+            self.steps.shrink(epoch)
+        self.history.append(record)
+        ended = self.ranks.first and self.on_epoch_end is not None and is_true(self.on_epoch_end(dict(record)))
+        ended = self.ranks.shared(ended) or epoch >= options.epochs
+        if options.n_iter_no_change is not None:
+            ended |= epoch - best_epoch >= options.n_iter_no_change
+        position = Position(self.rng.bit_generator.state, list(self.history), best_epoch, lowest, ended)
         if self.checkpoint is not None:
-            self._write(self.checkpoint)
-
-    def _after_block(self) -> None:
-        if self.checkpoint is not None and self.checkpoint.due():
-            self.steps.finish()
-            self._write(self.checkpoint)
-
-    def _write(self, checkpoint: Checkpoint | RanksCheckpoint) -> None:
-        """Start writing the checkpoint; the last step must be finished."""
-        at, (epoch, blocks, nll) = self.position, self.steps.done()
-        if epoch == at.epoch:
-            at = replace(at, blocks=blocks, nll=nll)
-        if self.began is not None:
-            at = replace(at, seconds=time.perf_counter() - self.began)
-        checkpoint.wait()  # for the thread that reads the snapshots
-        assert self.written is not None
-        self.written.take()
-        tensors = dict(self.written.copies)
-        if at.blocks or self.options.l2 or self.options.linear_l2:  # otherwise it equals the parameters
-            tensors |= {f"good.{name}": copy for name, copy in self.good.copies.items()}
-        if self.best is not None and at.best_epoch:
-            tensors |= {f"best.{name}": copy for name, copy in self.best.copies.items()}
-        checkpoint.write(at, tensors)
-
-    def _leave(self, error: BaseException) -> None:
-        """Leave finite parameters after an exception, and a checkpoint of them."""
-        self.steps.close()
-        if self.validation is not None:
-            self.validation.close()
-        checkpoint = self.checkpoint
-        if isinstance(error, TrainingDivergedError) or self.good.fault() is not None:
-            self.good.restore()
-            if checkpoint is not None:
-                try:
-                    checkpoint.wait()  # nothing may be written after the call has ended
-                except OSError as failure:
-                    error.add_note(f"the checkpoint is an older one: {failure}")
-        elif checkpoint is not None and self.started and not checkpoint.failed:
-            when, call = f"in epoch {self.position.epoch}", "the same call goes on"
-            if self.position.ended:
-                when, call = "after the last epoch", "the same call of a model as it was before has its result"
-            try:
-                self._write(checkpoint)
-                checkpoint.wait()
-                self.rng.bit_generator.state = self.position.generator  # as in the file
-                error.add_note(f"interrupted {when}; {call} from {checkpoint.path!r}")
-            except OSError as failure:
-                error.add_note(f"interrupted {when}; the checkpoint is an older one: {failure}")
-
-
-def _copy(arrays: dict[str, NDArray[Any]], into: dict[str, NDArray[Any]]) -> None:
-    for name, array in into.items():
-        array[...] = arrays[name]
+            self.checkpoint.write(position, self._arrays())
+        self.good.take()
+        self.position = position
 
 
 class Snapshot:
@@ -445,6 +351,7 @@ class Snapshot:
 
     def __init__(self, arrays: Mapping[str, NDArray[Any]], pool: Pool) -> None:
         self._arrays, self._pool = dict(arrays), pool
+        self._whole = False  # whether the copy is that of one time
         self.copies = {name: np.empty_like(array) for name, array in arrays.items()}
         self._pieces = [  # of the arrays and of the copies
             (array[first : first + rows], self.copies[name][first : first + rows])
@@ -455,11 +362,14 @@ class Snapshot:
 
     def take(self) -> None:
         """Copy the current values of the arrays."""
+        self._whole = False
         self._pool.run(lambda k: np.copyto(*self._pieces[k][::-1]), len(self._pieces))
+        self._whole = True
 
     def restore(self) -> None:
-        """Write the copy back to the arrays, in place."""
-        self._pool.run(lambda k: np.copyto(*self._pieces[k]), len(self._pieces))
+        """Write the copy back to the arrays, in place, unless a Ctrl-C has interrupted the copying."""
+        if self._whole:
+            self._pool.run(lambda k: np.copyto(*self._pieces[k]), len(self._pieces))
 
     def fault(self) -> str | None:
         """Describe the first number of the arrays that is not finite; None if all are finite."""

@@ -7,7 +7,7 @@ The ranks exchange:
     per block           (max, sum, target logit) of its rows for each node, from each rank to all; with bags also dH
     per several blocks  without bags, dH of their rows, which share no row of the embedding: each rank merges an equal
                         part of the rows, updates their rows of the embedding, and sends them to all
-    per epoch           the linear layer and its optimizer state; also before a checkpoint
+    per epoch           the linear layer and its optimizer state
 
 The communicator is mpi4py's, or any object with the methods of `Communicator`; this module does not import mpi4py.
 """
@@ -30,12 +30,10 @@ from fastembed._base.validation import TrainingDivergedError, shown
 from fastembed._kernels import kernels_for
 from fastembed._versions import origin_of_bits
 from fastembed.counts.groups import Division, shard_bounds
-from fastembed.trainer.checkpoint import Checkpoint, Position, Stored
 from fastembed.trainer.parameters import Parameters
 
 KEPT_BYTES = 1 << 26  # of dH that ranks keep before they merge it: messages are long, and memory is bounded
 SENT_BYTES = 1 << 28  # largest message between ranks, since MPI counts in int
-DUE_BLOCKS = 16  # blocks between checks with rank 0 whether a checkpoint is due
 
 T = TypeVar("T")
 
@@ -183,61 +181,6 @@ def _of_rank(error: BaseException, rank: int) -> BaseException:
         return SystemExit(error.code)
     kind = next((kind for kind in ERRORS if isinstance(error, kind)), RuntimeError)
     return kind(f"rank {rank}: {error}")
-
-
-class RanksCheckpoint:
-    """The `Checkpoint` of rank 0 for all ranks, which resume from it together.
-
-    Parameters
-    ----------
-    own : Checkpoint or None
-        None on other ranks.
-    """
-
-    failed = True  # nothing is written after an exception: a rank whose part is needed may not have raised
-
-    def __init__(self, ranks: Ranks, own: Checkpoint | None, path: str) -> None:
-        self._ranks, self._own, self._blocks, self.path = ranks, own, 0, path
-
-    @classmethod
-    def of(cls, ranks: Ranks, own: Checkpoint | None) -> RanksCheckpoint | None:
-        """Return the checkpoint of rank 0 for all ranks; None if it has none."""
-        path = ranks.shared(None if own is None else own.path)
-        return None if path is None else cls(ranks, own, path)
-
-    def read(self, identity: Mapping[str, Any], trained: Mapping[str, NDArray[Any]], generator: Any) -> Stored | None:
-        """Return the contents of the file of rank 0 on all ranks; None if there is no file."""
-        stored = None
-        with self._ranks.agreeing():
-            if self._own is not None:
-                stored = self._own.read(identity, trained, generator)
-        position = self._ranks.shared(None if stored is None else stored.position)
-        if position is None:
-            return None
-        of_first = {} if stored is None else stored.tensors
-        forms = self._ranks.shared({name: (array.shape, array.dtype) for name, array in of_first.items()})
-        tensors = {}
-        for name, (shape, dtype) in forms.items():
-            tensors[name] = np.array(of_first[name]) if name in of_first else np.empty(shape, dtype)
-            self._ranks.send(tensors[name], 0)
-        return Stored(position, tensors)
-
-    def due(self) -> bool:
-        """Return on all ranks whether it is time to write within an epoch; checked every DUE_BLOCKS calls."""
-        self._blocks += 1
-        if self._blocks % DUE_BLOCKS:
-            return False
-        return self._ranks.shared(self._own is not None and self._own.due())
-
-    def write(self, position: Position, tensors: dict[str, NDArray[Any]]) -> None:
-        """Write on rank 0."""
-        if self._own is not None:
-            self._own.write(position, tensors)
-
-    def wait(self) -> None:
-        """Wait on rank 0 until the last write is on disk."""
-        if self._own is not None:
-            self._own.wait()
 
 
 class Exchange:

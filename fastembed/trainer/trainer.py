@@ -28,8 +28,8 @@ from fastembed._base.validation import (
 from fastembed._kernels.cpu import DefaultFloatMode
 from fastembed.formats.tensors import header, parts_of, write_tensors
 from fastembed.trainer.blocks import BlockSteps, FitOptions
-from fastembed.trainer.checkpoint import MINUTES, Checkpoint, FilesUntilSaved
-from fastembed.trainer.fit import Fit, check_checkpoint, check_data
+from fastembed.trainer.checkpoint import check_checkpoint
+from fastembed.trainer.fit import Fit, Record, check_data
 from fastembed.trainer.inputs import (
     Bags,
     Targets,
@@ -118,7 +118,7 @@ class Trainer:
         self._parameters, self._scale, self._rate, self._pool = parameters, scale, rate, pool
         self._lock = PerProcess(threading.RLock)  # re-entrant, since on_epoch_end may use the trainer
         self._fitting: int | None = None  # the process in which a fit runs; a child forked meanwhile has none
-        self._until_saved: FilesUntilSaved | None = None  # the checkpoint of the last fit
+        self._history: list[Record] = []  # of the last fit, as far as it has come
 
     @cached_property
     def _rows(self) -> RowSteps:
@@ -576,8 +576,6 @@ class Trainer:
         seed: int | np.random.Generator | None = 0,
         on_epoch_end: Callable[[dict[str, float], Trainer], object] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
-        checkpoint_minutes: float = MINUTES,
-        keep_checkpoint: bool = False,
         comm: Communicator | None = None,
     ) -> list[dict[str, float]]:
         """Fit the rows of the embedding to counts of their outputs, with the exact softmax, in blocks of inputs.
@@ -634,15 +632,10 @@ class Trainer:
             Called as ``on_epoch_end(record, trainer)`` after each epoch, with the record of the epoch and this trainer,
             whose parameters are those after the epoch. Training ends early if it returns True.
         checkpoint : path-like, optional
-            A file that is written after each epoch, and when an exception ends training. If it exists, training resumes
-            from it. The trainer must have the same parameters as in the first call, or those that the interrupted call
-            left. The result has the same bits as that of an uninterrupted call, on any number of threads.
-            `on_epoch_end` is not called again for epochs that it has already been called for.
-        checkpoint_minutes : float
-            The interval in minutes at which the file is also written within an epoch.
-        keep_checkpoint : bool
-            Keep the file. By default :meth:`save` removes it; until then the same call returns the finished result at
-            once.
+            A file that is written after each epoch. If it exists, training resumes from it, and a finished call returns
+            its result at once. The trainer must have the same parameters as in the first call, or those that the
+            interrupted call left. The result has the same bits as that of an uninterrupted call, on any number of
+            threads. You delete the file.
         comm : communicator of mpi4py, optional
             A communicator such as ``MPI.COMM_WORLD``. Its processes, the ranks, make this call together with the same
             arguments, and each computes a share of the outputs. All get the same parameters, whose bits do not depend
@@ -665,14 +658,15 @@ class Trainer:
         RuntimeError
             If `on_epoch_end` calls this method.
         OSError
-            If the checkpoint cannot be written or read. The steps made so far stay, and so does the last checkpoint.
+            If the checkpoint cannot be written or read.
         TrainingDivergedError
-            If the loss of a block, or a parameter at the end of an epoch, is not finite. The parameters are then those
-            at the end of the previous epoch, or the initial ones. (Any other exception, such as a Ctrl-C, leaves the
-            steps made so far.)
+            If the loss of a block, or a parameter at the end of an epoch, is not finite.
 
         Notes
         -----
+        An exception, such as a Ctrl-C, leaves the parameters as the last epoch left them, or as they were. An epoch
+        ends when `on_epoch_end` has returned.
+
         With `comm`, all ranks start from the parameters and the generator of rank 0. Only rank 0 calls `on_epoch_end`
         and reads and writes the checkpoint. If the ranks differ in the counts, the options, the versions, the kernels
         or the BLAS, ValueError is raised before anything is changed. Each rank holds all parameters; of
@@ -706,21 +700,18 @@ class Trainer:
         ranks = Ranks(comm)
         with ranks.ending_all(), DefaultFloatMode():
             with ranks.agreeing():
-                file = check_checkpoint(checkpoint, checkpoint_minutes, keep_checkpoint) if ranks.first else None
+                path = check_checkpoint(checkpoint) if ranks.first else None
                 validation = validation_counts, validation_bags
                 data = check_data(p, counts, bags, row_rates, frozen_rows, input_weights, *validation, own=own)
                 fit = Fit(p, data, options, seed, self._pool, epoch_end, ranks)
             with self._lock.value:  # only now: a wrong argument does not wait for another call
                 if self._fitting == os.getpid():
                     raise RuntimeError("on_epoch_end cannot call fit_counts of the trainer that is in a fit")
-                self._fitting = os.getpid()
+                self._fitting, self._history = os.getpid(), fit.history
                 try:
-                    history = fit.run(file)
+                    history = fit.run(path)
                 finally:
                     self._fitting = None
-        if file is not None and not isinstance(checkpoint, Checkpoint):  # otherwise that is up to the caller
-            self._until_saved = self._until_saved or FilesUntilSaved()
-            self._until_saved.set(file.path, keep=file.keep)
         if history[-1]["nll"] > 10 * max(history[0]["nll"], math.log(p.outputs)):
             _warn_of_rise(history[0]["nll"], history[-1]["nll"], with_bags=bags is not None)
         return history
@@ -762,7 +753,7 @@ class Trainer:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the parameters, the sums of squared gradients and the factors to one safetensors file.
 
-        The file is written atomically. The checkpoint of the last fit is then removed, unless it is to be kept.
+        The file is written atomically.
 
         Parameters
         ----------
@@ -787,8 +778,6 @@ class Trainer:
                 check_amounts(name, squares)
             factors = {"loss_scale": self._scale, "learning_rate": self._rate}
             write_tensors(path, trainer_tensors(self), header("parameters", factors))
-            if self._until_saved is not None:
-                self._until_saved.remove()
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, threads: int | None = None) -> Self:
@@ -834,6 +823,11 @@ def trainer_tensors(trainer: Trainer) -> dict[str, NDArray[Any]]:
     bias = {} if trainer.bias is None else {"bias": trainer.bias}
     squares = dict(zip(SQUARES, trainer.squares, strict=True))
     return {"matrix": trainer.embedding, "linear": trainer.linear, **bias, **squares}
+
+
+def records_of(trainer: Trainer) -> list[Record]:
+    """Return the records of the last `fit_counts` of a trainer, as far as it has come."""
+    return trainer._history
 
 
 def restore_squares(trainer: Trainer, tensors: Mapping[str, NDArray[Any]]) -> None:
