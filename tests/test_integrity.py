@@ -62,11 +62,6 @@ def interrupted(fit):
     return write
 
 
-def write_counts_beside_a_checkpoint(folder):
-    interrupted(fit_model)(folder)
-    (folder / "file").unlink()
-
-
 def write_store(folder):
     Counts.from_corpus(TEXT, Vocabulary.from_corpus(TEXT, min_count=1), window=2, sample=0.1, store=folder / "file")
 
@@ -117,7 +112,6 @@ KINDS = {
     "store": (write_store, lambda folder: arrays(Counts.open(folder / "file"))),
     "checkpoint of a trainer": (interrupted(fit_trainer), fit_trainer),
     "checkpoint of a model": (interrupted(fit_model), fit_model),
-    "counts beside a checkpoint": (write_counts_beside_a_checkpoint, fit_model),
 }
 
 

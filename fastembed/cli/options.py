@@ -166,12 +166,6 @@ def add_topn(to: Group, default: int | None, shown: object = None) -> None:
     add_option(to, "-n -k --topn", "how many to show", default, shown, dest="topn", type=positive, metavar="N")
 
 
-def add_checkpoint(to: Group) -> None:
-    """Add the file from which an interrupted training goes on."""
-    text = "write after each epoch what training needs to go on; beside it, in FILE.counts, the counts of text"
-    add_option(to, "--checkpoint", text, shown="none", metavar="FILE", type=output_name)
-
-
 def add_no_header(to: Group) -> None:
     """Add how the first row of a table is read."""
     add_flag(to, "--no-header", "the first row of .csv and .tsv is not the names of the fields")
@@ -281,20 +275,13 @@ def reject(arguments: argparse.Namespace, names: Iterable[str], reason: str) -> 
         fail(arguments, f"{reason}, so {', '.join(wrong)} cannot be given as well")
 
 
-def checkpoint_files(checkpoint: str | None) -> list[str]:
-    """Return the names of a checkpoint and of the folders of counts beside it."""
-    return [f"{checkpoint}{suffix}" for suffix in ("", ".counts", ".held-out")] if checkpoint else []
-
-
 def reject_overwriting(
     arguments: argparse.Namespace,
     inputs: Iterable[str | os.PathLike[str] | None],
     outputs: Iterable[str | os.PathLike[str]] | None = None,
 ) -> None:
-    """Exit if an input, of those that are not None, is an output too: by default --output or those of --checkpoint."""
-    if outputs is None:
-        outputs = [arguments.output, *checkpoint_files(getattr(arguments, "checkpoint", None))]
-    written = {os.path.realpath(output): output for output in outputs}
+    """Exit if an input, of those that are not None, is an output too, by default --output."""
+    written = {os.path.realpath(output): output for output in outputs or [arguments.output]}
     for file in inputs:
         if file is not None and os.path.realpath(file) in written:
             output = os.fspath(written[os.path.realpath(file)])

@@ -170,8 +170,6 @@ class Progress(ProgressBars):
         self._long, self._said = False, {"blocks"}  # a line for each epoch tells of these
         self.estimate: Any = None
         self._began = math.inf  # the start, which comes once
-        self.reached: int | None = None  # completed epochs of --checkpoint
-        self._checkpoint = getattr(arguments, "checkpoint", None)
         self._inner = ExitStack()
 
     def __enter__(self) -> Self:
@@ -188,9 +186,6 @@ class Progress(ProgressBars):
         self.estimate, self._epochs, self._began = estimate, estimate.epochs, perf_counter()
         if self._dry:
             raise DryRunEnded
-        if (done := self.reached) is not None:
-            text = f"going on from {self._checkpoint}: {done} of {self._epochs} epochs are done"
-            self._print(text, "going on", checkpoint=self._checkpoint, epochs_done=done, epochs=self._epochs)
         self._long = getattr(estimate, "flops", 0) > TIMED_OPERATIONS
         about = f", in about {estimate.seconds():,.0f} s if nothing else runs" if self._lines and self._long else ""
         self._print(f"training {estimate}{about}", "training", epochs=self._epochs, estimate=estimate)

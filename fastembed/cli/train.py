@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -45,7 +45,6 @@ from fastembed.counts import Counts
 from fastembed.counts.store import TemporaryFolder
 from fastembed.skipgram import Estimate, SkipGram
 from fastembed.skipgram.skipgram import used_parameters
-from fastembed.trainer.checkpoint import MINUTES, epochs_done
 from fastembed.trainer.ranks import Ranks, is_known_to_all
 
 GRAPH = ("window", "weighting", "min_count", "directed", "tolerance")  # the options of how a graph is counted
@@ -84,11 +83,8 @@ def add_train(commands: options.Commands) -> None:
     add_file("--replay", "counts of the old text, which --continue then trains on again with the new one")
     options.add_flag(source, "--grow-vocabulary", "add the words of the new text that --continue does not know")
     options.add_memory_limit(source, "counts are held in memory")
-    interruption = command.add_argument_group("how to go on after an interruption")
-    options.add_checkpoint(interruption)
-    text = "write it also whenever N minutes have passed within an epoch"
-    options.add_option(interruption, "--checkpoint-minutes", text, MINUTES, metavar="N", type=options.number())
-    options.add_flag(interruption, "--keep-checkpoint", "keep these files when the model has been written")
+    text = "write this file after each epoch; the same command goes on from it, if it exists"
+    options.add_option(source, "--checkpoint", text, shown="none", metavar="FILE", type=options.output_name)
     options.add_dry_run(command)
     options.add_flag(command, "--mpi", "train with all ranks of an MPI job, which share the outputs; needs --counts")
     _add_parameters(command)
@@ -110,10 +106,9 @@ def train(arguments: argparse.Namespace) -> None:
 
     Every command that takes VECTORS opens such a file, and `train --continue` continues its training on new text.
 
-    With --checkpoint, the same command goes on where it was interrupted: after Ctrl-C or SIGTERM, where it was; after a
-    crash, at the last checkpoint. The model has the same bits. Without, what a new model has learned is then in
-    model.interrupted.safetensors beside model.safetensors, the OUTPUT, which stays as it was; it opens as any model
-    does, but its training is over.
+    With --checkpoint, the same command goes on after the last epoch that an interrupted one has completed, to the same
+    bits. Without, what a new model has learned is then in model.interrupted.safetensors beside model.safetensors, the
+    OUTPUT, which stays as it was; it opens as any model does, but its training is over.
     """
     if not arguments.mpi:
         _train_and_save(arguments, *_prepared(arguments, Ranks()))
@@ -159,8 +154,6 @@ def _error_of_one_rank(arguments: argparse.Namespace) -> Iterator[None]:
 
 def _train_and_save(arguments: argparse.Namespace, model: SkipGram, learn: Callable[..., SkipGram]) -> None:
     with Progress(arguments, model.epochs) as progress:
-        if arguments.checkpoint:
-            progress.reached = epochs_done(arguments.checkpoint)
         try:
             learn(progress=progress)
         except DryRunEnded:
@@ -201,7 +194,6 @@ def _prepared(arguments: argparse.Namespace, ranks: Ranks) -> tuple[SkipGram, Ca
         if arguments.json and arguments.json_lines:
             options.fail(arguments, "--json prints one document, and --json-lines one object per event: choose one")
         check_model_output(arguments)
-        choice |= _checkpoint_options(arguments)
     if arguments.dry_run:
         options.reject(arguments, ("checkpoint", "mpi", "json_lines"), "--dry-run writes nothing")
     if arguments.mpi and (arguments.model or not arguments.counts):
@@ -209,6 +201,7 @@ def _prepared(arguments: argparse.Namespace, ranks: Ranks) -> tuple[SkipGram, Ca
     _reject_unused(arguments)
     options.reject_overwriting(arguments, [arguments.counts, arguments.validation_counts, arguments.replay])
     if arguments.model:
+        options.reject(arguments, ("checkpoint",), "--continue has no checkpoint")
         model = SkipGram.load(arguments.model, threads=arguments.threads)
         model.set_params(**given_parameters(arguments))
         check_early_stopping(arguments, model.early_stopping)
@@ -216,7 +209,7 @@ def _prepared(arguments: argparse.Namespace, ranks: Ranks) -> tuple[SkipGram, Ca
         choice |= {"grow_vocabulary": arguments.grow_vocabulary, "replay": replay}
     else:
         model = new_model(arguments)
-        choice |= {"comm": ranks.comm}
+        choice |= {"comm": ranks.comm, "checkpoint": arguments.checkpoint}
     data: FileCorpus | Counts
     if held_out := arguments.validation_counts:
         choice |= {"validation_counts": _open_counts(held_out)}
@@ -303,16 +296,6 @@ def _learn_pairs(
 def _open_counts(path: str) -> Counts:
     """Return the counts in a file, or those in a folder, which are read while a fit goes on."""
     return Counts.open(path) if is_url(path) or Path(path).is_dir() else Counts.load(path)
-
-
-def _checkpoint_options(arguments: argparse.Namespace) -> Mapping[str, Any]:
-    """Return the arguments of a fit that say where its checkpoint is; exit if it is also another file."""
-    path = arguments.checkpoint
-    if path is None:
-        options.reject(arguments, ("checkpoint_minutes", "keep_checkpoint"), "there is no --checkpoint")
-        return {}
-    options.reject_overwriting(arguments, [arguments.output, arguments.model], options.checkpoint_files(path))
-    return {name: getattr(arguments, name) for name in ("checkpoint", "checkpoint_minutes", "keep_checkpoint")}
 
 
 def add_demo(commands: options.Commands) -> None:

@@ -23,7 +23,7 @@ from fastembed.recommender import item_to_item
 from fastembed.recommender.scoring import Model, counted, damped, scaled_rows, totals_of
 from fastembed.recommender.strengths import Strengths, hiding, most_hiding, select
 from fastembed.trainer.ranks import Ranks
-from fastembed.trainer.trainer import Trainer
+from fastembed.trainer.trainer import Trainer, records_of
 
 EXPONENT = 0.5  # t
 RATE, LINEAR_RATE, L2, LINEAR_L2 = 1.0, 1.0, 0.3, 0.4  # of `fit_counts`
@@ -183,7 +183,7 @@ class _Training:
                 )
         except BaseException:
             if not rough:
-                self.keep(replace(start, linear=np.asfortranarray(trainer.linear)), records)
+                self.keep(replace(start, linear=np.asfortranarray(trainer.linear)), records_of(trainer))
             raise
         return replace(start, linear=np.asfortranarray(trainer.linear)), records
 

@@ -35,12 +35,14 @@ from fastembed.counts.counts import Counts, own_groups
 from fastembed.counts.groups import CSRGroups, GroupedCounts, Totals
 from fastembed.counts.store import TemporaryFolder
 from fastembed.counts.windows import Windows
+from fastembed.formats.tensors import pack_tokens
 from fastembed.skipgram.estimate import check_before_counting, counting_memory
 from fastembed.skipgram.gauge import apply_gauge
 from fastembed.skipgram.model import Baskets, FittedModel, how_counted
 from fastembed.skipgram.start import least_squares_rows, log_shares, svd_start
 from fastembed.skipgram.subwords import LEARNING_RATE, Subwords, check_spelled, composed, ridge_fit
 from fastembed.trainer.blocks import FitOptions
+from fastembed.trainer.checkpoint import arrays_digest
 from fastembed.trainer.fit import check_counts
 from fastembed.trainer.ranks import Ranks
 from fastembed.trainer.trainer import Trainer, records_of
@@ -309,6 +311,8 @@ class Training:
                 self._progress.epoch(record)
             return None if on_epoch_end is None else on_epoch_end(record)
 
+        if self._ranks.size > 1:  # before the counts are compared, whose rows would have other words
+            self._ranks.compare({"words": arrays_digest(pack_tokens(self._vocabulary.tokens))})
         self._trainer.fit_counts(
             self._groups,
             bags=self._bags,

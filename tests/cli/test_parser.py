@@ -90,7 +90,7 @@ def test_train_takes_every_parameter_of_skipgram_and_shows_its_default():
         # options that exclude one another
         ("train f --continue m --dim 3 --no-directed", "so --dim, --directed cannot be given"),
         ("train f --continue m --keep-only listed", "keeps the shape of the model and how it counts, so --keep-only"),
-        ("train f --checkpoint-minutes 3", "so --checkpoint-minutes cannot be"),
+        ("train f --continue m --checkpoint c", "so --checkpoint cannot be"),
         ("train f --json --json-lines", "choose one"),
         ("train --counts c --window 8 --lowercase", "so --lowercase, --window cannot be given"),
         ("train --counts c --continue m --grow-vocabulary --min-count 2 --drop english", "so --drop, --min-count"),
@@ -118,8 +118,6 @@ def test_train_takes_every_parameter_of_skipgram_and_shows_its_default():
         ("plot v -o m.jpg", "must end in .png, .svg, .pdf, .html, .htm, got 'm.jpg'"),  # before UMAP runs
         ("train text -o text", "would overwrite the input"),
         ("train text --continue model --replay c -o c", "would overwrite the input"),
-        ("train text --checkpoint model.safetensors", "would overwrite the input"),
-        ("train text --continue c.held-out --checkpoint c", "would overwrite the input"),
         ("train-classifier f -o p --loss softmax --dim 2 --pretrained p", "would overwrite the input"),
     ],
 )

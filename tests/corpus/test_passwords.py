@@ -47,13 +47,12 @@ def test_no_message_has_it(url):
 
 
 def test_no_file_has_it(url, tmp_path):
-    checkpoint = tmp_path / "checkpoint"
     corpus = FileCorpus(f"{url}/text.txt")
     assert corpus.names == [re.sub(r":[^/]*@", ":***@", f"{url}/text.txt")]
-    SkipGram(dim=2, min_count=1, epochs=1).fit(corpus, checkpoint=checkpoint)
-    assert checkpoint.exists()
+    model = SkipGram(dim=2, min_count=1, epochs=1).fit(corpus, checkpoint=tmp_path / "checkpoint")
+    model.save(tmp_path / "model.safetensors")
     files = [file for file in tmp_path.rglob("*") if file.is_file()]
-    assert len(files) > 2
+    assert len(files) >= 2
     assert not any(SECRET.encode() in file.read_bytes() for file in files)
 
 

@@ -15,11 +15,10 @@ from fastembed.recommender import item_to_item, strengths, training
 from fastembed.recommender.item_to_item import Ease, item_weights
 from fastembed.recommender.scoring import Model, contributions, fold, scores
 from fastembed.recommender.training import Options
-from fastembed.trainer.checkpoint import Checkpoint
 from fastembed.trainer.ranks import Ranks
 
 POOL = Pool(1)
-ALONE = {"ranks": Ranks(), "start": None, "checkpoint": None, "on_epoch_end": None, "keep": lambda *_: None}
+ALONE = {"ranks": Ranks(), "start": None, "on_epoch_end": None, "keep": lambda *_: None}
 
 
 def fit(x, options, pool, **others):
@@ -323,22 +322,9 @@ def test_the_first_fit_of_a_process_holds_every_blas_to_one_thread():
     subprocess.run([sys.executable, "-P", "-c", code], check=True, env={**os.environ, "OPENBLAS_NUM_THREADS": "2"})
 
 
-def test_threads_and_an_interruption_do_not_change_a_bit(taken, fitted, tmp_path, monkeypatch):
+def test_threads_do_not_change_a_bit(taken, fitted):
     model, rows = fitted
-
-    class Stop(Exception):
-        pass
-
-    def stop(record):
-        assert path.exists()  # from the first blocks on
-        if record["epoch"] == 3:
-            raise Stop
-
-    path, options = tmp_path / "checkpoint", Options(dim=6)
-    with pytest.raises(Stop):
-        fit(taken, options, POOL, checkpoint=Checkpoint(path), on_epoch_end=stop)
-    monkeypatch.setattr(training, "select", None)  # the strengths are in the checkpoint
-    again, history = fit(taken, options, Pool(3), checkpoint=Checkpoint(path))
+    again, history = fit(taken, Options(dim=6), Pool(3))
     assert len(history) == training.epochs_for(600, 40, taken.nnz)
     assert_array_equal(fold(taken, again, Pool(3)), rows)
     for name, array in model.tensors().items():

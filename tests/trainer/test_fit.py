@@ -438,8 +438,8 @@ def test_divergence_names_the_block(model, make_counts):
     kept = []
 
     def spoil(record, trainer):
-        kept.append(bits(trainer))
         trainer.embedding[orders[1][9]] = np.nan
+        kept.append(bits(trainer))
 
     trainer = Trainer(embedding, linear)
     with pytest.raises(TrainingDivergedError, match="the loss of block 2 in epoch 2 is nan") as caught:
@@ -483,21 +483,14 @@ def test_validation_that_overflows_is_divergence(model, make_counts):
     assert_array_equal(trainer.embedding, embedding)
 
 
-@pytest.mark.parametrize("overflowed", [False, True])
 @with_and_without_bags
-def test_an_interrupt_in_an_epoch_leaves_whole_steps_or_finite_parameters(
-    model, make_counts, make_bags, monkeypatch, overflowed, with_bags
-):
-    """They are those of the steps made so far or, where these overflowed, those at the last epoch's end."""
+def test_an_interrupt_in_an_epoch_leaves_the_last_epoch(model, make_counts, make_bags, monkeypatch, with_bags):
     embedding, linear, bias = model(24, 1100, 4, "float32")
     _, counts = make_counts(24, 1100)
     original, kept = BlockSteps._step, []
 
     def interrupt(self, rows, next_rows, fall, number):
         if number == 6:
-            self._block_trainer.finish()  # the fifth step
-            self.parameters.embedding[3, 1] = np.inf if overflowed else self.parameters.embedding[3, 1]
-            kept.append(self.parameters.embedding.copy())
             raise KeyboardInterrupt
         return original(self, rows, next_rows, fall, number)
 
@@ -509,12 +502,10 @@ def test_an_interrupt_in_an_epoch_leaves_whole_steps_or_finite_parameters(
             counts,
             bags=make_bags(24, 24, with_bags=with_bags)[1],
             block_size=4,
-            on_epoch_end=lambda *_: kept.append(trainer.embedding.copy()),
+            on_epoch_end=lambda *_: kept.append(bits(trainer)),
         )
     assert threadpool_info() == before
-    assert (kept[0] != kept[1]).any()
-    assert_array_equal(trainer.embedding, kept[0 if overflowed else 1])
-    assert np.isfinite(trainer.linear).all()
+    assert kept == [bits(trainer)]
 
 
 @pytest.mark.parametrize(("step", "epoch"), [(4, 1), (8, 2), (12, 3)])  # the last of four blocks

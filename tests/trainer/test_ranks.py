@@ -9,7 +9,6 @@ from scipy import sparse
 from fastembed import Trainer
 from fastembed.counts import groups as grouping
 from fastembed.counts.groups import Division
-from fastembed.trainer import ranks as of_ranks
 
 ROWS, OUTPUTS, DIM = 50, 5000, 5  # eight shards
 OPTIONS = {"epochs": 3, "block_size": 7, "learning_rate": 0.2}
@@ -260,30 +259,3 @@ def test_another_number_of_ranks_goes_on_from_a_checkpoint_to_the_same_bits(new,
         assert on_ranks(size, fit) == [bits(alone)] * size
     path.write_bytes(written)
     assert fit(None) == bits(alone)
-
-
-def test_a_checkpoint_within_an_epoch_has_the_parts_of_all_ranks(new, on_ranks, counts, tmp_path, set_constant):
-    set_constant("fastembed.trainer.ranks.DUE_BLOCKS", 2)
-    alone = new()
-    alone.fit_counts(counts, **OPTIONS)
-    path, kept = tmp_path / "checkpoint", []
-    write = of_ranks.RanksCheckpoint.write
-
-    def noted(self, position, tensors):
-        write(self, position, tensors)
-        self.wait()
-        if self._own is not None and position.blocks:
-            kept.append(path.read_bytes())
-
-    set_constant(of_ranks.RanksCheckpoint, "write", noted)
-
-    def fit(comm):
-        trainer = new()
-        trainer.fit_counts(counts, checkpoint=path, checkpoint_minutes=1e-9, comm=comm, **OPTIONS)
-        return bits(trainer)
-
-    assert on_ranks(2, fit) == [bits(alone)] * 2
-    assert len(kept) == 7  # after every second of three times 5 blocks
-    for content in kept[::3]:
-        path.write_bytes(content)
-        assert on_ranks(4, fit) == [bits(alone)] * 4
