@@ -1,4 +1,4 @@
-"""Threads: how many, those that run tasks, what a fork does to them, and BLAS beside them."""
+"""Threads: how many, those that run tasks, and BLAS beside them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
-from functools import partial
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
+from queue import SimpleQueue
 from time import perf_counter
 from typing import Any, Generic, TypeVar
 from weakref import WeakSet
@@ -23,11 +23,11 @@ from threadpoolctl import OpenBLASController, ThreadpoolController
 from fastembed._base.validation import check_integer
 from fastembed._kernels.cpu import DefaultFloatMode
 
-# A step on a smaller linear layer, or a search for one query, stays on one thread: others cost more than they save
-PARALLEL_BYTES = 64 << 20
-
 T = TypeVar("T")
 R = TypeVar("R")
+
+# A step on a smaller linear layer, or a search for one query, stays on one thread: others cost more than they save
+PARALLEL_BYTES = 64 << 20
 
 
 class cached_property(functools.cached_property[T]):
@@ -85,51 +85,8 @@ def _renew_values() -> None:
         value.renew()
 
 
-class ForkLocks:
-    """Locks that a thread acquires before it forks, all of them: a fork waits until no other thread is inside one.
-
-    A thread holds such a lock while it is in a library that has locks of its own: OpenBLAS, in a matrix product; glibc,
-    while threadpoolctl walks the list of shared libraries. A child that got a locked one would wait for it forever.
-    """
-
-    def __init__(self) -> None:
-        self._forking = threading.RLock()  # re-entrant, as the others: a signal handler may fork
-        self._locks: WeakSet[Any] = WeakSet()
-        self._held: list[Any] = []
-
-    def new(self) -> Any:
-        """Return a new ``threading.RLock``, which exists as long as the caller keeps it."""
-        lock = threading.RLock()
-        with self._forking:
-            self._locks.add(lock)
-        return lock
-
-    def acquire(self) -> None:
-        """Acquire all locks."""
-        self._forking.acquire()
-        for lock in list(self._locks):
-            lock.acquire()
-            self._held.append(lock)
-
-    def release(self) -> None:
-        """Release all that `acquire` has acquired."""
-        while self._held:
-            self._held.pop().release()
-        self._forking.release()
-
-
-fork_locks = ForkLocks()
-
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=fork_locks.acquire, after_in_parent=fork_locks.release, after_in_child=fork_locks.release
-    )
     os.register_at_fork(after_in_child=_renew_values)
-
-
-MOST_THREADS = 1024  # threads that work for one call of a pool
-MOST_READERS = 64  # threads of one reading of a text, unless there are more CPUs: each holds two blocks of it
-POLL_SECONDS = 0.1  # between two looks for a Ctrl-C
 
 
 def new_executor(threads: int) -> ThreadPoolExecutor:
@@ -156,61 +113,24 @@ def check_threads(threads: int | None) -> int:
     return check_integer("threads", threads, low=1)
 
 
-def _start(calls: list[Future[R]], function: Callable[[], R]) -> None:
-    """Let a thread of this process make a call, as one more of some calls.
-
-    The call is among them before a thread begins it, so that a Ctrl-C cannot lose it.
-    """
-    calls.append(Future())
-    executor = _executor.value
-    try:
-        executor.submit(_make, calls[-1], function)
-    except BaseException:
-        # The executor may not know a thread whose start was interrupted, which would wait when Python exits
-        _executor.renew()
-        executor.shutdown(wait=False)
-        raise
-
-
-def _make(call: Future[R], function: Callable[[], R]) -> None:
-    """Make a call, unless it was cancelled."""
-    try:
-        if call.set_running_or_notify_cancel():
-            call.set_result(function())
-    except BaseException as error:  # whatever it is, it is raised where the result is asked for
-        call.set_exception(error)
-        del call  # the frames of the error would keep it, and so itself
-
-
-def _end(calls: list[Future[Any]]) -> None:
-    """Cancel the calls that no thread has begun and wait for the others; a Ctrl-C meanwhile is raised in the end."""
-    interrupt = None
-    while True:
-        try:
-            begun = [call for call in calls if not call.cancel()]
-            while begun and wait(begun, POLL_SECONDS).not_done:  # to wait for none takes microseconds
-                pass
-            break
-        except KeyboardInterrupt as error:
-            interrupt = error
-    if interrupt is not None:
-        raise interrupt
-
-
 def in_background(function: Callable[..., R], *arguments: Any) -> Future[R]:
     """Return the call of a function by another thread, which Python awaits if it exits."""
-    calls: list[Future[R]] = []
-    _start(calls, partial(function, *arguments))
-    return calls[0]
+    return _executor.value.submit(function, *arguments)
+
+
+def await_end(call: Future[Any]) -> None:
+    """Wait until a call has ended. A Ctrl-C ends the wait, and the call goes on.
+
+    A Ctrl-C within `concurrent.futures.wait` can leave a lock of the call locked; within a queue's `get` it cannot.
+    """
+    ended: SimpleQueue[object] = SimpleQueue()
+    call.add_done_callback(ended.put)
+    ended.get()
 
 
 def awaited(call: Future[R]) -> R:
-    """Return the result of a call once it has ended; a Ctrl-C ends the wait, and the call goes on until it ends.
-
-    Without a limit of time, a signal that arrives just before the wait begins would be seen at its end only.
-    """
-    while not call.done():
-        wait([call], POLL_SECONDS)
+    """Return the result of a call once it has ended, or raise what it raised."""
+    await_end(call)
     return call.result()
 
 
@@ -260,26 +180,34 @@ class Pool:
 
     @contextmanager
     def beside(self, work: Callable[[int], object], helpers: int, end: Callable[[], object]) -> Iterator[None]:
-        """Let ``work(1)`` to ``work(helpers)`` run on other threads of the pool during a `with` block.
+        """Let ``work(1)`` to ``work(helpers)`` run on other threads of the process during a `with` block.
 
-        `helpers` is below `threads`; there may be fewer. At the block's end, `end` is called, which makes the others
-        return, and they are waited for.
+        At the block's end, `end` is called, which makes the others return, and they are waited for: after a Ctrl-C,
+        too, but not after a second one.
         """
         calls: list[Future[object]] = []
         with DefaultFloatMode():
             try:
-                for number in range(1, min(helpers, MOST_THREADS - 1) + 1):
-                    _start(calls, partial(work, number))
+                for number in range(1, helpers + 1):
+                    calls.append(in_background(work, number))
                 yield
             finally:
                 try:
-                    end()
-                    _end(calls)
-                finally:
-                    _end(calls)  # again, since a signal handler may have raised before the first was through
+                    _end(calls, end)
+                except KeyboardInterrupt:
+                    _end(calls, end)
+                    raise
         for call in calls:
             if not call.cancelled():
                 call.result()
+
+
+def _end(calls: list[Future[object]], end: Callable[[], object]) -> None:
+    """Make calls return by calling `end`, and wait for those that a thread has begun."""
+    end()
+    for call in calls:
+        if not call.cancel():
+            await_end(call)
 
 
 def ordered_map(
@@ -296,12 +224,8 @@ def ordered_map(
     that it has taken. When it stops early, by an exception or a Ctrl-C, it calls `give_up` to shorten the calls in
     progress, waits for them, and drops the others.
     """
-    threads = min(threads, max(MOST_READERS, os.cpu_count() or 1))
-    executor = new_executor(threads)
-    try:
+    with new_executor(threads) as executor:
         yield from ordered_results(executor.submit, function, items, ahead or 2 * threads, give_up)
-    finally:
-        executor.shutdown(cancel_futures=True)
 
 
 def ordered_results(
@@ -358,44 +282,42 @@ class BlasLimit:
     """One thread for BLAS while anyone holds this limit; what it was before once the last holder has released it."""
 
     def __init__(self) -> None:
+        self.holders = 0
+        self._lock = threading.Lock()
         self._limits: Any = None  # what they were
-        self._libraries: ThreadpoolController | None = None
+        self._libraries: Any = None
         self._modules = 0  # the number of loaded modules when the libraries were last searched for
-        self._lock = fork_locks.new()
-        self._holders = PerProcess(self._lift)
 
     @contextmanager
     def held(self) -> Iterator[None]:
         """Hold the limit during a `with` block. Nests, also across threads."""
         with self._lock:
-            if self._limits is None:
-                # To seek the libraries takes longer than many a product; an import alone loads another
-                if self._libraries is None or self._modules != len(sys.modules):
-                    modules = len(sys.modules)
-                    self._libraries = ThreadpoolController().select(user_api="blas")
-                    self._modules = modules
-                with _control_of_blas():
-                    self._limits = self._libraries.limit(limits=1, user_api="blas")
-            self._holders.value += 1
+            if not self.holders:
+                self._set()
+            self.holders += 1
         try:
             yield
         finally:
             with self._lock:
-                self._holders.value -= 1
-                if self._holders.value == 0:
-                    self._lift()
+                self.holders -= 1
+                if not self.holders:
+                    with _control_of_blas():
+                        self._limits.restore_original_limits()
 
-    def _lift(self) -> int:
-        """Lift the limit and return 0, also at first, and in a child, where the threads that held it are missing."""
-        if self._limits is not None:
-            with _control_of_blas():
-                self._limits.restore_original_limits()
-            self._limits = None
-        return 0
+    def _set(self) -> None:
+        if self._modules != len(sys.modules):  # an import may have loaded another; to seek them takes long
+            self._libraries = ThreadpoolController().select(user_api="blas")
+            self._modules = len(sys.modules)
+        with _control_of_blas():
+            self._limits = self._libraries.limit(limits=1, user_api="blas")
 
 
-blas_limit = BlasLimit()
-single_threaded_blas = blas_limit.held  # our own threads each call BLAS on a shard
+_blas_limit = PerProcess(BlasLimit)
+
+
+def single_threaded_blas() -> AbstractContextManager[None]:
+    """Hold BLAS to one thread during a `with` block, since threads of ours each call it on a part."""
+    return _blas_limit.value.held()
 
 
 def seconds_per_operation(rows: int, dim: int, columns: int) -> float:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fastembed._base.arrays import CACHE_LINE, aligned_zeros
 from fastembed._base.progress import bar
-from fastembed._base.threads import Pool, fork_locks, matrix_product, single_threaded_blas
+from fastembed._base.threads import Pool, matrix_product, single_threaded_blas
 from fastembed._base.validation import TrainingDivergedError, check_choice, check_flag, check_integer, check_number
 from fastembed._kernels import kernels_for
 from fastembed.counts.groups import (
@@ -215,7 +215,6 @@ class BlockSteps:
         if ranks.size > 1:
             given = ranks, parameters, self._rates, scratch.h_gradients, pool, squares
             self.exchange = Exchange(*given, bags=bags is not None)
-        self._in_blas = fork_locks.new()
         self._block_trainer = kernels_for(parameters.dtype).block_trainer(
             # The model, its shards, and the factors
             parameters.embedding, parameters.weights, parameters.bias, squares, parameters.linear_squares,
@@ -311,10 +310,9 @@ class BlockSteps:
     def _step(self, rows: Rows, next_rows: Rows | None, share: float, step: int) -> float:
         """Make step number `step`, on one block; return the negative log-likelihood of its counts before the step."""
         rate, linear_rate = self.options.learning_rate * share, self.options.linear_learning_rate * share
-        with self._in_blas:
-            nll: float = self._block_trainer.step(rows, next_rows, rate, linear_rate, 1 - MOMENTUM**step)
-            if self.exchange is not None and rate and math.isfinite(nll):
-                self.exchange.stepped(self._block_trainer, rows, rate)
+        nll: float = self._block_trainer.step(rows, next_rows, rate, linear_rate, 1 - MOMENTUM**step)
+        if self.exchange is not None and rate and math.isfinite(nll):
+            self.exchange.stepped(self._block_trainer, rows, rate)
         return nll
 
 

@@ -14,7 +14,6 @@ from scipy import sparse
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from fastembed import Trainer
-from fastembed._base.threads import blas_limit
 
 THREADS = [1, 2, 3, 4, 8]
 CALLERS = 8
@@ -163,28 +162,25 @@ forks_with_threads = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of
 @pytest.mark.thread_unsafe(reason="forks")
 @needs_fork
 @forks_with_threads
-def test_a_child_trains_after_a_fork_while_another_thread_trains(answer_of_child):
-    """The child starts with BLAS limited and the lock of a trainer held, by threads that it does not have."""
-    busy, trainer = (Trainer.random(50, 8, output_size=2500, seed=1, threads=2) for _ in range(2))
-    stop = threading.Event()
+def test_a_child_trains_after_a_fork_while_another_thread_holds_a_trainer(answer_of_child):
+    """The child starts with the lock of a trainer held, and with a pool, of threads that it does not have."""
+    busy, idle = (Trainer.random(50, 8, output_size=2500, seed=1, threads=2) for _ in range(2))
+    within, stop = threading.Event(), threading.Event()
 
-    def train():
-        while not stop.is_set():
-            busy.fit_counts(random_counts(50, 2500), epochs=1)
+    def hold(record, model):
+        within.set()
+        stop.wait()
 
-    other = threading.Thread(target=train)
+    other = threading.Thread(target=busy.fit_counts, args=[random_counts(50, 2500)], kwargs={"on_epoch_end": hold})
     other.start()
     try:
-        while blas_limit._holders.value == 0:
-            assert other.is_alive()
-            time.sleep(0.001)
-        idle = Trainer.random(50, 8, output_size=2500, seed=1, threads=2)
+        within.wait()
         for trainer_of_child in (idle, busy):
             assert len(answer_of_child(partial(train_twice, trainer_of_child))) == 2
     finally:
         stop.set()
         other.join()
-    trainer.fit_counts(random_counts(50, 2500), epochs=1)
+    idle.fit_counts(random_counts(50, 2500), epochs=1)
 
 
 # ---------------------------------------------------------------- many threads, Ctrl-C
