@@ -68,7 +68,6 @@ def test_a_result_prints_a_few_lines(name):
 @pytest.mark.parametrize(
     ("make", "first", "rows"),
     [
-        (comparison, ["moved most", "cosine"], 11),
         (PRINTED["Evaluation"][0], ["label", "precision", "recall", "F1", "documents"], 4),
         (PRINTED["Analogies"][0], ["3CosAdd", "accuracy", "correct", "covered", "asked"], 16),
     ],

@@ -96,7 +96,7 @@ def write_thumbnail(name: str, of: dict[str, Any]) -> None:
         case _:
             vectors = of["vectors"]
     if vectors is not None:
-        plot_map(vectors, ax=ax, words=vectors.tokens)
+        plot_map(vectors, ax, words=vectors.tokens)
     if name == "two-corpora":
         ax.collections[0].set_color(of["colours"][::-1])
         for label in ax.texts:

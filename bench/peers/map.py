@@ -20,8 +20,8 @@ from machine import print_facts
 
 from fastembed import Vectors
 
-COMMAND = "import sys; from fastembed import Vectors; from fastembed.plotting import write_page; "
-COMMAND += "write_page(Vectors.load(sys.argv[1]), sys.argv[2], topn=int(sys.argv[3]))"
+COMMAND = "import sys; from fastembed import Vectors; from fastembed.plotting import plot_map; "
+COMMAND += "plot_map(Vectors.load(sys.argv[1]), sys.argv[2], topn=int(sys.argv[3]))"
 
 
 def seconds_of_children(call):

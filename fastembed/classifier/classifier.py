@@ -292,7 +292,7 @@ class Classifier(Estimator):
             Whether rows without a text or label, or that cannot be read, are left out and counted in
             ``ledger_.skipped``. By default they are an error that names the row.
         progress : bool or FitProgress, optional
-            As for `SkipGram.fit`: bars in the terminal, a curve in a notebook, or an object with these methods.
+            As for `SkipGram.fit`: bars, or an object with these methods.
         on_epoch_end : callable, optional
             Called with the record of each epoch; training ends early if it returns True. With the losses "squared" and
             "ova", one epoch without each part left out follows, so that probabilities are calibrated.

@@ -129,7 +129,7 @@ class Evaluation:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        table = html_table([["label", "precision", "recall", "F1", "documents"], *self._rows()], head=True)
+        table = html_table([["label", "precision", "recall", "F1", "documents"], *self._rows()])
         return f"<p>{self.summary()}</p>{table}".replace("\n", "<br>")
 
 

@@ -40,7 +40,6 @@ COMMANDS = {
     "compare": "evaluate",
     "export": "files",
     "plot": "evaluate",
-    "report": "evaluate",
     "info": "files",
     "demo": "train",
 }

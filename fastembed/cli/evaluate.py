@@ -1,4 +1,4 @@
-"""How good a model is and how it looks: ``fastembed evaluate``, ``compare``, ``plot`` and ``report``."""
+"""How good a model is and how it looks: ``fastembed evaluate``, ``compare`` and ``plot``."""
 
 from __future__ import annotations
 
@@ -37,15 +37,12 @@ from fastembed.cli.output import (
 from fastembed.cli.query import add_method, unknown_message
 from fastembed.cli.recommend import FIELDS, add_fields, fields_of
 from fastembed.formats.atomic import check_writable
-from fastembed.plotting.figure import METADATA
-from fastembed.plotting.layout import METHODS, default_method
-from fastembed.plotting.page import SUFFIXES
+from fastembed.plotting.layout import METHODS
+from fastembed.plotting.map import ON_A_PAGE, ON_A_PICTURE, PAGE
 from fastembed.recommender import Recommender
 from fastembed.recommender.data import read_interactions
 from fastembed.vectors import Vectors
 
-ON_A_MAP, ON_A_PAGE = 5_000, 50_000  # default numbers of words
-ON_A_REPORT = 20_000  # words on the map of a report
 COMPARED = 20_000  # words of each model that are compared
 COMMON = 5_000  # only words among this many of the most frequent: vectors of rare ones are noisy
 FILES = {
@@ -190,56 +187,34 @@ def _check_evaluation(arguments: argparse.Namespace, of_items: bool) -> None:
 
 def add_compare(commands: options.Commands) -> None:
     """Add the command to the parser."""
-    example = "1900.safetensors 2000.safetensors -o moved.html"
-    keys = "output, first, second, words, moved (a list of word, score)"
+    example = "1900.safetensors 2000.safetensors"
+    keys = "first, second, words, moved (a list of word, score)"
     command = options.add_command(commands, "compare", compare, example=example, keys=keys)
     for name in ("first", "second"):
         text = f"the {name} model, or its vectors in any format that `export` writes"
         command.add_argument(name, metavar=name.upper(), type=options.file_name, help=text)
     add_input_format(command)
-    options.add_output(command, None)
     options.add_topn(command, 10)
     add_restrict(command, COMPARED)
-    options.add_quiet(command)
 
 
 def compare(arguments: argparse.Namespace) -> None:
-    """Compare two models: print the words that moved most, or with --output write a page of both.
+    """Compare two models: print the words that moved most, without English function words.
 
     Two corpora, two times or two settings of one dimension. The vectors of SECOND are turned to those of FIRST, so that
     the words of both are as close together as a rotation can bring them; a word has moved if the cosine of its two
-    vectors is small. On the page a click on a word shows its neighbours in both.
+    vectors is small.
     """
-    files = [arguments.first, arguments.second]
-    if arguments.output is not None:
-        _check_output(arguments, files)
-    shows = sys.stderr.isatty() and not arguments.quiet
-    first, second = (Vectors.load(file, arguments.input_format, progress=shows) for file in files)
-    if arguments.output is None:
-        comparison = plotting.compare(
-            *(vectors.subset(min(arguments.restrict, len(vectors))) for vectors in (first, second))
-        )
-    else:
-        names, topn = [Path(file).stem for file in files], arguments.restrict
-        page = {"names": names, "topn": topn, "progress": shows}
-        comparison = plotting.write_comparison(first, second, arguments.output, **page)
-    moved = comparison.moved(arguments.topn, first=COMMON)
-    document = {"first": arguments.first, "second": arguments.second, "words": len(comparison.tokens)}
-    if print_json(arguments, output=arguments.output, **document, moved=scored_record(moved)):
-        return
-    if not arguments.quiet:
-        print_line(f"{len(comparison.tokens):,} words in both; moved most, with the cosine of their two vectors:")
+    pair = []
+    for file in (arguments.first, arguments.second):
+        vectors = Vectors.load(file, arguments.input_format, progress=sys.stderr.isatty())
+        pair.append(vectors.subset(min(arguments.restrict, len(vectors))))
+    comparison = plotting.compare(*pair)
+    moved, words = comparison.moved(arguments.topn, first=COMMON), len(comparison.tokens)
+    document = {"first": arguments.first, "second": arguments.second, "words": words, "moved": scored_record(moved)}
+    if not print_json(arguments, **document):
+        print_line(f"{words:,} words in both; moved most, with the cosine of their two vectors:")
         print_scored(moved)
-        if arguments.output is not None:
-            print_line(f"wrote {arguments.output}")
-
-
-def _check_output(arguments: argparse.Namespace, inputs: list[str], suffixes: tuple[str, ...] = SUFFIXES) -> None:
-    """Exit if --output has no such suffix, or is an input; raise OSError if it cannot be written."""
-    check_writable(arguments.output)
-    options.reject_overwriting(arguments, inputs)
-    if Path(arguments.output).suffix.lower() not in suffixes:
-        options.fail(arguments, f"the name of --output must end in {', '.join(suffixes)}, got {arguments.output!r}")
 
 
 def add_plot(commands: options.Commands) -> None:
@@ -250,26 +225,23 @@ def add_plot(commands: options.Commands) -> None:
     options.add_output(command, "map.png")
     text = "the words to show, the most important first"
     options.add_option(command, "--words", text, shown="the first ones", nargs="+", metavar="WORD")
-    options.add_topn(command, None, f"{ON_A_MAP:,}, or {ON_A_PAGE:,} on a page")
-    _add_projection(command, "how they are projected to the plane; umap and tsne need the extra [maps]")
+    options.add_topn(command, None, f"{ON_A_PICTURE:,}, or {ON_A_PAGE:,} on a page")
+    text = "how they are projected to the plane; umap needs the extra [maps]"
+    options.add_option(command, "--method", text, shown="umap if it is installed, else pca", choices=METHODS)
     options.add_option(command, "--seed", default=0, **SEED["seed"])
     options.add_flag(command, "--history", "draw nll against epochs and seconds instead of words")
     options.add_quiet(command)
 
 
-def _add_projection(command: argparse.ArgumentParser, text: str) -> None:
-    """Add the method that projects words to the plane."""
-    options.add_option(command, "--method", text, shown="umap if it is installed, else pca", choices=METHODS)
-
-
 def plot(arguments: argparse.Namespace) -> int:
     """Draw a map of words, an interactive page of them, or with --history the course of training.
 
-    The suffix of --output says which: .png, .svg or .pdf is a picture, .html a page that opens without a network.
+    The suffix of --output says which: .png or .svg is a picture, .html a page that opens without a network.
     --history needs a whole model, which `train` writes. Pictures need the extra [plot], the page needs none. Words that
     are unknown are left out and named on stderr, and make the exit code 1.
     """
-    _check_output(arguments, [arguments.vectors], (*METADATA, *SUFFIXES))
+    check_writable(arguments.output)
+    options.reject_overwriting(arguments, [arguments.vectors])
     if arguments.history:
         names = ("words", "topn", "method", "seed", "purpose", "input_format")
         options.reject(arguments, names, "--history shows no words")
@@ -279,15 +251,16 @@ def plot(arguments: argparse.Namespace) -> int:
         return 0
     if arguments.words:
         options.reject(arguments, ("topn",), "--words says which words to show")
-    page = Path(arguments.output).suffix.lower() in SUFFIXES
-    topn = arguments.topn or (ON_A_PAGE if page else ON_A_MAP)
     vectors = open_vectors(arguments)
-    words, code = _known_words(arguments, vectors, composed=False)  # such a word is on no map
+    words = list(map(open_words(arguments, vectors), arguments.words or ()))
+    strange = [word for word in words if word not in vectors]
+    code = print_unknown([unknown_message(vectors, [word]) or f"{word!r} is composed" for word in strange])
+    words = [word for word in words if word in vectors]
     if code and not words:
         return code
-    shown = len({*words}) if words else min(topn, len(vectors))
-    _print_wait(arguments, shown)
-    (plotting.write_page if page else plotting.plot_map)(
+    page = Path(arguments.output).suffix.lower() == PAGE
+    topn = arguments.topn or (ON_A_PAGE if page else ON_A_PICTURE)
+    plotting.plot_map(
         vectors,
         arguments.output,
         words=words or None,
@@ -296,62 +269,6 @@ def plot(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         progress=sys.stderr.isatty() and not arguments.quiet,
     )
+    shown = len({*words}) or min(topn, len(vectors))
     print_written(arguments, f"a map of {shown:,} words", vectors=arguments.vectors, words=shown)
-    return code
-
-
-def _known_words(arguments: argparse.Namespace, vectors: Vectors, *, composed: bool) -> tuple[list[str], int]:
-    """Return --words as they were read, without unknown ones, which are printed on stderr, and the exit code."""
-    words = list(map(open_words(arguments, vectors), arguments.words or ()))
-    strange = [word for word in words if word not in vectors]
-    unknown = {word: unknown_message(vectors, [word]) or f"{word!r} is composed" * (not composed) for word in strange}
-    code = print_unknown(list(filter(None, unknown.values())))
-    return [word for word in words if not unknown.get(word)], code
-
-
-def _print_wait(arguments: argparse.Namespace, words: int) -> None:
-    """Print on stderr that UMAP takes its time, if it places the words and no bar shows that it works."""
-    if (arguments.method or default_method(words)) == "umap" and not (arguments.quiet or sys.stderr.isatty()):
-        print_message(f"placing {words:,} words by UMAP, which first compiles itself; --method pca is quicker")
-
-
-def add_report(commands: options.Commands) -> None:
-    """Add the command to the parser."""
-    keys = "output, vectors, words"
-    command = options.add_command(commands, "report", report, example="model.safetensors -o report.html", keys=keys)
-    command.add_argument("vectors", metavar="MODEL", type=options.file_name, help="a model that `train` wrote")
-    options.add_output(command, "report.html")
-    text, shown = "the words whose nearest words are listed", "those most typical of the largest clusters"
-    options.add_option(command, "--words", text, shown=shown, nargs="+", metavar="WORD")
-    _add_files(command, "--similarity", "--analogies")
-    options.add_topn(command, None, f"{ON_A_REPORT:,}")
-    _add_projection(command, "how the words of the map are projected to the plane")
-    options.add_quiet(command)
-
-
-def report(arguments: argparse.Namespace) -> int:
-    """Write one page about a model, to attach to a paper or a ticket.
-
-    It has the course of training, scores, nearest words of some words, the map, what was read, settings and versions,
-    contains everything it needs, and opens without a network. It needs the extra [plot]. Words that are unknown are
-    left out and named on stderr, and make the exit code 1.
-    """
-    _check_output(arguments, [arguments.vectors, *arguments.similarity, *arguments.analogies])
-    model = open_model(arguments, "a report")
-    vectors, topn = model.vectors, arguments.topn or ON_A_REPORT
-    words, code = _known_words(arguments, vectors, composed=True)
-    _print_wait(arguments, min(topn, len(vectors)))
-    scores = {Path(file).name: evaluation.word_similarity(vectors, file).summary() for file in arguments.similarity}
-    scores |= {Path(file).name: evaluation.analogies(vectors, file).summary() for file in arguments.analogies}
-    plotting.write_report(
-        model,
-        arguments.output,
-        title=f"{Path(arguments.vectors).stem}: {len(vectors):,} words",
-        probes=words or None,
-        scores=scores,
-        topn=topn,
-        method=arguments.method,
-        progress=sys.stderr.isatty() and not arguments.quiet,
-    )
-    print_written(arguments, f"a report on {len(vectors):,} words", vectors=arguments.vectors, words=len(vectors))
     return code

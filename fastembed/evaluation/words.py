@@ -273,7 +273,7 @@ class Analogies:
             [part.name, f"{part.accuracy:.4f}", f"{part.correct:,}", f"{part.covered:,}", f"{part.asked:,}"]
             for part in (*self.sections, self.total)
         ]
-        return html_table([[self.method, "accuracy", "correct", "covered", "asked"], *rows], head=True)
+        return html_table([[self.method, "accuracy", "correct", "covered", "asked"], *rows])
 
 
 def analogies(

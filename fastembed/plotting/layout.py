@@ -10,30 +10,26 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
 
-from fastembed._base.memory import check_free
 from fastembed._base.optional import require
 from fastembed._base.threads import single_threaded_blas
-from fastembed._base.validation import check_integer, token_of, warn_user
+from fastembed._base.validation import check_choice, check_integer, token_of, warn_user
 from fastembed.plotting.clusters import Labels, Level, find_levels, neighbor_graph, representatives
 from fastembed.plotting.figure import LIGHT
 from fastembed.vectors.neighbors import unit_vectors
 from fastembed.vectors.vectors import Vectors, check_is_vectors
 
 Rows = npt.NDArray[np.float64]
-METHODS = ("pca", "umap", "tsne")
-MIN_WORDS = 4  # the fewest words for the methods that use neighbours
-NEAR = 15  # words that UMAP keeps together: a word and its nearest
+Method = Literal["pca", "umap"]
+METHODS = ("pca", "umap")
+MIN_WORDS = 4  # the fewest words that UMAP can place
 SPREAD = 10.0  # the spread of UMAP's start, as in its own
 JITTER = 1e-4  # noise in UMAP's start, as a share of the spread
-NEIGHBORS = 15  # neighbours of a word in the graph of which clusters and the projection are made
+NEIGHBORS = 15  # of a word, which are listed, make the clusters and are kept together by a projection
 CROWD = 100  # from this number of words on, a projection that keeps neighbours together pays
-COMPONENT_BYTES = 4 * 8  # per component of a word: unit vectors, the same centred, and two copies while it is projected
 NOTES = {  # for people who look at a map
     "pca": "Places are the first two principal components, which show a small part of what the dimensions hold.",
     "umap": "Neighbours were kept together by UMAP; long distances mean little.",
-    "tsne": "Neighbours were kept together by t-SNE; long distances mean little.",
 }
 
 
@@ -53,8 +49,8 @@ class Layout:
     method : str
         How the words were projected.
     coordinates : ndarray of float64, shape (N, 2)
-    shares : ndarray of float64, shape (2,), or None
-        For "pca", the share of the variance along each axis.
+    shares : ndarray of float64, shape (2,)
+        Of the variance along the first two principal components.
     levels : list of Level
         Clusters, the coarsest first.
     colours : ndarray of uint8, shape (C,)
@@ -69,7 +65,7 @@ class Layout:
     cosines: Rows
     method: str
     coordinates: Rows
-    shares: Rows | None
+    shares: Rows
     levels: list[Level]
     colours: npt.NDArray[np.uint8]
     order: npt.NDArray[np.intp]
@@ -82,46 +78,24 @@ class Layout:
 
 
 def lay_out(
-    vectors: Vectors,
-    words: Iterable[str | int] | None,
-    topn: int,
-    method: Method | None,
-    seed: int,
-    *,
-    neighbors: int = NEIGHBORS,
-    progress: bool = False,
+    vectors: Vectors, words: Iterable[str | int] | None, topn: int, method: Method | None, seed: int, progress: bool
 ) -> Layout:
-    """Place words in the plane.
-
-    Parameters
-    ----------
-    words : iterable of str or int, optional
-        Which words, the most important first; by default the first `topn` of all.
-    topn : int
-        At least 1.
-    method : {"pca", "umap", "tsne"}, optional
-        By default "umap" if it is installed and there are `CROWD` words or more, else "pca".
-    seed : int
-        Of UMAP and of the clusters; from 0 to 2**32 - 1.
-    neighbors : int
-        How many neighbours of each word to find, at least; fewer if there are no more words.
-    progress : bool
-        Whether bars are drawn.
-
-    Raises
-    ------
-    ImportError, KeyError, MemoryError, TypeError, ValueError
-        As :func:`fastembed.plotting.write_page`.
-    """
+    """Place words in the plane; the parameters are those of :func:`fastembed.plotting.plot_map`."""
     seed = check_integer("seed", seed, low=0, high=2**32 - 1)
     shown = select(vectors, words, topn)
-    method = method or default_method(len(shown))
-    check_method(method, len(shown))
+    if method is None:
+        method = "umap" if len(shown) >= CROWD and importlib.util.find_spec("umap") is not None else "pca"
+    check_choice("method", method, METHODS)
+    if method == "umap" and len(shown) < MIN_WORDS:
+        raise ValueError(f"method 'umap' needs at least {MIN_WORDS} words, got {len(shown)}: use 'pca'")
     unit = unit_vectors(shown.matrix)
-    near, cosines = shown.nearest(ids=np.arange(len(shown)), topn=max(neighbors, NEIGHBORS), progress=progress)
-    graph = neighbor_graph(near[:, :NEIGHBORS], cosines[:, :NEIGHBORS])
+    near, cosines = shown.nearest(ids=np.arange(len(shown)), topn=NEIGHBORS, progress=progress)
+    graph = neighbor_graph(near, cosines)
     levels = find_levels(graph, seed)
-    coordinates, shares = project(unit, method, seed, near=near, cosines=cosines, progress=progress)
+    with single_threaded_blas():  # more threads add in another order
+        coordinates, shares = principal_components(unit)
+        if method == "umap":
+            coordinates = umap_places(unit, coordinates, seed, near, cosines, progress)
     return Layout(
         words=shown,
         unit=unit,
@@ -161,23 +135,7 @@ def middles(labels: Labels, coordinates: Rows) -> Rows:
 
 
 def select(vectors: Vectors, words: Iterable[str | int] | None, topn: int) -> Vectors:
-    """Return the vectors of the words to show.
-
-    Parameters
-    ----------
-    words : iterable of str or int, optional
-        The most important first; by default the first `topn` of all tokens.
-    topn : int
-        At least 1.
-
-    Raises
-    ------
-    KeyError
-        If a word is unknown.
-    TypeError, ValueError
-        If `vectors` is not a Vectors, `words` is a single str, or there is no word whose vector is not zero.
-    MemoryError
-        If the words take more memory than is free.
+    """Return the vectors of the words to show, each once, or else of the first `topn` tokens.
 
     Examples
     --------
@@ -189,9 +147,6 @@ def select(vectors: Vectors, words: Iterable[str | int] | None, topn: int) -> Ve
     if isinstance(words, str):
         raise TypeError(f"words must be an iterable of str, got the single str {words!r}")
     chosen = vectors.tokens[:topn] if words is None else tuple(dict.fromkeys(map(token_of, words)))
-    check_free(
-        len(chosen) * vectors.matrix.shape[1] * COMPONENT_BYTES, f"a picture of {len(chosen):,} words", "show fewer"
-    )
     return without_zeros(vectors.subset(chosen))
 
 
@@ -206,101 +161,7 @@ def without_zeros(vectors: Vectors) -> Vectors:
     return vectors.subset(ids=np.flatnonzero(some))
 
 
-def check_method(method: str, words: int) -> None:
-    """Raise ValueError for an unknown method or too few words for it, ImportError for one that is not installed."""
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(map(repr, METHODS))}, got {method!r}")
-    if method == "pca":
-        return
-    if words < MIN_WORDS:
-        raise ValueError(f"method {method!r} needs at least {MIN_WORDS} words, got {words}: use 'pca'")
-    _library(method)
-
-
-def _library(method: str) -> Any:
-    """Import what a method needs."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ImportWarning)  # UMAP's, that TensorFlow is not there, which is not used
-        return require("umap" if method == "umap" else "sklearn.manifold", "maps")
-
-
-def default_method(words: int) -> Method:
-    """Return the method by which a number of words is placed if the caller names none.
-
-    Returns
-    -------
-    {"pca", "umap"}
-
-    Examples
-    --------
-    >>> default_method(2)
-    'pca'
-    """
-    return "umap" if words >= CROWD and importlib.util.find_spec("umap") is not None else "pca"
-
-
-def project(
-    unit: Rows, method: str, seed: int, near: npt.NDArray[np.intp], cosines: Rows, *, progress: bool = False
-) -> tuple[Rows, Rows | None]:
-    """Return coordinates in the plane.
-
-    Parameters
-    ----------
-    unit : ndarray of float64, shape (N, D)
-    method : {"pca", "umap", "tsne"}
-        Checked by :func:`check_method`.
-    seed : int
-        Seed of "umap"; both others start from the principal components and draw no random numbers.
-    near, cosines : ndarray, shape (N, K)
-        The nearest rows of each, without itself, and their cosines, of which "umap" is made.
-    progress : bool
-        Whether "umap" draws a bar.
-
-    Returns
-    -------
-    coordinates : ndarray of float64, shape (N, 2)
-    shares : ndarray of float64, shape (2,), or None
-        For "pca", the share of the variance along each axis.
-
-    Examples
-    --------
-    >>> none = np.empty((3, 0))
-    >>> project(np.array([[0.6, 0.8], [0.0, 1.0], [0.6, 0.8]]), "pca", 0, none.astype(int), none)[0].round(3)
-    array([[ 0.211,  0.   ],
-           [-0.422,  0.   ],
-           [ 0.211,  0.   ]])
-    """
-    with single_threaded_blas(), threadpool_limits(limits=1, user_api="openmp"):  # more threads add in another order
-        if method == "pca":
-            return _principal_components(unit)
-        start, _ = _principal_components(unit)
-        if method == "umap":
-            return _umap(unit, start, seed, near, cosines, progress), None
-        start *= 1e-4 / (start[:, 0].std() or 1.0)  # the usual standard deviation
-        perplexity = min(30.0, (len(unit) - 1) / 3)
-        tsne = _library("tsne").TSNE(perplexity=perplexity, init=start.astype(np.float32), n_jobs=1)
-        return tsne.fit_transform(unit.astype(np.float32)).astype(np.float64), None
-
-
-def _umap(unit: Rows, start: Rows, seed: int, near: npt.NDArray[np.intp], cosines: Rows, progress: bool) -> Rows:
-    """Return UMAP's coordinates, made of neighbours that are known."""
-    start = start * (SPREAD / (np.abs(start).max() or 1.0))
-    # Where principal components are missing, UMAP would divide by the width of nothing
-    start += np.random.default_rng(seed).normal(scale=JITTER * SPREAD, size=start.shape)
-    known = near[:, : NEAR - 1]
-    rows = np.hstack([np.arange(len(unit))[:, None], known])
-    distances = np.hstack([np.zeros((len(unit), 1)), 1 - cosines[:, : NEAR - 1]]).astype(np.float32)
-    options: dict[str, Any] = {"n_neighbors": rows.shape[1], "precomputed_knn": (rows, distances), "metric": "cosine"}
-    options |= {"init": start.astype(np.float32), "random_state": seed, "n_jobs": 1}
-    options["tqdm_kwds"] = {"desc": "map", "leave": False, "disable": not progress}
-    with warnings.catch_warnings():
-        # UMAP says that it could place no new words later, and, of words without a neighbour, that they stand alone
-        warnings.simplefilter("ignore", UserWarning)
-        placed = _library("umap").UMAP(**options).fit_transform(unit.astype(np.float32))
-    return placed.astype(np.float64)
-
-
-def _principal_components(rows: Rows) -> tuple[Rows, Rows]:
+def principal_components(rows: Rows) -> tuple[Rows, Rows]:
     """Return the first two principal components, shape (N, 2), and their shares of the variance, shape (2,).
 
     With X the rows less their mean and X = U S V', the coordinates are the first columns of U S. The signs
@@ -316,4 +177,21 @@ def _principal_components(rows: Rows) -> tuple[Rows, Rows]:
     return coordinates, shares
 
 
-Method = Literal["pca", "umap", "tsne"]
+def umap_places(
+    unit: Rows, components: Rows, seed: int, near: npt.NDArray[np.intp], cosines: Rows, progress: bool
+) -> Rows:
+    """Return UMAP's coordinates (N, 2), which start from principal components, made of neighbours that are known."""
+    start = components * (SPREAD / (np.abs(components).max() or 1.0))
+    # Where principal components are missing, UMAP would divide by the width of nothing
+    start += np.random.default_rng(seed).normal(scale=JITTER * SPREAD, size=start.shape)
+    others = NEIGHBORS - 1  # UMAP counts the word itself
+    rows = np.hstack([np.arange(len(unit))[:, None], near[:, :others]])
+    distances = np.hstack([np.zeros((len(unit), 1)), 1 - cosines[:, :others]]).astype(np.float32)
+    options: dict[str, Any] = {"n_neighbors": rows.shape[1], "precomputed_knn": (rows, distances), "metric": "cosine"}
+    options |= {"init": start.astype(np.float32), "random_state": seed, "n_jobs": 1}
+    options["tqdm_kwds"] = {"desc": "map", "leave": False, "disable": not progress}
+    with warnings.catch_warnings():
+        # UMAP says that TensorFlow is not there, that it could place no new words later, and that some stand alone
+        warnings.simplefilter("ignore")
+        placed = require("umap", "maps").UMAP(**options).fit_transform(unit.astype(np.float32))
+    return placed.astype(np.float64)

@@ -1,19 +1,22 @@
-"""The labelled map: words in the plane, names of their clusters, labels that do not overlap, and fonts for them."""
+"""The map: words in the plane, names of their clusters, labels that do not overlap; as a picture or as a page."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.optional import require
-from fastembed._base.validation import printable, warn_user
-from fastembed.plotting.figure import FAINT, LIGHT, check_target, drawing
+from fastembed._base.validation import printable
+from fastembed.formats.atomic import check_writable
+from fastembed.plotting.figure import FAINT, LIGHT, Place, check_place, drawing
 from fastembed.plotting.layout import CROWD, Layout, Method, Rows, lay_out, middles
+from fastembed.plotting.page import write_page
 from fastembed.vectors.vectors import Vectors
 
 if TYPE_CHECKING:
@@ -21,7 +24,8 @@ if TYPE_CHECKING:
 
 LONGEST = 30  # characters per label
 LABELLED = 120  # the most words with labels, if they are not chosen
-NAMED = 5  # words in the warning about those that no font can show
+PAGE = ".html"
+ON_A_PICTURE, ON_A_PAGE = 5_000, 50_000  # words
 AREA = 12_000.0  # square points of all dots together, within limits for each
 DOT = (1.2, 4.5)  # diameter in points
 NAME_SIZES = (14.0, 9.5)  # points, of the names of clusters of the coarsest levels
@@ -35,7 +39,6 @@ PLACES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
 MIDDLE = ((0, 0),)  # the position of a cluster's name
 PLAIN = ("normal", "normal", 400)  # style, stretch, weight
 NO_CHARACTER = 0x10FFFF  # a font that has even this has a box for everything
-BELOW = {"pca": "first principal component ({:.0%} of the variance)", "umap": "UMAP", "tsne": "t-SNE"}
 
 
 @dataclass(frozen=True)
@@ -52,16 +55,15 @@ class Label:
 
 def plot_map(
     vectors: Vectors,
-    path: str | os.PathLike[str] | None = None,
+    path_or_ax: Place = None,
     *,
-    ax: Axes | None = None,
     words: Iterable[str | int] | None = None,
-    topn: int = 5000,
+    topn: int | None = None,
     method: Method | None = None,
     seed: int = 0,
     progress: bool = False,
-) -> Axes:
-    """Draw words in the plane so that similar ones are near each other.
+) -> Axes | None:
+    """Draw words in the plane so that similar ones are near each other: a picture, or a page to explore.
 
     Vectors are scaled to length 1 first, so the map shows their cosines. Colours are clusters of words in all
     dimensions: communities of the graph of nearest neighbours. Labels never overlap. Words that are chosen are labelled
@@ -69,31 +71,34 @@ def plot_map(
     label, and a line below the map says how many. Otherwise clusters are named by their most typical words, and labels
     are of the words that are most typical of those around them.
 
+    A file ``.html`` is a page to pan, zoom and search. A click on a word lists its neighbours by cosine in all
+    dimensions, among the words of the page, and three words make an analogy. The page contains everything it needs and
+    makes no network requests; it needs a browser of 2023 or later. With the fragment ``#king`` it opens at that word.
+
     Parameters
     ----------
     vectors : Vectors
-    path : path-like, optional
-        The file to create or to replace, .png, .svg or .pdf.
-    ax : matplotlib.axes.Axes, optional
-        The axes to draw on, for whose current size the labels are placed. Without axes and a path, those of a new
-        figure of pyplot.
+    path_or_ax : path-like or matplotlib.axes.Axes, optional
+        The file to create or to replace, .png, .svg or .html; or the axes to draw on, for whose current size the labels
+        are placed. By default the axes of a new figure of pyplot.
     words : iterable of str or int, optional
         Which words to show, the most important first, instead of the most frequent ones.
-    topn : int
-        Without `words`, how many of the first words to show. In the order of a :class:`Vocabulary` these are the most
-        frequent ones.
-    method : {"pca", "umap", "tsne"}, optional
-        Principal components show the largest share of the variance. UMAP and t-SNE keep neighbours together instead,
-        and long distances mean nothing; they need the extra [maps]. By default UMAP if it is installed and there are
+    topn : int, optional
+        Without `words`, how many of the first words to show, by default 5,000, and 50,000 on a page. In the order of a
+        :class:`Vocabulary` these are the most frequent ones.
+    method : {"pca", "umap"}, optional
+        Principal components show the largest share of the variance. UMAP keeps neighbours together instead, and long
+        distances mean nothing; it needs the extra [maps]. By default UMAP if it is installed and there are
         100 words or more, else principal components.
     seed : int
-        Seed of UMAP and of the clusters; equal seeds give the same coordinates, bit for bit.
+        Seed of UMAP and of the clusters; equal seeds give the same coordinates and the same page, bit for bit.
     progress : bool
         Whether bars are drawn: of the search for neighbours, and of UMAP.
 
     Returns
     -------
-    matplotlib.axes.Axes
+    matplotlib.axes.Axes, or None
+        Of a picture; a page has none.
 
     Raises
     ------
@@ -106,14 +111,12 @@ def plot_map(
     OSError
         If the file cannot be written; the old file is then untouched.
 
-    Warns
-    -----
-    UserWarning
-        If words have characters that no installed font has; these are escaped.
-
     Notes
     -----
     Characters that the fonts in ``matplotlib.rcParams["font.family"]`` lack are drawn in another font that has them.
+    The page solves analogies by 3CosAdd with rounded vectors: of more than a million numbers, each is rounded to a
+    12th of the length, which moves a cosine by about .024; of more than 100 dimensions the 100 along which the words
+    differ most are kept.
 
     Examples
     --------
@@ -124,26 +127,27 @@ def plot_map(
     >>> [text.get_text() for text in axes.texts]
     ['king', 'queen', 'cabbage']
     """
-    check_target(path, ax)
-    layout = lay_out(vectors, words, topn, method, seed, progress=progress)
+    if isinstance(path_or_ax, str | os.PathLike) and Path(path_or_ax).suffix.lower() == PAGE:
+        check_writable(path_or_ax)
+        topn = ON_A_PAGE if topn is None else topn
+        write_page(lay_out(vectors, words, topn, method, seed, progress), path_or_ax)
+        return None
+    check_place(path_or_ax)
+    layout = lay_out(vectors, words, ON_A_PICTURE if topn is None else topn, method, seed, progress)
     tokens = layout.words.tokens
-    families, lacking = _choose_fonts(map(printable, tokens))
-    if poor := [word for word in tokens if lacking.intersection(word)]:
-        named = ", ".join(map(repr, poor[:NAMED])) + (f" and {len(poor) - NAMED} more" if len(poor) > NAMED else "")
-        message = f"words with characters that no installed font has are escaped, install one that has them: {named}"
-        warn_user(message)
-    texts = [_short(printable(word, lacking)) for word in tokens]
-    below, beside = BELOW[layout.method], ""
-    if layout.shares is not None:
-        below, beside = below.format(layout.shares[0]), f"second principal component ({layout.shares[1]:.0%})"
-    with drawing(path, ax, (10.0, 8.0)) as ax:
+    texts = [_short(printable(word)) for word in tokens]
+    below, beside = "UMAP", ""
+    if layout.method == "pca":
+        below = f"first principal component ({layout.shares[0]:.0%} of the variance)"
+        beside = f"second principal component ({layout.shares[1]:.0%})"
+    with drawing(path_or_ax, (10.0, 8.0)) as ax:
         _draw_dots(ax, layout)
         ax.set_ylabel(beside, fontsize=8, color=FAINT)
         ax.set_xlabel(f"{below}\n ", fontsize=8, color=FAINT)  # the second line reserves space for the note
         whole = words is None and len(tokens) >= CROWD
         labels = [*_names(layout, texts), *_words(layout, layout.order, texts)] if whole else []
         labels = labels or _words(layout, np.arange(len(tokens)), texts)
-        drawn = _draw_labels(ax, labels, families, LABELLED if whole else len(labels))
+        drawn = _draw_labels(ax, labels, _families(texts), LABELLED if whole else len(labels))
         if not whole and drawn < len(tokens):
             left_out = f"{len(tokens) - drawn} of {len(tokens)} words have no label, for lack of space"
             ax.set_xlabel(f"{below}\n{left_out}")
@@ -236,46 +240,23 @@ def _overlap(boxes: Rows, others: Rows) -> npt.NDArray[np.bool_]:
     return np.all((a[..., :2] < b[..., 2:]) & (b[..., :2] < a[..., 2:]), axis=2)
 
 
-def _choose_fonts(words: Iterable[str]) -> tuple[list[str], set[str]]:
-    """Return font families that have the characters of words, in the order in which to try them.
-
-    Returns
-    -------
-    families : list of str
-        Those of ``matplotlib.rcParams``, then as few others as possible for what those lack.
-    lacking : set of str
-        The characters that no font here has.
+def _families(texts: Iterable[str]) -> list[str]:
+    """Return matplotlib's font families, and others with the characters that those lack, in the order to try them.
 
     Examples
     --------
-    >>> _choose_fonts(["king", "größe"])
-    (['sans-serif'], set())
+    >>> _families(["king", "größe"])
+    ['sans-serif', 'DejaVu Sans']
     """
     manager = require("matplotlib.font_manager", "plot")
-    families: list[str] = list(manager.FontProperties().get_family())
-    lacking = set("".join(words))
+    families = [*manager.FontProperties().get_family(), manager.fontManager.defaultFamily["ttf"]]
+    lacking = set(map(ord, "".join(texts)))
     for family in families:
-        lacking -= _held(manager.findfont(manager.FontProperties(family=[family])), lacking)
-    if not lacking:
-        return families, lacking
-    families.append(manager.fontManager.defaultFamily["ttf"])  # drawn in place of a family that is not installed
-    plain = (font for font in manager.fontManager.ttflist if (font.style, font.stretch, font.weight) == PLAIN)
-    held = {font.name: _held(font.fname, lacking) for font in sorted(plain, key=lambda font: font.name)}
-    while lacking and held:
-        best = max(held, key=lambda name: len(held[name] & lacking))
-        if not held[best] & lacking:
-            break
-        families.append(best)
-        lacking -= held.pop(best)
-    return families, lacking
-
-
-def _held(path: str, characters: set[str]) -> set[str]:
-    """Return those of the characters that a font has."""
-    try:
-        font = require("matplotlib.font_manager", "plot").get_font(path)
-    except (OSError, RuntimeError):  # matplotlib's list of fonts is outdated: the file is gone, or no longer a font
-        return set()
-    if font.get_char_index(NO_CHARACTER):
-        return set()
-    return {c for c in characters if font.get_char_index(ord(c))}
+        lacking -= set(manager.get_font(manager.findfont(manager.FontProperties(family=[family]))).get_charmap())
+    for font in manager.fontManager.ttflist:
+        if lacking and (font.style, font.stretch, font.weight) == PLAIN:
+            held = set(manager.get_font(font.fname).get_charmap())
+            if lacking & held and NO_CHARACTER not in held:
+                families.append(font.name)
+                lacking -= held
+    return families

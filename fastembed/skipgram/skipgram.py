@@ -251,7 +251,7 @@ class SkipGram(SkipGramParameters, Transformer):
             vectors have the same bits. The distinct words of the text need additional memory while they are counted. By
             default all counts are in memory. MemoryError is raised if the rest needs more.
         progress : bool or FitProgress, optional
-            True: bars in the terminal, a curve in a notebook. Or any object with the methods of `FitProgress`, which
+            True: bars, also in a notebook. Or any object with the methods of `FitProgress`, which
             receives the progress.
         on_epoch_end : callable, optional
             Called as ``on_epoch_end(record, model)`` after each epoch, with the epoch's record (see :attr:`history`:

@@ -1,17 +1,12 @@
 """The pool of threads, their number, what a fork and a Ctrl-C do to them, and the limit on those of BLAS."""
 
-import ctypes
-import os
-import signal
 import subprocess
 import sys
 from contextlib import ExitStack
-from itertools import chain
 
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from fastembed._base.progress import bar
 from fastembed._base.threads import Pool, ordered_map, single_threaded_blas
 
 TIME_LIMIT = 300  # seconds, for what would otherwise hang
@@ -85,15 +80,6 @@ def test_python_exits_though_a_block_is_still_open(at_end):
     lines = run_until_the_end(LEFT_OPEN.format(at_end=at_end)).splitlines()
     assert lines == ["begun", "ended"] * (len(lines) // 2)
     assert len(lines) <= 100
-
-
-@pytest.mark.thread_unsafe(reason="a Ctrl-C reaches the main thread alone")
-@pytest.mark.skipif(os.name == "nt", reason="sends a signal the POSIX way")
-def test_a_ctrl_c_while_a_bar_is_dropped_is_not_lost():
-    """The signal comes and the bar goes in one call of C: Python drops what its `__del__` would raise."""
-    held, send = [bar(desc="blocks")], getattr(ctypes.PyDLL(None), "raise")
-    with pytest.raises(KeyboardInterrupt):
-        list(chain(map(send, [signal.SIGINT]), map(list.clear, [held])))
 
 
 def blas_threads():

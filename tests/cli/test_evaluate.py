@@ -1,7 +1,6 @@
-"""The commands evaluate, compare, plot and report."""
+"""The commands evaluate, compare and plot."""
 
 import json
-import re
 
 import numpy as np
 import pytest
@@ -77,7 +76,6 @@ def test_perplexity_is_that_of_the_model(run, document, saved, model, text, tmp_
         ("--purpose relatedness", ("neighbors", "king", "--purpose", "relatedness")),
         ("--history", ("plot", "--history")),
         ("--perplexity", ("evaluate", "--perplexity", "text")),
-        ("a report", ("report", "-o", "report.html")),
         ("predict", ("predict", "king")),
     ],
 )
@@ -122,24 +120,15 @@ def test_words_that_moved_are_printed(run, document, two):
     assert first == "40 words in both; moved most, with the cosine of their two vectors:"
     assert second.split()[0] == "w5"
     found = document("compare", *two)
-    assert (found["output"], found["words"], found["moved"][0]["word"]) == (None, 40, "w5")
+    assert (found["words"], found["moved"][0]["word"]) == (40, "w5")
     assert len(found["moved"]) == 10
-
-
-def test_a_page_is_written(run, two, tmp_path):
-    code, out, _ = run("compare", *two, "-o", tmp_path / "page.html", "--restrict", 30, "-n", 3)
-    assert code == 0
-    assert len(out.splitlines()) == 1 + 3 + 1
-    assert out.endswith(f"wrote {tmp_path / 'page.html'}\n")
-    assert "one and two: 30 words" in (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert run("compare", *two, "-o", tmp_path / "page.html", "--quiet") == (0, "", "")
 
 
 @pytest.fixture
 def drawn(monkeypatch):
     """Keep the calls of the functions that draw."""
     calls = []
-    for name in ("plot_map", "write_page", "plot_history"):
+    for name in ("plot_map", "plot_history"):
         monkeypatch.setattr(
             f"fastembed.plotting.{name}", lambda *args, name=name, **options: calls.append((name, args, options))
         )
@@ -151,18 +140,18 @@ def test_the_suffix_chooses_the_picture(run, document, saved, model, tmp_path, d
     code, out, err = run("plot", saved, "-o", tmp_path / "m.svg")
     assert (code, out, err) == (0, f"wrote {tmp_path / 'm.svg'}: a map of 4 words\n", "")
     words = ("--words", "king", "man")
-    found = document("plot", saved, "-o", tmp_path / "m.HTML", *words, "--method", "tsne", "--seed", 5)
+    found = document("plot", saved, "-o", tmp_path / "m.HTML", *words, "--method", "umap", "--seed", 5)
     assert found == {"output": str(tmp_path / "m.HTML"), "vectors": str(saved), "words": 2}
     assert run("plot", model, "-o", tmp_path / "m.html", "-n", 3, "--quiet") == (0, "", "")
     assert document("plot", model, "-o", tmp_path / "h.png", "--history")["epochs"] == 2
     assert [(name, args[1], keys) for name, args, keys in drawn] == [
         ("plot_map", str(tmp_path / "m.svg"), options),
         (
-            "write_page",
+            "plot_map",
             str(tmp_path / "m.HTML"),
-            options | {"words": ["king", "man"], "topn": 50_000, "method": "tsne", "seed": 5},
+            options | {"words": ["king", "man"], "topn": 50_000, "method": "umap", "seed": 5},
         ),
-        ("write_page", str(tmp_path / "m.html"), options | {"topn": 3}),
+        ("plot_map", str(tmp_path / "m.html"), options | {"topn": 3}),
         ("plot_history", str(tmp_path / "h.png"), {}),
     ]
     assert drawn[-1][1][0] == SkipGram.load(model).history
@@ -180,9 +169,6 @@ def test_words_of_a_map_are_read_as_the_text_of_the_model_was(run, document, tmp
     assert "; 'bird' is not among" in err
     assert run("plot", model, "-o", tmp_path / "none.svg", "--words", "fish")[0] == 1
     assert not (tmp_path / "none.svg").exists()
-    code, out, err = run("report", model, "-o", tmp_path / "r.html", "--words", "fish", "Cat", "--quiet")
-    assert (code, out, "'fish' is not among" in err) == (1, "", True)
-    assert "<th>cat</th>" in (tmp_path / "r.html").read_text(encoding="utf-8")
 
 
 def test_an_option_of_reading_changes_only_itself_and_may_be_the_default(run, tmp_path):
@@ -197,21 +183,3 @@ def test_an_option_of_reading_changes_only_itself_and_may_be_the_default(run, tm
         (["--token-pattern", "[a-z]+", "--lowercase"], "lowercase=True, unit='paragraph', token_pattern='[a-z]+'"),
     ):
         assert f"the text is read by Reading({read})" in run("evaluate", model, "--perplexity", text, *given)[2]
-
-
-def test_who_waits_for_umap_is_told(run, saved, tmp_path, drawn):
-    assert "placing 4 words by UMAP" in run("plot", saved, "-o", tmp_path / "m.png", "--method", "umap")[2]
-    assert run("plot", saved, "-o", tmp_path / "m.png", "--method", "pca")[2] == ""
-
-
-def test_a_report_is_written_with_the_scores_asked_for(run, document, model, tmp_path):
-    pytest.importorskip("matplotlib")
-    a, b, c = SkipGram.load(model).vectors.tokens[:3]
-    (tmp_path / "pairs.tsv").write_text(f"{a}\t{b}\t9\n{a}\t{c}\t2\n{b}\t{c}\t5\n", encoding="utf-8")
-    output = tmp_path / "report.html"
-    found = document("report", model, "-o", output, "--words", a, "--similarity", tmp_path / "pairs.tsv")
-    assert (found["output"], found["words"]) == (str(output), len(SkipGram.load(model).vectors))
-    text = output.read_text(encoding="utf-8")
-    assert re.search("<th>pairs.tsv</th><td>Spearman .*? on 3 of 3 pairs", text)
-    assert f"<th>{a}</th>" in text
-    assert run("report", model, "-o", output, "--quiet") == (0, "", "")

@@ -8,11 +8,9 @@ from fastembed.plotting import plot_history
 
 pytestmark = pytest.mark.thread_unsafe(reason="matplotlib is not made for threads")
 
-RECORDS = [{"nll": 8.5, "seconds": 2.0}]
-
 
 def test_nll_is_drawn_against_epochs_and_seconds(axes, history):
-    assert plot_history(history, ax=axes) is axes
+    assert plot_history(history, axes) is axes
     np.testing.assert_array_equal(axes.lines[0].get_xydata(), [[1, 8.5], [2, 8.0], [3, 7.75]])
     axes.get_figure().canvas.draw()
     (above,) = axes.child_axes
@@ -35,14 +33,14 @@ def test_a_fit_and_its_validation_are_drawn(tmp_path):
 
 def test_the_losses_of_a_classifier_are_drawn(axes):
     model = Classifier().fit(["a b", "c d", "e f"] * 9, ["x", "y", "z"] * 9)
-    plot_history(model.history_, ax=axes)
+    plot_history(model.history_, axes)
     expected = [record["loss"] for record in model.history_ if not record["left_out"]]
     assert (axes.lines[0].get_ydata().tolist(), axes.get_ylabel()) == (expected, "loss per document")
 
 
 def test_the_losses_of_a_trainer_are_drawn(axes):
     losses = Trainer.random(5, 3, seed=0).train([0, 1, 2], epochs=4)
-    plot_history(losses, ax=axes)
+    plot_history(losses, axes)
     np.testing.assert_array_equal(axes.lines[0].get_xydata(), np.column_stack([[1, 2, 3, 4], losses]))
     assert (axes.get_ylabel(), axes.child_axes) == ("mean loss (nats)", [])
 
@@ -50,12 +48,11 @@ def test_the_losses_of_a_trainer_are_drawn(axes):
 @pytest.mark.parametrize(
     ("history", "error", "message"),
     [
-        (object(), TypeError, r"history must be records or losses, such as model\.history, got object"),
-        ({"a": RECORDS}, TypeError, r"history must be records or losses, such as model\.history, got dict"),
-        ([], ValueError, "at least one epoch"),
-        ([{"nll": 1.0}], ValueError, r"history\[0\] must have the key 'seconds', got \['nll'\]"),
-        ([*RECORDS, {"nll": np.nan, "seconds": 1.0}], ValueError, r"history\[1\]\['nll'\] must be finite"),
-        ([*RECORDS, 8.0], TypeError, r"history\[1\] must be a mapping with 'nll', got float"),
+        (object(), TypeError, "object"),
+        ({"nll": [1.0]}, ValueError, "history"),
+        ([], ValueError, "history"),
+        ([{"nll": 1.0}], KeyError, "seconds"),
+        ([{"nll": 8.5, "seconds": 2.0}, {"seconds": 1.0}], KeyError, "nll"),
     ],
 )
 def test_bad_histories_are_rejected(history, error, message, tmp_path):

@@ -1,17 +1,42 @@
-// The page of a map: the panel beside it, and analogies.
+// The panel beside the map: the word that it is about, chosen and left by the reader and kept in the page's address, its
+// neighbours, and analogies.
 
 const ANSWERS = 5 // to an analogy
 
-let levels, lowered, near, hundredths, rows, lengths
+let word, view, levels, lowered, near, hundredths, rows, lengths
+let chosen = null
+
+function choose(id) {
+  chosen = id
+  const others = neighborsOf(id)
+  element("neighbors").replaceChildren(...others.map((i, k) => listed(i, hundredths[id * packed.neighbors + k] / 100)))
+  view.marked = [id, ...others]
+  element("chosen").textContent = word[id]
+  element("word").hidden = false
+  element("contents").hidden = true
+  if (fragment() !== word[id]) location.hash = encodeURIComponent(word[id])
+  view.bringIntoView(id)
+  view.invalidate()
+}
+
+function leave() {
+  chosen = null
+  view.marked = []
+  element("word").hidden = true
+  element("contents").hidden = false
+  if (location.hash) location.hash = ""
+  view.invalidate()
+}
+
+// Choose the word of the page's address
+function follow() {
+  const id = fragment() ? word.indexOf(fragment()) : -1
+  if (id >= 0 && id !== chosen) seek(id)
+  else if (!fragment() && chosen !== null) leave()
+}
 
 const neighborsOf = (id) => Array.from(near.subarray(id * packed.neighbors, (id + 1) * packed.neighbors))
 const listed = (id, cosine) => lineOf(word[id], () => choose(id), cosine.toFixed(2), cosine)
-
-function describe(id) {
-  const others = neighborsOf(id)
-  element("neighbors").replaceChildren(...others.map((i, k) => listed(i, hundredths[id * packed.neighbors + k] / 100)))
-  return [id, ...others]
-}
 
 // The words nearest to b - a + c, of unit vectors: 3CosAdd
 async function solve(event) {
@@ -74,7 +99,12 @@ async function start() {
     const clusters = texts.map((name, k) => ({ name, x: x[k], y: y[k], colour: colours[k] }))
     return { clusters, of: await array(of) }
   }))
-  lowered = begin({ word, x, y, colour, order, levels }, (id) => word[id], seek)
+  view = new View(element("map"), { word, x, y, colour, order, levels })
+  listen(view)
+  addEventListener("hashchange", follow)
+  view.resize()
+  follow()
+  lowered = searchBox()
   listClusters()
   view.dark.addEventListener("change", listClusters)
   element("analogy").onsubmit = solve

@@ -1,6 +1,6 @@
 // What a pointer and the keyboard do on a map: move, zoom, name the dot under the pointer, choose it or leave it.
 
-function listen(view, name, choose, leave) {
+function listen(view) {
   const { canvas } = view
   const tip = element("tip")
   const fingers = new Map()
@@ -49,7 +49,7 @@ function listen(view, name, choose, leave) {
     const id = view.at(left, top)
     tip.hidden = id < 0
     if (id < 0) return
-    tip.textContent = name(id)
+    tip.textContent = word[id]
     tip.style.left = `${Math.min(left + 12, view.width - 80)}px`
     tip.style.top = `${Math.max(0, top - 30)}px`
   }
@@ -75,12 +75,12 @@ function listen(view, name, choose, leave) {
 }
 
 // The search box: words that start with what is typed, in a list; Enter takes the first
-function searchBox(word, choose) {
+function searchBox() {
   const lowered = word.map((text) => text.toLowerCase())
   const box = element("search")
   const list = () => {
     const ids = matches(box.value, lowered, FOUND)
-    element("found").replaceChildren(...ids.map((id) => lineOf(word[id], () => choose(id))))
+    element("found").replaceChildren(...ids.map((id) => lineOf(word[id], () => seek(id))))
     if (box.value.trim() && !ids.length) element("found").textContent = "No word starts with this."
     return ids
   }
@@ -89,7 +89,7 @@ function searchBox(word, choose) {
     if (event.key === "ArrowDown") element("found").querySelector("button")?.focus()
     if (event.key !== "Enter") return
     const [id] = list()
-    if (id !== undefined) choose(id)
+    if (id !== undefined) seek(id)
   }
   return lowered
 }
