@@ -140,8 +140,7 @@ class Vocabulary:
         Raises
         ------
         ValueError
-            If the corpus or a list is empty, no token is left, no token of a list can occur in a text that is read so,
-            or a file is not valid UTF-8.
+            If the corpus or a list is empty, no token is left, or a file is not valid UTF-8.
         OSError
             If a file is missing or cannot be read.
         TypeError
@@ -150,7 +149,7 @@ class Vocabulary:
         Warns
         -----
         UserWarning
-            If tokens of `keep_only` do not occur, none of `drop` or of the phrases does, or some cannot, as it is read.
+            If no token of `drop`, of `keep_only` or of the phrases occurs.
 
         Examples
         --------

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 # ---------------------------------------------------------------- text
 
 TOKENS = ("lowercase", "words", "keep_case", "digits", "unit", "token_pattern", "phrases")  # what the tokens are
-READING = ("field", "no_header", "skip_bad", *TOKENS, "processes", "replace_invalid")
+READING = ("field", "no_header", "skip_bad", *TOKENS, "replace_invalid")
 
 
 def add_text(to: options.Group, *, required: bool) -> None:
@@ -69,8 +69,6 @@ def add_reading(to: options.Group) -> None:
     options.add_flag(to, "--lowercase", "turn the text to lower case first")
     text = "tokens are the matches of this regular expression in a line (slower)"
     options.add_option(to, "--token-pattern", text, shown="what is between spaces", type=pattern, metavar="REGEX")
-    text = "number of processes that find the pattern; the result is the same for any number"
-    options.add_option(to, "--processes", text, 1, type=options.positive, metavar="N")
     text = "join phrases such as new_york: those of a list that `phrases` wrote, or auto: found in the same text first"
     options.add_option(to, "--phrases", text, shown="none", type=options.file_name, metavar="FILE|auto")
     options.add_flag(to, "--replace-invalid", "read bytes that are not UTF-8 as U+FFFD instead of stopping")
@@ -113,7 +111,7 @@ def read_corpus(arguments: argparse.Namespace, files: Iterable[str], reading: Re
         others |= {"words": False, "keep_case": False, "digits": "keep"}
     if arguments.lowercase or arguments.keep_case:
         others |= {"lowercase": False, "keep_case": False}
-    others |= {"processes": arguments.processes, "errors": "replace" if arguments.replace_invalid else "strict"}
+    others |= {"errors": "replace" if arguments.replace_invalid else "strict"}
     if chosen.pop("phrases", None):
         others |= {"phrases": None}
     structure = {"field": arguments.field, "header": not arguments.no_header, "skip_bad": arguments.skip_bad}

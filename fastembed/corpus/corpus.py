@@ -32,7 +32,7 @@ from fastembed.corpus.blocks import (
 )
 from fastembed.corpus.ledger import Ledger, record_lines
 from fastembed.corpus.memory import BadRow, Document, DocumentBlock, Records, document_blocks, documents_of
-from fastembed.corpus.reading import Reading, apply_valid, checked_reading, join_tokens, read_texts
+from fastembed.corpus.reading import Reading, apply_valid, checked_reading, split_tokens
 from fastembed.corpus.sources import FilePart, RegularFile, TextFile, UrlFile, path_list, shared_file
 from fastembed.corpus.tables import Structure
 
@@ -387,15 +387,12 @@ def document_tokens(corpus: Corpus) -> Iterator[list[str]]:
     if isinstance(corpus, FileCorpus):
         yield from corpus.sequences(Ledger())
         return
-    reading = corpus.reading
-    texts = (
-        ([join_tokens(document)], True)
-        if isinstance(document, list)
-        else (apply_valid(reading, document).split(b"\n")[:-1], False)
-        for document in corpus._documents(Ledger(), None)
-    )
-    for sequences in read_texts(texts, reading):
-        yield list(chain.from_iterable(sequences))
+    for document in corpus._documents(Ledger(), None):
+        if isinstance(document, list):
+            yield document
+        else:
+            sequences = apply_valid(corpus.reading, document).split(b"\n")[:-1]
+            yield list(chain.from_iterable(map(corpus.reading.tokens, sequences)))
 
 
 def corpus_ids(corpus: Corpus, size: int, ledger: Ledger, progress: Progress | None) -> Iterator[npt.NDArray[np.int32]]:
@@ -435,21 +432,17 @@ def sequences_of(blocks: Iterable[Block], reading: Reading, ledger: Ledger) -> I
 
 def _token_lists(blocks: Iterable[Block], reading: Reading, ledger: Ledger) -> Iterator[list[str]]:
     """Yield the tokens of each sequence; the ledger counts U+FFFD alone."""
-
-    def lines() -> Iterator[tuple[list[bytes], bool]]:
-        begun: list[bytes] = []
-        for block in blocks:
-            text, replaced = _read_block(block, reading)
-            ledger.replaced += replaced
-            is_tokens = isinstance(block, DocumentBlock) and block.tokens
-            *ended, rest = text.split(b"\n")
-            for line in ended:
-                yield [b"".join((*begun, line))], is_tokens
-                begun.clear()
-            if rest:
-                begun.append(rest)
-
-    return chain.from_iterable(read_texts(lines(), reading))
+    begun: list[bytes] = []
+    for block in blocks:
+        text, replaced = _read_block(block, reading)
+        ledger.replaced += replaced
+        tokens_of = split_tokens if isinstance(block, DocumentBlock) and block.tokens else reading.tokens
+        *ended, rest = text.split(b"\n")
+        for line in ended:
+            yield tokens_of(b"".join((*begun, line)))
+            begun.clear()
+        if rest:
+            begun.append(rest)
 
 
 def map_text(

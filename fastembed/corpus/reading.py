@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import numbers
 import os
-import pickle
 import re
-import signal
 import string
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from itertools import chain
 from operator import index
-from typing import Any, TypeAlias
-from unicodedata import is_normalized, normalize
+from typing import Any
+from unicodedata import normalize
 
 from fastembed._base.estimator import fields_alone
-from fastembed._base.threads import cached_property, ordered_results
-from fastembed._base.validation import check_choice, check_flag, check_integer, shown, warn_user
+from fastembed._base.threads import cached_property
+from fastembed._base.validation import check_choice, check_flag, shown
 from fastembed._kernels import words as kernels
 from fastembed._kernels.tokens import PhraseTable, valid_utf8
 
@@ -40,12 +37,6 @@ DIGITS = {"keep": 0, "shape": 1, "drop": 2}  # what the kernel calls them
 ACCENTED = re.compile(rb"[\xcc\xcd][^ \n]*")  # a word from its first accent that is a character of its own, in UTF-8
 UNITS = {"paragraph": 0, "sentence": 1, "document": 2}  # what the kernel calls them; "line" needs no kernel
 NOT_ESCAPED = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # surrogates that do not stand for a byte
-BATCH_BYTES, BATCH_TEXTS = 1 << 16, 1 << 12  # bytes and texts that a process that tokenizes gets at a time
-NOT_RECORDED = ("errors", "processes")  # options that are no part of what the tokens of a valid text are
-
-Text: TypeAlias = "tuple[list[bytes], bool]"  # sequences, and whether they are tokens that `join_tokens` has joined
-
-_reading: Reading  # in a process that tokenizes
 
 
 @dataclass(frozen=True)
@@ -84,19 +75,11 @@ class Reading:
         tuple of tuples of str.
     errors : {"strict", "replace"}
         What to do with bytes that are not valid UTF-8: raise an error, or put U+FFFD in their place.
-    processes : int
-        Number of processes that run the tokenizer or find the pattern; 1 for this process alone. The tokenizer must be
-        picklable. The result does not depend on it.
 
     Raises
     ------
     TypeError, ValueError
-        If a value is not as above, the pattern has a group or matches the empty string, or no phrase can occur.
-
-    Warns
-    -----
-    UserWarning
-        If some phrases cannot occur, as those with capitals under `words`.
+        If a value is not as above, or the pattern has a group or matches the empty string.
 
     Examples
     --------
@@ -115,7 +98,6 @@ class Reading:
     tokenizer: Callable[[str], Iterable[str]] | None = None
     phrases: Iterable[str | Sequence[str]] | None = None
     errors: str = "strict"
-    processes: int = 1
 
     def __post_init__(self) -> None:
         for name in ("lowercase", "words", "keep_case"):
@@ -141,21 +123,7 @@ class Reading:
             if self.tokenizer is not None:
                 raise ValueError(f"give token_pattern={self.token_pattern!r} or tokenizer, not both")
         if self.phrases is not None:
-            phrases = vars(self)["phrases"] = check_phrases(self.phrases)
-            others = read_otherwise(phrases, self)
-            if len(others) == len(phrases):
-                raise ValueError(f"no phrase can occur in the text as it is read: {others[0]}")
-            if others:
-                warn_user(f"{len(others):,} of the {len(phrases):,} phrases cannot occur in the text: {others[0]}")
-        vars(self)["processes"] = check_integer("processes", self.processes, low=1)
-        if self.processes > 1:
-            if self.compiled:
-                raise ValueError(f"processes={self.processes} needs a tokenizer or a token_pattern")
-            try:
-                pickle.dumps(self.tokenizer)
-            except Exception as error:  # whatever the object's own code raises
-                wanted = f"picklable for processes={self.processes}, as a function of a module is"
-                raise TypeError(f"tokenizer must be {wanted}, got {self.tokenizer!r} ({error})") from error
+            vars(self)["phrases"] = check_phrases(self.phrases)
 
     @property
     def compiled(self) -> bool:
@@ -290,7 +258,7 @@ class Reading:
         Returns
         -------
         dict
-            Of a tokenizer the name alone. `errors` and `processes` are not in it.
+            Of a tokenizer the name alone. `errors` is not in it: it says nothing of a valid text.
 
         Examples
         --------
@@ -298,9 +266,7 @@ class Reading:
         {'words': True, 'digits': 'shape'}
         """
         values = {field.name: (getattr(self, field.name), field.default) for field in fields(self)}
-        record = {
-            name: value for name, (value, default) in values.items() if value != default and name not in NOT_RECORDED
-        }
+        record = {name: value for name, (value, default) in values.items() if value != default and name != "errors"}
         if self.tokenizer is not None:
             record["tokenizer"] = tokenizer_name(self.tokenizer)
         if self.phrases is not None:
@@ -331,11 +297,7 @@ class Reading:
         values = dict(record)
         if "tokenizer" in values:
             values["tokenizer"] = MissingTokenizer(str(values["tokenizer"]))
-        phrases = values.pop("phrases", None)
-        reading = cls(**values)
-        if phrases is not None:  # without the warning that there was when they were given
-            vars(reading)["phrases"] = check_phrases(phrases)
-        return reading
+        return cls(**values)
 
     def __repr__(self) -> str:
         values = {name: repr(value) for name, value in self.record().items()}
@@ -389,37 +351,6 @@ def _composed(text: bytes) -> bytes:
         parts += text[end:first], normalize("NFC", text[first : found.end()].decode()).encode()
         end = found.end()
     return b"".join([*parts, text[end:]]) if parts else text
-
-
-def read_otherwise(named: Iterable[Sequence[str]], reading: Reading | None) -> list[str]:
-    """Return a text such as "'The' is read as 'the'" for each name that cannot be what a reading makes of a text.
-
-    A tokenizer or a pattern may read a token by itself in another way than in a text, so nothing is known of theirs.
-
-    Parameters
-    ----------
-    named : iterable of sequences of str
-        The tokens of each name: several of a phrase.
-
-    Examples
-    --------
-    >>> read_otherwise([["the"], ["New", "York"], ["new_york"]], Reading(words=True))
-    ["'New York' is read as 'new', 'york'", "'new_york' is read as 'new', 'york'"]
-    """
-    if reading is None or not reading.compiled:
-        return []
-    names = [tuple(map(token_bytes, words)) for words in named]
-    lines = b"".join(b" ".join(words).translate(_unescape).replace(b"\n", b" ") + b"\n" for words in names)
-    valid = lines if valid_utf8(lines) else lines.decode(errors="replace").encode()
-    joined = {(b"_".join(map(token_bytes, phrase)),) for phrase in reading.phrases or ()}
-    apart = apply_valid(replace(reading, unit="line", phrases=None), valid).split(b"\n")
-    return [
-        f"{' '.join(map(token_from_bytes, words))!r} is read as "
-        + (", ".join(repr(token.decode()) for token in line.split()) or "nothing")
-        + ", in Unicode's form NFC" * (not is_normalized("NFC", " ".join(map(token_from_bytes, words))))
-        for words, line in zip(names, apart, strict=False)
-        if tuple(line.split()) != words and words not in joined
-    ]
 
 
 def checked_reading(reading: Any) -> Reading:
@@ -524,71 +455,6 @@ def token_list(item: Iterable[Any], where: str) -> list[str]:
         if type(token) not in integers and not isinstance(token, str):
             raise TypeError(f"{where} holds {shown(token)}, where a token (str or int) is expected")
     raise TypeError(f"{where} mixes strings and integers: {shown(tokens)}")
-
-
-def read_texts(texts: Iterable[Text], reading: Reading) -> Iterator[list[list[str]]]:
-    """Yield the tokens of the sequences of each text, in order, found in as many processes as the reading says.
-
-    Parameters
-    ----------
-    texts : iterable of (list of bytes, bool)
-        Sequences, without the newline at their ends, and whether they are tokens that `join_tokens` has joined.
-
-    Raises
-    ------
-    RuntimeError
-        If a process ends before its work does.
-    """
-    if reading.compiled or reading.processes == 1:
-        for text in texts:
-            yield _read_text(text, reading)
-        return
-    import multiprocessing  # not before, as it takes time
-    from concurrent.futures import ProcessPoolExecutor
-    from concurrent.futures.process import BrokenProcessPool
-
-    context = multiprocessing.get_context("spawn")  # a fork would copy locks that threads of this process may hold
-    try:
-        with (
-            ProcessPoolExecutor(reading.processes, context, _start, (reading,)) as executor,
-            closing(ordered_results(executor.submit, _read_batch, _batches(texts), 2 * reading.processes)) as results,
-        ):
-            for batch in results:
-                yield from batch
-    except (BrokenProcessPool, OSError) as error:
-        # Python may be starting a further process when it closes the queue of a pool that broke
-        if isinstance(error, OSError) and str(error) != "handle is closed":
-            raise
-        why = "it imports the tokenizer's module, a file, which may train only below `if __name__ == '__main__':`"
-        raise RuntimeError(f"a process that runs the tokenizer has ended; what it printed says why: {why}") from error
-
-
-def _read_text(text: Text, reading: Reading) -> list[list[str]]:
-    lines, joined = text
-    return list(map(split_tokens if joined else reading.tokens, lines))
-
-
-def _batches(texts: Iterable[Text]) -> Iterator[list[Text]]:
-    batch: list[Text] = []
-    size = 0
-    for text in texts:
-        batch.append(text)
-        size += sum(map(len, text[0]))
-        if size >= BATCH_BYTES or len(batch) == BATCH_TEXTS:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
-
-
-def _start(reading: Reading) -> None:
-    global _reading
-    _reading = reading
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C stops the process that waits for this one
-
-
-def _read_batch(batch: list[Text]) -> list[list[list[str]]]:
-    return [_read_text(text, _reading) for text in batch]
 
 
 def check_phrases(phrases: Any) -> tuple[tuple[str, ...], ...]:

@@ -30,7 +30,7 @@ from fastembed._base.validation import shown, warn_user
 from fastembed._kernels.tokens import Ranking, TokenTable
 from fastembed.corpus.corpus import Block, Corpus, FileCorpus, OnePerThread, Progress, disk_size, map_text
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.reading import SPACES, Reading, join_tokens, read_otherwise, token_bytes
+from fastembed.corpus.reading import SPACES, Reading, join_tokens, token_bytes
 from fastembed.formats.atomic import replacing
 
 TASK_BYTES = 1 << 26  # about the size of the part of a corpus that a task of an executor reads
@@ -106,20 +106,15 @@ def number_tokens(blocks: Iterable[Block], reading: Reading, ledger: Ledger, poo
         return NumberedCorpus(list(pieces))
 
 
-def occurring(tables: Iterable[TokenTable], tokens: Sequence[str]) -> npt.NDArray[np.bool_]:
-    """Return which tokens are in one of the tables."""
-    text = b"".join([token_bytes(token) + b"\n" for token in tokens])
-    ids, found = np.empty(len(text), np.int32), np.zeros(len(tokens), bool)
-    for table in tables:
-        ends = np.flatnonzero(ids[: table.encode(text, False, ids)[0]] < 0)
-        found |= np.diff(ends, prepend=-1) > 1
-    return found
+def occurs(tables: Iterable[TokenTable], tokens: Sequence[str]) -> bool:
+    """Return whether one of some tokens is in one of the tables."""
+    text = join_tokens(tokens)
+    ids = np.empty(len(text), np.int32)
+    return any(table.encode(text, False, ids)[0] for table in tables)
 
 
 def check_named(named: Mapping[str, Sequence[str]], tables: Iterable[TokenTable], reading: Reading | None) -> None:
-    """Warn of tokens that a user names and that do not occur; raise ValueError if none can, as the text is read.
-
-    Each token of "keep_only" is to occur. Of the others and of the phrases some are, and each must be able to.
+    """Warn if no token of a list that a user names, or no phrase, occurs.
 
     Parameters
     ----------
@@ -133,15 +128,8 @@ def check_named(named: Mapping[str, Sequence[str]], tables: Iterable[TokenTable]
     if reading is not None and reading.phrases:
         named = {**named, "phrases": list(map("_".join, reading.phrases))}
     for name, tokens in named.items():
-        found = occurring(tables, tokens)
-        absent = [token for token, occurs in zip(tokens, found.tolist(), strict=True) if not occurs]
-        others = read_otherwise([(token,) for token in absent], reading)
-        if len(others) == len(tokens):
-            raise ValueError(f"no token of {name} can occur in the text as it is read: {others[0]}")
-        if others or (absent and (name == "keep_only" or len(absent) == len(tokens))):
-            some = "; ".join([", ".join(map(shown, absent[:3])) + ", ..." * (len(absent) > 3), *others[:1]])
-            of_them = f"{len(absent):,} of the {len(tokens):,} tokens of {name} do not occur"
-            warn_user(f"{of_them if len(absent) < len(tokens) else f'no token of {name} occurs in the text'}: {some}")
+        if not occurs(tables, tokens):
+            warn_user(f"no token of {name} occurs in the text as it is read, such as {shown(tokens[0])}")
 
 
 def count_tokens(corpus: Corpus, ledger: Ledger, progress: Progress | None, pool: Pool) -> list[TokenTable]:

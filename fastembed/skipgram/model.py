@@ -15,7 +15,7 @@ import fastembed
 from fastembed._base.validation import check_choice, plain, warn_user
 from fastembed.corpus.corpus import DocumentCorpus, FileCorpus, Source
 from fastembed.corpus.ledger import Ledger, check_walks
-from fastembed.corpus.reading import Reading, read_otherwise
+from fastembed.corpus.reading import Reading
 from fastembed.counts.counts import Counts, align_counts
 from fastembed.counts.windows import Windows
 from fastembed.formats.registry import format_of
@@ -38,7 +38,6 @@ from fastembed.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from fastembed.skipgram.skipgram import SkipGramOptions
 
-MANY = 1000  # words by which two readings are compared
 PAIRS = ("window", "subwords")  # settings that may be pairs, which are lists in JSON
 CONTEXT_SHARE = 0.3  # the weight of the context vector in the mixture, relative to the word vector
 
@@ -126,11 +125,9 @@ class FittedModel:
         return given
 
     def _warn_of_other_reading(self, what: str, given: Reading | None) -> None:
-        """Warn if both readings are known and differ; of words split at spaces, only if they are read otherwise."""
-        own, words = self.vocabulary.reading, ([token] for token in self.vocabulary.tokens[:MANY])
-        if given is None or own is None or given.record() == own.record():
-            return
-        if own.record() or read_otherwise(words, given):
+        """Warn if both readings are known and differ."""
+        own = self.vocabulary.reading
+        if given is not None and own is not None and given.record() != own.record():
             warn_user(f"{what} read by {given}, but that of the model was read by {own}")
 
     def pairing(self) -> Windows | Baskets:

@@ -257,11 +257,10 @@ def test_labels_to_explain_are_a_list(model):
             model.explain("cat", labels=wrong)
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-def test_a_pattern_reads_documents_in_training_and_prediction(labelled, processes):
+def test_a_pattern_reads_documents_in_training_and_prediction(labelled):
     documents, labels = labelled
     compiled = Classifier(reading=Reading()).fit(documents, labels)
-    of_python = Classifier(reading=Reading(token_pattern=r"\S+", processes=processes)).fit(iter(documents), labels)
+    of_python = Classifier(reading=Reading(token_pattern=r"\S+")).fit(iter(documents), labels)
     assert bits(of_python) == bits(compiled)
     assert_array_equal(of_python.predict_proba(documents), compiled.predict_proba(np.array(documents)))
 

@@ -1,19 +1,13 @@
-"""`Reading`: the same text becomes the same tokens in files and in memory, in one process and in several."""
+"""`Reading`: the same text becomes the same tokens in files and in memory."""
 
-import importlib
-import json
 import re
 import unicodedata
 
 import pytest
 
-from fastembed import SkipGram, Vocabulary
-from fastembed.corpus import FileCorpus, Ledger, Phrases, Reading
+from fastembed import Vocabulary
+from fastembed.corpus import FileCorpus, Phrases, Reading
 from fastembed.corpus.corpus import as_corpus, document_tokens
-
-alone = pytest.mark.thread_unsafe(reason="starts processes, which would be many")
-
-at_spaces = re.compile(r"[^ ]+").findall
 
 TEXT = "The cat's CAT,\r\n\nÉtienne sat\u00a0down.\nend"
 
@@ -60,8 +54,6 @@ def test_words_are_the_same_in_each_of_unicodes_normal_forms(word):
     for form in forms:
         assert Reading(words=True).sequences(form) == [[composed, "x"], [composed]]
     assert Reading(words=True).sequences(f"か\u3099 {forms[1]}")[0][:2] == ["か\u3099", composed]  # each by itself
-    with pytest.raises(ValueError, match=r"is read as .*, in Unicode's form NFC"):
-        Reading(words=True, phrases=[f"a {unicodedata.normalize('NFD', word).lower()}"])
     assert Reading().sequences(forms[1])[1] == [unicodedata.normalize("NFD", word)]
 
 
@@ -88,8 +80,6 @@ def test_a_tokenizer_gets_lines_without_their_ends(tmp_path, read):
         ({"token_pattern": "a", "tokenizer": str.split}, ValueError, "give token_pattern='a' or tokenizer, not both"),
         ({"tokenizer": "words"}, TypeError, "tokenizer must be a function .* got 'words'"),
         ({"phrases": "new york"}, TypeError, "phrases must be a list of phrases, got 'new york'"),
-        ({"processes": 2}, ValueError, "processes=2 needs a tokenizer or a token_pattern"),
-        ({"tokenizer": lambda text: [], "processes": 2}, TypeError, "picklable for processes=2, .* got <function"),
     ],
 )
 def test_a_bad_reading_is_rejected(options, error, message):
@@ -128,66 +118,6 @@ def test_a_pattern_that_turns_out_to_match_nothing_is_an_error_while_text_is_rea
     assert reading.sequences("é a é") == [["é", "é"]]
     with pytest.raises(ValueError, match=r"'é\|\(\?=ü\)' matches the empty string, .* in 'é ü'$"):
         reading.sequences("é ü")
-
-
-@pytest.fixture
-def text(tmp_path):
-    path = tmp_path / "text"
-    path.write_text("".join(f"Line {n} of {n % 13}\n\n" for n in range(5000)), encoding="utf-8")
-    return path
-
-
-@alone
-def test_the_result_does_not_depend_on_the_number_of_processes(text):
-    for options in ({"tokenizer": at_spaces, "lowercase": True}, {"token_pattern": r"\w+", "phrases": ["Line 7"]}):
-        results = []
-        for processes in (1, 3):
-            ledger = Ledger()
-            corpus = FileCorpus(text, reading=Reading(processes=processes, **options))
-            results.append((list(corpus.sequences(ledger)), ledger))
-        assert results[0] == results[1]
-        assert (ledger.lines, ledger.empty_lines, ledger.tokens_read) == (10_000, 5000, 20_000 - ("phrases" in options))
-    matrices = [
-        SkipGram(dim=2).fit(FileCorpus(text, reading=Reading(tokenizer=at_spaces, processes=n))).vectors.matrix
-        for n in (1, 2)
-    ]
-    assert (matrices[0] == matrices[1]).all()
-
-
-@alone
-def test_what_a_tokenizer_raises_in_a_process_is_raised_here(text):
-    corpus = FileCorpus(text, reading=Reading(tokenizer=json.loads, processes=2))
-    with pytest.raises(ValueError, match="Expecting value"):
-        Vocabulary.from_corpus(corpus)
-    with pytest.raises(TypeError, match="what the tokenizer made of 'Line 0 of 0' is 11, where a list of tokens"):
-        Vocabulary.from_corpus(FileCorpus(text, reading=Reading(tokenizer=len, processes=2)))
-
-
-@alone
-def test_a_process_that_ends_is_an_error(text, tmp_path, monkeypatch):
-    (tmp_path / "ending.py").write_text("import os\n\ndef end(text):\n    os._exit(3)\n", encoding="utf-8")
-    monkeypatch.syspath_prepend(tmp_path)
-    end = importlib.import_module("ending").end
-    with pytest.raises(RuntimeError, match="a process that runs the tokenizer has ended"):
-        Vocabulary.from_corpus(FileCorpus(text, reading=Reading(tokenizer=end, processes=2)))
-
-
-@pytest.mark.parametrize(("reason", "kind"), [("handle is closed", RuntimeError), ("no more processes", OSError)])
-def test_a_process_that_cannot_start_is_an_error(text, monkeypatch, reason, kind):
-    def submit(*_):
-        raise OSError(reason)
-
-    monkeypatch.setattr("concurrent.futures.ProcessPoolExecutor.submit", submit)
-    message = "a process that runs the tokenizer has ended" if kind is RuntimeError else reason
-    with pytest.raises(kind, match=message):
-        Vocabulary.from_corpus(FileCorpus(text, reading=Reading(tokenizer=at_spaces, processes=2)))
-
-
-@alone
-def test_stopping_early_ends_the_processes(text):
-    sequences = FileCorpus(text, reading=Reading(tokenizer=at_spaces, processes=2)).sequences(Ledger())
-    assert next(sequences) == ["Line", "0", "of", "0"]
-    sequences.close()
 
 
 def test_what_is_no_text_is_rejected_or_replaced():
