@@ -15,8 +15,9 @@ import numpy.typing as npt
 from fastembed._base.threads import Pool, cached_property, check_threads
 from fastembed._base.validation import check_integer, check_token, check_token_counts, token_ids, token_of
 from fastembed._kernels.tokens import TokenTable
+from fastembed.corpus.advice import with_hints
 from fastembed.corpus.corpus import Corpus, Progress, Source, as_corpus, corpus_ids, empty, map_text
-from fastembed.corpus.ledger import Ledger, LineSplit, line_selector, note_on_interrupt
+from fastembed.corpus.ledger import Ledger, LineSplit, line_selector
 from fastembed.corpus.reading import Reading, token_bytes, token_from_bytes
 from fastembed.corpus.tokens import (
     check_executor,
@@ -166,40 +167,40 @@ class Vocabulary:
         named = {name: given for name, given in (("drop", drop), ("keep_only", keep_only)) if given is not None}
         chosen = {name: check_token_list(name, given) for name, given in named.items()}
         pool, reader, ledger = Pool(check_threads(threads)), as_corpus(corpus), Ledger()
-        with note_on_interrupt(ledger):
-            if executor is None:
-                tables = count_tokens(reader, ledger, progress, pool)
-            else:
-                check_executor(executor)
-                tables = count_tokens_by(executor, reader, ledger, progress)
-            different = sum(map(len, tables))
-            if not different:
-                raise empty(reader, ledger)
-            reading = reader.known_reading
-            check_named(chosen, tables, reading)
-            ranking = rank_tokens(tables, 1 if chosen else min_count, pool)
-            counts = np.empty(len(ranking) if chosen else min(len(ranking), max_size or len(ranking)), np.int64)
-            tokens, enough = ranking.take(counts, token_from_bytes), ranking.total
-            found = list(zip(tokens, counts.tolist(), strict=True)) if chosen else []
-            if "drop" in chosen:
-                found = _listed(found, ledger, "listed in drop", chosen["drop"], False)
-            if "keep_only" in chosen:
-                found = _listed(found, ledger, "not listed in keep_only", chosen["keep_only"], True)
-            if chosen:
-                frequent = [item for item in found if item[1] >= min_count]
-                enough = sum(count for _, count in frequent)
-                tokens, counts = [t for t, _ in frequent[:max_size]], np.array([n for _, n in frequent[:max_size]], int)
-            if not tokens:
-                raise _none_left(tables, found, ledger, min_count, pool)
-            ledger.tokens_used = int(counts.sum())
-            left = ledger.tokens_read - sum(ledger.dropped.values())
-            ledger.dropped |= {
-                f"below min_count={min_count}": left - enough,
-                f"over max_size={max_size}": enough - ledger.tokens_used,
-            }
-            words = cls(tokens, counts, ledger)
-            words.reading = reading
-            return words
+        if executor is None:
+            blocks = with_hints(reader.blocks(ledger, progress), reader.reading)
+            tables = count_tokens(blocks, reader.reading, ledger, pool)
+        else:
+            check_executor(executor)
+            tables = count_tokens_by(executor, reader, ledger, progress)
+        different = sum(map(len, tables))
+        if not different:
+            raise empty(reader, ledger)
+        reading = reader.known_reading
+        check_named(chosen, tables, reading)
+        ranking = rank_tokens(tables, 1 if chosen else min_count, pool)
+        counts = np.empty(len(ranking) if chosen else min(len(ranking), max_size or len(ranking)), np.int64)
+        tokens, enough = ranking.take(counts, token_from_bytes), ranking.total
+        found = list(zip(tokens, counts.tolist(), strict=True)) if chosen else []
+        if "drop" in chosen:
+            found = _listed(found, ledger, "listed in drop", chosen["drop"], False)
+        if "keep_only" in chosen:
+            found = _listed(found, ledger, "not listed in keep_only", chosen["keep_only"], True)
+        if chosen:
+            frequent = [item for item in found if item[1] >= min_count]
+            enough = sum(count for _, count in frequent)
+            tokens, counts = [t for t, _ in frequent[:max_size]], np.array([n for _, n in frequent[:max_size]], int)
+        if not tokens:
+            raise _none_left(tables, found, ledger, min_count, pool)
+        ledger.tokens_used = int(counts.sum())
+        left = ledger.tokens_read - sum(ledger.dropped.values())
+        ledger.dropped |= {
+            f"below min_count={min_count}": left - enough,
+            f"over max_size={max_size}": enough - ledger.tokens_used,
+        }
+        words = cls(tokens, counts, ledger)
+        words.reading = reading
+        return words
 
     def grown(self, other: Vocabulary, max_size: int | None = None) -> Vocabulary:
         """Return this vocabulary followed by the tokens that only another one has, in the order of the other.

@@ -30,9 +30,9 @@ from fastembed.classifier.features import (
     read_features,
     shares,
 )
-from fastembed.corpus.advice import raw_in_lists
 from fastembed.corpus.blocks import valid_text
 from fastembed.corpus.corpus import REPORT_EVERY, DocumentCorpus, FileCorpus, Progress
+from fastembed.corpus.guesses import raw_in_lists
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.memory import MISSING, BadRow, DocumentBlock, Records, column_names, is_missing, warn_of_floats
 from fastembed.corpus.reading import Reading, token_list

@@ -93,14 +93,9 @@ def print_unknown(messages: Sequence[str]) -> int:
 @contextmanager
 def printed_warnings(arguments: argparse.Namespace) -> Iterator[None]:
     """Print what the library warns of in one line each, without a place in its code, during a `with` block."""
-    from fastembed.corpus.advice import ReadingAdvice
-
-    quiet = getattr(arguments, "quiet", False)
 
     def show(message: Warning | str, *_: object, **__: object) -> None:
-        kind, text = ("hint", message.changes) if isinstance(message, ReadingAdvice) else ("warning", str(message))
-        if kind == "warning" or not quiet:
-            print_message(f"{kind}: {in_options(text, arguments.parser)}")
+        print_message(f"warning: {in_options(str(message), arguments.parser)}")
 
     with warnings.catch_warnings():
         warnings.simplefilter("default", UserWarning)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import numbers
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
@@ -53,9 +52,6 @@ Result = TypeVar("Result")
 REPORT_EVERY = 1024  # documents in memory between two calls of the progress function
 NO_IDS = np.empty(0, dtype=np.int32)
 CHUNK = 1 << 20  # bytes of a pipe that are hashed at a time
-MOST_STRINGS = 10_000  # texts that are looked at
-LEAST_LONGER, ENOUGH = 0.05, 20  # the share of texts of several tokens; so many are text, or so many tokens
-SEPARATES = "a tokenizer, or of Chinese and Japanese words=True, separates words without spaces between them"
 
 
 def as_corpus(source: Source, reading: Reading | None = None, *, single: bool = False) -> Corpus:
@@ -68,8 +64,7 @@ def as_corpus(source: Source, reading: Reading | None = None, *, single: bool = 
     reading : Reading, optional
         How files and documents are read; a FileCorpus or DocumentCorpus has its own, with a warning if they differ.
     single : bool
-        Whether documents may be strings of one token at most. Otherwise it is an error if all are, and a warning if
-        nearly all are: there is no pair to learn from, and they may well be one document that has been split.
+        Whether all documents may be strings of one token at most, of which there is no pair to learn from.
 
     Raises
     ------
@@ -94,12 +89,9 @@ def as_corpus(source: Source, reading: Reading | None = None, *, single: bool = 
         return source
     if isinstance(source, str | os.PathLike):
         return FileCorpus(source, reading=reading)
-    items: Any = source if isinstance(source, list | tuple) else ()
-    if items and all(isinstance(item, os.PathLike) for item in items):
-        return FileCorpus(items, reading=reading)
+    if isinstance(source, list | tuple) and source and all(isinstance(item, os.PathLike) for item in source):
+        return FileCorpus(source, reading=reading)
     corpus = DocumentCorpus(source, reading=reading)
-    if items and all(isinstance(item, str) and "." in item and os.path.isfile(item) for item in items):  # noqa: PTH113
-        raise ValueError(f"all texts are names of files: pass [pathlib.Path({shown(items[0])}), ...] to read these")
     corpus.known_reading = reading
     if not single:
         _check_split(corpus)
@@ -107,23 +99,14 @@ def as_corpus(source: Source, reading: Reading | None = None, *, single: bool = 
 
 
 def _check_split(corpus: DocumentCorpus) -> None:
-    """Raise ValueError if all documents are strings of one token at most, not all empty; warn if nearly all are."""
-    count, longer, last = 0, 0, ""
-    for count, item in enumerate(corpus._records, 1):
-        most = max(map(len, corpus.reading.sequences(item)), default=0) if isinstance(item, str) else 2
-        longer, last = longer + (most > 1), item if most == 1 else last
-        if not isinstance(item, str) or most > ENOUGH or (longer > ENOUGH and 2 * longer > count):
+    """Raise ValueError if all documents are strings of one token at most, not all empty."""
+    token = ""
+    for document in corpus._records:
+        if not isinstance(document, str) or any(len(tokens) > 1 for tokens in corpus.reading.sequences(document)):
             return
-        if longer and count >= MOST_STRINGS:
-            break
-    if last and longer <= LEAST_LONGER * count:
-        message = (
-            f"{count - longer:,} of the first {count:,} strings, such as {shown(last)}, have one token at most, and no"
-            f" pair: pass [tokens] for a document of these tokens, or pathlib.Path objects for files; {SEPARATES}"
-        )
-        if not longer:
-            raise ValueError(message)
-        warn_user(message)
+        token = token or document.strip()
+    if token:
+        raise ValueError(f"no text has two tokens, such as {shown(token)}: pass [tokens] for one document of them")
 
 
 class FileCorpus:
@@ -218,7 +201,7 @@ class FileCorpus:
         progress : callable, optional
             As for :meth:`sequences`.
         """
-        sizes, before = [file.size() for file in self._files], file_states(self)
+        sizes = [file.size() for file in self._files]
         done, cut = 0, cut_for(self.reading.unit, words=self.reading.words)
         for file, size in zip(self._files, sizes, strict=True):
             report = None if progress is None else lambda size, before=done: progress(before + size, sum(sizes))
@@ -233,7 +216,6 @@ class FileCorpus:
                 ledger.bytes += block.size
                 yield block
             done += size
-        check_unchanged(self, before)
 
     def parts(self, size: int) -> list[FileCorpus]:
         """Return the corpus cut at the ends of sequences into corpora of about `size` bytes on disk.
@@ -362,8 +344,6 @@ class DocumentCorpus:
         """Yield each item with its number, and report them."""
         number, total = -1, self._records.length
         for number, item in enumerate(self._records):
-            if not number:
-                _reject_edge(item)
             if progress and number % REPORT_EVERY == 0:
                 progress(number, total)
             yield number, item
@@ -526,13 +506,6 @@ def _bad_item(number: int, bad: BadRow) -> Exception:
     return bad.kind(f"item {number} of the corpus: {bad.message}{hint}")
 
 
-def _reject_edge(item: Any) -> None:
-    """Raise TypeError for a tuple (a, b, weight), which would be taken for a sequence of three tokens."""
-    if isinstance(item, tuple) and len(item) == 3 and isinstance(item[2], numbers.Real | dict):
-        what = "pass Counts.from_pairs(sources, targets, weights) to fit, or lists for sequences of tokens"
-        raise TypeError(f"item 0 of the corpus is {shown(item)}, which may be an edge with a weight: {what}")
-
-
 def disk_size(corpus: FileCorpus) -> int:
     """Return the number of bytes of the files of a corpus."""
     return sum(file.size() for file in corpus._files)
@@ -580,29 +553,6 @@ def _file_identity(file: TextFile) -> dict[str, Any]:
         while chunk := stream.read(CHUNK):
             digest.update(chunk)
     return {"name": file.name, "bytes": file.size(), "sha256": digest.hexdigest()}
-
-
-def file_states(corpus: object) -> dict[Path, tuple[int, int]]:
-    """Return the sizes and times of change of the regular files of a corpus."""
-    if not isinstance(corpus, FileCorpus):
-        return {}
-    states = {}
-    for part in corpus._files:
-        file = part.file if isinstance(part, FilePart) else part
-        if isinstance(file, RegularFile):
-            state = file.path.stat()
-            states[file.path] = state.st_size, state.st_mtime_ns
-    return states
-
-
-def check_unchanged(corpus: object, before: dict[Path, tuple[int, int]]) -> None:
-    """Raise OSError if a file has changed since `file_states`.
-
-    One that has become longer is a log, of which what was read is still the same; one of size 0 is of /proc.
-    """
-    for path, state in file_states(corpus).items():
-        if 0 < before[path][0] >= state[0] and state != before[path]:
-            raise OSError(f"{str(path)!r} has changed while it was read: read it again")
 
 
 def check_same_corpus(before: dict[str, Any], now: dict[str, Any], where: str) -> None:

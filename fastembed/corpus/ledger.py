@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -145,16 +144,6 @@ def check_reread(first: Ledger | None, second: Ledger | None) -> None:
         raise ValueError(
             f"the text changed between its two readings, from {first.tokens_read:,} tokens to {second.tokens_read:,}"
         )
-
-
-@contextmanager
-def note_on_interrupt(ledger: Ledger) -> Iterator[None]:
-    """Add to a KeyboardInterrupt a note of what had been read."""
-    try:
-        yield
-    except KeyboardInterrupt as interrupt:
-        interrupt.add_note(f"interrupted after {ledger.tokens_read:,} tokens in {ledger.units}")
-        raise
 
 
 # ---------------------------------------------------------------- held-out lines

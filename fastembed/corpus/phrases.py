@@ -14,9 +14,9 @@ import numpy.typing as npt
 from fastembed._base.threads import cached_property, check_threads
 from fastembed._base.validation import check_choice, check_integer, check_number
 from fastembed._kernels.tokens import NeighborTable, PhraseTable
-from fastembed.corpus.advice import advise
-from fastembed.corpus.corpus import Corpus, OnePerThread, Progress, Source, as_corpus, empty, map_text
-from fastembed.corpus.ledger import Ledger, note_on_interrupt
+from fastembed.corpus.advice import with_hints
+from fastembed.corpus.corpus import Block, OnePerThread, Progress, Source, as_corpus, empty, map_text
+from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import (
     GLUE,
     LONGEST,
@@ -164,13 +164,14 @@ class Phrases:
         if len(inside) > MOST_COMMON:
             raise ValueError(f"common must hold at most {MOST_COMMON:,} tokens, got {len(inside):,}")
         reader, workers = as_corpus(corpus, reading), check_threads(threads)
-        advise(reader)
         found: dict[Words, float] = {}
         first = Ledger()
         for number in range(math.ceil(math.log2(max_words))):  # a pass doubles the longest phrase: it joins two parts
             ledger = first if number == 0 else Ledger()
-            with note_on_interrupt(ledger):
-                table = _count(reader, found, inside, ledger, progress, workers)
+            blocks: Iterable[Block] = reader.blocks(ledger, progress)
+            if number == 0:
+                blocks = with_hints(blocks, reader.reading)
+            table = _count(blocks, reader.reading, found, inside, ledger, workers)
             if not len(table.tokens) or not ledger.tokens_read:
                 raise empty(reader, ledger)
             new = _scored_phrases(table, inside, min_count, scoring, least, max_words, extend=number > 0)
@@ -333,7 +334,7 @@ def _scored(line: str) -> tuple[str, float]:
 
 
 def _count(
-    corpus: Corpus, phrases: Iterable[Words], common: Words, ledger: Ledger, progress: Progress | None, threads: int
+    blocks: Iterable[Block], reading: Reading, phrases: Iterable[Words], common: Words, ledger: Ledger, threads: int
 ) -> NeighborTable:
     """Count tokens and pairs of neighbours in a text in which some phrases are joined."""
     joined, packed = phrase_table(phrases), list(map(token_bytes, common))
@@ -345,7 +346,7 @@ def _count(
         spare.give(table)
         return None, *found
 
-    deque(map_text(corpus.blocks(ledger, progress), corpus.reading, count, ledger, threads), 0)
+    deque(map_text(blocks, reading, count, ledger, threads), 0)
     first, *others = spare.all() or [NeighborTable(packed)]
     for table in others:
         first.merge(table)

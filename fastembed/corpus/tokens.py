@@ -30,7 +30,7 @@ from fastembed._base.validation import shown, warn_user
 from fastembed._kernels.tokens import Ranking, TokenTable
 from fastembed.corpus.corpus import Block, Corpus, FileCorpus, OnePerThread, Progress, disk_size, map_text
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.reading import SPACES, Reading, join_tokens, token_bytes
+from fastembed.corpus.reading import SPACES, Reading, join_tokens
 from fastembed.formats.atomic import replacing
 
 TASK_BYTES = 1 << 26  # about the size of the part of a corpus that a task of an executor reads
@@ -132,8 +132,8 @@ def check_named(named: Mapping[str, Sequence[str]], tables: Iterable[TokenTable]
             warn_user(f"no token of {name} occurs in the text as it is read, such as {shown(tokens[0])}")
 
 
-def count_tokens(corpus: Corpus, ledger: Ledger, progress: Progress | None, pool: Pool) -> list[TokenTable]:
-    """Return tables of the tokens of a corpus, each of which is in one of them."""
+def count_tokens(blocks: Iterable[Block], reading: Reading, ledger: Ledger, pool: Pool) -> list[TokenTable]:
+    """Return tables of the tokens of a text, each of which is in one of them."""
     spare = OnePerThread(TokenTable)
 
     def count(text: bytes, inside: bool) -> tuple[None, int, int, int]:
@@ -142,7 +142,7 @@ def count_tokens(corpus: Corpus, ledger: Ledger, progress: Progress | None, pool
         spare.give(table)
         return None, *found
 
-    deque(map_text(corpus.blocks(ledger, progress), corpus.reading, count, ledger, pool.threads), 0)
+    deque(map_text(blocks, reading, count, ledger, pool.threads), 0)
     return _merged(spare.all(), pool)
 
 
@@ -162,7 +162,7 @@ def count_tokens_by(executor: Executor, corpus: Corpus, ledger: Ledger, progress
 def _count_part(part: FileCorpus) -> tuple[bytes, npt.NDArray[np.int64], Ledger]:
     """Return the tokens of a part, which hold no white space, joined by spaces, and their counts."""
     ledger = Ledger()
-    tables = [table.frequent(1) for table in count_tokens(part, ledger, None, Pool(1))]
+    tables = [table.frequent(1) for table in count_tokens(part.blocks(ledger), part.reading, ledger, Pool(1))]
     tokens = b" ".join(token for found, _ in tables for token in found)
     return tokens, np.array([count for _, found in tables for count in found], np.int64), ledger
 

@@ -31,7 +31,7 @@ from fastembed._base.validation import (
     unmasked,
 )
 from fastembed.corpus.corpus import Progress, Source, as_corpus
-from fastembed.corpus.ledger import Ledger, LineSplit, check_walks, note_on_interrupt
+from fastembed.corpus.ledger import Ledger, LineSplit, check_walks
 from fastembed.counts.groups import CSRGroups, GroupedCounts, group_places
 from fastembed.counts.store import (
     STORED_BYTES,
@@ -261,7 +261,7 @@ class Counts:
                 count_by_tasks(executor, as_corpus(corpus), vocabulary, windows, folder, **own, progress=progress)
             return cls._in(folder)
         ledger, into = Ledger(), None if store is None else open_folder(store)
-        with note_on_interrupt(ledger), nullcontext() if into is None else writing(into):
+        with nullcontext() if into is None else writing(into):
             how = workers, limit, lines, progress
             total, keep = count_corpus(corpus, vocabulary, windows, ledger, *how, by_groups=into is not None)
             check_known(ledger, lines)
@@ -344,7 +344,7 @@ class Counts:
         ledger, into = Ledger(unit="basket"), None if store is None else open_folder(store)
         known = vocabulary if isinstance(vocabulary, Vocabulary) else None
         attributes = {"ledger": ledger, "vocabulary": known, "baskets": weighting}
-        with note_on_interrupt(ledger), nullcontext() if into is None else writing(into):
+        with nullcontext() if into is None else writing(into):
             row_of = None if into is None else group_places(size)
             with closing(encode_corpus(as_corpus(baskets), vocabulary, ledger, progress, workers, lines)) as pieces:
                 batches, most = basket_rows(pieces, shape, weighting == "share", limit, workers, row_of)
@@ -524,7 +524,7 @@ class Counts:
             raise ValueError(f"tolerance must be at least 0 and below 1, got {tolerance!r}")
         workers, limit = check_threads(threads), check_memory_limit(memory_limit)
         ledger, into = Ledger(), None if store is None else open_folder(store)
-        with note_on_interrupt(ledger), nullcontext() if into is None else writing(into):
+        with nullcontext() if into is None else writing(into):
             found = read_graph(graph, weights, directed, tokens, ledger)
             adjacency, vocabulary = kept_nodes(*found, min_count, ledger)
             del found

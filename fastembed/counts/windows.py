@@ -24,7 +24,7 @@ import fastembed._kernels.cooccur as cooccur
 from fastembed._base.arrays import Float64, Int32, Int64, row_ranges
 from fastembed._base.threads import Pool, ordered_map
 from fastembed._base.validation import check_flag, check_integer, check_number, shown
-from fastembed.corpus.corpus import SEPARATES, OnePerThread, Progress, Source, as_corpus, check_ordered
+from fastembed.corpus.corpus import OnePerThread, Progress, Source, as_corpus, check_ordered
 from fastembed.corpus.ledger import Ledger, LineSplit
 from fastembed.counts.groups import group_places
 from fastembed.counts.pairs import BATCH_PAIRS
@@ -499,7 +499,7 @@ def no_pair(ledger: Ledger, windows: Windows, vocabulary: Vocabulary | int) -> V
         elif not isinstance(vocabulary, int) and vocabulary.reading is not None and vocabulary.reading.words:
             hint += "is this the field that holds texts?"
         else:
-            hint += SEPARATES
+            hint += "a tokenizer separates words without spaces between them"
     elif rare is not None:
         hint = f"; {dropped[rare]:,} tokens are {rare}: a smaller min_count keeps them"
     return ValueError(f"the corpus gives no pair: {ledger.summary()}, window={windows.window}{hint}")

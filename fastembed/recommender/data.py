@@ -16,8 +16,8 @@ from scipy import sparse
 from fastembed._base.arrays import Int32, canonical_csr, csr
 from fastembed._base.threads import cached_property
 from fastembed._base.validation import UnknownToken, check_flag, check_number, listed, shown, unhashable, warn_user
-from fastembed.corpus.advice import look_weighted, warn_of_lines
 from fastembed.corpus.corpus import DocumentCorpus, FileCorpus
+from fastembed.corpus.guesses import look_weighted, warn_of_lines
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.memory import BadRow, check_field, column_names, warn_of_names
 from fastembed.corpus.sources import TextFile, find_files, is_url, path_list

@@ -6,7 +6,7 @@ The latter is exact PV-DBOW with the linear layer fixed: `trainer/folding.py` ha
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import chain, tee
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,6 @@ from scipy import sparse
 from fastembed._base.memory import check_free
 from fastembed._base.threads import Pool
 from fastembed._base.validation import check_choice, token_of, warn_user
-from fastembed.corpus.advice import advise_known
 from fastembed.corpus.corpus import Source, as_corpus, document_tokens
 from fastembed.corpus.reading import Reading
 from fastembed.skipgram.model import FittedModel
@@ -69,9 +68,7 @@ def _token_bags(
     """
     vocabulary, matrix, composer = model.vocabulary, model.vectors.matrix, model.composer
     corpus = as_corpus(documents, reading, single=True)
-    tokens, first = tee(document_tokens(corpus))
-    advise_known(first, vocabulary, corpus.reading)
-    del first
+    tokens = document_tokens(corpus)
     if composer is None:
         rows = list(map(vocabulary.ids, tokens))
     else:

@@ -27,9 +27,7 @@ from fastembed._base.arrays import canonical_csr
 from fastembed._base.memory import give_back_freed, resident_memory
 from fastembed._base.progress import FitProgress, bar
 from fastembed._base.threads import Pool, awaited, check_threads, in_background
-from fastembed._base.validation import shown, warn_user
-from fastembed.corpus.advice import advise, advise_known
-from fastembed.corpus.corpus import Corpus, Source, as_corpus, check_unchanged, file_states
+from fastembed.corpus.corpus import Source, as_corpus
 from fastembed.corpus.ledger import HELD_OUT, Ledger, LineSplit, check_reread, check_walks
 from fastembed.counts.counts import Counts, own_groups
 from fastembed.counts.groups import CSRGroups, GroupedCounts, Totals
@@ -118,13 +116,11 @@ def count_text(
     TypeError, ValueError, OSError, MemoryError
         As by `SkipGram.fit`.
     """
-    corpus = as_corpus(given, options.reading) if base is None else read_for(base, given, options, grows=grow)
+    corpus = as_corpus(given, options.reading if base is None else base.reading_of(given, options.reading))
     if memory_limit is not None:  # a limit that is too small is an error before anything is read
         counting_memory(memory_limit, 0, options.threads)
-    states = file_states(corpus)
     words, written = None, 0
     if base is None:
-        advise(corpus, baskets=options.baskets is not None)
         words = vocabulary = options.vocabulary(corpus, options.max_size, progress)
         pairing = options.pairing(len(words))
         least = options.estimate(len(words), pairing.columns(len(words)))
@@ -153,7 +149,6 @@ def count_text(
         counts, validation = count(store=store), None
         if words is not None:
             check_reread(words.ledger, counts.ledger)
-    check_unchanged(corpus, states)
     return counts, validation
 
 
@@ -384,17 +379,6 @@ def joined_ledger(words: Ledger | None, counted: Ledger | None) -> Ledger | None
 # ---------------------------------------------------------------- counting
 
 
-def read_for(model: FittedModel, given: Source, options: SkipGramOptions, *, grows: bool = False) -> Corpus:
-    """Return a text to count for a model; warn if it knows few of the tokens, or more in another reading."""
-    corpus = as_corpus(given, model.reading_of(given, options.reading))
-    tokens, drops = advise_known(corpus.sequences(Ledger()), model.vocabulary, corpus.reading), options.dropping()
-    unknown = [token for token in tokens if token not in model.vocabulary and not drops(token)]
-    if 3 * len(unknown) > len(tokens) and not grows:
-        few = f"{len(unknown):,} of the first {len(tokens):,} are unknown, such as {shown(unknown[0])}"
-        warn_user(f"the model knows few of the tokens: {few}")
-    return corpus
-
-
 def counting(pairing: Windows | Baskets) -> Callable[..., Counts]:
     """Return the function that counts a text in windows or baskets: of `Counts`, with the options of these."""
     count = Counts.from_baskets if isinstance(pairing, Baskets) else Counts.from_corpus
@@ -408,15 +392,12 @@ def count_all(
     if executor is not None and options.baskets is not None:
         raise ValueError("an executor counts windows, and no baskets")
     corpus = as_corpus(given, options.reading)
-    states = file_states(corpus)
-    advise(corpus, baskets=options.baskets is not None)
     words = options.vocabulary(corpus, options.max_size, progress, executor)
     how |= {"threads": options.threads, "progress": None if progress is None else progress.counting}
     if executor is not None:
         how["executor"] = executor
     counts = counting(options.pairing(len(words)))(corpus, words, **how)
     check_reread(words.ledger, counts.ledger)
-    check_unchanged(corpus, states)
     return counts
 
 
@@ -424,7 +405,7 @@ def counts_for(model: FittedModel, given: Source | Counts, options: SkipGramOpti
     """Return counts with the rows and columns of a model: given counts, or those of a text or baskets."""
     if isinstance(given, Counts):
         return model.aligned(given)
-    corpus = read_for(model, given, options)
+    corpus = as_corpus(given, model.reading_of(given, options.reading))
     with bar(desc="counting") as shown:
 
         def report(done: int, total: int | None) -> None:

@@ -168,7 +168,7 @@ def test_baskets_are_trained_on_in_one_step(run, tmp_path, corpus):
     assert items == held_out_items(models[0], corpus, given=3).summary().split("\n")
 
 
-def test_a_raw_book_is_one_command_and_a_hint_names_its_options(run, tmp_path):
+def test_a_raw_book_is_one_command_and_a_hint_says_how_to_read_it(run, tmp_path):
     book, output = tmp_path / "book.txt", tmp_path / "m.safetensors"
     page = (
         "Call me Anna. Some years ago, never mind how long, I thought that I would sail\n"
@@ -177,8 +177,7 @@ def test_a_raw_book_is_one_command_and_a_hint_names_its_options(run, tmp_path):
     book.write_text(page * 30, encoding="utf-8")
     code, _, err = run("train", book, "-o", output, *SMALL)
     assert code == 0
-    assert re.fullmatch(r"fastembed: hint: \d+ % of the tokens end in .+, such as 'Anna\.'; --words reads .+\n", err)
-    assert run("train", book, "-o", output, *SMALL, "--quiet") == (0, "", "")
+    assert re.match(r"fastembed: warning: \d+ % of the tokens end in .+'Anna\.': .*words=True", err)
     assert "Anna." in Vectors.load(output)
     read = ("--words", "--unit", "paragraph")
     code, out, err = run("train", book, "-o", output, *SMALL, *read)
@@ -329,15 +328,6 @@ def test_a_graph_is_trained_on_by_its_walks(run, document, tmp_path, monkeypatch
     assert counts.nnz < Counts.from_graph("edges", window=2, weighting="linear", min_count=9, directed=True).nnz
     model = SkipGram.load("m.safetensors")
     np.testing.assert_array_equal(model.vectors.matrix, SkipGram(dim=4).fit(counts).vectors.matrix)
-
-
-@pytest.mark.parametrize(("line", "warns"), [("{} {}", True), ("{} {} 1", True), ("{} {} x", False)])
-def test_lines_that_look_like_edges_are_noticed(run, tmp_path, line, warns):
-    text, model = tmp_path / "e.txt", tmp_path / "m.safetensors"
-    text.write_text("".join(line.format(n, n % 5) + "\n" for n in range(30)), encoding="utf-8")
-    for how in ((), ("--baskets", "flat")):
-        err = run("train", text, "-o", model, "--min-count", 1, *SMALL, *how)[2]
-        assert ("train --graph or Counts.from_graph" in err) == (warns and ("1" in line or not how)), err
 
 
 def test_pairs_and_their_weights_are_trained_on_as_they_are(run, tmp_path, monkeypatch):

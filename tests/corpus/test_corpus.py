@@ -50,17 +50,9 @@ def test_an_item_that_is_no_document_is_rejected(item, message, read):
 
 
 def test_strings_of_one_token_need_to_be_allowed(read):
-    message = "2 of the first 2 strings, such as 'b.txt', have one token at most, and no pair: .* pathlib.Path objects "
-    message += "for files; a tokenizer, or of Chinese and Japanese words=True, separates words without spaces"
     for use in (as_corpus, SkipGram(min_count=1).fit, Vocabulary.from_corpus):
-        with pytest.raises(ValueError, match=message):
-            use(["a.txt", "b.txt"])
-    with pytest.warns(UserWarning, match="99 of the first 101 strings, such as 'b', have one token"):
-        as_corpus(["a b", "a c"] + ["b"] * 99)
-    with pytest.warns(UserWarning, match="10,001 of the first 10,002 strings"):
-        as_corpus(["b"] * 10_001 + ["a long text of words"] * 5_000)
-    with pytest.raises(ValueError, match=r"all texts are names of files: pass \[pathlib.Path\('.*test_corpus.py'\), "):
-        SkipGram(reading=Reading(words=True)).fit([__file__, __file__])
+        with pytest.raises(ValueError, match=r"'a': pass \[tokens\] for one document"):
+            use(["a", "", "b"])
     assert read(as_corpus([__file__, "a b"]))[0] == [[__file__], ["a", "b"]]
     assert read(as_corpus(["a", "b"], single=True))[0] == [["a"], ["b"]]
     assert read(as_corpus(["a", "b", "c d"]))[0] == [["a"], ["b"], ["c", "d"]]
@@ -85,22 +77,6 @@ def test_ids_are_read_and_checked(corpus, error, message):
     assert (counts.ledger.lines, counts.ledger.empty_lines, counts.ledger.tokens_read) == (4, 1, 5)
     with pytest.raises(error, match=message):
         Counts.from_corpus(corpus, 4)
-
-
-@pytest.mark.parametrize(
-    "edge", [(0, 1, 5), ("a", "b", 5), ("a", "b", 0.5), (0, 1, np.float32(2)), ("a", "b", {"w": 1})]
-)
-@pytest.mark.parametrize(
-    "read",
-    [
-        lambda edges: Vocabulary.from_corpus(edges, 1),
-        lambda edges: Counts.from_corpus(edges, 9),
-        lambda edges: SkipGram(min_count=1).fit(edges),
-    ],
-)
-def test_an_edge_with_a_weight_is_no_sequence_of_three_tokens(edge, read):
-    with pytest.raises(TypeError, match=r"may be an edge with a weight: pass Counts\.from_pairs\(sources, targets,"):
-        read([edge, edge])
 
 
 @pytest.fixture
@@ -146,78 +122,54 @@ def test_documents_are_known_by_their_tokens_and_how_they_are_read(other):
     assert corpus_identity(corpora[0]) != corpus_identity(corpora[1])
 
 
-WRAPPED = """It was a bright cold day in the city, and the clocks of all towers were
-striking one after the other; nobody counted them, since it was known to
+WRAPPED = """It was a bright cold day in the city and the clocks of all towers were
+striking one after the other and nobody counted them since it was known to
 everyone that no two of them agreed about the hour or even about the day
 
 """
-PLAIN = WRAPPED.replace(",", "").replace(";", "")
 
 
 @pytest.mark.parametrize(
     ("text", "options", "expected"),
     [
-        (WRAPPED * 20, {}, r"7 % of the tokens end .* 'city,', .*wrapped.*\(words=True, unit='paragraph'\) reads"),
-        (WRAPPED * 20, {"words": True}, r"^the text looks wrapped, .*True, unit='paragraph'\) reads whole paragraphs$"),
-        (WRAPPED * 20, {"unit": "sentence"}, r"^7 % of .*\(unit='sentence', words=True\) reads words without it$"),
-        (WRAPPED * 20, {"unit": "sentence", "words": True}, None),
-        (PLAIN * 20, {}, "^the text looks wrapped.*'paragraph'"),
-        (PLAIN.replace("\n\n", "\n") * 20, {}, "wrapped, without empty lines .*unit='sentence'"),
-        (PLAIN.replace("\n\n", "\n") * 20, {"unit": "paragraph"}, "wrapped, without empty lines .*unit='sentence'"),
-        (PLAIN.replace("\n", " ") * 20, {}, None),
-        (">chr1 a\n" + 40 * f"{'ACGTTGCAAC' * 6}\n", {}, None),
-        (PLAIN.replace("\n", ".\n") * 20, {"words": True}, None),
-        ("a tokenised,split text , with spaces\naround punctuation .\n" * 20, {}, None),
-        ("a." * 1_000 + " b", {}, "^.{,240}$"),  # an example is cut to a line
-        ("我们今天去了北京的颐和园 那里很漂亮\n" * 20, {}, r"no spaces between words.*Reading\(words=True\)"),
-        ("我们今天去了北京的颐和园 那里很漂亮\n" * 20, {"words": True}, None),
-        ("قال، إن القطة نائمة؟ نعم\n" * 20, {}, r"^40 % of the tokens end in punctuation, .*Reading\(words=True\)"),
-        ("我们 今天 去 了 北京 的 颐和园\n" * 20, {}, None),
-        ("red tea,jam,old ale\nsoup,saw\n" * 9, {}, r"^50 % .* 'tea,jam,old'; .*_pattern='\[\^,\]\+'\) reads what"),
-        ("__label__b some text\n__label__c\n" * 10, {}, "^'__label__b' is a label of fastText, and so a word"),
-        ("a paragraph of a line\n" * 40, {"unit": "paragraph"}, "^the text has no empty lines.*unit='line'"),
-        ("a model, as\0 bytes. " * 99, {}, None),
-        ('{"id": 1, "text": "a, b"}\n' * 9, {}, r"^the lines are JSON: field=\.\.\. reads a field of files, or"),
-        ("cafe\u0301 noir", {}, r"^accents are characters beside their letters \(NFD\): uconv -x nfc"),
-        ("good<br />film &amp; more\n" * 20, {"words": True}, "^the text has HTML, such as '<br />', which becomes"),
-        ("a\u3000b c\n" * 20, {}, r"^spaces such as '\\u3000' are parts of tokens"),
-        ("a\u3000b c\n" * 20, {"words": True}, None),
-        ("10\u00a0000 euros\n" * 20, {}, None),
-        ("\u3000\u3000a b c\n" * 20, {}, r"^spaces such as '\\u3000' are parts of tokens: ' '.join"),
-        ("the <unk> said __label__x </s> vector<int> a<b@c.org>\n" * 20, {}, None),
-        ("two lines\ror more\r" * 20, {}, r"^the lines end in a carriage return.*tr '\\r'"),
-        ("id,text,label\n" + '1,"a, b",x\n' * 20, {}, "the text looks like a table separated by ','"),
-        ("สวัสดีครับผมชื่อสมชายและผมมาจาก สวัสดี\n" * 20, {"words": True}, r"no spaces .*Reading\(tokenizer=\.\.\.\)"),
+        (WRAPPED * 20, {}, "wrapped, .*'paragraph'"),
+        (WRAPPED * 20, {"words": True}, "wrapped, .*'paragraph'"),
+        (WRAPPED * 20, {"unit": "sentence"}, None),
+        (WRAPPED.replace("\n\n", "\n") * 20, {}, "wrapped, .*'sentence'"),
+        (WRAPPED.replace("\n", " ") * 20, {}, None),
+        (WRAPPED.replace("\n", ".\n") * 20, {"words": True}, None),
+        ("It was cold, and nobody counted.\n" * 20, {}, r"^33 % .* 'cold,': Reading\(words=True\)"),
+        ("It was cold, and nobody counted.\n" * 20, {"token_pattern": r"\w+"}, None),
+        ("قال، إن القطة نائمة؟ نعم\n" * 20, {}, r"^40 % of the tokens end in punctuation"),
+        ("a tokenised text , with spaces\naround punctuation .\n" * 20, {}, None),
+        (("a." * 1_000 + " ") * 20, {}, "^.{,240}$"),  # an example is cut to a line
+        ("__label__b some text\n__label__c\n" * 10, {}, "'__label__b' is a label of fastText"),
+        ('{"id": 1, "text": "a, b"}\n' * 9, {}, "the lines are JSON: .*field="),
     ],
 )
-def test_a_text_that_another_reading_would_suit_gets_a_warning_with_it(tmp_path, text, options, expected):
+def test_a_text_that_another_reading_would_suit_gets_a_hint(tmp_path, text, options, expected):
     (tmp_path / "text").write_text(text, encoding="utf-8")
     model = SkipGram(dim=1, min_count=1, reading=Reading(**options))
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        model.count(tmp_path / "text")
-    assert [bool(re.search(expected, str(each.message))) for each in caught] == [True] * (expected is not None)
-    assert all(each.filename == __file__ for each in caught)
+    for source in (tmp_path / "text", [text]):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            model.count(source)
+        assert [bool(re.search(expected, str(each.message))) for each in caught] == [True] * (expected is not None)
+        assert all(each.filename == __file__ for each in caught)
 
 
 @pytest.mark.parametrize(
     ("lists", "expected"),
     [
-        ([["a cat sat on it", "pets"]] * 9, r"^tokens in lists have 3\.\d words each, such as 'a cat sat on it': if"),
-        ([line.split() for line in WRAPPED.splitlines()], "^7% of the tokens in lists end in .* 'city,': .* str"),
-        ([["Heat (1995)", "Speed (1994)", "x"], ["It 's", "the end", "."]], None),  # titles; words that are separated
-        ([["__label__a", "good"]] * 20, "^'__label__a' is a label of fastText, and so a word"),
-        ([["a", "b"], ["c", "b"]] * 11, "^each line is two tokens, such as 'a b': if they are edges of a graph"),
+        ([["to", "be,", "or", "not"]] * 20, "^25 % .* 'be,': .* of texts$"),
+        ([["Heat (1995)", "__label__a"]] * 20, "'__label__a' is a label of fastText"),
+        ([["a sequence", "of", "tokens", "which", "is", "as", "long", "as", "a wrapped line would be"]] * 50, None),
     ],
 )
-def test_lists_of_what_looks_like_raw_text_get_a_warning(lists, expected):
+def test_lists_of_what_looks_like_raw_text_get_a_hint(lists, expected):
     for learn in (SkipGram(min_count=1).count, lambda each: Phrases.from_corpus(each, min_count=1, threshold=-1)):
         with pytest.warns(UserWarning, match=expected) if expected else nullcontext():
             learn(lists)
-    baskets = SkipGram(min_count=1, baskets="share")
-    baskets.count(lists)  # whose items may have any name
-    with pytest.warns(UserWarning, match="most lines repeat others, such as 'item 0': is a line an item of a basket"):
-        baskets.count([f"item {k % 25}" for k in range(101)])
 
 
 def test_a_folder_of_small_files_is_looked_at_as_one_text(tmp_path):
@@ -227,28 +179,9 @@ def test_a_folder_of_small_files_is_looked_at_as_one_text(tmp_path):
         SkipGram(dim=1, min_count=1, epochs=1).fit(tmp_path)
 
 
-@pytest.mark.parametrize("change", ["overwrite", "truncate", "append"])
-@pytest.mark.parametrize("name", ["t.txt", "t.csv"])
-def test_a_file_that_changes_while_it_is_read_is_named(tmp_path, set_constant, name, change):
+def test_a_file_that_becomes_shorter_while_it_is_read_is_named(tmp_path, set_constant):
     set_constant("fastembed.corpus.blocks.BLOCK_BYTES", 1000)
-    path = tmp_path / name
-    path.write_bytes(b"text\n" + b"a b c\n" * 5000)
-    size = path.stat().st_size
-    calls = []
-
-    def progress(*done):
-        calls.append(done)
-        if len(calls) == 2:
-            os.utime(path, ns=(0, 0))
-            if change == "truncate":
-                os.truncate(path, size // 2)
-            elif change == "append":
-                with path.open("ab") as file:
-                    file.write(b"d\n")
-
-    corpus = FileCorpus(path, field="text" if name == "t.csv" else None)
-    if change == "append":  # as logs are: what was there is as it was
-        assert Vocabulary.from_corpus(corpus, 1, threads=1, progress=progress).counts[0] == 5000
-        return
-    with pytest.raises(OSError, match=f"{name}' has changed while it was read|{name}' beyond byte .* become shorter"):
-        Vocabulary.from_corpus(corpus, 1, threads=1, progress=progress)
+    path = tmp_path / "t.txt"
+    path.write_bytes(b"a b c\n" * 5000)
+    with pytest.raises(OSError, match=r"t\.txt' beyond byte .* become shorter"):
+        Vocabulary.from_corpus(path, 1, threads=1, progress=lambda *_: os.truncate(path, 15_000))

@@ -50,7 +50,7 @@ def test_a_corpus_is_numbered_in_one_reading(tmp_path, kind, threads, set_consta
     corpus, pool, ledgers = corpora(tmp_path)[kind], Pool(threads), [Ledger(), Ledger(), Ledger()]
     numbered = number_tokens(corpus.blocks(ledgers[0]), corpus.reading, ledgers[0], pool)
     words, counts = ranked(numbered.counts(pool), pool)
-    expected, expected_counts = ranked(count_tokens(corpus, ledgers[1], None, pool), pool)
+    expected, expected_counts = ranked(count_tokens(corpus.blocks(ledgers[1]), corpus.reading, ledgers[1], pool), pool)
     assert words == expected
     assert_array_equal(counts, expected_counts)
     assert ledgers[0] == ledgers[1]

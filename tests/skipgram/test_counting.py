@@ -1,6 +1,5 @@
 """From a corpus to its counts: raw documents, lines held out, a text that changes, limits of memory and vocabulary."""
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -10,7 +9,6 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from fastembed import SkipGram, Vocabulary
-from fastembed.corpus import Reading
 from fastembed.skipgram.estimate import Estimate
 
 SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None}
@@ -44,23 +42,6 @@ def test_a_text_that_changes_between_its_readings_is_rejected():
 
     with pytest.raises(ValueError, match="the text changed between its two readings, from"):
         SkipGram(dim=2, min_count=1, epochs=1).fit(Growing([["a", "b"]] * 9))
-
-
-@pytest.mark.parametrize("method", ["fit", "count"])
-def test_a_text_that_is_rewritten_between_its_two_readings_is_named(tmp_path, method):
-    path, lines = tmp_path / "t.txt", []
-    path.write_text("a b c\n" * 50, encoding="utf-8")
-
-    def tokenizer(line):
-        lines.append(line)
-        if len(lines) == 50:
-            path.write_text("c b a\n" * 50, encoding="utf-8")
-            os.utime(path, ns=(0, 0))
-        return line.split()
-
-    model = SkipGram(dim=2, min_count=1, reading=Reading(tokenizer=tokenizer), threads=1)
-    with pytest.raises(OSError, match=r"t\.txt' has changed while it was read"):
-        getattr(model, method)(path)
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])

@@ -1,7 +1,6 @@
 """How a text was read belongs to the model: other texts are read alike, and another way is warned of."""
 
 import re
-from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -57,7 +56,6 @@ def test_other_texts_are_read_as_the_text_of_the_model(path, how, saved):
     assert model.reading_ == WORDS
 
 
-@pytest.mark.filterwarnings("ignore:.* tokens")
 def test_another_reading_is_warned_of_and_followed(path):
     model = SkipGram(**SETTINGS).fit(FileCorpus(path, reading=Reading(words=True)))
     message = r"read by Reading\(lowercase=True\), but that of the model was read by Reading\(words=True\)"
@@ -98,37 +96,12 @@ def test_a_model_of_a_tokenizer_asks_for_it_after_loading(path):
     assert_array_equal(found, expected)
 
 
-def test_a_reading_of_token_lists_and_a_text_of_unknown_words_are_warned_of():
+def test_lists_of_tokens_are_as_they_are():
     lists = [["A", "b"], ["b", "c"]] * 3
-    with pytest.warns(UserWarning, match=r"as they are: Reading\(words=True\) has no effect on them"):
-        model = SkipGram(**SETTINGS, reading=WORDS).fit(lists)
-    assert "A" in model.vectors
+    assert "A" in SkipGram(**SETTINGS, reading=WORDS).fit(lists).vectors
     model = SkipGram(**SETTINGS).fit(lists)
     assert model.reading_ is None
     assert_array_equal(model.transform(["A b"])[0], np.mean([model.vectors["A"], model.vectors["b"]], axis=0))
-    for call in (model.perplexity, model.partial_fit):
-        with pytest.warns(UserWarning, match="the model knows few of the tokens: 7 of .* 9 are unknown, such as 'u'$"):
-            call(["u v w x A b x y z"])
-
-
-@pytest.mark.filterwarnings("ignore:the model knows few")
-def test_raw_text_for_a_model_of_words_is_advised_of(path):
-    path.with_suffix(".low").write_text(re.sub("[.,?]", "", TEXT.lower()), encoding="utf-8")
-    model = SkipGram(**SETTINGS).fit(path.with_suffix(".low"))
-    message = r"^47 % of the tokens .* known as words, such as '\w+' as '\w+'; .*Reading\(words=True\) reads texts so$"
-    for call in (model.transform, model.perplexity, model.partial_fit):
-        for text in (path, TEXT.splitlines(), [line.split() for line in TEXT.splitlines()]):
-            with pytest.warns(UserWarning, match=message):
-                call(text)
-            call(FileCorpus(path, reading=WORDS))  # without a warning, although the model split its text at spaces
-
-
-@pytest.mark.parametrize(("text", "advised"), [("THE", True), ("__label__the", False), ("THE of The", False)])
-def test_advice_on_a_reading_is_another_one_that_knows_more_of_the_whole_tokens(text, advised):
-    model = SkipGram(**SETTINGS, reading=Reading(words=True, keep_case=True)).fit(["the king of The land"] * 10)
-    advice = r"known as words, such as 'THE' as 'the'; reading=fastembed.corpus.Reading\(words=True\) reads texts so"
-    with pytest.warns(UserWarning, match=advice) if advised else nullcontext():
-        model.transform([[*text.split(), "king"]] * 10)
 
 
 def test_a_corpus_with_another_reading_than_the_parameter_is_warned_of(path):
