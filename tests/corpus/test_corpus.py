@@ -161,7 +161,7 @@ def test_a_text_that_another_reading_would_suit_gets_a_hint(tmp_path, text, opti
 @pytest.mark.parametrize(
     ("lists", "expected"),
     [
-        ([["to", "be,", "or", "not"]] * 20, "^25 % .* 'be,': .* of texts$"),
+        ([["red", "tea,", "old", "ale"]] * 20, "^25 % .* 'tea,': .* of texts$"),
         ([["Heat (1995)", "__label__a"]] * 20, "'__label__a' is a label of fastText"),
         ([["a sequence", "of", "tokens", "which", "is", "as", "long", "as", "a wrapped line would be"]] * 50, None),
     ],
