@@ -273,7 +273,7 @@ class Classifier(Estimator):
         documents : iterable of str or of lists of tokens; table or list of records; or path-like
             A str is one document, in which line ends are white space. With `field` and `label`, a table of pandas,
             Polars or Arrow, a Hugging Face ``Dataset``, mappings, or the paths of structured files as for
-            `corpus.FileCorpus`: CSV, TSV, JSON lines, Parquet, Arrow. Another path names files in fastText's format:
+            `corpus.FileCorpus`: CSV, TSV, JSON lines, Parquet. Another path names files in fastText's format:
             one document per line, in which the tokens that begin with `label_prefix` are the labels.
         labels : array_like of str or int (N,), list of lists of these, or array or sparse matrix of 0 and 1 (N, L)
             One label per document, or several. A document without a label is left out, and counted in

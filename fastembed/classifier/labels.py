@@ -40,11 +40,8 @@ from fastembed.corpus.sources import TextFile, path_list
 from fastembed.corpus.tables import (
     FORMATS,
     LEAVE_OUT,
-    USUAL,
     Structure,
-    UnnamedFieldError,
     field_rows,
-    likely_field,
     place_of,
     suffix_of,
 )
@@ -60,7 +57,6 @@ FIRST_ONES = 1000  # documents that are searched for the prefix of labels
 MANY_LABELS = 100  # from this number on, labels of one or two documents each are a warning
 LABEL_TYPES = (str, int, np.integer)
 SEVERAL = (list, tuple, set, frozenset, np.ndarray)  # what holds the labels of a document
-USUAL_LABELS = ("label", "labels", "class", "category", "topic", "target", "tags", "sentiment", "y")  # names of fields
 
 
 # ---------------------------------------------------------------- labels
@@ -421,17 +417,7 @@ def text_files(paths: Any, errors: str, *, labelled: bool = True) -> FileCorpus:
     ValueError
         If a file is structured.
     """
-    try:
-        files = FileCorpus(path_list(paths), reading=Reading(errors=errors))
-    except UnnamedFieldError as error:
-        text = error.likely
-        others = [name for name in error.fields if name != text]
-        label = likely_field(others, USUAL_LABELS)
-        what, label_too = ("text and of its labels", f", label={label!r}") if labelled else ("text", "")
-        fields = listed(error.fields)
-        raise ValueError(
-            f"{error.name!r} has the fields {fields}: name that of the {what}, as field={text!r}{label_too}"
-        ) from None
+    files = FileCorpus(path_list(paths), reading=Reading(errors=errors))
     if structured := [name for name in files.names if suffix_of(name) in FORMATS]:
         raise ValueError(
             f"{structured[0]!r} is not text with a document per line, but structured: its field must be named, as"
@@ -584,8 +570,7 @@ def check_documents(documents: Any, *, skip_bad: bool = False) -> Sequence[Any]:
         kind = type(documents).__name__
         raise TypeError(
             f"documents must be one column of texts, got a whole {kind} with the columns {listed(names)}:"
-            f" pass one of them, such as data[{likely_field(names, USUAL)!r}]; fit and test also"
-            " take field= and label="
+            f" pass one of them, or the table with field= and label="
         )
     if isinstance(documents, FileCorpus | DocumentCorpus):
         raise TypeError("a classifier takes texts, or the path of files with field= and label=, instead of a corpus")

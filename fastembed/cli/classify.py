@@ -131,7 +131,7 @@ def _by_loss(defaults: Mapping[str, float]) -> str:
 def train_classifier(arguments: argparse.Namespace) -> None:
     """Learn to label documents from structured files, or from files with a document per line, as fastText reads them.
 
-    --field and --label name the text and the labels of CSV, TSV, JSON lines, Parquet and Arrow. Without them, the
+    --field and --label name the text and the labels of CSV, TSV, JSON lines and Parquet. Without them, the
     tokens of a line that begin with __label__ are its labels; lines without a label are left out and counted.
     `predict` answers with labels, `test` says how good they are, and `explain` why.
     """

@@ -44,7 +44,7 @@ def add_text(to: options.Group, *, required: bool) -> None:
 
 def add_field(to: options.Group, *, labels: bool = False, skip_bad: bool = True) -> None:
     """Add which field of structured files is the text, and with `labels` which one its labels."""
-    text = "the field that holds text or lists of tokens, in .jsonl, .csv, .tsv, .parquet or .arrow: a name or a number"
+    text = "the field that holds text or lists of tokens, in .jsonl, .csv, .tsv or .parquet: a name or a number"
     options.add_option(to, "--field", text, shown="the files are text", metavar="NAME")
     if labels:
         text = "the field that holds the label of the text, or its labels"

@@ -50,7 +50,7 @@ def add_train_recommender(commands: options.Commands) -> None:
     command = options.add_command(commands, "train-recommender", train_recommender, example=example, keys=keys)
     options.add_output(command, "recommender.safetensors")
     text = "files with a basket per line, its items between spaces; or with a user and an item per row: .csv, .tsv, "
-    text += ".jsonl, .parquet, .arrow with --user and --item"
+    text += ".jsonl, .parquet with --user and --item"
     command.add_argument("files", nargs="+", metavar="FILE", type=options.file_name, help=text)
     add_fields(command)
     options.add_no_header(command)

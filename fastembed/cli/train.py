@@ -216,11 +216,9 @@ def _prepared(arguments: argparse.Namespace, ranks: Ranks) -> tuple[SkipGram, Ca
     elif arguments.counts and model.early_stopping:
         options.fail(arguments, "counts have no lines to hold out: --early-stopping also needs --validation-counts")
     if arguments.graph or arguments.pairs:
-        from fastembed.counts.graphs import edge_files
-
         if not arguments.files:
             options.fail(arguments, "give a FILE of edges to read, or - for standard input")
-        options.reject_overwriting(arguments, edge_files(paths_of(arguments.files)).names)
+        options.reject_overwriting(arguments, FileCorpus(paths_of(arguments.files)).names)
         if arguments.graph and isinstance(model.window, tuple):
             options.fail(arguments, "--window is one number with --graph, the steps of a walk")
         return model, partial(_learn_pairs if arguments.pairs else _learn_graph, arguments, model, choice)

@@ -4,7 +4,7 @@ Wherever a corpus is asked for, it is
 
 - a path (``str`` or ``os.PathLike``): a file, a folder, a pattern such as ``news/*.txt``, or ``-`` for standard input;
 - a list or tuple whose items are all ``os.PathLike``: several of these, read in that order;
-- a :class:`FileCorpus`, which has options, also for structured files: JSON lines, CSV, Parquet and Arrow;
+- a :class:`FileCorpus`, which has options, also for structured files: JSON lines, CSV and Parquet;
 - a :class:`DocumentCorpus`: documents in memory, or a field of records;
 - any other iterable of documents that can be iterated again, such as a list of lists: each document is a text, as a
   ``str``, or a sequence of tokens, strings or integers.

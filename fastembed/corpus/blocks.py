@@ -163,7 +163,7 @@ def read_blocks(
     """
     kept: list[bytes] = []  # what was read behind the last cut
     line, offset, ended, inside = 1, 0, True, False
-    with closing(read_data(file, report, lambda: f"line {line - 1}")) as pieces:
+    with closing(read_data(file, report)) as pieces:
         for data in chain(pieces, [b""]):
             last = not data
             if data:
@@ -189,10 +189,8 @@ def read_blocks(
             kept = [rest] if rest else []
 
 
-def read_data(
-    file: TextFile, report: Callable[[int], object] | None, place: Callable[[], str]
-) -> Generator[bytes, None, None]:
-    """Yield the decompressed bytes of a file, piece by piece; `place` says what was read before an error.
+def read_data(file: TextFile, report: Callable[[int], object] | None = None) -> Generator[bytes, None, None]:
+    """Yield the decompressed bytes of a file, piece by piece; `report` is called with the bytes read from disk.
 
     Raises
     ------
@@ -201,17 +199,17 @@ def read_data(
     """
     opener, errors = _decompressor(Path(file.name).suffix.lower())
     with file.open() as raw, closing(opener(raw)) as text:
-        begun = False
+        size = 0
         while True:
             try:
                 data = text.read(BLOCK_BYTES)
                 if not data and text is not raw and not raw.tell():  # gzip alone takes an empty file for an archive
                     raise EOFError("it is empty, not even an archive")
             except errors as error:
-                raise OSError(f"cannot read {file.name!r} beyond {place()}: {error}") from error
-            if not begun:
+                raise OSError(f"cannot read {file.name!r} beyond byte {size:,} of its text: {error}") from error
+            if not size:
                 _check_encoding(file.name, data)
-                begun = True
+            size += len(data)
             if report:
                 report(raw.tell())
             if not data:

@@ -120,7 +120,7 @@ class FileCorpus:
         How the text is read; by default a line is a sequence, and white space separates its tokens.
     field : str or int, optional
         The name of the field, or its number from 1, of structured files: JSON lines (``.jsonl``, ``.ndjson``,
-        ``.json``), CSV and TSV (``.csv``, ``.tsv``), Parquet (``.parquet``) and Arrow (``.arrow``, ``.feather``). Each
+        ``.json``), CSV and TSV (``.csv``, ``.tsv``) and Parquet (``.parquet``). Each
         text in it is a document, read as a file of its own is. A list is a sequence of tokens, exactly as they are. Of
         a folder, only such files are read. Without it, a line of JSON lines is itself a text or a list, and other
         structured files are an error.

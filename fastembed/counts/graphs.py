@@ -36,7 +36,6 @@ from fastembed._kernels import kernels_for
 from fastembed.corpus.corpus import FileCorpus, OnePerThread, Progress, single_files
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.memory import is_missing
-from fastembed.corpus.tables import UnnamedFieldError, suffix_of
 from fastembed.counts.pairs import name_ids, tokens_of, warn_of_kinds
 from fastembed.counts.sums import RowBatch
 from fastembed.counts.windows import Windows
@@ -203,17 +202,6 @@ def _of_frame(frame: Any, columns: list[Any], weights: bool | str) -> Edges:
     return Edges(numbers, _amounts(amounts, numbers, names), names, False)
 
 
-def edge_files(paths: Any) -> FileCorpus:
-    """Return the files of edges; raise ValueError for structured ones, and OSError if there is none."""
-    try:
-        return FileCorpus(paths)
-    except UnnamedFieldError as error:
-        how = "pandas.read_csv(...), or on a command line tr ',\\t' ' ' < FILE"
-        if "json" in suffix_of(error.name):
-            how = "pandas.read_json(..., lines=True), or on a command line jq -r '\"\\(.source) \\(.target)\"' FILE"
-        raise ValueError(f"{error.name!r} is a table, but edges are lines of two names, as of {how}") from None
-
-
 def edges_of_file(
     paths: Any, ledger: Ledger, *, weights: bool = True, parts: Sequence[int] = (2, 3), what: str = "perhaps a weight"
 ) -> Edges:
@@ -226,7 +214,7 @@ def edges_of_file(
     ends: list[int] = []
     amounts: list[float] = []
     firsts = set[int]()
-    for file in (files := single_files(edge_files(paths))):
+    for file in (files := single_files(FileCorpus(paths))):
         before = ledger.lines
         firsts.add(len(amounts))
         for line in file.sequences(ledger):

@@ -179,7 +179,7 @@ class Recommender(Transformer):
         X : matrix, pairs or baskets
             A SciPy sparse matrix, or an array, of users (rows) and items (columns), whose names are then their numbers.
             Or pairs of users and items: a table in memory (pandas, Polars, Arrow, or a dict of columns), or the paths
-            of CSV, TSV, JSON lines, Parquet or Arrow files, with the names of the fields as `user` and `item`. Or
+            of CSV, TSV, JSON lines or Parquet files, with the names of the fields as `user` and `item`. Or
             baskets: lists of items, each perhaps a tuple (item, weight), or the path of a text file with a basket per
             line, whose items are separated by white space. The users are then the numbers of the baskets, or the index
             of a pandas Series, unless it is 0 to N - 1.

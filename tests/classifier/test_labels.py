@@ -40,11 +40,7 @@ def written(name, several):
     pa = pytest.importorskip("pyarrow", reason="needs pyarrow")
     table = pa.table({"id": range(len(rows)), **columns(several)})
     sink = pa.BufferOutputStream()
-    if suffix == "parquet":
-        pytest.importorskip("pyarrow.parquet").write_table(table, sink)
-    else:
-        with pa.ipc.new_file(sink, table.schema) as writer:
-            writer.write_table(table)
+    pytest.importorskip("pyarrow.parquet").write_table(table, sink)
     return sink.getvalue().to_pybytes()
 
 
@@ -55,7 +51,7 @@ def same(model, several):
 
 
 @pytest.mark.parametrize("several", [False, True])
-@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl", "a.parquet", "a.arrow"])
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl", "a.parquet"])
 def test_structured_files_are_learned_as_what_they_hold(tmp_path, name, several):
     path = tmp_path / name
     path.write_bytes(written(name, several))
@@ -79,9 +75,7 @@ def test_tables_and_their_columns_are_learned(kind, several):
         data = getattr(library, make)
         data = data.from_dict(table) if kind == "datasets" else data(table)
         same(Classifier(threads=1).fit(data["text"], data["topic"]), several)
-        with pytest.raises(
-            TypeError, match=r"got a whole \w+ with the columns 'text', 'topic': pass .* data\['text'\]"
-        ):
+        with pytest.raises(TypeError, match=r"got a whole \w+ with the columns 'text', 'topic': pass .* field="):
             Classifier().fit(data, TOPICS)
         with pytest.raises(ValueError, match=r"has no field 'topics'; its fields are 'text', 'topic'"):
             Classifier().fit(data, field="text", label="topics")
@@ -151,7 +145,7 @@ def test_a_frame_names_the_row_of_a_missing_label_and_of_a_missing_text():
     ("name", "text", "message", "reason"),
     [
         ("a.csv", 'text,topic\na,x\n"b\nc",y\nd,\n', "line 5: an empty string is no label", "empty label"),
-        ("a.csv", "text,topic\na,x\nb,y\nc\n", "line 4: 1 fields, where the header has 2", "wrong number of fields"),
+        ("a.csv", "text,topic\na,x\nb,y\nc\n", "line 4: 1 fields, where the first row has 2", "wrong number of fields"),
         ("a.jsonl", '{"text": "a", "topic": 1}\n{"text": "b", "topic": 2}\n{"text": "c", "topic": 1.5}\n',
          r"line 3: a label must be a str or an int, got 1\.5", "no label"),
         ("a.jsonl", '{"text": "a", "topic": 1}\n{"text": "b", "topic": 2}\n{"topic": 1}\n', "line 3: no field 'text'",

@@ -137,12 +137,12 @@ def test_a_text_in_place_of_a_file_is_met_with_the_remedy(run, classifier, usage
 def test_structured_files_without_field_and_label_point_to_these_options(run, classifier, tmp_path, name, usage):
     path = tmp_path / name
     path.write_text('{"topic": "b", "the body": 1}\n' if name.endswith("l") else "topic,the body\n", encoding="utf-8")
-    train, advice = ["train-classifier", path, "-o", tmp_path / "o.safetensors"], "the text and of its labels, as "
-    for command in (train, ["test", classifier, path]):
+    train = ["train-classifier", path, "-o", tmp_path / "o.safetensors"]
+    for command in (train, ["test", classifier, path], ["predict", classifier, path]):
         code, _, err = run(*command)
         assert code == 1
-        assert f"has the fields 'topic', 'the body': name that of {advice}--field 'the body' --label topic" in err
-    assert run("predict", classifier, path)[2].endswith("name that of the text, as --field 'the body'\n")
+        assert name in err
+        assert "field" in err
     assert "--field names the text and --label its labels: give both" in usage(*train, "--field", "body")
     assert "only structured files have fields, so --skip-bad cannot" in usage("test", classifier, path, "--skip-bad")
 

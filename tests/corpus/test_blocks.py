@@ -151,7 +151,7 @@ def test_a_damaged_archive_is_named(tmp_path, suffix, damage, read):
     with OPENERS[suffix](path, "wb") as file:
         file.write(os.urandom(3000).hex().encode())
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(OSError, match=rf"cannot read '.*text\{suffix}' beyond line 0"):
+    with pytest.raises(OSError, match=rf"cannot read '.*text\{suffix}' beyond byte 0"):
         read(path)
 
 

@@ -38,14 +38,6 @@ def parquet(records):
     return stream.getvalue()
 
 
-def arrow(records, new="new_file"):
-    pyarrow = pytest.importorskip("pyarrow")
-    stream, table = io.BytesIO(), pyarrow.Table.from_pylist(records)
-    with getattr(pyarrow.ipc, new)(stream, table.schema) as writer:
-        writer.write_table(table, max_chunksize=3)
-    return stream.getvalue()
-
-
 WRITERS = {
     "t.jsonl": json_lines,
     "t.ndjson": json_lines,
@@ -57,9 +49,6 @@ WRITERS = {
     "t.jsonl.bz2": lambda records: bz2.compress(json_lines(records)),
     "t.tsv.xz": lambda records: lzma.compress(separated(records, "\t")),
     "t.parquet": parquet,
-    "t.arrow": arrow,
-    "stream.arrow": lambda records: arrow(records, "new_stream"),
-    "t.feather": arrow,
 }
 
 
@@ -111,7 +100,7 @@ def test_lists_of_integers_and_texts_may_alternate(write):
     assert read_field(write("t.jsonl", content), "t")[0] == [["a", "b"], ["3", "-1"], [], ["c"]]
 
 
-@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.parquet", "t.arrow"])
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.parquet"])
 @pytest.mark.parametrize("field", [2, "2"])
 def test_a_field_may_be_given_by_its_number(name, field, write):
     path = write(name, WRITERS[name]([{"id": "7", "text": text} for text in TEXTS]))
@@ -131,8 +120,6 @@ def test_a_name_of_digits_comes_before_a_number_and_two_fields_of_one_name_need_
 def test_csv_may_have_no_header(write):
     path = write("t.csv", b"1,first of all that are here\n2,second")
     assert read_field(path, 2, header=False)[0] == [["first", "of", "all", "that", "are", "here"], ["second"]]
-    with pytest.warns(UserWarning, match="is taken for the names of its fields, such as 'first of"):
-        assert read_field(path, 2)[0] == [["second"]]
     with pytest.raises(ValueError, match="without a header, fields have numbers and no names, got field='first'"):
         FileCorpus(path, field="first", header=False)
 
@@ -172,56 +159,43 @@ def test_folders_are_read_without_their_other_files(write, tmp_path):
     write("README.md", b"no row")
     corpus = FileCorpus(tmp_path, field="text")
     assert list(corpus.sequences(Ledger())) == [["a.csv"], ["b.jsonl"]]
-    for content, why in ((b"no row", "Arrow are known by how they begin"), (b"\x1f\x8b", "compressed: give it a name")):
-        with pytest.raises(ValueError, match=rf"README\.md' is to be read by fields, but .*\.jsonl.*{why}"):
-            read_field(write("README.md", content))
+    with pytest.raises(ValueError, match=r"README\.md' .* must end in one of \.jsonl"):
+        read_field(write("README.md", b"no row"))
     (tmp_path / "other").mkdir()
     write("other/README.md", b"no row")
     with pytest.raises(FileNotFoundError, match=r"no file in the folder '.*other' is structured"):
         FileCorpus(tmp_path / "other", field="text")
 
 
-@pytest.mark.parametrize(
-    ("name", "like"), [("lines", "t.jsonl"), ("table.gz", "t.csv.gz"), ("rows", "t.parquet"), ("batches", "t.arrow")]
-)
-def test_the_first_bytes_tell_the_format_where_the_name_does_not(name, like, write):
-    path = write(name, WRITERS[like]([{"text": "a b"}]))
-    if "csv" in like:
-        with pytest.raises(ValueError, match="its name must end in one of"):
-            read_field(path)
-    else:
-        assert read_field(path)[0] == [["a", "b"]]
+@pytest.mark.parametrize("like", ["t.jsonl", "t.parquet"])
+def test_the_first_bytes_tell_the_format_where_the_name_does_not(like, write):
+    assert read_field(write("rows", WRITERS[like]([{"text": "a b"}])))[0] == [["a", "b"]]
 
 
-@pytest.mark.parametrize("name", [name for name in WRITERS if "json" not in name.lower()])
-def test_without_a_field_the_error_names_those_there_are(name, write):
-    path = write(name, WRITERS[name]([{"id": 1, "text": "a"}]))
-    with pytest.raises(ValueError, match=rf"{name}' has the fields 'id', 'text': name the one .* --field text"):
-        FileCorpus(path)
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv.xz", "t.parquet"])
+def test_a_table_needs_a_field(name, write):
+    with pytest.raises(ValueError, match=rf"{name}' has fields: .*field="):
+        FileCorpus(write(name, WRITERS[name]([{"id": 1, "text": "a"}])))
 
 
 def test_json_lines_may_hold_texts_and_lists_without_fields(write):
     path = write("t.jsonl", json_lines(["the cat", ["sat down"]]))
     assert read_field(path, None)[0] == [["the", "cat"], ["sat down"]]
-    with pytest.raises(ValueError, match=r"t\.json' has the fields 'a', 'b': name the one that holds the text"):
-        FileCorpus(write("t.json", json_lines([{"a": 1, "b": 2}])))
-    with pytest.raises(ValueError, match=r"name the one that .*; of baskets with commas between items tr ' ,' '_ '"):
-        FileCorpus(write("t.csv", b"jam,bread\n"))
     with pytest.raises(ValueError, match=r"t\.jsonl', line 2: \{'a': 1\}, where a text or a list of tokens"):
         read_field(write("t.jsonl", json_lines(["a", {"a": 1}])), None)
 
 
 BAD_ROWS = [
-    ("t.jsonl", b'{"text": "fine"', "line 2: no JSON, Expecting ',' delimiter at column 16", "no JSON"),
-    ("t.jsonl", b'["fine"]', "line 2: an array, where one object per line is expected", "no JSON object"),
+    ("t.jsonl", b'{"text": "fine"', "line 2: no JSON, Expecting ',' delimiter", "no JSON"),
+    ("t.jsonl", b'["fine"]', "line 2: ['fine'], where one object per line is expected", "no JSON object"),
     ("t.jsonl", b'{"txt": "a", "id": 3}', "line 2: no field 'text' among 'txt', 'id'", "no field 'text'"),
     ("t.jsonl", b'{"text": null}', "line 2: null, where a text or a list of tokens is expected", "null"),
     ("t.jsonl", b'{"text": 3}', "line 2: 3, where a text or a list of tokens is expected", "no text"),
     ("t.jsonl", b'{"text": ["a", null]}', "line 2: the list holds None, where a token", "no text"),
     ("t.jsonl", b'{"text": "a \xff"}', r"line 2: not valid UTF-8: b'\xff'; iconv -f", "not valid UTF-8"),
-    ("t.csv", b"3,a,b", "line 2: 3 fields, where the header has 2; is a quote missing?", "wrong number of fields"),
-    ("t.csv", b'3,"a" b', "line 2: ',' expected after '\"'; a quote within quotes is written twice", "no CSV"),
-    ("t.csv", b"3,a\rb", "line 2: a carriage return outside quotes", "no CSV"),
+    ("t.csv", b"3,a,b", "line 2: 3 fields, where the first row has 2; is a quote missing?", "wrong number of fields"),
+    ("t.csv", b'3,"a" b', "line 2: no CSV, ',' expected after '\"'", "no CSV"),
+    ("t.csv", b"3,a\rb", "line 2: no CSV, new-line character", "no CSV"),
     ("t.csv", b"3,a \xff", "line 2: not valid UTF-8", "not valid UTF-8"),
 ]
 
@@ -266,18 +240,17 @@ def test_invalid_utf8_matters_in_the_field_alone_and_can_be_replaced(write):
 @pytest.mark.parametrize("content", [b'id,text\n1,"a\n2,b\n', b'id,text\n1,a\n2,"b'])
 def test_a_quote_that_is_never_closed_is_an_error_even_when_bad_rows_are_skipped(content, write):
     for options in ({}, {"skip_bad": True}):
-        with pytest.raises(ValueError, match=r"line \d: a quote that opens in this row is never closed"):
+        with pytest.raises(ValueError, match=r"line \d: .* is a quote not closed"):
             read_field(write("t.csv", content), **options)
 
 
 @pytest.mark.thread_unsafe(reason="tracemalloc has one peak for the process")
 def test_an_open_quote_takes_no_more_memory_than_the_longest_field(write, set_constant):
     set_constant("fastembed.corpus.tables.LONGEST_ROW", 1 << 16)
-    limit = csv.field_size_limit()
     path = write("t.csv", b'id,text\n1,a\n2,"b' + b"\n3,some more text" * 1_000_000)
     tracemalloc.start()
     try:
-        with pytest.raises(ValueError, match=r"line 3: a field has over 65,536 characters; is its quote not closed\?"):
+        with pytest.raises(ValueError, match=r"line 3: field larger than field limit \(65536\)"):
             read_field(path, skip_bad=True)
         assert tracemalloc.get_traced_memory()[1] < 8 << 20  # of 17 MB
     finally:
@@ -285,13 +258,6 @@ def test_an_open_quote_takes_no_more_memory_than_the_longest_field(write, set_co
     # A field may be longer than the limit of the csv module, which is one of the process
     set_constant("fastembed.corpus.tables.LONGEST_ROW", 1 << 26)
     assert len(read_field(write("t.csv", b"text\n" + b"word " * 100_000))[0][0]) == 100_000
-    assert csv.field_size_limit() == limit
-
-
-@pytest.mark.parametrize("content", [b'[\n{"text": "a"}\n]', b'{\n"text": "a"\n}', b'[{"text": "a"}]'])
-def test_one_json_document_is_told_from_json_lines(content, write):
-    with pytest.raises(ValueError, match=r"line 1: .*is the whole file one JSON document"):
-        read_field(write("pipe", content))
 
 
 @pytest.mark.parametrize(
@@ -301,13 +267,10 @@ def test_one_json_document_is_told_from_json_lines(content, write):
         ("t.csv", 3, r"t\.csv' has no field 3; its fields are 'id', 'text'$"),
         ("t.csv", "0", r"t\.csv' has no field '0'"),
         ("t.parquet", "txt", r"t\.parquet' has no field 'txt'; its fields are 'id', 'text'"),
-        ("t.parquet", "id", r"the field 'id' of '.*t\.parquet' is of type int64, not text or lists"),
         ("t.jsonl", 2, r"t\.jsonl' has fields with names and without numbers, got field=2"),
     ],
 )
 def test_a_field_that_a_file_does_not_have_is_an_error_even_when_bad_rows_are_skipped(name, field, message, write):
-    with pytest.raises(ValueError, match="its fields are 'sep=', ''; remove the first line, which is for Excel"):
-        read_field(write("e.csv", b"sep=,\nid,text\n1,a\n"), "text")
     path = write(name, WRITERS[name]([{"id": 1, "text": "a"}]))
     for options in ({}, {"skip_bad": True}):
         with pytest.raises(ValueError, match=message):
@@ -329,60 +292,51 @@ def test_wrong_options_are_rejected(options, error, message):
         FileCorpus(__file__, **options)
 
 
-def test_compressed_parquet_is_rejected(write):
-    with pytest.raises(ValueError, match=r"t\.parquet\.gz': Parquet files are compressed inside; decompress it first"):
-        read_field(write("t.parquet.gz", b""))
-
-
-@pytest.mark.parametrize("name", ["t.parquet", "t.arrow", "stream.arrow"])
-def test_a_file_cut_short_is_an_error(name, write):
-    whole = WRITERS[name]([{"text": f"some words {n}"} for n in range(5000)])
+def test_a_file_cut_short_is_an_error(write):
+    whole = parquet([{"text": f"some words {n}"} for n in range(5000)])
     for length in (0, 3, len(whole) // 2, len(whole) - 20):
-        with pytest.raises(OSError, match=rf"cannot read '.*{name}' beyond row \d+: "):
-            read_field(write(name, whole[:length]), skip_bad=True)
+        with pytest.raises(OSError, match=r"cannot read '.*t\.parquet' beyond row \d+: "):
+            read_field(write("t.parquet", whole[:length]), skip_bad=True)
 
 
-@pytest.mark.parametrize("name", ["t.parquet", "t.arrow"])
-def test_bad_rows_of_tables_have_their_number(name, write):
-    path = write(name, WRITERS[name]([{"text": "a"}, {"text": None}, {"text": "b"}]))
-    with pytest.raises(ValueError, match=rf"{name}', row 2: null, where"):
+def test_bad_rows_of_tables_have_their_number(write):
+    path = write("t.parquet", parquet([{"text": "a"}, {"text": None}, {"text": "b"}]))
+    with pytest.raises(ValueError, match=r"t\.parquet', row 2: null, where"):
         read_field(path)
     sequences, ledger = read_field(path, skip_bad=True)
     assert (sequences, ledger.skipped) == ([["a"], ["b"]], {"null": 1})
-    path = write(name, WRITERS[name]([{"text": ["a", "b"]}, {"text": ["a", None]}, {"text": None}]))
+    path = write("t.parquet", parquet([{"text": ["a", "b"]}, {"text": ["a", None]}, {"text": None}]))
     sequences, ledger = read_field(path, skip_bad=True)
     assert (sequences, ledger.skipped) == ([["a", "b"]], {"no text": 1, "null": 1})
 
 
-def test_every_type_of_text_and_list_in_arrow_is_read(tmp_path):
-    pyarrow, feather = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.feather")
+def test_every_type_of_text_and_list_in_parquet_is_read(tmp_path):
+    pyarrow, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     text, lists = ["a b", "c"], [["a", "b"], ["c", "d"]]
     columns = [
-        *(pyarrow.array(text, kind()) for kind in (pyarrow.string, pyarrow.large_string, pyarrow.string_view)),
+        pyarrow.array(text),
+        pyarrow.array(text, pyarrow.large_string()),
         pyarrow.array(text).dictionary_encode(),
         pyarrow.array([item.encode() for item in text]),
     ]
-    of_lists = [
-        pyarrow.array(lists),
-        pyarrow.array(lists, pyarrow.large_list(pyarrow.large_string())),
-        pyarrow.array(lists, pyarrow.list_(pyarrow.string(), 2)),
-        pyarrow.array(lists, pyarrow.list_(pyarrow.dictionary(pyarrow.int32(), pyarrow.string()))),
-    ]
-    table = pyarrow.table([*columns, *of_lists], [str(n) for n in range(9)])
-    feather.write_feather(table, tmp_path / "t.feather", compression="uncompressed")
-    for column in range(1, 10):
-        found = read_field(tmp_path / "t.feather", column)[0]
-        assert found == ([["a", "b"], ["c"]] if column <= 5 else lists), table.schema.types[column - 1]
+    of_lists = [pyarrow.array(lists), pyarrow.array(lists, pyarrow.list_(pyarrow.string(), 2))]
+    table = pyarrow.table([*columns, *of_lists], [str(n) for n in range(6)])
+    pq.write_table(table, tmp_path / "t.parquet")
+    for column in range(1, 7):
+        found = read_field(tmp_path / "t.parquet", column)[0]
+        assert found == ([["a", "b"], ["c"]] if column <= 4 else lists), table.schema.types[column - 1]
 
 
 def test_invalid_utf8_in_a_table_is_a_bad_row(tmp_path):
-    pyarrow, feather = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.feather")
-    column = pyarrow.array([b"a", b"\xff b"]).view(pyarrow.string())
-    feather.write_feather(pyarrow.table({"text": column}), tmp_path / "t.arrow")
-    with pytest.raises(ValueError, match=r"t\.arrow', row 2: not valid UTF-8"):
-        read_field(tmp_path / "t.arrow")
-    assert read_field(tmp_path / "t.arrow", errors="replace")[0] == [["a"], ["\ufffd", "b"]]
-    (file,) = sources.find_files(tmp_path / "t.arrow")
+    pyarrow, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    path, bad = tmp_path / "t.parquet", pyarrow.array([b"a", b"\xff b"]).view(pyarrow.string())
+    pq.write_table(pyarrow.table({"text": bad, "tokens": pyarrow.ListArray.from_arrays([0, 1, 2], bad)}), path)
+    with pytest.raises(ValueError, match=r"t\.parquet', row 2: not valid UTF-8"):
+        read_field(path)
+    with pytest.raises(ValueError, match=r"t\.parquet' has a token that is not valid UTF-8"):
+        read_field(path, "tokens")
+    assert read_field(path, errors="replace")[0] == [["a"], ["\ufffd", "b"]]
+    (file,) = sources.find_files(path)
     assert [row for _, row in field_rows(file, ["text"], errors="replace")] == [("a",), ("\ufffd b",)]
 
 
@@ -411,10 +365,11 @@ def test_bad_rows_of_several_fields_say_what_is_wrong_and_where(tmp_path):
     assert (replaced[0], replaced[3]) == ((1, "x\ufffd"), (["\ufffd", 3], None))
 
 
-def test_a_line_that_is_too_long_is_skipped_without_being_held(write, set_constant):
+@pytest.mark.parametrize("name", ["t.jsonl", "t.csv"])
+def test_a_line_that_is_too_long_is_an_error_without_being_held(write, set_constant, name):
     set_constant("fastembed.corpus.tables.LONGEST_ROW", 1 << 10)
     set_constant("fastembed.corpus.blocks.BLOCK_BYTES", 1 << 10)
-    path = write("t.jsonl", b'{"text": "first"}\n{"text": "' + b"x" * (1 << 16) + b'"}\n{"text": "last"}\n')
     with pytest.raises(ValueError, match=r"line 2: longer than 1,024 bytes"):
-        read_field(path)
-    assert read_field(path, skip_bad=True)[0] == [["first"], ["last"]]
+        read_field(
+            write(name, b'{"text": "first"}\n{"text": "' + b"x" * (1 << 16) + b'"}\n'), 1 if "csv" in name else "text"
+        )

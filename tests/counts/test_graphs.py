@@ -377,12 +377,9 @@ def test_a_graph_that_is_given_in_another_way_says_how(tmp_path):
     with pytest.raises(TypeError, match=r"got a Graph: fit to Counts.from_graph\(graph\) instead"):
         SkipGram().fit(networkx.path_graph(3))
     (tmp_path / "edges.csv").write_text("source,target\na,b\n", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"edges.csv' is a table, but edges are lines of two names, as of pandas.read"):
+    with pytest.raises(ValueError, match=r"edges.csv' has fields"):
         Counts.from_graph(tmp_path / "edges.csv")
-    (tmp_path / "edges.jsonl").write_text('{"source":"a", "target":"b"}\n', encoding="utf-8")
-    with pytest.raises(ValueError, match=r"as of pandas\.read_json\(\.\.\., lines=True\), or on a command line jq -r"):
-        Counts.from_graph(tmp_path / "edges.jsonl")
-    (tmp_path / "edges.jsonl").rename(tmp_path / "edges.txt")
+    (tmp_path / "edges.txt").write_text('{"source":"a", "target":"b"}\n', encoding="utf-8")
     with pytest.raises(ValueError, match="line 1: an edge is two names"):
         Counts.from_graph(tmp_path / "edges.txt")
 

@@ -62,7 +62,7 @@ PIECES = [
     b" ", b"\n", b"\r", b"\r\n", b"\t", b"\x0b", b"\x0c", b'"', b"'", b"\\", b"\\u0000", b"\\ud800",
     b"\xf0\x9f", b"\xc3", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\xe2\x80\xa8",
     b"[" * 40, b"{" * 40, b"]", b"}", b",", b":", b"null", b"true", b"[]", b"{}",
-    b"F16", b"BF16", b"I64", b"__metadata__", b"shape", b"PAR1", b"ARROW1",
+    b"F16", b"BF16", b"I64", b"__metadata__", b"shape", b"PAR1",
     b"\x1f\x8b\x08", b"BZh9", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd",
 ]  # fmt: skip
 
@@ -359,18 +359,14 @@ def saved(value: Any, path: str) -> dict[str, bytes]:
 
 def tables_of_arrow(lines: list[str]) -> list[tuple[str, bytes]]:
     import pyarrow as pa
-    from pyarrow import ipc, parquet
+    from pyarrow import parquet
 
     table = pa.table({"id": list(range(len(lines))), "text": lines})
     found = []
-    for name in ("c.parquet", "lists.parquet", "c.arrow"):
+    for name in ("c.parquet", "lists.parquet"):
         sink = pa.BufferOutputStream()
         columns = table if "lists" not in name else pa.table({"text": [line.split() for line in lines]})
-        if name.endswith("parquet"):
-            parquet.write_table(columns, sink)
-        else:
-            with ipc.new_file(sink, columns.schema) as file:
-                file.write_table(columns)
+        parquet.write_table(columns, sink)
         found.append((name, sink.getvalue().to_pybytes()))
     return found
 
