@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from copy import copy
-from dataclasses import asdict
-from datetime import datetime
 from itertools import chain
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -32,7 +28,7 @@ from fastembed.corpus.blocks import (
 from fastembed.corpus.ledger import Ledger, record_lines
 from fastembed.corpus.memory import BadRow, Document, DocumentBlock, Records, document_blocks, documents_of
 from fastembed.corpus.reading import Reading, apply_valid, checked_reading, split_tokens
-from fastembed.corpus.sources import FilePart, RegularFile, TextFile, UrlFile, path_list, shared_file
+from fastembed.corpus.sources import FilePart, TextFile, path_list, shared_file
 from fastembed.corpus.tables import Structure
 
 # What a corpus can be; the docstring of the package says how the forms are told apart
@@ -509,88 +505,6 @@ def _bad_item(number: int, bad: BadRow) -> Exception:
 def disk_size(corpus: FileCorpus) -> int:
     """Return the number of bytes of the files of a corpus."""
     return sum(file.size() for file in corpus._files)
-
-
-def corpus_identity(corpus: Source) -> dict[str, Any]:
-    """Return what a corpus is known by, as JSON holds it: to see later whether it is still the same.
-
-    Parameters
-    ----------
-    corpus
-        As `fastembed.corpus` takes it.
-
-    Returns
-    -------
-    dict
-        Of files: their names, sizes and times of change, and how they are read; of a URL, what fsspec calls its key,
-        such as an ETag, instead of the time; of a pipe, its SHA-256. Of documents in memory: the SHA-256 of their
-        tokens, for which all are visited once.
-
-    Examples
-    --------
-    >>> corpus_identity([["a", "b"]])["sequences"][:8]
-    '7d24a12b'
-    """
-    reader = as_corpus(corpus, single=True)
-    reading = reader.known_reading and reader.known_reading.record()
-    if isinstance(reader, FileCorpus):
-        files = [_file_identity(file) for file in reader._files]
-        return {"files": files, "structure": asdict(reader._structure), "reading": reading}
-    digest = hashlib.sha256()
-    for tokens in reader.sequences(Ledger()):
-        digest.update(repr(tokens).encode() + b"\n")
-    return {"sequences": digest.hexdigest(), "reading": reading}
-
-
-def _file_identity(file: TextFile) -> dict[str, Any]:
-    if isinstance(file, RegularFile):
-        found = Path(file.path).stat()
-        return {"name": file.name, "bytes": found.st_size, "changed": found.st_mtime_ns}
-    if isinstance(file, UrlFile):
-        return {"name": file.name, "bytes": file.size(), "key": file.key()}
-    with file.open() as stream:
-        digest = hashlib.sha256()
-        while chunk := stream.read(CHUNK):
-            digest.update(chunk)
-    return {"name": file.name, "bytes": file.size(), "sha256": digest.hexdigest()}
-
-
-def check_same_corpus(before: dict[str, Any], now: dict[str, Any], where: str) -> None:
-    """Raise ValueError if a corpus is not the one that it was, naming the first file that differs.
-
-    Parameters
-    ----------
-    before, now : dict
-        Of `corpus_identity`.
-    where : str
-        What was made of it before, for the message.
-
-    Examples
-    --------
-    >>> old, new = ({"files": [{"name": "a.txt", "bytes": size}]} for size in (7, 9))
-    >>> check_same_corpus(old, new, "counts.safetensors")
-    Traceback (most recent call last):
-        ...
-    ValueError: 'a.txt' has changed since 'counts.safetensors' was counted from it: bytes was 7 and is 9
-    """
-    if before == now:
-        return
-    old, new = before.get("files", []), now.get("files", [])
-    if [file["name"] for file in old] != [file["name"] for file in new]:
-        names = [", ".join(repr(file["name"]) for file in files) or "sequences in memory" for files in (old, new)]
-        raise ValueError(f"{where!r} was counted from other files: {names[0]} instead of {names[1]}")
-    for file, found in zip(old, new, strict=True):
-        for name, value in found.items():
-            if file.get(name) != value:
-                was, now_is = file.get(name), value
-                if name == "changed" and was is not None:  # nanoseconds; the size, which comes before, is the same
-                    was, now_is = (f"at {datetime.fromtimestamp(each // 10**9)}" for each in (was, value))
-                changed = f"{file['name']!r} has changed since {where!r} was counted from it"
-                raise ValueError(f"{changed}: {name} was {was} and is {now_is}")
-    differing = [name for name in now if before.get(name) != now[name]]
-    if differing == ["sequences"]:
-        raise ValueError(f"the sequences in memory have changed since {where!r} was counted from them")
-    raise ValueError(f"the text is read in another way than when {where!r} was counted: {', '.join(differing)}")
 
 
 def check_ordered(corpus: Corpus) -> None:

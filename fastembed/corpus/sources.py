@@ -85,12 +85,6 @@ class UrlFile:
         with naming(self.name):
             return int(system.size(path) or 0)
 
-    def key(self) -> str:
-        """Return a key that differs when the file has changed."""
-        system, path = file_system(self.url)
-        with naming(self.name):
-            return str(system.ukey(path))
-
     def open(self) -> BinaryIO:
         """Return a stream of its bytes, from the first one."""
         system, path = file_system(self.url)

@@ -1,6 +1,5 @@
-"""A corpus: every form, every way to get one wrong, what it is known by, and advice on how to read it."""
+"""A corpus: every form, every way to get one wrong, and hints at how to read it."""
 
-import io
 import os
 import re
 import warnings
@@ -10,9 +9,8 @@ import numpy as np
 import pytest
 
 from fastembed import Counts, SkipGram, Vocabulary
-from fastembed.corpus import DocumentCorpus, FileCorpus, Ledger, Phrases, Reading
-from fastembed.corpus.corpus import as_corpus, check_same_corpus, corpus_identity
-from fastembed.corpus.sources import Spool
+from fastembed.corpus import Ledger, Phrases, Reading
+from fastembed.corpus.corpus import as_corpus
 
 
 def test_documents_may_be_made_anew_by_each_iteration():
@@ -77,49 +75,6 @@ def test_ids_are_read_and_checked(corpus, error, message):
     assert (counts.ledger.lines, counts.ledger.empty_lines, counts.ledger.tokens_read) == (4, 1, 5)
     with pytest.raises(error, match=message):
         Counts.from_corpus(corpus, 4)
-
-
-@pytest.fixture
-def file(tmp_path):
-    """A file of two lines."""
-    path = tmp_path / "a.txt"
-    path.write_text("a b\nb c\n", encoding="utf-8")
-    return path
-
-
-def test_files_are_known_by_name_size_and_time(file):
-    identity = corpus_identity(file)
-    assert identity == corpus_identity(FileCorpus(file))
-    assert identity["files"] == [{"name": str(file), "bytes": 8, "changed": file.stat().st_mtime_ns}]
-    os.utime(file, ns=(0, 0))
-    assert corpus_identity(file) != identity
-
-
-@pytest.mark.parametrize("options", [{"reading": Reading(lowercase=True)}, {"skip_bad": True}])
-def test_files_are_known_by_how_they_are_read(file, options):
-    with pytest.raises(ValueError, match="the text is read in another way than when 'x' was counted"):
-        check_same_corpus(corpus_identity(file), corpus_identity(FileCorpus(file, **options)), "x")
-
-
-def test_pipes_are_known_by_their_bytes(file):
-    found = []
-    for text in (b"a b", b"a b", b"a c"):
-        corpus = FileCorpus(file)
-        corpus._files = [Spool("standard input", io.BytesIO(text))]
-        found.append(corpus_identity(corpus))
-    assert found[0] == found[1] != found[2]
-    with pytest.raises(ValueError, match="'standard input' has changed since 'x' was counted from it: sha256 was"):
-        check_same_corpus(found[0], found[2], "x")
-
-
-@pytest.mark.parametrize("other", [[["a"], ["b", "c"]], [["a", "b", "c"]], [["a", "b"], ["d"]], ["a b c"]])
-def test_documents_are_known_by_their_tokens_and_how_they_are_read(other):
-    identity = corpus_identity([["a", "b"], ["c"]])
-    assert identity == corpus_identity((("a", "b"), "c"))
-    with pytest.raises(ValueError, match="the sequences in memory have changed since 'x' was counted from them"):
-        check_same_corpus(identity, corpus_identity(other), "x")
-    corpora = (DocumentCorpus(other), DocumentCorpus(other, reading=Reading(lowercase=True)))
-    assert corpus_identity(corpora[0]) != corpus_identity(corpora[1])
 
 
 WRAPPED = """It was a bright cold day in the city and the clocks of all towers were
