@@ -36,13 +36,9 @@ def model():
         bias=np.log(shares).astype(np.float32),
         similar=narrow(near),
         ridge=6.0,
-        exponent=0.5,
         median=100.0,
         weight=1.0,
         factors=np.array([0.9, 0.8, 0.3], np.float32),
-        floor=0.1,
-        users=USERS,
-        ease=0.0,
     )
     found = Recommender(dim=DIM, threads=1)
     data = Interactions(narrow(seen), Names("user", np.arange(USERS)), Names("item", np.arange(ITEMS)))

@@ -48,7 +48,6 @@ PRINTED = {
         1,
         "<Estimate: 3,000 words, 3,000 outputs, counts not",
     ),
-    "Estimate of users": (lambda: Recommender().estimate(10, 20, 30), 1, "<Estimate: 10 users, 20 items, 30 entries: "),
     "Counts": (lambda: SkipGram(min_count=1).count(["a b", "b c"]), 1, "<Counts of shape (3, 6), 4 stored"),
     "Trainer": (lambda: Trainer.random(5, 3), 1, "Trainer(inputs=5, dim=3, outputs=5, dtype=float32)"),
     "Vocabulary": (lambda: Vocabulary(["a", "b"], [3, 1]), 1, "<Vocabulary of 2 tokens, 4 occurrences>"),

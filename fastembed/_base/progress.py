@@ -58,7 +58,7 @@ class FitProgress(Protocol):
         Parameters
         ----------
         estimate : Estimate
-            Of the model that is fitted: that of `SkipGram`, of `Recommender`, or of `Classifier`.
+            Of the model that is fitted: that of `SkipGram` or of `Classifier`, or the sizes of a `Recommender`.
         """
 
     def epoch(self, record: dict[str, float]) -> object:

@@ -8,11 +8,9 @@ from itertools import chain
 from typing import Any
 
 from fastembed.cli import options
-from fastembed.cli.inputs import TRAINING, add_kept, check_model_output, paths_of, save_model, stdin_lines, words_of
+from fastembed.cli.inputs import TRAINING, check_model_output, paths_of, save_model, stdin_lines, words_of
 from fastembed.cli.output import (
-    DryRunEnded,
     Progress,
-    print_estimate,
     print_json,
     print_line,
     print_unknown,
@@ -46,7 +44,7 @@ def fields_of(arguments: argparse.Namespace) -> dict[str, Any]:
 def add_train_recommender(commands: options.Commands) -> None:
     """Add the command to the parser."""
     example = "likes.csv --user who --item film"
-    keys = "output, users, items, parameters, estimate, history (a list of records)"
+    keys = "output, users, items, parameters, history (a list of records)"
     command = options.add_command(commands, "train-recommender", train_recommender, example=example, keys=keys)
     options.add_output(command, "recommender.safetensors")
     text = "files with a basket per line, its items between spaces; or with a user and an item per row: .csv, .tsv, "
@@ -55,7 +53,6 @@ def add_train_recommender(commands: options.Commands) -> None:
     add_fields(command)
     options.add_no_header(command)
     options.add_parameters(command, Recommender, PARAMETERS, {"epochs": "by the size of the data"})
-    options.add_dry_run(command)
     options.add_threads(command)
     options.add_quiet(command)
 
@@ -69,15 +66,7 @@ def train_recommender(arguments: argparse.Namespace) -> None:
     options.reject_overwriting(arguments, arguments.files)
     model = Recommender(**options.given(arguments, (*PARAMETERS, "threads")))
     with Progress(arguments, model.epochs or MOST_EPOCHS) as progress:
-        files, fields = paths_of(arguments.files), fields_of(arguments)
-        try:
-            model.fit(files, **fields, progress=progress)
-        except DryRunEnded:
-            print_estimate(arguments, progress.estimate)
-            return
-        except KeyboardInterrupt as interrupt:
-            add_kept(interrupt, arguments, model, getattr(model, "history_", []), progress.estimate)
-            raise
+        model.fit(paths_of(arguments.files), **fields_of(arguments), progress=progress)
     save_model(arguments, model)
     print_written(
         arguments,
@@ -85,7 +74,6 @@ def train_recommender(arguments: argparse.Namespace) -> None:
         users=len(model.users_),
         items=len(model.items_),
         parameters=model.get_params(),
-        estimate=progress.estimate,
         history=model.history_,
     )
 

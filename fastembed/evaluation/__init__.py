@@ -8,9 +8,7 @@ the vectors hold any.
 Files of scores are UTF-8 text. Blank lines and lines that begin with # are comments. The fields of a line are separated
 by tabs, else by commas, else by semicolons, each with the quotes of CSV, else by white space.
 
-- Word similarity: two words and a score. The score is the first number after the words on the first line that has one,
-  and is in the same place on all lines; other fields after the words are not read. The first line may be a header, in
-  which "score", "mean", "average", "rating" or "similarity" names the scores.
+- Word similarity: two words and a score, which is the first number after the words. The first line may be a header.
 - Analogies: four words, of which the last is the answer. A line that begins with : opens a section.
 """
 

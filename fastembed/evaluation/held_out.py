@@ -17,7 +17,7 @@ from scipy import sparse
 from fastembed._base.arrays import largest_of_rows
 from fastembed._base.progress import bar, bars
 from fastembed._base.threads import Pool, check_threads
-from fastembed._base.validation import check_integer, check_number, listed, shown, warn_user
+from fastembed._base.validation import check_integer, check_number, shown, warn_user
 from fastembed.corpus.corpus import Source, as_corpus
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.memory import check_field
@@ -198,18 +198,15 @@ def held_out_items(
         raise TypeError(f"model must be a SkipGram or a Recommender, got {type(model).__name__}")
     if given is not None and hidden is not None:
         raise ValueError(f"give either given={given} or hidden={shown(hidden)}: each says how many items are hidden")
-    whose = "hidden" if isinstance(model, Recommender) else "hidden, of a SkipGram,"
     named = isinstance(model, Recommender) and not isinstance(hidden, float | int | np.number | None)
     split = _Split(
         None if given is None else check_integer("given", given, low=1),
-        None if hidden is None or named else check_number(whose, hidden, high=1, above=True),
+        None if hidden is None or named else check_number("hidden", hidden, high=1, above=True),
         check_integer("seed", seed, low=0),
     )
-    tally = _Tally(check_integer("topn", topn, low=1))
-    fields = user, item, weight
+    tally, fields = _Tally(check_integer("topn", topn, low=1)), (user, item, weight)
     if (named or isinstance(model, SkipGram)) and fields != (None, None, None):
-        what = "hidden items are rows or baskets" if named else "a SkipGram is evaluated on baskets"
-        raise ValueError(f"{what}, which have no user, item and weight; table.groupby(user)[item].agg(list) makes them")
+        raise ValueError("baskets have no user, item and weight: table.groupby(user)[item].agg(list) makes them")
     with bars(progress):
         if isinstance(model, SkipGram):
             number = _score_skipgram(model, baskets, split, tally)
@@ -225,9 +222,7 @@ def held_out_items(
                     done.update(len(log_p))
     if not tally.rows:
         least = 2 if split.given is None else split.given + 1
-        unit = model.reading_.unit if isinstance(model, SkipGram) and model.reading_ else "line"
-        hint = "" if unit == "line" else f"; the model reads unit={unit!r}, and baskets are lines: unit='line'"
-        raise ValueError(f"none of the {number:,} baskets has {least} known items{hint}")
+        raise ValueError(f"none of the {number:,} baskets has {least} known items")
     return tally.result(number)
 
 
@@ -357,7 +352,7 @@ def _given(fitted: FittedRecommender, source: Any, hidden: Any, pool: Pool, tall
     if hasattr(source, "iloc") and hasattr(hidden, "iloc") and not source.index.equals(hidden.index):
         raise ValueError("baskets and hidden have different indices: those of all users must be the same, in one order")
     everyone = fitted.asked(source, False, pool)
-    targets = fitted.hidden(everyone.matrix, hidden, True, pool)
+    targets = fitted.hidden(everyone.matrix, hidden, True)
     if not is_matrix(hidden):
         found = fitted.data.items.find(flat_baskets(hidden, 0, 1.0)[0], skip_unknown=True)
         tally.unknown = int(np.count_nonzero(found < 0))
@@ -376,14 +371,8 @@ def _drawn(
     taken = np.array([k for k, part in enumerate(parts) if part is not None], np.intp)
     learned, given = Counter(_large_baskets(fitted.data.matrix)), _large_baskets(matrix)
     repeated = sum(count for count in learned.values() if count > 1)
-    same = repeated < CHANCE * learned.total() and sum(basket in learned for basket in given) > len(given) / 2
-    if fields[0] is not None and not fitted.data.users.are_places():  # which others may have, too
-        same = same or 2 * int((fitted.data.users.find(users, skip_unknown=True) >= 0).sum()) > len(users)
-    if same:
-        warn_user(
-            "most of these users are among those learned from: `split_users` keeps some for evaluation;"
-            " held_out_items(model, train, hidden=test), or --hidden all, takes items that were left out of theirs"
-        )
+    if repeated < CHANCE * learned.total() and sum(basket in learned for basket in given) > len(given) / 2:
+        warn_user("most of these baskets were learned from: split_users keeps some for evaluation")
     seen, hidden = (_rows((part[k] for part in parts if part is not None), items) for k in (0, 1))
     seen = sparse.csr_array(matrix[taken].multiply(seen))  # with the weights of the items
     seen.sort_indices()
@@ -401,7 +390,7 @@ def _known_part(
 ) -> tuple[Any, list[Any], int]:
     """Return the known items of each user, sparse (N, V), the users, and the number of the other items."""
     if is_matrix(source):
-        return fitted.rows_of(source), list(range(source.shape[0])), 0
+        return fitted.rows_of(source, False), list(range(source.shape[0])), 0
     data = read_interactions(source, *fields, header=header, usual=fitted.usual)
     entries, ids = data.matrix.tocoo(), fitted.data.items.find(data.items.names, skip_unknown=True)
     columns, shape = ids[entries.col], (len(data.users), len(fitted.data.items))
@@ -444,28 +433,21 @@ def split_users(X: Any, share: float = 0.2, *, user: str | None = None, seed: in
     share = check_number("share", share, high=1, above=True)
     rng = np.random.default_rng(check_integer("seed", seed, low=0))
     names = fields_of_table(X)
+    if names is None and user is not None:
+        raise ValueError(f"user={user!r} names a column of a table, got {type(X).__name__}")
     if names is not None:
-        if user is None:
-            raise ValueError(f"user= must name the field of the users, one of {listed(names)}")
         check_field(type(X).__name__, user, names)
         users = np.unique(np.asarray(X[user]), return_inverse=True)[1]
         number = int(users.max(initial=-1)) + 1
-    elif user is not None:
-        raise ValueError(f"user={user!r} names a column of a table, got {type(X).__name__}")
-    elif isinstance(X, list | tuple):
-        number = len(X)
-    elif hasattr(X, "shape"):
-        number = X.shape[0]
     else:
-        raise TypeError(f"X must be a matrix, a table or a list in memory, got {shown(X)}")
+        number = X.shape[0] if hasattr(X, "shape") else len(X)
     if number < 2:
         raise ValueError(f"there must be at least two users, got {number}")
     held = np.zeros(number, bool)
     held[rng.permutation(number)[: min(max(1, round(share * number)), number - 1)]] = True
     if names is not None:
         held = held[users]
-    train, test = (_taken(X, chosen) for chosen in (~held, held))
-    return train, test
+    return _taken(X, ~held), _taken(X, held)
 
 
 def _taken(X: Any, chosen: NDArray[np.bool_]) -> Any:

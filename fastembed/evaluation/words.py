@@ -24,7 +24,6 @@ QUESTIONS = 1024  # analogies that are answered at once
 PathLike = str | os.PathLike[str]
 Pair = tuple[str, str, float]
 Rows = dict[str, list[int]]
-SCORES = ("score", "mean", "human (mean)", "average", "rating", "similarity")  # what a header calls the scores
 
 # ---------------------------------------------------------------- similarity
 
@@ -105,8 +104,7 @@ def word_similarity(
     OSError
         If the file cannot be read.
     TypeError, ValueError
-        If there is no pair, one is not two words and a finite number, or no word is known; the message names the line
-        or the place.
+        If there is no pair, or one is not two words and a finite number; the message names the line or the place.
 
     Warns
     -----
@@ -144,17 +142,14 @@ def word_similarity(
             cosines.append(0.0)
             scores.append(score)
     if not covered:
-        named = f"{str(pairs)!r}" if isinstance(pairs, str | os.PathLike) else "the pairs"
-        some = len(unknown) < len({word for *words, _ in judged for word in words})
-        _nothing_covered(named, "pair", judged[0][:2], vectors.tokens, some)
+        _nothing_covered(pairs, "pair", judged[0][:2], vectors.tokens)
     return Similarity(_spearman(scores, cosines), len(judged), covered, tuple(unknown), with_composed)
 
 
-def _nothing_covered(named: str, what: str, first: Sequence[str], tokens: Sequence[str], some: bool) -> None:
-    """Warn that some words of a file are known but those of no pair or question; raise ValueError if none is."""
+def _nothing_covered(given: object, what: str, first: Sequence[str], tokens: Sequence[str]) -> None:
+    """Warn that no pair or question has known words only."""
+    named = f"{str(given)!r}" if isinstance(given, str | os.PathLike) else "the pairs"
     examples = f"the first {what} is {shown(' '.join(first))}, and the first token {shown(tokens[0])}"
-    if not some:
-        raise ValueError(f"no word of {named} is known: {examples}")
     warn_user(f"no {what} of {named} has known words only: {examples}")
 
 
@@ -170,13 +165,10 @@ def _spearman(scores: list[float], cosines: list[float]) -> float:
 def _checked_pairs(pairs: Iterable[Pair]) -> list[Pair]:
     """Return pairs in memory, checked."""
     checked: list[Pair] = []
-    rows = pairs.itertuples(index=False) if hasattr(pairs, "itertuples") else pairs
-    for i, pair in enumerate(rows.tolist() if isinstance(rows, np.ndarray) else rows):
+    for i, pair in enumerate(pairs):
         if not isinstance(pair, Sequence) or len(pair) != 3 or not all(isinstance(word, str) for word in pair[:2]):
             raise TypeError(f"pair {i} must be (word, word, score), got {pair!r}")
-        score = _number(pair[2]) if isinstance(pair[2], str) else None  # of an array of strings
-        score = check_number(f"the score of pair {i}", pair[2] if score is None else score, low=-math.inf)
-        checked.append((pair[0], pair[1], score))
+        checked.append((pair[0], pair[1], check_number(f"the score of pair {i}", pair[2], low=-math.inf)))
     if not checked:
         raise ValueError("word similarity needs at least one pair, got none")
     return checked
@@ -317,8 +309,7 @@ def analogies(
     OSError
         If the file cannot be read.
     TypeError, ValueError
-        If an option is not as above, the file has no question, a line is not one, or no word of the file is known; the
-        message names the line.
+        If an option is not as above, the file has no question, or a line is not one; the message names the line.
 
     Warns
     -----
@@ -363,9 +354,7 @@ def analogies(
         with_composed = sum(any(word not in rows for word in question) for question in covered)
         sections.append(Section(name, correct, len(covered), len(questions), with_composed))
     if not any(section.covered for section in sections):
-        some = any(fold(word) in rows or fold(word) in composed for word in words)
-        named = f"{str(path)!r}{'' if restrict is None else f' with restrict={restrict}'}"
-        _nothing_covered(named, "question", words[:4], vectors.tokens, some)
+        _nothing_covered(path, "question", words[:4], vectors.tokens)
     return Analogies(method, tuple(sections))
 
 
@@ -414,7 +403,6 @@ def _composed_vectors(vectors: Vectors, words: Iterable[str], case_insensitive: 
     """
     composer, listed = composer_behind(vectors), list(dict.fromkeys(words))
     if composer is None:
-        warn_user("compose has no effect: these vectors hold no n-grams")
         return {}
     lower = case_insensitive and is_lowercase(vectors)
     composed, known = composer.compose_all([word.lower() for word in listed] if lower else listed)
@@ -427,25 +415,15 @@ def _composed_vectors(vectors: Vectors, words: Iterable[str], case_insensitive: 
 def _read_pairs(path: PathLike) -> list[tuple[str, str, float]]:
     """Read a file of word similarity: pairs of words with their scores."""
     pairs: list[tuple[str, str, float]] = []
-    column, called = None, list[int]()
     for place, (where, line) in enumerate(_lines(path)):
         fields = _fields(where, line)
-        numbers = [_number(field) for field in fields]
-        if column is None:
-            scores = [k for k in range(2, len(fields)) if numbers[k] is not None]
-            column = next((k for k in scores if k in called), scores[0] if scores else None)
-            if column is None and place == 0 and not {"nan", "inf"} & {field.lower().lstrip("+-") for field in fields}:
-                called = [k for k, field in enumerate(fields) if field.lower() in SCORES]  # a header
-                continue
-        score = numbers[column] if column is not None and column < len(numbers) else None
-        if score is None or not all(fields[:2]):
-            place_of_score = "" if column is None or column == 2 else f" in field {column + 1}"
-            raise ValueError(f"{where}: two words and a finite score{place_of_score} expected, got {line!r}")
-        pairs.append((fields[0], fields[1], score))
+        score = next((number for number in map(_number, fields[2:]) if number is not None), None)
+        if score is not None and all(fields[:2]):
+            pairs.append((fields[0], fields[1], score))
+        elif place or score is not None:  # else the line is a header
+            raise ValueError(f"{where}: two words and a finite score expected, got {line!r}")
     if not pairs:
         raise ValueError(f"{str(path)!r} holds no pair of words with a score")
-    if len(pairs) > 1 and all(_number(word) is not None for word, _, _ in pairs):
-        raise ValueError(f"the first field of every line of {str(path)!r} is a number: two words and a score expected")
     return pairs
 
 
@@ -454,8 +432,6 @@ def _read_questions(path: PathLike) -> list[tuple[str, list[list[str]]]]:
 
     Questions before the first section are in one without a name.
     """
-    if not isinstance(path, str | os.PathLike):
-        raise TypeError(f"path must be the name of a file of questions, got {shown(path)}")
     sections: list[tuple[str, list[list[str]]]] = []
     for where, line in _lines(path):
         if line.startswith(":"):

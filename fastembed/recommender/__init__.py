@@ -6,8 +6,8 @@ from fastembed._base.optional import lazy_names
 
 if TYPE_CHECKING:
     from fastembed.recommender.model import Explanation
-    from fastembed.recommender.recommender import Estimate, Recommender
+    from fastembed.recommender.recommender import Recommender
 
-__all__ = ["Estimate", "Explanation", "Recommender"]
+__all__ = ["Explanation", "Recommender"]
 
-__getattr__, __dir__ = lazy_names(__name__, {"recommender": "Estimate Recommender", "model": "Explanation"})
+__getattr__, __dir__ = lazy_names(__name__, {"recommender": "Recommender", "model": "Explanation"})

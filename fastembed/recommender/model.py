@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -13,8 +13,8 @@ from scipy import sparse
 from fastembed._base.arrays import largest, largest_of_rows
 from fastembed._base.estimator import fields_alone
 from fastembed._base.threads import Pool, cached_property, ordered_map, single_threaded_blas
-from fastembed._base.validation import shown, warn_user
-from fastembed.recommender.data import USUAL, Interactions, flat_baskets, is_matrix, is_name, matrix_of, weights_of
+from fastembed._base.validation import shown
+from fastembed.recommender.data import Interactions, flat_baskets, is_matrix, is_name, matrix_of, weights_of
 from fastembed.recommender.scoring import TOLERANCE, Model, contributions, fold, normalise, scores
 from fastembed.trainer.rows import BATCH_LOGITS
 from fastembed.vectors.neighbors import Neighbors
@@ -110,16 +110,14 @@ class FittedRecommender:
 
     # ---------------------------------------------------------------- who is asked about
 
-    @property
-    def usual(self) -> Mapping[str, float]:
-        """The weights of items without one, by the form in which they are given: the median, or 1 as in training."""
-        unit = {self.data.unweighted: 1.0} if self.data.unweighted else {}
-        return dict.fromkeys(USUAL, self.model.weight) | unit
+    def usual(self, form: str) -> float:
+        """Return the weight of an item without one in "pairs" or "baskets": the median, or 1 as in training."""
+        return 1.0 if self.data.unweighted == form else self.model.weight
 
-    def asked(self, who: Any, skip_unknown: bool, pool: Pool, tolerance: float | None = TOLERANCE) -> Asked:
+    def asked(self, who: Any, skip_unknown: bool, pool: Pool, tolerance: float = TOLERANCE) -> Asked:
         """Return the users that are given by name, by baskets, or by rows of a matrix.
 
-        The rows of users that are not known are found to a tolerance; None finds none.
+        The rows of users that are not known are found to a tolerance.
 
         Raises
         ------
@@ -130,25 +128,16 @@ class FittedRecommender:
         """
         if is_name(who):
             return self._known([who], skip_unknown, pool, single=True)
-        if is_matrix(who):
-            matrix = self.rows_of(who, hidden=tolerance is None)
-        else:
-            if isinstance(who, bytes | dict) or hasattr(who, "columns") or not isinstance(who, Iterable):
-                kinds = (
-                    "a user, several, baskets of items (of a table, groupby(user)[item].agg(list)), or rows of a matrix"
-                )
-                raise TypeError(f"who must be {kinds}, got {shown(who)}")
-            listed = who.tolist() if isinstance(who, np.ndarray) else list(who)
-            if len(listed) == len(self.data.items) > 2 and all(is_name(each) and each in (0, 1) for each in listed):
-                raise ValueError("who are 0 and 1, as many as there are items: a row of a matrix is X[k : k + 1]")
-            if listed and all(map(is_name, listed)):
-                return self._known(listed, skip_unknown, pool)
-            matrix = self._matrix_of(listed, skip_unknown)
-        none = np.empty((matrix.shape[0], 0), np.float32)
-        rows = none if tolerance is None else fold(matrix, self.model, pool, tolerance)
-        return Asked(matrix, rows, single=is_matrix(who) and who.ndim == 1)
+        if not is_matrix(who):
+            if not isinstance(who, Iterable):
+                raise TypeError(f"who must be a user, several, baskets of items, or rows of a matrix, got {shown(who)}")
+            who = who.tolist() if isinstance(who, np.ndarray) else list(who)
+            if who and all(map(is_name, who)):
+                return self._known(who, skip_unknown, pool)
+        matrix = self.rows_of(who, skip_unknown)
+        return Asked(matrix, fold(matrix, self.model, pool, tolerance), single=is_matrix(who) and who.ndim == 1)
 
-    def hidden(self, seen: Any, given: Any, skip_unknown: bool, pool: Pool) -> Any:
+    def hidden(self, seen: Any, given: Any, skip_unknown: bool) -> Any:
         """Return the hidden items (N, V) of users of whom others are shown (N, V).
 
         Raises
@@ -156,50 +145,36 @@ class FittedRecommender:
         KeyError, TypeError, ValueError
             As `asked`; also if they are not of as many users, or a user is shown one of them.
         """
-        given = given if is_matrix(given) else list(given)
-        if not is_matrix(given) and any(map(is_name, given)):
-            raise TypeError(f"hidden items are a list per user, or rows of a matrix, got {shown(given)}")
-        hidden = self.asked(given, skip_unknown, pool, None).matrix
+        hidden = self.rows_of(given, skip_unknown)
         if hidden.shape != seen.shape:
             raise ValueError(f"hidden must have one basket per user, {seen.shape[0]}, got {hidden.shape[0]}")
         both = seen.multiply(hidden).tocoo()
         if both.nnz:
             (item,) = self.data.items.names[both.col[:1]].tolist()
-            raise ValueError(
-                f"item {shown(item)} of row {both.row[0]} is both shown and hidden: leave out what a user had before"
-            )
+            raise ValueError(f"item {shown(item)} of row {both.row[0]} is both shown and hidden")
         return hidden
 
-    def rows_of(self, given: Any, *, hidden: bool = False) -> Any:
-        """Return a matrix of users as a csr_array of float32 (N, V); the weights of hidden items may all be 1.
+    def rows_of(self, given: Any, skip_unknown: bool) -> Any:
+        """Return baskets or a matrix of users as a csr_array of float32 (N, V).
 
         Raises
         ------
-        TypeError, ValueError
-            If it has not the items as columns, or a weight is negative or not finite.
+        KeyError, TypeError, ValueError
+            If an item is unknown, unless they are skipped, or a matrix has other columns than the items.
         """
-        if given.dtype.kind not in "biuf":
-            raise TypeError(f"rows of users must be numbers, got dtype {given.dtype}; baskets are lists of items")
-        matrix, items = weights_of(given, 1.0 if hidden else self.usual["matrix"]), len(self.data.items)
-        if matrix.shape[1] != items:
-            turned = "; is it the wrong way round? A row is a user" if matrix.shape[0] == items else ""
-            raise ValueError(f"rows of users must have the {items:,} items as columns, got {matrix.shape}{turned}")
-        return matrix
+        items = self.data.items
+        if is_matrix(given):
+            matrix = weights_of(given.reshape((1, -1)) if given.ndim == 1 else given)
+            if matrix.shape[1] != len(items):
+                raise ValueError(f"rows of users must have the {len(items):,} items as columns, got {matrix.shape}")
+            return matrix
+        names, weights, sizes, _ = flat_baskets(given, 0, self.usual("baskets"))
+        ids, owners = items.find(names, skip_unknown), np.repeat(np.arange(len(sizes)), sizes)
+        known = ids >= 0
+        return matrix_of(weights[known], (owners[known], ids[known]), (len(sizes), len(items)))
 
     def _known(self, names: list[Any], skip_unknown: bool, pool: Pool, single: bool = False) -> Asked:
-        users, items = self.data.users, self.data.items
-        try:
-            ids = users.find(names, skip_unknown)
-        except KeyError as error:
-            hint = ""
-            if (items.find(names, skip_unknown=True) >= 0).all():
-                hint = f"; a basket of items is a list in a list, as [{shown(names)}]"
-                if users.are_places() and not isinstance(names[0], str):
-                    hint = f"; there are {len(items):,} items: is the matrix the wrong way round? A row is a user"
-            raise KeyError(f"{error.args[0]}{hint}" if hint else error.args[0]) from None
-        unnamed = not single and items.names.dtype.kind == "i" and users.are_places() and not items.are_places()
-        if unnamed and (items.find(names, skip_unknown=True) >= 0).all():
-            warn_user(f"{shown(names)} are users; the basket of these items is a list in a list, [{shown(names)}]")
+        ids = self.data.users.find(names, skip_unknown)
         found = np.maximum(ids, 0)
         places: Any = slice(found[0], found[0] + 1) if len(found) == 1 else found  # a slice takes half of the time
         matrix, rows = self.data.matrix[places], self.known_rows.of(found, pool)
@@ -208,18 +183,6 @@ class FittedRecommender:
             matrix = sparse.csr_array(sparse.diags_array((ids >= 0).astype(np.float32)) @ matrix)
             matrix.eliminate_zeros()
         return Asked(matrix, rows, single)
-
-    def _matrix_of(self, baskets: list[Any], skip_unknown: bool) -> Any:
-        if baskets and all(isinstance(each, tuple) and len(each) == 2 for each in baskets):
-            pair, seconds = baskets[0], [each[1] for each in baskets]
-            numbers = all(isinstance(second, int | np.integer) for second in seconds)
-            if numbers and (self.data.items.find(seconds, skip_unknown=True) < 0).all():
-                raise TypeError(f"{pair[1]} of {pair} is no known item; an item and its weight are [[{pair}]]")
-        names, weights, sizes, _ = flat_baskets(baskets, 0, self.usual["baskets"])
-        ids, owners = self.data.items.find(names, skip_unknown), np.repeat(np.arange(len(sizes)), sizes)
-        known = ids >= 0
-        shape = len(sizes), len(self.data.items)
-        return matrix_of(weights[known], (owners[known], ids[known]), shape)
 
     # ---------------------------------------------------------------- answers
 

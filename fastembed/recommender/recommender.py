@@ -6,71 +6,37 @@ import math
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base import estimator
 from fastembed._base.estimator import Transformer
-from fastembed._base.memory import check_free, readable
+from fastembed._base.memory import check_free
 from fastembed._base.progress import FitProgress, epoch_reports, reporting
-from fastembed._base.threads import Pool, check_threads, seconds_per_operation
-from fastembed._base.validation import check_callback, check_flag, check_integer, shown
+from fastembed._base.threads import Pool, check_threads
+from fastembed._base.validation import check_callback, check_flag, check_integer, warn_user
 from fastembed.recommender import training
-from fastembed.recommender.data import USUAL, as_matrix, fields_of_table, is_matrix, is_name, read_interactions
+from fastembed.recommender.data import Names, is_name, read_interactions
 from fastembed.recommender.file import read_recommender, write_recommender
 from fastembed.recommender.model import Asked, Explanation, FittedRecommender, Scored
 from fastembed.recommender.scoring import TOLERANCE
-from fastembed.trainer.ranks import Communicator, Ranks
 from fastembed.vectors.neighbors import Neighbors
 
 ROUGH_TOLERANCE = 1e-4  # of the rows of users from which only a recommendation is made
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """The time and memory of a fit of `Recommender`, computed from its sizes. ``print`` shows it in one line.
-
-    Attributes
-    ----------
-    users, items, entries : int
-        The shape of the matrix, and the number of its entries.
-    epochs : int
-    flops : int
-        Floating-point operations. What is slower than products of matrices counts as more of them.
-    memory : int
-        Bytes that training takes beside the data.
-    threads : int
-    serial : int
-        How many of `flops` one thread makes alone.
-
-    Examples
-    --------
-    >>> print(Estimate(1_000, 500, 20_000, 20, 3 * 10**9, 40 * 10**6))
-    1,000 users, 500 items, 20,000 entries: about 3 GFLOP and 40 MB of memory
-    """
+class Sizes(NamedTuple):
+    """What `FitProgress` is told of a training."""
 
     users: int
     items: int
     entries: int
     epochs: int
-    flops: int
-    memory: int
-    threads: int = 1
-    serial: int = 0
-
-    def seconds(self) -> float:
-        """Return about how long a fit takes on this machine if nothing else runs, by the rate of its products."""
-        operations = (self.flops - self.serial) / self.threads + self.serial
-        return operations * seconds_per_operation(training.BLOCK, 512, 512)
-
-    def __repr__(self) -> str:
-        return f"<Estimate: {self}>"
 
     def __str__(self) -> str:
-        sizes = f"{self.users:,} users, {self.items:,} items, {self.entries:,} entries"
-        return f"{sizes}: about {self.flops / 1e9:,.0f} GFLOP and {readable(self.memory)} of memory"
+        return f"{self.users:,} users, {self.items:,} items, {self.entries:,} entries"
 
 
 def fitted_recommender(recommender: Recommender) -> FittedRecommender:
@@ -130,35 +96,6 @@ class Recommender(Transformer):
 
     # ---------------------------------------------------------------- training
 
-    def estimate(self, users: int, items: int, entries: int) -> Estimate:
-        """Return the time and memory that a fit to a matrix of given sizes needs, if few items are popular, as usual.
-
-        :meth:`fit` tells `progress` before training what its own data need, whose items may be evenly popular.
-
-        Parameters
-        ----------
-        users, items, entries : int
-            U, V and the number of entries.
-
-        Returns
-        -------
-        Estimate
-
-        Examples
-        --------
-        >>> Recommender(dim=64).estimate(1_000, 500, 20_000).entries
-        20000
-        """
-        given = ("users", users), ("items", items), ("entries", entries)
-        users, items, entries = (check_integer(name, value, low=1) for name, value in given)  # NumPy's would overflow
-        return self._estimate(users, items, entries)
-
-    def _estimate(self, users: int, items: int, entries: int, pairs: tuple[float, float] | None = None) -> Estimate:
-        options = self._options()
-        memory, of_all, of_one = training.needed(users, items, entries, options, pairs)
-        epochs, flops = options.epochs or training.epochs_for(users, items, entries), int(of_all + of_one)
-        return Estimate(users, items, entries, epochs, flops, memory, check_threads(self.threads), int(of_one))
-
     def fit(
         self,
         X: Any,
@@ -170,7 +107,6 @@ class Recommender(Transformer):
         header: bool = True,
         progress: FitProgress | bool | None = None,
         on_epoch_end: Callable[[dict[str, float]], object] | None = None,
-        comm: Communicator | None = None,
     ) -> Self:
         """Learn from who took what.
 
@@ -194,9 +130,6 @@ class Recommender(Transformer):
             As for `SkipGram.fit`.
         on_epoch_end : callable, optional
             Called with the record of each epoch; training ends early if it returns True.
-        comm : communicator of mpi4py, optional
-            Its processes make this call together and all get the same recommender, as for `Trainer.fit_counts`. Only
-            rank 0 reports.
 
         Returns
         -------
@@ -210,7 +143,7 @@ class Recommender(Transformer):
         OSError
             If a file cannot be read or written.
         MemoryError
-            If training needs more memory than is free (see :meth:`estimate`).
+            If training needs more memory than is free.
 
         Examples
         --------
@@ -219,104 +152,23 @@ class Recommender(Transformer):
         >>> model.items_.tolist(), model.users_.tolist()
         ([7, 8], ['ann', 'bob'])
         """
-        return self._learn(X, (user, item, weight, header), progress, on_epoch_end, comm, first=True)
-
-    def partial_fit(
-        self,
-        X: Any,
-        y: object = None,
-        *,
-        user: str | int | None = None,
-        item: str | int | None = None,
-        weight: str | int | None = None,
-        header: bool = True,
-        progress: FitProgress | bool | None = None,
-        on_epoch_end: Callable[[dict[str, float]], object] | None = None,
-        comm: Communicator | None = None,
-    ) -> Self:
-        """Continue training with more users, more items, and more items of known users.
-
-        Before a fit it is the same as :meth:`fit`. What is given is added to what is known, and training goes on from
-        the current vectors of the items. Once there are twice as many users as at the last fit, all is learned anew.
-
-        Parameters
-        ----------
-        X : matrix, pairs or baskets
-            As for :meth:`fit`. The rows of a matrix, and baskets, are new users. A matrix has the known items as its
-            first columns.
-            Pairs or baskets without weights weigh 1 if the first fit was to such; else the median of its weights.
-        y, user, item, weight, header, progress, on_epoch_end, comm
-            As for :meth:`fit`.
-
-        Returns
-        -------
-        Recommender
-            Itself.
-
-        Raises
-        ------
-        TypeError, ValueError, OSError, MemoryError
-            As :meth:`fit`; also if the users have names and X has none, or `dim` has changed. The recommender then
-            stays as it was.
-
-        Examples
-        --------
-        >>> model = Recommender(threads=1).fit([["bread", "butter"], ["bread", "jam"]])
-        >>> model.partial_fit([["bread", "honey"]]).items_.tolist()
-        ['bread', 'butter', 'jam', 'honey']
-        """
-        return self._learn(X, (user, item, weight, header), progress, on_epoch_end, comm, first=False)
-
-    def _learn(self, source: Any, fields: Any, progress: Any, on_epoch_end: Any, comm: Any, *, first: bool) -> Self:
         check_callback("on_epoch_end", on_epoch_end)
-        known = None if first else self._model
         options, pool = self._options(), Pool(check_threads(self.threads))
-        if known is not None and options.dim != (dim := len(known.model.linear)):
-            raise ValueError(f"dim={options.dim}, but the recommender learned with dim={dim}: call fit")
-        ranks = Ranks(comm)
-        with ranks.ending_all(), reporting(progress if ranks.first else None, training.MOST_EPOCHS) as report:
-            with ranks.agreeing():
-                if is_matrix(source):  # of which all rows and columns get names
-                    source = as_matrix(source)
-                    self._affordable(max(source.shape[0], 1), max(source.shape[1], 1), 1, (1.0, 1.0))
-                data = read_interactions(
-                    source,
-                    *fields[:3],
-                    header=fields[3],
-                    known=None if known is None else known.data,
-                    usual=USUAL if known is None else known.usual,
-                    report=None if report is None else report.reading,
-                )
-                x = data.matrix
-                estimate = self._affordable(len(data.users), len(data.items), x.nnz, training.pairs_of(x))
+        with reporting(progress, training.MOST_EPOCHS) as report:
+            reading = None if report is None else report.reading
+            data = read_interactions(X, user, item, weight, header=header, report=reading)
+            x, (users, items) = data.matrix, data.matrix.shape
+            sizes = np.diff(x.indptr).astype(float)
+            if sizes.max() < 2:
+                warn_user("no user has two items: nothing but the popularity of items can be learned")
+            memory = training.needed(x.shape, x.nnz, float(sizes @ sizes), options.dim)
+            check_free(memory, f"training {users:,} users of {items:,} items", "a smaller dim takes less")
             if report is not None:
-                report.training(estimate)
-            kept: list[FittedRecommender] = []
-            try:
-                model, history = training.fit(
-                    x,
-                    options,
-                    pool,
-                    ranks,
-                    start=None if known is None else known.model,
-                    on_epoch_end=epoch_reports(report, on_epoch_end),
-                    keep=lambda model, history: kept.append(FittedRecommender(model, data, history)),
-                )
-            except BaseException as error:
-                note = "what was learned is lost" if self._model is None else "the recommender is as it was"
-                if kept and first and self._model is None:
-                    self._model, note = kept[0], f"the recommender is that after {len(kept[0].history)} epochs"
-                if isinstance(error, KeyboardInterrupt) and not hasattr(error, "__notes__"):
-                    error.add_note(f"interrupted; {note}")
-                raise
+                epochs = options.epochs or training.epochs_for(x.shape, x.nnz)
+                report.training(Sizes(users, items, x.nnz, epochs))
+            model, history = training.fit(x, options, pool, epoch_reports(report, on_epoch_end))
         self._model = FittedRecommender(model, data, history)
         return self
-
-    def _affordable(self, users: int, items: int, entries: int, pairs: tuple[float, float] | None = None) -> Estimate:
-        """Return the estimate of a fit; raise MemoryError if it takes more than is free."""
-        estimate = self._estimate(users, items, entries, pairs)
-        check_free(estimate.memory, f"training {users:,} users of {items:,} items", "a smaller dim takes less")
-        return estimate
 
     # ---------------------------------------------------------------- fitted properties
 
@@ -405,19 +257,14 @@ class Recommender(Transformer):
         """
         topn, model = check_integer("topn", topn, low=1), self._fitted()
         seen = check_flag("exclude_seen", exclude_seen)
-        left_out, allowed = (self._item_ids(*given, skip_unknown) for given in (("exclude", exclude), ("among", among)))
+        left_out, allowed = (self._item_ids(items, skip_unknown) for items in (exclude, among))
         asked = self._asked(who, skip_unknown, ROUGH_TOLERANCE)
         found = model.recommend(asked, topn, seen, left_out, allowed, check_threads(self.threads))
         return found[0] if asked.single else found
 
-    def _item_ids(self, name: str, items: Any, skip_unknown: bool) -> NDArray[np.intp] | None:
+    def _item_ids(self, items: Any, skip_unknown: bool) -> NDArray[np.intp] | None:
         if items is None:
             return None
-        if isinstance(items, str | bytes) or not isinstance(items, Iterable) or fields_of_table(items) is not None:
-            raise TypeError(f"{name} must be several items, got {shown(items)}")
-        items = list(items)
-        if any(isinstance(each, list | tuple | set) for each in items):
-            raise TypeError(f"{name} must be items, the same for all who are asked, got {shown(items)}")
         ids = self._fitted().data.items.find(items, skip_unknown)
         return ids[ids >= 0]
 
@@ -483,10 +330,8 @@ class Recommender(Transformer):
         near = fitted.known_rows.near(Pool(check_threads(self.threads)))
         return self._similar(user, topn, skip_unknown, fitted.data.users, near)
 
-    def _similar(self, given: Any, topn: int, skip_unknown: bool, known: Any, neighbors: Neighbors) -> Any:
+    def _similar(self, given: Any, topn: int, skip_unknown: bool, known: Names, neighbors: Neighbors) -> Any:
         topn, single = check_integer("topn", topn, low=1), is_name(given)
-        if not single and (isinstance(given, bytes) or not isinstance(given, Iterable)):
-            raise TypeError(f"a name or several are needed, got {given!r}")
         ids = known.find([given] if single else given, check_flag("skip_unknown", skip_unknown))
         found: list[Scored] = [[] for _ in ids]
         rows = ids[ids >= 0]
@@ -617,9 +462,8 @@ class Recommender(Transformer):
         True
         """
         model, asked = self._fitted(), self._asked(X, skip_unknown)
-        pool = Pool(check_threads(self.threads))
-        targets = None if hidden is None else model.hidden(asked.matrix, hidden, skip_unknown, pool)
-        nll, weight = model.nll(asked, targets, pool.threads)
+        targets = None if hidden is None else model.hidden(asked.matrix, hidden, skip_unknown)
+        nll, weight = model.nll(asked, targets, check_threads(self.threads))
         if not weight:
             raise ValueError("there is no item to predict")
         return math.exp(nll / weight)
@@ -654,8 +498,6 @@ class Recommender(Transformer):
         model, asked = self._fitted(), self._asked(who, skip_unknown)
         if asked.matrix.shape[0] != 1:
             raise ValueError(f"who must be one user, or one basket as [[...]], got {asked.matrix.shape[0]}")
-        if not is_name(item):
-            raise TypeError(f"item must be one item, got {item!r}")
         return model.explain(asked, int(model.data.items.find([item])[0]))
 
     # ---------------------------------------------------------------- files
@@ -686,9 +528,8 @@ class Recommender(Transformer):
         ...     Recommender.load(f"{folder}/m.safetensors").recommend(0) == model.recommend(0)
         True
         """
-        fitted = self._fitted()
         self._options()
-        write_recommender(path, self.get_params(), fitted)
+        write_recommender(path, self.get_params(), self._fitted())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, threads: int | None = None) -> Self:
@@ -736,7 +577,7 @@ class Recommender(Transformer):
             raise AttributeError("this Recommender has learned nothing yet: call fit, or Recommender.load")
         return self._model
 
-    def _asked(self, who: Any, skip_unknown: bool, tolerance: float | None = TOLERANCE) -> Asked:
+    def _asked(self, who: Any, skip_unknown: bool, tolerance: float = TOLERANCE) -> Asked:
         skip = check_flag("skip_unknown", skip_unknown)
         return self._fitted().asked(who, skip, Pool(check_threads(self.threads)), tolerance)
 

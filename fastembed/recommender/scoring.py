@@ -32,9 +32,8 @@ from fastembed._kernels import kernels_for
 from fastembed.trainer.folding import Origin, optimal_rows
 
 TOLERANCE = 1e-5  # of the rows of users: see `optimal_rows`
-
-
-NUMBERS = ("ridge", "exponent", "median", "weight", "floor", "users", "ease")  # of a model
+EXPONENT, FLOOR = 0.5, 0.1  # t, and of the item-to-item model
+NUMBERS = ("ridge", "median", "weight")  # of a model
 
 
 @dataclass(frozen=True)
@@ -49,30 +48,21 @@ class Model:
         b.
     similar : csr_array (V, V), float32
         B.
-    ridge, exponent, median : float
-        Of the rows of users; t is the exponent, m the median.
+    ridge, median : float
+        Of the rows of users; m is the median.
     weight : float
         The median weight in the data; a weight w counts as log2(1 + w / weight), which is 1 where all are the same.
     factors : ndarray (3,), float32
         a, g and h.
-    floor : float
-    users : float
-        Their number when the strengths were chosen.
-    ease : float
-        The factor of `Ease` if that was chosen, or 0: then B is of the nearest items.
     """
 
     linear: Float32
     bias: Float32
     similar: Any
     ridge: float
-    exponent: float
     median: float
     weight: float
     factors: Float32
-    floor: float
-    users: float
-    ease: float
 
     __getstate__ = fields_alone
 
@@ -160,7 +150,7 @@ def contributions(x: Any, d: Float32, items: NDArray[np.intp], model: Model) -> 
     found: Float64 = (scale * n.data[:, None]) * (centred.T @ w[:, items])
     linked = n.data[:, None] * model.similar[n.indices][:, items].toarray().astype(np.float64)
     total = linked.sum(axis=0)
-    log = model.factors[2] * np.log1p(np.maximum(total, 0) / model.floor)
+    log = model.factors[2] * np.log1p(np.maximum(total, 0) / FLOOR)
     found += linked * np.divide(log, total, out=np.zeros_like(log), where=total > 0)
     return found
 
@@ -181,7 +171,7 @@ def totals_of(n: Any) -> Float64:
 
 def damping(totals: Float64, model: Model) -> Float64:
     """Return s_u of users with these sums of counts; 0 for a user without items."""
-    return np.power(totals / model.median, -model.exponent, out=np.zeros_like(totals), where=totals > 0)
+    return np.power(totals / model.median, -EXPONENT, out=np.zeros_like(totals), where=totals > 0)
 
 
 def damped(n: Any, model: Model) -> Any:
@@ -200,5 +190,5 @@ def add_linked(n: Any, model: Model, factor: float, logits: Float32) -> None:
     """Add  factor log(1 + max(0, n B) / floor)  to logits (N, V), in place."""
     b, sums = model.similar, np.empty(logits.shape[1], np.float32)
     kernels_for("float32").add_log_product(
-        n.indptr, n.indices, n.data, b.indptr, b.indices, b.data, factor, model.floor, sums, logits
+        n.indptr, n.indices, n.data, b.indptr, b.indices, b.data, factor, FLOOR, sums, logits
     )

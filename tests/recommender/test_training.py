@@ -1,8 +1,9 @@
-"""The objective of the recommender by independent programs, its strengths, threads and interruptions."""
+"""The objective of the recommender by independent programs, its strengths and threads."""
 
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,16 +14,14 @@ from fastembed import Recommender, Trainer
 from fastembed._base.threads import Pool
 from fastembed.recommender import item_to_item, strengths, training
 from fastembed.recommender.item_to_item import Ease, item_weights
-from fastembed.recommender.scoring import Model, contributions, fold, scores
+from fastembed.recommender.scoring import EXPONENT, FLOOR, Model, contributions, fold, scores
 from fastembed.recommender.training import Options
-from fastembed.trainer.ranks import Ranks
 
 POOL = Pool(1)
-ALONE = {"ranks": Ranks(), "start": None, "on_epoch_end": None, "keep": lambda *_: None}
 
 
-def fit(x, options, pool, **others):
-    return training.fit(x, options, pool, **ALONE | others)
+def fit(x, options, pool):
+    return training.fit(x, options, pool, lambda _: None)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +48,7 @@ def counted(x, model):
 def objective(d, n, model, ridge):
     """Return the objective of the row d of a user with the counts n, given W."""
     x = d @ model.linear.astype(float) + model.bias
-    damping = (n.sum() / model.median) ** -model.exponent
+    damping = (n.sum() / model.median) ** -EXPONENT
     return damping * (n.sum() * special.logsumexp(x) - n @ x) + ridge / 2 * d @ d
 
 
@@ -66,7 +65,7 @@ def test_training_goes_down_the_gradient_in_w_of_the_objective(taken, fitted):
     """The gradient in a column of W by differences; a first step of `fit_counts` from there goes against it."""
     model, rows = fitted
     n, d = counted(taken, model), rows.astype(float)
-    damping = (n.sum(axis=1) / model.median) ** -model.exponent
+    damping = (n.sum(axis=1) / model.median) ** -EXPONENT
 
     def loss(flat):
         x = d @ flat.reshape(6, 40) + model.bias
@@ -78,7 +77,7 @@ def test_training_goes_down_the_gradient_in_w_of_the_objective(taken, fitted):
     totals = n.sum(axis=1)
     trainer.fit_counts(
         sparse.csr_array(n), epochs=1, learning_rate=0, linear_learning_rate=1e-2, block_size=600,
-        input_weights=totals ** (1 - model.exponent),
+        input_weights=totals ** (1 - EXPONENT),
     )  # fmt: skip
     step = np.asarray(trainer.linear, float) - model.linear
     cosines = -(step * gradient).sum(axis=0) / np.linalg.norm(step, axis=0) / np.linalg.norm(gradient, axis=0)
@@ -133,7 +132,20 @@ def test_ease_is_the_ridge_regression_of_an_item_on_all_others(taken, users, mon
     assert set(np.flatnonzero(few[:, c])) == set(np.argsort(-np.abs(b[:, c]) * np.sqrt(x.sum(axis=0)))[:3])
 
 
-def test_where_items_exclude_each_other_the_regression_on_all_items_is_chosen_and_kept(monkeypatch):
+@pytest.fixture
+def chosen(monkeypatch):
+    """What `select` was given and returned, of each call."""
+    calls, select = [], training.select
+
+    def spied(*given):
+        calls.append((given, select(*given)))
+        return calls[-1][1]
+
+    monkeypatch.setattr(training, "select", spied)
+    return calls
+
+
+def test_where_items_exclude_each_other_the_regression_on_all_items_is_chosen(chosen, monkeypatch):
     """Walks: one of six items follows another, mostly the same one."""
     rng = np.random.default_rng(0)
     steps = np.cumsum(np.where(rng.random((800, 7)) < 0.3, 1, 0), axis=1) + rng.integers(6, size=(800, 1))
@@ -143,15 +155,13 @@ def test_where_items_exclude_each_other_the_regression_on_all_items_is_chosen_an
     model = fit(x, Options(dim=6), POOL)[0]
     assert (model.similar.data < 0).mean() > 0.2
     assert model.similar.nnz > 41 * 40
-    x = sparse.vstack([x, x[:100]])
-    later = fit(x, Options(dim=6), POOL, start=Model.from_tensors(model.tensors()))[0]
     g = (x.T @ x).toarray().astype(float)
-    inverse = np.linalg.inv(g + np.diag(model.ease * np.sqrt(x.sum(axis=0))))
+    inverse = np.linalg.inv(g + np.diag(chosen[0][1][1] * np.sqrt(x.sum(axis=0))))
     expected = -inverse / inverse.diagonal()
     np.fill_diagonal(expected, 0)
-    assert_allclose(later.similar.toarray(), expected, atol=1e-5)  # of all the users
+    assert_allclose(model.similar.toarray(), expected, atol=1e-5)  # of all the users
     monkeypatch.setattr(item_to_item, "MOST_EASE", 41)
-    nearest = fit(x, Options(dim=6), POOL, start=model)[0].similar
+    nearest = fit(x, Options(dim=6), POOL)[0].similar
     assert_array_equal(nearest.toarray(), item_weights(x, POOL).toarray())
 
 
@@ -177,7 +187,7 @@ def test_the_item_to_item_model_has_the_nearest_neighbours_of_the_most_frequent_
 def test_scores_are_the_product_of_both_models(taken, fitted):
     model, rows = fitted
     a, g, h = model.factors
-    linked = np.log1p(np.maximum(counted(taken, model) @ model.similar.toarray(), 0) / model.floor)
+    linked = np.log1p(np.maximum(counted(taken, model) @ model.similar.toarray(), 0) / FLOOR)
     expected = special.log_softmax(a * model.bias + g * (rows @ model.linear) + h * linked, axis=1)
     assert_allclose(scores(rows, taken, model), expected, atol=1e-4)
 
@@ -241,7 +251,7 @@ def best_strengths(model, shown, seen, hidden):
 
     def with_ridge(ridge, *around):
         weights = sparse.csr_array(model.weight * (2**of_seen - 1), dtype=np.float32)
-        rows = fold(weights, strengths.Strengths(ridge, [], 0.0).of(model), POOL)
+        rows = fold(weights, replace(model, ridge=ridge), POOL)
         factors, x = alone(rows @ model.linear.astype(float), 1)
         return *mixed(x, nearest[1], *around), ridge, factors, x
 
@@ -264,17 +274,18 @@ def best_strengths(model, shown, seen, hidden):
 
 
 @pytest.mark.parametrize(("seed", "noise", "size"), [(5, 0.06, 10), (21, 0.2, 15), (16, 0.3, 20)])
-def test_the_strengths_are_those_that_the_hidden_items_of_users_kept_away_choose(seed, noise, size, monkeypatch):
+def test_the_strengths_are_those_that_the_hidden_items_of_users_kept_away_choose(
+    seed, noise, size, chosen, monkeypatch
+):
     rng = np.random.default_rng(seed)
     likely = np.where(rng.integers(6, size=150) == rng.integers(6, size=(800, 1)), 1, noise) * rng.gamma(0.4, size=150)
     likely *= size * rng.gamma(2, 0.5, (800, 1)) / likely.sum(axis=1)[:, None]
     x = sparse.csr_array((rng.random(likely.shape) < likely) * rng.integers(1, 4, likely.shape), dtype=np.float32)
-    calls, select, fit_counts = [], training.select, Trainer.fit_counts
-    monkeypatch.setattr(training, "select", lambda *given: calls.append(given) or select(*given))
+    calls, fit_counts = [], Trainer.fit_counts
     monkeypatch.setattr(Trainer, "fit_counts", lambda *given, **how: calls.append(how) or fit_counts(*given, **how))
     monkeypatch.setattr(strengths, "CHOICE_TOLERANCE", 1e-5)
     model, _ = fit(x, Options(dim=6), POOL)
-    _, (first, shown, seen, hidden, _), how = calls
+    ((first, shown, seen, hidden, _), (_, ease)), how = chosen[0], calls[1]
     n, sizes = counted(x, model), np.diff(x.indptr)
     assert_allclose(how["input_weights"], n.sum(axis=1) ** 0.5, rtol=1e-6)
     away = np.flatnonzero((np.diff(shown.indptr) == 0) & (sizes > 0))
@@ -282,7 +293,7 @@ def test_the_strengths_are_those_that_the_hidden_items_of_users_kept_away_choose
     assert_array_equal(np.diff(hidden.indptr), np.maximum(1, np.round(0.2 * sizes[away])))
     n[away] -= seen.toarray() + hidden.toarray()
     assert_allclose(shown.toarray(), n, atol=1e-6)
-    assert_allclose([model.ridge, model.ease, *model.factors], best_strengths(first, shown, seen, hidden), rtol=0.01)
+    assert_allclose([model.ridge, ease, *model.factors], best_strengths(first, shown, seen, hidden), rtol=0.01)
 
 
 def test_strengths_need_two_hundred_hidden_items():
@@ -325,28 +336,24 @@ def test_the_first_fit_of_a_process_holds_every_blas_to_one_thread():
 def test_threads_do_not_change_a_bit(taken, fitted):
     model, rows = fitted
     again, history = fit(taken, Options(dim=6), Pool(3))
-    assert len(history) == training.epochs_for(600, 40, taken.nnz)
+    assert len(history) == training.epochs_for((600, 40), taken.nnz)
     assert_array_equal(fold(taken, again, Pool(3)), rows)
     for name, array in model.tensors().items():
         assert_array_equal(again.tensors()[name], array)
         assert_array_equal(Model.from_tensors(model.tensors()).tensors()[name], array)
 
 
-def test_going_on_with_new_items_keeps_the_strengths(taken, fitted):
-    old = fit(taken[:, :35], Options(dim=6), POOL)[0]
-    model, history = fit(taken, Options(dim=6), POOL, start=old)
-    assert model.linear.shape == (6, 40)
-    assert (model.ridge, model.floor, len(history)) == (old.ridge, old.floor, 1)
-    assert np.isfinite(scores(fold(taken, model, POOL), taken, model)).all()
-    assert model.linear[:, 35:].any(axis=0).all()
-
-
-def test_all_is_learned_anew_when_there_are_twice_as_many_users(taken, fitted):
-    few, _ = fit(taken[:300], Options(dim=6), POOL)
-    for start in (few, fit(taken[:580], Options(dim=6), POOL, start=few)[0]):
-        again, _ = fit(taken, Options(dim=6), POOL, start=start)
-        assert_array_equal(again.linear, fitted[0].linear)
-        assert_array_equal(again.factors, fitted[0].factors)
+def test_what_training_needs_is_near_what_was_measured():
+    """Megabytes at the peak, of users of whom each has a basket of another size."""
+    for users, items, entries, measured in (
+        (6_885, 170, 30_200, 34),
+        (428, 5_757, 35_753, 86),
+        (3_886, 16_901, 146_757, 313),
+        (37_204, 52_356, 282_839, 571),
+        (69_000, 13_500, 9_937_585, 963),
+    ):
+        found = training.needed((users, items), entries, 3 * entries**2 / users, 128)
+        assert found / 1e6 == pytest.approx(measured, rel=0.3)
 
 
 @pytest.mark.parametrize("x", [[[1.0, 0, 0]], [[0, 0, 2.0], [0, 1.0, 0], [0, 0, 0]], [[1.0, 1.0]]])
