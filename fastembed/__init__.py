@@ -7,13 +7,13 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False  # typing itself takes longer to import than all that is imported here
 if TYPE_CHECKING:
-    from fastembed._base.validation import TrainingDivergedError
     from fastembed._versions import show_versions
     from fastembed.classifier import Classifier
     from fastembed.counts import Counts
     from fastembed.recommender import Recommender
     from fastembed.skipgram import SkipGram
     from fastembed.trainer import Trainer
+    from fastembed.trainer.parameters import TrainingDivergedError
     from fastembed.vectors import Vectors
     from fastembed.vocabulary import Vocabulary
 
@@ -35,7 +35,7 @@ _MODULES = {  # the module that defines each public name
     "Recommender": "fastembed.recommender",
     "SkipGram": "fastembed.skipgram",
     "Trainer": "fastembed.trainer",
-    "TrainingDivergedError": "fastembed._base.validation",
+    "TrainingDivergedError": "fastembed.trainer.parameters",
     "Vectors": "fastembed.vectors",
     "Vocabulary": "fastembed.vocabulary",
     "show_versions": "fastembed._versions",

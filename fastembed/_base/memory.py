@@ -24,7 +24,6 @@ def check_memory_limit(limit: int | None) -> int:
     ValueError
         If it is below 1 MB.
     """
-    limit = int(limit) if isinstance(limit, float) and limit.is_integer() else limit  # 2e9
     return max(free_memory() // 2, LEAST) if limit is None else check_integer("memory_limit", limit, low=LEAST)
 
 

@@ -31,11 +31,7 @@ def lazy_names(package: str, names: Mapping[str, str]) -> tuple[Callable[[str], 
     def get(name: str) -> object:
         if name in modules:
             module = modules[name] if "." in modules[name] else f"{package}.{modules[name]}"
-            try:
-                found = import_module(module)
-            except AttributeError as error:  # which Python would take for a name that the package lacks
-                raise ImportError(f"{module} cannot be imported: {error}") from error
-            return getattr(found, name)
+            return getattr(import_module(module), name)
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
     return get, lambda: sorted(modules)

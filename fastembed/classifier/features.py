@@ -22,7 +22,7 @@ from scipy import sparse
 from fastembed._base.arrays import Float64, Int32, Int64, sorted_csr
 from fastembed._base.estimator import fields_alone
 from fastembed._base.threads import Pool, cached_property
-from fastembed._base.validation import LIKELY, shown
+from fastembed._base.validation import shown
 from fastembed._kernels import features as kernels
 from fastembed._kernels.features import PairIndex
 from fastembed._kernels.tokens import TokenTable
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from fastembed.classifier.classifier import ClassifierOptions
 
 BAG_DOCUMENTS = 1 << 13  # documents whose bags one task makes
+LIKELY = 10_000  # the first words, the most frequent ones
 PART_PAIRS = 1 << 15  # approximate number of pairs of ids whose hash table fits into a cache
 
 Bags: TypeAlias = tuple[Int64, Int32, Float64]  # a canonical CSR matrix (N, F): indptr, indices, data

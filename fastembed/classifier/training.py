@@ -17,13 +17,14 @@ from scipy import sparse
 from fastembed._base.arrays import Float32, Float64
 from fastembed._base.memory import check_free
 from fastembed._base.threads import Pool, single_threaded_blas
-from fastembed._base.validation import TrainingDivergedError, warn_user
+from fastembed._base.validation import warn_user
 from fastembed.classifier.calibration import FIRST, Calibration
 from fastembed.classifier.features import Features, shares
 from fastembed.classifier.labels import Examples, LeftOut, balanced, mean_weights
 from fastembed.classifier.model import FittedClassifier
 from fastembed.classifier.ova import train_ova
 from fastembed.corpus.ledger import Ledger
+from fastembed.trainer.parameters import TrainingDivergedError
 from fastembed.trainer.trainer import Trainer
 from fastembed.vectors.vectors import Vectors
 

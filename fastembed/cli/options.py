@@ -31,11 +31,8 @@ class Parser(argparse.ArgumentParser):
         """Parse as argparse does; a command rejects what it does not know, before `fastembed` itself would."""
         parsed, unknown = super().parse_known_args(args, namespace)
         if unknown and self._subparsers is None:
-            from fastembed._base.estimator import OTHERS
-
-            names = [each.partition("=")[0].lstrip("-").replace("-", "_") for each in unknown if each.startswith("-")]
-            ours = ["--" + OTHERS.get(name, name).partition(" ")[0].replace("_", "-") for name in names]
-            near = [close for name in ours for close in get_close_matches(name, self._option_string_actions, 1, 0.8)]
+            names = [each.partition("=")[0] for each in unknown if each.startswith("-")]
+            near = [close for name in names for close in get_close_matches(name, self._option_string_actions, 1, 0.8)]
             meant = f": did you mean {', '.join(near)}?" if near else ""
             self.error(f"unrecognized arguments: {' '.join(unknown)}{meant}")
         return parsed, unknown

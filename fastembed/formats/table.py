@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.progress import bar
-from fastembed._base.validation import check_token_counts, check_vectors
+from fastembed._base.validation import all_finite, check_token_counts, token_ids, unmasked
 from fastembed.formats.atomic import replacing
 
 Matrix = npt.NDArray[np.floating]
@@ -65,6 +65,28 @@ def check_table(table: Table) -> Table:
     """
     check_vectors(table.tokens, table.matrix)
     return table if table.counts is None else table._replace(counts=check_token_counts(table.counts, table.tokens))
+
+
+def check_vectors(tokens: Sequence[str], matrix: Any) -> dict[str, int]:
+    """Return the row of each of V unique tokens in a finite matrix (V, D) of float32 or float64, D >= 1.
+
+    Parameters
+    ----------
+    matrix : ndarray (V, D)
+    """
+    if not isinstance(matrix, np.ndarray) or matrix.dtype not in (np.float32, np.float64):
+        found = matrix.dtype if isinstance(matrix, np.ndarray) else type(matrix).__name__
+        raise TypeError(f"matrix must be an array of float32 or float64, got {found}")
+    unmasked("matrix", matrix)
+    if matrix.ndim != 2 or matrix.shape[0] != len(tokens):
+        raise ValueError(f"matrix must have the shape ({len(tokens)}, D), one row per token, got {matrix.shape}")
+    if matrix.shape[1] == 0:
+        raise ValueError(f"matrix must have at least one column, got the shape {matrix.shape}")
+    rows = token_ids(tokens)
+    if not all_finite(matrix):
+        row, column = np.argwhere(~np.isfinite(matrix))[0].tolist()
+        raise ValueError(f"matrix must be finite, got {matrix[row, column]} at [{row}, {column}], {tokens[row]!r}")
+    return rows
 
 
 def add_token(name: bytes, position: int, seen: dict[str, int], where: str, unit: str) -> None:

@@ -24,9 +24,8 @@ PARSED_NUMBERS = 1 << 18  # of vectors in a text, which are parsed at once
 
 # All white space of ASCII ends a token for one tool or another. Other characters, such as U+0085, U+00A0 and U+2028,
 # may be part of it.
-WHITE_SPACE = r"[ \t-\r]|\A\Z"
+WHITE_SPACE = re.compile(r"[ \t-\r]|\A\Z")
 NUMBER = rb"(?i:[-+]?(\.?\d[-+.\de]*|nan|inf))"
-WHITE_SPACE_REASON = "is empty or contains white space, which ends the token in such a file"
 
 
 def parse_rows(texts: list[bytes], dim: int, path: PathLike, lines: list[int]) -> bytes:
@@ -73,7 +72,10 @@ def write_token_rows(path: PathLike, table: Table, header: bytes = b"", *, binar
     OSError
         If the folder is missing or the data cannot be written; the old file is then untouched.
     """
-    names = encode_tokens(table.tokens, WHITE_SPACE, WHITE_SPACE_REASON)
+    for token in table.tokens:
+        if WHITE_SPACE.search(token):
+            raise ValueError(f"token {token!r} is empty or contains white space, which ends the token in such a file")
+    names = encode_tokens(table.tokens)
     limit = float(np.finfo(np.float32).max)
     largest = max(float(table.matrix.max()), -float(table.matrix.min()))
     if largest > limit:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from fastembed._base.arrays import CACHE_LINE, aligned_zeros
 from fastembed._base.progress import bar
 from fastembed._base.threads import Pool, matrix_product, single_threaded_blas
-from fastembed._base.validation import TrainingDivergedError, check_choice, check_flag, check_integer, check_number
+from fastembed._base.validation import check_choice, check_flag, check_integer, check_number
 from fastembed._kernels import kernels_for
 from fastembed.counts.groups import (
     BufferedCounts,
@@ -33,7 +33,7 @@ from fastembed.counts.groups import (
     split_rows,
 )
 from fastembed.trainer.inputs import Bags
-from fastembed.trainer.parameters import Parameters
+from fastembed.trainer.parameters import Parameters, TrainingDivergedError
 from fastembed.trainer.ranks import Exchange, Ranks
 
 OPTIMIZERS = ("adagrad", "sgd")

@@ -16,7 +16,6 @@ from scipy import sparse
 from fastembed._base.arrays import canonical_csr
 from fastembed._base.threads import Pool
 from fastembed._base.validation import (
-    TrainingDivergedError,
     check_amounts,
     check_ids,
     check_seed,
@@ -29,7 +28,7 @@ from fastembed.counts.store import StoredGroups
 from fastembed.trainer.blocks import BlockSteps, FitOptions
 from fastembed.trainer.checkpoint import Checkpoint, Position, arrays_digest
 from fastembed.trainer.inputs import Bags, check_bags
-from fastembed.trainer.parameters import Parameters
+from fastembed.trainer.parameters import Parameters, TrainingDivergedError
 from fastembed.trainer.ranks import Ranks
 
 LARGEST_EXPONENT = math.log(sys.float_info.max)

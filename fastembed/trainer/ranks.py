@@ -26,11 +26,11 @@ from numpy.typing import NDArray
 
 from fastembed._base.arrays import aligned_zeros
 from fastembed._base.threads import Pool
-from fastembed._base.validation import TrainingDivergedError, shown
+from fastembed._base.validation import shown
 from fastembed._kernels import kernels_for
 from fastembed._versions import origin_of_bits
 from fastembed.counts.groups import Division, shard_bounds
-from fastembed.trainer.parameters import Parameters
+from fastembed.trainer.parameters import Parameters, TrainingDivergedError
 
 KEPT_BYTES = 1 << 26  # of dH that ranks keep before they merge it: messages are long, and memory is bounded
 SENT_BYTES = 1 << 28  # largest message between ranks, since MPI counts in int

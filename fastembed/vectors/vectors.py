@@ -25,7 +25,6 @@ from fastembed._base.validation import (
     check_number,
     check_token,
     check_token_counts,
-    check_vectors,
     encode_tokens,
     shown,
     token_of,
@@ -33,7 +32,7 @@ from fastembed._base.validation import (
     warn_user,
 )
 from fastembed.formats.registry import read_table, write_table
-from fastembed.formats.table import Table
+from fastembed.formats.table import Table, check_vectors
 from fastembed.vectors.neighbors import METHODS, Exact, Ids, Matrix, Neighbors, rounded_products, unit_vectors
 from fastembed.vectors.subwords import BucketComposer, Composer, composer_of
 

@@ -24,10 +24,10 @@ def test_set_params_sets_all_or_nothing():
     assert model.set_params(window=(1, 2), seed=3) is model
     assert (model.dim, model.window, model.seed) == (7, (1, 2), 3)
     before = model.get_params()
-    with pytest.raises(ValueError, match=r"SkipGram has no parameter 'size' \(here dim\); it has dim, window, "):
+    with pytest.raises(ValueError, match="no parameter 'size'"):
         model.set_params(dim=9, size=8)
     assert model.get_params() == before
-    with pytest.raises(TypeError, match=r"SkipGram has no parameter 'workers' \(here threads\); it has dim, window, "):
+    with pytest.raises(TypeError, match="'workers'"):
         SkipGram(workers=2)
     assert model.set_params() is model
 

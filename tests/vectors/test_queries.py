@@ -144,7 +144,7 @@ def test_integers_are_the_tokens_of_their_digits_and_never_ids():
     assert held.analogy(33, 0, 1) == held.analogy("33", "0", "1")
     for no in (2, 3, -1, True, None, 0.0):
         assert no not in held
-    with pytest.raises(KeyError, match=r"3 is not among .*digits, and the token of id 3 is tokens\[3\]"):
+    with pytest.raises(KeyError, match="3 is not among"):
         held.most_similar(3)
 
 
