@@ -73,7 +73,7 @@ def test_similarity_and_distance_are_those_by_hand():
     assert held.similarity("a", "c") == -1.0
     assert held.distance("a", "b") == pytest.approx(0.2, abs=1e-15)
     assert held.distance("a", "c") == 2.0
-    with pytest.raises(TypeError, match=r"a token is a str, or an int whose digits it is, got \['a'\]: a vector is"):
+    with pytest.raises(TypeError, match="a token is a str"):
         held.similarity(["a"], ["b"])
 
 

@@ -118,13 +118,8 @@ def test_a_word_without_known_ngrams_is_unknown(dtype):
         lambda: vectors.similarity("king", "mqn"),
         lambda: vectors.subwords("mqn"),
     ):
-        with pytest.raises(KeyError, match="'mqn' is not among the 5 tokens; the closest spellings are 'man'"):
+        with pytest.raises(KeyError, match="'mqn' is not among the 5 tokens.*'man'"):
             query()
-    accented = composing_vectors(
-        Vectors, ("\u00e9man", *TOKENS[1:]), np.eye(5, 6, dtype=dtype), None, a_dictionary(dtype)
-    )
-    with pytest.raises(KeyError, match=r"but .éman. is, in Unicode.s form NFC: unicodedata"):
-        accented["e\u0301man"]
     with pytest.raises(KeyError, match="'kingly' is not among the 5 tokens"):
         vectors.subset(["kingly"])
     with pytest.raises(KeyError, match="'kingly' is not among the 5 tokens"):
