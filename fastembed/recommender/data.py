@@ -83,7 +83,7 @@ class Names:
     def unknown(self, name: Any) -> str | UnknownToken:
         """Return the message for an unknown name."""
         if isinstance(name, str) and self.names.dtype == object:
-            return UnknownToken(name, self._numbers, self.names, f"{self.what}s")
+            return UnknownToken(name, self.names, f"{self.what}s")
         return f"{shown(name)} is not among the {len(self):,} {self.what}s, such as {shown(self.names.tolist()[0])}"
 
 

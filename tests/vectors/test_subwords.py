@@ -118,7 +118,7 @@ def test_a_word_without_known_ngrams_is_unknown(dtype):
         lambda: vectors.similarity("king", "mqn"),
         lambda: vectors.subwords("mqn"),
     ):
-        with pytest.raises(KeyError, match="'mqn' is not among the 5 tokens.*'man'"):
+        with pytest.raises(KeyError, match=r"'mqn' is not among the 5 tokens.*'man'"):
             query()
     with pytest.raises(KeyError, match="'kingly' is not among the 5 tokens"):
         vectors.subset(["kingly"])
