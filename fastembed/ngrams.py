@@ -19,7 +19,7 @@ BEGIN, END = "<", ">"  # around a word, so that its first and last n-grams diffe
 BLOCK_WORDS = 1 << 16  # words whose n-grams are counted at a time
 
 
-def check_ngram_lengths(name: str, lengths: Any, *, others: str = "") -> tuple[int, int]:
+def check_ngram_lengths(name: str, lengths: Any) -> tuple[int, int]:
     """Return the least and the greatest number of characters of an n-gram.
 
     Parameters
@@ -27,8 +27,6 @@ def check_ngram_lengths(name: str, lengths: Any, *, others: str = "") -> tuple[i
     name : str
         For errors.
     lengths : (int, int)
-    others : str
-        What else the caller takes, for errors: ``"None or "``.
 
     Raises
     ------
@@ -41,8 +39,7 @@ def check_ngram_lengths(name: str, lengths: Any, *, others: str = "") -> tuple[i
     (3, 6)
     """
     if not isinstance(lengths, tuple | list) or len(lengths) != 2:
-        what = "the least and the greatest length of n-grams, such as (3, 6)"
-        raise TypeError(f"{name} must be {others}{what}, got {shown(lengths)}")
+        raise TypeError(f"{name} must be lengths of n-grams, such as (3, 6), got {shown(lengths)}")
     shortest = check_integer(f"the least length of {name}", lengths[0], low=1, high=LONGEST_NGRAM)
     longest = check_integer(f"the greatest length of {name}", lengths[1], low=shortest, high=LONGEST_NGRAM)
     return shortest, longest

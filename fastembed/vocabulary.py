@@ -91,7 +91,7 @@ class Vocabulary:
         self.tokens = tuple(tokens)
         if not self.tokens:
             raise ValueError("a vocabulary needs at least one token, got none")
-        self._ids = token_ids(self.tokens)
+        _ = self._ids  # all different
         self.counts = check_token_counts(counts, self.tokens)
         self.ledger = ledger
         self.reading: Reading | None = None
@@ -176,22 +176,22 @@ class Vocabulary:
         different = sum(map(len, tables))
         if not different:
             raise empty(reader, ledger)
-        reading = reader.known_reading
-        check_named(chosen, tables, reading)
+        check_named(chosen, tables, reader.known_reading)
         ranking = rank_tokens(tables, 1 if chosen else min_count, pool)
         counts = np.empty(len(ranking) if chosen else min(len(ranking), max_size or len(ranking)), np.int64)
         tokens, enough = ranking.take(counts, token_from_bytes), ranking.total
-        found = list(zip(tokens, counts.tolist(), strict=True)) if chosen else []
-        if "drop" in chosen:
-            found = _listed(found, ledger, "listed in drop", chosen["drop"], False)
-        if "keep_only" in chosen:
-            found = _listed(found, ledger, "not listed in keep_only", chosen["keep_only"], True)
         if chosen:
-            frequent = [item for item in found if item[1] >= min_count]
-            enough = sum(count for _, count in frequent)
-            tokens, counts = [t for t, _ in frequent[:max_size]], np.array([n for _, n in frequent[:max_size]], int)
+            found = list(zip(tokens, counts.tolist(), strict=True))
+            if "drop" in chosen:
+                found = _listed(found, ledger, "listed in drop", chosen["drop"], False)
+            if "keep_only" in chosen:
+                found = _listed(found, ledger, "not listed in keep_only", chosen["keep_only"], True)
+            found = [item for item in found if item[1] >= min_count]
+            enough = sum(count for _, count in found)
+            tokens, counts = [t for t, _ in found[:max_size]], np.array([n for _, n in found[:max_size]], np.int64)
         if not tokens:
-            raise _none_left(tables, found, ledger, min_count, pool)
+            why = ", ".join([*ledger.dropped, f"below min_count={min_count}"])
+            raise NoTokenError(f"none of the {different:,} different tokens is left: {why}")
         ledger.tokens_used = int(counts.sum())
         left = ledger.tokens_read - sum(ledger.dropped.values())
         ledger.dropped |= {
@@ -199,7 +199,7 @@ class Vocabulary:
             f"over max_size={max_size}": enough - ledger.tokens_used,
         }
         words = cls(tokens, counts, ledger)
-        words.reading = reading
+        words.reading = reader.known_reading
         return words
 
     def grown(self, other: Vocabulary, max_size: int | None = None) -> Vocabulary:
@@ -264,9 +264,8 @@ class Vocabulary:
         ['the\t7', 'cat\t2']
         <Vocabulary of 2 tokens, 9 occurrences>
         """
-        for token in self.tokens:
-            if "\n" in token:
-                raise ValueError(f"a vocabulary file has one line per token, but {token!r} contains a line end")
+        if token := next((token for token in self.tokens if "\n" in token), None):
+            raise ValueError(f"a vocabulary file has one line per token, but {token!r} contains a line end")
         write_lines(path, map("{}\t{}\n".format, self.tokens, self.counts.tolist()))
 
     @classmethod
@@ -298,6 +297,10 @@ class Vocabulary:
             raise ValueError(f"{str(path)!r} does not hold a vocabulary: {error}") from error
 
     @cached_property
+    def _ids(self) -> dict[str, int]:
+        return token_ids(self.tokens)
+
+    @cached_property
     def _table(self) -> TokenTable:
         """The compiled form: a table from the tokens in UTF-8 to the same ids. Filling it takes seconds."""
         table = TokenTable()
@@ -306,10 +309,6 @@ class Vocabulary:
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name not in ("_ids", "_table")}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self._ids = {token: index for index, token in enumerate(self.tokens)}
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -377,23 +376,6 @@ def _listed(
 
 class NoTokenError(ValueError):
     """No token of a text is left for a vocabulary."""
-
-
-def _none_left(
-    tables: list[TokenTable], found: list[tuple[str, int]], ledger: Ledger, min_count: int, pool: Pool
-) -> NoTokenError:
-    """Return the error for a vocabulary without a token; `found` is what lists leave, the most frequent first."""
-    different = sum(map(len, tables))
-    if ledger.dropped and not found:
-        return NoTokenError(f"no token is left of the {different:,} different ones: {', '.join(ledger.dropped)}")
-    if not found:
-        count = np.empty(1, np.int64)
-        found = [(rank_tokens(tables, 1, pool).take(count, token_from_bytes)[0], int(count[0]))]
-    else:
-        different = len(found)
-    token, times = found[0]
-    most = f"the most frequent, {token!r}, occurs {times:,} times"
-    return NoTokenError(f"none of the {different:,} different tokens occurs min_count={min_count:,} times: {most}")
 
 
 def vocabulary_size(vocabulary: Vocabulary | int) -> int:

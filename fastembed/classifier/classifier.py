@@ -101,7 +101,7 @@ class ClassifierOptions:
         if self.learning_rate is not None:
             checked["learning_rate"] = check_number("learning_rate", self.learning_rate, above=True)
         if self.chars is not None:
-            checked["chars"] = check_ngram_lengths("chars", self.chars, others="None or ")
+            checked["chars"] = check_ngram_lengths("chars", self.chars)
         l2 = L2[self.loss] if self.l2 is None else self.l2
         checked["l2"] = check_number(f"l2 of loss={self.loss!r}", l2, above=self.loss != "softmax")
         if isinstance(self.class_weight, Mapping):

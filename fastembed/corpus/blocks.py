@@ -9,7 +9,7 @@ import itertools
 import lzma
 import re
 import zlib
-from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
+from codecs import BOM_UTF8
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -30,15 +30,7 @@ BLOCKS = 256  # blocks grow with a file as long as it has this many: enough for 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")  # suffixes of the files that are decompressed
 SPACES = (b" ", b"\t", b"\v", b"\f", b"\r")  # the ASCII white space inside a line
 
-TO_UTF8 = "iconv -f ENCODING -t UTF-8 converts it, often from WINDOWS-1252 in the West and from GB18030 in China"
-NO_TEXT = {  # by their first bytes
-    b"\x1f\x8b": "it is compressed: give it a name that ends in .gz, or unpack it by gzip -dc",
-    b"BZh": "it is compressed: give it a name that ends in .bz2, or unpack it by bzip2 -dc",
-    b"\xfd7zXZ": "it is compressed: give it a name that ends in .xz, or unpack it by xz -dc",
-    b"(\xb5/\xfd": "it is compressed: give it a name that ends in .zst, or unpack it by zstd -dc",
-    b"PK\x03\x04": "it is a .zip file, as .docx and .xlsx are: extract its text, or save the table as CSV",
-    b"%PDF": "it is a PDF: pdftotext extracts its text",
-}
+TO_UTF8 = "iconv -f ENCODING -t UTF-8 converts a text"
 
 Cut = Callable[[bytes], tuple[int, bool]]  # where a text can be cut, 0 if nowhere, and whether a sequence ends there
 
@@ -133,12 +125,6 @@ def _without_mark(text: bytes) -> bytes:
     return b" " * len(BOM_UTF8) + text[len(BOM_UTF8) :] if text.startswith(BOM_UTF8) else text
 
 
-def _check_encoding(name: str, start: bytes) -> None:
-    """Raise ValueError if a file begins with the mark of UTF-16, in which not even its ends of lines could be found."""
-    if start.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
-        raise ValueError(f"{name!r} is in UTF-16: convert it to UTF-8, as by iconv -f UTF-16 -t UTF-8")
-
-
 def token_without_end(name: str, line: int) -> ValueError:
     """Return the error for a text that goes on for too long without a place to cut."""
     return ValueError(
@@ -207,8 +193,6 @@ def read_data(file: TextFile, report: Callable[[int], object] | None = None) -> 
                     raise EOFError("it is empty, not even an archive")
             except errors as error:
                 raise OSError(f"cannot read {file.name!r} beyond byte {size:,} of its text: {error}") from error
-            if not size:
-                _check_encoding(file.name, data)
             size += len(data)
             if report:
                 report(raw.tell())
@@ -319,8 +303,6 @@ class PlainFile:
                 raise OSError(f"cannot read {self.name!r} beyond byte {offset:,}: {error}") from error
             if len(data) < min(size, 1):
                 raise OSError(f"cannot read {self.name!r} beyond byte {offset:,}: it has become shorter")
-            if not offset:
-                _check_encoding(self.name, data)
             parts.append(data)
             offset, size = offset + len(data), size - len(data)
         return parts[0] if len(parts) == 1 else b"".join(parts)
@@ -347,7 +329,7 @@ def plain_blocks(
     """Yield the blocks of a file; `report` is called with the number of bytes that they have reached.
 
     Each ends where some bytes, of the size of a block, can be cut. Of these the last few are looked at first. Those of
-    a part, one of `plain_parts`, are blocks of the whole.
+    a part, one of `file_parts`, are blocks of the whole.
 
     Raises
     ------
@@ -371,23 +353,6 @@ def plain_blocks(
             begin, inside = end, not ended and (inside or not block.text.isspace())
 
 
-def plain_parts(file: PlainFile, size: int, cut_text: Cut) -> list[tuple[int, int]]:
-    """Return parts of a file, from one place to another, of about `size` bytes: where a block and a sequence end.
-
-    A part may be longer, since it has whole sequences.
-    """
-    ends, block = [0], file.block_bytes
-    for first in range(0, file.size, block):
-        last = min(first + block, file.size)
-        if last == file.size:
-            ends.append(last)
-        elif last - ends[-1] >= size:
-            end, ended = _last_cut(file, first, last, cut_text)
-            if ended:
-                ends.append(end)
-    return list(itertools.pairwise(ends))
-
-
 def _last_cut(file: PlainFile, first: int, last: int, cut_text: Cut) -> tuple[int, bool]:
     """Return where these bytes are cut, `first` if nowhere, and whether a sequence ends there."""
     start = max(last - TAIL_BYTES, first)
@@ -398,11 +363,23 @@ def _last_cut(file: PlainFile, first: int, last: int, cut_text: Cut) -> tuple[in
     return first + place, ended
 
 
-def file_parts(file: TextFile, size: int, cut: Cut) -> list[TextFile]:
-    """Return the parts of a file, of about `size` bytes each, or the file alone if it is compressed or short."""
+def file_parts(file: TextFile, size: int, cut_text: Cut) -> list[TextFile]:
+    """Return the parts of a file, of about `size` bytes each, or the file alone if it is compressed or short.
+
+    A part ends where a block and a sequence end. It may be longer, since it has whole sequences.
+    """
     if file.size() <= size or (plain := open_plain(file)) is None:
         return [file]
-    return [FilePart(file, part) for part in plain_parts(plain, size, cut)]
+    ends, block = [0], plain.block_bytes
+    for first in range(0, plain.size, block):
+        last = min(first + block, plain.size)
+        if last == plain.size:
+            ends.append(last)
+        elif last - ends[-1] >= size:
+            end, ended = _last_cut(plain, first, last, cut_text)
+            if ended:
+                ends.append(end)
+    return [FilePart(file, part) for part in itertools.pairwise(ends)]
 
 
 def valid_text(block: TextBlock | PlainBlock, errors: str) -> tuple[bytes, int]:
@@ -425,13 +402,9 @@ def valid_text(block: TextBlock | PlainBlock, errors: str) -> tuple[bytes, int]:
             text.decode()
         except UnicodeDecodeError as error:
             line = block.line + text.count(b"\n", 0, error.start)
-            remedy = TO_UTF8
-            if b"\0" in text:
-                remedy = "it has bytes of 0, as a model has, or another file that is no text"
-            remedy = next((known for start, known in NO_TEXT.items() if text.startswith(start)), remedy)
             raise ValueError(
                 f"{block.name!r} is not valid UTF-8 at line {line}, byte {block.offset + error.start:,} of the text: "
-                f"{error.reason} ({text[error.start : error.end]!r}); {remedy}"
+                f"{error.reason} ({text[error.start : error.end]!r}); {TO_UTF8}"
             ) from None
     valid = text.decode(errors="replace").encode()
     return valid, valid.count("\ufffd".encode()) - text.count("\ufffd".encode())

@@ -47,7 +47,6 @@ Result = TypeVar("Result")
 
 REPORT_EVERY = 1024  # documents in memory between two calls of the progress function
 NO_IDS = np.empty(0, dtype=np.int32)
-CHUNK = 1 << 20  # bytes of a pipe that are hashed at a time
 
 
 def as_corpus(source: Source, reading: Reading | None = None, *, single: bool = False) -> Corpus:
@@ -334,7 +333,7 @@ class DocumentCorpus:
 
     def _documents(self, ledger: Ledger, progress: Progress | None) -> Iterator[Document]:
         fail = None if self._skip_bad else _bad_item
-        return documents_of(self._items(progress), self.reading.errors, ledger, fail, any_tokens=True)
+        return documents_of(self._items(progress), self.reading.errors, ledger, fail)
 
     def _items(self, progress: Progress | None) -> Iterator[tuple[int, Any]]:
         """Yield each item with its number, and report them."""
@@ -498,8 +497,7 @@ def _read_block(block: Block, reading: Reading) -> tuple[bytes, int]:
 
 
 def _bad_item(number: int, bad: BadRow) -> Exception:
-    hint = ": leave out what is missing" if bad.reason == "null" else ""
-    return bad.kind(f"item {number} of the corpus: {bad.message}{hint}")
+    return bad.kind(f"item {number} of the corpus: {bad.message}")
 
 
 def disk_size(corpus: FileCorpus) -> int:

@@ -74,8 +74,6 @@ def warn_of_floats(names: Collection[object]) -> None:
 
 def column_names(source: Any) -> list[Any] | None:
     """Return the names of the columns of a table in memory; None if it is not a table."""
-    if type(source).__name__ == "LazyFrame":
-        raise TypeError("a LazyFrame of Polars has no rows before it is collected: pass .collect()")
     columns = getattr(source, "column_names", None)  # of a table of Arrow or Hugging Face
     if columns is None:
         columns = getattr(source, "columns", None)  # of pandas or Polars
@@ -119,29 +117,24 @@ class Records:
         kind = type(source).__name__
         if isinstance(source, str | bytes | bytearray | os.PathLike):
             raise TypeError(f"documents in memory are an iterable, got {shown(source)}; FileCorpus reads files")
-        if hasattr(source, "number_of_edges") or hasattr(source, "get_edgelist"):
-            raise TypeError(f"documents are an iterable, got a {kind}: fit to Counts.from_graph(graph) instead")
-        if kind.endswith("GroupBy"):
-            raise TypeError(f"documents are an iterable, got a {kind}: .agg(list) of a column makes a list per group")
         if isinstance(source, Mapping):
             raise TypeError(f"documents are an iterable, got a {kind} of {shown(list(source))}: pass one of these")
         if not isinstance(field, str | None):
             raise TypeError(f"field must be the name of a field, got {field!r}")
         if (names := column_names(source)) is not None:
             if field is None:
-                of = f"DocumentCorpus(..., field=...) takes one of its fields {listed(names)}"
-                raise TypeError(f"documents must be one column of a table, got a whole {kind}: {of}")
+                raise TypeError(
+                    f"documents must be one column of a table, got a whole {kind}: name its field, {listed(names)}"
+                )
             check_field(kind, field, names)
             if hasattr(source, "__len__"):  # a stream of rows has columns, but gives none as a whole
                 source, field = source[field], None
-        try:
-            once = iter(source) is source
-        except TypeError:
-            raise TypeError(f"a corpus is a path or an iterable of documents, got {kind}: {shown(source)}") from None
-        if once:
-            others = "pass a list, or an object whose __iter__ starts again"
-            raise TypeError(f"a corpus is read more than once, which a {kind} does not allow: {others}")
-        self._source, self._field = source, field
+        if not isinstance(source, Iterable):
+            raise TypeError(f"a corpus is a path or an iterable of documents, got {kind}: {shown(source)}")
+        if iter(source) is source:
+            raise TypeError(f"a corpus is read more than once, which a {kind} does not allow: pass a list")
+        self._source: Any = source
+        self._field = field
         hint = length_hint(source, -1)
         self.length = None if hint < 0 else hint
 
@@ -169,8 +162,6 @@ def documents_of(
     errors: str,
     ledger: Ledger,
     fail: Callable[[int, BadRow], Exception] | None,
-    *,
-    any_tokens: bool = False,
 ) -> Iterator[Document]:
     """Yield the documents in rows.
 
@@ -182,11 +173,9 @@ def documents_of(
         What to do with text that has no UTF-8 form: it is a bad row, or gets U+FFFD, which the ledger counts.
     fail : callable or None
         Makes the error to raise for a bad row. Without it, bad rows are added to the ledger and left out.
-    any_tokens : bool
-        Whether the tokens of a list may have no UTF-8 form, unless it is to be replaced.
     """
     for number, value in rows:
-        document = _document(value, errors, ledger, any_tokens)
+        document = _document(value, errors, ledger)
         if not isinstance(document, BadRow):
             yield document
         elif fail is None:
@@ -195,7 +184,7 @@ def documents_of(
             raise fail(number, document)
 
 
-def _document(value: Any, errors: str, ledger: Ledger, any_tokens: bool) -> Document | BadRow:
+def _document(value: Any, errors: str, ledger: Ledger) -> Document | BadRow:
     """Return a value as a document, or the reason why it is not one."""
     if isinstance(value, str):
         return text_bytes(value.removeprefix("\ufeff"), errors, ledger)
@@ -206,16 +195,12 @@ def _document(value: Any, errors: str, ledger: Ledger, any_tokens: bool) -> Docu
         return value if valid_utf8(value) else text_bytes(value.decode(errors="surrogateescape"), errors, ledger)
     if is_missing(value):
         return BadRow("null", "null, where a text or a list of tokens is expected", TypeError)
-    if type(value) is not list and (isinstance(value, Mapping) or not isinstance(value, Iterable)):
-        hint = "; field=... names that of records" if isinstance(value, Mapping) else ""
-        message = f"{shown(value)}, where a text or a list of tokens is expected{hint}"
-        return BadRow("no text", message, TypeError)
+    if isinstance(value, Mapping):
+        return BadRow("no text", f"{shown(value)}, where a text is expected: name its field by field=...", TypeError)
     try:
-        tokens = token_list(value, "the list")
+        tokens = token_list(value, "it")
     except TypeError as error:
         return BadRow("no text", str(error), TypeError)
-    if any_tokens and errors == "strict":
-        return tokens
     try:
         "".join(tokens).encode()
     except UnicodeEncodeError:

@@ -8,7 +8,6 @@ import re
 import shutil
 import sys
 import tempfile
-import threading
 import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -18,12 +17,6 @@ from typing import Any, BinaryIO, TypeAlias, TypeGuard, cast
 
 from fastembed._base.optional import require
 from fastembed._base.validation import shown, without_password
-
-COPY_BYTES = 1 << 20  # copied at a time from a pipe
-LONGEST_PATH = 4096  # characters: of a pattern, and of a path on most systems
-
-_stdin_lock = threading.Lock()
-
 
 # A file that can be read again and again: its `name`, its `size()` on disk, and a stream of its bytes by `open()`
 TextFile: TypeAlias = "RegularFile | Spool | UrlFile | FilePart"
@@ -53,14 +46,11 @@ class Spool:
         self._spool = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as this object
         weakref.finalize(self, self._spool.close)
         try:
-            shutil.copyfileobj(stream, self._spool, COPY_BYTES)
+            shutil.copyfileobj(stream, self._spool)
             self._spool.flush()
         except OSError as error:
             self._spool.close()
             raise OSError(f"cannot keep {name} in a file in {tempfile.gettempdir()!r}: {error}") from error
-        except KeyboardInterrupt as interrupt:
-            interrupt.add_note(f"interrupted after {self._spool.tell():,} bytes of {name}")
-            raise
 
     def size(self) -> int:
         """Return its number of bytes."""
@@ -114,11 +104,6 @@ def _spooled(stream: Any) -> Spool:
     return Spool("standard input", getattr(stream, "buffer", stream))
 
 
-def _standard_input() -> Spool:
-    with _stdin_lock:  # lru_cache alone lets two threads read the stream at once
-        return _spooled(sys.stdin)
-
-
 def path_list(paths: Any) -> list[str | os.PathLike[str]]:
     """Return one path or several as a list; raise TypeError for anything else."""
     if isinstance(paths, str | os.PathLike):
@@ -159,32 +144,22 @@ def find_files(path: str | os.PathLike[str]) -> list[TextFile]:
     if is_url(path):
         return _files_of_url(path)
     if name == "-":
-        return [_standard_input()]
-    try:
-        exists, folder = Path(name).exists(), Path(name).is_dir()
-    except PermissionError:  # of a folder above it: the file may be there
-        raise
-    except (OSError, ValueError):  # a whole text, too long for a name or with a NUL
-        exists = folder = False
-    if exists and not folder:
-        if Path(name).is_file():
-            return [RegularFile(Path(name))]
-        with Path(name).open("rb") as stream:
-            return [Spool(name, stream)]
-    label = shown(name) if isinstance(path, str) else repr(name)  # a str may be a whole text, by mistake
-    if folder:
+        return [_spooled(sys.stdin)]
+    if os.path.isfile(name):  # noqa: PTH113 - a Path raises for a name that is too long
+        return [RegularFile(Path(name))]
+    if os.path.isdir(name):  # noqa: PTH112
         inside = (Path(root, file) for root, _, files in os.walk(name, onerror=_raise) for file in files)
         found = [p for p in inside if not any(part.startswith(".") for part in p.relative_to(name).parts)]
-        missing = f"no file in the folder {label}"
+    elif os.path.exists(name):  # noqa: PTH110
+        with Path(name).open("rb") as stream:
+            return [Spool(name, stream)]
     else:
-        pattern = glob.has_magic(name) and not any(c in name for c in "\0\n\r") and len(name) <= LONGEST_PATH
-        found = [Path(match) for match in glob.glob(name, recursive=True)] if pattern else []  # noqa: PTH207 - absolute
-        missing = f"no file matches {label}" if pattern else f"no such file: {label}"
+        found = [Path(match) for match in glob.glob(name, recursive=True)]  # noqa: PTH207 - absolute
     files = sorted(p for p in found if p.is_file())
     if not files:
-        if isinstance(path, str) and not folder:
-            missing += "; a bare string is the name of a file: pass [text] if it is a text, [[item, item]] if a basket"
-        raise FileNotFoundError(missing)
+        if isinstance(path, str):
+            raise FileNotFoundError(f"no such file: {shown(path)}; pass [text] if it is a text")
+        raise FileNotFoundError(f"no such file: {name!r}")
     return [RegularFile(p) for p in files]
 
 

@@ -973,7 +973,7 @@ class SkipGramOptions(SkipGramParameters):
         if isinstance(self.subwords, bool | np.bool_):
             checked["subwords"] = LENGTHS if self.subwords else False
         else:
-            checked["subwords"] = check_ngram_lengths("subwords", self.subwords, others="True, False or ")
+            checked["subwords"] = check_ngram_lengths("subwords", self.subwords)
         if not isinstance(self.reading, Reading | None):
             raise TypeError(f"reading must be a fastembed.corpus.Reading or None, got {self.reading!r}")
         if self.baskets is not None:

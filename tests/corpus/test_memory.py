@@ -40,7 +40,7 @@ def test_a_column_of_a_table_holds_texts_or_lists_and_a_whole_table_names_its_fi
             read_all(documents, **options)
     assert read_all(table, field="tokens")[0] == LISTS
     for use in (DocumentCorpus, SkipGram().fit):
-        with pytest.raises(TypeError, match=f"one column of a table, got a whole {kind}: .* fields 'text', 'tokens'"):
+        with pytest.raises(TypeError, match=f"got a whole {kind}: .* 'text', 'tokens'"):
             use(table)
     with pytest.raises(ValueError, match=f"the {kind} has no field 'txt'; its fields are 'text', 'tokens'"):
         DocumentCorpus(table, field="txt")
@@ -53,7 +53,7 @@ def test_records_have_a_field():
     for place, error, message in (
         (2, ValueError, "item 0 of the corpus: no field 'text' among 'id'"),
         (3, TypeError, "item 0 of the corpus: 'text', where a mapping with the field 'text' is expected"),
-        (4, TypeError, "item 0 of the corpus: 3, where a text or a list of tokens is expected"),
+        (4, TypeError, "item 0 of the corpus: it is 3"),
         (6, TypeError, "item 0 of the corpus: null, where"),
     ):
         with pytest.raises(error, match=re.escape(message)):

@@ -181,7 +181,7 @@ def test_a_table_needs_a_field(name, write):
 def test_json_lines_may_hold_texts_and_lists_without_fields(write):
     path = write("t.jsonl", json_lines(["the cat", ["sat down"]]))
     assert read_field(path, None)[0] == [["the", "cat"], ["sat down"]]
-    with pytest.raises(ValueError, match=r"t\.jsonl', line 2: \{'a': 1\}, where a text or a list of tokens"):
+    with pytest.raises(ValueError, match=r"t\.jsonl', line 2: \{'a': 1\}, .*field="):
         read_field(write("t.jsonl", json_lines(["a", {"a": 1}])), None)
 
 
@@ -190,8 +190,8 @@ BAD_ROWS = [
     ("t.jsonl", b'["fine"]', "line 2: ['fine'], where one object per line is expected", "no JSON object"),
     ("t.jsonl", b'{"txt": "a", "id": 3}', "line 2: no field 'text' among 'txt', 'id'", "no field 'text'"),
     ("t.jsonl", b'{"text": null}', "line 2: null, where a text or a list of tokens is expected", "null"),
-    ("t.jsonl", b'{"text": 3}', "line 2: 3, where a text or a list of tokens is expected", "no text"),
-    ("t.jsonl", b'{"text": ["a", null]}', "line 2: the list holds None, where a token", "no text"),
+    ("t.jsonl", b'{"text": 3}', "line 2: it is 3", "no text"),
+    ("t.jsonl", b'{"text": ["a", null]}', "line 2: it holds None", "no text"),
     ("t.jsonl", b'{"text": "a \xff"}', r"line 2: not valid UTF-8: b'\xff'; iconv -f", "not valid UTF-8"),
     ("t.csv", b"3,a,b", "line 2: 3 fields, where the first row has 2; is a quote missing?", "wrong number of fields"),
     ("t.csv", b'3,"a" b', "line 2: no CSV, ',' expected after '\"'", "no CSV"),
