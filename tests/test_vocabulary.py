@@ -174,8 +174,8 @@ def test_a_list_none_of_which_occurs_is_warned_of(model):
     [
         ({"drop": []}, ValueError, "drop must hold at least one token"),
         ({"keep_only": "abc"}, TypeError, "keep_only must be a list of tokens, 'english' or None, got 'abc'"),
-        ({"drop": ["a", "b", "c", "d"]}, ValueError, "no token is left of the 4 different ones: listed in drop"),
-        ({"drop": ["a", "b"]}, ValueError, "none of the 2 different tokens occurs min_count=2 times: .* 'c', occurs 1"),
+        ({"drop": ["a", "b", "c", "d"]}, ValueError, "none of the 4 .* listed in drop"),
+        ({"drop": ["a", "b"]}, ValueError, "none of the 4 .* below min_count=2"),
     ],
 )
 def test_bad_lists_and_lists_that_leave_no_token_are_errors(lists, error, message):

@@ -32,9 +32,8 @@ from fastembed.classifier.features import (
 )
 from fastembed.corpus.blocks import valid_text
 from fastembed.corpus.corpus import REPORT_EVERY, DocumentCorpus, FileCorpus, Progress
-from fastembed.corpus.guesses import raw_in_lists
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.memory import MISSING, BadRow, DocumentBlock, Records, column_names, is_missing, warn_of_floats
+from fastembed.corpus.memory import BadRow, DocumentBlock, Records, column_names, is_missing
 from fastembed.corpus.reading import Reading, token_list
 from fastembed.corpus.sources import TextFile, path_list
 from fastembed.corpus.tables import (
@@ -157,7 +156,6 @@ def warn_of_alike(classes: Sequence[Any]) -> None:
     (None, None)
     """
     known: dict[Any, Any] = {}
-    warn_of_floats(classes)
     for label in classes:
         form: Any = label
         if isinstance(label, str):
@@ -171,7 +169,7 @@ def warn_of_alike(classes: Sequence[Any]) -> None:
     for label in classes:
         parts = re.split(" *[;,|] *", label.casefold()) if isinstance(label, str) else [""]
         several, written = len(parts) > 1 and known.keys() >= set(parts), parts[0].startswith(("['", '["'))
-        if several or written or label in MISSING or "__label__" in parts[-1]:
+        if several or written or "__label__" in parts[-1]:
             remedy = "ast.literal_eval makes it a list" if written else "leave it out, or name the label_separator"
             remedy = "take the prefix off" if label.rfind("__label__") == 0 else remedy
             warn_user(f"the label {shown(label)} does not look like one label: {remedy}")
@@ -725,8 +723,6 @@ def read_examples(
             )
         several = found.several or known.calibration.several
         found = Labels(classes, found.over(classes), several, known.indicator)
-    if raw := raw_in_lists([str(token) for item in items[:FIRST_ONES] if isinstance(item, SEVERAL) for token in item]):
-        warn_user(raw)
     warn_of_alike(found.classes.tolist())
     if labels is not None:
         warn_of_prefix(items, prefix)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 from codecs import BOM_UTF8
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import length_hint
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from fastembed._base.validation import listed, shown, warn_user
+from fastembed._base.validation import listed, shown
 from fastembed._kernels.tokens import valid_utf8
 from fastembed.corpus.blocks import BLOCK_BYTES, TO_UTF8
 from fastembed.corpus.ledger import Ledger
@@ -36,10 +35,6 @@ def no_field(field: object, names: Iterable[object]) -> BadRow:
     return BadRow(f"no field {field!r}", f"no field {field!r} among {listed(names) or 'none'}")
 
 
-FLOAT = re.compile(r"-?[0-9]+\.0")  # as pandas writes the integers of a column in which some are missing
-MISSING = frozenset(("nan", "NaN", "NA", "<NA>", "N/A", "None", "null", "NULL"))  # as files write what is missing
-
-
 def is_missing(value: Any) -> bool:
     """Return whether a value is None, NaN, or what stands for them in tables of pandas.
 
@@ -51,25 +46,6 @@ def is_missing(value: Any) -> bool:
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
     return isinstance(value, float | np.floating) and value != value
-
-
-def warn_of_names(names: Collection[object]) -> None:
-    """Warn if one of different names is another with spaces, or how files write a missing one, or all are floats."""
-    spaced = {name.strip(): name for name in names if isinstance(name, str) and name != name.strip()}
-    if alike := spaced.keys() & set(names if spaced else ()):
-        warn_user(f"{min(alike)!r} and {spaced[min(alike)]!r} are two names, which differ in spaces alone")
-    codes = range(-1, len(names) - 1)  # of pandas.factorize, and not a few ratings
-    coded = len(names) > 9 and not {-1, "-1"}.isdisjoint(names) and {*map(str, names)} == {*map(str, codes)}
-    if missing := MISSING.intersection(names) | ({"-1"} if coded else set()):
-        warn_user(f"{min(missing)!r} is a name like the others: leave out the rows that have it if it stands for none")
-    warn_of_floats(names)
-
-
-def warn_of_floats(names: Collection[object]) -> None:
-    """Warn if all names are strings of whole numbers in floating point, such as "1.0"."""
-    if names and all(isinstance(name, str) and FLOAT.fullmatch(name) for name in names):
-        first = next(iter(names))
-        warn_user(f"all are like {first!r}: integers that pandas made floats? astype('Int64') restores them")
 
 
 def column_names(source: Any) -> list[Any] | None:
@@ -123,9 +99,7 @@ class Records:
             raise TypeError(f"field must be the name of a field, got {field!r}")
         if (names := column_names(source)) is not None:
             if field is None:
-                raise TypeError(
-                    f"documents must be one column of a table, got a whole {kind}: name its field, {listed(names)}"
-                )
+                raise TypeError(f"documents are a column, got a whole {kind}: name its field, {listed(names)}")
             check_field(kind, field, names)
             if hasattr(source, "__len__"):  # a stream of rows has columns, but gives none as a whole
                 source, field = source[field], None

@@ -14,7 +14,7 @@ from scipy import sparse
 from fastembed._base.arrays import Int32, row_ranges
 from fastembed._base.threads import ordered_map
 from fastembed._base.validation import shown, unhashable, unmasked, warn_user
-from fastembed.corpus.memory import is_missing, warn_of_names
+from fastembed.corpus.memory import is_missing
 from fastembed.counts.sums import RowBatch, batch_entries
 from fastembed.vocabulary import Vocabulary
 
@@ -111,7 +111,6 @@ def tokens_of(names: Iterable[Name]) -> list[str]:
         if token in tokens:
             raise ValueError(f"the names {shown(tokens[token])} and {shown(name)} would both be the token {token!r}")
         tokens[token] = name
-    warn_of_names(tokens)
     return list(tokens)
 
 

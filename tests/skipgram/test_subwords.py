@@ -128,7 +128,7 @@ def test_the_ridge_fit_is_the_least_squares_solution(monkeypatch):
 @pytest.mark.parametrize(
     ("subwords", "error", "message"),
     [
-        (3, TypeError, "subwords must be True, False or the least and the greatest length of n-grams, such as .3, 6.,"),
+        (3, TypeError, "subwords must be lengths of n-grams, such as .3, 6.,"),
         ((6, 3), ValueError, "the greatest length of subwords must be from 6 to 100, got 3"),
         ((0, 3), ValueError, "the least length of subwords must be from 1 to 100, got 0"),
     ],
