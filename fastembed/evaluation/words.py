@@ -450,13 +450,11 @@ def _read_questions(path: PathLike) -> list[tuple[str, list[list[str]]]]:
 
 def _lines(path: PathLike) -> Iterator[tuple[str, str]]:
     """Yield the place of each line, for errors, and the line, without comments and blank lines."""
-    data = Path(path).read_bytes()
     try:
-        text = data.decode()
+        text = Path(path).read_text("utf-8-sig")
     except UnicodeDecodeError as error:
-        number = data.count(b"\n", 0, error.start) + 1
-        raise ValueError(f"{str(path)!r}, line {number}: not valid UTF-8: {error.reason}") from None
-    for number, line in enumerate(text.removeprefix("\N{BYTE ORDER MARK}").split("\n"), 1):
+        raise ValueError(f"{str(path)!r} is not valid UTF-8: {error}") from None
+    for number, line in enumerate(text.split("\n"), 1):
         if (stripped := line.strip()) and not stripped.startswith("#"):
             yield f"{str(path)!r}, line {number}", stripped
 

@@ -128,10 +128,9 @@ def best_by_hand(vectors, size, asked, method):
 
 @pytest.mark.parametrize("method", ["3CosAdd", "3CosMul"])
 @pytest.mark.parametrize("restrict", [None, 3, 150])
-@pytest.mark.parametrize("block_bytes", [1, 1 << 26])
-def test_analogies_are_those_of_a_plain_search(set_constant, method, restrict, block_bytes, written, random_words):
+def test_analogies_are_those_of_a_plain_search(set_constant, method, restrict, written, random_words):
     vectors, text = random_words(seed=1, dtype=np.float64)
-    set_constant("fastembed.vectors.neighbors.COSINE_BYTES", block_bytes)
+    set_constant("fastembed.vectors.neighbors.COSINE_BYTES", 1)
     set_constant("fastembed.evaluation.words.QUESTIONS", 7)
     with nullcontext() if restrict != 3 else pytest.warns(UserWarning, match="has known words only"):
         result = analogies(vectors, written(text), method=method, restrict=restrict)
@@ -214,16 +213,7 @@ def test_unknown_words_of_analogies_are_composed_if_that_is_asked_for(composing,
         "word1\tword2\tPOS\tscore\tconc\ncat\tdog\tN\t9\t1\ncar\tsun\tN\t8.5\t2\ncat\tcar\tN\t3\t3\ncat\tsun\tN\t1\t4\n",
         "\ufeffCat\tDOG\t9\nCAR\tsun\t8.5\ncat\tcar\t3\t7\t7\ncat\tsun\t1\t0\n",
     ],
-    ids=[
-        "tabs",
-        "comments",
-        "commas",
-        "quotes",
-        "white space",
-        "semicolons",
-        "more columns",
-        "BOM and case",
-    ],
+    ids=["tabs", "comments", "commas", "quotes", "white space", "semicolons", "more columns", "BOM and case"],
 )
 def test_similarity_files_of_many_forms_hold_the_same_pairs(words, text, written):
     assert word_similarity(words, written(text)) == Similarity(pytest.approx(1), pairs=4, covered=4, unknown=())
@@ -255,7 +245,7 @@ def test_a_wrong_line_of_a_similarity_file_is_named(words, text, message, writte
 
 @pytest.mark.parametrize("read", [word_similarity, analogies])
 def test_files_that_are_missing_or_not_utf8_are_named(words, tmp_path, read, written):
-    with pytest.raises(ValueError, match=r"scores.txt', line 2: not valid UTF-8: invalid"):
+    with pytest.raises(ValueError, match=r"scores.txt' is not valid UTF-8"):
         read(words, written("cat dog 9\ncaf\xe9 dog 9", "latin-1"))
     with pytest.raises(FileNotFoundError, match="absent"):
         read(words, tmp_path / "absent.txt")

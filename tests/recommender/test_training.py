@@ -14,7 +14,7 @@ from fastembed import Recommender, Trainer
 from fastembed._base.threads import Pool
 from fastembed.recommender import item_to_item, strengths, training
 from fastembed.recommender.item_to_item import Ease, item_weights
-from fastembed.recommender.scoring import EXPONENT, FLOOR, Model, contributions, fold, scores
+from fastembed.recommender.scoring import EXPONENT, FLOOR, fold, scores
 from fastembed.recommender.training import Options
 
 POOL = Pool(1)
@@ -192,16 +192,6 @@ def test_scores_are_the_product_of_both_models(taken, fitted):
     assert_allclose(scores(rows, taken, model), expected, atol=1e-4)
 
 
-def test_contributions_of_a_history_add_up_to_the_logits(taken, fitted):
-    model, rows = fitted
-    items = np.array([0, 20, 39])
-    found = contributions(taken[[7]], rows[7], items, model)
-    assert found.shape == (taken[[7]].nnz, 3)
-    logits = model.popularity[items] + found.sum(axis=0)
-    of_scores = scores(rows[[7]], taken[[7]], model)[0, items]
-    assert_allclose(logits - logits[0], of_scores - of_scores[0], atol=1e-3)
-
-
 def calibrated(kind, first, second):
     """Return the best factors of two arrays of logits, of items of which 1 is seen and 2 hidden, by SciPy."""
     sizes = (kind == 2).sum(axis=1)
@@ -331,16 +321,6 @@ def test_the_first_fit_of_a_process_holds_every_blas_to_one_thread():
     fit = f"fastembed.Recommender(dim=2, epochs=1).fit([[1, 2]], on_epoch_end=lambda _: found.extend({limits}))"
     code = f"import fastembed, threadpoolctl; found = []; {fit}; assert set(found) == {{1}}, found"
     subprocess.run([sys.executable, "-P", "-c", code], check=True, env={**os.environ, "OPENBLAS_NUM_THREADS": "2"})
-
-
-def test_threads_do_not_change_a_bit(taken, fitted):
-    model, rows = fitted
-    again, history = fit(taken, Options(dim=6), Pool(3))
-    assert len(history) == training.epochs_for((600, 40), taken.nnz)
-    assert_array_equal(fold(taken, again, Pool(3)), rows)
-    for name, array in model.tensors().items():
-        assert_array_equal(again.tensors()[name], array)
-        assert_array_equal(Model.from_tensors(model.tensors()).tensors()[name], array)
 
 
 def test_what_training_needs_is_near_what_was_measured():
