@@ -17,7 +17,7 @@ from fastembed._base.progress import bar, bars
 from fastembed._base.tables import html_table
 from fastembed._base.validation import check_choice, check_integer, check_number, plain, shown, warn_user
 from fastembed.vectors.neighbors import METHODS, Exact, Neighbors, rounded_products, unit_vectors
-from fastembed.vectors.vectors import Vectors, check_is_vectors, composer_behind, is_lowercase
+from fastembed.vectors.vectors import Vectors, check_is_vectors, composer_behind
 
 QUESTIONS = 1024  # analogies that are answered at once
 
@@ -404,7 +404,7 @@ def _composed_vectors(vectors: Vectors, words: Iterable[str], case_insensitive: 
     composer, listed = composer_behind(vectors), list(dict.fromkeys(words))
     if composer is None:
         return {}
-    lower = case_insensitive and is_lowercase(vectors)
+    lower = case_insensitive and all(token == token.lower() for token in vectors.tokens)
     composed, known = composer.compose_all([word.lower() for word in listed] if lower else listed)
     return {word: vector for word, vector, has in zip(listed, composed, known, strict=True) if has}
 

@@ -20,7 +20,6 @@ from fastembed.corpus.corpus import Source, as_corpus, document_tokens
 from fastembed.corpus.reading import Reading
 from fastembed.skipgram.model import FittedModel
 from fastembed.trainer import folding
-from fastembed.vectors.vectors import is_refused
 
 METHODS = ("mean", "sif", "fit")
 SIF = 1e-3  # a
@@ -81,7 +80,7 @@ def _token_bags(
             for document in tokens
         ]
         composed, known = composer.compose_all(list(others))
-        known &= ~np.array([drops(token) or is_refused(model.vectors, token) for token in others], bool)
+        known &= ~np.array([drops(token) for token in others], bool)
         unknown = set((len(vocabulary) + np.flatnonzero(~known)).tolist())
         rows = [[row for row in each if row not in unknown] for each in rows]
         matrix = np.concatenate([matrix, composed])

@@ -18,7 +18,7 @@ from fastembed._base.memory import check_free
 from fastembed._base.validation import check_flag, check_integer, check_number, token_of, warn_user
 from fastembed.skipgram.model import FittedModel
 from fastembed.trainer.rows import BATCH_LOGITS
-from fastembed.vectors.vectors import Token, as_items, check_weighted
+from fastembed.vectors.vectors import Token, as_items
 from fastembed.vocabulary import Vocabulary
 
 Predicted: TypeAlias = "list[tuple[Any, float]]"
@@ -46,7 +46,6 @@ class ContextQuery:
         cls, words: Words, vocabulary: Vocabulary, *, exclude: Sequence[Token] = (), skip_unknown: bool = False
     ) -> ContextQuery:
         """Check the given words and return the query."""
-        check_weighted("a query", words, "a word or several", "word")
         listed = [words] if _is_token(words) else as_items("a query", words, "a word or several")
         if not listed:
             raise ValueError("a query must hold at least one word, got none")

@@ -155,9 +155,6 @@ class Neighbors:
         found = []
         for block in _blocks(number, terms * len(rows) * rows.itemsize, COSINE_BYTES):
             flat = queries[block].reshape(-1, dim).astype(rows.dtype)
-            if 2 * topn > len(rows):  # nearly all rows are candidates then
-                found += self._sorted(queries[block], score, topn, excluded[block], part)
-                continue
             with _few_threads(rows, len(queries[block])):
                 cosines = (flat @ rows.T).reshape(len(queries[block]), terms, len(rows))
             for query, approximate, omitted in zip(queries[block], cosines, excluded[block], strict=True):
@@ -171,31 +168,8 @@ class Neighbors:
                 for row in omitted:
                     ids = ids[ids != row]
                 scores = score(self._cosines(ids, query))
-                best = _descending(scores)[:topn]
+                best = np.argsort(-scores, kind="stable")[:topn]
                 found.append((ids[best], scores[best]))
-        return found
-
-    def _sorted(
-        self,
-        queries: Exact,
-        score: Callable[[Any], Any],
-        topn: int,
-        excluded: Sequence[Sequence[int]],
-        part: slice | Ids,
-    ) -> list[Found]:
-        """Do the same as `_search` for a few queries with many results: all rows are candidates of all queries."""
-        number, terms, dim = queries.shape
-        ids, vectors = np.arange(len(self.rows))[part], queries.reshape(-1, dim)
-        cosines = np.empty((number * terms, len(ids)))
-        with _few_threads(self.rows, number):
-            for block in _blocks(len(ids), dim * 8, EXACT_BYTES):
-                cosines[:, block] = _all_rounded_products(self.unit(ids[block]), vectors)
-        found = []
-        for each, omitted in zip(cosines.reshape(number, terms, -1), excluded, strict=True):
-            kept = ~(np.isin(ids, omitted) | self._is_zero[ids])
-            scores = score(each)[kept]
-            best = _descending(scores)[:topn]
-            found.append((ids[kept][best], scores[best]))
         return found
 
     def _cosines(self, ids: Ids, query: Exact) -> Exact:
@@ -237,40 +211,6 @@ def rounded_products(vectors: Exact, others: Exact) -> Exact:
     return products / 10.0**DECIMALS + 0.0  # makes -0.0 zero
 
 
-def _all_rounded_products(vectors: Exact, others: Exact) -> Exact:
-    """Return `rounded_products` (K, N) of vectors (N, D) with each of K others (K, D), all of length at most 1.
-
-    The BLAS adds in an order of its own. Any order has an error of at most D units in the last place. A product is
-    computed again as in `rounded_products` only if this error could change its last decimal.
-    """
-    scaled = others @ vectors.T
-    scaled *= 10.0**DECIMALS
-    products: Exact = np.rint(scaled)
-    scaled -= products
-    margin = 2 * (vectors.shape[1] + 4) * 2.0**-53 * 10.0**DECIMALS  # the errors of both ways, and of the scaling
-    which, places = np.nonzero(np.abs(scaled, out=scaled) >= 0.5 - margin)
-    products /= 10.0**DECIMALS
-    products += 0.0  # makes -0.0 zero
-    for block in _blocks(len(which), vectors.shape[1] * 8, EXACT_BYTES):
-        pairs = which[block], places[block]
-        products[pairs] = rounded_products(vectors[pairs[1]], others[pairs[0]])
-    return products
-
-
-def _descending(scores: Exact) -> Ids:
-    """Return the indices of scores (N,), the largest first; ties are in the order of the indices.
-
-    It is a stable sort in less time: only the few ties are sorted again.
-    """
-    order = np.argsort(-scores)
-    ordered = scores[order]
-    ties = np.flatnonzero(ordered[1:] == ordered[:-1])
-    tied = np.union1d(ties, ties + 1)
-    places = order[tied]
-    order[tied] = places[np.lexsort((places, -scores[places]))]
-    return order
-
-
 def _cos_mul(cosines: Matrix) -> Matrix:
     """Return the 3CosMul scores (N,) of the cosines (3, N) with a, b and c, which are overwritten."""
     cosines += 1
@@ -287,6 +227,8 @@ def _candidates(lower: Matrix, upper: Matrix, count: int) -> Ids:
 
     The best values of groups are a subset of all values, so their `count`-th largest is no larger than that of all.
     """
+    if count == len(lower):
+        return np.arange(count)
     depth = max(1, len(lower) // max(GROUPS, 8 * count))
     best = lower[: len(lower) // depth * depth].reshape(depth, -1).max(axis=0)
     return np.flatnonzero(upper >= np.partition(best, len(best) - count)[len(best) - count])

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from fastembed._base.threads import cached_property
 from fastembed._base.validation import all_finite
-from fastembed.formats.fasttext import BLOCK, LONGEST_NGRAM, bucket_sums, buckets_of, ngrams_of, sums_of_rows
+from fastembed.formats.fasttext import BLOCK, bucket_sums, buckets_of, ngrams_of, sums_of_rows
 from fastembed.formats.tensors import pack_tokens, unpack_tokens
 from fastembed.ngrams import NgramFinder
 from fastembed.vectors.neighbors import Exact, Matrix
@@ -22,24 +22,11 @@ Composer: TypeAlias = "NgramDictionary | BucketComposer"  # composes vectors (D,
 
 
 def composer_of(tensors: Tensors) -> Composer | None:
-    """Return the composer with these tensors; None if there are none.
-
-    Parameters
-    ----------
-    tensors : mapping of str to ndarray
-        The result of `tensors` of one of the two.
-
-    Raises
-    ------
-    ValueError
-        If this version does not support such n-grams.
-    """
+    """Return the composer with these tensors, the result of `tensors` of one of the two; None if there are none."""
     if not tensors:
         return None
-    for kind in (NgramDictionary, BucketComposer):
-        if set(tensors) - kind.OPTIONAL == kind.TENSORS:
-            return kind.from_tensors(tensors)
-    raise ValueError(f"this version of fastembed cannot compose words of the tensors {', '.join(sorted(tensors))}")
+    kind = NgramDictionary if "centre" in tensors else BucketComposer
+    return kind.from_tensors(tensors)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,11 +69,6 @@ class NgramDictionary:
     scale: float = 1.0
     power: float = 0.5
     word_weights: npt.NDArray[np.float32] | None = None
-
-    TENSORS = frozenset(
-        ("ngrams.utf8", "ngrams.offsets", "ngrams.matrix", "ngrams.lengths", "ngrams.weights", "centre")
-    )
-    OPTIONAL = frozenset(("ngrams.word_weights",))
 
     def compose_all(self, words: Sequence[str]) -> tuple[Matrix, npt.NDArray[np.bool_]]:
         """Return the vectors of N words, (N, D), and whether each word has a known n-gram, (N,)."""
@@ -135,10 +117,10 @@ class NgramDictionary:
     def from_tensors(cls, tensors: Tensors) -> NgramDictionary:
         """Return the composer with these tensors."""
         ngrams = tuple(unpack_tokens(tensors, "ngrams"))
-        rows, weights, centre = (tensors[name] for name in ("ngrams.matrix", "ngrams.weights", "centre"))
-        lengths, of_words = checked_lengths(tensors["ngrams.lengths"]), tensors.get("ngrams.word_weights")
-        scale, power = weights.tolist()
-        return cls(ngrams, rows, centre, lengths, scale, power, of_words)
+        shortest, longest = tensors["ngrams.lengths"].tolist()
+        scale, power = tensors["ngrams.weights"].tolist()
+        rows, centre, of_words = tensors["ngrams.matrix"], tensors["centre"], tensors.get("ngrams.word_weights")
+        return cls(ngrams, rows, centre, (shortest, longest), scale, power, of_words)
 
     @cached_property
     def _finder(self) -> NgramFinder:
@@ -177,9 +159,6 @@ class BucketComposer:
     shortest: int
     longest: int
 
-    TENSORS = frozenset(("ngrams.matrix", "ngrams.lengths"))
-    OPTIONAL: frozenset[str] = frozenset()
-
     def compose_all(self, words: Sequence[str]) -> tuple[Matrix, npt.NDArray[np.bool_]]:
         """Return the vectors of N words, (N, D), and whether each word has an n-gram, (N,)."""
         vectors = np.empty((len(words), self.rows.shape[1]), self.rows.dtype)
@@ -212,7 +191,8 @@ class BucketComposer:
     @classmethod
     def from_tensors(cls, tensors: Tensors) -> BucketComposer:
         """Return the composer with these tensors."""
-        return cls(tensors["ngrams.matrix"], *checked_lengths(tensors["ngrams.lengths"]))
+        shortest, longest = tensors["ngrams.lengths"].tolist()
+        return cls(tensors["ngrams.matrix"], shortest, longest)
 
     def __str__(self) -> str:
         return f"{len(self.rows):,} buckets of n-grams"
@@ -223,11 +203,3 @@ def check_composed(words: Sequence[str], vectors: Matrix) -> None:
     if not all_finite(vectors):
         word = words[int(np.argmin(np.isfinite(vectors).all(axis=1)))]
         raise ValueError(f"the vector composed for {word!r} is not finite: the n-grams are damaged")
-
-
-def checked_lengths(lengths: npt.NDArray[Any]) -> tuple[int, int]:
-    """Return the smallest and largest length of n-grams."""
-    shortest, longest = lengths.tolist()
-    if not 0 <= shortest <= longest <= LONGEST_NGRAM:
-        raise ValueError(f"'ngrams.lengths' must be two ascending integers up to {LONGEST_NGRAM}, got {lengths!r}")
-    return shortest, longest

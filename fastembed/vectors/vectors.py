@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import compress
 from typing import Any, Self, TypeVar
@@ -25,10 +24,7 @@ from fastembed._base.validation import (
     check_number,
     check_token,
     check_token_counts,
-    encode_tokens,
-    shown,
     token_of,
-    unmasked,
     warn_user,
 )
 from fastembed.formats.registry import read_table, write_table
@@ -225,7 +221,6 @@ class Vectors:
         _check_one("tokens", tokens, ids)
         if isinstance(tokens, int | np.integer):
             rows: Any = slice(check_integer("tokens", tokens, low=1, high=len(self)))
-            _warn_of_zero([f"each of the first {tokens:,} vectors"], [self._matrix[rows]])
         else:
             rows = self._rows_of("tokens", tokens) if tokens is not None else self._checked_ids(ids)
         counts = None if self._counts is None else self._counts[rows]
@@ -247,7 +242,6 @@ class Vectors:
         array([[0.6, 0.8],
                [0. , 0. ]])
         """
-        check_free(self._matrix.nbytes, "a matrix of unit vectors", "take a subset first")
         return type(self)(self._tokens, read_only(self._neighbors.normalized()), counts=self._counts)
 
     def align(self, other: Vectors, tokens: Iterable[Token] | None = None) -> Self:
@@ -466,8 +460,8 @@ class Vectors:
         with np.errstate(over="ignore", invalid="ignore"):
             total = np.sum([w * vector for (_, w), vector in zip(items, units, strict=True)], axis=0)
         check_finite("the sum of the query", total)
-        if not total.any() and all(map(np.any, units)):
-            warn_user("the vectors of the query cancel out: all cosines are 0")
+        if all(map(np.any, units)):
+            _warn_of_zero(["the sum of the query"], [total])
         asked = list({item for item, _ in items if isinstance(item, int)})
         ((ids, cosines),) = self._neighbors.nearest(unit_vectors(total[None]), topn, excluded=[asked], among=among)
         return self._scored(ids, cosines)
@@ -809,11 +803,8 @@ class Vectors:
         ------
         ImportError
             If pandas is not installed: the extra [pandas].
-        ValueError
-            If a token has no UTF-8 form.
         """
         pandas = require("pandas", "pandas")
-        encode_tokens(self._tokens)  # raises ValueError for a token without a UTF-8 form
         # Before pandas 3 a frame of a read-only array would be read-only, too
         return pandas.DataFrame(self._matrix, index=pandas.Index(self._tokens, name="token"), copy=True)
 
@@ -866,10 +857,7 @@ class Vectors:
         names = [token_of(token) for token in tokens]
         composed: dict[str, Matrix] = {}
         if self._composer is not None:
-            strange = (name for name in names if isinstance(name, str) and name not in self._rows)
-            unknown = [name for name in dict.fromkeys(strange) if unicodedata.normalize("NFC", name) not in self._rows]
-            if refused := next(filter(None, map(self._refused, unknown)), ""):
-                raise KeyError(refused)
+            unknown = list(dict.fromkeys(name for name in names if isinstance(name, str) and name not in self._rows))
             vectors, known = self._composer.compose_all(unknown)
             composed = dict(compress(zip(unknown, vectors, strict=True), known))
         return [
@@ -878,25 +866,6 @@ class Vectors:
             else check_token(token, self._rows, self._tokens)
             for token, name in zip(tokens, names, strict=True)
         ]
-
-    @cached_property
-    def _characters(self) -> frozenset[str]:
-        return frozenset().union(*self._tokens)
-
-    @cached_property
-    def _lowercase(self) -> bool:
-        return all(character == character.lower() for character in self._characters)
-
-    def _refused(self, name: str) -> str:
-        """Return why no vector is composed of a word, of which the n-grams would be known in part only; or ""."""
-        if self._lowercase and name != name.lower():
-            return f"{name!r} has capitals, which no token has: ask for {name.lower()!r}"
-        others, ends = set(name) - self._characters, {name[:1], name[-1:]}
-        form = "" if unicodedata.is_normalized("NFC", name) else "; its form NFC may be one"
-        marks = {each for each in others if each.isspace() or (form and unicodedata.combining(each))}
-        marks |= {each for each in others & ends if unicodedata.category(each)[0] == "P"}
-        why = f"no token has {', '.join(map(ascii, sorted(marks)))}{form}"
-        return f"{name!r} is no word to compose a vector of: {why}" if marks else ""
 
     def _asked(self, tokens: Sequence[Any]) -> list[Asked]:
         """Return the row of each token, or the composed vector of an unknown word, scaled to unit length."""
@@ -920,10 +889,9 @@ class Vectors:
 
     def _weighted(self, name: str, items: Query | Iterable[Weighted], sign: float) -> list[tuple[Asked, float]]:
         """Return the items of a query and their weights, which are `sign` where none is given."""
-        check_weighted(name, items, "tokens or vectors", "item")
         high = np.inf if sign > 0 else 0.0
         weighted: list[tuple[Asked, float]] = []
-        for item in self._listed(name, items):
+        for item in as_items(name, [items] if _is_single(items) else items):
             weight = sign
             if isinstance(item, tuple) and len(item) == 2:
                 item, weight = item
@@ -938,15 +906,9 @@ class Vectors:
             if queries.ndim != 2 or queries.shape[1] != dim:
                 raise ValueError(f"queries must have the shape (Q, {dim}) or ({dim},), got {queries.shape}")
             return _exact("queries", queries)
-        items = self._listed("queries", queries)
+        items = as_items("queries", [queries] if _is_single(queries) else queries)
         asked = iter(self._asked([item for item in items if not isinstance(item, np.ndarray)]))
         return [_checked_vector(item, dim) if isinstance(item, np.ndarray) else next(asked) for item in items]
-
-    def _listed(self, name: str, items: Any) -> list[Any]:
-        """Return one query or several as a list."""
-        if isinstance(items, np.ndarray) and items.dtype.kind in "iu" and items.shape == self._matrix.shape[1:]:
-            raise TypeError(f"{name} is {shown(items)}: .astype(float) makes it a vector, .tolist() makes it tokens")
-        return as_items(name, [items] if _is_single(items) else items)
 
     def _query_vectors(self, items: Sequence[Asked]) -> list[Exact]:
         """Return the unit vectors of rows, and vectors unchanged; warn if one of them is zero."""
@@ -987,16 +949,6 @@ def composer_behind(vectors: Vectors) -> Composer | None:
     return vectors._composer
 
 
-def is_refused(vectors: Vectors, word: str) -> bool:
-    """Return whether no vector is composed of a word because it has what no token has, such as capitals."""
-    return vectors._refused(word) != ""
-
-
-def is_lowercase(vectors: Vectors) -> bool:
-    """Return whether no token has capitals: then no n-gram has, and of a word with some they would be a part."""
-    return vectors._lowercase
-
-
 def _check_one(name: str, given: object, ids: object) -> None:
     """Raise TypeError unless exactly one of the two is given."""
     if (given is None) == (ids is None):
@@ -1007,34 +959,22 @@ def _several(name: str, tokens: Iterable[Token]) -> list[Any]:
     """Return several tokens as a list."""
     if isinstance(tokens, str):
         raise TypeError(f"{name} must be several tokens, got the single str {tokens!r}")
-    if isinstance(tokens, slice):
-        raise TypeError(f"{name} must be tokens, got {tokens!r}: take slices of .tokens or of .matrix")
     return as_items(name, tokens, "one token or several")
 
 
 def as_items(name: str, items: Any, what: str = "tokens or vectors") -> list[Any]:
-    """Return tokens or other items as a list; raise TypeError for what is not iterable, or for bytes."""
+    """Return tokens or other items as a list; raise TypeError for what is not iterable."""
     try:
-        if isinstance(items, bytes | bytearray):  # whose items are integers, and so would pass as tokens
-            raise TypeError
         return list(items)
     except TypeError:
         raise TypeError(f"{name} must be {what}, got {items!r}") from None
-
-
-def check_weighted(name: str, items: object, what: str, kind: str) -> None:
-    """Raise TypeError for a single pair of an item and its weight, and for a mapping, whose weights would be lost."""
-    if isinstance(items, tuple) and len(items) == 2 and isinstance(items[1], float | np.floating):
-        raise TypeError(f"{name} must be {what}, got {items!r}: one {kind} with a weight is [{items!r}]")
-    if isinstance(items, Mapping):
-        raise TypeError(f"{name} must be {what}, got {items!r}: {kind}s with weights are its .items()")
 
 
 def _warn_of_zero(names: Iterable[str], vectors: Iterable[Matrix]) -> None:
     """Warn if one of some vectors is zero."""
     name = next((name for name, vector in zip(names, vectors, strict=True) if not vector.any()), None)
     if name is not None:
-        warn_user(f"{name} is zero, as a word without counts or one that is only predicted is: all its cosines are 0")
+        warn_user(f"{name} is zero: all its cosines are 0")
 
 
 def _is_single(query: object) -> bool:
@@ -1054,9 +994,8 @@ def _checked_vector(item: npt.NDArray[Any], dim: int) -> Exact:
 
 
 def _exact(name: str, vectors: npt.NDArray[Any]) -> Exact:
-    """Return vectors in float64; check after the cast that all are finite, since a long double may overflow."""
-    with np.errstate(over="ignore"):
-        exact = unmasked(name, vectors).astype(np.float64)
+    """Return finite vectors in float64."""
+    exact = vectors.astype(np.float64)
     check_finite(name, exact)
     return exact
 

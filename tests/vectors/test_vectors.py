@@ -87,7 +87,7 @@ def test_rows_by_tokens(vectors):
         (["w1", "v0000"], KeyError, "'v0000' is not among the 200 tokens"),
         (7, KeyError, "7 is not among the 200 tokens"),
         (1.0, TypeError, r"tokens must be one token or several, got 1\.0"),
-        (slice(3), TypeError, r"must be tokens, got slice\(None, 3, None\): take slices of \.tokens or of \.matrix"),
+        (slice(3), TypeError, r"got slice\(None, 3, None\)"),
     ],
 )
 def test_bad_keys_are_rejected(vectors, key, error, message):
