@@ -116,13 +116,16 @@ def code(folder: str) -> list[Path]:
 
 
 def circles() -> list[list[str]]:
-    """Return the modules of the package that import one another, also over others, within functions and for types."""
+    """Return the modules of the package that import one another, also over others, within functions and for types.
+
+    `fastembed` itself is left out: it names what others define, and they read its version.
+    """
     graph = grimp.build_graph("fastembed", cache_dir=None)
-    modules = sorted(graph.modules)
+    modules = sorted(graph.modules - {"fastembed"})
     number = {module: index for index, module in enumerate(modules)}
     imports = scipy.sparse.lil_matrix((len(modules), len(modules)), dtype=bool)
     for module in modules:
-        for imported in graph.find_modules_directly_imported_by(module):
+        for imported in graph.find_modules_directly_imported_by(module) - {"fastembed"}:
             imports[number[module], number[imported]] = True
     _, labels = scipy.sparse.csgraph.connected_components(imports.tocsr(), connection="strong")
     groups = [[modules[member] for member in np.flatnonzero(labels == label)] for label in np.unique(labels)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,12 @@ from fastembed import evaluation, plotting
 from fastembed._base.validation import without_password
 from fastembed.cli import options
 from fastembed.cli.inputs import (
-    READING,
     SEED,
     add_input_format,
     add_reading,
     add_restrict,
     add_vectors,
     holds,
-    open_model,
     open_vectors,
     open_words,
     read_corpus,
@@ -28,19 +25,23 @@ from fastembed.cli.inputs import (
 from fastembed.cli.output import (
     print_json,
     print_line,
-    print_message,
     print_scored,
     print_unknown,
     print_written,
     scored_record,
+    shows_bars,
 )
 from fastembed.cli.query import add_method, unknown_message
-from fastembed.cli.recommend import FIELDS, add_fields, fields_of
+from fastembed.cli.recommend import add_fields, fields_of
+from fastembed.corpus.sources import is_url
+from fastembed.counts import Counts
 from fastembed.formats.atomic import check_writable
 from fastembed.plotting.layout import METHODS
 from fastembed.plotting.map import ON_A_PAGE, ON_A_PICTURE, PAGE
 from fastembed.recommender import Recommender
 from fastembed.recommender.data import read_interactions
+from fastembed.skipgram import SkipGram
+from fastembed.skipgram.skipgram import perplexity_of
 from fastembed.vectors import Vectors
 
 COMPARED = 20_000  # words of each model that are compared
@@ -48,7 +49,7 @@ COMMON = 5_000  # only words among this many of the most frequent: vectors of ra
 FILES = {
     "--similarity": "files with two words and a score per line",
     "--analogies": "files with four words per line, in sections that start with a line : NAME",
-    "--perplexity": "text or baskets as the model was trained on, or .safetensors files that `count` wrote",
+    "--perplexity": "text or baskets as the model was trained on, or what `count` wrote",
     "--held-out-items": "files with a basket per line, items of which are hidden and predicted from the others",
 }
 
@@ -56,26 +57,26 @@ FILES = {
 def add_evaluate(commands: options.Commands) -> None:
     """Add the command to the parser."""
     example = "model.safetensors --similarity wordsim353.tsv"
-    keys = "vectors, similarity (a list of file, spearman, pairs, covered, unknown, composed), analogies (a list of "
-    keys += (
-        "file, restrict, method, name, correct, covered, asked, composed, accuracy, sections (a list of name, correct, "
-    )
-    keys += (
+    keys = (
+        "vectors, similarity (a list of file, spearman, pairs, covered, unknown, composed), analogies (a list of file, "
+        "restrict, method, name, correct, covered, asked, composed, accuracy, sections (a list of name, correct, "
         "covered, asked, composed, accuracy)), perplexity (a list of file, perplexity, outputs, known), held_out_items "
+        "(a list of file, given, nll, perplexity, precision, recall, ndcg, hit_rate, mrr, coverage, topn, baskets, "
+        "scored, unknown, errors, popularity)"
     )
-    keys += "(a list of file, given, nll, perplexity, precision, recall, ndcg, hit_rate, mrr, coverage, topn, baskets, "
-    keys += "scored, unknown, errors, popularity)"
     command = options.add_command(commands, "evaluate", evaluate, example=example, keys=keys)
     add_vectors(command)
-    _add_files(command, *FILES)
-    hidden = command.add_argument_group("which items are hidden of baskets")
+    for name, text in FILES.items():
+        options.add_option(command, name, text, [], "none", nargs="+", action="extend", metavar="FILE")
+    group = command.add_argument_group("which items are hidden of baskets")
+    hidden = group.add_mutually_exclusive_group()
     text = "how many items of a basket are shown to --held-out-items"
-    options.add_option(hidden, "--given", text, shown="all but one", type=options.positive, metavar="N")
+    options.add_option(hidden, "--given", text, shown="all but one", type=int, metavar="N")
     text = "which share of a basket is hidden instead; all: what training has not seen of users a recommender knows"
-    share = options.or_word("all", options.number(1), "all")
+    share = options.or_word(float, all="all")
     options.add_option(hidden, "--hidden", text, shown="one item", type=share, metavar="SHARE|all")
-    options.add_topn(hidden, 10)
-    add_fields(hidden)
+    options.add_topn(group, 10)
+    add_fields(group)
     solved = command.add_argument_group("how --analogies are solved")
     add_method(solved)
     add_restrict(solved)
@@ -85,47 +86,29 @@ def add_evaluate(commands: options.Commands) -> None:
     options.add_threads(command)
 
 
-def _add_files(to: options.Group, *names: str) -> None:
-    """Add the files to evaluate on."""
-    for name in names:
-        options.add_option(
-            to, name, FILES[name], [], "none", nargs="+", action="extend", metavar="FILE", type=options.file_name
-        )
-
-
 def evaluate(arguments: argparse.Namespace) -> None:
     """Print how well vectors agree with people's judgements, or how well a model predicts a text or baskets.
 
     Give at least one of --similarity, --analogies, --perplexity and --held-out-items. The last two need a model that
     `train` wrote; for the last one it may be one that `train-recommender` wrote.
     """
-    of_items = holds(arguments.vectors, "recommender")
-    _check_evaluation(arguments, of_items)
-    shows, predicted, hidden = sys.stderr.isatty(), [], []
-    vectors: Any = None if of_items else open_vectors(arguments)
-    words = {"case_insensitive": not arguments.case_sensitive, "compose": arguments.compose}
-    similar = [(file, evaluation.word_similarity(vectors, file, **words)) for file in arguments.similarity]
-    search = {"method": arguments.method, "restrict": arguments.restrict, "progress": shows, **words}
-    analogous = [(file, evaluation.analogies(vectors, file, **search)) for file in arguments.analogies]
+    if not any((arguments.similarity, arguments.analogies, arguments.perplexity, arguments.held_out_items)):
+        arguments.parser.error("give --similarity, --analogies, --perplexity or --held-out-items")
+    shows, similar, analogous, predicted, hidden = shows_bars(arguments), [], [], [], []
+    if arguments.similarity or arguments.analogies:
+        vectors = open_vectors(arguments)
+        words = {"case_insensitive": not arguments.case_sensitive, "compose": arguments.compose}
+        similar = [(file, evaluation.word_similarity(vectors, file, **words)) for file in arguments.similarity]
+        search = {"method": arguments.method, "restrict": arguments.restrict, "progress": shows, **words}
+        analogous = [(file, evaluation.analogies(vectors, file, **search)) for file in arguments.analogies]
     if arguments.perplexity or arguments.held_out_items:
-        from fastembed.counts import Counts
-        from fastembed.skipgram.skipgram import perplexity_of
-
-        needs = "--perplexity" if arguments.perplexity else "--held-out-items"
-        model: Any = (
-            Recommender.load(arguments.vectors, threads=arguments.threads) if of_items else open_model(arguments, needs)
-        )
+        of_items = holds(arguments.vectors, "recommender")
+        model: Any = (Recommender if of_items else SkipGram).load(arguments.vectors, threads=arguments.threads)
         for file in arguments.perplexity:
-            counted = file.lower().endswith(".safetensors")
-            text = Counts.load(file) if counted else read_corpus(arguments, [file], model.reading_)
+            counted = is_url(file) or Path(file).is_dir()
+            text = Counts.open(file) if counted else read_corpus(arguments, [file], model.reading_)
             predicted.append({"file": without_password(file), **perplexity_of(model, text, shows)})
-        how = {"given": arguments.given, "hidden": arguments.hidden, "topn": arguments.topn, "progress": shows}
-        how |= fields_of(arguments) if of_items and arguments.hidden != "all" else {}
-        for file in arguments.held_out_items:
-            baskets: Any = file if of_items else read_corpus(arguments, [file], model.reading_)
-            if arguments.hidden == "all":
-                baskets, how["hidden"] = _left_out(arguments, file, model)
-            hidden.append((without_password(file), evaluation.held_out_items(model, baskets, **how)))
+        hidden = [(without_password(file), _hidden_items(arguments, file, model)) for file in arguments.held_out_items]
     document = {
         "similarity": [{"file": file, **result.record()} for file, result in similar],
         "analogies": [{"file": file, "restrict": arguments.restrict, **result.record()} for file, result in analogous],
@@ -149,50 +132,31 @@ def evaluate(arguments: argparse.Namespace) -> None:
             print_line(f"  {line}")
 
 
-def _left_out(arguments: argparse.Namespace, file: str, model: Recommender) -> tuple[list[Any], list[list[Any]]]:
-    """Return the users of a file that a model knows, and their items in it."""
-    found, known = read_interactions(file, **fields_of(arguments)), set(model.users_.tolist())
+def _hidden_items(arguments: argparse.Namespace, file: str, model: Any) -> evaluation.HeldOutItems:
+    """Return how well a model predicts items that are hidden of the baskets of a file."""
+    how = {"given": arguments.given, "topn": arguments.topn, "progress": shows_bars(arguments)}
+    if isinstance(model, SkipGram):
+        baskets = read_corpus(arguments, [file], model.reading_)
+        return evaluation.held_out_items(model, baskets, hidden=arguments.hidden, **how)
+    fields = fields_of(arguments)
+    if arguments.hidden != "all":
+        return evaluation.held_out_items(model, file, hidden=arguments.hidden, **how, **fields)
+    found, known = read_interactions(file, **fields), set(model.users_.tolist())
     rows = np.split(found.items.names[found.matrix.indices], found.matrix.indptr[1:-1])
-    everyone = dict(zip(found.users.names.tolist(), (items.tolist() for items in rows), strict=True))
-    users = [user for user in everyone if user in known] or [*everyone]  # if none is, an error names one
-    if strange := len(everyone) - len(users):
-        print_message(f"warning: {strange:,} users of {file!r} are not among those of the model, and are left out")
-    return users, [everyone[user] for user in users]
-
-
-def _check_evaluation(arguments: argparse.Namespace, of_items: bool) -> None:
-    """Exit if there is nothing to evaluate with, or an option says nothing about it, or about a recommender."""
-    if not options.given(arguments, ("similarity", "analogies", "perplexity", "held_out_items")):
-        text = "nothing to evaluate with: give --similarity, --analogies, --perplexity or --held-out-items FILE"
-        options.fail(arguments, text)
-    if not arguments.perplexity and not arguments.held_out_items:
-        options.reject(arguments, (*READING, "threads"), "text is read for --perplexity and --held-out-items alone")
-    if not arguments.held_out_items:
-        options.reject(arguments, ("given", "hidden", "topn", *FIELDS), "there are no --held-out-items")
-    if arguments.hidden:
-        options.reject(arguments, ("given",), f"--hidden {arguments.hidden} says how many items are hidden")
-    if arguments.phrases == "auto":
-        text = "--phrases auto would find those of the text to evaluate; a model has those it was trained with"
-        options.fail(arguments, text)
-    if not (arguments.similarity or arguments.analogies):
-        options.reject(arguments, ("compose",), "words are composed for --similarity and --analogies alone")
-    if not arguments.analogies:
-        options.reject(arguments, ("method", "restrict"), "there are no --analogies")
-    if arguments.hidden == "all" and not of_items:
-        options.fail(arguments, "only a recommender knows users, of whom --hidden all takes a file")
-    others = ("similarity", "analogies", "perplexity", *READING, "case_sensitive", "compose", "purpose", "input_format")
-    unused = ({*others} - {"no_header"}, "a recommender is evaluated on --held-out-items")
-    options.reject(arguments, *(unused if of_items else (FIELDS, "only a recommender reads users and items")))
+    theirs = {
+        user: items.tolist() for user, items in zip(found.users.names.tolist(), rows, strict=True) if user in known
+    }
+    return evaluation.held_out_items(model, list(theirs), hidden=list(theirs.values()), **how)
 
 
 def add_compare(commands: options.Commands) -> None:
     """Add the command to the parser."""
-    example = "1900.safetensors 2000.safetensors"
     keys = "first, second, words, moved (a list of word, score)"
+    example = "1900.safetensors 2000.safetensors"
     command = options.add_command(commands, "compare", compare, example=example, keys=keys)
     for name in ("first", "second"):
         text = f"the {name} model, or its vectors in any format that `export` writes"
-        command.add_argument(name, metavar=name.upper(), type=options.file_name, help=text)
+        command.add_argument(name, metavar=name.upper(), help=text)
     add_input_format(command)
     options.add_topn(command, 10)
     add_restrict(command, COMPARED)
@@ -207,7 +171,7 @@ def compare(arguments: argparse.Namespace) -> None:
     """
     pair = []
     for file in (arguments.first, arguments.second):
-        vectors = Vectors.load(file, arguments.input_format, progress=sys.stderr.isatty())
+        vectors = Vectors.load(file, arguments.input_format, progress=shows_bars(arguments))
         pair.append(vectors.subset(min(arguments.restrict, len(vectors))))
     comparison = plotting.compare(*pair)
     moved, words = comparison.moved(arguments.topn, first=COMMON), len(comparison.tokens)
@@ -219,8 +183,7 @@ def compare(arguments: argparse.Namespace) -> None:
 
 def add_plot(commands: options.Commands) -> None:
     """Add the command to the parser."""
-    keys = "output, vectors, words; with --history: output, vectors, epochs"
-    command = options.add_command(commands, "plot", plot, example="model.safetensors -o map.html", keys=keys)
+    command = options.add_command(commands, "plot", plot, example="model.safetensors -o map.html")
     add_vectors(command)
     options.add_output(command, "map.png")
     text = "the words to show, the most important first"
@@ -230,7 +193,6 @@ def add_plot(commands: options.Commands) -> None:
     options.add_option(command, "--method", text, shown="umap if it is installed, else pca", choices=METHODS)
     options.add_option(command, "--seed", default=0, **SEED["seed"])
     options.add_flag(command, "--history", "draw nll against epochs and seconds instead of words")
-    options.add_quiet(command)
 
 
 def plot(arguments: argparse.Namespace) -> int:
@@ -241,16 +203,11 @@ def plot(arguments: argparse.Namespace) -> int:
     are unknown are left out and named on stderr, and make the exit code 1.
     """
     check_writable(arguments.output)
-    options.reject_overwriting(arguments, [arguments.vectors])
     if arguments.history:
-        names = ("words", "topn", "method", "seed", "purpose", "input_format")
-        options.reject(arguments, names, "--history shows no words")
-        history = open_model(arguments, "--history").history
+        history = SkipGram.load(arguments.vectors).history
         plotting.plot_history(history, arguments.output)
-        print_written(arguments, f"the course of {len(history)} epochs", vectors=arguments.vectors, epochs=len(history))
+        print_written(arguments, f"the course of {len(history)} epochs")
         return 0
-    if arguments.words:
-        options.reject(arguments, ("topn",), "--words says which words to show")
     vectors = open_vectors(arguments)
     words = list(map(open_words(arguments, vectors), arguments.words or ()))
     strange = [word for word in words if word not in vectors]
@@ -267,8 +224,7 @@ def plot(arguments: argparse.Namespace) -> int:
         topn=topn,
         method=arguments.method,
         seed=arguments.seed,
-        progress=sys.stderr.isatty() and not arguments.quiet,
+        progress=shows_bars(arguments),
     )
-    shown = len({*words}) or min(topn, len(vectors))
-    print_written(arguments, f"a map of {shown:,} words", vectors=arguments.vectors, words=shown)
+    print_written(arguments, f"a map of {len({*words}) or min(topn, len(vectors)):,} words")
     return code

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import textwrap
 from pathlib import Path
-from typing import Any
 
 from fastembed._base.validation import without_password
 from fastembed._versions import versions
 from fastembed.cli import options
 from fastembed.cli.inputs import add_input_format, add_vectors, open_vectors
-from fastembed.cli.output import print_json, print_line, print_written
+from fastembed.cli.output import print_json, print_line, print_written, shows_bars
 from fastembed.corpus.sources import is_url
 from fastembed.formats.registry import FORMATS, check_output, format_of, format_of_file, load
 from fastembed.formats.tensors import map_tensors
@@ -27,13 +25,13 @@ def add_info(commands: options.Commands) -> None:
     keys = "file, bytes, metadata, tensors (a list of name, dtype, shape); without FILE: fastembed, build, caches, "
     keys += "python, unicode, numpy, scipy, blas, threads"
     command = options.add_command(commands, "info", info, example="model.safetensors", keys=keys)
-    text = "the file, or the folder of a store, to look at (default: the installation)"
-    command.add_argument("file", nargs="?", metavar="FILE", type=options.file_name, help=text)
+    text = "the file, or the folder of counts, to look at (default: the installation)"
+    command.add_argument("file", nargs="?", metavar="FILE", help=text)
     add_input_format(command)
 
 
 def info(arguments: argparse.Namespace) -> None:
-    """Print what a file or a store holds, or the versions that the installation runs on.
+    """Print what a file or a folder of counts holds, or the versions that the installation runs on.
 
     The settings of a model are its parameters. A graph, or counts that it was trained on, were counted by others:
     windows_ and what was read (ledger) say how.
@@ -41,7 +39,6 @@ def info(arguments: argparse.Namespace) -> None:
     if arguments.file is not None:
         _print_contents(arguments)
         return
-    options.reject(arguments, ("input_format",), "no FILE is named")
     found = versions()
     if not print_json(arguments, **found):
         for name, value in found.items():
@@ -49,7 +46,7 @@ def info(arguments: argparse.Namespace) -> None:
 
 
 def _print_contents(arguments: argparse.Namespace) -> None:
-    """Print the header of a safetensors file or of a store, or the shape of vectors in another format."""
+    """Print the header of a safetensors file or of counts, or the shape of vectors in another format."""
     file = arguments.file
     if is_url(file) or Path(file).is_dir():
         from fastembed.counts.store import open_folder, read_manifest
@@ -62,7 +59,7 @@ def _print_contents(arguments: argparse.Namespace) -> None:
     else:
         arrays, header = {"matrix": load(file, form.name).matrix}, {"format": form.name}
         size = Path(file).stat().st_size
-    metadata = {name: _decoded(value) for name, value in header.items()}
+    metadata = {name: json.loads(text) if text[:1] in ("{", "[") else text for name, text in header.items()}
     tensors = [
         {"name": name, "dtype": str(array.dtype), "shape": array.shape} for name, array in sorted(arrays.items())
     ]
@@ -78,21 +75,11 @@ def _print_contents(arguments: argparse.Namespace) -> None:
         print_line(f"  {tensor['name']:<30} {tensor['dtype']} {tensor['shape']}")
 
 
-def _decoded(text: str) -> Any:
-    """Return the object or list that JSON text stands for, and any other text as it is."""
-    try:
-        return json.loads(text) if text[:1] in ("{", "[") else text
-    except (ValueError, RecursionError):
-        return text
-
-
 def add_export(commands: options.Commands) -> None:
     """Add the command to the parser."""
-    keys = "output, vectors, format, words, dim, left_out (the n-grams that OUTPUT cannot hold, or null)"
-    command = options.add_command(commands, "export", export, example="model.safetensors vectors.vec.gz", keys=keys)
+    command = options.add_command(commands, "export", export, example="model.safetensors vectors.vec.gz")
     add_vectors(command)
-    command.add_argument("to", nargs="?", metavar="OUTPUT", type=options.output_name, help="the file to write")
-    options.add_output(command, None)
+    command.add_argument("output", metavar="OUTPUT", help="the file to write")
     writable = tuple(name for name, form in FORMATS.items() if form.write)
     options.add_option(command, "--format", "the format of OUTPUT", shown="by OUTPUT's suffix", choices=writable)
     options.add_quiet(command)
@@ -103,16 +90,10 @@ def export(arguments: argparse.Namespace) -> None:
 
     Character n-grams are written as .safetensors alone; other formats get the words, which the answer says.
     """
-    if (arguments.to is None) == (arguments.output is None):
-        options.fail(arguments, "give one OUTPUT, the file to write")
-    arguments.output = arguments.output or arguments.to
     check_output(arguments.output, arguments.format)
     form = format_of(arguments.output, arguments.format)
-    options.reject_overwriting(arguments, [arguments.vectors])
     vectors = open_vectors(arguments)
-    vectors.save(arguments.output, form.name, progress=sys.stderr.isatty() and not arguments.quiet)
+    vectors.save(arguments.output, form.name, progress=shows_bars(arguments))
     (words, dim), composer = vectors.matrix.shape, composer_behind(vectors)
-    left_out = None if form.ngrams or composer is None else str(composer)
-    document = {"vectors": arguments.vectors, "format": form.name, "words": words, "dim": dim, "left_out": left_out}
-    alone = f", without the {left_out}" if left_out else ""
-    print_written(arguments, f"{words:,} vectors of dimension {dim}{alone}, {form.description}", **document)
+    alone = "" if form.ngrams or composer is None else f", without the {composer}"
+    print_written(arguments, f"{words:,} vectors of dimension {dim}{alone}, {form.description}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -14,16 +14,15 @@ from fastembed.cli.inputs import (
     add_restrict,
     add_vectors,
     holds,
-    open_model,
     open_vectors,
     open_words,
     stdin_lines,
     words_of,
 )
 from fastembed.cli.output import print_json, print_line, print_message, print_scored, print_unknown, scored_record
+from fastembed.skipgram import SkipGram
 from fastembed.vectors import Vectors
 from fastembed.vectors.neighbors import METHODS
-from fastembed.vocabulary import Vocabulary
 
 SHOWN_NGRAMS = 5  # n-grams that are printed of a composed word: those with the largest shares
 COMPOSED = "composed (a list of word, ngrams (a list of ngram, share))"
@@ -58,24 +57,24 @@ def neighbors(arguments: argparse.Namespace) -> int:
     """
     vectors = open_vectors(arguments)
     token = open_words(arguments, vectors)
-    known: list[Query] = []
+    queries: list[Query] = []
     unknown: list[str] = []
     for words in _queries(arguments, partial(words_of, token=token, known=vectors)):
         positive, negative = (list(map(token, part)) for part in words)
-        if (message := unknown_message(vectors, chain(positive, negative))) is None:
-            known.append((positive, negative))
-        else:
+        if message := unknown_message(vectors, chain(positive, negative)):
             unknown.append(message)
-    found = list(_answers(vectors, known, topn=arguments.topn, restrict=arguments.restrict))
+        else:
+            queries.append((positive, negative))
+    found = _answers(vectors, queries, arguments.topn, arguments.restrict)
     code = print_unknown(unknown)
     document = [
         {"positive": positive, "negative": negative, "neighbors": scored_record(near)}
-        for (positive, negative), near in zip(known, found, strict=True)
+        for (positive, negative), near in zip(queries, found, strict=True)
     ]
-    composed = _composed(vectors, chain.from_iterable(chain(*query) for query in known))
+    composed = _composed(vectors, chain.from_iterable(chain(*query) for query in queries))
     if not print_json(arguments, vectors=arguments.vectors, queries=document, composed=composed, unknown=unknown):
         _print_composed(composed)
-        for (positive, negative), near in zip(known, found, strict=True):
+        for (positive, negative), near in zip(queries, found, strict=True):
             print_line(" ".join(positive) + "".join(f" -{word}" for word in negative))
             print_scored(near)
     return code
@@ -86,37 +85,26 @@ def _queries(arguments: argparse.Namespace, split: Callable[[str], list[str]]) -
     words, negative = arguments.words, arguments.negative
     if words != ["-"]:
         return [(words, negative)] if negative or arguments.together else [([word], []) for word in words]
-    options.reject(arguments, ("negative", "together"), "the lines of standard input say which words are negative")
     queries = [(split(line.partition("\t")[0]), split(line.partition("\t")[2])) for line in stdin_lines()]
     return [query for query in queries if any(query)]
 
 
-def unknown_message(known: Vectors | Vocabulary, words: Iterable[str]) -> str | None:
-    """Return the message for the first of some words that is unknown."""
+def _answers(vectors: Vectors, queries: list[Query], topn: int, restrict: int | None) -> list[list[tuple[str, float]]]:
+    """Return the neighbors of each query. Words that are queries of their own share one search, which is faster."""
+    if restrict or any(len(positive) > 1 or negative for positive, negative in queries):
+        return [vectors.most_similar(*query, topn=topn, restrict=restrict) for query in queries]
+    found = zip(*vectors.nearest([positive[0] for positive, _ in queries], topn=topn), strict=True)
+    return [[(vectors.tokens[i], float(x)) for i, x in zip(ids, cosines, strict=True)] for ids, cosines in found]
+
+
+def unknown_message(vectors: Vectors, words: Iterable[str]) -> str:
+    """Return the message for the first of some words that has no vector, or an empty one."""
     for word in words:
-        if word not in known:
-            try:
-                known[word]
-            except KeyError as error:
-                return str(error.args[0])
-    return None
-
-
-def _answers(vectors: Vectors, queries: list[Query], **search: Any) -> Iterator[list[tuple[str, float]]]:
-    """Yield the neighbors of each query. All queries of a single word share one search.
-
-    The exception is a search restricted to `topn` words or fewer: `nearest` cuts all answers to the length of the
-    shortest, and a query among the words searched has one neighbor fewer than others.
-    """
-    few = search["restrict"] is not None and search["restrict"] <= search["topn"]
-    words = [positive[0] for positive, negative in queries if not (few or len(positive) > 1 or negative)]
-    batch = iter(zip(*vectors.nearest(words, **search), strict=True))
-    for positive, negative in queries:
-        if few or len(positive) > 1 or negative:
-            yield vectors.most_similar(positive, negative, **search)
-        else:
-            ids, cosines = next(batch)
-            yield [(vectors.tokens[i], float(cosine)) for i, cosine in zip(ids, cosines, strict=True)]
+        try:
+            vectors[word]
+        except KeyError as error:
+            return str(error.args[0])
+    return ""
 
 
 def _composed(vectors: Vectors, words: Iterable[str]) -> list[dict[str, Any]]:
@@ -133,9 +121,7 @@ def _print_composed(composed: Iterable[dict[str, Any]]) -> None:
     for record in composed:
         ngrams = sorted(record["ngrams"], key=lambda each: -abs(each["share"]))
         shown = ", ".join(f"{each['ngram']} ({each['share']:.2f})" for each in ngrams[:SHOWN_NGRAMS])
-        more = f" and {len(ngrams) - SHOWN_NGRAMS} more" if len(ngrams) > SHOWN_NGRAMS else ""
-        word = f"{record['word']!r} is not among the words"
-        print_message(f"note: {word}; its vector was composed of its n-grams {shown}{more}")
+        print_message(f"note: the vector of {record['word']!r} is composed of its n-grams, first of all {shown}")
 
 
 def add_method(to: options.Group) -> None:
@@ -174,24 +160,24 @@ def analogy(arguments: argparse.Namespace) -> None:
 
 def add_predict(commands: options.Commands) -> None:
     """Add the command to the parser."""
-    keys = "model, side, queries (a list of words, predicted (a list of word, score)), unknown (a list of words); "
+    keys = "model, side, queries (a list of words, predicted (a list of word, score)); "
     keys += "by a classifier one object per line: labels (a list of label, probability)"
     example = "model.safetensors bread butter -n 5"
     command = options.add_command(commands, "predict", predict, example=example, keys=keys)
-    command.add_argument("vectors", metavar="MODEL", help="a model that `train` or `train-classifier` wrote")
+    command.add_argument("model", metavar="MODEL", help="a model that `train` or `train-classifier` wrote")
     text = "a word, or - for standard input; for a classifier a file, folder, or -"
     command.add_argument("words", nargs="*", default=[], metavar="WORD", help=text)
-    add_field(command.add_argument_group("where a classifier's documents are"), skip_bad=False)
-    options.add_topn(command, 10, "10 words, 1 label")
+    add_field(command.add_argument_group("where a classifier's documents are"))
+    options.add_topn(command, None, "10 words, 1 label")
     text = "leave out labels of a classifier that are less probable"
-    options.add_option(command, "--threshold", text, shown="none", type=options.number(1), metavar="P")
+    options.add_option(command, "--threshold", text, 0.0, "none", type=float, metavar="P")
     text = "predict words on this side only, by a model that distinguishes them"
     options.add_option(command, "--side", text, shown="either", choices=("before", "after"))
     options.add_left_out(command)
     options.add_threads(command)
 
 
-def predict(arguments: argparse.Namespace) -> int:
+def predict(arguments: argparse.Namespace) -> None:
     """Print the most probable words beside words, or the labels of documents by a classifier.
 
     By a classifier, which `train-classifier` wrote, each line of a file, or of standard input, is a document; the
@@ -200,31 +186,26 @@ def predict(arguments: argparse.Namespace) -> int:
 
     By a model that `train` wrote, the words, such as the items of a basket, are one query: each has the same weight,
     and they are left out of the answer, as are those of --exclude. With - in place of WORD each line of standard input
-    is a query, and all are answered when it ends. Words that the model does not know are left out and named on stderr,
-    and make the exit code 1; with --skip-unknown they are left out in silence.
+    is a query, and all are answered when it ends. A word that the model does not know is an error; with --skip-unknown
+    it is left out.
     """
-    if holds(arguments.vectors, "classifier"):
+    if holds(arguments.model, "classifier"):
         from fastembed.cli.classify import predict_labels
 
         predict_labels(arguments)
-        return 0
-    options.reject(arguments, ("threshold", "field", "no_header"), "only a classifier answers with labels")
-    if not arguments.words:
-        options.fail(arguments, "give a WORD, or - for standard input")
-    model = open_model(arguments, "predict")
+        return
+    model = SkipGram.load(arguments.model, threads=arguments.threads)
     known = model.vocabulary
     token = partial(model.reading_.token, known=known) if model.reading_ else str
     lines = [words_of(line, token, known) for line in stdin_lines()] if arguments.words == ["-"] else [arguments.words]
     queries, exclude = [list(map(token, words)) for words in lines if words], list(map(token, arguments.exclude))
-    unknown = [word for word in dict.fromkeys(chain(*queries, exclude)) if word not in known]
-    found = model.predict_outputs(queries, arguments.topn, arguments.side, exclude=exclude, skip_unknown=True)
+    found = model.predict_outputs(
+        queries, arguments.topn or 10, arguments.side, exclude=exclude, skip_unknown=arguments.skip_unknown
+    )
     document = [
         {"words": words, "predicted": scored_record(answer)} for words, answer in zip(queries, found, strict=True)
     ]
-    if not print_json(arguments, model=arguments.vectors, side=arguments.side, queries=document, unknown=unknown):
+    if not print_json(arguments, model=arguments.model, side=arguments.side, queries=document):
         for words, answer in zip(queries, found, strict=True):
             print_line(" ".join(words))
             print_scored(answer)
-    if arguments.skip_unknown:
-        return 0
-    return print_unknown([message for word in unknown if (message := unknown_message(known, [word]))])

@@ -4,22 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
-from itertools import chain
 from typing import Any
 
 from fastembed.cli import options
-from fastembed.cli.inputs import TRAINING, check_model_output, paths_of, save_model, stdin_lines, words_of
-from fastembed.cli.output import (
-    Progress,
-    print_json,
-    print_line,
-    print_unknown,
-    print_written,
-)
+from fastembed.cli.inputs import TRAINING, check_model_output, paths_of, stdin_lines, words_of
+from fastembed.cli.output import print_json, print_line, print_written, showing
 from fastembed.recommender import Recommender
-from fastembed.recommender.data import Names
 from fastembed.recommender.model import Scored
-from fastembed.recommender.training import MOST_EPOCHS
 
 PARAMETERS = {name: TRAINING[name] for name in ("dim", "epochs", "seed")}
 FIELDS = ("user", "item", "weight")
@@ -44,17 +35,15 @@ def fields_of(arguments: argparse.Namespace) -> dict[str, Any]:
 def add_train_recommender(commands: options.Commands) -> None:
     """Add the command to the parser."""
     example = "likes.csv --user who --item film"
-    keys = "output, users, items, parameters, history (a list of records)"
-    command = options.add_command(commands, "train-recommender", train_recommender, example=example, keys=keys)
+    command = options.add_command(commands, "train-recommender", train_recommender, example=example)
     options.add_output(command, "recommender.safetensors")
     text = "files with a basket per line, its items between spaces; or with a user and an item per row: .csv, .tsv, "
     text += ".jsonl, .parquet with --user and --item"
-    command.add_argument("files", nargs="+", metavar="FILE", type=options.file_name, help=text)
+    command.add_argument("files", nargs="+", metavar="FILE", help=text)
     add_fields(command)
     options.add_no_header(command)
     options.add_parameters(command, Recommender, PARAMETERS, {"epochs": "by the size of the data"})
     options.add_threads(command)
-    options.add_quiet(command)
 
 
 def train_recommender(arguments: argparse.Namespace) -> None:
@@ -63,19 +52,11 @@ def train_recommender(arguments: argparse.Namespace) -> None:
     `recommend` answers with items for users or baskets, and `evaluate --held-out-items` says how good they are.
     """
     check_model_output(arguments)
-    options.reject_overwriting(arguments, arguments.files)
-    model = Recommender(**options.given(arguments, (*PARAMETERS, "threads")))
-    with Progress(arguments, model.epochs or MOST_EPOCHS) as progress:
+    model = Recommender(**options.given(arguments, PARAMETERS), threads=arguments.threads)
+    with showing(arguments) as progress:
         model.fit(paths_of(arguments.files), **fields_of(arguments), progress=progress)
-    save_model(arguments, model)
-    print_written(
-        arguments,
-        f"a recommender of {len(model.items_):,} items, from {len(model.users_):,} users",
-        users=len(model.users_),
-        items=len(model.items_),
-        parameters=model.get_params(),
-        history=model.history_,
-    )
+    model.save(arguments.output)
+    print_written(arguments, f"a recommender of {len(model.items_):,} items, from {len(model.users_):,} users")
 
 
 def add_recommend(commands: options.Commands) -> None:
@@ -84,7 +65,7 @@ def add_recommend(commands: options.Commands) -> None:
     keys += "with --why also score, bias, why: a list of item, share)"
     example = "films.safetensors m260 m858 -n 5"
     command = options.add_command(commands, "recommend", recommend, example=example, keys=keys)
-    command.add_argument("vectors", metavar="MODEL", type=options.file_name, help="what `train-recommender` wrote")
+    command.add_argument("model", metavar="MODEL", help="what `train-recommender` wrote")
     text = "an item of a basket; or - for standard input, with a basket per line"
     command.add_argument("items", nargs="*", default=[], metavar="ITEM", help=text)
     some = {"nargs": "+", "metavar": "NAME"}
@@ -98,50 +79,32 @@ def add_recommend(commands: options.Commands) -> None:
     options.add_threads(command)
 
 
-def recommend(arguments: argparse.Namespace) -> int:
+def recommend(arguments: argparse.Namespace) -> None:
     """Print the most probable items for a basket of items, for many, or for users.
 
     The items given are one basket; baskets of standard input are answered when it ends: lines with their items between
-    tabs, or without a tab between spaces. Without any item in a basket, the answer is what is popular. Items and users
-    that the model does not know, and baskets of such alone, are left out and named on stderr, and make the exit code 1;
-    with --skip-unknown items are left out in silence, and a user is one without items. Answers show baskets as given.
+    tabs, or without a tab between spaces. Without any item in a basket, the answer is what is popular. An item or user
+    that the model does not know is an error; with --skip-unknown an item is left out, and a user is one without items.
     """
-    if arguments.users and arguments.items:
-        options.fail(arguments, "give either a basket of ITEMs or --users")
-    model = Recommender.load(arguments.vectors, threads=arguments.threads)
-    baskets = [arguments.items]
-    if arguments.items == ["-"]:
-        lines = stdin_lines()
-        names = set(map(str, model.items_.tolist()))
-        baskets = [words_of(line, str, names) for line in lines[: len(lines) - (lines[-1] == "")]]
-    who = names_like(model.users_, arguments.users) or [names_like(model.items_, basket) for basket in baskets]
-    given = {name: getattr(arguments, name) or () for name in ("exclude", "among")}
-    chosen = {name: names_like(model.items_, items) or None for name, items in given.items()}
-    unknown: list[str] = []
-    if not arguments.skip_unknown:
-        items, users = set(model.items_.tolist()), set(model.users_.tolist())
-        named = dict.fromkeys(chain(*(() if arguments.users else who), *filter(None, chosen.values())))
-        unknown = [str(Names("item", model.items_).unknown(item)) for item in named if item not in items]
-        if arguments.users:
-            unknown += [str(Names("user", model.users_).unknown(user)) for user in who if user not in users]
-            who = [user for user in who if user in users]
-        else:  # an empty basket has an answer
-            who = [basket for basket in who if not basket or items.intersection(basket)]
-    code = print_unknown(unknown)
-    found = model.recommend(who, arguments.topn, not arguments.with_seen, **chosen, skip_unknown=True)
-    asked = [{"user": user} for user in who] if arguments.users else [{"items": basket} for basket in who]
+    model = Recommender.load(arguments.model, threads=arguments.threads)
+    names = set(map(str, model.items_.tolist()))
+    lines = arguments.items == ["-"]
+    baskets = [words_of(line, str, names) for line in stdin_lines()] if lines else [arguments.items]
+    items = [names_like(model.items_, basket) for basket in baskets]
+    who: list[Any] = names_like(model.users_, arguments.users) if arguments.users else items
+    chosen = {name: names_like(model.items_, getattr(arguments, name) or ()) or None for name in ("exclude", "among")}
+    found = model.recommend(who, arguments.topn, not arguments.with_seen, **chosen, skip_unknown=arguments.skip_unknown)
     answers = [
-        each | {"recommended": _records(model, user, answer, arguments)}
-        for each, user, answer in zip(asked, who, found, strict=True)
+        {"user" if arguments.users else "items": asked, "recommended": _records(model, asked, answer, arguments)}
+        for asked, answer in zip(who, found, strict=True)
     ]
-    if print_json(arguments, model=arguments.vectors, answers=answers):
-        return code
+    if print_json(arguments, model=arguments.model, answers=answers):
+        return
     for answer in answers:
         print_line(str(answer["user"]) if arguments.users else " ".join(map(str, answer["items"])) or "(no items)")
         for record in answer["recommended"]:
             why = ", ".join(f"{each['item']} {each['share']:+.2f}" for each in record.get("why", ()))
             print_line(f"  {record['item']!s:<24}{record['probability']:8.4f}" + (f"   {why}" if why else ""))
-    return code
 
 
 def names_like(known: Any, texts: Iterable[str]) -> list[Any]:

@@ -1,16 +1,14 @@
-"""The commands of classifiers: train-classifier, predict, test, explain."""
+"""The commands of classifiers: train-classifier, test, predict."""
 
 import csv
 import gzip
-import io
 import json
 import sys
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
-from fastembed import Classifier, Vectors, cli
+from fastembed import Classifier, cli
 from fastembed.corpus import Reading
 
 LINES = ["__label__x cats and dogs", "__label__y saws and axes", "__label__x a dog", "__label__y an axe", "no label"]
@@ -31,34 +29,16 @@ def classifier(tmp_path, train, run):
 
 
 def test_training_prints_its_epochs_and_the_ledger(run, train, tmp_path):
-    code, out, err = run("train-classifier", train, "-o", tmp_path / "c.safetensors", "--epochs", 2, "--ngrams", 1)
+    path = tmp_path / "c"  # of safetensors, without a suffix
+    options = "--epochs 2 --ngrams 1 --chars 2-3 --rows float16"
+    code, out, _ = run("train-classifier", train, "-o", path, *options.split())
     assert code == 0
-    assert "training ended after --epochs 2, before it converged" in err
     assert out.splitlines()[0].startswith("training ")
     assert out.splitlines()[1].startswith("epoch  1 of 2   loss ")
-    assert " documents left out   loss " in out
-    assert "2 labels; 9 features; read 10 tokens in 4 documents" in out
+    assert "; read 10 tokens in 4 documents" in out
     assert "skipped 1 rows (1 without a label)" in out
-
-
-def test_json_of_training(document, train, tmp_path):
-    path = tmp_path / "c"  # of safetensors, without a suffix
-    options = "--rows int8 --chars 2-3 --class-weight none --tol 0"
-    found = document("train-classifier", train, "-o", path, *options.split())
-    assert (found["labels"], found["parameters"]["chars"], found["parameters"]["class_weight"]) == (2, [2, 3], {})
-    assert Classifier.load(path).classes_.tolist() == ["x", "y"]
-
-
-def test_words_start_from_the_vectors_of_a_file(document, run, train, tmp_path):
-    vectors, path = tmp_path / "v.safetensors", tmp_path / "c.safetensors"
-    Vectors(["cats", "axe"], np.eye(2)).save(vectors)
-    softmax = ["--loss", "softmax", "--dim", 2, "--pretrained", vectors]
-    found = document("train-classifier", train, "-o", path, *softmax)
-    assert found["parameters"]["pretrained"] == str(vectors)
-    assert Classifier.load(path)._model.linear.shape == (2, 2)
-    code, _, err = run("train-classifier", train, "-o", path, "--pretrained", vectors)
-    assert code == 1
-    assert "give --loss softmax and --dim 2" in err
+    model = Classifier.load(path)
+    assert (model.classes_.tolist(), model.chars, model.ngrams) == (["x", "y"], (2, 3), 1)
 
 
 def test_lines_are_predicted_as_by_the_model(run, classifier, train, stdin, set_constant):
@@ -111,53 +91,23 @@ def test_text_that_is_not_utf8_is_named_or_replaced(run, classifier, train, tmp_
     code, out, err = run("predict", classifier, path)
     assert (code, out) == (1, "")
     assert "bad.txt' is not valid UTF-8 at line 2, byte 9" in err
-    stdin(path.read_bytes())
-    code, out, err = run("predict", classifier)
-    assert out.startswith("x ")
-    assert "'standard input' is not valid UTF-8 at line 2, byte 9" in err
     lenient = tmp_path / "lenient.safetensors"
     Classifier(reading=Reading(words=True, errors="replace")).fit(train).save(lenient)
     code, out, err = run("predict", lenient, path)
     assert (code, [line.split()[0] for line in out.splitlines()]) == (0, ["x", "y"])
 
 
-def test_a_text_in_place_of_a_file_is_met_with_the_remedy(run, classifier, usage, monkeypatch):
-    assert "a text is read from standard input" in usage("predict", classifier, "cats and dogs")
-    assert "a classifier reads one file, got 'cats dogs'; a text is" in usage("predict", classifier, "cats", "dogs")
-    assert "so --side cannot be given" in usage("predict", classifier, "--side", "before")
-    assert run("explain", classifier, "cats", "and", "dogs") == run("explain", classifier, "cats and dogs")
-    assert "not the file of that name; - reads standard input" in run("explain", classifier, classifier)[2]
-    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"cats and\ndogs\n")))
-    assert run("explain", classifier, "-")[1] == run("explain", classifier, "cats and dogs")[1]
-    code, _, err = run("neighbors", classifier, "cats")
-    assert (code, "fastembed predict, test or explain" in err) == (1, True)
-
-
-@pytest.mark.parametrize("name", ["t.csv", "t.jsonl"])
-def test_structured_files_without_field_and_label_point_to_these_options(run, classifier, tmp_path, name, usage):
-    path = tmp_path / name
-    path.write_text('{"topic": "b", "the body": 1}\n' if name.endswith("l") else "topic,the body\n", encoding="utf-8")
-    train = ["train-classifier", path, "-o", tmp_path / "o.safetensors"]
-    for command in (train, ["test", classifier, path], ["predict", classifier, path]):
-        code, _, err = run(*command)
-        assert code == 1
-        assert name in err
-        assert "field" in err
-    assert "--field names the text and --label its labels: give both" in usage(*train, "--field", "body")
-    assert "only structured files have fields, so --skip-bad cannot" in usage("test", classifier, path, "--skip-bad")
-
-
 def test_structured_files_are_learned_tested_and_predicted(run, document, tmp_path):
     path, model = tmp_path / "t.csv", tmp_path / "m.safetensors"
-    rows = [("a dog, running", "x"), ("an axe", "y;z"), ("dog", "x"), ('the "axe"', "y; z"), ("owl", "")]
+    rows = [("a dog, running", "x"), ("an axe", "y"), ("dog", "x"), ('the "axe"', "y"), ("owl", "")]
     with path.open("w", encoding="utf-8-sig", newline="") as file:
         csv.writer(file).writerows([("body", "topic"), *rows])
     fields = ("--field", "body", "--label", "topic")
     code, _, err = run("train-classifier", path, "-o", model, *fields)
-    assert (code, f"{str(path)!r}, line 6: an empty string is no label" in err) == (1, True)
-    fields += ("--label-separator", ";")
-    code, out, _ = run("train-classifier", path, "-o", model, *fields, "--rows", "int8")
-    assert (code, "3 labels;" in out, "1 without a label" in out) == (0, True, True)
+    assert (code, f"{str(path)!r}, line 6: " in err) == (1, True)
+    fields += ("--skip-bad",)
+    code, out, _ = run("train-classifier", path, "-o", model, *fields)
+    assert (code, "2 labels;" in out) == (0, True)
     assert document("test", model, path, *fields)["documents"] == 4
     found = run("predict", model, path, "--field", "body")[1].splitlines()
     assert [line.split()[0] for line in found[:4]] == ["x", "y", "x", "y"]
@@ -165,8 +115,6 @@ def test_structured_files_are_learned_tested_and_predicted(run, document, tmp_pa
     bare = tmp_path / "bare.csv"
     bare.write_bytes(path.read_bytes().split(b"\r\n", 1)[1])
     assert run("predict", model, bare, "--field", "1", "--no-header")[1].splitlines() == found
-    few = ("train-classifier", bare, "-o", model, "--field", "1", "--label", "2", "--no-header", "--skip-bad")
-    assert "3 labels, 2 of them with only one document;" in run(*few)[1]
 
 
 def test_a_test_prints_precision_and_recall(run, document, classifier, train):
@@ -174,10 +122,3 @@ def test_a_test_prints_precision_and_recall(run, document, classifier, train):
     assert (code, err) == (0, "")
     assert out.startswith("4 documents   P@1 1.0000   R@1 1.0000   F1 1.0000   nll ")
     assert document("test", classifier, train, "-n", 2)["precision"] == 0.5
-
-
-def test_an_explanation_adds_up(run, document, classifier):
-    found = document("explain", classifier, "a dog", "-n", 1)["labels"][0]
-    assert sum(each["share"] for each in found["features"]) + found["bias"] == pytest.approx(found["score"])
-    code, out, _ = run("explain", classifier, "a dog")
-    assert (code, out.split()[0]) == (0, "x")

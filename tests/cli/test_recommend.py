@@ -1,9 +1,5 @@
 """`train-recommender`, `recommend`, and `evaluate` by a recommender, compared with the calls in Python."""
 
-import io
-import sys
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
@@ -28,17 +24,14 @@ def trained(run, tmp_path, carts):
     return path
 
 
-def test_baskets_are_learned_and_items_recommended(run, document, carts, trained):
+def test_baskets_are_learned_and_items_recommended(run, carts, trained):
     model = Recommender.load(trained)
     expected = Recommender(dim=2, epochs=3, threads=1).fit(BASKETS)
     np.testing.assert_array_equal(model.item_factors_, expected.item_factors_)
     code, out, err = run("train-recommender", carts, "-o", trained, *SMALL)
     assert (code, err) == (0, "")
-    assert "training 20 users, 6 items, 50 entries\n" in out
     assert "epoch  3 of 3" in out
     assert out.endswith(f"wrote {trained}: a recommender of 6 items, from 20 users\n")
-    record = document("train-recommender", carts, "-o", trained, *SMALL)
-    assert (record["users"], record["items"], len(record["history"])) == (20, 6, 3)
     lines = [f"  {item:<24}{p:8.4f}\n" for item, p in model.recommend([["bread", "jam"]], 2)[0]]
     assert run("recommend", trained, "bread", "jam", "-n", 2) == (0, f"bread jam\n{''.join(lines)}", "")
 
@@ -67,22 +60,16 @@ def test_pairs_are_read_from_fields_whose_integers_stay_integers(run, document, 
     expected = held_out_items(known, path, hidden=0.3, topn=2, user="u", item="i", weight="w").summary()
     assert scored == "".join(f"{line}\n" for line in [f"{path}:", *(f"  {line}" for line in expected.split("\n"))])
     path.write_text('{"u": "u0", "i": 3}\n{"u": "new", "i": 1}\n{"u": "u2", "i": 7}\n{"u": "u2", "i": 1}\n', "utf-8")
-    code, scored, err = run("evaluate", model, "--held-out-items", path, *fields[:4], "--hidden", "all", "-n", 2)
-    assert (code, err.partition(" users")[0]) == (0, "fastembed: warning: 1")
+    scored = run("evaluate", model, "--held-out-items", path, *fields[:4], "--hidden", "all", "-n", 2)[1]
     assert held_out_items(known, ["u0", "u2"], hidden=[[3], [7, 1]], topn=2).summary().split() == scored.split()[1:]
 
 
-def test_baskets_come_from_standard_input(run, trained, monkeypatch):
+def test_baskets_come_from_standard_input(run, trained, stdin):
     model = Recommender.load(trained)
-
-    def given(text):
-        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(text)))
-
-    given(b"bread jam\n\nsaw caviar\n")
+    stdin(b"bread jam\n\nsaw caviar\n")
     code, out, err = run("recommend", trained, "-", "-n", 1)
-    assert (code, out.splitlines()[0], out.splitlines()[-2]) == (1, "bread jam", "saw caviar")
-    assert err == "fastembed: error: 'caviar' is not among the 6 items\n"
-    given(b"bread jam\n\nsaw caviar\n")
+    assert (code, out, "'caviar' is not among the 6 items" in err) == (1, "", True)
+    stdin(b"bread jam\n\nsaw caviar\n")
     code, out, err = run("recommend", trained, "-", "-n", 1, "--skip-unknown")
     answers = model.recommend([["bread", "jam"], [], ["saw"]], 1)
     texts = ["bread jam", "(no items)", "saw caviar"]
@@ -90,19 +77,17 @@ def test_baskets_come_from_standard_input(run, trained, monkeypatch):
     assert (code, out, err) == (0, "".join(shown), "")
     assert run("recommend", trained, "-n", 1) == (0, shown[1], "")  # what is popular
     Recommender(dim=2, epochs=1, threads=1).fit([["old ale", "jam"], ["jam", "saw"]] * 3).save(trained)
-    given(b"old ale\nold ale\tjam\n")
+    stdin(b"old ale\nold ale\tjam\n")
     assert run("recommend", trained, "-", "-n", 1)[1].split("\n")[::2] == ["old ale", "old ale jam", ""]
 
 
-def test_a_recommender_is_evaluated_on_held_out_items_alone(run, document, usage, trained, carts):
+def test_a_recommender_is_evaluated_on_held_out_items_alone(document, trained, carts):
     record = document("evaluate", trained, "--held-out-items", carts, "--given", 1)
     expected = held_out_items(Recommender.load(trained), carts, given=1)
     (found,) = record["held_out_items"]
     assert (found["perplexity"], found["ndcg"]) == (expected.perplexity, expected.ndcg)
     assert found["popularity"] == expected.popularity
-    assert "a recommender is evaluated on --held-out-items" in usage("evaluate", trained, "--perplexity", carts)
     other = held_out_items(Recommender.load(trained), [0], hidden=[["saw"]], topn=10)
     carts.write_text("saw\n", encoding="utf-8")
     (found,) = document("evaluate", trained, "--held-out-items", carts, "--hidden", "all")["held_out_items"]
     assert found["nll"] == other.nll
-    assert "there are no --held-out-items" in usage("evaluate", trained, "--similarity", carts, "--user", "u")
