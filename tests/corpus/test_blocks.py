@@ -15,9 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastembed import Vocabulary
-from fastembed._base.arrays import RandomAccessFile
 from fastembed.corpus import FileCorpus, Ledger, Reading
-from fastembed.corpus.blocks import BLOCK_BYTES, PlainFile, _zstd, open_plain, plain_blocks
+from fastembed.corpus.blocks import BLOCK_BYTES, _zstd, open_plain, plain_blocks
 from fastembed.corpus.sources import RegularFile
 
 TEXT = "the cat\nsat\r\n\n on\tthe\v mat \f\nübergroß 猫"
@@ -140,26 +139,12 @@ def test_a_damaged_archive_is_named(tmp_path, suffix, damage, read):
         read(path)
 
 
-def test_a_missing_library_for_zstandard_is_named(tmp_path, monkeypatch, read):
-    (tmp_path / "text.zst").touch()
-    for module in ("compression.zstd", "backports.zstd"):
-        monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ImportError, match=r"the extra \[zstd\]"):
-        read(tmp_path / "text.zst")
-
-
 def test_a_file_that_becomes_shorter_or_cannot_be_read_is_named(tmp_path):
     (tmp_path / "text").write_bytes(b"a b\nc\nd e f")
     block = next(plain_blocks(open_plain(RegularFile(tmp_path / "text"))))
     os.truncate(tmp_path / "text", 3)
     with pytest.raises(OSError, match=r"cannot read .*text.* beyond byte 3: it has become shorter"):
         _ = block.text
-    with (tmp_path / "text").open("wb") as stream:
-        stream.write(b"text")
-        stream.flush()
-        file = PlainFile("text", RandomAccessFile(stream))
-        with pytest.raises(OSError, match="cannot read 'text' beyond byte 0"):
-            file.read(0, 4)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="has no /proc")
@@ -202,9 +187,3 @@ def test_parts_have_names_that_other_processes_know(tmp_path, read, monkeypatch)
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a b"), encoding="utf-8"))
     with pytest.raises(ValueError, match="standard input cannot be read by other processes"):
         FileCorpus("-").parts(100)
-
-
-def test_without_pread_the_threads_take_turns(tmp_path, monkeypatch):
-    monkeypatch.delattr(os, "pread", raising=False)
-    (tmp_path / "text").write_bytes(b"a b\nc\nd e f")
-    assert open_plain(RegularFile(tmp_path / "text")).read(4, 4) == b"c\nd "

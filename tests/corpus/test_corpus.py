@@ -1,6 +1,5 @@
 """A corpus: every form, every way to get one wrong, and hints at how to read it."""
 
-import os
 import re
 import warnings
 from contextlib import nullcontext
@@ -132,11 +131,3 @@ def test_a_folder_of_small_files_is_looked_at_as_one_text(tmp_path):
         (tmp_path / f"{number}.txt").write_text(WRAPPED, encoding="utf-8")
     with pytest.warns(UserWarning, match="wrapped"):
         SkipGram(dim=1, min_count=1, epochs=1).fit(tmp_path)
-
-
-def test_a_file_that_becomes_shorter_while_it_is_read_is_named(tmp_path, set_constant):
-    set_constant("fastembed.corpus.blocks.BLOCK_BYTES", 1000)
-    path = tmp_path / "t.txt"
-    path.write_bytes(b"a b c\n" * 5000)
-    with pytest.raises(OSError, match=r"t\.txt' beyond byte .* become shorter"):
-        Vocabulary.from_corpus(path, 1, threads=1, progress=lambda *_: os.truncate(path, 15_000))

@@ -114,11 +114,6 @@ def test_surrogates_of_texts_are_rejected_or_replaced():
     assert ledger.replaced == 4
 
 
-def test_blocks_of_documents_have_a_bounded_size():
-    corpus = DocumentCorpus([b"x" * 100_000] * 50)
-    assert [len(block.documents) for block in corpus.blocks(Ledger())] == [11, 11, 11, 11, 6]
-
-
 @pytest.mark.parametrize(
     ("documents", "options", "message"),
     [
@@ -131,14 +126,3 @@ def test_blocks_of_documents_have_a_bounded_size():
 def test_wrong_arguments_are_rejected(documents, options, message):
     with pytest.raises(TypeError, match=message):
         DocumentCorpus(documents, **options)
-
-
-def test_a_table_whose_fields_have_one_name_is_rejected():
-    class Frame:
-        columns = ("text", "text")
-
-        def __iter__(self):
-            return iter([{"text": "a b"}])
-
-    with pytest.raises(ValueError, match="the Frame has 2 fields 'text'"):
-        DocumentCorpus(Frame(), field="text")

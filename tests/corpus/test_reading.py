@@ -70,16 +70,16 @@ def test_a_tokenizer_gets_lines_without_their_ends(tmp_path, read):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"words": True, "digits": "none"}, ValueError, "digits must be one of keep, shape, drop, got 'none'"),
-        ({"digits": "drop"}, ValueError, "digits='drop' is an option of words, so it needs words=True"),
-        ({"words": True, "tokenizer": str.split}, ValueError, "excludes tokenizer and token_pattern"),
+        ({"words": True, "digits": "none"}, ValueError, "digits must be .* got 'none'"),
+        ({"digits": "drop"}, ValueError, "digits='drop'"),
+        ({"words": True, "tokenizer": str.split}, ValueError, "excludes tokenizer"),
         ({"words": True, "keep_case": True, "lowercase": True}, ValueError, "keep_case=True contradicts"),
-        ({"token_pattern": re.compile("a")}, TypeError, "token_pattern must be a regular expression as a str"),
+        ({"token_pattern": re.compile("a")}, TypeError, "token_pattern must be a regular expression"),
         ({"token_pattern": r"\w*"}, ValueError, "token_pattern .* matches the empty string"),
-        ({"token_pattern": r"(\w)\w+"}, ValueError, "has a group, but tokens are whole matches; write .*:"),
-        ({"token_pattern": "a", "tokenizer": str.split}, ValueError, "give token_pattern='a' or tokenizer, not both"),
+        ({"token_pattern": r"(\w)\w+"}, ValueError, "has a group"),
+        ({"token_pattern": "a", "tokenizer": str.split}, ValueError, "token_pattern='a' or tokenizer"),
         ({"tokenizer": "words"}, TypeError, "tokenizer must be a function .* got 'words'"),
-        ({"phrases": "new york"}, TypeError, "phrases must be a list of phrases, got 'new york'"),
+        ({"phrases": "new york"}, TypeError, "phrases must be .* got 'new york'"),
     ],
 )
 def test_a_bad_reading_is_rejected(options, error, message):

@@ -92,7 +92,6 @@ def test_a_list_is_a_sequence_of_tokens_exactly_as_they_are(name, write):
     found = Vocabulary.from_corpus(FileCorpus(path, field="tokens"), min_count=1)
     same = Vocabulary.from_corpus(LISTS, min_count=1)
     assert (found.tokens, found.counts.tolist()) == (same.tokens, same.counts.tolist())
-    assert found.ledger.tokens_read == same.ledger.tokens_read
 
 
 def test_lists_of_integers_and_texts_may_alternate(write):
@@ -196,7 +195,7 @@ BAD_ROWS = [
     ("t.csv", b"3,a,b", "line 2: 3 fields, where the first row has 2; is a quote missing?", "wrong number of fields"),
     ("t.csv", b'3,"a" b', "line 2: no CSV, ',' expected after '\"'", "no CSV"),
     ("t.csv", b"3,a\rb", "line 2: no CSV, new-line character", "no CSV"),
-    ("t.csv", b"3,a \xff", "line 2: not valid UTF-8", "not valid UTF-8"),
+    ("t.csv", b'3,"a\n\xff"', "line 2: not valid UTF-8", "not valid UTF-8"),
 ]
 
 
@@ -212,12 +211,6 @@ def test_a_bad_row_is_named_or_skipped_and_counted(name, row, message, reason, w
     assert ledger.skipped == {reason: 1}
     assert ledger.summary().endswith(f"; skipped 1 rows (1 {reason})")
     assert ledger.lines == len(sequences) == (1 if "csv" in name else 2)
-
-
-def test_a_row_of_csv_is_named_by_the_line_in_which_it_begins(write):
-    path = write("t.csv", b'id,text\n1,"a\nb"\n2,"c\nd",e\n')
-    with pytest.raises(ValueError, match=r"t\.csv', line 4: 3 fields"):
-        read_field(path)
 
 
 def test_skipped_rows_are_in_the_ledger_of_a_vocabulary(write):

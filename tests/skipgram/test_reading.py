@@ -90,7 +90,7 @@ def test_a_model_of_a_tokenizer_asks_for_it_after_loading(path):
     expected = model.transform(["King of"])
     model.save(path.with_suffix(".safetensors"))
     loaded = SkipGram.load(path.with_suffix(".safetensors"))
-    with pytest.raises(ValueError, match=r"read by the tokenizer re\.Pattern\.findall, which this file does not hold"):
+    with pytest.raises(ValueError, match=r"read by the tokenizer Pattern\.findall"):
         loaded.transform(["King of"])
     found = loaded.set_params(reading=Reading(tokenizer=tokenizer)).transform(["King of"])
     assert_array_equal(found, expected)
