@@ -38,7 +38,6 @@ def arrays(counts):
         matrix.indptr,
         words and (words.tokens, words.counts),
         counts.ledger,
-        counts.keep,
     )
 
 
@@ -64,10 +63,6 @@ def interrupted(fit):
 
 def write_store(folder):
     Counts.from_corpus(TEXT, Vocabulary.from_corpus(TEXT, min_count=1), window=2, sample=0.1, store=folder / "file")
-
-
-def write_counts(folder):
-    Counts.from_corpus(TEXT, Vocabulary.from_corpus(TEXT, min_count=1), window=2, sample=0.1).save(folder / "file")
 
 
 VECTORS = Vectors(["the", "größe", "日本"], np.arange(12.0).reshape(3, 4), counts=[9, 7, 5])
@@ -108,7 +103,6 @@ KINDS = {
         lambda folder: Phrases(["new york", "größe a"], [0.5, -0.25]).save(folder / "file"),
         lambda folder: Phrases.load(folder / "file"),
     ),
-    "counts": (write_counts, lambda folder: arrays(Counts.load(folder / "file"))),
     "store": (write_store, lambda folder: arrays(Counts.open(folder / "file"))),
     "checkpoint of a trainer": (interrupted(fit_trainer), fit_trainer),
     "checkpoint of a model": (interrupted(fit_model), fit_model),

@@ -100,7 +100,8 @@ def bits(value):
     if isinstance(value, Vocabulary):
         return value.tokens, bits(value.counts), value.ledger, value.appended, value.ids(["the"])
     if isinstance(value, Counts):
-        arrays = value.data, value.indices, value.indptr, value.keep, value.to_scipy().data
+        matrix = value.to_scipy()
+        arrays = matrix.data, matrix.indices, matrix.indptr
         return [bits(array) for array in arrays], value.shape, value.windows, value.ledger, bits(value.vocabulary)
     if dataclasses.is_dataclass(value):
         return {field.name: bits(getattr(value, field.name)) for field in dataclasses.fields(value)}
@@ -169,8 +170,9 @@ def objects(tmp_path_factory):
         model.estimate(10, 20),
         Windows((2, 3), "harmonic", 0.1, True, 5),
     ]
-    stored = counts.store(tmp_path_factory.mktemp("store") / "counts")
-    return {type(value): value for value in values} | {"counts in a folder": stored}
+    folder = tmp_path_factory.mktemp("store") / "counts"
+    counts.save(folder)
+    return {type(value): value for value in values} | {"counts in a folder": Counts.open(folder)}
 
 
 @pytest.mark.parametrize("kind", [*CLASSES, "counts in a folder"])

@@ -105,11 +105,11 @@ def prepare(folder: Path) -> dict[str, list[str]]:
             place = rng.randrange(WORDS)
             steps = (place := (place + rng.randrange(3)) % WORDS for _ in range(LENGTH))
             file.write(" ".join(f"w{step}" for step in steps) + "\n")
-    call(folder, ["count", "old.txt", "-o", "old.counts.safetensors", "--min-count", "1", "--quiet"])
+    call(folder, ["count", "old.txt", "-o", "old.counts", "--min-count", "1", "--quiet"])
     return {
         "text": ["train", "old.txt", *SHORTEST],
         "early stopping": ["train", "old.txt", "--early-stopping", "--patience", "12", *SHORTEST],
-        "counts": ["train", "--counts", "old.counts.safetensors", *SHORTEST[:4], *SHORTEST[6:]],
+        "counts": ["train", "--counts", "old.counts", *SHORTEST[:4], *SHORTEST[6:]],
     }
 
 

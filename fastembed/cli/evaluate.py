@@ -33,8 +33,8 @@ from fastembed.cli.output import (
 )
 from fastembed.cli.query import add_method, unknown_message
 from fastembed.cli.recommend import add_fields, fields_of
-from fastembed.corpus.sources import is_url
 from fastembed.counts import Counts
+from fastembed.counts.store import is_store
 from fastembed.formats.atomic import check_writable
 from fastembed.plotting.layout import METHODS
 from fastembed.plotting.map import ON_A_PAGE, ON_A_PICTURE, PAGE
@@ -105,8 +105,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
         of_items = holds(arguments.vectors, "recommender")
         model: Any = (Recommender if of_items else SkipGram).load(arguments.vectors, threads=arguments.threads)
         for file in arguments.perplexity:
-            counted = is_url(file) or Path(file).is_dir()
-            text = Counts.open(file) if counted else read_corpus(arguments, [file], model.reading_)
+            text = Counts.open(file) if is_store(file) else read_corpus(arguments, [file], model.reading_)
             predicted.append({"file": without_password(file), **perplexity_of(model, text, shows)})
         hidden = [(without_password(file), _hidden_items(arguments, file, model)) for file in arguments.held_out_items]
     document = {

@@ -22,7 +22,6 @@ from fastembed.cli.output import Progress, print_line, print_written, showing
 from fastembed.corpus import Ledger
 from fastembed.counts import Counts
 from fastembed.counts.graphs import edges_of_file
-from fastembed.counts.store import TemporaryFolder
 from fastembed.skipgram import SkipGram
 from fastembed.trainer.ranks import Ranks, is_known_to_all
 
@@ -122,7 +121,7 @@ def _prepared(arguments: argparse.Namespace, ranks: Ranks) -> Callable[..., Skip
         data = Counts.open(arguments.counts)
     elif arguments.pairs:
         edges = edges_of_file(paths_of(arguments.files), Ledger())
-        sources, targets = ([edges.names[k] for k in numbers] for numbers in edges.ends.T)
+        sources, targets = ([edges.names[k] for k in numbers] for numbers in edges[:2])
         data = Counts.from_pairs(sources, targets, edges.weights, symmetric=not given.get("directed", False))
     else:
         data = read_corpus(arguments, arguments.files, reading)
@@ -131,14 +130,12 @@ def _prepared(arguments: argparse.Namespace, ranks: Ranks) -> Callable[..., Skip
 
 def _learn_graph(arguments: argparse.Namespace, model: SkipGram, choice: dict[str, Any], progress: Any) -> SkipGram:
     """Count the walks on the graph in the files, and fit a model to them."""
-    store: Any = None if arguments.memory_limit is None else TemporaryFolder()
     counts = Counts.from_graph(
         paths_of(arguments.files),
         **options.given(arguments, GRAPH),
         threads=arguments.threads,
         memory_limit=arguments.memory_limit,
         progress=progress.counting,
-        store=store,
     )
     return model.fit(counts, progress=progress, **choice)
 

@@ -8,46 +8,48 @@ same bits as the counts of both corpora together. Other counts are stored as the
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Hashable, Iterable, Sequence
+import secrets
+import shutil
+from collections.abc import Generator, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
-from contextlib import closing, nullcontext
-from pathlib import Path
+from contextlib import closing, contextmanager
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from fastembed._base.arrays import Float64, Int32, Int64, canonical_csr, csr, own_memory, read_only, sorted_csr
+from fastembed._base.arrays import Float64, canonical_csr, own_memory, read_only, sorted_csr
 from fastembed._base.memory import check_memory_limit
 from fastembed._base.threads import check_threads
-from fastembed._base.validation import (
-    check_amounts,
-    check_choice,
-    check_flag,
-    check_ids,
-    check_integer,
-    check_number,
-    unmasked,
-)
+from fastembed._base.validation import check_amounts, check_choice, check_flag, check_integer, check_number
 from fastembed.corpus.corpus import Progress, Source, as_corpus
 from fastembed.corpus.ledger import Ledger, LineSplit, check_walks
+from fastembed.counts.graphs import Walks, kept_nodes, read_graph
 from fastembed.counts.groups import CSRGroups, GroupedCounts, group_places
+from fastembed.counts.pairs import basket_rows, named_pairs, tokens_of
 from fastembed.counts.store import (
     STORED_BYTES,
+    LocalFolder,
     StoredGroups,
     StoreFolder,
     StoreWriter,
-    free_disk,
-    groups_of,
+    batches_by_groups,
     open_folder,
     open_store,
-    read_counts,
-    write_counts,
+    temporary_folder,
     writing,
 )
-from fastembed.counts.sums import ENTRY_BYTES, RowBatch, StoredCSR, add_matrices, store_rows
-from fastembed.counts.windows import MAX_WINDOW, Scale, Windows, check_known, count_corpus, no_pair
+from fastembed.counts.sums import ENTRY_BYTES, RowBatch, StoredCSR, add_chunks, add_matrices, stored_rows
+from fastembed.counts.tasks import TASK_MEMORY, Job, count_by_tasks, count_in_turn
+from fastembed.counts.windows import (
+    MAX_WINDOW,
+    Scale,
+    Windows,
+    check_pairs,
+    counted_chunks,
+    keep_probabilities,
+)
 from fastembed.vocabulary import Vocabulary, encode_corpus, vocabulary_size
 
 MAX_COLUMNS = 2**31 - 1  # the ids of columns are int32
@@ -57,48 +59,24 @@ class Counts:
     """A sparse matrix of non-negative counts of pairs (input, output).
 
     Create one with :meth:`from_corpus`, :meth:`from_baskets`, :meth:`from_graph`, :meth:`from_pairs`,
-    :meth:`from_ids`, :meth:`from_scipy`, :meth:`load` or :meth:`open`. The constructor takes the arrays and attributes
-    of existing counts; it copies `indices` and `indptr` unless they are read-only.
+    :meth:`from_scipy` or :meth:`open`.
 
-    The counts are in memory, or in a folder, where :meth:`store` or counting with ``store=`` has put them. A fit reads
-    those of a folder a few groups of rows at a time, to the same bits. A folder holds what was counted, with a SHA-256
+    The counts are in memory, or in a store: a folder, in which a limit of memory, ``store=`` or :meth:`save` puts them.
+    A fit reads a store a few groups of rows at a time, to the same bits. A store holds what was counted, with a SHA-256
     of each tile, which is checked whenever the tile is read.
-
-    Parameters
-    ----------
-    data : ndarray of float64, shape (nnz,)
-        Positive and finite values of the CSR matrix. For counts of a corpus these are integers, which :meth:`to_scipy`
-        divides by the denominator of the weights and multiplies by the factors of subsampling.
-    indices : ndarray of int32, shape (nnz,)
-        The column indices, ascending within each row.
-    indptr : ndarray of int64, shape (V_in + 1,)
-        The start of each row in `data` and `indices`, and the end of the last row.
-    shape : (int, int)
-        (V_in, V_out).
-    windows : Windows, optional
-        The windows in which the pairs of a corpus were counted.
-    keep : ndarray of float64, shape (V_in,), optional
-        The factors of subsampling.
-    ledger : Ledger, optional
-        The numbers of tokens and lines read, used and dropped.
-    vocabulary : Vocabulary, optional
-        The tokens of the rows; the first V_out of them are also those of the columns, or V_out / 2 if directed.
-    baskets : {"flat", "share"}, optional
-        The weighting of :meth:`from_baskets`, if the pairs were counted in baskets.
 
     Attributes
     ----------
-    data, indices, indptr
-        As given, read-only. For counts in a folder they are read at each access.
-    shape, windows, keep, ledger, vocabulary, baskets
-        As given.
-
-    Raises
-    ------
-    TypeError
-        If `data`, `indices` or `indptr` is not an array of this dtype.
-    ValueError
-        If the arrays do not have these shapes, or do not form a valid CSR matrix.
+    shape : (int, int)
+        (V_in, V_out).
+    windows : Windows or None
+        The windows in which the pairs of a corpus were counted.
+    ledger : Ledger or None
+        The numbers of tokens and lines read, used and dropped.
+    vocabulary : Vocabulary or None
+        The tokens of the rows; the first V_out of them are also those of the columns, or V_out / 2 if directed.
+    baskets : {"flat", "share"} or None
+        The weighting of :meth:`from_baskets`, if the pairs were counted in baskets.
 
     Examples
     --------
@@ -112,57 +90,33 @@ class Counts:
     10.0
     """
 
-    def __init__(
-        self,
-        data: Float64,
-        indices: npt.NDArray[np.int32],
-        indptr: npt.NDArray[np.int64],
-        shape: tuple[int, int],
-        *,
-        windows: Windows | None = None,
-        keep: Float64 | None = None,
-        ledger: Ledger | None = None,
-        vocabulary: Vocabulary | None = None,
-        baskets: str | None = None,
-    ) -> None:
-        for name, array, dtype in (("data", data, "f8"), ("indices", indices, "i4"), ("indptr", indptr, "i8")):
-            if not isinstance(array, np.ndarray) or array.dtype != dtype:
-                found = getattr(array, "dtype", type(array).__name__)
-                raise TypeError(f"{name} must be an array of {np.dtype(dtype)}, got {found}")
-        if data.ndim != 1 or data.shape != indices.shape or indptr.shape != (shape[0] + 1,) or indptr[-1] != len(data):
-            found = f"{data.shape}, {indices.shape} and {indptr.shape}"
-            raise ValueError(f"data, indices and indptr must be those of a CSR matrix {shape}, got the shapes {found}")
-        if indptr[0] != 0:
-            raise ValueError(f"indptr must begin with 0, got {indptr[0]}")
-        # Kernels use these without a check: nobody else may be able to change them
-        indices = indices.copy() if indices.flags.writeable else indices
-        indptr = indptr.copy() if indptr.flags.writeable else indptr
-        given = csr(data, indices, indptr, shape)
-        canonical_csr("counts", given)  # raises ValueError for invalid indices and values
-        if not given.has_canonical_format or not data.all():
-            raise ValueError("counts must be positive, and in rows whose columns ascend")
-        self._set(StoredCSR(data, indices, indptr, shape[1]), windows, keep, ledger, vocabulary, baskets)
+    shape: tuple[int, int]
+    windows: Windows | None
+    ledger: Ledger | None
+    vocabulary: Vocabulary | None
+    baskets: str | None
+    _keep: Float64 | None  # the factors of subsampling, (V_in,)
+    _entries: StoredCSR | StoredGroups
 
-    def _set(
-        self,
+    @classmethod
+    def _of(
+        cls,
         entries: StoredCSR | StoredGroups,
         windows: Windows | None = None,
         keep: Float64 | None = None,
         ledger: Ledger | None = None,
         vocabulary: Vocabulary | None = None,
         baskets: str | None = None,
-    ) -> None:
-        """Set the attributes. Arrays become read-only, since SciPy reads out of bounds if an index is changed."""
+    ) -> Counts:
+        """Return counts. Arrays become read-only, since SciPy reads out of bounds if an index is changed."""
+        counts = cls.__new__(cls)
         if isinstance(entries, StoredCSR):
-            data, indices, indptr = map(read_only, (entries.data, entries.indices, entries.indptr))
-            entries = StoredCSR(data, indices, indptr, entries.n_columns)
-        self._entries = entries
-        self.shape = entries.shape
-        self.windows = windows
-        self.keep = None if keep is None else read_only(keep)
-        self.ledger = ledger
-        self.vocabulary = vocabulary
-        self.baskets = baskets
+            data, indices, indptr, n_columns = entries
+            entries = StoredCSR(read_only(data), read_only(indices), read_only(indptr), n_columns)
+        counts._entries, counts.shape = entries, entries.shape
+        counts.windows, counts.ledger, counts.vocabulary, counts.baskets = windows, ledger, vocabulary, baskets
+        counts._keep = None if keep is None else read_only(keep)
+        return counts
 
     @classmethod
     def from_corpus(
@@ -199,10 +153,10 @@ class Counts:
         threads : int, optional
             The number of threads; by default the number of CPUs. The result does not depend on it.
         memory_limit : int, optional
-            Bytes of memory for the text and the counts, at least 1,000,000; by default half of the free memory. Data
-            beyond the limit, possibly including the result, is in unnamed files in the folder for temporary files. The
-            buffers for reading (a few MB per thread, about 20 for files above 1 GB) and the vocabulary need additional
-            memory. The result does not depend on the limit.
+            Bytes of memory for the text and the counts, at least 1,000,000. The counts are then in a temporary folder,
+            which is removed with them, unless `store` names another. The buffers for reading (a few MB per thread,
+            about 20 for files above 1 GB) and the vocabulary need additional memory. By default the counts are in
+            memory, of which they may take half of what is free. The result does not depend on the limit.
         lines : LineSplit, optional
             Count only a seeded share of the lines, or only the others; see :class:`fastembed.corpus.LineSplit`. The sum
             of the two counts has the same bits as the counts of all lines.
@@ -210,7 +164,7 @@ class Counts:
             Called with (done, total). Every byte (or sequence in memory) is read once and counted once, so the total is
             twice their number.
         store : path-like, optional
-            A folder to write the counts to. Its bytes are those that :meth:`store` writes, but the rows are written in
+            A folder to write the counts to. Its bytes are those that :meth:`save` writes, but the rows are written in
             groups of at most 4,096, so that the counts are never all in memory.
         executor : concurrent.futures.Executor, optional
             The executor whose tasks count parts of files, cut at the ends of sequences. Its workers may be threads,
@@ -233,6 +187,8 @@ class Counts:
             pair, a file is not valid UTF-8, or a count is too large to be exact.
         OSError
             If a file is missing or cannot be read, or the disk is full.
+        MemoryError
+            If the counts in memory would take more than half of what is free.
         TypeError
             If `corpus`, `vocabulary` or an option has the wrong type.
 
@@ -247,34 +203,34 @@ class Counts:
         """
         windows = Windows(window, weighting, sample, directed, max_contexts)
         workers, limit = check_threads(threads), check_memory_limit(memory_limit)
-        size = vocabulary_size(vocabulary)
+        size, corpus = vocabulary_size(vocabulary), as_corpus(corpus)
+        shape = size, windows.columns(size)
         _check_lines(lines)
+        known = vocabulary if isinstance(vocabulary, Vocabulary) else None
         if executor is not None:
-            from fastembed.counts.tasks import TASK_MEMORY, count_by_tasks
-
-            if store is None or lines is not None or not isinstance(vocabulary, Vocabulary):
+            if store is None or lines is not None or known is None:
                 raise ValueError("an executor needs a store to count into and a Vocabulary, and counts all lines")
-            folder = open_folder(store)
-            own = {"threads": 1 if threads is None else workers}
-            own["memory_limit"] = TASK_MEMORY if memory_limit is None else limit
-            with writing(folder):
-                count_by_tasks(executor, as_corpus(corpus), vocabulary, windows, folder, **own, progress=progress)
-            return cls._in(folder)
-        ledger, into = Ledger(), None if store is None else open_folder(store)
-        with nullcontext() if into is None else writing(into):
-            how = workers, limit, lines, progress
-            total, keep = count_corpus(corpus, vocabulary, windows, ledger, *how, by_groups=into is not None)
-            check_known(ledger, lines)
-            known = vocabulary if isinstance(vocabulary, Vocabulary) else None
-            attributes = {"windows": windows, "keep": keep, "ledger": ledger, "vocabulary": known}
-            if into is None:
-                matrix = total.result()
-                if not matrix.nnz:
-                    raise no_pair(ledger, windows, vocabulary)
-                return cls._of(matrix, **attributes)
-            if not _write(into, total.rows(), (size, windows.columns(size)), attributes):
-                raise no_pair(ledger, windows, vocabulary)
-        return cls._of(open_store(into)[0], **attributes)
+            workers = 1 if threads is None else workers
+            limit = TASK_MEMORY if memory_limit is None else limit
+        ledger, keep = Ledger(), keep_probabilities(corpus, vocabulary, windows, lines)
+        attributes: dict[str, Any] = {"windows": windows, "keep": keep, "ledger": ledger, "vocabulary": known}
+        with _store_of(store, memory_limit) as folder:
+            given = corpus, vocabulary, windows, ledger, workers, limit, lines, progress
+            with closing(counted_chunks(*given, by_groups=folder is not None)) as chunks:
+                if folder is None:
+                    matrix = add_chunks(((chunk.rows, chunk.most) for chunk in chunks), shape, limit, workers)
+                    check_pairs(ledger, matrix.nnz, windows)
+                    return cls._of(matrix, **attributes)
+                job = Job(folder, secrets.token_hex(8), size, windows, workers, limit)
+                writer = StoreWriter(folder, shape, attributes)
+                if executor is None:
+                    count_in_turn(job, chunks, writer)
+                else:
+                    assert known is not None
+                    ledger = attributes["ledger"] = count_by_tasks(job, executor, corpus, known, writer, progress)
+            check_pairs(ledger, writer.nnz, windows)
+            writer.finish()
+        return cls._of(open_store(folder)[0], **attributes)
 
     @classmethod
     def from_baskets(
@@ -307,7 +263,7 @@ class Counts:
             The number of threads; by default the number of CPUs. The result does not depend on it.
         memory_limit : int, optional
             Bytes of memory for the counts, as for :meth:`from_corpus`. The baskets are also in memory, about 50 bytes
-            per item, in addition to the limit. The result does not depend on the limit.
+            per item, in addition to the limit.
         lines : LineSplit, optional
             Count only a seeded share of the baskets, or only the others, as for :meth:`from_corpus`.
         progress : callable, optional
@@ -332,30 +288,23 @@ class Counts:
                [0.5, 0. , 1.5],
                [0.5, 1.5, 0. ]])
         """
-        from fastembed.counts.pairs import basket_rows
-
-        if weighting not in ("flat", "share"):
-            raise ValueError(f"weighting must be 'flat' or 'share', got {weighting!r}")
+        check_choice("weighting", weighting, ("flat", "share"))
         _check_lines(lines)
         size = vocabulary_size(vocabulary)
         contexts = size if max_contexts is None else check_integer("max_contexts", max_contexts, low=1)
         shape = size, min(contexts, size)
         workers, limit = check_threads(threads), check_memory_limit(memory_limit)
-        ledger, into = Ledger(unit="basket"), None if store is None else open_folder(store)
+        ledger = Ledger(unit="basket")
         known = vocabulary if isinstance(vocabulary, Vocabulary) else None
         attributes = {"ledger": ledger, "vocabulary": known, "baskets": weighting}
-        with nullcontext() if into is None else writing(into):
-            row_of = None if into is None else group_places(size)
+        with _store_of(store, memory_limit) as folder:
+            row_of = None if folder is None else group_places(size)
             with closing(encode_corpus(as_corpus(baskets), vocabulary, ledger, progress, workers, lines)) as pieces:
-                batches, most = basket_rows(pieces, shape, weighting == "share", limit, workers, row_of)
-            if into is None:
-                with closing(batches):
-                    matrix = store_rows(batches, shape[1], most, limit // 2, workers).mapped()
-                if matrix.nnz:
-                    return cls._of(matrix, **attributes)
-            elif _write(into, batches, shape, attributes):
-                return cls._of(open_store(into)[0], **attributes)
-            raise ValueError(f"the baskets give no pair: {ledger.summary()}")
+                rows, most = basket_rows(pieces, shape, weighting == "share", limit, workers, row_of)
+            counts = cls._of_rows(rows, most, shape, folder, attributes, limit, workers)
+            if not counts.nnz:
+                raise ValueError(f"the baskets give no pair: {ledger.summary()}")
+        return counts
 
     @classmethod
     def from_pairs(
@@ -371,7 +320,7 @@ class Counts:
         Parameters
         ----------
         sources, targets : iterable of hashable objects, n each
-            Names: strings, integers or other objects. The token of a name is its str; that of 33 and of 33.0 is "33".
+            Names: strings, integers or other objects. The token of a name is its str.
         weights : array_like of float, shape (n,), optional
             1 by default.
         symmetric : bool
@@ -390,10 +339,6 @@ class Counts:
         ValueError
             If there is no pair, lengths differ, two names have the same str, or a weight is negative or not finite.
 
-        See Also
-        --------
-        Counts.from_ids : The same for ids.
-
         Examples
         --------
         >>> likes = Counts.from_pairs(["ann", "bob", "ann"], ["tea", "tea", "rum"], weights=[5, 2, 1])
@@ -404,12 +349,9 @@ class Counts:
         >>> Counts.from_pairs(*zip(*edges), symmetric=True).vocabulary.tokens
         ('0', '1', '33')
         """
-        from fastembed.counts.pairs import pair_ids
-
-        pairs = pair_ids(sources, targets, weights, check_flag("symmetric", symmetric))
-        shape = (len(pairs.vocabulary), pairs.targets)
-        counts = cls.from_ids(pairs.rows, pairs.columns, pairs.weights, shape)
-        counts.vocabulary = pairs.vocabulary
+        pairs, vocabulary = named_pairs(sources, targets, weights, check_flag("symmetric", symmetric))
+        counts = cls.from_scipy(pairs)
+        counts.vocabulary = vocabulary
         return counts
 
     @classmethod
@@ -437,12 +379,11 @@ class Counts:
 
         Parameters
         ----------
-        graph : graph of networkx or igraph, sparse array, DataFrame, list of pairs, path, or list of paths
-            A SciPy array (V, V) holds the weight of the edge from i to j in row i and column j. The ends of
-            the edges of a DataFrame of pandas or Polars are its columns "source" and "target", or else the first two. A
-            list holds pairs (source, target), or triples with a weight. A file has an edge per line: two names, and
-            perhaps a weight, with white space between them; lines that begin with # are comments. It may be compressed,
-            a pattern or a URL, as a corpus may. Weights of parallel edges are added up; an edge of weight 0 is none.
+        graph : graph of networkx, sparse array, list of pairs, path, or list of paths
+            A SciPy array (V, V) holds the weight of the edge from i to j in row i and column j. A list holds pairs
+            (source, target), or triples with a weight. A file has an edge per line: two names, and perhaps a weight,
+            with white space between them; lines that begin with # are comments. It may be compressed, a pattern or a
+            URL, as a corpus may. Weights of parallel edges are added up; an edge of weight 0 is none.
         window : int
             L, the largest number of steps between two nodes of a pair. With 1, the counts are in proportion to the
             weights of the edges.
@@ -450,14 +391,14 @@ class Counts:
             The weight of a pair at distance t: 1, (L - t + 1) / L, or 1 / t. The windows of gensim are linear.
         directed : bool, optional
             True: walks follow an edge in its direction only, and the pairs are those of a node and one that comes after
-            it. False: they follow each edge both ways. By default a graph of networkx or igraph and a matrix say it
-            themselves, a matrix by not being symmetric; the edges of a file or frame lead both ways.
+            it. False: they follow each edge both ways. By default a graph of networkx and a matrix say it themselves,
+            a matrix by not being symmetric; the edges of a file or list lead both ways.
         weights : bool or str
-            The name of the attribute of edges, or of a column after the ends, with weights. True: "weight" if there is
-            one, the entries of a matrix, the third column of a file; otherwise 1. False: 1 for each edge.
+            True: the weight of an edge is its attribute "weight" in networkx, the entry of a matrix, the third item of
+            a triple or line; 1 without one. False: 1 for each edge. A str: the name of another attribute in networkx.
         tokens : sequence of V hashable objects, optional
-            With a matrix: the names of the nodes, by default their numbers from 0 on. Those of igraph are the attribute
-            "name" if there is one. The token of a name is its str, as for :meth:`from_pairs`.
+            With a matrix: the names of the nodes, by default their numbers from 0 on. The token of a name is its str,
+            as for :meth:`from_pairs`.
         start : {"degree", "uniform"}
             Where walks start: at a node with probability proportional to the weight of its edges, as long walks on an
             undirected graph visit it; or at all nodes equally, so that their rows have equal sums if no walk ends.
@@ -471,9 +412,8 @@ class Counts:
         threads : int, optional
             The number of threads; by default the number of CPUs. The result does not depend on it.
         memory_limit : int, optional
-            Bytes of memory for the counts, at least 1,000,000; by default half of the free memory. The part of the
-            counts beyond half of it is in unnamed files in the folder for temporary files. The graph, and 1 KB per node
-            and thread, need additional memory. The result does not depend on the limit.
+            Bytes of memory for the counts, as for :meth:`from_corpus`. The graph, and 1 KB per node and thread, need
+            additional memory.
         progress : callable, optional
             Called with (done, total) nodes.
         store : path-like, optional
@@ -492,11 +432,11 @@ class Counts:
         TypeError
             If the graph is none of these, or an argument has the wrong type.
         ValueError
-            If a weight is negative, infinite, NaN or no number, a matrix is not square, two nodes have the same str,
-            a line is not an edge, no edge is left, or an option is out of range.
+            If a weight is negative, infinite or NaN, a matrix is not square, two nodes have the same str, a line is not
+            an edge, no edge is left, or an option is out of range.
         MemoryError
-            If the counts would exceed `memory_limit`, or with a `store` the free space of the disk, by an estimate from
-            some of the nodes.
+            If the counts would exceed half of the free memory, or in a folder the free space of the disk, by an
+            estimate from some of the nodes.
         OSError
             If a file cannot be read, or the disk is full.
 
@@ -515,89 +455,28 @@ class Counts:
                [ 500.,  167.,  333.],
                [1000.,  333.,  667.]])
         """
-        from fastembed.counts.graphs import Walks, kept_nodes, read_graph
-
         distances = Windows((0, check_integer("window", window, low=1, high=MAX_WINDOW)), weighting)
         check_choice("start", start, ("degree", "uniform"))
         check_integer("min_count", min_count, low=0)
         if check_number("tolerance", tolerance) >= 1:
             raise ValueError(f"tolerance must be at least 0 and below 1, got {tolerance!r}")
         workers, limit = check_threads(threads), check_memory_limit(memory_limit)
-        ledger, into = Ledger(), None if store is None else open_folder(store)
-        with nullcontext() if into is None else writing(into):
-            found = read_graph(graph, weights, directed, tokens, ledger)
-            adjacency, vocabulary = kept_nodes(*found, min_count, ledger)
-            del found
+        ledger = Ledger()
+        with _store_of(store, memory_limit) as folder:
+            adjacency, vocabulary = kept_nodes(*read_graph(graph, weights, directed, tokens, ledger), min_count, ledger)
             # What a default reads from the graph is not said: the matrix of a directed one may be symmetric
             said = "" if directed is None else f" and directed={bool(directed)}"
             alike = "flat" if window == 1 else weighting
             ledger.walks = f"walks of window={window} and weighting={alike!r}{said}"
             walks = Walks(adjacency, distances, start == "uniform", tolerance, ledger)
             size = len(vocabulary)
-            attributes = {"ledger": ledger, "vocabulary": vocabulary}
-            if into is None:
-                walks.check_room(limit, ENTRY_BYTES, "the memory limit", workers)
-                with closing(walks.rows(np.arange(size), workers, progress)) as batches:
-                    return cls._of(store_rows(batches, size, size**2, limit // 2, workers).mapped(), **attributes)
-            walks.check_room(free_disk(into), STORED_BYTES, "free on the disk", workers)
-            _write(into, walks.rows(np.argsort(group_places(size)), workers, progress), (size, size), attributes)
-        return cls._of(open_store(into)[0], **attributes)
-
-    @classmethod
-    def from_ids(
-        cls,
-        inputs: npt.ArrayLike,
-        outputs: npt.ArrayLike,
-        weights: npt.ArrayLike | None = None,
-        shape: tuple[int, int] | None = None,
-    ) -> Counts:
-        """Sum the weights of given pairs of ids.
-
-        Parameters
-        ----------
-        inputs, outputs : array_like of int, shape (n,)
-        weights : array_like of float, shape (n,), optional
-            1 by default.
-        shape : (int, int), optional
-            (V_in, V_out); by default the smallest that holds the ids.
-
-        Returns
-        -------
-        Counts
-
-        Raises
-        ------
-        TypeError
-            If ids are not integers, or weights are not real numbers.
-        ValueError
-            If there is no pair, lengths differ, an id is negative or outside `shape`, or a weight is negative or not
-            finite.
-
-        Examples
-        --------
-        >>> Counts.from_ids([0, 1, 0], [2, 0, 2], weights=[1, 1, 0.5]).to_scipy().toarray()
-        array([[0. , 0. , 1.5],
-               [1. , 0. , 0. ]])
-        """
-        if shape is not None:
-            if not isinstance(shape, tuple) or len(shape) != 2:
-                raise TypeError(f"shape must be a pair (V_in, V_out), got {shape!r}")
-            shape = (
-                check_integer("shape[0]", shape[0], low=1),
-                check_integer("shape[1]", shape[1], low=1, high=MAX_COLUMNS),
-            )
-        rows = check_ids("inputs", inputs, MAX_COLUMNS if shape is None else shape[0])
-        columns = check_ids("outputs", outputs, MAX_COLUMNS if shape is None else shape[1])
-        amounts = np.ones(len(rows)) if weights is None else unmasked("weights", weights)
-        check_amounts("weights", amounts)
-        with np.errstate(over="ignore"):
-            amounts = amounts.astype(np.float64)  # SciPy has no float16
-        for name, values in (("outputs", columns), ("weights", amounts)):
-            if values.shape != rows.shape:
-                raise ValueError(f"{name} must have the shape {rows.shape} of inputs, got {values.shape}")
-        if shape is None:
-            shape = (int(rows.max()) + 1, int(columns.max()) + 1)
-        return cls.from_scipy(sparse.coo_array((amounts, (rows, columns)), shape=shape))
+            if folder is None:
+                walks.check_room(limit, ENTRY_BYTES)
+            elif isinstance(folder, LocalFolder):
+                walks.check_room(shutil.disk_usage(folder.path).free, STORED_BYTES)
+            nodes = np.arange(size) if folder is None else np.argsort(group_places(size))
+            rows, attributes = walks.rows(nodes, workers, progress), {"ledger": ledger, "vocabulary": vocabulary}
+            return cls._of_rows(rows, size**2, (size, size), folder, attributes, limit, workers)
 
     @classmethod
     def from_scipy(cls, matrix: Any, *, tokens: Sequence[Hashable] | None = None) -> Counts:
@@ -639,67 +518,8 @@ class Counts:
             raise ValueError(f"counts must have 2 dimensions, and 1 to 2^31 - 1 columns, got shape {matrix.shape}")
         stored = StoredCSR.of(canonical_csr("counts", matrix))
         if matrix.format == "csr":  # whose owner could change the indices that kernels use
-            stored.indices, stored.indptr = stored.indices.copy(), stored.indptr.copy()
+            stored = stored._replace(indices=stored.indices.copy(), indptr=stored.indptr.copy())
         return cls._of(stored, vocabulary=None if tokens is None else _named(stored, tokens))
-
-    @property
-    def data(self) -> Float64:
-        """The values of the CSR matrix."""
-        return self._entries.csr().data
-
-    @property
-    def indices(self) -> Int32:
-        """The columns of the CSR matrix."""
-        return self._entries.csr().indices
-
-    @property
-    def indptr(self) -> Int64:
-        """The start of each row of the CSR matrix, and the end of the last one."""
-        return self._entries.csr().indptr
-
-    @property
-    def path(self) -> str | None:
-        """The folder or the URL of the counts; None for counts in memory."""
-        return self._entries.path
-
-    @property
-    def disk(self) -> int:
-        """The bytes of the counts in a folder, which each epoch of a fit reads; 0 for counts in memory."""
-        return self._entries.disk
-
-    @property
-    def groups(self) -> GroupedCounts:
-        """The expected counts in groups of rows, as a fit reads them."""
-        return self._entries if isinstance(self._entries, StoredGroups) else CSRGroups(self.to_scipy())
-
-    def buffered(self, memory: int) -> Counts:
-        """Return the same counts with a larger buffer for a fit, if they are in a folder.
-
-        A fit holds at least a few groups of rows of such counts in memory, and reads the others in each epoch. The size
-        of the buffer does not change the bits of the result.
-
-        Parameters
-        ----------
-        memory : int
-            Bytes of the buffer; each count takes 12.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If `memory` is not an integer of at least 0.
-
-        Examples
-        --------
-        >>> import tempfile
-        >>> from fastembed import Trainer
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     stored = Counts.from_ids([0, 1], [1, 0]).store(f"{folder}/pairs.counts")
-        ...     records = Trainer.random(2, 4, seed=0).fit_counts(stored.buffered(10**9), epochs=2)
-        >>> len(records)
-        2
-        """
-        entries = self._entries.buffered(check_integer("memory", memory, low=0))
-        return type(self)._of(entries, **self._attributes())
 
     @property
     def nnz(self) -> int:
@@ -710,7 +530,7 @@ class Counts:
     def total(self) -> float:
         """The sum of all counts: the expected, weighted number of pairs."""
         if isinstance(self._entries, StoredGroups):
-            return float(self._entries.totals.rows.sum())
+            return self._entries.total
         scale = self._scale()
         matrix = sorted_csr(self._entries.data, self._entries.indices, self._entries.indptr, self.shape)
         sums = matrix @ (np.ones(self.shape[1]) if scale.columns is None else scale.columns)
@@ -736,14 +556,18 @@ class Counts:
 
         Examples
         --------
-        >>> Counts.from_ids([0, 0], [1, 1]).to_scipy().toarray()
+        >>> Counts.from_scipy(sparse.coo_array(([1, 1], ([0, 0], [1, 1])))).to_scipy().toarray()
         array([[0., 2.]])
         """
         return self._expected()
 
+    def _in_memory(self) -> StoredCSR:
+        """Return the stored counts in memory."""
+        return self._entries.csr() if isinstance(self._entries, StoredGroups) else self._entries
+
     def _expected(self, *, in_place: bool = False) -> sparse.csr_array:
         """Return the expected counts; `in_place` if the counts own their memory."""
-        scale, stored = self._scale(), self._entries.csr()
+        scale, stored = self._scale(), self._in_memory()
         matrix = sorted_csr(stored.data, stored.indices, stored.indptr, stored.shape)
         if scale.changes_nothing:
             return matrix
@@ -774,97 +598,35 @@ class Counts:
         baskets = {self.baskets, other.baskets}
         if baskets == {"flat", "share"}:
             raise ValueError("counts of baskets with different weightings, 'flat' and 'share'")
-        if self.keep is not None and (other.keep is None or not np.array_equal(self.keep, other.keep)):
+        if self._keep is not None and (other._keep is None or not np.array_equal(self._keep, other._keep)):
             raise ValueError("subsampled counts can only be added if they were counted with the same vocabulary")
         if len({counts.vocabulary.tokens for counts in (self, other) if counts.vocabulary is not None}) > 1:
             raise ValueError("counts of different vocabularies")
         ledger = None if self.ledger is None or other.ledger is None else self.ledger + other.ledger
-        parts, exact = [self._entries.csr(), other._entries.csr()], self.windows is not None
-        matrix = add_matrices(parts, check_memory_limit(None), check_threads(None), exact=exact).mapped()
+        parts, exact = [self._in_memory(), other._in_memory()], self.windows is not None
+        matrix = add_matrices(parts, check_memory_limit(None), check_threads(None), exact=exact)
         check_amounts("the sums of counts", matrix.data)
         known = other.vocabulary if self.vocabulary is None else self.vocabulary
         weighting = self.baskets if len(baskets) == 1 else None  # added to counts of another kind, they are plain pairs
         return Counts._of(matrix, **self._attributes() | {"ledger": ledger, "vocabulary": known, "baskets": weighting})
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __reduce__(self) -> tuple[Any, ...]:
         if isinstance(self._entries, StoredGroups):
             folder = self._entries.folder
-            return {"path": getattr(folder, "url", folder.path)}
-        names = ("data", "indices", "indptr", "shape")
-        return {name: getattr(self, name) for name in names} | self._attributes()
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        if "path" in state:
-            entries, attributes = open_store(open_folder(state["path"]))
-            self._set(entries, **attributes)
-        else:
-            data, indices, indptr, shape = (state.pop(name) for name in ("data", "indices", "indptr", "shape"))
-            self._set(StoredCSR(data, indices, indptr, shape[1]), **state)
+            return Counts.open, (getattr(folder, "url", folder.path),)
+        return Counts._of, (self._entries, *self._attributes().values())
 
     def __repr__(self) -> str:
         return f"<Counts of shape {self.shape}, {self.nnz:,} stored, total {self.total:,.6g}>"
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the counts, the options of counting and the tokens to a safetensors file.
-
-        Parameters
-        ----------
-        path : path-like
-
-        Raises
-        ------
-        OSError
-            If the file cannot be written; an old file then stays as it was.
-        ValueError
-            If a token has no UTF-8 form.
-
-        Examples
-        --------
-        See :meth:`load`.
-        """
-        write_counts(path, self._entries.csr(), self._attributes())
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Counts:
-        """Read counts from a file that :meth:`save` has written; the arrays are memory-mapped and read-only.
-
-        Parameters
-        ----------
-        path : path-like
-
-        Raises
-        ------
-        OSError
-            If the file cannot be read.
-        ValueError
-            If it does not hold counts, or is damaged.
-
-        Examples
-        --------
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     Counts.from_ids([0, 1], [1, 0]).save(f"{folder}/counts.safetensors")
-        ...     Counts.load(f"{folder}/counts.safetensors")
-        <Counts of shape (2, 2), 2 stored, total 2>
-        """
-        if Path(path).is_dir():
-            raise IsADirectoryError(f"{str(path)!r} is a folder: open it with Counts.open if it is a store of counts")
-        matrix, attributes = read_counts(path)
-        return cls._of(matrix, **attributes)
-
-    def store(self, path: str | os.PathLike[str]) -> Counts:
-        """Write the counts to a folder, from which a fit reads them one group of rows at a time.
+        """Write the counts, the options of counting and the tokens to a store.
 
         Parameters
         ----------
         path : path-like
             The folder to create; its parent must exist. If it already holds a store, that is replaced once this one is
             complete. Or a URL of fsspec, such as ``s3://bucket/counts``; concurrent writers are not detected there.
-
-        Returns
-        -------
-        Counts
-            The same as :meth:`open` returns.
 
         Raises
         ------
@@ -881,13 +643,13 @@ class Counts:
         folder = open_folder(path)
         with writing(folder):
             writer = StoreWriter(folder, self.shape, self._attributes())
-            writer.write(groups_of(self._entries.csr()))
+            stored = self._entries
+            writer.write(stored.batches() if isinstance(stored, StoredGroups) else batches_by_groups(stored))
             writer.finish()
-        return type(self)._in(folder)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Counts:
-        """Open a folder that :meth:`store` has written.
+        """Open a store of counts, which is read when they are used.
 
         Parameters
         ----------
@@ -909,51 +671,62 @@ class Counts:
         --------
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     _ = Counts.from_ids([0, 1], [1, 0]).store(f"{folder}/pairs.counts")
+        ...     Counts.from_pairs(["a", "b"], ["b", "a"]).save(f"{folder}/pairs.counts")
         ...     Counts.open(f"{folder}/pairs.counts").to_scipy().toarray()
         array([[0., 1.],
                [1., 0.]])
         """
-        return cls._in(open_folder(path))
-
-    @classmethod
-    def _of(cls, entries: StoredCSR | StoredGroups, **attributes: Any) -> Counts:
-        counts = cls.__new__(cls)
-        counts._set(entries, **attributes)
-        return counts
-
-    @classmethod
-    def _in(cls, folder: StoreFolder) -> Counts:
-        """Return the counts in a folder of any kind."""
-        entries, attributes = open_store(folder)
+        entries, attributes = open_store(open_folder(path))
         return cls._of(entries, **attributes)
 
+    @classmethod
+    def _of_rows(
+        cls,
+        rows: Generator[RowBatch, None, None],
+        most: int,
+        shape: tuple[int, int],
+        folder: StoreFolder | None,
+        attributes: dict[str, Any],
+        limit: int,
+        threads: int,
+    ) -> Counts:
+        """Return counts whose rows, with at most `most` entries, are in the order of groups if there is a folder.
+
+        A folder holds a store afterwards, unless there are no counts.
+        """
+        with closing(rows):
+            if folder is None:
+                return cls._of(stored_rows(rows, shape[1], most, limit, threads), **attributes)
+            writer = StoreWriter(folder, shape, attributes)
+            writer.write(rows)
+        if not writer.nnz:
+            return cls._of(StoredCSR.of(sparse.csr_array(shape)), **attributes)
+        writer.finish()
+        return cls._of(open_store(folder)[0], **attributes)
+
     def _attributes(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("windows", "keep", "ledger", "vocabulary", "baskets")}
+        """Return the arguments of `_of` after the first."""
+        others = {name: getattr(self, name) for name in ("ledger", "vocabulary", "baskets")}
+        return {"windows": self.windows, "keep": self._keep, **others}
 
     def _scale(self) -> Scale:
-        return Scale.of(self.windows, self.keep, self.shape[1])
+        return Scale.of(self.windows, self._keep, self.shape[1])
 
 
-def _write(
-    folder: StoreFolder, batches: Generator[RowBatch, None, None], shape: tuple[int, int], attributes: dict[str, Any]
-) -> int:
-    """Write rows in the order of groups into a locked folder; return the number of counts. If it is 0, none change."""
-    writer = StoreWriter(folder, shape, attributes)
-    with closing(batches):
-        writer.write(batches)
-    if writer.nnz:
-        writer.finish()
-    return writer.nnz
+@contextmanager
+def _store_of(store: str | os.PathLike[str] | None, memory_limit: int | None) -> Iterator[StoreFolder | None]:
+    """Yield the locked folder of a store; with a limit alone it is a temporary one. None: counts are in memory."""
+    if store is None and memory_limit is None:
+        yield None
+        return
+    folder = temporary_folder() if store is None else open_folder(store)
+    with writing(folder):
+        yield folder
 
 
 def _named(matrix: StoredCSR, tokens: Sequence[Hashable]) -> Vocabulary:
     """Return the vocabulary of a matrix whose rows have these names."""
-    from fastembed.counts.pairs import tokens_of
-
-    if isinstance(tokens, str) or not isinstance(tokens, Iterable):
-        raise TypeError(f"tokens must be a sequence of names, got {tokens!r}")
-    names = tokens_of(tokens.tolist() if isinstance(tokens, np.ndarray) else tokens)
+    names = tokens_of(tokens)
     rows, columns = matrix.shape
     if len(names) != rows or columns > rows:
         found = f"there are {len(names)} tokens for {rows} rows and {columns} columns"
@@ -969,15 +742,23 @@ def _check_lines(lines: LineSplit | None) -> None:
         raise TypeError(f"lines must be a LineSplit, got {type(lines).__name__}")
 
 
-def own_groups(counts: Counts) -> GroupedCounts:
-    """Return the same as `groups`, in place if counts own their memory: only their attributes may be used then."""
-    return counts.groups if counts.path is not None else CSRGroups(counts._expected(in_place=True))
+def stored_groups(counts: Counts | None) -> StoredGroups | None:
+    """Return the expected counts in a store; None for those in memory."""
+    return counts._entries if counts is not None and isinstance(counts._entries, StoredGroups) else None
+
+
+def groups_of(counts: Counts, *, own: bool = False) -> GroupedCounts:
+    """Return the expected counts as a fit reads them.
+
+    With `own` they take the place of the stored ones in memory: only the attributes of `counts` may be used then.
+    """
+    return stored_groups(counts) or CSRGroups(counts._expected(in_place=own))
 
 
 def align_counts(counts: Counts, vocabulary: Vocabulary, contexts: int) -> Counts:
     """Return the expected counts with the rows and columns of a vocabulary; other tokens are dropped.
 
-    Counts in a folder that already have these rows and columns are not read.
+    Counts in a store that already have these rows and columns are not read.
 
     Parameters
     ----------
@@ -1000,7 +781,7 @@ def align_counts(counts: Counts, vocabulary: Vocabulary, contexts: int) -> Count
     sides = 2 if counts.directed else 1
     shape = (len(vocabulary), sides * contexts)
     alike = counts.vocabulary.tokens == vocabulary.tokens and counts.shape == shape
-    if alike and counts.path is not None:
+    if alike and stored_groups(counts) is not None:
         return Counts._of(counts._entries, **counts._attributes() | {"vocabulary": vocabulary})
     matrix = counts.to_scipy()
     if not alike:
@@ -1016,8 +797,7 @@ def align_counts(counts: Counts, vocabulary: Vocabulary, contexts: int) -> Count
         matrix = canonical_csr("counts", sparse.coo_array(triples, shape=shape))
     if not matrix.nnz:
         raise ValueError("none of the pairs of these counts is of tokens and contexts that the model knows")
-    stored = StoredCSR.of(matrix)
-    return Counts(stored.data, stored.indices, stored.indptr, stored.shape, ledger=counts.ledger, vocabulary=vocabulary)
+    return Counts._of(StoredCSR.of(matrix), ledger=counts.ledger, vocabulary=vocabulary)
 
 
 def _places(theirs: Vocabulary, ours: Vocabulary) -> npt.NDArray[np.int64]:

@@ -14,7 +14,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,15 +22,10 @@ from numpy.typing import NDArray
 from fastembed._base.threads import Pool, awaited, new_executor, ordered_map
 from fastembed._kernels import cooccur
 
-if TYPE_CHECKING:
-    from fastembed.counts.store import StoredGroups
-
 GROUP_ROWS = 4096  # largest number of rows of a group of counts: the order of training depends on it
 # Largest number of rows of a shard: its part of the linear layer and 256 rows of logits fit into 1.5 MiB of cache
 SHARD_ROWS = 1024
-RANK_NODES = 4  # least per rank if their number is not a power of two: then none has 1.25 times its part
 
-GroupedCounts: TypeAlias = "CSRGroups | StoredGroups"  # in memory or on disk, read group by group
 Int64 = NDArray[np.int64]
 Memory = tuple[NDArray[np.int32], NDArray[np.float64]]  # for `indices` and `data` of a group
 DRAWN_GROUPS = 2  # groups whose rows are shuffled together (docs/decisions.md)
@@ -129,7 +124,56 @@ class RowGroup(NamedTuple):
         return RowGroup(self.begins[rows], self.ends[rows], self.indices, self.data)
 
 
-class CSRGroups:
+class GroupedCounts:
+    """Expected counts as a fit reads them, group by group: those in memory, or in a store.
+
+    Attributes
+    ----------
+    shape : (int, int)
+        (V_in, V_out).
+    entries : ndarray of int64 (G,)
+        The number of stored counts of each group.
+    totals : Totals, optional
+        The sums of rows and columns, if they are known.
+    buffer_memory : int
+        The bytes of the buffer of a fit, for counts in a store.
+    """
+
+    shape: tuple[int, int]
+    entries: Int64
+    totals: Totals | None = None
+    buffer_memory = 0
+
+    def read_group(self, group: int, memory: Memory | None = None) -> RowGroup:
+        """Return the expected counts of a group of rows.
+
+        Parameters
+        ----------
+        group : int
+            0 to G - 1.
+        memory : (ndarray of int32, ndarray of float64), optional
+            Arrays for columns and values, with at least as many elements as the group has `entries`; by default new
+            arrays.
+
+        Raises
+        ------
+        OSError
+            If the file is missing or cannot be read.
+        ValueError
+            If a tile is damaged.
+        """
+        raise NotImplementedError
+
+    def sha256(self) -> str:
+        """Return the `CountsDigest` of all groups."""
+        raise NotImplementedError
+
+    def of_shards(self, shards: slice) -> GroupedCounts:
+        """Return the same counts; those of a store are read without the other shards of columns."""
+        raise NotImplementedError
+
+
+class CSRGroups(GroupedCounts):
     """A canonical CSR array in groups of rows, without copies.
 
     Parameters
@@ -138,28 +182,24 @@ class CSRGroups:
         float64, canonical.
     """
 
-    totals: Totals | None = None
-    buffer_memory = 0  # all are in memory
     _digest: str | None = None
 
     def __init__(self, matrix: Any) -> None:
         self.matrix = matrix
-        self.shape: tuple[int, int] = matrix.shape
+        self.shape = matrix.shape
         indptr: Int64 = matrix.indptr.astype(np.int64, copy=False)
         self.begins, self.ends = indptr[:-1], indptr[1:]
         self.indices: NDArray[np.int32] = matrix.indices.astype(np.int32, copy=False)
         self.data: NDArray[np.float64] = matrix.data
+        lengths, rows = self.ends - self.begins, self.shape[0]
+        self.entries = np.array(
+            [lengths[group_slice(group, rows)].sum() for group in range(group_count(rows))], np.int64
+        )
 
     def own(self) -> CSRGroups:
         """Return the same counts in memory without other references."""
         writable = self.indices.flags.writeable or self.data.flags.writeable
         return CSRGroups(self.matrix.copy()) if writable else self
-
-    @property
-    def entries(self) -> Int64:
-        """The number of stored counts of each group, (G,)."""
-        lengths, rows = self.ends - self.begins, self.shape[0]
-        return np.array([lengths[group_slice(group, rows)].sum() for group in range(group_count(rows))], np.int64)
 
     def read_group(self, group: int, memory: Memory | None = None) -> RowGroup:
         """Return the rows of a group, in the memory of the array."""
@@ -272,53 +312,6 @@ def shard_bounds(rows: int) -> NDArray[np.intp]:
     bounds = np.arange(count + 1, dtype=np.intp) * rows // count
     bounds[1:-1] = -(-bounds[1:-1] // ROW_GROUP) * ROW_GROUP
     return bounds
-
-
-class Division(NamedTuple):
-    """The shards of each rank: consecutive nodes of the tree of results, each with the same number of shards.
-
-    Attributes
-    ----------
-    node : int
-        The number of shards of a node.
-    firsts : tuple of int (P + 1,)
-        The first node of each rank, and the number of nodes.
-
-    Examples
-    --------
-    >>> Division.of(64, 4)  # a node for each
-    Division(node=16, firsts=(0, 1, 2, 3, 4))
-    >>> Division.of(64, 3)
-    Division(node=4, firsts=(0, 5, 10, 16))
-    """
-
-    node: int
-    firsts: tuple[int, ...]
-
-    @classmethod
-    def of(cls, shards: int, ranks: int) -> Division:
-        """Divide a number of shards, a power of two, among at most as many ranks.
-
-        If the number of ranks is not a power of two, each gets several nodes, so that their work is about equal.
-        """
-        nodes = ranks
-        if ranks & (ranks - 1):
-            nodes = min(1 << (RANK_NODES * ranks).bit_length(), shards)
-        return cls(shards // nodes, tuple(rank * nodes // ranks for rank in range(ranks + 1)))
-
-    @property
-    def nodes(self) -> int:
-        """The number of nodes."""
-        return self.firsts[-1]
-
-    @property
-    def most(self) -> int:
-        """The largest number of nodes of a rank."""
-        return int(np.diff(self.firsts).max())
-
-    def shards(self, rank: int) -> slice:
-        """Return the shards of a rank."""
-        return slice(self.node * self.firsts[rank], self.node * self.firsts[rank + 1])
 
 
 class BufferedCounts:

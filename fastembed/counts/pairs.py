@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import operator
-import re
-from collections.abc import Generator, Hashable, Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Generator, Hashable, Iterable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,86 +11,57 @@ from scipy import sparse
 
 from fastembed._base.arrays import Int32, row_ranges
 from fastembed._base.threads import ordered_map
-from fastembed._base.validation import shown, unhashable, unmasked, warn_user
+from fastembed._base.validation import check_amounts, shown, unmasked
 from fastembed.corpus.memory import is_missing
 from fastembed.counts.sums import RowBatch, batch_entries
 from fastembed.vocabulary import Vocabulary
 
-BATCH_PAIRS = 1 << 21  # approximate number of pairs of a corpus that are summed at a time: 25 MB of them
-
-Name = Hashable
-
 MAX_BASKET_ITEMS = 1 << 15
-# What the columns of pairs of two kinds are called
-PEOPLE = {"user", "customer", "client", "member", "visitor", "reader", "listener", "session", "order", "basket"}
-THINGS = {"item", "product", "article", "movie", "film", "book", "song", "track", "artist", "game", "business", "tag"}
 
 
-class IdPairs(NamedTuple):
-    """Pairs of ids with weights, (n,) each; the names as tokens, those of targets first; the number of targets."""
-
-    rows: npt.NDArray[np.intp]
-    columns: npt.NDArray[np.intp]
-    weights: npt.NDArray[Any]
-    vocabulary: Vocabulary
-    targets: int
-
-
-def pair_ids(
-    sources: Iterable[Name], targets: Iterable[Name], weights: npt.ArrayLike | None, symmetric: bool
-) -> IdPairs:
-    """Return pairs of names as pairs of ids; see :meth:`Counts.from_pairs`."""
-    for name, names in (("sources", sources), ("targets", targets)):
-        if isinstance(names, np.ma.MaskedArray):
-            unmasked(name, names)
-    given: Any = (sources, targets, weights)
-    indices = [each.index for each in given if hasattr(each, "iloc")]  # of pandas
-    if not all(index.equals(indices[0]) for index in indices):
-        raise ValueError("sources, targets and weights have different indices: .to_numpy() gives pairs by their order")
-    ids: dict[Name, int] = {}
-    ends = [name_ids("sources", sources, ids), name_ids("targets", targets, ids)]
-    number = len(ends[0])
-    amounts = np.ones(number) if weights is None else unmasked("weights", weights)
-    for name, length in (("targets", len(ends[1])), ("weights", len(amounts) if amounts.ndim == 1 else -1)):
-        if length != number:
-            what = f"got {length}" if length >= 0 else f"got shape {amounts.shape}"
-            raise ValueError(f"{name} must be as many as sources, {number}, {what}")
-    if not number:
+def named_pairs(
+    sources: Iterable[Hashable], targets: Iterable[Hashable], weights: npt.ArrayLike | None, symmetric: bool
+) -> tuple[sparse.coo_array, Vocabulary]:
+    """Return pairs of names as a matrix of ids, and the vocabulary; see :meth:`Counts.from_pairs`."""
+    ids: dict[Hashable, int] = {}
+    rows, columns = name_ids("sources", sources, ids), name_ids("targets", targets, ids)
+    amounts = np.ones(len(rows)) if weights is None else unmasked("weights", weights)
+    check_amounts("weights", amounts)
+    for name, given in (("targets", columns), ("weights", amounts)):
+        if given.shape != rows.shape:
+            raise ValueError(f"{name} must have the shape {rows.shape} of sources, got {given.shape}")
+    if not ids:
         raise ValueError("there must be at least one pair, got none")
-    rows, columns = ends
     occurrences = np.bincount(rows, minlength=len(ids)) + np.bincount(columns, minlength=len(ids))
     if symmetric:
-        other = rows != columns  # the pair of a name with itself is its own reverse
-        rows, columns = np.concatenate([rows, columns[other]]), np.concatenate([columns, rows[other]])
-        amounts = np.concatenate([amounts, amounts[other]])
-    warn_of_kinds([getattr(each, "name", None) for each in (sources, targets)], list(ids), *ends)
+        rows, columns, amounts = both_ways(rows, columns, amounts)
     is_target = np.zeros(len(ids), bool)
     is_target[columns] = True
     tokens = tokens_of(ids)
     order = sorted(range(len(ids)), key=lambda k: (not is_target[k], -occurrences[k], tokens[k]))
     place = np.empty(len(ids), np.intp)
     place[order] = np.arange(len(ids))
+    pairs = amounts.astype(np.float64), (place[rows], place[columns])
     vocabulary = Vocabulary([tokens[k] for k in order], occurrences[order])
-    return IdPairs(place[rows], place[columns], amounts, vocabulary, int(is_target.sum()))
+    return sparse.coo_array(pairs, shape=(len(ids), int(is_target.sum()))), vocabulary
 
 
-def warn_of_kinds(columns: Sequence[object], names: Sequence[Name], rows: Any, others: Any) -> None:
-    """Warn if the columns of two ends are called as users and items are, and both have the same name.
-
-    Other columns, such as "user_id" and "friend_id", may well be of one kind.
-    """
-    kinds = [re.sub(r"[_ ]?ids?$", "", str(column).lower()) for column in columns]
-    both = np.intersect1d(rows, others)
-    if len(both) and not (PEOPLE.isdisjoint(kinds) or THINGS.isdisjoint(kinds)):
-        name, (one, other) = names[both[0]], columns
-        warn_user(f"{name!r} in {one!r} and in {other!r} is one token: name them apart, as {f'{kinds[0]} {name}'!r}")
+def both_ways(
+    rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp], amounts: npt.NDArray[Any]
+) -> tuple[npt.NDArray[Any], ...]:
+    """Return pairs (n,) with their reverses; a pair of an id with itself is its own reverse."""
+    other = rows != columns
+    pairs = (rows, columns[other]), (columns, rows[other]), (amounts, amounts[other])
+    return tuple(map(np.concatenate, pairs))
 
 
-def tokens_of(names: Iterable[Name]) -> list[str]:
-    """Return the tokens of different names: each its str, an integer its digits.
+def tokens_of(names: Iterable[Hashable]) -> list[str]:
+    """Return the tokens of different names: each its str.
 
     Raises
     ------
+    TypeError
+        If the names are a single string, or cannot be iterated over.
     ValueError
         If two names give the same token.
 
@@ -105,37 +74,25 @@ def tokens_of(names: Iterable[Name]) -> list[str]:
         ...
     ValueError: the names 1 and '1' would both be the token '1'
     """
-    tokens: dict[str, Name] = {}
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise TypeError(f"tokens must be a sequence of names, got {names!r}")
+    tokens: dict[str, Hashable] = {}
     for name in names:
-        token = _token(name)
+        token = str(name)
         if token in tokens:
             raise ValueError(f"the names {shown(tokens[token])} and {shown(name)} would both be the token {token!r}")
         tokens[token] = name
     return list(tokens)
 
 
-def _token(name: Name) -> str:
-    if isinstance(name, str):
-        return str(name)
-    if isinstance(name, float) and name.is_integer():  # of a column that had gaps
-        return str(int(name))
-    try:
-        return str(operator.index(name))  # type: ignore[arg-type]
-    except TypeError:
-        return str(name)
-
-
-def name_ids(what: str, names: Iterable[Name], ids: dict[Name, int]) -> npt.NDArray[np.intp]:
+def name_ids(what: str, names: Iterable[Hashable], ids: dict[Hashable, int]) -> npt.NDArray[np.intp]:
     """Return the id of each name; a new name gets the next id."""
-    if isinstance(names, str | bytes) or not isinstance(names, Iterable) or getattr(names, "ndim", 1) == 0:
+    if isinstance(names, str) or not isinstance(names, Iterable):
         raise TypeError(f"{what} must be several names, got {shown(names)}")
-    listed = names.tolist() if isinstance(names, np.ndarray) else list(names)
-    try:
-        numbers = np.array([ids.setdefault(name, len(ids)) for name in listed], np.intp)
-    except TypeError:
-        raise TypeError(f"{what} must be names, which can be hashed, got {shown(unhashable(listed))}") from None
-    if missing := [name for name in ids if is_missing(name) or (isinstance(name, str) and not name.strip())]:
-        raise ValueError(f"{what} must all be named, but one is {missing[0]!r}: leave it out")
+    listed = names.tolist() if isinstance(names, np.ndarray) else names
+    numbers = np.array([ids.setdefault(name, len(ids)) for name in listed], np.intp)
+    if missing := [name for name in ids if is_missing(name)]:
+        raise ValueError(f"{what} must all be named, but one is {missing[0]!r}")
     return numbers
 
 
@@ -193,7 +150,7 @@ def basket_rows(
         part.eliminate_zeros()
         return RowBatch.of(part)
 
-    ranges = row_ranges(pairs, min(BATCH_PAIRS, batch_entries(memory_limit // 4, threads)))
+    ranges = row_ranges(pairs, batch_entries(memory_limit // 4, threads))
     return ordered_map(count, ranges, threads), int(np.minimum(pairs, contexts).sum())
 
 

@@ -1,4 +1,4 @@
-"""Counts on disk: in one file; or in tiles, one group of rows at a time, in a folder, at a URL or in a temporary file.
+"""Stores of counts: tiles, one group of rows at a time, in a folder or at a URL.
 
 A folder has one file per group of rows, and ``manifest.safetensors``, which holds the options of counting, the sums of
 rows and columns, and the SHA-256 of each tile. The names of the files depend on their content. The manifest is written
@@ -20,8 +20,9 @@ import os
 import re
 import shutil
 import tempfile
+import weakref
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,13 +32,14 @@ import numpy as np
 import numpy.typing as npt
 
 import fastembed._kernels.tiles as kernels
-from fastembed._base.arrays import Int64, canonical_csr, csr, row_ranges
+from fastembed._base.arrays import Int64, row_ranges
 from fastembed._base.validation import plain, shown, without_password
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
 from fastembed.corpus.sources import file_system, is_url, naming
 from fastembed.counts.groups import (
     CountsDigest,
+    GroupedCounts,
     Memory,
     RowGroup,
     Totals,
@@ -47,7 +49,7 @@ from fastembed.counts.groups import (
     group_slice,
     shard_bounds,
 )
-from fastembed.counts.sums import MERGE_ENTRIES, RowBatch, SpilledArray, StoredCSR
+from fastembed.counts.sums import MERGE_ENTRIES, RowBatch, StoredCSR
 from fastembed.counts.windows import Scale, Windows
 from fastembed.formats.atomic import LOCK_NAME, replacing, sole_writer
 from fastembed.formats.tensors import (
@@ -57,16 +59,14 @@ from fastembed.formats.tensors import (
     header,
     load_tensors,
     pack_tokens,
-    parts_of,
     unpack_tokens,
-    write_tensors,
 )
 from fastembed.vocabulary import Vocabulary
 
 Bytes = npt.NDArray[np.uint8]
 
 MANIFEST = "manifest.safetensors"
-TILES = r"(group|part)-\d+-[0-9a-f]{16}\.tiles|job-[0-9a-f]{16}\.safetensors"
+TILES = r"(group|part-\d+)-\d+-[0-9a-f]{16}\.tiles|job-[0-9a-f]{16}\.safetensors"
 OURS = re.compile(rf"{TILES}|{re.escape(MANIFEST)}|\.({TILES}|{re.escape(MANIFEST)})\.[0-9a-f]{{16}}\.tmp")
 STORED_BYTES = 6  # per count: float32, where that is exact, and a column of 16 bits
 ALIGNMENT = 8  # bytes of which the size of a tile is a multiple
@@ -82,11 +82,12 @@ class LocalFolder:
     ----------
     path : str
         Absolute, so that a later change of directory has no effect.
-    source : str
+    temporary : bool
+        Whether its files need not outlive a crash.
     """
 
     path: str
-    source: str = ""
+    temporary: bool = False
 
     def _file(self, name: str) -> Path:
         return Path(self.path, name)
@@ -97,31 +98,19 @@ class LocalFolder:
             return [name for name in os.listdir(self.path) if name != LOCK_NAME]  # noqa: PTH208 - names, not paths
         except FileNotFoundError:
             return None
-        except NotADirectoryError:
-            other = "open it with Counts.load, or choose another name"
-            raise NotADirectoryError(f"{self.path!r} is a file: a store is a folder; {other}") from None
 
     def size(self, name: str) -> int:
         """Return the bytes of a file."""
-        with self._finding(name):
-            return self._file(name).stat().st_size
+        return self._file(name).stat().st_size
 
     def read(self, name: str, begin: int = 0, end: int | None = None) -> Bytes:
         """Return the bytes of a file, or some of them."""
-        with self._finding(name):
-            return np.fromfile(self._file(name), np.uint8, -1 if end is None else end - begin, offset=begin)
-
-    @contextmanager
-    def _finding(self, name: str) -> Iterator[None]:
-        try:
-            yield
-        except FileNotFoundError as error:
-            place = os.fspath(self._file(name))
-            raise FileNotFoundError(error.errno, "the store has lost a file of tiles", place) from None
+        return np.fromfile(self._file(name), np.uint8, -1 if end is None else end - begin, offset=begin)
 
     def write(self, name: str, parts: Iterable[Bytes]) -> None:
         """Write a file."""
-        with replacing(self._file(name)) as temporary, temporary.open("rb+") as file:
+        target = self._file(name)
+        with nullcontext(target) if self.temporary else replacing(target) as place, place.open("wb") as file:
             for part in parts:
                 file.write(part.data)
 
@@ -157,7 +146,6 @@ class UrlFolder:
     """
 
     url: str = field(repr=False)
-    source = ""
 
     @property
     def path(self) -> str:
@@ -218,54 +206,11 @@ class UrlFolder:
         yield
 
 
-class TemporaryFolder:
-    """An unnamed temporary file that holds all files: it disappears however the process ends."""
-
-    source = ""
-
-    def __init__(self) -> None:
-        self.path = f"a temporary file in {tempfile.gettempdir()!r}"
-        self._bytes = SpilledArray(np.uint8)
-        self._places: dict[str, tuple[int, int]] = {}  # where a file begins and ends
-
-    def names(self) -> list[str]:
-        """Return the names of all files."""
-        return list(self._places)
-
-    def size(self, name: str) -> int:
-        """Return the bytes of a file."""
-        first, last = self._places[name]
-        return last - first
-
-    def read(self, name: str, begin: int = 0, end: int | None = None) -> Bytes:
-        """Return the bytes of a file, or some of them."""
-        first, last = self._places[name]
-        return self._bytes[first + begin : last if end is None else first + end]
-
-    def write(self, name: str, parts: Iterable[Bytes]) -> None:
-        """Write a file."""
-        begin = len(self._bytes)
-        for part in parts:
-            self._bytes.append(part)
-        self._places[name] = begin, len(self._bytes)
-
-    def remove(self, name: str) -> None:
-        """Forget a file, whose bytes stay."""
-        self._places.pop(name, None)
-
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Do nothing: nobody else knows the file."""
-        yield
+StoreFolder: TypeAlias = LocalFolder | UrlFolder
 
 
-StoreFolder: TypeAlias = LocalFolder | UrlFolder | TemporaryFolder
-
-
-def open_folder(store: str | os.PathLike[str] | StoreFolder) -> StoreFolder:
+def open_folder(store: str | os.PathLike[str]) -> StoreFolder:
     """Return the folder of a path or of a URL; file:// URLs give a local folder, with a lock."""
-    if isinstance(store, StoreFolder):
-        return store
     if not isinstance(store, str | os.PathLike):
         raise TypeError(f"a store is the path or the URL of a folder, got {shown(store)}")
     if is_url(store):
@@ -276,10 +221,11 @@ def open_folder(store: str | os.PathLike[str] | StoreFolder) -> StoreFolder:
     return LocalFolder(os.path.abspath(store))  # noqa: PTH100 - a name, as it was given; the folder may change
 
 
-def free_disk(folder: StoreFolder) -> int | None:
-    """Return how many bytes are free where a folder is, or will be; None if that is not known."""
-    place = tempfile.gettempdir() if isinstance(folder, TemporaryFolder) else os.path.dirname(folder.path)  # noqa: PTH120
-    return None if isinstance(folder, UrlFolder) or not Path(place).is_dir() else shutil.disk_usage(place).free
+def temporary_folder() -> LocalFolder:
+    """Return a new folder, which is removed when nothing refers to what is returned."""
+    folder = LocalFolder(tempfile.mkdtemp(prefix="fastembed-"), temporary=True)
+    weakref.finalize(folder, shutil.rmtree, folder.path, ignore_errors=True)
+    return folder
 
 
 @contextmanager
@@ -291,34 +237,31 @@ def writing(folder: StoreFolder) -> Iterator[None]:
     OSError
         If the folder holds something else, or another process is writing it.
     """
-    check_no_others(folder)  # before a lock file is created in the folder
+    foreign = [name for name in folder.names() or () if not OURS.fullmatch(name)]
+    if foreign:
+        raise FileExistsError(f"{folder.path!r} holds other files, such as {min(foreign)!r}: choose another folder")
     with folder.lock():
-        check_no_others(folder)
         try:
             yield
         finally:  # also after a Ctrl-C, which may come when the new manifest is in place
             _remove_unnamed(folder)
 
 
-def check_no_others(folder: StoreFolder) -> None:
-    """Raise FileExistsError if a folder holds files that are not those of a store."""
-    foreign = [name for name in folder.names() or () if not OURS.fullmatch(name)]
-    if foreign:
-        raise FileExistsError(f"{folder.path!r} holds other files, such as {min(foreign)!r}: choose another folder")
-
-
 def _remove_unnamed(folder: StoreFolder) -> None:
     """Remove the files of tiles that the manifest does not name: those of an old store or of a failed writer."""
     names, named = folder.names() or [], {MANIFEST}
     if MANIFEST in names:
-        try:
-            tensors, _ = read_manifest(folder)
-            named |= {file_name(group, sha256) for group, sha256 in enumerate(tensors["sha256"])}
-        except (KeyError, ValueError):
-            return  # the manifest is damaged: it is unknown which files are needed
+        tensors, _ = read_manifest(folder)
+        named |= {file_name(group, sha256) for group, sha256 in enumerate(tensors["sha256"])}
     for name in names:
         if OURS.fullmatch(name) and name not in named:
             folder.remove(name)
+
+
+def is_store(path: str) -> bool:
+    """Return whether there is a store in a local folder, or one at a URL."""
+    names = open_folder(path).names() if is_url(path) or Path(path).is_dir() else None
+    return MANIFEST in (names or ())
 
 
 def read_manifest(folder: StoreFolder) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
@@ -331,31 +274,12 @@ def read_manifest(folder: StoreFolder) -> tuple[dict[str, npt.NDArray[Any]], dic
     return load_tensors(folder.read(MANIFEST).tobytes(), f"{folder.path.rstrip('/')}/{MANIFEST}")
 
 
-def remove_store(path: str) -> None:
-    """Remove a folder of counts, the manifest first: what is left by a removal that is killed holds no counts."""
-    LocalFolder(path).remove(MANIFEST)
-    shutil.rmtree(path)
-
-
 def file_name(group: int, sha256: Bytes) -> str:
     """Return the name of the file of a group, which depends on the digests of its tiles."""
     return f"group-{group:05d}-{hashlib.sha256(sha256.tobytes()).hexdigest()[:16]}.tiles"
 
 
-# ---------------------------------------------------------------- one file; what all kinds hold beside the counts
-
-
-def write_counts(path: str | os.PathLike[str], matrix: StoredCSR, attributes: Mapping[str, Any]) -> None:
-    """Write counts, and the attributes of ``Counts`` by name.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be written; an old file then stays as it was.
-    """
-    tensors, settings = pack_attributes(matrix.shape, attributes)
-    tensors |= {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr}
-    write_tensors(path, tensors, header("counts", settings))
+# ---------------------------------------------------------------- what a store holds beside the counts
 
 
 def pack_attributes(
@@ -373,23 +297,6 @@ def pack_attributes(
             settings["vocabulary.appended"] = vocabulary.appended
     packed: dict[str, Any] = plain(settings)
     return tensors, packed
-
-
-def read_counts(path: str | os.PathLike[str]) -> tuple[StoredCSR, dict[str, Any]]:
-    """Return the memory-mapped matrix, and the keyword arguments of ``Counts``.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be read.
-    ValueError
-        If it does not hold counts, or is damaged.
-    """
-    with parts_of(path, "counts", "counts that fit") as (tensors, settings, _):
-        shape, attributes = unpack_attributes(tensors, settings)
-        arrays = csr(tensors["data"], tensors["indices"], tensors["indptr"], shape)
-        matrix = StoredCSR.of(canonical_csr("counts", arrays))
-    return matrix, attributes
 
 
 def unpack_attributes(
@@ -432,9 +339,14 @@ class Tiles(NamedTuple):
     wide: npt.NDArray[np.bool_]
     sha256: Bytes
 
-    def part(self, group: int, shards: slice) -> Tiles:
-        """Return some of the tiles of a group, of arrays whose first axis is that of the groups."""
-        return Tiles(self.entries[group, shards], self.wide[group, shards], self.sha256[group, shards])
+    @classmethod
+    def joined(cls, parts: Iterable[Tiles]) -> Tiles:
+        """Return the tiles of consecutive shards as those of one group."""
+        return cls(*map(np.concatenate, zip(*parts, strict=True)))
+
+    def part(self, place: Any) -> Tiles:
+        """Return some of the tiles; the first axis of the arrays may be that of groups."""
+        return Tiles(self.entries[place], self.wide[place], self.sha256[place])
 
     def offsets(self, rows: int) -> Int64:
         """Return the offsets of the tiles of a group of `rows` rows, and the end of the last one, (S + 1,)."""
@@ -482,15 +394,6 @@ class EncodedGroup:
             yield tile
 
 
-def damaged_tile(data: Bytes, tiles: Tiles, rows: int) -> int | None:
-    """Return the number of the first tile whose bytes do not match its digest; None if all match."""
-    offsets = tiles.offsets(rows)
-    for k, digest in enumerate(tiles.sha256):
-        if len(data) < offsets[k + 1] or not np.array_equal(_sha256(data[offsets[k] : offsets[k + 1]]), digest):
-            return k
-    return None
-
-
 def decode_group(
     data: Bytes, tiles: Tiles, rows: int, bounds: npt.NDArray[np.intp], memory: Memory | None = None
 ) -> RowGroup:
@@ -499,13 +402,15 @@ def decode_group(
     Raises
     ------
     ValueError
-        If the lengths in a tile are not those of its entries, or a column is not of its shard.
+        If the bytes of a tile do not match its digest, the lengths in it are not those of its entries, or a column is
+        not of its shard.
     """
-    offsets, shards = tiles.offsets(rows), len(bounds) - 1
-    parts = [
-        _parts(data[offsets[k] : offsets[k + 1]], int(tiles.entries[k]), rows, bool(tiles.wide[k]))
-        for k in range(shards)
-    ]
+    offsets, parts = tiles.offsets(rows), []
+    for k, digest in enumerate(tiles.sha256):
+        tile = data[offsets[k] : offsets[k + 1]]
+        if len(data) < offsets[k + 1] or not np.array_equal(_sha256(tile), digest):
+            raise ValueError(f"the tile of the columns {bounds[k]} to {bounds[k + 1] - 1} is not what was written")
+        parts.append(_parts(tile, int(tiles.entries[k]), rows, bool(tiles.wide[k])))
     nnz = int(tiles.entries.sum())
     indices, values = (np.empty(nnz, np.int32), np.empty(nnz)) if memory is None else memory
     of_row = np.zeros(rows, np.int64)
@@ -538,8 +443,8 @@ def _sha256(tile: Bytes) -> Bytes:
 # ---------------------------------------------------------------- reading
 
 
-class StoredGroups:
-    """Counts in a store, in groups of rows. The bytes of a tile are compared with its SHA-256.
+class StoredGroups(GroupedCounts):
+    """Counts in a store. The bytes of a tile are compared with its SHA-256.
 
     Parameters
     ----------
@@ -552,18 +457,17 @@ class StoredGroups:
 
     Attributes
     ----------
-    folder, shape, totals
+    folder
         As given.
-    entries : ndarray of int64 (G,)
-        The number of stored counts of each group.
-    buffer_memory : int
-        0 unless :meth:`buffered`.
+    total : float
+        The sum of all expected counts.
     """
 
     def __init__(
         self, folder: StoreFolder, shape: tuple[int, int], tiles: Tiles, totals: Totals, sha256: str, scale: Scale
     ) -> None:
         self.folder, self.shape, self.totals = folder, shape, totals
+        self.total = float(totals.rows.sum())
         self._tiles, self._sha256, self._scale = tiles, sha256, scale
         self._bounds = shard_bounds(shape[1])
         groups, shards = group_count(shape[0]), len(self._bounds) - 1
@@ -572,18 +476,12 @@ class StoredGroups:
         if found != right or tiles.entries.min() < 0:
             raise ValueError(f"tiles and totals of the shapes {found}, where {right} are needed")
         self._shards = slice(0, shards)
-        self.entries: Int64 = tiles.entries.sum(axis=1)
-        self.buffer_memory = 0
+        self.entries = tiles.entries.sum(axis=1)
 
     @property
     def nnz(self) -> int:
         """The number of stored counts."""
         return int(self.entries.sum())
-
-    @property
-    def path(self) -> str:
-        """The name of the folder."""
-        return self.folder.path
 
     @property
     def disk(self) -> int:
@@ -608,31 +506,15 @@ class StoredGroups:
         return same
 
     def read_group(self, group: int, memory: Memory | None = None) -> RowGroup:
-        """Return the expected counts of a group of rows.
-
-        Parameters
-        ----------
-        group : int
-            0 to G - 1.
-        memory : (ndarray of int32, ndarray of float64), optional
-            Arrays for columns and values, with at least as many elements as the group has `entries`; by default new
-            arrays.
-
-        Raises
-        ------
-        OSError
-            If the file is missing or cannot be read.
-        ValueError
-            If a tile is damaged.
-        """
-        read = self._read_stored(group, memory)
+        """Return the expected counts of a group of rows."""
+        read = self.read_stored(group, memory)
         part = group_slice(group, self.shape[0])
         self._scale.apply(np.append(read.begins, read.ends[-1]), read.indices, read.data, read.data, part)
         return read
 
     def csr(self) -> StoredCSR:
         """Return all stored counts in memory."""
-        groups = [self._read_stored(group) for group in range(len(self.entries))]
+        groups = [self.read_stored(group) for group in range(len(self.entries))]
         places = group_places(self.shape[0])
         lengths = np.concatenate([group.ends - group.begins for group in groups])[places]
         indptr = np.concatenate([[0], np.cumsum(lengths)])
@@ -643,23 +525,25 @@ class StoredGroups:
             indices[to], data[to] = group.indices, group.data
         return StoredCSR(data, indices, indptr, self.shape[1])
 
-    def _read_stored(self, group: int, memory: Memory | None = None) -> RowGroup:
+    def batches(self) -> Iterator[RowBatch]:
+        """Yield all stored counts, in the order of groups."""
+        for group in range(len(self.entries)):
+            rows = self.read_stored(group)
+            yield RowBatch(rows.ends - rows.begins, rows.indices, rows.data)
+
+    def read_stored(self, group: int, memory: Memory | None = None) -> RowGroup:
+        """Return the stored counts of a group of rows, as `read_group` does the expected ones."""
         first, end = self._shards.start, self._shards.stop
-        tiles, offsets = self._tiles.part(group, slice(first, end)), self._offsets(group)
+        tiles, offsets = self._tiles.part((group, slice(first, end))), self._offsets(group)
         rows = group_size(group, self.shape[0])
         data = self.folder.read(self._file(group), int(offsets[first]), int(offsets[end]))
-        damaged = damaged_tile(data, tiles, rows)
-        if damaged is not None:
-            damaged += first
-            columns = f"of the columns {self._bounds[damaged]} to {self._bounds[damaged + 1] - 1}"
-            raise ValueError(f"tile {damaged} of {self._place(group)!r}, {columns}, is damaged")
         try:
             return decode_group(data, tiles, rows, self._bounds[first : end + 1], memory)
         except ValueError as error:
             raise ValueError(f"{self._place(group)!r} is damaged: {error}") from None
 
     def _offsets(self, group: int) -> Int64:
-        return self._tiles.part(group, slice(None)).offsets(group_size(group, self.shape[0]))
+        return self._tiles.part(group).offsets(group_size(group, self.shape[0]))
 
     def _file(self, group: int) -> str:
         return file_name(group, self._tiles.sha256[group])
@@ -670,10 +554,9 @@ class StoredGroups:
 
     def check_size(self, group: int) -> None:
         """Raise OSError or ValueError if a file of tiles is missing or has the wrong size."""
-        size, offsets = self.folder.size(self._file(group)), self._offsets(group)
-        if size != offsets[-1]:
-            tile = min(int(np.searchsorted(offsets, size, side="right")) - 1, len(offsets) - 2)
-            raise ValueError(f"{self._place(group)!r} has {size:,} bytes, not {offsets[-1]:,}: tile {tile} is damaged")
+        size, right = self.folder.size(self._file(group)), self._offsets(group)[-1]
+        if size != right:
+            raise ValueError(f"{self._place(group)!r} is damaged: it has {size:,} bytes, not {right:,}")
 
 
 def open_store(folder: StoreFolder) -> tuple[StoredGroups, dict[str, Any]]:
@@ -702,7 +585,7 @@ def open_store(folder: StoreFolder) -> tuple[StoredGroups, dict[str, Any]]:
 # ---------------------------------------------------------------- writing
 
 
-def groups_of(stored: StoredCSR) -> Iterator[RowBatch]:
+def batches_by_groups(stored: StoredCSR) -> Iterator[RowBatch]:
     """Yield the rows of counts in memory, in the order of groups."""
     for group in range(group_count(stored.shape[0])):
         part = group_slice(group, stored.shape[0])
@@ -763,19 +646,23 @@ class StoreWriter:
 
     def write(self, batches: Iterable[RowBatch]) -> None:
         """Write the stored rows of all groups, in their order."""
-        bounds = shard_bounds(self._shape[1])
         for pieces in joined_groups(batches, self._shape[0]):
-            encoded = EncodedGroup(pieces, bounds)
-            self._folder.write(self.next_file(encoded.tiles), encoded.data())
-            self.add(encoded.tiles, pieces)
+            encoded = EncodedGroup(pieces, shard_bounds(self._shape[1]))
+            self._folder.write(self._next_file(encoded.tiles), encoded.data())
+            self._add(encoded.tiles, pieces)
             del encoded, pieces  # free their memory before the next group is taken
 
-    def next_file(self, tiles: Tiles) -> str:
-        """Return the name of the file of the next group."""
+    def add_written(self, tiles: Tiles) -> None:
+        """Add the next group, whose file is written."""
+        group, (inputs, outputs) = len(self._tiles), self._shape
+        data = self._folder.read(self._next_file(tiles))
+        self._add(tiles, [decode_group(data, tiles, group_size(group, inputs), shard_bounds(outputs))])
+
+    def _next_file(self, tiles: Tiles) -> str:
         return file_name(len(self._tiles), tiles.sha256)
 
-    def add(self, tiles: Tiles, pieces: list[RowGroup]) -> None:
-        """Add the next group of stored counts, in contiguous rows, whose file is written; they are scaled in place."""
+    def _add(self, tiles: Tiles, pieces: list[RowGroup]) -> None:
+        """Add the next group of stored counts, in contiguous rows; they are scaled in place."""
         group, (inputs, outputs) = len(self._tiles), self._shape
         part = group_slice(group, inputs)
         for rows in pieces:
@@ -792,6 +679,5 @@ class StoreWriter:
         tensors |= {name: np.stack([getattr(tiles, name) for tiles in self._tiles]) for name in Tiles._fields}
         tensors |= {"totals.rows": self._totals.rows, "totals.columns": self._totals.columns}
         settings["counts_sha256"] = self._digest.hexdigest()
-        source = {"source": self._folder.source} if self._folder.source else {}
-        manifest = dump_tensors(tensors, header("counts-store", settings) | source)
+        manifest = dump_tensors(tensors, header("counts-store", settings))
         self._folder.write(MANIFEST, [np.frombuffer(manifest, np.uint8)])

@@ -17,22 +17,23 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 
 import fastembed._kernels.cooccur as cooccur
 from fastembed._base.arrays import Float64, Int32, Int64, row_ranges
 from fastembed._base.threads import Pool, ordered_map
-from fastembed._base.validation import check_flag, check_integer, check_number, shown
-from fastembed.corpus.corpus import OnePerThread, Progress, Source, as_corpus, check_ordered
+from fastembed._base.validation import check_flag, check_integer, check_number
+from fastembed.corpus.corpus import Corpus, OnePerThread, Progress, check_ordered
 from fastembed.corpus.ledger import Ledger, LineSplit
 from fastembed.counts.groups import group_places
-from fastembed.counts.pairs import BATCH_PAIRS
-from fastembed.counts.sums import ExternalSum, RowBatch, check_exact
+from fastembed.counts.sums import RowBatch, batch_entries, check_exact
 from fastembed.vocabulary import Vocabulary, encode_corpus, vocabulary_size
 
 MAX_WINDOW = 1 << 16  # the largest distance of a context
 MAX_HARMONIC_WINDOW = 40  # the lowest common multiple of 1 ... 41 is above 2^53
+CHUNK_IDS = 1 << 26  # of a text that are counted at a time; sorting their positions must not delay a Ctrl-C
 SCALE_ENTRIES = 1 << 17  # entries that one task scales
 
 # The weight of a pair by its distance and the largest distance
@@ -219,8 +220,26 @@ class Scale:
         Pool(threads).run(scale, len(ranges))
 
 
-def count_corpus(
-    corpus: Source,
+class CountedChunk(NamedTuple):
+    """The integer sums of the windows in a part of a corpus.
+
+    Attributes
+    ----------
+    rows : generator of RowBatch
+        The sums are computed when the rows are read.
+    most : int
+        A bound on the number of entries.
+    last : bool
+        Whether the corpus has no further part.
+    """
+
+    rows: Generator[RowBatch, None, None]
+    most: int
+    last: bool
+
+
+def counted_chunks(
+    corpus: Corpus,
     vocabulary: Vocabulary | int,
     windows: Windows,
     ledger: Ledger,
@@ -230,41 +249,56 @@ def count_corpus(
     progress: Progress | None = None,
     *,
     by_groups: bool,
-) -> tuple[ExternalSum, Float64 | None]:
-    """Return the integer sums of the windows of a corpus, and the factors of subsampling (V,).
+) -> Generator[CountedChunk, None, None]:
+    """Yield the sums of one part of a corpus after the other; the rows of one are read before the next is taken.
 
-    The arguments are those of `Counts.from_corpus`. With `by_groups`, the rows are in the order of groups (see
-    `group_places`) and must be read with :meth:`ExternalSum.rows`; if the text is a single chunk, it is counted only
-    when they are read.
+    A quarter of the memory is for the ids of a part, and a quarter for batches of rows. The other arguments are those
+    of `Counts.from_corpus`. With `by_groups`, the rows are in the order of groups (see `group_places`).
     """
-    corpus = as_corpus(corpus)
     check_ordered(corpus)
-    size, known = vocabulary_size(vocabulary), vocabulary if isinstance(vocabulary, Vocabulary) else None
-    if known is not None:
-        check_frequency_order(windows, known.counts[: size - known.appended])
-    total, pool = ExternalSum(windows.columns(size), memory_limit, threads), Pool(threads)
+    size, pool, share = vocabulary_size(vocabulary), Pool(threads), memory_limit // 4
+    columns, row_of = windows.columns(size), group_places(size) if by_groups else None
     report = None if progress is None else CountingProgress(progress)
-    batch_pairs = min(BATCH_PAIRS, total.batch_entries)
-    row_of = group_places(size) if by_groups else None
-    occurrences = np.zeros(size, dtype=np.int64)
+    chunk_ids = min(share // 8, CHUNK_IDS)  # each takes 4 bytes, and its sorted position 4 more
     pieces = encode_corpus(corpus, vocabulary, ledger, None if report is None else report.read, threads, lines)
     with closing(pieces):
-        for chunk in cut_chunks(pieces, total.chunk_ids, max(windows.window)):
-            most = min((chunk.last - chunk.first) * sum(windows.window), size * windows.columns(size))
-            rows = count_windows(chunk, size, windows, pool, batch_pairs, row_of, report)
-            if by_groups and chunk.ends:
-                total.add_last(rows, most)
-            else:
-                with closing(rows):
-                    total.add(rows, most)
-            if known is None:
-                occurrences += np.bincount(chunk.ids[chunk.first : chunk.last] + 1, minlength=size + 1)[1:]
-            del chunk, rows  # free its memory before the next chunk is read
-    if known is not None:
-        occurrences = known.counts
-    elif ledger.tokens_used:
-        check_frequency_order(windows, occurrences)
-    return total, keep_probabilities(windows.sample, occurrences)
+        for chunk in cut_chunks(pieces, chunk_ids, max(windows.window)):
+            most, last = min((chunk.last - chunk.first) * sum(windows.window), size * columns), chunk.ends
+            rows = count_windows(chunk, size, windows, pool, batch_entries(share, threads), row_of, report)
+            del chunk  # free its memory before the next chunk is read
+            with closing(rows):
+                yield CountedChunk(rows, most, last)
+            del rows
+
+
+def keep_probabilities(
+    corpus: Corpus, vocabulary: Vocabulary | int, windows: Windows, lines: LineSplit | None = None
+) -> Float64 | None:
+    """Return the probability with which subsampling keeps each word, (V,), or None without subsampling.
+
+    A word that never occurred is treated as one that occurred once.
+
+    Raises
+    ------
+    ValueError
+        If only some words are contexts, and the words are not in the order of frequency.
+    """
+    size = vocabulary_size(vocabulary)
+    if windows.sample is None and windows.contexts(size) == size:
+        return None
+    if isinstance(vocabulary, Vocabulary):
+        occurrences, ordered = vocabulary.counts, vocabulary.counts[: size - vocabulary.appended]
+    else:
+        ordered = occurrences = np.zeros(size, np.int64)
+        with closing(encode_corpus(corpus, vocabulary, Ledger(), None, 1, lines)) as pieces:
+            for piece in pieces:
+                occurrences += np.bincount(piece + 1, minlength=size + 1)[1:]
+    if windows.contexts(len(ordered)) < len(ordered) and np.any(np.diff(ordered) > 0):
+        raise ValueError("max_contexts needs a vocabulary in the order of decreasing counts")
+    if windows.sample is None:
+        return None
+    share = np.maximum(occurrences, 1) / max(int(occurrences.sum()), 1)
+    return np.minimum(1.0, np.sqrt(windows.sample / share) + windows.sample / share)
 
 
 def likely_entries(frequencies: Int64, windows: Windows) -> float:
@@ -476,47 +510,9 @@ def sort_positions(chunk: Chunk, vocabulary_size: int, pool: Pool, row_of: Int64
     return starts, positions
 
 
-def check_known(ledger: Ledger, lines: LineSplit | None = None) -> None:
-    """Raise ValueError if no token that was read is in the vocabulary."""
+def check_pairs(ledger: Ledger, nnz: int, windows: Windows) -> None:
+    """Raise ValueError if a corpus has no token of the vocabulary, or gives no pair."""
     if not ledger.tokens_used:
-        where, hint = "corpus", ""
-        if lines is not None:
-            where = f"corpus' {lines}"
-            hint = "; whole lines are held out, each by chance, so a text needs many: unit='sentence' makes more of it"
-        raise ValueError(f"no token of the {where} is in the vocabulary: {ledger.summary()}{hint}")
-
-
-def no_pair(ledger: Ledger, windows: Windows, vocabulary: Vocabulary | int) -> ValueError:
-    """Return the error for a corpus without a pair."""
-    hint = ""
-    dropped = {} if isinstance(vocabulary, int) or vocabulary.ledger is None else vocabulary.ledger.dropped
-    rare = next((reason for reason in dropped if reason.startswith("below min_count") and dropped[reason]), None)
-    if ledger.tokens_read <= ledger.lines - ledger.empty_lines:
-        token = "" if isinstance(vocabulary, int) else vocabulary.tokens[0]
-        hint = f"; each text or line is one token, such as {shown(token)}: "
-        if len(token.split()) > 1:
-            hint += "a list holds tokens, and a text is a str"
-        elif not isinstance(vocabulary, int) and vocabulary.reading is not None and vocabulary.reading.words:
-            hint += "is this the field that holds texts?"
-        else:
-            hint += "a tokenizer separates words without spaces between them"
-    elif rare is not None:
-        hint = f"; {dropped[rare]:,} tokens are {rare}: a smaller min_count keeps them"
-    return ValueError(f"the corpus gives no pair: {ledger.summary()}, window={windows.window}{hint}")
-
-
-def check_frequency_order(windows: Windows, occurrences: Int64) -> None:
-    """Raise ValueError if only some words are contexts and the words (V,) are not in the order of frequency."""
-    if windows.contexts(len(occurrences)) < len(occurrences) and np.any(np.diff(occurrences) > 0):
-        raise ValueError("max_contexts needs a vocabulary in the order of decreasing counts")
-
-
-def keep_probabilities(sample: float | None, occurrences: Int64) -> Float64 | None:
-    """Return the probability with which subsampling keeps each word (V,), or None without subsampling.
-
-    A word of the vocabulary that never occurred is treated as one that occurred once.
-    """
-    if sample is None:
-        return None
-    share = np.maximum(occurrences, 1) / max(int(occurrences.sum()), 1)
-    return np.minimum(1.0, np.sqrt(sample / share) + sample / share)
+        raise ValueError(f"no token of the corpus is in the vocabulary: {ledger.summary()}")
+    if not nnz:
+        raise ValueError(f"the corpus gives no pair: {ledger.summary()}, window={windows.window}")

@@ -36,7 +36,7 @@ LEAST_GROUPS = 4  # of a store, in memory in the epochs
 READING_BYTES = 20_000_000  # bytes of buffers and text per thread, while a text is counted
 # Of the pairs that independent words would give: less than the least share that texts were seen to have; that of prose
 LEAST_ENTRIES, USUAL_ENTRIES = 0.4, 0.8
-WRITTEN_BYTES = 14  # per count of the group of rows that goes to a store
+WRITTEN_BYTES = 18  # per count of the group of rows that goes to a store
 TABLE_BYTES = 60  # bytes per word in the table that encodes text
 
 

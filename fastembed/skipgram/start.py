@@ -9,18 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
+from tempfile import TemporaryFile
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastembed._base.arrays import aligned_zeros, padded_width, row_ranges
+from fastembed._base.arrays import RandomAccessFile, aligned_zeros, padded_width, row_ranges
 from fastembed._base.memory import give_back_freed
 from fastembed._base.progress import bar
 from fastembed._base.threads import Pool, awaited, in_background, ordered_map, single_threaded_blas
 from fastembed._kernels import kernels_for
 from fastembed.counts.groups import GroupedCounts, RowGroup, Totals, group_count, group_size, group_slice
-from fastembed.counts.sums import SpilledArray
 
 PMI_COLUMNS = 2048  # of a block of the PMI: this many rows of 48 float32 fill a fifth of an L2 cache of 2 MiB
 KRYLOV_COLUMNS = 1024  # of the SVD of the start; up to so many, its Krylov space may be more than the matrix
@@ -465,31 +465,35 @@ class BlockedRows(NamedTuple):
 
 
 class SpilledRows:
-    """Groups of rows in temporary files, read in the order in which they were appended."""
+    """Groups of rows in an unnamed temporary file, read in the order in which they were appended.
+
+    They are read, not mapped: pages of a mapped file count as memory of the process once they are touched.
+    """
 
     def __init__(self) -> None:
-        self._arrays = SpilledArray(np.int64), SpilledArray(np.uint16), SpilledArray(np.float32)
-        self._groups: list[tuple[NDArray[np.int32], list[slice]]] = []
+        self._file = TemporaryFile()  # noqa: SIM115 - open as long as its reader
+        self._reader = RandomAccessFile(self._file)
+        self._groups: list[tuple[NDArray[np.int32], int, list[int]]] = []  # bounds, where they begin, bytes of arrays
 
     def append(self, rows: BlockedRows) -> None:
         """Append a group without gaps; raise OSError if the disk is full."""
-        arrays: tuple[NDArray[Any], ...] = (rows.starts, rows.columns, rows.data)
-        parts = []
-        for spilled, array in zip(self._arrays, arrays, strict=True):
-            begin = len(spilled)
-            spilled.append(array)
-            parts.append(slice(begin, len(spilled)))
-        self._groups.append((rows.bounds, parts))
+        arrays = rows.starts, rows.data, rows.columns  # in this order each is aligned
+        self._groups.append((rows.bounds, self._file.tell(), [array.nbytes for array in arrays]))
+        for array in arrays:
+            self._file.write(array.data)
+        self._file.flush()
 
     def read(self) -> Generator[BlockedRows, None, None]:
         """Yield the groups; the next group is read while one is in use."""
         with closing(ordered_map(self._read, self._groups, 1, ahead=1)) as groups:
             yield from groups
 
-    def _read(self, group: tuple[NDArray[np.int32], list[slice]]) -> BlockedRows:
-        bounds, parts = group
-        starts, columns, data = (spilled[part] for spilled, part in zip(self._arrays, parts, strict=True))
-        return BlockedRows(bounds, starts.reshape(len(bounds), -1), columns, data)
+    def _read(self, group: tuple[NDArray[np.int32], int, list[int]]) -> BlockedRows:
+        bounds, offset, sizes = group
+        read = np.frombuffer(self._reader.read(offset, sum(sizes)), np.uint8)
+        starts, data, columns = np.split(read, np.cumsum(sizes[:-1]))
+        of_blocks = starts.view(np.int64).reshape(len(bounds), -1)
+        return BlockedRows(bounds, of_blocks, columns.view(np.uint16), data.view(np.float32))
 
 
 def reciprocals(totals: NDArray[np.float64], numerator: float = 1.0) -> NDArray[np.float64]:

@@ -29,9 +29,8 @@ from fastembed._base.progress import FitProgress, bar
 from fastembed._base.threads import Pool, awaited, check_threads, in_background
 from fastembed.corpus.corpus import Source, as_corpus
 from fastembed.corpus.ledger import HELD_OUT, Ledger, LineSplit, check_reread, check_walks
-from fastembed.counts.counts import Counts, own_groups
+from fastembed.counts.counts import Counts, groups_of, stored_groups
 from fastembed.counts.groups import CSRGroups, GroupedCounts, Totals
-from fastembed.counts.store import TemporaryFolder
 from fastembed.counts.windows import Windows
 from fastembed.formats.tensors import pack_tokens
 from fastembed.skipgram.estimate import check_before_counting, counting_memory
@@ -133,7 +132,6 @@ def count_text(
             with suppress(NoTokenError):  # then there are no words to add
                 words = options.vocabulary(corpus, None, progress)
                 vocabulary = vocabulary.grown(words, options.max_size)
-    store, held_out_store = (None, None) if memory_limit is None else (TemporaryFolder(), TemporaryFolder())
     count = partial(
         counting(pairing),
         corpus,
@@ -144,9 +142,9 @@ def count_text(
     )
     if options.early_stopping:
         held_out, others = (LineSplit(options.validation_fraction, options.seed, side) for side in (True, False))
-        validation, counts = count(lines=held_out, store=held_out_store), count(lines=others, store=store)
+        validation, counts = count(lines=held_out), count(lines=others)
     else:
-        counts, validation = count(store=store), None
+        counts, validation = count(), None
         if words is not None:
             check_reread(words.ledger, counts.ledger)
     return counts, validation
@@ -210,7 +208,7 @@ class Training:
             subwords = None if isinstance(lengths, bool) else Subwords.of(tokens, lengths)
         give_back_freed()  # the memory of counting
 
-        nnz, largest = counts.nnz, largest_group(counts)
+        nnz, stored, largest = counts.nnz, stored_groups(counts), largest_group(counts)
         if base is not None and replay is not None:  # the sum of both is in memory
             replay = base.aligned(replay, self._vocabulary, name="replay")
             own, nnz, largest = False, nnz + replay.nnz, None  # nnz: an upper bound
@@ -222,10 +220,8 @@ class Training:
             held_out_group=largest_group(validation),
             shows=shows,
             memory_limit=memory_limit,
-            stored=None if largest is None else counts.disk,
+            stored=None if largest is None or stored is None else stored.disk,
         )
-        if counts.path is not None:
-            counts = counts.buffered(estimate.buffer_memory)
         self._counts = counts
 
         with ranks.agreeing():
@@ -233,8 +229,10 @@ class Training:
             if replay is not None:
                 both = counts.to_scipy() + replay.to_scipy()
                 self._groups: GroupedCounts = CSRGroups(canonical_csr("counts", both))
-            else:  # those of a folder are not copied
-                self._groups = own_groups(counts) if own else counts.groups
+            elif stored is not None:  # they are not copied
+                self._groups = stored.buffered(estimate.buffer_memory)
+            else:
+                self._groups = groups_of(counts, own=own)
             self._digest = in_background(self._groups.sha256)  # while the start is computed: hashing releases the GIL
             self._pool = Pool(check_threads(options.threads) if base is None else base.trainer.threads)
             self._totals = Totals.of(self._groups, self._pool)
@@ -361,8 +359,9 @@ class Training:
 
 
 def largest_group(counts: Counts | None) -> int | None:
-    """Return the number of counts in the largest group of rows of counts in a folder; None for others."""
-    return None if counts is None or counts.path is None else int(counts.groups.entries.max())
+    """Return the number of counts in the largest group of rows of counts in a store; None for others."""
+    stored = stored_groups(counts)
+    return None if stored is None else int(stored.entries.max())
 
 
 def joined_ledger(words: Ledger | None, counted: Ledger | None) -> Ledger | None:

@@ -198,7 +198,7 @@ class BlockSteps:
         # The shards of this process, and their counts
         bounds = shard_bounds(parameters.outputs)
         if ranks.size > 1:
-            own = ranks.division(len(bounds) - 1).shards(ranks.rank)
+            own = ranks.shards_of(ranks.rank, len(bounds) - 1)
             counts, bounds = counts.of_shards(own), bounds[own.start : own.stop + 1]
         self._counts: CSRGroups | BufferedCounts = (
             counts if isinstance(counts, CSRGroups) else BufferedCounts(counts, self._groups, self._block_size)

@@ -22,9 +22,8 @@ from fastembed._base.validation import (
     is_true,
     unmasked,
 )
-from fastembed.counts.counts import Counts
+from fastembed.counts.counts import Counts, groups_of
 from fastembed.counts.groups import CSRGroups, GroupedCounts
-from fastembed.counts.store import StoredGroups
 from fastembed.trainer.blocks import BlockSteps, FitOptions
 from fastembed.trainer.checkpoint import Checkpoint, Position, arrays_digest
 from fastembed.trainer.inputs import Bags, check_bags
@@ -119,12 +118,12 @@ def check_counts(
     """
     groups: GroupedCounts
     is_sparse: bool = sparse.issparse(counts)
-    if not isinstance(counts, Counts | CSRGroups | StoredGroups) and not is_sparse:
+    if not isinstance(counts, Counts | GroupedCounts) and not is_sparse:
         raise TypeError(f"{name} must be a Counts or a SciPy sparse array, got {type(counts).__name__}")
     if counts.shape != shape:
         raise ValueError(f"{name} must have shape {shape}, {rows} by outputs, got {counts.shape}")
     if isinstance(counts, Counts):
-        groups = counts.groups
+        groups = groups_of(counts)
     else:
         groups = CSRGroups(canonical_csr(name, counts)) if is_sparse else counts
     if not groups.entries.any():

@@ -29,9 +29,10 @@ from fastembed._base.threads import Pool
 from fastembed._base.validation import shown
 from fastembed._kernels import kernels_for
 from fastembed._versions import origin_of_bits
-from fastembed.counts.groups import Division, shard_bounds
+from fastembed.counts.groups import shard_bounds
 from fastembed.trainer.parameters import Parameters, TrainingDivergedError
 
+RANK_NODES = 4  # least per rank if their number is not a power of two: then none has 1.25 times its part
 KEPT_BYTES = 1 << 26  # of dH that ranks keep before they merge it: messages are long, and memory is bounded
 SENT_BYTES = 1 << 28  # largest message between ranks, since MPI counts in int
 
@@ -86,8 +87,11 @@ class Ranks:
             self.rank, self.size = comm.Get_rank(), comm.Get_size()
         self.first = self.rank == 0
 
-    def division(self, shards: int) -> Division:
-        """Return the division of a number of shards, a power of two, among the ranks.
+    def first_nodes(self, shards: int) -> NDArray[np.intp]:
+        """Return the first node of each rank, and the number of nodes, (P + 1,).
+
+        Nodes are consecutive ones of the tree of results, each with the same number of shards, a power of two. If the
+        number of ranks is not a power of two, each gets several nodes, so that their work is about equal.
 
         Raises
         ------
@@ -96,7 +100,16 @@ class Ranks:
         """
         if self.size > shards:
             raise ValueError(f"ranks must be at most {shards}, the number of shards of the outputs, got {self.size}")
-        return Division.of(shards, self.size)
+        nodes = self.size
+        if nodes & (nodes - 1):
+            nodes = min(1 << (RANK_NODES * nodes).bit_length(), shards)
+        return np.arange(self.size + 1, dtype=np.intp) * nodes // self.size
+
+    def shards_of(self, rank: int, shards: int) -> slice:
+        """Return the shards of a rank, which are consecutive."""
+        firsts = self.first_nodes(shards)
+        begin, end = (shards // firsts[-1] * firsts[rank : rank + 2]).tolist()
+        return slice(begin, end)
 
     # ---------------------------------------------------------------- agreement
 
@@ -217,11 +230,12 @@ class Exchange:
         self._ranks, self._parameters, self._pool, self._squares = ranks, parameters, pool, squares
         self._bounds = bounds = shard_bounds(parameters.outputs)
         self._row_rates, self._h_gradients, self._bags = row_rates, h_gradients, bags
-        self._division = division = Division.of(len(bounds) - 1, ranks.size)
+        firsts = ranks.first_nodes(len(bounds) - 1)
+        sizes = np.diff(firsts)
         self._block_size, width = int(h_gradients.shape[1]), int(h_gradients.shape[2])
-        self.nodes, self.node_shards, self._most = division.nodes, division.node, division.most
+        self.nodes, self._most = int(firsts[-1]), int(sizes.max())
+        self.node_shards = (len(bounds) - 1) // self.nodes
         # All ranks send the same number of nodes, though some have one less: indices of the valid ones in the result
-        sizes = np.diff(division.firsts)
         self._places = np.concatenate([rank * self._most + np.arange(size) for rank, size in enumerate(sizes)])
         self.joined = np.empty(self._most * 3 * self._block_size)
         self.partials = np.empty(self.nodes * 3 * self._block_size)
@@ -321,7 +335,7 @@ class Exchange:
         """
         self.join(trainer)
         for rank in range(self._ranks.size):
-            own = self._division.shards(rank)
+            own = self._ranks.shards_of(rank, len(self._bounds) - 1)
             rows = slice(self._bounds[own.start], self._bounds[own.stop])
             for array in (self._parameters.weights, self._parameters.linear_squares, momentum):
                 self._ranks.send(array[rows], rank)

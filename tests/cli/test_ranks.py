@@ -72,7 +72,7 @@ def store(tmp_path_factory):
     words = np.minimum(rng.zipf(1.2, size=(300, 40)), 1200)
     corpus = [[f"w{word}" for word in line] for line in [*words, *np.arange(1, 1201).reshape(30, 40)]]
     path = tmp_path_factory.mktemp("mpi") / "pairs.counts"
-    SkipGram(min_count=1, window=3, sample=1e-2, max_contexts=None).count(corpus).store(path)
+    SkipGram(min_count=1, window=3, sample=1e-2, max_contexts=None).count(corpus).save(path)
     return path
 
 

@@ -37,7 +37,7 @@ def test_counts_of_baskets_agree_with_brute_force(assert_same, corpus, weighting
     assert_allclose(counts.to_scipy().toarray(), expected, rtol=RTOL)
     assert counts.nnz == np.count_nonzero(expected)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fastembed.counts.pairs.BATCH_PAIRS", 3)
+        patch.setattr("fastembed.counts.sums.BATCH_PAIRS", 3)
         assert_same(Counts.from_baskets(corpus, vocabulary, **chosen, threads=3), counts)
 
 
@@ -50,18 +50,17 @@ def test_baskets_are_the_lines_of_a_file(tmp_path, write_lines):
 
 def test_a_memory_limit_changes_no_bit_of_the_counts_of_baskets(zipf, tmp_path, monkeypatch, assert_same):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    corpus, vocabulary = zipf
     for weighting in ("flat", "share"):
-        whole = Counts.from_baskets(corpus, vocabulary, weighting=weighting, threads=1)
-        small = Counts.from_baskets(corpus, vocabulary, weighting=weighting, threads=3, memory_limit=10**6)
-        assert isinstance(small.data.base, np.memmap)
+        whole = Counts.from_baskets(*zipf, weighting=weighting, threads=1)
+        small = Counts.from_baskets(*zipf, weighting=weighting, threads=3, memory_limit=10**6)
+        assert len(list(tmp_path.iterdir())) == 1
         assert_same(small, whole)
-        del small  # the files have names on Windows, for as long as they are mapped
-    assert list(tmp_path.iterdir()) == []
+        del small
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_bad_baskets_are_rejected():
-    with pytest.raises(ValueError, match="weighting must be 'flat' or 'share', got 'linear'"):
+    with pytest.raises(ValueError, match="'linear'"):
         Counts.from_baskets([[0, 1]], 2, weighting="linear")
     with pytest.raises(ValueError, match=r"at most 32,768 items, but basket 2 has 32,769"):
         Counts.from_baskets([[0, 1], [0] * 32_769], 2)

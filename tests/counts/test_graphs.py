@@ -1,8 +1,7 @@
 """Expected counts of random walks, beside powers of dense matrices and walks that are sampled."""
 
 import gzip
-import re
-from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -114,26 +113,27 @@ def test_threads_memory_and_stores_change_no_bit(tmp_path, assert_same, set_cons
     set_constant("fastembed.counts.groups.GROUP_ROWS", 16)
     graph = sparse.csr_array(random_graph(300, 900))
     alone = Counts.from_graph(graph, window=4, threads=1)
-    assert_same(alone, Counts.from_graph(graph, window=4, threads=3))
-    spilled = Counts.from_graph(graph, window=4, memory_limit=1_100_000, threads=2)
-    assert not isinstance(alone.data.base, np.memmap)
-    assert_same(alone, spilled)
     stored = Counts.from_graph(graph, window=4, store=tmp_path / "walks", threads=2)
-    assert stored.path == str(tmp_path / "walks")
-    assert_same(alone, stored)
+    limited = Counts.from_graph(graph, window=4, memory_limit=1_100_000, threads=2)
+    for other in (Counts.from_graph(graph, window=4, threads=3), limited, stored):
+        assert_same(alone, other)
     assert stored.vocabulary.tokens == alone.vocabulary.tokens
     assert Counts.open(tmp_path / "walks").ledger == stored.ledger == alone.ledger
-    alone.save(tmp_path / "counts.safetensors")
-    assert Counts.load(tmp_path / "counts.safetensors").ledger == alone.ledger
     assert len(list((tmp_path / "walks").glob("group-*"))) == 19
 
 
-def test_counts_beyond_the_memory_are_refused_with_an_estimate(tmp_path):
+def test_counts_beyond_the_memory_or_the_disk_are_refused_with_an_estimate(tmp_path, monkeypatch):
     graph = sparse.csr_array(random_graph(600, 3000))
-    with pytest.raises(MemoryError, match=r"walks of 10 steps on 600 nodes would take about \d+ MB .* limit is 1 MB"):
-        Counts.from_graph(graph, tolerance=0, memory_limit=1_000_000)
-    assert Counts.from_graph(graph, window=1, tolerance=0, memory_limit=1_000_000).nnz == graph.nnz
-    assert Counts.from_graph(graph, tolerance=0, memory_limit=1_000_000, store=tmp_path / "walks").nnz == 600**2
+    monkeypatch.setattr("fastembed.counts.counts.check_memory_limit", lambda limit: limit or 1_000_000)
+    with pytest.raises(MemoryError, match=r"walks of 10 steps on 600 nodes would take about \d+ MB"):
+        Counts.from_graph(graph, tolerance=0)
+    assert Counts.from_graph(graph, window=1, tolerance=0).nnz == graph.nnz
+    assert Counts.from_graph(graph, tolerance=0, memory_limit=1_000_000).nnz == 600**2
+    usage = SimpleNamespace(free=1_000_000)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
+    with pytest.raises(MemoryError, match="600 nodes"):
+        Counts.from_graph(graph, tolerance=0, store=tmp_path / "walks")
+    assert list(tmp_path.iterdir()) == []
 
 
 EDGES = [("a", "b", 2.0), ("b", "c", 1.0), ("c", "c", 4.0), ("d", "a", 0.5)]
@@ -157,15 +157,6 @@ def networkx_graph(kind):
     return graph
 
 
-def igraph_graph(*, directed):
-    return pytest.importorskip("igraph").Graph.TupleList(EDGES, directed=directed, weights=True)
-
-
-def frame(**names):
-    pandas = pytest.importorskip("pandas")
-    return pandas.DataFrame(EDGES, columns=["from", "to", "weight"]).rename(columns=names)
-
-
 def matrix_graph(*, symmetric):
     tokens = "abcd"
     matrix = np.zeros((4, 4))
@@ -182,8 +173,7 @@ def test_networkx_graphs_say_what_their_edges_are(kind):
     assert_edges(Counts.from_graph(graph, window=1, directed=False, weights=False), dict.fromkeys(UNDIRECTED, 1))
     for *_, attributes in graph.edges(data=True):
         attributes["strength"] = attributes.pop("weight")
-    with pytest.warns(UserWarning, match="nothing is called 'weight', .*; weights='strength' would be others"):
-        assert_edges(Counts.from_graph(graph, window=1, directed=False), dict.fromkeys(UNDIRECTED, 1))
+    assert_edges(Counts.from_graph(graph, window=1, directed=False), dict.fromkeys(UNDIRECTED, 1))
     assert_edges(Counts.from_graph(graph, window=1, directed=False, weights="strength"), UNDIRECTED)
     if "Multi" in kind:
         graph.add_edge("a", "b", strength=3)
@@ -191,45 +181,15 @@ def test_networkx_graphs_say_what_their_edges_are(kind):
         assert_edges(Counts.from_graph(graph, window=1, directed=False, weights="strength"), both)
 
 
-@pytest.mark.parametrize("directed", [False, True])
-def test_igraph_graphs_say_what_their_edges_are(directed):
-    graph = igraph_graph(directed=directed)
-    assert_edges(Counts.from_graph(graph, window=1), DIRECTED if directed else UNDIRECTED)
-    assert_edges(Counts.from_graph(graph, window=1, directed=False, weights=False), dict.fromkeys(UNDIRECTED, 1))
-    graph.es["n"], _ = graph.es["weight"], graph.es.__delitem__("weight")
-    with pytest.warns(UserWarning, match="nothing is called 'weight', so each .*; weights='n' would be others"):
-        Counts.from_graph(graph, window=1)
-
-
-def test_frames_of_edges_have_ends_first_and_weights_by_name():
-    polars = pytest.importorskip("polars")
-    other = polars.DataFrame(EDGES, ["from", "to", "weight"], orient="row")
-    for edges in (frame(), other, EDGES, list(map(list, EDGES))):
+def test_a_list_has_pairs_or_triples_with_weights():
+    for edges in (EDGES, list(map(list, EDGES))):
         assert_edges(Counts.from_graph(edges, window=1), UNDIRECTED)
-        assert_edges(Counts.from_graph(edges, window=1, directed=True, weights="weight"), DIRECTED)
+        assert_edges(Counts.from_graph(edges, window=1, directed=True), DIRECTED)
     assert_edges(Counts.from_graph([edge[:2] for edge in EDGES], window=1), dict.fromkeys(UNDIRECTED, 1))
-    with pytest.warns(UserWarning, match="the first two columns, 'from' and 'to', and 'n' is not read: call"):
-        assert_edges(Counts.from_graph(frame(weight="n").assign(m=1), window=1), dict.fromkeys(UNDIRECTED, 1))
-    assert_edges(Counts.from_graph(frame(weight="n"), window=1, weights="n"), UNDIRECTED)
-    turned = frame(**{"from": "source", "to": "target"})[["weight", "target", "source"]]
-    capitals = turned.rename(columns=str.capitalize)
-    assert_edges(Counts.from_graph(capitals, window=1, directed=True, weights="Weight"), DIRECTED)
-    assert_edges(Counts.from_graph(turned, window=1, directed=True), DIRECTED)
-    for other in (turned.rename(columns={"weight": "n"}), frame(weight="Weights").assign(m=1)):
-        with pytest.warns(UserWarning, match="so each edge has the weight 1; weights='(n|Weights)' would be others"):
-            assert_edges(Counts.from_graph(other, window=1), dict.fromkeys(UNDIRECTED, 1))
-    with pytest.raises(ValueError, match="are the ends of edges, and one is called 'weight': 'target', 'weight'"):
-        Counts.from_graph(turned.set_index("source")[["target", "weight"]])
-
-
-@pytest.mark.parametrize("dtype", ["object", "Int64", "string", "float64"])
-def test_an_end_that_is_missing_is_named(dtype):
-    pandas = pytest.importorskip("pandas")
-    ends = pandas.DataFrame({"from": ["1", "2", "3"], "to": pandas.array([1, 2, None], "Int64").astype(dtype)})
-    with pytest.raises(ValueError, match="both ends of an edge must be named, but one is missing in row 2"):
-        Counts.from_graph(ends)
-    with pytest.raises(ValueError, match="the rows of the frame are named as its columns: for the matrix of a graph"):
-        Counts.from_graph(pandas.DataFrame(np.ones((4, 4))))
+    with pytest.raises(ValueError, match="pairs"):
+        Counts.from_graph([("a", "b"), ("b",)])
+    with pytest.raises(ValueError, match="nan"):
+        Counts.from_graph([("a", "b"), ("b", np.nan)])
 
 
 def test_matrices_are_directed_unless_they_are_symmetric():
@@ -274,8 +234,6 @@ def test_nodes_with_few_edges_are_left_out_or_keep_zeros_and_are_counted():
     assert model.ledger == zeros.ledger
     triangle = Counts.from_graph(graph, min_count=2)
     assert triangle.vocabulary.tokens == ("2", "0", "1")
-    with pytest.warns(UserWarning, match="the matrix is triangular, and read as that of a directed graph"):
-        Counts.from_graph(sparse.triu(graph))
     star = sparse.csr_array([[0, 1, 1, 0, 0], [1, 0, 0, 0, 0], [1, 0, 0, 0, 0], [0, 0, 0, 0, 1], [0, 0, 0, 1, 0]])
     with pytest.raises(ValueError, match=r"no edge to walk on: read 5 .*\(4 below min_count=2, 1 without other nodes"):
         Counts.from_graph(star, min_count=2)
@@ -297,7 +255,6 @@ def test_nodes_with_few_edges_are_left_out_or_keep_zeros_and_are_counted():
         (np.ones((2, 2)), {"tolerance": 1}, "tolerance must be at least 0 and below 1, got 1"),
         (np.ones((2, 2)), {"tolerance": -0.1}, "tolerance"),
         (np.ones((2, 2)), {"min_count": -1}, "min_count"),
-        (np.ones((2, 2)), {"weights": "cost"}, "have no name such as 'cost'"),
     ],
 )
 def test_what_is_no_graph_is_named(matrix, options, message):
@@ -310,11 +267,11 @@ def test_what_is_no_graph_is_named(matrix, options, message):
     [
         (np.ones((2, 2)), {}, "got <class 'numpy.ndarray'>"),
         (None, {}, "got <class 'NoneType'>"),
-        ([("a", "b"), ("b",)], {}, "a list of pairs, or a file, got <class 'list'>"),
         (sparse.csr_array([[1j]]), {}, "real numbers"),
         (sparse.csr_array([[1]]), {"tokens": "a"}, "sequence of names"),
         (sparse.csr_array([[1]]), {"directed": "yes"}, "directed must be True or False"),
-        (sparse.csr_array([[1]]), {"weights": 1}, "weights must be True, False or the name"),
+        (sparse.csr_array([[1]]), {"weights": 1}, "weights must be True or False"),
+        (sparse.csr_array([[1]]), {"weights": "cost"}, "'cost'"),
         (sparse.csr_array([[1]]), {"window": 1.5}, "window"),
     ],
 )
@@ -323,29 +280,19 @@ def test_what_has_the_wrong_type_is_named(graph, options, message):
         Counts.from_graph(graph, **options)
 
 
-@pytest.mark.parametrize(
-    "weight", [-1, np.nan, np.inf, "heavy", None, [1], 10**400, -(2**63)], ids=lambda w: str(w)[:20]
-)
-def test_a_wrong_weight_is_named_with_its_edge(weight):
+@pytest.mark.parametrize("weight", [-1, np.nan, np.inf, "heavy", None, 10**400], ids=lambda w: str(w)[:20])
+def test_a_wrong_weight_is_an_error(weight):
     graph = networkx_graph("Graph")
     graph.edges["b", "c"]["weight"] = weight
-    text = "an integer of 1,329 bits" if weight == 10**400 else repr(weight)
-    message = re.escape(f"at least 0, but that from 'b' to 'c' is {text}")
-    with pytest.raises(ValueError if isinstance(weight, int | float) else TypeError, match=message):
-        Counts.from_graph(graph)
+    for given in (graph, [("a", "b", 1), ("b", "c", weight)]):
+        with pytest.raises((ValueError, TypeError), match="weights"):
+            Counts.from_graph(given)
 
 
-def test_weights_that_are_not_there_are_named():
+def test_names_and_weights_that_a_graph_does_not_have_are_errors():
     graph = networkx_graph("Graph")
-    with pytest.raises(ValueError, match="no edge has the attribute 'cost'"):
+    with pytest.raises(TypeError, match="weights"):
         Counts.from_graph(graph, weights="cost")
-    graph.edges["b", "c"]["cost"] = 1
-    with pytest.raises((TypeError, ValueError), match="from 'a' to 'b' is None"):
-        Counts.from_graph(graph, weights="cost")
-    with pytest.raises(ValueError, match=r"one of the columns after the ends, \['weight'\], got 'cost'"):
-        Counts.from_graph(frame(), weights="cost")
-    with pytest.raises(ValueError, match=r"after the ends, \['weight'\], got 'to'"):
-        Counts.from_graph(frame(), weights="to")
     with pytest.raises(TypeError, match="tokens name the rows of a matrix"):
         Counts.from_graph(graph, tokens=["a"])
     graph.add_edge(1, "1")
@@ -357,12 +304,10 @@ def test_weights_that_are_not_there_are_named():
     ("text", "message"),
     [
         ("a b\na\n", "edges.txt', line 2: .*, got 'a'"),
-        ("a b {}\n", r"as networkx.write_edgelist\(..., data=False\) writes .*, got 'a b {}'$"),
-        ("a b {'weight': 3}\n", r"as networkx.write_edgelist\(..., data=\['weight'\]\) writes .*, got "),
-        ("a, b, 1\n", "perhaps a weight, a number, with spaces between them, .* or tr ',' ' ' < FILE, got 'a, b, 1'"),
-        ("a b x\n", "edges.txt', line 1: .*, got 'a b x': is it a header"),
-        ("a b 1\nc d -2\n", "that from 'c' to 'd' is -2.0"),
-        ("a b nan\n", "that from 'a' to 'b' is nan"),
+        ("a b x\n", "edges.txt', line 1: .*, got 'a b x'"),
+        ("a b {'weight': 3}\n", "got \"a b {'weight': 3}\""),
+        ("a b 1\nc d -2\n", "line 2: .* got 'c d -2'"),
+        ("a b nan\n", "got 'a b nan'"),
         ("# nothing\n", "there is no edge in"),
     ],
 )
@@ -370,29 +315,6 @@ def test_a_line_that_is_no_edge_is_named(tmp_path, text, message):
     (tmp_path / "edges.txt").write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=message):
         Counts.from_graph(tmp_path / "edges.txt")
-
-
-def test_a_graph_that_is_given_in_another_way_says_how(tmp_path):
-    networkx = pytest.importorskip("networkx")
-    with pytest.raises(TypeError, match="item 0 of the corpus: it is 0"):
-        SkipGram().fit(networkx.path_graph(3))
-    (tmp_path / "edges.csv").write_text("source,target\na,b\n", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"edges.csv' has fields"):
-        Counts.from_graph(tmp_path / "edges.csv")
-    (tmp_path / "edges.txt").write_text('{"source":"a", "target":"b"}\n', encoding="utf-8")
-    with pytest.raises(ValueError, match="line 1: an edge is two names"):
-        Counts.from_graph(tmp_path / "edges.txt")
-
-    path, row = tmp_path / "edges.txt", "".join(f"{a} {b}\n" for a, b in pairwise("abcdefghijklm"))
-    for text in ("Source Target\na b\n", "user friend\n1 2\n2 3\n", "id_1 id_2\n1 2\n2 3\n", "a b\nx1 x2\nx2 x3\n"):
-        path.write_text(text, encoding="utf-8")
-        with pytest.warns(UserWarning, match="in the first line are in no other: are they a header"):
-            Counts.from_graph([path, path])
-    for text in ("from to\nto b\n", "x y\n" + row, "20 21\n1 2\n2 3\n", "0 1 2\n1 2\n2 0\n"):
-        path.write_text(text, encoding="utf-8")
-        Counts.from_graph(path)
-    path.write_text("0 1 {}\n1 2 {}\n", encoding="utf-8")
-    Counts.from_graph(path, weights=False)
 
 
 def test_progress_counts_nodes():

@@ -1,10 +1,12 @@
-"""Counts in a folder: the same counts and models as in memory, nothing left of others, errors that name damage."""
+"""Stores of counts: the same counts and models as in memory, nothing left of others, errors that name damage."""
 
 import errno
+import hashlib
 import json
 import pickle
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +14,13 @@ import pytest
 from numpy.testing import assert_array_equal
 from scipy import sparse
 
-from fastembed import Counts, Trainer, Vocabulary
+from fastembed import Counts, SkipGram, Trainer, Vocabulary
 from fastembed._base.threads import Pool
 from fastembed.corpus import LineSplit
-from fastembed.counts.groups import CSRGroups, RowGroup, Totals
+from fastembed.counts.counts import stored_groups
+from fastembed.counts.groups import CSRGroups, RowGroup, Totals, group_count
 from fastembed.counts.store import MANIFEST, EncodedGroup, LocalFolder, decode_group
-from fastembed.formats.atomic import LOCK_NAME, sole_writer
+from fastembed.formats.atomic import LOCK_NAME
 from fastembed.formats.tensors import map_tensors, write_tensors
 
 
@@ -28,6 +31,16 @@ def small_groups(set_constant):
 
 def files_of(folder):
     return {file.name: file.read_bytes() for file in Path(folder).iterdir()}
+
+
+def saved(counts, path):
+    """The counts in a store."""
+    counts.save(path)
+    return Counts.open(path)
+
+
+def two_pairs():
+    return Counts.from_pairs(["a", "b"], ["b", "a"])
 
 
 def random_counts(rows=100, columns=2500):
@@ -55,74 +68,96 @@ def windows_counts(**options):
     ],
 )
 @pytest.mark.usefixtures("small_groups")
-def test_a_store_is_the_counts(tmp_path, counts):
+def test_a_store_is_the_counts(tmp_path, counts, assert_same):
     counts = counts()
-    stored = counts.store(tmp_path / "a.counts")
-    again = Counts.open(tmp_path / "a.counts")
-    memory, found, expected = CSRGroups(counts.to_scipy()), again.to_scipy(), counts.to_scipy()
-    for name in ("data", "indices", "indptr"):
-        assert_array_equal(getattr(found, name), getattr(expected, name))
-        assert_array_equal(getattr(again, name), getattr(counts, name))
-    assert (stored.shape, again.nnz, repr(again)) == (counts.shape, counts.nnz, repr(counts))
+    again = saved(counts, tmp_path / "a.counts")
+    groups, memory = stored_groups(again), CSRGroups(counts.to_scipy())
+    assert_same(again, counts)
+    assert (again.shape, again.nnz, repr(again)) == (counts.shape, counts.nnz, repr(counts))
     assert again.total == pytest.approx(counts.total, rel=1e-14)
     assert (again.windows, again.ledger, again.directed) == (counts.windows, counts.ledger, counts.directed)
-    assert again.groups.sha256() == memory.sha256()
-    assert_array_equal(again.groups.entries, memory.entries)
+    assert groups.sha256() == memory.sha256()
+    assert_array_equal(groups.entries, memory.entries)
     totals = Totals.of(memory, Pool(2))
-    assert_array_equal(again.groups.totals.rows, totals.rows)
-    assert_array_equal(again.groups.totals.columns, totals.columns)
-    assert again.disk == sum(file.stat().st_size for file in Path(again.path).glob("*.tiles"))
-    assert (counts.path, counts.disk) == (None, 0)
+    assert_array_equal(groups.totals.rows, totals.rows)
+    assert_array_equal(groups.totals.columns, totals.columns)
+    assert groups.disk == sum(file.stat().st_size for file in (tmp_path / "a.counts").glob("*.tiles"))
     if counts.vocabulary is not None:
         assert again.vocabulary.tokens == counts.vocabulary.tokens
-    assert pickle.loads(pickle.dumps(again)).path == again.path
-    assert_array_equal((again + counts).data, (counts + counts).data)
-    again.save(tmp_path / "file")
-    assert_array_equal(Counts.load(tmp_path / "file").data, counts.data)
-    again.store(tmp_path / "b.counts")
+        assert again.vocabulary.ledger == counts.vocabulary.ledger
+    for each in (again, counts):
+        assert_same(pickle.loads(pickle.dumps(each)), counts)
+    assert_same(again + counts, counts + counts)
+    again.save(tmp_path / "b.counts")
     assert files_of(tmp_path / "a.counts") == files_of(tmp_path / "b.counts")
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (9000, 3)])
+def test_the_digest_and_the_sums_are_those_of_the_rows_of_each_group(shape):
+    counts = sparse.random_array(shape, density=0.5, random_state=np.random.default_rng(0), format="csr")
+    digest = hashlib.sha256(np.array(shape, "<i8").tobytes())
+    for group in range(group_count(shape[0])):
+        part = counts[group :: group_count(shape[0])]
+        for array, dtype in ((part.indptr, "<i8"), (part.indices, "<i4"), (part.data, "<f8")):
+            digest.update(array.astype(dtype).tobytes())
+    groups = CSRGroups(counts)
+    assert groups.sha256() == digest.hexdigest()
+    assert groups.entries.sum() == counts.nnz
+    first, *others = (Totals.of(groups, Pool(threads)) for threads in (1, 2, 5))
+    np.testing.assert_allclose(first.rows, counts.sum(axis=1), rtol=1e-14)
+    np.testing.assert_allclose(first.columns, counts.sum(axis=0), rtol=1e-14)
+    for other in others:
+        assert_array_equal(other.rows, first.rows)
+        assert_array_equal(other.columns, first.columns)
 
 
 @pytest.mark.usefixtures("small_groups")
 def test_a_tile_that_is_damaged_or_missing_is_named(tmp_path):
-    counts = Counts.from_scipy(random_counts())
-    stored = counts.store(tmp_path / "a.counts")
-    file = Path(stored.path) / stored.groups._file(2)
-    whole = file.read_bytes()
-    offset = int(stored.groups._offsets(2)[1])
-    file.write_bytes(whole[:offset] + bytes([whole[offset] ^ 1]) + whole[offset + 1 :])
-    opened = Counts.open(stored.path)
-    with pytest.raises(ValueError, match=rf"tile 1 of .*{file.name}.*, of the columns 640 to 1263, is damaged"):
-        Trainer.random(100, 2, output_size=2500).fit_counts(opened)
-    file.write_bytes(whole[:-1])
-    with pytest.raises(ValueError, match=f"{file.name}.* tile 3 is damaged"):
-        Counts.open(stored.path)
+    stored = saved(Counts.from_scipy(random_counts()), tmp_path / "a")
+    file = next((tmp_path / "a").glob("group-00002-*"))
+    whole, trainer = file.read_bytes(), Trainer.random(100, 2, output_size=2500, threads=2)
+    second = int(stored_groups(stored)._offsets(2)[1])
+    file.write_bytes(whole[:second] + bytes([whole[second] ^ 1]) + whole[second + 1 :])
+    with pytest.raises(ValueError, match=rf"{file.name}.* is damaged.*640 to 1263"):
+        trainer.fit_counts(stored)
+    for length in (len(whole) - 1, len(whole) + 8):
+        file.write_bytes((whole + bytes(8))[:length])
+        with pytest.raises(ValueError, match=f"{file.name}.* is damaged"):
+            Counts.open(tmp_path / "a")
     file.unlink()
     with pytest.raises(FileNotFoundError, match=file.name):
-        Counts.open(stored.path)
+        Counts.open(tmp_path / "a")
+    with pytest.raises(FileNotFoundError, match=file.name):
+        trainer.fit_counts(stored, epochs=2, block_size=4)
+    assert np.isfinite(trainer.embedding).all()
+
+
+def test_a_tile_of_another_store_is_named(tmp_path):
+    for name, count in (("a", 1), ("b", 2)):
+        Counts.from_scipy(sparse.csr_array([[count]])).save(tmp_path / name)
+    (file,), (other,) = (list((tmp_path / name).glob("group-*")) for name in "ab")
+    file.write_bytes(other.read_bytes())
+    with pytest.raises(ValueError, match=file.name):
+        Counts.open(tmp_path / "a").to_scipy()
 
 
 def test_what_is_no_store_says_what_it_is(tmp_path):
-    counts = Counts.from_ids([0, 1], [1, 0])
+    counts = two_pairs()
     with pytest.raises(TypeError, match="a store is the path or the URL of a folder, got 5"):
-        Counts.from_ids([0], [1]).store(5)
+        counts.save(5)
     with pytest.raises(FileNotFoundError, match="there is no folder"):
         Counts.open(tmp_path / "missing")
     with pytest.raises(ValueError, match="is not a store of counts"):
         Counts.open(tmp_path)
-    counts.save(tmp_path / "file.safetensors")
-    with pytest.raises(NotADirectoryError, match=r"open it with Counts.load"):
-        Counts.open(tmp_path / "file.safetensors")
-    with pytest.raises(FileExistsError, match=r"holds other files, such as 'file\.safetensors'"):
-        counts.store(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError, match=r"holds other files, such as 'file'"):
+        counts.save(tmp_path)
     assert not (tmp_path / LOCK_NAME).exists()
-    with pytest.raises(NotADirectoryError, match=r"file\.safetensors' is a file: a store is a folder"):
-        counts.store(tmp_path / "file.safetensors")
-    with pytest.raises(IsADirectoryError, match=r"is a folder: open it with Counts\.open"):
-        Counts.load(tmp_path)
-    path = Path(counts.store(tmp_path / "a").path) / MANIFEST
-    with pytest.raises(ValueError, match=r"holds 'fastembed.counts-store'"):
-        Counts.load(path)
+    for call in (Counts.open, counts.save):
+        with pytest.raises(NotADirectoryError, match="file"):
+            call(tmp_path / "file")
+    counts.save(tmp_path / "a")
+    path = tmp_path / "a" / MANIFEST
     tensors, metadata = map_tensors(path)
     write_tensors(path, tensors, metadata | {"version": "2"})
     with pytest.raises(ValueError, match="is of version '2'; this fastembed reads version '1'"):
@@ -135,10 +170,11 @@ def test_what_is_no_store_says_what_it_is(tmp_path):
 
 @pytest.mark.usefixtures("small_groups")
 @pytest.mark.parametrize("placed", [False, True])
-def test_an_interrupt_before_or_after_the_manifest_is_in_place_leaves_a_whole_store(tmp_path, monkeypatch, placed):
+def test_an_interrupt_before_or_after_the_manifest_is_in_place_leaves_a_whole_store(
+    tmp_path, monkeypatch, placed, assert_same
+):
     counts, other = Counts.from_scipy(random_counts()), Counts.from_scipy(random_counts() * 3)
-    stored, new = counts.store(tmp_path / "a.counts"), other.store(tmp_path / "b.counts")
-
+    folder, stored, new = tmp_path / "a", saved(counts, tmp_path / "a"), saved(other, tmp_path / "b")
     write = LocalFolder.write
 
     def interrupted(folder, name, parts):
@@ -149,33 +185,31 @@ def test_an_interrupt_before_or_after_the_manifest_is_in_place_leaves_a_whole_st
 
     monkeypatch.setattr(LocalFolder, "write", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        other.store(stored.path)
-    opened, expected = Counts.open(stored.path), new if placed else stored
-    assert opened.groups.sha256() == expected.groups.sha256()
-    assert_array_equal(opened.to_scipy().data, expected.to_scipy().data)
-    assert len(list(Path(opened.path).iterdir())) == len(list(Path(new.path).iterdir()))
+        other.save(folder)
+    opened, expected = Counts.open(folder), new if placed else stored
+    assert stored_groups(opened).sha256() == stored_groups(expected).sha256()
+    assert_same(opened, expected)
+    assert len(list(folder.iterdir())) == len(list((tmp_path / "b").iterdir()))
 
 
 def test_a_store_stays_where_it_is_and_what_a_killed_writer_has_left_is_removed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    counts = Counts.from_ids([0, 1], [1, 0])
-    stored = counts.store("a.counts")
+    counts = two_pairs()
+    stored = saved(counts, "a.counts")
     (tmp_path / "b").mkdir()
     monkeypatch.chdir("b")
     assert stored.to_scipy().nnz == 2
-    files = files_of(stored.path)
+    folder = tmp_path / "a.counts"
+    files = files_of(folder)
     for name in (".manifest.safetensors.0123456789abcdef.tmp", "group-00007-0123456789abcdef.tiles"):
-        Path(stored.path, name).write_bytes(b"of a writer that was killed")
-    counts.store(stored.path)
-    assert files_of(stored.path) == files
+        Path(folder, name).write_bytes(b"of a writer that was killed")
+    counts.save(folder)
+    assert files_of(folder) == files
 
 
 def test_one_process_at_a_time_writes_and_a_kill_leaves_no_lock(tmp_path):
     folder = tmp_path / "a.counts"
     folder.mkdir()
-    counts = Counts.from_ids([0, 1], [1, 0])
-    with sole_writer(folder), pytest.raises(BlockingIOError, match="is being written by another process"):
-        counts.store(folder)
     code = (
         "import sys, time, pathlib\nfrom fastembed.formats.atomic import sole_writer\n"
         "with sole_writer(pathlib.Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(600)"
@@ -183,11 +217,11 @@ def test_one_process_at_a_time_writes_and_a_kill_leaves_no_lock(tmp_path):
     with subprocess.Popen([sys.executable, "-c", code, folder], stdout=subprocess.PIPE, encoding="utf-8") as process:
         try:
             assert process.stdout.readline() == "held\n"
-            with pytest.raises(BlockingIOError):
-                counts.store(folder)
+            with pytest.raises(BlockingIOError, match="is being written by another process"):
+                two_pairs().save(folder)
         finally:
             process.kill()
-    assert counts.store(folder).nnz == 2
+    assert saved(two_pairs(), folder).nnz == 2
 
 
 # ---------------------------------------------------------------- counting into a folder
@@ -212,26 +246,47 @@ def test_counting_into_a_store_has_the_bytes_of_counting_in_memory(
     zipf, set_constant, tmp_path, options, chunk_ids, threads
 ):
     whole = Counts.from_corpus(*zipf, **options)
-    whole.store(tmp_path / "a")
-    set_constant("fastembed.counts.sums.CHUNK_IDS", chunk_ids)
+    whole.save(tmp_path / "a")
+    set_constant("fastembed.counts.windows.CHUNK_IDS", chunk_ids)
     stored = Counts.from_corpus(*zipf, **options, memory_limit=1 << 20, threads=threads, store=tmp_path / "b")
-    assert len(stored.groups.entries) > 3
+    assert len(stored_groups(stored).entries) > 3
     assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
-    assert (stored.ledger, stored.path) == (whole.ledger, str(tmp_path / "b"))
+    assert stored.ledger == whole.ledger
+
+
+def test_a_limit_alone_counts_into_a_temporary_folder_that_is_removed(zipf, tmp_path, monkeypatch, assert_same):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    whole = Counts.from_corpus(*zipf, directed=True)
+    assert list(tmp_path.iterdir()) == []
+    small = Counts.from_corpus(*zipf, directed=True, memory_limit=1 << 20, threads=3)
+    assert len(list(tmp_path.iterdir())) == 1
+    assert_same(small, whole)
+    small.save(tmp_path / "kept")
+    models = [SkipGram(dim=4, epochs=1).fit(counts).vectors.matrix for counts in (whole, small)]
+    assert_array_equal(*models)
+    del small
+    assert [file.name for file in tmp_path.iterdir()] == ["kept"]
+    assert_same(Counts.open(tmp_path / "kept"), whole)
+
+
+def test_counts_beyond_half_of_the_free_memory_are_refused(zipf, monkeypatch):
+    monkeypatch.setattr("fastembed.counts.counts.check_memory_limit", lambda limit: 1_000_000)
+    with pytest.raises(MemoryError, match="set a memory_limit"):
+        Counts.from_corpus(*zipf, window=30)
 
 
 @pytest.mark.usefixtures("larger_groups")
-def test_what_goes_wrong_while_counting_leaves_the_store_that_was_there(zipf, tmp_path, monkeypatch):
-    stored = Counts.from_corpus(*zipf, window=1, store=tmp_path / "a")
+@pytest.mark.parametrize("chunk_ids", [9000, 1 << 20])
+def test_what_goes_wrong_while_counting_leaves_the_store_that_was_there(
+    zipf, tmp_path, monkeypatch, set_constant, chunk_ids
+):
+    set_constant("fastembed.counts.windows.CHUNK_IDS", chunk_ids)
+    Counts.from_corpus(*zipf, window=1, store=tmp_path / "a")
     before = files_of(tmp_path / "a")
-    with pytest.raises(ValueError, match="no token of the corpus is in the vocabulary"):
-        Counts.from_corpus([["never"]], zipf[1], store=tmp_path / "a")
-    with pytest.raises(ValueError, match="the corpus gives no pair"):
-        Counts.from_corpus([["1"]], zipf[1], store=tmp_path / "a")
-    with pytest.raises(ValueError, match="the baskets give no pair"):
-        Counts.from_baskets([["1"]], zipf[1], store=tmp_path / "a")
-    with pytest.raises(ValueError, match="the corpus gives no pair"):
-        Counts.from_corpus([["1"]], zipf[1], store=tmp_path / "new")
+    for corpus, name in (([["never"]], "a"), ([["1"]], "a"), ([["1"]], "new")):
+        for count in (Counts.from_corpus, Counts.from_baskets):
+            with pytest.raises(ValueError, match=r"no token|no pair"):
+                count(corpus, zipf[1], store=tmp_path / name)
     assert not (tmp_path / "new").exists()
     calls = []
 
@@ -245,7 +300,6 @@ def test_what_goes_wrong_while_counting_leaves_the_store_that_was_there(zipf, tm
     with pytest.raises(OSError, match="No space left"):
         Counts.from_corpus(*zipf, window=2, store=tmp_path / "a")
     assert files_of(tmp_path / "a") == before
-    assert Counts.open(tmp_path / "a").groups.sha256() == stored.groups.sha256()
 
 
 def test_tiles_whose_numbers_do_not_fit_together_are_not_followed():
@@ -261,6 +315,8 @@ def test_tiles_whose_numbers_do_not_fit_together_are_not_followed():
     ):
         wrong = data.copy()
         wrong[place] = 3
+        for k, digest in enumerate(tiles.sha256):
+            digest[:] = np.frombuffer(hashlib.sha256(wrong[slice(*tiles.offsets(2)[k : k + 2])]).digest(), np.uint8)
         with pytest.raises(ValueError, match=message):
             decode_group(wrong, tiles, 2, bounds)
 

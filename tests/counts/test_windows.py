@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
 from fastembed import Counts, SkipGram, Vocabulary
-from fastembed.corpus import Ledger, Reading
+from fastembed.corpus import Ledger
 from fastembed.corpus.corpus import as_corpus
 from fastembed.counts import Windows
 from twins import cooccurrence
@@ -89,9 +89,7 @@ def test_counts_agree_with_the_reference(corpus, chosen):
     assert_allclose(counts.total, expected.sum(), rtol=RTOL)
     assert counts.shape == expected.shape
     assert counts.nnz == np.count_nonzero(expected)
-    assert counts.indices.dtype == np.int32
-    assert counts.indptr.dtype == np.int64
-    assert sparse.csr_array((counts.data, counts.indices, counts.indptr), shape=counts.shape).has_canonical_format
+    assert sparse.csr_array((matrix.data, matrix.indices, matrix.indptr), shape=counts.shape).has_canonical_format
     assert counts.ledger.tokens_read == counts.ledger.tokens_used + sum(counts.ledger.dropped.values())
 
 
@@ -122,7 +120,7 @@ def test_neither_threads_nor_batches_of_rows_change_a_bit(zipf, set_constant, as
     chosen = {"window": 8, "weighting": "harmonic", "sample": 1e-3, "directed": True}
     whole = Counts.from_corpus(*zipf, **chosen, threads=1)
     for pairs, threads in ((1, 1), (1000, 3), (20_000, 2)):
-        set_constant("fastembed.counts.windows.BATCH_PAIRS", pairs)
+        set_constant("fastembed.counts.sums.BATCH_PAIRS", pairs)
         assert_same(Counts.from_corpus(*zipf, **chosen, threads=threads), whole)
 
 
@@ -133,7 +131,7 @@ def test_chunks_cut_anywhere_change_no_bit(zipf, set_constant, tokens, size, cho
     line = [token for line in corpus for token in line][:tokens]
     corpora = ([line], [line[: tokens // 3], [], line[tokens // 3 :]])
     whole = [Counts.from_corpus(corpus, vocabulary, **chosen) for corpus in corpora]
-    set_constant("fastembed.counts.sums.CHUNK_IDS", size)
+    set_constant("fastembed.counts.windows.CHUNK_IDS", size)
     for corpus, expected in zip(corpora, whole, strict=True):
         assert_same(Counts.from_corpus(corpus, vocabulary, **chosen), expected)
 
@@ -206,12 +204,6 @@ def test_corpora_without_pairs_are_rejected():
         Counts.from_corpus([["x", "y"]], VOCABULARY)
     with pytest.raises(ValueError, match="gives no pair: read 2 tokens in 2 lines"):
         Counts.from_corpus([["the"], ["cat"]], VOCABULARY)
-    with pytest.raises(ValueError, match="such as 'a dog': a list holds tokens, and a text is a str"):
-        SkipGram(min_count=1).fit([["the cat"], ["a dog"]])
-    with pytest.raises(ValueError, match="such as 'cat': is this the field that holds texts"):
-        SkipGram(min_count=1, reading=Reading(words=True)).fit([["cat"], ["dog"]])
-    with pytest.raises(ValueError, match="; 4 tokens are below min_count=2: a smaller min_count keeps them"):
-        SkipGram(min_count=2).fit(["the cat sat", "the dog ran"])
     with pytest.raises(ValueError, match="the corpus is empty: no token in 3 lines"):
         SkipGram().fit(["", "", " "])
 

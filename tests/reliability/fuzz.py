@@ -231,16 +231,6 @@ def use_counts(counts: Counts) -> None:
     (counts + counts).total  # noqa: B018
 
 
-@dataclass
-class Stored:
-    """Saves counts as a store."""
-
-    counts: Counts
-
-    def save(self, path: Path) -> None:
-        self.counts.store(path)
-
-
 def use_vocabulary(vocabulary: Vocabulary) -> None:
     assert vocabulary.encode(vocabulary.tokens).tolist() == list(range(len(vocabulary)))
     assert vocabulary.counts.min() >= 0
@@ -284,8 +274,7 @@ def saved_kinds(texts: list[list[str]]) -> dict[str, Kind]:
     add("model", "m.safetensors", models, partial(SkipGram.load, threads=1), use_model)
     add("trainer", "t.safetensors", [m.trainer for m in models], partial(Trainer.load, threads=1), use_trainer)
     counts = [models[0].count([texts[0]]), Counts.from_baskets([texts[1]], models[1].vocabulary)]
-    add("counts", "c.safetensors", counts, Counts.load, use_counts)
-    add("store", "s", [Stored(value) for value in counts], lambda path: Counts.open(path.parent), use_counts)
+    add("store", "s", counts, lambda path: Counts.open(path.parent), use_counts)
     labels = [str(number % 2) for number in range(20)]
     documents = [f"a{number % 2} b{number % 3}" for number in range(20)]
     classifiers = [Classifier(seed=seed, epochs=2, threads=1).fit(documents, labels) for seed in (0, 1)]

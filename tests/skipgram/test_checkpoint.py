@@ -79,7 +79,7 @@ def test_a_fit_goes_on_to_the_same_bits(corpus, text, path, interrupted_in, set_
 def test_counts_go_on_from_memory_or_a_store(corpus, path, tmp_path, interrupted_in, assert_same):
     counts = SkipGram(**SETTINGS).count(corpus)
     expected = SkipGram(**SETTINGS).fit(counts)
-    counts.store(tmp_path / "store")
+    counts.save(tmp_path / "store")
     assert interrupted_in(3, lambda: SkipGram(**SETTINGS).fit(counts, checkpoint=path))
     assert_same(SkipGram(**SETTINGS).fit(Counts.open(tmp_path / "store"), checkpoint=path), expected)
 

@@ -36,7 +36,10 @@ def test_all_ranks_end_with_the_model_of_one_process(on_ranks, counted, tmp_path
     held_out = held_out if "early_stopping" in options else None
     options = {"dim": 4, "epochs": 2, "threads": 2} | options
     alone = SkipGram(**options).fit(counts, validation_counts=held_out)
-    given = counts.store(tmp_path / "a.counts") if stored else counts
+    given = counts
+    if stored:
+        counts.save(tmp_path / "a.counts")
+        given = Counts.open(tmp_path / "a.counts")
     for size in (2, 3):
 
         def fit(comm):
@@ -50,7 +53,9 @@ def test_ranks_whose_words_differ_are_named(on_ranks, tmp_path, stored):
     matrix, tokens = sparse.eye_array(1200).tocsr(), [f"w{word}" for word in range(1200)]
     given = [Counts.from_scipy(matrix, tokens=names) for names in (tokens, tokens[::-1])]
     if stored:
-        given = [counts.store(tmp_path / f"{number}.counts") for number, counts in enumerate(given)]
+        for number, counts in enumerate(given):
+            counts.save(tmp_path / str(number))
+        given = [Counts.open(tmp_path / str(number)) for number in range(2)]
 
     def fit(comm):
         return SkipGram(dim=4, epochs=1, threads=1).fit(given[comm.Get_rank()], comm=comm)

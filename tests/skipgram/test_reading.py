@@ -32,7 +32,7 @@ def fitted(how, path):
     if how == "counts":
         model = SkipGram(**SETTINGS)
         model.count(FileCorpus(path, reading=Reading(words=True))).save(path.with_suffix(".counts"))
-        return model.fit(Counts.load(path.with_suffix(".counts")))
+        return model.fit(Counts.open(path.with_suffix(".counts")))
     return SkipGram(**SETTINGS).fit(FileCorpus(path, reading=Reading(words=True)))
 
 

@@ -53,7 +53,7 @@ def test_counts_without_tokens_are_rejected():
     with pytest.raises(TypeError, match=r"a sparse matrix has no tokens: .* Counts.from_scipy"):
         SkipGram().fit(sparse.csr_array(np.eye(2)))
     with pytest.raises(ValueError, match="these counts have no tokens: count with"):
-        SkipGram().fit(Counts.from_ids([0], [0]))
+        SkipGram().fit(Counts.from_scipy(sparse.csr_array([[1]])))
 
 
 def test_before_a_fit_nothing_has_been_learned():

@@ -8,6 +8,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from scipy import sparse
 
 from fastembed import Counts, SkipGram, Vectors, Vocabulary
 from fastembed.corpus import LineSplit
@@ -122,7 +123,7 @@ def test_early_stopping_on_counts_needs_validation_counts(corpus):
     with pytest.raises(ValueError, match="early_stopping needs validation_counts: counts have"):
         model.fit(counts)
     with pytest.raises(ValueError, match="validation_counts must have shape"):
-        model.fit(counts, validation_counts=Counts.from_ids([0], [0]))
+        model.fit(counts, validation_counts=Counts.from_scipy(sparse.csr_array([[1]])))
     turned = Vocabulary(counts.vocabulary.tokens[::-1], counts.vocabulary.counts[::-1])
     how = asdict(counts.windows)
     with pytest.raises(ValueError, match="validation_counts have other tokens than counts: use one Vocab"):
@@ -258,7 +259,9 @@ def test_a_model_does_not_go_on_with_parameters_of_another_shape(corpus, tmp_pat
 
 def test_partial_fit_needs_a_text(corpus):
     vocabulary = Vocabulary.from_corpus(corpus, 1)
-    pairs = Counts.from_baskets(corpus, vocabulary) + Counts.from_ids([0], [1], shape=(30, 30))
+    pairs = Counts.from_baskets(corpus, vocabulary) + Counts.from_scipy(
+        sparse.coo_array(([1], ([0], [1])), shape=(30, 30))
+    )
     model = SkipGram(**SETTINGS | {"window": 12}).fit(pairs)
     for call in (model.partial_fit, model.perplexity):
         with pytest.raises(ValueError, match="fitted to counts of pairs: it takes Counts"):

@@ -92,7 +92,7 @@ def case(request, new, counts, tmp_path, set_constant):
         return partial(new, dtype=dtype), lambda trainer, **more: trainer.fit_counts(counts[0], **options | more)
     set_constant("fastembed.counts.groups.GROUP_ROWS", 2)  # groups are read while it trains
     for matrix, name in zip(counts, ("counts", "held out"), strict=True):
-        Counts.from_scipy(matrix).store(tmp_path / name)
+        Counts.from_scipy(matrix).save(tmp_path / name)
 
     def fit(trainer, **more):
         options["validation_counts"] = Counts.open(tmp_path / "held out")

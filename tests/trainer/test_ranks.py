@@ -8,7 +8,6 @@ from scipy import sparse
 
 from fastembed import Trainer
 from fastembed.counts import groups as grouping
-from fastembed.counts.groups import Division
 
 ROWS, OUTPUTS, DIM = 50, 5000, 5  # eight shards
 OPTIONS = {"epochs": 3, "block_size": 7, "learning_rate": 0.2}
@@ -91,8 +90,7 @@ def test_the_embedding_may_be_joined_several_times_in_an_epoch(check, counts, se
 @pytest.mark.parametrize("with_bags", [False, True])
 def test_a_rank_may_have_several_nodes_of_several_shards(check, counts, make_bags, set_constant, with_bags):
     """One of three ranks has two nodes of two shards, the others one; of five, three have two nodes of one shard."""
-    set_constant("fastembed.counts.groups.RANK_NODES", 1)
-    assert [Division.of(8, ranks).node for ranks in (3, 5)] == [2, 1]
+    set_constant("fastembed.trainer.ranks.RANK_NODES", 1)
     check([3, 5], counts=counts, bags=make_bags() if with_bags else None)
 
 
