@@ -165,7 +165,6 @@ def objects(tmp_path_factory):
         formats.FORMATS["glove"],
         formats.Table(["a"], np.eye(1), np.array([1]), {"dim": 1}),
         compare(model.vectors, model.vectors),
-        recommender.estimate(10, 20, 30),
         recommender.explain(0, "the"),
         model.estimate(10, 20),
         Windows((2, 3), "harmonic", 0.1, True, 5),

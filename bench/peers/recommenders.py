@@ -217,7 +217,6 @@ def main() -> None:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         print(f"{x.shape[0]:,} users, {x.shape[1]:,} items, {x.nnz:,} entries; {before:.2f} GiB before", flush=True)
         model = Recommender(dim=options.dim, threads=options.threads)
-        print(model.estimate(*x.shape, x.nnz))
         spent = time.process_time()
         seconds = timed(lambda: model.fit(x))[1]
         spent = time.process_time() - spent
