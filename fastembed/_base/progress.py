@@ -72,18 +72,16 @@ class FitProgress(Protocol):
 
 
 class ProgressBars:
-    """Progress bars of the stages of a fit: reading, counting, epochs.
+    """Progress bars of the stages of a fit: reading, counting, epochs. They are seen inside of ``bars(True)`` alone.
 
     Parameters
     ----------
     epochs : int
         The number of epochs to come.
-    new_bar : callable, optional
-        The class ``tqdm.tqdm``, or one with the same interface; without it there are no bars.
     """
 
-    def __init__(self, epochs: int, new_bar: Callable[..., Any] | None) -> None:
-        self._epochs, self._new_bar = epochs, new_bar
+    def __init__(self, epochs: int) -> None:
+        self._epochs, self._stage = epochs, ""
         self._bar: Any = None
 
     def reading(self, done: int, total: int | None) -> None:
@@ -136,11 +134,9 @@ class ProgressBars:
 
     def _show(self, stage: str, done: int, total: int | None, note: str = "") -> None:
         """Update the bar of a stage, and remove that of the previous stage; a finished stage has no bar."""
-        if self._new_bar is None:
-            return
-        if self._bar is None or self._bar.desc != stage:
+        if self._bar is None or self._stage != stage:
             self.close()
-            self._bar = self._new_bar(desc=stage, total=total, initial=done, unit_scale=True, leave=False)
+            self._stage, self._bar = stage, bar(desc=stage, total=total, initial=done)
         self._bar.update(done - self._bar.n)
         if note:
             self._bar.set_postfix_str(note)
@@ -177,7 +173,7 @@ def reporting(progress: FitProgress | bool | None, epochs: int) -> Iterator[FitP
         If `progress` is neither a bool nor None, and lacks a method of `FitProgress`.
     """
     if progress is True:
-        with bars(True), closing(ProgressBars(epochs, bar_class("tqdm.auto"))) as shown:
+        with bars(True), closing(ProgressBars(epochs)) as shown:
             yield shown
     elif progress is None or progress is False:
         yield None
@@ -189,8 +185,8 @@ def reporting(progress: FitProgress | bool | None, epochs: int) -> Iterator[FitP
 
 
 @contextmanager
-def bars(shown: bool | Callable[[str], object]) -> Iterator[None]:
-    """Let what is called in a `with` block draw its bars, each a `bar`, draw none, or call a function with its name."""
+def bars(shown: bool) -> Iterator[None]:
+    """Let what is called in a `with` block draw its bars, each a `bar`, or draw none."""
     token = _BARS.set(shown)
     try:
         yield
@@ -200,18 +196,11 @@ def bars(shown: bool | Callable[[str], object]) -> Iterator[None]:
 
 def bar(items: Any = None, **facts: Any) -> Any:
     """Return items with a bar of tqdm, or a bar to be updated; it is seen inside of ``bars(True)`` alone."""
-    if callable(shown := _BARS.get()):
-        shown(facts["desc"])
-        shown = False
+    shown = _BARS.get()
     if items is not None and not shown:
         return items
-    tqdm = bar_class("tqdm.auto" if shown else "tqdm")  # the former warns in a notebook without widgets
+    tqdm = import_module("tqdm.auto" if shown else "tqdm").tqdm  # the former draws in notebooks, too
     return tqdm(items, **{"leave": False, "unit_scale": True, "disable": not shown, **facts})
-
-
-def bar_class(module: str = "tqdm") -> Any:
-    """Return the class of bars in a module of tqdm; "tqdm.auto" draws them in notebooks, too."""
-    return import_module(module).tqdm
 
 
 def epoch_reports(

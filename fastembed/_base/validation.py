@@ -7,7 +7,7 @@ import math
 import re
 import sys
 import warnings
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from operator import index
 from typing import Any
@@ -34,21 +34,19 @@ def without_password(text: str, url: str = "") -> str:
     return _PASSWORD.sub(r"\1:***@", text)
 
 
-def printable(text: str, lacking: Container[str] = "") -> str:
+def printable(text: str) -> str:
     r"""Return a text as one line of visible characters; all others are escaped, as in Python's strings.
 
-    A token may contain characters that move the cursor of a terminal, colour it or change the direction of text. Those
-    that are `lacking` where it is shown, as in a font, are escaped too.
+    A token may contain characters that move the cursor of a terminal, colour it or change the direction of text.
 
     Examples
     --------
     >>> print(printable("new\nyork \x1b[31m größe"))
     new\nyork \x1b[31m größe
     """
-    if not lacking and text.isprintable():
+    if text.isprintable():
         return text
-    visible = (c not in lacking and (c.isprintable() or c in JOINERS) for c in text)
-    return "".join(c if v else c.encode("unicode_escape").decode() for c, v in zip(text, visible, strict=True))
+    return "".join(c if c.isprintable() or c in JOINERS else c.encode("unicode_escape").decode() for c in text)
 
 
 def shown(value: object) -> str:

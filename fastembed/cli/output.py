@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from fastembed._base.progress import ProgressBars, bar_class, bars, loss_of
+from fastembed._base.progress import ProgressBars, bars, loss_of
 from fastembed._base.validation import plain, printable, without_password
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class Progress(ProgressBars):
     """
 
     def __init__(self, arguments: argparse.Namespace, epochs: int) -> None:
-        super().__init__(epochs, bar_class() if shows_bars(arguments) else None)
+        super().__init__(epochs)
         self._quiet = arguments.quiet
 
     def training(self, estimate: Any) -> None:

@@ -542,10 +542,9 @@ class Vectors:
         if isinstance(batch, np.ndarray):
             _warn_of_zero((f"queries[{k}]" for k in range(len(unit))), unit)
         found = []
-        part = QUERIES if progress else max(len(unit), 1)
         with bars(progress), bar(desc="neighbours", total=len(unit)) as done:
-            for first in range(0, len(unit), part):
-                some = slice(first, first + part)
+            for first in range(0, len(unit), QUERIES):
+                some = slice(first, first + QUERIES)
                 found += self._neighbors.nearest(unit[some], topn, excluded=own[some], among=among)
                 done.update(len(unit[some]))
         size = min((len(ids) for ids, _ in found), default=0)
