@@ -62,8 +62,7 @@ def _token_bags(
 ) -> tuple[Any, NDArray[Any]]:
     """Return the counts (N, M) of each known token in each document, and the vectors (M, D) of these tokens.
 
-    The first V columns are those of the vocabulary, the others those of composed tokens. Other tokens are skipped; a
-    warning gives the number of documents without a known token.
+    The first V columns are those of the vocabulary, the others those of composed tokens. Other tokens are skipped.
     """
     vocabulary, matrix, composer = model.vocabulary, model.vectors.matrix, model.composer
     corpus = as_corpus(documents, reading, single=True)
@@ -85,8 +84,6 @@ def _token_bags(
         rows = [[row for row in each if row not in unknown] for each in rows]
         matrix = np.concatenate([matrix, composed])
     check_free(len(rows) * matrix.shape[1] * matrix.itemsize, f"the vectors of {len(rows):,} documents", "give fewer")
-    if empty := sum(not row for row in rows):
-        warn_user(f"{empty:,} of {len(rows):,} documents have no known word: their vectors are 0")
     indptr = np.cumsum([0, *map(len, rows)])
     ids = np.fromiter(chain.from_iterable(rows), np.int64, indptr[-1])
     return sparse.csr_array((np.ones(len(ids), matrix.dtype), ids, indptr), shape=(len(rows), len(matrix))), matrix

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,29 +29,15 @@ from fastembed.formats.tensors import (
     unpack_tokens,
     write_tensors,
 )
+from fastembed.skipgram.options import Baskets, SkipGramOptions
 from fastembed.skipgram.subwords import Subwords
 from fastembed.trainer.trainer import SQUARES, Trainer, restore_squares, trainer_tensors
 from fastembed.vectors.subwords import Composer, NgramDictionary
 from fastembed.vectors.vectors import Vectors, composing_vectors
 from fastembed.vocabulary import Vocabulary
 
-if TYPE_CHECKING:
-    from fastembed.skipgram.skipgram import SkipGramOptions
-
 PAIRS = ("window", "subwords")  # settings that may be pairs, which are lists in JSON
 CONTEXT_SHARE = 0.3  # the weight of the context vector in the mixture, relative to the word vector
-
-
-@dataclass(frozen=True)
-class Baskets:
-    """The options of counting in baskets: arguments of `Counts.from_baskets`."""
-
-    weighting: str
-    max_contexts: int
-
-    def columns(self, vocabulary_size: int) -> int:
-        """Return the number of columns of the counts."""
-        return min(self.max_contexts, vocabulary_size)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from scipy import sparse
 
 from fastembed._base.arrays import largest
 from fastembed._base.memory import check_free
-from fastembed._base.validation import check_flag, check_integer, check_number, token_of, warn_user
+from fastembed._base.validation import check_flag, check_integer, check_number, token_of
 from fastembed.skipgram.model import FittedModel
 from fastembed.trainer.rows import BATCH_LOGITS
 from fastembed.vectors.vectors import Token, as_items
@@ -87,9 +87,6 @@ def predict(
         ContextQuery.of(words, model.vocabulary, exclude=left_out, skip_unknown=skip)
         for words, left_out in zip(queries, _excluded(exclude, len(queries)), strict=True)
     ]
-    if zero := [k for query in parsed for k in query.ids.tolist() if not model.vectors.matrix[k].any()]:
-        name = model.vocabulary.tokens[zero[0]]
-        warn_user(f"{name!r} has no counts, or is only predicted: it is answered by how frequent the contexts are")
     size = min(topn, model.max_contexts)
     check_free(
         len(parsed) * size * PAIR_BYTES,

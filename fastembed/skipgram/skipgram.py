@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 import numpy as np
@@ -20,25 +19,19 @@ from fastembed._base.progress import FitProgress, bars, reporting
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import (
     check_callback,
-    check_choice,
     check_flag,
     check_integer,
-    check_number,
-    shown,
-    warn_user,
 )
 from fastembed._kernels.cpu import DefaultFloatMode
 from fastembed.corpus.corpus import Source
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
-from fastembed.corpus.tokens import check_token_list
 from fastembed.counts.counts import Counts
 from fastembed.counts.groups import group_count
 from fastembed.counts.windows import Windows
-from fastembed.ngrams import check_ngram_lengths
-from fastembed.skipgram.estimate import Estimate
-from fastembed.skipgram.model import Baskets, FittedModel, how_counted, read_model, write_model
-from fastembed.skipgram.subwords import Subwords
+from fastembed.skipgram.estimate import Estimate, estimate_of
+from fastembed.skipgram.model import FittedModel, read_model, write_model
+from fastembed.skipgram.options import SkipGramOptions, SkipGramParameters
 from fastembed.skipgram.training import Training, check_given, count_all, count_text, counts_for
 from fastembed.trainer.checkpoint import check_checkpoint
 from fastembed.trainer.ranks import Communicator, Ranks
@@ -51,38 +44,6 @@ if TYPE_CHECKING:
     from fastembed.vectors.vectors import Token
 
 EpochEnd: TypeAlias = "Callable[[dict[str, float], SkipGram], object]"
-
-# "auto": all words are contexts in vocabularies up to ALL_CONTEXTS. In larger ones half of the words are, but no fewer
-# than ALL_CONTEXTS and no more than MOST_CONTEXTS: beyond that, the cost of an epoch grows with V, not with its square.
-ALL_CONTEXTS = 16384
-MOST_CONTEXTS = 24576
-LENGTHS = (3, 6)  # default lengths of the n-grams of subwords
-NGRAMS_PER_WORD, ENTRIES_PER_WORD = 3, 20  # approximate values for n-grams of these lengths in English text
-
-
-@dataclass(eq=False, repr=False)
-class SkipGramParameters:
-    """The parameters of `SkipGram`, which documents them, and their defaults."""
-
-    dim: int = 100
-    window: int | tuple[int, int] = 12
-    weighting: str = "harmonic"
-    min_count: int = 5
-    sample: float | None = 3e-4
-    directed: bool = True
-    max_size: int | None = None
-    max_contexts: int | str | None = "auto"
-    drop: Iterable[str] | None = None
-    keep_only: Iterable[str] | None = None
-    epochs: int = 5
-    early_stopping: bool = False
-    validation_fraction: float = 0.1
-    n_iter_no_change: int = 2
-    seed: int = 0
-    threads: int | None = None
-    reading: Reading | None = None
-    baskets: str | None = None
-    subwords: bool | tuple[int, int] = False
 
 
 class SkipGram(SkipGramParameters, Transformer):
@@ -198,18 +159,17 @@ class SkipGram(SkipGramParameters, Transformer):
         -------
         Estimate
             Its attributes are `flops`, and `memory`, the bytes of the whole process including the interpreter and the
-            counts; with a limit also `disk`, and `disk_per_epoch`, the bytes read in each epoch. ``print`` shows all of
-            them. In a first fit, `on_epoch_end` receives copies, which need up to twice the memory of the model in
+            counts. In a first fit, `on_epoch_end` receives copies, which need up to twice the memory of the model in
             addition.
 
         Examples
         --------
         >>> print(SkipGram(dim=50, threads=1).estimate(20_000, 32_768, nnz=10_000_000))
-        20,000 words, 32,768 outputs, 10,000,000 counts: about 994 GFLOP and 406 MB of memory
+        20,000 words, 32,768 outputs, 10,000,000 counts: about 994 GFLOP and 432 MB of memory
         """
         given = ("inputs", inputs, 1), ("outputs", outputs, 1), ("nnz", nnz, 0)
         inputs, outputs, nnz = (check_integer(name, value, low=low) for name, value, low in given)
-        estimate = self._options().estimate(inputs, outputs, nnz)
+        estimate = estimate_of(self._options(), inputs, outputs, nnz)
         if memory_limit is None:
             return estimate
         limit = check_memory_limit(memory_limit)
@@ -464,7 +424,6 @@ class SkipGram(SkipGramParameters, Transformer):
         check_memory_limit(memory_limit)
         options, before = self._options(), self._model
         base = before if further else None
-        options.warn_of_no_effect(corpus if isinstance(corpus, Counts) else None, base)
         if not isinstance(corpus, Counts):
             if issparse(corpus):
                 raise TypeError("a sparse matrix has no tokens: make counts by Counts.from_scipy(matrix, tokens=...)")
@@ -765,7 +724,7 @@ class SkipGram(SkipGramParameters, Transformer):
             A word counts as often as it occurs. A word outside the vocabulary is composed if the model has `subwords`
             and knows one of the word's n-grams, unless `drop` or `keep_only` excludes it. All other unknown words are
             skipped; "fit" also skips words that are not contexts. The vector of a document without any remaining word
-            is zero; a warning gives the number of such documents.
+            is zero.
 
         Raises
         ------
@@ -935,133 +894,6 @@ class SkipGram(SkipGramParameters, Transformer):
 def fitted_model(model: SkipGram) -> FittedModel:
     """Return the state that the last fit has learned; AttributeError before a fit."""
     return model._fitted
-
-
-@dataclass(eq=False)
-class SkipGramOptions(SkipGramParameters):
-    """The parameters of `SkipGram`, checked once here and stored as plain Python values: of `subwords` the lengths.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If a value is not as documented.
-    """
-
-    def __post_init__(self) -> None:
-        positive = ("dim", "min_count", "epochs", "n_iter_no_change")
-        checked: dict[str, object] = {name: check_integer(name, getattr(self, name), low=1) for name in positive}
-        windows = Windows(self.window, self.weighting, self.sample, self.directed)
-        checked |= {
-            "window": windows.window if isinstance(self.window, tuple | list) else windows.window[0],
-            "weighting": str(self.weighting),
-            "sample": windows.sample,
-            "directed": check_flag("directed", self.directed),  # as given, even with a one-sided window
-            "early_stopping": check_flag("early_stopping", self.early_stopping),
-            "validation_fraction": check_number("validation_fraction", self.validation_fraction, high=0.5, above=True),
-            "seed": check_integer("seed", self.seed, low=0, high=math.inf),
-            "threads": None if self.threads is None else check_threads(self.threads),
-            "max_size": None if self.max_size is None else check_integer("max_size", self.max_size, low=1),
-        }
-        for name in ("drop", "keep_only"):  # the name of a list stays
-            tokens = getattr(self, name)
-            if tokens is not None:
-                listed = check_token_list(name, tokens)
-                checked[name] = tokens if isinstance(tokens, str) else listed
-        # An array would be compared element by element
-        if self.max_contexts is not None and not (isinstance(self.max_contexts, str) and self.max_contexts == "auto"):
-            checked["max_contexts"] = check_integer("max_contexts, neither None nor 'auto',", self.max_contexts, low=1)
-        if isinstance(self.subwords, bool | np.bool_):
-            checked["subwords"] = LENGTHS if self.subwords else False
-        else:
-            checked["subwords"] = check_ngram_lengths("subwords", self.subwords)
-        if not isinstance(self.reading, Reading | None):
-            raise TypeError(f"reading must be a fastembed.corpus.Reading or None, got {self.reading!r}")
-        if self.baskets is not None:
-            check_choice("baskets, if not None,", self.baskets, ("flat", "share"))
-        vars(self).update(checked)
-
-    def contexts(self, size: int) -> int:
-        """Return K, the number of contexts in a vocabulary of this size."""
-        if self.max_contexts is None:
-            return size
-        if isinstance(self.max_contexts, str):
-            return min(max(size // 2, min(size, ALL_CONTEXTS)), MOST_CONTEXTS)
-        return min(size, self.max_contexts)
-
-    def vocabulary(
-        self, text: Source, max_size: int | None, report: FitProgress | None, executor: Executor | None = None
-    ) -> Vocabulary:
-        """Return the vocabulary of a text, of at most `max_size` words."""
-        how = {name: getattr(self, name) for name in ("min_count", "drop", "keep_only", "threads")}
-        progress = None if report is None else report.reading
-        return Vocabulary.from_corpus(text, max_size=max_size, progress=progress, executor=executor, **how)
-
-    def warn_of_no_effect(self, counts: Counts | None, base: FittedModel | None) -> None:
-        """Warn of parameters that differ from their defaults, but not from what training on counts, or a text, follows.
-
-        Parameters
-        ----------
-        counts : Counts, optional
-            They are as they were counted, by these parameters or by others.
-        base : FittedModel, optional
-            The model that is trained further, which keeps its way of counting.
-        """
-        own, given = Windows(self.window, self.weighting, self.sample, self.directed), base or counts
-        theirs: Windows | None
-        if given is not None:
-            theirs, on = given.windows, f" on counts of {how_counted(given)}"
-        else:
-            theirs, on = (own, "") if self.baskets is None else (None, " on baskets")
-        same = {name: getattr(theirs, name, None) == getattr(own, name) for name in ("window", "weighting", "sample")}
-        same["directed"] = own.directed == getattr(theirs, "directed", False)
-        same["baskets"] = given is None or given.baskets == self.baskets
-        if base is None and counts is not None and (words := counts.vocabulary) is not None:
-            same["max_contexts"] = counts.shape[1] // (1 + counts.directed) == self.contexts(len(words))
-            same["max_size"] = self.max_size is None or len(words) <= self.max_size
-            below = {why for why, number in (words.ledger or Ledger()).dropped.items() if number and why[:5] == "below"}
-            same["min_count"] = words.counts.min() >= self.min_count and below <= {f"below min_count={self.min_count}"}
-            same["drop"] = same["keep_only"] = not any(map(self.dropping(), words.tokens))
-        same["validation_fraction"] = counts is None and self.early_stopping
-        same["n_iter_no_change"] = self.early_stopping
-        usual = {each.name: each.default for each in fields(SkipGramParameters)}
-        chosen = {
-            name: value for name, value in vars(self).items() if not same.get(name, True) and value != usual[name]
-        }
-        if chosen:
-            early = chosen.keys() & {"validation_fraction", "n_iter_no_change"} and not self.early_stopping
-            named = ", ".join(f"{name}={shown(value)}" for name, value in chosen.items())
-            warn_user(f"no effect{on}{' without early_stopping' if early else ''}: {named}")
-
-    def dropping(self) -> Callable[[str], bool]:
-        """Return a function that tells whether `drop` lists a token or `keep_only` does not."""
-        drop = set() if self.drop is None else set(check_token_list("drop", self.drop))
-        if self.keep_only is None:
-            return drop.__contains__
-        kept = set(check_token_list("keep_only", self.keep_only)) - drop
-        return lambda token: token not in kept
-
-    def pairing(self, size: int) -> Windows | Baskets:
-        """Return the windows or baskets for a vocabulary of this size."""
-        if self.baskets is not None:
-            return Baskets(self.baskets, self.contexts(size))
-        return Windows(self.window, self.weighting, self.sample, self.directed, self.contexts(size))
-
-    def estimate(self, inputs: int, outputs: int, nnz: int = 0, subwords: Subwords | None = None) -> Estimate:
-        """Return the estimate of training on counts of this shape, of which `nnz` are stored.
-
-        Parameters
-        ----------
-        subwords : Subwords, optional
-            The n-grams; if they are not known yet, a typical number for English is used.
-        """
-        threads, ngrams, entries = check_threads(self.threads), 0, 0
-        if subwords is not None:
-            ngrams, entries = len(subwords.ngrams), subwords.entries
-        elif self.subwords:
-            ngrams, entries = NGRAMS_PER_WORD * inputs, ENTRIES_PER_WORD * inputs
-        return Estimate(
-            inputs, outputs, self.dim, nnz, self.epochs, threads, self.early_stopping, ngrams=ngrams, entries=entries
-        )
 
 
 def used_parameters(model: SkipGram) -> dict[str, Any]:

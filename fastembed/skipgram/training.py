@@ -18,7 +18,7 @@ from contextlib import suppress
 from copy import deepcopy
 from dataclasses import asdict, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,9 +33,10 @@ from fastembed.counts.counts import Counts, groups_of, stored_groups
 from fastembed.counts.groups import CSRGroups, GroupedCounts, Totals
 from fastembed.counts.windows import Windows
 from fastembed.formats.tensors import pack_tokens
-from fastembed.skipgram.estimate import check_before_counting, counting_memory
+from fastembed.skipgram.estimate import check_before_counting, counting_memory, estimate_of
 from fastembed.skipgram.gauge import apply_gauge
-from fastembed.skipgram.model import Baskets, FittedModel, how_counted
+from fastembed.skipgram.model import FittedModel, how_counted
+from fastembed.skipgram.options import Baskets, SkipGramOptions
 from fastembed.skipgram.start import least_squares_rows, log_shares, svd_start
 from fastembed.skipgram.subwords import LEARNING_RATE, Subwords, check_spelled, composed, ridge_fit
 from fastembed.trainer.blocks import FitOptions
@@ -45,9 +46,6 @@ from fastembed.trainer.ranks import Ranks
 from fastembed.trainer.trainer import Trainer, records_of
 from fastembed.vectors.vectors import Vectors, composing_vectors
 from fastembed.vocabulary import NoTokenError
-
-if TYPE_CHECKING:
-    from fastembed.skipgram.skipgram import SkipGramOptions
 
 # Factor on the learning rates on new text without replay: chosen for the likelihood of both (docs/decisions.md)
 SHORTER_STEPS = 0.5
@@ -122,7 +120,7 @@ def count_text(
     if base is None:
         words = vocabulary = options.vocabulary(corpus, options.max_size, progress)
         pairing = options.pairing(len(words))
-        least = options.estimate(len(words), pairing.columns(len(words)))
+        least = estimate_of(options, len(words), pairing.columns(len(words)))
         written = check_before_counting(replace(least, memory_limit=memory_limit), words.counts, pairing)
         if options.subwords:
             check_spelled(words.tokens)
@@ -208,19 +206,18 @@ class Training:
             subwords = None if isinstance(lengths, bool) else Subwords.of(tokens, lengths)
         give_back_freed()  # the memory of counting
 
-        nnz, stored, largest = counts.nnz, stored_groups(counts), largest_group(counts)
+        nnz, stored = counts.nnz, stored_groups(counts)
+        largest = 0 if stored is None else int(stored.entries.max())
         if base is not None and replay is not None:  # the sum of both is in memory
             replay = base.aligned(replay, self._vocabulary, name="replay")
-            own, nnz, largest = False, nnz + replay.nnz, None  # nnz: an upper bound
+            own, nnz, largest = False, nnz + replay.nnz, 0  # nnz: an upper bound
         estimate = replace(
-            options.estimate(*counts.shape, nnz, subwords),
+            estimate_of(options, *counts.shape, nnz, subwords),
             in_place=own,
-            resident=resident_memory(),
-            largest_group=largest,
-            held_out_group=largest_group(validation),
             shows=shows,
+            largest_group=largest,
             memory_limit=memory_limit,
-            stored=None if largest is None or stored is None else stored.disk,
+            resident=resident_memory(),
         )
         self._counts = counts
 
@@ -247,7 +244,7 @@ class Training:
                 progress.training(estimate)
             if base is None:
                 # Counts in a store limit what the start holds of them
-                self._trainer = self._new_trainer(None if largest is None else estimate.start_memory)
+                self._trainer = self._new_trainer(estimate.start_memory if largest else None)
             else:
                 self._trainer = base.trained.grown(self._new_rows(base))
         give_back_freed()  # the memory of the start: new arrays of other sizes would not reuse it
@@ -356,12 +353,6 @@ class Training:
             subwords=subwords,
             features=features,
         )
-
-
-def largest_group(counts: Counts | None) -> int | None:
-    """Return the number of counts in the largest group of rows of counts in a store; None for others."""
-    stored = stored_groups(counts)
-    return None if stored is None else int(stored.entries.max())
 
 
 def joined_ledger(words: Ledger | None, counted: Ledger | None) -> Ledger | None:

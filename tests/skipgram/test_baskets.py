@@ -133,39 +133,3 @@ def test_edges_with_weights_are_not_taken_for_baskets_in_silence(tmp_path):
     for reading in (Reading(words=True), Reading(token_pattern="[^,]+")):
         SkipGram(baskets="flat", reading=reading, **SETTINGS).fit(["tea,green milk", "green milk,tea"])
     model.fit([["a", "c"], *edges])
-
-
-def test_parameters_that_were_chosen_and_have_no_effect_are_named():
-    def warning(data, **chosen):
-        with pytest.warns(UserWarning, match="no effect") as caught:
-            SkipGram(dim=1, **chosen).fit(data)
-        return str(caught[0].message)
-
-    text = ["a b c a", "b c d b"]
-    usual = {"window": 3, "sample": 1e-3, "min_count": 1}
-    assert warning(text, baskets="share", **usual) == "no effect on baskets: window=3, sample=0.001"
-    assert warning(text, **usual, n_iter_no_change=3) == "no effect without early_stopping: n_iter_no_change=3"
-
-    own = usual | {"directed": False, "max_size": 3, "max_contexts": 2, "drop": ["d"]}
-    counts = SkipGram(dim=1, **own).count(text)
-    SkipGram(dim=1, **own).fit(counts)  # these are as it would count
-    SkipGram(dim=1).fit(counts)
-    assert "on counts of Windows(window=(3, 3), " in warning(counts, window=2)
-    other = {
-        "window": 2,
-        "sample": 1e-4,
-        "min_count": 9,
-        "max_size": 1,
-        "max_contexts": 1,
-        "drop": ["a"],
-        "baskets": "flat",
-    }
-    named = ", ".join(f"{name}={value!r}" for name, value in (other | {"drop": ("a",)}).items())
-    assert sorted(warning(counts, **other).partition("): ")[2].split(", ")) == sorted(named.split(", "))
-    pairs = Counts.from_pairs(["a", "b"], ["b", "a"])
-    SkipGram(dim=1, min_count=1, sample=None, directed=False).fit(pairs)
-    assert warning(pairs, keep_only=["a"]) == "no effect on counts of pairs: keep_only=('a',)"
-    model = SkipGram(dim=1, **own).fit(counts)
-    model.partial_fit(counts).partial_fit(text)
-    with pytest.warns(UserWarning, match="no effect on counts of Windows.*: window=2$"):
-        model.set_params(window=2, max_size=9).partial_fit(text)

@@ -135,8 +135,6 @@ def test_integers_are_answered_with_integers():
     (answer,) = likes.predict_outputs(["c"], exclude=[[858, 7]])
     assert {item for item, _ in answer} == {260, 1196}
     assert sum(p for _, p in answer) == pytest.approx(1)
-    with pytest.warns(UserWarning, match="'858' has no counts, or is only predicted: it is answered by how frequent"):
-        likes.predict_output(858)
 
 
 def test_where_all_contexts_are_given_none_is_left():

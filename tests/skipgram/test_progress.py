@@ -27,8 +27,8 @@ def test_a_fit_reports_each_stage_in_order(corpus):
     last = dict(progress.calls)
     assert last["reading"] == (80, 80)
     assert last["counting"] == (160, 160)
-    estimate = model.estimate(30, 60, nnz=model.count(corpus).nnz)
-    assert last["training"] == (estimate,)
+    (estimate,) = last["training"]
+    assert (estimate.inputs, estimate.outputs, estimate.nnz) == (30, 60, model.count(corpus).nnz)
     assert [arguments for name, arguments in progress.calls if name == "epoch"] == [(r,) for r in model.history]
 
 
