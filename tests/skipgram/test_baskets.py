@@ -6,7 +6,7 @@ from numpy.testing import assert_array_equal
 from scipy import sparse
 
 from fastembed import Counts, SkipGram, Vocabulary
-from fastembed.corpus import LineSplit, Reading
+from fastembed.corpus import LineSplit
 
 SETTINGS = {"dim": 4, "min_count": 1}
 
@@ -115,21 +115,3 @@ def test_the_likelihood_rises_from_epoch_to_epoch(weighting):
     assert losses == sorted(losses, reverse=True)
     assert np.log(model.perplexity(counts)) < losses[-1]
     assert np.log(SkipGram(baskets=weighting, epochs=1).fit(counts).perplexity(counts)) < min(losses[0], unigram)
-
-
-def test_edges_with_weights_are_not_taken_for_baskets_in_silence(tmp_path):
-    edges = [["a", "b", "3"], ["b", "c", "0.5"]] * 11
-    path = tmp_path / "edges.txt"
-    path.write_text("".join(f"{' '.join(edge)}\n" for edge in edges), encoding="utf-8")
-    model = SkipGram(baskets="flat", **SETTINGS)
-    for each in (edges, path):
-        with pytest.warns(UserWarning, match="each line is two tokens and a number, such as 'a b 3': if"):
-            model.fit(each)
-    with pytest.warns(UserWarning, match=r"every basket is a tuple of two items, such as \('ann', 'tea'\): Recomm"):
-        model.fit([("ann", "tea"), ("bob", "tea")] * 10)
-    with pytest.warns(UserWarning, match="most items hold commas or marks, such as 'tea,milk': spaces separate the"):
-        model.fit(["tea,milk rolls", "rolls,tea"])
-    model.fit([[k, k + 1, k + 2, k + 3] for k in range(30)])  # baskets of numbers, which are no lines
-    for reading in (Reading(words=True), Reading(token_pattern="[^,]+")):
-        SkipGram(baskets="flat", reading=reading, **SETTINGS).fit(["tea,green milk", "green milk,tea"])
-    model.fit([["a", "c"], *edges])

@@ -101,5 +101,5 @@ def test_a_limit_that_the_counts_will_exceed_is_an_error_before_they_are_counted
 
 def test_it_is_an_error_if_no_line_is_held_out():
     """One line: all of it is on one side."""
-    with pytest.raises(ValueError, match="no token of the corpus' lines held out is in the vocabulary: read 3 tokens"):
+    with pytest.raises(ValueError, match="not held out"):
         SkipGram(early_stopping=True, validation_fraction=1e-9, **SETTINGS).fit([["a", "b", "a"]])

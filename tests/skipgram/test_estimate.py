@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from fastembed import SkipGram
-from fastembed.counts.counts import stored_groups
 
 PARTS = ("", "un", "re", "lock", "ing", "ness", "able", "ly", "er", "est", "form")
 
