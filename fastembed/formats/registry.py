@@ -9,9 +9,19 @@ import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.progress import bars
-from fastembed.formats import fasttext, tensors, word2vec
 from fastembed.formats.atomic import check_writable
+from fastembed.formats.fasttext import is_model, read_model
 from fastembed.formats.table import Matrix, PathLike, Table, check_table
+from fastembed.formats.tensors import is_safetensors, read_vectors, write_vectors
+from fastembed.formats.word2vec import (
+    lacks_header,
+    read_binary,
+    read_glove,
+    read_text,
+    write_binary,
+    write_glove,
+    write_text,
+)
 
 T = TypeVar("T")
 
@@ -46,38 +56,18 @@ class Format:
     ngrams: bool = False
 
 
-FORMATS: Mapping[str, Format] = {  # by name
-    form.name: form
-    for form in (
-        Format(
-            "safetensors",
-            (".safetensors", ""),
-            "the library's own: nothing is lost",
-            tensors.read_vectors,
-            tensors.write_vectors,
-            gzip=False,
-            ngrams=True,
-        ),
-        Format("word2vec", (".txt",), "text of word2vec and gensim, float32", word2vec.read_text, word2vec.write_text),
-        Format(
-            "word2vec-binary",
-            (".bin",),
-            "binary form of word2vec and gensim, float32",
-            word2vec.read_binary,
-            word2vec.write_binary,
-        ),
-        Format("fasttext", (".vec",), "text of fastText, float32", word2vec.read_text, word2vec.write_text),
-        # Its suffix is .bin too: `format_of_file` recognises the contents
-        Format("fasttext-binary", (), "binary models of fastText, float32", fasttext.read_model, None, ngrams=True),
-        Format(
-            "glove",
-            (".glove",),
-            "text of GloVe, without a first line 'V D', float32",
-            word2vec.read_glove,
-            word2vec.write_glove,
-        ),
-    )
-}
+_FORMATS = (
+    Format(
+        "safetensors", (".safetensors", ""), "the library's own", read_vectors, write_vectors, gzip=False, ngrams=True
+    ),
+    Format("word2vec", (".txt",), "text of word2vec and gensim, float32", read_text, write_text),
+    Format("word2vec-binary", (".bin",), "binary form of word2vec and gensim, float32", read_binary, write_binary),
+    Format("fasttext", (".vec",), "text of fastText, float32", read_text, write_text),
+    # Its suffix is .bin too: `format_of_file` recognises the contents
+    Format("fasttext-binary", (), "binary models of fastText, float32", read_model, None, ngrams=True),
+    Format("glove", (".glove",), "text of GloVe, without a first line 'V D', float32", read_glove, write_glove),
+)
+FORMATS: Mapping[str, Format] = {form.name: form for form in _FORMATS}
 
 
 def format_of(path: PathLike, format: str | None = None) -> Format:  # noqa: A002 - a user's word
@@ -289,10 +279,10 @@ def format_of_file(path: PathLike, format: str | None = None) -> Format:  # noqa
     'safetensors'
     """
     if format is None:
-        if tensors.is_safetensors(path):
+        if is_safetensors(path):
             return FORMATS["safetensors"]
-        if format_of(path).name == "word2vec-binary" and fasttext.is_model(path):
+        if format_of(path).name == "word2vec-binary" and is_model(path):
             return FORMATS["fasttext-binary"]
-        if format_of(path).name in ("word2vec", "fasttext") and word2vec.lacks_header(path):
+        if format_of(path).name in ("word2vec", "fasttext") and lacks_header(path):
             return FORMATS["glove"]
     return format_of(path, format)

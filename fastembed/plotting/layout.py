@@ -82,7 +82,12 @@ def lay_out(
 ) -> Layout:
     """Place words in the plane; the parameters are those of :func:`fastembed.plotting.plot_map`."""
     seed = check_integer("seed", seed, low=0, high=2**32 - 1)
-    shown = select(vectors, words, topn)
+    check_is_vectors("vectors", vectors)
+    topn = check_integer("topn", topn, low=1)
+    if isinstance(words, str):
+        raise TypeError(f"words must be an iterable of str, got the single str {words!r}")
+    chosen = vectors.tokens[:topn] if words is None else dict.fromkeys(map(token_of, words))
+    shown = without_zeros(vectors.subset(chosen))
     if method is None:
         method = "umap" if len(shown) >= CROWD and importlib.util.find_spec("umap") is not None else "pca"
     check_choice("method", method, METHODS)
@@ -132,22 +137,6 @@ def spread_colours(labels: Labels, coordinates: Rows) -> npt.NDArray[np.uint8]:
 def middles(labels: Labels, coordinates: Rows) -> Rows:
     """Return the middle of each cluster on the map, (C, 2): its median word along each axis."""
     return np.array([np.median(coordinates[labels == cluster], axis=0) for cluster in range(labels.max() + 1)])
-
-
-def select(vectors: Vectors, words: Iterable[str | int] | None, topn: int) -> Vectors:
-    """Return the vectors of the words to show, each once, or else of the first `topn` tokens.
-
-    Examples
-    --------
-    >>> select(Vectors(["a", "b"], np.eye(2)), ["b", "b"], 200).tokens
-    ('b',)
-    """
-    check_is_vectors("vectors", vectors)
-    topn = check_integer("topn", topn, low=1)
-    if isinstance(words, str):
-        raise TypeError(f"words must be an iterable of str, got the single str {words!r}")
-    chosen = vectors.tokens[:topn] if words is None else tuple(dict.fromkeys(map(token_of, words)))
-    return without_zeros(vectors.subset(chosen))
 
 
 def without_zeros(vectors: Vectors) -> Vectors:

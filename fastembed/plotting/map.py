@@ -68,8 +68,8 @@ def plot_map(
     Vectors are scaled to length 1 first, so the map shows their cosines. Colours are clusters of words in all
     dimensions: communities of the graph of nearest neighbours. Labels never overlap. Words that are chosen are labelled
     in their order, each at the best free one of eight positions beside its dot; a word without a free position gets no
-    label, and a line below the map says how many. Otherwise clusters are named by their most typical words, and labels
-    are of the words that are most typical of those around them.
+    label; a line below the map says how many have one. Otherwise clusters are named by their most typical words, and
+    labels are of the words that are most typical of those around them.
 
     A file ``.html`` is a page to pan, zoom and search. A click on a word lists its neighbours by cosine in all
     dimensions, among the words of the page, and three words make an analogy. The page contains everything it needs and
@@ -134,8 +134,7 @@ def plot_map(
         return None
     check_place(path_or_ax)
     layout = lay_out(vectors, words, ON_A_PICTURE if topn is None else topn, method, seed, progress)
-    tokens = layout.words.tokens
-    texts = [_short(printable(word)) for word in tokens]
+    texts = [_short(printable(word)) for word in layout.words.tokens]
     below, beside = "UMAP", ""
     if layout.method == "pca":
         below = f"first principal component ({layout.shares[0]:.0%} of the variance)"
@@ -144,15 +143,15 @@ def plot_map(
         _draw_dots(ax, layout)
         ax.set_ylabel(beside, fontsize=8, color=FAINT)
         ax.set_xlabel(f"{below}\n ", fontsize=8, color=FAINT)  # the second line reserves space for the note
-        whole = words is None and len(tokens) >= CROWD
-        labels = [*_names(layout, texts), *_words(layout, layout.order, texts)] if whole else []
-        labels = labels or _words(layout, np.arange(len(tokens)), texts)
-        drawn = _draw_labels(ax, labels, _families(texts), LABELLED if whole else len(labels))
-        if not whole and drawn < len(tokens):
-            left_out = f"{len(tokens) - drawn} of {len(tokens)} words have no label, for lack of space"
-            ax.set_xlabel(f"{below}\n{left_out}")
-        elif whole:
-            ax.set_xlabel(f"{below}\n{len(tokens):,} words; labels are of words that are typical of those around them")
+        whole = words is None and len(texts) >= CROWD
+        labels = _names(layout, texts) if whole else []
+        places = layout.coordinates.tolist()
+        for i in layout.order if whole else range(len(texts)):
+            x, y = places[i]
+            labels.append(Label(texts[i], (x, y), WORD_SIZE, "normal", LIGHT["ink"], PLACES))
+        drawn = _draw_labels(ax, labels, _families(texts), LABELLED if whole else len(texts))
+        if drawn < len(texts):
+            ax.set_xlabel(f"{below}\n{drawn:,} of {len(texts):,} words have a label")
     return ax
 
 
@@ -177,14 +176,6 @@ def _names(layout: Layout, texts: list[str]) -> list[Label]:
                 name = ", ".join(texts[i] for i in words)
                 labels.append(Label(name, (x, y), size, "bold", LIGHT["names"][colour], MIDDLE))
     return labels
-
-
-def _words(layout: Layout, order: npt.NDArray[np.intp], texts: list[str]) -> list[Label]:
-    """Return the labels of words in an order."""
-    places = layout.coordinates.tolist()
-    return [
-        Label(texts[i], (places[i][0], places[i][1]), WORD_SIZE, "normal", LIGHT["ink"], PLACES) for i in order.tolist()
-    ]
 
 
 def _short(label: str) -> str:

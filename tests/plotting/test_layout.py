@@ -10,17 +10,20 @@ from threadpoolctl import threadpool_limits
 
 from fastembed import Vectors
 from fastembed.plotting import layout
-from fastembed.plotting.figure import LIGHT
-from fastembed.plotting.layout import lay_out, select, spread_colours
+from fastembed.plotting.layout import lay_out
 
 
 def test_the_first_words_or_the_chosen_ones_each_once(vectors_of):
     vectors = vectors_of(5)
-    assert select(vectors, None, 3).tokens == ("word0", "word1", "word2")
-    assert select(vectors, None, 99).tokens == vectors.tokens
-    assert select(vectors, iter(["word4", "word1", "word4"]), 1).tokens == ("word4", "word1")
-    with pytest.warns(UserWarning, match="1 of 2 words are left out: their vectors are zero"):
-        assert select(Vectors(["hot", "tea"], np.diag([0.0, 1.0])), None, 9).tokens == ("tea",)
+
+    def shown(words, topn, vectors=vectors):
+        return lay_out(vectors, words, topn, "pca", 0, False).words.tokens
+
+    assert shown(None, 3) == ("word0", "word1", "word2")
+    assert shown(None, 99) == vectors.tokens
+    assert shown(iter(["word4", "word1", "word4"]), 1) == ("word4", "word1")
+    with pytest.warns(UserWarning, match="1 of 2 words are left out"):
+        assert shown(None, 9, Vectors(["hot", "tea"], np.diag([0.0, 1.0]))) == ("tea",)
 
 
 def test_every_cluster_has_the_colour_of_the_coarsest_one_it_is_in(vectors_of):
@@ -37,17 +40,6 @@ def test_neighbours_are_kept_together_where_that_is_installed_and_pays(vectors_o
     for there, count, method in ((True, 100, "umap"), (True, 99, "pca"), (False, 100, "pca")):
         monkeypatch.setattr(importlib.util, "find_spec", lambda name, there=there: object() if there else None)
         assert lay_out(vectors_of(count), None, 100, None, 0, False).method == method
-
-
-def test_clusters_of_one_colour_are_far_apart():
-    rng = np.random.default_rng(0)
-    middles = np.stack(np.meshgrid(np.arange(5.0), np.arange(5.0)), axis=2).reshape(-1, 2)
-    labels = np.repeat(np.arange(25), 4)
-    colours = spread_colours(labels, middles[labels] + rng.normal(size=(100, 2)) / 100)
-    assert set(colours.tolist()) == set(range(len(LIGHT["dots"])))
-    apart = np.linalg.norm(middles[:, None] - middles, axis=2)
-    same = (colours[:, None] == colours) & ~np.eye(25, dtype=bool)
-    assert apart[same].min() > 1.3
 
 
 UMAP = pytest.param("umap", marks=pytest.mark.slow)  # numba compiles it for half a minute
