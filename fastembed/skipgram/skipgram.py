@@ -896,22 +896,6 @@ def fitted_model(model: SkipGram) -> FittedModel:
     return model._fitted
 
 
-def used_parameters(model: SkipGram) -> dict[str, Any]:
-    """Return the parameters of a fitted model, of windows those in which its pairs were counted: None without any.
-
-    Examples
-    --------
-    >>> model = SkipGram(dim=2).fit(SkipGram(window=3, min_count=1).count(["a b", "b c"]))
-    >>> model.window, used_parameters(model)["window"]
-    (12, 3)
-    """
-    windows = model.windows_
-    used = {name: getattr(windows, name, None) for name in ("window", "weighting", "sample", "directed")}
-    if windows is not None and len(set(windows.window)) == 1:
-        used["window"] = windows.window[0]
-    return model.get_params() | used | {"baskets": model.baskets_}
-
-
 def perplexity_of(model: SkipGram, corpus: Source | Counts, progress: bool) -> dict[str, Any]:
     """Return `SkipGram.perplexity`, of how many outputs, and the share of the tokens of a text that are known."""
     with bars(progress):
