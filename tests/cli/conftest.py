@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fastembed import cli, demo
+from fastembed import cli
 from fastembed.skipgram import SkipGram
 from fastembed.vectors import Vectors
 
@@ -36,21 +36,6 @@ def document(run):
         return json.loads(out)
 
     return parse_output
-
-
-@pytest.fixture
-def usage(capsys):
-    """Run a wrong command line; return its message, after checking its exit code."""
-
-    def fail(*argv):
-        with pytest.raises(SystemExit) as caught:
-            cli.main([str(argument) for argument in argv])
-        assert caught.value.code == 2
-        out, err = capsys.readouterr()
-        assert out == ""
-        return " ".join(err.split())
-
-    return fail
 
 
 @pytest.fixture
@@ -96,11 +81,10 @@ def model(tmp_path, model_bytes):
 
 @pytest.fixture
 def workplace(tmp_path, monkeypatch, text, model, saved):
-    """The current folder, with a text, a model of it, vectors, a list of one phrase, and word pairs."""
+    """The current folder, with a text, a model of it, vectors, and word pairs."""
     monkeypatch.chdir(tmp_path)
     model.rename("model")
     saved.rename("v")
-    (tmp_path / "listed").write_text("the cat\n", encoding="utf-8")
     (tmp_path / "pairs").write_text("cat dog 5\ncat mat 2\n", encoding="utf-8")
     return tmp_path
 
@@ -120,13 +104,3 @@ def corpus(tmp_path):
     path = tmp_path / "corpus.txt"
     path.write_text("\n".join(lines), encoding="utf-8")
     return path
-
-
-@pytest.fixture
-def small_library(tmp_path, monkeypatch):
-    """Let the demo read a library of one module."""
-    (tmp_path / "library").mkdir()
-    source = '"""' + "bind the socket, take the lock; " * 9 + '"""'
-    (tmp_path / "library" / "a.py").write_text(source, encoding="utf-8")
-    small = demo.standard_library(tmp_path / "library")
-    monkeypatch.setattr(demo, "standard_library", lambda: small)

@@ -9,7 +9,6 @@ from types import SimpleNamespace
 import pytest
 
 from fastembed import Classifier, cli
-from fastembed.corpus import Reading
 
 LINES = ["__label__x cats and dogs", "__label__y saws and axes", "__label__x a dog", "__label__y an axe", "no label"]
 
@@ -76,25 +75,14 @@ def test_lines_of_standard_input_are_answered_as_they_come(classifier, monkeypat
     assert answered == ["x", "y"] * 3
 
 
-def test_compressed_files_and_folders_are_predicted(run, classifier, tmp_path):
+def test_compressed_files_in_folders_are_predicted_and_bytes_that_are_not_utf8_named(run, classifier, tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "t.txt.gz").write_bytes(gzip.compress(b"a dog\nan axe\n"))
-    wanted = run("predict", classifier, folder / "t.txt.gz")
-    assert [line.split()[0] for line in wanted[1].splitlines()] == ["x", "y"]
-    assert run("predict", classifier, folder) == wanted
-
-
-def test_text_that_is_not_utf8_is_named_or_replaced(run, classifier, train, tmp_path, stdin):
-    path = tmp_path / "bad.txt"
-    path.write_bytes(b"a dog\nan \xff axe\n")
-    code, out, err = run("predict", classifier, path)
-    assert (code, out) == (1, "")
-    assert "bad.txt' is not valid UTF-8 at line 2, byte 9" in err
-    lenient = tmp_path / "lenient.safetensors"
-    Classifier(reading=Reading(words=True, errors="replace")).fit(train).save(lenient)
-    code, out, err = run("predict", lenient, path)
-    assert (code, [line.split()[0] for line in out.splitlines()]) == (0, ["x", "y"])
+    assert [line.split()[0] for line in run("predict", classifier, folder)[1].splitlines()] == ["x", "y"]
+    (folder / "t.txt.gz").write_bytes(gzip.compress(b"a dog\nan \xff axe\n"))
+    code, out, err = run("predict", classifier, folder)
+    assert (code, out, "line 2, byte 9" in err) == (1, "", True)
 
 
 def test_structured_files_are_learned_tested_and_predicted(run, document, tmp_path):

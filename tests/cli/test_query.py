@@ -1,7 +1,5 @@
 """The commands neighbors, analogy and predict."""
 
-import json
-
 import pytest
 
 from fastembed.corpus import Reading
@@ -32,9 +30,7 @@ def test_words_together_or_with_negative_ones_are_one_query(run, document, saved
     assert query == {"positive": ["king", "woman"], "negative": ["man"], "neighbors": neighbors}
     (query,) = document("neighbors", saved, "king", "queen", "--together")["queries"]
     assert [near["word"] for near in query["neighbors"]] == ["man", "woman"]
-    code, out, _ = run("neighbors", saved, "king", "--negative", "man", "-n", 1)
-    assert code == 0
-    assert out.splitlines()[0] == "king -man"
+    assert run("neighbors", saved, "king", "--negative", "man", "-n", 1)[1].startswith("king -man\n")
 
 
 def test_queries_of_standard_input_have_the_answers_that_they_have_alone(document, saved, stdin):
@@ -51,26 +47,13 @@ def test_queries_of_standard_input_have_the_answers_that_they_have_alone(documen
         ]
 
 
-def test_errors_of_standard_input_are_one_line(run, document, saved, stdin):
-    stdin(b"\n")
-    assert document("neighbors", saved, "-")["queries"] == []
-    stdin(b"k\xff")
-    code, out, err = run("neighbors", saved, "-")
-    assert (code, out, err.count("\n")) == (1, "", 1)
-    assert "standard input is not UTF-8" in err
-
-
 def test_queries_with_an_unknown_word_are_named_and_the_others_answered(run, saved, stdin):
+    stdin(b"k\xff")
+    assert "standard input is not UTF-8" in run("neighbors", saved, "-")[2]
     stdin(b"quen\nking\nman king\tzzzz\n")
     code, out, err = run("neighbors", saved, "-", "-n", 1)
     assert (code, out) == (1, run("neighbors", saved, "king", "-n", 1)[1])
-    assert err.count("\n") == 1
-    assert "'quen' is" in err
-    assert "'zzzz' is" in err
-    code, out, _ = run("neighbors", saved, "quen", "king", "--json")
-    found = json.loads(out)
-    assert (code, len(found["queries"]), len(found["unknown"])) == (1, 1, 1)
-    assert found["queries"][0]["positive"] == ["king"]
+    assert (err.count("\n"), "'quen' is" in err, "'zzzz' is" in err) == (1, True, True)
 
 
 def test_words_that_are_composed_are_named_and_of_what(run, document, composing):
@@ -81,13 +64,8 @@ def test_words_that_are_composed_are_named_and_of_what(run, document, composing)
     shares = sorted(vectors.subwords("manly"), key=lambda pair: -abs(pair[1]))
     shown = ", ".join(f"{ngram} ({share:.2f})" for ngram, share in shares[:5])
     assert err.endswith(f"'manly' is composed of its n-grams, first of all {shown}\n")
-    found = document("neighbors", composing, "king", "manly", "-n", 1)
-    assert found["unknown"] == []
-    (composed,) = found["composed"]
-    assert composed["word"] == "manly"
+    (composed,) = document("neighbors", composing, "king", "manly")["composed"]
     assert [(each["ngram"], each["share"]) for each in composed["ngrams"]] == vectors.subwords("manly")
-    ((word, score),) = vectors.most_similar("manly", topn=1)
-    assert found["queries"][1]["neighbors"] == [{"word": word, "score": pytest.approx(score)}]
 
 
 def test_words_are_read_as_the_text_of_the_model_was_before_they_are_composed(document, tmp_path, stdin):
@@ -103,11 +81,10 @@ def test_words_are_read_as_the_text_of_the_model_was_before_they_are_composed(do
         assert [query[words] for query in queries] == [["new_york"], ["kings", "kingly"]]
 
 
-@pytest.mark.parametrize("method", ["3CosAdd", "3CosMul"])
-def test_analogy_prints_json(document, saved, method):
-    found = document("analogy", saved, "man", "king", "woman", "--method", method)
-    ((word, score),) = Vectors.load(saved).analogy("man", "king", "woman", method=method)
-    asked = {"vectors": str(saved), "a": "man", "b": "king", "c": "woman", "method": method}
+def test_analogy_prints_json(document, saved):
+    found = document("analogy", saved, "man", "king", "woman", "--method", "3CosMul")
+    ((word, score),) = Vectors.load(saved).analogy("man", "king", "woman", method="3CosMul")
+    asked = {"vectors": str(saved), "a": "man", "b": "king", "c": "woman", "method": "3CosMul"}
     assert found == {**asked, "answers": [{"word": word, "score": pytest.approx(score)}], "composed": []}
     assert document("analogy", saved, "man", "woman", "king", "--restrict", 3)["answers"] == []
 
