@@ -7,8 +7,8 @@ The hash is that of a scan, FNV-1a (`hash_of`), until a long probe sequence show
 collisions. From then on, or from the start if the table is created so, it is SipHash (Aumasson and Bernstein, 2012)
 with a key. Ids do not depend on the hash.
 
-A table owns its memory. If it cannot grow, nothing has changed. One thread may add at a time; any number of threads may
-look up while none adds.
+A table owns its memory; MemoryError if it cannot grow. One thread may add at a time; any number of threads may look up
+while none adds.
 """
 
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawRealloc
@@ -98,13 +98,18 @@ cdef inline int64_t id_of(const BytesTable* table, const uint8_t* run, int64_t l
     return table.slots[place_of(table, run, length, hash_in_use(table, run, length, h))].id - 1
 
 
-cdef inline int replace_slots(BytesTable* table, uint64_t mask, bint keyed) noexcept nogil:
-    """Put all runs into new slots; -1 without memory, and then nothing has changed."""
+cdef inline int raise_full(const BytesTable* table) except -1 nogil:
+    with gil:
+        raise MemoryError(f"no memory for more than {table.size:,} different runs of bytes")
+
+
+cdef inline int replace_slots(BytesTable* table, uint64_t mask, bint keyed) except -1 nogil:
+    """Put all runs into new slots."""
     cdef uint64_t place, h
     cdef int64_t id
     cdef Slot* slots = <Slot*>PyMem_RawCalloc(mask + 1, sizeof(Slot))
     if slots == NULL:
-        return -1
+        raise_full(table)
     PyMem_RawFree(table.slots)
     table.slots, table.mask, table.keyed = slots, mask, keyed
     for id in range(table.size):
@@ -119,47 +124,44 @@ cdef inline int replace_slots(BytesTable* table, uint64_t mask, bint keyed) noex
     return 0
 
 
-cdef inline int reserve(BytesTable* table, int64_t length) noexcept nogil:
-    """Make sure that one more run of this length fits; -1 without memory, and then no run has changed."""
+cdef inline int reserve(BytesTable* table, int64_t length) except -1 nogil:
+    """Make sure that one more run of this length fits."""
     cdef void* grown
     cdef int64_t used = start_of(table, table.size), capacity
     if table.size == table.capacity:
         capacity = table.capacity + (table.capacity >> 1) + 512
         grown = PyMem_RawRealloc(table.ends, capacity * sizeof(int64_t))
         if grown == NULL:
-            return -1
+            raise_full(table)
         table.ends = <int64_t*>grown
         grown = PyMem_RawRealloc(table.values, capacity * table.value_bytes)
         if grown == NULL:
-            return -1
+            raise_full(table)
         table.values, table.capacity = grown, capacity
     if used + length >= table.text_capacity:  # one byte more, so that even an empty run has an address
         capacity = table.text_capacity + (table.text_capacity >> 1) + length + 4096
         grown = PyMem_RawRealloc(table.text, capacity)
         if grown == NULL:
-            return -1
+            raise_full(table)
         table.text, table.text_capacity = <uint8_t*>grown, capacity
     if <uint64_t>table.size * 2 > table.mask:
-        return replace_slots(table, table.mask * 2 + 1, table.keyed)
+        replace_slots(table, table.mask * 2 + 1, table.keyed)
     return 0
 
 
-cdef inline int64_t find_or_add(BytesTable* table, const uint8_t* run, int64_t length, uint64_t h) noexcept nogil:
-    """The id of a run whose hash by the scan is h, which is added if it is new.
-
-    -1 without memory, or if it is new and the table has 2^31 - 2 runs.
-    """
+cdef inline int64_t find_or_add(BytesTable* table, const uint8_t* run, int64_t length, uint64_t h) except -1 nogil:
+    """The id of a run whose hash by the scan is h, which is added if it is new. A table has at most 2^31 - 2 runs."""
     cdef uint64_t used = hash_in_use(table, run, length, h)
     cdef uint64_t place = place_of(table, run, length, used)
     cdef int64_t id = table.size
     if table.slots[place].id:
         return table.slots[place].id - 1
-    if id == INT32_MAX - 1 or reserve(table, length) < 0:
-        return -1
+    if id == INT32_MAX - 1:
+        raise_full(table)
+    reserve(table, length)
     place = place_of(table, run, length, used)
     if (place - used & table.mask) > LONGEST_WAY and not table.keyed:
-        if replace_slots(table, table.mask, True) < 0:
-            return -1
+        replace_slots(table, table.mask, True)
         used = hash_in_use(table, run, length, h)
         place = place_of(table, run, length, used)
     memcpy(table.text + start_of(table, id), run, length)

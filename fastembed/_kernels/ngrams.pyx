@@ -41,8 +41,8 @@ cdef class NgramTable:
     cdef inline Occurrences* occurrences(self, int64_t id) noexcept nogil:
         return <Occurrences*>self.table.values + id
 
-    cdef inline int64_t add(self, const uint8_t* ngram, int64_t length) noexcept nogil:
-        """The id of an n-gram, which is added if it is new; or -1, as `find_or_add`."""
+    cdef inline int64_t add(self, const uint8_t* ngram, int64_t length) except -1 nogil:
+        """The id of an n-gram, which is added if it is new."""
         return find_or_add(&self.table, ngram, length, 0)
 
     def count(
@@ -62,13 +62,8 @@ cdef class NgramTable:
             Numbers of units, 1 <= shortest <= longest.
         ids : int32 (sum over the documents and n of max(units - n + 1, 0),), written
             The id of each n-gram: document by document, by where they begin and then by their number of units.
-
-        Raises
-        ------
-        MemoryError
-            If the table cannot grow.
         """
-        cdef int64_t d, first, n, last, written = 0, id = 0
+        cdef int64_t d, first, n, last, written = 0, id
         with nogil:
             for d in range(documents.shape[0] - 1):
                 self.seen += 1
@@ -76,19 +71,11 @@ cdef class NgramTable:
                 for first in range(documents[d], last):
                     for n in range(shortest, min(longest, last - first) + 1):
                         id = self.add(&text[units[first]], units[first + n] - units[first])
-                        if id < 0:
-                            break
                         if self.occurrences(id).last != self.seen:
                             self.occurrences(id).last = self.seen
                             self.occurrences(id).documents += 1
                         ids[written] = <int32_t>id
                         written += 1
-                    if id < 0:
-                        break
-                if id < 0:
-                    break
-        if id < 0:
-            raise MemoryError(f"no memory for more than {self.table.size:,} n-grams")
 
     def find(
         self, const uint8_t[::1] text, const int64_t[::1] units, const int64_t[::1] documents,
@@ -113,23 +100,12 @@ cdef class NgramTable:
                         written += 1
 
     def fill(self, const uint8_t[::1] text, const int64_t[::1] offsets) -> None:
-        """Add n-grams in their order, all of them different and new: their bytes end to end, and G + 1 offsets into it.
-
-        Raises
-        ------
-        MemoryError
-            If the table cannot grow.
-        """
+        """Add n-grams in their order, all different and new: their bytes end to end, and G + 1 offsets into it."""
         cdef int64_t k
-        cdef int failed = 0
         cdef const uint8_t* first = &text[0] if text.shape[0] else NULL
         with nogil:
             for k in range(offsets.shape[0] - 1):
-                if self.add(first + offsets[k], offsets[k + 1] - offsets[k]) < 0:
-                    failed = 1
-                    break
-        if failed:
-            raise MemoryError(f"no memory for more than {self.table.size:,} n-grams")
+                self.add(first + offsets[k], offsets[k + 1] - offsets[k])
 
     def take(self, uint8_t[::1] text, int64_t[::1] offsets, int64_t[::1] documents) -> None:
         """Write all n-grams as :meth:`fill` takes them, and in how many documents each was counted.

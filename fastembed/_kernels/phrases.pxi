@@ -4,6 +4,8 @@ from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc, PyMem_
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy
 
+from array import array
+
 from fastembed._kernels.bytes_table cimport FIRST_SLOTS, BytesTable, id_of, length_of, scan_hash_of, start_of
 from fastembed._kernels.hashing cimport hash_of, spread
 from fastembed._kernels.primitives cimport prefetch
@@ -80,11 +82,12 @@ cdef class NeighborTable:
             at = &self.pairs[place]
         return place
 
-    cdef int grow(self) noexcept nogil:
+    cdef int grow(self) except -1 nogil:
         cdef uint64_t mask = self.mask * 2 + 1, old, place
         cdef Pair* pairs = <Pair*>PyMem_RawCalloc(mask + 1, sizeof(Pair))
         if pairs == NULL:
-            return -1
+            with gil:
+                raise MemoryError(f"no memory for more than {self.size:,} pairs of neighbours")
         for old in range(self.mask + 1):
             if self.pairs[old].first:
                 place = pair_hash(self.pairs[old]) & mask
@@ -96,15 +99,14 @@ cdef class NeighborTable:
         self.mask = mask
         return 0
 
-    cdef inline int add(self, Pair pair) noexcept nogil:
-        """Add what a pair holds to its slot; -1 without memory."""
+    cdef inline int add(self, Pair pair) except -1 nogil:
+        """Add what a pair holds to its slot."""
         cdef uint64_t place = self.find(pair)
         if self.pairs[place].first:
             self.pairs[place].tail += pair.tail & ((<uint64_t>1 << COUNT_BITS) - 1)
             return 0
         if <uint64_t>self.size * 3 > self.mask * 2:
-            if self.grow() < 0:
-                return -1
+            self.grow()
             place = self.find(pair)
         self.pairs[place] = pair
         self.size += 1
@@ -118,15 +120,11 @@ cdef class NeighborTable:
         cdef Pair[WAITING] waiting
         cdef int64_t line = 0, found = 0, number, id
         cdef int between = 0            # common tokens since `first`
-        cdef bint failed = False
         pair.first = pair.second = 0
         pair.tail = 1
         with nogil:
-            while not failed and next_token(&scan):
+            while next_token(&scan):
                 id = tokens.add(scan.token, scan.length, scan.hash, 1)
-                if id < 0:
-                    failed = True
-                    break
                 if scan.lines != line:
                     line, pair.first = scan.lines, 0
                 if id >= self.common:
@@ -135,7 +133,7 @@ cdef class NeighborTable:
                         prefetch(&self.pairs[pair_hash(pair) & self.mask])
                         number = found % WAITING
                         if found >= WAITING:
-                            failed = self.add(waiting[number]) < 0
+                            self.add(waiting[number])
                         waiting[number] = pair
                         found += 1
                     pair.first, pair.tail, between = <int32_t>id + 1, 1, 0
@@ -147,50 +145,32 @@ cdef class NeighborTable:
                     between = 2
                 else:
                     pair.first = 0
-            number = 0
-            while not failed and number < found and number < WAITING:
-                failed = self.add(waiting[number]) < 0
-                number += 1
-        if failed:
-            raise_full(tokens.table.size)
+            for number in range(min(found, WAITING)):
+                self.add(waiting[number])
         return scan.tokens, scan.lines, scan.empty_lines
 
     def merge(self, NeighborTable other not None):
-        """Add the counts of another table, which has the same common tokens.
-
-        Raises
-        ------
-        MemoryError
-            If the table cannot grow. :meth:`count` raises it, too.
-        """
+        """Add the counts of another table, which has the same common tokens."""
         cdef const BytesTable* theirs = &other.tokens.table
         cdef BytesTable* mine = &self.tokens.table
-        cdef int32_t* ids = <int32_t*>PyMem_RawCalloc(theirs.size + 1, sizeof(int32_t))
         cdef int64_t id
         cdef uint64_t place
         cdef Pair pair
-        cdef bint failed = False
-        if ids == NULL:
-            raise_full(mine.size)
-        try:
-            self.tokens.merge(other.tokens)
-            with nogil:
-                for id in range(theirs.size):
-                    ids[id] = <int32_t>id_of(
-                        mine, theirs.text + start_of(theirs, id), length_of(theirs, id), scan_hash_of(theirs, id),
-                    )
-                # Slots in the order of their hashes would cluster in a smaller table
-                while self.mask < other.mask and not failed:
-                    failed = self.grow() < 0
-                for place in range(other.mask + 1):
-                    pair = other.pairs[place]
-                    if pair.first and not failed:
-                        pair.first, pair.second = ids[pair.first - 1] + 1, ids[pair.second]
-                        failed = self.add(pair) < 0
-        finally:
-            PyMem_RawFree(ids)
-        if failed:
-            raise_full(mine.size)
+        cdef int32_t[::1] ids = array("i", bytes(theirs.size * sizeof(int32_t)))
+        self.tokens.merge(other.tokens)
+        with nogil:
+            for id in range(theirs.size):
+                ids[id] = <int32_t>id_of(
+                    mine, theirs.text + start_of(theirs, id), length_of(theirs, id), scan_hash_of(theirs, id),
+                )
+            # Slots in the order of their hashes would cluster in a smaller table
+            while self.mask < other.mask:
+                self.grow()
+            for place in range(other.mask + 1):
+                pair = other.pairs[place]
+                if pair.first:
+                    pair.first, pair.second = ids[pair.first - 1] + 1, ids[pair.second]
+                    self.add(pair)
 
     def frequent(self, int64_t least) -> list:
         """Return (first, second, between, times) of the pairs that occurred at least `least` times, in any order.
@@ -252,7 +232,7 @@ cdef class PhraseTable:
             place = (place + 1) & self.mask
         return place
 
-    cdef int grow(self) noexcept nogil:
+    cdef int grow(self) except -1:
         cdef Edge* old = self.edges
         cdef uint64_t mask = self.mask, number
         cdef Edge* edges = <Edge*>PyMem_RawCalloc(2 * mask + 2, sizeof(Edge))
@@ -261,7 +241,7 @@ cdef class PhraseTable:
             self.ends = <uint8_t*>ends
         if edges == NULL or ends == NULL:
             PyMem_RawFree(edges)
-            return -1
+            raise MemoryError(f"no memory for more than {self.size:,} parts of phrases")
         self.capacity *= 2
         self.edges, self.mask = edges, 2 * mask + 1
         for number in range(mask + 1):
@@ -275,8 +255,6 @@ cdef class PhraseTable:
 
         Raises
         ------
-        MemoryError
-            If the table cannot grow; the phrase is not added then.
         ValueError
             If a word is empty.
         """
@@ -289,10 +267,8 @@ cdef class PhraseTable:
             if not word.shape[0]:
                 raise ValueError("a phrase must not hold an empty word")
             token = self.tokens.add(&word[0], word.shape[0], hash_of(&word[0], word.shape[0]), 0)
-            if token < 0:
-                raise_full(self.tokens.table.size)
-            if self.size * 2 > <int64_t>self.mask and self.grow() < 0:
-                raise MemoryError(f"no memory for more than {self.size:,} parts of phrases")
+            if self.size * 2 > <int64_t>self.mask:
+                self.grow()
             place = self.find(step_of(node, token))
             if not self.edges[place].node:
                 self.edges[place].step = step_of(node, token)

@@ -80,24 +80,16 @@ cdef class TokenTable:
     cdef inline int64_t* counts(self) noexcept nogil:
         return <int64_t*>self.table.values
 
-    cdef inline int64_t add(self, const uint8_t* token, int64_t length, uint64_t h, int64_t times) noexcept nogil:
-        """Count a token, whose hash by the scan is h, and return its id; or -1, as `find_or_add`."""
+    cdef inline int64_t add(self, const uint8_t* token, int64_t length, uint64_t h, int64_t times) except -1 nogil:
+        """Count a token, whose hash by the scan is h, and return its id."""
         cdef int64_t id = find_or_add(&self.table, token, length, h)
-        if id >= 0:
-            self.counts()[id] += times
+        self.counts()[id] += times
         return id
 
     def insert(self, const uint8_t[::1] token, int64_t times=0):
-        """Add one token, whatever bytes it has.
-
-        Raises
-        ------
-        MemoryError
-            If the table cannot grow. All methods that add tokens raise it.
-        """
+        """Add one token, whatever bytes it has."""
         cdef const uint8_t* first = &token[0] if token.shape[0] else <const uint8_t*>b""
-        if self.add(first, token.shape[0], hash_of(first, token.shape[0]), times) < 0:
-            raise_full(self.table.size)
+        self.add(first, token.shape[0], hash_of(first, token.shape[0]), times)
 
     def fill(self, tokens):
         """Add each of some tokens, in order, given as bytes."""
@@ -105,8 +97,7 @@ cdef class TokenTable:
         cdef bytes token
         for token in tokens:
             first = token
-            if self.add(first, len(token), hash_of(first, len(token)), 0) < 0:
-                raise_full(self.table.size)
+            self.add(first, len(token), hash_of(first, len(token)), 0)
 
     def sort_into_parts(self, int32_t[::1] ids, int64_t[::1] starts):
         """Sort the ids by the parts of the table: the hash of a token selects one of P parts, a power of two.
@@ -142,17 +133,13 @@ cdef class TokenTable:
     def merge(self, TokenTable other not None, const int32_t[::1] ids=None):
         """Add the tokens and counts of another table: those with these ids, or all."""
         cdef const BytesTable* table = &other.table
-        cdef int64_t i = 0, id, n = table.size if ids is None else ids.shape[0]
-        cdef bint failed = False
+        cdef int64_t i, id
         with nogil:
-            while i < n and not failed:
+            for i in range(table.size if ids is None else ids.shape[0]):
                 id = i if ids is None else ids[i]
-                failed = self.add(
+                self.add(
                     table.text + start_of(table, id), length_of(table, id), scan_hash_of(table, id), other.counts()[id],
-                ) < 0
-                i += 1
-        if failed:
-            raise_full(self.table.size)
+                )
 
     def count(self, const uint8_t[::1] text, bint open_line) -> tuple[int, int, int]:
         """Count the tokens of a text.
@@ -170,30 +157,23 @@ cdef class TokenTable:
             Number of tokens; of lines that end in this text; of those among them without a token.
         """
         cdef Scan scan = scan_of(text, open_line, NULL)
-        cdef bint failed = False
         with nogil:
-            while not failed and next_token(&scan):
-                failed = self.add(scan.token, scan.length, scan.hash, 1) < 0
-        if failed:
-            raise_full(self.table.size)
+            while next_token(&scan):
+                self.add(scan.token, scan.length, scan.hash, 1)
         return scan.tokens, scan.lines, scan.empty_lines
 
     def number(self, const uint8_t[::1] text, bint open_line, int32_t[::1] ids) -> tuple[int, int, int, int]:
         """Count the tokens of a text, as :meth:`count`, and write the ids of all, as :meth:`encode`."""
         cdef int32_t* first = &ids[0] if ids.shape[0] else NULL
         cdef Scan scan = scan_of(text, open_line, first)
-        cdef int64_t id = 0
         if ids.shape[0] < text.shape[0]:
             raise ValueError(
                 f"ids must hold at least {text.shape[0]} elements, one per byte of the text; got {ids.shape[0]}"
             )
         with nogil:
-            while id >= 0 and next_token(&scan):
-                id = self.add(scan.token, scan.length, scan.hash, 1)
-                scan.ids[0] = <int32_t>id
+            while next_token(&scan):
+                scan.ids[0] = <int32_t>self.add(scan.token, scan.length, scan.hash, 1)
                 scan.ids += 1
-        if id < 0:
-            raise_full(self.table.size)
         return scan.ids - first, scan.tokens, scan.lines, scan.empty_lines
 
     cdef inline void write_id(self, const Sought* each, Written* out) noexcept nogil:
@@ -389,10 +369,6 @@ cdef class Ranking:
             else:
                 tokens.append(PyUnicode_DecodeUTF8(text, length, "surrogatepass"))
         return tokens
-
-
-cdef raise_full(int64_t size):
-    raise MemoryError(f"no memory for more than {size:,} different tokens")
 
 
 # ---------------------------------------------------------------- UTF-8
