@@ -27,7 +27,7 @@ ROWS_AT_ONCE = 1 << 18  # pairs that are Python objects at a time
 BASKETS_AT_ONCE = 1 << 14
 MOST_ENTRIES = 2**31 - 1  # of a matrix whose indices are int32
 SMALLEST, LARGEST = 1e-15, 1e20  # weight of a user and an item: the ratio of two is finite in float32
-NOTHING = "there is nothing to learn from: no user has an item"
+NO_PART = np.empty(0, np.float32), np.empty(0, np.int32), np.empty(0, np.int32)  # weights, rows and columns
 Place = Callable[[int], str]
 
 
@@ -129,7 +129,7 @@ class _Numbered:
         except TypeError:
             raise TypeError(f"{self._what} must be a str or an int, got {shown(unhashable(names))}") from None
         of_str = isinstance(next(iter(numbered), None), str)
-        for name in list(islice(reversed(numbered), len(numbered) - known))[::-1]:
+        for name in list(numbered)[known:]:
             if not (isinstance(name, str) and name if of_str else _is_int64(name)):
                 where = place(next(k for k, each in enumerate(names) if each is name))
                 kinds = "all str and not empty, or all int of 64 bits"
@@ -212,7 +212,7 @@ def read_interactions(
         matrix, users, items, weighted = _from_baskets(baskets, usual("baskets"))
         unweighted = "" if weighted else "baskets"
     if not matrix.nnz:
-        raise ValueError(NOTHING)
+        raise ValueError("there is nothing to learn from: no user has an item")
     if items.names.dtype != object and np.array_equal(np.sort(items.names), np.arange(len(items))):
         order = np.argsort(items.names)  # items 0 to V - 1 are the columns, as in the rows of a matrix that is asked
         items, matrix = Names("item", items.names[order]), narrow(matrix[:, order].sorted_indices())
@@ -308,9 +308,7 @@ def _weights(values: Any, place: Place) -> NDArray[np.float32]:
 
 def _matrix_of_parts(parts: list[tuple[Any, Any, Any]], shape: tuple[int, int]) -> Any:
     """Return the matrix with the weights, rows and columns of the parts."""
-    if not parts:
-        raise ValueError(NOTHING)
-    weights, rows, columns = map(np.concatenate, zip(*parts, strict=True))
+    weights, rows, columns = map(np.concatenate, zip(NO_PART, *parts, strict=True))
     return matrix_of(weights, (rows, columns), shape)
 
 

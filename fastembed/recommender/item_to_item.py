@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fastembed._base.arrays import Float32, Int32, column_blocks, row_ranges
-from fastembed._base.progress import bar
 from fastembed._base.threads import Pool
 from fastembed._kernels import kernels_for
 from fastembed._kernels.cooccur import product_rows, regression
@@ -72,8 +71,7 @@ def item_weights(n: Any, pool: Pool, *, few: bool = False) -> Any:
     def solve(k: int) -> None:
         places, hits = np.full(len(kept), -1, np.int32), np.empty(len(kept), np.int32)
         system, scratch = np.empty(most**2, np.float32), np.empty((3, most), np.float32)
-        last = min(starts[k] + COLUMNS, len(kept))
-        for c in range(starts[k], last):
+        for c in range(starts[k], min(starts[k] + COLUMNS, len(kept))):
             row = slice(begins[c], ends[c])
             closeness = g[row] / norms[ids[row]]
             closeness[diagonals[c] - begins[c]] = 0  # an item is not its own neighbour
@@ -84,10 +82,8 @@ def item_weights(n: Any, pool: Pool, *, few: bool = False) -> Any:
             if count:
                 regression(begins, diagonals, ids, g, nearest, places, system, scratch, hits, counts)
             found[k].append((nearest, counts))
-        done.update(last - starts[k])
 
-    with bar(desc="item to item", total=len(kept), delay=1) as done:
-        pool.run(solve, len(starts))
+    pool.run(solve, len(starts))
     ids, g = np.empty(0, np.int32), np.empty(0, np.float32)  # B takes as much
     columns = [column for part in found for column in part]
     lengths = [len(rows) for rows, _ in columns]
@@ -206,10 +202,8 @@ class Ease:
                 places, rows, columns = (np.delete(each, alike) for each in (places, rows, columns))
             weights = b.ravel()[places] * scales[columns] / self.roots[rows] ** 2
             found[k] = weights, rows, columns + np.int32(part.start)
-            done.update(b.shape[1])
 
-        with bar(desc="item to item", total=items, delay=1) as done:
-            pool.run(solve, len(parts))
+        pool.run(solve, len(parts))
         data, rows, columns = map(np.concatenate, zip(*found, strict=True))
         return sparse.csr_array((data, (rows, columns)), (items, items))
 

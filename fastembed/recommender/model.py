@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from fastembed._base.arrays import largest, largest_of_rows
+from fastembed._base.arrays import largest_of_rows
 from fastembed._base.estimator import fields_alone
 from fastembed._base.threads import Pool, cached_property, ordered_map, single_threaded_blas
 from fastembed._base.validation import shown
@@ -246,7 +246,7 @@ class FittedRecommender:
         shares = contributions(asked.matrix, asked.rows[0], np.array([item]), self.model)[:, 0]
         bias = float((self.model.popularity if len(history) else self.model.bias)[item])
         log_p = self._log_p(asked.rows, asked.matrix, item not in history)
-        order = largest(shares, len(shares))
+        order = np.argsort(-shares, kind="stable")
         added = [(names[c], float(s)) for c, s in zip(history[order], shares[order], strict=True)]
         return Explanation(names[item], float(np.exp(log_p[0, item])), bias + float(shares.sum()), bias, added)
 

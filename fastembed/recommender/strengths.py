@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fastembed._base.arrays import Float32, Float64
-from fastembed._base.progress import bar
 from fastembed._base.threads import Pool
 from fastembed._kernels import kernels_for
 from fastembed.recommender.item_to_item import Ease, ease_fits, ends_of, without_heavy
@@ -107,13 +106,11 @@ def select(model: Model, shown: Any, seen: Any, hidden: Any, pool: Pool) -> tupl
         rows = optimal_rows(n, model.linear, model.bias, ridge, pool, CHOICE_TOLERANCE, rows)[0]
         low_rank = rows @ model.linear
         factors = calibrate(low_rank, np.ones(2) if best is None else best.factors)
-        done.update()
         return _Tried(ridge, factors, low_rank, *users.best_share(low_rank, linked, near(best)))
 
     def with_ease(factor: float, best: _Tried | None) -> _Tried:
         predicted = np.log1p(np.maximum(Ease(others, factor).predicted(seen), 0) / np.float32(FLOOR))
         factors = calibrate(predicted, of_linked if best is None else best.factors)
-        done.update()
         return _Tried(factor, factors, predicted, *users.best_share(low.logits, predicted, near(best)))
 
     def with_popularity(popularity: float, best: _Tried | None) -> _Tried:
@@ -128,14 +125,13 @@ def select(model: Model, shown: Any, seen: Any, hidden: Any, pool: Pool) -> tupl
         parts[0] += parts[1]
         return _Tried(popularity, factors, parts[0], number, ndcg)
 
-    with bar(desc="strengths tried", unit="", unit_scale=False) as done:
-        low = _climbed(RIDGES, with_ridge)
-        second, known = _Tried(0.0, of_linked, linked, low.share, low.ndcg), np.unique(shown.indices)
-        if ease_fits(*shown.shape):
-            others = without_heavy(shown)
-            second = max(second, _climbed(EASE_FACTORS, with_ease, low.ndcg), key=lambda tried: tried.ndcg)
+    low = _climbed(RIDGES, with_ridge)
+    second = _Tried(0.0, of_linked, linked, low.share, low.ndcg)
+    if ease_fits(*shown.shape):
+        others = without_heavy(shown)
+        second = max(second, _climbed(EASE_FACTORS, with_ease, low.ndcg), key=lambda tried: tried.ndcg)
     best = _climbed(POPULARITIES, with_popularity)
-    hidden, nothing = _entries(hidden, np.isin(hidden.indices, known)), np.zeros_like(bias)
+    hidden, nothing = _entries(hidden, np.isin(hidden.indices, shown.indices)), np.zeros_like(bias)
     scale = _Hidden(seen, hidden).calibrated(np.broadcast_to(nothing, hidden.shape), best.logits, np.ones(2))[1]
     return {"ridge": low.value, "factors": (scale * best.factors).astype(np.float32)}, second.value
 
