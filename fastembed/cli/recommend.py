@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from fastembed.cli import options
-from fastembed.cli.inputs import TRAINING, check_model_output, paths_of, stdin_lines, words_of
+from fastembed.cli.inputs import TRAINING, check_model_output, stdin_lines, words_of
 from fastembed.cli.output import print_json, print_line, print_written, showing
 from fastembed.recommender import Recommender
 from fastembed.recommender.model import Scored
@@ -54,7 +54,7 @@ def train_recommender(arguments: argparse.Namespace) -> None:
     check_model_output(arguments)
     model = Recommender(**options.given(arguments, PARAMETERS), threads=arguments.threads)
     with showing(arguments) as progress:
-        model.fit(paths_of(arguments.files), **fields_of(arguments), progress=progress)
+        model.fit(arguments.files, **fields_of(arguments), progress=progress)
     model.save(arguments.output)
     print_written(arguments, f"a recommender of {len(model.items_):,} items, from {len(model.users_):,} users")
 

@@ -77,14 +77,11 @@ class Names:
                 raise TypeError(f"{self.what} must be a str or an int, got {shown(name)}")
         found = np.array([self._numbers.get(name, -1) for name in listed], np.intp)
         if not skip_unknown and (found < 0).any():
-            raise KeyError(self.unknown(listed[int(np.argmax(found < 0))]))
+            name = listed[int(np.argmax(found < 0))]
+            if isinstance(name, str) and self.names.dtype == object:
+                raise KeyError(UnknownToken(name, self.names, f"{self.what}s"))
+            raise KeyError(f"{name!r} is not among the {len(self):,} {self.what}s, such as {self.names.tolist()[0]!r}")
         return found
-
-    def unknown(self, name: Any) -> str | UnknownToken:
-        """Return the message for an unknown name."""
-        if isinstance(name, str) and self.names.dtype == object:
-            return UnknownToken(name, self.names, f"{self.what}s")
-        return f"{shown(name)} is not among the {len(self):,} {self.what}s, such as {shown(self.names.tolist()[0])}"
 
 
 class _Numbered:
