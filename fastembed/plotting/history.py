@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastembed.plotting.figure import FAINT, LIGHT, Place, check_place, drawing
 
@@ -16,17 +14,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def plot_history(history: Sequence[Mapping[str, float]] | NDArray[Any], path_or_ax: Place = None) -> Axes:
+def plot_history(history: Sequence[Mapping[str, float]], path_or_ax: Place = None) -> Axes:
     """Plot the nll of every epoch against epochs (below) and seconds (above).
 
     Parameters
     ----------
-    history : sequence of mapping, or array_like (epochs,)
+    history : sequence of mapping
         One record per epoch, as :attr:`SkipGram.history` and :meth:`Trainer.fit_counts` give them: "nll" in nats per
         pair, of each row before its step; "seconds" of the epoch; and "validation_nll", after the epoch, where there
         is one. Epochs of several fits are numbered on. A dotted line marks an epoch that early stopping has kept.
-        Or the mean loss of each epoch, as :meth:`Trainer.train` returns it, without seconds. Of a classifier without an
-        nll, "loss" is plotted, of the epochs in which no documents are left out.
+        Of a classifier without an nll, "loss" is plotted, of the epochs in which no documents are left out.
     path_or_ax : path-like or matplotlib.axes.Axes, optional
         The file to create or to replace, .png or .svg, or the axes to draw on; by default those of a new figure of
         pyplot.
@@ -54,18 +51,16 @@ def plot_history(history: Sequence[Mapping[str, float]] | NDArray[Any], path_or_
     ('epochs', 'nll per pair (nats)')
     """
     check_place(path_or_ax)
-    if isinstance(history, Mapping) or not len(history):
-        raise ValueError(f"history must hold records or losses, as model.history does, got {history!r}")
-    losses = isinstance(history[0], numbers.Real)
-    records: Any = [{"nll": loss} for loss in history] if losses else history
-    key = "nll" if "nll" in records[0] else "loss"
-    records = [record for record in records if not record.get("left_out")]  # a classifier calibrates in between
+    if not history:
+        raise ValueError("history must hold at least one record, got none")
+    key = "nll" if "nll" in history[0] else "loss"
+    records = [record for record in history if not record.get("left_out")]  # a classifier calibrates in between
     nll = [record[key] for record in records]
-    seconds = [] if losses else [record["seconds"] for record in records]
+    seconds = np.cumsum([record["seconds"] for record in records])
     validation = [record.get("validation_nll", math.nan) for record in records]  # NaN is not drawn
     epochs = np.arange(1, len(nll) + 1)
     ticks = epochs[:: -(-len(epochs) // 10)]
-    label = "mean loss (nats)" if losses else "nll per pair (nats)" if key == "nll" else "loss per document"
+    label = "nll per pair (nats)" if key == "nll" else "loss per document"
     with drawing(path_or_ax, (6.4, 4.0)) as ax:
         ax.plot(epochs, nll, "o-", color=LIGHT["dots"][0], label="training, before each step")
         if not all(map(math.isnan, validation)):
@@ -76,13 +71,10 @@ def plot_history(history: Sequence[Mapping[str, float]] | NDArray[Any], path_or_
         ax.set(xlabel="epochs", ylabel=label, xticks=ticks)
         ax.margins(x=0.05, y=0.1)
         ax.grid(axis="y", color="#e5e5e5")
-        axes: list[Any] = [ax]
-        if seconds:
-            above = ax.secondary_xaxis("top")
-            above.set_xticks(ticks, [f"{s:.3g}" if s < 100 else f"{s:,.0f}" for s in np.cumsum(seconds)[ticks - 1]])
-            above.set_xlabel("seconds")
-            axes.append(above)
-        for axis in axes:
+        above = ax.secondary_xaxis("top")
+        above.set_xticks(ticks, [f"{s:.3g}" if s < 100 else f"{s:,.0f}" for s in seconds[ticks - 1]])
+        above.set_xlabel("seconds")
+        for axis in (ax, above):
             axis.tick_params(color=FAINT, labelcolor=LIGHT["ink"])
             axis.spines[:].set_color(FAINT)
     return ax

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastembed import Classifier, SkipGram, Trainer
+from fastembed import Classifier, SkipGram
 from fastembed.plotting import plot_history
 
 pytestmark = pytest.mark.thread_unsafe(reason="matplotlib is not made for threads")
@@ -38,18 +38,9 @@ def test_the_losses_of_a_classifier_are_drawn(axes):
     assert (axes.lines[0].get_ydata().tolist(), axes.get_ylabel()) == (expected, "loss per document")
 
 
-def test_the_losses_of_a_trainer_are_drawn(axes):
-    losses = Trainer.random(5, 3, seed=0).train([0, 1, 2], epochs=4)
-    plot_history(losses, axes)
-    np.testing.assert_array_equal(axes.lines[0].get_xydata(), np.column_stack([[1, 2, 3, 4], losses]))
-    assert (axes.get_ylabel(), axes.child_axes) == ("mean loss (nats)", [])
-
-
 @pytest.mark.parametrize(
     ("history", "error", "message"),
     [
-        (object(), TypeError, "object"),
-        ({"nll": [1.0]}, ValueError, "history"),
         ([], ValueError, "history"),
         ([{"nll": 1.0}], KeyError, "seconds"),
         ([{"nll": 8.5, "seconds": 2.0}, {"seconds": 1.0}], KeyError, "nll"),
