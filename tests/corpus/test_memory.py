@@ -115,14 +115,11 @@ def test_surrogates_of_texts_are_rejected_or_replaced():
 
 
 @pytest.mark.parametrize(
-    ("documents", "options", "message"),
-    [
-        ("a.jsonl", {}, "documents in memory are an iterable, got 'a.jsonl'; FileCorpus reads files"),
-        (iter(["a"]), {}, "a corpus is read more than once, which a list_iterator does not allow"),
-        ({"train": ["a"]}, {}, r"documents are an iterable, got a dict of \['train'\]: pass one of these"),
-        (["a"], {"reading": {"words": True}}, r"reading must be a fastembed\.corpus\.Reading or None, got {'words'"),
-    ],
+    ("documents", "message"),
+    [("a.jsonl", "got 'a.jsonl'"), (iter(["a"]), "list_iterator"), ({"train": ["a"]}, r"a dict of \['train'\]")],
 )
-def test_wrong_arguments_are_rejected(documents, options, message):
+def test_wrong_arguments_are_rejected(documents, message):
     with pytest.raises(TypeError, match=message):
-        DocumentCorpus(documents, **options)
+        DocumentCorpus(documents)
+    with pytest.raises(TypeError, match=r"reading must be .*Reading or None, got {'words'"):
+        DocumentCorpus(["a"], reading={"words": True})

@@ -94,11 +94,6 @@ def test_a_list_is_a_sequence_of_tokens_exactly_as_they_are(name, write):
     assert (found.tokens, found.counts.tolist()) == (same.tokens, same.counts.tolist())
 
 
-def test_lists_of_integers_and_texts_may_alternate(write):
-    content = json_lines([{"t": "a b"}, {"t": [3, -1]}, {"t": []}, {"t": "c"}])
-    assert read_field(write("t.jsonl", content), "t")[0] == [["a", "b"], ["3", "-1"], [], ["c"]]
-
-
 @pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.parquet"])
 @pytest.mark.parametrize("field", [2, "2"])
 def test_a_field_may_be_given_by_its_number(name, field, write):
@@ -131,17 +126,18 @@ def test_csv_may_have_semicolons_tabs_or_bars(write):
     assert read_field(write("t.csv", b"a;b\n"), 1, header=False)[0] == [["a;b"]]
 
 
-def test_a_byte_order_mark_and_windows_line_ends_are_no_text(write):
-    path = write("t.csv", b'\xef\xbb\xbftext,id\r\nthe cat,1\r\n"sat\r\ndown",2\r\n')
-    assert read_field(path)[0] == [["the", "cat"], ["sat"], ["down"]]
-    assert read_field(write("t.jsonl", b'\xef\xbb\xbf{"text": "a"}\r\n\r\n'))[0] == [["a"]]
-
-
-def test_blank_lines_and_empty_files_have_no_rows(write):
-    assert read_field(write("a.jsonl", b'\n{"text": "a"}\n \n\n{"text": "b"}'))[0] == [["a"], ["b"]]
-    assert read_field(write("a.csv", b"id,text\n\n1,a\n\n"))[0] == [["a"]]
-    for name in ("e.jsonl", "e.csv"):
-        assert read_field(write(name, b""))[0] == []
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("t.csv", b'\xef\xbb\xbftext,id\r\nthe cat,1\r\n"sat\r\ndown",2\r\n', [["the", "cat"], ["sat"], ["down"]]),
+        ("t.jsonl", b'\xef\xbb\xbf{"text": "a"}\r\n \n\n{"text": "b"}', [["a"], ["b"]]),
+        ("t.csv", b"id,text\n\n1,a\n\n", [["a"]]),
+        ("e.jsonl", b"", []),
+        ("e.csv", b"", []),
+    ],
+)
+def test_byte_order_marks_line_ends_of_windows_and_blank_lines_are_no_text(name, content, expected, write):
+    assert read_field(write(name, content))[0] == expected
 
 
 def test_a_long_file_is_read_in_pieces_and_rows_that_cross_them_are_whole(write, set_constant):
@@ -160,10 +156,6 @@ def test_folders_are_read_without_their_other_files(write, tmp_path):
     assert list(corpus.sequences(Ledger())) == [["a.csv"], ["b.jsonl"]]
     with pytest.raises(ValueError, match=r"README\.md' .* must end in one of \.jsonl"):
         read_field(write("README.md", b"no row"))
-    (tmp_path / "other").mkdir()
-    write("other/README.md", b"no row")
-    with pytest.raises(FileNotFoundError, match=r"no file in the folder '.*other' is structured"):
-        FileCorpus(tmp_path / "other", field="text")
 
 
 @pytest.mark.parametrize("like", ["t.jsonl", "t.parquet"])
@@ -178,8 +170,8 @@ def test_a_table_needs_a_field(name, write):
 
 
 def test_json_lines_may_hold_texts_and_lists_without_fields(write):
-    path = write("t.jsonl", json_lines(["the cat", ["sat down"]]))
-    assert read_field(path, None)[0] == [["the", "cat"], ["sat down"]]
+    path = write("t.jsonl", json_lines(["the cat", ["sat down"], [3, -1], [], "c"]))
+    assert read_field(path, None)[0] == [["the", "cat"], ["sat down"], ["3", "-1"], [], ["c"]]
     with pytest.raises(ValueError, match=r"t\.jsonl', line 2: \{'a': 1\}, .*field="):
         read_field(write("t.jsonl", json_lines(["a", {"a": 1}])), None)
 
@@ -248,9 +240,6 @@ def test_an_open_quote_takes_no_more_memory_than_the_longest_field(write, set_co
         assert tracemalloc.get_traced_memory()[1] < 8 << 20  # of 17 MB
     finally:
         tracemalloc.stop()
-    # A field may be longer than the limit of the csv module, which is one of the process
-    set_constant("fastembed.corpus.tables.LONGEST_ROW", 1 << 26)
-    assert len(read_field(write("t.csv", b"text\n" + b"word " * 100_000))[0][0]) == 100_000
 
 
 @pytest.mark.parametrize(
@@ -271,17 +260,17 @@ def test_a_field_that_a_file_does_not_have_is_an_error_even_when_bad_rows_are_sk
 
 
 @pytest.mark.parametrize(
-    ("options", "error", "message"),
+    ("options", "error"),
     [
-        ({"field": 0}, ValueError, "field must be a name, or a number from 1 on, got 0"),
-        ({"field": True}, TypeError, "field must be the name of a field or its number, got True"),
-        ({"field": ["text"]}, TypeError, "field must be the name of a field or its number"),
-        ({"header": 1}, TypeError, "header must be True or False, got 1"),
-        ({"skip_bad": "no"}, TypeError, "skip_bad must be True or False, got 'no'"),
+        ({"field": 0}, ValueError),
+        ({"field": True}, TypeError),
+        ({"header": 1}, TypeError),
+        ({"skip_bad": 0.5}, TypeError),
     ],
 )
-def test_wrong_options_are_rejected(options, error, message):
-    with pytest.raises(error, match=message):
+def test_wrong_options_are_rejected(options, error):
+    (name, value), *_ = options.items()
+    with pytest.raises(error, match=f"{name} must be .* got {value!r}"):
         FileCorpus(__file__, **options)
 
 
@@ -306,18 +295,13 @@ def test_bad_rows_of_tables_have_their_number(write):
 def test_every_type_of_text_and_list_in_parquet_is_read(tmp_path):
     pyarrow, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     text, lists = ["a b", "c"], [["a", "b"], ["c", "d"]]
-    columns = [
-        pyarrow.array(text),
-        pyarrow.array(text, pyarrow.large_string()),
-        pyarrow.array(text).dictionary_encode(),
-        pyarrow.array([item.encode() for item in text]),
-    ]
-    of_lists = [pyarrow.array(lists), pyarrow.array(lists, pyarrow.list_(pyarrow.string(), 2))]
-    table = pyarrow.table([*columns, *of_lists], [str(n) for n in range(6)])
-    pq.write_table(table, tmp_path / "t.parquet")
+    kinds = pyarrow.string(), pyarrow.large_string(), pyarrow.dictionary(pyarrow.int32(), pyarrow.string())
+    columns = [pyarrow.array(text, kind) for kind in (*kinds, pyarrow.binary())]
+    columns += [pyarrow.array(lists), pyarrow.array(lists, pyarrow.list_(pyarrow.string(), 2))]
+    pq.write_table(pyarrow.table(columns, [str(n) for n in range(6)]), tmp_path / "t.parquet")
     for column in range(1, 7):
         found = read_field(tmp_path / "t.parquet", column)[0]
-        assert found == ([["a", "b"], ["c"]] if column <= 4 else lists), table.schema.types[column - 1]
+        assert found == ([["a", "b"], ["c"]] if column <= 4 else lists), columns[column - 1].type
 
 
 def test_invalid_utf8_in_a_table_is_a_bad_row(tmp_path):
