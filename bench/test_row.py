@@ -59,13 +59,14 @@ def test_row_merge(benchmark, kernels, row, truth, close):
     close(row.gradient[: row.dim], truth.gradient)
 
 
-def test_row_update(benchmark, kernels, row, truth, close):
+def test_bag_descend(benchmark, kernels, row, truth, close):
     """Timed calls have rate zero, so that the row does not change; an untimed call has rate one."""
-    once = row.embedding[INPUT].copy()
+    once, one = row.embedding.copy(), np.ones(1, row.embedding.dtype)
+    ids = np.array([INPUT], np.int32)
     row.gradient[: row.dim] = truth.gradient
-    assert kernels.row_update(once, row.h, row.gradient, row.amounts, 1.0, 0.0)
-    close(once, truth.h - truth.gradient)
-    benchmark(kernels.row_update, row.embedding[INPUT], row.h, row.gradient, row.amounts, 0.0, 0.0)
+    assert kernels.bag_descend(once, ids, one, row.h, row.gradient, row.amounts, 1.0, 0.0)
+    close(once[INPUT], truth.h - truth.gradient)
+    benchmark(kernels.bag_descend, row.embedding, ids, one, row.h, row.gradient, row.amounts, 0.0, 0.0)
     np.testing.assert_array_equal(row.embedding[INPUT], truth.h)
 
 

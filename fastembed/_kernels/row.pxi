@@ -19,8 +19,7 @@ Rows of `weights` are padded with zeros to a whole number of cache lines; so is 
 
 If the input is a bag, h is the weighted sum of its rows, and the gradient of each row is its weight times dL/dh.
 
-A step whose result would not be finite is not made: `descend_row` and `descend_bag` return False before anything is
-changed.
+A step whose result would not be finite is not made: `descend_bag` returns False before anything is changed.
 """
 
 from libc.float cimport DBL_EPSILON, DBL_MAX, FLT_EPSILON, FLT_MAX
@@ -259,34 +258,14 @@ cdef inline bint is_short(double linear_step, const real* h, Py_ssize_t dim) noe
     return linear_step * length < limit
 
 
-cdef bint descend_row(
-    real* row, const real* h, const double* gradient, Py_ssize_t dim, double learning_rate, double linear_step,
-) noexcept nogil:
-    """E[i] = h - learning_rate * dL/dh, where h is E[i] as it was.
-
-    `linear_step` is the factor on h in the longest step that `descend_shard` will make, or 0. Returns False, with the
-    row as it was, if the row would overflow, or if a w_c might.
-    """
-    cdef Py_ssize_t d
-    cdef int finite = 0
-    if linear_step != 0 and not is_short(linear_step, h, dim):
-        return False
-    for d in range(dim):
-        row[d] = <real>(h[d] - learning_rate * gradient[d])
-        finite += isfinite(row[d])
-    if finite == dim:
-        return True
-    memcpy(row, h, dim * sizeof(real))
-    return False
-
-
 cdef bint descend_bag(
     real* embedding, const int32_t* ids, const real* weights, Py_ssize_t entries, const real* h,
     const double* gradient, Py_ssize_t dim, double learning_rate, double linear_step,
 ) noexcept nogil:
     """E[ids_t] -= learning_rate * weights_t * dL/dh for each row of a bag, whose ids are distinct; h is its sum.
 
-    Returns False, with all rows as they were, where `descend_row` would.
+    `linear_step` is the factor on h in the longest step that `descend_shard` will make, or 0. Returns False, with all
+    rows as they were, if a row would overflow, or if a w_c might.
     """
     cdef Py_ssize_t t, d, finite = 0
     cdef real* row
@@ -424,27 +403,14 @@ def row_merge(
     return loss, merged.log_normaliser
 
 
-def row_update(
-    real[::1] row, const real[::1] h, const double[::1] gradient, const double[::1] amounts, double learning_rate,
-    double linear_rate,
-) -> bool:
-    """row = h - learning_rate * gradient, in place, for the row that h is a copy of; return whether it was done.
-
-    It is not if a number would overflow, or if `row_update_linear` with a step of `linear_rate` might let one overflow.
-    """
-    cdef bint done
-    cdef double linear_step
-    with nogil:
-        linear_step = linear_rate * sum_of(&amounts[0], amounts.shape[0])
-        done = descend_row(&row[0], &h[0], &gradient[0], row.shape[0], learning_rate, linear_step)
-    return done
-
-
 def bag_descend(
     real[:, ::1] embedding, const int32_t[::1] ids, const real[::1] weights, const real[::1] h,
     const double[::1] gradient, const double[::1] amounts, double learning_rate, double linear_rate,
 ) -> bool:
-    """`row_update` of the rows `ids`, each times its weight, of a bag whose sum is h; return whether it was done."""
+    """embedding[ids_t] -= learning_rate * weights_t * gradient, of a bag whose sum is h; return whether it was done.
+
+    It is not if a number would overflow, or if `row_update_linear` with a step of `linear_rate` might let one overflow.
+    """
     cdef bint done
     cdef double linear_step
     # Memoryviews of length 0 have no first element to take the address of

@@ -60,15 +60,15 @@ cdef Py_ssize_t train_rows(
     cdef real* expected = <real*>scratch.expected
     cdef real* observed = <real*>scratch.observed
     cdef real* logits = NULL
-    cdef real* row = NULL
     cdef const Py_ssize_t* bounds = model.bounds
     cdef Py_ssize_t width = model.width, dim = model.dim, shards = model.shards
     cdef const Bags* bags = &examples.bags
-    cdef const int32_t* ids = NULL
-    cdef const real* bag_weights = NULL
-    cdef Py_ssize_t epoch = begin // examples.size, n = begin - epoch * examples.size, k, s, d, first, entries = 0
+    cdef int32_t row
+    cdef real one = 1
+    cdef const int32_t* ids = &row
+    cdef const real* bag_weights = &one
+    cdef Py_ssize_t epoch = begin // examples.size, n = begin - epoch * examples.size, k, s, first, entries = 1
     cdef double loss, linear_step = 0
-    cdef bint has_bags = bags.starts != NULL, done
     cdef Merged merged
     cdef Target y
     if update_linear:
@@ -78,14 +78,12 @@ cdef Py_ssize_t train_rows(
     for k in range(begin, end):
         first = examples.starts[n]
         y = target_row(examples.columns + first, examples.amounts + first, examples.starts[n + 1] - first)
-        if has_bags:
+        if bags.starts != NULL:
             ids, bag_weights = bags.ids + bags.starts[n], <const real*>bags.weights + bags.starts[n]
             entries = bags.starts[n + 1] - bags.starts[n]
-            gather_bag(embedding, dim, ids, bag_weights, entries, h)
         else:
-            row = embedding + examples.inputs[n] * dim
-            for d in range(dim):
-                h[d] = row[d]
+            row = <int32_t>examples.inputs[n]
+        gather_bag(embedding, dim, ids, bag_weights, entries, h)
         for s in range(shards):
             pass_shard(
                 weights, h, bias, bounds[s], bounds[s + 1], width, &y,
@@ -99,13 +97,9 @@ cdef Py_ssize_t train_rows(
             scratch.partials, expected, observed, shards, width, merged.maximum, merged.total, y.total, model.scale,
             scratch.gradient,
         )
-        if has_bags:
-            done = descend_bag(
-                embedding, ids, bag_weights, entries, h, scratch.gradient, dim, learning_rate, linear_step * y.total,
-            )
-        else:
-            done = descend_row(row, h, scratch.gradient, dim, learning_rate, linear_step * y.total)
-        if not done:
+        if not descend_bag(
+            embedding, ids, bag_weights, entries, h, scratch.gradient, dim, learning_rate, linear_step * y.total,
+        ):
             return k
         if update_linear:
             for s in range(shards):
@@ -166,44 +160,36 @@ cdef class RowTrainer:
         return loss if made else NAN
 
     def train(
-        self, const Py_ssize_t[::1] inputs, const int64_t[::1] starts, const int32_t[::1] columns,
-        const double[::1] amounts, Py_ssize_t begin, Py_ssize_t end, double learning_rate, bint update_linear,
-        double[::1] sums,
+        self, inputs, const int64_t[::1] starts, const int32_t[::1] columns, const double[::1] amounts,
+        Py_ssize_t begin, Py_ssize_t end, double learning_rate, bint update_linear, double[::1] sums,
     ) -> int:
         """Make the steps begin to end - 1; return the number of the first that could not be made, or `end`.
 
-        Example n has the input row inputs[n] and the target entries starts[n] to starts[n + 1] of `columns` and
+        Example n has the input row inputs[n], or the n-th of bags, which have starts (N + 1,) of int64, ids of int32
+        and weights; and the target entries starts[n] to starts[n + 1] of `columns` and
         `amounts`. Steps are numbered over the epochs, and the losses before them are added to `sums` (epochs,), as
         `train_rows` says.
         """
-        cdef Examples examples = Examples(
-            inputs.shape[0], &inputs[0], &starts[0], &columns[0], &amounts[0], Bags(NULL, NULL, NULL),
-        )
-        with nogil:
-            end = self.descend(&examples, begin, end, learning_rate, update_linear, &sums[0])
-        return end
-
-    def train_bags(
-        self, bags, const int64_t[::1] starts, const int32_t[::1] columns,
-        const double[::1] amounts, Py_ssize_t begin, Py_ssize_t end, double learning_rate, bint update_linear,
-        double[::1] sums,
-    ) -> int:
-        """Do what `train` does on bags, which have starts (N + 1,) of int64, ids of int32 and weights."""
-        cdef const int64_t[::1] bag_starts = bags.starts
-        cdef const int32_t[::1] ids = bags.ids
+        cdef const Py_ssize_t[::1] rows
+        cdef const int64_t[::1] bag_starts
+        cdef const int32_t[::1] ids
         cdef const float[::1] singles
         cdef const double[::1] doubles
-        cdef const void* weights
-        cdef Examples examples
-        if self.single:
-            singles = bags.weights
-            weights = &singles[0]
-        else:
-            doubles = bags.weights
-            weights = &doubles[0]
-        examples = Examples(
-            bag_starts.shape[0] - 1, NULL, &starts[0], &columns[0], &amounts[0], Bags(&bag_starts[0], &ids[0], weights),
+        cdef Examples examples = Examples(
+            len(inputs), NULL, &starts[0], &columns[0], &amounts[0], Bags(NULL, NULL, NULL),
         )
+        if hasattr(inputs, "starts"):
+            bag_starts, ids = inputs.starts, inputs.ids
+            examples.bags.starts, examples.bags.ids = &bag_starts[0], &ids[0]
+            if self.single:
+                singles = inputs.weights
+                examples.bags.weights = &singles[0]
+            else:
+                doubles = inputs.weights
+                examples.bags.weights = &doubles[0]
+        else:
+            rows = inputs
+            examples.inputs = &rows[0]
         with nogil:
             end = self.descend(&examples, begin, end, learning_rate, update_linear, &sums[0])
         return end

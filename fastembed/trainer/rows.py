@@ -124,10 +124,7 @@ class RowSteps:
     ) -> NDArray[np.float64]:
         """Step on the examples in their order, `epochs` times; return the mean loss of each epoch, (epochs,)."""
         sums, steps = np.zeros(epochs), epochs * len(inputs)
-        kernel = self._row_trainer
-        train: Callable[..., int] = kernel.train_bags if isinstance(inputs, Bags) else kernel.train
-        if self._parallel:
-            train = self._train_in_parallel
+        train: Callable[..., int] = self._train_in_parallel if self._parallel else self._row_trainer.train
         steps_per_call = max(1, MULTIPLICATIONS // (self._parameters.weights.size + STEP_OVERHEAD))
         for begin in range(0, steps, steps_per_call):
             end = min(begin + steps_per_call, steps)
@@ -149,7 +146,7 @@ class RowSteps:
         update_linear: bool,
         sums: NDArray[np.float64],
     ) -> int:
-        """Train as RowTrainer.train and train_bags of the kernels, with the same bits, on several threads per step."""
+        """Train as RowTrainer.train of the kernels, with the same bits, on several threads per step."""
         for step in range(begin, end):
             epoch, n = divmod(step, len(inputs))
             i, row = one(inputs, n), slice(starts[n], starts[n + 1])
@@ -165,11 +162,13 @@ class RowSteps:
     def _update(self, i: int | Bags, amounts: NDArray[np.float64], rate: float, linear_rate: float) -> bool:
         """Update the rows of the input with the gradient of the last pass; return whether the result is finite."""
         embedding, scratch = self._parameters.embedding, self._scratch
-        rest = scratch.h, scratch.gradient, amounts, rate, linear_rate
         if isinstance(i, Bags):
             entries = slice(i.starts[0], i.starts[1])
-            return bool(self._kernels.bag_descend(embedding, i.ids[entries], i.weights[entries], *rest))
-        return bool(self._kernels.row_update(embedding[i], *rest))
+            ids, weights = i.ids[entries], i.weights[entries]
+        else:
+            ids, weights = np.array([i], np.int32), np.ones(1, embedding.dtype)
+        args = ids, weights, scratch.h, scratch.gradient, amounts, rate, linear_rate
+        return bool(self._kernels.bag_descend(embedding, *args))
 
     def _pass(
         self,

@@ -71,14 +71,6 @@ def row_merge(
     scale: float,
     gradient: _Doubles,
 ) -> tuple[float, float]: ...
-def row_update(
-    row: npt.NDArray[_Real],
-    h: npt.NDArray[_Real],
-    gradient: _Doubles,
-    amounts: _Doubles,
-    learning_rate: float,
-    linear_rate: float,
-) -> bool: ...
 def bag_descend(
     embedding: npt.NDArray[_Real],
     ids: _Columns,
@@ -124,19 +116,7 @@ class RowTrainer:
     def step(self, lock: RLock, i: int, target: int, learning_rate: float, update_linear: bool) -> float: ...
     def train(
         self,
-        inputs: _Ids,
-        starts: _Starts,
-        columns: _Columns,
-        amounts: _Doubles,
-        begin: int,
-        end: int,
-        learning_rate: float,
-        update_linear: bool,
-        sums: _Doubles,
-    ) -> int: ...
-    def train_bags(
-        self,
-        bags: _Bags,
+        inputs: _Ids | _Bags,
         starts: _Starts,
         columns: _Columns,
         amounts: _Doubles,
