@@ -312,18 +312,6 @@ def test_the_makefile_has_every_target_that_is_named(page):
         check(["make", *command.split()])
 
 
-def test_the_sections_of_figures_are_those_that_are_measured():
-    """`bench/peers/figures.py` finds the place of each of its tables on the page of benchmarks."""
-    page = (ROOT / "docs" / "measurements.md").read_text(encoding="utf-8")
-    found = re.findall(r"^<!-- figures: ([\w ]+) -->$(?:(?!<!--).)*^<!-- end -->$", page, re.MULTILINE | re.DOTALL)
-    script = (ROOT / "bench" / "peers" / "figures.py").read_text(encoding="utf-8")
-    per_build, once = (
-        set(re.findall(rf'"(\w+)": Figure\("\w+\.py"{end}', script)) for end in (r"\)", ", per_build=False")
-    )
-    assert sorted(found) == sorted([f"{name} x86_64_v{level}" for name in per_build for level in (3, 4)] + list(once))
-    assert page.count("<!--") == 2 * len(found)
-
-
 def test_our_side_of_the_tables_exists():
     """Every method, parameter and option in the last column of "Coming from" is one of ours."""
     page = (ROOT / "docs" / "coming-from.md").read_text(encoding="utf-8")

@@ -37,14 +37,8 @@ CLASSES = list(dict.fromkeys(each for each in PUBLIC if isinstance(each, type) a
 COUNTS = sparse.csr_array([[0.0, 5, 1], [5, 0, 0], [1, 0, 0]])
 
 
-def through_pickle(protocol):
-    return lambda value: pickle.loads(pickle.dumps(value, protocol))
-
-
-def out_of_band(value):
-    buffers = []
-    text = pickle.dumps(value, 5, buffer_callback=buffers.append)
-    return pickle.loads(text, buffers=[bytearray(buffer) for buffer in buffers])
+def through_pickle(value):
+    return pickle.loads(pickle.dumps(value))
 
 
 def read_only_buffers(value):
@@ -53,19 +47,17 @@ def read_only_buffers(value):
     return pickle.loads(text, buffers=[bytes(buffer) for buffer in buffers])
 
 
-def through_joblib(value, mmap_mode=None):
+def through_joblib(value):
     joblib = pytest.importorskip("joblib")
     with tempfile.TemporaryDirectory() as folder:
         joblib.dump(value, f"{folder}/value")
-        return joblib.load(f"{folder}/value", mmap_mode=mmap_mode)
+        return joblib.load(f"{folder}/value", mmap_mode=None if sys.platform == "win32" else "r")
 
 
 WAYS = {
-    **{f"protocol {protocol}": through_pickle(protocol) for protocol in (2, pickle.HIGHEST_PROTOCOL)},
-    "out of band": out_of_band,
+    "pickle": through_pickle,
     "read-only buffers": read_only_buffers,
-    "joblib": through_joblib,
-    "joblib, mapped": lambda value: through_joblib(value, None if sys.platform == "win32" else "r"),
+    "joblib, mapped": through_joblib,
     "copy": copy.copy,
     "deepcopy": copy.deepcopy,
 }

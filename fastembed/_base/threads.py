@@ -214,18 +214,17 @@ def ordered_map(
     function: Callable[[T], R],
     items: Iterable[T],
     threads: int,
-    give_up: Callable[[], object] | None = None,
     *,
     ahead: int | None = None,
 ) -> Generator[R, None, None]:
     """Yield ``function(item)`` for each item, in the order of the items, computed on at most `threads` threads.
 
     The items are drawn by the calling thread, at most `ahead` of them, by default two per thread, ahead of the results
-    that it has taken. When it stops early, by an exception or a Ctrl-C, it calls `give_up` to shorten the calls in
-    progress, waits for them, and drops the others.
+    that it has taken. When it stops early, by an exception or a Ctrl-C, it waits for the calls in progress and drops
+    the others.
     """
     with new_executor(threads) as executor:
-        yield from ordered_results(executor.submit, function, items, ahead or 2 * threads, give_up)
+        yield from ordered_results(executor.submit, function, items, ahead or 2 * threads)
 
 
 def ordered_results(
@@ -233,7 +232,6 @@ def ordered_results(
     function: Callable[[T], R],
     items: Iterable[T],
     ahead: int,
-    give_up: Callable[[], object] | None = None,
 ) -> Generator[R, None, None]:
     """Yield ``function(item)`` for each item, as :func:`ordered_map` does, computed by an executor's `submit`."""
     pending: deque[Future[R]] = deque()
@@ -244,10 +242,6 @@ def ordered_results(
                 yield awaited(pending.popleft())
         while pending:
             yield awaited(pending.popleft())
-    except BaseException:
-        if give_up is not None:
-            give_up()
-        raise
     finally:
         for future in pending:
             future.cancel()

@@ -23,8 +23,8 @@ or includes by name all that it uses. Modules outside ``builds`` are compiled on
 Of every compiled module:
 
 - It takes memory (typed memoryviews) and numbers, and imports nothing of this package. `row_trainer`, `block_trainer`
-  and `RowTrainer.train` take scratch memory, bags and the exchange with other processes as attributes of objects; tables and
-  `features.bags` also take lists.
+  and `RowTrainer.train` take scratch memory, bags and the exchange with other processes as attributes of objects;
+  tables and `features.bags` also take lists.
 - It has no global state: the tile sizes for the caches are arguments.
 - Loops over an array, a text or a table run without the GIL, except where Python objects are made, taken or called:
   in `TokenTable.fill` and `frequent`, `NeighborTable.frequent`, `PhraseTable.insert`, `Ranking.take`, and where a

@@ -22,7 +22,6 @@ def count_rows(
     lengths: npt.NDArray[np.int64],
     columns: npt.NDArray[np.int32],
     values: npt.NDArray[np.float64],
-    stop: npt.NDArray[np.int32],
 ) -> int: ...
 def add_totals(
     begins: npt.NDArray[np.int64],

@@ -35,10 +35,8 @@ cdef extern from *:
     #else
     static inline int fastembed_lowest_bit(uint64_t bits) { return __builtin_ctzll(bits); }
     #endif
-    static inline int fastembed_is_set(const int32_t* flag) { return *(const volatile int32_t*)flag; }
     """
     int lowest_bit "fastembed_lowest_bit" (uint64_t bits) noexcept nogil
-    bint is_set "fastembed_is_set" (const int32_t* flag) noexcept nogil
 
 
 cdef double CLOSE = 1e-3  # norm of the residual of a regression, as a share of that of its right-hand side
@@ -77,7 +75,7 @@ cdef inline int64_t add_side(
 cdef inline int64_t add_windows(
     const int32_t* ids, const int32_t* positions, int64_t n_positions,
     const double* before, int64_t n_before, const double* after, int64_t n_after,
-    int64_t n_contexts, int64_t shift, double* totals, int32_t* found, const int32_t* stop,
+    int64_t n_contexts, int64_t shift, double* totals, int32_t* found,
 ) noexcept nogil:
     """Add the windows around all positions of one word; return the number of distinct columns found.
 
@@ -86,8 +84,6 @@ cdef inline int64_t add_windows(
     cdef int64_t p, n = 0
     cdef uint32_t contexts = <uint32_t>n_contexts
     for p in range(n_positions):
-        if is_set(stop):
-            return n
         if p + AHEAD < n_positions:
             prefetch(ids + positions[p + AHEAD] - min(n_before, NEAR))
             prefetch(ids + positions[p + AHEAD] + min(n_after, NEAR))
@@ -166,7 +162,6 @@ def count_rows(
     int64_t first, int64_t last, const double[::1] before, const double[::1] after,
     int64_t n_contexts, bint directed, double[::1] totals, int32_t[::1] found, uint64_t[::1] present,
     uint64_t[::1] present64, int64_t[::1] lengths, int32_t[::1] columns, double[::1] values,
-    const int32_t[::1] stop,
 ) -> int:
     """Count the windows around the words first .. last - 1.
 
@@ -193,8 +188,6 @@ def count_rows(
         Number of entries of each row.
     columns : int32, values : float64, written
         The rows one after another; long enough for all of them.
-    stop : int32 (1,)
-        Another thread may set it to 1 if the counts will not be used; the remaining windows are then left out.
 
     Returns
     -------
@@ -212,7 +205,7 @@ def count_rows(
                 continue
             entries = add_windows(
                 &ids[0], &positions[starts[w]], starts[w + 1] - starts[w], before_d, before.shape[0],
-                after_d, after.shape[0], n_contexts, shift, &totals[0], &found[0], &stop[0],
+                after_d, after.shape[0], n_contexts, shift, &totals[0], &found[0],
             )
             take_row(
                 &found[0], entries, &totals[0], &present[0], &present64[0], present64.shape[0],

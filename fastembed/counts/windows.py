@@ -451,7 +451,6 @@ def count_windows(
     ranges = row_ranges(pairs, batch_pairs)
     size = int(np.add.reduceat(np.minimum(pairs, n_columns), [first for first, _ in ranges]).max(initial=1))
     spare = OnePerThread(lambda: Scratch(n_columns, size))
-    stop = np.zeros(1, dtype=np.int32)
 
     def count(rows: tuple[int, int]) -> RowBatch:
         first, last = rows
@@ -460,12 +459,12 @@ def count_windows(
         n = cooccur.count_rows(
             chunk.ids, starts, positions, first, last, before, after, contexts, windows.directed,
             scratch.totals, scratch.found, scratch.present, scratch.present64,
-            lengths, scratch.columns, scratch.values, stop,
+            lengths, scratch.columns, scratch.values,
         )  # fmt: skip
         check_exact(scratch.values[:n])
         return RowBatch(lengths, scratch.columns[:n], scratch.values[:n], lambda: spare.give(scratch))
 
-    with closing(ordered_map(count, ranges, pool.threads, lambda: stop.fill(1))) as batches:
+    with closing(ordered_map(count, ranges, pool.threads)) as batches:
         for number, batch in enumerate(batches, 1):
             if report is not None:
                 report.count(number / len(ranges))

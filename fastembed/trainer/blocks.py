@@ -279,11 +279,6 @@ class BlockSteps:
         factor = np.exp(-options.linear_l2 * options.linear_learning_rate * share)
         p.weights *= factor.astype(p.dtype)
 
-    def close(self) -> None:
-        """Finish the last step and release the other threads, also if a Ctrl-C came where `_crew` cannot do it."""
-        self._block_trainer.finish()
-        self._block_trainer.close()
-
     def _most_entries(self, bags: Bags) -> int:
         """Return the largest number of entries of the bags of a block in any order of the rows; at least 1."""
         sizes = np.diff(bags.starts)[np.concatenate(self._groups)]

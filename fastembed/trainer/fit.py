@@ -225,9 +225,6 @@ class Fit:
                 for record in self.history:
                     record["kept"] = record["epoch"] == self.position.best_epoch
         except BaseException:
-            self.steps.close()
-            if self.validation is not None:
-                self.validation.close()
             self.good.restore()
             self.rng.bit_generator.state = self.position.generator
             self.history[:] = self.position.history

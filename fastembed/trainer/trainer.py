@@ -6,7 +6,6 @@ import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Self
 
@@ -747,8 +746,8 @@ class Trainer:
         p, pool = self._parameters, self._pool
         with DefaultFloatMode():
             data = check_data(p, counts, bags)
-            with self._lock.value, closing(BlockSteps(p, data.counts, FitOptions(), pool, Ranks(), data.bags)) as steps:
-                return steps.nll()
+            with self._lock.value:
+                return BlockSteps(p, data.counts, FitOptions(), pool, Ranks(), data.bags).nll()
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the parameters, the sums of squared gradients and the factors to one safetensors file.

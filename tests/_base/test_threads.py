@@ -46,13 +46,6 @@ def test_ordered_map_keeps_the_order_and_stays_little_ahead(threads):
         assert len(drawn) <= place + 2 * threads + 1
 
 
-def test_ordered_map_gives_up_when_a_call_fails():
-    gave_up = []
-    with pytest.raises(ZeroDivisionError):
-        list(ordered_map(lambda item: 1 // item, [1, 0, 2], 2, lambda: gave_up.append(True)))
-    assert gave_up == [True]
-
-
 def run_until_the_end(program):
     command = [sys.executable, "-P", "-c", program]
     return subprocess.run(command, check=True, capture_output=True, encoding="utf-8", timeout=TIME_LIMIT).stdout
