@@ -30,8 +30,8 @@ class Ledger:
         Number of U+FFFD characters put in place of bytes that are not UTF-8.
     skipped : dict of str to int
         Number of rows of structured files, or of items in memory, that were not read, by reason.
-    counts_dropped, most_dropped : float
-        The share of the counts of the walks on a graph that was dropped, of all and, the largest, of a node.
+    counts_dropped : float
+        The share of the counts of the walks on a graph that was dropped.
     unit : str
         What a sequence is: a line, a paragraph, a sentence, a document, a basket, or an edge of a graph.
     walks : str
@@ -57,7 +57,6 @@ class Ledger:
     replaced: int = 0
     skipped: dict[str, int] = field(default_factory=dict)
     counts_dropped: float = 0.0
-    most_dropped: float = 0.0
     unit: str = "line"
     walks: str = ""
 
@@ -71,11 +70,11 @@ class Ledger:
         replaced = f"; {self.replaced:,} times U+FFFD for invalid bytes" if self.replaced else ""
         reasons = _listed(self.dropped)
         skipped = f"; skipped {sum(self.skipped.values()):,} rows ({_listed(self.skipped)})" if self.skipped else ""
-        most = f"; dropped {self.counts_dropped:.2%} of the counts, at most {self.most_dropped:.2%} of those of a token"
+        share = f"; dropped {self.counts_dropped:.2%} of the counts" if self.counts_dropped else ""
         return (
             f"read {self.tokens_read:,} tokens in {self.units}{empty}{size}; used {self.tokens_used:,}; "
             f"dropped {sum(self.dropped.values()):,}{f' ({reasons})' if reasons else ''}{replaced}{skipped}"
-            f"{most if self.most_dropped else ''}{'; ' * bool(self.walks)}{self.walks}"
+            f"{share}{'; ' * bool(self.walks)}{self.walks}"
         )
 
     @property
@@ -92,8 +91,7 @@ class Ledger:
         }
         total["unit"] = other.unit if self.unit == Ledger.unit else self.unit
         total["walks"] = max(self.walks, other.walks)  # one begins with the other, which says less (check_walks)
-        # The shares of the sum are not known, but not larger than these
-        total |= {name: max(own[name], others[name]) for name in ("counts_dropped", "most_dropped")}
+        total["counts_dropped"] = max(self.counts_dropped, other.counts_dropped)  # that of the sum is not larger
         return Ledger(**total)
 
 

@@ -249,7 +249,6 @@ class Walks:
                     done += len(piece)
                     progress(done, len(nodes))
         self._ledger.counts_dropped = float(lost.sum() / sums.sum())
-        self._ledger.most_dropped = float(np.divide(lost, sums, out=np.zeros_like(sums), where=sums > 0).max())
 
     def check_room(self, room: int, entry_bytes: int) -> None:
         """Raise MemoryError if all rows would take more than `room` bytes, by an estimate from some of them."""
