@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 import os
 import sys
 import threading
@@ -13,7 +12,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
 from queue import SimpleQueue
-from time import perf_counter
 from typing import Any, Generic, TypeVar
 from weakref import WeakSet
 
@@ -312,20 +310,3 @@ _blas_limit = PerProcess(BlasLimit)
 def single_threaded_blas() -> AbstractContextManager[None]:
     """Hold BLAS to one thread during a `with` block, since threads of ours each call it on a part."""
     return _blas_limit.value.held()
-
-
-def seconds_per_operation(rows: int, dim: int, columns: int) -> float:
-    """Return the seconds of one thread per floating-point operation: the fastest product of a fifth of a second.
-
-    Parameters
-    ----------
-    rows, dim, columns : int
-        Of the product of a matrix (rows, dim) and one (dim, columns), float32.
-    """
-    left, right = np.ones((rows, dim), np.float32), np.ones((dim, columns), np.float32)
-    end, fastest = perf_counter() + 0.2, math.inf
-    with single_threaded_blas():
-        while (began := perf_counter()) < end or fastest == math.inf:
-            left @ right
-            fastest = min(fastest, perf_counter() - began)
-    return fastest / (2 * left.size * columns)

@@ -61,16 +61,6 @@ def listed(values: Iterable[object]) -> str:
     return ", ".join(texts[:20]) + (f" and {len(texts) - 20:,} more" if len(texts) > 20 else "")
 
 
-def unhashable(values: Iterable[object]) -> Any:
-    """Return the first value that cannot be hashed, of which there is one."""
-    for value in values:
-        try:
-            hash(value)
-        except TypeError:
-            break
-    return value
-
-
 SOUGHT = 10_000  # the first tokens, the most frequent ones, among which similar spellings are sought
 LARGEST = 2**63 - 1  # the largest count, size or id: NumPy's are int64
 

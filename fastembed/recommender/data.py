@@ -16,7 +16,7 @@ from scipy import sparse
 from fastembed._base.arrays import Int32, canonical_csr, csr
 from fastembed._base.estimator import fields_alone
 from fastembed._base.threads import cached_property
-from fastembed._base.validation import UnknownToken, check_flag, check_number, shown, unhashable
+from fastembed._base.validation import UnknownToken, check_flag, check_number, shown
 from fastembed.corpus.corpus import DocumentCorpus, FileCorpus
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.memory import BadRow, check_field, column_names
@@ -123,8 +123,8 @@ class _Numbered:
         numbered, known = self._numbers, len(self._numbers)
         try:
             found = np.fromiter((numbered.setdefault(name, len(numbered)) for name in names), np.int32, len(names))
-        except TypeError:
-            raise TypeError(f"{self._what} must be a str or an int, got {shown(unhashable(names))}") from None
+        except TypeError as error:
+            raise TypeError(f"{self._what} must be a str or an int: {error}") from None
         of_str = isinstance(next(iter(numbered), None), str)
         for name in list(numbered)[known:]:
             if not (isinstance(name, str) and name if of_str else _is_int64(name)):

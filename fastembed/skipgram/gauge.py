@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fastembed._base.threads import Pool, single_threaded_blas
 from fastembed.counts.groups import Totals
-from fastembed.skipgram.start import eigh, ordered_sum
+from fastembed.skipgram.start import ordered_sum
 
 # Two-sided windows count a pair of positions in the rows of both words, though it is one observation. Where pairs are
 # counted once (one-sided windows, pairs of a graph), half of them is a cautious choice.
@@ -98,12 +98,12 @@ def _shrinking(
     nu gamma.
     The largest share is scaled to 1, since the common scale of the rows is arbitrary.
     """
-    variances, axes = eigh(covariance)
+    variances, axes = np.linalg.eigh(covariance)
     if variances[-1] <= 0:  # all rows are equal
         return np.eye(len(axes)), np.eye(len(axes))
     scale = np.sqrt(np.maximum(variances, LEAST_VARIANCE * variances[-1]))
     root = axes * scale
-    gamma, rotation = eigh(root.T @ information @ root)
+    gamma, rotation = np.linalg.eigh(root.T @ information @ root)
     zeta = pairs * np.maximum(gamma, 0)
     shares = zeta / (1 + zeta)
     if shares[-1] == 0:  # all columns are equal

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fastembed._base.arrays import RandomAccessFile, aligned_zeros, padded_width, row_ranges
 from fastembed._base.memory import give_back_freed
 from fastembed._base.progress import bar
-from fastembed._base.threads import Pool, awaited, in_background, ordered_map, single_threaded_blas
+from fastembed._base.threads import Pool, ordered_map, single_threaded_blas
 from fastembed._kernels import kernels_for
 from fastembed.counts.groups import GroupedCounts, RowGroup, Totals, group_count, group_size, group_slice
 
@@ -97,7 +97,7 @@ def truncated_svd(
             rights.append(right)
             part = slice(k * width, (k + 1) * width)
             factor[part, part] = s[:, None] * rotation.T
-        squares, rotation = eigh(factor.T @ _products(lefts, pool) @ factor)
+        squares, rotation = np.linalg.eigh(factor.T @ _products(lefts, pool) @ factor)
         squares, rotation = squares[: -rank - 1 : -1], rotation[:, : -rank - 1 : -1]
         real = squares > floor**2
         s = np.sqrt(np.where(real, squares, 0))
@@ -209,7 +209,7 @@ def _principal_axes(
     the condition number, which is acceptable for products of an orthonormal basis. Axes below the rounding error of the
     squares, or below `floor`, become zero.
     """
-    squares, rotation = eigh(_products([matrix], pool))
+    squares, rotation = np.linalg.eigh(_products([matrix], pool))
     squares, rotation = squares[::-1], rotation[:, ::-1]
     real = squares > max(squares[0] * len(squares) * np.finfo(np.float64).eps, floor**2)
     s = np.sqrt(np.where(real, squares, 0))
@@ -250,12 +250,6 @@ def ordered_sum(
         for each in parts:
             total += each
     return total
-
-
-def eigh(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the eigenvalues and eigenvectors of a symmetric matrix; a Ctrl-C ends the wait for them."""
-    values, vectors = awaited(in_background(np.linalg.eigh, matrix))
-    return values, vectors
 
 
 def _multiply(blocks: list[NDArray[np.float32]], change: NDArray[Any], out: NDArray[np.float32], pool: Pool) -> None:

@@ -122,7 +122,7 @@ def test_a_matrix_has_users_as_rows_whose_names_are_their_numbers(form):
         (TABLE | {"how": ["1", "2", "x", "1", "1", "1"]}, FIELDS, ValueError, "weight must be .* 'x'"),
         (TABLE | {"what": [7, 9, "9", 7, 7, 8]}, FIELDS, TypeError, "row 2: items must be .* got '9'"),
         (TABLE | {"who": np.array([1.0, 2.0, np.nan] * 2)}, FIELDS, TypeError, "row 0: users must be .* got 1.0"),
-        (TABLE | {"who": [["a"]] * 6}, FIELDS, TypeError, r"user must be .* got \['a'\]"),
+        (TABLE | {"who": [["a"]] * 6}, FIELDS, TypeError, "user must be"),
         (TABLE | {"who": ["a"]}, FIELDS, ValueError, "one value per pair"),
         ([["a"], None], {}, TypeError, "basket 1 must be a list of items, got None"),
         ([["a"], ["b", True]], {}, TypeError, "basket 1: items must be .* got True"),
