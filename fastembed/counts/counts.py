@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from fastembed._base.arrays import Float64, canonical_csr, own_memory, read_only, sorted_csr
+from fastembed._base.arrays import Float64, canonical_csr, own_memory, read_only
 from fastembed._base.memory import check_memory_limit
 from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_amounts, check_choice, check_flag, check_integer, check_number
@@ -532,8 +532,7 @@ class Counts:
         if isinstance(self._entries, StoredGroups):
             return self._entries.total
         scale = self._scale()
-        matrix = sorted_csr(self._entries.data, self._entries.indices, self._entries.indptr, self.shape)
-        sums = matrix @ (np.ones(self.shape[1]) if scale.columns is None else scale.columns)
+        sums = self._entries.to_scipy() @ (np.ones(self.shape[1]) if scale.columns is None else scale.columns)
         if scale.rows is not None:
             sums *= scale.rows  # a product of two vectors is BLAS's, whose order of summation depends on its threads
         return float(sums.sum()) / scale.denominator
@@ -542,11 +541,6 @@ class Counts:
     def directed(self) -> bool:
         """Whether the left half of the columns is for contexts before the word, and the right half for those after."""
         return self.windows is not None and self.windows.directed
-
-    @property
-    def max_contexts(self) -> int | None:
-        """The limit on the number of contexts, or None."""
-        return None if self.windows is None else self.windows.max_contexts
 
     def to_scipy(self) -> sparse.csr_array:
         """Return the counts as a CSR array of float64 with sorted columns.
@@ -568,7 +562,7 @@ class Counts:
     def _expected(self, *, in_place: bool = False) -> sparse.csr_array:
         """Return the expected counts; `in_place` if the counts own their memory."""
         scale, stored = self._scale(), self._in_memory()
-        matrix = sorted_csr(stored.data, stored.indices, stored.indptr, stored.shape)
+        matrix = stored.to_scipy()
         if scale.changes_nothing:
             return matrix
         own = own_memory(stored.data) if in_place or stored is not self._entries else None
@@ -603,8 +597,7 @@ class Counts:
         if len({counts.vocabulary.tokens for counts in (self, other) if counts.vocabulary is not None}) > 1:
             raise ValueError("counts of different vocabularies")
         ledger = None if self.ledger is None or other.ledger is None else self.ledger + other.ledger
-        parts, exact = [self._in_memory(), other._in_memory()], self.windows is not None
-        matrix = add_matrices(parts, check_memory_limit(None), check_threads(None), exact=exact)
+        matrix = add_matrices([self._in_memory(), other._in_memory()], exact=self.windows is not None)
         check_amounts("the sums of counts", matrix.data)
         known = other.vocabulary if self.vocabulary is None else self.vocabulary
         weighting = self.baskets if len(baskets) == 1 else None  # added to counts of another kind, they are plain pairs

@@ -19,6 +19,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Hashable, Sequence
 from contextlib import closing
+from importlib import import_module
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -74,9 +75,8 @@ def read_graph(
     if tokens is not None:
         raise TypeError("tokens name the rows of a matrix, but this graph has names of its own")
     if is_networkx:
-        edges = _of_networkx(graph, weights)
-        directed = graph.is_directed() if directed is None else directed
-    elif isinstance(graph, list) and graph and all(isinstance(edge, tuple | list) for edge in graph):
+        return _of_matrix(_of_networkx(graph, weights), True, directed, list(graph), ledger)
+    if isinstance(graph, list) and graph and all(isinstance(edge, tuple | list) for edge in graph):
         edges = _of_pairs(graph, weights)
     elif all(isinstance(path, str | os.PathLike) for path in (graph if isinstance(graph, list | tuple) else [graph])):
         edges = edges_of_file(graph, ledger, weights=bool(weights))
@@ -111,17 +111,14 @@ def _of_matrix(
     return adjacency, names
 
 
-def _of_networkx(graph: Any, weights: bool | str) -> Edges:
-    """Return the edges of a graph of networkx, where an edge without the attribute "weight" has the weight 1."""
-    name, default = (weights, None) if isinstance(weights, str) else ("weight", 1)
-    names = list(graph)
-    ids = {node: number for number, node in enumerate(names)}
-    numbers = np.array([(ids[a], ids[b]) for a, b in graph.edges()], np.intp).reshape(-1, 2)
-    amounts = np.ones(len(numbers))
-    if weights:
-        amounts = unmasked("weights", [edge[2] for edge in graph.edges(data=name, default=default)])
-    sources, targets = numbers.T
-    return Edges(sources, targets, amounts, names)
+def _of_networkx(graph: Any, weights: bool | str) -> sparse.csr_array:
+    """Return the adjacency matrix of a graph of networkx, where an edge without the attribute has the weight 1."""
+    import networkx
+
+    name = weights if isinstance(weights, str) else "weight"
+    if isinstance(weights, str) and not any(name in facts for _, _, facts in graph.edges(data=True)):
+        raise ValueError(f"no edge has the attribute {name!r}")
+    return networkx.to_scipy_sparse_array(graph, weight=name if weights else None, dtype=np.float64)
 
 
 def _of_pairs(pairs: list[Any], weights: object) -> Edges:

@@ -6,15 +6,14 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future
-from contextlib import closing
 from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
 
-from fastembed._base.arrays import Float64, Int32, Int64, row_ranges, sorted_csr
+from fastembed._base.arrays import Float64, Int32, Int64, sorted_csr
 from fastembed._base.memory import readable
-from fastembed._base.threads import awaited, new_executor, ordered_map
+from fastembed._base.threads import awaited, new_executor
 
 BATCH_PAIRS = 1 << 21  # approximate number of pairs of a corpus that are summed at a time: 25 MB of them
 ENTRY_BYTES = 12  # a column and a value
@@ -68,11 +67,9 @@ class StoredCSR(NamedTuple):
         """The number of entries."""
         return len(self.data)
 
-    def rows(self, first: int, last: int) -> sparse.csr_array:
-        """Return the rows from first to last - 1."""
-        a, b = int(self.indptr[first]), int(self.indptr[last])
-        indptr = self.indptr[first : last + 1] - a
-        return sorted_csr(self.data[a:b], self.indices[a:b], indptr, (last - first, self.n_columns))
+    def to_scipy(self) -> sparse.csr_array:
+        """Return the same as a CSR array of SciPy."""
+        return sorted_csr(self.data, self.indices, self.indptr, self.shape)
 
 
 def stored_rows(batches: Iterable[RowBatch], n_columns: int, most: int, limit: int, threads: int) -> StoredCSR:
@@ -143,21 +140,12 @@ def sum_of(terms: list[sparse.csr_array]) -> sparse.csr_array:
     return terms[0]
 
 
-def add_matrices(matrices: list[StoredCSR], limit: int, threads: int, *, exact: bool) -> StoredCSR:
+def add_matrices(matrices: list[StoredCSR], *, exact: bool) -> StoredCSR:
     """Return the sum of matrices of one shape; sums that must be `exact` are checked."""
-    if len(matrices) == 1:
-        return matrices[0]
-
-    def add(rows: tuple[int, int]) -> RowBatch:
-        total = sum_of([matrix.rows(*rows) for matrix in matrices])
-        if exact:
-            check_exact(total.data)
-        return RowBatch.of(total)
-
-    ranges = row_ranges(np.sum([np.diff(matrix.indptr) for matrix in matrices], axis=0), MERGE_ENTRIES)
-    most = sum(matrix.nnz for matrix in matrices)
-    with closing(ordered_map(add, ranges, threads)) as batches:
-        return stored_rows(batches, matrices[0].n_columns, most, limit, threads)
+    total = sum_of([matrix.to_scipy() for matrix in matrices])
+    if exact:
+        check_exact(total.data)
+    return StoredCSR.of(total)
 
 
 def add_chunks(
@@ -171,8 +159,6 @@ def add_chunks(
     for rows, most in chunks:
         matrix = stored_rows(rows, shape[1], most, limit, threads)
         while sums and sums[-1].nnz <= 2 * matrix.nnz:
-            matrix = add_matrices([matrix, sums.pop()], limit, threads, exact=True)
+            matrix = add_matrices([matrix, sums.pop()], exact=True)
         sums.append(matrix)
-    if not sums:
-        return StoredCSR.of(sparse.csr_array(shape))
-    return add_matrices(sums, limit, threads, exact=True)
+    return add_matrices(sums, exact=True) if sums else StoredCSR.of(sparse.csr_array(shape))

@@ -256,7 +256,7 @@ def counted_chunks(
     of `Counts.from_corpus`. With `by_groups`, the rows are in the order of groups (see `group_places`).
     """
     check_ordered(corpus)
-    size, pool, share = vocabulary_size(vocabulary), Pool(threads), memory_limit // 4
+    size, share = vocabulary_size(vocabulary), memory_limit // 4
     columns, row_of = windows.columns(size), group_places(size) if by_groups else None
     report = None if progress is None else CountingProgress(progress)
     chunk_ids = min(share // 8, CHUNK_IDS)  # each takes 4 bytes, and its sorted position 4 more
@@ -264,7 +264,7 @@ def counted_chunks(
     with closing(pieces):
         for chunk in cut_chunks(pieces, chunk_ids, max(windows.window)):
             most, last = min((chunk.last - chunk.first) * sum(windows.window), size * columns), chunk.ends
-            rows = count_windows(chunk, size, windows, pool, batch_entries(share, threads), row_of, report)
+            rows = count_windows(chunk, size, windows, threads, batch_entries(share, threads), row_of, report)
             del chunk  # free its memory before the next chunk is read
             with closing(rows):
                 yield CountedChunk(rows, most, last)
@@ -425,7 +425,7 @@ def count_windows(
     chunk: Chunk,
     vocabulary_size: int,
     windows: Windows,
-    pool: Pool,
+    threads: int,
     batch_pairs: int,
     row_of: Int64 | None,
     report: CountingProgress | None,
@@ -446,7 +446,7 @@ def count_windows(
     before, after, _ = windows.weights()
     contexts = windows.contexts(vocabulary_size)
     n_columns = windows.columns(vocabulary_size)
-    starts, positions = sort_positions(chunk, vocabulary_size, pool, row_of)
+    starts, positions = sort_positions(chunk, vocabulary_size, row_of)
     pairs = np.diff(starts) * (len(before) + len(after))
     ranges = row_ranges(pairs, batch_pairs)
     size = int(np.add.reduceat(np.minimum(pairs, n_columns), [first for first, _ in ranges]).max(initial=1))
@@ -464,48 +464,25 @@ def count_windows(
         check_exact(scratch.values[:n])
         return RowBatch(lengths, scratch.columns[:n], scratch.values[:n], lambda: spare.give(scratch))
 
-    with closing(ordered_map(count, ranges, pool.threads)) as batches:
+    with closing(ordered_map(count, ranges, threads)) as batches:
         for number, batch in enumerate(batches, 1):
             if report is not None:
                 report.count(number / len(ranges))
             yield batch
 
 
-def sort_positions(chunk: Chunk, vocabulary_size: int, pool: Pool, row_of: Int64 | None) -> tuple[Int64, Int32]:
+def sort_positions(chunk: Chunk, vocabulary_size: int, row_of: Int64 | None) -> tuple[Int64, Int32]:
     """Sort the positions of the centres by row; return the start of each row (V + 1,), and the positions.
 
-    It is a counting sort. Each task sorts a part of the text; its positions of a word follow those of earlier parts.
+    It is a counting sort.
     """
+    occurrences, starts = np.zeros(vocabulary_size, np.int32), np.zeros(vocabulary_size + 1, np.int64)
     row_of = np.arange(vocabulary_size) if row_of is None else row_of
-    parts = max(min(pool.threads, (chunk.last - chunk.first) // vocabulary_size), 1)
-    bounds = np.linspace(chunk.first, chunk.last, parts + 1).astype(int).tolist()
-    words = np.linspace(0, vocabulary_size, parts + 1).astype(int).tolist()
-    places = np.zeros((parts, vocabulary_size), np.int32)
-    starts = np.zeros(vocabulary_size + 1, np.int64)
-    positions = np.empty(chunk.last - chunk.first, np.int32)
-
-    def count(k: int) -> None:
-        cooccur.count_ids(chunk.ids, bounds[k], bounds[k + 1], places[k])
-
-    def add(k: int) -> None:
-        part = slice(words[k], words[k + 1])
-        starts[row_of[part] + 1] = places[:, part].sum(axis=0)
-
-    def place(k: int) -> None:
-        part = slice(words[k], words[k + 1])
-        counts = places[:, part].copy()
-        np.cumsum(counts, axis=0, out=places[:, part])
-        places[:, part] -= counts
-        places[:, part] += starts[row_of[part]].astype(np.int32)
-
-    def gather(k: int) -> None:
-        cooccur.gather_positions(chunk.ids, bounds[k], bounds[k + 1], places[k], positions)
-
-    pool.run(count, parts)
-    pool.run(add, parts)
+    cooccur.count_ids(chunk.ids, chunk.first, chunk.last, occurrences)
+    starts[row_of + 1] = occurrences
     np.cumsum(starts, out=starts)
-    pool.run(place, parts)
-    pool.run(gather, parts)
+    positions = np.empty(chunk.last - chunk.first, np.int32)
+    cooccur.gather_positions(chunk.ids, chunk.first, chunk.last, starts[row_of].astype(np.int32), positions)
     return starts, positions
 
 

@@ -60,7 +60,6 @@ def test_directed_counts_agree_with_those_by_hand():
     expected = [[0, 0.5, 0, 1], [1, 0, 0.5, 0], [1, 0, 0, 0], [0.5, 1, 1, 0]]
     assert_allclose(counts.to_scipy().toarray(), expected, rtol=RTOL)
     assert counts.directed
-    assert counts.max_contexts == 2
     assert counts.shape == (4, 4)
 
 
