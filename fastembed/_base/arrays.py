@@ -107,7 +107,9 @@ def canonical_csr(name: str, matrix: Any, *, signed: bool = False) -> Any:
     return matrix
 
 
-def csr(data: Float64, indices: Int32, indptr: Int64, shape: tuple[int, int]) -> sparse.csr_array:
+def csr(
+    data: Float64, indices: Int32, indptr: npt.NDArray[np.signedinteger[Any]], shape: tuple[int, int]
+) -> sparse.csr_array:
     """Return the CSR array of these entries without copying them.
 
     SciPy needs both index arrays in one dtype, so `indptr`, which is short, becomes int32 if its values fit.
@@ -116,7 +118,9 @@ def csr(data: Float64, indices: Int32, indptr: Int64, shape: tuple[int, int]) ->
     return sparse.csr_array((data, indices, indptr.astype(np.int32) if narrow else indptr), shape=shape)
 
 
-def sorted_csr(data: Float64, indices: Int32, indptr: Int64, shape: tuple[int, int]) -> sparse.csr_array:
+def sorted_csr(
+    data: Float64, indices: Int32, indptr: npt.NDArray[np.signedinteger[Any]], shape: tuple[int, int]
+) -> sparse.csr_array:
     """Return the CSR array of rows whose columns ascend, so that SciPy does not check it."""
     matrix = csr(data, indices, indptr, shape)
     matrix.has_canonical_format = True

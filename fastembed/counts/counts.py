@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from fastembed._base.arrays import Float64, canonical_csr, own_memory, read_only
+from fastembed._base.arrays import Float64, canonical_csr, own_memory, read_only, sorted_csr
 from fastembed._base.memory import check_memory_limit
 from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_amounts, check_choice, check_flag, check_integer, check_number
@@ -40,7 +40,7 @@ from fastembed.counts.store import (
     temporary_folder,
     writing,
 )
-from fastembed.counts.sums import ENTRY_BYTES, RowBatch, StoredCSR, add_chunks, add_matrices, stored_rows
+from fastembed.counts.sums import ENTRY_BYTES, RowBatch, add_chunks, add_matrices, stored_rows
 from fastembed.counts.tasks import TASK_MEMORY, Job, count_by_tasks, count_in_turn
 from fastembed.counts.windows import (
     MAX_WINDOW,
@@ -51,8 +51,6 @@ from fastembed.counts.windows import (
     keep_probabilities,
 )
 from fastembed.vocabulary import Vocabulary, encode_corpus, vocabulary_size
-
-MAX_COLUMNS = 2**31 - 1  # the ids of columns are int32
 
 
 class Counts:
@@ -96,12 +94,12 @@ class Counts:
     vocabulary: Vocabulary | None
     baskets: str | None
     _keep: Float64 | None  # the factors of subsampling, (V_in,)
-    _entries: StoredCSR | StoredGroups
+    _entries: sparse.csr_array | StoredGroups
 
     @classmethod
     def _of(
         cls,
-        entries: StoredCSR | StoredGroups,
+        entries: sparse.csr_array | StoredGroups,
         windows: Windows | None = None,
         keep: Float64 | None = None,
         ledger: Ledger | None = None,
@@ -110,9 +108,10 @@ class Counts:
     ) -> Counts:
         """Return counts. Arrays become read-only, since SciPy reads out of bounds if an index is changed."""
         counts = cls.__new__(cls)
-        if isinstance(entries, StoredCSR):
-            data, indices, indptr, n_columns = entries
-            entries = StoredCSR(read_only(data), read_only(indices), read_only(indptr), n_columns)
+        if not isinstance(entries, StoredGroups):
+            indices = entries.indices.astype(np.int32, copy=False)
+            arrays = read_only(entries.data), read_only(indices), read_only(entries.indptr)
+            entries = sorted_csr(*arrays, entries.shape)
         counts._entries, counts.shape = entries, entries.shape
         counts.windows, counts.ledger, counts.vocabulary, counts.baskets = windows, ledger, vocabulary, baskets
         counts._keep = None if keep is None else read_only(keep)
@@ -512,13 +511,11 @@ class Counts:
         is_sparse: bool = sparse.issparse(matrix)
         if not is_sparse:
             raise TypeError(f"matrix must be a SciPy sparse array, got {type(matrix).__name__}")
-        if matrix.dtype.kind not in "buif":
-            raise TypeError(f"counts must be real numbers, got dtype {matrix.dtype}")
-        if matrix.ndim != 2 or min(matrix.shape) < 1 or matrix.shape[1] > MAX_COLUMNS:
-            raise ValueError(f"counts must have 2 dimensions, and 1 to 2^31 - 1 columns, got shape {matrix.shape}")
-        stored = StoredCSR.of(canonical_csr("counts", matrix))
+        if matrix.ndim != 2 or min(matrix.shape) < 1:
+            raise ValueError(f"counts must have 2 dimensions, rows and columns, got shape {matrix.shape}")
+        stored = canonical_csr("counts", matrix)
         if matrix.format == "csr":  # whose owner could change the indices that kernels use
-            stored = stored._replace(indices=stored.indices.copy(), indptr=stored.indptr.copy())
+            stored.indices, stored.indptr = stored.indices.copy(), stored.indptr.copy()
         return cls._of(stored, vocabulary=None if tokens is None else _named(stored, tokens))
 
     @property
@@ -532,7 +529,7 @@ class Counts:
         if isinstance(self._entries, StoredGroups):
             return self._entries.total
         scale = self._scale()
-        sums = self._entries.to_scipy() @ (np.ones(self.shape[1]) if scale.columns is None else scale.columns)
+        sums = self._entries @ (np.ones(self.shape[1]) if scale.columns is None else scale.columns)
         if scale.rows is not None:
             sums *= scale.rows  # a product of two vectors is BLAS's, whose order of summation depends on its threads
         return float(sums.sum()) / scale.denominator
@@ -555,19 +552,20 @@ class Counts:
         """
         return self._expected()
 
-    def _in_memory(self) -> StoredCSR:
+    def _in_memory(self) -> sparse.csr_array:
         """Return the stored counts in memory."""
         return self._entries.csr() if isinstance(self._entries, StoredGroups) else self._entries
 
     def _expected(self, *, in_place: bool = False) -> sparse.csr_array:
         """Return the expected counts; `in_place` if the counts own their memory."""
         scale, stored = self._scale(), self._in_memory()
-        matrix = stored.to_scipy()
+        matrix = sorted_csr(stored.data, stored.indices, stored.indptr, self.shape)
         if scale.changes_nothing:
             return matrix
         own = own_memory(stored.data) if in_place or stored is not self._entries else None
         matrix.data = np.empty_like(stored.data) if own is None else own
-        scale.apply(stored.indptr, stored.indices, stored.data, matrix.data, threads=check_threads(None))
+        places, columns = stored.indptr.astype(np.int64), stored.indices.astype(np.int32, copy=False)
+        scale.apply(places, columns, stored.data, matrix.data, threads=check_threads(None))
         matrix.data = read_only(matrix.data)
         return matrix
 
@@ -693,7 +691,7 @@ class Counts:
             writer = StoreWriter(folder, shape, attributes)
             writer.write(rows)
         if not writer.nnz:
-            return cls._of(StoredCSR.of(sparse.csr_array(shape)), **attributes)
+            return cls._of(sparse.csr_array(shape), **attributes)
         writer.finish()
         return cls._of(open_store(folder)[0], **attributes)
 
@@ -717,7 +715,7 @@ def _store_of(store: str | os.PathLike[str] | None, memory_limit: int | None) ->
         yield folder
 
 
-def _named(matrix: StoredCSR, tokens: Sequence[Hashable]) -> Vocabulary:
+def _named(matrix: sparse.csr_array, tokens: Sequence[Hashable]) -> Vocabulary:
     """Return the vocabulary of a matrix whose rows have these names."""
     names = tokens_of(tokens)
     rows, columns = matrix.shape
@@ -790,7 +788,7 @@ def align_counts(counts: Counts, vocabulary: Vocabulary, contexts: int) -> Count
         matrix = canonical_csr("counts", sparse.coo_array(triples, shape=shape))
     if not matrix.nnz:
         raise ValueError("none of the pairs of these counts is of tokens and contexts that the model knows")
-    return Counts._of(StoredCSR.of(matrix), ledger=counts.ledger, vocabulary=vocabulary)
+    return Counts._of(matrix, ledger=counts.ledger, vocabulary=vocabulary)
 
 
 def _places(theirs: Vocabulary, ours: Vocabulary) -> npt.NDArray[np.int64]:

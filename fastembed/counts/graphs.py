@@ -93,8 +93,6 @@ def read_graph(
 def _of_matrix(
     matrix: Any, weights: object, directed: bool | None, tokens: Names | None, ledger: Ledger
 ) -> tuple[sparse.csr_array, Names]:
-    if matrix.dtype.kind not in "buif":
-        raise TypeError(f"the entries of the graph must be real numbers, got dtype {matrix.dtype}")
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"the matrix of a graph must be square, got shape {matrix.shape}")
     adjacency = canonical_csr("weights", matrix)
@@ -113,12 +111,10 @@ def _of_matrix(
 
 def _of_networkx(graph: Any, weights: bool | str) -> sparse.csr_array:
     """Return the adjacency matrix of a graph of networkx, where an edge without the attribute has the weight 1."""
-    import networkx
-
     name = weights if isinstance(weights, str) else "weight"
     if isinstance(weights, str) and not any(name in facts for _, _, facts in graph.edges(data=True)):
         raise ValueError(f"no edge has the attribute {name!r}")
-    return networkx.to_scipy_sparse_array(graph, weight=name if weights else None, dtype=np.float64)
+    return import_module("networkx").to_scipy_sparse_array(graph, weight=name if weights else None, dtype=np.float64)
 
 
 def _of_pairs(pairs: list[Any], weights: object) -> Edges:

@@ -247,10 +247,7 @@ class CountsDigest:
         self._digest.update(np.append(0, np.cumsum(lengths)).astype("<i8").data)
         for k, dtype in ((2, "<i4"), (3, "<f8")):
             for piece in pieces:
-                begins, ends = piece.begins, piece.ends
-                apart = begins[1:] != ends[:-1]  # rows that do not follow one another in memory
-                places = begins[np.append(True, apart)].tolist(), ends[np.append(apart, True)].tolist()
-                for begin, end in zip(*places, strict=True):
+                for begin, end in zip(piece.begins.tolist(), piece.ends.tolist(), strict=True):
                     self._digest.update(np.ascontiguousarray(piece[k][begin:end], dtype=dtype).data)
 
 

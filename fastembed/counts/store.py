@@ -30,9 +30,10 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 import fastembed._kernels.tiles as kernels
-from fastembed._base.arrays import Int64, row_ranges
+from fastembed._base.arrays import Int64, row_ranges, sorted_csr
 from fastembed._base.validation import plain, shown, without_password
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
@@ -49,7 +50,7 @@ from fastembed.counts.groups import (
     group_slice,
     shard_bounds,
 )
-from fastembed.counts.sums import MERGE_ENTRIES, RowBatch, StoredCSR
+from fastembed.counts.sums import MERGE_ENTRIES, RowBatch
 from fastembed.counts.windows import Scale, Windows
 from fastembed.formats.atomic import LOCK_NAME, replacing, sole_writer
 from fastembed.formats.tensors import (
@@ -510,7 +511,7 @@ class StoredGroups(GroupedCounts):
         self._scale.apply(np.append(read.begins, read.ends[-1]), read.indices, read.data, read.data, part)
         return read
 
-    def csr(self) -> StoredCSR:
+    def csr(self) -> sparse.csr_array:
         """Return all stored counts in memory."""
         groups = [self.read_stored(group) for group in range(len(self.entries))]
         places = group_places(self.shape[0])
@@ -521,7 +522,7 @@ class StoredGroups(GroupedCounts):
             first = indptr[:-1][group_slice(number, self.shape[0])]
             to = np.repeat(first - group.begins, group.ends - group.begins) + np.arange(len(group.data))
             indices[to], data[to] = group.indices, group.data
-        return StoredCSR(data, indices, indptr, self.shape[1])
+        return sorted_csr(data, indices, indptr, self.shape)
 
     def batches(self) -> Iterator[RowBatch]:
         """Yield all stored counts, in the order of groups."""
@@ -583,15 +584,16 @@ def open_store(folder: StoreFolder) -> tuple[StoredGroups, dict[str, Any]]:
 # ---------------------------------------------------------------- writing
 
 
-def batches_by_groups(stored: StoredCSR) -> Iterator[RowBatch]:
+def batches_by_groups(stored: sparse.csr_array) -> Iterator[RowBatch]:
     """Yield the rows of counts in memory, in the order of groups."""
+    indptr = stored.indptr.astype(np.int64, copy=False)
     for group in range(group_count(stored.shape[0])):
         part = group_slice(group, stored.shape[0])
-        begins, lengths = stored.indptr[:-1][part], np.diff(stored.indptr)[part]
+        begins, lengths = indptr[:-1][part], np.diff(indptr)[part]
         for first, last in row_ranges(lengths, MERGE_ENTRIES):
             of_rows = lengths[first:last]
             entries = np.repeat(begins[first:last] - (np.cumsum(of_rows) - of_rows), of_rows) + np.arange(of_rows.sum())
-            yield RowBatch(of_rows, stored.indices[entries], stored.data[entries])
+            yield RowBatch(of_rows, stored.indices[entries].astype(np.int32, copy=False), stored.data[entries])
 
 
 def joined_groups(batches: Iterable[RowBatch], rows: int) -> Generator[list[RowGroup], None, None]:

@@ -40,40 +40,8 @@ class RowBatch(NamedTuple):
         return cls(lengths, matrix.indices.astype(np.int32, copy=False), matrix.data)
 
 
-class StoredCSR(NamedTuple):
-    """A CSR matrix in memory, whose columns ascend in each row.
-
-    `indptr` is int64 also where SciPy would need the indices in int64, too.
-    """
-
-    data: Float64
-    indices: Int32
-    indptr: Int64
-    n_columns: int
-
-    @classmethod
-    def of(cls, matrix: sparse.csr_array) -> StoredCSR:
-        """Return the matrix of a CSR array whose columns ascend; arrays of the right dtype are not copied."""
-        indptr, indices = matrix.indptr.astype(np.int64, copy=False), matrix.indices.astype(np.int32, copy=False)
-        return cls(matrix.data, indices, indptr, int(matrix.shape[1]))
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """The numbers of rows and columns."""
-        return len(self.indptr) - 1, self.n_columns
-
-    @property
-    def nnz(self) -> int:
-        """The number of entries."""
-        return len(self.data)
-
-    def to_scipy(self) -> sparse.csr_array:
-        """Return the same as a CSR array of SciPy."""
-        return sorted_csr(self.data, self.indices, self.indptr, self.shape)
-
-
-def stored_rows(batches: Iterable[RowBatch], n_columns: int, most: int, limit: int, threads: int) -> StoredCSR:
-    """Concatenate batches of rows in memory.
+def stored_rows(batches: Iterable[RowBatch], n_columns: int, most: int, limit: int, threads: int) -> sparse.csr_array:
+    """Return the matrix of batches of rows.
 
     Parameters
     ----------
@@ -115,7 +83,7 @@ def stored_rows(batches: Iterable[RowBatch], n_columns: int, most: int, limit: i
     data.resize(used, refcheck=False)
     indptr = np.zeros(sum(map(len, lengths)) + 1, dtype=np.int64)
     np.cumsum(np.concatenate(lengths), out=indptr[1:])
-    return StoredCSR(data, indices, indptr, n_columns)
+    return sorted_csr(data, indices, indptr, (len(indptr) - 1, n_columns))
 
 
 def check_exact(sums: Float64) -> None:
@@ -140,25 +108,25 @@ def sum_of(terms: list[sparse.csr_array]) -> sparse.csr_array:
     return terms[0]
 
 
-def add_matrices(matrices: list[StoredCSR], *, exact: bool) -> StoredCSR:
+def add_matrices(matrices: list[sparse.csr_array], *, exact: bool) -> sparse.csr_array:
     """Return the sum of matrices of one shape; sums that must be `exact` are checked."""
-    total = sum_of([matrix.to_scipy() for matrix in matrices])
+    total = sum_of(matrices)
     if exact:
         check_exact(total.data)
-    return StoredCSR.of(total)
+    return total
 
 
 def add_chunks(
     chunks: Iterable[tuple[Generator[RowBatch, None, None], int]], shape: tuple[int, int], limit: int, threads: int
-) -> StoredCSR:
+) -> sparse.csr_array:
     """Return the exact sum of matrices of integers, each given as batches of rows and a bound on its entries.
 
     Those of similar size are added together, so that each entry is added only a few times.
     """
-    sums: list[StoredCSR] = []
+    sums: list[sparse.csr_array] = []
     for rows, most in chunks:
         matrix = stored_rows(rows, shape[1], most, limit, threads)
         while sums and sums[-1].nnz <= 2 * matrix.nnz:
             matrix = add_matrices([matrix, sums.pop()], exact=True)
         sums.append(matrix)
-    return add_matrices(sums, exact=True) if sums else StoredCSR.of(sparse.csr_array(shape))
+    return add_matrices(sums, exact=True) if sums else sparse.csr_array(shape)

@@ -111,7 +111,6 @@ def test_the_sum_of_two_counts_is_exactly_the_count_of_both_corpora(assert_same,
     both = Counts.from_corpus(one + two, vocabulary, **chosen)
     added = parts[0] + parts[1]
     assert_same(added, both)
-    assert_array_equal(added.to_scipy().data, both.to_scipy().data)
     assert added.ledger == both.ledger
 
 
@@ -176,21 +175,20 @@ def test_ids_need_no_vocabulary(assert_same, corpus, chosen):
         return
     counts = Counts.from_corpus([np.array(line, np.int64) for line in ids], 7, **chosen)
     assert_same(counts, expected)
-    assert_array_equal(counts.to_scipy().data, expected.to_scipy().data)
 
 
 @pytest.mark.parametrize(
     ("option", "error", "message"),
     [
-        ({"window": 0}, ValueError, "window must be at least 1 on one side, got 0"),
-        ({"window": "0,1"}, TypeError, r"window, or each of \(before, after\), must be an integer, got '0,1'"),
-        ({"window": (1, 2, 3)}, ValueError, r"got \(1, 2, 3\)"),
+        ({"window": 0}, ValueError, "window .*got 0"),
+        ({"window": "0,1"}, TypeError, "window.*got '0,1'"),
+        ({"window": (1, 2, 3)}, ValueError, r"window.*got \(1, 2, 3\)"),
         ({"window": 41, "weighting": "harmonic"}, ValueError, "window must be at most 40"),
-        ({"weighting": "cubic"}, ValueError, "weighting must be one of 'harmonic', 'linear', 'flat', got 'cubic'"),
-        ({"sample": 0}, ValueError, "sample, if not None, must be finite and above 0, got 0"),
-        ({"directed": 1}, TypeError, "directed must be True or False, got 1"),
-        ({"max_contexts": 0}, ValueError, "max_contexts must be at least 1, got 0"),
-        ({"lines": 0.1}, TypeError, "lines must be a LineSplit, got float"),
+        ({"weighting": "cubic"}, ValueError, "weighting.*'cubic'"),
+        ({"sample": 0}, ValueError, "sample.*got 0"),
+        ({"directed": 1}, TypeError, "directed.*got 1"),
+        ({"max_contexts": 0}, ValueError, "max_contexts.*got 0"),
+        ({"lines": 0.1}, TypeError, "lines.*float"),
     ],
 )
 def test_bad_options_are_rejected(option, error, message):
