@@ -52,9 +52,8 @@ def random_counts(rows=100, columns=2500):
 
 def windows_counts(**options):
     rng = np.random.default_rng(1)
-    corpus = [rng.zipf(1.3, size=40) % 60 for _ in range(60)]
-    vocabulary = Vocabulary.from_corpus([[str(k) for k in line] for line in corpus], min_count=1)
-    return Counts.from_corpus([[str(k) for k in line] for line in corpus], vocabulary, **options)
+    corpus = [(rng.zipf(1.3, size=40) % 60).astype(str).tolist() for _ in range(60)]
+    return Counts.from_corpus(corpus, Vocabulary.from_corpus(corpus, min_count=1), **options)
 
 
 @pytest.mark.parametrize(

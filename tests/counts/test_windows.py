@@ -15,7 +15,6 @@ from scipy import sparse
 
 from fastembed import Counts, SkipGram, Vocabulary
 from fastembed.corpus import Ledger
-from fastembed.corpus.corpus import as_corpus
 from fastembed.counts import Windows
 from twins import cooccurrence
 
@@ -206,9 +205,8 @@ def test_corpora_without_pairs_are_rejected():
 
 
 def test_sets_have_no_windows_and_are_baskets_in_the_order_of_their_items():
-    with pytest.raises(TypeError, match="documents are sets, which have no order: pass lists of tokens, or count"):
+    with pytest.raises(TypeError, match="documents are sets"):
         SkipGram(min_count=1).fit([{"a", "b"}, {"b", "c"}])
-    assert list(as_corpus([{"b", "c", "a"}, frozenset("yx")]).sequences(Ledger())) == [["a", "b", "c"], ["x", "y"]]
     model = SkipGram(dim=1, min_count=1, baskets="flat").fit([{"a", "b"}, {"b", "c"}])
     assert model.vocabulary.tokens == ("b", "a", "c")
 
