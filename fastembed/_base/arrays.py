@@ -13,7 +13,7 @@ import numpy.typing as npt
 from numpy.typing import NDArray
 from scipy import sparse
 
-from fastembed._base.validation import check_amounts, check_ids, check_weights
+from fastembed._base.validation import check_amounts, check_weights
 
 WALK_COLUMNS = 1 << 14  # of a block of a transition matrix: this many nodes of 16 float64 fill the L2 cache
 
@@ -40,16 +40,6 @@ def read_only(array: NDArray[Number]) -> NDArray[Number]:
     view = array.view()
     view.flags.writeable = False
     return view
-
-
-def own_memory(array: NDArray[Number]) -> NDArray[Number] | None:
-    """Return a writable array of the memory of a read-only view; None if it is mapped from a file or has no owner."""
-    base = array.base
-    if type(base) is not np.ndarray or not base.flags.owndata or not base.flags.writeable or base.ndim != 1:
-        return None
-    own = base[: len(array)]
-    same = own.dtype == array.dtype and own.shape == array.shape and own.ctypes.data == array.ctypes.data
-    return own if same else None
 
 
 def aligned_zeros(shape: tuple[int, ...], dtype: np.dtype[Any] | str) -> np.ndarray[Any, np.dtype[Any]]:
@@ -93,12 +83,7 @@ def canonical_csr(name: str, matrix: Any, *, signed: bool = False) -> Any:
     arrays = map(np.ascontiguousarray, (matrix.data, matrix.indices, matrix.indptr))
     matrix = sparse.csr_array(tuple(arrays), shape=matrix.shape)
     check(name, matrix.data)
-    decreasing = np.diff(matrix.indptr) < 0
-    if decreasing.any():
-        row = int(np.argmax(decreasing))
-        raise ValueError(f"{name}.indptr must not decrease, got {matrix.indptr[row + 1]} after {matrix.indptr[row]}")
-    if matrix.nnz and (matrix.indices.min() < 0 or matrix.indices.max() >= matrix.shape[1]):
-        check_ids(f"{name}.indices", matrix.indices, matrix.shape[1])
+    matrix.check_format(full_check=True)
     if not matrix.has_canonical_format or not matrix.data.all():
         matrix = matrix.copy()
         matrix.sum_duplicates()

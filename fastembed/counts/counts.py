@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from fastembed._base.arrays import Float64, canonical_csr, own_memory, read_only, sorted_csr
+from fastembed._base.arrays import Float64, canonical_csr, read_only, sorted_csr
 from fastembed._base.memory import check_memory_limit
 from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_amounts, check_choice, check_flag, check_integer, check_number
@@ -562,7 +562,7 @@ class Counts:
         matrix = sorted_csr(stored.data, stored.indices, stored.indptr, self.shape)
         if scale.changes_nothing:
             return matrix
-        own = own_memory(stored.data) if in_place or stored is not self._entries else None
+        own = _own_memory(stored.data) if in_place or stored is not self._entries else None
         matrix.data = np.empty_like(stored.data) if own is None else own
         places, columns = stored.indptr.astype(np.int64), stored.indices.astype(np.int32, copy=False)
         scale.apply(places, columns, stored.data, matrix.data, threads=check_threads(None))
@@ -795,3 +795,13 @@ def _places(theirs: Vocabulary, ours: Vocabulary) -> npt.NDArray[np.int64]:
     """Return the id of each of their tokens in our vocabulary, or -1."""
     places = {token: place for place, token in enumerate(ours.tokens)}
     return np.array([places.get(token, -1) for token in theirs.tokens], np.int64)
+
+
+def _own_memory(array: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | None:
+    """Return a writable array of the memory of a read-only view; None if it is mapped from a file or has no owner."""
+    base = array.base
+    if type(base) is not np.ndarray or not base.flags.owndata or not base.flags.writeable or base.ndim != 1:
+        return None
+    own = base[: len(array)]
+    same = own.dtype == array.dtype and own.shape == array.shape and own.ctypes.data == array.ctypes.data
+    return own if same else None

@@ -147,7 +147,7 @@ def test_an_input_is_checked(trainer, i, error, message):
         (sparse.csr_array(np.ones((2, 5))), ValueError, "target must have shape (1, 5), got (2, 5)"),
         ([1, 0, -0.5, 0, 0], ValueError, "target must be non-negative, but target[0, 2] is -0.5"),
         ([0] * 5, ValueError, "target must have a positive weight in each row, but row 0 has none"),
-        (changed([[0, 1.0, 0, 0, 0]], indices=[1_000_000]), ValueError, "target.indices must be ids from 0 to 4, but"),
+        (changed([[0, 1.0, 0, 0, 0]], indices=[1_000_000]), ValueError, "indices must be < 5"),
     ],
 )
 def test_a_target_is_checked(trainer, target, error, message):
@@ -235,8 +235,8 @@ def test_flags_and_numbers_of_steps_are_checked(trainer, value):
         (hidden_negative(4), ValueError, "counts must be non-negative, but counts[1] is -1.0"),
         (sparse.csr_array((4, 5)), ValueError, "counts must hold at least one positive count, but all are zero"),
         (NAN * COUNTS, ValueError, "counts must be finite, but counts[0] is nan"),
-        (changed(COUNTS, indices=[0, 5, 1, 2]), ValueError, "counts.indices must be ids from 0 to 4, but"),
-        (changed(COUNTS, indptr=[0, 3, 2, 3, 3]), ValueError, "counts.indptr must not decrease, got 2 after 3"),
+        (changed(COUNTS, indices=[0, 5, 1, 2]), ValueError, "indices must be < 5"),
+        (changed(COUNTS, indptr=[0, 3, 2, 3, 3]), ValueError, "indptr must be a non-decreasing"),
     ],
 )
 def test_counts_are_checked(trainer, counts, error, message):
@@ -257,7 +257,7 @@ def one_entry(value, shape=(3, 4)):
         (one_entry(NAN), ValueError, "bags must be finite, but bags[1] is nan"),
         (one_entry(1e39), ValueError, "bags in float32 must be finite, but bags in float32[1] is inf"),
         (sparse.csr_array(([1e308, 1e308], [1, 1], [0, 2, 2, 2]), (3, 4)), ValueError, "the sums of bags must be"),
-        (changed(one_entry(1.0), indices=[0, 4]), ValueError, "bags.indices must be ids from 0 to 3, but"),
+        (changed(one_entry(1.0), indices=[0, 4]), ValueError, "indices must be < 4"),
     ],
 )
 def test_bags_are_checked(trainer, bags, error, message):
