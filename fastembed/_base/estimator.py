@@ -25,7 +25,7 @@ class Estimator:
     """
 
     _model: Any = None  # the state that the last fit has learned
-    _fitting: int | None = None  # the process in which a fit runs
+    _fitting = False
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters by name, in the order of the constructor.

@@ -196,11 +196,6 @@ class CSRGroups(GroupedCounts):
             [lengths[group_slice(group, rows)].sum() for group in range(group_count(rows))], np.int64
         )
 
-    def own(self) -> CSRGroups:
-        """Return the same counts in memory without other references."""
-        writable = self.indices.flags.writeable or self.data.flags.writeable
-        return CSRGroups(self.matrix.copy()) if writable else self
-
     def read_group(self, group: int, memory: Memory | None = None) -> RowGroup:
         """Return the rows of a group, in the memory of the array."""
         part = group_slice(group, self.shape[0])

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from fastembed._base.memory import check_free
 from fastembed._base.threads import Pool
 from fastembed._base.validation import check_choice, token_of, warn_user
 from fastembed.corpus.corpus import Source, as_corpus, document_tokens
@@ -83,7 +82,6 @@ def _token_bags(
         unknown = set((len(vocabulary) + np.flatnonzero(~known)).tolist())
         rows = [[row for row in each if row not in unknown] for each in rows]
         matrix = np.concatenate([matrix, composed])
-    check_free(len(rows) * matrix.shape[1] * matrix.itemsize, f"the vectors of {len(rows):,} documents", "give fewer")
     indptr = np.cumsum([0, *map(len, rows)])
     ids = np.fromiter(chain.from_iterable(rows), np.int64, indptr[-1])
     return sparse.csr_array((np.ones(len(ids), matrix.dtype), ids, indptr), shape=(len(rows), len(matrix))), matrix

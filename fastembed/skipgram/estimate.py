@@ -19,15 +19,14 @@ from fastembed._base.threads import check_threads, single_threaded_blas
 from fastembed.counts.groups import SHARD_ROWS, group_count
 from fastembed.counts.windows import Windows, likely_entries
 from fastembed.skipgram.options import SkipGramOptions
-from fastembed.skipgram.start import BLOCKS, space_size
+from fastembed.skipgram.start import BLOCKS, block_width
 from fastembed.skipgram.subwords import Subwords
 
 PROCESS_BYTES = 120_000_000  # the interpreter, this package, NumPy, SciPy, and BLAS with its buffers
 WORD_BYTES = 250  # per word: the string, its id, its place in the dictionary and in the order of the epochs
 SPARE = 0.08  # of a limit: what the C library holds beyond what is computed here; 5.5 % was the most seen
 COUNT_BYTES, EXPECTED_BYTES, PMI_BYTES = 12, 8, 6  # per stored count; expected is its value after subsampling
-# Per count of a group of a store: while its PMI is computed; while that goes to a file and back; while it is read
-START_GROUP_BYTES, SPILLED_GROUP_BYTES, READ_BYTES = 46, 18, 10
+GROUP_BYTES = 46  # per count of a group of a store: while its PMI is computed
 NGRAM_BYTES, ENTRY_BYTES = 80, 50  # per n-gram, and per n-gram of a word: its id and its weight, in several copies
 NGRAMS_PER_WORD, ENTRIES_PER_WORD = 3, 20  # of English, until the words are known
 BLOCK_ROWS = 256  # rows of a block, whose logits and gradients are in memory
@@ -69,7 +68,7 @@ class Estimate:
     --------
     >>> estimate = Estimate(inputs=30_000, outputs=30_000, dim=100, nnz=0, epochs=5, threads=2)
     >>> estimate.flops  # 6 · 5 · 30,000² · 100, and those of the start
-    2712609840000
+    2712579840000
     >>> print(estimate)
     30,000 words, 30,000 outputs, counts not known yet: at least 2,713 GFLOP and 221 MB of memory
     """
@@ -92,32 +91,27 @@ class Estimate:
     @property
     def flops(self) -> int:
         """Floating-point operations of the start and of the products in the epochs: ``docs/derivation.md``."""
-        return self._in_epochs + self._in_start + self._in_decompositions
+        return sum(self._operations)
 
     @property
-    def _in_epochs(self) -> int:
-        return 6 * self.epochs * self.inputs * self.outputs * self.dim
-
-    @property
-    def _in_start(self) -> int:
+    def _operations(self) -> tuple[int, int, int]:
+        """The operations in the epochs, in the products of the start, and in its decomposition."""
         width = self._space // BLOCKS
-        return 18 * self.nnz * width + 90 * (self.inputs + self.outputs) * width**2
-
-    @property
-    def _in_decompositions(self) -> int:
-        return 10 * self._space**3 + 30 * self.dim**3
+        products = 18 * self.nnz * width + 90 * (self.inputs + self.outputs) * width**2
+        return 6 * self.epochs * self.inputs * self.outputs * self.dim, products, 10 * self._space**3
 
     @property
     def _space(self) -> int:
         """The dimension of the space in which the start finds the SVD."""
-        return space_size(min(self.dim, self.inputs, self.outputs), (self.inputs, self.outputs))
+        return BLOCKS * block_width(min(self.dim, self.inputs, self.outputs))
 
     def seconds(self) -> float:
         """Return about how long training takes on this machine if nothing else runs, by the rate of one product.
 
         An epoch takes 1.15 to 1.4 times as long as its bare products, the start about three times, in float64 mostly.
         """
-        operations = (1.3 * self._in_epochs + 3 * self._in_start) / self.threads + 3 * self._in_decompositions
+        epochs, products, decomposition = self._operations
+        operations = (1.3 * epochs + 3 * products) / self.threads + 3 * decomposition
         return operations * seconds_per_operation(BLOCK_ROWS, self.dim, min(self.outputs, RATE_COLUMNS))
 
     @property
@@ -167,11 +161,10 @@ class Estimate:
 
     @property
     def _beside_pmi(self) -> int:
-        """The bytes of the start beside the PMI in memory: a group of a store, or the factors of the SVD."""
+        """The bytes of the start beside the PMI in memory: the factors of the SVD, and a group of a store."""
         factors = 4 * (self._space + self.dim) * (self.inputs + self.outputs)
         factors += 8 * max(5, 3 + self.threads) * self._space**2  # of the decomposition, or of sums of the threads
-        groups = START_GROUP_BYTES * self.largest_group, factors + SPILLED_GROUP_BYTES * self.largest_group
-        return self._thread_memory + max(groups)
+        return self._thread_memory + factors + GROUP_BYTES * self.largest_group
 
     @property
     def _epochs_memory(self) -> int:
@@ -182,9 +175,8 @@ class Estimate:
         copies = 2 + self.early_stopping + 2 * self.shows
         shards = -(-self.outputs // SHARD_ROWS)
         block = 4 * min(BLOCK_ROWS, self.inputs) * (self.outputs + shards * self.dim)  # logits, and dH of each shard
-        group = (READ_BYTES + self.early_stopping * LEAST_GROUPS * COUNT_BYTES) * self.largest_group
-        steps = linear + (1 + self.early_stopping) * block + group  # linear: its momentum
-        return copies * parameters + max(steps, self._thread_memory + 80 * self.dim**2)  # ten matrices in float64
+        group = (1 + self.early_stopping * LEAST_GROUPS) * COUNT_BYTES * self.largest_group
+        return copies * parameters + linear + (1 + self.early_stopping) * block + group  # linear: its momentum
 
     def check(self) -> None:
         """Raise MemoryError if training needs more memory than is free, or more than its limit."""

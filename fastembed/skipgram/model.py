@@ -18,7 +18,6 @@ from fastembed.corpus.ledger import Ledger, check_walks
 from fastembed.corpus.reading import Reading
 from fastembed.counts.counts import Counts, align_counts
 from fastembed.counts.windows import Windows
-from fastembed.formats.registry import format_of
 from fastembed.formats.tensors import (
     check_header,
     fitting,
@@ -184,10 +183,8 @@ def write_model(path: str | os.PathLike[str], options: SkipGramOptions, model: F
     OSError
         If the file cannot be written; an old file then stays as it was.
     ValueError
-        If a token has no UTF-8 form, or the suffix is that of another format of vectors.
+        If a token has no UTF-8 form.
     """
-    if (description := _other_format(path)) is not None:
-        raise ValueError(f"{str(path)!r} would hold vectors alone ({description}): save a model as .safetensors")
     trainer, vocabulary = model.trainer, model.vocabulary
     tensors = {
         **trainer_tensors(trainer),
@@ -236,15 +233,7 @@ def read_model(path: str | os.PathLike[str], threads: int | None) -> tuple[dict[
     ValueError
         If it does not hold a model, or is damaged.
     """
-    try:
-        tensors, metadata = map_tensors(path)
-    except ValueError:
-        if (description := _other_format(path)) is None:
-            raise
-        what = (
-            f"{str(path)!r} is no model: by its name it holds vectors alone ({description}), which Vectors.load opens"
-        )
-        raise ValueError(what) from None
+    tensors, metadata = map_tensors(path)
     settings = check_header(metadata, "vectors", path)
     if "model" not in metadata:
         raise ValueError(f"{str(path)!r} holds vectors alone and no model: open it with Vectors.load")
@@ -293,15 +282,6 @@ def read_reading(path: str | os.PathLike[str]) -> Reading | None:
 def _reading(record: Any) -> Reading | None:
     """Check the reading of a file and return it."""
     return None if record is None else Reading.from_record(record)
-
-
-def _other_format(path: str | os.PathLike[str]) -> str | None:
-    """Return a description of the format if the suffix is that of another format of vectors."""
-    try:
-        form = format_of(path)
-    except ValueError:
-        return None
-    return None if form.name == "safetensors" else form.description
 
 
 def _feature_tensors(model: FittedModel) -> dict[str, NDArray[Any]]:

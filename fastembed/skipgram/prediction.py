@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from fastembed._base.arrays import largest
-from fastembed._base.memory import check_free
 from fastembed._base.validation import check_flag, check_integer, check_number, token_of
 from fastembed.skipgram.model import FittedModel
 from fastembed.trainer.rows import BATCH_LOGITS
@@ -23,8 +22,6 @@ from fastembed.vocabulary import Vocabulary
 
 Predicted: TypeAlias = "list[tuple[Any, float]]"
 Words: TypeAlias = "Token | Iterable[Token | tuple[Token, float]]"
-
-PAIR_BYTES = 100  # approximate bytes of a pair in a result: a tuple, a float, and a list element
 
 
 class ContextQuery:
@@ -87,12 +84,6 @@ def predict(
         ContextQuery.of(words, model.vocabulary, exclude=left_out, skip_unknown=skip)
         for words, left_out in zip(queries, _excluded(exclude, len(queries)), strict=True)
     ]
-    size = min(topn, model.max_contexts)
-    check_free(
-        len(parsed) * size * PAIR_BYTES,
-        f"an answer of {size:,} words to each of {len(parsed):,} queries",
-        "ask for fewer of them, or in parts",
-    )
     tokens, found = model.vocabulary.tokens, []
     for query, p in zip(parsed, context_probabilities(model, parsed, side), strict=True):
         count = min(topn, len(p) - int((query.left_out < len(p)).sum()))

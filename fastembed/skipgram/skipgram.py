@@ -418,7 +418,7 @@ class SkipGram(SkipGramParameters, Transformer):
         grow: bool = False,
     ) -> Self:
         """Fit, or with `further` continue training."""
-        if self._fitting == os.getpid():  # the two would mix their vocabularies
+        if self._fitting:  # the two would mix their vocabularies
             raise RuntimeError("on_epoch_end cannot fit the SkipGram that is in a fit: let it fit another SkipGram")
         check_callback("on_epoch_end", on_epoch_end)
         check_memory_limit(memory_limit)
@@ -452,7 +452,7 @@ class SkipGram(SkipGramParameters, Transformer):
                 if isinstance(corpus, Counts):
                     counts, validation = check_given(corpus, validation_counts, options, base, grow=grow)
             how: dict[str, Any] = {"memory_limit": memory_limit, "progress": report}
-            self._fitting = os.getpid()
+            self._fitting = True
             try:
                 if not isinstance(corpus, Counts):
                     counts, validation = count_text(corpus, options, base, grow=grow, **how)
@@ -467,7 +467,7 @@ class SkipGram(SkipGramParameters, Transformer):
                     self._model = training.model()
                 raise
             finally:
-                del self._fitting
+                self._fitting = False
         return self
 
     # ---------------------------------------------------------------- fitted properties
@@ -829,8 +829,7 @@ class SkipGram(SkipGramParameters, Transformer):
         OSError
             If the folder is missing or the data cannot be written; the old file is then untouched.
         TypeError, ValueError
-            If a parameter is not as documented, a word has no UTF-8 form, or the suffix is that of another format; to
-            write only the vectors in that format, use :meth:`Vectors.save`.
+            If a parameter is not as documented, or a word has no UTF-8 form.
 
         Examples
         --------

@@ -68,10 +68,8 @@ def check_data(
     input_weights: ArrayLike | None = None,
     validation_counts: Any = None,
     validation_bags: Any = None,
-    *,
-    own: bool = False,
 ) -> FitData:
-    """Return the data for a fit of these parameters, in arrays without other references if `own`.
+    """Return the data for a fit of these parameters.
 
     Raises
     ------
@@ -81,24 +79,22 @@ def check_data(
     if validation_bags is not None and validation_counts is None:
         raise ValueError("validation_bags need validation_counts")
     rates = _check_row_rates(row_rates, frozen_rows, parameters.inputs)
-    given = None if bags is None else check_bags("bags", bags, parameters.inputs, parameters.dtype, own=own)
+    given = None if bags is None else check_bags("bags", bags, parameters.inputs, parameters.dtype)
     rows, what = (parameters.inputs, "inputs") if given is None else (len(given), "bags")
-    groups, weights = check_counts(counts, (rows, parameters.outputs), rows=what, own=own), None
+    groups, weights = check_counts(counts, (rows, parameters.outputs), rows=what), None
     if input_weights is not None:
         weights = _check_factors("input_weights", input_weights, groups.shape[0], "row of counts")
     if validation_counts is None:
         return FitData(groups, given, rates, weights)
     others = given
     if validation_bags is not None:
-        others = check_bags("validation_bags", validation_bags, parameters.inputs, parameters.dtype, own=own)
+        others = check_bags("validation_bags", validation_bags, parameters.inputs, parameters.dtype)
         rows, what = len(others), "bags"
-    held_out = check_counts(validation_counts, (rows, parameters.outputs), "validation_counts", what, own=own)
+    held_out = check_counts(validation_counts, (rows, parameters.outputs), "validation_counts", what)
     return FitData(groups, given, rates, weights, held_out, others)
 
 
-def check_counts(
-    counts: Any, shape: tuple[int, int], name: str = "counts", rows: str = "inputs", *, own: bool = False
-) -> GroupedCounts:
+def check_counts(counts: Any, shape: tuple[int, int], name: str = "counts", rows: str = "inputs") -> GroupedCounts:
     """Return counts (N, V) in groups of rows; at least one must be positive.
 
     Parameters
@@ -108,8 +104,6 @@ def check_counts(
         The right shape.
     name, rows : str
         The names of the counts and of their rows in messages.
-    own : bool
-        Whether those in memory must have no other references.
 
     Raises
     ------
@@ -128,7 +122,7 @@ def check_counts(
         groups = CSRGroups(canonical_csr(name, counts)) if is_sparse else counts
     if not groups.entries.any():
         raise ValueError(f"{name} must hold at least one positive count, but all are zero")
-    return groups.own() if own and isinstance(groups, CSRGroups) else groups
+    return groups
 
 
 def _check_factors(name: str, factors: ArrayLike, count: int, each: str) -> NDArray[np.float64]:

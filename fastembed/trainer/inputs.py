@@ -107,15 +107,15 @@ def check_inputs(name: str, given: Any, inputs: int, dtype: np.dtype[Any]) -> In
     return _from_sparse(name, sparse.csr_array((weights, ids, starts), (len(parts), inputs)), dtype)
 
 
-def check_bags(name: str, given: Any, inputs: int, dtype: np.dtype[Any], *, own: bool) -> Bags:
-    """Return the bags of a SciPy sparse (N, V_in) with at least one weight, in arrays of their own if `own`."""
+def check_bags(name: str, given: Any, inputs: int, dtype: np.dtype[Any]) -> Bags:
+    """Return the bags of a SciPy sparse (N, V_in) with at least one weight."""
     if not _is_sparse(given):
         raise TypeError(f"{name} must be a SciPy sparse array, got {type(given).__name__}")
     _check_width(name, given, inputs)
     bags = _from_sparse(name, given, dtype)
     if bags.starts[-1] == 0:
         raise ValueError(f"{name} of shape {given.shape} must hold at least one weight, but all are zero")
-    return Bags(bags.starts.copy(), bags.ids.copy(), bags.weights.copy()) if own else bags
+    return bags
 
 
 def is_pair(given: Any) -> bool:

@@ -319,11 +319,6 @@ def most_probable(
     Probabilities descend; ties are in the order of the outputs. If `topn` is larger than V, there are V columns.
     """
     topn = min(topn, parameters.outputs)
-    check_free(
-        len(inputs) * topn * (8 + parameters.dtype.itemsize),
-        f"an answer of {topn:,} outputs for each of {len(inputs):,} inputs",
-        "ask for fewer of them, or in parts",
-    )
     outputs = np.empty((len(inputs), topn), np.intp)
     p = np.empty((len(inputs), topn), parameters.dtype)
     size = max(1, BATCH_LOGITS // parameters.outputs)

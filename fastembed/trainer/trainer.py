@@ -116,7 +116,7 @@ class Trainer:
     def _start(self, parameters: Parameters, scale: float, rate: float, pool: Pool) -> None:
         self._parameters, self._scale, self._rate, self._pool = parameters, scale, rate, pool
         self._lock = PerProcess(threading.RLock)  # re-entrant, since on_epoch_end may use the trainer
-        self._fitting: int | None = None  # the process in which a fit runs; a child forked meanwhile has none
+        self._fitting = False
         self._history: list[Record] = []  # of the last fit, as far as it has come
 
     @cached_property
@@ -695,22 +695,21 @@ class Trainer:
             raise ValueError(f"n_iter_no_change={n_iter_no_change} needs validation_counts")
         check_callback("on_epoch_end", on_epoch_end)
         p, epoch_end = self._parameters, None if on_epoch_end is None else lambda record: on_epoch_end(record, self)
-        own = on_epoch_end is not None  # it may change the arrays
         ranks = Ranks(comm)
         with ranks.ending_all(), DefaultFloatMode():
             with ranks.agreeing():
                 path = check_checkpoint(checkpoint) if ranks.first else None
                 validation = validation_counts, validation_bags
-                data = check_data(p, counts, bags, row_rates, frozen_rows, input_weights, *validation, own=own)
+                data = check_data(p, counts, bags, row_rates, frozen_rows, input_weights, *validation)
                 fit = Fit(p, data, options, seed, self._pool, epoch_end, ranks)
             with self._lock.value:  # only now: a wrong argument does not wait for another call
-                if self._fitting == os.getpid():
+                if self._fitting:
                     raise RuntimeError("on_epoch_end cannot call fit_counts of the trainer that is in a fit")
-                self._fitting, self._history = os.getpid(), fit.history
+                self._fitting, self._history = True, fit.history
                 try:
                     history = fit.run(path)
                 finally:
-                    self._fitting = None
+                    self._fitting = False
         if history[-1]["nll"] > 10 * max(history[0]["nll"], math.log(p.outputs)):
             _warn_of_rise(history[0]["nll"], history[-1]["nll"], with_bags=bags is not None)
         return history

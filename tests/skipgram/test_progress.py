@@ -3,7 +3,7 @@
 import pytest
 import tqdm.auto
 
-from fastembed import Classifier, SkipGram
+from fastembed import SkipGram
 
 SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None, "epochs": 2}
 
@@ -76,29 +76,3 @@ def test_a_progress_without_the_methods_is_rejected_before_anything_is_read(prog
 
     with pytest.raises(TypeError, match=r"progress must be True or have FitProgress' methods; .* no reading\(\)"):
         SkipGram(**SETTINGS).fit(Unread(), progress=progress)
-
-
-@pytest.mark.filterwarnings("ignore:most documents are copies of others")
-@pytest.mark.parametrize("source", ["documents", "lines", "table"])
-def test_a_classifier_reports_each_stage_in_order(source, tmp_path, capsys):
-    texts, labels = ["a b", "c d", "a e", "c f"] * 300, ["x", "y", "x", "y"] * 300
-    arguments, fields = (texts, labels), {}
-    if source != "documents":
-        rows = zip(texts, labels, strict=True)
-        lines = [f"__label__{label} {text}" if source == "lines" else f"{text},{label}" for text, label in rows]
-        path = tmp_path / ("train.txt" if source == "lines" else "train.csv")
-        path.write_text("\n".join(["text,label"] * (source == "table") + lines) + "\n", encoding="utf-8")
-        arguments = (path,)
-        fields = {"field": "text", "label": "label"} if source == "table" else {}
-    progress = Recorder()
-    model = Classifier(threads=1).fit(*arguments, **fields, progress=progress)
-    names = [name for name, _ in progress.calls]
-    assert names == sorted(names, key=["reading", "counting", "training", "epoch"].index)
-    assert ("reading" in names) == (source != "documents")
-    last = dict(progress.calls)
-    assert last["counting"] == (1200, 1200)
-    assert str(last["training"][0]) == f"1,200 documents, {model.n_features_} features, 2 labels"
-    assert [arguments for name, arguments in progress.calls if name == "epoch"] == [(r,) for r in model.history_]
-    for fit in (model.fit, model.partial_fit):
-        fit(*arguments, **fields, progress=True)
-        assert "training: " in capsys.readouterr().err

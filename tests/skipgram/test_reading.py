@@ -2,7 +2,6 @@
 
 import re
 
-import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
@@ -94,14 +93,6 @@ def test_a_model_of_a_tokenizer_asks_for_it_after_loading(path):
         loaded.transform(["King of"])
     found = loaded.set_params(reading=Reading(tokenizer=tokenizer)).transform(["King of"])
     assert_array_equal(found, expected)
-
-
-def test_lists_of_tokens_are_as_they_are():
-    lists = [["A", "b"], ["b", "c"]] * 3
-    assert "A" in SkipGram(**SETTINGS, reading=WORDS).fit(lists).vectors
-    model = SkipGram(**SETTINGS).fit(lists)
-    assert model.reading_ is None
-    assert_array_equal(model.transform(["A b"])[0], np.mean([model.vectors["A"], model.vectors["b"]], axis=0))
 
 
 def test_a_corpus_with_another_reading_than_the_parameter_is_warned_of(path):

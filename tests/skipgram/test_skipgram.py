@@ -1,7 +1,5 @@
 """`SkipGram` by scikit-learn's conventions, with and without it."""
 
-import inspect
-
 import numpy as np
 import pytest
 from scipy import sparse
@@ -9,14 +7,6 @@ from scipy import sparse
 from fastembed import Counts, SkipGram
 
 SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None}
-
-
-def test_the_constructor_keeps_what_it_is_given():
-    """All parameters, the very objects, and nothing else."""
-    given = SkipGram().get_params() | {"dim": np.int64(7), "window": (np.int8(1), 2), "sample": np.float32(0.5)}
-    model = SkipGram(**given)
-    assert list(vars(model)) == list(inspect.signature(SkipGram).parameters)
-    assert all(getattr(model, name) is value is model.get_params()[name] for name, value in given.items())
 
 
 def test_set_params_sets_all_or_nothing():
@@ -30,13 +20,6 @@ def test_set_params_sets_all_or_nothing():
     with pytest.raises(TypeError, match="'workers'"):
         SkipGram(workers=2)
     assert model.set_params() is model
-
-
-def test_repr_shows_what_is_not_the_default():
-    assert repr(SkipGram()) == "SkipGram()"
-    model = SkipGram(window=(2, 3), sample=None, max_contexts=None, threads=2)
-    assert repr(model) == "SkipGram(window=(2, 3), sample=None, max_contexts=None, threads=2)"
-    assert eval(repr(model)).get_params() == model.get_params()
 
 
 def test_arguments_that_go_with_counts_are_rejected_with_a_text():

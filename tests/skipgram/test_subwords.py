@@ -50,13 +50,6 @@ def test_the_vectors_have_the_logits_of_their_features(model, corpus):
     assert model.perplexity(corpus) == pytest.approx(np.exp(composed.nll(counts)))
 
 
-def test_shares_of_subwords_add_up_to_one(model):
-    for word in ("walking", "climbing"):
-        assert sum(share for _, share in model.vectors.subwords(word)) == pytest.approx(1, abs=1e-5)
-    assert model.vectors.subwords("walking")[0][0] == "walking"
-    assert "ing>" in dict(model.vectors.subwords("climbing"))
-
-
 def test_files_and_pickles_go_on_to_the_same_bits(model, corpus, tmp_path):
     model.save(tmp_path / "m.safetensors")
     loaded = SkipGram.load(tmp_path / "m.safetensors")
@@ -146,11 +139,3 @@ def test_tokens_that_are_ids_are_an_error():
     counts = Counts.from_corpus(walks, Vocabulary(["1", "2", "3"], [2, 2, 2]))
     with pytest.raises(ValueError, match="all 3 tokens are integers"):
         SkipGram(min_count=1, subwords=True).fit(counts)
-
-
-def test_vectors_for_relatedness_hold_the_vocabulary_alone(model):
-    np.testing.assert_array_equal(model.vectors_for("analogies")["climbing"], model.vectors["climbing"])
-    related = model.vectors_for("relatedness")
-    assert related.tokens == model.vectors.tokens
-    with pytest.raises(KeyError, match="'climbing' is not among"):
-        related["climbing"]

@@ -1,7 +1,6 @@
 """Training: callbacks, the state after an exception, early stopping, training on more text, quality figures."""
 
 import copy
-import math
 import re
 from dataclasses import asdict
 
@@ -214,13 +213,6 @@ def test_partial_fit_grows_the_vocabulary(corpus):
     assert_array_equal(few.vectors.matrix, model.partial_fit(new[:9]).vectors.matrix)
 
 
-@pytest.mark.parametrize("counted", [False, True])
-def test_a_first_partial_fit_is_a_fit(corpus, counted):
-    data = SkipGram(**SETTINGS).count(corpus) if counted else corpus
-    first, fitted = SkipGram(**SETTINGS).partial_fit(data), SkipGram(**SETTINGS).fit(corpus)
-    assert_array_equal(first.vectors.matrix, fitted.vectors.matrix)
-
-
 @pytest.mark.filterwarnings("ignore:the model knows few")
 @pytest.mark.parametrize("grow", [False, True])
 def test_a_partial_fit_that_fails_leaves_the_model_as_it_was(corpus, grow):
@@ -267,43 +259,6 @@ def test_partial_fit_needs_a_text(corpus):
             call(corpus)
     with pytest.raises(TypeError, match="grow_vocabulary must be True or False, got 'yes'"):
         model.partial_fit(corpus, grow_vocabulary="yes")
-
-
-@pytest.mark.parametrize("sample", [None, 1e-2])
-def test_figures_follow_from_the_public_arrays(corpus, sample):
-    """In float64, from embedding, linear, bias and Counts.to_scipy(): nll, validation_nll, perplexity.
-
-    All words are one block here, so an epoch's nll is that of the parameters at its start.
-    """
-    settings = SETTINGS | {"sample": sample}
-    model = SkipGram(epochs=4, early_stopping=True, validation_fraction=0.3, n_iter_no_change=9, **settings)
-    options = {"vocabulary": Vocabulary.from_corpus(corpus, 1), "window": 2, "weighting": "harmonic", "directed": True}
-    kept, held_out = (
-        Counts.from_corpus(corpus, lines=LineSplit(0.3, 0, side), sample=sample, **options) for side in (False, True)
-    )
-
-    def nll(trainer, counts):
-        n = counts.to_scipy().toarray()
-        x = trainer.embedding.astype(float) @ trainer.linear.astype(float) + trainer.bias.astype(float)
-        top = x.max(axis=1, keepdims=True)
-        log_shares = x - top - np.log(np.exp(x - top).sum(axis=1, keepdims=True))
-        return -(n * log_shares).sum() / n.sum()
-
-    after = []
-
-    def recompute(record, model):
-        after.append(nll(model.trainer, kept))
-        assert record["validation_nll"] == pytest.approx(nll(model.trainer, held_out), rel=1e-6)
-        assert model.trainer.nll(kept) == pytest.approx(after[-1], rel=1e-6)
-
-    model.fit(corpus, on_epoch_end=recompute)
-    assert [record["nll"] for record in model.history[1:]] == pytest.approx(after[:-1], rel=1e-6)
-    assert [record["perplexity"] for record in model.history] == [math.exp(record["nll"]) for record in model.history]
-    whole = Counts.from_corpus(corpus, sample=sample, **options)
-    assert model.perplexity(corpus) == pytest.approx(math.exp(nll(model.trainer, whole)), rel=1e-6)
-    totals = kept.to_scipy().sum(axis=0)
-    bias = model.trainer.bias - model.centre_ @ model.trainer.linear  # centring has put the mean row's logits there
-    assert bias == pytest.approx(np.log(totals / totals.sum()), rel=1e-5)
 
 
 def test_a_callback_cannot_fit_its_own_model():

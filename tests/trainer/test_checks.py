@@ -85,33 +85,6 @@ def test_parameters_are_checked(arguments, error, message):
         Trainer(**{"embedding": floats(4, 3), "linear": floats(3, 5)} | arguments)
 
 
-@pytest.mark.parametrize(
-    ("options", "error", "message"),
-    [
-        ({"vocab_size": 0}, ValueError, "vocab_size must be at least 1, got 0"),
-        ({"dtype": "int32"}, TypeError, "dtype must be float32 or float64, got int32"),
-        ({"threads": 0}, ValueError, "threads must be at least 1, got 0"),
-        ({"seed": -1}, ValueError, "seed must be at least 0, got -1"),
-    ],
-)
-def test_the_arguments_of_random_are_checked(options, error, message):
-    with pytest.raises(error, match=re.escape(message)):
-        Trainer.random(**{"vocab_size": 3, "dim": 2, **options})
-
-
-@pytest.mark.parametrize(
-    ("rows", "error", "message"),
-    [
-        ([[0, 0, 0]], TypeError, "rows must be a NumPy array, got list"),
-        (np.ones((2, 3), np.int64), TypeError, "rows are int64, but the embedding is float32"),
-        (np.full((2, 3), NAN, np.float32), ValueError, "must be finite"),
-    ],
-)
-def test_new_rows_are_checked(trainer, rows, error, message):
-    with pytest.raises(error, match=re.escape(message)):
-        trainer.grown(rows)
-
-
 # ---------------------------------------------------------------- inputs and targets of steps
 
 
@@ -210,17 +183,6 @@ def test_rates_are_checked(trainer, value, error, text):
     for name in ("learning_rate", "linear_learning_rate", "l2", "linear_l2"):
         with pytest.raises(error, match=re.escape(f"{name} {text}")):
             trainer.fit_counts(COUNTS, **{name: value})
-
-
-@pytest.mark.parametrize("value", ["no", 1, None])
-def test_flags_and_numbers_of_steps_are_checked(trainer, value):
-    message = re.escape(f"update_linear must be True or False, got {value!r}")
-    for call in (trainer.step, lambda i, **o: trainer.train([i], **o), lambda i, **o: trainer.step(i, np.ones(5), **o)):
-        with pytest.raises(TypeError, match=message):
-            call(0, update_linear=value)
-    for call in (lambda: trainer.train([0], epochs=0), lambda: trainer.predict(0, 0)):
-        with pytest.raises(ValueError, match=r"(epochs|topn) must be at least 1, got 0"):
-            call()
 
 
 # ---------------------------------------------------------------- fits to counts
