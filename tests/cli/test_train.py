@@ -118,17 +118,6 @@ def test_baskets_are_counted_and_evaluated(run, tmp_path, corpus):
     assert items == held_out_items(trained, corpus, given=3).summary().split("\n")
 
 
-def test_a_raw_book_is_one_command(run, tmp_path):
-    book, output = tmp_path / "book.txt", tmp_path / "m.safetensors"
-    book.write_text("Call me Anna. I would see the wat-\nery part of Anna\u2019s world.\n\n" * 30, encoding="utf-8")
-    assert run("train", book, "-o", output, *SMALL, "--words", "--unit", "paragraph") == (0, "", "")
-    model = SkipGram.load(output)
-    assert model.ledger.units == "30 paragraphs"
-    assert {"anna", "watery", "anna's"} <= set(model.vectors.tokens)
-    assert run("train", book, "-o", output, *SMALL, "--words", "--keep-case", "--digits", "drop")[0] == 0
-    assert "Call" in Vectors.load(output)
-
-
 def test_a_model_reads_other_texts_as_its_own(run, tmp_path):
     """All commands without the options of train do."""
     text, model, more = tmp_path / "text", tmp_path / "m.safetensors", tmp_path / "n.safetensors"

@@ -13,9 +13,8 @@ nor hangs the process. All of that happens within `TRY_SECONDS`, and the process
 took after the good files. A try depends on the seed and its number alone.
 
     python fuzz.py [--seed N] [--seconds N] [--tries N] [--only WORD ...] [--times N] [--per-round N]
-                   [--keep FOLDER]
 
-A file that is read otherwise is copied into the folder `fuzz-SEED-NUMBER`, or into `--keep`.
+A file that is read otherwise is copied into the folder `fuzz-SEED-NUMBER`.
 """
 
 from __future__ import annotations
@@ -420,7 +419,6 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", default=[""], help="kinds whose names have one of these words")
     parser.add_argument("--times", type=int, default=25, help="how often other kinds come per corpus")
     parser.add_argument("--per-round", type=int, default=50, help="tries of one kind, one after another")
-    parser.add_argument("--keep", type=Path, help="the folder for files that are read as they should not be")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     chosen = {name: kind for name, kind in kinds().items() if any(word in name for word in arguments.only)}
@@ -447,7 +445,7 @@ def main() -> int:
             problem = f"{peak_mb()} MB, in this try or one of the {arguments.per_round} before it"
             usual = peak_mb()
         if problem:
-            kept = arguments.keep or Path(f"fuzz-{arguments.seed}-{number}")
+            kept = Path(f"fuzz-{arguments.seed}-{number}")
             kept.mkdir(parents=True, exist_ok=True)
             for file in chosen[name].examples[0]:
                 shutil.copy(folder / file, kept / Path(file).name)
