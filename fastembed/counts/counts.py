@@ -511,8 +511,8 @@ class Counts:
         is_sparse: bool = sparse.issparse(matrix)
         if not is_sparse:
             raise TypeError(f"matrix must be a SciPy sparse array, got {type(matrix).__name__}")
-        if matrix.ndim != 2 or min(matrix.shape) < 1:
-            raise ValueError(f"counts must have 2 dimensions, rows and columns, got shape {matrix.shape}")
+        if matrix.ndim != 2 or min(matrix.shape) < 1 or matrix.shape[1] > np.iinfo(np.int32).max:
+            raise ValueError(f"counts must have 2 dimensions, and 1 to 2^31 - 1 columns, got shape {matrix.shape}")
         stored = canonical_csr("counts", matrix)
         if matrix.format == "csr":  # whose owner could change the indices that kernels use
             stored.indices, stored.indptr = stored.indices.copy(), stored.indptr.copy()

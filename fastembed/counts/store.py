@@ -292,8 +292,7 @@ def pack_attributes(
         tensors |= {"tokens.counts": vocabulary.counts, **pack_tokens(vocabulary.tokens)}
         settings["vocabulary.ledger"] = vocabulary.ledger
         settings["vocabulary.reading"] = vocabulary.reading and vocabulary.reading.record()
-        if vocabulary.appended:
-            settings["vocabulary.appended"] = vocabulary.appended
+        settings["vocabulary.appended"] = vocabulary.appended
     packed: dict[str, Any] = plain(settings)
     return tensors, packed
 
@@ -307,9 +306,9 @@ def unpack_attributes(
     if "tokens.counts" in tensors:
         counted = settings["vocabulary.ledger"] and Ledger(**settings["vocabulary.ledger"])
         vocabulary = Vocabulary(unpack_tokens(tensors), tensors["tokens.counts"], counted)
-        if (reading := settings.get("vocabulary.reading")) is not None:
-            vocabulary.reading = Reading.from_record(reading)
-        vocabulary.appended = settings.get("vocabulary.appended", 0)
+        reading = settings["vocabulary.reading"]
+        vocabulary.reading = reading and Reading.from_record(reading)
+        vocabulary.appended = settings["vocabulary.appended"]
     return (n_rows, n_columns), {
         "windows": settings["windows"] and Windows(**settings["windows"]),
         "keep": tensors.get("keep"),

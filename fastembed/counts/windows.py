@@ -146,16 +146,8 @@ class Windows:
         ----------
         vocabulary_size : int
             V.
-
-        Raises
-        ------
-        ValueError
-            If it is above 2^31 - 1, the largest int32.
         """
-        columns = self.contexts(vocabulary_size) * (2 if self.directed else 1)
-        if columns > np.iinfo(np.int32).max:
-            raise ValueError(f"counts can have at most 2^31 - 1 columns, got {columns:,}; lower max_contexts")
-        return columns
+        return self.contexts(vocabulary_size) * (2 if self.directed else 1)
 
 
 @dataclass(frozen=True)
@@ -299,33 +291,6 @@ def keep_probabilities(
         return None
     share = np.maximum(occurrences, 1) / max(int(occurrences.sum()), 1)
     return np.minimum(1.0, np.sqrt(windows.sample / share) + windows.sample / share)
-
-
-def likely_entries(frequencies: Int64, windows: Windows) -> float:
-    """Return how many different pairs are expected of a text whose words are independent of each other.
-
-    Word w has n_w = f_w L contexts on a side, a share p_c of which is c: it occurs with probability 1 - exp(-n_w p_c).
-    The sum over c is interpolated between 64 values of n_w. Real text repeats itself and has fewer pairs: 0.73 to 0.82
-    times as many in prose, 0.45 in recipes of a line (``docs/measurements.md``).
-
-    Parameters
-    ----------
-    frequencies : ndarray of int64, shape (V,)
-        How often each word occurs, descending.
-
-    Examples
-    --------
-    >>> round(likely_entries(np.array([50, 30, 20]), Windows(5)), 3)  # of 9, nearly all
-    9.0
-    """
-    shares = frequencies[: windows.contexts(len(frequencies))] / np.maximum(frequencies.sum(), 1)
-    sides = windows.window if windows.directed else [sum(windows.window)]
-    total = 0.0
-    for side in filter(None, sides):
-        pairs = np.log(np.maximum(side * frequencies, 1))
-        at = np.linspace(0, pairs.max(initial=0), 64)
-        total += np.interp(pairs, at, [-np.expm1(-n * shares).sum() for n in np.exp(at)]).sum()
-    return float(total)
 
 
 class CountingProgress:

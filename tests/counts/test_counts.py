@@ -37,6 +37,7 @@ def test_from_scipy_takes_any_format_and_leaves_the_matrix_as_it_was():
         (sparse.coo_array(np.ones(3)), ValueError, r"got shape \(3,\)"),
         (sparse.csr_array(-np.eye(2)), ValueError, r"counts must be non-negative, but counts\[0\] is -1.0"),
         (sparse.coo_array(([2.0, -1.0], ([0, 0], [0, 0]))), ValueError, r"counts\[1\] is -1.0"),
+        (sparse.coo_array(([1], ([0], [2**40]))), ValueError, "columns"),
         (sparse.csr_array([[math.nan]]), ValueError, "nan"),
         (sparse.csr_array([[1j]]), TypeError, "complex"),
     ],

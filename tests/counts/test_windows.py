@@ -15,7 +15,6 @@ from scipy import sparse
 
 from fastembed import Counts, SkipGram, Vocabulary
 from fastembed.corpus import Ledger
-from fastembed.counts import Windows
 from twins import cooccurrence
 
 RTOL = 1e-13  # one division and two products away from exact
@@ -243,9 +242,3 @@ except KeyboardInterrupt as interrupt:
     done, total = re.search(r"(\d+) (\d+)\n$", output).groups()
     assert int(done) < 0.9 * int(total)
     assert list(folder.iterdir()) == []
-
-
-def test_more_columns_than_int32_can_number_are_rejected():
-    assert Windows((2, 2), max_contexts=2**30 - 1, directed=True).columns(2**31) == 2**31 - 2
-    with pytest.raises(ValueError, match=r"at most 2\^31 - 1 columns, got 2,147,483,648; lower max_contexts"):
-        Windows((2, 2), max_contexts=2**30, directed=True).columns(2**31)
