@@ -207,7 +207,7 @@ class SkipGram(SkipGramParameters, Transformer):
             `validation_nll` in its record. `early_stopping` needs them, since counts have no lines to hold out.
         memory_limit : int, optional
             The most memory in bytes that this process may use, from reading to the last epoch. The counts of a corpus
-            are then in a temporary file without a name, and each epoch reads a few groups of rows at a time. The
+            are then in a temporary folder, which is removed, and each epoch reads a few groups of rows at a time. The
             vectors have the same bits. The distinct words of the text need additional memory while they are counted. By
             default all counts are in memory. MemoryError is raised if the rest needs more.
         progress : bool or FitProgress, optional
