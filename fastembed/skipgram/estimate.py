@@ -22,7 +22,7 @@ from fastembed.skipgram.options import SkipGramOptions
 from fastembed.skipgram.start import BLOCKS, block_width
 from fastembed.skipgram.subwords import Subwords
 
-PROCESS_BYTES = 120_000_000  # the interpreter, this package, NumPy, SciPy, and BLAS with its buffers
+PROCESS_BYTES = 125_000_000  # the interpreter, this package, NumPy, SciPy, and BLAS with its buffers
 WORD_BYTES = 250  # per word: the string, its id, its place in the dictionary and in the order of the epochs
 SPARE = 0.08  # of a limit: what the C library holds beyond what is computed here; 5.5 % was the most seen
 COUNT_BYTES, EXPECTED_BYTES, PMI_BYTES = 12, 8, 6  # per stored count; expected is its value after subsampling
@@ -30,7 +30,6 @@ GROUP_BYTES = 46  # per count of a group of a store: while its PMI is computed
 NGRAM_BYTES, ENTRY_BYTES = 80, 50  # per n-gram, and per n-gram of a word: its id and its weight, in several copies
 NGRAMS_PER_WORD, ENTRIES_PER_WORD = 3, 20  # of English, until the words are known
 BLOCK_ROWS = 256  # rows of a block, whose logits and gradients are in memory
-THREAD_ROWS = 4096  # rows in float64 that a thread holds in the start and in the gauge
 RATE_COLUMNS = 1024  # of the product whose rate is measured
 LEAST_GROUPS = 4  # of a store, in memory in the epochs
 READING_BYTES = 20_000_000  # of buffers and text per thread, while a text is counted
@@ -70,7 +69,7 @@ class Estimate:
     >>> estimate.flops  # 6 · 5 · 30,000² · 100, and those of the start
     2712579840000
     >>> print(estimate)
-    30,000 words, 30,000 outputs, counts not known yet: at least 2,713 GFLOP and 221 MB of memory
+    30,000 words, 30,000 outputs, counts not known yet: at least 2,713 GFLOP and 226 MB of memory
     """
 
     inputs: int
@@ -156,15 +155,11 @@ class Estimate:
         return NGRAM_BYTES * self.ngrams + ENTRY_BYTES * self.entries
 
     @property
-    def _thread_memory(self) -> int:
-        return 8 * self.dim * self.threads * min(THREAD_ROWS, self.inputs + self.outputs)
-
-    @property
     def _beside_pmi(self) -> int:
         """The bytes of the start beside the PMI in memory: the factors of the SVD, and a group of a store."""
         factors = 4 * (self._space + self.dim) * (self.inputs + self.outputs)
         factors += 8 * max(5, 3 + self.threads) * self._space**2  # of the decomposition, or of sums of the threads
-        return self._thread_memory + factors + GROUP_BYTES * self.largest_group
+        return factors + GROUP_BYTES * self.largest_group
 
     @property
     def _epochs_memory(self) -> int:

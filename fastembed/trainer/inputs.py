@@ -99,11 +99,8 @@ def check_inputs(name: str, given: Any, inputs: int, dtype: np.dtype[Any]) -> In
     parts = [_ids_and_weights(f"{name}[{n}]", bag) for n, bag in enumerate(given)]
     starts = np.cumsum([0, *(len(ids) for ids, _ in parts)])
     ids, weights = (np.concatenate(part) for part in zip(*parts, strict=True))
-    wrong = (ids < 0) | (ids >= inputs)
-    if wrong.any():
-        place = int(np.argmax(wrong))
-        n = int(np.searchsorted(starts, place, side="right")) - 1
-        check_ids(f"{name}[{n}]", parts[n][0], inputs)
+    if len(ids):
+        check_ids(name, ids, inputs)
     return _from_sparse(name, sparse.csr_array((weights, ids, starts), (len(parts), inputs)), dtype)
 
 

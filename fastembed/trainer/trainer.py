@@ -510,7 +510,7 @@ class Trainer:
         with self._lock.value, DefaultFloatMode():
             losses = self._rows.train(examples, rows, rate, update_linear, epochs)
         if losses[-1] > 10 * max(losses[0], self._scale * math.log(p.outputs)):
-            _warn_of_rise(losses[0], losses[-1], with_bags=isinstance(examples, Bags))
+            _warn_of_rise(losses[0], losses[-1])
         return losses
 
     def grown(self, rows: NDArray[Any]) -> Trainer:
@@ -711,7 +711,7 @@ class Trainer:
                 finally:
                     self._fitting = False
         if history[-1]["nll"] > 10 * max(history[0]["nll"], math.log(p.outputs)):
-            _warn_of_rise(history[0]["nll"], history[-1]["nll"], with_bags=bags is not None)
+            _warn_of_rise(history[0]["nll"], history[-1]["nll"])
         return history
 
     def nll(self, counts: Any, *, bags: Any = None) -> float:
@@ -840,7 +840,6 @@ def restore_squares(trainer: Trainer, tensors: Mapping[str, NDArray[Any]]) -> No
         own[:] = tensors[name]
 
 
-def _warn_of_rise(first: float, last: float, *, with_bags: bool) -> None:
+def _warn_of_rise(first: float, last: float) -> None:
     """Warn that the loss of the last epoch is far above that of the first, and above that of equal probabilities."""
-    hint = ", or scale the weights of bags so that they are about 1" * with_bags
-    warn_user(f"the loss has risen from {first:.4g} to {last:.4g}: lower the learning rate{hint}")
+    warn_user(f"the loss has risen from {first:.4g} to {last:.4g}: lower the learning rate")

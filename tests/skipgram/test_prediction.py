@@ -48,14 +48,6 @@ def test_a_model_without_sides_gives_the_softmax_and_knows_no_side(corpus, setti
         model.predict_output("w03", side="after")
 
 
-def test_words_that_came_later_are_not_contexts(corpus):
-    model = SkipGram(**SETTINGS).fit(corpus)
-    model.partial_fit([["new", *line] for line in corpus[:9]], grow_vocabulary=True)
-    found = dict(model.predict_output("new", topn=99, side="after"))
-    assert found.keys() == set(model.vocabulary.tokens[:30])
-    assert sum(found.values()) == pytest.approx(1, abs=1e-12)
-
-
 @pytest.mark.parametrize("settings", [{}, {"directed": False}, {"max_contexts": 11}])
 @pytest.mark.parametrize("side", [None, "before"])
 def test_several_words_give_the_weighted_mean_without_what_is_left_out(corpus, settings, side):

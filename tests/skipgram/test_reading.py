@@ -93,11 +93,3 @@ def test_a_model_of_a_tokenizer_asks_for_it_after_loading(path):
         loaded.transform(["King of"])
     found = loaded.set_params(reading=Reading(tokenizer=tokenizer)).transform(["King of"])
     assert_array_equal(found, expected)
-
-
-def test_a_corpus_with_another_reading_than_the_parameter_is_warned_of(path):
-    message = r"the corpus is read by its own Reading\(words=True, keep_case=True\), not by Reading\(words=True\)"
-    for call in (SkipGram(**SETTINGS, reading=WORDS).fit, SkipGram(**SETTINGS, reading=WORDS).count):
-        with pytest.warns(UserWarning, match=message) as warned:
-            call(FileCorpus(path, reading=Reading(words=True, keep_case=True)))
-        assert warned[0].filename == __file__

@@ -50,33 +50,6 @@ def test_before_a_fit_nothing_has_been_learned():
     assert all(hasattr(model, name) for name in learned)
 
 
-def pipeline():
-    sklearn = pytest.importorskip("sklearn", reason="needs scikit-learn")
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-
-    assert sklearn
-    return make_pipeline(SkipGram(**SETTINGS, epochs=20), LogisticRegression())
-
-
-def test_it_works_in_a_pipeline_with_a_classifier(labelled):
-    documents, labels = labelled
-    model = pipeline()
-    from sklearn.utils.validation import check_is_fitted
-
-    seen = []
-    model.fit(documents[:160], labels[:160], skipgram__on_epoch_end=lambda record, _: seen.append(record["epoch"]))
-    assert seen == list(range(1, 21))
-    check_is_fitted(model)
-    check_is_fitted(model[0])
-    assert model.score(documents[160:], labels[160:]) > 0.9
-    assert model.score([text.split() for text in documents[160:]], labels[160:]) > 0.9
-    assert model.predict(["lamb"]).tolist() == [0]
-    assert model[:-1].get_feature_names_out().tolist() == ["skipgram0", "skipgram1", "skipgram2", "skipgram3"]
-    assert "SkipGram" in repr(model)
-    assert "SkipGram" in model._repr_html_()
-
-
 def test_words_are_dropped_or_kept_by_lists(tmp_path):
     corpus = ["the cat sat", "the dog sat on the mat"]
     model = SkipGram(dim=2, min_count=1, epochs=1, drop=["the", "of"], keep_only={"the", "cat", "sat", "dog"}).fit(

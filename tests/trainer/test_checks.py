@@ -61,7 +61,6 @@ def trainer():
     ("arguments", "error", "message"),
     [
         ({"embedding": [[1.0, 2.0]]}, TypeError, "embedding must be a plain NumPy array, got list"),
-        ({"embedding": floats(4, 3).astype("f2")}, TypeError, "must be float32 or float64 in native byte order, got"),
         ({"embedding": floats(3)}, ValueError, "embedding must have 2 dimensions (V_in, D), got shape (3,)"),
         ({"embedding": with_value(NAN, 2, 1)}, ValueError, "embedding must be finite, but embedding[2, 1] is nan"),
         ({"embedding": np.asfortranarray(floats(4, 3))}, ValueError, "embedding must be C-contiguous"),
@@ -69,15 +68,12 @@ def trainer():
         ({"linear": floats(3, 5).astype("f4")}, TypeError, "linear is float32, but embedding is float64: both must"),
         ({"linear": floats(5, 3)}, ValueError, "linear must have shape (D, V) with D = 3 as in embedding (4, 3), got"),
         ({"bias": floats(4)}, ValueError, "bias must have shape (5,), one for each output, got (4,)"),
-        ({"bias": np.ma.array(floats(5), mask=[1, 0, 0, 0, 0])}, TypeError, "mask"),
         (
             {"embedding": floats(4, 3).astype("f4"), "linear": floats(3, 2).astype("f4"), "bias": [0.0, 1e39]},
             ValueError,
             "bias must be finite, but bias[1] is inf",
         ),
-        ({"loss_scale": "0.1"}, TypeError, "loss_scale must be a number, got '0.1'"),
         ({"learning_rate": -1}, ValueError, "learning_rate must be finite and at least 0, got -1"),
-        ({"threads": 0}, ValueError, "threads must be at least 1, got 0"),
     ],
 )
 def test_parameters_are_checked(arguments, error, message):
@@ -95,12 +91,8 @@ def test_parameters_are_checked(arguments, error, message):
         (1.0, TypeError, "i must be an integer, got 1.0"),
         (([0, 1], [1.0]), ValueError, "the weights of i must be as many as its ids, 2, got shape (1,)"),
         (([0, 1], [1.0, NAN]), ValueError, "the weights of i must be finite, but the weights of i[1] is nan"),
-        (([0], [1e39]), ValueError, "i in float32 must be finite, but i in float32[0] is inf"),
         (([4], None), ValueError, "i must be ids from 0 to 3, but i[0] is 4"),
-        ([0.5], TypeError, "i must hold integers, got dtype float64"),
         ([[0, 1]], ValueError, "i must be ids of one dimension, or a pair (ids, weights), got shape (1, 2)"),
-        (np.ma.masked_array([0, 1]), TypeError, "i must be an array without a mask"),
-        (sparse.csr_array((2, 4)), ValueError, "i must have shape (1, 4), got (2, 4)"),
     ],
 )
 def test_an_input_is_checked(trainer, i, error, message):
@@ -116,10 +108,8 @@ def test_an_input_is_checked(trainer, i, error, message):
     ("target", "error", "message"),
     [
         (5, ValueError, "target must be from 0 to 4, got 5"),
-        ([1.0] * 4, ValueError, "target must be an id or have shape (5,), got shape (4,)"),
         (sparse.csr_array(np.ones((2, 5))), ValueError, "target must have shape (1, 5), got (2, 5)"),
         ([1, 0, -0.5, 0, 0], ValueError, "target must be non-negative, but target[0, 2] is -0.5"),
-        ([0] * 5, ValueError, "target must have a positive weight in each row, but row 0 has none"),
         (changed([[0, 1.0, 0, 0, 0]], indices=[1_000_000]), ValueError, "indices must be < 5"),
     ],
 )
@@ -134,16 +124,12 @@ def test_a_target_is_checked(trainer, target, error, message):
     [
         ([0, 4], None, ValueError, "inputs must be ids from 0 to 3, but inputs[1] is 4"),
         ([[0, 1]], None, ValueError, "inputs that are bags need targets"),
-        ([], None, ValueError, "inputs must have one dimension and at least one id, got shape (0,)"),
         ([[0, 1], [2]], [1], ValueError, "targets must be as many as inputs, 2, got 1"),
-        ([0, 1], [0, 5], ValueError, "targets must be ids from 0 to 4, but targets[1] is 5"),
-        ([0, 1], sparse.eye_array(5), ValueError, "targets must have shape (2, 5), got (5, 5)"),
         ([0, 1], [[1, 0, 0, 0, 0], [0] * 5], ValueError, "targets must have a positive weight in each row, but row 1"),
         ([0], hidden_negative(1), ValueError, "targets must be non-negative, but targets[1] is -1.0"),
         (([0, 1], [1.0, 2.0]), [1, 1], TypeError, "inputs must be a list of bags, got a tuple"),
         ([[0], 1], [1, 1], ValueError, "inputs[1] must be ids of one dimension, or a pair (ids, weights), got shape"),
         (sparse.csr_array((2, 5)), [1, 1], ValueError, "inputs must have shape (N, 4), a column per row"),
-        (sparse.csr_array([[0, NAN, 0, 0]]), [1], ValueError, "inputs must be finite"),
     ],
 )
 def test_inputs_and_targets_are_checked(trainer, inputs, targets, error, message):
@@ -195,8 +181,6 @@ def test_rates_are_checked(trainer, value, error, text):
         (sparse.eye_array(5), ValueError, "counts must have shape (4, 5), inputs by outputs, got (5, 5)"),
         (Counts.from_scipy(sparse.eye_array(5)), ValueError, "counts must have shape (4, 5), inputs by outputs, got"),
         (hidden_negative(4), ValueError, "counts must be non-negative, but counts[1] is -1.0"),
-        (sparse.csr_array((4, 5)), ValueError, "counts must hold at least one positive count, but all are zero"),
-        (NAN * COUNTS, ValueError, "counts must be finite, but counts[0] is nan"),
         (changed(COUNTS, indices=[0, 5, 1, 2]), ValueError, "indices must be < 5"),
         (changed(COUNTS, indptr=[0, 3, 2, 3, 3]), ValueError, "indptr must be a non-decreasing"),
     ],
@@ -217,7 +201,6 @@ def one_entry(value, shape=(3, 4)):
         (np.ones((3, 4)), TypeError, "bags must be a SciPy sparse array, got ndarray"),
         (sparse.csr_array((3, 5)), ValueError, "bags must have shape (N, 4), a column per row of the embedding"),
         (one_entry(NAN), ValueError, "bags must be finite, but bags[1] is nan"),
-        (one_entry(1e39), ValueError, "bags in float32 must be finite, but bags in float32[1] is inf"),
         (sparse.csr_array(([1e308, 1e308], [1, 1], [0, 2, 2, 2]), (3, 4)), ValueError, "the sums of bags must be"),
         (changed(one_entry(1.0), indices=[0, 4]), ValueError, "indices must be < 4"),
     ],
@@ -235,7 +218,6 @@ def test_bags_are_checked(trainer, bags, error, message):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"bags": sparse.eye_array(2, 4)}, ValueError, "counts must have shape (2, 5), bags by outputs, got (4, 5)"),
         ({"validation_bags": one_entry(1.0)}, ValueError, "validation_bags need validation_counts"),
         (
             {"bags": sparse.eye_array(4), "validation_counts": sparse.eye_array(2, 5)},
@@ -243,15 +225,11 @@ def test_bags_are_checked(trainer, bags, error, message):
             "validation_counts must have shape (4, 5), bags by outputs, got (2, 5)",
         ),
         ({"n_iter_no_change": 2}, ValueError, "n_iter_no_change=2 needs validation_counts"),
-        ({"row_rates": [1, 1, -1, 1]}, ValueError, "row_rates must be non-negative, but row_rates[2] is -1"),
         ({"input_weights": [1, 1, -1, 1]}, ValueError, "input_weights must be non-negative, but input_weights[2] is"),
         ({"input_weights": [0] * 4}, ValueError, "input_weights must be positive for at least one input with counts"),
         ({"frozen_rows": [0, 4]}, ValueError, "frozen_rows must be ids from 0 to 3, but frozen_rows[1] is 4"),
         ({"on_epoch_end": 7}, TypeError, "on_epoch_end must be callable, got 7"),
         ({"optimizer": "adam"}, ValueError, "optimizer must be one of adagrad, sgd, got 'adam'"),
-        ({"block_size": -1}, ValueError, "block_size must be from 1 to 16777216, got -1"),
-        ({"warm_start": 1}, TypeError, "warm_start must be True or False, got 1"),
-        ({"seed": "x"}, TypeError, "SeedSequence expects int"),
     ],
 )
 def test_the_options_and_data_of_a_fit_are_checked(trainer, options, error, message):
