@@ -71,9 +71,7 @@ KINDS = {
     ),
     "classifier": (
         lambda folder: (
-            Classifier(loss="softmax", dim=4, epochs=2, seed=0, threads=1)
-            .fit(DOCUMENTS, LABELS)
-            .save(folder / "file", rows="int8")
+            Classifier(loss="softmax", dim=4, epochs=2, seed=0, threads=1).fit(DOCUMENTS, LABELS).save(folder / "file")
         ),
         lambda folder: (
             (found := Classifier.load(folder / "file", threads=1)).decision_function(DOCUMENTS).tobytes()

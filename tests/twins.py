@@ -343,29 +343,7 @@ def sigmoid(x: Array) -> Array:
     return np.asarray(np.where(x >= 0, 1, e) / (1 + e))
 
 
-def ova_loss(x: Array, y: Array) -> float:
-    """Return the sum of log(1 + exp(x)) - y x: the cross-entropy of one sigmoid per label.
-
-    Examples
-    --------
-    >>> round(ova_loss(np.array([0.0, 1e4]), np.array([1.0, 0.0])) - 1e4, 4)
-    0.6931
-    """
-    return float((np.logaddexp(0, x) - y * x).sum())
-
-
-def ova_gradient(x: Array, y: Array) -> Array:
-    """Return dL/dx = sigmoid(x) - y of `ova_loss`.
-
-    Examples
-    --------
-    >>> ova_gradient(np.array([0.0, 0.0]), np.array([1.0, 0.0]))
-    array([-0.5,  0.5])
-    """
-    return sigmoid(x) - y
-
-
-def ova_epoch(
+def squares_epoch(
     bags: Real,
     targets: Real,
     costs: Real,
@@ -373,7 +351,6 @@ def ova_epoch(
     rows: Real,
     dual: Real,
     order: Iterable[int],
-    squared: bool = False,
     bias_square: float = 1 / 16,
 ) -> tuple[Array, Array, Array, float, float]:
     """Return bias, rows and dual after an epoch of dual coordinate ascent, the loss before, the largest step.
@@ -384,7 +361,7 @@ def ova_epoch(
     targets : array_like (N, L)
         1 where a document has a label, else 0.
     costs : array_like (N,)
-        C_i, the weights of the losses of the documents.
+        C_i, the weights of the losses (y - x)^2 / 2 of the documents.
     bias : array_like (L,)
         Its initial value plus `bias_square` times the sum of dual_i, by a feature that is its root in each document.
     rows : array_like (F, L)
@@ -392,17 +369,15 @@ def ova_epoch(
     dual : array_like (N, L)
     order : iterable of int
         The documents, in the order of their steps.
-    squared : bool
-        Whether the loss is (y - x)^2 / 2, with x in place of sigmoid(x).
 
     Examples
     --------
-    At the minimum the residual C (y - sigmoid(x)) is the dual, and no step moves anything:
+    At the minimum the residual C (y - x) is the dual, and no step moves anything:
 
     >>> bias, rows, dual = [0.0], [[0.0]], [[0.0]]
-    >>> for _ in range(20):
-    ...     bias, rows, dual, loss, moved = ova_epoch([[1.0]], [[1.0]], [2.0], bias, rows, dual, [0])
-    >>> round(moved, 12), bool(np.isclose(rows[0, 0], 2 * (1 - sigmoid(rows[0, 0] + bias[0]))))
+    >>> for _ in range(2):
+    ...     bias, rows, dual, loss, moved = squares_epoch([[1.0]], [[1.0]], [2.0], bias, rows, dual, [0])
+    >>> round(moved, 12), bool(np.isclose(rows[0, 0], 2 * (1 - rows[0, 0] - bias[0])))
     (0.0, True)
     """
     x, y, c = (np.asarray(a, np.float64) for a in (bags, targets, costs))
@@ -410,18 +385,8 @@ def ova_epoch(
     loss = most = 0.0
     for i in order:
         square, m = bias_square + x[i] @ x[i], x[i] @ w + b
-        if squared:
-            loss += c[i] * float(((y[i] - m) ** 2).sum()) / 2
-            change = c[i] * (y[i] - (m + square * (c[i] * y[i] - a[i])) / (1 + square * c[i])) - a[i]
-        else:
-            loss += c[i] * ova_loss(m, y[i])
-            z = m
-            for step in range(3 + max(1, int(np.log(1 + square * c[i])))):
-                p = sigmoid(z)
-                z = z - (z - m - square * (c[i] * (y[i] - p) - a[i])) / (1 + square * c[i] * p * (1 - p))
-                if step == 0:
-                    z = np.where(z * m > 0, z, 0)
-            change = c[i] * (y[i] - sigmoid(z)) - a[i]
+        loss += c[i] * float(((y[i] - m) ** 2).sum()) / 2
+        change = c[i] * (y[i] - (m + square * (c[i] * y[i] - a[i])) / (1 + square * c[i])) - a[i]
         a[i] += change
         b += change * bias_square
         w += np.outer(x[i], change)

@@ -77,11 +77,10 @@ class Ours:
         """Return the first labels of each document and their probabilities."""
         return [[(PREFIX + label, p) for label, p in each] for each in self._model.predict_top(documents, k=TOP)]
 
-    def sizes(self, folder: Path) -> dict[str, int]:
-        """Return the bytes of the files that hold it."""
-        for rows in ("float32", "int8"):
-            self._model.save(folder / f"{rows}.safetensors", rows=rows)
-        return {rows: (folder / f"{rows}.safetensors").stat().st_size for rows in ("float32", "int8")}
+    def size(self, folder: Path) -> int:
+        """Return the bytes of the file that holds it."""
+        self._model.save(folder / "m.safetensors")
+        return (folder / "m.safetensors").stat().st_size
 
 
 class FastText:
@@ -102,10 +101,10 @@ class FastText:
         answers = [self._model.f.predict(f"{text}\n", TOP, 0.0, "strict") for text in documents]
         return [[(label, min(p, 1.0)) for p, label in answer] for answer in answers]
 
-    def sizes(self, folder: Path) -> dict[str, int]:
-        """Return the bytes of the files that hold it."""
+    def size(self, folder: Path) -> int:
+        """Return the bytes of the file that holds it."""
         self._model.save_model(str(folder / "m.bin"))
-        return {"float32": (folder / "m.bin").stat().st_size}
+        return (folder / "m.bin").stat().st_size
 
 
 class Pipeline:
@@ -164,10 +163,10 @@ class Pipeline:
             for row, first in zip(scores, best.tolist(), strict=True)
         ]
 
-    def sizes(self, folder: Path) -> dict[str, int]:
-        """Return the bytes of the files that hold it."""
+    def size(self, folder: Path) -> int:
+        """Return the bytes of the file that holds it."""
         (folder / "m.pickle").write_bytes(pickle.dumps(self._model))
-        return {"float32": (folder / "m.pickle").stat().st_size}
+        return (folder / "m.pickle").stat().st_size
 
 
 CONTESTANTS = {
@@ -201,7 +200,7 @@ def contest(name: str, train: Path, valid: Path | None, speed: bool) -> dict[str
             model.predict(texts)
             found[f"predicted {call}"] = len(texts) / (time.perf_counter() - began)
         found["epochs"] = model.epochs
-    return found | scores_of(model.top(texts), labels) | {"sizes": sizes_of(model)}
+    return found | scores_of(model.top(texts), labels) | {"size": size_of(model)}
 
 
 def scores_of(answers: list[list[tuple[str, float]]], labels: list[list[str]]) -> dict[str, float]:
@@ -220,11 +219,11 @@ def scores_of(answers: list[list[tuple[str, float]]], labels: list[list[str]]) -
     return found if math.isnan(confidence[0]) else found | {"error": calibration_error(confidence, right)}
 
 
-def sizes_of(model: Any) -> dict[str, int]:
-    """Return the bytes of the files that hold a model."""
+def size_of(model: Any) -> int:
+    """Return the bytes of the file that holds a model."""
     with tempfile.TemporaryDirectory() as folder:
-        sizes: dict[str, int] = model.sizes(Path(folder))
-    return sizes
+        size: int = model.size(Path(folder))
+    return size
 
 
 def in_a_process(name: str, train: Path, valid: Path | None, *more: str) -> dict[str, Any]:
@@ -275,12 +274,11 @@ def labelled(files: list[Path]) -> None:
                 cells = [found["failed"], *["-"] * 5]
             else:
                 error = f"{found['error']:.3f}" if "error" in found else "-"
-                sizes = " / ".join(f"{size / 1e6:,.1f}" for size in found["sizes"].values())
                 scores = (f"{found[key]:.3f}" for key in ("first", "precision", "recall"))
-                cells = [*scores, error, f"{found['seconds']:.1f}", sizes]
+                cells = [*scores, error, f"{found['seconds']:.1f}", f"{found['size'] / 1e6:,.1f}"]
             rows.append((train.stem, name, *cells))
             print(*rows[-1], flush=True)
-    header = ("set", "classifier", "P@1", "P@5", "R@5", "calibration error", "seconds", "MB (float32 / int8)")
+    header = ("set", "classifier", "P@1", "P@5", "R@5", "calibration error", "seconds", "MB")
     print_table(header, rows)
 
 

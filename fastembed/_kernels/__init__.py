@@ -4,7 +4,7 @@
 ``builds/``     the numeric kernels, one module per instruction set, compiled from the ``.pxi`` files beside it: ``row``
                 (one example) and ``row_trainer`` (many), ``block`` (a block of counts), ``block_tasks`` (what a thread
                 does in a step on one, with ``blas``), ``block_trainer`` (many, by a ``crew`` of threads), ``bags``,
-                ``sparse`` (CSR times dense), ``ova`` (one sigmoid per label)
+                ``sparse`` (CSR times dense), ``squares`` (a ridge per label)
 ``cooccur``     windows over token ids -> counts
 ``tiles``       rows of counts <-> the tiles of a store
 ``words``       text -> text: words out of raw text, lines of wrapped text joined

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 from itertools import chain
 from typing import Any, Self, TypeVar
@@ -15,117 +14,17 @@ from numpy.typing import NDArray
 from fastembed._base.estimator import Estimator
 from fastembed._base.progress import FitProgress, bar, bars, epoch_reports, reporting
 from fastembed._base.threads import Pool, check_threads
-from fastembed._base.validation import (
-    check_callback,
-    check_choice,
-    check_flag,
-    check_integer,
-    check_number,
-    shown,
-    warn_user,
-)
-from fastembed.classifier.calibration import LOSSES
-from fastembed.classifier.features import MOST_WORDS, WEIGHTINGS
+from fastembed._base.validation import check_callback, check_integer, check_number, warn_user
 from fastembed.classifier.file import read_classifier, write_classifier
-from fastembed.classifier.labels import (
-    Columns,
-    check_documents,
-    checked_weights,
-    read_examples,
-    read_labelled,
-    warn_of_case,
-    warn_of_prefix,
-)
+from fastembed.classifier.labels import Columns, check_documents, checked_weights, read_examples, read_labelled
 from fastembed.classifier.metrics import Evaluation, Explanation, evaluation, explanation
 from fastembed.classifier.model import FittedClassifier
+from fastembed.classifier.options import ClassifierOptions
 from fastembed.classifier.training import Size, check_alike, learn
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
-from fastembed.ngrams import check_ngram_lengths
-from fastembed.vectors.vectors import Vectors
 
 T = TypeVar("T")
-
-EPOCHS = {"squared": 500, "ova": 500, "softmax": 5}
-L2 = {"squared": 0.7, "ova": 0.05, "softmax": 0.0}
-
-
-@dataclass(frozen=True)
-class ClassifierOptions:
-    """The parameters of `Classifier`, checked once here, with the defaults of the loss, as plain Python values.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If a value is not as documented.
-    """
-
-    loss: str
-    dim: int | None
-    ngrams: int
-    chars: tuple[int, int] | None
-    weighting: str
-    min_count: int
-    max_features: int | None
-    epochs: int
-    tol: float
-    learning_rate: float | None
-    l2: float
-    class_weight: Any
-    early_stopping: bool
-    validation_fraction: float
-    n_iter_no_change: int
-    seed: int
-    threads: int | None
-    reading: Reading
-    label_prefix: str
-    pretrained: Vectors | None
-
-    def __post_init__(self) -> None:
-        check_choice("loss", self.loss, LOSSES)
-        check_choice("weighting", self.weighting, WEIGHTINGS)
-        fraction = check_number("validation_fraction", self.validation_fraction, high=0.5, above=True)
-        checked: dict[str, object] = {
-            "min_count": check_integer("min_count", self.min_count, low=1),
-            "n_iter_no_change": check_integer("n_iter_no_change", self.n_iter_no_change, low=1),
-            "ngrams": check_integer("ngrams", self.ngrams, low=1, high=MOST_WORDS),
-            "tol": check_number("tol", self.tol),
-            "early_stopping": check_flag("early_stopping", self.early_stopping),
-            "validation_fraction": fraction,
-            "seed": check_integer("seed", self.seed, low=0, high=math.inf),
-        }
-        for name in ("dim", "max_features", "epochs", "threads"):
-            if getattr(self, name) is not None:
-                checked[name] = check_integer(name, getattr(self, name), low=1)
-        checked.setdefault("epochs", EPOCHS[self.loss])
-        if self.learning_rate is not None:
-            checked["learning_rate"] = check_number("learning_rate", self.learning_rate, above=True)
-        if self.chars is not None:
-            checked["chars"] = check_ngram_lengths("chars", self.chars)
-        l2 = L2[self.loss] if self.l2 is None else self.l2
-        checked["l2"] = check_number(f"l2 of loss={self.loss!r}", l2, above=self.loss != "softmax")
-        if isinstance(self.class_weight, Mapping):
-            weights = self.class_weight.items()
-            checked["class_weight"] = {c: check_number(f"class_weight[{c!r}]", w, above=True) for c, w in weights}
-        elif self.class_weight is not None and str(self.class_weight) != "balanced":
-            raise TypeError(f"class_weight must be None, 'balanced' or a mapping, got {shown(self.class_weight)}")
-        checked["reading"] = reading = Reading(words=True) if self.reading is None else self.reading
-        if not isinstance(reading, Reading):
-            raise TypeError(f"reading must be a fastembed.corpus.Reading or None, got {shown(reading)}")
-        if reading.unit != "line":
-            raise ValueError(f"a classifier's unit is the document: reading.unit must be 'line', got {reading.unit!r}")
-        if self.loss != "softmax" and self.dim is not None:
-            raise ValueError(f"dim={shown(self.dim)} is for loss='softmax'; loss={self.loss!r} is of full rank")
-        if not isinstance(self.pretrained, Vectors | None):
-            raise TypeError(f"pretrained must be fastembed.Vectors or None, got {shown(self.pretrained)}")
-        dim = self.dim if self.pretrained is None else self.pretrained.matrix.shape[1]
-        if self.dim != dim:
-            given = f"{self.loss!r} and {self.dim}"
-            raise ValueError(f"give loss='softmax' and dim={dim}, that of the pretrained vectors, instead of {given}")
-        prefix = self.label_prefix
-        if not isinstance(prefix, str) or not prefix or prefix.split() != [prefix]:
-            raise ValueError(f"label_prefix must be a str without spaces, such as '__label__', got {shown(prefix)}")
-        vars(self).update(checked)
 
 
 def answers_in_turn(
@@ -148,14 +47,13 @@ class Classifier(Estimator):
 
     Attributes
     ----------
-    loss : {"squared", "ova", "softmax"}
-        "squared" and "ova" are one-versus-all: each label has a squared loss with the targets 1 and 0, or a logistic
-        loss. They are trained by dual coordinate ascent, which needs no learning rate. The scores are calibrated to
-        probabilities on documents that are left out in turn, while training goes on with the others: by a
-        sigmoid per label if a document has several labels (also if they are an indicator matrix), otherwise by a
-        softmax. The less texts say of the labels, the nearer probabilities are to the labels' shares. "softmax" is the
-        cross-entropy of a softmax over the labels, trained by gradient descent; in a document with several labels each
-        has the same share.
+    loss : {"squared", "softmax"}
+        "squared" is one-versus-all: each label has a squared loss with the targets 1 and 0. It is trained by dual
+        coordinate ascent, which needs no learning rate. Its scores become probabilities by three numbers, which are
+        fitted to documents that are left out in turn, while training goes on with the others: by a sigmoid per label if
+        a document has several labels (also if they are an indicator matrix), otherwise by a softmax. The less texts say
+        of the labels, the nearer probabilities are to the labels' shares. "softmax" is the cross-entropy of a softmax
+        over the labels, trained by gradient descent; in a document with several labels each has the same share.
     dim : int or None
         Dimension of the rows of E, with the loss "softmax". If there are no more than `dim` labels, or with None, W is
         the identity, and the row of a feature in E holds its logits: multinomial logistic regression.
@@ -176,10 +74,10 @@ class Classifier(Estimator):
     max_features : int, optional
         The largest number of features: the most frequent are kept and, of equally frequent ones, those of fewer words.
     epochs : int, optional
-        The largest number of epochs, with the losses "squared" and "ova" of each part of training: on all documents,
-        and once without each of the parts left out. By default 500, which few sets need, and 5 with the loss "softmax".
+        The largest number of epochs, with the loss "squared" of each part of training: on all documents, and once
+        without each of the parts left out. By default 500, which few sets need, and 5 with the loss "softmax".
     tol : float
-        With the losses "squared" and "ova": training ends when no document's step in an epoch changes its score by more
+        With the loss "squared": training ends when no document's step in an epoch changes its score by more
         than this. By default the scores were at most 0.015 from the optimum in sixteen fits. Without a part left out,
         50 times as much will do, or the number of documents over 20 times, whichever is less.
     learning_rate : float, optional
@@ -188,32 +86,22 @@ class Classifier(Estimator):
         could diverge. Training with a rate that is given can.
     l2 : float, optional
         Strength of L2 regularisation: training minimises the sum of the losses of all documents plus l2 / 2 times the
-        sum of the squared weights. It is 1 / C of scikit-learn. By default 0.7 with the loss "squared", 0.05 with
-        "ova" and 0 with "softmax". With "softmax", E is multiplied by exp(-l2 learning_rate) at the end of each epoch.
+        sum of the squared weights. It is 1 / C of scikit-learn. By default 0.7 with the loss "squared", and 0
+        with "softmax". With "softmax", E is multiplied by exp(-l2 learning_rate) at the end of each epoch.
     class_weight : mapping of label to float, or "balanced", optional
         The weights of the labels; 1 for labels that are not named. The weight of a document is the mean of the weights
         of its labels. "balanced" gives a label the mean number of documents per label over its own number: all labels
-        then have the same total weight if each document has one label. By default, the losses "squared" and "ova" learn
-        scores with the cube root of that, since they favour frequent labels; the probabilities are calibrated without
+        then have the same total weight if each document has one label. By default, the loss "squared" learns scores
+        with the cube root of that, since it favours frequent labels; the probabilities are calibrated without
         it. ``{}`` is 1 for every label. With `partial_fit`, "balanced" counts the new documents, the default all.
-    early_stopping : bool
-        Hold out a share of the documents, and end training when their nll has not fallen for `n_iter_no_change` epochs.
-        The parameters are then those of the epoch with the lowest nll.
-    validation_fraction : float
-        The share of the documents to hold out. At most 0.5.
-    n_iter_no_change : int
-        The number of epochs without a lower nll after which early stopping ends training.
     seed : int
-        Seed for the initial parameters, the order of the documents, and the choice of the held-out documents.
+        Seed for the initial parameters, the order of the documents, and which of them are left out in turn.
     threads : int, optional
         The number of threads; by default the number of CPUs.
     reading : Reading, optional
         How texts become tokens; by default ``Reading(words=True)``. Its unit must be "line".
     label_prefix : str
         The prefix of labels in files.
-    pretrained : Vectors, optional
-        With the loss "softmax": the initial rows of E of words; `dim` must be their dimension. Rows of other features,
-        and of words without a vector, start from zero. A file of the classifier does not store them.
 
     Notes
     -----
@@ -241,14 +129,10 @@ class Classifier(Estimator):
     learning_rate: float | None = None
     l2: float | None = None
     class_weight: Any = None
-    early_stopping: bool = False
-    validation_fraction: float = 0.1
-    n_iter_no_change: int = 2
     seed: int = 0
     threads: int | None = None
     reading: Reading | None = None
     label_prefix: str = "__label__"
-    pretrained: Vectors | None = None
 
     # ---------------------------------------------------------------- training
 
@@ -260,7 +144,6 @@ class Classifier(Estimator):
         *,
         field: str | int | None = None,
         label: str | int | None = None,
-        label_separator: str | None = None,
         header: bool = True,
         skip_bad: bool = False,
         progress: FitProgress | bool | None = None,
@@ -284,18 +167,16 @@ class Classifier(Estimator):
             The non-negative weight of the loss of each document. The features do not depend on it.
         field, label : str or int, optional
             The names of the fields of texts and of labels; in files with columns also their numbers, from 1.
-        label_separator : str, optional
-            What stands between the labels of a document in one str. White space around labels is removed.
         header : bool
             Whether the first row of CSV and TSV holds the names of the fields.
         skip_bad : bool
-            Whether rows without a text or label, or that cannot be read, are left out and counted in
-            ``ledger_.skipped``. By default they are an error that names the row.
+            Whether rows of files, tables and records without a text or label, or that cannot be read, are left out and
+            counted in ``ledger_.skipped``. By default they are an error that names the row.
         progress : bool or FitProgress, optional
             As for `SkipGram.fit`: bars, or an object with these methods.
         on_epoch_end : callable, optional
-            Called with the record of each epoch; training ends early if it returns True. With the losses "squared" and
-            "ova", one epoch without each part left out follows, so that probabilities are calibrated.
+            Called with the record of each epoch; training ends early if it returns True. With the loss "squared", one
+            epoch without each part left out follows, so that probabilities are calibrated.
 
         Returns
         -------
@@ -318,18 +199,18 @@ class Classifier(Estimator):
         Warns
         -----
         UserWarning
-            With the other losses, if training on all documents ended after `epochs`, before it converged. If a given
-            parameter has no effect, or two labels differ in white space, case or the form of a number alone.
+            If hardly anything was learned but the shares of the labels. With the loss "squared", also if training on
+            all documents ended after `epochs`, before it converged.
 
         Examples
         --------
         >>> Classifier().fit(["a b", "c d"], [[1, 2], [3]]).classes_.tolist()
         [1, 2, 3]
-        >>> rows = [{"text": "a b", "topics": "x; y"}, {"text": "c d", "topics": "z"}]
-        >>> Classifier().fit(rows, field="text", label="topics", label_separator=";").classes_.tolist()
+        >>> rows = [{"text": "a b", "topics": ["x", "y"]}, {"text": "c d", "topics": ["z"]}]
+        >>> Classifier().fit(rows, field="text", label="topics").classes_.tolist()
         ['x', 'y', 'z']
         """
-        columns = Columns(field, label, label_separator, header, skip_bad)
+        columns = Columns(field, label, header, skip_bad)
         self._model = self._learn(documents, labels, sample_weight, columns, progress, on_epoch_end, None)
         return self
 
@@ -341,7 +222,6 @@ class Classifier(Estimator):
         *,
         field: str | int | None = None,
         label: str | int | None = None,
-        label_separator: str | None = None,
         header: bool = True,
         skip_bad: bool = False,
         progress: FitProgress | bool | None = None,
@@ -357,7 +237,7 @@ class Classifier(Estimator):
 
         Parameters
         ----------
-        documents, labels, sample_weight, field, label, label_separator, header, skip_bad
+        documents, labels, sample_weight, field, label, header, skip_bad
             As for :meth:`fit`; a single label is enough.
         progress, on_epoch_end
             As for :meth:`fit`.
@@ -379,7 +259,7 @@ class Classifier(Estimator):
         >>> model.partial_fit(["e f", "a d"], ["z", "x"]).predict(["e", "a"]).tolist()
         ['z', 'x']
         """
-        columns = Columns(field, label, label_separator, header, skip_bad)
+        columns = Columns(field, label, header, skip_bad)
         self._model = self._learn(documents, labels, sample_weight, columns, progress, on_epoch_end, self._model)
         return self
 
@@ -398,7 +278,6 @@ class Classifier(Estimator):
         options, ledger = self._options(), Ledger(unit="document")
         if known is not None:
             check_alike(known, options)
-        self._warn_of_no_effect(options)
         pool = Pool(check_threads(options.threads))
         with reporting(progress, options.epochs) as report:
             examples = read_examples(documents, labels, sample_weight, columns, options, ledger, pool, known, report)
@@ -428,7 +307,7 @@ class Classifier(Estimator):
     def history_(self) -> list[dict[str, float]]:
         """The records of the epochs; with the loss "softmax" they are those of `Trainer.fit_counts`.
 
-        With the other losses, `loss` is the mean over documents of the loss summed over labels, with each document
+        With the loss "squared", `loss` is the mean over documents of the loss summed over labels, with each document
         before its step, and `left_out` the number of documents that are left out. `change` is the most that the step of
         a document changed one of its scores by.
         """
@@ -481,7 +360,7 @@ class Classifier(Estimator):
         (2, 3)
         """
         logits = np.concatenate(list(self._answers([documents], self._fitted().logits)))
-        binary = logits.shape[1] == 2 and self._fitted().indicator is None
+        binary = logits.shape[1] == 2 and not self._fitted().indicator
         return logits[:, 1] - logits[:, 0] if binary else logits
 
     def predict_proba(self, documents: Any) -> NDArray[np.float32]:
@@ -544,7 +423,7 @@ class Classifier(Estimator):
         array([9, 7])
         """
         model = self._fitted()
-        if model.indicator is not None:
+        if model.indicator:
             parts = self._answers([documents], lambda scores, known: model.probabilities(scores, known) >= 0.5)
             return np.concatenate(list(parts)).astype(np.int64)
         parts = self._answers([documents], lambda *scores_and_known: model.logits(*scores_and_known).argmax(axis=1))
@@ -617,7 +496,6 @@ class Classifier(Estimator):
         *,
         field: str | int | None = None,
         label: str | int | None = None,
-        label_separator: str | None = None,
         header: bool = True,
         skip_bad: bool = False,
         progress: bool = False,
@@ -630,7 +508,7 @@ class Classifier(Estimator):
             As for :meth:`fit`: documents and labels, or a table or files that have both.
         k : int
             The k of P@k and R@k; not used of an indicator matrix, where what :meth:`predict` answers counts.
-        field, label, label_separator, header, skip_bad
+        field, label, header, skip_bad
             As for :meth:`fit`; `skipped` of the result has the numbers of documents left out.
         progress : bool
             Whether a bar of the documents is drawn.
@@ -650,7 +528,7 @@ class Classifier(Estimator):
         >>> model.test(["a", "d"], ["x", "x"]).precision
         0.5
         """
-        columns = Columns(field, label, label_separator, header, skip_bad)
+        columns = Columns(field, label, header, skip_bad)
         return self._evaluation(documents, labels, columns, check_integer("k", k, low=1), test=True, progress=progress)
 
     def _evaluation(
@@ -668,7 +546,7 @@ class Classifier(Estimator):
         reading, weights = model.features.reading, None
         items, found, some = read_labelled(documents, labels, columns, reading, prefix, ledger, every=True)
         if sample_weight is not None:
-            weights = checked_weights(documents, sample_weight, some)[some]
+            weights = checked_weights(sample_weight, some)[some]
         pieces = self._answers([items], lambda scores, known: (scores, known), warn=not test)
         with bars(progress), bar(desc="documents", total=len(items)) as done:
 
@@ -710,10 +588,6 @@ class Classifier(Estimator):
         """Yield `answer(scores, numbers of known features)` for one block of documents at a time."""
         model, documents, unknown = self._fitted(), 0, 0
         for items in map(check_documents, batches):
-            if not documents:
-                warn_of_case(items, model.features)
-                if warn:
-                    warn_of_prefix(items, self.label_prefix)
             documents += len(items)
             for known, found in model.answers(items, check_threads(self.threads), answer):
                 unknown += int((known == 0).sum())
@@ -723,15 +597,13 @@ class Classifier(Estimator):
 
     # ---------------------------------------------------------------- files
 
-    def save(self, path: str | os.PathLike[str], *, rows: str = "float32") -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Write the classifier as a safetensors file.
 
         Parameters
         ----------
         path : path-like
             The name ends with .safetensors, or has no suffix.
-        rows : {"float32", "float16", "int8"}
-            The dtype of the rows of E in the file; int8 has a scale factor per row.
 
         Raises
         ------
@@ -740,19 +612,19 @@ class Classifier(Estimator):
         OSError
             If the file cannot be written; an old file then stays as it was.
         ValueError
-            If `rows` or the name of the file is not as above, or a number of E is out of the range of float16.
+            If the name of the file is not as above.
 
         Examples
         --------
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     Classifier().fit(["a b", "c d"], ["x", "y"]).save(f"{folder}/m.safetensors", rows="int8")
+        ...     Classifier().fit(["a b", "c d"], ["x", "y"]).save(f"{folder}/m.safetensors")
         ...     Classifier.load(f"{folder}/m.safetensors").predict(["c"]).tolist()
         ['y']
         """
         options, given = self._options(), self.get_params().items()
         settings = {name: None if value is None else getattr(options, name) for name, value in given}
-        write_classifier(path, settings, self._fitted(), rows)
+        write_classifier(path, settings, self._fitted())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, threads: int | None = None) -> Self:
@@ -788,15 +660,6 @@ class Classifier(Estimator):
     def _options(self) -> ClassifierOptions:
         """Check the parameters and return them."""
         return ClassifierOptions(*[getattr(self, each.name) for each in fields(ClassifierOptions)])
-
-    def _warn_of_no_effect(self, options: ClassifierOptions) -> None:
-        """Warn of parameters that are not their defaults, and without effect."""
-        softmax, stops = options.loss == "softmax", options.early_stopping
-        used = {"tol": not softmax, "learning_rate": softmax, "validation_fraction": stops, "n_iter_no_change": stops}
-        usual, given = Classifier().get_params(), self.get_params()
-        idle = [f"{name}={given[name]!r}" for name in used if not used[name] and given[name] != usual[name]]
-        if idle:
-            warn_user(f"no effect with loss={options.loss!r}, early_stopping={stops}: {', '.join(idle)}")
 
     def _fitted(self) -> FittedClassifier:
         if self._model is None:

@@ -14,7 +14,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from scipy import sparse
@@ -26,29 +26,23 @@ from fastembed._base.validation import shown
 from fastembed._kernels import features as kernels
 from fastembed._kernels.features import PairIndex
 from fastembed._kernels.tokens import TokenTable
+from fastembed.classifier.options import ClassifierOptions
 from fastembed.corpus.corpus import Progress
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.memory import DocumentBlock, is_missing
 from fastembed.corpus.reading import Reading, join_tokens, replace_surrogates, token_bytes, token_from_bytes, token_list
-from fastembed.corpus.tokens import NumberedCorpus, check_named, rank_tokens
+from fastembed.corpus.tokens import NumberedCorpus, rank_tokens
 from fastembed.ngrams import NgramFinder, common_ngrams
 from fastembed.vocabulary import Vocabulary
 
-if TYPE_CHECKING:
-    from fastembed.classifier.classifier import ClassifierOptions
-
 BAG_DOCUMENTS = 1 << 13  # documents whose bags one task makes
-LIKELY = 10_000  # the first words, the most frequent ones
 PART_PAIRS = 1 << 15  # approximate number of pairs of ids whose hash table fits into a cache
 
 Bags: TypeAlias = tuple[Int64, Int32, Float64]  # a canonical CSR matrix (N, F): indptr, indices, data
 
 END, NO_WORD = -1, -2  # among the ids of words
-MOST_WORDS = 16  # largest word n-gram, since the kernel of bags takes at most this many arrays
-MOST_FEATURES = 2**31 - 2  # as many pairs as a PairIndex takes
 BLOCK_DOCUMENTS = 1 << 14  # documents in memory per block
 MOST_PARTS = 512  # of pairs
-WEIGHTINGS = ("supervised", "tfidf", "count")
 PER_WORD = {"supervised": 0.6, "tfidf": 0.7}  # factor on an n-gram of words for each word after the first: decisions.md
 PRIOR = 0.5  # documents, by which the shares of labels are smoothed
 PARTS_AT_ONCE = 8  # parts per task
@@ -88,9 +82,8 @@ def line_blocks(
 
 def document_tokens(document: Any, name: str) -> list[str]:
     """Return a document that is a list of tokens; raise TypeError, which names it, if it is none."""
-    if (encoded := isinstance(document, bytes)) or is_missing(document):
-        advice = "pass .decode()" if encoded else "leave it out, with its label, or give an empty text"
-        raise TypeError(f"{name} is {shown(document)}, but a text or a list of tokens is expected: {advice}")
+    if isinstance(document, bytes) or is_missing(document):
+        raise TypeError(f"{name} is {shown(document)}, but a text or a list of tokens is expected")
     return token_list(document, name)
 
 
@@ -233,11 +226,6 @@ class Features:
         """The number of the first feature of each kind, and the number of all features."""
         sizes = [len(self.words), *map(len, self.grams), len(self.characters or ())]
         return [0, *itertools.accumulate(sizes)]
-
-    @cached_property
-    def capitals(self) -> bool:
-        """Whether one of the most frequent words has capitals."""
-        return any(word != word.lower() for word in self.words.tokens[:LIKELY])
 
     @cached_property
     def _table(self) -> TokenTable:
@@ -540,7 +528,6 @@ def read_features(
     bags = features.count(orders, ids[1:], words, pool)
     documents, frequencies = known_documents + len(bags[0]) - 1, document_frequencies(bags[1], len(features))
     if known is None:
-        check_named({}, tables, options.reading)
         new, of_new = np.arange(len(features)), frequencies
     else:
         of_new = frequencies
@@ -622,19 +609,11 @@ def kept_features(counts: Sequence[Int64], most: int | None) -> list[int]:
     [2, 1]
     """
     sizes = [len(kind) for kind in counts]
-    check_numbered(min(sum(sizes), most or sum(sizes)))
     if most is None or sum(sizes) <= most:
         return sizes
     first = np.argsort(-np.concatenate(counts), kind="stable")[:most]
     kept: list[int] = np.bincount(np.repeat(np.arange(len(sizes)), sizes)[first], minlength=len(sizes)).tolist()
     return kept
-
-
-def check_numbered(features: int) -> None:
-    """Raise ValueError for more features than an int32 can number."""
-    if features > MOST_FEATURES:
-        advice = "a larger min_count leaves fewer, and so does max_features"
-        raise ValueError(f"{features:,} features are too many, of at most {MOST_FEATURES:,}: {advice}")
 
 
 def count_characters(words: Sequence[str], counts: Int64, lengths: tuple[int, int], least: int) -> CharacterGrams:
@@ -671,11 +650,6 @@ def count_pairs(left: Int32, right: Int32, shift: int, least: int, pool: Pool) -
     grams : Grams
         The pairs by decreasing count; equal counts by their parts, then in the order of first occurrence.
 
-    Raises
-    ------
-    ValueError
-        If more pairs occur often enough than an int32 can number.
-
     Examples
     --------
     >>> ids = np.array([-1, 5, 7, -1, 5, -2, 7, -1], np.int32)
@@ -699,7 +673,6 @@ def count_pairs(left: Int32, right: Int32, shift: int, least: int, pool: Pool) -
     # The different pairs of a part, and their counts, stand at its begin
     different = np.repeat(bounds[:-1] - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())
     kept = different[by_count(counts[different], least)]
-    check_numbered(len(kept))
     chosen = pairs[kept]
     left_ids, right_ids = (each.astype(np.uint32).view(np.int32) for each in (chosen >> np.uint64(32), chosen))
     grams = Grams(left_ids, right_ids, counts[kept].astype(np.int64))

@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from fastembed._base.validation import check_choice, check_flag, check_integer, check_number, plain
 from fastembed.classifier.calibration import Calibration
-from fastembed.classifier.features import END, WEIGHTINGS, CharacterGrams, Features, Grams
-from fastembed.classifier.model import MOST_NARROW, FittedClassifier
+from fastembed.classifier.features import END, CharacterGrams, Features, Grams
+from fastembed.classifier.model import FittedClassifier
+from fastembed.classifier.options import WEIGHTINGS
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
 from fastembed.formats.registry import FORMATS
@@ -27,13 +26,13 @@ Array = npt.NDArray[Any]
 FilePath = str | os.PathLike[str]
 
 
-def write_classifier(path: FilePath, parameters: dict[str, Any], model: FittedClassifier, rows: str) -> None:
-    """Write the parameters of a classifier and its model, with the rows of E in a given dtype."""
+def write_classifier(path: FilePath, parameters: dict[str, Any], model: FittedClassifier) -> None:
+    """Write the parameters of a classifier and its model."""
     if Path(path).suffix.lower() not in FORMATS["safetensors"].suffixes:
         raise ValueError(f"a classifier is a .safetensors file, got {str(path)!r}")
-    model = model.compressed(rows)
-    features = model.features
+    features, calibration = model.features, model.calibration
     tensors: dict[str, Array] = {
+        "rows": model.embedding,
         "bias": model.bias,
         "prior": model.prior,
         "weights": features.weights,
@@ -41,15 +40,6 @@ def write_classifier(path: FilePath, parameters: dict[str, Any], model: FittedCl
         "label_counts": model.label_counts,
         **pack_tokens(features.words.tokens),
     }
-    embedding: Any = model.embedding
-    if isinstance(embedding, np.ndarray):
-        tensors["rows"] = embedding
-    else:
-        tensors["rows.numbers"] = embedding.data
-        tensors["rows.columns"] = embedding.indices.astype(np.uint16 if embedding.shape[1] <= MOST_NARROW else np.int32)
-        tensors["rows.starts"] = embedding.indptr.astype(np.int64)
-    if model.scales is not None:
-        tensors["scales"] = model.scales
     if model.linear is not None:
         tensors["linear"] = model.linear
     for number, grams in enumerate(features.grams, 2):
@@ -62,16 +52,15 @@ def write_classifier(path: FilePath, parameters: dict[str, Any], model: FittedCl
         tensors["labels"] = model.classes
     else:
         tensors |= pack_tokens(model.classes.tolist(), "labels.tokens")
-    settings = {name: value for name, value in parameters.items() if name not in ("threads", "pretrained")}
+    settings = {name: value for name, value in parameters.items() if name != "threads"}
     settings["reading"] = settings["reading"] and _record(settings["reading"])
     if isinstance(settings["class_weight"], Mapping):
         settings["class_weight"] = list(settings["class_weight"].items())  # JSON would turn integer keys into strings
     state = {
-        "several": model.calibration.several,
-        "indicator": model.indicator is not None,
-        "columns": model.indicator,
+        "several": model.several,
+        "indicator": model.indicator,
         "documents": model.documents,
-        "calibration": astuple(model.calibration)[2:],
+        "calibration": calibration and [calibration.slope, calibration.bend, calibration.third],
         "weighting": features.weighting,
         "history": model.history,
         "ledger": model.ledger,
@@ -103,37 +92,36 @@ def read_classifier(path: FilePath) -> tuple[dict[str, Any], FittedClassifier]:
             settings["class_weight"] = dict(settings["class_weight"])
         settings["reading"] = None if settings["reading"] is None else Reading.from_record(settings["reading"])
         settings["chars"] = settings["chars"] and tuple(settings["chars"])
-        return settings, _model(tensors, json.loads(metadata["model"]), settings["loss"])
+        return settings, _model(tensors, json.loads(metadata["model"]))
 
 
-def _model(tensors: Mapping[str, Array], state: Mapping[str, Any], loss: str) -> FittedClassifier:
+def _model(tensors: Mapping[str, Array], state: Mapping[str, Any]) -> FittedClassifier:
     features = _features(tensors, state)
     integers = "labels" in tensors
     classes = np.array(tensors["labels"]) if integers else np.array(unpack_tokens(tensors, "labels.tokens"), object)
     linear = np.array(tensors["linear"]) if "linear" in tensors else None
-    embedding, scales = _rows(tensors, len(features), len(classes) if linear is None else len(linear))
-    size = features.starts[-1]
-    if not size == len(features.weights) == embedding.shape[0]:  # the ids of features are indices of both
-        raise ValueError(f"{size} features with {len(features.weights)} weights and {embedding.shape[0]} rows")
-    numbers = [check_number("a number of the calibration", number, low=-1e30) for number in state["calibration"]]
-    calibration = Calibration(loss, check_flag("several", state["several"]), *numbers[:5])
-    fits = calibration.bend > 0 if loss == "squared" else calibration.bend == 0
-    if len(numbers) not in (4, 5) or min(calibration.slope, calibration.weight) <= 0 or not fits:  # 4 in earlier files
-        raise ValueError(f"the calibration of loss={loss!r} cannot be {numbers}")
+    shape = features.starts[-1], len(classes) if linear is None else len(linear)
+    if tensors["rows"].shape != shape or features.weights.shape != shape[:1]:  # kernels index both by features
+        raise ValueError(f"rows of shape {tensors['rows'].shape} and {len(features)} weights, where {shape} fits")
+    several, calibration = check_flag("several", state["several"]), None
+    if state["calibration"] is not None:
+        slope, bend, third = state["calibration"]
+        slope, bend = (check_number("calibration", each, above=True) for each in (slope, bend))
+        calibration = Calibration(several, slope, bend, check_number("calibration", third, low=-1e30))
     return FittedClassifier(
         features=features,
         classes=classes,
+        several=several,
         calibration=calibration,
         documents=check_integer("documents", state["documents"], low=1),
         label_counts=np.array(tensors["label_counts"]),
-        embedding=embedding,
-        scales=scales,
+        embedding=tensors["rows"],
         linear=linear,
         bias=np.array(tensors["bias"]),
         prior=np.array(tensors["prior"]),
         history=state["history"],
         ledger=Ledger(**state["ledger"]),
-        indicator=state.get("columns", []) if check_flag("indicator", state["indicator"]) else None,
+        indicator=check_flag("indicator", state["indicator"]),
     )
 
 
@@ -156,17 +144,3 @@ def _features(tensors: Mapping[str, Array], state: Mapping[str, Any]) -> Feature
     check_choice("weighting", state["weighting"], WEIGHTINGS)
     reading = Reading.from_record(state["reading"])
     return Features(words, grams, characters, np.array(tensors["weights"]), reading, state["weighting"])
-
-
-def _rows(tensors: Mapping[str, Array], features: int, dim: int) -> tuple[Any, Array | None]:
-    """Return E (F, D) and its scales."""
-    scales = np.array(tensors["scales"]) if "scales" in tensors else None
-    if "rows" in tensors:
-        return tensors["rows"], scales
-    starts, numbers, columns = (tensors[f"rows.{name}"] for name in ("starts", "numbers", "columns"))
-    starts = np.array(starts)  # not mapped: SciPy uses starts and columns unchecked
-    if (np.diff(starts) < 0).any():
-        raise ValueError("'rows.starts' must not decrease")
-    if columns.size and not 0 <= columns.min() <= columns.max() < dim:
-        raise ValueError(f"'rows.columns' must be numbers from 0 to {dim - 1}")
-    return sparse.csr_array((numbers, columns.astype(np.int32), starts), shape=(features, dim)), scales

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.arrays import Float64, largest, largest_of_rows
-from fastembed._base.tables import html_table
 from fastembed._base.validation import shown, warn_user
-from fastembed.classifier.labels import Labels, check_fit, warn_of_alike
+from fastembed.classifier.calibration import nll, probabilities
+from fastembed.classifier.labels import Labels, check_fit
 from fastembed.classifier.model import FittedClassifier
 
 MOST_CONFUSIONS = 10
@@ -128,10 +128,6 @@ class Evaluation:
 
     __repr__ = __str__
 
-    def _repr_html_(self) -> str:
-        table = html_table([["label", "precision", "recall", "F1", "documents"], *self._rows()])
-        return f"<p>{self.summary()}</p>{table}".replace("\n", "<br>")
-
 
 def calibration_error(confidence: npt.ArrayLike, right: npt.ArrayLike) -> float:
     """Return the expected calibration error, the mean difference between the confidence and the accuracy.
@@ -188,26 +184,23 @@ def evaluation(
         If no document has a known label.
     """
     check_fit(labels, model)
-    matrix, given, several = labels.over(model.classes), np.diff(labels.matrix.indptr), model.indicator is not None
-    if matrix.nnz < labels.matrix.nnz:
-        warn_of_alike([*model.classes.tolist(), *labels.classes.tolist()])
+    matrix, given, several = labels.over(model.classes), np.diff(labels.matrix.indptr), model.indicator
     if not matrix.nnz:
-        seen = labels.classes[np.unique(labels.matrix.indices)]
-        known, others = (", ".join(map(repr, names.tolist()[:3])) for names in (model.classes, seen))
-        raise ValueError(f"no document has a label that the classifier knows, such as {known}; got {others or 'none'}")
+        one = shown(model.classes.tolist()[0])
+        raise ValueError(f"labels must be of the classifier, such as {one}, for one document at least, got none")
     size, names = len(model.classes), model.classes.tolist()
     hits, predicted = np.zeros(size, np.int64), np.zeros(size, np.int64)
     confused: Counter[tuple[int, int]] = Counter()
-    confidence, right, whole, nll, row, empty, counted = [], [], [], 0.0, 0, 0, 0
+    confidence, right, whole, loss, row, empty, counted = [], [], [], 0.0, 0, 0, 0
     for scores, known_features in pieces:
         some = slice(row, row := row + len(scores))
         true, labelled = matrix[some], given[some] > 0
         logits = model.logits(scores.astype(np.float64), known_features)
         empty += int(np.count_nonzero(known_features == 0))
-        known = (np.diff(true.indptr) > 0) | (~labelled & model.calibration.independent)
-        nll += float(model.calibration.nll(logits[known], true[known]).sum())
+        known = (np.diff(true.indptr) > 0) | (~labelled & model.independent)
+        loss += float(nll(logits[known], true[known], model.independent).sum())
         counted += int(np.count_nonzero(known))
-        p = model.calibration.probabilities(logits)
+        p = probabilities(logits, model.independent)
         best, is_true = largest_of_rows(model.logits(scores, known_features), k), true.toarray() > 0
         chosen = p >= 0.5 if several else np.zeros_like(is_true)
         if not several:
@@ -233,7 +226,7 @@ def evaluation(
         recall=float(recall),
         f1=float(2 * precision * recall / (precision + recall)) if hits.any() else 0.0,
         accuracy=float(np.average(np.concatenate(whole)[scored], weights=None if weights is None else weights[scored])),
-        nll=nll / counted,
+        nll=loss / counted,
         calibration_error=calibration_error(np.minimum(np.concatenate(confidence), 1), is_right),
         per_label=[
             LabelScore(*each) for each in zip(names, *of_labels, actual.tolist(), predicted.tolist(), strict=True)
@@ -306,12 +299,11 @@ def explanation(model: FittedClassifier, document: Any, labels: Any, k: int) -> 
         If a label is unknown.
     """
     indptr, indices, data = model.features.bags([document])
-    rows = model.rows(indices).astype(np.float64) * data[:, None]
+    rows = model.embedding[indices].astype(np.float64) * data[:, None]
     if model.linear is not None:
         rows = rows @ model.linear.astype(np.float64)
     if not len(indices):
-        hint = "; a list is the tokens of one document" if not isinstance(document, str) else ""
-        warn_user(f"the document has no known feature: its probabilities are the labels' shares{hint}")
+        warn_user("the document has no known feature: its probabilities are the labels' shares")
     bias = model.bias.astype(np.float64)
     scores = rows.sum(axis=0) + bias
     logits = model.logits(scores[None], np.diff(indptr))
@@ -331,5 +323,5 @@ def explanation(model: FittedClassifier, document: Any, labels: Any, k: int) -> 
         shares=rows[:, chosen],
         bias=bias[chosen],
         scores=scores[chosen],
-        probabilities=model.calibration.probabilities(logits)[0, chosen],
+        probabilities=probabilities(logits, model.independent)[0, chosen],
     )

@@ -5,10 +5,9 @@ Training goes on from a fitted classifier in the same way, with rows and columns
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,20 +17,17 @@ from fastembed._base.arrays import Float32, Float64
 from fastembed._base.memory import check_free
 from fastembed._base.threads import Pool, single_threaded_blas
 from fastembed._base.validation import warn_user
-from fastembed.classifier.calibration import FIRST, Calibration
+from fastembed.classifier.calibration import Calibration, prior_logits, probabilities
 from fastembed.classifier.features import Features, shares
-from fastembed.classifier.labels import Examples, LeftOut, balanced, mean_weights
+from fastembed.classifier.labels import Examples, balanced, mean_weights
 from fastembed.classifier.model import FittedClassifier
-from fastembed.classifier.ova import train_ova
+from fastembed.classifier.options import ClassifierOptions
+from fastembed.classifier.squares import train_squares
 from fastembed.corpus.ledger import Ledger
 from fastembed.trainer.parameters import TrainingDivergedError
 from fastembed.trainer.trainer import Trainer
-from fastembed.vectors.vectors import Vectors
 
-if TYPE_CHECKING:
-    from fastembed.classifier.classifier import ClassifierOptions
-
-EpochEnd = Callable[[dict[str, float]], object]
+EpochEnd = Callable[[dict[str, float]], bool]
 
 BLOCK_DOCUMENTS = 64
 LINEAR_RATE = 0.05
@@ -44,7 +40,6 @@ DIVERGED = 2  # training has diverged above this multiple of the entropy of the 
 NOTHING = 0.99  # of the loss of the labels' shares: with more, hardly anything has been learned
 TRIFLE = 1e-4  # a loss of the labels' shares that leaves nothing to learn
 RARE = 1 / 3  # the power of "balanced" weights that the losses of one label against all others have: docs/decisions.md
-LENGTH = 3.0  # the length of the pretrained row of a word: docs/decisions.md
 
 
 @dataclass(frozen=True)
@@ -71,38 +66,37 @@ def check_alike(known: FittedClassifier, options: ClassifierOptions) -> None:
     features, dim = known.features, None if known.linear is None else len(known.linear)
     lengths = None if features.characters is None else features.characters.lengths
     ours = len(features.grams) + 1, lengths, features.weighting, features.reading
-    if known.calibration.loss != options.loss:
-        raise ValueError(f"loss={options.loss!r}, but the classifier learned by {known.calibration.loss!r}: call fit")
+    if (known.calibration is None) != (options.loss == "softmax"):
+        raise ValueError(f"loss={options.loss!r} is not that of the classifier: call fit")
     if ours != (options.ngrams, options.chars, options.weighting, options.reading):
-        raise ValueError("ngrams, chars, weighting or reading are not those that the classifier learned with: call fit")
-    if dim != options.dim and not (dim is None and options.pretrained is None):  # full rank grows with the labels
+        raise ValueError("ngrams, chars, weighting or reading are not those of the classifier: call fit")
+    if dim not in (options.dim, None):  # full rank grows with the labels
         raise ValueError(f"dim={options.dim}, but the classifier learned with dim={dim}: call fit")
 
 
 class Earlier(NamedTuple):
-    """What training goes on from: a fitted classifier, or by default nothing but a first calibration.
+    """What training goes on from: a fitted classifier, or by default nothing.
 
     Attributes
     ----------
-    calibration : Calibration
-        Where the search for a calibration begins.
     with_label : ndarray of float64 (L,)
         How many earlier documents have each label.
-    documents, calibrated : int
-        The number of earlier documents, and of those that the calibration is from.
+    documents : int
+        The number of earlier documents.
     places : ndarray of int64 (K,)
         The columns of the labels that the classifier knows.
     bias : ndarray of float32 (K,)
+    calibration : Calibration or None
+        Where the search for a calibration begins.
     parameters : (ndarray (F, D), ndarray (D, L) or None) or None
         E and W, with rows and columns for what is new.
     """
 
-    calibration: Calibration
     with_label: Float64
     documents: int = 0
-    calibrated: int = 0
     places: npt.NDArray[np.intp] = np.arange(0)
     bias: Float32 = np.zeros(0, np.float32)
+    calibration: Calibration | None = None
     parameters: tuple[Float32, Float32 | None] | None = None
 
 
@@ -113,7 +107,7 @@ class Learned(NamedTuple):
     linear: Float32 | None
     bias: Float32
     prior: Float32
-    calibration: Calibration
+    calibration: Calibration | None
     history: list[dict[str, float]]
 
 
@@ -137,70 +131,39 @@ def learn(
         The classifier to go on from.
     """
     labels = examples.labels
-    first = Calibration(options.loss, labels.several, *FIRST[options.loss])
-    none = Earlier(first, np.zeros(len(labels.classes)))
-    earlier = none if known is None else _go_on_from(known, examples, options, first)
-    validation = _hold_out(examples, options) if options.early_stopping else None
+    earlier = Earlier(np.zeros(len(labels.classes))) if known is None else _go_on_from(known, examples)
     train = _softmax if options.loss == "softmax" else _one_against_all
-    learned = train(examples, options, pool, earlier, validation, on_epoch_end)
+    learned = train(examples, options, pool, earlier, on_epoch_end)
     return FittedClassifier(
         features=examples.features,
         classes=labels.classes,
+        several=labels.several,
         documents=len(examples.weights) + earlier.documents,
         label_counts=examples.label_counts,
-        scales=None,
         ledger=ledger,
         indicator=labels.indicator,
         **learned._asdict(),
     )
 
 
-def _go_on_from(known: FittedClassifier, examples: Examples, options: ClassifierOptions, first: Calibration) -> Earlier:
-    """Return what a classifier brings along to further examples, and warn if these have one label alone."""
+def _go_on_from(known: FittedClassifier, examples: Examples) -> Earlier:
+    """Return what a classifier brings along to further examples."""
     labels = examples.labels
-    found, sizes = labels.classes[np.unique(labels.matrix.indices)].tolist(), np.diff(labels.matrix.indptr)
-    if len(found) == 1 and len(sizes) > 1 and sizes.all():
-        warn_user(
-            f"the new documents all have the label {found[0]!r}, so that others become too rare: learn them"
-            " together with documents of other labels"
-        )
     places = np.searchsorted(labels.classes, known.classes)
     with_label = np.zeros(len(labels.classes))
-    with_label[places] = known.calibration.probabilities(known.prior.astype(np.float64)[None])[0] * known.documents
-    calibration, calibrated = first, 0
-    if options.loss != "squared" or known.calibration.several == labels.several:
-        calibration, calibrated = replace(known.calibration, several=labels.several), known.documents
-    # otherwise a softmax has left the offset as it was, which the other numbers no longer suit
-    parameters = _grown_parameters(known, examples.features, places, len(labels.classes), options.pretrained)
-    return Earlier(calibration, with_label, known.documents, calibrated, places, known.bias, parameters)
-
-
-def _hold_out(examples: Examples, options: ClassifierOptions) -> LeftOut:
-    """Return the documents that are held out for early stopping; in the examples their weights become 0."""
-    documents = len(examples.weights)
-    held: npt.NDArray[np.bool_] = np.random.default_rng(options.seed).random(documents) < options.validation_fraction
-    (validation,) = examples.left_out([np.flatnonzero(held)], np.ones(documents))
-    if not validation.weights.any():
-        of_all = f"validation_fraction={options.validation_fraction} of {documents} documents holds out {held.sum()}"
-        raise ValueError(f"{of_all}, and none with features and labels of the others: give more documents")
-    examples.weights = np.where(held, 0, examples.weights)
-    if not examples.weights.any():
-        raise ValueError("sample_weight is zero for all documents that are not held out: give another seed")
-    return validation
+    with_label[places] = probabilities(known.prior.astype(np.float64)[None], known.independent)[0] * known.documents
+    calibration = known.calibration if known.several == labels.several else None  # a softmax has other numbers
+    parameters = _grown_parameters(known, examples.features, places, len(labels.classes))
+    return Earlier(with_label, known.documents, places, known.bias, calibration, parameters)
 
 
 def _one_against_all(
-    examples: Examples,
-    options: ClassifierOptions,
-    pool: Pool,
-    earlier: Earlier,
-    validation: LeftOut | None,
-    on_epoch_end: EpochEnd | None,
+    examples: Examples, options: ClassifierOptions, pool: Pool, earlier: Earlier, on_epoch_end: EpochEnd | None
 ) -> Learned:
-    """Learn by the loss "squared" or "ova"; E has a column per label, and W is the identity."""
-    labels, squared, calibration = examples.labels, options.loss == "squared", earlier.calibration
+    """Learn by the loss "squared"; E has a column per label, and W is the identity."""
+    labels = examples.labels
     count = len(labels.classes)
-    _check_memory(examples.features, count, count, "give loss='softmax' and a dim", len(examples.weights))
+    _check_memory(examples.features, count, count, len(examples.weights))
     losses = examples.weights  # sigma rho in docs/derivation.md, section 8; the weights alone are sigma
     if options.class_weight is None:
         losses = losses * mean_weights(labels.matrix, balanced(examples.label_counts) ** RARE)
@@ -208,49 +171,56 @@ def _one_against_all(
     # By either weight, of the earlier documents and these: how many there are, and how many have each label
     totals = weights.sum(axis=1) + earlier.documents
     own, of_losses = np.minimum(weights @ labels.matrix + earlier.with_label, totals[:, None])
-    prior = calibration.prior(own / (totals[0] if calibration.independent else own.sum()))
+    prior = prior_logits(own / (totals[0] if labels.several else own.sum()), labels.several)
     # Where the bias starts: for a label of all documents or of none, the share is half a document from that
     distances = np.minimum(of_losses, totals[1] - of_losses) / totals[1]
     half = distances[distances > ROUNDING].min(initial=0.5) / 2
     q = (of_losses / totals[1]).clip(half, 1 - half)
-    bias = (q if squared else np.log(q / (1 - q))).astype(np.float32)
+    bias = q.astype(np.float32)
     bias[earlier.places] = earlier.bias
-    curvature = earlier.documents * (1.0 if squared else float(np.mean(q * (1 - q))))
-    embedding, bias, calibration, history = train_ova(
-        examples, losses, bias, prior, curvature, earlier, options, pool, validation, on_epoch_end
+    start = earlier.parameters and earlier.parameters[0]
+    embedding, bias, left_out, history = train_squares(
+        examples, losses, bias, float(earlier.documents), start, options, pool, on_epoch_end
     )
-    of_shares = q * (1 - q) / 2 if squared else -q * np.log(q) - (1 - q) * np.log(1 - q)
     least = min(record["loss"] for record in history if not record["left_out"])
-    _warn_of_nothing(least, of_shares.sum(), "a smaller l2")
+    _warn_of_nothing(least, (q * (1 - q) / 2).sum(), "a smaller l2")
+    first = earlier.calibration or Calibration.first(labels.several)
+    calibrated = earlier.documents if earlier.calibration else 0
+    scores, of_left_out, weights_of_left_out = zip(*left_out, strict=True)
+    calibration = first.fitted(
+        np.concatenate(scores),
+        sparse.vstack(of_left_out, "csr"),
+        np.concatenate(weights_of_left_out),
+        prior,
+        calibrated,
+    )
     return Learned(embedding, None, bias, prior, calibration, history)
 
 
-def _check_memory(features: Features, dim: int, labels: int, advice: str, documents: int = 0) -> None:
+def _check_memory(features: Features, dim: int, labels: int, documents: int = 0) -> None:
     """Raise MemoryError if E (F, D) and dual variables of documents, and a copy of both, do not fit in memory."""
     size = (len(features) + documents) * dim * np.dtype(np.float32).itemsize
     what = f"training {labels:,} labels on {len(features):,} features"
-    check_free(2 * size, what, f"{advice}, or fewer features by min_count or max_features")
+    check_free(2 * size, what, "give loss='softmax' and a small dim, or a larger min_count")
 
 
 # ---------------------------------------------------------------- initial parameters: E, and W or None for the identity
 
 
 def _grown_parameters(
-    known: FittedClassifier, features: Features, places: npt.NDArray[np.intp], labels: int, pretrained: Vectors | None
+    known: FittedClassifier, features: Features, places: npt.NDArray[np.intp], labels: int
 ) -> tuple[Float32, Float32 | None]:
-    """Return E and W of a fitted classifier for more features and labels; what is new is pretrained or zero.
+    """Return E and W of a fitted classifier for more features and labels; what is new is zero.
 
     `places` are the columns of its labels.
     """
     old = known.features.numbers_in(features)
-    full = known.linear is None
-    embedding = np.zeros((len(features), labels if full else known.embedding.shape[1]), np.float32)
-    embedding[np.ix_(old, places) if full else old] = known.rows(np.arange(len(old)))
-    if pretrained is not None:
-        first, last = len(known.features.words), len(features.words)
-        embedding[first:last] = word_rows(features.words.tokens[first:last], pretrained)
     if known.linear is None:
+        embedding = np.zeros((len(features), labels), np.float32)
+        embedding[np.ix_(old, places)] = known.embedding
         return embedding, None
+    embedding = np.zeros((len(features), known.embedding.shape[1]), np.float32)
+    embedding[old] = known.embedding
     linear = np.zeros((len(known.linear), labels), np.float32)
     linear[:, places] = known.linear
     return embedding, linear
@@ -259,57 +229,19 @@ def _grown_parameters(
 def _first_parameters(
     features: Features, bags: Any, targets: Any, options: ClassifierOptions
 ) -> tuple[Float32, Float32 | None]:
-    """Return E and W of a new classifier.
+    """Return E and W of a new classifier: E is zero.
 
     With dim=None, or at least as many dimensions as labels, W is the identity and fixed: the model has full rank.
-    Otherwise W gives similar labels similar vectors. E is zero; but pretrained vectors become the rows of words, and W
-    then has the directions to the documents of each label.
+    Otherwise W gives similar labels similar vectors.
     """
-    labels, vectors = targets.shape[1], options.pretrained
-    dim = labels if options.dim is None else options.dim if vectors is not None else min(options.dim, labels)
-    _check_memory(features, dim, labels, "give a smaller dim")
+    labels = targets.shape[1]
+    dim = labels if options.dim is None else min(options.dim, labels)
+    _check_memory(features, dim, labels)
     embedding = np.zeros((len(features), dim), np.float32)
+    if dim == labels:
+        return embedding, None
     with single_threaded_blas():  # the bits must not depend on the number of BLAS threads
-        if vectors is not None:
-            embedding[: len(features.words)] = word_rows(features.words.tokens, vectors)
-            return embedding, mean_directions(bags, targets, embedding)
-        if dim == labels:
-            return embedding, None
         return embedding, label_vectors(bags, targets, dim, np.random.default_rng(options.seed))
-
-
-def word_rows(words: Sequence[str], vectors: Vectors) -> Float32:
-    """Return the rows of words (n, D): their vectors, scaled to the same length; zero for unknown words.
-
-    Examples
-    --------
-    >>> word_rows(["a", "unheard"], Vectors(["a"], np.array([[0.0, 2.0]])))
-    array([[0., 3.],
-           [0., 0.]], dtype=float32)
-    """
-    rows = np.zeros((len(words), vectors.matrix.shape[1]))
-    for place, word in enumerate(words):
-        with suppress(KeyError):
-            rows[place] = vectors[word]
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows * (LENGTH / np.where(lengths > 0, lengths, 1)), np.float32)
-
-
-def mean_directions(bags: Any, targets: Any, embedding: Float32) -> Float32:
-    """Return the unit vectors (D, L) from the mean of all documents to the mean of those of each label.
-
-    Parameters
-    ----------
-    bags : csr_array (N, F)
-    targets : csr_array (N, L)
-        The weight of each label in each document.
-    embedding : ndarray of float32 (F, D)
-    """
-    sums = np.asarray(targets.sum(axis=0), np.float64).ravel()
-    by_label = sparse.csr_array(targets.T @ bags) @ embedding.astype(np.float64)
-    means = by_label / np.maximum(sums, 1e-30)[:, None] - by_label.sum(axis=0) / sums.sum()
-    means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-30)
-    return np.ascontiguousarray(means.T, np.float32)
 
 
 def label_vectors(bags: Any, targets: Any, dim: int, rng: np.random.Generator) -> Float32:
@@ -361,12 +293,7 @@ def default_rate(bags: Any, weights: Float64) -> float:
 
 
 def _softmax(
-    examples: Examples,
-    options: ClassifierOptions,
-    pool: Pool,
-    earlier: Earlier,
-    validation: LeftOut | None,
-    on_epoch_end: EpochEnd | None,
+    examples: Examples, options: ClassifierOptions, pool: Pool, earlier: Earlier, on_epoch_end: EpochEnd | None
 ) -> Learned:
     """Learn by the loss "softmax": gradient descent on blocks of documents.
 
@@ -376,12 +303,11 @@ def _softmax(
     targets = shares(examples.labels.matrix)
     targets.data *= np.repeat(examples.weights, np.diff(targets.indptr))
     sums = np.asarray(targets.sum(axis=0)).ravel() + earlier.with_label
-    prior = earlier.calibration.prior(sums / sums.sum())
+    prior = prior_logits(sums / sums.sum(), False)
     embedding, linear = earlier.parameters or _first_parameters(examples.features, examples.bags, targets, options)
     w = np.eye(len(prior), dtype=np.float32) if linear is None else linear
     trainer = Trainer(embedding, w, bias=prior, threads=pool.threads)
     rate = options.learning_rate or default_rate(examples.bags, examples.weights)
-    held_out = None if validation is None else sparse.diags_array(validation.weights) @ shares(validation.labels)
     history = trainer.fit_counts(
         targets,
         bags=examples.bags,
@@ -392,9 +318,6 @@ def _softmax(
         linear_learning_rate=0.0 if linear is None else LINEAR_RATE,
         l2=options.l2,
         block_size=BLOCK_DOCUMENTS,
-        validation_counts=held_out,
-        validation_bags=None if validation is None else validation.bags,
-        n_iter_no_change=options.n_iter_no_change if validation is not None else None,
         seed=options.seed,
         on_epoch_end=None if on_epoch_end is None else lambda record, _: on_epoch_end(record),
     )
@@ -402,18 +325,18 @@ def _softmax(
     worst = max(history, key=lambda record: record["nll"])
     if worst["nll"] > DIVERGED * (1 + entropy):
         raise TrainingDivergedError(
-            f"the nll {worst['nll']:.4g} of epoch {worst['epoch']} is far above {entropy:.2g}, that of the labels'"
-            f" shares: a learning rate is too large, here learning_rate={rate:g}",
+            f"learning_rate={rate:g} is too large: the nll {worst['nll']:.4g} of epoch {worst['epoch']} is far above"
+            f" {entropy:.2g}, that of the labels' shares",
             int(worst["epoch"]),
         )
     if len(history) > 1:  # the nll is that before the steps of an epoch
-        _warn_of_nothing(history[-1]["nll"], entropy, "more epochs or a larger learning_rate")
+        _warn_of_nothing(history[-1]["nll"], entropy, "a larger learning_rate")
     trained = None if linear is None else np.ascontiguousarray(trainer.linear)
-    return Learned(trainer.embedding, trained, prior, prior, earlier.calibration, history)
+    return Learned(trainer.embedding, trained, prior, prior, None, history)
 
 
 def _warn_of_nothing(loss: float, of_shares: float, remedy: str) -> None:
     """Warn if the loss is that of the shares of the labels, which need no documents."""
     if loss > NOTHING * of_shares > TRIFLE:
         what = f"hardly anything was learned but the shares of the labels, whose loss is {of_shares:.4g}"
-        warn_user(f"{what}: {remedy}, or documents that differ with their labels")
+        warn_user(f"{what}: {remedy} lets scores differ more")

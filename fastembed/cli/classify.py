@@ -14,10 +14,9 @@ from typing import Any, cast
 from fastembed._base.validation import printable
 from fastembed._kernels.features import separate_labels
 from fastembed.classifier import Classifier
-from fastembed.classifier.calibration import LOSSES
-from fastembed.classifier.classifier import EPOCHS, L2, answers_in_turn
+from fastembed.classifier.classifier import answers_in_turn
 from fastembed.classifier.labels import labelled_lines, text_files, wrong_document
-from fastembed.classifier.model import ROWS
+from fastembed.classifier.options import EPOCHS, L2, LOSSES
 from fastembed.cli import options
 from fastembed.cli.inputs import (
     MIN_COUNT,
@@ -76,7 +75,6 @@ def add_train_classifier(commands: options.Commands) -> None:
     by_loss = {"dim": "none, a weight per feature and label", "epochs": f"at most {_by_loss(EPOCHS)}"}
     by_loss |= {"l2": _by_loss(L2), "class_weight": "rare labels count somewhat more, with --loss softmax all alike"}
     options.add_parameters(command.add_argument_group("how to train"), Classifier, HOW_TO_TRAIN, by_loss)
-    options.add_option(command, "--rows", "dtype of the rows in the file", "float32", choices=ROWS)
     options.add_threads(command)
 
 
@@ -118,7 +116,7 @@ def train_classifier(arguments: argparse.Namespace) -> None:
     model = Classifier(**parameters, threads=arguments.threads)
     with showing(arguments) as progress:
         model.fit(**_labelled(arguments), progress=progress)
-    model.save(arguments.output, rows=arguments.rows)
+    model.save(arguments.output)
     print_written(arguments, f"{len(model.classes_):,} labels; {model.n_features_:,} features", model.ledger_)
 
 
@@ -171,7 +169,7 @@ def predict_labels(arguments: argparse.Namespace) -> None:
 
 def _documents_of_lines(name: str, model: Classifier) -> Iterator[list[str]]:
     """Yield the lines of a file or folder, many at a time."""
-    files = text_files(Path(name), model.reading_.errors, labelled=False)
+    files = text_files(Path(name), model.reading_.errors)
     for _, texts in labelled_lines(files, model.label_prefix, Ledger()):
         yield texts.decode().split("\n")[:-1]
 

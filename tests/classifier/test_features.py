@@ -8,9 +8,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from fastembed import Classifier
 from fastembed._base.threads import Pool
-from fastembed.classifier.classifier import ClassifierOptions
-from fastembed.classifier.features import count_pairs, kept_features
+from fastembed.classifier.features import count_pairs
 from fastembed.classifier.labels import Columns, read_examples
+from fastembed.classifier.options import ClassifierOptions
 from fastembed.corpus import Ledger, Reading
 
 TEXTS = ["to be or not to be", "", "to be, to BE!", "not a bee", "be"]
@@ -149,15 +149,6 @@ def test_equal_counts_rank_by_the_first_occurrence_in_a_part():
     _, grams = count_pairs(ids, ids, 1, 1, Pool(2))
     assert grams.left.tolist() == [4, 2, 9, 7]
     assert grams.counts.tolist() == [2, 2, 1, 1]
-
-
-def test_more_features_than_can_be_numbered_raise_an_error():
-    message = r"2,147,483,647 features are too many, of at most 2,147,483,646: a larger min_count"
-    most = 2**31 - 2
-    kinds = [np.broadcast_to(np.int64(1), size) for size in (most, 1)]
-    assert kept_features(kinds[:1], None) == [most]
-    with pytest.raises(ValueError, match=message):
-        kept_features(kinds, None)
 
 
 def test_ngrams_of_characters_without_any_word_raise_an_error():

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 from scipy import optimize, sparse, special
 
 from fastembed import Classifier
-from fastembed.classifier.calibration import FIRST, Calibration
+from fastembed.classifier.calibration import Calibration
 
 
 class Bags:
@@ -64,87 +64,49 @@ def unit(x):
     return x / np.where(lengths > 0, lengths, 1)
 
 
-def one_versus_all(x, y, weights, l2, loss, bias):
-    """Return the weights and the bias at the minimum, by Newton's method with step halving on each label."""
+def one_versus_all(x, y, weights, l2, bias):
+    """Return the weights and the bias at the minimum: a ridge regression of each label."""
     x = np.hstack([x, np.full((len(x), 1), 0.25)])  # the last feature is that of the bias
-    found = np.zeros((x.shape[1], y.shape[1]))
-    for k in range(y.shape[1]):
-        w = np.zeros(x.shape[1])
-        w[-1] = bias[k] / 0.25
-        start = w.copy()
-
-        def objective(w, y=y[:, k], start=start):
-            m = x @ w
-            losses = (y - m) ** 2 / 2 if loss == "squared" else np.logaddexp(0, m) - y * m
-            return l2 * ((w - start) ** 2).sum() / 2 + weights @ losses
-
-        for _ in range(100):
-            m = x @ w
-            p = m if loss == "squared" else special.expit(m)
-            curvature = weights * (1 if loss == "squared" else p * (1 - p))
-            gradient = l2 * (w - start) + x.T @ (weights * (p - y[:, k]))
-            step = np.linalg.solve(l2 * np.eye(len(w)) + (x.T * curvature) @ x, gradient)
-            while objective(w - step) > objective(w) and np.abs(step).max() > 1e-12:
-                step /= 2
-            w -= step
-            if np.abs(step).max() < 1e-12:
-                break
-        found[:, k] = w
+    start = np.zeros((x.shape[1], y.shape[1]))
+    start[-1] = bias / 0.25
+    weighted = x.T * weights
+    found = start + np.linalg.solve(l2 * np.eye(len(start)) + weighted @ x, weighted @ (y - x @ start))
     return found[:-1], 0.25 * found[-1]
 
 
 class Map:
     """The calibration of scores: its prior, its posterior maximum, and probabilities."""
 
-    def __init__(self, loss, several, shares, at=None):
-        self.loss, self.several, self.shares = loss, several, shares
-        self.first = np.array([math.log(2), -6, math.log(0.06), 0, 1] if loss == "squared" else [0.0, 0, 0, 0, 1])
-        self.free = np.array([True, several, loss == "squared", loss == "squared" and not several, True])
-        self.at = self.first if at is None else at
+    def __init__(self, several, shares):
+        self.several, self.shares = several, shares
+        self.first = np.array([math.log(2), math.log(0.06), -6.0 if several else 0.0])
 
-    def logits(self, s, at, shares):
-        bent = np.arcsinh((s - at[3]) / np.exp(at[2])) if self.loss == "squared" else s
-        return at[4] * (np.exp(at[0]) * bent + at[1]) + (1 - at[4]) * shares
-
-    def nll(self, s, y, shares, at):
-        x = self.logits(s, at, shares)
+    def logits(self, s, at):
+        u, beta, third = math.exp(at[0]), math.exp(at[1]), at[2]
+        q = special.expit(self.shares) if self.several else special.softmax(self.shares)
         if self.several:
-            return (np.logaddexp(0, x) - y * x).sum(axis=1)
-        return special.logsumexp(x, axis=1) - (y * x).sum(axis=1)
+            c = self.shares - np.log(q.mean())
+            return c + third + u * np.arcsinh(s / (beta * np.exp(c / u)))
+        return self.shares + u * (np.arcsinh((s - third) / beta) - np.arcsinh((q - third) / beta))
 
-    def posterior(self, s, y, shares, weights, precision):
-        def objective(numbers, free):
-            at = self.first.copy()
-            at[free] = numbers
-            prior = precision * (((at - self.first) / [1, 1, 1, 0.1, 1]) ** 2).sum() / 2
-            return weights @ self.nll(s, y, shares, at) + prior
-
-        found = []  # with the weight, and without
-        for free in (self.free, self.free & [True, True, True, True, False]):
-            found.append(self.first.copy())
-            found[-1][free] = optimize.minimize(objective, self.first[free], (free,), options={"gtol": 1e-7}).x
-        found[0][4] = max(found[0][4], 0.02)
-        if not self.several and shares is not self.shares and found[0][4] >= 1:
-            at = self.posterior(s, y, self.shares, weights, precision)
-            return at if at[4] > 1 else found[1]
-        right = [y[range(len(y)), self.logits(s, at, shares).argmax(axis=1)].sum() for at in found]
-        return found[int(self.several and (found[0][4] >= 1 or right[0] < right[1]))]
-
-    def fitted(self, s, y, weights, counts=math.inf, earlier=0):
-        weights = np.minimum(weights / np.median(weights), 4)
-        shares = self.shares + y * np.log(1 - 1 / np.maximum(counts, 2))
-        gain, precision = 0 if len(s) < 100 else math.inf, 1 + 800 / len(s) + min(earlier, 1000) / 10
-        for one, other in [(slice(0, None, 2), slice(1, None, 2)), (slice(1, None, 2), slice(0, None, 2))]:
-            at = self.posterior(s[other], y[other], shares[other], weights[other], precision)
-            pool = shares[one] if at[4] < 1 else self.shares
-            before, after = (self.nll(s[one], y[one], pool, each) for each in (self.first, at))
-            gain += weights[one] @ (before - after)
-        at = self.posterior(s, y, shares, weights, precision) if gain > 0 else self.first
-        return Map(self.loss, self.several, self.shares, at)
-
-    def probabilities(self, s):
-        x = self.logits(s, self.at, self.shares)
+    def probabilities(self, s, at):
+        x = self.logits(s, at)
         return special.expit(x) if self.several else special.softmax(x, axis=1)
+
+    def fitted(self, s, y, weights, earlier=0):
+        weights = np.minimum(weights / np.median(weights), 4)
+        precision = 1 + 800 / len(s) + min(earlier, 1000) / 10
+
+        def objective(at):
+            x = self.logits(s, at)
+            logs = (np.logaddexp(0, x) - y * x) if self.several else -y * special.log_softmax(x, axis=1)
+            distance = (at - self.first) / [1, 1, 2 if self.several else 0.1]
+            return weights @ logs.sum(axis=1) + precision * distance @ distance / 2
+
+        return optimize.minimize(objective, self.first, method="Nelder-Mead", options=EXACT).x
+
+
+EXACT = {"xatol": 1e-7, "fatol": 1e-10, "maxiter": 2000}
 
 
 def shares_of(y, weights, one):
@@ -155,8 +117,8 @@ def shares_of(y, weights, one):
     return shares / shares.sum() if one else shares
 
 
-def rebuilt(documents, y, weights, loss, l2, seed, weighting):
-    """Return a function from documents to probabilities, of the losses with one label against all others."""
+def rebuilt(documents, y, weights, l2, seed, weighting):
+    """Return a function from documents to probabilities, of the loss "squared"."""
     bags = Bags(documents, y, weighting)
     x, count = bags.matrix(documents), len(documents)
     several = bool((y.sum(axis=1) > 1).any())
@@ -165,7 +127,6 @@ def rebuilt(documents, y, weights, loss, l2, seed, weighting):
     sums, total = losses @ y, losses.sum()
     half = min(sums[sums > 0].min(), (total - sums)[sums < total].min(initial=total), total / 2) / 2
     q = np.clip(sums, half, total - half) / total
-    bias = q if loss == "squared" else special.logit(q)
     order = np.random.default_rng(seed).permutation(count)
     order = order[weights[order] > 0]
     size = max(1, min(1000, len(order) // 10))
@@ -173,7 +134,7 @@ def rebuilt(documents, y, weights, loss, l2, seed, weighting):
     for first in range(0, min(1000, len(order)) - size + 1, size):
         these = order[first : first + size]
         others = np.setdiff1d(np.arange(count), these)
-        w, b = one_versus_all(x[others], y[others], losses[others], l2, loss, bias)
+        w, b = one_versus_all(x[others], y[others], losses[others], l2, q)
         known = (x[others] > 0).any(axis=0)
         new = unit(bags.left_out(x, these) * known)
         some = (new > 0).any(axis=1) & (y[these] <= y[others].any(axis=0)).all(axis=1)
@@ -182,11 +143,10 @@ def rebuilt(documents, y, weights, loss, l2, seed, weighting):
     left_out = np.concatenate(left_out)
     shares = shares_of(y, weights, not several)
     shares = special.logit(shares) if several else np.log(shares)
-    found = Map(loss, several, shares.clip(-17, 17)).fitted(
-        np.concatenate(scores), y[left_out], weights[left_out], y.sum(axis=0)
-    )
-    w, b = one_versus_all(x, y, losses, l2, loss, bias)
-    return lambda new: found.probabilities(bags.matrix(new) @ w + b)
+    found = Map(several, shares.clip(-17, 17))
+    at = found.fitted(np.concatenate(scores), y[left_out], weights[left_out])
+    w, b = one_versus_all(x, y, losses, l2, q)
+    return lambda new: found.probabilities(bags.matrix(new) @ w + b, at)
 
 
 def rebuilt_softmax(documents, y, weights, l2, rate, epochs):
@@ -230,13 +190,12 @@ def weighted(request, labelled):
     return documents, labels, np.array([[float(c in each) for c in classes] for each in labels]), weights
 
 
-@pytest.mark.parametrize("loss", ["squared", "ova"])
 @pytest.mark.parametrize(("l2", "weighting"), [(0.1, "supervised"), (1.0, "tfidf")])
-def test_one_label_against_all_others(weighted, held_out, loss, l2, weighting):
+def test_one_label_against_all_others(weighted, held_out, l2, weighting):
     documents, labels, y, weights = weighted
     parameters = {"l2": l2, "weighting": weighting, "tol": 0, "epochs": 3000, "seed": 3}
-    model = Classifier(loss, **parameters).fit(documents, labels, weights)
-    expected = rebuilt(documents, y, weights, loss, l2, 3, weighting)(held_out[0])
+    model = Classifier(**parameters).fit(documents, labels, weights)
+    expected = rebuilt(documents, y, weights, l2, 3, weighting)(held_out[0])
     assert_allclose(model.predict_proba(held_out[0]), expected, atol=1e-5)
 
 
@@ -249,23 +208,9 @@ def test_softmax(weighted, held_out, rate):
     assert_allclose(model.predict_proba(held_out[0]), expected, atol=1e-5)
 
 
-def test_softmax_validates_on_documents_as_new_ones(weighted):
-    documents, labels, y, weights = weighted
-    held = np.random.default_rng(0).random(len(documents)) < 0.4
-    parameters = {"early_stopping": True, "validation_fraction": 0.4, "l2": 0, "learning_rate": 0.3, "epochs": 1}
-    model = Classifier("softmax", **parameters).fit(documents, labels, weights)
-    bags = Bags(documents, y)
-    x = bags.matrix(documents)
-    e, bias = gradient_descent(x[~held], y[~held], weights[~held], 0, 0.3, 1)
-    new = unit(bags.left_out(x, np.flatnonzero(held)) * (x[~held] > 0).any(axis=0))
-    targets = y[held] / y[held].sum(axis=1, keepdims=True)
-    nll = -(targets * special.log_softmax(new @ e + bias, axis=1)).sum(axis=1)
-    assert_allclose(model.history_[0]["validation_nll"], nll.mean(), rtol=1e-5)
-
-
 def test_documents_of_unknown_words_have_the_shares_of_the_labels(weighted):
     documents, labels, y, weights = weighted
-    for loss in ("squared", "ova", "softmax"):
+    for loss in ("squared", "softmax"):
         model = Classifier(loss).fit(documents, labels, weights)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
@@ -274,55 +219,19 @@ def test_documents_of_unknown_words_have_the_shares_of_the_labels(weighted):
         assert_allclose(found, shares_of(y, weights, one), rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize(
-    ("loss", "several", "count", "slope", "of_shares", "seed", "earlier"),
-    [
-        *[(loss, False, 99 + bool(k), 1, 0.5, 0, k) for loss in ("squared", "ova") for k in (0, 1, 200, 3000)],
-        ("ova", True, 200, 0.5, 1, 1, 0),  # labels with other shares are in other groups
-        ("ova", True, 200, -1, 1, 0, 0),  # a weight below the least
-        ("squared", True, 200, 1, 1, 2, 0),  # with the weight, fewer first labels are right
-        ("squared", False, 60, 1.5, 0.5, 0, 0),  # above 1 without the document itself, below with it
-        ("squared", False, 80, 3, 1, 1, 0),  # halves are compared with weights above 1
-        ("ova", False, 40, 1, 1, 2, 0),  # and below
-    ],
-)
-def test_a_calibration_is_the_maximum_or_the_first(loss, several, count, slope, of_shares, seed, earlier):
-    rng, shares = np.random.default_rng(seed), np.array([0.05, 0.1, 0.2, 0.65])
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize(("count", "slope", "earlier"), [(30, 2, 0), (150, 2, 200), (150, -1, 0), (150, 0.3, 3000)])
+def test_a_calibration_is_the_maximum(several, count, slope, earlier):
+    rng, shares = np.random.default_rng(0), np.array([0.05, 0.1, 0.2, 0.65])
     prior = special.logit(shares) if several else np.log(shares)
     s = rng.normal(size=(count, 4))
-    x = slope * s + of_shares * prior
+    x = slope * s + prior / 2
     y = rng.random(s.shape) < special.expit(x) if several else rng.multinomial(1, special.softmax(x, axis=1))
-    s, y = (s + prior / 2) * (0.3 if loss == "squared" else 1), y.astype(float)
-    given = np.ones(count), prior, y.sum(axis=0) + 1, earlier
-    found = Calibration(loss, several, *FIRST[loss]).fitted(s, sparse.csr_array(y), *given)
-    expected = Map(loss, several, prior).fitted(s, y, given[0], *given[2:])
-    assert_allclose(found.probabilities(found.logits(s, prior)), expected.probabilities(s), atol=1e-5)
-
-
-def test_a_calibration_by_documents_that_contradict_the_scores_is_the_maximum():
-    """Here steps of Gauss and Newton would be slow."""
-    s, y, weights = np.outer([1.0, 0.6], [1, -1, -1]), np.array([[0.0, 1, 1], [0, 1, 1]]), np.array([4 / 3, 2 / 3])
-    found = Calibration("ova", True, 1.0, 0.0).fitted(s, sparse.csr_array(y), weights, np.zeros(3))
-    expected = Map("ova", True, np.zeros(3)).fitted(s, y, weights)
-    assert_allclose([np.log(found.slope), found.offset, found.weight], expected.at[[0, 1, 4]], atol=1e-5)
-
-
-def test_scores_that_say_nothing_of_labels_with_equal_shares_keep_their_weight():
-    """Shares without the document itself would tell its own label from all others."""
-    y = np.eye(20)[np.arange(200) % 20]
-    given = sparse.csr_array(y), np.ones(200), np.full(20, -np.log(20)), y.sum(axis=0)
-    assert Calibration("ova", False, 1.0, 0.0).fitted(np.zeros((200, 20)), *given).weight == 1
-
-
-def test_early_stopping_calibrates_by_shares_that_are_none_of_the_held_out_documents(scores_of):
-    words = np.random.default_rng(1).choice(6, (400, 3))
-    texts, labels = [" ".join(f"w{word}" for word in row) for row in words], np.array([0, 1, 1, 2, 2, 2])[words[:, 0]]
-    model = Classifier("ova", early_stopping=True, validation_fraction=0.5, weighting="tfidf", ngrams=1).fit(
-        texts, labels
-    )
-    held, scores, y = np.random.default_rng(0).random(400) < 0.5, scores_of(model, texts), np.eye(3)[labels]
-    expected = Map("ova", False, np.log(shares_of(y, ~held, True))).fitted(scores[held], y[held], np.ones(held.sum()))
-    assert_allclose(model.predict_proba(texts), expected.probabilities(scores), atol=1e-5)
+    s, y, weights = (s + prior / 2) * 0.3, y.astype(float), rng.choice([0.5, 1, 9], count)
+    found = Calibration.first(several).fitted(s, sparse.csr_array(y), weights, prior, earlier)
+    expected = Map(several, prior)
+    p = special.expit(found.logits(s, prior)) if several else special.softmax(found.logits(s, prior), axis=1)
+    assert_allclose(p, expected.probabilities(s, expected.fitted(s, y, weights, earlier)), atol=1e-4)
 
 
 def test_a_document_without_a_label_is_an_example_of_one_label_more(labelled, scores_of):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastembed import Classifier, Vectors
+from fastembed import Classifier
 
 pytest.importorskip("sklearn", reason="needs scikit-learn")
 
@@ -22,8 +22,6 @@ def test_it_is_an_estimator_of_scikit_learn(labelled):
     model = Classifier(threads=1)
     assert is_classifier(model)
     assert clone(model).get_params() == model.get_params()
-    words = Vectors(["a"], np.eye(1))
-    assert clone(Classifier("softmax", dim=1, pretrained=words)).pretrained.tokens == ("a",)
     assert cross_val_score(model, *labelled, cv=3).min() > 0.8
     search = GridSearchCV(model, {"l2": [0.3, 1.0]}, cv=2).fit(*labelled)
     assert search.best_score_ > 0.8

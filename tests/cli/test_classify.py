@@ -29,7 +29,7 @@ def classifier(tmp_path, train, run):
 
 def test_training_prints_its_epochs_and_the_ledger(run, train, tmp_path):
     path = tmp_path / "c"  # of safetensors, without a suffix
-    options = "--epochs 2 --ngrams 1 --chars 2-3 --rows float16"
+    options = "--epochs 2 --ngrams 1 --chars 2-3"
     code, out, _ = run("train-classifier", train, "-o", path, *options.split())
     assert code == 0
     assert out.splitlines()[0].startswith("training ")

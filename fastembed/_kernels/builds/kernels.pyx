@@ -3,6 +3,6 @@
 include "../bags.pxi"
 include "../row_trainer.pxi"
 include "../block_trainer.pxi"
-include "../ova.pxi"
+include "../squares.pxi"
 include "../sparse.pxi"
 include "../mixture.pxi"

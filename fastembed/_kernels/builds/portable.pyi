@@ -244,9 +244,9 @@ def block_trainer(
     exchange: _Exchange | None,
 ) -> BlockTrainer: ...
 
-# ova.pxi
+# squares.pxi
 
-def ova_epoch(
+def squares_epoch(
     starts: _Starts,
     ids: _Columns,
     weights: npt.NDArray[_Real],
@@ -260,7 +260,6 @@ def ova_epoch(
     rows: npt.NDArray[_Real],
     dual: npt.NDArray[_Real],
     tile: int,
-    squared: bool,
     bias_square: float,
     sums: _Doubles,
 ) -> None: ...

@@ -1,22 +1,15 @@
-"""One-versus-all training with full rank: an epoch of dual coordinate ascent on a tile of labels.
+"""The loss "squared" with full rank: an epoch of dual coordinate ascent on a tile of labels.
 
 Notation: document i is the bag x_i, with cost C_i; y_il is 1 if it has label l, else 0; w_l the weights of label l,
 m_il = x_i . w_l + b_l its score. In docs/derivation.md, section 8, these are X_i, kappa_i and x_il, and the duals a_il
 theta_il. The objective of each label is
 
-    |w_l|^2 / 2 + sum_i C_i loss(m_il, y_il)
+    |w_l|^2 / 2 + sum_i C_i (y_il - m_il)^2 / 2
 
-with log(1 + exp(m)) - y m, the cross-entropy of the sigmoid p(m) = 1 / (1 + exp(-m)), or (y - m)^2 / 2 with p(m) = m.
-At its minimum w_l = sum_i a_il x_i with a_il = C_i (y_il - p(m_il)). A step makes the second equation hold for one
-document, with the other duals fixed: when a changes by d, m changes by |x_i|^2 d, so the new score z is the root of
+At its minimum w_l = sum_i a_il x_i with a_il = C_i (y_il - m_il). A step makes the second equation hold for one
+document, with the other duals fixed: when a changes by d, m changes by |x_i|^2 d, so
 
-    f(z) = z - m - |x_i|^2 (C_i (y - p(z)) - a)
-
-With p(z) = z that is a division. Of a sigmoid, f is convex for z < 0 and concave for z > 0, so that Newton's method
-approaches the root without passing it from z = 0, and from where a step from m ends if that is on the same side of 0
-as m. The root is at most log(1 + |x_i|^2 C_i) and a little beyond m, and a step from afar comes closer by 1 at least:
-large costs need more steps. y - p(z) is t p(-t z) with t = 2 y - 1, without cancellation. Any z gives an a between
-C_i (y - 1) and C_i y: no step can diverge.
+    d = (C_i (y - m) - a) / (1 + |x_i|^2 C_i)
 
 The bias is the weight, times u, of one more feature, which is u in each document; l2 pulls it to its first value.
 u^2 is the `bias_square`. (A larger one leaves the bias freer, but takes more epochs: it makes all documents alike.)
@@ -28,11 +21,10 @@ Labels are independent. A tile is as many labels as fit a cache line; its weight
 compiler does not know this width: it would unroll the loops before it vectorises them, and take twice as long.
 """
 
-from libc.math cimport fabs, log
+from libc.math cimport fabs
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy, memset
 
-from fastembed._kernels.exp cimport exp_nonpositive
 from fastembed._kernels.primitives cimport add_gathered_rows, add_scaled, maximum_of, prefetch
 from fastembed._kernels.types cimport real, real_alone
 
@@ -45,49 +37,10 @@ cdef enum:
     DOCUMENTS_AHEAD = 6  # the rows of the bag
 
 
-cdef inline real exp_of_minus_abs(real x) noexcept nogil:
-    return exp_nonpositive(x if x < 0 else -x)
-
-
-cdef inline real residual_of(real z, real y) noexcept nogil:
-    """y - p(z)."""
-    cdef real t = 2 * y - 1, e = exp_of_minus_abs(z)
-    return t * (e if t * z > 0 else <real>1) / (<real>1 + e)
-
-
-cdef inline real newton_step(real z, real m, real y, real a, real square, real cost, real stiff) noexcept nogil:
-    """z - f(z) / f'(z); `stiff` is |x|^2 C."""
-    cdef real e = exp_of_minus_abs(z), slope = e / ((<real>1 + e) * (<real>1 + e))
-    return z - (z - m - square * (cost * residual_of(z, y) - a)) / (<real>1 + stiff * slope)
-
-
-cdef inline double ascend_sigmoids(
-    const real* m, const real* y, real square, real cost, real_alone dual, real_alone change, Py_ssize_t width,
-) noexcept nogil:
-    """Make the step of one document on the labels of a tile; return the loss before it over the cost."""
-    cdef Py_ssize_t d
-    cdef int step, steps = 2 + max(1, <int>log(<double>1 + square * cost))
-    cdef real[MOST_LANES] z
-    cdef real e, stiff = square * cost, normaliser = 1, linear = 0
-    for d in range(width):
-        e = exp_of_minus_abs(m[d])
-        normaliser *= <real>1 + e  # at most 2^16
-        linear += (m[d] if m[d] > 0 else <real>0) - y[d] * m[d]
-        z[d] = newton_step(m[d], m[d], y[d], dual[d], square, cost, stiff)
-        z[d] = z[d] if z[d] * m[d] > 0 else <real>0
-    for step in range(steps):
-        for d in range(width):
-            z[d] = newton_step(z[d], m[d], y[d], dual[d], square, cost, stiff)
-    for d in range(width):
-        change[d] = cost * residual_of(z[d], y[d]) - dual[d]
-        dual[d] += change[d]
-    return log(<double>normaliser) + linear
-
-
 cdef inline double ascend_squares(
     const real* m, const real* y, real square, real cost, real_alone dual, real_alone change, Py_ssize_t width,
 ) noexcept nogil:
-    """The same for the squared loss: z = (m + |x|^2 (C y - a)) / (1 + |x|^2 C)."""
+    """Make the step of one document on the labels of a tile; return the loss before it over the cost."""
     cdef Py_ssize_t d
     cdef real divisor = <real>1 + square * cost, loss = 0
     for d in range(width):
@@ -97,13 +50,13 @@ cdef inline double ascend_squares(
     return loss / 2
 
 
-def ova_epoch(
+def squares_epoch(
     const int64_t[::1] starts, const int32_t[::1] ids, const real[::1] weights, const real[::1] squares,
     const real[::1] own, const int64_t[::1] label_starts, const int32_t[::1] label_ids, const real[::1] costs,
     const int64_t[::1] order, real[:, ::1] bias, real[:, :, ::1] rows, real[:, :, ::1] dual,
-    Py_ssize_t tile, bint squared, real bias_square, double[:, ::1] sums,
+    Py_ssize_t tile, real bias_square, double[:, ::1] sums,
 ):
-    """Make the steps of all documents of `order` on one tile of labels, by the loss of sigmoids or the squared one.
+    """Make the steps of all documents of `order` on one tile of labels.
 
     `squares` are the |x_i|^2, including the `bias_square`.
     sums[tile] becomes the sum over documents of C_i times the loss before the step, and the largest |x_i|^2 |d|: what a
@@ -146,14 +99,9 @@ def ova_epoch(
             memset(&y[0], 0, width * sizeof(real))
             for t in range(label_starts[i], label_starts[i + 1]):
                 y[min(<size_t>(label_ids[t] - first), <size_t>width)] = 1  # an unpredictable branch avoided
-            if squared:
-                loss += costs[i] * ascend_squares(
-                    &m[0], &y[0], squares[i], costs[i], tile_dual + i * width, &change[0], width
-                )
-            else:
-                loss += costs[i] * ascend_sigmoids(
-                    &m[0], &y[0], squares[i], costs[i], tile_dual + i * width, &change[0], width
-                )
+            loss += costs[i] * ascend_squares(
+                &m[0], &y[0], squares[i], costs[i], tile_dual + i * width, &change[0], width
+            )
             for t in range(width):
                 largest[t] = max(largest[t], squares[i] * <real>fabs(change[t]))
             add_scaled(&change[0], bias_square, width, &bias[tile, 0])

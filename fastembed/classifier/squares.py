@@ -1,35 +1,27 @@
-"""One-versus-all training with full rank: dual coordinate ascent on tiles of labels, and documents left out in turn.
+"""The loss "squared" with full rank: dual coordinate ascent on tiles of labels, and documents left out in turn.
 
-Labels are independent. docs/derivation.md, section 8, has the objectives of "ova" (sigmoids) and "squared".
+Labels are independent. docs/derivation.md, section 8, has the objective.
 """
 
 from __future__ import annotations
 
 import itertools
-import math
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from fastembed._base.arrays import CACHE_LINE, Float32, Float64, Int64, aligned_zeros
 from fastembed._base.threads import Pool
-from fastembed._base.validation import is_true, warn_user
+from fastembed._base.validation import warn_user
 from fastembed._kernels import features as kernels
 from fastembed._kernels import kernels_for
-from fastembed.classifier.calibration import Calibration
 from fastembed.classifier.features import BAG_DOCUMENTS, placed
-from fastembed.classifier.labels import Examples, LeftOut
-
-if TYPE_CHECKING:
-    from fastembed.classifier.classifier import ClassifierOptions
-    from fastembed.classifier.training import Earlier
-
+from fastembed.classifier.labels import Examples
+from fastembed.classifier.options import ClassifierOptions
 
 LANES = CACHE_LINE // np.dtype(np.float32).itemsize  # labels of a tile
-NEVER = -1e4  # the logit of padding labels in a tile of sigmoids
 MOST_LEFT_OUT = 1000  # largest number of documents left out at a time for calibration; at most a tenth of all
 ENOUGH = 1000  # documents that are left out, at one time or in turn
 BIAS_SQUARE = 1 / 16  # of the feature of the bias
@@ -41,7 +33,7 @@ RUN = 16  # documents that are visited consecutively
 PIECE_FEATURES = 1 << 14  # features whose weights one task writes
 MOST_COST = 1e30  # products with larger costs may overflow float32
 
-_epoch = kernels_for("float32").ova_epoch
+_epoch = kernels_for("float32").squares_epoch
 
 
 class Ascent:
@@ -58,7 +50,6 @@ class Ascent:
         The order of the documents in memory, by which they are numbered here.
     bias : ndarray of float32 (L,)
         The first bias, towards which L2 regularisation pulls it.
-    loss : {"squared", "ova"}
     start : ndarray of float32 (F, L), optional
         The weights towards which L2 regularisation pulls; by default 0. All features have a row then.
     curvature : float
@@ -76,14 +67,13 @@ class Ascent:
         losses: Float64,
         order: Int64,
         bias: Float32,
-        loss: str,
         l2: float,
         pool: Pool,
         start: Float32 | None,
         curvature: float,
     ) -> None:
         self._bias_square = BIAS_SQUARE / (1 + BIAS_SQUARE * curvature / l2)
-        self._pool, self._labels, self._squared = pool, len(bias), loss == "squared"
+        self._pool, self._labels = pool, len(bias)
         heaviest = float(examples.weights.max())
         if heaviest > MOST_COST * l2:
             what = f"the weight of a document is {heaviest:g} and l2={l2:g}"
@@ -96,7 +86,7 @@ class Ascent:
             labels.indices.astype(np.int32, copy=False),
         )
         tiles = -(-self._labels // LANES)
-        self._bias = np.full((tiles, LANES), 0 if self._squared else NEVER, np.float32)
+        self._bias = np.zeros((tiles, LANES), np.float32)
         self._bias.ravel()[: self._labels] = bias
         self._weights = aligned_zeros((tiles, max(1, int(self._rows.max(initial=-1)) + 1), LANES), "float32")
         if start is not None:
@@ -145,18 +135,13 @@ class Ascent:
 
         def run(tile: int) -> None:
             weights = self._bias, self._weights, self._dual
-            _epoch(*self._documents, costs, order, *weights, tile, self._squared, self._bias_square, sums)
+            _epoch(*self._documents, costs, order, *weights, tile, self._bias_square, sums)
 
         self._pool.run(run, len(sums))
         return float(sums[:, 0].sum()) / max(float(costs[order].sum(dtype=np.float64)), 1e-300), float(sums[:, 1].max())
 
-    def state(self) -> tuple[Any, Any, Any]:
-        """Return a copy of the state of training, which takes less memory than the weights of all features."""
-        return self._bias.copy(), self._weights.copy(), self._dual.copy()
-
-    def result(self, state: Any) -> tuple[Float32, Float32]:
-        """Release what only epochs need, and return the weights (F, L) and the bias (L,) of a state."""
-        self._documents, (self._bias, self._weights, self._dual) = (), state
+    def result(self) -> tuple[Float32, Float32]:
+        """Return the weights (F, L) and the bias (L,)."""
         found = np.empty((len(self._rows), self._labels), np.float32)
 
         def run(k: int) -> None:
@@ -182,19 +167,20 @@ class Ascent:
         return found
 
 
-def train_ova(
+def train_squares(
     examples: Examples,
     losses: Float64,
     bias: Float32,
-    prior: Float32,
     curvature: float,
-    earlier: Earlier,
+    start: Float32 | None,
     options: ClassifierOptions,
     pool: Pool,
-    validation: LeftOut | None,
-    on_epoch_end: Callable[[dict[str, float]], object] | None,
-) -> tuple[Float32, Float32, Calibration, list[dict[str, float]]]:
-    """Return the weights (F, L), the bias (L,), the calibration of the scores, and the records of the epochs.
+    on_epoch_end: Callable[[dict[str, float]], bool] | None,
+) -> tuple[Float32, Float32, list[tuple[Float32, Any, Float64]], list[dict[str, float]]]:
+    """Train on all documents; then without each part of them, from the duals that there are.
+
+    The minimum does not depend on where training starts. It ends when no step of an epoch changes a score by more than
+    `tol`.
 
     Parameters
     ----------
@@ -204,94 +190,55 @@ def train_ova(
         The weights of the losses of the documents.
     bias : ndarray of float32 (L,)
         The initial bias, which L2 regularisation pulls towards.
-    prior : ndarray of float32 (L,)
-        The logits of the shares of the labels.
-    curvature : float
-        As for :class:`Ascent`; 0 without earlier documents.
-    earlier : Earlier
-        What earlier documents give: initial weights, and where the search for a calibration begins.
-    validation : LeftOut or None
-        Held-out documents, for early stopping.
+    curvature, start
+        As for :class:`Ascent`.
     on_epoch_end : callable, optional
         Training ends if it returns True: without each part left out, it makes one more epoch.
 
-    Notes
-    -----
-    Training ends when no step of an epoch changes a score by more than `tol`. Then, without `validation`, parts of the
-    documents are left out in turn: training goes on without each, from the duals that there are, since the minimum does
-    not depend on them. The scores are calibrated on these documents.
+    Returns
+    -------
+    weights : ndarray of float32 (F, L)
+    bias : ndarray of float32 (L,)
+    left_out : list of (scores, labels, weights)
+        Of the documents of each part, by the weights trained without it.
+    history : list of dict
     """
     rng = np.random.default_rng(options.seed)
     random = rng.permutation(len(examples.weights))  # the order of documents in memory
     random = random[np.argsort(examples.weights[random] == 0, kind="stable")]  # without a weight: never visited
     count = int(np.count_nonzero(examples.weights))
-    start, calibration = earlier.parameters and earlier.parameters[0], earlier.calibration
-    ascent = Ascent(examples, losses, random, bias, options.loss, options.l2, pool, start, curvature)
-    folds, left_out = [], [] if validation is None else [validation]
-    if validation is None:
-        if count >= ENOUGH:  # copies have the same product with random numbers
-            products = examples.bags @ np.random.default_rng(options.seed).random(examples.bags.shape[1])
-            products = np.sort(products[(products > 0) & (examples.weights > 0)])
-            if 2 * np.count_nonzero(np.diff(products)) < len(products):
-                warn_user(
-                    "most documents are copies of others, so that probabilities are those of texts like these: if the"
-                    " copies were made to weigh more, use sample_weight or class_weight instead"
-                )
-        size = max(1, min(MOST_LEFT_OUT, count // 10))
-        folds = [slice(k, k + size) for k in range(0, min(max(ENOUGH, size), count) - size + 1, size)]
-        left_out = examples.left_out([random[fold] for fold in folds], examples.weights)
+    ascent = Ascent(examples, losses, random, bias, options.l2, pool, start, curvature)
+    size = max(1, min(MOST_LEFT_OUT, count // 10))
+    parts = [slice(k, k + size) for k in range(0, min(max(ENOUGH, size), count) - size + 1, size)]
+    left_out = examples.left_out([random[part] for part in parts])
     examples.bags = examples.gains = examples.frequencies = None
     history: list[dict[str, float]] = []
-    largest, ended, best, lowest, state = 0.0, False, None, math.inf, None
-    before = np.arange(0)  # documents of the part before
-    scores: list[Float32] = []
-    for fold in [slice(0, 0), *folds]:
-        these = np.arange(fold.start, fold.stop)
-        changed = np.concatenate([np.tile(before, CATCH_UP), these])  # documents that take the first steps
-        tolerance = options.tol * (min(LEFT_OUT_TOL, count / LEFT_OUT_SHARE) if len(these) else 1)
+    scored: list[tuple[Float32, Any, Float64]] = []
+    largest, ended, before = 0.0, False, np.arange(0)
+    for number, part in enumerate([slice(0, 0), *parts]):
+        these = np.arange(part.start, part.stop)
+        first = np.concatenate([np.tile(before, CATCH_UP), these])  # documents that take the first steps
+        tolerance = options.tol * (min(LEFT_OUT_TOL, count / LEFT_OUT_SHARE) if number else 1)
         for _ in range(options.epochs):
             began = time.perf_counter()
             starts = np.arange(0, count, RUN)  # of runs of documents, so that memory is read in larger pieces
             rng.shuffle(starts)
             order = (starts[:, None] + np.arange(RUN)).ravel()
-            loss, change = ascent.epoch(np.concatenate([changed, order[order < count]]), fold)
-            changed = changed[:0]
-            largest = max(largest, change)
+            loss, change = ascent.epoch(np.concatenate([first, order[order < count]]), part)
+            first, largest = first[:0], max(largest, change)
             record = {"epoch": len(history) + 1, "left_out": len(these), "loss": loss, "change": change}
-            converged = change <= max(tolerance, FLOOR * largest)
-            if validation is not None:
-                of_validation = ascent.scores(left_out[0].bags)
-                labels, w = left_out[0].labels, left_out[0].weights
-                found = calibration.fitted(of_validation, labels, w, prior, earlier=earlier.calibrated)
-                nll = found.nll(found.logits(of_validation, prior), labels)
-                record["validation_nll"] = float(nll @ w / max(1, w.sum()))
-                if record["validation_nll"] < lowest:
-                    state = None  # released before the next copy
-                    state, best, lowest = ascent.state(), (found, len(history)), record["validation_nll"]
-                ended = best is not None and len(history) - best[1] >= options.n_iter_no_change
             history.append(record | {"seconds": time.perf_counter() - began})
-            ended = ended or (on_epoch_end is not None and is_true(on_epoch_end(dict(history[-1]))))
-            if converged or ended:
+            ended = ended or (on_epoch_end is not None and on_epoch_end(dict(history[-1])))
+            if ended or change <= max(tolerance, FLOOR * largest):
                 break
-        if best is not None:
-            calibration = best[0]
-            history = [record | {"kept": record["epoch"] == best[1] + 1} for record in history]
-        elif len(these):
-            scores.append(ascent.scores(left_out[len(scores)].bags))
-            before = these
         else:
-            state = ascent.state()
-            if not (converged or ended):
-                warn_user(
-                    f"training ended after epochs={options.epochs}, before it converged: the last one still changed a"
-                    f" score by {change:.2g}, and tol={options.tol:g}; more epochs or a larger l2 bring scores closer"
-                    " to the optimum"
-                )
-    weights, bias = ascent.result(state)
-    del ascent, state  # the duals are as many as documents times labels
-    if scores:
-        labels = sparse.vstack([each.labels for each in left_out], format="csr")
-        of_left_out = np.concatenate([each.weights for each in left_out])
-        given = np.concatenate(scores), labels, of_left_out, prior, examples.label_counts
-        calibration = calibration.fitted(*given, earlier.calibrated)
-    return weights, bias, calibration, history
+            if not number:
+                last = f"the last one still changed a score by {change:.2g}, and tol={options.tol:g}"
+                warn_user(f"training ended after epochs={options.epochs}, before it converged: {last}")
+        if number:
+            bags, labels, weights = left_out[number - 1]
+            scored.append((ascent.scores(bags), labels, weights))
+        else:
+            found = ascent.result()
+        before = these
+    return *found, scored, history
