@@ -307,7 +307,7 @@ def unpack_attributes(
         counted = settings["vocabulary.ledger"] and Ledger(**settings["vocabulary.ledger"])
         vocabulary = Vocabulary(unpack_tokens(tensors), tensors["tokens.counts"], counted)
         reading = settings["vocabulary.reading"]
-        vocabulary.reading = reading and Reading.from_record(reading)
+        vocabulary.reading = None if reading is None else Reading.from_record(reading)
         vocabulary.appended = settings["vocabulary.appended"]
     return (n_rows, n_columns), {
         "windows": settings["windows"] and Windows(**settings["windows"]),
