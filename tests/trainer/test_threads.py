@@ -89,6 +89,7 @@ def test_a_fit_leaves_the_threads_of_blas_as_they_were(user):
         seen.append(blas_threads())
         raise KeyError("stop")
 
+    trainer.fit_counts(counts, epochs=1)  # loads SciPy's BLAS
     with threadpool_limits(limits=user, user_api="blas"):
         before = blas_threads()
         assert before
