@@ -3,6 +3,7 @@
 import ast
 import re
 import tomllib
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -65,3 +66,19 @@ def test_no_module_imports_a_private_name_of_another():
         if alias.name.startswith("_") and alias.name not in modules
     ]
     assert found == []
+
+
+def imported(path):
+    """Return all modules and names that a module of the package imports from the package, wherever it does."""
+    nodes = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.ImportFrom)]
+    return {node.module for node in nodes} | {f"{node.module}.{alias.name}" for node in nodes for alias in node.names}
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    """Not even under TYPE_CHECKING, or within a function. An `__init__` only tells where public names are."""
+    paths = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts): path
+        for path in (ROOT / "fastembed").rglob("*.py")
+        if path.name != "__init__.py"
+    }
+    TopologicalSorter({module: imported(path) & paths.keys() for module, path in paths.items()}).prepare()
