@@ -16,6 +16,7 @@ from scipy import optimize
 from fastembed._base.arrays import Float64
 from fastembed._base.threads import single_threaded_blas
 
+MOST_SCORES = 1 << 18  # in a calibration, from documents evenly among all: they determine three numbers well
 MOST_WEIGHT = 4  # largest weight of a document in a calibration over their median
 MOST_LOGIT = 17.0  # its sigmoid is 1 in float32
 FIRM = 800  # FIRM / n is added to the precision 1 of the priors, with n documents
@@ -116,6 +117,7 @@ class Calibration:
         used = np.flatnonzero(weights > 0)
         if not len(used):
             return self
+        used = used[:: -(-len(used) * len(prior) // MOST_SCORES)]
         s, y, pi = scores[used].astype(np.float64), labels[used].toarray(), prior.astype(np.float64)
         w = np.minimum(weights[used] / np.median(weights[used]), MOST_WEIGHT)
         if not self.independent:

@@ -109,20 +109,13 @@ class Evaluation:
             f"{left_out}"
         )
 
-    def _rows(self) -> list[list[str]]:
-        """Return the most frequent labels, each with its metrics and its number of documents."""
-        rows = []
-        for score in sorted(self.per_label, key=lambda score: -score.documents)[:MOST_LABELS]:
-            shares = (score.precision, score.recall, score.f1)
-            numbers = ("-" if math.isnan(share) else f"{share:.4f}" for share in shares)
-            rows.append([str(score.label), *numbers, f"{score.documents:,}"])
-        return rows
-
     def __str__(self) -> str:
         """Return the metrics in lines: of all labels, of the most frequent ones, and what is confused."""
         lines = [self.summary(), f"{'label':<24} precision  recall      F1  documents"]
-        for label, *shares, documents in self._rows():
-            lines.append(f"{label:<24}  {''.join(f'{share:>8}' for share in shares)}  {documents:>9}")
+        for score in sorted(self.per_label, key=lambda score: -score.documents)[:MOST_LABELS]:
+            shares = (score.precision, score.recall, score.f1)
+            numbers = "".join(f"{'-' if math.isnan(share) else f'{share:.4f}':>8}" for share in shares)
+            lines.append(f"{score.label!s:<24}  {numbers}  {score.documents:>9,}")
         lines += [f"{count:>6,} times {wrong} in place of {true}" for true, wrong, count in self.confusions]
         return "\n".join(lines)
 
