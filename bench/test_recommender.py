@@ -15,8 +15,7 @@ from scipy import sparse
 from fastembed import Recommender
 from fastembed._base.threads import single_threaded_blas
 from fastembed.recommender.data import Interactions, Names, narrow
-from fastembed.recommender.model import FittedRecommender
-from fastembed.recommender.scoring import Model
+from fastembed.recommender.model import FittedRecommender, Model
 
 USERS, ITEMS, DIM, NEIGHBOURS, TOPN = 500, 27_000, 64, 100, 10
 

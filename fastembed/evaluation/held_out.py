@@ -22,9 +22,8 @@ from fastembed.corpus.corpus import Source, as_corpus
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.memory import check_field
 from fastembed.recommender.data import fields_of_table, flat_baskets, is_matrix, matrix_of, read_interactions
-from fastembed.recommender.model import Asked, FittedRecommender
+from fastembed.recommender.model import Asked, FittedRecommender, fold, normalise
 from fastembed.recommender.recommender import Recommender, fitted_recommender
-from fastembed.recommender.scoring import fold, normalise
 from fastembed.skipgram.prediction import ContextQuery, context_probabilities
 from fastembed.skipgram.skipgram import SkipGram, fitted_model
 

@@ -1,29 +1,195 @@
-"""`FittedRecommender`: the fitted state of a recommender, and its answers."""
+"""The model of a recommender: its arrays, and the row, the scores and the reasons that they give a user; its file.
+
+User u has the counts n_uc of items. Two models score item c for a user. Their product, in the exact softmax, is
+
+    log p(c | u) = a b_c + g d_u W_c + h log(1 + max(0, (n_u B)_c) / floor) - log Z_u
+
+b is the logarithm of the shares of the items, and fixed.
+
+1. *Low rank*: W (D, V), and a row d_u that is the minimum of  s_u sum_c n_uc (logsumexp(d W + b) - (d W + b)_c)
+   + ridge / 2 |d|^2,  with  s_u = (n_u / m)^-t.  n_u is the sum of the counts of u, m their median, t = 0.5: this is
+   the vector of a document (`trainer/folding.py`), except that more items of a user count less each.
+2. *Item to item*: B (V, V) has no diagonal, so an item is predicted from the *other* items of a user.
+
+How B is learned, and how strong each of them is, is in `strengths.py`.
+"""
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from fastembed._base.arrays import largest_of_rows
+from fastembed._base.arrays import Float32, Float64, largest_of_rows
 from fastembed._base.estimator import fields_alone
 from fastembed._base.threads import Pool, cached_property, ordered_map, single_threaded_blas
-from fastembed._base.validation import shown
-from fastembed.recommender.data import Interactions, flat_baskets, is_matrix, is_name, matrix_of, weights_of
-from fastembed.recommender.scoring import TOLERANCE, Model, contributions, fold, normalise, scores
+from fastembed._base.validation import plain, shown
+from fastembed._kernels import kernels_for
+from fastembed.formats.registry import FORMATS
+from fastembed.formats.tensors import header, pack_tokens, parts_of, unpack_tokens, write_tensors
+from fastembed.recommender.data import Interactions, Names, flat_baskets, is_matrix, is_name, matrix_of, weights_of
+from fastembed.trainer.folding import Origin, optimal_rows
 from fastembed.trainer.rows import BATCH_LOGITS
 from fastembed.vectors.neighbors import Neighbors
 
 T = TypeVar("T")
 Array = NDArray[Any]
 Scored = list[tuple[Any, float]]
+FilePath = str | os.PathLike[str]
 
+TOLERANCE = 1e-5  # of the rows of users: see `optimal_rows`
+EXPONENT, FLOOR = 0.5, 0.1  # t, and of the item-to-item model
+NUMBERS = ("ridge", "median", "weight")  # of a model
 FOLDED = 64  # users who are folded in together
+
+
+@dataclass(frozen=True)
+class Model:
+    """The fitted arrays: all that folding in a user, and scoring, need.
+
+    Attributes
+    ----------
+    linear : ndarray (D, V), float32
+        W.
+    bias : ndarray (V,), float32
+        b.
+    similar : csr_array (V, V), float32
+        B.
+    ridge, median : float
+        Of the rows of users; m is the median.
+    weight : float
+        The median weight in the data; a weight w counts as log2(1 + w / weight), which is 1 where all are the same.
+    factors : ndarray (3,), float32
+        a, g and h.
+    """
+
+    linear: Float32
+    bias: Float32
+    similar: Any
+    ridge: float
+    median: float
+    weight: float
+    factors: Float32
+
+    __getstate__ = fields_alone
+
+    @property
+    def popularity(self) -> Float32:
+        """What the popularity of the items adds to the logits of a user with items, (V,): a b."""
+        return self.factors[0] * self.bias
+
+    @cached_property
+    def origin(self) -> Origin:
+        """What all users have in common at d = 0."""
+        return Origin.of(self.linear, self.bias)
+
+
+def fold(x: Any, model: Model, pool: Pool, tolerance: float = TOLERANCE) -> Float32:
+    """Return the rows (N, D) of users with the items x, csr (N, V): the unique optimum given W; zero without items."""
+    n = damped(counted(x, model.weight), model)
+    return optimal_rows(n, model.linear, model.bias, model.ridge, pool, tolerance, origin=model.origin)[0]
+
+
+def scores(d: Float32, x: Any, model: Model, left_out: Any = None) -> Float32:
+    """Return log p(c | u), (N, V), of users with the rows d (N, D) and the items x, csr (N, V); see `normalise`."""
+    a, g, h = model.factors
+    found: Float32 = (g * d) @ model.linear
+    found += a * model.bias
+    add_linked(counted(x, model.weight), model, h, found)
+    normalise(found, left_out)
+    return found
+
+
+def normalise(logits: Float32, left_out: Any = None) -> None:
+    """Let logits (N, V) be log probabilities, in place; -inf where `left_out`, csr (N, V), has an entry.
+
+    A row may be -inf as a whole.
+    """
+    if left_out is not None:
+        logits[np.repeat(np.arange(len(logits)), np.diff(left_out.indptr)), left_out.indices] = -np.inf
+    softmax, scratch = kernels_for("float32").softmax, np.empty(logits.shape[1], np.float32)
+    for row in logits if len(scratch) else ():  # each stays in the cache
+        scratch[:] = row
+        if np.isfinite(log_sum := softmax(scratch)):
+            row -= log_sum
+
+
+def contributions(x: Any, d: Float32, items: NDArray[np.intp], model: Model) -> Float64:
+    """Return what each item of a user adds to the logits of some items, (nnz, K); `popularity` is the rest of them.
+
+    At its optimum,  d = s_u / ridge · sum_c n_c (w_c - sum_k p_k w_k):  a sum over the items of the user. The logarithm
+    of the item-to-item model is divided among them in proportion to n_c B_ci.
+
+    Parameters
+    ----------
+    x : csr_array (1, V)
+        The items.
+    d : ndarray (D,)
+        The row of the user.
+    items : ndarray (K,)
+        The items to explain.
+    model : Model
+    """
+    n, w = counted(x, model.weight), model.linear
+    p = d @ w + model.bias
+    kernels_for("float32").softmax(p)
+    centred = (w[:, n.indices] - (w @ p)[:, None]).astype(np.float64)
+    scale = model.factors[1] * damping(n.data.sum(keepdims=True), model) / model.ridge
+    found: Float64 = (scale * n.data[:, None]) * (centred.T @ w[:, items])
+    linked = n.data[:, None] * model.similar[n.indices][:, items].toarray().astype(np.float64)
+    total = linked.sum(axis=0)
+    log = model.factors[2] * np.log1p(np.maximum(total, 0) / FLOOR)
+    found += linked * np.divide(log, total, out=np.zeros_like(log), where=total > 0)
+    return found
+
+
+def counted(x: Any, weight: float) -> Any:
+    """Return the counts n of weights, csr: log2(1 + w / weight). Its indices are those of x where these are int32."""
+    data = x.data / np.float32(weight)
+    data += 1
+    np.log2(data, out=data)
+    indices, indptr = (each.astype(np.int32, copy=False) for each in (x.indices, x.indptr))
+    return sparse.csr_array((data, indices, indptr), shape=x.shape)
+
+
+def totals_of(n: Any) -> Float64:
+    """Return the sums of the rows, (N,)."""
+    return np.asarray(n.sum(axis=1), np.float64).ravel()
+
+
+def damping(totals: Float64, model: Model) -> Float64:
+    """Return s_u of users with these sums of counts; 0 for a user without items."""
+    return np.power(totals / model.median, -EXPONENT, out=np.zeros_like(totals), where=totals > 0)
+
+
+def damped(n: Any, model: Model) -> Any:
+    """Return s_u n, csr."""
+    return scaled_rows(n, damping(totals_of(n), model))
+
+
+def scaled_rows(n: Any, factors: Float64) -> Any:
+    """Return the rows of n times their factors, csr; its indices are those of n, not a copy."""
+    data = np.repeat(factors.astype(np.float32), np.diff(n.indptr))
+    data *= n.data
+    return sparse.csr_array((data, n.indices, n.indptr), shape=n.shape)
+
+
+def add_linked(n: Any, model: Model, factor: float, logits: Float32) -> None:
+    """Add  factor log(1 + max(0, n B) / floor)  to logits (N, V), in place."""
+    b, sums = model.similar, np.empty(logits.shape[1], np.float32)
+    kernels_for("float32").add_log_product(
+        n.indptr, n.indices, n.data, b.indptr, b.indices, b.data, factor, FLOOR, sums, logits
+    )
+
+
+# ---------------------------------------------------------------- answers
 
 
 @dataclass(frozen=True)
@@ -301,3 +467,59 @@ class Explanation:
         return "\n".join(lines)
 
     __repr__ = __str__
+
+
+# ---------------------------------------------------------------- file
+
+
+def write_recommender(path: FilePath, parameters: dict[str, Any], fitted: FittedRecommender) -> None:
+    """Write the parameters of a recommender and its fitted state."""
+    if Path(path).suffix.lower() not in FORMATS["safetensors"].suffixes:
+        raise ValueError(f"a recommender is a .safetensors file, got {str(path)!r}")
+    seen = fitted.data.matrix
+    model, b = fitted.model, fitted.model.similar
+    tensors = {"linear": np.ascontiguousarray(model.linear), "bias": model.bias, "factors": model.factors}
+    tensors |= {"similar.indptr": b.indptr, "similar.indices": b.indices, "similar.data": b.data}
+    tensors |= {name: np.array(getattr(model, name)) for name in NUMBERS}
+    tensors |= {"seen.items": seen.indices, "seen.starts": seen.indptr, "seen.weights": seen.data}
+    for names, what in ((fitted.data.users.names, "users"), (fitted.data.items.names, "items")):
+        tensors |= {what: names} if names.dtype.kind == "i" else pack_tokens(names.tolist(), f"{what}.tokens")
+    settings = {name: value for name, value in parameters.items() if name != "threads"}
+    texts = {"history": json.dumps(plain(fitted.history), ensure_ascii=False), "unweighted": fitted.data.unweighted}
+    write_tensors(path, tensors, header("recommender", plain(settings)) | texts)
+
+
+def read_recommender(path: FilePath) -> tuple[dict[str, Any], FittedRecommender]:
+    """Return the parameters, unchecked, and the fitted state of a file.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    ValueError
+        If it does not hold a recommender, or is damaged.
+    """
+    with parts_of(path, "recommender", "a recommender that fits") as (tensors, settings, metadata):
+        users, items = _names("user", tensors), _names("item", tensors)
+        parts = tuple(tensors[f"seen.{name}"] for name in ("weights", "items", "starts"))
+        seen: Any = sparse.csr_array(parts, shape=(len(users), len(items)))
+        parts = tuple(np.array(tensors[f"similar.{name}"]) for name in ("data", "indices", "indptr"))
+        model = Model(
+            np.array(tensors["linear"], order="F"),
+            np.array(tensors["bias"]),
+            sparse.csr_array(parts, shape=2 * tensors["bias"].shape),
+            factors=np.array(tensors["factors"], np.float32).reshape(3),
+            **{name: float(tensors[name]) for name in NUMBERS},
+        )
+        if not (len(items),) == model.bias.shape == model.linear.shape[1:]:
+            raise ValueError(f"{len(items)} items, but a model of {model.linear.shape[-1]}")
+        for matrix in (seen, model.similar):
+            matrix.check_format(full_check=True)  # their columns are indices in kernels
+        data = Interactions(seen, users, items, metadata.get("unweighted", ""))
+        return settings, FittedRecommender(model, data, json.loads(metadata["history"]))
+
+
+def _names(what: str, tensors: dict[str, NDArray[Any]]) -> Names:
+    if f"{what}s" in tensors:
+        return Names(what, np.array(tensors[f"{what}s"]))
+    return Names(what, np.array(unpack_tokens(tensors, f"{what}s.tokens"), object))

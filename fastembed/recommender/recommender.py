@@ -19,9 +19,15 @@ from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_callback, check_flag, check_integer, warn_user
 from fastembed.recommender import training
 from fastembed.recommender.data import Names, is_name, read_interactions
-from fastembed.recommender.file import read_recommender, write_recommender
-from fastembed.recommender.model import Asked, Explanation, FittedRecommender, Scored
-from fastembed.recommender.scoring import TOLERANCE
+from fastembed.recommender.model import (
+    TOLERANCE,
+    Asked,
+    Explanation,
+    FittedRecommender,
+    Scored,
+    read_recommender,
+    write_recommender,
+)
 from fastembed.vectors.neighbors import Neighbors
 
 ROUGH_TOLERANCE = 1e-4  # of the rows of users from which only a recommendation is made

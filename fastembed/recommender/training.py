@@ -1,7 +1,7 @@
 """Training of a recommender: from the items of users to the arrays that score all items for any user.
 
 W is trained by `Trainer.fit_counts`, with one row of E per user; then E is thrown away, so that a user in the data and
-a new one with the same items have the same row (`scoring.py`). B is learned beside it (`item_to_item.py`), and how much
+a new one with the same items have the same row (`model.py`). B is learned beside it (`strengths.py`), and how much
 each of the two counts is chosen by hidden items of users who are kept away from a first training (`strengths.py`).
 """
 
@@ -17,9 +17,9 @@ from scipy import sparse
 from fastembed._base.arrays import Float32, column_blocks, row_ranges
 from fastembed._base.threads import Pool, matrix_product, single_threaded_blas
 from fastembed._kernels import kernels_for
-from fastembed.recommender import item_to_item
-from fastembed.recommender.scoring import EXPONENT, Model, counted, damped, scaled_rows, totals_of
-from fastembed.recommender.strengths import hiding, most_hiding, select
+from fastembed.recommender import strengths
+from fastembed.recommender.model import EXPONENT, Model, counted, damped, scaled_rows, totals_of
+from fastembed.recommender.strengths import hiding, item_to_item, most_hiding, select
 from fastembed.trainer.trainer import Trainer
 
 RATE, LINEAR_RATE, L2, LINEAR_L2 = 1.0, 1.0, 0.3, 0.4  # of `fit_counts`
@@ -71,10 +71,10 @@ def needed(shape: tuple[int, int], entries: int, pairs: float, dim: int) -> int:
     """
     users, items = shape
     different = -0.65 * items**2 * np.expm1(-pairs / items**2)
-    hidden, pairs = most_hiding(users, items), min(different, item_to_item.MOST_PAIRS)
-    per_item = min(item_to_item.NEIGHBOURS, item_to_item.PER_ROOT * users**0.5)
-    neighbours = min(items * per_item, item_to_item.PER_USER * entries, pairs)
-    inverse = 4 * min(users, items) ** 2 if item_to_item.ease_fits(users, items) else 0
+    hidden, pairs = most_hiding(users, items), min(different, strengths.MOST_PAIRS)
+    per_item = min(strengths.NEIGHBOURS, strengths.PER_ROOT * users**0.5)
+    neighbours = min(items * per_item, strengths.PER_USER * entries, pairs)
+    inverse = 4 * min(users, items) ** 2 if strengths.ease_fits(users, items) else 0
     of_training = 8 * users * dim + 20 * items * dim + 4 * BLOCK * items + 8 * neighbours
     of_items = 8 * items * dim + 8 * pairs + 30 * neighbours
     of_strengths = 4 * dim * (users + 3 * items) + 26 * hidden * items + 8 * neighbours + inverse
@@ -110,7 +110,7 @@ def fit(x: Any, options: Options, pool: Pool, on_epoch_end: EpochEnd) -> tuple[M
         if again:
             return _trained(n, weight, options, pool, on_epoch_end, strengths, ease)
         model = replace(model, **strengths)
-        return replace(model, similar=item_to_item.item_to_item(n, ease, pool)) if ease else model, records
+        return replace(model, similar=item_to_item(n, ease, pool)) if ease else model, records
 
 
 def _trained(
@@ -126,7 +126,7 @@ def _trained(
 ) -> tuple[Model, Records]:
     """Return the model of the counts n, and the records."""
     model, epochs = _first(n, weight, options, pool), options.epochs or 1
-    similar = item_to_item.item_to_item(n, ease, pool, few=few)
+    similar = item_to_item(n, ease, pool, few=few)
     rows = _newton_rows(n, model, pool)
     trainer = Trainer(rows, model.linear, bias=model.bias, loss_scale=1.0, threads=pool.threads)
     records = trainer.fit_counts(

@@ -158,8 +158,8 @@ def test_files_pickles_and_copies_have_the_same_bits(model, tmp_path):
     for other in (Recommender.load(path), pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
         same(model, other.set_params(threads=1))
     tensors, metadata = map_tensors(path)
-    shorter = {"model.linear": tensors["model.linear"][:, 1:].copy(), "model.factors": np.ones(2, np.float32)}
-    others = {name: tensors[name] + 1000 for name in ("seen.items", "model.similar.indices")}
+    shorter = {"linear": tensors["linear"][:, 1:].copy(), "factors": np.ones(2, np.float32)}
+    others = {name: tensors[name] + 1000 for name in ("seen.items", "similar.indices")}
     for name, damage in (shorter | others | {"items": np.arange(99)}).items():
         write_tensors(path, tensors | {name: damage}, metadata)
         with pytest.raises(ValueError, match=r"safetensors' does not hold a recommender that fits"):

@@ -12,9 +12,9 @@ from scipy import optimize, sparse, special
 
 from fastembed import Recommender, Trainer
 from fastembed._base.threads import Pool
-from fastembed.recommender import item_to_item, strengths, training
-from fastembed.recommender.item_to_item import Ease, item_weights
-from fastembed.recommender.scoring import EXPONENT, FLOOR, fold, scores
+from fastembed.recommender import strengths, training
+from fastembed.recommender.model import EXPONENT, FLOOR, fold, scores
+from fastembed.recommender.strengths import Ease, item_weights
 from fastembed.recommender.training import Options
 
 POOL = Pool(1)
@@ -99,12 +99,12 @@ def test_a_column_of_the_item_to_item_model_is_a_ridge_regression_on_the_items_b
 
 @pytest.mark.parametrize("items", [1, 3, 65, 5000])
 def test_the_counts_of_pairs_are_the_product_of_the_matrix_with_itself(items, monkeypatch):
-    monkeypatch.setattr(item_to_item, "PAIRS_PER_TASK", 50)
+    monkeypatch.setattr(strengths, "PAIRS_PER_TASK", 50)
     rng = np.random.default_rng(items)
     places = np.append(np.arange(items), rng.integers(items, size=2 * items)).astype(np.int32)  # each item has a user
     weights = (10.0 ** rng.uniform(-15, 3, 3 * items)).astype(np.float32)  # from the smallest that is taken
     n = sparse.csr_array((weights, (rng.integers(300, size=3 * items, dtype=np.int32), places)), (300, items))
-    begins, ends, diagonals, ids, g = item_to_item._products(n.T.tocsr(), Pool(2))
+    begins, ends, diagonals, ids, g = strengths._products(n.T.tocsr(), Pool(2))
     rows = np.repeat(np.arange(items), ends - begins[:-1])
     at = np.concatenate([np.arange(*each) for each in zip(begins, ends, strict=False)])
     expected = (n.astype(float).T @ n.astype(float)).tocsr()
@@ -125,9 +125,9 @@ def test_ease_is_the_ridge_regression_of_an_item_on_all_others(taken, users, mon
     assert_allclose(Ease(taken, 4).predicted(taken)[x == 0], (x @ b)[x == 0], atol=1e-5)
     alike = sparse.csr_array(np.ones((20, 500), np.float32))
     assert np.bincount(Ease(alike, 4).weights(POOL).indices).max() == 300
-    found = item_to_item.item_to_item(alike, 1e-30, POOL)  # where rounding makes the matrix of users singular
+    found = strengths.item_to_item(alike, 1e-30, POOL)  # where rounding makes the matrix of users singular
     assert_array_equal(found.toarray(), item_weights(alike, POOL).toarray())
-    monkeypatch.setattr(item_to_item, "NEIGHBOURS", 3)
+    monkeypatch.setattr(strengths, "NEIGHBOURS", 3)
     few = Ease(taken, 4).weights(POOL).toarray()
     assert set(np.flatnonzero(few[:, c])) == set(np.argsort(-np.abs(b[:, c]) * np.sqrt(x.sum(axis=0)))[:3])
 
@@ -160,7 +160,7 @@ def test_where_items_exclude_each_other_the_regression_on_all_items_is_chosen(ch
     expected = -inverse / inverse.diagonal()
     np.fill_diagonal(expected, 0)
     assert_allclose(model.similar.toarray(), expected, atol=1e-5)  # of all the users
-    monkeypatch.setattr(item_to_item, "MOST_EASE", 41)
+    monkeypatch.setattr(strengths, "MOST_EASE", 41)
     nearest = fit(x, Options(dim=6), POOL)[0].similar
     assert_array_equal(nearest.toarray(), item_weights(x, POOL).toarray())
 
@@ -170,7 +170,7 @@ def test_the_item_to_item_model_has_the_nearest_neighbours_of_the_most_frequent_
     x[1:, 55:] = 0
     assert np.bincount(item_weights(sparse.csr_array(x), POOL).indices).tolist() == [50] * 55 + [32] * 5
     for name, size in (("NEIGHBOURS", 3), ("MOST_PAIRS", 400), ("FEW_NEIGHBOURS", 2)):
-        monkeypatch.setattr(item_to_item, name, size)
+        monkeypatch.setattr(strengths, name, size)
     assert np.count_nonzero(item_weights(taken, POOL, few=True).toarray(), axis=0).max() == 2
     b = item_weights(taken, POOL).toarray()
     users = np.bincount(taken.indices, minlength=40)
@@ -294,7 +294,7 @@ def test_strengths_need_two_hundred_hidden_items():
 
 def test_heavy_users_count_less_in_pairs_of_items():
     n = sparse.csr_array([[1.0], [1], [1], [1], [1], [8], [400], [401]], dtype=np.float32)
-    assert_allclose(item_to_item.without_heavy(n).data, [1, 1, 1, 1, 1, 8 * 2**-0.25, 400 * 100**-0.25], rtol=1e-6)
+    assert_allclose(strengths.without_heavy(n).data, [1, 1, 1, 1, 1, 8 * 2**-0.25, 400 * 100**-0.25], rtol=1e-6)
 
 
 def test_training_starts_from_the_first_right_singular_vectors(taken):
