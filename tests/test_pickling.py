@@ -23,7 +23,7 @@ from fastembed import (
     Vocabulary,
     corpus,
 )
-from fastembed.plotting import compare
+from fastembed.evaluation import compare
 
 CORPUS = [["the", "cat", "sat"], ["the", "dog", "sat"], ["a", "cat", "ran"], ["a", "dog", "ran"]] * 5
 COUNTS = sparse.csr_array([[0.0, 5, 1], [5, 0, 0], [1, 0, 0]])

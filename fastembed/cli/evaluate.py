@@ -172,7 +172,7 @@ def compare(arguments: argparse.Namespace) -> None:
     for file in (arguments.first, arguments.second):
         vectors = Vectors.load(file, arguments.input_format, progress=shows_bars(arguments))
         pair.append(vectors.subset(min(arguments.restrict, len(vectors))))
-    comparison = plotting.compare(*pair)
+    comparison = evaluation.compare(*pair)
     moved, words = comparison.moved(arguments.topn, first=COMMON), len(comparison.tokens)
     document = {"first": arguments.first, "second": arguments.second, "words": words, "moved": scored_record(moved)}
     if not print_json(arguments, **document):

@@ -1,4 +1,4 @@
-"""How good vectors are: word similarity and analogies, scored as gensim scores them, and held-out items of baskets.
+"""How good vectors are: word similarity and analogies, scored as gensim scores them; held-out items; how words moved.
 
 For similarity and analogies, words are treated as gensim does by default. With ``case_insensitive`` two tokens are the
 same word if they are equal in upper case; the first of them, which is the most frequent, gives the vector. Lines with
@@ -18,14 +18,24 @@ from fastembed._base.optional import lazy_names
 
 if TYPE_CHECKING:
     from fastembed.evaluation.held_out import HeldOutItems, held_out_items, split_users
-    from fastembed.evaluation.words import Analogies, Section, Similarity, analogies, word_similarity
+    from fastembed.evaluation.words import (
+        Analogies,
+        Comparison,
+        Section,
+        Similarity,
+        analogies,
+        compare,
+        word_similarity,
+    )
 
 __all__ = [
     "Analogies",
+    "Comparison",
     "HeldOutItems",
     "Section",
     "Similarity",
     "analogies",
+    "compare",
     "held_out_items",
     "split_users",
     "word_similarity",
@@ -34,7 +44,7 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "words": "Analogies Section Similarity analogies word_similarity",
+        "words": "Analogies Comparison Section Similarity analogies compare word_similarity",
         "held_out": "HeldOutItems held_out_items split_users",
     },
 )

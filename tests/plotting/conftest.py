@@ -37,11 +37,6 @@ def axes():
 
 
 @pytest.fixture
-def history():
-    return [{"nll": 8.5, "seconds": 2.0}, {"nll": 8.0, "seconds": 1.5}, {"nll": 7.75, "seconds": 60.0}]
-
-
-@pytest.fixture
 def hostile_tokens():
     return [
         "</script><img src=x onerror=window.ran=1>",
