@@ -19,7 +19,7 @@ from fastembed._base.threads import check_threads, single_threaded_blas
 from fastembed.counts.groups import SHARD_ROWS, group_count
 from fastembed.counts.windows import Windows
 from fastembed.skipgram.options import SkipGramOptions
-from fastembed.skipgram.start import BLOCKS, block_width
+from fastembed.skipgram.start import BLOCKS, space_size
 from fastembed.skipgram.subwords import Subwords
 
 PROCESS_BYTES = 125_000_000  # the interpreter, this package, NumPy, SciPy, and BLAS with its buffers
@@ -102,7 +102,8 @@ class Estimate:
     @property
     def _space(self) -> int:
         """The dimension of the space in which the start finds the SVD."""
-        return BLOCKS * block_width(min(self.dim, self.inputs, self.outputs))
+        shape = self.inputs, self.outputs
+        return space_size(min(self.dim, *shape), shape)
 
     def seconds(self) -> float:
         """Return about how long training takes on this machine if nothing else runs, by the rate of one product.

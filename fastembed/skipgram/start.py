@@ -28,6 +28,7 @@ T = TypeVar("T")
 
 # Of the Krylov space of the SVD: the number of blocks, and the columns of a block per triplet (docs/decisions.md)
 BLOCKS, BLOCK_SHARE = 5, 0.45
+KRYLOV_COLUMNS = 1024  # up to so many, the Krylov space may be larger than the matrix: other ways save no time
 # What is left of a product of float32 below this share of the largest singular value is taken for its rounding error
 ROUNDING = 1e-5
 # A block with a direction shorter than this share of the largest singular value is made orthogonal again; directions
@@ -68,6 +69,8 @@ def truncated_svd(
         matrix ≈ u @ diag(s) @ v.T, with s descending; columns for a singular value of zero are zero.
     """
     width = block_width(rank)
+    if space_size(rank, matrix.shape) < BLOCKS * width:
+        return _whole_svd(matrix, rank, pool)
     lefts: list[NDArray[np.float32]] = []
     rights: list[NDArray[np.float32]] = []
     factor, floor = np.zeros((BLOCKS * width, BLOCKS * width)), 0.0  # matrix @ rights = lefts @ factor
@@ -104,9 +107,31 @@ def truncated_svd(
     return u, s.astype(np.float32), v
 
 
+def _whole_svd(
+    matrix: PositivePMI, rank: int, pool: Pool
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Return what `truncated_svd` does, of a dense copy: for so many triplets that the Krylov space would be larger."""
+    rows, columns = matrix.shape
+    unit = np.eye(min(rows, columns), dtype=np.float32)
+    dense = np.empty((max(rows, columns), len(unit)), np.float32)  # M, or its transpose
+    (matrix.times if rows > columns else matrix.transposed_times)(unit, out=dense)
+    with single_threaded_blas():
+        s, rotation = _principal_axes(dense, pool)
+    s[s < ROUNDING * s[0]] = 0
+    long, short = (side[:, :rank] * (s[:rank] > 0) for side in (dense, rotation.astype(np.float32)))
+    u, v = (long, short) if rows > columns else (short, long)
+    return u, s[:rank].astype(np.float32), v
+
+
 def block_width(rank: int) -> int:
     """Return the number of columns of a block of the Krylov space for the leading `rank` singular triplets."""
     return padded_width(math.ceil(BLOCK_SHARE * rank), "float32")
+
+
+def space_size(rank: int, shape: tuple[int, int]) -> int:
+    """Return the columns of the space in which `rank` singular triplets are found: of a matrix that is small, all."""
+    krylov = BLOCKS * block_width(rank)
+    return krylov if krylov <= KRYLOV_COLUMNS else min(krylov, *shape)
 
 
 def svd_start(

@@ -6,6 +6,7 @@ from numpy.testing import assert_array_equal
 from scipy import sparse
 
 from fastembed import Counts, SkipGram, Vocabulary
+from fastembed.corpus import LineSplit
 
 SETTINGS = {"dim": 4, "min_count": 1}
 
@@ -33,6 +34,21 @@ def test_partial_fit_counts_new_baskets_in_the_same_way(corpus):
     assert model.baskets_ == twin.baskets_ == "share"
     grown = model.partial_fit([["new", *basket] for basket in corpus[:5]], grow_vocabulary=True)
     assert grown.vocabulary.tokens[30:] == ("new",)
+
+
+def test_baskets_can_be_held_out(corpus):
+    model = SkipGram(baskets="flat", early_stopping=True, validation_fraction=0.3, **SETTINGS).fit(corpus)
+    held_out = Counts.from_baskets(corpus, model.vocabulary, lines=LineSplit(0.3, 0, held_out=True))
+    lowest = min(record["validation_nll"] for record in model.history)
+    assert np.log(model.perplexity(held_out)) == pytest.approx(lowest, rel=1e-5)
+
+
+def test_counts_of_windows_on_both_sides_are_aligned_side_by_side(corpus):
+    model = SkipGram(window=2, sample=None, max_contexts=12, **SETTINGS).fit(corpus)
+    vocabulary = Vocabulary(sorted(model.vocabulary.tokens)[:25], np.arange(25)[::-1])
+    counts = Counts.from_corpus(corpus, vocabulary, window=2, weighting="harmonic", directed=True)
+    known = [[token for token in line if token in vocabulary] for line in corpus]
+    assert model.perplexity(counts) == pytest.approx(model.perplexity(known), rel=1e-6)
 
 
 @pytest.fixture(scope="module")

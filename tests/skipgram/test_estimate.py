@@ -21,7 +21,6 @@ def zipf_corpus(words, tokens, forms=False):
 TRAINING = """
 import re, sys
 from fastembed import SkipGram
-from fastembed.counts.counts import stored_groups
 
 class Keep:
     def reading(self, done, total): ...

@@ -22,19 +22,22 @@ def totals_of(counts):
 
 
 @pytest.mark.parametrize(("shape", "rank"), [((400, 500), 50), ((400, 500), 300), ((500, 400), 300)])
-def test_truncated_svd_is_near_the_best_approximation(shape, rank):
-    """For 300 triplets, the Krylov space has 720 columns, more than the matrix has."""
+def test_truncated_svd_is_near_the_best_approximation(shape, rank, set_constant):
+    """For 300 triplets, the Krylov space would have 720 columns, more than the matrix has."""
+    set_constant("fastembed.skipgram.start.KRYLOV_COLUMNS", 500)
     counts = random_counts(*shape)
     pmi, dense = (PositivePMI(CSRGroups(counts), totals_of(counts), Pool(1)), twins.positive_pmi(counts.toarray()))
     u, s, v = truncated_svd(pmi, rank, np.random.default_rng(0), Pool(2))
     best = np.sqrt(np.sum(np.linalg.svd(dense)[1][rank:] ** 2))
-    assert np.linalg.norm(dense - u * s @ v.T) < 1.01 * best
+    assert np.linalg.norm(dense - u * s @ v.T) < (1.01 if rank == 50 else 1 + 1e-6) * best
 
 
 @pytest.mark.parametrize("rank", [50, 100])
 @pytest.mark.parametrize("kind", ["equal", "fast decay", "components"])
-def test_truncated_svd_is_right_where_its_krylov_space_ends_early(kind, rank):
+@pytest.mark.parametrize("columns", [1, 1024])
+def test_truncated_svd_is_right_where_its_krylov_space_ends_early(kind, rank, columns, set_constant):
     """All singular values equal, of many sizes, or those of small graphs without edges between them."""
+    set_constant("fastembed.skipgram.start.KRYLOV_COLUMNS", columns)
     rng = np.random.default_rng(3)
     dense = np.eye(200)
     if kind == "fast decay":

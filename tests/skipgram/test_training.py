@@ -133,6 +133,11 @@ def test_early_stopping_on_counts_needs_validation_counts(corpus):
     assert "validation_nll" in model.history[0]
 
 
+def test_a_first_partial_fit_is_a_fit(corpus):
+    first, fitted = SkipGram(**SETTINGS).partial_fit(corpus), SkipGram(**SETTINGS).fit(corpus)
+    assert_array_equal(first.vectors.matrix, fitted.vectors.matrix)
+
+
 def test_partial_fit_trains_on_the_new_text_alone(corpus):
     """It is `Trainer.fit_counts` on the new counts with a warm start and half the rates, on a copy of the trainer."""
     settings = SETTINGS | {"sample": 1e-2, "max_contexts": 20}

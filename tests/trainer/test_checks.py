@@ -81,6 +81,26 @@ def test_parameters_are_checked(arguments, error, message):
         Trainer(**{"embedding": floats(4, 3), "linear": floats(3, 5)} | arguments)
 
 
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda _: Trainer.random(0, 2), ValueError, "vocab_size must be at least 1, got 0"),
+        (lambda _: Trainer.random(3, 2, dtype="int32"), TypeError, "dtype must be float32 or float64, got int32"),
+        (lambda _: Trainer.random(3, 2, seed=-1), ValueError, "seed must be at least 0, got -1"),
+        (lambda t: t.grown([[0, 0, 0]]), TypeError, "rows must be a NumPy array, got list"),
+        (lambda t: t.grown(np.ones((2, 3), "i8")), TypeError, "rows are int64, but the embedding is float32"),
+        (lambda t: t.grown(np.ones((2, 4), "f4")), ValueError, "rows must have shape (N, 3), got (2, 4)"),
+        (lambda t: t.grown(np.full((2, 3), NAN, "f4")), ValueError, "rows must be finite"),
+        (lambda t: t.step(0, update_linear=1), TypeError, "update_linear must be True or False, got 1"),
+        (lambda t: t.train([0], epochs=0), ValueError, "epochs must be at least 1, got 0"),
+        (lambda t: t.predict(0, 0), ValueError, "topn must be at least 1, got 0"),
+    ],
+)
+def test_the_arguments_of_other_calls_are_checked(trainer, call, error, message):
+    with pytest.raises(error, match=re.escape(message)):
+        call(trainer)
+
+
 # ---------------------------------------------------------------- inputs and targets of steps
 
 

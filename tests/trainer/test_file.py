@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_array_equal
 from scipy import sparse
 
-from fastembed import Trainer
+from fastembed import Trainer, Vectors
 
 COUNTS = sparse.random_array((40, 25), density=0.2, random_state=np.random.default_rng(0)) + sparse.eye_array(40, 25)
 
@@ -34,3 +34,9 @@ def test_a_trainer_is_the_same_after_save_and_load_and_goes_on_alike(tmp_path, d
         assert_array_equal(found.squares[1], trainer.squares[1])
     assert (found.bias is None) == (bias is None)
     assert bias is None or (found.bias == trainer.bias).all()
+
+
+def test_a_file_of_something_else_is_named(tmp_path):
+    Vectors(["a"], np.ones((1, 2))).save(tmp_path / "v.safetensors")
+    with pytest.raises(ValueError, match=r"holds 'fastembed\.vectors'"):
+        Trainer.load(tmp_path / "v.safetensors")

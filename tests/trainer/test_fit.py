@@ -215,6 +215,19 @@ def test_the_first_step_on_a_bag_agrees_with_a_calculation_by_hand(library, near
 # ---------------------------------------------------------------- options and data
 
 
+def test_repeated_ids_of_bags_are_summed_and_zeros_name_nothing(library, make_counts):
+    """The caller's matrix stays as it is."""
+    ids = [1, 3, 1, 2, 2, 0]
+    repeated = sparse.csr_array(([2.0, 4, 1, 2, -2, 0], ids, [0, 3, 5, 6]), (3, 4))
+    summed = sparse.csr_array([[0, 3.0, 0, 4], [0] * 4, [0] * 4])
+    trainers = [Trainer(np.ones((4, 3), library.dtype), np.eye(3, 5, dtype=library.dtype)) for _ in range(2)]
+    for trainer, bags in zip(trainers, (repeated, summed), strict=True):
+        trainer.fit_counts(make_counts(3, 5)[1], bags=bags)
+    assert bits(trainers[0]) == bits(trainers[1])
+    assert_array_equal((trainer.embedding != 1).any(axis=1), [False, True, False, True])
+    assert_array_equal(repeated.indices, ids)
+
+
 @with_and_without_bags
 def test_a_warm_start_and_grown_rows_carry_on(library, model, make_counts, make_bags, near_reference, with_bags):
     """The old rows, now frozen, keep their bits; a cold start is that of a new trainer."""
@@ -351,12 +364,41 @@ def test_a_loss_that_rises_tenfold_is_noticed():
     """As with raw numbers, such as years, as weights of bags, and with steps too long for the plain loss."""
     rng = np.random.default_rng(0)
     counts, years = sparse.csr_array(rng.poisson(0.3, (9, 9))), sparse.csr_array(rng.integers(1950, 2025, (9, 1)))
-    with pytest.warns(UserWarning, match=r"the loss has risen from 2\.197 to .* or scale the weights of bags so that"):
+    with pytest.warns(UserWarning, match=r"the loss has risen from 2\.197 to .*: lower the learning rate$"):
         Trainer(rng.normal(size=(1, 4)), np.zeros((4, 9)), loss_scale=1).fit_counts(counts, bags=years)
     with pytest.warns(UserWarning, match="the loss has risen from .*: lower the learning rate$"):
         Trainer(rng.normal(size=(9, 16)), rng.normal(size=(16, 9)), loss_scale=1).train(
             [*range(9)] * 9, rng.integers(9, size=81), epochs=3, update_linear=True
         )
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_a_loss_that_is_not_finite_changes_nothing(library, model, make_counts, wrong):
+    """The number is set after the parameters were checked, and is noticed before the first step."""
+    embedding, linear, _ = model(20, 1100, 10, library.dtype)
+    trainer, counts = Trainer(embedding, linear, threads=2), make_counts(20, 1100)[1]
+    trainer.linear[3, 1050] = wrong
+    before = bits(trainer)
+    with pytest.raises(FloatingPointError, match="logits overflow"):
+        trainer.nll(counts)
+    with pytest.raises(TrainingDivergedError, match="block 0 in epoch 1"):
+        trainer.fit_counts(counts)
+    assert bits(trainer) == before
+
+
+@pytest.mark.parametrize("rate", [1e25, 1e30, 1e38])
+@with_and_without_bags
+def test_rates_far_too_large_diverge_and_put_back_the_last_epoch(model, make_counts, make_bags, rate, with_bags):
+    """Wherever float32 overflows: in a loss, a parameter or a sum of squares."""
+    embedding, linear, _ = model(24, 1100, 4, "float32")
+    counts, bags = make_counts(24, 1100)[1], make_bags(24, 24, with_bags=with_bags)[1]
+    trainer = Trainer(embedding, linear, threads=2)
+    options = {"epochs": 50, "block_size": 4, "learning_rate": rate, "linear_learning_rate": rate}
+    kept = [bits(trainer)]
+    with pytest.raises(TrainingDivergedError) as caught:
+        trainer.fit_counts(counts, bags=bags, on_epoch_end=lambda *_: kept.append(bits(trainer)), **options)
+    assert len(kept) == caught.value.epoch
+    assert bits(trainer) == kept[-1]
 
 
 def test_divergence_names_the_block(model, make_counts):

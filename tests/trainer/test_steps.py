@@ -471,3 +471,11 @@ def test_random_parameters_follow_the_seed():
     assert Trainer.random(3, 2).embedding.dtype == np.float32
     assert Trainer.random(3, 2).linear.shape == (2, 3)
     assert_array_equal(Trainer.random(4, 3, seed=2**128).embedding, Trainer.random(4, 3, seed=2**128).embedding)
+
+
+def test_steps_have_the_rate_of_the_trainer_where_they_are_given_none():
+    start = Trainer.random(3, 4, output_size=6, seed=0)
+    one, other = (Trainer(start.embedding.copy(), start.linear, learning_rate=rate) for rate in (0.3, 1))
+    assert one.step(1, 2) == other.step(1, 2, learning_rate=0.3)
+    assert_array_equal(one.train([0, 1], [3, 4]), other.train([0, 1], [3, 4], learning_rate=0.3))
+    assert bits(one) == bits(other) != bits(start)
