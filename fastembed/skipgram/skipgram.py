@@ -740,7 +740,7 @@ class SkipGram(SkipGramParameters, Transformer):
         >>> bool(np.allclose(means[0], (model.vectors["a"] + model.vectors["b"]) / 2))
         True
         """
-        from fastembed.skipgram.documents import document_vectors
+        from fastembed.skipgram.prediction import document_vectors
 
         model, options = self._fitted, self._options()
         reading = model.reading_of(documents, options.reading)

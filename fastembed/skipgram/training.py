@@ -34,10 +34,9 @@ from fastembed.counts.groups import CSRGroups, GroupedCounts, Totals
 from fastembed.counts.windows import Windows
 from fastembed.formats.tensors import pack_tokens
 from fastembed.skipgram.estimate import check_before_counting, counting_memory, estimate_of
-from fastembed.skipgram.gauge import apply_gauge
 from fastembed.skipgram.model import FittedModel, how_counted
 from fastembed.skipgram.options import Baskets, SkipGramOptions
-from fastembed.skipgram.start import least_squares_rows, log_shares, svd_start
+from fastembed.skipgram.start import apply_gauge, least_squares_rows, log_shares, svd_start
 from fastembed.skipgram.subwords import LEARNING_RATE, Subwords, check_spelled, composed, ridge_fit
 from fastembed.trainer.blocks import FitOptions
 from fastembed.trainer.checkpoint import arrays_digest
