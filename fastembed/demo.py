@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from importlib.util import decode_source
 from pathlib import Path
 
-from fastembed.formats.atomic import check_writable
 from fastembed.skipgram import FitProgress, SkipGram
 from fastembed.vectors.vectors import Vectors
 
@@ -151,7 +150,6 @@ def run(
     OSError
         If the standard library has no sources, or the file cannot be written.
     """
-    check_writable(output)
     start = time.perf_counter()
     library = standard_library()
     if not quiet:

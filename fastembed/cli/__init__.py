@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 import fastembed
+from fastembed.cli import common
 
 if TYPE_CHECKING:
     import argparse
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 # The module of each command, in the order of --help; its function `add_COMMAND` adds the command to the parser
 COMMANDS = {
     "train": "train",
-    "count": "count",
-    "phrases": "count",
+    "count": "train",
+    "phrases": "train",
     "neighbors": "query",
     "analogy": "query",
     "predict": "query",
@@ -57,9 +58,7 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     >>> build_parser().parse_args(["neighbors", "model.safetensors", "king", "-n", "3"]).topn
     3
     """
-    from fastembed.cli import options
-
-    parser = options.Parser(
+    parser = common.Parser(
         prog="fastembed",
         description="Exact-softmax word vectors on a CPU.",
         epilog="`fastembed COMMAND --help` describes a command. "
@@ -106,27 +105,25 @@ def main(argv: Sequence[str] | None = None) -> int:
       c                         0.0000
     0
     """
-    from fastembed.cli.output import one_line, print_message, printed_warnings
-
     words = sys.argv[1:] if argv is None else argv
     arguments = build_parser(words[0] if words and words[0] in COMMANDS else None).parse_args(words)
     try:
         if hasattr(sys.stdout, "reconfigure"):
             sys.stdout.reconfigure(errors="backslashreplace")  # for words that the terminal's encoding lacks
         try:
-            with printed_warnings():
+            with common.printed_warnings():
                 code: int = arguments.run(arguments) or 0
         finally:
             _flush_stdout()
     except BrokenPipeError:
         return 1
     except KeyboardInterrupt as interrupt:
-        print_message("; ".join(getattr(interrupt, "__notes__", ["interrupted"])))
+        common.print_message("; ".join(getattr(interrupt, "__notes__", ["interrupted"])))
         return 130
     except Exception as error:
         if arguments.debug:
             sys.excepthook(type(error), error, error.__traceback__)
-        print_message(f"error: {one_line(error)}")
+        common.print_message(f"error: {common.one_line(error)}")
         return 1
     return code
 

@@ -17,7 +17,7 @@ from fastembed.classifier import Classifier
 from fastembed.classifier.classifier import answers_in_turn
 from fastembed.classifier.labels import labelled_lines, text_files, wrong_document
 from fastembed.classifier.options import EPOCHS, L2, LOSSES
-from fastembed.cli import options
+from fastembed.cli import common
 from fastembed.cli.inputs import (
     MIN_COUNT,
     TRAINING,
@@ -26,56 +26,55 @@ from fastembed.cli.inputs import (
     check_model_output,
     paths_of,
 )
-from fastembed.cli.output import print_json, print_line, print_written, showing, shows_bars
 from fastembed.corpus import Ledger, Reading
 from fastembed.corpus.blocks import BLOCK_BYTES
 from fastembed.corpus.memory import BadRow
 from fastembed.corpus.tables import ROWS_AT_ONCE, Structure, field_rows, place_of
 
-FEATURES: options.Parameters = {
-    "label_prefix": options.parameter("what labels begin with", str, "TEXT"),
-    "ngrams": options.parameter("the largest number of neighbouring words that are a feature", int, "N"),
-    "chars": options.parameter(
+FEATURES: common.Parameters = {
+    "label_prefix": common.parameter("what labels begin with", str, "TEXT"),
+    "ngrams": common.parameter("the largest number of neighbouring words that are a feature", int, "N"),
+    "chars": common.parameter(
         "character n-grams of words, of MIN to MAX characters, are features too, such as 3-6",
-        options.lengths,
+        common.lengths,
         "MIN-MAX",
     ),
     **MIN_COUNT,
-    "max_features": options.parameter("keep only the N most frequent features", int, "N"),
+    "max_features": common.parameter("keep only the N most frequent features", int, "N"),
 }
-HOW_TO_TRAIN: options.Parameters = {
-    "loss": options.parameter(
+HOW_TO_TRAIN: common.Parameters = {
+    "loss": common.parameter(
         "squared: least squares, each label against all others; softmax: cross-entropy over all labels", choices=LOSSES
     ),
     **{name: TRAINING[name] for name in ("dim", "epochs", "seed")},
-    "l2": options.parameter("the weight of half the sum of the squared weights, in what is minimised", float, "NUMBER"),
-    "class_weight": options.parameter(
+    "l2": common.parameter("the weight of half the sum of the squared weights, in what is minimised", float, "NUMBER"),
+    "class_weight": common.parameter(
         "weigh labels so that rare ones count as much as frequent ones", choices=("balanced",)
     ),
-    "tol": options.parameter(
+    "tol": common.parameter(
         "end when no document's step in an epoch changes its score by more than this; not with --loss softmax",
         float,
         "NUMBER",
     ),
-    "learning_rate": options.parameter("rate of gradient descent; only with --loss softmax", float, "RATE"),
+    "learning_rate": common.parameter("rate of gradient descent; only with --loss softmax", float, "RATE"),
 }
 
 
-def add_train_classifier(commands: options.Commands) -> None:
+def add_train_classifier(commands: common.Commands) -> None:
     """Add the command to the parser."""
     example = "train.txt -o classifier.safetensors"
-    command = options.add_command(commands, "train-classifier", train_classifier, example=example)
-    options.add_output(command, "classifier.safetensors")
+    command = common.add_command(commands, "train-classifier", train_classifier, example=example)
+    common.add_output(command, "classifier.safetensors")
     _add_labelled_files(command)
     reading = command.add_argument_group("what a document is made of")
-    options.add_flag(
+    common.add_flag(
         reading, "--split-at-spaces", "tokens are what spaces separate, as they are; otherwise they are words"
     )
-    options.add_parameters(reading, Classifier, FEATURES)
+    common.add_parameters(reading, Classifier, FEATURES)
     by_loss = {"dim": "none, a weight per feature and label", "epochs": f"at most {_by_loss(EPOCHS)}"}
     by_loss |= {"l2": _by_loss(L2), "class_weight": "rare labels count somewhat more, with --loss softmax all alike"}
-    options.add_parameters(command.add_argument_group("how to train"), Classifier, HOW_TO_TRAIN, by_loss)
-    options.add_threads(command)
+    common.add_parameters(command.add_argument_group("how to train"), Classifier, HOW_TO_TRAIN, by_loss)
+    common.add_threads(command)
 
 
 def _add_labelled_files(command: argparse.ArgumentParser) -> None:
@@ -85,7 +84,7 @@ def _add_labelled_files(command: argparse.ArgumentParser) -> None:
     columns = command.add_argument_group("where text and labels are")
     add_field(columns)
     text = "the field that holds the label of the text, or its labels"
-    options.add_option(columns, "--label", text, shown="the files are text", metavar="NAME")
+    common.add_option(columns, "--label", text, shown="the files are text", metavar="NAME")
     add_skip_bad(columns)
 
 
@@ -110,27 +109,27 @@ def train_classifier(arguments: argparse.Namespace) -> None:
     with labels, `test` says how good they are.
     """
     check_model_output(arguments)
-    parameters = options.given(arguments, (*FEATURES, *HOW_TO_TRAIN))
+    parameters = common.given(arguments, (*FEATURES, *HOW_TO_TRAIN))
     if arguments.split_at_spaces:
         parameters["reading"] = Reading()
     model = Classifier(**parameters, threads=arguments.threads)
-    with showing(arguments) as progress:
+    with common.showing(arguments) as progress:
         model.fit(**_labelled(arguments), progress=progress)
     model.save(arguments.output)
-    print_written(arguments, f"{len(model.classes_):,} labels; {model.n_features_:,} features", model.ledger_)
+    common.print_written(arguments, f"{len(model.classes_):,} labels; {model.n_features_:,} features", model.ledger_)
 
 
-def add_test(commands: options.Commands) -> None:
+def add_test(commands: common.Commands) -> None:
     """Add the command to the parser."""
     example = "classifier.safetensors valid.txt -n 3"
     keys = "model, documents, k, precision, recall, f1, accuracy, nll, calibration_error, per_label (a list of "
     keys += "label, precision, recall, f1, documents, predicted), confusions (a list of true "
     keys += "label, predicted label, how often), unknown_labels, without_features, skipped"
-    command = options.add_command(commands, "test", test, example=example, keys=keys)
+    command = common.add_command(commands, "test", test, example=example, keys=keys)
     command.add_argument("model", metavar="MODEL", help="a classifier that `train-classifier` wrote")
     _add_labelled_files(command)
-    options.add_topn(command, 1)
-    options.add_threads(command)
+    common.add_topn(command, 1)
+    common.add_threads(command)
 
 
 def test(arguments: argparse.Namespace) -> None:
@@ -139,10 +138,10 @@ def test(arguments: argparse.Namespace) -> None:
     P@k is the share of the first k labels that are right, R@k the share of the documents' labels that are among them.
     """
     model = Classifier.load(arguments.model, threads=arguments.threads)
-    found = model.test(**_labelled(arguments), k=arguments.topn, progress=shows_bars(arguments))
-    if not print_json(arguments, model=arguments.model, **vars(found)):
+    found = model.test(**_labelled(arguments), k=arguments.topn, progress=common.shows_bars(arguments))
+    if not common.print_json(arguments, model=arguments.model, **vars(found)):
         for line in str(found).split("\n"):
-            print_line(line)
+            common.print_line(line)
 
 
 def predict_labels(arguments: argparse.Namespace) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fastembed import evaluation, plotting
 from fastembed._base.validation import without_password
-from fastembed.cli import options
+from fastembed.cli import common
 from fastembed.cli.inputs import (
     SEED,
     add_input_format,
@@ -22,22 +21,13 @@ from fastembed.cli.inputs import (
     open_words,
     read_corpus,
 )
-from fastembed.cli.output import (
-    print_json,
-    print_line,
-    print_scored,
-    print_unknown,
-    print_written,
-    scored_record,
-    shows_bars,
-)
-from fastembed.cli.query import add_method, unknown_message
+from fastembed.cli.query import add_method
 from fastembed.cli.recommend import add_fields, fields_of
 from fastembed.counts import Counts
 from fastembed.counts.store import is_store
 from fastembed.formats.atomic import check_writable
 from fastembed.plotting.layout import METHODS
-from fastembed.plotting.map import ON_A_PAGE, ON_A_PICTURE, PAGE
+from fastembed.plotting.map import ON_A_PAGE, ON_A_PICTURE
 from fastembed.recommender import Recommender
 from fastembed.recommender.data import read_interactions
 from fastembed.skipgram import SkipGram
@@ -54,7 +44,7 @@ FILES = {
 }
 
 
-def add_evaluate(commands: options.Commands) -> None:
+def add_evaluate(commands: common.Commands) -> None:
     """Add the command to the parser."""
     example = "model.safetensors --similarity wordsim353.tsv"
     keys = (
@@ -64,26 +54,26 @@ def add_evaluate(commands: options.Commands) -> None:
         "(a list of file, given, nll, perplexity, precision, recall, ndcg, hit_rate, mrr, coverage, topn, baskets, "
         "scored, unknown, errors, popularity)"
     )
-    command = options.add_command(commands, "evaluate", evaluate, example=example, keys=keys)
+    command = common.add_command(commands, "evaluate", evaluate, example=example, keys=keys)
     add_vectors(command)
     for name, text in FILES.items():
-        options.add_option(command, name, text, [], "none", nargs="+", action="extend", metavar="FILE")
+        common.add_option(command, name, text, [], "none", nargs="+", action="extend", metavar="FILE")
     group = command.add_argument_group("which items are hidden of baskets")
     hidden = group.add_mutually_exclusive_group()
     text = "how many items of a basket are shown to --held-out-items"
-    options.add_option(hidden, "--given", text, shown="all but one", type=int, metavar="N")
+    common.add_option(hidden, "--given", text, shown="all but one", type=int, metavar="N")
     text = "which share of a basket is hidden instead; all: what training has not seen of users a recommender knows"
-    share = options.or_word(float, all="all")
-    options.add_option(hidden, "--hidden", text, shown="one item", type=share, metavar="SHARE|all")
-    options.add_topn(group, 10)
+    share = common.or_word(float, all="all")
+    common.add_option(hidden, "--hidden", text, shown="one item", type=share, metavar="SHARE|all")
+    common.add_topn(group, 10)
     add_fields(group)
     solved = command.add_argument_group("how --analogies are solved")
     add_method(solved)
     add_restrict(solved)
-    options.add_flag(command, "--case-sensitive", "distinguish words that differ only in case")
-    options.add_flag(command, "--compose", "compose vectors of unknown words of n-grams, where VECTORS hold any")
+    common.add_flag(command, "--case-sensitive", "distinguish words that differ only in case")
+    common.add_flag(command, "--compose", "compose vectors of unknown words of n-grams, where VECTORS hold any")
     add_reading(command)
-    options.add_threads(command)
+    common.add_threads(command)
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
@@ -94,7 +84,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     """
     if not any((arguments.similarity, arguments.analogies, arguments.perplexity, arguments.held_out_items)):
         arguments.parser.error("give --similarity, --analogies, --perplexity or --held-out-items")
-    shows, similar, analogous, predicted, hidden = shows_bars(arguments), [], [], [], []
+    shows, similar, analogous, predicted, hidden = common.shows_bars(arguments), [], [], [], []
     if arguments.similarity or arguments.analogies:
         vectors = open_vectors(arguments)
         words = {"case_insensitive": not arguments.case_sensitive, "compose": arguments.compose}
@@ -114,26 +104,26 @@ def evaluate(arguments: argparse.Namespace) -> None:
         "perplexity": predicted,
         "held_out_items": [{"file": file, "given": arguments.given, **score.record()} for file, score in hidden],
     }
-    if print_json(arguments, vectors=arguments.vectors, **document):
+    if common.print_json(arguments, vectors=arguments.vectors, **document):
         return
     for file, similarity in similar:
-        print_line(f"{file}: {similarity.summary()}")
+        common.print_line(f"{file}: {similarity.summary()}")
     for file, result in analogous:
-        print_line(f"{file}: {result.summary()}")
+        common.print_line(f"{file}: {result.summary()}")
         for section in result.sections:
-            print_line(f"  {section.name:<32}{section.summary()}")
+            common.print_line(f"  {section.name:<32}{section.summary()}")
     for file, perplexity, outputs, known in map(dict.values, predicted):
         share = "" if known is None else f"; {known:.1%} of the tokens are known"
-        print_line(f"{file}: perplexity {perplexity:,.2f} of {outputs:,} outputs{share}")
+        common.print_line(f"{file}: perplexity {perplexity:,.2f} of {outputs:,} outputs{share}")
     for file, score in hidden:
-        print_line(f"{file}:")
+        common.print_line(f"{file}:")
         for line in score.summary().split("\n"):
-            print_line(f"  {line}")
+            common.print_line(f"  {line}")
 
 
 def _hidden_items(arguments: argparse.Namespace, file: str, model: Any) -> evaluation.HeldOutItems:
     """Return how well a model predicts items that are hidden of the baskets of a file."""
-    how = {"given": arguments.given, "topn": arguments.topn, "progress": shows_bars(arguments)}
+    how = {"given": arguments.given, "topn": arguments.topn, "progress": common.shows_bars(arguments)}
     if isinstance(model, SkipGram):
         baskets = read_corpus(arguments, [file], model.reading_)
         return evaluation.held_out_items(model, baskets, hidden=arguments.hidden, **how)
@@ -148,16 +138,16 @@ def _hidden_items(arguments: argparse.Namespace, file: str, model: Any) -> evalu
     return evaluation.held_out_items(model, list(theirs), hidden=list(theirs.values()), **how)
 
 
-def add_compare(commands: options.Commands) -> None:
+def add_compare(commands: common.Commands) -> None:
     """Add the command to the parser."""
     keys = "first, second, words, moved (a list of word, score)"
     example = "1900.safetensors 2000.safetensors"
-    command = options.add_command(commands, "compare", compare, example=example, keys=keys)
+    command = common.add_command(commands, "compare", compare, example=example, keys=keys)
     for name in ("first", "second"):
         text = f"the {name} model, or its vectors in any format that `export` writes"
         command.add_argument(name, metavar=name.upper(), help=text)
     add_input_format(command)
-    options.add_topn(command, 10)
+    common.add_topn(command, 10)
     add_restrict(command, COMPARED)
 
 
@@ -170,60 +160,56 @@ def compare(arguments: argparse.Namespace) -> None:
     """
     pair = []
     for file in (arguments.first, arguments.second):
-        vectors = Vectors.load(file, arguments.input_format, progress=shows_bars(arguments))
+        vectors = Vectors.load(file, arguments.input_format, progress=common.shows_bars(arguments))
         pair.append(vectors.subset(min(arguments.restrict, len(vectors))))
     comparison = evaluation.compare(*pair)
     moved, words = comparison.moved(arguments.topn, first=COMMON), len(comparison.tokens)
-    document = {"first": arguments.first, "second": arguments.second, "words": words, "moved": scored_record(moved)}
-    if not print_json(arguments, **document):
-        print_line(f"{words:,} words in both; moved most, with the cosine of their two vectors:")
-        print_scored(moved)
+    document = {
+        "first": arguments.first,
+        "second": arguments.second,
+        "words": words,
+        "moved": common.scored_record(moved),
+    }
+    if not common.print_json(arguments, **document):
+        common.print_line(f"{words:,} words in both; moved most, with the cosine of their two vectors:")
+        common.print_scored(moved)
 
 
-def add_plot(commands: options.Commands) -> None:
+def add_plot(commands: common.Commands) -> None:
     """Add the command to the parser."""
-    command = options.add_command(commands, "plot", plot, example="model.safetensors -o map.html")
+    command = common.add_command(commands, "plot", plot, example="model.safetensors -o map.html")
     add_vectors(command)
-    options.add_output(command, "map.png")
+    common.add_output(command, "map.png")
     text = "the words to show, the most important first"
-    options.add_option(command, "--words", text, shown="the first ones", nargs="+", metavar="WORD")
-    options.add_topn(command, None, f"{ON_A_PICTURE:,}, or {ON_A_PAGE:,} on a page")
+    common.add_option(command, "--words", text, shown="the first ones", nargs="+", metavar="WORD")
+    common.add_topn(command, None, f"{ON_A_PICTURE:,}, or {ON_A_PAGE:,} on a page")
     text = "how they are projected to the plane; umap needs the extra [maps]"
-    options.add_option(command, "--method", text, shown="umap if it is installed, else pca", choices=METHODS)
-    options.add_option(command, "--seed", default=0, **SEED["seed"])
-    options.add_flag(command, "--history", "draw nll against epochs and seconds instead of words")
+    common.add_option(command, "--method", text, shown="umap if it is installed, else pca", choices=METHODS)
+    common.add_option(command, "--seed", default=0, **SEED["seed"])
+    common.add_flag(command, "--history", "draw nll against epochs and seconds instead of words")
 
 
-def plot(arguments: argparse.Namespace) -> int:
+def plot(arguments: argparse.Namespace) -> None:
     """Draw a map of words, an interactive page of them, or with --history the course of training.
 
     The suffix of --output says which: .png or .svg is a picture, .html a page that opens without a network.
-    --history needs a whole model, which `train` writes. Pictures need the extra [plot], the page needs none. Words that
-    are unknown are left out and named on stderr, and make the exit code 1.
+    --history needs a whole model, which `train` writes. Pictures need the extra [plot], the page needs none.
     """
     check_writable(arguments.output)
     if arguments.history:
         history = SkipGram.load(arguments.vectors).history
         plotting.plot_history(history, arguments.output)
-        print_written(arguments, f"the course of {len(history)} epochs")
-        return 0
+        common.print_written(arguments, f"the course of {len(history)} epochs")
+        return
     vectors = open_vectors(arguments)
-    words = list(map(open_words(arguments, vectors), arguments.words or ()))
-    strange = [word for word in words if word not in vectors]
-    code = print_unknown([unknown_message(vectors, [word]) or f"{word!r} is composed" for word in strange])
-    words = [word for word in words if word in vectors]
-    if code and not words:
-        return code
-    page = Path(arguments.output).suffix.lower() == PAGE
-    topn = arguments.topn or (ON_A_PAGE if page else ON_A_PICTURE)
+    words = map(open_words(arguments, vectors), arguments.words) if arguments.words else None
     plotting.plot_map(
         vectors,
         arguments.output,
-        words=words or None,
-        topn=topn,
+        words=words,
+        topn=arguments.topn,
         method=arguments.method,
         seed=arguments.seed,
-        progress=shows_bars(arguments),
+        progress=common.shows_bars(arguments),
     )
-    print_written(arguments, f"a map of {len({*words}) or min(topn, len(vectors)):,} words")
-    return code
+    common.print_written(arguments, "a map of words")

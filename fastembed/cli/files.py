@@ -8,10 +8,9 @@ import textwrap
 from pathlib import Path
 
 from fastembed._base.validation import without_password
-from fastembed._versions import versions
-from fastembed.cli import options
+from fastembed._versions import show_versions, versions
+from fastembed.cli import common
 from fastembed.cli.inputs import add_input_format, add_vectors, open_vectors
-from fastembed.cli.output import print_json, print_line, print_written, shows_bars
 from fastembed.corpus.sources import is_url
 from fastembed.formats.registry import FORMATS, check_output, format_of, format_of_file, load
 from fastembed.formats.tensors import map_tensors
@@ -20,11 +19,11 @@ from fastembed.vectors.vectors import composer_behind
 LONGEST = 80  # characters of a value that are shown; --json has all
 
 
-def add_info(commands: options.Commands) -> None:
+def add_info(commands: common.Commands) -> None:
     """Add the command to the parser."""
     keys = "file, bytes, metadata, tensors (a list of name, dtype, shape); without FILE: fastembed, build, caches, "
     keys += "python, unicode, numpy, scipy, blas, threads"
-    command = options.add_command(commands, "info", info, example="model.safetensors", keys=keys)
+    command = common.add_command(commands, "info", info, example="model.safetensors", keys=keys)
     text = "the file, or the folder of counts, to look at (default: the installation)"
     command.add_argument("file", nargs="?", metavar="FILE", help=text)
     add_input_format(command)
@@ -38,11 +37,8 @@ def info(arguments: argparse.Namespace) -> None:
     """
     if arguments.file is not None:
         _print_contents(arguments)
-        return
-    found = versions()
-    if not print_json(arguments, **found):
-        for name, value in found.items():
-            print_line(f"{name:<10} {value}")
+    elif not common.print_json(arguments, **versions()):
+        show_versions()
 
 
 def _print_contents(arguments: argparse.Namespace) -> None:
@@ -63,26 +59,26 @@ def _print_contents(arguments: argparse.Namespace) -> None:
     tensors = [
         {"name": name, "dtype": str(array.dtype), "shape": array.shape} for name, array in sorted(arrays.items())
     ]
-    if print_json(arguments, file=file, bytes=size, metadata=metadata, tensors=tensors):
+    if common.print_json(arguments, file=file, bytes=size, metadata=metadata, tensors=tensors):
         return
-    print_line(f"{file}: {size:,} bytes")
+    common.print_line(f"{file}: {size:,} bytes")
     for name, value in sorted(metadata.items()):
         for key, entry in value.items() if isinstance(value, dict) else [("", value)]:
             text = entry if isinstance(entry, str) else json.dumps(entry, ensure_ascii=False)
             shown = textwrap.shorten(text, LONGEST, placeholder=" ...")
-            print_line(f"  {f'{name} {key}'.rstrip():<30} {shown}")
+            common.print_line(f"  {f'{name} {key}'.rstrip():<30} {shown}")
     for tensor in tensors:
-        print_line(f"  {tensor['name']:<30} {tensor['dtype']} {tensor['shape']}")
+        common.print_line(f"  {tensor['name']:<30} {tensor['dtype']} {tensor['shape']}")
 
 
-def add_export(commands: options.Commands) -> None:
+def add_export(commands: common.Commands) -> None:
     """Add the command to the parser."""
-    command = options.add_command(commands, "export", export, example="model.safetensors vectors.vec.gz")
+    command = common.add_command(commands, "export", export, example="model.safetensors vectors.vec.gz")
     add_vectors(command)
     command.add_argument("output", metavar="OUTPUT", help="the file to write")
     writable = tuple(name for name, form in FORMATS.items() if form.write)
-    options.add_option(command, "--format", "the format of OUTPUT", shown="by OUTPUT's suffix", choices=writable)
-    options.add_quiet(command)
+    common.add_option(command, "--format", "the format of OUTPUT", shown="by OUTPUT's suffix", choices=writable)
+    common.add_quiet(command)
 
 
 def export(arguments: argparse.Namespace) -> None:
@@ -93,7 +89,7 @@ def export(arguments: argparse.Namespace) -> None:
     check_output(arguments.output, arguments.format)
     form = format_of(arguments.output, arguments.format)
     vectors = open_vectors(arguments)
-    vectors.save(arguments.output, form.name, progress=shows_bars(arguments))
+    vectors.save(arguments.output, form.name, progress=common.shows_bars(arguments))
     (words, dim), composer = vectors.matrix.shape, composer_behind(vectors)
     alone = "" if form.ngrams or composer is None else f", without the {composer}"
-    print_written(arguments, f"{words:,} vectors of dimension {dim}{alone}, {form.description}")
+    common.print_written(arguments, f"{words:,} vectors of dimension {dim}{alone}, {form.description}")

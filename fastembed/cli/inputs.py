@@ -8,13 +8,11 @@ from collections.abc import Callable, Container, Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from fastembed.cli import options
-from fastembed.cli.output import shows_bars
+from fastembed.cli import common
 from fastembed.corpus.reading import DIGITS, UNITS, Reading
 from fastembed.corpus.sources import is_url
-from fastembed.counts.windows import WEIGHTINGS
 from fastembed.formats.atomic import check_writable
 from fastembed.formats.registry import FORMATS, format_of_file
 from fastembed.formats.tensors import is_safetensors, read_fields
@@ -25,31 +23,31 @@ if TYPE_CHECKING:
 
 # ---------------------------------------------------------------- text
 
-READING: options.Parameters = {
-    "words": options.parameter(
+READING: common.Parameters = {
+    "words": common.parameter(
         "tokens are words: letters and digits, with apostrophes inside, in lower case, without punctuation",
         action="store_true",
     ),
-    "keep_case": options.parameter("keep the capitals of --words", action="store_true"),
-    "digits": options.parameter(
+    "keep_case": common.parameter("keep the capitals of --words", action="store_true"),
+    "digits": common.parameter(
         "numbers among --words: as they are, each digit as 0, or left out", choices=tuple(DIGITS)
     ),
-    "unit": options.parameter(
+    "unit": common.parameter(
         "what a sequence is: a paragraph ends at an empty line, a sentence at . ! or ? before a capital",
         choices=("line", *UNITS),
     ),
-    "lowercase": options.parameter("turn the text to lower case first", action="store_true"),
-    "token_pattern": options.parameter(
+    "lowercase": common.parameter("turn the text to lower case first", action="store_true"),
+    "token_pattern": common.parameter(
         "tokens are the matches of this regular expression in a line (slower)", str, "REGEX"
     ),
-    "phrases": options.parameter("join phrases such as new_york, of a list that `phrases` wrote", str, "FILE"),
-    "errors": options.parameter(
+    "phrases": common.parameter("join phrases such as new_york, of a list that `phrases` wrote", str, "FILE"),
+    "errors": common.parameter(
         "stop at bytes that are not UTF-8, or read them as U+FFFD", choices=("strict", "replace")
     ),
 }
 
 
-def add_text(to: options.Group, *, required: bool) -> None:
+def add_text(to: common.Group, *, required: bool) -> None:
     """Add the text files to read, and how they are read."""
     text = "text, by default one sequence per line, tokens between spaces; also .gz, .bz2, .xz, .zst (before Python "
     text += "3.14 with backports.zstd), folders, patterns, - (stdin)"
@@ -57,30 +55,30 @@ def add_text(to: options.Group, *, required: bool) -> None:
     add_reading(to)
 
 
-def add_field(to: options.Group) -> None:
+def add_field(to: common.Group) -> None:
     """Add which field of structured files is the text."""
     text = "the field that holds text or lists of tokens, in .jsonl, .csv, .tsv or .parquet: a name or a number"
-    options.add_option(to, "--field", text, shown="the files are text", metavar="NAME")
-    options.add_no_header(to)
+    common.add_option(to, "--field", text, shown="the files are text", metavar="NAME")
+    common.add_no_header(to)
 
 
-def add_skip_bad(to: options.Group) -> None:
+def add_skip_bad(to: common.Group) -> None:
     """Add what is done about rows of structured files that lack what is read of them."""
-    options.add_flag(to, "--skip-bad", "leave out and count rows that lack what is read of them")
+    common.add_flag(to, "--skip-bad", "leave out and count rows that lack what is read of them")
 
 
-def add_reading(to: options.Group) -> None:
+def add_reading(to: common.Group) -> None:
     """Add how text is read."""
     add_field(to)
     add_skip_bad(to)
-    options.add_parameters(to, Reading, READING)
+    common.add_parameters(to, Reading, READING)
 
 
 def read_corpus(arguments: argparse.Namespace, files: Iterable[str], reading: Reading | None = None) -> FileCorpus:
     """Return the corpus of some files, read as the options say, and as a reading says, a model's, where they do not."""
     from fastembed.corpus import FileCorpus, Phrases
 
-    given = options.given(arguments, READING)
+    given = common.given(arguments, READING)
     if "phrases" in given:
         given["phrases"] = Phrases.load(given["phrases"])
     structure = {"field": arguments.field, "header": not arguments.no_header, "skip_bad": arguments.skip_bad}
@@ -101,11 +99,7 @@ def open_token_list(file: str) -> str | tuple[str, ...]:
 
 def stdin_lines() -> list[str]:
     """Return the lines of standard input without their ends."""
-    try:
-        text = sys.stdin.buffer.read().decode()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"standard input is not UTF-8: {error}") from error
-    return text.splitlines()
+    return sys.stdin.buffer.read().decode().splitlines()
 
 
 # ---------------------------------------------------------------- vectors and models
@@ -117,19 +111,19 @@ def add_vectors(command: argparse.ArgumentParser) -> None:
     command.add_argument("vectors", metavar="VECTORS", help=text)
     add_input_format(command)
     text = "which vectors of a model: for analogies and similarity in the strict sense, or for relatedness"
-    options.add_option(command, "--purpose", text, "analogies", choices=("analogies", "relatedness"))
+    common.add_option(command, "--purpose", text, "analogies", choices=("analogies", "relatedness"))
 
 
-def add_input_format(to: options.Group) -> None:
+def add_input_format(to: common.Group) -> None:
     """Add the format of the file of vectors to open."""
     text, shown = "the format of the file to open", "by its first bytes or its suffix"
-    options.add_option(to, "--input-format", text, shown=shown, choices=tuple(FORMATS))
+    common.add_option(to, "--input-format", text, shown=shown, choices=tuple(FORMATS))
 
 
-def add_restrict(to: options.Group, default: int | None = None) -> None:
+def add_restrict(to: common.Group, default: int | None = None) -> None:
     """Add the number of words to search."""
     text = "look only at the first N words of a file, the most frequent ones"
-    options.add_option(to, "--restrict", text, default, default or "all", type=int, metavar="N")
+    common.add_option(to, "--restrict", text, default, default or "all", type=int, metavar="N")
 
 
 def holds(path: str, kind: str) -> bool:
@@ -143,7 +137,7 @@ def open_vectors(arguments: argparse.Namespace) -> Vectors:
     from fastembed.vectors import Vectors
 
     if arguments.purpose == "analogies":
-        return Vectors.load(arguments.vectors, arguments.input_format, progress=shows_bars(arguments))
+        return Vectors.load(arguments.vectors, arguments.input_format, progress=common.shows_bars(arguments))
     return SkipGram.load(arguments.vectors).vectors_for(arguments.purpose)
 
 
@@ -168,54 +162,20 @@ def words_of(line: str, token: Callable[[str], str], known: Container[str]) -> l
 # ---------------------------------------------------------------- parameters of a new model
 
 
-def window(text: str) -> int | tuple[int, int]:
-    """Read an integer, or two separated by a comma."""
-    before, comma, after = text.partition(",")
-    return (int(before), int(after)) if comma else int(text)
-
-
-MIN_COUNT: options.Parameters = {
-    "min_count": options.parameter("drop words, phrases or features that occur fewer times", int, "N")
+MIN_COUNT: common.Parameters = {
+    "min_count": common.parameter("drop words, phrases or features that occur fewer times", int, "N")
 }
-SEED: options.Parameters = {"seed": options.parameter("seed of the random numbers", int, "N")}
-COUNTING: options.Parameters = {
-    "window": options.parameter("words that count on either side; or before and after, as 0,1", window),
-    "weighting": options.parameter("weight of a pair by its distance", choices=sorted(WEIGHTINGS)),
-    **MIN_COUNT,
-    "max_size": options.parameter("keep only the N most frequent words", int, "N"),
-    "drop": options.parameter(
-        "drop the words of a file with one per line, or english: function words", str, "FILE|english"
-    ),
-    "keep_only": options.parameter("drop all words but those of a file with one per line", str, "FILE"),
-    "sample": options.parameter("subsample words above this share of all", options.or_word(float, none=None)),
-    "directed": options.parameter(
-        "distinguish contexts before a word from those after it", action=argparse.BooleanOptionalAction
-    ),
-    "max_contexts": options.parameter(
-        "only the N most frequent words are contexts; auto: all, or half of very many, up to 24,576",
-        options.or_word(int, auto="auto", none=None),
-        "N",
-    ),
-    "baskets": options.parameter(
-        "a line is a basket, all pairs of which count: each 1, or 1/(n - 1) in a basket of n", choices=("flat", "share")
-    ),
-}
-TRAINING: options.Parameters = {  # of every model
-    "dim": options.parameter("dimension of the vectors", int, "D"),
-    "epochs": options.parameter("number of passes over the words, documents or users", int, "N"),
-    "early_stopping": options.parameter(
+SEED: common.Parameters = {"seed": common.parameter("seed of the random numbers", int, "N")}
+TRAINING: common.Parameters = {  # of every model
+    "dim": common.parameter("dimension of the vectors", int, "D"),
+    "epochs": common.parameter("number of passes over the words, documents or users", int, "N"),
+    "early_stopping": common.parameter(
         "hold out lines, and stop when their likelihood no longer rises", action=argparse.BooleanOptionalAction
     ),
-    "validation_fraction": options.parameter("share of the lines to hold out", float, "SHARE"),
-    "n_iter_no_change": options.parameter("epochs to wait for a rise before stopping early", int, "N"),
+    "validation_fraction": common.parameter("share of the lines to hold out", float, "SHARE"),
+    "n_iter_no_change": common.parameter("epochs to wait for a rise before stopping early", int, "N"),
     **SEED,
 }
-
-
-def given_parameters(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return the parameters of `SkipGram` that were given, with the tokens of lists in place of their files."""
-    found = options.given(arguments, (*COUNTING, *TRAINING, "subwords"))
-    return found | {name: open_token_list(found[name]) for name in ("drop", "keep_only") if name in found}
 
 
 def check_model_output(arguments: argparse.Namespace) -> None:

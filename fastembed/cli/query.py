@@ -8,7 +8,7 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from fastembed.cli import options
+from fastembed.cli import common
 from fastembed.cli.inputs import (
     add_field,
     add_restrict,
@@ -19,7 +19,6 @@ from fastembed.cli.inputs import (
     stdin_lines,
     words_of,
 )
-from fastembed.cli.output import print_json, print_line, print_message, print_scored, print_unknown, scored_record
 from fastembed.skipgram import SkipGram
 from fastembed.vectors import Vectors
 from fastembed.vectors.neighbors import METHODS
@@ -29,17 +28,17 @@ COMPOSED = "composed (a list of word, ngrams (a list of ngram, share))"
 Query = tuple[list[str], list[str]]  # positive and negative words
 
 
-def add_neighbors(commands: options.Commands) -> None:
+def add_neighbors(commands: common.Commands) -> None:
     """Add the command to the parser."""
     keys = "vectors, queries (a list of positive, negative, neighbors (a list of word, score)), "
     keys += f"{COMPOSED}, unknown (a list)"
     example = "model.safetensors king woman --negative man -n 5"
-    command = options.add_command(commands, "neighbors", neighbors, example=example, keys=keys)
+    command = common.add_command(commands, "neighbors", neighbors, example=example, keys=keys)
     add_vectors(command)
     command.add_argument("words", nargs="+", metavar="WORD", help="a word, or - for standard input")
-    options.add_option(command, "--negative", "words to subtract", [], "none", nargs="+", metavar="WORD")
-    options.add_flag(command, "--together", "take all words as one query")
-    options.add_topn(command, 10)
+    common.add_option(command, "--negative", "words to subtract", [], "none", nargs="+", metavar="WORD")
+    common.add_flag(command, "--together", "take all words as one query")
+    common.add_topn(command, 10)
     add_restrict(command)
 
 
@@ -61,23 +60,28 @@ def neighbors(arguments: argparse.Namespace) -> int:
     unknown: list[str] = []
     for words in _queries(arguments, partial(words_of, token=token, known=vectors)):
         positive, negative = (list(map(token, part)) for part in words)
-        if message := unknown_message(vectors, chain(positive, negative)):
-            unknown.append(message)
+        try:
+            for word in chain(positive, negative):
+                vectors[word]
+        except KeyError as error:
+            unknown.append(common.one_line(error))
         else:
             queries.append((positive, negative))
     found = _answers(vectors, queries, arguments.topn, arguments.restrict)
-    code = print_unknown(unknown)
-    document = [
-        {"positive": positive, "negative": negative, "neighbors": scored_record(near)}
+    if unknown:
+        common.print_message(f"error: {'; '.join(unknown)}")
+    answers = [
+        {"positive": positive, "negative": negative, "neighbors": common.scored_record(near)}
         for (positive, negative), near in zip(queries, found, strict=True)
     ]
     composed = _composed(vectors, chain.from_iterable(chain(*query) for query in queries))
-    if not print_json(arguments, vectors=arguments.vectors, queries=document, composed=composed, unknown=unknown):
+    document = {"vectors": arguments.vectors, "queries": answers, "composed": composed, "unknown": unknown}
+    if not common.print_json(arguments, **document):
         _print_composed(composed)
         for (positive, negative), near in zip(queries, found, strict=True):
-            print_line(" ".join(positive) + "".join(f" -{word}" for word in negative))
-            print_scored(near)
-    return code
+            common.print_line(" ".join(positive) + "".join(f" -{word}" for word in negative))
+            common.print_scored(near)
+    return int(bool(unknown))
 
 
 def _queries(arguments: argparse.Namespace, split: Callable[[str], list[str]]) -> list[Query]:
@@ -97,16 +101,6 @@ def _answers(vectors: Vectors, queries: list[Query], topn: int, restrict: int | 
     return [[(vectors.tokens[i], float(x)) for i, x in zip(ids, cosines, strict=True)] for ids, cosines in found]
 
 
-def unknown_message(vectors: Vectors, words: Iterable[str]) -> str:
-    """Return the message for the first of some words that has no vector, or an empty one."""
-    for word in words:
-        try:
-            vectors[word]
-        except KeyError as error:
-            return str(error.args[0])
-    return ""
-
-
 def _composed(vectors: Vectors, words: Iterable[str]) -> list[dict[str, Any]]:
     """Return as JSON holds it which of some words have a vector composed of n-grams, and their shares of it."""
     return [
@@ -121,24 +115,24 @@ def _print_composed(composed: Iterable[dict[str, Any]]) -> None:
     for record in composed:
         ngrams = sorted(record["ngrams"], key=lambda each: -abs(each["share"]))
         shown = ", ".join(f"{each['ngram']} ({each['share']:.2f})" for each in ngrams[:SHOWN_NGRAMS])
-        print_message(f"note: the vector of {record['word']!r} is composed of its n-grams, first of all {shown}")
+        common.print_message(f"note: the vector of {record['word']!r} is composed of its n-grams, first of all {shown}")
 
 
-def add_method(to: options.Group) -> None:
+def add_method(to: common.Group) -> None:
     """Add the method that solves analogies."""
-    options.add_option(to, "--method", "how analogies are solved", "3CosAdd", choices=list(METHODS))
+    common.add_option(to, "--method", "how analogies are solved", "3CosAdd", choices=list(METHODS))
 
 
-def add_analogy(commands: options.Commands) -> None:
+def add_analogy(commands: common.Commands) -> None:
     """Add the command to the parser."""
     keys = f"vectors, a, b, c, method, answers (a list of word, score), {COMPOSED}"
     example = "model.safetensors france paris italy"
-    command = options.add_command(commands, "analogy", analogy, example=example, keys=keys)
+    command = common.add_command(commands, "analogy", analogy, example=example, keys=keys)
     add_vectors(command)
     for name in "abc":
         command.add_argument(name, metavar=name.upper(), help=f"the word {name.upper()}")
     add_method(command)
-    options.add_topn(command, 5)
+    common.add_topn(command, 5)
     add_restrict(command)
 
 
@@ -152,29 +146,29 @@ def analogy(arguments: argparse.Namespace) -> None:
     found = vectors.analogy(a, b, c, topn=arguments.topn, method=arguments.method, restrict=arguments.restrict)
     document = {"vectors": arguments.vectors, "a": a, "b": b, "c": c, "method": arguments.method}
     composed = _composed(vectors, (a, b, c))
-    if not print_json(arguments, **document, answers=scored_record(found), composed=composed):
+    if not common.print_json(arguments, **document, answers=common.scored_record(found), composed=composed):
         _print_composed(composed)
-        print_line(f"{a} is to {b} as {c} is to")
-        print_scored(found)
+        common.print_line(f"{a} is to {b} as {c} is to")
+        common.print_scored(found)
 
 
-def add_predict(commands: options.Commands) -> None:
+def add_predict(commands: common.Commands) -> None:
     """Add the command to the parser."""
     keys = "model, side, queries (a list of words, predicted (a list of word, score)); "
     keys += "by a classifier one object per line: labels (a list of label, probability)"
     example = "model.safetensors bread butter -n 5"
-    command = options.add_command(commands, "predict", predict, example=example, keys=keys)
+    command = common.add_command(commands, "predict", predict, example=example, keys=keys)
     command.add_argument("model", metavar="MODEL", help="a model that `train` or `train-classifier` wrote")
     text = "a word, or - for standard input; for a classifier a file, folder, or -"
     command.add_argument("words", nargs="*", default=[], metavar="WORD", help=text)
     add_field(command.add_argument_group("where a classifier's documents are"))
-    options.add_topn(command, None, "10 words, 1 label")
+    common.add_topn(command, None, "10 words, 1 label")
     text = "leave out labels of a classifier that are less probable"
-    options.add_option(command, "--threshold", text, 0.0, "none", type=float, metavar="P")
+    common.add_option(command, "--threshold", text, 0.0, "none", type=float, metavar="P")
     text = "predict words on this side only, by a model that distinguishes them"
-    options.add_option(command, "--side", text, shown="either", choices=("before", "after"))
-    options.add_left_out(command)
-    options.add_threads(command)
+    common.add_option(command, "--side", text, shown="either", choices=("before", "after"))
+    common.add_left_out(command)
+    common.add_threads(command)
 
 
 def predict(arguments: argparse.Namespace) -> None:
@@ -203,9 +197,10 @@ def predict(arguments: argparse.Namespace) -> None:
         queries, arguments.topn or 10, arguments.side, exclude=exclude, skip_unknown=arguments.skip_unknown
     )
     document = [
-        {"words": words, "predicted": scored_record(answer)} for words, answer in zip(queries, found, strict=True)
+        {"words": words, "predicted": common.scored_record(answer)}
+        for words, answer in zip(queries, found, strict=True)
     ]
-    if not print_json(arguments, model=arguments.model, side=arguments.side, queries=document):
+    if not common.print_json(arguments, model=arguments.model, side=arguments.side, queries=document):
         for words, answer in zip(queries, found, strict=True):
-            print_line(" ".join(words))
-            print_scored(answer)
+            common.print_line(" ".join(words))
+            common.print_scored(answer)

@@ -6,9 +6,8 @@ import argparse
 from collections.abc import Iterable
 from typing import Any
 
-from fastembed.cli import options
+from fastembed.cli import common
 from fastembed.cli.inputs import TRAINING, check_model_output, stdin_lines, words_of
-from fastembed.cli.output import print_json, print_line, print_written, showing
 from fastembed.recommender import Recommender
 from fastembed.recommender.model import Scored
 
@@ -17,14 +16,14 @@ FIELDS = ("user", "item", "weight")
 WHY = 3  # items of the history that --why shows
 
 
-def add_fields(to: options.Group) -> None:
+def add_fields(to: common.Group) -> None:
     """Add the fields of pairs in structured files."""
     for name, text in (
         ("user", "the field of the users, in files with a user and an item per row: a name or a number"),
         ("item", "the field of the items"),
         ("weight", "the field of the weights"),
     ):
-        options.add_option(to, f"--{name}", text, shown="none", metavar="NAME")
+        common.add_option(to, f"--{name}", text, shown="none", metavar="NAME")
 
 
 def fields_of(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -32,18 +31,18 @@ def fields_of(arguments: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(arguments, name) for name in FIELDS} | {"header": not arguments.no_header}
 
 
-def add_train_recommender(commands: options.Commands) -> None:
+def add_train_recommender(commands: common.Commands) -> None:
     """Add the command to the parser."""
     example = "likes.csv --user who --item film"
-    command = options.add_command(commands, "train-recommender", train_recommender, example=example)
-    options.add_output(command, "recommender.safetensors")
+    command = common.add_command(commands, "train-recommender", train_recommender, example=example)
+    common.add_output(command, "recommender.safetensors")
     text = "files with a basket per line, its items between spaces; or with a user and an item per row: .csv, .tsv, "
     text += ".jsonl, .parquet with --user and --item"
     command.add_argument("files", nargs="+", metavar="FILE", help=text)
     add_fields(command)
-    options.add_no_header(command)
-    options.add_parameters(command, Recommender, PARAMETERS, {"epochs": "by the size of the data"})
-    options.add_threads(command)
+    common.add_no_header(command)
+    common.add_parameters(command, Recommender, PARAMETERS, {"epochs": "by the size of the data"})
+    common.add_threads(command)
 
 
 def train_recommender(arguments: argparse.Namespace) -> None:
@@ -52,31 +51,31 @@ def train_recommender(arguments: argparse.Namespace) -> None:
     `recommend` answers with items for users or baskets, and `evaluate --held-out-items` says how good they are.
     """
     check_model_output(arguments)
-    model = Recommender(**options.given(arguments, PARAMETERS), threads=arguments.threads)
-    with showing(arguments) as progress:
+    model = Recommender(**common.given(arguments, PARAMETERS), threads=arguments.threads)
+    with common.showing(arguments) as progress:
         model.fit(arguments.files, **fields_of(arguments), progress=progress)
     model.save(arguments.output)
-    print_written(arguments, f"a recommender of {len(model.items_):,} items, from {len(model.users_):,} users")
+    common.print_written(arguments, f"a recommender of {len(model.items_):,} items, from {len(model.users_):,} users")
 
 
-def add_recommend(commands: options.Commands) -> None:
+def add_recommend(commands: common.Commands) -> None:
     """Add the command to the parser."""
     keys = "model, answers (a list of user, or items, and recommended: a list of item, probability, "
     keys += "with --why also score, bias, why: a list of item, share)"
     example = "films.safetensors m260 m858 -n 5"
-    command = options.add_command(commands, "recommend", recommend, example=example, keys=keys)
+    command = common.add_command(commands, "recommend", recommend, example=example, keys=keys)
     command.add_argument("model", metavar="MODEL", help="what `train-recommender` wrote")
     text = "an item of a basket; or - for standard input, with a basket per line"
     command.add_argument("items", nargs="*", default=[], metavar="ITEM", help=text)
     some = {"nargs": "+", "metavar": "NAME"}
-    options.add_option(command, "--users", "users that the model knows, in place of a basket", [], "none", **some)
-    options.add_topn(command, 10)
-    options.add_left_out(command)
+    common.add_option(command, "--users", "users that the model knows, in place of a basket", [], "none", **some)
+    common.add_topn(command, 10)
+    common.add_left_out(command)
     text = "recommend only these items, of which those of the basket need --with-seen"
-    options.add_option(command, "--among", text, shown="all", **some)
-    options.add_flag(command, "--with-seen", "recommend also what is in the basket, or what the user has")
-    options.add_flag(command, "--why", f"show the {WHY} items of the basket that add most to each score")
-    options.add_threads(command)
+    common.add_option(command, "--among", text, shown="all", **some)
+    common.add_flag(command, "--with-seen", "recommend also what is in the basket, or what the user has")
+    common.add_flag(command, "--why", f"show the {WHY} items of the basket that add most to each score")
+    common.add_threads(command)
 
 
 def recommend(arguments: argparse.Namespace) -> None:
@@ -98,13 +97,15 @@ def recommend(arguments: argparse.Namespace) -> None:
         {"user" if arguments.users else "items": asked, "recommended": _records(model, asked, answer, arguments)}
         for asked, answer in zip(who, found, strict=True)
     ]
-    if print_json(arguments, model=arguments.model, answers=answers):
+    if common.print_json(arguments, model=arguments.model, answers=answers):
         return
     for answer in answers:
-        print_line(str(answer["user"]) if arguments.users else " ".join(map(str, answer["items"])) or "(no items)")
+        common.print_line(
+            str(answer["user"]) if arguments.users else " ".join(map(str, answer["items"])) or "(no items)"
+        )
         for record in answer["recommended"]:
             why = ", ".join(f"{each['item']} {each['share']:+.2f}" for each in record.get("why", ()))
-            print_line(f"  {record['item']!s:<24}{record['probability']:8.4f}" + (f"   {why}" if why else ""))
+            common.print_line(f"  {record['item']!s:<24}{record['probability']:8.4f}" + (f"   {why}" if why else ""))
 
 
 def names_like(known: Any, texts: Iterable[str]) -> list[Any]:

@@ -1,74 +1,107 @@
-"""``fastembed train``: a model from text, from counts, or from another model and more text; and ``fastembed demo``."""
+"""What is learned from a text: ``fastembed train``, ``count`` and ``phrases``, and ``fastembed demo``."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
 from fastembed._base.optional import require
-from fastembed.cli import options
+from fastembed.cli import common
 from fastembed.cli.inputs import (
-    COUNTING,
+    MIN_COUNT,
     TRAINING,
     add_text,
     check_model_output,
-    given_parameters,
+    open_token_list,
     paths_of,
     read_corpus,
 )
-from fastembed.cli.output import Progress, print_line, print_written, showing
-from fastembed.corpus import Ledger
+from fastembed.corpus import Ledger, Phrases
+from fastembed.corpus.phrases import THRESHOLDS
+from fastembed.corpus.reading import LONGEST
 from fastembed.counts import Counts
 from fastembed.counts.graphs import edges_of_file
+from fastembed.counts.windows import WEIGHTINGS
+from fastembed.formats.atomic import check_writable
 from fastembed.skipgram import SkipGram
 from fastembed.trainer.ranks import Ranks, is_known_to_all
 
+CONNECTING_SECONDS = 10
 GRAPH = ("window", "weighting", "min_count", "directed", "tolerance")  # the options of how a graph is counted
+COUNTING: common.Parameters = {
+    "window": common.parameter("words that count on either side; or before and after, as 0,1", common.window),
+    "weighting": common.parameter("weight of a pair by its distance", choices=sorted(WEIGHTINGS)),
+    **MIN_COUNT,
+    "max_size": common.parameter("keep only the N most frequent words", int, "N"),
+    "drop": common.parameter(
+        "drop the words of a file with one per line, or english: function words", str, "FILE|english"
+    ),
+    "keep_only": common.parameter("drop all words but those of a file with one per line", str, "FILE"),
+    "sample": common.parameter("subsample words above this share of all", common.or_word(float, none=None)),
+    "directed": common.parameter(
+        "distinguish contexts before a word from those after it", action=argparse.BooleanOptionalAction
+    ),
+    "max_contexts": common.parameter(
+        "only the N most frequent words are contexts; auto: all, or half of very many, up to 24,576",
+        common.or_word(int, auto="auto", none=None),
+        "N",
+    ),
+    "baskets": common.parameter(
+        "a line is a basket, all pairs of which count: each 1, or 1/(n - 1) in a basket of n", choices=("flat", "share")
+    ),
+}
 
 
-def add_train(commands: options.Commands) -> None:
+def given_parameters(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the parameters of `SkipGram` that were given, with the tokens of lists in place of their files."""
+    found = common.given(arguments, (*COUNTING, *TRAINING, "subwords"))
+    return found | {name: open_token_list(found[name]) for name in ("drop", "keep_only") if name in found}
+
+
+def add_train(commands: common.Commands) -> None:
     """Add the command to the parser."""
     example = "news.txt more.txt.gz -o news.safetensors --dim 200"
-    command = options.add_command(commands, "train", train, example=example)
-    options.add_output(command, "model.safetensors")
+    command = common.add_command(commands, "train", train, example=example)
+    common.add_output(command, "model.safetensors")
     source = command.add_argument_group("what to learn from")
     add_text(source, required=False)
     kind = source.add_mutually_exclusive_group()
-    add_file = partial(options.add_option, shown="none", metavar="FILE")
+    add_file = partial(common.add_option, shown="none", metavar="FILE")
     add_file(kind, "--counts", "learn from what `count` wrote instead of from text")
     text = "the files are of a graph, with an edge per line: two names, and perhaps a weight. Learn from random walks "
     text += "of --window steps, by default 10, by their expected counts; --weighting (flat), --min-count (1) and "
     text += "--directed (edges lead one way) also apply"
-    options.add_flag(kind, "--graph", text)
+    common.add_flag(kind, "--graph", text)
     text = "the files are of pairs, two names and perhaps a weight per line, which are counted as they are, both ways "
     text += "or with --directed one"
-    options.add_flag(kind, "--pairs", text)
+    common.add_flag(kind, "--pairs", text)
     text = "drop the smallest counts of a node of a --graph, up to this share of their sum"
-    options.add_parameters(source, Counts.from_graph, {"tolerance": options.parameter(text, float, "SHARE")})
+    common.add_parameters(source, Counts.from_graph, {"tolerance": common.parameter(text, float, "SHARE")})
     add_file(source, "--validation-counts", "counts to validate on, which are not trained on")
     text = "continue the training of a model that `train` wrote, on the new text or counts alone"
     add_file(source, "--continue", text, dest="model")
     add_file(source, "--replay", "counts of the old text, which --continue then trains on again with the new one")
-    options.add_flag(source, "--grow-vocabulary", "add the words of the new text that --continue does not know")
-    options.add_memory_limit(source, "counts are held in memory")
+    common.add_flag(source, "--grow-vocabulary", "add the words of the new text that --continue does not know")
+    common.add_memory_limit(source, "counts are held in memory")
     text = "write this file after each epoch; the same command goes on from it, if it exists"
     add_file(source, "--checkpoint", text)
-    options.add_flag(command, "--mpi", "train with all ranks of an MPI job, which share the outputs; needs --counts")
+    common.add_flag(command, "--mpi", "train with all ranks of an MPI job, which share the outputs; needs --counts")
     text = "read, print the time and memory that training would take, and write nothing"
-    options.add_flag(command, "--dry-run", text)
+    common.add_flag(command, "--dry-run", text)
     _add_parameters(command)
 
 
 def _add_parameters(command: argparse.ArgumentParser) -> None:
     """Add all parameters of `SkipGram`."""
-    options.add_parameters(command.add_argument_group("how to count"), SkipGram, COUNTING)
+    common.add_parameters(command.add_argument_group("how to count"), SkipGram, COUNTING)
     text = "compose words of their n-grams of MIN to MAX characters, 3-6 if not said, so that unseen words have vectors"
-    lengths = options.or_word(options.lengths, no=False)
-    subwords = options.parameter(text, lengths, "MIN-MAX|no", nargs="?", const=True)
-    options.add_parameters(command.add_argument_group("how to train"), SkipGram, {**TRAINING, "subwords": subwords})
-    options.add_threads(command)
+    lengths = common.or_word(common.lengths, no=False)
+    subwords = common.parameter(text, lengths, "MIN-MAX|no", nargs="?", const=True)
+    common.add_parameters(command.add_argument_group("how to train"), SkipGram, {**TRAINING, "subwords": subwords})
+    common.add_threads(command)
 
 
 def train(arguments: argparse.Namespace) -> None:
@@ -132,7 +165,7 @@ def _learn_graph(arguments: argparse.Namespace, model: SkipGram, choice: dict[st
     """Count the walks on the graph in the files, and fit a model to them."""
     counts = Counts.from_graph(
         paths_of(arguments.files),
-        **options.given(arguments, GRAPH),
+        **common.given(arguments, GRAPH),
         threads=arguments.threads,
         memory_limit=arguments.memory_limit,
         progress=progress.counting,
@@ -146,31 +179,108 @@ def _train_and_save(arguments: argparse.Namespace, learn: Callable[..., SkipGram
             learn(progress=DryRun(arguments, 0))
         except DryRunEnded:
             return
-    with showing(arguments) as progress:
+    with common.showing(arguments) as progress:
         model = learn(progress=progress)
     model.save(arguments.output)
     words, dim = model.vectors.matrix.shape
     kept = f" of epoch {model.best_epoch_}" if model.early_stopping else ""
-    print_written(arguments, f"{words:,} vectors{kept} of dimension {dim}", model.ledger)
+    common.print_written(arguments, f"{words:,} vectors{kept} of dimension {dim}", model.ledger)
 
 
 class DryRunEnded(Exception):
     """Ends a training with --dry-run before its first step."""
 
 
-class DryRun(Progress):
+class DryRun(common.Progress):
     """Prints what a training would take, and ends it."""
 
     def training(self, estimate: Any) -> None:
         """Print the estimate of the work ahead, and end the training."""
-        print_line(f"training would take {estimate}, in about {estimate.seconds():,.1f} s if nothing else runs")
+        common.print_line(f"training would take {estimate}, in about {estimate.seconds():,.1f} s if nothing else runs")
         raise DryRunEnded
 
 
-def add_demo(commands: options.Commands) -> None:
+def add_count(commands: common.Commands) -> None:
     """Add the command to the parser."""
-    command = options.add_command(commands, "demo", show_demo, example="-o demo.safetensors")
-    options.add_output(command, "model.safetensors")
+    example = "news/*.txt.gz -o news.counts --window 5"
+    command = common.add_command(commands, "count", count, example=example)
+    common.add_output(command, "text.counts")
+    add_text(command, required=True)
+    common.add_parameters(command, SkipGram, COUNTING)
+    common.add_memory_limit(command, "half of the free memory, 500M with --scheduler")
+    text = "count on a cluster of Dask, whose workers see the files and the output under the same names"
+    common.add_option(command, "--scheduler", text, shown="none", metavar="ADDRESS")
+    common.add_threads(command)
+
+
+def count(arguments: argparse.Namespace) -> None:
+    """Count a text once; `train --counts` can then train on the counts many times.
+
+    The output is a folder, of which training holds only some rows in memory.
+    """
+    model = SkipGram(**given_parameters(arguments), threads=arguments.threads)
+    corpus = read_corpus(arguments, arguments.files)
+    with ExitStack() as stack:
+        executor = None
+        if arguments.scheduler:
+            client = require("distributed", "dask").Client(arguments.scheduler, timeout=CONNECTING_SECONDS)
+            executor = stack.enter_context(stack.enter_context(client).get_executor())
+        counts = model.count(
+            corpus,
+            memory_limit=arguments.memory_limit,
+            progress=stack.enter_context(common.showing(arguments)),
+            store=arguments.output,
+            executor=executor,
+        )
+    inputs, outputs = counts.shape
+    what = f"{counts.nnz:,} counts of {inputs:,} tokens and {outputs:,} contexts"
+    common.print_written(arguments, what, counts.vocabulary.ledger if counts.vocabulary else None)
+
+
+def add_phrases(commands: common.Commands) -> None:
+    """Add the command to the parser."""
+    command = common.add_command(commands, "phrases", phrases, example="news.txt -o phrases.txt")
+    common.add_output(command, "phrases.txt")
+    add_text(command, required=True)
+    common.add_parameters(command, Phrases.from_corpus, MIN_COUNT)
+    text = "how pairs are scored: by normalised pointwise mutual information, or as by word2vec"
+    common.add_option(command, "--scoring", text, "npmi", choices=tuple(THRESHOLDS))
+    shown = " or ".join(f"{score:g} ({name})" for name, score in THRESHOLDS.items())
+    common.add_option(command, "--min-score", "the least score of a phrase", shown=shown, type=float, metavar="SCORE")
+    text = f"the most words of a phrase, from 2 to {LONGEST}"
+    common.add_option(command, "--max-words", text, 4, type=int, metavar="N")
+    text = "words that may stand inside a phrase but not at its ends: english, none, or a file with one per line"
+    common.add_option(command, "--common", text, "english", metavar="english|none|FILE")
+    common.add_threads(command)
+
+
+def phrases(arguments: argparse.Namespace) -> None:
+    """Find phrases such as "new york" in a text, for the option --phrases of other commands.
+
+    They are neighbours that occur together more often than their own counts would suggest. The list has one phrase per
+    line, with its score, the highest first: look at it, remove its first line, delete and add others. With --phrases
+    LIST each is read as one word, new_york.
+    """
+    check_writable(arguments.output)
+    with common.showing(arguments) as progress:
+        found = Phrases.from_corpus(
+            read_corpus(arguments, arguments.files),
+            threshold=arguments.min_score,
+            scoring=arguments.scoring,
+            max_words=arguments.max_words,
+            common=None if arguments.common == "none" else open_token_list(arguments.common),
+            threads=arguments.threads,
+            progress=progress.reading,
+            **common.given(arguments, MIN_COUNT),
+        )
+    found.save(arguments.output)
+    common.print_written(arguments, f"{len(found):,} phrases, such as {' '.join(found.phrases[0])!r}", found.ledger)
+
+
+def add_demo(commands: common.Commands) -> None:
+    """Add the command to the parser."""
+    command = common.add_command(commands, "demo", show_demo, example="-o demo.safetensors")
+    common.add_output(command, "model.safetensors")
     _add_parameters(command)
 
 
@@ -180,5 +290,5 @@ def show_demo(arguments: argparse.Namespace) -> None:
 
     check_model_output(arguments)
     model = SkipGram(**given_parameters(arguments), threads=arguments.threads)
-    with showing(arguments) as progress:
+    with common.showing(arguments) as progress:
         demo.run(model, arguments.output, progress, quiet=arguments.quiet)

@@ -56,7 +56,7 @@ def test_commands_that_write_are_quiet_and_commands_that_answer_print_json():
 
 def test_train_takes_every_parameter_of_skipgram_and_shows_its_default():
     shown = {action.dest: action.help for action in COMMANDS["train"]._actions}
-    assert {field.name for field in fields(Reading)} - {"tokenizer", "processes"} <= set(shown)
+    assert {field.name for field in fields(Reading)} - {"tokenizer"} <= set(shown)
     for name, value in SkipGram().get_params().items():
         text = {"None": "none", "True": "yes", "False": "no"}.get(str(value), value)
         if name not in ("threads", "reading"):

@@ -82,11 +82,11 @@ def test_two_ranks_write_the_bits_of_one_process(tmp_path, store, alone):
 def test_a_job_whose_rank_is_killed_ends_at_once_and_the_same_command_goes_on_with_other_ranks(tmp_path, store, alone):
     # Rank 0 sleeps for 600 s at the end of the second epoch, in which rank 1 waits for it
     program = (
-        "import os, sys, time\nfrom mpi4py import MPI\nfrom fastembed.cli import main, output\n"
+        "import os, sys, time\nfrom mpi4py import MPI\nfrom fastembed.cli import common, main\n"
         "if MPI.COMM_WORLD.rank: open('rank', 'w').write(str(os.getpid()))\n"
-        "epoch = output.Progress.epoch\n"
+        "epoch = common.Progress.epoch\n"
         "def slow(self, record): epoch(self, record); time.sleep(600 * (record['epoch'] == 2))\n"
-        "output.Progress.epoch = slow\nsys.exit(main())\n"
+        "common.Progress.epoch = slow\nsys.exit(main())\n"
     )
     (tmp_path / "slow.py").write_text(program, encoding="utf-8")
     process = start(tmp_path, *ranks(2, store, "--checkpoint", "c", program=("slow.py",)))

@@ -1,18 +1,25 @@
-"""The commands train and demo: from text, structured files and counts, and from a model and more text."""
+"""The commands train, count, phrases and demo."""
 
 import asyncio
+import importlib.util
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fastembed import demo
+from fastembed.cli.common import Progress
+from fastembed.corpus import FileCorpus, Phrases, Reading
 from fastembed.counts import Counts
 from fastembed.evaluation import held_out_items
 from fastembed.skipgram import SkipGram
 from fastembed.vectors import Vectors
 
+KILL = Path(__file__).resolve().parents[2] / "tools" / "kill.py"
+LINE = "i saw new york and the bank of america in new york while {} was away\n"
 SMALL = ("--dim", 4, "--epochs", 2, "--seed", 3, "--quiet")
 
 
@@ -207,3 +214,143 @@ def test_pairs_and_their_weights_are_trained_on_as_they_are(run, tmp_path, monke
         assert run("train", *given, "--pairs", "-o", "m.safetensors", "--dim", 2, "--quiet") == (0, "", "")
         model = SkipGram.load("m.safetensors")
         np.testing.assert_array_equal(model.vectors.matrix, SkipGram(dim=2).fit(counts).vectors.matrix)
+
+
+# ---------------------------------------------------------------- checkpoints
+
+
+@pytest.fixture
+def same():
+    """Whether two files of models are the same, but for the seconds in their histories."""
+    spec = importlib.util.spec_from_file_location("kill", KILL)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["kill"] = module  # dataclasses look for it
+    spec.loader.exec_module(module)
+    return lambda first, second: module.digest_of(first) == module.digest_of(second)
+
+
+@pytest.fixture
+def interrupted(run, monkeypatch):
+    """Run a command line, which a Ctrl-C interrupts at the end of its third epoch; return its stderr."""
+
+    def interrupt(*argv):
+        epoch = Progress.epoch
+
+        def stop(self, record):
+            if record["epoch"] == 3:
+                raise KeyboardInterrupt
+            epoch(self, record)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Progress, "epoch", stop)
+            code, _, err = run(*argv)
+        assert code == 130
+        return err
+
+    return interrupt
+
+
+def test_the_same_command_goes_on_and_another_is_refused(run, interrupted, same, tmp_path, corpus):
+    model, expected, checkpoint = tmp_path / "m.safetensors", tmp_path / "e.safetensors", tmp_path / "c"
+    command = ["train", corpus, "--dim", 8, "--min-count", 1, "--epochs", 4, "--threads", 1, "-o"]
+    assert run(*command, expected)[0] == 0
+    err = interrupted(*command, model, "--checkpoint", checkpoint)
+    assert re.fullmatch("fastembed: interrupted.*\n", err)
+    assert not model.exists()
+    code, out, err = run(*command, model, "--checkpoint", checkpoint, "--epochs", 5)
+    assert (code, err.count("\n"), "epochs" in err) == (1, 1, True)
+    code, out, err = run(*command, model, "--checkpoint", checkpoint)
+    assert (code, err) == (0, "")
+    assert out.count("\nepoch ") <= 2
+    assert same(model, expected)
+
+
+@pytest.mark.slow
+def test_a_training_that_is_killed_again_and_again_ends_in_the_same_bits(tmp_path):
+    """`make check-kill` does it a thousand times."""
+    command = [sys.executable, "-P", KILL, tmp_path, "--kills", "8"]
+    done = subprocess.run(command, check=False, capture_output=True, encoding="utf-8", timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.match(r"8 kills \(\d+ while a file was written, .*\), \d+ models, all with the bits of", done.stdout)
+
+
+# ---------------------------------------------------------------- count and phrases
+
+
+def test_options_of_reading_reach_the_corpus(run, tmp_path):
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "text").write_bytes(b"The-cat SAT\xff\nthe-CAT\n")
+    argv = ("count", tmp_path / "texts", "-o", tmp_path / "counts", "--min-count", 1, "--quiet", "--lowercase")
+    code, _, err = run(*argv, "--token-pattern", "[a-z]+")
+    assert (code, "not valid UTF-8 at line 1, byte 11" in err) == (1, True)
+    assert run(*argv, "--token-pattern", "[a-z]+", "--errors", "replace") == (0, "", "")
+    assert Counts.open(tmp_path / "counts").vocabulary.tokens == ("cat", "the", "sat")
+
+
+def test_text_and_counts_have_urls(run, tmp_path, corpus):
+    fsspec = pytest.importorskip("fsspec", reason="needs the extra [remote]")
+    system = fsspec.filesystem("memory")
+    system.pipe_file("/cli/text.txt", corpus.read_bytes())
+    assert run("count", "memory://cli/text.txt", "-o", "memory://cli/a.counts", "--quiet") == (0, "", "")
+    argv = ("train", "--dim", 3, "--quiet", "-o")
+    assert run(*argv, tmp_path / "a", "--counts", "memory://cli/a.counts") == (0, "", "")
+    assert run(*argv, tmp_path / "b", corpus) == (0, "", "")
+    assert run(*argv, tmp_path / "c", "memory://cli/text.txt", "--checkpoint", tmp_path / "k") == (0, "", "")
+    matrices = [SkipGram.load(tmp_path / name).vectors.matrix for name in "abc"]
+    assert (matrices[0] == matrices[1]).all()
+    assert (matrices[0] == matrices[2]).all()
+    code, _, err = run("count", "memory://cli/missing.txt", "-o", tmp_path / "c", "--quiet")
+    assert (code, "'memory://cli/missing.txt'" in err) == (1, True)
+    system.rm("/cli", recursive=True)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.thread_unsafe(reason="starts processes")
+def test_a_cluster_counts_what_this_machine_does(run, tmp_path, corpus):
+    distributed = pytest.importorskip("distributed", reason="needs the extra [dask]")
+    assert run("count", corpus, "-o", tmp_path / "a", "--quiet") == (0, "", "")
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=50
+    ) as cluster:
+        argv = ("count", corpus, "-o", tmp_path / "b", "--quiet", "--scheduler", cluster.scheduler_address)
+        assert run(*argv) == (0, "", "")
+    files = [{file.name: file.read_bytes() for file in (tmp_path / name).iterdir()} for name in "ab"]
+    assert files[0] == files[1]
+
+
+@pytest.fixture
+def phrased(tmp_path):
+    """A text with two phrases."""
+    path = tmp_path / "text.txt"
+    names = ["anna", "bert", "carl", "dora", "emil", "fred", "gina", "hugo"]
+    path.write_text("".join(LINE.format(name) for name in names) + "anna bert carl dora\n" * 5, encoding="utf-8")
+    return path
+
+
+def test_phrases_are_written_as_the_library_finds_them(run, phrased, tmp_path):
+    (tmp_path / "common").write_text("of\nnew\n", encoding="utf-8")
+    output = tmp_path / "found.txt"
+    code, out, err = run("phrases", phrased, "-o", output)
+    assert (code, err) == (0, "")
+    assert out.startswith(f"wrote {output}: {len(Phrases.load(output))} phrases, such as '")
+    assert Phrases.load(output) == Phrases.from_corpus(phrased)
+    argv = ("--min-count", 3, "--min-score", 2, "--scoring", "word2vec", "--max-words", 3, "--quiet")
+    for option, common in ((tmp_path / "common", ["of", "new"]), ("none", None)):
+        assert run("phrases", phrased, "-o", output, *argv, "--common", option) == (0, "", "")
+        expected = Phrases.from_corpus(phrased, 3, 2, common=common, scoring="word2vec", max_words=3)
+        assert Phrases.load(output) == expected
+
+
+def test_a_list_is_applied_by_every_command_that_reads_text(run, document, phrased, tmp_path):
+    listed, model = tmp_path / "list.txt", tmp_path / "m.safetensors"
+    listed.write_text("new york\nbank of america\n", encoding="utf-8")
+    training = ("--dim", 2, "--epochs", 1, "--min-count", 1, "--quiet")
+    assert run("train", phrased, "-o", model, "--phrases", listed, *training) == (0, "", "")
+    assert {"new_york", "bank_of_america"} <= set(SkipGram.load(model).vectors.tokens)
+    argv = ("count", phrased, "-o", tmp_path / "counts", "--phrases", listed, "--min-count", 1, "--quiet")
+    assert run(*argv) == (0, "", "")
+    assert "new_york" in Counts.open(tmp_path / "counts").vocabulary
+    found = document("evaluate", model, "--perplexity", phrased, "--phrases", listed)["perplexity"]
+    corpus = FileCorpus(phrased, reading=Reading(phrases=Phrases.load(listed)))
+    assert found[0]["perplexity"] == pytest.approx(SkipGram.load(model).perplexity(corpus))
