@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from fastembed import Classifier, SkipGram
+from fastembed import SkipGram
 from fastembed.corpus import DocumentCorpus, Reading
 from fastembed.vocabulary import Vocabulary
 
@@ -158,15 +158,14 @@ def test_lists_of_tokens_are_dropped_or_kept_and_counted_by_reason(tmp_path):
         }
 
 
-@pytest.mark.parametrize("model", [SkipGram(dim=1, min_count=1, epochs=1), Classifier()])
-def test_a_list_none_of_which_occurs_is_warned_of(model):
+def test_a_list_none_of_which_occurs_is_warned_of():
     corpus = DocumentCorpus(["The cat, the dog"], reading=Reading(words=True))
     with pytest.warns(UserWarning, match=r"no token of drop occurs .* 'The'") as caught:
         assert "the" in Vocabulary.from_corpus(corpus, 1, drop=["The"], keep_only=["the", "horse"])
     assert [warning.filename for warning in caught] == [__file__]
-    model.set_params(reading=Reading(words=True, phrases=["red sea"]))
+    model = SkipGram(dim=1, min_count=1, epochs=1, reading=Reading(words=True, phrases=["red sea"]))
     with pytest.warns(UserWarning, match=r"no token of phrases occurs .* 'red_sea'"):
-        model.fit(["the cat", "the dog"], ["a", "b"])
+        model.fit(["the cat", "the dog"])
 
 
 @pytest.mark.parametrize(

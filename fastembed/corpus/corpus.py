@@ -147,6 +147,7 @@ class FileCorpus:
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     _ = Path(folder, "text.txt").write_bytes(b"The cat\nsat")
     ...     list(FileCorpus(f"{folder}/*.txt", reading=Reading(lowercase=True)).sequences(Ledger()))
@@ -230,6 +231,7 @@ class FileCorpus:
         Examples
         --------
         >>> import tempfile
+        >>> from pathlib import Path
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     for name in "abc":
         ...         _ = Path(folder, name).write_bytes(b"the cat sat")

@@ -183,7 +183,7 @@ class Estimate:
             over = f"above memory_limit={readable(self.memory_limit)}"
             raise MemoryError(f"{what} takes about {readable(self.memory)}, {over}: {advice}")
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         counts, about = (f"{self.nnz:,} counts", "about") if self.nnz else ("counts not known yet", "at least")
         return (
             f"{self.inputs:,} words, {self.outputs:,} outputs, {counts}: {about}"
