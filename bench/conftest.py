@@ -17,8 +17,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from fastembed import reference
 from fastembed._base.arrays import aligned_zeros, padded_width
 from fastembed._base.threads import check_threads
-from fastembed._kernels import BUILD, LEVEL2_BYTES, kernels_for, runnable_builds
-from fastembed._kernels.caches import tiling
+from fastembed._kernels import BUILD, LEVEL2_BYTES, kernels_for, runnable_builds, tiling
 from fastembed.counts.groups import shard_bounds
 
 # pytest's importlib mode leaves sys.path alone; the benchmarks share contestants with the scripts in peers/

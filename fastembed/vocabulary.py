@@ -15,7 +15,6 @@ import numpy.typing as npt
 from fastembed._base.threads import Pool, cached_property, check_threads
 from fastembed._base.validation import check_integer, check_token, check_token_counts, token_ids, token_of
 from fastembed._kernels.tokens import TokenTable
-from fastembed.corpus.advice import with_hints
 from fastembed.corpus.corpus import Corpus, Progress, Source, as_corpus, corpus_ids, empty, map_text
 from fastembed.corpus.ledger import Ledger, LineSplit, line_selector
 from fastembed.corpus.reading import Reading, token_bytes, token_from_bytes
@@ -27,6 +26,7 @@ from fastembed.corpus.tokens import (
     count_tokens_by,
     rank_tokens,
     read_lines,
+    with_hints,
     write_lines,
 )
 

@@ -41,7 +41,6 @@ PRINTED = {
     "HeldOutItems": (held_out, 9),
     "Explanation": (lambda: classifier().explain("a"), 20),
     "Explanation of an item": (explained_item, 3),
-    "Estimate": (lambda: SkipGram(dim=9).estimate(3_000, 3_000), 1),
     "Counts": (lambda: SkipGram(min_count=1).count(["a b", "b c"]), 1),
     "Trainer": (lambda: Trainer.random(5, 3), 1),
     "Vocabulary": (lambda: Vocabulary(["a", "b"], [3, 1]), 1),

@@ -111,11 +111,6 @@ def check_threads(threads: int | None) -> int:
     return check_integer("threads", threads, low=1)
 
 
-def in_background(function: Callable[..., R], *arguments: Any) -> Future[R]:
-    """Return the call of a function by another thread, which Python awaits if it exits."""
-    return _executor.value.submit(function, *arguments)
-
-
 def await_end(call: Future[Any]) -> None:
     """Wait until a call has ended. A Ctrl-C ends the wait, and the call goes on.
 
@@ -187,7 +182,7 @@ class Pool:
         with DefaultFloatMode():
             try:
                 for number in range(1, helpers + 1):
-                    calls.append(in_background(work, number))
+                    calls.append(_executor.value.submit(work, number))
                 yield
             finally:
                 try:

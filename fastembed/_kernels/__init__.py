@@ -13,7 +13,6 @@
 ``ngrams``      n-grams of characters or of words -> ids, by an exact dictionary
 ``features``    token ids -> bags of features, labelled lines -> labels and text, for the classifier
 ``cpu``         the instruction set and the caches of this CPU, and the mode of its floats
-``caches``      the tiles that suit these caches; in Python
 ==============  =====================================================================================================
 
 The ``.pxd`` files are shared by the sources: ``types``, ``bits``, ``exp``, ``primitives`` and ``bags`` (numbers),
@@ -70,17 +69,20 @@ Of ``tokens``, ``words``, ``ngrams`` and ``features``:
 from __future__ import annotations
 
 import os
+import platform
+import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 try:
-    from fastembed._kernels.caches import level2_bytes
-    from fastembed._kernels.cpu import x86_level
+    from fastembed._kernels.cpu import data_cache_bytes, x86_level
 except ModuleNotFoundError as error:
     raise ImportError(
         f"{__path__[0]!r} holds no compiled modules: it is a source folder, found before an installed package because"
@@ -114,6 +116,47 @@ def choose_build(environment: Mapping[str, str] = os.environ) -> str:
     if name not in runnable:
         raise ImportError(f"FASTEMBED_ISA={wanted!r} cannot run on this CPU; these can: {', '.join(runnable)}")
     return name
+
+
+# A tile of the linear layer is read twice: for the logits, and for their share of the gradient. At the second use it
+# should still be in the first-level cache, together with the next tile, which is prefetched meanwhile. If the whole
+# layer fits into the second-level cache, prefetching costs more than it gains, and a larger tile is better. The figures
+# are in docs/decisions.md.
+KIB = 1 << 10
+TILE_BYTES = 8 * KIB  # with the next one, half of the smallest first-level cache in use, 32 KiB
+TILE_BYTES_IN_LEVEL2 = 32 * KIB
+TILE_ROWS = 256  # most rows in a tile: what the kernels have memory for
+
+
+def tiling(rows: int, row_bytes: int, level2: int) -> tuple[int, bool]:
+    """Return the rows per tile of a linear layer, a multiple of 8, and whether to prefetch the next tile."""
+    prefetch = rows * row_bytes > level2
+    tile_rows = (TILE_BYTES if prefetch else TILE_BYTES_IN_LEVEL2) // row_bytes // 8 * 8
+    return min(max(tile_rows, 8), TILE_ROWS), prefetch
+
+
+def level2_bytes() -> int:
+    """Return the size of the second-level cache: from CPUID, or on other architectures from Linux; else 512 KiB.
+
+    Tiles determine the order of sums, so they must not depend on the core that runs this: the smallest cache counts.
+    """
+    if sys.platform == "darwin" and platform.machine() == "arm64":
+        return 4 << 20  # of the efficiency cores of the M1; all others have at least as much
+    size = data_cache_bytes(2)
+    if not size and platform.machine().lower() not in ("x86_64", "amd64"):
+        size = level2_bytes_of_linux()
+    return size or 512 * KIB
+
+
+def level2_bytes_of_linux() -> int:
+    """Return the size of the smallest second-level cache that Linux lists, or 0."""
+    sizes = []
+    for cache in Path("/sys/devices/system/cpu").glob("cpu[0-9]*/cache/index[0-9]*"):
+        with suppress(OSError, ValueError):  # firmware may omit any of them
+            level, size = ((cache / name).read_text(encoding="ascii").strip() for name in ("level", "size"))
+            if level == "2":
+                sizes.append(int(size.removesuffix("K")) * KIB)
+    return min(sizes, default=0)
 
 
 BUILD = choose_build()

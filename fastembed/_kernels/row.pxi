@@ -42,7 +42,7 @@ cdef enum:
 
 
 cdef struct Tiling:
-    # How a pass divides a shard into tiles; `fastembed._kernels.caches` chooses it for the caches of the CPU
+    # How a pass divides a shard into tiles; `fastembed._kernels.tiling` chooses it for the caches of the CPU
     Py_ssize_t rows  # rows per tile: a multiple of 8, at most TILE_ROWS
     bint prefetch    # whether to prefetch the next tile while one is used
 

@@ -14,7 +14,6 @@ import numpy.typing as npt
 from fastembed._base.threads import cached_property, check_threads
 from fastembed._base.validation import check_choice, check_integer, check_number
 from fastembed._kernels.tokens import NeighborTable, PhraseTable
-from fastembed.corpus.advice import with_hints
 from fastembed.corpus.corpus import Block, OnePerThread, Progress, Source, as_corpus, empty, map_text
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import (
@@ -31,7 +30,7 @@ from fastembed.corpus.reading import (
     token_from_bytes,
     token_list,
 )
-from fastembed.corpus.tokens import check_token_list, read_lines, write_lines
+from fastembed.corpus.tokens import check_token_list, read_lines, with_hints, write_lines
 
 Words: TypeAlias = tuple[str, ...]
 Counts: TypeAlias = npt.NDArray[np.float64]

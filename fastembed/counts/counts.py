@@ -26,7 +26,16 @@ from fastembed._base.validation import check_amounts, check_choice, check_flag, 
 from fastembed.corpus.corpus import Progress, Source, as_corpus
 from fastembed.corpus.ledger import Ledger, LineSplit, check_walks
 from fastembed.counts.graphs import Walks, kept_nodes, read_graph
-from fastembed.counts.groups import CSRGroups, GroupedCounts, group_places
+from fastembed.counts.groups import (
+    ENTRY_BYTES,
+    CSRGroups,
+    GroupedCounts,
+    RowBatch,
+    add_chunks,
+    add_matrices,
+    group_places,
+    stored_rows,
+)
 from fastembed.counts.pairs import basket_rows, named_pairs, tokens_of
 from fastembed.counts.store import (
     STORED_BYTES,
@@ -40,7 +49,6 @@ from fastembed.counts.store import (
     temporary_folder,
     writing,
 )
-from fastembed.counts.sums import ENTRY_BYTES, RowBatch, add_chunks, add_matrices, stored_rows
 from fastembed.counts.tasks import TASK_MEMORY, Job, count_by_tasks, count_in_turn
 from fastembed.counts.windows import (
     MAX_WINDOW,
@@ -602,10 +610,10 @@ class Counts:
         return Counts._of(matrix, **self._attributes() | {"ledger": ledger, "vocabulary": known, "baskets": weighting})
 
     def __reduce__(self) -> tuple[Any, ...]:
-        if isinstance(self._entries, StoredGroups):
-            folder = self._entries.folder
-            return Counts.open, (getattr(folder, "url", folder.path),)
-        return Counts._of, (self._entries, *self._attributes().values())
+        stored = stored_groups(self)
+        if stored is None or getattr(stored.folder, "temporary", False):  # a copy outlives a temporary folder
+            return Counts._of, (self._in_memory(), *self._attributes().values())
+        return Counts.open, (getattr(stored.folder, "url", stored.folder.path),)
 
     def __repr__(self) -> str:
         return f"<Counts of shape {self.shape}, {self.nnz:,} stored, total {self.total:,.6g}>"

@@ -34,8 +34,8 @@ from fastembed._base.validation import check_amounts, check_finite, check_flag, 
 from fastembed._kernels import kernels_for
 from fastembed.corpus.corpus import FileCorpus, OnePerThread, Progress, single_files
 from fastembed.corpus.ledger import Ledger
+from fastembed.counts.groups import RowBatch
 from fastembed.counts.pairs import both_ways, name_ids, tokens_of
-from fastembed.counts.sums import RowBatch
 from fastembed.counts.windows import Windows
 from fastembed.vocabulary import Vocabulary
 

@@ -1,4 +1,6 @@
-"""What training reads of counts: rows in groups, their sums, their digest, and shards of the columns.
+"""Rows of counts: in batches as they are counted, and in groups as training reads them, in shards of the columns.
+
+Batches of rows become matrices in memory, whose sums are exact if they are integers.
 
 Groups of rows are the unit of reading from disk and of the order of an epoch, which visits two groups at a time, so
 that few of them need to be in memory. Sums over rows are also computed group by group, so that they have the same bits
@@ -11,14 +13,19 @@ shards among ranks. They depend on the number of outputs alone, so that no bit d
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+import itertools
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
+from fastembed._base.arrays import Float64, Int32, Int64, sorted_csr
+from fastembed._base.memory import readable
 from fastembed._base.threads import Pool, awaited, new_executor, ordered_map
 from fastembed._kernels import cooccur
 
@@ -26,12 +33,128 @@ GROUP_ROWS = 4096  # largest number of rows of a group of counts: the order of t
 # Largest number of rows of a shard: its part of the linear layer and 256 rows of logits fit into 1.5 MiB of cache
 SHARD_ROWS = 1024
 
-Int64 = NDArray[np.int64]
-Memory = tuple[NDArray[np.int32], NDArray[np.float64]]  # for `indices` and `data` of a group
+Memory = tuple[Int32, Float64]  # for `indices` and `data` of a group
 DRAWN_GROUPS = 2  # groups whose rows are shuffled together (docs/decisions.md)
 ROW_GROUP = 16  # bounds are multiples of this, so that SIMD loops over the outputs of a shard have no remainder
-BUFFERED_BYTES = 12  # per count: its column and its value
+BATCH_PAIRS = 1 << 21  # approximate number of pairs of a corpus that are summed at a time: 25 MB of them
+ENTRY_BYTES = 12  # of a count in memory: its column and its value
+MAX_EXACT = 2**53  # integers up to here are exact in float64
+MERGE_ENTRIES = 1 << 20  # approximate number of entries that are merged at a time
+MIN_BATCH_ENTRIES = 1 << 14  # smallest batch, however little memory there is: overhead dominates in smaller ones
 Hold = Callable[[int], None]  # called with the number of a block: makes its counts and those of the next block resident
+
+
+class RowBatch(NamedTuple):
+    """Consecutive rows of a matrix: the number of entries per row, their columns, ascending per row, and values.
+
+    `release` is called when columns and values have been stored.
+    """
+
+    lengths: Int64
+    columns: Int32
+    values: Float64
+    release: Callable[[], object] = lambda: None
+
+    @classmethod
+    def of(cls, matrix: sparse.csr_array) -> RowBatch:
+        """Return the rows of a CSR array whose columns ascend."""
+        lengths = np.diff(matrix.indptr).astype(np.int64)
+        return cls(lengths, matrix.indices.astype(np.int32, copy=False), matrix.data)
+
+
+def stored_rows(batches: Iterable[RowBatch], n_columns: int, most: int, limit: int, threads: int) -> sparse.csr_array:
+    """Return the matrix of batches of rows.
+
+    Parameters
+    ----------
+    most : int
+        A bound on the number of entries. Memory for them that is never written to takes no pages.
+    limit : int
+        Bytes.
+    threads : int
+        The number of threads that copy entries.
+
+    Raises
+    ------
+    MemoryError
+        If the entries take more than the limit.
+    """
+    capacity, used = min(most, limit // ENTRY_BYTES), 0
+    indices, data = np.empty(capacity, np.int32), np.empty(capacity)
+    lengths: list[Int64] = []
+    copies: deque[Future[None]] = deque()
+
+    def copy(part: slice, batch: RowBatch) -> None:
+        indices[part], data[part] = batch.columns, batch.values
+        batch.release()
+
+    with new_executor(threads) as workers:
+        for batch in batches:
+            lengths.append(batch.lengths)
+            end = used + len(batch.values)
+            if end > capacity:
+                free = readable(limit)
+                raise MemoryError(f"the counts take more than {free}, half of what is free: set a memory_limit")
+            copies.append(workers.submit(copy, slice(used, end), batch))
+            used = end
+            if len(copies) > threads:
+                awaited(copies.popleft())
+        while copies:
+            awaited(copies.popleft())
+    indices.resize(used, refcheck=False)
+    data.resize(used, refcheck=False)
+    indptr = np.zeros(sum(map(len, lengths)) + 1, dtype=np.int64)
+    np.cumsum(np.concatenate(lengths), out=indptr[1:])
+    return sorted_csr(data, indices, indptr, (len(indptr) - 1, n_columns))
+
+
+def check_exact(sums: Float64) -> None:
+    """Raise ValueError if integer sums may have been rounded.
+
+    Partial sums of positive numbers are below the final one: if that is exact, so were they.
+    """
+    if sums.max(initial=0) > MAX_EXACT:
+        raise ValueError("a count is too large to be exact: use a shorter window, or weighting='linear' or 'flat'")
+
+
+def batch_entries(memory: int, threads: int) -> int:
+    """Return the number of pairs or entries per batch: 5 batches per thread, 24 bytes per entry with its result."""
+    return min(max(memory // (2 * ENTRY_BYTES * 5 * threads), MIN_BATCH_ENTRIES), BATCH_PAIRS)
+
+
+def sum_of(terms: list[sparse.csr_array]) -> sparse.csr_array:
+    """Return the sum of sparse matrices of similar size."""
+    while len(terms) > 1:
+        pairs = itertools.zip_longest(terms[::2], terms[1::2])
+        terms = [a if b is None else a + b for a, b in pairs]
+    return terms[0]
+
+
+def add_matrices(matrices: list[sparse.csr_array], *, exact: bool) -> sparse.csr_array:
+    """Return the sum of matrices of one shape; sums that must be `exact` are checked."""
+    total = sum_of(matrices)
+    if exact:
+        check_exact(total.data)
+    return total
+
+
+def add_chunks(
+    chunks: Iterable[tuple[Generator[RowBatch, None, None], int]], shape: tuple[int, int], limit: int, threads: int
+) -> sparse.csr_array:
+    """Return the exact sum of matrices of integers, each given as batches of rows and a bound on its entries.
+
+    Those of similar size are added together, so that each entry is added only a few times.
+    """
+    sums: list[sparse.csr_array] = []
+    for rows, most in chunks:
+        matrix = stored_rows(rows, shape[1], most, limit, threads)
+        while sums and sums[-1].nnz <= 2 * matrix.nnz:
+            matrix = add_matrices([matrix, sums.pop()], exact=True)
+        sums.append(matrix)
+    return add_matrices(sums, exact=True) if sums else sparse.csr_array(shape)
+
+
+# ---------------------------------------------------------------- groups and shards
 
 
 def group_count(rows: int) -> int:
@@ -116,8 +239,8 @@ class RowGroup(NamedTuple):
 
     begins: Int64
     ends: Int64
-    indices: NDArray[np.int32]
-    data: NDArray[np.float64]
+    indices: Int32
+    data: Float64
 
     def taken(self, rows: Any) -> RowGroup:
         """Return some of the rows, without copying their entries."""
@@ -189,8 +312,8 @@ class CSRGroups(GroupedCounts):
         self.shape = matrix.shape
         indptr: Int64 = matrix.indptr.astype(np.int64, copy=False)
         self.begins, self.ends = indptr[:-1], indptr[1:]
-        self.indices: NDArray[np.int32] = matrix.indices.astype(np.int32, copy=False)
-        self.data: NDArray[np.float64] = matrix.data
+        self.indices: Int32 = matrix.indices.astype(np.int32, copy=False)
+        self.data: Float64 = matrix.data
         lengths, rows = self.ends - self.begins, self.shape[0]
         self.entries = np.array(
             [lengths[group_slice(group, rows)].sum() for group in range(group_count(rows))], np.int64
@@ -249,8 +372,8 @@ class CountsDigest:
 class Totals(NamedTuple):
     """The sums of the rows (V_in,) and of the columns (V,) of counts."""
 
-    rows: NDArray[np.float64]
-    columns: NDArray[np.float64]
+    rows: Float64
+    columns: Float64
 
     @classmethod
     def of(cls, groups: GroupedCounts, pool: Pool) -> Totals:
@@ -333,7 +456,7 @@ class BufferedCounts:
         used = [group for group, rows in enumerate(groups) if len(rows)]
         self._capacity = max(int(counts.entries[used].max()), 1)  # the shards of a rank may have no counts
         least = buffered_groups([len(groups[group]) for group in used], block_size)
-        slots = min(max(counts.buffer_memory // (BUFFERED_BYTES * self._capacity), least), len(used))
+        slots = min(max(counts.buffer_memory // (ENTRY_BYTES * self._capacity), least), len(used))
         self._turning = 0 if slots == len(used) else least  # slots that groups use in turn
         self._held = {group: slot for slot, group in enumerate(used[: slots - self._turning])}
         self._in_memory: set[int] = set()  # the groups in memory

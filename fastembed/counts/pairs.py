@@ -13,7 +13,7 @@ from fastembed._base.arrays import Int32, row_ranges
 from fastembed._base.threads import ordered_map
 from fastembed._base.validation import check_amounts, shown, unmasked
 from fastembed.corpus.memory import is_missing
-from fastembed.counts.sums import RowBatch, batch_entries
+from fastembed.counts.groups import RowBatch, batch_entries
 from fastembed.vocabulary import Vocabulary
 
 MAX_BASKET_ITEMS = 1 << 15

@@ -39,9 +39,11 @@ from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
 from fastembed.corpus.sources import file_system, is_url, naming
 from fastembed.counts.groups import (
+    MERGE_ENTRIES,
     CountsDigest,
     GroupedCounts,
     Memory,
+    RowBatch,
     RowGroup,
     Totals,
     group_count,
@@ -50,7 +52,6 @@ from fastembed.counts.groups import (
     group_slice,
     shard_bounds,
 )
-from fastembed.counts.sums import MERGE_ENTRIES, RowBatch
 from fastembed.counts.windows import Scale, Windows
 from fastembed.formats.atomic import LOCK_NAME, replacing, sole_writer
 from fastembed.formats.tensors import (

@@ -23,9 +23,17 @@ from fastembed._base.memory import give_back_freed
 from fastembed.corpus.corpus import Corpus, FileCorpus, Progress
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.tokens import check_executor, corpus_parts, map_tasks, reported
-from fastembed.counts.groups import RowGroup, group_count, group_size, shard_bounds
+from fastembed.counts.groups import (
+    ENTRY_BYTES,
+    RowBatch,
+    RowGroup,
+    check_exact,
+    group_count,
+    group_size,
+    shard_bounds,
+    sum_of,
+)
 from fastembed.counts.store import EncodedGroup, StoreFolder, StoreWriter, Tiles, decode_group, file_name, joined_groups
-from fastembed.counts.sums import ENTRY_BYTES, RowBatch, check_exact, sum_of
 from fastembed.counts.windows import CountedChunk, Windows, counted_chunks
 from fastembed.formats.tensors import check_header, dump_tensors, header, load_tensors, pack_tokens, unpack_tokens
 from fastembed.vocabulary import Vocabulary

@@ -27,8 +27,7 @@ from fastembed._base.threads import Pool, ordered_map
 from fastembed._base.validation import check_flag, check_integer, check_number
 from fastembed.corpus.corpus import Corpus, OnePerThread, Progress, check_ordered
 from fastembed.corpus.ledger import Ledger, LineSplit
-from fastembed.counts.groups import group_places
-from fastembed.counts.sums import RowBatch, batch_entries, check_exact
+from fastembed.counts.groups import RowBatch, batch_entries, check_exact, group_places
 from fastembed.vocabulary import Vocabulary, encode_corpus, vocabulary_size
 
 MAX_WINDOW = 1 << 16  # the largest distance of a context

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from fastembed._base.arrays import canonical_csr
 from fastembed._base.memory import give_back_freed, resident_memory
 from fastembed._base.progress import FitProgress, bar
-from fastembed._base.threads import Pool, awaited, check_threads, in_background
+from fastembed._base.threads import Pool, check_threads
 from fastembed.corpus.corpus import Source, as_corpus
 from fastembed.corpus.ledger import HELD_OUT, Ledger, LineSplit, check_reread, check_walks
 from fastembed.counts.counts import Counts, groups_of, stored_groups
@@ -229,7 +229,6 @@ class Training:
                 self._groups = stored.buffered(estimate.buffer_memory)
             else:
                 self._groups = groups_of(counts, own=own)
-            self._digest = in_background(self._groups.sha256)  # while the start is computed: hashing releases the GIL
             self._pool = Pool(check_threads(options.threads) if base is None else base.trainer.threads)
             self._totals = Totals.of(self._groups, self._pool)
             self._subwords, self._bags = subwords, None
@@ -347,7 +346,7 @@ class Training:
             ledger=counts.ledger if base else joined_ledger(vocabulary.ledger, counts.ledger),
             windows=counted.windows,
             max_contexts=base.max_contexts if base else counts.shape[1] // (2 if counts.directed else 1),
-            counts_sha256=[*(base.counts_sha256 if base else ()), awaited(self._digest)],
+            counts_sha256=[*(base.counts_sha256 if base else ()), self._groups.sha256()],
             baskets=counted.baskets,
             subwords=subwords,
             features=features,

@@ -20,8 +20,7 @@ from scipy import sparse
 from fastembed import _kernels
 from fastembed._base.arrays import Float32, Float64, aligned_zeros, padded_width
 from fastembed._base.threads import Pool, single_threaded_blas
-from fastembed._kernels import kernels_for
-from fastembed._kernels.caches import tiling
+from fastembed._kernels import kernels_for, tiling
 from fastembed.counts.groups import shard_bounds
 from fastembed.trainer.rows import BATCH_LOGITS
 

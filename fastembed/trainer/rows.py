@@ -14,8 +14,7 @@ from fastembed import _kernels
 from fastembed._base.arrays import aligned_zeros, largest
 from fastembed._base.memory import check_free
 from fastembed._base.threads import PARALLEL_BYTES, Pool, single_threaded_blas
-from fastembed._kernels import kernels_for
-from fastembed._kernels.caches import tiling
+from fastembed._kernels import kernels_for, tiling
 from fastembed._kernels.cpu import DefaultFloatMode
 from fastembed.counts.groups import shard_bounds
 from fastembed.trainer.inputs import Bags, Inputs, Targets, one

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 import fastembed._kernels as package
-from fastembed._kernels import choose_build, runnable_builds
-from fastembed._kernels.cpu import x86_level
+from fastembed._kernels import KIB, LEVEL2_BYTES, choose_build, level2_bytes_of_linux, runnable_builds
+from fastembed._kernels.cpu import data_cache_bytes, x86_level
 
 SHARED = ["cooccur", "cpu", "features", "ngrams", "tiles", "tokens", "words"]  # by all CPUs
 X86_64 = platform.machine().lower() in ("x86_64", "amd64")
@@ -86,6 +86,20 @@ def test_a_build_that_the_cpu_cannot_run_is_an_error(monkeypatch):
     monkeypatch.setattr(package, "x86_level", lambda: 1)
     with pytest.raises(ImportError, match="needs an x86-64-v2 CPU"):
         choose_build({})
+
+
+# ---------------------------------------------------------------- caches
+
+
+def test_the_second_level_cache_of_this_cpu_has_a_plausible_size():
+    assert 64 * KIB <= LEVEL2_BYTES <= 256 * KIB * KIB
+
+
+@pytest.mark.skipif(not Path("/sys/devices/system/cpu/cpu0/cache/index0/size").exists(), reason="needs that list")
+@pytest.mark.skipif(not X86_64, reason="others are read from that list")
+def test_cpuid_says_of_the_second_level_cache_what_the_system_says():
+    assert data_cache_bytes(2) in (0, level2_bytes_of_linux())
+    assert data_cache_bytes(9) == 0
 
 
 # ---------------------------------------------------------------- threads

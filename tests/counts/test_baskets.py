@@ -37,7 +37,7 @@ def test_counts_of_baskets_agree_with_brute_force(assert_same, corpus, weighting
     assert_allclose(counts.to_scipy().toarray(), expected, rtol=RTOL)
     assert counts.nnz == np.count_nonzero(expected)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fastembed.counts.sums.BATCH_PAIRS", 3)
+        patch.setattr("fastembed.counts.groups.BATCH_PAIRS", 3)
         assert_same(Counts.from_baskets(corpus, vocabulary, **chosen, threads=3), counts)
 
 

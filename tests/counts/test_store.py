@@ -1,5 +1,6 @@
 """Stores of counts: the same counts and models as in memory, nothing left of others, errors that name damage."""
 
+import copy
 import errno
 import hashlib
 import json
@@ -263,9 +264,12 @@ def test_a_limit_alone_counts_into_a_temporary_folder_that_is_removed(zipf, tmp_
     small.save(tmp_path / "kept")
     models = [SkipGram(dim=4, epochs=1).fit(counts).vectors.matrix for counts in (whole, small)]
     assert_array_equal(*models)
+    copied, pickled = copy.copy(small), pickle.dumps(small)
     del small
     assert [file.name for file in tmp_path.iterdir()] == ["kept"]
-    assert_same(Counts.open(tmp_path / "kept"), whole)
+    for counts in (Counts.open(tmp_path / "kept"), copied, pickle.loads(pickled)):
+        assert_same(counts, whole)
+        assert (counts.windows, counts.ledger) == (whole.windows, whole.ledger)
 
 
 def test_counts_beyond_half_of_the_free_memory_are_refused(zipf, monkeypatch):

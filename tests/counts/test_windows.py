@@ -116,7 +116,7 @@ def test_neither_threads_nor_batches_of_rows_change_a_bit(zipf, set_constant, as
     chosen = {"window": 8, "weighting": "harmonic", "sample": 1e-3, "directed": True}
     whole = Counts.from_corpus(*zipf, **chosen, threads=1)
     for pairs, threads in ((1, 1), (1000, 3), (20_000, 2)):
-        set_constant("fastembed.counts.sums.BATCH_PAIRS", pairs)
+        set_constant("fastembed.counts.groups.BATCH_PAIRS", pairs)
         assert_same(Counts.from_corpus(*zipf, **chosen, threads=threads), whole)
 
 
