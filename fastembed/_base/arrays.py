@@ -184,14 +184,6 @@ class RandomAccessFile:
         self._stream = stream
         self._lock = Lock()  # for Windows, which cannot seek and read in one call
 
-    def read_some(self, offset: int, size: int) -> bytes:
-        """Return at most `size` bytes from an offset on; no bytes only at the end of the file."""
-        if hasattr(os, "pread"):
-            return os.pread(self._stream.fileno(), size, offset)
-        with self._lock:
-            self._stream.seek(offset)
-            return self._stream.read(size)
-
     def read(self, offset: int, size: int) -> bytes:
         """Return just `size` bytes from an offset on.
 
@@ -202,9 +194,16 @@ class RandomAccessFile:
         """
         parts: list[bytes] = []
         while size:
-            data = self.read_some(offset, size)
+            data = self._read_some(offset, size)
             if not data:
                 raise OSError(f"the file ends {size:,} bytes too early")
             parts.append(data)
             offset, size = offset + len(data), size - len(data)
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _read_some(self, offset: int, size: int) -> bytes:
+        if hasattr(os, "pread"):
+            return os.pread(self._stream.fileno(), size, offset)
+        with self._lock:
+            self._stream.seek(offset)
+            return self._stream.read(size)

@@ -215,17 +215,13 @@ def check_token(token: Any, ids: Mapping[str, int], tokens: Sequence[str]) -> in
 
 def token_ids(tokens: Sequence[str]) -> dict[str, int]:
     """Return the id of each token, its place among them, after checking that they are unique strings."""
-    ids: dict[str, int] = {}
-    if set(map(type, tokens)) == {str}:  # much faster than one by one, which names what is wrong
-        ids = dict(zip(tokens, range(len(tokens)), strict=True))
-        if len(ids) == len(tokens):
-            return ids
-        ids = {}
-    for place, token in enumerate(tokens):
+    for token in tokens if set(map(type, tokens)) != {str} else ():
         if not isinstance(token, str):
             raise TypeError(f"every token must be a str, got {token!r}")
-        if (first := ids.setdefault(token, place)) != place:
-            raise ValueError(f"tokens must be unique, but {token!r} is in rows {first} and {place}")
+    ids = dict(zip(tokens, range(len(tokens)), strict=True))
+    if len(ids) < len(tokens):
+        place, token = next((place, token) for place, token in enumerate(tokens) if ids[token] != place)
+        raise ValueError(f"tokens must be unique, but {token!r} is in rows {place} and {ids[token]}")
     return ids
 
 

@@ -295,17 +295,10 @@ class PlainFile:
         OSError
             If the file cannot be read, or does not have them any more.
         """
-        parts: list[bytes] = []
-        while size or not parts:
-            try:
-                data = self._reader.read_some(offset, size)
-            except OSError as error:
-                raise OSError(f"cannot read {self.name!r} beyond byte {offset:,}: {error}") from error
-            if len(data) < min(size, 1):
-                raise OSError(f"cannot read {self.name!r} beyond byte {offset:,}: it has become shorter")
-            parts.append(data)
-            offset, size = offset + len(data), size - len(data)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        try:
+            return self._reader.read(offset, size)
+        except OSError as error:
+            raise OSError(f"cannot read {self.name!r} beyond byte {offset:,}: {error}") from error
 
 
 def open_plain(file: TextFile) -> PlainFile | None:

@@ -49,7 +49,7 @@ REPORT_EVERY = 1024  # documents in memory between two calls of the progress fun
 NO_IDS = np.empty(0, dtype=np.int32)
 
 
-def as_corpus(source: Source, reading: Reading | None = None, *, single: bool = False) -> Corpus:
+def as_corpus(source: Source, reading: Reading | None = None) -> Corpus:
     r"""Return the corpus that `source` stands for, or is.
 
     Parameters
@@ -58,15 +58,11 @@ def as_corpus(source: Source, reading: Reading | None = None, *, single: bool = 
         A str alone is a path. Among several, each str is a document.
     reading : Reading, optional
         How files and documents are read; a FileCorpus or DocumentCorpus has its own, with a warning if they differ.
-    single : bool
-        Whether all documents may be strings of one token at most, of which there is no pair to learn from.
 
     Raises
     ------
     TypeError
         If `source` can be iterated only once, is a table, or has none of the forms.
-    ValueError
-        If all documents are strings of one token.
     OSError
         If a file does not exist.
 
@@ -88,20 +84,7 @@ def as_corpus(source: Source, reading: Reading | None = None, *, single: bool = 
         return FileCorpus(source, reading=reading)
     corpus = DocumentCorpus(source, reading=reading)
     corpus.known_reading = reading
-    if not single:
-        _check_split(corpus)
     return corpus
-
-
-def _check_split(corpus: DocumentCorpus) -> None:
-    """Raise ValueError if all documents are strings of one token at most, not all empty."""
-    token = ""
-    for document in corpus._records:
-        if not isinstance(document, str) or any(len(tokens) > 1 for tokens in corpus.reading.sequences(document)):
-            return
-        token = token or document.strip()
-    if token:
-        raise ValueError(f"no text has two tokens, such as {shown(token)}: pass [tokens] for one document of them")
 
 
 class FileCorpus:

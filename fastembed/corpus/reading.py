@@ -30,7 +30,7 @@ _unescape = bytes.maketrans(NO_SPACES, SPACES)
 
 LONGEST = 8  # the most words of a phrase
 GLUE = ord("_")  # between the words of a phrase
-NOTHING = "matches the empty string, not a token, and tokens do not overlap; write + instead of *"
+NOTHING = "matches the empty string, which is no token: write + instead of *"
 DIGITS = {"keep": 0, "shape": 1, "drop": 2}  # what the kernel calls them
 ACCENTED = re.compile(rb"[\xcc\xcd][^ \n]*")  # a word from its first accent that is a character of its own, in UTF-8
 UNITS = {"paragraph": 0, "sentence": 1, "document": 2}  # what the kernel calls them; "line" needs no kernel
@@ -114,10 +114,7 @@ class Reading:
         if self.tokenizer is not None and not callable(self.tokenizer):
             raise TypeError(f"tokenizer must be a function from a text to its tokens, or None, got {self.tokenizer!r}")
         if self.token_pattern is not None:
-            try:
-                check_pattern(self.token_pattern)
-            except ValueError as error:
-                raise ValueError(f"token_pattern {error}") from None
+            check_pattern(self.token_pattern)
             if self.tokenizer is not None:
                 raise ValueError(f"give token_pattern={self.token_pattern!r} or tokenizer, not both")
         if self.phrases is not None:
@@ -394,18 +391,18 @@ def check_pattern(pattern: Any) -> None:
     >>> check_pattern("[a-z]*")
     Traceback (most recent call last):
         ...
-    ValueError: '[a-z]*' matches the empty string, not a token, and tokens do not overlap; write + instead of *
+    ValueError: token_pattern '[a-z]*' matches the empty string, which is no token: write + instead of *
     """
     if not isinstance(pattern, str):
         raise TypeError(f"token_pattern must be a regular expression as a str, got {pattern!r}")
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise ValueError(f"{pattern!r} is not a regular expression: {error}") from None
+        raise ValueError(f"token_pattern {pattern!r} is not a regular expression: {error}") from None
     if compiled.groups:
-        raise ValueError(f"{pattern!r} has a group, but tokens are whole matches; write (?:...) in place of (...)")
+        raise ValueError(f"token_pattern {pattern!r} has a group: write (?:...) in place of (...)")
     if compiled.search(""):  # others that match the empty string are found while text is read
-        raise ValueError(f"{pattern!r} {NOTHING}")
+        raise ValueError(f"token_pattern {pattern!r} {NOTHING}")
 
 
 def replace_surrogates(text: str) -> tuple[bytes, int]:

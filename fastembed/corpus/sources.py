@@ -89,12 +89,13 @@ class UrlReader:
         self._name, self.size = file.name, file.size()
         self._system, self._path = file_system(file.url)
 
-    def read_some(self, offset: int, size: int) -> bytes:
-        """Return at most `size` bytes from an offset on."""
-        if not size:
-            return b""
+    def read(self, offset: int, size: int) -> bytes:
+        """Return just `size` bytes from an offset on."""
         with naming(self._name):
-            return bytes(self._system.cat_file(self._path, start=offset, end=min(offset + size, self.size)))
+            data = bytes(self._system.cat_file(self._path, start=offset, end=offset + size)) if size else b""
+        if len(data) < size:
+            raise OSError(f"the file ends {size - len(data):,} bytes too early")
+        return data
 
 
 @lru_cache(maxsize=1)

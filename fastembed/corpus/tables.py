@@ -20,9 +20,6 @@ from fastembed.corpus.sources import TextFile, find_files, is_folder
 
 LONGEST_ROW = 1 << 26  # bytes of a line, and characters of a field of CSV; a longer one is taken for damage
 ROWS_AT_ONCE = 1024  # of Parquet
-# Buffer of a column of Parquet, in a file of more than WHOLE_BYTES. In a smaller one it would grow to the size in the
-# header of a page, 2 GB in a damaged file of some hundred bytes
-BUFFER_BYTES, WHOLE_BYTES = 1 << 20, 1 << 22
 
 FORMATS = {
     ".jsonl": "JSON lines",
@@ -358,10 +355,9 @@ def _parquet_fields(file: TextFile, fields: Sequence[str | int], report: Report)
     """
     arrow, parquet = require("pyarrow", "parquet"), require("pyarrow.parquet", "parquet")
     number, size = 0, file.size()
-    buffer = 0 if 0 < size <= WHOLE_BYTES else BUFFER_BYTES  # 0: the server of a URL did not say
     try:
         with file.open() as stream:
-            table = parquet.ParquetFile(stream, buffer_size=buffer, pre_buffer=False, page_checksum_verification=True)
+            table = parquet.ParquetFile(stream, buffer_size=1 << 20, pre_buffer=False, page_checksum_verification=True)
             names = table.schema_arrow.names
             wanted = [names[column_of(names, field, file.name)] for field in fields]
             for batch in table.iter_batches(ROWS_AT_ONCE, columns=list(dict.fromkeys(wanted)), use_threads=False):

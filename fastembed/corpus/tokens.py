@@ -108,13 +108,6 @@ def number_tokens(blocks: Iterable[Block], reading: Reading, ledger: Ledger, poo
         return NumberedCorpus(list(pieces))
 
 
-def occurs(tables: Iterable[TokenTable], tokens: Sequence[str]) -> bool:
-    """Return whether one of some tokens is in one of the tables."""
-    text = join_tokens(tokens)
-    ids = np.empty(len(text), np.int32)
-    return any(table.encode(text, False, ids)[0] for table in tables)
-
-
 def check_named(named: Mapping[str, Sequence[str]], tables: Iterable[TokenTable], reading: Reading | None) -> None:
     """Warn if no token of a list that a user names, or no phrase, occurs.
 
@@ -130,7 +123,9 @@ def check_named(named: Mapping[str, Sequence[str]], tables: Iterable[TokenTable]
     if reading is not None and reading.phrases:
         named = {**named, "phrases": list(map("_".join, reading.phrases))}
     for name, tokens in named.items():
-        if not occurs(tables, tokens):
+        text = join_tokens(tokens)
+        ids = np.empty(len(text), np.int32)
+        if not any(table.encode(text, False, ids)[0] for table in tables):
             warn_user(f"no token of {name} occurs in the text as it is read, such as {shown(tokens[0])}")
 
 

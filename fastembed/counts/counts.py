@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 from collections.abc import Generator, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import closing, contextmanager
@@ -27,7 +26,6 @@ from fastembed.corpus.corpus import Progress, Source, as_corpus
 from fastembed.corpus.ledger import Ledger, LineSplit, check_walks
 from fastembed.counts.graphs import Walks, kept_nodes, read_graph
 from fastembed.counts.groups import (
-    ENTRY_BYTES,
     CSRGroups,
     GroupedCounts,
     RowBatch,
@@ -38,8 +36,6 @@ from fastembed.counts.groups import (
 )
 from fastembed.counts.pairs import basket_rows, named_pairs, tokens_of
 from fastembed.counts.store import (
-    STORED_BYTES,
-    LocalFolder,
     StoredGroups,
     StoreFolder,
     StoreWriter,
@@ -442,8 +438,7 @@ class Counts:
             If a weight is negative, infinite or NaN, a matrix is not square, two nodes have the same str, a line is not
             an edge, no edge is left, or an option is out of range.
         MemoryError
-            If the counts would exceed half of the free memory, or in a folder the free space of the disk, by an
-            estimate from some of the nodes.
+            If the counts in memory would exceed half of what is free, by an estimate from some of the nodes.
         OSError
             If a file cannot be read, or the disk is full.
 
@@ -478,9 +473,7 @@ class Counts:
             walks = Walks(adjacency, distances, start == "uniform", tolerance, ledger)
             size = len(vocabulary)
             if folder is None:
-                walks.check_room(limit, ENTRY_BYTES)
-            elif isinstance(folder, LocalFolder):
-                walks.check_room(shutil.disk_usage(folder.path).free, STORED_BYTES)
+                walks.check_room(limit)
             nodes = np.arange(size) if folder is None else np.argsort(group_places(size))
             rows, attributes = walks.rows(nodes, workers, progress), {"ledger": ledger, "vocabulary": vocabulary}
             return cls._of_rows(rows, size**2, (size, size), folder, attributes, limit, workers)

@@ -34,7 +34,7 @@ from fastembed._base.validation import check_amounts, check_finite, check_flag, 
 from fastembed._kernels import kernels_for
 from fastembed.corpus.corpus import FileCorpus, OnePerThread, Progress, single_files
 from fastembed.corpus.ledger import Ledger
-from fastembed.counts.groups import RowBatch
+from fastembed.counts.groups import ENTRY_BYTES, RowBatch
 from fastembed.counts.pairs import both_ways, name_ids, tokens_of
 from fastembed.counts.windows import Windows
 from fastembed.vocabulary import Vocabulary
@@ -243,14 +243,14 @@ class Walks:
                     progress(done, len(nodes))
         self._ledger.counts_dropped = float(lost.sum() / sums.sum())
 
-    def check_room(self, room: int, entry_bytes: int) -> None:
+    def check_room(self, room: int) -> None:
         """Raise MemoryError if all rows would take more than `room` bytes, by an estimate from some of them."""
         size = len(self._starts)
-        if entry_bytes * size**2 <= room:
+        if ENTRY_BYTES * size**2 <= room:
             return
         nodes = np.unique(np.linspace(0, size - 1, SAMPLED).astype(np.int64))
         entries = [int(self._batch(nodes[k : k + STARTS])[0].lengths.sum()) for k in range(0, len(nodes), STARTS)]
-        estimate = int(entry_bytes * size / len(nodes) * sum(entries))
+        estimate = int(ENTRY_BYTES * size / len(nodes) * sum(entries))
         if estimate > room:
             raise MemoryError(
                 f"the counts of walks of {len(self._weights)} steps on {size:,} nodes would take about"

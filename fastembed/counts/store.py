@@ -70,7 +70,6 @@ Bytes = npt.NDArray[np.uint8]
 MANIFEST = "manifest.safetensors"
 TILES = r"(group|part-\d+)-\d+-[0-9a-f]{16}\.tiles|job-[0-9a-f]{16}\.safetensors"
 OURS = re.compile(rf"{TILES}|{re.escape(MANIFEST)}|\.({TILES}|{re.escape(MANIFEST)})\.[0-9a-f]{{16}}\.tmp")
-STORED_BYTES = 6  # per count: float32, where that is exact, and a column of 16 bits
 ALIGNMENT = 8  # bytes of which the size of a tile is a multiple
 
 # ---------------------------------------------------------------- where the files of counts are

@@ -24,7 +24,7 @@ import numpy as np
 import fastembed._kernels.cooccur as cooccur
 from fastembed._base.arrays import Float64, Int32, Int64, row_ranges
 from fastembed._base.threads import Pool, ordered_map
-from fastembed._base.validation import check_flag, check_integer, check_number
+from fastembed._base.validation import check_choice, check_flag, check_integer, check_number
 from fastembed.corpus.corpus import Corpus, OnePerThread, Progress, check_ordered
 from fastembed.corpus.ledger import Ledger, LineSplit
 from fastembed.counts.groups import RowBatch, batch_entries, check_exact, group_places
@@ -106,8 +106,7 @@ class Windows:
         )
         if not any(sides):
             raise ValueError(f"window must be at least 1 on one side, got {window!r}")
-        if weighting not in tuple(WEIGHTINGS):  # a tuple, since the value need not be hashable
-            raise ValueError(f"weighting must be one of {', '.join(map(repr, WEIGHTINGS))}, got {weighting!r}")
+        check_choice("weighting", weighting, tuple(WEIGHTINGS))
         if weighting == "harmonic" and max(sides) > MAX_HARMONIC_WINDOW:
             limit = f"at most {MAX_HARMONIC_WINDOW} for sums of harmonic weights to be exact"
             raise ValueError(f"window must be {limit}, got {sides!r}; weighting='linear' has no such limit")

@@ -323,7 +323,7 @@ def _score_skipgram(model: SkipGram, baskets: Source, split: _Split, tally: _Tal
     """Add the scores of all baskets with enough known items; return the number of all."""
     fitted, vocabulary, contexts = fitted_model(model), model.vocabulary, model.max_contexts_
     ledger = Ledger()
-    sequences = as_corpus(baskets, fitted.reading_of(baskets, model.reading), single=True).sequences(ledger)
+    sequences = as_corpus(baskets, fitted.reading_of(baskets, model.reading)).sequences(ledger)
     with np.errstate(divide="ignore"):
         popularity = np.log(vocabulary.counts[:contexts]).astype(np.float32)
     asked: list[tuple[Ids, Ids]] = []

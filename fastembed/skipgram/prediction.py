@@ -221,7 +221,7 @@ def _token_bags(
     The first V columns are those of the vocabulary, the others those of composed tokens. Other tokens are skipped.
     """
     vocabulary, matrix, composer = model.vocabulary, model.vectors.matrix, model.composer
-    corpus = as_corpus(documents, reading, single=True)
+    corpus = as_corpus(documents, reading)
     tokens = document_tokens(corpus)
     if composer is None:
         rows = list(map(vocabulary.ids, tokens))

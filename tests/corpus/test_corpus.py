@@ -7,7 +7,7 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 
-from fastembed import Counts, SkipGram, Vocabulary
+from fastembed import Counts, SkipGram
 from fastembed.corpus import Ledger, Phrases, Reading
 from fastembed.corpus.corpus import as_corpus
 
@@ -44,15 +44,6 @@ def test_what_can_be_read_only_once_is_rejected(once):
 def test_an_item_that_is_no_document_is_rejected(item, message, read):
     with pytest.raises(TypeError, match=message):
         read([["fine"], item])
-
-
-def test_strings_of_one_token_need_to_be_allowed(read):
-    for use in (as_corpus, SkipGram(min_count=1).fit, Vocabulary.from_corpus):
-        with pytest.raises(ValueError, match=r"'a': pass \[tokens\] for one document"):
-            use(["a", "", "b"])
-    assert read(as_corpus([__file__, "a b"]))[0] == [[__file__], ["a", "b"]]
-    assert read(as_corpus(["a", "b"], single=True))[0] == [["a"], ["b"]]
-    assert read(as_corpus(["a", "b", "c d"]))[0] == [["a"], ["b"], ["c", "d"]]
 
 
 def test_integers_stand_for_their_digits(read):

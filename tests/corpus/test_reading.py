@@ -33,11 +33,11 @@ def test_files_and_documents_are_read_alike(tmp_path, read, options):
     assert corpus.reading == reading
     sequences = read(corpus)[0]
     assert sequences == reading.sequences(TEXT) == list(corpus) == list(corpus)
-    documents = as_corpus([TEXT, "a b"], reading, single=True)
+    documents = as_corpus([TEXT, "a b"], reading)
     assert read(documents)[0] == [*sequences, *reading.sequences("a b")]
     assert read(as_corpus(str(path), reading))[0] == sequences
     whole = [token for sequence in sequences for token in sequence]
-    assert list(document_tokens(as_corpus([TEXT], reading, single=True))) == [whole]
+    assert list(document_tokens(as_corpus([TEXT], reading))) == [whole]
 
 
 def test_only_ascii_white_space_separates_tokens_and_lower_case_follows_unicode(read):
