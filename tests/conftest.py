@@ -241,7 +241,6 @@ def write_fasttext():
         pruned=-1,
         quantised=False,
         shape=None,
-        tail=b"",
     ):
         rng = np.random.default_rng(0)
         rows = rng.normal(size=(len(words) + buckets, dim)).astype("<f4")
@@ -262,7 +261,6 @@ def write_fasttext():
             rows.tobytes(),
             struct.pack("<b2q", 0, *outputs.shape),
             outputs.tobytes(),
-            tail,
         ]
         data = b"".join(parts)
         path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.progress import bar, bars
-from fastembed._base.validation import check_choice, check_integer, check_number, plain, printable, shown, warn_user
+from fastembed._base.validation import check_choice, check_integer, check_number, plain, printable
 from fastembed.corpus.tokens import ENGLISH
 from fastembed.vectors.neighbors import METHODS, Exact, Neighbors, rounded_products, unit_vectors
 from fastembed.vectors.vectors import Vectors, check_is_vectors, composer_behind
@@ -111,11 +111,6 @@ def word_similarity(
     TypeError, ValueError
         If there is no pair, or one is not two words and a finite number; the message names the line or the place.
 
-    Warns
-    -----
-    UserWarning
-        If no pair has two known words.
-
     Examples
     --------
     >>> import numpy as np
@@ -146,16 +141,7 @@ def word_similarity(
         elif dummy4unknown:
             cosines.append(0.0)
             scores.append(score)
-    if not covered:
-        _nothing_covered(pairs, "pair", judged[0][:2], vectors.tokens)
     return Similarity(_spearman(scores, cosines), len(judged), covered, tuple(unknown), with_composed)
-
-
-def _nothing_covered(given: object, what: str, first: Sequence[str], tokens: Sequence[str]) -> None:
-    """Warn that no pair or question has known words only."""
-    named = f"{str(given)!r}" if isinstance(given, str | os.PathLike) else "the pairs"
-    examples = f"the first {what} is {shown(' '.join(first))}, and the first token {shown(tokens[0])}"
-    warn_user(f"no {what} of {named} has known words only: {examples}")
 
 
 def _spearman(scores: list[float], cosines: list[float]) -> float:
@@ -309,11 +295,6 @@ def analogies(
     TypeError, ValueError
         If an option is not as above, the file has no question, or a line is not one; the message names the line.
 
-    Warns
-    -----
-    UserWarning
-        If no question has four known words.
-
     References
     ----------
     O. Levy and Y. Goldberg, "Linguistic regularities in sparse and explicit word representations", CoNLL 2014.
@@ -334,7 +315,6 @@ def analogies(
     asked = _read_questions(path)
     rows = _rows_by_word(vectors.tokens[:size], fold)
     neighbors = Neighbors(vectors.matrix[:size])
-    words = [word for _, questions in asked for question in questions for word in question]
     strange = [word for _, parts in asked for part in parts for word in part[:3] if fold(word) not in rows]
     found = _composed_vectors(vectors, strange, case_insensitive) if compose else {}
     composed = {fold(word): unit_vectors(vector[None])[0] for word, vector in found.items()}
@@ -351,8 +331,6 @@ def analogies(
         correct = _count_correct(neighbors, rows, composed, covered, method)
         with_composed = sum(any(word not in rows for word in question) for question in covered)
         sections.append(Section(name, correct, len(covered), len(questions), with_composed))
-    if not any(section.covered for section in sections):
-        _nothing_covered(path, "question", words[:4], vectors.tokens)
     return Analogies(method, tuple(sections))
 
 

@@ -1,8 +1,8 @@
 """The binary models of fastText, ``model.bin``: words, their vectors, and those of their character n-grams. Read only.
 
 A file holds, little-endian and without gaps: a magic number and a version; the settings; the dictionary of words and
-labels; the input matrix, a row for each word and then for each bucket of n-grams; the output matrix. The vector of a
-word is the mean of its own row and those of its n-grams.
+labels; the input matrix, a row for each word and then for each bucket of n-grams; the output matrix, which is not read.
+The vector of a word is the mean of its own row and those of its n-grams.
 """
 
 from __future__ import annotations
@@ -16,12 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base.memory import check_free
-from fastembed.formats.table import LONGEST, Matrix, PathLike, Source, Table, add_token, is_gzip, reading
+from fastembed.formats.table import Matrix, PathLike, Source, Table, add_token, is_gzip, reading
 
 MAGIC = struct.pack("<i", 793712314)
 VERSIONS = (11, 12)
-MODELS = {1: "cbow", 2: "skipgram", 3: "supervised"}
-SUPERVISED = 3
+SUPERVISED = 3  # the kind of a model; others are of words alone
 BLOCK = 1 << 20  # bytes read at a time
 
 VERSION = struct.Struct("<i")
@@ -29,7 +28,7 @@ VERSION = struct.Struct("<i")
 # rate of updates, sampling
 SETTINGS = struct.Struct("<12id")
 SIZES = struct.Struct("<3i2q")  # entries, words, labels, tokens of the text, entries that pruning has kept
-# Behind the text of an entry and a zero: its count, and its type, 0 for words, 1 for labels
+# Behind the text of an entry and a zero: its count, and its type. Words come first, then labels
 ENTRY = struct.Struct("<qb")
 MATRIX = struct.Struct("<b2q")  # before its numbers: whether it is quantised, rows, columns
 
@@ -63,7 +62,7 @@ def read_model(path: PathLike) -> Table:
     OSError
         If the file is missing or cannot be read.
     ValueError
-        If it is not a whole model of a known version, or a quantised one; the byte is named.
+        If it is not a model of a known version, ends before its vectors do, or is quantised; the byte is named.
     MemoryError
         If the vectors of the words take more memory than is free.
     """
@@ -72,15 +71,15 @@ def read_model(path: PathLike) -> Table:
         dim, number, shortest, longest = _read_settings(source)
         tokens, counts = _read_dictionary(source)
         rows = _read_input(source, len(tokens) + number, dim)
-        _check_output(source, dim)
     own, buckets = rows[: len(tokens)], rows[len(tokens) :]
     if not len(buckets) or longest < max(shortest, 1):
         return Table(tokens, own, counts)
     check_free(own.nbytes, f"the vectors of {len(tokens):,} words", "take a model of fewer words")
     matrix = np.empty(own.shape, np.float32)
-    for block, sums, sizes in bucket_sums(buckets, tokens, shortest, longest):
-        sums += own[block]
-        matrix[block] = sums * (1 / (sizes[:, None] + 1)).astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is rejected with the matrix
+        for block, sums, sizes in bucket_sums(buckets, tokens, shortest, longest):
+            sums += own[block]
+            matrix[block] = sums * (1 / (sizes[:, None] + 1)).astype(np.float32)
     return Table(
         tokens, matrix, counts, ngrams={"ngrams.matrix": buckets, "ngrams.lengths": np.array([shortest, longest])}
     )
@@ -101,10 +100,8 @@ def _read_settings(source: Source) -> tuple[int, int, int, int]:
         raise source.error(f"this is a model of fastText of version {version}; versions {known} can be read", 4)
     start = source.position
     dim, *_, model, buckets, shortest, longest, _, _ = _numbers(source, SETTINGS, "the settings")
-    if model not in MODELS:
-        raise source.error(f"the kind of the model must be one of {MODELS}, got {model}", start)
-    if not 1 <= dim <= LONGEST // 4:
-        raise source.error(f"the dimension must be from 1 to {LONGEST // 4}, got {dim}", start)
+    if dim < 1:
+        raise source.error(f"the dimension must be at least 1, got {dim}", start)
     if version == 11 and model == SUPERVISED:  # had no character n-grams, whatever its settings say
         longest = 0
     needed = int(longest >= max(shortest, 1))
@@ -127,10 +124,7 @@ def _read_dictionary(source: Source) -> tuple[list[str], NDArray[np.int64]]:
     for number in range(entries):
         start = source.position
         name = source.take_until(b"\0", "the dictionary")
-        count, kind = _numbers(source, ENTRY, "the dictionary")
-        if kind != (number >= words):
-            what = f"entry {number + 1} is of the type {kind}, but of {entries} entries {words} are words (0), before"
-            raise source.error(f"{what} the labels (1)", start)
+        count, _ = _numbers(source, ENTRY, "the dictionary")
         if number < words:
             where = f"{str(source.path)!r}, byte {start}, word {number + 1} of {words}"
             add_token(name, start, seen, where, "byte")
@@ -153,33 +147,10 @@ def _read_input(source: Source, rows: int, dim: int) -> Matrix:
             data += source.take(min(BLOCK, size - len(data)), what)
         matrix = np.frombuffer(data, "<f4").reshape(rows, dim)
     else:
-        if size > _bytes_left(source):
+        if source.position + size > os.fstat(source.file.fileno()).st_size:
             raise source.error(f"the file ends inside {what}")
         matrix = np.asarray(np.memmap(source.file, "<f4", "r", source.position, (rows, dim)))
-        source.position += size
-        source.file.seek(source.position)
     return matrix.astype(np.float32, copy=False)
-
-
-def _check_output(source: Source, dim: int) -> None:
-    """Check that an output matrix follows, and that it is the end."""
-    start, what = source.position, "the output matrix"
-    _, rows, columns = _numbers(source, MATRIX, "the shape of the output matrix")
-    if rows < 0 or columns != dim:
-        raise source.error(f"the output matrix must have {dim} columns, got the shape {(rows, columns)}", start)
-    size = rows * columns * 4
-    if not is_gzip(source.path) and size <= _bytes_left(source):
-        source.file.seek(source.position + size)
-    else:
-        while size:
-            size -= len(source.take(min(BLOCK, size), what))
-    if source.file.read(1):
-        raise source.error(f"more follows {what}, which is the last part of a model")
-
-
-def _bytes_left(source: Source) -> int:
-    size: int = os.fstat(source.file.fileno()).st_size
-    return size - source.position
 
 
 # ---------------------------------------------------------------- character n-grams

@@ -357,7 +357,7 @@ def check_header(metadata: Mapping[str, str], kind: str, path: str | os.PathLike
     Raises
     ------
     ValueError
-        If the file holds something else, is of a later version, or its settings are not JSON.
+        If the file holds something else, or is of a later version.
 
     Examples
     --------
@@ -369,12 +369,7 @@ def check_header(metadata: Mapping[str, str], kind: str, path: str | os.PathLike
         raise ValueError(f"{str(path)!r} holds {found!r}, not 'fastembed.{kind}'")
     if metadata.get("version") != "1":
         raise ValueError(f"{str(path)!r} is of version {metadata.get('version')!r}; this fastembed reads version '1'")
-    try:
-        settings = json.loads(metadata.get("settings", "{}"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{str(path)!r}: its settings are not JSON: {error}") from error
-    if not isinstance(settings, dict):
-        raise ValueError(f"{str(path)!r}: its settings must be a JSON object, got {settings!r}")
+    settings: dict[str, Any] = json.loads(metadata["settings"])
     return settings
 
 

@@ -110,7 +110,7 @@ def lay_out(
     topn = check_integer("topn", topn, low=1)
     if isinstance(words, str):
         raise TypeError(f"words must be an iterable of str, got the single str {words!r}")
-    chosen = vectors.tokens[:topn] if words is None else dict.fromkeys(map(token_of, words))
+    chosen = vectors.tokens[:topn] if words is None else list(dict.fromkeys(map(token_of, words)))
     shown = without_zeros(vectors.subset(chosen))
     if method is None:
         method = "umap" if len(shown) >= CROWD and importlib.util.find_spec("umap") is not None else "pca"

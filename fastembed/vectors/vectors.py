@@ -962,11 +962,10 @@ def _several(name: str, tokens: Iterable[Token]) -> list[Any]:
 
 
 def as_items(name: str, items: Any, what: str = "tokens or vectors") -> list[Any]:
-    """Return tokens or other items as a list; raise TypeError for what is not iterable."""
-    try:
-        return list(items)
-    except TypeError:
-        raise TypeError(f"{name} must be {what}, got {items!r}") from None
+    """Return tokens or other items as a list; raise TypeError for what is not iterable, and for a mapping."""
+    if isinstance(items, Mapping) or not isinstance(items, Iterable):
+        raise TypeError(f"{name} must be {what}, got {items!r}")
+    return list(items)
 
 
 def _warn_of_zero(names: Iterable[str], vectors: Iterable[Matrix]) -> None:

@@ -36,7 +36,7 @@ def test_evaluate_prints_a_line_per_file_and_section(run, document, saved, judge
     analogies.write_text("MAN KING WOMAN QUEEN\n", encoding="utf-8")
     assert document("evaluate", saved, "--analogies", analogies)["analogies"][0]["covered"] == 1
     code, out, err = run("evaluate", saved, "--analogies", analogies, "--case-sensitive")
-    assert (code, "of 0 covered, 1 asked" in out, str(analogies) in err) == (0, True, True)
+    assert (code, "of 0 covered, 1 asked" in out, err) == (0, True, "")
 
 
 def test_evaluate_prints_json(run, saved, judged):
@@ -45,7 +45,7 @@ def test_evaluate_prints_json(run, saved, judged):
         "evaluate", saved, "--similarity", similarity, "--analogies", analogies, "--restrict", 3, "--json"
     )
     results = json.loads(out)
-    assert (code, "warning: " in err) == (0, True)
+    assert (code, err) == (0, "")
     (found,) = results["similarity"]
     assert (found["file"], found["covered"], found["unknown"]) == (similarity, 3, ["cow"])
     (found,) = results["analogies"]

@@ -216,17 +216,6 @@ def test_what_cannot_be_divided_is_named(given, message):
         split_users(**given)
 
 
-def test_baskets_learned_from_are_noticed():
-    rng = np.random.default_rng(0)
-    baskets = [rng.choice(30, 7, replace=False).tolist() for _ in range(40)]
-    recommender = Recommender(dim=2, epochs=1, threads=1).fit(baskets[:30])
-    with pytest.warns(UserWarning, match="most of these baskets were learned from"):
-        held_out_items(recommender, baskets[:30])
-    held_out_items(recommender, baskets[30:])
-    few = [np.flatnonzero(row).tolist() for row in rng.random((400, 8)) < 0.7]  # of which many are equal by chance
-    held_out_items(recommender.fit(few[:300]), few[300:])
-
-
 def test_hidden_items_may_be_given_of_users_who_are_learned_from():
     taken = np.random.default_rng(0).random((60, 12)) < np.where(
         np.arange(12) % 2 == np.arange(60)[:, None] % 2, 0.7, 0.1

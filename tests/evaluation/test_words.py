@@ -2,7 +2,6 @@
 
 import json
 import math
-from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -38,15 +37,6 @@ def test_spearman_that_is_not_defined_is_nan(words, pairs):
     assert math.isnan(result.spearman)
     assert result.record()["spearman"] is None
     json.dumps(result.record(), allow_nan=False)
-
-
-def test_pairs_and_questions_of_which_nothing_is_known_are_noticed(words, written):
-    with pytest.warns(UserWarning, match=r"no pair of the pairs has known words only: the first pair is 'cat cow'"):
-        assert math.isnan(word_similarity(words, [("cat", "cow", 1), ("owl", "cat", 2)]).spearman)
-    with pytest.warns(UserWarning, match=r"no pair of '.*scores.txt' has known words only"):
-        word_similarity(words, written("Cat,Dog,1\n"), case_insensitive=False)
-    with pytest.warns(UserWarning, match=r"no question of '.*' has known words only: .* 'Cat Dog Owl cow', .* 'cat'"):
-        assert analogies(words, written(": a\nCat Dog Owl cow\n")).total == Section("total", 0, 0, 1)
 
 
 def test_a_model_in_place_of_its_vectors_is_named(words):
@@ -132,8 +122,7 @@ def test_analogies_are_those_of_a_plain_search(set_constant, method, restrict, w
     vectors, text = random_words(seed=1, dtype=np.float64)
     set_constant("fastembed.vectors.neighbors.COSINE_BYTES", 1)
     set_constant("fastembed.evaluation.words.QUESTIONS", 7)
-    with nullcontext() if restrict != 3 else pytest.warns(UserWarning, match="has known words only"):
-        result = analogies(vectors, written(text), method=method, restrict=restrict)
+    result = analogies(vectors, written(text), method=method, restrict=restrict)
     size = min(restrict or len(vectors), len(vectors))
     known = {token.upper() for token in vectors.tokens[:size]}
     expected = []

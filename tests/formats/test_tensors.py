@@ -78,7 +78,6 @@ def test_a_header_comes_back_and_others_are_rejected():
     good = header("vectors", settings)
     assert check_header(good, "vectors", "f") == settings
     wrong = [({}, "no format"), (header("counts"), "'f' holds 'fastembed.counts'"), (good | {"version": "2"}, "'2'")]
-    wrong += [(good | {"settings": text}, "settings") for text in ("{", "[1]", "[" * 99_999)]
     for fields, message in wrong:
         with pytest.raises(ValueError, match=message):
             check_header(fields, "vectors", "f")

@@ -327,6 +327,7 @@ def test_unknown_tokens_name_the_closest_spellings():
         ({"positive": "a", "topn": 0}, ValueError, "topn must be at least 1, got 0"),
         ({}, ValueError, "at least one token or vector"),
         ({"positive": 0.5}, TypeError, r"positive must be tokens or vectors, got 0\.5"),
+        ({"positive": {"a": 2.0}}, TypeError, "positive must be tokens or vectors, got {'a': 2.0}"),
         ({"positive": ("a", 2.0)}, TypeError, r"a token is a str, .*got 2\.0"),
         ({"positive": [np.array([1, 2, 3])]}, TypeError, "must hold floating-point numbers, got dtype int64"),
         ({"positive": np.zeros(4)}, ValueError, r"shape \(3,\), got \(4,\)"),
