@@ -166,7 +166,6 @@ def read_interactions(
     *,
     header: bool = True,
     usual: Callable[[str], float] = lambda _: 1.0,
-    report: Callable[[int, int | None], object] | None = None,
 ) -> Interactions:
     """Read interactions; see `Recommender.fit`.
 
@@ -179,8 +178,6 @@ def read_interactions(
         Whether the first row of CSV holds their names.
     usual : callable
         Returns the weight of an item without one in "pairs" or "baskets".
-    report : callable, optional
-        Called with the bytes of files that have been read, and all.
 
     Raises
     ------
@@ -196,7 +193,7 @@ def read_interactions(
         if names is not None:
             parts = _pairs_of_table(source, fields, names)
         else:
-            parts = _pairs_of_files(files or [], fields, header, report)
+            parts = _pairs_of_files(files or [], fields, header)
         matrix, users, items = _from_pairs(parts, usual("pairs"))
         unweighted = "pairs" if weight is None else ""
     elif fields:
@@ -259,25 +256,20 @@ def _values(column: Any) -> Any:
     return array if array.dtype.kind in "biuf" else array.tolist()
 
 
-def _pairs_of_files(
-    files: list[TextFile], fields: list[Any], header: bool, report: Callable[[int, int | None], object] | None
-) -> Pairs:
+def _pairs_of_files(files: list[TextFile], fields: list[Any], header: bool) -> Pairs:
     """Yield the fields of the rows of structured files."""
-    done, total = 0, sum(file.size() for file in files)
     for file in files:
-        read = None if report is None else lambda size, before=done: report(before + size, total)
-        rows = field_rows(file, fields, header=header, report=read)
+        rows = field_rows(file, fields, header=header)
         while part := list(islice(rows, ROWS_AT_ONCE)):
             for number, row in part:
                 if isinstance(row, BadRow):
                     raise ValueError(f"{place_of(file, number)}: {row.message}")
-            columns = list(zip(*(row for _, row in part), strict=True))
-            yield list(map(list, columns)), partial(_place_in, file, part)
-        done += file.size()
+            numbers, values = zip(*part, strict=True)
+            yield list(map(list, zip(*values, strict=True))), partial(_place_in, file, numbers)
 
 
-def _place_in(file: TextFile, part: list[Any], k: int) -> str:
-    return place_of(file, part[k][0])
+def _place_in(file: TextFile, numbers: tuple[int, ...], k: int) -> str:
+    return place_of(file, numbers[k])
 
 
 def _from_pairs(parts: Pairs, usual: float) -> tuple[Any, Names, Names]:

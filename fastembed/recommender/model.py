@@ -45,6 +45,7 @@ Scored = list[tuple[Any, float]]
 FilePath = str | os.PathLike[str]
 
 TOLERANCE = 1e-5  # of the rows of users: see `optimal_rows`
+ROUGH_TOLERANCE = 1e-4  # of those from which only a recommendation is made
 EXPONENT, FLOOR = 0.5, 0.1  # t, and of the item-to-item model
 NUMBERS = ("ridge", "median", "weight")  # of a model
 FOLDED = 64  # users who are folded in together
@@ -428,6 +429,54 @@ class FittedRecommender:
         parts = list(self.answers(asked, threads, sums, exclude_seen=hidden is not None))
         return sum(nll for nll, _ in parts), sum(weight for _, weight in parts)
 
+    # ---------------------------------------------------------------- file
+
+    def save(self, path: FilePath, parameters: dict[str, Any]) -> None:
+        """Write the parameters of a recommender and its fitted state."""
+        if Path(path).suffix.lower() not in FORMATS["safetensors"].suffixes:
+            raise ValueError(f"a recommender is a .safetensors file, got {str(path)!r}")
+        seen = self.data.matrix
+        model, b = self.model, self.model.similar
+        tensors = {"linear": np.ascontiguousarray(model.linear), "bias": model.bias, "factors": model.factors}
+        tensors |= {"similar.indptr": b.indptr, "similar.indices": b.indices, "similar.data": b.data}
+        tensors |= {name: np.array(getattr(model, name)) for name in NUMBERS}
+        tensors |= {"seen.items": seen.indices, "seen.starts": seen.indptr, "seen.weights": seen.data}
+        for names, what in ((self.data.users.names, "users"), (self.data.items.names, "items")):
+            tensors |= {what: names} if names.dtype.kind == "i" else pack_tokens(names.tolist(), f"{what}.tokens")
+        settings = {name: value for name, value in parameters.items() if name != "threads"}
+        texts = {"history": json.dumps(plain(self.history), ensure_ascii=False), "unweighted": self.data.unweighted}
+        write_tensors(path, tensors, header("recommender", plain(settings)) | texts)
+
+    @classmethod
+    def load(cls, path: FilePath) -> tuple[dict[str, Any], FittedRecommender]:
+        """Return the parameters, unchecked, and the fitted state of a file.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        ValueError
+            If it does not hold a recommender, or is damaged.
+        """
+        with parts_of(path, "recommender", "a recommender that fits") as (tensors, settings, metadata):
+            users, items = _names("user", tensors), _names("item", tensors)
+            parts = tuple(tensors[f"seen.{name}"] for name in ("weights", "items", "starts"))
+            seen: Any = sparse.csr_array(parts, shape=(len(users), len(items)))
+            parts = tuple(np.array(tensors[f"similar.{name}"]) for name in ("data", "indices", "indptr"))
+            model = Model(
+                np.array(tensors["linear"], order="F"),
+                np.array(tensors["bias"]),
+                sparse.csr_array(parts, shape=2 * tensors["bias"].shape),
+                factors=np.array(tensors["factors"], np.float32).reshape(3),
+                **{name: float(tensors[name]) for name in NUMBERS},
+            )
+            if not (len(items),) == model.bias.shape == model.linear.shape[1:]:
+                raise ValueError(f"{len(items)} items, but a model of {model.linear.shape[-1]}")
+            for matrix in (seen, model.similar):
+                matrix.check_format(full_check=True)  # their columns are indices in kernels
+            data = Interactions(seen, users, items, metadata.get("unweighted", ""))
+            return settings, cls(model, data, json.loads(metadata["history"]))
+
 
 @dataclass(frozen=True)
 class Explanation:
@@ -467,56 +516,6 @@ class Explanation:
         return "\n".join(lines)
 
     __repr__ = __str__
-
-
-# ---------------------------------------------------------------- file
-
-
-def write_recommender(path: FilePath, parameters: dict[str, Any], fitted: FittedRecommender) -> None:
-    """Write the parameters of a recommender and its fitted state."""
-    if Path(path).suffix.lower() not in FORMATS["safetensors"].suffixes:
-        raise ValueError(f"a recommender is a .safetensors file, got {str(path)!r}")
-    seen = fitted.data.matrix
-    model, b = fitted.model, fitted.model.similar
-    tensors = {"linear": np.ascontiguousarray(model.linear), "bias": model.bias, "factors": model.factors}
-    tensors |= {"similar.indptr": b.indptr, "similar.indices": b.indices, "similar.data": b.data}
-    tensors |= {name: np.array(getattr(model, name)) for name in NUMBERS}
-    tensors |= {"seen.items": seen.indices, "seen.starts": seen.indptr, "seen.weights": seen.data}
-    for names, what in ((fitted.data.users.names, "users"), (fitted.data.items.names, "items")):
-        tensors |= {what: names} if names.dtype.kind == "i" else pack_tokens(names.tolist(), f"{what}.tokens")
-    settings = {name: value for name, value in parameters.items() if name != "threads"}
-    texts = {"history": json.dumps(plain(fitted.history), ensure_ascii=False), "unweighted": fitted.data.unweighted}
-    write_tensors(path, tensors, header("recommender", plain(settings)) | texts)
-
-
-def read_recommender(path: FilePath) -> tuple[dict[str, Any], FittedRecommender]:
-    """Return the parameters, unchecked, and the fitted state of a file.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be read.
-    ValueError
-        If it does not hold a recommender, or is damaged.
-    """
-    with parts_of(path, "recommender", "a recommender that fits") as (tensors, settings, metadata):
-        users, items = _names("user", tensors), _names("item", tensors)
-        parts = tuple(tensors[f"seen.{name}"] for name in ("weights", "items", "starts"))
-        seen: Any = sparse.csr_array(parts, shape=(len(users), len(items)))
-        parts = tuple(np.array(tensors[f"similar.{name}"]) for name in ("data", "indices", "indptr"))
-        model = Model(
-            np.array(tensors["linear"], order="F"),
-            np.array(tensors["bias"]),
-            sparse.csr_array(parts, shape=2 * tensors["bias"].shape),
-            factors=np.array(tensors["factors"], np.float32).reshape(3),
-            **{name: float(tensors[name]) for name in NUMBERS},
-        )
-        if not (len(items),) == model.bias.shape == model.linear.shape[1:]:
-            raise ValueError(f"{len(items)} items, but a model of {model.linear.shape[-1]}")
-        for matrix in (seen, model.similar):
-            matrix.check_format(full_check=True)  # their columns are indices in kernels
-        data = Interactions(seen, users, items, metadata.get("unweighted", ""))
-        return settings, FittedRecommender(model, data, json.loads(metadata["history"]))
 
 
 def _names(what: str, tensors: dict[str, NDArray[Any]]) -> Names:

@@ -19,18 +19,8 @@ from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_callback, check_flag, check_integer, warn_user
 from fastembed.recommender import training
 from fastembed.recommender.data import Names, is_name, read_interactions
-from fastembed.recommender.model import (
-    TOLERANCE,
-    Asked,
-    Explanation,
-    FittedRecommender,
-    Scored,
-    read_recommender,
-    write_recommender,
-)
+from fastembed.recommender.model import ROUGH_TOLERANCE, Asked, Explanation, FittedRecommender, Scored
 from fastembed.vectors.neighbors import Neighbors
-
-ROUGH_TOLERANCE = 1e-4  # of the rows of users from which only a recommendation is made
 
 
 class Sizes(NamedTuple):
@@ -161,8 +151,7 @@ class Recommender(Transformer):
         check_callback("on_epoch_end", on_epoch_end)
         options, pool = self._options(), Pool(check_threads(self.threads))
         with reporting(progress, training.MOST_EPOCHS) as report:
-            reading = None if report is None else report.reading
-            data = read_interactions(X, user, item, weight, header=header, report=reading)
+            data = read_interactions(X, user, item, weight, header=header)
             x, (users, items) = data.matrix, data.matrix.shape
             sizes = np.diff(x.indptr).astype(float)
             if sizes.max() < 2:
@@ -264,8 +253,9 @@ class Recommender(Transformer):
         topn, model = check_integer("topn", topn, low=1), self._fitted()
         seen = check_flag("exclude_seen", exclude_seen)
         left_out, allowed = (self._item_ids(items, skip_unknown) for items in (exclude, among))
-        asked = self._asked(who, skip_unknown, ROUGH_TOLERANCE)
-        found = model.recommend(asked, topn, seen, left_out, allowed, check_threads(self.threads))
+        threads = check_threads(self.threads)
+        asked = model.asked(who, check_flag("skip_unknown", skip_unknown), Pool(threads), ROUGH_TOLERANCE)
+        found = model.recommend(asked, topn, seen, left_out, allowed, threads)
         return found[0] if asked.single else found
 
     def _item_ids(self, items: Any, skip_unknown: bool) -> NDArray[np.intp] | None:
@@ -535,7 +525,7 @@ class Recommender(Transformer):
         True
         """
         self._options()
-        write_recommender(path, self.get_params(), self._fitted())
+        self._fitted().save(path, self.get_params())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, threads: int | None = None) -> Self:
@@ -560,7 +550,7 @@ class Recommender(Transformer):
         ValueError
             If it does not hold a recommender, or is damaged.
         """
-        settings, fitted = read_recommender(path)
+        settings, fitted = FittedRecommender.load(path)
         try:
             found = cls(**settings, threads=threads)
             found._options()
@@ -583,9 +573,8 @@ class Recommender(Transformer):
             raise AttributeError("this Recommender has learned nothing yet: call fit, or Recommender.load")
         return self._model
 
-    def _asked(self, who: Any, skip_unknown: bool, tolerance: float = TOLERANCE) -> Asked:
-        skip = check_flag("skip_unknown", skip_unknown)
-        return self._fitted().asked(who, skip, Pool(check_threads(self.threads)), tolerance)
+    def _asked(self, who: Any, skip_unknown: bool) -> Asked:
+        return self._fitted().asked(who, check_flag("skip_unknown", skip_unknown), Pool(check_threads(self.threads)))
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[Any]:
         """Return the names of the columns of :meth:`transform`.
