@@ -15,7 +15,6 @@ from fastembed._base.estimator import Estimator
 from fastembed._base.progress import FitProgress, bar, bars, epoch_reports, reporting
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_callback, check_integer, check_number, warn_user
-from fastembed.classifier.file import read_classifier, write_classifier
 from fastembed.classifier.labels import Columns, check_documents, checked_weights, read_examples, read_labelled
 from fastembed.classifier.metrics import Evaluation, Explanation, evaluation, explanation
 from fastembed.classifier.model import FittedClassifier
@@ -529,7 +528,7 @@ class Classifier(Estimator):
         0.5
         """
         columns = Columns(field, label, header, skip_bad)
-        return self._evaluation(documents, labels, columns, check_integer("k", k, low=1), test=True, progress=progress)
+        return self._evaluation(documents, labels, columns, check_integer("k", k, low=1), progress=progress)
 
     def _evaluation(
         self,
@@ -539,7 +538,6 @@ class Classifier(Estimator):
         k: int,
         sample_weight: Any = None,
         *,
-        test: bool = False,
         progress: bool = False,
     ) -> Evaluation:
         model, prefix, ledger = self._fitted(), self._options().label_prefix, Ledger(unit="document")
@@ -547,7 +545,7 @@ class Classifier(Estimator):
         items, found, some = read_labelled(documents, labels, columns, reading, prefix, ledger, every=True)
         if sample_weight is not None:
             weights = checked_weights(sample_weight, some)[some]
-        pieces = self._answers([items], lambda scores, known: (scores, known), warn=not test)
+        pieces = self._answers([items], lambda scores, known: (scores, known), warn=False)
         with bars(progress), bar(desc="documents", total=len(items)) as done:
 
             def shown() -> Iterator[tuple[Any, Any]]:
@@ -624,7 +622,7 @@ class Classifier(Estimator):
         """
         options, given = self._options(), self.get_params().items()
         settings = {name: None if value is None else getattr(options, name) for name, value in given}
-        write_classifier(path, settings, self._fitted())
+        self._fitted().save(path, settings)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, threads: int | None = None) -> Self:
@@ -649,7 +647,7 @@ class Classifier(Estimator):
         ValueError
             If it does not hold a classifier, or is damaged.
         """
-        settings, model = read_classifier(path)
+        settings, model = FittedClassifier.load(path)
         found = cls(**settings, threads=threads)
         found._options()
         found._model = model

@@ -142,12 +142,6 @@ class Grams:
         """The index that finds the n-grams; making it raises ValueError if two are the same."""
         return PairIndex(self.left, self.right)
 
-    def first(self, count: int) -> Grams:
-        """Return the first `count` n-grams."""
-        if count == len(self):
-            return self
-        return Grams(self.left[:count].copy(), self.right[:count].copy(), self.counts[:count].copy())
-
     __getstate__ = fields_alone
 
 
@@ -585,16 +579,20 @@ def _find_features(
     if characters is not None:
         most = sizes[-1]
         characters = CharacterGrams(characters.lengths, characters.tokens[:most], characters.counts[:most].copy())
+    if options.max_features is not None:
+        orders = [np.where(of < size, of, np.int32(NO_WORD)) for of, size in zip(orders, sizes, strict=False)]
+        grams = [
+            Grams(kind.left[:size].copy(), kind.right[:size].copy(), kind.counts[:size].copy())
+            for kind, size in zip(grams, sizes[1:], strict=False)
+        ]
     features = Features(
         words=Vocabulary(words[:kept], counts[:kept]),
-        grams=[kind.first(size) for kind, size in zip(grams, sizes[1:], strict=False)],
+        grams=grams,
         characters=characters,
         weights=np.ones(sum(sizes)),
         reading=options.reading,
         weighting=options.weighting,
     )
-    if options.max_features is not None:
-        orders = [np.where(of < size, of, np.int32(NO_WORD)) for of, size in zip(orders, sizes, strict=False)]
     return features, orders
 
 

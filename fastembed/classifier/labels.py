@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +33,7 @@ from fastembed.classifier.features import (
 from fastembed.classifier.model import FittedClassifier
 from fastembed.classifier.options import ClassifierOptions
 from fastembed.corpus.blocks import valid_text
-from fastembed.corpus.corpus import REPORT_EVERY, DocumentCorpus, FileCorpus, Progress
+from fastembed.corpus.corpus import REPORT_EVERY, FileCorpus, Progress
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.memory import BadRow, DocumentBlock, Records, column_names, is_missing
 from fastembed.corpus.reading import Reading
@@ -357,17 +357,12 @@ def check_documents(documents: Any) -> Sequence[Any]:
     Raises
     ------
     TypeError
-        If `documents` is a single string, a table, or cannot be iterated.
+        If `documents` is a single string, a table, a set, or cannot be iterated.
     ValueError
         If it is an array of several dimensions.
     """
-    if isinstance(documents, str | bytes):
-        raise TypeError(f"documents must be several, got one {shown(documents)}: pass [document]")
-    if column_names(documents) is not None:
-        raise TypeError(f"documents must be one column of texts, got a whole {type(documents).__name__}")
-    if isinstance(documents, (Mapping, set, frozenset, FileCorpus, DocumentCorpus)) or not isinstance(
-        documents, Iterable
-    ):
+    no_list = isinstance(documents, str | bytes | Mapping | set | frozenset) or column_names(documents) is not None
+    if no_list or not isinstance(documents, Iterable):
         raise TypeError(f"documents must be a list of texts or of lists of tokens, got {shown(documents)}")
     if (dimensions := getattr(documents, "ndim", 1)) != 1:
         raise ValueError(f"documents must have one dimension, got {dimensions}: Reshape your data")
@@ -384,14 +379,6 @@ def column_values(column: Iterable[Any]) -> list[Any]:
 
 
 # ---------------------------------------------------------------- examples
-
-
-class LeftOut(NamedTuple):
-    """Documents that are not trained on: their bags as those of new documents, labels, and weights."""
-
-    bags: Any
-    labels: Any
-    weights: Float64
 
 
 @dataclass
@@ -423,8 +410,8 @@ class Examples:
     weights: Float64
     gains: LabelGains | None
 
-    def left_out(self, parts: Sequence[Int64]) -> list[LeftOut]:
-        """Return each part of the documents as if it were new.
+    def left_out(self, parts: Sequence[Int64]) -> list[tuple[Any, Any, Float64]]:
+        """Return the bags, labels and weights of each part of the documents as if it were new.
 
         Features that no other document has are unknown, and the others are scaled to unit length. Documents of which
         none is left have the weight 0, and so have those of a label that only their part has: what does not know a
@@ -442,7 +429,7 @@ class Examples:
             own.eliminate_zeros()
             unknown = self.label_counts == np.bincount(labels.indices, minlength=labels.shape[1])
             used = (np.diff(own.indptr) > 0) & ~(labels @ unknown > 0)
-            found.append(LeftOut(own, labels, np.where(used, self.weights[part], 0)))
+            found.append((own, labels, np.where(used, self.weights[part], 0)))
         return found
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.arrays import Float64, largest, largest_of_rows
-from fastembed._base.validation import shown, warn_user
+from fastembed._base.validation import shown
 from fastembed.classifier.calibration import nll, probabilities
 from fastembed.classifier.labels import Labels, check_fit
 from fastembed.classifier.model import FittedClassifier
@@ -286,8 +286,6 @@ def explanation(model: FittedClassifier, document: Any, labels: Any, k: int) -> 
 
     Raises
     ------
-    TypeError
-        If labels are not a list.
     ValueError
         If a label is unknown.
     """
@@ -295,8 +293,6 @@ def explanation(model: FittedClassifier, document: Any, labels: Any, k: int) -> 
     rows = model.embedding[indices].astype(np.float64) * data[:, None]
     if model.linear is not None:
         rows = rows @ model.linear.astype(np.float64)
-    if not len(indices):
-        warn_user("the document has no known feature: its probabilities are the labels' shares")
     bias = model.bias.astype(np.float64)
     scores = rows.sum(axis=0) + bias
     logits = model.logits(scores[None], np.diff(indptr))
@@ -304,9 +300,6 @@ def explanation(model: FittedClassifier, document: Any, labels: Any, k: int) -> 
     if labels is None:
         chosen = largest(logits[0], k)
     else:
-        if isinstance(labels, str | bytes) or not isinstance(labels, Iterable):
-            raise TypeError(f"labels must be a list of labels, got {shown(labels)}: pass [label]")
-        labels = list(labels)
         if unknown := [label for label in labels if label not in names]:
             raise ValueError(f"{unknown[0]!r} is not a label of this classifier")
         chosen = np.array([names.index(label) for label in labels], np.intp)

@@ -1,10 +1,13 @@
-"""`FittedClassifier`: the fitted state of a classifier, and its answers for documents."""
+"""`FittedClassifier`: the fitted state of a classifier, its answers for documents, and its file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -12,15 +15,22 @@ import numpy.typing as npt
 
 from fastembed._base.arrays import Float32, largest_of_rows
 from fastembed._base.threads import ordered_map, single_threaded_blas
+from fastembed._base.validation import plain
 from fastembed._kernels import kernels_for
 from fastembed.classifier.calibration import Calibration, probabilities
-from fastembed.classifier.features import Bags, Features
+from fastembed.classifier.features import END, Bags, CharacterGrams, Features, Grams
 from fastembed.corpus.ledger import Ledger
+from fastembed.corpus.reading import Reading
+from fastembed.formats.registry import FORMATS
+from fastembed.formats.tensors import header, pack_tokens, parts_of, unpack_tokens, write_tensors
+from fastembed.vocabulary import Vocabulary
 
 T = TypeVar("T")
 Array = npt.NDArray[Any]
+FilePath = str | os.PathLike[str]
 
 PIECE_SCORES = 1 << 20  # largest number of scores per task
+STATE = ("several", "indicator", "documents", "history")  # what a file has as it is
 ANSWERED_DOCUMENTS = 1 << 11  # largest number of documents that one task of a prediction answers
 
 _gather = kernels_for("float32").bag_gather
@@ -132,3 +142,111 @@ class FittedClassifier:
         pairs = list(zip(self.classes[best.ravel()].tolist(), p.ravel().tolist(), strict=True))
         firsts = range(0, len(pairs), best.shape[1])
         return [pairs[first : first + size] for first, size in zip(firsts, sizes, strict=True)]
+
+    # ---------------------------------------------------------------- file
+
+    def save(self, path: FilePath, parameters: dict[str, Any]) -> None:
+        """Write the parameters of a classifier and its fitted state."""
+        if Path(path).suffix.lower() not in FORMATS["safetensors"].suffixes:
+            raise ValueError(f"a classifier is a .safetensors file, got {str(path)!r}")
+        features, calibration = self.features, self.calibration
+        tensors: dict[str, Array] = {
+            "rows": self.embedding,
+            "bias": self.bias,
+            "prior": self.prior,
+            "weights": features.weights,
+            "words.counts": features.words.counts,
+            "label_counts": self.label_counts,
+            **pack_tokens(features.words.tokens),
+        }
+        if self.linear is not None:
+            tensors["linear"] = self.linear
+        for number, grams in enumerate(features.grams, 2):
+            tensors[f"ngrams{number}.pairs"] = np.stack([grams.left, grams.right])
+            tensors[f"ngrams{number}.counts"] = grams.counts
+        if features.characters is not None:
+            tensors |= pack_tokens(features.characters.tokens, "characters.tokens")
+            tensors["characters.counts"] = features.characters.counts
+        if self.classes.dtype.kind == "i":
+            tensors["labels"] = self.classes
+        else:
+            tensors |= pack_tokens(self.classes.tolist(), "labels.tokens")
+        settings = {name: value for name, value in parameters.items() if name != "threads"}
+        settings["reading"] = settings["reading"] and _record(settings["reading"])
+        if isinstance(settings["class_weight"], Mapping):  # as pairs: JSON would turn integer keys into strings
+            settings["class_weight"] = list(settings["class_weight"].items())
+        state = {name: getattr(self, name) for name in STATE} | {
+            "calibration": calibration and [calibration.slope, calibration.bend, calibration.third],
+            "weighting": features.weighting,
+            "ledger": self.ledger,
+            "reading": _record(features.reading),
+            "orders": len(features.grams),
+            "lengths": None if features.characters is None else features.characters.lengths,
+        }
+        text = json.dumps(plain(state), ensure_ascii=False)
+        write_tensors(path, tensors, header("classifier", plain(settings)) | {"model": text})
+
+    @staticmethod
+    def load(path: FilePath) -> tuple[dict[str, Any], FittedClassifier]:
+        """Return the parameters, unchecked, and the model of a file.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        ValueError
+            If it does not hold a classifier, or is damaged.
+        """
+        with parts_of(path, "classifier", "a classifier that fits") as (tensors, settings, metadata):
+            if isinstance(settings["class_weight"], list):
+                settings["class_weight"] = dict(settings["class_weight"])
+            settings["reading"] = None if settings["reading"] is None else Reading.from_record(settings["reading"])
+            settings["chars"] = settings["chars"] and tuple(settings["chars"])
+            return settings, _model(tensors, json.loads(metadata["model"]))
+
+
+def _record(reading: Reading) -> dict[str, Any]:
+    """Return the record of a reading, including its handling of invalid UTF-8."""
+    return reading.record() | ({} if reading.errors == "strict" else {"errors": reading.errors})
+
+
+def _model(tensors: Mapping[str, Array], state: Mapping[str, Any]) -> FittedClassifier:
+    features = _features(tensors, state)
+    integers = "labels" in tensors
+    classes = np.array(tensors["labels"]) if integers else np.array(unpack_tokens(tensors, "labels.tokens"), object)
+    linear = np.array(tensors["linear"]) if "linear" in tensors else None
+    shape = features.starts[-1], len(classes) if linear is None else len(linear)
+    if tensors["rows"].shape != shape or features.weights.shape != shape[:1]:  # kernels index both by features
+        raise ValueError(f"rows of shape {tensors['rows'].shape} and {len(features)} weights, where {shape} fits")
+    return FittedClassifier(
+        features=features,
+        classes=classes,
+        calibration=state["calibration"] and Calibration(state["several"], *state["calibration"]),
+        label_counts=np.array(tensors["label_counts"]),
+        embedding=tensors["rows"],
+        linear=linear,
+        bias=np.array(tensors["bias"]),
+        prior=np.array(tensors["prior"]),
+        ledger=Ledger(**state["ledger"]),
+        **{name: state[name] for name in STATE},
+    )
+
+
+def _features(tensors: Mapping[str, Array], state: Mapping[str, Any]) -> Features:
+    words = Vocabulary(unpack_tokens(tensors), tensors["words.counts"])
+    grams, before = [], len(words)
+    for n in range(2, state["orders"] + 2):
+        name = f"ngrams{n}.pairs"
+        left, right = np.array(tensors[name])
+        for side, least, most in ((left, END if n == 2 else 0, before), (right, END, len(words))):
+            if side.size and not least <= side.min() <= side.max() < most:
+                raise ValueError(f"{name!r} must be numbers from {least} to {most - 1}")
+        grams.append(Grams(left, right, np.array(tensors[f"ngrams{n}.counts"])))
+        before = len(left)
+    characters = None
+    if state["lengths"] is not None:
+        names = tuple(unpack_tokens(tensors, "characters.tokens"))
+        counts = np.array(tensors["characters.counts"])
+        characters = CharacterGrams(tuple(state["lengths"]), names, counts)
+    reading = Reading.from_record(state["reading"])
+    return Features(words, grams, characters, np.array(tensors["weights"]), reading, state["weighting"])

@@ -1,10 +1,14 @@
-"""Training of a classifier on examples: initial parameters, the loss "softmax", and the fitted state of any loss.
+"""Training of a classifier on examples: initial parameters, and both losses.
 
-Training goes on from a fitted classifier in the same way, with rows and columns for new features and labels.
+"softmax" is trained by gradient descent, "squared", of full rank, by dual coordinate ascent on tiles of labels, which
+are independent; then documents are left out in turn. docs/derivation.md, section 8, has the objectives. Training goes
+on from a fitted classifier in the same way, with rows and columns for new features and labels.
 """
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -13,18 +17,18 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from fastembed._base.arrays import Float32, Float64
+from fastembed._base.arrays import CACHE_LINE, Float32, Float64, Int64, aligned_zeros
 from fastembed._base.memory import check_free
 from fastembed._base.threads import Pool, single_threaded_blas
 from fastembed._base.validation import warn_user
+from fastembed._kernels import features as kernels
+from fastembed._kernels import kernels_for
 from fastembed.classifier.calibration import Calibration, prior_logits, probabilities
-from fastembed.classifier.features import Features, shares
+from fastembed.classifier.features import BAG_DOCUMENTS, Features, placed, shares
 from fastembed.classifier.labels import Examples, balanced, mean_weights
 from fastembed.classifier.model import FittedClassifier
 from fastembed.classifier.options import ClassifierOptions
-from fastembed.classifier.squares import train_squares
 from fastembed.corpus.ledger import Ledger
-from fastembed.trainer.parameters import TrainingDivergedError
 from fastembed.trainer.trainer import Trainer
 
 EpochEnd = Callable[[dict[str, float]], bool]
@@ -36,10 +40,22 @@ RATE = 3.0  # of E, by default, unless documents are so alike or heavy that it i
 STABLE = 6.0  # RATE times the largest eigenvalue of a block is at most this: docs/derivation.md, section 8
 EIGENVALUE_STEPS = 10
 ROUNDING = 1e-12  # distance from 0 or 1 of the share of a label of no document or all of them
-DIVERGED = 2  # training has diverged above this multiple of the entropy of the label shares, plus 1
 NOTHING = 0.99  # of the loss of the labels' shares: with more, hardly anything has been learned
-TRIFLE = 1e-4  # a loss of the labels' shares that leaves nothing to learn
 RARE = 1 / 3  # the power of "balanced" weights that the losses of one label against all others have: docs/decisions.md
+
+LANES = CACHE_LINE // np.dtype(np.float32).itemsize  # labels of a tile
+MOST_LEFT_OUT = 1000  # largest number of documents left out at a time for calibration; at most a tenth of all
+ENOUGH = 1000  # documents that are left out, at one time or in turn
+BIAS_SQUARE = 1 / 16  # of the feature of the bias
+CATCH_UP = 3  # steps of each document that was left out, before others have one
+LEFT_OUT_TOL = 50  # their scores need be less exact, unless there are few documents, of which each moves the others:
+LEFT_OUT_SHARE = 20  # then by the number of documents over this
+FLOOR = 1e-6  # smallest tolerance, per largest step of an epoch: float32 rounds
+RUN = 16  # documents that are visited consecutively
+PIECE_FEATURES = 1 << 14  # features whose weights one task writes
+MOST_COST = 1e30  # products with larger costs may overflow float32
+
+_epoch = kernels_for("float32").squares_epoch
 
 
 @dataclass(frozen=True)
@@ -63,15 +79,18 @@ class Size:
 
 def check_alike(known: FittedClassifier, options: ClassifierOptions) -> None:
     """Raise ValueError unless a fitted classifier can learn more with these options."""
-    features, dim = known.features, None if known.linear is None else len(known.linear)
-    lengths = None if features.characters is None else features.characters.lengths
-    ours = len(features.grams) + 1, lengths, features.weighting, features.reading
-    if (known.calibration is None) != (options.loss == "softmax"):
-        raise ValueError(f"loss={options.loss!r} is not that of the classifier: call fit")
-    if ours != (options.ngrams, options.chars, options.weighting, options.reading):
-        raise ValueError("ngrams, chars, weighting or reading are not those of the classifier: call fit")
-    if dim not in (options.dim, None):  # full rank grows with the labels
-        raise ValueError(f"dim={options.dim}, but the classifier learned with dim={dim}: call fit")
+    features = known.features
+    learned = {
+        "loss": "softmax" if known.calibration is None else "squared",
+        "ngrams": len(features.grams) + 1,
+        "chars": None if features.characters is None else features.characters.lengths,
+        "weighting": features.weighting,
+        "reading": features.reading,
+        "dim": options.dim if known.linear is None else len(known.linear),  # full rank grows with the labels
+    }
+    for name, value in learned.items():
+        if getattr(options, name) != value:
+            raise ValueError(f"{name}={getattr(options, name)!r}, but the classifier learned with {value!r}: call fit")
 
 
 class Earlier(NamedTuple):
@@ -183,7 +202,7 @@ def _one_against_all(
         examples, losses, bias, float(earlier.documents), start, options, pool, on_epoch_end
     )
     least = min(record["loss"] for record in history if not record["left_out"])
-    _warn_of_nothing(least, (q * (1 - q) / 2).sum(), "a smaller l2")
+    _warn_of_nothing(least, (q * (1 - q) / 2).sum())
     first = earlier.calibration or Calibration.first(labels.several)
     calibrated = earlier.documents if earlier.calibration else 0
     scores, of_left_out, weights_of_left_out = zip(*left_out, strict=True)
@@ -202,6 +221,217 @@ def _check_memory(features: Features, dim: int, labels: int, documents: int = 0)
     size = (len(features) + documents) * dim * np.dtype(np.float32).itemsize
     what = f"training {labels:,} labels on {len(features):,} features"
     check_free(2 * size, what, "give loss='softmax' and a small dim, or a larger min_count")
+
+
+# ---------------------------------------------------------------- the loss "squared"
+
+
+class Ascent:
+    """The weights of the labels, and the epochs of dual coordinate ascent that optimise them.
+
+    A feature of a single document needs no row of weights: its weights are those of the document's dual variables,
+    times its own weight in the bag. Other features have a row, in tiles of labels (tiles, rows, LANES).
+
+    Parameters
+    ----------
+    losses : ndarray of float64 (N,)
+        The weights of the losses of the documents.
+    order : ndarray of int64 (N,)
+        The order of the documents in memory, by which they are numbered here.
+    bias : ndarray of float32 (L,)
+        The first bias, towards which L2 regularisation pulls it.
+    start : ndarray of float32 (F, L), optional
+        The weights towards which L2 regularisation pulls; by default 0. All features have a row then.
+    curvature : float
+        The second derivative of the losses of earlier documents by the bias, which hold it near the first one.
+
+    Raises
+    ------
+    ValueError
+        If the weight of a document is too large relative to `l2`.
+    """
+
+    def __init__(
+        self,
+        examples: Examples,
+        losses: Float64,
+        order: Int64,
+        bias: Float32,
+        l2: float,
+        pool: Pool,
+        start: Float32 | None,
+        curvature: float,
+    ) -> None:
+        self._bias_square = BIAS_SQUARE / (1 + BIAS_SQUARE * curvature / l2)
+        self._pool, self._labels = pool, len(bias)
+        heaviest = float(examples.weights.max())
+        if heaviest > MOST_COST * l2:
+            what = f"the weight of a document is {heaviest:g} and l2={l2:g}"
+            raise ValueError(f"{what}: at most {MOST_COST:g} times l2")
+        self._costs = (losses[order] / l2).astype(np.float32)
+        labels = examples.labels.matrix[order]
+        self._documents: tuple[Any, ...] = (
+            *self._split_bags(examples, order, start is not None),
+            labels.indptr.astype(np.int64),
+            labels.indices.astype(np.int32, copy=False),
+        )
+        tiles = -(-self._labels // LANES)
+        self._bias = np.zeros((tiles, LANES), np.float32)
+        self._bias.ravel()[: self._labels] = bias
+        self._weights = aligned_zeros((tiles, max(1, int(self._rows.max(initial=-1)) + 1), LANES), "float32")
+        if start is not None:
+            for tile in range(tiles):
+                part = start[:, tile * LANES : (tile + 1) * LANES]
+                self._weights[tile, : len(part), : part.shape[1]] = part
+        self._dual = aligned_zeros((tiles, len(order), LANES), "float32")
+
+    def _split_bags(self, examples: Examples, order: Int64, every: bool) -> tuple[Any, ...]:
+        """Divide the bags into features with a row, and those of one document, unless `every` feature gets a row.
+
+        Return the bags of the features with a row, as indptr, indices and data, and the squared lengths of the bags
+        (N,), of all features and the bias, and of the features without a row.
+        """
+        bags, count = examples.bags, len(order)
+        indptr, indices, data = bags.indptr.astype(np.int64), bags.indices.astype(np.int32, copy=False), bags.data
+        if not bags.nnz:  # the kernels take the addresses
+            indices, data = np.zeros(1, np.int32), np.zeros(1)
+        shared = np.full(bags.shape[1], every) | (examples.frequencies > 1)
+        self._rows = rows = np.cumsum(shared, dtype=np.int32) - np.int32(1)
+        rows[~shared] = -1
+        self._owners, self._amounts = np.full(len(rows), -1, np.int32), np.zeros(len(rows), np.float32)
+        pieces = list(itertools.pairwise([*range(0, count, BAG_DOCUMENTS), count]))
+        sizes = np.empty(count, np.int64)
+        self._pool.run(lambda k: kernels.shared_entries(indptr, indices, rows, *pieces[k], sizes), len(pieces))
+        starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes[order])])
+        ids, weights = np.empty(max(1, int(starts[-1])), np.int32), np.empty(max(1, int(starts[-1])), np.float32)
+        squares, own = np.empty(count, np.float32), np.empty(count, np.float32)
+
+        def split(k: int) -> None:
+            kernels.split_bags(
+                indptr, indices, data, order, rows, *pieces[k], starts, ids, weights, squares, own,
+                self._owners, self._amounts,
+            )  # fmt: skip
+
+        self._pool.run(split, len(pieces))
+        return starts, ids, weights, squares + np.float32(self._bias_square), own
+
+    def epoch(self, order: Int64, left_out: slice) -> tuple[float, float]:
+        """Make a step per document of `order`; return the mean loss before it, and the largest change of a score.
+
+        The documents `left_out` have no loss. Their duals become 0 in the first epoch without them.
+        """
+        sums, costs = np.empty((len(self._weights), 2)), self._costs.copy()
+        costs[left_out] = 0
+
+        def run(tile: int) -> None:
+            weights = self._bias, self._weights, self._dual
+            _epoch(*self._documents, costs, order, *weights, tile, self._bias_square, sums)
+
+        self._pool.run(run, len(sums))
+        return float(sums[:, 0].sum()) / max(float(costs[order].sum(dtype=np.float64)), 1e-300), float(sums[:, 1].max())
+
+    def result(self) -> tuple[Float32, Float32]:
+        """Return the weights (F, L) and the bias (L,)."""
+        found = np.empty((len(self._rows), self._labels), np.float32)
+
+        def run(k: int) -> None:
+            first, last = k * PIECE_FEATURES, min(len(found), (k + 1) * PIECE_FEATURES)
+            kernels.joined_rows(self._rows, self._owners, self._amounts, self._weights, self._dual, first, last, found)
+
+        self._pool.run(run, -(-len(found) // PIECE_FEATURES))
+        return found, self._bias.ravel()[: self._labels].copy()
+
+    def scores(self, bags: Any) -> Float32:
+        """Return the scores (N, L) of bags (N, F)."""
+        found = np.empty((bags.shape[0], self._labels), np.float32)
+        data = bags.data.astype(np.float32)
+        shared = placed(bags, data, self._rows, self._weights.shape[1])
+        alone = placed(bags, data * self._amounts[bags.indices], self._owners, self._dual.shape[1])
+
+        def run(tile: int) -> None:
+            part = found[:, tile * LANES : (tile + 1) * LANES]
+            scores = shared @ self._weights[tile] + alone @ self._dual[tile] + self._bias[tile]
+            part[:] = scores[:, : part.shape[1]]
+
+        self._pool.run(run, len(self._weights))
+        return found
+
+
+def train_squares(
+    examples: Examples,
+    losses: Float64,
+    bias: Float32,
+    curvature: float,
+    start: Float32 | None,
+    options: ClassifierOptions,
+    pool: Pool,
+    on_epoch_end: Callable[[dict[str, float]], bool] | None,
+) -> tuple[Float32, Float32, list[tuple[Float32, Any, Float64]], list[dict[str, float]]]:
+    """Train on all documents; then without each part of them, from the duals that there are.
+
+    The minimum does not depend on where training starts. It ends when no step of an epoch changes a score by more than
+    `tol`.
+
+    Parameters
+    ----------
+    examples : Examples
+        Their bags, frequencies and gains are released once they have been sorted.
+    losses : ndarray of float64 (N,)
+        The weights of the losses of the documents.
+    bias : ndarray of float32 (L,)
+        The initial bias, which L2 regularisation pulls towards.
+    curvature, start
+        As for :class:`Ascent`.
+    on_epoch_end : callable, optional
+        Training ends if it returns True: without each part left out, it makes one more epoch.
+
+    Returns
+    -------
+    weights : ndarray of float32 (F, L)
+    bias : ndarray of float32 (L,)
+    left_out : list of (scores, labels, weights)
+        Of the documents of each part, by the weights trained without it.
+    history : list of dict
+    """
+    rng = np.random.default_rng(options.seed)
+    random = rng.permutation(len(examples.weights))  # the order of documents in memory
+    random = random[np.argsort(examples.weights[random] == 0, kind="stable")]  # without a weight: never visited
+    count = int(np.count_nonzero(examples.weights))
+    ascent = Ascent(examples, losses, random, bias, options.l2, pool, start, curvature)
+    size = max(1, min(MOST_LEFT_OUT, count // 10))
+    parts = [slice(k, k + size) for k in range(0, min(max(ENOUGH, size), count) - size + 1, size)]
+    left_out = examples.left_out([random[part] for part in parts])
+    examples.bags = examples.gains = examples.frequencies = None
+    history: list[dict[str, float]] = []
+    scored: list[tuple[Float32, Any, Float64]] = []
+    largest, ended, before = 0.0, False, np.arange(0)
+    for number, part in enumerate([slice(0, 0), *parts]):
+        these = np.arange(part.start, part.stop)
+        first = np.concatenate([np.tile(before, CATCH_UP), these])  # documents that take the first steps
+        tolerance = options.tol * (min(LEFT_OUT_TOL, count / LEFT_OUT_SHARE) if number else 1)
+        for _ in range(options.epochs):
+            began = time.perf_counter()
+            starts = np.arange(0, count, RUN)  # of runs of documents, so that memory is read in larger pieces
+            rng.shuffle(starts)
+            order = (starts[:, None] + np.arange(RUN)).ravel()
+            loss, change = ascent.epoch(np.concatenate([first, order[order < count]]), part)
+            first, largest = first[:0], max(largest, change)
+            record = {"epoch": len(history) + 1, "left_out": len(these), "loss": loss, "change": change}
+            history.append(record | {"seconds": time.perf_counter() - began})
+            ended = ended or (on_epoch_end is not None and on_epoch_end(dict(history[-1])))
+            if ended or change <= max(tolerance, FLOOR * largest):
+                break
+        else:
+            if not number:
+                last = f"the last one still changed a score by {change:.2g}, and tol={options.tol:g}"
+                warn_user(f"training ended after epochs={options.epochs}, before it converged: {last}")
+        if number:
+            bags, labels, weights = left_out[number - 1]
+            scored.append((ascent.scores(bags), labels, weights))
+        else:
+            found = ascent.result()
+        before = these
+    return *found, scored, history
 
 
 # ---------------------------------------------------------------- initial parameters: E, and W or None for the identity
@@ -307,14 +537,13 @@ def _softmax(
     embedding, linear = earlier.parameters or _first_parameters(examples.features, examples.bags, targets, options)
     w = np.eye(len(prior), dtype=np.float32) if linear is None else linear
     trainer = Trainer(embedding, w, bias=prior, threads=pool.threads)
-    rate = options.learning_rate or default_rate(examples.bags, examples.weights)
     history = trainer.fit_counts(
         targets,
         bags=examples.bags,
         input_weights=examples.weights,
         optimizer="sgd",
         epochs=options.epochs,
-        learning_rate=rate,
+        learning_rate=options.learning_rate or default_rate(examples.bags, examples.weights),
         linear_learning_rate=0.0 if linear is None else LINEAR_RATE,
         l2=options.l2,
         block_size=BLOCK_DOCUMENTS,
@@ -322,21 +551,14 @@ def _softmax(
         on_epoch_end=None if on_epoch_end is None else lambda record, _: on_epoch_end(record),
     )
     entropy = -float(targets.sum(axis=0) @ prior.astype(np.float64)) / targets.sum()
-    worst = max(history, key=lambda record: record["nll"])
-    if worst["nll"] > DIVERGED * (1 + entropy):
-        raise TrainingDivergedError(
-            f"learning_rate={rate:g} is too large: the nll {worst['nll']:.4g} of epoch {worst['epoch']} is far above"
-            f" {entropy:.2g}, that of the labels' shares",
-            int(worst["epoch"]),
-        )
     if len(history) > 1:  # the nll is that before the steps of an epoch
-        _warn_of_nothing(history[-1]["nll"], entropy, "a larger learning_rate")
+        _warn_of_nothing(history[-1]["nll"], entropy)
     trained = None if linear is None else np.ascontiguousarray(trainer.linear)
     return Learned(trainer.embedding, trained, prior, prior, None, history)
 
 
-def _warn_of_nothing(loss: float, of_shares: float, remedy: str) -> None:
+def _warn_of_nothing(loss: float, of_shares: float) -> None:
     """Warn if the loss is that of the shares of the labels, which need no documents."""
-    if loss > NOTHING * of_shares > TRIFLE:
-        what = f"hardly anything was learned but the shares of the labels, whose loss is {of_shares:.4g}"
-        warn_user(f"{what}: {remedy} lets scores differ more")
+    if loss > NOTHING * of_shares:
+        what = f"the loss is {loss:.4g}, and that of the labels' shares {of_shares:.4g}"
+        warn_user(f"hardly anything was learned: {what}; change l2 or learning_rate")

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy import sparse
 
 from fastembed import Classifier
 
@@ -15,28 +14,6 @@ def weights_of(model):
 def one_hot(model, labels):
     lists = [label if isinstance(label, list) else [label] for label in labels]
     return np.array([[float(c in each) for c in model.classes_.tolist()] for each in lists])
-
-
-@pytest.mark.parametrize("seed", [0, 1])
-def test_it_finds_the_minimum_where_weights_are_thousands_of_times_l2(seed, bags_of):
-    """As the dual of the ridge regression does; five of 4,000 documents have the label "y", so that each weighs 400."""
-    rng = np.random.default_rng(seed)
-    words = (rng.integers(0, 400, (4000, 5)) ** 2 // 400).tolist()
-    documents = [" ".join(f"w{word}" for word in each) for each in words]
-    y = np.zeros(4000)
-    y[rng.choice(4000, 5, replace=False)] = 1
-    model = Classifier(class_weight="balanced", l2=0.1, tol=0.01).fit(documents, np.where(y > 0, "y", "x"))
-    weights = np.where(y > 0, 400.0, 4000 / (2 * 3995))
-    x = sparse.csr_array(sparse.hstack([bags_of(model._model, documents), np.full((4000, 1), 0.25)]))
-    share, first = weights @ y / weights.sum(), np.zeros(x.shape[1])
-    first[-1] = 4 * share
-
-    def objective(w):
-        return 0.1 * ((w - first) ** 2).sum() / 2 + weights @ (y - x @ w) ** 2 / 2
-
-    found = np.append(weights_of(model)[:, -1], 4 * float(model._model.bias[-1]))
-    dual = np.linalg.solve((x @ x.T).toarray() + np.diag(0.1 / weights), y - x @ first)
-    assert objective(first + x.T @ dual) < objective(found) < objective(first + x.T @ dual) * 1.02
 
 
 def test_by_default_scores_are_within_tol_of_the_optimum_where_the_ascent_is_slow(bags_of):
@@ -125,23 +102,6 @@ def test_a_weight_that_would_overflow_is_named_and_changes_nothing(l2, weight):
     assert_array_equal(model.predict_proba(["a", "d"]), before)
     model.set_params(l2=1.0).fit(documents, labels, np.full(12, 1e30))
     assert np.isfinite(model.predict_proba(["a", "d"])).all()
-
-
-def test_probabilities_of_several_labels_are_independent(labelled):
-    documents, labels = labelled
-    lists = [[label, "all"] for label in labels]
-    several = Classifier().fit(documents, lists)
-    found, p, y = several.test(documents, lists, k=2), several.predict_proba(documents), one_hot(several, lists)
-    assert found.precision > 0.95
-    assert found.nll == pytest.approx(-np.log(np.where(y, p, 1 - p)).sum(axis=1).mean(), rel=1e-3)
-
-
-@pytest.mark.filterwarnings("ignore:training ended after epochs=3", "ignore:hardly anything was learned")
-@pytest.mark.parametrize("l2", [1e-30, 1e30])
-def test_no_strength_of_l2_gives_what_is_not_finite(labelled, l2):
-    model = Classifier(l2=l2, epochs=3, chars=(1, 2)).fit(*labelled)
-    assert np.isfinite(weights_of(model)).all()
-    assert np.isfinite(model.predict_proba(labelled[0])).all()
 
 
 @pytest.mark.parametrize("loss", ["squared", "softmax"])
