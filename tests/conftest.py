@@ -1,4 +1,4 @@
-"""Shared fixtures: the compiled builds in both dtypes, sizes at boundaries, tolerances, models, real data."""
+"""Shared fixtures: the compiled builds in both dtypes, sizes at boundaries, tolerances, models."""
 
 import ctypes
 import gzip
@@ -31,9 +31,6 @@ settings.load_profile("same")
 
 from fastembed._base.arrays import aligned_zeros, padded_width  # noqa: E402
 from fastembed._kernels import kernels_for, runnable_builds  # noqa: E402
-
-# Larger real texts, if they lie beside the repository
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 # Largest error of a result, as a share of its largest component: about 30 and 200 roundings
 TOLERANCE = {"float32": 4e-6, "float64": 4e-14}
@@ -72,9 +69,6 @@ SHAPES = [
     (1025, 16),  # two shards, of 512 and 513 rows
     (3001, 31),  # three shards; large and odd
 ]
-
-# D alone: just below, at and above a CPU's longest vector of float64 and of float32; odd; large
-DIMS = [1, 3, 7, 8, 9, 15, 16, 17, 100]
 
 
 def pytest_collection_modifyitems(items):
@@ -162,12 +156,6 @@ def size(request):
     return request.param
 
 
-@pytest.fixture(params=DIMS)
-def dim(request):
-    """Return D at a boundary of the CPU's vectors."""
-    return request.param
-
-
 @pytest.fixture
 def model():
     """Make (embedding, linear, bias) of normal random numbers, with logits of order 1."""
@@ -207,19 +195,6 @@ def padded():
         return memory
 
     return pad
-
-
-@pytest.fixture(scope="session")
-def data_file():
-    """Return the path of a file of real data, or skip the test if there is none."""
-
-    def find(name):
-        path = DATA / name
-        if not path.exists():
-            pytest.skip(f"needs {name} in the folder shared/data beside the repository")
-        return path
-
-    return find
 
 
 @pytest.fixture

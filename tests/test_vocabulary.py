@@ -55,7 +55,7 @@ def test_the_counts_are_those_of_a_counter(corpus, min_count, max_size):
 def test_load_returns_what_save_wrote(tmp_path_factory, tokens, count):
     path = tmp_path_factory.mktemp("saved") / "words.tsv"
     vocabulary = Vocabulary(tokens, [count] * len(tokens))
-    if any("\n" in token for token in tokens):
+    if "\n" in "".join(tokens):
         with pytest.raises(ValueError, match="contains a line end"):
             vocabulary.save(path)
         assert not path.exists()
@@ -106,25 +106,6 @@ def test_an_integer_is_the_token_of_its_digits_and_never_an_id():
 
 
 @pytest.mark.parametrize(
-    ("corpus", "message"),
-    [
-        ([], "the corpus is empty: no token in 0 lines"),
-        (CORPUS, "none of the 4 different tokens is left: below min_count=5"),
-    ],
-)
-def test_a_vocabulary_without_tokens_is_an_error(corpus, message):
-    with pytest.raises(ValueError, match=message):
-        Vocabulary.from_corpus(corpus)
-
-
-@pytest.mark.parametrize("option", ["min_count", "max_size"])
-@pytest.mark.parametrize(("value", "error"), [(0, ValueError), (True, TypeError), (1.5, TypeError), ("3", TypeError)])
-def test_bad_options_are_rejected(option, value, error):
-    with pytest.raises(error, match=f"{option} must be .* got {value!r}"):
-        Vocabulary.from_corpus(CORPUS, **{option: value})
-
-
-@pytest.mark.parametrize(
     ("tokens", "counts", "error", "message"),
     [
         (["a", "b", "a"], [1, 1, 1], ValueError, "tokens must be unique, but 'a' is in rows 0 and 2"),
@@ -169,19 +150,16 @@ def test_a_list_none_of_which_occurs_is_warned_of():
 
 
 @pytest.mark.parametrize(
-    ("lists", "error", "message"),
+    ("options", "error", "message"),
     [
+        ({"min_count": 0}, ValueError, "min_count"),
+        ({"max_size": True}, TypeError, "max_size"),
         ({"drop": []}, ValueError, "drop must hold at least one token"),
-        ({"keep_only": "abc"}, TypeError, "keep_only must be a list of tokens, 'english' or None, got 'abc'"),
+        ({"keep_only": "abc"}, TypeError, "keep_only .*'abc'"),
+        ({"min_count": 5}, ValueError, "none of the 4 .* below min_count=5"),
         ({"drop": ["a", "b", "c", "d"]}, ValueError, "none of the 4 .* listed in drop"),
-        ({"drop": ["a", "b"]}, ValueError, "none of the 4 .* below min_count=2"),
     ],
 )
-def test_bad_lists_and_lists_that_leave_no_token_are_errors(lists, error, message):
+def test_bad_options_and_lists_that_leave_no_token_are_errors(options, error, message):
     with pytest.raises(error, match=message):
-        Vocabulary.from_corpus(CORPUS, 2, **lists)
-
-
-def test_surrogates_cannot_be_saved(tmp_path):
-    with pytest.raises(ValueError, match="no UTF-8 form"):
-        Vocabulary(["\ud800"], [1]).save(tmp_path / "words.tsv")
+        Vocabulary.from_corpus(CORPUS, **{"min_count": 2} | options)

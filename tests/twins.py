@@ -15,34 +15,7 @@ from itertools import chain, pairwise, takewhile
 
 import numpy as np
 
-from fastembed.reference import Array, Ids, Real, logsumexp
-
-# ---------------------------------------------------------------- parts of the steps: shards, bags by row
-
-
-def statistics(x: Array, y: Array) -> Array:
-    """Return (max, sum of exp(x - max), y @ x) of the logits of one shard, for the merge.
-
-    Examples
-    --------
-    >>> statistics(np.array([0.0, 0.0]), np.array([0.0, 3.0]))
-    array([0., 2., 0.])
-    """
-    return np.array([x.max(), np.exp(x - x.max()).sum(), y @ x])
-
-
-def merge(partials: Array, total_target: float, scale: float) -> tuple[float, float]:
-    """Return (loss, logsumexp) from the statistics (S, 3) of the shards.
-
-    Examples
-    --------
-    >>> merge(np.array([[0.0, 1.0, 0.0], [0.0, 3.0, 0.0]]), total_target=1, scale=1) == (np.log(4), np.log(4))
-    True
-    """
-    maxima, totals, target_logits = partials.T
-    log_normaliser = float(logsumexp(maxima + np.log(totals)))
-    return scale * (total_target * log_normaliser - float(target_logits.sum())), log_normaliser
-
+from fastembed.reference import Array, Ids, Real
 
 # ---------------------------------------------------------------- counts
 
@@ -308,7 +281,7 @@ def joined_rows(rows: Ids, owners: Ids, amounts: Real, of_rows: Real, of_documen
     return np.where(rows[:, None] >= 0, np.asarray(of_rows, np.float64)[rows], alone)
 
 
-# ---------------------------------------------------------------- a sigmoid per label
+# ---------------------------------------------------------------- labels of a classifier
 
 
 def label_terms(has: Real, y: Real, prior: float) -> tuple[Array, Array]:
@@ -329,18 +302,6 @@ def label_terms(has: Real, y: Real, prior: float) -> tuple[Array, Array]:
 
     n = np.transpose(has) @ y
     return sums(n), has * (sums(np.maximum(n - np.asarray(y)[:, None], 0)) - sums(n))
-
-
-def sigmoid(x: Array) -> Array:
-    """Return 1 / (1 + exp(-x)).
-
-    Examples
-    --------
-    >>> sigmoid(np.array([0.0, np.log(3), -1e4]))
-    array([0.5 , 0.75, 0.  ])
-    """
-    e = np.exp(-np.abs(x))
-    return np.asarray(np.where(x >= 0, 1, e) / (1 + e))
 
 
 def squares_epoch(

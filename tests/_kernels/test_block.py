@@ -8,6 +8,7 @@ from fastembed import reference
 
 
 @pytest.mark.parametrize("shards", [1, 3, 8])
+@pytest.mark.parametrize("dim", [1, 7, 16, 17, 100])
 def test_the_update_of_the_embedding_is_row_wise_adagrad(kernels, padded, near, dim, shards):
     rng = np.random.default_rng(dim)
     embedding = rng.normal(size=(6, dim)).astype(kernels.dtype)

@@ -7,7 +7,6 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
-import fastembed.counts.graphs as graphs
 from fastembed import Counts, SkipGram
 
 WEIGHTS = {
@@ -231,37 +230,25 @@ def test_nodes_with_few_edges_are_left_out_or_keep_zeros_and_are_counted():
 
 
 @pytest.mark.parametrize(
-    ("matrix", "options", "message"),
+    ("graph", "options", "error", "message"),
     [
-        (np.ones((2, 3)), {}, r"must be square, got shape \(2, 3\)"),
-        ([[0, -1], [1, 0]], {}, "non-negative"),
-        ([[0, np.nan], [1, 0]], {}, "finite"),
-        (np.full((2, 2), 1e308), {}, "the sums of the weights of a node must be finite"),
-        (np.zeros((2, 2)), {}, "no edge to walk on: read 2"),
-        (np.ones((2, 2)), {"tokens": [1, "1"]}, "the names 1 and '1' would both be the token '1'"),
-        (np.ones((2, 2)), {"tokens": ["a"]}, "must name the 2 nodes, got 1"),
-        (np.ones((2, 2)), {"start": "corner"}, "start must be one of degree, uniform"),
-        (np.ones((2, 2)), {"tolerance": 1}, "tolerance must be at least 0 and below 1, got 1"),
+        (np.ones((2, 2)), {}, TypeError, "got <class 'numpy.ndarray'>"),
+        (sparse.csr_array(np.ones((2, 3))), {}, ValueError, r"square, got shape \(2, 3\)"),
+        (sparse.csr_array([[1j]]), {}, TypeError, "weights"),
+        (sparse.csr_array([[0, -1], [1, 0]]), {}, ValueError, "weights"),
+        (sparse.csr_array([[0, np.nan], [1, 0]]), {}, ValueError, "weights"),
+        (sparse.csr_array(np.full((2, 2), 1e308)), {}, ValueError, "weights of a node must be finite"),
+        (sparse.csr_array(np.zeros((2, 2))), {}, ValueError, "no edge to walk on: read 2"),
+        (sparse.csr_array([[1]]), {"tokens": "a"}, TypeError, "tokens"),
+        (sparse.csr_array([[1]]), {"tokens": ["a", "b"]}, ValueError, "tokens"),
+        (sparse.csr_array([[1]]), {"directed": "yes"}, TypeError, "directed"),
+        (sparse.csr_array([[1]]), {"weights": "cost"}, TypeError, "'cost'"),
+        (sparse.csr_array([[1]]), {"start": "corner"}, ValueError, "start"),
+        (sparse.csr_array([[1]]), {"tolerance": 1}, ValueError, "tolerance"),
     ],
 )
-def test_what_is_no_graph_is_named(matrix, options, message):
-    with pytest.raises(ValueError, match=message):
-        Counts.from_graph(sparse.csr_array(matrix), **options)
-
-
-@pytest.mark.parametrize(
-    ("graph", "options", "message"),
-    [
-        (np.ones((2, 2)), {}, "got <class 'numpy.ndarray'>"),
-        (sparse.csr_array([[1j]]), {}, "real numbers"),
-        (sparse.csr_array([[1]]), {"tokens": "a"}, "sequence of names"),
-        (sparse.csr_array([[1]]), {"directed": "yes"}, "directed must be True or False"),
-        (sparse.csr_array([[1]]), {"weights": 1}, "weights must be True or False"),
-        (sparse.csr_array([[1]]), {"weights": "cost"}, "'cost'"),
-    ],
-)
-def test_what_has_the_wrong_type_is_named(graph, options, message):
-    with pytest.raises(TypeError, match=message):
+def test_what_is_no_graph_or_option_is_named(graph, options, error, message):
+    with pytest.raises(error, match=message):
         Counts.from_graph(graph, **options)
 
 
@@ -290,7 +277,6 @@ def test_names_and_weights_that_a_graph_does_not_have_are_errors():
     [
         ("a b\na\n", "edges.txt', line 2: .*, got 'a'"),
         ("a b x\n", "edges.txt', line 1: .*, got 'a b x'"),
-        ("a b {'weight': 3}\n", "got \"a b {'weight': 3}\""),
         ("a b 1\nc d -2\n", "line 2: .* got 'c d -2'"),
         ("a b nan\n", "got 'a b nan'"),
         ("# nothing\n", "there is no edge in"),
@@ -305,8 +291,8 @@ def test_a_line_that_is_no_edge_is_named(tmp_path, text, message):
 def test_progress_counts_nodes():
     steps = []
     Counts.from_graph(sparse.csr_array(random_graph()), progress=lambda *step: steps.append(step), threads=2)
-    assert steps == [(16, 60), (32, 60), (48, 60), (60, 60)]
-    assert graphs.STARTS == 16
+    assert steps == sorted(steps)
+    assert steps[-1] == (60, 60)
 
 
 @pytest.mark.parametrize("other", [{"directed": False}, {"window": 2}, {"weighting": "linear"}])

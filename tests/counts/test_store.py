@@ -322,24 +322,3 @@ def test_tiles_whose_numbers_do_not_fit_together_are_not_followed():
             digest[:] = np.frombuffer(hashlib.sha256(wrong[slice(*tiles.offsets(2)[k : k + 2])]).digest(), np.uint8)
         with pytest.raises(ValueError, match=message):
             decode_group(wrong, tiles, 2, bounds)
-
-
-WRITING = """if True:
-    import sys
-    from fastembed import Counts, Vocabulary
-    peak = lambda: int(open("/proc/self/status", encoding="ascii").read().partition("VmHWM:")[2].split()[0]) * 1024
-    vocabulary, before = Vocabulary([str(i) for i in range(3_000)], [1] * 3_000), peak()
-    options = {"window": 12, "directed": True, "threads": 2, "memory_limit": 20_000_000}
-    print(Counts.from_corpus(sys.argv[1], vocabulary, store=sys.argv[2], **options).nnz, peak() - before)
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of a process from /proc")
-def test_a_group_that_is_written_is_in_memory_once(tmp_path):
-    """All counts are one group, in which most of the possible pairs occur. A count takes 12 bytes of memory."""
-    np.savetxt(tmp_path / "text", np.random.default_rng(0).integers(0, 3_000, (20_000, 50)), "%d")
-    command = [sys.executable, "-P", "-c", WRITING, str(tmp_path / "text"), str(tmp_path / "counts")]
-    nnz, peak = map(int, subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout.split())
-    assert nnz > 10_000_000
-    assert peak < 20_000_000 + 20 * nnz

@@ -150,17 +150,3 @@ def test_structured_files_have_urls_too(url):
     put(f"{url}/texts/a.csv", b"id,text\n7,the dog\n8,barks")
     put(f"{url}/texts/b.txt", b"no field")
     assert Vocabulary.from_corpus(FileCorpus(f"{url}/texts", field="text"), min_count=1).ledger.tokens_read == 3
-
-
-def test_a_bucket_that_is_missing_and_a_wrong_key_are_named(s3_server, monkeypatch):
-    for name, value in (("AWS_ENDPOINT_URL", s3_server), ("AWS_DEFAULT_REGION", "us-east-1")):
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "c")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "d")
-    counts = Counts.from_pairs(["a"], ["b"])
-    with pytest.raises(OSError, match="'s3://nowhere-at-all/a"):
-        counts.save("s3://nowhere-at-all/a.counts")
-    with pytest.raises(FileNotFoundError, match="'s3://nowhere-at-all/a"):
-        Vocabulary.from_corpus("s3://nowhere-at-all/a.txt")
-    with pytest.raises((FileNotFoundError, ValueError), match="'s3://nowhere-at-all/a"):
-        Counts.open("s3://nowhere-at-all/a.counts")
