@@ -112,7 +112,14 @@ class Estimate:
         """
         epochs, products, decomposition = self._operations
         operations = (1.3 * epochs + 3 * products) / self.threads + 3 * decomposition
-        return operations * seconds_per_operation(BLOCK_ROWS, self.dim, min(self.outputs, RATE_COLUMNS))
+        left = np.ones((BLOCK_ROWS, self.dim), np.float32)
+        right = np.ones((self.dim, min(self.outputs, RATE_COLUMNS)), np.float32)
+        end, fastest = perf_counter() + 0.2, math.inf
+        with single_threaded_blas():
+            while (began := perf_counter()) < end or fastest == math.inf:
+                left @ right
+                fastest = min(fastest, perf_counter() - began)
+        return operations * fastest / (2 * left.size * right.shape[1])
 
     @property
     def memory(self) -> int:
@@ -273,20 +280,3 @@ def check_before_counting(least: Estimate, frequencies: NDArray[np.int64], pairi
         least = replace(least, nnz=nnz, largest_group=max(nnz // group_count(least.inputs), 1))
     least.check()
     return WRITTEN_BYTES * least.largest_group
-
-
-def seconds_per_operation(rows: int, dim: int, columns: int) -> float:
-    """Return the seconds of one thread per floating-point operation: the fastest product of a fifth of a second.
-
-    Parameters
-    ----------
-    rows, dim, columns : int
-        Of the product of a matrix (rows, dim) and one (dim, columns), float32.
-    """
-    left, right = np.ones((rows, dim), np.float32), np.ones((dim, columns), np.float32)
-    end, fastest = perf_counter() + 0.2, math.inf
-    with single_threaded_blas():
-        while (began := perf_counter()) < end or fastest == math.inf:
-            left @ right
-            fastest = min(fastest, perf_counter() - began)
-    return fastest / (2 * left.size * columns)

@@ -93,8 +93,7 @@ class SkipGramOptions(SkipGramParameters):
             if tokens is not None:
                 listed = check_token_list(name, tokens)
                 checked[name] = tokens if isinstance(tokens, str) else listed
-        # An array would be compared element by element
-        if self.max_contexts is not None and not (isinstance(self.max_contexts, str) and self.max_contexts == "auto"):
+        if self.max_contexts not in (None, "auto"):
             checked["max_contexts"] = check_integer("max_contexts, neither None nor 'auto',", self.max_contexts, low=1)
         if isinstance(self.subwords, bool | np.bool_):
             checked["subwords"] = LENGTHS if self.subwords else False

@@ -29,7 +29,6 @@ from fastembed.vocabulary import Vocabulary
 Predicted: TypeAlias = "list[tuple[Any, float]]"
 Words: TypeAlias = "Token | Iterable[Token | tuple[Token, float]]"
 
-METHODS = ("mean", "sif", "fit")
 SIF = 1e-3  # a
 RIDGE = 30.0  # chosen by the classification of held-out documents
 
@@ -87,9 +86,7 @@ def predict(
     if side is not None and not model.directed:
         raise ValueError(f"side={side!r} needs a model with directed=True and a window on both sides")
     skip = check_flag("skip_unknown", skip_unknown)
-    if isinstance(queries, str) or not isinstance(queries, Iterable):
-        raise TypeError(f"queries must be several, got {queries!r}: predict_output takes a single one")
-    queries = list(queries)
+    queries = _listed("queries", queries)
     parsed = [
         ContextQuery.of(words, model.vocabulary, exclude=left_out, skip_unknown=skip)
         for words, left_out in zip(queries, _excluded(exclude, len(queries)), strict=True)
@@ -105,7 +102,7 @@ def predict(
     return found
 
 
-def checked_words(name: str, words: Any) -> list[Any]:
+def _listed(name: str, words: Any) -> list[Any]:
     """Return several words as a list."""
     if isinstance(words, str | bytes) or not isinstance(words, Iterable):
         raise TypeError(f"{name} must be several words, got {words!r}")
@@ -116,12 +113,12 @@ def _excluded(exclude: Iterable[Any] | None, count: int) -> list[list[Any]]:
     """Return the words to leave out of the answer to each of some queries: the same, or a list of them for each."""
     if exclude is None:
         return [[]] * count
-    listed = checked_words("exclude", exclude)
+    listed = _listed("exclude", exclude)
     if all(map(_is_token, listed)):
         return [listed] * count
     if len(listed) != count:
         raise ValueError(f"exclude must be words, or a list of them for each of {count:,} queries, got {len(listed):,}")
-    return [checked_words(f"exclude[{k}]", words) for k, words in enumerate(listed)]
+    return [_listed(f"exclude[{k}]", words) for k, words in enumerate(listed)]
 
 
 def _is_token(word: Any) -> bool:
@@ -190,7 +187,7 @@ def document_vectors(
     method: str,
     pool: Pool,
 ) -> NDArray[Any]:
-    """Return the vectors of documents, (N, D), float32, by one of `METHODS`; see `SkipGram.transform`.
+    """Return the vectors of documents, (N, D), float32, by a method; see `SkipGram.transform`.
 
     `drops` returns whether a token outside the vocabulary was dropped on purpose, and thus must not be composed.
 
@@ -199,7 +196,7 @@ def document_vectors(
     ValueError
         If there is no such method.
     """
-    check_choice("method", method, METHODS)
+    check_choice("method", method, ("mean", "sif", "fit"))
     counts, matrix = _token_bags(model, documents, reading, drops)
     if method != "fit":
         return _mean_vectors(counts, matrix, model.vocabulary.counts if method == "sif" else None)

@@ -17,11 +17,7 @@ from fastembed._base.estimator import Transformer
 from fastembed._base.memory import check_memory_limit
 from fastembed._base.progress import FitProgress, bars, reporting
 from fastembed._base.threads import Pool, check_threads
-from fastembed._base.validation import (
-    check_callback,
-    check_flag,
-    check_integer,
-)
+from fastembed._base.validation import check_callback, check_flag, check_integer
 from fastembed._kernels.cpu import DefaultFloatMode
 from fastembed.corpus.corpus import Source
 from fastembed.corpus.ledger import Ledger
@@ -653,10 +649,9 @@ class SkipGram(SkipGramParameters, Transformer):
         >>> [item for item, _ in model.predict_output(260)]
         [1196, 858]
         """
-        from fastembed.skipgram.prediction import checked_words, predict
+        from fastembed.skipgram.prediction import predict
 
-        left_out = None if exclude is None else [checked_words("exclude", exclude)]
-        return predict(self._fitted, [words], topn, side, exclude=left_out, skip_unknown=skip_unknown)[0]
+        return predict(self._fitted, [words], topn, side, exclude=exclude, skip_unknown=skip_unknown)[0]
 
     def predict_outputs(
         self,

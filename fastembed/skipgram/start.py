@@ -192,8 +192,6 @@ def least_squares_rows(
         new = rows >= first
         part, own = counts.read_group(group).taken(new), totals.rows[rows[new]]
         products[rows[new] - first] = pmi_products(part, own, totals, dense, pool)
-    if not products.any():
-        return products.astype(np.float32)
     with single_threaded_blas():
         gram = w @ w.T
         gram[np.diag_indices_from(gram)] += FILL_SCALE * np.trace(gram) / len(gram)
@@ -310,7 +308,7 @@ class PositivePMI:
         self.shape = counts.shape
         self._pool, self._kernels = pool, kernels_for("float32")
         entries = counts.entries
-        factors, left = _column_factors(totals), memory
+        factors, left = _column_factors(totals), math.inf if memory is None else memory
         self._rows: list[BlockedRows] = []
         self._spill: SpilledRows | None = None  # the groups that do not fit into memory
         scratch = np.empty(int(entries.max()), np.uint16), np.empty(int(entries.max()), np.float32)
@@ -323,9 +321,8 @@ class PositivePMI:
                 own = totals.rows[group_slice(group, self.shape[0])]
                 rows = BlockedRows.positive_pmi(part, own, factors, self._bounds, pool, scratch)
                 del part  # free its memory before the next group is read
-                if left is not None:
-                    left -= rows.memory
-                if left is not None and left < 0:
+                left -= rows.memory
+                if left < 0:
                     self._spill = self._spill or SpilledRows()
                     self._spill.append(rows)
                 else:

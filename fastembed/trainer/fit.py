@@ -15,13 +15,7 @@ from scipy import sparse
 
 from fastembed._base.arrays import canonical_csr
 from fastembed._base.threads import Pool
-from fastembed._base.validation import (
-    check_amounts,
-    check_ids,
-    check_seed,
-    is_true,
-    unmasked,
-)
+from fastembed._base.validation import check_amounts, check_ids, check_seed, is_true, unmasked
 from fastembed.counts.counts import Counts, groups_of
 from fastembed.counts.groups import CSRGroups, GroupedCounts
 from fastembed.trainer.blocks import BlockSteps, FitOptions

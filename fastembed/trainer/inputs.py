@@ -14,14 +14,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fastembed._base.arrays import canonical_csr
-from fastembed._base.validation import (
-    check_amounts,
-    check_finite,
-    check_ids,
-    check_integer,
-    check_weights,
-    unmasked,
-)
+from fastembed._base.validation import check_amounts, check_finite, check_ids, check_integer, check_weights, unmasked
 
 
 @dataclass(frozen=True, eq=False)

@@ -165,11 +165,3 @@ def _check_matrix(name: str, array: Any, shape: str) -> None:
     if array.size == 0:
         raise ValueError(f"{name} must not be empty, got shape {array.shape}")
     check_finite(name, array)
-
-
-def check_dtype(dtype: Any) -> np.dtype[Any]:
-    """Return float32 or float64."""
-    checked: np.dtype[Any] = np.dtype(dtype)
-    if checked not in (np.float32, np.float64):
-        raise TypeError(f"dtype must be float32 or float64, got {checked}")
-    return checked

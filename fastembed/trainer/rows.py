@@ -287,10 +287,8 @@ def probabilities(parameters: Parameters, inputs: Inputs, pool: Pool) -> NDArray
         pool.run(multiply, len(bounds) - 1)
     pool.run(normalise, -(-len(p) // ROWS_PER_TASK))
     if not finite.all():
-        n = int(np.argmin(finite))
-        which = f"bag {n}" if isinstance(inputs, Bags) else f"input {int(inputs[n])}"
         raise FloatingPointError(
-            f"a logit of {which} overflows {parameters.dtype}: the parameters are too large, or the learning rate was"
+            f"the logits of example {int(np.argmin(finite))} overflow {parameters.dtype}: the parameters are too large"
         )
     return p
 

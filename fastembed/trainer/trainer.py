@@ -43,7 +43,7 @@ from fastembed.trainer.inputs import (
     is_pair,
     one,
 )
-from fastembed.trainer.parameters import Parameters, check_dtype, check_parameters
+from fastembed.trainer.parameters import Parameters, check_parameters
 from fastembed.trainer.ranks import Communicator, Ranks
 
 if TYPE_CHECKING:
@@ -181,9 +181,9 @@ class Trainer:
         """
         inputs, dim = check_integer("vocab_size", vocab_size, low=1), check_integer("dim", dim, low=1)
         outputs = inputs if output_size is None else check_integer("output_size", output_size, low=1)
-        dtype, rng = check_dtype(dtype), check_seed(seed)
-        embedding = (rng.standard_normal((inputs, dim)) / math.sqrt(dim)).astype(dtype)
-        linear = (rng.standard_normal((dim, outputs)) / math.sqrt(dim)).astype(dtype)
+        kind, rng = check_choice("dtype", np.dtype(dtype).name, ("float32", "float64")), check_seed(seed)
+        embedding = (rng.standard_normal((inputs, dim)) / math.sqrt(dim)).astype(kind)
+        linear = (rng.standard_normal((dim, outputs)) / math.sqrt(dim)).astype(kind)
         return cls(embedding, linear, loss_scale=loss_scale, learning_rate=learning_rate, threads=threads)
 
     def __repr__(self) -> str:
@@ -509,8 +509,7 @@ class Trainer:
         update_linear, epochs = check_flag("update_linear", update_linear), check_integer("epochs", epochs, low=1)
         with self._lock.value, DefaultFloatMode():
             losses = self._rows.train(examples, rows, rate, update_linear, epochs)
-        if losses[-1] > 10 * max(losses[0], self._scale * math.log(p.outputs)):
-            _warn_of_rise(losses[0], losses[-1])
+        _check_rise(losses[0], losses[-1], self._scale * math.log(p.outputs))
         return losses
 
     def grown(self, rows: NDArray[Any]) -> Trainer:
@@ -710,8 +709,7 @@ class Trainer:
                     history = fit.run(path)
                 finally:
                     self._fitting = False
-        if history[-1]["nll"] > 10 * max(history[0]["nll"], math.log(p.outputs)):
-            _warn_of_rise(history[0]["nll"], history[-1]["nll"])
+        _check_rise(history[0]["nll"], history[-1]["nll"], math.log(p.outputs))
         return history
 
     def nll(self, counts: Any, *, bags: Any = None) -> float:
@@ -840,6 +838,7 @@ def restore_squares(trainer: Trainer, tensors: Mapping[str, NDArray[Any]]) -> No
         own[:] = tensors[name]
 
 
-def _warn_of_rise(first: float, last: float) -> None:
-    """Warn that the loss of the last epoch is far above that of the first, and above that of equal probabilities."""
-    warn_user(f"the loss has risen from {first:.4g} to {last:.4g}: lower the learning rate")
+def _check_rise(first: float, last: float, of_equal: float) -> None:
+    """Warn if the loss of the last epoch is far above that of the first, and above that of equal probabilities."""
+    if last > 10 * max(first, of_equal):
+        warn_user(f"the loss has risen from {first:.4g} to {last:.4g}: lower the learning rate")

@@ -106,7 +106,7 @@ def test_unknown_words_can_be_skipped(corpus):
     for wrong in ({"words": ["w03", "x"]}, {"words": "w03", "exclude": ["x"]}):
         with pytest.raises(KeyError, match="'x' is not among the 30 tokens"):
             model.predict_output(**wrong)
-    with pytest.raises(TypeError, match="queries must be several, got 'w03': predict_output takes a single"):
+    with pytest.raises(TypeError, match="queries must be several words, got 'w03'"):
         model.predict_outputs("w03")
 
 

@@ -7,14 +7,7 @@ from scipy import sparse
 import twins
 from fastembed._base.threads import Pool
 from fastembed.counts.groups import CSRGroups, Totals
-from fastembed.skipgram.start import (
-    PositivePMI,
-    apply_gauge,
-    least_squares_rows,
-    log_shares,
-    svd_start,
-    truncated_svd,
-)
+from fastembed.skipgram.start import PositivePMI, apply_gauge, least_squares_rows, log_shares, svd_start, truncated_svd
 
 
 def random_counts(rows: int, columns: int, density: float = 0.2) -> sparse.csr_array:

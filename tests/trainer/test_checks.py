@@ -85,7 +85,11 @@ def test_parameters_are_checked(arguments, error, message):
     ("call", "error", "message"),
     [
         (lambda _: Trainer.random(0, 2), ValueError, "vocab_size must be at least 1, got 0"),
-        (lambda _: Trainer.random(3, 2, dtype="int32"), TypeError, "dtype must be float32 or float64, got int32"),
+        (
+            lambda _: Trainer.random(3, 2, dtype="int32"),
+            ValueError,
+            "dtype must be one of float32, float64, got 'int32'",
+        ),
         (lambda _: Trainer.random(3, 2, seed=-1), ValueError, "seed must be at least 0, got -1"),
         (lambda t: t.grown([[0, 0, 0]]), TypeError, "rows must be a NumPy array, got list"),
         (lambda t: t.grown(np.ones((2, 3), "i8")), TypeError, "rows are int64, but the embedding is float32"),
