@@ -18,14 +18,7 @@ from fastembed.classifier.classifier import answers_in_turn
 from fastembed.classifier.labels import labelled_lines, text_files, wrong_document
 from fastembed.classifier.options import EPOCHS, L2, LOSSES
 from fastembed.cli import common
-from fastembed.cli.inputs import (
-    MIN_COUNT,
-    TRAINING,
-    add_field,
-    add_skip_bad,
-    check_model_output,
-    paths_of,
-)
+from fastembed.cli.inputs import MIN_COUNT, TRAINING, add_field, add_skip_bad, check_model_output, paths_of
 from fastembed.corpus import Ledger, Reading
 from fastembed.corpus.blocks import BLOCK_BYTES
 from fastembed.corpus.memory import BadRow

@@ -46,14 +46,7 @@ from fastembed.counts.store import (
     writing,
 )
 from fastembed.counts.tasks import TASK_MEMORY, Job, count_by_tasks, count_in_turn
-from fastembed.counts.windows import (
-    MAX_WINDOW,
-    Scale,
-    Windows,
-    check_pairs,
-    counted_chunks,
-    keep_probabilities,
-)
+from fastembed.counts.windows import MAX_WINDOW, Scale, Windows, check_pairs, counted_chunks, keep_probabilities
 from fastembed.vocabulary import Vocabulary, encode_corpus, vocabulary_size
 
 

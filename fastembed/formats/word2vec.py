@@ -9,16 +9,7 @@ import numpy as np
 
 from fastembed._base.progress import bar
 from fastembed._base.validation import all_finite, encode_tokens
-from fastembed.formats.table import (
-    LONGEST,
-    PathLike,
-    Source,
-    Table,
-    add_token,
-    numbered_lines,
-    reading,
-    writing,
-)
+from fastembed.formats.table import LONGEST, PathLike, Source, Table, add_token, numbered_lines, reading, writing
 
 PARSED_NUMBERS = 1 << 18  # of vectors in a text, which are parsed at once
 

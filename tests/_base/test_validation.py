@@ -6,15 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from fastembed._base.validation import (
-    check_integer,
-    check_number,
-    check_token,
-    plain,
-    shown,
-    token_ids,
-    warn_user,
-)
+from fastembed._base.validation import check_integer, check_number, check_token, plain, shown, token_ids, warn_user
 
 NAN, INF = float("nan"), float("inf")
 
