@@ -154,9 +154,15 @@ def basket_rows(
     return ordered_map(count, ranges, threads), int(np.minimum(pairs, contexts).sum())
 
 
+def _without_empty(piece: Int32) -> Int32:
+    """Return a piece without its empty baskets, except for the first: an end that follows another end is dropped."""
+    ends = piece < 0
+    return piece[~(ends & np.roll(ends, 1) & (np.arange(len(piece)) > 0))]
+
+
 def _incidence(pieces: Iterable[Int32], vocabulary_size: int) -> tuple[sparse.csr_array, npt.NDArray[np.int64]]:
     """Return (X, the number of items of each basket)."""
-    ids = np.concatenate([np.empty(0, dtype=np.int32), *pieces])
+    ids = np.concatenate([np.empty(0, dtype=np.int32), *map(_without_empty, pieces)])
     ends = np.flatnonzero(ids < 0)
     starts = np.concatenate(([0], ends - np.arange(len(ends))))
     sizes = np.diff(starts)
