@@ -38,7 +38,6 @@ Query = Token | npt.NDArray[np.floating[Any]]  # a token, or a vector (D,)
 Weighted = Query | tuple[Query, float]
 Restriction = int | np.integer[Any] | Iterable[Token] | None
 Found = int | Matrix  # the row of a token, or the vector (D,) composed for an unknown word
-Asked = int | Exact  # the row of a token, or a vector (D,); a composed one is of unit length, as tokens contribute
 
 QUERIES = 2048  # between two steps of a bar
 PAIR_BYTES = 16  # bytes per id and cosine of a result
@@ -366,9 +365,8 @@ class Vectors:
         >>> v.rank("a", "c"), v.rank("a", "b")
         (1, 2)
         """
-        asked = self._asked([a, b])
-        excluded = asked[0] if isinstance(asked[0], int) else None
-        return 1 + self._neighbors.count_nearer(*self._query_vectors(asked), excluded=excluded)
+        vectors, rows = self._queried([a, b])
+        return 1 + self._neighbors.count_nearer(*vectors, excluded=rows[0])
 
     def doesnt_match(self, tokens: Iterable[Token]) -> str:
         """Return the token whose vector has the smallest cosine with the mean of all; the first if there are ties.
@@ -453,16 +451,17 @@ class Vectors:
         """
         topn = check_integer("topn", topn, low=1)
         among = self._searched(restrict)
-        items = self._weighted("positive", positive, 1.0) + self._weighted("negative", negative, -1.0)
+        items = _weighted("positive", positive, 1.0) + _weighted("negative", negative, -1.0)
         if not items:
             raise ValueError("most_similar needs at least one token or vector, got none")
-        units = self._query_vectors([item for item, _ in items])
+        vectors, rows = self._queried([item for item, _ in items])
+        weights = np.array([weight for _, weight in items])
         with np.errstate(over="ignore", invalid="ignore"):
-            total = np.sum([w * vector for (_, w), vector in zip(items, units, strict=True)], axis=0)
+            total = (weights[:, None] * vectors).sum(axis=0)
         check_finite("the sum of the query", total)
-        if all(map(np.any, units)):
+        if vectors.any(axis=1).all():
             _warn_of_zero(["the sum of the query"], [total])
-        asked = list({item for item, _ in items if isinstance(item, int)})
+        asked = [row for own in rows for row in own]
         ((ids, cosines),) = self._neighbors.nearest(unit_vectors(total[None]), topn, excluded=[asked], among=among)
         return self._scored(ids, cosines)
 
@@ -528,19 +527,24 @@ class Vectors:
         _check_one("queries", queries, ids)
         topn = check_integer("topn", topn, low=1)
         among = self._searched(restrict)
-        batch = self._batch(queries) if queries is not None else self._checked_ids(ids).tolist()
+        dim = self._matrix.shape[1]
+        if isinstance(queries, np.ndarray) and queries.dtype.kind == "f" and queries.ndim != 1:
+            if queries.ndim != 2 or queries.shape[1] != dim:
+                raise ValueError(f"queries must have the shape (Q, {dim}) or ({dim},), got {queries.shape}")
+            vectors = _exact("queries", queries)
+            own: list[list[int]] = [[] for _ in queries]
+            _warn_of_zero((f"queries[{k}]" for k in range(len(queries))), vectors)
+        else:
+            named = [self._tokens[i] for i in self._checked_ids(ids)] if queries is None else queries
+            vectors, own = self._queried(_listed("queries", named))
         searched = len(self) if among is None else min(among, len(self)) if isinstance(among, int) else len(among)
         size = min(topn, searched)
         check_free(
-            len(batch) * (2 * size * PAIR_BYTES + self._matrix.shape[1] * QUERY_BYTES),
-            f"an answer of {size:,} tokens to each of {len(batch):,} queries",
+            len(vectors) * (2 * size * PAIR_BYTES + dim * QUERY_BYTES),
+            f"an answer of {size:,} tokens to each of {len(vectors):,} queries",
             "ask for fewer of them, or in parts",
         )
-        own = [[item] if isinstance(item, int) else [] for item in batch]
-        vectors = batch if isinstance(batch, np.ndarray) else np.array(self._query_vectors(batch))
-        unit = unit_vectors(vectors.reshape(-1, self._matrix.shape[1]))
-        if isinstance(batch, np.ndarray):
-            _warn_of_zero((f"queries[{k}]" for k in range(len(unit))), unit)
+        unit = unit_vectors(vectors)
         found = []
         with bars(progress), bar(desc="neighbours", total=len(unit)) as done:
             for first in range(0, len(unit), QUERIES):
@@ -596,9 +600,9 @@ class Vectors:
         topn = check_integer("topn", topn, low=1)
         check_choice("method", method, METHODS)
         among = self._searched(restrict)
-        found = self._asked([a, b, c])
-        questions = [vector[None] for vector in self._query_vectors(found)]
-        asked = list({item for item in found if isinstance(item, int)})
+        vectors, rows = self._queried([a, b, c])
+        asked = [row for own in rows for row in own]
+        questions = list(vectors[:, None])
         ((ids, scores),) = self._neighbors.analogies(questions, topn, method=method, excluded=[asked], among=among)
         return self._scored(ids, scores)
 
@@ -866,10 +870,6 @@ class Vectors:
             for token, name in zip(tokens, names, strict=True)
         ]
 
-    def _asked(self, tokens: Sequence[Any]) -> list[Asked]:
-        """Return the row of each token, or the composed vector of an unknown word, scaled to unit length."""
-        return [found if isinstance(found, int) else unit_vectors(found[None])[0] for found in self._found(tokens)]
-
     def _vectors_of(self, tokens: Sequence[Any]) -> Matrix:
         """Return the vectors of several tokens, (N, D); those of unknown words are composed."""
         found = [self._matrix[item] if isinstance(item, int) else item for item in self._found(tokens)]
@@ -886,35 +886,24 @@ class Vectors:
             raise ValueError("restrict must hold at least one token, got none")
         return rows
 
-    def _weighted(self, name: str, items: Query | Iterable[Weighted], sign: float) -> list[tuple[Asked, float]]:
-        """Return the items of a query and their weights, which are `sign` where none is given."""
-        high = np.inf if sign > 0 else 0.0
-        weighted: list[tuple[Asked, float]] = []
-        for item in as_items(name, [items] if _is_single(items) else items):
-            weight = sign
-            if isinstance(item, tuple) and len(item) == 2:
-                item, weight = item
-                weight = check_number(f"the weight of {item!r} in {name}", weight, low=-np.inf, high=high)
-            weighted += [(asked, weight) for asked in self._batch([item])]
-        return weighted
+    def _queried(self, items: Sequence[Any]) -> tuple[Exact, list[list[int]]]:
+        """Return the unit vectors of tokens, and given vectors as they are, (Q, D); and the row of each that has one.
 
-    def _batch(self, queries: Query | Iterable[Query]) -> npt.NDArray[np.floating[Any]] | list[Asked]:
-        """Return many queries: a matrix (Q, D) of floats as it is, or the rows and vectors of another iterable."""
-        dim = self._matrix.shape[1]
-        if isinstance(queries, np.ndarray) and queries.dtype.kind == "f" and queries.ndim != 1:
-            if queries.ndim != 2 or queries.shape[1] != dim:
-                raise ValueError(f"queries must have the shape (Q, {dim}) or ({dim},), got {queries.shape}")
-            return _exact("queries", queries)
-        items = as_items("queries", [queries] if _is_single(queries) else queries)
-        asked = iter(self._asked([item for item in items if not isinstance(item, np.ndarray)]))
-        return [_checked_vector(item, dim) if isinstance(item, np.ndarray) else next(asked) for item in items]
-
-    def _query_vectors(self, items: Sequence[Asked]) -> list[Exact]:
-        """Return the unit vectors of rows, and vectors unchanged; warn if one of them is zero."""
-        vectors = [self._neighbors.unit(np.array([item]))[0] if isinstance(item, int) else item for item in items]
-        names = (repr(self._tokens[item]) if isinstance(item, int) else "a vector" for item in items)
-        _warn_of_zero(names, vectors)
-        return vectors
+        Warn if one of them is zero.
+        """
+        found = iter(self._found([item for item in items if not isinstance(item, np.ndarray)]))
+        vectors = np.empty((len(items), self._matrix.shape[1]))
+        rows: list[list[int]] = [[] for _ in items]
+        for place, item in enumerate(items):
+            if isinstance(item, np.ndarray):
+                vectors[place] = _checked_vector(item, self._matrix.shape[1])
+            elif isinstance(row := next(found), int):
+                vectors[place] = self._neighbors.unit(np.array([row]))[0]
+                rows[place].append(row)
+            else:
+                vectors[place] = unit_vectors(row[None])[0]
+        _warn_of_zero(("a vector" if isinstance(item, np.ndarray) else repr(item) for item in items), vectors)
+        return vectors, rows
 
     def _scored(self, ids: Ids, scores: Exact) -> list[tuple[str, float]]:
         return [(self._tokens[i], score) for i, score in zip(ids.tolist(), scores.tolist(), strict=True)]
@@ -980,6 +969,24 @@ def _is_single(query: object) -> bool:
     return isinstance(query, str | int | np.integer) or (
         isinstance(query, np.ndarray) and query.ndim == 1 and query.dtype.kind == "f"
     )
+
+
+def _listed(name: str, queries: Query | Iterable[Any]) -> list[Any]:
+    """Return one query or several as a list."""
+    return [queries] if _is_single(queries) else as_items(name, queries)
+
+
+def _weighted(name: str, items: Query | Iterable[Weighted], sign: float) -> list[tuple[Any, float]]:
+    """Return the items of a query and their weights, which are `sign` where none is given."""
+    high = np.inf if sign > 0 else 0.0
+    weighted: list[tuple[Any, float]] = []
+    for item in _listed(name, items):
+        weight = sign
+        if isinstance(item, tuple) and len(item) == 2:
+            item, weight = item
+            weight = check_number(f"the weight of {item!r} in {name}", weight, low=-np.inf, high=high)
+        weighted.append((item, weight))
+    return weighted
 
 
 def _checked_vector(item: npt.NDArray[Any], dim: int) -> Exact:
