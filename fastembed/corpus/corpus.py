@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.threads import ordered_map
-from fastembed._base.validation import check_flag, check_ids, shown, unmasked, warn_user
+from fastembed._base.validation import check_flag, check_ids, listed, shown, unmasked, warn_user
 from fastembed.corpus.blocks import (
     PlainBlock,
     TextBlock,
@@ -499,6 +499,5 @@ def check_ordered(corpus: Corpus) -> None:
 def empty(corpus: Corpus, ledger: Ledger) -> ValueError:
     """Return the error for a corpus without a token."""
     skipped = f", and {sum(ledger.skipped.values()):,} rows skipped" if ledger.skipped else ""
-    names = corpus.names if isinstance(corpus, FileCorpus) else ()
-    of = f" of {', '.join(map(repr, names[:3]))}{', ...' * (len(names) > 3)}" if names else ""
+    of = f" of {listed(corpus.names)}" if isinstance(corpus, FileCorpus) else ""
     return ValueError(f"the corpus is empty: no token in {ledger.units}{of}{skipped}")

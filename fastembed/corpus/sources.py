@@ -45,12 +45,8 @@ class Spool:
         self.name = name
         self._spool = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as this object
         weakref.finalize(self, self._spool.close)
-        try:
-            shutil.copyfileobj(stream, self._spool)
-            self._spool.flush()
-        except OSError as error:
-            self._spool.close()
-            raise OSError(f"cannot keep {name} in a file in {tempfile.gettempdir()!r}: {error}") from error
+        shutil.copyfileobj(stream, self._spool)
+        self._spool.flush()
 
     def size(self) -> int:
         """Return its number of bytes."""
@@ -158,9 +154,7 @@ def find_files(path: str | os.PathLike[str]) -> list[TextFile]:
         found = [Path(match) for match in glob.glob(name, recursive=True)]  # noqa: PTH207 - absolute
     files = sorted(p for p in found if p.is_file())
     if not files:
-        if isinstance(path, str):
-            raise FileNotFoundError(f"no such file: {shown(path)}; pass [text] if it is a text")
-        raise FileNotFoundError(f"no such file: {name!r}")
+        raise FileNotFoundError(f"no such file: {shown(name)}; pass [text] if it is a text")
     return [RegularFile(p) for p in files]
 
 

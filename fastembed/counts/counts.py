@@ -770,7 +770,8 @@ def align_counts(counts: Counts, vocabulary: Vocabulary, contexts: int) -> Count
         return Counts._of(counts._entries, **counts._attributes() | {"vocabulary": vocabulary})
     matrix = counts.to_scipy()
     if not alike:
-        places = _places(counts.vocabulary, vocabulary)
+        ids = {token: place for place, token in enumerate(vocabulary.tokens)}
+        places = np.array([ids.get(token, -1) for token in counts.vocabulary.tokens], np.int64)
         theirs = counts.shape[1] // sides
         columns = np.where(places < contexts, places, -1)[:theirs]
         entries = matrix.tocoo()
@@ -785,17 +786,9 @@ def align_counts(counts: Counts, vocabulary: Vocabulary, contexts: int) -> Count
     return Counts._of(matrix, ledger=counts.ledger, vocabulary=vocabulary)
 
 
-def _places(theirs: Vocabulary, ours: Vocabulary) -> npt.NDArray[np.int64]:
-    """Return the id of each of their tokens in our vocabulary, or -1."""
-    places = {token: place for place, token in enumerate(ours.tokens)}
-    return np.array([places.get(token, -1) for token in theirs.tokens], np.int64)
-
-
 def _own_memory(array: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | None:
     """Return a writable array of the memory of a read-only view; None if it is mapped from a file or has no owner."""
     base = array.base
-    if type(base) is not np.ndarray or not base.flags.owndata or not base.flags.writeable or base.ndim != 1:
+    if type(base) is not np.ndarray or not base.flags.owndata or not base.flags.writeable:
         return None
-    own = base[: len(array)]
-    same = own.dtype == array.dtype and own.shape == array.shape and own.ctypes.data == array.ctypes.data
-    return own if same else None
+    return base[: len(array)]

@@ -27,13 +27,10 @@ def test_folders_and_patterns_stand_for_their_files_in_order(tmp_path, read):
 
 def test_a_missing_file_is_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for missing in (Path("missing"), Path("long" * 20, "missing")):
-        with pytest.raises(FileNotFoundError, match=f"no such file: {re.escape(repr(str(missing)))}"):
-            FileCorpus([missing])
     Path(".hidden").touch()
-    for nothing in (Path(), Path("*.txt")):
-        with pytest.raises(FileNotFoundError, match=f"no such file: {re.escape(repr(str(nothing)))}"):
-            as_corpus(nothing)
+    for missing in ("missing", ".", "*.txt"):
+        with pytest.raises(FileNotFoundError, match=f"no such file: {re.escape(repr(missing))}"):
+            FileCorpus([missing])
 
 
 @pytest.mark.parametrize("text", ["the cat sat", "two\nlines", "long " * 5000, "nul \0", "what?\n" * 9, "[a] " * 2000])
@@ -50,9 +47,6 @@ def test_standard_input_is_kept_for_a_second_reading(monkeypatch, read):
         assert sequences == [["the", "cat"], [], ["übergroß", "猫"]]
         assert ledger.bytes == 23
         assert seen[-1] == (ledger.bytes, ledger.bytes)
-
-
-def test_standard_input_that_is_closed_is_an_error(monkeypatch, read):
     monkeypatch.setattr(sys, "stdin", None)
     with pytest.raises(OSError, match="standard input is closed"):
         read("-")

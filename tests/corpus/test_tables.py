@@ -6,7 +6,6 @@ import gzip
 import io
 import json
 import lzma
-import tracemalloc
 
 import pytest
 
@@ -148,19 +147,17 @@ def test_a_long_file_is_read_in_pieces_and_rows_that_cross_them_are_whole(write,
         assert read_field(write(name, WRITERS[name](records)))[0] == expected
 
 
-def test_folders_are_read_without_their_other_files(write, tmp_path):
-    for name, like in (("b.jsonl", "t.jsonl"), ("a.csv", "t.csv")):
-        write(name, WRITERS[like]([{"text": name}]))
-    write("README.md", b"no row")
-    corpus = FileCorpus(tmp_path, field="text")
-    assert list(corpus.sequences(Ledger())) == [["a.csv"], ["b.jsonl"]]
+@pytest.mark.parametrize("like", ["t.jsonl", "t.parquet"])
+def test_the_first_bytes_tell_the_format_where_the_name_does_not(like, write):
+    assert read_field(write("rows", WRITERS[like]([{"text": "a b"}])))[0] == [["a", "b"]]
     with pytest.raises(ValueError, match=r"README\.md' .* must end in one of \.jsonl"):
         read_field(write("README.md", b"no row"))
 
 
-@pytest.mark.parametrize("like", ["t.jsonl", "t.parquet"])
-def test_the_first_bytes_tell_the_format_where_the_name_does_not(like, write):
-    assert read_field(write("rows", WRITERS[like]([{"text": "a b"}])))[0] == [["a", "b"]]
+def test_folders_are_read_without_their_other_files(write, tmp_path):
+    for name, like in (("b.jsonl", "t.jsonl"), ("a.csv", "t.csv"), ("README.md", "t.csv")):
+        write(name, WRITERS[like]([{"text": name}]))
+    assert read_field(tmp_path)[0] == [["a.csv"], ["b.jsonl"]]
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.tsv.xz", "t.parquet"])
@@ -201,17 +198,9 @@ def test_a_bad_row_is_named_or_skipped_and_counted(name, row, message, reason, w
     sequences, ledger = read_field(path, skip_bad=True)
     assert sequences[-1] == ["fine", "here"]
     assert ledger.skipped == {reason: 1}
+    assert (ledger + ledger).skipped == {reason: 2}
     assert ledger.summary().endswith(f"; skipped 1 rows (1 {reason})")
     assert ledger.lines == len(sequences) == (1 if "csv" in name else 2)
-
-
-def test_skipped_rows_are_in_the_ledger_of_a_vocabulary(write):
-    path = write("t.jsonl", b'{"text": "a b a"}\nno\n{"text": null}\n{}\nno\n')
-    ledger = Vocabulary.from_corpus(FileCorpus(path, field="text", skip_bad=True), min_count=1).ledger
-    assert ledger.skipped == {"no JSON": 2, "null": 1, "no field 'text'": 1}
-    assert (ledger + ledger).skipped == {"no JSON": 4, "null": 2, "no field 'text'": 2}
-    with pytest.raises(ValueError, match=r"the corpus is empty: no token in 0 lines of '.*jsonl', and 1 rows skipped"):
-        Vocabulary.from_corpus(FileCorpus(write("u.jsonl", b"no"), field="text", skip_bad=True))
 
 
 def test_invalid_utf8_matters_in_the_field_alone_and_can_be_replaced(write):
@@ -229,19 +218,6 @@ def test_a_quote_that_is_never_closed_is_an_error_even_when_bad_rows_are_skipped
             read_field(write("t.csv", content), **options)
 
 
-@pytest.mark.thread_unsafe(reason="tracemalloc has one peak for the process")
-def test_an_open_quote_takes_no_more_memory_than_the_longest_field(write, set_constant):
-    set_constant("fastembed.corpus.tables.LONGEST_ROW", 1 << 16)
-    path = write("t.csv", b'id,text\n1,a\n2,"b' + b"\n3,some more text" * 1_000_000)
-    tracemalloc.start()
-    try:
-        with pytest.raises(ValueError, match=r"line 3: field larger than field limit \(65536\)"):
-            read_field(path, skip_bad=True)
-        assert tracemalloc.get_traced_memory()[1] < 8 << 20  # of 17 MB
-    finally:
-        tracemalloc.stop()
-
-
 @pytest.mark.parametrize(
     ("name", "field", "message"),
     [
@@ -249,7 +225,8 @@ def test_an_open_quote_takes_no_more_memory_than_the_longest_field(write, set_co
         ("t.csv", 3, r"t\.csv' has no field 3; its fields are 'id', 'text'$"),
         ("t.csv", "0", r"t\.csv' has no field '0'"),
         ("t.parquet", "txt", r"t\.parquet' has no field 'txt'; its fields are 'id', 'text'"),
-        ("t.jsonl", 2, r"t\.jsonl' has fields with names and without numbers, got field=2"),
+        ("t.jsonl", 2, r"t\.jsonl' .* got field=2"),
+        ("t.csv", 0, "field must be .* got 0"),
     ],
 )
 def test_a_field_that_a_file_does_not_have_is_an_error_even_when_bad_rows_are_skipped(name, field, message, write):
@@ -257,21 +234,6 @@ def test_a_field_that_a_file_does_not_have_is_an_error_even_when_bad_rows_are_sk
     for options in ({}, {"skip_bad": True}):
         with pytest.raises(ValueError, match=message):
             read_field(path, field, **options)
-
-
-@pytest.mark.parametrize(
-    ("options", "error"),
-    [
-        ({"field": 0}, ValueError),
-        ({"field": True}, TypeError),
-        ({"header": 1}, TypeError),
-        ({"skip_bad": 0.5}, TypeError),
-    ],
-)
-def test_wrong_options_are_rejected(options, error):
-    (name, value), *_ = options.items()
-    with pytest.raises(error, match=f"{name} must be .* got {value!r}"):
-        FileCorpus(__file__, **options)
 
 
 def test_a_file_cut_short_is_an_error(write):
@@ -342,11 +304,12 @@ def test_bad_rows_of_several_fields_say_what_is_wrong_and_where(tmp_path):
     assert (replaced[0], replaced[3]) == ((1, "x\ufffd"), (["\ufffd", 3], None))
 
 
-@pytest.mark.parametrize("name", ["t.jsonl", "t.csv"])
-def test_a_line_that_is_too_long_is_an_error_without_being_held(write, set_constant, name):
+@pytest.mark.parametrize(
+    ("name", "end", "message"),
+    [("t.jsonl", b"x", "longer than 1,024 bytes"), ("t.csv", b"x", "longer"), ("t.csv", b"3,a\n", "larger than field")],
+)
+def test_a_row_that_is_too_long_is_an_error_without_being_held(write, set_constant, name, end, message):
     set_constant("fastembed.corpus.tables.LONGEST_ROW", 1 << 10)
     set_constant("fastembed.corpus.blocks.BLOCK_BYTES", 1 << 10)
-    with pytest.raises(ValueError, match=r"line 2: longer than 1,024 bytes"):
-        read_field(
-            write(name, b'{"text": "first"}\n{"text": "' + b"x" * (1 << 16) + b'"}\n'), 1 if "csv" in name else "text"
-        )
+    with pytest.raises(ValueError, match=rf"line 2: .*{message}"):
+        read_field(write(name, b'text\n"' + end * (1 << 16)), skip_bad=True)
