@@ -293,7 +293,6 @@ def _feature_tensors(model: FittedModel) -> dict[str, NDArray[Any]]:
     return {
         **model.subwords.composer(rows, model.centre).tensors(),
         "own.matrix": rows[len(model.subwords.ngrams) :],
-        "bags.own_weight": np.array([model.subwords.own_weight]),
         "features.bias": bias,
         **{name: features[name] for name in SQUARES},
     }
@@ -306,7 +305,7 @@ def _features(
     if "own.matrix" not in tensors:
         return None, None, None
     composer = NgramDictionary.from_tensors(tensors)
-    subwords = Subwords.restored(composer, words, float(tensors["bags.own_weight"][0]))
+    subwords = Subwords.restored(composer, words)
     rows = np.concatenate([composer.rows, tensors["own.matrix"]])
     features = Trainer(rows, tensors["linear"], bias=tensors["features.bias"], threads=threads)
     restore_squares(features, tensors)

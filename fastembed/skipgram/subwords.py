@@ -40,8 +40,6 @@ class Subwords:
         The n-grams of word w are ``ids[starts[w] : starts[w + 1]]``.
     weights : ndarray of float32 (V,)
         The weight of all n-grams of each word together.
-    own_weight : float
-        The weight of a word's own row.
     """
 
     lengths: Lengths
@@ -49,7 +47,6 @@ class Subwords:
     starts: NDArray[np.int64]
     ids: NDArray[np.int32]
     weights: NDArray[np.float32]
-    own_weight: float = OWN_WEIGHT
 
     @classmethod
     def of(cls, words: Sequence[str], lengths: Lengths) -> Subwords:
@@ -65,11 +62,11 @@ class Subwords:
         return cls(lengths, ngrams, starts, ids, np.ones(len(words), np.float32))
 
     @classmethod
-    def restored(cls, composer: NgramDictionary, words: Sequence[str], own_weight: float) -> Subwords:
+    def restored(cls, composer: NgramDictionary, words: Sequence[str]) -> Subwords:
         """Return the features of words, with the n-grams of a composer and its weights of these words."""
         assert composer.word_weights is not None
         found = NgramFinder(composer.ngrams, composer.lengths).find(words)
-        return cls(composer.lengths, composer.ngrams, *found, np.array(composer.word_weights), own_weight)
+        return cls(composer.lengths, composer.ngrams, *found, np.array(composer.word_weights))
 
     def grown(self, words: Sequence[str]) -> Subwords:
         """Return the features of words that extend these words, with the same n-grams."""
@@ -95,7 +92,7 @@ class Subwords:
         weights = np.repeat(self.weights / np.sqrt(np.maximum(sizes, 1)), sizes).astype(np.float32)
         words = len(sizes)
         of_ngrams = sparse.csr_array((weights, self.ids, self.starts), shape=(words, len(self.ngrams)), copy=True)
-        own = sparse.diags_array(np.full(words, self.own_weight, np.float32))
+        own = sparse.diags_array(np.full(words, OWN_WEIGHT, np.float32))
         bags = sparse.hstack([of_ngrams, own], format="csr")
         bags.sum_duplicates()
         return bags

@@ -1,7 +1,6 @@
 """Checkpoints of `SkipGram.fit`: the same bits after an interruption."""
 
 import pytest
-from numpy.testing import assert_array_equal
 
 from fastembed import Counts, SkipGram
 from fastembed.corpus import DocumentCorpus
@@ -84,31 +83,9 @@ def test_counts_go_on_from_memory_or_a_store(corpus, path, tmp_path, interrupted
     assert_same(SkipGram(**SETTINGS).fit(Counts.open(tmp_path / "store"), checkpoint=path), expected)
 
 
-@pytest.mark.parametrize(
-    ("change", "what"),
-    [({"dim": 5}, "dim"), ({"seed": 1}, "start"), ({"window": 3}, "counts"), ({"epochs": 5}, "epochs")],
-)
-def test_a_checkpoint_of_another_fit_says_what_differs(text, path, change, what):
-    SkipGram(**SETTINGS).fit(text, checkpoint=path)
-    before = path.read_bytes()
-    with pytest.raises(ValueError, match=f"another fit, with {what}"):
-        SkipGram(**SETTINGS | change).fit(text, checkpoint=path)
-    assert path.read_bytes() == before
-
-
 def test_a_text_that_has_changed_is_another_fit(text, path):
     SkipGram(**SETTINGS).fit(text, checkpoint=path)
     with text.open("a", encoding="utf-8") as file:
         file.write(" w01")
     with pytest.raises(ValueError, match="another fit, with counts"):
         SkipGram(**SETTINGS).fit(text, checkpoint=path)
-
-
-def test_an_interrupted_fit_leaves_a_fitted_model_as_it_was(corpus, interrupted_in):
-    model = SkipGram(**SETTINGS).fit(corpus)
-    before = model.vectors.matrix.copy()
-    assert interrupted_in(2, lambda: model.fit(corpus[::-1]))
-    assert_array_equal(model.vectors.matrix, before)
-    new = SkipGram(**SETTINGS)
-    assert interrupted_in(1, lambda: new.fit(corpus))
-    assert not hasattr(new, "vectors")

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 from scipy import sparse
-from threadpoolctl import threadpool_info
 
 from fastembed import Trainer, TrainingDivergedError, reference
 from fastembed._kernels import runnable_builds
@@ -430,31 +429,6 @@ def test_validation_that_overflows_is_divergence(model, make_counts):
     with pytest.raises(TrainingDivergedError, match="at the end of epoch 1, on the validation counts, the loss is"):
         trainer.fit_counts(sparse.csr_array(counts), validation_counts=sparse.csr_array(held_out), learning_rate=0)
     assert_array_equal(trainer.embedding, embedding)
-
-
-@with_and_without_bags
-def test_an_interrupt_in_an_epoch_leaves_the_last_epoch(model, make_counts, make_bags, monkeypatch, with_bags):
-    embedding, linear, bias = model(24, 1100, 4, "float32")
-    _, counts = make_counts(24, 1100)
-    original, kept = BlockSteps._step, []
-
-    def interrupt(self, rows, next_rows, fall, number):
-        if number == 6:
-            raise KeyboardInterrupt
-        return original(self, rows, next_rows, fall, number)
-
-    monkeypatch.setattr(BlockSteps, "_step", interrupt)
-    trainer = Trainer(embedding, linear, bias=bias, threads=2)
-    before = threadpool_info()
-    with pytest.raises(KeyboardInterrupt):
-        trainer.fit_counts(
-            counts,
-            bags=make_bags(24, 24, with_bags=with_bags)[1],
-            block_size=4,
-            on_epoch_end=lambda *_: kept.append(bits(trainer)),
-        )
-    assert threadpool_info() == before
-    assert kept == [bits(trainer)]
 
 
 @pytest.mark.parametrize(("step", "epoch"), [(4, 1), (8, 2), (12, 3)])  # the last of four blocks
