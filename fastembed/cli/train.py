@@ -91,11 +91,6 @@ def add_train(commands: common.Commands) -> None:
     common.add_flag(command, "--mpi", "train with all ranks of an MPI job, which share the outputs; needs --counts")
     text = "read, print the time and memory that training would take, and write nothing"
     common.add_flag(command, "--dry-run", text)
-    _add_parameters(command)
-
-
-def _add_parameters(command: argparse.ArgumentParser) -> None:
-    """Add all parameters of `SkipGram`."""
     common.add_parameters(command.add_argument_group("how to count"), SkipGram, COUNTING)
     text = "compose words of their n-grams of MIN to MAX characters, 3-6 if not said, so that unseen words have vectors"
     lengths = common.or_word(common.lengths, no=False)
@@ -281,7 +276,7 @@ def add_demo(commands: common.Commands) -> None:
     """Add the command to the parser."""
     command = common.add_command(commands, "demo", show_demo, example="-o demo.safetensors")
     common.add_output(command, "model.safetensors")
-    _add_parameters(command)
+    common.add_threads(command)
 
 
 def show_demo(arguments: argparse.Namespace) -> None:
@@ -289,6 +284,6 @@ def show_demo(arguments: argparse.Namespace) -> None:
     from fastembed import demo
 
     check_model_output(arguments)
-    model = SkipGram(**given_parameters(arguments), threads=arguments.threads)
+    model = SkipGram(threads=arguments.threads)
     with common.showing(arguments) as progress:
         demo.run(model, arguments.output, progress, quiet=arguments.quiet)

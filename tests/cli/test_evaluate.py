@@ -1,7 +1,5 @@
 """The commands evaluate, compare and plot."""
 
-import json
-
 import numpy as np
 import pytest
 
@@ -33,24 +31,15 @@ def test_evaluate_prints_a_line_per_file_and_section(run, document, saved, judge
         "  family                          accuracy 1.0000: 1 correct of 1 covered, 2 asked",
         "  farm                            accuracy nan: 0 correct of 0 covered, 1 asked",
     ]
+    found = document("evaluate", saved, *argv, "--restrict", 3)
+    assert [(each["file"], each["unknown"]) for each in found["similarity"]] == [(str(similarity), ["cow"])] * 2
+    (found,) = found["analogies"]
+    assert [section["name"] for section in found["sections"]] == ["family", "farm"]
+    assert (found["restrict"], found["method"], found["asked"], found["accuracy"]) == (3, "3CosMul", 3, None)
     analogies.write_text("MAN KING WOMAN QUEEN\n", encoding="utf-8")
     assert document("evaluate", saved, "--analogies", analogies)["analogies"][0]["covered"] == 1
     code, out, err = run("evaluate", saved, "--analogies", analogies, "--case-sensitive")
     assert (code, "of 0 covered, 1 asked" in out, err) == (0, True, "")
-
-
-def test_evaluate_prints_json(run, saved, judged):
-    similarity, analogies = map(str, judged)
-    code, out, err = run(
-        "evaluate", saved, "--similarity", similarity, "--analogies", analogies, "--restrict", 3, "--json"
-    )
-    results = json.loads(out)
-    assert (code, err) == (0, "")
-    (found,) = results["similarity"]
-    assert (found["file"], found["covered"], found["unknown"]) == (similarity, 3, ["cow"])
-    (found,) = results["analogies"]
-    assert [section["name"] for section in found["sections"]] == ["family", "farm"]
-    assert (found["restrict"], found["method"], found["asked"], found["accuracy"]) == (3, "3CosAdd", 3, None)
 
 
 def test_perplexity_is_that_of_the_model(run, document, saved, model, text, tmp_path):

@@ -1,13 +1,11 @@
 """The commands train, count, phrases and demo."""
 
 import asyncio
-import importlib.util
 import re
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from fastembed import demo
@@ -20,7 +18,12 @@ from fastembed.vectors import Vectors
 
 KILL = Path(__file__).resolve().parents[2] / "tools" / "kill.py"
 LINE = "i saw new york and the bank of america in new york while {} was away\n"
+STOPPING = {"early_stopping": True, "validation_fraction": 0.2, "n_iter_no_change": 1}
 SMALL = ("--dim", 4, "--epochs", 2, "--seed", 3, "--quiet")
+
+
+def bits_of(model):
+    return model.vectors.tokens, model.vectors.matrix.tobytes(), model.trainer.linear.tobytes()
 
 
 def test_train_writes_the_whole_model_and_prints_a_line_per_epoch(run, tmp_path, corpus):
@@ -45,8 +48,7 @@ def test_train_writes_the_whole_model_and_prints_a_line_per_epoch(run, tmp_path,
     [
         ("--sample none --max-contexts none --max-size 20", {"sample": None, "max_contexts": None, "max_size": 20}),
         ("--window 0,2 --weighting flat", {"window": (0, 2), "weighting": "flat"}),
-        ("--early-stopping --validation-fraction 0.2", {"early_stopping": True, "validation_fraction": 0.2}),
-        ("--early-stopping --patience 1", {"early_stopping": True, "n_iter_no_change": 1}),
+        ("--early-stopping --validation-fraction 0.2 --patience 1", STOPPING),
         ("--subwords 2-3", {"subwords": (2, 3)}),
         ("--baskets share", {"baskets": "share"}),
     ],
@@ -54,9 +56,7 @@ def test_train_writes_the_whole_model_and_prints_a_line_per_epoch(run, tmp_path,
 def test_options_are_the_parameters_of_skipgram(run, tmp_path, corpus, options, parameters):
     assert run("train", corpus, "-o", tmp_path / "v", *SMALL, *options.split())[:2] == (0, "")
     expected = SkipGram(dim=4, epochs=2, seed=3, **parameters).fit(str(corpus))
-    found = SkipGram.load(tmp_path / "v")
-    assert found.vectors.tokens == expected.vectors.tokens
-    np.testing.assert_array_equal(found.vectors.matrix, expected.vectors.matrix)
+    assert bits_of(SkipGram.load(tmp_path / "v")) == bits_of(expected)
 
 
 def test_a_dry_run_prints_time_and_memory_and_writes_nothing(run, tmp_path, corpus):
@@ -68,12 +68,9 @@ def test_a_dry_run_prints_time_and_memory_and_writes_nothing(run, tmp_path, corp
 
 def test_early_stopping_shows_the_nll_of_held_out_lines(run, tmp_path, corpus):
     more = ("--dim", 4, "--epochs", 60, "--early-stopping", "--patience", 1, "--seed", 4)
-    code, out, _ = run("train", corpus, "-o", tmp_path / "v", *more)
-    assert code == 0
-    _, *epochs, wrote = out.splitlines()
-    assert all(re.search(r"validation nll \d+\.\d{4}", line) for line in epochs)
+    _, *epochs, wrote = run("train", corpus, "-o", tmp_path / "v", *more)[1].splitlines()
     best = SkipGram.load(tmp_path / "v").best_epoch_
-    assert len(epochs) == best + 1 < 60
+    assert sum("validation nll " in line for line in epochs) == len(epochs) == best + 1 < 60
     assert f"of epoch {best} " in wrote
 
 
@@ -92,7 +89,7 @@ def test_continue_goes_on_where_the_model_was(run, tmp_path, monkeypatch, corpus
     grow = "grow" in options
     expected.partial_fit("more", grow_vocabulary=grow, replay=counts if "replay" in options else None)
     found = SkipGram.load("model")
-    np.testing.assert_array_equal(found.vectors.matrix, expected.vectors.matrix)
+    assert bits_of(found) == bits_of(expected)
     assert found.vectors.tokens[40:] == (("new",) if grow else ())
     assert [record["epoch"] for record in found.history] == [1, 2, 1]
 
@@ -106,8 +103,7 @@ def test_counting_and_then_training_gives_the_bits_of_training(run, tmp_path, co
     given = ("--counts", tmp_path / "counts", "--validation-counts", tmp_path / "counts")
     assert run("train", *given, "-o", tmp_path / "b", *SMALL) == (0, "", "")
     a, b = (SkipGram.load(tmp_path / name) for name in "ab")
-    assert a.vectors.tokens == b.vectors.tokens
-    assert np.array_equal(a.vectors.matrix, b.vectors.matrix)
+    assert bits_of(a) == bits_of(b)
     assert b.windows_ == a.windows_
     assert "validation_nll" in b.history[0]
 
@@ -141,8 +137,7 @@ def test_a_model_reads_other_texts_as_its_own(run, tmp_path):
         assert run(name, model, *words)[0] == 0
     assert run("neighbors", model, "King!", "-n", 2)[1] == run("neighbors", model, "king", "-n", 2)[1]
     assert run("train", text, "--continue", model, "-o", more, "--quiet") == (0, "", "")
-    expected = SkipGram.load(model).partial_fit(text).vectors.matrix
-    np.testing.assert_array_equal(Vectors.load(more).matrix, expected)
+    assert bits_of(SkipGram.load(more)) == bits_of(SkipGram.load(model).partial_fit(text))
 
 
 def test_a_field_of_a_table_is_trained_on_as_lines_are(run, tmp_path):
@@ -178,7 +173,7 @@ def test_words_are_dropped_or_kept(run, tmp_path, text):
 def test_demo_trains_saves_and_shows_neighbors(run, tmp_path, monkeypatch):
     library = demo.standard_library(Path(asyncio.__file__).parent)
     monkeypatch.setattr(demo, "standard_library", lambda: library)
-    argv = ("demo", "-o", tmp_path / "v.safetensors", "--dim", 3)
+    argv = ("demo", "-o", tmp_path / "v.safetensors")
     code, out, err = run(*argv)
     assert (code, err) == (0, "")
     assert "epoch  5 of 5" in out
@@ -197,7 +192,7 @@ def test_a_graph_is_trained_on_by_its_walks(run, tmp_path, monkeypatch):
     for given, how in ([], {}), (options.split(), chosen):
         assert run("train", "edges", "--graph", "-o", "m", "--dim", 4, "--quiet", *given) == (0, "", "")
         expected = SkipGram(dim=4).fit(Counts.from_graph("edges", **how))
-        np.testing.assert_array_equal(SkipGram.load("m").vectors.matrix, expected.vectors.matrix)
+        assert bits_of(SkipGram.load("m")) == bits_of(expected)
 
 
 def test_pairs_and_their_weights_are_trained_on_as_they_are(run, tmp_path, monkeypatch):
@@ -212,57 +207,34 @@ def test_pairs_and_their_weights_are_trained_on_as_they_are(run, tmp_path, monke
         (["pairs"], Counts.from_pairs(sources, targets, symmetric=True)),
     ):
         assert run("train", *given, "--pairs", "-o", "m.safetensors", "--dim", 2, "--quiet") == (0, "", "")
-        model = SkipGram.load("m.safetensors")
-        np.testing.assert_array_equal(model.vectors.matrix, SkipGram(dim=2).fit(counts).vectors.matrix)
+        assert bits_of(SkipGram.load("m.safetensors")) == bits_of(SkipGram(dim=2).fit(counts))
 
 
 # ---------------------------------------------------------------- checkpoints
 
 
-@pytest.fixture
-def same():
-    """Whether two files of models are the same, but for the seconds in their histories."""
-    spec = importlib.util.spec_from_file_location("kill", KILL)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["kill"] = module  # dataclasses look for it
-    spec.loader.exec_module(module)
-    return lambda first, second: module.digest_of(first) == module.digest_of(second)
-
-
-@pytest.fixture
-def interrupted(run, monkeypatch):
-    """Run a command line, which a Ctrl-C interrupts at the end of its third epoch; return its stderr."""
-
-    def interrupt(*argv):
-        epoch = Progress.epoch
-
-        def stop(self, record):
-            if record["epoch"] == 3:
-                raise KeyboardInterrupt
-            epoch(self, record)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(Progress, "epoch", stop)
-            code, _, err = run(*argv)
-        assert code == 130
-        return err
-
-    return interrupt
-
-
-def test_the_same_command_goes_on_and_another_is_refused(run, interrupted, same, tmp_path, corpus):
+def test_the_same_command_goes_on_and_another_is_refused(run, tmp_path, monkeypatch, corpus):
     model, expected, checkpoint = tmp_path / "m.safetensors", tmp_path / "e.safetensors", tmp_path / "c"
     command = ["train", corpus, "--dim", 8, "--min-count", 1, "--epochs", 4, "--threads", 1, "-o"]
     assert run(*command, expected)[0] == 0
-    err = interrupted(*command, model, "--checkpoint", checkpoint)
+    epoch = Progress.epoch
+
+    def stop(self, record):
+        if record["epoch"] == 3:
+            raise KeyboardInterrupt
+        epoch(self, record)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Progress, "epoch", stop)
+        code, _, err = run(*command, model, "--checkpoint", checkpoint)
+    assert (code, model.exists()) == (130, False)
     assert re.fullmatch("fastembed: interrupted.*\n", err)
-    assert not model.exists()
-    code, out, err = run(*command, model, "--checkpoint", checkpoint, "--epochs", 5)
+    code, _, err = run(*command, model, "--checkpoint", checkpoint, "--epochs", 5)
     assert (code, err.count("\n"), "epochs" in err) == (1, 1, True)
     code, out, err = run(*command, model, "--checkpoint", checkpoint)
     assert (code, err) == (0, "")
     assert out.count("\nepoch ") <= 2
-    assert same(model, expected)
+    assert bits_of(SkipGram.load(model)) == bits_of(SkipGram.load(expected))
 
 
 @pytest.mark.slow
@@ -294,11 +266,8 @@ def test_text_and_counts_have_urls(run, tmp_path, corpus):
     assert run("count", "memory://cli/text.txt", "-o", "memory://cli/a.counts", "--quiet") == (0, "", "")
     argv = ("train", "--dim", 3, "--quiet", "-o")
     assert run(*argv, tmp_path / "a", "--counts", "memory://cli/a.counts") == (0, "", "")
-    assert run(*argv, tmp_path / "b", corpus) == (0, "", "")
-    assert run(*argv, tmp_path / "c", "memory://cli/text.txt", "--checkpoint", tmp_path / "k") == (0, "", "")
-    matrices = [SkipGram.load(tmp_path / name).vectors.matrix for name in "abc"]
-    assert (matrices[0] == matrices[1]).all()
-    assert (matrices[0] == matrices[2]).all()
+    assert run(*argv, tmp_path / "b", "memory://cli/text.txt") == (0, "", "")
+    assert bits_of(SkipGram.load(tmp_path / "a")) == bits_of(SkipGram.load(tmp_path / "b"))
     code, _, err = run("count", "memory://cli/missing.txt", "-o", tmp_path / "c", "--quiet")
     assert (code, "'memory://cli/missing.txt'" in err) == (1, True)
     system.rm("/cli", recursive=True)
