@@ -58,11 +58,11 @@ def test_a_matrix_with_names_has_a_vocabulary():
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: Counts.from_pairs([], []), ValueError, "there must be at least one pair, got none"),
-        (lambda: Counts.from_pairs(["a"], ["b", "c"]), ValueError, r"targets must have the shape \(1,\)"),
-        (lambda: Counts.from_pairs(["a"], ["b"], [-1]), ValueError, r"weights must be non-negative, but weights\[0\]"),
-        (lambda: Counts.from_pairs(["a"], [np.nan]), ValueError, "targets must all be named, but one is nan"),
-        (lambda: Counts.from_pairs("ab", "cd"), TypeError, "sources must be several names, got 'ab'"),
+        (lambda: Counts.from_pairs([], []), ValueError, "at least one pair"),
+        (lambda: Counts.from_pairs(["a"], ["b", "c"]), ValueError, r"targets .*\(1,\)"),
+        (lambda: Counts.from_pairs(["a"], ["b"], [-1]), ValueError, r"weights\[0\]"),
+        (lambda: Counts.from_pairs(["a"], [np.nan]), ValueError, "targets .*nan"),
+        (lambda: Counts.from_pairs("ab", "cd"), TypeError, "sources .*'ab'"),
         (lambda: Counts.from_pairs(["a", 1], ["b", (1, [2])]), TypeError, "unhashable"),
         (lambda: Counts.from_pairs([1], ["1"]), ValueError, "the names 1 and '1' would both be the token '1'"),
         (lambda: Counts.from_scipy(sparse.eye_array(2), tokens="ab"), TypeError, "tokens must be a sequence of names"),

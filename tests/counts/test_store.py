@@ -120,25 +120,15 @@ def test_a_tile_that_is_damaged_or_missing_is_named(tmp_path):
     file.write_bytes(whole[:second] + bytes([whole[second] ^ 1]) + whole[second + 1 :])
     with pytest.raises(ValueError, match=rf"{file.name}.* is damaged.*640 to 1263"):
         trainer.fit_counts(stored)
-    for length in (len(whole) - 1, len(whole) + 8):
-        file.write_bytes((whole + bytes(8))[:length])
-        with pytest.raises(ValueError, match=f"{file.name}.* is damaged"):
-            Counts.open(tmp_path / "a")
+    file.write_bytes(whole[:-1])
+    with pytest.raises(ValueError, match=f"{file.name}.* is damaged"):
+        Counts.open(tmp_path / "a")
     file.unlink()
     with pytest.raises(FileNotFoundError, match=file.name):
         Counts.open(tmp_path / "a")
     with pytest.raises(FileNotFoundError, match=file.name):
         trainer.fit_counts(stored, epochs=2, block_size=4)
     assert np.isfinite(trainer.embedding).all()
-
-
-def test_a_tile_of_another_store_is_named(tmp_path):
-    for name, count in (("a", 1), ("b", 2)):
-        Counts.from_scipy(sparse.csr_array([[count]])).save(tmp_path / name)
-    (file,), (other,) = (list((tmp_path / name).glob("group-*")) for name in "ab")
-    file.write_bytes(other.read_bytes())
-    with pytest.raises(ValueError, match=file.name):
-        Counts.open(tmp_path / "a").to_scipy()
 
 
 def test_what_is_no_store_says_what_it_is(tmp_path):

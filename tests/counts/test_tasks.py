@@ -2,12 +2,8 @@
 
 import os
 import signal
-import subprocess
-import sys
-import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -132,34 +128,6 @@ def run_with_small_groups(client):
     client.run(set_constants)
 
 
-@contextmanager
-def command_line_cluster(folder, workers):
-    """A scheduler and workers, started as on a cluster; yields the address and the processes of the workers."""
-    environment = os.environ | {"DASK_DISTRIBUTED__WORKER__DAEMON": "False", "PYTHONWARNINGS": "ignore"}
-    run = partial(subprocess.Popen, env=environment, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    file = folder / "scheduler.json"
-    dask = [sys.executable, "-m", "dask"]
-    options = ["--no-dashboard", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", file]
-    processes = [run([*dask, "scheduler", *options])]
-    try:
-        wait_for(file.exists)
-        options = ["--no-nanny", "--nthreads", "1", "--no-dashboard", "--scheduler-file", file]
-        processes += [run([*dask, "worker", *options]) for _ in range(workers)]
-        yield file, processes[1:]
-    finally:
-        for process in processes[::-1]:
-            with suppress(ProcessLookupError):
-                process.kill()
-            process.wait()
-
-
-def wait_for(condition, seconds=600):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
-
-
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.thread_unsafe(reason="starts processes")
@@ -168,20 +136,21 @@ def test_a_cluster_whose_worker_is_killed_counts_the_bytes_of_one(
     distributed, texts, vocabulary, tmp_path, small_parts
 ):
     Counts.from_corpus(texts, vocabulary, **WINDOWS, store=tmp_path / "a")
-    with command_line_cluster(tmp_path, 2) as (file, workers), distributed.Client(scheduler_file=str(file)) as client:
+    subprocesses = pytest.importorskip("distributed.deploy.subprocess").SubprocessCluster
+    lost = {"worker_class": "distributed.Worker", "threads_per_worker": 1}  # nothing starts another in its place
+    with subprocesses(n_workers=2, dashboard_address=":0", **lost) as cluster, distributed.Client(cluster) as client:
         client.wait_for_workers(2, timeout=600)
         run_with_small_groups(client)
-        killed = []
+        killed, worker = [], cluster.workers[0].process
 
         def kill_one(done, total):
             if not killed and done < total:
                 killed.append(done)
-                workers[0].kill()
+                os.kill(worker.pid, signal.SIGKILL)
 
         executor = client.get_executor()
         found = Vocabulary.from_corpus(texts, min_count=2, executor=executor)
         assert (found.tokens, found.ledger) == (vocabulary.tokens, vocabulary.ledger)
         Counts.from_corpus(texts, found, **WINDOWS, executor=executor, store=tmp_path / "b", progress=kill_one)
         assert killed
-        assert workers[0].wait() == -signal.SIGKILL
     assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
