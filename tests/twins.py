@@ -205,28 +205,6 @@ def unit_rows(counts: Real, weights: Real, logarithmic: bool = False) -> Array:
     return np.asarray(np.divide(weighted, lengths, out=np.zeros_like(weighted), where=lengths > 0))
 
 
-def frequencies(bags: Real) -> Ids:
-    """Return the number of bags (N, F) that contain each feature, (F,).
-
-    Examples
-    --------
-    >>> frequencies([[0.5, 0], [2, 0]])
-    array([2, 0])
-    """
-    return np.asarray(np.count_nonzero(bags, axis=0))
-
-
-def shared_entries(bags: Real, rows: Ids) -> Ids:
-    """Return the number of features of each bag (N, F) that have a row, (N,); rows (F,) is -1 for others.
-
-    Examples
-    --------
-    >>> shared_entries([[3, 0, 1], [0, 2, 0]], np.array([-1, -1, 0]))
-    array([1, 0])
-    """
-    return np.asarray(np.count_nonzero(np.asarray(bags)[:, rows >= 0], axis=1))
-
-
 def split_bags(bags: Real, order: Ids, rows: Ids) -> tuple[Array, Array, Array, Ids, Array]:
     """Return bags (N, F) in another order, divided into features with a row and features of a single document.
 
@@ -258,27 +236,6 @@ def split_bags(bags: Real, order: Ids, rows: Ids) -> tuple[Array, Array, Array, 
     amounts = np.where(alone, x.sum(axis=0), 0)
     owners = np.where(amounts != 0, (x != 0).argmax(axis=0), -1)
     return of_rows, (x**2).sum(axis=1), (x[:, alone] ** 2).sum(axis=1), owners, amounts
-
-
-def joined_rows(rows: Ids, owners: Ids, amounts: Real, of_rows: Real, of_documents: Real) -> Array:
-    """Return the rows (F, L) of features divided by `split_bags`: their own row, or amount times that of the owner.
-
-    Parameters
-    ----------
-    rows, owners : ndarray of int (F,)
-    amounts : array_like (F,)
-    of_rows : array_like (S, L)
-    of_documents : array_like (n, L)
-
-    Examples
-    --------
-    >>> joined_rows(np.array([-1, -1, 0]), np.array([1, -1, -1]), [3, 0, 0], [[7]], [[4], [5]])
-    array([[15.],
-           [ 0.],
-           [ 7.]])
-    """
-    alone = np.asarray(amounts, np.float64)[:, None] * np.asarray(of_documents)[owners]
-    return np.where(rows[:, None] >= 0, np.asarray(of_rows, np.float64)[rows], alone)
 
 
 # ---------------------------------------------------------------- labels of a classifier

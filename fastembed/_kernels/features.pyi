@@ -40,8 +40,6 @@ def bags(
     features: Sequence[_Int32], offsets: _Int64, starts: _Int64, indptr: _Int64, indices: _Int32, data: _Float
 ) -> int: ...
 def unit_rows(indptr: _Int64, indices: _Int32, data: _Float, weights: _Float, logarithmic: bool) -> None: ...
-def frequencies(indices: _Int32, found: _Int64) -> None: ...
-def shared_entries(indptr: _Int64, indices: _Int32, rows: _Int32, first: int, last: int, sizes: _Int64) -> None: ...
 def split_bags(
     indptr: _Int64,
     indices: _Int32,
@@ -57,16 +55,6 @@ def split_bags(
     own: _Float32,
     owners: _Int32,
     amounts: _Float32,
-) -> None: ...
-def joined_rows(
-    rows: _Int32,
-    owners: _Int32,
-    amounts: _Float32,
-    of_rows: _Float32,
-    of_documents: _Float32,
-    first: int,
-    last: int,
-    found: _Float32,
 ) -> None: ...
 def label_terms(
     indptr: _Int64,

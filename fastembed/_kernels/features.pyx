@@ -445,30 +445,6 @@ def unit_rows(
                     data[t] *= scale
 
 
-def frequencies(const int32_t[::1] indices, int64_t[::1] found):
-    """Write the number of occurrences of each index."""
-    cdef Py_ssize_t t
-    found[:] = 0
-    with nogil:
-        for t in range(indices.shape[0]):
-            found[indices[t]] += 1
-
-
-def shared_entries(
-    const int64_t[::1] indptr, const int32_t[::1] indices, const int32_t[::1] rows, Py_ssize_t first, Py_ssize_t last,
-    int64_t[::1] sizes,
-):
-    """Set sizes[d] to the number of entries of bag d whose features have a row, for d from first to last - 1."""
-    cdef Py_ssize_t d, t
-    cdef int64_t size
-    with nogil:
-        for d in range(first, last):
-            size = 0
-            for t in range(indptr[d], indptr[d + 1]):
-                size += rows[indices[t]] >= 0
-            sizes[d] = size
-
-
 def split_bags(
     const int64_t[::1] indptr, const int32_t[::1] indices, const double[::1] data, const int64_t[::1] order,
     const int32_t[::1] rows, Py_ssize_t first, Py_ssize_t last, const int64_t[::1] starts, int32_t[::1] ids,
@@ -485,7 +461,7 @@ def split_bags(
         The row of each feature; -1 of those that occur in one document alone, and need none.
     first, last : int
     starts : int64 (n + 1,)
-        Where the entries of each bag begin, by `shared_entries`.
+        Where the entries of each bag begin that have a row.
     ids : int32, weights : float32, written
         The bags of the features that have a row, as CSR.
     squares, own : float32 (n,), written
@@ -515,44 +491,6 @@ def split_bags(
                     alone += data[t] * data[t]
                     owners[f], amounts[f] = <int32_t>k, <float>data[t]
             squares[k], own[k] = <float>square, <float>alone
-
-
-def joined_rows(
-    const int32_t[::1] rows, const int32_t[::1] owners, const float[::1] amounts, const float[:, :, ::1] of_rows,
-    const float[:, :, ::1] of_documents, Py_ssize_t first, Py_ssize_t last, float[:, ::1] found,
-):
-    """Write the rows of features first to last - 1 from tiles: their own row, or the amount times that of the owner.
-
-    Parameters
-    ----------
-    rows, owners, amounts
-        As for `split_bags`; -1 for the owner of a feature of no document, whose row is zero.
-    of_rows : float32 (tiles, S, width), of_documents : float32 (tiles, N, width)
-    first, last : int
-    found : float32 (F, L), written
-        L is at most tiles * width.
-    """
-    cdef Py_ssize_t f, tile, d, width = of_rows.shape[2], tiles = of_rows.shape[0], lanes, labels = found.shape[1]
-    cdef const float* row
-    cdef float amount
-    with nogil:
-        for f in range(first, last):
-            if f + 16 < last:
-                for tile in range(tiles):
-                    if rows[f + 16] >= 0:
-                        prefetch(&of_rows[tile, rows[f + 16], 0])
-                    elif owners[f + 16] >= 0:
-                        prefetch(&of_documents[tile, owners[f + 16], 0])
-            for tile in range(tiles):
-                lanes = min(width, labels - tile * width)
-                if rows[f] >= 0:
-                    row, amount = &of_rows[tile, rows[f], 0], 1
-                elif owners[f] >= 0:
-                    row, amount = &of_documents[tile, owners[f], 0], amounts[f]
-                else:
-                    row, amount = &of_rows[tile, 0, 0], 0
-                for d in range(lanes):
-                    found[f, tile * width + d] = amount * row[d]
 
 
 # ---------------------------------------------------------------- what features say of labels

@@ -520,14 +520,14 @@ def read_features(
     ledger.dropped = {"outside the vocabulary": ledger.tokens_read - ledger.tokens_used}
     features, orders = _find_features(words, counts, ids, options, pool)
     bags = features.count(orders, ids[1:], words, pool)
-    documents, frequencies = known_documents + len(bags[0]) - 1, document_frequencies(bags[1], len(features))
+    documents, frequencies = known_documents + len(bags[0]) - 1, np.bincount(bags[1], minlength=len(features))
     if known is None:
         new, of_new = np.arange(len(features)), frequencies
     else:
         of_new = frequencies
         features, new = known.grown(features)
         bags = features.count(features.places(tokens.ids(list(features.words.tokens), pool)), ids[1:], words, pool)
-        frequencies = document_frequencies(bags[1], len(features))
+        frequencies = np.bincount(bags[1], minlength=len(features))
         frequencies[known.numbers_in(features)] += 1
     if options.weighting != "count":
         kinds = np.searchsorted(features.starts, new, "right") - 1  # words - 1 of an n-gram
@@ -545,13 +545,6 @@ def read_features(
     features.scale(bags, pool)
     indptr, indices, data = bags
     return features, sorted_csr(data, indices, indptr, (len(indptr) - 1, len(features))), frequencies, gains
-
-
-def document_frequencies(indices: Int32, features: int) -> Int64:
-    """Return the document frequency of each feature (F,), from the indices of bags."""
-    found = np.empty(features, np.int64)
-    kernels.frequencies(indices, found)
-    return found
 
 
 def _find_features(

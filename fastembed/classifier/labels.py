@@ -22,7 +22,6 @@ from fastembed._kernels.tokens import TokenTable
 from fastembed.classifier.features import (
     Features,
     LabelGains,
-    document_frequencies,
     document_tokens,
     documents_by_words,
     line_blocks,
@@ -423,7 +422,8 @@ class Examples:
             self.gains.make_as_new(bags, these)
         for part, end in zip(parts, np.cumsum(list(map(len, parts))).tolist(), strict=True):
             own = bags[end - len(part) : end]
-            labels, known = self.labels.matrix[part], self.frequencies > document_frequencies(own.indices, own.shape[1])
+            labels = self.labels.matrix[part]
+            known = self.frequencies > np.bincount(own.indices, minlength=own.shape[1])
             indptr, indices = own.indptr.astype(np.int64), own.indices.astype(np.int32, copy=False)
             unit_rows(indptr, indices, own.data, known.astype(np.float64), False)
             own.eliminate_zeros()

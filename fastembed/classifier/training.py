@@ -301,7 +301,13 @@ class Ascent:
         self._owners, self._amounts = np.full(len(rows), -1, np.int32), np.zeros(len(rows), np.float32)
         pieces = list(itertools.pairwise([*range(0, count, BAG_DOCUMENTS), count]))
         sizes = np.empty(count, np.int64)
-        self._pool.run(lambda k: kernels.shared_entries(indptr, indices, rows, *pieces[k], sizes), len(pieces))
+
+        def measure(k: int) -> None:
+            ends = indptr[pieces[k][0] : pieces[k][1] + 1]
+            counts = np.cumsum(np.append(False, rows[indices[ends[0] : ends[-1]]] >= 0))
+            sizes[slice(*pieces[k])] = np.diff(counts[ends - ends[0]])
+
+        self._pool.run(measure, len(pieces))
         starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes[order])])
         ids, weights = np.empty(max(1, int(starts[-1])), np.int32), np.empty(max(1, int(starts[-1])), np.float32)
         squares, own = np.empty(count, np.float32), np.empty(count, np.float32)
@@ -335,8 +341,15 @@ class Ascent:
         found = np.empty((len(self._rows), self._labels), np.float32)
 
         def run(k: int) -> None:
-            first, last = k * PIECE_FEATURES, min(len(found), (k + 1) * PIECE_FEATURES)
-            kernels.joined_rows(self._rows, self._owners, self._amounts, self._weights, self._dual, first, last, found)
+            part = slice(k * PIECE_FEATURES, (k + 1) * PIECE_FEATURES)
+            rows, owners, amounts = self._rows[part], self._owners[part], self._amounts[part]
+            shared, alone = rows >= 0, owners >= 0
+            for tile in range(len(self._weights)):
+                joined = np.zeros((len(rows), LANES), np.float32)
+                joined[shared] = self._weights[tile, rows[shared]]
+                joined[alone] = amounts[alone, None] * self._dual[tile, owners[alone]]
+                of_tile = found[part, tile * LANES : (tile + 1) * LANES]
+                of_tile[:] = joined[:, : of_tile.shape[1]]
 
         self._pool.run(run, -(-len(found) // PIECE_FEATURES))
         return found, self._bias.ravel()[: self._labels].copy()
