@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.progress import bars
+from fastembed._base.validation import check_choice
 from fastembed.formats.atomic import check_writable
 from fastembed.formats.fasttext import is_model, read_model
 from fastembed.formats.table import Matrix, PathLike, Table, check_table
@@ -102,10 +103,8 @@ def format_of(path: PathLike, format: str | None = None) -> Format:  # noqa: A00
         found = next((form for form in FORMATS.values() if suffix in form.suffixes), None)
         if found is None:
             raise ValueError(f"{str(path)!r}: no format has the suffix {suffix!r}; name one of {', '.join(FORMATS)}")
-    elif format in FORMATS:
-        found = FORMATS[format]
     else:
-        raise ValueError(f"format must be one of {', '.join(FORMATS)}, got {format!r}")
+        found = FORMATS[check_choice("format", format, list(FORMATS))]
     if name.endswith(".gz") and not found.gzip:
         raise ValueError(f"{str(path)!r}: files of the format {found.name!r} are not compressed with gzip")
     return found

@@ -138,7 +138,8 @@ def plot_map(
         return None
     check_place(path_or_ax)
     layout = lay_out(vectors, words, ON_A_PICTURE if topn is None else topn, method, seed, progress)
-    texts = [_short(printable(word)) for word in layout.words.tokens]
+    names = map(printable, layout.words.tokens)
+    texts = [name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…" for name in names]
     below, beside = "UMAP", ""
     if layout.method == "pca":
         below = f"first principal component ({layout.shares[0]:.0%} of the variance)"
@@ -180,10 +181,6 @@ def _names(layout: Layout, texts: list[str]) -> list[Label]:
                 name = ", ".join(texts[i] for i in words)
                 labels.append(Label(name, (x, y), size, "bold", LIGHT["names"][colour], MIDDLE))
     return labels
-
-
-def _short(label: str) -> str:
-    return label if len(label) <= LONGEST else f"{label[: LONGEST - 1]}…"
 
 
 def _draw_labels(ax: Axes, labels: list[Label], families: list[str], most: int) -> int:

@@ -881,10 +881,7 @@ class Vectors:
             return None
         if isinstance(restrict, int | np.integer):
             return check_integer("restrict", restrict, low=1)
-        rows = np.unique(self._rows_of("restrict", restrict))
-        if not len(rows):
-            raise ValueError("restrict must hold at least one token, got none")
-        return rows
+        return np.unique(self._rows_of("restrict", restrict))
 
     def _queried(self, items: Sequence[Any]) -> tuple[Exact, list[list[int]]]:
         """Return the unit vectors of tokens, and given vectors as they are, (Q, D); and the row of each that has one.

@@ -1,5 +1,6 @@
 """Atomic writes: a failed write changes nothing, and a successful write keeps modes and links."""
 
+import errno
 import os
 import stat
 import subprocess
@@ -9,7 +10,7 @@ import textwrap
 import numpy as np
 import pytest
 
-from fastembed.formats.atomic import check_writable, remove_leftovers
+from fastembed.formats.atomic import check_writable, remove_leftovers, replacing
 from fastembed.formats.tensors import write_tensors
 
 
@@ -50,6 +51,15 @@ def test_a_failed_or_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_
                 write_tensors(path, {"a": np.zeros(1)})
         assert path.read_text(encoding="utf-8") == "old"
         assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_leaves_the_old_file_and_is_named(tmp_path):
+    path = tmp_path / "a"
+    path.write_text("old", encoding="utf-8")
+    with pytest.raises(OSError, match=r"No space left.*'.*a'"), replacing(path) as temporary:  # noqa: PT012
+        temporary.write_text("half", encoding="utf-8")
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert [file.read_text(encoding="utf-8") for file in tmp_path.iterdir()] == ["old"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX modes and links")

@@ -1,11 +1,8 @@
 """The curve of training, and what pictures share: where they are drawn, and which files are written."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
-from matplotlib.figure import Figure
 
 from fastembed import Classifier, SkipGram
 from fastembed.plotting import plot_history, plot_map
@@ -43,20 +40,6 @@ def test_the_place_is_checked_first(draw, tmp_path):
         draw(tmp_path / "map.jpg")
     with pytest.raises(FileNotFoundError, match="nowhere"):
         draw(tmp_path / "nowhere" / "map.png")
-
-
-def test_a_failed_write_leaves_the_old_file(draw, tmp_path, monkeypatch):
-    path = tmp_path / "map.png"
-    path.write_text("old", encoding="utf-8")
-
-    def fail(self, target, **options):
-        Path(target).write_text("half", encoding="utf-8")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Figure, "savefig", fail)
-    with pytest.raises(OSError, match="No space left"):
-        draw(path)
-    assert [file.read_text(encoding="utf-8") for file in tmp_path.iterdir()] == ["old"]
 
 
 def test_nll_is_drawn_against_epochs_and_seconds(axes):

@@ -18,15 +18,6 @@ def plain_unit(vector):
     return vector / norm if norm else vector.astype(np.float64)
 
 
-def plain_most_similar(tokens, matrix, positive, negative, topn):
-    """Plain 3CosAdd: the mean of signed unit vectors, cosines in float64, without the tokens of the query."""
-    signed = [(token, 1.0) for token in positive] + [(token, -1.0) for token in negative]
-    mean = sum(sign * plain_unit(matrix[tokens.index(token)]) for token, sign in signed) / len(signed)
-    scored = [(token, float(plain_unit(matrix[i]) @ plain_unit(mean))) for i, token in enumerate(tokens)]
-    scored = [pair for pair in scored if pair[0] not in (*positive, *negative)]
-    return sorted(scored, key=lambda pair: -pair[1])[:topn]
-
-
 def assert_agree(found, expected, atol):
     assert [token for token, _ in found] == [token for token, _ in expected]
     np.testing.assert_allclose([score for _, score in found], [score for _, score in expected], rtol=0, atol=atol)
@@ -87,22 +78,6 @@ def test_a_token_has_similarity_1_and_distance_0_with_itself(dtype):
         assert {held.similarity(token, token) for token in held} == {1.0}
         assert {held.distance(token, token) for token in held} == {0.0}
         assert held.nearest(rows, topn=1)[1].ravel().tolist() == [1.0] * len(rows)
-
-
-@pytest.mark.parametrize(
-    ("positive", "negative", "topn"),
-    [
-        (["w1"], [], 10),
-        (["w1", "w2"], ["w3"], 5),
-        (["w1"], ["w2", "w3", "w4"], 500),
-        ([], ["w9"], 3),
-        (["w1", "w1"], [], 2),
-    ],
-)
-def test_most_similar_is_the_plain_twin(vectors, positive, negative, topn):
-    found = vectors.most_similar(positive, negative, topn=topn)
-    expected = plain_most_similar(list(vectors.tokens), vectors.matrix, positive, negative, topn)
-    assert_agree(found, expected, TOLERANCE[vectors.matrix.dtype.name])
 
 
 def test_most_similar_takes_tokens_and_arrays_alone_or_mixed(vectors):
@@ -174,6 +149,7 @@ def test_ids_are_asked_for_by_their_own_name(vectors):
         (10**6, [f"w{i}" for i in range(200)]),
         (["w4", "w100", "w7", "w4"], ["w4", "w7", "w100"]),
         (np.array(["w9", "w5"]), ["w5", "w9"]),
+        ([], []),
     ],
 )
 def test_restrict_limits_the_search(vectors, restrict, allowed):
@@ -298,7 +274,7 @@ def test_most_similar_is_gensims(vectors, peer):
         ([raw, "w2"], "w5"),
         (raw, []),
         ([], ["w4"]),
-        (["w4", "w9"], ["w7"]),
+        (["w4", "w4"], ["w7", "w8", "w9"]),
         ([("w1", 0.3), ("w2", -2.0), ("w5", 1.5)], [("w3", -0.7), "w6"]),
         ([(raw, 0.25), "w2"], []),
     ]:
@@ -337,7 +313,6 @@ def test_unknown_tokens_name_the_closest_spellings():
         ({"positive": [np.array([1e308, 0, 0]), np.array([1e308, 0, 0])]}, ValueError, "the sum of the query"),
         ({"positive": "a", "restrict": 0}, ValueError, "restrict must be at least 1, got 0"),
         ({"positive": "a", "restrict": "b"}, TypeError, "restrict must be several tokens, got the single str 'b'"),
-        ({"positive": "a", "restrict": []}, ValueError, "restrict must hold at least one token"),
     ],
 )
 def test_bad_queries_are_rejected(arguments, error, message):
