@@ -429,8 +429,6 @@ class SkipGram(SkipGramParameters, Transformer):
                 raise ValueError("comm goes with counts: count the corpus first, by SkipGram.count")
         if base is not None:
             base.check_same_shape(options)
-            if replay is not None:
-                base.check_alike(replay, "replay")
         ranks = Ranks(comm)
         training: Training | None = None
 

@@ -55,9 +55,10 @@ class Subwords:
         Raises
         ------
         ValueError
-            As by :func:`check_spelled`.
+            If all tokens are integers: ids, whose digits carry no information.
         """
-        check_spelled(words)
+        if all(word.isdecimal() for word in words):
+            raise ValueError(f"all {len(words):,} tokens are integers, such as {words[0]!r}: leave subwords=False")
         ngrams, starts, ids = common_ngrams(words, lengths)
         return cls(lengths, ngrams, starts, ids, np.ones(len(words), np.float32))
 
@@ -106,13 +107,6 @@ class Subwords:
         return NgramDictionary(self.ngrams, rows, centre, self.lengths, word_weights=self.weights)
 
     __getstate__ = fields_alone
-
-
-def check_spelled(words: Sequence[str]) -> None:
-    """Raise ValueError if all tokens are integers: ids, whose digits carry no information."""
-    if all(word.isdecimal() for word in words):
-        integers = f"all {len(words):,} tokens are integers, such as {words[0]!r}: leave subwords=False"
-        raise ValueError(f"subwords need words, whose spelling says something, but {integers}")
 
 
 def composed(features: Trainer, subwords: Subwords, centre: NDArray[np.float64]) -> Trainer:

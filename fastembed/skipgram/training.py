@@ -37,7 +37,7 @@ from fastembed.skipgram.estimate import check_before_counting, counting_memory, 
 from fastembed.skipgram.model import FittedModel, how_counted
 from fastembed.skipgram.options import Baskets, SkipGramOptions
 from fastembed.skipgram.start import apply_gauge, least_squares_rows, log_shares, svd_start
-from fastembed.skipgram.subwords import LEARNING_RATE, Subwords, check_spelled, composed, ridge_fit
+from fastembed.skipgram.subwords import LEARNING_RATE, Subwords, composed, ridge_fit
 from fastembed.trainer.blocks import FitOptions
 from fastembed.trainer.checkpoint import arrays_digest
 from fastembed.trainer.fit import check_counts
@@ -105,7 +105,7 @@ def count_text(
 ) -> CountPair:
     """Return the counts of a text to train on, and with early stopping those of its held-out lines.
 
-    Before a text is counted for a new model, there is a check of the memory, and of the words if it has subwords.
+    Before a text is counted for a new model, there is a check of the memory.
 
     Raises
     ------
@@ -121,8 +121,6 @@ def count_text(
         pairing = options.pairing(len(words))
         least = estimate_of(options, len(words), pairing.columns(len(words)))
         written = check_before_counting(replace(least, memory_limit=memory_limit), words.counts, pairing)
-        if options.subwords:
-            check_spelled(words.tokens)
     else:
         vocabulary, pairing = base.vocabulary, base.pairing()
         if grow:

@@ -28,11 +28,10 @@ def with_value(value, *place, shape=(4, 3)):
     return array
 
 
-def changed(matrix, **arrays):
-    """Return a CSR array with other arrays, which SciPy has not checked."""
-    matrix = sparse.csr_array(matrix, copy=True)
-    for name, values in arrays.items():
-        setattr(matrix, name, np.array(values))
+def with_an_id_beyond():
+    """A CSR array that SciPy has not checked."""
+    matrix = COUNTS.copy()
+    matrix.indices = np.array([0, 5, 1, 2])
     return matrix
 
 
@@ -134,7 +133,6 @@ def test_an_input_is_checked(trainer, i, error, message):
         (5, ValueError, "target must be from 0 to 4, got 5"),
         (sparse.csr_array(np.ones((2, 5))), ValueError, "target must have shape (1, 5), got (2, 5)"),
         ([1, 0, -0.5, 0, 0], ValueError, "target must be non-negative, but target[0, 2] is -0.5"),
-        (changed([[0, 1.0, 0, 0, 0]], indices=[1_000_000]), ValueError, "indices must be < 5"),
     ],
 )
 def test_a_target_is_checked(trainer, target, error, message):
@@ -205,8 +203,7 @@ def test_rates_are_checked(trainer, value, error, text):
         (sparse.eye_array(5), ValueError, "counts must have shape (4, 5), inputs by outputs, got (5, 5)"),
         (Counts.from_scipy(sparse.eye_array(5)), ValueError, "counts must have shape (4, 5), inputs by outputs, got"),
         (hidden_negative(4), ValueError, "counts must be non-negative, but counts[1] is -1.0"),
-        (changed(COUNTS, indices=[0, 5, 1, 2]), ValueError, "indices must be < 5"),
-        (changed(COUNTS, indptr=[0, 3, 2, 3, 3]), ValueError, "indptr must be a non-decreasing"),
+        (with_an_id_beyond(), ValueError, "indices must be < 5"),
     ],
 )
 def test_counts_are_checked(trainer, counts, error, message):
@@ -226,7 +223,6 @@ def one_entry(value, shape=(3, 4)):
         (sparse.csr_array((3, 5)), ValueError, "bags must have shape (N, 4), a column per row of the embedding"),
         (one_entry(NAN), ValueError, "bags must be finite, but bags[1] is nan"),
         (sparse.csr_array(([1e308, 1e308], [1, 1], [0, 2, 2, 2]), (3, 4)), ValueError, "the sums of bags must be"),
-        (changed(one_entry(1.0), indices=[0, 4]), ValueError, "indices must be < 4"),
     ],
 )
 def test_bags_are_checked(trainer, bags, error, message):
