@@ -35,8 +35,8 @@ class StandardLibrary:
         The lower-case words and names of each docstring, block of comments, and topic of the language reference.
     tokens : Counter of str
         How many tokens came from each of the three kinds.
-    files, skipped : int
-        The number of source files read, and of those left out because this Python cannot parse them.
+    files : int
+        The number of source files read; those that this Python cannot parse are left out.
 
     Examples
     --------
@@ -49,7 +49,6 @@ class StandardLibrary:
     sequences: list[list[str]] = field(default_factory=list)
     tokens: Counter[str] = field(default_factory=Counter)
     files: int = 0
-    skipped: int = 0
 
     def add(self, kind: str, text: str) -> None:
         """Add the tokens of one passage."""
@@ -89,7 +88,6 @@ def standard_library(folder: str | os.PathLike[str] | None = None) -> StandardLi
             source = decode_source(path.read_bytes())
             tree = ast.parse(source)
         except (SyntaxError, ValueError):  # ValueError: a null byte, or text that is not in the encoding it names
-            library.skipped += 1
             continue
         library.files += 1
         if path == root / "pydoc_data" / "topics.py":

@@ -10,7 +10,7 @@ import pytest
 
 from fastembed import demo
 from fastembed.cli.common import Progress
-from fastembed.corpus import FileCorpus, Phrases, Reading
+from fastembed.corpus import Phrases
 from fastembed.counts import Counts
 from fastembed.evaluation import held_out_items
 from fastembed.skipgram import SkipGram
@@ -51,12 +51,16 @@ def test_train_writes_the_whole_model_and_prints_a_line_per_epoch(run, tmp_path,
         ("--early-stopping --validation-fraction 0.2 --patience 1", STOPPING),
         ("--subwords 2-3", {"subwords": (2, 3)}),
         ("--baskets share", {"baskets": "share"}),
+        ("--drop listed", {"drop": ["w01", "w02"]}),
+        ("--keep-only listed", {"keep_only": ["w01", "w02"]}),
     ],
 )
-def test_options_are_the_parameters_of_skipgram(run, tmp_path, corpus, options, parameters):
-    assert run("train", corpus, "-o", tmp_path / "v", *SMALL, *options.split())[:2] == (0, "")
+def test_options_are_the_parameters_of_skipgram(run, tmp_path, monkeypatch, corpus, options, parameters):
+    monkeypatch.chdir(tmp_path)
+    Path("listed").write_text("w01\nw02\n", encoding="utf-8")
+    assert run("train", corpus, "-o", "v", *SMALL, *options.split())[:2] == (0, "")
     expected = SkipGram(dim=4, epochs=2, seed=3, **parameters).fit(str(corpus))
-    assert bits_of(SkipGram.load(tmp_path / "v")) == bits_of(expected)
+    assert bits_of(SkipGram.load("v")) == bits_of(expected)
 
 
 def test_a_dry_run_prints_time_and_memory_and_writes_nothing(run, tmp_path, corpus):
@@ -132,10 +136,7 @@ def test_a_model_reads_other_texts_as_its_own(run, tmp_path):
     as_it_was = run("evaluate", model, "--perplexity", text)
     assert run("evaluate", model, "--perplexity", text, *reading) == as_it_was
     assert run("evaluate", model, "--perplexity", text, "--digits", "drop")[0] == 0
-    for command in ("neighbors KING", "analogy KING queen Rome,", "predict King."):
-        name, *words = command.split()
-        assert run(name, model, *words)[0] == 0
-    assert run("neighbors", model, "King!", "-n", 2)[1] == run("neighbors", model, "king", "-n", 2)[1]
+    assert run("analogy", model, "KING", "queen", "Rome,")[0] == 0
     assert run("train", text, "--continue", model, "-o", more, "--quiet") == (0, "", "")
     assert bits_of(SkipGram.load(more)) == bits_of(SkipGram.load(model).partial_fit(text))
 
@@ -156,18 +157,6 @@ def test_a_field_of_a_table_is_trained_on_as_lines_are(run, tmp_path):
     options = ("--field", 2, "--no-header", "--skip-bad", "-o", output, "--min-count", 1)
     assert run("train", csv, *options, *SMALL) == (0, "", "")
     assert "text" in Vectors.load(output)
-
-
-def test_words_are_dropped_or_kept(run, tmp_path, text):
-    (tmp_path / "listed").write_text("the\ncat\n", encoding="utf-8")
-    output = tmp_path / "counts"
-    for option, tokens in (
-        (["--drop", tmp_path / "listed"], ["dog", "mat", "on", "sat"]),
-        (["--keep-only", tmp_path / "listed"], ["cat", "the"]),
-        (["--drop", "english"], ["cat", "dog", "mat", "sat"]),
-    ):
-        assert run("count", text, "-o", output, *option, "--min-count", 1, "--quiet") == (0, "", "")
-        assert sorted(Counts.open(output).vocabulary) == tokens
 
 
 def test_demo_trains_saves_and_shows_neighbors(run, tmp_path, monkeypatch):
@@ -252,11 +241,13 @@ def test_a_training_that_is_killed_again_and_again_ends_in_the_same_bits(tmp_pat
 def test_options_of_reading_reach_the_corpus(run, tmp_path):
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "text").write_bytes(b"The-cat SAT\xff\nthe-CAT\n")
+    (tmp_path / "list").write_text("the cat\n", encoding="utf-8")
     argv = ("count", tmp_path / "texts", "-o", tmp_path / "counts", "--min-count", 1, "--quiet", "--lowercase")
-    code, _, err = run(*argv, "--token-pattern", "[a-z]+")
+    argv += ("--token-pattern", "[a-z]+", "--phrases", tmp_path / "list")
+    code, _, err = run(*argv)
     assert (code, "not valid UTF-8 at line 1, byte 11" in err) == (1, True)
-    assert run(*argv, "--token-pattern", "[a-z]+", "--errors", "replace") == (0, "", "")
-    assert Counts.open(tmp_path / "counts").vocabulary.tokens == ("cat", "the", "sat")
+    assert run(*argv, "--errors", "replace") == (0, "", "")
+    assert Counts.open(tmp_path / "counts").vocabulary.tokens == ("the_cat", "sat")
 
 
 def test_text_and_counts_have_urls(run, tmp_path, corpus):
@@ -309,17 +300,3 @@ def test_phrases_are_written_as_the_library_finds_them(run, phrased, tmp_path):
         assert run("phrases", phrased, "-o", output, *argv, "--common", option) == (0, "", "")
         expected = Phrases.from_corpus(phrased, 3, 2, common=common, scoring="word2vec", max_words=3)
         assert Phrases.load(output) == expected
-
-
-def test_a_list_is_applied_by_every_command_that_reads_text(run, document, phrased, tmp_path):
-    listed, model = tmp_path / "list.txt", tmp_path / "m.safetensors"
-    listed.write_text("new york\nbank of america\n", encoding="utf-8")
-    training = ("--dim", 2, "--epochs", 1, "--min-count", 1, "--quiet")
-    assert run("train", phrased, "-o", model, "--phrases", listed, *training) == (0, "", "")
-    assert {"new_york", "bank_of_america"} <= set(SkipGram.load(model).vectors.tokens)
-    argv = ("count", phrased, "-o", tmp_path / "counts", "--phrases", listed, "--min-count", 1, "--quiet")
-    assert run(*argv) == (0, "", "")
-    assert "new_york" in Counts.open(tmp_path / "counts").vocabulary
-    found = document("evaluate", model, "--perplexity", phrased, "--phrases", listed)["perplexity"]
-    corpus = FileCorpus(phrased, reading=Reading(phrases=Phrases.load(listed)))
-    assert found[0]["perplexity"] == pytest.approx(SkipGram.load(model).perplexity(corpus))
