@@ -177,16 +177,6 @@ def test_other_forms_of_labels_are_refused(documents, labels, message):
         Classifier().fit(documents, labels)
 
 
-def test_records_without_a_field_are_named_or_left_out():
-    records = [{"text": "a", "topic": "x"}, {"text": "b"}, {"text": "c", "topic": "y"}]
-    with pytest.raises(ValueError, match="document 1: no field 'topic'"):
-        Classifier().fit(records, field="text", label="topic")
-    model = Classifier().fit(records, field="text", label="topic", skip_bad=True)
-    assert model.ledger_.skipped == {"no field 'topic'": 1}
-    with pytest.raises(ValueError, match="document 0: 7"):
-        Classifier().fit([7], field="text", label="topic")
-
-
 def test_one_label_may_be_among_lists():
     mixed = [labels[0] if len(labels) == 1 else labels for labels in SEVERAL]
     same(Classifier(threads=1).fit(TEXTS, mixed), several=True)

@@ -140,20 +140,6 @@ def test_weights_of_labels_stay_those_of_the_labels_in_a_file_and_without_their_
         model.set_params(class_weight={9: 1.0}).partial_fit(*more)
 
 
-def test_a_calibration_that_is_found_anew_is_from_the_new_documents():
-    """However many earlier ones had one label each, where documents of several labels need another."""
-    rng = np.random.default_rng(0)
-
-    def documents(count, most):
-        labels = [sorted(set(each)) for each in rng.integers(5, size=(count, most)).tolist()]
-        words = [[rng.choice(each) * 30 + rng.integers(30) for _ in range(5)] for each in labels]
-        others = rng.integers(150, 450, (count, 7)).tolist()
-        return [[f"w{word}" for word in [*a, *b]] for a, b in zip(words, others, strict=True)], labels
-
-    model = Classifier().fit(*documents(1000, 1)).partial_fit(*documents(400, 3))
-    assert model.test(*documents(1000, 3)).nll < 1.4
-
-
 def test_probabilities_stay_right_in_a_stream_of_a_few_documents_at_a_time():
     """Features that earlier documents have are not unknown to those left out; and five do not decide."""
     rng = np.random.default_rng(0)

@@ -145,26 +145,6 @@ def chosen(monkeypatch):
     return calls
 
 
-def test_where_items_exclude_each_other_the_regression_on_all_items_is_chosen(chosen, monkeypatch):
-    """Walks: one of six items follows another, mostly the same one."""
-    rng = np.random.default_rng(0)
-    steps = np.cumsum(np.where(rng.random((800, 7)) < 0.3, 1, 0), axis=1) + rng.integers(6, size=(800, 1))
-    x = np.zeros((800, 42), np.float32)
-    x[np.arange(800)[:, None], steps % 6 + np.arange(0, 42, 6)] = np.arange(7) < rng.integers(3, 8, (800, 1))
-    x = sparse.csr_array(x)
-    model = fit(x, Options(dim=6), POOL)[0]
-    assert (model.similar.data < 0).mean() > 0.2
-    assert model.similar.nnz > 41 * 40
-    g = (x.T @ x).toarray().astype(float)
-    inverse = np.linalg.inv(g + np.diag(chosen[0][1][1] * np.sqrt(x.sum(axis=0))))
-    expected = -inverse / inverse.diagonal()
-    np.fill_diagonal(expected, 0)
-    assert_allclose(model.similar.toarray(), expected, atol=1e-5)  # of all the users
-    monkeypatch.setattr(strengths, "MOST_EASE", 41)
-    nearest = fit(x, Options(dim=6), POOL)[0].similar
-    assert_array_equal(nearest.toarray(), item_weights(x, POOL).toarray())
-
-
 def test_the_item_to_item_model_has_the_nearest_neighbours_of_the_most_frequent_items(taken, monkeypatch):
     x = np.ones((100, 60), np.float32)
     x[1:, 55:] = 0
@@ -295,13 +275,6 @@ def test_strengths_need_two_hundred_hidden_items():
 def test_heavy_users_count_less_in_pairs_of_items():
     n = sparse.csr_array([[1.0], [1], [1], [1], [1], [8], [400], [401]], dtype=np.float32)
     assert_allclose(strengths.without_heavy(n).data, [1, 1, 1, 1, 1, 8 * 2**-0.25, 400 * 100**-0.25], rtol=1e-6)
-
-
-def test_training_starts_from_the_first_right_singular_vectors(taken):
-    vectors = training._first(taken, 1.0, Options(dim=5), POOL).linear
-    weighted = taken.toarray() / np.sqrt(taken.sum(axis=1)[:, None] * (1 + taken.sum(axis=0)))
-    found = np.linalg.norm(weighted @ vectors.T, axis=0) / np.linalg.norm(vectors, axis=1)
-    assert_allclose(found, np.linalg.svd(weighted)[1][:5], rtol=0.015)
 
 
 @pytest.mark.parametrize("copies", [1, 20])
