@@ -12,9 +12,9 @@ from fastembed._versions import show_versions, versions
 from fastembed.cli import common
 from fastembed.cli.inputs import add_input_format, add_vectors, open_vectors
 from fastembed.corpus.sources import is_url
-from fastembed.formats.registry import FORMATS, check_output, format_of, format_of_file, load
+from fastembed.formats.registry import FORMATS, check_output, format_of, format_of_file
 from fastembed.formats.tensors import map_tensors
-from fastembed.vectors.vectors import composer_behind
+from fastembed.vectors.vectors import Vectors, composer_behind
 
 LONGEST = 80  # characters of a value that are shown; --json has all
 
@@ -53,7 +53,7 @@ def _print_contents(arguments: argparse.Namespace) -> None:
     elif (form := format_of_file(file, arguments.input_format)).name == "safetensors":
         (arrays, header), size = map_tensors(file), Path(file).stat().st_size
     else:
-        arrays, header = {"matrix": load(file, form.name).matrix}, {"format": form.name}
+        arrays, header = {"matrix": Vectors.load(file, form.name).matrix}, {"format": form.name}
         size = Path(file).stat().st_size
     metadata = {name: json.loads(text) if text[:1] in ("{", "[") else text for name, text in header.items()}
     tensors = [

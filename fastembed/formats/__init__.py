@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from fastembed._base.optional import lazy_names
 
 if TYPE_CHECKING:
-    from fastembed.formats.registry import FORMATS, Format, format_of, load, save
+    from fastembed.formats.registry import FORMATS, Format, format_of
     from fastembed.formats.table import Table
 
-__all__ = ["FORMATS", "Format", "Table", "format_of", "load", "save"]
+__all__ = ["FORMATS", "Format", "Table", "format_of"]
 
-__getattr__, __dir__ = lazy_names(__name__, {"registry": "FORMATS Format format_of load save", "table": "Table"})
+__getattr__, __dir__ = lazy_names(__name__, {"registry": "FORMATS Format format_of", "table": "Table"})

@@ -1,18 +1,15 @@
-"""Which format a file has, and saving and loading through it."""
+"""Which format a file has, and writing and reading through it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
-
-import numpy as np
-import numpy.typing as npt
+from typing import TypeVar
 
 from fastembed._base.progress import bars
 from fastembed._base.validation import check_choice
 from fastembed.formats.atomic import check_writable
 from fastembed.formats.fasttext import is_model, read_model
-from fastembed.formats.table import Matrix, PathLike, Table, check_table
+from fastembed.formats.table import PathLike, Table
 from fastembed.formats.tensors import is_safetensors, read_vectors, write_vectors
 from fastembed.formats.word2vec import (
     lacks_header,
@@ -111,12 +108,14 @@ def format_of(path: PathLike, format: str | None = None) -> Format:  # noqa: A00
 
 
 def check_output(path: PathLike, format: str | None = None) -> None:  # noqa: A002 - a user's word
-    """Raise what :func:`save` would raise for this name, before there is anything to save.
+    """Raise what :func:`write_table` would raise for this name, before there is anything to write.
 
     Raises
     ------
-    ValueError, OSError
-        As :func:`save`.
+    ValueError
+        If no format has the suffix, or files of the format can only be read.
+    OSError
+        If the folder is missing or not writable.
 
     Examples
     --------
@@ -130,74 +129,6 @@ def check_output(path: PathLike, format: str | None = None) -> None:  # noqa: A0
     check_writable(path)
 
 
-def save(
-    tokens: Sequence[str],
-    matrix: Matrix,
-    path: PathLike,
-    format: str | None = None,  # noqa: A002 - a user's word
-    *,
-    counts: npt.NDArray[np.int64] | None = None,
-    settings: Mapping[str, Any] | None = None,
-) -> None:
-    """Write vectors to a file, whole or not at all.
-
-    Parameters
-    ----------
-    tokens : sequence of str, length V
-    matrix : ndarray of float32 or float64, shape (V, D)
-    path : path-like
-        The file to create or to replace.
-    format : str, optional
-        A name in `FORMATS`; by default the one of the suffix.
-    counts : ndarray of integers, shape (V,), optional
-        Kept by "safetensors".
-    settings : mapping, optional
-        Kept as JSON by "safetensors".
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the parts do not fit together, there is no vector, or the format cannot hold a token, which is named.
-    OSError
-        If the folder is missing or the data cannot be written; the old file is then untouched.
-
-    Examples
-    --------
-    >>> save(["one", "two"], np.eye(2), "v.vec.gz")
-    >>> load("v.vec.gz").tokens
-    ['one', 'two']
-    """
-    write_table(check_table(Table(tokens, matrix, counts, settings or {})), path, format)
-
-
-def load(path: PathLike, format: str | None = None) -> Table:  # noqa: A002 - a user's word
-    """Read a file of vectors. Nothing in it is ever unpickled or executed.
-
-    Parameters
-    ----------
-    path : path-like
-    format : str, optional
-        A name in `FORMATS`; by default the one of the suffix.
-
-    Returns
-    -------
-    Table
-        Its matrix is read-only and in native byte order.
-
-    Raises
-    ------
-    OSError
-        If the file is missing or cannot be read.
-    ValueError
-        If it is not a whole file of that format, or what it holds does not fit together; the place is named.
-
-    Examples
-    --------
-    See :func:`save`.
-    """
-    return read_table(path, format, check_table)
-
-
 def write_table(
     table: Table,
     path: PathLike,
@@ -205,12 +136,19 @@ def write_table(
     *,
     progress: bool = False,
 ) -> None:
-    """Write a table that has been checked; as :func:`save`.
+    """Write a table that has been checked, whole or not at all.
 
     Parameters
     ----------
     progress : bool
         Whether a bar is drawn, of formats that are written bit by bit.
+
+    Raises
+    ------
+    ValueError
+        If there is no vector, or the format cannot hold a token, which is named.
+    OSError
+        If the folder is missing or the data cannot be written; the old file is then untouched.
     """
     write = _writer(path, format)
     if not len(table.tokens):
@@ -237,8 +175,10 @@ def read_table(
 
     Raises
     ------
-    OSError, ValueError
-        As :func:`load`.
+    OSError
+        If the file is missing or cannot be read.
+    ValueError
+        If it is not a whole file of that format, or what it holds does not fit together; the place is named.
     """
     form = format_of_file(path, format)
     with bars(progress):
@@ -272,6 +212,7 @@ def format_of_file(path: PathLike, format: str | None = None) -> Format:  # noqa
 
     Examples
     --------
+    >>> import numpy as np
     >>> from fastembed.formats.tensors import write_tensors
     >>> write_tensors("v.model", {"matrix": np.eye(2)})
     >>> format_of_file("v.model").name

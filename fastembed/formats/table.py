@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.progress import bar
-from fastembed._base.validation import all_finite, check_token_counts, token_ids, unmasked
+from fastembed._base.validation import all_finite, token_ids, unmasked
 from fastembed.formats.atomic import replacing
 
 Matrix = npt.NDArray[np.floating]
@@ -32,8 +32,6 @@ class Table(NamedTuple):
     matrix : ndarray of float32 or float64, shape (V, D)
     counts : ndarray of int64, shape (V,), or None
         How often each token occurred, where that is known.
-    settings : mapping
-        How the vectors were made; only safetensors files hold it.
     ngrams : mapping of str to ndarray
         The character n-grams of the tokens and their vectors, as tensors by name, of which :class:`~fastembed.Vectors`
         composes vectors of other words; only safetensors files and fastText's models hold them.
@@ -42,29 +40,7 @@ class Table(NamedTuple):
     tokens: Sequence[str]
     matrix: Matrix
     counts: npt.NDArray[np.int64] | None = None
-    settings: Mapping[str, Any] = {}
     ngrams: Mapping[str, npt.NDArray[Any]] = {}
-
-
-def check_table(table: Table) -> Table:
-    """Return a table, the counts as int64, after checking that its parts fit together.
-
-    Raises
-    ------
-    TypeError
-        If a token is not a str, the matrix is not float32 or float64, or the counts are not integers.
-    ValueError
-        If shapes do not match, a token occurs twice, a component is not finite, or a count is negative.
-
-    Examples
-    --------
-    >>> check_table(Table(["a", "a"], np.eye(2)))
-    Traceback (most recent call last):
-        ...
-    ValueError: tokens must be unique, but 'a' is in rows 0 and 1
-    """
-    check_vectors(table.tokens, table.matrix)
-    return table if table.counts is None else table._replace(counts=check_token_counts(table.counts, table.tokens))
 
 
 def check_vectors(tokens: Sequence[str], matrix: Any) -> dict[str, int]:

@@ -424,21 +424,21 @@ def write_vectors(path: PathLike, table: Table) -> None:
     Raises
     ------
     TypeError, ValueError
-        If a token has no UTF-8 form, or the settings are not JSON.
+        If a token has no UTF-8 form.
     OSError
         If the folder is missing or the data cannot be written; the old file is then untouched.
 
     Examples
     --------
     >>> import numpy as np
-    >>> write_vectors("v.safetensors", Table(["one", "two"], np.eye(2), settings={"dim": 2}))
-    >>> read_vectors("v.safetensors").settings
-    {'dim': 2}
+    >>> write_vectors("v.safetensors", Table(["one", "two"], np.eye(2)))
+    >>> read_vectors("v.safetensors").tokens
+    ['one', 'two']
     """
     tensors = {"matrix": table.matrix, **pack_tokens(table.tokens), **table.ngrams}
     if table.counts is not None:
         tensors["tokens.counts"] = table.counts
-    write_tensors(path, tensors, header("vectors", table.settings))
+    write_tensors(path, tensors, header("vectors"))
 
 
 def read_vectors(path: PathLike) -> Table:
@@ -452,9 +452,9 @@ def read_vectors(path: PathLike) -> Table:
         If it is not a whole file of vectors.
     """
     tensors, metadata = map_tensors(path)
-    settings = check_header(metadata, "vectors", path)
+    check_header(metadata, "vectors", path)
     tokens = unpack_tokens(tensors)
     ngrams = {name: tensor for name, tensor in tensors.items() if name.startswith("ngrams.")}
     if ngrams and "centre" in tensors:  # what is taken from every vector that is composed of them
         ngrams["centre"] = tensors["centre"]
-    return Table(tokens, tensors["matrix"], tensors.get("tokens.counts"), settings, ngrams)
+    return Table(tokens, tensors["matrix"], tensors.get("tokens.counts"), ngrams)

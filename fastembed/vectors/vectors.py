@@ -611,7 +611,6 @@ class Vectors:
         path: str | os.PathLike[str],
         format: str | None = None,  # noqa: A002 - a user's word
         *,
-        settings: Mapping[str, Any] | None = None,
         progress: bool = False,
     ) -> None:
         """Write the vectors to a file in the format of its suffix, atomically.
@@ -619,7 +618,7 @@ class Vectors:
         ===================== =================== =================================================================
         suffix                format              contents
         ===================== =================== =================================================================
-        ``.safetensors``, ""  ``safetensors``     the library's own: any token, float32 or float64, counts, settings
+        ``.safetensors``, ""  ``safetensors``     the library's own: any token, float32 or float64, counts
         ``.txt``              ``word2vec``        text of word2vec and gensim, float32
         ``.bin``              ``word2vec-binary`` binary form of word2vec and gensim, float32
         ``.vec``              ``fasttext``        text of fastText, float32
@@ -635,9 +634,6 @@ class Vectors:
             The file to create or to replace.
         format : str, optional
             One of the formats in the table; by default that of the suffix.
-        settings : mapping, optional
-            How the vectors were computed, stored as JSON in the header of safetensors files. Other formats cannot store
-            it.
         progress : bool
             Whether a bar is drawn, of text and word2vec's binary form.
 
@@ -646,8 +642,8 @@ class Vectors:
         OSError
             If the folder is missing or the data cannot be written; the old file is then untouched.
         TypeError, ValueError
-            If no format has the suffix, there are no vectors, the settings are not JSON, or the format cannot store a
-            token, which the message names: word2vec, fastText and GloVe allow no white space.
+            If no format has the suffix, there are no vectors, or the format cannot store a token, which the message
+            names: word2vec, fastText and GloVe allow no white space.
 
         Examples
         --------
@@ -658,7 +654,7 @@ class Vectors:
         <Vectors: 2 tokens, 2 dimensions, float32>
         """
         ngrams = {} if self._composer is None else self._composer.tensors()
-        table = Table(self._tokens, self._matrix, self._counts, settings or {}, ngrams)
+        table = Table(self._tokens, self._matrix, self._counts, ngrams)
         write_table(table, path, format, progress=progress)
 
     @classmethod

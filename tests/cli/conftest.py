@@ -43,7 +43,7 @@ def saved(tmp_path):
     """A file of four vectors."""
     path = tmp_path / "v.safetensors"
     matrix = np.array([[1.0, 0, 0], [0, 1, 0], [1, 0, 1], [0, 1, 1]])
-    Vectors(["man", "woman", "king", "queen"], matrix).save(path, settings={"dim": 3})
+    Vectors(["man", "woman", "king", "queen"], matrix).save(path)
     return path
 
 

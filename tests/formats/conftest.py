@@ -65,13 +65,12 @@ def rejected_in_little_memory():
     program = """
         import resource, sys
         from pathlib import Path
-        from fastembed import formats
-        formats.FORMATS  # what is imported late
+        from fastembed import Vectors
         used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + (200 << 20),) * 2)
         for path in sys.argv[1:]:
             try:
-                formats.load(path)
+                Vectors.load(path)
             except ValueError as error:
                 print(error)
     """

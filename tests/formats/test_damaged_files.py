@@ -9,13 +9,13 @@ import sys
 import numpy as np
 import pytest
 
-from fastembed import formats
+from fastembed import Vectors
 
 
 def load_or_reject(path):
     """Load a file, or return None after checking that the ValueError names it."""
     try:
-        return formats.load(path)
+        return Vectors.load(path)
     except ValueError as error:
         message = str(error)
     assert re.search(r"v(\.[a-z]+)+'", message), message
@@ -27,7 +27,7 @@ def file(tmp_path, reader_name):
     """A file of five vectors, one per reader."""
     matrix = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
     path = tmp_path / reader_name
-    formats.save(["the", "größe", "日本", "3", "e"], matrix, path, counts=np.array([9, 7, 5, 3, 1]))
+    Vectors(["the", "größe", "日本", "3", "e"], matrix, counts=np.array([9, 7, 5, 3, 1])).save(path)
     return path
 
 
@@ -45,10 +45,10 @@ def test_every_truncation_is_rejected_or_whole(file):
 def test_missing_files_and_folders_are_os_errors(file):
     file.unlink()
     with pytest.raises(FileNotFoundError, match=re.escape(file.name)):
-        formats.load(file)
+        Vectors.load(file)
     file.mkdir()
     with pytest.raises(OSError, match=re.escape(file.name)):
-        formats.load(file)
+        Vectors.load(file)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a limit on the address space")

@@ -53,5 +53,5 @@ def test_what_cannot_be_written_is_rejected_early(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
         check_output(tmp_path / "nowhere" / "v.vec")
     with pytest.raises(ValueError, match="at least one vector, got none"):
-        formats.save([], np.empty((0, 2)), tmp_path / "v.txt")
+        Vectors([], np.empty((0, 2))).save(tmp_path / "v.txt")
     assert not list(tmp_path.iterdir())

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from fastembed import formats
+from fastembed import Vectors, formats
 
 FLOAT32 = ("word2vec", "word2vec-binary", "fasttext", "glove")  # the only dtype of these
 
@@ -17,9 +17,9 @@ def test_everything_comes_back(tmp_path, name, dtype, tokens, numbers, assert_sa
     if form.name in FLOAT32:
         matrix = np.where(np.abs(matrix) < 1e38, matrix, 1).astype(dtype)
     counts = np.arange(len(tokens)) * 2**40
-    formats.save(tokens, matrix, path, counts=counts)
-    found = formats.load(path)
-    assert found.tokens == tokens
+    Vectors(tokens, matrix, counts=counts).save(path)
+    found = Vectors.load(path)
+    assert list(found.tokens) == tokens
     assert_same_bits(found.matrix, matrix.astype(np.float32) if form.name in FLOAT32 else matrix)
     assert not found.matrix.flags.writeable
     if form.name == "safetensors":
@@ -27,17 +27,17 @@ def test_everything_comes_back(tmp_path, name, dtype, tokens, numbers, assert_sa
     else:
         assert found.counts is None
     del found  # Windows replaces no file that is mapped
-    formats.save(tokens, matrix, path)  # over the old one, without counts
-    assert formats.load(path).counts is None
+    Vectors(tokens, matrix).save(path)  # over the old one, without counts
+    assert Vectors.load(path).counts is None
 
 
 @pytest.mark.parametrize("format_name", FLOAT32)
 def test_float32_comes_back_bit_for_bit(tmp_path, format_name, numbers, assert_same_bits):
     matrix = numbers(20000)
     tokens = [f"größe{i}" for i in range(len(matrix))]
-    formats.save(tokens, matrix, tmp_path / "v", format_name)
-    found = formats.load(tmp_path / "v", format_name)
-    assert found.tokens == tokens
+    Vectors(tokens, matrix).save(tmp_path / "v", format_name)
+    found = Vectors.load(tmp_path / "v", format_name)
+    assert list(found.tokens) == tokens
     assert_same_bits(found.matrix, matrix)
 
 
@@ -45,26 +45,26 @@ def test_float32_comes_back_bit_for_bit(tmp_path, format_name, numbers, assert_s
 def test_any_memory_order_is_written(tmp_path, name, layout, numbers, assert_same_bits):
     matrix = numbers(4)
     layouts = {"fortran": np.asfortranarray(matrix), "strided": np.repeat(matrix, 2, axis=1)[:, ::2]}
-    formats.save(list("abcd"), layouts[layout], tmp_path / name)
-    assert_same_bits(formats.load(tmp_path / name).matrix, matrix)
+    Vectors(list("abcd"), layouts[layout]).save(tmp_path / name)
+    assert_same_bits(Vectors.load(tmp_path / name).matrix, matrix)
 
 
 def test_every_odd_token_comes_back_or_is_rejected_by_name(tmp_path, name, odd_tokens):
     rejected = odd_tokens[:-3] if formats.format_of(name).name in FLOAT32 else []
     for token in rejected:
         with pytest.raises(ValueError, match=f"^token {re.escape(repr(token))} (is|contains) "):
-            formats.save(["fine", token], np.eye(2), tmp_path / name)
+            Vectors(["fine", token], np.eye(2)).save(tmp_path / name)
         assert not list(tmp_path.iterdir())
     kept = ["fine", *(token for token in odd_tokens if token not in rejected)]
-    formats.save(kept, np.eye(len(kept)), tmp_path / name)
-    assert formats.load(tmp_path / name).tokens == kept
+    Vectors(kept, np.eye(len(kept))).save(tmp_path / name)
+    assert list(Vectors.load(tmp_path / name).tokens) == kept
 
 
 def test_equal_contents_are_equal_files(tmp_path, name):
     written = []
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
-        formats.save(["a", "b"], np.eye(2), tmp_path / folder / name, counts=np.array([3, 1]))
+        Vectors(["a", "b"], np.eye(2), counts=np.array([3, 1])).save(tmp_path / folder / name)
         written.append({file.name: file.read_bytes() for file in (tmp_path / folder).iterdir()})
     assert written[0] == written[1]
 
@@ -72,10 +72,10 @@ def test_equal_contents_are_equal_files(tmp_path, name):
 @pytest.mark.parametrize("format_name", FLOAT32)
 def test_what_float32_cannot_hold_is_rejected(tmp_path, format_name):
     with pytest.raises(ValueError, match=r"float32, at most 3\.4028235e\+38; got 1e\+300"):
-        formats.save(["a", "b"], np.array([[1, 2], [3, -1e300]]), tmp_path / "v", format_name)
+        Vectors(["a", "b"], np.array([[1, 2], [3, -1e300]])).save(tmp_path / "v", format_name)
     assert not list(tmp_path.iterdir())
 
 
 def test_vectors_of_dimension_1_are_rejected_where_they_are_ambiguous(tmp_path):
     with pytest.raises(ValueError, match="vectors of dimension 1"):
-        formats.save(["2", "a", "b"], np.ones((3, 1)), tmp_path / "v.glove")  # "2 1" would be read as "V D"
+        Vectors(["2", "a", "b"], np.ones((3, 1))).save(tmp_path / "v.glove")  # "2 1" would be read as "V D"

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from fastembed import formats
+from fastembed import Vectors
 
 FAULTS = {
     "v.txt": [
@@ -50,17 +50,17 @@ FAULTS = {
 def test_the_place_of_a_fault_is_named(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=rf"{re.escape(name)}'.*{message}"):
-        formats.load(tmp_path / name)
+        Vectors.load(tmp_path / name)
 
 
 def test_text_of_other_tools(tmp_path):
     # trailing spaces as fastText writes them, \r\n, no last line end
     (tmp_path / "v.vec").write_bytes(b"2 3\r\none 1 2e0 -3.5 \r\ntwo 0.5 .25 1 ")
-    found = formats.load(tmp_path / "v.vec")
-    assert found.tokens == ["one", "two"]
+    found = Vectors.load(tmp_path / "v.vec")
+    assert found.tokens == ("one", "two")
     for name in ("glove.2d.txt", "glove.vec", "v.glove"):  # GloVe's have no first line, and tokens with spaces
         (tmp_path / name).write_bytes(b". . 1 -2 \none 1 2\nat me@home 3 4\n")
-        assert formats.load(tmp_path / name).tokens == [". .", "one", "at me@home"]
+        assert Vectors.load(tmp_path / name).tokens == (". .", "one", "at me@home")
     np.testing.assert_array_equal(found.matrix, np.array([[1, 2, -3.5], [0.5, 0.25, 1]], np.float32))
 
 
@@ -68,17 +68,17 @@ def test_binary_without_newlines_and_with_bytes_that_look_like_text(tmp_path):
     # gensim writes no newline after a vector; the first bytes of a vector may be any, a space or a newline among them
     rows = np.frombuffer(b"\n\n\n\n    \n \n    \n", dtype="<f4").reshape(2, 2)
     (tmp_path / "v.bin").write_bytes(b"2 2\none " + rows[0].tobytes() + b"two " + rows[1].tobytes())
-    found = formats.load(tmp_path / "v.bin")
-    assert found.tokens == ["one", "two"]
+    found = Vectors.load(tmp_path / "v.bin")
+    assert found.tokens == ("one", "two")
     np.testing.assert_array_equal(found.matrix, rows)
 
 
 @pytest.mark.parametrize("size", [1 << 18, (1 << 20) + 3])
 def test_binary_records_across_blocks(tmp_path, size, assert_same_bits):
     matrix = np.random.default_rng(0).normal(size=(5, size // 4)).astype(np.float32)
-    tokens = ["a" * 100000, "b", "c", "d" * 1200000, "e"]
-    formats.save(tokens, matrix, tmp_path / "v.bin")
-    found = formats.load(tmp_path / "v.bin")
+    tokens = ("a" * 100000, "b", "c", "d" * 1200000, "e")
+    Vectors(tokens, matrix).save(tmp_path / "v.bin")
+    found = Vectors.load(tmp_path / "v.bin")
     assert found.tokens == tokens
     assert_same_bits(found.matrix, matrix)
 
@@ -89,4 +89,4 @@ def test_a_fault_beyond_the_first_batch_is_found(tmp_path, set_constant):
     lines[3456] = b"bad 0.5 1.2.3\n"
     (tmp_path / "v.glove").write_bytes(b"".join(lines))
     with pytest.raises(ValueError, match=r"line 3457: 2 finite float32 expected, got b'0.5 1.2.3'"):
-        formats.load(tmp_path / "v.glove")
+        Vectors.load(tmp_path / "v.glove")

@@ -199,7 +199,7 @@ def same(found, expected):
 
 
 def test_ngrams_survive_files_pickles_and_copies(vectors, tmp_path):
-    vectors.save(tmp_path / "v.safetensors", settings={"dim": 6})
+    vectors.save(tmp_path / "v.safetensors")
     loaded = Vectors.load(tmp_path / "v.safetensors")
     assert isinstance(loaded._composer.rows.base, np.memmap)
     for again in (
