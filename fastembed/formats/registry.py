@@ -1,11 +1,9 @@
-"""Which format a file has, and writing and reading through it."""
+"""Which format a file has."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
-from fastembed._base.progress import bars
 from fastembed._base.validation import check_choice
 from fastembed.formats.atomic import check_writable
 from fastembed.formats.fasttext import is_model, read_model
@@ -20,8 +18,6 @@ from fastembed.formats.word2vec import (
     write_glove,
     write_text,
 )
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -108,7 +104,7 @@ def format_of(path: PathLike, format: str | None = None) -> Format:  # noqa: A00
 
 
 def check_output(path: PathLike, format: str | None = None) -> None:  # noqa: A002 - a user's word
-    """Raise what :func:`write_table` would raise for this name, before there is anything to write.
+    """Raise unless vectors can be written to a file of this name.
 
     Raises
     ------
@@ -125,75 +121,12 @@ def check_output(path: PathLike, format: str | None = None) -> None:  # noqa: A0
         ...
     ValueError: 'wiki.pkl': no format has the suffix '.pkl'; name one of safetensors, word2vec, ...
     """
-    _writer(path, format)
+    writer_of(path, format)
     check_writable(path)
 
 
-def write_table(
-    table: Table,
-    path: PathLike,
-    format: str | None = None,  # noqa: A002 - a user's word
-    *,
-    progress: bool = False,
-) -> None:
-    """Write a table that has been checked, whole or not at all.
-
-    Parameters
-    ----------
-    progress : bool
-        Whether a bar is drawn, of formats that are written bit by bit.
-
-    Raises
-    ------
-    ValueError
-        If there is no vector, or the format cannot hold a token, which is named.
-    OSError
-        If the folder is missing or the data cannot be written; the old file is then untouched.
-    """
-    write = _writer(path, format)
-    if not len(table.tokens):
-        raise ValueError("there must be at least one vector, got none")
-    with bars(progress):
-        write(path, table)
-
-
-def read_table(
-    path: PathLike,
-    format: str | None,  # noqa: A002 - a user's word
-    check: Callable[[Table], T],
-    *,
-    progress: bool = False,
-) -> T:
-    """Return what `check` returns for the table in a file; whatever it raises becomes a ValueError that names the file.
-
-    Parameters
-    ----------
-    check : callable
-        ``check(table)``, of a table whose matrix is read-only.
-    progress : bool
-        Whether a bar is drawn, of formats that are read bit by bit.
-
-    Raises
-    ------
-    OSError
-        If the file is missing or cannot be read.
-    ValueError
-        If it is not a whole file of that format, or what it holds does not fit together; the place is named.
-    """
-    form = format_of_file(path, format)
-    with bars(progress):
-        table = form.read(path)
-    table.matrix.flags.writeable = False
-    try:
-        if not len(table.tokens):
-            raise ValueError("there must be at least one vector, got none")
-        return check(table)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{str(path)!r}: {error}") from error
-
-
-def _writer(path: PathLike, format: str | None) -> Callable[[PathLike, Table], None]:  # noqa: A002 - a user's word
-    """Return the function that writes a file in its format."""
+def writer_of(path: PathLike, format: str | None) -> Callable[[PathLike, Table], None]:  # noqa: A002 - a user's word
+    """Return the function that writes a file in its format; ValueError if there is none."""
     form = format_of(path, format)
     if form.write is None:
         raise ValueError(f"{str(path)!r}: files of the format {form.name!r} can be read, but not written")

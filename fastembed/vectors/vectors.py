@@ -27,7 +27,7 @@ from fastembed._base.validation import (
     token_of,
     warn_user,
 )
-from fastembed.formats.registry import read_table, write_table
+from fastembed.formats.registry import format_of_file, writer_of
 from fastembed.formats.table import Table, check_vectors
 from fastembed.vectors.neighbors import METHODS, Exact, Ids, Matrix, Neighbors, rounded_products, unit_vectors
 from fastembed.vectors.subwords import BucketComposer, Composer, composer_of
@@ -655,7 +655,11 @@ class Vectors:
         """
         ngrams = {} if self._composer is None else self._composer.tensors()
         table = Table(self._tokens, self._matrix, self._counts, ngrams)
-        write_table(table, path, format, progress=progress)
+        write = writer_of(path, format)
+        if not self._tokens:
+            raise ValueError("there must be at least one vector, got none")
+        with bars(progress):
+            write(path, table)
 
     @classmethod
     def load(
@@ -697,11 +701,16 @@ class Vectors:
         --------
         See :meth:`save`.
         """
-        return read_table(path, format, cls._of_table, progress=progress)
-
-    @classmethod
-    def _of_table(cls, table: Table) -> Self:
-        return composing_vectors(cls, table.tokens, table.matrix, table.counts, composer_of(table.ngrams))
+        form = format_of_file(path, format)
+        with bars(progress):
+            table = form.read(path)
+        try:
+            if not len(table.tokens):
+                raise ValueError("there must be at least one vector, got none")
+            matrix, composer = read_only(table.matrix), composer_of(table.ngrams)
+            return composing_vectors(cls, table.tokens, matrix, table.counts, composer)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{str(path)!r}: {error}") from error
 
     def save_word2vec_format(self, path: str | os.PathLike[str], binary: bool = False) -> None:
         """Write the text or binary form of word2vec, as :meth:`save` does; gensim has the same name for it.
