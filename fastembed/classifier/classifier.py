@@ -210,8 +210,7 @@ class Classifier(Estimator):
         ['x', 'y', 'z']
         """
         columns = Columns(field, label, header, skip_bad)
-        self._model = self._learn(documents, labels, sample_weight, columns, progress, on_epoch_end, None)
-        return self
+        return self._learn(documents, labels, sample_weight, columns, progress, on_epoch_end, None)
 
     def partial_fit(
         self,
@@ -259,8 +258,7 @@ class Classifier(Estimator):
         ['z', 'x']
         """
         columns = Columns(field, label, header, skip_bad)
-        self._model = self._learn(documents, labels, sample_weight, columns, progress, on_epoch_end, self._model)
-        return self
+        return self._learn(documents, labels, sample_weight, columns, progress, on_epoch_end, self._model)
 
     def _learn(
         self,
@@ -271,8 +269,8 @@ class Classifier(Estimator):
         progress: FitProgress | bool | None,
         on_epoch_end: Callable[[dict[str, float]], object] | None,
         known: FittedClassifier | None,
-    ) -> FittedClassifier:
-        """Return what is learned from documents, by a new classifier or one that is `known`."""
+    ) -> Self:
+        """Learn from documents, beside what is `known`."""
         check_callback("on_epoch_end", on_epoch_end)
         options, ledger = self._options(), Ledger(unit="document")
         if known is not None:
@@ -283,7 +281,8 @@ class Classifier(Estimator):
             if report is not None:
                 size = len(examples.weights), len(examples.features), len(examples.labels.classes), options.epochs
                 report.training(Size(*size))
-            return learn(examples, options, pool, ledger, epoch_reports(report, on_epoch_end), known)
+            self._model = learn(examples, options, pool, ledger, epoch_reports(report, on_epoch_end), known)
+        return self
 
     # ---------------------------------------------------------------- fitted properties
 

@@ -17,9 +17,8 @@ from scipy import sparse
 from fastembed._base.arrays import Float32, column_blocks, row_ranges
 from fastembed._base.threads import Pool, matrix_product, single_threaded_blas
 from fastembed._kernels import kernels_for
-from fastembed.recommender import strengths
 from fastembed.recommender.model import EXPONENT, Model, counted, damped, scaled_rows, totals_of
-from fastembed.recommender.strengths import hiding, item_to_item, most_hiding, select
+from fastembed.recommender.strengths import MOST_PAIRS, hiding, item_to_item, most_hiding, select
 from fastembed.trainer.trainer import Trainer
 
 RATE, LINEAR_RATE, L2, LINEAR_L2 = 1.0, 1.0, 0.3, 0.4  # of `fit_counts`
@@ -71,14 +70,8 @@ def needed(shape: tuple[int, int], entries: int, pairs: float, dim: int) -> int:
     """
     users, items = shape
     different = -0.65 * items**2 * np.expm1(-pairs / items**2)
-    hidden, pairs = most_hiding(users, items), min(different, strengths.MOST_PAIRS)
-    per_item = min(strengths.NEIGHBOURS, strengths.PER_ROOT * users**0.5)
-    neighbours = min(items * per_item, strengths.PER_USER * entries, pairs)
-    inverse = 4 * min(users, items) ** 2 if strengths.ease_fits(users, items) else 0
-    of_training = 8 * users * dim + 20 * items * dim + 4 * BLOCK * items + 8 * neighbours
-    of_items = 8 * items * dim + 8 * pairs + 30 * neighbours
-    of_strengths = 4 * dim * (users + 3 * items) + 26 * hidden * items + 8 * neighbours + inverse
-    return int(FIXED_BYTES + 36 * entries + max(of_training, of_items, of_strengths))
+    of_pairs, of_strengths = 8 * min(different, MOST_PAIRS), 26 * most_hiding(users, items) * items
+    return int(FIXED_BYTES + 36 * entries + 8 * dim * (users + 2 * items) + of_pairs + of_strengths)
 
 
 def fit(x: Any, options: Options, pool: Pool, on_epoch_end: EpochEnd) -> tuple[Model, Records]:
