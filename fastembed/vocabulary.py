@@ -164,8 +164,8 @@ class Vocabulary:
         """
         min_count = check_integer("min_count", min_count, low=1)
         max_size = None if max_size is None else check_integer("max_size", max_size, low=1)
-        named = {name: given for name, given in (("drop", drop), ("keep_only", keep_only)) if given is not None}
-        chosen = {name: check_token_list(name, given) for name, given in named.items()}
+        lists = {"drop": drop, "keep_only": keep_only}
+        chosen = {name: check_token_list(name, given) for name, given in lists.items() if given is not None}
         pool, reader, ledger = Pool(check_threads(threads)), as_corpus(corpus), Ledger()
         if executor is None:
             blocks = with_hints(reader.blocks(ledger, progress), reader.reading)
@@ -182,10 +182,12 @@ class Vocabulary:
         tokens, enough = ranking.take(counts, token_from_bytes), ranking.total
         if chosen:
             found = list(zip(tokens, counts.tolist(), strict=True))
-            if "drop" in chosen:
-                found = _listed(found, ledger, "listed in drop", chosen["drop"], False)
-            if "keep_only" in chosen:
-                found = _listed(found, ledger, "not listed in keep_only", chosen["keep_only"], True)
+            for name, given in chosen.items():
+                listed = frozenset(given)
+                kept = [item for item in found if (item[0] in listed) == (name == "keep_only")]
+                reason = "listed in drop" if name == "drop" else "not listed in keep_only"
+                ledger.dropped[reason] = sum(count for _, count in found) - sum(count for _, count in kept)
+                found = kept
             found = [item for item in found if item[1] >= min_count]
             enough = sum(count for _, count in found)
             tokens, counts = [t for t, _ in found[:max_size]], np.array([n for _, n in found[:max_size]], np.int64)
@@ -362,16 +364,6 @@ class Vocabulary:
         if isinstance(tokens, str):
             raise TypeError(f"tokens must be a sequence of strings, got the string {tokens!r}; pass text.split()")
         return np.array(self.ids(tokens), dtype=np.int32)
-
-
-def _listed(
-    found: list[tuple[str, int]], ledger: Ledger, reason: str, tokens: Iterable[str], listed: bool
-) -> list[tuple[str, int]]:
-    """Return what was found of the tokens listed, or of the others; the rest is recorded as dropped."""
-    tokens = frozenset(tokens)
-    kept = [item for item in found if (item[0] in tokens) == listed]
-    ledger.dropped[reason] = sum(count for _, count in found) - sum(count for _, count in kept)
-    return kept
 
 
 class NoTokenError(ValueError):

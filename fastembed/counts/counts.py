@@ -30,7 +30,7 @@ from fastembed.counts.groups import (
     GroupedCounts,
     RowBatch,
     add_chunks,
-    add_matrices,
+    check_exact,
     group_places,
     stored_rows,
 )
@@ -589,7 +589,9 @@ class Counts:
         if len({counts.vocabulary.tokens for counts in (self, other) if counts.vocabulary is not None}) > 1:
             raise ValueError("counts of different vocabularies")
         ledger = None if self.ledger is None or other.ledger is None else self.ledger + other.ledger
-        matrix = add_matrices([self._in_memory(), other._in_memory()], exact=self.windows is not None)
+        matrix = self._in_memory() + other._in_memory()
+        if self.windows is not None:
+            check_exact(matrix.data)
         check_amounts("the sums of counts", matrix.data)
         known = other.vocabulary if self.vocabulary is None else self.vocabulary
         weighting = self.baskets if len(baskets) == 1 else None  # added to counts of another kind, they are plain pairs

@@ -55,12 +55,6 @@ class RowBatch(NamedTuple):
     values: Float64
     release: Callable[[], object] = lambda: None
 
-    @classmethod
-    def of(cls, matrix: sparse.csr_array) -> RowBatch:
-        """Return the rows of a CSR array whose columns ascend."""
-        lengths = np.diff(matrix.indptr).astype(np.int64)
-        return cls(lengths, matrix.indices.astype(np.int32, copy=False), matrix.data)
-
 
 def stored_rows(batches: Iterable[RowBatch], n_columns: int, most: int, limit: int, threads: int) -> sparse.csr_array:
     """Return the matrix of batches of rows.
@@ -130,14 +124,6 @@ def sum_of(terms: list[sparse.csr_array]) -> sparse.csr_array:
     return terms[0]
 
 
-def add_matrices(matrices: list[sparse.csr_array], *, exact: bool) -> sparse.csr_array:
-    """Return the sum of matrices of one shape; sums that must be `exact` are checked."""
-    total = sum_of(matrices)
-    if exact:
-        check_exact(total.data)
-    return total
-
-
 def add_chunks(
     chunks: Iterable[tuple[Generator[RowBatch, None, None], int]], shape: tuple[int, int], limit: int, threads: int
 ) -> sparse.csr_array:
@@ -149,9 +135,12 @@ def add_chunks(
     for rows, most in chunks:
         matrix = stored_rows(rows, shape[1], most, limit, threads)
         while sums and sums[-1].nnz <= 2 * matrix.nnz:
-            matrix = add_matrices([matrix, sums.pop()], exact=True)
+            matrix = matrix + sums.pop()
+            check_exact(matrix.data)
         sums.append(matrix)
-    return add_matrices(sums, exact=True) if sums else sparse.csr_array(shape)
+    total = sum_of(sums) if sums else sparse.csr_array(shape)
+    check_exact(total.data)
+    return total
 
 
 # ---------------------------------------------------------------- groups and shards

@@ -148,7 +148,8 @@ def basket_rows(
         diagonal = part.indices == np.repeat(items[first:last], np.diff(part.indptr))
         part.data[diagonal] = same[part.indices[diagonal]]
         part.eliminate_zeros()
-        return RowBatch.of(part)
+        lengths = np.diff(part.indptr).astype(np.int64)
+        return RowBatch(lengths, part.indices.astype(np.int32, copy=False), part.data)
 
     ranges = row_ranges(pairs, batch_entries(memory_limit // 4, threads))
     return ordered_map(count, ranges, threads), int(np.minimum(pairs, contexts).sum())

@@ -481,11 +481,6 @@ class StoredGroups(GroupedCounts):
         """The number of stored counts."""
         return int(self.entries.sum())
 
-    @property
-    def disk(self) -> int:
-        """The number of bytes of all tiles, which each epoch reads."""
-        return sum(int(self._offsets(group)[-1]) for group in range(len(self.entries)))
-
     def sha256(self) -> str:
         """Return the `CountsDigest` of all groups."""
         return self._sha256
