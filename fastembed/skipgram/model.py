@@ -66,11 +66,6 @@ class FittedModel:
         return self.windows is not None and self.windows.directed
 
     @property
-    def trained(self) -> Trainer:
-        """The trainer that further training continues."""
-        return self.trainer if self.features is None else self.features
-
-    @property
     def composer(self) -> NgramDictionary | None:
         """The composer of vectors for words that are not in the vocabulary."""
         if self.subwords is None or self.features is None:

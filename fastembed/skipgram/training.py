@@ -242,7 +242,7 @@ class Training:
                 # Counts in a store limit what the start holds of them
                 self._trainer = self._new_trainer(estimate.start_memory if largest else None)
             else:
-                self._trainer = base.trained.grown(self._new_rows(base))
+                self._trainer = (base.features or base.trainer).grown(self._new_rows(base))
         give_back_freed()  # the memory of the start: new arrays of other sizes would not reuse it
 
     def _options_of_fit(self, *, shorter: bool) -> FitOptions:
