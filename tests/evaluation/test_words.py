@@ -6,7 +6,6 @@ import math
 import numpy as np
 import pytest
 
-from fastembed import SkipGram
 from fastembed.evaluation import Analogies, Section, Similarity, analogies, compare, word_similarity
 from fastembed.vectors import Vectors
 
@@ -148,24 +147,13 @@ def test_variants_in_case_are_not_answers_but_count_as_the_right_one(written):
     assert analogies(vectors, path, case_insensitive=False).total == Section("total", 0, 1, 1)  # WOMAN
 
 
-def test_summaries_and_records_show_the_counts():
+def test_records_show_the_counts():
     empty = Section("empty", 0, 0, 7)
-    assert empty.summary() == "accuracy nan: 0 correct of 0 covered, 7 asked"
     result = Analogies("3CosMul", (empty, Section("full", 1, 4, 1000)))
     assert result.total == Section("total", 1, 4, 1007)
-    assert result.summary() == "3CosMul accuracy 0.2500: 1 correct of 4 covered, 1,007 asked"
     record = json.loads(json.dumps(result.record(), allow_nan=False))
     assert (record["method"], record["accuracy"], record["asked"]) == ("3CosMul", 0.25, 1007)
     assert (record["sections"][0]["asked"], record["sections"][0]["accuracy"]) == (7, None)
-
-
-def test_an_answer_in_other_case_does_not_change_what_is_asked(written):
-    text = ["kinga man queena woman KINGLY LADY girl boy"] * 9 + ["king KING queen woman boy LADY kinglike"] * 9
-    vectors = SkipGram(dim=4, min_count=1, subwords=(2, 4), seed=0, threads=1).fit(text).vectors
-    for answer in vectors.tokens:
-        alone = analogies(vectors, written(f"kings man woman {answer}\n"), compose=True).total.correct
-        path = written(f"kings man woman {answer}\nman woman girl KINGS\n")
-        assert analogies(vectors, path, compose=True).total.correct == alone
 
 
 @pytest.mark.parametrize("method", ["3CosAdd", "3CosMul"])
