@@ -241,20 +241,12 @@ def test_a_composed_vector_that_is_not_finite_is_rejected(tmp_path, write_fastte
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a limit on the address space")
 def test_promises_allocate_nothing(tmp_path, write_fasttext, rejected_in_little_memory):
-    sizes = {
-        "a.bin": {"buckets": 0, "lengths": (0, 0), "shape": None},
-        "b.bin.gz": {"words": [b"a" * (30 << 20)]},
-        "c.bin": {"words": [b"a" * (30 << 20)]},
-    }
-    for name, change in sizes.items():
-        write_fasttext(tmp_path / name, **{"words": WORDS, **change})
-    # 2,147,483,647 buckets and a matrix of as many rows, of which none are there
+    """2,147,483,647 buckets and a matrix of as many rows, of which none are there."""
+    write_fasttext(tmp_path / "a.bin", WORDS, buckets=0, lengths=(0, 0))
     data = bytearray((tmp_path / "a.bin").read_bytes())
     struct.pack_into("<i", data, 8 + 4 * 8, 2**31 - 1)
     struct.pack_into("<q", data, 266 + 1, len(WORDS) + 2**31 - 1)
     (tmp_path / "a.bin").write_bytes(data)
     (tmp_path / "a.bin.gz").write_bytes(gzip.compress(bytes(data)))
-    names = ("a.bin", "a.bin.gz", "b.bin.gz", "c.bin")
-    lines = rejected_in_little_memory([tmp_path / name for name in names])
-    assert all("the file ends inside the input matrix" in line for line in lines[:2])
-    assert all("does not end within 16,777,216 bytes" in line for line in lines[2:])
+    for line in rejected_in_little_memory([tmp_path / "a.bin", tmp_path / "a.bin.gz"]):
+        assert "the file ends inside the input matrix" in line
