@@ -59,11 +59,8 @@ def test_a_command_prints_it_nowhere(url, capfd, tmp_path):
     from fastembed.cli import main
 
     commands = [
-        ["train", f"{url}/absent.txt", "-o", f"{tmp_path}/m.safetensors"],
         ["count", f"{url}/text.txt", "-o", f"{url}/counts", "--min-count", "1"],
-        ["train", f"{url}/text.txt", "-o", f"{tmp_path}/m.safetensors", "--min-count", "1", "--dim", "2"],
-        ["evaluate", f"{tmp_path}/m.safetensors", "--perplexity", f"{url}/text.txt"],
         ["train", "--counts", f"{url}/absent", "-o", f"{tmp_path}/m.safetensors"],
     ]
-    assert [main(command) for command in commands] == [1, 0, 0, 0, 1]
+    assert [main(command) for command in commands] == [0, 1]
     assert SECRET not in "".join(capfd.readouterr())
