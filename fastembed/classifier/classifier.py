@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from itertools import chain
 from typing import Any, Self, TypeVar
@@ -24,15 +24,6 @@ from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
 
 T = TypeVar("T")
-
-
-def answers_in_turn(
-    classifier: Classifier, batches: Iterable[Any], k: int, threshold: float
-) -> Iterator[list[list[tuple[Any, float]]]]:
-    """Yield the answers of `Classifier.predict_top` to batches of documents as they come, and warn once, at the end."""
-    k, least = check_integer("k", k, low=1), check_number("threshold", threshold, high=1)
-    model = classifier._fitted()
-    yield from classifier._answers(batches, lambda scores, known: model.most_probable(scores, known, k, least))
 
 
 @dataclass(eq=False, repr=False)
@@ -357,7 +348,7 @@ class Classifier(Estimator):
         >>> model.decision_function(["a", "d"]).shape
         (2, 3)
         """
-        logits = np.concatenate(list(self._answers([documents], self._fitted().logits)))
+        logits = np.concatenate(list(self._answers(documents, self._fitted().logits)))
         binary = logits.shape[1] == 2 and not self._fitted().indicator
         return logits[:, 1] - logits[:, 0] if binary else logits
 
@@ -390,7 +381,7 @@ class Classifier(Estimator):
         >>> bool((model.predict_proba(["a"])[0].argmax() == 0))
         True
         """
-        return np.concatenate(list(self._answers([documents], self._fitted().probabilities)))
+        return np.concatenate(list(self._answers(documents, self._fitted().probabilities)))
 
     def predict(self, documents: Any) -> NDArray[Any]:
         """Return the most probable label of each document; after labels in an indicator matrix, such a matrix.
@@ -422,9 +413,9 @@ class Classifier(Estimator):
         """
         model = self._fitted()
         if model.indicator:
-            parts = self._answers([documents], lambda scores, known: model.probabilities(scores, known) >= 0.5)
+            parts = self._answers(documents, lambda scores, known: model.probabilities(scores, known) >= 0.5)
             return np.concatenate(list(parts)).astype(np.int64)
-        parts = self._answers([documents], lambda *scores_and_known: model.logits(*scores_and_known).argmax(axis=1))
+        parts = self._answers(documents, lambda *scores_and_known: model.logits(*scores_and_known).argmax(axis=1))
         found: NDArray[Any] = self.classes_[np.concatenate(list(parts))]
         return found
 
@@ -455,7 +446,10 @@ class Classifier(Estimator):
         >>> [(label, p > 0.5) for label, p in model.predict_top(["a"], k=2)[0]]
         [('x', True), ('y', False)]
         """
-        return list(chain.from_iterable(answers_in_turn(self, [documents], k, threshold)))
+        k, least = check_integer("k", k, low=1), check_number("threshold", threshold, high=1)
+        model = self._fitted()
+        parts = self._answers(documents, lambda scores, known: model.most_probable(scores, known, k, least))
+        return list(chain.from_iterable(parts))
 
     def score(self, documents: Any, labels: Any, sample_weight: Any = None) -> float:
         """Return the accuracy: the share of documents whose most probable label is one of their labels.
@@ -544,7 +538,7 @@ class Classifier(Estimator):
         items, found, some = read_labelled(documents, labels, columns, reading, prefix, ledger, every=True)
         if sample_weight is not None:
             weights = checked_weights(sample_weight, some)[some]
-        pieces = self._answers([items], lambda scores, known: (scores, known), warn=False)
+        pieces = self._answers(items, lambda scores, known: (scores, known), warn=False)
         with bars(progress), bar(desc="documents", total=len(items)) as done:
 
             def shown() -> Iterator[tuple[Any, Any]]:
@@ -581,16 +575,15 @@ class Classifier(Estimator):
         """
         return explanation(self._fitted(), document, labels, check_integer("k", k, low=1))
 
-    def _answers(self, batches: Iterable[Any], answer: Callable[[Any, Any], T], *, warn: bool = True) -> Iterator[T]:
+    def _answers(self, documents: Any, answer: Callable[[Any, Any], T], *, warn: bool = True) -> Iterator[T]:
         """Yield `answer(scores, numbers of known features)` for one block of documents at a time."""
-        model, documents, unknown = self._fitted(), 0, 0
-        for items in map(check_documents, batches):
-            documents += len(items)
-            for known, found in model.answers(items, check_threads(self.threads), answer):
-                unknown += int((known == 0).sum())
-                yield found
+        items, unknown = check_documents(documents), 0
+        for known, found in self._fitted().answers(items, check_threads(self.threads), answer):
+            unknown += int((known == 0).sum())
+            yield found
         if unknown and warn:
-            warn_user(f"{unknown:,} of {documents:,} documents have no known feature: the answer is the labels' shares")
+            what = f"{unknown:,} of {len(items):,} documents have no known feature"
+            warn_user(f"{what}: the answer is the labels' shares")
 
     # ---------------------------------------------------------------- files
 

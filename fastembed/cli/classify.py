@@ -14,7 +14,6 @@ from typing import Any, cast
 from fastembed._base.validation import printable
 from fastembed._kernels.features import separate_labels
 from fastembed.classifier import Classifier
-from fastembed.classifier.classifier import answers_in_turn
 from fastembed.classifier.labels import labelled_lines, text_files, wrong_document
 from fastembed.classifier.options import EPOCHS, L2, LOSSES
 from fastembed.cli import common
@@ -149,8 +148,8 @@ def predict_labels(arguments: argparse.Namespace) -> None:
         batches = _documents_of_stdin(model)
     else:
         batches = _documents_of_lines(name, model)
-    for answers in answers_in_turn(model, batches, arguments.topn or 1, arguments.threshold):
-        for answer in answers:
+    for documents in batches:
+        for answer in model.predict_top(documents, arguments.topn or 1, arguments.threshold):
             if arguments.json:
                 labels = [{"label": label, "probability": p} for label, p in answer]
                 print(json.dumps({"labels": labels}, ensure_ascii=False))

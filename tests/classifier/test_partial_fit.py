@@ -121,13 +121,6 @@ def test_a_classifier_does_not_go_on_with_another_dim(labelled, held_out, dim):
     assert model.set_params(dim=2).partial_fit(*held_out)._model.documents > before.documents
 
 
-def test_numbers_of_labels_grow(labelled):
-    model = Classifier().fit(["a", "b"], [3, 5]).partial_fit(["c"], [4])
-    assert model.classes_.tolist() == [3, 4, 5]
-    assert model.predict(["c", "b", "a"]).tolist() == [4, 5, 3]
-    assert np.issubdtype(model.classes_.dtype, np.int64)
-
-
 @pytest.mark.parametrize("labels", [[3, 5], ["x", "y"]])
 def test_weights_of_labels_stay_those_of_the_labels_in_a_file_and_without_their_documents(tmp_path, labels):
     model = Classifier(class_weight={labels[0]: 2.0}).fit(["a", "b"], labels)

@@ -64,8 +64,3 @@ def test_a_bad_document_is_named_by_its_number_in_any_piece(trained, set_constan
     set_constant("fastembed.classifier.model.ANSWERED_DOCUMENTS", 4)
     with pytest.raises(TypeError, match="document 9"):
         trained.predict([*["a cat"] * 9, 5, "a dog"])
-
-
-def test_labels_that_are_numbers_are_those_of_python():
-    [[(label, p)]] = Classifier().fit(["a b", "c d"], [7, 9]).predict_top(["c"])
-    assert (label, type(label), type(p)) == (9, int, float)
