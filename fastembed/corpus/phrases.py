@@ -17,7 +17,6 @@ from fastembed._kernels.tokens import NeighborTable, PhraseTable
 from fastembed.corpus.corpus import Block, OnePerThread, Progress, Source, as_corpus, empty, map_text
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import (
-    GLUE,
     LONGEST,
     SPACES,
     Reading,
@@ -206,25 +205,6 @@ class Phrases:
         ['in', 'new_york']
         """
         return join_phrases(token_list(tokens, "the sequence"), self._table)
-
-    def apply(self, text: bytes) -> bytes:
-        r"""Return a text with the white space inside phrases replaced by ``_``.
-
-        Parameters
-        ----------
-        text : bytes
-            UTF-8; ASCII white space separates the tokens, and \n ends a sequence.
-
-        Returns
-        -------
-        bytes
-
-        Examples
-        --------
-        >>> Phrases(["new york"]).apply(b"in new  york\nnew\nyork\n")
-        b'in new_york\nnew\nyork\n'
-        """
-        return self._table.join(text, GLUE)
 
     @cached_property
     def _table(self) -> PhraseTable:

@@ -17,7 +17,7 @@ from fastembed._base.estimator import fields_alone
 from fastembed._base.threads import cached_property
 from fastembed._base.validation import check_choice, check_flag, shown
 from fastembed._kernels import words as kernels
-from fastembed._kernels.tokens import PhraseTable, valid_utf8
+from fastembed._kernels.tokens import PhraseTable
 
 # The kernels split at ASCII white space. White space inside a token of a list is therefore written as bytes that UTF-8
 # does not have, and so is a token without characters
@@ -122,38 +122,11 @@ class Reading:
 
     @property
     def compiled(self) -> bool:
-        """Whether ASCII white space separates the tokens of what :meth:`apply` returns, so compiled code splits it."""
+        """Whether compiled code finds the tokens: there is neither a tokenizer nor a pattern."""
         return self.tokenizer is None and self.token_pattern is None
 
-    def apply(self, text: bytes) -> bytes:
-        r"""Return a text as UTF-8 in which each sequence ends in ``\n``, and white space separates its tokens.
-
-        Parameters
-        ----------
-        text : bytes
-            UTF-8.
-
-        Returns
-        -------
-        bytes
-            Where there is a tokenizer or a pattern, it is applied to each sequence of this.
-
-        Raises
-        ------
-        ValueError
-            If the text is not valid UTF-8.
-
-        Examples
-        --------
-        >>> Reading(lowercase=True).apply("Éa B\n".encode()).decode()
-        'éa b\n'
-        """
-        if not valid_utf8(text):
-            raise ValueError(f"the text {shown(text)} is not valid UTF-8")
-        return apply_valid(self, text)
-
     def tokens(self, sequence: bytes) -> list[str]:
-        r"""Return the tokens of one sequence of what :meth:`apply` returned.
+        r"""Return the tokens of one sequence, in which all but a tokenizer or a pattern has been applied.
 
         Parameters
         ----------
@@ -309,14 +282,14 @@ class Reading:
 
 
 def apply_valid(reading: Reading, text: bytes, inside: bool = False, last: bool = True) -> bytes:
-    """Return what :meth:`Reading.apply` does, of a text that is known to be valid UTF-8.
+    r"""Return a text in which each sequence ends in ``\n``, and white space separates its tokens.
 
-    The kernels would read beyond the end of an invalid one.
+    A tokenizer or a pattern is for each sequence of this. The kernels would read beyond the end of invalid UTF-8.
 
     Parameters
     ----------
     text : bytes
-        A whole text, or a part of one.
+        A whole text, or a part of one, in valid UTF-8.
     inside : bool
         Whether it begins inside a sequence, of which earlier parts had more than white space.
     last : bool

@@ -22,15 +22,6 @@ def test_any_tokens_are_joined_as_the_twin_joins_them(data, phrases):
     assert Phrases(phrases).join(tokens) == twins.join_phrases(tokens, phrases)
 
 
-def test_a_text_keeps_all_but_the_white_space_inside_phrases():
-    phrases = Phrases(["new york", "ein paar"])
-    assert phrases.apply("in  new \t york\r\nnew\nyork einpaar ein\u00a0paar\n".encode()).decode() == (
-        "in  new_york\r\nnew\nyork einpaar ein\u00a0paar\n"
-    )
-    assert phrases.apply(b"") == b""
-    assert phrases.apply(b"new york") == b"new_york"
-
-
 def test_lists_are_equal_if_their_phrases_and_scores_are():
     phrases = Phrases(["new  york", ("bank", "of", "america")], [0.5, nan])
     assert phrases.phrases == tuple(phrases) == (("new", "york"), ("bank", "of", "america"))

@@ -87,13 +87,6 @@ def test_a_bad_reading_is_rejected(options, error, message):
         Reading(**options)
 
 
-@pytest.mark.parametrize("options", [{"words": True}, {"unit": "sentence"}, {"lowercase": True}, {}])
-def test_bytes_that_are_not_utf8_are_rejected_before_they_are_read(options):
-    for text in (b"\xf7\xbf\xbf\xbf", b"a-\n\xf0"):
-        with pytest.raises(ValueError, match=r"the text b'.*' is not valid UTF-8"):
-            Reading(**options).apply(text)
-
-
 @pytest.mark.parametrize(
     "options",
     [{}, {"words": True}, {"words": True, "unit": "paragraph"}, {"token_pattern": r"\w+"}, {"tokenizer": str.split}],
