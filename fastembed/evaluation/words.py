@@ -121,7 +121,7 @@ def word_similarity(
     """
     check_is_vectors("vectors", vectors)
     judged = _read_pairs(pairs) if isinstance(pairs, str | os.PathLike) else _checked_pairs(pairs)
-    fold = _folding(case_insensitive)
+    fold = str.upper if case_insensitive else str  # two tokens of one word differ at most in case
     rows = _rows_by_word(vectors.tokens, fold)
     others = [word for *words, _ in judged for word in words if fold(word) not in rows]
     composed = _composed_vectors(vectors, others, case_insensitive) if compose else {}
@@ -311,7 +311,7 @@ def analogies(
     check_is_vectors("vectors", vectors)
     check_choice("method", method, METHODS)
     size = len(vectors) if restrict is None else min(check_integer("restrict", restrict, low=1), len(vectors))
-    fold = _folding(case_insensitive)
+    fold = str.upper if case_insensitive else str  # two tokens of one word differ at most in case
     asked = _read_questions(path)
     rows = _rows_by_word(vectors.tokens[:size], fold)
     neighbors = Neighbors(vectors.matrix[:size])
@@ -441,11 +441,6 @@ def compare(first: Vectors, second: Vectors) -> Comparison:
 
 
 # ---------------------------------------------------------------- words
-
-
-def _folding(case_insensitive: bool) -> Callable[[str], str]:
-    """Return the function that maps a token to its word: two tokens of one word differ at most in case."""
-    return str.upper if case_insensitive else str
 
 
 def _rows_by_word(tokens: Sequence[str], fold: Callable[[str], str]) -> Rows:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Place: TypeAlias = "str | os.PathLike[str] | Axes | None"  # of a picture
 
-# Okabe and Ito's palette without black and without yellow, which is too pale; on dark paper the same hues, lighter.
+# Okabe and Ito's palette without black and without yellow, which is too pale.
 # Names of clusters have the colours of their dots, with as much ink as makes them legible: a contrast of 4.5 with paper
 LIGHT: dict[str, Any] = {
     "paper": "#ffffff",
@@ -27,8 +27,6 @@ LIGHT: dict[str, Any] = {
     "dots": ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00"),
     "names": ("#0072b2", "#986d0e", "#078563", "#a26386", "#417a99", "#ba5505"),
 }
-DARK_DOTS = ("#3d9bdc", "#f2b233", "#1fbf92", "#dd93bd", "#93d6ff", "#f27a2a")
-THEMES = {"light": LIGHT, "dark": {"paper": "#14171c", "ink": "#e6e6e6", "dots": DARK_DOTS, "names": DARK_DOTS}}
 FAINT = "#8a8a8a"  # of what is read last on a picture
 # Per suffix, metadata without the time, so that the same picture has the same bytes
 METADATA: dict[str, dict[str, None]] = {".png": {}, ".svg": {"Date": None}}

@@ -29,16 +29,14 @@ SPREAD = 10.0  # the spread of UMAP's start, as in its own
 JITTER = 1e-4  # noise in UMAP's start, as a share of the spread
 NEIGHBORS = 15  # of a word, which are listed, make the clusters and are kept together by a projection
 CROWD = 100  # from this number of words on, a projection that keeps neighbours together pays
+
+# Of clusters
 ROUNDS = 30  # the most rounds of moves on one graph
 SHARE = 0.001  # if at most this share of the nodes gain by a move, the communities are settled
 SCALES = (math.inf, 6000, 800)  # words per unit of resolution, from the coarsest level to the finest; inf: resolution 1
 COMMON = 0.25  # the power of its rank by which a rarer word names a cluster less
 LEAST = 5  # the fewest words of a cluster that has a name
 NAMED_BY = 3  # words in the name of a cluster
-NOTES = {  # for people who look at a map
-    "pca": "Places are the first two principal components, which show a small part of what the dimensions hold.",
-    "umap": "Neighbours were kept together by UMAP; long distances mean little.",
-}
 
 
 @dataclass(frozen=True)

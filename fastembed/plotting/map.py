@@ -19,8 +19,8 @@ import numpy.typing as npt
 from fastembed._base.optional import require
 from fastembed._base.validation import printable
 from fastembed.formats.atomic import check_writable, replacing
-from fastembed.plotting.figure import FAINT, LIGHT, THEMES, Place, check_place, drawing
-from fastembed.plotting.layout import CROWD, NOTES, Layout, Method, Rows, lay_out, middles
+from fastembed.plotting.figure import FAINT, LIGHT, Place, check_place, drawing
+from fastembed.plotting.layout import CROWD, Layout, Method, Rows, lay_out, middles
 from fastembed.vectors.vectors import Vectors
 
 if TYPE_CHECKING:
@@ -263,6 +263,13 @@ LISTED = 10  # neighbours of each word
 DIMENSIONS = 100  # the most dimensions of the rows on a page: those along which the words differ most
 FINE, COARSE = 127, 12  # steps of a component of a unit vector from 0 to 1: in few numbers, and in many
 MANY = 1_000_000  # numbers
+# On dark paper the same hues as on light, lighter
+DARK_DOTS = ("#3d9bdc", "#f2b233", "#1fbf92", "#dd93bd", "#93d6ff", "#f27a2a")
+THEMES = {"light": LIGHT, "dark": {"paper": "#14171c", "ink": "#e6e6e6", "dots": DARK_DOTS, "names": DARK_DOTS}}
+NOTES = {  # for people who look at a map
+    "pca": "Places are the first two principal components, which show a small part of what the dimensions hold.",
+    "umap": "Neighbours were kept together by UMAP; long distances mean little.",
+}
 
 
 def _write_page(layout: Layout, path: str | os.PathLike[str]) -> None:
