@@ -35,15 +35,11 @@ def info(arguments: argparse.Namespace) -> None:
     The settings of a model are its parameters. A graph, or counts that it was trained on, were counted by others:
     windows_ and what was read (ledger) say how.
     """
-    if arguments.file is not None:
-        _print_contents(arguments)
-    elif not common.print_json(arguments, **versions()):
-        show_versions()
-
-
-def _print_contents(arguments: argparse.Namespace) -> None:
-    """Print the header of a safetensors file or of counts, or the shape of vectors in another format."""
     file = arguments.file
+    if file is None:
+        if not common.print_json(arguments, **versions()):
+            show_versions()
+        return
     if is_url(file) or Path(file).is_dir():
         from fastembed.counts.store import open_folder, read_manifest
 
