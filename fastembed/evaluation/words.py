@@ -82,7 +82,6 @@ def word_similarity(
     pairs: PathLike | Iterable[Pair],
     *,
     case_insensitive: bool = True,
-    dummy4unknown: bool = False,
     compose: bool = False,
 ) -> Similarity:
     """Compare the cosines of pairs of words with the scores that people gave.
@@ -94,8 +93,6 @@ def word_similarity(
         A file has lines of two words and a score; see `fastembed.evaluation`.
     case_insensitive : bool
         Whether words that differ only in case are the same.
-    dummy4unknown : bool
-        Whether a pair with an unknown word gets the cosine 0 instead of being left out.
     compose : bool
         Whether unknown words get the vectors that are composed of their n-grams, where the vectors hold any. Where no
         token has capitals, they are composed in lower case, unless case makes a difference.
@@ -125,23 +122,19 @@ def word_similarity(
     rows = _rows_by_word(vectors.tokens, fold)
     others = [word for *words, _ in judged for word in words if fold(word) not in rows]
     composed = _composed_vectors(vectors, others, case_insensitive) if compose else {}
-    scores, cosines, covered, with_composed = [], [], 0, 0
+    scores, cosines, with_composed = [], [], 0
     unknown: dict[str, None] = {}
     for *words, score in judged:
         known = [word for word in words if fold(word) in rows]
         missing = [word for word in words if word not in known and word not in composed]
         unknown.update(dict.fromkeys(missing))
         if not missing:
-            covered += 1
             with_composed += len(known) < 2
             found = [vectors.matrix[rows[fold(word)][0]] if word in known else composed[word] for word in words]
             units = unit_vectors(np.stack(found))
             cosines.append(float(rounded_products(units[:1], units[1])[0]))
             scores.append(score)
-        elif dummy4unknown:
-            cosines.append(0.0)
-            scores.append(score)
-    return Similarity(_spearman(scores, cosines), len(judged), covered, tuple(unknown), with_composed)
+    return Similarity(_spearman(scores, cosines), len(judged), len(scores), tuple(unknown), with_composed)
 
 
 def _spearman(scores: list[float], cosines: list[float]) -> float:

@@ -712,50 +712,6 @@ class Vectors:
         except (TypeError, ValueError) as error:
             raise ValueError(f"{str(path)!r}: {error}") from error
 
-    def save_word2vec_format(self, path: str | os.PathLike[str], binary: bool = False) -> None:
-        """Write the text or binary form of word2vec, as :meth:`save` does; gensim has the same name for it.
-
-        Parameters
-        ----------
-        path : path-like
-            The file to create or to replace. If it ends in ``.gz``, the file is compressed.
-        binary : bool
-
-        Raises
-        ------
-        ValueError, OSError
-            As :meth:`save`.
-
-        Examples
-        --------
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     Vectors(["a", "b"], np.eye(2)).save_word2vec_format(f"{folder}/v", binary=True)
-        ...     Vectors.load_word2vec_format(f"{folder}/v", binary=True)
-        <Vectors: 2 tokens, 2 dimensions, float32>
-        """
-        self.save(path, "word2vec-binary" if binary else "word2vec")
-
-    @classmethod
-    def load_word2vec_format(cls, path: str | os.PathLike[str], binary: bool = False) -> Self:
-        """Read the text or binary form of word2vec, as :meth:`load` does; gensim has the same name for it.
-
-        Parameters
-        ----------
-        path : path-like
-        binary : bool
-
-        Raises
-        ------
-        ValueError, OSError
-            As :meth:`load`.
-
-        Examples
-        --------
-        See :meth:`save_word2vec_format`.
-        """
-        return cls.load(path, "word2vec-binary" if binary else "word2vec")
-
     def to_gensim(self) -> Any:
         """Return a gensim.models.KeyedVectors; the counts are its attribute "count".
 

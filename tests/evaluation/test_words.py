@@ -20,14 +20,10 @@ def test_spearman_is_that_of_the_ranks(words):
     assert word_similarity(words, [*PAIRS[2:], ("cat", "dog", 5), ("car", "sun", 6)]).spearman == pytest.approx(0.8)
 
 
-def test_unknown_words_are_left_out_and_counted_or_score_zero(words):
+def test_unknown_words_are_left_out_and_counted(words):
     pairs = [*PAIRS, ("cow", "cat", 10.0), ("owl", "cow", 9.9)]
     assert word_similarity(words, pairs, compose=True) == word_similarity(words, pairs)
     assert word_similarity(words, pairs) == Similarity(pytest.approx(1), pairs=6, covered=4, unknown=("cow", "owl"))
-    as_zero = word_similarity(words, pairs, dummy4unknown=True)
-    assert (as_zero.pairs, as_zero.covered) == (6, 4)
-    # people: 4 3 2 1 6 5; cosines 1 .8 .6 0 0 0: ranks 6 5 4 2 2 2
-    assert as_zero.spearman == pytest.approx(np.corrcoef([4, 3, 2, 1, 6, 5], [6, 5, 4, 2, 2, 2])[0, 1])
 
 
 @pytest.mark.parametrize("pairs", [PAIRS[:1], [(*PAIRS[0][:2], 1), (*PAIRS[1][:2], 1)]])
@@ -79,13 +75,11 @@ def test_similarity_agrees_with_gensim(dtype, written, random_words):
     words = [f"w{i}" for i in range(320)]
     path = written("".join("\t".join([*rng.choice(words, 2), f"{rng.uniform(0, 10):.2f}\n"]) for _ in range(200)))
     for case_insensitive in (True, False):
-        for dummy4unknown in (True, False):
-            options = {"case_insensitive": case_insensitive, "dummy4unknown": dummy4unknown}
-            _, spearman, unknown = peer.evaluate_word_pairs(str(path), **options)
-            result = word_similarity(vectors, path, **options)
-            assert result.spearman == pytest.approx(spearman.statistic, abs=1e-6)
-            assert 100 * (1 - result.covered / result.pairs) == pytest.approx(unknown)
-            assert 0 < result.covered < result.pairs
+        _, spearman, unknown = peer.evaluate_word_pairs(str(path), case_insensitive=case_insensitive)
+        result = word_similarity(vectors, path, case_insensitive=case_insensitive)
+        assert result.spearman == pytest.approx(spearman.statistic, abs=1e-6)
+        assert 100 * (1 - result.covered / result.pairs) == pytest.approx(unknown)
+        assert 0 < result.covered < result.pairs
 
 
 def test_unknown_words_of_pairs_are_composed_if_that_is_asked_for(composing):

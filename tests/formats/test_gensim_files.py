@@ -26,11 +26,3 @@ def test_gensim_reads_ours_and_we_read_gensims(tmp_path, keyedvectors, path, pac
     found = Vectors.load(theirs)
     assert list(found.tokens) == tokens
     assert_same_bits(found.matrix, matrix)
-
-
-def test_methods_with_gensims_names_write_and_read_its_files(tmp_path, keyedvectors):
-    vectors = Vectors(["a", "b"], np.eye(2))
-    for binary in (False, True):
-        vectors.save_word2vec_format(tmp_path / "v.gz", binary=binary)
-        assert keyedvectors.load_word2vec_format(str(tmp_path / "v.gz"), binary=binary).index_to_key == ["a", "b"]
-        assert Vectors.load_word2vec_format(tmp_path / "v.gz", binary=binary).tokens == ("a", "b")
