@@ -106,7 +106,5 @@ def test_structured_files_are_learned_tested_and_predicted(run, document, tmp_pa
 
 
 def test_a_test_prints_precision_and_recall(run, document, classifier, train):
-    code, out, err = run("test", classifier, train)
-    assert (code, err) == (0, "")
-    assert out.startswith("4 documents   P@1 1.0000   R@1 1.0000   F1 1.0000   nll ")
+    assert run("test", classifier, train)[1].startswith("4 documents   P@1 1.0000   R@1 1.0000   F1 1.0000   nll ")
     assert document("test", classifier, train, "-n", 2)["precision"] == 0.5
