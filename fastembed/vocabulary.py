@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
@@ -219,19 +218,12 @@ class Vocabulary:
         -------
         Vocabulary
 
-        Raises
-        ------
-        TypeError
-            If `other` is not a vocabulary.
-
         Examples
         --------
         >>> grown = Vocabulary(["the", "cat"], [7, 2]).grown(Vocabulary(["dog", "the"], [3, 1]))
         >>> grown.tokens, grown.counts, grown.appended
         (('the', 'cat', 'dog'), array([7, 2, 3]), 1)
         """
-        if not isinstance(other, Vocabulary):
-            raise TypeError(f"other must be a Vocabulary, got {type(other).__name__}")
         capacity = None if max_size is None else max(max_size - len(self), 0)
         new = [index for index, token in enumerate(other.tokens) if token not in self][:capacity]
         tokens = self.tokens + tuple(other.tokens[index] for index in new)
@@ -374,9 +366,7 @@ def vocabulary_size(vocabulary: Vocabulary | int) -> int:
     """Return V, the size of the vocabulary."""
     if isinstance(vocabulary, Vocabulary):
         return len(vocabulary)
-    if isinstance(vocabulary, bool) or not isinstance(vocabulary, numbers.Integral):
-        raise TypeError(f"vocabulary must be a Vocabulary or a number of ids, got {type(vocabulary).__name__}")
-    return check_integer("vocabulary", vocabulary, low=1, high=2**31 - 1)
+    return check_integer("vocabulary, if it is a number of ids,", vocabulary, low=1, high=2**31 - 1)
 
 
 def encode_corpus(

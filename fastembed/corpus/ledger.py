@@ -192,9 +192,6 @@ class LineSplit:
         vars(self)["seed"] = check_integer("seed", self.seed, low=0, high=math.inf)
         vars(self)["held_out"] = check_flag("held_out", self.held_out)
 
-    def __str__(self) -> str:
-        return "lines held out" if self.held_out else "lines not held out"
-
     @property
     def dropped(self) -> str:
         """Why a ledger drops the tokens of the other side."""

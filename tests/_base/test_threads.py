@@ -1,15 +1,11 @@
-"""The pool of threads, their number, what a fork and a Ctrl-C do to them, and the limit on those of BLAS."""
+"""The pool of threads, their order and errors, and the limit on the threads of BLAS."""
 
-import subprocess
-import sys
 from contextlib import ExitStack
 
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from fastembed._base.threads import Pool, ordered_map, single_threaded_blas
-
-TIME_LIMIT = 300  # seconds, for what would otherwise hang
 
 
 @pytest.mark.parametrize("threads", [1, 2, 4])
@@ -44,35 +40,6 @@ def test_ordered_map_keeps_the_order_and_stays_little_ahead(threads):
     for place, result in enumerate(ordered_map(lambda item: item**2, items(), threads)):
         assert result == place**2
         assert len(drawn) <= place + 2 * threads + 1
-
-
-def run_until_the_end(program):
-    command = [sys.executable, "-P", "-c", program]
-    return subprocess.run(command, check=True, capture_output=True, encoding="utf-8", timeout=TIME_LIMIT).stdout
-
-
-LEFT_OPEN = """
-import time
-from fastembed._base.threads import ordered_map
-
-def call(number):
-    if number:
-        print("begun", flush=True)
-        time.sleep(0.3)
-        print("ended", flush=True)
-
-results = ordered_map(call, range(1000), 1)
-next(results)
-{at_end}
-"""
-
-
-@pytest.mark.parametrize("at_end", ["", "cycle = [results]; cycle.append(cycle)", "raise SystemExit(0)"])
-def test_python_exits_though_a_block_is_still_open(at_end):
-    """A call in progress is waited for; the others, 300 s of them, are dropped."""
-    lines = run_until_the_end(LEFT_OPEN.format(at_end=at_end)).splitlines()
-    assert lines == ["begun", "ended"] * (len(lines) // 2)
-    assert len(lines) <= 100
 
 
 def blas_threads():
