@@ -37,7 +37,7 @@ from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.memory import BadRow, DocumentBlock, Records, column_names, is_missing
 from fastembed.corpus.reading import Reading
 from fastembed.corpus.sources import path_list
-from fastembed.corpus.tables import FORMATS, LEAVE_OUT, Structure, field_rows, place_of, suffix_of
+from fastembed.corpus.tables import LEAVE_OUT, Structure, field_rows, place_of
 from fastembed.corpus.tokens import number_tokens
 
 SEVERAL = (list, tuple, set, frozenset, np.ndarray)  # what holds the labels of a document
@@ -241,33 +241,15 @@ def wrong_document(value: Any) -> BadRow | None:
     return None
 
 
-def text_files(paths: Any, errors: str) -> FileCorpus:
-    """Return files of lines of text.
-
-    Raises
-    ------
-    OSError
-        If there is no such file.
-    TypeError
-        If `paths` is neither a path nor several.
-    ValueError
-        If a file is structured.
-    """
-    files = FileCorpus(path_list(paths), reading=Reading(errors=errors))
-    for name in files.names:
-        if suffix_of(name) in FORMATS:
-            raise ValueError(f"{name!r} is structured, not a document per line: name its fields by field and label")
-    return files
-
-
 def labelled_lines(
-    files: FileCorpus, prefix: str, ledger: Ledger, progress: Progress | None = None
+    paths: Any, errors: str, prefix: str, ledger: Ledger, progress: Progress | None = None
 ) -> Iterator[tuple[bytes, bytes]]:
     """Yield texts of as many lines, in UTF-8: the labels of documents, which have a prefix in files, and the rest."""
     begun: list[bytes] = []
-    for block in files.blocks(ledger, progress):
-        assert not isinstance(block, DocumentBlock)  # no file is structured
-        begun.append(valid_text(block, files.reading.errors)[0])
+    for block in FileCorpus(path_list(paths), reading=Reading(errors=errors)).blocks(ledger, progress):
+        if isinstance(block, DocumentBlock):
+            raise ValueError(f"{shown(paths)} is structured: name its fields by field and label")
+        begun.append(valid_text(block, errors)[0])
         if begun[-1].endswith(b"\n"):
             yield separate_labels(b"".join(begun), prefix.encode())
             begun.clear()
@@ -279,7 +261,7 @@ def read_files(
     """Return the documents in files, without their labels, and the labels of each."""
     texts: list[str] = []
     lines: list[bytes] = []
-    for names, rest in labelled_lines(text_files(paths, errors), prefix, ledger, progress):
+    for names, rest in labelled_lines(paths, errors, prefix, ledger, progress):
         texts += rest.decode().split("\n")[:-1]
         lines.append(names)
     table, text = TokenTable(), b"".join(lines)  # a list of labels per document would take much longer

@@ -14,7 +14,7 @@ from typing import Any, cast
 from fastembed._base.validation import printable
 from fastembed._kernels.features import separate_labels
 from fastembed.classifier import Classifier
-from fastembed.classifier.labels import labelled_lines, text_files, wrong_document
+from fastembed.classifier.labels import labelled_lines, wrong_document
 from fastembed.classifier.options import EPOCHS, L2, LOSSES
 from fastembed.cli import common
 from fastembed.cli.inputs import MIN_COUNT, TRAINING, add_field, add_skip_bad, check_model_output, paths_of
@@ -160,8 +160,7 @@ def predict_labels(arguments: argparse.Namespace) -> None:
 
 def _documents_of_lines(name: str, model: Classifier) -> Iterator[list[str]]:
     """Yield the lines of a file or folder, many at a time."""
-    files = text_files(Path(name), model.reading_.errors)
-    for _, texts in labelled_lines(files, model.label_prefix, Ledger()):
+    for _, texts in labelled_lines(Path(name), model.reading_.errors, model.label_prefix, Ledger()):
         yield texts.decode().split("\n")[:-1]
 
 
