@@ -248,7 +248,7 @@ def labelled_lines(
     begun: list[bytes] = []
     for block in FileCorpus(path_list(paths), reading=Reading(errors=errors)).blocks(ledger, progress):
         if isinstance(block, DocumentBlock):
-            raise ValueError(f"{shown(paths)} is structured: name its fields by field and label")
+            raise ValueError(f"{paths!r} is structured: name its fields by field and label")
         begun.append(valid_text(block, errors)[0])
         if begun[-1].endswith(b"\n"):
             yield separate_labels(b"".join(begun), prefix.encode())
