@@ -443,8 +443,6 @@ def read_examples(
     TypeError, ValueError, OSError
         As `Classifier.fit`.
     """
-    if sample_weight is not None and labels is None and names_files(documents, fields=columns.field is not None):
-        raise ValueError("sample_weight is for documents in memory: those of a file have no weights")
     every = options.loss != "softmax"  # which learns nothing from a document without a label
     read = None if report is None else report.reading
     items, found, some = read_labelled(

@@ -84,13 +84,6 @@ def test_weights_of_labels_are_those_of_their_documents(labelled, loss):
     assert_allclose(np.exp(balanced._model.prior), 1 / 3, rtol=1e-5)
 
 
-def test_weights_are_for_documents_in_memory(tmp_path):
-    path = tmp_path / "t.txt"
-    path.write_text("__label__x a\n__label__y b\n", encoding="utf-8")
-    with pytest.raises(ValueError, match="sample_weight"):
-        Classifier().fit(path, sample_weight=[1, 2])
-
-
 @pytest.mark.parametrize(("l2", "weight"), [(1e-300, 1.0), (1.0, 1e300), (1.0, 1e31)])
 def test_a_weight_that_would_overflow_is_named_and_changes_nothing(l2, weight):
     documents, labels = ["a b", "c d", "a d"] * 4, ["x", "y", "x"] * 4
