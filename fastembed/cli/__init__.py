@@ -34,8 +34,8 @@ COMMANDS = {
     "train-recommender": "recommend",
     "recommend": "recommend",
     "plot": "evaluate",
-    "export": "files",
-    "info": "files",
+    "export": "query",
+    "info": "query",
     "demo": "train",
 }
 
