@@ -180,7 +180,6 @@ class RandomAccessFile:
 
     def __init__(self, stream: BinaryIO) -> None:
         weakref.finalize(self, stream.close)
-        self.size = os.fstat(stream.fileno()).st_size
         self._stream = stream
         self._lock = Lock()  # for Windows, which cannot seek and read in one call
 

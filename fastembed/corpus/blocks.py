@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 
 from fastembed._base.arrays import RandomAccessFile
 from fastembed._kernels.tokens import valid_utf8
-from fastembed.corpus.sources import FilePart, TextFile, UrlFile, UrlReader
+from fastembed.corpus.sources import FilePart, TextFile, UrlFile
 
 BLOCK_BYTES = 1 << 20  # of text that are read at a time
 TAIL_BYTES = 1 << 12  # the end of a block, in which the end of a line is looked for first
@@ -282,10 +282,9 @@ class PlainFile:
         The number of its bytes, and of those of a block.
     """
 
-    def __init__(self, name: str, reader: RandomAccessFile | UrlReader) -> None:
-        self.name, self.size = name, reader.size
-        self.block_bytes = max(BLOCK_BYTES, min(self.size // BLOCKS, LARGE_BLOCK_BYTES))
-        self._reader = reader
+    def __init__(self, name: str, size: int, read: Callable[[int, int], bytes]) -> None:
+        self.name, self.size, self._read = name, size, read
+        self.block_bytes = max(BLOCK_BYTES, min(size // BLOCKS, LARGE_BLOCK_BYTES))
 
     def read(self, offset: int, size: int) -> bytes:
         """Return `size` bytes from an offset on.
@@ -296,7 +295,7 @@ class PlainFile:
             If the file cannot be read, or does not have them any more.
         """
         try:
-            return self._reader.read(offset, size)
+            return self._read(offset, size)
         except OSError as error:
             raise OSError(f"cannot read {self.name!r} beyond byte {offset:,}: {error}") from error
 
@@ -309,8 +308,10 @@ def open_plain(file: TextFile) -> PlainFile | None:
     if Path(file.name).suffix.lower() in COMPRESSED:
         return None
     whole = file.file if isinstance(file, FilePart) else file
-    reader = UrlReader(whole) if isinstance(whole, UrlFile) else RandomAccessFile(whole.open())
-    return PlainFile(file.name, reader) if reader.size else None
+    if not (size := whole.size()):
+        return None
+    read = whole.read if isinstance(whole, UrlFile) else RandomAccessFile(whole.open()).read
+    return PlainFile(file.name, size, read)
 
 
 def plain_blocks(

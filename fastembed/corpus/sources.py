@@ -77,18 +77,11 @@ class UrlFile:
         with naming(self.name):
             return cast("BinaryIO", system.open(path, "rb"))
 
-
-class UrlReader:
-    """Reads ranges of bytes of a URL, each by a request of its own."""
-
-    def __init__(self, file: UrlFile) -> None:
-        self._name, self.size = file.name, file.size()
-        self._system, self._path = file_system(file.url)
-
     def read(self, offset: int, size: int) -> bytes:
-        """Return just `size` bytes from an offset on."""
-        with naming(self._name):
-            data = bytes(self._system.cat_file(self._path, start=offset, end=offset + size)) if size else b""
+        """Return just `size` bytes from an offset on, by one request."""
+        system, path = file_system(self.url)
+        with naming(self.name):
+            data = bytes(system.cat_file(path, start=offset, end=offset + size)) if size else b""
         if len(data) < size:
             raise OSError(f"the file ends {size - len(data):,} bytes too early")
         return data

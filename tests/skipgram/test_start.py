@@ -86,6 +86,7 @@ def test_the_bias_is_the_log_of_the_shares_where_columns_without_counts_share_th
     np.testing.assert_allclose(shares, [0.6, 0.2 / 3, 0.2, 0.2 / 3, 0.2 / 3])
 
 
+@pytest.mark.parametrize("dim", [1, 7, 16, 17, 100])
 @pytest.mark.parametrize("shape", [(1, 1), (7, 5000), (3000, 11), (200, 300)])
 @pytest.mark.parametrize(("density", "index"), [(1.0, np.int32), (0.1, np.int64)])
 @pytest.mark.usefixtures("library")
