@@ -15,7 +15,7 @@ from scipy.sparse import csr_array, diags_array
 
 from fastembed._base.optional import require
 from fastembed._base.threads import single_threaded_blas
-from fastembed._base.validation import check_choice, check_integer, token_of, warn_user
+from fastembed._base.validation import check_choice, check_integer, token_of
 from fastembed.plotting.figure import LIGHT
 from fastembed.vectors.neighbors import unit_vectors
 from fastembed.vectors.vectors import Vectors, check_is_vectors
@@ -109,7 +109,10 @@ def lay_out(
     if isinstance(words, str):
         raise TypeError(f"words must be an iterable of str, got the single str {words!r}")
     chosen = vectors.tokens[:topn] if words is None else list(dict.fromkeys(map(token_of, words)))
-    shown = without_zeros(vectors.subset(chosen))
+    shown = vectors.subset(chosen)
+    shown = shown.subset(ids=np.flatnonzero(shown.matrix.any(axis=1)))
+    if not len(shown):
+        raise ValueError("there is no word to show")
     if method is None:
         method = "umap" if len(shown) >= CROWD and importlib.util.find_spec("umap") is not None else "pca"
     check_choice("method", method, METHODS)
@@ -159,17 +162,6 @@ def spread_colours(labels: Labels, coordinates: Rows) -> npt.NDArray[np.uint8]:
 def middles(labels: Labels, coordinates: Rows) -> Rows:
     """Return the middle of each cluster on the map, (C, 2): its median word along each axis."""
     return np.array([np.median(coordinates[labels == cluster], axis=0) for cluster in range(labels.max() + 1)])
-
-
-def without_zeros(vectors: Vectors) -> Vectors:
-    """Return the vectors that are not zero; warn of those that are, and raise ValueError if all are."""
-    some = np.asarray(vectors.matrix.any(axis=1))
-    if not some.any():
-        raise ValueError("there is no word to show")
-    if some.all():
-        return vectors
-    warn_user(f"{np.count_nonzero(~some):,} of {len(some):,} words are left out: their vectors are zero")
-    return vectors.subset(ids=np.flatnonzero(some))
 
 
 def principal_components(rows: Rows) -> tuple[Rows, Rows]:

@@ -69,11 +69,12 @@ def plot_map(
 ) -> Axes | None:
     """Draw words in the plane so that similar ones are near each other: a picture, or a page to explore.
 
-    Vectors are scaled to length 1 first, so the map shows their cosines. Colours are clusters of words in all
-    dimensions: communities of the graph of nearest neighbours. Labels never overlap. Words that are chosen are labelled
-    in their order, each at the best free one of eight positions beside its dot; a word without a free position gets no
-    label; a line below the map says how many have one. Otherwise clusters are named by their most typical words, and
-    labels are of the words that are most typical of those around them.
+    Vectors are scaled to length 1 first, so the map shows their cosines; words whose vector is zero are left out.
+    Colours are clusters of words in all dimensions: communities of the graph of nearest neighbours. Labels never
+    overlap. Words that are chosen are labelled in their order, each at the best free one of eight positions beside
+    its dot; a word without a free position gets no label; a line below the map says how many have one. Otherwise
+    clusters are named by their most typical words, and labels are of the words that are most typical of those
+    around them.
 
     A file ``.html`` is a page to pan, zoom and search. A click on a word lists its neighbours by cosine in all
     dimensions, among the words of the page, and three words make an analogy. The page contains everything it needs and
