@@ -247,7 +247,6 @@ def asked():
             vectors.most_similar(["w1", "w2"], "w3", restrict=500),
             vectors.analogy("w1", "w2", "w3", method="3CosMul"),
             vectors.similarity("w1", "w2"),
-            vectors.rank("w1", "w2"),
             vectors.doesnt_match(["w1", "w2", "w3"]),
         )
 

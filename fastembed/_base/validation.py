@@ -105,9 +105,7 @@ def check_number(name: str, value: Any, *, low: float = 0.0, high: float = math.
 
 def check_flag(name: str, value: Any) -> bool:
     """Return True or False, of Python or of NumPy; everything else is rejected."""
-    if isinstance(value, bool):
-        return value
-    if not isinstance(value, np.bool_):
+    if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} must be True or False, got {value!r}")
     return bool(value)
 

@@ -27,10 +27,8 @@ Of every compiled module:
 - It has no global state: the tile sizes for the caches are arguments.
 - Loops over an array, a text or a table run without the GIL, except where Python objects are made, taken or called:
   in `TokenTable.fill` and `frequent`, `NeighborTable.frequent`, `PhraseTable.insert`, `Ranking.take`, and where a
-  `BlockTrainer` calls its exchange with other processes. In ``features``, `bags` checks and `frequencies`
-  clears an array with the GIL as well.
-- Two threads may run kernels in parallel on memory that does not overlap, or that both only read; `count_rows` also
-  reads `stop` while another thread sets it.
+  `BlockTrainer` calls its exchange with other processes. In ``features``, `bags` checks with the GIL as well.
+- Two threads may run kernels in parallel on memory that does not overlap, or that both only read.
 
 Of ``builds``, ``cooccur`` and ``tiles``:
 
@@ -72,10 +70,8 @@ import os
 import platform
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -136,27 +132,13 @@ def tiling(rows: int, row_bytes: int, level2: int) -> tuple[int, bool]:
 
 
 def level2_bytes() -> int:
-    """Return the size of the second-level cache: from CPUID, or on other architectures from Linux; else 512 KiB.
+    """Return the size of the second-level cache: from CPUID; on other architectures 512 KiB, on those of Apple 4 MiB.
 
     Tiles determine the order of sums, so they must not depend on the core that runs this: the smallest cache counts.
     """
     if sys.platform == "darwin" and platform.machine() == "arm64":
         return 4 << 20  # of the efficiency cores of the M1; all others have at least as much
-    size = data_cache_bytes(2)
-    if not size and platform.machine().lower() not in ("x86_64", "amd64"):
-        size = level2_bytes_of_linux()
-    return size or 512 * KIB
-
-
-def level2_bytes_of_linux() -> int:
-    """Return the size of the smallest second-level cache that Linux lists, or 0."""
-    sizes = []
-    for cache in Path("/sys/devices/system/cpu").glob("cpu[0-9]*/cache/index[0-9]*"):
-        with suppress(OSError, ValueError):  # firmware may omit any of them
-            level, size = ((cache / name).read_text(encoding="ascii").strip() for name in ("level", "size"))
-            if level == "2":
-                sizes.append(int(size.removesuffix("K")) * KIB)
-    return min(sizes, default=0)
+    return data_cache_bytes(2) or 512 * KIB
 
 
 BUILD = choose_build()

@@ -49,7 +49,7 @@ class Classifier(Estimator):
         the identity, and the row of a feature in E holds its logits: multinomial logistic regression.
     ngrams : int
         The largest length of a word n-gram. Its words are neighbours in the text: none goes over a word that is dropped
-        by `min_count` or `max_features`, or is unknown. From pairs on, the start and the end of a document count as
+        by `min_count`, or is unknown. From pairs on, the start and the end of a document count as
         words before its first and after its last one.
     chars : (int, int), optional
         The shortest and longest character n-grams of each word that are features, with < before and > after the word.
@@ -61,8 +61,6 @@ class Classifier(Estimator):
         becomes 1 + log(n), times the inverse document frequency, times 0.7 for each such word. "count": n.
     min_count : int
         Features that occur fewer times are dropped.
-    max_features : int, optional
-        The largest number of features: the most frequent are kept and, of equally frequent ones, those of fewer words.
     epochs : int, optional
         The largest number of epochs, with the loss "squared" of each part of training: on all documents, and once
         without each of the parts left out. By default 500, which few sets need, and 5 with the loss "softmax".
@@ -113,7 +111,6 @@ class Classifier(Estimator):
     chars: tuple[int, int] | None = None
     weighting: str = "supervised"
     min_count: int = 1
-    max_features: int | None = None
     epochs: int | None = None
     tol: float = 0.02
     learning_rate: float | None = None

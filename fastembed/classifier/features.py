@@ -559,27 +559,11 @@ def _find_features(
         orders.append(found)
         grams.append(kind)
     characters = count_characters(words, counts, options.chars, options.min_count) if options.chars else None
-    of_kinds = [counts[:frequent], *(kind.counts for kind in grams)]
-    if characters is not None:
-        of_kinds.append(characters.counts)
-    sizes = kept_features(of_kinds, options.max_features)
-    kept = sizes[0]
-    if not kept:
-        raise ValueError(
-            f"no word is left among the features with min_count={options.min_count} and max_features="
-            f"{options.max_features}, as n-grams of characters are more frequent: a classifier needs one at least"
-        )
-    if characters is not None:
-        most = sizes[-1]
-        characters = CharacterGrams(characters.lengths, characters.tokens[:most], characters.counts[:most].copy())
-    if options.max_features is not None:
-        orders = [np.where(of < size, of, np.int32(NO_WORD)) for of, size in zip(orders, sizes, strict=False)]
-        grams = [
-            Grams(kind.left[:size].copy(), kind.right[:size].copy(), kind.counts[:size].copy())
-            for kind, size in zip(grams, sizes[1:], strict=False)
-        ]
+    if not frequent:
+        raise ValueError(f"no word occurs min_count={options.min_count} times: a classifier needs one at least")
+    sizes = [frequent, *(len(kind.counts) for kind in grams), len(characters.counts) if characters else 0]
     features = Features(
-        words=Vocabulary(words[:kept], counts[:kept]),
+        words=Vocabulary(words[:frequent], counts[:frequent]),
         grams=grams,
         characters=characters,
         weights=np.ones(sum(sizes)),
@@ -587,24 +571,6 @@ def _find_features(
         weighting=options.weighting,
     )
     return features, orders
-
-
-def kept_features(counts: Sequence[Int64], most: int | None) -> list[int]:
-    """Return how many features of each kind are among the most frequent; of equally frequent, shorter ones come first.
-
-    An n-gram occurs no more often than its first n - 1 words, so these are kept with it.
-
-    Examples
-    --------
-    >>> kept_features([np.array([5, 2, 1]), np.array([2, 1])], 3)
-    [2, 1]
-    """
-    sizes = [len(kind) for kind in counts]
-    if most is None or sum(sizes) <= most:
-        return sizes
-    first = np.argsort(-np.concatenate(counts), kind="stable")[:most]
-    kept: list[int] = np.bincount(np.repeat(np.arange(len(sizes)), sizes)[first], minlength=len(sizes)).tolist()
-    return kept
 
 
 def count_characters(words: Sequence[str], counts: Int64, lengths: tuple[int, int], least: int) -> CharacterGrams:

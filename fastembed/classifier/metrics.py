@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +16,6 @@ from fastembed.classifier.calibration import nll, probabilities
 from fastembed.classifier.labels import Labels, check_fit
 from fastembed.classifier.model import FittedClassifier
 
-MOST_CONFUSIONS = 10
 MOST_LABELS = 20  # in a table
 SHOWN = 10  # features per label in an explanation
 BAR = 20  # characters of its longest bar
@@ -73,8 +71,6 @@ class Evaluation:
         The expected calibration error of the probability of the first label, over 15 equal bins.
     per_label : list of LabelScore
         In the order of the classes.
-    confusions : list of (label, label, int)
-        The most frequent confusions of first labels: (true, predicted, count).
     unknown_labels : int
         The number of labels of the documents that the classifier does not know. They count as missed in the recall. A
         document without other labels also counts as an error in precision and accuracy, and is left out of `nll`.
@@ -93,7 +89,6 @@ class Evaluation:
     nll: float
     calibration_error: float
     per_label: list[LabelScore]
-    confusions: list[tuple[Any, Any, int]]
     unknown_labels: int
     without_features: int
     skipped: dict[str, int]
@@ -110,13 +105,12 @@ class Evaluation:
         )
 
     def __str__(self) -> str:
-        """Return the metrics in lines: of all labels, of the most frequent ones, and what is confused."""
+        """Return the metrics in lines: of all labels, and of the most frequent ones."""
         lines = [self.summary(), f"{'label':<24} precision  recall      F1  documents"]
         for score in sorted(self.per_label, key=lambda score: -score.documents)[:MOST_LABELS]:
             shares = (score.precision, score.recall, score.f1)
             numbers = "".join(f"{'-' if math.isnan(share) else f'{share:.4f}':>8}" for share in shares)
             lines.append(f"{score.label!s:<24}  {numbers}  {score.documents:>9,}")
-        lines += [f"{count:>6,} times {wrong} in place of {true}" for true, wrong, count in self.confusions]
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -183,7 +177,6 @@ def evaluation(
         raise ValueError(f"labels must be of the classifier, such as {one}, for one document at least, got none")
     size, names = len(model.classes), model.classes.tolist()
     hits, predicted = np.zeros(size, np.int64), np.zeros(size, np.int64)
-    confused: Counter[tuple[int, int]] = Counter()
     confidence, right, whole, loss, row, empty, counted = [], [], [], 0.0, 0, 0, 0
     for scores, known_features in pieces:
         some = slice(row, row := row + len(scores))
@@ -205,13 +198,10 @@ def evaluation(
         right.append(np.take_along_axis(is_true, first, axis=1)[:, 0])
         same = (chosen == is_true).all(axis=1) & (np.diff(true.indptr) == given[some])
         whole.append(same if several else right[-1])
-        rows, missed = np.nonzero(is_true & ~right[-1][:, None])
-        confused.update(zip(missed.tolist(), best[rows, 0].tolist(), strict=True))
     actual, is_right, scored = np.bincount(matrix.indices, minlength=size), np.concatenate(right), (given > 0) | several
     with np.errstate(invalid="ignore", divide="ignore"):
         of_labels = [each.tolist() for each in (hits / predicted, hits / actual, 2 * hits / (predicted + actual))]
     precision, recall = hits.sum() / max(predicted.sum(), 1), hits.sum() / max(labels.matrix.nnz, 1)
-    worst = sorted(confused.items(), key=lambda item: (-item[1], item[0]))[:MOST_CONFUSIONS]
     return Evaluation(
         documents=len(is_right),
         k=0 if several else k,
@@ -224,7 +214,6 @@ def evaluation(
         per_label=[
             LabelScore(*each) for each in zip(names, *of_labels, actual.tolist(), predicted.tolist(), strict=True)
         ],
-        confusions=[(names[true], names[found], count) for (true, found), count in worst],
         unknown_labels=int(labels.matrix.nnz - matrix.nnz),
         without_features=empty,
         skipped=skipped,

@@ -34,7 +34,6 @@ class ClassifierOptions:
     chars: tuple[int, int] | None
     weighting: str
     min_count: int
-    max_features: int | None
     epochs: int
     tol: float
     learning_rate: float | None
@@ -56,7 +55,7 @@ class ClassifierOptions:
             "l2": check_number("l2", l2, above=self.loss == "squared"),
             "seed": check_integer("seed", self.seed, low=0, high=math.inf),
         }
-        for name in ("dim", "max_features", "epochs", "threads"):
+        for name in ("dim", "epochs", "threads"):
             if getattr(self, name) is not None:
                 checked[name] = check_integer(name, getattr(self, name), low=1)
         checked.setdefault("epochs", EPOCHS[self.loss])

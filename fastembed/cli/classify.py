@@ -32,7 +32,6 @@ FEATURES: common.Parameters = {
         "MIN-MAX",
     ),
     **MIN_COUNT,
-    "max_features": common.parameter("keep only the N most frequent features", int, "N"),
 }
 HOW_TO_TRAIN: common.Parameters = {
     "loss": common.parameter(
@@ -115,8 +114,7 @@ def add_test(commands: common.Commands) -> None:
     """Add the command to the parser."""
     example = "classifier.safetensors valid.txt -n 3"
     keys = "model, documents, k, precision, recall, f1, accuracy, nll, calibration_error, per_label (a list of "
-    keys += "label, precision, recall, f1, documents, predicted), confusions (a list of true "
-    keys += "label, predicted label, how often), unknown_labels, without_features, skipped"
+    keys += "label, precision, recall, f1, documents, predicted), unknown_labels, without_features, skipped"
     command = common.add_command(commands, "test", test, example=example, keys=keys)
     command.add_argument("model", metavar="MODEL", help="a classifier that `train-classifier` wrote")
     _add_labelled_files(command)

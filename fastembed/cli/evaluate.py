@@ -48,9 +48,9 @@ def add_evaluate(commands: common.Commands) -> None:
     """Add the command to the parser."""
     example = "model.safetensors --similarity wordsim353.tsv"
     keys = (
-        "vectors, similarity (a list of file, spearman, pairs, covered, unknown, composed), analogies (a list of file, "
-        "restrict, method, name, correct, covered, asked, composed, accuracy, sections (a list of name, correct, "
-        "covered, asked, composed, accuracy)), perplexity (a list of file, perplexity, outputs, known), held_out_items "
+        "vectors, similarity (a list of file, spearman, pairs, covered, unknown), analogies (a list of file, "
+        "restrict, method, name, correct, covered, asked, accuracy, sections (a list of name, correct, "
+        "covered, asked, accuracy)), perplexity (a list of file, perplexity, outputs, known), held_out_items "
         "(a list of file, given, nll, perplexity, precision, recall, ndcg, hit_rate, mrr, coverage, topn, baskets, "
         "scored, unknown, errors, popularity)"
     )

@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from fastembed._base.validation import without_password
 from fastembed._versions import show_versions, versions
@@ -34,15 +33,13 @@ from fastembed.vectors.neighbors import METHODS
 from fastembed.vectors.vectors import composer_behind
 
 LONGEST = 80  # characters of a value that `info` shows; --json has all
-SHOWN_NGRAMS = 5  # n-grams that are printed of a composed word: those with the largest shares
-COMPOSED = "composed (a list of word, ngrams (a list of ngram, share))"
 Query = tuple[list[str], list[str]]  # positive and negative words
 
 
 def add_neighbors(commands: common.Commands) -> None:
     """Add the command to the parser."""
     keys = "vectors, queries (a list of positive, negative, neighbors (a list of word, score)), "
-    keys += f"{COMPOSED}, unknown (a list)"
+    keys += "unknown (a list)"
     example = "model.safetensors king woman --negative man -n 5"
     command = common.add_command(commands, "neighbors", neighbors, example=example, keys=keys)
     add_vectors(command)
@@ -62,7 +59,7 @@ def neighbors(arguments: argparse.Namespace) -> int:
     one query; words after a tab are negative. A line that is read as one word, such as a phrase, is that word.
 
     Words are read as the text of a model was: after `train --lowercase`, "Paris" asks for "paris". Where VECTORS hold
-    character n-grams, the vector of a word that they lack is composed of these, which stderr says. A query with any
+    character n-grams, the vector of a word that they lack is composed of these. A query with any
     other word that VECTORS lack has no answer: it is named on stderr, the others are answered, and the exit code is 1.
     """
     vectors = open_vectors(arguments)
@@ -85,10 +82,7 @@ def neighbors(arguments: argparse.Namespace) -> int:
         {"positive": positive, "negative": negative, "neighbors": common.scored_record(near)}
         for (positive, negative), near in zip(queries, found, strict=True)
     ]
-    composed = _composed(vectors, chain.from_iterable(chain(*query) for query in queries))
-    document = {"vectors": arguments.vectors, "queries": answers, "composed": composed, "unknown": unknown}
-    if not common.print_json(arguments, **document):
-        _print_composed(composed)
+    if not common.print_json(arguments, vectors=arguments.vectors, queries=answers, unknown=unknown):
         for (positive, negative), near in zip(queries, found, strict=True):
             common.print_line(" ".join(positive) + "".join(f" -{word}" for word in negative))
             common.print_scored(near)
@@ -112,23 +106,6 @@ def _answers(vectors: Vectors, queries: list[Query], topn: int, restrict: int | 
     return [[(vectors.tokens[i], float(x)) for i, x in zip(ids, cosines, strict=True)] for ids, cosines in found]
 
 
-def _composed(vectors: Vectors, words: Iterable[str]) -> list[dict[str, Any]]:
-    """Return as JSON holds it which of some words have a vector composed of n-grams, and their shares of it."""
-    return [
-        {"word": word, "ngrams": [{"ngram": ngram, "share": share} for ngram, share in vectors.subwords(word)]}
-        for word in dict.fromkeys(words)
-        if word not in vectors
-    ]
-
-
-def _print_composed(composed: Iterable[dict[str, Any]]) -> None:
-    """Print on stderr which words have a vector that was composed, and of which n-grams above all."""
-    for record in composed:
-        ngrams = sorted(record["ngrams"], key=lambda each: -abs(each["share"]))
-        shown = ", ".join(f"{each['ngram']} ({each['share']:.2f})" for each in ngrams[:SHOWN_NGRAMS])
-        common.print_message(f"note: the vector of {record['word']!r} is composed of its n-grams, first of all {shown}")
-
-
 def add_method(to: common.Group) -> None:
     """Add the method that solves analogies."""
     common.add_option(to, "--method", "how analogies are solved", "3CosAdd", choices=list(METHODS))
@@ -136,7 +113,7 @@ def add_method(to: common.Group) -> None:
 
 def add_analogy(commands: common.Commands) -> None:
     """Add the command to the parser."""
-    keys = f"vectors, a, b, c, method, answers (a list of word, score), {COMPOSED}"
+    keys = "vectors, a, b, c, method, answers (a list of word, score)"
     example = "model.safetensors france paris italy"
     command = common.add_command(commands, "analogy", analogy, example=example, keys=keys)
     add_vectors(command)
@@ -150,15 +127,13 @@ def add_analogy(commands: common.Commands) -> None:
 def analogy(arguments: argparse.Namespace) -> None:
     """Print the words to which C is as A is to B.
 
-    Where VECTORS hold character n-grams, the vector of a word that they lack is composed of these, which stderr says.
+    Where VECTORS hold character n-grams, the vector of a word that they lack is composed of these.
     """
     vectors = open_vectors(arguments)
     a, b, c = map(open_words(arguments, vectors), (arguments.a, arguments.b, arguments.c))
     found = vectors.analogy(a, b, c, topn=arguments.topn, method=arguments.method, restrict=arguments.restrict)
     document = {"vectors": arguments.vectors, "a": a, "b": b, "c": c, "method": arguments.method}
-    composed = _composed(vectors, (a, b, c))
-    if not common.print_json(arguments, **document, answers=common.scored_record(found), composed=composed):
-        _print_composed(composed)
+    if not common.print_json(arguments, **document, answers=common.scored_record(found)):
         common.print_line(f"{a} is to {b} as {c} is to")
         common.print_scored(found)
 

@@ -9,11 +9,9 @@ from typing import Any
 from fastembed.cli import common
 from fastembed.cli.inputs import TRAINING, check_model_output, stdin_lines, words_of
 from fastembed.recommender import Recommender
-from fastembed.recommender.model import Scored
 
 PARAMETERS = {name: TRAINING[name] for name in ("dim", "epochs", "seed")}
 FIELDS = ("user", "item", "weight")
-WHY = 3  # items of the history that --why shows
 
 
 def add_fields(to: common.Group) -> None:
@@ -60,8 +58,7 @@ def train_recommender(arguments: argparse.Namespace) -> None:
 
 def add_recommend(commands: common.Commands) -> None:
     """Add the command to the parser."""
-    keys = "model, answers (a list of user, or items, and recommended: a list of item, probability, "
-    keys += "with --why also score, bias, why: a list of item, share)"
+    keys = "model, answers (a list of user, or items, and recommended: a list of item, probability)"
     example = "films.safetensors m260 m858 -n 5"
     command = common.add_command(commands, "recommend", recommend, example=example, keys=keys)
     command.add_argument("model", metavar="MODEL", help="what `train-recommender` wrote")
@@ -74,7 +71,6 @@ def add_recommend(commands: common.Commands) -> None:
     text = "recommend only these items, of which those of the basket need --with-seen"
     common.add_option(command, "--among", text, shown="all", **some)
     common.add_flag(command, "--with-seen", "recommend also what is in the basket, or what the user has")
-    common.add_flag(command, "--why", f"show the {WHY} items of the basket that add most to each score")
     common.add_threads(command)
 
 
@@ -93,32 +89,21 @@ def recommend(arguments: argparse.Namespace) -> None:
     who: list[Any] = names_like(model.users_, arguments.users) if arguments.users else items
     chosen = {name: names_like(model.items_, getattr(arguments, name) or ()) or None for name in ("exclude", "among")}
     found = model.recommend(who, arguments.topn, not arguments.with_seen, **chosen, skip_unknown=arguments.skip_unknown)
+    kind = "user" if arguments.users else "items"
     answers = [
-        {"user" if arguments.users else "items": asked, "recommended": _records(model, asked, answer, arguments)}
+        {kind: asked, "recommended": [{"item": item, "probability": p} for item, p in answer]}
         for asked, answer in zip(who, found, strict=True)
     ]
     if common.print_json(arguments, model=arguments.model, answers=answers):
         return
     for answer in answers:
-        common.print_line(
-            str(answer["user"]) if arguments.users else " ".join(map(str, answer["items"])) or "(no items)"
-        )
+        asked = answer[kind]
+        common.print_line(str(asked) if arguments.users else " ".join(map(str, asked)) or "(no items)")
         for record in answer["recommended"]:
-            why = ", ".join(f"{each['item']} {each['share']:+.2f}" for each in record.get("why", ()))
-            common.print_line(f"  {record['item']!s:<24}{record['probability']:8.4f}" + (f"   {why}" if why else ""))
+            common.print_line(f"  {record['item']!s:<24}{record['probability']:8.4f}")
 
 
 def names_like(known: Any, texts: Iterable[str]) -> list[Any]:
     """Return names of the command line as a model knows them: digits as int where its names are int."""
     digits = known.dtype.kind == "i"
     return [int(text) if digits and text.removeprefix("-").isdecimal() else text for text in texts]
-
-
-def _records(model: Recommender, who: Any, answer: Scored, arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    """Return the items recommended to a user as JSON holds them."""
-    records: list[dict[str, Any]] = [{"item": item, "probability": p} for item, p in answer]
-    for record in records if arguments.why else ():
-        why = model.explain(who if arguments.users else [who], record["item"], skip_unknown=True)
-        shares = [{"item": item, "share": share} for item, share in why.contributions[:WHY]]
-        record |= {"score": why.score, "bias": why.bias, "why": shares}
-    return records

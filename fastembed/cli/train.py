@@ -89,8 +89,6 @@ def add_train(commands: common.Commands) -> None:
     text = "write this file after each epoch; the same command goes on from it, if it exists"
     add_file(source, "--checkpoint", text)
     common.add_flag(command, "--mpi", "train with all ranks of an MPI job, which share the outputs; needs --counts")
-    text = "read, print the time and memory that training would take, and write nothing"
-    common.add_flag(command, "--dry-run", text)
     common.add_parameters(command.add_argument_group("how to count"), SkipGram, COUNTING)
     text = "compose words of their n-grams of MIN to MAX characters, 3-6 if not said, so that unseen words have vectors"
     lengths = common.or_word(common.lengths, no=False)
@@ -169,30 +167,12 @@ def _learn_graph(arguments: argparse.Namespace, model: SkipGram, choice: dict[st
 
 
 def _train_and_save(arguments: argparse.Namespace, learn: Callable[..., SkipGram]) -> None:
-    if arguments.dry_run:
-        try:
-            learn(progress=DryRun(arguments, 0))
-        except DryRunEnded:
-            return
     with common.showing(arguments) as progress:
         model = learn(progress=progress)
     model.save(arguments.output)
     words, dim = model.vectors.matrix.shape
     kept = f" of epoch {model.best_epoch_}" if model.early_stopping else ""
     common.print_written(arguments, f"{words:,} vectors{kept} of dimension {dim}", model.ledger)
-
-
-class DryRunEnded(Exception):
-    """Ends a training with --dry-run before its first step."""
-
-
-class DryRun(common.Progress):
-    """Prints what a training would take, and ends it."""
-
-    def training(self, estimate: Any) -> None:
-        """Print the estimate of the work ahead, and end the training."""
-        common.print_line(f"training would take {estimate}, in about {estimate.seconds():,.1f} s if nothing else runs")
-        raise DryRunEnded
 
 
 def add_count(commands: common.Commands) -> None:

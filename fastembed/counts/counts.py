@@ -613,13 +613,12 @@ class Counts:
         ----------
         path : path-like
             The folder to create; its parent must exist. If it already holds a store, that is replaced once this one is
-            complete. Or a URL of fsspec, such as ``s3://bucket/counts``; concurrent writers are not detected there.
+            complete. Or a URL of fsspec, such as ``s3://bucket/counts``. One process at a time may write it.
 
         Raises
         ------
         OSError
-            If the folder holds something else, another process is writing it, or the data cannot be written; an
-            existing store then stays as it was.
+            If the folder holds something else, or the data cannot be written; an existing store then stays as it was.
         ValueError
             If a token has no UTF-8 form.
 

@@ -53,7 +53,7 @@ from fastembed.counts.groups import (
     shard_bounds,
 )
 from fastembed.counts.windows import Scale, Windows
-from fastembed.formats.atomic import LOCK_NAME, replacing, sole_writer
+from fastembed.formats.atomic import replacing
 from fastembed.formats.tensors import (
     check_header,
     dump_tensors,
@@ -94,9 +94,9 @@ class LocalFolder:
         return Path(self.path, name)
 
     def names(self) -> list[str] | None:
-        """Return the names of all files but the lock; None if there is no folder."""
+        """Return the names of all files; None if there is no folder."""
         try:
-            return [name for name in os.listdir(self.path) if name != LOCK_NAME]  # noqa: PTH208 - names, not paths
+            return os.listdir(self.path)  # noqa: PTH208 - names, not paths
         except FileNotFoundError:
             return None
 
@@ -120,24 +120,21 @@ class LocalFolder:
         self._file(name).unlink(missing_ok=True)
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Create the folder if it does not exist, and hold its lock; remove it if nothing is written."""
+    def created(self) -> Iterator[None]:
+        """Create the folder if it does not exist; remove it if nothing is written."""
         folder = Path(self.path)
         new = not folder.exists()
         folder.mkdir(exist_ok=True)
-        with sole_writer(folder):
-            try:
-                yield
-            finally:
-                if new and not self.names():
-                    with suppress(OSError):  # of Windows, where the lock is an open file
-                        (folder / LOCK_NAME).unlink()
-                        folder.rmdir()
+        try:
+            yield
+        finally:
+            if new and not self.names():
+                folder.rmdir()
 
 
 @dataclass(frozen=True)
 class UrlFolder:
-    """A folder of a file system of fsspec. It has no lock: concurrent writers are not detected.
+    """A folder of a file system of fsspec.
 
     Attributes
     ----------
@@ -198,7 +195,7 @@ class UrlFolder:
             self._system.rm_file(self._place(name))
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def created(self) -> Iterator[None]:
         """Create the folder, on file systems that have folders."""
         with naming(self.path), suppress(FileExistsError):
             self._system.mkdir(self._place(), create_parents=False)
@@ -209,7 +206,7 @@ StoreFolder: TypeAlias = LocalFolder | UrlFolder
 
 
 def open_folder(store: str | os.PathLike[str]) -> StoreFolder:
-    """Return the folder of a path or of a URL; file:// URLs give a local folder, with a lock."""
+    """Return the folder of a path or of a URL; file:// URLs give a local folder."""
     if not isinstance(store, str | os.PathLike):
         raise TypeError(f"a store is the path or the URL of a folder, got {shown(store)}")
     if is_url(store):
@@ -229,17 +226,17 @@ def temporary_folder() -> LocalFolder:
 
 @contextmanager
 def writing(folder: StoreFolder) -> Iterator[None]:
-    """Lock a store against other writers; at the end, remove the files of tiles that its manifest does not name.
+    """Create the folder of a store; at the end, remove the files of tiles that its manifest does not name.
 
     Raises
     ------
     OSError
-        If the folder holds something else, or another process is writing it.
+        If the folder holds something else.
     """
     foreign = [name for name in folder.names() or () if not OURS.fullmatch(name)]
     if foreign:
         raise FileExistsError(f"{folder.path!r} holds other files, such as {min(foreign)!r}: choose another folder")
-    with folder.lock():
+    with folder.created():
         try:
             yield
         finally:  # also after a Ctrl-C, which may come when the new manifest is in place

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
@@ -16,7 +17,7 @@ from scipy import sparse
 from fastembed._base.arrays import largest_of_rows
 from fastembed._base.progress import bar, bars
 from fastembed._base.threads import Pool, check_threads
-from fastembed._base.validation import check_integer, check_number, shown
+from fastembed._base.validation import check_integer, check_number, shown, warn_user
 from fastembed.corpus.corpus import Source, as_corpus
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.memory import check_field
@@ -27,6 +28,8 @@ from fastembed.skipgram.prediction import ContextQuery, context_probabilities
 from fastembed.skipgram.skipgram import SkipGram, fitted_model
 
 Ids = NDArray[np.intp]
+LARGE = 5  # items of a basket, which hardly two users share by chance, unless
+CHANCE = 0.05  # of such baskets of training, or more, are those of several users
 MEANS = ("nll", "precision", "recall", "ndcg", "hit_rate", "mrr")  # over baskets, each with a standard error
 
 
@@ -365,10 +368,20 @@ def _drawn(
     rows = (matrix.indices[a:b].astype(np.intp) for a, b in pairwise(matrix.indptr))
     parts = [split(user, names[ids].tolist(), ids) for user, ids in zip(users, rows, strict=True)]
     taken = np.array([k for k, part in enumerate(parts) if part is not None], np.intp)
+    learned, given = Counter(_large_baskets(fitted.data.matrix)), _large_baskets(matrix)
+    repeated = sum(count for count in learned.values() if count > 1)
+    if repeated < CHANCE * learned.total() and sum(basket in learned for basket in given) > len(given) / 2:
+        warn_user("most of these baskets were learned from: split_users keeps some for evaluation")
     seen, hidden = (_rows((part[k] for part in parts if part is not None), items) for k in (0, 1))
     seen = sparse.csr_array(matrix[taken].multiply(seen))  # with the weights of the items
     seen.sort_indices()
     return len(users), Asked(seen, fold(seen, fitted.model, pool)), hidden
+
+
+def _large_baskets(matrix: Any) -> list[bytes]:
+    """Return the sets of `LARGE` items or more."""
+    ends, ids = matrix.indptr.tolist(), matrix.indices.astype(np.int32)
+    return [ids[first:last].tobytes() for first, last in pairwise(ends) if last - first >= LARGE]
 
 
 def _known_part(

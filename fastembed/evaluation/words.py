@@ -45,8 +45,6 @@ class Similarity:
         The number of all pairs, and of those with two known words.
     unknown : tuple of str
         Each word without a vector, in the order of the pairs.
-    composed : int
-        The number of the covered pairs with a word whose vector was composed of n-grams.
 
     Examples
     --------
@@ -58,16 +56,12 @@ class Similarity:
     pairs: int
     covered: int
     unknown: tuple[str, ...]
-    composed: int = 0
 
     def summary(self) -> str:
         """Return the result in one line."""
         words = "word" if len(self.unknown) == 1 else "words"
-        composed = f", {self.composed:,} of them with composed words" if self.composed else ""
-        return (
-            f"Spearman {self.spearman:.4f} on {self.covered:,} of {self.pairs:,} pairs{composed}; "
-            f"{len(self.unknown):,} unknown {words}"
-        )
+        scored = f"Spearman {self.spearman:.4f} on {self.covered:,} of {self.pairs:,} pairs"
+        return f"{scored}; {len(self.unknown):,} unknown {words}"
 
     def record(self) -> dict[str, Any]:
         """Return the result as JSON can hold it: None for NaN."""
@@ -122,19 +116,17 @@ def word_similarity(
     rows = _rows_by_word(vectors.tokens, fold)
     others = [word for *words, _ in judged for word in words if fold(word) not in rows]
     composed = _composed_vectors(vectors, others, case_insensitive) if compose else {}
-    scores, cosines, with_composed = [], [], 0
+    scores, cosines = [], []
     unknown: dict[str, None] = {}
     for *words, score in judged:
-        known = [word for word in words if fold(word) in rows]
-        missing = [word for word in words if word not in known and word not in composed]
+        missing = [word for word in words if fold(word) not in rows and word not in composed]
         unknown.update(dict.fromkeys(missing))
         if not missing:
-            with_composed += len(known) < 2
-            found = [vectors.matrix[rows[fold(word)][0]] if word in known else composed[word] for word in words]
+            found = [vectors.matrix[rows[fold(word)][0]] if fold(word) in rows else composed[word] for word in words]
             units = unit_vectors(np.stack(found))
             cosines.append(float(rounded_products(units[:1], units[1])[0]))
             scores.append(score)
-    return Similarity(_spearman(scores, cosines), len(judged), len(scores), tuple(unknown), with_composed)
+    return Similarity(_spearman(scores, cosines), len(judged), len(scores), tuple(unknown))
 
 
 def _spearman(scores: list[float], cosines: list[float]) -> float:
@@ -170,8 +162,6 @@ class Section:
     name : str
     correct, covered, asked : int
         The number of questions answered correctly, of those with four known words, and of all.
-    composed : int
-        The number of the covered questions with a word whose vector was composed of n-grams.
 
     Examples
     --------
@@ -186,7 +176,6 @@ class Section:
     correct: int
     covered: int
     asked: int
-    composed: int = 0
 
     @property
     def accuracy(self) -> float:
@@ -195,8 +184,7 @@ class Section:
 
     def summary(self) -> str:
         """Return the section in one line."""
-        composed = f" ({self.composed:,} with composed words)" if self.composed else ""
-        counts = f"{self.correct:,} correct of {self.covered:,} covered{composed}, {self.asked:,} asked"
+        counts = f"{self.correct:,} correct of {self.covered:,} covered, {self.asked:,} asked"
         return f"accuracy {self.accuracy:.4f}: {counts}"
 
     def record(self) -> dict[str, Any]:
@@ -229,7 +217,7 @@ class Analogies:
     @property
     def total(self) -> Section:
         """The sum of all sections."""
-        names = "correct", "covered", "asked", "composed"
+        names = "correct", "covered", "asked"
         return Section("total", *(sum(getattr(section, name) for section in self.sections) for name in names))
 
     def summary(self) -> str:
@@ -299,7 +287,7 @@ def analogies(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     _ = pathlib.Path(folder, "family.txt").write_bytes(b": family\nman king woman queen\nman king boy prince")
     ...     analogies(v, f"{folder}/family.txt").sections
-    (Section(name='family', correct=1, covered=1, asked=2, composed=0),)
+    (Section(name='family', correct=1, covered=1, asked=2),)
     """
     check_is_vectors("vectors", vectors)
     check_choice("method", method, METHODS)
@@ -322,8 +310,7 @@ def analogies(
             if question[3] in rows and all(word in rows or word in composed for word in question[:3])
         ]
         correct = _count_correct(neighbors, rows, composed, covered, method)
-        with_composed = sum(any(word not in rows for word in question) for question in covered)
-        sections.append(Section(name, correct, len(covered), len(questions), with_composed))
+        sections.append(Section(name, correct, len(covered), len(questions)))
     return Analogies(method, tuple(sections))
 
 

@@ -103,8 +103,8 @@ def format_of(path: PathLike, format: str | None = None) -> Format:  # noqa: A00
     return found
 
 
-def check_output(path: PathLike, format: str | None = None) -> None:  # noqa: A002 - a user's word
-    """Raise unless vectors can be written to a file of this name.
+def check_output(path: PathLike, format: str | None = None) -> Callable[[PathLike, Table], None]:  # noqa: A002 - a user's word
+    """Return the function that writes vectors to a file of this name, after checking that it can.
 
     Raises
     ------
@@ -115,21 +115,15 @@ def check_output(path: PathLike, format: str | None = None) -> None:  # noqa: A0
 
     Examples
     --------
-    >>> check_output("wiki.vec.gz")
     >>> check_output("wiki.pkl")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
     ValueError: 'wiki.pkl': no format has the suffix '.pkl'; name one of safetensors, word2vec, ...
     """
-    writer_of(path, format)
-    check_writable(path)
-
-
-def writer_of(path: PathLike, format: str | None) -> Callable[[PathLike, Table], None]:  # noqa: A002 - a user's word
-    """Return the function that writes a file in its format; ValueError if there is none."""
     form = format_of(path, format)
     if form.write is None:
         raise ValueError(f"{str(path)!r}: files of the format {form.name!r} can be read, but not written")
+    check_writable(path)
     return form.write
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from fastembed._base.validation import shown
 from fastembed._versions import origin_of_bits
-from fastembed.formats.atomic import check_writable, remove_leftovers
+from fastembed.formats.atomic import check_writable
 from fastembed.formats.tensors import check_header, fitting, header, map_tensors, read_fields, write_tensors
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -123,7 +123,6 @@ def check_checkpoint(path: Any) -> str | None:
         raise TypeError(f"checkpoint must be the path of a file, got {shown(path)}")
     absolute = os.path.abspath(path)  # noqa: PTH100 - the current folder may change
     check_writable(absolute)
-    remove_leftovers(absolute)
     with suppress(FileNotFoundError):
         check_header(read_fields(absolute), "checkpoint", absolute)
     return absolute

@@ -118,20 +118,6 @@ class Neighbors:
         signs = np.array([[-1.0], [1.0], [1.0]])
         return self._search(np.stack([a, b, c], axis=1), _cos_mul, signs, topn, excluded, among)
 
-    def count_nearer(self, query: Exact, other: Exact, *, excluded: list[int]) -> int:
-        """Return the number of rows, without the excluded ones, that have a larger cosine with a query than `other`.
-
-        Both are vectors (D,) of length 1 or 0.
-        """
-        with _few_threads(self.rows, 1):
-            cosines = (self.rows @ query.astype(self.rows.dtype)) * self._inverse_norms
-        bound = rounded_products(other[None], query)[0]
-        cosines[self._is_zero] = -np.inf
-        cosines[excluded] = -np.inf
-        nearer = cosines > bound + self._margin
-        near = np.flatnonzero((cosines >= bound - self._margin) & ~nearer)
-        return int(nearer.sum() + (self._cosines(near, query[None]) > bound).sum())
-
     def _search(
         self,
         queries: Exact,

@@ -27,7 +27,7 @@ from fastembed._base.validation import (
     token_of,
     warn_user,
 )
-from fastembed.formats.registry import format_of_file, writer_of
+from fastembed.formats.registry import check_output, format_of_file
 from fastembed.formats.table import Table, check_vectors
 from fastembed.vectors.neighbors import METHODS, Exact, Ids, Matrix, Neighbors, rounded_products, unit_vectors
 from fastembed.vectors.subwords import BucketComposer, Composer, composer_of
@@ -345,29 +345,6 @@ class Vectors:
         """
         return 1.0 - self.similarity(a, b)
 
-    def rank(self, a: Token, b: Token) -> int:
-        """Return the rank of `b` among the neighbours of `a`: 1 if no other token has a larger cosine with `a`.
-
-        Cosines are those of :meth:`similarity`.
-
-        Parameters
-        ----------
-        a, b : str or int
-
-        Raises
-        ------
-        KeyError, TypeError, ValueError
-            As :meth:`similarity`.
-
-        Examples
-        --------
-        >>> v = Vectors(["a", "b", "c"], np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.5]]))
-        >>> v.rank("a", "c"), v.rank("a", "b")
-        (1, 2)
-        """
-        vectors, rows = self._queried([a, b])
-        return 1 + self._neighbors.count_nearer(*vectors, excluded=rows[0])
-
     def doesnt_match(self, tokens: Iterable[Token]) -> str:
         """Return the token whose vector has the smallest cosine with the mean of all; the first if there are ties.
 
@@ -655,7 +632,7 @@ class Vectors:
         """
         ngrams = {} if self._composer is None else self._composer.tensors()
         table = Table(self._tokens, self._matrix, self._counts, ngrams)
-        write = writer_of(path, format)
+        write = check_output(path, format)
         if not self._tokens:
             raise ValueError("there must be at least one vector, got none")
         with bars(progress):
@@ -759,37 +736,6 @@ class Vectors:
             lengths = np.array([keyed.min_n, keyed.max_n], np.int64)
             composer = composer_of({"ngrams.matrix": np.array(buckets), "ngrams.lengths": lengths})
         return composing_vectors(cls, list(map(token_of, keyed.index_to_key)), matrix, counts, composer)
-
-    def to_pandas(self) -> Any:
-        """Return a pandas.DataFrame: the tokens are its index, and each dimension is a column.
-
-        Raises
-        ------
-        ImportError
-            If pandas is not installed: the extra [pandas].
-        """
-        pandas = require("pandas", "pandas")
-        # Before pandas 3 a frame of a read-only array would be read-only, too
-        return pandas.DataFrame(self._matrix, index=pandas.Index(self._tokens, name="token"), copy=True)
-
-    @classmethod
-    def from_pandas(cls, frame: Any) -> Self:
-        """Return the vectors of a pandas.DataFrame in the form of :meth:`to_pandas`.
-
-        Parameters
-        ----------
-        frame : pandas.DataFrame
-
-        Raises
-        ------
-        TypeError, ValueError
-            If `frame` is not a DataFrame, its index is not unique strings, or a column is not float32 or float64 or not
-            finite.
-        """
-        if not hasattr(frame, "to_numpy") or not hasattr(frame, "columns"):
-            raise TypeError(f"a pandas.DataFrame expected, got {type(frame).__name__}")
-        matrix = np.array(frame.to_numpy(), order="C")  # a copy: the memory of the frame may change
-        return cls(list(frame.index), matrix)
 
     def __getstate__(self) -> dict[str, Any]:
         state = {"tokens": self._tokens, "matrix": self._matrix, "counts": self._counts}

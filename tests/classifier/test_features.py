@@ -94,16 +94,12 @@ def test_a_pair_with_an_unknown_word_between_is_no_feature():
     model = Classifier().fit(["a b", "c d"], ["x", "y"])
     assert model.explain("zzz b a zzz").features == ["a", "b"]
     assert model.explain("a b").features == ["a", "b", "<start> a", "a b", "b <end>"]
-    assert read(["a b c", "a b c d", "c a b"], max_features=4)[2] == ["a", "b", "c", "a b"]
     texts = ["a z b", "a b", "z", "b z c", "a a"]  # those of two words that occur twice are with an end
     assert read(texts, min_count=2)[2] == ["a", "b", "z", "<start> a", "b <end>"]
 
 
-def test_min_count_and_max_features_keep_the_most_frequent_with_what_they_begin_with():
+def test_min_count_keeps_the_most_frequent():
     assert read(TEXTS, ngrams=2, min_count=2)[2] == ["be", "to", "not", "to be", "be <end>", "<start> to"]
-    _, bags, names = read(TEXTS, ngrams=2, max_features=3, weighting="count")
-    assert names == ["be", "to", "to be"]
-    assert_allclose(bags.toarray()[0], np.full(3, 3**-0.5))
 
 
 def test_features_do_not_depend_on_threads():
@@ -152,5 +148,5 @@ def test_equal_counts_rank_by_the_first_occurrence_in_a_part():
 
 
 def test_ngrams_of_characters_without_any_word_raise_an_error():
-    with pytest.raises(ValueError, match=r"no word is left among the features with min_count=1 and max_features=2"):
-        Classifier(chars=(1, 3), max_features=2).fit(["aab aaab", "aaac aad"], ["x", "y"])
+    with pytest.raises(ValueError, match=r"no word occurs min_count=2 times"):
+        Classifier(chars=(1, 3), min_count=2).fit(["aab aaab", "aaac aad"], ["x", "y"])

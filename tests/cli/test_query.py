@@ -19,7 +19,7 @@ def test_every_word_is_a_query(run, saved):
 
 def test_words_together_or_with_negative_ones_are_one_query(run, document, saved):
     found = document("neighbors", saved, "king", "woman", "--negative", "man", "--topn", 1)
-    assert found.keys() == {"vectors", "queries", "composed", "unknown"}
+    assert found.keys() == {"vectors", "queries", "unknown"}
     assert found["vectors"] == str(saved)
     (query,) = found["queries"]
     score = Vectors.load(saved).most_similar(["king", "woman"], ["man"], topn=1)[0][1]
@@ -53,25 +53,12 @@ def test_queries_with_an_unknown_word_are_named_and_the_others_answered(run, sav
     assert (err.count("\n"), "'quen' is" in err, "'zzzz' is" in err) == (1, True, True)
 
 
-def test_words_that_are_composed_are_named_and_of_what(run, document, composing):
-    vectors = Vectors.load(composing)
-    code, out, err = run("neighbors", composing, "king", "manly", "manly", "-n", 1)
-    assert code == 0
-    assert [line.split()[0] for line in out.splitlines()[::2]] == ["king", "manly", "manly"]
-    shares = sorted(vectors.subwords("manly"), key=lambda pair: -abs(pair[1]))
-    shown = ", ".join(f"{ngram} ({share:.2f})" for ngram, share in shares[:5])
-    assert err.endswith(f"'manly' is composed of its n-grams, first of all {shown}\n")
-    (composed,) = document("neighbors", composing, "king", "manly")["composed"]
-    assert [(each["ngram"], each["share"]) for each in composed["ngrams"]] == vectors.subwords("manly")
-
-
 def test_words_are_read_as_the_text_of_the_model_was_before_they_are_composed(document, tmp_path, stdin):
     reading = Reading(words=True, phrases=["new york"])
     model = SkipGram(dim=2, min_count=1, subwords=True, threads=1, reading=reading).fit(["Kings, kingly New York."] * 5)
     model.save(path := tmp_path / "m.safetensors")
     found = document("neighbors", path, "KINGSHIP,", "Kings", "New York", "-n", 1)
     assert [query["positive"] for query in found["queries"]] == [["kingship"], ["kings"], ["new_york"]]
-    assert [each["word"] for each in found["composed"]] == ["kingship"]
     for command, words in (("neighbors", "positive"), ("predict", "words")):
         stdin(b"New  York\nkings kingly\n")
         queries = document(command, path, "-", "-n", 1)["queries"]
@@ -82,7 +69,7 @@ def test_analogy_prints_json(document, saved):
     found = document("analogy", saved, "man", "king", "woman", "--method", "3CosMul")
     ((word, score),) = Vectors.load(saved).analogy("man", "king", "woman", method="3CosMul")
     asked = {"vectors": str(saved), "a": "man", "b": "king", "c": "woman", "method": "3CosMul"}
-    assert found == {**asked, "answers": [{"word": word, "score": pytest.approx(score)}], "composed": []}
+    assert found == {**asked, "answers": [{"word": word, "score": pytest.approx(score)}]}
     assert document("analogy", saved, "man", "woman", "king", "--restrict", 3)["answers"] == []
 
 

@@ -63,13 +63,6 @@ def test_options_are_the_parameters_of_skipgram(run, tmp_path, monkeypatch, corp
     assert bits_of(SkipGram.load("v")) == bits_of(expected)
 
 
-def test_a_dry_run_prints_time_and_memory_and_writes_nothing(run, tmp_path, corpus):
-    code, out, err = run("train", corpus, "-o", tmp_path / "v.safetensors", *SMALL, "--dry-run")
-    assert (code, err) == (0, "")
-    assert re.fullmatch(r"training would take 40 words, .*FLOP and \d+ MB of memory, in about [\d.]+ s .*\n", out)
-    assert not (tmp_path / "v.safetensors").exists()
-
-
 def test_early_stopping_shows_the_nll_of_held_out_lines(run, tmp_path, corpus):
     more = ("--dim", 4, "--epochs", 60, "--early-stopping", "--patience", 1, "--seed", 4)
     _, *epochs, wrote = run("train", corpus, "-o", tmp_path / "v", *more)[1].splitlines()

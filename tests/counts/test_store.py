@@ -5,8 +5,6 @@ import errno
 import hashlib
 import json
 import pickle
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -21,7 +19,6 @@ from fastembed.corpus import LineSplit
 from fastembed.counts.counts import stored_groups
 from fastembed.counts.groups import CSRGroups, RowGroup, Totals, group_count
 from fastembed.counts.store import MANIFEST, EncodedGroup, LocalFolder, decode_group
-from fastembed.formats.atomic import LOCK_NAME
 from fastembed.formats.tensors import map_tensors, write_tensors
 
 
@@ -141,7 +138,6 @@ def test_what_is_no_store_says_what_it_is(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(FileExistsError, match=r"holds other files, such as 'file'"):
         counts.save(tmp_path)
-    assert not (tmp_path / LOCK_NAME).exists()
     for call in (Counts.open, counts.save):
         with pytest.raises(NotADirectoryError, match="file"):
             call(tmp_path / "file")
@@ -194,23 +190,6 @@ def test_a_store_stays_where_it_is_and_what_a_killed_writer_has_left_is_removed(
         Path(folder, name).write_bytes(b"of a writer that was killed")
     counts.save(folder)
     assert files_of(folder) == files
-
-
-def test_one_process_at_a_time_writes_and_a_kill_leaves_no_lock(tmp_path):
-    folder = tmp_path / "a.counts"
-    folder.mkdir()
-    code = (
-        "import sys, time, pathlib\nfrom fastembed.formats.atomic import sole_writer\n"
-        "with sole_writer(pathlib.Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(600)"
-    )
-    with subprocess.Popen([sys.executable, "-c", code, folder], stdout=subprocess.PIPE, encoding="utf-8") as process:
-        try:
-            assert process.stdout.readline() == "held\n"
-            with pytest.raises(BlockingIOError, match="is being written by another process"):
-                two_pairs().save(folder)
-        finally:
-            process.kill()
-    assert saved(two_pairs(), folder).nnz == 2
 
 
 # ---------------------------------------------------------------- counting into a folder

@@ -243,3 +243,14 @@ def test_hidden_items_may_be_given_of_users_who_are_learned_from():
             held_out_items(recommender, train, **options)
     with pytest.raises(KeyError, match="99 is not among the 12 items"):
         held_out_items(recommender, [[0, 99]], hidden=[[1]])
+
+
+def test_baskets_learned_from_are_noticed():
+    rng = np.random.default_rng(0)
+    baskets = [rng.choice(30, 7, replace=False).tolist() for _ in range(40)]
+    recommender = Recommender(dim=2, epochs=1, threads=1).fit(baskets[:30])
+    with pytest.warns(UserWarning, match="most of these baskets were learned from"):
+        held_out_items(recommender, baskets[:30])
+    held_out_items(recommender, baskets[30:])
+    few = [np.flatnonzero(row).tolist() for row in rng.random((400, 8)) < 0.7]  # of which many are equal by chance
+    held_out_items(recommender.fit(few[:300]), few[300:])

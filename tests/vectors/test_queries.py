@@ -176,11 +176,9 @@ def test_zero_vectors_are_never_found_and_a_zero_query_is_named(extra):
         assert held.analogy("b", "b", "a", topn, method="3CosMul") == []
         assert held.nearest(["a", "b"], topn)[0].tolist() == [[2], [1]]
         assert held.most_similar("a", topn=topn, restrict=1) == held.most_similar("a", restrict=["zero"]) == []
-    assert held.rank("a", "b") == 1
     for call, expected in [
         (lambda: held.most_similar("zero"), [("a", 0.0), ("b", 0.0)]),
         (lambda: held.nearest(["a", "zero"], 1)[0].tolist(), [[2], [1]]),
-        (lambda: held.rank("zero", "a"), 1),
         (lambda: held.similarity("a", "zero"), 0.0),
         (lambda: held.doesnt_match(["a", "a", "zero"]), "zero"),
         (lambda: held.analogy("a", "a", "zero"), [("b", 0.0)]),
@@ -229,14 +227,6 @@ def test_nearest_takes_vectors_and_tokens(vectors):
     assert mixed[1, 0] == 3
     for none in ([], np.empty((0, 16))):
         assert [array.shape for array in vectors.nearest(none)] == [(0, 0), (0, 0)]
-
-
-def test_the_rank_is_the_place_among_all_neighbours(vectors):
-    order = [token for token, _ in vectors.most_similar("w3", topn=200)]
-    assert [vectors.rank("w3", token) for token in order] == list(range(1, 200))
-    assert vectors.rank("w3", "w3") == 1
-    held = Vectors(list("abcd"), np.array([[1.0, 0], [1, 1], [2, 2], [0, 1]]))
-    assert [held.rank("a", token) for token in "bcd"] == [1, 1, 3]
 
 
 def test_the_odd_one_out_is_found(vectors):
