@@ -147,7 +147,7 @@ def find_files(path: str | os.PathLike[str]) -> list[TextFile]:
         found = [Path(match) for match in glob.glob(name, recursive=True)]  # noqa: PTH207 - absolute
     files = sorted(p for p in found if p.is_file())
     if not files:
-        raise FileNotFoundError(f"no such file: {shown(name)}; pass [text] if it is a text")
+        raise FileNotFoundError(f"no such file: {name[:500]!r}; pass [text] if it is a text")
     return [RegularFile(p) for p in files]
 
 

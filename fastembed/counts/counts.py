@@ -431,7 +431,7 @@ class Counts:
             If a weight is negative, infinite or NaN, a matrix is not square, two nodes have the same str, a line is not
             an edge, no edge is left, or an option is out of range.
         MemoryError
-            If the counts in memory would exceed half of what is free, by an estimate from some of the nodes.
+            If the counts in memory would take more than half of what is free.
         OSError
             If a file cannot be read, or the disk is full.
 
@@ -465,8 +465,6 @@ class Counts:
             ledger.walks = f"walks of window={window} and weighting={alike!r}{said}"
             walks = Walks(adjacency, distances, start == "uniform", tolerance, ledger)
             size = len(vocabulary)
-            if folder is None:
-                walks.check_room(limit)
             nodes = np.arange(size) if folder is None else np.argsort(group_places(size))
             rows, attributes = walks.rows(nodes, workers, progress), {"ledger": ledger, "vocabulary": vocabulary}
             return cls._of_rows(rows, size**2, (size, size), folder, attributes, limit, workers)

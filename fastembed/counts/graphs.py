@@ -28,13 +28,12 @@ import numpy.typing as npt
 from scipy import sparse
 
 from fastembed._base.arrays import Float64, Int64, aligned_zeros, canonical_csr, column_blocks
-from fastembed._base.memory import readable
 from fastembed._base.threads import ordered_map
 from fastembed._base.validation import check_amounts, check_finite, check_flag, shown, unmasked
 from fastembed._kernels import kernels_for
 from fastembed.corpus.corpus import FileCorpus, OnePerThread, Progress, single_files
 from fastembed.corpus.ledger import Ledger
-from fastembed.counts.groups import ENTRY_BYTES, RowBatch
+from fastembed.counts.groups import RowBatch
 from fastembed.counts.pairs import both_ways, name_ids, tokens_of
 from fastembed.counts.windows import Windows
 from fastembed.vocabulary import Vocabulary
@@ -42,7 +41,6 @@ from fastembed.vocabulary import Vocabulary
 Names = Sequence[Hashable]
 
 VISITS = 1000  # of a node, on average, by the walks that are expected (docs/decisions.md)
-SAMPLED = 64  # nodes whose rows are computed first, if those of all might not fit into memory
 STARTS = 16  # nodes from which walks go at once: two cache lines per node, in float64
 SPARSE_COST = 8  # of a multiplication of sparse matrices, in those of a sparse and a dense one
 
@@ -242,20 +240,6 @@ class Walks:
                     done += len(piece)
                     progress(done, len(nodes))
         self._ledger.counts_dropped = float(lost.sum() / sums.sum())
-
-    def check_room(self, room: int) -> None:
-        """Raise MemoryError if all rows would take more than `room` bytes, by an estimate from some of them."""
-        size = len(self._starts)
-        if ENTRY_BYTES * size**2 <= room:
-            return
-        nodes = np.unique(np.linspace(0, size - 1, SAMPLED).astype(np.int64))
-        entries = [int(self._batch(nodes[k : k + STARTS])[0].lengths.sum()) for k in range(0, len(nodes), STARTS)]
-        estimate = int(ENTRY_BYTES * size / len(nodes) * sum(entries))
-        if estimate > room:
-            raise MemoryError(
-                f"the counts of walks of {len(self._weights)} steps on {size:,} nodes would take about"
-                f" {readable(estimate)}, but only {readable(room)} are left: a larger tolerance takes less"
-            )
 
     def _batch(self, nodes: Int64) -> tuple[RowBatch, Float64, Float64]:
         """Return the rows of at most STARTS nodes, their sums, and what of these was dropped.

@@ -407,8 +407,6 @@ class Recommender(Transformer):
         ------
         AttributeError, KeyError, TypeError, ValueError
             As :meth:`recommend`.
-        MemoryError
-            If they do not fit in memory.
 
         Examples
         --------
@@ -417,10 +415,7 @@ class Recommender(Transformer):
         (1, 5)
         """
         model, asked = self._fitted(), self._asked(X, skip_unknown)
-        shape = asked.matrix.shape
-        what = f"the probabilities of {shape[1]:,} items for {shape[0]:,} users"
-        check_free(4 * shape[0] * shape[1], what, "ask for fewer")
-        found, threads = np.empty(shape, np.float32), check_threads(self.threads)
+        found, threads = np.empty(asked.matrix.shape, np.float32), check_threads(self.threads)
         for part, p in model.answers(asked, threads, lambda part, log_p: (part, np.exp(log_p)), exclude_seen=False):
             found[part] = p
         return found

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from fastembed import _kernels
 from fastembed._base.arrays import aligned_zeros, largest
-from fastembed._base.memory import check_free
 from fastembed._base.threads import PARALLEL_BYTES, Pool, single_threaded_blas
 from fastembed._kernels import kernels_for, tiling
 from fastembed._kernels.cpu import DefaultFloatMode
@@ -258,14 +257,7 @@ def probabilities(parameters: Parameters, inputs: Inputs, pool: Pool) -> NDArray
     ------
     FloatingPointError
         If a logit overflows.
-    MemoryError
-        If the result needs more memory than is free.
     """
-    check_free(
-        len(inputs) * parameters.outputs * parameters.dtype.itemsize,
-        f"an answer of {parameters.outputs:,} probabilities for each of {len(inputs):,} inputs",
-        "ask for fewer inputs, or for the most probable outputs with predict",
-    )
     softmax, bounds = kernels_for(parameters.dtype).softmax, shard_bounds(parameters.outputs)
     h, bias = _hidden(parameters, inputs, pool), parameters.bias
     weights = parameters.weights[:, : parameters.dim]

@@ -246,8 +246,6 @@ class Trainer:
             If `i` is none of these.
         FloatingPointError
             If a logit overflows.
-        MemoryError
-            If the probabilities need more memory than is free; nothing has been computed then.
 
         Examples
         --------
@@ -286,7 +284,7 @@ class Trainer:
 
         Raises
         ------
-        TypeError, ValueError, FloatingPointError, MemoryError
+        TypeError, ValueError, FloatingPointError
             As :meth:`forward`; also if `topn` is not a positive integer.
 
         Notes

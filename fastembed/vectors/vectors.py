@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.arrays import read_only
-from fastembed._base.memory import check_free
 from fastembed._base.optional import require
 from fastembed._base.progress import bar, bars
 from fastembed._base.threads import cached_property, single_threaded_blas
@@ -40,8 +39,6 @@ Restriction = int | np.integer[Any] | Iterable[Token] | None
 Found = int | Matrix  # the row of a token, or the vector (D,) composed for an unknown word
 
 QUERIES = 2048  # between two steps of a bar
-PAIR_BYTES = 16  # bytes per id and cosine of a result
-QUERY_BYTES = 3 * 8  # bytes per dimension of a query: the given vector, its unit vector, and a temporary for scaling
 
 
 class Vectors:
@@ -482,8 +479,6 @@ class Vectors:
             If a token is unknown; the message gives the closest spellings.
         TypeError, ValueError
             If a vector has another shape or is not finite, or another argument is invalid.
-        MemoryError
-            If the result needs more memory than is free; nothing has been searched then.
 
         Notes
         -----
@@ -514,15 +509,7 @@ class Vectors:
         else:
             named = [self._tokens[i] for i in self._checked_ids(ids)] if queries is None else queries
             vectors, own = self._queried(_listed("queries", named))
-        searched = len(self) if among is None else min(among, len(self)) if isinstance(among, int) else len(among)
-        size = min(topn, searched)
-        check_free(
-            len(vectors) * (2 * size * PAIR_BYTES + dim * QUERY_BYTES),
-            f"an answer of {size:,} tokens to each of {len(vectors):,} queries",
-            "ask for fewer of them, or in parts",
-        )
-        unit = unit_vectors(vectors)
-        found = []
+        unit, found = unit_vectors(vectors), []
         with bars(progress), bar(desc="neighbours", total=len(unit)) as done:
             for first in range(0, len(unit), QUERIES):
                 some = slice(first, first + QUERIES)

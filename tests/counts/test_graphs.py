@@ -111,10 +111,10 @@ def test_threads_memory_and_stores_change_no_bit(tmp_path, assert_same, set_cons
     assert len(list((tmp_path / "walks").glob("group-*"))) == 19
 
 
-def test_counts_beyond_the_memory_are_refused_with_an_estimate(monkeypatch):
+def test_counts_beyond_the_memory_are_refused(monkeypatch):
     graph = sparse.csr_array(random_graph(600, 3000))
     monkeypatch.setattr("fastembed.counts.counts.check_memory_limit", lambda limit: limit or 1_000_000)
-    with pytest.raises(MemoryError, match=r"walks of 10 steps on 600 nodes would take about \d+ MB"):
+    with pytest.raises(MemoryError, match="set a memory_limit"):
         Counts.from_graph(graph, tolerance=0)
     assert Counts.from_graph(graph, window=1, tolerance=0).nnz == graph.nnz
     assert Counts.from_graph(graph, tolerance=0, memory_limit=1_000_000).nnz == 600**2

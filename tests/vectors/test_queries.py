@@ -320,16 +320,6 @@ def test_bad_queries_of_nearest_are_rejected(queries, error, message):
         Vectors(list("abc"), np.eye(3)).nearest(queries)
 
 
-def test_an_answer_that_does_not_fit_in_memory_is_rejected_before_the_search(monkeypatch):
-    held = Vectors([str(n) for n in range(1000)], np.eye(1000, 4, dtype=np.float32) + 1)
-    queries = np.ones((500, 4), np.float32)
-    monkeypatch.setattr("fastembed._base.memory.free_memory", lambda: 1_000_000)
-    assert held.nearest(queries, topn=10)[0].shape == (500, 10)
-    assert held.nearest(queries, topn=1000, restrict=10)[0].shape == (500, 10)
-    with pytest.raises(MemoryError, match="500 queries takes about 16 MB"):
-        held.nearest(queries, topn=5000)
-
-
 def test_one_vectors_gives_many_threads_the_same_bits(asked, in_threads):
     """From the first query on, which prepares data for later queries."""
     matrix = np.random.default_rng(0).standard_normal((2000, 30), dtype=np.float32)
