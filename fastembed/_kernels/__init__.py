@@ -67,7 +67,6 @@ Of ``tokens``, ``words``, ``ngrams`` and ``features``:
 from __future__ import annotations
 
 import os
-import platform
 import sys
 from collections.abc import Mapping
 from importlib import import_module
@@ -136,9 +135,7 @@ def level2_bytes() -> int:
 
     Tiles determine the order of sums, so they must not depend on the core that runs this: the smallest cache counts.
     """
-    if sys.platform == "darwin" and platform.machine() == "arm64":
-        return 4 << 20  # of the efficiency cores of the M1; all others have at least as much
-    return data_cache_bytes(2) or 512 * KIB
+    return data_cache_bytes(2) or (4096 * KIB if sys.platform == "darwin" else 512 * KIB)
 
 
 BUILD = choose_build()

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize
 
 from fastembed._base.arrays import Float64
 from fastembed._base.threads import single_threaded_blas
@@ -135,6 +134,8 @@ class Calibration:
             gradient = np.array([(residual * each).sum() for each in at._derivatives(*terms)])
             distance = (t - first) / spread
             return value + precision * distance @ distance / 2, gradient + precision * distance / spread
+
+        from scipy import optimize  # here, since its import takes as long as all others together
 
         with single_threaded_blas():  # the bits must not depend on the number of BLAS threads
             t = optimize.minimize(expansion, first, jac=True, method="BFGS").x

@@ -280,11 +280,6 @@ class Classifier(Estimator):
         return self._fitted().classes
 
     @property
-    def label_counts_(self) -> NDArray[np.int64]:
-        """The number of training documents with each label (L,)."""
-        return self._fitted().label_counts
-
-    @property
     def n_features_(self) -> int:
         """The number of features F."""
         return len(self._fitted().features)

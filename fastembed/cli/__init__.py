@@ -111,14 +111,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         if hasattr(sys.stdout, "reconfigure"):
             sys.stdout.reconfigure(errors="backslashreplace")  # for words that the terminal's encoding lacks
         try:
+            common.check_output(arguments)
             with common.printed_warnings():
                 code: int = arguments.run(arguments) or 0
         finally:
             _flush_stdout()
     except BrokenPipeError:
         return 1
-    except KeyboardInterrupt as interrupt:
-        common.print_message("; ".join(getattr(interrupt, "__notes__", ["interrupted"])))
+    except KeyboardInterrupt:
+        common.print_message("interrupted")
         return 130
     except Exception as error:
         if arguments.debug:

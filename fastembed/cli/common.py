@@ -238,6 +238,14 @@ def printed_warnings() -> Iterator[None]:
         yield
 
 
+def check_output(arguments: argparse.Namespace) -> None:
+    """Raise ValueError if the output of a command is a file that it reads."""
+    read = [*getattr(arguments, "files", ()), getattr(arguments, "vectors", "")]
+    output = getattr(arguments, "output", None)
+    if output is not None and os.path.realpath(output) in map(os.path.realpath, read):
+        raise ValueError(f"{output!r} is read: name another output")
+
+
 def print_written(arguments: argparse.Namespace, what: str, read: Ledger | None = None) -> None:
     """Print what was written, and the ledger of what was read, unless --quiet is given."""
     if not arguments.quiet:

@@ -93,6 +93,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
         analogous = [(file, evaluation.analogies(vectors, file, **search)) for file in arguments.analogies]
     if arguments.perplexity or arguments.held_out_items:
         of_items = holds(arguments.vectors, "recommender")
+        if of_items and arguments.perplexity:
+            raise ValueError("a recommender has no --perplexity of a text: --held-out-items has that of items")
         model: Any = (Recommender if of_items else SkipGram).load(arguments.vectors, threads=arguments.threads)
         for file in arguments.perplexity:
             text = Counts.open(file) if is_store(file) else read_corpus(arguments, [file], model.reading_)

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastembed._base.memory import check_free
 from fastembed.formats.table import Matrix, PathLike, Source, Table, add_token, is_gzip, reading
 
 MAGIC = struct.pack("<i", 793712314)
@@ -74,7 +73,6 @@ def read_model(path: PathLike) -> Table:
     own, buckets = rows[: len(tokens)], rows[len(tokens) :]
     if not len(buckets) or longest < max(shortest, 1):
         return Table(tokens, own, counts)
-    check_free(own.nbytes, f"the vectors of {len(tokens):,} words", "take a model of fewer words")
     matrix = np.empty(own.shape, np.float32)
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is rejected with the matrix
         for block, sums, sizes in bucket_sums(buckets, tokens, shortest, longest):

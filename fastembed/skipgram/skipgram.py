@@ -121,24 +121,6 @@ class SkipGram(SkipGramParameters, Transformer):
 
     # ---------------------------------------------------------------- parameters
 
-    def contexts(self, size: int) -> int:
-        """Return the number of contexts in a vocabulary of this size, by `max_contexts`.
-
-        Parameters
-        ----------
-        size : int
-
-        Returns
-        -------
-        int
-
-        Examples
-        --------
-        >>> SkipGram(max_contexts=1000).contexts(800), SkipGram().contexts(40_000)
-        (800, 20000)
-        """
-        return self._options().contexts(size)
-
     def estimate(self, inputs: int, outputs: int, *, nnz: int = 0, memory_limit: int | None = None) -> Estimate:
         """Return the time and memory that training needs on counts of a given size.
 

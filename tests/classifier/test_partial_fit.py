@@ -21,7 +21,7 @@ def test_new_features_and_labels_are_learned_and_old_ones_stay(labelled, held_ou
     assert model.predict(["iron copper", "copper wire"]).tolist() == ["metal", "metal"]
     assert model.score(*held_out) >= old - 0.05
     counts = Counter([*labelled[1], *labelled[1][:12], *["metal"] * 12])
-    assert model.label_counts_.tolist() == [counts[label] for label in model.classes_]
+    assert model._fitted().label_counts.tolist() == [counts[label] for label in model.classes_]
     assert model._model.documents == 324
     bags = [bags_of(fitted, labelled[0]) for fitted in (before, model._model)]
     names = [

@@ -22,10 +22,10 @@ HOSTILE = "red\x1b[31m\x07", "left\u202eright", "two\nlines\x9b2J"
     ("command", "named"),
     [
         ("train absent.txt -o o", "absent.txt"),
-        ("count absent.txt -o o", "absent.txt"),
+        ("phrases absent.txt -o ./absent.txt", "is read"),
         ("neighbors absent.txt king", "absent.txt"),
         ("evaluate absent.txt --similarity s", "absent.txt"),
-        ("info absent.txt", "absent.txt"),
+        ("export absent.txt absent.txt", "is read"),
         # before anything is read
         ("train absent.txt -o nowhere/v", "nowhere"),
         ("phrases absent.txt -o nowhere/v", "nowhere"),

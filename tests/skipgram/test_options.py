@@ -33,6 +33,6 @@ def test_parameters_are_checked_before_anything_is_read(tmp_path, name, value, e
     ("words", "contexts"), [(1, 1), (16_384, 16_384), (20_000, 16_384), (40_000, 20_000), (1_000_000, 24_576)]
 )
 def test_the_number_of_contexts_depends_on_the_size_of_the_vocabulary(words, contexts):
-    assert SkipGram().contexts(words) == contexts
-    assert SkipGram(max_contexts=None).contexts(words) == words
-    assert SkipGram(max_contexts=30_000).contexts(words) == min(words, 30_000)
+    assert SkipGram()._options().contexts(words) == contexts
+    assert SkipGram(max_contexts=None)._options().contexts(words) == words
+    assert SkipGram(max_contexts=30_000)._options().contexts(words) == min(words, 30_000)
