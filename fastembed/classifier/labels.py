@@ -16,7 +16,7 @@ from scipy import sparse
 from fastembed._base.arrays import Float64, Int64
 from fastembed._base.progress import FitProgress
 from fastembed._base.threads import Pool
-from fastembed._base.validation import check_amounts, shown, unmasked
+from fastembed._base.validation import check_amounts, shown, unmasked, warn_user
 from fastembed._kernels.features import separate_labels, unit_rows
 from fastembed._kernels.tokens import TokenTable
 from fastembed.classifier.features import (
@@ -454,6 +454,8 @@ def read_examples(
     seen = found.classes[np.unique(found.matrix.indices)].tolist()
     if len(seen) < (2 if known is None else 1):
         raise ValueError(f"a classifier needs documents of at least two labels, got {len(seen)} class: {seen}")
+    if not every and found.indicator and (np.diff(found.matrix.indptr) > 1).any():
+        warn_user("with loss='softmax' at most one label of a document has a probability of one half: use 'squared'")
     weights = weights[some] * label_weights(found, options.class_weight, None if known is None else known.classes)
     if known is not None:
         check_fit(found, known)
