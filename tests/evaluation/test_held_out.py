@@ -181,7 +181,7 @@ def test_every_form_of_input_gives_the_same_score(recommender, baskets, tmp_path
 
 
 def test_users_are_divided_whole(baskets):
-    matrix = sparse.random_array((50, 9), density=0.4, rng=0, format="csr")
+    matrix = sparse.csr_array(np.random.default_rng(0).random((50, 9)) < 0.4, dtype=float)
     train, test = split_users(matrix, 0.3, seed=1)
     assert (train.shape, test.shape) == ((35, 9), (15, 9))
     assert train.sum() + test.sum() == pytest.approx(matrix.sum())

@@ -203,7 +203,7 @@ def test_rates_are_checked(trainer, value, error, text):
         (sparse.eye_array(5), ValueError, "counts must have shape (4, 5), inputs by outputs, got (5, 5)"),
         (Counts.from_scipy(sparse.eye_array(5)), ValueError, "counts must have shape (4, 5), inputs by outputs, got"),
         (hidden_negative(4), ValueError, "counts must be non-negative, but counts[1] is -1.0"),
-        (with_an_id_beyond(), ValueError, "indices must be < 5"),
+        (with_an_id_beyond(), ValueError, "must be < 5"),
     ],
 )
 def test_counts_are_checked(trainer, counts, error, message):
