@@ -66,6 +66,19 @@ def column_blocks(matrix: sparse.csr_array) -> tuple[npt.NDArray[Any], ...]:
     return bounds, np.ascontiguousarray(starts, np.int64), (matrix.indices % width).astype(np.uint16), matrix.data
 
 
+def whole_sparse(matrix: Any) -> Any:
+    """Return a sparse matrix of a caller with the same arrays, whose indices are checked.
+
+    The loops of SciPy trust them, and what it remembers of their order, though they may have changed since.
+    """
+    if matrix.format in ("csr", "csc", "bsr"):
+        arrays = map(np.ascontiguousarray, (matrix.data, matrix.indices, matrix.indptr))
+        matrix = type(matrix)(tuple(arrays), shape=matrix.shape)
+        matrix.check_format(full_check=True)
+        return matrix
+    return sparse.coo_array(matrix) if matrix.format == "coo" else matrix  # which checks them
+
+
 def canonical_csr(name: str, matrix: Any, *, signed: bool = False) -> Any:
     """Return a CSR array of float64 weights that are not zero, with the columns of a row ascending and distinct.
 
@@ -73,17 +86,14 @@ def canonical_csr(name: str, matrix: Any, *, signed: bool = False) -> Any:
     entries are added up in float64, whatever the dtype.
     """
     check = check_weights if signed else check_amounts
+    matrix = whole_sparse(matrix)
     if matrix.format == "coo" or matrix.dtype.kind not in "fiub":  # adding them up may hide a negative one
         check(name, matrix.data)
     if matrix.dtype != np.float64:
         with np.errstate(over="ignore"):
             matrix = matrix.astype(np.float64)
     matrix = sparse.csr_array(matrix)
-    # SciPy remembers whether the columns are in order, and they may have changed since: a new array looks again
-    arrays = map(np.ascontiguousarray, (matrix.data, matrix.indices, matrix.indptr))
-    matrix = sparse.csr_array(tuple(arrays), shape=matrix.shape)
     check(name, matrix.data)
-    matrix.check_format(full_check=True)
     if not matrix.has_canonical_format or not matrix.data.all():
         matrix = matrix.copy()
         matrix.sum_duplicates()

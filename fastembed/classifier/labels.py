@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from fastembed._base.arrays import Float64, Int64
+from fastembed._base.arrays import Float64, Int64, canonical_csr
 from fastembed._base.progress import FitProgress
 from fastembed._base.threads import Pool
 from fastembed._base.validation import check_amounts, shown, unmasked, warn_user
@@ -164,11 +164,10 @@ def _indicated(labels: Any) -> Labels:
     given: Any = labels if sparse.issparse(labels) else np.asarray(labels)
     if given.ndim != 2 or given.dtype.kind not in "biuf":
         raise ValueError(f"labels must have one dimension, or be a matrix of 0 and 1, got {shown(labels)}")
-    matrix = sparse.csr_array(given).astype(np.float64)
-    matrix.eliminate_zeros()
+    matrix = canonical_csr("labels", given if sparse.issparse(labels) else sparse.csr_array(given), signed=True)
     if (wrong := matrix.data[matrix.data != 1]).size:
         raise ValueError(f"an indicator matrix of labels holds 0 and 1, got {wrong[0]:g}")
-    return replace(_labels(np.arange(given.shape[1]), matrix), several=True, indicator=True)
+    return Labels(np.arange(given.shape[1]), matrix, several=True, indicator=True)
 
 
 # ---------------------------------------------------------------- labelled documents

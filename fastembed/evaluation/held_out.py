@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from fastembed._base.arrays import largest_of_rows
+from fastembed._base.arrays import largest_of_rows, whole_sparse
 from fastembed._base.progress import bar, bars
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_integer, check_number, shown, warn_user
@@ -431,7 +431,7 @@ def split_users(X: Any, share: float = 0.2, *, user: str | None = None, seed: in
     """
     share = check_number("share", share, high=1, above=True)
     rng = np.random.default_rng(check_integer("seed", seed, low=0))
-    names = fields_of_table(X)
+    X, names = whole_sparse(X) if sparse.issparse(X) else X, fields_of_table(X)
     if names is None and user is not None:
         raise ValueError(f"user={user!r} names a column of a table, got {type(X).__name__}")
     if names is not None:

@@ -5,7 +5,9 @@ import pytest
 from numpy.testing import assert_array_equal
 from scipy import sparse
 
+from fastembed import Classifier
 from fastembed._base.arrays import canonical_csr, largest_of_rows
+from fastembed.evaluation import split_users
 
 
 def test_columns_that_lost_their_order_are_sorted():
@@ -16,6 +18,21 @@ def test_columns_that_lost_their_order_are_sorted():
     matrix = canonical_csr("counts", counts)
     assert_array_equal(matrix.indices, [0, 1, 2])
     assert_array_equal(matrix.data, [2, 3, 1])
+
+
+@pytest.mark.parametrize("form", ["csr", "csc", "bsr", "coo"])
+@pytest.mark.parametrize("index", [-1, 9])
+def test_indices_that_a_caller_has_changed_are_checked(form, index):
+    """SciPy trusts those of an array that it has made once."""
+    counts = sparse.csr_array(np.eye(9)).asformat(form)
+    (counts.row if form == "coo" else counts.indices)[3] = index
+    with pytest.raises(ValueError, match=r"must be|exceeds|negative"):
+        canonical_csr("counts", counts)
+    with pytest.raises(ValueError, match=r"must be|exceeds|negative"):
+        split_users(counts)
+    if form == "csr":
+        with pytest.raises(ValueError, match="indices must be"):
+            Classifier(threads=1).fit(list("abcdefghi"), np.eye(9)).partial_fit(list("abcdefghi"), counts)
 
 
 @pytest.mark.parametrize("columns", [1, 5, 129, 1000])
