@@ -140,8 +140,10 @@ def count_text(
         validation, counts = count(lines=held_out), count(lines=others)
     else:
         counts, validation = count(), None
-        if words is not None:
-            check_reread(words.ledger, counts.ledger)
+    first = words or validation
+    for again in (validation, counts):
+        if first is not None and again is not None:
+            check_reread(first.ledger, again.ledger)
     return counts, validation
 
 

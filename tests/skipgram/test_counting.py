@@ -34,14 +34,15 @@ def test_max_size_holds_when_the_vocabulary_grows():
     assert len(model.vocabulary) == 8
 
 
-def test_a_text_that_changes_between_its_readings_is_rejected():
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_a_text_that_changes_between_its_readings_is_rejected(early_stopping):
     class Growing(list):
         def __iter__(self):
             self.append(["b", "a"])
             return super().__iter__()
 
     with pytest.raises(ValueError, match="the text changed between its two readings, from"):
-        SkipGram(dim=2, min_count=1, epochs=1).fit(Growing([["a", "b"]] * 9))
+        SkipGram(dim=2, min_count=1, epochs=1, early_stopping=early_stopping).fit(Growing([["a", "b"]] * 99))
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])
