@@ -41,7 +41,7 @@ def model():
     )
     found = Recommender(dim=DIM, threads=1)
     data = Interactions(narrow(seen), Names("user", np.arange(USERS)), Names("item", np.arange(ITEMS)))
-    found._model = FittedRecommender(fitted, data, [])
+    found._model = FittedRecommender(fitted, data, [], {})
     return found
 
 

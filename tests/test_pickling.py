@@ -162,6 +162,21 @@ def test_a_copied_trainer_goes_on_to_the_same_bits(way, dtype):
     assert bits(again) == bits(trainer)
 
 
+SET_SINCE = {
+    "Classifier": {"loss": "squared", "dim": None, "chars": (1, 2), "label_prefix": "#", "min_count": 2},
+    "Recommender": {"dim": 3, "seed": 7, "epochs": 0},
+    "SkipGram": {"dim": 0, "window": 5, "subwords": True, "drop": ["the"]},
+}
+
+
+@pytest.mark.parametrize("kind", SET_SINCE)
+def test_a_file_has_the_parameters_of_the_fit_and_not_those_that_were_set_since_then(objects, kind, tmp_path):
+    model = copy.copy(objects[kind])
+    model.set_params(**SET_SINCE[kind]).save(tmp_path / "model.safetensors")
+    again = type(model).load(tmp_path / "model.safetensors", threads=objects[kind].threads)
+    assert bits(again) == bits(objects[kind])
+
+
 METHODS = [method for method in multiprocessing.get_all_start_methods() if method != "forkserver"]
 
 

@@ -261,6 +261,8 @@ class Classifier(Estimator):
         """Learn from documents, beside what is `known`."""
         check_callback("on_epoch_end", on_epoch_end)
         options, ledger = self._options(), Ledger(unit="document")
+        given = {name: value for name, value in self.get_params().items() if name != "threads"}
+        settings = {name: None if value is None else getattr(options, name) for name, value in given.items()}
         if known is not None:
             check_alike(known, options)
         pool = Pool(check_threads(options.threads))
@@ -269,7 +271,8 @@ class Classifier(Estimator):
             if report is not None:
                 size = len(examples.weights), len(examples.features), len(examples.labels.classes), options.epochs
                 report.training(Size(*size))
-            self._model = learn(examples, options, pool, ledger, epoch_reports(report, on_epoch_end), known)
+            shown = epoch_reports(report, on_epoch_end)
+            self._model = learn(examples, options, settings, pool, ledger, shown, known)
         return self
 
     # ---------------------------------------------------------------- fitted properties
@@ -525,7 +528,7 @@ class Classifier(Estimator):
         *,
         progress: bool = False,
     ) -> Evaluation:
-        model, prefix, ledger = self._fitted(), self._options().label_prefix, Ledger(unit="document")
+        model, prefix, ledger = self._fitted(), self._fitted().settings["label_prefix"], Ledger(unit="document")
         reading, weights = model.features.reading, None
         items, found, some = read_labelled(documents, labels, columns, reading, prefix, ledger, every=True)
         if sample_weight is not None:
@@ -604,9 +607,7 @@ class Classifier(Estimator):
         ...     Classifier.load(f"{folder}/m.safetensors").predict(["c"]).tolist()
         ['y']
         """
-        options, given = self._options(), self.get_params().items()
-        settings = {name: None if value is None else getattr(options, name) for name, value in given}
-        self._fitted().save(path, settings)
+        self._fitted().save(path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, threads: int | None = None) -> Self:
@@ -631,8 +632,8 @@ class Classifier(Estimator):
         ValueError
             If it does not hold a classifier, or is damaged.
         """
-        settings, model = FittedClassifier.load(path)
-        found = cls(**settings, threads=threads)
+        model = FittedClassifier.load(path)
+        found = cls(**model.settings, threads=threads)
         found._options()
         found._model = model
         return found

@@ -63,6 +63,8 @@ class FittedClassifier:
     ledger : Ledger
     indicator : bool
         Whether labels are the columns of an indicator matrix, in training and in predictions.
+    settings : dict
+        The parameters of the `Classifier` by name, without the number of threads.
     """
 
     features: Features
@@ -78,6 +80,7 @@ class FittedClassifier:
     history: list[dict[str, float]]
     ledger: Ledger
     indicator: bool
+    settings: dict[str, Any]
 
     @property
     def independent(self) -> bool:
@@ -145,8 +148,8 @@ class FittedClassifier:
 
     # ---------------------------------------------------------------- file
 
-    def save(self, path: FilePath, parameters: dict[str, Any]) -> None:
-        """Write the parameters of a classifier and its fitted state."""
+    def save(self, path: FilePath) -> None:
+        """Write the fitted state."""
         if Path(path).suffix.lower() not in FORMATS["safetensors"].suffixes:
             raise ValueError(f"a classifier is a .safetensors file, got {str(path)!r}")
         features, calibration = self.features, self.calibration
@@ -171,8 +174,7 @@ class FittedClassifier:
             tensors["labels"] = self.classes
         else:
             tensors |= pack_tokens(self.classes.tolist(), "labels.tokens")
-        settings = {name: value for name, value in parameters.items() if name != "threads"}
-        settings["reading"] = settings["reading"] and _record(settings["reading"])
+        settings = self.settings | {"reading": self.settings["reading"] and _record(self.settings["reading"])}
         if isinstance(settings["class_weight"], Mapping):  # as pairs: JSON would turn integer keys into strings
             settings["class_weight"] = list(settings["class_weight"].items())
         state = {name: getattr(self, name) for name in STATE} | {
@@ -187,8 +189,8 @@ class FittedClassifier:
         write_tensors(path, tensors, header("classifier", plain(settings)) | {"model": text})
 
     @staticmethod
-    def load(path: FilePath) -> tuple[dict[str, Any], FittedClassifier]:
-        """Return the parameters, unchecked, and the model of a file.
+    def load(path: FilePath) -> FittedClassifier:
+        """Return the model of a file, whose settings are not checked.
 
         Raises
         ------
@@ -202,7 +204,7 @@ class FittedClassifier:
                 settings["class_weight"] = dict(settings["class_weight"])
             settings["reading"] = None if settings["reading"] is None else Reading.from_record(settings["reading"])
             settings["chars"] = settings["chars"] and tuple(settings["chars"])
-            return settings, _model(tensors, json.loads(metadata["model"]))
+            return _model(tensors, settings, json.loads(metadata["model"]))
 
 
 def _record(reading: Reading) -> dict[str, Any]:
@@ -210,7 +212,7 @@ def _record(reading: Reading) -> dict[str, Any]:
     return reading.record() | ({} if reading.errors == "strict" else {"errors": reading.errors})
 
 
-def _model(tensors: Mapping[str, Array], state: Mapping[str, Any]) -> FittedClassifier:
+def _model(tensors: Mapping[str, Array], settings: dict[str, Any], state: Mapping[str, Any]) -> FittedClassifier:
     features = _features(tensors, state)
     integers = "labels" in tensors
     classes = np.array(tensors["labels"]) if integers else np.array(unpack_tokens(tensors, "labels.tokens"), object)
@@ -228,6 +230,7 @@ def _model(tensors: Mapping[str, Array], state: Mapping[str, Any]) -> FittedClas
         bias=np.array(tensors["bias"]),
         prior=np.array(tensors["prior"]),
         ledger=Ledger(**state["ledger"]),
+        settings=settings,
         **{name: state[name] for name in STATE},
     )
 

@@ -133,6 +133,7 @@ class Learned(NamedTuple):
 def learn(
     examples: Examples,
     options: ClassifierOptions,
+    settings: dict[str, Any],
     pool: Pool,
     ledger: Ledger,
     on_epoch_end: EpochEnd | None,
@@ -144,6 +145,8 @@ def learn(
     ----------
     examples : Examples
         Their bags are released during training.
+    settings : dict
+        Those of the `FittedClassifier`.
     on_epoch_end : callable, optional
         Called with the record of each epoch; training ends early if it returns True.
     known : FittedClassifier, optional
@@ -161,6 +164,7 @@ def learn(
         label_counts=examples.label_counts,
         ledger=ledger,
         indicator=labels.indicator,
+        settings=settings,
         **learned._asdict(),
     )
 

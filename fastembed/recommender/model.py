@@ -257,11 +257,14 @@ class FittedRecommender:
     data : Interactions
         The names of users and items, and the users' histories.
     history : list of dict
+    settings : dict
+        The parameters of the `Recommender` by name, without the number of threads.
     """
 
     model: Model
     data: Interactions
     history: list[dict[str, float]]
+    settings: dict[str, Any]
 
     __getstate__ = fields_alone
 
@@ -431,8 +434,8 @@ class FittedRecommender:
 
     # ---------------------------------------------------------------- file
 
-    def save(self, path: FilePath, parameters: dict[str, Any]) -> None:
-        """Write the parameters of a recommender and its fitted state."""
+    def save(self, path: FilePath) -> None:
+        """Write the fitted state."""
         if Path(path).suffix.lower() not in FORMATS["safetensors"].suffixes:
             raise ValueError(f"a recommender is a .safetensors file, got {str(path)!r}")
         seen = self.data.matrix
@@ -443,13 +446,12 @@ class FittedRecommender:
         tensors |= {"seen.items": seen.indices, "seen.starts": seen.indptr, "seen.weights": seen.data}
         for names, what in ((self.data.users.names, "users"), (self.data.items.names, "items")):
             tensors |= {what: names} if names.dtype.kind == "i" else pack_tokens(names.tolist(), f"{what}.tokens")
-        settings = {name: value for name, value in parameters.items() if name != "threads"}
         texts = {"history": json.dumps(plain(self.history), ensure_ascii=False), "unweighted": self.data.unweighted}
-        write_tensors(path, tensors, header("recommender", plain(settings)) | texts)
+        write_tensors(path, tensors, header("recommender", self.settings) | texts)
 
     @classmethod
-    def load(cls, path: FilePath) -> tuple[dict[str, Any], FittedRecommender]:
-        """Return the parameters, unchecked, and the fitted state of a file.
+    def load(cls, path: FilePath) -> FittedRecommender:
+        """Return the fitted state of a file, whose settings are not checked.
 
         Raises
         ------
@@ -475,7 +477,7 @@ class FittedRecommender:
             for matrix in (seen, model.similar):
                 matrix.check_format(full_check=True)  # their columns are indices in kernels
             data = Interactions(seen, users, items, metadata.get("unweighted", ""))
-            return settings, cls(model, data, json.loads(metadata["history"]))
+            return cls(model, data, json.loads(metadata["history"]), settings)
 
 
 @dataclass(frozen=True)

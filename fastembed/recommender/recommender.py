@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -162,7 +162,7 @@ class Recommender(Transformer):
                 epochs = options.epochs or training.epochs_for(x.shape, x.nnz)
                 report.training(Sizes(users, items, x.nnz, epochs))
             model, history = training.fit(x, options, pool, epoch_reports(report, on_epoch_end))
-        self._model = FittedRecommender(model, data, history)
+        self._model = FittedRecommender(model, data, history, asdict(options))
         return self
 
     # ---------------------------------------------------------------- fitted properties
@@ -519,8 +519,7 @@ class Recommender(Transformer):
         ...     Recommender.load(f"{folder}/m.safetensors").recommend(0) == model.recommend(0)
         True
         """
-        self._options()
-        self._fitted().save(path, self.get_params())
+        self._fitted().save(path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, threads: int | None = None) -> Self:
@@ -545,9 +544,9 @@ class Recommender(Transformer):
         ValueError
             If it does not hold a recommender, or is damaged.
         """
-        settings, fitted = FittedRecommender.load(path)
+        fitted = FittedRecommender.load(path)
         try:
-            found = cls(**settings, threads=threads)
+            found = cls(**fitted.settings, threads=threads)
             found._options()
         except TypeError as error:
             raise ValueError(f"{str(path)!r} does not hold a recommender that fits together: {error}") from error

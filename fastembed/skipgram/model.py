@@ -47,6 +47,7 @@ class FittedModel:
     `trainer` holds the vectors composed from them.
     """
 
+    options: SkipGramOptions
     vectors: Vectors
     vocabulary: Vocabulary
     trainer: Trainer
@@ -163,15 +164,15 @@ def _unit(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
 
 
-def write_model(path: str | os.PathLike[str], options: SkipGramOptions, model: FittedModel) -> None:
+def write_model(path: str | os.PathLike[str], model: FittedModel) -> None:
     """Write a model.
 
     Parameters
     ----------
     path : path-like
         The file to create or to replace.
-    options : SkipGramOptions
-        Written without the number of threads, which depends on the machine.
+    model : FittedModel
+        Its options are written without the number of threads, which depends on the machine.
 
     Raises
     ------
@@ -180,7 +181,7 @@ def write_model(path: str | os.PathLike[str], options: SkipGramOptions, model: F
     ValueError
         If a token has no UTF-8 form.
     """
-    trainer, vocabulary = model.trainer, model.vocabulary
+    trainer, vocabulary, options = model.trainer, model.vocabulary, model.options
     tensors = {
         **trainer_tensors(trainer),
         **_feature_tensors(model),
@@ -213,8 +214,8 @@ def write_model(path: str | os.PathLike[str], options: SkipGramOptions, model: F
     write_tensors(path, tensors, header("vectors", settings) | text)
 
 
-def read_model(path: str | os.PathLike[str], threads: int | None) -> tuple[dict[str, Any], FittedModel]:
-    """Return the parameters by name, unchecked, and the model from a file of :func:`write_model`.
+def read_model(path: str | os.PathLike[str], threads: int | None) -> FittedModel:
+    """Return the model from a file of :func:`write_model`.
 
     Parameters
     ----------
@@ -244,7 +245,8 @@ def read_model(path: str | os.PathLike[str], threads: int | None) -> tuple[dict[
         trainer = Trainer(np.array(tensors["matrix"]), tensors["linear"], bias=tensors["bias"], threads=threads)
         if features is None:
             restore_squares(trainer, tensors)
-        model = FittedModel(
+        return FittedModel(
+            options=SkipGramOptions(**settings),
             vectors=composing_vectors(Vectors, vocabulary.tokens, tensors["matrix"], vocabulary.counts, composer),
             vocabulary=vocabulary,
             trainer=trainer,
@@ -258,7 +260,6 @@ def read_model(path: str | os.PathLike[str], threads: int | None) -> tuple[dict[
             subwords=subwords,
             features=features,
         )
-    return settings, model
 
 
 def read_reading(path: str | os.PathLike[str]) -> Reading | None:

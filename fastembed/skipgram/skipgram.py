@@ -720,7 +720,7 @@ class SkipGram(SkipGramParameters, Transformer):
         model, options = self._fitted, self._options()
         reading = model.reading_of(documents, options.reading)
         pool = Pool(check_threads(options.threads))
-        found = document_vectors(model, documents, reading, options.dropping(), method, pool)
+        found = document_vectors(model, documents, reading, model.options.dropping(), method, pool)
         return estimator.output(self, found, documents)
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
@@ -803,8 +803,8 @@ class SkipGram(SkipGramParameters, Transformer):
             Before `fit`.
         OSError
             If the folder is missing or the data cannot be written; the old file is then untouched.
-        TypeError, ValueError
-            If a parameter is not as documented, or a word has no UTF-8 form.
+        ValueError
+            If a word has no UTF-8 form.
 
         Examples
         --------
@@ -817,7 +817,7 @@ class SkipGram(SkipGramParameters, Transformer):
         SkipGram(dim=2, min_count=1)
         <Vectors: 3 tokens, 2 dimensions, float32>
         """
-        write_model(path, self._options(), self._fitted)
+        write_model(path, self._fitted)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, threads: int | None = None) -> Self:
@@ -846,8 +846,8 @@ class SkipGram(SkipGramParameters, Transformer):
         --------
         See :meth:`save`.
         """
-        settings, fitted = read_model(path, check_threads(threads))
-        model = cls(**settings, threads=threads)
+        fitted = read_model(path, check_threads(threads))
+        model = cls(**vars(fitted.options) | {"threads": threads})
         model._model = fitted
         return model
 

@@ -338,6 +338,7 @@ class Training:
             trainer = composed(features, subwords, centre)
         counted = base or counts  # whose windows or baskets are those of the model
         return FittedModel(
+            options=self._options,
             vectors=composing_vectors(Vectors, vocabulary.tokens, trainer.embedding, vocabulary.counts, composer),
             vocabulary=vocabulary,
             trainer=trainer,

@@ -58,7 +58,7 @@ def test_words_are_dropped_or_kept_by_lists(tmp_path):
     assert sorted(model.vectors.tokens) == ["cat", "dog", "sat"]
     model.save(tmp_path / "m.safetensors")
     loaded = SkipGram.load(tmp_path / "m.safetensors")
-    assert (loaded.drop, loaded.keep_only) == (["of", "the"], ["cat", "dog", "sat", "the"])
+    assert (loaded.drop, loaded.keep_only) == (("of", "the"), ("cat", "dog", "sat", "the"))
     grown = loaded.partial_fit(["the red cat sat", "a dog and the dog"], grow_vocabulary=True)
     assert sorted(grown.vectors.tokens) == ["cat", "dog", "sat"]
     english = SkipGram(dim=2, min_count=1, epochs=1, drop="english").fit(corpus)
