@@ -12,9 +12,9 @@ from scipy import sparse
 
 from fastembed import Classifier
 
-TEXTS = ["a red, red apple", 'the "green" plum', "größe\nzwei", "a plum and an apple", "two words", "red", ""] * 4
-TOPICS = ["fruit", "fruit", "words", "fruit", "words", "colour", "colour"] * 4
-SEVERAL = [["red", "fruit"], ["fruit", "green"], ["words"], ["fruit"], ["words"], ["red"], ["red"]] * 4
+TEXTS = ["a red, red apple", 'the "green" plum', "größe\nzwei", "a plum and an apple", "two words", "red"] * 4
+TOPICS = ["fruit", "fruit", "words", "fruit", "words", "colour"] * 4
+SEVERAL = [["red", "fruit"], ["fruit", "green"], ["words"], ["fruit"], ["words"], ["red"]] * 4
 
 
 def columns(several):

@@ -139,6 +139,14 @@ def test_byte_order_marks_line_ends_of_windows_and_blank_lines_are_no_text(name,
     assert read_field(write(name, content))[0] == expected
 
 
+@pytest.mark.parametrize("name", ["t.jsonl", "t.csv", "t.parquet"])
+def test_an_empty_text_of_a_labelled_row_is_a_text(name, write):
+    rows = field_rows(
+        sources.find_files(write(name, WRITERS[name]([{"text": "", "label": "x"}])))[0], ["text", "label"]
+    )
+    assert [row for _, row in rows] == [("", "x")]
+
+
 def test_a_long_file_is_read_in_pieces_and_rows_that_cross_them_are_whole(write, set_constant):
     set_constant("fastembed.corpus.blocks.BLOCK_BYTES", 7)
     records = [{"text": f"größe {n}\nline"} for n in range(600)]
