@@ -47,7 +47,7 @@ def model():
 
 def best(model, answers):
     """Whether answers are the most probable items that the users do not have."""
-    p = model.predict_proba(list(range(len(answers))))
+    p = model.predict_proba(users=range(len(answers)))
     p[model._model.data.matrix[: len(answers)].nonzero()] = 0
     return all(
         set(np.argsort(-row)[:TOPN]) == {item for item, _ in answer} for row, answer in zip(p, answers, strict=True)
@@ -55,14 +55,14 @@ def best(model, answers):
 
 
 def test_known_users(benchmark, model):
-    who = list(range(USERS))
-    answers = benchmark(model.recommend, who, TOPN)
+    who = range(USERS)
+    answers = benchmark(model.recommend, topn=TOPN, users=who)
     assert best(model, answers[:20])
 
 
 def test_a_known_user(benchmark, model):
     answer = benchmark(model.recommend, 7, TOPN)
-    assert answer == model.recommend([7], TOPN)[0]
+    assert answer == model.recommend(7, TOPN)
 
 
 def test_baskets(benchmark, model):

@@ -73,7 +73,7 @@ def bits(value):
         return value.get_params(), bits(value.classes_), bits(value.decision_function([["cat", "sat"], ["ran"]]))
     if isinstance(value, Recommender):
         arrays = value.items_, value.users_, value.item_factors_, value.user_factors_
-        return value.get_params(), [bits(array) for array in arrays], value.recommend([0, 1])
+        return value.get_params(), [bits(array) for array in arrays], value.recommend(users=[0, 1])
     if isinstance(value, Trainer):
         arrays = value.embedding, value.linear, value.bias, *value.squares
         return value.loss_scale, value.threads, [bits(array) for array in arrays]

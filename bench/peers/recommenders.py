@@ -225,7 +225,9 @@ def main() -> None:
         print(f"{seconds:.0f} s, of which {in_epochs:.0f} in epochs; {spent:.0f} CPU s; {peak:.2f} GiB", flush=True)
         some = np.arange(2_000)
         for what in ("whose vectors are found first", "again"):
-            print(f"{len(some) / timed(lambda: model.recommend(some))[1]:,.0f} users per second, {what}", flush=True)
+            print(
+                f"{len(some) / timed(lambda: model.recommend(users=some))[1]:,.0f} users per second, {what}", flush=True
+            )
         return
     for path in options.data:
         x = read(path)

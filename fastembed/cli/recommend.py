@@ -86,13 +86,14 @@ def recommend(arguments: argparse.Namespace) -> None:
     lines = arguments.items == ["-"]
     baskets = [words_of(line, str, names) for line in stdin_lines()] if lines else [arguments.items]
     items = [names_like(model.items_, basket) for basket in baskets]
-    who: list[Any] = names_like(model.users_, arguments.users) if arguments.users else items
+    users = names_like(model.users_, arguments.users) or None
     chosen = {name: names_like(model.items_, getattr(arguments, name) or ()) or None for name in ("exclude", "among")}
-    found = model.recommend(who, arguments.topn, not arguments.with_seen, **chosen, skip_unknown=arguments.skip_unknown)
+    how: dict[str, Any] = {"exclude_seen": not arguments.with_seen, "skip_unknown": arguments.skip_unknown, **chosen}
+    found = model.recommend(None if users else items, arguments.topn, users=users, **how)
     kind = "user" if arguments.users else "items"
     answers = [
         {kind: asked, "recommended": [{"item": item, "probability": p} for item, p in answer]}
-        for asked, answer in zip(who, found, strict=True)
+        for asked, answer in zip(users or items, found, strict=True)
     ]
     if common.print_json(arguments, model=arguments.model, answers=answers):
         return

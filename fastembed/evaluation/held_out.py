@@ -21,7 +21,7 @@ from fastembed._base.validation import check_integer, check_number, shown, warn_
 from fastembed.corpus.corpus import Source, as_corpus
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.memory import check_field
-from fastembed.recommender.data import fields_of_table, flat_baskets, is_matrix, matrix_of, read_interactions
+from fastembed.recommender.data import fields_of_table, flat_baskets, is_matrix, is_name, matrix_of, read_interactions
 from fastembed.recommender.model import Asked, FittedRecommender, fold, normalise
 from fastembed.recommender.recommender import Recommender, fitted_recommender
 from fastembed.skipgram.prediction import ContextQuery, context_probabilities
@@ -350,7 +350,10 @@ def _given(fitted: FittedRecommender, source: Any, hidden: Any, pool: Pool, tall
     """Return the number of all users, those who have hidden items, and these."""
     if hasattr(source, "iloc") and hasattr(hidden, "iloc") and not source.index.equals(hidden.index):
         raise ValueError("baskets and hidden have different indices: those of all users must be the same, in one order")
-    everyone = fitted.asked(source, False, pool)
+    several = isinstance(source, Iterable) and not is_name(source) and not is_matrix(source)
+    who = list(source) if several else source
+    named = several and all(map(is_name, who))
+    everyone = fitted.asked(None if named else who, who if named else None, False, pool)
     targets = fitted.hidden(everyone.matrix, hidden, True)
     if not is_matrix(hidden):
         found = fitted.data.items.find(flat_baskets(hidden, 0, 1.0)[0], skip_unknown=True)

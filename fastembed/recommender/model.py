@@ -284,8 +284,8 @@ class FittedRecommender:
         """Return the weight of an item without one in "pairs" or "baskets": the median, or 1 as in training."""
         return 1.0 if self.data.unweighted == form else self.model.weight
 
-    def asked(self, who: Any, skip_unknown: bool, pool: Pool, tolerance: float = TOLERANCE) -> Asked:
-        """Return the users that are given by name, by baskets, or by rows of a matrix.
+    def asked(self, who: Any, users: Any, skip_unknown: bool, pool: Pool, tolerance: float = TOLERANCE) -> Asked:
+        """Return one user by name, or several by baskets or rows of a matrix: `who`; or several `users` by name.
 
         The rows of users that are not known are found to a tolerance.
 
@@ -294,16 +294,21 @@ class FittedRecommender:
         KeyError
             If a user or an item is unknown, unless they are skipped: such a user has no items.
         TypeError, ValueError
-            If `who` is none of these.
+            If `who` is none of these, may be users as well as a basket, or both or neither are given.
         """
+        if (who is None) == (users is None):
+            raise TypeError("give either baskets, a user or rows of a matrix, or users=[...] by name")
+        if users is not None:
+            return self._known(users, skip_unknown, pool)
         if is_name(who):
             return self._known([who], skip_unknown, pool, single=True)
         if not is_matrix(who):
             if not isinstance(who, Iterable):
-                raise TypeError(f"who must be a user, several, baskets of items, or rows of a matrix, got {shown(who)}")
+                raise TypeError(f"who must be a user, baskets of items, or rows of a matrix, got {shown(who)}")
             who = who.tolist() if isinstance(who, np.ndarray) else list(who)
             if who and all(map(is_name, who)):
-                return self._known(who, skip_unknown, pool)
+                given = shown(who)
+                raise TypeError(f"{given} may be users or a basket: give users by users={given}, a basket as [{given}]")
         matrix = self.rows_of(who, skip_unknown)
         return Asked(matrix, fold(matrix, self.model, pool, tolerance), single=is_matrix(who) and who.ndim == 1)
 
@@ -343,7 +348,7 @@ class FittedRecommender:
         known = ids >= 0
         return matrix_of(weights[known], (owners[known], ids[known]), (len(sizes), len(items)))
 
-    def _known(self, names: list[Any], skip_unknown: bool, pool: Pool, single: bool = False) -> Asked:
+    def _known(self, names: Any, skip_unknown: bool, pool: Pool, single: bool = False) -> Asked:
         ids = self.data.users.find(names, skip_unknown)
         found = np.maximum(ids, 0)
         places: Any = slice(found[0], found[0] + 1) if len(found) == 1 else found  # a slice takes half of the time

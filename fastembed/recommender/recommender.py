@@ -67,10 +67,10 @@ class Recommender(Transformer):
     It is an estimator in scikit-learn's sense, and its words are those of implicit where they agree:
     ``docs/coming-from.md``. Any number of threads may use a fitted recommender at the same time.
 
-    Users and items are str or int, and stay what they are. ``who`` is, in all methods, a user by name; several users;
-    several baskets, each a list of items, which may be tuples (item, weight); or a SciPy sparse matrix (N, V) of rows
-    of users. An unknown user or item is a KeyError; with ``skip_unknown=True`` unknown items are left out, and an
-    unknown user is one without items.
+    Users and items are str or int, and stay what they are. ``who`` is, in all methods, a user by name; several baskets,
+    each a list of items, which may be tuples (item, weight); or a SciPy sparse matrix (N, V) of rows of users. Several
+    users by name are ``users=[...]`` instead. An unknown user or item is a KeyError; with ``skip_unknown=True`` unknown
+    items are left out, and an unknown user is one without items.
 
     An item of a basket without a weight weighs what the median of training does, so that it counts 1; or 1, if training
     was baskets without weights. Rows of a matrix are weights, and their columns are the items in the order of `items_`.
@@ -202,18 +202,20 @@ class Recommender(Transformer):
 
     def recommend(
         self,
-        who: Any,
+        who: Any = None,
         topn: int = 10,
         exclude_seen: bool = True,
         exclude: Iterable[Any] | None = None,
         among: Iterable[Any] | None = None,
         skip_unknown: bool = False,
+        *,
+        users: Iterable[Any] | None = None,
     ) -> Any:
         """Return the most probable items of a user or of several.
 
         Parameters
         ----------
-        who
+        who, users
             See the class.
         topn : int
             The number of items; fewer if there are no more.
@@ -245,7 +247,7 @@ class Recommender(Transformer):
         Examples
         --------
         >>> model = Recommender(threads=1).fit([["bread", "butter"], ["bread", "jam"], ["nails", "saw"]] * 5)
-        >>> len(model.recommend(0)), len(model.recommend([0, 1])), len(model.recommend([["bread"]], topn=2)[0])
+        >>> len(model.recommend(0)), len(model.recommend(users=[0, 1])), len(model.recommend([["bread"]], topn=2)[0])
         (3, 2, 2)
         >>> model.recommend([["bread", ("jam", 2.0)]], among=["butter"])
         [[('butter', 1.0)]]
@@ -254,7 +256,7 @@ class Recommender(Transformer):
         seen = check_flag("exclude_seen", exclude_seen)
         left_out, allowed = (self._item_ids(items, skip_unknown) for items in (exclude, among))
         threads = check_threads(self.threads)
-        asked = model.asked(who, check_flag("skip_unknown", skip_unknown), Pool(threads), ROUGH_TOLERANCE)
+        asked = model.asked(who, users, check_flag("skip_unknown", skip_unknown), Pool(threads), ROUGH_TOLERANCE)
         found = model.recommend(asked, topn, seen, left_out, allowed, threads)
         return found[0] if asked.single else found
 
@@ -336,12 +338,12 @@ class Recommender(Transformer):
             found[place] = list(zip(known.names[near].tolist(), cosines.tolist(), strict=True))
         return found[0] if single else found
 
-    def transform(self, X: Any, skip_unknown: bool = False) -> Any:
+    def transform(self, X: Any = None, skip_unknown: bool = False, *, users: Iterable[Any] | None = None) -> Any:
         """Return the vectors of users.
 
         Parameters
         ----------
-        X
+        X, users
             Who; see the class.
         skip_unknown : bool
             See the class.
@@ -362,7 +364,7 @@ class Recommender(Transformer):
         >>> model.transform([["bread"], []]).shape
         (2, 2)
         """
-        return estimator.output(self, self._asked(X, skip_unknown).rows, X)
+        return estimator.output(self, self._asked(X, users, skip_unknown).rows, X if users is None else users)
 
     def fit_transform(self, X: Any, y: object = None, **fit_params: Any) -> Any:
         """Fit, and return the vectors of the users (U, D).
@@ -388,12 +390,14 @@ class Recommender(Transformer):
         """
         return estimator.output(self, self.fit(X, y, **fit_params).user_factors_, X)
 
-    def predict_proba(self, X: Any, skip_unknown: bool = False) -> NDArray[np.float32]:
+    def predict_proba(
+        self, X: Any = None, skip_unknown: bool = False, *, users: Iterable[Any] | None = None
+    ) -> NDArray[np.float32]:
         """Return the probabilities of all items, those included that a user has.
 
         Parameters
         ----------
-        X
+        X, users
             Who; see the class.
         skip_unknown : bool
             See the class.
@@ -414,13 +418,20 @@ class Recommender(Transformer):
         >>> model.predict_proba([["bread"]]).shape
         (1, 5)
         """
-        model, asked = self._fitted(), self._asked(X, skip_unknown)
+        model, asked = self._fitted(), self._asked(X, users, skip_unknown)
         found, threads = np.empty(asked.matrix.shape, np.float32), check_threads(self.threads)
         for part, p in model.answers(asked, threads, lambda part, log_p: (part, np.exp(log_p)), exclude_seen=False):
             found[part] = p
         return found
 
-    def perplexity(self, X: Any, hidden: Any = None, skip_unknown: bool = False) -> float:
+    def perplexity(
+        self,
+        X: Any = None,
+        hidden: Any = None,
+        skip_unknown: bool = False,
+        *,
+        users: Iterable[Any] | None = None,
+    ) -> float:
         """Return the number of equally likely items that would be as hard to predict as those of users.
 
         It is exp of the mean negative log-likelihood of the hidden items, by the vectors that follow from X, among the
@@ -429,7 +440,7 @@ class Recommender(Transformer):
 
         Parameters
         ----------
-        X
+        X, users
             Who; see the class.
         hidden : baskets or sparse rows, optional
             As many as there are in X, of other items.
@@ -452,7 +463,7 @@ class Recommender(Transformer):
         >>> 1 < model.perplexity([["bread"]], hidden=[["butter"]]) < 3
         True
         """
-        model, asked = self._fitted(), self._asked(X, skip_unknown)
+        model, asked = self._fitted(), self._asked(X, users, skip_unknown)
         targets = None if hidden is None else model.hidden(asked.matrix, hidden, skip_unknown)
         nll, weight = model.nll(asked, targets, check_threads(self.threads))
         if not weight:
@@ -486,7 +497,7 @@ class Recommender(Transformer):
         >>> why.contributions[0][0]
         'bread'
         """
-        model, asked = self._fitted(), self._asked(who, skip_unknown)
+        model, asked = self._fitted(), self._asked(who, None, skip_unknown)
         if asked.matrix.shape[0] != 1:
             raise ValueError(f"who must be one user, or one basket as [[...]], got {asked.matrix.shape[0]}")
         return model.explain(asked, int(model.data.items.find([item])[0]))
@@ -567,8 +578,9 @@ class Recommender(Transformer):
             raise AttributeError("this Recommender has learned nothing yet: call fit, or Recommender.load")
         return self._model
 
-    def _asked(self, who: Any, skip_unknown: bool) -> Asked:
-        return self._fitted().asked(who, check_flag("skip_unknown", skip_unknown), Pool(check_threads(self.threads)))
+    def _asked(self, who: Any, users: Any, skip_unknown: bool) -> Asked:
+        skip = check_flag("skip_unknown", skip_unknown)
+        return self._fitted().asked(who, users, skip, Pool(check_threads(self.threads)))
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[Any]:
         """Return the names of the columns of :meth:`transform`.

@@ -21,7 +21,7 @@ def same(one, other):
     for name in ("items_", "users_", "item_factors_", "user_factors_"):
         assert_array_equal(getattr(one, name), getattr(other, name))
     assert one.history_ == other.history_
-    assert one.recommend(list(range(5))) == other.recommend(list(range(5)))
+    assert one.recommend(users=range(5)) == other.recommend(users=range(5))
 
 
 @pytest.mark.parametrize("exclude_seen", [True, False])
@@ -48,11 +48,13 @@ def test_a_known_user_a_basket_and_a_row_are_the_same(model, baskets):
     rows = sparse.lil_array((3, len(items)))
     for n, basket in enumerate(baskets[:3]):
         rows[n, [items.index(item) for item in basket]] = 1
-    vectors = [model.transform(who) for who in ([0, 1, 2], baskets[:3], rows.tocsr(), rows.toarray())]
+    several = (baskets[:3], rows.tocsr(), rows.toarray())
+    vectors = [model.transform(users=[0, 1, 2]), *map(model.transform, several)]
     for each in vectors[1:]:
         assert_allclose(each, vectors[0], atol=1e-3)
     assert_array_equal(vectors[0], model.user_factors_[:3])
-    named = [[item for item, _ in model.recommend(who, 3)[1]] for who in ([0, 1, 2], baskets[:3], rows.tocsr())]
+    named = [[item for item, _ in model.recommend(who, 3)[1]] for who in (baskets[:3], rows.tocsr())]
+    named.append([item for item, _ in model.recommend(topn=3, users=[0, 1, 2])[1]])
     assert named[0] == named[1] == named[2] == [item for item, _ in model.recommend(np.int64(1), 3)]
     assert [item for item, _ in model.recommend(rows.tocsr()[1], 3)] == named[0]
     heavy = model.transform([[(baskets[0][0], 2.0), *baskets[0][1:]]])
@@ -100,7 +102,7 @@ def test_a_user_without_items_gets_what_is_popular(model, baskets):
 
 def test_users_are_folded_in_when_asked_for_and_have_the_same_bits_whoever_asks(model, baskets):
     again = pickle.loads(pickle.dumps(model))
-    one = [again.transform([u])[0] for u in (119, 70, 0)]
+    one = [again.transform(users=[u])[0] for u in (119, 70, 0)]
     assert_array_equal(one, model.user_factors_[[119, 70, 0]])
     assert_array_equal(again.user_factors_, model.user_factors_)
     assert_allclose(model.transform(baskets), model.user_factors_, atol=1e-4)
@@ -217,12 +219,25 @@ def test_training_ends_where_it_is_told_to_and_an_error_changes_nothing(model, b
 @pytest.mark.parametrize(
     ("call", "kind", "message"),
     [
-        (lambda m: m.recommend([0, 130]), KeyError, "130 is not among the 120 users, such as 0"),
+        (lambda m: m.recommend(users=[0, 130]), KeyError, "130 is not among the 120 users, such as 0"),
         (lambda m: m.recommend([["a00"]]), KeyError, "'a00' is not among the 20 items; .* 'a0'"),
         (lambda m: m.recommend([[3]]), KeyError, "3 is not among the 20 items, such as 'a"),
         (lambda m: m.recommend([[None]]), TypeError, "item must be a str or an int, got None"),
         (lambda m: m.recommend([("a0", 2.0)]), TypeError, "item must be a str or an int, got 2.0"),
-        (lambda m: m.recommend(None), TypeError, "who must be .* got None"),
+        (lambda m: m.recommend(), TypeError, "give either baskets, .* or users=.* by name"),
+        (lambda m: m.recommend(0, users=[1]), TypeError, "give either baskets, .* or users=.* by name"),
+        (lambda m: m.recommend(users="ann"), TypeError, "users must be several names, got 'ann'"),
+        (lambda m: m.recommend(0.5), TypeError, "who must be .* got 0.5"),
+        *[
+            (ask, TypeError, r"\[0, 1\] may be users or a basket: .* users=\[0, 1\], a basket as \[\[0, 1\]\]")
+            for ask in (
+                lambda m: m.recommend([0, 1]),
+                lambda m: m.transform(np.arange(2)),
+                lambda m: m.predict_proba((0, 1)),
+                lambda m: m.perplexity([0, 1]),
+                lambda m: m.explain([0, 1], "a0"),
+            )
+        ],
         (lambda m: m.recommend(np.ones((20, 3))), ValueError, r"20 items as columns, got \(20, 3\)"),
         (lambda m: m.recommend(0, topn=0), ValueError, "topn must be at least 1, got 0"),
         (lambda m: m.recommend(0, exclude="a0"), TypeError, "items must be several names, got 'a0'"),
