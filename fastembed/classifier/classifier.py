@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from itertools import chain
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,14 @@ from fastembed._base.estimator import Estimator
 from fastembed._base.progress import FitProgress, bar, bars, epoch_reports, reporting
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_callback, check_integer, check_number, warn_user
-from fastembed.classifier.labels import Columns, check_documents, checked_weights, read_examples, read_labelled
+from fastembed.classifier.labels import (
+    Columns,
+    check_documents,
+    checked_weights,
+    documents_of,
+    read_examples,
+    read_labelled,
+)
 from fastembed.classifier.metrics import Evaluation, Explanation, evaluation, explanation
 from fastembed.classifier.model import FittedClassifier
 from fastembed.classifier.options import ClassifierOptions
@@ -24,6 +31,7 @@ from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
 
 T = TypeVar("T")
+Field: TypeAlias = "str | int | None"
 
 
 @dataclass(eq=False, repr=False)
@@ -145,7 +153,7 @@ class Classifier(Estimator):
             Polars or Arrow, a Hugging Face ``Dataset``, mappings, or the paths of structured files as for
             `corpus.FileCorpus`: CSV, TSV, JSON lines, Parquet. Another path names files in fastText's format:
             one document per line, in which the tokens that begin with `label_prefix` are the labels.
-        labels : array_like of str or int (N,), list of lists of these, or array or sparse matrix of 0 and 1 (N, L)
+        labels : array_like of str, int or bool (N,), list of lists of these, or array_like or sparse of 0 and 1 (N, L)
             One label per document, or several. A document without a label is left out, and counted in
             ``ledger_.skipped``. In an indicator matrix, that of scikit-learn's ``MultiLabelBinarizer``, the labels are
             the columns 0 to L - 1, :meth:`predict` answers with such a matrix, and a row of zeros is an example of what
@@ -174,7 +182,7 @@ class Classifier(Estimator):
         ------
         TypeError, ValueError
             If a parameter, a document, a label or a weight is not as above, there are fewer than two distinct labels,
-            or no feature remains. Labels are never float, bool, None, NaN or an empty str.
+            or no feature remains. Labels are never float, None, NaN or an empty str.
         OSError
             If a file cannot be read.
         MemoryError
@@ -279,7 +287,7 @@ class Classifier(Estimator):
 
     @property
     def classes_(self) -> NDArray[Any]:
-        """The sorted labels (L,): int64, or str objects."""
+        """The sorted labels (L,): int64, bool, or str objects."""
         return self._fitted().classes
 
     @property
@@ -309,7 +317,7 @@ class Classifier(Estimator):
 
     # ---------------------------------------------------------------- prediction
 
-    def decision_function(self, documents: Any) -> NDArray[np.float32]:
+    def decision_function(self, documents: Any, *, field: Field = None, header: bool = True) -> NDArray[np.float32]:
         """Return the logits of the labels: the probabilities are their softmax, or the sigmoid of each.
 
         Unless labels are an indicator matrix, :meth:`predict` gives the label with the largest. :meth:`explain` shows
@@ -317,7 +325,9 @@ class Classifier(Estimator):
 
         Parameters
         ----------
-        documents : iterable of str or of lists of tokens
+        documents : iterable of str or of lists of tokens; with `field` a table, list of records, or path-like
+        field, header
+            As for :meth:`fit`.
 
         Returns
         -------
@@ -343,16 +353,17 @@ class Classifier(Estimator):
         >>> model.decision_function(["a", "d"]).shape
         (2, 3)
         """
-        logits = np.concatenate(list(self._answers(documents, self._fitted().logits)))
+        logits = np.concatenate(list(self._answers(documents, self._fitted().logits, field, header)))
         binary = logits.shape[1] == 2 and not self._fitted().indicator
         return logits[:, 1] - logits[:, 0] if binary else logits
 
-    def predict_proba(self, documents: Any) -> NDArray[np.float32]:
+    def predict_proba(self, documents: Any, *, field: Field = None, header: bool = True) -> NDArray[np.float32]:
         """Return the probabilities of the labels.
 
         Parameters
         ----------
-        documents : iterable of str or of lists of tokens
+        documents, field, header
+            As for :meth:`decision_function`.
 
         Returns
         -------
@@ -376,14 +387,15 @@ class Classifier(Estimator):
         >>> bool((model.predict_proba(["a"])[0].argmax() == 0))
         True
         """
-        return np.concatenate(list(self._answers(documents, self._fitted().probabilities)))
+        return np.concatenate(list(self._answers(documents, self._fitted().probabilities, field, header)))
 
-    def predict(self, documents: Any) -> NDArray[Any]:
+    def predict(self, documents: Any, *, field: Field = None, header: bool = True) -> NDArray[Any]:
         """Return the most probable label of each document; after labels in an indicator matrix, such a matrix.
 
         Parameters
         ----------
-        documents : iterable of str or of lists of tokens
+        documents, field, header
+            As for :meth:`decision_function`.
 
         Returns
         -------
@@ -408,18 +420,21 @@ class Classifier(Estimator):
         """
         model = self._fitted()
         if model.indicator:
-            parts = self._answers(documents, lambda scores, known: model.probabilities(scores, known) >= 0.5)
+            parts = self._answers(documents, lambda *found: model.probabilities(*found) >= 0.5, field, header)
             return np.concatenate(list(parts)).astype(np.int64)
-        parts = self._answers(documents, lambda *scores_and_known: model.logits(*scores_and_known).argmax(axis=1))
+        parts = self._answers(documents, lambda *found: model.logits(*found).argmax(axis=1), field, header)
         found: NDArray[Any] = self.classes_[np.concatenate(list(parts))]
         return found
 
-    def predict_top(self, documents: Any, k: int = 1, threshold: float = 0.0) -> list[list[tuple[Any, float]]]:
+    def predict_top(
+        self, documents: Any, k: int = 1, threshold: float = 0.0, *, field: Field = None, header: bool = True
+    ) -> list[list[tuple[Any, float]]]:
         """Return the k most probable labels of each document with their probabilities.
 
         Parameters
         ----------
-        documents : iterable of str or of lists of tokens
+        documents, field, header
+            As for :meth:`decision_function`.
         k : int
             The number of labels; all if there are fewer.
         threshold : float
@@ -443,10 +458,20 @@ class Classifier(Estimator):
         """
         k, least = check_integer("k", k, low=1), check_number("threshold", threshold, high=1)
         model = self._fitted()
-        parts = self._answers(documents, lambda scores, known: model.most_probable(scores, known, k, least))
+        parts = self._answers(documents, lambda x, known: model.most_probable(x, known, k, least), field, header)
         return list(chain.from_iterable(parts))
 
-    def score(self, documents: Any, labels: Any, sample_weight: Any = None) -> float:
+    def score(
+        self,
+        documents: Any,
+        labels: Any = None,
+        sample_weight: Any = None,
+        *,
+        field: str | int | None = None,
+        label: str | int | None = None,
+        header: bool = True,
+        skip_bad: bool = False,
+    ) -> float:
         """Return the accuracy: the share of documents whose most probable label is one of their labels.
 
         It is the accuracy of :meth:`test`: documents without a label are left out, and labels that the classifier does
@@ -455,8 +480,7 @@ class Classifier(Estimator):
 
         Parameters
         ----------
-        documents : iterable of str or of lists of tokens
-        labels, sample_weight
+        documents, labels, sample_weight, field, label, header, skip_bad
             As for :meth:`fit`.
 
         Returns
@@ -473,7 +497,7 @@ class Classifier(Estimator):
         >>> Classifier().fit(["a b", "c d"], ["x", "y"]).score(["a", "d"], ["x", "x"])
         0.5
         """
-        return self._evaluation(documents, labels, Columns(), 1, sample_weight).accuracy
+        return self._evaluation(documents, labels, Columns(field, label, header, skip_bad), 1, sample_weight).accuracy
 
     def test(
         self,
@@ -570,8 +594,18 @@ class Classifier(Estimator):
         """
         return explanation(self._fitted(), document, labels, check_integer("k", k, low=1))
 
-    def _answers(self, documents: Any, answer: Callable[[Any, Any], T], *, warn: bool = True) -> Iterator[T]:
-        """Yield `answer(scores, numbers of known features)` for one block of documents at a time."""
+    def _answers(
+        self,
+        documents: Any,
+        answer: Callable[[Any, Any], T],
+        field: Field = None,
+        header: bool = True,
+        *,
+        warn: bool = True,
+    ) -> Iterator[T]:
+        """Yield `answer(scores, numbers of known features)` for one block of documents, or of a field, at a time."""
+        if field is not None:
+            documents = list(documents_of(documents, field, header, self.reading_.errors))
         items, unknown = check_documents(documents), 0
         for known, found in self._fitted().answers(items, check_threads(self.threads), answer):
             unknown += int((known == 0).sum())

@@ -41,6 +41,8 @@ from fastembed.corpus.tables import LEAVE_OUT, Structure, field_rows, place_of
 from fastembed.corpus.tokens import number_tokens
 
 SEVERAL = (list, tuple, set, frozenset, np.ndarray)  # what holds the labels of a document
+LABELS = {str: str, bool: bool | np.bool_, int: int | np.integer}  # the kinds of labels; True is also an int of Python
+DTYPES = {str: object, bool: np.bool_, int: np.int64}
 
 
 # ---------------------------------------------------------------- labels
@@ -53,7 +55,7 @@ class Labels:
     Attributes
     ----------
     classes : ndarray (L,)
-        The sorted distinct labels: int64, or str objects.
+        The sorted distinct labels: int64, bool, or str objects.
     matrix : csr_array (N, L), float64
         1 where a document has a label; canonical.
     several : bool
@@ -90,10 +92,10 @@ def wrong_label(label: Any) -> BadRow | None:
     """Return why a value is no label, or None."""
     if isinstance(label, str):
         return None if label.strip() else BadRow("empty label", "a label must not be an empty str")
-    if isinstance(label, int | np.integer) and not isinstance(label, bool):
+    if isinstance(label, LABELS[int] | np.bool_):
         return None
     reason = "null label" if is_missing(label) else "no label"
-    return BadRow(reason, f"a label must be a str or an int, got {shown(label)}", TypeError)
+    return BadRow(reason, f"a label must be a str, an int or a bool, got {shown(label)}", TypeError)
 
 
 def wrong_labels(item: Any) -> BadRow | None:
@@ -107,14 +109,14 @@ def read_labels(labels: Any, documents: int) -> Labels:
 
     Parameters
     ----------
-    labels : array_like of str or int (N,), list of lists of these, or indicator matrix (N, L)
+    labels : array_like of str, int or bool (N,), list of lists of these, or indicator matrix (N, L)
     documents : int
         N.
 
     Raises
     ------
     TypeError
-        If a label is neither a str nor an int, or both kinds occur.
+        If a label is neither a str nor an int nor a bool, or several kinds occur.
     ValueError
         If there is not one item per document, or a label is an empty string.
     """
@@ -134,22 +136,22 @@ def number_labels(items: Sequence[Any]) -> Labels:
     several = any(issubclass(kind, SEVERAL) for kind in set(map(type, items)))
     lists = [item if isinstance(item, SEVERAL) else [item] for item in items] if several else []
     flat = list(chain.from_iterable(lists)) if several else items
-    kinds = set(map(type, flat))
-    strings = {issubclass(kind, str) for kind in kinds}
-    integers = all(issubclass(kind, int | np.integer) and kind is not bool for kind in kinds)
-    distinct = set(flat) if strings == {True} or integers else set()
+    types = set(map(type, flat))
+    kinds = {next((kind for kind in LABELS if issubclass(each, LABELS[kind])), None) for each in types}
+    kind = kinds.pop() if len(kinds) == 1 else None
+    distinct = set(flat) if kind else set()
     if (len(flat) and not distinct) or any(isinstance(label, str) and not label.strip() for label in distinct):
         for row, item in enumerate(items):
             if bad := wrong_labels(item):
                 raise bad.kind(f"document {row}: {bad.message}")
-        raise TypeError(f"labels must be all str or all int, got {shown(sorted(set(flat), key=str))}")
-    kind = int if kinds and integers else str
+        raise TypeError(f"labels must be all str, all int or all bool, got {shown(sorted(set(flat), key=str))}")
+    kind = kind or str
     classes: list[Any] = sorted(set(map(kind, distinct)))
     ids = {label: number for number, label in enumerate(classes)}
     indptr = np.cumsum([0, *map(len, lists)]) if several else np.arange(len(items) + 1)
     indices = np.fromiter(map(ids.__getitem__, flat), np.int32, len(flat))
     matrix = sparse.csr_array((np.ones(len(indices)), indices, indptr), shape=(len(items), len(classes)))
-    return _labels(np.array(classes, np.int64 if kind is int else object), matrix)
+    return _labels(np.array(classes, DTYPES[kind]), matrix)
 
 
 def _labels(classes: npt.NDArray[Any], matrix: Any) -> Labels:
@@ -200,7 +202,7 @@ class Columns:
     ) -> tuple[list[Any], Labels, npt.NDArray[np.bool_]]:
         """Return the documents and labels of files, a table or records, and which rows these are (N,)."""
         documents, labels, kept = [], [], []
-        for place, row in self._rows(source, errors):
+        for place, row in _rows(source, (self.field, self.label), self.header, errors):
             bad = next((each for each in row if isinstance(each, BadRow)), None)
             bad = bad or wrong_document(row[0]) or wrong_labels(row[1])
             kept.append(bad is None)
@@ -215,19 +217,27 @@ class Columns:
                 raise ValueError(f"{place}: {bad.message}; {LEAVE_OUT}")
         return documents, number_labels(labels), np.array(kept, np.bool_)
 
-    def _rows(self, source: Any, errors: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
-        """Yield the place of each row, and its text and labels, or why it cannot be read."""
-        names: Any = self.field, self.label
-        if not names_files(source, fields=True):
-            columns: list[Iterable[Any]] = [Records(source, name) for name in names]
-            if column_names(source) is not None and hasattr(source, "__len__"):
-                columns = [column_values(source[name]) for name in names]
-            yield from ((f"document {number}", row) for number, row in enumerate(zip(*columns, strict=True)))
-            return
-        for file in chain.from_iterable(map(Structure(self.field).find, path_list(source))):
-            with closing(field_rows(file, names, header=self.header, errors=errors)) as rows:
-                for number, row in rows:
-                    yield place_of(file, number), (row,) if isinstance(row, BadRow) else row
+
+def _rows(source: Any, names: tuple[Any, ...], header: bool, errors: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """Yield the place of each row of files, a table or records, and its fields, or why it cannot be read."""
+    if not names_files(source, fields=True):
+        columns: list[Iterable[Any]] = [Records(source, name) for name in names]
+        if column_names(source) is not None and hasattr(source, "__len__"):
+            columns = [column_values(source[name]) for name in names]
+        yield from ((f"document {number}", row) for number, row in enumerate(zip(*columns, strict=True)))
+        return
+    for file in chain.from_iterable(map(Structure(names[0], header).find, path_list(source))):
+        with closing(field_rows(file, names, header=header, errors=errors)) as rows:
+            for number, row in rows:
+                yield place_of(file, number), (row,) if isinstance(row, BadRow) else row
+
+
+def documents_of(source: Any, field: str | int, header: bool, errors: str) -> Iterator[Any]:
+    """Yield the documents in a field of files, a table or records; ValueError names the place of one that is none."""
+    for place, (document,) in _rows(source, (field,), header, errors):
+        if bad := document if isinstance(document, BadRow) else wrong_document(document):
+            raise ValueError(f"{place}: {bad.message}")
+        yield document
 
 
 def wrong_document(value: Any) -> BadRow | None:

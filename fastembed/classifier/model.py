@@ -170,7 +170,7 @@ class FittedClassifier:
         if features.characters is not None:
             tensors |= pack_tokens(features.characters.tokens, "characters.tokens")
             tensors["characters.counts"] = features.characters.counts
-        if self.classes.dtype.kind == "i":
+        if self.classes.dtype != object:
             tensors["labels"] = self.classes
         else:
             tensors |= pack_tokens(self.classes.tolist(), "labels.tokens")

@@ -6,22 +6,21 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from io import BufferedReader
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
 from fastembed._base.validation import printable
 from fastembed._kernels.features import separate_labels
 from fastembed.classifier import Classifier
-from fastembed.classifier.labels import labelled_lines, wrong_document
+from fastembed.classifier.labels import documents_of, labelled_lines
 from fastembed.classifier.options import EPOCHS, L2, LOSSES
 from fastembed.cli import common
 from fastembed.cli.inputs import MIN_COUNT, TRAINING, add_field, add_skip_bad, check_model_output, paths_of
 from fastembed.corpus import Ledger, Reading
 from fastembed.corpus.blocks import BLOCK_BYTES
-from fastembed.corpus.memory import BadRow
-from fastembed.corpus.tables import ROWS_AT_ONCE, Structure, field_rows, place_of
+from fastembed.corpus.tables import ROWS_AT_ONCE
 
 FEATURES: common.Parameters = {
     "label_prefix": common.parameter("what labels begin with", str, "TEXT"),
@@ -181,15 +180,6 @@ def _without_labels(text: bytes, model: Classifier) -> list[str]:
 
 def _documents_of_rows(arguments: argparse.Namespace, name: str, errors: str) -> Iterator[list[Any]]:
     """Yield the documents in a field of structured files, many at a time."""
-    field, header = arguments.field, not arguments.no_header
-    documents: list[Any] = []
-    for file in Structure(field, header).find(Path(name)):
-        with closing(field_rows(file, [field], header=header, errors=errors)) as rows:
-            for number, row in rows:
-                if bad := row if isinstance(row, BadRow) else wrong_document(row[0]):
-                    raise ValueError(f"{place_of(file, number)}: {bad.message}")
-                documents.append(row[0])
-                if len(documents) == ROWS_AT_ONCE:
-                    yield documents
-                    documents = []
-    yield documents
+    documents = documents_of(Path(name), arguments.field, not arguments.no_header, errors)
+    while part := list(islice(documents, ROWS_AT_ONCE)):
+        yield part

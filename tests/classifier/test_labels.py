@@ -63,6 +63,9 @@ def test_structured_files_are_learned_as_what_they_hold(tmp_path, name, several)
     model = Classifier(threads=1).fit(path, **names)
     same(model, several)
     assert model.test(str(path), **names).nll == model.test(TEXTS, columns(several)["topic"]).nll
+    assert model.score(str(path), **names) == model.score(TEXTS, columns(several)["topic"])
+    for answer in (model.predict, model.predict_proba, model.decision_function, model.predict_top):
+        assert np.array_equal(answer(path, field="text"), answer(TEXTS))
     again = Classifier(threads=1).fit([str(path)], **names).partial_fit([path], **names)
     assert again._model.documents == 2 * len(TEXTS)
 
@@ -86,11 +89,12 @@ def test_tables_and_their_columns_are_learned(kind, several):
     model = Classifier(threads=1).fit(data, field="text", label="topic")
     same(model, several)
     assert model.test(data, field="text", label="topic").documents == len(TEXTS)
+    assert_array_equal(model.predict(data, field="text"), model.predict(TEXTS))
 
 
 @pytest.mark.parametrize(
     "label",
-    [2.0, True, None, float("nan"), np.float32("nan"), {"a": 1}, b"x", "", " \t", ["x", None], ["x", ["y"]]],
+    [2.0, None, float("nan"), np.float32("nan"), {"a": 1}, b"x", "", " \t", ["x", None], ["x", ["y"]]],
     ids=repr,
 )
 def test_what_is_no_label_is_refused_with_its_row_or_left_out(label):
@@ -105,6 +109,23 @@ def test_what_is_no_label_is_refused_with_its_row_or_left_out(label):
     kept = Classifier(threads=1).fit(["a", "b", "d"], [labels[k] for k in (0, 1, 3)], [1.0, 2.0, 1.0])
     assert_array_equal(model.predict_proba(["a", "b"]), kept.predict_proba(["a", "b"]))
     assert sum(model.ledger_.skipped.values()) == 1
+
+
+@pytest.mark.parametrize("kind", [list, np.array])
+def test_labels_may_be_bool(kind, tmp_path):
+    labels = [topic == TOPICS[0] for topic in TOPICS]
+    model = Classifier(threads=1, class_weight={True: 2.0, False: 1.0}).fit(TEXTS, kind(labels))
+    model.save(tmp_path / "m.safetensors")
+    found = Classifier.load(tmp_path / "m.safetensors").predict(TEXTS)
+    named = Classifier(threads=1, class_weight={"yes": 2.0, "no": 1.0})
+    assert (model.classes_.dtype, found.dtype) == (bool, bool)
+    assert_array_equal(found, named.fit(TEXTS, ["yes" if label else "no" for label in labels]).predict(TEXTS) == "yes")
+    assert model.score(TEXTS, labels) == model.test(TEXTS, labels).accuracy
+    for others in ([True, 1, False], [True, "x", False]):
+        with pytest.raises(TypeError, match="all str, all int or all bool"):
+            Classifier().fit(["a", "b", "c"], others)
+    with pytest.raises(TypeError, match="labels must be of the type of the classes, such as False, got 1"):
+        model.score(["a"], [1])
 
 
 def test_what_a_frame_misses_is_named_or_left_out():
@@ -169,7 +190,7 @@ def test_a_csv_without_a_header_has_numbers(tmp_path):
         (["a", "b"], np.eye(3), "labels .* 3 for 2 documents"),
         (["a", "b"], np.array([[0, 1], [0, 1]]), r"labels, got 1 class: \[1\]"),
         (["a", "b"], np.array([[0, 0.5], [0, 1]]), "indicator matrix .* 0.5"),
-        (["a", "b", "c"], ["x", "y", 3], "labels must be all str or all int"),
+        (["a", "b", "c"], ["x", "y", 3], "labels must be all str, all int or all bool"),
     ],
 )
 def test_other_forms_of_labels_are_refused(documents, labels, message):
