@@ -6,10 +6,12 @@ import functools
 import os
 import sys
 import threading
+from _thread import start_new_thread
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from importlib import import_module
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
@@ -87,13 +89,74 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_values)
 
 
+class Call(Generic[R]):
+    """A call that another thread makes.
+
+    A Ctrl-C ends the wait for it, and the call goes on. Within a method of `threading` or `concurrent.futures` it could
+    leave a lock locked; within a queue's `get` it cannot.
+    """
+
+    def __init__(self, function: Callable[..., R], *arguments: object) -> None:
+        self._function = partial(function, *arguments)
+        self._ended: SimpleQueue[object] = SimpleQueue()
+        self._outcome: tuple[R | None, BaseException | None] | None = None
+        self._cancelled = False
+
+    def run(self) -> None:
+        """Make the call, unless it is cancelled."""
+        try:
+            self._outcome = (None if self._cancelled else self._function(), None)
+        except BaseException as error:  # without this frame in its traceback, which refers to the outcome
+            self._outcome = (None, error.with_traceback(error.__traceback__ and error.__traceback__.tb_next))
+        del self._function
+        self._ended.put(None)
+
+    def cancel(self) -> None:
+        """Let the call not be made if it has not begun."""
+        self._cancelled = True
+
+    def wait(self) -> None:
+        """Wait until the call has ended."""
+        while self._outcome is None:
+            self._ended.get()
+
+    def result(self) -> Any:
+        """Return what the call returned once it has ended, or raise what it raised."""
+        self.wait()
+        result, error = self._outcome or (None, None)
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del self, error  # to which its traceback refers
+        return result
+
+
+_idle: PerProcess[list[SimpleQueue[Call[Any]]]] = PerProcess(list)  # of each thread that waits: where it gets a call
+
+
+def started(call: Call[R]) -> Call[R]:
+    """Let a thread of this process make a call: an idle one or else a new one, so that no call waits for another."""
+    try:
+        calls = _idle.value.pop()
+    except IndexError:
+        calls = SimpleQueue()
+        start_new_thread(_work, (calls,))
+    calls.put(call)
+    return call
+
+
+def _work(calls: SimpleQueue[Call[Any]]) -> None:
+    """Make calls in the default mode of floating-point numbers."""
+    with DefaultFloatMode():
+        while True:
+            calls.get().run()
+            _idle.value.append(calls)
+
+
 def new_executor(threads: int) -> ThreadPoolExecutor:
     """Return an executor whose threads compute in the default mode of floating-point numbers."""
     return ThreadPoolExecutor(threads, "fastembed", DefaultFloatMode().__enter__)
-
-
-# The threads of this process: another one is started whenever none is idle, so that no call waits for another one
-_executor = PerProcess(lambda: new_executor(sys.maxsize))
 
 
 def check_threads(threads: int | None) -> int:
@@ -111,20 +174,39 @@ def check_threads(threads: int | None) -> int:
     return check_integer("threads", threads, low=1)
 
 
-def await_end(call: Future[Any]) -> None:
-    """Wait until a call has ended. A Ctrl-C ends the wait, and the call goes on.
-
-    A Ctrl-C within `concurrent.futures.wait` can leave a lock of the call locked; within a queue's `get` it cannot.
-    """
-    ended: SimpleQueue[object] = SimpleQueue()
-    call.add_done_callback(ended.put)
-    ended.get()
-
-
-def awaited(call: Future[R]) -> R:
+def awaited(call: Call[R] | Future[R]) -> R:
     """Return the result of a call once it has ended, or raise what it raised."""
-    await_end(call)
+    if isinstance(call, Future):  # of an executor of others
+        ended: SimpleQueue[object] = SimpleQueue()
+        call.add_done_callback(ended.put)
+        ended.get()
     return call.result()
+
+
+@contextmanager
+def beside(work: Callable[[int], object], helpers: int, end: Callable[[], object]) -> Iterator[None]:
+    """Let ``work(1)`` to ``work(helpers)`` run on other threads of the process during a `with` block.
+
+    At the block's end, `end` is called, which makes the others return, and they are waited for: after a Ctrl-C, too,
+    but not after a second one.
+    """
+    calls: list[Call[object]] = []
+
+    def finish() -> None:
+        end()
+        for call in calls:
+            call.wait()
+
+    try:
+        for number in range(1, helpers + 1):
+            calls.append(started(Call(work, number)))
+        yield
+        finish()
+    except BaseException:
+        finish()
+        raise
+    for call in calls:
+        call.result()
 
 
 class Pool:
@@ -173,34 +255,9 @@ class Pool:
 
     @contextmanager
     def beside(self, work: Callable[[int], object], helpers: int, end: Callable[[], object]) -> Iterator[None]:
-        """Let ``work(1)`` to ``work(helpers)`` run on other threads of the process during a `with` block.
-
-        At the block's end, `end` is called, which makes the others return, and they are waited for: after a Ctrl-C,
-        too, but not after a second one.
-        """
-        calls: list[Future[object]] = []
-        with DefaultFloatMode():
-            try:
-                for number in range(1, helpers + 1):
-                    calls.append(_executor.value.submit(work, number))
-                yield
-            finally:
-                try:
-                    _end(calls, end)
-                except KeyboardInterrupt:
-                    _end(calls, end)
-                    raise
-        for call in calls:
-            if not call.cancelled():
-                call.result()
-
-
-def _end(calls: list[Future[object]], end: Callable[[], object]) -> None:
-    """Make calls return by calling `end`, and wait for those that a thread has begun."""
-    end()
-    for call in calls:
-        if not call.cancel():
-            await_end(call)
+        """Do what the function `beside` does, with the calling thread in the default mode of floating-point numbers."""
+        with DefaultFloatMode(), beside(work, helpers, end):
+            yield
 
 
 def ordered_map(
@@ -216,18 +273,33 @@ def ordered_map(
     that it has taken. When it stops early, by an exception or a Ctrl-C, it waits for the calls in progress and drops
     the others.
     """
-    with new_executor(threads) as executor:
-        yield from ordered_results(executor.submit, function, items, ahead or 2 * threads)
+    calls: SimpleQueue[Call[R] | None] = SimpleQueue()
+
+    def submit(function: Callable[[T], R], item: T) -> Call[R]:
+        call = Call(function, item)
+        calls.put(call)
+        return call
+
+    def work(_: int) -> None:
+        while (call := calls.get()) is not None:
+            call.run()
+
+    def end() -> None:
+        for _ in range(threads):
+            calls.put(None)
+
+    with beside(work, threads, end):
+        yield from ordered_results(submit, function, items, ahead or 2 * threads)
 
 
 def ordered_results(
-    submit_to: Callable[..., Future[R]],
+    submit_to: Callable[..., Call[R] | Future[R]],
     function: Callable[[T], R],
     items: Iterable[T],
     ahead: int,
 ) -> Generator[R, None, None]:
     """Yield ``function(item)`` for each item, as :func:`ordered_map` does, computed by an executor's `submit`."""
-    pending: deque[Future[R]] = deque()
+    pending: deque[Call[R] | Future[R]] = deque()
     try:
         for item in items:
             pending.append(submit_to(function, item))
@@ -236,8 +308,8 @@ def ordered_results(
         while pending:
             yield awaited(pending.popleft())
     finally:
-        for future in pending:
-            future.cancel()
+        for call in pending:
+            call.cancel()
 
 
 def matrix_product(dtype: np.dtype[Any]) -> object:

@@ -1,6 +1,10 @@
 """The pool of threads, their order and errors, and the limit on the threads of BLAS."""
 
-from contextlib import ExitStack
+import signal
+import sys
+import threading
+from contextlib import ExitStack, closing, contextmanager
+from time import sleep
 
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
@@ -40,6 +44,83 @@ def test_ordered_map_keeps_the_order_and_stays_little_ahead(threads):
     for place, result in enumerate(ordered_map(lambda item: item**2, items(), threads)):
         assert result == place**2
         assert len(drawn) <= place + 2 * threads + 1
+
+
+@contextmanager
+def limited(seconds):
+    """Raise TimeoutError in a `with` block that takes longer, as one that waits for a lock without end."""
+
+    def raise_it(*_):
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, raise_it)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def interrupted(work, place):
+    """Call `work` with a Ctrl-C at this place among all at which Python can raise it while threads start and end."""
+    seen = 0
+
+    def trace(frame, event, _):
+        nonlocal seen
+        if not frame.f_code.co_filename.endswith(
+            ("threads.py", "threading.py", "contextlib.py", "_base.py", "thread.py")
+        ):
+            return None
+        seen += 1
+        if seen > place:
+            sys.settrace(None)
+            raise KeyboardInterrupt
+        return trace
+
+    sys.settrace(trace)
+    try:
+        work()
+    finally:
+        sys.settrace(None)
+
+
+@pytest.mark.thread_unsafe(reason="signals go to the main thread")
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs timers of Unix")
+@pytest.mark.parametrize("way", ["map", "pool"])
+def test_a_ctrl_c_anywhere_ends_the_call_and_hurts_no_later_one(way):
+    def work():
+        if way == "pool":
+            Pool(3).run(lambda _: sleep(1e-3), 5)
+        else:
+            with closing(ordered_map(lambda item: sleep(1e-3), range(5), 2)) as results:
+                list(results)
+
+    with limited(60):
+        for place in range(10_000):
+            try:
+                interrupted(work, place)
+                break
+            except KeyboardInterrupt:
+                pass
+    assert place > 20
+
+
+@pytest.mark.thread_unsafe(reason="signals go to the main thread")
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs timers of Unix")
+def test_a_second_ctrl_c_waits_for_nothing():
+    released, main = threading.Event(), threading.get_ident()
+
+    def task(number):
+        if threading.get_ident() == main:
+            sleep(0.1)  # the other thread has begun its task
+            threading.Timer(0.1, signal.pthread_kill, (main, signal.SIGINT)).start()
+            raise KeyboardInterrupt
+        released.wait()
+
+    with limited(20), pytest.raises(KeyboardInterrupt):
+        Pool(2).run(task, 2)
+    released.set()
 
 
 def blas_threads():
