@@ -32,13 +32,14 @@ from fastembed.skipgram.training import Training, check_given, count_all, count_
 from fastembed.trainer.checkpoint import check_checkpoint
 from fastembed.trainer.ranks import Communicator, Ranks
 from fastembed.trainer.trainer import Trainer
-from fastembed.vectors.vectors import Vectors
+from fastembed.vectors.vectors import Vectors, attribute_of
 from fastembed.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from fastembed.skipgram.prediction import Words
     from fastembed.vectors.vectors import Token
 
+GENSIM = {"wv": "vectors", "vector_size": "dim", "predict_output_word": "predict_output"}  # names of its `Word2Vec`
 EpochEnd: TypeAlias = "Callable[[dict[str, float], SkipGram], object]"
 
 
@@ -118,6 +119,11 @@ class SkipGram(SkipGramParameters, Transformer):
     """
 
     _input: ClassVar = {"two_d_array": False, "string": True}
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            return attribute_of(self, name, GENSIM)
 
     # ---------------------------------------------------------------- parameters
 

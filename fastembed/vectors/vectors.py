@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import compress
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -39,14 +39,22 @@ Restriction = int | np.integer[Any] | Iterable[Token] | None
 Found = int | Matrix  # the row of a token, or the vector (D,) composed for an unknown word
 
 QUERIES = 2048  # between two steps of a bar
+GENSIM = {  # names of `gensim.models.KeyedVectors`, and what they are here
+    "vectors": "matrix",
+    "vector_size": "matrix.shape[1]",
+    "index_to_key": "tokens",
+    "key_to_index": "{token: row for row, token in enumerate(vectors.tokens)}",
+    "get_vector": "vectors[token]",
+}
 
 
 class Vectors:
     """One vector for each of V tokens.
 
     ``len``, ``in`` and iteration apply to the tokens. ``v["king"]`` is a vector, ``v[["king", "queen"]]`` a matrix of
-    two rows. An integer is the token of its digits, as in a corpus: ``v[33]`` is ``v["33"]``. The id of a token is its
-    index among the tokens: the token with id 33 is ``v.tokens[33]``, and its vector is ``v.matrix[33]``.
+    two rows. The id of a token is its index among the tokens: the token with id 33 is ``v.tokens[33]``, and its vector
+    is ``v.matrix[33]``. Where all tokens are integers, as items or nodes are, an integer is the token of its digits, as
+    in a corpus: ``v[33]`` is ``v["33"]``. Otherwise it is a TypeError.
 
     Vectors of a model with subwords, and of fastText's binary models, also hold the vectors of character n-grams. From
     these they compose vectors for words that are not among the tokens: ``v["kingly"]``. This works in every method that
@@ -105,6 +113,11 @@ class Vectors:
         self._matrix = read_only(np.array(matrix, order="C", copy=writeable or not aligned or None))
         self._counts = None if counts is None else read_only(check_token_counts(counts, self._tokens))
         self._composer: Composer | None = None
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            return attribute_of(self, name, GENSIM)
 
     @property
     def tokens(self) -> tuple[str, ...]:
@@ -747,11 +760,24 @@ class Vectors:
     def _rows_of(self, name: str, tokens: Iterable[Token]) -> Ids:
         """Return the rows of several tokens; an unknown one raises a KeyError that names the closest spellings."""
         several = _several(name, tokens)
+        self._names(several)
         return np.array([check_token(token, self._rows, self._tokens) for token in several], dtype=np.intp)
+
+    def _names(self, tokens: Sequence[Any]) -> list[Any]:
+        """Return tokens as str; TypeError if one is an integer and some tokens of the vectors are not."""
+        names = [token_of(token) for token in tokens]
+        number = next((token for token, name in zip(tokens, names, strict=True) if name is not token), None)
+        if number is not None and not self._of_integers:
+            raise TypeError(f"{number} is no word: the word is {str(number)!r}, row {number} is matrix[{number}]")
+        return names
+
+    @cached_property
+    def _of_integers(self) -> bool:
+        return all(token.removeprefix("-").isdecimal() for token in self._tokens)
 
     def _found(self, tokens: Sequence[Any]) -> list[Found]:
         """Return the row of each token, or the composed vector of an unknown word; KeyError if there is neither."""
-        names = [token_of(token) for token in tokens]
+        names = self._names(tokens)
         composed: dict[str, Matrix] = {}
         if self._composer is not None:
             unknown = list(dict.fromkeys(name for name in names if isinstance(name, str) and name not in self._rows))
@@ -832,6 +858,13 @@ def _check_one(name: str, given: object, ids: object) -> None:
     """Raise TypeError unless exactly one of the two is given."""
     if (given is None) == (ids is None):
         raise TypeError(f"give either {name} or ids, not {'neither' if ids is None else 'both'}")
+
+
+def attribute_of(owner: Any, name: str, renamed: Mapping[str, str]) -> Any:
+    """Return an attribute of an object, or raise AttributeError, which says what another library's name is here."""
+    if name in renamed:
+        raise AttributeError(f"{type(owner).__name__} has no {name!r}, as gensim has: it is {renamed[name]} here")
+    return object.__getattribute__(owner, name)  # with the error of a property before a fit
 
 
 def _several(name: str, tokens: Iterable[Token]) -> list[Any]:

@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from fastembed import Vectors
+from fastembed import SkipGram, Vectors
 from fastembed.vectors.neighbors import Neighbors
 
 TOLERANCE = {"float32": 2e-6, "float64": 1e-12}
@@ -105,7 +105,7 @@ def test_weights_multiply_the_vectors(vectors):
 
 def test_integers_are_the_tokens_of_their_digits_and_never_ids():
     """As in a corpus: nodes 33 and 0 of a graph are queried as they were given."""
-    held = Vectors(["33", "0", "x", "1"], np.array([[1.0, 0], [1, 1], [0, 1], [1, -1]]))
+    held = Vectors(["33", "0", "-8", "1"], np.array([[1.0, 0], [1, 1], [0, 1], [1, -1]]))
     for zero in (0, np.int64(0), "0"):
         assert zero in held
         assert held[zero].tolist() == [1.0, 1.0]
@@ -117,6 +117,29 @@ def test_integers_are_the_tokens_of_their_digits_and_never_ids():
         assert no not in held
     with pytest.raises(KeyError, match="3 is not among"):
         held.most_similar(3)
+
+
+@pytest.mark.parametrize("ask", ["__getitem__", "most_similar", "subset", "subwords", "doesnt_match"])
+@pytest.mark.parametrize("number", [0, np.int32(0)])
+def test_an_integer_is_no_word_among_words(ask, number):
+    held = Vectors(["0", "the", "33"], np.eye(3))
+    with pytest.raises(TypeError, match=r"^0 is no word: the word is '0', row 0 is matrix\[0\]$"):
+        getattr(held, ask)(number if ask in ("__getitem__", "most_similar", "subwords") else [number, "the"])
+
+
+def test_names_of_gensim_are_told_as_they_are_here():
+    held = Vectors(["a", "b"], np.eye(2))
+    model = SkipGram(dim=2, min_count=1)
+    for owner, name, here in (
+        (held, "index_to_key", "it is tokens here"),
+        (held, "get_vector", r"it is vectors\[token\] here"),
+        (held, "vector_size", r"it is matrix.shape\[1\] here"),
+        (model, "wv", "it is vectors here"),
+        (held, "nothing", "'Vectors' object has no attribute 'nothing'"),
+        (model, "vectors", "has not been fitted yet"),
+    ):
+        with pytest.raises(AttributeError, match=here):
+            getattr(owner, name)
 
 
 def test_ids_are_asked_for_by_their_own_name(vectors):
