@@ -22,6 +22,7 @@ from fastembed.corpus import Ledger, Reading
 from fastembed.corpus.blocks import BLOCK_BYTES
 from fastembed.corpus.tables import ROWS_AT_ONCE
 
+LARGE = 10_000_000  # weights of a classifier, in a file of 40 MB
 FEATURES: common.Parameters = {
     "label_prefix": common.parameter("what labels begin with", str, "TEXT"),
     "ngrams": common.parameter("the largest number of neighbouring words that are a feature", int, "N"),
@@ -106,7 +107,9 @@ def train_classifier(arguments: argparse.Namespace) -> None:
     with common.showing(arguments) as progress:
         model.fit(**_labelled(arguments), progress=progress)
     model.save(arguments.output)
-    common.print_written(arguments, f"{len(model.classes_):,} labels; {model.n_features_:,} features", model.ledger_)
+    labels, features = len(model.classes_), model.n_features_
+    fewer = " (fewer, and a smaller file, with --min-count 2)" if labels * features > LARGE else ""
+    common.print_written(arguments, f"{labels:,} labels; {features:,} features{fewer}", model.ledger_)
 
 
 def add_test(commands: common.Commands) -> None:

@@ -13,6 +13,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tqdm import tqdm
@@ -249,7 +250,11 @@ def check_output(arguments: argparse.Namespace) -> None:
 def print_written(arguments: argparse.Namespace, what: str, read: Ledger | None = None) -> None:
     """Print what was written, and the ledger of what was read, unless --quiet is given."""
     if not arguments.quiet:
-        print_line(f"wrote {without_password(arguments.output)}: {what}{f'; {read.summary()}' if read else ''}")
+        output = Path(arguments.output)
+        files = [output] if output.is_file() else list(output.glob("*"))  # none of a URL
+        size = f", {sum(file.stat().st_size for file in files):,} bytes" if files else ""
+        what = f"{what}{size}{f'; {read.summary()}' if read else ''}"
+        print_line(f"wrote {without_password(arguments.output)}: {what}")
 
 
 def print_scored(scored: Iterable[tuple[str, float]]) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import textwrap
 from collections.abc import Callable
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from fastembed._base.validation import without_password
 from fastembed._versions import show_versions, versions
@@ -25,6 +25,7 @@ from fastembed.cli.inputs import (
     words_of,
 )
 from fastembed.corpus.sources import is_url
+from fastembed.counts import Counts
 from fastembed.formats.registry import FORMATS, check_output, format_of, format_of_file
 from fastembed.formats.tensors import map_tensors
 from fastembed.skipgram import SkipGram
@@ -32,7 +33,6 @@ from fastembed.vectors import Vectors
 from fastembed.vectors.neighbors import METHODS
 from fastembed.vectors.vectors import composer_behind
 
-LONGEST = 80  # characters of a value that `info` shows; --json has all
 Query = tuple[list[str], list[str]]  # positive and negative words
 
 
@@ -205,8 +205,8 @@ def add_info(commands: common.Commands) -> None:
 def info(arguments: argparse.Namespace) -> None:
     """Print what a file or a folder of counts holds, or the versions that the installation runs on.
 
-    The settings of a model are its parameters. A graph, or counts that it was trained on, were counted by others:
-    windows_ and what was read (ledger) say how.
+    A model is shown with its parameters that are not the defaults. A graph, or counts that it was trained on, were
+    counted by others: with --json, windows_ and what was read (ledger) say how.
     """
     file = arguments.file
     if file is None:
@@ -231,13 +231,30 @@ def info(arguments: argparse.Namespace) -> None:
     if common.print_json(arguments, file=file, bytes=size, metadata=metadata, tensors=tensors):
         return
     common.print_line(f"{file}: {size:,} bytes")
-    for name, value in sorted(metadata.items()):
-        for key, entry in value.items() if isinstance(value, dict) else [("", value)]:
-            text = entry if isinstance(entry, str) else json.dumps(entry, ensure_ascii=False)
-            shown = textwrap.shorten(text, LONGEST, placeholder=" ...")
-            common.print_line(f"  {f'{name} {key}'.rstrip():<30} {shown}")
-    for tensor in tensors:
-        common.print_line(f"  {tensor['name']:<30} {tensor['dtype']} {tensor['shape']}")
+    common.print_line(_described(arguments, metadata))
+
+
+def _described(arguments: argparse.Namespace, metadata: dict[str, Any]) -> str:
+    """Return what a file or a folder of counts holds, in a line for people."""
+    from fastembed import Classifier, Recommender
+
+    file, kind = arguments.file, metadata["format"]
+    model: Any
+    if kind == "fastembed.counts-store":
+        return repr(Counts.open(file))
+    if kind == "fastembed.recommender":
+        model = Recommender.load(file)
+        return f"{model}: {len(model.items_):,} items, {len(model.users_):,} users"
+    if kind == "fastembed.classifier":
+        model = Classifier.load(file)
+        what = f"{len(model.classes_):,} labels, {model.n_features_:,} features"
+    elif "model" in metadata:
+        model = SkipGram.load(file)
+        words, dim = model.vectors.matrix.shape
+        what = f"{words:,} words, {dim} dimensions, {len(model.history)} epochs"
+    else:
+        return repr(Vectors.load(file, arguments.input_format))
+    return f"{model}: {what}" + (f", read as {model.reading_}" if model.reading_ else "")
 
 
 def add_export(commands: common.Commands) -> None:

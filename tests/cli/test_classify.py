@@ -27,6 +27,16 @@ def classifier(tmp_path, train, run):
     return path
 
 
+def test_info_names_a_classifier_and_a_large_one_says_how_to_be_smaller(run, train, classifier, monkeypatch):
+    model = Classifier.load(classifier)
+    shown = run("info", classifier)[1].splitlines()[1]
+    assert shown == f"{model}: 2 labels, {model.n_features_} features, read as {model.reading_}"
+    monkeypatch.setattr("fastembed.cli.classify.LARGE", 1)
+    out = run("train-classifier", train, "-o", classifier)[1]
+    assert f"{model.n_features_} features (fewer, and a smaller file, with --min-count 2), " in out
+    assert f", {classifier.stat().st_size:,} bytes; read " in out
+
+
 def test_training_prints_its_epochs_and_the_ledger(run, train, tmp_path):
     path = tmp_path / "c"  # of safetensors, without a suffix
     options = "--epochs 2 --ngrams 1 --chars 2-3"

@@ -31,7 +31,8 @@ def test_baskets_are_learned_and_items_recommended(run, carts, trained):
     code, out, err = run("train-recommender", carts, "-o", trained, *SMALL)
     assert (code, err) == (0, "")
     assert "epoch  3 of 3" in out
-    assert out.endswith(f"wrote {trained}: a recommender of 6 items, from 20 users\n")
+    assert out.endswith(f"wrote {trained}: a recommender of 6 items, from 20 users, {trained.stat().st_size:,} bytes\n")
+    assert run("info", trained)[1].endswith(": 6 items, 20 users\n")
     lines = [f"  {item:<24}{p:8.4f}\n" for item, p in model.recommend([["bread", "jam"]], 2)[0]]
     assert run("recommend", trained, "bread", "jam", "-n", 2) == (0, f"bread jam\n{''.join(lines)}", "")
 

@@ -36,7 +36,9 @@ def test_train_writes_the_whole_model_and_prints_a_line_per_epoch(run, tmp_path,
     assert len(epochs) == 3
     for line in epochs:
         assert re.fullmatch(r"epoch +\d of 3   nll [\d.]+   perplexity [\d,.]+   [\d.]+ s", line)
-    assert last.startswith(f"wrote {output}: 40 vectors of dimension 8; read 6,300 tokens")
+    assert last.startswith(
+        f"wrote {output}: 40 vectors of dimension 8, {output.stat().st_size:,} bytes; read 6,300 tokens"
+    )
     model = SkipGram.load(output)
     assert (model.dim, model.window, model.seed, model.max_contexts_) == (8, 2, 4, 30)
     assert len(model.history) == 3
@@ -96,7 +98,9 @@ def test_counting_and_then_training_gives_the_bits_of_training(run, tmp_path, co
     assert run("train", corpus, "-o", tmp_path / "a", *options, *SMALL)[0] == 0
     code, out, err = run("count", corpus, "-o", tmp_path / "counts", *options, "--memory-limit", "100M")
     assert (code, err) == (0, "")
-    assert re.search(r"wrote .*counts: [\d,]+ counts of [\d,]+ tokens and [\d,]+ contexts; read [\d,]+ tokens in", out)
+    assert re.search(
+        r"wrote .*counts: [\d,]+ counts of [\d,]+ tokens and [\d,]+ contexts, [\d,]+ bytes; read [\d,]+ tok", out
+    )
     given = ("--counts", tmp_path / "counts", "--validation-counts", tmp_path / "counts")
     assert run("train", *given, "-o", tmp_path / "b", *SMALL) == (0, "", "")
     a, b = (SkipGram.load(tmp_path / name) for name in "ab")
