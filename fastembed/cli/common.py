@@ -135,7 +135,9 @@ def add_left_out(to: Group) -> None:
 
 def add_output(to: Group, default: str) -> None:
     """Add the file to write, and the option that keeps stdout empty."""
-    add_option(to, "-o --output", "the file to write", default, metavar="FILE")
+    text = "the file to write, which is replaced if it is named"
+    add_option(to, "-o --output", text, shown=default, metavar="FILE")
+    to.set_defaults(default_output=default)
     add_quiet(to)
 
 
@@ -240,7 +242,11 @@ def printed_warnings() -> Iterator[None]:
 
 
 def check_output(arguments: argparse.Namespace) -> None:
-    """Raise ValueError if the output of a command is a file that it reads."""
+    """Raise ValueError if the output of a command is a file that it reads, or one that exists and was not named."""
+    if getattr(arguments, "default_output", None) and arguments.output is None:
+        arguments.output = arguments.default_output
+        if Path(arguments.output).exists():
+            raise ValueError(f"{arguments.output!r} exists: -o {arguments.output} replaces it")
     read = [*getattr(arguments, "files", ()), getattr(arguments, "vectors", "")]
     output = getattr(arguments, "output", None)
     if output is not None and os.path.realpath(output) in map(os.path.realpath, read):

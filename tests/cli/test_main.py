@@ -136,3 +136,16 @@ def test_bars_are_drawn_only_on_a_terminal_and_not_with_quiet(run, tmp_path, tex
         monkeypatch.setattr(sys, "stderr", terminal)
         assert run(*command, *options)[0] == 0
         assert ("training" in terminal.getvalue()) == drawn
+
+
+def test_a_file_that_exists_is_replaced_only_if_it_is_named(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "t.txt").write_text("a b\nb a\n", encoding="utf-8")
+    old = tmp_path / "model.safetensors"
+    assert run("train", "t.txt", "--min-count", 1, "--dim", 1, "--quiet") == (0, "", "")
+    before = old.read_bytes()
+    code, _, err = run("train", "t.txt", "--min-count", 1, "--dim", 2)
+    assert (code, err) == (1, "fastembed: error: 'model.safetensors' exists: -o model.safetensors replaces it\n")
+    assert old.read_bytes() == before
+    assert run("train", "t.txt", "--min-count", 1, "--dim", 2, "-o", old.name, "--quiet") == (0, "", "")
+    assert old.read_bytes() != before
