@@ -28,6 +28,7 @@ from fastembed.skipgram.prediction import ContextQuery, context_probabilities
 from fastembed.skipgram.skipgram import SkipGram, fitted_model
 
 Ids = NDArray[np.intp]
+ITEM = 4  # bytes of the number of an item
 LARGE = 5  # items of a basket, which hardly two users share by chance, unless
 CHANCE = 0.05  # of such baskets of training, or more, are those of several users
 MEANS = ("nll", "precision", "recall", "ndcg", "hit_rate", "mrr")  # over baskets, each with a standard error
@@ -371,9 +372,13 @@ def _drawn(
     rows = (matrix.indices[a:b].astype(np.intp) for a, b in pairwise(matrix.indptr))
     parts = [split(user, names[ids].tolist(), ids) for user, ids in zip(users, rows, strict=True)]
     taken = np.array([k for k, part in enumerate(parts) if part is not None], np.intp)
-    learned, given = Counter(_large_baskets(fitted.data.matrix)), _large_baskets(matrix)
-    repeated = sum(count for count in learned.values() if count > 1)
-    if repeated < CHANCE * learned.total() and sum(basket in learned for basket in given) > len(given) / 2:
+    learned, given = _baskets(fitted.data.matrix), _baskets(matrix)
+    numbers = fitted.data.users.find(users, skip_unknown=True).tolist()
+    same = sum(k >= 0 and learned[k] == basket for k, basket in zip(numbers, given, strict=True))
+    large = Counter(basket for basket in learned if len(basket) >= LARGE * ITEM)
+    repeated = sum(count for count in large.values() if count > 1)
+    others = [basket in large for basket in given if len(basket) >= LARGE * ITEM]
+    if same > len(given) / 2 or (repeated < CHANCE * large.total() and sum(others) > len(others) / 2):
         warn_user("most of these baskets were learned from: split_users keeps some for evaluation")
     seen, hidden = (_rows((part[k] for part in parts if part is not None), items) for k in (0, 1))
     seen = sparse.csr_array(matrix[taken].multiply(seen))  # with the weights of the items
@@ -381,10 +386,10 @@ def _drawn(
     return len(users), Asked(seen, fold(seen, fitted.model, pool)), hidden
 
 
-def _large_baskets(matrix: Any) -> list[bytes]:
-    """Return the sets of `LARGE` items or more."""
+def _baskets(matrix: Any) -> list[bytes]:
+    """Return the items of each user, `ITEM` bytes for one."""
     ends, ids = matrix.indptr.tolist(), matrix.indices.astype(np.int32)
-    return [ids[first:last].tobytes() for first, last in pairwise(ends) if last - first >= LARGE]
+    return [ids[first:last].tobytes() for first, last in pairwise(ends)]
 
 
 def _known_part(

@@ -53,6 +53,7 @@ def test_pairs_are_read_from_fields_whose_integers_stay_integers(run, document, 
     assert [(each["item"], each["probability"]) for each in answer["recommended"]] == known.recommend(
         [[1, 2]], exclude_seen=False, among=[2, 8]
     )[0]
+    path.write_text(path.read_text("utf-8").replace('"u', '"v').replace('"v":', '"u":'), "utf-8")  # new users
     (found,) = document("evaluate", model, "--held-out-items", path, *fields, "--hidden", 0.3)["held_out_items"]
     expected = held_out_items(known, path, hidden=0.3, user="u", item="i", weight="w")
     assert (found["perplexity"], found["popularity"]) == (expected.perplexity, expected.popularity)
