@@ -13,6 +13,7 @@ from codecs import BOM_UTF8
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -206,13 +207,46 @@ def _decompressor(suffix: str) -> tuple[Callable[[BinaryIO], Any], tuple[type[Ex
     if suffix == ".gz":
         return lambda raw: gzip.GzipFile(fileobj=raw, mode="rb"), (EOFError, OSError, zlib.error)
     if suffix == ".bz2":
-        return bz2.BZ2File, (EOFError, OSError)
+        return partial(Streams, bz2.BZ2Decompressor), (EOFError, OSError)
     if suffix == ".xz":
-        return lzma.LZMAFile, (EOFError, OSError, lzma.LZMAError)
+        return partial(Streams, lzma.LZMADecompressor), (EOFError, lzma.LZMAError, OSError)
     if suffix == ".zst":
         zstd = _zstd()
-        return zstd.ZstdFile, (EOFError, OSError, zstd.ZstdError)
+        return partial(Streams, zstd.ZstdDecompressor), (EOFError, OSError, zstd.ZstdError)
     return lambda raw: raw, (OSError,)
+
+
+class Streams:
+    """The text of compressed streams that follow one another; files of Python's modules ignore what is no stream.
+
+    Parameters
+    ----------
+    new : callable
+        Returns a decompressor for a stream.
+    """
+
+    def __init__(self, new: Callable[[], Any], raw: BinaryIO) -> None:
+        self._new, self._raw = new, raw
+        self._stream = new()
+
+    def read(self, size: int) -> bytes:
+        """Return at most `size` bytes, none at the end."""
+        data = b""
+        while not data:
+            rest = self._stream.unused_data if self._stream.eof else b""
+            if not rest and (self._stream.eof or self._stream.needs_input):
+                rest = self._raw.read(size)
+                if not rest and self._stream.eof:
+                    return b""
+                if not rest:
+                    raise EOFError("it ends before its last stream does")
+            if self._stream.eof:
+                self._stream = self._new()
+            data = self._stream.decompress(rest, size)
+        return data
+
+    def close(self) -> None:
+        """Do nothing: the file is closed by who has opened it."""
 
 
 def _zstd() -> Any:

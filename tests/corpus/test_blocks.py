@@ -129,13 +129,21 @@ def test_a_byte_order_mark_is_no_part_of_a_token(tmp_path, read):
 
 
 @pytest.mark.parametrize("suffix", ARCHIVES)
-@pytest.mark.parametrize("damage", [lambda data: data[:-20], lambda data: b"no archive at all", lambda data: b""])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data[:-20],
+        lambda data: b"no archive at all",
+        lambda data: b"",
+        lambda data: data + bytes([data[0] ^ 1]) + data[1:],  # its second stream begins with another magic number
+    ],
+)
 def test_a_damaged_archive_is_named(tmp_path, suffix, damage, read):
     path = tmp_path / f"text{suffix}"
     with OPENERS[suffix](path, "wb") as file:
         file.write(os.urandom(3000).hex().encode())
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(OSError, match=rf"cannot read '.*text\{suffix}' beyond byte 0"):
+    with pytest.raises(OSError, match=rf"cannot read '.*text\{suffix}' beyond byte (0|6,000)"):
         read(path)
 
 
