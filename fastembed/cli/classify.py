@@ -20,7 +20,8 @@ from fastembed.cli import common
 from fastembed.cli.inputs import MIN_COUNT, TRAINING, add_field, add_skip_bad, check_model_output, paths_of
 from fastembed.corpus import Ledger, Reading
 from fastembed.corpus.blocks import BLOCK_BYTES
-from fastembed.corpus.tables import ROWS_AT_ONCE
+
+ROWS_AT_ONCE = 1024  # documents in a field that are answered at a time
 
 LARGE = 10_000_000  # weights of a classifier, in a file of 40 MB
 FEATURES: common.Parameters = {

@@ -19,7 +19,7 @@ from fastembed.corpus.reading import NOT_ESCAPED, Reading, apply_valid, join_tok
 
 Document: TypeAlias = "bytes | list[str]"  # a text in UTF-8, or tokens
 
-VALUES_AT_ONCE = 1024  # values of an Arrow array that become Python objects at a time
+VALUES_AT_ONCE = 128  # values of an Arrow array that become Python objects at a time
 
 
 class BadRow(NamedTuple):

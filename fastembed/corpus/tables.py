@@ -18,8 +18,8 @@ from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.memory import BadRow, Document, documents_of, no_field, text_bytes
 from fastembed.corpus.sources import TextFile, find_files, is_folder
 
-LONGEST_ROW = 1 << 26  # bytes of a line, and characters of a field of CSV; a longer one is taken for damage
-ROWS_AT_ONCE = 1024  # of Parquet
+LONGEST_ROW = 1 << 24  # bytes of a line, and characters of a field of CSV; a longer one is taken for damage
+ROWS_AT_ONCE = 32  # of Parquet, of which a few bytes of a dictionary may be a long text in every row
 
 FORMATS = {
     ".jsonl": "JSON lines",

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import lzma
+import tracemalloc
 
 import pytest
 
@@ -30,10 +31,10 @@ def separated(records, delimiter=","):
     return text.getvalue().encode()
 
 
-def parquet(records):
+def parquet(records, row_group_size=3):
     pyarrow, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     stream = io.BytesIO()
-    pq.write_table(pyarrow.Table.from_pylist(records), stream, row_group_size=3)
+    pq.write_table(pyarrow.Table.from_pylist(records), stream, row_group_size=row_group_size)
     return stream.getvalue()
 
 
@@ -145,6 +146,16 @@ def test_an_empty_text_of_a_labelled_row_is_a_text(name, write):
         sources.find_files(write(name, WRITERS[name]([{"text": "", "label": "x"}])))[0], ["text", "label"]
     )
     assert [row for _, row in rows] == [("", "x")]
+
+
+def test_a_text_of_a_dictionary_that_stands_in_all_rows_does_not_fill_the_memory(write):
+    path = write("t.parquet", parquet([{"text": "x " * 50_000}] * 1024, row_group_size=1024))
+    tracemalloc.start()
+    try:
+        assert sum(len(row[0]) for _, row in field_rows(sources.find_files(path)[0], ["text"])) == 102_400_000
+        assert tracemalloc.get_traced_memory()[1] < 20e6
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_long_file_is_read_in_pieces_and_rows_that_cross_them_are_whole(write, set_constant):
