@@ -1,10 +1,12 @@
-"""Check a site built by Sphinx: internal links, alternative texts of pictures, and no external requests.
+"""Check a site built by Sphinx: internal links, texts of pictures, no external requests, signatures of the interface.
 
 python tools/check_site.py docs/_build/html
 """
 
 from __future__ import annotations
 
+import inspect
+import pydoc
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,7 +16,7 @@ FETCHED = {("script", "src"), ("link", "href"), ("img", "src"), ("iframe", "src"
 
 
 class Page(HTMLParser):
-    """The links, requests and anchors of a page, and its pictures without alternative text."""
+    """The links, requests, anchors and signatures of a page, and its pictures without alternative text."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -22,6 +24,8 @@ class Page(HTMLParser):
         self.fetched: list[str] = []
         self.names: set[str] = set()
         self.silent: list[str] = []
+        self.signatures: dict[str, str] = {}
+        self._object: str | None = None  # whose signature is read
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -33,8 +37,27 @@ class Page(HTMLParser):
                 self.fetched.append(value)
             elif name == "href" and value:
                 self.links.append(value)
+        if tag in ("dt", "dd"):
+            given = dict(attrs)
+            self._object = given.get("id") if "sig-object" in (given.get("class") or "") else None
         if tag == "img" and not (dict(attrs).get("alt") or "").strip():
             self.silent.append(dict(attrs).get("src") or "?")
+
+    def handle_data(self, data: str) -> None:
+        """Collect the text of a signature."""
+        if self._object is not None:
+            self.signatures[self._object] = self.signatures.get(self._object, "") + data
+
+
+def signature(name: str) -> str | None:
+    """Return the parameters of a public class or function with their defaults, without spaces; None of others."""
+    value = pydoc.locate(name)
+    if not inspect.isclass(value) and not inspect.isroutine(value):
+        return None
+    found = inspect.signature(value)
+    bare = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in found.parameters.values()]
+    own = inspect.isfunction(value) and inspect.isclass(pydoc.locate(name.rpartition(".")[0]))
+    return "".join(str(inspect.Signature(bare[own:])).split())
 
 
 def faults(site: Path) -> list[str]:
@@ -44,6 +67,9 @@ def faults(site: Path) -> list[str]:
     for path, page in pages.items():
         here = path.relative_to(site.resolve())
         found += [f"{here}: no text for the picture {source}" for source in page.silent]
+        for name, shown in page.signatures.items():
+            if (expected := signature(name) or "()") != "()" and expected not in "".join(shown.split()):
+                found.append(f"{here}: {' '.join(shown.split())}, but the signature of {name} is {expected}")
         for link in page.links + page.fetched:
             scheme, host, target, _, fragment = urlsplit(link)
             if scheme or host:

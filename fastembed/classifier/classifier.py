@@ -35,7 +35,7 @@ Field: TypeAlias = "str | int | None"
 
 
 @dataclass(eq=False, repr=False)
-class Classifier(Estimator):
+class Classifier(Estimator):  # numpydoc ignore=PR02
     """Labels of documents, by a linear model over a weighted bag of words and n-grams.
 
     A document is represented by h, the sum of the rows of E of its features. Each row is multiplied by the weight of
@@ -43,7 +43,7 @@ class Classifier(Estimator):
     without known features, the probabilities are the shares of the labels in training. The result has the same bits on
     any number of threads. Section 8 of docs/derivation.md has the formulas.
 
-    Attributes
+    Parameters
     ----------
     loss : {"squared", "softmax"}
         "squared" is one-versus-all: each label has a squared loss with the targets 1 and 0. It is trained by dual
@@ -433,12 +433,14 @@ class Classifier(Estimator):
 
         Parameters
         ----------
-        documents, field, header
+        documents
             As for :meth:`decision_function`.
         k : int
             The number of labels; all if there are fewer.
         threshold : float
             Labels with a lower probability are left out.
+        field, header
+            As for :meth:`decision_function`.
 
         Returns
         -------

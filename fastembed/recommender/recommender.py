@@ -41,7 +41,7 @@ def fitted_recommender(recommender: Recommender) -> FittedRecommender:
 
 
 @dataclass(eq=False, repr=False)
-class Recommender(Transformer):
+class Recommender(Transformer):  # numpydoc ignore=PR02
     """Items for users, by an exact softmax over all items.
 
     The logits of a user's next item are those of two models. One has a vector d of the user and a column of W per item,
@@ -50,7 +50,7 @@ class Recommender(Transformer):
     of the items and the prior weigh follows from hidden items of some of the users. A user without items gets the most
     popular ones. The result has the same bits on any number of threads.
 
-    Attributes
+    Parameters
     ----------
     dim : int
         Dimension of the vectors.
@@ -215,7 +215,7 @@ class Recommender(Transformer):
 
         Parameters
         ----------
-        who, users
+        who
             See the class.
         topn : int
             The number of items; fewer if there are no more.
@@ -226,6 +226,8 @@ class Recommender(Transformer):
         among : iterable of items, optional
             Recommend only these.
         skip_unknown : bool
+            See the class.
+        users : iterable of users, optional
             See the class.
 
         Returns
@@ -343,9 +345,11 @@ class Recommender(Transformer):
 
         Parameters
         ----------
-        X, users
+        X
             Who; see the class.
         skip_unknown : bool
+            See the class.
+        users : iterable of users, optional
             See the class.
 
         Returns
@@ -397,9 +401,11 @@ class Recommender(Transformer):
 
         Parameters
         ----------
-        X, users
+        X
             Who; see the class.
         skip_unknown : bool
+            See the class.
+        users : iterable of users, optional
             See the class.
 
         Returns
@@ -440,11 +446,13 @@ class Recommender(Transformer):
 
         Parameters
         ----------
-        X, users
+        X
             Who; see the class.
         hidden : baskets or sparse rows, optional
             As many as there are in X, of other items.
         skip_unknown : bool
+            See the class.
+        users : iterable of users, optional
             See the class.
 
         Returns

@@ -43,7 +43,7 @@ GENSIM = {"wv": "vectors", "vector_size": "dim", "predict_output_word": "predict
 EpochEnd: TypeAlias = "Callable[[dict[str, float], SkipGram], object]"
 
 
-class SkipGram(SkipGramParameters, Transformer):
+class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
     """Word vectors by exact-softmax skip-gram on co-occurrence counts.
 
     For a word w with counts N[w, :] of the words around it, the loss is -sum_c N[w, c] log softmax(E[w] @ W + b)[c].
@@ -51,7 +51,7 @@ class SkipGram(SkipGramParameters, Transformer):
     fixed to the logarithm of each context's share. At the end the rows of E are centred and scaled by direction, and W
     and b are changed to match, so that the probabilities stay the same. See ``docs/derivation.md``.
 
-    Attributes
+    Parameters
     ----------
     dim : int
         Dimension of the vectors.
