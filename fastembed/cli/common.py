@@ -306,17 +306,19 @@ class Progress(ProgressBars):
     def training(self, estimate: Any) -> None:
         """Print the estimate of the work ahead."""
         self._print(f"training {estimate}")
+        self._shows_loss = not hasattr(estimate, "users")
         super().training(estimate)
 
     def epoch(self, record: dict[str, Any]) -> None:
         """Print the result of an epoch, and show how many are done. The nll is that of each row before its step."""
         held_out = f"   validation nll {record['validation_nll']:.4f}" if "validation_nll" in record else ""
         perplexity = f"   perplexity {record['perplexity']:,.1f}" if "perplexity" in record else ""
+        # That of the vectors of a recommender alone may rise
+        loss = f"   {loss_of(record)}{perplexity}{held_out}" if self._shows_loss else ""
         left_out = record.get("left_out")  # documents, while a classifier learns how its scores become probabilities
-        of = f", {left_out:,} documents left out" if left_out else f" of {self._epochs}"
-        self._print(
-            f"epoch {record['epoch']:>2}{of}   {loss_of(record)}{perplexity}{held_out}   {record['seconds']:.1f} s"
-        )
+        most = "at most " if held_out or "change" in record else ""
+        of = f", {left_out:,} documents left out" if left_out else f" of {most}{self._epochs}"
+        self._print(f"epoch {record['epoch']:>2}{of}{loss}   {record['seconds']:.1f} s")
         super().epoch(record)
 
     def _print(self, line: str) -> None:

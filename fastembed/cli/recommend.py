@@ -53,7 +53,11 @@ def train_recommender(arguments: argparse.Namespace) -> None:
     with common.showing(arguments) as progress:
         model.fit(arguments.files, **fields_of(arguments), progress=progress)
     model.save(arguments.output)
-    common.print_written(arguments, f"a recommender of {len(model.items_):,} items, from {len(model.users_):,} users")
+    what, last = f"a recommender of {len(model.items_):,} items, from {len(model.users_):,} users", model.history_[-1]
+    if "found" in last:
+        shares = f"{last['found']:.1%} are among ten answers ({last['found_by_popularity']:.1%} by popularity)"
+        what += f"; of items hidden in training, {shares}"
+    common.print_written(arguments, what)
 
 
 def add_recommend(commands: common.Commands) -> None:

@@ -190,7 +190,12 @@ class Recommender(Transformer):  # numpydoc ignore=PR02
 
     @property
     def history_(self) -> list[dict[str, float]]:
-        """The records of the epochs; see `Trainer.fit_counts`."""
+        """The records of the epochs; see `Trainer.fit_counts`.
+
+        Their perplexity is that of the vectors alone, and may rise. The last record has `found`, unless the data are
+        few: the share of the items that were hidden of some users, to choose the strengths, which are among the ten
+        best; and `found_by_popularity`. For other users, `evaluation.held_out_items` says how good answers are.
+        """
         return self._fitted().history
 
     @property

@@ -51,6 +51,7 @@ USUAL_SHARE, MARGIN = 0.6, 0.5  # the share where hidden items tell little: less
 POPULARITIES = (0.1, 0.25, 0.5, 0.75, 1.0)  # of the factor of the bias that the nll chooses
 CHOICE_TOLERANCE = 1e-2  # of the rows of users: see `optimal_rows`
 DEPTH = 100  # of the NDCG
+FOUND = 10  # best items, among which users look for the hidden ones
 PRIOR = 3.0  # precision of the factors about 1; the weight of a hidden item is 1 at most
 LEAST_FACTOR = 0.05  # below 0, what nobody takes would be first for users of whose items nothing is known
 NEWTON_STEPS = 12
@@ -271,8 +272,12 @@ def _entries(n: Any, mask: NDArray[np.bool_]) -> Any:
     return sparse.csr_array((n.data[mask], n.indices[mask], ends[n.indptr]), shape=n.shape)
 
 
-def select(model: Model, shown: Any, seen: Any, hidden: Any, pool: Pool) -> tuple[dict[str, Any], float]:
+def select(
+    model: Model, shown: Any, seen: Any, hidden: Any, pool: Pool
+) -> tuple[dict[str, Any], float, dict[str, float]]:
     """Return the ridge and the factors that predict the hidden items of users best, and the factor of `Ease`, or 0.
+
+    Also the shares of these items that are among the ten best: by the models, and by popularity.
 
     Each of the two models is calibrated by two factors, of the bias and of its own logits: those with the lowest nll.
     The ridge, and the share of each model in their product, are those that rank the hidden items best (NDCG): the nll
@@ -332,7 +337,9 @@ def select(model: Model, shown: Any, seen: Any, hidden: Any, pool: Pool) -> tupl
     best = _climbed(POPULARITIES, with_popularity)
     hidden, nothing = _entries(hidden, np.isin(hidden.indices, shown.indices)), np.zeros_like(bias)
     scale = _Hidden(seen, hidden).calibrated(np.broadcast_to(nothing, hidden.shape), best.logits, np.ones(2))[1]
-    return {"ridge": low.value, "factors": (scale * best.factors).astype(np.float32)}, second.value
+    popular = np.broadcast_to(bias, best.logits.shape).copy()
+    found = {"found": users.found(best.logits), "found_by_popularity": users.found(popular)}
+    return {"ridge": low.value, "factors": (scale * best.factors).astype(np.float32)}, second.value, found
 
 
 @dataclass(frozen=True)
@@ -430,7 +437,16 @@ class _Hidden:
 
     def ndcg(self, first: Float32, second: Float32, share: float) -> Float64:
         """Return the NDCG at `DEPTH` (N,), among the items that a user has not seen, with a share of `second`."""
-        above = np.empty(len(self._entry_weights), np.int32)
-        kernels_for("float32").mixture_ranks(first, second, 1 - share, share, *self._of_seen, *self._of_hidden, above)
+        above = self._ranks(first, second, share)
         gains = np.bincount(self._entries[0], (above < DEPTH) / np.log2(above + 2), len(self._ideal))
         return gains / self._ideal
+
+    def found(self, logits: Float32) -> float:
+        """Return the share of the hidden items that are among the best `FOUND`."""
+        return float((self._ranks(logits, logits, 0) < FOUND).mean())
+
+    def _ranks(self, first: Float32, second: Float32, share: float) -> Int32:
+        """Return how many unseen items are above each hidden one, with a share of `second`."""
+        above = np.empty(len(self._entry_weights), np.int32)
+        kernels_for("float32").mixture_ranks(first, second, 1 - share, share, *self._of_seen, *self._of_hidden, above)
+        return above

@@ -99,11 +99,13 @@ def fit(x: Any, options: Options, pool: Pool, on_epoch_end: EpochEnd) -> tuple[M
         shown, seen, hidden = kept_away
         again = hidden.shape[0] > NEGLIGIBLE * n.shape[0]
         model, records = _trained(shown, weight, options, pool, None if again else on_epoch_end, few=again)
-        strengths, ease = select(model, shown, seen, hidden, pool)
+        strengths, ease, found = select(model, shown, seen, hidden, pool)
         if again:
-            return _trained(n, weight, options, pool, on_epoch_end, strengths, ease)
-        model = replace(model, **strengths)
-        return replace(model, similar=item_to_item(n, ease, pool)) if ease else model, records
+            model, records = _trained(n, weight, options, pool, on_epoch_end, strengths, ease)
+        else:
+            model = replace(model, **strengths)
+            model = replace(model, similar=item_to_item(n, ease, pool)) if ease else model
+        return model, [*records[:-1], records[-1] | found]
 
 
 def _trained(

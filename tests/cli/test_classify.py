@@ -43,7 +43,7 @@ def test_training_prints_its_epochs_and_the_ledger(run, train, tmp_path):
     code, out, _ = run("train-classifier", train, "-o", path, *options.split())
     assert code == 0
     assert out.splitlines()[0].startswith("training ")
-    assert out.splitlines()[1].startswith("epoch  1 of 2   loss ")
+    assert out.splitlines()[1].startswith("epoch  1 of at most 2   loss ")
     assert "; read 10 tokens in 4 documents" in out
     assert "skipped 1 rows (1 without a label)" in out
     model = Classifier.load(path)

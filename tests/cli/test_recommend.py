@@ -77,3 +77,15 @@ def test_baskets_come_from_standard_input(run, trained, stdin):
     Recommender(dim=2, epochs=1, threads=1).fit([["old ale", "jam"], ["jam", "saw"]] * 3).save(trained)
     stdin(b"old ale\nold ale\tjam\n")
     assert run("recommend", trained, "-", "-n", 1)[1].split("\n")[::2] == ["old ale", "old ale jam", ""]
+
+
+def test_training_tells_what_a_user_can_judge(run, tmp_path):
+    rng, path = np.random.default_rng(0), tmp_path / "baskets.txt"
+    lines = [" ".join(f"i{k + 20 * (user % 2)}" for k in rng.choice(20, 4, replace=False)) for user in range(1000)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    code, out, _ = run("train-recommender", path, "-o", tmp_path / "m", *SMALL)
+    assert (code, "nll" in out, "perplexity" in out) == (0, False, False)
+    last = Recommender.load(tmp_path / "m").history_[-1]
+    assert last["found"] > 1.5 * last["found_by_popularity"]
+    shares = f"{last['found']:.1%} are among ten answers ({last['found_by_popularity']:.1%} by popularity)"
+    assert f"of items hidden in training, {shares}, " in out

@@ -240,7 +240,10 @@ def best_strengths(model, shown, seen, hidden):
     low = climbed(with_ridge, 2, (0.75, 0.3), (5, 12))
     second = max((*low[:2], 0, *nearest), climbed(with_ease, 16, (4, 1), (64,), least=low[0]), key=lambda each: each[0])
     *_, factors, x = climbed(with_popularity, 0.5, (0.25, 0.1), (0.75, 1), 2)
-    return low[2], second[2], *(calibrated(np.where((kind == 2) & ~n.any(axis=0), 0, kind), 0 * x, x)[1] * factors)
+    candidates = (np.where(kind == 1, -np.inf, each) for each in (x, np.broadcast_to(bias, x.shape)))
+    found = [((each[rows] > each[rows, columns][:, None]).sum(axis=1) < 10).mean() for each in candidates]
+    factors = calibrated(np.where((kind == 2) & ~n.any(axis=0), 0, kind), 0 * x, x)[1] * factors
+    return low[2], second[2], *factors, *found
 
 
 @pytest.mark.parametrize(("seed", "noise", "size"), [(5, 0.06, 10), (21, 0.2, 15), (16, 0.3, 20)])
@@ -254,8 +257,8 @@ def test_the_strengths_are_those_that_the_hidden_items_of_users_kept_away_choose
     calls, fit_counts = [], Trainer.fit_counts
     monkeypatch.setattr(Trainer, "fit_counts", lambda *given, **how: calls.append(how) or fit_counts(*given, **how))
     monkeypatch.setattr(strengths, "CHOICE_TOLERANCE", 1e-5)
-    model, _ = fit(x, Options(dim=6), POOL)
-    ((first, shown, seen, hidden, _), (_, ease)), how = chosen[0], calls[1]
+    model, records = fit(x, Options(dim=6), POOL)
+    ((first, shown, seen, hidden, _), (_, ease, _)), how = chosen[0], calls[1]
     n, sizes = counted(x, model), np.diff(x.indptr)
     assert_allclose(how["input_weights"], n.sum(axis=1) ** 0.5, rtol=1e-6)
     away = np.flatnonzero((np.diff(shown.indptr) == 0) & (sizes > 0))
@@ -263,7 +266,10 @@ def test_the_strengths_are_those_that_the_hidden_items_of_users_kept_away_choose
     assert_array_equal(np.diff(hidden.indptr), np.maximum(1, np.round(0.2 * sizes[away])))
     n[away] -= seen.toarray() + hidden.toarray()
     assert_allclose(shown.toarray(), n, atol=1e-6)
-    assert_allclose([model.ridge, ease, *model.factors], best_strengths(first, shown, seen, hidden), rtol=0.01)
+    found = [records[-1][name] for name in ("found", "found_by_popularity")]
+    expected = best_strengths(first, shown, seen, hidden)
+    assert_allclose([model.ridge, ease, *model.factors, *found], expected, rtol=0.01)
+    assert 0 < found[1] < found[0] < 1
 
 
 def test_strengths_need_two_hundred_hidden_items():
