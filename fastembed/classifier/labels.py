@@ -488,6 +488,9 @@ def checked_weights(sample_weight: Any, some: npt.NDArray[np.bool_]) -> Any:
     check_amounts("sample_weight", weights)
     if some.any() and not weights[some].any():
         raise ValueError("sample_weight must be above zero for a document with a label, but is zero for all of them")
+    with np.errstate(over="ignore"):
+        if np.isinf(weights.sum(dtype=np.float64)):
+            raise ValueError(f"sample_weight must have a finite sum, got {weights.max():g} as the largest")
     return weights
 
 

@@ -144,11 +144,22 @@ def find_files(path: str | os.PathLike[str]) -> list[TextFile]:
         with Path(name).open("rb") as stream:
             return [Spool(name, stream)]
     else:
-        found = [Path(match) for match in glob.glob(name, recursive=True)]  # noqa: PTH207 - absolute
+        found = list(map(Path, _matches(name)))
     files = sorted(p for p in found if p.is_file())
     if not files:
         raise FileNotFoundError(f"no such file: {name[:500]!r}; pass [text] if it is a text")
     return [RegularFile(p) for p in files]
+
+
+def _matches(pattern: str) -> list[str]:
+    """Return the files and folders of a pattern; raise OSError if one of its folders cannot be read."""
+    found, folders = glob.glob(pattern, recursive=True), pattern  # noqa: PTH207 - absolute
+    while glob.has_magic(folders):
+        folders = os.path.dirname(folders)  # noqa: PTH120
+        for folder in glob.glob(folders or ".", recursive=True):  # noqa: PTH207
+            if os.path.isdir(folder):  # noqa: PTH112
+                os.scandir(folder).close()
+    return found
 
 
 def is_folder(path: str | os.PathLike[str]) -> bool:

@@ -30,7 +30,10 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
         ...
     FileNotFoundError: cannot write 'nowhere/words.txt': the folder ... does not exist
     """
-    target = Path(os.path.realpath(path))
+    try:
+        target = Path(os.path.realpath(path))
+    except FileNotFoundError:
+        raise FileNotFoundError(f"cannot write {str(path)!r}: the working directory does not exist") from None
     if not target.parent.is_dir():
         raise FileNotFoundError(f"cannot write {str(path)!r}: the folder {str(target.parent)!r} does not exist")
     if not os.access(target.parent, os.W_OK):

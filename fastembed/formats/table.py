@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.progress import bar
-from fastembed._base.validation import all_finite, token_ids, unmasked
+from fastembed._base.validation import all_finite, printable, token_ids, unmasked
 from fastembed.formats.atomic import replacing
 
 Matrix = npt.NDArray[np.floating]
@@ -131,6 +131,13 @@ def writing(path: PathLike) -> Iterator[BinaryIO]:
             yield file
 
 
+def opened(path: PathLike) -> BinaryIO:
+    """Open a file that is read more than once, for its format and for what it holds, which a pipe cannot be."""
+    if Path(path).is_fifo():
+        raise OSError(f"{str(path)!r} is a pipe, which is read once: a file is needed")
+    return Path(path).open("rb")
+
+
 class _ShownFile(io.FileIO):
     """A file that tells a bar how many bytes have been read."""
 
@@ -155,8 +162,9 @@ def reading(path: PathLike) -> Iterator[BinaryIO]:
     ValueError
         If it is not whole gzip data although its name ends in ``.gz``.
     """
-    size = Path(path).stat().st_size
-    shown = bar(desc=Path(path).name, total=size, unit="B")
+    with opened(path) as file:
+        size = os.fstat(file.fileno()).st_size
+    shown = bar(desc=printable(Path(path).name), total=size, unit="B")
     try:
         with shown, _ShownFile(path, shown) as file, io.BufferedReader(file, 1 << 16) as raw:
             yield io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=raw)), 1 << 16) if is_gzip(path) else raw

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from io import BytesIO
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -21,9 +20,10 @@ import numpy.typing as npt
 from fastembed._base.threads import check_threads, ordered_map
 from fastembed._base.validation import LARGEST, encode_tokens
 from fastembed.formats.atomic import replacing
-from fastembed.formats.table import PathLike, Table
+from fastembed.formats.table import PathLike, Table, opened
 
 Array = npt.NDArray[Any]
+Place = tuple[np.dtype[Any], tuple[int, ...], int]  # the dtype and the shape of an array, and its first byte in a file
 _NUMBERS = ("F16", "F32", "F64", "I8", "I16", "I32", "I64", "U8", "U16", "U32", "U64")
 _DTYPES = {"BOOL": np.dtype("?"), **{name: np.dtype(f"<{name[0].lower()}{int(name[1:]) // 8}") for name in _NUMBERS}}
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
@@ -146,14 +146,9 @@ def map_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[st
         If it is not a whole safetensors file, is not what :func:`write_tensors` wrote, or NumPy has no dtype for one of
         its tensors.
     """
-    with Path(path).open("rb") as file:
-        places, fields, digest = _read_header(file, os.fstat(file.fileno()).st_size, path)
-        tensors = {}
-        for name, (dtype, shape, start) in places.items():
-            mapped = np.memmap(file, dtype, "r", start, shape) if 0 not in shape else np.empty(shape, dtype)
-            tensors[name] = np.asarray(mapped)
-    _check_digest(tensors, digest, path)
-    return tensors, fields
+    with opened(path) as file:
+        header = _read_header(file, os.fstat(file.fileno()).st_size, path)
+        return _arrays(np.memmap(file, np.uint8, "r"), *header, path)
 
 
 def is_safetensors(path: str | os.PathLike[str]) -> bool:
@@ -165,7 +160,7 @@ def is_safetensors(path: str | os.PathLike[str]) -> bool:
     False
     """
     try:
-        with open(path, "rb") as file:  # noqa: PTH123
+        with opened(path) as file:
             first = file.read(9)
     except OSError:
         return False
@@ -180,7 +175,7 @@ def read_fields(path: str | os.PathLike[str]) -> dict[str, str]:
     OSError, ValueError
         As :func:`map_tensors`.
     """
-    with Path(path).open("rb") as file:
+    with opened(path) as file:
         return _read_header(file, os.fstat(file.fileno()).st_size, path)[1]
 
 
@@ -212,18 +207,21 @@ def load_tensors(data: bytes, path: str) -> tuple[dict[str, Array], dict[str, st
     ValueError
         As :func:`map_tensors`.
     """
-    places, fields, digest = _read_header(BytesIO(data), len(data), path)
-    tensors = {
-        name: np.frombuffer(data, dtype, math.prod(shape), start).reshape(shape)
-        for name, (dtype, shape, start) in places.items()
-    }
+    return _arrays(data, *_read_header(BytesIO(data), len(data), path), path)
+
+
+def _arrays(
+    data: Any, places: dict[str, Place], fields: dict[str, str], digest: str, path: str | os.PathLike[str]
+) -> tuple[dict[str, Array], dict[str, str]]:
+    """Return the arrays in the bytes of a file, of which they are parts, and its fields, after checking the digest."""
+    tensors = {name: np.ndarray(shape, dtype, data, start) for name, (dtype, shape, start) in places.items()}
     _check_digest(tensors, digest, path)
     return tensors, fields
 
 
 def _read_header(
     file: BinaryIO, size: int, path: str | os.PathLike[str]
-) -> tuple[dict[str, tuple[np.dtype[Any], tuple[int, ...], int]], dict[str, str], str]:
+) -> tuple[dict[str, Place], dict[str, str], str]:
     """Return the dtype, the shape and the first byte of each array of a file of `size` bytes, its fields and a digest.
 
     The arrays must fill the file without gaps behind the header, as the format demands.

@@ -403,7 +403,7 @@ class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
     ) -> Self:
         """Fit, or with `further` continue training."""
         if self._fitting:  # the two would mix their vocabularies
-            raise RuntimeError("on_epoch_end cannot fit the SkipGram that is in a fit: let it fit another SkipGram")
+            raise RuntimeError("a SkipGram in a fit cannot be fitted, by on_epoch_end or a thread: fit another one")
         check_callback("on_epoch_end", on_epoch_end)
         check_memory_limit(memory_limit)
         options, before = self._options(), self._model

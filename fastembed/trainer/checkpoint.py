@@ -121,8 +121,7 @@ def check_checkpoint(path: Any) -> str | None:
         return None
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"checkpoint must be the path of a file, got {shown(path)}")
-    absolute = os.path.abspath(path)  # noqa: PTH100 - the current folder may change
-    check_writable(absolute)
+    absolute = str(check_writable(path))  # the current folder may change
     with suppress(FileNotFoundError):
         check_header(read_fields(absolute), "checkpoint", absolute)
     return absolute

@@ -110,10 +110,14 @@ def check_counts(counts: Any, shape: tuple[int, int], name: str = "counts", rows
         raise TypeError(f"{name} must be a Counts or a SciPy sparse array, got {type(counts).__name__}")
     if counts.shape != shape:
         raise ValueError(f"{name} must have shape {shape}, {rows} by outputs, got {counts.shape}")
-    if isinstance(counts, Counts):
-        groups = groups_of(counts)
-    else:
-        groups = CSRGroups(canonical_csr(name, counts)) if is_sparse else counts
+    with np.errstate(over="ignore"):
+        if is_sparse:
+            counts = canonical_csr(name, counts)
+            groups, total = CSRGroups(counts), counts.data.sum()
+        else:
+            groups, total = (groups_of(counts), counts.total) if isinstance(counts, Counts) else (counts, 0.0)
+    if np.isinf(total):
+        raise ValueError(f"{name} must have a finite sum, but they add up to {total}")
     if not groups.entries.any():
         raise ValueError(f"{name} must hold at least one positive count, but all are zero")
     return groups

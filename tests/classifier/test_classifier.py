@@ -219,6 +219,7 @@ def test_bad_input_is_named(documents, labels, error, message):
         ([1, 2], ValueError, r"one number per document, shape \(3,\), got shape \(2,\)"),
         ([1, -2, 1], ValueError, r"sample_weight\[1\] is -2"),
         ([1, np.nan, 1], ValueError, r"sample_weight\[1\] is nan"),
+        ([1e308, 1e308, 1], ValueError, r"sample_weight must have a finite sum, got 1e\+308"),
         (["a", "b", "c"], TypeError, "sample_weight must hold real numbers"),
     ],
 )

@@ -25,6 +25,23 @@ def test_folders_and_patterns_stand_for_their_files_in_order(tmp_path, read):
     assert read([tmp_path / "deep", tmp_path / "b.txt"])[0] == [["deep/c.txt"], ["b.txt"]]
 
 
+@pytest.mark.parametrize("pattern", ["*/*.txt", "**/*.txt", "*/deep/*.txt"])
+def test_a_folder_of_a_pattern_that_cannot_be_read_is_an_error(pattern, tmp_path, monkeypatch):
+    for name in ("a/deep/x.txt", "b/deep/x.txt", "a/y.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    read_folder = os.scandir
+
+    def fail(path="."):
+        if os.fspath(path) == str(tmp_path / "b"):
+            raise PermissionError(13, "Permission denied", path)
+        return read_folder(path)
+
+    monkeypatch.setattr(os, "scandir", fail)
+    with pytest.raises(PermissionError, match="b'"):
+        FileCorpus(f"{tmp_path}/{pattern}")
+
+
 def test_a_missing_file_is_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path(".hidden").touch()

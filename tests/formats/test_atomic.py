@@ -84,3 +84,13 @@ def test_a_folder_that_is_not_writable_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: not (path == tmp_path.resolve() and mode == os.W_OK))
     with pytest.raises(PermissionError, match="is not writable"):
         check_writable(tmp_path / "a")
+
+
+@pytest.mark.thread_unsafe(reason="a process has one working directory")
+@pytest.mark.skipif(sys.platform == "win32", reason="keeps the working directory")
+def test_a_working_directory_that_is_gone_is_said(tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(FileNotFoundError, match="cannot write 'a': the working directory does not exist"):
+        check_writable("a")

@@ -1,7 +1,9 @@
 """Files of tensors come back bit for bit; damaged ones are named."""
 
 import json
+import os
 import struct
+import sys
 
 import numpy as np
 import pytest
@@ -93,3 +95,25 @@ def test_safetensors_are_mapped(tmp_path):
     while bases[-1] is not None:
         bases.append(getattr(bases[-1], "base", None))
     assert any(isinstance(base, np.memmap) for base in bases)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such limit")
+def test_many_tensors_take_one_mapping(tmp_path):
+    import resource
+
+    path, before = tmp_path / "many", resource.getrlimit(resource.RLIMIT_NOFILE)
+    write_tensors(path, {str(k): np.arange(k, k + 2) for k in range(300)})
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(200, before[0]), before[1]))
+    try:
+        tensors, _ = map_tensors(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert all(tensors[str(k)].tolist() == [k, k + 1] for k in range(300))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="has no named pipes")
+@pytest.mark.parametrize("name", ["pipe", "pipe.vec", "pipe.bin", "pipe.safetensors"])
+def test_a_pipe_is_refused_instead_of_waited_for(name, tmp_path):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(OSError, match="is a pipe"):
+        Vectors.load(tmp_path / name)

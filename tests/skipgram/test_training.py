@@ -260,6 +260,6 @@ def test_a_callback_cannot_fit_its_own_model():
     corpus = [["a", "b"], ["b", "c"]]
     model = SkipGram(**SETTINGS)
     for name in ("fit", "partial_fit"):
-        with pytest.raises(RuntimeError, match="on_epoch_end cannot fit the SkipGram that is in a fit"):
+        with pytest.raises(RuntimeError, match="a SkipGram in a fit cannot be fitted"):
             model.fit(corpus, on_epoch_end=lambda record, own, name=name: getattr(own, name)(corpus))
     model.fit(corpus, on_epoch_end=lambda record, own: SkipGram(**SETTINGS).fit(corpus) and None)

@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_array_equal
 from scipy import sparse
 
-from fastembed import Counts, Trainer
+from fastembed import Counts, SkipGram, Trainer
 
 NAN, INF = float("nan"), float("inf")
 COUNTS = sparse.csr_array(np.eye(4, 5))
@@ -255,3 +255,11 @@ def test_bags_are_checked(trainer, bags, error, message):
 def test_the_options_and_data_of_a_fit_are_checked(trainer, options, error, message):
     with pytest.raises(error, match=re.escape(message)):
         trainer.fit_counts(COUNTS, **options)
+
+
+def test_counts_have_a_finite_sum():
+    counts = sparse.csr_array(np.full((2, 2), 1e308))
+    with pytest.raises(ValueError, match="counts must have a finite sum, but they add up to inf"):
+        Trainer(floats(2, 3), floats(3, 2)).fit_counts(counts)
+    with pytest.raises(ValueError, match="counts must have a finite sum, but they add up to inf"):
+        SkipGram(dim=1).fit(Counts.from_scipy(counts, tokens=["a", "b"]))

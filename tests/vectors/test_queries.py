@@ -37,7 +37,7 @@ def peer(vectors):
     return peer
 
 
-@pytest.mark.parametrize("name", ["v.txt.gz", "v.bin"])
+@pytest.mark.parametrize("name", ["v.txt.gz", "v.bin", "\x1b[2J.vec"])
 def test_bars_are_drawn_of_neighbours_and_of_files_and_change_nothing(name, tmp_path, capsys):
     held = Vectors([f"w{i}" for i in range(50)], np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32))
     held.save(tmp_path / name)
@@ -50,7 +50,7 @@ def test_bars_are_drawn_of_neighbours_and_of_files_and_change_nothing(name, tmp_
             (loaded.matrix.tobytes(), *map(np.ndarray.tobytes, held.nearest(held.tokens, progress=progress)))
         )
     shown = capsys.readouterr().err
-    assert all(f"{bar}: " in shown for bar in ("vectors", name, "neighbours"))
+    assert all(f"{bar}: " in shown for bar in ("vectors", name.replace("\x1b", "\\x1b"), "neighbours"))
     assert results[0] == results[1]
     assert (tmp_path / f"True-{name}").read_bytes() == (tmp_path / f"False-{name}").read_bytes()
 
