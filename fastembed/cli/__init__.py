@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import fastembed
@@ -119,7 +120,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return 1
     except KeyboardInterrupt:
-        common.print_message("interrupted")
+        what, checkpoint = (
+            "; nothing was saved" if "output" in arguments else "",
+            getattr(arguments, "checkpoint", None),
+        )
+        if checkpoint and Path(checkpoint).exists():
+            what = f"; the same command goes on from {checkpoint}"
+        common.print_message(f"interrupted{what}")
         return 130
     except Exception as error:
         if arguments.debug:
