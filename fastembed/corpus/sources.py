@@ -18,6 +18,8 @@ from typing import Any, BinaryIO, TypeAlias, TypeGuard, cast
 from fastembed._base.optional import require
 from fastembed._base.validation import shown, without_password
 
+LONGEST_PATTERN = 1 << 12  # characters; as many as those of a path
+
 # A file that can be read again and again: its `name`, its `size()` on disk, and a stream of its bytes by `open()`
 TextFile: TypeAlias = "RegularFile | Spool | UrlFile | FilePart"
 
@@ -153,6 +155,8 @@ def find_files(path: str | os.PathLike[str]) -> list[TextFile]:
 
 def _matches(pattern: str) -> list[str]:
     """Return the files and folders of a pattern; raise OSError if one of its folders cannot be read."""
+    if len(pattern) > LONGEST_PATTERN:  # a text in place of a path, whose brackets would take minutes
+        return []
     found, folders = glob.glob(pattern, recursive=True), pattern  # noqa: PTH207 - absolute
     while glob.has_magic(folders):
         folders = os.path.dirname(folders)  # noqa: PTH120

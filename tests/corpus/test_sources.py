@@ -50,7 +50,9 @@ def test_a_missing_file_is_named(tmp_path, monkeypatch):
             FileCorpus([missing])
 
 
-@pytest.mark.parametrize("text", ["the cat sat", "two\nlines", "long " * 5000, "nul \0", "what?\n" * 9, "[a] " * 2000])
+@pytest.mark.parametrize(
+    "text", ["the cat", "two\nlines", "long " * 5000, "nul \0", "what?\n" * 9, "[a] " * 2000, "([" * 100_000]
+)
 def test_a_text_in_place_of_a_path_is_explained(text):
     with pytest.raises(FileNotFoundError, match=r"pass \[text\] if it is a text"):
         as_corpus(text)
