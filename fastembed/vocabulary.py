@@ -159,7 +159,7 @@ class Vocabulary:
         >>> vocabulary.ledger.summary()
         'read 5 tokens in 2 lines; used 4; dropped 1 (1 over max_size=2)'
         >>> Vocabulary.from_corpus([["the", "cat", "the"]], min_count=1, drop=["the", "of"]).ledger.summary()
-        'read 3 tokens in 1 lines; used 1; dropped 2 (2 listed in drop)'
+        'read 3 tokens in 1 line; used 1; dropped 2 (2 listed in drop)'
         """
         min_count = check_integer("min_count", min_count, low=1)
         max_size = None if max_size is None else check_integer("max_size", max_size, low=1)

@@ -266,6 +266,17 @@ def encode_tokens(tokens: Sequence[str], errors: str = "strict") -> list[bytes]:
         raise ValueError(f"token {error.object!r} has no UTF-8 form: {error.reason}") from error
 
 
+def number_of(number: int, noun: str) -> str:
+    """Return how many there are of what.
+
+    Examples
+    --------
+    >>> number_of(1, "label"), number_of(2000, "label")
+    ('1 label', '2,000 labels')
+    """
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
 class UnknownToken:
     """The message for an unknown token, user or item, with up to three similar spellings among the most frequent.
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.arrays import Float64, largest, largest_of_rows
-from fastembed._base.validation import shown
+from fastembed._base.validation import number_of, shown
 from fastembed.classifier.calibration import nll, probabilities
 from fastembed.classifier.labels import Labels, check_fit
 from fastembed.classifier.model import FittedClassifier
@@ -98,10 +98,10 @@ class Evaluation:
         left_out = "".join(f"; left out: {count:,} {reason}" for reason, count in self.skipped.items())
         at = f"@{self.k}" if self.k else ""
         return (
-            f"{self.documents:,} documents   P{at} {self.precision:.4f}   R{at} {self.recall:.4f}"
+            f"{number_of(self.documents, 'document')}   P{at} {self.precision:.4f}   R{at} {self.recall:.4f}"
             f"   F1 {self.f1:.4f}   nll {self.nll:.4f}   calibration error {self.calibration_error:.4f}\n"
-            f"{self.unknown_labels:,} labels are unknown; {self.without_features:,} documents have no known feature"
-            f"{left_out}"
+            f"{number_of(self.unknown_labels, 'unknown label')}; "
+            f"{number_of(self.without_features, 'document')} without a known feature{left_out}"
         )
 
     def __str__(self) -> str:

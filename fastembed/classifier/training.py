@@ -20,7 +20,7 @@ from scipy import sparse
 from fastembed._base.arrays import CACHE_LINE, Float32, Float64, Int64, aligned_zeros
 from fastembed._base.memory import check_free
 from fastembed._base.threads import Pool, single_threaded_blas
-from fastembed._base.validation import warn_user
+from fastembed._base.validation import number_of, warn_user
 from fastembed._kernels import features as kernels
 from fastembed._kernels import kernels_for
 from fastembed.classifier.calibration import Calibration, prior_logits, probabilities
@@ -74,7 +74,8 @@ class Size:
     epochs: int
 
     def __str__(self) -> str:
-        return f"{self.documents:,} documents, {self.features:,} features, {self.labels:,} labels"
+        of = (self.documents, "document"), (self.features, "feature"), (self.labels, "label")
+        return ", ".join(number_of(*each) for each in of)
 
 
 def check_alike(known: FittedClassifier, options: ClassifierOptions) -> None:

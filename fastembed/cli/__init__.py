@@ -107,7 +107,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     0
     """
     words = sys.argv[1:] if argv is None else argv
-    arguments = build_parser(words[0] if words and words[0] in COMMANDS else None).parse_args(words)
+    parser = build_parser(words[0] if words and words[0] in COMMANDS else None)
+    if words and words[0] not in COMMANDS and (near := common.nearest(words[0], list(COMMANDS))):
+        parser.error(f"there is no command {words[0]!r}; did you mean {near}?")
+    arguments = parser.parse_args(words)
     try:
         if hasattr(sys.stdout, "reconfigure"):
             sys.stdout.reconfigure(errors="backslashreplace")  # for words that the terminal's encoding lacks

@@ -6,12 +6,14 @@ One JSON document or lines for people go to stdout, messages and progress bars t
 from __future__ import annotations
 
 import argparse
+import difflib
 import inspect
 import json
 import os
+import re
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -19,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from tqdm import tqdm
 
 from fastembed._base.progress import ProgressBars, bars, loss_of
-from fastembed._base.validation import plain, printable, without_password
+from fastembed._base.validation import number_of, plain, printable, without_password
 
 if TYPE_CHECKING:
     from fastembed.corpus import Ledger
@@ -33,9 +35,29 @@ if TYPE_CHECKING:
 class Parser(argparse.ArgumentParser):
     """Says what is wrong in one line."""
 
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Return the parsed arguments; the message for an unknown option names the one with the nearest spelling."""
+        found, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            near = nearest(unknown[0], re.findall(r"--[\w-]+", found.parser.format_usage()))
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{near and f'; did you mean {near}?'}")
+        return found
+
     def error(self, message: str) -> NoReturn:
         """Print a message, and exit."""
         self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """Return what is spelled most alike, of the same letters if there is one; "" if none is.
+
+    Examples
+    --------
+    >>> nearest("--dmi", ["--mpi", "--dim"]), nearest("xyz", ["train"])
+    ('--dim', '')
+    """
+    close = difflib.get_close_matches(word, known, len(known))
+    return max(close, key=lambda each: sorted(each) == sorted(word), default="")
 
 
 class Paragraphs(argparse.HelpFormatter):
@@ -317,7 +339,7 @@ class Progress(ProgressBars):
         loss = f"   {loss_of(record)}{perplexity}{held_out}" if self._shows_loss else ""
         left_out = record.get("left_out")  # documents, while a classifier learns how its scores become probabilities
         most = "at most " if held_out or "change" in record else ""
-        of = f", {left_out:,} documents left out" if left_out else f" of {most}{self._epochs}"
+        of = f", {number_of(left_out, 'document')} left out" if left_out else f" of {most}{self._epochs}"
         self._print(f"epoch {record['epoch']:>2}{of}{loss}   {record['seconds']:.1f} s")
         super().epoch(record)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastembed import evaluation, plotting
-from fastembed._base.validation import without_password
+from fastembed._base.validation import number_of, without_password
 from fastembed.cli import common
 from fastembed.cli.inputs import (
     SEED,
@@ -201,7 +201,7 @@ def plot(arguments: argparse.Namespace) -> None:
     if arguments.history:
         history = SkipGram.load(arguments.vectors).history
         plotting.plot_history(history, arguments.output)
-        common.print_written(arguments, f"the course of {len(history)} epochs")
+        common.print_written(arguments, f"the course of {number_of(len(history), 'epoch')}")
         return
     vectors = open_vectors(arguments)
     words = map(open_words(arguments, vectors), arguments.words) if arguments.words else None

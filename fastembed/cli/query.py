@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from fastembed._base.validation import without_password
+from fastembed._base.validation import number_of, without_password
 from fastembed._versions import show_versions, versions
 from fastembed.cli import common
 from fastembed.cli.inputs import (
@@ -244,14 +244,14 @@ def _described(arguments: argparse.Namespace, metadata: dict[str, Any]) -> str:
         return repr(Counts.open(file))
     if kind == "fastembed.recommender":
         model = Recommender.load(file)
-        return f"{model}: {len(model.items_):,} items, {len(model.users_):,} users"
+        return f"{model}: {number_of(len(model.items_), 'item')}, {number_of(len(model.users_), 'user')}"
     if kind == "fastembed.classifier":
         model = Classifier.load(file)
         what = f"{len(model.classes_):,} labels, {model.n_features_:,} features"
     elif "model" in metadata:
         model = SkipGram.load(file)
         words, dim = model.vectors.matrix.shape
-        what = f"{words:,} words, {dim} dimensions, {len(model.history)} epochs"
+        what = f"{number_of(words, 'word')}, {number_of(dim, 'dimension')}, {number_of(len(model.history), 'epoch')}"
     else:
         return repr(Vectors.load(file, arguments.input_format))
     return f"{model}: {what}" + (f", read as {model.reading_}" if model.reading_ else "")
@@ -278,4 +278,4 @@ def export(arguments: argparse.Namespace) -> None:
     vectors.save(arguments.output, form.name, progress=common.shows_bars(arguments))
     (words, dim), composer = vectors.matrix.shape, composer_behind(vectors)
     alone = "" if form.ngrams or composer is None else f", without the {composer}"
-    common.print_written(arguments, f"{words:,} vectors of dimension {dim}{alone}, {form.description}")
+    common.print_written(arguments, f"{number_of(words, 'vector')} of dimension {dim}{alone}, {form.description}")

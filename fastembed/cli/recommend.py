@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterable
 from typing import Any
 
+from fastembed._base.validation import number_of
 from fastembed.cli import common
 from fastembed.cli.inputs import TRAINING, check_model_output, stdin_lines, words_of
 from fastembed.recommender import Recommender
@@ -53,7 +54,8 @@ def train_recommender(arguments: argparse.Namespace) -> None:
     with common.showing(arguments) as progress:
         model.fit(arguments.files, **fields_of(arguments), progress=progress)
     model.save(arguments.output)
-    what, last = f"a recommender of {len(model.items_):,} items, from {len(model.users_):,} users", model.history_[-1]
+    items, users = number_of(len(model.items_), "item"), number_of(len(model.users_), "user")
+    what, last = f"a recommender of {items}, from {users}", model.history_[-1]
     if "found" in last:
         shares = f"{last['found']:.1%} are among ten answers ({last['found_by_popularity']:.1%} by popularity)"
         what += f"; of items hidden in training, {shares}"

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from fastembed._base.optional import require
+from fastembed._base.validation import number_of
 from fastembed.cli import common
 from fastembed.cli.inputs import (
     MIN_COUNT,
@@ -172,7 +173,7 @@ def _train_and_save(arguments: argparse.Namespace, learn: Callable[..., SkipGram
     model.save(arguments.output)
     words, dim = model.vectors.matrix.shape
     kept = f" of epoch {model.best_epoch_}" if model.early_stopping else ""
-    common.print_written(arguments, f"{words:,} vectors{kept} of dimension {dim}", model.ledger)
+    common.print_written(arguments, f"{number_of(words, 'vector')}{kept} of dimension {dim}", model.ledger)
 
 
 def add_count(commands: common.Commands) -> None:
@@ -249,7 +250,8 @@ def phrases(arguments: argparse.Namespace) -> None:
             **common.given(arguments, MIN_COUNT),
         )
     found.save(arguments.output)
-    common.print_written(arguments, f"{len(found):,} phrases, such as {' '.join(found.phrases[0])!r}", found.ledger)
+    what = f"{number_of(len(found), 'phrase')}, such as {' '.join(found.phrases[0])!r}"
+    common.print_written(arguments, what, found.ledger)
 
 
 def add_demo(commands: common.Commands) -> None:

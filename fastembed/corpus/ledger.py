@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastembed._base.validation import check_flag, check_integer, check_number
+from fastembed._base.validation import check_flag, check_integer, check_number, number_of
 
 
 @dataclass
@@ -69,10 +69,11 @@ class Ledger:
         empty = f" ({self.empty_lines:,} empty)" if self.empty_lines else ""
         replaced = f"; {self.replaced:,} times U+FFFD for invalid bytes" if self.replaced else ""
         reasons = _listed(self.dropped)
-        skipped = f"; skipped {sum(self.skipped.values()):,} rows ({_listed(self.skipped)})" if self.skipped else ""
+        rows = number_of(sum(self.skipped.values()), "row")
+        skipped = f"; skipped {rows} ({_listed(self.skipped)})" if self.skipped else ""
         share = f"; dropped {self.counts_dropped:.2%} of the counts" if self.counts_dropped else ""
         return (
-            f"read {self.tokens_read:,} tokens in {self.units}{empty}{size}; used {self.tokens_used:,}; "
+            f"read {number_of(self.tokens_read, 'token')} in {self.units}{empty}{size}; used {self.tokens_used:,}; "
             f"dropped {sum(self.dropped.values()):,}{f' ({reasons})' if reasons else ''}{replaced}{skipped}"
             f"{share}{'; ' * bool(self.walks)}{self.walks}"
         )
@@ -80,7 +81,7 @@ class Ledger:
     @property
     def units(self) -> str:
         """How many sequences there are of what, as in "2 lines"."""
-        return f"{self.lines:,} {self.unit}s"
+        return number_of(self.lines, self.unit)
 
     def __add__(self, other: Ledger) -> Ledger:
         own, others = vars(self), vars(other)

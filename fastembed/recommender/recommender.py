@@ -16,7 +16,7 @@ from fastembed._base.estimator import Transformer
 from fastembed._base.memory import check_free
 from fastembed._base.progress import FitProgress, epoch_reports, reporting
 from fastembed._base.threads import Pool, check_threads
-from fastembed._base.validation import check_callback, check_flag, check_integer, warn_user
+from fastembed._base.validation import check_callback, check_flag, check_integer, number_of, warn_user
 from fastembed.recommender import training
 from fastembed.recommender.data import Names, is_name, read_interactions
 from fastembed.recommender.model import ROUGH_TOLERANCE, Asked, Explanation, FittedRecommender, Scored
@@ -32,7 +32,7 @@ class Sizes(NamedTuple):
     epochs: int
 
     def __str__(self) -> str:
-        return f"{self.users:,} users, {self.items:,} items, {self.entries:,} entries"
+        return f"{number_of(self.users, 'user')}, {number_of(self.items, 'item')}, {self.entries:,} entries"
 
 
 def fitted_recommender(recommender: Recommender) -> FittedRecommender:

@@ -45,7 +45,7 @@ def test_training_prints_its_epochs_and_the_ledger(run, train, tmp_path):
     assert out.splitlines()[0].startswith("training ")
     assert out.splitlines()[1].startswith("epoch  1 of at most 2   loss ")
     assert "; read 10 tokens in 4 documents" in out
-    assert "skipped 1 rows (1 without a label)" in out
+    assert "skipped 1 row (1 without a label)" in out
     model = Classifier.load(path)
     assert (model.classes_.tolist(), model.chars, model.ngrams) == (["x", "y"], (2, 3), 1)
 

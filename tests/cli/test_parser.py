@@ -81,6 +81,9 @@ def test_train_takes_every_parameter_of_skipgram_and_shows_its_default():
         ("export v", "OUTPUT"),
         ("evaluate v --held-out-items f --hidden all --given 2", "--given"),
         ("evaluate v", "--similarity"),
+        ("trian text", "did you mean train?"),
+        ("train text --dmi 5", "did you mean --dim?"),
+        ("train text --xyzzy", "unrecognized arguments: --xyzzy; see"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exits_with_two(capsys, command, word):

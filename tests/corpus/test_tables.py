@@ -218,7 +218,7 @@ def test_a_bad_row_is_named_or_skipped_and_counted(name, row, message, reason, w
     assert sequences[-1] == ["fine", "here"]
     assert ledger.skipped == {reason: 1}
     assert (ledger + ledger).skipped == {reason: 2}
-    assert ledger.summary().endswith(f"; skipped 1 rows (1 {reason})")
+    assert ledger.summary().endswith(f"; skipped 1 row (1 {reason})")
     assert ledger.lines == len(sequences) == (1 if "csv" in name else 2)
 
 

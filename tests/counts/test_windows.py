@@ -189,7 +189,7 @@ def test_ids_need_no_vocabulary(assert_same, corpus, chosen):
         ({"lines": 0.1}, TypeError, "lines.*float"),
         ({"vocabulary": ["the"]}, TypeError, "vocabulary"),
         ({"vocabulary": Vocabulary(["cat", "the"], [1, 2]), "max_contexts": 1}, ValueError, "order"),
-        ({"corpus": [["x", "y"]]}, ValueError, "no token of the corpus is in the vocabulary: read 2 tokens in 1 lines"),
+        ({"corpus": [["x", "y"]]}, ValueError, "no token of the corpus is in the vocabulary: read 2 tokens in 1 line"),
         ({"corpus": [["the"], ["cat"]]}, ValueError, "gives no pair: read 2 tokens in 2 lines"),
     ],
 )
