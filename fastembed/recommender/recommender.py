@@ -119,7 +119,8 @@ class Recommender(Transformer):  # numpydoc ignore=PR02
             Ignored; scikit-learn passes it.
         user, item, weight : str or int, optional
             The fields of pairs, by name or, in files with columns, by number from 1. Without `weight` each pair has the
-            weight 1. The weights of a pair that occurs several times are added up.
+            weight 1. The weights of a pair that occurs several times are added up. A weight says how much a user likes
+            an item, never that he dislikes it: of ratings with stars, keep those of 4 and up, without weights.
         header : bool
             Whether the first row of CSV and TSV holds the names of the fields.
         progress : bool or FitProgress, optional
