@@ -106,7 +106,7 @@ class Estimate:
         return space_size(min(self.dim, *shape), shape)
 
     def seconds(self) -> float:
-        """Return about how long training takes on this machine if nothing else runs, by the rate of one product.
+        """Return how long training takes on this machine if nothing else runs, and longer otherwise: by one product.
 
         An epoch takes 1.15 to 1.4 times as long as its bare products, the start about three times, in float64 mostly.
         """
