@@ -143,7 +143,8 @@ def plot_map(
     texts = [name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…" for name in names]
     below, beside = "UMAP", ""
     if layout.method == "pca":
-        below = f"first principal component ({layout.shares[0]:.0%} of the variance)"
+        clearer = "; the extra [maps] gives a clearer map" if method is None and len(texts) >= CROWD else ""
+        below = f"first principal component ({layout.shares[0]:.0%} of the variance){clearer}"
         beside = f"second principal component ({layout.shares[1]:.0%})"
     with drawing(path_or_ax, (10.0, 8.0)) as ax:
         _draw_dots(ax, layout)
@@ -268,7 +269,8 @@ MANY = 1_000_000  # numbers
 DARK_DOTS = ("#3d9bdc", "#f2b233", "#1fbf92", "#dd93bd", "#93d6ff", "#f27a2a")
 THEMES = {"light": LIGHT, "dark": {"paper": "#14171c", "ink": "#e6e6e6", "dots": DARK_DOTS, "names": DARK_DOTS}}
 NOTES = {  # for people who look at a map
-    "pca": "Places are the first two principal components, which show a small part of what the dimensions hold.",
+    "pca": "Places are the first two principal components, which show a small part of what the dimensions hold. "
+    "UMAP, of the extra [maps], gives a clearer map.",
     "umap": "Neighbours were kept together by UMAP; long distances mean little.",
 }
 

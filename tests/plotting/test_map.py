@@ -76,6 +76,12 @@ def test_where_there_is_space_all_words_are_labelled_in_their_order(axes, vector
     assert axes.get_xlabel().endswith("of the variance)\n ")
 
 
+def test_a_map_without_umap_says_what_gives_a_clearer_one(axes, vectors_of, monkeypatch):
+    monkeypatch.setattr("fastembed.plotting.layout.importlib.util.find_spec", lambda name: None)
+    plot_map(vectors_of(100), axes)
+    assert "of the variance); the extra [maps] gives a clearer map\n" in axes.get_xlabel()
+
+
 @pytest.mark.parametrize(("count", "dim"), [(1, 5), (1, 1), (2, 2), (2, 50), (30, 1), (30, 2)])
 def test_few_words_and_few_dimensions_are_drawn(count, dim, tmp_path, vectors_of):
     axes = plot_map(vectors_of(count, dim), tmp_path / "map.png")
@@ -241,6 +247,17 @@ def test_the_address_has_the_word_and_leads_to_it(opened, vectors_of):
     page.browser.get(page.path.as_uri() + "#%E0%A4%A")  # no text
     page.wait("return document.getElementById('word').hidden")
     assert page.requests()[1] == []
+
+
+def test_the_form_for_analogies_is_in_sight_below_the_largest_clusters(opened):
+    rng = np.random.default_rng(0)
+    matrix = 4 * np.eye(30, 30)[np.arange(600) % 30] + 0.3 * rng.normal(size=(600, 30))
+    page = opened(Vectors([f"word{k}" for k in range(600)], matrix.astype(np.float32)))
+    form = page.element("analogy").rect
+    assert form["y"] + form["height"] < page.run("return innerHeight")
+    assert len(page.lines("clusters")) == 8
+    page.element("more").click()
+    assert len(page.lines("others")) == page.run("return levels[0].clusters.length") - 8 > 8
 
 
 def test_analogies_are_those_of_the_vectors(opened, vectors_of):

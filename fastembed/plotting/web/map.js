@@ -2,6 +2,7 @@
 // neighbours, and analogies.
 
 const ANSWERS = 5 // to an analogy
+const CLUSTERS = 8 // listed above "more", so that the form below them is in sight
 
 let word, view, levels, lowered, near, hundredths, rows, lengths
 let chosen = null
@@ -76,8 +77,11 @@ function listClusters() {
   const members = clusters.map(() => [])
   of.forEach((cluster, id) => members[cluster].push(id))
   const named = clusters.map((cluster, k) => [cluster, k]).filter(([cluster]) => cluster.name)
-  element("clusters").replaceChildren(...named.map(([{ name, colour }, k]) =>
-    lineOf(name, () => view.show(members[k]), members[k].length.toLocaleString("en"), 0, view.theme.dots[colour])))
+  const entries = named.map(([{ name, colour }, k]) =>
+    lineOf(name, () => view.show(members[k]), members[k].length.toLocaleString("en"), 0, view.theme.dots[colour]))
+  element("clusters").replaceChildren(...entries.slice(0, CLUSTERS))
+  element("others").replaceChildren(...entries.slice(CLUSTERS))
+  element("more").hidden = entries.length <= CLUSTERS
 }
 
 // Choose a word that may be anywhere, and go there
