@@ -13,6 +13,7 @@ from libc.math cimport log, sqrt
 from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memset
 
+from fastembed._kernels.hashing cimport new_key
 from fastembed._kernels.primitives cimport CACHE_LINE, prefetch
 
 cdef enum:
@@ -72,13 +73,14 @@ cdef class PairIndex:
     cdef void* memory
     cdef Line* lines
     cdef uint64_t count  # number of lines
+    cdef uint64_t key
 
     def __cinit__(self, const int32_t[::1] left, const int32_t[::1] right):
         cdef int64_t i, k, n = left.shape[0], twice = -1
         cdef uint64_t[PAIRS_AHEAD] waiting
         if n != right.shape[0] or n >= INT32_MAX:
             raise ValueError(f"left and right must be of one length below 2^31 - 1, got {n} and {right.shape[0]}")
-        self.count = <uint64_t>n // USUAL_PAIRS + 1
+        self.count, self.key = <uint64_t>n // USUAL_PAIRS + 1, new_key()
         self.memory = PyMem_RawCalloc(self.count + 1, sizeof(Line))
         if self.memory == NULL:
             raise MemoryError(f"no memory for an index of {n:,} pairs")
@@ -99,7 +101,7 @@ cdef class PairIndex:
         PyMem_RawFree(self.memory)
 
     cdef inline uint64_t line_of(self, uint64_t pair) noexcept nogil:
-        return (spread(pair) >> 32) * self.count >> 32
+        return (spread(pair ^ self.key) >> 32) * self.count >> 32
 
     cdef inline uint64_t behind(self, uint64_t at) noexcept nogil:
         return at + 1 if at + 1 < self.count else 0
@@ -163,7 +165,7 @@ cdef class PairIndex:
 # ---------------------------------------------------------------- pairs by parts
 
 cdef inline uint64_t part_of(uint64_t pair, int shift) noexcept nogil:
-    """Return the high bits of the hash; its low bits are the slot in a table."""
+    """Return the high bits of the hash without a key: the order of pairs follows from it."""
     return spread(pair) >> shift if shift < 64 else 0
 
 
@@ -249,7 +251,7 @@ def number_pairs(
         Without memory for a table, or if a part has 2^31 - 1 pairs or more.
     """
     cdef Py_ssize_t k, i, begin, largest = 0
-    cdef uint64_t mask, place, pair
+    cdef uint64_t mask, place, pair, key = new_key()
     cdef int32_t size, number
     cdef int32_t* slots  # number of a pair + 1; 0 in a free slot
     for k in range(first, last):
@@ -264,7 +266,7 @@ def number_pairs(
             memset(slots, 0, (mask + 1) * sizeof(int32_t))
             for i in range(begin, bounds[k + 1]):
                 pair = pairs[i]
-                place = spread(pair) & mask
+                place = spread(pair ^ key) & mask
                 while slots[place] and pairs[begin + slots[place] - 1] != pair:
                     place = (place + 1) & mask
                 if not slots[place]:

@@ -26,6 +26,14 @@ cdef inline uint64_t hash_of(const uint8_t* token, int64_t length) noexcept nogi
     return spread(h)
 
 
+cdef inline uint64_t new_key() except? 0:
+    """What numbers are mixed with before they are spread, so that nobody can choose some that collide.
+
+    It is Python's own hash, which differs from process to process.
+    """
+    return <uint64_t><Py_hash_t>hash(b"key of a table")
+
+
 cdef inline uint64_t rotate(uint64_t x, int bits) noexcept nogil:
     return (x << bits) | (x >> (64 - bits))
 

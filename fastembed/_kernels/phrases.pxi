@@ -7,7 +7,7 @@ from libc.string cimport memcpy
 from array import array
 
 from fastembed._kernels.bytes_table cimport FIRST_SLOTS, BytesTable, id_of, length_of, scan_hash_of, start_of
-from fastembed._kernels.hashing cimport hash_of, spread
+from fastembed._kernels.hashing cimport hash_of, new_key, spread
 from fastembed._kernels.primitives cimport prefetch
 from fastembed._kernels.token_scan cimport Scan, next_token, scan_of
 
@@ -25,8 +25,8 @@ cdef struct Pair:
     uint64_t tail       # (between << COUNT_BITS) + times
 
 
-cdef inline uint64_t pair_hash(Pair pair) noexcept nogil:
-    cdef uint64_t h = (<uint64_t>pair.first << 32) ^ <uint64_t>pair.second
+cdef inline uint64_t pair_hash(Pair pair, uint64_t key) noexcept nogil:
+    cdef uint64_t h = (<uint64_t>pair.first << 32) ^ <uint64_t>pair.second ^ key
     return spread(h * <uint64_t>0xD6E8FEB86659FD93 ^ (pair.tail >> COUNT_BITS))
 
 
@@ -50,6 +50,7 @@ cdef class NeighborTable:
     cdef readonly TokenTable tokens     # the common ones first
     cdef Pair* pairs
     cdef uint64_t mask
+    cdef uint64_t key
     cdef int64_t size
     cdef int32_t common
 
@@ -59,7 +60,7 @@ cdef class NeighborTable:
             self.tokens.insert(token)
         self.common = <int32_t>self.tokens.table.size
         self.pairs = <Pair*>PyMem_RawCalloc(FIRST_SLOTS, sizeof(Pair))
-        self.mask = FIRST_SLOTS - 1
+        self.mask, self.key = FIRST_SLOTS - 1, new_key()
         if self.pairs == NULL:
             raise MemoryError("no memory for a table of neighbours")
 
@@ -71,7 +72,7 @@ cdef class NeighborTable:
 
     cdef inline uint64_t find(self, Pair pair) noexcept nogil:
         """The slot of a pair, or the free slot where it belongs."""
-        cdef uint64_t place = pair_hash(pair) & self.mask
+        cdef uint64_t place = pair_hash(pair, self.key) & self.mask
         cdef Pair* at = &self.pairs[place]
         while at.first and (
             at.first != pair.first
@@ -90,7 +91,7 @@ cdef class NeighborTable:
                 raise MemoryError(f"no memory for more than {self.size:,} pairs of neighbours")
         for old in range(self.mask + 1):
             if self.pairs[old].first:
-                place = pair_hash(self.pairs[old]) & mask
+                place = pair_hash(self.pairs[old], self.key) & mask
                 while pairs[place].first:
                     place = (place + 1) & mask
                 pairs[place] = self.pairs[old]
@@ -130,7 +131,7 @@ cdef class NeighborTable:
                 if id >= self.common:
                     if pair.first:
                         pair.second = <int32_t>id
-                        prefetch(&self.pairs[pair_hash(pair) & self.mask])
+                        prefetch(&self.pairs[pair_hash(pair, self.key) & self.mask])
                         number = found % WAITING
                         if found >= WAITING:
                             self.add(waiting[number])
@@ -207,7 +208,7 @@ cdef class PhraseTable:
 
     cdef TokenTable tokens
     cdef Edge* edges
-    cdef uint64_t mask
+    cdef uint64_t mask, key
     cdef int64_t size           # number of nodes; node 0 is the root
     cdef int64_t capacity       # capacity of ends
     cdef uint8_t* ends          # per node: whether a phrase ends there
@@ -216,7 +217,7 @@ cdef class PhraseTable:
         self.tokens = TokenTable()
         self.edges = <Edge*>PyMem_RawCalloc(FIRST_SLOTS, sizeof(Edge))
         self.ends = <uint8_t*>PyMem_RawCalloc(FIRST_SLOTS, 1)
-        self.mask = FIRST_SLOTS - 1
+        self.mask, self.key = FIRST_SLOTS - 1, new_key()
         self.size, self.capacity = 1, FIRST_SLOTS
         if self.edges == NULL or self.ends == NULL:
             raise MemoryError("no memory for a table of phrases")
@@ -227,7 +228,7 @@ cdef class PhraseTable:
 
     cdef inline uint64_t find(self, uint64_t step) noexcept nogil:
         """The slot of an edge, or the free slot where it belongs."""
-        cdef uint64_t place = spread(step * <uint64_t>0xD6E8FEB86659FD93) & self.mask
+        cdef uint64_t place = spread((step ^ self.key) * <uint64_t>0xD6E8FEB86659FD93) & self.mask
         while self.edges[place].node and self.edges[place].step != step:
             place = (place + 1) & self.mask
         return place

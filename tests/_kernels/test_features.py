@@ -1,6 +1,7 @@
 """The kernels of features: pairs, bags and labelled lines, against their twins."""
 
 from itertools import chain, pairwise
+from time import thread_time
 
 import numpy as np
 import pytest
@@ -14,6 +15,38 @@ from fastembed._kernels import features as kernels
 from fastembed._kernels.features import PairIndex
 
 LARGEST = 2**31 - 1
+
+
+def unspread(h):
+    """Return what `spread` of features.pyx, the mixer of splitmix64, makes these hashes (n,) of, uint64."""
+    for multiplier, shift in ((0x94D049BB133111EB, 31), (0xBF58476D1CE4E5B9, 27)):
+        h = h ^ (h >> np.uint64(shift)) ^ (h >> np.uint64(2 * shift))
+        h = h * np.uint64(pow(multiplier, -1, 2**64))
+    return h ^ (h >> np.uint64(30)) ^ (h >> np.uint64(60))
+
+
+def seconds(function, *arguments):
+    start = thread_time()
+    function(*arguments)
+    return thread_time() - start
+
+
+@pytest.mark.parametrize("place", [0, 32])
+def test_pairs_chosen_for_the_mixer_are_numbered_and_found_as_fast_as_others(place):
+    """Hashes that differ in their high or their low bits alone would all have one place."""
+    n = 30_000
+    times = []
+    for low in (
+        np.arange(n, dtype=np.uint64) << np.uint64(32 - place),
+        np.random.default_rng(0).integers(0, 2**64, n, np.uint64),
+    ):
+        pairs = unspread(low)
+        left, right = ((pairs >> np.uint64(shift)).astype(np.uint32).view(np.int32) for shift in (32, 0))
+        numbers, counts, size = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(1, np.int64)
+        times.append(seconds(kernels.number_pairs, pairs, np.array([0, n]), 0, 1, numbers, counts, size))
+        times[-1] += seconds(PairIndex, left, right)
+        assert numbers.tolist() == list(range(n))
+    assert times[0] < 20 * times[1]
 
 
 def random_ids(size, ids, seed=0):
