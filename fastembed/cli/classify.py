@@ -16,8 +16,7 @@ from fastembed._kernels.features import separate_labels
 from fastembed.classifier import Classifier
 from fastembed.classifier.labels import documents_of, labelled_lines
 from fastembed.classifier.options import EPOCHS, L2, LOSSES
-from fastembed.cli import common
-from fastembed.cli.inputs import MIN_COUNT, TRAINING, add_field, add_skip_bad, check_model_output, paths_of
+from fastembed.cli import common, inputs
 from fastembed.corpus import Ledger, Reading
 from fastembed.corpus.blocks import BLOCK_BYTES
 
@@ -32,13 +31,13 @@ FEATURES: common.Parameters = {
         common.lengths,
         "MIN-MAX",
     ),
-    **MIN_COUNT,
+    **inputs.MIN_COUNT,
 }
 HOW_TO_TRAIN: common.Parameters = {
     "loss": common.parameter(
         "squared: least squares, each label against all others; softmax: cross-entropy over all labels", choices=LOSSES
     ),
-    **{name: TRAINING[name] for name in ("dim", "epochs", "seed")},
+    **{name: inputs.TRAINING[name] for name in ("dim", "epochs", "seed")},
     "l2": common.parameter("the weight of half the sum of the squared weights, in what is minimised", float, "NUMBER"),
     "class_weight": common.parameter(
         "weigh labels so that rare ones count as much as frequent ones", choices=("balanced",)
@@ -74,15 +73,15 @@ def _add_labelled_files(command: argparse.ArgumentParser) -> None:
     text = "text with a document and its labels per line, or structured files; also .gz, .bz2, .xz, .zst, folders"
     command.add_argument("files", nargs="+", metavar="FILE", help=text)
     columns = command.add_argument_group("where text and labels are")
-    add_field(columns)
+    inputs.add_field(columns)
     text = "the field that holds the label of the text, or its labels"
     common.add_option(columns, "--label", text, shown="the files are text", metavar="NAME")
-    add_skip_bad(columns)
+    inputs.add_skip_bad(columns)
 
 
 def _labelled(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the files of documents with labels and their fields, as `Classifier.fit` takes them."""
-    paths = paths_of(arguments.files)
+    paths = inputs.paths_of(arguments.files)
     columns = {name: getattr(arguments, name) for name in ("field", "label", "skip_bad")}
     # Of several strings, such as URLs, each would be a document
     return {"documents": paths[0] if len(paths) == 1 else paths, "header": not arguments.no_header, **columns}
@@ -100,7 +99,7 @@ def train_classifier(arguments: argparse.Namespace) -> None:
     line that begin with __label__ are its labels; lines without a label are left out and counted. `predict` answers
     with labels, `test` says how good they are.
     """
-    check_model_output(arguments)
+    inputs.check_model_output(arguments)
     parameters = common.given(arguments, (*FEATURES, *HOW_TO_TRAIN))
     if arguments.split_at_spaces:
         parameters["reading"] = Reading()

@@ -9,18 +9,7 @@ import numpy as np
 
 from fastembed import evaluation, plotting
 from fastembed._base.validation import number_of, without_password
-from fastembed.cli import common
-from fastembed.cli.inputs import (
-    SEED,
-    add_input_format,
-    add_reading,
-    add_restrict,
-    add_vectors,
-    holds,
-    open_vectors,
-    open_words,
-    read_corpus,
-)
+from fastembed.cli import common, inputs
 from fastembed.cli.query import add_method
 from fastembed.cli.recommend import add_fields, fields_of
 from fastembed.counts import Counts
@@ -55,7 +44,7 @@ def add_evaluate(commands: common.Commands) -> None:
         "scored, unknown, errors, popularity)"
     )
     command = common.add_command(commands, "evaluate", evaluate, example=example, keys=keys)
-    add_vectors(command)
+    inputs.add_vectors(command)
     for name, text in FILES.items():
         common.add_option(command, name, text, [], "none", nargs="+", action="extend", metavar="FILE")
     group = command.add_argument_group("which items are hidden of baskets")
@@ -69,10 +58,10 @@ def add_evaluate(commands: common.Commands) -> None:
     add_fields(group)
     solved = command.add_argument_group("how --analogies are solved")
     add_method(solved)
-    add_restrict(solved)
+    inputs.add_restrict(solved)
     common.add_flag(command, "--case-sensitive", "distinguish words that differ only in case")
     common.add_flag(command, "--compose", "compose vectors of unknown words of n-grams, where VECTORS hold any")
-    add_reading(command)
+    inputs.add_reading(command)
     common.add_threads(command)
 
 
@@ -86,18 +75,18 @@ def evaluate(arguments: argparse.Namespace) -> None:
         arguments.parser.error("give --similarity, --analogies, --perplexity or --held-out-items")
     shows, similar, analogous, predicted, hidden = common.shows_bars(arguments), [], [], [], []
     if arguments.similarity or arguments.analogies:
-        vectors = open_vectors(arguments)
+        vectors = inputs.open_vectors(arguments)
         words = {"case_insensitive": not arguments.case_sensitive, "compose": arguments.compose}
         similar = [(file, evaluation.word_similarity(vectors, file, **words)) for file in arguments.similarity]
         search = {"method": arguments.method, "restrict": arguments.restrict, "progress": shows, **words}
         analogous = [(file, evaluation.analogies(vectors, file, **search)) for file in arguments.analogies]
     if arguments.perplexity or arguments.held_out_items:
-        of_items = holds(arguments.vectors, "recommender")
+        of_items = inputs.holds(arguments.vectors, "recommender")
         if of_items and arguments.perplexity:
             raise ValueError("a recommender has no --perplexity of a text: --held-out-items has that of items")
         model: Any = (Recommender if of_items else SkipGram).load(arguments.vectors, threads=arguments.threads)
         for file in arguments.perplexity:
-            text = Counts.open(file) if is_store(file) else read_corpus(arguments, [file], model.reading_)
+            text = Counts.open(file) if is_store(file) else inputs.read_corpus(arguments, [file], model.reading_)
             predicted.append({"file": without_password(file), **perplexity_of(model, text, shows)})
         hidden = [(without_password(file), _hidden_items(arguments, file, model)) for file in arguments.held_out_items]
     document = {
@@ -127,7 +116,7 @@ def _hidden_items(arguments: argparse.Namespace, file: str, model: Any) -> evalu
     """Return how well a model predicts items that are hidden of the baskets of a file."""
     how = {"given": arguments.given, "topn": arguments.topn, "progress": common.shows_bars(arguments)}
     if isinstance(model, SkipGram):
-        baskets = read_corpus(arguments, [file], model.reading_)
+        baskets = inputs.read_corpus(arguments, [file], model.reading_)
         return evaluation.held_out_items(model, baskets, hidden=arguments.hidden, **how)
     fields = fields_of(arguments)
     if arguments.hidden != "all":
@@ -148,9 +137,9 @@ def add_compare(commands: common.Commands) -> None:
     for name in ("first", "second"):
         text = f"the {name} model, or its vectors in any format that `export` writes"
         command.add_argument(name, metavar=name.upper(), help=text)
-    add_input_format(command)
+    inputs.add_input_format(command)
     common.add_topn(command, 10)
-    add_restrict(command, COMPARED)
+    inputs.add_restrict(command, COMPARED)
 
 
 def compare(arguments: argparse.Namespace) -> None:
@@ -180,14 +169,14 @@ def compare(arguments: argparse.Namespace) -> None:
 def add_plot(commands: common.Commands) -> None:
     """Add the command to the parser."""
     command = common.add_command(commands, "plot", plot, example="model.safetensors -o map.html")
-    add_vectors(command)
+    inputs.add_vectors(command)
     common.add_output(command, "map.png")
     text = "the words to show, the most important first"
     common.add_option(command, "--words", text, shown="the first ones", nargs="+", metavar="WORD")
     common.add_topn(command, None, f"{ON_A_PICTURE:,}, or {ON_A_PAGE:,} on a page")
     text = "how they are projected to the plane; umap needs the extra [maps]"
     common.add_option(command, "--method", text, shown="umap if it is installed, else pca", choices=METHODS)
-    common.add_option(command, "--seed", default=0, **SEED["seed"])
+    common.add_option(command, "--seed", default=0, **inputs.SEED["seed"])
     common.add_flag(command, "--history", "draw nll against epochs and seconds instead of words")
 
 
@@ -203,8 +192,8 @@ def plot(arguments: argparse.Namespace) -> None:
         plotting.plot_history(history, arguments.output)
         common.print_written(arguments, f"the course of {number_of(len(history), 'epoch')}")
         return
-    vectors = open_vectors(arguments)
-    words = map(open_words(arguments, vectors), arguments.words) if arguments.words else None
+    vectors = inputs.open_vectors(arguments)
+    words = map(inputs.open_words(arguments, vectors), arguments.words) if arguments.words else None
     plotting.plot_map(
         vectors,
         arguments.output,

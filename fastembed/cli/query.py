@@ -12,18 +12,7 @@ from typing import Any
 
 from fastembed._base.validation import number_of, without_password
 from fastembed._versions import show_versions, versions
-from fastembed.cli import common
-from fastembed.cli.inputs import (
-    add_field,
-    add_input_format,
-    add_restrict,
-    add_vectors,
-    holds,
-    open_vectors,
-    open_words,
-    stdin_lines,
-    words_of,
-)
+from fastembed.cli import common, inputs
 from fastembed.corpus.sources import is_url
 from fastembed.counts import Counts
 from fastembed.formats.registry import FORMATS, check_output, format_of, format_of_file
@@ -42,12 +31,12 @@ def add_neighbors(commands: common.Commands) -> None:
     keys += "unknown (a list)"
     example = "model.safetensors king woman --negative man -n 5"
     command = common.add_command(commands, "neighbors", neighbors, example=example, keys=keys)
-    add_vectors(command)
+    inputs.add_vectors(command)
     command.add_argument("words", nargs="+", metavar="WORD", help="a word, or - for standard input")
     common.add_option(command, "--negative", "words to subtract", [], "none", nargs="+", metavar="WORD")
     common.add_flag(command, "--together", "take all words as one query")
     common.add_topn(command, 10)
-    add_restrict(command)
+    inputs.add_restrict(command)
 
 
 def neighbors(arguments: argparse.Namespace) -> int:
@@ -62,11 +51,11 @@ def neighbors(arguments: argparse.Namespace) -> int:
     character n-grams, the vector of a word that they lack is composed of these. A query with any
     other word that VECTORS lack has no answer: it is named on stderr, the others are answered, and the exit code is 1.
     """
-    vectors = open_vectors(arguments)
-    token = open_words(arguments, vectors)
+    vectors = inputs.open_vectors(arguments)
+    token = inputs.open_words(arguments, vectors)
     queries: list[Query] = []
     unknown: list[str] = []
-    for words in _queries(arguments, partial(words_of, token=token, known=vectors)):
+    for words in _queries(arguments, partial(inputs.words_of, token=token, known=vectors)):
         positive, negative = (list(map(token, part)) for part in words)
         try:
             for word in chain(positive, negative):
@@ -94,7 +83,7 @@ def _queries(arguments: argparse.Namespace, split: Callable[[str], list[str]]) -
     words, negative = arguments.words, arguments.negative
     if words != ["-"]:
         return [(words, negative)] if negative or arguments.together else [([word], []) for word in words]
-    queries = [(split(line.partition("\t")[0]), split(line.partition("\t")[2])) for line in stdin_lines()]
+    queries = [(split(line.partition("\t")[0]), split(line.partition("\t")[2])) for line in inputs.stdin_lines()]
     return [query for query in queries if any(query)]
 
 
@@ -116,12 +105,12 @@ def add_analogy(commands: common.Commands) -> None:
     keys = "vectors, a, b, c, method, answers (a list of word, score)"
     example = "model.safetensors france paris italy"
     command = common.add_command(commands, "analogy", analogy, example=example, keys=keys)
-    add_vectors(command)
+    inputs.add_vectors(command)
     for name in "abc":
         command.add_argument(name, metavar=name.upper(), help=f"the word {name.upper()}")
     add_method(command)
     common.add_topn(command, 5)
-    add_restrict(command)
+    inputs.add_restrict(command)
 
 
 def analogy(arguments: argparse.Namespace) -> None:
@@ -129,8 +118,8 @@ def analogy(arguments: argparse.Namespace) -> None:
 
     Where VECTORS hold character n-grams, the vector of a word that they lack is composed of these.
     """
-    vectors = open_vectors(arguments)
-    a, b, c = map(open_words(arguments, vectors), (arguments.a, arguments.b, arguments.c))
+    vectors = inputs.open_vectors(arguments)
+    a, b, c = map(inputs.open_words(arguments, vectors), (arguments.a, arguments.b, arguments.c))
     found = vectors.analogy(a, b, c, topn=arguments.topn, method=arguments.method, restrict=arguments.restrict)
     document = {"vectors": arguments.vectors, "a": a, "b": b, "c": c, "method": arguments.method}
     if not common.print_json(arguments, **document, answers=common.scored_record(found)):
@@ -147,7 +136,7 @@ def add_predict(commands: common.Commands) -> None:
     command.add_argument("model", metavar="MODEL", help="a model that `train` or `train-classifier` wrote")
     text = "a word, or - for standard input; for a classifier a file, folder, or -"
     command.add_argument("words", nargs="*", default=[], metavar="WORD", help=text)
-    add_field(command.add_argument_group("where a classifier's documents are"))
+    inputs.add_field(command.add_argument_group("where a classifier's documents are"))
     common.add_topn(command, None, "10 words, 1 label")
     text = "leave out labels of a classifier that are less probable"
     common.add_option(command, "--threshold", text, 0.0, "none", type=float, metavar="P")
@@ -169,7 +158,7 @@ def predict(arguments: argparse.Namespace) -> None:
     is a query, and all are answered when it ends. A word that the model does not know is an error; with --skip-unknown
     it is left out.
     """
-    if holds(arguments.model, "classifier"):
+    if inputs.holds(arguments.model, "classifier"):
         from fastembed.cli.classify import predict_labels
 
         predict_labels(arguments)
@@ -177,7 +166,11 @@ def predict(arguments: argparse.Namespace) -> None:
     model = SkipGram.load(arguments.model, threads=arguments.threads)
     known = model.vocabulary
     token = partial(model.reading_.token, known=known) if model.reading_ else str
-    lines = [words_of(line, token, known) for line in stdin_lines()] if arguments.words == ["-"] else [arguments.words]
+    lines = (
+        [inputs.words_of(line, token, known) for line in inputs.stdin_lines()]
+        if arguments.words == ["-"]
+        else [arguments.words]
+    )
     queries, exclude = [list(map(token, words)) for words in lines if words], list(map(token, arguments.exclude))
     found = model.predict_outputs(
         queries, arguments.topn or 10, arguments.side, exclude=exclude, skip_unknown=arguments.skip_unknown
@@ -199,7 +192,7 @@ def add_info(commands: common.Commands) -> None:
     command = common.add_command(commands, "info", info, example="model.safetensors", keys=keys)
     text = "the file, or the folder of counts, to look at (default: the installation)"
     command.add_argument("file", nargs="?", metavar="FILE", help=text)
-    add_input_format(command)
+    inputs.add_input_format(command)
 
 
 def info(arguments: argparse.Namespace) -> None:
@@ -260,7 +253,7 @@ def _described(arguments: argparse.Namespace, metadata: dict[str, Any]) -> str:
 def add_export(commands: common.Commands) -> None:
     """Add the command to the parser."""
     command = common.add_command(commands, "export", export, example="model.safetensors vectors.vec.gz")
-    add_vectors(command)
+    inputs.add_vectors(command)
     command.add_argument("output", metavar="OUTPUT", help="the file to write")
     writable = tuple(name for name, form in FORMATS.items() if form.write)
     common.add_option(command, "--format", "the format of OUTPUT", shown="by OUTPUT's suffix", choices=writable)
@@ -274,7 +267,7 @@ def export(arguments: argparse.Namespace) -> None:
     """
     check_output(arguments.output, arguments.format)
     form = format_of(arguments.output, arguments.format)
-    vectors = open_vectors(arguments)
+    vectors = inputs.open_vectors(arguments)
     vectors.save(arguments.output, form.name, progress=common.shows_bars(arguments))
     (words, dim), composer = vectors.matrix.shape, composer_behind(vectors)
     alone = "" if form.ngrams or composer is None else f", without the {composer}"

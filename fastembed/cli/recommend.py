@@ -7,11 +7,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from fastembed._base.validation import number_of
-from fastembed.cli import common
-from fastembed.cli.inputs import TRAINING, check_model_output, stdin_lines, words_of
+from fastembed.cli import common, inputs
 from fastembed.recommender import Recommender
 
-PARAMETERS = {name: TRAINING[name] for name in ("dim", "epochs", "seed")}
+PARAMETERS = {name: inputs.TRAINING[name] for name in ("dim", "epochs", "seed")}
 FIELDS = ("user", "item", "weight")
 
 
@@ -49,7 +48,7 @@ def train_recommender(arguments: argparse.Namespace) -> None:
 
     `recommend` answers with items for users or baskets, and `evaluate --held-out-items` says how good they are.
     """
-    check_model_output(arguments)
+    inputs.check_model_output(arguments)
     model = Recommender(**common.given(arguments, PARAMETERS), threads=arguments.threads)
     with common.showing(arguments) as progress:
         model.fit(arguments.files, **fields_of(arguments), progress=progress)
@@ -90,7 +89,7 @@ def recommend(arguments: argparse.Namespace) -> None:
     model = Recommender.load(arguments.model, threads=arguments.threads)
     names = set(map(str, model.items_.tolist()))
     lines = arguments.items == ["-"]
-    baskets = [words_of(line, str, names) for line in stdin_lines()] if lines else [arguments.items]
+    baskets = [inputs.words_of(line, str, names) for line in inputs.stdin_lines()] if lines else [arguments.items]
     items = [names_like(model.items_, basket) for basket in baskets]
     users = names_like(model.users_, arguments.users) or None
     chosen = {name: names_like(model.items_, getattr(arguments, name) or ()) or None for name in ("exclude", "among")}

@@ -10,16 +10,7 @@ from typing import Any
 
 from fastembed._base.optional import require
 from fastembed._base.validation import number_of
-from fastembed.cli import common
-from fastembed.cli.inputs import (
-    MIN_COUNT,
-    TRAINING,
-    add_text,
-    check_model_output,
-    open_token_list,
-    paths_of,
-    read_corpus,
-)
+from fastembed.cli import common, inputs
 from fastembed.corpus import Ledger, Phrases
 from fastembed.corpus.phrases import THRESHOLDS
 from fastembed.corpus.reading import LONGEST
@@ -35,7 +26,7 @@ GRAPH = ("window", "weighting", "min_count", "directed", "tolerance")  # the opt
 COUNTING: common.Parameters = {
     "window": common.parameter("words that count on either side; or before and after, as 0,1", common.window),
     "weighting": common.parameter("weight of a pair by its distance", choices=sorted(WEIGHTINGS)),
-    **MIN_COUNT,
+    **inputs.MIN_COUNT,
     "max_size": common.parameter("keep only the N most frequent words", int, "N"),
     "drop": common.parameter(
         "drop the words of a file with one per line, or english: function words", str, "FILE|english"
@@ -58,8 +49,8 @@ COUNTING: common.Parameters = {
 
 def given_parameters(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the parameters of `SkipGram` that were given, with the tokens of lists in place of their files."""
-    found = common.given(arguments, (*COUNTING, *TRAINING, "subwords"))
-    return found | {name: open_token_list(found[name]) for name in ("drop", "keep_only") if name in found}
+    found = common.given(arguments, (*COUNTING, *inputs.TRAINING, "subwords"))
+    return found | {name: inputs.open_token_list(found[name]) for name in ("drop", "keep_only") if name in found}
 
 
 def add_train(commands: common.Commands) -> None:
@@ -68,7 +59,7 @@ def add_train(commands: common.Commands) -> None:
     command = common.add_command(commands, "train", train, example=example)
     common.add_output(command, "model.safetensors")
     source = command.add_argument_group("what to learn from")
-    add_text(source, required=False)
+    inputs.add_text(source, required=False)
     kind = source.add_mutually_exclusive_group()
     add_file = partial(common.add_option, shown="none", metavar="FILE")
     add_file(kind, "--counts", "learn from what `count` wrote instead of from text")
@@ -94,7 +85,9 @@ def add_train(commands: common.Commands) -> None:
     text = "compose words of their n-grams of MIN to MAX characters, 3-6 if not said, so that unseen words have vectors"
     lengths = common.or_word(common.lengths, no=False)
     subwords = common.parameter(text, lengths, "MIN-MAX|no", nargs="?", const=True)
-    common.add_parameters(command.add_argument_group("how to train"), SkipGram, {**TRAINING, "subwords": subwords})
+    common.add_parameters(
+        command.add_argument_group("how to train"), SkipGram, {**inputs.TRAINING, "subwords": subwords}
+    )
     common.add_threads(command)
 
 
@@ -114,7 +107,7 @@ def train(arguments: argparse.Namespace) -> None:
         with ranks.ending_all():
             with ranks.agreeing():
                 if ranks.first:
-                    check_model_output(arguments)
+                    inputs.check_model_output(arguments)
                 learn = _prepared(arguments, ranks)
             if ranks.first:
                 _train_and_save(arguments, learn)
@@ -147,18 +140,18 @@ def _prepared(arguments: argparse.Namespace, ranks: Ranks) -> Callable[..., Skip
     if arguments.counts:
         data = Counts.open(arguments.counts)
     elif arguments.pairs:
-        edges = edges_of_file(paths_of(arguments.files), Ledger())
+        edges = edges_of_file(inputs.paths_of(arguments.files), Ledger())
         sources, targets = ([edges.names[k] for k in numbers] for numbers in edges[:2])
         data = Counts.from_pairs(sources, targets, edges.weights, symmetric=not given.get("directed", False))
     else:
-        data = read_corpus(arguments, arguments.files, reading)
+        data = inputs.read_corpus(arguments, arguments.files, reading)
     return partial(model.partial_fit if arguments.model else model.fit, data, **choice)
 
 
 def _learn_graph(arguments: argparse.Namespace, model: SkipGram, choice: dict[str, Any], progress: Any) -> SkipGram:
     """Count the walks on the graph in the files, and fit a model to them."""
     counts = Counts.from_graph(
-        paths_of(arguments.files),
+        inputs.paths_of(arguments.files),
         **common.given(arguments, GRAPH),
         threads=arguments.threads,
         memory_limit=arguments.memory_limit,
@@ -181,7 +174,7 @@ def add_count(commands: common.Commands) -> None:
     example = "news/*.txt.gz -o news.counts --window 5"
     command = common.add_command(commands, "count", count, example=example)
     common.add_output(command, "text.counts")
-    add_text(command, required=True)
+    inputs.add_text(command, required=True)
     common.add_parameters(command, SkipGram, COUNTING)
     common.add_memory_limit(command, "half of the free memory, 500M with --scheduler")
     text = "count on a cluster of Dask, whose workers see the files and the output under the same names"
@@ -195,7 +188,7 @@ def count(arguments: argparse.Namespace) -> None:
     The output is a folder, of which training holds only some rows in memory.
     """
     model = SkipGram(**given_parameters(arguments), threads=arguments.threads)
-    corpus = read_corpus(arguments, arguments.files)
+    corpus = inputs.read_corpus(arguments, arguments.files)
     with ExitStack() as stack:
         executor = None
         if arguments.scheduler:
@@ -208,8 +201,8 @@ def count(arguments: argparse.Namespace) -> None:
             store=arguments.output,
             executor=executor,
         )
-    inputs, outputs = counts.shape
-    what = f"{counts.nnz:,} counts of {inputs:,} tokens and {outputs:,} contexts"
+    rows, columns = counts.shape
+    what = f"{counts.nnz:,} counts of {rows:,} tokens and {columns:,} contexts"
     common.print_written(arguments, what, counts.vocabulary.ledger if counts.vocabulary else None)
 
 
@@ -217,8 +210,8 @@ def add_phrases(commands: common.Commands) -> None:
     """Add the command to the parser."""
     command = common.add_command(commands, "phrases", phrases, example="news.txt -o phrases.txt")
     common.add_output(command, "phrases.txt")
-    add_text(command, required=True)
-    common.add_parameters(command, Phrases.from_corpus, MIN_COUNT)
+    inputs.add_text(command, required=True)
+    common.add_parameters(command, Phrases.from_corpus, inputs.MIN_COUNT)
     text = "how pairs are scored: by normalised pointwise mutual information, or as by word2vec"
     common.add_option(command, "--scoring", text, "npmi", choices=tuple(THRESHOLDS))
     shown = " or ".join(f"{score:g} ({name})" for name, score in THRESHOLDS.items())
@@ -240,14 +233,14 @@ def phrases(arguments: argparse.Namespace) -> None:
     check_writable(arguments.output)
     with common.showing(arguments) as progress:
         found = Phrases.from_corpus(
-            read_corpus(arguments, arguments.files),
+            inputs.read_corpus(arguments, arguments.files),
             threshold=arguments.min_score,
             scoring=arguments.scoring,
             max_words=arguments.max_words,
-            common=None if arguments.common == "none" else open_token_list(arguments.common),
+            common=None if arguments.common == "none" else inputs.open_token_list(arguments.common),
             threads=arguments.threads,
             progress=progress.reading,
-            **common.given(arguments, MIN_COUNT),
+            **common.given(arguments, inputs.MIN_COUNT),
         )
     found.save(arguments.output)
     what = f"{number_of(len(found), 'phrase')}, such as {' '.join(found.phrases[0])!r}"
@@ -265,7 +258,7 @@ def show_demo(arguments: argparse.Namespace) -> None:
     """Learn vectors from the documentation inside this Python and show them."""
     from fastembed import demo
 
-    check_model_output(arguments)
+    inputs.check_model_output(arguments)
     model = SkipGram(threads=arguments.threads)
     with common.showing(arguments) as progress:
         demo.run(model, arguments.output, progress, quiet=arguments.quiet)

@@ -400,9 +400,7 @@ class Recommender(Transformer):  # numpydoc ignore=PR02
         """
         return estimator.output(self, self.fit(X, y, **fit_params).user_factors_, X)
 
-    def predict_proba(
-        self, X: Any = None, skip_unknown: bool = False, *, users: Iterable[Any] | None = None
-    ) -> NDArray[np.float32]:
+    def predict_proba(self, X: Any = None, skip_unknown: bool = False, *, users: Any = None) -> NDArray[np.float32]:
         """Return the probabilities of all items, those included that a user has.
 
         Parameters
@@ -436,14 +434,7 @@ class Recommender(Transformer):  # numpydoc ignore=PR02
             found[part] = p
         return found
 
-    def perplexity(
-        self,
-        X: Any = None,
-        hidden: Any = None,
-        skip_unknown: bool = False,
-        *,
-        users: Iterable[Any] | None = None,
-    ) -> float:
+    def perplexity(self, X: Any = None, hidden: Any = None, skip_unknown: bool = False, *, users: Any = None) -> float:
         """Return the number of equally likely items that would be as hard to predict as those of users.
 
         It is exp of the mean negative log-likelihood of the hidden items, by the vectors that follow from X, among the
