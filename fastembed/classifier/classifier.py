@@ -15,14 +15,7 @@ from fastembed._base.estimator import Estimator
 from fastembed._base.progress import FitProgress, bar, bars, epoch_reports, reporting
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_callback, check_integer, check_number, warn_user
-from fastembed.classifier.labels import (
-    Columns,
-    check_documents,
-    checked_weights,
-    documents_of,
-    read_examples,
-    read_labelled,
-)
+from fastembed.classifier.labels import Columns, check_documents, checked_weights, read_examples, read_labelled
 from fastembed.classifier.metrics import Evaluation, Explanation, evaluation, explanation
 from fastembed.classifier.model import FittedClassifier
 from fastembed.classifier.options import ClassifierOptions
@@ -602,13 +595,10 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
         answer: Callable[[Any, Any], T],
         field: Field = None,
         header: bool = True,
-        *,
         warn: bool = True,
     ) -> Iterator[T]:
         """Yield `answer(scores, numbers of known features)` for one block of documents, or of a field, at a time."""
-        if field is not None:
-            documents = list(documents_of(documents, field, header, self.reading_.errors))
-        items, unknown = check_documents(documents), 0
+        items, unknown = check_documents(documents, field, header, self.reading_.errors), 0
         for known, found in self._fitted().answers(items, check_threads(self.threads), answer):
             unknown += int((known == 0).sum())
             yield found

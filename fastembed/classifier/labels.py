@@ -341,8 +341,10 @@ def read_labelled(
     return items, found, kept
 
 
-def check_documents(documents: Any) -> Sequence[Any]:
-    """Check documents and return them as a sequence.
+def check_documents(
+    documents: Any, field: str | int | None = None, header: bool = True, errors: str = "strict"
+) -> Sequence[Any]:
+    """Check documents, which may be in a field of files, a table or records, and return them as a sequence.
 
     Raises
     ------
@@ -351,6 +353,8 @@ def check_documents(documents: Any) -> Sequence[Any]:
     ValueError
         If it is an array of several dimensions.
     """
+    if field is not None:
+        return list(documents_of(documents, field, header, errors))
     no_list = isinstance(documents, str | bytes | Mapping | set | frozenset) or column_names(documents) is not None
     if no_list or not isinstance(documents, Iterable):
         raise TypeError(f"documents must be a list of texts or of lists of tokens, got {shown(documents)}")

@@ -26,27 +26,15 @@ LARGE = 10_000_000  # weights of a classifier, in a file of 40 MB
 FEATURES: common.Parameters = {
     "label_prefix": common.parameter("what labels begin with", str, "TEXT"),
     "ngrams": common.parameter("the largest number of neighbouring words that are a feature", int, "N"),
-    "chars": common.parameter(
-        "character n-grams of words, of MIN to MAX characters, are features too, such as 3-6",
-        common.lengths,
-        "MIN-MAX",
-    ),
+    "chars": common.parameter("character n-grams of words are features too, such as 3-6", common.lengths, "MIN-MAX"),
     **inputs.MIN_COUNT,
 }
 HOW_TO_TRAIN: common.Parameters = {
-    "loss": common.parameter(
-        "squared: least squares, each label against all others; softmax: cross-entropy over all labels", choices=LOSSES
-    ),
+    "loss": common.parameter("squared: each label against all others; softmax: all labels at once", choices=LOSSES),
     **{name: inputs.TRAINING[name] for name in ("dim", "epochs", "seed")},
     "l2": common.parameter("the weight of half the sum of the squared weights, in what is minimised", float, "NUMBER"),
-    "class_weight": common.parameter(
-        "weigh labels so that rare ones count as much as frequent ones", choices=("balanced",)
-    ),
-    "tol": common.parameter(
-        "end when no document's step in an epoch changes its score by more than this; not with --loss softmax",
-        float,
-        "NUMBER",
-    ),
+    "class_weight": common.parameter("rare labels count as much as frequent ones", choices=("balanced",)),
+    "tol": common.parameter("end when no score changes by more in an epoch; not with --loss softmax", float, "NUMBER"),
     "learning_rate": common.parameter("rate of gradient descent; only with --loss softmax", float, "RATE"),
 }
 

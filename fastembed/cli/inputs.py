@@ -25,25 +25,15 @@ if TYPE_CHECKING:
 
 READING: common.Parameters = {
     "words": common.parameter(
-        "tokens are words: letters and digits, with apostrophes inside, in lower case, without punctuation",
-        action="store_true",
+        "tokens are words in lower case: letters, digits, inner apostrophes", action="store_true"
     ),
     "keep_case": common.parameter("keep the capitals of --words", action="store_true"),
-    "digits": common.parameter(
-        "numbers among --words: as they are, each digit as 0, or left out", choices=tuple(DIGITS)
-    ),
-    "unit": common.parameter(
-        "what a sequence is: a paragraph ends at an empty line, a sentence at . ! or ? before a capital",
-        choices=("line", *UNITS),
-    ),
+    "digits": common.parameter("numbers of --words: as they are, each digit as 0, or dropped", choices=tuple(DIGITS)),
+    "unit": common.parameter("what a sequence is; a paragraph ends at an empty line", choices=("line", *UNITS)),
     "lowercase": common.parameter("turn the text to lower case first", action="store_true"),
-    "token_pattern": common.parameter(
-        "tokens are the matches of this regular expression in a line (slower)", str, "REGEX"
-    ),
+    "token_pattern": common.parameter("tokens are the matches of this regular expression (slower)", str, "REGEX"),
     "phrases": common.parameter("join phrases such as new_york, of a list that `phrases` wrote", str, "FILE"),
-    "errors": common.parameter(
-        "stop at bytes that are not UTF-8, or read them as U+FFFD", choices=("strict", "replace")
-    ),
+    "errors": common.parameter("bytes that are not UTF-8: stop, or read U+FFFD", choices=("strict", "replace")),
 }
 
 
@@ -170,7 +160,7 @@ TRAINING: common.Parameters = {  # of every model
     "dim": common.parameter("dimension of the vectors", int, "D"),
     "epochs": common.parameter("number of passes over the words, documents or users", int, "N"),
     "early_stopping": common.parameter(
-        "hold out lines, and stop when their likelihood no longer rises", action=argparse.BooleanOptionalAction
+        "stop when held-out lines get no likelier", action=argparse.BooleanOptionalAction
     ),
     "validation_fraction": common.parameter("share of the lines to hold out", float, "SHARE"),
     "n_iter_no_change": common.parameter("epochs to wait for a rise before stopping early", int, "N"),

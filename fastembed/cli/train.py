@@ -23,27 +23,18 @@ from fastembed.trainer.ranks import Ranks, is_known_to_all
 
 CONNECTING_SECONDS = 10
 GRAPH = ("window", "weighting", "min_count", "directed", "tolerance")  # the options of how a graph is counted
+CONTEXTS = common.or_word(int, auto="auto", none=None)
 COUNTING: common.Parameters = {
     "window": common.parameter("words that count on either side; or before and after, as 0,1", common.window),
     "weighting": common.parameter("weight of a pair by its distance", choices=sorted(WEIGHTINGS)),
     **inputs.MIN_COUNT,
     "max_size": common.parameter("keep only the N most frequent words", int, "N"),
-    "drop": common.parameter(
-        "drop the words of a file with one per line, or english: function words", str, "FILE|english"
-    ),
+    "drop": common.parameter("drop the words of a file, one per line, or english: function words", str, "FILE|english"),
     "keep_only": common.parameter("drop all words but those of a file with one per line", str, "FILE"),
     "sample": common.parameter("subsample words above this share of all", common.or_word(float, none=None)),
-    "directed": common.parameter(
-        "distinguish contexts before a word from those after it", action=argparse.BooleanOptionalAction
-    ),
-    "max_contexts": common.parameter(
-        "only the N most frequent words are contexts; auto: all, or half of very many, up to 24,576",
-        common.or_word(int, auto="auto", none=None),
-        "N",
-    ),
-    "baskets": common.parameter(
-        "a line is a basket, all pairs of which count: each 1, or 1/(n - 1) in a basket of n", choices=("flat", "share")
-    ),
+    "directed": common.parameter("tell contexts before a word from those after", action=argparse.BooleanOptionalAction),
+    "max_contexts": common.parameter("only the N most frequent words are contexts; auto: up to 24,576", CONTEXTS, "N"),
+    "baskets": common.parameter("all pairs of a line count: 1, or 1/(n - 1) of n items", choices=("flat", "share")),
 }
 
 

@@ -39,13 +39,9 @@ Restriction = int | np.integer[Any] | Iterable[Token] | None
 Found = int | Matrix  # the row of a token, or the vector (D,) composed for an unknown word
 
 QUERIES = 2048  # between two steps of a bar
-GENSIM = {  # names of `gensim.models.KeyedVectors`, and what they are here
-    "vectors": "matrix",
-    "vector_size": "matrix.shape[1]",
-    "index_to_key": "tokens",
-    "key_to_index": "{token: row for row, token in enumerate(vectors.tokens)}",
-    "get_vector": "vectors[token]",
-}
+# Names of `gensim.models.KeyedVectors`, and what they are here
+GENSIM = {"vectors": "matrix", "vector_size": "matrix.shape[1]", "index_to_key": "tokens"}
+GENSIM |= {"get_vector": "vectors[token]", "key_to_index": "{token: row for row, token in enumerate(vectors.tokens)}"}
 
 
 class Vectors:
