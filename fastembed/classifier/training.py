@@ -566,7 +566,7 @@ def _softmax(
         l2=options.l2,
         block_size=BLOCK_DOCUMENTS,
         seed=options.seed,
-        on_epoch_end=None if on_epoch_end is None else lambda record, _: on_epoch_end(record),
+        on_epoch_end=on_epoch_end,
     )
     entropy = -float(targets.sum(axis=0) @ prior.astype(np.float64)) / targets.sum()
     if len(history) > 1:  # the nll is that before the steps of an epoch

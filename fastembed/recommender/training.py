@@ -134,7 +134,7 @@ def _trained(
         linear_l2=LINEAR_L2,
         input_weights=totals_of(n) ** (1 - EXPONENT),
         seed=options.seed,
-        on_epoch_end=None if on_epoch_end is None else lambda record, _: on_epoch_end(record),
+        on_epoch_end=on_epoch_end,
     )
     return replace(model, linear=np.asfortranarray(trainer.linear), similar=similar, **strengths or {}), records
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from fastembed.vectors.vectors import Token
 
 GENSIM = {"wv": "vectors", "vector_size": "dim", "predict_output_word": "predict_output"}  # names of its `Word2Vec`
-EpochEnd: TypeAlias = "Callable[[dict[str, float], SkipGram], object]"
+EpochEnd: TypeAlias = "Callable[[dict[str, float]], object]"
 
 
 class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
@@ -198,9 +198,9 @@ class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
             True: bars, also in a notebook. Or any object with the methods of `FitProgress`, which
             receives the progress.
         on_epoch_end : callable, optional
-            Called as ``on_epoch_end(record, model)`` after each epoch, with the epoch's record (see :attr:`history`:
-            its nll is that of each row before its step) and this SkipGram, with the parameters at the end of the
-            epoch. Training ends early if it returns True.
+            Called as ``on_epoch_end(record)`` after each epoch, with its record (see :attr:`history`: its nll is that
+            of each row before its step). This SkipGram has the parameters at the end of the epoch. Training ends early
+            if it returns True.
         checkpoint : path-like, optional
             A file that is written after each epoch. If it exists, the same call counts a text again, and resumes from
             the file; a finished call trains nothing. The result has the same bits as that of an uninterrupted call, on
@@ -425,7 +425,7 @@ class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
             assert on_epoch_end is not None
             self._model = None  # frees the model of the last epoch before the next one is built
             self._model = training.model()
-            return on_epoch_end(record, self)
+            return on_epoch_end(record)
 
         seen = progress if ranks.first else None
         with ranks.ending_all(), DefaultFloatMode(), reporting(seen, options.epochs) as report:

@@ -294,7 +294,7 @@ class Training:
     ) -> None:
         """Train; `on_epoch_end` is called with the record of each epoch, and ends the training if it returns True."""
 
-        def epoch_end(record: dict[str, float], _: Trainer) -> object:
+        def epoch_end(record: dict[str, float]) -> object:
             if self._progress is not None:
                 self._progress.epoch(record)
             return None if on_epoch_end is None else on_epoch_end(record)

@@ -570,7 +570,7 @@ class Trainer:
         n_iter_no_change: int | None = None,
         warm_start: bool = False,
         seed: int | np.random.Generator | None = 0,
-        on_epoch_end: Callable[[dict[str, float], Trainer], object] | None = None,
+        on_epoch_end: Callable[[dict[str, float]], object] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         comm: Communicator | None = None,
     ) -> list[dict[str, float]]:
@@ -625,8 +625,8 @@ class Trainer:
         seed : int or Generator, optional
             Seed of the order of the inputs, which is drawn again for each epoch.
         on_epoch_end : callable, optional
-            Called as ``on_epoch_end(record, trainer)`` after each epoch, with the record of the epoch and this trainer,
-            whose parameters are those after the epoch. Training ends early if it returns True.
+            Called as ``on_epoch_end(record)`` after each epoch, with its record. The parameters of this trainer are
+            those after the epoch. Training ends early if it returns True.
         checkpoint : path-like, optional
             A file that is written after each epoch. If it exists, training resumes from it, and a finished call returns
             its result at once. The trainer must have the same parameters as in the first call, or those that the
@@ -691,14 +691,14 @@ class Trainer:
         if n_iter_no_change is not None and validation_counts is None:
             raise ValueError(f"n_iter_no_change={n_iter_no_change} needs validation_counts")
         check_callback("on_epoch_end", on_epoch_end)
-        p, epoch_end = self._parameters, None if on_epoch_end is None else lambda record: on_epoch_end(record, self)
+        p = self._parameters
         ranks = Ranks(comm)
         with ranks.ending_all(), DefaultFloatMode():
             with ranks.agreeing():
                 path = check_checkpoint(checkpoint) if ranks.first else None
                 validation = validation_counts, validation_bags
                 data = check_data(p, counts, bags, row_rates, frozen_rows, input_weights, *validation)
-                fit = Fit(p, data, options, seed, self._pool, epoch_end, ranks)
+                fit = Fit(p, data, options, seed, self._pool, on_epoch_end, ranks)
             with self._lock.value:  # only now: a wrong argument does not wait for another call
                 if self._fitting:
                     raise RuntimeError("on_epoch_end cannot call fit_counts of the trainer that is in a fit")

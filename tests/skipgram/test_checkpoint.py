@@ -65,9 +65,8 @@ def test_a_fit_goes_on_to_the_same_bits(corpus, text, path, interrupted_in, set_
         assert interrupted_in(done + 1, lambda model=model: model.fit(source, **limit))
         assert [record["epoch"] for record in model.history] == list(range(1, done + 1))
     histories = []
-    found = SkipGram(**settings | {"threads": 3}).fit(
-        source, **limit, on_epoch_end=lambda _, model: histories.append(len(model.history))
-    )
+    found = SkipGram(**settings | {"threads": 3})
+    found.fit(source, **limit, on_epoch_end=lambda _: histories.append(len(found.history)))
     assert histories == [4]
     assert_same(found, expected)
     again = SkipGram(**settings).fit(source, **limit)

@@ -75,8 +75,8 @@ def test_new_words_start_where_their_n_grams_place_them(model, corpus):
     more = [["topic4", "is", "climbing", "topic4"], ["topic4", "is", "climbing", "topic4"]]
     own = []
 
-    def note(record, current):
-        own.append(np.linalg.norm(current._model.features.embedding[-1]))
+    def note(_):
+        own.append(np.linalg.norm(grown._model.features.embedding[-1]))
 
     grown.set_params(epochs=1).partial_fit(more, grow_vocabulary=True, on_epoch_end=note)
     assert grown.vectors.tokens[-1] == "climbing"

@@ -27,7 +27,7 @@ def state(model):
 def raising(error, epoch):
     """A callback that raises at the end of an epoch."""
 
-    def callback(record, model):
+    def callback(record):
         if record["epoch"] == epoch:
             raise error
 
@@ -37,15 +37,14 @@ def raising(error, epoch):
 def test_a_callback_sees_the_model_after_each_epoch(corpus):
     records, matrices = [], []
 
-    def look(record, seen):
-        assert seen is model
-        assert seen.history[-1] == record
-        assert isinstance(seen.vectors, Vectors)
-        assert_array_equal(seen.vectors.matrix, seen.trainer.embedding)
-        assert seen.perplexity(corpus) > 1
-        assert seen.vectors.most_similar("w03", topn=1)
+    def look(record):
+        assert model.history[-1] == record
+        assert isinstance(model.vectors, Vectors)
+        assert_array_equal(model.vectors.matrix, model.trainer.embedding)
+        assert model.perplexity(corpus) > 1
+        assert model.vectors.most_similar("w03", topn=1)
         records.append(record)
-        matrices.append(seen.vectors.matrix)
+        matrices.append(model.vectors.matrix)
 
     model = SkipGram(epochs=3, **SETTINGS)
     assert model.fit(corpus, on_epoch_end=look) is model
@@ -74,7 +73,7 @@ def test_a_first_fit_that_fails_keeps_what_was_learned(corpus, error):
     with pytest.raises(error):
         model.fit(corpus, on_epoch_end=raising(error, 3))
     assert len(model.history) == 2
-    stopped = SkipGram(epochs=3, **SETTINGS).fit(corpus, on_epoch_end=lambda record, _: record["epoch"] == 2)
+    stopped = SkipGram(epochs=3, **SETTINGS).fit(corpus, on_epoch_end=lambda record: record["epoch"] == 2)
     assert_array_equal(model.vectors.matrix, stopped.vectors.matrix)
     assert model.perplexity(corpus) == stopped.perplexity(corpus)
 
@@ -84,7 +83,7 @@ def test_early_stopping_returns_to_the_best_epoch():
     noise = [[f"w{w:02d}" for w in line] for line in rng.integers(30, size=(60, 8))]
     kept = []
     model = SkipGram(epochs=30, early_stopping=True, validation_fraction=0.4, n_iter_no_change=3, **SETTINGS)
-    model.fit(noise, on_epoch_end=lambda record, model: kept.append(model.vectors.matrix))
+    model.fit(noise, on_epoch_end=lambda _: kept.append(model.vectors.matrix))
     nlls = [record["validation_nll"] for record in model.history]
     best = int(np.argmin(nlls))
     assert len(nlls) == best + 4 < 30
@@ -202,7 +201,7 @@ def test_partial_fit_grows_the_vocabulary(corpus):
     new = [[{"w05": "new"}.get(word, word) for word in line] + ["once"] * (i == 0) for i, line in enumerate(corpus)]
     seen = []
     model.min_count = 2
-    model.partial_fit(new, grow_vocabulary=True, on_epoch_end=lambda record, model: seen.append(model.vectors))
+    model.partial_fit(new, grow_vocabulary=True, on_epoch_end=lambda _: seen.append(model.vectors))
     assert model.vocabulary.tokens == (*tokens, "new")
     assert model.vectors.tokens == model.vocabulary.tokens
     assert model.vocabulary["w07"] == tokens.index("w07")
@@ -261,5 +260,5 @@ def test_a_callback_cannot_fit_its_own_model():
     model = SkipGram(**SETTINGS)
     for name in ("fit", "partial_fit"):
         with pytest.raises(RuntimeError, match="a SkipGram in a fit cannot be fitted"):
-            model.fit(corpus, on_epoch_end=lambda record, own, name=name: getattr(own, name)(corpus))
-    model.fit(corpus, on_epoch_end=lambda record, own: SkipGram(**SETTINGS).fit(corpus) and None)
+            model.fit(corpus, on_epoch_end=lambda _, name=name: getattr(model, name)(corpus))
+    model.fit(corpus, on_epoch_end=lambda _: SkipGram(**SETTINGS).fit(corpus) and None)

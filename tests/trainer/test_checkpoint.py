@@ -107,7 +107,7 @@ def test_a_fit_that_is_interrupted_after_any_block_ends_in_the_same_bits(case, p
     expected = make()
     history = fit(expected)
 
-    def fail(record, _):
+    def fail(record):
         if record["epoch"] == blocks // 4:
             raise Stop
 
@@ -125,9 +125,9 @@ def test_a_fit_that_is_interrupted_after_any_block_ends_in_the_same_bits(case, p
 def test_an_exception_leaves_the_trainer_as_the_last_epoch_left_it(new, counts, interrupted_after):
     """As two epochs do whose learning rates are those of three; a callback that fails belongs to its epoch."""
     expected, kept = new(), []
-    expected.fit_counts(counts[0], **OPTIONS, on_epoch_end=lambda record, _: record["epoch"] == 2)
+    expected.fit_counts(counts[0], **OPTIONS, on_epoch_end=lambda record: record["epoch"] == 2)
 
-    def fail(record, trainer):
+    def fail(record):
         kept.append(bits(trainer))
         if record["epoch"] == 3:
             raise Stop
@@ -174,7 +174,7 @@ def test_a_finished_fit_has_its_result_at_once(new, counts, path, monkeypatch):
 
 
 def test_a_callback_is_not_called_again_for_epochs_in_the_file(new, counts, path, interrupted_after):
-    def callback(record, _):
+    def callback(record):
         calls.append(record["epoch"])
         if fails and record["epoch"] == 2:
             raise Stop

@@ -154,15 +154,15 @@ def test_rank_0_alone_calls_back_and_may_end_training_on_all(new, on_ranks, coun
     def fit(comm):
         trainer = new()
 
-        def on_epoch_end(record, given):
-            calls.append((comm.rank, record["epoch"], given is trainer, bits(given)))
+        def on_epoch_end(record):
+            calls.append((comm.rank, record["epoch"], bits(trainer)))
             return record["epoch"] == 2
 
         history = trainer.fit_counts(counts, on_epoch_end=on_epoch_end, comm=comm, **OPTIONS)
         return history, bits(trainer)
 
     results = on_ranks(4, fit)
-    assert [call[:3] for call in calls] == [(0, 1, True), (0, 2, True)]
+    assert [call[:2] for call in calls] == [(0, 1), (0, 2)]
     assert all(history == results[0][0] and len(history) == 2 for history, _ in results)  # their times too
     assert all(found == calls[-1][3] for _, found in results)
 
@@ -221,7 +221,7 @@ def test_there_are_at_most_as_many_ranks_as_shards(new, on_ranks, make_counts):
 
 def test_an_exception_of_one_rank_in_the_middle_ends_all(new, on_ranks, counts):
     def fit(comm):
-        def on_epoch_end(record, _):
+        def on_epoch_end(record):
             raise KeyError("of the callback")
 
         return new().fit_counts(counts, on_epoch_end=on_epoch_end, comm=comm, **OPTIONS)
@@ -241,7 +241,7 @@ def test_another_number_of_ranks_goes_on_from_a_checkpoint_to_the_same_bits(new,
     path = tmp_path / "checkpoint"
 
     def fit(comm, fails_at=0):
-        def on_epoch_end(record, _):
+        def on_epoch_end(record):
             if record["epoch"] == fails_at:
                 raise OSError
 

@@ -85,7 +85,7 @@ def test_a_fit_leaves_the_threads_of_blas_as_they_were(user):
     counts, trainer = random_counts(50, 1200), Trainer.random(50, 8, output_size=1200, threads=2)
     seen = []
 
-    def stop(record, model):
+    def stop(_):
         seen.append(blas_threads())
         raise KeyError("stop")
 
@@ -139,7 +139,7 @@ def test_a_child_trains_after_a_fork_while_another_thread_holds_a_trainer(answer
     busy, idle = (Trainer.random(50, 8, output_size=2500, seed=1, threads=2) for _ in range(2))
     within, stop = threading.Event(), threading.Event()
 
-    def hold(record, model):
+    def hold(_):
         within.set()
         stop.wait()
 
