@@ -164,7 +164,7 @@ def test_rank_0_alone_calls_back_and_may_end_training_on_all(new, on_ranks, coun
     results = on_ranks(4, fit)
     assert [call[:2] for call in calls] == [(0, 1), (0, 2)]
     assert all(history == results[0][0] and len(history) == 2 for history, _ in results)  # their times too
-    assert all(found == calls[-1][3] for _, found in results)
+    assert all(found == calls[-1][2] for _, found in results)
 
 
 # ---------------------------------------------------------------- ranks that differ
