@@ -23,25 +23,6 @@ def count_rows(
     columns: npt.NDArray[np.int32],
     values: npt.NDArray[np.float64],
 ) -> int: ...
-def add_totals(
-    begins: npt.NDArray[np.int64],
-    ends: npt.NDArray[np.int64],
-    indices: npt.NDArray[np.int32],
-    data: npt.NDArray[np.float64],
-    row_totals: npt.NDArray[np.float64],
-    column_totals: npt.NDArray[np.float64],
-) -> None: ...
-def scale_rows(
-    places: npt.NDArray[np.int64],
-    columns: npt.NDArray[np.int32],
-    stored: npt.NDArray[np.float64],
-    out: npt.NDArray[np.float64],
-    denominator: float,
-    row_factors: npt.NDArray[np.float64],
-    column_factors: npt.NDArray[np.float64],
-    first: int,
-    last: int,
-) -> None: ...
 def product_rows(
     starts: npt.NDArray[np.int32],
     users: npt.NDArray[np.int32],

@@ -216,58 +216,6 @@ def count_rows(
     return n
 
 
-def add_totals(
-    const int64_t[::1] begins, const int64_t[::1] ends, const int32_t[::1] indices, const double[::1] data,
-    double[::1] row_totals, double[::1] column_totals,
-):
-    """Sum the rows of counts, and add them to the sums of the columns.
-
-    Parameters
-    ----------
-    begins, ends : int64 (R,)
-        Row r has `indices` and `data` from begins[r] to ends[r] - 1.
-    indices : int32, data : float64
-    row_totals : float64 (R,), written
-    column_totals : float64 (C,), increased
-    """
-    cdef int64_t row, t
-    cdef double total
-    with nogil:
-        for row in range(begins.shape[0]):
-            total = 0
-            for t in range(begins[row], ends[row]):
-                total += data[t]
-                column_totals[indices[t]] += data[t]
-            row_totals[row] = total
-
-
-def scale_rows(
-    const int64_t[::1] places, const int32_t[::1] columns, const double[::1] stored, double[::1] out,
-    double denominator, const double[::1] row_factors, const double[::1] column_factors, int64_t first, int64_t last,
-):
-    """out_rc = stored_rc / denominator * row_factors_r * column_factors_c for the rows first .. last - 1.
-
-    Parameters
-    ----------
-    places : int64 (R + 1,)
-        Row r has the entries from places[r] to places[r + 1] - 1.
-    columns : int32 (n,)
-    stored, out : float64 (n,)
-        They may be the same memory.
-    denominator : float
-    row_factors : float64 (R,), column_factors : float64 (C,)
-    first, last : int
-    """
-    cdef int64_t row, t
-    cdef double value
-    with nogil:
-        for row in range(first, last):
-            for t in range(places[row], places[row + 1]):
-                value = stored[t] / denominator
-                value = value * row_factors[row]
-                out[t] = value * column_factors[columns[t]]
-
-
 def product_rows(
     const int32_t[::1] starts, const int32_t[::1] users, const float[::1] counts, const int32_t[::1] of_users,
     const int32_t[::1] items, const float[::1] others, int64_t first, int64_t last, float[::1] totals,

@@ -1,19 +1,48 @@
-"""Rows of counts <-> tiles, which have the entries of all rows in the columns of one shard.
+"""Rows of counts <-> the tiles of a group, of which each has the entries of all rows in the columns of one shard.
 
-The columns of a row ascend, so a tile holds a contiguous range of its entries: tiles are written and read as one range
-per row, and the position in each row advances from one tile to the next.
+The layout of a tile with n entries in m rows is in counts/tiles.py:
+
+    values    float32, or float64 if the tile is wide    (n,)
+    ends      uint32                                     (m,)
+    columns   uint16, from the first one of the shard    (n,)
+    rows      uint16, the places in the group            (m,)
+
+The columns of a row ascend, so a tile has a contiguous range of its entries.
 """
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t
-
-from fastembed._kernels.types cimport real
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 
 
-def measure_tiles(
+cdef struct Tile:
+    # The arrays of a tile; its values are float or double
+    const uint8_t* values
+    const uint32_t* ends
+    const uint16_t* columns
+    const uint16_t* rows
+    int64_t entries
+    int64_t filled
+    bint wide
+
+
+cdef inline Tile tile_at(const uint8_t* data, int64_t entries, int64_t filled, bint wide) noexcept nogil:
+    cdef Tile tile
+    tile.entries, tile.filled, tile.wide = entries, filled, wide
+    tile.values = data
+    tile.ends = <const uint32_t*>(data + entries * (8 if wide else 4))
+    tile.columns = <const uint16_t*>(tile.ends + filled)
+    tile.rows = tile.columns + entries
+    return tile
+
+
+cdef inline double value_of(const Tile* tile, int64_t t) noexcept nogil:
+    return (<const double*>tile.values)[t] if tile.wide else (<const float*>tile.values)[t]
+
+
+def measure_rows(
     const int64_t[::1] begins, const int64_t[::1] ends, const int32_t[::1] columns, const double[::1] values,
-    const int64_t[::1] bounds, uint16_t[:, ::1] lengths, uint8_t[::1] wide,
+    const int64_t[::1] bounds, int64_t[::1] entries, int64_t[::1] filled, uint8_t[::1] wide,
 ):
-    """Count the entries of each row in each shard, and find the shards where float32 would round a value.
+    """Add the sizes of the tiles of some rows.
 
     Parameters
     ----------
@@ -22,60 +51,181 @@ def measure_tiles(
     columns : int32, values : float64
     bounds : int64 (S + 1,)
         The bounds of the shards, of at most 65,535 columns each.
-    lengths : uint16 (S, R), written
+    entries, filled : int64 (S,), increased
+        The number of entries in each tile, and of rows that have some.
     wide : uint8 (S,)
-        Set to 1 if a value is not exact in float32.
+        Set to 1 if float32 would round a value.
     """
     cdef int64_t row, t, shard, first
     with nogil:
         for row in range(begins.shape[0]):
-            t = begins[row]
-            for shard in range(wide.shape[0]):
+            t, shard = begins[row], 0
+            while t < ends[row]:
+                while columns[t] >= bounds[shard + 1]:
+                    shard += 1
                 first = t
                 while t < ends[row] and columns[t] < bounds[shard + 1]:
                     wide[shard] |= <double><float>values[t] != values[t]
                     t += 1
-                lengths[shard, row] = <uint16_t>(t - first)
+                entries[shard] += t - first
+                filled[shard] += 1
 
 
-def write_tile(
-    int64_t[::1] places, const uint16_t[::1] lengths, const int32_t[::1] columns, const double[::1] values,
-    int64_t first, real[::1] tile_values, uint16_t[::1] tile_columns,
+def write_rows(
+    const int64_t[::1] begins, const int64_t[::1] ends, const int32_t[::1] columns, const double[::1] values,
+    const int64_t[::1] bounds, int64_t place, const int64_t[::1] offsets, const int64_t[::1] entries,
+    const int64_t[::1] filled, const uint8_t[::1] wide, int64_t[::1] written, int64_t[::1] written_rows,
+    uint8_t[::1] data,
 ):
-    """Copy the next entries of all rows into a tile.
+    """Write some rows into the tiles of their group.
 
     Parameters
     ----------
-    places : int64 (R,), increased
-        The position of the next entry of each row.
-    lengths : uint16 (R,)
-        The number of entries of each row in the tile.
-    columns : int32, values : float64
-    first : int
-        The first column of the shard.
-    tile_values : real (n,), tile_columns : uint16 (n,), written
-        n is the sum of the lengths.
+    begins, ends, columns, values, bounds, entries, filled, wide
+        As for `measure_rows`; of all rows of the group.
+    place : int
+        The place of the first row in the group.
+    offsets : int64 (S + 1,)
+        Where each tile begins.
+    written, written_rows : int64 (S,), increased
+        How many entries and rows of each tile have been written.
+    data : uint8
+        The tiles.
     """
-    cdef int64_t row, t, n = 0
+    cdef int64_t row, t, shard, n
+    cdef Tile tile
     with nogil:
-        for row in range(places.shape[0]):
-            for t in range(places[row], places[row] + lengths[row]):
-                tile_values[n] = <real>values[t]
-                tile_columns[n] = <uint16_t>(columns[t] - first)
-                n += 1
-            places[row] += lengths[row]
+        for row in range(begins.shape[0]):
+            t, shard = begins[row], 0
+            while t < ends[row]:
+                while columns[t] >= bounds[shard + 1]:
+                    shard += 1
+                tile = tile_at(&data[offsets[shard]], entries[shard], filled[shard], wide[shard])
+                n = written[shard]
+                while t < ends[row] and columns[t] < bounds[shard + 1]:
+                    if tile.wide:
+                        (<double*>tile.values)[n] = values[t]
+                    else:
+                        (<float*>tile.values)[n] = <float>values[t]
+                    (<uint16_t*>tile.columns)[n] = <uint16_t>(columns[t] - bounds[shard])
+                    n += 1
+                    t += 1
+                written[shard] = n
+                n = written_rows[shard]
+                (<uint32_t*>tile.ends)[n] = <uint32_t>written[shard]
+                (<uint16_t*>tile.rows)[n] = <uint16_t>(place + row)
+                written_rows[shard] = n + 1
 
 
-def read_tile(
-    int64_t[::1] places, const uint16_t[::1] lengths, int32_t[::1] columns, double[::1] values, int64_t first,
-    const real[::1] tile_values, const uint16_t[::1] tile_columns,
+cdef inline bint is_whole(const Tile* tile, int64_t rows, int64_t columns) noexcept nogil:
+    """Whether rows and ends ascend within their bounds, and the columns are of the shard."""
+    cdef int64_t k, t, last = -1, end = 0
+    cdef bint whole = True
+    for k in range(tile.filled):
+        whole &= last < tile.rows[k] < rows and end < tile.ends[k]
+        last, end = tile.rows[k], tile.ends[k]
+    for t in range(tile.entries):
+        whole &= tile.columns[t] < columns
+    return whole and end == tile.entries
+
+
+def damaged_tile(
+    const uint8_t[::1] data, const int64_t[::1] bounds, const int64_t[::1] offsets, const int64_t[::1] entries,
+    const int64_t[::1] filled, const uint8_t[::1] wide, int64_t rows,
+) -> int:
+    """Return the number of the first tile that is none of a group of `rows` rows, or -1."""
+    cdef int64_t shard, damaged = -1
+    cdef Tile tile
+    with nogil:
+        for shard in range(wide.shape[0]):
+            tile = tile_at(&data[offsets[shard]] if entries[shard] else NULL, entries[shard], filled[shard], wide[shard])
+            if not is_whole(&tile, rows, bounds[shard + 1] - bounds[shard]):
+                damaged = shard
+                break
+    return damaged
+
+
+def row_lengths(
+    const uint8_t[::1] data, const int64_t[::1] offsets, const int64_t[::1] entries, const int64_t[::1] filled,
+    const uint8_t[::1] wide, int64_t[::1] lengths,
 ):
-    """Copy a tile to the next positions of all rows; the inverse of `write_tile`."""
-    cdef int64_t row, t, n = 0
+    """Add the number of entries of each row (R,) of a group."""
+    cdef int64_t shard, k, begin
+    cdef Tile tile
     with nogil:
-        for row in range(places.shape[0]):
-            for t in range(places[row], places[row] + lengths[row]):
-                values[t] = tile_values[n]
-                columns[t] = <int32_t>(first + tile_columns[n])
-                n += 1
-            places[row] += lengths[row]
+        for shard in range(wide.shape[0]):
+            if entries[shard]:
+                tile = tile_at(&data[offsets[shard]], entries[shard], filled[shard], wide[shard])
+                begin = 0
+                for k in range(tile.filled):
+                    lengths[tile.rows[k]] += tile.ends[k] - begin
+                    begin = tile.ends[k]
+
+
+def read_rows(
+    const uint8_t[::1] data, const int64_t[::1] bounds, const int64_t[::1] offsets, const int64_t[::1] entries,
+    const int64_t[::1] filled, const uint8_t[::1] wide, double denominator, const double[::1] row_factors,
+    const double[::1] column_factors, int64_t[::1] places, int32_t[::1] columns, double[::1] values,
+):
+    """Write the rows of a group, multiplied by their factors: value / denominator * row factor * column factor.
+
+    Parameters
+    ----------
+    data, bounds, offsets, entries, filled, wide
+        The tiles of the group, as for `write_rows`.
+    denominator : float
+    row_factors : float64 (R,), column_factors : float64 (V,)
+        Those of the rows of the group, and of all columns.
+    places : int64 (R,), increased
+        Where the first entry of each row is written, and then where it ends.
+    columns : int32, values : float64, written
+    """
+    cdef int64_t shard, k, t, place, row, begin, column
+    cdef double value
+    cdef Tile tile
+    with nogil:
+        for shard in range(wide.shape[0]):
+            if not entries[shard]:
+                continue
+            tile = tile_at(&data[offsets[shard]], entries[shard], filled[shard], wide[shard])
+            begin = 0
+            for k in range(tile.filled):
+                row = tile.rows[k]
+                place = places[row] - begin
+                for t in range(begin, tile.ends[k]):
+                    column = bounds[shard] + tile.columns[t]
+                    value = value_of(&tile, t) / denominator
+                    value = value * row_factors[row]
+                    values[place + t] = value * column_factors[column]
+                    columns[place + t] = <int32_t>column
+                begin = tile.ends[k]
+                places[row] = place + begin
+
+
+def add_totals(
+    const int64_t[::1] begins, const int64_t[::1] ends, const int32_t[::1] columns, const double[::1] values,
+    double denominator, const double[::1] row_factors, const double[::1] column_factors, double[::1] row_totals,
+    double[::1] column_totals,
+):
+    """Add rows of counts, multiplied by their factors as in `read_rows`, to sums of the rows and of the columns.
+
+    Parameters
+    ----------
+    begins, ends, columns, values
+        As for `measure_rows`.
+    denominator, row_factors, column_factors
+        As for `read_rows`; (R,) and (V,).
+    row_totals : float64 (R,), column_totals : float64 (V,), increased
+    """
+    cdef int64_t row, t
+    cdef double total, value
+    with nogil:
+        for row in range(begins.shape[0]):
+            total = row_totals[row]
+            for t in range(begins[row], ends[row]):
+                value = values[t] / denominator
+                value = value * row_factors[row]
+                value = value * column_factors[columns[t]]
+                total += value
+                column_totals[columns[t]] += value
+            row_totals[row] = total

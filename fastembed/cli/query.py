@@ -207,7 +207,8 @@ def info(arguments: argparse.Namespace) -> None:
             show_versions()
         return
     if is_url(file) or Path(file).is_dir():
-        from fastembed.counts.store import open_folder, read_manifest
+        from fastembed.counts.folders import open_folder
+        from fastembed.counts.store import read_manifest
 
         folder = open_folder(file)
         arrays, header = read_manifest(folder)

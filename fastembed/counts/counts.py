@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Generator, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import closing, contextmanager
 from typing import Any
@@ -24,28 +24,21 @@ from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_amounts, check_choice, check_flag, check_integer, check_number
 from fastembed.corpus.corpus import Progress, Source, as_corpus
 from fastembed.corpus.ledger import Ledger, LineSplit, check_walks
+from fastembed.counts.folders import Folder, LocalFolder, Memory, UrlFolder, open_folder, temporary_folder
 from fastembed.counts.graphs import Walks, kept_nodes, read_graph
-from fastembed.counts.groups import (
-    CSRGroups,
-    GroupedCounts,
-    RowBatch,
-    add_chunks,
-    check_exact,
-    group_places,
-    stored_rows,
-)
+from fastembed.counts.groups import check_exact, group_count, group_places, group_size
 from fastembed.counts.pairs import basket_rows, named_pairs, tokens_of
 from fastembed.counts.store import (
-    StoredGroups,
-    StoreFolder,
-    StoreWriter,
-    batches_by_groups,
-    open_folder,
+    GroupedCounts,
+    GroupWriter,
+    grouped,
     open_store,
-    temporary_folder,
+    write_group,
+    write_manifest,
     writing,
 )
 from fastembed.counts.tasks import TASK_MEMORY, Job, count_by_tasks, count_in_turn
+from fastembed.counts.tiles import RowGroup
 from fastembed.counts.windows import MAX_WINDOW, Scale, Windows, check_pairs, counted_chunks, keep_probabilities
 from fastembed.vocabulary import Vocabulary, encode_corpus, vocabulary_size
 
@@ -56,8 +49,8 @@ class Counts:
     Create one with :meth:`from_corpus`, :meth:`from_baskets`, :meth:`from_graph`, :meth:`from_pairs`,
     :meth:`from_scipy` or :meth:`open`.
 
-    The counts are in memory, or in a store: a folder, in which a limit of memory, ``store=`` or :meth:`save` puts them.
-    A fit reads a store a few groups of rows at a time, to the same bits. A store holds what was counted, with a SHA-256
+    The counts are in memory, 6 to 10 bytes each, or in a store: a folder, in which a limit of memory, ``store=`` or
+    :meth:`save` puts them. A fit reads a store a few groups of rows at a time, to the same bits. A store has a SHA-256
     of each tile, which is checked whenever the tile is read.
 
     Attributes
@@ -91,25 +84,21 @@ class Counts:
     vocabulary: Vocabulary | None
     baskets: str | None
     _keep: Float64 | None  # the factors of subsampling, (V_in,)
-    _entries: sparse.csr_array | StoredGroups
+    _groups: GroupedCounts
 
     @classmethod
     def _of(
         cls,
-        entries: sparse.csr_array | StoredGroups,
+        groups: GroupedCounts,
         windows: Windows | None = None,
         keep: Float64 | None = None,
         ledger: Ledger | None = None,
         vocabulary: Vocabulary | None = None,
         baskets: str | None = None,
     ) -> Counts:
-        """Return counts. Arrays become read-only, since SciPy reads out of bounds if an index is changed."""
+        """Return counts."""
         counts = cls.__new__(cls)
-        if not isinstance(entries, StoredGroups):
-            indices = entries.indices.astype(np.int32, copy=False)
-            arrays = read_only(entries.data), read_only(indices), read_only(entries.indptr)
-            entries = sorted_csr(*arrays, entries.shape)
-        counts._entries, counts.shape = entries, entries.shape
+        counts._groups, counts.shape = groups, groups.shape
         counts.windows, counts.ledger, counts.vocabulary, counts.baskets = windows, ledger, vocabulary, baskets
         counts._keep = None if keep is None else read_only(keep)
         return counts
@@ -210,23 +199,18 @@ class Counts:
             limit = TASK_MEMORY if memory_limit is None else limit
         ledger, keep = Ledger(), keep_probabilities(corpus, vocabulary, windows, lines)
         attributes: dict[str, Any] = {"windows": windows, "keep": keep, "ledger": ledger, "vocabulary": known}
-        with _store_of(store, memory_limit) as folder:
-            given = corpus, vocabulary, windows, ledger, workers, limit, lines, progress
-            with closing(counted_chunks(*given, by_groups=folder is not None)) as chunks:
-                if folder is None:
-                    matrix = add_chunks(((chunk.rows, chunk.most) for chunk in chunks), shape, limit, workers)
-                    check_pairs(ledger, matrix.nnz, windows)
-                    return cls._of(matrix, **attributes)
-                job = Job(folder, secrets.token_hex(8), size, windows, workers, limit)
-                writer = StoreWriter(folder, shape, attributes)
-                if executor is None:
+        with _folder(store, memory_limit, limit) as folder:
+            writer = GroupWriter(folder, shape, Scale.of(windows, keep, shape))
+            job = Job(folder, secrets.token_hex(8), size, windows, workers, limit)
+            if executor is not None:
+                assert known is not None
+                ledger = attributes["ledger"] = count_by_tasks(job, executor, corpus, known, writer, progress)
+            else:
+                given = corpus, vocabulary, windows, ledger, workers, limit, lines, progress
+                with closing(counted_chunks(*given)) as chunks:
                     count_in_turn(job, chunks, writer)
-                else:
-                    assert known is not None
-                    ledger = attributes["ledger"] = count_by_tasks(job, executor, corpus, known, writer, progress)
             check_pairs(ledger, writer.nnz, windows)
-            writer.finish()
-        return cls._of(open_store(folder)[0], **attributes)
+            return cls._written(writer, attributes)
 
     @classmethod
     def from_baskets(
@@ -293,14 +277,15 @@ class Counts:
         ledger = Ledger(unit="basket")
         known = vocabulary if isinstance(vocabulary, Vocabulary) else None
         attributes = {"ledger": ledger, "vocabulary": known, "baskets": weighting}
-        with _store_of(store, memory_limit) as folder:
-            row_of = None if folder is None else group_places(size)
+        with _folder(store, memory_limit, limit) as folder:
             with closing(encode_corpus(as_corpus(baskets), vocabulary, ledger, progress, workers, lines)) as pieces:
-                rows, most = basket_rows(pieces, shape, weighting == "share", limit, workers, row_of)
-            counts = cls._of_rows(rows, most, shape, folder, attributes, limit, workers)
-            if not counts.nnz:
+                rows = basket_rows(pieces, shape, weighting == "share", limit, workers)
+            writer = GroupWriter(folder, shape, Scale.none(*shape))
+            with closing(rows):
+                writer.write(rows)
+            if not writer.nnz:
                 raise ValueError(f"the baskets give no pair: {ledger.summary()}")
-        return counts
+            return cls._written(writer, attributes)
 
     @classmethod
     def from_pairs(
@@ -457,17 +442,18 @@ class Counts:
             raise ValueError(f"tolerance must be at least 0 and below 1, got {tolerance!r}")
         workers, limit = check_threads(threads), check_memory_limit(memory_limit)
         ledger = Ledger()
-        with _store_of(store, memory_limit) as folder:
+        with _folder(store, memory_limit, limit) as folder:
             adjacency, vocabulary = kept_nodes(*read_graph(graph, weights, directed, tokens, ledger), min_count, ledger)
             # What a default reads from the graph is not said: the matrix of a directed one may be symmetric
             said = "" if directed is None else f" and directed={bool(directed)}"
             alike = "flat" if window == 1 else weighting
             ledger.walks = f"walks of window={window} and weighting={alike!r}{said}"
             walks = Walks(adjacency, distances, start == "uniform", tolerance, ledger)
-            size = len(vocabulary)
-            nodes = np.arange(size) if folder is None else np.argsort(group_places(size))
-            rows, attributes = walks.rows(nodes, workers, progress), {"ledger": ledger, "vocabulary": vocabulary}
-            return cls._of_rows(rows, size**2, (size, size), folder, attributes, limit, workers)
+            shape = len(vocabulary), len(vocabulary)
+            writer = GroupWriter(folder, shape, Scale.none(*shape))
+            with closing(walks.rows(np.argsort(group_places(len(vocabulary))), workers, progress)) as rows:
+                writer.write(rows)
+            return cls._written(writer, {"ledger": ledger, "vocabulary": vocabulary})
 
     @classmethod
     def from_scipy(cls, matrix: Any, *, tokens: Sequence[Hashable] | None = None) -> Counts:
@@ -476,7 +462,7 @@ class Counts:
         Parameters
         ----------
         matrix : sparse array or matrix of real numbers, shape (V_in, V_out)
-            Never changed. Its values are not copied if it is in CSR form, float64, with sorted columns.
+            Never changed.
         tokens : sequence of V_in hashable objects, optional
             The names of the rows, as for :meth:`from_pairs`; the first V_out of them also name the columns. They become
             the vocabulary, in which the count of a token is the number of stored counts in its row and column.
@@ -506,25 +492,17 @@ class Counts:
         if matrix.ndim != 2 or min(matrix.shape) < 1 or matrix.shape[1] > np.iinfo(np.int32).max:
             raise ValueError(f"counts must have 2 dimensions, and 1 to 2^31 - 1 columns, got shape {matrix.shape}")
         stored = canonical_csr("counts", matrix)
-        if matrix.format == "csr":  # whose owner could change the indices that kernels use
-            stored.indices, stored.indptr = stored.indices.copy(), stored.indptr.copy()
-        return cls._of(stored, vocabulary=None if tokens is None else _named(stored, tokens))
+        return cls._of(grouped(stored), vocabulary=None if tokens is None else _named(stored, tokens))
 
     @property
     def nnz(self) -> int:
         """The number of stored, non-zero counts."""
-        return self._entries.nnz
+        return self._groups.nnz
 
     @property
     def total(self) -> float:
         """The sum of all counts: the expected, weighted number of pairs."""
-        if isinstance(self._entries, StoredGroups):
-            return self._entries.total
-        scale = self._scale()
-        sums = self._entries @ (np.ones(self.shape[1]) if scale.columns is None else scale.columns)
-        if scale.rows is not None:
-            sums *= scale.rows  # a product of two vectors is BLAS's, whose order of summation depends on its threads
-        return float(sums.sum()) / scale.denominator
+        return float(self._groups.totals.rows.sum())
 
     @property
     def directed(self) -> bool:
@@ -532,34 +510,14 @@ class Counts:
         return self.windows is not None and self.windows.directed
 
     def to_scipy(self) -> sparse.csr_array:
-        """Return the counts as a CSR array of float64 with sorted columns.
-
-        The array shares the memory of counts in memory, except for values that are fractions or subsampled. It is
-        read-only: copy it to change it.
+        """Return the counts as a new CSR array of float64 with sorted columns, 12 bytes each.
 
         Examples
         --------
         >>> Counts.from_scipy(sparse.coo_array(([1, 1], ([0, 0], [1, 1])))).to_scipy().toarray()
         array([[0., 2.]])
         """
-        return self._expected()
-
-    def _in_memory(self) -> sparse.csr_array:
-        """Return the stored counts in memory."""
-        return self._entries.csr() if isinstance(self._entries, StoredGroups) else self._entries
-
-    def _expected(self, *, in_place: bool = False) -> sparse.csr_array:
-        """Return the expected counts; `in_place` if the counts own their memory."""
-        scale, stored = self._scale(), self._in_memory()
-        matrix = sorted_csr(stored.data, stored.indices, stored.indptr, self.shape)
-        if scale.changes_nothing:
-            return matrix
-        own = _own_memory(stored.data) if in_place or stored is not self._entries else None
-        matrix.data = np.empty_like(stored.data) if own is None else own
-        places, columns = stored.indptr.astype(np.int64), stored.indices.astype(np.int32, copy=False)
-        scale.apply(places, columns, stored.data, matrix.data, threads=check_threads(None))
-        matrix.data = read_only(matrix.data)
-        return matrix
+        return self._groups.csr()
 
     def __add__(self, other: Counts) -> Counts:
         """Return the counts of both corpora.
@@ -587,19 +545,38 @@ class Counts:
         if len({counts.vocabulary.tokens for counts in (self, other) if counts.vocabulary is not None}) > 1:
             raise ValueError("counts of different vocabularies")
         ledger = None if self.ledger is None or other.ledger is None else self.ledger + other.ledger
-        matrix = self._in_memory() + other._in_memory()
-        if self.windows is not None:
-            check_exact(matrix.data)
-        check_amounts("the sums of counts", matrix.data)
         known = other.vocabulary if self.vocabulary is None else self.vocabulary
         weighting = self.baskets if len(baskets) == 1 else None  # added to counts of another kind, they are plain pairs
-        return Counts._of(matrix, **self._attributes() | {"ledger": ledger, "vocabulary": known, "baskets": weighting})
+        return Counts._written(
+            self._sum_with(other),
+            self._attributes() | {"ledger": ledger, "vocabulary": known, "baskets": weighting},
+        )
+
+    def _sum_with(self, other: Counts) -> GroupWriter:
+        """Add the stored counts, group by group."""
+        memory = Memory()
+        writer = GroupWriter(memory, self.shape, self._groups.scale)
+        for group in range(group_count(self.shape[0])):
+            size = group_size(group, self.shape[0]), self.shape[1]
+            terms = [counts._groups.read_stored(group) for counts in (self, other)]
+            csr = [sorted_csr(rows.data, rows.indices, np.append(0, rows.ends), size) for rows in terms]
+            total = csr[0] + csr[1]
+            if self.windows is not None:
+                check_exact(total.data)
+            check_amounts("the sums of counts", total.data)
+            ends = total.indptr.astype(np.int64)
+            rows = RowGroup(ends[:-1], ends[1:], total.indices.astype(np.int32, copy=False), total.data)
+            writer.add(write_group(memory, group, writer.encoded(group, [rows])))
+        return writer
 
     def __reduce__(self) -> tuple[Any, ...]:
-        stored = stored_groups(self)
-        if stored is None or getattr(stored.folder, "temporary", False):  # a copy outlives a temporary folder
-            return Counts._of, (self._in_memory(), *self._attributes().values())
-        return Counts.open, (getattr(stored.folder, "url", stored.folder.path),)
+        folder = self._groups.folder
+        if isinstance(folder, UrlFolder):
+            return Counts.open, (folder.url,)
+        if isinstance(folder, LocalFolder) and not folder.temporary:
+            return Counts.open, (folder.path,)
+        groups = self._groups if self._groups.in_memory else self._groups.copied(Memory())
+        return Counts._of, (groups, *self._attributes().values())
 
     def __repr__(self) -> str:
         return f"<Counts of shape {self.shape}, {self.nnz:,} stored, total {self.total:,.6g}>"
@@ -626,10 +603,7 @@ class Counts:
         """
         folder = open_folder(path)
         with writing(folder):
-            writer = StoreWriter(folder, self.shape, self._attributes())
-            stored = self._entries
-            writer.write(stored.batches() if isinstance(stored, StoredGroups) else batches_by_groups(stored))
-            writer.finish()
+            write_manifest(self._groups.copied(folder), self._attributes())
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Counts:
@@ -660,48 +634,28 @@ class Counts:
         array([[0., 1.],
                [1., 0.]])
         """
-        entries, attributes = open_store(open_folder(path))
-        return cls._of(entries, **attributes)
+        groups, attributes = open_store(open_folder(path))
+        return cls._of(groups, **attributes)
 
     @classmethod
-    def _of_rows(
-        cls,
-        rows: Generator[RowBatch, None, None],
-        most: int,
-        shape: tuple[int, int],
-        folder: StoreFolder | None,
-        attributes: dict[str, Any],
-        limit: int,
-        threads: int,
-    ) -> Counts:
-        """Return counts whose rows, with at most `most` entries, are in the order of groups if there is a folder.
-
-        A folder holds a store afterwards, unless there are no counts.
-        """
-        with closing(rows):
-            if folder is None:
-                return cls._of(stored_rows(rows, shape[1], most, limit, threads), **attributes)
-            writer = StoreWriter(folder, shape, attributes)
-            writer.write(rows)
-        if not writer.nnz:
-            return cls._of(sparse.csr_array(shape), **attributes)
-        writer.finish()
-        return cls._of(open_store(folder)[0], **attributes)
+    def _written(cls, writer: GroupWriter, attributes: dict[str, Any]) -> Counts:
+        """Return the counts that have been written, and complete their store, if they are not in memory."""
+        groups = writer.counts()
+        if not groups.in_memory:
+            write_manifest(groups, attributes)
+        return cls._of(groups, **attributes)
 
     def _attributes(self) -> dict[str, Any]:
         """Return the arguments of `_of` after the first."""
         others = {name: getattr(self, name) for name in ("ledger", "vocabulary", "baskets")}
         return {"windows": self.windows, "keep": self._keep, **others}
 
-    def _scale(self) -> Scale:
-        return Scale.of(self.windows, self._keep, self.shape[1])
-
 
 @contextmanager
-def _store_of(store: str | os.PathLike[str] | None, memory_limit: int | None) -> Iterator[StoreFolder | None]:
-    """Yield the locked folder of a store; with a limit alone it is a temporary one. None: counts are in memory."""
+def _folder(store: str | os.PathLike[str] | None, memory_limit: int | None, limit: int) -> Iterator[Folder]:
+    """Yield where counts are written: the locked folder of a store, a temporary one with a limit alone, or memory."""
     if store is None and memory_limit is None:
-        yield None
+        yield Memory(limit)
         return
     folder = temporary_folder() if store is None else open_folder(store)
     with writing(folder):
@@ -726,17 +680,9 @@ def _check_lines(lines: LineSplit | None) -> None:
         raise TypeError(f"lines must be a LineSplit, got {type(lines).__name__}")
 
 
-def stored_groups(counts: Counts | None) -> StoredGroups | None:
-    """Return the expected counts in a store; None for those in memory."""
-    return counts._entries if counts is not None and isinstance(counts._entries, StoredGroups) else None
-
-
-def groups_of(counts: Counts, *, own: bool = False) -> GroupedCounts:
-    """Return the expected counts as a fit reads them.
-
-    With `own` they take the place of the stored ones in memory: only the attributes of `counts` may be used then.
-    """
-    return stored_groups(counts) or CSRGroups(counts._expected(in_place=own))
+def groups_of(counts: Counts) -> GroupedCounts:
+    """Return the expected counts as a fit reads them."""
+    return counts._groups
 
 
 def align_counts(counts: Counts, vocabulary: Vocabulary, contexts: int) -> Counts:
@@ -765,29 +711,19 @@ def align_counts(counts: Counts, vocabulary: Vocabulary, contexts: int) -> Count
     sides = 2 if counts.directed else 1
     shape = (len(vocabulary), sides * contexts)
     alike = counts.vocabulary.tokens == vocabulary.tokens and counts.shape == shape
-    if alike and stored_groups(counts) is not None:
-        return Counts._of(counts._entries, **counts._attributes() | {"vocabulary": vocabulary})
-    matrix = counts.to_scipy()
-    if not alike:
-        ids = {token: place for place, token in enumerate(vocabulary.tokens)}
-        places = np.array([ids.get(token, -1) for token in counts.vocabulary.tokens], np.int64)
-        theirs = counts.shape[1] // sides
-        columns = np.where(places < contexts, places, -1)[:theirs]
-        entries = matrix.tocoo()
-        side, column = np.divmod(entries.col, theirs)
-        rows, columns = places[entries.row], columns[column]
-        known = (rows >= 0) & (columns >= 0)
-        columns = columns + side * contexts
-        triples = (entries.data[known], (rows[known], columns[known]))
-        matrix = canonical_csr("counts", sparse.coo_array(triples, shape=shape))
+    if alike:
+        return Counts._of(counts._groups, **counts._attributes() | {"vocabulary": vocabulary})
+    ids = {token: place for place, token in enumerate(vocabulary.tokens)}
+    places = np.array([ids.get(token, -1) for token in counts.vocabulary.tokens], np.int64)
+    theirs = counts.shape[1] // sides
+    columns = np.where(places < contexts, places, -1)[:theirs]
+    entries = counts.to_scipy().tocoo()
+    side, column = np.divmod(entries.col, theirs)
+    rows, columns = places[entries.row], columns[column]
+    known = (rows >= 0) & (columns >= 0)
+    columns = columns + side * contexts
+    triples = (entries.data[known], (rows[known], columns[known]))
+    matrix = canonical_csr("counts", sparse.coo_array(triples, shape=shape))
     if not matrix.nnz:
         raise ValueError("none of the pairs of these counts is of tokens and contexts that the model knows")
-    return Counts._of(matrix, ledger=counts.ledger, vocabulary=vocabulary)
-
-
-def _own_memory(array: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | None:
-    """Return a writable array of the memory of a read-only view; None if it is mapped from a file or has no owner."""
-    base = array.base
-    if type(base) is not np.ndarray or not base.flags.owndata or not base.flags.writeable:
-        return None
-    return base[: len(array)]
+    return Counts._of(grouped(matrix), ledger=counts.ledger, vocabulary=vocabulary)

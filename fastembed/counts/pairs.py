@@ -13,7 +13,7 @@ from fastembed._base.arrays import Int32, row_ranges
 from fastembed._base.threads import ordered_map
 from fastembed._base.validation import check_amounts, shown, unmasked
 from fastembed.corpus.memory import is_missing
-from fastembed.counts.groups import RowBatch, batch_entries
+from fastembed.counts.groups import RowBatch, batch_entries, group_places
 from fastembed.vocabulary import Vocabulary
 
 MAX_BASKET_ITEMS = 1 << 15
@@ -105,9 +105,8 @@ def basket_rows(
     shared: bool,
     memory_limit: int,
     threads: int,
-    row_of: npt.NDArray[np.int64] | None,
-) -> tuple[Generator[RowBatch, None, None], int]:
-    """Return N in batches of rows, and a bound on its entries: N[i, j] is the weighted number of pairs (i, j).
+) -> Generator[RowBatch, None, None]:
+    """Return N in batches of rows, in the order of groups: N[i, j] is the weighted number of pairs (i, j).
 
     N[i, j] = sum over baskets of weight * (the pairs of an i and a different j in the basket). With X[b, i] the number
     of times that item i is in basket b, and w_b the weight of the basket, N = X.T diag(w) X except for the diagonal,
@@ -124,8 +123,6 @@ def basket_rows(
         Whether w_b is 1 / (items - 1) instead of 1.
     memory_limit : int
         Bytes; a quarter of them is for batches of rows.
-    row_of : ndarray of int64 (V,), optional
-        The row of each item; its id by default.
     """
     size, contexts = shape
     x, sizes = _incidence(pieces, size)
@@ -136,10 +133,8 @@ def basket_rows(
     same = np.bincount(x.indices, weight * x.data * (x.data - 1), minlength=size)
     inputs = sparse.csr_array((weight * x.data, x.indices, x.indptr), shape=x.shape).T.tocsr()
     outputs = x if contexts == size else x[:, :contexts]
-    items = np.arange(size)
-    if row_of is not None:
-        items = np.argsort(row_of)
-        inputs, pairs = inputs[items], pairs[items]
+    items = np.argsort(group_places(size))
+    inputs, pairs = inputs[items], pairs[items]
 
     def count(rows: tuple[int, int]) -> RowBatch:
         first, last = rows
@@ -152,7 +147,7 @@ def basket_rows(
         return RowBatch(lengths, part.indices.astype(np.int32, copy=False), part.data)
 
     ranges = row_ranges(pairs, batch_entries(memory_limit // 4, threads))
-    return ordered_map(count, ranges, threads), int(np.minimum(pairs, contexts).sum())
+    return ordered_map(count, ranges, threads)
 
 
 def _without_empty(piece: Int32) -> Int32:

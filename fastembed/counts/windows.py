@@ -23,7 +23,7 @@ import numpy as np
 
 import fastembed._kernels.cooccur as cooccur
 from fastembed._base.arrays import Float64, Int32, Int64, row_ranges
-from fastembed._base.threads import Pool, ordered_map
+from fastembed._base.threads import ordered_map
 from fastembed._base.validation import check_choice, check_flag, check_integer, check_number
 from fastembed.corpus.corpus import Corpus, OnePerThread, Progress, check_ordered
 from fastembed.corpus.ledger import Ledger, LineSplit
@@ -33,7 +33,6 @@ from fastembed.vocabulary import Vocabulary, encode_corpus, vocabulary_size
 MAX_WINDOW = 1 << 16  # the largest distance of a context
 MAX_HARMONIC_WINDOW = 40  # the lowest common multiple of 1 ... 41 is above 2^53
 CHUNK_IDS = 1 << 26  # of a text that are counted at a time; sorting their positions must not delay a Ctrl-C
-SCALE_ENTRIES = 1 << 17  # entries that one task scales
 
 # The weight of a pair by its distance and the largest distance
 WEIGHTINGS: dict[str, Callable[[int, int], Fraction]] = {
@@ -150,64 +149,39 @@ class Windows:
 
 @dataclass(frozen=True)
 class Scale:
-    """The factors that turn stored counts (V_in, V) into expected counts.
+    """The factors that turn stored counts (V_in, V) into expected counts: stored / denominator * row * column.
 
     Attributes
     ----------
-    denominator : int
+    denominator : float
         The denominator of the weights of the windows.
-    rows, columns : ndarray (V_in,), ndarray (V,); or None
-        The factors of subsampling, if there was any.
+    rows, columns : ndarray (V_in,), ndarray (V,)
+        The factors of subsampling; 1 without it.
     """
 
-    denominator: int
-    rows: Float64 | None
-    columns: Float64 | None
+    denominator: float
+    rows: Float64
+    columns: Float64
 
     @classmethod
-    def of(cls, windows: Windows | None, keep: Float64 | None, n_columns: int) -> Scale:
+    def none(cls, rows: int, columns: int) -> Scale:
+        """Return factors of 1 for counts of this shape."""
+        return cls(1.0, np.ones(rows), np.ones(columns))
+
+    @classmethod
+    def of(cls, windows: Windows | None, keep: Float64 | None, shape: tuple[int, int]) -> Scale:
         """Return the factors for counts in windows, with the factors `keep` (V_in,) of subsampling."""
-        denominator = 1 if windows is None else windows.weights()[2]
+        scale = cls.none(*shape)
+        denominator = 1.0 if windows is None else float(windows.weights()[2])
         if keep is None:
-            return cls(denominator, None, None)
+            return cls(denominator, scale.rows, scale.columns)
         directed = windows is not None and windows.directed
-        contexts = keep[: n_columns // 2 if directed else n_columns]
+        contexts = keep[: shape[1] // 2 if directed else shape[1]]
         return cls(denominator, keep, np.tile(contexts, 2) if directed else contexts)
 
-    @property
-    def changes_nothing(self) -> bool:
-        """Whether stored and expected counts are equal."""
-        return self.denominator == 1 and self.rows is None
-
-    def apply(
-        self, places: Int64, columns: Int32, stored: Float64, out: Float64, part: slice = slice(None), threads: int = 1
-    ) -> None:
-        """Scale the entries of some rows, (n,) each.
-
-        Parameters
-        ----------
-        places : ndarray of int64 (R + 1,)
-            Where the entries of each row begin, and where the last ones end.
-        columns : ndarray of int32 (n,)
-        stored, out : ndarray (n,)
-            They may be the same.
-        part : slice
-            Which rows of the counts these are; by default all.
-        """
-        if self.changes_nothing and out is stored:
-            return
-        rows = None if self.rows is None else np.ascontiguousarray(self.rows[part])
-        ranges = row_ranges(np.diff(places), SCALE_ENTRIES)
-
-        def scale(k: int) -> None:
-            first, last = ranges[k]
-            if rows is not None and self.columns is not None:
-                cooccur.scale_rows(places, columns, stored, out, self.denominator, rows, self.columns, first, last)
-            else:
-                entries = slice(places[first], places[last])
-                np.divide(stored[entries], self.denominator, out=out[entries])
-
-        Pool(threads).run(scale, len(ranges))
+    def part(self, rows: slice) -> Scale:
+        """Return the factors of some rows and all columns."""
+        return Scale(self.denominator, np.ascontiguousarray(self.rows[rows]), np.ascontiguousarray(self.columns))
 
 
 class CountedChunk(NamedTuple):
@@ -217,14 +191,11 @@ class CountedChunk(NamedTuple):
     ----------
     rows : generator of RowBatch
         The sums are computed when the rows are read.
-    most : int
-        A bound on the number of entries.
     last : bool
         Whether the corpus has no further part.
     """
 
     rows: Generator[RowBatch, None, None]
-    most: int
     last: bool
 
 
@@ -237,27 +208,25 @@ def counted_chunks(
     memory_limit: int,
     lines: LineSplit | None = None,
     progress: Progress | None = None,
-    *,
-    by_groups: bool,
 ) -> Generator[CountedChunk, None, None]:
     """Yield the sums of one part of a corpus after the other; the rows of one are read before the next is taken.
 
     A quarter of the memory is for the ids of a part, and a quarter for batches of rows. The other arguments are those
-    of `Counts.from_corpus`. With `by_groups`, the rows are in the order of groups (see `group_places`).
+    of `Counts.from_corpus`. The rows are in the order of groups (see `group_places`).
     """
     check_ordered(corpus)
     size, share = vocabulary_size(vocabulary), memory_limit // 4
-    columns, row_of = windows.columns(size), group_places(size) if by_groups else None
+    row_of = group_places(size)
     report = None if progress is None else CountingProgress(progress)
     chunk_ids = min(share // 8, CHUNK_IDS)  # each takes 4 bytes, and its sorted position 4 more
     pieces = encode_corpus(corpus, vocabulary, ledger, None if report is None else report.read, threads, lines)
     with closing(pieces):
         for chunk in cut_chunks(pieces, chunk_ids, max(windows.window)):
-            most, last = min((chunk.last - chunk.first) * sum(windows.window), size * columns), chunk.ends
+            last = chunk.ends
             rows = count_windows(chunk, size, windows, threads, batch_entries(share, threads), row_of, report)
             del chunk  # free its memory before the next chunk is read
             with closing(rows):
-                yield CountedChunk(rows, most, last)
+                yield CountedChunk(rows, last)
             del rows
 
 
@@ -390,7 +359,7 @@ def count_windows(
     windows: Windows,
     threads: int,
     batch_pairs: int,
-    row_of: Int64 | None,
+    row_of: Int64,
     report: CountingProgress | None,
 ) -> Generator[RowBatch, None, None]:
     """Yield the integer sums of the windows in a chunk, in batches of rows; raise ValueError for an inexact one.
@@ -403,8 +372,8 @@ def count_windows(
         V.
     batch_pairs : int
         The approximate number of pairs counted at a time.
-    row_of : ndarray of int64 (V,), optional
-        The row of each word; its id by default.
+    row_of : ndarray of int64 (V,)
+        The row of each word.
     """
     before, after, _ = windows.weights()
     contexts = windows.contexts(vocabulary_size)
@@ -434,13 +403,12 @@ def count_windows(
             yield batch
 
 
-def sort_positions(chunk: Chunk, vocabulary_size: int, row_of: Int64 | None) -> tuple[Int64, Int32]:
+def sort_positions(chunk: Chunk, vocabulary_size: int, row_of: Int64) -> tuple[Int64, Int32]:
     """Sort the positions of the centres by row; return the start of each row (V + 1,), and the positions.
 
     It is a counting sort.
     """
     occurrences, starts = np.zeros(vocabulary_size, np.int32), np.zeros(vocabulary_size + 1, np.int64)
-    row_of = np.arange(vocabulary_size) if row_of is None else row_of
     cooccur.count_ids(chunk.ids, chunk.first, chunk.last, occurrences)
     starts[row_of + 1] = occurrences
     np.cumsum(starts, out=starts)

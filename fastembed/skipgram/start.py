@@ -29,7 +29,9 @@ from fastembed._base.memory import give_back_freed
 from fastembed._base.progress import bar
 from fastembed._base.threads import Pool, ordered_map, single_threaded_blas
 from fastembed._kernels import kernels_for
-from fastembed.counts.groups import GroupedCounts, RowGroup, Totals, group_count, group_size, group_slice
+from fastembed.counts.groups import group_count, group_size, group_slice
+from fastembed.counts.store import GroupedCounts, Totals
+from fastembed.counts.tiles import RowGroup
 
 PMI_COLUMNS = 2048  # of a block of the PMI: this many rows of 48 float32 fill a fifth of an L2 cache of 2 MiB
 

@@ -29,8 +29,8 @@ from fastembed._base.progress import FitProgress, bar
 from fastembed._base.threads import Pool, check_threads
 from fastembed.corpus.corpus import Source, as_corpus
 from fastembed.corpus.ledger import HELD_OUT, Ledger, LineSplit, check_reread, check_walks
-from fastembed.counts.counts import Counts, groups_of, stored_groups
-from fastembed.counts.groups import CSRGroups, GroupedCounts, Totals
+from fastembed.counts.counts import Counts, groups_of
+from fastembed.counts.store import GroupedCounts, grouped
 from fastembed.counts.windows import Windows
 from fastembed.formats.tensors import pack_tokens
 from fastembed.skipgram.estimate import check_before_counting, counting_memory, estimate_of
@@ -162,8 +162,6 @@ class Training:
         From `check_given` or `count_text`.
     base : FittedModel or None
         The model to continue.
-    own : bool
-        Whether the counts have no other user, so that their memory can be reused.
     replay : Counts or None
         Counts to train on together with the others, for a base.
     shows : bool
@@ -188,7 +186,6 @@ class Training:
         options: SkipGramOptions,
         base: FittedModel | None,
         *,
-        own: bool = False,
         replay: Counts | None,
         shows: bool,
         memory_limit: int | None,
@@ -205,14 +202,13 @@ class Training:
             subwords = None if isinstance(lengths, bool) else Subwords.of(tokens, lengths)
         give_back_freed()  # the memory of counting
 
-        nnz, stored = counts.nnz, stored_groups(counts)
-        largest = 0 if stored is None else int(stored.entries.max())
+        nnz, groups = counts.nnz, groups_of(counts)
+        largest = 0 if groups.in_memory else int(groups.entries.max())
         if base is not None and replay is not None:  # the sum of both is in memory
             replay = base.aligned(replay, self._vocabulary, name="replay")
-            own, nnz, largest = False, nnz + replay.nnz, 0  # nnz: an upper bound
+            nnz, largest = nnz + replay.nnz, 0  # nnz: an upper bound
         estimate = replace(
             estimate_of(options, *counts.shape, nnz, subwords),
-            in_place=own,
             shows=shows,
             largest_group=largest,
             memory_limit=memory_limit,
@@ -222,15 +218,11 @@ class Training:
 
         with ranks.agreeing():
             estimate.check()
+            self._groups: GroupedCounts = groups.buffered(estimate.buffer_memory)
             if replay is not None:
-                both = counts.to_scipy() + replay.to_scipy()
-                self._groups: GroupedCounts = CSRGroups(canonical_csr("counts", both))
-            elif stored is not None:  # they are not copied
-                self._groups = stored.buffered(estimate.buffer_memory)
-            else:
-                self._groups = groups_of(counts, own=own)
+                self._groups = grouped(canonical_csr("counts", counts.to_scipy() + replay.to_scipy()))
             self._pool = Pool(check_threads(options.threads) if base is None else base.trainer.threads)
-            self._totals = Totals.of(self._groups, self._pool)
+            self._totals = self._groups.totals
             self._subwords, self._bags = subwords, None
             if subwords is not None:
                 known = 0 if base is None else len(base.vocabulary)

@@ -21,17 +21,9 @@ from fastembed._base.progress import bar
 from fastembed._base.threads import Pool, matrix_product, single_threaded_blas
 from fastembed._base.validation import check_choice, check_flag, check_integer, check_number
 from fastembed._kernels import kernels_for
-from fastembed.counts.groups import (
-    BufferedCounts,
-    CSRGroups,
-    Draw,
-    GroupedCounts,
-    Totals,
-    draw_order,
-    plain_order,
-    shard_bounds,
-    split_rows,
-)
+from fastembed.counts.buffer import TileBuffer
+from fastembed.counts.groups import Draw, draw_order, plain_order, shard_bounds, split_rows
+from fastembed.counts.store import GroupedCounts
 from fastembed.trainer.inputs import Bags
 from fastembed.trainer.parameters import Parameters, TrainingDivergedError
 from fastembed.trainer.ranks import Exchange, Ranks
@@ -182,7 +174,7 @@ class BlockSteps:
         input_weights: NDArray[np.float64] | None = None,
     ) -> None:
         self.parameters, self.options, self.pool = parameters, options, pool
-        totals = Totals.of(counts, pool).rows
+        totals = counts.totals.rows
         self._total = float(totals.sum())
         self._groups = split_rows(totals > 0)
         rows = sum(map(len, self._groups))
@@ -200,9 +192,7 @@ class BlockSteps:
         if ranks.size > 1:
             own = ranks.shards_of(ranks.rank, len(bounds) - 1)
             counts, bounds = counts.of_shards(own), bounds[own.start : own.stop + 1]
-        self._counts: CSRGroups | BufferedCounts = (
-            counts if isinstance(counts, CSRGroups) else BufferedCounts(counts, self._groups, self._block_size)
-        )
+        self._counts = TileBuffer(counts, self._groups, self._block_size)
 
         # The threads, and the memory that they work in
         tasks = 0 if bags is None else -(-self._block_size // GATHERED_ROWS)
@@ -219,8 +209,7 @@ class BlockSteps:
             # The model, its shards, and the factors
             parameters.embedding, parameters.weights, parameters.bias, squares, parameters.linear_squares,
             bounds, self._rates, weight,
-            # The counts, by rows
-            self._counts.begins, self._counts.ends, self._counts.indices, self._counts.data, totals,
+            self._counts, totals,
             # How steps are made, and where
             matrix_product(parameters.dtype), MOMENTUM, scratch,
             bags, None if input_weights is None else weight, bag_scratch,

@@ -17,7 +17,7 @@ from fastembed._base.arrays import canonical_csr
 from fastembed._base.threads import Pool
 from fastembed._base.validation import check_amounts, check_ids, check_seed, is_true, unmasked
 from fastembed.counts.counts import Counts, groups_of
-from fastembed.counts.groups import CSRGroups, GroupedCounts
+from fastembed.counts.store import GroupedCounts, grouped
 from fastembed.trainer.blocks import BlockSteps, FitOptions
 from fastembed.trainer.checkpoint import Checkpoint, Position, arrays_digest
 from fastembed.trainer.inputs import Bags, check_bags
@@ -104,18 +104,16 @@ def check_counts(counts: Any, shape: tuple[int, int], name: str = "counts", rows
     TypeError, ValueError
         If they are not such counts, or have another shape.
     """
-    groups: GroupedCounts
     is_sparse: bool = sparse.issparse(counts)
     if not isinstance(counts, Counts | GroupedCounts) and not is_sparse:
         raise TypeError(f"{name} must be a Counts or a SciPy sparse array, got {type(counts).__name__}")
     if counts.shape != shape:
         raise ValueError(f"{name} must have shape {shape}, {rows} by outputs, got {counts.shape}")
+    if is_sparse:
+        counts = grouped(canonical_csr(name, counts))
+    groups: GroupedCounts = groups_of(counts) if isinstance(counts, Counts) else counts
     with np.errstate(over="ignore"):
-        if is_sparse:
-            counts = canonical_csr(name, counts)
-            groups, total = CSRGroups(counts), counts.data.sum()
-        else:
-            groups, total = (groups_of(counts), counts.total) if isinstance(counts, Counts) else (counts, 0.0)
+        total = groups.totals.rows.sum()
     if np.isinf(total):
         raise ValueError(f"{name} must have a finite sum, but they add up to {total}")
     if not groups.entries.any():

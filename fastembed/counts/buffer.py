@@ -1,0 +1,105 @@
+"""`TileBuffer`: the tiles of counts that are in memory while a fit reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastembed._base.threads import awaited, new_executor
+from fastembed.counts.groups import DRAWN_GROUPS, Draw
+from fastembed.counts.store import GroupedCounts
+from fastembed.counts.tiles import Bytes
+
+Hold = Callable[[int], None]  # called with the number of a block: makes its counts and those of the next block resident
+
+
+class TileBuffer:
+    """The tiles of the groups of two successive blocks, and of as many others as fit; for counts in memory, all tiles.
+
+    While blocks of some groups are trained on, the next groups are read.
+
+    Parameters
+    ----------
+    counts : GroupedCounts (N, V)
+    groups : list of ndarray of int
+        The rows of each group in an order; some groups may have none.
+    block_size : int
+        The number of rows of a block.
+
+    Attributes
+    ----------
+    bases : ndarray of int64 (G,)
+        The address of the bytes of each group; 0 while it is not in memory.
+    offsets : ndarray of int64 (G, S + 1)
+        The offset of each tile from there.
+    entries, filled, wide : ndarray (G, S)
+        As in `Tiles`.
+    row_factors, column_factors : ndarray (N,), ndarray (V,)
+        A stored value times both is an expected count.
+    """
+
+    def __init__(self, counts: GroupedCounts, groups: list[NDArray[np.intp]], block_size: int) -> None:
+        self._counts, self._block_size = counts, block_size
+        tiles, bounds = counts.tiles, counts.bounds
+        self.offsets = tiles.offsets()
+        self.entries, self.filled, self.wide = tiles.entries, tiles.filled, tiles.wide.view(np.uint8)
+        self.row_factors = counts.scale.rows / counts.scale.denominator
+        self.column_factors = np.ascontiguousarray(counts.scale.columns[bounds[0] : bounds[-1]])
+        self.bases = np.zeros(len(tiles.entries), np.int64)
+        self._tiles: dict[int, Bytes] = {}
+
+        used = [group for group, rows in enumerate(groups) if len(rows)]
+        self._turning = buffered_groups([len(groups[group]) for group in used], block_size)
+        fitting = counts.buffer_memory // max(int(self.offsets[used, -1].max()), 1)
+        self._kept = set(used if fitting >= len(used) else used[: max(fitting - self._turning, 0)])
+        if counts.in_memory:
+            self._kept = set(used)
+            for group in used:
+                self._hold(group, counts.read_tiles(group))
+
+    @contextmanager
+    def reading(self, order: list[Draw]) -> Iterator[Hold]:
+        """Yield the function to call before each block of the rows in this order."""
+        row_ends = np.cumsum([len(draw.rows) for draw in order])
+        calls: dict[int, Future[Bytes]] = {}
+
+        def hold(block: int) -> None:
+            # The draws of the first row of this block, and of the last row of the next one
+            first, last = block * self._block_size, min((block + 2) * self._block_size, row_ends[-1]) - 1
+            current, next_one = np.searchsorted(row_ends, [first, last], side="right")
+            needed = [group for draw in order[current : next_one + 1] for group in draw.groups]
+            wanted = [group for draw in order[current : max(next_one, current + 1) + 1] for group in draw.groups]
+            for group in self._tiles.keys() - self._kept.union(wanted):
+                self.bases[group] = 0
+                del self._tiles[group]
+            for group in wanted:
+                if group not in self._tiles and group not in calls:
+                    calls[group] = reader.submit(self._counts.read_tiles, group)
+            for group in needed:
+                if group in calls:
+                    self._hold(group, awaited(calls.pop(group)))
+
+        reader = new_executor(1)
+        try:
+            yield hold
+        finally:
+            reader.shutdown(cancel_futures=True)
+
+    def _hold(self, group: int, tiles: Bytes) -> None:
+        self._tiles[group], self.bases[group] = tiles, tiles.ctypes.data
+
+
+def buffered_groups(sizes: list[int], block_size: int) -> int:
+    """Return the number of groups of given sizes in memory: those that two blocks can need, and the next one.
+
+    Examples
+    --------
+    >>> buffered_groups([4000] * 9, 256), buffered_groups([100] * 99, 256), buffered_groups([5], 256)
+    (4, 9, 1)
+    """
+    inner = int(np.searchsorted(np.cumsum(np.sort(sizes)), 2 * block_size - 2, side="right"))
+    return min(inner + 2 * DRAWN_GROUPS, len(sizes))
