@@ -12,8 +12,10 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from itertools import chain, pairwise, takewhile
+from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import sparse
 
 from fastembed.reference import Array, Ids, Real
 
@@ -81,6 +83,95 @@ def positive_pmi(counts: Real, exponent: float = 0.75) -> Array:
     shares = n.sum(axis=0) ** exponent / np.sum(n.sum(axis=0) ** exponent)
     expected = np.outer(n.sum(axis=1), shares)
     return np.log(np.maximum(np.divide(n, expected, out=np.ones_like(n), where=n > 0), 1))
+
+
+class Tiles(NamedTuple):
+    """Counts (N, V) in G groups of rows and S shards of columns, as the steps on a block take them.
+
+    A value v of row r and column c means the count v * row_factors[r] * column_factors[c].
+    """
+
+    groups: list[np.ndarray[Any, np.dtype[np.uint8]]]  # the bytes of each
+    bases: Ids  # (G,): their addresses
+    offsets: Ids  # (G, S + 1): where each tile begins in them
+    entries: Ids  # (G, S)
+    filled: Ids  # (G, S): the number of rows with entries
+    wide: np.ndarray[Any, np.dtype[np.uint8]]  # (G, S): whether values are float64
+    row_factors: Array  # (N,)
+    column_factors: Array  # those of the columns of these shards
+
+
+def tile_of(counts: sparse.csr_array) -> bytes:
+    """Return the tile of the rows of a group in the columns of a shard: values, ends, columns and rows.
+
+    Examples
+    --------
+    >>> tile = tile_of(sparse.csr_array([[0, 0, 0], [0, 1.5, 2]]))
+    >>> np.frombuffer(tile, "<f4", 2), np.frombuffer(tile, "<u4", 1, 8), np.frombuffer(tile, "<u2", 3, 12), len(tile)
+    (array([1.5, 2. ], dtype=float32), array([2], dtype=uint32), array([1, 2, 1], dtype=uint16), 24)
+    """
+    rows = np.flatnonzero(np.diff(counts.indptr))
+    values = counts.data if is_wide(counts) else counts.data.astype("<f4")
+    data = b"".join(
+        array.tobytes()
+        for array in (values, counts.indptr[rows + 1].astype("<u4"), counts.indices.astype("<u2"), rows.astype("<u2"))
+    )
+    return data + bytes(-len(data) % 8)
+
+
+def is_wide(counts: sparse.csr_array) -> bool:
+    """Return whether float32 would round a value.
+
+    Examples
+    --------
+    >>> is_wide(sparse.csr_array([[2.0**24]])), is_wide(sparse.csr_array([[2.0**24 + 1]])), is_wide(sparse.csr_array([[1e40]]))
+    (False, True, True)
+    """
+    with np.errstate(over="ignore"):
+        return bool((counts.data.astype("<f4") != counts.data).any())
+
+
+def tiles_of(
+    counts: sparse.csr_array,
+    bounds: Sequence[int] | Ids,
+    row_factors: Array | None = None,
+    column_factors: Array | None = None,
+    group_rows: int = 4096,
+) -> Tiles:
+    """Return stored counts in tiles.
+
+    Parameters
+    ----------
+    counts : csr_array (N, V)
+        Of float64, with ascending columns.
+    bounds : sequence of int (S + 1,)
+        The bounds of the shards.
+    row_factors, column_factors : ndarray of float64, optional
+        1 by default.
+    group_rows : int
+        The largest number of rows of a group.
+
+    Examples
+    --------
+    >>> tiles = tiles_of(sparse.csr_array(np.eye(3, 5)), [0, 2, 5], group_rows=2)
+    >>> [len(group) for group in tiles.groups], tiles.entries.tolist(), tiles.offsets.tolist()
+    ([32, 16], [[1, 1], [1, 0]], [[0, 16, 32], [0, 16, 16]])
+    """
+    rows = counts.shape[0]
+    count = -(-rows // group_rows)
+    parts = [[counts[group::count][:, first:last] for first, last in pairwise(bounds)] for group in range(count)]
+    tiles = [[tile_of(part) for part in group] for group in parts]
+    groups = [np.frombuffer(b"".join(group), np.uint8).copy() for group in tiles]
+    return Tiles(
+        groups,
+        np.array([group.ctypes.data for group in groups]),
+        np.array([np.cumsum([0, *map(len, group)]) for group in tiles]),
+        np.array([[part.nnz for part in group] for group in parts]),
+        np.array([[np.count_nonzero(np.diff(part.indptr)) for part in group] for group in parts]),
+        np.array([[is_wide(part) for part in group] for group in parts], np.uint8),
+        np.ones(rows) if row_factors is None else row_factors,
+        np.ones(bounds[-1] - bounds[0]) if column_factors is None else column_factors,
+    )
 
 
 # ---------------------------------------------------------------- features of a classifier

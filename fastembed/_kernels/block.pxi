@@ -5,8 +5,8 @@
     dH = P W_s               (B, D), summed over shards     product, then `update_embedding`
     dW_s = P^T (a H)         (n, D)                         product, then `update_linear`
 
-Row b of a block is row rows[b] of the counts N, given by rows with ascending columns: y_b = N[rows[b], :]. Its target
-is the distribution y_b / sum(y_b); a_b is its weight in dW. A shard's kernels write only what belongs to the shard: its
+Row b of a block is row rows[b] of the counts N: y_b = N[rows[b], :]. Its target is the distribution y_b / sum(y_b); a_b
+is its weight in dW. A shard's kernels write only what belongs to the shard: its
 part of X, its partial results, its rows of the linear layer. The partial results of shards are merged by a fixed binary
 tree, as in `merge_partials`.
 
@@ -17,15 +17,15 @@ gradient descent:  row -= rate * g.
 """
 
 from libc.math cimport exp, fabs, log, sqrt
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy, memset
 
 from fastembed._kernels.exp cimport exp_nonpositive
 from fastembed._kernels.primitives cimport (
-    TREE_DEPTH, add_scaled, descend, exponentials, maximum_of, prefetch, scale_by, squared_length, step_length,
+    TREE_DEPTH, add_scaled, descend, exponentials, lower_bound, maximum_of, prefetch, scale_by, squared_length, step_length,
     whole_lines,
 )
-from fastembed._kernels.types cimport real
+from fastembed._kernels.types cimport real, tile_value
 
 
 cdef enum:
@@ -33,12 +33,26 @@ cdef enum:
 
 
 cdef struct Counts:
-    # The counts N as CSR with ascending columns, and their row sums: row w is from begins[w] to ends[w] - 1
-    const int64_t* begins
-    const int64_t* ends
-    const int32_t* indices
-    const double* data
-    const double* totals
+    # The counts N in tiles. Row w is at place w // groups of group w % groups, and a tile has the entries of a group in
+    # the columns of a shard: their values, float or double if it is wide; as uint32 the end of each row that has
+    # entries; as uint16 their columns, from the first of the shard, ascending in a row; and as uint16 the places of the
+    # rows that have entries, ascending. A value v means the count v * row_factors[w] * column_factors[column].
+    const int64_t* bases           # (groups,): the address of the bytes of each group
+    const int64_t* offsets         # (groups, shards + 1): where a tile begins in them
+    const int64_t* entries         # (groups, shards)
+    const int64_t* filled          # (groups, shards): the number of rows that have entries
+    const uint8_t* wide            # (groups, shards)
+    const double* row_factors      # (rows,)
+    const double* column_factors   # by the column
+    const double* totals           # (rows,): the sums of the counts
+    Py_ssize_t rows, groups, shards
+
+
+cdef struct Segment:
+    # The entries of a row in a shard
+    const void* values
+    const uint16_t* columns
+    int32_t entries, wide
 
 
 # ---------------------------------------------------------------- kernels, one per mathematical step
@@ -49,39 +63,95 @@ cdef inline void add_bias(real* x, const real* bias, Py_ssize_t n) noexcept nogi
         x[c] += bias[c]
 
 
-cdef inline void prefetch_counts(const Counts* counts, int64_t start) noexcept nogil:
-    """The first ones of a row in a shard, while the row before is worked on."""
-    prefetch(counts.indices + start)
-    prefetch(counts.data + start)
-    prefetch(counts.data + start + 8)
+cdef inline Segment find_segment(const Counts* counts, Py_ssize_t row, Py_ssize_t s) noexcept nogil:
+    """The entries of a row in shard s."""
+    cdef Py_ssize_t group = row % counts.groups, place = row // counts.groups
+    cdef Py_ssize_t size = (counts.rows - group + counts.groups - 1) // counts.groups  # rows of the group
+    cdef Py_ssize_t tile = group * counts.shards + s, n = counts.entries[tile], filled = counts.filled[tile]
+    cdef bint wide = counts.wide[tile]
+    cdef const char* values = <const char*>counts.bases[group] + counts.offsets[tile + group]
+    cdef const uint32_t* ends = <const uint32_t*>(values + n * (sizeof(double) if wide else sizeof(float)))
+    cdef const uint16_t* columns = <const uint16_t*>(ends + filled)
+    cdef const uint16_t* places = columns + n
+    # Of the rows before this one, at most all have entries, and of those from this one on, too
+    cdef Py_ssize_t k = lower_bound(places, max(<Py_ssize_t>0, filled - (size - place)), min(place, filled), place)
+    cdef uint32_t first
+    if k == filled or places[k] != place:
+        return Segment(NULL, NULL, 0, 0)
+    first = ends[k - 1] if k else 0
+    return Segment(
+        values + first * (sizeof(double) if wide else sizeof(float)), columns + first, <int32_t>(ends[k] - first), wide,
+    )
+
+
+cdef void find_segments(
+    const Counts* counts, const Py_ssize_t* rows, Py_ssize_t size, Py_ssize_t s, Segment* segments,
+) noexcept nogil:
+    """The entries of the rows of a block in shard s, before they are needed: searches in several rows overlap."""
+    cdef Py_ssize_t b
+    for b in range(size):
+        segments[b] = find_segment(counts, rows[b], s)
+
+
+cdef inline void prefetch_segment(const Segment* segment) noexcept nogil:
+    """While the row before is worked on."""
+    cdef Py_ssize_t t = 0
+    while t < segment.entries:
+        prefetch(segment.columns + t)
+        prefetch(<const float*>segment.values + t)
+        prefetch(<const float*>segment.values + t + 16)
+        t += 32
+
+
+cdef inline double target_logit(
+    const tile_value* values, const uint16_t* columns, Py_ssize_t entries, const double* factors, const real* x,
+) noexcept nogil:
+    """The sum of y x for the entries of a row, but for the factor of the row."""
+    cdef double total = 0
+    cdef Py_ssize_t t
+    for t in range(entries):
+        total += values[t] * factors[columns[t]] * x[columns[t]]
+    return total
+
+
+cdef inline void subtract_shares(
+    const tile_value* values, const uint16_t* columns, Py_ssize_t entries, const double* factors, double factor,
+    real* x,
+) noexcept nogil:
+    """x_c -= y_c * factor for the entries of a row."""
+    cdef Py_ssize_t t
+    for t in range(entries):
+        x[columns[t]] -= <real>(values[t] * factors[columns[t]] * factor)
 
 
 cdef void statistics(
-    real* logits, Py_ssize_t stride, const real* bias, Py_ssize_t begin, Py_ssize_t n,
-    Py_ssize_t size, const Counts* counts, const int64_t* starts, double* partials,
+    real* logits, Py_ssize_t stride, const real* bias, Py_ssize_t n, const Py_ssize_t* rows, Py_ssize_t size,
+    const Counts* counts, const double* column_factors, const Segment* segments, double* partials,
 ) noexcept nogil:
     """Add the bias, store (max, sum of exp(x - max), sum of y x) per row, put exp(x - max) in place of the logits.
 
-    The shard has the columns begin to begin + n - 1. `starts` (2, size) is where each row's counts in it begin, and
-    end; `partials` (3, size).
+    The shard has n columns, with `column_factors`. `segments` (size,) are the entries of the rows in it; `partials`
+    (3, size).
     """
-    cdef Py_ssize_t b, t
+    cdef Py_ssize_t b
     cdef real* x
     cdef real maximum
-    cdef double target_logit
+    cdef double target
+    cdef const Segment* y
     for b in range(size):
-        x = logits + b * stride
+        x, y = logits + b * stride, &segments[b]
+        if b + 1 < size:
+            prefetch_segment(&segments[b + 1])
         if bias != NULL:
             add_bias(x, bias, n)
-        target_logit = 0
-        if b + 1 < size:
-            prefetch_counts(counts, starts[b + 1])
-        for t in range(starts[b], starts[size + b]):
-            target_logit += counts.data[t] * x[counts.indices[t] - begin]
         maximum = maximum_of(x, n)
+        if y.wide:
+            target = target_logit(<const double*>y.values, y.columns, y.entries, column_factors, x)
+        else:
+            target = target_logit(<const float*>y.values, y.columns, y.entries, column_factors, x)
         partials[b] = maximum
         partials[size + b] = exponentials(x, n, maximum)
-        partials[2 * size + b] = target_logit
+        partials[2 * size + b] = counts.row_factors[rows[b]] * target
 
 
 cdef struct PartialRows:
@@ -170,33 +240,28 @@ cdef void join_run(const double* partials, Py_ssize_t shards, Py_ssize_t size, d
         first += n
 
 
-cdef inline void subtract_shares(
-    real* x, Py_ssize_t begin, const Counts* counts, int64_t first, int64_t last, double total,
-) noexcept nogil:
-    """x_(c - begin) -= y_c / total for the counts y from `first` to last - 1."""
-    cdef double inverse = 1 / total
-    cdef int64_t t
-    for t in range(first, last):
-        if real is float:  # in float the product rounds to the quotient, but not in double
-            x[counts.indices[t] - begin] -= <real>(counts.data[t] * inverse)
-        else:
-            x[counts.indices[t] - begin] -= counts.data[t] / total
-
-
 cdef void residual(
-    real* exponentials, Py_ssize_t stride, Py_ssize_t begin, Py_ssize_t n,
-    const Py_ssize_t* rows, Py_ssize_t size, const Counts* counts,
-    const int64_t* starts, const double* maxima, const double* log_normalisers,
+    real* exponentials, Py_ssize_t stride, Py_ssize_t n, const Py_ssize_t* rows, Py_ssize_t size, const Counts* counts,
+    const double* column_factors, const Segment* segments, const double* maxima, const double* log_normalisers,
 ) noexcept nogil:
-    """exp(x - max) becomes softmax(x) - y / sum(y), in place; `maxima` (size,) are those of the shard."""
+    """exp(x - max) becomes softmax(x) - y / sum(y), in place; `maxima` (size,) are those of the shard.
+
+    `column_factors` and `segments` are as in `statistics`.
+    """
     cdef Py_ssize_t b
     cdef real* x
+    cdef double share
+    cdef const Segment* y
     for b in range(size):
-        x = exponentials + b * stride
+        x, y = exponentials + b * stride, &segments[b]
         if b + 1 < size:
-            prefetch_counts(counts, starts[b + 1])
+            prefetch_segment(&segments[b + 1])
         scale_by(x, <real>exp(maxima[b] - log_normalisers[b]), n)
-        subtract_shares(x, begin, counts, starts[b], starts[size + b], counts.totals[rows[b]])
+        share = counts.row_factors[rows[b]] / counts.totals[rows[b]]
+        if y.wide:
+            subtract_shares(<const double*>y.values, y.columns, y.entries, column_factors, share, x)
+        else:
+            subtract_shares(<const float*>y.values, y.columns, y.entries, column_factors, share, x)
 
 
 cdef void sum_shards(

@@ -51,6 +51,7 @@ cdef struct BlockScratch:
     void* gradients            # (members of the crew, most rows of a shard, width)
     double* partials           # (shards, 3, B)
     double* log_normalisers    # (B,)
+    Segment* segments          # (shards, B)
     Py_ssize_t rows, stride, shard_rows
     # With bags
     void* row_gradients        # (members of the crew, width)
@@ -63,7 +64,6 @@ cdef struct Block:
     Py_ssize_t size
     void* h                    # (B, width): H
     void* weighted_h           # (B, width): a H
-    int64_t* starts            # (shards + 1, B): the start of the counts of a row in a shard
     Groups groups              # with bags; of size 0 until the entries have been grouped
 
 
@@ -110,23 +110,16 @@ cdef inline void weight_row(BlockState* state, Block* block, Py_ssize_t b, const
 
 
 cdef void prepare(BlockState* state, Py_ssize_t piece, const real* embedding) noexcept nogil:
-    """PIECE_ROWS rows of the next block: where their counts in each shard begin; without bags also their H."""
+    """PIECE_ROWS rows of the next block's H."""
     cdef Block* block = &state.next
     cdef Py_ssize_t first = piece * PIECE_ROWS, last = min(first + PIECE_ROWS, block.size)
-    cdef Py_ssize_t b, d, s, t, end, row, dim = state.model.dim, width = state.model.width
+    cdef Py_ssize_t b, d, dim = state.model.dim
     cdef real* h
     for b in range(first, last):
-        row = block.ids[b]
-        if state.bags.starts == NULL:
-            h = <real*>block.h + b * width
-            for d in range(dim):
-                h[d] = embedding[row * dim + d]
-            weight_row(state, block, b, embedding)
-        t, end = state.counts.begins[row], state.counts.ends[row]
-        for s in range(state.model.shards + 1):
-            while t < end and state.counts.indices[t] < state.model.bounds[s]:
-                t += 1
-            block.starts[s * block.size + b] = t
+        h = <real*>block.h + b * state.model.width
+        for d in range(dim):
+            h[d] = embedding[block.ids[b] * dim + d]
+        weight_row(state, block, b, embedding)
 
 
 cdef void gather(BlockState* state, Py_ssize_t piece, const real* embedding) noexcept nogil:
@@ -182,7 +175,9 @@ cdef void forward(BlockState* state, Py_ssize_t s, const real* weights) noexcept
     cdef BlockScratch* scratch = &state.scratch
     cdef Py_ssize_t begin = model.bounds[s], n = model.bounds[s + 1] - begin, size = state.block.size
     cdef real* logits = <real*>scratch.logits + s * scratch.rows * scratch.stride
+    cdef Segment* segments = scratch.segments + s * scratch.rows
     cdef const real* bias = NULL
+    find_segments(&state.counts, state.block.ids, size, s, segments)
     if model.bias != NULL:
         bias = <const real*>model.bias + begin
     product(
@@ -190,8 +185,8 @@ cdef void forward(BlockState* state, Py_ssize_t s, const real* weights) noexcept
         <const real*>state.block.h, <int>model.width, logits, <int>scratch.stride,
     )
     statistics(
-        logits, scratch.stride, bias, begin, n, size, &state.counts,
-        state.block.starts + s * size, scratch.partials + 3 * s * size,
+        logits, scratch.stride, bias, n, state.block.ids, size, &state.counts, state.counts.column_factors + begin,
+        segments, scratch.partials + 3 * s * size,
     )
 
 
@@ -204,8 +199,8 @@ cdef void backward(BlockState* state, Py_ssize_t s, Py_ssize_t member, real* wei
     cdef real* r = <real*>scratch.logits + s * scratch.rows * scratch.stride
     cdef real* gradient
     residual(
-        r, scratch.stride, begin, n, state.block.ids, size, &state.counts,
-        state.block.starts + s * size, scratch.partials + 3 * s * size, scratch.log_normalisers,
+        r, scratch.stride, n, state.block.ids, size, &state.counts, state.counts.column_factors + begin,
+        scratch.segments + s * scratch.rows, scratch.partials + 3 * s * size, scratch.log_normalisers,
     )
     if state.rate != 0:
         product(

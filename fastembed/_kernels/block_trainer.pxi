@@ -8,7 +8,7 @@ A block has two phases, since the residual needs the finished normaliser:
 
 Without bags a row of the embedding is visited once per epoch, and no other step reads it. So all threads can do two
 more tasks during the forward phase without changing a bit: the update of the embedding by the previous block, and the
-preparation of the rows and counts of the next block.
+preparation of the rows of the next block.
 
 With bags, blocks share rows of the embedding, and three more phases are needed, each shared by all threads:
 
@@ -16,7 +16,7 @@ With bags, blocks share rows of the embedding, and three more phases are needed,
     sum         dH, over the shards
     update      the rows in the bags of the block, after its backward phase
 
-The counts and ids of the next block are still prepared during the forward phase.
+The entries of the bags of the next block are still grouped during the forward phase.
 
 With several processes, the ranks, each has some of the shards: one or more nodes of the tree by which results are
 merged. The ranks exchange the joined results of their nodes: those of the softmax after each forward phase and, with
@@ -28,7 +28,7 @@ results of the shards are merged by a fixed tree (counts/groups.py, primitives.p
 """
 
 from libc.math cimport isfinite
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from fastembed._kernels.bags cimport Bags, Groups
 from fastembed._kernels.types cimport real
@@ -46,7 +46,8 @@ cdef void run_forward(BlockState* state, Crew* crew, Py_ssize_t shards) noexcept
     """Some shards, the update that waits, and the next block, where there are such."""
     cdef bint grouping = state.bags.starts != NULL and state.next.size != 0 and state.rate != 0
     state.shards = shards
-    state.updates, state.preparations = pieces(state.waiting, PIECE_ROWS), pieces(state.next.size, PIECE_ROWS)
+    state.updates = pieces(state.waiting, PIECE_ROWS)
+    state.preparations = pieces(state.next.size, PIECE_ROWS) if state.bags.starts == NULL else 0
     run(state, crew, FORWARD, shards + state.updates + state.preparations + grouping)
     if state.exchange.nodes:
         state.exchange.kept_rows += state.waiting
@@ -204,21 +205,25 @@ cdef tuple bind_exchange(BlockState* state, exchange, const real* _):
 def block_trainer(
     real[:, ::1] embedding, real[:, ::1] weights, const real[::1] bias, double[::1] squares, double[::1] linear_squares,
     const Py_ssize_t[::1] bounds, const double[::1] row_rates, const real[::1] row_weights,
-    const int64_t[::1] begins, const int64_t[::1] ends, const int32_t[::1] indices, const double[::1] data,
-    const double[::1] totals, gemm, double decay, scratch, bags, const real[::1] bag_weights, bag_scratch,
+    counts, const double[::1] totals, gemm, double decay, scratch, bags, const real[::1] bag_weights, bag_scratch,
     exchange,
 ) -> BlockTrainer:
     """Bind a model: embedding (V_in, D), weights (V, width), bias (V,) or None; squares (V_in,), or None for gradient
-    descent; linear_squares (V,); counts (N, V), whose row n has `indices`, ascending, and `data` from begins[n] to
-    ends[n] - 1, and their `totals` (N,); `row_rates` (V_in,), factors on the rate of the rows of the embedding, 0 for
+    descent; linear_squares (V,); `counts` (N, V), and the `totals` (N,) of their rows; `row_rates` (V_in,), factors on the rate of the rows of the embedding, 0 for
     those that no step changes; `row_weights` (N,), the weights a; `gemm`, a capsule of BLAS's function for the dtype,
-    whose integers are int. Where a row of the counts begins and ends, and what is in between, may change from step to
-    step, but not while the row is in a block or in the next one.
+    whose integers are int.
+
+    `counts` are in groups of rows and shards of columns (counts/groups.py), each with a tile. It has, as attributes, of
+    int64 bases (G,), the addresses of the groups, offsets (G, S + 1) of their tiles, entries (G, S) and filled (G, S),
+    the numbers of their entries and of the rows that have some; of uint8 wide (G, S), whether values are float64; of
+    float64 row_factors (N,) and column_factors, those of the columns of the S shards. `Counts` in block.pxi says what
+    is in a tile. Addresses may change from step to step, but not while a row of the group is in a block or in the next
+    one.
 
     `scratch` has, as attributes, the memory to work in: of the model's dtype h and weighted_h (2, B, width), logits
     (S, B, stride), h_gradients (S, B, width), momentum (V, width) and gradients (members of the crew, rows, width), of
     which h, weighted_h, h_gradients and gradients are zero beyond D; of float64 partials (S, 3, B) and log_normalisers
-    (B,); of int64 starts (2, S + 1, B).
+    (B,); of int64 segments (S, B, 3).
 
     `bags` is None, and then N is V_in, and input n is row n of the embedding; or has starts (N + 1,) of int64, ids of
     int32 and weights of the model's dtype; `bag_weights` (N,), or None, are the weights of the bags in the gradients of
@@ -239,7 +244,11 @@ def block_trainer(
     cdef real[:, :, ::1] logits = scratch.logits, h_gradients = scratch.h_gradients, gradients = scratch.gradients
     cdef double[:, :, ::1] partials = scratch.partials
     cdef double[::1] log_normalisers = scratch.log_normalisers
-    cdef int64_t[:, :, ::1] starts = scratch.starts
+    cdef int64_t[:, :, ::1] segments = scratch.segments
+    cdef const int64_t[::1] bases = counts.bases
+    cdef const int64_t[:, ::1] offsets = counts.offsets, entries = counts.entries, filled = counts.filled
+    cdef const uint8_t[:, ::1] wide = counts.wide
+    cdef const double[::1] row_factors = counts.row_factors, column_factors = counts.column_factors
     cdef const real* b = NULL
     cdef double* sums = NULL
     cdef Task task = run_single if real is float else run_double
@@ -255,18 +264,22 @@ def block_trainer(
     )
     trainer.state.scratch = BlockScratch(
         &logits[0, 0, 0], &h_gradients[0, 0, 0], &gradients[0, 0, 0], &partials[0, 0, 0], &log_normalisers[0],
-        logits.shape[1], logits.shape[2], gradients.shape[1], NULL, NULL, NULL,
+        <Segment*>&segments[0, 0, 0], logits.shape[1], logits.shape[2], gradients.shape[1], NULL, NULL, NULL,
     )
-    trainer.state.block = Block(NULL, 0, &h[0, 0, 0], &weighted_h[0, 0, 0], &starts[0, 0, 0], none)
-    trainer.state.next = Block(NULL, 0, &h[1, 0, 0], &weighted_h[1, 0, 0], &starts[1, 0, 0], none)
-    trainer.state.counts = Counts(&begins[0], &ends[0], &indices[0], &data[0], &totals[0])
+    trainer.state.block = Block(NULL, 0, &h[0, 0, 0], &weighted_h[0, 0, 0], none)
+    trainer.state.next = Block(NULL, 0, &h[1, 0, 0], &weighted_h[1, 0, 0], none)
+    trainer.state.counts = Counts(
+        &bases[0], &offsets[0, 0], &entries[0, 0], &filled[0, 0], &wide[0, 0], &row_factors[0],
+        &column_factors[0] - bounds[0], &totals[0], totals.shape[0], bases.shape[0], bounds.shape[0] - 1,
+    )
     trainer.state.gemm = function_of(gemm)
     trainer.state.decay = decay
     trainer.arrays = (
         embedding.base, weights.base, None if bias is None else bias.base,
         None if squares is None else squares.base, linear_squares.base, bounds.base, row_rates.base,
-        row_weights.base, begins.base, ends.base, indices.base, data.base, totals.base, gemm, h.base, weighted_h.base,
-        momentum.base, logits.base, h_gradients.base, gradients.base, partials.base, log_normalisers.base, starts.base,
+        row_weights.base, bases.base, offsets.base, entries.base, filled.base, wide.base, row_factors.base,
+        column_factors.base, totals.base, gemm, h.base, weighted_h.base, momentum.base, logits.base, h_gradients.base,
+        gradients.base, partials.base, log_normalisers.base, segments.base,
     )
     trainer.state.bags = Bags(NULL, NULL, NULL)
     if bag_weights is not None:

@@ -159,13 +159,13 @@ cdef inline double exponentials(real* x, Py_ssize_t n, real maximum) noexcept no
 # ---------------------------------------------------------------- sparse rows
 
 cdef inline Py_ssize_t lower_bound(
-    const int32_t* columns, Py_ssize_t first, Py_ssize_t last, Py_ssize_t column,
+    const row_id* numbers, Py_ssize_t first, Py_ssize_t last, Py_ssize_t number,
 ) noexcept nogil:
-    """Index of the first of the ascending columns[first:last] that is not below `column`."""
+    """Index of the first of the ascending numbers[first:last] that is not below `number`."""
     cdef Py_ssize_t middle
     while first < last:
         middle = first + (last - first) // 2
-        if columns[middle] < column:
+        if numbers[middle] < number:
             first = middle + 1
         else:
             last = middle

@@ -25,3 +25,8 @@ ctypedef fused real_alone:
 ctypedef fused row_id:
     uint16_t
     int32_t
+
+# The values of a tile of counts
+ctypedef fused tile_value:
+    float
+    double

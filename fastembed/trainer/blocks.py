@@ -105,7 +105,7 @@ class Scratch:
         self.momentum = aligned_zeros((parameters.outputs, width), dtype)
         self.partials = np.empty((shards, 3, rows))
         self.log_normalisers = np.empty(rows)
-        self.starts = np.empty((2, shards + 1, rows), np.int64)
+        self.segments = np.empty((shards, rows, 3), np.int64)
 
 
 class BagScratch:
