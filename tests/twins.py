@@ -124,8 +124,8 @@ def is_wide(counts: sparse.csr_array) -> bool:
 
     Examples
     --------
-    >>> is_wide(sparse.csr_array([[2.0**24]])), is_wide(sparse.csr_array([[2.0**24 + 1]])), is_wide(sparse.csr_array([[1e40]]))
-    (False, True, True)
+    >>> [is_wide(sparse.csr_array([[value]])) for value in (2.0**24, 2.0**24 + 1, 1e40)]
+    [False, True, True]
     """
     with np.errstate(over="ignore"):
         return bool((counts.data.astype("<f4") != counts.data).any())

@@ -22,8 +22,8 @@ from libc.string cimport memcpy, memset
 
 from fastembed._kernels.exp cimport exp_nonpositive
 from fastembed._kernels.primitives cimport (
-    TREE_DEPTH, add_scaled, descend, exponentials, lower_bound, maximum_of, prefetch, scale_by, squared_length, step_length,
-    whole_lines,
+    TREE_DEPTH, add_scaled, descend, exponentials, lower_bound, maximum_of, prefetch, scale_by, squared_length,
+    step_length, whole_lines,
 )
 from fastembed._kernels.types cimport real, tile_value
 

@@ -204,9 +204,8 @@ cdef tuple bind_exchange(BlockState* state, exchange, const real* _):
 
 def block_trainer(
     real[:, ::1] embedding, real[:, ::1] weights, const real[::1] bias, double[::1] squares, double[::1] linear_squares,
-    const Py_ssize_t[::1] bounds, const double[::1] row_rates, const real[::1] row_weights,
-    counts, const double[::1] totals, gemm, double decay, scratch, bags, const real[::1] bag_weights, bag_scratch,
-    exchange,
+    const Py_ssize_t[::1] bounds, const double[::1] row_rates, const real[::1] row_weights, counts,
+    const double[::1] totals, gemm, double decay, scratch, bags, const real[::1] bag_weights, bag_scratch, exchange,
 ) -> BlockTrainer:
     """Bind a model: embedding (V_in, D), weights (V, width), bias (V,) or None; squares (V_in,), or None for gradient
     descent; linear_squares (V,); `counts` (N, V), and the `totals` (N,) of their rows; `row_rates` (V_in,), factors on the rate of the rows of the embedding, 0 for
