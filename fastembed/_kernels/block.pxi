@@ -25,7 +25,7 @@ from fastembed._kernels.primitives cimport (
     TREE_DEPTH, add_scaled, descend, exponentials, lower_bound, maximum_of, prefetch, scale_by, squared_length,
     step_length, whole_lines,
 )
-from fastembed._kernels.types cimport real, tile_value
+from fastembed._kernels.types cimport FLOAT32, FLOAT64, UINT32, real, tile_value
 
 
 cdef enum:
@@ -34,14 +34,14 @@ cdef enum:
 
 cdef struct Counts:
     # The counts N in tiles. Row w is at place w // groups of group w % groups, and a tile has the entries of a group in
-    # the columns of a shard: their values, float or double if it is wide; as uint32 the end of each row that has
+    # the columns of a shard: their values, of a kind; as uint32 the end of each row that has
     # entries; as uint16 their columns, from the first of the shard, ascending in a row; and as uint16 the places of the
     # rows that have entries, ascending. A value v means the count v * row_factors[w] * column_factors[column].
     const int64_t* bases           # (groups,): the address of the bytes of each group
     const int64_t* offsets         # (groups, shards + 1): where a tile begins in them
     const int64_t* entries         # (groups, shards)
     const int64_t* filled          # (groups, shards): the number of rows that have entries
-    const uint8_t* wide            # (groups, shards)
+    const uint8_t* kinds           # (groups, shards): the `Kind` of the values
     const double* row_factors      # (rows,)
     const double* column_factors   # by the column
     const double* totals           # (rows,): the sums of the counts
@@ -52,7 +52,7 @@ cdef struct Segment:
     # The entries of a row in a shard
     const void* values
     const uint16_t* columns
-    int32_t entries, wide
+    int32_t entries, kind
 
 
 # ---------------------------------------------------------------- kernels, one per mathematical step
@@ -68,9 +68,10 @@ cdef inline Segment find_segment(const Counts* counts, Py_ssize_t row, Py_ssize_
     cdef Py_ssize_t group = row % counts.groups, place = row // counts.groups
     cdef Py_ssize_t size = (counts.rows - group + counts.groups - 1) // counts.groups  # rows of the group
     cdef Py_ssize_t tile = group * counts.shards + s, n = counts.entries[tile], filled = counts.filled[tile]
-    cdef bint wide = counts.wide[tile]
+    cdef uint8_t kind = counts.kinds[tile]
+    cdef Py_ssize_t item = sizeof(double) if kind == FLOAT64 else sizeof(float)
     cdef const char* values = <const char*>counts.bases[group] + counts.offsets[tile + group]
-    cdef const uint32_t* ends = <const uint32_t*>(values + n * (sizeof(double) if wide else sizeof(float)))
+    cdef const uint32_t* ends = <const uint32_t*>(values + n * item)
     cdef const uint16_t* columns = <const uint16_t*>(ends + filled)
     cdef const uint16_t* places = columns + n
     # Of the rows before this one, at most all have entries, and of those from this one on, too
@@ -80,7 +81,7 @@ cdef inline Segment find_segment(const Counts* counts, Py_ssize_t row, Py_ssize_
         return Segment(NULL, NULL, 0, 0)
     first = ends[k - 1] if k else 0
     return Segment(
-        values + first * (sizeof(double) if wide else sizeof(float)), columns + first, <int32_t>(ends[k] - first), wide,
+        values + first * item, columns + first, <int32_t>(ends[k] - first), kind,
     )
 
 
@@ -145,10 +146,12 @@ cdef void statistics(
         if bias != NULL:
             add_bias(x, bias, n)
         maximum = maximum_of(x, n)
-        if y.wide:
-            target = target_logit(<const double*>y.values, y.columns, y.entries, column_factors, x)
-        else:
+        if y.kind == FLOAT32:
             target = target_logit(<const float*>y.values, y.columns, y.entries, column_factors, x)
+        elif y.kind == UINT32:
+            target = target_logit(<const uint32_t*>y.values, y.columns, y.entries, column_factors, x)
+        else:
+            target = target_logit(<const double*>y.values, y.columns, y.entries, column_factors, x)
         partials[b] = maximum
         partials[size + b] = exponentials(x, n, maximum)
         partials[2 * size + b] = counts.row_factors[rows[b]] * target
@@ -258,10 +261,12 @@ cdef void residual(
             prefetch_segment(&segments[b + 1])
         scale_by(x, <real>exp(maxima[b] - log_normalisers[b]), n)
         share = counts.row_factors[rows[b]] / counts.totals[rows[b]]
-        if y.wide:
-            subtract_shares(<const double*>y.values, y.columns, y.entries, column_factors, share, x)
-        else:
+        if y.kind == FLOAT32:
             subtract_shares(<const float*>y.values, y.columns, y.entries, column_factors, share, x)
+        elif y.kind == UINT32:
+            subtract_shares(<const uint32_t*>y.values, y.columns, y.entries, column_factors, share, x)
+        else:
+            subtract_shares(<const double*>y.values, y.columns, y.entries, column_factors, share, x)
 
 
 cdef void sum_shards(

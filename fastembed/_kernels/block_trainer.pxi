@@ -214,7 +214,7 @@ def block_trainer(
 
     `counts` are in groups of rows and shards of columns (counts/groups.py), each with a tile. It has, as attributes, of
     int64 bases (G,), the addresses of the groups, offsets (G, S + 1) of their tiles, entries (G, S) and filled (G, S),
-    the numbers of their entries and of the rows that have some; of uint8 wide (G, S), whether values are float64; of
+    the numbers of their entries and of the rows that have some; of uint8 kinds (G, S) of the values; of
     float64 row_factors (N,) and column_factors, those of the columns of the S shards. `Counts` in block.pxi says what
     is in a tile. Addresses may change from step to step, but not while a row of the group is in a block or in the next
     one.
@@ -246,7 +246,7 @@ def block_trainer(
     cdef int64_t[:, :, ::1] segments = scratch.segments
     cdef const int64_t[::1] bases = counts.bases
     cdef const int64_t[:, ::1] offsets = counts.offsets, entries = counts.entries, filled = counts.filled
-    cdef const uint8_t[:, ::1] wide = counts.wide
+    cdef const uint8_t[:, ::1] kinds = counts.kinds
     cdef const double[::1] row_factors = counts.row_factors, column_factors = counts.column_factors
     cdef const real* b = NULL
     cdef double* sums = NULL
@@ -268,7 +268,7 @@ def block_trainer(
     trainer.state.block = Block(NULL, 0, &h[0, 0, 0], &weighted_h[0, 0, 0], none)
     trainer.state.next = Block(NULL, 0, &h[1, 0, 0], &weighted_h[1, 0, 0], none)
     trainer.state.counts = Counts(
-        &bases[0], &offsets[0, 0], &entries[0, 0], &filled[0, 0], &wide[0, 0], &row_factors[0],
+        &bases[0], &offsets[0, 0], &entries[0, 0], &filled[0, 0], &kinds[0, 0], &row_factors[0],
         &column_factors[0] - bounds[0], &totals[0], totals.shape[0], bases.shape[0], bounds.shape[0] - 1,
     )
     trainer.state.gemm = function_of(gemm)
@@ -276,7 +276,7 @@ def block_trainer(
     trainer.arrays = (
         embedding.base, weights.base, None if bias is None else bias.base,
         None if squares is None else squares.base, linear_squares.base, bounds.base, row_rates.base,
-        row_weights.base, bases.base, offsets.base, entries.base, filled.base, wide.base, row_factors.base,
+        row_weights.base, bases.base, offsets.base, entries.base, filled.base, kinds.base, row_factors.base,
         column_factors.base, totals.base, gemm, h.base, weighted_h.base, momentum.base, logits.base, h_gradients.base,
         gradients.base, partials.base, log_normalisers.base, segments.base,
     )

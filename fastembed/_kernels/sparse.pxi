@@ -43,10 +43,10 @@ cdef inline real logarithm(real x) noexcept nogil:
 
 def positive_pmi(
     const int64_t[::1] begins, const int64_t[::1] ends, const int32_t[::1] indices, const double[::1] counts,
-    const double[::1] row_factors, const double[::1] column_factors, const int32_t[::1] bounds, int64_t[:, ::1] starts,
-    uint16_t[::1] columns, real[::1] data, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t place,
+    const double[::1] row_factors, const double[::1] column_factors, const int32_t[::1] bounds, int64_t[:, :] starts,
+    uint16_t[::1] columns, real[::1] data, Py_ssize_t place,
 ):
-    """A_rc = log(N_rc f_r g_c) where that is positive, for the rows begin to end - 1 of the counts N.
+    """A_rc = log(N_rc f_r g_c) where that is positive.
 
     Row r of N has `indices` and `counts` from begins[r] to ends[r] - 1. Those of A are put from `place` on, without
     gaps.
@@ -55,7 +55,7 @@ def positive_pmi(
     cdef double factor, ratio, largest = 3e38 if real is float else 1.7e308
     cdef int32_t column
     with nogil:
-        for row in range(begin, end):
+        for row in range(begins.shape[0]):
             k, first, factor = 0, place, row_factors[row]
             starts[0, row] = place
             for t in range(begins[row], ends[row]):

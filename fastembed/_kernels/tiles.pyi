@@ -9,7 +9,7 @@ def measure_rows(
     bounds: npt.NDArray[np.int64],
     entries: npt.NDArray[np.int64],
     filled: npt.NDArray[np.int64],
-    wide: npt.NDArray[np.uint8],
+    roundings: npt.NDArray[np.uint8],
 ) -> None: ...
 def write_rows(
     begins: npt.NDArray[np.int64],
@@ -21,7 +21,7 @@ def write_rows(
     offsets: npt.NDArray[np.int64],
     entries: npt.NDArray[np.int64],
     filled: npt.NDArray[np.int64],
-    wide: npt.NDArray[np.uint8],
+    kinds: npt.NDArray[np.uint8],
     written: npt.NDArray[np.int64],
     written_rows: npt.NDArray[np.int64],
     data: npt.NDArray[np.uint8],
@@ -32,7 +32,7 @@ def damaged_tile(
     offsets: npt.NDArray[np.int64],
     entries: npt.NDArray[np.int64],
     filled: npt.NDArray[np.int64],
-    wide: npt.NDArray[np.uint8],
+    kinds: npt.NDArray[np.uint8],
     rows: int,
 ) -> int: ...
 def row_lengths(
@@ -40,7 +40,7 @@ def row_lengths(
     offsets: npt.NDArray[np.int64],
     entries: npt.NDArray[np.int64],
     filled: npt.NDArray[np.int64],
-    wide: npt.NDArray[np.uint8],
+    kinds: npt.NDArray[np.uint8],
     lengths: npt.NDArray[np.int64],
 ) -> None: ...
 def read_rows(
@@ -49,10 +49,12 @@ def read_rows(
     offsets: npt.NDArray[np.int64],
     entries: npt.NDArray[np.int64],
     filled: npt.NDArray[np.int64],
-    wide: npt.NDArray[np.uint8],
+    kinds: npt.NDArray[np.uint8],
     denominator: float,
     row_factors: npt.NDArray[np.float64],
     column_factors: npt.NDArray[np.float64],
+    first: int,
+    last: int,
     places: npt.NDArray[np.int64],
     columns: npt.NDArray[np.int32],
     values: npt.NDArray[np.float64],

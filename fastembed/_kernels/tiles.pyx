@@ -2,45 +2,67 @@
 
 The layout of a tile with n entries in m rows is in counts/tiles.py:
 
-    values    float32, or float64 if the tile is wide    (n,)
-    ends      uint32                                     (m,)
-    columns   uint16, from the first one of the shard    (n,)
-    rows      uint16, the places in the group            (m,)
+    values    of the kind of the tile: float32, uint32 or float64    (n,)
+    ends      uint32                                                 (m,)
+    columns   uint16, from the first one of the shard                (n,)
+    rows      uint16, the places in the group                        (m,)
 
 The columns of a row ascend, so a tile has a contiguous range of its entries.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 
+from fastembed._kernels.primitives cimport lower_bound
+from fastembed._kernels.types cimport FLOAT32, FLOAT64, UINT32
+
 
 cdef struct Tile:
-    # The arrays of a tile; its values are float or double
+    # The arrays of a tile
     const uint8_t* values
     const uint32_t* ends
     const uint16_t* columns
     const uint16_t* rows
     int64_t entries
     int64_t filled
-    bint wide
+    uint8_t kind
 
 
-cdef inline Tile tile_at(const uint8_t* data, int64_t entries, int64_t filled, bint wide) noexcept nogil:
+cdef inline Tile tile_at(const uint8_t* data, int64_t entries, int64_t filled, uint8_t kind) noexcept nogil:
     cdef Tile tile
-    tile.entries, tile.filled, tile.wide = entries, filled, wide
+    tile.entries, tile.filled, tile.kind = entries, filled, kind
     tile.values = data
-    tile.ends = <const uint32_t*>(data + entries * (8 if wide else 4))
+    tile.ends = <const uint32_t*>(data + entries * (8 if kind == FLOAT64 else 4))
     tile.columns = <const uint16_t*>(tile.ends + filled)
     tile.rows = tile.columns + entries
     return tile
 
 
 cdef inline double value_of(const Tile* tile, int64_t t) noexcept nogil:
-    return (<const double*>tile.values)[t] if tile.wide else (<const float*>tile.values)[t]
+    if tile.kind == FLOAT32:
+        return (<const float*>tile.values)[t]
+    if tile.kind == UINT32:
+        return (<const uint32_t*>tile.values)[t]
+    return (<const double*>tile.values)[t]
+
+
+cdef inline void set_value(const Tile* tile, int64_t t, double value) noexcept nogil:
+    if tile.kind == FLOAT32:
+        (<float*>tile.values)[t] = <float>value
+    elif tile.kind == UINT32:
+        (<uint32_t*>tile.values)[t] = <uint32_t>value
+    else:
+        (<double*>tile.values)[t] = value
+
+
+cdef inline uint8_t rounded_by(double value) noexcept nogil:
+    """Bit 0: whether float32 rounds a value; bit 1: whether uint32 does."""
+    cdef bint whole = 0 <= value < 4294967296.0 and <double><uint32_t>value == value
+    return (1 if <double><float>value != value else 0) | (0 if whole else 2)
 
 
 def measure_rows(
     const int64_t[::1] begins, const int64_t[::1] ends, const int32_t[::1] columns, const double[::1] values,
-    const int64_t[::1] bounds, int64_t[::1] entries, int64_t[::1] filled, uint8_t[::1] wide,
+    const int64_t[::1] bounds, int64_t[::1] entries, int64_t[::1] filled, uint8_t[::1] roundings,
 ):
     """Add the sizes of the tiles of some rows.
 
@@ -53,36 +75,38 @@ def measure_rows(
         The bounds of the shards, of at most 65,535 columns each.
     entries, filled : int64 (S,), increased
         The number of entries in each tile, and of rows that have some.
-    wide : uint8 (S,)
-        Set to 1 if float32 would round a value.
+    roundings : uint8 (S,)
+        Bit 0 is set if float32 would round a value, bit 1 if uint32 would.
     """
     cdef int64_t row, t, shard, first
+    cdef uint8_t rounded
     with nogil:
         for row in range(begins.shape[0]):
             t, shard = begins[row], 0
             while t < ends[row]:
                 while columns[t] >= bounds[shard + 1]:
                     shard += 1
-                first = t
+                first, rounded = t, 0
                 while t < ends[row] and columns[t] < bounds[shard + 1]:
-                    wide[shard] |= <double><float>values[t] != values[t]
+                    rounded |= rounded_by(values[t])
                     t += 1
                 entries[shard] += t - first
                 filled[shard] += 1
+                roundings[shard] |= rounded
 
 
 def write_rows(
     const int64_t[::1] begins, const int64_t[::1] ends, const int32_t[::1] columns, const double[::1] values,
     const int64_t[::1] bounds, int64_t place, const int64_t[::1] offsets, const int64_t[::1] entries,
-    const int64_t[::1] filled, const uint8_t[::1] wide, int64_t[::1] written, int64_t[::1] written_rows,
+    const int64_t[::1] filled, const uint8_t[::1] kinds, int64_t[::1] written, int64_t[::1] written_rows,
     uint8_t[::1] data,
 ):
     """Write some rows into the tiles of their group.
 
     Parameters
     ----------
-    begins, ends, columns, values, bounds, entries, filled, wide
-        As for `measure_rows`; of all rows of the group.
+    begins, ends, columns, values, bounds, entries, filled, kinds
+        As for `measure_rows`; of all rows of the group. `kinds` (S,) are those of the values.
     place : int
         The place of the first row in the group.
     offsets : int64 (S + 1,)
@@ -100,13 +124,10 @@ def write_rows(
             while t < ends[row]:
                 while columns[t] >= bounds[shard + 1]:
                     shard += 1
-                tile = tile_at(&data[offsets[shard]], entries[shard], filled[shard], wide[shard])
+                tile = tile_at(&data[offsets[shard]], entries[shard], filled[shard], kinds[shard])
                 n = written[shard]
                 while t < ends[row] and columns[t] < bounds[shard + 1]:
-                    if tile.wide:
-                        (<double*>tile.values)[n] = values[t]
-                    else:
-                        (<float*>tile.values)[n] = <float>values[t]
+                    set_value(&tile, n, values[t])
                     (<uint16_t*>tile.columns)[n] = <uint16_t>(columns[t] - bounds[shard])
                     n += 1
                     t += 1
@@ -131,14 +152,14 @@ cdef inline bint is_whole(const Tile* tile, int64_t rows, int64_t columns) noexc
 
 def damaged_tile(
     const uint8_t[::1] data, const int64_t[::1] bounds, const int64_t[::1] offsets, const int64_t[::1] entries,
-    const int64_t[::1] filled, const uint8_t[::1] wide, int64_t rows,
+    const int64_t[::1] filled, const uint8_t[::1] kinds, int64_t rows,
 ) -> int:
     """Return the number of the first tile that is none of a group of `rows` rows, or -1."""
     cdef int64_t shard, damaged = -1
     cdef Tile tile
     with nogil:
-        for shard in range(wide.shape[0]):
-            tile = tile_at(&data[offsets[shard]] if entries[shard] else NULL, entries[shard], filled[shard], wide[shard])
+        for shard in range(kinds.shape[0]):
+            tile = tile_at(&data[offsets[shard]] if entries[shard] else NULL, entries[shard], filled[shard], kinds[shard])
             if not is_whole(&tile, rows, bounds[shard + 1] - bounds[shard]):
                 damaged = shard
                 break
@@ -147,15 +168,15 @@ def damaged_tile(
 
 def row_lengths(
     const uint8_t[::1] data, const int64_t[::1] offsets, const int64_t[::1] entries, const int64_t[::1] filled,
-    const uint8_t[::1] wide, int64_t[::1] lengths,
+    const uint8_t[::1] kinds, int64_t[::1] lengths,
 ):
     """Add the number of entries of each row (R,) of a group."""
     cdef int64_t shard, k, begin
     cdef Tile tile
     with nogil:
-        for shard in range(wide.shape[0]):
+        for shard in range(kinds.shape[0]):
             if entries[shard]:
-                tile = tile_at(&data[offsets[shard]], entries[shard], filled[shard], wide[shard])
+                tile = tile_at(&data[offsets[shard]], entries[shard], filled[shard], kinds[shard])
                 begin = 0
                 for k in range(tile.filled):
                     lengths[tile.rows[k]] += tile.ends[k] - begin
@@ -164,19 +185,23 @@ def row_lengths(
 
 def read_rows(
     const uint8_t[::1] data, const int64_t[::1] bounds, const int64_t[::1] offsets, const int64_t[::1] entries,
-    const int64_t[::1] filled, const uint8_t[::1] wide, double denominator, const double[::1] row_factors,
-    const double[::1] column_factors, int64_t[::1] places, int32_t[::1] columns, double[::1] values,
+    const int64_t[::1] filled, const uint8_t[::1] kinds, double denominator, const double[::1] row_factors,
+    const double[::1] column_factors, int64_t first, int64_t last, int64_t[::1] places, int32_t[::1] columns,
+    double[::1] values,
 ):
-    """Write the rows of a group, multiplied by their factors: value / denominator * row factor * column factor.
+    """Write the rows at the places `first` to last - 1 of a group, multiplied by their factors.
+
+    An expected count is value / denominator * row factor * column factor.
 
     Parameters
     ----------
-    data, bounds, offsets, entries, filled, wide
+    data, bounds, offsets, entries, filled, kinds
         The tiles of the group, as for `write_rows`.
     denominator : float
     row_factors : float64 (R,), column_factors : float64 (V,)
-        Those of the rows of the group, and of all columns.
-    places : int64 (R,), increased
+        Those of all rows of the group, and of all columns.
+    first, last : int
+    places : int64 (last - first,), increased
         Where the first entry of each row is written, and then where it ends.
     columns : int32, values : float64, written
     """
@@ -184,14 +209,15 @@ def read_rows(
     cdef double value
     cdef Tile tile
     with nogil:
-        for shard in range(wide.shape[0]):
+        for shard in range(kinds.shape[0]):
             if not entries[shard]:
                 continue
-            tile = tile_at(&data[offsets[shard]], entries[shard], filled[shard], wide[shard])
-            begin = 0
-            for k in range(tile.filled):
+            tile = tile_at(&data[offsets[shard]], entries[shard], filled[shard], kinds[shard])
+            k = lower_bound(tile.rows, 0, tile.filled, first)
+            begin = tile.ends[k - 1] if k else 0
+            while k < tile.filled and tile.rows[k] < last:
                 row = tile.rows[k]
-                place = places[row] - begin
+                place = places[row - first] - begin
                 for t in range(begin, tile.ends[k]):
                     column = bounds[shard] + tile.columns[t]
                     value = value_of(&tile, t) / denominator
@@ -199,7 +225,8 @@ def read_rows(
                     values[place + t] = value * column_factors[column]
                     columns[place + t] = <int32_t>column
                 begin = tile.ends[k]
-                places[row] = place + begin
+                places[row - first] = place + begin
+                k += 1
 
 
 def add_totals(

@@ -36,7 +36,7 @@ class TileBuffer:
         The address of the bytes of each group; 0 while it is not in memory.
     offsets : ndarray of int64 (G, S + 1)
         The offset of each tile from there.
-    entries, filled, wide : ndarray (G, S)
+    entries, filled, kinds : ndarray (G, S)
         As in `Tiles`.
     row_factors, column_factors : ndarray (N,), ndarray (V,)
         A stored value times both is an expected count.
@@ -46,7 +46,7 @@ class TileBuffer:
         self._counts, self._block_size = counts, block_size
         tiles, bounds = counts.tiles, counts.bounds
         self.offsets = tiles.offsets()
-        self.entries, self.filled, self.wide = tiles.entries, tiles.filled, tiles.wide.view(np.uint8)
+        self.entries, self.filled, self.kinds = tiles
         self.row_factors = counts.scale.rows / counts.scale.denominator
         self.column_factors = np.ascontiguousarray(counts.scale.columns[bounds[0] : bounds[-1]])
         self.bases = np.zeros(len(tiles.entries), np.int64)

@@ -38,7 +38,7 @@ from fastembed.counts.store import (
     writing,
 )
 from fastembed.counts.tasks import TASK_MEMORY, Job, count_by_tasks, count_in_turn
-from fastembed.counts.tiles import RowGroup
+from fastembed.counts.tiles import Rows
 from fastembed.counts.windows import MAX_WINDOW, Scale, Windows, check_pairs, counted_chunks, keep_probabilities
 from fastembed.vocabulary import Vocabulary, encode_corpus, vocabulary_size
 
@@ -558,14 +558,14 @@ class Counts:
         writer = GroupWriter(memory, self.shape, self._groups.scale)
         for group in range(group_count(self.shape[0])):
             size = group_size(group, self.shape[0]), self.shape[1]
-            terms = [counts._groups.read_stored(group) for counts in (self, other)]
+            terms = [counts._groups.read_group(group, stored=True).decoded() for counts in (self, other)]
             csr = [sorted_csr(rows.data, rows.indices, np.append(0, rows.ends), size) for rows in terms]
             total = csr[0] + csr[1]
             if self.windows is not None:
                 check_exact(total.data)
             check_amounts("the sums of counts", total.data)
             ends = total.indptr.astype(np.int64)
-            rows = RowGroup(ends[:-1], ends[1:], total.indices.astype(np.int32, copy=False), total.data)
+            rows = Rows(ends[:-1], ends[1:], total.indices.astype(np.int32, copy=False), total.data)
             writer.add(write_group(memory, group, writer.encoded(group, [rows])))
         return writer
 

@@ -30,12 +30,10 @@ from fastembed.counts.groups import RowBatch, group_count, group_size, group_sli
 from fastembed.counts.tiles import (
     Bytes,
     EncodedGroup,
-    RowGroup,
+    Rows,
+    TiledRows,
     Tiles,
-    add_lengths,
     check_tiles,
-    decode,
-    decode_into,
     digests,
     joined_groups,
 )
@@ -186,31 +184,22 @@ class GroupedCounts:
                 raise ValueError(f"{self._place(group)!r} is damaged: {error}") from None
         return data
 
-    def read_group(self, group: int) -> RowGroup:
-        """Return the expected counts of a group of rows."""
-        scale = self.scale.part(group_slice(group, self.shape[0]))
-        return decode(self.read_tiles(group), self._tiles.part((group, self.shards)), self.bounds, scale)
-
-    def read_stored(self, group: int) -> RowGroup:
-        """Return the stored counts of a group of rows."""
-        rows = group_size(group, self.shape[0])
-        scale = Scale.none(rows, self.shape[1])
-        return decode(self.read_tiles(group), self._tiles.part((group, self.shards)), self.bounds, scale)
+    def read_group(self, group: int, *, stored: bool = False) -> TiledRows:
+        """Return a group of rows with its expected counts, or as they are stored."""
+        scale = Scale.none(*self.shape) if stored else self.scale
+        part = scale.part(group_slice(group, self.shape[0]))
+        return TiledRows(self.read_tiles(group), self._tiles.part((group, self.shards)), self.bounds, part)
 
     def csr(self) -> sparse.csr_array:
         """Return all expected counts as a CSR array."""
-        lengths, groups = np.zeros(self.shape[0], np.int64), range(len(self.files))
-        for group in groups:
-            of_group = np.zeros(group_size(group, self.shape[0]), np.int64)
-            add_lengths(self.read_tiles(group), self.tiles.part(group), of_group)
-            lengths[group_slice(group, self.shape[0])] = of_group
+        lengths, parts = np.empty(self.shape[0], np.int64), range(len(self.files))
+        for group in parts:
+            lengths[group_slice(group, self.shape[0])] = self.read_group(group).lengths
         indptr = np.concatenate([[0], np.cumsum(lengths)])
         indices, data = np.empty(indptr[-1], np.int32), np.empty(indptr[-1])
-        for group in groups:
-            part = group_slice(group, self.shape[0])
-            places = indptr[:-1][part].copy()
-            scale = self.scale.part(part)
-            decode_into(self.read_tiles(group), self.tiles.part(group), self.bounds, scale, places, indices, data)
+        for group in parts:
+            places = indptr[:-1][group_slice(group, self.shape[0])].copy()
+            self.read_group(group).decode_into(places, indices, data)
         return sorted_csr(data, indices, indptr, self.shape)
 
     def copied(self, folder: Folder) -> GroupedCounts:
@@ -294,7 +283,7 @@ class GroupWriter:
             self.add(write_group(self._folder, group, self.encoded(group, pieces)))
             del pieces  # free their memory before the next group is taken
 
-    def encoded(self, group: int, pieces: list[RowGroup]) -> EncodedGroup:
+    def encoded(self, group: int, pieces: list[Rows]) -> EncodedGroup:
         """Return the tiles and the sums of a group of stored rows."""
         return EncodedGroup.of(pieces, self._bounds, self.scale.part(group_slice(group, self._shape[0])))
 
@@ -324,7 +313,7 @@ def grouped(matrix: sparse.csr_array) -> GroupedCounts:
     def encoded(group: int) -> EncodedGroup:
         part = group_slice(group, matrix.shape[0])
         begins, ends = np.ascontiguousarray(indptr[:-1][part]), np.ascontiguousarray(indptr[1:][part])
-        return writer.encoded(group, [RowGroup(begins, ends, indices, matrix.data)])
+        return writer.encoded(group, [Rows(begins, ends, indices, matrix.data)])
 
     with closing(ordered_map(encoded, range(group_count(matrix.shape[0])), check_threads(None))) as groups:
         for group, of_group in enumerate(groups):

@@ -38,11 +38,11 @@ from fastembed.counts.store import GroupWriter, WrittenGroup, write_group
 from fastembed.counts.tiles import (
     Bytes,
     EncodedGroup,
-    RowGroup,
+    Rows,
+    TiledRows,
     Tiles,
     add_totals,
     check_tiles,
-    decode,
     digests,
     encode,
     joined_groups,
@@ -203,7 +203,7 @@ def _merge_group(job: Job, task: tuple[int, list[Piece], Scale]) -> WrittenGroup
         total = _sum([empty, *(_read(job, group, piece, first, last) for piece in pieces)])
         check_exact(total.data)
         ends = total.indptr.astype(np.int64)
-        part = RowGroup(ends[:-1], ends[1:], total.indices.astype(np.int32, copy=False), total.data)
+        part = Rows(ends[:-1], ends[1:], total.indices.astype(np.int32, copy=False), total.data)
         add_totals(part, scale, rows, columns)
         encoded = encode([part], job.bounds(first, last))
         tiles.append(encoded[0])
@@ -230,7 +230,7 @@ def _read(job: Job, group: int, piece: Piece, first: int, last: int) -> Any:
             check_tiles(data, tiles, piece.sha256[place], bounds, rows)
         except ValueError as error:
             raise ValueError(f"{piece.file!r} in {job.folder.path!r} is damaged: {error}") from None
-    found = decode(data, tiles, bounds, Scale.none(rows, job.columns))
+    found = TiledRows(data, tiles, bounds, Scale.none(rows, job.columns)).decoded()
     return sorted_csr(found.data, found.indices, np.append(0, found.ends), (rows, job.columns))
 
 

@@ -4,13 +4,13 @@ The tiles of a group are concatenated, so that a reader of consecutive shards re
 entries of the group's rows in the columns of its shard, by rows, columns ascending. Its parts are concatenated,
 little-endian, and padded with zeros to a multiple of 8 bytes:
 
-    values    float32, or float64 where float32 would round one of them    (n,)
-    ends      uint32, where the entries of each row end                    (m,)
-    columns   uint16, from the first column of the shard                   (n,)
-    rows      uint16, the places in the group of the rows with entries     (m,)
+    values    float32, uint32 or float64: the first in which all are exact    (n,)
+    ends      uint32, where the entries of each row end                       (m,)
+    columns   uint16, from the first column of the shard                      (n,)
+    rows      uint16, the places in the group of the rows with entries        (m,)
 
-The values are what was counted; factors make them expected counts when they are read (`Scale`). In float32 most counts
-of a text are exact, which makes them 6 bytes each.
+The values are what was counted; factors make them expected counts when they are read (`Scale`). So those of a text are
+integers, and take 6 bytes each with their column.
 """
 
 from __future__ import annotations
@@ -31,19 +31,18 @@ from fastembed.counts.windows import Scale
 Bytes = npt.NDArray[np.uint8]
 
 ALIGNMENT = 8  # bytes of which the size of a tile is a multiple
+ENTRY_SIZES = np.array([4 + 2, 4 + 2, 8 + 2])  # bytes of an entry by the kind of its tile
+KINDS = np.array([0, 1, 0, 2], np.uint8)  # of values, by what would round one: float32 1, uint32 2
+ROW_SIZE = 4 + 2  # bytes of a row with entries
 
 
-class RowGroup(NamedTuple):
+class Rows(NamedTuple):
     """Rows of counts: row n has `indices`, ascending, and `data` from ``begins[n]`` to ``ends[n] - 1``."""
 
     begins: Int64
     ends: Int64
     indices: Int32
     data: Float64
-
-    def taken(self, rows: Any) -> RowGroup:
-        """Return some of the rows, without copying their entries."""
-        return RowGroup(self.begins[rows], self.ends[rows], self.indices, self.data)
 
 
 class Tiles(NamedTuple):
@@ -53,13 +52,13 @@ class Tiles(NamedTuple):
     ----------
     entries, filled : ndarray of int64 (S,)
         The number of entries in each shard, and of rows that have some.
-    wide : ndarray of bool (S,)
-        Whether values are float64.
+    kinds : ndarray of uint8 (S,)
+        The dtype of the values: 0 for float32, 1 for uint32, 2 for float64.
     """
 
     entries: Int64
     filled: Int64
-    wide: npt.NDArray[np.bool_]
+    kinds: npt.NDArray[np.uint8]
 
     def part(self, place: Any) -> Tiles:
         """Return some of the tiles."""
@@ -67,9 +66,14 @@ class Tiles(NamedTuple):
 
     def offsets(self) -> Int64:
         """Return the offset of each tile in the bytes of its group, and the end of the last one, (S + 1,)."""
-        sizes = self.entries * np.where(self.wide, 8 + 2, 4 + 2) + (4 + 2) * self.filled
+        sizes = self.entries * ENTRY_SIZES[self.kinds] + ROW_SIZE * self.filled
         ends = np.cumsum(-(-sizes // ALIGNMENT) * ALIGNMENT, axis=-1)
         return np.concatenate([np.zeros_like(ends[..., :1]), ends], axis=-1)
+
+    @property
+    def sizes(self) -> tuple[Int64, Int64, Int64, npt.NDArray[np.uint8]]:
+        """The offsets, entries, filled and kinds of the tiles of a group."""
+        return self.offsets(), *self
 
 
 class EncodedGroup(NamedTuple):
@@ -89,7 +93,7 @@ class EncodedGroup(NamedTuple):
     columns: Float64
 
     @classmethod
-    def of(cls, pieces: list[RowGroup], bounds: npt.NDArray[np.intp], scale: Scale) -> EncodedGroup:
+    def of(cls, pieces: list[Rows], bounds: npt.NDArray[np.intp], scale: Scale) -> EncodedGroup:
         """Return the group whose rows are those of the pieces, with the factors of its rows and all columns."""
         rows, columns, first = np.zeros(len(scale.rows)), np.zeros(len(scale.columns)), 0
         for piece in pieces:
@@ -99,54 +103,62 @@ class EncodedGroup(NamedTuple):
         return cls(*encode(pieces, bounds), rows, columns)
 
 
-def add_totals(part: RowGroup, scale: Scale, rows: Float64, columns: Float64) -> None:
+def add_totals(part: Rows, scale: Scale, rows: Float64, columns: Float64) -> None:
     """Add the expected counts of rows to the sums of these rows (R,) and of all columns (V,)."""
     kernels.add_totals(*part, scale.denominator, scale.rows, scale.columns, rows, columns)
 
 
-def encode(pieces: list[RowGroup], bounds: npt.NDArray[np.intp]) -> tuple[Tiles, Bytes]:
+def encode(pieces: list[Rows], bounds: npt.NDArray[np.intp]) -> tuple[Tiles, Bytes]:
     """Return the tiles of a group of rows, some in each piece, between the bounds (S + 1,) of the shards."""
     shards, edges, place = len(bounds) - 1, bounds.astype(np.int64), 0
-    tiles = Tiles(np.zeros(shards, np.int64), np.zeros(shards, np.int64), np.zeros(shards, np.bool_))
-    entries, filled, wide = *tiles[:2], tiles.wide.view(np.uint8)
+    tiles = Tiles(np.zeros(shards, np.int64), np.zeros(shards, np.int64), np.zeros(shards, np.uint8))
     for piece in pieces:
-        kernels.measure_rows(*piece, edges, entries, filled, wide)
-    offsets = tiles.offsets()
-    data, written, rows = np.zeros(offsets[-1], np.uint8), np.zeros(shards, np.int64), np.zeros(shards, np.int64)
+        kernels.measure_rows(*piece, edges, *tiles)
+    tiles = tiles._replace(kinds=KINDS[tiles.kinds])  # measured is what would be rounded
+    data = np.zeros(tiles.offsets()[-1], np.uint8)
+    entries, rows = np.zeros(shards, np.int64), np.zeros(shards, np.int64)
     for piece in pieces:
-        kernels.write_rows(*piece, edges, place, offsets, entries, filled, wide, written, rows, data)
+        kernels.write_rows(*piece, edges, place, *tiles.sizes, entries, rows, data)
         place += len(piece.ends)
     return tiles, data
 
 
-def decode(data: Bytes, tiles: Tiles, bounds: npt.NDArray[np.intp], scale: Scale) -> RowGroup:
-    """Return the expected counts of a group of rows, given the factors of its rows and of all columns."""
-    lengths = np.zeros(len(scale.rows), np.int64)
-    add_lengths(data, tiles, lengths)
-    places = np.cumsum(lengths) - lengths
-    rows = RowGroup(places, places + lengths, np.empty(lengths.sum(), np.int32), np.empty(lengths.sum()))
-    decode_into(data, tiles, bounds, scale, places.copy(), rows.indices, rows.data)
-    return rows
+class TiledRows:
+    """A group of rows in tiles, which are decoded in part or as a whole.
 
+    Parameters
+    ----------
+    data : ndarray of uint8
+    tiles : Tiles
+    bounds : ndarray of int (S + 1,)
+        The bounds of the shards.
+    scale : Scale
+        The factors of the rows and of all columns.
 
-def add_lengths(data: Bytes, tiles: Tiles, lengths: Int64) -> None:
-    """Add the number of entries of each row of a group, (R,)."""
-    kernels.row_lengths(data, tiles.offsets(), *tiles[:2], tiles.wide.view(np.uint8), lengths)
+    Attributes
+    ----------
+    lengths : ndarray of int64 (R,)
+        The number of entries of each row.
+    """
 
+    def __init__(self, data: Bytes, tiles: Tiles, bounds: npt.NDArray[np.intp], scale: Scale) -> None:
+        self._data, self._bounds, self._sizes, self._scale = data, bounds.astype(np.int64), tiles.sizes, scale
+        self.lengths = np.zeros(len(scale.rows), np.int64)
+        kernels.row_lengths(data, *self._sizes, self.lengths)
 
-def decode_into(
-    data: Bytes,
-    tiles: Tiles,
-    bounds: npt.NDArray[np.intp],
-    scale: Scale,
-    places: Int64,
-    indices: Int32,
-    values: Float64,
-) -> None:
-    """Write the rows of `decode` from the places (R,) on, which become the places behind them."""
-    sizes = tiles.offsets(), *tiles[:2], tiles.wide.view(np.uint8)
-    factors = scale.denominator, scale.rows, scale.columns
-    kernels.read_rows(data, bounds.astype(np.int64), *sizes, *factors, places, indices, values)
+    def decoded(self, first: int = 0, last: int | None = None) -> Rows:
+        """Return the expected counts of the rows `first` to last - 1, by default of all."""
+        lengths = self.lengths[first:last]
+        ends = np.cumsum(lengths)
+        rows = Rows(ends - lengths, ends, np.empty(ends[-1], np.int32), np.empty(ends[-1]))
+        self.decode_into(rows.begins.copy(), rows.indices, rows.data, first)
+        return rows
+
+    def decode_into(self, places: Int64, indices: Int32, values: Float64, first: int = 0) -> None:
+        """Write rows from `first` on, each to its place; the places become those behind the rows."""
+        factors, last = (self._scale.denominator, self._scale.rows, self._scale.columns), first + len(places)
+        tiles = self._data, self._bounds, *self._sizes
+        kernels.read_rows(*tiles, *factors, first, last, places, indices, values)
 
 
 def digests(data: Bytes, tiles: Tiles) -> Bytes:
@@ -164,23 +176,22 @@ def check_tiles(data: Bytes, tiles: Tiles, sha256: Bytes, bounds: npt.NDArray[np
     same = (digests(data, tiles) == sha256).all(axis=1)
     damaged = int(np.argmin(same)) if not same.all() else -1
     if damaged < 0:
-        sizes = offsets, *tiles[:2], tiles.wide.view(np.uint8)
-        damaged = kernels.damaged_tile(data, bounds.astype(np.int64), *sizes, rows)
+        damaged = kernels.damaged_tile(data, bounds.astype(np.int64), *tiles.sizes, rows)
     if damaged >= 0:
         columns = f"{bounds[damaged]} to {bounds[damaged + 1] - 1}"
         raise ValueError(f"the tile of the columns {columns} is not what was written")
 
 
-def joined_groups(batches: Iterable[RowBatch], rows: int) -> Generator[list[RowGroup], None, None]:
+def joined_groups(batches: Iterable[RowBatch], rows: int) -> Generator[list[Rows], None, None]:
     """Yield the rows group by group, in some pieces each, from batches of rows in that order (see `group_places`)."""
     sizes = iter(group_size(group, rows) for group in range(group_count(rows)))
-    pieces, missing = list[RowGroup](), next(sizes)
+    pieces, missing = list[Rows](), next(sizes)
     for lengths, columns, values, release in batches:
         first, begin = 0, 0
         while first < len(lengths):
             ends = np.cumsum(lengths[first : first + missing])
             part = slice(begin, begin + int(ends[-1]))
-            pieces.append(RowGroup(np.append(0, ends[:-1]), ends, columns[part].copy(), values[part].copy()))
+            pieces.append(Rows(np.append(0, ends[:-1]), ends, columns[part].copy(), values[part].copy()))
             first, begin, missing = first + len(ends), part.stop, missing - len(ends)
             if not missing:
                 yield pieces

@@ -438,7 +438,6 @@ class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
             try:
                 if not isinstance(corpus, Counts):
                     counts, validation = count_text(corpus, options, base, grow=grow, **how)
-                    how["own"] = True
                 how |= {"replay": replay, "shows": on_epoch_end is not None, "ranks": ranks}
                 training = Training(counts, validation, options, base, **how)
                 training.run(None if on_epoch_end is None else show, path)

@@ -31,7 +31,7 @@ from fastembed._base.threads import Pool, ordered_map, single_threaded_blas
 from fastembed._kernels import kernels_for
 from fastembed.counts.groups import group_count, group_size, group_slice
 from fastembed.counts.store import GroupedCounts, Totals
-from fastembed.counts.tiles import RowGroup
+from fastembed.counts.tiles import TiledRows
 
 PMI_COLUMNS = 2048  # of a block of the PMI: this many rows of 48 float32 fill a fifth of an L2 cache of 2 MiB
 
@@ -192,8 +192,9 @@ def least_squares_rows(
     for group in range(group_count(inputs)):
         rows = np.arange(inputs)[group_slice(group, inputs)]
         new = rows >= first
-        part, own = counts.read_group(group).taken(new), totals.rows[rows[new]]
-        products[rows[new] - first] = pmi_products(part, own, totals, dense, pool)
+        if new.any():
+            part = counts.read_group(group), int(np.argmax(new))
+            products[rows[new] - first] = pmi_products(*part, totals.rows[rows[new]], totals, dense, pool)
     with single_threaded_blas():
         gram = w @ w.T
         gram[np.diag_indices_from(gram)] += FILL_SCALE * np.trace(gram) / len(gram)
@@ -319,9 +320,9 @@ class PositivePMI:
             for group in range(len(entries)):
                 part = next(parts)
                 if group == 0:
-                    self._bounds = _block_bounds(part, self.shape, int(entries.sum()))
+                    self._bounds = _block_bounds(part, 0, self.shape, int(entries.sum()))
                 own = totals.rows[group_slice(group, self.shape[0])]
-                rows = BlockedRows.positive_pmi(part, own, factors, self._bounds, pool, scratch)
+                rows = BlockedRows.positive_pmi(part, 0, own, factors, self._bounds, pool, scratch)
                 del part  # free its memory before the next group is read
                 left -= rows.memory
                 if left < 0:
@@ -371,15 +372,20 @@ class PositivePMI:
 
 
 def pmi_products(
-    counts: RowGroup, row_totals: NDArray[np.float64], totals: Totals, dense: NDArray[Any], pool: Pool
+    counts: TiledRows,
+    first: int,
+    row_totals: NDArray[np.float64],
+    totals: Totals,
+    dense: NDArray[Any],
+    pool: Pool,
 ) -> NDArray[Any]:
-    """Return M @ dense for some rows of counts, given the totals of these rows and of all columns."""
+    """Return M @ dense for the rows of a group from `first` on, given the totals of these rows and of all columns."""
     product = np.zeros((len(row_totals), dense.shape[1]), dense.dtype)
-    nnz = int((counts.ends - counts.begins).sum())
+    nnz = int(counts.lengths[first:].sum())
     if nnz:
-        bounds = _block_bounds(counts, (len(row_totals), len(dense)), nnz)
+        bounds = _block_bounds(counts, first, (len(row_totals), len(dense)), nnz)
         scratch = np.empty(nnz, np.uint16), np.empty(nnz, dense.dtype)
-        rows = BlockedRows.positive_pmi(counts, row_totals, _column_factors(totals), bounds, pool, scratch)
+        rows = BlockedRows.positive_pmi(counts, first, row_totals, _column_factors(totals), bounds, pool, scratch)
         pieces, kernels = rows.pieces(TASKS), kernels_for(dense.dtype)
         pool.run(lambda k: kernels.csr_times_dense(*rows, dense, product, *pieces[k]), len(pieces))
     return product
@@ -391,17 +397,20 @@ def _column_factors(totals: Totals) -> NDArray[np.float64]:
     return reciprocals(weights, weights.sum())
 
 
-def _block_bounds(some: RowGroup, shape: tuple[int, int], nnz: int) -> NDArray[np.int32]:
+def _block_bounds(some: TiledRows, first: int, shape: tuple[int, int], nnz: int) -> NDArray[np.int32]:
     """Return the first column of each block, and the number of columns.
 
-    Each block is a task of the pool, so blocks are narrower where columns have more counts in a sample of the rows:
-    `some` counts at equal distances. They are cut into parts with similar numbers of counts, and into equal widths.
+    Each block is a task of the pool, so blocks are narrower where columns have more counts in a sample: counts of
+    `some` rows from `first` on at equal distances. They are cut into parts with similar numbers of counts, and into
+    equal widths.
     """
     rows, columns = shape
-    ends = np.cumsum(some.ends - some.begins)
-    places = np.arange(0, ends[-1], max(int(ends[-1]) // SAMPLE, 1))
-    of_rows = np.searchsorted(ends, places, side="right")
-    sample = np.sort(some.indices[places - ends[of_rows] + some.ends[of_rows]])
+    ends = np.cumsum(some.lengths[first:])
+    distance, sampled = max(int(ends[-1]) // SAMPLE, 1), list[NDArray[np.int32]]()
+    for begin, end in row_ranges(some.lengths[first:], max(int(ends[-1]) // TASKS, 1)):
+        before = int(ends[begin - 1]) if begin else 0
+        sampled.append(some.decoded(first + begin, first + end).indices[-before % distance :: distance])
+    sample = np.sort(np.concatenate(sampled))
     parts = max(nnz // (ROW_ENTRIES * rows), 1)  # so that a row has some counts in a block
     cuts = sample[:: max(-(-len(sample) // min(parts, TASKS // 2)), 1)]
     width = min(max(PMI_COLUMNS, -(-columns // parts)), WIDEST_BLOCK)
@@ -422,38 +431,42 @@ class BlockedRows(NamedTuple):
     @classmethod
     def positive_pmi(
         cls,
-        counts: RowGroup,
+        counts: TiledRows,
+        first: int,
         row_totals: NDArray[np.float64],
         column_factors: NDArray[np.float64],
         bounds: NDArray[np.int32],
         pool: Pool,
         scratch: tuple[NDArray[np.uint16], NDArray[Any]],
     ) -> BlockedRows:
-        """Return max(0, log(N_rc f_c / n_r)) for some rows of counts, where n_r is the row total and f_c a factor.
+        """Return max(0, log(N_rc f_c / n_r)) for rows of counts from `first` on; n_r is the row total, f_c a factor.
 
         The entries are computed in `scratch`, where those of a piece begin where its counts would. Then they are moved
         together into memory of their own, since fresh memory takes longer than the logarithms.
         """
-        lengths = counts.ends - counts.begins
+        lengths = counts.lengths[first:]
         places = np.concatenate([[0], np.cumsum(lengths)])
         starts = np.zeros((len(bounds), len(lengths)), np.int64)
         pieces, factors = row_ranges(lengths, max(int(places[-1]) // TASKS, 1)), reciprocals(row_totals)
-        rows, kernels = cls(bounds, starts, *scratch), kernels_for(scratch[1].dtype)
+        kernels = kernels_for(scratch[1].dtype)
 
         def fill(k: int) -> None:
-            first, last = pieces[k]
-            kernels.positive_pmi(*counts, factors, column_factors, *rows, first, last, int(places[first]))
+            begin, end = pieces[k]
+            part, place = counts.decoded(first + begin, first + end), int(places[begin])
+            kernels.positive_pmi(
+                *part, factors[begin:end], column_factors, bounds, starts[:, begin:end], *scratch, place
+            )
 
         pool.run(fill, len(pieces))
         ends = np.cumsum(starts[-1] - starts[0])
         columns, data = (np.empty(ends[-1], part.dtype) for part in scratch)
 
         def move(k: int) -> None:
-            first, last = pieces[k]
-            found = slice(starts[0, first], starts[-1, last - 1])
-            moved = slice(ends[last - 1] - (found.stop - found.start), ends[last - 1])
+            begin, end = pieces[k]
+            found = slice(starts[0, begin], starts[-1, end - 1])
+            moved = slice(ends[end - 1] - (found.stop - found.start), ends[end - 1])
             columns[moved], data[moved] = scratch[0][found], scratch[1][found]
-            starts[:, first:last] += moved.start - found.start
+            starts[:, begin:end] += moved.start - found.start
 
         pool.run(move, len(pieces))
         return cls(bounds, starts, columns, data)
