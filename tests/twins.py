@@ -85,6 +85,9 @@ def positive_pmi(counts: Real, exponent: float = 0.75) -> Array:
     return np.log(np.maximum(np.divide(n, expected, out=np.ones_like(n), where=n > 0), 1))
 
 
+VALUE_DTYPES = ("<f4", "<u4", "<f8")  # of the values of a tile
+
+
 class Tiles(NamedTuple):
     """Counts (N, V) in G groups of rows and S shards of columns, as the steps on a block take them.
 
@@ -96,7 +99,7 @@ class Tiles(NamedTuple):
     offsets: Ids  # (G, S + 1): where each tile begins in them
     entries: Ids  # (G, S)
     filled: Ids  # (G, S): the number of rows with entries
-    wide: np.ndarray[Any, np.dtype[np.uint8]]  # (G, S): whether values are float64
+    kinds: np.ndarray[Any, np.dtype[np.uint8]]  # (G, S): the number of their dtype in VALUE_DTYPES
     row_factors: Array  # (N,)
     column_factors: Array  # those of the columns of these shards
 
@@ -111,7 +114,7 @@ def tile_of(counts: sparse.csr_array) -> bytes:
     (array([1.5, 2. ], dtype=float32), array([2], dtype=uint32), array([1, 2, 1], dtype=uint16), 24)
     """
     rows = np.flatnonzero(np.diff(counts.indptr))
-    values = counts.data if is_wide(counts) else counts.data.astype("<f4")
+    values = counts.data.astype(VALUE_DTYPES[kind_of(counts)])
     data = b"".join(
         array.tobytes()
         for array in (values, counts.indptr[rows + 1].astype("<u4"), counts.indices.astype("<u2"), rows.astype("<u2"))
@@ -119,16 +122,19 @@ def tile_of(counts: sparse.csr_array) -> bytes:
     return data + bytes(-len(data) % 8)
 
 
-def is_wide(counts: sparse.csr_array) -> bool:
-    """Return whether float32 would round a value.
+def kind_of(counts: sparse.csr_array) -> int:
+    """Return the number of the first dtype in which all values are exact.
 
     Examples
     --------
-    >>> [is_wide(sparse.csr_array([[value]])) for value in (2.0**24, 2.0**24 + 1, 1e40)]
-    [False, True, True]
+    >>> [kind_of(sparse.csr_array([[value, 1.0]])) for value in (2.0**24, 2.0**24 + 1, 2.0**32 - 1, 2.0**32 + 1, 0.1)]
+    [0, 1, 1, 2, 2]
+    >>> kind_of(sparse.csr_array([[2.0**24 + 1, 0.5]]))
+    2
     """
-    with np.errstate(over="ignore"):
-        return bool((counts.data.astype("<f4") != counts.data).any())
+    with np.errstate(over="ignore", invalid="ignore"):
+        exact = [(counts.data.astype(dtype).astype(np.float64) == counts.data).all() for dtype in VALUE_DTYPES]
+    return int(np.argmax(exact))
 
 
 def tiles_of(
@@ -168,7 +174,7 @@ def tiles_of(
         np.array([np.cumsum([0, *map(len, group)]) for group in tiles]),
         np.array([[part.nnz for part in group] for group in parts]),
         np.array([[np.count_nonzero(np.diff(part.indptr)) for part in group] for group in parts]),
-        np.array([[is_wide(part) for part in group] for group in parts], np.uint8),
+        np.array([[kind_of(part) for part in group] for group in parts], np.uint8),
         np.ones(rows) if row_factors is None else row_factors,
         np.ones(bounds[-1] - bounds[0]) if column_factors is None else column_factors,
     )

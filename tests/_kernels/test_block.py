@@ -13,9 +13,10 @@ from fastembed.trainer.blocks import MOMENTUM, Scratch
 from twins import tiles_of
 
 VALUES = {
-    "narrow": lambda rng, n: rng.integers(1, 1 << 20, n) / 16,
-    "wide": lambda rng, n: rng.gamma(1, size=n),
-    "both": lambda rng, n: np.where(rng.random(n) < 0.01, 1e-3, 2),  # of tiles with few entries, some are narrow
+    "float32": lambda rng, n: rng.integers(1, 1 << 20, n) / 16,
+    "uint32": lambda rng, n: rng.integers(1 << 24, 1 << 32, n).astype(float),
+    "float64": lambda rng, n: rng.gamma(1, size=n),
+    "both": lambda rng, n: np.where(rng.random(n) < 0.01, 1e-3, 2),  # of tiles with few entries, some are of float32
     "beyond 2^53": lambda rng, n: np.ldexp(1.0 + rng.integers(1 << 52, size=n) / 2**52, 60),
 }
 

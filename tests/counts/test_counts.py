@@ -104,15 +104,10 @@ def test_sums_beyond_double_are_rejected(weights):
         single(1e308) + single(1e308)
 
 
-def test_the_arrays_of_counts_are_read_only_and_those_of_the_caller_are_not_shared():
+def test_arrays_of_a_caller_are_not_shared():
     """A wrong index would let SciPy read memory that is not its own."""
     matrix = sparse.csr_array(np.array([[0.0, 2], [3, 4]]))
-    given = Counts.from_scipy(matrix)
-    for counts in (given, Counts.from_corpus([LINE], VOCABULARY, sample=0.1)):
-        for array in (counts.to_scipy().data, counts.to_scipy().indices):
-            with pytest.raises(ValueError, match="read-only"):
-                array[0] = 0
-    matrix.indices[:] = 1 << 30
-    matrix.indptr[:] = 1 << 30
-    assert given.to_scipy().toarray().tolist() == [[0, 2], [3, 4]]
-    assert matrix.data.flags.writeable
+    counts = Counts.from_scipy(matrix)
+    for given in (matrix, counts.to_scipy()):
+        given.data[:], given.indices[:], given.indptr[:] = 9, 1 << 30, 1 << 30
+        assert counts.to_scipy().toarray().tolist() == [[0, 2], [3, 4]]

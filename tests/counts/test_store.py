@@ -14,12 +14,14 @@ from numpy.testing import assert_array_equal
 from scipy import sparse
 
 from fastembed import Counts, SkipGram, Trainer, Vocabulary
-from fastembed._base.threads import Pool
 from fastembed.corpus import LineSplit
-from fastembed.counts.counts import stored_groups
-from fastembed.counts.groups import CSRGroups, RowGroup, Totals, group_count
-from fastembed.counts.store import MANIFEST, EncodedGroup, LocalFolder, decode_group
+from fastembed.counts.counts import groups_of
+from fastembed.counts.folders import LocalFolder
+from fastembed.counts.groups import group_count, shard_bounds
+from fastembed.counts.store import MANIFEST, grouped
+from fastembed.counts.tiles import check_tiles, digests
 from fastembed.formats.tensors import map_tensors, write_tensors
+from twins import tiles_of
 
 
 @pytest.fixture
@@ -68,16 +70,15 @@ def windows_counts(**options):
 def test_a_store_is_the_counts(tmp_path, counts, assert_same):
     counts = counts()
     again = saved(counts, tmp_path / "a.counts")
-    groups, memory = stored_groups(again), CSRGroups(counts.to_scipy())
+    groups, memory = groups_of(again), groups_of(counts)
     assert_same(again, counts)
     assert (again.shape, again.nnz, repr(again)) == (counts.shape, counts.nnz, repr(counts))
     assert again.total == pytest.approx(counts.total, rel=1e-14)
     assert (again.windows, again.ledger, again.directed) == (counts.windows, counts.ledger, counts.directed)
     assert groups.sha256() == memory.sha256()
     assert_array_equal(groups.entries, memory.entries)
-    totals = Totals.of(memory, Pool(2))
-    assert_array_equal(groups.totals.rows, totals.rows)
-    assert_array_equal(groups.totals.columns, totals.columns)
+    np.testing.assert_allclose(groups.totals.rows, counts.to_scipy().sum(axis=1), rtol=1e-14)
+    np.testing.assert_allclose(groups.totals.columns, counts.to_scipy().sum(axis=0), rtol=1e-14)
     if counts.vocabulary is not None:
         assert again.vocabulary.tokens == counts.vocabulary.tokens
         assert again.vocabulary.ledger == counts.vocabulary.ledger
@@ -88,37 +89,67 @@ def test_a_store_is_the_counts(tmp_path, counts, assert_same):
     assert files_of(tmp_path / "a.counts") == files_of(tmp_path / "b.counts")
 
 
-@pytest.mark.parametrize("shape", [(5, 7), (9000, 3)])
-def test_the_digest_and_the_sums_are_those_of_the_rows_of_each_group(shape):
-    counts = sparse.random_array(shape, density=0.5, random_state=np.random.default_rng(0), format="csr")
-    digest = hashlib.sha256(np.array(shape, "<i8").tobytes())
-    for group in range(group_count(shape[0])):
-        part = counts[group :: group_count(shape[0])]
-        for array, dtype in ((part.indptr, "<i8"), (part.indices, "<i4"), (part.data, "<f8")):
-            digest.update(array.astype(dtype).tobytes())
-    groups = CSRGroups(counts)
-    assert groups.sha256() == digest.hexdigest()
-    assert groups.entries.sum() == counts.nnz
-    first, *others = (Totals.of(groups, Pool(threads)) for threads in (1, 2, 5))
-    np.testing.assert_allclose(first.rows, counts.sum(axis=1), rtol=1e-14)
-    np.testing.assert_allclose(first.columns, counts.sum(axis=0), rtol=1e-14)
-    for other in others:
-        assert_array_equal(other.rows, first.rows)
-        assert_array_equal(other.columns, first.columns)
+VALUES = {
+    "float32": lambda rng, n: rng.integers(1, 1 << 20, n) / 16,
+    "uint32": lambda rng, n: rng.integers(1 << 24, 1 << 32, n).astype(float),
+    "float64": lambda rng, n: rng.gamma(1, size=n),
+    "beyond 2^53": lambda rng, n: np.ldexp(1.0 + rng.integers(1 << 52, size=n) / 2**52, 60),
+    "some large": lambda rng, n: np.where(rng.random(n) < 0.01, 2.0**32 - 1, 2),
+}
+
+
+@pytest.mark.parametrize("values", VALUES)
+@pytest.mark.parametrize(
+    ("shape", "density"), [((1, 1), 1), ((40, 7), 0.5), ((100, 1025), 0.003), ((50, 2500), 1), ((20, 70_000), 0.01)]
+)
+@pytest.mark.usefixtures("small_groups")
+def test_the_bytes_of_all_groups_are_those_of_the_twin(shape, density, values):
+    rng = np.random.default_rng(0)
+    counts = sparse.random_array(shape, density=density, random_state=rng, format="csr")
+    counts.data[:] = VALUES[values](rng, counts.nnz)
+    groups, twin = grouped(counts), tiles_of(counts, shard_bounds(shape[1]), group_rows=16)
+    for group, data in enumerate(twin.groups):
+        assert groups.read_tiles(group).tobytes() == data.tobytes()
+    for found, expected in zip(groups.tiles, (twin.entries, twin.filled, twin.kinds), strict=True):
+        assert_array_equal(found, expected)
+    np.testing.assert_allclose(groups.totals.rows, counts.sum(axis=1), rtol=1e-14)
+    np.testing.assert_allclose(groups.totals.columns, counts.sum(axis=0), rtol=1e-14)
+    again = groups.csr()
+    assert_array_equal(again.toarray(), counts.toarray())
+    assert again.has_sorted_indices
+
+
+def test_the_digest_is_that_of_the_shape_the_factors_and_the_tiles():
+    counts = windows_counts(window=3, sample=0.01)
+    digest, scale = hashlib.sha256(np.array(counts.shape, "<i8").tobytes()), groups_of(counts).scale
+    for array in (np.array(scale.denominator), scale.rows, scale.columns):
+        digest.update(array.astype("<f8").tobytes())
+    assert group_count(counts.shape[0]) == len(shard_bounds(counts.shape[1])) - 1 == 1
+    digest.update(hashlib.sha256(groups_of(counts).read_tiles(0).tobytes()).digest())
+    assert groups_of(counts).sha256() == digest.hexdigest()
 
 
 @pytest.mark.usefixtures("small_groups")
 def test_a_tile_that_is_damaged_or_missing_is_named(tmp_path):
     stored = saved(Counts.from_scipy(random_counts()), tmp_path / "a")
-    file = next((tmp_path / "a").glob("group-00002-*"))
+    saved(Counts.from_scipy(random_counts() * 3), tmp_path / "b")
+    file, other = (next((tmp_path / name).glob("group-00002-*")) for name in "ab")
     whole, trainer = file.read_bytes(), Trainer.random(100, 2, output_size=2500, threads=2)
-    second = int(stored_groups(stored)._offsets(2)[1])
-    file.write_bytes(whole[:second] + bytes([whole[second] ^ 1]) + whole[second + 1 :])
-    with pytest.raises(ValueError, match=rf"{file.name}.* is damaged.*640 to 1263"):
-        trainer.fit_counts(stored)
-    file.write_bytes(whole[:-1])
-    with pytest.raises(ValueError, match=f"{file.name}.* is damaged"):
-        Counts.open(tmp_path / "a")
+    offsets = groups_of(stored).tiles.part(2).offsets().tolist()
+    assert len(whole) == offsets[-1]
+    for tile, columns in enumerate(("0 to 639", "640 to 1263", "1264 to 1887", "1888 to 2499")):
+        for place in (offsets[tile], (offsets[tile] + offsets[tile + 1]) // 2, offsets[tile + 1] - 1):
+            file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+            with pytest.raises(ValueError, match=rf"{file.name}.* is damaged.*{columns}"):
+                trainer.fit_counts(stored)
+    file.write_bytes(other.read_bytes())  # those of another store, of the same size
+    for read in (stored.to_scipy, lambda: trainer.fit_counts(stored), lambda: stored.save(tmp_path / "c")):
+        with pytest.raises(ValueError, match=rf"{file.name}.* is damaged.*0 to 639"):
+            read()
+    for wrong in (whole[:-1], whole + b"0"):
+        file.write_bytes(wrong)
+        with pytest.raises(ValueError, match=f"{file.name}.* is damaged"):
+            Counts.open(tmp_path / "a")
     file.unlink()
     with pytest.raises(FileNotFoundError, match=file.name):
         Counts.open(tmp_path / "a")
@@ -172,7 +203,7 @@ def test_an_interrupt_before_or_after_the_manifest_is_in_place_leaves_a_whole_st
     with pytest.raises(KeyboardInterrupt):
         other.save(folder)
     opened, expected = Counts.open(folder), new if placed else stored
-    assert stored_groups(opened).sha256() == stored_groups(expected).sha256()
+    assert groups_of(opened).sha256() == groups_of(expected).sha256()
     assert_same(opened, expected)
     assert len(list(folder.iterdir())) == len(list((tmp_path / "b").iterdir()))
 
@@ -217,7 +248,7 @@ def test_counting_into_a_store_has_the_bytes_of_counting_in_memory(
     whole.save(tmp_path / "a")
     set_constant("fastembed.counts.windows.CHUNK_IDS", chunk_ids)
     stored = Counts.from_corpus(*zipf, **options, memory_limit=1 << 20, threads=threads, store=tmp_path / "b")
-    assert len(stored_groups(stored).entries) > 3
+    assert len(groups_of(stored).entries) > 3
     assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
     assert stored.ledger == whole.ledger
 
@@ -273,20 +304,17 @@ def test_what_goes_wrong_while_counting_leaves_the_store_that_was_there(
     assert files_of(tmp_path / "a") == before
 
 
-def test_tiles_whose_numbers_do_not_fit_together_are_not_followed():
+@pytest.mark.parametrize("part", ["ends", "columns", "rows"])
+def test_tiles_whose_numbers_do_not_fit_together_are_not_followed(part):
     """Also where their bytes are those that were written: they would be places in memory."""
-    bounds = np.array([0, 4, 7])
-    rows = RowGroup(np.array([0, 2]), np.array([2, 3]), np.array([0, 6, 5], np.int32), np.ones(3))
-    encoded = EncodedGroup([rows], bounds)
-    data, tiles = np.concatenate(list(encoded.data())), encoded.tiles
-    columns, lengths = (int(tiles.offsets(2)[1]) + place for place in (2 * 4, 2 * (4 + 2)))
-    for place, message in (
-        (columns, "a tile of the columns 4 to 6 has one of 7"),
-        (lengths, "2 entries, and lengths of 4"),
-    ):
+    counts = sparse.csr_array([[1.0, 0, 0, 0, 0, 2, 3], [0, 0, 0, 0, 0, 0, 1]])
+    twin, groups = tiles_of(counts, [0, 4, 7]), grouped(counts)
+    tiles, bounds = groups.tiles._replace(**{name: getattr(twin, name) for name in groups.tiles._fields}), [0, 4, 7]
+    tiles, data, second = tiles.part(0), twin.groups[0], int(twin.offsets[0, 1])
+    check_tiles(data, tiles, digests(data, tiles), np.array(bounds), 2)
+    place = {"ends": 3 * 4, "columns": 3 * 4 + 2 * 4, "rows": 3 * 4 + 2 * 4 + 3 * 2}[part]
+    for number in (3, 200):
         wrong = data.copy()
-        wrong[place] = 3
-        for k, digest in enumerate(tiles.sha256):
-            digest[:] = np.frombuffer(hashlib.sha256(wrong[slice(*tiles.offsets(2)[k : k + 2])]).digest(), np.uint8)
-        with pytest.raises(ValueError, match=message):
-            decode_group(wrong, tiles, 2, bounds)
+        wrong[second + place] = number
+        with pytest.raises(ValueError, match="the tile of the columns 4 to 6 is not what was written"):
+            check_tiles(wrong, tiles, digests(wrong, tiles), np.array(bounds), 2)
