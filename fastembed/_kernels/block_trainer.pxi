@@ -208,9 +208,9 @@ def block_trainer(
     const double[::1] totals, gemm, double decay, scratch, bags, const real[::1] bag_weights, bag_scratch, exchange,
 ) -> BlockTrainer:
     """Bind a model: embedding (V_in, D), weights (V, width), bias (V,) or None; squares (V_in,), or None for gradient
-    descent; linear_squares (V,); `counts` (N, V), and the `totals` (N,) of their rows; `row_rates` (V_in,), factors on the rate of the rows of the embedding, 0 for
-    those that no step changes; `row_weights` (N,), the weights a; `gemm`, a capsule of BLAS's function for the dtype,
-    whose integers are int.
+    descent; linear_squares (V,); `counts` (N, V), and the `totals` (N,) of their rows; `row_rates` (V_in,), factors on
+    the rate of the rows of the embedding, 0 for those that no step changes; `row_weights` (N,), the weights a; `gemm`,
+    a capsule of BLAS's function for the dtype, whose integers are int.
 
     `counts` are in groups of rows and shards of columns (counts/groups.py), each with a tile. It has, as attributes, of
     int64 bases (G,), the addresses of the groups, offsets (G, S + 1) of their tiles, entries (G, S) and filled (G, S),
