@@ -29,7 +29,8 @@ from fastembed._kernels.types cimport FLOAT32, FLOAT64, UINT32, real, tile_value
 
 
 cdef enum:
-    MERGE_ROWS = 32  # rows of a block whose partial results are merged together
+    MERGE_ROWS = 32      # rows of a block whose partial results are merged together
+    SEARCHES_AHEAD = 8   # rows between the one that is searched in a tile and the one whose place there is prefetched
 
 
 cdef struct Counts:
@@ -48,6 +49,16 @@ cdef struct Counts:
     Py_ssize_t rows, groups, shards
 
 
+cdef struct Tile:
+    # One of them
+    const char* values
+    const uint32_t* ends
+    const uint16_t* columns
+    const uint16_t* places
+    Py_ssize_t filled
+    uint8_t kind
+
+
 cdef struct Segment:
     # The entries of a row in a shard
     const void* values
@@ -63,35 +74,54 @@ cdef inline void add_bias(real* x, const real* bias, Py_ssize_t n) noexcept nogi
         x[c] += bias[c]
 
 
-cdef inline Segment find_segment(const Counts* counts, Py_ssize_t row, Py_ssize_t s) noexcept nogil:
-    """The entries of a row in shard s."""
-    cdef Py_ssize_t group = row % counts.groups, place = row // counts.groups
-    cdef Py_ssize_t size = (counts.rows - group + counts.groups - 1) // counts.groups  # rows of the group
-    cdef Py_ssize_t tile = group * counts.shards + s, n = counts.entries[tile], filled = counts.filled[tile]
-    cdef uint8_t kind = counts.kinds[tile]
-    cdef Py_ssize_t item = sizeof(double) if kind == FLOAT64 else sizeof(float)
-    cdef const char* values = <const char*>counts.bases[group] + counts.offsets[tile + group]
-    cdef const uint32_t* ends = <const uint32_t*>(values + n * item)
-    cdef const uint16_t* columns = <const uint16_t*>(ends + filled)
-    cdef const uint16_t* places = columns + n
-    # Of the rows before this one, at most all have entries, and of those from this one on, too
-    cdef Py_ssize_t k = lower_bound(places, max(<Py_ssize_t>0, filled - (size - place)), min(place, filled), place)
-    cdef uint32_t first
-    if k == filled or places[k] != place:
+cdef inline Py_ssize_t item_size(uint8_t kind) noexcept nogil:
+    return sizeof(double) if kind == FLOAT64 else sizeof(float)
+
+
+cdef inline Tile tile_of(const Counts* counts, Py_ssize_t group, Py_ssize_t s) noexcept nogil:
+    """The tile of a group in shard s."""
+    cdef Py_ssize_t at = group * counts.shards + s
+    cdef Tile tile
+    tile.kind, tile.filled = counts.kinds[at], counts.filled[at]
+    tile.values = <const char*>counts.bases[group] + counts.offsets[at + group]
+    tile.ends = <const uint32_t*>(tile.values + counts.entries[at] * item_size(tile.kind))
+    tile.columns = <const uint16_t*>(tile.ends + tile.filled)
+    tile.places = tile.columns + counts.entries[at]
+    return tile
+
+
+cdef inline Segment segment_of(const Tile* tile, Py_ssize_t place, Py_ssize_t size) noexcept nogil:
+    """The entries of the row at a place of a group of so many rows."""
+    # Among the rows before it, and among those after it, as many have none as there are rows without in the group
+    cdef Py_ssize_t first = max(<Py_ssize_t>0, place - (size - tile.filled)), last = min(place, tile.filled)
+    cdef Py_ssize_t k = lower_bound(tile.places, first, last, place)
+    cdef uint32_t begin
+    if k == tile.filled or tile.places[k] != place:
         return Segment(NULL, NULL, 0, 0)
-    first = ends[k - 1] if k else 0
+    begin = tile.ends[k - 1] if k else 0
     return Segment(
-        values + first * item, columns + first, <int32_t>(ends[k] - first), kind,
+        tile.values + begin * item_size(tile.kind), tile.columns + begin, <int32_t>(tile.ends[k] - begin), tile.kind,
     )
 
 
 cdef void find_segments(
     const Counts* counts, const Py_ssize_t* rows, Py_ssize_t size, Py_ssize_t s, Segment* segments,
 ) noexcept nogil:
-    """The entries of the rows of a block in shard s, before they are needed: searches in several rows overlap."""
-    cdef Py_ssize_t b
-    for b in range(size):
-        segments[b] = find_segment(counts, rows[b], s)
+    """The entries of the rows of a block in shard s, before they are needed: the searches do not wait for memory."""
+    cdef Py_ssize_t b, group, place, of_group
+    cdef Tile tile
+    for b in range(size + SEARCHES_AHEAD):
+        if b < size:
+            group, place = rows[b] % counts.groups, rows[b] // counts.groups
+            of_group = (counts.rows - group + counts.groups - 1) // counts.groups
+            tile = tile_of(counts, group, s)
+            prefetch(tile.places + place * tile.filled // of_group)  # about where it is
+            prefetch(tile.ends + place * tile.filled // of_group)
+        if b >= SEARCHES_AHEAD:
+            group, place = rows[b - SEARCHES_AHEAD] % counts.groups, rows[b - SEARCHES_AHEAD] // counts.groups
+            of_group = (counts.rows - group + counts.groups - 1) // counts.groups
+            tile = tile_of(counts, group, s)
+            segments[b - SEARCHES_AHEAD] = segment_of(&tile, place, of_group)
 
 
 cdef inline void prefetch_segment(const Segment* segment) noexcept nogil:
@@ -126,13 +156,13 @@ cdef inline void subtract_shares(
 
 
 cdef void statistics(
-    real* logits, Py_ssize_t stride, const real* bias, Py_ssize_t n, const Py_ssize_t* rows, Py_ssize_t size,
-    const Counts* counts, const double* column_factors, const Segment* segments, double* partials,
+    real* logits, Py_ssize_t stride, const real* bias, Py_ssize_t n, Py_ssize_t size, const double* column_factors,
+    const Segment* segments, double* partials,
 ) noexcept nogil:
     """Add the bias, store (max, sum of exp(x - max), sum of y x) per row, put exp(x - max) in place of the logits.
 
-    The shard has n columns, with `column_factors`. `segments` (size,) are the entries of the rows in it; `partials`
-    (3, size).
+    The sum of y x lacks the factor of the row. The shard has n columns, with `column_factors`; `segments` (size,) are
+    the entries of the rows in it. `partials` (3, size).
     """
     cdef Py_ssize_t b
     cdef real* x
@@ -154,7 +184,7 @@ cdef void statistics(
             target = target_logit(<const double*>y.values, y.columns, y.entries, column_factors, x)
         partials[b] = maximum
         partials[size + b] = exponentials(x, n, maximum)
-        partials[2 * size + b] = counts.row_factors[rows[b]] * target
+        partials[2 * size + b] = target
 
 
 cdef struct PartialRows:
@@ -180,16 +210,17 @@ cdef void join_rows(PartialRows* left, const PartialRows* right) noexcept nogil:
 
 
 cdef void join_shards(
-    const double* partials, Py_ssize_t shards, Py_ssize_t size, Py_ssize_t first, Py_ssize_t n, PartialRows* waiting,
+    const double* partials, Py_ssize_t shards, Py_ssize_t shard_size, Py_ssize_t size, Py_ssize_t first, Py_ssize_t n,
+    PartialRows* waiting,
 ) noexcept nogil:
     """Join the results of the shards for rows `first` to first + n - 1, by the tree of `merge_partials`, in waiting[0].
 
-    `partials` (shards, 3, size); n is at most MERGE_ROWS, and `waiting` (TREE_DEPTH,).
+    The `partials` (3, size) of the shards are `shard_size` apart; n is at most MERGE_ROWS, and `waiting` (TREE_DEPTH,).
     """
     cdef Py_ssize_t depth = 0, s, runs
     cdef const double* of_shard
     for s in range(shards):
-        of_shard = partials + 3 * s * size + first
+        of_shard = partials + s * shard_size + first
         memcpy(&waiting[depth].maximum[0], of_shard, n * sizeof(double))
         memcpy(&waiting[depth].total[0], of_shard + size, n * sizeof(double))
         memcpy(&waiting[depth].target_logit[0], of_shard + 2 * size, n * sizeof(double))
@@ -205,29 +236,34 @@ cdef void join_shards(
 
 
 cdef double merge(
-    const double* partials, Py_ssize_t shards, const Py_ssize_t* rows, Py_ssize_t size, const Counts* counts,
-    double* log_normalisers,
+    const double* partials, Py_ssize_t shards, Py_ssize_t shard_size, const Py_ssize_t* rows, Py_ssize_t size,
+    const Counts* counts, double* log_normalisers, double* shares,
 ) noexcept nogil:
     """Return the negative log-likelihood of the block's counts in nats: the sum of sum(y) logsumexp(x) - sum y x.
 
-    `partials` (shards, 3, size), merged by the tree of `merge_partials`; log_normalisers[b] becomes logsumexp(x).
+    `partials` are merged by the tree of `merge_partials`; log_normalisers[b] becomes logsumexp(x), and shares[b] the
+    factor of the row over sum(y).
     """
     cdef PartialRows[TREE_DEPTH] waiting
     cdef Py_ssize_t first = 0, n, b
-    cdef double nll = 0
+    cdef double nll = 0, total, factor
     memset(&waiting[0], 0, sizeof(waiting))
     while first < size:
         n = min(<Py_ssize_t>MERGE_ROWS, size - first)
-        join_shards(partials, shards, size, first, n, &waiting[0])
+        join_shards(partials, shards, shard_size, size, first, n, &waiting[0])
         for b in range(n):
+            total, factor = counts.totals[rows[first + b]], counts.row_factors[rows[first + b]]
             log_normalisers[first + b] = waiting[0].maximum[b] + log(waiting[0].total[b])
-            nll += counts.totals[rows[first + b]] * log_normalisers[first + b] - waiting[0].target_logit[b]
+            shares[first + b] = factor / total
+            nll += total * log_normalisers[first + b] - factor * waiting[0].target_logit[b]
         first += n
     return nll
 
 
-cdef void join_run(const double* partials, Py_ssize_t shards, Py_ssize_t size, double* joined) noexcept nogil:
-    """The results of a run of shards as those of one: `partials` (shards, 3, size) become `joined` (3, size).
+cdef void join_run(
+    const double* partials, Py_ssize_t shards, Py_ssize_t shard_size, Py_ssize_t size, double* joined,
+) noexcept nogil:
+    """The `partials` of a run of shards, as in `join_shards`, become those of one, `joined` (3, size).
 
     With it in place of the run, `merge` gives the same bits, if the run is a subtree.
     """
@@ -236,7 +272,7 @@ cdef void join_run(const double* partials, Py_ssize_t shards, Py_ssize_t size, d
     memset(&waiting[0], 0, sizeof(waiting))
     while first < size:
         n = min(<Py_ssize_t>MERGE_ROWS, size - first)
-        join_shards(partials, shards, size, first, n, &waiting[0])
+        join_shards(partials, shards, shard_size, size, first, n, &waiting[0])
         memcpy(joined + first, &waiting[0].maximum[0], n * sizeof(double))
         memcpy(joined + size + first, &waiting[0].total[0], n * sizeof(double))
         memcpy(joined + 2 * size + first, &waiting[0].target_logit[0], n * sizeof(double))
@@ -244,29 +280,27 @@ cdef void join_run(const double* partials, Py_ssize_t shards, Py_ssize_t size, d
 
 
 cdef void residual(
-    real* exponentials, Py_ssize_t stride, Py_ssize_t n, const Py_ssize_t* rows, Py_ssize_t size, const Counts* counts,
-    const double* column_factors, const Segment* segments, const double* maxima, const double* log_normalisers,
+    real* exponentials, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t size, const double* column_factors,
+    const Segment* segments, const double* maxima, const double* log_normalisers, const double* shares,
 ) noexcept nogil:
     """exp(x - max) becomes softmax(x) - y / sum(y), in place; `maxima` (size,) are those of the shard.
 
-    `column_factors` and `segments` are as in `statistics`.
+    `column_factors` and `segments` are as in `statistics`, `log_normalisers` and `shares` as in `merge`.
     """
     cdef Py_ssize_t b
     cdef real* x
-    cdef double share
     cdef const Segment* y
     for b in range(size):
         x, y = exponentials + b * stride, &segments[b]
         if b + 1 < size:
             prefetch_segment(&segments[b + 1])
         scale_by(x, <real>exp(maxima[b] - log_normalisers[b]), n)
-        share = counts.row_factors[rows[b]] / counts.totals[rows[b]]
         if y.kind == FLOAT32:
-            subtract_shares(<const float*>y.values, y.columns, y.entries, column_factors, share, x)
+            subtract_shares(<const float*>y.values, y.columns, y.entries, column_factors, shares[b], x)
         elif y.kind == UINT32:
-            subtract_shares(<const uint32_t*>y.values, y.columns, y.entries, column_factors, share, x)
+            subtract_shares(<const uint32_t*>y.values, y.columns, y.entries, column_factors, shares[b], x)
         else:
-            subtract_shares(<const double*>y.values, y.columns, y.entries, column_factors, share, x)
+            subtract_shares(<const double*>y.values, y.columns, y.entries, column_factors, shares[b], x)
 
 
 cdef void sum_shards(

@@ -1,7 +1,6 @@
 """The tasks of a step on a block: the work of one thread on one shard, or on some rows, in each phase of the step.
 
-The forward phase also has tasks of other steps: the update of the embedding by the previous block, and the preparation
-of the next block. `block_trainer.pxi` opens the phases and explains why the bits stay the same.
+`block_trainer.pxi` opens the phases.
 """
 
 from libc.stdint cimport int32_t, int64_t
@@ -15,18 +14,16 @@ include "block.pxi"
 
 
 cdef enum:
-    PIECE_ROWS = 16   # rows of a block that one task prepares, gathers or updates
+    PIECE_ROWS = 16   # rows of a block that one task gathers or updates
     NAMED_ROWS = 128  # rows of the embedding in the bags of a block that one task updates
 
 
 cdef enum Phase:
-    FORWARD   # the shards, the deferred update, and the preparation of the next block
-    BACKWARD
-    GATHER
-    SUM
-    JOIN      # merge dH of all ranks
-    GROUP     # group the entries, if the forward phase has not done it
-    UPDATE
+    GATHER  # the rows of the next block
+    SHARDS  # the shards: backward for this block, forward for the next one; and the entries of its bags
+    SUM     # with bags: dH, over the shards
+    JOIN    # with bags: dH, over the ranks
+    UPDATE  # the embedding
 
 
 cdef struct BlockModel:
@@ -51,6 +48,7 @@ cdef struct BlockScratch:
     void* gradients            # (members of the crew, most rows of a shard, width)
     double* partials           # (shards, 3, B)
     double* log_normalisers    # (B,)
+    double* shares             # (B,): the factor on the entries of a row in its target
     Segment* segments          # (shards, B)
     Py_ssize_t rows, stride, shard_rows
     # With bags
@@ -64,7 +62,6 @@ cdef struct Block:
     Py_ssize_t size
     void* h                    # (B, width): H
     void* weighted_h           # (B, width): a H
-    Groups groups              # with bags; of size 0 until the entries have been grouped
 
 
 cdef struct Exchange:
@@ -88,55 +85,35 @@ cdef struct BlockState:
     void* gemm                 # the function of BLAS for the dtype of the model
     double decay               # decay of the momentum
     double rate, linear_rate, correction  # rates and bias correction of the step in progress
+    bint training              # whether the step changes something
     Block block                # block of the step in progress
-    Block next                 # next block, which is prepared meanwhile; or a block without rows
-    const Py_ssize_t* waiting_ids  # rows of the embedding that the previous step has not updated yet
-    Py_ssize_t waiting
-    double waiting_rate
-    Phase phase                # the forward phase has these numbers of tasks, in this order:
-    Py_ssize_t shards          # shards
-    Py_ssize_t updates         # pieces of the deferred update
-    Py_ssize_t preparations    # pieces of the next block, and another task if its entries must be grouped
-
-
-cdef inline void weight_row(BlockState* state, Block* block, Py_ssize_t b, const real* _) noexcept nogil:
-    """a h of row b of a block, from its h."""
-    cdef Py_ssize_t d, width = state.model.width
-    cdef const real* h = <const real*>block.h + b * width
-    cdef real* weighted = <real*>block.weighted_h + b * width
-    cdef real weight = (<const real*>state.model.row_weights)[block.ids[b]]
-    for d in range(state.model.dim):
-        weighted[d] = weight * h[d]
-
-
-cdef void prepare(BlockState* state, Py_ssize_t piece, const real* embedding) noexcept nogil:
-    """PIECE_ROWS rows of the next block's H."""
-    cdef Block* block = &state.next
-    cdef Py_ssize_t first = piece * PIECE_ROWS, last = min(first + PIECE_ROWS, block.size)
-    cdef Py_ssize_t b, d, dim = state.model.dim
-    cdef real* h
-    for b in range(first, last):
-        h = <real*>block.h + b * state.model.width
-        for d in range(dim):
-            h[d] = embedding[block.ids[b] * dim + d]
-        weight_row(state, block, b, embedding)
+    Block next                 # block whose logits are next, or one without rows
+    Groups groups              # with bags, the entries of the last block
+    Phase phase
 
 
 cdef void gather(BlockState* state, Py_ssize_t piece, const real* embedding) noexcept nogil:
-    """PIECE_ROWS rows of H, with bags."""
-    cdef Block* block = &state.block
-    cdef Py_ssize_t first = piece * PIECE_ROWS, last = min(first + PIECE_ROWS, block.size), b
-    gather_bags(
-        embedding, state.model.dim, &state.bags, block.ids, block.size, first, last, <real*>block.h, state.model.width,
-    )
+    """PIECE_ROWS rows of H and of a H of the next block."""
+    cdef Block* block = &state.next
+    cdef Py_ssize_t first = piece * PIECE_ROWS, last = min(first + PIECE_ROWS, block.size)
+    cdef Py_ssize_t b, d, dim = state.model.dim, width = state.model.width
+    cdef const real* weights = <const real*>state.model.row_weights
+    cdef real* h = <real*>block.h
+    cdef real* weighted = <real*>block.weighted_h
+    if state.bags.starts != NULL:
+        gather_bags(embedding, dim, &state.bags, block.ids, block.size, first, last, h, width)
     for b in range(first, last):
-        weight_row(state, block, b, embedding)
+        if state.bags.starts == NULL:
+            memcpy(h + b * width, embedding + block.ids[b] * dim, dim * sizeof(real))
+        for d in range(dim):
+            weighted[b * width + d] = weights[block.ids[b]] * h[b * width + d]
 
 
-cdef void group(BlockState* state, Block* block, const real* _) noexcept nogil:
+cdef void group(BlockState* state, const real* _) noexcept nogil:
+    """The entries of the bags of the next block."""
     group_bags(
-        &state.bags, block.ids, block.size, <const real*>state.model.bag_weights, state.scratch.slots,
-        state.scratch.slot_of_entry, &block.groups, <const real*>state.bags.weights,
+        &state.bags, state.next.ids, state.next.size, <const real*>state.model.bag_weights, state.scratch.slots,
+        state.scratch.slot_of_entry, &state.groups, <const real*>state.bags.weights,
     )
 
 
@@ -163,30 +140,30 @@ cdef void update_bags(BlockState* state, Py_ssize_t piece, Py_ssize_t member, re
     cdef BlockModel* model = &state.model
     cdef Py_ssize_t first = piece * NAMED_ROWS
     update_named(
-        embedding, model.dim, &state.block.groups, first, min(first + NAMED_ROWS, state.block.groups.size),
+        embedding, model.dim, &state.groups, first, min(first + NAMED_ROWS, state.groups.size),
         <const real*>state.scratch.h_gradients, model.width, model.row_rates, model.squares, state.rate,
         <real*>state.scratch.row_gradients + member * model.width,
     )
 
 
 cdef void forward(BlockState* state, Py_ssize_t s, const real* weights) noexcept nogil:
-    """Shard s: logits, then their statistics."""
+    """Shard s, for the next block: logits, then their statistics."""
     cdef BlockModel* model = &state.model
     cdef BlockScratch* scratch = &state.scratch
-    cdef Py_ssize_t begin = model.bounds[s], n = model.bounds[s + 1] - begin, size = state.block.size
+    cdef Py_ssize_t begin = model.bounds[s], n = model.bounds[s + 1] - begin, size = state.next.size
     cdef real* logits = <real*>scratch.logits + s * scratch.rows * scratch.stride
     cdef Segment* segments = scratch.segments + s * scratch.rows
     cdef const real* bias = NULL
-    find_segments(&state.counts, state.block.ids, size, s, segments)
+    find_segments(&state.counts, state.next.ids, size, s, segments)
     if model.bias != NULL:
         bias = <const real*>model.bias + begin
     product(
         state.gemm, c"T", c"N", <int>n, <int>size, <int>model.dim, weights + begin * model.width, <int>model.width,
-        <const real*>state.block.h, <int>model.width, logits, <int>scratch.stride,
+        <const real*>state.next.h, <int>model.width, logits, <int>scratch.stride,
     )
     statistics(
-        logits, scratch.stride, bias, n, state.block.ids, size, &state.counts, state.counts.column_factors + begin,
-        segments, scratch.partials + 3 * s * size,
+        logits, scratch.stride, bias, n, size, state.counts.column_factors + begin, segments,
+        scratch.partials + 3 * s * scratch.rows,
     )
 
 
@@ -199,8 +176,8 @@ cdef void backward(BlockState* state, Py_ssize_t s, Py_ssize_t member, real* wei
     cdef real* r = <real*>scratch.logits + s * scratch.rows * scratch.stride
     cdef real* gradient
     residual(
-        r, scratch.stride, n, state.block.ids, size, &state.counts, state.counts.column_factors + begin,
-        scratch.segments + s * scratch.rows, scratch.partials + 3 * s * size, scratch.log_normalisers,
+        r, scratch.stride, n, size, state.counts.column_factors + begin, scratch.segments + s * scratch.rows,
+        scratch.partials + 3 * s * scratch.rows, scratch.log_normalisers, scratch.shares,
     )
     if state.rate != 0:
         product(
@@ -219,20 +196,20 @@ cdef void backward(BlockState* state, Py_ssize_t s, Py_ssize_t member, real* wei
         )
 
 
-cdef void update_waiting(BlockState* state, Py_ssize_t piece, real* embedding) noexcept nogil:
-    """PIECE_ROWS rows of the embedding's update that waits."""
+cdef void update_rows(BlockState* state, Py_ssize_t piece, real* embedding) noexcept nogil:
+    """PIECE_ROWS rows of the embedding, without bags."""
     cdef BlockModel* model = &state.model
     cdef Py_ssize_t first = piece * PIECE_ROWS
     update_embedding(
-        embedding, model.dim, state.waiting_ids, model.row_rates,
-        first, min(first + PIECE_ROWS, state.waiting), <real*>state.scratch.h_gradients,
-        model.shards, state.scratch.rows * model.width, model.width, model.squares, state.waiting_rate,
+        embedding, model.dim, state.block.ids, model.row_rates, first, min(first + PIECE_ROWS, state.block.size),
+        <real*>state.scratch.h_gradients, model.shards, state.scratch.rows * model.width, model.width, model.squares,
+        state.rate,
     )
 
 
-cdef void keep_waiting(BlockState* state, Py_ssize_t piece, const real* embedding) noexcept nogil:
-    """PIECE_ROWS rows of the dH of the update that waits, which is for all ranks to make."""
-    cdef Py_ssize_t first = piece * PIECE_ROWS, last = min(first + PIECE_ROWS, state.waiting)
+cdef void keep_rows(BlockState* state, Py_ssize_t piece, const real* embedding) noexcept nogil:
+    """PIECE_ROWS rows of dH, for the update that all ranks make."""
+    cdef Py_ssize_t first = piece * PIECE_ROWS, last = min(first + PIECE_ROWS, state.block.size)
     cdef Py_ssize_t width = state.model.width, node
     cdef Py_ssize_t node_size = state.exchange.node_shards * state.scratch.rows * width
     cdef real* kept = <real*>state.exchange.kept + state.exchange.kept_rows * width
@@ -259,11 +236,11 @@ cdef void join_gradients(BlockState* state, Py_ssize_t piece, const real* _) noe
 
 cdef void join_nodes(BlockState* state) noexcept nogil:
     """The results of the shards of each node."""
-    cdef Py_ssize_t node, shards = state.exchange.node_shards, size = 3 * state.block.size
+    cdef Py_ssize_t node, shards = state.exchange.node_shards, size = state.block.size
     for node in range(state.model.shards // shards):
         join_run(
-            state.scratch.partials + node * shards * size, shards, state.block.size,
-            state.exchange.joined + node * size,
+            state.scratch.partials + 3 * node * shards * state.scratch.rows, shards, 3 * state.scratch.rows, size,
+            state.exchange.joined + 3 * node * size,
         )
 
 
@@ -271,38 +248,25 @@ cdef inline Py_ssize_t pieces(Py_ssize_t rows, Py_ssize_t size) noexcept nogil:
     return (rows + size - 1) // size
 
 
-cdef inline void run_forward_task(BlockState* state, Py_ssize_t task, real* weights) noexcept nogil:
-    cdef real* embedding = <real*>state.model.embedding
-    if task < state.shards:
-        forward(state, task, weights)
-        return
-    task -= state.shards
-    if task < state.updates:
-        if state.exchange.nodes:
-            keep_waiting(state, task, embedding)
-        else:
-            update_waiting(state, task, embedding)
-        return
-    task -= state.updates
-    if task < state.preparations:
-        prepare(state, task, embedding)
-    else:
-        group(state, &state.next, embedding)
-
-
 cdef inline void run_task(BlockState* state, Py_ssize_t task, Py_ssize_t member, real* weights) noexcept nogil:
     cdef real* embedding = <real*>state.model.embedding
-    if state.phase == FORWARD:
-        run_forward_task(state, task, weights)
-    elif state.phase == BACKWARD:
-        backward(state, task, member, weights)
-    elif state.phase == GATHER:
+    if state.phase == GATHER:
         gather(state, task, embedding)
+    elif state.phase == SHARDS:
+        if task == state.model.shards:
+            group(state, embedding)
+            return
+        if state.training:
+            backward(state, task, member, weights)
+        if state.next.size:
+            forward(state, task, weights)
     elif state.phase == SUM:
         sum_gradients(state, task, embedding)
     elif state.phase == JOIN:
         join_gradients(state, task, embedding)
-    elif state.phase == GROUP:
-        group(state, &state.block, embedding)
-    else:
+    elif state.bags.starts != NULL:
         update_bags(state, task, member, embedding)
+    elif state.exchange.nodes:
+        keep_rows(state, task, embedding)
+    else:
+        update_rows(state, task, embedding)

@@ -1,22 +1,23 @@
 """Training on many blocks: the tasks of block_tasks.pxi, run by a crew of threads on a model that is bound once.
 
-A block has two phases, since the residual needs the finished normaliser:
+The residual of a block needs its finished normaliser, so a block passes the shards twice:
 
-    forward     every shard: logits, statistics
+    forward     logits and statistics of a shard
     merge       logsumexp and loss, by the leading thread only
-    backward    every shard: residual, its part of dH, its own rows of dW and their update
+    backward    the residual, the shard's part of dH, its own rows of dW and their update
 
-Without bags a row of the embedding is visited once per epoch, and no other step reads it. So all threads can do two
-more tasks during the forward phase without changing a bit: the update of the embedding by the previous block, and the
-preparation of the rows of the next block.
+Without bags a row of the embedding is visited once per epoch, and no other step reads it. So the forward pass of the
+next block on a shard follows the backward pass on it, while its rows are in the cache, and no bit changes: a step has
+the phases
 
-With bags, blocks share rows of the embedding, and three more phases are needed, each shared by all threads:
+    gather      H of the next block
+    shards      for each shard: backward for the block, forward for the next one
+    update      the rows of the embedding of the block
 
-    gather      the block's H, before its forward phase
+With bags, blocks share rows of the embedding: the gather and forward phases of a block follow the update by the one
+before, and another phase is needed before it:
+
     sum         dH, over the shards
-    update      the rows in the bags of the block, after its backward phase
-
-The entries of the bags of the next block are still grouped during the forward phase.
 
 With several processes, the ranks, each has some of the shards: one or more nodes of the tree by which results are
 merged. The ranks exchange the joined results of their nodes: those of the softmax after each forward phase and, with
@@ -42,24 +43,12 @@ cdef inline void run(BlockState* state, Crew* crew, Phase phase, Py_ssize_t task
     run_phase(crew, tasks)
 
 
-cdef void run_forward(BlockState* state, Crew* crew, Py_ssize_t shards) noexcept nogil:
-    """Some shards, the update that waits, and the next block, where there are such."""
+cdef void pass_shards(BlockState* state, Crew* crew) noexcept nogil:
+    """Backward for the block, if it is trained on; forward for the next one, if there is one."""
     cdef bint grouping = state.bags.starts != NULL and state.next.size != 0 and state.rate != 0
-    state.shards = shards
-    state.updates = pieces(state.waiting, PIECE_ROWS)
-    state.preparations = pieces(state.next.size, PIECE_ROWS) if state.bags.starts == NULL else 0
-    run(state, crew, FORWARD, shards + state.updates + state.preparations + grouping)
-    if state.exchange.nodes:
-        state.exchange.kept_rows += state.waiting
-    state.waiting = 0
-
-
-cdef void run_sum(BlockState* state, Crew* crew) noexcept nogil:
-    """With bags: dH, and which rows of the embedding the block's bags name."""
-    if state.block.groups.size == 0:
-        run(state, crew, GROUP, 1)
-    if state.model.shards > 1:
-        run(state, crew, SUM, pieces(state.block.size, PIECE_ROWS))
+    if state.next.size != 0:
+        run(state, crew, GATHER, pieces(state.next.size, PIECE_ROWS))
+    run(state, crew, SHARDS, state.model.shards + grouping)
 
 
 cdef void run_single(void* state, Py_ssize_t task, Py_ssize_t member) noexcept nogil:
@@ -73,21 +62,22 @@ cdef void run_double(void* state, Py_ssize_t task, Py_ssize_t member) noexcept n
 cdef class BlockTrainer:
     """A model, its counts, and the memory to train it in, bound once; and the crew of threads that makes the steps.
 
-    Made by `block_trainer`. One thread at a time calls `step` and `finish`; between `open` and `close`, others help
-    it from within `work`. It holds references to the arrays that it points into.
+    Made by `block_trainer`. One thread at a time calls `step`; between `open` and `close`, others help it from within
+    `work`. It holds references to the arrays that it points into.
     """
 
     cdef BlockState state
     cdef Crew crew
     cdef tuple arrays
     cdef object exchange  # the exchange with other processes, or None
-    cdef object rows, next_rows, waiting_rows  # keep the arrays alive that the state points to
+    cdef object rows, next_rows  # keep the arrays alive that the state points to
 
     def __dealloc__(self):
         disband_crew(&self.crew)
 
     def open(self):
-        """Let threads that call `work` wait for steps to help with."""
+        """Let threads that call `work` wait for steps to help with; the first step is on any rows."""
+        self.state.next.size = 0
         self.crew.closed = 0
 
     def close(self):
@@ -105,58 +95,51 @@ cdef class BlockTrainer:
     ) -> float:
         """Make a step on a block; return the negative log-likelihood of its counts before it, in nats.
 
-        If it is not finite, nothing is changed. Until `finish`, all blocks must have different rows, the update of the
-        rows of the embedding may be deferred, and the next step must be on `next_rows`, unless that is None. Rates of 0
-        change nothing.
+        If it is not finite, nothing is changed. The next step must be on `next_rows`, which are other rows, unless that
+        is None. Rates of 0 change nothing.
         """
         cdef BlockState* state = &self.state
-        cdef Py_ssize_t shards = state.model.shards
         cdef bint has_bags = state.bags.starts != NULL
         cdef const double* partials = state.scratch.partials
-        cdef Py_ssize_t parts = shards
+        cdef Py_ssize_t parts = state.model.shards, part_size = 3 * state.scratch.rows
+        cdef Py_ssize_t of_rows = pieces(rows.shape[0], PIECE_ROWS)  # tasks
         cdef double nll
         state.rate, state.linear_rate, state.correction = rate, linear_rate, correction
         if state.next.size == 0:
             self.set_next(rows)
+            state.training = False
             with nogil:
-                run_forward(state, &self.crew, 0)
+                pass_shards(state, &self.crew)
         state.block, state.next = state.next, state.block
         state.next.size = 0
-        self.rows, self.next_rows = self.next_rows, None
-        if next_rows is not None:
+        self.rows = self.next_rows
+        if next_rows is not None and not has_bags:
             self.set_next(next_rows)
         with nogil:
-            if has_bags:
-                run(state, &self.crew, GATHER, pieces(state.block.size, PIECE_ROWS))
-            run_forward(state, &self.crew, shards)
             if state.exchange.nodes:
                 join_nodes(state)
-                partials, parts = state.exchange.partials, state.exchange.nodes
+                partials, parts, part_size = state.exchange.partials, state.exchange.nodes, 3 * state.block.size
                 with gil:
                     self.exchange.gather_partials(state.block.size)
             nll = merge(
-                partials, parts, state.block.ids, state.block.size, &state.counts, state.scratch.log_normalisers,
+                partials, parts, part_size, state.block.ids, state.block.size, &state.counts,
+                state.scratch.log_normalisers, state.scratch.shares,
             )
-            if isfinite(nll) and (rate != 0 or linear_rate != 0):
-                run(state, &self.crew, BACKWARD, shards)
-                if rate != 0 and has_bags:
-                    run_sum(state, &self.crew)
-                    if state.exchange.nodes:
-                        with gil:
-                            self.exchange.gather_gradients(state.block.size)
-                        run(state, &self.crew, JOIN, pieces(state.block.size, PIECE_ROWS))
-                    run(state, &self.crew, UPDATE, pieces(state.block.groups.size, NAMED_ROWS))
-                elif rate != 0:
-                    state.waiting_ids, state.waiting, state.waiting_rate = state.block.ids, state.block.size, rate
-        if state.waiting:
-            self.waiting_rows = self.rows
+            state.training = isfinite(nll) and (rate != 0 or linear_rate != 0)
+            if state.training or state.next.size:
+                pass_shards(state, &self.crew)
+            if state.training and rate != 0 and has_bags:
+                if state.model.shards > 1:
+                    run(state, &self.crew, SUM, of_rows)
+                if state.exchange.nodes:
+                    with gil:
+                        self.exchange.gather_gradients(state.block.size)
+                    run(state, &self.crew, JOIN, of_rows)
+                run(state, &self.crew, UPDATE, pieces(state.groups.size, NAMED_ROWS))
+            elif state.training and rate != 0:
+                run(state, &self.crew, UPDATE, of_rows)
+                state.exchange.kept_rows += state.block.size
         return nll
-
-    def finish(self):
-        """Make the update of the embedding that waits, and forget the next rows."""
-        self.state.next.size = 0
-        with nogil:
-            run_forward(&self.state, &self.crew, 0)
 
     def take_kept(self) -> int:
         """Return how many rows of dH are kept for all ranks, in the order of the steps, and forget them."""
@@ -167,7 +150,6 @@ cdef class BlockTrainer:
     cdef int set_next(self, const Py_ssize_t[::1] rows) except -1:
         self.next_rows = rows.base
         self.state.next.ids, self.state.next.size = &rows[0], rows.shape[0]
-        self.state.next.groups.size = 0
         return 0
 
 
@@ -176,15 +158,15 @@ cdef tuple bind_bags(BlockState* state, bags, scratch, const real* _):
     cdef const int64_t[::1] starts = bags.starts
     cdef const int32_t[::1] ids = bags.ids
     cdef const real[::1] weights = bags.weights
-    cdef real[:, ::1] row_gradients = scratch.row_gradients, grouped = scratch.grouped_weights
-    cdef int32_t[:, ::1] named = scratch.named, members = scratch.members
-    cdef int64_t[:, ::1] ends = scratch.ends
+    cdef real[:, ::1] row_gradients = scratch.row_gradients
+    cdef real[::1] grouped = scratch.grouped_weights
+    cdef int32_t[::1] named = scratch.named, members = scratch.members
+    cdef int64_t[::1] ends = scratch.ends
     cdef int32_t[::1] slots = scratch.slots, slot_of_entry = scratch.slot_of_entry
     state.bags = Bags(&starts[0], &ids[0], &weights[0])
     state.scratch.row_gradients = &row_gradients[0, 0]
     state.scratch.slots, state.scratch.slot_of_entry = &slots[0], &slot_of_entry[0]
-    state.block.groups = Groups(0, &named[0, 0], &ends[0, 0], &members[0, 0], &grouped[0, 0])
-    state.next.groups = Groups(0, &named[1, 0], &ends[1, 0], &members[1, 0], &grouped[1, 0])
+    state.groups = Groups(0, &named[0], &ends[0], &members[0], &grouped[0])
     return (
         starts.base, ids.base, weights.base, row_gradients.base, grouped.base, named.base, members.base, ends.base,
         slots.base, slot_of_entry.base,
@@ -221,14 +203,14 @@ def block_trainer(
 
     `scratch` has, as attributes, the memory to work in: of the model's dtype h and weighted_h (2, B, width), logits
     (S, B, stride), h_gradients (S, B, width), momentum (V, width) and gradients (members of the crew, rows, width), of
-    which h, weighted_h, h_gradients and gradients are zero beyond D; of float64 partials (S, 3, B) and log_normalisers
-    (B,); of int64 segments (S, B, 3).
+    which h, weighted_h, h_gradients and gradients are zero beyond D; of float64 partials (S, 3, B), log_normalisers
+    and shares (B,); of int64 segments (S, B, 3).
 
     `bags` is None, and then N is V_in, and input n is row n of the embedding; or has starts (N + 1,) of int64, ids of
     int32 and weights of the model's dtype; `bag_weights` (N,), or None, are the weights of the bags in the gradients of
     the rows of the embedding. Then `bag_scratch` has: of the model's dtype row_gradients (members of the
-    crew, width), zero beyond D, and grouped_weights (2, M), where no block has more than M entries; of int32 named and
-    members (2, M), slot_of_entry (M,), and slots (V_in,), which are -1; of int64 ends (2, M).
+    crew, width), zero beyond D, and grouped_weights (M,), where no block has more than M entries; of int32 named,
+    members and slot_of_entry (M,), and slots (V_in,), which are -1; of int64 ends (M,).
 
     `exchange` is None, or `bounds` are those of a run of the shards, and the others are other processes': an object
     with `nodes`, the number of all nodes, and `node_shards`, the number of the shards of each, which divides that of
@@ -242,7 +224,7 @@ def block_trainer(
     cdef real[:, :, ::1] h = scratch.h, weighted_h = scratch.weighted_h
     cdef real[:, :, ::1] logits = scratch.logits, h_gradients = scratch.h_gradients, gradients = scratch.gradients
     cdef double[:, :, ::1] partials = scratch.partials
-    cdef double[::1] log_normalisers = scratch.log_normalisers
+    cdef double[::1] log_normalisers = scratch.log_normalisers, shares = scratch.shares
     cdef int64_t[:, :, ::1] segments = scratch.segments
     cdef const int64_t[::1] bases = counts.bases
     cdef const int64_t[:, ::1] offsets = counts.offsets, entries = counts.entries, filled = counts.filled
@@ -251,7 +233,6 @@ def block_trainer(
     cdef const real* b = NULL
     cdef double* sums = NULL
     cdef Task task = run_single if real is float else run_double
-    cdef Groups none = Groups(0, NULL, NULL, NULL, NULL)
     if bias is not None:
         b = &bias[0]
     if squares is not None:
@@ -263,10 +244,10 @@ def block_trainer(
     )
     trainer.state.scratch = BlockScratch(
         &logits[0, 0, 0], &h_gradients[0, 0, 0], &gradients[0, 0, 0], &partials[0, 0, 0], &log_normalisers[0],
-        <Segment*>&segments[0, 0, 0], logits.shape[1], logits.shape[2], gradients.shape[1], NULL, NULL, NULL,
+        &shares[0], <Segment*>&segments[0, 0, 0], logits.shape[1], logits.shape[2], gradients.shape[1], NULL, NULL, NULL,
     )
-    trainer.state.block = Block(NULL, 0, &h[0, 0, 0], &weighted_h[0, 0, 0], none)
-    trainer.state.next = Block(NULL, 0, &h[1, 0, 0], &weighted_h[1, 0, 0], none)
+    trainer.state.block = Block(NULL, 0, &h[0, 0, 0], &weighted_h[0, 0, 0])
+    trainer.state.next = Block(NULL, 0, &h[1, 0, 0], &weighted_h[1, 0, 0])
     trainer.state.counts = Counts(
         &bases[0], &offsets[0, 0], &entries[0, 0], &filled[0, 0], &kinds[0, 0], &row_factors[0],
         &column_factors[0] - bounds[0], &totals[0], totals.shape[0], bases.shape[0], bounds.shape[0] - 1,
@@ -278,7 +259,7 @@ def block_trainer(
         None if squares is None else squares.base, linear_squares.base, bounds.base, row_rates.base,
         row_weights.base, bases.base, offsets.base, entries.base, filled.base, kinds.base, row_factors.base,
         column_factors.base, totals.base, gemm, h.base, weighted_h.base, momentum.base, logits.base, h_gradients.base,
-        gradients.base, partials.base, log_normalisers.base, segments.base,
+        gradients.base, partials.base, log_normalisers.base, shares.base, segments.base,
     )
     trainer.state.bags = Bags(NULL, NULL, NULL)
     if bag_weights is not None:

@@ -162,14 +162,12 @@ cdef inline Py_ssize_t lower_bound(
     const row_id* numbers, Py_ssize_t first, Py_ssize_t last, Py_ssize_t number,
 ) noexcept nogil:
     """Index of the first of the ascending numbers[first:last] that is not below `number`."""
-    cdef Py_ssize_t middle
-    while first < last:
-        middle = first + (last - first) // 2
-        if numbers[middle] < number:
-            first = middle + 1
-        else:
-            last = middle
-    return first
+    cdef Py_ssize_t left = last - first, half
+    while left > 1:  # without a branch that depends on the numbers
+        half = left // 2
+        first += half if numbers[first + half - 1] < number else 0
+        left -= half
+    return first + (left == 1 and numbers[first] < number)
 
 
 cdef inline void add_gathered_rows(

@@ -104,7 +104,7 @@ class Scratch:
         self.gradients = aligned_zeros((threads, widest, width), dtype)
         self.momentum = aligned_zeros((parameters.outputs, width), dtype)
         self.partials = np.empty((shards, 3, rows))
-        self.log_normalisers = np.empty(rows)
+        self.log_normalisers, self.shares = np.empty((2, rows))
         self.segments = np.empty((shards, rows, 3), np.int64)
 
 
@@ -123,10 +123,10 @@ class BagScratch:
         self.row_gradients = aligned_zeros((threads, width), dtype)
         self.slots = np.full(parameters.inputs, -1, np.int32)
         self.slot_of_entry = np.empty(entries, np.int32)
-        self.named = np.empty((2, most_named), np.int32)
-        self.ends = np.empty((2, most_named), np.int64)
-        self.members = np.empty((2, entries), np.int32)
-        self.grouped_weights = np.empty((2, entries), dtype)
+        self.named = np.empty(most_named, np.int32)
+        self.ends = np.empty(most_named, np.int64)
+        self.members = np.empty(entries, np.int32)
+        self.grouped_weights = np.empty(entries, dtype)
 
 
 class BlockSteps:
@@ -154,7 +154,7 @@ class BlockSteps:
     exchange : Exchange or None
         The exchange between the ranks; None for one process.
     state : dict of str to ndarray
-        The arrays that steps change and later steps need; valid after `finish`.
+        The arrays that steps change and later steps need.
 
     Raises
     ------
@@ -275,15 +275,12 @@ class BlockSteps:
 
     @contextmanager
     def _crew(self) -> Iterator[None]:
-        """Let the other threads work on the steps in a `with` block, and finish the last step at its end."""
+        """Let the other threads work on the steps in a `with` block."""
         trainer = self._block_trainer
         with single_threaded_blas():
             trainer.open()
             with self.pool.beside(trainer.work, self._threads - 1, trainer.close):
-                try:
-                    yield
-                finally:
-                    trainer.finish()
+                yield
 
     def _blocks(self, order: list[Draw]) -> Iterator[tuple[int, Rows, Rows | None]]:
         """Return the number and the rows of each block, and the rows of the next one."""

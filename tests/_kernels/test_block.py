@@ -69,7 +69,6 @@ def test_steps_on_tiles_are_the_references(kernels, padded, near, count, bounds,
         expected[1], expected[3] = reference.momentum_adagrad(
             w, momentum / (1 - MOMENTUM**step), of_linear, w_squares, 0.4
         )
-    trainer.finish()
     for found, of_reference in zip((embedding, weights[:, :dim], squares, linear_squares), expected, strict=True):
         near(found, of_reference, times=10)
 
