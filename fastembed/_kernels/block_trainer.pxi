@@ -244,7 +244,8 @@ def block_trainer(
     )
     trainer.state.scratch = BlockScratch(
         &logits[0, 0, 0], &h_gradients[0, 0, 0], &gradients[0, 0, 0], &partials[0, 0, 0], &log_normalisers[0],
-        &shares[0], <Segment*>&segments[0, 0, 0], logits.shape[1], logits.shape[2], gradients.shape[1], NULL, NULL, NULL,
+        &shares[0], <Segment*>&segments[0, 0, 0], logits.shape[1], logits.shape[2], gradients.shape[1],
+        NULL, NULL, NULL,
     )
     trainer.state.block = Block(NULL, 0, &h[0, 0, 0], &weighted_h[0, 0, 0])
     trainer.state.next = Block(NULL, 0, &h[1, 0, 0], &weighted_h[1, 0, 0])

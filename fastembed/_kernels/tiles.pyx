@@ -159,7 +159,9 @@ def damaged_tile(
     cdef Tile tile
     with nogil:
         for shard in range(kinds.shape[0]):
-            tile = tile_at(&data[offsets[shard]] if entries[shard] else NULL, entries[shard], filled[shard], kinds[shard])
+            if not entries[shard]:
+                continue
+            tile = tile_at(&data[offsets[shard]], entries[shard], filled[shard], kinds[shard])
             if not is_whole(&tile, rows, bounds[shard + 1] - bounds[shard]):
                 damaged = shard
                 break

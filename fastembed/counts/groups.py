@@ -23,7 +23,7 @@ SHARD_ROWS = 1024
 
 DRAWN_GROUPS = 2  # groups whose rows are shuffled together (docs/decisions.md)
 ROW_GROUP = 16  # bounds are multiples of this, so that SIMD loops over the outputs of a shard have no remainder
-BATCH_PAIRS = 1 << 21  # approximate number of pairs of a corpus that are summed at a time: 25 MB of them
+BATCH_PAIRS = 1 << 20  # approximate number of pairs of a corpus that are summed at a time: 12 MB of them
 ENTRY_BYTES = 12  # of a count in a batch or a group of rows: its column and its value
 MAX_EXACT = 2**53  # integers up to here are exact in float64
 MIN_BATCH_ENTRIES = 1 << 14  # smallest batch, however little memory there is: overhead dominates in smaller ones

@@ -25,8 +25,8 @@ from fastembed.skipgram.subwords import Subwords
 PROCESS_BYTES = 125_000_000  # the interpreter, this package, NumPy, SciPy, and BLAS with its buffers
 WORD_BYTES = 250  # per word: the string, its id, its place in the dictionary and in the order of the epochs
 SPARE = 0.08  # of a limit: what the C library holds beyond what is computed here; 5.5 % was the most seen
-COUNT_BYTES, EXPECTED_BYTES, PMI_BYTES = 12, 8, 6  # per stored count; expected is its value after subsampling
-GROUP_BYTES = 46  # per count of a group of a store: while its PMI is computed
+COUNT_BYTES, PMI_BYTES = 6.5, 6  # per stored count: in tiles, most of which have four bytes per value; in the PMI
+GROUP_BYTES = 20  # per count of the largest group: while its PMI is computed
 NGRAM_BYTES, ENTRY_BYTES = 80, 50  # per n-gram, and per n-gram of a word: its id and its weight, in several copies
 NGRAMS_PER_WORD, ENTRIES_PER_WORD = 3, 20  # of English, until the words are known
 BLOCK_ROWS = 256  # rows of a block, whose logits and gradients are in memory
@@ -35,7 +35,7 @@ LEAST_GROUPS = 4  # of a store, in memory in the epochs
 READING_BYTES = 20_000_000  # of buffers and text per thread, while a text is counted
 TABLE_BYTES = 60  # per word in the table that encodes text
 LEAST_ENTRIES = 0.4  # of the pairs that independent words would give: less than the least share seen
-WRITTEN_BYTES = 36  # per count of the group of rows that goes to a store, if there are no more than the least
+WRITTEN_BYTES = 24  # per count of the group of rows that is put into tiles
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,6 @@ class Estimate:
         The number of stored counts; 0 if it is not known yet.
     epochs, threads : int
     early_stopping : bool
-    in_place : bool
-        Whether the counts are those of a text that is fitted to: their expected values take their place in memory.
     shows : bool
         Whether a model is built after each epoch, for a callback.
     largest_group : int
@@ -79,7 +77,6 @@ class Estimate:
     epochs: int
     threads: int
     early_stopping: bool = False
-    in_place: bool = False
     shows: bool = False
     largest_group: int = 0
     memory_limit: int | None = None
@@ -129,11 +126,10 @@ class Estimate:
     @property
     def training_memory(self) -> int:
         """The most bytes that the start, the epochs or the gauge allocate, without counts and words."""
-        expected = 0 if self.in_place or self.largest_group else EXPECTED_BYTES * self.nnz
         start = min(PMI_BYTES * self.nnz, self.start_memory) + self._beside_pmi
-        buffered = max(self.buffer_memory, LEAST_GROUPS * COUNT_BYTES * self.largest_group)
-        epochs = self._epochs_memory + min(buffered, COUNT_BYTES * self.nnz)
-        return expected + self._bag_memory + max(start, epochs)
+        buffered = max(self.buffer_memory, int(LEAST_GROUPS * COUNT_BYTES * self.largest_group))
+        epochs = self._epochs_memory + min(buffered, int(COUNT_BYTES * self.nnz))
+        return self._bag_memory + max(start, epochs)
 
     @property
     def start_memory(self) -> int:
@@ -155,7 +151,7 @@ class Estimate:
     @property
     def _held_memory(self) -> int:
         """The bytes of the process during training, except those that training allocates."""
-        counts = 0 if self.largest_group else COUNT_BYTES * self.nnz
+        counts = 0 if self.largest_group else int(COUNT_BYTES * self.nnz)
         return max(PROCESS_BYTES + WORD_BYTES * self.inputs + counts, self.resident)
 
     @property
@@ -178,7 +174,7 @@ class Estimate:
         copies = 2 + self.early_stopping + 2 * self.shows
         shards = -(-self.outputs // SHARD_ROWS)
         block = 4 * min(BLOCK_ROWS, self.inputs) * (self.outputs + shards * self.dim)  # logits, and dH of each shard
-        group = (1 + self.early_stopping * LEAST_GROUPS) * COUNT_BYTES * self.largest_group
+        group = int(self.early_stopping * LEAST_GROUPS * COUNT_BYTES * self.largest_group)
         return copies * parameters + linear + (1 + self.early_stopping) * block + group  # linear: its momentum
 
     def check(self) -> None:

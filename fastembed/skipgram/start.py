@@ -78,6 +78,7 @@ def truncated_svd(
     Parameters
     ----------
     matrix : PositivePMI (m, n)
+        Freed when the space is complete.
     rank : int
         At most min(m, n).
 
@@ -115,6 +116,7 @@ def truncated_svd(
             rights.append(right)
             part = slice(k * width, (k + 1) * width)
             factor[part, part] = s[:, None] * rotation.T
+        matrix.free()
         squares, rotation = np.linalg.eigh(factor.T @ _products(lefts, pool) @ factor)
         squares, rotation = squares[: -rank - 1 : -1], rotation[:, : -rank - 1 : -1]
         real = squares > floor**2
@@ -330,6 +332,10 @@ class PositivePMI:
                     self._spill.append(rows)
                 else:
                     self._rows.append(rows)
+
+    def free(self) -> None:
+        """Free the memory of the entries."""
+        self._rows.clear()
 
     def times(self, dense: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
         """Return M @ dense (V_in, k) in `out`, with `dense` (V, k); both float32, C-contiguous."""
