@@ -149,7 +149,7 @@ class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
         Examples
         --------
         >>> print(SkipGram(dim=50, threads=1).estimate(20_000, 32_768, nnz=10_000_000))
-        20,000 words, 32,768 outputs, 10,000,000 counts: about 994 GFLOP and 435 MB of memory
+        20,000 words, 32,768 outputs, 10,000,000 counts: about 994 GFLOP and 300 MB of memory
         """
         given = ("inputs", inputs, 1), ("outputs", outputs, 1), ("nnz", nnz, 0)
         inputs, outputs, nnz = (check_integer(name, value, low=low) for name, value, low in given)
@@ -523,9 +523,8 @@ class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
     def counts_sha256_(self) -> list[str]:
         """The SHA-256 of the counts of `fit` and of each `partial_fit`, including those replayed.
 
-        The hexadecimal digest is that of these arrays, little-endian and concatenated: the shape of `Counts.to_scipy`
-        (int64); then, for each g from 0 to G - 1, `indptr` (int64), `indices` (int32) and `data` (float64) of its rows
-        g, g + G, g + 2 G, ..., where G is V_in / 4096, rounded up.
+        A digest is that of the shape (int64), the factors of subsampling (float64), and the SHA-256 of each tile, all
+        concatenated. Counts in memory and in a store have the same digest.
         """
         return self._fitted.counts_sha256
 
