@@ -140,7 +140,12 @@ cdef inline real maximum_of(const real* x, Py_ssize_t n) noexcept nogil:
 
 
 cdef inline double exponentials(real* x, Py_ssize_t n, real maximum) noexcept nogil:
-    """x_c becomes exp(x_c - maximum), in place; returns the sum."""
+    """x_c becomes exp(x_c - maximum), in place; returns the sum.
+
+    GCC 12 makes 32 instructions for 16 floats with AVX-512, and 31 for 8 with AVX2, where 26 would do: of the others,
+    three are for the clamp between the parts of n ln2, and the rest are copies and a second selection of the zeros.
+    Without those for the clamp the loop is no faster.
+    """
     cdef Py_ssize_t first = 0, end, c
     cdef real value, partial
     cdef double total = 0

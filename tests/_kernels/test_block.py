@@ -54,6 +54,8 @@ def test_steps_on_tiles_are_the_references(kernels, padded, near, count, bounds,
         embedding, weights, bias, squares, linear_squares, bounds, np.ones(count), row_weights, tiles, totals,
         matrix_product(embedding.dtype), MOMENTUM, Scratch(model, bounds, count, 1), None, None, None, None,
     )  # fmt: skip
+    trainer.step(visited[:1], visited, 0, 0, 1)  # changes nothing
+    trainer.open()
     momentum, blocks = np.zeros((outputs, dim)), [visited[: -(-len(visited) // 2)], visited[-(-len(visited) // 2) :]]
     blocks = [rows for rows in blocks if len(rows)]
     for step, (rows, next_rows) in enumerate(zip(blocks, [*blocks[1:], None], strict=True), 1):
