@@ -133,7 +133,7 @@ def unicode_tables():
     for point in range(sys.maxunicode + 1):
         character = chr(point)
         category = unicodedata.category(character)
-        lower = ord(character.lower()[0]) - point  # of U+0130 the first of two, which words.pyx knows
+        lower = ord(character.lower()[0]) - point  # of U+0130 the first of two, i without a dot above
         # Three of four have no property: not assigned, private, or half of a surrogate pair
         assigned = category not in ("Cn", "Co", "Cs")
         names = [name for name, holds in PROPERTIES.items() if holds(character, category)] if assigned else []

@@ -448,7 +448,9 @@ def words(text: str, keep_case: bool = False, digits: str = "keep") -> list[list
         if digits != "keep":
             shape = "" if digits == "drop" else "0"
             tokens = [re.sub("[^']", shape, t) if number.fullmatch(t) else t for t in tokens]
-        lines.append([token if keep_case else token.lower() for token in tokens if token.strip("'")])
+        lines.append(
+            [token if keep_case else token.replace("\u0130", "i").lower() for token in tokens if token.strip("'")]
+        )
     return lines
 
 

@@ -48,7 +48,6 @@ cdef enum:
     ZWNJ = 0x200C               # joiners: invisible, but spelling inside a word of Persian, Sinhala or Bengali
     ZWJ = 0x200D
     SIGMA = 0x3A3               # its lower case depends on its position in the word
-    I_WITH_DOT = 0x130          # the only character whose lower case has two characters: i, U+0307
 
 cdef enum:                      # how words that are numbers are written
     KEEP
@@ -182,10 +181,6 @@ cdef inline void put_letter(Writer* w, uint32_t point, const Character* c) noexc
         w.out += 2
     else:
         w.out += encode(<uint32_t>(<int32_t>point + c.lower), w.out)
-        if point == I_WITH_DOT:
-            w.out[0] = 0xCC
-            w.out[1] = 0x87
-            w.out += 2
 
 
 cdef inline void put_character(Writer* w, uint32_t point, const Character* c) noexcept nogil:
@@ -207,7 +202,7 @@ cdef inline void put_character(Writer* w, uint32_t point, const Character* c) no
 cdef inline bint plain_letter(Writer* w, uint32_t point, const Character* c) noexcept nogil:
     """Whether a character is a letter that is followed by no rule but lower case; note then whether it is cased."""
     if (
-        c.flags & (WORD | MARK | NUMBER | IDEOGRAPH | IGNORED) != WORD or point == SIGMA or point == I_WITH_DOT
+        c.flags & (WORD | MARK | NUMBER | IDEOGRAPH | IGNORED) != WORD or point == SIGMA
         or not w.inside or w.apostrophe or w.sigma != NULL or w.number != NULL
     ):
         return False

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastembed.cli import common
-from fastembed.corpus.reading import DIGITS, UNITS, Reading
+from fastembed.corpus.reading import DIGITS, LOCALES, UNITS, Reading
 from fastembed.corpus.sources import is_url
 from fastembed.formats.atomic import check_writable
 from fastembed.formats.registry import FORMATS, format_of_file
@@ -29,6 +29,7 @@ READING: common.Parameters = {
     ),
     "keep_case": common.parameter("keep the capitals of --words", action="store_true"),
     "digits": common.parameter("numbers of --words: as they are, each digit as 0, or dropped", choices=tuple(DIGITS)),
+    "locale": common.parameter("Turkish or Azeri: the lower case of I has no dot", choices=LOCALES),
     "unit": common.parameter("what a sequence is; a paragraph ends at an empty line", choices=("line", *UNITS)),
     "lowercase": common.parameter("turn the text to lower case first", action="store_true"),
     "token_pattern": common.parameter("tokens are the matches of this regular expression (slower)", str, "REGEX"),

@@ -33,6 +33,7 @@ GLUE = ord("_")  # between the words of a phrase
 NOTHING = "matches the empty string, which is no token: write + instead of *"
 DIGITS = {"keep": 0, "shape": 1, "drop": 2}  # what the kernel calls them
 ACCENTED = re.compile(rb"[\xcc\xcd][^ \n]*")  # a word from its first accent that is a character of its own, in UTF-8
+LOCALES = ("tr", "az")  # in which I, with a dot or without, has a lower case of its own
 UNITS = {"paragraph": 0, "sentence": 1, "document": 2}  # what the kernel calls them; "line" needs no kernel
 NOT_ESCAPED = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # surrogates that do not stand for a byte
 
@@ -46,7 +47,7 @@ class Reading:
     Attributes
     ----------
     lowercase : bool
-        Whether the text is converted to lower case first.
+        Whether the text is converted to lower case first: by `str.lower`, but U+0130, a capital i with a dot, to i.
     words : bool
         Whether tokens are words, in lower case: a letter or digit, and the letters, combining marks, digits (Unicode's
         general categories L, M and N) and joiners (U+200C, U+200D) behind it, with single apostrophes inside. An
@@ -58,6 +59,8 @@ class Reading:
     digits : {"keep", "shape", "drop"}
         What `words` does with words of digits alone: keep them, make each digit a 0, so that there is one token for
         each length, or drop them.
+    locale : {"tr", "az"}, optional
+        In lower case, Turkish and Azeri: I is the capital of U+0131, an i without a dot. By default it is that of i.
     unit : {"line", "paragraph", "document", "sentence"}
         What a sequence is. A paragraph ends at a line of white space alone, a document at the end of the file, and a
         sentence where a paragraph does and after ``.``, ``!`` or ``?`` before white space and a capital, with quotation
@@ -91,6 +94,7 @@ class Reading:
     words: bool = False
     keep_case: bool = False
     digits: str = "keep"
+    locale: str | None = None
     unit: str = "line"
     token_pattern: str | None = None
     tokenizer: Callable[[str], Iterable[str]] | None = None
@@ -109,6 +113,12 @@ class Reading:
                     raise ValueError(f"{name}={value!r} is an option of words, so it needs words=True")
         elif self.tokenizer is not None or self.token_pattern is not None:
             raise ValueError("words=True says what the tokens are, so it excludes tokenizer and token_pattern")
+        if self.locale is not None:
+            check_choice("locale", self.locale, LOCALES)
+            if self.keep_case or not (self.words or self.lowercase):
+                raise ValueError(
+                    f"locale={self.locale!r} is about lower case, so it needs words=True or lowercase=True"
+                )
         if self.keep_case and self.lowercase:
             raise ValueError("keep_case=True contradicts lowercase=True")
         if self.tokenizer is not None and not callable(self.tokenizer):
@@ -299,10 +309,12 @@ def apply_valid(reading: Reading, text: bytes, inside: bool = False, last: bool 
         text = kernels.sequences(text, UNITS[reading.unit], inside, last)
     elif last and text and not text.endswith(b"\n"):
         text += b"\n"
+    if reading.locale is not None:
+        text = text.replace("I\u0307".encode(), b"i").replace(b"I", "\u0131".encode())
     if reading.words:
         text = _composed(kernels.words(text, reading.keep_case, DIGITS[reading.digits]))
     elif reading.lowercase:
-        text = text.lower() if text.isascii() else text.decode().lower().encode()
+        text = text.lower() if text.isascii() else text.decode().lower().replace("i\u0307", "i").encode()
     if reading.compiled and reading.phrases is not None:
         text = reading._phrase_table.join(text, GLUE)
     return text
@@ -316,7 +328,7 @@ def _composed(text: bytes) -> bytes:
     parts, end = list[bytes](), 0
     for found in ACCENTED.finditer(text) if b"\xcc" in text or b"\xcd" in text else ():
         first = max(text.rfind(b" ", end, found.start()), text.rfind(b"\n", end, found.start())) + 1 or end
-        parts += text[end:first], normalize("NFC", text[first : found.end()].decode()).encode()
+        parts += text[end:first], normalize("NFC", text[first : found.end()].decode()).replace("i\u0307", "i").encode()
         end = found.end()
     return b"".join([*parts, text[end:]]) if parts else text
 

@@ -5,7 +5,7 @@ import unicodedata
 
 import pytest
 
-from fastembed import Vocabulary
+from fastembed import SkipGram, Vocabulary
 from fastembed.corpus import FileCorpus, Phrases, Reading
 from fastembed.corpus.corpus import as_corpus, document_tokens
 
@@ -43,7 +43,29 @@ def test_files_and_documents_are_read_alike(tmp_path, read, options):
 def test_only_ascii_white_space_separates_tokens_and_lower_case_follows_unicode(read):
     assert read(["a\u00a0b\u3000c\x1cd e\u2028f"])[0] == [["a\u00a0b\u3000c\x1cd", "e\u2028f"]]
     found = read(as_corpus(["The CAT\n\u0391Σ ΣA É İ\n"], Reading(lowercase=True)))[0]
-    assert found == [["the", "cat"], ["\u03b1ς", "\u03c3a", "é", "i̇"]]
+    assert found == [["the", "cat"], ["\u03b1ς", "\u03c3a", "é", "i"]]
+
+
+@pytest.mark.parametrize("lowercase", [False, True])
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_capital_i_is_that_of_the_locale(form, lowercase):
+    """And the form of one word of Turkish is that of another, with a capital and without."""
+    text = unicodedata.normalize(form, "İşlem IŞIK \u0131ş\u0131k işlem")
+    options = {"lowercase": True} if lowercase and form == "NFC" else {"words": True}
+    assert Reading(**options).sequences(text) == [["işlem", "işik", "\u0131ş\u0131k", "işlem"]]
+    for locale in ("tr", "az"):
+        assert Reading(locale=locale, **options).sequences(text) == [
+            ["işlem", "\u0131ş\u0131k", "\u0131ş\u0131k", "işlem"]
+        ]
+    model = SkipGram(dim=1, min_count=1, window=1, reading=Reading(locale="tr", words=True)).fit([text])
+    assert model.vectors.tokens == ("işlem", "\u0131ş\u0131k")
+    for wrong in (
+        {"locale": "tr"},
+        {"locale": "de", "words": True},
+        {"locale": "tr", "words": True, "keep_case": True},
+    ):
+        with pytest.raises(ValueError, match="locale"):
+            Reading(**wrong)
 
 
 @pytest.mark.parametrize("word", ["Gärten", "Việt", "ещё", "Ἀθῆναι"])
