@@ -10,9 +10,9 @@ import sysconfig
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from importlib.util import decode_source
 from pathlib import Path
+from typing import NamedTuple
 
 from fastembed.skipgram import FitProgress, SkipGram
 from fastembed.vectors.vectors import Vectors
@@ -25,8 +25,7 @@ COMMENT_BLOCK = re.compile(r"(?:^[ \t]*#.*\n?)+", re.MULTILINE)
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
-@dataclass
-class StandardLibrary:
+class StandardLibrary(NamedTuple):
     """The text that the standard library holds for people.
 
     Attributes
@@ -37,24 +36,11 @@ class StandardLibrary:
         How many tokens came from each of the three kinds.
     files : int
         The number of source files read; those that this Python cannot parse are left out.
-
-    Examples
-    --------
-    >>> library = StandardLibrary()
-    >>> library.add("comments", "# Bind the socket first")
-    >>> library.sequences
-    [['bind', 'the', 'socket', 'first']]
     """
 
-    sequences: list[list[str]] = field(default_factory=list)
-    tokens: Counter[str] = field(default_factory=Counter)
-    files: int = 0
-
-    def add(self, kind: str, text: str) -> None:
-        """Add the tokens of one passage."""
-        tokens = TOKEN.findall(text.lower())
-        self.sequences.append(tokens)
-        self.tokens[kind] += len(tokens)
+    sequences: list[list[str]]
+    tokens: Counter[str]
+    files: int
 
 
 def standard_library(folder: str | os.PathLike[str] | None = None) -> StandardLibrary:
@@ -82,25 +68,27 @@ def standard_library(folder: str | os.PathLike[str] | None = None) -> StandardLi
     ['comments', 'docstrings']
     """
     root = Path(sysconfig.get_path("stdlib") if folder is None else folder)
-    library = StandardLibrary()
+    sequences: list[list[str]] = []
+    tokens: Counter[str] = Counter()
+    files = 0
     for path in _sources(root):
         try:
             source = decode_source(path.read_bytes())
             tree = ast.parse(source)
         except (SyntaxError, ValueError):  # ValueError: a null byte, or text that is not in the encoding it names
             continue
-        library.files += 1
+        files += 1
         if path == root / "pydoc_data" / "topics.py":
-            for topic in _topics(tree):
-                library.add("language reference", topic)
-            continue
-        for docstring in _docstrings(tree):
-            library.add("docstrings", docstring)
-        for block in COMMENT_BLOCK.findall(source):
-            library.add("comments", block)
-    if not library.files:
+            texts = {"language reference": _topics(tree)}
+        else:
+            texts = {"docstrings": _docstrings(tree), "comments": iter(COMMENT_BLOCK.findall(source))}
+        for kind, passages in texts.items():
+            for passage in passages:
+                sequences.append(TOKEN.findall(passage.lower()))
+                tokens[kind] += len(sequences[-1])
+    if not files:
         raise OSError(f"no Python source in {str(root)!r}: the demo reads the standard library's .py files")
-    return library
+    return StandardLibrary(sequences, tokens, files)
 
 
 def _sources(root: Path) -> Iterator[Path]:
@@ -123,10 +111,9 @@ def _docstrings(tree: ast.Module) -> Iterator[str]:
 
 def _topics(tree: ast.Module) -> Iterator[str]:
     """Yield the texts of ``topics = {name: text, ...}``."""
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
-            for text in node.value.values:
-                yield ast.literal_eval(text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Dict):
+            yield from map(ast.literal_eval, node.values)
 
 
 def run(

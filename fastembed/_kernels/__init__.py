@@ -59,9 +59,9 @@ Of ``tokens``, ``words``, ``ngrams`` and ``features``:
 - A ``Ranking`` refers to tables, which must not change while it is used. What else is allocated for a call, as in
   `number_pairs`, is freed in it.
 - Functions that return a text return new bytes: `words`, `sequences`, `PhraseTable.join`, `separate_labels`.
-- A text must be valid UTF-8, which `valid_utf8` checks. `TokenTable.encode`, `Ranking.take`, `PhraseTable.insert` and
-  some of ``features`` check their arguments, and raise ValueError. The others check nothing: ``fastembed.ngrams``,
-  ``fastembed.corpus`` and ``fastembed.classifier`` pass valid arguments.
+- A text must be valid UTF-8, which `valid_utf8` checks. `PhraseTable.insert` and some of ``features`` check their
+  arguments, and raise ValueError. The others check nothing: ``fastembed.ngrams``, ``fastembed.corpus`` and
+  ``fastembed.classifier`` pass valid arguments.
 """
 
 from __future__ import annotations

@@ -166,10 +166,6 @@ cdef class TokenTable:
         """Count the tokens of a text, as :meth:`count`, and write the ids of all, as :meth:`encode`."""
         cdef int32_t* first = &ids[0] if ids.shape[0] else NULL
         cdef Scan scan = scan_of(text, open_line, first)
-        if ids.shape[0] < text.shape[0]:
-            raise ValueError(
-                f"ids must hold at least {text.shape[0]} elements, one per byte of the text; got {ids.shape[0]}"
-            )
         with nogil:
             while next_token(&scan):
                 scan.ids[0] = <int32_t>self.add(scan.token, scan.length, scan.hash, 1)
@@ -201,11 +197,6 @@ cdef class TokenTable:
         -------
         written, tokens, lines, empty_lines : int
             Elements of `ids` written; the others as for :meth:`count`.
-
-        Raises
-        ------
-        ValueError
-            If `ids` is shorter than the text.
         """
         cdef Scan scan = scan_of(text, open_line, NULL)
         cdef int32_t* first = &ids[0] if ids.shape[0] else NULL
@@ -213,10 +204,6 @@ cdef class TokenTable:
         cdef Sought[TOKENS_AHEAD] sought
         cdef Sought* each
         cdef int64_t n
-        if ids.shape[0] < text.shape[0]:
-            raise ValueError(
-                f"ids must hold at least {text.shape[0]} elements, one per byte of the text; got {ids.shape[0]}"
-            )
         with nogil:
             while next_token(&scan):
                 each = &sought[scan.tokens % TOKENS_AHEAD]
@@ -349,18 +336,13 @@ cdef class Ranking:
         memcpy(&self.items[first], &self.buffer[first], (last - first) * sizeof(Ranked))
 
     def take(self, int64_t[::1] counts, decode) -> list[str]:
-        """Return the first n tokens; `counts` (n,) is written. `decode` is called for bytes that are not UTF-8.
+        """Return the first n tokens, as many as there are at most; `counts` (n,) is written.
 
-        Raises
-        ------
-        ValueError
-            If there are fewer.
+        `decode` is called for bytes that are not UTF-8.
         """
         cdef int64_t n, length
         cdef const char* text
         cdef list tokens = []
-        if counts.shape[0] > self.size:
-            raise ValueError(f"a ranking of {self.size} tokens has no {counts.shape[0]} first ones")
         for n in range(counts.shape[0]):
             counts[n] = self.items[n].count
             text, length = <const char*>self.items[n].token, self.items[n].length

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from fastembed._base.progress import bar, bars
 from fastembed._base.validation import check_choice, check_integer, check_number, plain, printable
 from fastembed.corpus.tokens import ENGLISH
-from fastembed.vectors.neighbors import METHODS, Exact, Neighbors, rounded_products, unit_vectors
+from fastembed.vectors.neighbors import METHODS, Neighbors, rounded_products, unit_vectors
 from fastembed.vectors.vectors import Vectors, check_is_vectors, composer_behind
 
 QUESTIONS = 1024  # analogies that are answered at once
@@ -29,6 +29,7 @@ FUNCTION_WORDS = frozenset(ENGLISH)
 PathLike = str | os.PathLike[str]
 Pair = tuple[str, str, float]
 Rows = dict[str, list[int]]
+WordVectors = dict[str, npt.NDArray[Any]]
 
 # ---------------------------------------------------------------- similarity
 
@@ -114,16 +115,14 @@ def word_similarity(
     judged = _read_pairs(pairs) if isinstance(pairs, str | os.PathLike) else _checked_pairs(pairs)
     fold = str.upper if case_insensitive else str  # two tokens of one word differ at most in case
     rows = _rows_by_word(vectors.tokens, fold)
-    others = [word for *words, _ in judged for word in words if fold(word) not in rows]
-    composed = _composed_vectors(vectors, others, case_insensitive) if compose else {}
+    known = _word_vectors(vectors, rows, [word for *words, _ in judged for word in words], fold, compose)
     scores, cosines = [], []
     unknown: dict[str, None] = {}
     for *words, score in judged:
-        missing = [word for word in words if fold(word) not in rows and word not in composed]
+        missing = [word for word in words if fold(word) not in known]
         unknown.update(dict.fromkeys(missing))
         if not missing:
-            found = [vectors.matrix[rows[fold(word)][0]] if fold(word) in rows else composed[word] for word in words]
-            units = unit_vectors(np.stack(found))
+            units = unit_vectors(np.stack([known[fold(word)] for word in words]))
             cosines.append(float(rounded_products(units[:1], units[1])[0]))
             scores.append(score)
     return Similarity(_spearman(scores, cosines), len(judged), len(scores), tuple(unknown))
@@ -296,38 +295,27 @@ def analogies(
     asked = _read_questions(path)
     rows = _rows_by_word(vectors.tokens[:size], fold)
     neighbors = Neighbors(vectors.matrix[:size])
-    strange = [word for _, parts in asked for part in parts for word in part[:3] if fold(word) not in rows]
-    found = _composed_vectors(vectors, strange, case_insensitive) if compose else {}
-    composed = {fold(word): unit_vectors(vector[None])[0] for word, vector in found.items()}
+    given = [word for _, parts in asked for part in parts for word in part[:3]]
+    known = _word_vectors(vectors, rows, given, fold, compose)
     sections = []
     with bars(progress):
         shown = bar(asked, desc="analogies", unit_scale=False)
     for name, spelled in shown:
         questions = [[fold(word) for word in question] for question in spelled]
-        covered = [
-            question
-            for question in questions
-            if question[3] in rows and all(word in rows or word in composed for word in question[:3])
-        ]
-        correct = _count_correct(neighbors, rows, composed, covered, method)
+        covered = [(*abc, d) for *abc, d in questions if d in rows and all(word in known for word in abc)]
+        correct = _count_correct(neighbors, rows, known, covered, method)
         sections.append(Section(name, correct, len(covered), len(questions)))
     return Analogies(method, tuple(sections))
 
 
 def _count_correct(
-    neighbors: Neighbors, rows: Rows, composed: dict[str, Exact], questions: Sequence[Sequence[str]], method: str
+    neighbors: Neighbors, rows: Rows, known: WordVectors, questions: Sequence[Sequence[str]], method: str
 ) -> int:
-    """Return how many questions (a, b, c, answer), of known and composed words, are answered with the answer."""
+    """Return how many questions (a, b, c, answer), of known words, are answered with the answer."""
     correct = 0
     for start in range(0, len(questions), QUESTIONS):
         part = questions[start : start + QUESTIONS]
-        terms = []
-        for words in zip(*(question[:3] for question in part), strict=True):
-            unit = neighbors.unit(np.array([rows[word][0] if word in rows else 0 for word in words]))
-            for place, word in enumerate(words):
-                if word not in rows:
-                    unit[place] = composed[word]
-            terms.append(unit)
+        terms = [unit_vectors(np.stack([known[question[k]] for question in part])) for k in range(3)]
         excluded = [[row for word in set(question[:3]) for row in rows.get(word, ())] for question in part]
         found = neighbors.analogies(terms, 1, method=method, excluded=excluded)
         for (best, _), question in zip(found, part, strict=True):
@@ -431,18 +419,22 @@ def _rows_by_word(tokens: Sequence[str], fold: Callable[[str], str]) -> Rows:
     return rows
 
 
-def _composed_vectors(vectors: Vectors, words: Iterable[str], case_insensitive: bool) -> dict[str, npt.NDArray[Any]]:
-    """Return for each word the vector (D,) that is composed of its n-grams; words without known n-grams are left out.
+def _word_vectors(
+    vectors: Vectors, rows: Rows, words: Sequence[str], fold: Callable[[str], str], compose: bool
+) -> WordVectors:
+    """Return the vector (D,) of each folded word that has one: that of its first token, or composed of its n-grams.
 
     If case makes no difference and no token has capitals, words are composed as they are in lower case: the n-grams of
     such vectors have no capitals either.
     """
-    composer, listed = composer_behind(vectors), list(dict.fromkeys(words))
-    if composer is None:
-        return {}
-    lower = case_insensitive and all(token == token.lower() for token in vectors.tokens)
-    composed, known = composer.compose_all([word.lower() for word in listed] if lower else listed)
-    return {word: vector for word, vector, has in zip(listed, composed, known, strict=True) if has}
+    known = {fold(word): vectors.matrix[rows[fold(word)][0]] for word in words if fold(word) in rows}
+    composer = composer_behind(vectors)
+    if compose and composer is not None:
+        others = list(dict.fromkeys(word for word in words if fold(word) not in known))
+        lower = fold is str.upper and all(token == token.lower() for token in vectors.tokens)
+        composed, has = composer.compose_all([word.lower() for word in others] if lower else others)
+        known.update((fold(others[k]), composed[k]) for k in np.flatnonzero(has))
+    return known
 
 
 # ---------------------------------------------------------------- files

@@ -5,19 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fastembed._base.validation import check_choice
+from fastembed.formats import fasttext, tensors, word2vec
 from fastembed.formats.atomic import check_writable
-from fastembed.formats.fasttext import is_model, read_model
 from fastembed.formats.table import PathLike, Table
-from fastembed.formats.tensors import is_safetensors, read_vectors, write_vectors
-from fastembed.formats.word2vec import (
-    lacks_header,
-    read_binary,
-    read_glove,
-    read_text,
-    write_binary,
-    write_glove,
-    write_text,
-)
 
 
 @dataclass(frozen=True)
@@ -50,18 +40,23 @@ class Format:
     ngrams: bool = False
 
 
-_FORMATS = (
-    Format(
-        "safetensors", (".safetensors", ""), "the library's own", read_vectors, write_vectors, gzip=False, ngrams=True
-    ),
-    Format("word2vec", (".txt",), "text of word2vec and gensim, float32", read_text, write_text),
-    Format("word2vec-binary", (".bin",), "binary form of word2vec and gensim, float32", read_binary, write_binary),
-    Format("fasttext", (".vec",), "text of fastText, float32", read_text, write_text),
-    # Its suffix is .bin too: `format_of_file` recognises the contents
-    Format("fasttext-binary", (), "binary models of fastText, float32", read_model, None, ngrams=True),
-    Format("glove", (".glove",), "text of GloVe, without a first line 'V D', float32", read_glove, write_glove),
-)
-FORMATS: Mapping[str, Format] = {form.name: form for form in _FORMATS}
+TENSORS = tensors.read_vectors, tensors.write_vectors
+TEXT = word2vec.read_text, word2vec.write_text
+BINARY = word2vec.read_binary, word2vec.write_binary
+GLOVE = word2vec.read_glove, word2vec.write_glove
+
+FORMATS: Mapping[str, Format] = {
+    form.name: form
+    for form in (
+        Format("safetensors", (".safetensors", ""), "the library's own", *TENSORS, gzip=False, ngrams=True),
+        Format("word2vec", (".txt",), "text of word2vec and gensim, float32", *TEXT),
+        Format("word2vec-binary", (".bin",), "binary form of word2vec and gensim, float32", *BINARY),
+        Format("fasttext", (".vec",), "text of fastText, float32", *TEXT),
+        # Its suffix is .bin too: `format_of_file` recognises the contents
+        Format("fasttext-binary", (), "binary models of fastText, float32", fasttext.read_model, None, ngrams=True),
+        Format("glove", (".glove",), "text of GloVe, without a first line 'V D', float32", *GLOVE),
+    )
+}
 
 
 def format_of(path: PathLike, format: str | None = None) -> Format:  # noqa: A002 - a user's word
@@ -146,10 +141,10 @@ def format_of_file(path: PathLike, format: str | None = None) -> Format:  # noqa
     'safetensors'
     """
     if format is None:
-        if is_safetensors(path):
+        if tensors.is_safetensors(path):
             return FORMATS["safetensors"]
-        if format_of(path).name == "word2vec-binary" and is_model(path):
+        if format_of(path).name == "word2vec-binary" and fasttext.is_model(path):
             return FORMATS["fasttext-binary"]
-        if format_of(path).name in ("word2vec", "fasttext") and lacks_header(path):
+        if format_of(path).name in ("word2vec", "fasttext") and word2vec.lacks_header(path):
             return FORMATS["glove"]
     return format_of(path, format)

@@ -31,6 +31,7 @@ from fastembed.formats.tensors import (
 from fastembed.skipgram.options import Baskets, SkipGramOptions
 from fastembed.skipgram.subwords import Subwords
 from fastembed.trainer.trainer import SQUARES, Trainer, restore_squares, trainer_tensors
+from fastembed.vectors.neighbors import unit_vectors
 from fastembed.vectors.subwords import Composer, NgramDictionary
 from fastembed.vectors.vectors import Vectors, composing_vectors
 from fastembed.vocabulary import Vocabulary
@@ -80,8 +81,8 @@ class FittedModel:
         embedding, contexts = self.vectors.matrix, self.trainer.linear.T.astype(np.float64)
         if self.directed:  # the vector of a context is the sum of those before and after
             contexts = contexts[: self.max_contexts] + contexts[self.max_contexts :]
-        mixed = _unit(embedding.astype(np.float64))
-        mixed[: self.max_contexts] += CONTEXT_SHARE * _unit(contexts)
+        mixed = unit_vectors(embedding)
+        mixed[: self.max_contexts] += CONTEXT_SHARE * unit_vectors(contexts)
         return Vectors(self.vocabulary.tokens, mixed.astype(embedding.dtype), counts=self.vocabulary.counts)
 
     @property
@@ -156,12 +157,6 @@ def how_counted(counted: Counts | FittedModel) -> str:
     if counted.windows is not None:
         return str(replace(counted.windows, max_contexts=None))
     return "pairs" if counted.baskets is None else f"baskets with the weighting {counted.baskets!r}"
-
-
-def _unit(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return rows of length 1; a row of zeros stays as it is."""
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
 
 
 def write_model(path: str | os.PathLike[str], model: FittedModel) -> None:

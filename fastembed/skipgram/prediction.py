@@ -86,7 +86,7 @@ def predict(
     if side is not None and not model.directed:
         raise ValueError(f"side={side!r} needs a model with directed=True and a window on both sides")
     skip = check_flag("skip_unknown", skip_unknown)
-    queries = _listed("queries", queries)
+    queries = as_items("queries", queries, "several words")
     parsed = [
         ContextQuery.of(words, model.vocabulary, exclude=left_out, skip_unknown=skip)
         for words, left_out in zip(queries, _excluded(exclude, len(queries)), strict=True)
@@ -102,23 +102,16 @@ def predict(
     return found
 
 
-def _listed(name: str, words: Any) -> list[Any]:
-    """Return several words as a list."""
-    if isinstance(words, str | bytes) or not isinstance(words, Iterable):
-        raise TypeError(f"{name} must be several words, got {words!r}")
-    return list(words)
-
-
 def _excluded(exclude: Iterable[Any] | None, count: int) -> list[list[Any]]:
     """Return the words to leave out of the answer to each of some queries: the same, or a list of them for each."""
     if exclude is None:
         return [[]] * count
-    listed = _listed("exclude", exclude)
+    listed = as_items("exclude", exclude, "several words")
     if all(map(_is_token, listed)):
         return [listed] * count
     if len(listed) != count:
         raise ValueError(f"exclude must be words, or a list of them for each of {count:,} queries, got {len(listed):,}")
-    return [_listed(f"exclude[{k}]", words) for k, words in enumerate(listed)]
+    return [as_items(f"exclude[{k}]", words, "several words") for k, words in enumerate(listed)]
 
 
 def _is_token(word: Any) -> bool:

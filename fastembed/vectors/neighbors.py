@@ -12,7 +12,7 @@ multiples of one another have the same bits after scaling to unit length, and th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -54,7 +54,8 @@ class Neighbors:
     def __init__(self, matrix: Matrix) -> None:
         largest = np.maximum(matrix.max(axis=1, initial=0), -matrix.min(axis=1, initial=0))
         far = (largest > 0) & ((largest < 2.0**-60) | (largest > 2.0**60))
-        self.rows = _scaled(matrix) if far.any() else matrix
+        # A power of two for each row scales its largest component into [0.5, 1)
+        self.rows = np.ldexp(matrix, -np.frexp(largest)[1][:, None]) if far.any() else matrix
         norms = np.empty(len(matrix))
         for block in _blocks(len(matrix), matrix.shape[1] * 8, EXACT_BYTES):
             norms[block] = _lengths(self.rows[block].astype(np.float64))
@@ -140,8 +141,9 @@ class Neighbors:
         found = []
         for block in _blocks(number, terms * len(rows) * rows.itemsize, COSINE_BYTES):
             flat = queries[block].reshape(-1, dim).astype(rows.dtype)
-            with _few_threads(rows, len(queries[block])):
-                cosines = (flat @ rows.T).reshape(len(queries[block]), terms, len(rows))
+            few = len(flat) == terms and rows.nbytes <= PARALLEL_BYTES  # a single query: threads would cost more
+            with single_threaded_blas() if few else nullcontext():
+                cosines = (flat @ rows.T).reshape(len(flat) // terms, terms, len(rows))
             for query, approximate, omitted in zip(queries[block], cosines, excluded[block], strict=True):
                 approximate *= inverse_norms
                 wanted = min(topn + len(omitted), len(rows))
@@ -168,11 +170,6 @@ class Neighbors:
             for term, vector in enumerate(query):
                 cosines[term, block] = rounded_products(unit, vector)
         return cosines
-
-
-def _few_threads(rows: Matrix, queries: int) -> AbstractContextManager[None]:
-    """Return the context in which to multiply rows with a number of queries."""
-    return single_threaded_blas() if queries == 1 and rows.nbytes <= PARALLEL_BYTES else nullcontext()
 
 
 def unit_vectors(vectors: npt.NDArray[Any]) -> Exact:
@@ -217,12 +214,6 @@ def _candidates(lower: Matrix, upper: Matrix, count: int) -> Ids:
     depth = max(1, len(lower) // max(GROUPS, 8 * count))
     best = lower[: len(lower) // depth * depth].reshape(depth, -1).max(axis=0)
     return np.flatnonzero(upper >= np.partition(best, len(best) - count)[len(best) - count])
-
-
-def _scaled(rows: Matrix) -> Matrix:
-    """Return each row times the power of two that scales its largest component into [0.5, 1)."""
-    exponents = np.frexp(np.abs(rows).max(axis=1, initial=0))[1]
-    return np.ldexp(rows, -exponents[:, None])
 
 
 def _lengths(rows: Exact) -> Exact:

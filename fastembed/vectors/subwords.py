@@ -33,7 +33,9 @@ def composer_of(tensors: Tensors) -> Composer | None:
 class NgramDictionary:
     """Composes words from n-grams that each have a vector.
 
-    The vector of a word is ``scale / n**power`` times the sum of the rows of its n known n-grams, minus the centre.
+    The vector of a word is the sum of the rows of its n known n-grams, divided by the square root of n, minus the
+    centre.
+    An n-gram that occurs twice in a word counts twice.
 
     Attributes
     ----------
@@ -45,10 +47,8 @@ class NgramDictionary:
         Subtracted from every vector.
     lengths : (int, int)
         The smallest and largest number of characters of an n-gram.
-    scale, power : float
-        See above; an n-gram that occurs twice in a word counts twice.
     word_weights : ndarray of float32 (V,), optional
-        Weights of the words with vectors, which multiply `scale` for the n-grams of these words; by default 1.
+        Weights of the words with vectors, by which the n-grams of these words are multiplied; by default 1.
 
     Examples
     --------
@@ -66,8 +66,6 @@ class NgramDictionary:
     rows: Matrix
     centre: Exact
     lengths: tuple[int, int] = (3, 6)
-    scale: float = 1.0
-    power: float = 0.5
     word_weights: npt.NDArray[np.float32] | None = None
 
     def compose_all(self, words: Sequence[str]) -> tuple[Matrix, npt.NDArray[np.bool_]]:
@@ -79,8 +77,7 @@ class NgramDictionary:
             sizes = np.diff(starts)
             sums = sums_of_rows(self.rows, ids.astype(np.intp), sizes)
             has = np.flatnonzero(sizes)
-            weights = self.scale / sizes[has] ** self.power
-            vectors[start + has] = sums[has] * weights[:, None] - self.centre
+            vectors[start + has] = sums[has] * (1 / sizes[has] ** 0.5)[:, None] - self.centre
             known[start + has] = True
         check_composed(words, vectors)
         return vectors, known
@@ -92,7 +89,7 @@ class NgramDictionary:
         """
         _, ids = self._finder.find([word])
         size = len(ids)
-        weight = self.scale / max(size, 1) ** self.power
+        weight = 1 / max(size, 1) ** 0.5
         if row is not None and self.word_weights is not None:
             weight *= float(self.word_weights[row])
         return [(self.ngrams[i], weight * self.rows[i].astype(np.float64) - self.centre / size) for i in ids]
@@ -109,7 +106,6 @@ class NgramDictionary:
             **pack_tokens(self.ngrams, "ngrams"),
             "ngrams.matrix": self.rows,
             "ngrams.lengths": np.array(self.lengths, np.int64),
-            "ngrams.weights": np.array([self.scale, self.power]),
             "centre": self.centre,
         }
 
@@ -118,14 +114,12 @@ class NgramDictionary:
         """Return the composer with these tensors."""
         ngrams = tuple(unpack_tokens(tensors, "ngrams"))
         shortest, longest = tensors["ngrams.lengths"].tolist()
-        scale, power = tensors["ngrams.weights"].tolist()
         rows, centre, of_words = tensors["ngrams.matrix"], tensors["centre"], tensors.get("ngrams.word_weights")
-        return cls(ngrams, rows, centre, (shortest, longest), scale, power, of_words)
+        return cls(ngrams, rows, centre, (shortest, longest), of_words)
 
     @cached_property
     def _finder(self) -> NgramFinder:
-        shortest, longest = self.lengths
-        return NgramFinder(self.ngrams, (max(shortest, 1), longest))
+        return NgramFinder(self.ngrams, self.lengths)
 
     def __str__(self) -> str:
         return f"{len(self.ngrams):,} n-grams"

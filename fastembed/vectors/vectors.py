@@ -24,7 +24,6 @@ from fastembed._base.validation import (
     check_token,
     check_token_counts,
     token_of,
-    warn_user,
 )
 from fastembed.formats.registry import check_output, format_of_file
 from fastembed.formats.table import Table, check_vectors
@@ -150,7 +149,7 @@ class Vectors:
     def __getitem__(self, tokens: Token | Iterable[Token]) -> Matrix:
         """Return the vector of one token, shape (D,), read-only; or of N tokens, a new array of shape (N, D)."""
         if not isinstance(tokens, str | int | np.integer):
-            return self._vectors_of(_several("tokens", tokens))
+            return self._vectors_of(as_items("tokens", tokens, "one token or several"))
         (found,) = self._found([tokens])
         return self._matrix[found] if isinstance(found, int) else read_only(found)
 
@@ -299,7 +298,7 @@ class Vectors:
             dimensions = f"{self._matrix.shape[1]} and {other.matrix.shape[1]}"
             raise ValueError(f"only vectors of one dimension can be aligned, these have {dimensions}")
         given = [token for token in self._tokens if token in other] if tokens is None else tokens
-        shared = _several("tokens", given)
+        shared = as_items("tokens", given)
         if not shared:
             raise ValueError("the vectors share no token by which to align them")
         with single_threaded_blas():  # more threads add in another order
@@ -328,8 +327,7 @@ class Vectors:
         >>> Vectors(["a", "b"], np.array([[3.0, 0.0], [4.0, 3.0]])).similarity("a", "b")
         0.8
         """
-        unit_a, unit_b = units = unit_vectors(self._vectors_of([a, b]))
-        _warn_of_zero(map(repr, (a, b)), units)
+        unit_a, unit_b = unit_vectors(self._vectors_of([a, b]))
         return float(rounded_products(unit_a[None], unit_b)[0])
 
     def distance(self, a: Token, b: Token) -> float:
@@ -376,11 +374,10 @@ class Vectors:
         >>> v.doesnt_match(["red", "cat", "blue"])
         'cat'
         """
-        given = _several("tokens", tokens)
+        given = as_items("tokens", tokens)
         unit = unit_vectors(self._vectors_of(given))
         if len(given) < 3:
             raise ValueError(f"doesnt_match needs at least three tokens, got {len(given)}")
-        _warn_of_zero(map(repr, given), unit)
         return str(token_of(given[int(np.argmin(rounded_products(unit, unit.mean(axis=0))))]))
 
     def most_similar(
@@ -442,8 +439,6 @@ class Vectors:
         with np.errstate(over="ignore", invalid="ignore"):
             total = (weights[:, None] * vectors).sum(axis=0)
         check_finite("the sum of the query", total)
-        if vectors.any(axis=1).all():
-            _warn_of_zero(["the sum of the query"], [total])
         asked = [row for own in rows for row in own]
         ((ids, cosines),) = self._neighbors.nearest(unit_vectors(total[None]), topn, excluded=[asked], among=among)
         return self._scored(ids, cosines)
@@ -514,7 +509,6 @@ class Vectors:
                 raise ValueError(f"queries must have the shape (Q, {dim}) or ({dim},), got {queries.shape}")
             vectors = _exact("queries", queries)
             own: list[list[int]] = [[] for _ in queries]
-            _warn_of_zero((f"queries[{k}]" for k in range(len(queries))), vectors)
         else:
             named = [self._tokens[i] for i in self._checked_ids(ids)] if queries is None else queries
             vectors, own = self._queried(_listed("queries", named))
@@ -755,7 +749,7 @@ class Vectors:
 
     def _rows_of(self, name: str, tokens: Iterable[Token]) -> Ids:
         """Return the rows of several tokens; an unknown one raises a KeyError that names the closest spellings."""
-        several = _several(name, tokens)
+        several = as_items(name, tokens)
         self._names(several)
         return np.array([check_token(token, self._rows, self._tokens) for token in several], dtype=np.intp)
 
@@ -800,10 +794,7 @@ class Vectors:
         return np.unique(self._rows_of("restrict", restrict))
 
     def _queried(self, items: Sequence[Any]) -> tuple[Exact, list[list[int]]]:
-        """Return the unit vectors of tokens, and given vectors as they are, (Q, D); and the row of each that has one.
-
-        Warn if one of them is zero.
-        """
+        """Return the unit vectors of tokens and given vectors as they are, (Q, D), and the row of each that has one."""
         found = iter(self._found([item for item in items if not isinstance(item, np.ndarray)]))
         vectors = np.empty((len(items), self._matrix.shape[1]))
         rows: list[list[int]] = [[] for _ in items]
@@ -815,7 +806,6 @@ class Vectors:
                 rows[place].append(row)
             else:
                 vectors[place] = unit_vectors(row[None])[0]
-        _warn_of_zero(("a vector" if isinstance(item, np.ndarray) else repr(item) for item in items), vectors)
         return vectors, rows
 
     def _scored(self, ids: Ids, scores: Exact) -> list[tuple[str, float]]:
@@ -863,25 +853,11 @@ def attribute_of(owner: Any, name: str, renamed: Mapping[str, str]) -> Any:
     return object.__getattribute__(owner, name)  # with the error of a property before a fit
 
 
-def _several(name: str, tokens: Iterable[Token]) -> list[Any]:
-    """Return several tokens as a list."""
-    if isinstance(tokens, str):
-        raise TypeError(f"{name} must be several tokens, got the single str {tokens!r}")
-    return as_items(name, tokens, "one token or several")
-
-
-def as_items(name: str, items: Any, what: str = "tokens or vectors") -> list[Any]:
-    """Return tokens or other items as a list; raise TypeError for what is not iterable, and for a mapping."""
-    if isinstance(items, Mapping) or not isinstance(items, Iterable):
+def as_items(name: str, items: Any, what: str = "several tokens") -> list[Any]:
+    """Return tokens or other items as a list; raise TypeError for a str, for a mapping and for what is not iterable."""
+    if isinstance(items, str | bytes | Mapping) or not isinstance(items, Iterable):
         raise TypeError(f"{name} must be {what}, got {items!r}")
     return list(items)
-
-
-def _warn_of_zero(names: Iterable[str], vectors: Iterable[Matrix]) -> None:
-    """Warn if one of some vectors is zero."""
-    name = next((name for name, vector in zip(names, vectors, strict=True) if not vector.any()), None)
-    if name is not None:
-        warn_user(f"{name} is zero: all its cosines are 0")
 
 
 def _is_single(query: object) -> bool:
@@ -893,7 +869,7 @@ def _is_single(query: object) -> bool:
 
 def _listed(name: str, queries: Query | Iterable[Any]) -> list[Any]:
     """Return one query or several as a list."""
-    return [queries] if _is_single(queries) else as_items(name, queries)
+    return [queries] if _is_single(queries) else as_items(name, queries, "tokens or vectors")
 
 
 def _weighted(name: str, items: Query | Iterable[Weighted], sign: float) -> list[tuple[Any, float]]:

@@ -28,7 +28,7 @@ def some_buckets(dtype):
 
 COMPOSERS = {
     "dictionary": a_dictionary,
-    "dictionary of other weights": lambda dtype: a_dictionary(dtype, scale=0.7, power=1.0, lengths=(3, 3)),
+    "dictionary of one length": lambda dtype: a_dictionary(dtype, lengths=(3, 3)),
     "dictionary with weights of words": lambda dtype: a_dictionary(
         dtype, word_weights=np.linspace(0.5, 1, 5, dtype=np.float32)
     ),
@@ -66,10 +66,10 @@ def test_ngrams_are_all_runs_of_characters_of_these_lengths():
 
 
 def test_a_dictionary_composes_the_sum_of_known_ngrams_by_hand(dtype):
-    composer = a_dictionary(dtype, scale=0.5, power=0.75)
+    composer = a_dictionary(dtype)
     ids = [NGRAMS.index(ngram) for ngram in ("<ki", "kin", "ing", "ing", "ng>")]  # of "kinging": it has "ing" twice
     rows = composer.rows.astype(np.float64)
-    expected = 0.5 / 5**0.75 * rows[ids].sum(axis=0) - composer.centre
+    expected = 5**-0.5 * rows[ids].sum(axis=0) - composer.centre
     found = compose(composer, "kinging")
     assert found.dtype == dtype
     np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE[dtype] * 10)

@@ -110,7 +110,7 @@ def test_a_subset_has_the_chosen_tokens(vectors):
         (["x"], KeyError, "'x' is not"),
         (0, ValueError, "tokens must be from 1 to 200, got 0"),
         (201, ValueError, "tokens must be from 1 to 200, got 201"),
-        ("w1", TypeError, "tokens must be several tokens, got the single str 'w1'"),
+        ("w1", TypeError, "tokens must be several tokens, got 'w1'"),
     ]:
         with pytest.raises(error, match=message):
             vectors.subset(bad)
