@@ -15,6 +15,7 @@ from scipy import sparse
 
 from fastembed._base.arrays import canonical_csr
 from fastembed._base.validation import check_amounts, check_finite, check_ids, check_integer, check_weights, unmasked
+from fastembed.trainer.parameters import Parameters
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,11 +73,11 @@ def check_input(name: str, given: Any, inputs: int, dtype: np.dtype[Any]) -> int
     return check_bag(name, given, inputs, dtype)
 
 
-def check_one_or_many(name: str, given: Any, inputs: int, dtype: np.dtype[Any]) -> tuple[Inputs, bool]:
+def check_one_or_many(i: Any, p: Parameters) -> tuple[Inputs, bool]:
     """Return N inputs, and whether a single input was given."""
-    if has_dimensions(given) and not is_pair(given):
-        return check_inputs(name, given, inputs, dtype), False
-    single = check_input(name, given, inputs, dtype)
+    if has_dimensions(i) and not is_pair(i):
+        return check_inputs("i", i, p.inputs, p.dtype), False
+    single = check_input("i", i, p.inputs, p.dtype)
     return (single if isinstance(single, Bags) else np.array([single], np.intp)), True
 
 
@@ -185,15 +186,6 @@ class Targets(NamedTuple):
         return Targets(np.array([0, end - begin]), self.columns[begin:end], self.amounts[begin:end])
 
 
-def default_target(i: Any, outputs: int) -> int:
-    """Return the id of an input, which has been checked, as its own target."""
-    if isinstance(i, Bags):
-        raise ValueError("a bag needs a target")
-    if i >= outputs:
-        raise ValueError(f"target, which is i by default, must be from 0 to {outputs - 1}, got {i}")
-    return int(i)
-
-
 def check_target(target: Any, outputs: int) -> Targets:
     """Return one row, given as the id of an output, or as non-negative weights (V,) with a positive sum."""
     if np.ndim(target) == 0 and not sparse.issparse(target):
@@ -230,3 +222,28 @@ def _check_rows(name: str, rows: Any, count: int, outputs: int) -> Targets:
     if empty.any():
         raise ValueError(f"{name} must have a positive weight in each row, but row {int(np.argmax(empty))} has none")
     return Targets(matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data)
+
+
+# ---------------------------------------------------------------- examples
+
+BY_DEFAULT = "target, which is i by default,"  # in errors
+
+
+def check_example(i: Any, target: Any, p: Parameters) -> tuple[int | Bags, Targets]:
+    """Return an input and its target, which is by default the id of the input."""
+    found = check_input("i", i, p.inputs, p.dtype)
+    if target is not None:
+        return found, check_target(target, p.outputs)
+    if isinstance(found, Bags):
+        raise ValueError("a bag needs a target")
+    return found, Targets.one_hot([check_integer(BY_DEFAULT, found, low=0, high=p.outputs - 1)])
+
+
+def check_examples(inputs: Any, targets: Any, p: Parameters) -> tuple[Inputs, Targets]:
+    """Return N inputs and their targets, which are by default the ids of the inputs."""
+    if is_pair(inputs):
+        raise TypeError("inputs must be a list of bags, got a tuple: pass [(ids, weights)] for a single bag")
+    found = check_inputs("inputs", inputs, p.inputs, p.dtype)
+    if targets is None and isinstance(found, Bags):
+        raise ValueError("inputs that are bags need targets")
+    return found, check_targets(found if targets is None else targets, len(found), p.outputs)

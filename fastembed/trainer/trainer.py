@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastembed._base.threads import PerProcess, Pool, cached_property, check_threads
 from fastembed._base.validation import (
-    check_amounts,
     check_callback,
     check_choice,
     check_finite,
@@ -29,20 +28,7 @@ from fastembed.formats.tensors import header, parts_of, write_tensors
 from fastembed.trainer.blocks import BlockSteps, FitOptions
 from fastembed.trainer.checkpoint import check_checkpoint
 from fastembed.trainer.fit import Fit, Record, check_data
-from fastembed.trainer.inputs import (
-    Bags,
-    Targets,
-    check_bag,
-    check_input,
-    check_inputs,
-    check_one_or_many,
-    check_target,
-    check_targets,
-    default_target,
-    has_dimensions,
-    is_pair,
-    one,
-)
+from fastembed.trainer.inputs import BY_DEFAULT, check_example, check_examples, check_one_or_many, has_dimensions, one
 from fastembed.trainer.parameters import Parameters, check_parameters
 from fastembed.trainer.ranks import Communicator, Ranks
 
@@ -258,7 +244,7 @@ class Trainer:
         from fastembed.trainer.rows import FEW_INPUTS, probabilities
 
         p = self._parameters
-        inputs, single = check_one_or_many("i", i, p.inputs, p.dtype)
+        inputs, single = check_one_or_many(i, p)
         with self._lock.value, DefaultFloatMode():
             if len(inputs) > FEW_INPUTS:
                 return probabilities(p, inputs, self._pool)
@@ -301,7 +287,7 @@ class Trainer:
         from fastembed.trainer.rows import most_probable
 
         topn, p = check_integer("topn", topn, low=1), self._parameters
-        inputs, single = check_one_or_many("i", i, p.inputs, p.dtype)
+        inputs, single = check_one_or_many(i, p)
         with self._lock.value, DefaultFloatMode():
             outputs, shares = most_probable(p, inputs, topn, self._pool)
         return (outputs[0], shares[0]) if single else (outputs, shares)
@@ -337,15 +323,9 @@ class Trainer:
         >>> round(trainer.loss(([0, 2], [0.5, 0.5]), 3), 6)
         1.386294
         """
-        i, targets = self._example(i, target)
+        i, targets = check_example(i, target, self._parameters)
         with self._lock.value, DefaultFloatMode():
             return self._rows.loss(i, targets)
-
-    def _example(self, i: Any, target: Any) -> tuple[Any, Targets]:
-        """Return an input and its target, checked."""
-        p = self._parameters
-        found = check_input("i", i, p.inputs, p.dtype)
-        return found, check_target(default_target(found, p.outputs) if target is None else target, p.outputs)
 
     def gradient(self, i: Any, target: Any = None, of: str | Iterable[str] = "input") -> Any:
         """Return the gradient of the loss with respect to the input, embedding[i] or the sum of a bag, or to others.
@@ -388,7 +368,7 @@ class Trainer:
         names = [
             check_choice("of", name, ("input", "linear", "bias")) for name in ([of] if isinstance(of, str) else of)
         ]
-        i, targets = self._example(i, target)
+        i, targets = check_example(i, target, self._parameters)
         with self._lock.value, DefaultFloatMode():
             found = {"input": self._rows.gradient(i, targets)}
             if set(names) - {"input"}:
@@ -434,16 +414,15 @@ class Trainer:
         >>> trainer.step(bag, 4) > trainer.step(bag, 4)
         True
         """
-        p, is_id = self._parameters, isinstance(i, int) or not has_dimensions(i)  # not by `check_input`, a call more
-        i = check_integer("i", i, low=0, high=p.inputs - 1) if is_id else check_bag("i", i, p.inputs, p.dtype)
+        p, is_id = self._parameters, isinstance(i, int) or not has_dimensions(i)
         rate = self._rate if learning_rate is None else check_number("learning_rate", learning_rate)
         update_linear = check_flag("update_linear", update_linear)
-        if target is None:
-            target = i if is_id and i < p.outputs else default_target(i, p.outputs)
-        if is_id and (isinstance(target, int) or np.isscalar(target)):
-            output = check_integer("target", target, low=0, high=p.outputs - 1)
+        if is_id and (target is None or isinstance(target, int) or np.isscalar(target)):  # quickly
+            i = check_integer("i", i, low=0, high=p.inputs - 1)
+            given = (BY_DEFAULT, i) if target is None else ("target", target)
+            output = check_integer(*given, low=0, high=p.outputs - 1)
             return self._rows.step(self._lock.value, i, output, rate, update_linear)
-        targets = check_target(target, p.outputs)
+        i, targets = check_example(i, target, p)
         with self._lock.value, DefaultFloatMode():
             return self._rows.step_on(i, targets, rate, update_linear)
 
@@ -496,13 +475,8 @@ class Trainer:
         >>> bool(losses[0] > losses[2])
         True
         """
-        if is_pair(inputs):
-            raise TypeError("inputs must be a list of bags, got a tuple: pass [(ids, weights)] for a single bag")
         p = self._parameters
-        examples = check_inputs("inputs", inputs, p.inputs, p.dtype)
-        if targets is None and isinstance(examples, Bags):
-            raise ValueError("inputs that are bags need targets")
-        rows = check_targets(examples if targets is None else targets, len(examples), p.outputs)
+        examples, rows = check_examples(inputs, targets, p)
         rate = self._rate if learning_rate is None else check_number("learning_rate", learning_rate)
         update_linear, epochs = check_flag("update_linear", update_linear), check_integer("epochs", epochs, low=1)
         with self._lock.value, DefaultFloatMode():
@@ -766,10 +740,8 @@ class Trainer:
         See :meth:`load`.
         """
         with self._lock.value:
-            check_finite("embedding", self.embedding)
-            check_finite("linear", self.linear)
-            for name, squares in zip(SQUARES, self.squares, strict=True):
-                check_amounts(name, squares)
+            for name, array in self._parameters.trained.items():
+                check_finite(name, array)
             factors = {"loss_scale": self._scale, "learning_rate": self._rate}
             write_tensors(path, trainer_tensors(self), header("parameters", factors))
 
