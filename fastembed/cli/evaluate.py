@@ -155,13 +155,8 @@ def compare(arguments: argparse.Namespace) -> None:
         pair.append(vectors.subset(min(arguments.restrict, len(vectors))))
     comparison = evaluation.compare(*pair)
     moved, words = comparison.moved(arguments.topn, first=COMMON), len(comparison.tokens)
-    document = {
-        "first": arguments.first,
-        "second": arguments.second,
-        "words": words,
-        "moved": common.scored_record(moved),
-    }
-    if not common.print_json(arguments, **document):
+    document = {"first": arguments.first, "second": arguments.second, "words": words}
+    if not common.print_json(arguments, **document, moved=common.scored_record(moved)):
         common.print_line(f"{words:,} words in both; moved most, with the cosine of their two vectors:")
         common.print_scored(moved)
 
@@ -194,13 +189,6 @@ def plot(arguments: argparse.Namespace) -> None:
         return
     vectors = inputs.open_vectors(arguments)
     words = map(inputs.open_words(arguments, vectors), arguments.words) if arguments.words else None
-    plotting.plot_map(
-        vectors,
-        arguments.output,
-        words=words,
-        topn=arguments.topn,
-        method=arguments.method,
-        seed=arguments.seed,
-        progress=common.shows_bars(arguments),
-    )
+    how = {"topn": arguments.topn, "method": arguments.method, "seed": arguments.seed}
+    plotting.plot_map(vectors, arguments.output, words=words, progress=common.shows_bars(arguments), **how)
     common.print_written(arguments, "a map of words")

@@ -141,13 +141,8 @@ def _prepared(arguments: argparse.Namespace, ranks: Ranks) -> Callable[..., Skip
 
 def _learn_graph(arguments: argparse.Namespace, model: SkipGram, choice: dict[str, Any], progress: Any) -> SkipGram:
     """Count the walks on the graph in the files, and fit a model to them."""
-    counts = Counts.from_graph(
-        inputs.paths_of(arguments.files),
-        **common.given(arguments, GRAPH),
-        threads=arguments.threads,
-        memory_limit=arguments.memory_limit,
-        progress=progress.counting,
-    )
+    how = {**common.given(arguments, GRAPH), "threads": arguments.threads, "memory_limit": arguments.memory_limit}
+    counts = Counts.from_graph(inputs.paths_of(arguments.files), progress=progress.counting, **how)
     return model.fit(counts, progress=progress, **choice)
 
 
@@ -185,13 +180,8 @@ def count(arguments: argparse.Namespace) -> None:
         if arguments.scheduler:
             client = require("distributed", "dask").Client(arguments.scheduler, timeout=CONNECTING_SECONDS)
             executor = stack.enter_context(stack.enter_context(client).get_executor())
-        counts = model.count(
-            corpus,
-            memory_limit=arguments.memory_limit,
-            progress=stack.enter_context(common.showing(arguments)),
-            store=arguments.output,
-            executor=executor,
-        )
+        how: dict[str, Any] = {"memory_limit": arguments.memory_limit, "store": arguments.output, "executor": executor}
+        counts = model.count(corpus, progress=stack.enter_context(common.showing(arguments)), **how)
     rows, columns = counts.shape
     what = f"{counts.nnz:,} counts of {rows:,} tokens and {columns:,} contexts"
     common.print_written(arguments, what, counts.vocabulary.ledger if counts.vocabulary else None)

@@ -79,7 +79,7 @@ class Structure:
                 raise FileNotFoundError(f"no file in the folder {os.fspath(path)!r} is structured: {names}")
         for file in files:
             if self.field is None and FORMATS.get(suffix_of(file.name), "JSON lines") != "JSON lines":
-                raise ValueError(f"{file.name!r} has fields: name the one that holds the text, as field='text'")
+                raise ValueError(f"{file.name!r} has fields: name the text's, field='text' of FileCorpus or Classifier")
         return files
 
     def covers(self, file: TextFile) -> bool:
