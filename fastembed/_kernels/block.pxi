@@ -6,9 +6,8 @@
     dW_s = P^T (a H)         (n, D)                         product, then `update_linear`
 
 Row b of a block is row rows[b] of the counts N: y_b = N[rows[b], :]. Its target is the distribution y_b / sum(y_b); a_b
-is its weight in dW. A shard's kernels write only what belongs to the shard: its
-part of X, its partial results, its rows of the linear layer. The partial results of shards are merged by a fixed binary
-tree, as in `merge_partials`.
+is its weight in dW. A shard's kernels write only what belongs to the shard: its part of X, its partial results, its
+rows of the linear layer. The partial results of shards are merged by a fixed binary tree, as in `merge_partials`.
 
 Both updates are row-wise Adagrad (Duchi et al. 2011 with one sum of squares per row, so that a step keeps the
 gradient's direction):  S += |g|^2;  row -= rate * g / sqrt(S).  The first step of a row has the length of the rate.
@@ -25,7 +24,8 @@ from fastembed._kernels.primitives cimport (
     TREE_DEPTH, add_scaled, descend, exponentials, lower_bound, maximum_of, prefetch, scale_by, squared_length,
     step_length, whole_lines,
 )
-from fastembed._kernels.types cimport FLOAT32, FLOAT64, UINT32, real, tile_value
+from fastembed._kernels.tile cimport FLOAT32, UINT32, Tile, tile_at, tile_value, value_size
+from fastembed._kernels.types cimport real
 
 
 cdef enum:
@@ -34,10 +34,8 @@ cdef enum:
 
 
 cdef struct Counts:
-    # The counts N in tiles. Row w is at place w // groups of group w % groups, and a tile has the entries of a group in
-    # the columns of a shard: their values, of a kind; as uint32 the end of each row that has
-    # entries; as uint16 their columns, from the first of the shard, ascending in a row; and as uint16 the places of the
-    # rows that have entries, ascending. A value v means the count v * row_factors[w] * column_factors[column].
+    # The counts N in tiles. Row w is at the place w // groups of group w % groups. A value v in it means the count
+    # v * row_factors[w] * column_factors[column].
     const int64_t* bases           # (groups,): the address of the bytes of each group
     const int64_t* offsets         # (groups, shards + 1): where a tile begins in them
     const int64_t* entries         # (groups, shards)
@@ -49,14 +47,10 @@ cdef struct Counts:
     Py_ssize_t rows, groups, shards
 
 
-cdef struct Tile:
-    # One of them
-    const char* values
-    const uint32_t* ends
-    const uint16_t* columns
-    const uint16_t* places
-    Py_ssize_t filled
-    uint8_t kind
+cdef struct TiledRow:
+    # A row in a shard: its tile, its place in the group, and the rows of the group
+    Tile tile
+    Py_ssize_t place, rows
 
 
 cdef struct Segment:
@@ -74,33 +68,28 @@ cdef inline void add_bias(real* x, const real* bias, Py_ssize_t n) noexcept nogi
         x[c] += bias[c]
 
 
-cdef inline Py_ssize_t item_size(uint8_t kind) noexcept nogil:
-    return sizeof(double) if kind == FLOAT64 else sizeof(float)
+cdef inline TiledRow tiled_row(const Counts* counts, Py_ssize_t row, Py_ssize_t s) noexcept nogil:
+    """Row `row` of the counts in shard s."""
+    cdef Py_ssize_t group = row % counts.groups, at = group * counts.shards + s
+    cdef const uint8_t* data = <const uint8_t*>counts.bases[group] + counts.offsets[at + group]
+    return TiledRow(
+        tile_at(data, counts.entries[at], counts.filled[at], counts.kinds[at]), row // counts.groups,
+        (counts.rows - group + counts.groups - 1) // counts.groups,
+    )
 
 
-cdef inline Tile tile_of(const Counts* counts, Py_ssize_t group, Py_ssize_t s) noexcept nogil:
-    """The tile of a group in shard s."""
-    cdef Py_ssize_t at = group * counts.shards + s
-    cdef Tile tile
-    tile.kind, tile.filled = counts.kinds[at], counts.filled[at]
-    tile.values = <const char*>counts.bases[group] + counts.offsets[at + group]
-    tile.ends = <const uint32_t*>(tile.values + counts.entries[at] * item_size(tile.kind))
-    tile.columns = <const uint16_t*>(tile.ends + tile.filled)
-    tile.places = tile.columns + counts.entries[at]
-    return tile
-
-
-cdef inline Segment segment_of(const Tile* tile, Py_ssize_t place, Py_ssize_t size) noexcept nogil:
-    """The entries of the row at a place of a group of so many rows."""
+cdef inline Segment segment_of(const TiledRow* row) noexcept nogil:
+    """The entries of a row, by a search among the rows of its tile."""
+    cdef const Tile* tile = &row.tile
     # Among the rows before it, and among those after it, as many have none as there are rows without in the group
-    cdef Py_ssize_t first = max(<Py_ssize_t>0, place - (size - tile.filled)), last = min(place, tile.filled)
-    cdef Py_ssize_t k = lower_bound(tile.places, first, last, place)
+    cdef Py_ssize_t first = max(<Py_ssize_t>0, row.place - (row.rows - tile.filled)), last = min(row.place, tile.filled)
+    cdef Py_ssize_t k = lower_bound(tile.rows, first, last, row.place)
     cdef uint32_t begin
-    if k == tile.filled or tile.places[k] != place:
+    if k == tile.filled or tile.rows[k] != row.place:
         return Segment(NULL, NULL, 0, 0)
     begin = tile.ends[k - 1] if k else 0
     return Segment(
-        tile.values + begin * item_size(tile.kind), tile.columns + begin, <int32_t>(tile.ends[k] - begin), tile.kind,
+        tile.values + begin * value_size(tile.kind), tile.columns + begin, <int32_t>(tile.ends[k] - begin), tile.kind,
     )
 
 
@@ -108,20 +97,17 @@ cdef void find_segments(
     const Counts* counts, const Py_ssize_t* rows, Py_ssize_t size, Py_ssize_t s, Segment* segments,
 ) noexcept nogil:
     """The entries of the rows of a block in shard s, before they are needed: the searches do not wait for memory."""
-    cdef Py_ssize_t b, group, place, of_group
-    cdef Tile tile
+    cdef Py_ssize_t b, near
+    cdef TiledRow row
     for b in range(size + SEARCHES_AHEAD):
         if b < size:
-            group, place = rows[b] % counts.groups, rows[b] // counts.groups
-            of_group = (counts.rows - group + counts.groups - 1) // counts.groups
-            tile = tile_of(counts, group, s)
-            prefetch(tile.places + place * tile.filled // of_group)  # about where it is
-            prefetch(tile.ends + place * tile.filled // of_group)
+            row = tiled_row(counts, rows[b], s)
+            near = row.place * row.tile.filled // row.rows
+            prefetch(row.tile.rows + near)
+            prefetch(row.tile.ends + near)
         if b >= SEARCHES_AHEAD:
-            group, place = rows[b - SEARCHES_AHEAD] % counts.groups, rows[b - SEARCHES_AHEAD] // counts.groups
-            of_group = (counts.rows - group + counts.groups - 1) // counts.groups
-            tile = tile_of(counts, group, s)
-            segments[b - SEARCHES_AHEAD] = segment_of(&tile, place, of_group)
+            row = tiled_row(counts, rows[b - SEARCHES_AHEAD], s)
+            segments[b - SEARCHES_AHEAD] = segment_of(&row)
 
 
 cdef inline void prefetch_segment(const Segment* segment) noexcept nogil:

@@ -1,40 +1,12 @@
 """Rows of counts <-> the tiles of a group, of which each has the entries of all rows in the columns of one shard.
 
-The layout of a tile with n entries in m rows is in counts/tiles.py:
-
-    values    of the kind of the tile: float32, uint32 or float64    (n,)
-    ends      uint32                                                 (m,)
-    columns   uint16, from the first one of the shard                (n,)
-    rows      uint16, the places in the group                        (m,)
-
 The columns of a row ascend, so a tile has a contiguous range of its entries.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 
 from fastembed._kernels.primitives cimport lower_bound
-from fastembed._kernels.types cimport FLOAT32, FLOAT64, UINT32
-
-
-cdef struct Tile:
-    # The arrays of a tile
-    const uint8_t* values
-    const uint32_t* ends
-    const uint16_t* columns
-    const uint16_t* rows
-    int64_t entries
-    int64_t filled
-    uint8_t kind
-
-
-cdef inline Tile tile_at(const uint8_t* data, int64_t entries, int64_t filled, uint8_t kind) noexcept nogil:
-    cdef Tile tile
-    tile.entries, tile.filled, tile.kind = entries, filled, kind
-    tile.values = data
-    tile.ends = <const uint32_t*>(data + entries * (8 if kind == FLOAT64 else 4))
-    tile.columns = <const uint16_t*>(tile.ends + filled)
-    tile.rows = tile.columns + entries
-    return tile
+from fastembed._kernels.tile cimport FLOAT32, UINT32, Tile, tile_at
 
 
 cdef inline double value_of(const Tile* tile, int64_t t) noexcept nogil:

@@ -1,6 +1,6 @@
 """The types that every kernel shares."""
 
-from libc.stdint cimport int32_t, uint16_t, uint32_t
+from libc.stdint cimport int32_t, uint16_t
 
 ctypedef fused real:
     float
@@ -25,14 +25,3 @@ ctypedef fused real_alone:
 ctypedef fused row_id:
     uint16_t
     int32_t
-
-# The values of a tile of counts
-cdef enum Kind:
-    FLOAT32
-    UINT32
-    FLOAT64
-
-ctypedef fused tile_value:
-    float
-    uint32_t
-    double
