@@ -29,7 +29,7 @@ from rounds import Times, in_units, print_table, save_results, say, with_minima
 
 from fastembed import Trainer
 from fastembed._base.threads import Pool
-from fastembed.counts.groups import CSRGroups
+from fastembed.counts.store import grouped
 from fastembed.trainer.blocks import BlockSteps, FitOptions
 from fastembed.trainer.parameters import Parameters
 from fastembed.trainer.ranks import Ranks
@@ -159,13 +159,14 @@ def seconds_of_block(outputs: int, dim: int) -> float:
     parameters = Parameters.untrained(rng.standard_normal((rows, dim), np.float32), linear, None)
     del linear
     fit = BlockSteps(
-        parameters, CSRGroups(random_counts(rows, outputs, 300)), FitOptions(block_size=BLOCK), Pool(1), Ranks()
+        parameters, grouped(random_counts(rows, outputs, 300)), FitOptions(block_size=BLOCK), Pool(1), Ranks()
     )
-    ends: list[float] = []
+    seconds: list[float] = []
     for epoch in (1, 2):
-        fit.epoch(epoch, rng, after_block=lambda: ends.append(time.process_time()))
-    fit.close()
-    return float(np.diff(ends).min())
+        begin = time.process_time()
+        fit.epoch(epoch, rng)
+        seconds.append((time.process_time() - begin) / fit.blocks_per_epoch)
+    return min(seconds)
 
 
 def seconds_of_network(machines: int, outputs: int, dim: int, latency: float, bandwidth: float) -> tuple[float, float]:

@@ -24,7 +24,7 @@ from block import BareProducts
 from rounds import in_units, print_table, save_results
 
 from fastembed import Counts, SkipGram, Vocabulary
-from fastembed.counts.groups import CSRGroups, Totals
+from fastembed.counts.store import GroupedCounts
 from fastembed.skipgram import start, training
 from fastembed.skipgram.start import PositivePMI
 from fastembed.trainer.blocks import FitOptions
@@ -34,8 +34,6 @@ from fastembed.trainer.trainer import Trainer
 PHASES: dict[str, tuple[Any, str]] = {
     "vocabulary": (Vocabulary, "from_corpus"),
     "counting": (Counts, "from_corpus"),
-    "expected counts": (training, "own_groups"),
-    "totals": (Totals, "of"),
     "start: PMI": (PositivePMI, "__init__"),
     "start: products": (PositivePMI, "times"),
     "start: transposed products": (PositivePMI, "transposed_times"),
@@ -45,7 +43,7 @@ PHASES: dict[str, tuple[Any, str]] = {
     "gauge": (training, "apply_gauge"),
     "saving": (SkipGram, "save"),
 }
-BESIDE = ("digest (beside the start)", CSRGroups, "sha256")
+BESIDE = ("digest (beside the start)", GroupedCounts, "sha256")
 
 
 @contextmanager
