@@ -17,6 +17,7 @@ their sum is within a share of the row's: the tolerance.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Generator, Hashable, Sequence
 from contextlib import closing
 from importlib import import_module
@@ -33,6 +34,8 @@ from fastembed._base.validation import check_amounts, check_finite, check_flag, 
 from fastembed._kernels import kernels_for
 from fastembed.corpus.corpus import FileCorpus, OnePerThread, Progress, single_files
 from fastembed.corpus.ledger import Ledger
+from fastembed.corpus.sources import path_list
+from fastembed.corpus.tables import suffix_of
 from fastembed.counts.groups import RowBatch
 from fastembed.counts.pairs import both_ways, name_ids, tokens_of
 from fastembed.counts.windows import Windows
@@ -126,13 +129,18 @@ def _of_pairs(pairs: list[Any], weights: object) -> Edges:
 
 
 def edges_of_file(paths: Any, ledger: Ledger, *, weights: bool = True) -> Edges:
-    """Read edges from text: two names a line, and perhaps a weight. Lines that begin with # are comments.
+    """Read edges from text: two names a line, and perhaps a weight, or attributes as networkx writes them.
+
+    Lines that begin with # are comments.
 
     Without `weights` each edge has the weight 1.
     """
     ids: dict[Hashable, int] = {}
     ends: list[int] = []
     amounts: list[float] = []
+    for path in map(str, path_list(paths)):
+        if suffix_of(path) in (".csv", ".tsv"):
+            raise ValueError(f"{path!r} is a table: sed 1d {path} | tr ',\\t' '  ' > edges.txt makes a file of edges")
     for file in (files := single_files(FileCorpus(paths))):
         before = ledger.lines
         for line in file.sequences(ledger):
@@ -141,6 +149,9 @@ def edges_of_file(paths: Any, ledger: Ledger, *, weights: bool = True) -> Edges:
             if line[0].startswith("#"):
                 ledger.skipped["comments"] = ledger.skipped.get("comments", 0) + 1
                 continue
+            if line[2:] and line[2].startswith("{") and line[-1].endswith("}"):  # networkx's attributes of an edge
+                weight = re.search(r"'weight': ([^,}]+)", " ".join(line[2:]))
+                line = [*line[:2], weight[1] if weight else "1"]
             try:
                 amount = float(line[2]) if len(line) == 3 and weights else 1.0
             except ValueError:

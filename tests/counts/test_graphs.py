@@ -221,6 +221,25 @@ def test_nodes_with_few_edges_are_left_out_or_keep_zeros_and_are_counted():
         Counts.from_graph(star, min_count=2)
 
 
+def test_files_of_networkx_are_read_and_tables_say_how_they_become_files_of_edges(tmp_path):
+    networkx = pytest.importorskip("networkx")
+    graph = networkx.les_miserables_graph()
+    expected = Counts.from_graph(list(graph.edges(data="weight")), directed=False)
+    bare = Counts.from_graph(list(graph.edges()), directed=False)
+    for written, how in ((expected, {}), (expected, {"data": ["weight"]}), (bare, {"data": False})):
+        networkx.write_edgelist(graph, tmp_path / "edges.txt", **how)
+        found = Counts.from_graph(tmp_path / "edges.txt", directed=False)
+        assert found.vocabulary.tokens == written.vocabulary.tokens
+        np.testing.assert_array_equal(found.to_scipy().toarray(), written.to_scipy().toarray())
+    for wrong in ("a b {'weight': 'x'}", "a b {", "a b {} c", "a b {'weight': -1}"):
+        (tmp_path / "edges.txt").write_text(wrong, encoding="utf-8")
+        with pytest.raises(ValueError, match="line 1: an edge is two names and perhaps a weight"):
+            Counts.from_graph(tmp_path / "edges.txt")
+    (tmp_path / "e.csv").write_text("source,target,weight\na,b,2\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"e.csv' is a table: sed 1d .*e.csv \| tr .* > edges.txt makes a file"):
+        Counts.from_graph(tmp_path / "e.csv")
+
+
 @pytest.mark.parametrize(
     ("graph", "options", "error", "message"),
     [
