@@ -26,7 +26,7 @@ SOURCES := $(if $(EDITABLE),$(KERNELS),$(shell find fastembed -name '*.p[xy]*'))
 	check-aarch64 check-parallel check-hostile check-kill check-fuzz check-fuzz-asan check-bits check-size check-wheel
 
 demo: $(VENV)/.package
-	$(BIN)/fastembed demo
+	$(BIN)/fastembed demo -o demo.safetensors
 
 # Every promise once, in a process per core
 PYTEST := PYTHONWARNDEFAULTENCODING=1 $(BIN)/pytest --numprocesses=auto --dist=worksteal

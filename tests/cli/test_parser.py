@@ -81,7 +81,7 @@ def test_train_takes_every_parameter_of_skipgram_and_shows_its_default():
         ("export v", "OUTPUT"),
         ("evaluate v --held-out-items f --hidden all --given 2", "--given"),
         ("evaluate v", "--similarity"),
-        ("trian text", "did you mean train?"),
+        ("trainn text", "did you mean train?"),
         ("train text --dmi 5", "did you mean --dim?"),
         ("train text --xyzzy", "unrecognized arguments: --xyzzy; see"),
     ],
