@@ -490,11 +490,10 @@ def checked_weights(sample_weight: Any, some: npt.NDArray[np.bool_]) -> Any:
     if weights.shape != (shape := some.shape):
         raise ValueError(f"sample_weight must have one number per document, shape {shape}, got shape {weights.shape}")
     check_amounts("sample_weight", weights)
-    if some.any() and not weights[some].any():
-        raise ValueError("sample_weight must be above zero for a document with a label, but is zero for all of them")
     with np.errstate(over="ignore"):
-        if np.isinf(weights.sum(dtype=np.float64)):
-            raise ValueError(f"sample_weight must have a finite sum, got {weights.max():g} as the largest")
+        total = weights[some].sum(dtype=np.float64)
+    if some.any() and not 0 < total < np.inf:
+        raise ValueError(f"sample_weight must have a finite sum above 0 over documents with a label, got {total:g}")
     return weights
 
 

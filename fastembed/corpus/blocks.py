@@ -185,8 +185,8 @@ def read_data(file: TextFile, report: Callable[[int], object] | None = None) -> 
         As :func:`read_blocks`.
     """
     opener, errors = _decompressor(Path(file.name).suffix.lower())
-    with file.open() as raw, closing(opener(raw)) as text:
-        size = 0
+    with file.open() as raw:
+        text, size = opener(raw), 0
         while True:
             try:
                 data = text.read(BLOCK_BYTES)
@@ -233,20 +233,15 @@ class Streams:
         """Return at most `size` bytes, none at the end."""
         data = b""
         while not data:
-            rest = self._stream.unused_data if self._stream.eof else b""
-            if not rest and (self._stream.eof or self._stream.needs_input):
-                rest = self._raw.read(size)
-                if not rest and self._stream.eof:
-                    return b""
-                if not rest:
-                    raise EOFError("it ends before its last stream does")
-            if self._stream.eof:
+            ended, rest = self._stream.eof, self._stream.unused_data
+            if not rest and (ended or self._stream.needs_input) and not (rest := self._raw.read(size)):
+                if ended:
+                    break
+                raise EOFError("it ends before its last stream does")
+            if ended:
                 self._stream = self._new()
             data = self._stream.decompress(rest, size)
         return data
-
-    def close(self) -> None:
-        """Do nothing: the file is closed by who has opened it."""
 
 
 def _zstd() -> Any:
