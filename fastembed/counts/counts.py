@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from fastembed._base.arrays import Float64, canonical_csr, read_only, sorted_csr
+from fastembed._base.arrays import Float64, canonical_csr, read_only
 from fastembed._base.memory import check_memory_limit
 from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_amounts, check_choice, check_flag, check_integer, check_number
@@ -26,15 +26,17 @@ from fastembed.corpus.corpus import Progress, Source, as_corpus
 from fastembed.corpus.ledger import Ledger, LineSplit, check_walks
 from fastembed.counts.folders import Folder, LocalFolder, Memory, UrlFolder, open_folder, temporary_folder
 from fastembed.counts.graphs import Walks, kept_nodes, read_graph
-from fastembed.counts.groups import check_exact, group_count, group_places, group_size
+from fastembed.counts.groups import check_exact, group_count, group_places
 from fastembed.counts.pairs import basket_rows, named_pairs, tokens_of
 from fastembed.counts.store import (
     GroupedCounts,
-    GroupWriter,
+    WrittenGroup,
+    collected,
     grouped,
     open_store,
     write_group,
     write_manifest,
+    write_rows,
     writing,
 )
 from fastembed.counts.tasks import TASK_MEMORY, Job, count_by_tasks, count_in_turn
@@ -198,19 +200,18 @@ class Counts:
             workers = 1 if threads is None else workers
             limit = TASK_MEMORY if memory_limit is None else limit
         ledger, keep = Ledger(), keep_probabilities(corpus, vocabulary, windows, lines)
-        attributes: dict[str, Any] = {"windows": windows, "keep": keep, "ledger": ledger, "vocabulary": known}
         with _folder(store, memory_limit, limit) as folder:
-            writer = GroupWriter(folder, shape, Scale.of(windows, keep, shape))
+            scale = Scale.of(windows, keep, shape)
             job = Job(folder, secrets.token_hex(8), size, windows, workers, limit)
             if executor is not None:
                 assert known is not None
-                ledger = attributes["ledger"] = count_by_tasks(job, executor, corpus, known, writer, progress)
+                groups, ledger = count_by_tasks(job, scale, executor, corpus, known, progress)
             else:
                 given = corpus, vocabulary, windows, ledger, workers, limit, lines, progress
                 with closing(counted_chunks(*given)) as chunks:
-                    count_in_turn(job, chunks, writer)
-            check_pairs(ledger, writer.nnz, windows)
-            return cls._written(writer, attributes)
+                    groups = count_in_turn(job, scale, chunks)
+            check_pairs(ledger, groups.nnz, windows)
+            return cls._written(groups, windows=windows, keep=keep, ledger=ledger, vocabulary=known)
 
     @classmethod
     def from_baskets(
@@ -276,16 +277,14 @@ class Counts:
         workers, limit = check_threads(threads), check_memory_limit(memory_limit)
         ledger = Ledger(unit="basket")
         known = vocabulary if isinstance(vocabulary, Vocabulary) else None
-        attributes = {"ledger": ledger, "vocabulary": known, "baskets": weighting}
         with _folder(store, memory_limit, limit) as folder:
             with closing(encode_corpus(as_corpus(baskets), vocabulary, ledger, progress, workers, lines)) as pieces:
                 rows = basket_rows(pieces, shape, weighting == "share", limit, workers)
-            writer = GroupWriter(folder, shape, Scale.none(*shape))
             with closing(rows):
-                writer.write(rows)
-            if not writer.nnz:
+                groups = write_rows(folder, Scale.none(*shape), rows)
+            if not groups.nnz:
                 raise ValueError(f"the baskets give no pair: {ledger.summary()}")
-            return cls._written(writer, attributes)
+            return cls._written(groups, ledger=ledger, vocabulary=known, baskets=weighting)
 
     @classmethod
     def from_pairs(
@@ -449,11 +448,10 @@ class Counts:
             alike = "flat" if window == 1 else weighting
             ledger.walks = f"walks of window={window} and weighting={alike!r}{said}"
             walks = Walks(adjacency, distances, start == "uniform", tolerance, ledger)
-            shape = len(vocabulary), len(vocabulary)
-            writer = GroupWriter(folder, shape, Scale.none(*shape))
-            with closing(walks.rows(np.argsort(group_places(len(vocabulary))), workers, progress)) as rows:
-                writer.write(rows)
-            return cls._written(writer, {"ledger": ledger, "vocabulary": vocabulary})
+            nodes = np.argsort(group_places(len(vocabulary)))
+            with closing(walks.rows(nodes, workers, progress)) as rows:
+                groups = write_rows(folder, Scale.none(len(nodes), len(nodes)), rows)
+            return cls._written(groups, ledger=ledger, vocabulary=vocabulary)
 
     @classmethod
     def from_scipy(cls, matrix: Any, *, tokens: Sequence[Hashable] | None = None) -> Counts:
@@ -547,27 +545,22 @@ class Counts:
         ledger = None if self.ledger is None or other.ledger is None else self.ledger + other.ledger
         known = other.vocabulary if self.vocabulary is None else self.vocabulary
         weighting = self.baskets if len(baskets) == 1 else None  # added to counts of another kind, they are plain pairs
-        return Counts._written(
-            self._sum_with(other),
-            self._attributes() | {"ledger": ledger, "vocabulary": known, "baskets": weighting},
-        )
+        joint = {"ledger": ledger, "vocabulary": known, "baskets": weighting}
+        return Counts._of(self._sum_with(other), **self._attributes() | joint)
 
-    def _sum_with(self, other: Counts) -> GroupWriter:
+    def _sum_with(self, other: Counts) -> GroupedCounts:
         """Add the stored counts, group by group."""
-        memory = Memory()
-        writer = GroupWriter(memory, self.shape, self._groups.scale)
-        for group in range(group_count(self.shape[0])):
-            size = group_size(group, self.shape[0]), self.shape[1]
-            terms = [counts._groups.read_group(group, stored=True).decoded() for counts in (self, other)]
-            csr = [sorted_csr(rows.data, rows.indices, np.append(0, rows.ends), size) for rows in terms]
-            total = csr[0] + csr[1]
+        memory, scale = Memory(), self._groups.scale
+
+        def written(group: int) -> WrittenGroup:
+            terms = [counts._groups.read_group(group, stored=True).csr() for counts in (self, other)]
+            total = terms[0] + terms[1]
             if self.windows is not None:
                 check_exact(total.data)
             check_amounts("the sums of counts", total.data)
-            ends = total.indptr.astype(np.int64)
-            rows = Rows(ends[:-1], ends[1:], total.indices.astype(np.int32, copy=False), total.data)
-            writer.add(write_group(memory, group, writer.encoded(group, [rows])))
-        return writer
+            return write_group(memory, group, [Rows.of(total)], scale.of_group(group))
+
+        return collected(memory, scale, map(written, range(group_count(self.shape[0]))))
 
     def __reduce__(self) -> tuple[Any, ...]:
         folder = self._groups.folder
@@ -638,9 +631,8 @@ class Counts:
         return cls._of(groups, **attributes)
 
     @classmethod
-    def _written(cls, writer: GroupWriter, attributes: dict[str, Any]) -> Counts:
-        """Return the counts that have been written, and complete their store, if they are not in memory."""
-        groups = writer.counts()
+    def _written(cls, groups: GroupedCounts, **attributes: Any) -> Counts:
+        """Return counts whose groups are written, and complete their store, if they are not in memory."""
         if not groups.in_memory:
             write_manifest(groups, attributes)
         return cls._of(groups, **attributes)
@@ -667,8 +659,8 @@ def _named(matrix: sparse.csr_array, tokens: Sequence[Hashable]) -> Vocabulary:
     names = tokens_of(tokens)
     rows, columns = matrix.shape
     if len(names) != rows or columns > rows:
-        found = f"there are {len(names)} tokens for {rows} rows and {columns} columns"
-        raise ValueError(f"tokens name the rows, and the first of them the columns, but {found}")
+        sizes = f"there are {len(names)} tokens for {rows} rows and {columns} columns"
+        raise ValueError(f"tokens name the rows, and the first of them the columns, but {sizes}")
     entries = np.diff(matrix.indptr)
     entries[:columns] += np.bincount(matrix.indices, minlength=columns)
     return Vocabulary(names, entries)

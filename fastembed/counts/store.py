@@ -29,12 +29,13 @@ from fastembed.counts.folders import Folder, Memory, StoreFolder, open_folder
 from fastembed.counts.groups import RowBatch, group_count, group_size, group_slice, shard_bounds
 from fastembed.counts.tiles import (
     Bytes,
-    EncodedGroup,
     Rows,
     TiledRows,
     Tiles,
+    add_totals,
     check_tiles,
     digests,
+    encode,
     joined_groups,
 )
 from fastembed.counts.windows import Scale, Windows
@@ -63,6 +64,67 @@ class Totals(NamedTuple):
     columns: Float64
 
 
+def place_of(folder: Folder, file: str) -> str:
+    """Return the name of a file for messages."""
+    return f"{folder.path.rstrip('/')}/{file}"
+
+
+@contextmanager
+def damage_named(folder: Folder, file: str) -> Iterator[None]:
+    """Name the file in a ValueError of a `with` block."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{place_of(folder, file)!r} is damaged: {error}") from None
+
+
+class Group(NamedTuple):
+    """A group of rows of counts: its tiles are in a file, from the byte `begin` on.
+
+    `sha256` (S, 32) has the SHA-256 of each tile; None in memory.
+    """
+
+    file: str
+    begin: int
+    tiles: Tiles
+    sha256: Bytes | None
+
+    def read(self, folder: Folder, bounds: npt.NDArray[np.intp], rows: int, shards: slice) -> Bytes:
+        """Return some of the tiles.
+
+        Parameters
+        ----------
+        bounds : ndarray (S + 1,)
+            The bounds of all tiles.
+        rows : int
+            The number of rows of the group.
+        shards : slice
+            Which tiles.
+
+        Raises
+        ------
+        OSError
+            If the file is missing or cannot be read.
+        ValueError
+            If a tile is damaged.
+        """
+        offsets = self.begin + self.tiles.offsets()
+        data = folder.read(self.file, int(offsets[shards.start]), int(offsets[shards.stop]))
+        if self.sha256 is not None:
+            bounds = bounds[shards.start : shards.stop + 1]
+            with damage_named(folder, self.file):
+                check_tiles(data, self.tiles.part(shards), self.sha256[shards], bounds, rows)
+        return data
+
+
+class WrittenGroup(NamedTuple):
+    """A group that is written, and the sums of expected counts of its rows (R,) and of all columns (V,)."""
+
+    group: Group
+    rows: Float64
+    columns: Float64
+
+
 class GroupedCounts:
     """Counts in files of tiles, one per group of rows: in memory, in a folder or at a URL.
 
@@ -70,21 +132,17 @@ class GroupedCounts:
 
     Parameters
     ----------
-    files : list of str
-        The name of the file of each group in the folder.
-    shape : (int, int)
-        (V_in, V_out).
-    tiles : Tiles
-        Those of all groups: the first axis of the arrays is that of the groups.
+    groups : list of Group
+    totals : Totals
     scale : Scale
         The factors that turn what is stored into expected counts.
-    sha256 : ndarray of uint8 (G, S, 32), optional
-        The SHA-256 of each tile; computed when it is needed if the files are in memory.
 
     Attributes
     ----------
-    folder, shape, totals, scale
+    folder, groups, totals, scale
         As given.
+    shape : (int, int)
+        (V_in, V_out).
     shards : slice
         The shards that are read; all by default.
     buffer_memory : int
@@ -93,20 +151,12 @@ class GroupedCounts:
 
     buffer_memory = 0
 
-    def __init__(
-        self,
-        folder: Folder,
-        files: list[str],
-        shape: tuple[int, int],
-        tiles: Tiles,
-        totals: Totals,
-        scale: Scale,
-        sha256: Bytes | None = None,
-    ) -> None:
-        self.folder, self.files, self.shape, self.totals, self.scale = folder, files, shape, totals, scale
-        self._tiles, self._sha256 = tiles, sha256
-        self._bounds = shard_bounds(shape[1])
+    def __init__(self, folder: Folder, groups: list[Group], totals: Totals, scale: Scale) -> None:
+        self.folder, self.groups, self.totals, self.scale = folder, groups, totals, scale
+        self.shape = scale.shape
+        self._bounds = shard_bounds(self.shape[1])
         self.shards = slice(0, len(self._bounds) - 1)
+        self._sha256: Bytes | None = None
 
     @property
     def in_memory(self) -> bool:
@@ -121,12 +171,13 @@ class GroupedCounts:
     @property
     def tiles(self) -> Tiles:
         """The tiles of the shards in all groups."""
-        return self._tiles.part((slice(None), self.shards))
+        tiles = Tiles(*map(np.stack, zip(*(group.tiles for group in self.groups), strict=True)))
+        return tiles.part((slice(None), self.shards))
 
     @property
     def entries(self) -> Int64:
         """The number of stored counts of each group, (G,)."""
-        entries: Int64 = self._tiles.entries[:, self.shards].sum(axis=1)
+        entries: Int64 = self.tiles.entries.sum(axis=1)
         return entries
 
     @property
@@ -135,13 +186,13 @@ class GroupedCounts:
         return int(self.entries.sum())
 
     def digests(self) -> Bytes:
-        """Return the SHA-256 of each tile, (G, S, 32)."""
+        """Return the SHA-256 of each tile, (G, S, 32); of tiles in memory it is computed when it is first needed."""
         if self._sha256 is None:
 
-            def of_group(group: int) -> Bytes:
-                return digests(self.folder.read(self.files[group]), self._tiles.part(group))
+            def of_group(group: Group) -> Bytes:
+                return digests(self.folder.read(group.file), group.tiles) if group.sha256 is None else group.sha256
 
-            with closing(ordered_map(of_group, range(len(self.files)), check_threads(None))) as groups:
+            with closing(ordered_map(of_group, self.groups, check_threads(None))) as groups:
                 self._sha256 = np.stack(list(groups))
         return self._sha256
 
@@ -165,34 +216,18 @@ class GroupedCounts:
         return same
 
     def read_tiles(self, group: int) -> Bytes:
-        """Return the tiles of a group.
-
-        Raises
-        ------
-        OSError
-            If the file is missing or cannot be read.
-        ValueError
-            If a tile is damaged.
-        """
-        place, offsets = (group, self.shards), self._tiles.part(group).offsets()
-        data = self.folder.read(self.files[group], int(offsets[self.shards.start]), int(offsets[self.shards.stop]))
-        if not self.in_memory:
-            rows = group_size(group, self.shape[0])
-            try:
-                check_tiles(data, self._tiles.part(place), self.digests()[place], self.bounds, rows)
-            except ValueError as error:
-                raise ValueError(f"{self._place(group)!r} is damaged: {error}") from None
-        return data
+        """Return the tiles of a group; see `Group.read`."""
+        return self.groups[group].read(self.folder, self._bounds, group_size(group, self.shape[0]), self.shards)
 
     def read_group(self, group: int, *, stored: bool = False) -> TiledRows:
         """Return a group of rows with its expected counts, or as they are stored."""
         scale = Scale.none(*self.shape) if stored else self.scale
-        part = scale.part(group_slice(group, self.shape[0]))
-        return TiledRows(self.read_tiles(group), self._tiles.part((group, self.shards)), self.bounds, part)
+        tiles = self.groups[group].tiles.part(self.shards)
+        return TiledRows(self.read_tiles(group), tiles, self.bounds, scale.of_group(group))
 
     def csr(self) -> sparse.csr_array:
         """Return all expected counts as a CSR array."""
-        lengths, parts = np.empty(self.shape[0], np.int64), range(len(self.files))
+        lengths, parts = np.empty(self.shape[0], np.int64), range(len(self.groups))
         for group in parts:
             lengths[group_slice(group, self.shape[0])] = self.read_group(group).lengths
         indptr = np.concatenate([[0], np.cumsum(lengths)])
@@ -204,121 +239,60 @@ class GroupedCounts:
 
     def copied(self, folder: Folder) -> GroupedCounts:
         """Write the same files into a folder, and return the counts there."""
-        sha256 = None if isinstance(folder, Memory) else self.digests()
-        files = self.files if sha256 is None else [file_name(group, sha256[group]) for group in range(len(self.files))]
-        for group, name in enumerate(files):
-            folder.write(name, [self.read_tiles(group)])
-        return GroupedCounts(folder, files, self.shape, self._tiles, self.totals, self.scale, sha256)
-
-    def check_sizes(self) -> None:
-        """Raise OSError or ValueError if a file of a store is missing or has the wrong size."""
-        assert not isinstance(self.folder, Memory)
-        for group, name in enumerate(self.files):
-            size, right = self.folder.size(name), self._tiles.part(group).offsets()[-1]
-            if size != right:
-                raise ValueError(f"{self._place(group)!r} is damaged: it has {size:,} bytes, not {right:,}")
-
-    def _place(self, group: int) -> str:
-        """Return the name of the file of a group for messages."""
-        return f"{self.folder.path.rstrip('/')}/{self.files[group]}"
+        groups = [
+            write_tiles(folder, number, group.tiles, self.read_tiles(number))
+            for number, group in enumerate(self.groups)
+        ]
+        return GroupedCounts(folder, groups, self.totals, self.scale)
 
 
-def file_name(group: int, sha256: Bytes) -> str:
-    """Return the name of the file of a group in a store, which depends on the digests of its tiles."""
-    return f"group-{group:05d}-{hashlib.sha256(sha256.tobytes()).hexdigest()[:16]}.tiles"
+def write_tiles(folder: Folder, group: int, tiles: Tiles, data: Bytes) -> Group:
+    """Write the tiles of a group to a file, whose name depends on its content unless it is in memory."""
+    sha256 = None if isinstance(folder, Memory) else digests(data, tiles)
+    file = file_name(group, sha256)
+    folder.write(file, [data])
+    return Group(file, 0, tiles, sha256)
 
 
-class WrittenGroup(NamedTuple):
-    """A group of rows in a file of this name.
-
-    The sums `rows` and `columns` are those of an `EncodedGroup`; `sha256` (S, 32) is None in memory.
-    """
-
-    file: str
-    tiles: Tiles
-    sha256: Bytes | None
-    rows: Float64
-    columns: Float64
+def file_name(group: int, sha256: Bytes | None) -> str:
+    """Return the name of the file of a group, whose tiles have these digests."""
+    content = "" if sha256 is None else hashlib.sha256(sha256.tobytes()).hexdigest()[:16]
+    return f"group-{group:05d}-{content}.tiles"
 
 
-def write_group(folder: Folder, group: int, encoded: EncodedGroup) -> WrittenGroup:
-    """Write the tiles of a group of rows to a file."""
-    sha256, file = None, f"group-{group:05d}"
-    if not isinstance(folder, Memory):
-        sha256 = digests(encoded.data, encoded.tiles)
-        file = file_name(group, sha256)
-    folder.write(file, [encoded.data])
-    return WrittenGroup(file, encoded.tiles, sha256, encoded.rows, encoded.columns)
+def collected(folder: Folder, scale: Scale, written: Iterable[WrittenGroup]) -> GroupedCounts:
+    """Return the counts whose groups are written one after the other; `scale` has the factors of what is stored."""
+    groups, totals = list[Group](), Totals(*map(np.zeros, scale.shape))
+    for group, rows, columns in written:
+        totals.rows[group_slice(len(groups), scale.shape[0])] = rows
+        totals.columns[:] += columns
+        groups.append(group)
+    return GroupedCounts(folder, groups, totals, scale)
 
 
-class GroupWriter:
-    """Writes counts into a folder or into memory, group by group.
+def write_group(folder: Folder, group: int, pieces: list[Rows], scale: Scale) -> WrittenGroup:
+    """Write a group of stored rows, whose factors these are, to a file."""
+    rows, columns = map(np.zeros, scale.shape)
+    add_totals(pieces, scale, rows, columns)
+    return WrittenGroup(write_tiles(folder, group, *encode(pieces, shard_bounds(len(columns)))), rows, columns)
 
-    Parameters
-    ----------
-    folder : Folder
-        A store is locked (`writing`).
-    shape : (int, int)
-        (V_in, V_out).
-    scale : Scale
-        The factors of what is written.
 
-    Attributes
-    ----------
-    scale
-        As given.
-    nnz : int
-        The number of counts written.
-    """
-
-    def __init__(self, folder: Folder, shape: tuple[int, int], scale: Scale) -> None:
-        self.scale, self._folder, self._shape, self._bounds = scale, folder, shape, shard_bounds(shape[1])
-        self._totals = Totals(np.zeros(shape[0]), np.zeros(shape[1]))
-        self._groups: list[WrittenGroup] = []
-        self.nnz = 0
-
-    def write(self, batches: Iterable[RowBatch]) -> None:
-        """Write the stored rows of all groups, in their order."""
-        for group, pieces in enumerate(joined_groups(batches, self._shape[0])):
-            self.add(write_group(self._folder, group, self.encoded(group, pieces)))
-            del pieces  # free their memory before the next group is taken
-
-    def encoded(self, group: int, pieces: list[Rows]) -> EncodedGroup:
-        """Return the tiles and the sums of a group of stored rows."""
-        return EncodedGroup.of(pieces, self._bounds, self.scale.part(group_slice(group, self._shape[0])))
-
-    def add(self, written: WrittenGroup) -> None:
-        """Add the next group, whose file is written."""
-        self._totals.rows[group_slice(len(self._groups), self._shape[0])] = written.rows
-        self._totals.columns[:] += written.columns
-        self._groups.append(written)
-        self.nnz += int(written.tiles.entries.sum())
-
-    def counts(self) -> GroupedCounts:
-        """Return the counts written."""
-        tiles = Tiles(*map(np.stack, zip(*(group.tiles for group in self._groups), strict=True)))
-        sha256 = [group.sha256 for group in self._groups if group.sha256 is not None]
-        files = [group.file for group in self._groups]
-        found = np.stack(sha256) if sha256 else None
-        return GroupedCounts(self._folder, files, self._shape, tiles, self._totals, self.scale, found)
+def write_rows(folder: Folder, scale: Scale, batches: Iterable[RowBatch]) -> GroupedCounts:
+    """Write stored rows in the order of groups, and return the counts."""
+    groups = enumerate(joined_groups(batches, scale.shape[0]))
+    written = (write_group(folder, group, pieces, scale.of_group(group)) for group, pieces in groups)
+    return collected(folder, scale, written)
 
 
 def grouped(matrix: sparse.csr_array) -> GroupedCounts:
     """Return the counts in a canonical CSR array, in memory."""
-    memory = Memory()
-    writer = GroupWriter(memory, matrix.shape, Scale.none(*matrix.shape))
-    indptr = matrix.indptr.astype(np.int64, copy=False)
-    indices = matrix.indices.astype(np.int32, copy=False)
+    memory, rows, scale = Memory(), Rows.of(matrix), Scale.none(*matrix.shape)
 
-    def encoded(group: int) -> EncodedGroup:
-        part = group_slice(group, matrix.shape[0])
-        begins, ends = np.ascontiguousarray(indptr[:-1][part]), np.ascontiguousarray(indptr[1:][part])
-        return writer.encoded(group, [Rows(begins, ends, indices, matrix.data)])
+    def written(group: int) -> WrittenGroup:
+        return write_group(memory, group, [rows.part(group_slice(group, len(rows.ends)))], scale.of_group(group))
 
-    with closing(ordered_map(encoded, range(group_count(matrix.shape[0])), check_threads(None))) as groups:
-        for group, of_group in enumerate(groups):
-            writer.add(write_group(memory, group, of_group))
-    return writer.counts()
+    with closing(ordered_map(written, range(group_count(len(rows.ends))), check_threads(None))) as groups:
+        return collected(memory, scale, groups)
 
 
 # ---------------------------------------------------------------- stores
@@ -367,7 +341,7 @@ def read_manifest(folder: StoreFolder) -> tuple[dict[str, npt.NDArray[Any]], dic
         raise FileNotFoundError(f"there is no folder {folder.path!r}")
     if MANIFEST not in names:
         raise ValueError(f"{folder.path!r} is not a store of counts, or was not finished: it has no {MANIFEST}")
-    return load_tensors(folder.read(MANIFEST).tobytes(), f"{folder.path.rstrip('/')}/{MANIFEST}")
+    return load_tensors(folder.read(MANIFEST).tobytes(), place_of(folder, MANIFEST))
 
 
 def open_store(folder: StoreFolder) -> tuple[GroupedCounts, dict[str, Any]]:
@@ -382,26 +356,30 @@ def open_store(folder: StoreFolder) -> tuple[GroupedCounts, dict[str, Any]]:
     """
     tensors, metadata = read_manifest(folder)
     settings = check_header(metadata, "counts-store", folder.path)
-    with fitting(f"{folder.path.rstrip('/')}/{MANIFEST}", "counts that fit"):
+    with fitting(place_of(folder, MANIFEST), "counts that fit"):
         shape, attributes = unpack_attributes(tensors, settings)
-        tiles = Tiles(*(np.array(tensors[name]) for name in Tiles._fields))
+        *tiles, sha256 = (np.array(tensors[name]) for name in (*Tiles._fields, "sha256"))
         totals = Totals(*(np.array(tensors[f"totals.{name}"]) for name in Totals._fields))
-        sha256: Bytes = np.array(tensors["sha256"])
         scale = Scale.of(attributes["windows"], attributes["keep"], shape)
         tiles_shape = group_count(shape[0]), len(shard_bounds(shape[1])) - 1
-        found = *(array.shape for array in tiles), sha256.shape, totals.rows.shape, totals.columns.shape
+        given = *(array.shape for array in tiles), sha256.shape, totals.rows.shape, totals.columns.shape
         right = *[tiles_shape] * len(tiles), (*tiles_shape, 32), shape[:1], shape[1:]
-        if found != right or min(tiles.entries.min(), tiles.filled.min()) < 0:
-            raise ValueError(f"tiles and totals of the shapes {found}, where {right} are needed")
-    files = [file_name(group, of_group) for group, of_group in enumerate(sha256)]
-    counts = GroupedCounts(folder, files, shape, tiles, totals, scale, sha256)
-    counts.check_sizes()
-    return counts, attributes
+        if given != right or min(tiles[0].min(), tiles[1].min()) < 0:
+            raise ValueError(f"tiles and totals of the shapes {given}, where {right} are needed")
+    groups = [
+        Group(file_name(number, of_group), 0, Tiles(*of_tiles), of_group)
+        for number, (*of_tiles, of_group) in enumerate(zip(*tiles, sha256, strict=True))
+    ]
+    for group in groups:
+        size, right_size = folder.size(group.file), group.tiles.offsets()[-1]
+        with damage_named(folder, group.file):
+            if size != right_size:
+                raise ValueError(f"it has {size:,} bytes, not {right_size:,}")
+    return GroupedCounts(folder, groups, totals, scale), attributes
 
 
 def write_manifest(counts: GroupedCounts, attributes: Mapping[str, Any]) -> None:
     """Complete a store, whose files are in the folder of the counts; the attributes are as for `pack_attributes`."""
-    assert not isinstance(counts.folder, Memory)
     tensors, settings = pack_attributes(counts.shape, attributes)
     tensors |= counts.tiles._asdict() | {"sha256": counts.digests()}
     tensors |= {f"totals.{name}": array for name, array in counts.totals._asdict().items()}

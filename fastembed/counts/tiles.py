@@ -22,9 +22,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 import fastembed._kernels.tiles as kernels
-from fastembed._base.arrays import Float64, Int32, Int64
+from fastembed._base.arrays import Float64, Int32, Int64, sorted_csr
 from fastembed.counts.groups import RowBatch, group_count, group_size
 from fastembed.counts.windows import Scale
 
@@ -43,6 +44,17 @@ class Rows(NamedTuple):
     ends: Int64
     indices: Int32
     data: Float64
+
+    @classmethod
+    def of(cls, matrix: sparse.csr_array) -> Rows:
+        """Return the rows of a canonical CSR array."""
+        ends = matrix.indptr.astype(np.int64, copy=False)
+        return cls(ends[:-1], ends[1:], matrix.indices.astype(np.int32, copy=False), matrix.data)
+
+    def part(self, rows: slice) -> Rows:
+        """Return some of the rows."""
+        begins, ends = (np.ascontiguousarray(places[rows]) for places in self[:2])
+        return Rows(begins, ends, self.indices, self.data)
 
 
 class Tiles(NamedTuple):
@@ -76,36 +88,14 @@ class Tiles(NamedTuple):
         return self.offsets(), *self
 
 
-class EncodedGroup(NamedTuple):
-    """The tiles of a group of rows, and the sums of its rows and columns.
-
-    Attributes
-    ----------
-    tiles : Tiles
-    data : ndarray of uint8
-    rows, columns : ndarray (R,), ndarray (V,)
-        Sums of expected counts.
-    """
-
-    tiles: Tiles
-    data: Bytes
-    rows: Float64
-    columns: Float64
-
-    @classmethod
-    def of(cls, pieces: list[Rows], bounds: npt.NDArray[np.intp], scale: Scale) -> EncodedGroup:
-        """Return the group whose rows are those of the pieces, with the factors of its rows and all columns."""
-        rows, columns, first = np.zeros(len(scale.rows)), np.zeros(len(scale.columns)), 0
-        for piece in pieces:
-            part = slice(first, first + len(piece.ends))
-            add_totals(piece, scale.part(part), rows[part], columns)
-            first = part.stop
-        return cls(*encode(pieces, bounds), rows, columns)
-
-
-def add_totals(part: Rows, scale: Scale, rows: Float64, columns: Float64) -> None:
-    """Add the expected counts of rows to the sums of these rows (R,) and of all columns (V,)."""
-    kernels.add_totals(*part, scale.denominator, scale.rows, scale.columns, rows, columns)
+def add_totals(pieces: list[Rows], scale: Scale, rows: Float64, columns: Float64) -> None:
+    """Add the expected counts of a group of rows to the sums of its rows (R,) and of all columns (V,)."""
+    first = 0
+    for piece in pieces:
+        part = slice(first, first + len(piece.ends))
+        factors = scale.denominator, scale.rows[part], scale.columns
+        kernels.add_totals(*piece, *factors, rows[part], columns)
+        first = part.stop
 
 
 def encode(pieces: list[Rows], bounds: npt.NDArray[np.intp]) -> tuple[Tiles, Bytes]:
@@ -160,6 +150,11 @@ class TiledRows:
         tiles = self._data, self._bounds, *self._sizes
         kernels.read_rows(*tiles, *factors, first, last, places, indices, values)
 
+    def csr(self) -> sparse.csr_array:
+        """Return the expected counts of all rows as a CSR array of all columns."""
+        rows, shape = self.decoded(), (len(self.lengths), len(self._scale.columns))
+        return sorted_csr(rows.data, rows.indices, np.append(0, rows.ends), shape)
+
 
 def digests(data: Bytes, tiles: Tiles) -> Bytes:
     """Return the SHA-256 of the bytes of each tile of a group, (S, 32)."""
@@ -183,7 +178,10 @@ def check_tiles(data: Bytes, tiles: Tiles, sha256: Bytes, bounds: npt.NDArray[np
 
 
 def joined_groups(batches: Iterable[RowBatch], rows: int) -> Generator[list[Rows], None, None]:
-    """Yield the rows group by group, in some pieces each, from batches of rows in that order (see `group_places`)."""
+    """Yield the rows group by group, in some pieces each, from batches of rows in that order (see `group_places`).
+
+    The list of a group is emptied before the next one is read, so that only one is in memory.
+    """
     sizes = iter(group_size(group, rows) for group in range(group_count(rows)))
     pieces, missing = list[Rows](), next(sizes)
     for lengths, columns, values, release in batches:
@@ -195,5 +193,6 @@ def joined_groups(batches: Iterable[RowBatch], rows: int) -> Generator[list[Rows
             first, begin, missing = first + len(ends), part.stop, missing - len(ends)
             if not missing:
                 yield pieces
-                pieces, missing = [], next(sizes, 0)
+                pieces.clear()
+                missing = next(sizes, 0)
         release()

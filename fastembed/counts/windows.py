@@ -27,7 +27,7 @@ from fastembed._base.threads import ordered_map
 from fastembed._base.validation import check_choice, check_flag, check_integer, check_number
 from fastembed.corpus.corpus import Corpus, OnePerThread, Progress, check_ordered
 from fastembed.corpus.ledger import Ledger, LineSplit
-from fastembed.counts.groups import RowBatch, batch_entries, check_exact, group_places
+from fastembed.counts.groups import RowBatch, batch_entries, check_exact, group_places, group_slice
 from fastembed.vocabulary import Vocabulary, encode_corpus, vocabulary_size
 
 MAX_WINDOW = 1 << 16  # the largest distance of a context
@@ -177,11 +177,16 @@ class Scale:
             return cls(denominator, scale.rows, scale.columns)
         directed = windows is not None and windows.directed
         contexts = keep[: shape[1] // 2 if directed else shape[1]]
-        return cls(denominator, keep, np.tile(contexts, 2) if directed else contexts)
+        return cls(denominator, keep, np.tile(contexts, 2 if directed else 1))
 
-    def part(self, rows: slice) -> Scale:
-        """Return the factors of some rows and all columns."""
-        return Scale(self.denominator, np.ascontiguousarray(self.rows[rows]), np.ascontiguousarray(self.columns))
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The shape of the counts."""
+        return len(self.rows), len(self.columns)
+
+    def of_group(self, group: int) -> Scale:
+        """Return the factors of a group of rows and of all columns."""
+        return Scale(self.denominator, self.rows[group_slice(group, len(self.rows))].copy(), self.columns)
 
 
 class CountedChunk(NamedTuple):
