@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
@@ -148,18 +147,14 @@ class Ranks:
 
     def compare(self, things: Mapping[str, Any]) -> None:
         """Raise ValueError on all ranks if one differs from rank 0 in kernels, BLAS, versions or `things`."""
-        own = {name: str(value) for name, value in {**origin_of_bits(), **things}.items()}
-        others = self.comm.allgather((platform.node(), own))
-        where, wanted = others[0]
-        for rank, (host, found) in enumerate(others):
-            for name, value in wanted.items():
-                if found.get(name) != value:
-                    raise _known_to_all(
-                        ValueError(
-                            f"rank {rank} on {host} has {name} {found.get(name)}, but rank 0 on {where} has {value}:"
-                            " all ranks must have the same, or bits would differ"
-                        )
-                    )
+        facts = {name: str(value) for name, value in {**origin_of_bits(), **things}.items()}
+        (first_host, right), *others = self.comm.allgather((platform.node(), facts))
+        for rank, (host, given) in enumerate(others, 1):
+            for name in right:
+                if given.get(name) != right[name]:
+                    differ = f"rank {rank} on {host} has {name} {given.get(name)}, but rank 0 on {first_host} has"
+                    message = f"{differ} {right[name]}: all ranks must have the same, or bits would differ"
+                    raise _known_to_all(ValueError(message))
 
     # ---------------------------------------------------------------- arrays
 
@@ -228,15 +223,16 @@ class Exchange:
         bags: bool,
     ) -> None:
         self._ranks, self._parameters, self._pool, self._squares = ranks, parameters, pool, squares
-        self._bounds = bounds = shard_bounds(parameters.outputs)
         self._row_rates, self._h_gradients, self._bags = row_rates, h_gradients, bags
-        firsts = ranks.first_nodes(len(bounds) - 1)
+        _, self._block_size, width = h_gradients.shape
+        shards = len(shard_bounds(parameters.outputs)) - 1
+        firsts = ranks.first_nodes(shards)
         sizes = np.diff(firsts)
-        self._block_size, width = int(h_gradients.shape[1]), int(h_gradients.shape[2])
         self.nodes, self._most = int(firsts[-1]), int(sizes.max())
-        self.node_shards = (len(bounds) - 1) // self.nodes
-        # All ranks send the same number of nodes, though some have one less: indices of the valid ones in the result
-        self._places = np.concatenate([rank * self._most + np.arange(size) for rank, size in enumerate(sizes)])
+        self.node_shards = shards // self.nodes
+        # All ranks send the same number of nodes, though some have one less: where the nodes are in what is received
+        places = np.concatenate([rank * self._most + np.arange(size) for rank, size in enumerate(sizes)])
+        self._places = slice(None) if self._most == 1 else places
         self.joined = np.empty(self._most * 3 * self._block_size)
         self.partials = np.empty(self.nodes * 3 * self._block_size)
         fit = KEPT_BYTES // (width * parameters.dtype.itemsize * self._most)
@@ -245,9 +241,8 @@ class Exchange:
         self.kept = aligned_zeros((int(sizes[ranks.rank]), self._capacity + ranks.size, width), parameters.dtype)
         of_all = (self.nodes, self._block_size, width) if bags else (1, 1, width)
         self.gradients = aligned_zeros(of_all, parameters.dtype).reshape(-1)
-        self._steps: deque[tuple[NDArray[np.intp], float]] = deque()  # rows and rates of steps with kept dH
-        self._rows = 0  # the number of these rows
-        self._rates = np.zeros(parameters.inputs)
+        self._rows: list[NDArray[np.intp]] = []  # those of each block whose dH is kept
+        self._rates = np.zeros(parameters.inputs)  # at which these rows of the embedding are updated
 
     def gather_partials(self, size: int) -> None:
         """Gather (max, sum, target logit) of the rows of a block, for each node, on all ranks."""
@@ -255,29 +250,26 @@ class Exchange:
 
     def gather_gradients(self, size: int) -> None:
         """Gather dH of a block, for each node, on all ranks."""
-        own = self._padded(self._h_gradients[:: self.node_shards, :size]).reshape(-1)
-        self._gather(own, self.gradients[: self.nodes * len(own) // self._most])
+        sent = self._padded(self._h_gradients[:: self.node_shards, :size]).reshape(-1)
+        self._gather(sent, self.gradients[: self.nodes * len(sent) // self._most])
 
-    def _gather(self, own: NDArray[Any], of_all: NDArray[Any]) -> None:
-        """Gather the arrays of the nodes of all ranks in `of_all`; `own` has as many nodes as any rank at most."""
-        if self._most == 1:
-            self._ranks.comm.Allgather(own, of_all)
-            return
-        received = np.empty(self._ranks.size * len(own), own.dtype)
-        self._ranks.comm.Allgather(own, received)
-        of_all.reshape(self.nodes, -1)[:] = received.reshape(-1, len(own) // self._most)[self._places]
+    def _gather(self, sent: NDArray[Any], of_all: NDArray[Any]) -> None:
+        """Gather the arrays of the nodes of all ranks in `of_all`; each sends as many nodes as any rank at most."""
+        received = np.empty((self._ranks.size * self._most, len(sent) // self._most), sent.dtype)
+        self._ranks.comm.Allgather(sent, received)
+        of_all.reshape(self.nodes, -1)[:] = received[self._places]
 
-    def _padded(self, own: NDArray[Any]) -> NDArray[Any]:
+    def _padded(self, nodes: NDArray[Any]) -> NDArray[Any]:
         """Return C-contiguous arrays of the nodes of this rank, padded with one if other ranks have one more."""
-        return np.ascontiguousarray(own) if len(own) == self._most else np.concatenate([own, own[:1]])
+        return np.concatenate([nodes, nodes[: self._most - len(nodes)]])
 
     def stepped(self, trainer: Any, rows: NDArray[np.intp], rate: float) -> None:
         """Record a step, whose dH is kept if there are no bags; merge what is kept when the memory is full."""
         if self._bags:
             return
-        self._steps.append((rows, rate))
-        self._rows += len(rows)
-        if self._rows + self._block_size > self._capacity:
+        self._rows.append(rows)
+        self._rates[rows] = rate * self._row_rates[rows]
+        if sum(map(len, self._rows)) + self._block_size > self._capacity:
             self.join(trainer)
 
     def join(self, trainer: Any) -> None:
@@ -289,34 +281,28 @@ class Exchange:
         count = trainer.take_kept()
         if not count:
             return
-        rows = np.empty(count, np.intp)
-        filled, self._rows = 0, self._rows - count
-        while filled < count:
-            of_step, rate = self._steps.popleft()
-            rows[filled : filled + len(of_step)] = of_step
-            self._rates[of_step] = rate * self._row_rates[of_step]
-            filled += len(of_step)
+        rows = np.concatenate(self._rows)
+        self._rows.clear()
         ranks = self._ranks.size
-        each = -(-count // ranks)
-        own = rows[self._ranks.rank * each :][:each]
-        self._update(own, self._gradients_of_part(each))
-        changed = [self._parameters.embedding, *([] if self._squares is None else [self._squares])]
-        for array in changed:
-            part = np.zeros((each, *array.shape[1:]), array.dtype)
-            part[: len(own)] = array[own]
-            of_all = np.empty((ranks * each, *array.shape[1:]), array.dtype)
-            self._ranks.comm.Allgather(part, of_all)
-            array[rows] = of_all[:count]
+        size = -(-count // ranks)
+        part = rows[self._ranks.rank * size :][:size]
+        self._update(part, self._gradients_of_part(size))
+        for array in [self._parameters.embedding, *([] if self._squares is None else [self._squares])]:
+            sent = np.zeros((size, *array.shape[1:]), array.dtype)
+            sent[: len(part)] = array[part]
+            received = np.empty((ranks * size, *array.shape[1:]), array.dtype)
+            self._ranks.comm.Allgather(sent, received)
+            array[rows] = received[:count]
 
-    def _gradients_of_part(self, each: int) -> NDArray[Any]:
-        """Return dH of this rank's part of the kept rows, for all nodes, (nodes, each, width)."""
+    def _gradients_of_part(self, size: int) -> NDArray[Any]:
+        """Return dH of this rank's part of the kept rows, for all nodes, (nodes, size, width)."""
         ranks, width = self._ranks.size, self.kept.shape[2]
-        parts = self.kept[:, : ranks * each].reshape(len(self.kept), ranks, each, width)
-        sent = self._padded(parts).swapaxes(0, 1)  # for each rank, all nodes of this rank
+        parts = self.kept[:, : ranks * size].reshape(len(self.kept), ranks, size, width)
+        sent = np.ascontiguousarray(self._padded(parts).swapaxes(0, 1))  # for each rank, all nodes of this rank
         received = aligned_zeros(sent.shape, sent.dtype)
-        self._ranks.comm.Alltoall(np.ascontiguousarray(sent), received)
-        of_nodes = received.reshape(-1, each, width)
-        return of_nodes if self._most == 1 else of_nodes[self._places]
+        self._ranks.comm.Alltoall(sent, received)
+        of_nodes: NDArray[Any] = received.reshape(-1, size, width)[self._places]
+        return of_nodes
 
     def _update(self, rows: NDArray[np.intp], gradients: NDArray[Any]) -> None:
         """Update some rows of the embedding, given the parts of dH of the nodes, (nodes, at least rows, width)."""
@@ -329,13 +315,14 @@ class Exchange:
         self._pool.run(update_piece, -(-len(rows) // UPDATED_ROWS))
 
     def meet(self, trainer: Any, momentum: NDArray[Any]) -> None:
-        """Give all ranks the steps of all, after each has completed its deferred part.
+        """Give all ranks the steps of all, at the end of an epoch.
 
         They receive each shard of the linear layer and of its optimizer state from the rank that has trained it.
         """
         self.join(trainer)
+        bounds = shard_bounds(self._parameters.outputs)
         for rank in range(self._ranks.size):
-            own = self._ranks.shards_of(rank, len(self._bounds) - 1)
-            rows = slice(self._bounds[own.start], self._bounds[own.stop])
+            shards = self._ranks.shards_of(rank, len(bounds) - 1)
+            rows = slice(bounds[shards.start], bounds[shards.stop])
             for array in (self._parameters.weights, self._parameters.linear_squares, momentum):
                 self._ranks.send(array[rows], rank)
