@@ -18,16 +18,7 @@ from fastembed.corpus.ledger import Ledger, check_walks
 from fastembed.corpus.reading import Reading
 from fastembed.counts.counts import Counts, align_counts
 from fastembed.counts.windows import Windows
-from fastembed.formats.tensors import (
-    check_header,
-    fitting,
-    header,
-    map_tensors,
-    pack_tokens,
-    read_fields,
-    unpack_tokens,
-    write_tensors,
-)
+from fastembed.formats import tensors as files
 from fastembed.skipgram.options import Baskets, SkipGramOptions
 from fastembed.skipgram.subwords import Subwords
 from fastembed.trainer.trainer import SQUARES, Trainer, restore_squares, trainer_tensors
@@ -182,7 +173,7 @@ def write_model(path: str | os.PathLike[str], model: FittedModel) -> None:
         **_feature_tensors(model),
         "centre": model.centre,
         "tokens.counts": vocabulary.counts,
-        **pack_tokens(vocabulary.tokens),
+        **files.pack_tokens(vocabulary.tokens),
     }
     settings = plain(vars(options) | {"reading": options.reading and options.reading.record()})
     del settings["threads"]
@@ -206,7 +197,7 @@ def write_model(path: str | os.PathLike[str], model: FittedModel) -> None:
     }
     fields = {"manifest": manifest, "model": state}
     text = {name: json.dumps(plain(values), ensure_ascii=False) for name, values in fields.items()}
-    write_tensors(path, tensors, header("vectors", settings) | text)
+    files.write_tensors(path, tensors, files.header("vectors", settings) | text)
 
 
 def read_model(path: str | os.PathLike[str], threads: int | None) -> FittedModel:
@@ -224,14 +215,14 @@ def read_model(path: str | os.PathLike[str], threads: int | None) -> FittedModel
     ValueError
         If it does not hold a model, or is damaged.
     """
-    tensors, metadata = map_tensors(path)
-    settings = check_header(metadata, "vectors", path)
+    tensors, metadata = files.map_tensors(path)
+    settings = files.check_header(metadata, "vectors", path)
     if "model" not in metadata:
         raise ValueError(f"{str(path)!r} holds vectors alone and no model: open it with Vectors.load")
-    with fitting(path, "a model that fits"):
+    with files.fitting(path, "a model that fits"):
         state, manifest = json.loads(metadata["model"]), json.loads(metadata["manifest"])
         ledgers = {name: state[name] and Ledger(**state[name]) for name in ("ledger", "vocabulary.ledger")}
-        vocabulary = Vocabulary(unpack_tokens(tensors), tensors["tokens.counts"], ledgers["vocabulary.ledger"])
+        vocabulary = Vocabulary(files.unpack_tokens(tensors), tensors["tokens.counts"], ledgers["vocabulary.ledger"])
         vocabulary.reading = _reading(state["vocabulary.reading"])
         settings |= {"reading": _reading(settings.get("reading"))}
         settings |= {name: tuple(settings[name]) for name in PAIRS if isinstance(settings.get(name), list)}
@@ -265,8 +256,8 @@ def read_reading(path: str | os.PathLike[str]) -> Reading | None:
     OSError, ValueError
         As :func:`read_model`.
     """
-    metadata = read_fields(path)
-    with fitting(path, "a model that fits"):
+    metadata = files.read_fields(path)
+    with files.fitting(path, "a model that fits"):
         return _reading(json.loads(metadata["model"])["vocabulary.reading"]) if "model" in metadata else None
 
 

@@ -24,6 +24,8 @@ from fastembed._kernels import kernels_for, tiling
 from fastembed.counts.groups import shard_bounds
 from fastembed.trainer.rows import BATCH_LOGITS
 
+Array = NDArray[Any]
+
 MOST_BLOCK = 256  # largest number of rows per block
 MOST_STEPS = 500  # a safety limit: about 100 steps are needed where the counts are as many as the dimensions
 MOST_CUTS = 30
@@ -99,6 +101,7 @@ def optimal_rows(
     """
     size = max(1, min(MOST_BLOCK, BATCH_LOGITS // linear.shape[1]))
     cuts = range(0, counts.shape[0], size)
+    bias = np.zeros(linear.shape[1], linear.dtype) if bias is None else bias
     found, missed = np.empty((counts.shape[0], len(linear)), np.float32), np.zeros(len(cuts), int)
 
     def task(k: int) -> None:
@@ -112,13 +115,7 @@ def optimal_rows(
 
 
 def _minima(
-    n: Any,
-    linear: NDArray[Any],
-    bias: NDArray[Any] | None,
-    ridge: float,
-    tolerance: float,
-    start: Float32 | None,
-    origin: Origin | None,
+    n: Any, w: Array, bias: Array, ridge: float, tolerance: float, start: Float32 | None, origin: Origin | None
 ) -> tuple[Float64, int]:
     """Return the optimal rows of a block, each by L-BFGS (Liu, Nocedal 1989), and the number that did not converge.
 
@@ -129,25 +126,24 @@ def _minima(
     totals = np.asarray(n.sum(axis=1), np.float64).ravel()
     used, places = np.unique(n.indices, return_inverse=True)
     of_used = sparse.csr_array((n.data, places, n.indptr), (n.shape[0], len(used)))
-    softmax = kernels_for(linear.dtype).softmax  # in place; it returns the logarithm of the sum
-    bias = np.zeros(linear.shape[1], linear.dtype) if bias is None else bias
-    observed, constant = (of_used @ part.astype(np.float64) for part in (linear.T[used], bias[used]))
-    whole_lines = linear.T.flags.c_contiguous and padded_width(len(linear), linear.dtype) == len(linear)
-    one_by_one = _one_by_one(n, linear, bias) if whole_lines else None
+    softmax = kernels_for(w.dtype).softmax  # in place; it returns the logarithm of the sum
+    observed, constant = (of_used @ part.astype(np.float64) for part in (w.T[used], bias[used]))
+    whole_lines = w.T.flags.c_contiguous and padded_width(len(w), w.dtype) == len(w)
+    one_by_one = _one_by_one(n, w, bias) if whole_lines else None
 
     def objective(d: Float64, rows: NDArray[np.intp]) -> tuple[Float64, Float64]:  # f (B,), and its gradient
         if one_by_one is not None and len(rows) <= FEW:
             fit, slopes = one_by_one(d, rows)
         else:
-            p: NDArray[Any] = d.astype(linear.dtype) @ linear
+            p: NDArray[Any] = d.astype(w.dtype) @ w
             normaliser = np.array([softmax(np.add(row, bias, out=row)) for row in p])  # each stays in the cache
             fit = totals[rows] * normaliser - _dots(observed[rows], d) - constant[rows]
-            slopes = totals[rows, None] * (p @ linear.T).astype(np.float64) - observed[rows]
+            slopes = totals[rows, None] * (p @ w.T).astype(np.float64) - observed[rows]
         return fit + ridge / 2 * (d**2).sum(axis=1), slopes + ridge * d
 
     if start is None:  # all rows have the same probabilities
-        d, p = np.zeros((len(totals), len(linear))), bias.copy()
-        log_sum, mean = (softmax(p), linear @ p) if origin is None else origin[:2]
+        d, p = np.zeros((len(totals), len(w))), bias.copy()
+        log_sum, mean = (softmax(p), w @ p) if origin is None else origin[:2]
         f, gradient = totals * log_sum - constant, totals[:, None] * mean - observed
     else:
         d = start.astype(np.float64)

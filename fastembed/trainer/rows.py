@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed import _kernels
-from fastembed._base.arrays import aligned_zeros, largest
+from fastembed._base.arrays import Float64, aligned_zeros, largest
 from fastembed._base.threads import PARALLEL_BYTES, Pool, single_threaded_blas
 from fastembed._kernels import kernels_for, tiling
 from fastembed._kernels.cpu import DefaultFloatMode
@@ -79,12 +79,12 @@ class RowSteps:
 
     def loss(self, i: int | Bags, target: Targets) -> float:
         """Return the loss of one example."""
-        loss, _ = self._pass(i, target.columns, target.amounts, gradient=False, keep_logits=False)
+        loss, _ = self._pass(i, target, gradient=False, keep_logits=False)
         return self._check_finite(loss, i)
 
     def gradient(self, i: int | Bags, target: Targets) -> NDArray[Any]:
         """Return the gradient of the loss with respect to embedding[i], or to the sum of one bag, (D,)."""
-        loss, _ = self._pass(i, target.columns, target.amounts, gradient=True, keep_logits=False)
+        loss, _ = self._pass(i, target, gradient=True, keep_logits=False)
         self._check_finite(loss, i)
         with np.errstate(over="ignore"):
             gradient = self._scratch.gradient[: self._parameters.dim].astype(self._parameters.dtype)
@@ -122,42 +122,35 @@ class RowSteps:
     ) -> NDArray[np.float64]:
         """Step on the examples in their order, `epochs` times; return the mean loss of each epoch, (epochs,)."""
         sums, steps = np.zeros(epochs), epochs * len(inputs)
-        train: Callable[..., int] = self._train_in_parallel if self._parallel else self._row_trainer.train
         steps_per_call = max(1, MULTIPLICATIONS // (self._parameters.weights.size + STEP_OVERHEAD))
         for begin in range(0, steps, steps_per_call):
             end = min(begin + steps_per_call, steps)
-            stop = train(inputs, *targets, begin, end, rate, update_linear, sums)
+            if self._parallel:
+                stop = self._train_in_parallel(inputs, targets, begin, end, rate, update_linear, sums)
+            else:
+                stop = self._row_trainer.train(inputs, *targets, begin, end, rate, update_linear, sums)
             if stop < end:
                 n = stop % len(inputs)
                 self._raise_overflow(one(inputs, n), targets.row(n))
         return sums / len(inputs)
 
     def _train_in_parallel(
-        self,
-        inputs: Inputs,
-        starts: NDArray[np.int64],
-        columns: NDArray[np.int32],
-        amounts: NDArray[np.float64],
-        begin: int,
-        end: int,
-        rate: float,
-        update_linear: bool,
-        sums: NDArray[np.float64],
+        self, inputs: Inputs, targets: Targets, begin: int, end: int, rate: float, update_linear: bool, sums: Float64
     ) -> int:
         """Train as RowTrainer.train of the kernels, with the same bits, on several threads per step."""
         for step in range(begin, end):
             epoch, n = divmod(step, len(inputs))
-            i, row = one(inputs, n), slice(starts[n], starts[n + 1])
-            loss, normaliser = self._pass(i, columns[row], amounts[row], gradient=True, keep_logits=update_linear)
+            i, target = one(inputs, n), targets.row(n)
+            loss, normaliser = self._pass(i, target, gradient=True, keep_logits=update_linear)
             linear_rate = rate * self._scale if update_linear else 0.0
-            if not isfinite(loss) or not self._update(i, amounts[row], rate, linear_rate):
+            if not isfinite(loss) or not self._update(i, target, rate, linear_rate):
                 return step
             if update_linear:
-                self._update_linear(columns[row], amounts[row], normaliser, linear_rate)
+                self._update_linear(target, normaliser, linear_rate)
             sums[epoch] += loss
         return end
 
-    def _update(self, i: int | Bags, amounts: NDArray[np.float64], rate: float, linear_rate: float) -> bool:
+    def _update(self, i: int | Bags, target: Targets, rate: float, linear_rate: float) -> bool:
         """Update the rows of the input with the gradient of the last pass; return whether the result is finite."""
         embedding, scratch = self._parameters.embedding, self._scratch
         if isinstance(i, Bags):
@@ -165,18 +158,10 @@ class RowSteps:
             ids, weights = i.ids[entries], i.weights[entries]
         else:
             ids, weights = np.array([i], np.int32), np.ones(1, embedding.dtype)
-        args = ids, weights, scratch.h, scratch.gradient, amounts, rate, linear_rate
+        args = ids, weights, scratch.h, scratch.gradient, target.amounts, rate, linear_rate
         return bool(self._kernels.bag_descend(embedding, *args))
 
-    def _pass(
-        self,
-        i: int | Bags,
-        columns: NDArray[np.int32],
-        amounts: NDArray[np.float64],
-        *,
-        gradient: bool,
-        keep_logits: bool,
-    ) -> tuple[float, float]:
+    def _pass(self, i: int | Bags, target: Targets, *, gradient: bool, keep_logits: bool) -> tuple[float, float]:
         """Return the loss and logsumexp of one example; leave its gradient and logits in the workspace."""
         self._load(i)
         weights, bias = self._parameters.weights, self._parameters.bias
@@ -185,26 +170,24 @@ class RowSteps:
 
         def pass_shards(first: int, last: int) -> None:
             self._kernels.row_pass(
-                weights, self._scratch.h, bias, self._bounds, first, last, columns, amounts,
+                weights, self._scratch.h, bias, self._bounds, first, last, target.columns, target.amounts,
                 logits, self._scratch.partials, expected, observed, *self._tiling,
             )  # fmt: skip
 
         self._over_shards(pass_shards)
         merged: tuple[float, float] = self._kernels.row_merge(
-            self._scratch.partials, expected, observed, amounts, self._scale, self._scratch.gradient
+            self._scratch.partials, expected, observed, target.amounts, self._scale, self._scratch.gradient
         )
         return merged
 
-    def _update_linear(
-        self, columns: NDArray[np.int32], amounts: NDArray[np.float64], normaliser: float, rate: float
-    ) -> None:
+    def _update_linear(self, target: Targets, normaliser: float, rate: float) -> None:
         """Update the linear layer, with the logits of the last pass."""
         weights = self._parameters.weights
 
         def update_shards(first: int, last: int) -> None:
             self._kernels.row_update_linear(
-                weights, self._scratch.h, self._scratch.logits, self._bounds, first, last, columns, amounts,
-                self._scratch.partials, normaliser, rate,
+                weights, self._scratch.h, self._scratch.logits, self._bounds, first, last, target.columns,
+                target.amounts, self._scratch.partials, normaliser, rate,
             )  # fmt: skip
 
         self._over_shards(update_shards)

@@ -26,6 +26,8 @@ EXACT_BYTES = 1 << 22  # of a block of rows in float64
 Matrix = npt.NDArray[np.floating[Any]]
 Exact = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.intp]
+Excluded = Sequence[Sequence[int]]  # ids that are left out of the answer to each query
+Among = int | Ids | None  # the number of first rows to search, or the ascending ids of rows to search; None: all
 Found = tuple[Ids, Exact]  # ids and their scores, descending; ties in the order of the ids
 
 GROUPS = 1024  # groups of rows: the threshold for candidates is found among the best score of each
@@ -78,9 +80,7 @@ class Neighbors:
             unit[block] = self.unit(block)
         return unit
 
-    def nearest(
-        self, queries: Exact, topn: int, *, excluded: Sequence[Sequence[int]] = (), among: int | Ids | None = None
-    ) -> list[Found]:
+    def nearest(self, queries: Exact, topn: int, *, excluded: Excluded = (), among: Among = None) -> list[Found]:
         """Return for each query the rows with the largest cosines.
 
         Parameters
@@ -97,13 +97,7 @@ class Neighbors:
         return self._search(queries[:, None], lambda cosines: cosines[0], np.ones((1, 1)), topn, excluded, among)
 
     def analogies(
-        self,
-        questions: Sequence[Exact],
-        topn: int,
-        *,
-        method: str,
-        excluded: Sequence[Sequence[int]],
-        among: int | Ids | None = None,
+        self, questions: Sequence[Exact], topn: int, *, method: str, excluded: Excluded, among: Among = None
     ) -> list[Found]:
         """Return the best answers to "a is to b as c is to": `questions` are the unit vectors a, b and c, (Q, D) each.
 
@@ -120,13 +114,7 @@ class Neighbors:
         return self._search(np.stack([a, b, c], axis=1), _cos_mul, signs, topn, excluded, among)
 
     def _search(
-        self,
-        queries: Exact,
-        score: Callable[[Any], Any],
-        signs: Exact,
-        topn: int,
-        excluded: Sequence[Sequence[int]],
-        among: int | Ids | None,
+        self, queries: Exact, score: Callable[[Any], Any], signs: Exact, topn: int, excluded: Excluded, among: Among
     ) -> list[Found]:
         """Return for each query the rows with the largest scores.
 

@@ -27,7 +27,7 @@ from fastembed._base.validation import (
 )
 from fastembed.formats.registry import check_output, format_of_file
 from fastembed.formats.table import Table, check_vectors
-from fastembed.vectors.neighbors import METHODS, Exact, Ids, Matrix, Neighbors, rounded_products, unit_vectors
+from fastembed.vectors.neighbors import METHODS, Among, Exact, Ids, Matrix, Neighbors, rounded_products, unit_vectors
 from fastembed.vectors.subwords import BucketComposer, Composer, composer_of
 
 Kind = TypeVar("Kind", bound="Vectors")
@@ -785,7 +785,7 @@ class Vectors:
         found = [self._matrix[item] if isinstance(item, int) else item for item in self._found(tokens)]
         return np.array(found, self._matrix.dtype).reshape(len(found), self._matrix.shape[1])
 
-    def _searched(self, restrict: Restriction) -> int | Ids | None:
+    def _searched(self, restrict: Restriction) -> Among:
         """Return the number of first rows to search, or the rows to search in ascending order."""
         if restrict is None:
             return None
