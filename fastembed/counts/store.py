@@ -28,6 +28,7 @@ from fastembed.corpus.sources import is_url
 from fastembed.counts.folders import Folder, Memory, StoreFolder, open_folder
 from fastembed.counts.groups import RowBatch, group_count, group_size, group_slice, shard_bounds
 from fastembed.counts.tiles import (
+    ENTRY_SIZES,
     Bytes,
     Rows,
     TiledRows,
@@ -361,11 +362,17 @@ def open_store(folder: StoreFolder) -> tuple[GroupedCounts, dict[str, Any]]:
         *tiles, sha256 = (np.array(tensors[name]) for name in (*Tiles._fields, "sha256"))
         totals = Totals(*(np.array(tensors[f"totals.{name}"]) for name in Totals._fields))
         scale = Scale.of(attributes["windows"], attributes["keep"], shape)
-        tiles_shape = group_count(shape[0]), len(shard_bounds(shape[1])) - 1
-        given = *(array.shape for array in tiles), sha256.shape, totals.rows.shape, totals.columns.shape
-        right = *[tiles_shape] * len(tiles), (*tiles_shape, 32), shape[:1], shape[1:]
-        if given != right or min(tiles[0].min(), tiles[1].min()) < 0:
-            raise ValueError(f"tiles and totals of the shapes {given}, where {right} are needed")
+        of_tiles = group_count(shape[0]), len(shard_bounds(shape[1])) - 1
+        of_sums = [(shape[:1], "f8"), (shape[1:], "f8")]
+        right = [(of_tiles, "i8"), (of_tiles, "i8"), (of_tiles, "u1"), ((*of_tiles, 32), "u1"), *of_sums, *of_sums]
+        given = [(array.shape, array.dtype.str[1:]) for array in (*tiles, sha256, *totals, scale.rows, scale.columns)]
+        if given != right:
+            raise ValueError(f"tiles, totals and factors of {given}, where {right} are needed")
+        entries, filled, kinds = tiles
+        if not ((filled >= 0) & (filled <= entries) & (entries < 1 << 32) & (kinds < len(ENTRY_SIZES))).all():
+            raise ValueError("a tile has more rows than entries, or a size or kind that is none of a tile")
+        if not all((array >= 0).all() for array in totals):
+            raise ValueError("a total is negative or NaN")
     groups = [
         Group(file_name(number, of_group), 0, Tiles(*of_tiles), of_group)
         for number, (*of_tiles, of_group) in enumerate(zip(*tiles, sha256, strict=True))

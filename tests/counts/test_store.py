@@ -184,6 +184,32 @@ def test_what_is_no_store_says_what_it_is(tmp_path):
         Counts.open(tmp_path / "a")
 
 
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        # Together they are 2^63 more, and the bytes 3 * 2^64 more: the same in 64 bits
+        ("entries filled", lambda sizes: sizes + 2**62),
+        ("filled", lambda sizes: sizes + 99),
+        ("entries", lambda sizes: sizes.astype(np.int32)),
+        ("kinds", lambda kinds: kinds + np.uint8(3)),
+        ("kinds", lambda kinds: kinds.astype(np.int64)),
+        ("totals.rows", lambda totals: totals * np.nan),
+        ("totals.columns", lambda totals: -totals),
+        ("keep", lambda keep: keep[:1]),
+        ("keep", lambda keep: keep.astype(np.float32)),
+    ],
+)
+def test_numbers_of_a_manifest_that_do_not_fit_together_are_not_followed(tmp_path, name, change):
+    vocabulary = Vocabulary(["a", "b"], [3, 2])
+    Counts.from_corpus([["a", "b", "a"], ["b", "a"]], vocabulary, sample=0.1).save(tmp_path / "a")
+    path = tmp_path / "a" / MANIFEST
+    tensors, metadata = map_tensors(path)
+    changed = {each: change(np.array(tensors[each])) for each in name.split()}
+    write_tensors(path, {each: np.array(array) for each, array in tensors.items()} | changed, metadata)
+    with pytest.raises(ValueError, match=rf"{MANIFEST}.* does not hold counts that fit together"):
+        Counts.open(tmp_path / "a")
+
+
 @pytest.mark.usefixtures("small_groups")
 @pytest.mark.parametrize("placed", [False, True])
 def test_an_interrupt_before_or_after_the_manifest_is_in_place_leaves_a_whole_store(
