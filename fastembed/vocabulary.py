@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
@@ -24,9 +23,7 @@ from fastembed.corpus.tokens import (
     count_tokens,
     count_tokens_by,
     rank_tokens,
-    read_lines,
     with_hints,
-    write_lines,
 )
 
 __all__ = ["Vocabulary"]
@@ -230,65 +227,6 @@ class Vocabulary:
         grown = Vocabulary(tokens, np.concatenate([self.counts, other.counts[new]]), other.ledger)
         grown.reading, grown.appended = self.reading, self.appended + len(new)
         return grown
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        r"""Write the vocabulary as text in UTF-8: one line per token, in order: the token, a tab and its count.
-
-        The first line has the SHA-256 of the others.
-
-        Parameters
-        ----------
-        path : path-like
-
-        Raises
-        ------
-        ValueError
-            If a token contains a line end or has no UTF-8 form.
-        OSError
-            If the file cannot be written; an old file then stays as it was.
-
-        Examples
-        --------
-        >>> import tempfile
-        >>> from pathlib import Path
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     Vocabulary(["the", "cat"], [7, 2]).save(f"{folder}/words.tsv")
-        ...     Path(folder, "words.tsv").read_text(encoding="utf-8").splitlines()[1:]
-        ...     Vocabulary.load(f"{folder}/words.tsv")
-        ['the\t7', 'cat\t2']
-        <Vocabulary of 2 tokens, 9 occurrences>
-        """
-        if token := next((token for token in self.tokens if "\n" in token), None):
-            raise ValueError(f"a vocabulary file has one line per token, but {token!r} contains a line end")
-        write_lines(path, map("{}\t{}\n".format, self.tokens, self.counts.tolist()))
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Vocabulary:
-        """Read what :meth:`save` wrote.
-
-        Parameters
-        ----------
-        path : path-like
-
-        Raises
-        ------
-        OSError
-            If the file cannot be read.
-        ValueError
-            If the file is damaged or not UTF-8, a line is not a token, a tab and a count, or a token occurs twice.
-        """
-        lines = read_lines(path)
-        tokens, counts = [], []
-        for number, line in enumerate(lines[:-1] if lines[-1] == "" else lines, 1):
-            token, tab, count = line.rpartition("\t")
-            if not tab or not (count.isascii() and count.isdecimal()):
-                raise ValueError(f"{str(path)!r}, line {number}: a token, a tab and a count expected, got {line!r}")
-            tokens.append(token)
-            counts.append(int(count))
-        try:
-            return cls(tokens, np.array(counts, dtype=np.int64))
-        except (ValueError, OverflowError) as error:
-            raise ValueError(f"{str(path)!r} does not hold a vocabulary: {error}") from error
 
     @cached_property
     def _ids(self) -> dict[str, int]:

@@ -82,10 +82,6 @@ KINDS = {
         lambda folder: Recommender(dim=2, seed=0, threads=1).fit(TEXT).save(folder / "file"),
         lambda folder: Recommender.load(folder / "file", threads=1),
     ),
-    "vocabulary": (
-        lambda folder: Vocabulary.from_corpus(TEXT, min_count=1).save(folder / "file"),
-        lambda folder: Vocabulary.load(folder / "file"),
-    ),
     "phrases": (
         lambda folder: Phrases(["new york", "größe a"], [0.5, -0.25]).save(folder / "file"),
         lambda folder: Phrases.load(folder / "file"),

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.testing import assert_array_equal
 
 from fastembed import SkipGram
 from fastembed.corpus import DocumentCorpus, Reading
@@ -47,38 +46,6 @@ def test_the_counts_are_those_of_a_counter(corpus, min_count, max_size):
     assert ledger.tokens_read == found.total() == ledger.tokens_used + sum(ledger.dropped.values())
     assert ledger.tokens_used == vocabulary.counts.sum()
     assert ledger.dropped[f"below min_count={min_count}"] == found.total() - sum(enough.values())
-
-
-@given(st.lists(st.text(), unique=True, min_size=1), st.integers(0, 2**56))
-def test_load_returns_what_save_wrote(tmp_path_factory, tokens, count):
-    path = tmp_path_factory.mktemp("saved") / "words.tsv"
-    vocabulary = Vocabulary(tokens, [count] * len(tokens))
-    if "\n" in "".join(tokens):
-        with pytest.raises(ValueError, match="contains a line end"):
-            vocabulary.save(path)
-        assert not path.exists()
-        return
-    vocabulary.save(path)
-    loaded = Vocabulary.load(path)
-    assert loaded.tokens == vocabulary.tokens
-    assert_array_equal(loaded.counts, vocabulary.counts)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (b"the\t7\ncat 2\n", "words.tsv', line 2: a token, a tab and a count expected, got 'cat 2'"),
-        (b"the\t-7\n", "line 1"),
-        (b"a\t1\na\t2\n", "does not hold a vocabulary: .*tokens must be unique, but 'a' is in rows 0 and 1"),
-        (b"", "does not hold a vocabulary: .*at least one token"),
-        (b"\xff\t1\n", "not valid UTF-8"),
-    ],
-)
-def test_damaged_files_are_rejected(tmp_path, text, message):
-    path = tmp_path / "words.tsv"
-    path.write_bytes(text)
-    with pytest.raises(ValueError, match=message):
-        Vocabulary.load(path)
 
 
 def test_encode_leaves_out_what_is_unknown():

@@ -303,7 +303,7 @@ def read_token_list(path: str | os.PathLike[str]) -> tuple[str, ...]:
     Parameters
     ----------
     path : path-like
-        UTF-8. What follows a tab in a line is not read, as the counts in the file of a vocabulary.
+        UTF-8. What follows a tab in a line is not read.
 
     Raises
     ------

@@ -51,7 +51,7 @@ class Counts:
     Create one with :meth:`from_corpus`, :meth:`from_baskets`, :meth:`from_graph`, :meth:`from_pairs`,
     :meth:`from_scipy` or :meth:`open`.
 
-    The counts are in memory, 6 to 10 bytes each, or in a store: a folder, in which a limit of memory, ``store=`` or
+    The counts are in memory, 6 to 12 bytes each, or in a store: a folder, in which a limit of memory, ``store=`` or
     :meth:`save` puts them. A fit reads a store a few groups of rows at a time, to the same bits. A store has a SHA-256
     of each tile, which is checked whenever the tile is read.
 

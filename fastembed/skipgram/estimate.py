@@ -6,16 +6,14 @@ no formula of the model knows: the interpreter, the libraries and what the C lib
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base.memory import LEAST, check_free, check_memory_limit, readable, resident_memory
-from fastembed._base.threads import check_threads, single_threaded_blas
+from fastembed._base.threads import check_threads
 from fastembed.counts.groups import SHARD_ROWS, group_count
 from fastembed.counts.windows import Windows
 from fastembed.skipgram.options import SkipGramOptions
@@ -30,7 +28,6 @@ GROUP_BYTES = 20  # per count of the largest group: while its PMI is computed
 NGRAM_BYTES, ENTRY_BYTES = 80, 50  # per n-gram, and per n-gram of a word: its id and its weight, in several copies
 NGRAMS_PER_WORD, ENTRIES_PER_WORD = 3, 20  # of English, until the words are known
 BLOCK_ROWS = 256  # rows of a block, whose logits and gradients are in memory
-RATE_COLUMNS = 1024  # of the product whose rate is measured
 LEAST_GROUPS = 4  # of a store, in memory in the epochs
 READING_BYTES = 20_000_000  # of buffers and text per thread, while a text is counted
 TABLE_BYTES = 60  # per word in the table that encodes text
@@ -40,7 +37,7 @@ WRITTEN_BYTES = 24  # per count of the group of rows that is put into tiles
 
 @dataclass(frozen=True)
 class Estimate:
-    """The time and memory of a fit of `SkipGram`, computed from its sizes. ``print`` shows it in one line.
+    """The operations and memory of a fit of `SkipGram`, computed from its sizes. ``print`` shows it in one line.
 
     Attributes
     ----------
@@ -87,36 +84,15 @@ class Estimate:
     @property
     def flops(self) -> int:
         """Floating-point operations of the start and of the products in the epochs: ``docs/derivation.md``."""
-        return sum(self._operations)
-
-    @property
-    def _operations(self) -> tuple[int, int, int]:
-        """The operations in the epochs, in the products of the start, and in its decomposition."""
         width = self._space // BLOCKS
-        products = 18 * self.nnz * width + 90 * (self.inputs + self.outputs) * width**2
-        return 6 * self.epochs * self.inputs * self.outputs * self.dim, products, 10 * self._space**3
+        start = 18 * self.nnz * width + 90 * (self.inputs + self.outputs) * width**2 + 10 * self._space**3
+        return 6 * self.epochs * self.inputs * self.outputs * self.dim + start
 
     @property
     def _space(self) -> int:
         """The dimension of the space in which the start finds the SVD."""
         shape = self.inputs, self.outputs
         return space_size(min(self.dim, *shape), shape)
-
-    def seconds(self) -> float:
-        """Return how long training takes on this machine if nothing else runs, and longer otherwise: by one product.
-
-        An epoch takes 1.15 to 1.4 times as long as its bare products, the start about three times, in float64 mostly.
-        """
-        epochs, products, decomposition = self._operations
-        operations = (1.3 * epochs + 3 * products) / self.threads + 3 * decomposition
-        left = np.ones((BLOCK_ROWS, self.dim), np.float32)
-        right = np.ones((self.dim, min(self.outputs, RATE_COLUMNS)), np.float32)
-        end, fastest = perf_counter() + 0.2, math.inf
-        with single_threaded_blas():
-            while (began := perf_counter()) < end or fastest == math.inf:
-                left @ right
-                fastest = min(fastest, perf_counter() - began)
-        return operations * fastest / (2 * left.size * right.shape[1])
 
     @property
     def memory(self) -> int:
