@@ -645,7 +645,7 @@ class Counts:
 
 @contextmanager
 def _folder(store: str | os.PathLike[str] | None, memory_limit: int | None, limit: int) -> Iterator[Folder]:
-    """Yield where counts are written: the locked folder of a store, a temporary one with a limit alone, or memory."""
+    """Yield where counts are written: the folder of a store, a temporary one with a limit alone, or memory."""
     if store is None and memory_limit is None:
         yield Memory(limit)
         return

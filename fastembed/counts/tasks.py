@@ -77,7 +77,7 @@ Part = list[Group]  # the sums of a part of the text: all groups, in one file
 
 
 def count_in_turn(job: Job, scale: Scale, chunks: Iterable[CountedChunk]) -> GroupedCounts:
-    """Write the sum of the parts of a text into a locked store; a single part is written as it is counted."""
+    """Write the sum of the parts of a text into a folder; a single part is written as it is counted."""
     parts = list[Part]()
     for number, chunk in enumerate(chunks):
         if chunk.last and not number:
@@ -94,7 +94,7 @@ def count_by_tasks(
     vocabulary: Vocabulary,
     progress: Progress | None,
 ) -> tuple[GroupedCounts, Ledger]:
-    """Write the sum of the parts of a corpus of files into a locked store by tasks; also return what was read."""
+    """Write the sum of the parts of a corpus of files into a store by tasks; also return what was read."""
     check_executor(executor)
     files = corpus_parts(corpus)
     tensors = pack_tokens(vocabulary.tokens) | {"counts": vocabulary.counts}
