@@ -38,7 +38,7 @@ def test_steps_on_tiles_are_the_references(kernels, padded, near, count, bounds,
     outputs, dim = bounds[-1], 5
     stored = sparse.random_array((count, outputs), density=density, random_state=rng, format="csr")
     stored.data[:] = VALUES[values](rng, stored.nnz)
-    stored.indices = stored.indices.astype(np.int32)
+    stored.indices, stored.indptr = stored.indices.astype(np.int32), stored.indptr.astype(np.int32)
     factors = rng.gamma(2, size=count), rng.gamma(2, size=outputs)
     tiles = tiles_of(stored, bounds, *factors, group_rows)
     dense = stored.toarray() * factors[0][:, None] * factors[1]
