@@ -31,7 +31,7 @@ def test_indices_that_a_caller_has_changed_are_checked(form, index):
     with pytest.raises(ValueError, match=r"must be|exceeds|negative"):
         split_users(counts)
     if form == "csr":
-        with pytest.raises(ValueError, match="(indices|index values) must be"):
+        with pytest.raises(ValueError, match=r"(indices|index values) must be"):
             Classifier(threads=1).fit(list("abcdefghi"), np.eye(9)).partial_fit(list("abcdefghi"), counts)
 
 
