@@ -122,6 +122,7 @@ def check_imports(binaries, folder):
 def try_out(wheel, python, dependencies):
     """Install a wheel in an empty environment with its oldest or newest dependencies, and run the sdist's tests."""
     os.environ.pop("PYTHONPATH", None)  # the environment would not be empty
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # every import would compile
     with tempfile.TemporaryDirectory() as folder, tarfile.open(*DIST.glob("*.tar.gz")) as sdist:
         sdist.extractall(folder, filter="data")
         (sources,) = Path(folder).iterdir()
