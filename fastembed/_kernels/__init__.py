@@ -116,7 +116,7 @@ def choose_build(environment: Mapping[str, str] = os.environ) -> str:
 # A tile of the linear layer is read twice: for the logits, and for their share of the gradient. At the second use it
 # should still be in the first-level cache, together with the next tile, which is prefetched meanwhile. If the whole
 # layer fits into the second-level cache, prefetching costs more than it gains, and a larger tile is better. The figures
-# are in docs/decisions.md.
+# are in docs/design.md.
 KIB = 1 << 10
 TILE_BYTES = 8 * KIB  # with the next one, half of the smallest first-level cache in use, 32 KiB
 TILE_BYTES_IN_LEVEL2 = 32 * KIB

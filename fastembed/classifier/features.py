@@ -43,7 +43,7 @@ Bags: TypeAlias = tuple[Int64, Int32, Float64]  # a canonical CSR matrix (N, F):
 END, NO_WORD = -1, -2  # among the ids of words
 BLOCK_DOCUMENTS = 1 << 14  # documents in memory per block
 MOST_PARTS = 512  # of pairs
-PER_WORD = {"supervised": 0.6, "tfidf": 0.7}  # factor on an n-gram of words for each word after the first: decisions.md
+PER_WORD = {"supervised": 0.6, "tfidf": 0.7}  # factor on an n-gram of words for each word after the first
 PRIOR = 0.5  # documents, by which the shares of labels are smoothed
 PARTS_AT_ONCE = 8  # parts per task
 

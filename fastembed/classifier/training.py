@@ -41,7 +41,7 @@ STABLE = 6.0  # RATE times the largest eigenvalue of a block is at most this: do
 EIGENVALUE_STEPS = 10
 ROUNDING = 1e-12  # distance from 0 or 1 of the share of a label of no document or all of them
 NOTHING = 0.99  # of the loss of the labels' shares: with more, hardly anything has been learned
-RARE = 1 / 3  # the power of "balanced" weights that the losses of one label against all others have: docs/decisions.md
+RARE = 1 / 3  # the power of "balanced" weights that the losses of one label against all others have: docs/design.md
 
 LANES = CACHE_LINE // np.dtype(np.float32).itemsize  # labels of a tile
 MOST_LEFT_OUT = 1000  # largest number of documents left out at a time for calibration; at most a tenth of all

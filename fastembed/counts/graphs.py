@@ -43,7 +43,7 @@ from fastembed.vocabulary import Vocabulary
 
 Names = Sequence[Hashable]
 
-VISITS = 1000  # of a node, on average, by the walks that are expected (docs/decisions.md)
+VISITS = 1000  # of a node, on average, by the walks that are expected (docs/design.md)
 STARTS = 16  # nodes from which walks go at once: two cache lines per node, in float64
 SPARSE_COST = 8  # of a multiplication of sparse matrices, in those of a sparse and a dense one
 

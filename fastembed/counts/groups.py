@@ -21,7 +21,7 @@ GROUP_ROWS = 4096  # largest number of rows of a group of counts: the order of t
 # Largest number of rows of a shard: its part of the linear layer and 256 rows of logits fit into 1.5 MiB of cache
 SHARD_ROWS = 1024
 
-DRAWN_GROUPS = 2  # groups whose rows are shuffled together (docs/decisions.md)
+DRAWN_GROUPS = 2  # groups whose rows are shuffled together (docs/design.md)
 ROW_GROUP = 16  # bounds are multiples of this, so that SIMD loops over the outputs of a shard have no remainder
 BATCH_PAIRS = 1 << 20  # approximate number of pairs of a corpus that are summed at a time: 12 MB of them
 ENTRY_BYTES = 12  # of a count in a batch or a group of rows: its column and its value

@@ -208,7 +208,7 @@ def likely_entries(frequencies: NDArray[np.int64], windows: Windows) -> float:
 
     Word w has n_w = f_w L contexts on a side, a share p_c of which is c: it occurs with probability 1 - exp(-n_w p_c).
     The sum over c is interpolated between 64 values of n_w. Real text repeats itself and has fewer pairs: 0.73 to 0.82
-    times as many in prose, 0.45 in recipes of a line (``docs/measurements.md``).
+    times as many in prose, 0.45 in recipes of a line.
 
     Parameters
     ----------

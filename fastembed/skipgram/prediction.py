@@ -1,6 +1,6 @@
 """What a fitted model says of words and documents: the most probable contexts, and the vectors of documents.
 
-The prediction for several words is the mean of those for each word: docs/decisions.md compares it with others. The
+The prediction for several words is the mean of those for each word: docs/design.md compares it with others. The
 vector of a document is the mean of the vectors of its words, or the one that predicts the words best. The latter is
 exact PV-DBOW with the linear layer fixed: `trainer/folding.py` has the objective and its minimum.
 """

@@ -37,7 +37,7 @@ PMI_COLUMNS = 2048  # of a block of the PMI: this many rows of 48 float32 fill a
 
 T = TypeVar("T")
 
-# Of the Krylov space of the SVD: the number of blocks, and the columns of a block per triplet (docs/decisions.md)
+# Of the Krylov space of the SVD: the number of blocks, and the columns of a block per triplet (docs/design.md)
 BLOCKS, BLOCK_SHARE = 5, 0.45
 KRYLOV_COLUMNS = 1024  # up to so many, the Krylov space may be larger than the matrix: other ways save no time
 # What is left of a product of float32 below this share of the largest singular value is taken for its rounding error

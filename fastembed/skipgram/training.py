@@ -46,11 +46,11 @@ from fastembed.trainer.trainer import Trainer, records_of
 from fastembed.vectors.vectors import Vectors, composing_vectors
 from fastembed.vocabulary import NoTokenError
 
-# Factor on the learning rates on new text without replay: chosen for the likelihood of both (docs/decisions.md)
+# Factor on the learning rates on new text without replay: chosen for the likelihood of both (docs/design.md)
 SHORTER_STEPS = 0.5
 # Learning rates on baskets are at most the first, or the second per density of the counts if that is more. Where most
 # pairs occur, they are close to chance, and the start is close to the optimum: the first steps of Adagrad, whose length
-# is the rate, would go beyond it (docs/decisions.md)
+# is the rate, would go beyond it (docs/design.md)
 DENSE_RATE, RATE_TIMES_DENSITY = 0.3, 0.1
 
 CountPair: TypeAlias = tuple[Counts, Counts | None]  # counts to train on, and held-out counts
