@@ -9,7 +9,7 @@ import threading
 from _thread import start_new_thread
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from importlib import import_module
@@ -152,11 +152,6 @@ def _work(calls: SimpleQueue[Call[Any]]) -> None:
         while True:
             calls.get().run()
             _idle.value.append(calls)
-
-
-def new_executor(threads: int) -> ThreadPoolExecutor:
-    """Return an executor whose threads compute in the default mode of floating-point numbers."""
-    return ThreadPoolExecutor(threads, "fastembed", DefaultFloatMode().__enter__)
 
 
 def check_threads(threads: int | None) -> int:

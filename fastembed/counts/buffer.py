@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastembed._base.threads import awaited, new_executor
+from fastembed._base.threads import Call, started
 from fastembed.counts.groups import DRAWN_GROUPS, Draw
 from fastembed.counts.store import GroupedCounts
 from fastembed.counts.tiles import Bytes
@@ -65,7 +64,7 @@ class TileBuffer:
     def reading(self, order: list[Draw]) -> Iterator[Hold]:
         """Yield the function to call before each block of the rows in this order."""
         row_ends = np.cumsum([len(draw.rows) for draw in order])
-        calls: dict[int, Future[Bytes]] = {}
+        calls: dict[int, Call[Bytes]] = {}
 
         def hold(block: int) -> None:
             # The draws of the first row of this block, and of the last row of the next one
@@ -78,16 +77,18 @@ class TileBuffer:
                 del self._tiles[group]
             for group in wanted:
                 if group not in self._tiles and group not in calls:
-                    calls[group] = reader.submit(self._counts.read_tiles, group)
+                    calls[group] = started(Call(self._counts.read_tiles, group))
             for group in needed:
                 if group in calls:
-                    self._hold(group, awaited(calls.pop(group)))
+                    self._hold(group, calls.pop(group).result())
 
-        reader = new_executor(1)
         try:
             yield hold
         finally:
-            reader.shutdown(cancel_futures=True)
+            for call in calls.values():
+                call.cancel()
+            for call in calls.values():
+                call.wait()
 
     def _hold(self, group: int, tiles: Bytes) -> None:
         self._tiles[group], self.bases[group] = tiles, tiles.ctypes.data

@@ -6,6 +6,7 @@ import hashlib
 import json
 import pickle
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,10 @@ from scipy import sparse
 
 from fastembed import Counts, SkipGram, Trainer, Vocabulary
 from fastembed.corpus import LineSplit
+from fastembed.counts.buffer import TileBuffer
 from fastembed.counts.counts import groups_of
 from fastembed.counts.folders import LocalFolder
-from fastembed.counts.groups import group_count, shard_bounds
+from fastembed.counts.groups import group_count, plain_order, shard_bounds, split_rows
 from fastembed.counts.store import MANIFEST, grouped
 from fastembed.counts.tiles import check_tiles, digests
 from fastembed.formats.tensors import map_tensors, write_tensors
@@ -247,6 +249,26 @@ def test_a_store_stays_where_it_is_and_what_a_killed_writer_has_left_is_removed(
         Path(folder, name).write_bytes(b"of a writer that was killed")
     counts.save(folder)
     assert files_of(folder) == files
+
+
+@pytest.mark.usefixtures("small_groups")
+def test_reads_have_ended_when_a_fit_does(tmp_path, monkeypatch):
+    """A group that is read for later has been read, and no other is."""
+    counts, reads = groups_of(saved(Counts.from_scipy(random_counts()), tmp_path / "a")), []
+
+    def slowly(self, name, begin=0, end=None, read=LocalFolder.read):
+        reads.append("begun")
+        time.sleep(0.1 * len(reads))
+        reads.append("ended")
+        return read(self, name, begin, end)
+
+    monkeypatch.setattr(LocalFolder, "read", slowly)
+    rows = split_rows(np.ones(counts.shape[0], bool))
+    buffer = TileBuffer(counts, rows, 4)
+    with buffer.reading(plain_order(rows)) as hold:
+        hold(0)
+    assert reads.count("begun") == reads.count("ended") > 1
+    assert buffer.bases[:3].tolist() == [buffer.bases[0], 0, 0] != [0, 0, 0]
 
 
 # ---------------------------------------------------------------- counting into a folder
