@@ -164,8 +164,8 @@ class Vocabulary:
         chosen = {name: check_token_list(name, given) for name, given in lists.items() if given is not None}
         pool, reader, ledger = Pool(check_threads(threads)), as_corpus(corpus), Ledger()
         if executor is None:
-            blocks = with_hints(reader.blocks(ledger, progress), reader.reading)
-            tables = count_tokens(blocks, reader.reading, ledger, pool)
+            chunks = with_hints(reader.chunks(ledger, progress), reader.reading)
+            tables = count_tokens(chunks, reader.reading, ledger, pool)
         else:
             check_executor(executor)
             tables = count_tokens_by(executor, reader, ledger, progress)
@@ -336,7 +336,7 @@ def encode_corpus(
             written, tokens, ended, empty = table.encode(text, inside, ids)
             return (ids[:written].copy(), written - ended), tokens, ended, empty
 
-        pieces = map_text(corpus.blocks(ledger, progress), corpus.reading, encode, ledger, threads)
+        pieces = map_text(corpus.chunks(ledger, progress), corpus.reading, encode, ledger, threads)
     else:
         pieces = _joined(corpus_ids(corpus, vocabulary, ledger, progress))
     known, select = 0, None if lines is None else line_selector(lines)

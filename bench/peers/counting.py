@@ -23,7 +23,7 @@ from machine import print_facts
 from rounds import in_units, print_table, save_results, say
 from scipy import sparse
 
-from fastembed.corpus.blocks import read_blocks
+from fastembed.corpus.chunks import read_chunks
 from fastembed.corpus.sources import find_files
 from fastembed.counts import Counts
 from fastembed.vocabulary import Vocabulary
@@ -120,7 +120,7 @@ def unpacked(path, folder):
         return path
     plain = Path(folder, "text")
     with plain.open("wb") as file:
-        file.writelines(block.text for source in find_files(path) for block in read_blocks(source))
+        file.writelines(chunk.text for source in find_files(path) for chunk in read_chunks(source))
     return str(plain)
 
 

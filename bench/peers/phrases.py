@@ -77,7 +77,7 @@ def count_tokens(file, phrases, threads):
         return None, *TokenTable().count(text, open_line)
 
     corpus = FileCorpus(file, reading=Reading(phrases=phrases))
-    for _ in map_text(corpus.blocks(ledger), corpus.reading, count, ledger, threads):
+    for _ in map_text(corpus.chunks(ledger), corpus.reading, count, ledger, threads):
         pass
     return ledger.tokens_read
 

@@ -379,7 +379,7 @@ def sequences(const uint8_t[::1] text, int unit, bint inside, bint last) -> byte
     ----------
     text : uint8 (n,)
         Valid UTF-8: a whole text, or a part of one, cut where
-        :func:`fastembed.corpus.blocks.cut_for` says.
+        :func:`fastembed.corpus.chunks.cut_for` says.
     unit : int
         0 paragraph, 1 sentence, 2 document.
     inside : bool

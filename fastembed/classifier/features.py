@@ -28,8 +28,8 @@ from fastembed._kernels.features import PairIndex
 from fastembed._kernels.tokens import TokenTable
 from fastembed.classifier.options import ClassifierOptions
 from fastembed.corpus.corpus import Progress
+from fastembed.corpus.documents import DocumentChunk, is_missing
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.memory import DocumentBlock, is_missing
 from fastembed.corpus.reading import Reading, join_tokens, replace_surrogates, token_bytes, token_from_bytes, token_list
 from fastembed.corpus.tokens import NumberedCorpus, rank_tokens
 from fastembed.ngrams import NgramFinder, common_ngrams
@@ -41,7 +41,7 @@ PART_PAIRS = 1 << 15  # approximate number of pairs of ids whose hash table fits
 Bags: TypeAlias = tuple[Int64, Int32, Float64]  # a canonical CSR matrix (N, F): indptr, indices, data
 
 END, NO_WORD = -1, -2  # among the ids of words
-BLOCK_DOCUMENTS = 1 << 14  # documents in memory per block
+CHUNK_DOCUMENTS = 1 << 14  # documents in memory per chunk
 MOST_PARTS = 512  # of pairs
 PER_WORD = {"supervised": 0.6, "tfidf": 0.7}  # factor on an n-gram of words for each word after the first
 PRIOR = 0.5  # documents, by which the shares of labels are smoothed
@@ -51,9 +51,9 @@ PARTS_AT_ONCE = 8  # parts per task
 # ---------------------------------------------------------------- documents as text
 
 
-def line_blocks(
+def line_chunks(
     documents: Sequence[Any], errors: str, first: int = 0, *, progress: Progress | None = None
-) -> Iterator[DocumentBlock]:
+) -> Iterator[DocumentChunk]:
     """Yield documents in memory as text, each on a line of its own: a document is the unit of a classifier.
 
     Parameters
@@ -65,16 +65,16 @@ def line_blocks(
     progress : callable, optional
         Called with how many documents have been taken, and how many there are.
     """
-    for begin in range(0, len(documents), BLOCK_DOCUMENTS):
-        part = documents[begin : begin + BLOCK_DOCUMENTS]
+    for begin in range(0, len(documents), CHUNK_DOCUMENTS):
+        part = documents[begin : begin + CHUNK_DOCUMENTS]
         plain = set(map(type, part)) == {str}  # the usual case, with a much faster check
         for texts, run in [(True, part)] if plain else itertools.groupby(part, lambda item: isinstance(item, str)):
             items = list(run)
             if texts:
-                yield DocumentBlock([_lines(items, errors)], False, 0)
+                yield DocumentChunk([_lines(items, errors)], False, 0)
             else:
                 lists = (document_tokens(item, f"document {number}") for number, item in enumerate(items, first))
-                yield DocumentBlock(list(map(join_tokens, lists)), True, 0)
+                yield DocumentChunk(list(map(join_tokens, lists)), True, 0)
             first += len(items)
         if progress:
             progress(begin + len(part), len(documents))
@@ -267,9 +267,9 @@ class Features:
 
     def _read(self, documents: Sequence[Any], first: int) -> Iterator[bytes]:
         """Yield the tokens of documents as lines of text."""
-        for block in line_blocks(documents, self.reading.errors, first):
-            text = block.read(self.reading)
-            if not (block.tokens or self.reading.compiled):
+        for chunk in line_chunks(documents, self.reading.errors, first):
+            text = chunk.read(self.reading)
+            if not (chunk.tokens or self.reading.compiled):
                 lines = text.split(b"\n")[:-1]
                 text = b"".join(b" ".join(map(token_bytes, self.reading.tokens(line))) + b"\n" for line in lines)
             yield text

@@ -24,17 +24,17 @@ from fastembed.classifier.features import (
     LabelGains,
     document_tokens,
     documents_by_words,
-    line_blocks,
+    line_chunks,
     placed,
     read_features,
     shares,
 )
 from fastembed.classifier.model import FittedClassifier
 from fastembed.classifier.options import ClassifierOptions
-from fastembed.corpus.blocks import valid_text
+from fastembed.corpus.chunks import valid_text
 from fastembed.corpus.corpus import REPORT_EVERY, FileCorpus, Progress
+from fastembed.corpus.documents import BadRow, DocumentChunk, Records, column_names, is_missing
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.memory import BadRow, DocumentBlock, Records, column_names, is_missing
 from fastembed.corpus.reading import Reading
 from fastembed.corpus.sources import path_list
 from fastembed.corpus.tables import LEAVE_OUT, Structure, field_rows, place_of
@@ -255,10 +255,10 @@ def labelled_lines(
 ) -> Iterator[tuple[bytes, bytes]]:
     """Yield texts of as many lines, in UTF-8: the labels of documents, which have a prefix in files, and the rest."""
     begun: list[bytes] = []
-    for block in FileCorpus(path_list(paths), reading=Reading(errors=errors)).blocks(ledger, progress):
-        if isinstance(block, DocumentBlock):
+    for chunk in FileCorpus(path_list(paths), reading=Reading(errors=errors)).chunks(ledger, progress):
+        if isinstance(chunk, DocumentChunk):
             raise ValueError(f"{paths!r} is structured: name its fields by field and label")
-        begun.append(valid_text(block, errors)[0])
+        begun.append(valid_text(chunk, errors)[0])
         if begun[-1].endswith(b"\n"):
             yield separate_labels(b"".join(begun), prefix.encode())
             begun.clear()
@@ -477,8 +477,8 @@ def read_examples(
     label_counts = np.bincount(found.matrix.indices, minlength=len(found.classes))
     if known is not None:
         label_counts[np.searchsorted(found.classes, known.classes)] += known.label_counts
-    blocks = line_blocks(items, options.reading.errors, progress=None if report is None else report.counting)
-    tokens = number_tokens(blocks, options.reading, ledger, pool)
+    chunks = line_chunks(items, options.reading.errors, progress=None if report is None else report.counting)
+    tokens = number_tokens(chunks, options.reading, ledger, pool)
     before = () if known is None else (known.features, known.documents)
     features, bags, frequencies, gains = read_features(tokens, found.matrix, options, ledger, pool, *before)
     return Examples(features, bags, frequencies, found, label_counts, weights, gains)

@@ -18,7 +18,7 @@ from fastembed.classifier.labels import documents_of, labelled_lines
 from fastembed.classifier.options import EPOCHS, L2, LOSSES
 from fastembed.cli import common, inputs
 from fastembed.corpus import Ledger, Reading
-from fastembed.corpus.blocks import BLOCK_BYTES
+from fastembed.corpus.chunks import CHUNK_BYTES
 
 ROWS_AT_ONCE = 1024  # documents in a field that are answered at a time
 
@@ -156,7 +156,7 @@ def _documents_of_stdin(model: Classifier) -> Iterator[list[str]]:
     """Yield whole lines as soon as they come: one, or all that are there already."""
     stdin = cast(BufferedReader, sys.stdin.buffer)
     text = b""
-    while some := stdin.read1(BLOCK_BYTES):
+    while some := stdin.read1(CHUNK_BYTES):
         lines, _, text = (text + some).rpartition(b"\n")
         if lines:
             yield _without_labels(lines + b"\n", model)

@@ -1,4 +1,4 @@
-"""A corpus: files, or documents in memory. Both give text in blocks, and say how it becomes sequences of tokens."""
+"""A corpus: files, or documents in memory. Both give text in chunks, and say how it becomes sequences of tokens."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ import numpy.typing as npt
 
 from fastembed._base.threads import ordered_map
 from fastembed._base.validation import check_flag, check_ids, listed, shown, unmasked, warn_user
-from fastembed.corpus.blocks import (
-    PlainBlock,
-    TextBlock,
+from fastembed.corpus.chunks import (
+    PlainChunk,
+    TextChunk,
     cut_for,
     file_parts,
     open_plain,
-    plain_blocks,
-    read_blocks,
+    plain_chunks,
+    read_chunks,
     valid_text,
 )
+from fastembed.corpus.documents import BadRow, Document, DocumentChunk, Records, document_chunks, documents_of
 from fastembed.corpus.ledger import Ledger, record_lines
-from fastembed.corpus.memory import BadRow, Document, DocumentBlock, Records, document_blocks, documents_of
 from fastembed.corpus.reading import Reading, apply_valid, checked_reading, split_tokens
 from fastembed.corpus.sources import FilePart, TextFile, path_list, shared_file
 from fastembed.corpus.tables import Structure
@@ -41,7 +41,7 @@ Source: TypeAlias = (
 Progress: TypeAlias = Callable[[int, int | None], object]
 
 Corpus: TypeAlias = "FileCorpus | DocumentCorpus"
-Block: TypeAlias = TextBlock | PlainBlock | DocumentBlock
+Chunk: TypeAlias = TextChunk | PlainChunk | DocumentChunk
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -169,10 +169,10 @@ class FileCorpus:
         progress : callable, optional
             Called with (done, total) in bytes on disk, of all files together.
         """
-        return sequences_of(self.blocks(ledger, progress), self.reading, ledger)
+        return sequences_of(self.chunks(ledger, progress), self.reading, ledger)
 
-    def blocks(self, ledger: Ledger, progress: Progress | None = None) -> Iterator[Block]:
-        """Yield the text of all files in blocks, whose bytes are added to the ledger.
+    def chunks(self, ledger: Ledger, progress: Progress | None = None) -> Iterator[Chunk]:
+        """Yield the text of all files in chunks, whose bytes are added to the ledger.
 
         Parameters
         ----------
@@ -184,16 +184,16 @@ class FileCorpus:
         done, cut = 0, cut_for(self.reading.unit, words=self.reading.words)
         for file, size in zip(self._files, sizes, strict=True):
             report = None if progress is None else lambda size, before=done: progress(before + size, sum(sizes))
-            blocks: Iterator[Block]
+            chunks: Iterator[Chunk]
             if self._structure.covers(file):
-                blocks = document_blocks(self._structure.documents(file, self.reading.errors, ledger, report))
+                chunks = document_chunks(self._structure.documents(file, self.reading.errors, ledger, report))
             elif (plain := open_plain(file)) is not None:
-                blocks = plain_blocks(plain, report, cut, file.part if isinstance(file, FilePart) else None)
+                chunks = plain_chunks(plain, report, cut, file.part if isinstance(file, FilePart) else None)
             else:
-                blocks = read_blocks(file, report, cut)
-            for block in blocks:
-                ledger.bytes += block.size
-                yield block
+                chunks = read_chunks(file, report, cut)
+            for chunk in chunks:
+                ledger.bytes += chunk.size
+                yield chunk
             done += size
 
     def parts(self, size: int) -> list[FileCorpus]:
@@ -303,10 +303,10 @@ class DocumentCorpus:
         progress : callable, optional
             Called with (done, total) in documents.
         """
-        return sequences_of(self.blocks(ledger, progress), self.reading, ledger)
+        return sequences_of(self.chunks(ledger, progress), self.reading, ledger)
 
-    def blocks(self, ledger: Ledger, progress: Progress | None = None) -> Iterator[DocumentBlock]:
-        """Yield the documents in blocks.
+    def chunks(self, ledger: Ledger, progress: Progress | None = None) -> Iterator[DocumentChunk]:
+        """Yield the documents in chunks.
 
         Parameters
         ----------
@@ -314,7 +314,7 @@ class DocumentCorpus:
         progress : callable, optional
             As for :meth:`sequences`.
         """
-        return document_blocks(self._documents(ledger, progress))
+        return document_chunks(self._documents(ledger, progress))
 
     def _documents(self, ledger: Ledger, progress: Progress | None) -> Iterator[Document]:
         fail = None if self._skip_bad else _bad_item
@@ -382,21 +382,21 @@ def corpus_ids(corpus: Corpus, size: int, ledger: Ledger, progress: Progress | N
         yield check_ids(where, ids, size).astype(np.int32) if len(ids) else NO_IDS
 
 
-def sequences_of(blocks: Iterable[Block], reading: Reading, ledger: Ledger) -> Iterator[list[str]]:
-    """Yield the tokens of each sequence in blocks of text, which are added to the ledger."""
+def sequences_of(chunks: Iterable[Chunk], reading: Reading, ledger: Ledger) -> Iterator[list[str]]:
+    """Yield the tokens of each sequence in chunks of text, which are added to the ledger."""
     ledger.unit = ledger.unit if reading.unit == "line" else reading.unit  # a line may be more: a basket, or a document
-    for tokens in _token_lists(blocks, reading, ledger):
+    for tokens in _token_lists(chunks, reading, ledger):
         record_lines(ledger, len(tokens))
         yield tokens
 
 
-def _token_lists(blocks: Iterable[Block], reading: Reading, ledger: Ledger) -> Iterator[list[str]]:
+def _token_lists(chunks: Iterable[Chunk], reading: Reading, ledger: Ledger) -> Iterator[list[str]]:
     """Yield the tokens of each sequence; the ledger counts U+FFFD alone."""
     begun: list[bytes] = []
-    for block in blocks:
-        text, replaced = _read_block(block, reading)
+    for chunk in chunks:
+        text, replaced = _read_chunk(chunk, reading)
         ledger.replaced += replaced
-        tokens_of = split_tokens if isinstance(block, DocumentBlock) and block.tokens else reading.tokens
+        tokens_of = split_tokens if isinstance(chunk, DocumentChunk) and chunk.tokens else reading.tokens
         *ended, rest = text.split(b"\n")
         for line in ended:
             yield tokens_of(b"".join((*begun, line)))
@@ -406,13 +406,13 @@ def _token_lists(blocks: Iterable[Block], reading: Reading, ledger: Ledger) -> I
 
 
 def map_text(
-    blocks: Iterable[Block],
+    chunks: Iterable[Chunk],
     reading: Reading,
     function: Callable[[bytes, bool], tuple[Result, int, int, int]],
     ledger: Ledger,
     threads: int,
 ) -> Generator[Result, None, None]:
-    """Yield the results of a function for each block of a text, in order, computed on several threads.
+    """Yield the results of a function for each chunk of a text, in order, computed on several threads.
 
     Parameters
     ----------
@@ -423,20 +423,20 @@ def map_text(
         which is then never counted as a sequence without a token. Returns (result, tokens, sequences that end here,
         those of them without a token).
     ledger : Ledger
-        All blocks are added to it.
+        All chunks are added to it.
     """
 
-    def apply(block: Block) -> tuple[int, tuple[Result, int, int, int], bool, bool]:
-        text, replaced = _read_block(block, reading)
+    def apply(chunk: Chunk) -> tuple[int, tuple[Result, int, int, int], bool, bool]:
+        text, replaced = _read_chunk(chunk, reading)
         first_ends, rest_begins = text.find(b"\n"), text.rfind(b"\n") + 1
-        no_token_first = block.inside and not text[: max(0, first_ends)].strip()
-        return replaced, function(text, block.inside), no_token_first, bool(text[rest_begins:].strip())
+        no_token_first = chunk.inside and not text[: max(0, first_ends)].strip()
+        return replaced, function(text, chunk.inside), no_token_first, bool(text[rest_begins:].strip())
 
     ledger.unit = ledger.unit if reading.unit == "line" else reading.unit
     if not reading.compiled:
-        blocks = document_blocks(_token_lists(blocks, reading, ledger))
-    has_token = False  # whether the sequence inside which a block begins had a token before
-    with closing(ordered_map(apply, blocks, threads)) as results:
+        chunks = document_chunks(_token_lists(chunks, reading, ledger))
+    has_token = False  # whether the sequence inside which a chunk begins had a token before
+    with closing(ordered_map(apply, chunks, threads)) as results:
         for replaced, (result, tokens, lines, empty_lines), no_token_first, token_last in results:
             ledger.replaced += replaced
             record_lines(ledger, tokens, lines, empty_lines + bool(lines and no_token_first and not has_token))
@@ -473,12 +473,12 @@ class OnePerThread(Generic[Item]):
         return [self._free.get() for _ in range(self._free.qsize())]
 
 
-def _read_block(block: Block, reading: Reading) -> tuple[bytes, int]:
-    """Return the text of a block as its sequences of tokens, and the number of U+FFFD put into it."""
-    if isinstance(block, DocumentBlock):
-        return block.read(reading), 0
-    text, replaced = valid_text(block, reading.errors)
-    return apply_valid(reading, text, block.inside, block.last), replaced
+def _read_chunk(chunk: Chunk, reading: Reading) -> tuple[bytes, int]:
+    """Return the text of a chunk as its sequences of tokens, and the number of U+FFFD put into it."""
+    if isinstance(chunk, DocumentChunk):
+        return chunk.read(reading), 0
+    text, replaced = valid_text(chunk, reading.errors)
+    return apply_valid(reading, text, chunk.inside, chunk.last), replaced
 
 
 def _bad_item(number: int, bad: BadRow) -> Exception:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from fastembed._base.threads import cached_property, check_threads
 from fastembed._base.validation import check_choice, check_integer, check_number
 from fastembed._kernels.tokens import NeighborTable, PhraseTable
-from fastembed.corpus.corpus import Block, OnePerThread, Progress, Source, as_corpus, empty, map_text
+from fastembed.corpus.corpus import Chunk, OnePerThread, Progress, Source, as_corpus, empty, map_text
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import (
     LONGEST,
@@ -166,10 +166,10 @@ class Phrases:
         first = Ledger()
         for number in range(math.ceil(math.log2(max_words))):  # a pass doubles the longest phrase: it joins two parts
             ledger = first if number == 0 else Ledger()
-            blocks: Iterable[Block] = reader.blocks(ledger, progress)
+            chunks: Iterable[Chunk] = reader.chunks(ledger, progress)
             if number == 0:
-                blocks = with_hints(blocks, reader.reading)
-            table = _count(blocks, reader.reading, found, inside, ledger, workers)
+                chunks = with_hints(chunks, reader.reading)
+            table = _count(chunks, reader.reading, found, inside, ledger, workers)
             if not len(table.tokens) or not ledger.tokens_read:
                 raise empty(reader, ledger)
             new = _scored_phrases(table, inside, min_count, scoring, least, max_words, extend=number > 0)
@@ -313,7 +313,7 @@ def _scored(line: str) -> tuple[str, float]:
 
 
 def _count(
-    blocks: Iterable[Block], reading: Reading, phrases: Iterable[Words], common: Words, ledger: Ledger, threads: int
+    chunks: Iterable[Chunk], reading: Reading, phrases: Iterable[Words], common: Words, ledger: Ledger, threads: int
 ) -> NeighborTable:
     """Count tokens and pairs of neighbours in a text in which some phrases are joined."""
     joined, packed = phrase_table(phrases), list(map(token_bytes, common))
@@ -325,7 +325,7 @@ def _count(
         spare.give(table)
         return None, *found
 
-    deque(map_text(blocks, reading, count, ledger, threads), 0)
+    deque(map_text(chunks, reading, count, ledger, threads), 0)
     first, *others = spare.all() or [NeighborTable(packed)]
     for table in others:
         first.merge(table)

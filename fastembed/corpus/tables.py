@@ -13,9 +13,9 @@ from typing import Any, TypeAlias
 
 from fastembed._base.optional import require
 from fastembed._base.validation import check_flag, listed, shown
-from fastembed.corpus.blocks import COMPRESSED, read_data
+from fastembed.corpus.chunks import COMPRESSED, read_data
+from fastembed.corpus.documents import BadRow, Document, documents_of, no_field, text_bytes
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.memory import BadRow, Document, documents_of, no_field, text_bytes
 from fastembed.corpus.sources import TextFile, find_files, is_folder
 
 LONGEST_ROW = 1 << 24  # bytes of a line, and characters of a field of CSV; a longer one is taken for damage

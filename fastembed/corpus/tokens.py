@@ -29,9 +29,9 @@ import numpy.typing as npt
 from fastembed._base.threads import Pool, ordered_results
 from fastembed._base.validation import shown, warn_user
 from fastembed._kernels.tokens import Ranking, TokenTable
-from fastembed.corpus.corpus import Block, Corpus, FileCorpus, OnePerThread, Progress, disk_size, map_text
+from fastembed.corpus.corpus import Chunk, Corpus, FileCorpus, OnePerThread, Progress, disk_size, map_text
+from fastembed.corpus.documents import DocumentChunk
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.memory import DocumentBlock
 from fastembed.corpus.reading import SPACES, Reading, join_tokens
 from fastembed.formats.atomic import replacing
 
@@ -93,7 +93,7 @@ def _places(table: TokenTable, known: TokenTable) -> Int32:
     return places
 
 
-def number_tokens(blocks: Iterable[Block], reading: Reading, ledger: Ledger, pool: Pool) -> NumberedCorpus:
+def number_tokens(chunks: Iterable[Chunk], reading: Reading, ledger: Ledger, pool: Pool) -> NumberedCorpus:
     """Return a text in numbers, which takes one reading."""
     spare = OnePerThread(TokenTable)
 
@@ -104,7 +104,7 @@ def number_tokens(blocks: Iterable[Block], reading: Reading, ledger: Ledger, poo
         spare.give(table)
         return (table, ids[:written].copy()), tokens, lines, empty_lines
 
-    with closing(map_text(blocks, reading, number, ledger, pool.threads)) as pieces:
+    with closing(map_text(chunks, reading, number, ledger, pool.threads)) as pieces:
         return NumberedCorpus(list(pieces))
 
 
@@ -129,7 +129,7 @@ def check_named(named: Mapping[str, Sequence[str]], tables: Iterable[TokenTable]
             warn_user(f"no token of {name} occurs in the text as it is read, such as {shown(tokens[0])}")
 
 
-def count_tokens(blocks: Iterable[Block], reading: Reading, ledger: Ledger, pool: Pool) -> list[TokenTable]:
+def count_tokens(chunks: Iterable[Chunk], reading: Reading, ledger: Ledger, pool: Pool) -> list[TokenTable]:
     """Return tables of the tokens of a text, each of which is in one of them."""
     spare = OnePerThread(TokenTable)
 
@@ -139,7 +139,7 @@ def count_tokens(blocks: Iterable[Block], reading: Reading, ledger: Ledger, pool
         spare.give(table)
         return None, *found
 
-    deque(map_text(blocks, reading, count, ledger, pool.threads), 0)
+    deque(map_text(chunks, reading, count, ledger, pool.threads), 0)
     return _merged(spare.all(), pool)
 
 
@@ -159,7 +159,7 @@ def count_tokens_by(executor: Executor, corpus: Corpus, ledger: Ledger, progress
 def _count_part(part: FileCorpus) -> tuple[bytes, npt.NDArray[np.int64], Ledger]:
     """Return the tokens of a part, which hold no white space, joined by spaces, and their counts."""
     ledger = Ledger()
-    tables = [table.frequent(1) for table in count_tokens(part.blocks(ledger), part.reading, ledger, Pool(1))]
+    tables = [table.frequent(1) for table in count_tokens(part.chunks(ledger), part.reading, ledger, Pool(1))]
     tokens = b" ".join(token for found, _ in tables for token in found)
     return tokens, np.array([count for _, found in tables for count in found], np.int64), ledger
 
@@ -403,8 +403,8 @@ MOST_PUNCTUATED = 0.02  # the share of tokens that end in punctuation in a text 
 MARKS = ".,;:!?\"')]}\u060c\u061b\u061f\u06d4\u0964\u0965\u2019\u201d\xbb\u2026"
 
 
-def with_hints(blocks: Iterable[Block], reading: Reading) -> Iterator[Block]:
-    r"""Yield the blocks of a text; warn by the beginning of the first if another reading suits it better.
+def with_hints(chunks: Iterable[Chunk], reading: Reading) -> Iterator[Chunk]:
+    r"""Yield the chunks of a text; warn by the beginning of the first if another reading suits it better.
 
     Examples
     --------
@@ -413,20 +413,20 @@ def with_hints(blocks: Iterable[Block], reading: Reading) -> Iterator[Block]:
     >>> corpus = DocumentCorpus(["He went to London, at last.\n" * 10])
     >>> with warnings.catch_warnings(record=True) as caught:
     ...     warnings.simplefilter("always")
-    ...     _ = list(with_hints(corpus.blocks(Ledger()), corpus.reading))
+    ...     _ = list(with_hints(corpus.chunks(Ledger()), corpus.reading))
     >>> caught[0].message.args[0]
     "33 % of the tokens end in punctuation, such as 'London,': Reading(words=True) makes words of texts"
     """
-    blocks, first, text = iter(blocks), list[Block](), b""
-    for block in blocks:
-        first.append(block)
-        text += block.text[: SAMPLE_BYTES - len(text)]
+    chunks, first, text = iter(chunks), list[Chunk](), b""
+    for chunk in chunks:
+        first.append(chunk)
+        text += chunk.text[: SAMPLE_BYTES - len(text)]
         if len(text) == SAMPLE_BYTES:
             break
-    of_lists = any(isinstance(block, DocumentBlock) and block.tokens for block in first)
+    of_lists = any(isinstance(chunk, DocumentChunk) and chunk.tokens for chunk in first)
     for hint in _hints(text.decode(errors="replace"), reading, of_lists):
         warn_user(hint)
-    yield from chain(first, blocks)
+    yield from chain(first, chunks)
 
 
 def _hints(text: str, reading: Reading, of_lists: bool) -> Iterator[str]:

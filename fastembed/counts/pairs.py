@@ -12,7 +12,7 @@ from scipy import sparse
 from fastembed._base.arrays import Int32, row_ranges
 from fastembed._base.threads import ordered_map
 from fastembed._base.validation import check_amounts, shown, unmasked
-from fastembed.corpus.memory import is_missing
+from fastembed.corpus.documents import is_missing
 from fastembed.counts.groups import RowBatch, batch_entries, group_places
 from fastembed.vocabulary import Vocabulary
 

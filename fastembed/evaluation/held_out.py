@@ -19,8 +19,8 @@ from fastembed._base.progress import bar, bars
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_integer, check_number, shown, warn_user
 from fastembed.corpus.corpus import Source, as_corpus
+from fastembed.corpus.documents import check_field
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.memory import check_field
 from fastembed.recommender.data import fields_of_table, flat_baskets, is_matrix, is_name, matrix_of, read_interactions
 from fastembed.recommender.model import Asked, FittedRecommender, fold, normalise
 from fastembed.recommender.recommender import Recommender, fitted_recommender

@@ -18,8 +18,8 @@ from fastembed._base.estimator import fields_alone
 from fastembed._base.threads import cached_property
 from fastembed._base.validation import UnknownToken, check_flag, check_number, shown
 from fastembed.corpus.corpus import DocumentCorpus, FileCorpus
+from fastembed.corpus.documents import BadRow, check_field, column_names
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.memory import BadRow, check_field, column_names
 from fastembed.corpus.sources import TextFile, find_files
 from fastembed.corpus.tables import FORMATS, field_rows, place_of, suffix_of
 

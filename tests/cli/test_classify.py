@@ -60,7 +60,7 @@ def test_lines_are_predicted_as_by_the_model(run, classifier, train, stdin, set_
     code, out, err = run("predict", classifier, train, "-n", 2)
     assert (code, out.splitlines()) == (0, expected)
     assert "1 of 3 documents have no known feature" in err
-    set_constant("fastembed.cli.classify.BLOCK_BYTES", 8)
+    set_constant("fastembed.cli.classify.CHUNK_BYTES", 8)
     assert run("predict", classifier, train, "-n", 2)[1:] == (out, err)  # also in parts: one warning
     stdin(b"a dog\nan axe")
     code, out, err = run("predict", classifier, "--json", "--threshold", 0.5)

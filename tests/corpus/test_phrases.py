@@ -149,8 +149,8 @@ def test_three_and_four_words_come_from_a_second_pass():
 
 @pytest.fixture
 def files(tmp_path, set_constant):
-    """Three files of a text that is read in many small blocks."""
-    set_constant("fastembed.corpus.blocks.BLOCK_BYTES", 256)
+    """Three files of a text that is read in many small chunks."""
+    set_constant("fastembed.corpus.chunks.CHUNK_BYTES", 256)
     rng = np.random.default_rng(0)
     words = np.array(["a", "b", "c", "d", "new", "york", "of", "the", "é"])
     for name in "xyz":
@@ -169,8 +169,8 @@ def test_the_number_of_threads_and_the_form_of_the_corpus_change_nothing(files):
             assert Phrases.from_corpus(source, 3, 0.05, threads=threads) == expected
 
 
-def test_a_line_longer_than_a_block_is_read_in_pieces_at_whose_ends_nothing_is_joined(tmp_path, set_constant):
-    set_constant("fastembed.corpus.blocks.BLOCK_BYTES", 64)
+def test_a_line_longer_than_a_chunk_is_read_in_pieces_at_whose_ends_nothing_is_joined(tmp_path, set_constant):
+    set_constant("fastembed.corpus.chunks.CHUNK_BYTES", 64)
     (tmp_path / "long").write_bytes(b"new york " * 100)
     tokens = ["new", "york"] * 100
     assert next(FileCorpus(tmp_path / "long").sequences(Ledger())) == tokens

@@ -159,7 +159,7 @@ def test_a_text_of_a_dictionary_that_stands_in_all_rows_does_not_fill_the_memory
 
 
 def test_a_long_file_is_read_in_pieces_and_rows_that_cross_them_are_whole(write, set_constant):
-    set_constant("fastembed.corpus.blocks.BLOCK_BYTES", 7)
+    set_constant("fastembed.corpus.chunks.CHUNK_BYTES", 7)
     records = [{"text": f"größe {n}\nline"} for n in range(600)]
     expected = [line for n in range(600) for line in (["größe", str(n)], ["line"])]
     for name in ("t.jsonl", "t.csv", "t.csv.gz"):
@@ -329,6 +329,6 @@ def test_bad_rows_of_several_fields_say_what_is_wrong_and_where(tmp_path):
 )
 def test_a_row_that_is_too_long_is_an_error_without_being_held(write, set_constant, name, end, message):
     set_constant("fastembed.corpus.tables.LONGEST_ROW", 1 << 10)
-    set_constant("fastembed.corpus.blocks.BLOCK_BYTES", 1 << 10)
+    set_constant("fastembed.corpus.chunks.CHUNK_BYTES", 1 << 10)
     with pytest.raises(ValueError, match=rf"line 2: .*{message}"):
         read_field(write(name, b'text\n"' + end * (1 << 16)), skip_bad=True)

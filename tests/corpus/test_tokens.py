@@ -46,11 +46,11 @@ def corpora(tmp_path):
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("kind", ["file", "own tokenizer", "texts", "lists", "nothing"])
 def test_a_corpus_is_numbered_in_one_reading(tmp_path, kind, threads, set_constant):
-    set_constant("fastembed.corpus.blocks.BLOCK_BYTES", 40)
+    set_constant("fastembed.corpus.chunks.CHUNK_BYTES", 40)
     corpus, pool, ledgers = corpora(tmp_path)[kind], Pool(threads), [Ledger(), Ledger(), Ledger()]
-    numbered = number_tokens(corpus.blocks(ledgers[0]), corpus.reading, ledgers[0], pool)
+    numbered = number_tokens(corpus.chunks(ledgers[0]), corpus.reading, ledgers[0], pool)
     words, counts = ranked(numbered.counts(pool), pool)
-    expected, expected_counts = ranked(count_tokens(corpus.blocks(ledgers[1]), corpus.reading, ledgers[1], pool), pool)
+    expected, expected_counts = ranked(count_tokens(corpus.chunks(ledgers[1]), corpus.reading, ledgers[1], pool), pool)
     assert words == expected
     assert_array_equal(counts, expected_counts)
     assert ledgers[0] == ledgers[1]
@@ -73,7 +73,7 @@ def texts(tmp_path):
 
 def test_an_executor_counts_what_one_thread_counts(texts, set_constant):
     set_constant("fastembed.corpus.tokens.TASK_BYTES", 1 << 12)
-    set_constant("fastembed.corpus.blocks.BLOCK_BYTES", 1 << 10)
+    set_constant("fastembed.corpus.chunks.CHUNK_BYTES", 1 << 10)
     for reading, one in ({}, "é1"), ({"token_pattern": "[0-9]+"}, "1"):
         corpus = FileCorpus(texts, reading=Reading(**reading))
         assert len(corpus.parts(1 << 12)) > 5

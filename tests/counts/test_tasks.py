@@ -42,7 +42,7 @@ def vocabulary(texts):
 def small_parts(set_constant):
     """Several groups of rows and, in this process, several parts."""
     set_constant("fastembed.corpus.tokens.TASK_BYTES", 1 << 14)
-    set_constant("fastembed.corpus.blocks.BLOCK_BYTES", 1 << 10)
+    set_constant("fastembed.corpus.chunks.CHUNK_BYTES", 1 << 10)
     set_constant("fastembed.counts.groups.GROUP_ROWS", 300)
 
 
@@ -120,10 +120,10 @@ def run_with_small_groups(client):
     """Set the constants of `small_parts` in the workers, which do not know this file."""
 
     def set_constants():
-        from fastembed.corpus import blocks
+        from fastembed.corpus import chunks
         from fastembed.counts import groups
 
-        groups.GROUP_ROWS, blocks.BLOCK_BYTES = 300, 1 << 10
+        groups.GROUP_ROWS, chunks.CHUNK_BYTES = 300, 1 << 10
 
     client.run(set_constants)
 

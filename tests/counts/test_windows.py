@@ -147,7 +147,7 @@ def test_a_file_gives_what_the_same_lists_give(
     vocabulary = Vocabulary(list("abcdef"), [70, 60, 50, 40, 30, 20])
     path = write_lines(tmp_path_factory.mktemp("files"), corpus)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fastembed.corpus.blocks.BLOCK_BYTES", block)
+        patch.setattr("fastembed.corpus.chunks.CHUNK_BYTES", block)
         try:
             expected = Counts.from_corpus(corpus, vocabulary, **chosen)
         except ValueError as error:

@@ -1,4 +1,4 @@
-"""The text of files in blocks and in parts: wherever it is cut, in any compression, it is read as the whole is."""
+"""The text of files in chunks and in parts: wherever it is cut, in any compression, it is read as the whole is."""
 
 import bz2
 import contextlib
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from fastembed import Vocabulary
 from fastembed.corpus import FileCorpus, Ledger, Reading
-from fastembed.corpus.blocks import BLOCK_BYTES, _zstd, open_plain
+from fastembed.corpus.chunks import CHUNK_BYTES, _zstd, open_plain
 from fastembed.corpus.sources import RegularFile
 
 TEXT = "the cat\nsat\r\n\n on\tthe\v mat \f\nübergroß 猫"
@@ -68,15 +68,15 @@ WRAPPED = st.one_of(
 @pytest.mark.parametrize("words", [False, True])
 @pytest.mark.parametrize("unit", ["line", "paragraph", "sentence", "document"])
 @given(text=WRAPPED, size=st.integers(1, 9), tail=st.integers(1, 9))
-def test_nothing_depends_on_the_blocks(read, tmp_path_factory, unit, words, suffix, text, size, tail):
-    path = tmp_path_factory.mktemp("blocks") / f"text{suffix}"
+def test_nothing_depends_on_the_chunks(read, tmp_path_factory, unit, words, suffix, text, size, tail):
+    path = tmp_path_factory.mktemp("chunks") / f"text{suffix}"
     path.write_bytes(gzip.compress(text.encode()) if suffix else text.encode())
     corpus = FileCorpus(path, reading=Reading(unit=unit, words=words))
     sequences, ledger = read(corpus)
     assert sequences == corpus.reading.sequences(text)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fastembed.corpus.blocks.BLOCK_BYTES", size)
-        patch.setattr("fastembed.corpus.blocks.TAIL_BYTES", tail)
+        patch.setattr("fastembed.corpus.chunks.CHUNK_BYTES", size)
+        patch.setattr("fastembed.corpus.chunks.TAIL_BYTES", tail)
         assert read(corpus) == (sequences, ledger)
         if ledger.tokens_read:
             counted = Vocabulary.from_corpus(corpus, 1, threads=2).ledger
@@ -84,24 +84,24 @@ def test_nothing_depends_on_the_blocks(read, tmp_path_factory, unit, words, suff
             assert (counted.tokens_read, counted.bytes) == (ledger.tokens_read, ledger.bytes)
 
 
-def test_a_long_line_without_white_space_is_read_in_blocks(tmp_path):
+def test_a_long_line_without_white_space_is_read_in_chunks(tmp_path):
     path = tmp_path / "long"
     for part in ("\0", "a,", "\u6f22\u5b57", "...a"):
         path.write_text(part * (1 << 20), encoding="utf-8")
         largest = 0
         for unit in ("line", "paragraph") if part != "...a" else ("line",):
             corpus = FileCorpus(path, reading=Reading(words=True, unit=unit))
-            largest = max([largest, *(len(block.text) for block in corpus.blocks(Ledger()))])
-        assert largest <= BLOCK_BYTES + 9
+            largest = max([largest, *(len(chunk.text) for chunk in corpus.chunks(Ledger()))])
+        assert largest <= CHUNK_BYTES + 9
 
 
 @pytest.mark.parametrize(("line", "offset"), [(b"ab \xff\n", 3), (b" \xe4\xb8", 1), (b"\xed\xa0\x80", 0)])
-def test_invalid_utf8_is_located_in_any_block(tmp_path, line, offset, read, set_constant):
+def test_invalid_utf8_is_located_in_any_chunk(tmp_path, line, offset, read, set_constant):
     content = b"first line\n\n" + line
     for name, packed in (("latin1.txt", content), ("latin1.txt.gz", gzip.compress(content))):
         (tmp_path / name).write_bytes(packed)
         for size in (1 << 20, 12):
-            set_constant("fastembed.corpus.blocks.BLOCK_BYTES", size)
+            set_constant("fastembed.corpus.chunks.CHUNK_BYTES", size)
             with pytest.raises(ValueError, match=rf"{name}' is not valid UTF-8 at line 3, byte {12 + offset} of"):
                 read(tmp_path / name)
 
@@ -160,7 +160,7 @@ def test_a_file_of_unknown_size_is_a_stream(read):
     ids=str,
 )
 def test_parts_read_one_by_one_are_the_whole(tmp_path, read, set_constant, size, options):
-    set_constant("fastembed.corpus.blocks.BLOCK_BYTES", 16)
+    set_constant("fastembed.corpus.chunks.CHUNK_BYTES", 16)
     (tmp_path / "a.txt").write_bytes(LONG)
     (tmp_path / "b.txt.bz2").write_bytes(bz2.compress(LONG))
     (tmp_path / "c.txt").write_bytes(b"")

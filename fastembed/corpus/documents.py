@@ -1,4 +1,4 @@
-"""Documents in memory: texts and lists of tokens, the values of a field that hold them, and blocks of them."""
+"""Documents in memory: texts and lists of tokens, the values of a field that hold them, and chunks of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from fastembed._base.validation import listed, shown
 from fastembed._kernels.tokens import valid_utf8
-from fastembed.corpus.blocks import BLOCK_BYTES, TO_UTF8
+from fastembed.corpus.chunks import CHUNK_BYTES, TO_UTF8
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import NOT_ESCAPED, Reading, apply_valid, join_tokens, replace_surrogates, token_list
 
@@ -200,7 +200,7 @@ def text_bytes(value: str, errors: str, ledger: Ledger) -> bytes | BadRow:
 
 
 @dataclass(frozen=True)
-class DocumentBlock:
+class DocumentChunk:
     """Several documents.
 
     Attributes
@@ -212,7 +212,7 @@ class DocumentBlock:
     size : int
         Their number of bytes.
     inside : bool
-        False: a block begins with a document, and so not inside a sequence.
+        False: a chunk begins with a document, and so not inside a sequence.
     """
 
     documents: list[bytes]
@@ -232,23 +232,23 @@ class DocumentBlock:
         return self.text if self.tokens else apply_valid(reading, self.text)
 
 
-def document_blocks(documents: Iterable[bytes | list[str]]) -> Iterator[DocumentBlock]:
-    """Yield blocks of texts and of lists of tokens, in order.
+def document_chunks(documents: Iterable[bytes | list[str]]) -> Iterator[DocumentChunk]:
+    """Yield chunks of texts and of lists of tokens, in order.
 
     Parameters
     ----------
     documents : iterable of bytes or of lists of str
         A text as UTF-8, or tokens.
     """
-    block: list[bytes] = []
+    chunk: list[bytes] = []
     size, tokens = 0, False
     for document in documents:
         is_list = isinstance(document, list)
         text = join_tokens(document) if isinstance(document, list) else document
-        if block and (is_list != tokens or size >= BLOCK_BYTES):
-            yield DocumentBlock(block, tokens, size)
-            block, size = [], 0
-        block.append(text)
+        if chunk and (is_list != tokens or size >= CHUNK_BYTES):
+            yield DocumentChunk(chunk, tokens, size)
+            chunk, size = [], 0
+        chunk.append(text)
         tokens, size = is_list, size + len(text)
-    if block:
-        yield DocumentBlock(block, tokens, size)
+    if chunk:
+        yield DocumentChunk(chunk, tokens, size)

@@ -1,4 +1,4 @@
-"""The text of a file in blocks that can be read one by one, decompressed while it is read."""
+"""The text of a file in chunks that can be read one by one, decompressed while it is read."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from fastembed._base.arrays import RandomAccessFile
 from fastembed._kernels.tokens import valid_utf8
 from fastembed.corpus.sources import FilePart, TextFile, UrlFile
 
-BLOCK_BYTES = 1 << 20  # of text that are read at a time
-TAIL_BYTES = 1 << 12  # the end of a block, in which the end of a line is looked for first
+CHUNK_BYTES = 1 << 20  # of text that are read at a time
+TAIL_BYTES = 1 << 12  # the end of a chunk, in which the end of a line is looked for first
 LONGEST_TOKEN = 1 << 23  # bytes; a file with a longer one is not a text of tokens, and would fill the memory
 
-LARGE_BLOCK_BYTES = 1 << 22  # the most bytes of a block, in large files
-BLOCKS = 256  # blocks grow with a file as long as it has this many: enough for many threads
+LARGE_CHUNK_BYTES = 1 << 22  # the most bytes of a chunk, in large files
+CHUNKS = 256  # chunks grow with a file as long as it has this many: enough for many threads
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")  # suffixes of the files that are decompressed
 SPACES = (b" ", b"\t", b"\v", b"\f", b"\r")  # the ASCII white space inside a line
 
@@ -47,8 +47,8 @@ _WORD_END = re.compile(rb"[^0-9A-Za-z'\x80-\xff]|" + _BEFORE_HAN)
 
 
 @dataclass(frozen=True)
-class TextBlock:
-    r"""Part of a text: whole sequences or, where a sequence is longer than a block, a piece of it that a `Cut` allows.
+class TextChunk:
+    r"""Part of a text: whole sequences or, where a sequence is longer than a chunk, a piece of it that a `Cut` allows.
 
     Attributes
     ----------
@@ -57,13 +57,13 @@ class TextBlock:
     name : str
         The name of the file.
     line : int
-        The number, from 1, of the line in which the block begins.
+        The number, from 1, of the line in which the chunk begins.
     offset, size : int
         Its place in the decompressed text, and its number of bytes there.
     inside : bool
-        Whether the block begins inside a sequence of which earlier blocks held more than white space.
+        Whether the chunk begins inside a sequence of which earlier chunks held more than white space.
     last : bool
-        Whether the file ends here, which it may also do after a block with False.
+        Whether the file ends here, which it may also do after a chunk with False.
     """
 
     text: bytes
@@ -134,10 +134,10 @@ def token_without_end(name: str, line: int) -> ValueError:
     )
 
 
-def read_blocks(
+def read_chunks(
     file: TextFile, report: Callable[[int], object] | None = None, cut_text: Cut = cut_line
-) -> Iterator[TextBlock]:
-    """Yield the blocks of a file in order; `report` is called with the number of bytes read from disk.
+) -> Iterator[TextChunk]:
+    """Yield the chunks of a file in order; `report` is called with the number of bytes read from disk.
 
     Raises
     ------
@@ -156,7 +156,7 @@ def read_blocks(
             if data:
                 cut, ends = cut_text(data)
                 # A short piece is the last one, which is cut only where a sequence ends
-                if not cut or (not ends and len(data) < BLOCK_BYTES):
+                if not cut or (not ends and len(data) < CHUNK_BYTES):
                     kept.append(data)
                     if sum(map(len, kept)) > LONGEST_TOKEN:
                         raise token_without_end(file.name, line)
@@ -169,7 +169,7 @@ def read_blocks(
                 return
             whole, rest = b"".join((*kept, data[:cut])), data[cut:]
             whole = whole if offset else _without_mark(whole)
-            yield TextBlock(whole, file.name, line, offset, size, inside, last)
+            yield TextChunk(whole, file.name, line, offset, size, inside, last)
             ended = ends
             inside = not ended and (inside or not whole.isspace())
             line, offset = line + whole.count(b"\n"), offset + size
@@ -182,14 +182,14 @@ def read_data(file: TextFile, report: Callable[[int], object] | None = None) -> 
     Raises
     ------
     OSError, ImportError
-        As :func:`read_blocks`.
+        As :func:`read_chunks`.
     """
     opener, errors = _decompressor(Path(file.name).suffix.lower())
     with file.open() as raw:
         text, size = opener(raw), 0
         while True:
             try:
-                data = text.read(BLOCK_BYTES)
+                data = text.read(CHUNK_BYTES)
                 if not data and text is not raw and not raw.tell():  # gzip alone takes an empty file for an archive
                     raise EOFError("it is empty, not even an archive")
             except errors as error:
@@ -258,8 +258,8 @@ def _zstd() -> Any:
 
 
 @dataclass(frozen=True)
-class PlainBlock:
-    """Part of the text of a file, as a `TextBlock`, that is read when it is asked for.
+class PlainChunk:
+    """Part of the text of a file, as a `TextChunk`, that is read when it is asked for.
 
     Attributes
     ----------
@@ -267,7 +267,7 @@ class PlainBlock:
     offset, size : int
         Its place in the file, and its number of bytes there.
     inside : bool
-        Whether the block begins inside a sequence of which earlier blocks held more than white space.
+        Whether the chunk begins inside a sequence of which earlier chunks held more than white space.
     """
 
     file: PlainFile
@@ -296,9 +296,9 @@ class PlainBlock:
 
     @property
     def line(self) -> int:
-        """The number, from 1, of the line in which the block begins. The file is read up to there."""
-        places = range(0, self.offset, BLOCK_BYTES)
-        return 1 + sum(self.file.read(at, min(BLOCK_BYTES, self.offset - at)).count(b"\n") for at in places)
+        """The number, from 1, of the line in which the chunk begins. The file is read up to there."""
+        places = range(0, self.offset, CHUNK_BYTES)
+        return 1 + sum(self.file.read(at, min(CHUNK_BYTES, self.offset - at)).count(b"\n") for at in places)
 
 
 class PlainFile:
@@ -307,13 +307,13 @@ class PlainFile:
     Attributes
     ----------
     name : str
-    size, block_bytes : int
-        The number of its bytes, and of those of a block.
+    size, chunk_bytes : int
+        The number of its bytes, and of those of a chunk.
     """
 
     def __init__(self, name: str, size: int, read: Callable[[int, int], bytes]) -> None:
         self.name, self.size, self._read = name, size, read
-        self.block_bytes = max(BLOCK_BYTES, min(size // BLOCKS, LARGE_BLOCK_BYTES))
+        self.chunk_bytes = max(CHUNK_BYTES, min(size // CHUNKS, LARGE_CHUNK_BYTES))
 
     def read(self, offset: int, size: int) -> bytes:
         """Return `size` bytes from an offset on.
@@ -343,16 +343,16 @@ def open_plain(file: TextFile) -> PlainFile | None:
     return PlainFile(file.name, size, read)
 
 
-def plain_blocks(
+def plain_chunks(
     file: PlainFile,
     report: Callable[[int], object] | None = None,
     cut_text: Cut = cut_line,
     part: tuple[int, int] | None = None,
-) -> Iterator[PlainBlock]:
-    """Yield the blocks of a file; `report` is called with the number of bytes that they have reached.
+) -> Iterator[PlainChunk]:
+    """Yield the chunks of a file; `report` is called with the number of bytes that they have reached.
 
-    Each ends where some bytes, of the size of a block, can be cut. Of these the last few are looked at first. Those of
-    a part, one of `file_parts`, are blocks of the whole.
+    Each ends where some bytes, of the size of a chunk, can be cut. Of these the last few are looked at first. Those of
+    a part, one of `file_parts`, are chunks of the whole.
 
     Raises
     ------
@@ -362,18 +362,18 @@ def plain_blocks(
         If a token has no end.
     """
     (begin, stop), inside = part or (0, file.size), False
-    origin, size = begin, file.block_bytes
+    origin, size = begin, file.chunk_bytes
     for first in range(-(-begin // size) * size, stop, size):
         last = min(first + size, file.size)
         end, ended = (last, True) if last == file.size else _last_cut(file, first, last, cut_text)
         if report:
             report(min(last, stop) - origin)
         if end <= first and last - begin > LONGEST_TOKEN:
-            raise token_without_end(file.name, PlainBlock(file, begin, 0, inside).line)
-        if end > first:  # otherwise the bytes are in a token that ends in a later block
-            block = PlainBlock(file, begin, end - begin, inside)
-            yield block
-            begin, inside = end, not ended and (inside or not block.text.isspace())
+            raise token_without_end(file.name, PlainChunk(file, begin, 0, inside).line)
+        if end > first:  # otherwise the bytes are in a token that ends in a later chunk
+            chunk = PlainChunk(file, begin, end - begin, inside)
+            yield chunk
+            begin, inside = end, not ended and (inside or not chunk.text.isspace())
 
 
 def _last_cut(file: PlainFile, first: int, last: int, cut_text: Cut) -> tuple[int, bool]:
@@ -389,13 +389,13 @@ def _last_cut(file: PlainFile, first: int, last: int, cut_text: Cut) -> tuple[in
 def file_parts(file: TextFile, size: int, cut_text: Cut) -> list[TextFile]:
     """Return the parts of a file, of about `size` bytes each, or the file alone if it is compressed or short.
 
-    A part ends where a block and a sequence end. It may be longer, since it has whole sequences.
+    A part ends where a chunk and a sequence end. It may be longer, since it has whole sequences.
     """
     if file.size() <= size or (plain := open_plain(file)) is None:
         return [file]
-    ends, block = [0], plain.block_bytes
-    for first in range(0, plain.size, block):
-        last = min(first + block, plain.size)
+    ends, chunk = [0], plain.chunk_bytes
+    for first in range(0, plain.size, chunk):
+        last = min(first + chunk, plain.size)
         if last == plain.size:
             ends.append(last)
         elif last - ends[-1] >= size:
@@ -405,8 +405,8 @@ def file_parts(file: TextFile, size: int, cut_text: Cut) -> list[TextFile]:
     return [FilePart(file, part) for part in itertools.pairwise(ends)]
 
 
-def valid_text(block: TextBlock | PlainBlock, errors: str) -> tuple[bytes, int]:
-    """Return the text of a block as valid UTF-8, and the number of U+FFFD put into it.
+def valid_text(chunk: TextChunk | PlainChunk, errors: str) -> tuple[bytes, int]:
+    """Return the text of a chunk as valid UTF-8, and the number of U+FFFD put into it.
 
     Parameters
     ----------
@@ -417,16 +417,16 @@ def valid_text(block: TextBlock | PlainBlock, errors: str) -> tuple[bytes, int]:
     ValueError
         If it is invalid and `errors` is "strict"; the message says where.
     """
-    text = block.text
+    text = chunk.text
     if valid_utf8(text):
         return text, 0
     if errors == "strict":
         try:
             text.decode()
         except UnicodeDecodeError as error:
-            line = block.line + text.count(b"\n", 0, error.start)
+            line = chunk.line + text.count(b"\n", 0, error.start)
             raise ValueError(
-                f"{block.name!r} is not valid UTF-8 at line {line}, byte {block.offset + error.start:,} of the text: "
+                f"{chunk.name!r} is not valid UTF-8 at line {line}, byte {chunk.offset + error.start:,} of the text: "
                 f"{error.reason} ({text[error.start : error.end]!r}); {TO_UTF8}"
             ) from None
     valid = text.decode(errors="replace").encode()
