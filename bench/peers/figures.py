@@ -1,10 +1,9 @@
-"""Run the comparisons of docs/measurements.md again, and replace their tables there.
+"""Run the comparisons behind docs/benchmarks.md again, and write their tables to bench/results/.
 
     python bench/peers/figures.py [--only row block ...] [--text TEXT] [--similarity FILE ...] [--analogies FILE ...]
 
-The text between `<!-- figures: row x86_64_v4 -->` and `<!-- end -->` is the output of row.py with our kernels for
-x86-64-v4, below a line with the facts of the machine. On a CPU with AVX-512 a script runs twice, the second time with
-all kernels for a CPU with AVX2. The tables of builds that this CPU cannot run stay the same.
+``row.x86_64_v4.md`` is the output of row.py with our kernels for x86-64-v4, below the facts of the machine. On a CPU
+with AVX-512 a script runs twice, the second time with all kernels for a CPU with AVX2.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import subprocess
 import sys
 import textwrap
@@ -28,13 +26,13 @@ from rounds import results_path
 from fastembed import _kernels
 
 PEERS = Path(__file__).parent
-PAGE = PEERS.parents[1] / "docs" / "measurements.md"
+TABLES = PEERS.parent / "results"
 AVX2, AVX512 = "x86_64_v3", "x86_64_v4"
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A script that makes tables of the page.
+    """A script that makes tables.
 
     Attributes
     ----------
@@ -84,17 +82,8 @@ def section(results: dict[str, Any]) -> str:
     return "\n\n".join([textwrap.fill(head, 130, break_on_hyphens=False), *results["text"]])
 
 
-def replaced(page: str, key: str, text: str) -> str:
-    """Return a page with other text between the markers of a key."""
-    start = f"<!-- figures: {key} -->"
-    found = re.findall(f"{re.escape(start)}.*?<!-- end -->", page, re.DOTALL)
-    if len(found) != 1:
-        sys.exit(f"{PAGE} must have one section {start} ... <!-- end -->, found {len(found)}")
-    return page.replace(found[0], f"{start}\n\n{text}\n\n<!-- end -->")
-
-
 def main(words: Sequence[str] | None = None) -> None:
-    """Run the scripts, and write the page after each."""
+    """Run the scripts, and write the tables of each."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     add = parser.add_argument
     add("--only", nargs="+", choices=FIGURES, default=list(FIGURES), metavar="FIGURE", help=", ".join(FIGURES))
@@ -102,7 +91,6 @@ def main(words: Sequence[str] | None = None) -> None:
     add("--min-count", type=int, default=20, help="for that text (default: %(default)s)")
     add("--similarity", nargs="+", metavar="FILE", help="files of word similarity, for word2vec")
     add("--analogies", nargs="+", metavar="FILE", help="files of analogies, for word2vec")
-    add("--page", type=Path, default=PAGE, help="where the tables are (default: docs/measurements.md)")
     add("--arguments", nargs=argparse.REMAINDER, default=[], help="the rest is passed on to the scripts")
     options = parser.parse_args(words)
     for name in options.only:
@@ -115,10 +103,9 @@ def main(words: Sequence[str] | None = None) -> None:
             command = [sys.executable, str(PEERS / figure.script), *arguments(name, options)]
             subprocess.run(command, check=True, env=os.environ | environment)
             results = json.loads(results_path(name, build).read_text(encoding="utf-8"))
-            key = f"{name} {build}" if figure.per_build else name
-            page = options.page.read_text(encoding="utf-8")
-            options.page.write_text(replaced(page, key, section(results)), encoding="utf-8")
-            print(f"written to {options.page}: {key}", flush=True)
+            page = TABLES / f"{name}.{build}.md" if figure.per_build else TABLES / f"{name}.md"
+            page.write_text(section(results) + "\n", encoding="utf-8")
+            print(f"written to {page}", flush=True)
 
 
 if __name__ == "__main__":

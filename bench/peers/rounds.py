@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-RESULTS = Path(".benchmarks")  # each script writes its figures there; plot.py and figures.py read them
+RESULTS = Path(".benchmarks")  # each script writes its figures there; figures.py reads them
 
 _said: list[str] = []  # by the script that runs
 
