@@ -47,6 +47,13 @@ def test_every_file_that_the_map_names_exists():
     assert missing == []
 
 
+def test_every_file_of_a_concept_exists():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    files = re.findall(r"^\| .+ \| `(.+\.p\w+)` \|$", text.partition("| concept | file |")[2], re.MULTILINE)
+    assert files
+    assert [file for file in files if not (ROOT / "fastembed" / file).is_file()] == []
+
+
 def test_every_function_on_the_way_of_a_fit_is_in_its_file():
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     way = re.findall(r"^(\S+\.py) +(?:\w+\.)?(\w+)", text, re.MULTILINE)
