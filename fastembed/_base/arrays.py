@@ -80,13 +80,13 @@ def whole_sparse(matrix: Any) -> Any:
 
 
 def canonical_csr(name: str, matrix: Any, *, signed: bool = False) -> Any:
-    """Return a CSR array of float64 weights that are not zero, with the columns of a row ascending and distinct.
+    """Return a matrix as a CSR array of float64 weights that are not zero, the columns of a row ascending and distinct.
 
     They must be positive unless they are `signed`. It is a copy only if the matrix is not already like that. Equal
     entries are added up in float64, whatever the dtype.
     """
     check = check_weights if signed else check_amounts
-    matrix = whole_sparse(matrix)
+    matrix = whole_sparse(matrix if sparse.issparse(matrix) else sparse.csr_array(matrix))
     if matrix.format == "coo" or matrix.dtype.kind not in "fiub":  # adding them up may hide a negative one
         check(name, matrix.data)
     if matrix.dtype != np.float64:

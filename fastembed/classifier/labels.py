@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -33,10 +32,10 @@ from fastembed.classifier.model import FittedClassifier
 from fastembed.classifier.options import ClassifierOptions
 from fastembed.corpus.chunks import valid_text
 from fastembed.corpus.corpus import REPORT_EVERY, FileCorpus, Progress
-from fastembed.corpus.documents import BadRow, DocumentChunk, Records, column_names, is_missing
+from fastembed.corpus.documents import BadRow, DocumentChunk, Records, column_values, is_missing
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
-from fastembed.corpus.sources import path_list
+from fastembed.corpus.sources import form_of, path_list
 from fastembed.corpus.tables import LEAVE_OUT, Structure, field_rows, place_of
 from fastembed.corpus.tokens import number_tokens
 
@@ -122,10 +121,11 @@ def read_labels(labels: Any, documents: int) -> Labels:
     """
     if labels is None:
         raise ValueError("labels are needed: requires y to be passed, but the target y is None")
-    if isinstance(labels, str | bytes | Mapping | set | frozenset) or not isinstance(labels, Iterable):
+    form = form_of(labels)
+    if form not in ("items", "matrix", "table") or (isinstance(labels, Mapping | set | frozenset) and form != "matrix"):
         raise TypeError(f"labels must be one per document, got {shown(labels)}")
-    matrix = sparse.issparse(labels) or getattr(labels, "ndim", 1) != 1 or column_names(labels) is not None
-    found = _indicated(labels) if matrix else number_labels(column_values(labels))
+    several = form != "items" or getattr(labels, "ndim", 1) != 1
+    found = _indicated(labels) if several else number_labels(column_values(labels))
     if found.matrix.shape[0] != documents:
         raise ValueError(f"labels must be one per document: got {found.matrix.shape[0]} for {documents} documents")
     return found
@@ -166,7 +166,7 @@ def _indicated(labels: Any) -> Labels:
     given: Any = labels if sparse.issparse(labels) else np.asarray(labels)
     if given.ndim != 2 or given.dtype.kind not in "biuf":
         raise ValueError(f"labels must have one dimension, or be a matrix of 0 and 1, got {shown(labels)}")
-    matrix = canonical_csr("labels", given if sparse.issparse(labels) else sparse.csr_array(given), signed=True)
+    matrix = canonical_csr("labels", given, signed=True)
     if (wrong := matrix.data[matrix.data != 1]).size:
         raise ValueError(f"an indicator matrix of labels holds 0 and 1, got {wrong[0]:g}")
     return Labels(np.arange(given.shape[1]), matrix, several=True, indicator=True)
@@ -220,10 +220,8 @@ class Columns:
 
 def _rows(source: Any, names: tuple[Any, ...], header: bool, errors: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
     """Yield the place of each row of files, a table or records, and its fields, or why it cannot be read."""
-    if not names_files(source, fields=True):
-        columns: list[Iterable[Any]] = [Records(source, name) for name in names]
-        if column_names(source) is not None and hasattr(source, "__len__"):
-            columns = [column_values(source[name]) for name in names]
+    if form_of(source, texts=False) != "files":
+        columns = [Records(source, name) for name in names]
         yield from ((f"document {number}", row) for number, row in enumerate(zip(*columns, strict=True)))
         return
     for file in chain.from_iterable(map(Structure(names[0], header).find, path_list(source))):
@@ -283,14 +281,6 @@ def read_files(
     return texts, _labels(np.array(sorted(classes), object), documents_by_words(ids, len(classes))[:, order])
 
 
-def names_files(documents: Any, *, fields: bool = False) -> bool:
-    """Return whether `documents` is a path, or a list of paths: where these have fields, a str is no document."""
-    if isinstance(documents, str | os.PathLike):
-        return True
-    kinds = str | os.PathLike if fields else os.PathLike
-    return isinstance(documents, list | tuple) and bool(documents) and all(isinstance(d, kinds) for d in documents)
-
-
 def read_labelled(
     documents: Any,
     labels: Any,
@@ -326,7 +316,7 @@ def read_labelled(
             raise ValueError("field and label name the labels, so that labels cannot be given as well")
         items, found, kept = columns.read(documents, reading.errors, ledger, progress)
     else:
-        if labels is None and names_files(documents):
+        if labels is None and form_of(documents) == "files":
             items, found = read_files(documents, reading.errors, prefix, ledger, progress)
         else:
             items = check_documents(documents)
@@ -355,21 +345,12 @@ def check_documents(
     """
     if field is not None:
         return list(documents_of(documents, field, header, errors))
-    no_list = isinstance(documents, str | bytes | Mapping | set | frozenset) or column_names(documents) is not None
-    if no_list or not isinstance(documents, Iterable):
+    form = form_of(documents)
+    if form not in ("items", "matrix") or isinstance(documents, set | frozenset):
         raise TypeError(f"documents must be a list of texts or of lists of tokens, got {shown(documents)}")
     if (dimensions := getattr(documents, "ndim", 1)) != 1:
         raise ValueError(f"documents must have one dimension, got {dimensions}: Reshape your data")
     return documents if isinstance(documents, list | tuple) else column_values(documents)
-
-
-def column_values(column: Iterable[Any]) -> list[Any]:
-    """Return the values of a list, an array, or a column of a table, as a list of Python's values."""
-    for name in ("to_pylist", "to_list", "tolist"):  # of Arrow; of pandas and Polars; of NumPy
-        if hasattr(column, name):
-            values: list[Any] = getattr(column, name)()
-            return values
-    return list(column)
 
 
 # ---------------------------------------------------------------- examples

@@ -8,7 +8,7 @@ from contextlib import closing
 from copy import copy
 from itertools import chain
 from queue import Empty, SimpleQueue
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,7 @@ from fastembed.corpus.chunks import (
 from fastembed.corpus.documents import BadRow, Document, DocumentChunk, Records, document_chunks, documents_of
 from fastembed.corpus.ledger import Ledger, record_lines
 from fastembed.corpus.reading import Reading, apply_valid, checked_reading, split_tokens
-from fastembed.corpus.sources import FilePart, TextFile, path_list, shared_file
+from fastembed.corpus.sources import FilePart, TextFile, form_of, path_list, shared_file
 from fastembed.corpus.tables import Structure
 
 # What a corpus can be; the docstring of the package says how the forms are told apart
@@ -49,20 +49,24 @@ REPORT_EVERY = 1024  # documents in memory between two calls of the progress fun
 NO_IDS = np.empty(0, dtype=np.int32)
 
 
-def as_corpus(source: Source, reading: Reading | None = None) -> Corpus:
+def as_corpus(source: Source, reading: Reading | None = None, field: str | int | None = None) -> Corpus:
     r"""Return the corpus that `source` stands for, or is.
 
     Parameters
     ----------
     source : path, list of paths, or re-iterable of str or of sequences of str or int
-        A str alone is a path. Among several, each str is a document.
+        A str alone is a path. In a list without a `field`, each str is a document.
     reading : Reading, optional
         How files and documents are read; a FileCorpus or DocumentCorpus has its own, with a warning if they differ.
+    field : str or int, optional
+        The field of the texts in structured files, a table or records.
 
     Raises
     ------
     TypeError
-        If `source` can be iterated only once, is a table, or has none of the forms.
+        If `source` can be iterated only once, is a table without a `field`, or has none of the forms.
+    ValueError
+        If there is no such field, or a FileCorpus or DocumentCorpus names one already.
     OSError
         If a file does not exist.
 
@@ -75,14 +79,14 @@ def as_corpus(source: Source, reading: Reading | None = None) -> Corpus:
     'read 5 tokens in 4 lines (1 empty); used 0; dropped 0'
     """
     if isinstance(source, FileCorpus | DocumentCorpus):
+        if field is not None:
+            raise ValueError(f"field={field!r} is for paths, tables and records: a {type(source).__name__} has its own")
         if reading is not None and reading.record() != source.reading.record():
             warn_user(f"the corpus is read by its own {source.reading}, not by {reading}")
         return source
-    if isinstance(source, str | os.PathLike):
-        return FileCorpus(source, reading=reading)
-    if isinstance(source, list | tuple) and source and all(isinstance(item, os.PathLike) for item in source):
-        return FileCorpus(source, reading=reading)
-    corpus = DocumentCorpus(source, reading=reading)
+    if form_of(source, texts=field is None) == "files":
+        return FileCorpus(cast("Any", source), reading=reading, field=field)
+    corpus = DocumentCorpus(cast("Any", source), reading=reading, field=cast("Any", field))
     corpus.known_reading = reading
     return corpus
 
@@ -245,9 +249,9 @@ class DocumentCorpus:
     ----------
     documents : iterable
         Of str and of iterables of tokens; a column of a table of pandas, Polars or Arrow, or of a Hugging Face
-        ``Dataset``. With a `field`: of mappings, or such a table or ``Dataset``. Each call of its ``__iter__`` must
-        start again. A text is read as a file of its own is: by default its lines are sequences. A list is a sequence of
-        tokens, exactly as they are.
+        ``Dataset``. With a `field`: of mappings; or a table, a ``Dataset`` or a mapping of columns. Each call of its
+        ``__iter__`` must start again. A text is read as a file of its own is: by default its lines are sequences. A
+        list is a sequence of tokens, exactly as they are.
     reading : Reading, optional
         How texts are read; by default a line is a sequence, and white space separates its tokens.
     field : str, optional
@@ -292,6 +296,10 @@ class DocumentCorpus:
         self.known_reading: Reading | None = self.reading  # what is remembered with what is made of the corpus
         self._records = Records(documents, field)
         self._skip_bad = check_flag("skip_bad", skip_bad)
+
+    def __iter__(self) -> Iterator[list[str]]:
+        """Yield the tokens of each sequence, as gensim's models take them."""
+        return self.sequences(Ledger())
 
     def sequences(self, ledger: Ledger, progress: Progress | None = None) -> Iterator[list[str]]:
         """Yield the tokens of each sequence.

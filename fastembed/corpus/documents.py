@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,10 +15,11 @@ from fastembed._kernels.tokens import valid_utf8
 from fastembed.corpus.chunks import CHUNK_BYTES, TO_UTF8
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import NOT_ESCAPED, Reading, apply_valid, join_tokens, replace_surrogates, token_list
+from fastembed.corpus.sources import column_names, form_of
 
 Document: TypeAlias = "bytes | list[str]"  # a text in UTF-8, or tokens
 
-VALUES_AT_ONCE = 128  # values of an Arrow array that become Python objects at a time
+VALUES_AT_ONCE = 128  # values of a column of Arrow or Polars that become Python objects at a time
 
 
 class BadRow(NamedTuple):
@@ -48,19 +48,21 @@ def is_missing(value: Any) -> bool:
     return isinstance(value, float | np.floating) and value != value
 
 
-def column_names(source: Any) -> list[Any] | None:
-    """Return the names of the columns of a table in memory; None if it is not a table."""
-    columns = getattr(source, "column_names", None)  # of a table of Arrow or Hugging Face
-    if columns is None:
-        columns = getattr(source, "columns", None)  # of pandas or Polars
-    return None if columns is None else list(columns)
-
-
-def check_field(kind: str, field: object, names: list[Any]) -> None:
-    """Raise ValueError if a table of some kind does not have just one field of this name."""
+def check_field(table: Any, field: object) -> None:
+    """Raise ValueError unless exactly one column of a table has this name."""
+    names = column_names(table) or []
     if names.count(field) != 1:
         many = f"{names.count(field)} fields" if field in names else "no field"
-        raise ValueError(f"the {kind} has {many} {field!r}; its fields are {listed(names)}")
+        raise ValueError(f"the {type(table).__name__} has {many} {field!r}; its fields are {listed(names)}")
+
+
+def column_values(column: Iterable[Any]) -> list[Any]:
+    """Return the values of a list, an array, or a column of a table, as a list of Python's values."""
+    for name in ("to_pylist", "to_list", "tolist"):  # of Arrow; of pandas and Polars; of NumPy
+        if hasattr(column, name):
+            values: list[Any] = getattr(column, name)()
+            return values
+    return list(column)
 
 
 class Records:
@@ -90,21 +92,20 @@ class Records:
     """
 
     def __init__(self, source: Any, field: str | None) -> None:
-        kind = type(source).__name__
-        if isinstance(source, str | bytes | bytearray | os.PathLike):
+        form, kind = form_of(source), type(source).__name__
+        if form == "files":
             raise TypeError(f"documents in memory are an iterable, got {shown(source)}; FileCorpus reads files")
-        if isinstance(source, Mapping):
-            raise TypeError(f"documents are an iterable, got a {kind} of {shown(list(source))}: pass one of these")
+        if form in ("graph", "other"):
+            raise TypeError(f"a corpus is a path or an iterable of documents, got {kind}: {shown(source)}")
         if not isinstance(field, str | None):
             raise TypeError(f"field must be the name of a field, got {field!r}")
-        if (names := column_names(source)) is not None:
+        if form == "table":
             if field is None:
-                raise TypeError(f"documents are a column, got a whole {kind}: name its field, {listed(names)}")
-            check_field(kind, field, names)
+                names = listed(column_names(source) or ["none"])
+                raise TypeError(f"documents are one column, got a whole {kind}: pass or name one of {names}")
+            check_field(source, field)
             if hasattr(source, "__len__"):  # a stream of rows has columns, but gives none as a whole
                 source, field = source[field], None
-        if not isinstance(source, Iterable):
-            raise TypeError(f"a corpus is a path or an iterable of documents, got {kind}: {shown(source)}")
         if iter(source) is source:
             raise TypeError(f"a corpus is read more than once, which a {kind} does not allow: pass a list")
         self._source: Any = source
@@ -113,9 +114,9 @@ class Records:
         self.length = None if hint < 0 else hint
 
     def __iter__(self) -> Iterator[Any]:
-        if hasattr(self._source, "to_pylist"):  # Arrow, whose own items are no Python objects
+        if hasattr(self._source, "slice"):  # Arrow and Polars, whose items are no Python objects
             for start in range(0, len(self._source), VALUES_AT_ONCE):
-                yield from self._source.slice(start, VALUES_AT_ONCE).to_pylist()
+                yield from column_values(self._source.slice(start, VALUES_AT_ONCE))
         elif self._field is None:
             yield from self._source
         else:

@@ -1,4 +1,4 @@
-"""The files that a path stands for: a file, a folder, a pattern, a URL, standard input."""
+"""What a source is: paths, a matrix, a table or items; and the files that a path stands for."""
 
 from __future__ import annotations
 
@@ -9,16 +9,71 @@ import shutil
 import sys
 import tempfile
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias, TypeGuard, cast
+from typing import Any, BinaryIO, Literal, TypeAlias, TypeGuard, cast
+
+import numpy as np
+from scipy import sparse
 
 from fastembed._base.optional import require
 from fastembed._base.validation import shown, without_password
 
 LONGEST_PATTERN = 1 << 12  # characters; as many as those of a path
+
+Form: TypeAlias = Literal["files", "matrix", "table", "graph", "items", "other"]
+
+
+def form_of(source: Any, *, texts: bool = True) -> Form:
+    """Return what a user passed as data: one answer for all functions that take data in several forms.
+
+    Parameters
+    ----------
+    source : object
+    texts : bool
+        Whether a str in a list is a text. Otherwise it is a path.
+
+    Returns
+    -------
+    str
+        "files" for a path, or a list or tuple of paths; "matrix" for a sparse matrix, or an array of two dimensions;
+        "table" for columns with names: of pandas, Polars, Arrow, Hugging Face, or a mapping; "graph" for one of
+        networkx; "items" for any other iterable: documents, records, baskets or edges; "other" for anything else.
+
+    Examples
+    --------
+    >>> [form_of(source) for source in ("a.txt", [Path("a.txt")], ["a.txt"], [["a"]], {"text": ["a"]}, 7)]
+    ['files', 'files', 'items', 'items', 'table', 'other']
+    >>> form_of(["a.txt"], texts=False)
+    'files'
+    """
+    paths = os.PathLike if texts else str | os.PathLike
+    if isinstance(source, str | os.PathLike):
+        return "files"
+    if isinstance(source, list | tuple) and source and all(isinstance(item, paths) for item in source):
+        return "files"
+    if sparse.issparse(source) or (isinstance(source, np.ndarray) and source.ndim == 2):
+        return "matrix"  # before tables: SciPy's dok_array is a Mapping
+    if column_names(source) is not None:
+        return "table"
+    if hasattr(source, "adj") and hasattr(source, "is_directed"):
+        return "graph"
+    return "items" if isinstance(source, Iterable) and not isinstance(source, bytes | bytearray) else "other"
+
+
+def column_names(source: Any) -> list[Any] | None:
+    """Return the names of the columns of a table in memory; None if it is not a table."""
+    if isinstance(source, Mapping):
+        return list(source)
+    columns = getattr(source, "column_names", None)  # of a table of Arrow or Hugging Face
+    if columns is None:
+        columns = getattr(source, "columns", None)  # of pandas or Polars
+    return None if columns is None else list(columns)
+
+
+# ---------------------------------------------------------------- files
 
 # A file that can be read again and again: its `name`, its `size()` on disk, and a stream of its bytes by `open()`
 TextFile: TypeAlias = "RegularFile | Spool | UrlFile | FilePart"

@@ -73,7 +73,7 @@ class Structure:
         """
         files = find_files(path)
         if self.field is not None and is_folder(path):
-            files = [file for file in files if suffix_of(file.name) in FORMATS]
+            files = list(filter(is_structured, files))
             if not files:
                 names = ", ".join(FORMATS)
                 raise FileNotFoundError(f"no file in the folder {os.fspath(path)!r} is structured: {names}")
@@ -84,7 +84,7 @@ class Structure:
 
     def covers(self, file: TextFile) -> bool:
         """Return whether a file is read as a structured one: all are if a field is named."""
-        return self.field is not None or suffix_of(file.name) in FORMATS
+        return self.field is not None or is_structured(file)
 
     def documents(self, file: TextFile, errors: str, ledger: Ledger, report: Report = None) -> Iterator[Document]:
         """Yield the documents of a file, in order.
@@ -129,6 +129,11 @@ def suffix_of(name: str) -> str:
     """
     path = Path(name.lower())
     return Path(path.stem).suffix if path.suffix in COMPRESSED else path.suffix
+
+
+def is_structured(file: TextFile) -> bool:
+    """Return whether the name of a file says that its rows have fields."""
+    return suffix_of(file.name) in FORMATS
 
 
 def format_of(file: TextFile) -> str:

@@ -359,11 +359,11 @@ class Counts:
 
         Parameters
         ----------
-        graph : graph of networkx, sparse array, list of pairs, path, or list of paths
-            A SciPy array (V, V) holds the weight of the edge from i to j in row i and column j. A list holds pairs
-            (source, target), or triples with a weight. A file has an edge per line: two names, and perhaps a weight,
-            with white space between them; lines that begin with # are comments. It may be compressed, a pattern or a
-            URL, as a corpus may. Weights of parallel edges are added up; an edge of weight 0 is none.
+        graph : graph of networkx, matrix, list of pairs, path, or list of paths
+            A matrix (V, V), of SciPy or NumPy, holds the weight of the edge from i to j in row i and column j. A list
+            holds pairs (source, target), or triples with a weight. A file has an edge per line: two names, and perhaps
+            a weight, with white space between them; lines that begin with # are comments. It may be compressed, a
+            pattern or a URL, as a corpus may. Weights of parallel edges are added up; an edge of weight 0 is none.
         window : int
             L, the largest number of steps between two nodes of a pair. With 1, the counts are in proportion to the
             weights of the edges.

@@ -16,7 +16,6 @@ their sum is within a share of the row's: the tolerance.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Generator, Hashable, Sequence
 from contextlib import closing
@@ -34,7 +33,7 @@ from fastembed._base.validation import check_amounts, check_finite, check_flag, 
 from fastembed._kernels import kernels_for
 from fastembed.corpus.corpus import FileCorpus, OnePerThread, Progress, single_files
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.sources import path_list
+from fastembed.corpus.sources import form_of, path_list
 from fastembed.corpus.tables import suffix_of
 from fastembed.counts.groups import RowBatch
 from fastembed.counts.pairs import both_ways, name_ids, tokens_of
@@ -68,21 +67,21 @@ def read_graph(
     The arguments are those of `Counts.from_graph`. If edges have no direction, the matrix is symmetric.
     """
     directed = None if directed is None else check_flag("directed", directed)
-    is_networkx = hasattr(graph, "adj") and hasattr(graph, "is_directed")
-    if not isinstance(weights, bool) and not (isinstance(weights, str) and is_networkx):
+    form = form_of(graph, texts=False)
+    if not isinstance(weights, bool) and not (isinstance(weights, str) and form == "graph"):
         raise TypeError(f"weights must be True or False, or of networkx the name of an attribute, got {weights!r}")
-    if sparse.issparse(graph):
+    if form == "matrix":
         return _of_matrix(graph, weights, directed, tokens, ledger)
     if tokens is not None:
         raise TypeError("tokens name the rows of a matrix, but this graph has names of its own")
-    if is_networkx:
+    if form == "graph":
         return _of_matrix(_of_networkx(graph, weights), True, directed, list(graph), ledger)
-    if isinstance(graph, list) and graph and all(isinstance(edge, tuple | list) for edge in graph):
-        edges = _of_pairs(graph, weights)
-    elif all(isinstance(path, str | os.PathLike) for path in (graph if isinstance(graph, list | tuple) else [graph])):
+    if form == "files":
         edges = edges_of_file(graph, ledger, weights=bool(weights))
+    elif isinstance(graph, list) and graph and all(isinstance(edge, tuple | list) for edge in graph):
+        edges = _of_pairs(graph, weights)
     else:
-        kinds = "a graph of networkx, a SciPy sparse array, a list of pairs, or a file"
+        kinds = "a graph of networkx, a matrix, a list of pairs, or a file"
         raise TypeError(f"graph must be {kinds}, got {type(graph)}")
     ledger.lines, ledger.unit = ledger.lines or len(edges.weights), "edge"
     check_amounts("weights", edges.weights)

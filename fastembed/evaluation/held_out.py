@@ -21,7 +21,8 @@ from fastembed._base.validation import check_integer, check_number, shown, warn_
 from fastembed.corpus.corpus import Source, as_corpus
 from fastembed.corpus.documents import check_field
 from fastembed.corpus.ledger import Ledger
-from fastembed.recommender.data import fields_of_table, flat_baskets, is_matrix, is_name, matrix_of, read_interactions
+from fastembed.corpus.sources import form_of
+from fastembed.recommender.data import flat_baskets, is_name, matrix_of, read_interactions
 from fastembed.recommender.model import Asked, FittedRecommender, fold, normalise
 from fastembed.recommender.recommender import Recommender, fitted_recommender
 from fastembed.skipgram.prediction import ContextQuery, context_probabilities
@@ -351,12 +352,12 @@ def _given(fitted: FittedRecommender, source: Any, hidden: Any, pool: Pool, tall
     """Return the number of all users, those who have hidden items, and these."""
     if hasattr(source, "iloc") and hasattr(hidden, "iloc") and not source.index.equals(hidden.index):
         raise ValueError("baskets and hidden have different indices: those of all users must be the same, in one order")
-    several = isinstance(source, Iterable) and not is_name(source) and not is_matrix(source)
+    several = form_of(source) == "items"
     who = list(source) if several else source
     named = several and all(map(is_name, who))
     everyone = fitted.asked(None if named else who, who if named else None, False, pool)
     targets = fitted.hidden(everyone.matrix, hidden, True)
-    if not is_matrix(hidden):
+    if form_of(hidden) != "matrix":
         found = fitted.data.items.find(flat_baskets(hidden, 0, 1.0)[0], skip_unknown=True)
         tally.unknown = int(np.count_nonzero(found < 0))
     taken = np.flatnonzero(np.diff(targets.indptr))
@@ -396,7 +397,7 @@ def _known_part(
     fitted: FittedRecommender, source: Any, fields: tuple[Any, Any, Any], header: bool
 ) -> tuple[Any, list[Any], int]:
     """Return the known items of each user, sparse (N, V), the users, and the number of the other items."""
-    if is_matrix(source):
+    if form_of(source) == "matrix":
         return fitted.rows_of(source, False), list(range(source.shape[0])), 0
     data = read_interactions(source, *fields, header=header, usual=fitted.usual)
     entries, ids = data.matrix.tocoo(), fitted.data.items.find(data.items.names, skip_unknown=True)
@@ -439,11 +440,11 @@ def split_users(X: Any, share: float = 0.2, *, user: str | None = None, seed: in
     """
     share = check_number("share", share, high=1, above=True)
     rng = np.random.default_rng(check_integer("seed", seed, low=0))
-    X, names = whole_sparse(X) if sparse.issparse(X) else X, fields_of_table(X)
-    if names is None and user is not None:
+    X, is_table = whole_sparse(X) if sparse.issparse(X) else X, form_of(X) == "table"
+    if not is_table and user is not None:
         raise ValueError(f"user={user!r} names a column of a table, got {type(X).__name__}")
-    if names is not None:
-        check_field(type(X).__name__, user, names)
+    if is_table:
+        check_field(X, user)
         users = np.unique(np.asarray(X[user]), return_inverse=True)[1]
         number = int(users.max(initial=-1)) + 1
     else:
@@ -452,7 +453,7 @@ def split_users(X: Any, share: float = 0.2, *, user: str | None = None, seed: in
         raise ValueError(f"there must be at least two users, got {number}")
     held = np.zeros(number, bool)
     held[rng.permutation(number)[: min(max(1, round(share * number)), number - 1)]] = True
-    if names is not None:
+    if is_table:
         held = held[users]
     return _taken(X, ~held), _taken(X, held)
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -17,11 +16,10 @@ from fastembed._base.arrays import Int32, canonical_csr, csr
 from fastembed._base.estimator import fields_alone
 from fastembed._base.threads import cached_property
 from fastembed._base.validation import UnknownToken, check_flag, check_number, shown
-from fastembed.corpus.corpus import DocumentCorpus, FileCorpus
-from fastembed.corpus.documents import BadRow, check_field, column_names
-from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.sources import TextFile, find_files
-from fastembed.corpus.tables import FORMATS, field_rows, place_of, suffix_of
+from fastembed.corpus.corpus import FileCorpus
+from fastembed.corpus.documents import BadRow, check_field
+from fastembed.corpus.sources import TextFile, find_files, form_of, path_list
+from fastembed.corpus.tables import field_rows, is_structured, place_of
 
 ROWS_AT_ONCE = 1 << 18  # pairs that are Python objects at a time
 BASKETS_AT_ONCE = 1 << 14
@@ -185,52 +183,33 @@ def read_interactions(
         As `Recommender.fit`.
     """
     fields = [field for field in (user, item, weight) if field is not None]
-    header, unweighted = check_flag("header", header), ""
-    names, files = fields_of_table(source), _files(source)
-    if names is not None or (files and (fields or any(suffix_of(file.name) in FORMATS for file in files))):
+    form, header = form_of(source, texts=False), check_flag("header", header)
+    files = [file for path in path_list(source) for file in find_files(path)] if form == "files" else []
+    if form == "table" or (files and (fields or any(map(is_structured, files)))):
         if user is None or item is None:
             raise ValueError("pairs have a user and an item: name their fields, user=... and item=...")
-        if names is not None:
-            parts = _pairs_of_table(source, fields, names)
-        else:
-            parts = _pairs_of_files(files or [], fields, header)
-        matrix, users, items = _from_pairs(parts, usual("pairs"))
-        unweighted = "pairs" if weight is None else ""
+        parts = _table_pairs(source, fields) if form == "table" else _file_pairs(files, fields, header)
+        data = _from_pairs(parts, usual("pairs"), "pairs" if weight is None else "")
     elif fields:
         raise ValueError(f"user=, item= and weight= name the fields of a table or a file, got {shown(source)}")
-    elif is_matrix(source):
-        matrix = weights_of(source)
-        users, items = (Names(what, np.arange(size)) for what, size in zip(("user", "item"), matrix.shape, strict=True))
+    elif form == "matrix":
+        data = _from_matrix(source)
+    elif form in ("files", "items"):
+        data = _from_baskets(FileCorpus(source) if files else source, usual("baskets"))
     else:
-        baskets = source if files is None else FileCorpus(source)
-        matrix, users, items, weighted = _from_baskets(baskets, usual("baskets"))
-        unweighted = "" if weighted else "baskets"
-    if not matrix.nnz:
+        raise TypeError(f"X must be a sparse matrix, pairs, or baskets, got {shown(source)}")
+    if not data.matrix.nnz:
         raise ValueError("there is nothing to learn from: no user has an item")
-    if items.names.dtype != object and np.array_equal(np.sort(items.names), np.arange(len(items))):
-        order = np.argsort(items.names)  # items 0 to V - 1 are the columns, as in the rows of a matrix that is asked
-        items, matrix = Names("item", items.names[order]), narrow(matrix[:, order].sorted_indices())
-    return Interactions(matrix, users, items, unweighted)
+    return _in_order(data)
 
 
-def is_matrix(source: Any) -> bool:
-    """Return whether something is a sparse matrix, or an array of two dimensions."""
-    return sparse.issparse(source) or (isinstance(source, np.ndarray) and source.ndim == 2)
-
-
-def fields_of_table(source: Any) -> list[Any] | None:
-    """Return the names of the columns of a table in memory; None if it is none."""
-    if sparse.issparse(source):  # SciPy's dok_array is a Mapping, too
-        return None
-    return list(source) if isinstance(source, Mapping) else column_names(source)
-
-
-def _files(source: Any) -> list[TextFile] | None:
-    """Return the files that a path or a list of paths stands for; None if it is neither."""
-    paths = source if isinstance(source, list | tuple) else [source]
-    if not paths or not all(isinstance(path, str | os.PathLike) for path in paths):
-        return None
-    return [file for path in paths for file in find_files(path)]
+def _in_order(data: Interactions) -> Interactions:
+    """Return interactions whose column i is item i, if the names of the items are 0 to V - 1."""
+    names = data.items.names
+    if names.dtype == object or not np.array_equal(np.sort(names), np.arange(len(names))):
+        return data
+    order = np.argsort(names)
+    return replace(data, matrix=narrow(data.matrix[:, order].sorted_indices()), items=Names("item", names[order]))
 
 
 # ---------------------------------------------------------------- pairs
@@ -238,17 +217,17 @@ def _files(source: Any) -> list[TextFile] | None:
 Pairs = Iterator[tuple[list[Any], Place]]  # the values of two or three fields of many rows, and where a row is
 
 
-def _pairs_of_table(table: Any, fields: list[Any], names: list[Any]) -> Pairs:
+def _table_pairs(table: Any, fields: list[Any]) -> Pairs:
     """Yield the columns of a table in memory."""
     for field in fields:
-        check_field(type(table).__name__, field, names)
-    columns = [_values(table[field]) for field in fields]
+        check_field(table, field)
+    columns = [_numbers_or_names(table[field]) for field in fields]
     if len(set(map(len, columns))) > 1:
         raise ValueError(f"the fields must have one value per pair, got {list(map(len, columns))}")
     yield columns, "row {}".format
 
 
-def _values(column: Any) -> Any:
+def _numbers_or_names(column: Any) -> Any:
     """Return the values of a column: an array of numbers, or a list."""
     array = column.to_numpy() if hasattr(column, "to_numpy") else column
     if not isinstance(array, np.ndarray):
@@ -256,7 +235,7 @@ def _values(column: Any) -> Any:
     return array if array.dtype.kind in "biuf" else array.tolist()
 
 
-def _pairs_of_files(files: list[TextFile], fields: list[Any], header: bool) -> Pairs:
+def _file_pairs(files: list[TextFile], fields: list[Any], header: bool) -> Pairs:
     """Yield the fields of the rows of structured files."""
     for file in files:
         rows = field_rows(file, fields, header=header)
@@ -272,15 +251,14 @@ def _place_in(file: TextFile, numbers: tuple[int, ...], k: int) -> str:
     return place_of(file, numbers[k])
 
 
-def _from_pairs(parts: Pairs, usual: float) -> tuple[Any, Names, Names]:
-    """Return the matrix, the users and the items."""
+def _from_pairs(parts: Pairs, usual: float, unweighted: str) -> Interactions:
     users, items = _Numbered("user"), _Numbered("item")
     entries = []
     for values, place in parts:
         rows, columns = users.add(values[0], place), items.add(values[1], place)
         weights = _weights(values[2], place) if len(values) > 2 else np.full(len(rows), usual, np.float32)
         entries.append((weights, rows, columns))
-    return _matrix_of_parts(entries, (len(users), len(items))), users.names(), items.names()
+    return Interactions(_summed(entries, (len(users), len(items))), users.names(), items.names(), unweighted)
 
 
 def _weights(values: Any, place: Place) -> NDArray[np.float32]:
@@ -295,7 +273,7 @@ def _weights(values: Any, place: Place) -> NDArray[np.float32]:
     return weights.astype(np.float32)
 
 
-def _matrix_of_parts(parts: list[tuple[Any, Any, Any]], shape: tuple[int, int]) -> Any:
+def _summed(parts: list[tuple[Any, Any, Any]], shape: tuple[int, int]) -> Any:
     """Return the matrix with the weights, rows and columns of the parts."""
     weights, rows, columns = map(np.concatenate, zip(NO_PART, *parts, strict=True))
     return matrix_of(weights, (rows, columns), shape)
@@ -312,9 +290,15 @@ def matrix_of(weights: NDArray[Any], entries: Any, shape: tuple[int, int]) -> An
 # ---------------------------------------------------------------- matrices and baskets
 
 
+def _from_matrix(source: Any) -> Interactions:
+    matrix = weights_of(source)
+    users, items = (Names(what, np.arange(size)) for what, size in zip(("user", "item"), matrix.shape, strict=True))
+    return Interactions(matrix, users, items)
+
+
 def weights_of(given: Any) -> Any:
     """Return a matrix as csr of float32."""
-    return narrow(canonical_csr("X", given if sparse.issparse(given) else sparse.csr_array(given)))
+    return narrow(canonical_csr("X", given))
 
 
 def narrow(matrix: Any) -> Any:
@@ -335,12 +319,7 @@ def narrow(matrix: Any) -> Any:
     return csr(matrix.data.astype(np.float32), matrix.indices.astype(np.int32), matrix.indptr, matrix.shape)
 
 
-def _from_baskets(baskets: Any, usual: float) -> tuple[Any, Names, Names, bool]:
-    """Return the matrix, the users, the items, and whether an item has a weight."""
-    if isinstance(baskets, FileCorpus | DocumentCorpus):
-        baskets = baskets.sequences(Ledger())
-    if not isinstance(baskets, Iterable):
-        raise TypeError(f"X must be a sparse matrix, pairs, or baskets, got {shown(baskets)}")
+def _from_baskets(baskets: Any, usual: float) -> Interactions:
     index: Any = getattr(baskets, "index", None)  # of a pandas Series
     items, parts, weighted, count, remaining = _Numbered("item"), [], False, 0, iter(baskets)
     while part := list(islice(remaining, BASKETS_AT_ONCE)):
@@ -352,7 +331,8 @@ def _from_baskets(baskets: Any, usual: float) -> tuple[Any, Names, Names, bool]:
     users = _Numbered("user")
     numbers = users.add(index.tolist() if hasattr(index, "tolist") else np.arange(count), "basket {}".format)
     parts = [(weights, numbers[owners], columns) for weights, owners, columns in parts]
-    return _matrix_of_parts(parts, (len(users), len(items))), users.names(), items.names(), weighted
+    matrix = _summed(parts, (len(users), len(items)))
+    return Interactions(matrix, users.names(), items.names(), "" if weighted else "baskets")
 
 
 def flat_baskets(

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,9 +32,10 @@ from fastembed._base.estimator import fields_alone
 from fastembed._base.threads import Pool, cached_property, ordered_map, single_threaded_blas
 from fastembed._base.validation import plain, shown
 from fastembed._kernels import kernels_for
+from fastembed.corpus.sources import form_of
 from fastembed.formats.registry import FORMATS
 from fastembed.formats.tensors import header, pack_tokens, parts_of, unpack_tokens, write_tensors
-from fastembed.recommender.data import Interactions, Names, flat_baskets, is_matrix, is_name, matrix_of, weights_of
+from fastembed.recommender.data import Interactions, Names, flat_baskets, is_name, matrix_of, weights_of
 from fastembed.trainer.folding import Origin, optimal_rows
 from fastembed.trainer.rows import BATCH_LOGITS
 from fastembed.vectors.neighbors import Neighbors
@@ -302,15 +303,16 @@ class FittedRecommender:
             return self._known(users, skip_unknown, pool)
         if is_name(who):
             return self._known([who], skip_unknown, pool, single=True)
-        if not is_matrix(who):
-            if not isinstance(who, Iterable):
+        form = form_of(who)
+        if form != "matrix":
+            if form != "items":
                 raise TypeError(f"who must be a user, baskets of items, or rows of a matrix, got {shown(who)}")
             who = who.tolist() if isinstance(who, np.ndarray) else list(who)
             if who and all(map(is_name, who)):
                 given = shown(who)
                 raise TypeError(f"{given} may be users or a basket: give users by users={given}, a basket as [{given}]")
         matrix = self.rows_of(who, skip_unknown)
-        return Asked(matrix, fold(matrix, self.model, pool, tolerance), single=is_matrix(who) and who.ndim == 1)
+        return Asked(matrix, fold(matrix, self.model, pool, tolerance), single=form == "matrix" and who.ndim == 1)
 
     def hidden(self, seen: Any, given: Any, skip_unknown: bool) -> Any:
         """Return the hidden items (N, V) of users of whom others are shown (N, V).
@@ -338,7 +340,7 @@ class FittedRecommender:
             If an item is unknown, unless they are skipped, or a matrix has other columns than the items.
         """
         items = self.data.items
-        if is_matrix(given):
+        if form_of(given) == "matrix":
             matrix = weights_of(given.reshape((1, -1)) if given.ndim == 1 else given)
             if matrix.shape[1] != len(items):
                 raise ValueError(f"rows of users must have the {len(items):,} items as columns, got {matrix.shape}")

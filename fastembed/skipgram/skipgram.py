@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from fastembed._base.progress import FitProgress, bars, reporting
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_callback, check_flag, check_integer
 from fastembed._kernels.cpu import DefaultFloatMode
-from fastembed.corpus.corpus import Source
+from fastembed.corpus.corpus import Source, as_corpus
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
 from fastembed.counts.counts import Counts
@@ -166,6 +166,7 @@ class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
         corpus: Source | Counts,
         y: object = None,
         *,
+        field: str | int | None = None,
         validation_counts: Counts | None = None,
         memory_limit: int | None = None,
         progress: FitProgress | bool | None = None,
@@ -186,6 +187,8 @@ class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
             time; the vectors have the same bits.
         y
             Ignored; scikit-learn passes the targets.
+        field : str or int, optional
+            The field of the texts in structured files, a table or records, as `FileCorpus` takes it.
         validation_counts : Counts, optional
             With counts: others of the same shape that are not trained on. Their mean nll at the end of each epoch is
             `validation_nll` in its record. `early_stopping` needs them, since counts have no lines to hold out.
@@ -241,6 +244,8 @@ class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
         >>> model.fit(model.count(["a b", "b c"])).vectors.tokens
         ('b', 'a', 'c')
         """
+        if field is not None:
+            corpus = as_corpus(cast("Source", corpus), self.reading, field)
         given = corpus, validation_counts, memory_limit, progress, on_epoch_end
         return self._learn(*given, checkpoint=checkpoint, comm=comm)
 

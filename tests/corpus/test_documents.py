@@ -46,6 +46,16 @@ def test_a_column_of_a_table_holds_texts_or_lists_and_a_whole_table_names_its_fi
         DocumentCorpus(table, field="txt")
 
 
+def test_fit_takes_a_field_of_files_tables_and_records(tmp_path):
+    (tmp_path / "t.csv").write_text("id,text\n1,The cat\n2,the cat\n", encoding="utf-8")
+    records = [{"text": "The cat"}, {"text": "the cat"}]
+    model = SkipGram(dim=2, min_count=1, epochs=1, reading=Reading(lowercase=True))
+    for source in (tmp_path / "t.csv", [str(tmp_path / "t.csv")], records, {"text": ["The cat", "the cat"]}):
+        assert set(model.fit(source, field="text").vectors.tokens) == {"the", "cat"}
+    with pytest.raises(ValueError, match="field='text' is for paths, tables and records: a DocumentCorpus has its own"):
+        model.fit(DocumentCorpus(["a b"]), field="text")
+
+
 def test_records_have_a_field():
     records = [{"id": 1, "text": "the cat"}, {"id": 2, "text": ["sat down"]}]
     assert read_all(records, field="text", lowercase=True)[0] == [["the", "cat"], ["sat down"]]
@@ -116,7 +126,7 @@ def test_surrogates_of_texts_are_rejected_or_replaced():
 
 @pytest.mark.parametrize(
     ("documents", "message"),
-    [("a.jsonl", "got 'a.jsonl'"), (iter(["a"]), "list_iterator"), ({"train": ["a"]}, r"a dict of \['train'\]")],
+    [("a.jsonl", "got 'a.jsonl'"), (iter(["a"]), "list_iterator"), ({"train": ["a"]}, "a whole dict: .* 'train'")],
 )
 def test_wrong_arguments_are_rejected(documents, message):
     with pytest.raises(TypeError, match=message):

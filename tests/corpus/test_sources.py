@@ -1,4 +1,4 @@
-"""The files that a path stands for."""
+"""What a source is, and the files that a path stands for."""
 
 import io
 import os
@@ -7,10 +7,46 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy import sparse
 
-from fastembed.corpus import FileCorpus, Ledger
+from fastembed.corpus import DocumentCorpus, FileCorpus, Ledger
 from fastembed.corpus.corpus import as_corpus
+from fastembed.corpus.sources import form_of
+
+
+@pytest.mark.parametrize(
+    ("form", "sources"),
+    [
+        ("files", ["a", Path("a"), [Path("a"), Path("b")], (Path("a"),)]),
+        ("matrix", [sparse.dok_array((2, 3)), sparse.csr_array((2, 3)), np.ones((2, 3))]),
+        ("table", [{"text": ["a"]}, {}]),
+        (
+            "items",
+            [["a", Path("b")], [], [["a"]], np.array(["a"]), np.ones((1, 1, 1)), {"a"}, DocumentCorpus([])],
+        ),
+        ("other", [None, 3, b"a", bytearray(b"a"), 2.5]),
+    ],
+)
+def test_each_source_has_one_form(form, sources):
+    assert [form_of(source) for source in sources] == [form] * len(sources)
+
+
+def test_a_str_in_a_list_is_a_text_or_a_path():
+    assert [form_of(["a", Path("b")], texts=texts) for texts in (True, False)] == ["items", "files"]
+
+
+@pytest.mark.parametrize(
+    ("library", "make"), [("pandas", "DataFrame"), ("polars", "DataFrame"), ("pyarrow", "table"), ("networkx", "Graph")]
+)
+def test_tables_and_graphs_of_libraries_are_told_apart(library, make):
+    module = pytest.importorskip(library)
+    if library == "networkx":
+        assert form_of(module.Graph([(1, 2)])) == "graph"
+    else:
+        table = getattr(module, make)({"text": ["a"]})
+        assert (form_of(table), form_of(table["text"])) == ("table", "items")
 
 
 def test_folders_and_patterns_stand_for_their_files_in_order(tmp_path, read):

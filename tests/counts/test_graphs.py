@@ -181,6 +181,7 @@ def test_matrices_are_directed_unless_they_are_symmetric():
     assert_edges(Counts.from_graph(symmetric, window=1, tokens=tokens, directed=False), UNDIRECTED)
     assert_edges(Counts.from_graph(one_way, window=1, tokens=tokens), DIRECTED)
     assert_edges(Counts.from_graph(one_way, window=1, tokens=tokens, directed=False), UNDIRECTED)
+    assert_edges(Counts.from_graph(symmetric.toarray(), window=1, tokens=tokens), UNDIRECTED)
     ones = dict.fromkeys(UNDIRECTED, 1)
     assert_edges(Counts.from_graph(symmetric, window=1, tokens=tokens, weights=False), ones)
 
@@ -243,7 +244,7 @@ def test_files_of_networkx_are_read_and_tables_say_how_they_become_files_of_edge
 @pytest.mark.parametrize(
     ("graph", "options", "error", "message"),
     [
-        (np.ones((2, 2)), {}, TypeError, "got <class 'numpy.ndarray'>"),
+        (np.ones((2, 2, 2)), {}, TypeError, "got <class 'numpy.ndarray'>"),
         (sparse.csr_array(np.ones((2, 3))), {}, ValueError, r"square, got shape \(2, 3\)"),
         (sparse.csr_array([[1j]]), {}, TypeError, "weights"),
         (sparse.csr_array([[0, -1], [1, 0]]), {}, ValueError, "weights"),
