@@ -22,7 +22,8 @@ extensions = [
     "sphinx_argparse_cli",
     "sphinx_copybutton",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "_templates"]
+templates_path = ["_templates"]  # in which an example comes before the parameters
 nitpicky = True
 
 html_theme = "furo"

@@ -39,10 +39,10 @@ def __dir__() -> list[str]:
 
 
 class Vocabulary:
-    """V different tokens and their counts; the id of a token is its place among them.
+    """Numbers tokens: each has an id, which is its place, and a count.
 
     ``vocabulary["the"]`` is the id of a token, ``vocabulary.tokens[0]`` the token of an id. An integer is the token of
-    its digits, as in a corpus: ``vocabulary[33]`` is the id of "33".
+    its digits: ``vocabulary[33]`` is the id of "33".
 
     Parameters
     ----------
@@ -65,10 +65,12 @@ class Vocabulary:
 
     Raises
     ------
-    TypeError
-        If a token is not a string or the counts are not integers.
-    ValueError
-        If there is no token, a token occurs twice, a count is negative, or the lengths differ.
+    KeyError
+        For an unknown token. The message has the closest spellings.
+    TypeError, ValueError
+        By any method, for an argument of another type or value than documented, and for a text without tokens to keep.
+    OSError
+        By :meth:`from_corpus`, for a file that cannot be read.
 
     Examples
     --------
@@ -119,29 +121,19 @@ class Vocabulary:
         drop : iterable of str or "english", optional
             Tokens to drop, such as stop words; "english" is a list of English function words in lower case.
         keep_only : iterable of str or "english", optional
-            All other tokens are dropped. Those of `drop` are, too.
+            All other tokens are dropped.
         threads : int, optional
-            For the text of files; all processors by default. The result does not depend on it.
+            Of which the result does not depend; by default the number of CPUs.
         progress : callable, optional
             Called with (done, total) in bytes or, for a corpus in memory, in documents.
         executor : concurrent.futures.Executor, optional
-            Counts parts of files, cut at the ends of sequences, in tasks of its own: threads, processes, or those of a
-            cluster, as ``distributed.Client(...).get_executor()`` is. All must see the files under the same names. The
-            result does not depend on it. `threads` are then those of the rest of the work.
+            Counts parts of files in tasks: threads, processes or a cluster that see the files under the same names,
+            such as ``distributed.Client(...).get_executor()``. The result does not depend on it.
 
         Returns
         -------
         Vocabulary
             In order of decreasing count; tokens with equal counts are in the order of their code points.
-
-        Raises
-        ------
-        ValueError
-            If the corpus or a list is empty, no token is left, or a file is not valid UTF-8.
-        OSError
-            If a file is missing or cannot be read.
-        TypeError
-            If `corpus` has none of the accepted forms, or a list is not one of str.
 
         Warns
         -----
@@ -280,11 +272,6 @@ class Vocabulary:
         Returns
         -------
         ndarray of int32, shape (n,)
-
-        Raises
-        ------
-        TypeError
-            If `tokens` is a string.
 
         Examples
         --------

@@ -1,15 +1,16 @@
 """How good vectors are: word similarity and analogies, scored as gensim scores them; held-out items; how words moved.
 
-For similarity and analogies, words are treated as gensim does by default. With ``case_insensitive`` two tokens are the
-same word if they are equal in upper case; the first of them, which is the most frequent, gives the vector. Lines with
-unknown words are counted, and left out of the score; with ``compose`` such words get vectors composed of n-grams, where
-the vectors hold any.
+With ``case_insensitive`` two tokens are the same word if they are equal in upper case; the more frequent one gives the
+vector. Lines with unknown words are counted, and left out of the score.
 
-Files of scores are UTF-8 text. Blank lines and lines that begin with # are comments. The fields of a line are separated
-by tabs, else by commas, else by semicolons, each with the quotes of CSV, else by white space.
+Files of scores are UTF-8 text. Blank lines and lines that begin with # are comments. Tabs separate the fields of a
+line, else commas, else semicolons, each with the quotes of CSV, else white space.
 
 - Word similarity: two words and a score, which is the first number after the words. The first line may be a header.
 - Analogies: four words, of which the last is the answer. A line that begins with : opens a section.
+
+A wrong argument, and a line of another form, is a TypeError or ValueError that names it. A file that cannot be read is
+an OSError.
 """
 
 from typing import TYPE_CHECKING

@@ -39,35 +39,35 @@ MEANS = ("nll", "precision", "recall", "ndcg", "hit_rate", "mrr")  # over basket
 class HeldOutItems:
     """How well hidden items of baskets were predicted from the items shown.
 
-    All scores but the last are means over baskets. "The best" are the `topn` most probable items that are not shown.
+    Scores are means over baskets, except the coverage. "The best" are the `topn` most probable items that are not
+    shown.
 
     Attributes
     ----------
     nll : float
-        The mean negative log-likelihood of a hidden item, among those that are not shown, in nats.
+        Negative log-likelihood of a hidden item, in nats.
     precision : float
         The share of the best that are hidden items.
     recall : float
         The share of the hidden items that are among the best.
     ndcg : float
-        The sum of 1 / log2(1 + place) over the hidden items among the best, as a share of the largest possible one
-        (Järvelin and Kekäläinen 2002).
+        The sum of 1 / log2(1 + place) over the hidden items among the best, as a share of the largest possible sum.
     hit_rate : float
         The share of baskets with a hidden item among the best.
     mrr : float
-        The mean of 1 / place of the first hidden item among the best, 0 if there is none.
+        1 / place of the first hidden item among the best, 0 if there is none.
     coverage : float
         The share of all items that are among the best of some basket.
     errors : dict of str to float
-        The standard errors of the means, by their names above; 0 for a single basket.
+        The standard errors of the means; 0 for a single basket.
     popularity : dict of str to float
-        All these scores for the most popular items that are not shown, which are the same for everybody.
+        The same scores for the most popular items that are not shown.
     topn : int
         How many of the most probable items count.
     baskets, scored : int
         The number of all baskets, and of those with enough known items.
     unknown : int
-        The number of items of baskets that the model does not know, which are left out.
+        The number of items that the model does not know, which are left out.
 
     Examples
     --------
@@ -148,27 +148,24 @@ def held_out_items(
 ) -> HeldOutItems:
     """Hide items of baskets, and predict them from the others.
 
-    The baskets should be of other users than those that the model has learned from: `split_users` divides them.
+    The baskets should be of users from whom the model has not learned: `split_users` divides users.
 
     Parameters
     ----------
     model : SkipGram or Recommender
-        Fitted, to other baskets than these. Of a SkipGram, :meth:`SkipGram.predict_outputs` answers.
+        Fitted to other baskets. A SkipGram answers by :meth:`SkipGram.predict_outputs`.
     baskets : object
-        As for `Recommender.fit`: sparse rows, pairs, or baskets; the items of a user are a basket. Of a SkipGram, as
-        for `SkipGram.fit`: one basket per line or sequence. An item counts once per basket. Unknown items, and hidden
-        ones that are not contexts of a SkipGram, are left out.
+        As for `Recommender.fit` or `SkipGram.fit`; the items of a user are a basket. Unknown items are left out, and
+        hidden items that are no contexts of a SkipGram.
     given : int, optional
-        The number of items that are shown, drawn at random; all others are hidden. By default all but one are shown.
+        The number of items that are shown, drawn at random. By default all but one are shown.
     hidden : float, or matrix or baskets, optional
-        Instead: the share of the items that are hidden, at least one, and at most all but one. Or, of a Recommender,
-        the hidden items themselves, as rows or baskets of the same users; `baskets` is then what is shown of them, who
-        may have been learned from: users, rows or baskets, as for :meth:`Recommender.perplexity`, all known.
+        The share of items to hide. Or, of a Recommender, the hidden items, as rows or baskets of the same users;
+        `baskets` are then the items shown, as for :meth:`Recommender.perplexity`.
     topn : int
         How many of the most probable items count.
     seed : int
-        For the draw, which depends on users (or numbers of baskets) and their items, but not on the model: models that
-        know the same items are asked for the same ones.
+        Of the draw, which does not depend on the model: models that know the same items get the same questions.
     user, item, weight, header
         As for `Recommender.fit`.
     progress : bool
@@ -177,15 +174,6 @@ def held_out_items(
     Returns
     -------
     HeldOutItems
-
-    Raises
-    ------
-    AttributeError
-        Before `fit`.
-    KeyError
-        If hidden items are given, and what is shown holds an unknown user or item.
-    TypeError, ValueError, OSError
-        If an argument is not as above, or no basket has enough known items.
 
     Examples
     --------
@@ -427,11 +415,6 @@ def split_users(X: Any, share: float = 0.2, *, user: str | None = None, seed: in
         Of the type of X, in its order.
     test : object
         The same.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is not as above, or there are fewer than two users.
 
     Examples
     --------

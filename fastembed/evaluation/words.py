@@ -89,19 +89,12 @@ def word_similarity(
     case_insensitive : bool
         Whether words that differ only in case are the same.
     compose : bool
-        Whether unknown words get the vectors that are composed of their n-grams, where the vectors hold any. Where no
-        token has capitals, they are composed in lower case, unless case makes a difference.
+        Whether vectors of unknown words are composed of n-grams, where there are any; in lower case, if no token has
+        capitals and case makes no difference.
 
     Returns
     -------
     Similarity
-
-    Raises
-    ------
-    OSError
-        If the file cannot be read.
-    TypeError, ValueError
-        If there is no pair, or one is not two words and a finite number; the message names the line or the place.
 
     Examples
     --------
@@ -244,9 +237,8 @@ def analogies(
 ) -> Analogies:
     r"""Count the analogies "a is to b as c is to d" that are answered with d.
 
-    The answer is the best of all tokens but a, b and c. With unit vectors 3CosAdd takes the largest cos(v, b) - cos(v,
-    a) + cos(v, c), and 3CosMul the largest s(v, b) s(v, c) / (s(v, a) + 1e-6) where s = (1 + cos) / 2. Of
-    ties the first is taken. The search is exhaustive, in blocks of 32 MiB, of which two are held.
+    The answer is the best of all tokens but a, b and c, by a method of :meth:`Vectors.analogy`; of ties the first. The
+    search is exhaustive, and takes 64 MiB.
 
     Parameters
     ----------
@@ -257,23 +249,15 @@ def analogies(
     restrict : int, optional
         Only this many tokens, the first ones, are known; all by default.
     case_insensitive : bool
-        Whether words that differ only in case are the same, in the questions and in the answers.
+        Whether words that differ only in case are the same.
     compose : bool
-        Whether unknown words of a, b and c get the vectors that are composed of their n-grams, where the vectors hold
-        any, as in :func:`word_similarity`. The answer must be a token.
+        Whether vectors of unknown words are composed, as by :func:`word_similarity`. The answer must be a token.
     progress : bool
         Whether a bar of the sections is drawn.
 
     Returns
     -------
     Analogies
-
-    Raises
-    ------
-    OSError
-        If the file cannot be read.
-    TypeError, ValueError
-        If an option is not as above, the file has no question, or a line is not one; the message names the line.
 
     References
     ----------
@@ -383,11 +367,6 @@ def compare(first: Vectors, second: Vectors) -> Comparison:
     Returns
     -------
     Comparison
-
-    Raises
-    ------
-    TypeError, ValueError
-        If one of both is not a Vectors, the dimensions differ, or there is no word in both.
 
     Examples
     --------

@@ -1,6 +1,7 @@
 """Files of vectors in the formats that other tools read, and in safetensors.
 
-Files are written whole or not at all. Nothing in a file is ever unpickled or executed.
+Files are written whole or not at all. Nothing in a file is ever unpickled or executed. A damaged file is a ValueError
+that names the place. A file that cannot be read or written is an OSError.
 """
 
 from typing import TYPE_CHECKING

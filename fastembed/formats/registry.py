@@ -68,12 +68,6 @@ def format_of(path: PathLike, format: str | None = None) -> Format:  # noqa: A00
     format : str, optional
         A name in `FORMATS`.
 
-    Raises
-    ------
-    ValueError
-        If there is no such format, no format has the suffix, or the name ends in ``.gz`` and the format is never
-        compressed.
-
     Examples
     --------
     >>> format_of("wiki.vec.gz").name

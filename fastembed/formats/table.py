@@ -33,8 +33,7 @@ class Table(NamedTuple):
     counts : ndarray of int64, shape (V,), or None
         How often each token occurred, where that is known.
     ngrams : mapping of str to ndarray
-        The character n-grams of the tokens and their vectors, as tensors by name, of which :class:`~fastembed.Vectors`
-        composes vectors of other words; only safetensors files and fastText's models hold them.
+        Character n-grams and their vectors, as tensors by name. Safetensors and models of fastText hold them.
     """
 
     tokens: Sequence[str]

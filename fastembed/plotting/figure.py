@@ -69,26 +69,14 @@ def plot_history(history: Sequence[Mapping[str, float]], path_or_ax: Place = Non
     Parameters
     ----------
     history : sequence of mapping
-        One record per epoch, as :attr:`SkipGram.history` and :meth:`Trainer.fit_counts` give them: "nll" in nats per
-        pair, of each row before its step; "seconds" of the epoch; and "validation_nll", after the epoch, where there
-        is one. Epochs of several fits are numbered on. A dotted line marks an epoch that early stopping has kept.
-        Of a classifier without an nll, "loss" is plotted, of the epochs in which no documents are left out.
+        Records of epochs, as :attr:`SkipGram.history` or :meth:`Trainer.fit_counts` gives them: "nll" (or "loss" of a
+        classifier), "seconds", and perhaps "validation_nll". A dotted line marks the epoch that early stopping kept.
     path_or_ax : path-like or matplotlib.axes.Axes, optional
-        The file to create or to replace, .png or .svg, or the axes to draw on; by default those of a new figure of
-        pyplot.
+        The file to write, .png or .svg, or the axes to draw on; by default axes of a new figure of pyplot.
 
     Returns
     -------
     matplotlib.axes.Axes
-
-    Raises
-    ------
-    ImportError
-        If matplotlib is missing, the extra [plot].
-    KeyError, TypeError, ValueError
-        If there is no record, one lacks a value, or the path has another suffix.
-    OSError
-        If the file cannot be written; the old file is then untouched.
 
     Examples
     --------

@@ -69,34 +69,28 @@ def plot_map(
 ) -> Axes | None:
     """Draw words in the plane so that similar ones are near each other: a picture, or a page to explore.
 
-    Vectors are scaled to length 1 first, so the map shows their cosines; words whose vector is zero are left out.
-    Colours are clusters of words in all dimensions: communities of the graph of nearest neighbours. Labels never
-    overlap. Words that are chosen are labelled in their order, each at the best free one of eight positions beside
-    its dot; a word without a free position gets no label; a line below the map says how many have one. Otherwise
-    clusters are named by their most typical words, and labels are of the words that are most typical of those
-    around them.
+    The map shows cosines. Colours are clusters of words in all dimensions: communities of the graph of nearest
+    neighbours. Labels never overlap: they name clusters, and the most typical words of each place. If you choose the
+    words, each gets a label in their order, if there is space.
 
-    A file ``.html`` is a page to pan, zoom and search. A click on a word lists its neighbours by cosine in all
-    dimensions, among the words of the page, and three words make an analogy. The page contains everything it needs and
-    makes no network requests; it needs a browser of 2023 or later. With the fragment ``#king`` it opens at that word.
+    A file ``.html`` is a page to pan, zoom and search, without a network. A click on a word lists its neighbours among
+    the words of the page, and three words make an analogy. With the fragment ``#king`` it opens at that word.
 
     Parameters
     ----------
     vectors : Vectors
     path_or_ax : path-like or matplotlib.axes.Axes, optional
-        The file to create or to replace, .png, .svg or .html; or the axes to draw on, for whose current size the labels
-        are placed. By default the axes of a new figure of pyplot.
+        The file to write, .png, .svg or .html; or the axes to draw on, for whose current size labels are placed. By
+        default axes of a new figure of pyplot.
     words : iterable of str or int, optional
         Which words to show, the most important first, instead of the most frequent ones.
     topn : int, optional
-        Without `words`, how many of the first words to show, by default 5,000, and 50,000 on a page. In the order of a
-        :class:`Vocabulary` these are the most frequent ones.
+        Without `words`, how many of the first words to show: by default 5,000, and 50,000 on a page.
     method : {"pca", "umap"}, optional
-        Principal components show the largest share of the variance. UMAP keeps neighbours together instead, and long
-        distances mean nothing; it needs the extra [maps]. By default UMAP if it is installed and there are
-        100 words or more, else principal components.
+        Principal components keep variance. UMAP keeps neighbours together, needs the extra [maps], and is the default
+        where it is installed, for 100 words or more.
     seed : int
-        Seed of UMAP and of the clusters; equal seeds give the same coordinates and the same page, bit for bit.
+        Of UMAP and of the clusters. Equal seeds give the same page, bit for bit.
     progress : bool
         Whether bars are drawn: of the search for neighbours, and of UMAP.
 
@@ -105,23 +99,10 @@ def plot_map(
     matplotlib.axes.Axes, or None
         Of a picture; a page has none.
 
-    Raises
-    ------
-    ImportError
-        If a library is missing; the extra is named.
-    KeyError
-        If a word is unknown.
-    TypeError, ValueError
-        If there is no word, too few for the method, an argument is invalid, or the path has another suffix.
-    OSError
-        If the file cannot be written; the old file is then untouched.
-
     Notes
     -----
-    Characters that the fonts in ``matplotlib.rcParams["font.family"]`` lack are drawn in another font that has them.
-    The page solves analogies by 3CosAdd with rounded vectors: of more than a million numbers, each is rounded to a
-    12th of the length, which moves a cosine by about .024; of more than 100 dimensions the 100 along which the words
-    differ most are kept.
+    Words with a zero vector are left out. The page has rounded vectors: of more than a million numbers each is rounded
+    to a 12th of the length, which moves a cosine by about .024, and of more than 100 dimensions 100 are kept.
 
     Examples
     --------

@@ -44,25 +44,20 @@ GENSIM |= {"get_vector": "vectors[token]", "key_to_index": "{token: row for row,
 
 
 class Vectors:
-    """One vector for each of V tokens.
+    """Tokens and their vectors: look them up, compare them, search among them, read and write files.
 
-    ``len``, ``in`` and iteration apply to the tokens. ``v["king"]`` is a vector, ``v[["king", "queen"]]`` a matrix of
-    two rows. The id of a token is its index among the tokens: the token with id 33 is ``v.tokens[33]``, and its vector
-    is ``v.matrix[33]``. Where all tokens are integers, as items or nodes are, an integer is the token of its digits, as
-    in a corpus: ``v[33]`` is ``v["33"]``. Otherwise it is a TypeError.
+    ``v["king"]`` is a vector, ``v[["king", "queen"]]`` a matrix of two rows. ``len``, ``in`` and iteration are of the
+    tokens. An integer is a token if all tokens are integers: ``v[33]`` is ``v["33"]``. Row 33 is ``v.matrix[33]``.
 
-    Vectors of a model with subwords, and of fastText's binary models, also hold the vectors of character n-grams. From
-    these they compose vectors for words that are not among the tokens: ``v["kingly"]``. This works in every method that
-    takes a token, except in :meth:`subset` and for ``restrict``. ``"kingly" in v`` is still False, and the matrix,
-    ``len`` and iteration only include the tokens. A word without a known n-gram is unknown.
+    Vectors with character n-grams, of a model with subwords or of fastText, compose a vector for an unseen word:
+    ``v["kingly"]``. All methods do, except :meth:`subset` and ``restrict``. ``"kingly" in v`` is still False.
 
     Parameters
     ----------
     tokens : sequence of str, length V
         The tokens, without duplicates.
     matrix : ndarray of float32 or float64, shape (V, D)
-        Row i is the vector of token i. Copied, unless it is C-contiguous and already read-only, as a memory-mapped file
-        can be.
+        Row i is the vector of token i. Copied, unless it is C-contiguous and read-only.
     counts : array_like of int, shape (V,), optional
         How often each token occurred.
 
@@ -76,10 +71,12 @@ class Vectors:
 
     Raises
     ------
-    TypeError
-        If a token is not a str, the matrix is not an array of float32 or float64, or the counts are not integers.
-    ValueError
-        If the shapes do not match, a token occurs twice, a count is negative, or a component is NaN or infinite.
+    KeyError
+        By any method, for an unknown word. The message has the closest spellings.
+    TypeError, ValueError
+        By any method, for an argument of another type or value than documented, and for a damaged file.
+    OSError
+        By :meth:`save` and :meth:`load`. A file that cannot be replaced stays as it was.
 
     Notes
     -----
@@ -164,17 +161,12 @@ class Vectors:
         Returns
         -------
         list of (str, float)
-            Names of parts and their shares of the vector. If the word is a token, the first part is the token itself,
-            for its row. The others are its known character n-grams, in the order in which they occur in the word
-            between ``<`` and ``>``; each is listed once. The share of a part is its projection onto the vector, divided
-            by the length of the vector. The shares sum to 1 and may be negative; if the vector is zero, all are 0.
+            Parts and their shares: the token itself, if it is one, then its known n-grams, in their order in the word.
 
-        Raises
-        ------
-        KeyError
-            If the word is unknown and none of its n-grams is known; the message gives the closest spellings.
-        TypeError
-            If `token` is not a token.
+        Notes
+        -----
+        N-grams are of the word between ``<`` and ``>``. A share is the projection of a part onto the vector, divided by
+        the length of the vector. Shares sum to 1 and may be negative; those of a zero vector are 0.
 
         Examples
         --------
@@ -208,13 +200,6 @@ class Vectors:
         Returns
         -------
         Vectors
-
-        Raises
-        ------
-        KeyError
-            If a token is unknown; the message gives the closest spellings.
-        TypeError, ValueError
-            If an item is not a token or an id, one occurs twice, or the number is below 1 or above V.
 
         Examples
         --------
@@ -251,28 +236,19 @@ class Vectors:
     def align(self, other: Vectors, tokens: Iterable[Token] | None = None) -> Self:
         """Return these vectors aligned with other vectors, by the rotation or reflection that fits shared tokens best.
 
-        Cosines between these vectors stay the same, and cosines with the vectors of `other` become meaningful: words
-        of two corpora, or of two periods, can be compared.
+        Words of two corpora, or of two periods, can then be compared. Cosines within these vectors stay the same.
 
         Parameters
         ----------
         other : Vectors
             Vectors of the same dimension.
         tokens : iterable of str or int, optional
-            Tokens of both that determine the rotation, such as words whose meaning is the same; by default all shared
-            tokens.
+            Tokens of both that determine the rotation; by default all shared tokens.
 
         Returns
         -------
         Vectors
             They have the same tokens and dtype, and no n-grams.
-
-        Raises
-        ------
-        KeyError
-            If a token is unknown to these vectors or to `other`.
-        TypeError, ValueError
-            If `other` is not a Vectors or has another dimension, `tokens` is a single token, or the two share no token.
 
         Notes
         -----
@@ -281,9 +257,7 @@ class Vectors:
 
         References
         ----------
-        P. Schönemann, "A generalized solution of the orthogonal Procrustes problem", Psychometrika 31, 1966;
-        W. Hamilton, J. Leskovec and D. Jurafsky, "Diachronic word embeddings reveal statistical laws of semantic
-        change", ACL 2016.
+        P. Schönemann, "A generalized solution of the orthogonal Procrustes problem", Psychometrika 31, 1966.
 
         Examples
         --------
@@ -307,20 +281,11 @@ class Vectors:
         return type(self)(self._tokens, read_only(turned), counts=self._counts)
 
     def similarity(self, a: Token, b: Token) -> float:
-        """Return the cosine of the angle between the vectors of two tokens, from -1 to 1; 0 if one of them is zero.
-
-        It is computed in float64 and rounded to 12 decimals, so that the similarity of a token with itself is 1.
+        """Return the cosine of the vectors of two tokens, rounded to 12 decimals; 0 if one of them is zero.
 
         Parameters
         ----------
         a, b : str or int
-
-        Raises
-        ------
-        KeyError
-            If a token is unknown; the message gives the closest spellings.
-        TypeError, ValueError
-            If `a` or `b` is not a token.
 
         Examples
         --------
@@ -336,11 +301,6 @@ class Vectors:
         Parameters
         ----------
         a, b : str or int
-
-        Raises
-        ------
-        KeyError, TypeError, ValueError
-            As :meth:`similarity`.
 
         Examples
         --------
@@ -360,13 +320,6 @@ class Vectors:
         Returns
         -------
         str
-
-        Raises
-        ------
-        KeyError
-            If a token is unknown; the message gives the closest spellings.
-        TypeError, ValueError
-            If an item is not a token, or there are fewer than three tokens.
 
         Examples
         --------
@@ -390,32 +343,23 @@ class Vectors:
     ) -> list[tuple[str, float]]:
         """Return the tokens nearest to the mean of some vectors, by cosine (3CosAdd, as in gensim).
 
-        Tokens contribute their unit vectors, negated in `negative`, and are excluded from the result, as tokens whose
-        vector is zero are. Vectors contribute as they are. For many queries at once see :meth:`nearest`.
+        Tokens contribute their unit vectors, and are left out of the result. Vectors contribute as they are. Tokens
+        with a zero vector are never a result. :meth:`nearest` takes many queries at once.
 
         Parameters
         ----------
         positive, negative : str, int, ndarray of shape (D,), or iterable of them
-            Tokens and vectors; in an iterable each may be a pair (item, weight). Weights keep their sign, as in
-            gensim, so those in `negative` must not be positive. The default is 1, and -1 in `negative`. A single tuple
-            is an iterable, as in gensim: ``("king", 2)`` is the tokens "king" and "2", ``[("king", 2)]`` is the token
-            "king" with weight 2.
+            Tokens and vectors, or in an iterable pairs of these with a weight: ``[("king", 2.0), "woman"]``.
+            Weights are 1 by default, and -1 in `negative`, where they must not be positive.
         topn : int
-            The number of tokens, at least 1; fewer are returned if there are no more.
+            The number of tokens.
         restrict : int or iterable of str or int, optional
-            The number of first tokens to search, or the tokens to search; by default all.
+            The number of first tokens to search, or the tokens to search.
 
         Returns
         -------
         list of (str, float)
             Tokens and cosines, rounded to 12 decimals, in descending order; ties are in the order of the tokens.
-
-        Raises
-        ------
-        KeyError
-            If a token is unknown; the message gives the closest spellings.
-        TypeError, ValueError
-            If the query is empty, a vector has another shape or is not finite, or another argument is invalid.
 
         References
         ----------
@@ -454,19 +398,18 @@ class Vectors:
     ) -> tuple[Ids, npt.NDArray[np.float64]]:
         """Return the ids of the tokens nearest to each of many queries, and the cosines: many times faster than a loop.
 
-        A query token and zero vectors are excluded from the result, as in :meth:`most_similar`; for a query vector all
-        other tokens are searched. The result of a query does not depend on the other queries, except for its length.
+        A query token and zero vectors are left out of the result, as in :meth:`most_similar`.
 
         Parameters
         ----------
         queries : ndarray of float, shape (Q, D) or (D,); or str, int, or iterable of str, int and ndarray (D,)
             Vectors and tokens.
         topn : int
-            The number of tokens per query, at least 1; fewer are returned if one of the queries has no more.
+            The number of tokens per query; fewer if one of the queries has no more.
         ids : array_like of int, shape (Q,), optional
             The ids of tokens, instead of `queries`.
         restrict : int or iterable of str or int, optional
-            The number of first tokens to search, or the tokens to search; by default all.
+            The number of first tokens to search, or the tokens to search.
         progress : bool
             Whether a bar of the queries is drawn.
 
@@ -477,17 +420,10 @@ class Vectors:
         cosines : ndarray of float64, same shape
             Rounded to 12 decimals, in descending order; ties are in the order of the tokens.
 
-        Raises
-        ------
-        KeyError
-            If a token is unknown; the message gives the closest spellings.
-        TypeError, ValueError
-            If a vector has another shape or is not finite, or another argument is invalid.
-
         Notes
         -----
-        The search is exhaustive. It processes queries in blocks of 32 MiB of cosines with all tokens; at most two
-        blocks are in memory. The result takes 16 bytes per query and token, and twice that while it is built.
+        The search is exhaustive, and takes 64 MiB. The result takes 16 bytes per query and token, and twice that
+        while it is built.
 
         Examples
         --------
@@ -528,31 +464,23 @@ class Vectors:
     ) -> list[tuple[str, float]]:
         """Return the answers to "a is to b as c is to": "man is to king as woman is to queen".
 
-        With unit vectors, 3CosAdd maximizes cos(v, b - a + c), as `most_similar([b, c], [a])` does; 3CosMul maximizes
-        s(v, b) s(v, c) / (s(v, a) + 1e-6) with s = (1 + cos) / 2, as gensim's `most_similar_cosmul` does.
+        With unit vectors, 3CosAdd maximises cos(v, b - a + c), as ``most_similar([b, c], [a])`` does. 3CosMul maximises
+        s(v, b) s(v, c) / (s(v, a) + 1e-6) with s = (1 + cos) / 2, as gensim's ``most_similar_cosmul`` does.
 
         Parameters
         ----------
         a, b, c : str or int
-            Tokens; they are excluded from the result.
+            Tokens, which are left out of the result.
         topn : int
-            The number of tokens, at least 1; fewer are returned if there are no more.
+            The number of tokens.
         method : {"3CosAdd", "3CosMul"}
         restrict : int or iterable of str or int, optional
-            The number of first tokens to search, or the tokens to search; by default all.
+            The number of first tokens to search, or the tokens to search.
 
         Returns
         -------
         list of (str, float)
-            Tokens and scores, computed from cosines rounded to 12 decimals, in descending order; ties are in the order
-            of the tokens.
-
-        Raises
-        ------
-        KeyError
-            If a token is unknown; the message gives the closest spellings.
-        TypeError, ValueError
-            If another argument is invalid.
+            Tokens and scores, in descending order; ties are in the order of the tokens.
 
         References
         ----------
@@ -592,8 +520,8 @@ class Vectors:
         ``.glove``            ``glove``           text of GloVe, without the first line "V D", float32
         ===================== =================== =================================================================
 
-        For word2vec, fastText and GloVe ``.gz`` may follow the suffix. Only safetensors stores character n-grams; the
-        other formats store the tokens only.
+        ``.gz`` may follow the suffix, except of safetensors. Only safetensors holds character n-grams, and white space
+        in tokens.
 
         Parameters
         ----------
@@ -603,14 +531,6 @@ class Vectors:
             One of the formats in the table; by default that of the suffix.
         progress : bool
             Whether a bar is drawn, of text and word2vec's binary form.
-
-        Raises
-        ------
-        OSError
-            If the folder is missing or the data cannot be written; the old file is then untouched.
-        TypeError, ValueError
-            If no format has the suffix, there are no vectors, or the format cannot store a token, which the message
-            names: word2vec, fastText and GloVe allow no white space.
 
         Examples
         --------
@@ -636,16 +556,13 @@ class Vectors:
         *,
         progress: bool = False,
     ) -> Self:
-        """Read a file of vectors, in one of the formats of :meth:`save`; safetensors is mapped into memory.
+        """Read a file of vectors, in one of the formats of :meth:`save` or a binary model of fastText.
 
-        The binary models of fastText (skip-gram, CBOW and supervised ones, not quantised) are read as well, as the
-        format ``fasttext-binary``. Their suffix is that of word2vec's binary form; the first bytes of a file tell the
-        two apart. The vectors, including those of unseen words, equal fastText's up to float32 rounding. The n-grams
-        are memory-mapped, and the vectors of the words are computed from them.
+        Models of fastText (skip-gram, CBOW and supervised, not quantised) give fastText's vectors up to rounding, also
+        of unseen words. Their first bytes tell them from word2vec's binary form.
 
-        A mapped file must not be written to, as by copying another one over it: it is then a mixture of both, and the
-        process ends if it is shorter. It may be replaced, as by :meth:`save` or by renaming another; on Windows only
-        after its vectors are deleted.
+        Safetensors and the n-grams of fastText are mapped into memory. Replace a mapped file by :meth:`save` or by
+        renaming another one, never by writing into it.
 
         Parameters
         ----------
@@ -654,15 +571,6 @@ class Vectors:
             One of the formats of :meth:`save`, or ``fasttext-binary``; by default that of the suffix.
         progress : bool
             Whether a bar of the bytes of a file of word2vec, fastText or GloVe is drawn.
-
-        Raises
-        ------
-        OSError
-            If the file is missing or cannot be read.
-        ValueError
-            If no format has the suffix, or the file is not a complete file of its format; the message names the place.
-        MemoryError
-            If the vectors of the words of a model need more memory than is free.
 
         Examples
         --------
@@ -680,11 +588,10 @@ class Vectors:
             raise ValueError(f"{str(path)!r}: {error}") from error
 
     def to_gensim(self) -> Any:
-        """Return a gensim.models.KeyedVectors; the counts are its attribute "count".
+        """Return a gensim.models.KeyedVectors, with the counts as its attribute "count".
 
-        Vectors of a fastText model become a FastTextKeyedVectors, which composes the vectors of other words in the same
-        way. gensim has no class for the n-grams of a model with subwords, so only the tokens are converted.
-        :meth:`from_gensim` is the inverse.
+        Vectors of a fastText model become a FastTextKeyedVectors, which composes vectors of unseen words. gensim has no
+        class for the n-grams of a model with subwords: only the tokens are converted.
 
         Raises
         ------
@@ -712,11 +619,6 @@ class Vectors:
         ----------
         keyed : gensim.models.KeyedVectors
             Its attribute "count", if present, becomes :attr:`counts`.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If `keyed` is of another type, a token is not a str, or a component is not finite.
         """
         keyed = getattr(keyed, "wv", keyed)  # the vectors of a whole model
         if not hasattr(keyed, "index_to_key") or not hasattr(keyed, "vectors"):
