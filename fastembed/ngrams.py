@@ -16,7 +16,7 @@ from fastembed.formats.fasttext import LONGEST_NGRAM
 Lengths: TypeAlias = "tuple[int, int]"
 
 BEGIN, END = "<", ">"  # around a word, so that its first and last n-grams differ from those inside
-BLOCK_WORDS = 1 << 16  # words whose n-grams are counted at a time
+CHUNK_WORDS = 1 << 16  # words whose n-grams are counted at a time
 
 
 def check_ngram_lengths(name: str, lengths: Any) -> tuple[int, int]:
@@ -83,7 +83,7 @@ def common_ngrams(
     ['at', 'at>', 't>']
     """
     table, found, counts = NgramTable(), [], []
-    for text, units, documents, each in _blocks(words, lengths, errors):
+    for text, units, documents, each in _chunks(words, lengths, errors):
         ids = np.empty(each.sum(), np.int32)
         table.count(text, units, documents, *lengths, ids)
         found.append(ids)
@@ -130,7 +130,7 @@ class NgramFinder:
     def find(self, words: Sequence[str]) -> tuple[Int64, Int32]:
         """Return `starts` and `ids` of words, as :func:`common_ngrams` does."""
         found, counts = [], []
-        for text, units, documents, each in _blocks(words, self._lengths, "surrogatepass"):
+        for text, units, documents, each in _chunks(words, self._lengths, "surrogatepass"):
             ids = np.empty(each.sum(), np.int32)
             self._table.find(text, units, documents, *self._lengths, ids)
             if self._lengths[0] == 1:  # BEGIN and END alone
@@ -150,17 +150,17 @@ def ngram_counts(characters: Int64, lengths: Lengths) -> Int64:
     return each * (characters + 1) - (shortest + most) * each // 2
 
 
-def _blocks(
+def _chunks(
     words: Sequence[str], lengths: Lengths, errors: str
 ) -> Iterator[tuple[npt.NDArray[np.uint8], Int64, Int64, Int64]]:
     """Yield what `NgramTable` takes for some words at a time, and the number of n-grams of each word."""
-    for begin in range(0, len(words), BLOCK_WORDS):
-        block = words[begin : begin + BLOCK_WORDS]
+    for begin in range(0, len(words), CHUNK_WORDS):
+        chunk = words[begin : begin + CHUNK_WORDS]
         text = np.frombuffer(
-            b"".join(encode_tokens([f"{BEGIN}{word}{END}" for word in block], errors=errors)), np.uint8
+            b"".join(encode_tokens([f"{BEGIN}{word}{END}" for word in chunk], errors=errors)), np.uint8
         )
         units = np.append(np.flatnonzero((text & 0xC0) != 0x80), len(text))  # where characters begin
-        characters = np.fromiter(map(len, block), np.int64, len(block)) + len(BEGIN + END)
+        characters = np.fromiter(map(len, chunk), np.int64, len(chunk)) + len(BEGIN + END)
         yield text, units, np.concatenate([[0], np.cumsum(characters)]), ngram_counts(characters, lengths)
 
 

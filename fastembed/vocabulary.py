@@ -325,7 +325,7 @@ def encode_corpus(
 
         pieces = map_text(corpus.chunks(ledger, progress), corpus.reading, encode, ledger, threads)
     else:
-        pieces = _joined(corpus_ids(corpus, vocabulary, ledger, progress))
+        pieces = _id_batches(corpus_ids(corpus, vocabulary, ledger, progress))
     known, select = 0, None if lines is None else line_selector(lines)
     with closing(pieces):
         for piece, tokens in pieces:
@@ -338,7 +338,7 @@ def encode_corpus(
         ledger.dropped[lines.dropped] = known - ledger.tokens_used
 
 
-def _joined(sequences: Iterable[Int32]) -> Generator[Piece, None, None]:
+def _id_batches(sequences: Iterable[Int32]) -> Generator[Piece, None, None]:
     """Join short sequences of ids into longer arrays, with -1 after each sequence."""
     end = np.array([-1], dtype=np.int32)
     batch: list[Int32] = []

@@ -71,23 +71,23 @@ def line_chunks(
         for texts, run in [(True, part)] if plain else itertools.groupby(part, lambda item: isinstance(item, str)):
             items = list(run)
             if texts:
-                yield DocumentChunk([_lines(items, errors)], False, 0)
+                yield DocumentChunk([_one_per_line(items, errors)], False, 0)
             else:
-                lists = (document_tokens(item, f"document {number}") for number, item in enumerate(items, first))
+                lists = (checked_tokens(item, f"document {number}") for number, item in enumerate(items, first))
                 yield DocumentChunk(list(map(join_tokens, lists)), True, 0)
             first += len(items)
         if progress:
             progress(begin + len(part), len(documents))
 
 
-def document_tokens(document: Any, name: str) -> list[str]:
+def checked_tokens(document: Any, name: str) -> list[str]:
     """Return a document that is a list of tokens; raise TypeError, which names it, if it is none."""
     if isinstance(document, bytes) or is_missing(document):
         raise TypeError(f"{name} is {shown(document)}, but a text or a list of tokens is expected")
     return token_list(document, name)
 
 
-def _lines(documents: Sequence[str], errors: str) -> bytes:
+def _one_per_line(documents: Sequence[str], errors: str) -> bytes:
     text = "\n".join(documents)
     if any("\n" in document for document in documents):
         text = "\n".join([document.replace("\n", " ") for document in documents])

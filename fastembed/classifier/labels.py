@@ -21,7 +21,7 @@ from fastembed._kernels.tokens import TokenTable
 from fastembed.classifier.features import (
     Features,
     LabelGains,
-    document_tokens,
+    checked_tokens,
     documents_by_words,
     line_chunks,
     placed,
@@ -36,7 +36,7 @@ from fastembed.corpus.documents import BadRow, DocumentChunk, Records, column_va
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
 from fastembed.corpus.sources import form_of, path_list
-from fastembed.corpus.tables import LEAVE_OUT, Structure, field_rows, place_of
+from fastembed.corpus.tables import LEAVE_OUT, Structure, field_rows, row_place
 from fastembed.corpus.tokens import number_tokens
 
 SEVERAL = (list, tuple, set, frozenset, np.ndarray)  # what holds the labels of a document
@@ -202,7 +202,7 @@ class Columns:
     ) -> tuple[list[Any], Labels, npt.NDArray[np.bool_]]:
         """Return the documents and labels of files, a table or records, and which rows these are (N,)."""
         documents, labels, kept = [], [], []
-        for place, row in _rows(source, (self.field, self.label), self.header, errors):
+        for place, row in _labelled_rows(source, (self.field, self.label), self.header, errors):
             bad = next((each for each in row if isinstance(each, BadRow)), None)
             bad = bad or wrong_document(row[0]) or wrong_labels(row[1])
             kept.append(bad is None)
@@ -218,7 +218,9 @@ class Columns:
         return documents, number_labels(labels), np.array(kept, np.bool_)
 
 
-def _rows(source: Any, names: tuple[Any, ...], header: bool, errors: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
+def _labelled_rows(
+    source: Any, names: tuple[Any, ...], header: bool, errors: str
+) -> Iterator[tuple[str, tuple[Any, ...]]]:
     """Yield the place of each row of files, a table or records, and its fields, or why it cannot be read."""
     if form_of(source, texts=False) != "files":
         columns = [Records(source, name) for name in names]
@@ -227,12 +229,12 @@ def _rows(source: Any, names: tuple[Any, ...], header: bool, errors: str) -> Ite
     for file in chain.from_iterable(map(Structure(names[0], header).find, path_list(source))):
         with closing(field_rows(file, names, header=header, errors=errors)) as rows:
             for number, row in rows:
-                yield place_of(file, number), (row,) if isinstance(row, BadRow) else row
+                yield row_place(file, number), (row,) if isinstance(row, BadRow) else row
 
 
-def documents_of(source: Any, field: str | int, header: bool, errors: str) -> Iterator[Any]:
+def field_documents(source: Any, field: str | int, header: bool, errors: str) -> Iterator[Any]:
     """Yield the documents in a field of files, a table or records; ValueError names the place of one that is none."""
-    for place, (document,) in _rows(source, (field,), header, errors):
+    for place, (document,) in _labelled_rows(source, (field,), header, errors):
         if bad := document if isinstance(document, BadRow) else wrong_document(document):
             raise ValueError(f"{place}: {bad.message}")
         yield document
@@ -242,7 +244,7 @@ def wrong_document(value: Any) -> BadRow | None:
     """Return why a value is neither a text nor a list of tokens, or None."""
     try:
         if not isinstance(value, str):
-            document_tokens(value, "the document")
+            checked_tokens(value, "the document")
     except TypeError as error:
         return BadRow("null" if is_missing(value) else "no text", str(error), TypeError)
     return None
@@ -344,7 +346,7 @@ def check_documents(
         If it is an array of several dimensions.
     """
     if field is not None:
-        return list(documents_of(documents, field, header, errors))
+        return list(field_documents(documents, field, header, errors))
     form = form_of(documents)
     if form not in ("items", "matrix") or isinstance(documents, set | frozenset):
         raise TypeError(f"documents must be a list of texts or of lists of tokens, got {shown(documents)}")

@@ -115,7 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if hasattr(sys.stdout, "reconfigure"):
             sys.stdout.reconfigure(errors="backslashreplace")  # for words that the terminal's encoding lacks
         try:
-            common.check_output(arguments)
+            common.check_output_option(arguments)
             with common.printed_warnings():
                 code: int = arguments.run(arguments) or 0
         finally:

@@ -14,7 +14,7 @@ from typing import Any, cast
 from fastembed._base.validation import printable
 from fastembed._kernels.features import separate_labels
 from fastembed.classifier import Classifier
-from fastembed.classifier.labels import documents_of, labelled_lines
+from fastembed.classifier.labels import field_documents, labelled_lines
 from fastembed.classifier.options import EPOCHS, L2, LOSSES
 from fastembed.cli import common, inputs
 from fastembed.corpus import Ledger, Reading
@@ -171,6 +171,6 @@ def _without_labels(text: bytes, model: Classifier) -> list[str]:
 
 def _documents_of_rows(arguments: argparse.Namespace, name: str, errors: str) -> Iterator[list[Any]]:
     """Yield the documents in a field of structured files, many at a time."""
-    documents = documents_of(Path(name), arguments.field, not arguments.no_header, errors)
+    documents = field_documents(Path(name), arguments.field, not arguments.no_header, errors)
     while part := list(islice(documents, ROWS_AT_ONCE)):
         yield part

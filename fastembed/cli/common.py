@@ -263,7 +263,7 @@ def printed_warnings() -> Iterator[None]:
         yield
 
 
-def check_output(arguments: argparse.Namespace) -> None:
+def check_output_option(arguments: argparse.Namespace) -> None:
     """Raise ValueError if the output of a command is a file that it reads, or one that exists and was not named."""
     if getattr(arguments, "default_output", None) and arguments.output is None:
         arguments.output = arguments.default_output

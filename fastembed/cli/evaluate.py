@@ -133,7 +133,7 @@ def add_compare(commands: common.Commands) -> None:
     """Add the command to the parser."""
     keys = "first, second, words, moved (a list of word, score)"
     example = "1900.safetensors 2000.safetensors"
-    command = common.add_command(commands, "compare", compare, example=example, keys=keys)
+    command = common.add_command(commands, "compare", compare_models, example=example, keys=keys)
     for name in ("first", "second"):
         text = f"the {name} model, or its vectors in any format that `export` writes"
         command.add_argument(name, metavar=name.upper(), help=text)
@@ -142,7 +142,7 @@ def add_compare(commands: common.Commands) -> None:
     inputs.add_restrict(command, COMPARED)
 
 
-def compare(arguments: argparse.Namespace) -> None:
+def compare_models(arguments: argparse.Namespace) -> None:
     """Compare two models: print the words that moved most, without English function words.
 
     Two corpora, two times or two settings of one dimension. The vectors of SECOND are turned to those of FIRST, so that

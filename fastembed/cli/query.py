@@ -132,7 +132,7 @@ def add_predict(commands: common.Commands) -> None:
     keys = "model, side, queries (a list of words, predicted (a list of word, score)); "
     keys += "by a classifier one object per line: labels (a list of label, probability)"
     example = "model.safetensors bread butter -n 5"
-    command = common.add_command(commands, "predict", predict, example=example, keys=keys)
+    command = common.add_command(commands, "predict", predict_contexts, example=example, keys=keys)
     command.add_argument("model", metavar="MODEL", help="a model that `train` or `train-classifier` wrote")
     text = "a word, or - for standard input; for a classifier a file, folder, or -"
     command.add_argument("words", nargs="*", default=[], metavar="WORD", help=text)
@@ -146,7 +146,7 @@ def add_predict(commands: common.Commands) -> None:
     common.add_threads(command)
 
 
-def predict(arguments: argparse.Namespace) -> None:
+def predict_contexts(arguments: argparse.Namespace) -> None:
     """Print the most probable words beside words, or the labels of documents by a classifier.
 
     By a classifier, which `train-classifier` wrote, each line of a file, or of standard input, is a document; the

@@ -47,7 +47,7 @@ def given_parameters(arguments: argparse.Namespace) -> dict[str, Any]:
 def add_train(commands: common.Commands) -> None:
     """Add the command to the parser."""
     example = "news.txt more.txt.gz -o news.safetensors --dim 200"
-    command = common.add_command(commands, "train", train, example=example)
+    command = common.add_command(commands, "train", train_vectors, example=example)
     common.add_output(command, "model.safetensors")
     source = command.add_argument_group("what to learn from")
     inputs.add_text(source, required=False)
@@ -82,7 +82,7 @@ def add_train(commands: common.Commands) -> None:
     common.add_threads(command)
 
 
-def train(arguments: argparse.Namespace) -> None:
+def train_vectors(arguments: argparse.Namespace) -> None:
     """Learn vectors from text, or from what `count` wrote, and save the whole model.
 
     Every command that takes VECTORS opens such a file, and `train --continue` continues its training on new text.

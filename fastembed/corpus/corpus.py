@@ -25,7 +25,7 @@ from fastembed.corpus.chunks import (
     read_chunks,
     valid_text,
 )
-from fastembed.corpus.documents import BadRow, Document, DocumentChunk, Records, document_chunks, documents_of
+from fastembed.corpus.documents import BadRow, Document, DocumentChunk, Records, checked_documents, document_chunks
 from fastembed.corpus.ledger import Ledger, record_lines
 from fastembed.corpus.reading import Reading, apply_valid, checked_reading, split_tokens
 from fastembed.corpus.sources import FilePart, TextFile, form_of, path_list, shared_file
@@ -326,7 +326,7 @@ class DocumentCorpus:
 
     def _documents(self, ledger: Ledger, progress: Progress | None) -> Iterator[Document]:
         fail = None if self._skip_bad else _bad_item
-        return documents_of(self._items(progress), self.reading.errors, ledger, fail)
+        return checked_documents(self._items(progress), self.reading.errors, ledger, fail)
 
     def _items(self, progress: Progress | None) -> Iterator[tuple[int, Any]]:
         """Yield each item with its number, and report them."""

@@ -132,7 +132,7 @@ class Records:
         return no_field(self._field, record)
 
 
-def documents_of(
+def checked_documents(
     rows: Iterable[tuple[int, Any]],
     errors: str,
     ledger: Ledger,

@@ -68,9 +68,9 @@ class Ledger:
         size = f" ({self.bytes:,} bytes)" if self.bytes else ""
         empty = f" ({self.empty_lines:,} empty)" if self.empty_lines else ""
         replaced = f"; {self.replaced:,} times U+FFFD for invalid bytes" if self.replaced else ""
-        reasons = _listed(self.dropped)
+        reasons = _reason_list(self.dropped)
         rows = number_of(sum(self.skipped.values()), "row")
-        skipped = f"; skipped {rows} ({_listed(self.skipped)})" if self.skipped else ""
+        skipped = f"; skipped {rows} ({_reason_list(self.skipped)})" if self.skipped else ""
         share = f"; dropped {self.counts_dropped:.2%} of the counts" if self.counts_dropped else ""
         return (
             f"read {number_of(self.tokens_read, 'token')} in {self.units}{empty}{size}; used {self.tokens_used:,}; "
@@ -96,7 +96,7 @@ class Ledger:
         return Ledger(**total)
 
 
-def _listed(reasons: dict[str, int]) -> str:
+def _reason_list(reasons: dict[str, int]) -> str:
     return ", ".join(f"{count:,} {reason}" for reason, count in reasons.items() if count)
 
 

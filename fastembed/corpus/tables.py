@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from fastembed._base.optional import require
 from fastembed._base.validation import check_flag, listed, shown
 from fastembed.corpus.chunks import COMPRESSED, read_data
-from fastembed.corpus.documents import BadRow, Document, documents_of, no_field, text_bytes
+from fastembed.corpus.documents import BadRow, Document, checked_documents, no_field, text_bytes
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.sources import TextFile, find_files, is_folder
 
@@ -109,14 +109,14 @@ class Structure:
         """
 
         def fail(number: int, bad: BadRow) -> Exception:
-            return ValueError(f"{place_of(file, number)}: {bad.message}; {LEAVE_OUT}")
+            return ValueError(f"{row_place(file, number)}: {bad.message}; {LEAVE_OUT}")
 
         if self.field is None:
             values = json_rows(file, report)
         else:
             rows = _rows_of(file, [self.field], self.header, report)
             values = ((number, row if isinstance(row, BadRow) else row[0]) for number, row in rows)
-        return documents_of(values, errors, ledger, None if self.skip_bad else fail)
+        return checked_documents(values, errors, ledger, None if self.skip_bad else fail)
 
 
 def suffix_of(name: str) -> str:
@@ -136,7 +136,7 @@ def is_structured(file: TextFile) -> bool:
     return suffix_of(file.name) in FORMATS
 
 
-def format_of(file: TextFile) -> str:
+def table_format(file: TextFile) -> str:
     """Return the format of a structured file: by its name or, if that does not say it, by its first bytes.
 
     Raises
@@ -154,9 +154,9 @@ def format_of(file: TextFile) -> str:
     raise ValueError(f"{file.name!r} is to be read by fields: its name must end in one of {', '.join(FORMATS)}")
 
 
-def place_of(file: TextFile, number: int) -> str:
+def row_place(file: TextFile, number: int) -> str:
     """Return in words where a row of a structured file is."""
-    return f"{file.name!r}, {'row' if format_of(file) == 'Parquet' else 'line'} {number}"
+    return f"{file.name!r}, {'row' if table_format(file) == 'Parquet' else 'line'} {number}"
 
 
 def field_rows(
@@ -165,7 +165,7 @@ def field_rows(
     """Yield the number of each row of a structured file, and its values in some fields, or why it cannot be read.
 
     Values are as the file holds them: an integer of JSON lines and Parquet is an int, a list is a list, null is
-    None, and everything in CSV and TSV is a str. `place_of` says in words where the row is.
+    None, and everything in CSV and TSV is a str. `row_place` says in words where the row is.
 
     Parameters
     ----------
@@ -211,7 +211,7 @@ def _valid(value: Any, errors: str) -> Any:
 
 def _rows_of(file: TextFile, fields: Sequence[str | int], header: bool, report: Report) -> Rows:
     """Yield the number of each row and its values, as `field_rows` does, but text may be other than UTF-8."""
-    kind = format_of(file)
+    kind = table_format(file)
     if kind == "JSON lines":
         return _json_fields(file, fields, report)
     if kind == "Parquet":
@@ -254,7 +254,7 @@ def column_of(names: list[str], field: str | int, file: str) -> int:
 
 def json_rows(file: TextFile, report: Report = None) -> Rows:
     """Yield the number of each line, and what it holds."""
-    for number, line in _lines(file, report):
+    for number, line in _text_lines(file, report):
         if line and not line.isspace():
             yield number, _json_value(line)
 
@@ -307,7 +307,7 @@ def _csv_rows(file: TextFile, header: bool, report: Report) -> Generator[tuple[i
 
     The delimiter is the first one that the names of the fields have; without them, a comma or a tab.
     """
-    delimiters, lines = DELIMITERS[format_of(file)], (line for _, line in _lines(file, report))
+    delimiters, lines = DELIMITERS[table_format(file)], (line for _, line in _text_lines(file, report))
     first = next(lines, "")
     delimiter = next((mark for mark in delimiters if header and mark in first), delimiters[0])
     reader = csv.reader((f"{line}\n" for line in chain([first], lines)), delimiter=delimiter, strict=True)
@@ -325,7 +325,7 @@ def _csv_rows(file: TextFile, header: bool, report: Report) -> Generator[tuple[i
             yield number, row
 
 
-def _lines(file: TextFile, report: Report) -> Generator[tuple[int, str], None, None]:
+def _text_lines(file: TextFile, report: Report) -> Generator[tuple[int, str], None, None]:
     """Yield each line without its end; bytes that are not UTF-8 are surrogates in it, U+DC80 to U+DCFF."""
     begun: list[bytes] = []
     number = 1
@@ -366,7 +366,7 @@ def _parquet_fields(file: TextFile, fields: Sequence[str | int], report: Report)
             names = table.schema_arrow.names
             wanted = [names[column_of(names, field, file.name)] for field in fields]
             for batch in table.iter_batches(ROWS_AT_ONCE, columns=list(dict.fromkeys(wanted)), use_threads=False):
-                for row in zip(*(_values(batch.column(name)) for name in wanted), strict=True):
+                for row in zip(*(_arrow_values(batch.column(name)) for name in wanted), strict=True):
                     number += 1
                     yield number, row
                 if report:
@@ -379,7 +379,7 @@ def _parquet_fields(file: TextFile, fields: Sequence[str | int], report: Report)
         raise OSError(f"cannot read {file.name!r} beyond row {number}: {error}") from error
 
 
-def _values(column: Any) -> list[Any]:
+def _arrow_values(column: Any) -> list[Any]:
     """Return the values of a column of a table as Python objects."""
     arrow = require("pyarrow", "parquet")
     if arrow.types.is_dictionary(column.type):

@@ -63,13 +63,13 @@ class NumberedCorpus:
 
     def counts(self, pool: Pool) -> list[TokenTable]:
         """Return tables of the tokens, each of which is in one of them, as `count_tokens` does."""
-        return _merged(self.tables, pool)
+        return _merged_tables(self.tables, pool)
 
     def ids(self, tokens: list[str], pool: Pool) -> Int32:
         """Return the places of the tokens in a list, with -1 first and behind each sequence, and -2 for the others."""
         known = TokenTable()
         known.fill(join_tokens(tokens).split())
-        places = {table: _places(table, known) for table in self.tables}
+        places = {table: _renumbering(table, known) for table in self.tables}
         parts: list[Int32] = [np.empty(0, np.int32)] * len(self.pieces)
 
         def rename(k: int) -> None:
@@ -80,7 +80,7 @@ class NumberedCorpus:
         return np.concatenate([np.full(1, -1, np.int32), *parts])
 
 
-def _places(table: TokenTable, known: TokenTable) -> Int32:
+def _renumbering(table: TokenTable, known: TokenTable) -> Int32:
     """Return the number in `known` of each token of a table, -2 for others, and at last -1: the number -1 stays."""
     text = b"".join([token + b"\n" for token in table.frequent(0)[0]])
     ids = np.empty(len(text), np.int32)
@@ -140,14 +140,14 @@ def count_tokens(chunks: Iterable[Chunk], reading: Reading, ledger: Ledger, pool
         return None, *found
 
     deque(map_text(chunks, reading, count, ledger, pool.threads), 0)
-    return _merged(spare.all(), pool)
+    return _merged_tables(spare.all(), pool)
 
 
 def count_tokens_by(executor: Executor, corpus: Corpus, ledger: Ledger, progress: Progress | None) -> list[TokenTable]:
     """Return tables of the tokens of a corpus, as `count_tokens`, of whose parts an executor counts each."""
     parts, table = corpus_parts(corpus), TokenTable()
     total = Ledger()
-    with closing(map_tasks(executor, _count_part, parts)) as results:
+    with closing(map_tasks(executor, _part_counts, parts)) as results:
         for tokens, counts, of_part in reported(parts, results, progress):
             for token, count in zip(tokens.split(), counts.tolist(), strict=True):
                 table.insert(token, count)
@@ -156,7 +156,7 @@ def count_tokens_by(executor: Executor, corpus: Corpus, ledger: Ledger, progress
     return [table]
 
 
-def _count_part(part: FileCorpus) -> tuple[bytes, npt.NDArray[np.int64], Ledger]:
+def _part_counts(part: FileCorpus) -> tuple[bytes, npt.NDArray[np.int64], Ledger]:
     """Return the tokens of a part, which hold no white space, joined by spaces, and their counts."""
     ledger = Ledger()
     tables = [table.frequent(1) for table in count_tokens(part.chunks(ledger), part.reading, ledger, Pool(1))]
@@ -180,7 +180,7 @@ def rank_tokens(tables: list[TokenTable], least: int, pool: Pool) -> Ranking:
     return ranking
 
 
-def _merged(tables: list[TokenTable], pool: Pool) -> list[TokenTable]:
+def _merged_tables(tables: list[TokenTable], pool: Pool) -> list[TokenTable]:
     """Return tables without a common token that have the tokens of all."""
     filled = [table for table in tables if len(table)]
     if len(filled) < 2:

@@ -301,7 +301,7 @@ def basket_scores(log_p: NDArray[np.float32], hidden: Any, topn: int) -> tuple[N
     return np.stack(scores, axis=1).astype(np.float64), best
 
 
-def _rows(ids: Iterable[Ids], items: int) -> Any:
+def _indicators(ids: Iterable[Ids], items: int) -> Any:
     """Return the sparse matrix with a 1 for each of the ids in each row."""
     listed = list(ids)
     indices = np.concatenate([*listed, np.empty(0, np.intp)])
@@ -330,7 +330,7 @@ def _score_skipgram(model: SkipGram, baskets: Source, split: _Split, tally: _Tal
                 yield ContextQuery(parts[0], np.ones(len(parts[0])))
 
     for number, p in enumerate(bar(context_probabilities(fitted, questions()), desc="baskets")):
-        seen, wanted = (_rows([ids[ids < contexts]], contexts) for ids in asked[number])
+        seen, wanted = (_indicators([ids[ids < contexts]], contexts) for ids in asked[number])
         with np.errstate(divide="ignore"):
             tally.add(np.log(p).astype(np.float32)[None], popularity, seen, wanted)
     return ledger.lines
@@ -369,7 +369,7 @@ def _drawn(
     others = [basket in large for basket in given if len(basket) >= LARGE * ITEM]
     if same > len(given) / 2 or (repeated < CHANCE * large.total() and sum(others) > len(others) / 2):
         warn_user("most of these baskets were learned from: split_users keeps some for evaluation")
-    seen, hidden = (_rows((part[k] for part in parts if part is not None), items) for k in (0, 1))
+    seen, hidden = (_indicators((part[k] for part in parts if part is not None), items) for k in (0, 1))
     seen = sparse.csr_array(matrix[taken].multiply(seen))  # with the weights of the items
     seen.sort_indices()
     return len(users), Asked(seen, fold(seen, fitted.model, pool)), hidden

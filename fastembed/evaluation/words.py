@@ -422,9 +422,9 @@ def _word_vectors(
 def _read_pairs(path: PathLike) -> list[tuple[str, str, float]]:
     """Read a file of word similarity: pairs of words with their scores."""
     pairs: list[tuple[str, str, float]] = []
-    for place, (where, line) in enumerate(_lines(path)):
+    for place, (where, line) in enumerate(_score_lines(path)):
         fields = _fields(where, line)
-        score = next((number for number in map(_number, fields[2:]) if number is not None), None)
+        score = next((number for number in map(_finite_number, fields[2:]) if number is not None), None)
         if score is not None and all(fields[:2]):
             pairs.append((fields[0], fields[1], score))
         elif place or score is not None:  # else the line is a header
@@ -440,7 +440,7 @@ def _read_questions(path: PathLike) -> list[tuple[str, list[list[str]]]]:
     Questions before the first section are in one without a name.
     """
     sections: list[tuple[str, list[list[str]]]] = []
-    for where, line in _lines(path):
+    for where, line in _score_lines(path):
         if line.startswith(":"):
             sections.append((line[1:].strip(), []))
             continue
@@ -455,7 +455,7 @@ def _read_questions(path: PathLike) -> list[tuple[str, list[list[str]]]]:
     return sections
 
 
-def _lines(path: PathLike) -> Iterator[tuple[str, str]]:
+def _score_lines(path: PathLike) -> Iterator[tuple[str, str]]:
     """Yield the place of each line, for errors, and the line, without comments and blank lines."""
     try:
         text = Path(path).read_text("utf-8-sig")
@@ -478,7 +478,7 @@ def _fields(where: str, line: str) -> list[str]:
     return [field.strip() for field in fields]
 
 
-def _number(text: str) -> float | None:
+def _finite_number(text: str) -> float | None:
     """Return the finite number that a text is, or None."""
     try:
         number = float(text)

@@ -53,7 +53,7 @@ FORMATS: Mapping[str, Format] = {
         Format("word2vec-binary", (".bin",), "binary form of word2vec and gensim, float32", *BINARY),
         Format("fasttext", (".vec",), "text of fastText, float32", *TEXT),
         # Its suffix is .bin too: `format_of_file` recognises the contents
-        Format("fasttext-binary", (), "binary models of fastText, float32", fasttext.read_model, None, ngrams=True),
+        Format("fasttext-binary", (), "binary models of fastText, float32", fasttext.read_fasttext, None, ngrams=True),
         Format("glove", (".glove",), "text of GloVe, without a first line 'V D', float32", *GLOVE),
     )
 }

@@ -104,7 +104,7 @@ LONGEST = 1 << 24  # bytes that are read as one line, token or vector, whatever 
 
 
 @contextmanager
-def writing(path: PathLike) -> Iterator[BinaryIO]:
+def open_to_write(path: PathLike) -> Iterator[BinaryIO]:
     """Open a file for writing, which is created or replaced if the block ends well.
 
     Raises
@@ -116,9 +116,9 @@ def writing(path: PathLike) -> Iterator[BinaryIO]:
     --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     with writing(f"{folder}/a.gz") as file:
+    ...     with open_to_write(f"{folder}/a.gz") as file:
     ...         _ = file.write(b"one two")
-    ...     with reading(f"{folder}/a.gz") as file:
+    ...     with open_to_read(f"{folder}/a.gz") as file:
     ...         file.read()
     b'one two'
     """
@@ -151,7 +151,7 @@ class _ShownFile(io.FileIO):
 
 
 @contextmanager
-def reading(path: PathLike) -> Iterator[BinaryIO]:
+def open_to_read(path: PathLike) -> Iterator[BinaryIO]:
     """Open a file for reading, with a bar of what has been read of it.
 
     Raises

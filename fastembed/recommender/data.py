@@ -19,7 +19,7 @@ from fastembed._base.validation import UnknownToken, check_flag, check_number, s
 from fastembed.corpus.corpus import FileCorpus
 from fastembed.corpus.documents import BadRow, check_field
 from fastembed.corpus.sources import TextFile, find_files, form_of, path_list
-from fastembed.corpus.tables import field_rows, is_structured, place_of
+from fastembed.corpus.tables import field_rows, is_structured, row_place
 
 ROWS_AT_ONCE = 1 << 18  # pairs that are Python objects at a time
 BASKETS_AT_ONCE = 1 << 14
@@ -242,13 +242,13 @@ def _file_pairs(files: list[TextFile], fields: list[Any], header: bool) -> Pairs
         while part := list(islice(rows, ROWS_AT_ONCE)):
             for number, row in part:
                 if isinstance(row, BadRow):
-                    raise ValueError(f"{place_of(file, number)}: {row.message}")
+                    raise ValueError(f"{row_place(file, number)}: {row.message}")
             numbers, values = zip(*part, strict=True)
             yield list(map(list, zip(*values, strict=True))), partial(_place_in, file, numbers)
 
 
 def _place_in(file: TextFile, numbers: tuple[int, ...], k: int) -> str:
-    return place_of(file, numbers[k])
+    return row_place(file, numbers[k])
 
 
 def _from_pairs(parts: Pairs, usual: float, unweighted: str) -> Interactions:

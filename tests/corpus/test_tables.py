@@ -12,7 +12,7 @@ import pytest
 
 from fastembed import Vocabulary
 from fastembed.corpus import FileCorpus, Ledger, Reading, sources
-from fastembed.corpus.tables import field_rows, place_of
+from fastembed.corpus.tables import field_rows, row_place
 
 TEXTS = ["The cat", "sat\non the mat", "", 'größe 猫 , "quoted"\t;']
 EXPECTED = [["The", "cat"], ["sat"], ["on", "the", "mat"], [], ["größe", "猫", ",", '"quoted"', ";"]]
@@ -318,7 +318,7 @@ def test_bad_rows_of_several_fields_say_what_is_wrong_and_where(tmp_path):
     assert [bad.reason for bad in (first, second, third, fourth)] == [
         "not valid UTF-8", "no field 'b'", "no JSON object", "not valid UTF-8",
     ]  # fmt: skip
-    assert place_of(file, number) == f"{str(path)!r}, line 3"
+    assert row_place(file, number) == f"{str(path)!r}, line 3"
     replaced = [row for _, row in field_rows(file, ["a", "b"], errors="replace")]
     assert (replaced[0], replaced[3]) == ((1, "x\ufffd"), (["\ufffd", 3], None))
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastembed import Vectors
-from fastembed.formats.fasttext import buckets_of, ngrams_of, read_model
+from fastembed.formats.fasttext import buckets_of, ngrams_of, read_fasttext
 
 WORDS = ["the", "größe", "日本", "</s>", "a", "😀", "the>", "<the", "unbelievably", "\u00a0", "cat", "cats"]
 UNSEEN = [
@@ -133,7 +133,7 @@ def test_hashes_of_many_words_are_those_by_hand(words, shortest, longest, bucket
 def test_a_word_is_the_mean_of_its_row_and_those_of_its_ngrams(tmp_path, write_fasttext):
     words = ["ab", "</s>", *(f"word{i}" for i in range(5000))]  # more than one block
     rows = write_fasttext(tmp_path / "m.bin", words, buckets=7).astype(np.float64)
-    table = read_model(tmp_path / "m.bin")
+    table = read_fasttext(tmp_path / "m.bin")
     assert table.tokens == words
     for place, word in ((0, "ab"), (1, "</s>"), (4999, words[4999])):
         buckets = [len(words) + i for i in by_hand(word, (3, 6), 7)]
@@ -145,7 +145,7 @@ def test_a_word_is_the_mean_of_its_row_and_those_of_its_ngrams(tmp_path, write_f
 def test_rows_are_mapped_and_a_compressed_file_is_read(tmp_path, write_fasttext):
     for name in ("model.bin", "model.bin.gz"):
         write_fasttext(tmp_path / name, WORDS)
-    mapped, read = read_model(tmp_path / "model.bin"), read_model(tmp_path / "model.bin.gz")
+    mapped, read = read_fasttext(tmp_path / "model.bin"), read_fasttext(tmp_path / "model.bin.gz")
     assert isinstance(mapped.ngrams["ngrams.matrix"].base.base, np.memmap)
     np.testing.assert_array_equal(mapped.matrix, read.matrix)
     np.testing.assert_array_equal(mapped.ngrams["ngrams.matrix"], read.ngrams["ngrams.matrix"])
