@@ -24,7 +24,7 @@ BINS = 15  # bins of the calibration error, as in Guo et al. (2017)
 
 @dataclass(frozen=True)
 class LabelScore:
-    """The metrics of one label.
+    """The metrics of one label, in :attr:`Evaluation.per_label`.
 
     Attributes
     ----------
@@ -33,6 +33,12 @@ class LabelScore:
         NaN if no document has the label, or it was never predicted.
     documents, predicted : int
         The numbers of documents with this label, and with this predicted label.
+
+    Examples
+    --------
+    >>> score = LabelScore("baking", precision=0.75, recall=0.6, f1=0.667, documents=5, predicted=4)
+    >>> score.label, score.recall
+    ('baking', 0.6)
     """
 
     label: Any
@@ -45,39 +51,41 @@ class LabelScore:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The metrics of a classifier on labelled documents.
+    """The metrics of a classifier on labelled documents, as :meth:`Classifier.test` returns them.
+
+    The labels of an indicator matrix are those of a probability of at least one half, as `predict` answers; otherwise
+    they are the first k labels of each document.
 
     Attributes
     ----------
     documents : int
-        The number of documents: those with at least one label, known to the classifier or not, and the rows of zeros of
-        an indicator matrix.
+        The number of documents with a label, or of rows of an indicator matrix.
     k : int
         0 of an indicator matrix.
-    precision, recall : float
-        P@k and R@k: precision and recall of the first k labels of each document, micro-averaged over documents. Of an
-        indicator matrix, those of all labels of a probability of at least one half, which `predict` answers.
-        fastText leaves out unknown labels; here they count as missed.
-    f1 : float
-        The harmonic mean of precision and recall.
+    precision, recall, f1 : float
+        Of the predicted labels, micro-averaged over documents: P@k, R@k and their harmonic mean.
     accuracy : float
-        The share of documents whose first label is correct; equal to `precision` if k = 1. Of an indicator matrix, the
-        share of documents whose labels are those predicted.
+        The share of documents whose first label is correct. Of an indicator matrix, whose labels are all correct.
     nll : float
-        The mean negative log-likelihood per document, in nats. If documents may have several labels and the loss is not
-        "softmax", it is the sum of the binary nll over all labels; otherwise that of the label of a document, or the
-        mean over its labels.
+        The mean negative log-likelihood per document, in nats: of its labels, or of all if labels are independent.
     calibration_error : float
         The expected calibration error of the probability of the first label, over 15 equal bins.
     per_label : list of LabelScore
         In the order of the classes.
     unknown_labels : int
-        The number of labels of the documents that the classifier does not know. They count as missed in the recall. A
-        document without other labels also counts as an error in precision and accuracy, and is left out of `nll`.
+        The number of labels that the classifier does not know. They count as missed.
     without_features : int
         The number of documents without a known feature.
     skipped : dict of str to int
         The numbers of documents, or rows, that were left out, by reason.
+
+    Examples
+    --------
+    >>> from fastembed import Classifier
+    >>> classifier = Classifier(min_count=1).fit(["salt and bread", "nails and wood"], ["food", "tools"])
+    >>> evaluation = classifier.test(["bread", "wood"], ["food", "tools"])
+    >>> evaluation.precision, evaluation.documents
+    (1.0, 2)
     """
 
     documents: int

@@ -186,7 +186,7 @@ def held_out_items(
     if not isinstance(model, SkipGram | Recommender):
         raise TypeError(f"model must be a SkipGram or a Recommender, got {type(model).__name__}")
     if given is not None and hidden is not None:
-        raise ValueError(f"give either given={given} or hidden={shown(hidden)}: each says how many items are hidden")
+        raise ValueError(f"give either given={given} or hidden={shown(hidden)}, not both")
     named = isinstance(model, Recommender) and not isinstance(hidden, float | int | np.number | None)
     split = _Split(
         None if given is None else check_integer("given", given, low=1),
@@ -339,7 +339,7 @@ def _score_skipgram(model: SkipGram, baskets: Source, split: _Split, tally: _Tal
 def _given(fitted: FittedRecommender, source: Any, hidden: Any, pool: Pool, tally: _Tally) -> tuple[int, Asked, Any]:
     """Return the number of all users, those who have hidden items, and these."""
     if hasattr(source, "iloc") and hasattr(hidden, "iloc") and not source.index.equals(hidden.index):
-        raise ValueError("baskets and hidden have different indices: those of all users must be the same, in one order")
+        raise ValueError("baskets and hidden must have the same index, in the same order; theirs differ")
     several = form_of(source) == "items"
     who = list(source) if several else source
     named = several and all(map(is_name, who))

@@ -12,7 +12,7 @@ from fastembed.formats.table import PathLike, Table
 
 @dataclass(frozen=True)
 class Format:
-    """A format of files of vectors.
+    """A format of files of vectors, as `FORMATS` lists them.
 
     Attributes
     ----------
@@ -29,6 +29,11 @@ class Format:
         Whether ``.gz`` may follow the suffix.
     ngrams : bool
         Whether it holds character n-grams and their vectors as well as those of the tokens.
+
+    Examples
+    --------
+    >>> FORMATS["word2vec"].suffixes, FORMATS["fasttext-binary"].write is None
+    (('.txt',), True)
     """
 
     name: str

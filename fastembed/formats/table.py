@@ -34,6 +34,11 @@ class Table(NamedTuple):
         How often each token occurred, where that is known.
     ngrams : mapping of str to ndarray
         Character n-grams and their vectors, as tensors by name. Safetensors and models of fastText hold them.
+
+    Examples
+    --------
+    >>> Table(["one", "two"], np.eye(2)).matrix.shape
+    (2, 2)
     """
 
     tokens: Sequence[str]
