@@ -16,6 +16,10 @@ while they are read. An integer as a token stands for its decimal digits.
 
 A `progress` is called with (done, total): bytes on disk for files, documents for a corpus in memory, where the total is
 None if the corpus has no length.
+
+A wrong argument is a TypeError or ValueError. Text that is not valid UTF-8, or a bad row of a table, is a ValueError
+that names the file and the line. A file that cannot be read or written is an OSError, and the old file stays. A missing
+library is an ImportError.
 """
 
 from typing import TYPE_CHECKING

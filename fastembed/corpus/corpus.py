@@ -92,7 +92,10 @@ def as_corpus(source: Source, reading: Reading | None = None, field: str | int |
 
 
 class FileCorpus:
-    r"""Text files, and structured files, of which a field holds texts or lists of tokens.
+    r"""Text files, and structured files: JSON lines, CSV, TSV and Parquet, of which a field holds texts or lists.
+
+    Structured files end in ``.jsonl``, ``.ndjson``, ``.json``, ``.csv``, ``.tsv`` or ``.parquet``. A text in a field is
+    a document, read as a file is. A list is a sequence of tokens, exactly as they are.
 
     Parameters
     ----------
@@ -101,16 +104,13 @@ class FileCorpus:
     reading : Reading, optional
         How the text is read; by default a line is a sequence, and white space separates its tokens.
     field : str or int, optional
-        The name of the field, or its number from 1, of structured files: JSON lines (``.jsonl``, ``.ndjson``,
-        ``.json``), CSV and TSV (``.csv``, ``.tsv``) and Parquet (``.parquet``). Each
-        text in it is a document, read as a file of its own is. A list is a sequence of tokens, exactly as they are. Of
-        a folder, only such files are read. Without it, a line of JSON lines is itself a text or a list, and other
-        structured files are an error.
+        The name of the field, or its number from 1, of structured files. Of a folder, only such files are read.
+        Without a field a line of JSON lines is a text or a list.
     header : bool
         Whether the first row of CSV and TSV holds the names of the fields. Without, `field` must be a number.
     skip_bad : bool
-        Whether rows without a text or list in the field, or that cannot be parsed, are left out and counted in
-        ``ledger.skipped``. By default they are an error, which names the file and the line.
+        Whether rows without a text or list in the field are left out, and counted in ``ledger.skipped``. By default
+        they are an error.
 
     Attributes
     ----------
@@ -118,18 +118,6 @@ class FileCorpus:
         The names of the files, in the order in which they are read.
     reading : Reading
         How the text is read.
-
-    Raises
-    ------
-    OSError
-        If there is no such file; while reading, also if a file cannot be read or decompressed.
-    TypeError
-        If an argument has the wrong type; while reading, if the tokenizer returns no strings.
-    ValueError
-        If `field` is needed and missing; while reading, if the text is not valid UTF-8, or a row of a structured file
-        is bad.
-    ImportError
-        While reading, if a library that reads a file is missing.
 
     Examples
     --------
@@ -210,11 +198,6 @@ class FileCorpus:
         ----------
         size : int
 
-        Raises
-        ------
-        ValueError
-            If standard input or a pipe is among the files.
-
         Examples
         --------
         >>> import tempfile
@@ -245,33 +228,26 @@ class FileCorpus:
 class DocumentCorpus:
     r"""Documents in memory, or made again by each iteration: texts, lists of tokens, or records with a field of these.
 
+    A text is read as a file is: by default its lines are sequences. A list is a sequence of tokens, exactly as they
+    are.
+
     Parameters
     ----------
     documents : iterable
-        Of str and of iterables of tokens; a column of a table of pandas, Polars or Arrow, or of a Hugging Face
-        ``Dataset``. With a `field`: of mappings; or a table, a ``Dataset`` or a mapping of columns. Each call of its
-        ``__iter__`` must start again. A text is read as a file of its own is: by default its lines are sequences. A
-        list is a sequence of tokens, exactly as they are.
+        Of str and of iterables of tokens, or with a `field` of mappings. Or a table of pandas, Polars, Arrow or Hugging
+        Face, of which `field` is a column. Each call of its ``__iter__`` must start again.
     reading : Reading, optional
         How texts are read; by default a line is a sequence, and white space separates its tokens.
     field : str, optional
         The key, or the name of the column, of the texts or lists.
     skip_bad : bool
-        Whether items that are neither, such as None and NaN, or that have no such field, are left out and counted in
-        ``ledger.skipped``. By default they are an error, which names the item.
+        Whether other items, such as None and NaN, are left out, and counted in ``ledger.skipped``. By default they are
+        an error.
 
     Attributes
     ----------
     reading : Reading
         How texts are read.
-
-    Raises
-    ------
-    TypeError
-        If `documents` can be iterated only once, or is a table and there is no `field`; while reading, if an item is no
-        document.
-    ValueError
-        If a table has no such column, or several; while reading, if an item has no such field or no UTF-8 form.
 
     Examples
     --------

@@ -43,13 +43,12 @@ SEARCH_GLUE = 0xFF  # between the words of a phrase during the search for longer
 class Phrases:
     r"""A list of phrases, such as "new york", each of which is read as one token, ``new_york``.
 
-    Tokens are joined from left to right: of the phrases that begin at a token the longest is taken, and the next one
-    begins behind it. A phrase does not cross the end of a line.
+    Tokens are joined from left to right, the longest phrase first. A phrase does not cross the end of a line.
 
     Parameters
     ----------
     phrases : iterable of str or of sequences of str
-        Each has from 2 to 8 tokens: a list of them, or a str, in which white space separates them.
+        Each has from 2 to 8 tokens: a list, or a str in which white space separates them.
     scores : sequence of float, optional
         One per phrase; NaN where there is none.
     ledger : Ledger, optional
@@ -60,13 +59,6 @@ class Phrases:
     phrases : tuple of tuples of str
     scores : ndarray of float64, shape (n,)
     ledger : Ledger or None
-
-    Raises
-    ------
-    TypeError
-        If a phrase is not a str or a sequence of str.
-    ValueError
-        If there is no phrase, one has fewer than 2 or more than 8 tokens or an empty one, or occurs twice.
 
     Notes
     -----
@@ -107,8 +99,7 @@ class Phrases:
     ) -> Phrases:
         """Find collocations: neighbours that occur together more often than their counts would suggest.
 
-        The counts are exact. A pass over the text counts pairs of neighbours; another one, in which these are joined
-        already, counts pairs of which at least one part is a phrase, which gives up to four words, and so on.
+        The counts are exact. Each pass over the text joins pairs of neighbours, and so doubles the longest phrase.
 
         Parameters
         ----------
@@ -119,34 +110,23 @@ class Phrases:
         threshold : float, optional
             The least score of a phrase; by default 0.5 for "npmi" and 100 for "word2vec".
         scoring : {"npmi", "word2vec"}
-            With the counts n of a pair, a and b of its parts, and N of all tokens: the normalised pointwise mutual
-            information, log(n N / (a b)) / log(N / n), which is 1 for tokens that occur only together and 0 for
-            independent ones; or word2vec's score, (n - min_count) N / (a b).
+            log(n N / (a b)) / log(N / n), or (n - min_count) N / (a b), with the counts n of a pair, a and b of its
+            parts, and N of all tokens. "npmi" is 1 for tokens that occur only together, 0 for independent ones.
         max_words : int
             The most tokens of a phrase, from 2 to 8.
         common : iterable of str, "english" or None
-            Words of which one or two may stand inside a phrase, as in "bank of america", but not at its ends. "english"
-            is a list of articles, prepositions, pronouns and the like; None means no word.
+            Words of which one or two may stand inside a phrase, as in "bank of america", but not at its ends.
         reading : Reading, optional
             As for `SkipGram`.
         threads : int, optional
-            For the text of files; all processors by default. The result does not depend on it.
+            Of which the result does not depend; by default the number of CPUs.
         progress : callable, optional
-            Called with (done, total) in bytes or, for a corpus in memory, in documents, once more per pass.
+            Called with (done, total), as :mod:`fastembed.corpus` says, again in each pass.
 
         Returns
         -------
         Phrases
             In order of decreasing score; with equal scores in the order of their tokens.
-
-        Raises
-        ------
-        ValueError
-            If a parameter is out of range, the corpus is empty or no pair scores enough, or a file is not valid UTF-8.
-        OSError
-            If a file is missing or cannot be read.
-        TypeError
-            If an argument has the wrong type.
 
         Examples
         --------
@@ -194,11 +174,6 @@ class Phrases:
         -------
         list of str
 
-        Raises
-        ------
-        TypeError
-            If `tokens` is a string, or does not hold tokens.
-
         Examples
         --------
         >>> Phrases(["new york"]).join(["in", "new", "york"])
@@ -218,13 +193,6 @@ class Phrases:
         Parameters
         ----------
         path : path-like
-
-        Raises
-        ------
-        ValueError
-            If a token contains white space or has no UTF-8 form.
-        OSError
-            If the file cannot be written; an old file then stays as it was.
 
         Examples
         --------
@@ -258,13 +226,6 @@ class Phrases:
         Returns
         -------
         Phrases
-
-        Raises
-        ------
-        OSError
-            If the file cannot be read.
-        ValueError
-            If it is damaged or not valid UTF-8, holds no phrase, or a line is not a phrase; the line is named.
         """
         phrases: dict[tuple[str, ...], float] = {}
         for number, line in enumerate(read_lines(path), 1):

@@ -40,47 +40,40 @@ NOT_ESCAPED = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # surrogates that do n
 
 @dataclass(frozen=True)
 class Reading:
-    r"""How a text becomes sequences of tokens.
-
-    A text is UTF-8. By default a line is a sequence, and ASCII white space separates its tokens.
+    r"""How a text becomes sequences of tokens: by default a line is a sequence, and ASCII white space separates tokens.
 
     Attributes
     ----------
     lowercase : bool
-        Whether the text is converted to lower case first: by `str.lower`, but U+0130, a capital i with a dot, to i.
+        Whether the text is converted to lower case first.
     words : bool
-        Whether tokens are words, in lower case: a letter or digit, and the letters, combining marks, digits (Unicode's
-        general categories L, M and N) and joiners (U+200C, U+200D) behind it, with single apostrophes inside. An
-        apostrophe is ' or U+2019, and becomes '. Each Han ideograph and kana is a word, with the marks behind it. Soft
-        hyphens are dropped. Letters and the accents behind them (U+0300 to U+036F), as in file names of macOS, are one
-        character, as in Unicode's form NFC.
+        Whether tokens are words, in lower case: letters and digits, with single apostrophes inside. Each Han ideograph
+        and kana is a word.
     keep_case : bool
         Whether `words` keeps capitals.
     digits : {"keep", "shape", "drop"}
-        What `words` does with words of digits alone: keep them, make each digit a 0, so that there is one token for
-        each length, or drop them.
+        What `words` does with words of digits alone: keep them, make each digit a 0, or drop them.
     locale : {"tr", "az"}, optional
-        In lower case, Turkish and Azeri: I is the capital of U+0131, an i without a dot. By default it is that of i.
+        For lower case in Turkish and Azeri, where I is the capital of U+0131, an i without a dot.
     unit : {"line", "paragraph", "document", "sentence"}
-        What a sequence is. A paragraph ends at a line of white space alone, a document at the end of the file, and a
-        sentence where a paragraph does and after ``.``, ``!`` or ``?`` before white space and a capital, with quotation
-        marks and brackets in between; no abbreviations are known. Except for "line", lines are joined: by a space, or
-        by nothing after a letter and a hyphen, which is dropped, before a letter.
+        What a sequence is. A paragraph ends at an empty line, a document with the file, and a sentence also after
+        ``.``, ``!`` or ``?`` before a capital. Lines inside a sequence are joined, and hyphens at their ends dropped.
     token_pattern : str, optional
         A regular expression, whose matches in a sequence are its tokens.
     tokenizer : callable, optional
-        Returns the tokens of a sequence, a str. This and `token_pattern` run in Python, which is much slower than
-        splitting at white space, and exclude each other.
+        Returns the tokens of a sequence, a str. It excludes `token_pattern`; both run in Python, which is slow.
     phrases : iterable of phrases, optional
-        Neighbouring tokens to join with ``_``, after all else: a :class:`Phrases`, or what it is made of. Afterwards a
-        tuple of tuples of str.
+        Neighbouring tokens to join with ``_``, after all else: a :class:`Phrases`, or what it is made of.
     errors : {"strict", "replace"}
         What to do with bytes that are not valid UTF-8: raise an error, or put U+FFFD in their place.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If a value is not as above, or the pattern has a group or matches the empty string.
+    Notes
+    -----
+    A word is a letter or digit, and the letters, combining marks, digits (Unicode's general categories L, M and N) and
+    joiners (U+200C, U+200D) behind it. An apostrophe is ' or U+2019, and becomes '. Soft hyphens are dropped. Letters
+    and the accents behind them (U+0300 to U+036F) are one character, as in Unicode's form NFC. Lower case is that of
+    `str.lower`, but U+0130, a capital i with a dot, becomes i. A sentence may have quotation marks and brackets behind
+    its end; no abbreviations are known.
 
     Examples
     --------
@@ -147,13 +140,6 @@ class Reading:
         -------
         list of str
 
-        Raises
-        ------
-        TypeError
-            If the tokenizer returns no strings.
-        ValueError
-            If the pattern matches the empty string.
-
         Examples
         --------
         >>> Reading(tokenizer=list).tokens(b"ab\r")
@@ -179,13 +165,6 @@ class Reading:
         Returns
         -------
         list of list of str
-
-        Raises
-        ------
-        ValueError
-            If the text has surrogates, which UTF-8 does not have, unless `errors` is "replace".
-        TypeError
-            If it is not a str, or the tokenizer returns no strings.
 
         Examples
         --------
@@ -259,11 +238,6 @@ class Reading:
         ----------
         record : mapping
             What :meth:`record` returned. Where there was a tokenizer there is one that raises an error when it is used.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If it describes none.
 
         Examples
         --------
