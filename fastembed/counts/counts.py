@@ -24,7 +24,7 @@ from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_amounts, check_choice, check_flag, check_integer, check_number
 from fastembed.corpus.corpus import Progress, Source, as_corpus
 from fastembed.corpus.ledger import Ledger, LineSplit, check_walks
-from fastembed.counts.folders import Folder, LocalFolder, Memory, UrlFolder, open_folder, temporary_folder
+from fastembed.counts.folders import Folder, Memory, UrlFolder, open_folder, temporary_folder
 from fastembed.counts.graphs import Walks, kept_nodes, read_graph
 from fastembed.counts.groups import check_exact, group_count, group_places
 from fastembed.counts.pairs import basket_rows, named_pairs, tokens_of
@@ -564,10 +564,8 @@ class Counts:
 
     def __reduce__(self) -> tuple[Any, ...]:
         folder = self._groups.folder
-        if isinstance(folder, UrlFolder):
-            return Counts.open, (folder.url,)
-        if isinstance(folder, LocalFolder) and not folder.temporary:
-            return Counts.open, (folder.path,)
+        if not folder.temporary:
+            return Counts.open, (folder.url if isinstance(folder, UrlFolder) else folder.path,)
         groups = self._groups if self._groups.in_memory else self._groups.copied(Memory())
         return Counts._of, (groups, *self._attributes().values())
 
@@ -632,8 +630,8 @@ class Counts:
 
     @classmethod
     def _written(cls, groups: GroupedCounts, **attributes: Any) -> Counts:
-        """Return counts whose groups are written, and complete their store, if they are not in memory."""
-        if not groups.in_memory:
+        """Return counts whose groups are written, and complete their store, if they are in one."""
+        if not groups.folder.temporary:
             write_manifest(groups, attributes)
         return cls._of(groups, **attributes)
 
@@ -646,10 +644,10 @@ class Counts:
 @contextmanager
 def _folder(store: str | os.PathLike[str] | None, memory_limit: int | None, limit: int) -> Iterator[Folder]:
     """Yield where counts are written: the folder of a store, a temporary one with a limit alone, or memory."""
-    if store is None and memory_limit is None:
-        yield Memory(limit)
+    if store is None:
+        yield Memory(limit) if memory_limit is None else temporary_folder()
         return
-    folder = temporary_folder() if store is None else open_folder(store)
+    folder = open_folder(store)
     with writing(folder):
         yield folder
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -31,6 +31,7 @@ class Memory:
     """
 
     path = "memory"
+    temporary = True
 
     def __init__(self, limit: int | None = None) -> None:
         self._limit, self._size = limit, 0
@@ -74,7 +75,7 @@ class LocalFolder:
     path : str
         Absolute, so that a later change of directory has no effect.
     temporary : bool
-        Whether its files need not outlive a crash.
+        Whether it is of this process alone, which removes it: its files need neither outlive a crash nor be checked.
     """
 
     path: str
@@ -133,6 +134,7 @@ class UrlFolder:
         The URL without a password.
     """
 
+    temporary: ClassVar[bool] = False
     url: str = field(repr=False)
 
     @property

@@ -26,7 +26,7 @@ from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
 from fastembed.corpus.sources import is_url
 from fastembed.counts.folders import Folder, Memory, StoreFolder, open_folder
-from fastembed.counts.groups import RowBatch, group_count, group_size, group_slice, shard_bounds
+from fastembed.counts.groups import DRAWN_GROUPS, RowBatch, group_count, group_size, group_slice, shard_bounds
 from fastembed.counts.tiles import (
     ENTRY_SIZES,
     Bytes,
@@ -82,7 +82,7 @@ def damage_named(folder: Folder, file: str) -> Iterator[None]:
 class Group(NamedTuple):
     """A group of rows of counts: its tiles are in a file, from the byte `begin` on.
 
-    `sha256` (S, 32) has the SHA-256 of each tile; None in memory.
+    `sha256` (S, 32) has the SHA-256 of each tile; None for temporary files.
     """
 
     file: str
@@ -129,7 +129,7 @@ class WrittenGroup(NamedTuple):
 class GroupedCounts:
     """Counts in files of tiles, one per group of rows: in memory, in a folder or at a URL.
 
-    The bytes of a tile that is not in memory are compared with its SHA-256 whenever it is read.
+    The bytes of a tile in a store are compared with its SHA-256 whenever it is read.
 
     Parameters
     ----------
@@ -187,13 +187,14 @@ class GroupedCounts:
         return int(self.entries.sum())
 
     def digests(self) -> Bytes:
-        """Return the SHA-256 of each tile, (G, S, 32); of tiles in memory it is computed when it is first needed."""
+        """Return the SHA-256 of each tile, (G, S, 32); of temporary files it is computed when it is first needed."""
         if self._sha256 is None:
 
             def of_group(group: Group) -> Bytes:
                 return digests(self.folder.read(group.file), group.tiles) if group.sha256 is None else group.sha256
 
-            with closing(ordered_map(of_group, self.groups, check_threads(None))) as groups:
+            threads = check_threads(None) if self.in_memory else DRAWN_GROUPS  # as many groups as an epoch holds
+            with closing(ordered_map(of_group, self.groups, threads)) as groups:
                 self._sha256 = np.stack(list(groups))
         return self._sha256
 
@@ -248,8 +249,8 @@ class GroupedCounts:
 
 
 def write_tiles(folder: Folder, group: int, tiles: Tiles, data: Bytes) -> Group:
-    """Write the tiles of a group to a file, whose name depends on its content unless it is in memory."""
-    sha256 = None if isinstance(folder, Memory) else digests(data, tiles)
+    """Write the tiles of a group to a file, whose name depends on its content unless it is temporary."""
+    sha256 = None if folder.temporary else digests(data, tiles)
     file = file_name(group, sha256)
     folder.write(file, [data])
     return Group(file, 0, tiles, sha256)

@@ -24,7 +24,7 @@ from fastembed._base.memory import give_back_freed
 from fastembed.corpus.corpus import Corpus, FileCorpus, Progress
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.tokens import check_executor, corpus_parts, map_tasks, reported
-from fastembed.counts.folders import Folder, Memory
+from fastembed.counts.folders import Folder
 from fastembed.counts.groups import ENTRY_BYTES, RowBatch, check_exact, group_count, shard_bounds
 from fastembed.counts.store import Group, GroupedCounts, Totals, WrittenGroup, collected, write_rows, write_tiles
 from fastembed.counts.tiles import Bytes, Rows, TiledRows, Tiles, add_totals, digests, encode, joined_groups
@@ -124,7 +124,7 @@ def _write_part(job: Job, name: str, rows: Iterable[RowBatch]) -> Part:
         nonlocal end
         for pieces in joined_groups(rows, job.words):
             tiles, data = encode(pieces, bounds)
-            part.append(Group(name, end, tiles, None if isinstance(job.folder, Memory) else digests(data, tiles)))
+            part.append(Group(name, end, tiles, None if job.folder.temporary else digests(data, tiles)))
             end += len(data)
             yield data
 

@@ -317,8 +317,8 @@ class PositivePMI:
         self._rows: list[BlockedRows] = []
         self._spill: SpilledRows | None = None  # the groups that do not fit into memory
         scratch = np.empty(int(entries.max()), np.uint16), np.empty(int(entries.max()), np.float32)
-        # The next group is read while one is in use
-        with closing(ordered_map(counts.read_group, range(len(entries)), 1, ahead=1)) as parts:
+        # The next group is read while one is in use, and the one after it once none is
+        with closing(ordered_map(counts.read_group, range(len(entries)), 2, ahead=1)) as parts:
             for group in range(len(entries)):
                 part = next(parts)
                 if group == 0:
