@@ -46,10 +46,10 @@ from fastembed.vocabulary import Vocabulary, encode_corpus, vocabulary_size
 
 
 class Counts:
-    """A sparse matrix of non-negative counts of pairs (input, output).
+    """How often two tokens go together: the sparse matrix that models are fitted to.
 
-    Create one with :meth:`from_corpus`, :meth:`from_baskets`, :meth:`from_graph`, :meth:`from_pairs`,
-    :meth:`from_scipy` or :meth:`open`.
+    Make one by :meth:`from_corpus`, :meth:`from_baskets`, :meth:`from_graph`, :meth:`from_pairs`, :meth:`from_scipy` or
+    :meth:`open`.
 
     The counts are in memory, 6 to 12 bytes each, or in a store: a folder, in which a limit of memory, ``store=`` or
     :meth:`save` puts them. A fit reads a store a few groups of rows at a time, to the same bits. A store has a SHA-256
@@ -67,6 +67,15 @@ class Counts:
         The tokens of the rows; the first V_out of them are also those of the columns, or V_out / 2 if directed.
     baskets : {"flat", "share"} or None
         The weighting of :meth:`from_baskets`, if the pairs were counted in baskets.
+
+    Raises
+    ------
+    TypeError, ValueError
+        By any method, for a wrong argument, for data without a pair, and for a store that is damaged.
+    OSError
+        For a file that cannot be read or written, and a full disk. A store that cannot be replaced stays as it was.
+    MemoryError
+        If counts in memory would take more than half of what is free.
 
     Examples
     --------
@@ -132,52 +141,30 @@ class Counts:
         corpus : path, sequence of paths, or re-iterable of sequences of str or int
             See :mod:`fastembed.corpus`.
         vocabulary : Vocabulary or int
-            If `max_contexts` is less than V, the tokens must be in the order of decreasing counts, except for tokens
-            appended later. A number V means that the corpus consists of ids from 0 to V - 1; it must be in memory then.
+            In the order of decreasing counts, if `max_contexts` is less than V. A number V means that the corpus, in
+            memory, consists of ids from 0 to V - 1.
         window, weighting, sample, directed, max_contexts
-            See :class:`fastembed.counts.Windows`. The frequencies of the words are those in `vocabulary`, or in the
-            corpus if `vocabulary` is a number.
+            See :class:`fastembed.counts.Windows`. Frequencies are those of `vocabulary`, or of a corpus of ids.
         threads : int, optional
             The number of threads; by default the number of CPUs. The result does not depend on it.
         memory_limit : int, optional
-            Bytes of memory for the text and the counts, at least 1,000,000. The counts are then in a temporary folder,
-            which is removed with them, unless `store` names another. The buffers for reading (a few MB per thread,
-            about 20 for files above 1 GB) and the vocabulary need additional memory. By default the counts are in
-            memory, of which they may take half of what is free. The result does not depend on the limit.
+            Bytes for the text and the counts, at least 1,000,000, beside the vocabulary and some MB per thread. The
+            counts are then in `store`, or in a temporary folder. The result does not depend on it.
         lines : LineSplit, optional
-            Count only a seeded share of the lines, or only the others; see :class:`fastembed.corpus.LineSplit`. The sum
-            of the two counts has the same bits as the counts of all lines.
+            Count only a seeded share of the lines, or only the others. Both together have the bits of all lines.
         progress : callable, optional
-            Called with (done, total). Every byte (or sequence in memory) is read once and counted once, so the total is
-            twice their number.
+            Called with (done, total), where every byte, or sequence in memory, counts twice.
         store : path-like, optional
-            A folder to write the counts to. Its bytes are those that :meth:`save` writes, but the rows are written in
-            groups of at most 4,096, so that the counts are never all in memory.
+            A folder to write the counts to, with the bytes of :meth:`save`. The counts are never all in memory.
         executor : concurrent.futures.Executor, optional
-            The executor whose tasks count parts of files, cut at the ends of sequences. Its workers may be threads,
-            processes or those of a cluster, as with ``distributed.Client(...).get_executor()``. It needs a `store` and
-            a `Vocabulary`, and all workers must see the files and the store under the same names. `threads`, 1 by
-            default, and `memory_limit`, 500 MB by default, apply to each task. The bytes of the store do not depend on
-            the executor.
+            Counts parts of files in tasks of `threads` (1) and `memory_limit` (500 MB). It needs a `store` and a
+            `Vocabulary`. All workers must see files and store under the same names.
 
         Returns
         -------
         Counts
-            Of shape (V, K), with both sides summed; if `directed`, of shape (V, 2 K): columns 0 ... K - 1 are
-            for contexts before the word, K ... 2 K - 1 for contexts after it. K = min(V, `max_contexts`). A one-sided
-            window always gives (V, K).
-
-        Raises
-        ------
-        ValueError
-            If an option is out of range, no token of the corpus is in the vocabulary, an id is V or more, there is no
-            pair, a file is not valid UTF-8, or a count is too large to be exact.
-        OSError
-            If a file is missing or cannot be read, or the disk is full.
-        MemoryError
-            If the counts in memory would take more than half of what is free.
-        TypeError
-            If `corpus`, `vocabulary` or an option has the wrong type.
+            Of shape (V, K), K = min(V, `max_contexts`). If `directed`, with windows to both sides, of shape (V, 2 K):
+            columns from K on are contexts after the word.
 
         Examples
         --------
@@ -237,14 +224,12 @@ class Counts:
             As for :meth:`from_corpus`.
         weighting : {"flat", "share"}
             The weight of a pair: 1, or 1 / (n - 1) in a basket of n items, so that the pairs of each item sum to 1.
-            These fractions are rounded: counts of parts add up to the counts of the whole except for the last bits.
         max_contexts : int, optional
             Only this many items, the first of the vocabulary, are contexts.
         threads : int, optional
             The number of threads; by default the number of CPUs. The result does not depend on it.
         memory_limit : int, optional
-            Bytes of memory for the counts, as for :meth:`from_corpus`. The baskets are also in memory, about 50 bytes
-            per item, in addition to the limit.
+            As for :meth:`from_corpus`. The baskets are also in memory, about 50 bytes per item.
         lines : LineSplit, optional
             Count only a seeded share of the baskets, or only the others, as for :meth:`from_corpus`.
         progress : callable, optional
@@ -256,11 +241,6 @@ class Counts:
         -------
         Counts
             Of shape (V, K), where K = min(V, `max_contexts`).
-
-        Raises
-        ------
-        ValueError, OSError, TypeError
-            As :meth:`from_corpus`; also if a basket has more than 2^15 items, since a basket gives n (n - 1) pairs.
 
         Examples
         --------
@@ -309,15 +289,7 @@ class Counts:
         Returns
         -------
         Counts
-            Counts of shape (number of names, number of targets). Their vocabulary holds all names: first those of
-            targets, then the others, both in the order of decreasing occurrences in the pairs.
-
-        Raises
-        ------
-        TypeError
-            If names cannot be hashed, or weights are not real numbers.
-        ValueError
-            If there is no pair, lengths differ, two names have the same str, or a weight is negative or not finite.
+            Of shape (names, targets). The vocabulary has targets first, then other names, both by decreasing count.
 
         Examples
         --------
@@ -360,64 +332,41 @@ class Counts:
         Parameters
         ----------
         graph : graph of networkx, matrix, list of pairs, path, or list of paths
-            A matrix (V, V), of SciPy or NumPy, holds the weight of the edge from i to j in row i and column j. A list
-            holds pairs (source, target), or triples with a weight. A file has an edge per line: two names, and perhaps
-            a weight, with white space between them; lines that begin with # are comments. It may be compressed, a
-            pattern or a URL, as a corpus may. Weights of parallel edges are added up; an edge of weight 0 is none.
+            A matrix (V, V) holds the weight of the edge from i to j. A list holds pairs, or triples with a weight; a
+            file has one of these per line. Weights of parallel edges are added up.
         window : int
-            L, the largest number of steps between two nodes of a pair. With 1, the counts are in proportion to the
-            weights of the edges.
+            L, the largest number of steps between two nodes of a pair.
         weighting : {"flat", "linear", "harmonic"}
-            The weight of a pair at distance t: 1, (L - t + 1) / L, or 1 / t. The windows of gensim are linear.
+            The weight of a pair at distance t: 1, (L - t + 1) / L, or 1 / t. gensim's windows are linear.
         directed : bool, optional
-            True: walks follow an edge in its direction only, and the pairs are those of a node and one that comes after
-            it. False: they follow each edge both ways. By default a graph of networkx and a matrix say it themselves,
-            a matrix by not being symmetric; the edges of a file or list lead both ways.
+            Whether walks follow an edge in its direction only. By default as networkx says, or a matrix by not being
+            symmetric; the edges of a file or list lead both ways.
         weights : bool or str
-            True: the weight of an edge is its attribute "weight" in networkx, the entry of a matrix, the third item of
-            a triple or line; 1 without one. False: 1 for each edge. A str: the name of another attribute in networkx.
+            Whether edges have the weights that are given, in networkx by the attribute "weight" or another one of this
+            name. An edge without a weight has 1.
         tokens : sequence of V hashable objects, optional
-            With a matrix: the names of the nodes, by default their numbers from 0 on. The token of a name is its str,
-            as for :meth:`from_pairs`.
+            With a matrix: the names of the nodes, by default their numbers from 0 on.
         start : {"degree", "uniform"}
-            Where walks start: at a node with probability proportional to the weight of its edges, as long walks on an
-            undirected graph visit it; or at all nodes equally, so that their rows have equal sums if no walk ends.
+            Whether walks start at a node with probability proportional to the weight of its edges, or at all equally.
         min_count : int
-            Nodes with fewer edges are left out. With 0 those without an edge stay, and their vectors are zero. The
-            ledger counts nodes as tokens.
+            Nodes with fewer edges are left out. The vector of a node without an edge is zero.
         tolerance : float
-            The largest share of the counts of a node that may be dropped, below 1: the smallest are. So the sum of the
-            absolute errors of a row is at most this share of its sum. The ledger says how much was dropped. With 0 all
-            counts are stored, which for a long window are those of nearly all pairs of connected nodes.
+            The largest share of the counts of a node that may be dropped: the smallest are. The ledger says how much.
+            With 0, and a long window, nearly all pairs have a count.
         threads : int, optional
             The number of threads; by default the number of CPUs. The result does not depend on it.
         memory_limit : int, optional
-            Bytes of memory for the counts, as for :meth:`from_corpus`. The graph, and 1 KB per node and thread, need
-            additional memory.
+            As for :meth:`from_corpus`. The graph takes more memory, and 1 KB per node and thread.
         progress : callable, optional
             Called with (done, total) nodes.
         store : path-like, optional
-            A folder to write the counts to, as for :meth:`from_corpus`; they may exceed the memory then.
+            A folder to write the counts to, as for :meth:`from_corpus`.
 
         Returns
         -------
         Counts
-            Of shape (V, V). The nodes are in the order of decreasing numbers of edges, which are the counts of the
-            vocabulary. The sum of all counts is 1,000 V times the sum of the weights of the distances, less what was
-            dropped, and what walks lack that end where no edge leads on: a model takes counts for observations, and
-            what is expected is known exactly. Values are rounded to float32.
-
-        Raises
-        ------
-        TypeError
-            If the graph is none of these, or an argument has the wrong type.
-        ValueError
-            If a weight is negative, infinite or NaN, a matrix is not square, two nodes have the same str, a line is not
-            an edge, no edge is left, or an option is out of range.
-        MemoryError
-            If the counts in memory would take more than half of what is free.
-        OSError
-            If a file cannot be read, or the disk is full.
+            Of shape (V, V), nodes by decreasing number of edges. A node is visited 1,000 times on average. Values are
+            rounded to float32.
 
         See Also
         --------
@@ -462,20 +411,12 @@ class Counts:
         matrix : sparse array or matrix of real numbers, shape (V_in, V_out)
             Never changed.
         tokens : sequence of V_in hashable objects, optional
-            The names of the rows, as for :meth:`from_pairs`; the first V_out of them also name the columns. They become
-            the vocabulary, in which the count of a token is the number of stored counts in its row and column.
+            The names of the rows, of which the first V_out also name the columns. The vocabulary counts the entries of
+            their rows and columns.
 
         Returns
         -------
         Counts
-
-        Raises
-        ------
-        TypeError
-            If the matrix is not sparse or not real, or the tokens are not a sequence.
-        ValueError
-            If the matrix has no rows, no columns or more than 2^31 - 1 columns, a count is negative or not finite, the
-            number of tokens is not that of the rows or is below that of the columns, or two names have the same str.
 
         Examples
         --------
@@ -578,15 +519,8 @@ class Counts:
         Parameters
         ----------
         path : path-like
-            The folder to create; its parent must exist. If it already holds a store, that is replaced once this one is
-            complete. Or a URL of fsspec, such as ``s3://bucket/counts``. One process at a time may write it.
-
-        Raises
-        ------
-        OSError
-            If the folder holds something else, or the data cannot be written; an existing store then stays as it was.
-        ValueError
-            If a token has no UTF-8 form.
+            The folder, or a URL of fsspec such as ``s3://bucket/counts``. A store in it is replaced once this one is
+            complete. One process at a time may write it.
 
         Examples
         --------
@@ -608,13 +542,6 @@ class Counts:
         Returns
         -------
         Counts
-
-        Raises
-        ------
-        OSError
-            If a file of the store is missing or cannot be read.
-        ValueError
-            If the folder is not a store, is damaged, or has another version.
 
         Examples
         --------
