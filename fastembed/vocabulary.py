@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
+from itertools import compress
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from fastembed._base.arrays import Int32, Int64
 from fastembed._base.threads import Pool, cached_property, check_threads
 from fastembed._base.validation import check_integer, check_token, check_token_counts, token_ids, token_of
 from fastembed._kernels.tokens import TokenTable
@@ -28,7 +30,6 @@ from fastembed.corpus.tokens import (
 
 __all__ = ["Vocabulary"]
 
-Int32 = npt.NDArray[np.int32]
 Piece: TypeAlias = tuple[Int32, int]  # ids with -1 after each sequence, and the number of tokens among them
 
 BATCH_IDS = 1 << 16  # smallest number of ids per piece of a corpus of ids
@@ -169,16 +170,10 @@ class Vocabulary:
         counts = np.empty(len(ranking) if chosen else min(len(ranking), max_size or len(ranking)), np.int64)
         tokens, enough = ranking.take(counts, token_from_bytes), ranking.total
         if chosen:
-            found = list(zip(tokens, counts.tolist(), strict=True))
-            for name, given in chosen.items():
-                listed = frozenset(given)
-                kept = [item for item in found if (item[0] in listed) == (name == "keep_only")]
-                reason = "listed in drop" if name == "drop" else "not listed in keep_only"
-                ledger.dropped[reason] = sum(count for _, count in found) - sum(count for _, count in kept)
-                found = kept
-            found = [item for item in found if item[1] >= min_count]
-            enough = sum(count for _, count in found)
-            tokens, counts = [t for t, _ in found[:max_size]], np.array([n for _, n in found[:max_size]], np.int64)
+            tokens, counts = _by_lists(tokens, counts, chosen, ledger)
+            number = np.count_nonzero(counts >= min_count)  # the counts decrease
+            enough = int(counts[:number].sum())
+            tokens, counts = tokens[:number][:max_size], counts[:number][:max_size]
         if not tokens:
             why = ", ".join([*ledger.dropped, f"below min_count={min_count}"])
             raise NoTokenError(f"none of the {different:,} different tokens is left: {why}")
@@ -281,6 +276,16 @@ class Vocabulary:
         if isinstance(tokens, str):
             raise TypeError(f"tokens must be a sequence of strings, got the string {tokens!r}; pass text.split()")
         return np.array(self.ids(tokens), dtype=np.int32)
+
+
+def _by_lists(tokens: list[str], counts: Int64, lists: dict[str, Any], ledger: Ledger) -> tuple[list[str], Int64]:
+    """Return the tokens that `drop` and `keep_only` leave, and their counts; the ledger gets what they drop."""
+    for name, given in lists.items():
+        listed, keep = frozenset(given), name == "keep_only"
+        kept = np.array([(token in listed) == keep for token in tokens], bool)
+        ledger.dropped["not listed in keep_only" if keep else "listed in drop"] = int(counts[~kept].sum())
+        tokens, counts = list(compress(tokens, kept)), counts[kept]
+    return tokens, counts
 
 
 class NoTokenError(ValueError):

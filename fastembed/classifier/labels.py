@@ -35,8 +35,8 @@ from fastembed.corpus.corpus import REPORT_EVERY, FileCorpus, Progress
 from fastembed.corpus.documents import BadRow, DocumentChunk, Records, column_values, is_missing
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
-from fastembed.corpus.sources import form_of, path_list
-from fastembed.corpus.tables import LEAVE_OUT, Structure, field_rows, row_place
+from fastembed.corpus.sources import Structure, form_of, path_list
+from fastembed.corpus.tables import LEAVE_OUT, field_rows, row_place
 from fastembed.corpus.tokens import number_tokens
 
 SEVERAL = (list, tuple, set, frozenset, np.ndarray)  # what holds the labels of a document

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 from fastembed._base.arrays import RandomAccessFile
 from fastembed._kernels.tokens import valid_utf8
-from fastembed.corpus.sources import FilePart, TextFile, UrlFile
+from fastembed.corpus.sources import COMPRESSED, FilePart, TextFile, UrlFile
 
 CHUNK_BYTES = 1 << 20  # of text that are read at a time
 TAIL_BYTES = 1 << 12  # the end of a chunk, in which the end of a line is looked for first
@@ -28,7 +28,6 @@ LONGEST_TOKEN = 1 << 23  # bytes; a file with a longer one is not a text of toke
 
 LARGE_CHUNK_BYTES = 1 << 22  # the most bytes of a chunk, in large files
 CHUNKS = 256  # chunks grow with a file as long as it has this many: enough for many threads
-COMPRESSED = (".gz", ".bz2", ".xz", ".zst")  # suffixes of the files that are decompressed
 SPACES = (b" ", b"\t", b"\v", b"\f", b"\r")  # the ASCII white space inside a line
 
 TO_UTF8 = "iconv -f ENCODING -t UTF-8 converts a text"

@@ -28,8 +28,8 @@ from fastembed.corpus.chunks import (
 from fastembed.corpus.documents import BadRow, Document, DocumentChunk, Records, checked_documents, document_chunks
 from fastembed.corpus.ledger import Ledger, record_lines
 from fastembed.corpus.reading import Reading, apply_valid, checked_reading, split_tokens
-from fastembed.corpus.sources import FilePart, TextFile, form_of, path_list, shared_file
-from fastembed.corpus.tables import Structure
+from fastembed.corpus.sources import FilePart, Structure, TextFile, form_of, is_structured, path_list, shared_file
+from fastembed.corpus.tables import file_documents
 
 # What a corpus can be; the docstring of the package says how the forms are told apart
 Source: TypeAlias = (
@@ -177,8 +177,8 @@ class FileCorpus:
         for file, size in zip(self._files, sizes, strict=True):
             report = None if progress is None else lambda size, before=done: progress(before + size, sum(sizes))
             chunks: Iterator[Chunk]
-            if self._structure.covers(file):
-                chunks = document_chunks(self._structure.documents(file, self.reading.errors, ledger, report))
+            if is_structured(file, self._structure.field):
+                chunks = document_chunks(file_documents(file, self._structure, self.reading.errors, ledger, report))
             elif (plain := open_plain(file)) is not None:
                 chunks = plain_chunks(plain, report, cut, file.part if isinstance(file, FilePart) else None)
             else:
@@ -211,7 +211,7 @@ class FileCorpus:
         pieces: list[list[TextFile]] = [[]]
         held, cut = 0, cut_for(self.reading.unit, words=self.reading.words)
         for file in self._files:
-            for piece in [file] if self._structure.covers(file) else file_parts(file, size, cut):
+            for piece in [file] if is_structured(file, self._structure.field) else file_parts(file, size, cut):
                 if held >= size:
                     pieces.append([])
                     held = 0

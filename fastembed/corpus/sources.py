@@ -1,4 +1,4 @@
-"""What a source is: paths, a matrix, a table or items; and the files that a path stands for."""
+"""What a source is: paths, a matrix, a table or items; the files that paths stand for, and which have fields."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import tempfile
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeAlias, TypeGuard, cast
@@ -19,8 +20,9 @@ import numpy as np
 from scipy import sparse
 
 from fastembed._base.optional import require
-from fastembed._base.validation import shown, without_password
+from fastembed._base.validation import check_flag, shown, without_password
 
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst")  # suffixes of the files that are decompressed
 LONGEST_PATTERN = 1 << 12  # characters; as many as those of a path
 
 Form: TypeAlias = Literal["files", "matrix", "table", "graph", "items", "other"]
@@ -320,3 +322,80 @@ def file_system(url: str, **options: Any) -> tuple[Any, str]:
     core = require("fsspec.core", "remote")
     with naming(url):
         return core.url_to_fs(url, **options)
+
+
+# ---------------------------------------------------------------- structured files
+
+STRUCTURED = {
+    ".jsonl": "JSON lines",
+    ".ndjson": "JSON lines",
+    ".json": "JSON lines",
+    ".csv": "CSV",
+    ".tsv": "TSV",
+    ".parquet": "Parquet",
+}
+
+
+def suffix_of(name: str) -> str:
+    """Return the suffix of the name of a file in lower case, or what stands before one of compression.
+
+    Examples
+    --------
+    >>> suffix_of("a.jsonl.gz"), suffix_of("a.CSV"), suffix_of("a.gz")
+    ('.jsonl', '.csv', '')
+    """
+    path = Path(name.lower())
+    return Path(path.stem).suffix if path.suffix in COMPRESSED else path.suffix
+
+
+def is_structured(file: TextFile, field: str | int | None = None) -> bool:
+    """Return whether a file has rows with fields: by its name, or because a field of it is named."""
+    return field is not None or suffix_of(file.name) in STRUCTURED
+
+
+@dataclass(frozen=True)
+class Structure:
+    """Which part of structured files is text.
+
+    Attributes
+    ----------
+    field : str, int or None
+        The name of a field, or its number from 1. A name of digits is taken for a number where no field has it.
+    header : bool
+        Whether the first row of CSV and TSV holds the names of the fields.
+    skip_bad : bool
+        Whether a row without such text is left out and counted, instead of being an error.
+    """
+
+    field: str | int | None = None
+    header: bool = True
+    skip_bad: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.field, bool) or not isinstance(self.field, str | int | None):
+            raise TypeError(f"field must be the name of a field or its number, got {self.field!r}")
+        if isinstance(self.field, int) and self.field < 1:
+            raise ValueError(f"field must be a name, or a number from 1 on, got {self.field}")
+        for name in ("header", "skip_bad"):
+            vars(self)[name] = check_flag(name, getattr(self, name))
+        if not self.header and not str(self.field).isdecimal():
+            raise ValueError(f"without a header, fields have numbers and no names, got field={self.field!r}")
+
+    def find(self, path: str | os.PathLike[str]) -> list[TextFile]:
+        """Return the files that a path stands for; of a folder only the structured ones, if a field is named.
+
+        Raises
+        ------
+        ValueError
+            If no field is named, and the rows of a file have fields.
+        """
+        files = find_files(path)
+        if self.field is not None and is_folder(path):
+            files = list(filter(is_structured, files))
+            if not files:
+                names = ", ".join(STRUCTURED)
+                raise FileNotFoundError(f"no file in the folder {os.fspath(path)!r} is structured: {names}")
+        for file in files:
+            if self.field is None and STRUCTURED.get(suffix_of(file.name), "JSON lines") != "JSON lines":
+                raise ValueError(f"{file.name!r} has fields: name the text's, field='text' of FileCorpus or Classifier")
+        return files

@@ -1,34 +1,23 @@
-"""Structured files: the documents in one field of JSON lines, CSV, TSV and Parquet."""
+"""The rows of structured files, JSON lines, CSV, TSV and Parquet, and the documents in one of their fields."""
 
 from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 from typing import Any, TypeAlias
 
 from fastembed._base.optional import require
-from fastembed._base.validation import check_flag, listed, shown
-from fastembed.corpus.chunks import COMPRESSED, read_data
+from fastembed._base.validation import listed, shown
+from fastembed.corpus.chunks import read_data
 from fastembed.corpus.documents import BadRow, Document, checked_documents, no_field, text_bytes
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.sources import TextFile, find_files, is_folder
+from fastembed.corpus.sources import STRUCTURED, Structure, TextFile, suffix_of
 
 LONGEST_ROW = 1 << 24  # bytes of a line, and characters of a field of CSV; a longer one is taken for damage
 ROWS_AT_ONCE = 32  # of Parquet, of which a few bytes of a dictionary may be a long text in every row
 
-FORMATS = {
-    ".jsonl": "JSON lines",
-    ".ndjson": "JSON lines",
-    ".json": "JSON lines",
-    ".csv": "CSV",
-    ".tsv": "TSV",
-    ".parquet": "Parquet",
-}
 FIRST_BYTES = {b"{": "JSON lines", b"[": "JSON lines", b"PAR1": "Parquet"}  # of files without such a suffix
 DELIMITERS = {"CSV": ",;\t|", "TSV": "\t"}  # where a comma is a decimal mark, spreadsheets write semicolons
 LEAVE_OUT = "skip_bad or --skip-bad leaves such rows out"
@@ -38,102 +27,39 @@ Report: TypeAlias = "Callable[[int], object] | None"  # called with the number o
 Rows: TypeAlias = "Generator[tuple[int, Any], None, None]"
 
 
-@dataclass(frozen=True)
-class Structure:
-    """Which part of structured files is text.
+def file_documents(
+    file: TextFile, structure: Structure, errors: str, ledger: Ledger, report: Report = None
+) -> Iterator[Document]:
+    """Yield the documents of a structured file, in order.
 
-    Attributes
+    Parameters
     ----------
-    field : str, int or None
-        The name of a field, or its number from 1. A name of digits is taken for a number where no field has it.
-    header : bool
-        Whether the first row of CSV and TSV holds the names of the fields.
-    skip_bad : bool
-        Whether a row without such text is left out and counted, instead of being an error.
+    errors : {"strict", "replace"}
+        What to do with bytes that are not valid UTF-8.
+    ledger : Ledger
+        Rows that are left out are added to it, and U+FFFD put in place of invalid bytes.
+    report : callable, optional
+        Called with the number of bytes read from disk.
+
+    Raises
+    ------
+    ValueError
+        If a row is bad, unless these are skipped, or the file has no such field.
+    OSError
+        If the file cannot be read or decompressed, or is truncated.
+    ImportError
+        If the library that reads it is missing.
     """
 
-    field: str | int | None = None
-    header: bool = True
-    skip_bad: bool = False
+    def fail(number: int, bad: BadRow) -> Exception:
+        return ValueError(f"{row_place(file, number)}: {bad.message}; {LEAVE_OUT}")
 
-    def __post_init__(self) -> None:
-        if isinstance(self.field, bool) or not isinstance(self.field, str | int | None):
-            raise TypeError(f"field must be the name of a field or its number, got {self.field!r}")
-        if isinstance(self.field, int) and self.field < 1:
-            raise ValueError(f"field must be a name, or a number from 1 on, got {self.field}")
-        for name in ("header", "skip_bad"):
-            vars(self)[name] = check_flag(name, getattr(self, name))
-        if not self.header and not str(self.field).isdecimal():
-            raise ValueError(f"without a header, fields have numbers and no names, got field={self.field!r}")
-
-    def find(self, path: str | os.PathLike[str]) -> list[TextFile]:
-        """Return the files that a path stands for; if a field is named, only the structured ones of a folder.
-
-        Raise ValueError if no field is named, and the rows of a file have fields.
-        """
-        files = find_files(path)
-        if self.field is not None and is_folder(path):
-            files = list(filter(is_structured, files))
-            if not files:
-                names = ", ".join(FORMATS)
-                raise FileNotFoundError(f"no file in the folder {os.fspath(path)!r} is structured: {names}")
-        for file in files:
-            if self.field is None and FORMATS.get(suffix_of(file.name), "JSON lines") != "JSON lines":
-                raise ValueError(f"{file.name!r} has fields: name the text's, field='text' of FileCorpus or Classifier")
-        return files
-
-    def covers(self, file: TextFile) -> bool:
-        """Return whether a file is read as a structured one: all are if a field is named."""
-        return self.field is not None or is_structured(file)
-
-    def documents(self, file: TextFile, errors: str, ledger: Ledger, report: Report = None) -> Iterator[Document]:
-        """Yield the documents of a file, in order.
-
-        Parameters
-        ----------
-        errors : {"strict", "replace"}
-            What to do with bytes that are not valid UTF-8.
-        ledger : Ledger
-            Rows that are left out are added to it, and U+FFFD put in place of invalid bytes.
-        report : callable, optional
-            Called with the number of bytes read from disk.
-
-        Raises
-        ------
-        ValueError
-            If a row is bad, unless these are skipped, or the file has no such field.
-        OSError
-            If the file cannot be read or decompressed, or is truncated.
-        ImportError
-            If the library that reads it is missing.
-        """
-
-        def fail(number: int, bad: BadRow) -> Exception:
-            return ValueError(f"{row_place(file, number)}: {bad.message}; {LEAVE_OUT}")
-
-        if self.field is None:
-            values = json_rows(file, report)
-        else:
-            rows = _rows_of(file, [self.field], self.header, report)
-            values = ((number, row if isinstance(row, BadRow) else row[0]) for number, row in rows)
-        return checked_documents(values, errors, ledger, None if self.skip_bad else fail)
-
-
-def suffix_of(name: str) -> str:
-    """Return the suffix of the name of a file in lower case, or what stands before one of compression.
-
-    Examples
-    --------
-    >>> suffix_of("a.jsonl.gz"), suffix_of("a.CSV"), suffix_of("a.gz")
-    ('.jsonl', '.csv', '')
-    """
-    path = Path(name.lower())
-    return Path(path.stem).suffix if path.suffix in COMPRESSED else path.suffix
-
-
-def is_structured(file: TextFile) -> bool:
-    """Return whether the name of a file says that its rows have fields."""
-    return suffix_of(file.name) in FORMATS
+    if structure.field is None:
+        values = json_rows(file, report)
+    else:
+        rows = _rows_of(file, [structure.field], structure.header, report)
+        values = ((number, row if isinstance(row, BadRow) else row[0]) for number, row in rows)
+    return checked_documents(values, errors, ledger, None if structure.skip_bad else fail)
 
 
 def table_format(file: TextFile) -> str:
@@ -145,13 +71,13 @@ def table_format(file: TextFile) -> str:
         If neither says it.
     """
     suffix = suffix_of(file.name)
-    if suffix in FORMATS:
-        return FORMATS[suffix]
+    if suffix in STRUCTURED:
+        return STRUCTURED[suffix]
     start = next(read_data(file), b"").lstrip()
     for first, kind in FIRST_BYTES.items():
         if start.startswith(first):
             return kind
-    raise ValueError(f"{file.name!r} is to be read by fields: its name must end in one of {', '.join(FORMATS)}")
+    raise ValueError(f"{file.name!r} is to be read by fields: its name must end in one of {', '.join(STRUCTURED)}")
 
 
 def row_place(file: TextFile, number: int) -> str:

@@ -404,7 +404,7 @@ MARKS = ".,;:!?\"')]}\u060c\u061b\u061f\u06d4\u0964\u0965\u2019\u201d\xbb\u2026"
 
 
 def with_hints(chunks: Iterable[Chunk], reading: Reading) -> Iterator[Chunk]:
-    r"""Yield the chunks of a text; warn by the beginning of the first if another reading suits it better.
+    r"""Return the chunks of a text; warn if another reading suits its beginning better.
 
     Examples
     --------
@@ -426,7 +426,7 @@ def with_hints(chunks: Iterable[Chunk], reading: Reading) -> Iterator[Chunk]:
     of_lists = any(isinstance(chunk, DocumentChunk) and chunk.tokens for chunk in first)
     for hint in _hints(text.decode(errors="replace"), reading, of_lists):
         warn_user(hint)
-    yield from chain(first, chunks)
+    return chain(first, chunks)
 
 
 def _hints(text: str, reading: Reading, of_lists: bool) -> Iterator[str]:

@@ -33,8 +33,7 @@ from fastembed._base.validation import check_amounts, check_finite, check_flag, 
 from fastembed._kernels import kernels_for
 from fastembed.corpus.corpus import FileCorpus, OnePerThread, Progress, single_files
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.sources import form_of, path_list
-from fastembed.corpus.tables import suffix_of
+from fastembed.corpus.sources import form_of, path_list, suffix_of
 from fastembed.counts.groups import RowBatch
 from fastembed.counts.pairs import both_ways, name_ids, tokens_of
 from fastembed.counts.windows import Windows

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastembed.formats.table import Matrix, PathLike, Source, Table, add_token, is_gzip, open_to_read
+from fastembed.formats.table import Matrix, PathLike, Source, Table, add_token, is_gzip, open_read
 
 MAGIC = struct.pack("<i", 793712314)
 VERSIONS = (11, 12)
@@ -47,7 +47,7 @@ def is_model(path: PathLike) -> bool:
     >>> is_model("v.bin")
     False
     """
-    with open_to_read(path) as file:
+    with open_read(path) as file:
         return file.read(len(MAGIC)) == MAGIC
 
 
@@ -65,7 +65,7 @@ def read_fasttext(path: PathLike) -> Table:
     MemoryError
         If the vectors of the words take more memory than is free.
     """
-    with open_to_read(path) as file:
+    with open_read(path) as file:
         source = Source(file, path)
         dim, number, shortest, longest = _read_settings(source)
         tokens, counts = _read_dictionary(source)

@@ -109,7 +109,7 @@ LONGEST = 1 << 24  # bytes that are read as one line, token or vector, whatever 
 
 
 @contextmanager
-def open_to_write(path: PathLike) -> Iterator[BinaryIO]:
+def open_write(path: PathLike) -> Iterator[BinaryIO]:
     """Open a file for writing, which is created or replaced if the block ends well.
 
     Raises
@@ -121,9 +121,9 @@ def open_to_write(path: PathLike) -> Iterator[BinaryIO]:
     --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     with open_to_write(f"{folder}/a.gz") as file:
+    ...     with open_write(f"{folder}/a.gz") as file:
     ...         _ = file.write(b"one two")
-    ...     with open_to_read(f"{folder}/a.gz") as file:
+    ...     with open_read(f"{folder}/a.gz") as file:
     ...         file.read()
     b'one two'
     """
@@ -156,7 +156,7 @@ class _ShownFile(io.FileIO):
 
 
 @contextmanager
-def open_to_read(path: PathLike) -> Iterator[BinaryIO]:
+def open_read(path: PathLike) -> Iterator[BinaryIO]:
     """Open a file for reading, with a bar of what has been read of it.
 
     Raises

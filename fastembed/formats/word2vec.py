@@ -9,16 +9,7 @@ import numpy as np
 
 from fastembed._base.progress import bar
 from fastembed._base.validation import all_finite, encode_tokens
-from fastembed.formats.table import (
-    LONGEST,
-    PathLike,
-    Source,
-    Table,
-    add_token,
-    numbered_lines,
-    open_to_read,
-    open_to_write,
-)
+from fastembed.formats.table import LONGEST, PathLike, Source, Table, add_token, numbered_lines, open_read, open_write
 
 PARSED_NUMBERS = 1 << 18  # of vectors in a text, which are parsed at once
 
@@ -82,7 +73,7 @@ def write_token_rows(path: PathLike, table: Table, header: bytes = b"", *, binar
         raise ValueError(f"the format holds float32, at most {limit:.8g}; got {largest:.8g}")
     matrix = table.matrix.astype("<f4", copy=False)
     template = b" ".join([b"%.9g"] * matrix.shape[1]) + b"\n"  # nine significant digits restore every float32 exactly
-    with open_to_write(path) as file:
+    with open_write(path) as file:
         file.write(header)
         for name, row in zip(names, bar(matrix, desc="vectors"), strict=True):
             components = row.tobytes() + b"\n" if binary else template % tuple(row.tolist())
@@ -158,7 +149,7 @@ def read_text(path: PathLike) -> Table:
     >>> read_text("v.vec").tokens
     ['one', 'two']
     """
-    with open_to_read(path) as file:
+    with open_read(path) as file:
         lines = numbered_lines(file, path)
         count, dim = parse_header(next(lines, (1, b""))[1], path)
         table = read_token_rows(islice(lines, count), dim, path)
@@ -194,7 +185,7 @@ def parse_header(line: bytes, path: PathLike) -> tuple[int, int]:
 
 def lacks_header(path: PathLike) -> bool:
     """Return whether a text begins with a vector, as GloVe's do, and not with a line "V D"."""
-    with open_to_read(path) as file:
+    with open_read(path) as file:
         return _dim(next(numbered_lines(file, path), (1, b""))[1]) >= 2
 
 
@@ -245,7 +236,7 @@ def read_glove(path: PathLike) -> Table:
     >>> read_glove("v.glove").tokens
     ['one', 'two']
     """
-    with open_to_read(path) as file:
+    with open_read(path) as file:
         lines = numbered_lines(file, path)
         first = next(lines, (1, b""))
         dim = _dim(first[1])
@@ -299,7 +290,7 @@ def read_binary(path: PathLike) -> Table:
     """
     seen: dict[str, int] = {}
     numbers = bytearray()  # grows with what has been read, never by what the header promises
-    with open_to_read(path) as file:
+    with open_read(path) as file:
         source, first = Source(file, path), file.readline(100)
         source.position = len(first)
         count, dim = parse_header(first, path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -18,8 +17,8 @@ from fastembed._base.threads import cached_property
 from fastembed._base.validation import UnknownToken, check_flag, check_number, shown
 from fastembed.corpus.corpus import FileCorpus
 from fastembed.corpus.documents import BadRow, check_field
-from fastembed.corpus.sources import TextFile, find_files, form_of, path_list
-from fastembed.corpus.tables import field_rows, is_structured, row_place
+from fastembed.corpus.sources import TextFile, find_files, form_of, is_structured, path_list
+from fastembed.corpus.tables import field_rows, row_place
 
 ROWS_AT_ONCE = 1 << 18  # pairs that are Python objects at a time
 BASKETS_AT_ONCE = 1 << 14
@@ -185,7 +184,7 @@ def read_interactions(
     fields = [field for field in (user, item, weight) if field is not None]
     form, header = form_of(source, texts=False), check_flag("header", header)
     files = [file for path in path_list(source) for file in find_files(path)] if form == "files" else []
-    if form == "table" or (files and (fields or any(map(is_structured, files)))):
+    if form == "table" or (files and any(is_structured(file, next(iter(fields), None)) for file in files)):
         if user is None or item is None:
             raise ValueError("pairs have a user and an item: name their fields, user=... and item=...")
         parts = _table_pairs(source, fields) if form == "table" else _file_pairs(files, fields, header)
@@ -244,11 +243,8 @@ def _file_pairs(files: list[TextFile], fields: list[Any], header: bool) -> Pairs
                 if isinstance(row, BadRow):
                     raise ValueError(f"{row_place(file, number)}: {row.message}")
             numbers, values = zip(*part, strict=True)
-            yield list(map(list, zip(*values, strict=True))), partial(_place_in, file, numbers)
-
-
-def _place_in(file: TextFile, numbers: tuple[int, ...], k: int) -> str:
-    return row_place(file, numbers[k])
+            place = lambda k, file=file, numbers=numbers: row_place(file, numbers[k])  # noqa: E731
+            yield list(map(list, zip(*values, strict=True))), place
 
 
 def _from_pairs(parts: Pairs, usual: float, unweighted: str) -> Interactions:
