@@ -120,14 +120,13 @@ def choose_build(environment: Mapping[str, str] = os.environ) -> str:
 KIB = 1 << 10
 TILE_BYTES = 8 * KIB  # with the next one, half of the smallest first-level cache in use, 32 KiB
 TILE_BYTES_IN_LEVEL2 = 32 * KIB
-TILE_ROWS = 256  # most rows in a tile: what the kernels have memory for
 
 
 def tiling(rows: int, row_bytes: int, level2: int) -> tuple[int, bool]:
     """Return the rows per tile of a linear layer, a multiple of 8, and whether to prefetch the next tile."""
     prefetch = rows * row_bytes > level2
     tile_rows = (TILE_BYTES if prefetch else TILE_BYTES_IN_LEVEL2) // row_bytes // 8 * 8
-    return min(max(tile_rows, 8), TILE_ROWS), prefetch
+    return min(max(tile_rows, 8), kernels_for("float32").TILE_ROWS), prefetch
 
 
 def level2_bytes() -> int:
@@ -142,16 +141,16 @@ BUILD = choose_build()
 LEVEL2_BYTES = level2_bytes()
 
 
-_found: dict[tuple[np.dtype[Any] | str, str], SimpleNamespace] = {}
+_specialized: dict[tuple[np.dtype[Any] | str, str], SimpleNamespace] = {}
 
 
 def kernels_for(dtype: np.dtype[Any] | str, build: str | None = None) -> SimpleNamespace:
-    """Return the kernels of a build (default: `BUILD`), each specialised for a dtype, as attributes."""
+    """Return the kernels of a build (default: `BUILD`), each specialised for a dtype, and its constants."""
     which = dtype, build or BUILD  # tests set BUILD
-    if which not in _found:
+    if which not in _specialized:
         module, name = import_module(f"{__name__}.builds.{which[1]}"), _SPECIALIZATION[np.dtype(dtype).name]
-        functions = {key: value for key, value in vars(module).items() if callable(value) and not key.startswith("_")}
-        _found[which] = SimpleNamespace(
-            **{key: value[name] if hasattr(value, "__signatures__") else value for key, value in functions.items()}
+        public = {key: value for key, value in vars(module).items() if not key.startswith("_")}
+        _specialized[which] = SimpleNamespace(
+            **{key: value[name] if hasattr(value, "__signatures__") else value for key, value in public.items()}
         )
-    return _found[which]
+    return _specialized[which]

@@ -1,18 +1,21 @@
-"""One block of B examples against the vocabulary: the kernels between the three matrix products.
+"""A block of B examples against the vocabulary: the kernels between the three matrix products.
 
     X = H W_s^T + b          logits (B, n) of shard s       product, then `statistics`
-    P = exp(X - lse) - Y/N   residual: softmax - target     `residual`
-    dH = P W_s               (B, D), summed over shards     product, then `update_embedding`
-    dW_s = P^T (a H)         (n, D)                         product, then `update_linear`
+    R = exp(X - lse) - Y/N   residual: softmax - target     `residual`
+    dH = R W_s               (B, D), summed over shards     product, then `update_embedding`
+    dW_s = R^T (a H)         (n, D)                         product, then `update_linear`
 
-Row b of a block is row rows[b] of the counts N: y_b = N[rows[b], :]. Its target is the distribution y_b / sum(y_b); a_b
-is its weight in dW. A shard's kernels write only what belongs to the shard: its part of X, its partial results, its
-rows of the linear layer. The partial results of shards are merged by a fixed binary tree, as in `merge_partials`.
+Row b of a block is a row w of the counts N. Its target is the distribution N[w, :] / sum(N[w, :]), its weight in dW is
+a_b. The kernels of a shard write memory of this shard only: its logits, its partial results, its rows of W. A fixed
+binary tree merges the partial results of all shards, as in `merge_partials`.
 
-Both updates are row-wise Adagrad (Duchi et al. 2011 with one sum of squares per row, so that a step keeps the
-gradient's direction):  S += |g|^2;  row -= rate * g / sqrt(S).  The first step of a row has the length of the rate.
-Each row of the embedding has a factor on the rate. Without sums of squares (NULL) the embedding makes the steps of
-gradient descent:  row -= rate * g.
+Both updates are row-wise Adagrad (Duchi et al. 2011, with one sum of squares per row, so that a step keeps the
+gradient's direction):
+
+    S += |g|^2;  row -= rate * g / sqrt(S)
+
+The first step of a row is as long as the rate. `row_rates` multiply the rate of each row of the embedding. Without sums
+of squares (NULL), the embedding makes the steps of gradient descent:  row -= rate * g.
 """
 
 from libc.math cimport exp, fabs, log, sqrt
@@ -30,58 +33,53 @@ from fastembed._kernels.types cimport real
 
 cdef enum:
     MERGE_ROWS = 32      # rows of a block whose partial results are merged together
-    SEARCHES_AHEAD = 8   # rows between the one that is searched in a tile and the one whose place there is prefetched
+    SEARCHES_AHEAD = 8   # rows between the prefetch of a row's place in its tile and the search
 
 
 cdef struct Counts:
-    # The counts N in tiles. Row w is at the place w // groups of group w % groups. A value v in it means the count
-    # v * row_factors[w] * column_factors[column].
-    const int64_t* bases           # (groups,): the address of the bytes of each group
-    const int64_t* offsets         # (groups, shards + 1): where a tile begins in them
-    const int64_t* entries         # (groups, shards)
-    const int64_t* filled          # (groups, shards): the number of rows that have entries
-    const uint8_t* kinds           # (groups, shards): the `Kind` of the values
+    # The counts N in tiles, one per group of rows and shard of columns. Row w has place w // groups in group
+    # w % groups. A value v of row w stands for the count v * row_factors[w] * column_factors[column].
+    const int64_t* bases           # (groups,): address of the bytes of each group
+    const int64_t* offsets         # (groups, shards + 1): start of each tile in these bytes
+    const int64_t* entries         # (groups, shards): number of entries of each tile
+    const int64_t* filled          # (groups, shards): number of rows with entries
+    const uint8_t* kinds           # (groups, shards): `Kind` of the values
     const double* row_factors      # (rows,)
-    const double* column_factors   # by the column
-    const double* totals           # (rows,): the sums of the counts
+    const double* column_factors   # indexed by the column of the whole vocabulary
+    const double* totals           # (rows,): sum of the counts of each row
     Py_ssize_t rows, groups, shards
 
 
 cdef struct TiledRow:
-    # A row in a shard: its tile, its place in the group, and the rows of the group
+    # A row in a shard
     Tile tile
-    Py_ssize_t place, rows
+    Py_ssize_t place    # of the row in its group
+    Py_ssize_t rows     # of the group
 
 
 cdef struct Segment:
     # The entries of a row in a shard
     const void* values
-    const uint16_t* columns
+    const uint16_t* columns  # relative to the shard
     int32_t entries, kind
 
 
 # ---------------------------------------------------------------- kernels, one per mathematical step
 
-cdef inline void add_bias(real* x, const real* bias, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t c
-    for c in range(n):
-        x[c] += bias[c]
-
-
 cdef inline TiledRow tiled_row(const Counts* counts, Py_ssize_t row, Py_ssize_t s) noexcept nogil:
-    """Row `row` of the counts in shard s."""
-    cdef Py_ssize_t group = row % counts.groups, at = group * counts.shards + s
-    cdef const uint8_t* data = <const uint8_t*>counts.bases[group] + counts.offsets[at + group]
+    """Return a row of the counts in shard s."""
+    cdef Py_ssize_t group = row % counts.groups, t = group * counts.shards + s
+    cdef const uint8_t* data = <const uint8_t*>counts.bases[group] + counts.offsets[t + group]
     return TiledRow(
-        tile_at(data, counts.entries[at], counts.filled[at], counts.kinds[at]), row // counts.groups,
+        tile_at(data, counts.entries[t], counts.filled[t], counts.kinds[t]), row // counts.groups,
         (counts.rows - group + counts.groups - 1) // counts.groups,
     )
 
 
 cdef inline Segment segment_of(const TiledRow* row) noexcept nogil:
-    """The entries of a row, by a search among the rows of its tile."""
+    """Search a row in its tile; return its entries."""
     cdef const Tile* tile = &row.tile
-    # Among the rows before it, and among those after it, as many have none as there are rows without in the group
+    # rows - filled rows of the group have no entries, so the index is at most that much below the place
     cdef Py_ssize_t first = max(<Py_ssize_t>0, row.place - (row.rows - tile.filled)), last = min(row.place, tile.filled)
     cdef Py_ssize_t k = lower_bound(tile.rows, first, last, row.place)
     cdef uint32_t begin
@@ -96,22 +94,21 @@ cdef inline Segment segment_of(const TiledRow* row) noexcept nogil:
 cdef void find_segments(
     const Counts* counts, const Py_ssize_t* rows, Py_ssize_t size, Py_ssize_t s, Segment* segments,
 ) noexcept nogil:
-    """The entries of the rows of a block in shard s, before they are needed: the searches do not wait for memory."""
-    cdef Py_ssize_t b, near
+    """Search the rows of a block in shard s; first prefetch where a row probably is in its tile."""
+    cdef Py_ssize_t b, likely
     cdef TiledRow row
     for b in range(size + SEARCHES_AHEAD):
         if b < size:
             row = tiled_row(counts, rows[b], s)
-            near = row.place * row.tile.filled // row.rows
-            prefetch(row.tile.rows + near)
-            prefetch(row.tile.ends + near)
+            likely = row.place * row.tile.filled // row.rows
+            prefetch(row.tile.rows + likely)
+            prefetch(row.tile.ends + likely)
         if b >= SEARCHES_AHEAD:
             row = tiled_row(counts, rows[b - SEARCHES_AHEAD], s)
             segments[b - SEARCHES_AHEAD] = segment_of(&row)
 
 
 cdef inline void prefetch_segment(const Segment* segment) noexcept nogil:
-    """While the row before is worked on."""
     cdef Py_ssize_t t = 0
     while t < segment.entries:
         prefetch(segment.columns + t)
@@ -123,7 +120,7 @@ cdef inline void prefetch_segment(const Segment* segment) noexcept nogil:
 cdef inline double target_logit(
     const tile_value* values, const uint16_t* columns, Py_ssize_t entries, const double* factors, const real* x,
 ) noexcept nogil:
-    """The sum of y x for the entries of a row, but for the factor of the row."""
+    """Return the sum of y x over the entries of a row, without the row's factor."""
     cdef double total = 0
     cdef Py_ssize_t t
     for t in range(entries):
@@ -135,7 +132,7 @@ cdef inline void subtract_shares(
     const tile_value* values, const uint16_t* columns, Py_ssize_t entries, const double* factors, double factor,
     real* x,
 ) noexcept nogil:
-    """x_c -= y_c * factor for the entries of a row."""
+    """x_c -= y_c * factor for each entry of a row."""
     cdef Py_ssize_t t
     for t in range(entries):
         x[columns[t]] -= <real>(values[t] * factors[columns[t]] * factor)
@@ -145,12 +142,12 @@ cdef void statistics(
     real* logits, Py_ssize_t stride, const real* bias, Py_ssize_t n, Py_ssize_t size, const double* column_factors,
     const Segment* segments, double* partials,
 ) noexcept nogil:
-    """Add the bias, store (max, sum of exp(x - max), sum of y x) per row, put exp(x - max) in place of the logits.
+    """Add the bias to the logits of a shard, store their statistics, and replace each logit by exp(x - max).
 
-    The sum of y x lacks the factor of the row. The shard has n columns, with `column_factors`; `segments` (size,) are
-    the entries of the rows in it. `partials` (3, size).
+    The shard has n columns; `segments` (size,) are the entries of the rows in it. `partials` (3, size) become, per row,
+    max, the sum of exp(x - max), and the sum of y x without the row's factor.
     """
-    cdef Py_ssize_t b
+    cdef Py_ssize_t b, c
     cdef real* x
     cdef real maximum
     cdef double target
@@ -160,7 +157,8 @@ cdef void statistics(
         if b + 1 < size:
             prefetch_segment(&segments[b + 1])
         if bias != NULL:
-            add_bias(x, bias, n)
+            for c in range(n):
+                x[c] += bias[c]
         maximum = maximum_of(x, n)
         if y.kind == FLOAT32:
             target = target_logit(<const float*>y.values, y.columns, y.entries, column_factors, x)
@@ -199,17 +197,18 @@ cdef void join_shards(
     const double* partials, Py_ssize_t shards, Py_ssize_t shard_size, Py_ssize_t size, Py_ssize_t first, Py_ssize_t n,
     PartialRows* waiting,
 ) noexcept nogil:
-    """Join the results of the shards for rows `first` to first + n - 1, by the tree of `merge_partials`, in waiting[0].
+    """Merge the partial results of shards by the tree of `merge_partials`, for n rows of a block from `first` on.
 
-    The `partials` (3, size) of the shards are `shard_size` apart; n is at most MERGE_ROWS, and `waiting` (TREE_DEPTH,).
+    `partials` (3, size) of successive shards are `shard_size` numbers apart. n is at most MERGE_ROWS. `waiting`
+    (TREE_DEPTH,) is scratch; its first element becomes the result.
     """
     cdef Py_ssize_t depth = 0, s, runs
-    cdef const double* of_shard
+    cdef const double* part
     for s in range(shards):
-        of_shard = partials + s * shard_size + first
-        memcpy(&waiting[depth].maximum[0], of_shard, n * sizeof(double))
-        memcpy(&waiting[depth].total[0], of_shard + size, n * sizeof(double))
-        memcpy(&waiting[depth].target_logit[0], of_shard + 2 * size, n * sizeof(double))
+        part = partials + s * shard_size + first
+        memcpy(&waiting[depth].maximum[0], part, n * sizeof(double))
+        memcpy(&waiting[depth].total[0], part + size, n * sizeof(double))
+        memcpy(&waiting[depth].target_logit[0], part + 2 * size, n * sizeof(double))
         runs = s
         while runs & 1:
             depth -= 1
@@ -225,10 +224,10 @@ cdef double merge(
     const double* partials, Py_ssize_t shards, Py_ssize_t shard_size, const Py_ssize_t* rows, Py_ssize_t size,
     const Counts* counts, double* log_normalisers, double* shares,
 ) noexcept nogil:
-    """Return the negative log-likelihood of the block's counts in nats: the sum of sum(y) logsumexp(x) - sum y x.
+    """Merge the partial results of all shards; return the negative log-likelihood of the block's counts in nats.
 
-    `partials` are merged by the tree of `merge_partials`; log_normalisers[b] becomes logsumexp(x), and shares[b] the
-    factor of the row over sum(y).
+    That is the sum over rows of sum(y) logsumexp(x) - sum y x. `partials` are as in `join_shards`. log_normalisers[b]
+    becomes logsumexp(x), shares[b] the row's factor divided by sum(y).
     """
     cdef PartialRows[TREE_DEPTH] waiting
     cdef Py_ssize_t first = 0, n, b
@@ -246,32 +245,13 @@ cdef double merge(
     return nll
 
 
-cdef void join_run(
-    const double* partials, Py_ssize_t shards, Py_ssize_t shard_size, Py_ssize_t size, double* joined,
-) noexcept nogil:
-    """The `partials` of a run of shards, as in `join_shards`, become those of one, `joined` (3, size).
-
-    With it in place of the run, `merge` gives the same bits, if the run is a subtree.
-    """
-    cdef PartialRows[TREE_DEPTH] waiting
-    cdef Py_ssize_t first = 0, n
-    memset(&waiting[0], 0, sizeof(waiting))
-    while first < size:
-        n = min(<Py_ssize_t>MERGE_ROWS, size - first)
-        join_shards(partials, shards, shard_size, size, first, n, &waiting[0])
-        memcpy(joined + first, &waiting[0].maximum[0], n * sizeof(double))
-        memcpy(joined + size + first, &waiting[0].total[0], n * sizeof(double))
-        memcpy(joined + 2 * size + first, &waiting[0].target_logit[0], n * sizeof(double))
-        first += n
-
-
 cdef void residual(
     real* exponentials, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t size, const double* column_factors,
     const Segment* segments, const double* maxima, const double* log_normalisers, const double* shares,
 ) noexcept nogil:
-    """exp(x - max) becomes softmax(x) - y / sum(y), in place; `maxima` (size,) are those of the shard.
+    """Replace exp(x - max) by softmax(x) - y / sum(y), in place.
 
-    `column_factors` and `segments` are as in `statistics`, `log_normalisers` and `shares` as in `merge`.
+    `maxima` (size,) are the shard's. The other arguments are as in `statistics` and `merge`.
     """
     cdef Py_ssize_t b
     cdef real* x
@@ -292,7 +272,7 @@ cdef void residual(
 cdef void sum_shards(
     real* gradients, Py_ssize_t shards, Py_ssize_t shard_size, Py_ssize_t width, Py_ssize_t first, Py_ssize_t last,
 ) noexcept nogil:
-    """Sum the rows `first` to last - 1 of the shards' parts of dH by the tree of `merge_partials`, into shard 0.
+    """Sum rows `first` to last - 1 of dH over the shards, by the tree of `merge_partials`, into the first shard.
 
     `gradients` (shards, shard_size / width, width).
     """
@@ -312,10 +292,9 @@ cdef void update_embedding(
     Py_ssize_t last, real* gradients, Py_ssize_t shards, Py_ssize_t shard_size, Py_ssize_t width, double* squares,
     double rate,
 ) noexcept nogil:
-    """A step on the embedding's rows rows[first] to rows[last - 1], but for those whose rate is 0.
+    """Sum dH over the shards and make a step on rows[first] to rows[last - 1] of the embedding.
 
-    The step is row-wise Adagrad's, or that of gradient descent if `squares` is NULL. `gradients` are the shards' parts,
-    as in `sum_shards`, which leaves their sum in shard 0.
+    A row whose rate is 0 keeps its bits. `gradients` are as in `sum_shards`.
     """
     cdef Py_ssize_t b, row
     cdef double* square = NULL
@@ -335,13 +314,14 @@ cdef void update_linear(
     real* weights, const real* gradients, real* momentum, double* squares, Py_ssize_t n, Py_ssize_t width,
     double rate, double decay, double correction,
 ) noexcept nogil:
-    """Row-wise Adagrad with momentum on the n rows of a shard of the linear layer.
+    """Make a step of row-wise Adagrad with momentum on the n rows of a shard of the linear layer.
 
-    m = decay m + (1 - decay) g;  row -= rate * (m / correction) / sqrt(S), with correction = 1 - decay^t after t
-    blocks. `weights`, `gradients` and `momentum` (n, width).
+    m = decay m + (1 - decay) g;  row -= rate * (m / correction) / sqrt(S)
+
+    The correction is 1 - decay^t after t blocks. `weights`, `gradients` and `momentum` (n, width).
     """
     cdef Py_ssize_t c, d
-    cdef real keep = <real>decay, take = <real>(1 - decay)
+    cdef real keep = <real>decay, add = <real>(1 - decay)
     cdef const real* g
     cdef real* m
     width = whole_lines(width, weights)
@@ -349,7 +329,7 @@ cdef void update_linear(
         g, m = gradients + c * width, momentum + c * width
         squares[c] += squared_length(g, width)
         for d in range(width):
-            m[d] = keep * m[d] + take * g[d]
+            m[d] = keep * m[d] + add * g[d]
         if squares[c] > 0:
             descend(weights + c * width, m, rate / (correction * sqrt(squares[c])), width)
 
@@ -360,9 +340,9 @@ def block_update_embedding(
     real[:, ::1] embedding, const Py_ssize_t[::1] rows, const double[::1] row_rates, real[:, :, ::1] gradients,
     double[::1] squares, double rate, Py_ssize_t first, Py_ssize_t last,
 ):
-    """`update_embedding` of rows[first:last]; row_rates and squares (V_in,), gradients (S, B, width).
+    """Sum `gradients` (S, B, width) over S and make a step on the rows rows[first:last] of the embedding.
 
-    `squares` is None for gradient descent.
+    `row_rates` and `squares` (V_in,); `squares` is None for gradient descent.
     """
     cdef Py_ssize_t width = gradients.shape[2], shard_size = gradients.shape[1] * width
     cdef double* sums = NULL

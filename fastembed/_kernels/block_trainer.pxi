@@ -1,31 +1,33 @@
-"""Training on many blocks: the tasks of block_tasks.pxi, run by a crew of threads on a model that is bound once.
+"""Training on many blocks, by a crew of threads, of a model that is bound once.
 
-The residual of a block needs its finished normaliser, so a block passes the shards twice:
+The way of a step, at most six calls deep; what is below loops over numbers, and is inlined:
 
-    forward     logits and statistics of a shard
+    BlockTrainer.step   opens the phases; merges the partial results of the shards; lets the ranks exchange
+      run_phase         opens a phase for the crew                                              crew.pxi
+        take_tasks      takes its tasks one by one, on every thread
+          run_task      one task of the phase: a shard, or some rows                            block_tasks.pxi
+            backward    the products and kernels for a shard (forward: of the next block)
+              residual  one formula (statistics, update_linear, update_embedding, ...)          block.pxi, bags.pxd
+
+The residual of a block needs its normaliser, so a block passes the shards twice:
+
+    forward     logits and statistics of each shard
     merge       logsumexp and loss, by the leading thread only
-    backward    the residual, the shard's part of dH, its own rows of dW and their update
+    backward    the residual, the shard's part of dH, the gradient and the update of its rows of W
 
-Without bags a row of the embedding is visited once per epoch, and no other step reads it. So the forward pass of the
-next block on a shard follows the backward pass on it, while its rows are in the cache, and no bit changes: a step has
-the phases
+Without bags, an epoch visits a row of the embedding once, and no other step reads it. So the forward pass of the next
+block on a shard follows the backward pass of the block, while the shard's rows are in the cache, and no bit changes.
+The phases of a step are GATHER (the next block), SHARDS (backward and forward), UPDATE.
 
-    gather      H of the next block
-    shards      for each shard: backward for the block, forward for the next one
-    update      the rows of the embedding of the block
+With bags, blocks share rows of the embedding, so the forward pass of a block follows the update by the block before.
+The phases are GATHER, SHARDS (forward), SHARDS (backward), SUM (of dH over the shards), UPDATE_NAMED.
 
-With bags, blocks share rows of the embedding: the gather and forward phases of a block follow the update by the one
-before, and another phase is needed before it:
+With several ranks, each rank has some of the shards (`exchange.pxi`). The ranks exchange the partial results after each
+forward pass, and with bags dH after SUM. Without bags they keep dH of several blocks, in place of UPDATE, and update
+the embedding together.
 
-    sum         dH, over the shards
-
-With several processes, the ranks, each has some of the shards: one or more nodes of the tree by which results are
-merged. The ranks exchange the joined results of their nodes: those of the softmax after each forward phase and, with
-bags, dH after the sum. Without bags, dH of several blocks is kept, since the update of the embedding can be deferred:
-the ranks join it and update the rows together.
-
-No bit depends on the number of threads: a task is a shard or a fixed number of rows, whichever thread runs it, and the
-results of the shards are merged by a fixed tree (counts/groups.py, primitives.pxd).
+No bit depends on the number of threads: a task is a shard or a fixed number of rows, whichever thread runs it, and a
+fixed tree merges the results of the shards (counts/groups.py, primitives.pxd).
 """
 
 from libc.math cimport isfinite
@@ -34,49 +36,26 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 from fastembed._kernels.bags cimport Bags, Groups
 from fastembed._kernels.types cimport real
 
-include "block_tasks.pxi"
 include "crew.pxi"
-
-
-cdef inline void run(BlockState* state, Crew* crew, Phase phase, Py_ssize_t tasks) noexcept nogil:
-    state.phase = phase
-    run_phase(crew, tasks)
-
-
-cdef void pass_shards(BlockState* state, Crew* crew) noexcept nogil:
-    """Backward for the block, if it is trained on; forward for the next one, if there is one."""
-    cdef bint grouping = state.bags.starts != NULL and state.next.size != 0 and state.rate != 0
-    if state.next.size != 0:
-        run(state, crew, GATHER, pieces(state.next.size, PIECE_ROWS))
-    run(state, crew, SHARDS, state.model.shards + grouping)
-
-
-cdef void run_single(void* state, Py_ssize_t task, Py_ssize_t member) noexcept nogil:
-    run_task(<BlockState*>state, task, member, <float*>(<BlockState*>state).model.weights)
-
-
-cdef void run_double(void* state, Py_ssize_t task, Py_ssize_t member) noexcept nogil:
-    run_task(<BlockState*>state, task, member, <double*>(<BlockState*>state).model.weights)
 
 
 cdef class BlockTrainer:
     """A model, its counts, and the memory to train it in, bound once; and the crew of threads that makes the steps.
 
-    Made by `block_trainer`. One thread at a time calls `step`; between `open` and `close`, others help it from within
-    `work`. It holds references to the arrays that it points into.
+    `block_trainer` makes it. One thread at a time calls `step`; between `open` and `close`, other threads help from
+    within `work`. It keeps the arrays alive that it points into.
     """
 
     cdef BlockState state
     cdef Crew crew
     cdef tuple arrays
-    cdef object exchange  # the exchange with other processes, or None
-    cdef object rows, next_rows  # keep the arrays alive that the state points to
+    cdef object exchange  # the exchange with other ranks, or None
 
     def __dealloc__(self):
         disband_crew(&self.crew)
 
     def open(self):
-        """Let threads that call `work` wait for steps to help with; the first step is on any rows."""
+        """Let threads that call `work` wait for steps to help with. The next step may be on any rows."""
         self.state.next.size = 0
         self.crew.closed = 0
 
@@ -93,68 +72,69 @@ cdef class BlockTrainer:
         self, const Py_ssize_t[::1] rows, const Py_ssize_t[::1] next_rows,
         double rate, double linear_rate, double correction,
     ) -> float:
-        """Make a step on a block; return the negative log-likelihood of its counts before it, in nats.
+        """Make a step on a block; return the negative log-likelihood of its counts before the step, in nats.
 
-        If it is not finite, nothing is changed. The next step must be on `next_rows`, which are other rows, unless that
-        is None. Rates of 0 change nothing.
+        If it is not finite, nothing changes. The next step must be on `next_rows`, which are other rows, unless that is
+        None. Rates of 0 change nothing.
         """
         cdef BlockState* state = &self.state
-        cdef bint has_bags = state.bags.starts != NULL
+        cdef Crew* crew = &self.crew
+        cdef bint with_bags = state.bags.starts != NULL, with_ranks = state.exchange.nodes != 0
         cdef const double* partials = state.scratch.partials
-        cdef Py_ssize_t parts = state.model.shards, part_size = 3 * state.scratch.rows
-        cdef Py_ssize_t of_rows = pieces(rows.shape[0], PIECE_ROWS)  # tasks
+        cdef Py_ssize_t shards = state.model.shards, parts = shards, part_size = 3 * state.scratch.rows
+        cdef Py_ssize_t size = rows.shape[0], row_tasks = pieces(size, PIECE_ROWS)
         cdef double nll
         state.rate, state.linear_rate, state.correction = rate, linear_rate, correction
-        if state.next.size == 0:
-            self.set_next(rows)
-            state.training = False
+        if state.next.size == 0:  # the step before has made no forward pass on this block
+            state.next.ids, state.next.size, state.training = &rows[0], size, False
             with nogil:
-                pass_shards(state, &self.crew)
+                run_phase(crew, GATHER, row_tasks)
+                run_phase(crew, SHARDS, shards + (with_bags and rate != 0))
         state.block, state.next = state.next, state.block
-        state.next.size = 0
-        self.rows = self.next_rows
-        if next_rows is not None and not has_bags:
-            self.set_next(next_rows)
+        state.block.ids, state.next.size = &rows[0], 0
+        if next_rows is not None and not with_bags:
+            state.next.ids, state.next.size = &next_rows[0], next_rows.shape[0]
         with nogil:
-            if state.exchange.nodes:
-                join_nodes(state)
-                partials, parts, part_size = state.exchange.partials, state.exchange.nodes, 3 * state.block.size
+            if with_ranks:
+                join_nodes(&state.exchange, partials, part_size, size)
+                partials, parts, part_size = state.exchange.partials, state.exchange.nodes, 3 * size
                 with gil:
-                    self.exchange.gather_partials(state.block.size)
+                    self.exchange.gather_partials(size)
             nll = merge(
-                partials, parts, part_size, state.block.ids, state.block.size, &state.counts,
-                state.scratch.log_normalisers, state.scratch.shares,
+                partials, parts, part_size, state.block.ids, size, &state.counts, state.scratch.log_normalisers,
+                state.scratch.shares,
             )
             state.training = isfinite(nll) and (rate != 0 or linear_rate != 0)
+            if state.next.size:
+                run_phase(crew, GATHER, pieces(state.next.size, PIECE_ROWS))
             if state.training or state.next.size:
-                pass_shards(state, &self.crew)
-            if state.training and rate != 0 and has_bags:
-                if state.model.shards > 1:
-                    run(state, &self.crew, SUM, of_rows)
-                if state.exchange.nodes:
+                run_phase(crew, SHARDS, shards)
+            if not state.training or rate == 0:
+                pass
+            elif with_bags:
+                if shards > 1:
+                    run_phase(crew, SUM, row_tasks)
+                if with_ranks:
                     with gil:
-                        self.exchange.gather_gradients(state.block.size)
-                    run(state, &self.crew, JOIN, of_rows)
-                run(state, &self.crew, UPDATE, pieces(state.groups.size, NAMED_ROWS))
-            elif state.training and rate != 0:
-                run(state, &self.crew, UPDATE, of_rows)
-                state.exchange.kept_rows += state.block.size
+                        self.exchange.gather_gradients(size)
+                    run_phase(crew, JOIN, row_tasks)
+                run_phase(crew, UPDATE_NAMED, pieces(state.groups.size, NAMED_ROWS))
+            elif with_ranks:
+                run_phase(crew, KEEP, row_tasks)
+                state.exchange.kept_rows += size
+            else:
+                run_phase(crew, UPDATE, row_tasks)
         return nll
 
     def take_kept(self) -> int:
-        """Return how many rows of dH are kept for all ranks, in the order of the steps, and forget them."""
+        """Return how many rows of dH the exchange keeps, in the order of the steps, and forget them."""
         cdef Py_ssize_t rows = self.state.exchange.kept_rows
         self.state.exchange.kept_rows = 0
         return rows
 
-    cdef int set_next(self, const Py_ssize_t[::1] rows) except -1:
-        self.next_rows = rows.base
-        self.state.next.ids, self.state.next.size = &rows[0], rows.shape[0]
-        return 0
-
 
 cdef tuple bind_bags(BlockState* state, bags, scratch, const real* _):
-    """Let a state point into the arrays of bags and of the memory for them; return these."""
+    """Point into the arrays of bags and of their scratch memory; return the arrays, to be kept alive."""
     cdef const int64_t[::1] starts = bags.starts
     cdef const int32_t[::1] ids = bags.ids
     cdef const real[::1] weights = bags.weights
@@ -173,51 +153,53 @@ cdef tuple bind_bags(BlockState* state, bags, scratch, const real* _):
     )
 
 
-cdef tuple bind_exchange(BlockState* state, exchange, const real* _):
-    """Let a state point into the memory of an exchange with other processes; return its arrays."""
-    cdef double[::1] joined = exchange.joined, partials = exchange.partials
-    cdef real[:, :, ::1] kept = exchange.kept
-    cdef real[::1] gradients = exchange.gradients
-    state.exchange = Exchange(
-        exchange.nodes, exchange.node_shards, &joined[0], &partials[0], &kept[0, 0, 0], kept.shape[1], 0, &gradients[0],
-    )
-    return joined.base, partials.base, kept.base, gradients.base
-
-
 def block_trainer(
     real[:, ::1] embedding, real[:, ::1] weights, const real[::1] bias, double[::1] squares, double[::1] linear_squares,
     const Py_ssize_t[::1] bounds, const double[::1] row_rates, const real[::1] row_weights, counts,
     const double[::1] totals, gemm, double decay, scratch, bags, const real[::1] bag_weights, bag_scratch, exchange,
 ) -> BlockTrainer:
-    """Bind a model: embedding (V_in, D), weights (V, width), bias (V,) or None; squares (V_in,), or None for gradient
-    descent; linear_squares (V,); `counts` (N, V), and the `totals` (N,) of their rows; `row_rates` (V_in,), factors on
-    the rate of the rows of the embedding, 0 for those that no step changes; `row_weights` (N,), the weights a; `gemm`,
-    a capsule of BLAS's function for the dtype, whose integers are int.
+    """Bind a model and its counts.
 
-    `counts` are in groups of rows and shards of columns (counts/groups.py), each with a tile. It has, as attributes, of
-    int64 bases (G,), the addresses of the groups, offsets (G, S + 1) of their tiles, entries (G, S) and filled (G, S),
-    the numbers of their entries and of the rows that have some; of uint8 kinds (G, S) of the values; of
-    float64 row_factors (N,) and column_factors, those of the columns of the S shards. `Counts` in block.pxi says what
-    is in a tile. Addresses may change from step to step, but not while a row of the group is in a block or in the next
-    one.
-
-    `scratch` has, as attributes, the memory to work in: of the model's dtype h and weighted_h (2, B, width), logits
-    (S, B, stride), h_gradients (S, B, width), momentum (V, width) and gradients (members of the crew, rows, width), of
-    which h, weighted_h, h_gradients and gradients are zero beyond D; of float64 partials (S, 3, B), log_normalisers
-    and shares (B,); of int64 segments (S, B, 3).
-
-    `bags` is None, and then N is V_in, and input n is row n of the embedding; or has starts (N + 1,) of int64, ids of
-    int32 and weights of the model's dtype; `bag_weights` (N,), or None, are the weights of the bags in the gradients of
-    the rows of the embedding. Then `bag_scratch` has: of the model's dtype row_gradients (members of the
-    crew, width), zero beyond D, and grouped_weights (M,), where no block has more than M entries; of int32 named,
-    members and slot_of_entry (M,), and slots (V_in,), which are -1; of int64 ends (M,).
-
-    `exchange` is None, or `bounds` are those of a run of the shards, and the others are other processes': an object
-    with `nodes`, the number of all nodes, and `node_shards`, the number of the shards of each, which divides that of
-    this run, n times; of float64 joined (3 n B,) and partials (3 nodes B,); of the model's dtype kept (n, rows, width),
-    for the rows of dH between two calls of `take_kept`, and with bags gradients (nodes B width,). Its
-    gather_partials(size) puts the first 3 size numbers of `joined` for each node of each rank into `partials`, end to
-    end, and gather_gradients(size) those of h_gradients[s, :size], where s is the node's first shard, into `gradients`.
+    Parameters
+    ----------
+    embedding : (V_in, D), weights : (V, width), bias : (V,) or None
+        The parameters, in one dtype.
+    squares : float64 (V_in,), linear_squares : float64 (V,)
+        Adagrad's sums of squares; `squares` is None for gradient descent.
+    bounds : (S + 1,)
+        Of the shards. With an exchange, they are a run of the shards of all ranks.
+    row_rates : float64 (V_in,)
+        Factors on the rate of each row of the embedding; a row with 0 never changes.
+    row_weights : (N,)
+        The weights a.
+    counts
+        Object with the tiles of the counts (N, V), as `Counts` in block.pxi: int64 bases (G,), offsets (G, S + 1),
+        entries (G, S) and filled (G, S); uint8 kinds (G, S); float64 row_factors (N,) and column_factors (columns of
+        the S shards,). The bases may change between steps, except for groups with rows in the block or the next one.
+    totals : float64 (N,)
+        Sums of the rows of the counts.
+    gemm
+        Capsule of BLAS's function for the dtype, with integers of type int.
+    decay : float
+        Of the momentum.
+    scratch
+        Object with memory to work in. Of the model's dtype: h and weighted_h (2, B, width), logits (S, B, stride),
+        h_gradients (S, B, width), momentum (V, width), gradients (members of the crew, most rows of a shard, width);
+        h, weighted_h, h_gradients and gradients are zero beyond D. Of float64: partials (S, 3, B), log_normalisers and
+        shares (B,). Of int64: segments (S, B, 3).
+    bags
+        Object with int64 starts (N + 1,), int32 ids, and weights; or None: input n is row n of the embedding.
+    bag_weights : (N,) or None
+        Weights of the bags in the gradients of the embedding.
+    bag_scratch
+        Object with memory for bags that have at most M entries per block, or None. Of the model's dtype: row_gradients
+        (members of the crew, width), zero beyond D, and grouped_weights (M,). Of int32: named, members and
+        slot_of_entry (M,), and slots (V_in,), all -1. Of int64: ends (M,).
+    exchange
+        None for a single process, or an object with the attributes of `Exchange` in exchange.pxi: nodes, node_shards,
+        rank_partials, partials, gradients, kept. Its gather_partials(size) fills `partials` with the first 3 size
+        numbers per node of `rank_partials` of all ranks. Its gather_gradients(size) fills `gradients` with the first
+        `size` rows of h_gradients[s] of all ranks, where s is the first shard of a node.
     """
     cdef BlockTrainer trainer = BlockTrainer.__new__(BlockTrainer)
     cdef real[:, ::1] momentum = scratch.momentum
@@ -232,12 +214,11 @@ def block_trainer(
     cdef const double[::1] row_factors = counts.row_factors, column_factors = counts.column_factors
     cdef const real* b = NULL
     cdef double* sums = NULL
-    cdef Task task = run_single if real is float else run_double
     if bias is not None:
         b = &bias[0]
     if squares is not None:
         sums = &squares[0]
-    form_crew(&trainer.crew, gradients.shape[0], task, &trainer.state)
+    form_crew(&trainer.crew, gradients.shape[0], &trainer.state)
     trainer.state.model = BlockModel(
         &embedding[0, 0], &weights[0, 0], b, &momentum[0, 0], sums, &linear_squares[0], &row_rates[0],
         &row_weights[0], NULL, embedding.shape[1], weights.shape[1], bounds.shape[0] - 1, &bounds[0],
@@ -253,8 +234,7 @@ def block_trainer(
         &bases[0], &offsets[0, 0], &entries[0, 0], &filled[0, 0], &kinds[0, 0], &row_factors[0],
         &column_factors[0] - bounds[0], &totals[0], totals.shape[0], bases.shape[0], bounds.shape[0] - 1,
     )
-    trainer.state.gemm = function_of(gemm)
-    trainer.state.decay = decay
+    trainer.state.gemm, trainer.state.single, trainer.state.decay = function_of(gemm), real is float, decay
     trainer.arrays = (
         embedding.base, weights.base, None if bias is None else bias.base,
         None if squares is None else squares.base, linear_squares.base, bounds.base, row_rates.base,
@@ -268,8 +248,8 @@ def block_trainer(
         trainer.arrays += (bag_weights.base,)
     if bags is not None:
         trainer.arrays += bind_bags(&trainer.state, bags, bag_scratch, &embedding[0, 0])
-    trainer.state.exchange = Exchange(0, bounds.shape[0] - 1, NULL, NULL, NULL, 0, 0, NULL)
+    trainer.state.exchange = Exchange(0, bounds.shape[0] - 1, 1, NULL, NULL, NULL, NULL, 0, 0)
     trainer.exchange = exchange
     if exchange is not None:
-        trainer.arrays += bind_exchange(&trainer.state, exchange, &embedding[0, 0])
+        trainer.arrays += bind_exchange(&trainer.state.exchange, exchange, &embedding[0, 0])
     return trainer

@@ -1,12 +1,13 @@
-"""A crew: threads that execute phases of numbered tasks together, without the GIL and without Python.
+"""A crew: threads that run the tasks of a step together, phase by phase, without the GIL.
 
-Member 0 leads: it opens a phase with a number of tasks, takes tasks itself, and returns when all are done. The others
-take tasks of the open phase. Any member may run a task, so a task writes only to memory of the task or of the member.
+Member 0 leads: it opens a phase with a number of tasks (`run_phase`), takes tasks itself, and returns when all are
+done. The other members take tasks of the open phase (`work_in_crew`). Any member may run any task, so a task writes
+only to memory of the task or of the member.
 
-The open phase is described by one integer, the ticket: the number of the phase, of its tasks, and of the tasks taken.
-Taking a task adds 1 to it by compare-and-swap, so a late member can never take a task of a completed phase. A member
-without a task spins for some microseconds, the time that the leader needs between two phases, and then sleeps on its
-lock. The leader wakes members 1 and 2 when it opens a phase; member m wakes 2m + 1 and 2m + 2.
+One integer describes the open phase, the ticket: the number of the phase, the number of its tasks, and how many of them
+are taken. A member takes a task by compare-and-swap of the ticket, so a late member never takes a task of a completed
+phase. A member without a task spins for some microseconds, the time that the leader needs between two phases, and then
+sleeps on its lock. The leader wakes members 1 and 2 when it opens a phase; member m wakes 2m + 1 and 2m + 2.
 """
 
 from cpython.pythread cimport (
@@ -15,6 +16,8 @@ from cpython.pythread cimport (
 )
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport calloc, free
+
+include "block_tasks.pxi"
 
 
 cdef extern from *:
@@ -51,15 +54,13 @@ cdef extern from *:
 
 
 cdef enum:
-    TASK_BITS = 24  # bits of the ticket for the number of tasks, and for the number taken; the rest counts phases
+    TASK_BITS = 28  # bits of the ticket for the number of tasks, and for the number taken; the rest counts phases
     SPINS = 1000    # pauses before a member sleeps: 10 to 50 microseconds
-
-ctypedef void (*Task)(void* context, Py_ssize_t number, Py_ssize_t member) noexcept nogil
 
 
 cdef struct Member:
     int64_t asleep
-    PyThread_type_lock lock   # held except while its member is woken
+    PyThread_type_lock lock   # released to wake the member, held otherwise
     char[48] padding          # pads to a cache line
 
 
@@ -69,16 +70,15 @@ cdef struct Crew:
     int64_t done              # completed tasks of the phase
     char[56] more_padding
     int64_t closed
-    Task task
-    void* context
+    BlockState* state         # what the tasks work on
     Py_ssize_t size
     Member* members
 
 
-cdef int form_crew(Crew* crew, Py_ssize_t size, Task task, void* context) except -1:
-    """Make a crew of `size` members, to be freed by `disband_crew`, also after an exception here."""
+cdef int form_crew(Crew* crew, Py_ssize_t size, BlockState* state) except -1:
+    """Make a crew of `size` members. `disband_crew` frees it, also after an exception here."""
     cdef Py_ssize_t m
-    crew.task, crew.context, crew.size, crew.closed = task, context, 0, 1
+    crew.state, crew.size, crew.closed = state, 0, 1
     crew.members = <Member*>calloc(size, sizeof(Member))
     if crew.members == NULL:
         raise MemoryError
@@ -114,46 +114,50 @@ cdef inline void wake(Crew* crew, Py_ssize_t member) noexcept nogil:
 
 cdef void take_tasks(Crew* crew, Py_ssize_t member) noexcept nogil:
     """Run tasks of the open phase until all are taken."""
-    cdef uint64_t ticket, taken
+    cdef BlockState* state = crew.state
+    cdef uint64_t ticket
+    cdef Py_ssize_t task
     while True:
         ticket = load_ticket(&crew.ticket)
-        taken = ticket & ((1 << TASK_BITS) - 1)
-        if taken >= tasks_of(ticket):
+        task = ticket & ((1 << TASK_BITS) - 1)
+        if task >= <Py_ssize_t>tasks_of(ticket):
             return
         if swap_ticket(&crew.ticket, ticket, ticket + 1):
-            crew.task(crew.context, <Py_ssize_t>taken, member)
+            if state.single:
+                run_task(state, task, member, <float*>state.model.weights)
+            else:
+                run_task(state, task, member, <double*>state.model.weights)
             if fetch_add(&crew.done, 1) + 1 == <int64_t>tasks_of(ticket):
                 wake(crew, 0)
 
 
-cdef inline bint has_ended(Crew* crew, uint64_t phase) noexcept nogil:
-    """Whether a member other than the leader, which has seen this phase, has something new to look at."""
-    return phase_of(load_ticket(&crew.ticket)) != phase or load(&crew.closed)
-
-
-cdef inline bint is_done(Crew* crew, uint64_t tasks) noexcept nogil:
-    return load(&crew.done) == <int64_t>tasks
+cdef inline bint has_news(Crew* crew, Py_ssize_t member, uint64_t number) noexcept nogil:
+    """Whether the leader's phase of `number` tasks is done, or another member's phase `number` is no longer open."""
+    if member == 0:
+        return load(&crew.done) == <int64_t>number
+    return phase_of(load_ticket(&crew.ticket)) != number or load(&crew.closed)
 
 
 cdef void await_news(Crew* crew, Py_ssize_t member, uint64_t number) noexcept nogil:
-    """Wait: the leader for the end of the phase of `number` tasks, another member for that of phase `number`."""
+    """Wait until the member `has_news`."""
     cdef Py_ssize_t spin = 0
-    while not (has_ended(crew, number) if member else is_done(crew, number)):
+    while not has_news(crew, member, number):
         if spin < SPINS:
             spin += 1
             pause()
             continue
         exchange(&crew.members[member].asleep, 1)
-        if (has_ended(crew, number) if member else is_done(crew, number)) and exchange(&crew.members[member].asleep, 0):
+        if has_news(crew, member, number) and exchange(&crew.members[member].asleep, 0):
             return
-        PyThread_acquire_lock(crew.members[member].lock, WAIT_LOCK)  # released by the thread that has seen `asleep`
+        PyThread_acquire_lock(crew.members[member].lock, WAIT_LOCK)  # the thread that reset `asleep` releases it
 
 
-cdef void run_phase(Crew* crew, Py_ssize_t tasks) noexcept nogil:
-    """Lead the crew through tasks 0 to tasks - 1."""
-    cdef uint64_t phase = phase_of(crew.ticket) + 1
+cdef void run_phase(Crew* crew, Phase phase, Py_ssize_t tasks) noexcept nogil:
+    """Lead the crew through tasks 0 to tasks - 1 of a phase."""
+    cdef uint64_t number = phase_of(crew.ticket) + 1
+    crew.state.phase = phase
     exchange(&crew.done, 0)
-    exchange_ticket(&crew.ticket, phase << (2 * TASK_BITS) | <uint64_t>tasks << TASK_BITS)
+    exchange_ticket(&crew.ticket, number << (2 * TASK_BITS) | <uint64_t>tasks << TASK_BITS)
     wake(crew, 1)
     wake(crew, 2)
     take_tasks(crew, 0)
@@ -162,17 +166,17 @@ cdef void run_phase(Crew* crew, Py_ssize_t tasks) noexcept nogil:
 
 cdef void work_in_crew(Crew* crew, Py_ssize_t member) noexcept nogil:
     """Take tasks of all phases until the crew is closed."""
-    cdef uint64_t phase
+    cdef uint64_t number
     while not load(&crew.closed):
-        phase = phase_of(load_ticket(&crew.ticket))
+        number = phase_of(load_ticket(&crew.ticket))
         wake(crew, 2 * member + 1)
         wake(crew, 2 * member + 2)
         take_tasks(crew, member)
-        await_news(crew, member, phase)
+        await_news(crew, member, number)
 
 
 cdef void close_crew(Crew* crew) noexcept nogil:
-    """Let all others return from `work_in_crew`, now and until `crew.closed` is 0 again."""
+    """Let all other members return from `work_in_crew`, until `crew.closed` is 0 again."""
     cdef Py_ssize_t m
     exchange(&crew.closed, 1)
     for m in range(1, crew.size):

@@ -36,8 +36,10 @@ from fastembed._kernels.primitives cimport (
 from fastembed._kernels.types cimport real, real_alone
 
 
-cdef enum:
+cpdef enum:
     TILE_ROWS = 256        # largest number of rows of a tile, whose logits a kernel holds
+
+cdef enum:
     GRADIENT_COLUMNS = 64  # columns of the gradient whose shards are merged at once
 
 

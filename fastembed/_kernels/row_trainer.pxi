@@ -12,7 +12,7 @@ from fastembed._kernels.types cimport real
 include "row.pxi"
 
 
-cdef struct Model:
+cdef struct RowModel:
     # Parameters, all of one dtype; the division of the vocabulary into shards; the factor on the loss
     void* embedding           # (V_in, dim)
     void* weights             # (V, width)
@@ -23,7 +23,7 @@ cdef struct Model:
     double scale
 
 
-cdef struct Scratch:
+cdef struct RowScratch:
     # Workspace for one example; void arrays have the dtype of the model
     void* h                   # (width,)
     void* logits              # (V,)
@@ -45,8 +45,8 @@ cdef struct Examples:
 
 
 cdef Py_ssize_t train_rows(
-    const Model* model, const Scratch* scratch, real* h, const Examples* examples, Py_ssize_t begin, Py_ssize_t end,
-    double learning_rate, bint update_linear, double* sums,
+    const RowModel* model, const RowScratch* scratch, real* h, const Examples* examples, Py_ssize_t begin,
+    Py_ssize_t end, double learning_rate, bint update_linear, double* sums,
 ) noexcept nogil:
     """Make the steps begin to end - 1, every shard on this thread; h is `scratch.h`, in the model's dtype.
 
@@ -122,8 +122,8 @@ cdef class RowTrainer:
     """
 
     cdef bint single  # float32 if true, otherwise float64
-    cdef Model model
-    cdef Scratch scratch
+    cdef RowModel model
+    cdef RowScratch scratch
     cdef tuple arrays
 
     cdef Py_ssize_t descend(
@@ -213,12 +213,12 @@ def row_trainer(
     if bias is not None:
         b = &bias[0]
     trainer.single = real is float
-    trainer.model = Model(
+    trainer.model = RowModel(
         &embedding[0, 0], &weights[0, 0], b,
         embedding.shape[1], weights.shape[1], bounds.shape[0] - 1, &bounds[0],
         Tiling(tile_rows, prefetch), scale,
     )
-    trainer.scratch = Scratch(
+    trainer.scratch = RowScratch(
         &h[0], &logits[0], &expected[0, 0], &observed[0, 0], <Partial*>&partials[0, 0], &gradient[0],
     )
     trainer.arrays = (

@@ -29,11 +29,9 @@ from fastembed.trainer.parameters import Parameters, TrainingDivergedError
 from fastembed.trainer.ranks import Exchange, Ranks
 
 OPTIMIZERS = ("adagrad", "sgd")
-LARGEST_BLOCK = 1 << 24  # rows; the tasks of a phase are numbered with this many bits (_kernels/crew.pxi)
 MOMENTUM = 0.9
 ROW_WEIGHT_EXPONENT = 0.75
 FINAL_RATE = 0.1  # share of the learning rates at the end of the linear decay
-GATHERED_ROWS = 16  # rows of a block per task of the crew (PIECE_ROWS in _kernels/block_tasks.pxi)
 Rows = NDArray[np.intp]  # ids
 
 
@@ -72,7 +70,7 @@ class FitOptions:
             "epochs": check_integer("epochs", self.epochs, low=1),
             "learning_rate": check_number("learning_rate", self.learning_rate),
             "linear_learning_rate": check_number("linear_learning_rate", self.linear_learning_rate),
-            "block_size": check_integer("block_size", self.block_size, low=1, high=LARGEST_BLOCK),
+            "block_size": check_integer("block_size", self.block_size, low=1),
             "optimizer": check_choice("optimizer", self.optimizer, OPTIMIZERS),
             "l2": check_number("l2", self.l2),
             "linear_l2": check_number("linear_l2", self.linear_l2),
@@ -82,7 +80,7 @@ class FitOptions:
         vars(self).update(checked)  # how a frozen dataclass sets its own attributes
 
 
-class Scratch:
+class BlockScratch:
     """The workspace for a block of B rows over S shards, and the optimizer state of one fit.
 
     Parameters
@@ -195,9 +193,10 @@ class BlockSteps:
         self._counts = TileBuffer(counts, self._groups, self._block_size)
 
         # The threads, and the memory that they work in
-        tasks = 0 if bags is None else -(-self._block_size // GATHERED_ROWS)
+        kernels = kernels_for(parameters.dtype)
+        tasks = 0 if bags is None else -(-self._block_size // kernels.PIECE_ROWS)
         self._threads = min(pool.threads, max(tasks, len(bounds) - 1))
-        scratch = Scratch(parameters, bounds, self._block_size, self._threads)
+        scratch = BlockScratch(parameters, bounds, self._block_size, self._threads)
         bag_scratch = None if bags is None else BagScratch(parameters, self._most_entries(bags), self._threads)
         squares = parameters.squares if options.optimizer == "adagrad" else None
         self.state = {**parameters.trained, "momentum": scratch.momentum}
@@ -205,7 +204,7 @@ class BlockSteps:
         if ranks.size > 1:
             given = ranks, parameters, self._rates, scratch.h_gradients, pool, squares
             self.exchange = Exchange(*given, bags=bags is not None)
-        self._block_trainer = kernels_for(parameters.dtype).block_trainer(
+        self._block_trainer = kernels.block_trainer(
             # The model, its shards, and the factors
             parameters.embedding, parameters.weights, parameters.bias, squares, parameters.linear_squares,
             bounds, self._rates, weight,

@@ -192,7 +192,7 @@ def _of_rank(error: BaseException, rank: int) -> BaseException:
 
 
 class Exchange:
-    """The communication of the ranks during a fit; the kernels call it (``_kernels/block_trainer.pxi``).
+    """The communication of the ranks during a fit; the kernels call it (``_kernels/exchange.pxi``).
 
     Parameters
     ----------
@@ -207,8 +207,8 @@ class Exchange:
 
     Attributes
     ----------
-    nodes, node_shards, joined, partials, kept, gradients
-        As for the `exchange` of the kernel `block_trainer`; `joined` is large enough for the most nodes of any rank.
+    nodes, node_shards, rank_partials, partials, kept, gradients
+        As in ``_kernels/exchange.pxi``; `rank_partials` is large enough for the most nodes of any rank.
     """
 
     def __init__(
@@ -233,7 +233,7 @@ class Exchange:
         # All ranks send the same number of nodes, though some have one less: where the nodes are in what is received
         places = np.concatenate([rank * self._most + np.arange(size) for rank, size in enumerate(sizes)])
         self._places = slice(None) if self._most == 1 else places
-        self.joined = np.empty(self._most * 3 * self._block_size)
+        self.rank_partials = np.empty(self._most * 3 * self._block_size)
         self.partials = np.empty(self.nodes * 3 * self._block_size)
         fit = KEPT_BYTES // (width * parameters.dtype.itemsize * self._most)
         most = len(row_rates) + self._block_size
@@ -246,7 +246,7 @@ class Exchange:
 
     def gather_partials(self, size: int) -> None:
         """Gather (max, sum, target logit) of the rows of a block, for each node, on all ranks."""
-        self._gather(self.joined[: self._most * 3 * size], self.partials[: self.nodes * 3 * size])
+        self._gather(self.rank_partials[: self._most * 3 * size], self.partials[: self.nodes * 3 * size])
 
     def gather_gradients(self, size: int) -> None:
         """Gather dH of a block, for each node, on all ranks."""

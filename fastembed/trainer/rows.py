@@ -31,7 +31,7 @@ FEW_INPUTS = 8  # up to this number, the kernel for one example is at least as f
 ROWS_PER_TASK = 16  # rows per task of the softmax
 
 
-class _Scratch:
+class RowScratch:
     """The workspace of the row kernels for one example."""
 
     def __init__(self, outputs: int, width: int, shards: int, dtype: np.dtype[Any]) -> None:
@@ -62,7 +62,7 @@ class RowSteps:
         self._shards = len(self._bounds) - 1
         self._parallel = pool.threads > 1 and self._shards > 1 and weights.nbytes >= PARALLEL_BYTES
         self._tiling = tiling(outputs, weights.strides[0], _kernels.LEVEL2_BYTES)
-        self._scratch = scratch = _Scratch(outputs, width, self._shards, parameters.dtype)
+        self._scratch = scratch = RowScratch(outputs, width, self._shards, parameters.dtype)
         self._row_trainer = self._kernels.row_trainer(
             parameters.embedding, weights, parameters.bias, self._bounds, *self._tiling, scale, scratch
         )

@@ -9,7 +9,7 @@ from scipy import sparse
 
 from fastembed import reference
 from fastembed._base.threads import matrix_product
-from fastembed.trainer.blocks import MOMENTUM, Scratch
+from fastembed.trainer.blocks import MOMENTUM, BlockScratch
 from twins import tiles_of
 
 VALUES = {
@@ -52,7 +52,7 @@ def test_steps_on_tiles_are_the_references(kernels, padded, near, count, bounds,
     expected = [array.astype(np.float64) for array in (embedding, weights[:, :dim], squares, linear_squares)]
     trainer = kernels.block_trainer(
         embedding, weights, bias, squares, linear_squares, bounds, np.ones(count), row_weights, tiles, totals,
-        matrix_product(embedding.dtype), MOMENTUM, Scratch(model, bounds, count, 1), None, None, None, None,
+        matrix_product(embedding.dtype), MOMENTUM, BlockScratch(model, bounds, count, 1), None, None, None, None,
     )  # fmt: skip
     trainer.step(visited[:1], visited, 0, 0, 1)  # changes nothing
     trainer.open()

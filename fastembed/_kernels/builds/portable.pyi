@@ -95,9 +95,11 @@ def row_update_linear(
     step: float,
 ) -> None: ...
 
+TILE_ROWS: int
+
 # row_trainer.pxi
 
-class _Scratch(Protocol):
+class _RowScratch(Protocol):
     @property
     def h(self) -> npt.NDArray[Any]: ...
     @property
@@ -135,7 +137,7 @@ def row_trainer(
     tile_rows: int,
     prefetch: bool,
     scale: float,
-    scratch: _Scratch,
+    scratch: _RowScratch,
 ) -> RowTrainer: ...
 
 # block.pxi
@@ -150,6 +152,10 @@ def block_update_embedding(
     first: int,
     last: int,
 ) -> None: ...
+
+# block_tasks.pxi
+
+PIECE_ROWS: int
 
 # block_trainer.pxi
 
@@ -213,7 +219,7 @@ class _Exchange(Protocol):
     @property
     def node_shards(self) -> int: ...
     @property
-    def joined(self) -> _Doubles: ...
+    def rank_partials(self) -> _Doubles: ...
     @property
     def partials(self) -> _Doubles: ...
     @property
