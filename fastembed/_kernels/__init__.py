@@ -80,8 +80,7 @@ try:
     from fastembed._kernels.cpu import data_cache_bytes, x86_level
 except ModuleNotFoundError as error:
     raise ImportError(
-        f"{__path__[0]!r} holds no compiled modules: it is a source folder, found before an installed package because"
-        " Python was started beside it. Install with `pip install .`, and start Python in another folder"
+        f"{__path__[0]!r} is a source folder: `pip install .`, and start Python in another folder"
     ) from error
 
 _SPECIALIZATION = {"float32": "float", "float64": "double"}  # Cython's names of the versions of a kernel

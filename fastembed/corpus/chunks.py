@@ -250,10 +250,7 @@ def _zstd() -> Any:
             return importlib.import_module(module)
         except ImportError:
             pass
-    raise ImportError(
-        "files in .zst need Python 3.14, or the package backports.zstd, which the extra [zstd] of fastembed-cython "
-        "installs too: pip install backports.zstd"
-    )
+    raise ImportError("files in .zst need Python 3.14, or a package: pip install 'fastembed-cython[zstd]'")
 
 
 @dataclass(frozen=True)
@@ -426,7 +423,7 @@ def valid_text(chunk: TextChunk | PlainChunk, errors: str) -> tuple[bytes, int]:
             line = chunk.line + text.count(b"\n", 0, error.start)
             raise ValueError(
                 f"{chunk.name!r} is not valid UTF-8 at line {line}, byte {chunk.offset + error.start:,} of the text: "
-                f"{error.reason} ({text[error.start : error.end]!r}); {TO_UTF8}"
+                f"{text[error.start : error.end]!r}; {TO_UTF8}"
             ) from None
     valid = text.decode(errors="replace").encode()
     return valid, valid.count("\ufffd".encode()) - text.count("\ufffd".encode())
