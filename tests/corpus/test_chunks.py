@@ -110,7 +110,7 @@ def test_invalid_utf8_is_an_error_or_replaced_and_ends_a_word(tmp_path, read):
     path = tmp_path / "text"
     path.write_bytes(b"one t\xe9w\xe9o \xef\xbf\xbd\n\nthree \xe2\x80\n")
     for unit in ("line", "paragraph", "document", "sentence"):
-        with pytest.raises(ValueError, match=r"text' is not valid UTF-8 at line 1, byte 5 of the text: b'\\xe9'; iconv"):
+        with pytest.raises(ValueError, match=r"text' is not valid UTF-8 at line 1, byte 5 of the text: b'\\xe9'; "):
             read(FileCorpus(path, reading=Reading(words=True, unit=unit)))
         sequences, ledger = read(FileCorpus(path, reading=Reading(words=True, unit=unit, errors="replace")))
         assert [token for sequence in sequences for token in sequence] == ["one", "t", "w", "o", "three"]
