@@ -245,7 +245,7 @@ def scatter(bags: Real, h_gradients: Real) -> Array:
 def momentum_adagrad(
     parameters: Real, direction: Array, gradients: Array, squares: Array, rate: float | Array
 ) -> tuple[Array, Array]:
-    """Return (parameters, squares) after a row-wise Adagrad step: S += g @ g, row -= rate * direction / sqrt(S).
+    """Return (parameters, squares) after a row-wise Adagrad step: G += g @ g, row -= rate * direction / sqrt(G).
 
     The gradients and the direction are (R, D); without momentum they are the same. `rate` may be an array (R,).
 
