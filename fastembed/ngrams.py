@@ -82,12 +82,12 @@ def common_ngrams(
     >>> [ngrams[id] for id in ids[starts[2] : starts[3]]]
     ['at', 'at>', 't>']
     """
-    table, found, counts = NgramTable(), [], []
-    for text, units, documents, each in _chunks(words, lengths, errors):
-        ids = np.empty(each.sum(), np.int32)
+    table, parts, counts = NgramTable(), [], []
+    for text, units, documents, numbers in _chunks(words, lengths, errors):
+        ids = np.empty(numbers.sum(), np.int32)
         table.count(text, units, documents, *lengths, ids)
-        found.append(ids)
-        counts.append(each)
+        parts.append(ids)
+        counts.append(numbers)
     raw, offsets = np.empty(table.text_bytes, np.uint8), np.empty(len(table) + 1, np.int64)
     occurrences = np.empty(len(table), np.int64)
     table.take(raw, offsets, occurrences)
@@ -98,7 +98,7 @@ def common_ngrams(
     order = [k for k in sorted(range(len(keys)), key=keys.__getitem__) if keys[k] not in alone]
     places = np.full(len(occurrences), -1, np.int32)
     places[kept[order]] = np.arange(len(order), dtype=np.int32)
-    return tuple(keys[k].decode(errors=errors) for k in order), *_known([places[ids] for ids in found], counts)
+    return tuple(keys[k].decode(errors=errors) for k in order), *_known([places[ids] for ids in parts], counts)
 
 
 class NgramFinder:
@@ -129,16 +129,16 @@ class NgramFinder:
 
     def find(self, words: Sequence[str]) -> tuple[Int64, Int32]:
         """Return `starts` and `ids` of words, as :func:`common_ngrams` does."""
-        found, counts = [], []
-        for text, units, documents, each in _chunks(words, self._lengths, "surrogatepass"):
-            ids = np.empty(each.sum(), np.int32)
+        parts, counts = [], []
+        for text, units, documents, numbers in _chunks(words, self._lengths, "surrogatepass"):
+            ids = np.empty(numbers.sum(), np.int32)
             self._table.find(text, units, documents, *self._lengths, ids)
             if self._lengths[0] == 1:  # BEGIN and END alone
-                ends = np.cumsum(each)
-                ids[ends - each] = ids[ends - 1] = -1
-            found.append(ids)
-            counts.append(each)
-        return _known(found, counts)
+                ends = np.cumsum(numbers)
+                ids[ends - numbers] = ids[ends - 1] = -1
+            parts.append(ids)
+            counts.append(numbers)
+        return _known(parts, counts)
 
 
 def ngram_counts(characters: Int64, lengths: Lengths) -> Int64:
@@ -146,8 +146,8 @@ def ngram_counts(characters: Int64, lengths: Lengths) -> Int64:
     shortest, longest = lengths
     # The sum over n = shortest .. min(longest, characters) of characters - n + 1
     most = np.minimum(characters, longest)
-    each = np.maximum(most - shortest + 1, 0)
-    return each * (characters + 1) - (shortest + most) * each // 2
+    orders = np.maximum(most - shortest + 1, 0)
+    return orders * (characters + 1) - (shortest + most) * orders // 2
 
 
 def _chunks(
@@ -164,12 +164,12 @@ def _chunks(
         yield text, units, np.concatenate([[0], np.cumsum(characters)]), ngram_counts(characters, lengths)
 
 
-def _known(found: list[Int32], counts: list[Int64]) -> tuple[Int64, Int32]:
+def _known(parts: list[Int32], counts: list[Int64]) -> tuple[Int64, Int32]:
     """Return the ids that are not -1, and where those of each word begin."""
-    known = [ids >= 0 for ids in found]
+    known = [ids >= 0 for ids in parts]
     starts = [np.zeros(1, np.int64)]
-    for flags, each in zip(known, counts, strict=True):
+    for flags, numbers in zip(known, counts, strict=True):
         before = np.concatenate([[0], np.cumsum(flags)])
-        starts.append(starts[-1][-1] + before[np.cumsum(each)])
-    ids = [part[flags] for part, flags in zip(found, known, strict=True)]
+        starts.append(starts[-1][-1] + before[np.cumsum(numbers)])
+    ids = [part[flags] for part, flags in zip(parts, known, strict=True)]
     return np.concatenate(starts), np.concatenate([np.zeros(0, np.int32), *ids])

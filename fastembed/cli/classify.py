@@ -118,9 +118,9 @@ def test(arguments: argparse.Namespace) -> None:
     P@k is the share of the first k labels that are right, R@k the share of the documents' labels that are among them.
     """
     model = Classifier.load(arguments.model, threads=arguments.threads)
-    found = model.test(**_labelled(arguments), k=arguments.topn, progress=common.shows_bars(arguments))
-    if not common.print_json(arguments, model=arguments.model, **vars(found)):
-        for line in str(found).split("\n"):
+    evaluation = model.test(**_labelled(arguments), k=arguments.topn, progress=common.shows_bars(arguments))
+    if not common.print_json(arguments, model=arguments.model, **vars(evaluation)):
+        for line in str(evaluation).split("\n"):
             common.print_line(line)
 
 
@@ -156,8 +156,8 @@ def _documents_of_stdin(model: Classifier) -> Iterator[list[str]]:
     """Yield whole lines as soon as they come: one, or all that are there already."""
     stdin = cast(BufferedReader, sys.stdin.buffer)
     text = b""
-    while some := stdin.read1(CHUNK_BYTES):
-        lines, _, text = (text + some).rpartition(b"\n")
+    while data := stdin.read1(CHUNK_BYTES):
+        lines, _, text = (text + data).rpartition(b"\n")
         if lines:
             yield _without_labels(lines + b"\n", model)
     if text:

@@ -37,11 +37,11 @@ class Parser(argparse.ArgumentParser):
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Return the parsed arguments; the message for an unknown option names the one with the nearest spelling."""
-        found, unknown = self.parse_known_args(args, namespace)
+        parsed, unknown = self.parse_known_args(args, namespace)
         if unknown:
-            near = nearest(unknown[0], re.findall(r"--[\w-]+", found.parser.format_usage()))
+            near = nearest(unknown[0], re.findall(r"--[\w-]+", parsed.parser.format_usage()))
             self.error(f"unrecognized arguments: {' '.join(unknown)}{near and f'; did you mean {near}?'}")
-        return found
+        return parsed
 
     def error(self, message: str) -> NoReturn:
         """Print a message, and exit."""
@@ -57,7 +57,7 @@ def nearest(word: str, known: Sequence[str]) -> str:
     ('--dim', '')
     """
     close = difflib.get_close_matches(word, known, len(known))
-    return max(close, key=lambda each: sorted(each) == sorted(word), default="")
+    return max(close, key=lambda option: sorted(option) == sorted(word), default="")
 
 
 class Paragraphs(argparse.HelpFormatter):

@@ -81,10 +81,10 @@ def evaluate(arguments: argparse.Namespace) -> None:
         search = {"method": arguments.method, "restrict": arguments.restrict, "progress": shows, **words}
         analogous = [(file, evaluation.analogies(vectors, file, **search)) for file in arguments.analogies]
     if arguments.perplexity or arguments.held_out_items:
-        of_items = inputs.holds(arguments.vectors, "recommender")
-        if of_items and arguments.perplexity:
+        is_recommender = inputs.holds(arguments.vectors, "recommender")
+        if is_recommender and arguments.perplexity:
             raise ValueError("a recommender has no --perplexity of a text: --held-out-items has that of items")
-        model: Any = (Recommender if of_items else SkipGram).load(arguments.vectors, threads=arguments.threads)
+        model: Any = (Recommender if is_recommender else SkipGram).load(arguments.vectors, threads=arguments.threads)
         for file in arguments.perplexity:
             text = Counts.open(file) if is_store(file) else inputs.read_corpus(arguments, [file], model.reading_)
             predicted.append({"file": without_password(file), **perplexity_of(model, text, shows)})
@@ -121,10 +121,10 @@ def _hidden_items(arguments: argparse.Namespace, file: str, model: Any) -> evalu
     fields = fields_of(arguments)
     if arguments.hidden != "all":
         return evaluation.held_out_items(model, file, hidden=arguments.hidden, **how, **fields)
-    found, known = read_interactions(file, **fields), set(model.users_.tolist())
-    rows = np.split(found.items.names[found.matrix.indices], found.matrix.indptr[1:-1])
+    data, known = read_interactions(file, **fields), set(model.users_.tolist())
+    rows = np.split(data.items.names[data.matrix.indices], data.matrix.indptr[1:-1])
     theirs = {
-        user: items.tolist() for user, items in zip(found.users.names.tolist(), rows, strict=True) if user in known
+        user: items.tolist() for user, items in zip(data.users.names.tolist(), rows, strict=True) if user in known
     }
     return evaluation.held_out_items(model, list(theirs), hidden=list(theirs.values()), **how)
 

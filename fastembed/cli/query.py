@@ -64,15 +64,15 @@ def neighbors(arguments: argparse.Namespace) -> int:
             unknown.append(common.one_line(error))
         else:
             queries.append((positive, negative))
-    found = _answers(vectors, queries, arguments.topn, arguments.restrict)
+    neighbors = _answers(vectors, queries, arguments.topn, arguments.restrict)
     if unknown:
         common.print_message(f"error: {'; '.join(unknown)}")
     answers = [
         {"positive": positive, "negative": negative, "neighbors": common.scored_record(near)}
-        for (positive, negative), near in zip(queries, found, strict=True)
+        for (positive, negative), near in zip(queries, neighbors, strict=True)
     ]
     if not common.print_json(arguments, vectors=arguments.vectors, queries=answers, unknown=unknown):
-        for (positive, negative), near in zip(queries, found, strict=True):
+        for (positive, negative), near in zip(queries, neighbors, strict=True):
             common.print_line(" ".join(positive) + "".join(f" -{word}" for word in negative))
             common.print_scored(near)
     return int(bool(unknown))
@@ -91,8 +91,8 @@ def _answers(vectors: Vectors, queries: list[Query], topn: int, restrict: int | 
     """Return the neighbors of each query. Words that are queries of their own share one search, which is faster."""
     if restrict or any(len(positive) > 1 or negative for positive, negative in queries):
         return [vectors.most_similar(*query, topn=topn, restrict=restrict) for query in queries]
-    found = zip(*vectors.nearest([positive[0] for positive, _ in queries], topn=topn), strict=True)
-    return [[(vectors.tokens[i], float(x)) for i, x in zip(ids, cosines, strict=True)] for ids, cosines in found]
+    answers = zip(*vectors.nearest([positive[0] for positive, _ in queries], topn=topn), strict=True)
+    return [[(vectors.tokens[i], float(x)) for i, x in zip(ids, cosines, strict=True)] for ids, cosines in answers]
 
 
 def add_method(to: common.Group) -> None:
@@ -120,11 +120,11 @@ def analogy(arguments: argparse.Namespace) -> None:
     """
     vectors = inputs.open_vectors(arguments)
     a, b, c = map(inputs.open_words(arguments, vectors), (arguments.a, arguments.b, arguments.c))
-    found = vectors.analogy(a, b, c, topn=arguments.topn, method=arguments.method, restrict=arguments.restrict)
+    answers = vectors.analogy(a, b, c, topn=arguments.topn, method=arguments.method, restrict=arguments.restrict)
     document = {"vectors": arguments.vectors, "a": a, "b": b, "c": c, "method": arguments.method}
-    if not common.print_json(arguments, **document, answers=common.scored_record(found)):
+    if not common.print_json(arguments, **document, answers=common.scored_record(answers)):
         common.print_line(f"{a} is to {b} as {c} is to")
-        common.print_scored(found)
+        common.print_scored(answers)
 
 
 def add_predict(commands: common.Commands) -> None:
@@ -172,15 +172,15 @@ def predict_contexts(arguments: argparse.Namespace) -> None:
         else [arguments.words]
     )
     queries, exclude = [list(map(token, words)) for words in lines if words], list(map(token, arguments.exclude))
-    found = model.predict_outputs(
+    answers = model.predict_outputs(
         queries, arguments.topn or 10, arguments.side, exclude=exclude, skip_unknown=arguments.skip_unknown
     )
     document = [
         {"words": words, "predicted": common.scored_record(answer)}
-        for words, answer in zip(queries, found, strict=True)
+        for words, answer in zip(queries, answers, strict=True)
     ]
     if not common.print_json(arguments, model=arguments.model, side=arguments.side, queries=document):
-        for words, answer in zip(queries, found, strict=True):
+        for words, answer in zip(queries, answers, strict=True):
             common.print_line(" ".join(words))
             common.print_scored(answer)
 

@@ -69,12 +69,12 @@ def add_recommend(commands: common.Commands) -> None:
     command.add_argument("model", metavar="MODEL", help="what `train-recommender` wrote")
     text = "an item of a basket; or - for standard input, with a basket per line"
     command.add_argument("items", nargs="*", default=[], metavar="ITEM", help=text)
-    some = {"nargs": "+", "metavar": "NAME"}
-    common.add_option(command, "--users", "users that the model knows, in place of a basket", [], "none", **some)
+    several = {"nargs": "+", "metavar": "NAME"}
+    common.add_option(command, "--users", "users that the model knows, in place of a basket", [], "none", **several)
     common.add_topn(command, 10)
     common.add_left_out(command)
     text = "recommend only these items, of which those of the basket need --with-seen"
-    common.add_option(command, "--among", text, shown="all", **some)
+    common.add_option(command, "--among", text, shown="all", **several)
     common.add_flag(command, "--with-seen", "recommend also what is in the basket, or what the user has")
     common.add_threads(command)
 

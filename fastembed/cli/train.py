@@ -40,8 +40,9 @@ COUNTING: common.Parameters = {
 
 def given_parameters(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the parameters of `SkipGram` that were given, with the tokens of lists in place of their files."""
-    found = common.given(arguments, (*COUNTING, *inputs.TRAINING, "subwords"))
-    return found | {name: inputs.open_token_list(found[name]) for name in ("drop", "keep_only") if name in found}
+    parameters = common.given(arguments, (*COUNTING, *inputs.TRAINING, "subwords"))
+    lists = {name: parameters[name] for name in ("drop", "keep_only") if name in parameters}
+    return parameters | {name: inputs.open_token_list(file) for name, file in lists.items()}
 
 
 def add_train(commands: common.Commands) -> None:
@@ -213,7 +214,7 @@ def phrases(arguments: argparse.Namespace) -> None:
     """
     check_writable(arguments.output)
     with common.showing(arguments) as progress:
-        found = Phrases.from_corpus(
+        learned = Phrases.from_corpus(
             inputs.read_corpus(arguments, arguments.files),
             threshold=arguments.min_score,
             scoring=arguments.scoring,
@@ -223,9 +224,9 @@ def phrases(arguments: argparse.Namespace) -> None:
             progress=progress.reading,
             **common.given(arguments, inputs.MIN_COUNT),
         )
-    found.save(arguments.output)
-    what = f"{number_of(len(found), 'phrase')}, such as {' '.join(found.phrases[0])!r}"
-    common.print_written(arguments, what, found.ledger)
+    learned.save(arguments.output)
+    what = f"{number_of(len(learned), 'phrase')}, such as {' '.join(learned.phrases[0])!r}"
+    common.print_written(arguments, what, learned.ledger)
 
 
 def add_demo(commands: common.Commands) -> None:

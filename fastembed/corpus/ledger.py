@@ -84,10 +84,10 @@ class Ledger:
         return number_of(self.lines, self.unit)
 
     def __add__(self, other: Ledger) -> Ledger:
-        own, others = vars(self), vars(other)
+        mine, theirs = vars(self), vars(other)
         total: dict[str, Any] = {
-            name: _sums(value, others[name]) if isinstance(value, dict) else value + others[name]
-            for name, value in own.items()
+            name: _sums(value, theirs[name]) if isinstance(value, dict) else value + theirs[name]
+            for name, value in mine.items()
             if not isinstance(value, str)
         }
         total["unit"] = other.unit if self.unit == Ledger.unit else self.unit
@@ -100,15 +100,15 @@ def _reason_list(reasons: dict[str, int]) -> str:
     return ", ".join(f"{count:,} {reason}" for reason, count in reasons.items() if count)
 
 
-def _sums(reasons: dict[str, int], others: dict[str, int]) -> dict[str, int]:
-    return {reason: reasons.get(reason, 0) + others.get(reason, 0) for reason in reasons | others}
+def _sums(reasons: dict[str, int], more: dict[str, int]) -> dict[str, int]:
+    return {reason: reasons.get(reason, 0) + more.get(reason, 0) for reason in reasons | more}
 
 
 def check_walks(first: Ledger | None, second: Ledger | None) -> None:
     """Raise ValueError if what two ledgers say of the walks that were counted differs; one may say less, or nothing."""
-    one, other = ((ledger and ledger.walks) or "" for ledger in (first, second))
-    if not (one.startswith(other) or other.startswith(one)):
-        raise ValueError(f"counts of {one}, and of {other}")
+    walks, second_walks = ((ledger and ledger.walks) or "" for ledger in (first, second))
+    if not (walks.startswith(second_walks) or second_walks.startswith(walks)):
+        raise ValueError(f"counts of {walks}, and of {second_walks}")
 
 
 def record_lines(ledger: Ledger, tokens: int, lines: int = 1, empty_lines: int | None = None) -> None:

@@ -142,26 +142,26 @@ class Phrases:
         if len(inside) > MOST_COMMON:
             raise ValueError(f"common must hold at most {MOST_COMMON:,} tokens, got {len(inside):,}")
         reader, workers = as_corpus(corpus, reading), check_threads(threads)
-        found: dict[Words, float] = {}
+        scores: dict[Words, float] = {}
         first = Ledger()
         for number in range(math.ceil(math.log2(max_words))):  # a pass doubles the longest phrase: it joins two parts
             ledger = first if number == 0 else Ledger()
             chunks: Iterable[Chunk] = reader.chunks(ledger, progress)
             if number == 0:
                 chunks = with_hints(chunks, reader.reading)
-            table = _count(chunks, reader.reading, found, inside, ledger, workers)
+            table = _count(chunks, reader.reading, scores, inside, ledger, workers)
             if not len(table.tokens) or not ledger.tokens_read:
                 raise empty(reader, ledger)
             new = _scored_phrases(table, inside, min_count, scoring, least, max_words, extend=number > 0)
             if not new:
                 break
-            found |= new
-        if not found:
+            scores |= new
+        if not scores:
             wanted = f"occurs min_count={min_count:,} times and has a {scoring} score of at least {least:g}"
             raise ValueError(f"no phrase was found: no pair of neighbours {wanted}")
         first.tokens_used = first.tokens_read
-        found = dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
-        return cls(list(found), list(found.values()), first)
+        scores = dict(sorted(scores.items(), key=lambda item: (-item[1], item[0])))
+        return cls(list(scores), list(scores.values()), first)
 
     def join(self, tokens: Iterable[str]) -> list[str]:
         """Return the tokens of a sequence, those of each phrase joined by ``_``.
@@ -282,13 +282,13 @@ def _count(
 
     def count(text: bytes, inside: bool) -> tuple[None, int, int, int]:
         table = spare.take()
-        found = table.count(joined.join(text, SEARCH_GLUE) if phrases else text, inside)
+        sizes = table.count(joined.join(text, SEARCH_GLUE) if phrases else text, inside)
         spare.give(table)
-        return None, *found
+        return None, *sizes
 
     deque(map_text(chunks, reading, count, ledger, threads), 0)
-    first, *others = spare.all() or [NeighborTable(packed)]
-    for table in others:
+    first, *tables = spare.all() or [NeighborTable(packed)]
+    for table in tables:
         first.merge(table)
     return first
 
@@ -305,7 +305,7 @@ def _scored_phrases(
     )
     enough = scores >= threshold
     glue = bytes([SEARCH_GLUE])
-    found: dict[Words, float] = {}
+    phrases: dict[Words, float] = {}
     for (first, second, between, _), value in zip(pairs[enough].tolist(), scores[enough].tolist(), strict=True):
         parts = tokens[first].split(glue), tokens[second].split(glue)
         second_digit, first_digit = divmod(between, len(common) + 1)
@@ -313,8 +313,8 @@ def _scored_phrases(
         words = (*map(token_from_bytes, parts[0]), *inside, *map(token_from_bytes, parts[1]))
         extended = len(parts[0]) + len(parts[1]) > 2
         if len(words) <= max_words and extended == extend and all(words):
-            found[words] = max(value, found.get(words, -math.inf))
-    return found
+            phrases[words] = max(value, phrases.get(words, -math.inf))
+    return phrases
 
 
 def score(scoring: str, n: Counts, a: Counts, b: Counts, total: float, min_count: int) -> Counts:

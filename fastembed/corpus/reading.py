@@ -147,8 +147,8 @@ class Reading:
         """
         if not self.compiled:
             text = sequence.removesuffix(b"\r").decode()
-            found = re.findall(self.token_pattern or "", text) if self.tokenizer is None else self.tokenizer(text)
-            tokens = token_list(found, f"what the tokenizer made of {shown(text)}")
+            matches = re.findall(self.token_pattern or "", text) if self.tokenizer is None else self.tokenizer(text)
+            tokens = token_list(matches, f"what the tokenizer made of {shown(text)}")
             if self.token_pattern is not None and "" in tokens:
                 raise ValueError(f"{self.token_pattern!r} {NOTHING} in {shown(text)}")
             return tokens if self.phrases is None else join_phrases(tokens, self._phrase_table)
@@ -300,10 +300,10 @@ def _composed(text: bytes) -> bytes:
     Only words that have such accents, U+0300 to U+036F, are composed: how a word is read does not depend on the others.
     """
     parts, end = list[bytes](), 0
-    for found in ACCENTED.finditer(text) if b"\xcc" in text or b"\xcd" in text else ():
-        first = max(text.rfind(b" ", end, found.start()), text.rfind(b"\n", end, found.start())) + 1 or end
-        parts += text[end:first], normalize("NFC", text[first : found.end()].decode()).replace("i\u0307", "i").encode()
-        end = found.end()
+    for match in ACCENTED.finditer(text) if b"\xcc" in text or b"\xcd" in text else ():
+        first = max(text.rfind(b" ", end, match.start()), text.rfind(b"\n", end, match.start())) + 1 or end
+        parts += text[end:first], normalize("NFC", text[first : match.end()].decode()).replace("i\u0307", "i").encode()
+        end = match.end()
     return b"".join([*parts, text[end:]]) if parts else text
 
 
@@ -414,13 +414,13 @@ def check_phrases(phrases: Any) -> tuple[tuple[str, ...], ...]:
     """Return the tokens of each phrase of a list; raise as :class:`Phrases` does."""
     if isinstance(phrases, str | bytes) or not isinstance(phrases, Iterable):
         raise TypeError(f"phrases must be a list of phrases, got {shown(phrases)}")
-    found = tuple(map(phrase_words, phrases))
-    if not found:
+    checked = tuple(map(phrase_words, phrases))
+    if not checked:
         raise ValueError("a list of phrases needs at least one, got none")
-    if len(set(found)) < len(found):
-        twice = next(phrase for phrase, times in Counter(found).items() if times > 1)
+    if len(set(checked)) < len(checked):
+        twice = next(phrase for phrase, times in Counter(checked).items() if times > 1)
         raise ValueError(f"the phrase {' '.join(twice)!r} occurs twice")
-    return found
+    return checked
 
 
 def phrases_text(phrases: Sequence[Any]) -> str:

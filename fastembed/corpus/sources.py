@@ -157,11 +157,11 @@ def path_list(paths: Any) -> list[str | os.PathLike[str]]:
     """Return one path or several as a list; raise TypeError for anything else."""
     if isinstance(paths, str | os.PathLike):
         return [paths]
-    found = list(paths) if isinstance(paths, Iterable) and not isinstance(paths, bytes | bytearray) else [paths]
-    for path in found:
+    listed = list(paths) if isinstance(paths, Iterable) and not isinstance(paths, bytes | bytearray) else [paths]
+    for path in listed:
         if not isinstance(path, str | os.PathLike):
             raise TypeError(f"paths must be a path or several, each a str or a pathlib.Path, got {shown(path)}")
-    return found
+    return listed
 
 
 def find_files(path: str | os.PathLike[str]) -> list[TextFile]:
@@ -198,13 +198,13 @@ def find_files(path: str | os.PathLike[str]) -> list[TextFile]:
         return [RegularFile(Path(name))]
     if os.path.isdir(name):  # noqa: PTH112
         inside = (Path(root, file) for root, _, files in os.walk(name, onerror=_raise) for file in files)
-        found = [p for p in inside if not any(part.startswith(".") for part in p.relative_to(name).parts)]
+        candidates = [p for p in inside if not any(part.startswith(".") for part in p.relative_to(name).parts)]
     elif os.path.exists(name):  # noqa: PTH110
         with Path(name).open("rb") as stream:
             return [Spool(name, stream)]
     else:
-        found = list(map(Path, _matches(name)))
-    files = sorted(p for p in found if p.is_file())
+        candidates = list(map(Path, _matches(name)))
+    files = sorted(p for p in candidates if p.is_file())
     if not files:
         raise FileNotFoundError(f"no such file: {name[:500]!r}; pass [text] if it is a text")
     return [RegularFile(p) for p in files]
@@ -214,13 +214,13 @@ def _matches(pattern: str) -> list[str]:
     """Return the files and folders of a pattern; raise OSError if one of its folders cannot be read."""
     if len(pattern) > LONGEST_PATTERN:  # a text in place of a path, whose brackets would take minutes
         return []
-    found, folders = glob.glob(pattern, recursive=True), pattern  # noqa: PTH207 - absolute
+    matches, folders = glob.glob(pattern, recursive=True), pattern  # noqa: PTH207 - absolute
     while glob.has_magic(folders):
         folders = os.path.dirname(folders)  # noqa: PTH120
         for folder in glob.glob(folders or ".", recursive=True):  # noqa: PTH207
             if os.path.isdir(folder):  # noqa: PTH112
                 os.scandir(folder).close()
-    return found
+    return matches
 
 
 def is_folder(path: str | os.PathLike[str]) -> bool:
@@ -236,16 +236,16 @@ def _files_of_url(url: str) -> list[TextFile]:
     system, path = file_system(url)
     with naming(url):
         if glob.has_magic(path):
-            names = [name for name in system.glob(path) if system.isfile(name)]
-            found = [name for name in names if not name.rpartition("/")[2].startswith(".")]
+            candidates = [name for name in system.glob(path) if system.isfile(name)]
+            candidates = [name for name in candidates if not name.rpartition("/")[2].startswith(".")]
         elif system.isdir(path):
-            names = [name for name in system.find(path) if name.startswith(path)]
-            found = [name for name in names if "/." not in name[len(path.rstrip("/")) :]]
+            candidates = [name for name in system.find(path) if name.startswith(path)]
+            candidates = [name for name in candidates if "/." not in name[len(path.rstrip("/")) :]]
         else:
-            found = [path] if system.exists(path) else []
-    if not found:
+            candidates = [path] if system.exists(path) else []
+    if not candidates:
         raise FileNotFoundError(f"no such file: {without_password(url)!r}")
-    return [UrlFile(url if name == path else system.unstrip_protocol(name)) for name in sorted(found)]
+    return [UrlFile(url if name == path else system.unstrip_protocol(name)) for name in sorted(candidates)]
 
 
 def _raise(error: OSError) -> None:

@@ -116,8 +116,8 @@ def field_rows(
     for number, row in _rows_of(file, fields, header, report):
         for value in row if type(row) is tuple else ():
             if not (value.isascii() if type(value) is str else type(value) is not list):
-                cleaned = [_valid(each, errors) for each in row]
-                bad = next((each for each in cleaned if isinstance(each, BadRow)), None)
+                cleaned = [_valid(item, errors) for item in row]
+                bad = next((item for item in cleaned if isinstance(item, BadRow)), None)
                 yield number, bad or tuple(cleaned)
                 break
         else:
@@ -162,12 +162,12 @@ def column_of(names: list[str], field: str | int, file: str) -> int:
         ...
     ValueError: 'a.csv' has no field 'txt'; its fields are 'id', 'text'
     """
-    found = [place for place, name in enumerate(names) if name == field]
-    if len(found) > 1:
-        places = ", ".join(str(place + 1) for place in found)
-        raise ValueError(f"{file!r} has {len(found)} fields {field!r}: give the number of one, {places}")
-    if found:
-        return found[0]
+    places = [place for place, name in enumerate(names) if name == field]
+    if len(places) > 1:
+        numbers = ", ".join(str(place + 1) for place in places)
+        raise ValueError(f"{file!r} has {len(places)} fields {field!r}: give the number of one, {numbers}")
+    if places:
+        return places[0]
     number = int(field) if isinstance(field, int) or (field.isascii() and field.isdecimal()) else 0
     if 1 <= number <= len(names):
         return number - 1

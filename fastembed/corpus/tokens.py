@@ -87,8 +87,8 @@ def _renumbering(table: TokenTable, known: TokenTable) -> Int32:
     ids = ids[: known.encode(text, False, ids)[0]]
     ends = np.flatnonzero(ids < 0)
     places = np.full(len(table) + 1, -2, np.int32)
-    found = np.diff(ends, prepend=-1) > 1
-    places[:-1][found] = ids[ends[found] - 1]
+    known_words = np.diff(ends, prepend=-1) > 1
+    places[:-1][known_words] = ids[ends[known_words] - 1]
     places[-1] = -1
     return places
 
@@ -135,9 +135,9 @@ def count_tokens(chunks: Iterable[Chunk], reading: Reading, ledger: Ledger, pool
 
     def count(text: bytes, inside: bool) -> tuple[None, int, int, int]:
         table = spare.take()
-        found = table.count(text, inside)
+        sizes = table.count(text, inside)
         spare.give(table)
-        return None, *found
+        return None, *sizes
 
     deque(map_text(chunks, reading, count, ledger, pool.threads), 0)
     return _merged_tables(spare.all(), pool)
@@ -148,10 +148,10 @@ def count_tokens_by(executor: Executor, corpus: Corpus, ledger: Ledger, progress
     parts, table = corpus_parts(corpus), TokenTable()
     total = Ledger()
     with closing(map_tasks(executor, _part_counts, parts)) as results:
-        for tokens, counts, of_part in reported(parts, results, progress):
+        for tokens, counts, part_ledger in reported(parts, results, progress):
             for token, count in zip(tokens.split(), counts.tolist(), strict=True):
                 table.insert(token, count)
-            total += of_part
+            total += part_ledger
     vars(ledger).update(vars(total))
     return [table]
 
@@ -160,8 +160,8 @@ def _part_counts(part: FileCorpus) -> tuple[bytes, npt.NDArray[np.int64], Ledger
     """Return the tokens of a part, which hold no white space, joined by spaces, and their counts."""
     ledger = Ledger()
     tables = [table.frequent(1) for table in count_tokens(part.chunks(ledger), part.reading, ledger, Pool(1))]
-    tokens = b" ".join(token for found, _ in tables for token in found)
-    return tokens, np.array([count for _, found in tables for count in found], np.int64), ledger
+    tokens = b" ".join(token for column, _ in tables for token in column)
+    return tokens, np.array([count for _, column in tables for count in column], np.int64), ledger
 
 
 def rank_tokens(tables: list[TokenTable], least: int, pool: Pool) -> Ranking:
@@ -288,13 +288,13 @@ def check_token_list(name: str, tokens: Iterable[str] | str) -> tuple[str, ...]:
         raise TypeError(f"{name} must be a list of tokens, 'english' or None, got {shown(tokens)}")
     if iter(tokens) is tokens:
         raise TypeError(f"{name} must be a list of tokens, which can be read again, got {shown(tokens)}")
-    found = list(tokens)
-    if not found:
+    listed = list(tokens)
+    if not listed:
         raise ValueError(f"{name} must hold at least one token, got an empty list: None stands for no list")
-    for token in found:
+    for token in listed:
         if not isinstance(token, str):
             raise TypeError(f"{name} must hold strings, got {shown(token)}")
-    return tuple(sorted(set(found)))
+    return tuple(sorted(set(listed)))
 
 
 def read_token_list(path: str | os.PathLike[str]) -> tuple[str, ...]:
@@ -423,13 +423,13 @@ def with_hints(chunks: Iterable[Chunk], reading: Reading) -> Iterator[Chunk]:
         text += chunk.text[: SAMPLE_BYTES - len(text)]
         if len(text) == SAMPLE_BYTES:
             break
-    of_lists = any(isinstance(chunk, DocumentChunk) and chunk.tokens for chunk in first)
-    for hint in _hints(text.decode(errors="replace"), reading, of_lists):
+    lists = any(isinstance(chunk, DocumentChunk) and chunk.tokens for chunk in first)
+    for hint in _hints(text.decode(errors="replace"), reading, lists):
         warn_user(hint)
     return chain(first, chunks)
 
 
-def _hints(text: str, reading: Reading, of_lists: bool) -> Iterator[str]:
+def _hints(text: str, reading: Reading, lists: bool) -> Iterator[str]:
     if text.lstrip().startswith('{"'):
         yield "the lines are JSON: FileCorpus(..., field=...) reads a field of files whose names end in .jsonl"
         return
@@ -442,7 +442,7 @@ def _hints(text: str, reading: Reading, of_lists: bool) -> Iterator[str]:
     labels = [token for token in tokens if token.startswith("__label__")]
     if len(labels) >= LEAST:
         yield f"{shown(labels[0])} is a label of fastText, and so a word here: sed 's/__label__[^ ]*//g' removes all"
-    if reading.unit == "line" and not of_lists and looks_wrapped(text):
+    if reading.unit == "line" and not lists and looks_wrapped(text):
         unit = "paragraph" if "\n\n" in text else "sentence"
         yield f"the text looks wrapped, so that sequences end in mid-sentence: Reading(unit={unit!r}) joins its lines"
 

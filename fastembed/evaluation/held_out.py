@@ -254,9 +254,9 @@ class _Tally:
         popular = np.tile(popularity, (len(log_p), 1))
         normalise(popular, seen)
         self._items = log_p.shape[1]
-        for k, (scores, each) in enumerate(((self.rows, log_p), (self._popular, popular))):
-            found, best = basket_scores(each, hidden, self.topn)
-            scores.append(found)
+        for k, (rows, answers) in enumerate(((self.rows, log_p), (self._popular, popular))):
+            scores, best = basket_scores(answers, hidden, self.topn)
+            rows.append(scores)
             self._best[k].update(np.unique(best).tolist())
 
     def result(self, baskets: int) -> HeldOutItems:
@@ -295,9 +295,9 @@ def basket_scores(log_p: NDArray[np.float32], hidden: Any, topn: int) -> tuple[N
     hits = np.isin(best + places, hidden.indices + places[owners, 0]) & np.isfinite(np.take_along_axis(log_p, best, 1))
     gains = 1 / np.log2(np.arange(2, best.shape[1] + 2))
     most = np.cumsum(gains)[np.minimum(counts, len(gains)) - 1]
-    found = hits.sum(axis=1)
+    hit_counts = hits.sum(axis=1)
     first = np.where(hits.any(axis=1), 1 / (1 + hits.argmax(axis=1)), 0)
-    scores = (nll, found / topn, found / counts, hits @ gains / most, found > 0, first)
+    scores = (nll, hit_counts / topn, hit_counts / counts, hits @ gains / most, hit_counts > 0, first)
     return np.stack(scores, axis=1).astype(np.float64), best
 
 
@@ -346,8 +346,8 @@ def _given(fitted: FittedRecommender, source: Any, hidden: Any, pool: Pool, tall
     everyone = fitted.asked(None if named else who, who if named else None, False, pool)
     targets = fitted.hidden(everyone.matrix, hidden, True)
     if form_of(hidden) != "matrix":
-        found = fitted.data.items.find(flat_baskets(hidden, 0, 1.0)[0], skip_unknown=True)
-        tally.unknown = int(np.count_nonzero(found < 0))
+        ids = fitted.data.items.find(flat_baskets(hidden, 0, 1.0)[0], skip_unknown=True)
+        tally.unknown = int(np.count_nonzero(ids < 0))
     taken = np.flatnonzero(np.diff(targets.indptr))
     return targets.shape[0], Asked(everyone.matrix[taken], everyone.rows[taken]), targets[taken]
 

@@ -70,13 +70,13 @@ def read_fasttext(path: PathLike) -> Table:
         dim, number, shortest, longest = _read_settings(source)
         tokens, counts = _read_dictionary(source)
         rows = _read_input(source, len(tokens) + number, dim)
-    own, buckets = rows[: len(tokens)], rows[len(tokens) :]
+    words, buckets = rows[: len(tokens)], rows[len(tokens) :]
     if not len(buckets) or longest < max(shortest, 1):
-        return Table(tokens, own, counts)
-    matrix = np.empty(own.shape, np.float32)
+        return Table(tokens, words, counts)
+    matrix = np.empty(words.shape, np.float32)
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is rejected with the matrix
         for block, sums, sizes in bucket_sums(buckets, tokens, shortest, longest):
-            sums += own[block]
+            sums += words[block]
             matrix[block] = sums * (1 / (sizes[:, None] + 1)).astype(np.float32)
     return Table(
         tokens, matrix, counts, ngrams={"ngrams.matrix": buckets, "ngrams.lengths": np.array([shortest, longest])}
@@ -224,7 +224,7 @@ def buckets_of(
     texts = [b"" if word == END_OF_LINE else f"<{word}>".encode("utf-8", "surrogatepass") for word in words]
     text = np.frombuffer(b"".join(texts), np.uint8)
     starts = np.flatnonzero((text & 0xC0) != 0x80)  # of characters
-    bounds = np.concatenate([[0], np.cumsum([len(each) for each in texts])])
+    bounds = np.concatenate([[0], np.cumsum([len(text) for text in texts])])
     firsts = np.searchsorted(starts, bounds)  # the first character of each word
     lengths = np.diff(firsts)
     ends = np.repeat(firsts[1:], lengths)  # for each character, the first one of the next word

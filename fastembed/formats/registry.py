@@ -87,14 +87,14 @@ def format_of(path: PathLike, format: str | None = None) -> Format:  # noqa: A00
     name = Path(path).name.lower()
     suffix = Path(name.removesuffix(".gz")).suffix
     if format is None:
-        found = next((form for form in FORMATS.values() if suffix in form.suffixes), None)
-        if found is None:
+        form = next((entry for entry in FORMATS.values() if suffix in entry.suffixes), None)
+        if form is None:
             raise ValueError(f"{str(path)!r}: no format has the suffix {suffix!r}; name one of {', '.join(FORMATS)}")
     else:
-        found = FORMATS[check_choice("format", format, list(FORMATS))]
-    if name.endswith(".gz") and not found.gzip:
-        raise ValueError(f"{str(path)!r}: files of the format {found.name!r} are not compressed with gzip")
-    return found
+        form = FORMATS[check_choice("format", format, list(FORMATS))]
+    if name.endswith(".gz") and not form.gzip:
+        raise ValueError(f"{str(path)!r}: files of the format {form.name!r} are not compressed with gzip")
+    return form
 
 
 def check_output(path: PathLike, format: str | None = None) -> Callable[[PathLike, Table], None]:  # noqa: A002 - a user's word

@@ -55,8 +55,8 @@ def check_vectors(tokens: Sequence[str], matrix: Any) -> dict[str, int]:
     matrix : ndarray (V, D)
     """
     if not isinstance(matrix, np.ndarray) or matrix.dtype not in (np.float32, np.float64):
-        found = matrix.dtype if isinstance(matrix, np.ndarray) else type(matrix).__name__
-        raise TypeError(f"matrix must be an array of float32 or float64, got {found}")
+        dtype = matrix.dtype if isinstance(matrix, np.ndarray) else type(matrix).__name__
+        raise TypeError(f"matrix must be an array of float32 or float64, got {dtype}")
     unmasked("matrix", matrix)
     if matrix.ndim != 2 or matrix.shape[0] != len(tokens):
         raise ValueError(f"matrix must have the shape ({len(tokens)}, D), one row per token, got {matrix.shape}")
@@ -205,16 +205,16 @@ class Source:
 
     def take_until(self, end: bytes, what: str) -> bytes:
         """Return the next bytes up to an end of one byte, which is passed."""
-        found = bytearray()
-        while not found.endswith(end):
+        data = bytearray()
+        while not data.endswith(end):
             ahead = self.file.peek(1)
             if not ahead:
                 raise self.error(f"the file ends inside {what}")
-            if len(found) > LONGEST:
+            if len(data) > LONGEST:
                 raise self.error(f"{what} does not end within {LONGEST:,} bytes")
-            found += self.file.read(ahead.find(end) + 1 or len(ahead))
-        self.position += len(found)
-        return bytes(found[:-1])
+            data += self.file.read(ahead.find(end) + 1 or len(ahead))
+        self.position += len(data)
+        return bytes(data[:-1])
 
 
 def numbered_lines(file: BinaryIO, path: PathLike) -> Iterator[tuple[int, bytes]]:

@@ -185,8 +185,8 @@ def _check_digest(tensors: Mapping[str, Array], digest: str, path: str | os.Path
         return
     threads = check_threads(None) if sum(array.nbytes for array in tensors.values()) > HASHED_BYTES else 1
     with closing(ordered_map(_sha256, _parts(tensors.values()), threads)) as digests:
-        found = hashlib.sha256(b"".join(digests)).hexdigest()
-    if found != digest:
+        computed = hashlib.sha256(b"".join(digests)).hexdigest()
+    if computed != digest:
         raise ValueError(f"{str(path)!r} is damaged: its tensors are not what was written")
 
 
@@ -252,12 +252,12 @@ def _read_header(
             raise ValueError(f"it has {size:,} bytes, but its arrays end after {8 + length + end:,}")
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise ValueError(f"{str(path)!r} is not a whole safetensors file of NumPy's dtypes: {error}") from error
-    of_header, of_tensors = fields.pop(OF_HEADER, ""), fields.pop(OF_TENSORS, "")
-    if of_header or of_tensors or fields.get("format", "").startswith("fastembed."):
-        stated, hashed = (f'"{OF_HEADER}":"{digest}"'.encode() for digest in (of_header, UNKNOWN))
-        if not of_tensors or hashlib.sha256(text.replace(stated, hashed)).hexdigest() != of_header:
+    header_digest, tensors_digest = fields.pop(OF_HEADER, ""), fields.pop(OF_TENSORS, "")
+    if header_digest or tensors_digest or fields.get("format", "").startswith("fastembed."):
+        stated, hashed = (f'"{OF_HEADER}":"{digest}"'.encode() for digest in (header_digest, UNKNOWN))
+        if not tensors_digest or hashlib.sha256(text.replace(stated, hashed)).hexdigest() != header_digest:
             raise ValueError(f"{str(path)!r} is damaged: its header is not what was written")
-    return places, fields, of_tensors
+    return places, fields, tensors_digest
 
 
 def pack_tokens(tokens: Sequence[str], prefix: str = "tokens") -> dict[str, Array]:
@@ -362,9 +362,9 @@ def check_header(metadata: Mapping[str, str], kind: str, path: str | os.PathLike
     >>> check_header(header("vectors", {"dim": 100}), "vectors", "memory")
     {'dim': 100}
     """
-    found = metadata.get("format", "no format")
-    if found != f"fastembed.{kind}":
-        raise ValueError(f"{str(path)!r} holds {found!r}, not 'fastembed.{kind}'")
+    name = metadata.get("format", "no format")
+    if name != f"fastembed.{kind}":
+        raise ValueError(f"{str(path)!r} holds {name!r}, not 'fastembed.{kind}'")
     if metadata.get("version") != "1":
         raise ValueError(f"{str(path)!r} is of version {metadata.get('version')!r}; this fastembed reads version '1'")
     settings: dict[str, Any] = json.loads(metadata["settings"])

@@ -174,10 +174,10 @@ def parse_header(line: bytes, path: PathLike) -> tuple[int, int]:
     >>> parse_header(b"3000000 300", "memory")
     (3000000, 300)
     """
-    found = re.fullmatch(rb"(\d{1,18})\s+(\d{1,18})\s*", line)
-    if found is None:
+    match = re.fullmatch(rb"(\d{1,18})\s+(\d{1,18})\s*", line)
+    if match is None:
         raise ValueError(f"{str(path)!r}, line 1: word2vec's files begin with a line 'V D', got {line[:40]!r}")
-    count, dim = int(found[1]), int(found[2])
+    count, dim = int(match[1]), int(match[2])
     if not count or not dim:
         raise ValueError(f"{str(path)!r}, line 1: it promises {count} vectors of dimension {dim}; both must be above 0")
     return count, dim

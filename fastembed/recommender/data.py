@@ -72,13 +72,13 @@ class Names:
         for name in listed:
             if not is_name(name):
                 raise TypeError(f"{self.what} must be a str or an int, got {shown(name)}")
-        found = np.array([self._numbers.get(name, -1) for name in listed], np.intp)
-        if not skip_unknown and (found < 0).any():
-            name = listed[int(np.argmax(found < 0))]
+        numbers = np.array([self._numbers.get(name, -1) for name in listed], np.intp)
+        if not skip_unknown and (numbers < 0).any():
+            name = listed[int(np.argmax(numbers < 0))]
             if isinstance(name, str) and self.names.dtype == object:
                 raise KeyError(UnknownToken(name, self.names, f"{self.what}s"))
             raise KeyError(f"{name!r} is not among the {len(self):,} {self.what}s, such as {self.names.tolist()[0]!r}")
-        return found
+        return numbers
 
 
 class _Numbered:
@@ -94,8 +94,8 @@ class _Numbered:
     def names(self) -> Names:
         """Return them."""
         listed = list(self._numbers)
-        of_str = bool(listed) and isinstance(listed[0], str)
-        return Names(self._what, np.array(listed, object if of_str else np.int64))
+        is_text = bool(listed) and isinstance(listed[0], str)
+        return Names(self._what, np.array(listed, object if is_text else np.int64))
 
     def add(self, names: list[Any] | NDArray[Any], place: Place) -> Int32:
         """Return the number of each name (n,); a new name gets the next number.
@@ -119,16 +119,16 @@ class _Numbered:
             return numbers[inverse]
         numbered, known = self._numbers, len(self._numbers)
         try:
-            found = np.fromiter((numbered.setdefault(name, len(numbered)) for name in names), np.int32, len(names))
+            numbers = np.fromiter((numbered.setdefault(name, len(numbered)) for name in names), np.int32, len(names))
         except TypeError as error:
             raise TypeError(f"{self._what} must be a str or an int: {error}") from None
-        of_str = isinstance(next(iter(numbered), None), str)
+        is_text = isinstance(next(iter(numbered), None), str)
         for name in list(numbered)[known:]:
-            if not (isinstance(name, str) and name if of_str else _is_int64(name)):
-                where = place(next(k for k, each in enumerate(names) if each is name))
+            if not (isinstance(name, str) and name if is_text else _is_int64(name)):
+                where = place(next(k for k, item in enumerate(names) if item is name))
                 kinds = "all str and not empty, or all int of 64 bits"
                 raise TypeError(f"{where}: {self._what}s must be {kinds}, got {shown(name)}")
-        return found
+        return numbers
 
 
 def _is_int64(name: Any) -> bool:
@@ -319,8 +319,8 @@ def _from_baskets(baskets: Any, usual: float) -> Interactions:
     index: Any = getattr(baskets, "index", None)  # of a pandas Series
     items, parts, weighted, count, remaining = _Numbered("item"), [], False, 0, iter(baskets)
     while part := list(islice(remaining, BASKETS_AT_ONCE)):
-        names, weights, sizes, some = flat_baskets(part, count, usual)
-        weighted = weighted or some
+        names, weights, sizes, any_weight = flat_baskets(part, count, usual)
+        weighted = weighted or any_weight
         owners = np.repeat(np.arange(count, count + len(part), dtype=np.int32), sizes)
         count += len(part)
         parts.append((weights, owners, items.add(names, lambda k: f"basket {owners[k]}")))  # noqa: B023 - called at once
