@@ -16,7 +16,7 @@ import pytest
 from fastembed import Classifier, SkipGram, Vocabulary
 from fastembed._base.threads import check_threads
 from fastembed.demo import standard_library
-from fastembed.trainer.blocks import FitOptions
+from fastembed.trainer.data import FitOptions
 
 CONTESTANTS = ("fastembed", "sklearn")
 

@@ -30,9 +30,10 @@ from rounds import Times, in_units, print_table, save_results, say, with_minima
 from fastembed import Trainer
 from fastembed._base.threads import Pool
 from fastembed.counts.store import grouped
-from fastembed.trainer.blocks import BlockSteps, FitOptions
+from fastembed.trainer.blocks import BlockSteps
+from fastembed.trainer.data import FitData, FitOptions
 from fastembed.trainer.parameters import Parameters
-from fastembed.trainer.ranks import Ranks
+from fastembed.trainer.run import Run
 
 EPOCHS = 3  # epochs per fit; the first is not timed
 BLOCK = 256
@@ -158,9 +159,8 @@ def seconds_of_block(outputs: int, dim: int) -> float:
     linear = np.full((dim, outputs), 1 / dim, np.float32)
     parameters = Parameters.untrained(rng.standard_normal((rows, dim), np.float32), linear, None)
     del linear
-    fit = BlockSteps(
-        parameters, grouped(random_counts(rows, outputs, 300)), FitOptions(block_size=BLOCK), Pool(1), Ranks()
-    )
+    data = FitData(grouped(random_counts(rows, outputs, 300)))
+    fit = BlockSteps(parameters, data, FitOptions(block_size=BLOCK), Run(Pool(1)))
     seconds: list[float] = []
     for epoch in (1, 2):
         begin = time.process_time()

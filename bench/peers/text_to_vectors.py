@@ -27,7 +27,7 @@ from fastembed import Counts, SkipGram, Vocabulary
 from fastembed.counts.store import GroupedCounts
 from fastembed.skipgram import start, training
 from fastembed.skipgram.start import PositivePMI
-from fastembed.trainer.blocks import FitOptions
+from fastembed.trainer.data import FitOptions
 from fastembed.trainer.trainer import Trainer
 
 # Each phase: where its function is looked up, and its name there. No phase calls another.

@@ -25,7 +25,6 @@ class Estimator:
     """
 
     _model: Any = None  # the state that the last fit has learned
-    _fitting = False
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters by name, in the order of the constructor.

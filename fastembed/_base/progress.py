@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from contextvars import ContextVar
 from importlib import import_module
 from typing import Any, Protocol
-
-from fastembed._base.validation import is_true
 
 _BARS: ContextVar[Any] = ContextVar("_BARS", default=False)
 
@@ -72,16 +70,10 @@ class FitProgress(Protocol):
 
 
 class ProgressBars:
-    """Progress bars of the stages of a fit: reading, counting, epochs. They are seen inside of ``bars(True)`` alone.
+    """Progress bars of the stages of a fit: reading, counting, epochs. They are seen inside of ``bars(True)`` alone."""
 
-    Parameters
-    ----------
-    epochs : int
-        The number of epochs to come.
-    """
-
-    def __init__(self, epochs: int) -> None:
-        self._epochs, self._stage = epochs, ""
+    def __init__(self) -> None:
+        self._epochs, self._stage = 0, ""
         self._bar: Any = None
 
     def reading(self, done: int, total: int | None) -> None:
@@ -157,15 +149,13 @@ def loss_of(record: dict[str, Any]) -> str:
 
 
 @contextmanager
-def reporting(progress: FitProgress | bool | None, epochs: int) -> Iterator[FitProgress | None]:
+def reporting(progress: FitProgress | bool | None) -> Iterator[FitProgress | None]:
     """Yield the object that a fit reports its progress to; True gives bars.
 
     Parameters
     ----------
     progress : bool or FitProgress, optional
         The argument of `SkipGram.fit`.
-    epochs : int
-        The number of epochs to come.
 
     Raises
     ------
@@ -173,7 +163,7 @@ def reporting(progress: FitProgress | bool | None, epochs: int) -> Iterator[FitP
         If `progress` is neither a bool nor None, and lacks a method of `FitProgress`.
     """
     if progress is True:
-        with bars(True), closing(ProgressBars(epochs)) as shown:
+        with bars(True), closing(ProgressBars()) as shown:
             yield shown
     elif progress is None or progress is False:
         yield None
@@ -201,22 +191,3 @@ def bar(items: Any = None, **facts: Any) -> Any:
         return items
     tqdm = import_module("tqdm.auto" if shown else "tqdm").tqdm  # the former draws in notebooks, too
     return tqdm(items, **{"leave": False, "unit_scale": True, "disable": not shown, **facts})
-
-
-def epoch_reports(
-    report: FitProgress | None, on_epoch_end: Callable[[dict[str, float]], object] | None
-) -> Callable[[dict[str, float]], bool]:
-    """Return a function that reports the record of an epoch, calls the user's, and says whether that ends training.
-
-    Examples
-    --------
-    >>> epoch_reports(None, lambda record: record["epoch"] == 2)({"epoch": 2})
-    True
-    """
-
-    def epoch_end(record: dict[str, float]) -> bool:
-        if report is not None:
-            report.epoch(record)
-        return on_epoch_end is not None and is_true(on_epoch_end(record))
-
-    return epoch_end

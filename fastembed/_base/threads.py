@@ -345,18 +345,33 @@ class BlasLimit:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Hold the limit during a `with` block. Nests, also across threads."""
+        self._hold()
+        try:
+            yield
+        finally:
+            self._release()
+
+    @contextmanager
+    def lifted(self) -> Iterator[None]:
+        """Let go of the limit during a `with` block within one of `held`."""
+        self._release()
+        try:
+            yield
+        finally:
+            self._hold()
+
+    def _hold(self) -> None:
         with self._lock:
             if not self.holders:
                 self._set()
             self.holders += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self.holders -= 1
-                if not self.holders:
-                    with _control_of_blas():
-                        self._limits.restore_original_limits()
+
+    def _release(self) -> None:
+        with self._lock:
+            self.holders -= 1
+            if not self.holders:
+                with _control_of_blas():
+                    self._limits.restore_original_limits()
 
     def _set(self) -> None:
         if self._modules != len(sys.modules):  # an import may have loaded another; to seek them takes long
@@ -370,5 +385,10 @@ _blas_limit = PerProcess(BlasLimit)
 
 
 def single_threaded_blas() -> AbstractContextManager[None]:
-    """Hold BLAS to one thread during a `with` block, since threads of ours each call it on a part."""
+    """Hold BLAS to one thread during a `with` block: sums have one order, and each thread of a pool calls BLAS."""
     return _blas_limit.value.held()
+
+
+def blas_of_the_user() -> AbstractContextManager[None]:
+    """Lift the limit of `single_threaded_blas` during a `with` block within its own."""
+    return _blas_limit.value.lifted()

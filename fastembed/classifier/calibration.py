@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.arrays import Float64
-from fastembed._base.threads import single_threaded_blas
 
 MOST_SCORES = 1 << 18  # in a calibration, from documents evenly among all: they determine three numbers well
 MOST_WEIGHT = 4  # largest weight of a document in a calibration over their median
@@ -137,8 +136,7 @@ class Calibration:
 
         from scipy import optimize  # here, since its import takes as long as all others together
 
-        with single_threaded_blas():  # the bits must not depend on the number of BLAS threads
-            t = optimize.minimize(expansion, first, jac=True, method="BFGS").x
+        t = optimize.minimize(expansion, first, jac=True, method="BFGS").x
         return Calibration(self.independent, math.exp(t[0]), math.exp(t[1]), float(t[2]))
 
 

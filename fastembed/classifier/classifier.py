@@ -12,16 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base.estimator import Estimator
-from fastembed._base.progress import FitProgress, bar, bars, epoch_reports, reporting
-from fastembed._base.threads import Pool, check_threads
-from fastembed._base.validation import check_callback, check_integer, check_number, warn_user
-from fastembed.classifier.labels import Columns, check_documents, checked_weights, read_examples, read_labelled
+from fastembed._base.progress import FitProgress, bar, bars
+from fastembed._base.threads import check_threads
+from fastembed._base.validation import check_integer, check_number, warn_user
+from fastembed.classifier.data import Columns, Given, check_documents, checked_weights, read_labelled
 from fastembed.classifier.metrics import Evaluation, Explanation, evaluation, explanation
 from fastembed.classifier.model import FittedClassifier
 from fastembed.classifier.options import ClassifierOptions
-from fastembed.classifier.training import Size, check_alike, learn
+from fastembed.classifier.training import fitted
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
+from fastembed.trainer.run import EpochEnd, running
 
 T = TypeVar("T")
 Field: TypeAlias = "str | int | None"
@@ -135,7 +136,7 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
         header: bool = True,
         skip_bad: bool = False,
         progress: FitProgress | bool | None = None,
-        on_epoch_end: Callable[[dict[str, float]], object] | None = None,
+        on_epoch_end: EpochEnd | None = None,
     ) -> Self:
         """Learn from documents and their labels.
 
@@ -198,8 +199,10 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
         >>> Classifier().fit(rows, field="text", label="topics").classes_.tolist()
         ['x', 'y', 'z']
         """
-        columns = Columns(field, label, header, skip_bad)
-        return self._learn(documents, labels, sample_weight, columns, progress, on_epoch_end, None)
+        options, columns = self._options(), Columns(field, label, header, skip_bad)
+        with running(self, progress=progress, on_epoch_end=on_epoch_end) as run:
+            self._model = fitted(Given(documents, labels, sample_weight, columns), options, run)
+        return self
 
     def partial_fit(
         self,
@@ -212,7 +215,7 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
         header: bool = True,
         skip_bad: bool = False,
         progress: FitProgress | bool | None = None,
-        on_epoch_end: Callable[[dict[str, float]], object] | None = None,
+        on_epoch_end: EpochEnd | None = None,
     ) -> Self:
         """Continue training on more documents, which may have new features and labels.
 
@@ -246,34 +249,9 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
         >>> model.partial_fit(["e f", "a d"], ["z", "x"]).predict(["e", "a"]).tolist()
         ['z', 'x']
         """
-        columns = Columns(field, label, header, skip_bad)
-        return self._learn(documents, labels, sample_weight, columns, progress, on_epoch_end, self._model)
-
-    def _learn(
-        self,
-        documents: Any,
-        labels: Any,
-        sample_weight: Any,
-        columns: Columns,
-        progress: FitProgress | bool | None,
-        on_epoch_end: Callable[[dict[str, float]], object] | None,
-        known: FittedClassifier | None,
-    ) -> Self:
-        """Learn from documents, beside what is `known`."""
-        check_callback("on_epoch_end", on_epoch_end)
-        options, ledger = self._options(), Ledger(unit="document")
-        given = {name: value for name, value in self.get_params().items() if name != "threads"}
-        settings = {name: None if value is None else getattr(options, name) for name, value in given.items()}
-        if known is not None:
-            check_alike(known, options)
-        pool = Pool(check_threads(options.threads))
-        with reporting(progress, options.epochs) as report:
-            examples = read_examples(documents, labels, sample_weight, columns, options, ledger, pool, known, report)
-            if report is not None:
-                size = len(examples.weights), len(examples.features), len(examples.labels.classes), options.epochs
-                report.training(Size(*size))
-            shown = epoch_reports(report, on_epoch_end)
-            self._model = learn(examples, options, settings, pool, ledger, shown, known)
+        options, columns = self._options(), Columns(field, label, header, skip_bad)
+        with running(self, progress=progress, on_epoch_end=on_epoch_end) as run:
+            self._model = fitted(Given(documents, labels, sample_weight, columns, self._model), options, run)
         return self
 
     # ---------------------------------------------------------------- fitted properties
@@ -492,7 +470,8 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
         >>> Classifier().fit(["a b", "c d"], ["x", "y"]).score(["a", "d"], ["x", "x"])
         0.5
         """
-        return self._evaluation(documents, labels, Columns(field, label, header, skip_bad), 1, sample_weight).accuracy
+        given = Given(documents, labels, sample_weight, Columns(field, label, header, skip_bad))
+        return self._evaluation(given, 1).accuracy
 
     def test(
         self,
@@ -534,24 +513,15 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
         >>> model.test(["a", "d"], ["x", "x"]).precision
         0.5
         """
-        columns = Columns(field, label, header, skip_bad)
-        return self._evaluation(documents, labels, columns, check_integer("k", k, low=1), progress=progress)
+        given = Given(documents, labels, None, Columns(field, label, header, skip_bad))
+        return self._evaluation(given, check_integer("k", k, low=1), progress=progress)
 
-    def _evaluation(
-        self,
-        documents: Any,
-        labels: Any,
-        columns: Columns,
-        k: int,
-        sample_weight: Any = None,
-        *,
-        progress: bool = False,
-    ) -> Evaluation:
+    def _evaluation(self, given: Given, k: int, *, progress: bool = False) -> Evaluation:
         model, prefix, ledger = self._fitted(), self._fitted().settings["label_prefix"], Ledger(unit="document")
         reading, weights = model.features.reading, None
-        items, found, some = read_labelled(documents, labels, columns, reading, prefix, ledger, every=True)
-        if sample_weight is not None:
-            weights = checked_weights(sample_weight, some)[some]
+        items, found, some = read_labelled(given, reading, prefix, ledger, every=True)
+        if given.weights is not None:
+            weights = checked_weights(given.weights, some)[some]
         pieces = self._answers(items, lambda scores, known: (scores, known), warn=False)
         with bars(progress), bar(desc="documents", total=len(items)) as done:
 
@@ -668,7 +638,7 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
 
     def _options(self) -> ClassifierOptions:
         """Check the parameters and return them."""
-        return ClassifierOptions(*[getattr(self, each.name) for each in fields(ClassifierOptions)])
+        return ClassifierOptions(*[getattr(self, each.name) for each in fields(ClassifierOptions) if each.init])
 
     def _fitted(self) -> FittedClassifier:
         if self._model is None:

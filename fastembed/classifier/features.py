@@ -474,8 +474,7 @@ def read_features(
     options: ClassifierOptions,
     ledger: Ledger,
     pool: Pool,
-    known: Features | None = None,
-    known_documents: int = 0,
+    known: tuple[Features, int] | None = None,
 ) -> tuple[Features, Any, Int64, LabelGains | None]:
     """Find the features of documents, and weigh them; words are counted, then n-grams of their ids.
 
@@ -487,10 +486,8 @@ def read_features(
         1 where a document has a label.
     ledger : Ledger
         The ledger to which the numbers of used and dropped tokens are added.
-    known : Features, optional
-        Features that come first and keep their weights.
-    known_documents : int
-        The number of documents that these are from.
+    known : (Features, int), optional
+        The features of a fitted classifier, which come first and keep their weights, and the number of its documents.
 
     Returns
     -------
@@ -520,15 +517,16 @@ def read_features(
     ledger.dropped = {"outside the vocabulary": ledger.tokens_read - ledger.tokens_used}
     features, orders = _find_features(words, counts, ids, options, pool)
     bags = features.count(orders, ids[1:], words, pool)
-    documents, frequencies = known_documents + len(bags[0]) - 1, np.bincount(bags[1], minlength=len(features))
-    if known is None:
+    old, earlier = known or (None, 0)
+    documents, frequencies = earlier + len(bags[0]) - 1, np.bincount(bags[1], minlength=len(features))
+    if old is None:
         new, of_new = np.arange(len(features)), frequencies
     else:
         of_new = frequencies
-        features, new = known.grown(features)
+        features, new = old.grown(features)
         bags = features.count(features.places(tokens.ids(list(features.words.tokens), pool)), ids[1:], words, pool)
         frequencies = np.bincount(bags[1], minlength=len(features))
-        frequencies[known.numbers_in(features)] += 1
+        frequencies[old.numbers_in(features)] += 1
     if options.weighting != "count":
         kinds = np.searchsorted(features.starts, new, "right") - 1  # words - 1 of an n-gram
         factors = np.append(PER_WORD[options.weighting] ** np.arange(len(features.grams) + 1), 1)[kinds]
@@ -537,9 +535,9 @@ def read_features(
     gains = LabelGains(bags, frequencies, labels) if options.weighting == "supervised" else None
     if gains is not None:
         features.weights[:] *= 1 + gains.values
-    if known is not None:
-        fixed = known.numbers_in(features)
-        features.weights[fixed] = known.weights
+    if old is not None:
+        fixed = old.numbers_in(features)
+        features.weights[fixed] = old.weights
         if gains is not None:
             gains.fixed[fixed] = True
     features.scale(bags, pool)

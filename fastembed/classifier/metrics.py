@@ -13,7 +13,7 @@ import numpy.typing as npt
 from fastembed._base.arrays import Float64, largest, largest_of_rows
 from fastembed._base.validation import number_of, shown
 from fastembed.classifier.calibration import nll, probabilities
-from fastembed.classifier.labels import Labels, check_fit
+from fastembed.classifier.data import Labels, check_fit
 from fastembed.classifier.model import FittedClassifier
 
 MOST_LABELS = 20  # in a table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastembed._base.validation import check_choice, check_integer, check_number, shown
@@ -21,6 +21,11 @@ MOST_WORDS = 16  # largest word n-gram, since the kernel of bags takes at most t
 @dataclass(frozen=True)
 class ClassifierOptions:
     """The parameters of `Classifier`, with the defaults of the loss, as plain Python values.
+
+    Attributes
+    ----------
+    settings : dict
+        The parameters that are not None, and all others as None: what a file stores, without the number of threads.
 
     Raises
     ------
@@ -43,6 +48,7 @@ class ClassifierOptions:
     threads: int | None
     reading: Reading
     label_prefix: str
+    settings: dict[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
         check_choice("loss", self.loss, LOSSES)
@@ -75,7 +81,9 @@ class ClassifierOptions:
             raise ValueError(f"reading.unit of a classifier must be 'line', got {reading.unit!r}")
         if self.loss == "squared" and self.dim is not None:
             raise ValueError(f"dim={shown(self.dim)} is for loss='softmax'; loss='squared' is of full rank")
-        prefix = self.label_prefix
+        prefix, given = self.label_prefix, dict(vars(self))
         if not isinstance(prefix, str) or prefix.split() != [prefix]:
             raise ValueError(f"label_prefix must be a str without spaces, such as '__label__', got {shown(prefix)}")
         vars(self).update(checked)
+        settings = {name: value if value is None else vars(self)[name] for name, value in given.items()}
+        vars(self)["settings"] = {name: value for name, value in settings.items() if name != "threads"}

@@ -9,33 +9,31 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 
 from fastembed._base.arrays import CACHE_LINE, Float32, Float64, Int64, aligned_zeros
-from fastembed._base.memory import check_free
-from fastembed._base.threads import Pool, single_threaded_blas
+from fastembed._base.threads import Pool
 from fastembed._base.validation import number_of, warn_user
 from fastembed._kernels import features as kernels
 from fastembed._kernels import kernels_for
-from fastembed.classifier.calibration import Calibration, prior_logits, probabilities
-from fastembed.classifier.features import BAG_DOCUMENTS, Features, placed, shares
-from fastembed.classifier.labels import Examples, balanced, mean_weights
+from fastembed.classifier.calibration import Calibration, prior_logits
+from fastembed.classifier.data import Examples, Given, balanced, mean_weights, read_examples
+from fastembed.classifier.features import BAG_DOCUMENTS, placed, shares
 from fastembed.classifier.model import FittedClassifier
 from fastembed.classifier.options import ClassifierOptions
+from fastembed.classifier.start import Earlier, check_memory, earlier_from, first_parameters
 from fastembed.corpus.ledger import Ledger
-from fastembed.trainer.trainer import Trainer
-
-EpochEnd = Callable[[dict[str, float]], bool]
+from fastembed.trainer.data import FitOptions, check_data
+from fastembed.trainer.fit import train
+from fastembed.trainer.parameters import check_parameters
+from fastembed.trainer.run import Run
 
 BLOCK_DOCUMENTS = 64
 LINEAR_RATE = 0.05
-POWER_STEPS = 2
 RATE = 3.0  # of E, by default, unless documents are so alike or heavy that it is less
 STABLE = 6.0  # RATE times the largest eigenvalue of a block is at most this: docs/derivation.md, section 8
 EIGENVALUE_STEPS = 10
@@ -94,32 +92,6 @@ def check_alike(known: FittedClassifier, options: ClassifierOptions) -> None:
             raise ValueError(f"{name}={getattr(options, name)!r}, but the classifier learned with {value!r}: call fit")
 
 
-class Earlier(NamedTuple):
-    """What training goes on from: a fitted classifier, or by default nothing.
-
-    Attributes
-    ----------
-    with_label : ndarray of float64 (L,)
-        How many earlier documents have each label.
-    documents : int
-        The number of earlier documents.
-    places : ndarray of int64 (K,)
-        The columns of the labels that the classifier knows.
-    bias : ndarray of float32 (K,)
-    calibration : Calibration or None
-        Where the search for a calibration begins.
-    parameters : (ndarray (F, D), ndarray (D, L) or None) or None
-        E and W, with rows and columns for what is new.
-    """
-
-    with_label: Float64
-    documents: int = 0
-    places: npt.NDArray[np.intp] = np.arange(0)
-    bias: Float32 = np.zeros(0, np.float32)
-    calibration: Calibration | None = None
-    parameters: tuple[Float32, Float32 | None] | None = None
-
-
 class Learned(NamedTuple):
     """The part of a `FittedClassifier` that training finds."""
 
@@ -131,32 +103,24 @@ class Learned(NamedTuple):
     history: list[dict[str, float]]
 
 
-def learn(
-    examples: Examples,
-    options: ClassifierOptions,
-    settings: dict[str, Any],
-    pool: Pool,
-    ledger: Ledger,
-    on_epoch_end: EpochEnd | None,
-    known: FittedClassifier | None = None,
-) -> FittedClassifier:
-    """Return the classifier learned from examples.
+def fitted(given: Given, options: ClassifierOptions, run: Run) -> FittedClassifier:
+    """Return the classifier learned from documents, beside what is known.
 
-    Parameters
-    ----------
-    examples : Examples
-        Their bags are released during training.
-    settings : dict
-        Those of the `FittedClassifier`.
-    on_epoch_end : callable, optional
-        Called with the record of each epoch; training ends early if it returns True.
-    known : FittedClassifier, optional
-        The classifier to go on from.
+    Raises
+    ------
+    TypeError, ValueError, OSError, MemoryError
+        As `Classifier.fit`.
     """
+    known, ledger = given.known, Ledger(unit="document")
+    if known is not None:
+        check_alike(known, options)
+    examples = read_examples(given, options, ledger, run)
     labels = examples.labels
-    earlier = Earlier(np.zeros(len(labels.classes))) if known is None else _go_on_from(known, examples)
-    train = _softmax if options.loss == "softmax" else _one_against_all
-    learned = train(examples, options, pool, earlier, on_epoch_end)
+    if run.progress is not None:
+        run.progress.training(Size(len(examples.weights), len(examples.features), len(labels.classes), options.epochs))
+    earlier = Earlier(np.zeros(len(labels.classes))) if known is None else earlier_from(known, examples)
+    learn = _softmax if options.loss == "softmax" else _one_against_all
+    learned = learn(examples, options, earlier, run)
     return FittedClassifier(
         features=examples.features,
         classes=labels.classes,
@@ -165,70 +129,60 @@ def learn(
         label_counts=examples.label_counts,
         ledger=ledger,
         indicator=labels.indicator,
-        settings=settings,
+        settings=options.settings,
         **learned._asdict(),
     )
 
 
-def _go_on_from(known: FittedClassifier, examples: Examples) -> Earlier:
-    """Return what a classifier brings along to further examples."""
-    labels = examples.labels
-    places = np.searchsorted(labels.classes, known.classes)
-    with_label = np.zeros(len(labels.classes))
-    with_label[places] = probabilities(known.prior.astype(np.float64)[None], known.independent)[0] * known.documents
-    calibration = known.calibration if known.several == labels.several else None  # a softmax has other numbers
-    parameters = _grown_parameters(known, examples.features, places, len(labels.classes))
-    return Earlier(with_label, known.documents, places, known.bias, calibration, parameters)
-
-
-def _one_against_all(
-    examples: Examples, options: ClassifierOptions, pool: Pool, earlier: Earlier, on_epoch_end: EpochEnd | None
-) -> Learned:
+def _one_against_all(examples: Examples, options: ClassifierOptions, earlier: Earlier, run: Run) -> Learned:
     """Learn by the loss "squared"; E has a column per label, and W is the identity."""
     labels = examples.labels
     count = len(labels.classes)
-    _check_memory(examples.features, count, count, len(examples.weights))
+    check_memory(examples.features, count, count, len(examples.weights))
     losses = examples.weights  # sigma rho in docs/derivation.md, section 8; the weights alone are sigma
     if options.class_weight is None:
         losses = losses * mean_weights(labels.matrix, balanced(examples.label_counts) ** RARE)
     weights = np.stack([examples.weights, losses])
     # By either weight, of the earlier documents and these: how many there are, and how many have each label
     totals = weights.sum(axis=1) + earlier.documents
-    own, of_losses = np.minimum(weights @ labels.matrix + earlier.with_label, totals[:, None])
-    prior = prior_logits(own / (totals[0] if labels.several else own.sum()), labels.several)
+    with_label, loss_with_label = np.minimum(weights @ labels.matrix + earlier.with_label, totals[:, None])
+    prior = prior_logits(with_label / (totals[0] if labels.several else with_label.sum()), labels.several)
     # Where the bias starts: for a label of all documents or of none, the share is half a document from that
-    distances = np.minimum(of_losses, totals[1] - of_losses) / totals[1]
+    distances = np.minimum(loss_with_label, totals[1] - loss_with_label) / totals[1]
     half = distances[distances > ROUNDING].min(initial=0.5) / 2
-    q = (of_losses / totals[1]).clip(half, 1 - half)
+    q = (loss_with_label / totals[1]).clip(half, 1 - half)
     bias = q.astype(np.float32)
     bias[earlier.places] = earlier.bias
-    start = earlier.parameters and earlier.parameters[0]
-    embedding, bias, left_out, history = train_squares(
-        examples, losses, bias, float(earlier.documents), start, options, pool, on_epoch_end
-    )
+    centre = Centre(bias, earlier.parameters and earlier.parameters[0], float(earlier.documents))
+    embedding, bias, left_out, history = train_squares(examples, losses, centre, options, run)
     least = min(record["loss"] for record in history if not record["left_out"])
     _warn_of_nothing(least, (q * (1 - q) / 2).sum())
     first = earlier.calibration or Calibration.first(labels.several)
     calibrated = earlier.documents if earlier.calibration else 0
-    scores, of_left_out, weights_of_left_out = zip(*left_out, strict=True)
-    calibration = first.fitted(
-        np.concatenate(scores),
-        sparse.vstack(of_left_out, "csr"),
-        np.concatenate(weights_of_left_out),
-        prior,
-        calibrated,
-    )
+    scores, matrices, document_weights = zip(*left_out, strict=True)
+    known = np.concatenate(scores), sparse.vstack(matrices, "csr"), np.concatenate(document_weights)
+    calibration = first.fitted(*known, prior, calibrated)
     return Learned(embedding, None, bias, prior, calibration, history)
 
 
-def _check_memory(features: Features, dim: int, labels: int, documents: int = 0) -> None:
-    """Raise MemoryError if E (F, D) and dual variables of documents, and a copy of both, do not fit in memory."""
-    size = (len(features) + documents) * dim * np.dtype(np.float32).itemsize
-    what = f"training {labels:,} labels on {len(features):,} features"
-    check_free(2 * size, what, "give loss='softmax' and a small dim, or a larger min_count")
-
-
 # ---------------------------------------------------------------- the loss "squared"
+
+
+class Centre(NamedTuple):
+    """Where L2 regularisation pulls the weights of the labels.
+
+    Attributes
+    ----------
+    bias : ndarray of float32 (L,)
+    weights : ndarray of float32 (F, L) or None
+        Those of a fitted classifier; by default 0.
+    curvature : float
+        The second derivative of the losses of earlier documents by the bias, which hold it near the first one.
+    """
+
+    bias: Float32
+    weights: Float32 | None
+    curvature: float
 
 
 class Ascent:
@@ -243,12 +197,8 @@ class Ascent:
         The weights of the losses of the documents.
     order : ndarray of int64 (N,)
         The order of the documents in memory, by which they are numbered here.
-    bias : ndarray of float32 (L,)
-        The first bias, towards which L2 regularisation pulls it.
-    start : ndarray of float32 (F, L), optional
-        The weights towards which L2 regularisation pulls; by default 0. All features have a row then.
-    curvature : float
-        The second derivative of the losses of earlier documents by the bias, which hold it near the first one.
+    centre : Centre
+        Where training starts. If it has weights, all features have a row.
 
     Raises
     ------
@@ -257,17 +207,10 @@ class Ascent:
     """
 
     def __init__(
-        self,
-        examples: Examples,
-        losses: Float64,
-        order: Int64,
-        bias: Float32,
-        l2: float,
-        pool: Pool,
-        start: Float32 | None,
-        curvature: float,
+        self, examples: Examples, losses: Float64, order: Int64, centre: Centre, l2: float, pool: Pool
     ) -> None:
-        self._bias_square = BIAS_SQUARE / (1 + BIAS_SQUARE * curvature / l2)
+        bias, start = centre.bias, centre.weights
+        self._bias_square = BIAS_SQUARE / (1 + BIAS_SQUARE * centre.curvature / l2)
         self._pool, self._labels = pool, len(bias)
         heaviest = float(examples.weights.max())
         if heaviest > MOST_COST * l2:
@@ -376,14 +319,7 @@ class Ascent:
 
 
 def train_squares(
-    examples: Examples,
-    losses: Float64,
-    bias: Float32,
-    curvature: float,
-    start: Float32 | None,
-    options: ClassifierOptions,
-    pool: Pool,
-    on_epoch_end: Callable[[dict[str, float]], bool] | None,
+    examples: Examples, losses: Float64, centre: Centre, options: ClassifierOptions, run: Run
 ) -> tuple[Float32, Float32, list[tuple[Float32, Any, Float64]], list[dict[str, float]]]:
     """Train on all documents; then without each part of them, from the duals that there are.
 
@@ -396,12 +332,10 @@ def train_squares(
         Their bags, frequencies and gains are released once they have been sorted.
     losses : ndarray of float64 (N,)
         The weights of the losses of the documents.
-    bias : ndarray of float32 (L,)
-        The initial bias, which L2 regularisation pulls towards.
-    curvature, start
-        As for :class:`Ascent`.
-    on_epoch_end : callable, optional
-        Training ends if it returns True: without each part left out, it makes one more epoch.
+    centre : Centre
+    options : ClassifierOptions
+    run : Run
+        If its callback ends training, one more epoch is made without each part left out.
 
     Returns
     -------
@@ -415,7 +349,7 @@ def train_squares(
     random = rng.permutation(len(examples.weights))  # the order of documents in memory
     random = random[np.argsort(examples.weights[random] == 0, kind="stable")]  # without a weight: never visited
     count = int(np.count_nonzero(examples.weights))
-    ascent = Ascent(examples, losses, random, bias, options.l2, pool, start, curvature)
+    ascent = Ascent(examples, losses, random, centre, options.l2, run.pool)
     size = max(1, min(MOST_LEFT_OUT, count // 10))
     parts = [slice(k, k + size) for k in range(0, min(max(ENOUGH, size), count) - size + 1, size)]
     left_out = examples.left_out([random[part] for part in parts])
@@ -436,7 +370,7 @@ def train_squares(
             first, largest = first[:0], max(largest, change)
             record = {"epoch": len(history) + 1, "left_out": len(these), "loss": loss, "change": change}
             history.append(record | {"seconds": time.perf_counter() - began})
-            ended = ended or (on_epoch_end is not None and on_epoch_end(dict(history[-1])))
+            ended = ended or run.epoch_ended(history)
             if ended or change <= max(tolerance, FLOOR * largest):
                 break
         else:
@@ -450,66 +384,6 @@ def train_squares(
             found = ascent.result()
         before = these
     return *found, scored, history
-
-
-# ---------------------------------------------------------------- initial parameters: E, and W or None for the identity
-
-
-def _grown_parameters(
-    known: FittedClassifier, features: Features, places: npt.NDArray[np.intp], labels: int
-) -> tuple[Float32, Float32 | None]:
-    """Return E and W of a fitted classifier for more features and labels; what is new is zero.
-
-    `places` are the columns of its labels.
-    """
-    old = known.features.numbers_in(features)
-    if known.linear is None:
-        embedding = np.zeros((len(features), labels), np.float32)
-        embedding[np.ix_(old, places)] = known.embedding
-        return embedding, None
-    embedding = np.zeros((len(features), known.embedding.shape[1]), np.float32)
-    embedding[old] = known.embedding
-    linear = np.zeros((len(known.linear), labels), np.float32)
-    linear[:, places] = known.linear
-    return embedding, linear
-
-
-def _first_parameters(
-    features: Features, bags: Any, targets: Any, options: ClassifierOptions
-) -> tuple[Float32, Float32 | None]:
-    """Return E and W of a new classifier: E is zero.
-
-    With dim=None, or at least as many dimensions as labels, W is the identity and fixed: the model has full rank.
-    Otherwise W gives similar labels similar vectors.
-    """
-    labels = targets.shape[1]
-    dim = labels if options.dim is None else min(options.dim, labels)
-    _check_memory(features, dim, labels)
-    embedding = np.zeros((len(features), dim), np.float32)
-    if dim == labels:
-        return embedding, None
-    with single_threaded_blas():  # the bits must not depend on the number of BLAS threads
-        return embedding, label_vectors(bags, targets, dim, np.random.default_rng(options.seed))
-
-
-def label_vectors(bags: Any, targets: Any, dim: int, rng: np.random.Generator) -> Float32:
-    """Return unit vectors (D, L) whose cosines approximate those of the mean bags of the labels.
-
-    Let C (L, F) be the mean bags, scaled to unit length. The vectors are the leading left singular vectors of C times
-    the singular values, scaled to unit length, from subspace iteration with a random start (Halko et al. 2011).
-    """
-    means = sparse.csr_array(targets.T @ bags)
-    lengths = np.sqrt(np.asarray(means.multiply(means).sum(axis=1)).ravel())
-    means = sparse.csr_array(sparse.diags_array(1 / np.maximum(lengths, 1e-30)) @ means).astype(np.float32)
-    transposed = sparse.csr_array(means.T)
-    basis = np.linalg.qr(rng.standard_normal((means.shape[0], dim)).astype(np.float32))[0]
-    for _ in range(POWER_STEPS):
-        basis = np.linalg.qr(means @ (transposed @ basis))[0]
-    half = transposed @ basis  # (F, D): C^T Q, so that C C^T is about Q (half^T half) Q^T
-    values, vectors = np.linalg.eigh(half.T @ half)
-    rows = basis @ (vectors * np.sqrt(np.maximum(values, 0)))
-    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-    return np.ascontiguousarray(rows.T, np.float32)
 
 
 # ---------------------------------------------------------------- the loss "softmax"
@@ -540,9 +414,7 @@ def default_rate(bags: Any, weights: Float64) -> float:
     return float(min(RATE, STABLE / max(eigenvalue, 1.0)))
 
 
-def _softmax(
-    examples: Examples, options: ClassifierOptions, pool: Pool, earlier: Earlier, on_epoch_end: EpochEnd | None
-) -> Learned:
+def _softmax(examples: Examples, options: ClassifierOptions, earlier: Earlier, run: Run) -> Learned:
     """Learn by the loss "softmax": gradient descent on blocks of documents.
 
     The step of a row is proportional to its weight in the bag, as in the gradient of the loss, so that E stays in the
@@ -552,13 +424,11 @@ def _softmax(
     targets.data *= np.repeat(examples.weights, np.diff(targets.indptr))
     sums = np.asarray(targets.sum(axis=0)).ravel() + earlier.with_label
     prior = prior_logits(sums / sums.sum(), False)
-    embedding, linear = earlier.parameters or _first_parameters(examples.features, examples.bags, targets, options)
+    embedding, linear = earlier.parameters or first_parameters(examples.features, examples.bags, targets, options)
     w = np.eye(len(prior), dtype=np.float32) if linear is None else linear
-    trainer = Trainer(embedding, w, bias=prior, threads=pool.threads)
-    history = trainer.fit_counts(
-        targets,
-        bags=examples.bags,
-        input_weights=examples.weights,
+    parameters = check_parameters(embedding, w, prior)
+    data = replace(check_data(parameters, targets, examples.bags), input_weights=examples.weights)
+    fit_options = FitOptions(
         optimizer="sgd",
         epochs=options.epochs,
         learning_rate=options.learning_rate or default_rate(examples.bags, examples.weights),
@@ -566,13 +436,13 @@ def _softmax(
         l2=options.l2,
         block_size=BLOCK_DOCUMENTS,
         seed=options.seed,
-        on_epoch_end=on_epoch_end,
     )
+    history = train(parameters, data, fit_options, run)
     entropy = -float(targets.sum(axis=0) @ prior.astype(np.float64)) / targets.sum()
     if len(history) > 1:  # the nll is that before the steps of an epoch
         _warn_of_nothing(history[-1]["nll"], entropy)
-    trained = None if linear is None else np.ascontiguousarray(trainer.linear)
-    return Learned(trainer.embedding, trained, prior, prior, None, history)
+    trained = None if linear is None else np.ascontiguousarray(parameters.linear)
+    return Learned(parameters.embedding, trained, prior, prior, None, history)
 
 
 def _warn_of_nothing(loss: float, of_shares: float) -> None:

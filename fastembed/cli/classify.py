@@ -14,7 +14,7 @@ from typing import Any, cast
 from fastembed._base.validation import printable
 from fastembed._kernels.features import separate_labels
 from fastembed.classifier import Classifier
-from fastembed.classifier.labels import field_documents, labelled_lines
+from fastembed.classifier.data import field_documents, labelled_lines
 from fastembed.classifier.options import EPOCHS, L2, LOSSES
 from fastembed.cli import common, inputs
 from fastembed.corpus import Ledger, Reading

@@ -317,12 +317,10 @@ class Progress(ProgressBars):
     ----------
     arguments : Namespace
         With --quiet.
-    epochs : int
-        The number of epochs to come.
     """
 
-    def __init__(self, arguments: argparse.Namespace, epochs: int) -> None:
-        super().__init__(epochs)
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        super().__init__()
         self._quiet = arguments.quiet
 
     def training(self, estimate: Any) -> None:
@@ -354,7 +352,7 @@ class Progress(ProgressBars):
 
 
 @contextmanager
-def showing(arguments: argparse.Namespace, epochs: int = 0) -> Iterator[Progress]:
+def showing(arguments: argparse.Namespace) -> Iterator[Progress]:
     """Yield what shows the progress of a fit, with the bars of its start and of the blocks of its epochs."""
-    with bars(shows_bars(arguments)), closing(Progress(arguments, epochs)) as progress:
+    with bars(shows_bars(arguments)), closing(Progress(arguments)) as progress:
         yield progress

@@ -96,11 +96,11 @@ def train_vectors(arguments: argparse.Namespace) -> None:
         arguments.parser.error("--continue has no --checkpoint and no --mpi")
     ranks = Ranks(require("mpi4py.MPI", "mpi").COMM_WORLD if arguments.mpi else None)
     try:
-        with ranks.ending_all():
-            with ranks.agreeing():
-                if ranks.first:
-                    inputs.check_model_output(arguments)
-                learn = _prepared(arguments, ranks)
+        with ranks.together():
+            if ranks.first:
+                inputs.check_model_output(arguments)
+            learn = _prepared(arguments, ranks)
+            ranks.meet({}, None)
             if ranks.first:
                 _train_and_save(arguments, learn)
             else:
@@ -126,7 +126,7 @@ def _prepared(arguments: argparse.Namespace, ranks: Ranks) -> Callable[..., Skip
         reading = model.reading_
     else:
         model = SkipGram(**given, threads=arguments.threads)
-        choice |= {"comm": ranks.comm, "checkpoint": arguments.checkpoint}
+        choice |= {"comm": ranks.comm if arguments.mpi else None, "checkpoint": arguments.checkpoint}
         reading = None
     data: Any
     if arguments.counts:

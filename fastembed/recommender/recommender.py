@@ -4,35 +4,24 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, NamedTuple, Self
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base import estimator
 from fastembed._base.estimator import Transformer
-from fastembed._base.memory import check_free
-from fastembed._base.progress import FitProgress, epoch_reports, reporting
+from fastembed._base.progress import FitProgress
 from fastembed._base.threads import Pool, check_threads
-from fastembed._base.validation import check_callback, check_flag, check_integer, number_of, warn_user
-from fastembed.recommender import training
+from fastembed._base.validation import check_flag, check_integer
 from fastembed.recommender.data import Names, is_name, read_interactions
 from fastembed.recommender.model import ROUGH_TOLERANCE, Asked, Explanation, FittedRecommender, Scored
+from fastembed.recommender.options import RecommenderOptions
+from fastembed.recommender.training import fitted
+from fastembed.trainer.run import EpochEnd, running
 from fastembed.vectors.neighbors import Neighbors
-
-
-class Sizes(NamedTuple):
-    """What `FitProgress` is told of a training."""
-
-    users: int
-    items: int
-    entries: int
-    epochs: int
-
-    def __str__(self) -> str:
-        return f"{number_of(self.users, 'user')}, {number_of(self.items, 'item')}, {self.entries:,} entries"
 
 
 def fitted_recommender(recommender: Recommender) -> FittedRecommender:
@@ -102,7 +91,7 @@ class Recommender(Transformer):  # numpydoc ignore=PR02
         weight: str | int | None = None,
         header: bool = True,
         progress: FitProgress | bool | None = None,
-        on_epoch_end: Callable[[dict[str, float]], object] | None = None,
+        on_epoch_end: EpochEnd | None = None,
     ) -> Self:
         """Learn from who took what.
 
@@ -149,21 +138,9 @@ class Recommender(Transformer):  # numpydoc ignore=PR02
         >>> model.items_.tolist(), model.users_.tolist()
         ([7, 8], ['ann', 'bob'])
         """
-        check_callback("on_epoch_end", on_epoch_end)
-        options, pool = self._options(), Pool(check_threads(self.threads))
-        with reporting(progress, training.MOST_EPOCHS) as report:
-            data = read_interactions(X, user, item, weight, header=header)
-            x, (users, items) = data.matrix, data.matrix.shape
-            sizes = np.diff(x.indptr).astype(float)
-            if sizes.max() < 2:
-                warn_user("no user has two items: nothing but the popularity of items can be learned")
-            memory = training.needed(x.shape, x.nnz, float(sizes @ sizes), options.dim)
-            check_free(memory, f"training {users:,} users of {items:,} items", "a smaller dim takes less")
-            if report is not None:
-                epochs = options.epochs or training.epochs_for(x.shape, x.nnz)
-                report.training(Sizes(users, items, x.nnz, epochs))
-            model, history = training.fit(x, options, pool, epoch_reports(report, on_epoch_end))
-        self._model = FittedRecommender(model, data, history, asdict(options))
+        options = self._options()
+        with running(self, progress=progress, on_epoch_end=on_epoch_end) as run:
+            self._model = fitted(read_interactions(X, user, item, weight, header=header), options, run)
         return self
 
     # ---------------------------------------------------------------- fitted properties
@@ -571,12 +548,10 @@ class Recommender(Transformer):  # numpydoc ignore=PR02
 
     # ---------------------------------------------------------------- private
 
-    def _options(self) -> training.Options:
+    def _options(self) -> RecommenderOptions:
         """Check the parameters and return them."""
         check_threads(self.threads)
-        epochs = None if self.epochs is None else check_integer("epochs", self.epochs, low=1)
-        seed = check_integer("seed", self.seed, low=0, high=math.inf)
-        return training.Options(check_integer("dim", self.dim, low=1), epochs, seed)
+        return RecommenderOptions(self.dim, self.epochs, self.seed)
 
     def _fitted(self) -> FittedRecommender:
         if self._model is None:

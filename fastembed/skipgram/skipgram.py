@@ -3,34 +3,33 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import Executor
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import issparse
 
 from fastembed._base import estimator
 from fastembed._base.estimator import Transformer
 from fastembed._base.memory import check_memory_limit
 from fastembed._base.progress import FitProgress, bars, reporting
 from fastembed._base.threads import Pool, check_threads
-from fastembed._base.validation import check_callback, check_flag, check_integer
-from fastembed._kernels.cpu import DefaultFloatMode
+from fastembed._base.validation import check_flag, check_integer
 from fastembed.corpus.corpus import Source, as_corpus
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
 from fastembed.counts.counts import Counts
 from fastembed.counts.groups import group_count
 from fastembed.counts.windows import Windows
+from fastembed.skipgram.data import Given, count_all, counts_for
 from fastembed.skipgram.estimate import Estimate, estimate_of
 from fastembed.skipgram.model import FittedModel, read_model, write_model
 from fastembed.skipgram.options import SkipGramOptions, SkipGramParameters
-from fastembed.skipgram.training import Training, check_given, count_all, count_text, counts_for
-from fastembed.trainer.checkpoint import check_checkpoint
-from fastembed.trainer.ranks import Communicator, Ranks
+from fastembed.skipgram.training import fitted
+from fastembed.trainer.ranks import Communicator
+from fastembed.trainer.run import EpochEnd, running
 from fastembed.trainer.trainer import Trainer
 from fastembed.vectors.vectors import Vectors, attribute_of
 from fastembed.vocabulary import Vocabulary
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
     from fastembed.vectors.vectors import Token
 
 GENSIM = {"wv": "vectors", "vector_size": "dim", "predict_output_word": "predict_output"}  # names of its `Word2Vec`
-EpochEnd: TypeAlias = "Callable[[dict[str, float]], object]"
 
 
 class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
@@ -229,7 +227,7 @@ class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
         MemoryError
             If training needs more memory than is free (see :meth:`estimate`); nothing has been allocated then.
         RuntimeError
-            If `on_epoch_end` calls this method.
+            If the SkipGram is in a fit, of which `on_epoch_end` or another thread calls this method.
 
         Notes
         -----
@@ -244,10 +242,13 @@ class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
         >>> model.fit(model.count(["a b", "b c"])).vectors.tokens
         ('b', 'a', 'c')
         """
-        if field is not None:
-            corpus = as_corpus(cast("Source", corpus), self.reading, field)
-        given = corpus, validation_counts, memory_limit, progress, on_epoch_end
-        return self._learn(*given, checkpoint=checkpoint, comm=comm)
+        options = self._options()
+        how: dict[str, Any] = {"memory_limit": memory_limit, "checkpoint": checkpoint, "comm": comm}
+        with running(self, progress=progress, on_epoch_end=on_epoch_end, **how) as run:
+            if field is not None:
+                corpus = as_corpus(cast("Source", corpus), self.reading, field)
+            self._model = fitted(Given(corpus, validation_counts), options, run)
+        return self
 
     def fit_transform(self, corpus: Source, y: object = None, **options: Any) -> Any:
         """Fit to documents and return their mean vectors: call `fit`, then `transform`.
@@ -311,7 +312,7 @@ class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
         """
         check_memory_limit(memory_limit)
         options = self._options()
-        with reporting(progress, options.epochs) as report:
+        with reporting(progress) as report:
             return count_all(corpus, options, report, executor, memory_limit=memory_limit, store=store)
 
     def partial_fit(
@@ -389,71 +390,9 @@ class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
         grow = check_flag("grow_vocabulary", grow_vocabulary)
         if replay is not None and self._model is None:
             raise ValueError("there is nothing to replay: this SkipGram has not been fitted yet")
-        given = corpus, validation_counts, memory_limit, progress, on_epoch_end
-        return self._learn(*given, further=True, replay=replay, grow=grow)
-
-    def _learn(
-        self,
-        corpus: Source | Counts,
-        validation_counts: Counts | None,
-        memory_limit: int | None,
-        progress: FitProgress | bool | None,
-        on_epoch_end: EpochEnd | None,
-        *,
-        checkpoint: str | os.PathLike[str] | None = None,
-        comm: Communicator | None = None,
-        further: bool = False,
-        replay: Counts | None = None,
-        grow: bool = False,
-    ) -> Self:
-        """Fit, or with `further` continue training."""
-        if self._fitting:  # the two would mix their vocabularies
-            raise RuntimeError("a SkipGram in a fit cannot be fitted, by on_epoch_end or a thread: fit another one")
-        check_callback("on_epoch_end", on_epoch_end)
-        check_memory_limit(memory_limit)
-        options, before = self._options(), self._model
-        base = before if further else None
-        if not isinstance(corpus, Counts):
-            if issparse(corpus):
-                raise TypeError("a sparse matrix has no tokens: make counts by Counts.from_scipy(matrix, tokens=...)")
-            if validation_counts is not None:
-                raise ValueError("validation_counts go with counts; of a corpus, early_stopping holds out lines")
-            if comm is not None:
-                raise ValueError("comm goes with counts: count the corpus first, by SkipGram.count")
-        if base is not None:
-            base.check_same_shape(options)
-        ranks = Ranks(comm)
-        training: Training | None = None
-
-        def show(record: dict[str, float]) -> object:
-            assert training is not None
-            assert on_epoch_end is not None
-            self._model = None  # frees the model of the last epoch before the next one is built
-            self._model = training.model()
-            return on_epoch_end(record)
-
-        seen = progress if ranks.first else None
-        with ranks.ending_all(), DefaultFloatMode(), reporting(seen, options.epochs) as report:
-            with ranks.agreeing():
-                path = check_checkpoint(checkpoint) if ranks.first else None
-                if isinstance(corpus, Counts):
-                    counts, validation = check_given(corpus, validation_counts, options, base, grow=grow)
-            how: dict[str, Any] = {"memory_limit": memory_limit, "progress": report}
-            self._fitting = True
-            try:
-                if not isinstance(corpus, Counts):
-                    counts, validation = count_text(corpus, options, base, grow=grow, **how)
-                how |= {"replay": replay, "shows": on_epoch_end is not None, "ranks": ranks}
-                training = Training(counts, validation, options, base, **how)
-                training.run(None if on_epoch_end is None else show, path)
-                self._model = training.model()
-            except BaseException:
-                self._model = before
-                if before is None and training is not None and training.records:
-                    self._model = training.model()
-                raise
-            finally:
-                self._fitting = False
+        options, given = self._options(), Given(corpus, validation_counts, self._model, grow, replay)
+        with running(self, memory_limit=memory_limit, progress=progress, on_epoch_end=on_epoch_end) as run:
+            self._model = fitted(given, options, run)
         return self
 
     # ---------------------------------------------------------------- fitted properties

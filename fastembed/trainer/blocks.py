@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import count
 
 import numpy as np
@@ -18,66 +17,20 @@ from numpy.typing import NDArray
 
 from fastembed._base.arrays import CACHE_LINE, aligned_zeros
 from fastembed._base.progress import bar
-from fastembed._base.threads import Pool, matrix_product, single_threaded_blas
-from fastembed._base.validation import check_choice, check_flag, check_integer, check_number
+from fastembed._base.threads import matrix_product
 from fastembed._kernels import kernels_for
 from fastembed.counts.buffer import TileBuffer
 from fastembed.counts.groups import Draw, draw_order, plain_order, shard_bounds, split_rows
-from fastembed.counts.store import GroupedCounts
+from fastembed.trainer.data import FitData, FitOptions
+from fastembed.trainer.exchange import Exchange
 from fastembed.trainer.inputs import Bags
 from fastembed.trainer.parameters import Parameters, TrainingDivergedError
-from fastembed.trainer.ranks import Exchange, Ranks
+from fastembed.trainer.run import Run
 
-OPTIMIZERS = ("adagrad", "sgd")
 MOMENTUM = 0.9
 ROW_WEIGHT_EXPONENT = 0.75
 FINAL_RATE = 0.1  # share of the learning rates at the end of the linear decay
 Rows = NDArray[np.intp]  # ids
-
-
-@dataclass(frozen=True)
-class FitOptions:
-    """The options of one fit, documented by `fastembed.Trainer.fit_counts`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an option has the wrong type or is out of range.
-
-    Examples
-    --------
-    >>> FitOptions(epochs=3).learning_rate
-    0.7
-    >>> FitOptions(epochs=0)
-    Traceback (most recent call last):
-        ...
-    ValueError: epochs must be at least 1, got 0
-    """
-
-    epochs: int = 5
-    learning_rate: float = 0.7
-    linear_learning_rate: float = 1.0
-    block_size: int = 256
-    optimizer: str = "adagrad"
-    l2: float = 0.0
-    linear_l2: float = 0.0
-    n_iter_no_change: int | None = None
-    warm_start: bool = False
-
-    def __post_init__(self) -> None:
-        patience = self.n_iter_no_change
-        checked = {
-            "epochs": check_integer("epochs", self.epochs, low=1),
-            "learning_rate": check_number("learning_rate", self.learning_rate),
-            "linear_learning_rate": check_number("linear_learning_rate", self.linear_learning_rate),
-            "block_size": check_integer("block_size", self.block_size, low=1),
-            "optimizer": check_choice("optimizer", self.optimizer, OPTIMIZERS),
-            "l2": check_number("l2", self.l2),
-            "linear_l2": check_number("linear_l2", self.linear_l2),
-            "n_iter_no_change": None if patience is None else check_integer("n_iter_no_change", patience, low=1),
-            "warm_start": check_flag("warm_start", self.warm_start),
-        }
-        vars(self).update(checked)  # how a frozen dataclass sets its own attributes
 
 
 class BlockScratch:
@@ -134,18 +87,11 @@ class BlockSteps:
     ----------
     parameters : Parameters
         Updated in place.
-    counts : GroupedCounts (N, V)
-        N is V_in if there are no bags.
-    ranks : Ranks
-        Those that make the same fit; each trains the linear layer of some of the shards.
-    bags : Bags, optional
-        N bags with weights in the dtype of the parameters. By default input n is row n of the embedding.
-    row_rates : ndarray (V_in,), optional
-        Factors on the learning rate of the rows of the embedding, 0 for frozen rows; 1 by default.
-    input_weights : ndarray (N,), optional
-        Weights of the inputs in the gradients of the linear layer, and of rows that bags share. They are divided by
-        their mean over the inputs with counts. By default a power of the sum of the counts for the linear layer, and
-        equal weights for rows.
+    data : FitData
+        Weights of inputs are divided by their mean over the inputs with counts. By default they are a power of the sum
+        of the counts for the linear layer, and equal for rows that bags share.
+    run : Run
+        Each of its ranks trains the linear layer of some of the shards.
 
     Attributes
     ----------
@@ -163,15 +109,12 @@ class BlockSteps:
     def __init__(
         self,
         parameters: Parameters,
-        counts: GroupedCounts,
+        data: FitData,
         options: FitOptions,
-        pool: Pool,
-        ranks: Ranks,
-        bags: Bags | None = None,
-        row_rates: NDArray[np.float64] | None = None,
-        input_weights: NDArray[np.float64] | None = None,
+        run: Run,
     ) -> None:
-        self.parameters, self.options, self.pool = parameters, options, pool
+        self.parameters, self.options, self.pool = parameters, options, run.pool
+        counts, bags, input_weights, ranks = data.counts, data.bags, data.input_weights, run.ranks
         totals = counts.totals.rows
         self._total = float(totals.sum())
         self._groups = split_rows(totals > 0)
@@ -180,7 +123,7 @@ class BlockSteps:
         self.blocks_per_epoch = -(-rows // self._block_size)
 
         # Factors on the steps of rows of the embedding, and on the gradients of the linear layer
-        self._rates = np.ones(parameters.inputs) if row_rates is None else row_rates
+        self._rates = np.ones(parameters.inputs) if data.row_rates is None else data.row_rates
         if bags is None and input_weights is not None:  # only its own input moves a row: weight 0 freezes it
             self._rates = np.where(input_weights > 0, self._rates, 0)
         weight = _relative_weights(input_weights, totals).astype(parameters.dtype)
@@ -195,15 +138,15 @@ class BlockSteps:
         # The threads, and the memory that they work in
         kernels = kernels_for(parameters.dtype)
         tasks = 0 if bags is None else -(-self._block_size // kernels.PIECE_ROWS)
-        self._threads = min(pool.threads, max(tasks, len(bounds) - 1))
+        self._threads = min(run.pool.threads, max(tasks, len(bounds) - 1))
         scratch = BlockScratch(parameters, bounds, self._block_size, self._threads)
         bag_scratch = None if bags is None else BagScratch(parameters, self._most_entries(bags), self._threads)
         squares = parameters.squares if options.optimizer == "adagrad" else None
         self.state = {**parameters.trained, "momentum": scratch.momentum}
         self.exchange: Exchange | None = None
         if ranks.size > 1:
-            given = ranks, parameters, self._rates, scratch.h_gradients, pool, squares
-            self.exchange = Exchange(*given, bags=bags is not None)
+            shared = self._rates, scratch.h_gradients, squares
+            self.exchange = Exchange(run, parameters, *shared, bags=bags is not None)
         self._block_trainer = kernels.block_trainer(
             # The model, its shards, and the factors
             parameters.embedding, parameters.weights, parameters.bias, squares, parameters.linear_squares,
@@ -276,10 +219,9 @@ class BlockSteps:
     def _crew(self) -> Iterator[None]:
         """Let the other threads work on the steps in a `with` block."""
         trainer = self._block_trainer
-        with single_threaded_blas():
-            trainer.open()
-            with self.pool.beside(trainer.work, self._threads - 1, trainer.close):
-                yield
+        trainer.open()
+        with self.pool.beside(trainer.work, self._threads - 1, trainer.close):
+            yield
 
     def _blocks(self, order: list[Draw]) -> Iterator[tuple[int, Rows, Rows | None]]:
         """Return the number and the rows of each block, and the rows of the next one."""

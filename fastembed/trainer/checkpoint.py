@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base.validation import shown
-from fastembed._versions import origin_of_bits
 from fastembed.formats.atomic import check_writable
 from fastembed.formats.tensors import check_header, fitting, header, map_tensors, read_fields, write_tensors
 
@@ -68,10 +67,10 @@ class Checkpoint:
     def __init__(self, path: str, identity: Mapping[str, Any], parameters: Arrays, generator: Any) -> None:
         self._path, self._parameters, self._has_generator = path, parameters, generator is not None
         start = {"start": _start_digest(parameters, generator)}
-        self._identity: dict[str, Any] = json.loads(json.dumps({**origin_of_bits(), **identity, **start}))
+        self._identity: dict[str, Any] = json.loads(json.dumps({**identity, **start}))
 
-    def read(self, arrays: Arrays) -> Position | None:
-        """Copy the contents of the file to arrays, and return where the fit is; None if there is no file.
+    def read(self) -> tuple[Position, Arrays] | None:
+        """Return where the fit in the file is, and the arrays; None if there is no file.
 
         The parameters must be those that the first call started from, or those in the file of an unfinished fit.
 
@@ -80,7 +79,7 @@ class Checkpoint:
         OSError
             If the file cannot be read.
         ValueError
-            If the file is damaged, or was written by another call. The arrays are unchanged then.
+            If the file is damaged, or was written by another call.
         """
         try:
             tensors, metadata = map_tensors(self._path)
@@ -99,9 +98,7 @@ class Checkpoint:
                     f"the checkpoint {self._path!r} is that of another fit, with {name} {shown(found.get(name))}"
                     f" instead of {shown(value)}: remove it to begin again"
                 )
-        for name, array in arrays.items():
-            array[...] = tensors[name]
-        return position
+        return position, tensors
 
     def write(self, position: Position, arrays: Arrays) -> None:
         """Replace the file."""

@@ -1,274 +1,140 @@
-"""One fit to counts: its data, epochs, early stopping, checkpoints, and the last epoch after any exception."""
+"""`train`, the one driver of training: epochs, early stopping, checkpoints, divergence."""
 
 from __future__ import annotations
 
 import math
 import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy import sparse
+from numpy.typing import NDArray
 
-from fastembed._base.arrays import canonical_csr
 from fastembed._base.threads import Pool
-from fastembed._base.validation import check_amounts, check_ids, check_seed, is_true, unmasked
-from fastembed.counts.counts import Counts, groups_of
-from fastembed.counts.store import GroupedCounts, grouped
-from fastembed.trainer.blocks import BlockSteps, FitOptions
+from fastembed._base.validation import check_seed, warn_user
+from fastembed._versions import origin_of_bits
+from fastembed.trainer.blocks import BlockSteps
 from fastembed.trainer.checkpoint import Checkpoint, Position, arrays_digest
-from fastembed.trainer.inputs import Bags, check_bags
+from fastembed.trainer.data import FitData, FitOptions
 from fastembed.trainer.parameters import Parameters, TrainingDivergedError
-from fastembed.trainer.ranks import Ranks
+from fastembed.trainer.run import Record, Run
 
 LARGEST_EXPONENT = math.log(sys.float_info.max)
 COPIED_BYTES = 1 << 20  # of an array per task of copying or checking
-Record = dict[str, float]
 
 
-@dataclass(frozen=True, eq=False)
-class FitData:
-    """The data of a fit, checked.
+def train(parameters: Parameters, data: FitData, options: FitOptions, run: Run) -> list[Record]:
+    """Train the parameters in place, for the number of epochs or until the callback ends it; return the records.
+
+    With `n_iter_no_change`, training also ends when the nll of the validation counts has not fallen for as many
+    epochs. In any case the parameters are then those of the epoch with the lowest nll, whose record is `kept`.
+
+    If the file of a checkpoint exists, training resumes from it. An exception leaves the parameters and the generator
+    as the last completed epoch left them.
+    """
+    fit = _Fit(parameters, data, options, run)
+    fit.begin()
+    try:
+        while not fit.position.ended:
+            fit.epoch()
+    except BaseException:
+        fit.back_up()
+        if run.expose is not None and fit.position.history:
+            run.expose(fit.position.history)
+        raise
+    history = run.ranks.shared(fit.result())
+    check_rise(history[0]["nll"], history[-1]["nll"], math.log(parameters.outputs))
+    return history
+
+
+def check_rise(first: float, last: float, equal: float) -> None:
+    """Warn if the loss of the last epoch is far above that of the first, and above that of equal probabilities."""
+    if last > 10 * max(first, equal):
+        warn_user(f"the loss has risen from {first:.4g} to {last:.4g}: lower the learning rate")
+
+
+class _Fit:
+    """What `train` holds between two epochs.
 
     Attributes
     ----------
-    counts : GroupedCounts (N, V)
-    bags : Bags or None
-        N bags; without them N is V_in, and input n is row n of the embedding.
-    row_rates : ndarray (V_in,) or None
-        Factors on the learning rates of the rows of the embedding, 0 for frozen rows; None if all are 1.
-    input_weights : ndarray (N,) or None
-    validation_counts, validation_bags
-        The same of what is not trained on, if there is such.
-    """
-
-    counts: GroupedCounts
-    bags: Bags | None = None
-    row_rates: NDArray[np.float64] | None = None
-    input_weights: NDArray[np.float64] | None = None
-    validation_counts: GroupedCounts | None = None
-    validation_bags: Bags | None = None
-
-
-def check_data(
-    parameters: Parameters,
-    counts: Any,
-    bags: Any = None,
-    row_rates: ArrayLike | None = None,
-    frozen_rows: ArrayLike = (),
-    input_weights: ArrayLike | None = None,
-    validation_counts: Any = None,
-    validation_bags: Any = None,
-) -> FitData:
-    """Return the data for a fit of these parameters.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is not as `Trainer.fit_counts` documents it.
-    """
-    if validation_bags is not None and validation_counts is None:
-        raise ValueError("validation_bags need validation_counts")
-    rates = _check_row_rates(row_rates, frozen_rows, parameters.inputs)
-    given = None if bags is None else check_bags("bags", bags, parameters.inputs, parameters.dtype)
-    rows, what = (parameters.inputs, "inputs") if given is None else (len(given), "bags")
-    groups, weights = check_counts(counts, (rows, parameters.outputs), rows=what), None
-    if input_weights is not None:
-        weights = _check_factors("input_weights", input_weights, groups.shape[0], "row of counts")
-    if validation_counts is None:
-        return FitData(groups, given, rates, weights)
-    others = given
-    if validation_bags is not None:
-        others = check_bags("validation_bags", validation_bags, parameters.inputs, parameters.dtype)
-        rows, what = len(others), "bags"
-    held_out = check_counts(validation_counts, (rows, parameters.outputs), "validation_counts", what)
-    return FitData(groups, given, rates, weights, held_out, others)
-
-
-def check_counts(counts: Any, shape: tuple[int, int], name: str = "counts", rows: str = "inputs") -> GroupedCounts:
-    """Return counts (N, V) in groups of rows; at least one must be positive.
-
-    Parameters
-    ----------
-    counts : Counts, sparse array or GroupedCounts
-    shape : (int, int)
-        The right shape.
-    name, rows : str
-        The names of the counts and of their rows in messages.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If they are not such counts, or have another shape.
-    """
-    is_sparse: bool = sparse.issparse(counts)
-    if not isinstance(counts, Counts | GroupedCounts) and not is_sparse:
-        raise TypeError(f"{name} must be a Counts or a SciPy sparse array, got {type(counts).__name__}")
-    if counts.shape != shape:
-        raise ValueError(f"{name} must have shape {shape}, {rows} by outputs, got {counts.shape}")
-    if is_sparse:
-        counts = grouped(canonical_csr(name, counts))
-    groups: GroupedCounts = groups_of(counts) if isinstance(counts, Counts) else counts
-    with np.errstate(over="ignore"):
-        total = groups.totals.rows.sum()
-    if np.isinf(total):
-        raise ValueError(f"{name} must have a finite sum, but they add up to {total}")
-    if not groups.entries.any():
-        raise ValueError(f"{name} must hold at least one positive count, but all are zero")
-    return groups
-
-
-def _check_factors(name: str, factors: ArrayLike, count: int, each: str) -> NDArray[np.float64]:
-    """Return non-negative factors (count,), one for each thing of this name."""
-    array = unmasked(name, factors)
-    check_amounts(name, array)
-    if array.shape != (count,):
-        raise ValueError(f"{name} must have shape ({count},), one for each {each}, got {array.shape}")
-    return array.astype(np.float64)
-
-
-def _check_row_rates(rates: ArrayLike | None, frozen: ArrayLike, inputs: int) -> NDArray[np.float64] | None:
-    """Return the factors (V_in,) on the learning rate of the rows of an embedding, 0 if frozen; None if all are 1."""
-    frozen = unmasked("frozen_rows", frozen)
-    if rates is None and not frozen.size:
-        return None
-    checked = np.ones(inputs) if rates is None else _check_factors("row_rates", rates, inputs, "input")
-    if frozen.size:
-        checked[check_ids("frozen_rows", frozen, inputs)] = 0
-    return checked
-
-
-class Fit:
-    """One fit of the parameters of a model to counts: what it trains on, and where it is in its epochs.
-
-    An exception leaves the parameters and the generator as the last completed epoch left them.
-
-    Parameters
-    ----------
-    parameters : Parameters
-        Trained in place.
-    seed : int, Generator or None
-        Of the order of the inputs.
-    on_epoch_end : callable or None
-        Called with the record of each epoch; training ends early if it returns True.
-    ranks : Ranks
-        Those that make this fit together.
-
-    Attributes
-    ----------
+    position : Position
+        Where the fit is.
     steps, validation : BlockSteps, BlockSteps or None
         The steps on the counts, and the likelihood of the validation counts.
     good : Snapshot
         The parameters at the end of the last epoch.
     best : Snapshot or None
         With early stopping: those of the epoch with the lowest validation nll.
-    history : list of dict
-        The records of the epochs, including that of an epoch whose callback runs.
+    arrays : dict of str to ndarray
+        The content of a checkpoint.
     """
 
-    def __init__(
-        self,
-        parameters: Parameters,
-        data: FitData,
-        options: FitOptions,
-        seed: Any,
-        pool: Pool,
-        on_epoch_end: Callable[[Record], object] | None,
-        ranks: Ranks,
-    ) -> None:
-        self.parameters, self.data, self.options, self.seed = parameters, data, options, seed
-        self.on_epoch_end, self.ranks = on_epoch_end, ranks
-        self.rng = check_seed(seed)
-        factors = data.row_rates, data.input_weights
-        self.steps = BlockSteps(parameters, data.counts, options, pool, ranks, data.bags, *factors)
-        self.validation: BlockSteps | None = None
-        if data.validation_counts is not None:
-            held_out = data.validation_counts, options, pool, ranks, data.validation_bags
-            self.validation = BlockSteps(parameters, *held_out)
-        self.good = Snapshot(parameters.trained, pool)
-        self.best = None if options.n_iter_no_change is None else Snapshot(parameters.trained, pool)
+    position: Position
+
+    def __init__(self, parameters: Parameters, data: FitData, options: FitOptions, run: Run) -> None:
+        self.parameters, self.data, self.options, self.run = parameters, data, options, run
+        self.rng = check_seed(options.seed)
+        self.steps = BlockSteps(parameters, data, options, run)
+        self.validation = None if data.validation is None else BlockSteps(parameters, data.validation, options, run)
+        self.good = Snapshot(parameters.trained, run.pool)
+        self.best = None if options.n_iter_no_change is None else Snapshot(parameters.trained, run.pool)
+        best = {} if self.best is None else {f"best.{name}": copy for name, copy in self.best.copies.items()}
+        self.arrays = self.steps.state | best
         self.checkpoint: Checkpoint | None = None
-        self.history: list[Record] = []
 
-    def run(self, path: str | None = None) -> list[Record]:
-        """Train for the number of epochs in the options, or until `on_epoch_end` returns True; return the records.
-
-        With `n_iter_no_change`, training also ends when the nll of the validation counts has not fallen for as many
-        epochs. In any case the parameters are then those of the epoch with the lowest nll; only its record is `kept`.
-
-        If the file of a checkpoint is at the path, training resumes from it.
-        """
+    def begin(self) -> None:
+        """Go to the start, or to the position in the checkpoint, on all ranks."""
+        run, p = self.run, self.parameters
+        identity = self._identity() if run.checkpoint or run.ranks.size > 1 else {}
+        position, tensors = Position(self.rng.bit_generator.state, []), None
+        if run.checkpoint is not None:
+            generator = position.generator if self._has_generator else None
+            self.checkpoint = Checkpoint(run.checkpoint, identity, p.trained, generator)
+            position, tensors = self.checkpoint.read() or (position, None)
+        self.position = run.ranks.meet(identity, position)
+        self.rng.bit_generator.state = self.position.generator
         if self.best is not None:
             self.best.take()
-        if not self._resumed(path) and not self.options.warm_start:
-            self.parameters.squares.fill(0)
-            self.parameters.linear_squares.fill(0)
+        if tensors is not None:
+            for name, array in self.arrays.items():
+                array[...] = tensors[name]
+        elif not self.options.warm_start:
+            p.squares.fill(0)
+            p.linear_squares.fill(0)
+        if run.ranks.size > 1:
+            for array in self.arrays.values():
+                run.ranks.send(array, 0)
         self.good.take()
-        try:
-            while not self.position.ended:
-                self._epoch()
-            if self.best is not None:
-                self.best.restore()
-                for record in self.history:
-                    record["kept"] = record["epoch"] == self.position.best_epoch
-        except BaseException:
-            self.good.restore()
-            self.rng.bit_generator.state = self.position.generator
-            self.history[:] = self.position.history
-            raise
-        return self.ranks.shared([dict(record) for record in self.history])
 
-    def _resumed(self, path: str | None) -> bool:
-        """Go to the position in a checkpoint, on all ranks; return whether there is one."""
-        several, arrays, position = self.ranks.size > 1, self._arrays(), None
-        identity = self._identity() if several or path is not None else {}
-        if several:
-            self.ranks.compare(identity)
-            self.ranks.start(self.parameters, self.rng)
-        with self.ranks.agreeing():
-            if path is not None:
-                generator = self.rng.bit_generator.state if isinstance(self.seed, np.random.Generator) else None
-                self.checkpoint = Checkpoint(path, identity, self.parameters.trained, generator)
-                position = self.checkpoint.read(arrays)
-        position = self.ranks.shared(position)
-        if position is None:
-            self.position = Position(self.rng.bit_generator.state, [])
-            return False
-        if several:
-            for array in arrays.values():
-                self.ranks.send(array, 0)
-        self.position, self.history[:] = position, position.history
-        self.rng.bit_generator.state = position.generator
-        return True
-
-    def _arrays(self) -> dict[str, NDArray[Any]]:
-        """Return what a checkpoint holds."""
-        best = {} if self.best is None else {f"best.{name}": copy for name, copy in self.best.copies.items()}
-        return self.steps.state | best
+    @property
+    def _has_generator(self) -> bool:
+        return isinstance(self.options.seed, np.random.Generator)
 
     def _identity(self) -> dict[str, Any]:
-        """Return the arguments of the fit, except its start, under the names that errors use."""
-        p, data = self.parameters, self.data
-        held_out = data.validation_counts
-        bags = {name: getattr(data, name) for name in ("bags", "validation_bags")}
+        """Return what the bits depend on, except the start, under the names that errors use."""
+        p, data, validation = self.parameters, self.data, self.data.validation
+        bags = {"bags": data.bags, "validation_bags": validation and validation.bags}
         arrays = {"row_rates": data.row_rates, "input_weights": data.input_weights, "bias": p.bias}
         return {
+            **origin_of_bits(),
+            **data.facts,
             "dtype": str(p.dtype),
             "inputs": p.inputs,
             "dim": p.dim,
             "outputs": p.outputs,
             "counts": data.counts.sha256(),
-            "validation_counts": None if held_out is None else held_out.sha256(),
-            **{name: None if each is None else arrays_digest(vars(each)) for name, each in bags.items()},
-            **{name: None if each is None else arrays_digest({name: each}) for name, each in arrays.items()},
-            **asdict(self.options),
-            "seed": "a Generator" if isinstance(self.seed, np.random.Generator) else self.seed,
+            "validation_counts": validation and validation.counts.sha256(),
+            **{name: None if bag is None else arrays_digest(vars(bag)) for name, bag in bags.items()},
+            **{name: None if array is None else arrays_digest({name: array}) for name, array in arrays.items()},
+            **asdict(replace(self.options, seed=0)),
+            "seed": "a Generator" if self._has_generator else self.options.seed,
         }
 
-    def _epoch(self) -> None:
+    def epoch(self) -> None:
+        """Train for one epoch."""
         at, options, began = self.position, self.options, time.perf_counter()
         epoch = len(at.history) + 1
         nll = self.steps.epoch(epoch, self.rng)
@@ -295,16 +161,29 @@ class Fit:
             self.best.take()
         if options.l2 or options.linear_l2:
             self.steps.shrink(epoch)
-        self.history.append(record)
-        ended = self.ranks.first and self.on_epoch_end is not None and is_true(self.on_epoch_end(dict(record)))
-        ended = self.ranks.shared(ended) or epoch >= options.epochs
+        history = [*at.history, record]
+        ended = self.run.epoch_ended(history) or epoch >= options.epochs
         if options.n_iter_no_change is not None:
             ended |= epoch - best_epoch >= options.n_iter_no_change
-        position = Position(self.rng.bit_generator.state, list(self.history), best_epoch, lowest, ended)
+        position = Position(self.rng.bit_generator.state, history, best_epoch, lowest, ended)
         if self.checkpoint is not None:
-            self.checkpoint.write(position, self._arrays())
+            self.checkpoint.write(position, self.arrays)
         self.good.take()
         self.position = position
+
+    def back_up(self) -> None:
+        """Return to the end of the last completed epoch."""
+        self.good.restore()
+        self.rng.bit_generator.state = self.position.generator
+
+    def result(self) -> list[Record]:
+        """Return the records, with the parameters of the best epoch if training stops early."""
+        history = [dict(record) for record in self.position.history]
+        if self.best is not None:
+            self.best.restore()
+            for record in history:
+                record["kept"] = record["epoch"] == self.position.best_epoch
+        return history
 
 
 class Snapshot:

@@ -23,21 +23,14 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastembed._base.arrays import aligned_zeros
-from fastembed._base.threads import Pool
 from fastembed._base.validation import shown
-from fastembed._kernels import kernels_for
-from fastembed._versions import origin_of_bits
-from fastembed.counts.groups import shard_bounds
-from fastembed.trainer.parameters import Parameters, TrainingDivergedError
+from fastembed.trainer.parameters import TrainingDivergedError
 
 RANK_NODES = 4  # least per rank if their number is not a power of two: then none has 1.25 times its part
-KEPT_BYTES = 1 << 26  # of dH that ranks keep before they merge it: messages are long, and memory is bounded
 SENT_BYTES = 1 << 28  # largest message between ranks, since MPI counts in int
 
 T = TypeVar("T")
 
-UPDATED_ROWS = 512  # rows of the embedding per task of a rank
 ERRORS = (TypeError, ValueError, OSError, MemoryError)  # errors that other ranks raise with the same type
 
 
@@ -54,6 +47,22 @@ class Communicator(Protocol):
     def Abort(self, errorcode: int = 0) -> None: ...  # noqa: D102
 
 
+class OneProcess:
+    """The communicator of a process that trains alone."""
+
+    def Get_rank(self) -> int:  # noqa: D102
+        return 0
+
+    def Get_size(self) -> int:  # noqa: D102
+        return 1
+
+    def allgather(self, sendobj: Any) -> list[Any]:  # noqa: D102
+        return [sendobj]
+
+    def bcast(self, obj: Any, root: int = 0) -> Any:  # noqa: D102
+        return obj
+
+
 class Ranks:
     """The ranks of a communicator, seen from one of them. All ranks call the same methods in the same order.
 
@@ -64,7 +73,7 @@ class Ranks:
 
     Attributes
     ----------
-    comm : Communicator or None
+    comm : Communicator
     rank, size : int
         The number of this rank, and the number of ranks.
     first : bool
@@ -77,14 +86,13 @@ class Ranks:
     """
 
     def __init__(self, comm: Any = None) -> None:
-        self.comm = comm
-        self.rank, self.size = 0, 1
-        if comm is not None:
-            methods = [name for name in vars(Communicator) if name[0] != "_"]
-            if not all(callable(getattr(comm, name, None)) for name in methods):
-                raise TypeError(f"comm must be a communicator, such as mpi4py's MPI.COMM_WORLD, got {shown(comm)}")
-            self.rank, self.size = comm.Get_rank(), comm.Get_size()
+        methods = [name for name in vars(Communicator) if name[0] != "_"]
+        if comm is not None and not all(callable(getattr(comm, name, None)) for name in methods):
+            raise TypeError(f"comm must be a communicator, such as mpi4py's MPI.COMM_WORLD, got {shown(comm)}")
+        self.comm: Any = OneProcess() if comm is None else comm
+        self.rank, self.size = self.comm.Get_rank(), self.comm.Get_size()
         self.first = self.rank == 0
+        self._met = False
 
     def first_nodes(self, shards: int) -> NDArray[np.intp]:
         """Return the first node of each rank, and the number of nodes, (P + 1,).
@@ -113,48 +121,56 @@ class Ranks:
     # ---------------------------------------------------------------- agreement
 
     @contextmanager
-    def ending_all(self) -> Iterator[None]:
-        """End the processes of all ranks if a `with` block raises an error on this rank alone."""
+    def together(self) -> Iterator[None]:
+        """Let all ranks leave a `with` block with an exception if one rank does.
+
+        Before they `meet` in the block, the exception of the first of them is raised on all ranks. Later the ranks
+        may wait for one another anywhere, so that the processes of all ranks end.
+        """
         try:
             yield
         except BaseException as error:
-            if not is_known_to_all(error) and self.size > 1:
-                error.add_note(f"on rank {self.rank} of {self.size}, {platform.node()}: all of them end")
-                sys.excepthook(type(error), error, error.__traceback__)
-                sys.stderr.flush()
-                self.comm.Abort(1)
+            if self.size == 1 or is_known_to_all(error):
+                raise
+            if not self._met and isinstance(error, Exception | SystemExit):
+                self._raise_first(error)
+            error.add_note(f"on rank {self.rank} of {self.size}, {platform.node()}: all of them end")
+            sys.excepthook(type(error), error, error.__traceback__)
+            sys.stderr.flush()
+            self.comm.Abort(1)
             raise
 
-    @contextmanager
-    def agreeing(self) -> Iterator[None]:
-        """If a `with` block raises on some ranks, raise the error of the first of them on all ranks."""
-        if self.size == 1:
-            yield
-            return
-        failure: BaseException | None = None
-        try:
-            yield
-        except (Exception, SystemExit) as error:
-            failure = error
-        failures = self.comm.allgather(None if failure is None else _of_rank(failure, self.rank))
+    def meet(self, facts: Mapping[str, Any], value: T) -> T:
+        """Return the value of rank 0 on all ranks, once none of them has failed in the block of `together`.
+
+        Raises
+        ------
+        ValueError
+            If one of the facts differs from that of rank 0.
+        """
+        texts = {name: str(fact) for name, fact in facts.items()}
+        first, *others = self._raise_first(None, (platform.node(), texts))
+        for rank, (host, given) in enumerate(others, 1):
+            for name, right in first[1].items():
+                if given.get(name) != right:
+                    differ = f"rank {rank} on {host} has {name} {given.get(name)}, but rank 0 on {first[0]} has {right}"
+                    raise _known_to_all(ValueError(f"{differ}: all ranks must have the same, or bits would differ"))
+        self._met = True
+        return self.shared(value)
+
+    def _raise_first(self, failure: BaseException | None, value: Any = None) -> list[Any]:
+        """Return the values of all ranks; if ranks have failed, raise the error of the first one."""
+        sent = None if failure is None else _of_rank(failure, self.rank)
+        failures, values = zip(*self.comm.allgather((sent, value)), strict=True)
         for rank, other in enumerate(failures):
             if other is not None:
                 raise _known_to_all(failure if failure is not None and rank == self.rank else other)
+        return list(values)
 
     def shared(self, value: T) -> T:
         """Return the value of rank 0 on all ranks."""
-        return value if self.size == 1 else self.comm.bcast(value, root=0)
-
-    def compare(self, things: Mapping[str, Any]) -> None:
-        """Raise ValueError on all ranks if one differs from rank 0 in kernels, BLAS, versions or `things`."""
-        facts = {name: str(value) for name, value in {**origin_of_bits(), **things}.items()}
-        (first_host, right), *others = self.comm.allgather((platform.node(), facts))
-        for rank, (host, given) in enumerate(others, 1):
-            for name in right:
-                if given.get(name) != right[name]:
-                    differ = f"rank {rank} on {host} has {name} {given.get(name)}, but rank 0 on {first_host} has"
-                    message = f"{differ} {right[name]}: all ranks must have the same, or bits would differ"
-                    raise _known_to_all(ValueError(message))
+        shared: T = self.comm.bcast(value, root=0)
+        return shared
 
     # ---------------------------------------------------------------- arrays
 
@@ -164,12 +180,6 @@ class Ranks:
         step = SENT_BYTES // array.itemsize
         for begin in range(0, len(flat), step):
             self.comm.Bcast(flat[begin : begin + step], root=rank)
-
-    def start(self, parameters: Parameters, rng: np.random.Generator) -> None:
-        """Let all ranks start from the parameters and the generator of rank 0."""
-        for array in parameters.trained.values():
-            self.send(array, 0)
-        rng.bit_generator.state = self.shared(rng.bit_generator.state)
 
 
 def is_known_to_all(error: BaseException) -> bool:
@@ -189,140 +199,3 @@ def _of_rank(error: BaseException, rank: int) -> BaseException:
         return SystemExit(error.code)
     kind = next((kind for kind in ERRORS if isinstance(error, kind)), RuntimeError)
     return kind(f"rank {rank}: {error}")
-
-
-class Exchange:
-    """The communication of the ranks during a fit; the kernels call it (``_kernels/exchange.pxi``).
-
-    Parameters
-    ----------
-    row_rates : ndarray (V_in,)
-        Factors on the learning rate of the rows of the embedding.
-    h_gradients : ndarray (shards of this rank, B, width)
-        The memory of the kernels for dH.
-    squares : ndarray (V_in,) or None
-        Adagrad's sums for the rows of the embedding; None for gradient descent.
-    bags : bool
-        Whether inputs are bags.
-
-    Attributes
-    ----------
-    nodes, node_shards, rank_partials, partials, kept, gradients
-        As in ``_kernels/exchange.pxi``; `rank_partials` is large enough for the most nodes of any rank.
-    """
-
-    def __init__(
-        self,
-        ranks: Ranks,
-        parameters: Parameters,
-        row_rates: NDArray[np.float64],
-        h_gradients: NDArray[Any],
-        pool: Pool,
-        squares: NDArray[np.float64] | None,
-        *,
-        bags: bool,
-    ) -> None:
-        self._ranks, self._parameters, self._pool, self._squares = ranks, parameters, pool, squares
-        self._row_rates, self._h_gradients, self._bags = row_rates, h_gradients, bags
-        _, self._block_size, width = h_gradients.shape
-        shards = len(shard_bounds(parameters.outputs)) - 1
-        firsts = ranks.first_nodes(shards)
-        sizes = np.diff(firsts)
-        self.nodes, self._most = int(firsts[-1]), int(sizes.max())
-        self.node_shards = shards // self.nodes
-        # All ranks send the same number of nodes, though some have one less: where the nodes are in what is received
-        places = np.concatenate([rank * self._most + np.arange(size) for rank, size in enumerate(sizes)])
-        self._places = slice(None) if self._most == 1 else places
-        self.rank_partials = np.empty(self._most * 3 * self._block_size)
-        self.partials = np.empty(self.nodes * 3 * self._block_size)
-        fit = KEPT_BYTES // (width * parameters.dtype.itemsize * self._most)
-        most = len(row_rates) + self._block_size
-        self._capacity = 0 if bags else max(2 * self._block_size, min(fit, most))
-        self.kept = aligned_zeros((int(sizes[ranks.rank]), self._capacity + ranks.size, width), parameters.dtype)
-        of_all = (self.nodes, self._block_size, width) if bags else (1, 1, width)
-        self.gradients = aligned_zeros(of_all, parameters.dtype).reshape(-1)
-        self._rows: list[NDArray[np.intp]] = []  # those of each block whose dH is kept
-        self._rates = np.zeros(parameters.inputs)  # at which these rows of the embedding are updated
-
-    def gather_partials(self, size: int) -> None:
-        """Gather (max, sum, target logit) of the rows of a block, for each node, on all ranks."""
-        self._gather(self.rank_partials[: self._most * 3 * size], self.partials[: self.nodes * 3 * size])
-
-    def gather_gradients(self, size: int) -> None:
-        """Gather dH of a block, for each node, on all ranks."""
-        sent = self._padded(self._h_gradients[:: self.node_shards, :size]).reshape(-1)
-        self._gather(sent, self.gradients[: self.nodes * len(sent) // self._most])
-
-    def _gather(self, sent: NDArray[Any], of_all: NDArray[Any]) -> None:
-        """Gather the arrays of the nodes of all ranks in `of_all`; each sends as many nodes as any rank at most."""
-        received = np.empty((self._ranks.size * self._most, len(sent) // self._most), sent.dtype)
-        self._ranks.comm.Allgather(sent, received)
-        of_all.reshape(self.nodes, -1)[:] = received[self._places]
-
-    def _padded(self, nodes: NDArray[Any]) -> NDArray[Any]:
-        """Return C-contiguous arrays of the nodes of this rank, padded with one if other ranks have one more."""
-        return np.concatenate([nodes, nodes[: self._most - len(nodes)]])
-
-    def stepped(self, trainer: Any, rows: NDArray[np.intp], rate: float) -> None:
-        """Record a step, whose dH is kept if there are no bags; merge what is kept when the memory is full."""
-        if self._bags:
-            return
-        self._rows.append(rows)
-        self._rates[rows] = rate * self._row_rates[rows]
-        if sum(map(len, self._rows)) + self._block_size > self._capacity:
-            self.join(trainer)
-
-    def join(self, trainer: Any) -> None:
-        """Merge the dH that a `BlockTrainer` has kept, and update the rows of the embedding.
-
-        Rank r has part r of the rows: all ranks send it their parts of dH; it adds them by the tree, and sends the new
-        rows of the embedding to all.
-        """
-        count = trainer.take_kept()
-        if not count:
-            return
-        rows = np.concatenate(self._rows)
-        self._rows.clear()
-        ranks = self._ranks.size
-        size = -(-count // ranks)
-        part = rows[self._ranks.rank * size :][:size]
-        self._update(part, self._gradients_of_part(size))
-        for array in [self._parameters.embedding, *([] if self._squares is None else [self._squares])]:
-            sent = np.zeros((size, *array.shape[1:]), array.dtype)
-            sent[: len(part)] = array[part]
-            received = np.empty((ranks * size, *array.shape[1:]), array.dtype)
-            self._ranks.comm.Allgather(sent, received)
-            array[rows] = received[:count]
-
-    def _gradients_of_part(self, size: int) -> NDArray[Any]:
-        """Return dH of this rank's part of the kept rows, for all nodes, (nodes, size, width)."""
-        ranks, width = self._ranks.size, self.kept.shape[2]
-        parts = self.kept[:, : ranks * size].reshape(len(self.kept), ranks, size, width)
-        sent = np.ascontiguousarray(self._padded(parts).swapaxes(0, 1))  # for each rank, all nodes of this rank
-        received = aligned_zeros(sent.shape, sent.dtype)
-        self._ranks.comm.Alltoall(sent, received)
-        of_nodes: NDArray[Any] = received.reshape(-1, size, width)[self._places]
-        return of_nodes
-
-    def _update(self, rows: NDArray[np.intp], gradients: NDArray[Any]) -> None:
-        """Update some rows of the embedding, given the parts of dH of the nodes, (nodes, at least rows, width)."""
-        p, update = self._parameters, kernels_for(self._parameters.dtype).block_update_embedding
-
-        def update_piece(k: int) -> None:
-            first, last = k * UPDATED_ROWS, min((k + 1) * UPDATED_ROWS, len(rows))
-            update(p.embedding, rows, self._rates, gradients, self._squares, 1.0, first, last)
-
-        self._pool.run(update_piece, -(-len(rows) // UPDATED_ROWS))
-
-    def meet(self, trainer: Any, momentum: NDArray[Any]) -> None:
-        """Give all ranks the steps of all, at the end of an epoch.
-
-        They receive each shard of the linear layer and of its optimizer state from the rank that has trained it.
-        """
-        self.join(trainer)
-        bounds = shard_bounds(self._parameters.outputs)
-        for rank in range(self._ranks.size):
-            shards = self._ranks.shards_of(rank, len(bounds) - 1)
-            rows = slice(bounds[shards.start], bounds[shards.stop])
-            for array in (self._parameters.weights, self._parameters.linear_squares, momentum):
-                self._ranks.send(array[rows], rank)

@@ -6,31 +6,30 @@ import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastembed._base.threads import PerProcess, Pool, cached_property, check_threads
+from fastembed._base.threads import PerProcess, Pool, cached_property, check_threads, single_threaded_blas
 from fastembed._base.validation import (
-    check_callback,
     check_choice,
     check_finite,
     check_flag,
     check_integer,
     check_number,
     check_seed,
-    warn_user,
 )
 from fastembed._kernels.cpu import DefaultFloatMode
 from fastembed.formats.tensors import header, parts_of, write_tensors
-from fastembed.trainer.blocks import BlockSteps, FitOptions
-from fastembed.trainer.checkpoint import check_checkpoint
-from fastembed.trainer.fit import Fit, Record, check_data
+from fastembed.trainer.blocks import BlockSteps
+from fastembed.trainer.data import FitOptions, check_data, check_factors, check_row_rates
+from fastembed.trainer.fit import check_rise, train
 from fastembed.trainer.inputs import BY_DEFAULT, check_example, check_examples, check_one_or_many, has_dimensions, one
 from fastembed.trainer.parameters import Parameters, check_parameters
-from fastembed.trainer.ranks import Communicator, Ranks
+from fastembed.trainer.ranks import Communicator
+from fastembed.trainer.run import Run, running
 
 if TYPE_CHECKING:
     from fastembed.trainer.rows import RowSteps
@@ -102,8 +101,6 @@ class Trainer:
     def _start(self, parameters: Parameters, scale: float, rate: float, pool: Pool) -> None:
         self._parameters, self._scale, self._rate, self._pool = parameters, scale, rate, pool
         self._lock = PerProcess(threading.RLock)  # re-entrant, since on_epoch_end may use the trainer
-        self._fitting = False
-        self._history: list[Record] = []  # of the last fit, as far as it has come
 
     @cached_property
     def _rows(self) -> RowSteps:
@@ -481,7 +478,7 @@ class Trainer:
         update_linear, epochs = check_flag("update_linear", update_linear), check_integer("epochs", epochs, low=1)
         with self._lock.value, DefaultFloatMode():
             losses = self._rows.train(examples, rows, rate, update_linear, epochs)
-        _check_rise(losses[0], losses[-1], self._scale * math.log(p.outputs))
+        check_rise(losses[0], losses[-1], self._scale * math.log(p.outputs))
         return losses
 
     def grown(self, rows: NDArray[Any]) -> Trainer:
@@ -626,7 +623,7 @@ class Trainer:
             or with the kernels or the BLAS of another kind of CPU; the message names the difference. Nothing has been
             changed then.
         RuntimeError
-            If `on_epoch_end` calls this method.
+            If the trainer is in a fit, of which `on_epoch_end` or another thread calls this method.
         OSError
             If the checkpoint cannot be written or read.
         TrainingDivergedError
@@ -661,28 +658,23 @@ class Trainer:
         0.0
         """
         rates = learning_rate, linear_learning_rate
-        options = FitOptions(epochs, *rates, block_size, optimizer, l2, linear_l2, n_iter_no_change, warm_start)
-        if n_iter_no_change is not None and validation_counts is None:
+        options = FitOptions(epochs, *rates, block_size, optimizer, l2, linear_l2, n_iter_no_change, warm_start, seed)
+        if validation_counts is None and n_iter_no_change is not None:
             raise ValueError(f"n_iter_no_change={n_iter_no_change} needs validation_counts")
-        check_callback("on_epoch_end", on_epoch_end)
+        if validation_counts is None and validation_bags is not None:
+            raise ValueError("validation_bags need validation_counts")
         p = self._parameters
-        ranks = Ranks(comm)
-        with ranks.ending_all(), DefaultFloatMode():
-            with ranks.agreeing():
-                path = check_checkpoint(checkpoint) if ranks.first else None
-                validation = validation_counts, validation_bags
-                data = check_data(p, counts, bags, row_rates, frozen_rows, input_weights, *validation)
-                fit = Fit(p, data, options, seed, self._pool, on_epoch_end, ranks)
-            with self._lock.value:  # only now: a wrong argument does not wait for another call
-                if self._fitting:
-                    raise RuntimeError("on_epoch_end cannot call fit_counts of the trainer that is in a fit")
-                self._fitting, self._history = True, fit.history
-                try:
-                    history = fit.run(path)
-                finally:
-                    self._fitting = False
-        _check_rise(history[0]["nll"], history[-1]["nll"], math.log(p.outputs))
-        return history
+        with running(self, checkpoint=checkpoint, on_epoch_end=on_epoch_end, comm=comm) as run:
+            data = check_data(p, counts, bags)
+            if validation_counts is not None:
+                others = data.bags if validation_bags is None else validation_bags
+                data = replace(data, validation=check_data(p, validation_counts, others, "validation_"))
+            if input_weights is not None:
+                weights = check_factors("input_weights", input_weights, data.counts.shape[0], "row of counts")
+                data = replace(data, input_weights=weights)
+            data = replace(data, row_rates=check_row_rates(row_rates, frozen_rows, p.inputs))
+            with self._lock.value:
+                return train(p, data, options, run)
 
     def nll(self, counts: Any, *, bags: Any = None) -> float:
         """Return the mean negative log-likelihood per pair of the counts, in nats; nothing is trained.
@@ -712,11 +704,12 @@ class Trainer:
         >>> round(Trainer(np.zeros((4, 2)), np.zeros((2, 4))).nll(eye_array(4)), 6)  # log 4
         1.386294
         """
-        p, pool = self._parameters, self._pool
         with DefaultFloatMode():
-            data = check_data(p, counts, bags)
+            data = check_data(self._parameters, counts, bags)
             with self._lock.value:
-                return BlockSteps(p, data.counts, FitOptions(), pool, Ranks(), data.bags).nll()
+                steps = BlockSteps(self._parameters, data, FitOptions(), Run(self._pool))
+                with single_threaded_blas():
+                    return steps.nll()
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the parameters, the sums of squared gradients and the factors to one safetensors file.
@@ -791,11 +784,6 @@ def trainer_tensors(trainer: Trainer) -> dict[str, NDArray[Any]]:
     return {"matrix": trainer.embedding, "linear": trainer.linear, **bias, **squares}
 
 
-def records_of(trainer: Trainer) -> list[Record]:
-    """Return the records of the last `fit_counts` of a trainer, as far as it has come."""
-    return trainer._history
-
-
 def restore_squares(trainer: Trainer, tensors: Mapping[str, NDArray[Any]]) -> None:
     """Set the sums of squared gradients of a new trainer to those of a file.
 
@@ -808,7 +796,6 @@ def restore_squares(trainer: Trainer, tensors: Mapping[str, NDArray[Any]]) -> No
         own[:] = tensors[name]
 
 
-def _check_rise(first: float, last: float, of_equal: float) -> None:
-    """Warn if the loss of the last epoch is far above that of the first, and above that of equal probabilities."""
-    if last > 10 * max(first, of_equal):
-        warn_user(f"the loss has risen from {first:.4g} to {last:.4g}: lower the learning rate")
+def parameters_of(trainer: Trainer) -> Parameters:
+    """Return the parameters of a trainer, for `train`."""
+    return trainer._parameters

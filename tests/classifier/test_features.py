@@ -8,10 +8,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from fastembed import Classifier
 from fastembed._base.threads import Pool
+from fastembed.classifier.data import Columns, Given, read_examples
 from fastembed.classifier.features import count_pairs
-from fastembed.classifier.labels import Columns, read_examples
 from fastembed.classifier.options import ClassifierOptions
 from fastembed.corpus import Ledger, Reading
+from fastembed.trainer.run import Run
 
 TEXTS = ["to be or not to be", "", "to be, to BE!", "not a bee", "be"]
 
@@ -20,7 +21,7 @@ def read(texts, threads=1, **parameters):
     """Return the features and bags of texts, as a fit reads them, and the names of the features."""
     options = ClassifierOptions(**Classifier(**parameters).get_params())
     labels = [k % 2 for k in range(len(texts))]
-    found = read_examples(texts, labels, None, Columns(), options, Ledger(), Pool(threads))
+    found = read_examples(Given(texts, labels, None, Columns()), options, Ledger(), Run(Pool(threads)))
     return found.features, found.bags, [found.features.name(f) for f in range(len(found.features))]
 
 

@@ -14,14 +14,15 @@ from fastembed import Recommender, Trainer
 from fastembed._base.threads import Pool
 from fastembed.recommender import strengths, training
 from fastembed.recommender.model import EXPONENT, FLOOR, fold, scores
+from fastembed.recommender.options import RecommenderOptions
 from fastembed.recommender.strengths import Ease, item_weights
-from fastembed.recommender.training import Options
+from fastembed.trainer.run import Run
 
 POOL = Pool(1)
 
 
 def fit(x, options, pool):
-    return training.fit(x, options, pool, lambda _: None)
+    return training.learned(x, options, Run(pool))
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def taken():
 @pytest.fixture(scope="module")
 def fitted(taken):
     """The model and the rows of the users."""
-    model, _ = fit(taken, Options(dim=6), POOL)
+    model, _ = fit(taken, RecommenderOptions(dim=6), POOL)
     return model, fold(taken, model, POOL)
 
 
@@ -254,13 +255,13 @@ def test_the_strengths_are_those_that_the_hidden_items_of_users_kept_away_choose
     likely = np.where(rng.integers(6, size=150) == rng.integers(6, size=(800, 1)), 1, noise) * rng.gamma(0.4, size=150)
     likely *= size * rng.gamma(2, 0.5, (800, 1)) / likely.sum(axis=1)[:, None]
     x = sparse.csr_array((rng.random(likely.shape) < likely) * rng.integers(1, 4, likely.shape), dtype=np.float32)
-    calls, fit_counts = [], Trainer.fit_counts
-    monkeypatch.setattr(Trainer, "fit_counts", lambda *given, **how: calls.append(how) or fit_counts(*given, **how))
+    calls, train = [], training.train
+    monkeypatch.setattr(training, "train", lambda *given: calls.append(given[1]) or train(*given))
     monkeypatch.setattr(strengths, "CHOICE_TOLERANCE", 1e-5)
-    model, records = fit(x, Options(dim=6), POOL)
-    ((first, shown, seen, hidden, _), (_, ease, _)), how = chosen[0], calls[1]
+    model, records = fit(x, RecommenderOptions(dim=6), POOL)
+    ((first, shown, seen, hidden, _), (_, ease, _)), data = chosen[0], calls[1]
     n, sizes = counted(x, model), np.diff(x.indptr)
-    assert_allclose(how["input_weights"], n.sum(axis=1) ** 0.5, rtol=1e-6)
+    assert_allclose(data.input_weights, n.sum(axis=1) ** 0.5, rtol=1e-6)
     away = np.flatnonzero((np.diff(shown.indptr) == 0) & (sizes > 0))
     assert len(away) == round((sizes >= 2).sum() / 4)
     assert_array_equal(np.diff(hidden.indptr), np.maximum(1, np.round(0.2 * sizes[away])))
@@ -296,9 +297,18 @@ def test_a_few_baskets_have_moderate_probabilities(copies):
 
 def test_the_first_fit_of_a_process_holds_every_blas_to_one_thread():
     """Also that of SciPy, which NumPy does not load."""
-    limits = "[each['num_threads'] for each in threadpoolctl.threadpool_info() if each['user_api'] == 'blas']"
-    fit = f"fastembed.Recommender(dim=2, epochs=1).fit([[1, 2]], on_epoch_end=lambda _: found.extend({limits}))"
-    code = f"import fastembed, threadpoolctl; found = []; {fit}; assert set(found) == {{1}}, found"
+    code = """
+import fastembed, threadpoolctl
+
+class Progress:
+    threads = []
+    reading = counting = training = lambda self, *_: None
+    def epoch(self, record):
+        self.threads += [blas["num_threads"] for blas in threadpoolctl.threadpool_info() if blas["user_api"] == "blas"]
+
+fastembed.Recommender(dim=2, epochs=1).fit([[1, 2]], progress=Progress())
+assert set(Progress.threads) == {1}, Progress.threads
+"""
     subprocess.run([sys.executable, "-P", "-c", code], check=True, env={**os.environ, "OPENBLAS_NUM_THREADS": "2"})
 
 
@@ -318,6 +328,6 @@ def test_what_training_needs_is_near_what_was_measured():
 @pytest.mark.parametrize("x", [[[1.0, 0, 0]], [[0, 0, 2.0], [0, 1.0, 0], [0, 0, 0]], [[1.0, 1.0]]])
 def test_the_smallest_data(x):
     x = sparse.csr_array(np.array(x, np.float32))
-    model, _ = fit(x, Options(dim=2, epochs=2), POOL)
+    model, _ = fit(x, RecommenderOptions(dim=2, epochs=2), POOL)
     found = scores(fold(x, model, POOL), x, model)
     assert_allclose(np.exp(found).sum(axis=1), 1, atol=1e-5)

@@ -259,6 +259,6 @@ def test_a_callback_cannot_fit_its_own_model():
     corpus = [["a", "b"], ["b", "c"]]
     model = SkipGram(**SETTINGS)
     for name in ("fit", "partial_fit"):
-        with pytest.raises(RuntimeError, match="a SkipGram in a fit cannot be fitted"):
+        with pytest.raises(RuntimeError, match="this SkipGram is in a fit"):
             model.fit(corpus, on_epoch_end=lambda _, name=name: getattr(model, name)(corpus))
     model.fit(corpus, on_epoch_end=lambda _: SkipGram(**SETTINGS).fit(corpus) and None)

@@ -289,7 +289,7 @@ def test_the_history_is_what_the_callback_saw_and_its_nll_falls(library, model, 
 
 def test_a_callback_cannot_start_another_fit_of_its_trainer():
     trainer = Trainer.random(3, 2, seed=0)
-    with pytest.raises(RuntimeError, match="cannot call fit_counts of the trainer that is in a fit"):
+    with pytest.raises(RuntimeError, match="this Trainer is in a fit"):
         trainer.fit_counts(sparse.eye_array(3), on_epoch_end=lambda _: trainer.fit_counts(sparse.eye_array(3)))
     assert len(trainer.fit_counts(sparse.eye_array(3), on_epoch_end=lambda _: trainer.step(0) and None)) == 5
 

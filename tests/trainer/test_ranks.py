@@ -82,7 +82,7 @@ def test_any_number_of_ranks_ends_with_the_bits_of_one_process(check, counts, dt
 
 def test_the_embedding_may_be_joined_several_times_in_an_epoch(check, counts, set_constant):
     """The memory is large enough for dH of two blocks. Arrays are sent in several messages."""
-    set_constant("fastembed.trainer.ranks.KEPT_BYTES", 1)
+    set_constant("fastembed.trainer.exchange.KEPT_BYTES", 1)
     set_constant("fastembed.trainer.ranks.SENT_BYTES", 1000)
     check([2, 3, 4], counts=counts)
 

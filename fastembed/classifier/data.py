@@ -6,15 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
 from fastembed._base.arrays import Float64, Int64, canonical_csr
-from fastembed._base.progress import FitProgress
-from fastembed._base.threads import Pool
 from fastembed._base.validation import check_amounts, shown, unmasked, warn_user
 from fastembed._kernels.features import separate_labels, unit_rows
 from fastembed._kernels.tokens import TokenTable
@@ -38,6 +36,7 @@ from fastembed.corpus.reading import Reading
 from fastembed.corpus.sources import Structure, form_of, path_list
 from fastembed.corpus.tables import LEAVE_OUT, field_rows, row_place
 from fastembed.corpus.tokens import number_tokens
+from fastembed.trainer.run import Run
 
 SEVERAL = (list, tuple, set, frozenset, np.ndarray)  # what holds the labels of a document
 LABELS = {str: str, bool: bool | np.bool_, int: int | np.integer}  # the kinds of labels; True is also an int of Python
@@ -283,10 +282,27 @@ def read_files(
     return texts, _labels(np.array(sorted(classes), object), documents_by_words(ids, len(classes))[:, order])
 
 
+class Given(NamedTuple):
+    """What a `Classifier` is given to learn from, or to be tested on.
+
+    Attributes
+    ----------
+    documents, labels, weights
+        As `documents`, `labels` and `sample_weight` for `Classifier.fit`.
+    columns : Columns
+    known : FittedClassifier or None
+        The classifier that learns more. One label is enough for it, a new one needs two.
+    """
+
+    documents: Any
+    labels: Any
+    weights: Any
+    columns: Columns
+    known: FittedClassifier | None = None
+
+
 def read_labelled(
-    documents: Any,
-    labels: Any,
-    columns: Columns,
+    given: Given,
     reading: Reading,
     prefix: str,
     ledger: Ledger,
@@ -300,8 +316,6 @@ def read_labelled(
 
     Parameters
     ----------
-    documents, labels
-        As for `Classifier.fit`.
     every : bool
         Whether the documents without a label of an indicator matrix stay, as examples of what has none.
     progress : callable, optional
@@ -313,6 +327,7 @@ def read_labelled(
         As `Classifier.fit`.
     """
     items: Sequence[Any]
+    documents, labels, columns = given.documents, given.labels, given.columns
     if columns.field is not None:
         if labels is not None:
             raise ValueError("field and label name the labels, so that labels cannot be given as well")
@@ -411,42 +426,23 @@ class Examples:
         return found
 
 
-def read_examples(
-    documents: Any,
-    labels: Any,
-    sample_weight: Any,
-    columns: Columns,
-    options: ClassifierOptions,
-    ledger: Ledger,
-    pool: Pool,
-    known: FittedClassifier | None = None,
-    report: FitProgress | None = None,
-) -> Examples:
+def read_examples(given: Given, options: ClassifierOptions, ledger: Ledger, run: Run) -> Examples:
     """Read documents and labels; documents without a label are left out and counted in the ledger.
 
-    Parameters
-    ----------
-    documents, labels, sample_weight
-        As for `Classifier.fit`.
-    known : FittedClassifier, optional
-        A classifier that will learn more: its features and labels are joined with those of the documents, of which one
-        label is enough. By default there must be two labels.
-    report : FitProgress, optional
-        Told how much of files has been read, and how many documents have been counted.
+    Features and labels of the known classifier are joined with those of the documents.
 
     Raises
     ------
     TypeError, ValueError, OSError
         As `Classifier.fit`.
     """
+    known, report = given.known, run.progress
     every = options.loss != "softmax"  # which learns nothing from a document without a label
     read = None if report is None else report.reading
-    items, found, some = read_labelled(
-        documents, labels, columns, options.reading, options.label_prefix, ledger, every=every, progress=read
-    )
+    items, found, some = read_labelled(given, options.reading, options.label_prefix, ledger, every=every, progress=read)
     if not len(some):
         raise ValueError("there are no documents to learn from: 0 samples, while a minimum of 1 is required")
-    weights = np.ones(len(some)) if sample_weight is None else checked_weights(sample_weight, some)
+    weights = np.ones(len(some)) if given.weights is None else checked_weights(given.weights, some)
     seen = found.classes[np.unique(found.matrix.indices)].tolist()
     if len(seen) < (2 if known is None else 1):
         raise ValueError(f"a classifier needs documents of at least two labels, got {len(seen)} class: {seen}")
@@ -461,9 +457,9 @@ def read_examples(
     if known is not None:
         label_counts[np.searchsorted(found.classes, known.classes)] += known.label_counts
     chunks = line_chunks(items, options.reading.errors, progress=None if report is None else report.counting)
-    tokens = number_tokens(chunks, options.reading, ledger, pool)
-    before = () if known is None else (known.features, known.documents)
-    features, bags, frequencies, gains = read_features(tokens, found.matrix, options, ledger, pool, *before)
+    tokens = number_tokens(chunks, options.reading, ledger, run.pool)
+    learned = None if known is None else (known.features, known.documents)
+    features, bags, frequencies, gains = read_features(tokens, found.matrix, options, ledger, run.pool, learned)
     return Examples(features, bags, frequencies, found, label_counts, weights, gains)
 
 

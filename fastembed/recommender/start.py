@@ -1,0 +1,89 @@
+"""The start of a recommender's training: W from an SVD, and the rows of users from one Newton step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from fastembed._base.arrays import Float32, column_blocks, row_ranges
+from fastembed._base.threads import Pool
+from fastembed._kernels import kernels_for
+from fastembed.recommender.model import Model, damped, scaled_rows, totals_of
+from fastembed.recommender.options import RecommenderOptions
+
+ROWS = 8192  # of users whose float64 rows are in memory
+START_SCALE = 0.1
+START_PASSES, EXTRA = 3, 16  # of the randomised SVD
+ENTRIES_PER_TASK = 1 << 18  # of its products
+FIRST_RIDGE, FIRST_FACTORS = 1.5, (1.0, 0.75, 0.75)  # the factors are a, g and h, if hidden items cannot choose them
+
+
+def first_model(n: Any, weight: float, options: RecommenderOptions, pool: Pool) -> Model:
+    """Return the model before training, with strengths that are a fair guess, and without B.
+
+    W has the first right singular vectors of n, its rows divided by the square roots of their sums, its columns by
+    those of one more than theirs: else rare items would be in no vector, and few epochs do not make up for it.
+    """
+    users, items = n.shape
+    columns = np.asarray(n.sum(axis=0), np.float64).ravel()
+    empty = columns == 0
+    shares = np.where(empty, columns[~empty].min() / max(1, empty.sum()), columns)
+    totals = totals_of(n)
+    rng = np.random.default_rng(options.seed)
+    scaled = scaled_rows(n, np.maximum(totals, np.finfo(np.float32).tiny) ** -0.5)
+    scaled.data *= ((1 + columns) ** -0.5).astype(np.float32)[n.indices]
+    vectors = _right_vectors(scaled, min(options.dim, users, items), rng, pool)
+    linear = 1e-3 * rng.standard_normal((options.dim, items))
+    linear[: len(vectors)] = START_SCALE * np.sqrt(items / options.dim) * vectors
+    return Model(
+        linear=linear.astype(np.float32),
+        bias=np.log(shares / shares.sum()).astype(np.float32),
+        similar=sparse.csr_array((items, items), dtype=np.float32),
+        ridge=FIRST_RIDGE,
+        median=float(np.median(totals[totals > 0])),
+        weight=weight,
+        factors=np.array(FIRST_FACTORS, np.float32),
+    )
+
+
+def _right_vectors(matrix: Any, rank: int, rng: np.random.Generator, pool: Pool) -> Float32:
+    """Return the first right singular vectors (rank, V), by randomised subspace iteration (Halko et al. 2011)."""
+    rows, columns = column_blocks(matrix), column_blocks(matrix.T.tocsr())
+    start = rng.standard_normal((matrix.shape[1], min(rank + EXTRA, *matrix.shape)), np.float32)
+    q = _orthonormal(_product(columns, _product(rows, start, pool), pool))
+    for _ in range(START_PASSES):
+        q = _orthonormal(_product(columns, _product(rows, q, pool), pool))
+    projected = _product(rows, q, pool)
+    basis = np.linalg.eigh((projected.T @ projected).astype(np.float64))[1]  # by rising eigenvalues
+    return (q @ basis[:, ::-1][:, :rank].astype(np.float32)).T
+
+
+def _product(blocks: tuple[Any, ...], dense: Float32, pool: Pool) -> Float32:
+    """Return the product (N, K) of a sparse matrix (N, C), in blocks of columns, and a dense one (C, K)."""
+    lengths = blocks[1][-1] - blocks[1][0]
+    ranges, found = row_ranges(lengths, ENTRIES_PER_TASK), np.empty((len(lengths), dense.shape[1]), np.float32)
+    pool.run(lambda k: kernels_for("float32").csr_times_dense(*blocks, dense, found, *ranges[k]), len(ranges))
+    return found
+
+
+def _orthonormal(columns: Float32) -> Float32:
+    """Return an orthonormal basis of the columns, by the eigenvectors of their products: faster than LAPACK's QR."""
+    exact = columns.astype(np.float64)
+    values, basis = np.linalg.eigh(exact.T @ exact)
+    return (exact @ (basis / np.sqrt(np.maximum(values, 1e-12 * values[-1])))).astype(np.float32)
+
+
+def newton_rows(n: Any, model: Model, pool: Pool) -> Float32:
+    """Return the first rows of users, (U, D): one Newton step from 0 to their optimum."""
+    weighted, w, origin = damped(n, model), np.ascontiguousarray(model.linear.T), model.origin
+    totals, rows = totals_of(weighted), np.empty((n.shape[0], w.shape[1]), np.float32)
+
+    def fill(k: int) -> None:
+        part = slice(k * ROWS, (k + 1) * ROWS)
+        gradient = totals[part, None] * origin.mean - weighted[part] @ w
+        rows[part] = -origin.newton(gradient, totals[part], model.ridge)
+
+    pool.run(fill, -(-len(rows) // ROWS))
+    return rows

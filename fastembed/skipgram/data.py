@@ -1,0 +1,190 @@
+"""What a `SkipGram` learns from: counts, given or counted in a text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from contextlib import suppress
+from dataclasses import asdict, replace
+from functools import partial
+from typing import Any, NamedTuple, TypeAlias
+
+from scipy.sparse import issparse
+
+from fastembed._base.progress import FitProgress, bar
+from fastembed.corpus.corpus import Source, as_corpus
+from fastembed.corpus.ledger import HELD_OUT, Ledger, LineSplit, check_reread, check_walks
+from fastembed.counts.counts import Counts
+from fastembed.counts.windows import Windows
+from fastembed.skipgram.estimate import check_before_counting, counting_memory, estimate_of
+from fastembed.skipgram.model import FittedModel, how_counted
+from fastembed.skipgram.options import Baskets, SkipGramOptions
+from fastembed.trainer.data import check_counts
+from fastembed.trainer.ranks import OneProcess
+from fastembed.trainer.run import Run
+from fastembed.vocabulary import NoTokenError
+
+CountPair: TypeAlias = tuple[Counts, Counts | None]  # counts to train on, and held-out counts
+
+
+class Given(NamedTuple):
+    """What `SkipGram.fit` or `SkipGram.partial_fit` is given to learn from.
+
+    Attributes
+    ----------
+    source : corpus or Counts
+    validation_counts : Counts or None
+    base : FittedModel or None
+        The model to continue.
+    grow : bool
+        Whether the vocabulary of the base gets new words.
+    replay : Counts or None
+        Counts to train on together with the others, for a base.
+    """
+
+    source: Source | Counts
+    validation_counts: Counts | None
+    base: FittedModel | None = None
+    grow: bool = False
+    replay: Counts | None = None
+
+
+def counted(given: Given, options: SkipGramOptions, run: Run) -> CountPair:
+    """Return the counts to train on, and those for the nll after each epoch.
+
+    Raises
+    ------
+    TypeError, ValueError, OSError, MemoryError
+        As by `SkipGram.fit` and `SkipGram.partial_fit`.
+    """
+    if given.base is not None:
+        given.base.check_same_shape(options)
+    if isinstance(given.source, Counts):
+        return _aligned(given.source, given, options)
+    if issparse(given.source):
+        raise TypeError("a sparse matrix has no tokens: make counts by Counts.from_scipy(matrix, tokens=...)")
+    if given.validation_counts is not None:
+        raise ValueError("validation_counts go with counts; of a corpus, early_stopping holds out lines")
+    if not isinstance(run.ranks.comm, OneProcess):
+        raise ValueError("comm goes with counts: count the corpus first, by SkipGram.count")
+    return _counted_text(given.source, given, options, run)
+
+
+def _aligned(counts: Counts, given: Given, options: SkipGramOptions) -> CountPair:
+    """Return given counts, and those for the nll after each epoch, with the rows and columns of the base.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they cannot be trained on, or do not go with the base.
+    """
+    base, validation = given.base, given.validation_counts
+    if options.early_stopping and validation is None:
+        raise ValueError("early_stopping needs validation_counts: counts have no lines to hold out")
+    if base is not None:
+        vocabulary = base.vocabulary
+        if given.grow and counts.vocabulary is not None:
+            vocabulary = vocabulary.grown(counts.vocabulary, options.max_size)
+        if validation is not None:
+            validation = base.aligned(validation, vocabulary, name="validation_counts")
+        return base.aligned(counts, vocabulary), validation
+    if counts.vocabulary is None:
+        raise ValueError("these counts have no tokens: count with a Vocabulary, or use Trainer")
+    check_counts(counts, counts.shape)
+    if validation is not None:
+        check_counts(validation, counts.shape, "validation_counts")
+        how, other = map(how_counted, (counts, validation))
+        if how != other:
+            raise ValueError(f"validation_counts are those of {other}, but counts are those of {how}")
+        check_walks(counts.ledger, validation.ledger)
+        if validation.vocabulary and validation.vocabulary.tokens != counts.vocabulary.tokens:
+            raise ValueError("validation_counts have other tokens than counts: use one Vocabulary")
+    return counts, validation
+
+
+def _counted_text(text: Source, given: Given, options: SkipGramOptions, run: Run) -> CountPair:
+    """Return the counts of a text to train on, and with early stopping those of its held-out lines.
+
+    Before a text is counted for a new model, there is a check of the memory.
+    """
+    base, memory_limit, progress = given.base, run.memory_limit, run.progress
+    corpus = as_corpus(text, options.reading if base is None else base.reading_of(text, options.reading))
+    if memory_limit is not None:  # a limit that is too small is an error before anything is read
+        counting_memory(memory_limit, 0, options.threads)
+    words, written = None, 0
+    if base is None:
+        words = vocabulary = options.vocabulary(corpus, options.max_size, progress)
+        pairing = options.pairing(len(words))
+        least = estimate_of(options, len(words), pairing.columns(len(words)))
+        written = check_before_counting(replace(least, memory_limit=memory_limit), words.counts, pairing)
+    else:
+        vocabulary, pairing = base.vocabulary, base.pairing()
+        if given.grow:
+            with suppress(NoTokenError):  # then there are no words to add
+                words = options.vocabulary(corpus, None, progress)
+                vocabulary = vocabulary.grown(words, options.max_size)
+    count = partial(
+        counting(pairing),
+        corpus,
+        vocabulary,
+        threads=options.threads,
+        memory_limit=memory_limit and counting_memory(memory_limit, len(vocabulary), options.threads, written),
+        progress=None if progress is None else progress.counting,
+    )
+    if options.early_stopping:
+        held_out, others = (LineSplit(options.validation_fraction, options.seed, side) for side in (True, False))
+        validation, counts = count(lines=held_out), count(lines=others)
+    else:
+        counts, validation = count(), None
+    first = words or validation
+    for again in (validation, counts):
+        if first is not None and again is not None:
+            check_reread(first.ledger, again.ledger)
+    return counts, validation
+
+
+def joined_ledger(words: Ledger | None, counted: Ledger | None) -> Ledger | None:
+    """Return the ledger of a vocabulary, with what only that of the counts tells: the unit, and what was held out."""
+    if words is None or counted is None:
+        return words or counted
+    ledger = replace(words, unit=counted.unit)
+    if HELD_OUT in counted.dropped:
+        dropped = words.dropped | {HELD_OUT: counted.dropped[HELD_OUT]}
+        ledger = replace(ledger, tokens_used=counted.tokens_used, dropped=dropped)
+    return ledger
+
+
+def counting(pairing: Windows | Baskets) -> Callable[..., Counts]:
+    """Return the function that counts a text in windows or baskets: of `Counts`, with the options of these."""
+    count = Counts.from_baskets if isinstance(pairing, Baskets) else Counts.from_corpus
+    return partial(count, **asdict(pairing))
+
+
+def count_all(
+    given: Source, options: SkipGramOptions, progress: FitProgress | None, executor: Executor | None, **how: Any
+) -> Counts:
+    """Return the counts of all lines of a text, as `SkipGram.count` documents it; `how` is for `Counts` alone."""
+    if executor is not None and options.baskets is not None:
+        raise ValueError("an executor counts windows, and no baskets")
+    corpus = as_corpus(given, options.reading)
+    words = options.vocabulary(corpus, options.max_size, progress, executor)
+    how |= {"threads": options.threads, "progress": None if progress is None else progress.counting}
+    if executor is not None:
+        how["executor"] = executor
+    counts = counting(options.pairing(len(words)))(corpus, words, **how)
+    check_reread(words.ledger, counts.ledger)
+    return counts
+
+
+def counts_for(model: FittedModel, given: Source | Counts, options: SkipGramOptions) -> Counts:
+    """Return counts with the rows and columns of a model: given counts, or those of a text or baskets."""
+    if isinstance(given, Counts):
+        return model.aligned(given)
+    corpus = as_corpus(given, model.reading_of(given, options.reading))
+    with bar(desc="counting") as shown:
+
+        def report(done: int, total: int | None) -> None:
+            shown.total = total
+            shown.update(done - shown.n)
+
+        return counting(model.pairing())(corpus, model.vocabulary, threads=options.threads, progress=report)

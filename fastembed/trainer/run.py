@@ -1,0 +1,123 @@
+"""`Run`: how a training runs. The public method makes it once, by `running`; what computes takes it as an argument."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from fastembed._base.memory import check_memory_limit
+from fastembed._base.progress import FitProgress, reporting
+from fastembed._base.threads import Pool, blas_of_the_user, check_threads, matrix_product, single_threaded_blas
+from fastembed._base.validation import check_callback, is_true
+from fastembed._kernels.cpu import DefaultFloatMode
+from fastembed.trainer.checkpoint import check_checkpoint
+from fastembed.trainer.ranks import Ranks
+
+Record = dict[str, float]
+EpochEnd = Callable[[Record], object]
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """How a training runs; it does not change what is computed.
+
+    Attributes
+    ----------
+    pool : Pool
+        The threads.
+    estimator : Trainer or Estimator
+        What is trained.
+    ranks : Ranks
+        The processes that train together.
+    memory_limit : int or None
+        Limit on the memory of the process in bytes.
+    progress : FitProgress or None
+        Receives the progress; None on other ranks than 0.
+    checkpoint : str or None
+        The file that is written after each epoch; None on other ranks than 0.
+    on_epoch_end : callable or None
+        The callback of the user, called with the record of each epoch.
+    expose : callable or None
+        Called with all records before the callback, and after an exception: makes the model of the last epoch.
+    """
+
+    pool: Pool
+    estimator: Any = None
+    ranks: Ranks = field(default_factory=Ranks)
+    memory_limit: int | None = None
+    progress: FitProgress | None = None
+    checkpoint: str | None = None
+    on_epoch_end: EpochEnd | None = None
+    expose: Callable[[list[Record]], object] | None = None
+
+    def show(self, model: Any) -> None:
+        """Let the estimator have a model, as a callback sees it."""
+        self.estimator._model = model
+
+    def epoch_ended(self, history: list[Record]) -> bool:
+        """Report the last record, and call the callback, on rank 0; return on all ranks whether that ends training."""
+        record, ends = history[-1], False
+        if self.progress is not None:
+            self.progress.epoch(record)
+        if self.ranks.first and self.on_epoch_end is not None:
+            if self.expose is not None:
+                self.expose(history)
+            with blas_of_the_user():
+                ends = is_true(self.on_epoch_end(dict(record)))
+        return self.ranks.shared(ends)
+
+
+@contextmanager
+def running(
+    estimator: Any,
+    *,
+    memory_limit: int | None = None,
+    progress: FitProgress | bool | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    on_epoch_end: EpochEnd | None = None,
+    comm: Any = None,
+) -> Iterator[Run]:
+    """Yield the `Run` of a training, whose `with` block trains the estimator.
+
+    In the block BLAS has one thread, and this thread is in the default mode of floating-point numbers: results depend
+    on neither. An exception leaves a fitted estimator as it was. On one rank, it is raised on all ranks before they
+    meet, and ends their processes later.
+
+    Parameters
+    ----------
+    estimator : Trainer or Estimator
+        With a number of `threads`.
+    memory_limit, progress, checkpoint, on_epoch_end, comm
+        As for `SkipGram.fit`.
+
+    Raises
+    ------
+    TypeError, ValueError, OSError
+        If an argument is not as documented.
+    RuntimeError
+        If the estimator is in a fit.
+    """
+    check_callback("on_epoch_end", on_epoch_end)
+    if memory_limit is not None:
+        check_memory_limit(memory_limit)
+    pool, ranks = Pool(check_threads(estimator.threads)), Ranks(comm)
+    token, model = object(), getattr(estimator, "_model", None)
+    if vars(estimator).setdefault("_fitting", token) is not token:
+        kind = type(estimator).__name__
+        raise RuntimeError(f"this {kind} is in a fit: on_epoch_end and other threads can fit another {kind}")
+    matrix_product(np.dtype(np.float32))  # SciPy's BLAS must be loaded before it is limited
+    try:
+        with ranks.together(), DefaultFloatMode(), single_threaded_blas(), reporting(ranks.first and progress) as shown:
+            path = check_checkpoint(checkpoint) if ranks.first else None
+            yield Run(pool, estimator, ranks, memory_limit, shown, path, on_epoch_end)
+    except BaseException:
+        if model is not None:
+            estimator._model = model
+        raise
+    finally:
+        del estimator._fitting
