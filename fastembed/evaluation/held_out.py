@@ -204,7 +204,9 @@ def held_out_items(
             if named:
                 number, asked, targets = _given(fitted, baskets, hidden, pool, tally)
             else:
-                number, asked, targets = _drawn(fitted, baskets, fields, header, split, pool, tally)
+                number, asked, targets = _drawn(
+                    fitted, _known_part(fitted, baskets, fields, header), split, pool, tally
+                )
             with bar(desc="users", total=len(asked.rows)) as done:
                 for part, log_p in fitted.answers(asked, pool.threads, lambda part, log_p: (part, log_p)):
                     tally.add(log_p, fitted.model.bias, asked.matrix[part], targets[part])
@@ -353,10 +355,10 @@ def _given(fitted: FittedRecommender, source: Any, hidden: Any, pool: Pool, tall
 
 
 def _drawn(
-    fitted: FittedRecommender, source: Any, fields: Any, header: bool, split: _Split, pool: Pool, tally: _Tally
+    fitted: FittedRecommender, known: tuple[Any, Any, int], split: _Split, pool: Pool, tally: _Tally
 ) -> tuple[int, Asked, Any]:
     """Return the number of all users, those with enough known items, of which some are shown, and the hidden ones."""
-    matrix, users, tally.unknown = _known_part(fitted, source, fields, header)
+    matrix, users, tally.unknown = known
     names, items = fitted.data.items.names, matrix.shape[1]
     rows = (matrix.indices[a:b].astype(np.intp) for a, b in pairwise(matrix.indptr))
     parts = [split(user, names[ids].tolist(), ids) for user, ids in zip(users, rows, strict=True)]

@@ -36,7 +36,7 @@ from fastembed.corpus.sources import form_of
 from fastembed.formats.registry import FORMATS
 from fastembed.formats.tensors import header, pack_tokens, parts_of, unpack_tokens, write_tensors
 from fastembed.recommender.data import Interactions, Names, flat_baskets, is_name, matrix_of, weights_of
-from fastembed.trainer.folding import Origin, optimal_rows
+from fastembed.trainer.folding import Layer, Origin, optimal_rows
 from fastembed.trainer.rows import BATCH_LOGITS
 from fastembed.vectors.neighbors import Neighbors
 
@@ -96,7 +96,7 @@ class Model:
 def fold(x: Any, model: Model, pool: Pool, tolerance: float = TOLERANCE) -> Float32:
     """Return the rows (N, D) of users with the items x, csr (N, V): the unique optimum given W; zero without items."""
     n = damped(counted(x, model.weight), model)
-    return optimal_rows(n, model.linear, model.bias, model.ridge, pool, tolerance, origin=model.origin)[0]
+    return optimal_rows(n, Layer(model.linear, model.bias, model.ridge, model.origin), pool, tolerance)[0]
 
 
 def scores(d: Float32, x: Any, model: Model, left_out: Any = None) -> Float32:

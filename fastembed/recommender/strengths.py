@@ -23,7 +23,7 @@ from fastembed._base.threads import Pool
 from fastembed._kernels import kernels_for
 from fastembed._kernels.cooccur import product_rows, regression
 from fastembed.recommender.model import FLOOR, Model, add_linked, damped, scaled_rows, totals_of
-from fastembed.trainer.folding import optimal_rows
+from fastembed.trainer.folding import Layer, optimal_rows
 
 # The largest number of neighbours of an item: times the users of the item, times the root of all users, and in any case
 PER_USER, PER_ROOT, NEIGHBOURS = 32, 5, 300
@@ -307,7 +307,7 @@ def select(
 
     def with_ridge(ridge: float, best: _Tried | None) -> _Tried:
         nonlocal rows  # those of the ridge before are near
-        rows = optimal_rows(n, model.linear, model.bias, ridge, pool, CHOICE_TOLERANCE, rows)[0]
+        rows = optimal_rows(n, Layer(model.linear, model.bias, ridge), pool, CHOICE_TOLERANCE, rows)[0]
         low_rank = rows @ model.linear
         factors = calibrate(low_rank, np.ones(2) if best is None else best.factors)
         return _Tried(ridge, factors, low_rank, *users.best_share(low_rank, linked, near(best)))

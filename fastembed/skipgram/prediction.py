@@ -196,7 +196,8 @@ def document_vectors(
     contexts = counts[:, : model.max_contexts]
     if model.directed:  # each word of the document counts equally as a context before and after
         contexts = sparse.hstack([contexts, contexts], format="csr") * 0.5
-    vectors, missed = folding.optimal_rows(contexts, model.trainer.linear, model.trainer.bias, RIDGE, pool)
+    layer = folding.Layer(model.trainer.linear, model.trainer.bias, RIDGE)
+    vectors, missed = folding.optimal_rows(contexts, layer, pool)
     if missed:
         of_all = f"{missed:,} of {len(vectors):,} documents"
         warn_user(f"{of_all} did not converge in {folding.MOST_STEPS} steps: their vectors are approximate")

@@ -136,7 +136,8 @@ def start(counts: Counts, validation: Counts | None, given: Given, options: Skip
     data = check_data(parameters_of(trainer), groups, bags)
     if validation is not None:
         data = replace(data, validation=check_data(parameters_of(trainer), validation, data.bags, "validation_"))
-    data = replace(data, facts={"words": arrays_digest(pack_tokens(tokens))})
+    if run.compares:
+        data = replace(data, facts={"words": arrays_digest(pack_tokens(tokens))})
     give_back_freed()  # the memory of the start: new arrays of other sizes would not reuse it
     rates = _rates(counts.baskets if base is None else base.baskets, subwords, groups)
     shorter = SHORTER_STEPS if base is not None and replay is None else 1

@@ -106,16 +106,14 @@ class Checkpoint:
         write_tensors(self._path, arrays, header("checkpoint", self._identity) | place)
 
 
-def check_checkpoint(path: Any) -> str | None:
-    """Return the absolute path of a file that a fit may write, a new one or a checkpoint; None if `path` is None.
+def check_checkpoint(path: Any) -> str:
+    """Return the absolute path of a file that a fit may write, a new one or a checkpoint.
 
     Raises
     ------
     TypeError, OSError, ValueError
         If it is not such a path.
     """
-    if path is None:
-        return None
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"checkpoint must be the path of a file, got {shown(path)}")
     absolute = str(check_writable(path))  # the current folder may change

@@ -88,7 +88,7 @@ class _Fit:
     def begin(self) -> None:
         """Go to the start, or to the position in the checkpoint, on all ranks."""
         run, p = self.run, self.parameters
-        identity = self._identity() if run.checkpoint or run.ranks.size > 1 else {}
+        identity = self._identity() if run.compares else {}
         position, tensors = Position(self.rng.bit_generator.state, []), None
         if run.checkpoint is not None:
             generator = position.generator if self._has_generator else None

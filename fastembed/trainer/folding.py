@@ -70,15 +70,27 @@ class Origin(NamedTuple):
         return rotated @ self.basis.T
 
 
+class Layer(NamedTuple):
+    """What rows are fitted to.
+
+    Attributes
+    ----------
+    linear : ndarray (D, V)
+    bias : ndarray (V,) or None
+    ridge : float
+        Above 0.
+    origin : Origin or None
+        That of W and b, for the first step from 0: it saves one in the mean.
+    """
+
+    linear: NDArray[Any]
+    bias: NDArray[Any] | None
+    ridge: float
+    origin: Origin | None = None
+
+
 def optimal_rows(
-    counts: Any,
-    linear: NDArray[Any],
-    bias: NDArray[Any] | None,
-    ridge: float,
-    pool: Pool,
-    tolerance: float = TOLERANCE,
-    start: Float32 | None = None,
-    origin: Origin | None = None,
+    counts: Any, layer: Layer, pool: Pool, tolerance: float = TOLERANCE, start: Float32 | None = None
 ) -> tuple[Float32, int]:
     """Return the optimal rows, (N, D), and the number of them that did not converge in `MOST_STEPS`.
 
@@ -86,43 +98,40 @@ def optimal_rows(
     ----------
     counts : csr_array (N, V)
         n of each row; a row without counts is zero.
-    linear : ndarray (D, V)
-    bias : ndarray (V,), optional
-    ridge : float
-        Above 0.
+    layer : Layer
     pool : Pool
         Blocks of rows are its tasks; they do not depend on the number of threads.
     tolerance : float
         Largest norm of the gradient before the last step, as a share of the sum of the counts.
     start : ndarray (N, D), optional
         The first rows; by default they are 0.
-    origin : Origin, optional
-        That of W and b, for the first step from 0: it saves one in the mean.
     """
-    size = max(1, min(MOST_BLOCK, BATCH_LOGITS // linear.shape[1]))
+    dim, outputs = layer.linear.shape
+    size = max(1, min(MOST_BLOCK, BATCH_LOGITS // outputs))
     cuts = range(0, counts.shape[0], size)
-    bias = np.zeros(linear.shape[1], linear.dtype) if bias is None else bias
-    found, missed = np.empty((counts.shape[0], len(linear)), np.float32), np.zeros(len(cuts), int)
+    if layer.bias is None:
+        layer = layer._replace(bias=np.zeros(outputs, layer.linear.dtype))
+    minima, missed = np.empty((counts.shape[0], dim), np.float32), np.zeros(len(cuts), int)
 
     def task(k: int) -> None:
         part = slice(cuts[k], min(cuts[k] + size, counts.shape[0]))
         first = None if start is None else start[part]
-        found[part], missed[k] = _minima(counts[part], linear, bias, ridge, tolerance, first, origin)
+        minima[part], missed[k] = _minima(counts[part], layer, tolerance, first)
 
     with single_threaded_blas():  # the bits must not depend on the number of BLAS threads
         pool.run(task, len(cuts))
-    return found, int(missed.sum())
+    return minima, int(missed.sum())
 
 
-def _minima(
-    n: Any, w: Array, bias: Array, ridge: float, tolerance: float, start: Float32 | None, origin: Origin | None
-) -> tuple[Float64, int]:
+def _minima(n: Any, layer: Layer, tolerance: float, start: Float32 | None) -> tuple[Float64, int]:
     """Return the optimal rows of a block, each by L-BFGS (Liu, Nocedal 1989), and the number that did not converge.
 
     A step is as long as the pairs of the last ones say, 1 at most at first; a step that is too long is cut to where the
     slope along it would be 0 if it were linear. f is convex: where the slope has not turned, f has fallen, whatever the
     rounding of f says.
     """
+    w, bias, ridge, origin = layer
+    assert bias is not None
     totals = np.asarray(n.sum(axis=1), np.float64).ravel()
     used, places = np.unique(n.indices, return_inverse=True)
     of_used = sparse.csr_array((n.data, places, n.indptr), (n.shape[0], len(used)))

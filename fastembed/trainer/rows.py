@@ -126,7 +126,7 @@ class RowSteps:
         for begin in range(0, steps, steps_per_call):
             end = min(begin + steps_per_call, steps)
             if self._parallel:
-                stop = self._train_in_parallel(inputs, targets, begin, end, rate, update_linear, sums)
+                stop = self._train_in_parallel(inputs, targets, range(begin, end), rate, update_linear, sums)
             else:
                 stop = self._row_trainer.train(inputs, *targets, begin, end, rate, update_linear, sums)
             if stop < end:
@@ -135,10 +135,10 @@ class RowSteps:
         return sums / len(inputs)
 
     def _train_in_parallel(
-        self, inputs: Inputs, targets: Targets, begin: int, end: int, rate: float, update_linear: bool, sums: Float64
+        self, inputs: Inputs, targets: Targets, steps: range, rate: float, update_linear: bool, sums: Float64
     ) -> int:
         """Train as RowTrainer.train of the kernels, with the same bits, on several threads per step."""
-        for step in range(begin, end):
+        for step in steps:
             epoch, n = divmod(step, len(inputs))
             i, target = one(inputs, n), targets.row(n)
             loss, normaliser = self._pass(i, target, gradient=True, keep_logits=update_linear)
@@ -148,7 +148,7 @@ class RowSteps:
             if update_linear:
                 self._update_linear(target, normaliser, linear_rate)
             sums[epoch] += loss
-        return end
+        return steps.stop
 
     def _update(self, i: int | Bags, target: Targets, rate: float, linear_rate: float) -> bool:
         """Update the rows of the input with the gradient of the last pass; return whether the result is finite."""

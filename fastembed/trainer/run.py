@@ -55,6 +55,11 @@ class Run:
     on_epoch_end: EpochEnd | None = None
     expose: Callable[[list[Record]], object] | None = None
 
+    @property
+    def compares(self) -> bool:
+        """Whether other ranks, or a checkpoint, must have the same data and options."""
+        return self.ranks.size > 1 or self.checkpoint is not None
+
     def show(self, model: Any) -> None:
         """Let the estimator have a model, as a callback sees it."""
         self.estimator._model = model
@@ -113,7 +118,7 @@ def running(
     matrix_product(np.dtype(np.float32))  # SciPy's BLAS must be loaded before it is limited
     try:
         with ranks.together(), DefaultFloatMode(), single_threaded_blas(), reporting(ranks.first and progress) as shown:
-            path = check_checkpoint(checkpoint) if ranks.first else None
+            path = check_checkpoint(checkpoint) if checkpoint is not None and ranks.first else None
             yield Run(pool, estimator, ranks, memory_limit, shown, path, on_epoch_end)
     except BaseException:
         if model is not None:

@@ -11,7 +11,7 @@ from scipy import optimize, sparse
 
 from fastembed import Counts, SkipGram, reference
 from fastembed._base.threads import Pool
-from fastembed.trainer.folding import Origin, optimal_rows
+from fastembed.trainer.folding import Layer, Origin, optimal_rows
 
 SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None}
 
@@ -181,7 +181,7 @@ def test_a_fitted_vector_is_the_minimum(dim, outputs, documents, bias):
     counts = sparse.random_array((documents, outputs), density=min(1, 20 / outputs), format="csr", random_state=rng)
     counts.data = np.ceil(counts.data * 3)
     counts.indices = counts.indices.astype(np.int64 if bias else np.int32)
-    found, missed = optimal_rows(counts, *layer, 0.5, Pool(1), origin=Origin.of(*layer) if bias else None)
+    found, missed = optimal_rows(counts, Layer(*layer, 0.5, Origin.of(*layer) if bias else None), Pool(1))
     assert missed == 0
     for n, d in zip(counts[[0, documents - 1]].toarray(), found[[0, documents - 1]].astype(float), strict=True):
         at = d + rng.normal(size=dim)
@@ -201,7 +201,7 @@ def test_documents_that_take_more_steps_are_counted_in_a_warning(labelled, set_c
     assert [warning.filename for warning in caught] == [__file__]
     assert np.isfinite(cut).all()
     assert not np.array_equal(cut, whole)
-    assert optimal_rows(sparse.csr_array([[3.0, 0.0], [0.0, 0.0]]), *random_layer(1, 2), 1.0, Pool(1))[1] == 1
+    assert optimal_rows(sparse.csr_array([[3.0, 0.0], [0.0, 0.0]]), Layer(*random_layer(1, 2), 1.0), Pool(1))[1] == 1
 
 
 def test_documents_and_threads_do_not_change_each_others_vectors(labelled):
