@@ -47,6 +47,7 @@ lint: $(VENV)/.package $(VENV)/.extra-lint
 	$(BIN)/python tests/check_stubs.py
 	$(BIN)/python tests/check_docstrings.py
 	$(BIN)/codespell *.md Makefile setup.py fastembed tests bench docs tools
+	$(BIN)/python tools/check_prose.py
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
