@@ -1,4 +1,4 @@
-"""Count what a reader must follow: lines, modules, circles of imports, and the way of four calls through the package.
+"""Count what a reader must follow: lines, modules, circles of imports, and the way of five calls through the package.
 
     python tools/size.py
 
@@ -33,7 +33,7 @@ import fastembed
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = str(Path(fastembed.__file__).parent) + os.sep
-CALLS = ("SkipGram.fit(path)", "Counts.from_corpus", "Trainer.fit_counts", "Classifier.fit")
+CALLS = ("SkipGram.fit(path)", "Counts.from_corpus", "Trainer.fit_counts", "Classifier.fit", "Recommender.fit")
 
 
 def prepared(name: str) -> Callable[[], object]:
@@ -45,6 +45,10 @@ def prepared(name: str) -> Callable[[], object]:
     if name == "Classifier.fit":
         classifier = fastembed.Classifier(seed=0)
         return lambda: classifier.fit(["a good film", "a bad film", "so good"], ["+", "-", "+"])
+    if name == "Recommender.fit":
+        recommender = fastembed.Recommender(seed=0)
+        baskets = np.random.default_rng(0).integers(50, size=(400, 8)).tolist()
+        return lambda: recommender.fit(baskets)
     words = np.random.default_rng(0).zipf(1.3, (500, 40)) % 1000
     text = Path("text.txt")
     text.write_text("\n".join(" ".join(f"w{word}" for word in line) for line in words), encoding="utf-8")
