@@ -22,22 +22,21 @@ from fastembed._base.arrays import RandomAccessFile
 from fastembed._kernels.tokens import valid_utf8
 from fastembed.corpus.sources import COMPRESSED, FilePart, TextFile, UrlFile
 
-CHUNK_BYTES = 1 << 20  # of text that are read at a time
-TAIL_BYTES = 1 << 12  # the end of a chunk, in which the end of a line is looked for first
-LONGEST_TOKEN = 1 << 23  # bytes; a file with a longer one is not a text of tokens, and would fill the memory
-
-LARGE_CHUNK_BYTES = 1 << 22  # the most bytes of a chunk, in large files
-CHUNKS = 256  # chunks grow with a file as long as it has this many: enough for many threads
-SPACES = (b" ", b"\t", b"\v", b"\f", b"\r")  # the ASCII white space inside a line
+CHUNK_BYTES = 1 << 20  # bytes per read
+LARGE_CHUNK_BYTES = 1 << 22  # most bytes per chunk of a large file
+CHUNKS = 256  # a file has at least so many chunks, for many threads, before its chunks exceed CHUNK_BYTES
+TAIL_BYTES = 1 << 12  # the end of a chunk, which is searched for a line end first
+LONGEST_TOKEN = 1 << 23  # bytes; a longer token means that the file is no text, and would fill the memory
+LINE_SPACES = (b" ", b"\t", b"\v", b"\f", b"\r")  # the ASCII white space inside a line
 
 TO_UTF8 = "iconv -f ENCODING -t UTF-8 converts a text"
 
-Cut = Callable[[bytes], tuple[int, bool]]  # where a text can be cut, 0 if nowhere, and whether a sequence ends there
+Cut = Callable[[bytes], tuple[int, bool]]  # returns where a text can be cut, or 0, and if a sequence ends there
 
 _PARAGRAPH_END = re.compile(rb"\n[ \t\v\f\r]*\n")
 
-# Ends before white space that ends neither a sentence nor a line with a hyphen: what precedes it is a digit, a letter,
-# a comma or a semicolon. No hyphen or quotation mark of two bytes begins with C3 or more, and none of three with E3.
+# White space behind a digit, a letter, a comma or a semicolon ends neither a sentence nor a hyphenated line. No hyphen
+# or quotation mark of two bytes begins with C3 or more, and none of three bytes with E3 or more.
 _BEFORE_SPACE = rb"(?:[0-9A-Za-z,;]|[\xc3-\xdf][\x80-\xbf]|[\xe3-\xf4][\x80-\xbf]{2,3})(?=[ \t\n\v\f\r])"
 _BEFORE_HAN = rb"[\x80-\xbf](?=[\xe4-\xe9])"  # a Han ideograph, U+4000 to U+9FFF, is a word of its own
 _SAFE = re.compile(_BEFORE_SPACE)
@@ -47,7 +46,7 @@ _WORD_END = re.compile(rb"[^0-9A-Za-z'\x80-\xff]|" + _BEFORE_HAN)
 
 @dataclass(frozen=True)
 class TextChunk:
-    r"""Part of a text: whole sequences or, where a sequence is longer than a chunk, a piece of it that a `Cut` allows.
+    r"""Whole sequences of a text, or a piece of a sequence that is longer than a chunk, ended by a `Cut`.
 
     Attributes
     ----------
@@ -62,7 +61,7 @@ class TextChunk:
     inside : bool
         Whether the chunk begins inside a sequence of which earlier chunks held more than white space.
     last : bool
-        Whether the file ends here, which it may also do after a chunk with False.
+        Whether the file is known to end here. The last chunk of a file may have False.
     """
 
     text: bytes
@@ -75,13 +74,13 @@ class TextChunk:
 
 
 def cut_for(unit: str, *, words: bool = False) -> Cut:
-    r"""Return where a text may be cut so that its parts, read one by one, are read as the whole is.
+    r"""Return the function that cuts a text where its parts have the tokens of the whole.
 
     Parameters
     ----------
     unit : {"line", "paragraph", "document", "sentence"}
     words : bool
-        Whether the tokens are words, so that a text without any white space can be cut as well.
+        Whether the tokens are words. A text without white space can then be cut, too.
 
     Examples
     --------
@@ -100,7 +99,7 @@ def cut_for(unit: str, *, words: bool = False) -> Cut:
         if place:
             return place, True
         if unit == "line":
-            place = max(map(text.rfind, SPACES)) + 1
+            place = max(map(text.rfind, LINE_SPACES)) + 1
             if place or not words:
                 return place, False
         return _last_end(within, text), False
@@ -112,7 +111,7 @@ cut_line = cut_for("line")
 
 
 def _last_end(pattern: re.Pattern[bytes], text: bytes) -> int:
-    """Return where the last match of a pattern ends, searched for near the end first; 0 if there is none."""
+    """Return where the last match of a pattern ends, or 0. The end of the text is searched first."""
     for size in (1 << 10, 1 << 15, len(text)):
         ends = [match.end() for match in pattern.finditer(text, max(0, len(text) - size))]
         if ends:
@@ -121,16 +120,14 @@ def _last_end(pattern: re.Pattern[bytes], text: bytes) -> int:
 
 
 def _without_mark(text: bytes) -> bytes:
-    """Return the beginning of a file with spaces in place of a byte order mark, which is no part of a token."""
+    """Return the beginning of a file with spaces in place of its byte order mark."""
     return b" " * len(BOM_UTF8) + text[len(BOM_UTF8) :] if text.startswith(BOM_UTF8) else text
 
 
 def token_without_end(name: str, line: int) -> ValueError:
-    """Return the error for a text that goes on for too long without a place to cut."""
-    return ValueError(
-        f"{name!r}, line {line}: more than {LONGEST_TOKEN:,} bytes without a place to cut, as white space, "
-        "where a text of tokens is expected"
-    )
+    """Return the error for too long a text without a place to cut."""
+    place = f"{name!r}, line {line}"
+    return ValueError(f"{place}: more than {LONGEST_TOKEN:,} bytes without a place to cut: a text has white space")
 
 
 def read_chunks(
@@ -147,14 +144,14 @@ def read_chunks(
     ImportError
         If the library that decompresses it is missing.
     """
-    kept: list[bytes] = []  # what was read behind the last cut
+    kept: list[bytes] = []  # the bytes behind the last cut
     line, offset, ended, inside = 1, 0, True, False
     with closing(read_data(file, report)) as pieces:
         for data in chain(pieces, [b""]):
             last = not data
             if data:
                 cut, ends = cut_text(data)
-                # A short piece is the last one, which is cut only where a sequence ends
+                # A short piece ends the file: it is cut only at the end of a sequence
                 if not cut or (not ends and len(data) < CHUNK_BYTES):
                     kept.append(data)
                     if sum(map(len, kept)) > LONGEST_TOKEN:
@@ -189,7 +186,7 @@ def read_data(file: TextFile, report: Callable[[int], object] | None = None) -> 
         while True:
             try:
                 data = text.read(CHUNK_BYTES)
-                if not data and text is not raw and not raw.tell():  # gzip alone takes an empty file for an archive
+                if not data and text is not raw and not raw.tell():  # GzipFile accepts an empty file
                     raise EOFError("it is empty, not even an archive")
             except errors as error:
                 raise OSError(f"cannot read {file.name!r} beyond byte {size:,} of its text: {error}") from error
@@ -202,7 +199,7 @@ def read_data(file: TextFile, report: Callable[[int], object] | None = None) -> 
 
 
 def _decompressor(suffix: str) -> tuple[Callable[[BinaryIO], Any], tuple[type[Exception], ...]]:
-    """Return the function that opens files with this suffix, and the errors that reading them may raise."""
+    """Return the function that opens files with this suffix, and the errors of reading them."""
     if suffix == ".gz":
         return lambda raw: gzip.GzipFile(fileobj=raw, mode="rb"), (EOFError, OSError, zlib.error)
     if suffix == ".bz2":
@@ -216,7 +213,7 @@ def _decompressor(suffix: str) -> tuple[Callable[[BinaryIO], Any], tuple[type[Ex
 
 
 class Streams:
-    """The text of compressed streams that follow one another; files of Python's modules ignore what is no stream.
+    """The text of successive compressed streams. Python's own files ignore damage behind the first stream.
 
     Parameters
     ----------
@@ -229,7 +226,7 @@ class Streams:
         self._stream = new()
 
     def read(self, size: int) -> bytes:
-        """Return at most `size` bytes, none at the end."""
+        """Return at most `size` bytes; at the end there are none."""
         data = b""
         while not data:
             ended, rest = self._stream.eof, self._stream.unused_data
@@ -255,15 +252,15 @@ def _zstd() -> Any:
 
 @dataclass(frozen=True)
 class PlainChunk:
-    """Part of the text of a file, as a `TextChunk`, that is read when it is asked for.
+    """A `TextChunk` of a plain file. Its text is read on access.
 
     Attributes
     ----------
     file : PlainFile
     offset, size : int
-        Its place in the file, and its number of bytes there.
+        Its place in the file, and its number of bytes.
     inside : bool
-        Whether the chunk begins inside a sequence of which earlier chunks held more than white space.
+        As in a `TextChunk`.
     """
 
     file: PlainFile
@@ -283,7 +280,7 @@ class PlainChunk:
 
     @property
     def text(self) -> bytes:
-        r"""Its bytes; they end in \n at the end of the file, even if the file does not."""
+        r"""Its bytes. The last chunk ends in \n, even if the file does not."""
         text = self.file.read(self.offset, self.size)
         text = text if self.offset else _without_mark(text)
         if self.last and not text.endswith(b"\n"):
@@ -292,7 +289,7 @@ class PlainChunk:
 
     @property
     def line(self) -> int:
-        """The number, from 1, of the line in which the chunk begins. The file is read up to there."""
+        """The number, from 1, of the line in which the chunk begins. This reads the file up to the chunk."""
         places = range(0, self.offset, CHUNK_BYTES)
         return 1 + sum(self.file.read(at, min(CHUNK_BYTES, self.offset - at)).count(b"\n") for at in places)
 
@@ -326,9 +323,9 @@ class PlainFile:
 
 
 def open_plain(file: TextFile) -> PlainFile | None:
-    """Return the open file, or None for one that has to be read from its beginning to its end.
+    """Return the open file, or None if it must be read from beginning to end.
 
-    That is a compressed file, or one whose size the system does not know, as in /proc.
+    That is so for compressed files, and where the system does not know the size, as in /proc.
     """
     if Path(file.name).suffix.lower() in COMPRESSED:
         return None
@@ -345,10 +342,9 @@ def plain_chunks(
     cut_text: Cut = cut_line,
     part: tuple[int, int] | None = None,
 ) -> Iterator[PlainChunk]:
-    """Yield the chunks of a file; `report` is called with the number of bytes that they have reached.
+    """Yield the chunks of a file, or of a part of it; `report` is called with the number of bytes that are done.
 
-    Each ends where some bytes, of the size of a chunk, can be cut. Of these the last few are looked at first. Those of
-    a part, one of `file_parts`, are chunks of the whole.
+    Chunks end at the last cut before each multiple of `chunk_bytes`, so those of a part are chunks of the whole file.
 
     Raises
     ------
@@ -366,14 +362,14 @@ def plain_chunks(
             report(min(last, stop) - origin)
         if end <= first and last - begin > LONGEST_TOKEN:
             raise token_without_end(file.name, PlainChunk(file, begin, 0, inside).line)
-        if end > first:  # otherwise the bytes are in a token that ends in a later chunk
+        if end > first:  # or else all these bytes belong to the next chunk
             chunk = PlainChunk(file, begin, end - begin, inside)
             yield chunk
             begin, inside = end, not ended and (inside or not chunk.text.isspace())
 
 
 def _last_cut(file: PlainFile, first: int, last: int, cut_text: Cut) -> tuple[int, bool]:
-    """Return where these bytes are cut, `first` if nowhere, and whether a sequence ends there."""
+    """Return the last cut between two places, `first` if there is none, and whether a sequence ends there."""
     start = max(last - TAIL_BYTES, first)
     place, ended = cut_text(file.read(start, last - start))
     if ended:
@@ -383,9 +379,9 @@ def _last_cut(file: PlainFile, first: int, last: int, cut_text: Cut) -> tuple[in
 
 
 def file_parts(file: TextFile, size: int, cut_text: Cut) -> list[TextFile]:
-    """Return the parts of a file, of about `size` bytes each, or the file alone if it is compressed or short.
+    """Return parts of a file of about `size` bytes; a compressed or short file is one part.
 
-    A part ends where a chunk and a sequence end. It may be longer, since it has whole sequences.
+    A part ends where both a chunk and a sequence end.
     """
     if file.size() <= size or (plain := open_plain(file)) is None:
         return [file]
@@ -411,7 +407,7 @@ def valid_text(chunk: TextChunk | PlainChunk, errors: str) -> tuple[bytes, int]:
     Raises
     ------
     ValueError
-        If it is invalid and `errors` is "strict"; the message says where.
+        If it is invalid and `errors` is "strict"; the message names the place.
     """
     text = chunk.text
     if valid_utf8(text):

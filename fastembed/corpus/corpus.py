@@ -1,4 +1,4 @@
-"""A corpus: files, or documents in memory. Both give text in chunks, and say how it becomes sequences of tokens."""
+"""A corpus: files, or documents in memory. A corpus gives chunks of text, and sequences of tokens."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from fastembed.corpus.reading import Reading, apply_valid, checked_reading, spli
 from fastembed.corpus.sources import FilePart, Structure, TextFile, form_of, is_structured, path_list, shared_file
 from fastembed.corpus.tables import file_documents
 
-# What a corpus can be; the docstring of the package says how the forms are told apart
+# All that a corpus can be; see the docstring of the package
 Source: TypeAlias = (
     "str | os.PathLike[str] | Iterable[os.PathLike[str]] | Iterable[str | Iterable[str | int]] | FileCorpus | "
     "DocumentCorpus"
@@ -50,23 +50,24 @@ NO_IDS = np.empty(0, dtype=np.int32)
 
 
 def as_corpus(source: Source, reading: Reading | None = None, field: str | int | None = None) -> Corpus:
-    r"""Return the corpus that `source` stands for, or is.
+    r"""Return a source as a corpus.
 
     Parameters
     ----------
     source : path, list of paths, or re-iterable of str or of sequences of str or int
         A str alone is a path. In a list without a `field`, each str is a document.
     reading : Reading, optional
-        How files and documents are read; a FileCorpus or DocumentCorpus has its own, with a warning if they differ.
+        How files and documents are read. A FileCorpus or DocumentCorpus keeps its reading; there is a warning if it
+        differs.
     field : str or int, optional
         The field of the texts in structured files, a table or records.
 
     Raises
     ------
     TypeError
-        If `source` can be iterated only once, is a table without a `field`, or has none of the forms.
+        If `source` can be iterated only once, is a table without a `field`, or is no corpus.
     ValueError
-        If there is no such field, or a FileCorpus or DocumentCorpus names one already.
+        If there is no such field, or `source` is a FileCorpus or DocumentCorpus, which has its own.
     OSError
         If a file does not exist.
 
@@ -145,7 +146,7 @@ class FileCorpus:
         self._structure = Structure(field, header, skip_bad)
         self._files = [file for path in path_list(paths) for file in self._structure.find(path)]
         self.names = [file.name for file in self._files]
-        self.known_reading: Reading | None = self.reading  # what is remembered with what is made of the corpus
+        self.known_reading: Reading | None = self.reading  # vocabularies and models keep it
 
     def __iter__(self) -> Iterator[list[str]]:
         """Yield the tokens of each sequence, as gensim's models take them."""
@@ -189,10 +190,9 @@ class FileCorpus:
             done += size
 
     def parts(self, size: int) -> list[FileCorpus]:
-        """Return the corpus cut at the ends of sequences into corpora of about `size` bytes on disk.
+        """Return corpora of about `size` bytes on disk, into which the corpus is cut at the ends of sequences.
 
-        Other processes can read them, on machines on which the files have the same names. A file that is compressed or
-        structured is not cut.
+        Other processes can read them if the files have the same names there. Compressed and structured files are whole.
 
         Parameters
         ----------
@@ -226,7 +226,7 @@ class FileCorpus:
 
 
 class DocumentCorpus:
-    r"""Documents in memory, or made again by each iteration: texts, lists of tokens, or records with a field of these.
+    r"""Documents in memory, or of an iterable that can start again: texts, lists of tokens, or records with a field.
 
     A text is read as a file is: by default its lines are sequences. A list is a sequence of tokens, exactly as they
     are.
@@ -269,7 +269,7 @@ class DocumentCorpus:
         skip_bad: bool = False,
     ) -> None:
         self.reading = checked_reading(reading)
-        self.known_reading: Reading | None = self.reading  # what is remembered with what is made of the corpus
+        self.known_reading: Reading | None = self.reading  # vocabularies and models keep it
         self._records = Records(documents, field)
         self._skip_bad = check_flag("skip_bad", skip_bad)
 
@@ -321,7 +321,7 @@ def single_files(corpus: FileCorpus) -> list[FileCorpus]:
 
 
 def document_tokens(corpus: Corpus) -> Iterator[list[str]]:
-    r"""Yield the tokens of each document in memory, those of all its sequences; of files, those of each sequence.
+    r"""Yield the tokens of each document in memory, or of each sequence in files.
 
     Examples
     --------
@@ -340,7 +340,7 @@ def document_tokens(corpus: Corpus) -> Iterator[list[str]]:
 
 
 def corpus_ids(corpus: Corpus, size: int, ledger: Ledger, progress: Progress | None) -> Iterator[npt.NDArray[np.int32]]:
-    """Yield each document as ids, of which it is a list.
+    """Yield each document, a list of ids, as an array.
 
     Parameters
     ----------
@@ -367,15 +367,15 @@ def corpus_ids(corpus: Corpus, size: int, ledger: Ledger, progress: Progress | N
 
 
 def sequences_of(chunks: Iterable[Chunk], reading: Reading, ledger: Ledger) -> Iterator[list[str]]:
-    """Yield the tokens of each sequence in chunks of text, which are added to the ledger."""
-    ledger.unit = ledger.unit if reading.unit == "line" else reading.unit  # a line may be more: a basket, or a document
+    """Yield the tokens of each sequence in chunks of text; add the sequences to the ledger."""
+    ledger.unit = ledger.unit if reading.unit == "line" else reading.unit  # lines may be baskets
     for tokens in _token_lists(chunks, reading, ledger):
         record_lines(ledger, len(tokens))
         yield tokens
 
 
 def _token_lists(chunks: Iterable[Chunk], reading: Reading, ledger: Ledger) -> Iterator[list[str]]:
-    """Yield the tokens of each sequence; the ledger counts U+FFFD alone."""
+    """Yield the tokens of each sequence; add only U+FFFD to the ledger."""
     begun: list[bytes] = []
     for chunk in chunks:
         text, replaced = _read_chunk(chunk, reading)
@@ -396,18 +396,18 @@ def map_text(
     ledger: Ledger,
     threads: int,
 ) -> Generator[Result, None, None]:
-    """Yield the results of a function for each chunk of a text, in order, computed on several threads.
+    """Yield the result of a function for each chunk of a text, in order, computed by several threads.
 
     Parameters
     ----------
     reading : Reading
-        If it is not compiled, one thread finds the tokens, and the function gets them as text.
+        Unless it is compiled, one thread makes the tokens, and the function gets them as text.
     function : callable
-        Called with (text, inside): UTF-8 of sequences of tokens, and whether it begins inside a sequence, the rest of
-        which is then never counted as a sequence without a token. Returns (result, tokens, sequences that end here,
-        those of them without a token).
+        Called with (text, inside): sequences in UTF-8, and whether the first one began in an earlier chunk. Returns
+        (result, number of tokens, of sequences that end here, and of the empty ones among these). A sequence that began
+        earlier does not count as empty.
     ledger : Ledger
-        All chunks are added to it.
+        Gets the tokens and sequences of all chunks.
     """
 
     def apply(chunk: Chunk) -> tuple[int, tuple[Result, int, int, int], bool, bool]:
@@ -419,7 +419,7 @@ def map_text(
     ledger.unit = ledger.unit if reading.unit == "line" else reading.unit
     if not reading.compiled:
         chunks = document_chunks(_token_lists(chunks, reading, ledger))
-    has_token = False  # whether the sequence inside which a chunk begins had a token before
+    has_token = False  # whether the sequence that continues in the next chunk has a token
     with closing(ordered_map(apply, chunks, threads)) as results:
         for replaced, (result, tokens, lines, empty_lines), no_token_first, token_last in results:
             ledger.replaced += replaced
@@ -429,7 +429,7 @@ def map_text(
 
 
 class OnePerThread(Generic[Item]):
-    """Items of which each thread uses one at a time: there are as many as work at once.
+    """Items of which each thread takes one at a time. There are at most as many as threads.
 
     Parameters
     ----------
@@ -449,16 +449,16 @@ class OnePerThread(Generic[Item]):
             return self._make()
 
     def give(self, item: Item) -> None:
-        """Take an item back."""
+        """Make an item free again."""
         self._free.put(item)
 
     def all(self) -> list[Item]:
-        """Return all items, once no thread has one."""
+        """Return all items; no thread has one any more."""
         return [self._free.get() for _ in range(self._free.qsize())]
 
 
 def _read_chunk(chunk: Chunk, reading: Reading) -> tuple[bytes, int]:
-    """Return the text of a chunk as its sequences of tokens, and the number of U+FFFD put into it."""
+    """Return the text of a chunk as sequences of tokens, and the number of U+FFFD put into it."""
     if isinstance(chunk, DocumentChunk):
         return chunk.read(reading), 0
     text, replaced = valid_text(chunk, reading.errors)
@@ -475,7 +475,7 @@ def disk_size(corpus: FileCorpus) -> int:
 
 
 def check_ordered(corpus: Corpus) -> None:
-    """Raise TypeError if the first document is a set: in a sequence, the order of the tokens matters."""
+    """Raise TypeError if the first document is a set, which has no order."""
     if isinstance(corpus, DocumentCorpus) and isinstance(next(iter(corpus._records), None), set | frozenset):
         raise TypeError("documents are sets, which have no order: pass lists of tokens, or count baskets")
 

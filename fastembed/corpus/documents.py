@@ -1,4 +1,4 @@
-"""Documents in memory: texts and lists of tokens, the values of a field that hold them, and chunks of them."""
+"""Documents in memory: texts, lists of tokens, and fields of records and tables; and chunks of documents."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VALUES_AT_ONCE = 128  # values of a column of Arrow or Polars that become Python
 
 
 class BadRow(NamedTuple):
-    """Why a row cannot be read: in the words of the ledger, and of the error, which is of this kind in memory."""
+    """Why a row cannot be read: the reason in the ledger, and the message and type of the error."""
 
     reason: str
     message: str
@@ -31,12 +31,12 @@ class BadRow(NamedTuple):
 
 
 def no_field(field: object, names: Iterable[object]) -> BadRow:
-    """Return what is wrong with a record that has only other fields."""
+    """Return why a record without a field cannot be read."""
     return BadRow(f"no field {field!r}", f"no field {field!r} among {listed(names) or 'none'}")
 
 
 def is_missing(value: Any) -> bool:
-    """Return whether a value is None, NaN, or what stands for them in tables of pandas.
+    """Return whether a value is None, NaN, or a missing value of pandas.
 
     Examples
     --------
@@ -57,7 +57,7 @@ def check_field(table: Any, field: object) -> None:
 
 
 def column_values(column: Iterable[Any]) -> list[Any]:
-    """Return the values of a list, an array, or a column of a table, as a list of Python's values."""
+    """Return the values of a list, an array, or a column of a table, as a list of Python objects."""
     for name in ("to_pylist", "to_list", "tolist"):  # of Arrow; of pandas and Polars; of NumPy
         if hasattr(column, name):
             values: list[Any] = getattr(column, name)()
@@ -71,17 +71,17 @@ class Records:
     Parameters
     ----------
     source : iterable
-        Of anything; with a field, of mappings, or a table.
+        Of any objects; with a field, of mappings, or a table.
 
     Attributes
     ----------
     length : int or None
-        How many there are, if that is known.
+        The number of values, if it is known.
 
     Raises
     ------
     TypeError
-        If `source` is none of these, or a table without a `field`.
+        If `source` is not an iterable in memory, or is a table without a `field`.
     ValueError
         If a table has no such field, or several.
 
@@ -133,10 +133,7 @@ class Records:
 
 
 def checked_documents(
-    rows: Iterable[tuple[int, Any]],
-    errors: str,
-    ledger: Ledger,
-    fail: Callable[[int, BadRow], Exception] | None,
+    rows: Iterable[tuple[int, Any]], errors: str, ledger: Ledger, fail: Callable[[int, BadRow], Exception] | None
 ) -> Iterator[Document]:
     """Yield the documents in rows.
 
@@ -145,9 +142,9 @@ def checked_documents(
     rows : iterable of (int, object)
         The number of each row and its value: a text as str or bytes, an iterable of tokens, or a BadRow.
     errors : {"strict", "replace"}
-        What to do with text that has no UTF-8 form: it is a bad row, or gets U+FFFD, which the ledger counts.
+        Whether text without a UTF-8 form is a bad row, or gets U+FFFD, which the ledger counts.
     fail : callable or None
-        Makes the error to raise for a bad row. Without it, bad rows are added to the ledger and left out.
+        Returns the error for a bad row. If None, bad rows are left out, and the ledger counts them.
     """
     for number, value in rows:
         document = _document(value, errors, ledger)
@@ -160,13 +157,13 @@ def checked_documents(
 
 
 def _document(value: Any, errors: str, ledger: Ledger) -> Document | BadRow:
-    """Return a value as a document, or the reason why it is not one."""
+    """Return a value as a document, or why it is none."""
     if isinstance(value, str):
         return text_bytes(value.removeprefix("\ufeff"), errors, ledger)
     if isinstance(value, BadRow):
         return value
     if isinstance(value, bytes):
-        value = value.removeprefix(BOM_UTF8)  # a text in memory is what a file of the same content is
+        value = value.removeprefix(BOM_UTF8)  # as in a file
         return value if valid_utf8(value) else text_bytes(value.decode(errors="surrogateescape"), errors, ledger)
     if is_missing(value):
         return BadRow("null", "null, where a text or a list of tokens is expected", TypeError)
@@ -186,13 +183,13 @@ def _document(value: Any, errors: str, ledger: Ledger) -> Document | BadRow:
 
 
 def text_bytes(value: str, errors: str, ledger: Ledger) -> bytes | BadRow:
-    """Return a text in UTF-8; its surrogates stand for invalid bytes, or for themselves."""
+    """Return a text in UTF-8, or why it has no UTF-8 form: it has surrogates, which may stand for invalid bytes."""
     try:
         return value.encode()
     except UnicodeEncodeError as error:
         if errors == "strict":
             part = value[error.start : min(error.end, error.start + 20)]
-            bad = part if NOT_ESCAPED.search(part) else part.encode(errors="surrogateescape")  # the bytes of a file
+            bad = part if NOT_ESCAPED.search(part) else part.encode(errors="surrogateescape")  # as in the file
             remedy = f"; {TO_UTF8}" if isinstance(bad, bytes) else ""
             return BadRow("not valid UTF-8", f"not valid UTF-8: {bad!r}{remedy}")
     text, replaced = replace_surrogates(value)
@@ -202,18 +199,18 @@ def text_bytes(value: str, errors: str, ledger: Ledger) -> bytes | BadRow:
 
 @dataclass(frozen=True)
 class DocumentChunk:
-    """Several documents.
+    """Several documents, all texts or all lists of tokens.
 
     Attributes
     ----------
     documents : list of bytes
-        In UTF-8.
+        Texts in UTF-8, or tokens that :func:`join_tokens` joined.
     tokens : bool
-        Whether they are lists of tokens, in the form of :func:`join_tokens`, or texts.
+        Whether they are lists of tokens.
     size : int
         Their number of bytes.
     inside : bool
-        False: a chunk begins with a document, and so not inside a sequence.
+        False: no chunk begins inside a sequence.
     """
 
     documents: list[bytes]
@@ -223,24 +220,18 @@ class DocumentChunk:
 
     @property
     def text(self) -> bytes:
-        """All documents, each of which ends with a newline."""
+        """All documents, each with a newline at its end."""
         return b"".join(text if text.endswith(b"\n") else text + b"\n" for text in self.documents)
 
     def read(self, reading: Reading) -> bytes:
-        """Return the text of all, in which each sequence ends with a newline; the end of a document ends one."""
+        """Return the text of all documents, with a newline at the end of each sequence and of each document."""
         if not self.tokens and reading.unit != "line":
             return b"".join([apply_valid(reading, text) for text in self.documents])
         return self.text if self.tokens else apply_valid(reading, self.text)
 
 
 def document_chunks(documents: Iterable[bytes | list[str]]) -> Iterator[DocumentChunk]:
-    """Yield chunks of texts and of lists of tokens, in order.
-
-    Parameters
-    ----------
-    documents : iterable of bytes or of lists of str
-        A text as UTF-8, or tokens.
-    """
+    """Yield documents in chunks, in order: texts in UTF-8 and lists of tokens."""
     chunk: list[bytes] = []
     size, tokens = 0, False
     for document in documents:

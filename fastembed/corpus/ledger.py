@@ -1,4 +1,4 @@
-"""The ledger: what was read, used and dropped; and the split of the lines into those held out and the others."""
+"""The ledger: what was read, used and dropped; and the split of the lines into training and held-out lines."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Ledger:
         The share of the counts of the walks on a graph that was dropped.
     unit : str
         What a sequence is: a line, a paragraph, a sentence, a document, a basket, or an edge of a graph.
-    walks : str
-        Which walks on a graph were counted, as far as that is known.
+    walks : dict
+        The `window`, `weighting` and `directed` of the counted walks on a graph, as far as they are known.
 
     Notes
     -----
@@ -58,7 +58,7 @@ class Ledger:
     skipped: dict[str, int] = field(default_factory=dict)
     counts_dropped: float = 0.0
     unit: str = "line"
-    walks: str = ""
+    walks: dict[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"<Ledger: {self.summary()}>"
@@ -72,27 +72,23 @@ class Ledger:
         rows = number_of(sum(self.skipped.values()), "row")
         skipped = f"; skipped {rows} ({_reason_list(self.skipped)})" if self.skipped else ""
         share = f"; dropped {self.counts_dropped:.2%} of the counts" if self.counts_dropped else ""
+        walks = f"; {_walks_text(self.walks)}" if self.walks else ""
         return (
             f"read {number_of(self.tokens_read, 'token')} in {self.units}{empty}{size}; used {self.tokens_used:,}; "
-            f"dropped {sum(self.dropped.values()):,}{f' ({reasons})' if reasons else ''}{replaced}{skipped}"
-            f"{share}{'; ' * bool(self.walks)}{self.walks}"
+            f"dropped {sum(self.dropped.values()):,}{f' ({reasons})' if reasons else ''}{replaced}{skipped}{share}{walks}"
         )
 
     @property
     def units(self) -> str:
-        """How many sequences there are of what, as in "2 lines"."""
+        """The number of sequences and their unit, as in "2 lines"."""
         return number_of(self.lines, self.unit)
 
     def __add__(self, other: Ledger) -> Ledger:
-        mine, theirs = vars(self), vars(other)
-        total: dict[str, Any] = {
-            name: _sums(value, theirs[name]) if isinstance(value, dict) else value + theirs[name]
-            for name, value in mine.items()
-            if not isinstance(value, str)
-        }
+        total: dict[str, Any] = {n: v + vars(other)[n] for n, v in vars(self).items() if isinstance(v, int)}
+        total["dropped"], total["skipped"] = _sums(self.dropped, other.dropped), _sums(self.skipped, other.skipped)
         total["unit"] = other.unit if self.unit == Ledger.unit else self.unit
-        total["walks"] = max(self.walks, other.walks)  # one begins with the other, which says less (check_walks)
-        total["counts_dropped"] = max(self.counts_dropped, other.counts_dropped)  # that of the sum is not larger
+        total["walks"] = self.walks | other.walks
+        total["counts_dropped"] = max(self.counts_dropped, other.counts_dropped)  # the share of the sum is not larger
         return Ledger(**total)
 
 
@@ -104,33 +100,31 @@ def _sums(reasons: dict[str, int], more: dict[str, int]) -> dict[str, int]:
     return {reason: reasons.get(reason, 0) + more.get(reason, 0) for reason in reasons | more}
 
 
+def _walks_text(walks: dict[str, Any]) -> str:
+    return f"walks of {' and '.join(f'{name}={value!r}' for name, value in walks.items())}"
+
+
 def check_walks(first: Ledger | None, second: Ledger | None) -> None:
-    """Raise ValueError if what two ledgers say of the walks that were counted differs; one may say less, or nothing."""
-    walks, second_walks = ((ledger and ledger.walks) or "" for ledger in (first, second))
-    if not (walks.startswith(second_walks) or second_walks.startswith(walks)):
-        raise ValueError(f"counts of {walks}, and of {second_walks}")
+    """Raise ValueError if the walks of two ledgers are known to differ."""
+    walks = [{} if ledger is None else ledger.walks for ledger in (first, second)]
+    if walks[0] | walks[1] != walks[1] | walks[0]:
+        raise ValueError("counts of {}, and of {}".format(*map(_walks_text, walks)))
 
 
 def record_lines(ledger: Ledger, tokens: int, lines: int = 1, empty_lines: int | None = None) -> None:
-    """Add lines to a ledger.
-
-    Parameters
-    ----------
-    empty_lines : int, optional
-        By default the one line is empty if it has no token.
-    """
+    """Add lines to a ledger, by default one line, which is empty if it has no token."""
     ledger.lines += lines
     ledger.empty_lines += (not tokens) if empty_lines is None else empty_lines
     ledger.tokens_read += tokens
 
 
 def check_reread(first: Ledger | None, second: Ledger | None) -> None:
-    """Raise ValueError if the second reading of a text gave another number of tokens than the first.
+    """Raise ValueError if two readings of a text gave different numbers of tokens.
 
     Parameters
     ----------
     first, second : Ledger or None
-        None if that is not known.
+        None if it is not known.
 
     Examples
     --------
@@ -148,7 +142,7 @@ def check_reread(first: Ledger | None, second: Ledger | None) -> None:
 # ---------------------------------------------------------------- held-out lines
 
 HELD_OUT = "held out"  # why tokens were dropped, in a ledger
-SPAWN_KEY = (1,)  # makes a stream of its own: a model draws its start from the seed's first one
+SPAWN_KEY = (1,)  # of a stream of random numbers apart from that of the start of a model
 
 
 @dataclass(frozen=True)
@@ -209,7 +203,7 @@ def line_selector(split: LineSplit) -> Callable[[NDArray[np.int32]], NDArray[np.
     [array([ 5,  6, -1,  9, -1], dtype=int32), array([ 7,  8, -1], dtype=int32)]
     """
     rng = np.random.default_rng(np.random.SeedSequence(split.seed, spawn_key=SPAWN_KEY))
-    taken = (rng.random(1) < split.share) == split.held_out  # whether the line that goes on in the next piece is taken
+    taken = (rng.random(1) < split.share) == split.held_out  # the line that continues in the next piece
 
     def select(ids: NDArray[np.int32]) -> NDArray[np.int32]:
         nonlocal taken

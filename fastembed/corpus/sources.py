@@ -23,13 +23,13 @@ from fastembed._base.optional import require
 from fastembed._base.validation import check_flag, shown, without_password
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")  # suffixes of the files that are decompressed
-LONGEST_PATTERN = 1 << 12  # characters; as many as those of a path
+LONGEST_PATTERN = 1 << 12  # characters, as of a path
 
 Form: TypeAlias = Literal["files", "matrix", "table", "graph", "items", "other"]
 
 
 def form_of(source: Any, *, texts: bool = True) -> Form:
-    """Return what a user passed as data: one answer for all functions that take data in several forms.
+    """Return the form of a source of data. All functions that take data in several forms ask this one.
 
     Parameters
     ----------
@@ -40,9 +40,9 @@ def form_of(source: Any, *, texts: bool = True) -> Form:
     Returns
     -------
     str
-        "files" for a path, or a list or tuple of paths; "matrix" for a sparse matrix, or an array of two dimensions;
-        "table" for columns with names: of pandas, Polars, Arrow, Hugging Face, or a mapping; "graph" for one of
-        networkx; "items" for any other iterable: documents, records, baskets or edges; "other" for anything else.
+        "files": a path, or a list or tuple of paths. "matrix": a sparse matrix, or an array of two dimensions. "table":
+        columns with names, of pandas, Polars, Arrow or Hugging Face, or a mapping. "graph": of networkx. "items": any
+        other iterable, as of documents, records, baskets or edges. "other": anything else.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def column_names(source: Any) -> list[Any] | None:
 
 # ---------------------------------------------------------------- files
 
-# A file that can be read again and again: its `name`, its `size()` on disk, and a stream of its bytes by `open()`
+# A file that can be read again: `name`, `size()` in bytes on disk, and `open()` for a stream from its first byte
 TextFile: TypeAlias = "RegularFile | Spool | UrlFile | FilePart"
 
 
@@ -98,7 +98,7 @@ class RegularFile:
 
 
 class Spool:
-    """The content of a pipe, in a temporary file that has no name and is deleted with this object."""
+    """The content of a pipe, in a temporary file that is deleted with this object."""
 
     def __init__(self, name: str, stream: BinaryIO) -> None:
         self.name = name
@@ -119,7 +119,7 @@ class Spool:
 
 
 class UrlFile:
-    """A file that has a URL, which is its name, too, but for a password."""
+    """A file at a URL. Its name is the URL without a password."""
 
     def __init__(self, url: str) -> None:
         self.url, self.name = url, without_password(url)
@@ -154,7 +154,7 @@ def _spooled(stream: Any) -> Spool:
 
 
 def path_list(paths: Any) -> list[str | os.PathLike[str]]:
-    """Return one path or several as a list; raise TypeError for anything else."""
+    """Return paths as a list; raise TypeError if one is no path."""
     if isinstance(paths, str | os.PathLike):
         return [paths]
     listed = list(paths) if isinstance(paths, Iterable) and not isinstance(paths, bytes | bytearray) else [paths]
@@ -170,11 +170,10 @@ def find_files(path: str | os.PathLike[str]) -> list[TextFile]:
     Parameters
     ----------
     path : path-like
-        A file; ``-`` for standard input; a folder, for all files in it and below, except names that begin with a dot
-        and what lies behind links to folders; or a pattern of :mod:`glob`, with ``**`` for any folders. The files of a
-        folder or pattern are in the order of their names. What can be read only once, standard input or a named pipe,
-        is copied into a temporary file here. A file, folder or pattern may be a URL of fsspec, such as
-        ``s3://bucket/texts/*.gz``.
+        A file; a folder, for all files in it and below, without hidden ones and linked folders; a pattern of
+        :mod:`glob`, with ``**`` for any folders; or ``-`` for standard input. Each may be a URL of fsspec, such as
+        ``s3://bucket/texts/*.gz``. Files are in the order of their names. Standard input and named pipes are copied to
+        a temporary file.
 
     Raises
     ------
@@ -212,7 +211,7 @@ def find_files(path: str | os.PathLike[str]) -> list[TextFile]:
 
 def _matches(pattern: str) -> list[str]:
     """Return the files and folders of a pattern; raise OSError if one of its folders cannot be read."""
-    if len(pattern) > LONGEST_PATTERN:  # a text in place of a path, whose brackets would take minutes
+    if len(pattern) > LONGEST_PATTERN:  # a text in place of a path: its brackets would take minutes
         return []
     matches, folders = glob.glob(pattern, recursive=True), pattern  # noqa: PTH207 - absolute
     while glob.has_magic(folders):
@@ -224,7 +223,7 @@ def _matches(pattern: str) -> list[str]:
 
 
 def is_folder(path: str | os.PathLike[str]) -> bool:
-    """Return whether a path or URL is that of a folder."""
+    """Return whether a path or URL names a folder."""
     if not is_url(path):
         return Path(path).is_dir()
     system, place = file_system(path)
@@ -253,12 +252,12 @@ def _raise(error: OSError) -> None:
 
 
 class FilePart:
-    """A part of a file that is not compressed: whole sequences.
+    """Whole sequences of a file that is not compressed.
 
     Parameters
     ----------
     part : (int, int)
-        The first byte, and the one behind the last; see `plain_parts`.
+        The place of the first byte, and that behind the last byte; see `file_parts`.
     """
 
     def __init__(self, file: TextFile, part: tuple[int, int]) -> None:
@@ -275,7 +274,7 @@ class FilePart:
 
 
 def shared_file(file: TextFile) -> TextFile:
-    """Return a file, or a part of one, by a name that other processes know; raise ValueError if it has none."""
+    """Return a file with a name that other processes can open; raise ValueError if it has none."""
     if isinstance(file, FilePart):
         return FilePart(shared_file(file.file), file.part)
     if isinstance(file, Spool):
@@ -299,9 +298,9 @@ def is_url(name: object) -> TypeGuard[str]:
 
 @contextmanager
 def naming(url: str) -> Iterator[None]:
-    """Let errors of file systems name a URL, as FileNotFoundError, PermissionError or another OSError.
+    """Turn any error of a file system into an OSError or ImportError that names the URL.
 
-    Libraries of file systems have errors of their own, of many kinds. One that holds a password is not chained.
+    An error whose message holds a password is not chained.
     """
     try:
         yield
@@ -318,7 +317,7 @@ def naming(url: str) -> Iterator[None]:
 
 
 def file_system(url: str, **options: Any) -> tuple[Any, str]:
-    """Return the file system of a URL, of fsspec, and the path in it."""
+    """Return the file system of fsspec for a URL, and the path in it."""
     core = require("fsspec.core", "remote")
     with naming(url):
         return core.url_to_fs(url, **options)
@@ -337,7 +336,7 @@ STRUCTURED = {
 
 
 def suffix_of(name: str) -> str:
-    """Return the suffix of the name of a file in lower case, or what stands before one of compression.
+    """Return the suffix of a file name in lower case, without one of compression.
 
     Examples
     --------
@@ -349,7 +348,7 @@ def suffix_of(name: str) -> str:
 
 
 def is_structured(file: TextFile, field: str | int | None = None) -> bool:
-    """Return whether a file has rows with fields: by its name, or because a field of it is named."""
+    """Return whether the rows of a file have fields: its name says so, or a field is given."""
     return field is not None or suffix_of(file.name) in STRUCTURED
 
 
@@ -360,11 +359,11 @@ class Structure:
     Attributes
     ----------
     field : str, int or None
-        The name of a field, or its number from 1. A name of digits is taken for a number where no field has it.
+        The name of a field, or its number from 1. Digits are a number if no field has this name.
     header : bool
         Whether the first row of CSV and TSV holds the names of the fields.
     skip_bad : bool
-        Whether a row without such text is left out and counted, instead of being an error.
+        Whether rows without text in the field are left out and counted. Otherwise they are an error.
     """
 
     field: str | int | None = None
@@ -382,12 +381,12 @@ class Structure:
             raise ValueError(f"without a header, fields have numbers and no names, got field={self.field!r}")
 
     def find(self, path: str | os.PathLike[str]) -> list[TextFile]:
-        """Return the files that a path stands for; of a folder only the structured ones, if a field is named.
+        """Return the files that a path stands for. With a field, a folder stands for its structured files only.
 
         Raises
         ------
         ValueError
-            If no field is named, and the rows of a file have fields.
+            If there is no field, and the rows of a file have fields.
         """
         files = find_files(path)
         if self.field is not None and is_folder(path):

@@ -15,15 +15,15 @@ from fastembed.corpus.documents import BadRow, Document, checked_documents, no_f
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.sources import STRUCTURED, Structure, TextFile, suffix_of
 
-LONGEST_ROW = 1 << 24  # bytes of a line, and characters of a field of CSV; a longer one is taken for damage
-ROWS_AT_ONCE = 32  # of Parquet, of which a few bytes of a dictionary may be a long text in every row
+LONGEST_ROW = 1 << 24  # bytes of a line, and characters of a field of CSV; longer ones mean damage
+ROWS_AT_ONCE = 32  # of Parquet, where a dictionary repeats a long text in every row for a few bytes
 
-FIRST_BYTES = {b"{": "JSON lines", b"[": "JSON lines", b"PAR1": "Parquet"}  # of files without such a suffix
-DELIMITERS = {"CSV": ",;\t|", "TSV": "\t"}  # where a comma is a decimal mark, spreadsheets write semicolons
+FIRST_BYTES = {b"{": "JSON lines", b"[": "JSON lines", b"PAR1": "Parquet"}  # of files without a suffix of `STRUCTURED`
+DELIMITERS = {"CSV": ",;\t|", "TSV": "\t"}  # spreadsheets write semicolons where a comma is a decimal mark
 LEAVE_OUT = "skip_bad or --skip-bad leaves such rows out"
 
 Report: TypeAlias = "Callable[[int], object] | None"  # called with the number of bytes read from disk
-# Yields the number of each row in the file, and its values in some fields or why it has none
+# Yields the number of each row, and its values in some fields, or why it cannot be read
 Rows: TypeAlias = "Generator[tuple[int, Any], None, None]"
 
 
@@ -35,16 +35,16 @@ def file_documents(
     Parameters
     ----------
     errors : {"strict", "replace"}
-        What to do with bytes that are not valid UTF-8.
+        Whether a row with bytes that are not valid UTF-8 is bad, or gets U+FFFD.
     ledger : Ledger
-        Rows that are left out are added to it, and U+FFFD put in place of invalid bytes.
+        Counts the rows that are left out, and U+FFFD.
     report : callable, optional
         Called with the number of bytes read from disk.
 
     Raises
     ------
     ValueError
-        If a row is bad, unless these are skipped, or the file has no such field.
+        If a row is bad, unless bad rows are skipped, or the file has no such field.
     OSError
         If the file cannot be read or decompressed, or is truncated.
     ImportError
@@ -63,12 +63,12 @@ def file_documents(
 
 
 def table_format(file: TextFile) -> str:
-    """Return the format of a structured file: by its name or, if that does not say it, by its first bytes.
+    """Return the format of a structured file, by its name or else by its first bytes.
 
     Raises
     ------
     ValueError
-        If neither says it.
+        If neither tells the format.
     """
     suffix = suffix_of(file.name)
     if suffix in STRUCTURED:
@@ -77,7 +77,7 @@ def table_format(file: TextFile) -> str:
     for first, kind in FIRST_BYTES.items():
         if start.startswith(first):
             return kind
-    raise ValueError(f"{file.name!r} is to be read by fields: its name must end in one of {', '.join(STRUCTURED)}")
+    raise ValueError(f"{file.name!r} is read by a field, so its name must end in one of {', '.join(STRUCTURED)}")
 
 
 def row_place(file: TextFile, number: int) -> str:
@@ -90,17 +90,17 @@ def field_rows(
 ) -> Generator[tuple[int, tuple[Any, ...] | BadRow], None, None]:
     """Yield the number of each row of a structured file, and its values in some fields, or why it cannot be read.
 
-    Values are as the file holds them: an integer of JSON lines and Parquet is an int, a list is a list, null is
-    None, and everything in CSV and TSV is a str. `row_place` says in words where the row is.
+    Values keep their types: an integer of JSON lines and Parquet is an int, a list is a list, null is None. All values
+    of CSV and TSV are str. `row_place` names the place of a row.
 
     Parameters
     ----------
     fields : sequence of str or int
-        Their names; or, of CSV, TSV and Parquet, their numbers from 1.
+        Names, or numbers from 1, which fields of JSON lines do not have.
     header : bool
         Whether the first row of CSV and TSV holds the names of the fields.
     errors : {"strict", "replace"}
-        What to do with text that is not valid UTF-8: the row is bad, or it gets U+FFFD.
+        Whether a row with text that is not valid UTF-8 is bad, or gets U+FFFD.
     report : callable, optional
         Called with the number of bytes read from disk.
 
@@ -125,7 +125,7 @@ def field_rows(
 
 
 def _valid(value: Any, errors: str) -> Any:
-    """Return a value whose text has a UTF-8 form, or why it has none."""
+    """Return a value with valid text, or why its text has no UTF-8 form."""
     if isinstance(value, list):
         items = [_valid(item, errors) for item in value]
         return next((item for item in items if isinstance(item, BadRow)), items)
@@ -136,7 +136,7 @@ def _valid(value: Any, errors: str) -> Any:
 
 
 def _rows_of(file: TextFile, fields: Sequence[str | int], header: bool, report: Report) -> Rows:
-    """Yield the number of each row and its values, as `field_rows` does, but text may be other than UTF-8."""
+    """Yield rows as `field_rows` does, but invalid bytes are surrogates."""
     kind = table_format(file)
     if kind == "JSON lines":
         return _json_fields(file, fields, report)
@@ -231,20 +231,20 @@ def _csv_fields(file: TextFile, fields: Sequence[str | int], header: bool, repor
 def _csv_rows(file: TextFile, header: bool, report: Report) -> Generator[tuple[int, list[str] | BadRow], None, None]:
     """Yield the number of the line in which each row begins, and its fields; empty lines are no rows.
 
-    The delimiter is the first one that the names of the fields have; without them, a comma or a tab.
+    The delimiter is the first possible one that occurs in the names of the fields. Without names it is a comma or tab.
     """
     delimiters, lines = DELIMITERS[table_format(file)], (line for _, line in _text_lines(file, report))
     first = next(lines, "")
     delimiter = next((mark for mark in delimiters if header and mark in first), delimiters[0])
     reader = csv.reader((f"{line}\n" for line in chain([first], lines)), delimiter=delimiter, strict=True)
-    csv.field_size_limit(LONGEST_ROW)  # of the process: the module has no other
+    csv.field_size_limit(LONGEST_ROW)  # a limit of the process
     row: list[str] | BadRow | None = []
     while row is not None:
         number = reader.line_num + 1
         try:
             row = next(reader, None)
         except csv.Error as error:
-            if "unexpected end" in str(error) or "field larger" in str(error):  # the rest of the file is in a quote
+            if "unexpected end" in str(error) or "field larger" in str(error):  # a quote holds the rest of the file
                 raise ValueError(f"{file.name!r}, line {number}: {error}; is a quote not closed?") from None
             row = BadRow("no CSV", f"no CSV, {error}")
         if row:
@@ -252,7 +252,7 @@ def _csv_rows(file: TextFile, header: bool, report: Report) -> Generator[tuple[i
 
 
 def _text_lines(file: TextFile, report: Report) -> Generator[tuple[int, str], None, None]:
-    """Yield each line without its end; bytes that are not UTF-8 are surrogates in it, U+DC80 to U+DCFF."""
+    """Yield the number of each line, and the line without its end; invalid bytes are surrogates, U+DC80 to U+DCFF."""
     begun: list[bytes] = []
     number = 1
     for data in chain(read_data(file, report), [b"\n"]):
@@ -299,8 +299,8 @@ def _parquet_fields(file: TextFile, fields: Sequence[str | int], report: Report)
                     report(number * size // table.metadata.num_rows)
     except UnicodeDecodeError as error:
         raise ValueError(f"{file.name!r} has a token that is not valid UTF-8 after row {number}: {error}") from error
-    except (arrow.ArrowException, OSError, KeyError) as error:  # the last: two columns have the name
-        if isinstance(error, OSError) and error.errno is not None:  # the system's; pyarrow's own have no number
+    except (arrow.ArrowException, OSError, KeyError) as error:  # KeyError: two columns have the name
+        if isinstance(error, OSError) and error.errno is not None:  # pyarrow's errors have no number
             raise
         raise OSError(f"cannot read {file.name!r} beyond row {number}: {error}") from error
 
@@ -312,5 +312,5 @@ def _arrow_values(column: Any) -> list[Any]:
         column = column.dictionary_decode()
     if not (arrow.types.is_string(column.type) or arrow.types.is_large_string(column.type)):
         return list(column.to_pylist())
-    texts = column.cast(arrow.large_binary()).to_pylist()  # which may be other than UTF-8
+    texts = column.cast(arrow.large_binary()).to_pylist()  # they may be invalid UTF-8
     return [None if text is None else text.decode(errors="surrogateescape") for text in texts]

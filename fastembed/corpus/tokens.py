@@ -1,10 +1,10 @@
-"""How often each token of a corpus occurs, counted and ranked on several threads; lists of tokens; hints.
+"""How often each token of a corpus occurs, counted and ranked by threads; lists of tokens; hints.
 
 Tokens can also be numbered in one reading, or counted by the tasks of an executor.
 
-Each thread has a table of its own. Tokens are divided among the parts of a table by their hashes, so that the same part
-of all tables is merged by one thread, beside the others; the parts are ranked in the same way. Nothing depends on which
-thread counted which text, since a ranking has one order.
+Each thread fills a table. A table is divided into parts by the hashes of its tokens. One thread merges the same part of
+all tables. The parts are ranked by threads, too. A ranking has one order, so the result does not depend on which thread
+counted which text.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import SPACES, Reading, join_tokens
 from fastembed.formats.atomic import replacing
 
-TASK_BYTES = 1 << 26  # about the size of the part of a corpus that a task of an executor reads
+TASK_BYTES = 1 << 26  # bytes that a task of an executor reads, about
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -46,12 +46,12 @@ PARTS = 64  # parts of a table: a power of two
 
 @dataclass(frozen=True)
 class NumberedCorpus:
-    """A corpus in numbers: those that tokens have in the table of the thread that read them.
+    """A corpus in numbers. The number of a token is its place in the table of the thread that read it.
 
     Attributes
     ----------
     pieces : list of (TokenTable, ndarray of int32)
-        In order, with -1 behind each sequence.
+        In order; -1 ends a sequence.
     """
 
     pieces: list[tuple[TokenTable, Int32]]
@@ -62,11 +62,11 @@ class NumberedCorpus:
         return list(dict.fromkeys(table for table, _ in self.pieces))
 
     def counts(self, pool: Pool) -> list[TokenTable]:
-        """Return tables of the tokens, each of which is in one of them, as `count_tokens` does."""
+        """Return tables without common tokens, as `count_tokens` does."""
         return _merged_tables(self.tables, pool)
 
     def ids(self, tokens: list[str], pool: Pool) -> Int32:
-        """Return the places of the tokens in a list, with -1 first and behind each sequence, and -2 for the others."""
+        """Return the corpus as places in a list of tokens, -2 for other tokens, and -1 first and behind each sequence."""
         known = TokenTable()
         known.fill(join_tokens(tokens).split())
         places = {table: _renumbering(table, known) for table in self.tables}
@@ -81,7 +81,7 @@ class NumberedCorpus:
 
 
 def _renumbering(table: TokenTable, known: TokenTable) -> Int32:
-    """Return the number in `known` of each token of a table, -2 for others, and at last -1: the number -1 stays."""
+    """Return the number in `known` of each token of a table, -2 for unknown tokens, and -1 at the end for number -1."""
     text = b"".join([token + b"\n" for token in table.frequent(0)[0]])
     ids = np.empty(len(text), np.int32)
     ids = ids[: known.encode(text, False, ids)[0]]
@@ -94,11 +94,11 @@ def _renumbering(table: TokenTable, known: TokenTable) -> Int32:
 
 
 def number_tokens(chunks: Iterable[Chunk], reading: Reading, ledger: Ledger, pool: Pool) -> NumberedCorpus:
-    """Return a text in numbers, which takes one reading."""
+    """Return a text in numbers, by one reading."""
     spare = OnePerThread(TokenTable)
 
     def number(text: bytes, inside: bool) -> tuple[tuple[TokenTable, Int32], int, int, int]:
-        ids = np.empty(len(text), np.int32)  # what is never written to takes no pages
+        ids = np.empty(len(text), np.int32)  # pages that are never written take no memory
         table = spare.take()
         written, tokens, lines, empty_lines = table.number(text, inside, ids)
         spare.give(table)
@@ -109,16 +109,16 @@ def number_tokens(chunks: Iterable[Chunk], reading: Reading, ledger: Ledger, poo
 
 
 def check_named(named: Mapping[str, Sequence[str]], tables: Iterable[TokenTable], reading: Reading | None) -> None:
-    """Warn if no token of a list that a user names, or no phrase, occurs.
+    """Warn if no token of a list of the user occurs, or no phrase.
 
     Parameters
     ----------
     named : mapping
-        Lists of tokens, by what they are called.
+        Lists of tokens, by the names of their parameters.
     tables : iterable of TokenTable
         All tokens that occur.
     reading : Reading or None
-        How the text was read, if that is known.
+        How the text was read, if it is known.
     """
     if reading is not None and reading.phrases:
         named = {**named, "phrases": list(map("_".join, reading.phrases))}
@@ -130,7 +130,7 @@ def check_named(named: Mapping[str, Sequence[str]], tables: Iterable[TokenTable]
 
 
 def count_tokens(chunks: Iterable[Chunk], reading: Reading, ledger: Ledger, pool: Pool) -> list[TokenTable]:
-    """Return tables of the tokens of a text, each of which is in one of them."""
+    """Return tables of the tokens of a text, without common tokens."""
     spare = OnePerThread(TokenTable)
 
     def count(text: bytes, inside: bool) -> tuple[None, int, int, int]:
@@ -144,7 +144,7 @@ def count_tokens(chunks: Iterable[Chunk], reading: Reading, ledger: Ledger, pool
 
 
 def count_tokens_by(executor: Executor, corpus: Corpus, ledger: Ledger, progress: Progress | None) -> list[TokenTable]:
-    """Return tables of the tokens of a corpus, as `count_tokens`, of whose parts an executor counts each."""
+    """Return tables of the tokens of a corpus, as `count_tokens` does. Tasks of an executor count its parts."""
     parts, table = corpus_parts(corpus), TokenTable()
     total = Ledger()
     with closing(map_tasks(executor, _part_counts, parts)) as results:
@@ -157,7 +157,7 @@ def count_tokens_by(executor: Executor, corpus: Corpus, ledger: Ledger, progress
 
 
 def _part_counts(part: FileCorpus) -> tuple[bytes, npt.NDArray[np.int64], Ledger]:
-    """Return the tokens of a part, which hold no white space, joined by spaces, and their counts."""
+    """Return the tokens of a part, joined by spaces, their counts, and the ledger."""
     ledger = Ledger()
     tables = [table.frequent(1) for table in count_tokens(part.chunks(ledger), part.reading, ledger, Pool(1))]
     tokens = b" ".join(token for column, _ in tables for token in column)
@@ -165,7 +165,7 @@ def _part_counts(part: FileCorpus) -> tuple[bytes, npt.NDArray[np.int64], Ledger
 
 
 def rank_tokens(tables: list[TokenTable], least: int, pool: Pool) -> Ranking:
-    """Return the tokens that occur at least this often, by decreasing count, equal counts by code points."""
+    """Return the tokens that occur at least `least` times, by decreasing count, then by code points."""
     ranking = Ranking(tables, least)
     bounds = ranking.bounds
     pool.run(lambda k: ranking.sort(bounds[k], bounds[k + 1]), len(bounds) - 1)
@@ -181,7 +181,7 @@ def rank_tokens(tables: list[TokenTable], least: int, pool: Pool) -> Ranking:
 
 
 def _merged_tables(tables: list[TokenTable], pool: Pool) -> list[TokenTable]:
-    """Return tables without a common token that have the tokens of all."""
+    """Return tables without common tokens that hold the tokens of all tables."""
     filled = [table for table in tables if len(table)]
     if len(filled) < 2:
         return filled
@@ -200,8 +200,8 @@ def _merged_tables(tables: list[TokenTable], pool: Pool) -> list[TokenTable]:
 
 # ---------------------------------------------------------------- tasks of an executor
 
-MOST_TASKS = 1 << 12  # parts are larger if there would be more tasks
-AHEAD = 1 << 10  # tasks that are given to an executor before the first has ended
+MOST_TASKS = 1 << 12  # of a corpus, whose parts are larger then
+AHEAD = 1 << 10  # tasks that an executor gets before the first one has ended
 
 
 def check_executor(executor: Any) -> None:
@@ -211,7 +211,7 @@ def check_executor(executor: Any) -> None:
 
 
 def corpus_parts(corpus: Corpus) -> list[FileCorpus]:
-    """Return the parts of a corpus of files, by its size alone: one for each task.
+    """Return the parts of a corpus of files, one for each task. They depend on its size alone.
 
     Raises
     ------
@@ -226,7 +226,7 @@ def corpus_parts(corpus: Corpus) -> list[FileCorpus]:
 def map_tasks(executor: Executor, function: Callable[[T], R], tasks: Iterable[T]) -> Generator[R, None, None]:
     """Yield ``function(task)`` for each task, in their order, computed by an executor.
 
-    Calls have a name of their own: an executor that keeps results by function and arguments does not give old ones.
+    A random name makes each call new for executors that keep the results of equal calls.
     """
     return ordered_results(executor.submit, partial(_call, function, secrets.token_hex(8)), tasks, AHEAD)
 
@@ -236,7 +236,7 @@ def _call(function: Callable[[T], R], name: str, task: T) -> R:
 
 
 def reported(parts: list[FileCorpus], results: Iterable[R], progress: Progress | None, times: int = 1) -> Iterable[R]:
-    """Yield the results of parts, and report the bytes of each that has ended, `times` over."""
+    """Yield the results of parts, and report the bytes of the parts that have ended, times `times`."""
     sizes = list(map(disk_size, parts))
     done = 0
     for size, result in zip(sizes, results, strict=True):
@@ -378,7 +378,7 @@ def read_lines(path: str | os.PathLike[str]) -> list[str]:
         If it is not what was written, or is not valid UTF-8.
     """
     data = Path(path).read_bytes()
-    # Of a damaged mark one half is left; of a truncated one, less than that
+    # A damaged mark has one half left, a truncated mark less
     if (data and MARK.startswith(data[:11])) or data[11 : len(MARK)] == MARK[11:]:
         end = len(_first_line(b""))
         text = data[end:]
@@ -397,9 +397,9 @@ def read_lines(path: str | os.PathLike[str]) -> list[str]:
 # ---------------------------------------------------------------- hints at another reading
 
 SAMPLE_BYTES = 1 << 16  # of the text
-LEAST = 20  # fewer lines, or tokens of a kind, do not show what a text is
-MOST_PUNCTUATED = 0.02  # the share of tokens that end in punctuation in a text whose words have been separated
-# Marks at the ends of words, those of Arabic, Urdu and Hindi and quotes too
+LEAST = 20  # lines, or tokens of a kind, that give a hint
+MOST_PUNCTUATED = 0.02  # share of tokens that end in punctuation in a text that has been tokenised
+# Marks at the ends of words, also in Arabic, Urdu and Hindi
 MARKS = ".,;:!?\"')]}\u060c\u061b\u061f\u06d4\u0964\u0965\u2019\u201d\xbb\u2026"
 
 
@@ -433,7 +433,7 @@ def _hints(text: str, reading: Reading, lists: bool) -> Iterator[str]:
     if text.lstrip().startswith('{"'):
         yield "the lines are JSON: FileCorpus(..., field=...) reads a field of files whose names end in .jsonl"
         return
-    tokens = [token for token in text.split() if "\ufffd" not in token]  # of lists, names with spaces are left out
+    tokens = [token for token in text.split() if "\ufffd" not in token]  # names with spaces, of lists, have U+FFFD
     if reading.compiled and not reading.words:
         ending = [token for token in tokens if token[-1] in MARKS and token.strip(MARKS)]
         if len(ending) >= max(LEAST, MOST_PUNCTUATED * len(tokens)):

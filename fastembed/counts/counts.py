@@ -392,10 +392,9 @@ class Counts:
         ledger = Ledger()
         with _folder(store, memory_limit, limit) as folder:
             adjacency, vocabulary = kept_nodes(*read_graph(graph, weights, directed, tokens, ledger), min_count, ledger)
-            # What a default reads from the graph is not said: the matrix of a directed one may be symmetric
-            said = "" if directed is None else f" and directed={bool(directed)}"
-            alike = "flat" if window == 1 else weighting
-            ledger.walks = f"walks of window={window} and weighting={alike!r}{said}"
+            ledger.walks = {"window": window, "weighting": "flat" if window == 1 else weighting}
+            if directed is not None:  # by default it is not known: the matrix of a directed graph may be symmetric
+                ledger.walks["directed"] = bool(directed)
             walks = Walks(adjacency, distances, start == "uniform", tolerance, ledger)
             nodes = np.argsort(group_places(len(vocabulary)))
             with closing(walks.rows(nodes, workers, progress)) as rows:

@@ -315,4 +315,4 @@ def test_only_counts_of_walks_that_are_surely_others_are_not_mixed(other):
         for directed in (True, None):  # of a matrix that is symmetric by chance
             mix(Counts.from_graph(symmetric, directed=directed))
         mix(Counts.from_scipy(counts.to_scipy(), tokens=counts.vocabulary.tokens))
-    assert (counts + counts).ledger.walks == "walks of window=10 and weighting='flat' and directed=True"
+    assert (counts + counts).ledger.walks == {"window": 10, "weighting": "flat", "directed": True}
