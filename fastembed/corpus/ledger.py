@@ -68,14 +68,14 @@ class Ledger:
         size = f" ({self.bytes:,} bytes)" if self.bytes else ""
         empty = f" ({self.empty_lines:,} empty)" if self.empty_lines else ""
         replaced = f"; {self.replaced:,} times U+FFFD for invalid bytes" if self.replaced else ""
-        reasons = _reason_list(self.dropped)
+        reasons = f" ({_reason_list(self.dropped)})" if any(self.dropped.values()) else ""
         rows = number_of(sum(self.skipped.values()), "row")
         skipped = f"; skipped {rows} ({_reason_list(self.skipped)})" if self.skipped else ""
         share = f"; dropped {self.counts_dropped:.2%} of the counts" if self.counts_dropped else ""
         walks = f"; {_walks_text(self.walks)}" if self.walks else ""
         return (
             f"read {number_of(self.tokens_read, 'token')} in {self.units}{empty}{size}; used {self.tokens_used:,}; "
-            f"dropped {sum(self.dropped.values()):,}{f' ({reasons})' if reasons else ''}{replaced}{skipped}{share}{walks}"
+            f"dropped {sum(self.dropped.values()):,}{reasons}{replaced}{skipped}{share}{walks}"
         )
 
     @property
@@ -84,7 +84,7 @@ class Ledger:
         return number_of(self.lines, self.unit)
 
     def __add__(self, other: Ledger) -> Ledger:
-        total: dict[str, Any] = {n: v + vars(other)[n] for n, v in vars(self).items() if isinstance(v, int)}
+        total: dict[str, Any] = {n: v + vars(other)[n] for n, v in vars(self).items() if not isinstance(v, str | dict)}
         total["dropped"], total["skipped"] = _sums(self.dropped, other.dropped), _sums(self.skipped, other.skipped)
         total["unit"] = other.unit if self.unit == Ledger.unit else self.unit
         total["walks"] = self.walks | other.walks

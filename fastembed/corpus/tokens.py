@@ -66,7 +66,7 @@ class NumberedCorpus:
         return _merged_tables(self.tables, pool)
 
     def ids(self, tokens: list[str], pool: Pool) -> Int32:
-        """Return the corpus as places in a list of tokens, -2 for other tokens, and -1 first and behind each sequence."""
+        """Return the places of the tokens in a list, -2 for other tokens, with -1 first and behind each sequence."""
         known = TokenTable()
         known.fill(join_tokens(tokens).split())
         places = {table: _renumbering(table, known) for table in self.tables}
