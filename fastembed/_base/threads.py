@@ -31,10 +31,10 @@ PARALLEL_BYTES = 64 << 20
 
 
 class cached_property(functools.cached_property[T]):
-    """An attribute that is computed when it is first read, on Python 3.11 too without a lock.
+    """An attribute that is computed when it is first read, without a lock: two threads may compute it at once.
 
-    There `functools.cached_property` holds a lock of the class: a child that is forked while another thread computes
-    the attribute of one object would wait for that of any other without end. Two threads may compute it at once.
+    On Python 3.11 `functools.cached_property` holds a lock of the class. A child that is forked while a thread holds
+    the lock would wait for it without end.
     """
 
     def __get__(self, instance: Any, owner: type[Any] | None = None) -> T:  # type: ignore[override]
@@ -92,8 +92,8 @@ if hasattr(os, "register_at_fork"):
 class Call(Generic[R]):
     """A call that another thread makes.
 
-    A Ctrl-C ends the wait for it, and the call goes on. Within a method of `threading` or `concurrent.futures` it could
-    leave a lock locked; within a queue's `get` it cannot.
+    A Ctrl-C ends the wait, and the call goes on. The wait is in a queue's `get`: in the methods of `threading` and
+    `concurrent.futures`, a Ctrl-C can leave a lock locked.
     """
 
     def __init__(self, function: Callable[..., R], *arguments: object) -> None:
@@ -182,8 +182,8 @@ def awaited(call: Call[R] | Future[R]) -> R:
 def beside(work: Callable[[int], object], helpers: int, end: Callable[[], object]) -> Iterator[None]:
     """Let ``work(1)`` to ``work(helpers)`` run on other threads of the process during a `with` block.
 
-    At the block's end, `end` is called, which makes the others return, and they are waited for: after a Ctrl-C, too,
-    but not after a second one.
+    The end of the block calls `end`, which makes the other threads return, and waits for them. It does so after a
+    Ctrl-C, too; a second one ends the wait.
     """
     calls: list[Call[object]] = []
 
@@ -207,9 +207,8 @@ def beside(work: Callable[[int], object], helpers: int, end: Callable[[], object
 class Pool:
     """Plain Python threads that share numbered tasks among them; the calling thread is one of them.
 
-    Which thread runs a task, and when, is left open, so a task writes only to memory of its own. Tasks run in the
-    default mode of floating-point numbers, whatever the mode of the thread. The other threads are those of the process:
-    all pools share them.
+    Any thread may run a task at any time, so a task writes only to memory that no other task uses. Tasks run in the
+    default mode of floating-point numbers. All pools share the threads of the process.
 
     Parameters
     ----------
@@ -223,7 +222,7 @@ class Pool:
     def run(self, task: Callable[[int], object], count: int) -> None:
         """Call ``task(0)`` to ``task(count - 1)``, each once; return when all are done.
 
-        If a call raises, no further one is started, and what it raised is raised here once the others have ended.
+        If a task raises, no further task starts; the exception is raised here after the last task.
         """
         helpers = min(self.threads, count) - 1
         if helpers < 1:  # a prediction of one document is as short as the calls below
@@ -264,9 +263,8 @@ def ordered_map(
 ) -> Generator[R, None, None]:
     """Yield ``function(item)`` for each item, in the order of the items, computed on at most `threads` threads.
 
-    The items are drawn by the calling thread, at most `ahead` of them, by default two per thread, ahead of the results
-    that it has taken. When it stops early, by an exception or a Ctrl-C, it waits for the calls in progress and drops
-    the others.
+    The calling thread draws the items, at most `ahead` of them before it takes a result: by default two per thread.
+    After an exception or a Ctrl-C it waits for the calls in progress, and drops the rest.
     """
     calls: SimpleQueue[Call[R] | None] = SimpleQueue()
 
@@ -333,14 +331,14 @@ def _control_of_blas() -> Iterator[None]:
 
 
 class BlasLimit:
-    """One thread for BLAS while anyone holds this limit; what it was before once the last holder has released it."""
+    """One thread for BLAS as long as somebody holds this limit; then the number of threads from before."""
 
     def __init__(self) -> None:
         self.holders = 0
         self._lock = threading.Lock()
-        self._limits: Any = None  # what they were
+        self._limits: Any = None  # the numbers of threads from before
         self._libraries: Any = None
-        self._modules = 0  # the number of loaded modules when the libraries were last searched for
+        self._modules = 0  # the number of loaded modules at the last search for libraries
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -374,7 +372,7 @@ class BlasLimit:
                     self._limits.restore_original_limits()
 
     def _set(self) -> None:
-        if self._modules != len(sys.modules):  # an import may have loaded another; to seek them takes long
+        if self._modules != len(sys.modules):  # an import may have loaded a library; a search takes long
             self._libraries = ThreadpoolController().select(user_api="blas")
             self._modules = len(sys.modules)
         with _control_of_blas():

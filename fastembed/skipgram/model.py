@@ -99,9 +99,9 @@ class FittedModel:
 
     def _warn_of_other_reading(self, what: str, given: Reading | None) -> None:
         """Warn if both readings are known and differ."""
-        own = self.vocabulary.reading
-        if given is not None and own is not None and given.record() != own.record():
-            warn_user(f"{what} read by {given}, but that of the model was read by {own}")
+        reading = self.vocabulary.reading
+        if given is not None and reading is not None and given.record() != reading.record():
+            warn_user(f"{what} read by {given}, but that of the model was read by {reading}")
 
     def pairing(self) -> Windows | Baskets:
         """Return the windows or baskets of the model; raise ValueError if it was fitted to other counts."""
@@ -126,9 +126,9 @@ class FittedModel:
     def check_same_shape(self, options: SkipGramOptions) -> None:
         """Raise ValueError if parameters have been set since the fit that need a model of another shape."""
         lengths = False if self.subwords is None else self.subwords.lengths
-        for name, own in (("dim", self.vectors.matrix.shape[1]), ("subwords", lengths)):
-            if getattr(options, name) != own:
-                fitted = f"the model was fitted with {name}={own}: set that again to go on, or call fit for a new model"
+        for name, value in (("dim", self.vectors.matrix.shape[1]), ("subwords", lengths)):
+            if getattr(options, name) != value:
+                fitted = f"the model has {name}={value}: set that again to go on, or call fit for a new model"
                 raise ValueError(f"{name}={getattr(options, name)} has been set, but {fitted}")
 
     def check_alike(self, counts: Counts, name: str) -> None:

@@ -34,7 +34,7 @@ RIDGE = 30.0  # chosen by the classification of held-out documents
 
 
 class ContextQuery:
-    """One query: the ids of words (n,), their weights, and the ids left out of the answer, which are these and others.
+    """One query: the ids of words (n,), their weights, and the ids that the answer leaves out, with these words.
 
     Words are distinct: the weights of a repeated word are added. A query may have no words.
     """
@@ -91,19 +91,19 @@ def predict(
         ContextQuery.of(words, model.vocabulary, exclude=left_out, skip_unknown=skip)
         for words, left_out in zip(queries, _excluded(exclude, len(queries)), strict=True)
     ]
-    tokens, found = model.vocabulary.tokens, []
+    tokens, answers = model.vocabulary.tokens, []
     for query, p in zip(parsed, context_probabilities(model, parsed, side), strict=True):
         count = min(topn, len(p) - int((query.left_out < len(p)).sum()))
         best = largest(p, count).tolist() if len(query.ids) else []
         names: list[Any] = [tokens[c] for c in best]
         if query.integers and all(name.removeprefix("-").isdecimal() and str(int(name)) == name for name in names):
             names = list(map(int, names))
-        found.append(list(zip(names, p[best].tolist(), strict=True)))
-    return found
+        answers.append(list(zip(names, p[best].tolist(), strict=True)))
+    return answers
 
 
 def _excluded(exclude: Iterable[Any] | None, count: int) -> list[list[Any]]:
-    """Return the words to leave out of the answer to each of some queries: the same, or a list of them for each."""
+    """Return the words to leave out of the answer to each query: the same for all, or a list for each query."""
     if exclude is None:
         return [[]] * count
     listed = as_items("exclude", exclude, "several words")
@@ -119,7 +119,7 @@ def _is_token(word: Any) -> bool:
 
 
 def _ids(words: Iterable[Any], vocabulary: Vocabulary, skip_unknown: bool) -> list[int]:
-    """Return the id of each word, as the model reads it; -1 for an unknown one if these are skipped."""
+    """Return the id of each word, as the model reads words; -1 for unknown words if they are skipped."""
     ids = []
     for word in words:
         if isinstance(word, str) and vocabulary.reading is not None:
@@ -155,11 +155,11 @@ def _mixtures(model: FittedModel, queries: Sequence[ContextQuery], side: str | N
     size = max(1, BATCH_LOGITS // model.trainer.linear.shape[1])
     for begin in range(0, len(words), size):
         part = slice(begin, begin + size)
-        total += shares[:, part] @ _of_words(model, words[part], side)
+        total += shares[:, part] @ _word_probabilities(model, words[part], side)
     return total
 
 
-def _of_words(model: FittedModel, ids: NDArray[np.intp], side: str | None) -> NDArray[np.float64]:
+def _word_probabilities(model: FittedModel, ids: NDArray[np.intp], side: str | None) -> NDArray[np.float64]:
     """Return the probabilities of the contexts of each word, (N, K)."""
     p: NDArray[np.float64] = model.trainer.forward(ids).astype(np.float64)
     if model.directed:
@@ -199,8 +199,8 @@ def document_vectors(
     layer = folding.Layer(model.trainer.linear, model.trainer.bias, RIDGE)
     vectors, missed = folding.optimal_rows(contexts, layer, pool)
     if missed:
-        of_all = f"{missed:,} of {len(vectors):,} documents"
-        warn_user(f"{of_all} did not converge in {folding.MOST_STEPS} steps: their vectors are approximate")
+        part = f"{missed:,} of {len(vectors):,} documents"
+        warn_user(f"{part} did not converge in {folding.MOST_STEPS} steps: their vectors are approximate")
     return vectors
 
 
@@ -228,7 +228,7 @@ def _token_bags(
         composed, known = composer.compose_all(list(others))
         known &= ~np.array([drops(token) for token in others], bool)
         unknown = set((len(vocabulary) + np.flatnonzero(~known)).tolist())
-        rows = [[row for row in each if row not in unknown] for each in rows]
+        rows = [[row for row in document if row not in unknown] for document in rows]
         matrix = np.concatenate([matrix, composed])
     indptr = np.cumsum([0, *map(len, rows)])
     ids = np.fromiter(chain.from_iterable(rows), np.int64, indptr[-1])
@@ -249,8 +249,8 @@ def _mean_vectors(counts: Any, matrix: NDArray[Any], occurrences: NDArray[Any] |
         weights[: len(shares)] = SIF / (SIF + shares)
     totals = np.maximum(np.asarray(counts.sum(axis=1)).ravel(), 1)
     per_document = counts.copy()
-    of_entries = np.repeat(totals, np.diff(counts.indptr)).astype(matrix.dtype)
-    per_document.data *= weights.astype(matrix.dtype)[counts.indices] / of_entries
+    lengths = np.repeat(totals, np.diff(counts.indptr)).astype(matrix.dtype)
+    per_document.data *= weights.astype(matrix.dtype)[counts.indices] / lengths
     means: NDArray[Any] = per_document @ matrix
     if occurrences is None:
         return means

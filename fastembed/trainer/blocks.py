@@ -1,8 +1,8 @@
 """Block steps: the exact softmax of blocks of rows against their counts, over shards of the linear layer.
 
-A block of B rows needs three matrix products per shard, with B·V exponentials between them. They are computed by
-``_kernels/block_trainer.pxi``, on plain Python threads that stay in the kernels for a whole epoch, with BLAS limited to
-one thread. This module has the memory, the order of the rows, and the learning rates.
+A block of B rows needs three matrix products per shard, with B·V exponentials between them. The kernels compute them
+(``_kernels/block_trainer.pxi``), on plain Python threads that stay in the kernels for a whole epoch. This module has
+the memory, the order of the rows, and the learning rates.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class BlockScratch:
     def __init__(self, parameters: Parameters, bounds: NDArray[np.intp], rows: int, threads: int) -> None:
         dtype, width = parameters.dtype, parameters.weights.shape[1]
         shards, widest = len(bounds) - 1, int(np.diff(bounds).max())
-        # The logits of two rows are an odd number of cache lines apart: with a large power of two as a factor of the
-        # distance, they would share the cache sets
+        # The logits of two rows are an odd number of cache lines apart: at a multiple of a large power of two they
+        # would share cache sets
         stride = (-(-widest * dtype.itemsize // CACHE_LINE) | 1) * CACHE_LINE // dtype.itemsize
         self.h = aligned_zeros((2, rows, width), dtype)
         self.weighted_h = aligned_zeros((2, rows, width), dtype)
@@ -81,7 +81,7 @@ class BagScratch:
 
 
 class BlockSteps:
-    """Steps on blocks of counts, for one fit; or, without steps, their likelihood. `Trainer` has checked the arguments.
+    """The steps of one fit on blocks of counts, or the likelihood of counts without steps.
 
     Parameters
     ----------
@@ -106,13 +106,7 @@ class BlockSteps:
         If all weights of inputs with counts are zero, or there are more ranks than shards.
     """
 
-    def __init__(
-        self,
-        parameters: Parameters,
-        data: FitData,
-        options: FitOptions,
-        run: Run,
-    ) -> None:
+    def __init__(self, parameters: Parameters, data: FitData, options: FitOptions, run: Run) -> None:
         self.parameters, self.options, self.pool = parameters, options, run.pool
         counts, bags, input_weights, ranks = data.counts, data.bags, data.input_weights, run.ranks
         totals = counts.totals.rows
@@ -131,8 +125,8 @@ class BlockSteps:
         # The shards of this process, and their counts
         bounds = shard_bounds(parameters.outputs)
         if ranks.size > 1:
-            own = ranks.shards_of(ranks.rank, len(bounds) - 1)
-            counts, bounds = counts.of_shards(own), bounds[own.start : own.stop + 1]
+            shards = ranks.shards_of(ranks.rank, len(bounds) - 1)
+            counts, bounds = counts.of_shards(shards), bounds[shards.start : shards.stop + 1]
         self._counts = TileBuffer(counts, self._groups, self._block_size)
 
         # The threads, and the memory that they work in
@@ -203,7 +197,7 @@ class BlockSteps:
         return 1 - (1 - FINAL_RATE) * (epoch / self.options.epochs)
 
     def shrink(self, epoch: int) -> None:
-        """Multiply E and W by exp(-l2 * the learning rate at the end of an epoch), each by its own."""
+        """Multiply E by exp(-l2 * rate) and W by exp(-linear_l2 * linear rate), with the rates at the end of an epoch."""
         options, share, p = self.options, self.share_after(epoch), self.parameters
         factors = np.exp(-options.l2 * (options.learning_rate * share) * self._rates)
         p.embedding *= factors.astype(p.dtype)[:, None]

@@ -1,7 +1,9 @@
 """`Exchange`: what ranks send one another in a fit.
 
-Each rank computes the logits of a block for its own shards of the outputs. The ranks gather (max, sum, target logit) of
-each row, and merge them by the fixed tree of shards, so that the bits are those of one process.
+per block           (max, sum, target logit) of its rows for each node, from each rank to all; with bags also dH
+per several blocks  without bags, dH of their rows, which share no row of the embedding: each rank merges an equal
+                    part of the rows, updates their rows of the embedding, and sends them to all
+per epoch           the linear layer and its optimizer state
 """
 
 from __future__ import annotations
@@ -69,8 +71,8 @@ class Exchange:
         most = len(row_rates) + self._block_size
         self._capacity = 0 if bags else max(2 * self._block_size, min(fit, most))
         self.kept = aligned_zeros((int(sizes[ranks.rank]), self._capacity + ranks.size, width), parameters.dtype)
-        of_all = (self.nodes, self._block_size, width) if bags else (1, 1, width)
-        self.gradients = aligned_zeros(of_all, parameters.dtype).reshape(-1)
+        gathered = (self.nodes, self._block_size, width) if bags else (1, 1, width)
+        self.gradients = aligned_zeros(gathered, parameters.dtype).reshape(-1)
         self._rows: list[NDArray[np.intp]] = []  # those of each block whose dH is kept
         self._rates = np.zeros(parameters.inputs)  # at which these rows of the embedding are updated
 
@@ -83,11 +85,11 @@ class Exchange:
         sent = self._padded(self._h_gradients[:: self.node_shards, :size]).reshape(-1)
         self._gather(sent, self.gradients[: self.nodes * len(sent) // self._most])
 
-    def _gather(self, sent: NDArray[Any], of_all: NDArray[Any]) -> None:
-        """Gather the arrays of the nodes of all ranks in `of_all`; each sends as many nodes as any rank at most."""
+    def _gather(self, sent: NDArray[Any], gathered: NDArray[Any]) -> None:
+        """Gather the arrays of the nodes of all ranks in `gathered`; each sends as many nodes as any rank at most."""
         received = np.empty((self._ranks.size * self._most, len(sent) // self._most), sent.dtype)
         self._ranks.comm.Allgather(sent, received)
-        of_all.reshape(self.nodes, -1)[:] = received[self._places]
+        gathered.reshape(self.nodes, -1)[:] = received[self._places]
 
     def _padded(self, nodes: NDArray[Any]) -> NDArray[Any]:
         """Return C-contiguous arrays of the nodes of this rank, padded with one if other ranks have one more."""
@@ -131,8 +133,8 @@ class Exchange:
         sent = np.ascontiguousarray(self._padded(parts).swapaxes(0, 1))  # for each rank, all nodes of this rank
         received = aligned_zeros(sent.shape, sent.dtype)
         self._ranks.comm.Alltoall(sent, received)
-        of_nodes: NDArray[Any] = received.reshape(-1, size, width)[self._places]
-        return of_nodes
+        gradients: NDArray[Any] = received.reshape(-1, size, width)[self._places]
+        return gradients
 
     def _update(self, rows: NDArray[np.intp], gradients: NDArray[Any]) -> None:
         """Update some rows of the embedding, given the parts of dH of the nodes, (nodes, at least rows, width)."""

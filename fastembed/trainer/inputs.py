@@ -34,11 +34,11 @@ class Bags:
         return Bags(self.starts[begin : end + 1], self.ids, self.weights)
 
 
-Inputs: TypeAlias = NDArray[np.intp] | Bags  # ids, which stand for bags of one row with weight 1; or bags
+Inputs: TypeAlias = NDArray[np.intp] | Bags  # an id is a bag of one row with the weight 1
 
 
 def has_dimensions(given: Any) -> bool:
-    """Return whether this is several numbers, as an input that is a bag is, rather than one, as an id is."""
+    """Return whether an input is several numbers, a bag, rather than a single one, an id."""
     return isinstance(given, list | tuple | range) or np.ndim(given) > 0
 
 
@@ -231,19 +231,19 @@ BY_DEFAULT = "target, which is i by default,"  # in errors
 
 def check_example(i: Any, target: Any, p: Parameters) -> tuple[int | Bags, Targets]:
     """Return an input and its target, which is by default the id of the input."""
-    found = check_input("i", i, p.inputs, p.dtype)
+    checked = check_input("i", i, p.inputs, p.dtype)
     if target is not None:
-        return found, check_target(target, p.outputs)
-    if isinstance(found, Bags):
+        return checked, check_target(target, p.outputs)
+    if isinstance(checked, Bags):
         raise ValueError("a bag needs a target")
-    return found, Targets.one_hot([check_integer(BY_DEFAULT, found, low=0, high=p.outputs - 1)])
+    return checked, Targets.one_hot([check_integer(BY_DEFAULT, checked, low=0, high=p.outputs - 1)])
 
 
 def check_examples(inputs: Any, targets: Any, p: Parameters) -> tuple[Inputs, Targets]:
     """Return N inputs and their targets, which are by default the ids of the inputs."""
     if is_pair(inputs):
         raise TypeError("inputs must be a list of bags, got a tuple: pass [(ids, weights)] for a single bag")
-    found = check_inputs("inputs", inputs, p.inputs, p.dtype)
-    if targets is None and isinstance(found, Bags):
+    checked = check_inputs("inputs", inputs, p.inputs, p.dtype)
+    if targets is None and isinstance(checked, Bags):
         raise ValueError("inputs that are bags need targets")
-    return found, check_targets(found if targets is None else targets, len(found), p.outputs)
+    return checked, check_targets(checked if targets is None else targets, len(checked), p.outputs)

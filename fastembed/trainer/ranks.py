@@ -1,15 +1,10 @@
-"""One fit by several processes, the ranks of an MPI communicator: their communication. A fit without one has one rank.
+"""`Ranks`: the processes that make one fit together, the ranks of an MPI communicator. By default there is one.
 
 Each rank has all parameters, and trains the linear layer of consecutive shards. These shards are one or several nodes
 of the binary tree by which the results of shards are merged, so the parameters have the bits of a fit by one process.
-The ranks exchange:
+`exchange.py` has what they send one another.
 
-    per block           (max, sum, target logit) of its rows for each node, from each rank to all; with bags also dH
-    per several blocks  without bags, dH of their rows, which share no row of the embedding: each rank merges an equal
-                        part of the rows, updates their rows of the embedding, and sends them to all
-    per epoch           the linear layer and its optimizer state
-
-The communicator is mpi4py's, or any object with the methods of `Communicator`; this module does not import mpi4py.
+The communicator is mpi4py's, or any object with the methods of `Communicator`. This module does not import mpi4py.
 """
 
 from __future__ import annotations
@@ -26,7 +21,7 @@ from numpy.typing import NDArray
 from fastembed._base.validation import shown
 from fastembed.trainer.parameters import TrainingDivergedError
 
-RANK_NODES = 4  # least per rank if their number is not a power of two: then none has 1.25 times its part
+RANK_NODES = 4  # least per rank if the number of ranks is not a power of two: no rank has 1.25 times its part
 SENT_BYTES = 1 << 28  # largest message between ranks, since MPI counts in int
 
 T = TypeVar("T")
@@ -64,7 +59,7 @@ class OneProcess:
 
 
 class Ranks:
-    """The ranks of a communicator, seen from one of them. All ranks call the same methods in the same order.
+    """The ranks of a communicator, seen from one rank. All ranks call the same methods in the same order.
 
     Parameters
     ----------
@@ -77,12 +72,12 @@ class Ranks:
     rank, size : int
         The number of this rank, and the number of ranks.
     first : bool
-        Whether this is rank 0, whose parameters a fit starts from, and which alone calls callbacks and writes files.
+        Whether this is rank 0. A fit starts from its parameters; it alone calls callbacks and writes files.
 
     Raises
     ------
     TypeError
-        If `comm` is something else.
+        If `comm` has not the methods of `Communicator`.
     """
 
     def __init__(self, comm: Any = None) -> None:
@@ -97,8 +92,8 @@ class Ranks:
     def first_nodes(self, shards: int) -> NDArray[np.intp]:
         """Return the first node of each rank, and the number of nodes, (P + 1,).
 
-        Nodes are consecutive ones of the tree of results, each with the same number of shards, a power of two. If the
-        number of ranks is not a power of two, each gets several nodes, so that their work is about equal.
+        A node is a power of two of consecutive shards, and all nodes have as many. If the number of ranks is not a
+        power of two, each rank gets several nodes, so that all have about equal work.
 
         Raises
         ------
@@ -124,8 +119,8 @@ class Ranks:
     def together(self) -> Iterator[None]:
         """Let all ranks leave a `with` block with an exception if one rank does.
 
-        Before they `meet` in the block, the exception of the first of them is raised on all ranks. Later the ranks
-        may wait for one another anywhere, so that the processes of all ranks end.
+        Before the ranks `meet` in the block, the exception of the first failed rank is raised on all ranks. Later a
+        rank may wait for the failed one anywhere: the processes of all ranks end.
         """
         try:
             yield
@@ -141,7 +136,7 @@ class Ranks:
             raise
 
     def meet(self, facts: Mapping[str, Any], value: T) -> T:
-        """Return the value of rank 0 on all ranks, once none of them has failed in the block of `together`.
+        """Return the value of rank 0 on all ranks, if none has failed in the block of `together`.
 
         Raises
         ------
@@ -160,7 +155,7 @@ class Ranks:
 
     def _raise_first(self, failure: BaseException | None, value: Any = None) -> list[Any]:
         """Return the values of all ranks; if ranks have failed, raise the error of the first one."""
-        sent = None if failure is None else _of_rank(failure, self.rank)
+        sent = None if failure is None else _error_of(failure, self.rank)
         failures, values = zip(*self.comm.allgather((sent, value)), strict=True)
         for rank, other in enumerate(failures):
             if other is not None:
@@ -184,7 +179,8 @@ class Ranks:
 
 def is_known_to_all(error: BaseException) -> bool:
     """Return whether all ranks raise this error, or a corresponding one, at the same place."""
-    return isinstance(error, TrainingDivergedError) or hasattr(error, "is_known_to_all")  # all have the same numbers
+    # All ranks have the same losses, so that training diverges on all
+    return isinstance(error, TrainingDivergedError) or hasattr(error, "is_known_to_all")
 
 
 def _known_to_all(error: BaseException) -> BaseException:
@@ -193,8 +189,8 @@ def _known_to_all(error: BaseException) -> BaseException:
     return error
 
 
-def _of_rank(error: BaseException, rank: int) -> BaseException:
-    """Return the error that the other ranks raise for an error on a rank."""
+def _error_of(error: BaseException, rank: int) -> BaseException:
+    """Return what the other ranks raise for an error on a rank."""
     if isinstance(error, SystemExit):
         return SystemExit(error.code)
     kind = next((kind for kind in ERRORS if isinstance(error, kind)), RuntimeError)

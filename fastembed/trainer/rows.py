@@ -19,15 +19,13 @@ from fastembed.counts.groups import shard_bounds
 from fastembed.trainer.inputs import Bags, Inputs, Targets, one
 from fastembed.trainer.parameters import Parameters
 
-# Of a call of the kernel that trains on examples: a Ctrl-C is seen between two calls, a fraction of a second apart
+# In a call of the kernel that trains on examples. Python sees a Ctrl-C between two calls, a fraction of a second apart
 MULTIPLICATIONS = 1 << 29
 BATCH_LOGITS = 1 << 22  # of inputs whose probabilities are in memory at once, per thread
-
-# More groups of shards than threads, so that other threads take over the share of a delayed thread
-GROUPS_PER_THREAD = 4
+GROUPS_PER_THREAD = 4  # of shards: other threads take over the groups of a delayed thread
 FIRST = np.zeros(1, np.intp)  # selects the first bag
 STEP_OVERHEAD = 1 << 12  # fixed cost of a step, in multiplications
-FEW_INPUTS = 8  # up to this number, the kernel for one example is at least as fast as a matrix product
+FEW_INPUTS = 8  # up to so many, the kernel for one example is at least as fast as a matrix product
 ROWS_PER_TASK = 16  # rows per task of the softmax
 
 

@@ -245,8 +245,8 @@ class Trainer:
         with self._lock.value, DefaultFloatMode():
             if len(inputs) > FEW_INPUTS:
                 return probabilities(p, inputs, self._pool)
-            found = [self._rows.probabilities(one(inputs, n)) for n in range(len(inputs))]
-        return found[0] if single else np.stack(found)
+            rows = [self._rows.probabilities(one(inputs, n)) for n in range(len(inputs))]
+        return rows[0] if single else np.stack(rows)
 
     def predict(self, i: Any, topn: int = 1) -> tuple[NDArray[np.intp], NDArray[Any]]:
         """Return the most probable outputs of one input or of many.
@@ -367,11 +367,11 @@ class Trainer:
         ]
         i, targets = check_example(i, target, self._parameters)
         with self._lock.value, DefaultFloatMode():
-            found = {"input": self._rows.gradient(i, targets)}
+            gradients = {"input": self._rows.gradient(i, targets)}
             if set(names) - {"input"}:
-                h, found["bias"] = self._rows.output_gradient(i, targets)
-                found["linear"] = np.outer(h, found["bias"])
-        return found[of] if isinstance(of, str) else tuple(found[name] for name in names)
+                h, gradients["bias"] = self._rows.output_gradient(i, targets)
+                gradients["linear"] = np.outer(h, gradients["bias"])
+        return gradients[of] if isinstance(of, str) else tuple(gradients[name] for name in names)
 
     def step(
         self, i: Any, target: Any = None, *, learning_rate: float | None = None, update_linear: bool = False
@@ -792,8 +792,8 @@ def restore_squares(trainer: Trainer, tensors: Mapping[str, NDArray[Any]]) -> No
     tensors : mapping of str to ndarray
         The tensors of the file.
     """
-    for name, own in zip(SQUARES, trainer.squares, strict=True):
-        own[:] = tensors[name]
+    for name, squares in zip(SQUARES, trainer.squares, strict=True):
+        squares[:] = tensors[name]
 
 
 def parameters_of(trainer: Trainer) -> Parameters:
