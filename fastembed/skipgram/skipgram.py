@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from concurrent.futures import Executor
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -245,9 +245,7 @@ class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
         options = self._options()
         how: dict[str, Any] = {"memory_limit": memory_limit, "checkpoint": checkpoint, "comm": comm}
         with running(self, progress=progress, on_epoch_end=on_epoch_end, **how) as run:
-            if field is not None:
-                corpus = as_corpus(cast("Source", corpus), self.reading, field)
-            self._model = fitted(Given(corpus, validation_counts), options, run)
+            self._model = fitted(Given(self._texts(corpus, field), validation_counts), options, run)
         return self
 
     def fit_transform(self, corpus: Source, y: object = None, **options: Any) -> Any:
@@ -267,12 +265,13 @@ class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
         >>> SkipGram(dim=2, min_count=1, epochs=1).fit_transform(["a b", "b c"]).shape
         (2, 2)
         """
-        return self.fit(corpus, **options).transform(corpus)
+        return self.fit(corpus, **options).transform(corpus, field=options.get("field"))
 
     def count(
         self,
         corpus: Source,
         *,
+        field: str | int | None = None,
         memory_limit: int | None = None,
         progress: FitProgress | bool | None = None,
         store: str | os.PathLike[str] | None = None,
@@ -284,6 +283,8 @@ class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
         ----------
         corpus
             As for :meth:`fit`; it is read twice.
+        field : str or int, optional
+            As for :meth:`fit`.
         memory_limit : int, optional
             Bytes, as for `Counts.from_corpus`.
         progress : bool or FitProgress, optional
@@ -313,13 +314,16 @@ class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
         check_memory_limit(memory_limit)
         options = self._options()
         with reporting(progress) as report:
-            return count_all(corpus, options, report, executor, memory_limit=memory_limit, store=store)
+            return count_all(
+                self._texts(corpus, field), options, report, executor, memory_limit=memory_limit, store=store
+            )
 
     def partial_fit(
         self,
         corpus: Source | Counts,
         y: object = None,
         *,
+        field: str | int | None = None,
         grow_vocabulary: bool = False,
         replay: Counts | None = None,
         validation_counts: Counts | None = None,
@@ -343,6 +347,8 @@ class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
             if it was counted with the model's vocabulary; other counts are in memory.
         y
             Ignored.
+        field : str or int, optional
+            As for :meth:`fit`.
         grow_vocabulary : bool
             Add the words that occur at least `min_count` times in the new text and are not in the vocabulary, up to
             `max_size` words in total; or the unknown tokens of counts, which were selected when they were counted. They
@@ -390,6 +396,7 @@ class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
         grow = check_flag("grow_vocabulary", grow_vocabulary)
         if replay is not None and self._model is None:
             raise ValueError("there is nothing to replay: this SkipGram has not been fitted yet")
+        corpus = self._texts(corpus, field, self._model)
         options, given = self._options(), Given(corpus, validation_counts, self._model, grow, replay)
         with running(self, memory_limit=memory_limit, progress=progress, on_epoch_end=on_epoch_end) as run:
             self._model = fitted(given, options, run)
@@ -626,7 +633,7 @@ class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
 
         return predict(self._fitted, queries, topn, side, exclude=exclude, skip_unknown=skip_unknown)
 
-    def transform(self, documents: Source, method: str = "mean") -> Any:
+    def transform(self, documents: Source, method: str = "mean", *, field: str | int | None = None) -> Any:
         """Return a vector for each document.
 
         Parameters
@@ -640,6 +647,8 @@ class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
             words of the document with the model's softmax (PV-DBOW, Le and Mikolov 2014), with a prior: it minimises
             their ``nll + 15 |d|^2``. The only minimum is found to a tolerance, with the same bits on any number of
             threads.
+        field : str or int, optional
+            As for :meth:`fit`.
 
         Returns
         -------
@@ -666,9 +675,10 @@ class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
         from fastembed.skipgram.prediction import document_vectors
 
         model, options = self._fitted, self._options()
-        reading = model.reading_of(documents, options.reading)
+        texts = self._texts(documents, field, model)
+        reading = model.reading_of(texts, options.reading)
         pool = Pool(check_threads(options.threads))
-        found = document_vectors(model, documents, reading, model.options.dropping(), method, pool)
+        found = document_vectors(model, texts, reading, model.options.dropping(), method, pool)
         return estimator.output(self, found, documents)
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
@@ -696,7 +706,7 @@ class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
         dim = self._fitted.vectors.matrix.shape[1]
         return np.array([f"{type(self).__name__.lower()}{k}" for k in range(dim)], dtype=object)
 
-    def perplexity(self, corpus: Source | Counts, *, progress: bool = False) -> float:
+    def perplexity(self, corpus: Source | Counts, *, field: str | int | None = None, progress: bool = False) -> float:
         """Return the perplexity of a text, of baskets, or of counts: exp of their mean nll per pair.
 
         Parameters
@@ -704,6 +714,8 @@ class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
         corpus
             As for :meth:`fit`; or Counts with tokens, counted as those that the model was fitted to. Words outside the
             vocabulary, and contexts that are not contexts of the model, are left out.
+        field : str or int, optional
+            As for :meth:`fit`.
         progress : bool
             Whether bars are drawn.
 
@@ -727,7 +739,15 @@ class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
         >>> 1 < model.perplexity(corpus) < 6
         True
         """
-        return float(perplexity_of(self, corpus, progress)["perplexity"])
+        texts = self._texts(corpus, field, self._fitted)
+        return float(perplexity_of(self, texts, progress)["perplexity"])
+
+    def _texts(self, corpus: Any, field: str | int | None, model: FittedModel | None = None) -> Any:
+        """Return the texts in a field of a corpus, read as this SkipGram says, or else as the text of the model."""
+        if field is None:
+            return corpus
+        reading = self.reading if self.reading is not None or model is None else model.vocabulary.reading
+        return as_corpus(corpus, reading, field)
 
     # ---------------------------------------------------------------- files
 

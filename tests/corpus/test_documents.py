@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
 
 from fastembed import SkipGram, Vocabulary
 from fastembed.corpus import DocumentCorpus, Ledger, Reading
@@ -46,12 +47,21 @@ def test_a_column_of_a_table_holds_texts_or_lists_and_a_whole_table_names_its_fi
         DocumentCorpus(table, field="txt")
 
 
-def test_fit_takes_a_field_of_files_tables_and_records(tmp_path):
+def test_a_skipgram_takes_a_field_of_files_tables_and_records(tmp_path):
     (tmp_path / "t.csv").write_text("id,text\n1,The cat\n2,the cat\n", encoding="utf-8")
     records = [{"text": "The cat"}, {"text": "the cat"}]
     model = SkipGram(dim=2, min_count=1, epochs=1, reading=Reading(lowercase=True))
     for source in (tmp_path / "t.csv", [str(tmp_path / "t.csv")], records, {"text": ["The cat", "the cat"]}):
         assert set(model.fit(source, field="text").vectors.tokens) == {"the", "cat"}
+        texts = ["The cat", "the cat"]
+        assert model.count(source, field="text").ledger.tokens_read == 4
+        assert_array_equal(model.transform(source, field="text"), model.transform(texts))
+        assert_array_equal(model.fit_transform(source, field="text"), model.transform(texts))
+        assert model.perplexity(source, field="text") == model.perplexity(texts)
+        model.set_params(reading=None)  # the reading of the model stays
+        assert_array_equal(model.transform(source, field="text"), model.transform(texts))
+        assert model.partial_fit(source, field="text").ledger.tokens_used == 4
+        model.set_params(reading=Reading(lowercase=True))
     with pytest.raises(ValueError, match="field='text' is for paths, tables and records: a DocumentCorpus has its own"):
         model.fit(DocumentCorpus(["a b"]), field="text")
 
