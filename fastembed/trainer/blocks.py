@@ -197,7 +197,7 @@ class BlockSteps:
         return 1 - (1 - FINAL_RATE) * (epoch / self.options.epochs)
 
     def shrink(self, epoch: int) -> None:
-        """Multiply E by exp(-l2 * rate) and W by exp(-linear_l2 * linear rate), with the rates at the end of an epoch."""
+        """Multiply E by exp(-l2 * rate) and W by exp(-linear_l2 * rate), with their rates after an epoch."""
         options, share, p = self.options, self.share_after(epoch), self.parameters
         factors = np.exp(-options.l2 * (options.learning_rate * share) * self._rates)
         p.embedding *= factors.astype(p.dtype)[:, None]

@@ -1,9 +1,11 @@
 """`Exchange`: what ranks send one another in a fit.
 
-per block           (max, sum, target logit) of its rows for each node, from each rank to all; with bags also dH
-per several blocks  without bags, dH of their rows, which share no row of the embedding: each rank merges an equal
-                    part of the rows, updates their rows of the embedding, and sends them to all
-per epoch           the linear layer and its optimizer state
+Messages, and when they are sent:
+
+    per block           (max, sum, target logit) of its rows for each node, from each rank to all; with bags also dH
+    per several blocks  without bags, dH of their rows, which share no row of the embedding: each rank merges an equal
+                        part of the rows, updates their rows of the embedding, and sends them to all
+    per epoch           the linear layer and its optimizer state
 """
 
 from __future__ import annotations
