@@ -57,8 +57,9 @@ lint: $(VENV)/.package $(VENV)/.extra-lint
 	$(BIN)/zizmor --offline --quiet --min-severity=medium .github
 
 # The site, in docs/_build/html; a warning is an error, and so is a link that leads nowhere or a picture without a text.
-# Without -E a change of a docstring goes unnoticed.
+# Without -E a change of a docstring goes unnoticed; an old folder would keep pages that are gone.
 docs: $(VENV)/.package $(VENV)/.extra-docs
+	rm -rf docs/_build
 	$(BIN)/sphinx-build -E -W --keep-going --quiet -b html docs docs/_build/html
 	$(BIN)/python tools/check_site.py docs/_build/html
 	@echo "open docs/_build/html/index.html"
