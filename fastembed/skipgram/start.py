@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from fastembed._base.arrays import RandomAccessFile, aligned_zeros, padded_width, row_ranges
 from fastembed._base.memory import give_back_freed
 from fastembed._base.progress import bar
-from fastembed._base.threads import Pool, ordered_map, single_threaded_blas
+from fastembed._base.threads import Pool, ordered_map
 from fastembed._kernels import kernels_for
 from fastembed.counts.groups import group_count, group_size, group_slice
 from fastembed.counts.store import GroupedCounts, Totals
@@ -93,37 +93,36 @@ def truncated_svd(
     lefts: list[NDArray[np.float32]] = []
     rights: list[NDArray[np.float32]] = []
     factor, floor = np.zeros((BLOCKS * width, BLOCKS * width)), 0.0  # matrix @ rights = lefts @ factor
-    with single_threaded_blas():
-        for k in bar(range(BLOCKS), desc="start"):
-            left, right = (aligned_zeros((size, width), "float32") for size in matrix.shape)
-            if k == 0:
-                right[:] = rng.standard_normal(right.shape, dtype=np.float32)
-                _principal_axes(right, pool)
-            else:
-                matrix.transposed_times(lefts[-1], out=right)
-                least = _complement(right, rights, pool, floor)
-                if least < WEAK * floor / ROUNDING:
-                    # Much of what is left is rounding error, with parts along the blocks before; where nothing is, the
-                    # space ends, and random directions go on
-                    spent = ~right.any(axis=0)
-                    right[:, spent] = rng.standard_normal((len(right), np.count_nonzero(spent)), dtype=np.float32)
-                    right[:, spent] /= np.sqrt(len(right))
-                    _complement(right, rights, pool, LEAST_LEFT)
-            matrix.times(right, out=left)
-            s, rotation = _principal_axes(left, pool)
-            floor = max(floor, ROUNDING * s[0])
-            lefts.append(left)
-            rights.append(right)
-            part = slice(k * width, (k + 1) * width)
-            factor[part, part] = s[:, None] * rotation.T
-        matrix.free()
-        squares, rotation = np.linalg.eigh(factor.T @ _products(lefts, pool) @ factor)
-        squares, rotation = squares[: -rank - 1 : -1], rotation[:, : -rank - 1 : -1]
-        real = squares > floor**2
-        s = np.sqrt(np.where(real, squares, 0))
-        u, v = (np.empty((size, rank), np.float32) for size in matrix.shape)
-        _multiply(lefts, factor @ rotation * np.divide(1, s, out=np.zeros_like(s), where=real), u, pool)
-        _multiply(rights, rotation * real, v, pool)
+    for k in bar(range(BLOCKS), desc="start"):
+        left, right = (aligned_zeros((size, width), "float32") for size in matrix.shape)
+        if k == 0:
+            right[:] = rng.standard_normal(right.shape, dtype=np.float32)
+            _principal_axes(right, pool)
+        else:
+            matrix.transposed_times(lefts[-1], out=right)
+            least = _complement(right, rights, pool, floor)
+            if least < WEAK * floor / ROUNDING:
+                # Much of what is left is rounding error, with parts along the blocks before; where nothing is, the
+                # space ends, and random directions go on
+                spent = ~right.any(axis=0)
+                right[:, spent] = rng.standard_normal((len(right), np.count_nonzero(spent)), dtype=np.float32)
+                right[:, spent] /= np.sqrt(len(right))
+                _complement(right, rights, pool, LEAST_LEFT)
+        matrix.times(right, out=left)
+        s, rotation = _principal_axes(left, pool)
+        floor = max(floor, ROUNDING * s[0])
+        lefts.append(left)
+        rights.append(right)
+        part = slice(k * width, (k + 1) * width)
+        factor[part, part] = s[:, None] * rotation.T
+    matrix.free()
+    squares, rotation = np.linalg.eigh(factor.T @ _products(lefts, pool) @ factor)
+    squares, rotation = squares[: -rank - 1 : -1], rotation[:, : -rank - 1 : -1]
+    real = squares > floor**2
+    s = np.sqrt(np.where(real, squares, 0))
+    u, v = (np.empty((size, rank), np.float32) for size in matrix.shape)
+    _multiply(lefts, factor @ rotation * np.divide(1, s, out=np.zeros_like(s), where=real), u, pool)
+    _multiply(rights, rotation * real, v, pool)
     return u, s.astype(np.float32), v
 
 
@@ -135,8 +134,7 @@ def _whole_svd(
     unit = np.eye(min(rows, columns), dtype=np.float32)
     dense = np.empty((max(rows, columns), len(unit)), np.float32)  # M, or its transpose
     (matrix.times if rows > columns else matrix.transposed_times)(unit, out=dense)
-    with single_threaded_blas():
-        s, rotation = _principal_axes(dense, pool)
+    s, rotation = _principal_axes(dense, pool)
     s[s < ROUNDING * s[0]] = 0
     long, short = (side[:, :rank] * (s[:rank] > 0) for side in (dense, rotation.astype(np.float32)))
     u, v = (long, short) if rows > columns else (short, long)
@@ -197,10 +195,9 @@ def least_squares_rows(
         if new.any():
             part = counts.read_group(group), int(np.argmax(new))
             products[rows[new] - first] = pmi_products(*part, totals.rows[rows[new]], totals, dense, pool)
-    with single_threaded_blas():
-        gram = w @ w.T
-        gram[np.diag_indices_from(gram)] += FILL_SCALE * np.trace(gram) / len(gram)
-        fitted: NDArray[np.float64] = np.linalg.solve(gram, products.T).T
+    gram = w @ w.T
+    gram[np.diag_indices_from(gram)] += FILL_SCALE * np.trace(gram) / len(gram)
+    fitted: NDArray[np.float64] = np.linalg.solve(gram, products.T).T
     return np.ascontiguousarray(fitted, dtype=np.float32)
 
 
@@ -568,26 +565,25 @@ def apply_gauge(
     -----
     Without bags, a row without counts becomes the mean, which is zero.
     """
-    with single_threaded_blas():
-        rows, counted = embedding if bags is None else bags @ embedding, totals.rows > 0
-        mean, covariance = _moments(rows, counted / np.count_nonzero(counted), pool)
-        _, information = _moments(linear.T, totals.columns / totals.columns.sum(), pool)
-        pairs: Any = PAIRS_PER_COUNT * (totals.rows @ totals.rows) / totals.rows.sum()
-        change, inverse = _shrinking(covariance, information, pairs)
+    rows, counted = embedding if bags is None else bags @ embedding, totals.rows > 0
+    mean, covariance = _moments(rows, counted / np.count_nonzero(counted), pool)
+    _, information = _moments(linear.T, totals.columns / totals.columns.sum(), pool)
+    pairs: Any = PAIRS_PER_COUNT * (totals.rows @ totals.rows) / totals.rows.sum()
+    change, inverse = _shrinking(covariance, information, pairs)
 
-        def change_columns(k: int) -> None:  # W becomes A⁻¹ W, and b becomes b + mu W
-            piece = slice(k * GAUGE_ROWS, (k + 1) * GAUGE_ROWS)
-            columns = linear[:, piece].astype(np.float64)
-            if bags is None:
-                bias[piece] += (mean @ columns).astype(bias.dtype)
-            linear[:, piece] = inverse @ columns
+    def change_columns(k: int) -> None:  # W becomes A⁻¹ W, and b becomes b + mu W
+        piece = slice(k * GAUGE_ROWS, (k + 1) * GAUGE_ROWS)
+        columns = linear[:, piece].astype(np.float64)
+        if bags is None:
+            bias[piece] += (mean @ columns).astype(bias.dtype)
+        linear[:, piece] = inverse @ columns
 
-        def change_rows(k: int) -> None:  # E becomes (E - mu) A
-            piece = slice(k * GAUGE_ROWS, (k + 1) * GAUGE_ROWS)
-            embedding[piece] = (embedding[piece] - (mean if bags is None else 0.0)) @ change
+    def change_rows(k: int) -> None:  # E becomes (E - mu) A
+        piece = slice(k * GAUGE_ROWS, (k + 1) * GAUGE_ROWS)
+        embedding[piece] = (embedding[piece] - (mean if bags is None else 0.0)) @ change
 
-        pool.run(change_columns, -(-linear.shape[1] // GAUGE_ROWS))
-        pool.run(change_rows, -(-len(embedding) // GAUGE_ROWS))
+    pool.run(change_columns, -(-linear.shape[1] // GAUGE_ROWS))
+    pool.run(change_rows, -(-len(embedding) // GAUGE_ROWS))
     if bags is None:
         embedding[totals.rows == 0] = 0
     return np.asarray(mean @ change)
