@@ -9,7 +9,6 @@ import threading
 from _thread import start_new_thread
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from importlib import import_module
@@ -122,7 +121,8 @@ class Call(Generic[R]):
 
     def result(self) -> Any:
         """Return what the call returned once it has ended, or raise what it raised."""
-        self.wait()
+        while self._outcome is None:
+            self._ended.get()
         result, error = self._outcome or (None, None)
         if error is not None:
             try:
@@ -167,15 +167,6 @@ def check_threads(threads: int | None) -> int:
     if threads is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return check_integer("threads", threads, low=1)
-
-
-def awaited(call: Call[R] | Future[R]) -> R:
-    """Return the result of a call once it has ended, or raise what it raised."""
-    if isinstance(call, Future):  # of an executor of others
-        ended: SimpleQueue[object] = SimpleQueue()
-        call.add_done_callback(ended.put)
-        ended.get()
-    return call.result()
 
 
 @contextmanager
@@ -268,7 +259,7 @@ def ordered_map(
     """
     calls: SimpleQueue[Call[R] | None] = SimpleQueue()
 
-    def submit(function: Callable[[T], R], item: T) -> Call[R]:
+    def submit(item: T) -> Call[R]:
         call = Call(function, item)
         calls.put(call)
         return call
@@ -282,24 +273,19 @@ def ordered_map(
             calls.put(None)
 
     with beside(work, threads, end):
-        yield from ordered_results(submit, function, items, ahead or 2 * threads)
+        yield from ordered_results(submit, items, ahead or 2 * threads)
 
 
-def ordered_results(
-    submit_to: Callable[..., Call[R] | Future[R]],
-    function: Callable[[T], R],
-    items: Iterable[T],
-    ahead: int,
-) -> Generator[R, None, None]:
-    """Yield ``function(item)`` for each item, as :func:`ordered_map` does, computed by an executor's `submit`."""
-    pending: deque[Call[R] | Future[R]] = deque()
+def ordered_results(submit: Callable[[T], Any], items: Iterable[T], ahead: int) -> Generator[Any, None, None]:
+    """Yield the result of ``submit(item)``, a call that can also be cancelled, for each item, as `ordered_map` does."""
+    pending: deque[Any] = deque()
     try:
         for item in items:
-            pending.append(submit_to(function, item))
+            pending.append(submit(item))
             if len(pending) > ahead:
-                yield awaited(pending.popleft())
+                yield pending.popleft().result()
         while pending:
-            yield awaited(pending.popleft())
+            yield pending.popleft().result()
     finally:
         for call in pending:
             call.cancel()

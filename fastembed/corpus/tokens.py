@@ -15,12 +15,12 @@ import secrets
 from codecs import BOM_UTF8
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain, pairwise
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 import numpy as np
@@ -228,7 +228,22 @@ def map_tasks(executor: Executor, function: Callable[[T], R], tasks: Iterable[T]
 
     A random name makes each call new for executors that keep the results of equal calls.
     """
-    return ordered_results(executor.submit, partial(_call, function, secrets.token_hex(8)), tasks, AHEAD)
+    name = secrets.token_hex(8)
+    return ordered_results(lambda task: TaskCall(executor.submit(_call, function, name, task)), tasks, AHEAD)
+
+
+class TaskCall:
+    """A call that an executor makes, as a `Call` of a thread."""
+
+    def __init__(self, future: Future[Any]) -> None:
+        self._future, self.cancel = future, future.cancel
+        self._ended: SimpleQueue[object] = SimpleQueue()  # whose `get` a Ctrl-C ends, and no lock stays locked
+        future.add_done_callback(self._ended.put)
+
+    def result(self) -> Any:
+        """Return the result of the call once it has ended, or raise its error."""
+        self._ended.get()
+        return self._future.result()
 
 
 def _call(function: Callable[[T], R], name: str, task: T) -> R:
