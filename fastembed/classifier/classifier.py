@@ -30,60 +30,44 @@ Field: TypeAlias = "str | int | None"
 
 @dataclass(eq=False, repr=False)
 class Classifier(Estimator):  # numpydoc ignore=PR02
-    """Labels of documents, by a linear model over a weighted bag of words and n-grams.
+    """Labels documents: a linear model over a weighted bag of words and n-grams, with calibrated probabilities.
 
-    A document is represented by h, the sum of the rows of E of its features. Each row is multiplied by the weight of
-    its feature; the weights are scaled to unit length. The scores of the labels are h + b, or h @ W + b. For a document
-    without known features, the probabilities are the shares of the labels in training. The result has the same bits on
-    any number of threads. Section 8 of docs/derivation.md has the formulas.
+    A document is the weighted sum h of the rows of E of its features. The scores of the labels are h + b, or h @ W + b.
+    The probabilities of a document without known features are the shares of the labels in training. The result has the
+    same bits on any number of threads. Section 8 of ``docs/derivation.md`` has the formulas.
 
     Parameters
     ----------
     loss : {"squared", "softmax"}
-        "squared" is one-versus-all: each label has a squared loss with the targets 1 and 0. It is trained by dual
-        coordinate ascent, which needs no learning rate. Its scores become probabilities by three numbers, which are
-        fitted to documents that are left out in turn, while training goes on with the others: by a sigmoid per label if
-        a document has several labels (also if they are an indicator matrix), otherwise by a softmax. The less texts say
-        of the labels, the nearer probabilities are to the labels' shares. "softmax" is the cross-entropy of a softmax
-        over the labels, trained by gradient descent; in a document with several labels each has the same share.
+        "squared" is one ridge regression per label, calibrated on documents that are left out in turn. "softmax" is the
+        cross-entropy of a softmax over the labels, by gradient descent.
     dim : int or None
-        Dimension of the rows of E, with the loss "softmax". If there are no more than `dim` labels, or with None, W is
-        the identity, and the row of a feature in E holds its logits: multinomial logistic regression.
+        Dimension of the rows of E, with the loss "softmax". Without it, or with no more labels, W is the identity:
+        multinomial logistic regression.
     ngrams : int
-        The largest length of a word n-gram. Its words are neighbours in the text: none goes over a word that is dropped
-        by `min_count`, or is unknown. From pairs on, the start and the end of a document count as
-        words before its first and after its last one.
+        The largest length of a word n-gram. None goes over a word that is unknown or dropped. The start and the end of
+        a document are neighbours of its first and last word.
     chars : (int, int), optional
         The shortest and longest character n-grams of each word that are features, with < before and > after the word.
-        With n-grams of one character, documents are very similar: try a learning rate of 0.5.
     weighting : {"supervised", "tfidf", "count"}
-        "supervised": the weight of each feature that occurs is its inverse document frequency
-        log((1 + N) / (1 + N_f)) + 1, times 1 + the Kullback-Leibler divergence of the shares of the labels where it
-        occurs from those in all documents, times 0.6 for each word of an n-gram after the first. "tfidf": a count n
-        becomes 1 + log(n), times the inverse document frequency, times 0.7 for each such word. "count": n.
+        What a count n of a feature becomes: its inverse document frequency, times what the feature says of the labels;
+        1 + log(n), times the inverse document frequency; or n.
     min_count : int
         Features that occur fewer times are dropped.
     epochs : int, optional
-        The largest number of epochs, with the loss "squared" of each part of training: on all documents, and once
-        without each of the parts left out. By default 500, which few sets need, and 5 with the loss "softmax".
+        The largest number of epochs; by default 5 with the loss "softmax". With "squared" it is 500, for each part of
+        training.
     tol : float
-        With the loss "squared": training ends when no document's step in an epoch changes its score by more
-        than this. By default the scores were at most 0.015 from the optimum in sixteen fits. Without a part left out,
-        50 times as much will do, or the number of documents over 20 times, whichever is less.
+        With the loss "squared": training ends when no step of an epoch changes a score by more.
     learning_rate : float, optional
-        With the loss "softmax": the learning rate of gradient descent on the rows of E, which falls linearly to a
-        tenth. By default 3, or less if documents are so alike, or some weigh so much more than the mean, that training
-        could diverge. Training with a rate that is given can.
+        With the loss "softmax": the learning rate on the rows of E, which falls linearly to a tenth. By default 3, or
+        what the documents allow.
     l2 : float, optional
-        Strength of L2 regularisation: training minimises the sum of the losses of all documents plus l2 / 2 times the
-        sum of the squared weights. It is 1 / C of scikit-learn. By default 0.7 with the loss "squared", and 0
-        with "softmax". With "softmax", E is multiplied by exp(-l2 learning_rate) at the end of each epoch.
+        Strength of L2 regularisation: l2 / 2 times the sum of the squared weights, 1 / C of scikit-learn. By default
+        0.7 with the loss "squared", and 0 with "softmax".
     class_weight : mapping of label to float, or "balanced", optional
-        The weights of the labels; 1 for labels that are not named. The weight of a document is the mean of the weights
-        of its labels. "balanced" gives a label the mean number of documents per label over its own number: all labels
-        then have the same total weight if each document has one label. By default, the loss "squared" learns scores
-        with the cube root of that, since it favours frequent labels; the probabilities are calibrated without
-        it. ``{}`` is 1 for every label. With `partial_fit`, "balanced" counts the new documents, the default all.
+        The weights of the labels, 1 for others; "balanced": the mean number of documents per label over that of the
+        label. By default the loss "squared" takes the cube root of these for its scores; ``{}`` is 1 for all.
     seed : int
         Seed for the initial parameters, the order of the documents, and which of them are left out in turn.
     threads : int, optional
@@ -92,6 +76,25 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
         How texts become tokens; by default ``Reading(words=True)``. Its unit must be "line".
     label_prefix : str
         The prefix of labels in files.
+
+    Raises
+    ------
+    AttributeError
+        By methods and properties that need a fit, before a fit.
+    TypeError, ValueError
+        By any method, for an argument, document or label of another type or value than documented; a damaged file.
+    OSError
+        For a file that cannot be read or written. The old file stays.
+    MemoryError
+        If the weights of all features for all labels do not fit in memory.
+    TrainingDivergedError
+        With the loss "softmax", if the learning rate is too large. A fitted classifier stays as it was.
+
+    Warns
+    -----
+    UserWarning
+        By predictions, if documents have no known feature. By a fit, if hardly anything was learned, or `epochs` ended
+        it before it converged.
 
     Notes
     -----
@@ -143,15 +146,11 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
         Parameters
         ----------
         documents : iterable of str or of lists of tokens; table or list of records; or path-like
-            A str is one document, in which line ends are white space. With `field` and `label`, a table of pandas,
-            Polars or Arrow, a Hugging Face ``Dataset``, mappings, or the paths of structured files as for
-            `corpus.FileCorpus`: CSV, TSV, JSON lines, Parquet. Another path names files in fastText's format:
-            one document per line, in which the tokens that begin with `label_prefix` are the labels.
+            A str is one document. With `field` and `label`: a table, records or structured files, as `FileCorpus` takes
+            them. Other files have a document per line, whose tokens with `label_prefix` are its labels.
         labels : array_like of str, int or bool (N,), list of lists of these, or array_like or sparse of 0 and 1 (N, L)
-            One label per document, or several. A document without a label is left out, and counted in
-            ``ledger_.skipped``. In an indicator matrix, that of scikit-learn's ``MultiLabelBinarizer``, the labels are
-            the columns 0 to L - 1, :meth:`predict` answers with such a matrix, and a row of zeros is an example of what
-            has none of them, but with the loss "softmax".
+            One label per document, or several; documents without one are left out. :meth:`predict` answers to an
+            indicator matrix by such a matrix.
         sample_weight : array_like of float (N,), optional
             The non-negative weight of the loss of each document. The features do not depend on it.
         field, label : str or int, optional
@@ -159,37 +158,17 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
         header : bool
             Whether the first row of CSV and TSV holds the names of the fields.
         skip_bad : bool
-            Whether rows of files, tables and records without a text or label, or that cannot be read, are left out and
-            counted in ``ledger_.skipped``. By default they are an error that names the row.
+            Whether rows without a text or label are left out, and counted in ``ledger_.skipped``. By default they are
+            an error.
         progress : bool or FitProgress, optional
             As for `SkipGram.fit`: bars, or an object with these methods.
         on_epoch_end : callable, optional
-            Called with the record of each epoch; training ends early if it returns True. With the loss "squared", one
-            epoch without each part left out follows, so that probabilities are calibrated.
+            Called with the record of each epoch; training ends early if it returns True.
 
         Returns
         -------
         Classifier
             Itself.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If a parameter, a document, a label or a weight is not as above, there are fewer than two distinct labels,
-            or no feature remains. Labels are never float, None, NaN or an empty str.
-        OSError
-            If a file cannot be read.
-        MemoryError
-            If the weights of all features for all labels do not fit in memory.
-        TrainingDivergedError
-            With the loss "softmax", if a loss is not finite because the learning rate is too large. A classifier that
-            was already fitted stays as it was.
-
-        Warns
-        -----
-        UserWarning
-            If hardly anything was learned but the shares of the labels. With the loss "squared", also if training on
-            all documents ended after `epochs`, before it converged.
 
         Examples
         --------
@@ -219,11 +198,9 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
     ) -> Self:
         """Continue training on more documents, which may have new features and labels.
 
-        Before a fit it is the same as :meth:`fit`. The weights start from their current values, and L2 regularisation
-        pulls them towards these. Known features keep their inverse document frequencies; those of new features count
-        the earlier documents, too, as documents without them. Give only new documents: those that it has learned before
-        would make it too sure, since its probabilities are calibrated on documents that it does not know. Those of a
-        new label need some of other labels beside them: alone, they would make it too frequent.
+        Before a fit it is :meth:`fit`. L2 regularisation pulls the weights towards their current values. Give only new
+        documents, since probabilities are calibrated on documents that the model does not know. Documents of a new
+        label need some of other labels beside them.
 
         Parameters
         ----------
@@ -236,12 +213,6 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
         -------
         Classifier
             Itself.
-
-        Raises
-        ------
-        TypeError, ValueError, OSError, MemoryError, TrainingDivergedError
-            As :meth:`fit`; also if the loss or a parameter of the features has changed. The classifier then stays as it
-            was.
 
         Examples
         --------
@@ -291,8 +262,7 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
     def decision_function(self, documents: Any, *, field: Field = None, header: bool = True) -> NDArray[np.float32]:
         """Return the logits of the labels: the probabilities are their softmax, or the sigmoid of each.
 
-        Unless labels are an indicator matrix, :meth:`predict` gives the label with the largest. :meth:`explain` shows
-        the scores that they are calibrated from.
+        :meth:`explain` shows the scores that they are calibrated from.
 
         Parameters
         ----------
@@ -303,20 +273,7 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
         Returns
         -------
         ndarray of float32 (N, L), or (N,) with two labels
-            In the order of `classes_`. With two labels, unless in an indicator matrix: the logit of the second minus
-            that of the first.
-
-        Raises
-        ------
-        AttributeError
-            Before a fit.
-        TypeError, ValueError
-            If a document is not as above.
-
-        Warns
-        -----
-        UserWarning
-            If documents have no known feature. Their probabilities are the shares of the labels in training.
+            In the order of `classes_`. Of two labels, unless in an indicator matrix, the difference of both.
 
         Examples
         --------
@@ -342,16 +299,6 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
             In the order of `classes_`. Each row sums to 1, unless documents may have several labels and the loss is not
             "softmax".
 
-        Raises
-        ------
-        AttributeError, TypeError, ValueError
-            As :meth:`decision_function`.
-
-        Warns
-        -----
-        UserWarning
-            If documents have no known feature. Their probabilities are the shares of the labels in training.
-
         Examples
         --------
         >>> model = Classifier().fit(["a b", "c d"], ["x", "y"])
@@ -373,16 +320,6 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
         ndarray (N,), or of int64 (N, L)
             Elements of `classes_`; of equally probable labels, the first. Or 1 for each label with a probability of at
             least one half, and 0 for others.
-
-        Raises
-        ------
-        AttributeError, TypeError, ValueError
-            As :meth:`decision_function`.
-
-        Warns
-        -----
-        UserWarning
-            If documents have no known feature. Their prediction is the most frequent label.
 
         Examples
         --------
@@ -417,11 +354,6 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
         -------
         list of list of (label, float)
             In the order of descending probability.
-
-        Raises
-        ------
-        AttributeError, TypeError, ValueError
-            As :meth:`decision_function`; also if `k` or `threshold` is out of range.
 
         Examples
         --------
@@ -460,11 +392,6 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
         -------
         float
 
-        Raises
-        ------
-        AttributeError, TypeError, ValueError
-            As :meth:`predict` and :meth:`fit`; also if no document has a known label.
-
         Examples
         --------
         >>> Classifier().fit(["a b", "c d"], ["x", "y"]).score(["a", "d"], ["x", "x"])
@@ -501,11 +428,6 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
         Returns
         -------
         Evaluation
-
-        Raises
-        ------
-        AttributeError, TypeError, ValueError, OSError
-            As :meth:`fit` and :meth:`predict`; also if no document has a known label.
 
         Examples
         --------
@@ -546,11 +468,6 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
         -------
         Explanation
 
-        Raises
-        ------
-        AttributeError, TypeError, ValueError
-            As :meth:`predict`; also if a label is unknown.
-
         Examples
         --------
         >>> model = Classifier().fit(["a b", "c d"], ["x", "y"])
@@ -586,15 +503,6 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
         path : path-like
             The name ends with .safetensors, or has no suffix.
 
-        Raises
-        ------
-        AttributeError
-            Before a fit.
-        OSError
-            If the file cannot be written; an old file then stays as it was.
-        ValueError
-            If the name of the file is not as above.
-
         Examples
         --------
         >>> import tempfile
@@ -620,13 +528,6 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
         Returns
         -------
         Classifier
-
-        Raises
-        ------
-        OSError
-            If the file cannot be read.
-        ValueError
-            If it does not hold a classifier, or is damaged.
         """
         model = FittedClassifier.load(path)
         found = cls(**model.settings, threads=threads)

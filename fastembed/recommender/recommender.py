@@ -31,38 +31,45 @@ def fitted_recommender(recommender: Recommender) -> FittedRecommender:
 
 @dataclass(eq=False, repr=False)
 class Recommender(Transformer):  # numpydoc ignore=PR02
-    """Items for users, by an exact softmax over all items.
+    """Recommends items to users, by an exact softmax over all items.
 
-    The logits of a user's next item are those of two models. One has a vector d of the user and a column of W per item,
-    d W. d is the only minimum of the loss of the user's items with a prior on d, whether the user is known or new. In
-    the other, each item of the user speaks for the items that it is often taken with. What each model, the popularity
-    of the items and the prior weigh follows from hidden items of some of the users. A user without items gets the most
-    popular ones. The result has the same bits on any number of threads.
+    The logits are those of two models: a vector of the user times vectors of items, and items that are often taken
+    together. Hidden items of some users decide what each model and the popularity of items weigh. A user without items
+    gets the most popular ones. The result has the same bits on any number of threads. Section 11 of
+    ``docs/derivation.md`` has the formulas.
 
     Parameters
     ----------
     dim : int
         Dimension of the vectors.
     epochs : int, optional
-        The number of passes over the users; by default fewer if users are many, and if they have a
-        small share of the items.
+        The number of passes over the users; by default fewer if users are many or have few items.
     seed : int
-        Seed of the start, of the order of the users, and of the items that are hidden to choose the strengths.
+        Seed of the start, of the order of the users, and of the hidden items.
     threads : int, optional
         The number of threads; by default the number of CPUs.
 
+    Raises
+    ------
+    AttributeError
+        By methods and properties that need a fit, before a fit.
+    KeyError
+        For an unknown user or item. With ``skip_unknown=True`` unknown items are left out, and an unknown user has no
+        items.
+    TypeError, ValueError
+        By any method, for an argument of another type or value than documented, and for a damaged file.
+    OSError
+        For a file that cannot be read or written. The old file stays.
+    MemoryError
+        If training needs more memory than is free.
+
     Notes
     -----
-    It is an estimator in scikit-learn's sense, and its words are those of implicit where they agree:
-    ``docs/coming-from.md``. Any number of threads may use a fitted recommender at the same time.
+    Users and items are str or int. ``who`` is a user by name; several baskets, which are lists of items or of tuples
+    (item, weight); or a SciPy sparse matrix (N, V), whose columns are `items_`. Several users by name are
+    ``users=[...]``. An item without a weight counts as one of the median weight of training.
 
-    Users and items are str or int, and stay what they are. ``who`` is, in all methods, a user by name; several baskets,
-    each a list of items, which may be tuples (item, weight); or a SciPy sparse matrix (N, V) of rows of users. Several
-    users by name are ``users=[...]`` instead. An unknown user or item is a KeyError; with ``skip_unknown=True`` unknown
-    items are left out, and an unknown user is one without items.
-
-    An item of a basket without a weight weighs what the median of training does, so that it counts 1; or 1, if training
-    was baskets without weights. Rows of a matrix are weights, and their columns are the items in the order of `items_`.
+    It is an estimator in scikit-learn's sense. Any number of threads may use a fitted recommender at the same time.
 
     Examples
     --------
@@ -98,18 +105,13 @@ class Recommender(Transformer):  # numpydoc ignore=PR02
         Parameters
         ----------
         X : matrix, pairs or baskets
-            A SciPy sparse matrix, or an array, of users (rows) and items (columns), whose names are then their numbers.
-            Or pairs of users and items: a table in memory (pandas, Polars, Arrow, or a dict of columns), or the paths
-            of CSV, TSV, JSON lines or Parquet files, with the names of the fields as `user` and `item`. Or
-            baskets: lists of items, each perhaps a tuple (item, weight), or the path of a text file with a basket per
-            line, whose items are separated by white space. The users are then the numbers of the baskets, or the index
-            of a pandas Series, unless it is 0 to N - 1.
+            A sparse matrix or array of users and items; pairs, as a table in memory or structured files with the fields
+            `user` and `item`; or baskets, as lists of items or a text file with a basket per line.
         y
             Ignored; scikit-learn passes it.
         user, item, weight : str or int, optional
-            The fields of pairs, by name or, in files with columns, by number from 1. Without `weight` each pair has the
-            weight 1. The weights of a pair that occurs several times are added up. A weight says how much a user likes
-            an item, never that he dislikes it: of ratings with stars, keep those of 4 and up, without weights.
+            The fields of pairs, by name or number from 1. Weights of equal pairs are added up. A weight says how much a
+            user likes an item: of ratings with stars, keep those of 4 and up, without weights.
         header : bool
             Whether the first row of CSV and TSV holds the names of the fields.
         progress : bool or FitProgress, optional
@@ -121,15 +123,6 @@ class Recommender(Transformer):  # numpydoc ignore=PR02
         -------
         Recommender
             Itself.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If an argument is not as above, a weight is negative or not finite, or there is no item.
-        OSError
-            If a file cannot be read or written.
-        MemoryError
-            If training needs more memory than is free.
 
         Examples
         --------
@@ -170,9 +163,8 @@ class Recommender(Transformer):  # numpydoc ignore=PR02
     def history_(self) -> list[dict[str, float]]:
         """The records of the epochs; see `Trainer.fit_counts`.
 
-        Their perplexity is that of the vectors alone, and may rise. The last record has `found`, unless the data are
-        few: the share of the items that were hidden of some users, to choose the strengths, which are among the ten
-        best; and `found_by_popularity`. For other users, `evaluation.held_out_items` says how good answers are.
+        Their perplexity is that of the vectors alone, and may rise. The last record has `found`, the share of hidden
+        items among the ten best, and `found_by_popularity`, unless the data are few.
         """
         return self._fitted().history
 
@@ -216,18 +208,8 @@ class Recommender(Transformer):  # numpydoc ignore=PR02
         Returns
         -------
         list of (item, float), or a list of these
-            The items and their probabilities, the most probable first: for a single user one list, otherwise one per
-            user. The probabilities of all items that are not left out sum to 1. Those for baskets and rows of a matrix
-            are right to a thousandth of them; all other methods, and those for known users, are ten times as exact.
-
-        Raises
-        ------
-        AttributeError
-            Before a fit.
-        KeyError
-            If a user or an item is unknown.
-        TypeError, ValueError
-            If an argument is not as above.
+            The items and their probabilities, the most probable first. The probabilities of all items that are not left
+            out sum to 1. Those for baskets and rows of a matrix are right to a thousandth of them.
 
         Examples
         --------
@@ -264,13 +246,7 @@ class Recommender(Transformer):  # numpydoc ignore=PR02
         Returns
         -------
         list of (item, float), or a list of these
-            Without the item itself. The vector of an item that nobody has says nothing of it, and that of one that few
-            have says little: with few items in all, such are often the nearest by chance, and others for another seed.
-
-        Raises
-        ------
-        AttributeError, KeyError, TypeError, ValueError
-            As :meth:`recommend`.
+            Without the item itself. The vector of an item that few users have says little of it.
 
         Examples
         --------
@@ -295,13 +271,7 @@ class Recommender(Transformer):  # numpydoc ignore=PR02
         Returns
         -------
         list of (user, float), or a list of these
-            Without the user himself, and without users who have no items: their vectors are zero. To such a user the
-            cosine of all others is 0.
-
-        Raises
-        ------
-        AttributeError, KeyError, TypeError, ValueError
-            As :meth:`recommend`.
+            Without the user, and without users who have no items.
 
         Examples
         --------
@@ -340,11 +310,6 @@ class Recommender(Transformer):  # numpydoc ignore=PR02
         ndarray of float32 (N, D)
             0 for a user without items. A DataFrame if `set_output` asks for it.
 
-        Raises
-        ------
-        AttributeError, KeyError, TypeError, ValueError
-            As :meth:`recommend`.
-
         Examples
         --------
         >>> model = Recommender(dim=2, threads=1).fit([["bread", "butter"], ["bread", "jam"], ["nails", "saw"]])
@@ -364,11 +329,6 @@ class Recommender(Transformer):  # numpydoc ignore=PR02
         Returns
         -------
         ndarray of float32 (U, D)
-
-        Raises
-        ------
-        TypeError, ValueError, OSError, MemoryError
-            As :meth:`fit`.
 
         Examples
         --------
@@ -394,11 +354,6 @@ class Recommender(Transformer):  # numpydoc ignore=PR02
         ndarray of float32 (N, V)
             In the order of `items_`. Each row sums to 1.
 
-        Raises
-        ------
-        AttributeError, KeyError, TypeError, ValueError
-            As :meth:`recommend`.
-
         Examples
         --------
         >>> model = Recommender(dim=2, threads=1).fit([["bread", "butter"], ["bread", "jam"], ["nails", "saw"]])
@@ -414,9 +369,9 @@ class Recommender(Transformer):  # numpydoc ignore=PR02
     def perplexity(self, X: Any = None, hidden: Any = None, skip_unknown: bool = False, *, users: Any = None) -> float:
         """Return the number of equally likely items that would be as hard to predict as those of users.
 
-        It is exp of the mean negative log-likelihood of the hidden items, by the vectors that follow from X, among the
-        items that are not in X. Without `hidden` it is that of the items of X themselves, which the vectors have seen.
-        Hidden items weigh alike; in the perplexity of `held_out_items`, users do.
+        It is exp of the mean negative log-likelihood of the hidden items among the items that are not in X. Without
+        `hidden` it is that of the items of X, which the vectors have seen. Hidden items weigh alike; by
+        `held_out_items`, users do.
 
         Parameters
         ----------
@@ -432,11 +387,6 @@ class Recommender(Transformer):  # numpydoc ignore=PR02
         Returns
         -------
         float
-
-        Raises
-        ------
-        AttributeError, KeyError, TypeError, ValueError
-            As :meth:`recommend`; also if there is no item, or `hidden` does not fit.
 
         Examples
         --------
@@ -467,11 +417,6 @@ class Recommender(Transformer):  # numpydoc ignore=PR02
         -------
         Explanation
 
-        Raises
-        ------
-        AttributeError, KeyError, TypeError, ValueError
-            As :meth:`recommend`; also if `who` are several.
-
         Examples
         --------
         >>> baskets = [["bread", "butter"], ["bread", "butter", "jam"], ["nails", "saw"], ["nails", "saw", "drill"]] * 9
@@ -493,15 +438,6 @@ class Recommender(Transformer):  # numpydoc ignore=PR02
         ----------
         path : path-like
             The name ends with .safetensors, or has no suffix.
-
-        Raises
-        ------
-        AttributeError
-            Before a fit.
-        OSError
-            If the file cannot be written; an old file then stays as it was.
-        ValueError
-            If the name of the file is not as above.
 
         Examples
         --------
@@ -529,13 +465,6 @@ class Recommender(Transformer):  # numpydoc ignore=PR02
         Returns
         -------
         Recommender
-
-        Raises
-        ------
-        OSError
-            If the file cannot be read.
-        ValueError
-            If it does not hold a recommender, or is damaged.
         """
         fitted = FittedRecommender.load(path)
         try:
@@ -573,11 +502,6 @@ class Recommender(Transformer):  # numpydoc ignore=PR02
         Returns
         -------
         ndarray of object (D,)
-
-        Raises
-        ------
-        AttributeError
-            Before a fit.
 
         Examples
         --------

@@ -42,12 +42,11 @@ GENSIM = {"wv": "vectors", "vector_size": "dim", "predict_output_word": "predict
 
 
 class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
-    """Word vectors by exact-softmax skip-gram on co-occurrence counts.
+    """Learns word vectors from a corpus, by exact-softmax skip-gram on co-occurrence counts.
 
     For a word w with counts N[w, :] of the words around it, the loss is -sum_c N[w, c] log softmax(E[w] @ W + b)[c].
-    Contexts before and after the word are different outputs. Training starts from an SVD of the positive PMI; b is
-    fixed to the logarithm of each context's share. At the end the rows of E are centred and scaled by direction, and W
-    and b are changed to match, so that the probabilities stay the same. See ``docs/derivation.md``.
+    Training starts from an SVD of the positive PMI. At the end the rows of E are centred and scaled, and W and b are
+    changed to match: probabilities stay the same. ``docs/derivation.md`` has the formulas, in sections 3 to 6.
 
     Parameters
     ----------
@@ -66,17 +65,16 @@ class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
     max_size : int, optional
         The largest size of the vocabulary: it holds the most frequent words.
     max_contexts : int, None or "auto"
-        Only this many of the most frequent words are contexts. None: all words. "auto": all words in vocabularies of up
-        to 16,384 words; in larger ones half of them, but no fewer than 16,384 and no more than 24,576.
+        Only this many of the most frequent words are contexts; None: all. "auto": all of up to 16,384 words, half of
+        more, but from 16,384 to 24,576.
     drop, keep_only : iterable of str or "english", optional
-        Words to drop before windows are formed, such as stop words, and the only words to keep. "english" is a list of
-        English function words in lower case.
+        Words to drop before windows are formed, and the only words to keep. "english" is a list of English function
+        words in lower case.
     epochs : int
         How often the row of each word is visited.
     early_stopping : bool
-        Hold out a share of the lines of the corpus, and end training when their nll has not fallen for
-        `n_iter_no_change` epochs. The parameters are then those of the epoch with the lowest nll. The vocabulary
-        includes the words of the held-out lines.
+        Hold out a share of the lines, and end training when their nll has not fallen for `n_iter_no_change` epochs. The
+        parameters are those of the epoch with the lowest nll.
     validation_fraction : float
         The probability with which each line is held out. At most 0.5.
     n_iter_no_change : int
@@ -86,27 +84,32 @@ class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
     threads : int, optional
         The number of threads; by default the number of CPUs. The vectors do not depend on it.
     reading : Reading, optional
-        How the text of files and documents becomes tokens. A `FileCorpus` has its own `reading`, which takes
-        precedence, with a warning if the two differ. By default tokens are separated by white space, and each line of
-        a text is one sequence, in a file as in memory. A fitted model reads other texts as :attr:`reading_` says. The
-        file of a model stores it, but only the name of a tokenizer.
+        How text becomes tokens; by default a line is a sequence, and white space separates tokens. A fitted model reads
+        other texts as :attr:`reading_` says. Its file holds only the name of a tokenizer.
     baskets : {"flat", "share"}, optional
-        Each line is a basket: all pairs of its items count, instead of the pairs in a window. The weight of a pair is 1
-        ("flat"), or 1 / (n - 1) in a basket of n items ("share"); see `Counts.from_baskets`. `window`, `weighting`,
-        `sample` and `directed` then have no effect.
+        Each line is a basket, of which all pairs count, with the weights of `Counts.from_baskets`. `window`,
+        `weighting`, `sample` and `directed` then have no effect.
     subwords : bool or (int, int)
-        Whether the vector of a word also includes those of its character n-grams, so that :attr:`vectors` can compose
-        vectors of unseen words. The pair gives the shortest and longest n-grams, in characters of the word between
-        ``<`` and ``>``, at most 100; True: (3, 6). An n-gram has a row if at least two words contain it.
+        Whether words have vectors of their character n-grams, so that :attr:`vectors` composes unseen words. The pair
+        is the shortest and longest n-gram of the word between ``<`` and ``>``; True: (3, 6).
+
+    Raises
+    ------
+    AttributeError
+        By methods and properties that need a fit, before a fit.
+    KeyError
+        For an unknown word. The message has the closest spellings.
+    TypeError, ValueError
+        By any method, for an argument of another type or value than documented, and for a damaged file.
+    OSError
+        For a file that cannot be read or written. The old file stays.
+    MemoryError
+        If training needs more memory than is free: see :meth:`estimate`. Nothing has been allocated then.
 
     Notes
     -----
-    It is an estimator in scikit-learn's sense: a step of a `Pipeline` that turns raw documents, or documents split into
-    tokens, into mean vectors (:meth:`transform`). A fit sets the properties below; before a fit they raise
-    AttributeError. It can be pickled, for other processes and for tools such as joblib; :meth:`save` writes a file that
-    is safe to open.
-
-    Any number of threads may use a fitted SkipGram at the same time, but not while another thread fits it.
+    It is an estimator in scikit-learn's sense: a step of a `Pipeline` that turns documents into mean vectors
+    (:meth:`transform`). Any number of threads may use a fitted SkipGram, but not while another one fits it.
 
     Examples
     --------
@@ -140,9 +143,8 @@ class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
         Returns
         -------
         Estimate
-            Its attributes are `flops`, and `memory`, the bytes of the whole process including the interpreter and the
-            counts. In a first fit, `on_epoch_end` receives copies, which need up to twice the memory of the model in
-            addition.
+            `flops`, and `memory`, the bytes of the whole process. A first fit with `on_epoch_end` needs up to twice the
+            memory of the model in addition.
 
         Examples
         --------
@@ -177,62 +179,39 @@ class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
         Parameters
         ----------
         corpus : path, list of paths, re-iterable of str or of token lists, or Counts
-            A single str, a pathlib.Path or a list of these names files; see `fastembed.corpus`. In another iterable
-            each item is a document: a list of tokens is one sequence, and a str is read as `reading` says, as a file of
-            its own would be. The corpus is read twice.
-            Or Counts with tokens: from :meth:`count`, or from `Counts` with a `Vocabulary`. The parameters of counting,
-            such as `window`, have no effect on them. Of counts in a store, a few groups of rows are in memory at a
-            time; the vectors have the same bits.
+            What :mod:`fastembed.corpus` says; it is read twice. Or Counts with tokens: the parameters of counting, such
+            as `window`, then have no effect.
         y
             Ignored; scikit-learn passes the targets.
         field : str or int, optional
             The field of the texts in structured files, a table or records, as `FileCorpus` takes it.
         validation_counts : Counts, optional
-            With counts: others of the same shape that are not trained on. Their mean nll at the end of each epoch is
-            `validation_nll` in its record. `early_stopping` needs them, since counts have no lines to hold out.
+            With counts: others of the same shape that are not trained on. Their mean nll after each epoch is
+            `validation_nll` in its record, which `early_stopping` needs.
         memory_limit : int, optional
-            The most memory in bytes that this process may use, from reading to the last epoch. The counts of a corpus
-            are then in a temporary folder, which is removed, and each epoch reads a few groups of rows at a time. The
-            vectors have the same bits. The distinct words of the text need additional memory while they are counted. By
-            default all counts are in memory. MemoryError is raised if the rest needs more.
+            The most bytes that this process may use. The counts are then in a temporary folder, and each epoch reads a
+            few groups of rows at a time. The vectors have the same bits.
         progress : bool or FitProgress, optional
-            True: bars, also in a notebook. Or any object with the methods of `FitProgress`, which
-            receives the progress.
+            True: bars, also in a notebook. Or an object with the methods of `FitProgress`.
         on_epoch_end : callable, optional
-            Called as ``on_epoch_end(record)`` after each epoch, with its record (see :attr:`history`: its nll is that
-            of each row before its step). This SkipGram has the parameters at the end of the epoch. Training ends early
-            if it returns True.
+            Called with the record of each epoch, as :attr:`history` has it. This SkipGram has the parameters of the
+            epoch then. Training ends early if it returns True.
         checkpoint : path-like, optional
-            A file that is written after each epoch. If it exists, the same call counts a text again, and resumes from
-            the file; a finished call trains nothing. The result has the same bits as that of an uninterrupted call, on
-            any number of threads. You delete the file.
+            A file that is written after each epoch. If it exists, the same call resumes from it, to the same bits. You
+            delete the file.
         comm : communicator of mpi4py, optional
-            With counts: a communicator such as ``MPI.COMM_WORLD``. Its processes make this call together and all get
-            the same vectors, as for `Trainer.fit_counts`. Only rank 0 computes the initial vectors, for which it reads
-            all counts, calls `on_epoch_end`, reports progress and writes the checkpoint.
+            With counts: a communicator such as ``MPI.COMM_WORLD``, whose processes make this call together, as for
+            `Trainer.fit_counts`. Rank 0 computes the start, reports and writes.
 
         Returns
         -------
         SkipGram
             Itself.
 
-        Raises
-        ------
-        TypeError, ValueError
-            If a parameter or the corpus is not as above, an argument does not go with it, the counts have no tokens, or
-            there is no pair to learn from. Strings of one token each are rejected: they may be one document that has
-            been split, or names of files.
-        OSError
-            If a file cannot be read.
-        MemoryError
-            If training needs more memory than is free (see :meth:`estimate`); nothing has been allocated then.
-        RuntimeError
-            If the SkipGram is in a fit, of which `on_epoch_end` or another thread calls this method.
-
         Notes
         -----
-        If an exception ends training, such as a Ctrl-C, a SkipGram that was already fitted stays as it was; one that
-        was not has the parameters of the last epoch that ended.
+        If an exception ends training, such as a Ctrl-C, a fitted SkipGram stays as it was. Another one has the
+        parameters of the last epoch that ended.
 
         Examples
         --------
@@ -298,11 +277,6 @@ class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
         -------
         Counts
 
-        Raises
-        ------
-        TypeError, ValueError, OSError
-            As :meth:`fit`.
-
         Examples
         --------
         >>> model = SkipGram(window=1, min_count=1, sample=None)
@@ -333,30 +307,24 @@ class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
     ) -> Self:
         """Continue training on new text or counts only, for `epochs` more epochs from the current vectors and steps.
 
-        The contexts, the bias and the way of counting stay the same. The learning rates start again from their initial
-        values and fall, but the more a row has moved before, the shorter its steps are. The first call is like
-        :meth:`fit`.
+        The contexts, the bias and the way of counting stay the same. The more a row has moved before, the shorter its
+        steps are. The first call is like :meth:`fit`.
 
         Parameters
         ----------
         corpus
-            The new text or counts, as for :meth:`fit`. The vectors of words that do not occur in it stay the same; the
-            linear layer changes. Counts must be counted as those that the model was fitted to: with the same windows,
-            in baskets with the same weighting, or as pairs. Their tokens match their rows and columns with those of
-            the model. A store is read during training if its tokens and contexts are those of the model, for example
-            if it was counted with the model's vocabulary; other counts are in memory.
+            The new text or counts, as for :meth:`fit`. Counts must be counted as those of the model. The vectors of
+            words that do not occur in them stay the same.
         y
             Ignored.
         field : str or int, optional
             As for :meth:`fit`.
         grow_vocabulary : bool
-            Add the words that occur at least `min_count` times in the new text and are not in the vocabulary, up to
-            `max_size` words in total; or the unknown tokens of counts, which were selected when they were counted. They
-            get vectors, but are not contexts. Their rows start from the least-squares fit of their positive PMI by the
-            linear layer. By default unknown words are dropped.
+            Give vectors to new words that occur at least `min_count` times, up to `max_size` words in total, and to
+            unknown tokens of counts. They are no contexts.
         replay : Counts, optional
-            Counts of the texts that the model was trained on before, from :meth:`count`. The model is trained on them
-            together with the new counts, in longer steps. Without them the model forgets: see the notes.
+            Counts of the earlier texts, from :meth:`count`, to train on as well. Without them the model forgets: see
+            the notes.
         validation_counts : Counts, optional
             With counts, as for :meth:`fit`; their tokens match them with the model too.
         memory_limit, progress, on_epoch_end
@@ -366,12 +334,6 @@ class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
         -------
         SkipGram
             Itself. The records of the call are added to `history`; `ledger` becomes that of the new text.
-
-        Raises
-        ------
-        TypeError, ValueError, OSError, MemoryError
-            As :meth:`fit`. Also ValueError if `dim` or `subwords` is not that of the model, or if the model was fitted
-            to counts that were counted in another way: a model fitted to counts of pairs takes no text.
 
         Notes
         -----
@@ -487,22 +449,13 @@ class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
         Parameters
         ----------
         purpose : {"analogies", "relatedness"}
-            "analogies": :attr:`vectors`, the rows of the embedding, which are also better for similarity in the strict
-            sense (that of synonyms). "relatedness": unit(E_w) + 0.3 unit(c_w), where c_w is the vector of the word as a
-            context, the sum of those before and after; words that are not contexts have the first term only.
+            "analogies", also for synonyms: :attr:`vectors`. "relatedness": unit(E_w) + 0.3 unit(c_w), with c_w the sum
+            of the vectors of the word as a context.
 
         Returns
         -------
         Vectors
-            For "relatedness" they hold the vocabulary only, even with `subwords`: other words have no vector as a
-            context, so no vector is composed for them.
-
-        Raises
-        ------
-        AttributeError
-            Before `fit`.
-        ValueError
-            If `purpose` is another value.
+            For "relatedness" without n-grams: other words have no vector as a context.
 
         Notes
         -----
@@ -543,32 +496,19 @@ class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
         exclude : iterable of str or int, optional
             Further words to leave out, such as the items that a user has.
         skip_unknown : bool
-            Skip unknown words, also those to leave out, instead of raising KeyError. The answer to only unknown words
-            is empty.
+            Skip unknown words instead of raising KeyError. The answer to only unknown words is empty.
 
         Returns
         -------
         list of (str, float), or of (int, float) if `exclude`, or without it the words, are integers
-            Contexts c and their probabilities, in descending order; ties are in the order of the vocabulary. With p the
-            softmax over the outputs, which are (side, c) in a directed model, the probability for one word is
+            Contexts and their probabilities, in descending order; ties are in the order of the vocabulary. The
+            probabilities of all contexts that are not left out sum to 1.
 
-            - p(before, c) + p(after, c) without a side: that c is a context of the word, on either side;
-            - p(side, c) / sum_k p(side, k) with a side: that c is the context, given that it is on this side.
-
-            For several words it is the weighted mean of these probabilities. It is then divided by its sum over all
-            contexts that are not left out, so that theirs sum to 1. The probabilities are those of the counted pairs:
-            `weighting` gives near contexts more weight, and `sample` gives frequent words less weight, than their share
-            of the text.
-
-        Raises
-        ------
-        AttributeError
-            Before `fit`.
-        KeyError
-            If a word is unknown; the message gives the closest spellings.
-        TypeError, ValueError
-            If `words` are not words, a weight is not above 0, `side` is another value, or the model does not
-            distinguish the sides.
+        Notes
+        -----
+        With p the softmax over the outputs, (side, c) in a directed model, a context c has the probability
+        p(before, c) + p(after, c), or with a side p(side, c) / sum_k p(side, k). For several words it is the weighted
+        mean. These are probabilities of counted pairs, which `weighting` and `sample` weigh.
 
         Examples
         --------
@@ -615,13 +555,6 @@ class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
         list of lists of (str, float)
             They differ from the results of single calls by rounding only.
 
-        Raises
-        ------
-        AttributeError, KeyError, TypeError, ValueError
-            As :meth:`predict_output`.
-        MemoryError
-            If the results need more memory than is free; nothing has been computed then.
-
         Examples
         --------
         >>> model = SkipGram(dim=2, min_count=1, sample=None).fit([["a", "b"], ["b", "c"]])
@@ -639,31 +572,22 @@ class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
         Parameters
         ----------
         documents
-            As `corpus` for :meth:`fit`; here each may also have a single word. All sequences of a text in memory are
-            one document; of files each sequence is one.
+            As `corpus` for :meth:`fit`. All sequences of a text in memory are one document; of files each is one.
         method : {"mean", "sif", "fit"}
-            "mean" is the mean of the vectors of the words. "sif" gives frequent words less weight, and removes the
-            direction that is common to all words (Arora et al. 2017). "fit" is the vector d that best predicts the
-            words of the document with the model's softmax (PV-DBOW, Le and Mikolov 2014), with a prior: it minimises
-            their ``nll + 15 |d|^2``. The only minimum is found to a tolerance, with the same bits on any number of
-            threads.
+            "mean" is the mean of the vectors of the words. "sif" gives frequent words less weight (Arora et al. 2017).
+            "fit" minimises ``nll + 15 |d|^2`` of the words, by the model's softmax (PV-DBOW).
         field : str or int, optional
             As for :meth:`fit`.
 
         Returns
         -------
         ndarray (n_documents, D), float32; or a DataFrame, see :meth:`set_output`
-            A word counts as often as it occurs. A word outside the vocabulary is composed if the model has `subwords`
-            and knows one of the word's n-grams, unless `drop` or `keep_only` excludes it. All other unknown words are
-            skipped; "fit" also skips words that are not contexts. The vector of a document without any remaining word
-            is zero.
+            The vector of a document without a known word is zero.
 
-        Raises
-        ------
-        AttributeError
-            Before `fit`.
-        TypeError, ValueError, OSError
-            As :meth:`fit` does for the corpus.
+        Notes
+        -----
+        A word counts as often as it occurs. With `subwords`, unknown words are composed, unless `drop` or `keep_only`
+        excludes them. "fit" skips words that are no contexts.
 
         Examples
         --------
@@ -693,11 +617,6 @@ class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
         -------
         ndarray of str objects (D,)
 
-        Raises
-        ------
-        AttributeError
-            Before `fit`.
-
         Examples
         --------
         >>> SkipGram(dim=2, min_count=1).fit(["a b", "b c"]).get_feature_names_out()
@@ -712,8 +631,7 @@ class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
         Parameters
         ----------
         corpus
-            As for :meth:`fit`; or Counts with tokens, counted as those that the model was fitted to. Words outside the
-            vocabulary, and contexts that are not contexts of the model, are left out.
+            As for :meth:`fit`; counts must be counted as those of the model. Unknown words and contexts are left out.
         field : str or int, optional
             As for :meth:`fit`.
         progress : bool
@@ -722,15 +640,8 @@ class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
         Returns
         -------
         float
-            At least 1: the number of equally likely contexts that would be as hard to predict. Compare it only between
-            models with the same contexts and windows, on texts of which they know the same words.
-
-        Raises
-        ------
-        AttributeError
-            Before `fit`.
-        TypeError, ValueError, OSError
-            As :meth:`fit` does for the corpus. Also ValueError if a model fitted to pairs gets a corpus.
+            The number of equally likely contexts that would be as hard to predict. Compare it only between models with
+            the same contexts and windows, on texts of which they know the same words.
 
         Examples
         --------
@@ -754,25 +665,14 @@ class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the complete model to one safetensors file, atomically.
 
-        `Vectors.load` can open the file as well. It holds the embedding, the linear layer and the bias of the trainer,
-        how often each word occurred, and the sums of squared gradients from which :meth:`partial_fit` continues. Its
-        header holds, as JSON, the parameters (``settings``), the rest of the fitted state (``model``), and a
-        ``manifest``: the version of fastembed, the seed, the SHA-256 of the counts, the number of epochs, the epoch
-        whose parameters were kept, and the nll of the last epoch.
+        `Vectors.load` opens the file as well. Its header holds, as JSON, the parameters (``settings``), the rest of the
+        fitted state (``model``), and a ``manifest``: the version of fastembed, the seed, the SHA-256 of the counts, the
+        epochs and the nll.
 
         Parameters
         ----------
         path : path-like
             The file to create or to replace.
-
-        Raises
-        ------
-        AttributeError
-            Before `fit`.
-        OSError
-            If the folder is missing or the data cannot be written; the old file is then untouched.
-        ValueError
-            If a word has no UTF-8 form.
 
         Examples
         --------
@@ -800,15 +700,7 @@ class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
         Returns
         -------
         SkipGram
-            The model, which gives the same bits as the one that was saved, and can be trained further. Its vectors are
-            memory-mapped, so the file must not be written to: see `Vectors.load`.
-
-        Raises
-        ------
-        OSError
-            If the file is missing or cannot be read.
-        ValueError
-            If it does not hold a complete model.
+            The model, with the same bits. Its vectors are memory-mapped: see `Vectors.load`.
 
         Examples
         --------

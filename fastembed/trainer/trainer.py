@@ -38,11 +38,11 @@ SQUARES = ("squares.matrix", "squares.linear")  # the tensors of `Trainer.square
 
 
 class Trainer:
-    """Exact-softmax training of an embedding followed by a linear layer.
+    """Trains an embedding followed by a linear layer, by the exact softmax.
 
-    The model is ``softmax(h @ linear + bias)``. An input ``h`` is a row ``embedding[i]`` or a bag, which is a weighted
-    sum of rows: ``weights @ embedding[ids]``. The loss of a target ``y`` is ``-loss_scale * y @ log(softmax)``. The
-    derivation is in ``docs/derivation.md``.
+    The model is ``softmax(h @ linear + bias)``. An input ``h`` is a row ``embedding[i]`` or a bag, a weighted sum of
+    rows: ``weights @ embedding[ids]``. The loss of a target ``y`` is ``-loss_scale * y @ log(softmax)``.
+    ``docs/derivation.md`` has the formulas, in sections 1 to 5.
 
     Parameters
     ----------
@@ -62,7 +62,12 @@ class Trainer:
     Raises
     ------
     TypeError, ValueError
-        If an array has a wrong dtype, shape or memory order, or is not finite. Nothing has been changed then.
+        By any method, for an argument of another type, shape or value than documented, before anything is changed; for a
+        damaged file.
+    FloatingPointError
+        By any method, if a logit, a loss, or a parameter after a step, would not be finite. A step is not made then.
+    OSError
+        For a file that cannot be read or written. The old file stays.
 
     Notes
     -----
@@ -124,8 +129,7 @@ class Trainer:
     ) -> Self:
         """Return a trainer with random normal parameters with standard deviation 1 / sqrt(D).
 
-        The rows of the embedding then have lengths of about 1, and all outputs have about the same probability: the
-        loss starts near log V nats, and steps with the default rate lower it.
+        Rows have lengths of about 1, so the loss starts near log V nats, and steps with the default rate lower it.
 
         Parameters
         ----------
@@ -136,8 +140,7 @@ class Trainer:
         loss_scale : float
             Factor on the loss; 1 gives it in nats.
         learning_rate : float
-            As for the class. The default also suits soft targets and training of the linear layer; for one class per
-            input, 1 is faster.
+            As for the class. For one class per input, 1 is faster.
         dtype : {"float32", "float64"}
             The dtype of the parameters.
         seed : int or Generator, optional
@@ -148,11 +151,6 @@ class Trainer:
         Returns
         -------
         Trainer
-
-        Raises
-        ------
-        TypeError, ValueError
-            If a size is not a positive integer, the dtype is not one of the two, or a factor is negative.
 
         Examples
         --------
@@ -214,21 +212,13 @@ class Trainer:
         Parameters
         ----------
         i : int, tuple (ids, weights), array_like of int (N,), list of bags or SciPy sparse (N, V_in)
-            One input: an id, 0 to V_in - 1, or a bag, as a tuple of its ids (n,) and their weights (n,) or None. Or N
-            inputs: ids, or bags as for `train`. The rows of the result differ from those of single calls by rounding
-            only.
+            One input: an id, or a bag, as a tuple of its ids (n,) and their weights (n,) or None. Or N inputs: ids, or
+            bags as for `train`.
 
         Returns
         -------
         ndarray (V,) or (N, V)
             In the dtype of the parameters.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If `i` is none of these.
-        FloatingPointError
-            If a logit overflows.
 
         Examples
         --------
@@ -265,11 +255,6 @@ class Trainer:
         probabilities : ndarray, same shape
             In the dtype of the parameters.
 
-        Raises
-        ------
-        TypeError, ValueError, FloatingPointError
-            As :meth:`forward`; also if `topn` is not a positive integer.
-
         Notes
         -----
         The probabilities of all outputs are in memory for one block of inputs at a time.
@@ -295,8 +280,8 @@ class Trainer:
         Parameters
         ----------
         i : int, tuple (ids, weights) or SciPy sparse (1, V_in)
-            The id of the input, 0 to V_in - 1; or a bag, given as ids (n,) and weights (n,), or None for weights 1, or
-            as a sparse row. Weights may be negative; the weights of equal ids are added; the sum of an empty bag is 0.
+            The id of the input; or a bag, as ids (n,) and weights (n,), None for weights 1, or as a sparse row. Weights
+            may be negative; those of equal ids are added.
         target : int, array_like (V,) or SciPy sparse (1, V), optional
             The id of the output, or non-negative weights with a positive sum; by default `i` itself, if it is an id.
 
@@ -304,13 +289,6 @@ class Trainer:
         -------
         float
             The value loss_scale * (sum(y) * logsumexp(x) - y @ x) with the logits x, in nats.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If `i` or `target` is not as above.
-        FloatingPointError
-            If the loss is not finite.
 
         Examples
         --------
@@ -327,9 +305,7 @@ class Trainer:
     def gradient(self, i: Any, target: Any = None, of: str | Iterable[str] = "input") -> Any:
         """Return the gradient of the loss with respect to the input, embedding[i] or the sum of a bag, or to others.
 
-        The gradient with respect to a row of a bag is that of the input times the weight of the row; for all rows it is
-        ``np.outer(weights, gradient)``. The loss has the factor `loss_scale`, which is 1 / V unless you name it, and 1
-        of `Trainer.random`.
+        The gradients of all rows of a bag are ``np.outer(weights, gradient)``. The loss has the factor `loss_scale`.
 
         Parameters
         ----------
@@ -343,13 +319,6 @@ class Trainer:
         ndarray (D,), (D, V) or (V,), or a tuple of these
             In the dtype of the parameters, with g = loss_scale * (sum(y) * softmax(x) - y) and the input h: linear @ g,
             outer(h, g) and g.
-
-        Raises
-        ------
-        TypeError, ValueError
-            As `loss` does; also if `of` is not as above.
-        FloatingPointError
-            If the loss or a component of the gradient is not finite.
 
         Examples
         --------
@@ -393,14 +362,6 @@ class Trainer:
         -------
         float
             The loss before the step.
-
-        Raises
-        ------
-        TypeError, ValueError
-            As `loss` does; nothing has been changed then.
-        FloatingPointError
-            If the loss or a parameter after the step would not be finite, or if the step might change a parameter of
-            the linear layer by 5e30 (float32) or 5e291 (float64). Nothing has been changed then.
 
         Examples
         --------
@@ -452,13 +413,6 @@ class Trainer:
         ndarray (epochs,), float64
             The mean loss of each epoch, with the loss of each example before its step.
 
-        Raises
-        ------
-        TypeError, ValueError
-            If an argument is not as above; nothing has been changed then.
-        FloatingPointError
-            If a step cannot be made, as for `step`; the steps before it have been made.
-
         Examples
         --------
         >>> trainer = Trainer.random(8, 10, dtype="float64", seed=0)
@@ -493,11 +447,6 @@ class Trainer:
         -------
         Trainer
             Its `fit_counts` can continue the training of this one (`warm_start`).
-
-        Raises
-        ------
-        TypeError, ValueError
-            If the rows are not an array of this dtype and shape, or not finite.
 
         Examples
         --------
@@ -558,87 +507,69 @@ class Trainer:
         epochs : int
             How often each input is visited.
         learning_rate, linear_learning_rate : float
-            Rates of the steps on the embedding and on the linear layer. They fall linearly to a tenth. The linear layer
-            makes steps of row-wise Adagrad with momentum; the rate is the length of the first step of a row. With the
-            rate 0 the parameters do not change.
+            Rates of the steps on the embedding and on the linear layer, which fall linearly to a tenth. With Adagrad a
+            rate is the length of the first step of a row.
         block_size : int
-            Number of inputs in a block; the last block of an epoch may have fewer. A row of the embedding that is in
-            several bags of a block makes one step, along the sum of their gradients. The logits of a block take memory
-            for block_size * V numbers.
+            Number of inputs in a block, of which each row of the embedding makes one step. The logits of a block take
+            memory for block_size * V numbers.
         optimizer : {"adagrad", "sgd"}
-            The steps of the rows of the embedding. Row-wise Adagrad: the gradient divided by the square root of the sum
-            of the squared lengths of all gradients of the row; the rate is the length of the first step. Or gradient
-            descent: the rate times the gradient of the cross-entropy of each input's distribution of outputs, summed
-            over the inputs of the block with their weights.
+            The steps of the rows of the embedding: row-wise Adagrad, or gradient descent. The linear layer makes steps
+            of row-wise Adagrad with momentum.
         l2, linear_l2 : float
-            Strengths of L2 regularisation, as weight decay: after each epoch, a row of the embedding is multiplied by
-            ``exp(-l2 * rate)``, with its learning rate at the end of the epoch, and the linear layer likewise, with its
-            own. The `validation_nll` of the epoch, and the parameters that early stopping restores, are those before.
+            Weight decay: after each epoch a row of the embedding is multiplied by ``exp(-l2 * rate)``, with the rate at
+            its end, and the linear layer likewise. What early stopping measures and restores is from before.
         frozen_rows : array_like of int
             Ids of rows of the embedding that do not change; the linear layer still learns from their counts.
         row_rates : array_like (V_in,), optional
             Non-negative factors on the learning rate of each row of the embedding; 1 by default. A row whose factor is
             0 is frozen.
         input_weights : array_like (N,), optional
-            Non-negative weights of the inputs in the gradients of the linear layer, and in those of rows that several
-            bags share; their scale does not matter. By default the weight of an input is the sum of its counts to the
-            power 0.75 in the linear layer, and 1 in the rows.
+            Weights of the inputs in the gradients of the linear layer and of the rows of bags, up to a factor. By
+            default the sum of the counts to the power 0.75 in the linear layer, and 1 in the rows.
         validation_counts : Counts or SciPy sparse (M, V), optional
             Counts that are not trained on; their mean nll at the end of each epoch is `validation_nll` in its record.
         validation_bags : SciPy sparse (M, V_in), optional
             The inputs of `validation_counts`; by default `bags`, and then M is N.
         n_iter_no_change : int, optional
-            End training early when `validation_nll` has not fallen for this many epochs. When training ends, early or
-            not, the parameters of the epoch with the lowest `validation_nll` are restored.
+            End training when `validation_nll` has not fallen for this many epochs. The parameters are then those of
+            the epoch with the lowest.
         warm_start : bool
-            Continue with the sums of squared gradients of the previous call, whose square roots divide the steps; by
-            default the sums start from zero.
+            Continue with the sums of squared gradients of the previous call, by default from zero.
         seed : int or Generator, optional
             Seed of the order of the inputs, which is drawn again for each epoch.
         on_epoch_end : callable, optional
-            Called as ``on_epoch_end(record)`` after each epoch, with its record. The parameters of this trainer are
-            those after the epoch. Training ends early if it returns True.
+            Called with the record of each epoch, when this trainer has its parameters. Training ends early if it
+            returns True.
         checkpoint : path-like, optional
-            A file that is written after each epoch. If it exists, training resumes from it, and a finished call returns
-            its result at once. The trainer must have the same parameters as in the first call, or those that the
-            interrupted call left. The result has the same bits as that of an uninterrupted call, on any number of
-            threads. You delete the file.
+            A file that is written after each epoch. If it exists, the same call resumes from it, to the same bits. You
+            delete the file.
         comm : communicator of mpi4py, optional
-            A communicator such as ``MPI.COMM_WORLD``. Its processes, the ranks, make this call together with the same
-            arguments, and each computes a share of the outputs. All get the same parameters, whose bits do not depend
-            on the number of ranks. See the notes.
+            A communicator such as ``MPI.COMM_WORLD``, whose processes make this call together, each with a share of the
+            outputs. The bits do not depend on their number.
 
         Returns
         -------
         list of dict
-            One record per completed epoch: `epoch`, from 1; `nll`, the mean negative log-likelihood per pair in nats,
-            with each input before its step; `perplexity`, exp(nll); `learning_rate` at the end of the epoch; `seconds`;
-            and `validation_nll` after the epoch, if there are validation counts. With `n_iter_no_change` also `kept`:
-            whether the final parameters are those of this epoch.
+            One record per epoch: `epoch`, from 1; `nll` in nats per pair, with each input before its step;
+            `perplexity`; `learning_rate` at the end; `seconds`; perhaps `validation_nll`, after the epoch, and `kept`.
 
         Raises
         ------
-        TypeError, ValueError
-            If an argument is not as above, or if the checkpoint was written with other arguments, by another version,
-            or with the kernels or the BLAS of another kind of CPU; the message names the difference. Nothing has been
-            changed then.
+        ValueError
+            Also if the checkpoint is of other arguments, version, kernels or BLAS: it names the difference.
         RuntimeError
-            If the trainer is in a fit, of which `on_epoch_end` or another thread calls this method.
-        OSError
-            If the checkpoint cannot be written or read.
+            If a fit of this trainer calls it, as `on_epoch_end` could.
         TrainingDivergedError
             If the loss of a block, or a parameter at the end of an epoch, is not finite.
 
         Notes
         -----
-        An exception, such as a Ctrl-C, leaves the parameters as the last epoch left them, or as they were. An epoch
-        ends when `on_epoch_end` has returned.
+        An exception, such as a Ctrl-C, leaves the parameters as the last epoch left them.
 
-        With `comm`, all ranks start from the parameters and the generator of rank 0. Only rank 0 calls `on_epoch_end`
-        and reads and writes the checkpoint. If the ranks differ in the counts, the options, the versions, the kernels
-        or the BLAS, ValueError is raised before anything is changed. Each rank holds all parameters; of
-        counts in a folder it reads only the columns of its outputs. An exception in one rank, such as a Ctrl-C, ends
-        the processes of all ranks; training can resume from the last checkpoint, on any number of ranks.
+        With `comm`, all ranks start from the parameters and the generator of rank 0, which calls `on_epoch_end` and
+        writes the checkpoint. Ranks that differ in counts, options, versions, kernels or BLAS are a ValueError. Each
+        rank holds all parameters; of counts in a folder it reads the columns of its outputs. An exception in one rank
+        ends the processes of all.
 
         Examples
         --------
@@ -691,13 +622,6 @@ class Trainer:
         float
             -sum_nc N_nc log softmax(h_n W + b)_c / sum_nc N_nc, summed in float64; h_n is E_n, or the sum of bag n.
 
-        Raises
-        ------
-        TypeError, ValueError
-            As `fit_counts` does.
-        FloatingPointError
-            If the loss is not finite.
-
         Examples
         --------
         >>> from scipy.sparse import eye_array
@@ -720,13 +644,6 @@ class Trainer:
         ----------
         path : path-like
             The file to create or to replace.
-
-        Raises
-        ------
-        OSError
-            If the file cannot be written; an old file then stays as it was.
-        ValueError
-            If a parameter or a sum of squared gradients is NaN or infinite.
 
         Examples
         --------
@@ -752,13 +669,6 @@ class Trainer:
         -------
         Trainer
             Its parameters and sums have the same bits, so that training can continue.
-
-        Raises
-        ------
-        OSError
-            If the file cannot be read.
-        ValueError
-            If it does not hold a trainer, or is damaged.
 
         Examples
         --------
