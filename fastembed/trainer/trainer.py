@@ -62,8 +62,8 @@ class Trainer:
     Raises
     ------
     TypeError, ValueError
-        By any method, for an argument of another type, shape or value than documented, before anything is changed; for a
-        damaged file.
+        By any method, for an argument of another type, shape or value than documented, before anything is changed. For
+        a damaged file.
     FloatingPointError
         By any method, if a logit, a loss, or a parameter after a step, would not be finite. A step is not made then.
     OSError
