@@ -1,67 +1,63 @@
 """All compiled modules, and the choice of the build that this process runs.
 
 ==============  =====================================================================================================
-``builds/``     the numeric kernels, one module per instruction set, compiled from the ``.pxi`` files beside it: ``row``
-                (one example) and ``row_trainer`` (many), ``block`` (a block of counts), ``block_tasks`` (what a thread
-                does in a step on one, with ``blas``), ``block_trainer`` (many, by a ``crew`` of threads), ``bags``,
-                ``sparse`` (CSR times dense), ``squares`` (a ridge per label)
-``cooccur``     windows over token ids -> counts
+``builds/``     the numeric kernels, a module per instruction set, compiled from these ``.pxi`` files:
+                ``row`` (one example), ``row_trainer`` (many examples);
+                ``block`` (a block of counts), ``exchange`` (with other processes), ``block_tasks`` (a thread's part of
+                a step, with ``blas``), ``crew`` (the threads), ``block_trainer`` (many blocks);
+                ``bags``, ``sparse`` (CSR times dense), ``squares`` (a ridge per label), ``mixture`` (of two logits)
+``cooccur``     windows over token ids -> counts; products and regressions of sparse matrices
 ``tiles``       rows of counts <-> the tiles of a store
 ``words``       text -> text: words out of raw text, lines of wrapped text joined
-``tokens``      text -> tokens -> ids: the table of tokens; the check of UTF-8; with ``phrases.pxi``, the tables of
+``tokens``      text -> tokens -> ids: the table of tokens, the check of UTF-8; with ``phrases.pxi`` the tables of
                 neighbours and of phrases
 ``ngrams``      n-grams of characters or of words -> ids, by an exact dictionary
 ``features``    token ids -> bags of features, labelled lines -> labels and text, for the classifier
-``cpu``         the instruction set and the caches of this CPU, and the mode of its floats
+``cpu``         the instruction set, the caches and the floating-point mode of this CPU
 ==============  =====================================================================================================
 
-The ``.pxd`` files are shared by the sources: ``types``, ``bits``, ``exp``, ``primitives`` and ``bags`` (numbers),
+The sources share the ``.pxd`` files: ``types``, ``bits``, ``exp``, ``primitives`` and ``bags`` (numbers), ``tile``,
 ``float_mode``, ``hashing``, ``bytes_table`` (the hash table of tokens and of n-grams), ``token_scan``. A source imports
-or includes by name all that it uses. Modules outside ``builds`` are compiled once, for the base instruction set.
+or includes by name all that it uses. Modules outside of ``builds`` are compiled once, for the base instruction set.
 
-Of every compiled module:
+Every compiled module:
 
-- It takes memory (typed memoryviews) and numbers, and imports nothing of this package. `row_trainer`, `block_trainer`
-  and `RowTrainer.train` take scratch memory, bags and the exchange with other processes as attributes of objects;
-  tables and `features.bags` also take lists.
-- It has no global state: the tile sizes for the caches are arguments.
-- Loops over an array, a text or a table run without the GIL, except where Python objects are made, taken or called:
-  in `TokenTable.fill` and `frequent`, `NeighborTable.frequent`, `PhraseTable.insert`, `Ranking.take`, and where a
-  `BlockTrainer` calls its exchange with other processes. In ``features``, `bags` checks with the GIL as well.
-- Two threads may run kernels in parallel on memory that does not overlap, or that both only read.
+- takes memory (typed memoryviews) and numbers, and imports nothing of this package. `row_trainer`, `block_trainer` and
+  `RowTrainer.train` also take objects whose attributes are arrays; tables and `features.bags` also take lists;
+- has no global state. The tile sizes for the caches are arguments;
+- releases the GIL in loops over an array, a text or a table, unless they make, take or call Python objects:
+  `TokenTable.fill` and `frequent`, `NeighborTable.frequent`, `PhraseTable.insert`, `Ranking.take`, the checks of
+  `features.bags`, and the calls of a `BlockTrainer` to its exchange;
+- may run in several threads at once, on memory that does not overlap or that all threads only read.
 
-Of ``builds``, ``cooccur`` and ``tiles``:
+``builds``, ``cooccur`` and ``tiles``:
 
-- The kernels check nothing. Shapes, dtypes, contiguity, ids and finiteness are checked before a kernel is called: by
-  ``fastembed.trainer``, ``fastembed.classifier``, ``fastembed.skipgram`` and ``fastembed.counts``. `block_trainer`
-  has the only check: that BLAS takes integers of the right type.
-- The caller owns all memory, scratch included. A kernel allocates nothing and holds no reference after it returns, with
-  two exceptions: a ``RowTrainer`` and a ``BlockTrainer`` hold the arrays that they are bound to, and a ``BlockTrainer``
-  the threads' places and locks of its crew.
+- check nothing. ``fastembed.trainer``, ``classifier``, ``recommender``, ``skipgram`` and ``counts`` check shapes,
+  dtypes, contiguity, ids and finiteness first. The one check is `block_trainer`'s: that BLAS takes integers of type
+  int;
+- allocate nothing. The caller owns all memory, scratch included. A ``RowTrainer`` and a ``BlockTrainer`` keep the
+  arrays that they are bound to; a ``BlockTrainer`` owns the locks of its crew. All other kernels keep no reference.
 
-Of ``builds`` alone:
+``builds`` alone:
 
-- Every kernel exists for float32 and float64 (``real`` in the sources); arrays of one call share one dtype. Losses,
-  normalisers of the softmax and Adagrad's sums of squares are double in both.
-- Rows of ``weights``, and vectors of their width, are padded with zeros to whole cache lines
-  (`fastembed._base.arrays.padded_width`).
-- They compute in the floating-point mode of the thread that calls them, which the caller makes the default one
-  (`cpu.DefaultFloatMode`). `RowTrainer.step` does so itself, and all leave the mode as it was.
-- A function for Python is what the library calls; `exp_array` alone is for the tests, which need the exponential by
-  itself to see its error. The steps on a block are compared with their twin as `block_trainer` makes them.
+- has every kernel for float32 and float64 (``real`` in the sources). All arrays of a call have one dtype. Losses,
+  normalisers of the softmax and Adagrad's sums of squares are double in both;
+- takes rows of ``weights``, and vectors of their width, padded with zeros to whole cache lines
+  (`fastembed._base.arrays.padded_width`);
+- computes in the floating-point mode of the calling thread, which the caller makes the default one
+  (`cpu.DefaultFloatMode`). `RowTrainer.step` does so itself. All kernels leave the mode unchanged;
+- shows Python the functions that the library calls, and `exp_array`, by which the tests measure the exponential. The
+  tests compare the steps on a block with their twin through `block_trainer`.
 
-Of ``tokens``, ``words``, ``ngrams`` and ``features``:
+``tokens``, ``words``, ``ngrams`` and ``features``:
 
-- A ``TokenTable``, a ``NeighborTable``, a ``PhraseTable`` and an ``NgramTable`` are objects with state. A table
-  allocates and frees its own memory; if it cannot grow, it raises MemoryError and keeps its counts so far.
-  One thread may add to a table at a time; any number may read a table while none adds. A ``PairIndex`` owns its memory
-  and does not change once it is made.
-- A ``Ranking`` refers to tables, which must not change while it is used. What else is allocated for a call, as in
-  `number_pairs`, is freed in it.
-- Functions that return a text return new bytes: `words`, `sequences`, `PhraseTable.join`, `separate_labels`.
-- A text must be valid UTF-8, which `valid_utf8` checks. `PhraseTable.insert` and some of ``features`` check their
-  arguments, and raise ValueError. The others check nothing: ``fastembed.ngrams``, ``fastembed.corpus`` and
-  ``fastembed.classifier`` pass valid arguments.
+- have objects with state: ``TokenTable``, ``NeighborTable``, ``PhraseTable``, ``NgramTable``. A table allocates and
+  frees its memory. If it cannot grow, it raises MemoryError and keeps its counts. One thread may add to a table at a
+  time; any number may read it while none adds. A ``PairIndex`` owns its memory and never changes;
+- have a ``Ranking``, which refers to tables. The tables must not change while it is in use;
+- free what they allocate for a call, and return texts as new bytes;
+- take valid UTF-8, which `valid_utf8` checks. `PhraseTable.insert`, `PairIndex` and `features.bags` check their
+  arguments and raise ValueError. All else is checked by ``fastembed.ngrams``, ``corpus`` and ``classifier``.
 """
 
 from __future__ import annotations
@@ -112,12 +108,12 @@ def choose_build(environment: Mapping[str, str] = os.environ) -> str:
     return name
 
 
-# A tile of the linear layer is read twice: for the logits, and for their share of the gradient. At the second use it
-# should still be in the first-level cache, together with the next tile, which is prefetched meanwhile. If the whole
-# layer fits into the second-level cache, prefetching costs more than it gains, and a larger tile is better. The figures
-# are in docs/design.md.
+# A step reads a tile of the linear layer twice: for the logits, and for their share of the gradient. At the second use
+# the tile should still be in the first-level cache, with the next tile, which is prefetched meanwhile. If the whole
+# layer fits the second-level cache, prefetching costs more than it gains, and a larger tile is faster. docs/design.md
+# has the figures.
 KIB = 1 << 10
-TILE_BYTES = 8 * KIB  # with the next one, half of the smallest first-level cache in use, 32 KiB
+TILE_BYTES = 8 * KIB  # two tiles are half of the smallest first-level cache in use, 32 KiB
 TILE_BYTES_IN_LEVEL2 = 32 * KIB
 
 
@@ -131,7 +127,7 @@ def tiling(rows: int, row_bytes: int, level2: int) -> tuple[int, bool]:
 def level2_bytes() -> int:
     """Return the size of the second-level cache: from CPUID; on other architectures 512 KiB, on those of Apple 4 MiB.
 
-    Tiles determine the order of sums, so they must not depend on the core that runs this: the smallest cache counts.
+    Tiles determine the order of sums, so the size must not depend on the core that runs this function.
     """
     return data_cache_bytes(2) or (4096 * KIB if sys.platform == "darwin" else 512 * KIB)
 

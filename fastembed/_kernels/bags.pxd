@@ -3,11 +3,11 @@
     h_n = sum_f X_nf E_f          (B, D)    `gather_bag`
     g_f = sum_n X_nf dL/dh_n      the gradient of each row of E in the bags of a block: `update_named`
 
-X is given as CSR: bag n has the ids, ascending and distinct, and the weights from starts[n] to starts[n + 1].
+X is in CSR form: bag n has the ids, ascending and distinct, and the weights from starts[n] to starts[n + 1] - 1.
 
-Bags share rows of E. So the entries of the bags of a block are grouped by row (`group_bags`): the groups in the order
-in which their rows first occur in the block, and the entries of a group in the order of the block. Then g_f is one sum,
-in an order that depends on the block only, and each row of E is read and written once.
+Bags share rows of E, so `group_bags` groups the entries of the bags of a block by row of E. The groups are in the order
+in which their rows first occur in the block; the entries of a group are in the order of the block. So g_f is one sum
+whose order depends on the block alone, and a step reads and writes each row of E once.
 """
 
 from libc.stdint cimport int32_t, int64_t
@@ -20,24 +20,24 @@ from fastembed._kernels.types cimport real, real_alone
 
 
 cdef enum:
-    BAG_AHEAD = 64   # largest number of rows of the next bag that are prefetched while one is summed
-    NAMED_AHEAD = 6  # rows between the one that is prefetched and the one that is updated
+    BAG_AHEAD = 64   # most rows of the next bag that are prefetched
+    NAMED_AHEAD = 6  # rows between the prefetch of a row and its update
 
 
 cdef struct Bags:
-    # X as CSR
-    const int64_t* starts   # NULL: there are no bags, and input n is row n of the embedding
+    # X in CSR form
+    const int64_t* starts   # NULL if there are no bags: input n is row n of the embedding
     const int32_t* ids
     const void* weights     # in the dtype of the model
 
 
 cdef struct Groups:
-    # The entries of the bags of a block, grouped by row: group k ends at ends[k]
-    Py_ssize_t size         # number of distinct rows
-    int32_t* rows
-    int64_t* ends
-    int32_t* members        # per entry, the index of its bag in the block
-    void* weights           # per entry, its weight
+    # The entries of the bags of a block, grouped by row of the embedding
+    Py_ssize_t size         # number of groups
+    int32_t* rows           # (size,)
+    int64_t* ends           # (size,): where the entries of each group end
+    int32_t* members        # (entries,): index of the bag in the block
+    void* weights           # (entries,)
 
 
 # ---------------------------------------------------------------- kernels, one per mathematical step
@@ -68,7 +68,7 @@ cdef inline void gather_bags(
     const real* embedding, Py_ssize_t dim, const Bags* bags, const Py_ssize_t* rows, Py_ssize_t size,
     Py_ssize_t first, Py_ssize_t last, real* h, Py_ssize_t width,
 ) noexcept nogil:
-    """`gather_bag` of the bags rows[first] to rows[last - 1] of a block of `size` into H (size, width)."""
+    """Gather the bags rows[first] to rows[last - 1] of a block into H (size, width)."""
     cdef const real* weights = <const real*>bags.weights
     cdef Py_ssize_t b
     cdef int64_t t, begin, end
@@ -88,11 +88,10 @@ cdef inline void group_bags(
     const Bags* bags, const Py_ssize_t* rows, Py_ssize_t size, const real* bag_weights, int32_t* slots,
     int32_t* slot_of_entry, Groups* groups, const real* weights,
 ) noexcept nogil:
-    """Group the entries of the bags rows[0] to rows[size - 1]; `weights` are those of the entries.
+    """Group the entries of the bags rows[0] to rows[size - 1] of a block; `weights` are `bags.weights`.
 
-    `bag_weights` (N,), or NULL, are multiplied with them: the weights of the bags in the gradients.
-
-    `slots` (V_in,) is -1 everywhere, before and after; `slot_of_entry` has space for every entry of the block.
+    `bag_weights` (N,) are factors on the weights in the groups, or NULL. `slots` (V_in,) is -1 everywhere before and
+    after. `slot_of_entry` has room for all entries of the block.
     """
     cdef real* grouped = <real*>groups.weights
     cdef real weight = 1
@@ -112,7 +111,7 @@ cdef inline void group_bags(
             groups.ends[slot] += 1
             slot_of_entry[e] = slot
             e += 1
-    for k in range(count):  # the size of each group becomes its start, and below its end
+    for k in range(count):  # ends[k] is the size of group k, becomes its start, and below its end
         slots[groups.rows[k]] = -1
         entries = groups.ends[k]
         groups.ends[k] = place
@@ -135,11 +134,10 @@ cdef inline void update_named(
     real* embedding, Py_ssize_t dim, const Groups* groups, Py_ssize_t first, Py_ssize_t last, const real* h_gradients,
     Py_ssize_t width, const double* row_rates, double* squares, double rate, real* g,
 ) noexcept nogil:
-    """A step on the named rows `first` to last - 1, each once; a row whose rate is 0 keeps its bits.
+    """Make a step on the rows of groups `first` to last - 1; a row whose rate is 0 keeps its bits.
 
-    The step is row-wise Adagrad's, or that of gradient descent if `squares` is NULL.
-
-    `h_gradients` (B, width) are dL/dh of the block; `g` (width,) is memory to work in, 0 beyond `dim`.
+    The step is row-wise Adagrad's, or gradient descent's if `squares` is NULL. `h_gradients` (B, width) are dL/dh of
+    the block. `g` (width,) is scratch, zero beyond `dim`.
     """
     cdef const real* weights = <const real*>groups.weights
     cdef int64_t begin = groups.ends[first - 1] if first else 0, end

@@ -1,4 +1,4 @@
-"""Floating-point numbers as the integers their bits are, and back."""
+"""The bits of floating-point numbers as integers, and back."""
 
 from libc.stdint cimport int32_t, int64_t
 

@@ -1,4 +1,4 @@
-"""Matrix products by BLAS, called through the pointers that SciPy publishes: without Python and without the GIL."""
+"""Matrix products by BLAS, through the function pointers that SciPy publishes, without the GIL."""
 
 from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
 
@@ -16,7 +16,7 @@ cdef inline void product(
     void* gemm, char a_transposed, char b_transposed, int m, int n, int k,
     const real* a, int a_stride, const real* b, int b_stride, real* c, int c_stride,
 ) noexcept nogil:
-    """C (n, m) = op(B) (n, k) @ op(A) (k, m), by rows; to BLAS, by columns, it is C (m, n) = op(A) @ op(B)."""
+    """C (n, m) = op(B) (n, k) @ op(A) (k, m), row-major. BLAS, column-major, sees C (m, n) = op(A) @ op(B)."""
     cdef real one = 1, zero = 0
     if real is float:
         (<single_product>gemm)(
@@ -31,7 +31,7 @@ cdef inline void product(
 
 
 cdef void* function_of(capsule) except NULL:
-    """The function in a capsule of `scipy.linalg.cython_blas`, whose name is the signature."""
+    """Return the function in a capsule of `scipy.linalg.cython_blas`, whose name is the signature."""
     cdef bytes signature = PyCapsule_GetName(capsule)
     if not signature.startswith(b"void (char *, char *, int *, int *, int *,"):
         raise ImportError(f"SciPy's BLAS must take integers of type int, got the function {signature.decode()}")

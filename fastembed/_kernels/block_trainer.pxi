@@ -43,7 +43,7 @@ cdef class BlockTrainer:
     """A model, its counts, and the memory to train it in, bound once; and the crew of threads that makes the steps.
 
     `block_trainer` makes it. One thread at a time calls `step`; between `open` and `close`, other threads help from
-    within `work`. It keeps the arrays alive that it points into.
+    within `work`. It keeps alive the arrays that it points into, and the objects whose arrays it points into.
     """
 
     cdef BlockState state
@@ -133,8 +133,8 @@ cdef class BlockTrainer:
         return rows
 
 
-cdef tuple bind_bags(BlockState* state, bags, scratch, const real* _):
-    """Point into the arrays of bags and of their scratch memory; return the arrays, to be kept alive."""
+cdef int bind_bags(BlockState* state, bags, scratch, const real* _) except -1:
+    """Point into the arrays of bags and of their scratch memory."""
     cdef const int64_t[::1] starts = bags.starts
     cdef const int32_t[::1] ids = bags.ids
     cdef const real[::1] weights = bags.weights
@@ -147,10 +147,7 @@ cdef tuple bind_bags(BlockState* state, bags, scratch, const real* _):
     state.scratch.row_gradients = &row_gradients[0, 0]
     state.scratch.slots, state.scratch.slot_of_entry = &slots[0], &slot_of_entry[0]
     state.groups = Groups(0, &named[0], &ends[0], &members[0], &grouped[0])
-    return (
-        starts.base, ids.base, weights.base, row_gradients.base, grouped.base, named.base, members.base, ends.base,
-        slots.base, slot_of_entry.base,
-    )
+    return 0
 
 
 def block_trainer(
@@ -236,20 +233,16 @@ def block_trainer(
     )
     trainer.state.gemm, trainer.state.single, trainer.state.decay = function_of(gemm), real is float, decay
     trainer.arrays = (
-        embedding.base, weights.base, None if bias is None else bias.base,
-        None if squares is None else squares.base, linear_squares.base, bounds.base, row_rates.base,
-        row_weights.base, bases.base, offsets.base, entries.base, filled.base, kinds.base, row_factors.base,
-        column_factors.base, totals.base, gemm, h.base, weighted_h.base, momentum.base, logits.base, h_gradients.base,
-        gradients.base, partials.base, log_normalisers.base, shares.base, segments.base,
+        embedding, weights, bias, squares, linear_squares, bounds, row_rates, row_weights, counts, totals, gemm,
+        scratch, bags, bag_weights, bag_scratch,
     )
     trainer.state.bags = Bags(NULL, NULL, NULL)
     if bag_weights is not None:
         trainer.state.model.bag_weights = &bag_weights[0]
-        trainer.arrays += (bag_weights.base,)
     if bags is not None:
-        trainer.arrays += bind_bags(&trainer.state, bags, bag_scratch, &embedding[0, 0])
+        bind_bags(&trainer.state, bags, bag_scratch, &embedding[0, 0])
     trainer.state.exchange = Exchange(0, bounds.shape[0] - 1, 1, NULL, NULL, NULL, NULL, 0, 0)
     trainer.exchange = exchange
     if exchange is not None:
-        trainer.arrays += bind_exchange(&trainer.state.exchange, exchange, &embedding[0, 0])
+        bind_exchange(&trainer.state.exchange, exchange, &embedding[0, 0])
     return trainer

@@ -1,16 +1,16 @@
 """exp(x) for x <= 0, written so that a plain loop over it vectorises.
 
-Reduction: x = n ln2 + r with n an integer and |r| <= ln2 / 2, so exp(x) = 2^n exp(r), and
-exp(r) = 1 + r + r^2 q(r) with q a polynomial fitted to minimise the largest relative error over the interval (of
-degree 3 in float: error 1.05e-7; of degree 9 in double: 4e-18). exp(0) = 1 exactly.
+x = n ln2 + r with an integer n and |r| <= ln2 / 2, so exp(x) = 2^n exp(r). exp(r) = 1 + r + r^2 q(r), where the
+polynomial q minimises the largest relative error on the interval: degree 3 in float, error 1.05e-7; degree 9 in double,
+error 4e-18. exp(0) is exactly 1.
 
 n ln2 is subtracted in two parts. The high part has so few bits that its product with n is exact. The clamp between the
-two never changes a value (r is within +-0.35): it keeps the compiler from adding the two parts first, which
--fassociative-math allows and which would cost five bits.
+two changes no value, since |r| < 0.35. It keeps the compiler from adding the two parts first, which -fassociative-math
+allows and which costs five bits.
 
-Below the cut-off, where 2^n would no longer be a normal number, the result is 0, also for -inf. NaN stays NaN, through
-r: n is a number even then, since C leaves the conversion of a NaN to an integer undefined. For x > 0 the result is
-right up to the largest exponent, but no kernel relies on it.
+Below the cut-off 2^n is not a normal number, and the result is 0, also for -inf. NaN gives NaN, through r; n is a
+number even then, since C does not define the conversion of NaN to an integer. The result is right for x > 0, too, up to
+the largest exponent, but no kernel relies on it.
 """
 
 from libc.math cimport rint, rintf

@@ -1,7 +1,7 @@
 """The floating-point mode of a thread (rounding, flushing of subnormals): set the default mode, restore the old one.
 
-A thread inherits the mode of the one that starts it, and other libraries change it. The mode is set only if it differs;
-exception flags are ignored.
+A thread inherits the mode of the thread that starts it, and other libraries change it. The mode is set only if it
+differs. Exception flags are ignored.
 """
 
 cdef extern from *:

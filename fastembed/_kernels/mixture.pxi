@@ -1,6 +1,6 @@
 """The logits  x_r = f a_r + g b_r  of users r, for two matrices a and b (R, V) with contiguous rows.
 
-Items that a user has seen are no candidates: those from starts[r] to starts[r + 1] - 1. `x` (V,) is scratch memory.
+User r has seen the items starts[r] to starts[r + 1] - 1 of `seen`; all others are candidates. `x` (V,) is scratch.
 """
 
 from libc.math cimport INFINITY, log
@@ -25,7 +25,7 @@ def mixture_moments(
     const real[:, :] first, const real[:, :] second, double f, double g, const int32_t[::1] starts,
     const int32_t[::1] seen, real[::1] x, double[:, ::1] moments,
 ):
-    """moments[r] = logsumexp x_r, and the means of a, b, a a, a b and b b under softmax(x_r), all of candidates."""
+    """moments[r] = logsumexp x_r and the means of a, b, a a, a b, b b under softmax(x_r), over the candidates."""
     cdef Py_ssize_t row, c
     cdef const real* a
     cdef const real* b
@@ -54,15 +54,15 @@ def mixture_ranks(
     const int32_t[::1] seen, real[::1] x, const int32_t[::1] hidden_starts, const int32_t[::1] hidden,
     int32_t[::1] above,
 ):
-    """above[t] = how many candidates of row r have a higher x than hidden[t], for t from hidden_starts[r] on."""
+    """above[t] = the number of candidates of row r with a higher x than hidden[t], for t from hidden_starts[r] on."""
     cdef Py_ssize_t row, t, c
     cdef int32_t count
-    cdef real own
+    cdef real logit
     with nogil:
         for row in range(starts.shape[0] - 1):
             mix(&first[row, 0], &second[row, 0], <real>f, <real>g, starts, seen, row, x)
             for t in range(hidden_starts[row], hidden_starts[row + 1]):
-                own, count = x[hidden[t]], 0
+                logit, count = x[hidden[t]], 0
                 for c in range(x.shape[0]):
-                    count += x[c] > own
+                    count += x[c] > logit
                 above[t] = count

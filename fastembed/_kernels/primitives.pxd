@@ -1,8 +1,7 @@
-"""Inline functions that several kernels are built from.
+"""Inline functions that the kernels share.
 
-Sums and scaled sums of vectors, a step along one, the maximum, exponentials with their sum, the search in a sparse row,
-the sum of rows by the indices of a sparse row, prefetching; and `Partial`, the result of the softmax over one shard of
-the vocabulary, with the merge of several.
+Vectors: sums, scaled sums, a gradient step, the maximum, exponentials with their sum. Sparse rows: a search, the
+weighted sum of dense rows. The softmax over several shards: `Partial`, the result for one shard, and its merge.
 """
 
 from libc.math cimport fabs, log, sqrt
@@ -35,28 +34,21 @@ cdef extern from *:
 
 cdef enum:
     CACHE_LINE = 64   # bytes
-    SUM_LENGTH = 256  # exponentials that are summed in their own dtype; such sums are added in double
+    SUM_LENGTH = 256  # exponentials per sum in their own dtype; these sums are added in double
 
 
 # ---------------------------------------------------------------- vectors
 
 cdef inline Py_ssize_t whole_lines(Py_ssize_t width, const real* _) noexcept nogil:
-    """`width`, which is a whole number of cache lines already: so the compiler knows, and loops have no tail."""
+    """Return `width`, a whole number of cache lines: the compiler now knows, and makes no tails of loops."""
     return width & ~<Py_ssize_t>(CACHE_LINE // sizeof(real) - 1)
 
 
-cdef inline real dot(const real* a, const real* b, Py_ssize_t n) noexcept nogil:
-    cdef real s = 0
-    cdef Py_ssize_t d
-    for d in range(n):
-        s += a[d] * b[d]
-    return s
-
-
 cdef inline real multiply_add(real a, real b, real c) noexcept nogil:
-    """a b + c, in one instruction where the CPU has it: the compiler keeps a sum of such terms in order.
+    """Return a b + c, in one instruction if the CPU has it.
 
-    Of a b + c d + ... it makes several sums, with more instructions than terms.
+    The compiler keeps the order of such terms. It would split a b + c d + ... into several sums, with more
+    instructions than terms.
     """
     if real is float:
         return fma_float(a, b, c)
@@ -65,7 +57,7 @@ cdef inline real multiply_add(real a, real b, real c) noexcept nogil:
 
 
 cdef inline double squared_length(const real* x, Py_ssize_t n) noexcept nogil:
-    """x . x in double: in float, the square of a number below 1e-23 is 0."""
+    """Return x . x, in double: in float, the square of a number below 1e-23 is 0."""
     cdef double s = 0
     cdef Py_ssize_t d
     for d in range(n):
@@ -96,7 +88,7 @@ cdef inline void add_scaled(const real* x, real factor, Py_ssize_t n, real_alone
 
 
 cdef inline void descend(real* row, const real* direction, double step, Py_ssize_t n) noexcept nogil:
-    """row -= step * direction; in double where the step is too long for float, since the direction is that short."""
+    """row -= step * direction; in double if the step overflows float, which a very short direction compensates."""
     cdef Py_ssize_t d
     if step < 1e38:
         add_scaled(direction, <real>-step, n, row)
@@ -106,9 +98,10 @@ cdef inline void descend(real* row, const real* direction, double step, Py_ssize
 
 
 cdef inline double step_length(double* square, const real* g, double rate, Py_ssize_t n) noexcept nogil:
-    """The factor on the gradient g (n,) of a row: of Adagrad, rate / sqrt(S) after S += g . g; 0 while S is 0.
+    """Return the factor on the gradient g (n,) of a row.
 
-    S is *square. If that is NULL, the factor is the rate: plain gradient descent.
+    For Adagrad, with S in *square, it is rate / sqrt(S) after S += g . g, and 0 while S is 0. For gradient descent,
+    with NULL, it is the rate.
     """
     if square == NULL:
         return rate
@@ -117,10 +110,10 @@ cdef inline double step_length(double* square, const real* g, double rate, Py_ss
 
 
 cdef inline real maximum_of(const real* x, Py_ssize_t n) noexcept nogil:
-    """The largest of n values. As integers, since a maximum of floats only vectorises if no NaN is assumed.
+    """Return the largest of n numbers, compared as integers: floats would only vectorise if none were NaN.
 
-    Flipping all but the sign bit of the negative numbers makes the order of the bits, read as signed integers, the
-    order of the numbers. A positive NaN is above infinity, so it becomes the maximum and then makes the loss NaN.
+    With all bits but the sign flipped in negative numbers, the bits as signed integers have the order of the numbers.
+    A positive NaN is above infinity, so it is the maximum, and the loss becomes NaN.
     """
     cdef Py_ssize_t c
     cdef int32_t bits_32, largest_32 = INT32_MIN
@@ -140,11 +133,10 @@ cdef inline real maximum_of(const real* x, Py_ssize_t n) noexcept nogil:
 
 
 cdef inline double exponentials(real* x, Py_ssize_t n, real maximum) noexcept nogil:
-    """x_c becomes exp(x_c - maximum), in place; returns the sum.
+    """Replace x_c by exp(x_c - maximum); return the sum.
 
-    GCC 12 makes 32 instructions for 16 floats with AVX-512, and 31 for 8 with AVX2, where 26 would do: of the others,
-    three are for the clamp between the parts of n ln2, and the rest are copies and a second selection of the zeros.
-    Without those for the clamp the loop is no faster.
+    GCC 12 makes 32 instructions for 16 floats with AVX-512, and 31 for 8 with AVX2, where 26 would do. Three of the
+    rest are for the clamp in `exp_nonpositive`; without them the loop is no faster.
     """
     cdef Py_ssize_t first = 0, end, c
     cdef real value, partial
@@ -166,7 +158,7 @@ cdef inline double exponentials(real* x, Py_ssize_t n, real maximum) noexcept no
 cdef inline Py_ssize_t lower_bound(
     const row_id* numbers, Py_ssize_t first, Py_ssize_t last, Py_ssize_t number,
 ) noexcept nogil:
-    """Index of the first of the ascending numbers[first:last] that is not below `number`."""
+    """Return the index of the first of the ascending numbers[first:last] that is not below `number`."""
     cdef Py_ssize_t left = last - first, half
     while left > 1:  # without a branch that depends on the numbers
         half = left // 2
@@ -217,14 +209,14 @@ cdef inline void add_gathered_rows(
 # ---------------------------------------------------------------- the softmax over several shards
 
 cdef struct Partial:
-    # The results of one example for one shard, or for consecutive shards
+    # The result of one example for one shard, or for consecutive shards
     double maximum        # m = max of its logits
     double total          # sum of exp(x - m)
     double target_logit   # sum of y x
 
 
 cdef struct Merged:
-    # The results of one example for all shards
+    # The result of one example for all shards
     double maximum         # m = max x
     double total           # sum of exp(x - m)
     double log_normaliser  # logsumexp(x) = m + log(total)
@@ -232,11 +224,11 @@ cdef struct Merged:
 
 
 cdef enum:
-    TREE_DEPTH = 24  # largest number of pending partial sums in a merge of fewer than 2^24 shards
+    TREE_DEPTH = 24  # pending partial results in a merge of fewer than 2^24 shards
 
 
 cdef inline void join(Partial* left, const Partial* right) noexcept nogil:
-    """`left` becomes the result of both runs of shards."""
+    """Make `left` the result of both runs of shards."""
     cdef double smaller = exp_nonpositive(-fabs(left.maximum - right.maximum))  # exp(min - max)
     if left.maximum >= right.maximum:
         left.total += right.total * smaller
@@ -247,10 +239,10 @@ cdef inline void join(Partial* left, const Partial* right) noexcept nogil:
 
 
 cdef inline Merged merge_partials(const Partial* partials, Py_ssize_t shards) noexcept nogil:
-    """Merge the shards' results by a fixed binary tree.
+    """Merge the results of the shards by a fixed binary tree.
 
-    Shards 2k and 2k + 1 are joined, then such pairs, and so on: `waiting` holds the partial results whose other half is
-    still missing. If an aligned run of 2^n shards was summed elsewhere, the bits are the same.
+    The tree joins shards 2k and 2k + 1, then these pairs, and so on. `waiting` holds the results whose other half is
+    missing. A run of 2^n shards that begins at a multiple of 2^n may be merged elsewhere: the bits are the same.
     """
     cdef Partial[TREE_DEPTH] waiting
     cdef Py_ssize_t depth = 0, s, runs

@@ -1,25 +1,24 @@
 """One example against the whole vocabulary: matvec, stable softmax, loss, gradient, in-place updates.
 
-Notation (docs/derivation.md): h = E[i], the example's embedding row; w_c the output vector of column c, a row of
-`weights`; x_c = h . w_c + b_c the logits; y the target, given by its non-zero entries: `columns` (ascending) and
-`amounts`.
+Notation (docs/derivation.md): h is the embedding row of the example, w_c the output vector of column c, which is a row
+of `weights`. The logits are x_c = h . w_c + b_c. The target y is given by its non-zero entries: `columns`, ascending,
+and `amounts`.
 
     L      = scale * (sum(y) * logsumexp(x) - sum_c y_c x_c)
     dL/dh  = scale * (sum(y) * sum_c o_c w_c - sum_c y_c w_c)         o = softmax(x)
     dL/dw_c = scale * (sum(y) * o_c - y_c) * h
 
-The embedding's gradient needs *one* pass over `weights`: the vocabulary is processed in tiles that stay in the
-first-level cache, and each tile's logits are followed at once by its share of sum_c exp(x_c - m) w_c. When a tile
-raises the running maximum m, the sums so far are rescaled by exp(old - new) (online softmax). One pass is over one
-shard of the vocabulary and leaves its partial result in its own slot; the slots are merged by a fixed binary tree.
-So the result depends on the shards' bounds, not on which thread ran which shard.
+The gradient of h needs *one* pass over `weights`. A pass takes the rows in tiles that stay in the first-level cache:
+the logits of a tile, then at once the tile's share of sum_c exp(x_c - m) w_c. When a tile raises the running maximum m,
+the pass multiplies its sums by exp(old m - new m) (online softmax). Each shard of the vocabulary has a pass and a
+partial result, and a fixed binary tree merges the partial results. So no bit depends on which thread runs which shard.
 
-Rows of `weights` are padded with zeros to a whole number of cache lines; so is h. Loops over a row need no tail, and
-`whole_lines`, which changes nothing, tells the compiler so.
+Rows of `weights` and h are padded with zeros to whole cache lines, so loops over a row have no tail. `whole_lines`
+tells the compiler so and changes nothing.
 
 If the input is a bag, h is the weighted sum of its rows, and the gradient of each row is its weight times dL/dh.
 
-A step whose result would not be finite is not made: `descend_bag` returns False before anything is changed.
+A step whose result would not be finite changes nothing: `descend_bag` returns False.
 """
 
 from libc.float cimport DBL_EPSILON, DBL_MAX, FLT_EPSILON, FLT_MAX
@@ -30,7 +29,7 @@ from libc.string cimport memcpy, memset
 from fastembed._kernels.exp cimport exp_nonpositive
 from fastembed._kernels.primitives cimport (
     CACHE_LINE, TREE_DEPTH, Merged, Partial,
-    add_scaled, dot, exponentials, lower_bound, maximum_of, merge_partials, multiply_add, prefetch, scale_by, sum_of,
+    add_scaled, exponentials, lower_bound, maximum_of, merge_partials, multiply_add, prefetch, scale_by, sum_of,
     whole_lines,
 )
 from fastembed._kernels.types cimport real, real_alone
@@ -40,17 +39,17 @@ cpdef enum:
     TILE_ROWS = 256        # largest number of rows of a tile, whose logits a kernel holds
 
 cdef enum:
-    GRADIENT_COLUMNS = 64  # columns of the gradient whose shards are merged at once
+    GRADIENT_COLUMNS = 64  # columns of the gradient that are merged at once
 
 
 cdef struct Tiling:
-    # How a pass divides a shard into tiles; `fastembed._kernels.tiling` chooses it for the caches of the CPU
+    # How a pass divides a shard into tiles; `fastembed._kernels.tiling` chooses it for the CPU's caches
     Py_ssize_t rows  # rows per tile: a multiple of 8, at most TILE_ROWS
-    bint prefetch    # whether to prefetch the next tile while one is used
+    bint prefetch    # whether to prefetch the next tile
 
 
 cdef struct Target:
-    # The non-zero entries of a target row y; see `target_row`
+    # The non-zero entries of a target y
     const int32_t* columns   # ascending
     const double* amounts
     Py_ssize_t entries
@@ -67,9 +66,9 @@ cdef inline Target target_row(const int32_t* columns, const double* amounts, Py_
 # ---------------------------------------------------------------- kernels, one per mathematical step
 
 cdef inline void prefetch_half(const real* ahead, Py_ssize_t c, Py_ssize_t width) noexcept nogil:
-    """Prefetch, for the eight rows from c on, half as many of those that come next, unless `ahead` is NULL.
+    """For the eight rows from c on, prefetch four rows of the next tile: of its half at `ahead`, which may be NULL.
 
-    A tile is used twice, and each use prefetches one half of the next tile: so memory always has something to fetch.
+    A pass uses each tile twice. Each use prefetches half of the next tile, so that memory is never idle.
     """
     cdef Py_ssize_t line
     if ahead != NULL:
@@ -81,10 +80,10 @@ cdef inline void matvec_rows(
     const real* weights, const real* h, const real* bias, Py_ssize_t first, Py_ssize_t rows, Py_ssize_t width,
     real* logits, const real* ahead,
 ) noexcept nogil:
-    """x_c = h . w_c + b_(first + c). Eight rows at a time share the loads of h; `ahead` is as for `prefetch_half`.
+    """x_c = h . w_c + b_(first + c). Eight rows at a time share the loads of h; `ahead` is as in `prefetch_half`.
 
-    The last rows % 8 are summed in another order. So the bits depend on where a call starts and ends: at the bounds of
-    shards, or of their tiles.
+    The last rows % 8 rows have another order of summation, so the bits depend on where a call begins and ends: at the
+    bounds of shards, or of tiles.
     """
     cdef Py_ssize_t c = 0, d
     cdef real s0, s1, s2, s3, s4, s5, s6, s7, t
@@ -108,7 +107,10 @@ cdef inline void matvec_rows(
         logits[c + 4], logits[c + 5], logits[c + 6], logits[c + 7] = s4, s5, s6, s7
         c += 8
     while c < rows:
-        logits[c] = dot(weights + c * width, h, width)
+        w, s0 = weights + c * width, 0
+        for d in range(width):
+            s0 += w[d] * h[d]
+        logits[c] = s0
         c += 1
     if bias != NULL:
         for c in range(rows):
@@ -118,7 +120,7 @@ cdef inline void matvec_rows(
 cdef inline void add_weighted_rows(
     const real* weights, const real* e, Py_ssize_t rows, Py_ssize_t width, real_alone total, const real* ahead,
 ) noexcept nogil:
-    """total += sum_c e_c w_c, eight rows at a time; `ahead` is as for `prefetch_half`."""
+    """total += sum_c e_c w_c, eight rows at a time; `ahead` is as in `prefetch_half`."""
     cdef Py_ssize_t c = 0, d
     cdef const real* w
     cdef real e0, e1, e2, e3, e4, e5, e6, e7, t
@@ -146,7 +148,7 @@ cdef inline void add_weighted_rows(
 cdef inline void add_outer(
     const real* h, const real* e, Py_ssize_t rows, Py_ssize_t width, real_alone weights,
 ) noexcept nogil:
-    """w_c += e_c h. One row at a time, which suits memory better than several."""
+    """w_c += e_c h, one row at a time, which suits memory better than several."""
     cdef Py_ssize_t c, d
     width = whole_lines(width, h)
     for c in range(rows):
@@ -162,9 +164,9 @@ cdef void pass_shard(
     const real* bias,         # (V,) or NULL
     Py_ssize_t begin, Py_ssize_t end, Py_ssize_t width,
     const Target* y,
-    real* logits,             # (V,) or NULL: output of the logits
-    real* expected,           # (width,) or NULL: sum_c exp(x_c - m) w_c
-    real* observed,           # (width,) with `expected`: sum_c y_c w_c
+    real* logits,             # (V,) or NULL, written
+    real* expected,           # (width,) or NULL, written: sum_c exp(x_c - m) w_c
+    real* observed,           # (width,) with `expected`, written: sum_c y_c w_c
     Partial* partial, Tiling tiling,
 ) noexcept nogil:
     cdef real e[TILE_ROWS]  # the logits x_c of the tile, then exp(x_c - m)
@@ -194,7 +196,7 @@ cdef void pass_shard(
         if logits != NULL:
             memcpy(logits + first, e, rows * sizeof(real))
         raised = maximum_of(&e[0], rows)
-        if not raised <= maximum:  # true for NaN as well, which then makes all sums NaN
+        if not raised <= maximum:  # also if it is NaN, which makes all sums NaN
             shrink = exp_nonpositive(maximum - raised)
             total *= shrink
             if expected != NULL:
@@ -215,8 +217,8 @@ cdef void merge_gradient(
 ) noexcept nogil:
     """dL/dh = scale * (sum(y) * sum_c o_c w_c - sum_c y_c w_c), summed over shards by the tree of `merge_partials`.
 
-    o_c = exp(x_c - m) / sum_c exp(x_c - m), with the `maximum` m and `total` of all shards: so it need not wait for the
-    logarithm in the loss.
+    o_c = exp(x_c - m) / sum_c exp(x_c - m) uses the `maximum` m and the `total` of all shards, and does not wait for
+    the logarithm in the loss.
     """
     cdef double[TREE_DEPTH][GRADIENT_COLUMNS] waiting
     cdef double share
@@ -229,7 +231,7 @@ cdef void merge_gradient(
         depth = 0
         for s in range(shards):
             share = total_target / total
-            if partials[s].maximum < maximum:  # not in one shard alone, where the next step would wait for it
+            if partials[s].maximum < maximum:  # with one shard, the branch saves an exponential that delays the step
                 share *= exp_nonpositive(partials[s].maximum - maximum)
             e, o = expected + s * width + first, observed + s * width + first
             for d in range(columns):
@@ -249,9 +251,9 @@ cdef void merge_gradient(
 
 
 cdef inline bint is_short(double linear_step, const real* h, Py_ssize_t dim) noexcept nogil:
-    """Whether linear_step * h is so short that no w_c that moves by it overflows.
+    """Return whether linear_step * h is so short that no w_c overflows when it moves by it.
 
-    It is below a quarter of the spacing of the largest numbers: adding that to a finite number leaves it finite.
+    The limit is a quarter of the spacing of the largest numbers: added to a finite number it gives a finite number.
     """
     cdef Py_ssize_t d
     cdef double length = 0, limit = FLT_MAX * (FLT_EPSILON / 8) if real is float else DBL_MAX * (DBL_EPSILON / 8)
@@ -264,10 +266,10 @@ cdef bint descend_bag(
     real* embedding, const int32_t* ids, const real* weights, Py_ssize_t entries, const real* h,
     const double* gradient, Py_ssize_t dim, double learning_rate, double linear_step,
 ) noexcept nogil:
-    """E[ids_t] -= learning_rate * weights_t * dL/dh for each row of a bag, whose ids are distinct; h is its sum.
+    """E[ids_t] -= learning_rate * weights_t * dL/dh for each row of a bag, whose ids are distinct; return success.
 
-    `linear_step` is the factor on h in the longest step that `descend_shard` will make, or 0. Returns False, with all
-    rows as they were, if a row would overflow, or if a w_c might.
+    h is the sum of the bag. `linear_step` is the factor on h in the longest step of `descend_shard`, or 0. If a row
+    would overflow, or a w_c might, nothing changes.
     """
     cdef Py_ssize_t t, d, finite = 0
     cdef real* row
@@ -293,10 +295,10 @@ cdef void descend_shard(
     real* weights, const real* h, const real* logits, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t width,
     const Target* y, double maximum, double log_normaliser, double step,
 ) noexcept nogil:
-    """w_c -= step * (sum(y) * o_c - y_c) * h for the rows of a shard; step = learning_rate * scale.
+    """w_c -= step * (sum(y) * o_c - y_c) * h for the rows of a shard; step is learning_rate * scale.
 
-    o_c = exp(x_c - m) exp(m - logsumexp(x)) with the `maximum` m of the shard, a logit: x_c - m is exact where it
-    matters, and the second factor is taken in double.
+    o_c = exp(x_c - m) exp(m - logsumexp(x)), where m is the `maximum` of the shard. So x_c - m is exact where it
+    matters, and the second factor is in double.
     """
     cdef real e[TILE_ROWS]
     cdef Py_ssize_t first = begin, rows, t = lower_bound(y.columns, 0, y.entries, begin)
@@ -316,7 +318,7 @@ cdef void descend_shard(
 # ---------------------------------------------------------------- Python interface
 
 def exp_array(const real[::1] x, real[::1] out):
-    """out = exp(x) for x <= 0, by the exponential that the kernels use."""
+    """out = exp(x) for x <= 0, by the exponential of the kernels."""
     with nogil:
         memcpy(&out[0], &x[0], x.shape[0] * sizeof(real))
         exponentials(&out[0], x.shape[0], <real>0)
@@ -358,9 +360,9 @@ def row_pass(
     real[::1] logits, double[:, ::1] partials, real[:, ::1] expected, real[:, ::1] observed,
     Py_ssize_t tile_rows, bint prefetch,
 ):
-    """The passes over shards first to last - 1.
+    """Pass shards `first` to last - 1.
 
-    Fills their rows of `partials` and, unless None, of `expected` and `observed`, and their part of `logits`.
+    Fill their rows of `partials` and, unless these are None, of `expected` and `observed`, and their part of `logits`.
     `tile_rows` and `prefetch` are a `Tiling`.
     """
     cdef Target y
@@ -409,13 +411,13 @@ def bag_descend(
     real[:, ::1] embedding, const int32_t[::1] ids, const real[::1] weights, const real[::1] h,
     const double[::1] gradient, const double[::1] amounts, double learning_rate, double linear_rate,
 ) -> bool:
-    """embedding[ids_t] -= learning_rate * weights_t * gradient, of a bag whose sum is h; return whether it was done.
+    """embedding[ids_t] -= learning_rate * weights_t * gradient, of a bag whose sum is h; return success.
 
-    It is not if a number would overflow, or if `row_update_linear` with a step of `linear_rate` might let one overflow.
+    If a number would overflow, or might in `row_update_linear` with a step of `linear_rate`, nothing changes.
     """
     cdef bint done
     cdef double linear_step
-    # Memoryviews of length 0 have no first element to take the address of
+    # A memoryview of length 0 has no first element
     cdef const int32_t* first_id = &ids[0] if ids.shape[0] else NULL
     cdef const real* first_weight = &weights[0] if ids.shape[0] else NULL
     with nogil:
@@ -433,7 +435,7 @@ def row_update_linear(
     const int32_t[::1] columns, const double[::1] amounts, const double[:, ::1] partials,
     double log_normaliser, double step,
 ):
-    """Update shards first to last - 1 of the linear layer, in place, from what `row_pass` left of them."""
+    """Make the step on shards `first` to last - 1 of the linear layer, with the results of `row_pass`."""
     cdef Target y
     cdef Py_ssize_t s
     with nogil:

@@ -1,4 +1,13 @@
-"""Training on many examples in order, for any number of epochs: the kernels of row.pxi in a loop without the GIL."""
+"""Training on many examples in order, for any number of epochs: the kernels of row.pxi in a loop without the GIL.
+
+The way of a step, five calls deep:
+
+    RowTrainer.step       one example (`train`: many)
+      RowTrainer.descend  for the dtype
+        train_rows        gather, pass, merge, descend
+          pass_shard      logits, softmax, sums of one shard                                  row.pxi
+            matvec_rows   one formula (add_weighted_rows, exponentials, ...)
+"""
 
 from libc.math cimport NAN, isfinite
 from libc.stdint cimport int32_t, int64_t
@@ -13,7 +22,7 @@ include "row.pxi"
 
 
 cdef struct RowModel:
-    # Parameters, all of one dtype; the division of the vocabulary into shards; the factor on the loss
+    # Parameters (void: in the model's dtype), bounds of the shards, factor on the loss
     void* embedding           # (V_in, dim)
     void* weights             # (V, width)
     const void* bias          # (V,) or NULL
@@ -24,7 +33,7 @@ cdef struct RowModel:
 
 
 cdef struct RowScratch:
-    # Workspace for one example; void arrays have the dtype of the model
+    # Memory for one example
     void* h                   # (width,)
     void* logits              # (V,)
     void* expected            # (shards, width)
@@ -34,25 +43,23 @@ cdef struct RowScratch:
 
 
 cdef struct Examples:
-    # Example n has the input row inputs[n], or bag n if there are bags, and the target entries starts[n] to
-    # starts[n + 1] of columns and amounts
     Py_ssize_t size
-    const Py_ssize_t* inputs
-    const int64_t* starts
+    const Py_ssize_t* inputs  # (size,): rows of the embedding, unless there are bags
+    Bags bags                 # the inputs, or all NULL
+    const int64_t* starts     # (size + 1,): the target of example n has the entries starts[n] to starts[n + 1] - 1
     const int32_t* columns
     const double* amounts
-    Bags bags
 
 
 cdef Py_ssize_t train_rows(
     const RowModel* model, const RowScratch* scratch, real* h, const Examples* examples, Py_ssize_t begin,
     Py_ssize_t end, double learning_rate, bint update_linear, double* sums,
 ) noexcept nogil:
-    """Make the steps begin to end - 1, every shard on this thread; h is `scratch.h`, in the model's dtype.
+    """Make the steps `begin` to end - 1 on this thread; h is `scratch.h` in the model's dtype.
 
-    Steps are numbered over the epochs: with N examples, step k is on example k % N, and adds the loss before it to
-    sums[k // N]. Returns `end`, or the number of the first step whose loss, or what it would leave, is not finite; that
-    step has changed nothing.
+    Steps are numbered over the epochs. With N examples, step k is on example k % N and adds the loss before it to
+    sums[k // N]. Return `end`, or the number of the first step whose loss or result is not finite, which changes
+    nothing.
     """
     cdef real* embedding = <real*>model.embedding
     cdef real* weights = <real*>model.weights
@@ -118,7 +125,7 @@ cdef Py_ssize_t train_rows(
 cdef class RowTrainer:
     """A model and the memory to train it in, bound once, so that a step costs little more than its arithmetic.
 
-    Made by `row_trainer`. It holds references to the arrays that it points into.
+    `row_trainer` makes it. It keeps the arrays alive that it points into.
     """
 
     cdef bint single  # float32 if true, otherwise float64
@@ -141,14 +148,14 @@ cdef class RowTrainer:
         )
 
     def step(self, lock, Py_ssize_t i, int32_t target, double learning_rate, bint update_linear) -> float:
-        """Make one step on input row i with output `target`, while the lock is held; return the loss before it.
+        """Make one step on input row i with output `target`, holding the lock; return the loss before the step.
 
-        Returns NaN, and has changed nothing, if the loss or what the step would leave is not finite. The lock is
-        acquired here since Python's `with` takes longer than the step of a small model.
+        If the loss or the result of the step is not finite, return NaN and change nothing. Python's `with` would hold
+        the lock, too, but takes longer than the step of a small model.
         """
         cdef int64_t[2] starts = [0, 1]
         cdef double one = 1, loss = 0
-        cdef Examples example = Examples(1, &i, &starts[0], &target, &one, Bags(NULL, NULL, NULL))
+        cdef Examples example = Examples(1, &i, Bags(NULL, NULL, NULL), &starts[0], &target, &one)
         cdef Py_ssize_t made
         cdef Mode mode
         lock.acquire()
@@ -163,12 +170,11 @@ cdef class RowTrainer:
         self, inputs, const int64_t[::1] starts, const int32_t[::1] columns, const double[::1] amounts,
         Py_ssize_t begin, Py_ssize_t end, double learning_rate, bint update_linear, double[::1] sums,
     ) -> int:
-        """Make the steps begin to end - 1; return the number of the first that could not be made, or `end`.
+        """Make the steps `begin` to end - 1 as `train_rows`; return `end`, or the number of the step that fails.
 
-        Example n has the input row inputs[n], or the n-th of bags, which have starts (N + 1,) of int64, ids of int32
-        and weights; and the target entries starts[n] to starts[n + 1] of `columns` and
-        `amounts`. Steps are numbered over the epochs, and the losses before them are added to `sums` (epochs,), as
-        `train_rows` says.
+        `inputs` are rows of the embedding (N,), or an object of bags with int64 starts (N + 1,), int32 ids, and
+        weights. The target of example n has the entries starts[n] to starts[n + 1] - 1 of `columns` and `amounts`. The
+        losses are added to `sums` (epochs,).
         """
         cdef const Py_ssize_t[::1] rows
         cdef const int64_t[::1] bag_starts
@@ -176,7 +182,7 @@ cdef class RowTrainer:
         cdef const float[::1] singles
         cdef const double[::1] doubles
         cdef Examples examples = Examples(
-            len(inputs), NULL, &starts[0], &columns[0], &amounts[0], Bags(NULL, NULL, NULL),
+            len(inputs), NULL, Bags(NULL, NULL, NULL), &starts[0], &columns[0], &amounts[0],
         )
         if hasattr(inputs, "starts"):
             bag_starts, ids = inputs.starts, inputs.ids
@@ -199,10 +205,11 @@ def row_trainer(
     real[:, ::1] embedding, real[:, ::1] weights, const real[::1] bias, const Py_ssize_t[::1] bounds,
     Py_ssize_t tile_rows, bint prefetch, double scale, scratch,
 ) -> RowTrainer:
-    """Bind a model: embedding (V_in, D), weights (V, width), bias (V,) or None, shards' bounds (S + 1,), a `Tiling`.
+    """Bind a model: embedding (V_in, D), weights (V, width), bias (V,) or None, bounds of the shards (S + 1,).
 
-    `scratch` has, as attributes, the memory to work in: h (width,), logits (V,), expected and observed (S, width) of
-    the model's dtype, partials (S, 3) and gradient (width,) of float64.
+    `tile_rows` and `prefetch` are a `Tiling`; `scale` is the factor on the loss. `scratch` is an object with memory to
+    work in. Of the model's dtype: h (width,), logits (V,), expected and observed (S, width). Of float64: partials
+    (S, 3), gradient (width,).
     """
     cdef RowTrainer trainer = RowTrainer.__new__(RowTrainer)
     cdef real[::1] h = scratch.h, logits = scratch.logits
@@ -221,8 +228,5 @@ def row_trainer(
     trainer.scratch = RowScratch(
         &h[0], &logits[0], &expected[0, 0], &observed[0, 0], <Partial*>&partials[0, 0], &gradient[0],
     )
-    trainer.arrays = (
-        embedding.base, weights.base, None if bias is None else bias.base, bounds.base,
-        h.base, logits.base, expected.base, observed.base, partials.base, gradient.base,
-    )
+    trainer.arrays = embedding, weights, bias, bounds, scratch
     return trainer

@@ -1,9 +1,9 @@
 """Positive pointwise mutual information as a sparse matrix, and products of sparse matrices.
 
-The columns of a sparse matrix A (R, C) are divided into blocks: the k-th is bounds[k] to bounds[k + 1] - 1. The entries
-of a row in it are those from starts[k, row] to starts[k + 1, row] - 1; their columns are relative to the first column
-of the block, in 16 bits. The part of a dense operand or product that belongs to a block stays in the L2 cache during
-the pass over all rows.
+A sparse matrix A (R, C) is in panels of columns: panel k has the columns bounds[k] to bounds[k + 1] - 1, and of each
+row the entries starts[k, row] to starts[k + 1, row] - 1. Columns of entries are relative to the panel, in 16 bits. The
+rows of a dense operand or product that belong to a panel stay in the second-level cache during a pass over all rows of
+A.
 """
 
 from libc.math cimport log
@@ -15,14 +15,14 @@ from fastembed._kernels.primitives cimport CACHE_LINE, add_gathered_rows, add_sc
 from fastembed._kernels.types cimport real, real_alone
 
 cdef enum:
-    ROWS_AHEAD = 16  # rows ahead to prefetch, since in a block the entries of successive rows are far apart
+    ROWS_AHEAD = 16  # rows ahead to prefetch: the entries of successive rows in a panel are far apart
 
 
 cdef inline real logarithm(real x) noexcept nogil:
-    """log x for finite x > 1. In float a plain loop over it vectorises, and the error is at most 1.2e-7 of it.
+    """Return log x for finite x > 1. In float, a plain loop over it vectorises; the relative error is at most 1.2e-7.
 
-    x = 2^n (1 + r) with 1 + r between sqrt(1/2) and sqrt(2), so log x = n ln2 + r + r^2 q(r), with q a polynomial
-    fitted to minimise the largest relative error.
+    x = 2^n (1 + r) with 1 + r between sqrt(1/2) and sqrt(2), so log x = n ln2 + r + r^2 q(r). The polynomial q
+    minimises the largest relative error.
     """
     cdef int32_t n
     cdef real r, q
@@ -48,10 +48,10 @@ def positive_pmi(
 ):
     """A_rc = log(N_rc f_r g_c) where that is positive.
 
-    Row r of N has `indices` and `counts` from begins[r] to ends[r] - 1. Those of A are put from `place` on, without
-    gaps.
+    Row r of N has the entries begins[r] to ends[r] - 1 of `indices` and `counts`. The entries of A are written to
+    `columns` and `data` from `place` on, without gaps, and their places to `starts`.
     """
-    cdef Py_ssize_t row, t, k, first, blocks = bounds.shape[0] - 1
+    cdef Py_ssize_t row, t, k, first, panels = bounds.shape[0] - 1
     cdef double factor, ratio, largest = 3e38 if real is float else 1.7e308
     cdef int32_t column
     with nogil:
@@ -69,7 +69,7 @@ def positive_pmi(
                 place += ratio > 1  # a branch would be unpredictable
             for t in range(first, place):
                 data[t] = logarithm(data[t])
-            while k < blocks:
+            while k < panels:
                 k += 1
                 starts[k, row] = place
 
@@ -87,31 +87,31 @@ def csr_times_dense(
     const int32_t[::1] bounds, const int64_t[:, ::1] starts, const uint16_t[::1] columns, const real[::1] data,
     const real[:, ::1] dense, real[:, ::1] product, Py_ssize_t begin, Py_ssize_t end,
 ):
-    """product[begin:end] = A[begin:end] @ dense. Each row is one sum in column order: the same bits for any split."""
+    """product[begin:end] = A[begin:end] @ dense, each row summed in the order of the columns."""
     cdef Py_ssize_t row, k, first, entries, dim = dense.shape[1]
-    cdef const real* block
+    cdef const real* panel
     with nogil:
         memset(&product[begin, 0], 0, (end - begin) * dim * sizeof(real))
         for k in range(starts.shape[0] - 1):
-            block = &dense[bounds[k], 0]
+            panel = &dense[bounds[k], 0]
             for row in range(begin, end):
                 first, entries = starts[k, row], starts[k + 1, row] - starts[k, row]
                 if entries:
-                    add_gathered_rows(block, &columns[first], &data[first], entries, dim, &product[row, 0])
+                    add_gathered_rows(panel, &columns[first], &data[first], entries, dim, &product[row, 0])
 
 
 def add_transposed_csr_times_dense(
     const int32_t[::1] bounds, const int64_t[:, ::1] starts, const uint16_t[::1] columns, const real[::1] data,
     const real[:, ::1] dense, real[:, ::1] product, Py_ssize_t k,
 ):
-    """Add those rows of A.T @ dense that are the k-th block of columns to `product`. Sums are in row order."""
-    if not columns.shape[0]:  # memoryviews of length 0 have no first element to take the address of
+    """Add the rows of A.T @ dense for panel k to `product`, each summed in the order of the rows of A."""
+    if not columns.shape[0]:  # a memoryview of length 0 has no first element
         return
     cdef Py_ssize_t row, first, entries, ahead, dim = dense.shape[1], rows = starts.shape[1]
     cdef const uint16_t* all_columns = &columns[0]
     cdef const real* all_data = &data[0]
-    cdef real* block = &product[bounds[k], 0]
-    cdef Py_ssize_t whole = whole_lines(dim, block)
+    cdef real* panel = &product[bounds[k], 0]
+    cdef Py_ssize_t whole = whole_lines(dim, panel)
     with nogil:
         for row in range(rows):
             ahead = starts[k, min(row + ROWS_AHEAD, rows - 1)]
@@ -119,20 +119,20 @@ def add_transposed_csr_times_dense(
             prefetch(all_data + ahead)
             prefetch(<const char*>(all_data + ahead) + CACHE_LINE)
             first, entries = starts[k, row], starts[k + 1, row] - starts[k, row]
-            if dim == whole:  # tells the compiler that loops over a row have no remainder
-                scatter_row(&dense[row, 0], all_columns + first, all_data + first, entries, whole, block)
+            if dim == whole:  # the compiler makes a loop without a tail
+                scatter_row(&dense[row, 0], all_columns + first, all_data + first, entries, whole, panel)
             else:
-                scatter_row(&dense[row, 0], all_columns + first, all_data + first, entries, dim, block)
+                scatter_row(&dense[row, 0], all_columns + first, all_data + first, entries, dim, panel)
 
 
 def add_log_product(
     const int32_t[::1] starts, const int32_t[::1] columns, const real[::1] counts, const int32_t[::1] ends,
     const int32_t[::1] indices, const real[::1] data, double factor, double floor, real[::1] sums, real[:, ::1] logits,
 ):
-    """logits += factor log(1 + max(0, N B) / floor) for N (R, V) and B (V, V) in CSR form.
+    """logits += factor log(1 + max(0, N B) / floor), for N (R, V) and B (V, V) in CSR form.
 
-    Row r of N has `columns` and `counts` from starts[r] to starts[r + 1] - 1, and a row of B likewise by `ends`. `sums`
-    (V,) are overwritten by those of a row of N B.
+    N has `starts`, `columns` and `counts`; B has `ends`, where its rows begin and the last one ends, `indices` and
+    `data`. `sums` (V,) is scratch for a row of N B.
     """
     cdef Py_ssize_t row, t, k, c, ahead, n = sums.shape[0]
     cdef real count, scale = <real>(1 / floor), times = <real>factor, one = 1, zero = 0
@@ -143,7 +143,7 @@ def add_log_product(
             memset(total, 0, n * sizeof(real))
             for t in range(starts[row], starts[row + 1]):
                 count = counts[t]
-                ahead = columns[min(t + 1, starts[row + 1] - 1)]  # rows are scattered in memory
+                ahead = columns[min(t + 1, starts[row + 1] - 1)]  # rows of B are scattered in memory
                 for k in range(ends[ahead], ends[ahead + 1], 16):
                     prefetch(&indices[k])
                     prefetch(&data[k])
@@ -158,15 +158,15 @@ def quadratic_forms(
     const int32_t[::1] starts, const int32_t[::1] columns, const real[::1] data, const real[:, ::1] dense,
     real[::1] forms,
 ):
-    """forms[r] = a D a^T for row r of a CSR matrix, a, and a symmetric D: `dense`."""
+    """forms[r] = a D a^T, where a is row r of a CSR matrix and D, `dense`, is symmetric."""
     cdef Py_ssize_t row, s, t
-    cdef double form, own
+    cdef double form, half
     with nogil:
         for row in range(forms.shape[0]):
             form = 0
             for s in range(starts[row], starts[row + 1]):
-                own = dense[columns[s], columns[s]] * data[s] / 2
+                half = dense[columns[s], columns[s]] * data[s] / 2
                 for t in range(starts[row], s):
-                    own += dense[columns[s], columns[t]] * data[t]
-                form += 2 * own * data[s]
+                    half += dense[columns[s], columns[t]] * data[t]
+                form += 2 * half * data[s]
             forms[row] = <real>form

@@ -1,24 +1,25 @@
 """The loss "squared" with full rank: an epoch of dual coordinate ascent on a tile of labels.
 
-Notation: document i is the bag x_i, with cost C_i; y_il is 1 if it has label l, else 0; w_l the weights of label l,
-m_il = x_i . w_l + b_l its score. In docs/derivation.md, section 8, these are X_i, kappa_i and x_il, and the duals a_il
-theta_il. The objective of each label is
+Document i is the bag x_i, with cost C_i; y_il is 1 if it has label l, else 0. Label l has the weights w_l, the bias b_l
+and the scores m_il = x_i . w_l + b_l. (docs/derivation.md, section 8, writes X_i, kappa_i, x_il, and theta_il for the
+duals a_il.) The objective of each label is
 
     |w_l|^2 / 2 + sum_i C_i (y_il - m_il)^2 / 2
 
-At its minimum w_l = sum_i a_il x_i with a_il = C_i (y_il - m_il). A step makes the second equation hold for one
-document, with the other duals fixed: when a changes by d, m changes by |x_i|^2 d, so
+At its minimum w_l = sum_i a_il x_i with the duals a_il = C_i (y_il - m_il). A step makes the second equation hold for
+one document, with all other duals fixed. If a changes by d, m changes by |x_i|^2 d, so
 
     d = (C_i (y - m) - a) / (1 + |x_i|^2 C_i)
 
-The bias is the weight, times u, of one more feature, which is u in each document; l2 pulls it to its first value.
-u^2 is the `bias_square`. (A larger one leaves the bias freer, but takes more epochs: it makes all documents alike.)
+The bias is u times the weight of one more feature, which is u in each document; l2 pulls it to its first value. The
+`bias_square` is u^2. A larger u leaves the bias freer but takes more epochs, since it makes all documents alike.
 
-A feature of one document alone has the weight x_if a_il, whatever the others do: such need no row, but add own_i a_il
-to m, where own_i is the sum of their x_if^2. They are most features, and |x_i|^2 counts them.
+Most features occur in one document alone. The weight of such a feature f is x_if a_il, so it needs no row: together
+they add unshared_i a_il to m, where unshared_i is the sum of their x_if^2. |x_i|^2 includes them.
 
-Labels are independent. A tile is as many labels as fit a cache line; its weights, a row per feature, lie together. The
-compiler does not know this width: it would unroll the loops before it vectorises them, and take twice as long.
+Labels are independent. A tile has as many labels as fit a cache line; its weights, a row per feature, are contiguous.
+The width is no constant for the compiler: it would unroll the loops before it vectorises them, and they would take
+twice as long.
 """
 
 from libc.math cimport fabs
@@ -31,16 +32,16 @@ from fastembed._kernels.types cimport real, real_alone
 cdef enum:
     MOST_LANES = 16
     LINE_ENTRIES = 16  # ids of a cache line
-    # Numbers of documents ahead of the current one for which data is prefetched; each stage needs the one before:
-    ENTRIES_AHEAD = 40   # the entries of arrays with one number per document
-    BAGS_AHEAD = 16      # two cache lines of the bag
-    DOCUMENTS_AHEAD = 6  # the rows of the bag
+    # Documents between a prefetch and its use. Each prefetch needs the data of the one before:
+    ENTRIES_AHEAD = 40   # of the arrays with one number per document
+    BAGS_AHEAD = 16      # of two cache lines of the bag
+    DOCUMENTS_AHEAD = 6  # of the rows of the bag
 
 
 cdef inline double ascend_squares(
     const real* m, const real* y, real square, real cost, real_alone dual, real_alone change, Py_ssize_t width,
 ) noexcept nogil:
-    """Make the step of one document on the labels of a tile; return the loss before it over the cost."""
+    """Make the step of one document on the labels of a tile; return the loss before the step, divided by the cost."""
     cdef Py_ssize_t d
     cdef real divisor = <real>1 + square * cost, loss = 0
     for d in range(width):
@@ -52,20 +53,19 @@ cdef inline double ascend_squares(
 
 def squares_epoch(
     const int64_t[::1] starts, const int32_t[::1] ids, const real[::1] weights, const real[::1] squares,
-    const real[::1] own, const int64_t[::1] label_starts, const int32_t[::1] label_ids, const real[::1] costs,
+    const real[::1] unshared, const int64_t[::1] label_starts, const int32_t[::1] label_ids, const real[::1] costs,
     const int64_t[::1] order, real[:, ::1] bias, real[:, :, ::1] rows, real[:, :, ::1] dual,
     Py_ssize_t tile, real bias_square, double[:, ::1] sums,
 ):
-    """Make the steps of all documents of `order` on one tile of labels.
+    """Make the steps of the documents `order` on one tile of labels.
 
-    `squares` are the |x_i|^2, including the `bias_square`.
-    sums[tile] becomes the sum over documents of C_i times the loss before the step, and the largest |x_i|^2 |d|: what a
-    step changes the score of its document by.
+    `squares` are |x_i|^2 with the `bias_square`. sums[tile] becomes the loss, summed over the documents before their
+    steps, and the largest |x_i|^2 |d|: the change of a score by a step.
     """
     cdef Py_ssize_t width = rows.shape[2], k, t, i, ahead, first = tile * width, count = order.shape[0]
     cdef real* tile_rows = &rows[tile, 0, 0]
     cdef real* tile_dual = &dual[tile, 0, 0]
-    cdef const int32_t* one_label_each = &label_ids[0] if label_ids.shape[0] else NULL
+    cdef const int32_t* labels = &label_ids[0] if label_ids.shape[0] else NULL
     cdef real[MOST_LANES] m, change, largest
     cdef real[MOST_LANES + 1] y  # the last element is for the labels of other tiles
     cdef double loss = 0
@@ -77,9 +77,9 @@ def squares_epoch(
                 ahead = order[k + ENTRIES_AHEAD]
                 prefetch(&starts[0] + ahead)
                 prefetch(&label_starts[0] + ahead)
-                prefetch(one_label_each + ahead)
+                prefetch(labels + ahead)  # right if all documents have one label
                 prefetch(&squares[0] + ahead)
-                prefetch(&own[0] + ahead)
+                prefetch(&unshared[0] + ahead)
                 prefetch(&costs[0] + ahead)
             if k + BAGS_AHEAD < count:
                 t = starts[order[k + BAGS_AHEAD]]
@@ -95,10 +95,10 @@ def squares_epoch(
             memcpy(&m[0], &bias[tile, 0], width * sizeof(real))
             t = starts[i]
             add_gathered_rows(tile_rows, &ids[0] + t, &weights[0] + t, starts[i + 1] - t, width, &m[0])
-            add_scaled(tile_dual + i * width, own[i], width, &m[0])
+            add_scaled(tile_dual + i * width, unshared[i], width, &m[0])
             memset(&y[0], 0, width * sizeof(real))
             for t in range(label_starts[i], label_starts[i + 1]):
-                y[min(<size_t>(label_ids[t] - first), <size_t>width)] = 1  # an unpredictable branch avoided
+                y[min(<size_t>(label_ids[t] - first), <size_t>width)] = 1  # a branch would be unpredictable
             loss += costs[i] * ascend_squares(
                 &m[0], &y[0], squares[i], costs[i], tile_dual + i * width, &change[0], width
             )

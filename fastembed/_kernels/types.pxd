@@ -15,13 +15,13 @@ cdef extern from *:
     ctypedef float* float_alone "fastembed_float_alone"
     ctypedef double* double_alone "fastembed_double_alone"
 
-# A pointer to memory that does not overlap with any other argument, so that loops are vectorised without a run-time
-# check. Callers pass a real*.
+# A pointer to memory that overlaps with no other argument. Loops over it vectorise without a check at run time. Callers
+# pass a real*.
 ctypedef fused real_alone:
     float_alone
     double_alone
 
-# The numbers of rows, from the first of a matrix or of a part of it
+# The number of a row in a matrix, or in a part of it
 ctypedef fused row_id:
     uint16_t
     int32_t

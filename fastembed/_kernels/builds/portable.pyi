@@ -264,7 +264,7 @@ def squares_epoch(
     ids: _Columns,
     weights: npt.NDArray[_Real],
     squares: npt.NDArray[_Real],
-    own: npt.NDArray[_Real],
+    unshared: npt.NDArray[_Real],
     label_starts: _Starts,
     label_ids: _Columns,
     costs: npt.NDArray[_Real],
