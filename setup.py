@@ -138,17 +138,17 @@ def unicode_tables():
         assigned = category not in ("Cn", "Co", "Cs")
         names = [name for name, holds in PROPERTIES.items() if holds(character, category)] if assigned else []
         records.append(characters.setdefault((lower, sum(map(flags.get, names))), len(characters)))
-    found = {}
+    pages = {}
     parts = (tuple(records[first : first + 128]) for first in range(0, len(records), 128))
-    blocks = [found.setdefault(part, len(found)) for part in parts]
+    numbers = [pages.setdefault(part, len(pages)) for part in parts]
     assert len(characters) <= 256
     return "\n".join(
         [
             f'#define FASTEMBED_UNIDATA "{unicodedata.unidata_version}"',
             *(f"#define FASTEMBED_{name} {flag}" for name, flag in flags.items()),
             "typedef struct { int lower; unsigned char flags; } fastembed_character;",
-            c_array("unsigned short fastembed_blocks", blocks),
-            c_array("unsigned char fastembed_records", [record for part in found for record in part]),
+            c_array("unsigned short fastembed_pages", numbers),
+            c_array("unsigned char fastembed_records", [record for part in pages for record in part]),
             c_array("fastembed_character fastembed_characters", [f"{{{lower}, {flag}}}" for lower, flag in characters]),
         ]
     )

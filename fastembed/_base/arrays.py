@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fastembed._base.validation import check_amounts, check_weights
+from fastembed._kernels.cpu import CACHE_LINE
 
 WALK_COLUMNS = 1 << 14  # of a block of a transition matrix: this many nodes of 16 float64 fill the L2 cache
 
@@ -23,7 +24,6 @@ Float64 = npt.NDArray[np.float64]
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
-CACHE_LINE = 64  # bytes
 MANY = 64  # groups of columns pay for a row with this many times the numbers that are wanted
 
 

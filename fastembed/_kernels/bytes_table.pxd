@@ -1,14 +1,14 @@
 """Bytes -> ids: distinct runs of bytes, such as tokens, numbered in the order of first occurrence.
 
-Different runs always have different ids, also if their hashes collide. Slots are found by linear probing; a slot holds
-the high half of the hash, so that the bytes of different runs are compared once in 2^32 times.
+Different runs have different ids, also if their hashes collide. The search for a slot is linear probing. A slot holds
+the high half of the hash, so the bytes of different runs are compared once in 2^32 times.
 
-The hash is that of a scan, FNV-1a (`hash_of`), until a long probe sequence shows that the text was crafted to cause
-collisions. From then on, or from the start if the table is created so, it is SipHash (Aumasson and Bernstein, 2012)
+The hash is FNV-1a (`hash_of`), which a scan of text computes, until a long probe sequence shows that the text is made
+to cause collisions. From then on, or from the start of a `keyed` table, it is SipHash (Aumasson and Bernstein, 2012)
 with a key. Ids do not depend on the hash.
 
-A table owns its memory; MemoryError if it cannot grow. One thread may add at a time; any number of threads may look up
-while none adds.
+A table owns its memory; if it cannot grow, it raises MemoryError. One thread may add at a time; any number of threads
+may search while none adds.
 """
 
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawRealloc
@@ -19,7 +19,7 @@ from fastembed._kernels.hashing cimport hash_of, sip_hash
 
 cdef enum:
     FIRST_SLOTS = 1024
-    LONGEST_WAY = 256  # longest probe sequence; about 100 slots among 10^8 tokens, unless collisions are deliberate
+    LONGEST_PROBE = 256  # slots of a search; 10^8 tokens need about 100, unless collisions are deliberate
 
 
 cdef struct Slot:
@@ -32,7 +32,7 @@ cdef struct BytesTable:
     uint64_t mask
     uint8_t* text           # the concatenated runs
     int64_t* ends           # the end of each run in the text
-    void* values            # values that the owner stores per run, initially zero
+    void* values            # a value per run for the owner of the table, initially zero
     int64_t value_bytes     # bytes per value
     int64_t size            # number of runs
     int64_t capacity        # capacity of ends and values
@@ -42,7 +42,7 @@ cdef struct BytesTable:
 
 
 cdef inline int make_table(BytesTable* table, int64_t value_bytes, bint keyed, bytes name) except -1:
-    """Make an empty table; Python's own hash of the name, which differs from process to process, is the key."""
+    """Make an empty table. The key is Python's own hash of the name, which differs from process to process."""
     memset(table, 0, sizeof(BytesTable))
     table.key[0], table.key[1] = <uint64_t><Py_hash_t>hash(name + b" 0"), <uint64_t><Py_hash_t>hash(name + b" 1")
     table.value_bytes, table.keyed, table.mask = value_bytes, keyed, FIRST_SLOTS - 1
@@ -60,7 +60,7 @@ cdef inline void free_table(BytesTable* table) noexcept nogil:
 
 
 cdef inline int64_t start_of(const BytesTable* table, int64_t id) noexcept nogil:
-    """Where a run begins in the text."""
+    """Return where a run begins in the text."""
     return table.ends[id - 1] if id else 0
 
 
@@ -75,12 +75,12 @@ cdef inline uint64_t scan_hash_of(const BytesTable* table, int64_t id) noexcept 
 cdef inline uint64_t hash_in_use(
     const BytesTable* table, const uint8_t* run, int64_t length, uint64_t h,
 ) noexcept nogil:
-    """The hash that chooses the slot of a run whose hash by the scan is h."""
+    """Return the hash that chooses the slot of a run with FNV-1a hash h."""
     return sip_hash(run, length, table.key) if table.keyed else h
 
 
-cdef inline uint64_t place_of(const BytesTable* table, const uint8_t* run, int64_t length, uint64_t h) noexcept nogil:
-    """The slot of a run, or the free slot where it belongs, by the hash in use."""
+cdef inline uint64_t slot_of(const BytesTable* table, const uint8_t* run, int64_t length, uint64_t h) noexcept nogil:
+    """Return the slot of a run, or the free slot where it belongs, by its hash in use."""
     cdef uint64_t place = h & table.mask
     cdef uint32_t tag = <uint32_t>(h >> 32)
     cdef int64_t id
@@ -94,8 +94,8 @@ cdef inline uint64_t place_of(const BytesTable* table, const uint8_t* run, int64
 
 
 cdef inline int64_t id_of(const BytesTable* table, const uint8_t* run, int64_t length, uint64_t h) noexcept nogil:
-    """The id of a run whose hash by the scan is h; -1 if the table does not have it."""
-    return table.slots[place_of(table, run, length, hash_in_use(table, run, length, h))].id - 1
+    """Return the id of a run with FNV-1a hash h, or -1."""
+    return table.slots[slot_of(table, run, length, hash_in_use(table, run, length, h))].id - 1
 
 
 cdef inline int raise_full(const BytesTable* table) except -1 nogil:
@@ -125,7 +125,7 @@ cdef inline int replace_slots(BytesTable* table, uint64_t mask, bint keyed) exce
 
 
 cdef inline int reserve(BytesTable* table, int64_t length) except -1 nogil:
-    """Make sure that one more run of this length fits."""
+    """Make room for one more run of this length."""
     cdef void* grown
     cdef int64_t used = start_of(table, table.size), capacity
     if table.size == table.capacity:
@@ -150,20 +150,20 @@ cdef inline int reserve(BytesTable* table, int64_t length) except -1 nogil:
 
 
 cdef inline int64_t find_or_add(BytesTable* table, const uint8_t* run, int64_t length, uint64_t h) except -1 nogil:
-    """The id of a run whose hash by the scan is h, which is added if it is new. A table has at most 2^31 - 2 runs."""
+    """Return the id of a run with FNV-1a hash h; add it if it is new. A table has at most 2^31 - 2 runs."""
     cdef uint64_t used = hash_in_use(table, run, length, h)
-    cdef uint64_t place = place_of(table, run, length, used)
+    cdef uint64_t place = slot_of(table, run, length, used)
     cdef int64_t id = table.size
     if table.slots[place].id:
         return table.slots[place].id - 1
     if id == INT32_MAX - 1:
         raise_full(table)
     reserve(table, length)
-    place = place_of(table, run, length, used)
-    if (place - used & table.mask) > LONGEST_WAY and not table.keyed:
+    place = slot_of(table, run, length, used)
+    if (place - used & table.mask) > LONGEST_PROBE and not table.keyed:
         replace_slots(table, table.mask, True)
         used = hash_in_use(table, run, length, h)
-        place = place_of(table, run, length, used)
+        place = slot_of(table, run, length, used)
     memcpy(table.text + start_of(table, id), run, length)
     table.ends[id] = start_of(table, id) + length
     memset(<char*>table.values + id * table.value_bytes, 0, table.value_bytes)

@@ -1,16 +1,15 @@
-"""Windows over token ids -> counts.
+"""Windows over token ids -> counts; products and regressions of sparse matrices.
 
-The text is one array of token ids, with -1 at both ends and after every sequence, so that a window ends where it meets
-a -1. The positions of each word are gathered first (a counting sort); then the rows are counted one word at a time.
-A row is summed in a dense array of all columns, and each column that occurs is noted once. Then a bit is set for each,
-in a bitmap with a second level (one bit per 64 columns, set if any of them occurs); reading the bits in their order
-gives the sorted row and clears the scratch. Nothing is hashed or sorted, and the work is linear in the number of pairs.
+The text is one array of token ids, with -1 at both ends and after every sequence; a window ends where it meets -1. A
+counting sort gathers the positions of each word, then the rows are counted one word at a time.
 
-Weights are whole numbers held in double. Below 2^53 such sums are exact, so their order does not matter: any
-partition of the text or of the rows gives the same bits.
+A row is summed in a dense array of all columns, `totals`. The list `nonzeros` has each column of the row once. Bitmaps
+sort them: `present` has a bit per column, `present64` one per 64 columns. Reading the bits in their order gives the
+sorted row and clears the scratch. Nothing is hashed, and the work is linear in the number of pairs.
 
-Rows are independent: threads may count disjoint ranges of rows at once, each with its own scratch. The positions are
-gathered by several threads, too: each takes a part of the text, and its places follow those of the parts before.
+Weights are whole numbers in double. Sums below 2^53 are exact, so any partition of the text or of the rows gives the
+same bits. Threads may count disjoint ranges of rows at once, each with scratch memory, and gather the positions in
+disjoint parts of the text.
 """
 
 from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint32_t, uint64_t
@@ -39,23 +38,23 @@ cdef extern from *:
     int lowest_bit "fastembed_lowest_bit" (uint64_t bits) noexcept nogil
 
 
-cdef double CLOSE = 1e-3  # norm of the residual of a regression, as a share of that of its right-hand side
+cdef double CLOSE = 1e-3  # norm of a regression's residual at which it ends, as a share of the right-hand side's norm
 
 cdef enum:
     MOST_STEPS = 200  # of conjugate gradients
-    AHEAD = 16      # windows of a word are scattered in memory: each is prefetched this many windows ahead
-    NEAR = 8        # distance from the centre to prefetch, in ids: others are in the adjacent cache lines
+    AHEAD = 16      # windows between the prefetch of a window and its use: they are scattered in memory
+    NEAR = 8        # ids between the centre and the place to prefetch, so that a window is in two cache lines
 
 
 cdef inline int64_t add_side(
     const int32_t* centre, int64_t step, const double* weights, int64_t length, uint32_t n_contexts, int64_t shift,
-    double* totals, int32_t* found, int64_t n,
+    double* totals, int32_t* nonzeros, int64_t n,
 ) noexcept nogil:
     """totals[c + shift] += weights[d - 1] for the ids c at centre[step d], d = 1, ..., length, up to the first -1.
 
-    The columns that occur first are written to `found` from found[n] on; returns their new number. There is no branch
-    for them, since it would be unpredictable: every seventh pair of a text is the first of its row. One comparison
-    finds both the end of a sequence and words that are no contexts.
+    New columns of the row are appended to `nonzeros`, which has n; return their new number. A branch for them would be
+    unpredictable: every seventh pair of a text is a new column. One comparison detects both the end of a sequence and
+    words that are no contexts.
     """
     cdef int64_t d
     cdef uint32_t c
@@ -64,7 +63,7 @@ cdef inline int64_t add_side(
         centre += step
         c = <uint32_t>centre[0]
         if c < n_contexts:
-            found[n] = <int32_t>(c + shift)
+            nonzeros[n] = <int32_t>(c + shift)
             n += bits64(totals[c]) == 0  # in fewer instructions than as a comparison of floats
             totals[c] += weights[d]
         elif c > <uint32_t>INT32_MAX:
@@ -75,11 +74,11 @@ cdef inline int64_t add_side(
 cdef inline int64_t add_windows(
     const int32_t* ids, const int32_t* positions, int64_t n_positions,
     const double* before, int64_t n_before, const double* after, int64_t n_after,
-    int64_t n_contexts, int64_t shift, double* totals, int32_t* found,
+    int64_t n_contexts, int64_t shift, double* totals, int32_t* nonzeros,
 ) noexcept nogil:
-    """Add the windows around all positions of one word; return the number of distinct columns found.
+    """Add the windows around all positions of one word; return the number of nonzeros.
 
-    `shift` is added to the columns of the words after it.
+    `shift` is added to the columns of words after the centre.
     """
     cdef int64_t p, n = 0
     cdef uint32_t contexts = <uint32_t>n_contexts
@@ -87,19 +86,19 @@ cdef inline int64_t add_windows(
         if p + AHEAD < n_positions:
             prefetch(ids + positions[p + AHEAD] - min(n_before, NEAR))
             prefetch(ids + positions[p + AHEAD] + min(n_after, NEAR))
-        n = add_side(ids + positions[p], -1, before, n_before, contexts, 0, totals, found, n)
-        n = add_side(ids + positions[p], 1, after, n_after, contexts, shift, totals, found, n)
+        n = add_side(ids + positions[p], -1, before, n_before, contexts, 0, totals, nonzeros, n)
+        n = add_side(ids + positions[p], 1, after, n_after, contexts, shift, totals, nonzeros, n)
     return n
 
 
 cdef inline void take_row(
-    const int32_t* found, int64_t n_found, real* totals, uint64_t* present, uint64_t* present64, int64_t n_words64,
+    const int32_t* nonzeros, int64_t entries, real* totals, uint64_t* present, uint64_t* present64, int64_t n_words64,
     int32_t* columns, real* values,
 ) noexcept nogil:
-    """Move the row to (columns, values) with ascending columns, and reset the scratch to zero."""
+    """Move a row to (columns, values), with ascending columns, and reset the scratch to zero."""
     cdef int64_t n = 0, top, word, column
-    for n in range(n_found):
-        column = found[n]
+    for n in range(entries):
+        column = nonzeros[n]
         present[column >> 6] |= <uint64_t>1 << (column & 63)
         present64[column >> 12] |= <uint64_t>1 << ((column >> 6) & 63)
     n = 0
@@ -144,7 +143,7 @@ def gather_positions(
     ids, first, last
         As for :func:`count_ids`.
     places : int32 (V,), increased
-        Where the first position of each word is written in `positions`; then where the next one would be.
+        Where the next position of each word is written in `positions`.
     positions : int32, written
     """
     cdef int64_t t
@@ -160,7 +159,7 @@ def gather_positions(
 def count_rows(
     const int32_t[::1] ids, const int64_t[::1] starts, const int32_t[::1] positions,
     int64_t first, int64_t last, const double[::1] before, const double[::1] after,
-    int64_t n_contexts, bint directed, double[::1] totals, int32_t[::1] found, uint64_t[::1] present,
+    int64_t n_contexts, bint directed, double[::1] totals, int32_t[::1] nonzeros, uint64_t[::1] present,
     uint64_t[::1] present64, int64_t[::1] lengths, int32_t[::1] columns, double[::1] values,
 ) -> int:
     """Count the windows around the words first .. last - 1.
@@ -176,18 +175,18 @@ def count_rows(
     before, after : float64 (L,), (R,)
         Whole weights > 0 at the distances 1, 2, ... on either side.
     n_contexts : int
-        K; words with ids of K or more take their places in windows but are no contexts.
+        K; words with ids of K or more take up places in windows but are no contexts.
     directed : bool
-        If true, 2 K columns: K for the words before, K for those after. Otherwise K, summed over both sides.
+        Whether there are 2 K columns, K for words before and K for words after, or K, summed over both sides.
     totals : float64 (columns,), all zero
-    found : int32 (columns + 1,)
+    nonzeros : int32 (columns + 1,)
     present : uint64 (ceil(columns / 64),), all zero
     present64 : uint64 (ceil(columns / 4096),), all zero
-        Scratch; what is all zero is so again afterwards.
+        Scratch; zeros are zeros again afterwards.
     lengths : int64 (last - first,), written
         Number of entries of each row.
     columns : int32, values : float64, written
-        The rows one after another; long enough for all of them.
+        The rows end to end; long enough for all rows.
 
     Returns
     -------
@@ -195,7 +194,7 @@ def count_rows(
         The number of entries written.
     """
     cdef int64_t n = 0, w, entries, shift = n_contexts if directed else 0
-    # Memoryviews of length 0 have no first element to take the address of
+    # A memoryview of length 0 has no first element
     cdef const double* before_d = &before[0] if before.shape[0] else NULL
     cdef const double* after_d = &after[0] if after.shape[0] else NULL
     with nogil:
@@ -205,10 +204,10 @@ def count_rows(
                 continue
             entries = add_windows(
                 &ids[0], &positions[starts[w]], starts[w + 1] - starts[w], before_d, before.shape[0],
-                after_d, after.shape[0], n_contexts, shift, &totals[0], &found[0],
+                after_d, after.shape[0], n_contexts, shift, &totals[0], &nonzeros[0],
             )
             take_row(
-                &found[0], entries, &totals[0], &present[0], &present64[0], present64.shape[0],
+                &nonzeros[0], entries, &totals[0], &present[0], &present64[0], present64.shape[0],
                 &columns[0] + n, &values[0] + n,
             )
             lengths[w - first] = entries
@@ -217,25 +216,25 @@ def count_rows(
 
 
 def product_rows(
-    const int32_t[::1] starts, const int32_t[::1] users, const float[::1] counts, const int32_t[::1] of_users,
-    const int32_t[::1] items, const float[::1] others, int64_t first, int64_t last, float[::1] totals,
-    int32_t[::1] found, uint64_t[::1] present, uint64_t[::1] present64, const int32_t[::1] begins,
+    const int32_t[::1] starts, const int32_t[::1] users, const float[::1] counts, const int32_t[::1] user_starts,
+    const int32_t[::1] items, const float[::1] user_counts, int64_t first, int64_t last, float[::1] totals,
+    int32_t[::1] nonzeros, uint64_t[::1] present, uint64_t[::1] present64, const int32_t[::1] begins,
     int32_t[::1] ends, int32_t[::1] diagonals, int32_t[::1] ids, float[::1] data,
 ):
-    """Rows first .. last - 1 of  G = N^T N.
+    """Write the rows first .. last - 1 of  G = N^T N.
 
     Parameters
     ----------
     starts : int32 (V + 1,), users : int32, counts : float32
-        N^T in CSR form: above 0, and so must be their products in float32.
-    of_users : int32 (U + 1,), items : int32, others : float32
+        N^T in CSR form. The counts and their products in float32 are above 0.
+    user_starts : int32 (U + 1,), items : int32, user_counts : float32
         N in CSR form.
-    totals : float32 (V,), found, present, present64
+    totals : float32 (V,), nonzeros, present, present64
         Scratch, as for :func:`count_rows`.
     begins : int32 (V,)
-        Where a row of G is written; there is room for all of it.
+        Where each row of G is written, with room for the whole row.
     ends, diagonals : int32 (V,), written
-        Where it ends, and where its diagonal is.
+        Where each row ends, and where its diagonal is.
     ids : int32, data : float32, written
         The columns of a row, ascending, and its values.
     """
@@ -246,12 +245,12 @@ def product_rows(
             n = 0
             for t in range(starts[c], starts[c + 1]):
                 user = users[t]
-                for s in range(of_users[user], of_users[user + 1]):
-                    found[n] = items[s]
+                for s in range(user_starts[user], user_starts[user + 1]):
+                    nonzeros[n] = items[s]
                     n += totals[items[s]] == 0
-                    totals[items[s]] += counts[t] * others[s]
+                    totals[items[s]] += counts[t] * user_counts[s]
             take_row(
-                &found[0], n, &totals[0], &present[0], &present64[0], present64.shape[0], &ids[begins[c]],
+                &nonzeros[0], n, &totals[0], &present[0], &present64[0], present64.shape[0], &ids[begins[c]],
                 &data[begins[c]],
             )
             ends[c], diagonals[c] = <int32_t>(begins[c] + n), begins[c]
@@ -260,7 +259,7 @@ def product_rows(
 
 
 cdef inline void times_symmetric(const float* a, const float* x, Py_ssize_t n, float* product) noexcept nogil:
-    """product = A x of a symmetric A (n, n), of which only the lower triangle is read, once."""
+    """product = A x for a symmetric A (n, n); only the lower triangle is read, once."""
     cdef Py_ssize_t k, t
     cdef float sum_of_row
     cdef const float* row
@@ -283,21 +282,22 @@ cdef inline double product_of(const float* x, const float* y, Py_ssize_t n) noex
 def regression(
     const int32_t[::1] starts, const int32_t[::1] diagonals, const int32_t[::1] indices, const float[::1] data,
     const int32_t[::1] ids, int32_t[::1] places, float[::1] system, float[:, ::1] scratch,
-    int32_t[::1] found, float[::1] weights,
+    int32_t[::1] entries, float[::1] weights,
 ):
     """Solve  A_SS w = g  by conjugate gradients, with the diagonal as preconditioner.
 
     Parameters
     ----------
     starts, diagonals : int32 (V,)
-        Where the entries of row r of the symmetric matrix A with a lower column begin, and where its diagonal is.
+        Where each row of the symmetric A begins, and where its diagonal is; columns of a row ascend.
     indices : int32, data : float32
-        The columns and values of the entries of A.
+        The columns and values of A.
     ids : int32 (K,)
         S: different rows, ascending.
     places : int32 (V,)
-        -1 before and after.
-    system : float32 (K K or more,), scratch : float32 (3, K or more), found : int32 (V,), overwritten
+        Scratch, -1 before and after.
+    system : float32 (K K or more,), scratch : float32 (3, K or more), entries : int32 (V,)
+        Scratch.
     weights : float32 (K,)
         g on entry, w on return.
     """
@@ -321,10 +321,10 @@ def regression(
                 prefetch(&indices[t])
                 prefetch(&data[t])
             for t in range(begin, end):  # without a branch, which would be unpredictable
-                found[count] = t
+                entries[count] = t
                 count += places[indices[t]] >= 0
             for t in range(count):
-                a[k * n + places[indices[found[t]]]] = data[found[t]]
+                a[k * n + places[indices[entries[t]]]] = data[entries[t]]
         for k in range(n):
             places[ids[k]] = -1
 

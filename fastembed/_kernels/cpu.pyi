@@ -1,5 +1,7 @@
 from typing_extensions import disjoint_base
 
+CACHE_LINE: int
+
 def x86_level() -> int: ...
 def data_cache_bytes(level: int) -> int: ...
 

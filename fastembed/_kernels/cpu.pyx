@@ -1,12 +1,15 @@
 """The x86-64 level of the CPU and the operating system, the sizes of data caches, the floating-point mode."""
 
 from fastembed._kernels.float_mode cimport Mode, enter_default_mode, leave_default_mode
+from fastembed._kernels.primitives cimport CACHE_LINE as LINE
+
+CACHE_LINE = LINE  # bytes
 
 cdef extern from *:
     """
     #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
     static int fastembed_x86_level(void) {
-        /* These built-ins ask CPUID, and XGETBV for what the operating system saves. */
+        /* These built-ins read CPUID, and XGETBV for the registers that the operating system saves. */
         __builtin_cpu_init();
         if (!(__builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt")))
             return 1;
@@ -62,7 +65,7 @@ cdef extern from *:
         highest = r[0];
         if (highest >= 7) {
             fastembed_cpuid(7, 0, r);
-            if (r[3] >> 15 & 1) return 0;     /* cores of two kinds: the answer depends on the core that gives it */
+            if (r[3] >> 15 & 1) return 0;     /* cores of two kinds, with different caches */
         }
         fastembed_cpuid(0x80000000u, 0, r);
         vendor_highest = r[0];
@@ -93,12 +96,12 @@ def x86_level() -> int:
 
 
 def data_cache_bytes(int level) -> int:
-    """Return the bytes of the data cache of this level by CPUID; 0 if unknown, or not the same for all cores."""
+    """Return the bytes of the data cache of a level by CPUID; 0 if unknown, or if cores differ."""
     return fastembed_data_cache_bytes(level)
 
 
 cdef class DefaultFloatMode:
-    """In a `with` block, this thread rounds to nearest and keeps subnormals; afterwards the old mode is restored."""
+    """A `with` block in which this thread rounds to nearest and keeps subnormals; then it restores the old mode."""
 
     cdef Mode before
 

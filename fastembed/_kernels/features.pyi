@@ -12,10 +12,12 @@ _UInt64: TypeAlias = npt.NDArray[np.uint64]
 _Float: TypeAlias = npt.NDArray[np.float64]
 _Float32: TypeAlias = npt.NDArray[np.float32]
 
+NONE: int
+
 @disjoint_base
 class PairIndex:
     def __new__(cls, left: _Int32, right: _Int32) -> Self: ...
-    def find_all(self, left: _Int32, right: _Int32, shift: int, found: _Int32) -> None: ...
+    def find_all(self, left: _Int32, right: _Int32, shift: int, numbers: _Int32) -> None: ...
 
 def part_sizes(left: _Int32, right: _Int32, shift: int, first: int, last: int, sizes: _Int64) -> None: ...
 def part_pairs(
@@ -34,7 +36,7 @@ def put_numbers(
     bounds: _Int64,
     ranks: _Int32,
     starts: _Int64,
-    found: _Int32,
+    pair_ranks: _Int32,
 ) -> None: ...
 def bags(
     features: Sequence[_Int32], offsets: _Int64, starts: _Int64, indptr: _Int64, indices: _Int32, data: _Float
@@ -52,7 +54,7 @@ def split_bags(
     ids: _Int32,
     weights: _Float32,
     squares: _Float32,
-    own: _Float32,
+    unshared: _Float32,
     owners: _Int32,
     amounts: _Float32,
 ) -> None: ...
@@ -68,6 +70,6 @@ def label_terms(
     places: _Int64,
     changes: _Float,
     counts: _Float,
-    found: _Int32,
+    nonzeros: _Int32,
 ) -> None: ...
 def separate_labels(text: _Text, prefix: _Text) -> tuple[bytes, bytes]: ...

@@ -1,10 +1,8 @@
-"""Token ids -> bags of features: word n-grams by an exact table of pairs, and the bag of each document as CSR.
+"""Token ids -> bags of features: word n-grams by an exact table of pairs, and the bag of each document in CSR form.
 
-An n-gram is the pair of an (n-1)-gram and the word after it, so that 64 bits identify it exactly: a table holds pairs
-of ids and needs no text. The id -1 is the end of a document, and the start of the next: a neighbour of words. -2 is
-none.
-
-No Python object is made for a pair. Tables own their memory; every allocation is checked.
+An n-gram is the pair of an (n-1)-gram and the word after it, so 64 bits identify it exactly: a table of n-grams holds
+pairs of ids and no text. The id -1 is the end of a document and the start of the next, and a neighbour of words. The id
+-2 is no feature.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
@@ -16,15 +14,17 @@ from libc.string cimport memchr, memcmp, memcpy, memset
 from fastembed._kernels.hashing cimport new_key
 from fastembed._kernels.primitives cimport CACHE_LINE, prefetch
 
+cpdef enum:
+    NONE = -2           # no feature
+
 cdef enum:
-    NONE = -2         # no feature
-    LINE_PAIRS = 5    # pairs of an index per cache line
-    USUAL_PAIRS = 3   # mean number of pairs per line: then one line in five is full
-    PAIRS_AHEAD = 16  # pairs between the one whose line is prefetched and the one being searched
-    WEIGHTS_AHEAD = 32
-    MOST_ARRAYS = 16  # largest number of arrays of `bags`
-    FEW_IDS = 40      # that are sorted by comparisons
-    BAGS_AHEAD = 8    # bags whose first cache lines are prefetched: 32 ids, 24 weights
+    LINE_PAIRS = 5      # pairs of an index per cache line
+    USUAL_PAIRS = 3     # mean number of pairs per line, with which one line in five is full
+    PAIRS_AHEAD = 16    # pairs between the prefetch of a line and the search
+    WEIGHTS_AHEAD = 32  # entries between the prefetch of a weight and its use
+    MOST_ARRAYS = 16    # of features, in `bags`
+    FEW_IDS = 40        # up to so many are sorted by insertion
+    BAGS_AHEAD = 8      # bags between the prefetch of a bag's first 32 ids and 24 weights and their use
 
 
 cdef inline uint64_t pair_of(int32_t left, int32_t right) noexcept nogil:
@@ -32,12 +32,12 @@ cdef inline uint64_t pair_of(int32_t left, int32_t right) noexcept nogil:
 
 
 cdef inline bint is_pair(int32_t left, int32_t right) noexcept nogil:
-    """Return whether neither is NONE, and one is an id: two ends are an empty document."""
+    """Return whether two ids are a pair: neither is NONE, and they are not both -1, which is an empty document."""
     return left > NONE and right > NONE and (left >= 0 or right >= 0)
 
 
-cdef inline uint64_t spread(uint64_t h) noexcept nogil:
-    """The mixing function of splitmix64 (Steele et al. 2014), a bijection whose bits depend on all bits of h."""
+cdef inline uint64_t splitmix(uint64_t h) noexcept nogil:
+    """Return the mixing function of splitmix64 (Steele et al. 2014), a bijection; each bit depends on all bits of h."""
     h = (h ^ (h >> 30)) * <uint64_t>0xBF58476D1CE4E5B9
     h = (h ^ (h >> 27)) * <uint64_t>0x94D049BB133111EB
     return h ^ (h >> 31)
@@ -46,16 +46,16 @@ cdef inline uint64_t spread(uint64_t h) noexcept nogil:
 # ---------------------------------------------------------------- the search for pairs
 
 cdef struct Line:
-    # A cache line of 64 bytes. Pairs are stored from the start; numbers are + 1, and 0 in a free slot
+    # A cache line of 64 bytes; pairs fill it from the start
     uint64_t[LINE_PAIRS] pairs
-    int32_t[LINE_PAIRS] numbers
+    int32_t[LINE_PAIRS] numbers  # number of the pair + 1; 0 in a free slot
 
 
 cdef class PairIndex:
-    """An index of a fixed set of pairs of ids: a search reads one cache line, and rarely a second.
+    """An index of a fixed set of pairs of ids: a search reads one cache line, rarely a second.
 
-    The hash of a pair selects its line; if that is full, the pair is on the next line that is not. Any number of
-    threads may call :meth:`find_all` at the same time.
+    The hash of a pair selects a line; if that is full, the pair is on the next line that is not. Any number of threads
+    may call :meth:`find_all` at once.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ cdef class PairIndex:
     Raises
     ------
     MemoryError
-        If there is none for 21 bytes per pair.
+        Without 21 bytes of memory per pair.
     ValueError
         If the arrays are not of one length, below 2^31 - 1, or have a pair twice.
     """
@@ -101,63 +101,63 @@ cdef class PairIndex:
         PyMem_RawFree(self.memory)
 
     cdef inline uint64_t line_of(self, uint64_t pair) noexcept nogil:
-        return (spread(pair ^ self.key) >> 32) * self.count >> 32
+        return (splitmix(pair ^ self.key) >> 32) * self.count >> 32
 
-    cdef inline uint64_t behind(self, uint64_t at) noexcept nogil:
-        return at + 1 if at + 1 < self.count else 0
+    cdef inline uint64_t next_line(self, uint64_t number) noexcept nogil:
+        return number + 1 if number + 1 < self.count else 0
 
     cdef inline bint put(self, uint64_t pair, int32_t number) noexcept nogil:
-        """Put a pair on the first line with space for it; return whether it was not there before."""
-        cdef uint64_t at = self.line_of(pair)
+        """Put a pair on the first line with a free slot; return whether it is new."""
+        cdef uint64_t n = self.line_of(pair)
         cdef Line* line
         cdef int k
         while True:
-            line = self.lines + at
+            line = self.lines + n
             for k in range(LINE_PAIRS):
                 if not line.numbers[k]:
                     line.pairs[k], line.numbers[k] = pair, number + 1
                     return True
                 if line.pairs[k] == pair:
                     return False
-            at = self.behind(at)
+            n = self.next_line(n)
 
     cdef inline int32_t find(self, uint64_t pair) noexcept nogil:
         """Return the number of a pair, or NONE."""
-        cdef uint64_t at = self.line_of(pair)
+        cdef uint64_t n = self.line_of(pair)
         cdef const Line* line
         cdef int32_t number
         cdef int k
         while True:
-            line, number = self.lines + at, 0
-            for k in range(LINE_PAIRS):  # all of them, since a branch after each would be unpredictable
+            line, number = self.lines + n, 0
+            for k in range(LINE_PAIRS):  # without a branch, which would be unpredictable
                 number |= line.numbers[k] if line.pairs[k] == pair else 0
             if number or not line.numbers[LINE_PAIRS - 1]:
                 return number - 1 if number else NONE
-            at = self.behind(at)
+            n = self.next_line(n)
 
-    def find_all(self, const int32_t[::1] left, const int32_t[::1] right, Py_ssize_t shift, int32_t[::1] found):
-        """Write the number of the pair (left[i], right[i + shift]), or -2, to found[i].
+    def find_all(self, const int32_t[::1] left, const int32_t[::1] right, Py_ssize_t shift, int32_t[::1] numbers):
+        """Write the number of the pair (left[i], right[i + shift]), or -2, to numbers[i].
 
         Parameters
         ----------
         left : int32 (n,)
         right : int32 (n,)
-            -2 is in no pair, and -1 in none with itself.
+            -2 is in no pair, and (-1, -1) is none.
         shift : int
             Not negative.
-        found : int32 (n,), written
+        numbers : int32 (n,), written
         """
         cdef Py_ssize_t i, k, n = left.shape[0]
         cdef uint64_t[PAIRS_AHEAD] waiting
-        cdef bint[PAIRS_AHEAD] asked
+        cdef bint[PAIRS_AHEAD] are_pairs
         with nogil:
             for i in range(n + PAIRS_AHEAD):
                 k = i % PAIRS_AHEAD
                 if i >= PAIRS_AHEAD:
-                    found[i - PAIRS_AHEAD] = self.find(waiting[k]) if asked[k] else NONE
+                    numbers[i - PAIRS_AHEAD] = self.find(waiting[k]) if are_pairs[k] else NONE
                 if i < n:
-                    asked[k] = i + shift < n and is_pair(left[i], right[i + shift])
-                    if asked[k]:
+                    are_pairs[k] = i + shift < n and is_pair(left[i], right[i + shift])
+                    if are_pairs[k]:
                         waiting[k] = pair_of(left[i], right[i + shift])
                         prefetch(self.lines + self.line_of(waiting[k]))
 
@@ -165,12 +165,12 @@ cdef class PairIndex:
 # ---------------------------------------------------------------- pairs by parts
 
 cdef inline uint64_t part_of(uint64_t pair, int shift) noexcept nogil:
-    """Return the high bits of the hash without a key: the order of pairs follows from it."""
-    return spread(pair) >> shift if shift < 64 else 0
+    """Return the part of a pair: the high bits of a hash without a key, since the order of pairs depends on parts."""
+    return splitmix(pair) >> shift if shift < 64 else 0
 
 
 cdef int shift_of(Py_ssize_t parts) noexcept:
-    """Return by how much a hash is shifted to be one of so many parts, a power of two."""
+    """Return the shift of `part_of` for a number of parts, a power of two."""
     cdef int shift = 64
     while (<Py_ssize_t>1 << (64 - shift)) < parts:
         shift -= 1
@@ -181,16 +181,15 @@ def part_sizes(
     const int32_t[::1] left, const int32_t[::1] right, Py_ssize_t shift, Py_ssize_t first, Py_ssize_t last,
     int64_t[::1] sizes,
 ):
-    """Write the number of pairs (left[i], right[i + shift]), as of `find_all`, per part, which their hashes select.
+    """Write the number of pairs (left[i], right[i + shift]) in each part, for i from `first` to last - 1.
 
     Parameters
     ----------
-    left, right : int32 (n,)
-    shift : int
+    left, right, shift
+        As for `PairIndex.find_all`.
     first, last : int
-        Of the places i.
     sizes : int64 (parts,), written
-        Of a power of two.
+        The number of parts is a power of two.
     """
     cdef int high = shift_of(sizes.shape[0])
     cdef Py_ssize_t i
@@ -205,13 +204,14 @@ def part_pairs(
     const int32_t[::1] left, const int32_t[::1] right, Py_ssize_t shift, Py_ssize_t first, Py_ssize_t last,
     int64_t[::1] ends, uint64_t[::1] pairs,
 ):
-    """Append these pairs to their parts, and advance the ends of the parts.
+    """Append the pairs of `part_sizes` to their parts.
 
     Parameters
     ----------
     left, right, shift, first, last
         As for `part_sizes`.
-    ends : int64 (parts,), written
+    ends : int64 (parts,), increased
+        Where the next pair of each part is written.
     pairs : uint64, written
     """
     cdef int high = shift_of(ends.shape[0])
@@ -230,20 +230,20 @@ def number_pairs(
     uint64_t[::1] pairs, const int64_t[::1] bounds, Py_ssize_t first, Py_ssize_t last,
     int32_t[::1] numbers, int32_t[::1] counts, int64_t[::1] sizes,
 ):
-    """Number the pairs of each part from first to last - 1 in the order of their first occurrence, and count each.
+    """Number and count the distinct pairs of parts `first` to last - 1, in the order of their first occurrence.
 
     Parameters
     ----------
     pairs : uint64 (n,), written
-        Those of part k are from bounds[k] to bounds[k + 1] - 1; the different ones among them come to stand first.
+        Part k has the pairs bounds[k] to bounds[k + 1] - 1; its distinct pairs are moved to the front.
     bounds : int64 (parts + 1,)
     first, last : int
     numbers : int32 (n,), written
         The number of each pair in its part.
     counts : int32 (n,), written
-        How often each of the different ones occurs, at its new place.
+        The count of each distinct pair, at its place in the front.
     sizes : int64 (parts,), written
-        How many there are.
+        The number of distinct pairs of each part.
 
     Raises
     ------
@@ -266,7 +266,7 @@ def number_pairs(
             memset(slots, 0, (mask + 1) * sizeof(int32_t))
             for i in range(begin, bounds[k + 1]):
                 pair = pairs[i]
-                place = spread(pair ^ key) & mask
+                place = splitmix(pair ^ key) & mask
                 while slots[place] and pairs[begin + slots[place] - 1] != pair:
                     place = (place + 1) & mask
                 if not slots[place]:
@@ -281,7 +281,7 @@ def number_pairs(
 
 
 cdef inline uint64_t mask_for(Py_ssize_t pairs) noexcept nogil:
-    """Return the number of slots for a number of pairs, a power of two, minus 1: at most half of them are used."""
+    """Return the number of slots for some pairs, minus 1: a power of two, at least twice the number of pairs."""
     cdef uint64_t slots = 2
     while slots < 2 * <uint64_t>pairs:
         slots *= 2
@@ -291,9 +291,9 @@ cdef inline uint64_t mask_for(Py_ssize_t pairs) noexcept nogil:
 def put_numbers(
     const int32_t[::1] left, const int32_t[::1] right, Py_ssize_t shift, Py_ssize_t first, Py_ssize_t last,
     const int32_t[::1] numbers, const int64_t[::1] bounds, const int32_t[::1] ranks, int64_t[::1] starts,
-    int32_t[::1] found,
+    int32_t[::1] pair_ranks,
 ):
-    """Write the rank of the pair, or -2, at each position from first to last - 1.
+    """Write the rank of the pair (left[i], right[i + shift]), or -2, for i from `first` to last - 1.
 
     Parameters
     ----------
@@ -302,10 +302,10 @@ def put_numbers(
     numbers, bounds
         As of `number_pairs`.
     ranks : int32 (n,)
-        The rank of each of the different pairs, or -2, at its place.
-    starts : int64 (parts,), written
-        Where the numbers of each part begin; they move on.
-    found : int32 (n,), written
+        The rank of each distinct pair, or -2, at its place in `number_pairs`.
+    starts : int64 (parts,), increased
+        Where the number of the next pair of each part is.
+    pair_ranks : int32 (n,), written
     """
     cdef int high = shift_of(starts.shape[0])
     cdef Py_ssize_t i, part, end = min(left.shape[0], right.shape[0] - shift)
@@ -313,18 +313,18 @@ def put_numbers(
         for i in range(first, min(last, left.shape[0])):
             if i < end and is_pair(left[i], right[i + shift]):
                 part = part_of(pair_of(left[i], right[i + shift]), high)
-                found[i] = ranks[bounds[part] + numbers[starts[part]]]
+                pair_ranks[i] = ranks[bounds[part] + numbers[starts[part]]]
                 starts[part] += 1
             else:
-                found[i] = NONE
+                pair_ranks[i] = NONE
 
 
 # ---------------------------------------------------------------- bags
 
 cdef void sort(int32_t* ids, Py_ssize_t n, int32_t most, int32_t* other) noexcept nogil:
-    """Sort ids, of which none is above `most`: by their bytes, the lowest first; few by insertion.
+    """Sort ids of at most `most`: few by insertion, many by their bytes, the lowest byte first.
 
-    `other` has space for n, too.
+    `other` has room for n ids.
     """
     cdef Py_ssize_t[256] places
     cdef Py_ssize_t i, j, size
@@ -361,16 +361,17 @@ def bags(
     features, const int64_t[::1] offsets, const int64_t[::1] starts,
     int64_t[::1] indptr, int32_t[::1] indices, double[::1] data,
 ) -> int:
-    """Write the bag of each document as CSR, with ascending features and their counts; return the number of entries.
+    """Write the bag of each document in CSR form: ascending features and their counts; return the number of entries.
 
     Parameters
     ----------
     features : list of int32 (n,)
-        At most 16 arrays over the same n places: the feature of a kind that begins at each, or a negative number.
+        At most 16 arrays over the same n places, one per kind of feature: the feature that begins at each place, or a
+        negative number.
     offsets : int64 (number of arrays,)
         Added to the features of each array.
     starts : int64 (N + 1,)
-        Where each document begins, and the last one ends.
+        Where each document begins, and where the last one ends.
     indptr : int64 (N + 1,), written
     indices : int32, data : float64 (at least n times the number of arrays,), written
 
@@ -379,7 +380,7 @@ def bags(
     ValueError
         If there are more arrays.
     MemoryError
-        Without memory for as many ids as the longest document has.
+        Without memory for the ids of the longest document.
     """
     cdef Py_ssize_t d, i, size, total = 0, bag, documents = starts.shape[0] - 1, longest = 1
     cdef int32_t most
@@ -427,7 +428,7 @@ def unit_rows(
 ):
     """Multiply the counts of a CSR matrix by the weights of their columns, and scale rows to unit length, in place.
 
-    If they are `logarithmic`, a count n becomes 1 + log(n) first.
+    If `logarithmic`, each count n becomes 1 + log(n) first.
     """
     cdef Py_ssize_t d, t, documents = indptr.shape[0] - 1
     cdef double squares, scale
@@ -450,30 +451,30 @@ def unit_rows(
 def split_bags(
     const int64_t[::1] indptr, const int32_t[::1] indices, const double[::1] data, const int64_t[::1] order,
     const int32_t[::1] rows, Py_ssize_t first, Py_ssize_t last, const int64_t[::1] starts, int32_t[::1] ids,
-    float[::1] weights, float[::1] squares, float[::1] own, int32_t[::1] owners, float[::1] amounts,
+    float[::1] weights, float[::1] squares, float[::1] unshared, int32_t[::1] owners, float[::1] amounts,
 ):
-    """Write the bags of the documents order[first] to order[last - 1] in this order, with rows instead of features.
+    """Write the bags of the documents order[first] to order[last - 1], in this order, with rows instead of features.
 
     Parameters
     ----------
     indptr, indices, data
-        The bags (N, F) as CSR.
+        The bags (N, F) in CSR form.
     order : int64 (n,)
     rows : int32 (F,)
-        The row of each feature; -1 of those that occur in one document alone, and need none.
+        The row of each feature; -1 for a feature of one document alone, which needs no row.
     first, last : int
     starts : int64 (n + 1,)
-        Where the entries of each bag begin that have a row.
+        Where the entries with a row begin, for each bag in the new order.
     ids : int32, weights : float32, written
-        The bags of the features that have a row, as CSR.
-    squares, own : float32 (n,), written
-        The squared lengths of the bags, of all features, and of those without a row.
-    owners : int32 (F,), amounts : float32 (F,), written where a feature has no row
-        The document of the feature, in the new order, and the weight there.
+        The entries with a row.
+    squares, unshared : float32 (n,), written
+        The squared lengths of the bags, and of their entries without a row.
+    owners : int32 (F,), amounts : float32 (F,), written for features without a row
+        The document of the feature, as a place in `order`, and its weight there.
     """
     cdef Py_ssize_t k, t, place, line, n = order.shape[0]
     cdef int32_t f
-    cdef double square, alone
+    cdef double square, without_row
     with nogil:
         for k in range(first, last):
             if k + BAGS_AHEAD < n:
@@ -482,7 +483,7 @@ def split_bags(
                     prefetch(&indices[0] + t + 16 * line)
                 for line in range(3):
                     prefetch(&data[0] + t + 8 * line)
-            place, square, alone = starts[k], 0, 0
+            place, square, without_row = starts[k], 0, 0
             for t in range(indptr[order[k]], indptr[order[k] + 1]):
                 f = indices[t]
                 square += data[t] * data[t]
@@ -490,12 +491,12 @@ def split_bags(
                     ids[place], weights[place] = rows[f], <float>data[t]
                     place += 1
                 else:
-                    alone += data[t] * data[t]
+                    without_row += data[t] * data[t]
                     owners[f], amounts[f] = <int32_t>k, <float>data[t]
-            squares[k], own[k] = <float>square, <float>alone
+            squares[k], unshared[k] = <float>square, <float>without_row
 
 
-# ---------------------------------------------------------------- what features say of labels
+# ---------------------------------------------------------------- features and labels
 
 cdef inline double label_term(double n, double q, double prior) noexcept nogil:
     return (n + prior * q) * log(n / q + prior)
@@ -504,46 +505,49 @@ cdef inline double label_term(double n, double q, double prior) noexcept nogil:
 def label_terms(
     const int64_t[::1] indptr, const int32_t[::1] indices, const int64_t[::1] starts, const int32_t[::1] documents,
     const double[::1] amounts, const double[::1] shares, double prior, double[::1] sums,
-    const int64_t[::1] places, double[::1] changes, double[::1] counts, int32_t[::1] found,
+    const int64_t[::1] places, double[::1] changes, double[::1] counts, int32_t[::1] nonzeros,
 ):
-    """Sum t(n) = (n + prior q) log(n / q + prior) over the labels of each feature, or write changes of these sums.
+    """Add t(n) - t(0), summed over the labels, to the sum of each feature; or write changes of t(n).
+
+    t(n) = (n + prior q) log(n / q + prior), where q is the share of the label and n the sum of its amounts over the
+    documents with the feature.
 
     Parameters
     ----------
     indptr : int64 (N + 1,), indices : int32
         The features of each document.
     starts : int64 (L + 1,), documents : int32, amounts : float64
-        The documents with each label, as CSC, and how much of it each has: n is the sum of these with a feature.
+        The documents with each label, in CSC form, and how much of the label each has.
     shares : float64 (L,)
         The share q of each label.
     prior : float
-    sums : float64 (F,), written
+    sums : float64 (F,), increased if `places` are empty
     places : int64 (N,), or empty
-        Where `changes` has the features of a document, or -1: then the sums stay, and each of these becomes
-        t(n - amount) - t(n), summed over the labels of the document.
-    changes : float64, written
+        Where the entries of each document are in `changes`, or -1.
+    changes : float64, increased if there are `places`
+        For each feature of a document, t(n - amount) - t(n), summed over the labels of the document.
     counts : float64 (F,), zeros
-        Space for the n of a label; zeros again at the end.
-    found : int32 (F + 1,), written
-        Space for the features that have it.
+        Scratch for the n of a label; zeros again afterwards.
+    nonzeros : int32 (F + 1,)
+        Scratch for the features with the label.
     """
     cdef Py_ssize_t label, k, t, size, at
     cdef int32_t f
-    cdef double n, q, of_one, of_none
+    cdef double n, q, term_of_1, term_of_0
     with nogil:
         for label in range(shares.shape[0]):
             q, size = shares[label], 0
-            of_one, of_none = label_term(1, q, prior), prior * q * log(prior)
+            term_of_1, term_of_0 = label_term(1, q, prior), prior * q * log(prior)
             for k in range(starts[label], starts[label + 1]):
                 for t in range(indptr[documents[k]], indptr[documents[k] + 1]):
                     f = indices[t]
-                    found[size] = f
-                    size += counts[f] == 0  # an unpredictable branch avoided
+                    nonzeros[size] = f
+                    size += counts[f] == 0  # without a branch, which would be unpredictable
                     counts[f] += amounts[k]
             if not places.shape[0]:
                 for t in range(size):
-                    n = counts[found[t]]
-                    sums[found[t]] += (of_one if n == 1 else label_term(n, q, prior)) - of_none
+                    n = counts[nonzeros[t]]
+                    sums[nonzeros[t]] += (term_of_1 if n == 1 else label_term(n, q, prior)) - term_of_0
             else:
                 for k in range(starts[label], starts[label + 1]):
                     at = places[documents[k]]
@@ -554,7 +558,7 @@ def label_terms(
                         changes[at] += label_term(max(n - amounts[k], <double>0), q, prior) - label_term(n, q, prior)
                         at += 1
             for t in range(size):
-                counts[found[t]] = 0
+                counts[nonzeros[t]] = 0
 
 
 # ---------------------------------------------------------------- labelled lines
@@ -564,16 +568,16 @@ cdef inline bint is_space(uint8_t byte) noexcept nogil:
 
 
 def separate_labels(const uint8_t[::1] text, const uint8_t[::1] prefix) -> tuple[bytes, bytes]:
-    """Split lines into (labels, text): the tokens that begin with a prefix, without it, and the rest.
+    """Split lines into (labels, rest). Labels are the tokens that begin with a prefix, and lose it.
 
-    Both have as many lines as the text, which ends with a newline. A bare prefix is not a label.
+    Both have as many lines as the text, which ends with a newline. A prefix alone is no label.
     """
     cdef const uint8_t* begin = &text[0] if text.shape[0] else NULL
     cdef const uint8_t* end = begin + text.shape[0]
     cdef const uint8_t* at = begin
     cdef const uint8_t* line_end
     cdef const uint8_t* token
-    cdef const uint8_t* copied  # everything before it has been copied
+    cdef const uint8_t* copied  # the text before it is in the output
     cdef Py_ssize_t n = prefix.shape[0]
     cdef bytes labels = PyBytes_FromStringAndSize(NULL, text.shape[0])
     cdef bytes rest = PyBytes_FromStringAndSize(NULL, text.shape[0])

@@ -27,9 +27,9 @@ cdef inline uint64_t hash_of(const uint8_t* token, int64_t length) noexcept nogi
 
 
 cdef inline uint64_t new_key() except? 0:
-    """What numbers are mixed with before they are spread, so that nobody can choose some that collide.
+    """Return a key that differs from process to process, by Python's own hash.
 
-    It is Python's own hash, which differs from process to process.
+    Numbers are mixed with the key before they are spread, so that nobody can choose numbers that collide.
     """
     return <uint64_t><Py_hash_t>hash(b"key of a table")
 

@@ -1,6 +1,6 @@
 """N-grams -> ids: an exact dictionary of runs of units, such as the characters of a word or the words of a document.
 
-A unit is a run of bytes, a document a run of units. An n-gram is identified by its bytes, and always hashed by SipHash.
+A unit is a run of bytes, a document a run of units. N-grams are equal if their bytes are. SipHash hashes them.
 The twin is `ngrams` of ``tests/twins.py``.
 """
 
@@ -11,7 +11,7 @@ from fastembed._kernels.bytes_table cimport BytesTable, find_or_add, free_table,
 
 
 cdef struct Occurrences:
-    int64_t last        # the document counted last, from 1
+    int64_t last        # number of the last document with the n-gram, from 1
     int64_t documents   # number of documents with the n-gram
 
 
@@ -42,14 +42,14 @@ cdef class NgramTable:
         return <Occurrences*>self.table.values + id
 
     cdef inline int64_t add(self, const uint8_t* ngram, int64_t length) except -1 nogil:
-        """The id of an n-gram, which is added if it is new."""
+        """Return the id of an n-gram; add it if it is new."""
         return find_or_add(&self.table, ngram, length, 0)
 
     def count(
         self, const uint8_t[::1] text, const int64_t[::1] units, const int64_t[::1] documents,
         int64_t shortest, int64_t longest, int32_t[::1] ids,
     ) -> None:
-        """Number the n-grams of documents, and count in how many documents each occurs.
+        """Number the n-grams of documents, and count the documents with each n-gram.
 
         Parameters
         ----------
@@ -61,7 +61,7 @@ cdef class NgramTable:
         shortest, longest : int
             Numbers of units, 1 <= shortest <= longest.
         ids : int32 (sum over the documents and n of max(units - n + 1, 0),), written
-            The id of each n-gram: document by document, by where they begin and then by their number of units.
+            The id of each n-gram: by document, then by its first unit, then by its number of units.
         """
         cdef int64_t d, first, n, last, written = 0, id
         with nogil:
@@ -81,7 +81,7 @@ cdef class NgramTable:
         self, const uint8_t[::1] text, const int64_t[::1] units, const int64_t[::1] documents,
         int64_t shortest, int64_t longest, int32_t[::1] ids,
     ) -> None:
-        """Write the ids of the n-grams of documents, and -1 for those that the table does not have.
+        """Write the ids of the n-grams of documents, and -1 for n-grams that are not in the table.
 
         Parameters
         ----------
@@ -100,7 +100,7 @@ cdef class NgramTable:
                         written += 1
 
     def fill(self, const uint8_t[::1] text, const int64_t[::1] offsets) -> None:
-        """Add n-grams in their order, all different and new: their bytes end to end, and G + 1 offsets into it."""
+        """Add G n-grams, all different and new, given as their bytes end to end and G + 1 offsets."""
         cdef int64_t k
         cdef const uint8_t* first = &text[0] if text.shape[0] else NULL
         with nogil:
@@ -108,7 +108,7 @@ cdef class NgramTable:
                 self.add(first + offsets[k], offsets[k + 1] - offsets[k])
 
     def take(self, uint8_t[::1] text, int64_t[::1] offsets, int64_t[::1] documents) -> None:
-        """Write all n-grams as :meth:`fill` takes them, and in how many documents each was counted.
+        """Write all n-grams as :meth:`fill` takes them, and the number of documents with each.
 
         Parameters
         ----------

@@ -13,15 +13,15 @@ from fastembed._kernels.token_scan cimport Scan, next_token, scan_of
 
 cdef enum:
     COUNT_BITS = 40     # bits of the count in Pair.tail
-    WAITING = 16        # pairs whose slots are being prefetched
+    PAIRS_AHEAD = 16    # pairs between the prefetch of a slot and the search
 
 
 # ---------------------------------------------------------------- neighbours
 
 cdef struct Pair:
-    # Two tokens, the common tokens between them, and the number of occurrences
+    # Two tokens, the common tokens between them, and how often they occur
     int32_t first       # id + 1; 0 in a free slot
-    int32_t second
+    int32_t second      # id
     uint64_t tail       # (between << COUNT_BITS) + times
 
 
@@ -31,23 +31,19 @@ cdef inline uint64_t pair_hash(Pair pair, uint64_t key) noexcept nogil:
 
 
 cdef class NeighborTable:
-    """How often each token, and each pair of neighbours, occurred in a text.
+    """The counts of tokens, and of pairs of neighbours, in a text.
 
-    Up to two *common* tokens may stand between two neighbours; they begin and end no pair. Without them, two tokens are
-    neighbours if they follow each other in a line. What stands between is a number: 0 for nothing, 1 + i for the common
-    token i, and 1 + i + (c + 1)(1 + j) for the common tokens i and j of c.
+    Two tokens of a line are neighbours if nothing, or up to two *common* tokens, stand between them. A common token is
+    no neighbour itself. A number, `between`, says what stands between: 0 for nothing, 1 + i for the common token i,
+    1 + i + (c + 1)(1 + j) for the common tokens i and j of c. One thread may add at a time.
 
     Parameters
     ----------
     common : list of bytes
         All different; fewer than 4,095.
-
-    Notes
-    -----
-    One thread may add at a time.
     """
 
-    cdef readonly TokenTable tokens     # the common ones first
+    cdef readonly TokenTable tokens     # common tokens first
     cdef Pair* pairs
     cdef uint64_t mask
     cdef uint64_t key
@@ -71,7 +67,7 @@ cdef class NeighborTable:
         return self.size
 
     cdef inline uint64_t find(self, Pair pair) noexcept nogil:
-        """The slot of a pair, or the free slot where it belongs."""
+        """Return the slot of a pair, or the free slot where it belongs."""
         cdef uint64_t place = pair_hash(pair, self.key) & self.mask
         cdef Pair* at = &self.pairs[place]
         while at.first and (
@@ -101,7 +97,7 @@ cdef class NeighborTable:
         return 0
 
     cdef inline int add(self, Pair pair) except -1 nogil:
-        """Add what a pair holds to its slot."""
+        """Add the occurrences of a pair to its slot."""
         cdef uint64_t place = self.find(pair)
         if self.pairs[place].first:
             self.pairs[place].tail += pair.tail & ((<uint64_t>1 << COUNT_BITS) - 1)
@@ -114,13 +110,13 @@ cdef class NeighborTable:
         return 0
 
     def count(self, const uint8_t[::1] text, bint open_line) -> tuple[int, int, int]:
-        """Count the tokens and the neighbours of a text; what it takes and returns is as for `TokenTable.count`."""
+        """Count the tokens and the neighbours of a text; arguments and results are as in `TokenTable.count`."""
         cdef Scan scan = scan_of(text, open_line, NULL)
         cdef TokenTable tokens = self.tokens
         cdef Pair pair
-        cdef Pair[WAITING] waiting
-        cdef int64_t line = 0, found = 0, number, id
-        cdef int between = 0            # common tokens since `first`
+        cdef Pair[PAIRS_AHEAD] waiting
+        cdef int64_t line = 0, pairs = 0, k, id
+        cdef int between = 0            # number of common tokens since pair.first
         pair.first = pair.second = 0
         pair.tail = 1
         with nogil:
@@ -132,11 +128,11 @@ cdef class NeighborTable:
                     if pair.first:
                         pair.second = <int32_t>id
                         prefetch(&self.pairs[pair_hash(pair, self.key) & self.mask])
-                        number = found % WAITING
-                        if found >= WAITING:
-                            self.add(waiting[number])
-                        waiting[number] = pair
-                        found += 1
+                        k = pairs % PAIRS_AHEAD
+                        if pairs >= PAIRS_AHEAD:
+                            self.add(waiting[k])
+                        waiting[k] = pair
+                        pairs += 1
                     pair.first, pair.tail, between = <int32_t>id + 1, 1, 0
                 elif between == 0:
                     pair.tail += <uint64_t>(id + 1) << COUNT_BITS
@@ -146,25 +142,25 @@ cdef class NeighborTable:
                     between = 2
                 else:
                     pair.first = 0
-            for number in range(min(found, WAITING)):
-                self.add(waiting[number])
+            for k in range(min(pairs, PAIRS_AHEAD)):
+                self.add(waiting[k])
         return scan.tokens, scan.lines, scan.empty_lines
 
     def merge(self, NeighborTable other not None):
-        """Add the counts of another table, which has the same common tokens."""
-        cdef const BytesTable* theirs = &other.tokens.table
-        cdef BytesTable* mine = &self.tokens.table
+        """Add the counts of another table with the same common tokens."""
+        cdef const BytesTable* source = &other.tokens.table
+        cdef BytesTable* target = &self.tokens.table
         cdef int64_t id
         cdef uint64_t place
         cdef Pair pair
-        cdef int32_t[::1] ids = array("i", bytes(theirs.size * sizeof(int32_t)))
+        cdef int32_t[::1] ids = array("i", bytes(source.size * sizeof(int32_t)))
         self.tokens.merge(other.tokens)
         with nogil:
-            for id in range(theirs.size):
+            for id in range(source.size):
                 ids[id] = <int32_t>id_of(
-                    mine, theirs.text + start_of(theirs, id), length_of(theirs, id), scan_hash_of(theirs, id),
+                    target, source.text + start_of(source, id), length_of(source, id), scan_hash_of(source, id),
                 )
-            # Slots in the order of their hashes would cluster in a smaller table
+            # The other table's slots are in the order of their hashes, and would cluster in a smaller table
             while self.mask < other.mask:
                 self.grow()
             for place in range(other.mask + 1):
@@ -174,19 +170,19 @@ cdef class NeighborTable:
                     self.add(pair)
 
     def frequent(self, int64_t least) -> list:
-        """Return (first, second, between, times) of the pairs that occurred at least `least` times, in any order.
+        """Return (first, second, between, times) of the pairs with at least `least` occurrences, in any order.
 
-        Tokens are ids of the table `tokens`; between is the number described above.
+        Tokens are ids of the table `tokens`.
         """
         cdef uint64_t place, times
         cdef Pair pair
-        found = []
+        pairs = []
         for place in range(self.mask + 1):
             pair = self.pairs[place]
             times = pair.tail & ((<uint64_t>1 << COUNT_BITS) - 1)
             if pair.first and <int64_t>times >= least:
-                found.append((pair.first - 1, pair.second, pair.tail >> COUNT_BITS, times))
-        return found
+                pairs.append((pair.first - 1, pair.second, pair.tail >> COUNT_BITS, times))
+        return pairs
 
 
 # ---------------------------------------------------------------- joining
@@ -201,7 +197,7 @@ cdef inline uint64_t step_of(int32_t node, int64_t token) noexcept nogil:
 
 
 cdef class PhraseTable:
-    """A list of phrases as a tree: its edges are tokens, and each way from the root to a node that ends one a phrase.
+    """Phrases as a tree, whose edges are tokens: the edges from the root to an end node are a phrase.
 
     One thread may insert at a time; any number of threads may call :meth:`join` while none inserts.
     """
@@ -227,7 +223,7 @@ cdef class PhraseTable:
         PyMem_RawFree(self.ends)
 
     cdef inline uint64_t find(self, uint64_t step) noexcept nogil:
-        """The slot of an edge, or the free slot where it belongs."""
+        """Return the slot of an edge, or the free slot where it belongs."""
         cdef uint64_t place = spread((step ^ self.key) * <uint64_t>0xD6E8FEB86659FD93) & self.mask
         while self.edges[place].node and self.edges[place].step != step:
             place = (place + 1) & self.mask
@@ -252,7 +248,7 @@ cdef class PhraseTable:
         return 0
 
     def insert(self, list words) -> None:
-        """Add a phrase: its words, each as bytes.
+        """Add a phrase, given as its words in bytes.
 
         Raises
         ------
@@ -280,18 +276,18 @@ cdef class PhraseTable:
         self.ends[node] = True
 
     cdef inline int32_t follow(self, int32_t node, Scan* scan) noexcept nogil:
-        """The node to which the token found last leads, or 0."""
+        """Return the node to which the last token of a scan leads, or 0."""
         cdef int64_t token = id_of(&self.tokens.table, scan.token, scan.length, scan.hash)
         return self.edges[self.find(step_of(node, token))].node if token >= 0 else 0
 
     def join(self, const uint8_t[::1] text, uint8_t glue) -> bytes:
-        """Return a text in which the white space between the words of each phrase is one byte `glue`.
+        """Return a text in which the white space between the words of each phrase is one byte, `glue`.
 
-        Of the phrases that begin at a token the longest is taken; the next one begins behind it. A phrase does not
+        If several phrases begin at a token, the longest is joined; the search continues behind it. A phrase does not
         cross the end of a line.
         """
         cdef Scan scan = scan_of(text, False, NULL), ahead, after
-        cdef const uint8_t* copied = scan.at        # everything before it is in the result
+        cdef const uint8_t* copied = scan.at        # the text before it is in the result
         cdef uint8_t* joined = <uint8_t*>PyMem_RawMalloc(text.shape[0] + 1)
         cdef uint8_t* at = joined
         cdef int32_t node

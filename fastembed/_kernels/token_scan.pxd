@@ -18,19 +18,19 @@ cdef extern from *:
 
 
 cdef struct Scan:
-    # The rest of a text, the last token found, and the numbers of tokens and lines read
+    # The rest of a text, the last token, and the numbers of tokens and lines before the rest
     const uint8_t* at
     const uint8_t* end
     const uint8_t* token
     int64_t length
     uint64_t hash
-    int32_t* ids                        # NULL, or the address of the next id; the scan writes -1 at the end of a line
-    bint open_line                      # whether the line at `at` has had tokens
-    int64_t tokens, lines, empty_lines  # lines that ended
+    int32_t* ids                        # NULL, or where the scan writes -1 at the end of a line, and moves on
+    bint open_line                      # whether the line at `at` has tokens before it
+    int64_t tokens, lines, empty_lines  # ended lines, and those without a token
 
 
 cdef inline Scan scan_of(const uint8_t[::1] text, bint open_line, int32_t* ids) noexcept nogil:
-    """A scan at the start of a text; `open_line` says whether the line in which it begins has had tokens before."""
+    """Return a scan at the start of a text; `open_line` says whether its first line has tokens before the text."""
     cdef const uint8_t* first = &text[0] if text.shape[0] else NULL
     cdef Scan scan
     scan.at, scan.end = first, first + text.shape[0]

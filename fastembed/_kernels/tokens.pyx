@@ -1,6 +1,6 @@
 """Text -> tokens -> ids: the table of tokens, their ranking by count, and the check of UTF-8.
 
-A Python object for a token is created only when it is requested. The tokens of a text are those of token_scan.pxd.
+Counting makes no Python object per token. The tokens of a text are as in token_scan.pxd.
 """
 
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc
@@ -9,8 +9,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy
 
 from fastembed._kernels.bytes_table cimport (
-    BytesTable, find_or_add, free_table, hash_in_use, length_of, make_table, scan_hash_of, start_of,
-    place_of as slot_of,
+    BytesTable, find_or_add, free_table, hash_in_use, length_of, make_table, scan_hash_of, slot_of, start_of,
 )
 from fastembed._kernels.hashing cimport hash_of
 from fastembed._kernels.primitives cimport prefetch
@@ -19,7 +18,7 @@ from fastembed._kernels.token_scan cimport Scan, next_token, scan_of
 
 cdef extern from *:
     """
-    // What F8 to FE stand for in tokens of lists (corpus/reading.py); the last is a token without characters
+    // What the bytes F8 to FE of tokens in lists stand for (corpus/reading.py); FE is a token without characters
     static const int fastembed_spaces_in_tokens[8] = {' ', '\\t', '\\n', '\\v', '\\f', '\\r', -1, 0xFF};
     """
     const int* SPACES_IN_TOKENS "fastembed_spaces_in_tokens"
@@ -28,22 +27,21 @@ cdef extern from *:
 # ---------------------------------------------------------------- deferred writing of ids
 
 cdef enum:
-    TOKENS_AHEAD = 16  # tokens between the one whose slot is prefetched and the one whose id is written
+    TOKENS_AHEAD = 16  # tokens between the prefetch of a slot and the search
 
 
 cdef struct Sought:
     # A token whose slot is being prefetched
     const uint8_t* token
     int64_t length
-    uint64_t hash   # by the hash function in use
-    int64_t lines   # lines that ended before it
+    uint64_t hash   # in use
+    int64_t lines   # lines that end before the token
 
 
 cdef struct Written:
-    # The address of the next id, the number of lines with a -1, and whether a token without an id leaves a -2
-    int32_t* at
-    int64_t lines
-    bint gaps
+    int32_t* at     # where the next id is written
+    int64_t lines   # lines whose -1 is written
+    bint gaps       # whether a token without an id is written as -2
 
 
 cdef inline void write_ends(int64_t lines, Written* out) noexcept nogil:
@@ -74,25 +72,25 @@ cdef class TokenTable:
 
     @property
     def keyed(self) -> bool:
-        """Whether tokens are found by SipHash."""
+        """Whether the table hashes tokens by SipHash."""
         return self.table.keyed
 
     cdef inline int64_t* counts(self) noexcept nogil:
         return <int64_t*>self.table.values
 
     cdef inline int64_t add(self, const uint8_t* token, int64_t length, uint64_t h, int64_t times) except -1 nogil:
-        """Count a token, whose hash by the scan is h, and return its id."""
+        """Count a token with FNV-1a hash h; return its id."""
         cdef int64_t id = find_or_add(&self.table, token, length, h)
         self.counts()[id] += times
         return id
 
     def insert(self, const uint8_t[::1] token, int64_t times=0):
-        """Add one token, whatever bytes it has."""
+        """Add one token, of any bytes."""
         cdef const uint8_t* first = &token[0] if token.shape[0] else <const uint8_t*>b""
         self.add(first, token.shape[0], hash_of(first, token.shape[0]), times)
 
     def fill(self, tokens):
-        """Add each of some tokens, in order, given as bytes."""
+        """Add tokens, given as bytes, in their order."""
         cdef const uint8_t* first
         cdef bytes token
         for token in tokens:
@@ -100,7 +98,7 @@ cdef class TokenTable:
             self.add(first, len(token), hash_of(first, len(token)), 0)
 
     def sort_into_parts(self, int32_t[::1] ids, int64_t[::1] starts):
-        """Sort the ids by the parts of the table: the hash of a token selects one of P parts, a power of two.
+        """Sort the ids by parts: the hash of a token selects one of P parts, a power of two.
 
         Parameters
         ----------
@@ -121,17 +119,17 @@ cdef class TokenTable:
                 part = self.part_of(id, parts)
                 ids[starts[part]] = <int32_t>id
                 starts[part] += 1
-            # Each start has moved to that of the next part
+            # Each start is now the start of the next part
             for part in range(parts, 0, -1):
                 starts[part] = starts[part - 1]
             starts[0] = 0
 
     cdef inline int64_t part_of(self, int64_t id, int64_t parts) noexcept nogil:
-        # By the high bits of the hash: the low ones choose the slot
+        # By high bits of the hash, since low bits choose the slot
         return (scan_hash_of(&self.table, id) >> 32) & (parts - 1)
 
     def merge(self, TokenTable other not None, const int32_t[::1] ids=None):
-        """Add the tokens and counts of another table: those with these ids, or all."""
+        """Add the tokens with some ids, or all tokens, of another table, and their counts."""
         cdef const BytesTable* table = &other.table
         cdef int64_t i, id
         with nogil:
@@ -149,12 +147,12 @@ cdef class TokenTable:
         text : uint8 (n,)
             Valid UTF-8 that does not begin or end inside a token.
         open_line : bool
-            Whether the line in which the text begins has had tokens before it.
+            Whether the line in which the text begins has tokens before the text.
 
         Returns
         -------
         tokens, lines, empty_lines : int
-            Number of tokens; of lines that end in this text; of those among them without a token.
+            Numbers of tokens, of lines that end in this text, and of lines among these without a token.
         """
         cdef Scan scan = scan_of(text, open_line, NULL)
         with nogil:
@@ -163,7 +161,7 @@ cdef class TokenTable:
         return scan.tokens, scan.lines, scan.empty_lines
 
     def number(self, const uint8_t[::1] text, bint open_line, int32_t[::1] ids) -> tuple[int, int, int, int]:
-        """Count the tokens of a text, as :meth:`count`, and write the ids of all, as :meth:`encode`."""
+        """Count the tokens of a text, as :meth:`count`, and write their ids, as :meth:`encode`."""
         cdef int32_t* first = &ids[0] if ids.shape[0] else NULL
         cdef Scan scan = scan_of(text, open_line, first)
         with nogil:
@@ -172,10 +170,10 @@ cdef class TokenTable:
                 scan.ids += 1
         return scan.ids - first, scan.tokens, scan.lines, scan.empty_lines
 
-    cdef inline void write_id(self, const Sought* each, Written* out) noexcept nogil:
-        """Write the id of a token, if it is in the table, after the ends of earlier lines."""
-        cdef int32_t id = self.table.slots[slot_of(&self.table, each.token, each.length, each.hash)].id
-        write_ends(each.lines, out)
+    cdef inline void write_id(self, const Sought* sought, Written* out) noexcept nogil:
+        """Write the ends of lines before a token, then its id, if it is in the table."""
+        cdef int32_t id = self.table.slots[slot_of(&self.table, sought.token, sought.length, sought.hash)].id
+        write_ends(sought.lines, out)
         if id or out.gaps:
             out.at[0] = id - 1 if id else -2
             out.at += 1
@@ -183,7 +181,7 @@ cdef class TokenTable:
     def encode(
         self, const uint8_t[::1] text, bint open_line, int32_t[::1] ids, bint gaps=False,
     ) -> tuple[int, int, int, int]:
-        """Write the ids of the tokens of a text that are in the table, and -1 at the end of each line.
+        """Write the ids of a text's tokens that are in the table, and -1 at the end of each line.
 
         Parameters
         ----------
@@ -191,7 +189,7 @@ cdef class TokenTable:
             As for :meth:`count`.
         ids : int32 (at least n,), written
         gaps : bool
-            Whether -2 is written for each token that is not in the table, or nothing.
+            Whether a token that is not in the table is written as -2, or left out.
 
         Returns
         -------
@@ -201,24 +199,24 @@ cdef class TokenTable:
         cdef Scan scan = scan_of(text, open_line, NULL)
         cdef int32_t* first = &ids[0] if ids.shape[0] else NULL
         cdef Written out = Written(first, 0, gaps)
-        cdef Sought[TOKENS_AHEAD] sought
-        cdef Sought* each
+        cdef Sought[TOKENS_AHEAD] waiting
+        cdef Sought* sought
         cdef int64_t n
         with nogil:
             while next_token(&scan):
-                each = &sought[scan.tokens % TOKENS_AHEAD]
+                sought = &waiting[scan.tokens % TOKENS_AHEAD]
                 if scan.tokens > TOKENS_AHEAD:
-                    self.write_id(each, &out)
-                each.token, each.length, each.lines = scan.token, scan.length, scan.lines
-                each.hash = hash_in_use(&self.table, scan.token, scan.length, scan.hash)
-                prefetch(self.table.slots + (each.hash & self.table.mask))
+                    self.write_id(sought, &out)
+                sought.token, sought.length, sought.lines = scan.token, scan.length, scan.lines
+                sought.hash = hash_in_use(&self.table, scan.token, scan.length, scan.hash)
+                prefetch(self.table.slots + (sought.hash & self.table.mask))
             for n in range(max(scan.tokens - TOKENS_AHEAD, 0) + 1, scan.tokens + 1):
-                self.write_id(&sought[n % TOKENS_AHEAD], &out)
+                self.write_id(&waiting[n % TOKENS_AHEAD], &out)
             write_ends(scan.lines, &out)
         return out.at - first, scan.tokens, scan.lines, scan.empty_lines
 
     def frequent(self, int64_t least) -> tuple[list, list]:
-        """Return (tokens as bytes, counts) of the tokens that occurred at least `least` times, in the order of ids."""
+        """Return (tokens as bytes, counts) of the tokens with a count of at least `least`, in the order of ids."""
         cdef int64_t id
         tokens, counts = [], []
         for id in range(self.table.size):
@@ -236,19 +234,19 @@ cdef struct Ranked:
     int64_t length
 
 
-cdef inline int place_of(uint8_t byte) noexcept nogil:
-    """The place of a byte in the order of code points: those above F7 stand for white space, or for no character."""
+cdef inline int sort_key(uint8_t byte) noexcept nogil:
+    """Return a byte's key in the order of code points; a byte above F7 stands for white space, or for no character."""
     return byte if byte < 0xF8 else SPACES_IN_TOKENS[byte - 0xF8]
 
 
 cdef inline bint before(const Ranked* a, const Ranked* b) noexcept nogil:
-    """Whether a has the higher count or, with equal counts, comes first in the order of code points."""
+    """Return whether a has the higher count or, with equal counts, is first in the order of code points."""
     cdef int64_t i
     if a.count != b.count:
         return a.count > b.count
     for i in range(min(a.length, b.length)):
         if a.token[i] != b.token[i]:
-            return place_of(a.token[i]) < place_of(b.token[i])
+            return sort_key(a.token[i]) < sort_key(b.token[i])
     return a.length < b.length
 
 
@@ -261,11 +259,11 @@ cdef inline bint is_escaped(const Ranked* a) noexcept nogil:
 
 
 cdef class Ranking:
-    """The tokens of several tables, all different, that occurred at least `least` times, by decreasing count.
+    """The tokens of several tables, all different, with a count of at least `least`, to be sorted by decreasing count.
 
-    First they are in the order of the tables; those of table k are from ``bounds[k]`` to ``bounds[k + 1] - 1``.
-    :meth:`sort` brings a run of them into the order of counts, :meth:`merge` makes one run of two; threads may do so
-    with different runs at once. The tables must not change meanwhile.
+    At first they are in the order of the tables; table k has tokens ``bounds[k]`` to ``bounds[k + 1] - 1``.
+    :meth:`sort` sorts a run of tokens, :meth:`merge` makes one sorted run of two. Threads may do so with different runs
+    at once. The tables must not change meanwhile.
     """
 
     cdef readonly list bounds
@@ -307,7 +305,7 @@ cdef class Ranking:
         return self.size
 
     def sort(self, int64_t first, int64_t last):
-        """Sort the run first to last - 1."""
+        """Sort the run `first` to last - 1."""
         cdef int64_t width = 1, at
         with nogil:
             while width < last - first:
@@ -318,7 +316,7 @@ cdef class Ranking:
                 width *= 2
 
     def merge(self, int64_t first, int64_t middle, int64_t last):
-        """Merge the sorted runs first to middle - 1 and middle to last - 1."""
+        """Merge the sorted runs `first` to middle - 1 and `middle` to last - 1."""
         with nogil:
             self.merge_runs(first, middle, last)
 
@@ -336,10 +334,7 @@ cdef class Ranking:
         memcpy(&self.items[first], &self.buffer[first], (last - first) * sizeof(Ranked))
 
     def take(self, int64_t[::1] counts, decode) -> list[str]:
-        """Return the first n tokens, as many as there are at most; `counts` (n,) is written.
-
-        `decode` is called for bytes that are not UTF-8.
-        """
+        """Return the first n tokens; `counts` (n,) is written. `decode` decodes a token that is not UTF-8."""
         cdef int64_t n, length
         cdef const char* text
         cdef list tokens = []
@@ -380,7 +375,7 @@ cdef bint well_formed(const uint8_t* t, int64_t n) noexcept nogil:
             i += 1
             continue
         length = 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
-        # no overlong forms, no surrogates, nothing above U+10FFFF
+        # No overlong form, no surrogate, nothing above U+10FFFF
         low = 0xA0 if lead == 0xE0 else 0x90 if lead == 0xF0 else 0x80
         high = 0x9F if lead == 0xED else 0x8F if lead == 0xF4 else 0xBF
         if lead < 0xC2 or lead > 0xF4 or i + length > n or t[i + 1] < low or t[i + 1] > high:

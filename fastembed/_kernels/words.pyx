@@ -1,11 +1,11 @@
 """Text -> text: words out of raw text, and the lines of wrapped text joined.
 
-Both functions take UTF-8 and return UTF-8 that :mod:`fastembed._kernels.tokens` splits: a newline ends a sequence,
-ASCII white space separates its tokens. The twins are `words` and `sequences` of ``tests/twins.py``.
+Both functions take UTF-8 and return UTF-8 for :mod:`fastembed._kernels.tokens`: a newline ends a sequence, ASCII white
+space separates its tokens. The twins are `words` and `sequences` of ``tests/twins.py``.
 
-Properties of characters come from tables that setup.py generates from `unicodedata`: the number of a block for each 128
-code points, and for each position in a block the number of a record of properties. Characters with the same properties
-share a record, and equal blocks are stored once: 46 kB.
+setup.py generates tables of properties of characters from `unicodedata`: the number of a page for each 128 code points,
+and for each position in a page the number of a record of properties. Characters with the same properties share a
+record, and equal pages are stored once: 46 kB.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
@@ -17,7 +17,7 @@ cdef extern from "unicode_tables.h":
         int32_t lower           # offset from the code point to its lower case
         uint8_t flags
     const char* UNIDATA "FASTEMBED_UNIDATA"
-    const uint16_t* BLOCKS "fastembed_blocks"
+    const uint16_t* PAGES "fastembed_pages"
     const uint8_t* RECORDS "fastembed_records"
     const Character* CHARACTERS "fastembed_characters"
     cdef enum:
@@ -41,7 +41,7 @@ cdef enum:
     BLANK = 1
     NEWLINE = 2
     STOP = 4
-    CHUNK = 32                  # bytes of plain ASCII that are converted at once
+    RUN = 32                    # bytes of plain ASCII that are converted at once
     SOFT_HYPHEN = 0xAD
     HYPHEN = 0x2010
     RIGHT_QUOTE = 0x2019
@@ -49,12 +49,12 @@ cdef enum:
     ZWJ = 0x200D
     SIGMA = 0x3A3               # its lower case depends on its position in the word
 
-cdef enum:                      # how words that are numbers are written
+cpdef enum:                     # what becomes of words that are numbers
     KEEP
-    SHAPE
+    SHAPE                       # each digit becomes 0
     DROP
 
-cdef enum:                      # the unit of a sequence
+cpdef enum:                     # the unit of a sequence
     PARAGRAPH
     SENTENCE
     DOCUMENT
@@ -68,7 +68,7 @@ def unicode_version() -> str:
 # ---------------------------------------------------------------- characters
 
 cdef inline const Character* character(uint32_t point) noexcept nogil:
-    return &CHARACTERS[RECORDS[(<uint32_t>BLOCKS[point >> 7] << 7) + (point & 127)]]
+    return &CHARACTERS[RECORDS[(<uint32_t>PAGES[point >> 7] << 7) + (point & 127)]]
 
 
 cdef inline int64_t decode(const uint8_t* t, uint32_t* point) noexcept nogil:
@@ -109,7 +109,7 @@ cdef inline int64_t encode(uint32_t point, uint8_t* out) noexcept nogil:
 
 
 cdef inline bint is_letter(const uint8_t* t) noexcept nogil:
-    """Whether a letter or mark begins here."""
+    """Return whether the first character is a letter or mark."""
     cdef uint32_t point
     decode(t, &point)
     return character(point).flags & (WORD | NUMBER) == WORD
@@ -118,20 +118,20 @@ cdef inline bint is_letter(const uint8_t* t) noexcept nogil:
 # ---------------------------------------------------------------- words
 
 cdef struct Writer:
-    # The text written so far, and the state of its last word
-    uint8_t* out
+    # The output, and the state of its last word
+    uint8_t* out            # where the next byte is written
     bint keep_case
-    int digits
-    bint inside             # whether it ends in a word that another letter would extend
-    bint ideograph          # whether it ends in an ideograph that another mark would extend
-    bint apostrophe         # whether an apostrophe is inside the word if a letter follows
-    bint cased              # whether the last character of the word that is not IGNORED is cased
-    uint8_t* sigma          # NULL, or the last final sigma, which changes if a cased letter follows
-    uint8_t* number         # NULL, or the start of the word if it is a number so far
+    int digits              # KEEP, SHAPE or DROP
+    bint inside             # the output ends in a word, which a letter would extend
+    bint ideograph          # the output ends in an ideograph, which a mark would extend
+    bint apostrophe         # an apostrophe is pending: it is part of the word if a letter follows
+    bint cased              # the last character of the word that is not IGNORED is cased
+    uint8_t* sigma          # NULL, or the word's last final sigma, which changes if a cased letter follows
+    uint8_t* number         # NULL, or the start of the word while it is a number
 
 
 cdef inline void end_word(Writer* w) noexcept nogil:
-    """End the word, which may be a number."""
+    """End the word; if it is a number, rewrite or drop it."""
     cdef const uint8_t* old = w.number
     cdef const uint8_t* end = w.out
     if old != NULL:
@@ -200,7 +200,7 @@ cdef inline void put_character(Writer* w, uint32_t point, const Character* c) no
 
 
 cdef inline bint plain_letter(Writer* w, uint32_t point, const Character* c) noexcept nogil:
-    """Whether a character is a letter that is followed by no rule but lower case; note then whether it is cased."""
+    """Return whether the only rule for a character is lower case; if so, note whether it is cased."""
     if (
         c.flags & (WORD | MARK | NUMBER | IDEOGRAPH | IGNORED) != WORD or point == SIGMA
         or not w.inside or w.apostrophe or w.sigma != NULL or w.number != NULL
@@ -210,11 +210,11 @@ cdef inline bint plain_letter(Writer* w, uint32_t point, const Character* c) noe
     return True
 
 
-cdef inline bint put_chunk(const uint8_t* t, uint8_t* out, uint8_t fold, uint8_t digits) noexcept nogil:
-    """Convert CHUNK bytes; return whether it is wrong: not all are ASCII, or there are apostrophes or numbers."""
+cdef inline bint put_run(const uint8_t* t, uint8_t* out, uint8_t fold, uint8_t digits) noexcept nogil:
+    """Convert RUN bytes; return whether the result is wrong: not all are ASCII, or there are apostrophes or numbers."""
     cdef uint8_t byte, letter, digit, wrong = 0
     cdef int k
-    for k in range(CHUNK):
+    for k in range(RUN):
         byte = t[k]
         letter = <uint8_t>((byte | 32) - 97) < 26
         digit = <uint8_t>(byte - 48) < 10
@@ -224,25 +224,25 @@ cdef inline bint put_chunk(const uint8_t* t, uint8_t* out, uint8_t fold, uint8_t
 
 
 cdef uint8_t* put_words(const uint8_t* t, int64_t n, bint keep_case, int digits, uint8_t* out) noexcept nogil:
-    """Write the words of a text; return where they end."""
+    """Write the words of a text; return the end of the output."""
     cdef const uint8_t* end = t + n
     cdef const uint8_t* stop
     cdef const Character* c
     cdef uint32_t point
     cdef uint8_t last
-    cdef Writer w   # a local variable, so that the compiler can hold it in registers
+    cdef Writer w   # the compiler can hold a local variable in registers
     w.out, w.keep_case, w.digits = out, keep_case, digits
     w.inside = w.ideograph = w.apostrophe = w.cased = False
     w.sigma = w.number = NULL
     while t < end:
-        while end - t >= CHUNK and not put_chunk(t, w.out, 0 if w.keep_case else 32, w.digits != KEEP):
-            t += CHUNK
-            w.out += CHUNK
+        while end - t >= RUN and not put_run(t, w.out, 0 if w.keep_case else 32, w.digits != KEEP):
+            t += RUN
+            w.out += RUN
             last = (t - 1)[0]
             w.cased = 97 <= last | 32 <= 122
             w.inside = w.cased or 48 <= last <= 57
-        # The characters of the chunk one by one, and further until no rule needs more than the last byte
-        stop = t + CHUNK if end - t >= CHUNK else end
+        # The characters of the run one by one, then more while a rule depends on more than the last byte
+        stop = t + RUN if end - t >= RUN else end
         while t < stop or t < end and (w.ideograph or w.apostrophe or w.sigma != NULL or w.number != NULL):
             t += decode(t, &point)
             c = character(point)
@@ -257,25 +257,26 @@ cdef uint8_t* put_words(const uint8_t* t, int64_t n, bint keep_case, int digits,
 
 
 def words(const uint8_t[::1] text, bint keep_case, int digits) -> bytes:
-    """Return the words of a text, in lower case, with white space between them and its newlines.
+    """Return the words of a text, in lower case, separated by white space, and the newlines of the text.
 
     Parameters
     ----------
     text : uint8 (n,)
         Valid UTF-8 that neither begins nor ends inside a word.
     keep_case : bool
-    digits : int
-        Handling of numbers: 0 keep, 1 replace each digit by 0, 2 drop.
+        Whether words keep their case.
+    digits : KEEP, SHAPE or DROP
+        What becomes of words that are numbers.
 
     Returns
     -------
     bytes
-        Ends in white space, if there is any text.
+        It ends in white space unless it is empty.
     """
     cdef int64_t n = text.shape[0], written
-    # A character of b bytes needs b + 1 with the space before it, or 3 + 1 if b is 2; that space stands for a byte of
-    # other text, or the character stands after an ideograph, of 3 bytes at least
-    cdef bytes result = PyBytes_FromStringAndSize(NULL, 2 * n + CHUNK)
+    # A character of b bytes becomes b bytes, or 3 if b is 2, and may have a space before it. The space replaces a byte
+    # of the text, or the character is behind an ideograph, which has at least 3 bytes.
+    cdef bytes result = PyBytes_FromStringAndSize(NULL, 2 * n + RUN)
     cdef uint8_t* out = <uint8_t*>PyBytes_AS_STRING(result)
     cdef const uint8_t* first = &text[0] if n else out
     with nogil:
@@ -286,7 +287,7 @@ def words(const uint8_t[::1] text, bint keep_case, int digits) -> bytes:
 # ---------------------------------------------------------------- sequences
 
 cdef inline int64_t skip_quotes(const uint8_t* t, int64_t i, int64_t n, bint opening) noexcept nogil:
-    """Return where the quotation marks and brackets end that may stand before a sentence, or after it."""
+    """Return the end of the quotation marks and brackets at i: `opening` a sentence, or closing it."""
     cdef uint32_t point
     cdef int64_t size
     while i < n:
@@ -303,7 +304,7 @@ cdef inline int64_t skip_quotes(const uint8_t* t, int64_t i, int64_t n, bint ope
 
 
 cdef inline int64_t hyphen_before(const uint8_t* t, int64_t i) noexcept nogil:
-    """Return the number of bytes of the hyphen behind a letter that ends at i; 0 if there is none."""
+    """Return the number of bytes of a hyphen that ends at i, behind a letter; 0 if there is none."""
     cdef int64_t size, k
     if i > 1 and t[i - 1] == 45:
         size = 1
@@ -320,12 +321,13 @@ cdef inline int64_t hyphen_before(const uint8_t* t, int64_t i) noexcept nogil:
 
 
 cdef uint8_t* put_sequences(const uint8_t* t, int64_t n, int unit, bint open, bint last, uint8_t* out) noexcept nogil:
+    """Write the sequences of a text, which begins inside a sequence if `open`; return the end of the output."""
     cdef uint8_t stops = NEWLINE | STOP if unit == SENTENCE else NEWLINE
     cdef int64_t i = 0, begin, k, after, newlines, size
     cdef uint32_t point
     cdef bint ends
     while True:
-        # At white space, or the beginning or the end of the text
+        # i is at white space, or at the beginning or the end of the text
         begin, newlines = i, 0
         while i < n and KINDS[t[i]] & (BLANK | NEWLINE):
             newlines += t[i] == 10
@@ -373,19 +375,19 @@ cdef uint8_t* put_sequences(const uint8_t* t, int64_t n, int unit, bint open, bi
 
 
 def sequences(const uint8_t[::1] text, int unit, bint inside, bint last) -> bytes:
-    """Return a text with a newline at the end of each sequence, and nowhere else.
+    """Return a text that has a newline at the end of each sequence, and nowhere else.
 
     Parameters
     ----------
     text : uint8 (n,)
         Valid UTF-8: a whole text, or a part of one, cut where
         :func:`fastembed.corpus.chunks.cut_for` says.
-    unit : int
-        0 paragraph, 1 sentence, 2 document.
+    unit : PARAGRAPH, SENTENCE or DOCUMENT
+        Of a sequence.
     inside : bool
-        Whether it begins inside a sequence, after more than white space.
+        Whether the text begins inside a sequence, after more than white space.
     last : bool
-        Whether the text ends here, and its last sequence.
+        Whether the last sequence ends with the text.
 
     Returns
     -------

@@ -40,7 +40,7 @@ PART_PAIRS = 1 << 15  # approximate number of pairs of ids whose hash table fits
 
 Bags: TypeAlias = tuple[Int64, Int32, Float64]  # a canonical CSR matrix (N, F): indptr, indices, data
 
-END, NO_WORD = -1, -2  # among the ids of words
+END, NO_WORD = -1, kernels.NONE  # among the ids of words
 CHUNK_DOCUMENTS = 1 << 14  # documents in memory per chunk
 MOST_PARTS = 512  # of pairs
 PER_WORD = {"supervised": 0.6, "tfidf": 0.7}  # factor on an n-gram of words for each word after the first

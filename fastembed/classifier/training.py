@@ -15,11 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
-from fastembed._base.arrays import CACHE_LINE, Float32, Float64, Int64, aligned_zeros
+from fastembed._base.arrays import Float32, Float64, Int64, aligned_zeros
 from fastembed._base.threads import Pool
 from fastembed._base.validation import number_of, warn_user
 from fastembed._kernels import features as kernels
 from fastembed._kernels import kernels_for
+from fastembed._kernels.cpu import CACHE_LINE
 from fastembed.classifier.calibration import Calibration, prior_logits
 from fastembed.classifier.data import Examples, Given, balanced, mean_weights, read_examples
 from fastembed.classifier.features import BAG_DOCUMENTS, placed, shares

@@ -31,10 +31,11 @@ _unescape = bytes.maketrans(NO_SPACES, SPACES)
 LONGEST = 8  # the most words of a phrase
 GLUE = ord("_")  # between the words of a phrase
 NOTHING = "matches the empty string, which is no token: write + instead of *"
-DIGITS = {"keep": 0, "shape": 1, "drop": 2}  # what the kernel calls them
+DIGITS = {"keep": kernels.KEEP, "shape": kernels.SHAPE, "drop": kernels.DROP}
 ACCENTED = re.compile(rb"[\xcc\xcd][^ \n]*")  # a word from its first accent that is a character of its own, in UTF-8
 LOCALES = ("tr", "az")  # in which I, with a dot or without, has a lower case of its own
-UNITS = {"paragraph": 0, "sentence": 1, "document": 2}  # what the kernel calls them; "line" needs no kernel
+# "line" needs no kernel
+UNITS = {"paragraph": kernels.PARAGRAPH, "sentence": kernels.SENTENCE, "document": kernels.DOCUMENT}
 NOT_ESCAPED = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # surrogates that do not stand for a byte
 
 

@@ -15,10 +15,11 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
-from fastembed._base.arrays import CACHE_LINE, aligned_zeros
+from fastembed._base.arrays import aligned_zeros
 from fastembed._base.progress import bar
 from fastembed._base.threads import matrix_product
 from fastembed._kernels import kernels_for
+from fastembed._kernels.cpu import CACHE_LINE
 from fastembed.counts.buffer import TileBuffer
 from fastembed.counts.groups import Draw, draw_order, plain_order, shard_bounds, split_rows
 from fastembed.trainer.data import FitData, FitOptions

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastembed._base.arrays import CACHE_LINE, aligned_zeros, padded_width
+from fastembed._base.arrays import aligned_zeros, padded_width
 from fastembed._base.validation import check_finite, unmasked
+from fastembed._kernels.cpu import CACHE_LINE
 
 
 class TrainingDivergedError(FloatingPointError):

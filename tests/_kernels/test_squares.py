@@ -5,7 +5,8 @@ import pytest
 from scipy import optimize, sparse
 
 import twins
-from fastembed._base.arrays import CACHE_LINE, aligned_zeros
+from fastembed._base.arrays import aligned_zeros
+from fastembed._kernels.cpu import CACHE_LINE
 
 SIZES = [(1, 1, 1), (3, 5, 2), (9, 4, 15), (20, 30, 17), (120, 200, 65)]  # documents, features, labels
 
