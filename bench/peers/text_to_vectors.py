@@ -28,7 +28,6 @@ from fastembed.counts.store import GroupedCounts
 from fastembed.skipgram import start, training
 from fastembed.skipgram.start import PositivePMI
 from fastembed.trainer.data import FitOptions
-from fastembed.trainer.trainer import Trainer
 
 # Each phase: where its function is looked up, and its name there. No phase calls another.
 PHASES: dict[str, tuple[Any, str]] = {
@@ -39,7 +38,7 @@ PHASES: dict[str, tuple[Any, str]] = {
     "start: transposed products": (PositivePMI, "transposed_times"),
     "start: sums": (start, "_products"),
     "start: changes": (start, "_multiply"),
-    "epochs": (Trainer, "fit_counts"),
+    "epochs": (training, "train"),
     "gauge": (training, "apply_gauge"),
     "saving": (SkipGram, "save"),
 }

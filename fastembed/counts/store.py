@@ -372,8 +372,10 @@ def open_store(folder: StoreFolder) -> tuple[GroupedCounts, dict[str, Any]]:
         entries, filled, kinds = tiles
         if not ((filled >= 0) & (filled <= entries) & (entries < 1 << 32) & (kinds < len(ENTRY_SIZES))).all():
             raise ValueError("a tile has more rows than entries, or a size or kind that is none of a tile")
-        if not all((array >= 0).all() for array in totals):
-            raise ValueError("a total is negative or NaN")
+        if not all((array >= 0).all() and array.any() == entries.any() for array in totals):
+            raise ValueError("a total is negative or NaN, or all are zero")
+        if not all(((array > 0) & (array <= 1)).all() for array in (scale.rows, scale.columns)):
+            raise ValueError("a factor of subsampling is not between 0 and 1")
     groups = [
         Group(file_name(number, of_group), 0, Tiles(*of_tiles), of_group)
         for number, (*of_tiles, of_group) in enumerate(zip(*tiles, sha256, strict=True))

@@ -15,6 +15,7 @@ from numpy.testing import assert_array_equal
 from fastembed import Counts, SkipGram, Vocabulary
 from fastembed.corpus import FileCorpus
 from fastembed.counts.counts import groups_of
+from fastembed.counts.folders import UrlFolder
 
 fsspec = pytest.importorskip("fsspec", reason="needs the extra [remote]")
 TIME_LIMIT = 300  # seconds, for a server that does not start
@@ -150,3 +151,8 @@ def test_structured_files_have_urls_too(url):
     put(f"{url}/texts/a.csv", b"id,text\n7,the dog\n8,barks")
     put(f"{url}/texts/b.txt", b"no field")
     assert Vocabulary.from_corpus(FileCorpus(f"{url}/texts", field="text"), min_count=1).ledger.tokens_read == 3
+
+
+def test_an_empty_range_of_a_file_is_not_asked_for(monkeypatch):
+    monkeypatch.setattr(fsspec.get_filesystem_class("memory"), "cat_file", None)
+    assert UrlFolder("memory://folder").read("file", 8, 8).size == 0
