@@ -428,7 +428,7 @@ def _softmax(examples: Examples, options: ClassifierOptions, earlier: Earlier, r
     embedding, linear = earlier.parameters or first_parameters(examples.features, examples.bags, targets, options)
     w = np.eye(len(prior), dtype=np.float32) if linear is None else linear
     parameters = check_parameters(embedding, w, prior)
-    data = replace(check_data(parameters, targets, examples.bags), input_weights=examples.weights)
+    data = replace(check_data(parameters, targets, examples.bags, run.pool), input_weights=examples.weights)
     fit_options = FitOptions(
         optimizer="sgd",
         epochs=options.epochs,

@@ -286,14 +286,14 @@ def write_rows(folder: Folder, scale: Scale, batches: Iterable[RowBatch]) -> Gro
     return collected(folder, scale, written)
 
 
-def grouped(matrix: sparse.csr_array) -> GroupedCounts:
-    """Return the counts in a canonical CSR array, in memory."""
+def grouped(matrix: sparse.csr_array, threads: int | None = None) -> GroupedCounts:
+    """Return the counts in a canonical CSR array, in memory, put into tiles by some threads."""
     memory, rows, scale = Memory(), Rows.of(matrix), Scale.none(*matrix.shape)
 
     def written(group: int) -> WrittenGroup:
         return write_group(memory, group, [rows.part(group_slice(group, len(rows.ends)))], scale.of_group(group))
 
-    with closing(ordered_map(written, range(group_count(len(rows.ends))), check_threads(None))) as groups:
+    with closing(ordered_map(written, range(group_count(len(rows.ends))), check_threads(threads))) as groups:
         return collected(memory, scale, groups)
 
 

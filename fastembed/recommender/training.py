@@ -119,7 +119,7 @@ def _trained(n: Any, weight: float, options: RecommenderOptions, run: Run) -> tu
     """Return the model of the counts n without B, and the records."""
     model, epochs = first_model(n, weight, options, run.pool), options.epochs or 1
     parameters = check_parameters(newton_rows(n, model, run.pool), model.linear, model.bias)
-    data = replace(check_data(parameters, n), input_weights=totals_of(n) ** (1 - EXPONENT))
+    data = replace(check_data(parameters, n, None, run.pool), input_weights=totals_of(n) ** (1 - EXPONENT))
     fit_options = FitOptions(
         epochs=epochs,
         learning_rate=RATE if epochs > 1 else 0,  # each row is used once then, before its step

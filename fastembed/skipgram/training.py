@@ -113,7 +113,7 @@ def start(counts: Counts, validation: Counts | None, given: Given, options: Skip
     estimate.check()
     groups = groups_of(counts).buffered(estimate.buffer_memory)
     if replay is not None:
-        groups = grouped(canonical_csr("counts", counts.to_scipy() + replay.to_scipy()))
+        groups = grouped(canonical_csr("counts", counts.to_scipy() + replay.to_scipy()), run.pool.threads)
     if subwords is not None:
         subwords = subwords.weighted(groups.totals.rows, 0 if base is None else len(base.vocabulary))
     bags = None if subwords is None else subwords.bags
@@ -133,9 +133,10 @@ def start(counts: Counts, validation: Counts | None, given: Given, options: Skip
         shape = groups.shape[0] if bags is None else bags.shape[1], options.dim, groups.shape[1]
         embedding, linear = np.zeros(shape[:2], np.float32), np.zeros(shape[1:], np.float32)
         trainer = Trainer(embedding, linear, bias=log_shares(groups.totals.columns), threads=run.pool.threads)
-    data = check_data(parameters_of(trainer), groups, bags)
+    data = check_data(parameters_of(trainer), groups, bags, run.pool)
     if validation is not None:
-        data = replace(data, validation=check_data(parameters_of(trainer), validation, data.bags, "validation_"))
+        held_out = check_data(parameters_of(trainer), validation, data.bags, run.pool, "validation_")
+        data = replace(data, validation=held_out)
     if run.compares:
         data = replace(data, facts={"words": arrays_digest(pack_tokens(tokens))})
     give_back_freed()  # the memory of the start: new arrays of other sizes would not reuse it

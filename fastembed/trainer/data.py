@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from fastembed._base.arrays import canonical_csr
+from fastembed._base.threads import Pool
 from fastembed._base.validation import (
     check_amounts,
     check_choice,
@@ -102,7 +103,7 @@ class FitOptions:
         vars(self).update(checked)  # how a frozen dataclass sets its own attributes
 
 
-def check_data(parameters: Parameters, counts: Any, bags: Any = None, kind: str = "") -> FitData:
+def check_data(parameters: Parameters, counts: Any, bags: Any, pool: Pool, kind: str = "") -> FitData:
     """Return counts, and bags unless they are None, for these parameters; `kind` begins their names in messages.
 
     Raises
@@ -113,10 +114,12 @@ def check_data(parameters: Parameters, counts: Any, bags: Any = None, kind: str 
     if bags is not None and not isinstance(bags, Bags):
         bags = check_bags(f"{kind}bags", bags, parameters.inputs, parameters.dtype)
     rows, what = (parameters.inputs, "inputs") if bags is None else (len(bags), "bags")
-    return FitData(check_counts(counts, (rows, parameters.outputs), f"{kind}counts", what), bags)
+    return FitData(check_counts(counts, (rows, parameters.outputs), f"{kind}counts", what, pool.threads), bags)
 
 
-def check_counts(counts: Any, shape: tuple[int, int], name: str = "counts", rows: str = "inputs") -> GroupedCounts:
+def check_counts(
+    counts: Any, shape: tuple[int, int], name: str = "counts", rows: str = "inputs", threads: int | None = None
+) -> GroupedCounts:
     """Return counts (N, V) in groups of rows; at least one must be positive.
 
     Parameters
@@ -126,6 +129,8 @@ def check_counts(counts: Any, shape: tuple[int, int], name: str = "counts", rows
         The right shape.
     name, rows : str
         The names of the counts and of their rows in messages.
+    threads : int, optional
+        For counts that are not in groups yet.
 
     Raises
     ------
@@ -138,7 +143,7 @@ def check_counts(counts: Any, shape: tuple[int, int], name: str = "counts", rows
     if counts.shape != shape:
         raise ValueError(f"{name} must have shape {shape}, {rows} by outputs, got {counts.shape}")
     if is_sparse:
-        counts = grouped(canonical_csr(name, counts))
+        counts = grouped(canonical_csr(name, counts), threads)
     groups: GroupedCounts = groups_of(counts) if isinstance(counts, Counts) else counts
     with np.errstate(over="ignore"):
         total = groups.totals.rows.sum()

@@ -43,7 +43,8 @@ class Run:
     on_epoch_end : callable or None
         The callback of the user, called with the record of each epoch.
     expose : callable or None
-        Called with all records before the callback, and after an exception: makes the model of the last epoch.
+        Gives the estimator the model of the last epoch. Called with all records, before the callback and after an
+        exception.
     """
 
     pool: Pool
@@ -61,7 +62,7 @@ class Run:
         return self.ranks.size > 1 or self.checkpoint is not None
 
     def show(self, model: Any) -> None:
-        """Let the estimator have a model, as a callback sees it."""
+        """Give the estimator a model, which the callback sees."""
         self.estimator._model = model
 
     def epoch_ended(self, history: list[Record]) -> bool:
@@ -89,9 +90,9 @@ def running(
 ) -> Iterator[Run]:
     """Yield the `Run` of a training, whose `with` block trains the estimator.
 
-    In the block BLAS has one thread, and this thread is in the default mode of floating-point numbers: results depend
-    on neither. An exception leaves a fitted estimator as it was. On one rank, it is raised on all ranks before they
-    meet, and ends their processes later.
+    In the block BLAS has one thread, and this thread has the default mode of floating-point numbers, so that results
+    depend on neither. After an exception a fitted estimator has its model from before. `Ranks.together` says what an
+    exception on one of several ranks does.
 
     Parameters
     ----------
@@ -112,10 +113,10 @@ def running(
         check_memory_limit(memory_limit)
     pool, ranks = Pool(check_threads(estimator.threads)), Ranks(comm)
     token, model = object(), getattr(estimator, "_model", None)
-    if vars(estimator).setdefault("_fitting", token) is not token:
+    if vars(estimator).setdefault("_fitting", token) is not token:  # in one step, so that of two threads one gets it
         kind = type(estimator).__name__
         raise RuntimeError(f"this {kind} is in a fit: on_epoch_end and other threads can fit another {kind}")
-    matrix_product(np.dtype(np.float32))  # SciPy's BLAS must be loaded before it is limited
+    matrix_product(np.dtype(np.float32))  # loads SciPy's BLAS, so that the limit covers it
     try:
         with ranks.together(), DefaultFloatMode(), single_threaded_blas(), reporting(ranks.first and progress) as shown:
             path = check_checkpoint(checkpoint) if checkpoint is not None and ranks.first else None

@@ -596,10 +596,10 @@ class Trainer:
             raise ValueError("validation_bags need validation_counts")
         p = self._parameters
         with running(self, checkpoint=checkpoint, on_epoch_end=on_epoch_end, comm=comm) as run:
-            data = check_data(p, counts, bags)
+            data = check_data(p, counts, bags, run.pool)
             if validation_counts is not None:
                 others = data.bags if validation_bags is None else validation_bags
-                data = replace(data, validation=check_data(p, validation_counts, others, "validation_"))
+                data = replace(data, validation=check_data(p, validation_counts, others, run.pool, "validation_"))
             if input_weights is not None:
                 weights = check_factors("input_weights", input_weights, data.counts.shape[0], "row of counts")
                 data = replace(data, input_weights=weights)
@@ -629,7 +629,7 @@ class Trainer:
         1.386294
         """
         with DefaultFloatMode():
-            data = check_data(self._parameters, counts, bags)
+            data = check_data(self._parameters, counts, bags, self._pool)
             with self._lock.value:
                 steps = BlockSteps(self._parameters, data, FitOptions(), Run(self._pool))
                 with single_threaded_blas():
