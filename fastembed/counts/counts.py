@@ -498,7 +498,7 @@ class Counts:
             if self.windows is not None:
                 check_exact(total.data)
             check_amounts("the sums of counts", total.data)
-            return write_group(memory, group, [Rows.of(total)], scale.of_group(group))
+            return write_group(memory, group, Rows.of(total), scale.of_group(group))
 
         return collected(memory, scale, map(written, range(group_count(self.shape[0]))))
 

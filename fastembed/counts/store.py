@@ -272,17 +272,17 @@ def collected(folder: Folder, scale: Scale, written: Iterable[WrittenGroup]) -> 
     return GroupedCounts(folder, groups, totals, scale)
 
 
-def write_group(folder: Folder, group: int, pieces: list[Rows], scale: Scale) -> WrittenGroup:
+def write_group(folder: Folder, group: int, stored: Rows, scale: Scale) -> WrittenGroup:
     """Write a group of stored rows, whose factors these are, to a file."""
     rows, columns = map(np.zeros, scale.shape)
-    add_totals(pieces, scale, rows, columns)
-    return WrittenGroup(write_tiles(folder, group, *encode(pieces, shard_bounds(len(columns)))), rows, columns)
+    add_totals(stored, scale, rows, columns)
+    return WrittenGroup(write_tiles(folder, group, *encode(stored, shard_bounds(len(columns)))), rows, columns)
 
 
 def write_rows(folder: Folder, scale: Scale, batches: Iterable[RowBatch]) -> GroupedCounts:
     """Write stored rows in the order of groups, and return the counts."""
     groups = enumerate(joined_groups(batches, scale.shape[0]))
-    written = (write_group(folder, group, pieces, scale.of_group(group)) for group, pieces in groups)
+    written = (write_group(folder, group, rows, scale.of_group(group)) for group, rows in groups)
     return collected(folder, scale, written)
 
 
@@ -291,7 +291,7 @@ def grouped(matrix: sparse.csr_array, threads: int | None = None) -> GroupedCoun
     memory, rows, scale = Memory(), Rows.of(matrix), Scale.none(*matrix.shape)
 
     def written(group: int) -> WrittenGroup:
-        return write_group(memory, group, [rows.part(group_slice(group, len(rows.ends)))], scale.of_group(group))
+        return write_group(memory, group, rows.part(group_slice(group, len(rows.ends))), scale.of_group(group))
 
     with closing(ordered_map(written, range(group_count(len(rows.ends))), check_threads(threads))) as groups:
         return collected(memory, scale, groups)

@@ -122,8 +122,8 @@ def _write_part(job: Job, name: str, rows: Iterable[RowBatch]) -> Part:
 
     def groups() -> Generator[Bytes, None, None]:
         nonlocal end
-        for pieces in joined_groups(rows, job.words):
-            tiles, data = encode(pieces, bounds)
+        for stored in joined_groups(rows, job.words):
+            tiles, data = encode(stored, bounds)
             part.append(Group(name, end, tiles, None if job.folder.temporary else digests(data, tiles)))
             end += len(data)
             yield data
@@ -158,7 +158,7 @@ def _merge_group(job: Job, task: tuple[int, list[Group], Scale]) -> WrittenGroup
             [sparse.csr_array(scale.shape), *(_read(job, group, scale.shape, first, last) for group in groups)]
         )
         check_exact(total.data)
-        rows = [Rows.of(total)]
+        rows = Rows.of(total)
         add_totals(rows, scale, *totals)
         encoded = encode(rows, shards[(wide[first] <= shards) & (shards <= wide[last])])
         tiles.append(encoded[0])

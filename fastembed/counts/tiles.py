@@ -88,28 +88,20 @@ class Tiles(NamedTuple):
         return self.offsets(), *self
 
 
-def add_totals(pieces: list[Rows], scale: Scale, rows: Float64, columns: Float64) -> None:
+def add_totals(group: Rows, scale: Scale, rows: Float64, columns: Float64) -> None:
     """Add the expected counts of a group of rows to the sums of its rows (R,) and of all columns (V,)."""
-    first = 0
-    for piece in pieces:
-        part = slice(first, first + len(piece.ends))
-        factors = scale.denominator, scale.rows[part], scale.columns
-        kernels.add_totals(*piece, *factors, rows[part], columns)
-        first = part.stop
+    kernels.add_totals(*group, scale.denominator, scale.rows, scale.columns, rows, columns)
 
 
-def encode(pieces: list[Rows], bounds: npt.NDArray[np.intp]) -> tuple[Tiles, Bytes]:
-    """Return the tiles of a group of rows, some in each piece, between the bounds (S + 1,) of the shards."""
-    shards, edges, place = len(bounds) - 1, bounds.astype(np.int64), 0
+def encode(group: Rows, bounds: npt.NDArray[np.intp]) -> tuple[Tiles, Bytes]:
+    """Return the tiles of a group of rows, between the bounds (S + 1,) of the shards."""
+    shards, edges = len(bounds) - 1, bounds.astype(np.int64)
     tiles = Tiles(np.zeros(shards, np.int64), np.zeros(shards, np.int64), np.zeros(shards, np.uint8))
-    for piece in pieces:
-        kernels.measure_rows(*piece, edges, *tiles)
+    kernels.measure_rows(*group, edges, *tiles)
     tiles = tiles._replace(kinds=KINDS[tiles.kinds])  # measured is what would be rounded
     data = np.zeros(tiles.offsets()[-1], np.uint8)
     entries, rows = np.zeros(shards, np.int64), np.zeros(shards, np.int64)
-    for piece in pieces:
-        kernels.write_rows(*piece, edges, place, *tiles.sizes, entries, rows, data)
-        place += len(piece.ends)
+    kernels.write_rows(*group, edges, 0, *tiles.sizes, entries, rows, data)
     return tiles, data
 
 
@@ -177,22 +169,29 @@ def check_tiles(data: Bytes, tiles: Tiles, sha256: Bytes, bounds: npt.NDArray[np
         raise ValueError(f"the tile of the columns {columns} is not what was written")
 
 
-def joined_groups(batches: Iterable[RowBatch], rows: int) -> Generator[list[Rows], None, None]:
-    """Yield the rows group by group, in some pieces each, from batches of rows in that order (see `group_places`).
+def joined_groups(batches: Iterable[RowBatch], rows: int) -> Generator[Rows, None, None]:
+    """Yield the rows group by group, from batches of rows in that order (see `group_places`).
 
-    The list of a group is emptied before the next one is read, so that only one is in memory.
+    The memory of a group is used again for the next one: fresh pages take longer than what is written to them.
     """
     sizes = iter(group_size(group, rows) for group in range(group_count(rows)))
-    pieces, missing = list[Rows](), next(sizes)
+    ends, indices, data = np.zeros(next(sizes) + 1, np.int64), np.empty(0, np.int32), np.empty(0)
+    done = 0
     for lengths, columns, values, release in batches:
         first, begin = 0, 0
         while first < len(lengths):
-            ends = np.cumsum(lengths[first : first + missing])
-            part = slice(begin, begin + int(ends[-1]))
-            pieces.append(Rows(np.append(0, ends[:-1]), ends, columns[part].copy(), values[part].copy()))
-            first, begin, missing = first + len(ends), part.stop, missing - len(ends)
-            if not missing:
-                yield pieces
-                pieces.clear()
-                missing = next(sizes, 0)
+            some = lengths[first : first + len(ends) - 1 - done]
+            place, last = int(ends[done]), done + len(some)
+            np.cumsum(some, out=ends[done + 1 : last + 1])
+            ends[done + 1 : last + 1] += place
+            end = int(ends[last])
+            if end > len(data):  # longer in place, where the system can
+                indices.resize(end, refcheck=False)
+                data.resize(end, refcheck=False)
+            part = slice(begin, begin + end - place)
+            indices[place:end], data[place:end] = columns[part], values[part]
+            first, begin, done = first + len(some), part.stop, last
+            if done == len(ends) - 1:
+                yield Rows(ends[:-1], ends[1:], indices, data)
+                ends, done = np.zeros(next(sizes, 0) + 1, np.int64), 0
         release()
