@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from copy import deepcopy
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,19 +120,7 @@ def start(counts: Counts, validation: Counts | None, given: Given, options: Skip
     if run.progress is not None:
         run.progress.training(estimate)
     rng = np.random.default_rng(options.seed)
-    if base is not None:
-        rows = _new_rows(base, groups, len(tokens), run.pool)
-        trainer = (base.features or base.trainer).grown(rows)
-    elif run.ranks.first:
-        # Counts in a store limit what the start holds of them
-        memory = estimate.start_memory if estimate.largest_group else None
-        embedding, linear = svd_start(groups, groups.totals, options.dim, rng, run.pool, memory)
-        embedding = embedding if bags is None else ridge_fit(bags, embedding, run.pool)
-        trainer = Trainer(embedding, linear, bias=log_shares(groups.totals.columns), threads=run.pool.threads)
-    else:  # the parameters of the first rank replace them
-        shape = groups.shape[0] if bags is None else bags.shape[1], options.dim, groups.shape[1]
-        embedding, linear = np.zeros(shape[:2], np.float32), np.zeros(shape[1:], np.float32)
-        trainer = Trainer(embedding, linear, bias=log_shares(groups.totals.columns), threads=run.pool.threads)
+    trainer = _first_trainer(groups, bags, base, estimate, rng, run)
     data = check_data(parameters_of(trainer), groups, bags, run.pool)
     if validation is not None:
         held_out = check_data(parameters_of(trainer), validation, data.bags, run.pool, "validation_")
@@ -179,14 +167,32 @@ def _rates(baskets: str | None, subwords: Subwords | None, groups: GroupedCounts
     return rates
 
 
-def _new_rows(base: FittedModel, groups: GroupedCounts, words: int, pool: Pool) -> NDArray[np.float32]:
+def _first_trainer(
+    groups: GroupedCounts, bags: Any, base: FittedModel | None, estimate: Estimate, rng: np.random.Generator, run: Run
+) -> Trainer:
+    """Return the parameters that training starts from."""
+    if base is not None:
+        return (base.features or base.trainer).grown(_new_rows(base, groups, run.pool))
+    if run.ranks.first:
+        # Counts in a store limit what the start holds of them
+        memory = estimate.start_memory if estimate.largest_group else None
+        embedding, linear = svd_start(groups, groups.totals, estimate.dim, rng, run.pool, memory)
+        embedding = embedding if bags is None else ridge_fit(bags, embedding, run.pool)
+    else:  # the parameters of the first rank replace these
+        inputs = groups.shape[0] if bags is None else bags.shape[1]
+        embedding = np.zeros((inputs, estimate.dim), np.float32)
+        linear = np.zeros((estimate.dim, groups.shape[1]), np.float32)
+    return Trainer(embedding, linear, bias=log_shares(groups.totals.columns), threads=run.pool.threads)
+
+
+def _new_rows(base: FittedModel, groups: GroupedCounts, pool: Pool) -> NDArray[np.float32]:
     """Return rows of the embedding for the words that a model does not know.
 
     With subwords they are zero: the vectors of new words are those of their n-grams.
     """
     known = len(base.vocabulary)
     if base.features is not None:
-        return np.zeros((words - known, base.vectors.matrix.shape[1]), np.float32)
+        return np.zeros((groups.shape[0] - known, base.vectors.matrix.shape[1]), np.float32)
     rows = least_squares_rows(groups, groups.totals, known, base.trainer.linear, pool)
     return rows - base.centre.astype(rows.dtype)
 
