@@ -79,11 +79,11 @@ def check_fit(labels: Labels, known: FittedClassifier) -> None:
     if labels.indicator and not known.indicator:
         raise TypeError("labels must be lists of labels, as in fit, got an indicator matrix")
     if len(labels.classes) and labels.classes.dtype != known.classes.dtype:
-        found, one = labels.classes.tolist()[0], known.classes.tolist()[0]
-        raise TypeError(f"labels must be of the type of the classes, such as {one!r}, got {shown(found)}")
-    columns, found = len(known.classes), len(labels.classes)
-    if known.indicator and (not set(labels.classes) <= set(known.classes) or (labels.indicator and found != columns)):
-        raise ValueError(f"an indicator matrix must have the {columns} columns of fit, got {found}")
+        label, right = labels.classes.tolist()[0], known.classes.tolist()[0]
+        raise TypeError(f"labels must be of the type of the classes, such as {right!r}, got {shown(label)}")
+    columns, given = len(known.classes), len(labels.classes)
+    if known.indicator and (not set(labels.classes) <= set(known.classes) or (labels.indicator and given != columns)):
+        raise ValueError(f"an indicator matrix must have the {columns} columns of fit, got {given}")
 
 
 def wrong_label(label: Any) -> BadRow | None:
@@ -124,10 +124,10 @@ def read_labels(labels: Any, documents: int) -> Labels:
     if form not in ("items", "matrix", "table") or (isinstance(labels, Mapping | set | frozenset) and form != "matrix"):
         raise TypeError(f"labels must be one per document, got {shown(labels)}")
     several = form != "items" or getattr(labels, "ndim", 1) != 1
-    found = _indicated(labels) if several else number_labels(column_values(labels))
-    if found.matrix.shape[0] != documents:
-        raise ValueError(f"labels must be one per document: got {found.matrix.shape[0]} for {documents} documents")
-    return found
+    checked = _indicated(labels) if several else number_labels(column_values(labels))
+    if checked.matrix.shape[0] != documents:
+        raise ValueError(f"labels must be one per document: got {checked.matrix.shape[0]} for {documents} documents")
+    return checked
 
 
 def number_labels(items: Sequence[Any]) -> Labels:
@@ -136,7 +136,7 @@ def number_labels(items: Sequence[Any]) -> Labels:
     lists = [item if isinstance(item, SEVERAL) else [item] for item in items] if several else []
     flat = list(chain.from_iterable(lists)) if several else items
     types = set(map(type, flat))
-    kinds = {next((kind for kind in LABELS if issubclass(each, LABELS[kind])), None) for each in types}
+    kinds = {next((kind for kind in LABELS if issubclass(label_type, LABELS[kind])), None) for label_type in types}
     kind = kinds.pop() if len(kinds) == 1 else None
     distinct = set(flat) if kind else set()
     if (len(flat) and not distinct) or any(isinstance(label, str) and not label.strip() for label in distinct):
@@ -202,7 +202,7 @@ class Columns:
         """Return the documents and labels of files, a table or records, and which rows these are (N,)."""
         documents, labels, kept = [], [], []
         for place, row in _labelled_rows(source, (self.field, self.label), self.header, errors):
-            bad = next((each for each in row if isinstance(each, BadRow)), None)
+            bad = next((value for value in row if isinstance(value, BadRow)), None)
             bad = bad or wrong_document(row[0]) or wrong_labels(row[1])
             kept.append(bad is None)
             if bad is None:
@@ -331,21 +331,21 @@ def read_labelled(
     if columns.field is not None:
         if labels is not None:
             raise ValueError("field and label name the labels, so that labels cannot be given as well")
-        items, found, kept = columns.read(documents, reading.errors, ledger, progress)
+        items, checked, kept = columns.read(documents, reading.errors, ledger, progress)
     else:
         if labels is None and form_of(documents) == "files":
-            items, found = read_files(documents, reading.errors, prefix, ledger, progress)
+            items, checked = read_files(documents, reading.errors, prefix, ledger, progress)
         else:
             items = check_documents(documents)
-            found = read_labels(labels, len(items))
+            checked = read_labels(labels, len(items))
         kept = np.ones(len(items), np.bool_)
-    some = (np.diff(found.matrix.indptr) > 0) | (every and found.indicator)
-    if not some.all():
-        ledger.skipped["without a label"] = int((~some).sum())
-        items = [items[k] for k in np.flatnonzero(some).tolist()]
-        found = replace(found, matrix=found.matrix[some])
-    kept[kept] = some
-    return items, found, kept
+    labelled = (np.diff(checked.matrix.indptr) > 0) | (every and checked.indicator)
+    if not labelled.all():
+        ledger.skipped["without a label"] = int((~labelled).sum())
+        items = [items[k] for k in np.flatnonzero(labelled).tolist()]
+        checked = replace(checked, matrix=checked.matrix[labelled])
+    kept[kept] = labelled
+    return items, checked, kept
 
 
 def check_documents(
@@ -405,25 +405,24 @@ class Examples:
     def left_out(self, parts: Sequence[Int64]) -> list[tuple[Any, Any, Float64]]:
         """Return the bags, labels and weights of each part of the documents as if it were new.
 
-        Features that no other document has are unknown, and the others are scaled to unit length. Documents of which
-        none is left have the weight 0, and so have those of a label that only their part has: what does not know a
-        label cannot predict it.
+        A feature that only the part has is unknown. The other features are scaled to unit length. A document without
+        known features, or with a label that only the part has, has the weight 0.
         """
-        these = np.concatenate(parts)
-        bags, found = self.bags[these], []
+        numbers = np.concatenate(parts)
+        bags, examples = self.bags[numbers], []
         if self.gains is not None:
-            self.gains.make_as_new(bags, these)
+            self.gains.make_as_new(bags, numbers)
         for part, end in zip(parts, np.cumsum(list(map(len, parts))).tolist(), strict=True):
-            own = bags[end - len(part) : end]
+            rows = bags[end - len(part) : end]
             labels = self.labels.matrix[part]
-            known = self.frequencies > np.bincount(own.indices, minlength=own.shape[1])
-            indptr, indices = own.indptr.astype(np.int64), own.indices.astype(np.int32, copy=False)
-            unit_rows(indptr, indices, own.data, known.astype(np.float64), False)
-            own.eliminate_zeros()
+            known = self.frequencies > np.bincount(rows.indices, minlength=rows.shape[1])
+            indptr, indices = rows.indptr.astype(np.int64), rows.indices.astype(np.int32, copy=False)
+            unit_rows(indptr, indices, rows.data, known.astype(np.float64), False)
+            rows.eliminate_zeros()
             unknown = self.label_counts == np.bincount(labels.indices, minlength=labels.shape[1])
-            used = (np.diff(own.indptr) > 0) & ~(labels @ unknown > 0)
-            found.append((own, labels, np.where(used, self.weights[part], 0)))
-        return found
+            used = (np.diff(rows.indptr) > 0) & ~(labels @ unknown > 0)
+            examples.append((rows, labels, np.where(used, self.weights[part], 0)))
+        return examples
 
 
 def read_examples(given: Given, options: ClassifierOptions, ledger: Ledger, run: Run) -> Examples:
@@ -439,39 +438,41 @@ def read_examples(given: Given, options: ClassifierOptions, ledger: Ledger, run:
     known, report = given.known, run.progress
     every = options.loss != "softmax"  # which learns nothing from a document without a label
     read = None if report is None else report.reading
-    items, found, some = read_labelled(given, options.reading, options.label_prefix, ledger, every=every, progress=read)
-    if not len(some):
+    items, labels, labelled = read_labelled(
+        given, options.reading, options.label_prefix, ledger, every=every, progress=read
+    )
+    if not len(labelled):
         raise ValueError("there are no documents to learn from: 0 samples, while a minimum of 1 is required")
-    weights = np.ones(len(some)) if given.weights is None else checked_weights(given.weights, some)
-    seen = found.classes[np.unique(found.matrix.indices)].tolist()
+    weights = np.ones(len(labelled)) if given.weights is None else checked_weights(given.weights, labelled)
+    seen = labels.classes[np.unique(labels.matrix.indices)].tolist()
     if len(seen) < (2 if known is None else 1):
         raise ValueError(f"a classifier needs documents of at least two labels, got {len(seen)} class: {seen}")
-    if not every and found.indicator and (np.diff(found.matrix.indptr) > 1).any():
+    if not every and labels.indicator and (np.diff(labels.matrix.indptr) > 1).any():
         warn_user("with loss='softmax' at most one label of a document has a probability of one half: use 'squared'")
-    weights = weights[some] * label_weights(found, options.class_weight, None if known is None else known.classes)
+    weights = weights[labelled] * label_weights(labels, options.class_weight, None if known is None else known.classes)
     if known is not None:
-        check_fit(found, known)
-        classes = np.array(sorted({*known.classes.tolist(), *found.classes.tolist()}), known.classes.dtype)
-        found = Labels(classes, found.over(classes), found.several or known.several, known.indicator)
-    label_counts = np.bincount(found.matrix.indices, minlength=len(found.classes))
+        check_fit(labels, known)
+        classes = np.array(sorted({*known.classes.tolist(), *labels.classes.tolist()}), known.classes.dtype)
+        labels = Labels(classes, labels.over(classes), labels.several or known.several, known.indicator)
+    label_counts = np.bincount(labels.matrix.indices, minlength=len(labels.classes))
     if known is not None:
-        label_counts[np.searchsorted(found.classes, known.classes)] += known.label_counts
+        label_counts[np.searchsorted(labels.classes, known.classes)] += known.label_counts
     chunks = line_chunks(items, options.reading.errors, progress=None if report is None else report.counting)
     tokens = number_tokens(chunks, options.reading, ledger, run.pool)
     learned = None if known is None else (known.features, known.documents)
-    features, bags, frequencies, gains = read_features(tokens, found.matrix, options, ledger, run.pool, learned)
-    return Examples(features, bags, frequencies, found, label_counts, weights, gains)
+    features, bags, frequencies, gains = read_features(tokens, labels.matrix, options, ledger, run.pool, learned)
+    return Examples(features, bags, frequencies, labels, label_counts, weights, gains)
 
 
-def checked_weights(sample_weight: Any, some: npt.NDArray[np.bool_]) -> Any:
+def checked_weights(sample_weight: Any, labelled: npt.NDArray[np.bool_]) -> Any:
     """Return the weights of documents (N,), checked; they are for `some` of them."""
     weights = unmasked("sample_weight", sample_weight)
-    if weights.shape != (shape := some.shape):
+    if weights.shape != (shape := labelled.shape):
         raise ValueError(f"sample_weight must have one number per document, shape {shape}, got shape {weights.shape}")
     check_amounts("sample_weight", weights)
     with np.errstate(over="ignore"):
-        total = weights[some].sum(dtype=np.float64)
-    if some.any() and not 0 < total < np.inf:
+        total = weights[labelled].sum(dtype=np.float64)
+    if labelled.any() and not 0 < total < np.inf:
         raise ValueError(f"sample_weight must have a finite sum above 0 over documents with a label, got {total:g}")
     return weights
 
@@ -495,13 +496,13 @@ def label_weights(labels: Labels, class_weight: Any, known: npt.NDArray[Any] | N
         return np.ones(labels.matrix.shape[0])
     names = labels.classes.tolist()
     if class_weight == "balanced":
-        of_label = balanced(np.bincount(labels.matrix.indices, minlength=len(names)))
+        weights = balanced(np.bincount(labels.matrix.indices, minlength=len(names)))
     else:
         possible = {*names, *([] if known is None else known.tolist())}
         if unknown := [label for label in class_weight if label not in possible]:
             raise ValueError(f"class_weight has the label {unknown[0]!r}, which no document has")
-        of_label = np.array([class_weight.get(label, 1.0) for label in names], np.float64)
-    return mean_weights(labels.matrix, of_label)
+        weights = np.array([class_weight.get(label, 1.0) for label in names], np.float64)
+    return mean_weights(labels.matrix, weights)
 
 
 def balanced(counts: Int64) -> Float64:
@@ -509,6 +510,6 @@ def balanced(counts: Int64) -> Float64:
     return counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1))
 
 
-def mean_weights(matrix: Any, of_label: Float64) -> Float64:
+def mean_weights(matrix: Any, weights: Float64) -> Float64:
     """Return the mean of the weights of the labels of each document (N,), or 1 without any, from a matrix (N, L)."""
-    return np.where(np.diff(matrix.indptr) > 0, shares(matrix) @ of_label, 1.0)
+    return np.where(np.diff(matrix.indptr) > 0, shares(matrix) @ weights, 1.0)

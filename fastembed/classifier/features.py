@@ -104,8 +104,8 @@ def documents_by_words(ids: Int32, words: int) -> Any:
     ids = ids[ids != NO_WORD]
     ends = np.flatnonzero(ids == END)
     indptr = np.concatenate([[0], ends - np.arange(len(ends))])
-    found = ids[ids != END]
-    return sparse.csr_array((np.ones(len(found)), found, indptr), shape=(len(ends), words))
+    indices = ids[ids != END]
+    return sparse.csr_array((np.ones(len(indices)), indices, indptr), shape=(len(ends), words))
 
 
 def placed(matrix: Any, data: Any, places: Int32, columns: int) -> Any:
@@ -177,10 +177,10 @@ class CharacterGrams:
         ids : ndarray of int32
             The ids of all words of the documents.
         """
-        starts, found = self._finder.find(words)
-        of_words = sparse.csr_array((np.ones(len(found)), found, starts), shape=(len(words), len(self)))
-        of_words.sum_duplicates()
-        return documents_by_words(ids, len(words)) @ of_words
+        starts, numbers = self._finder.find(words)
+        by_word = sparse.csr_array((np.ones(len(numbers)), numbers, starts), shape=(len(words), len(self)))
+        by_word.sum_duplicates()
+        return documents_by_words(ids, len(words)) @ by_word
 
     __getstate__ = fields_alone
 
@@ -261,9 +261,9 @@ class Features:
             table, all_ids = TokenTable(), np.empty(len(text), np.int32)
             all_ids = all_ids[: table.number(text, False, all_ids)[0]]
             words = list(map(token_from_bytes, table.frequent(0)[0]))
-        found = self.count(self.places(ids), all_ids, words, Pool(1))
-        self.scale(found, Pool(1))
-        return found
+        bags = self.count(self.places(ids), all_ids, words, Pool(1))
+        self.scale(bags, Pool(1))
+        return bags
 
     def _read(self, documents: Sequence[Any], first: int) -> Iterator[bytes]:
         """Yield the tokens of documents as lines of text."""
@@ -278,9 +278,9 @@ class Features:
         """Return, for 1, 2, ... words, the number of the n-gram that begins at each of the ids of words, or -2."""
         orders = [ids]
         for shift, kind in enumerate(self.grams, 1):
-            found = np.empty_like(ids)
-            kind.index.find_all(within_documents(orders[-1], ids, shift), ids, shift, found)
-            orders.append(found)
+            numbers = np.empty_like(ids)
+            kind.index.find_all(within_documents(orders[-1], ids, shift), ids, shift, numbers)
+            orders.append(numbers)
         return orders
 
     def count(self, orders: list[Int32], ids: Int32, words: list[str], pool: Pool) -> Bags:
@@ -303,9 +303,9 @@ class Features:
 
         def count(k: int) -> None:
             first, last = pieces[k]
-            own, ends = slice(kinds * starts[first], kinds * starts[last]), np.empty(last - first + 1, np.int64)
+            part, ends = slice(kinds * starts[first], kinds * starts[last]), np.empty(last - first + 1, np.int64)
             documents = starts[first : last + 1]
-            sizes[k] = kernels.bags(orders, np.array(self.starts[:kinds]), documents, ends, indices[own], data[own])
+            sizes[k] = kernels.bags(orders, np.array(self.starts[:kinds]), documents, ends, indices[part], data[part])
             indptr[first + 1 : last + 1] = ends[1:]
 
         pool.run(count, len(pieces))
@@ -319,8 +319,8 @@ class Features:
             end += size
         indices, data = indices[:end], data[:end]
         if self.characters is not None:
-            of_words = sparse.csr_array((data, indices, indptr), shape=(len(starts) - 1, self.starts[-2]))
-            both = sparse.hstack([of_words, self.characters.count(ids, words)], format="csr")
+            words_alone = sparse.csr_array((data, indices, indptr), shape=(len(starts) - 1, self.starts[-2]))
+            both = sparse.hstack([words_alone, self.characters.count(ids, words)], format="csr")
             both.sort_indices()
             indptr, indices, data = both.indptr.astype(np.int64), both.indices.astype(np.int32, copy=False), both.data
         return indptr, indices, data
@@ -349,10 +349,10 @@ class Features:
         for ours, theirs in zip(self.grams, new.grams, strict=True):
             sides = ((numbers[-1], theirs.left), (numbers[0], theirs.right))
             left, right = (np.append(of, END)[ids].astype(np.int32) for of, ids in sides)  # END is -1, the last place
-            found = np.empty(len(theirs), np.int32)
-            ours.index.find_all(left, right, 0, found)
-            fresh = found < 0
-            numbers.append(found.astype(np.int64))
+            places = np.empty(len(theirs), np.int32)
+            ours.index.find_all(left, right, 0, places)
+            fresh = places < 0
+            numbers.append(places.astype(np.int64))
             numbers[-1][fresh] = len(ours) + np.arange(fresh.sum())
             pairs = ((ours.left, left), (ours.right, right), (ours.counts, theirs.counts))
             grams.append(Grams(*(np.concatenate([mine, others[fresh]]) for mine, others in pairs)))
@@ -398,9 +398,9 @@ def within_documents(left: Int32, ids: Int32, shift: int) -> Int32:
 def shares(matrix: Any) -> Any:
     """Return the share of each label in its document, (N, L), from a matrix with 1 for each label."""
     sizes = np.diff(matrix.indptr)
-    found = matrix.copy()
-    found.data = 1 / np.repeat(np.maximum(sizes, 1), sizes)
-    return found
+    parts = matrix.copy()
+    parts.data = 1 / np.repeat(np.maximum(sizes, 1), sizes)
+    return parts
 
 
 class LabelGains:
@@ -520,9 +520,9 @@ def read_features(
     old, earlier = known or (None, 0)
     documents, frequencies = earlier + len(bags[0]) - 1, np.bincount(bags[1], minlength=len(features))
     if old is None:
-        new, of_new = np.arange(len(features)), frequencies
+        new, new_frequencies = np.arange(len(features)), frequencies
     else:
-        of_new = frequencies
+        new_frequencies = frequencies
         features, new = old.grown(features)
         bags = features.count(features.places(tokens.ids(list(features.words.tokens), pool)), ids[1:], words, pool)
         frequencies = np.bincount(bags[1], minlength=len(features))
@@ -530,7 +530,7 @@ def read_features(
     if options.weighting != "count":
         kinds = np.searchsorted(features.starts, new, "right") - 1  # words - 1 of an n-gram
         factors = np.append(PER_WORD[options.weighting] ** np.arange(len(features.grams) + 1), 1)[kinds]
-        idf = np.log((1 + documents) / (1 + of_new)) + 1  # as if one further document had each feature once
+        idf = np.log((1 + documents) / (1 + new_frequencies)) + 1  # as if one further document had each feature once
         features.weights[new] = factors * idf
     gains = LabelGains(bags, frequencies, labels) if options.weighting == "supervised" else None
     if gains is not None:
@@ -614,10 +614,10 @@ def count_pairs(left: Int32, right: Int32, shift: int, least: int, pool: Pool) -
     """
     parts = min(MOST_PARTS, 1 << (len(left) // PART_PAIRS).bit_length())
     pieces = list(itertools.pairwise(np.linspace(0, len(left), min(pool.threads, parts) + 1).astype(np.int64).tolist()))
-    of_piece = np.empty((len(pieces), parts), np.int64)
-    pool.run(lambda k: kernels.part_sizes(left, right, shift, *pieces[k], of_piece[k]), len(pieces))
-    ends = np.cumsum(of_piece.T).reshape(parts, len(pieces))  # each part has pairs of all pieces, in order
-    starts = np.ascontiguousarray((ends - of_piece.T).T)
+    piece_sizes = np.empty((len(pieces), parts), np.int64)
+    pool.run(lambda k: kernels.part_sizes(left, right, shift, *pieces[k], piece_sizes[k]), len(pieces))
+    ends = np.cumsum(piece_sizes.T).reshape(parts, len(pieces))  # each part has pairs of all pieces, in order
+    starts = np.ascontiguousarray((ends - piece_sizes.T).T)
     bounds = np.concatenate([np.zeros(1, np.int64), ends[:, -1]])
     pairs = np.empty(bounds[-1], np.uint64)
     moved = starts.copy()
