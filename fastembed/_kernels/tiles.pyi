@@ -17,7 +17,6 @@ def write_rows(
     columns: npt.NDArray[np.int32],
     values: npt.NDArray[np.float64],
     bounds: npt.NDArray[np.int64],
-    place: int,
     offsets: npt.NDArray[np.int64],
     entries: npt.NDArray[np.int64],
     filled: npt.NDArray[np.int64],

@@ -69,22 +69,19 @@ def measure_rows(
 
 def write_rows(
     const int64_t[::1] begins, const int64_t[::1] ends, const int32_t[::1] columns, const double[::1] values,
-    const int64_t[::1] bounds, int64_t place, const int64_t[::1] offsets, const int64_t[::1] entries,
-    const int64_t[::1] filled, const uint8_t[::1] kinds, int64_t[::1] written, int64_t[::1] written_rows,
-    uint8_t[::1] data,
+    const int64_t[::1] bounds, const int64_t[::1] offsets, const int64_t[::1] entries, const int64_t[::1] filled,
+    const uint8_t[::1] kinds, int64_t[::1] written, int64_t[::1] written_rows, uint8_t[::1] data,
 ):
-    """Write some rows into the tiles of their group.
+    """Write the rows of a group into its tiles.
 
     Parameters
     ----------
     begins, ends, columns, values, bounds, entries, filled, kinds
-        As for `measure_rows`; of all rows of the group. `kinds` (S,) are those of the values.
-    place : int
-        The place of the first row in the group.
+        As for `measure_rows`. `kinds` (S,) are those of the values.
     offsets : int64 (S + 1,)
         Where each tile begins.
     written, written_rows : int64 (S,), increased
-        How many entries and rows of each tile have been written.
+        How many entries and rows of each tile have been written: 0.
     data : uint8
         The tiles.
     """
@@ -106,7 +103,7 @@ def write_rows(
                 written[shard] = n
                 n = written_rows[shard]
                 (<uint32_t*>tile.ends)[n] = <uint32_t>written[shard]
-                (<uint16_t*>tile.rows)[n] = <uint16_t>(place + row)
+                (<uint16_t*>tile.rows)[n] = <uint16_t>row
                 written_rows[shard] = n + 1
 
 

@@ -28,7 +28,7 @@ from fastembed.counts.folders import Folder
 from fastembed.counts.groups import ENTRY_BYTES, RowBatch, check_exact, group_count, shard_bounds
 from fastembed.counts.store import Group, GroupedCounts, Totals, WrittenGroup, collected, write_rows, write_tiles
 from fastembed.counts.tiles import Bytes, Rows, TiledRows, Tiles, add_totals, digests, encode, joined_groups
-from fastembed.counts.windows import CountedChunk, Scale, Windows, counted_chunks
+from fastembed.counts.windows import Scale, Windows, counted_chunks
 from fastembed.formats.tensors import check_header, dump_tensors, header, load_tensors, pack_tokens, unpack_tokens
 from fastembed.vocabulary import Vocabulary
 
@@ -76,13 +76,13 @@ class Job:
 Part = list[Group]  # the sums of a part of the text: all groups, in one file
 
 
-def count_in_turn(job: Job, scale: Scale, chunks: Iterable[CountedChunk]) -> GroupedCounts:
+def count_in_turn(job: Job, scale: Scale, chunks: Iterable[tuple[Iterable[RowBatch], bool]]) -> GroupedCounts:
     """Write the sum of the parts of a text into a folder; a single part is written as it is counted."""
     parts = list[Part]()
-    for number, chunk in enumerate(chunks):
-        if chunk.last and not number:
-            return write_rows(job.folder, scale, chunk.rows)
-        parts.append(_write_part(job, f"part-{number:05d}-0-{job.name}.tiles", chunk.rows))
+    for number, (rows, last) in enumerate(chunks):
+        if last and not number:
+            return write_rows(job.folder, scale, rows)
+        parts.append(_write_part(job, f"part-{number:05d}-0-{job.name}.tiles", rows))
     return _merged(job, scale, parts, map)
 
 
@@ -112,8 +112,8 @@ def _count_part(job: Job, task: tuple[int, FileCorpus]) -> tuple[list[Part], Led
     ledger = Ledger()
     limits = job.threads, job.memory_limit
     with closing(counted_chunks(part, _vocabulary(job), job.windows, ledger, *limits)) as chunks:
-        parts = enumerate(chunks)
-        return [_write_part(job, f"part-{number:05d}-{k}-{job.name}.tiles", chunk.rows) for k, chunk in parts], ledger
+        parts = enumerate(rows for rows, _ in chunks)
+        return [_write_part(job, f"part-{number:05d}-{k}-{job.name}.tiles", rows) for k, rows in parts], ledger
 
 
 def _write_part(job: Job, name: str, rows: Iterable[RowBatch]) -> Part:

@@ -101,7 +101,7 @@ def encode(group: Rows, bounds: npt.NDArray[np.intp]) -> tuple[Tiles, Bytes]:
     tiles = tiles._replace(kinds=KINDS[tiles.kinds])  # measured is what would be rounded
     data = np.zeros(tiles.offsets()[-1], np.uint8)
     entries, rows = np.zeros(shards, np.int64), np.zeros(shards, np.int64)
-    kernels.write_rows(*group, edges, 0, *tiles.sizes, entries, rows, data)
+    kernels.write_rows(*group, edges, *tiles.sizes, entries, rows, data)
     return tiles, data
 
 

@@ -17,7 +17,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import NamedTuple
 
 import numpy as np
 
@@ -189,21 +188,6 @@ class Scale:
         return Scale(self.denominator, self.rows[group_slice(group, len(self.rows))].copy(), self.columns)
 
 
-class CountedChunk(NamedTuple):
-    """The integer sums of the windows in a part of a corpus.
-
-    Attributes
-    ----------
-    rows : generator of RowBatch
-        The sums are computed when the rows are read.
-    last : bool
-        Whether the corpus has no further part.
-    """
-
-    rows: Generator[RowBatch, None, None]
-    last: bool
-
-
 def counted_chunks(
     corpus: Corpus,
     vocabulary: Vocabulary | int,
@@ -213,8 +197,10 @@ def counted_chunks(
     memory_limit: int,
     lines: LineSplit | None = None,
     progress: Progress | None = None,
-) -> Generator[CountedChunk, None, None]:
-    """Yield the sums of one part of a corpus after the other; the rows of one are read before the next is taken.
+) -> Generator[tuple[Generator[RowBatch, None, None], bool], None, None]:
+    """Yield the rows of one part of a corpus after the other, and whether it is the last part.
+
+    The rows are the integer sums of the windows, computed as they are read: before the next part is taken.
 
     A quarter of the memory is for the ids of a part, and a quarter for batches of rows. The other arguments are those
     of `Counts.from_corpus`. The rows are in the order of groups (see `group_places`).
@@ -231,7 +217,7 @@ def counted_chunks(
             rows = count_windows(chunk, size, windows, threads, batch_entries(share, threads), row_of, report)
             del chunk  # free its memory before the next chunk is read
             with closing(rows):
-                yield CountedChunk(rows, last)
+                yield rows, last
             del rows
 
 
