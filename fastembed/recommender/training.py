@@ -79,7 +79,7 @@ def needed(shape: tuple[int, int], entries: int, pairs: float, dim: int) -> int:
     """
     users, items = shape
     different = -0.65 * items**2 * np.expm1(-pairs / items**2)
-    of_pairs, of_strengths = 8 * min(different, MOST_PAIRS), 26 * most_hiding(users, items) * items
+    of_pairs, of_strengths = 8 * min(different, MOST_PAIRS), 18 * most_hiding(users, items) * items
     return int(FIXED_BYTES + 36 * entries + 8 * dim * (users + 2 * items) + of_pairs + of_strengths)
 
 

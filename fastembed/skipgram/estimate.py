@@ -102,7 +102,8 @@ class Estimate:
     @property
     def training_memory(self) -> int:
         """The most bytes that the start, the epochs or the gauge allocate, without counts and words."""
-        start = min(PMI_BYTES * self.nnz, self.start_memory) + self._beside_pmi
+        vectors = 4 * self.dim * (self.inputs + self.outputs)  # of the SVD, after the PMI
+        start = max(min(PMI_BYTES * self.nnz, self.start_memory), vectors) + self._beside_pmi
         buffered = max(self.buffer_memory, int(LEAST_GROUPS * COUNT_BYTES * self.largest_group))
         epochs = self._epochs_memory + min(buffered, int(COUNT_BYTES * self.nnz))
         return self._bag_memory + max(start, epochs)
@@ -136,8 +137,8 @@ class Estimate:
 
     @property
     def _beside_pmi(self) -> int:
-        """The bytes of the start beside the PMI in memory: the factors of the SVD, and a group of a store."""
-        factors = 4 * (self._space + self.dim) * (self.inputs + self.outputs)
+        """The bytes of the start beside the PMI in memory: the space of the SVD, and a group of a store."""
+        factors = 4 * self._space * (self.inputs + self.outputs)
         factors += 8 * max(5, 3 + self.threads) * self._space**2  # of the decomposition, or of sums of the threads
         return factors + GROUP_BYTES * self.largest_group
 

@@ -149,7 +149,7 @@ class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
         Examples
         --------
         >>> print(SkipGram(dim=50, threads=1).estimate(20_000, 32_768, nnz=10_000_000))
-        20,000 words, 32,768 outputs, 10,000,000 counts: about 994 GFLOP and 300 MB of memory
+        20,000 words, 32,768 outputs, 10,000,000 counts: about 994 GFLOP and 290 MB of memory
         """
         given = ("inputs", inputs, 1), ("outputs", outputs, 1), ("nnz", nnz, 0)
         inputs, outputs, nnz = (check_integer(name, value, low=low) for name, value, low in given)
