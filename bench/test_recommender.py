@@ -13,7 +13,7 @@ import pytest
 from scipy import sparse
 
 from fastembed import Recommender
-from fastembed._base.threads import single_threaded_blas
+from fastembed._base.threads import SingleThreadedBlas
 from fastembed.recommender.data import Interactions, Names, narrow
 from fastembed.recommender.model import FittedRecommender, Model
 
@@ -73,7 +73,7 @@ def test_baskets(benchmark, model):
 
 def test_users_times_items(benchmark, model):
     def products():
-        with single_threaded_blas():
+        with SingleThreadedBlas():
             return model.user_factors_ @ model._model.model.linear
 
     assert benchmark(products).shape == (USERS, ITEMS)

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_info
 
 import fastembed
 from fastembed import _kernels
-from fastembed._base.threads import check_threads, single_threaded_blas
+from fastembed._base.threads import SingleThreadedBlas, check_threads
 from fastembed._kernels.words import unicode_version
 
 DEPTH = 2000  # terms of each sum: BLAS adds up several hundred at a time
@@ -69,7 +69,7 @@ def _products_digest() -> str:
     """
     blas = import_module("scipy.linalg.blas")  # here, since it takes long
     digest = hashlib.sha256()
-    with single_threaded_blas():
+    with SingleThreadedBlas():
         for dtype, multiply in (("float32", blas.sgemm), ("float64", blas.dgemm)):
             numbers = np.sin(np.arange(DEPTH * 32, dtype=np.float64)).astype(dtype).reshape(DEPTH, 32)
             digest.update(multiply(1, numbers.T, numbers).tobytes())

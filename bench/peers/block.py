@@ -17,7 +17,7 @@ from rounds import compete, in_units, print_table, save_results, say, with_minim
 from scipy import sparse
 
 from fastembed import Trainer
-from fastembed._base.threads import Pool, single_threaded_blas
+from fastembed._base.threads import Pool, SingleThreadedBlas
 from fastembed.counts.groups import shard_bounds
 
 
@@ -56,7 +56,7 @@ class BareProducts:
 
     def epoch(self) -> None:
         """Compute the products."""
-        with single_threaded_blas():
+        with SingleThreadedBlas():
             for rows in self._blocks:
                 h = self._h[:rows]
                 self._pool.run(lambda s, h=h: self._forward(s, h), len(self._weights))

@@ -9,11 +9,11 @@ import threading
 from _thread import start_new_thread
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from queue import SimpleQueue
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 from weakref import WeakSet
 
 import numpy as np
@@ -316,63 +316,63 @@ def _control_of_blas() -> Iterator[None]:
         yield_control(force=True)
 
 
-class BlasLimit:
-    """One thread for BLAS as long as somebody holds this limit; then the number of threads from before."""
+class _BlasThreads:
+    """The number of threads of BLAS: 1 as long as there is a holder, then the number from before."""
 
     def __init__(self) -> None:
-        self.holders = 0
+        self._holders: set[object] = set()
         self._lock = threading.Lock()
         self._limits: Any = None  # the numbers of threads from before
         self._libraries: Any = None
         self._modules = 0  # the number of loaded modules at the last search for libraries
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold the limit during a `with` block. Nests, also across threads."""
-        self._hold()
+    def hold(self, holder: object) -> None:
+        """Add a holder."""
+        with self._lock:
+            self._holders.add(holder)
+            if self._limits is not None:
+                return
+            if self._modules != len(sys.modules):  # an import may have loaded a library; a search takes long
+                self._libraries = ThreadpoolController().select(user_api="blas")
+                self._modules = len(sys.modules)
+            with _control_of_blas():
+                self._limits = self._libraries.limit(limits=1, user_api="blas")
+
+    def release(self, holder: object) -> None:
+        """Remove a holder, if it is one."""
+        with self._lock:
+            self._holders.discard(holder)
+            if not self._holders and self._limits is not None:
+                with _control_of_blas():
+                    self._limits.restore_original_limits()
+                self._limits = None
+
+
+_blas_threads = PerProcess(_BlasThreads)
+
+
+class SingleThreadedBlas:
+    """Holds BLAS to one thread during a `with` block, so that sums have one order. Nests, also across threads.
+
+    The threads of a pool each call BLAS. A Ctrl-C at any moment leaves the number of threads from before.
+    """
+
+    def __enter__(self) -> Self:
         try:
-            yield
-        finally:
-            self._release()
+            _blas_threads.value.hold(self)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _blas_threads.value.release(self)
 
     @contextmanager
     def lifted(self) -> Iterator[None]:
-        """Let go of the limit during a `with` block within one of `held`."""
-        self._release()
+        """Let go of BLAS during a `with` block within that of this object."""
         try:
+            self.__exit__()
             yield
         finally:
-            self._hold()
-
-    def _hold(self) -> None:
-        with self._lock:
-            if not self.holders:
-                self._set()
-            self.holders += 1
-
-    def _release(self) -> None:
-        with self._lock:
-            self.holders -= 1
-            if not self.holders:
-                with _control_of_blas():
-                    self._limits.restore_original_limits()
-
-    def _set(self) -> None:
-        if self._modules != len(sys.modules):  # an import may have loaded a library; a search takes long
-            self._libraries = ThreadpoolController().select(user_api="blas")
-            self._modules = len(sys.modules)
-        with _control_of_blas():
-            self._limits = self._libraries.limit(limits=1, user_api="blas")
-
-
-_blas_limit = PerProcess(BlasLimit)
-
-
-def single_threaded_blas() -> AbstractContextManager[None]:
-    """Hold BLAS to one thread during a `with` block: sums have one order, and each thread of a pool calls BLAS."""
-    return _blas_limit.value.held()
-
-
-def blas_of_the_user() -> AbstractContextManager[None]:
-    """Lift the limit of `single_threaded_blas` during a `with` block within its own."""
-    return _blas_limit.value.lifted()
+            _blas_threads.value.hold(self)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.arrays import Float32, largest_of_rows
-from fastembed._base.threads import ordered_map, single_threaded_blas
+from fastembed._base.threads import SingleThreadedBlas, ordered_map
 from fastembed._base.validation import plain
 from fastembed._kernels import kernels_for
 from fastembed.classifier.calibration import Calibration, probabilities
@@ -128,7 +128,7 @@ class FittedClassifier:
             known = np.diff(bags[0])
             return known, answer(self.scores(bags), known)
 
-        with nullcontext() if self.linear is None else single_threaded_blas():  # fixed order of addition
+        with nullcontext() if self.linear is None else SingleThreadedBlas():  # fixed order of addition
             if len(documents) <= size:
                 yield part(0)
             else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import closing, contextmanager
@@ -570,8 +571,16 @@ class Counts:
 @contextmanager
 def _folder(store: str | os.PathLike[str] | None, memory_limit: int | None, limit: int) -> Iterator[Folder]:
     """Yield where counts are written: the folder of a store, a temporary one with a limit alone, or memory."""
+    if store is None and memory_limit is None:
+        yield Memory(limit)
+        return
     if store is None:
-        yield Memory(limit) if memory_limit is None else temporary_folder()
+        temporary = temporary_folder()
+        try:
+            yield temporary
+        except BaseException:  # whose traceback refers to the folder
+            shutil.rmtree(temporary.path, ignore_errors=True)
+            raise
         return
     folder = open_folder(store)
     with writing(folder):

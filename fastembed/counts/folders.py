@@ -97,7 +97,10 @@ class LocalFolder:
 
     def read(self, name: str, begin: int = 0, end: int | None = None) -> Bytes:
         """Return the bytes of a file, or a range of them."""
-        return np.fromfile(self._file(name), np.uint8, -1 if end is None else end - begin, offset=begin)
+        data = np.fromfile(self._file(name), np.uint8, -1 if end is None else end - begin, offset=begin)
+        if end is not None and len(data) < end - begin:
+            raise OSError(f"{str(self._file(name))!r} has {begin + len(data):,} bytes, but {end:,} are needed")
+        return data
 
     def write(self, name: str, parts: Iterable[Bytes]) -> None:
         """Write a file."""
@@ -215,5 +218,11 @@ def open_folder(store: str | os.PathLike[str]) -> StoreFolder:
 def temporary_folder() -> LocalFolder:
     """Return a new folder, which is removed when nothing refers to what is returned."""
     folder = LocalFolder(tempfile.mkdtemp(prefix="fastembed-"), temporary=True)
-    weakref.finalize(folder, shutil.rmtree, folder.path, ignore_errors=True)
+    weakref.finalize(folder, _remove_folder, folder.path, os.getpid())
     return folder
+
+
+def _remove_folder(path: str, process: int) -> None:
+    """Remove a temporary folder, but not from a child of the process that made it."""
+    if os.getpid() == process:
+        shutil.rmtree(path, ignore_errors=True)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_array, diags_array
 
 from fastembed._base.optional import require
-from fastembed._base.threads import single_threaded_blas
+from fastembed._base.threads import SingleThreadedBlas
 from fastembed._base.validation import check_choice, check_integer, token_of
 from fastembed.plotting.figure import LIGHT
 from fastembed.vectors.neighbors import unit_vectors
@@ -122,7 +122,7 @@ def lay_out(
     near, cosines = shown.nearest(ids=np.arange(len(shown)), topn=NEIGHBORS, progress=progress)
     graph = neighbor_graph(near, cosines)
     levels = find_levels(graph, seed)
-    with single_threaded_blas():  # more threads add in another order
+    with SingleThreadedBlas():  # more threads add in another order
         coordinates, shares = principal_components(unit)
         if method == "umap":
             coordinates = umap_places(unit, coordinates, seed, near, cosines, progress)

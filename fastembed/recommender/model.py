@@ -29,7 +29,7 @@ from scipy import sparse
 
 from fastembed._base.arrays import Float32, Float64, largest_of_rows
 from fastembed._base.estimator import fields_alone
-from fastembed._base.threads import Pool, cached_property, ordered_map, single_threaded_blas
+from fastembed._base.threads import Pool, SingleThreadedBlas, cached_property, ordered_map
 from fastembed._base.validation import plain, shown
 from fastembed._kernels import kernels_for
 from fastembed.corpus.sources import form_of
@@ -235,7 +235,7 @@ class KnownRows:
             self._folded[missing[k]] = True
 
         if len(missing):
-            with single_threaded_blas():  # the bits must not depend on the number of BLAS threads
+            with SingleThreadedBlas():  # the bits must not depend on the number of BLAS threads
                 pool.run(task, len(missing))
         return self._rows[ids]
 
@@ -378,7 +378,7 @@ class FittedRecommender:
             return answer(part, self._log_p(asked.rows[part], seen, exclude_seen))
 
         starts = range(0, users, size)
-        with single_threaded_blas():  # the bits must not depend on the number of BLAS threads
+        with SingleThreadedBlas():  # the bits must not depend on the number of BLAS threads
             if len(starts) <= 1:  # the answer to one user does not wait for threads
                 yield from map(of_block, starts)
             else:

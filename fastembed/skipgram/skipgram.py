@@ -221,10 +221,9 @@ class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
         >>> model.fit(model.count(["a b", "b c"])).vectors.tokens
         ('b', 'a', 'c')
         """
-        options = self._options()
         how: dict[str, Any] = {"memory_limit": memory_limit, "checkpoint": checkpoint, "comm": comm}
         with running(self, progress=progress, on_epoch_end=on_epoch_end, **how) as run:
-            self._model = fitted(Given(self._texts(corpus, field), validation_counts), options, run)
+            self._model = fitted(Given(self._texts(corpus, field), validation_counts), self._options(), run)
         return self
 
     def fit_transform(self, corpus: Source, y: object = None, **options: Any) -> Any:

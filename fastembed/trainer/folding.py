@@ -19,7 +19,7 @@ from scipy import sparse
 
 from fastembed import _kernels
 from fastembed._base.arrays import Float32, Float64, aligned_zeros, padded_width
-from fastembed._base.threads import Pool, single_threaded_blas
+from fastembed._base.threads import Pool, SingleThreadedBlas
 from fastembed._kernels import kernels_for, tiling
 from fastembed.counts.groups import shard_bounds
 from fastembed.trainer.rows import BATCH_LOGITS
@@ -60,7 +60,7 @@ class Origin(NamedTuple):
         log_sum = kernels_for(p.dtype).softmax(p)
         mean = w @ p
         w -= mean[:, None]
-        with single_threaded_blas():  # the bits must not depend on the number of BLAS threads
+        with SingleThreadedBlas():  # the bits must not depend on the number of BLAS threads
             values, basis = np.linalg.eigh((w * p) @ w.T)
         return cls(log_sum, mean, np.maximum(values, 0), basis)
 
@@ -118,7 +118,7 @@ def optimal_rows(
         first = None if start is None else start[part]
         minima[part], missed[k] = _minima(counts[part], layer, tolerance, first)
 
-    with single_threaded_blas():  # the bits must not depend on the number of BLAS threads
+    with SingleThreadedBlas():  # the bits must not depend on the number of BLAS threads
         pool.run(task, len(cuts))
     return minima, int(missed.sum())
 

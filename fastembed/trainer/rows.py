@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fastembed import _kernels
 from fastembed._base.arrays import Float64, aligned_zeros, largest
-from fastembed._base.threads import PARALLEL_BYTES, Pool, single_threaded_blas
+from fastembed._base.threads import PARALLEL_BYTES, Pool, SingleThreadedBlas
 from fastembed._kernels import kernels_for, tiling
 from fastembed._kernels.cpu import DefaultFloatMode
 from fastembed.counts.groups import shard_bounds
@@ -256,7 +256,7 @@ def probabilities(parameters: Parameters, inputs: Inputs, pool: Pool) -> NDArray
         for n in range(task * ROWS_PER_TASK, min((task + 1) * ROWS_PER_TASK, len(p))):
             finite[n] = np.isfinite(softmax(p[n]))
 
-    with single_threaded_blas():
+    with SingleThreadedBlas():
         pool.run(multiply, len(bounds) - 1)
     pool.run(normalise, -(-len(p) // ROWS_PER_TASK))
     if not finite.all():

@@ -12,7 +12,7 @@ import numpy as np
 
 from fastembed._base.memory import check_memory_limit
 from fastembed._base.progress import FitProgress, reporting
-from fastembed._base.threads import Pool, blas_of_the_user, check_threads, matrix_product, single_threaded_blas
+from fastembed._base.threads import Pool, SingleThreadedBlas, check_threads, matrix_product
 from fastembed._base.validation import check_callback, is_true
 from fastembed._kernels.cpu import DefaultFloatMode
 from fastembed.trainer.checkpoint import check_checkpoint
@@ -30,6 +30,8 @@ class Run:
     ----------
     pool : Pool
         The threads.
+    blas : SingleThreadedBlas
+        Holds BLAS to one thread, but not in the callback.
     estimator : Trainer or Estimator
         What is trained.
     ranks : Ranks
@@ -48,6 +50,7 @@ class Run:
     """
 
     pool: Pool
+    blas: SingleThreadedBlas = field(default_factory=SingleThreadedBlas)
     estimator: Any = None
     ranks: Ranks = field(default_factory=Ranks)
     memory_limit: int | None = None
@@ -73,7 +76,7 @@ class Run:
         if self.ranks.first and self.on_epoch_end is not None:
             if self.expose is not None:
                 self.expose(history)
-            with blas_of_the_user():
+            with self.blas.lifted():
                 ends = is_true(self.on_epoch_end(dict(record)))
         return self.ranks.shared(ends)
 
@@ -108,22 +111,24 @@ def running(
     RuntimeError
         If the estimator is in a fit.
     """
-    check_callback("on_epoch_end", on_epoch_end)
-    if memory_limit is not None:
-        check_memory_limit(memory_limit)
-    pool, ranks = Pool(check_threads(estimator.threads)), Ranks(comm)
-    token, model = object(), getattr(estimator, "_model", None)
-    if vars(estimator).setdefault("_fitting", token) is not token:  # in one step, so that of two threads one gets it
-        kind = type(estimator).__name__
-        raise RuntimeError(f"this {kind} is in a fit: on_epoch_end and other threads can fit another {kind}")
-    matrix_product(np.dtype(np.float32))  # loads SciPy's BLAS, so that the limit covers it
+    ranks, token, model = Ranks(comm), object(), getattr(estimator, "_model", None)
     try:
-        with ranks.together(), DefaultFloatMode(), single_threaded_blas(), reporting(ranks.first and progress) as shown:
+        with ranks.together(), DefaultFloatMode(), reporting(ranks.first and progress) as shown:
+            check_callback("on_epoch_end", on_epoch_end)
+            if memory_limit is not None:
+                check_memory_limit(memory_limit)
+            pool = Pool(check_threads(estimator.threads))
             path = check_checkpoint(checkpoint) if checkpoint is not None and ranks.first else None
-            yield Run(pool, estimator, ranks, memory_limit, shown, path, on_epoch_end)
+            matrix_product(np.dtype(np.float32))  # loads SciPy's BLAS, so that the limit covers it
+            if vars(estimator).setdefault("_fitting", token) is not token:  # in one step: of two threads one gets it
+                kind = type(estimator).__name__
+                raise RuntimeError(f"this {kind} is in a fit: on_epoch_end and other threads can fit another {kind}")
+            with SingleThreadedBlas() as blas:
+                yield Run(pool, blas, estimator, ranks, memory_limit, shown, path, on_epoch_end)
     except BaseException:
         if model is not None:
             estimator._model = model
         raise
     finally:
-        del estimator._fitting
+        if vars(estimator).get("_fitting") is token:
+            del estimator._fitting

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastembed._base.threads import PerProcess, Pool, cached_property, check_threads, single_threaded_blas
+from fastembed._base.threads import PerProcess, Pool, SingleThreadedBlas, cached_property, check_threads
 from fastembed._base.validation import (
     check_choice,
     check_finite,
@@ -588,14 +588,15 @@ class Trainer:
         >>> round(trainer.nll(labels, bags=documents), 2)
         0.0
         """
-        rates = learning_rate, linear_learning_rate
-        options = FitOptions(epochs, *rates, block_size, optimizer, l2, linear_l2, n_iter_no_change, warm_start, seed)
-        if validation_counts is None and n_iter_no_change is not None:
-            raise ValueError(f"n_iter_no_change={n_iter_no_change} needs validation_counts")
-        if validation_counts is None and validation_bags is not None:
-            raise ValueError("validation_bags need validation_counts")
-        p = self._parameters
+        p, rates = self._parameters, (learning_rate, linear_learning_rate)
         with running(self, checkpoint=checkpoint, on_epoch_end=on_epoch_end, comm=comm) as run:
+            options = FitOptions(
+                epochs, *rates, block_size, optimizer, l2, linear_l2, n_iter_no_change, warm_start, seed
+            )
+            if validation_counts is None and n_iter_no_change is not None:
+                raise ValueError(f"n_iter_no_change={n_iter_no_change} needs validation_counts")
+            if validation_counts is None and validation_bags is not None:
+                raise ValueError("validation_bags need validation_counts")
             data = check_data(p, counts, bags, run.pool)
             if validation_counts is not None:
                 others = data.bags if validation_bags is None else validation_bags
@@ -632,7 +633,7 @@ class Trainer:
             data = check_data(self._parameters, counts, bags, self._pool)
             with self._lock.value:
                 steps = BlockSteps(self._parameters, data, FitOptions(), Run(self._pool))
-                with single_threaded_blas():
+                with SingleThreadedBlas():
                     return steps.nll()
 
     def save(self, path: str | os.PathLike[str]) -> None:

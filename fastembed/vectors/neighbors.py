@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.threads import PARALLEL_BYTES, single_threaded_blas
+from fastembed._base.threads import PARALLEL_BYTES, SingleThreadedBlas
 
 COSINE_BYTES = 1 << 25  # of a block of cosines: limits the number of queries in one product with all rows
 EXACT_BYTES = 1 << 22  # of a block of rows in float64
@@ -130,7 +130,7 @@ class Neighbors:
         for block in _blocks(number, terms * len(rows) * rows.itemsize, COSINE_BYTES):
             flat = queries[block].reshape(-1, dim).astype(rows.dtype)
             few = len(flat) == terms and rows.nbytes <= PARALLEL_BYTES  # a single query: threads would cost more
-            with single_threaded_blas() if few else nullcontext():
+            with SingleThreadedBlas() if few else nullcontext():
                 cosines = (flat @ rows.T).reshape(len(flat) // terms, terms, len(rows))
             for query, approximate, omitted in zip(queries[block], cosines, excluded[block], strict=True):
                 approximate *= inverse_norms

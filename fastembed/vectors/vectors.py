@@ -14,7 +14,7 @@ import numpy.typing as npt
 from fastembed._base.arrays import read_only
 from fastembed._base.optional import require
 from fastembed._base.progress import bar, bars
-from fastembed._base.threads import cached_property, single_threaded_blas
+from fastembed._base.threads import SingleThreadedBlas, cached_property
 from fastembed._base.validation import (
     check_choice,
     check_finite,
@@ -275,7 +275,7 @@ class Vectors:
         shared = as_items("tokens", given)
         if not shared:
             raise ValueError("the vectors share no token by which to align them")
-        with single_threaded_blas():  # more threads add in another order
+        with SingleThreadedBlas():  # more threads add in another order
             u, _, vt = np.linalg.svd(unit_vectors(self[shared]).T @ unit_vectors(other[shared]))
             turned = (self._matrix.astype(np.float64) @ (u @ vt)).astype(self._matrix.dtype)
         return type(self)(self._tokens, read_only(turned), counts=self._counts)

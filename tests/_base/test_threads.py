@@ -9,7 +9,7 @@ from time import sleep
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from fastembed._base.threads import Pool, ordered_map, single_threaded_blas
+from fastembed._base.threads import Pool, SingleThreadedBlas, ordered_map
 
 
 @pytest.mark.parametrize("threads", [1, 2, 4])
@@ -134,15 +134,15 @@ def test_the_limit_holds_whichever_thread_set_another_first(in_threads):
         before = blas_threads()
 
         def inside():
-            with single_threaded_blas():
+            with SingleThreadedBlas():
                 return blas_threads()
 
         assert in_threads(inside) == [[1] * len(before)]
         assert blas_threads() == before
         assert inside() == [1] * len(before)
         ours, theirs = ExitStack(), ExitStack()
-        ours.enter_context(single_threaded_blas())
-        in_threads(lambda: theirs.enter_context(single_threaded_blas()))
+        ours.enter_context(SingleThreadedBlas())
+        in_threads(lambda: theirs.enter_context(SingleThreadedBlas()))
         ours.close()
         assert blas_threads() == [1] * len(before)
         in_threads(theirs.close)

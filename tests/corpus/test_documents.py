@@ -143,3 +143,8 @@ def test_wrong_arguments_are_rejected(documents, message):
         DocumentCorpus(documents)
     with pytest.raises(TypeError, match=r"reading must be .*Reading or None, got {'words'"):
         DocumentCorpus(["a"], reading={"words": True})
+
+
+def test_a_column_that_is_one_str_is_refused():
+    with pytest.raises(TypeError, match="a column holds a value per row, got the str 'the cat'"):
+        list(DocumentCorpus({"text": "the cat"}, field="text"))

@@ -4,6 +4,7 @@ import copy
 import errno
 import hashlib
 import json
+import os
 import pickle
 import tempfile
 import time
@@ -324,6 +325,28 @@ def test_a_limit_alone_counts_into_a_temporary_folder_that_is_removed(zipf, tmp_
     for counts in (Counts.open(tmp_path / "kept"), copied, pickle.loads(pickled)):
         assert_same(counts, whole)
         assert (counts.windows, counts.ledger) == (whole.windows, whole.ledger)
+
+
+def test_a_short_temporary_file_is_an_error(zipf, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    counts = Counts.from_corpus(*zipf, memory_limit=1 << 20)
+    for file in tmp_path.rglob("*.tiles"):
+        os.truncate(file, file.stat().st_size - 1)
+    with pytest.raises(OSError, match=r"bytes, but .* are needed"):
+        counts.to_scipy()
+
+
+def test_an_error_while_counting_removes_the_temporary_folder(zipf, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("fastembed.counts.store.write_tiles", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        Counts.from_corpus(*zipf, memory_limit=1 << 20)
+    assert list(tmp_path.iterdir()) == []
+    assert caught  # whose traceback refers to the folder
 
 
 def test_counts_beyond_half_of_the_free_memory_are_refused(zipf, monkeypatch):

@@ -205,6 +205,14 @@ def test_what_one_rank_rejects_all_raise(new, on_ranks, counts):
     assert on_ranks.aborted == []
 
 
+@pytest.mark.parametrize("wrong", [{"learning_rate": -1}, {"on_epoch_end": 3}, {"n_iter_no_change": 1}], ids=str)
+def test_a_wrong_option_of_one_rank_is_an_error_of_all(new, on_ranks, counts, wrong):
+    errors = on_ranks(2, lambda comm: new().fit_counts(counts, comm=comm, **wrong if comm.rank else {}))
+    assert str(errors[0]).startswith("rank 1: ")
+    assert all(isinstance(error, ValueError | TypeError) for error in errors)
+    assert on_ranks.aborted == []
+
+
 def test_a_communicator_has_the_methods_of_mpi4py(new, counts):
     with pytest.raises(TypeError, match=r"comm must be a communicator, such as mpi4py's MPI\.COMM_WORLD, got 4"):
         new().fit_counts(counts, comm=4)

@@ -1,8 +1,10 @@
 """Trainers and threads: the same bits on any number of them, the GIL released, BLAS as it was, forks, Ctrl-C."""
 
+import contextlib
 import hashlib
 import multiprocessing
 import signal
+import sys
 import threading
 import time
 from functools import partial
@@ -110,6 +112,48 @@ def test_other_threads_run_during_a_step(runs_meanwhile):
     assert runs_meanwhile(lambda: trainer.step(0, 7, update_linear=True))
     assert runs_meanwhile(lambda: trainer.forward(0))
     assert runs_meanwhile(lambda: trainer.loss(0, 7))
+
+
+@pytest.mark.thread_unsafe(reason="BLAS has one limit for the process")
+@pytest.mark.parametrize("place", ["_control_of_blas", "ThreadpoolController"])
+def test_an_interrupt_while_the_limit_of_blas_is_set_or_lifted_leaves_none(place, monkeypatch):
+    """An interrupt at each call in turn, of those that two fits make."""
+    counts, trainer = random_counts(50, 1200), Trainer.random(50, 8, output_size=1200, threads=2)
+    trainer.fit_counts(counts, epochs=1)
+    module = sys.modules["fastembed._base.threads"]
+    with threadpool_limits(limits=2, user_api="blas"):
+        before, real = blas_threads(), getattr(module, place)
+        for interrupted in range(12):
+            calls = iter(range(100))
+
+            def call(*given, interrupted=interrupted, calls=calls):
+                if next(calls) == interrupted:
+                    raise KeyboardInterrupt
+                return real(*given)
+
+            monkeypatch.setattr(module, place, call)
+            with contextlib.suppress(KeyboardInterrupt):
+                trainer.fit_counts(counts, epochs=2, on_epoch_end=lambda _: None)
+            monkeypatch.setattr(module, place, real)
+            seen = []
+            trainer.fit_counts(counts, epochs=1)
+            with module.SingleThreadedBlas():
+                seen += blas_threads()
+            assert set(seen) == {1}
+            assert blas_threads() == before
+
+
+def test_an_interrupt_before_a_fit_leaves_its_trainer_free(monkeypatch):
+    counts, trainer = random_counts(50, 1200), Trainer.random(50, 8, output_size=1200, threads=2)
+
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fastembed.trainer.run.matrix_product", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit_counts(counts, epochs=1)
+    monkeypatch.undo()
+    assert len(trainer.fit_counts(counts, epochs=1)) == 1
 
 
 # ---------------------------------------------------------------- forks
