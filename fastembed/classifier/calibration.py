@@ -89,9 +89,9 @@ class Calibration:
         ratio = z / np.sqrt(1 + z * z)
         if self.independent:
             return [self.slope * (bent + ratio * other), -self.slope * ratio, np.ones(1)]
-        of_share = np.sqrt(1 + other * other)
-        by_shift = (1 / of_share - 1 / np.sqrt(1 + z * z)) * (self.slope / self.bend)
-        return [self.slope * bent, self.slope * (other / of_share - ratio), by_shift]
+        root = np.sqrt(1 + other * other)
+        by_shift = (1 / root - 1 / np.sqrt(1 + z * z)) * (self.slope / self.bend)
+        return [self.slope * bent, self.slope * (other / root - ratio), by_shift]
 
     def fitted(self, scores: Array, labels: Any, weights: Float64, prior: Array, earlier: int = 0) -> Calibration:
         """Return the calibration of maximum posterior probability.
@@ -106,11 +106,11 @@ class Calibration:
         labels : csr_array (N, L)
             1 where a document has a label.
         weights : ndarray of float64 (N,)
-            Those above 4 times the median of the positive ones count as that.
+            A weight above 4 times the median positive weight counts as 4 times the median.
         prior : ndarray (L,)
             The logits of the shares of the labels.
         earlier : int
-            The number of documents that this calibration is from; more than 1,000 count as that.
+            The number of documents behind this calibration; more than 1,000 count as 1,000.
         """
         used = np.flatnonzero(weights > 0)
         if not len(used):
@@ -130,7 +130,7 @@ class Calibration:
             x, terms = at._expansion(s, pi)
             value = w @ _nll(x, y, self.independent)
             residual = w[:, None] * (probabilities(x, self.independent) - y)
-            gradient = np.array([(residual * each).sum() for each in at._derivatives(*terms)])
+            gradient = np.array([(residual * derivative).sum() for derivative in at._derivatives(*terms)])
             distance = (t - first) / spread
             return value + precision * distance @ distance / 2, gradient + precision * distance / spread
 

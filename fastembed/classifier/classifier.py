@@ -15,7 +15,7 @@ from fastembed._base.estimator import Estimator
 from fastembed._base.progress import FitProgress, bar, bars
 from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_integer, check_number, warn_user
-from fastembed.classifier.data import Columns, Given, check_documents, checked_weights, read_labelled
+from fastembed.classifier.data import Columns, LabelledSource, check_documents, checked_weights, read_labelled
 from fastembed.classifier.metrics import Evaluation, Explanation, evaluation, explanation
 from fastembed.classifier.model import FittedClassifier
 from fastembed.classifier.options import ClassifierOptions
@@ -180,7 +180,7 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
         """
         options, columns = self._options(), Columns(field, label, header, skip_bad)
         with running(self, progress=progress, on_epoch_end=on_epoch_end) as run:
-            self._model = fitted(Given(documents, labels, sample_weight, columns), options, run)
+            self._model = fitted(LabelledSource(documents, labels, sample_weight, columns), options, run)
         return self
 
     def partial_fit(
@@ -222,7 +222,7 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
         """
         options, columns = self._options(), Columns(field, label, header, skip_bad)
         with running(self, progress=progress, on_epoch_end=on_epoch_end) as run:
-            self._model = fitted(Given(documents, labels, sample_weight, columns, self._model), options, run)
+            self._model = fitted(LabelledSource(documents, labels, sample_weight, columns, self._model), options, run)
         return self
 
     # ---------------------------------------------------------------- fitted properties
@@ -328,11 +328,11 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
         """
         model = self._fitted()
         if model.indicator:
-            parts = self._answers(documents, lambda *found: model.probabilities(*found) >= 0.5, field, header)
+            parts = self._answers(documents, lambda *scored: model.probabilities(*scored) >= 0.5, field, header)
             return np.concatenate(list(parts)).astype(np.int64)
-        parts = self._answers(documents, lambda *found: model.logits(*found).argmax(axis=1), field, header)
-        found: NDArray[Any] = self.classes_[np.concatenate(list(parts))]
-        return found
+        parts = self._answers(documents, lambda *scored: model.logits(*scored).argmax(axis=1), field, header)
+        labels: NDArray[Any] = self.classes_[np.concatenate(list(parts))]
+        return labels
 
     def predict_top(
         self, documents: Any, k: int = 1, threshold: float = 0.0, *, field: Field = None, header: bool = True
@@ -397,8 +397,8 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
         >>> Classifier().fit(["a b", "c d"], ["x", "y"]).score(["a", "d"], ["x", "x"])
         0.5
         """
-        given = Given(documents, labels, sample_weight, Columns(field, label, header, skip_bad))
-        return self._evaluation(given, 1).accuracy
+        source = LabelledSource(documents, labels, sample_weight, Columns(field, label, header, skip_bad))
+        return self._evaluation(source, 1).accuracy
 
     def test(
         self,
@@ -435,15 +435,15 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
         >>> model.test(["a", "d"], ["x", "x"]).precision
         0.5
         """
-        given = Given(documents, labels, None, Columns(field, label, header, skip_bad))
-        return self._evaluation(given, check_integer("k", k, low=1), progress=progress)
+        source = LabelledSource(documents, labels, None, Columns(field, label, header, skip_bad))
+        return self._evaluation(source, check_integer("k", k, low=1), progress=progress)
 
-    def _evaluation(self, given: Given, k: int, *, progress: bool = False) -> Evaluation:
+    def _evaluation(self, source: LabelledSource, k: int, *, progress: bool = False) -> Evaluation:
         model, prefix, ledger = self._fitted(), self._fitted().settings["label_prefix"], Ledger(unit="document")
         reading, weights = model.features.reading, None
-        items, found, some = read_labelled(given, reading, prefix, ledger, every=True)
-        if given.weights is not None:
-            weights = checked_weights(given.weights, some)[some]
+        items, labels, labelled = read_labelled(source, reading, prefix, ledger, every=True)
+        if source.weights is not None:
+            weights = checked_weights(source.weights, labelled)[labelled]
         pieces = self._answers(items, lambda scores, known: (scores, known), warn=False)
         with bars(progress), bar(desc="documents", total=len(items)) as done:
 
@@ -452,7 +452,7 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
                     done.update(len(known))
                     yield scores, known
 
-            return evaluation(model, found, shown(), k, dict(ledger.skipped), weights)
+            return evaluation(model, labels, shown(), k, dict(ledger.skipped), weights)
 
     def explain(self, document: Any, labels: Any = None, k: int = 3) -> Explanation:
         """Return the contributions of the features to the scores of a document, which sum to the scores.
@@ -486,9 +486,9 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
     ) -> Iterator[T]:
         """Yield `answer(scores, numbers of known features)` for one block of documents, or of a field, at a time."""
         items, unknown = check_documents(documents, field, header, self.reading_.errors), 0
-        for known, found in self._fitted().answers(items, check_threads(self.threads), answer):
+        for known, result in self._fitted().answers(items, check_threads(self.threads), answer):
             unknown += int((known == 0).sum())
-            yield found
+            yield result
         if unknown and warn:
             what = f"{unknown:,} of {len(items):,} documents have no known feature"
             warn_user(f"{what}: the answer is the labels' shares")
@@ -530,16 +530,16 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
         Classifier
         """
         model = FittedClassifier.load(path)
-        found = cls(**model.settings, threads=threads)
-        found._options()
-        found._model = model
-        return found
+        classifier = cls(**model.settings, threads=threads)
+        classifier._options()
+        classifier._model = model
+        return classifier
 
     # ---------------------------------------------------------------- private
 
     def _options(self) -> ClassifierOptions:
         """Check the parameters and return them."""
-        return ClassifierOptions(*[getattr(self, each.name) for each in fields(ClassifierOptions) if each.init])
+        return ClassifierOptions(*[getattr(self, option.name) for option in fields(ClassifierOptions) if option.init])
 
     def _fitted(self) -> FittedClassifier:
         if self._model is None:

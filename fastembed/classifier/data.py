@@ -81,9 +81,9 @@ def check_fit(labels: Labels, known: FittedClassifier) -> None:
     if len(labels.classes) and labels.classes.dtype != known.classes.dtype:
         label, right = labels.classes.tolist()[0], known.classes.tolist()[0]
         raise TypeError(f"labels must be of the type of the classes, such as {right!r}, got {shown(label)}")
-    columns, given = len(known.classes), len(labels.classes)
-    if known.indicator and (not set(labels.classes) <= set(known.classes) or (labels.indicator and given != columns)):
-        raise ValueError(f"an indicator matrix must have the {columns} columns of fit, got {given}")
+    columns, width = len(known.classes), len(labels.classes)
+    if known.indicator and (not set(labels.classes) <= set(known.classes) or (labels.indicator and width != columns)):
+        raise ValueError(f"an indicator matrix must have the {columns} columns of fit, got {width}")
 
 
 def wrong_label(label: Any) -> BadRow | None:
@@ -162,13 +162,13 @@ def _labels(classes: npt.NDArray[Any], matrix: Any) -> Labels:
 
 def _indicated(labels: Any) -> Labels:
     """Return the labels of an indicator matrix (N, L), dense or sparse, whose columns are the labels 0 to L - 1."""
-    given: Any = labels if sparse.issparse(labels) else np.asarray(labels)
-    if given.ndim != 2 or given.dtype.kind not in "biuf":
+    array: Any = labels if sparse.issparse(labels) else np.asarray(labels)
+    if array.ndim != 2 or array.dtype.kind not in "biuf":
         raise ValueError(f"labels must have one dimension, or be a matrix of 0 and 1, got {shown(labels)}")
-    matrix = canonical_csr("labels", given, signed=True)
+    matrix = canonical_csr("labels", array, signed=True)
     if (wrong := matrix.data[matrix.data != 1]).size:
         raise ValueError(f"an indicator matrix of labels holds 0 and 1, got {wrong[0]:g}")
-    return Labels(np.arange(given.shape[1]), matrix, several=True, indicator=True)
+    return Labels(np.arange(array.shape[1]), matrix, several=True, indicator=True)
 
 
 # ---------------------------------------------------------------- labelled documents
@@ -282,8 +282,8 @@ def read_files(
     return texts, _labels(np.array(sorted(classes), object), documents_by_words(ids, len(classes))[:, order])
 
 
-class Given(NamedTuple):
-    """What a `Classifier` is given to learn from, or to be tested on.
+class LabelledSource(NamedTuple):
+    """The documents and labels that a `Classifier` learns from or is tested on, before they are read.
 
     Attributes
     ----------
@@ -291,7 +291,7 @@ class Given(NamedTuple):
         As `documents`, `labels` and `sample_weight` for `Classifier.fit`.
     columns : Columns
     known : FittedClassifier or None
-        The classifier that learns more. One label is enough for it, a new one needs two.
+        The classifier that learns more: it needs one label, a new classifier needs two.
     """
 
     documents: Any
@@ -302,7 +302,7 @@ class Given(NamedTuple):
 
 
 def read_labelled(
-    given: Given,
+    source: LabelledSource,
     reading: Reading,
     prefix: str,
     ledger: Ledger,
@@ -310,14 +310,14 @@ def read_labelled(
     every: bool = False,
     progress: Progress | None = None,
 ) -> tuple[Sequence[Any], Labels, npt.NDArray[np.bool_]]:
-    """Return the documents with labels, their labels, and which of the given documents they are (N,).
+    """Return the labelled documents, their labels, and whether each document of the source is labelled (N,).
 
     Documents without a label are left out and counted in the ledger.
 
     Parameters
     ----------
     every : bool
-        Whether the documents without a label of an indicator matrix stay, as examples of what has none.
+        Whether rows of an indicator matrix without a label stay, as examples without labels.
     progress : callable, optional
         Called with (done, total): bytes of files, or rows of structured ones, whose total is None.
 
@@ -327,7 +327,7 @@ def read_labelled(
         As `Classifier.fit`.
     """
     items: Sequence[Any]
-    documents, labels, columns = given.documents, given.labels, given.columns
+    documents, labels, columns = source.documents, source.labels, source.columns
     if columns.field is not None:
         if labels is not None:
             raise ValueError("field and label name the labels, so that labels cannot be given as well")
@@ -425,7 +425,7 @@ class Examples:
         return examples
 
 
-def read_examples(given: Given, options: ClassifierOptions, ledger: Ledger, run: Run) -> Examples:
+def read_examples(source: LabelledSource, options: ClassifierOptions, ledger: Ledger, run: Run) -> Examples:
     """Read documents and labels; documents without a label are left out and counted in the ledger.
 
     Features and labels of the known classifier are joined with those of the documents.
@@ -435,15 +435,15 @@ def read_examples(given: Given, options: ClassifierOptions, ledger: Ledger, run:
     TypeError, ValueError, OSError
         As `Classifier.fit`.
     """
-    known, report = given.known, run.progress
+    known, report = source.known, run.progress
     every = options.loss != "softmax"  # which learns nothing from a document without a label
     read = None if report is None else report.reading
     items, labels, labelled = read_labelled(
-        given, options.reading, options.label_prefix, ledger, every=every, progress=read
+        source, options.reading, options.label_prefix, ledger, every=every, progress=read
     )
     if not len(labelled):
         raise ValueError("there are no documents to learn from: 0 samples, while a minimum of 1 is required")
-    weights = np.ones(len(labelled)) if given.weights is None else checked_weights(given.weights, labelled)
+    weights = np.ones(len(labelled)) if source.weights is None else checked_weights(source.weights, labelled)
     seen = labels.classes[np.unique(labels.matrix.indices)].tolist()
     if len(seen) < (2 if known is None else 1):
         raise ValueError(f"a classifier needs documents of at least two labels, got {len(seen)} class: {seen}")
@@ -465,7 +465,7 @@ def read_examples(given: Given, options: ClassifierOptions, ledger: Ledger, run:
 
 
 def checked_weights(sample_weight: Any, labelled: npt.NDArray[np.bool_]) -> Any:
-    """Return the weights of documents (N,), checked; they are for `some` of them."""
+    """Return the weights of documents (N,); ValueError unless their sum over `labelled` is finite and above 0."""
     weights = unmasked("sample_weight", sample_weight)
     if weights.shape != (shape := labelled.shape):
         raise ValueError(f"sample_weight must have one number per document, shape {shape}, got shape {weights.shape}")
@@ -480,7 +480,7 @@ def checked_weights(sample_weight: Any, labelled: npt.NDArray[np.bool_]) -> Any:
 def label_weights(labels: Labels, class_weight: Any, known: npt.NDArray[Any] | None) -> Float64:
     """Return the weight of each document (N,): the mean of the weights of its labels, or 1 without any.
 
-    The weight of a label is "balanced" if it is the mean number of documents per label over that of this label.
+    With "balanced", the weight of a label is the mean count of the labels divided by the count of the label.
 
     Parameters
     ----------
@@ -506,7 +506,7 @@ def label_weights(labels: Labels, class_weight: Any, known: npt.NDArray[Any] | N
 
 
 def balanced(counts: Int64) -> Float64:
-    """Return the mean number of documents per label that has any over that of each label (L,), from these."""
+    """Return the mean count of the labels that occur, divided by the count of each label (L,)."""
     return counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1))
 
 

@@ -109,7 +109,7 @@ def documents_by_words(ids: Int32, words: int) -> Any:
 
 
 def placed(matrix: Any, data: Any, places: Int32, columns: int) -> Any:
-    """Return a csr_array (n, F) with these data and column f as column places[f]; it is left out if that is -1."""
+    """Return a csr_array (n, columns) of `data`: column f moves to places[f], and is left out if places[f] is -1."""
     at = places[matrix.indices]
     kept = at >= 0
     ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept)])[matrix.indptr]
@@ -339,23 +339,23 @@ class Features:
         pool.run(scale, len(firsts))
 
     def grown(self, new: Features) -> tuple[Features, Int64]:
-        """Return these features followed by those only among new ones, for each kind; all weights are 1.
+        """Return, kind by kind, these features and then the new features that are not among them; all weights are 1.
 
-        The second result are the numbers of the new ones in the first.
+        The second result is the number of each new feature in the first result.
         """
         words = self.words.grown(new.words)
         numbers = [np.array([words[token] for token in new.words.tokens], np.int64)]
         grams = []
         for ours, theirs in zip(self.grams, new.grams, strict=True):
             sides = ((numbers[-1], theirs.left), (numbers[0], theirs.right))
-            left, right = (np.append(of, END)[ids].astype(np.int32) for of, ids in sides)  # END is -1, the last place
+            left, right = (np.append(new_ids, END)[ids].astype(np.int32) for new_ids, ids in sides)  # END is the last
             places = np.empty(len(theirs), np.int32)
             ours.index.find_all(left, right, 0, places)
             fresh = places < 0
             numbers.append(places.astype(np.int64))
             numbers[-1][fresh] = len(ours) + np.arange(fresh.sum())
             pairs = ((ours.left, left), (ours.right, right), (ours.counts, theirs.counts))
-            grams.append(Grams(*(np.concatenate([mine, others[fresh]]) for mine, others in pairs)))
+            grams.append(Grams(*(np.concatenate([old, added[fresh]]) for old, added in pairs)))
         characters = self.characters
         if characters is not None and new.characters is not None:
             known = {token: number for number, token in enumerate(characters.tokens)}
@@ -364,7 +364,7 @@ class Features:
             characters = CharacterGrams(characters.lengths, tuple(known), counts)
         size = len(words) + sum(map(len, grams)) + len(characters or ())
         features = Features(words, grams, characters, np.ones(size), self.reading, self.weighting)
-        return features, np.concatenate([first + each for first, each in zip(features.starts, numbers, strict=False)])
+        return features, np.concatenate([first + ids for first, ids in zip(features.starts, numbers, strict=False)])
 
     def numbers_in(self, grown: Features) -> Int64:
         """Return the numbers that these features have among :meth:`grown` ones (F,)."""
@@ -385,7 +385,7 @@ def quoted(word: str) -> str:
 
 
 def within_documents(left: Int32, ids: Int32, shift: int) -> Int32:
-    """Return the n-grams of `shift` words that may be the first words of longer ones: not those up to an end."""
+    """Return n-grams of `shift` words as the beginnings of longer ones: -2 if they stop at the end of a document."""
     if shift > 1:
         left = left.copy()
         left[np.flatnonzero(ids[shift - 1 :] == END)] = NO_WORD
@@ -553,8 +553,8 @@ def _find_features(
     orders, grams = [ids if frequent == len(words) else np.where(ids < frequent, ids, np.int32(NO_WORD))], []
     for n in range(2, options.ngrams + 1):
         left = within_documents(orders[-1], orders[0], n - 1)
-        found, kind = count_pairs(left, orders[0], n - 1, options.min_count, pool)
-        orders.append(found)
+        numbers, kind = count_pairs(left, orders[0], n - 1, options.min_count, pool)
+        orders.append(numbers)
         grams.append(kind)
     characters = count_characters(words, counts, options.chars, options.min_count) if options.chars else None
     if not frequent:
@@ -600,7 +600,7 @@ def count_pairs(left: Int32, right: Int32, shift: int, least: int, pool: Pool) -
 
     Returns
     -------
-    found : ndarray of int32 (n,)
+    pair_ids : ndarray of int32 (n,)
         The number of the pair at each position, or -2.
     grams : Grams
         The pairs by decreasing count; equal counts by their parts, then in the order of first occurrence.
@@ -608,8 +608,8 @@ def count_pairs(left: Int32, right: Int32, shift: int, least: int, pool: Pool) -
     Examples
     --------
     >>> ids = np.array([-1, 5, 7, -1, 5, -2, 7, -1], np.int32)
-    >>> found, grams = count_pairs(ids, ids, 1, 1, Pool(1))
-    >>> found.tolist(), grams.counts.tolist()
+    >>> pair_ids, grams = count_pairs(ids, ids, 1, 1, Pool(1))
+    >>> pair_ids.tolist(), grams.counts.tolist()
     ([0, 2, 1, 0, -2, -2, 1, -2], [2, 2, 1])
     """
     parts = min(MOST_PARTS, 1 << (len(left) // PART_PAIRS).bit_length())
@@ -629,18 +629,18 @@ def count_pairs(left: Int32, right: Int32, shift: int, least: int, pool: Pool) -
     different = np.repeat(bounds[:-1] - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())
     kept = different[by_count(counts[different], least)]
     chosen = pairs[kept]
-    left_ids, right_ids = (each.astype(np.uint32).view(np.int32) for each in (chosen >> np.uint64(32), chosen))
+    left_ids, right_ids = (side.astype(np.uint32).view(np.int32) for side in (chosen >> np.uint64(32), chosen))
     grams = Grams(left_ids, right_ids, counts[kept].astype(np.int64))
     ranks = counts
     ranks[different] = NO_WORD
     ranks[kept] = np.arange(len(kept), dtype=np.int32)
-    found = np.empty(len(left), np.int32)
+    pair_ids = np.empty(len(left), np.int32)
 
     def put(k: int) -> None:
-        kernels.put_numbers(left, right, shift, *pieces[k], numbers, bounds, ranks, starts[k], found)
+        kernels.put_numbers(left, right, shift, *pieces[k], numbers, bounds, ranks, starts[k], pair_ids)
 
     pool.run(put, len(pieces))
-    return found, grams
+    return pair_ids, grams
 
 
 def by_count(counts: Int32, least: int) -> Int64:

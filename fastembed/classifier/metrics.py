@@ -179,7 +179,7 @@ def evaluation(
         If no document has a known label.
     """
     check_fit(labels, model)
-    matrix, given, several = labels.over(model.classes), np.diff(labels.matrix.indptr), model.indicator
+    matrix, sizes, several = labels.over(model.classes), np.diff(labels.matrix.indptr), model.indicator
     if not matrix.nnz:
         one = shown(model.classes.tolist()[0])
         raise ValueError(f"labels must be of the classifier, such as {one}, for one document at least, got none")
@@ -187,8 +187,8 @@ def evaluation(
     hits, predicted = np.zeros(size, np.int64), np.zeros(size, np.int64)
     confidence, right, whole, loss, row, empty, counted = [], [], [], 0.0, 0, 0, 0
     for scores, known_features in pieces:
-        some = slice(row, row := row + len(scores))
-        true, labelled = matrix[some], given[some] > 0
+        part = slice(row, row := row + len(scores))
+        true, labelled = matrix[part], sizes[part] > 0
         logits = model.logits(scores.astype(np.float64), known_features)
         empty += int(np.count_nonzero(known_features == 0))
         known = (np.diff(true.indptr) > 0) | (~labelled & model.independent)
@@ -204,11 +204,11 @@ def evaluation(
         first = best[:, :1]
         confidence.append(np.take_along_axis(p, first, axis=1)[:, 0])
         right.append(np.take_along_axis(is_true, first, axis=1)[:, 0])
-        same = (chosen == is_true).all(axis=1) & (np.diff(true.indptr) == given[some])
+        same = (chosen == is_true).all(axis=1) & (np.diff(true.indptr) == sizes[part])
         whole.append(same if several else right[-1])
-    actual, is_right, scored = np.bincount(matrix.indices, minlength=size), np.concatenate(right), (given > 0) | several
+    actual, is_right, scored = np.bincount(matrix.indices, minlength=size), np.concatenate(right), (sizes > 0) | several
     with np.errstate(invalid="ignore", divide="ignore"):
-        of_labels = [each.tolist() for each in (hits / predicted, hits / actual, 2 * hits / (predicted + actual))]
+        metrics = [ratios.tolist() for ratios in (hits / predicted, hits / actual, 2 * hits / (predicted + actual))]
     precision, recall = hits.sum() / max(predicted.sum(), 1), hits.sum() / max(labels.matrix.nnz, 1)
     return Evaluation(
         documents=len(is_right),
@@ -220,7 +220,7 @@ def evaluation(
         nll=loss / counted,
         calibration_error=calibration_error(np.minimum(np.concatenate(confidence), 1), is_right),
         per_label=[
-            LabelScore(*each) for each in zip(names, *of_labels, actual.tolist(), predicted.tolist(), strict=True)
+            LabelScore(*score) for score in zip(names, *metrics, actual.tolist(), predicted.tolist(), strict=True)
         ],
         unknown_labels=int(labels.matrix.nnz - matrix.nnz),
         without_features=empty,

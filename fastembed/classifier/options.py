@@ -81,9 +81,9 @@ class ClassifierOptions:
             raise ValueError(f"reading.unit of a classifier must be 'line', got {reading.unit!r}")
         if self.loss == "squared" and self.dim is not None:
             raise ValueError(f"dim={shown(self.dim)} is for loss='softmax'; loss='squared' is of full rank")
-        prefix, given = self.label_prefix, dict(vars(self))
+        prefix, passed = self.label_prefix, dict(vars(self))
         if not isinstance(prefix, str) or prefix.split() != [prefix]:
             raise ValueError(f"label_prefix must be a str without spaces, such as '__label__', got {shown(prefix)}")
         vars(self).update(checked)
-        settings = {name: value if value is None else vars(self)[name] for name, value in given.items()}
+        settings = {name: value if value is None else vars(self)[name] for name, value in passed.items()}
         vars(self)["settings"] = {name: value for name, value in settings.items() if name != "threads"}

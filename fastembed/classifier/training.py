@@ -22,7 +22,7 @@ from fastembed._kernels import features as kernels
 from fastembed._kernels import kernels_for
 from fastembed._kernels.cpu import CACHE_LINE
 from fastembed.classifier.calibration import Calibration, prior_logits
-from fastembed.classifier.data import Examples, Given, balanced, mean_weights, read_examples
+from fastembed.classifier.data import Examples, LabelledSource, balanced, mean_weights, read_examples
 from fastembed.classifier.features import BAG_DOCUMENTS, placed, shares
 from fastembed.classifier.model import FittedClassifier
 from fastembed.classifier.options import ClassifierOptions
@@ -73,8 +73,8 @@ class Size:
     epochs: int
 
     def __str__(self) -> str:
-        of = (self.documents, "document"), (self.features, "feature"), (self.labels, "label")
-        return ", ".join(number_of(*each) for each in of)
+        counts = (self.documents, "document"), (self.features, "feature"), (self.labels, "label")
+        return ", ".join(number_of(*count) for count in counts)
 
 
 def check_alike(known: FittedClassifier, options: ClassifierOptions) -> None:
@@ -94,7 +94,7 @@ def check_alike(known: FittedClassifier, options: ClassifierOptions) -> None:
 
 
 class Learned(NamedTuple):
-    """The part of a `FittedClassifier` that training finds."""
+    """The part of a `FittedClassifier` that comes from training."""
 
     embedding: Float32
     linear: Float32 | None
@@ -104,7 +104,7 @@ class Learned(NamedTuple):
     history: list[dict[str, float]]
 
 
-def fitted(given: Given, options: ClassifierOptions, run: Run) -> FittedClassifier:
+def fitted(source: LabelledSource, options: ClassifierOptions, run: Run) -> FittedClassifier:
     """Return the classifier learned from documents, beside what is known.
 
     Raises
@@ -112,10 +112,10 @@ def fitted(given: Given, options: ClassifierOptions, run: Run) -> FittedClassifi
     TypeError, ValueError, OSError, MemoryError
         As `Classifier.fit`.
     """
-    known, ledger = given.known, Ledger(unit="document")
+    known, ledger = source.known, Ledger(unit="document")
     if known is not None:
         check_alike(known, options)
-    examples = read_examples(given, options, ledger, run)
+    examples = read_examples(source, options, ledger, run)
     labels = examples.labels
     if run.progress is not None:
         run.progress.training(Size(len(examples.weights), len(examples.features), len(labels.classes), options.epochs))
@@ -176,7 +176,7 @@ class Centre(NamedTuple):
     ----------
     bias : ndarray of float32 (L,)
     weights : ndarray of float32 (F, L) or None
-        Those of a fitted classifier; by default 0.
+        The weights of a fitted classifier; None is 0.
     curvature : float
         The second derivative of the losses of earlier documents by the bias, which hold it near the first one.
     """
@@ -259,16 +259,16 @@ class Ascent:
         self._pool.run(measure, len(pieces))
         starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes[order])])
         ids, weights = np.empty(max(1, int(starts[-1])), np.int32), np.empty(max(1, int(starts[-1])), np.float32)
-        squares, own = np.empty(count, np.float32), np.empty(count, np.float32)
+        squares, alone_squares = np.empty(count, np.float32), np.empty(count, np.float32)
 
         def split(k: int) -> None:
             kernels.split_bags(
-                indptr, indices, data, order, rows, *pieces[k], starts, ids, weights, squares, own,
+                indptr, indices, data, order, rows, *pieces[k], starts, ids, weights, squares, alone_squares,
                 self._owners, self._amounts,
             )  # fmt: skip
 
         self._pool.run(split, len(pieces))
-        return starts, ids, weights, squares + np.float32(self._bias_square), own
+        return starts, ids, weights, squares + np.float32(self._bias_square), alone_squares
 
     def epoch(self, order: Int64, left_out: slice) -> tuple[float, float]:
         """Make a step per document of `order`; return the mean loss before it, and the largest change of a score.
@@ -287,7 +287,7 @@ class Ascent:
 
     def result(self) -> tuple[Float32, Float32]:
         """Return the weights (F, L) and the bias (L,)."""
-        found = np.empty((len(self._rows), self._labels), np.float32)
+        weights = np.empty((len(self._rows), self._labels), np.float32)
 
         def run(k: int) -> None:
             part = slice(k * PIECE_FEATURES, (k + 1) * PIECE_FEATURES)
@@ -297,32 +297,32 @@ class Ascent:
                 joined = np.zeros((len(rows), LANES), np.float32)
                 joined[shared] = self._weights[tile, rows[shared]]
                 joined[alone] = amounts[alone, None] * self._dual[tile, owners[alone]]
-                of_tile = found[part, tile * LANES : (tile + 1) * LANES]
-                of_tile[:] = joined[:, : of_tile.shape[1]]
+                tile_weights = weights[part, tile * LANES : (tile + 1) * LANES]
+                tile_weights[:] = joined[:, : tile_weights.shape[1]]
 
-        self._pool.run(run, -(-len(found) // PIECE_FEATURES))
-        return found, self._bias.ravel()[: self._labels].copy()
+        self._pool.run(run, -(-len(weights) // PIECE_FEATURES))
+        return weights, self._bias.ravel()[: self._labels].copy()
 
     def scores(self, bags: Any) -> Float32:
         """Return the scores (N, L) of bags (N, F)."""
-        found = np.empty((bags.shape[0], self._labels), np.float32)
+        scores = np.empty((bags.shape[0], self._labels), np.float32)
         data = bags.data.astype(np.float32)
         shared = placed(bags, data, self._rows, self._weights.shape[1])
         alone = placed(bags, data * self._amounts[bags.indices], self._owners, self._dual.shape[1])
 
         def run(tile: int) -> None:
-            part = found[:, tile * LANES : (tile + 1) * LANES]
-            scores = shared @ self._weights[tile] + alone @ self._dual[tile] + self._bias[tile]
-            part[:] = scores[:, : part.shape[1]]
+            part = scores[:, tile * LANES : (tile + 1) * LANES]
+            tile_scores = shared @ self._weights[tile] + alone @ self._dual[tile] + self._bias[tile]
+            part[:] = tile_scores[:, : part.shape[1]]
 
         self._pool.run(run, len(self._weights))
-        return found
+        return scores
 
 
 def train_squares(
     examples: Examples, losses: Float64, centre: Centre, options: ClassifierOptions, run: Run
 ) -> tuple[Float32, Float32, list[tuple[Float32, Any, Float64]], list[dict[str, float]]]:
-    """Train on all documents; then without each part of them, from the duals that there are.
+    """Train on all documents, then without each part of the documents, starting from the duals of the step before.
 
     The minimum does not depend on where training starts. It ends when no step of an epoch changes a score by more than
     `tol`.
@@ -330,20 +330,20 @@ def train_squares(
     Parameters
     ----------
     examples : Examples
-        Their bags, frequencies and gains are released once they have been sorted.
+        Its bags, frequencies and gains are released after they have been sorted.
     losses : ndarray of float64 (N,)
         The weights of the losses of the documents.
     centre : Centre
     options : ClassifierOptions
     run : Run
-        If its callback ends training, one more epoch is made without each part left out.
+        If the callback ends training, each part that is left out has one more epoch.
 
     Returns
     -------
     weights : ndarray of float32 (F, L)
     bias : ndarray of float32 (L,)
     left_out : list of (scores, labels, weights)
-        Of the documents of each part, by the weights trained without it.
+        Per part: the scores of its documents by the weights trained without the part.
     history : list of dict
     """
     rng = np.random.default_rng(options.seed)
@@ -359,8 +359,8 @@ def train_squares(
     scored: list[tuple[Float32, Any, Float64]] = []
     largest, ended, before = 0.0, False, np.arange(0)
     for number, part in enumerate([slice(0, 0), *parts]):
-        these = np.arange(part.start, part.stop)
-        first = np.concatenate([np.tile(before, CATCH_UP), these])  # documents that take the first steps
+        documents = np.arange(part.start, part.stop)
+        first = np.concatenate([np.tile(before, CATCH_UP), documents])  # documents that take the first steps
         tolerance = options.tol * (min(LEFT_OUT_TOL, count / LEFT_OUT_SHARE) if number else 1)
         for _ in range(options.epochs):
             began = time.perf_counter()
@@ -369,7 +369,7 @@ def train_squares(
             order = (starts[:, None] + np.arange(RUN)).ravel()
             loss, change = ascent.epoch(np.concatenate([first, order[order < count]]), part)
             first, largest = first[:0], max(largest, change)
-            record = {"epoch": len(history) + 1, "left_out": len(these), "loss": loss, "change": change}
+            record = {"epoch": len(history) + 1, "left_out": len(documents), "loss": loss, "change": change}
             history.append(record | {"seconds": time.perf_counter() - began})
             ended = ended or run.epoch_ended(history)
             if ended or change <= max(tolerance, FLOOR * largest):
@@ -382,9 +382,9 @@ def train_squares(
             bags, labels, weights = left_out[number - 1]
             scored.append((ascent.scores(bags), labels, weights))
         else:
-            found = ascent.result()
-        before = these
-    return *found, scored, history
+            solution = ascent.result()
+        before = documents
+    return *solution, scored, history
 
 
 # ---------------------------------------------------------------- the loss "softmax"
@@ -446,8 +446,8 @@ def _softmax(examples: Examples, options: ClassifierOptions, earlier: Earlier, r
     return Learned(parameters.embedding, trained, prior, prior, None, history)
 
 
-def _warn_of_nothing(loss: float, of_shares: float) -> None:
-    """Warn if the loss is that of the shares of the labels, which need no documents."""
-    if loss > NOTHING * of_shares:
-        what = f"the loss is {loss:.4g}, and that of the labels' shares {of_shares:.4g}"
+def _warn_of_nothing(loss: float, share_loss: float) -> None:
+    """Warn if the loss is hardly below the loss of the labels' shares, which use no features."""
+    if loss > NOTHING * share_loss:
+        what = f"the loss is {loss:.4g}, and that of the labels' shares {share_loss:.4g}"
         warn_user(f"hardly anything was learned: {what}; change l2 or learning_rate")
