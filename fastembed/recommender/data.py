@@ -276,7 +276,7 @@ def _summed(parts: list[tuple[Any, Any, Any]], shape: tuple[int, int]) -> Any:
 
 
 def matrix_of(weights: NDArray[Any], entries: Any, shape: tuple[int, int]) -> Any:
-    """Return the matrix with these entries; those of the same user and item are added up."""
+    """Return the matrix with these entries; entries of the same user and item are added up."""
     matrix = sparse.coo_array((weights, entries), shape=shape).tocsr()
     matrix.sum_duplicates()
     matrix.eliminate_zeros()
@@ -292,15 +292,15 @@ def _from_matrix(source: Any) -> Interactions:
     return Interactions(matrix, users, items)
 
 
-def weights_of(given: Any) -> Any:
+def weights_of(matrix: Any) -> Any:
     """Return a matrix as csr of float32."""
-    return narrow(canonical_csr("X", given))
+    return narrow(canonical_csr("X", matrix))
 
 
 def narrow(matrix: Any) -> Any:
     """Return a matrix in CSR form with numbers of float32 and indices of int32.
 
-    SciPy multiplies matrices of other indices with those of training only after it has converted these.
+    SciPy converts the indices of a factor of a product, unless both factors have int32.
 
     Raises
     ------

@@ -46,7 +46,7 @@ Scored = list[tuple[Any, float]]
 FilePath = str | os.PathLike[str]
 
 TOLERANCE = 1e-5  # of the rows of users: see `optimal_rows`
-ROUGH_TOLERANCE = 1e-4  # of those from which only a recommendation is made
+ROUGH_TOLERANCE = 1e-4  # of rows that only rank items for a recommendation
 EXPONENT, FLOOR = 0.5, 0.1  # t, and of the item-to-item model
 NUMBERS = ("ridge", "median", "weight")  # of a model
 FOLDED = 64  # users who are folded in together
@@ -102,11 +102,11 @@ def fold(x: Any, model: Model, pool: Pool, tolerance: float = TOLERANCE) -> Floa
 def scores(d: Float32, x: Any, model: Model, left_out: Any = None) -> Float32:
     """Return log p(c | u), (N, V), of users with the rows d (N, D) and the items x, csr (N, V); see `normalise`."""
     a, g, h = model.factors
-    found: Float32 = (g * d) @ model.linear
-    found += a * model.bias
-    add_linked(counted(x, model.weight), model, h, found)
-    normalise(found, left_out)
-    return found
+    logits: Float32 = (g * d) @ model.linear
+    logits += a * model.bias
+    add_linked(counted(x, model.weight), model, h, logits)
+    normalise(logits, left_out)
+    return logits
 
 
 def normalise(logits: Float32, left_out: Any = None) -> None:
@@ -124,7 +124,7 @@ def normalise(logits: Float32, left_out: Any = None) -> None:
 
 
 def contributions(x: Any, d: Float32, items: NDArray[np.intp], model: Model) -> Float64:
-    """Return what each item of a user adds to the logits of some items, (nnz, K); `popularity` is the rest of them.
+    """Return what each item of a user adds to the logits of some items, (nnz, K); `popularity` is the rest.
 
     At its optimum,  d = s_u / ridge · sum_c n_c (w_c - sum_k p_k w_k):  a sum over the items of the user. The logarithm
     of the item-to-item model is divided among them in proportion to n_c B_ci.
@@ -144,12 +144,12 @@ def contributions(x: Any, d: Float32, items: NDArray[np.intp], model: Model) -> 
     kernels_for("float32").softmax(p)
     centred = (w[:, n.indices] - (w @ p)[:, None]).astype(np.float64)
     scale = model.factors[1] * damping(n.data.sum(keepdims=True), model) / model.ridge
-    found: Float64 = (scale * n.data[:, None]) * (centred.T @ w[:, items])
+    shares: Float64 = (scale * n.data[:, None]) * (centred.T @ w[:, items])
     linked = n.data[:, None] * model.similar[n.indices][:, items].toarray().astype(np.float64)
     total = linked.sum(axis=0)
     log = model.factors[2] * np.log1p(np.maximum(total, 0) / FLOOR)
-    found += linked * np.divide(log, total, out=np.zeros_like(log), where=total > 0)
-    return found
+    shares += linked * np.divide(log, total, out=np.zeros_like(log), where=total > 0)
+    return shares
 
 
 def counted(x: Any, weight: float) -> Any:
@@ -157,7 +157,7 @@ def counted(x: Any, weight: float) -> Any:
     data = x.data / np.float32(weight)
     data += 1
     np.log2(data, out=data)
-    indices, indptr = (each.astype(np.int32, copy=False) for each in (x.indices, x.indptr))
+    indices, indptr = (array.astype(np.int32, copy=False) for array in (x.indices, x.indptr))
     return sparse.csr_array((data, indices, indptr), shape=x.shape)
 
 
@@ -215,7 +215,7 @@ class Asked:
 class KnownRows:
     """The rows of users that are known. Blocks of users are folded in when they are asked for, and kept.
 
-    The bits of a row depend on the block, which is always the same, and not on who else is asked for.
+    A user is always in the same block, so that the bits of a row do not depend on the other users asked for.
     """
 
     def __init__(self, seen: Any, model: Model) -> None:
@@ -288,14 +288,14 @@ class FittedRecommender:
     def asked(self, who: Any, users: Any, skip_unknown: bool, pool: Pool, tolerance: float = TOLERANCE) -> Asked:
         """Return one user by name, or several by baskets or rows of a matrix: `who`; or several `users` by name.
 
-        The rows of users that are not known are found to a tolerance.
+        The rows of new users are optimal within a tolerance.
 
         Raises
         ------
         KeyError
             If a user or an item is unknown, unless they are skipped: such a user has no items.
         TypeError, ValueError
-            If `who` is none of these, may be users as well as a basket, or both or neither are given.
+            If `who` is of another type, could be users or a basket, or not exactly one of `who` and `users` is given.
         """
         if (who is None) == (users is None):
             raise TypeError("give either baskets, a user or rows of a matrix, or users=[...] by name")
@@ -309,20 +309,20 @@ class FittedRecommender:
                 raise TypeError(f"who must be a user, baskets of items, or rows of a matrix, got {shown(who)}")
             who = who.tolist() if isinstance(who, np.ndarray) else list(who)
             if who and all(map(is_name, who)):
-                given = shown(who)
-                raise TypeError(f"{given} may be users or a basket: give users by users={given}, a basket as [{given}]")
+                text = shown(who)
+                raise TypeError(f"{text} may be users or a basket: give users by users={text}, a basket as [{text}]")
         matrix = self.rows_of(who, skip_unknown)
         return Asked(matrix, fold(matrix, self.model, pool, tolerance), single=form == "matrix" and who.ndim == 1)
 
-    def hidden(self, seen: Any, given: Any, skip_unknown: bool) -> Any:
-        """Return the hidden items (N, V) of users of whom others are shown (N, V).
+    def hidden(self, seen: Any, source: Any, skip_unknown: bool) -> Any:
+        """Return the hidden items (N, V) of users whose seen items are `seen` (N, V).
 
         Raises
         ------
         KeyError, TypeError, ValueError
-            As `asked`; also if they are not of as many users, or a user is shown one of them.
+            As `asked`; also if the numbers of users differ, or a hidden item is seen.
         """
-        hidden = self.rows_of(given, skip_unknown)
+        hidden = self.rows_of(source, skip_unknown)
         if hidden.shape != seen.shape:
             raise ValueError(f"hidden must have one basket per user, {seen.shape[0]}, got {hidden.shape[0]}")
         both = seen.multiply(hidden).tocoo()
@@ -331,7 +331,7 @@ class FittedRecommender:
             raise ValueError(f"item {shown(item)} of row {both.row[0]} is both shown and hidden")
         return hidden
 
-    def rows_of(self, given: Any, skip_unknown: bool) -> Any:
+    def rows_of(self, source: Any, skip_unknown: bool) -> Any:
         """Return baskets or a matrix of users as a csr_array of float32 (N, V).
 
         Raises
@@ -340,21 +340,21 @@ class FittedRecommender:
             If an item is unknown, unless they are skipped, or a matrix has other columns than the items.
         """
         items = self.data.items
-        if form_of(given) == "matrix":
-            matrix = weights_of(given.reshape((1, -1)) if given.ndim == 1 else given)
+        if form_of(source) == "matrix":
+            matrix = weights_of(source.reshape((1, -1)) if source.ndim == 1 else source)
             if matrix.shape[1] != len(items):
                 raise ValueError(f"rows of users must have the {len(items):,} items as columns, got {matrix.shape}")
             return matrix
-        names, weights, sizes, _ = flat_baskets(given, 0, self.usual("baskets"))
+        names, weights, sizes, _ = flat_baskets(source, 0, self.usual("baskets"))
         ids, owners = items.find(names, skip_unknown), np.repeat(np.arange(len(sizes)), sizes)
         known = ids >= 0
         return matrix_of(weights[known], (owners[known], ids[known]), (len(sizes), len(items)))
 
     def _known(self, names: Any, skip_unknown: bool, pool: Pool, single: bool = False) -> Asked:
         ids = self.data.users.find(names, skip_unknown)
-        found = np.maximum(ids, 0)
-        places: Any = slice(found[0], found[0] + 1) if len(found) == 1 else found  # a slice takes half of the time
-        matrix, rows = self.data.matrix[places], self.known_rows.of(found, pool)
+        known = np.maximum(ids, 0)
+        places: Any = slice(known[0], known[0] + 1) if len(known) == 1 else known  # a slice takes half of the time
+        matrix, rows = self.data.matrix[places], self.known_rows.of(known, pool)
         if (ids < 0).any():
             rows[ids < 0] = 0
             matrix = sparse.csr_array(sparse.diags_array((ids >= 0).astype(np.float32)) @ matrix)
@@ -368,11 +368,11 @@ class FittedRecommender:
     ) -> Iterator[T]:
         """Yield ``answer(rows, log_p)`` for one block of users at a time: log probabilities (n, V) that it may change.
 
-        Those of the items that a user has are -inf with `exclude_seen`, and the others those of one of the others.
+        With `exclude_seen`, a user's own items have -inf, and the probabilities of all other items sum to 1.
         """
         size, users = max(1, BATCH_LOGITS // len(self.data.items)), asked.matrix.shape[0]
 
-        def of_block(start: int) -> T:
+        def answer_block(start: int) -> T:
             part = slice(start, min(start + size, users))
             seen = asked.matrix if users <= size else asked.matrix[part]
             return answer(part, self._log_p(asked.rows[part], seen, exclude_seen))
@@ -380,9 +380,9 @@ class FittedRecommender:
         starts = range(0, users, size)
         with SingleThreadedBlas():  # the bits must not depend on the number of BLAS threads
             if len(starts) <= 1:  # the answer to one user does not wait for threads
-                yield from map(of_block, starts)
+                yield from map(answer_block, starts)
             else:
-                yield from ordered_map(of_block, starts, threads)
+                yield from ordered_map(answer_block, starts, threads)
 
     def _log_p(self, rows: Array, seen: Any, exclude_seen: bool) -> Array:
         """Return the log probabilities of all items (n, V); those of a user without items are the items' shares."""
@@ -406,16 +406,16 @@ class FittedRecommender:
                 normalise(log_p)
             places = largest_of_rows(log_p, topn)
             p = np.minimum(np.exp(np.take_along_axis(log_p, places, 1), dtype=np.float64), 1)  # float32 may round up
-            found = names[columns[places]].tolist()
+            best_items = names[columns[places]].tolist()
             return [
                 list(zip(items[:count], values[:count], strict=True))
-                for items, values, count in zip(found, p.tolist(), np.count_nonzero(p, axis=1), strict=True)
+                for items, values, count in zip(best_items, p.tolist(), np.count_nonzero(p, axis=1), strict=True)
             ]
 
-        found: list[Scored] = []
+        recommended: list[Scored] = []
         for part in self.answers(asked, threads, best, exclude_seen=exclude_seen):
-            found += part
-        return found
+            recommended += part
+        return recommended
 
     def explain(self, asked: Asked, item: int) -> Explanation:
         """Return what each item of the history of one user adds to the score of an item."""
@@ -428,13 +428,13 @@ class FittedRecommender:
         return Explanation(names[item], float(np.exp(log_p[0, item])), bias + float(shares.sum()), bias, added)
 
     def nll(self, asked: Asked, hidden: Any | None, threads: int) -> tuple[float, float]:
-        """Return the nll of hidden items (N, V) given those shown, and their weight; by default of those shown."""
+        """Return the nll of hidden items (N, V) given the history, and their weight; None takes the history itself."""
         targets = asked.matrix if hidden is None else hidden
 
         def sums(part: slice, log_p: Array) -> tuple[float, float]:
             y = targets[part]
-            of_entries = log_p[np.repeat(np.arange(len(log_p)), np.diff(y.indptr)), y.indices].astype(np.float64)
-            return -float(y.data @ of_entries), float(y.data.sum(dtype=np.float64))
+            entry_log_p = log_p[np.repeat(np.arange(len(log_p)), np.diff(y.indptr)), y.indices].astype(np.float64)
+            return -float(y.data @ entry_log_p), float(y.data.sum(dtype=np.float64))
 
         parts = list(self.answers(asked, threads, sums, exclude_seen=hidden is not None))
         return sum(nll for nll, _ in parts), sum(weight for _, weight in parts)

@@ -224,8 +224,8 @@ class Recommender(Transformer):  # numpydoc ignore=PR02
         left_out, allowed = (self._item_ids(items, skip_unknown) for items in (exclude, among))
         threads = check_threads(self.threads)
         asked = model.asked(who, users, check_flag("skip_unknown", skip_unknown), Pool(threads), ROUGH_TOLERANCE)
-        found = model.recommend(asked, topn, seen, left_out, allowed, threads)
-        return found[0] if asked.single else found
+        recommended = model.recommend(asked, topn, seen, left_out, allowed, threads)
+        return recommended[0] if asked.single else recommended
 
     def _item_ids(self, items: Any, skip_unknown: bool) -> NDArray[np.intp] | None:
         if items is None:
@@ -283,15 +283,15 @@ class Recommender(Transformer):  # numpydoc ignore=PR02
         near = fitted.known_rows.near(Pool(check_threads(self.threads)))
         return self._similar(user, topn, skip_unknown, fitted.data.users, near)
 
-    def _similar(self, given: Any, topn: int, skip_unknown: bool, known: Names, neighbors: Neighbors) -> Any:
-        topn, single = check_integer("topn", topn, low=1), is_name(given)
-        ids = known.find([given] if single else given, check_flag("skip_unknown", skip_unknown))
-        found: list[Scored] = [[] for _ in ids]
+    def _similar(self, targets: Any, topn: int, skip_unknown: bool, known: Names, neighbors: Neighbors) -> Any:
+        topn, single = check_integer("topn", topn, low=1), is_name(targets)
+        ids = known.find([targets] if single else targets, check_flag("skip_unknown", skip_unknown))
+        similar: list[Scored] = [[] for _ in ids]
         rows = ids[ids >= 0]
         answers = neighbors.nearest(neighbors.unit(rows), topn, excluded=rows[:, None].tolist())
         for place, (near, cosines) in zip(np.flatnonzero(ids >= 0), answers, strict=True):
-            found[place] = list(zip(known.names[near].tolist(), cosines.tolist(), strict=True))
-        return found[0] if single else found
+            similar[place] = list(zip(known.names[near].tolist(), cosines.tolist(), strict=True))
+        return similar[0] if single else similar
 
     def transform(self, X: Any = None, skip_unknown: bool = False, *, users: Iterable[Any] | None = None) -> Any:
         """Return the vectors of users.
@@ -361,10 +361,10 @@ class Recommender(Transformer):  # numpydoc ignore=PR02
         (1, 5)
         """
         model, asked = self._fitted(), self._asked(X, users, skip_unknown)
-        found, threads = np.empty(asked.matrix.shape, np.float32), check_threads(self.threads)
+        probabilities, threads = np.empty(asked.matrix.shape, np.float32), check_threads(self.threads)
         for part, p in model.answers(asked, threads, lambda part, log_p: (part, np.exp(log_p)), exclude_seen=False):
-            found[part] = p
-        return found
+            probabilities[part] = p
+        return probabilities
 
     def perplexity(self, X: Any = None, hidden: Any = None, skip_unknown: bool = False, *, users: Any = None) -> float:
         """Return the number of equally likely items that would be as hard to predict as those of users.
@@ -468,12 +468,12 @@ class Recommender(Transformer):  # numpydoc ignore=PR02
         """
         fitted = FittedRecommender.load(path)
         try:
-            found = cls(**fitted.settings, threads=threads)
-            found._options()
+            recommender = cls(**fitted.settings, threads=threads)
+            recommender._options()
         except TypeError as error:
             raise ValueError(f"{str(path)!r} does not hold a recommender that fits together: {error}") from error
-        found._model = fitted
-        return found
+        recommender._model = fitted
+        return recommender
 
     # ---------------------------------------------------------------- private
 

@@ -63,9 +63,9 @@ def _right_vectors(matrix: Any, rank: int, rng: np.random.Generator, pool: Pool)
 def _product(blocks: tuple[Any, ...], dense: Float32, pool: Pool) -> Float32:
     """Return the product (N, K) of a sparse matrix (N, C), in blocks of columns, and a dense one (C, K)."""
     lengths = blocks[1][-1] - blocks[1][0]
-    ranges, found = row_ranges(lengths, ENTRIES_PER_TASK), np.empty((len(lengths), dense.shape[1]), np.float32)
-    pool.run(lambda k: kernels_for("float32").csr_times_dense(*blocks, dense, found, *ranges[k]), len(ranges))
-    return found
+    ranges, product = row_ranges(lengths, ENTRIES_PER_TASK), np.empty((len(lengths), dense.shape[1]), np.float32)
+    pool.run(lambda k: kernels_for("float32").csr_times_dense(*blocks, dense, product, *ranges[k]), len(ranges))
+    return product
 
 
 def _orthonormal(columns: Float32) -> Float32:

@@ -84,14 +84,14 @@ def item_weights(n: Any, pool: Pool, *, few: bool = False) -> Any:
     the most frequent items have a column. With `few`, an item has 64 neighbours at most: enough to choose strengths.
     """
     items = n.shape[1]
-    kept, of_items = _most_frequent(n)
-    begins, ends, diagonals, ids, g = _products(of_items, pool)
+    kept, item_rows = _most_frequent(n)
+    begins, ends, diagonals, ids, g = _products(item_rows, pool)
     norms = np.sqrt(g[diagonals])
-    g[diagonals] += RIDGE_FACTOR * np.sqrt(of_items @ np.ones(n.shape[0], np.float32))
+    g[diagonals] += RIDGE_FACTOR * np.sqrt(item_rows @ np.ones(n.shape[0], np.float32))
     starts = range(0, len(kept), COLUMNS)
     most = min(FEW_NEIGHBOURS if few else NEIGHBOURS, round(PER_ROOT * n.shape[0] ** 0.5))
-    neighbours = np.minimum(PER_USER * np.diff(of_items.indptr), most).tolist()
-    found: list[list[tuple[Int32, Float32]]] = [[] for _ in starts]
+    neighbours = np.minimum(PER_USER * np.diff(item_rows.indptr), most).tolist()
+    task_columns: list[list[tuple[Int32, Float32]]] = [[] for _ in starts]
 
     def solve(k: int) -> None:
         places, hits = np.full(len(kept), -1, np.int32), np.empty(len(kept), np.int32)
@@ -106,11 +106,11 @@ def item_weights(n: Any, pool: Pool, *, few: bool = False) -> Any:
             nearest, counts = ids[row][chosen], g[row][chosen]
             if count:
                 regression(begins, diagonals, ids, g, nearest, places, system, scratch, hits, counts)
-            found[k].append((nearest, counts))
+            task_columns[k].append((nearest, counts))
 
     pool.run(solve, len(starts))
     ids, g = np.empty(0, np.int32), np.empty(0, np.float32)  # B takes as much
-    columns = [column for part in found for column in part]
+    columns = [column for part in task_columns for column in part]
     lengths = [len(rows) for rows, _ in columns]
     rows, data = (np.concatenate(parts) for parts in zip(*columns, strict=True))
     pairs = kept[rows].astype(np.int32), np.repeat(kept, lengths).astype(np.int32)
@@ -121,22 +121,22 @@ def _most_frequent(n: Any) -> tuple[NDArray[np.intp], Any]:
     """Return the most frequent items, of which at most `MOST_PAIRS` pairs occur, and their rows of n^T, csr (K, U)."""
     users = np.bincount(n.indices, minlength=n.shape[1])
     order = np.argsort(-users, kind="stable")[: np.count_nonzero(users)]
-    of_items = n[:, order].T.tocsr()
-    ranked = of_items.T.tocsr()
+    item_rows = n[:, order].T.tocsr()
+    ranked = item_rows.T.tocsr()
     before = np.arange(n.nnz, dtype=np.int32) - np.repeat(ranked.indptr[:-1], np.diff(ranked.indptr))
     pairs = np.cumsum(np.bincount(ranked.indices, 2 * before + 1))  # of the first item, of two, and so on
     most = np.count_nonzero(np.minimum(np.arange(1.0, len(order) + 1) ** 2, pairs) <= MOST_PAIRS)
-    return order[:most], of_items[:most]
+    return order[:most], item_rows[:most]
 
 
-def _products(of_items: Any, pool: Pool) -> tuple[Int32, Int32, Int32, Int32, Float32]:
+def _products(item_rows: Any, pool: Pool) -> tuple[Int32, Int32, Int32, Int32, Float32]:
     """Return  G = n^T n  from n^T, csr (V, U): where rows begin and end, diagonals, columns and values."""
-    n, items = of_items.T.tocsr(), of_items.shape[0]
-    pairs = np.add.reduceat(np.diff(n.indptr)[of_items.indices], of_items.indptr[:-1], dtype=np.int64)
+    n, items = item_rows.T.tocsr(), item_rows.shape[0]
+    pairs = np.add.reduceat(np.diff(n.indptr)[item_rows.indices], item_rows.indptr[:-1], dtype=np.int64)
     begins = np.cumsum(np.append(0, np.minimum(pairs, items))).astype(np.int32)  # there are at most MOST_PAIRS
     ends, diagonals = np.empty(items, np.int32), np.empty(items, np.int32)
     ids, g = np.empty(begins[-1], np.int32), np.empty(begins[-1], np.float32)
-    factors = of_items.indptr, of_items.indices, of_items.data, n.indptr, n.indices, n.data
+    factors = item_rows.indptr, item_rows.indices, item_rows.data, n.indptr, n.indices, n.data
     ranges, words = row_ranges(pairs, PAIRS_PER_TASK), -(-items // 64)
 
     def fill(k: int) -> None:
@@ -190,32 +190,32 @@ class Ease:
 
     def predicted(self, n: Any) -> Float32:
         """Return n B (N, V) of users with the counts n, csr (N, V): of the items that they do not have."""
-        own = np.empty(len(self.roots), np.float32)  # the diagonal of M
-        kernels_for("float32").quadratic_forms(self.z.indptr, self.z.indices, self.z.data, self.middle, own)
-        of_users = np.ascontiguousarray(((n @ self.to_z @ self.z).toarray() @ self.middle).T)
-        found, scales = np.empty(n.shape, np.float32), self.roots / (1 - own)
+        diagonal = np.empty(len(self.roots), np.float32)  # the diagonal of M
+        kernels_for("float32").quadratic_forms(self.z.indptr, self.z.indices, self.z.data, self.middle, diagonal)
+        user_factors = np.ascontiguousarray(((n @ self.to_z @ self.z).toarray() @ self.middle).T)
+        predictions, scales = np.empty(n.shape, np.float32), self.roots / (1 - diagonal)
         for part in self._parts(ROWS_MIRRORED):
-            found[:, part] = (self.z[part] @ of_users).T * scales[part]
-        return found
+            predictions[:, part] = (self.z[part] @ user_factors).T * scales[part]
+        return predictions
 
     def weights(self, pool: Pool) -> Any:
         """Return B, csr (V, V): of each column the weights for which |B_ic| sqrt(f_i) is largest.
 
-        They are those that are not below the least of the largest of some groups of them: `MOST_WEIGHTS` at most, or
-        `NEIGHBOURS`.
+        The threshold is the least of the `NEIGHBOURS` largest maxima of groups of weights. A column of more than
+        `MOST_WEIGHTS` keeps its `NEIGHBOURS` largest.
         """
         items, parts = len(self.roots), self._parts(EASE_COLUMNS)
         z = column_blocks(sparse.csr_array(sparse.diags_array(self.roots) @ self.z))
         most, size = min(NEIGHBOURS, items - 1), max(1, items // GROUPS)
-        found: list[Any] = [None] * len(parts)
+        task_weights: list[Any] = [None] * len(parts)
 
         def solve(k: int) -> None:
             part = parts[k]
-            of_users = np.ascontiguousarray((self.z[part] @ self.middle).T)
-            b = np.empty((items, of_users.shape[1]), np.float32)  # columns of M, in rows times their roots
-            kernels_for("float32").csr_times_dense(*z, of_users, b, 0, items)
-            roots, own = self.roots[part], (np.arange(items)[part], np.arange(b.shape[1]))
-            scales, b[own] = roots / (1 - b[own] / roots), 0
+            item_factors = np.ascontiguousarray((self.z[part] @ self.middle).T)
+            b = np.empty((items, item_factors.shape[1]), np.float32)  # columns of M, in rows times their roots
+            kernels_for("float32").csr_times_dense(*z, item_factors, b, 0, items)
+            roots, diagonal = self.roots[part], (np.arange(items)[part], np.arange(b.shape[1]))
+            scales, b[diagonal] = roots / (1 - b[diagonal] / roots), 0
             magnitudes = np.abs(b)
             maxima = magnitudes[: items // size * size].reshape(size, -1, b.shape[1]).max(axis=0)
             least = np.partition(np.ascontiguousarray(maxima.T), -most, axis=1)[:, -most]
@@ -224,12 +224,12 @@ class Ease:
             for column in np.flatnonzero(np.bincount(columns) > MOST_WEIGHTS):  # of items that are alike
                 alike = np.flatnonzero(columns == column)
                 alike = alike[np.argpartition(magnitudes[rows[alike], column], -most)[:-most]]
-                places, rows, columns = (np.delete(each, alike) for each in (places, rows, columns))
+                places, rows, columns = (np.delete(array, alike) for array in (places, rows, columns))
             weights = b.ravel()[places] * scales[columns] / self.roots[rows] ** 2
-            found[k] = weights, rows, columns + np.int32(part.start)
+            task_weights[k] = weights, rows, columns + np.int32(part.start)
 
         pool.run(solve, len(parts))
-        data, rows, columns = map(np.concatenate, zip(*found, strict=True))
+        data, rows, columns = map(np.concatenate, zip(*task_weights, strict=True))
         return sparse.csr_array((data, (rows, columns)), (items, items))
 
 
@@ -300,7 +300,7 @@ def select(
 
     linked = np.zeros(seen.shape, np.float32)
     add_linked(seen, model, 1, linked)
-    of_linked = calibrate(linked, np.ones(2))
+    linked_factors = calibrate(linked, np.ones(2))
 
     def near(best: _Tried | None, width: int = 1) -> range:
         return range(len(SHARES))[max(0, best.share - width) if best else 0 : best.share + width + 1 if best else None]
@@ -314,23 +314,23 @@ def select(
 
     def with_ease(factor: float, best: _Tried | None) -> _Tried:
         predicted = np.log1p(np.maximum(Ease(others, factor).predicted(seen), 0) / np.float32(FLOOR))
-        factors = calibrate(predicted, of_linked if best is None else best.factors)
+        factors = calibrate(predicted, linked_factors if best is None else best.factors)
         return _Tried(factor, factors, predicted, *users.best_share(low.logits, predicted, near(best)))
 
     def with_popularity(popularity: float, best: _Tried | None) -> _Tried:
         less = popularity - 1
-        parts = [each.logits + np.float32(less * each.factors[0]) * bias for each in (low, second)]
+        parts = [tried.logits + np.float32(less * tried.factors[0]) * bias for tried in (low, second)]
         number, ndcg = users.best_share(parts[0], parts[1], near(best, 2))
         share = SHARES[number]
         factors = (1 - share) * np.append(low.factors, 0) + share * np.insert(second.factors, 1, 0)
         factors[0] *= popularity
-        for part, of_part in zip(parts, (1 - share, share), strict=True):
-            part *= np.float32(of_part)
+        for part, weight in zip(parts, (1 - share, share), strict=True):
+            part *= np.float32(weight)
         parts[0] += parts[1]
         return _Tried(popularity, factors, parts[0], number, ndcg)
 
     low = _climbed(RIDGES, with_ridge)
-    second = _Tried(0.0, of_linked, linked, low.share, low.ndcg)
+    second = _Tried(0.0, linked_factors, linked, low.share, low.ndcg)
     if ease_fits(*shown.shape):
         others = without_heavy(shown)
         second = max(second, _climbed(EASE_FACTORS, with_ease, low.ndcg), key=lambda tried: tried.ndcg)
@@ -338,8 +338,8 @@ def select(
     hidden, nothing = _entries(hidden, np.isin(hidden.indices, shown.indices)), np.zeros_like(bias)
     scale = _Hidden(seen, hidden).calibrated(np.broadcast_to(nothing, hidden.shape), best.logits, np.ones(2))[1]
     popular = np.broadcast_to(bias, best.logits.shape).copy()
-    found = {"found": users.found(best.logits), "found_by_popularity": users.found(popular)}
-    return {"ridge": low.value, "factors": (scale * best.factors).astype(np.float32)}, second.value, found
+    hits = {"found": users.hit_share(best.logits), "found_by_popularity": users.hit_share(popular)}
+    return {"ridge": low.value, "factors": (scale * best.factors).astype(np.float32)}, second.value, hits
 
 
 @dataclass(frozen=True)
@@ -356,7 +356,7 @@ class _Tried:
 def _climbed(values: Sequence[float], tried: Callable[[float, _Tried | None], _Tried], least: float = 0) -> _Tried:
     """Return the best of some values, tried from the middle one down, or else up, as long as they become better.
 
-    If the NDCG of the middle one is below the least, no other is tried.
+    If the NDCG of the middle value is below `least`, no other value is tried.
     """
     middle = len(values) // 2
     first = best = tried(values[middle], None)
@@ -379,15 +379,15 @@ class _Hidden:
         sizes = np.diff(hidden.indptr)
         self._weights = sizes ** (1 - HIDDEN_EXPONENT)
         self._ideal = np.cumsum(1 / np.log2(np.arange(2, DEPTH + 2)))[np.minimum(sizes, DEPTH) - 1]
-        self._of_seen = seen.indptr, seen.indices, np.empty(seen.shape[1], np.float32)
-        self._of_hidden = hidden.indptr, hidden.indices
+        self._seen = seen.indptr, seen.indices, np.empty(seen.shape[1], np.float32)
+        self._hidden = hidden.indptr, hidden.indices
         self._entries = np.repeat(np.arange(len(sizes)), sizes), hidden.indices
         self._entry_weights = np.repeat(self._weights / np.maximum(sizes, 1), sizes)
 
     def calibrated(self, first: Float32, second: Float32, start: Float64) -> Float64:
         """Return the factors f and g with the lowest weighted nll of  f first + g second,  by projected Newton steps.
 
-        A prior with the mean 1 keeps them near it where hidden items are few. None is below `LEAST_FACTOR`.
+        A prior with the mean 1 keeps the factors near 1 where hidden items are few. `LEAST_FACTOR` is the lower bound.
 
         Parameters
         ----------
@@ -413,9 +413,9 @@ class _Hidden:
     def _nll(
         self, first: Float32, second: Float32, hidden: Float64, factors: Float64
     ) -> tuple[float, Float64, Float64]:
-        """Return the nll and that of the prior, per weight, its gradient (2,) and its Hessian (2, 2)."""
+        """Return the negative log posterior per unit of weight, its gradient (2,) and its Hessian (2, 2)."""
         moments = np.empty((len(self._weights), 6))
-        kernels_for("float32").mixture_moments(first, second, *factors, *self._of_seen, moments)
+        kernels_for("float32").mixture_moments(first, second, *factors, *self._seen, moments)
         log_sums, means, squares = self._weights @ moments[:, 0], moments[:, 1:3], self._weights @ moments[:, 3:]
         weighted = self._weights[:, None] * means
         nll = log_sums - self._entry_weights @ (factors @ hidden) + PRIOR / 2 * ((factors - 1) ** 2).sum()
@@ -427,11 +427,11 @@ class _Hidden:
     def best_share(self, first: Float32, second: Float32, shares: range) -> tuple[int, float]:
         """Return the number of a share of `second`, beside `first`, and the highest NDCG.
 
-        Of the shares that lose no more than half a standard error to that, it is the one nearest to the usual one.
+        Among the shares within half a standard error of the highest NDCG, it is the nearest to `USUAL_SHARE`.
         """
         ndcg = {k: self.ndcg(first, second, SHARES[k]) for k in shares}
         best = max(ndcg.values(), key=np.mean)
-        losses = {k: best - each for k, each in ndcg.items()}
+        losses = {k: best - gains for k, gains in ndcg.items()}
         near = [k for k, loss in losses.items() if loss.mean() <= MARGIN * loss.std() / len(loss) ** 0.5]
         return min(near, key=lambda k: abs(SHARES[k] - USUAL_SHARE)), float(best.mean())
 
@@ -441,12 +441,12 @@ class _Hidden:
         gains = np.bincount(self._entries[0], (above < DEPTH) / np.log2(above + 2), len(self._ideal))
         return gains / self._ideal
 
-    def found(self, logits: Float32) -> float:
+    def hit_share(self, logits: Float32) -> float:
         """Return the share of the hidden items that are among the best `FOUND`."""
         return float((self._ranks(logits, logits, 0) < FOUND).mean())
 
     def _ranks(self, first: Float32, second: Float32, share: float) -> Int32:
         """Return how many unseen items are above each hidden one, with a share of `second`."""
         above = np.empty(len(self._entry_weights), np.int32)
-        kernels_for("float32").mixture_ranks(first, second, 1 - share, share, *self._of_seen, *self._of_hidden, above)
+        kernels_for("float32").mixture_ranks(first, second, 1 - share, share, *self._seen, *self._hidden, above)
         return above

@@ -66,21 +66,21 @@ def fitted(data: Interactions, options: RecommenderOptions, run: Run) -> FittedR
 
 
 def epochs_for(shape: tuple[int, int], entries: int) -> int:
-    """Return the default number of epochs: few steps in each need more of them; entries that are few, fewer."""
+    """Return the default number of epochs: more if an epoch has few steps, fewer if there are few entries."""
     users, items = shape
     most = max(1, max(PER_ENTRY * entries, FREE_SCORES) // (users * items))
     return int(min(most, np.clip(-(-STEPS // -(-users // BLOCK)), FEWEST_EPOCHS, MOST_EPOCHS)))
 
 
 def needed(shape: tuple[int, int], entries: int, pairs: float, dim: int) -> int:
-    """Return the bytes that training needs, within 30 %; `pairs` are those of each user's items, added up.
+    """Return the bytes that training needs, within 30 %; `pairs` is the sum of the users' numbers of pairs of items.
 
     Users have pairs in common, more of them than pairs drawn at random: few items are popular.
     """
     users, items = shape
     different = -0.65 * items**2 * np.expm1(-pairs / items**2)
-    of_pairs, of_strengths = 8 * min(different, MOST_PAIRS), 18 * most_hiding(users, items) * items
-    return int(FIXED_BYTES + 36 * entries + 8 * dim * (users + 2 * items) + of_pairs + of_strengths)
+    pair_bytes, strength_bytes = 8 * min(different, MOST_PAIRS), 18 * most_hiding(users, items) * items
+    return int(FIXED_BYTES + 36 * entries + 8 * dim * (users + 2 * items) + pair_bytes + strength_bytes)
 
 
 def learned(x: Any, options: RecommenderOptions, run: Run) -> tuple[Model, list[Record]]:
@@ -104,13 +104,13 @@ def learned(x: Any, options: RecommenderOptions, run: Run) -> tuple[Model, list[
         model, records = _trained(n, weight, options, run)
         return replace(model, similar=item_to_item(n, 0.0, run.pool)), records
     shown, seen, hidden = kept_away
-    again = hidden.shape[0] > NEGLIGIBLE * n.shape[0]
-    model, records = _trained(shown, weight, options, replace(run, progress=None, on_epoch_end=None) if again else run)
-    model = replace(model, similar=item_to_item(shown, 0.0, run.pool, few=again))
+    twice = hidden.shape[0] > NEGLIGIBLE * n.shape[0]
+    model, records = _trained(shown, weight, options, replace(run, progress=None, on_epoch_end=None) if twice else run)
+    model = replace(model, similar=item_to_item(shown, 0.0, run.pool, few=twice))
     strengths, ease, shares = select(model, shown, seen, hidden, run.pool)
-    if again:
+    if twice:
         model, records = _trained(n, weight, options, run)
-    if again or ease:
+    if twice or ease:
         model = replace(model, similar=item_to_item(n, ease, run.pool))
     return replace(model, **strengths), [*records[:-1], records[-1] | shares]
 
