@@ -301,8 +301,8 @@ def _count_correct(
         part = questions[start : start + QUESTIONS]
         terms = [unit_vectors(np.stack([known[question[k]] for question in part])) for k in range(3)]
         excluded = [[row for word in set(question[:3]) for row in rows.get(word, ())] for question in part]
-        found = neighbors.analogies(terms, 1, method=method, excluded=excluded)
-        for (best, _), question in zip(found, part, strict=True):
+        answers = neighbors.analogies(terms, 1, method=method, excluded=excluded)
+        for (best, _), question in zip(answers, part, strict=True):
             correct += any(row in rows[question[3]] for row in best.tolist())
     return correct
 

@@ -268,7 +268,7 @@ def find_levels(graph: csr_array, seed: int) -> list[Level]:
         As of :func:`neighbor_graph`; words in the order of their frequency.
     """
     count = graph.shape[0]
-    found = []
+    levels = []
     labels, joined = np.arange(count), graph
     for scale in reversed(SCALES):
         if scale != math.inf and count < scale:
@@ -277,14 +277,14 @@ def find_levels(graph: csr_array, seed: int) -> list[Level]:
         parents = communities(joined, resolution, seed)
         labels = _largest_first(parents[labels])
         joined = _joined(graph, labels)
-        found.append(Level(labels, _names(graph, labels)))
-    return found[::-1]
+        levels.append(Level(labels, _names(graph, labels)))
+    return levels[::-1]
 
 
 def representatives(graph: csr_array, labels: Labels) -> Labels:
-    """Return all words, shape (N,): those that stand best for their cluster, then the second of each, and so on.
+    """Return all words, shape (N,): the most typical word of each cluster, then the second of each, and so on.
 
-    Of equal ones that of the larger cluster is first.
+    Larger clusters come first.
     """
     order = _typical_first(graph, labels)
     sizes = np.bincount(labels)
@@ -300,11 +300,10 @@ def _names(graph: csr_array, labels: Labels) -> list[tuple[int, ...]]:
 
 
 def _typical_first(graph: csr_array, labels: Labels) -> Labels:
-    """Return the words of the first cluster, those of the second and so on, in each the most typical first.
+    """Return the words cluster by cluster, the most typical word of each cluster first.
 
-    How typical a word is: the weight of its edges inside its cluster, which is large if many words of the cluster have
-    it as a near neighbour, divided by a power of its rank: of two that are as typical, the more frequent one says more
-    to a reader.
+    A word is typical if the weight of its edges inside its cluster, over a power of its rank, is large: many words of
+    the cluster are near it, and readers know it.
     """
     count = graph.shape[0]
     rows = np.repeat(np.arange(count), np.diff(graph.indptr))
@@ -315,33 +314,33 @@ def _typical_first(graph: csr_array, labels: Labels) -> Labels:
 def _moved(graph: csr_array, resolution: float, rng: np.random.Generator) -> Labels:
     """Return communities of the nodes of a graph, numbered from 0, after rounds of moves of single nodes."""
     count = graph.shape[0]
-    own = np.arange(count)
+    community = np.arange(count)
     degrees = graph.sum(axis=1)
     total = degrees.sum()
     if total == 0:
-        return own
+        return community
     expected = resolution * degrees / total
     links = csr_array(graph - diags_array(graph.diagonal()))  # an edge to itself goes where the node goes
     links.eliminate_zeros()
     for _ in range(ROUNDS):
-        members = csr_array((np.ones(count), own, np.arange(count + 1)), shape=(count, count))
+        members = csr_array((np.ones(count), community, np.arange(count + 1)), shape=(count, count))
         weights = csr_array(links @ members)  # of the edges of a node to each community
         rows = np.repeat(np.arange(count), np.diff(weights.indptr))
-        sizes = np.bincount(own, degrees, count)
-        here = weights.indices == own[rows]
+        sizes = np.bincount(community, degrees, count)
+        here = weights.indices == community[rows]
         gains = weights.data - expected[rows] * (sizes[weights.indices] - degrees[rows] * here)
-        stay = -expected * (sizes[own] - degrees)
+        stay = -expected * (sizes[community] - degrees)
         stay[rows[here]] = gains[here]
         best = np.full(count, -np.inf)
         np.maximum.at(best, rows, gains)
         first = np.flatnonzero(gains == best[rows])[::-1]
-        target = own.copy()
+        target = community.copy()
         target[rows[first]] = weights.indices[first]
         gaining = best > stay + 1e-12 * total
         if gaining.sum() <= SHARE * count:
             break
-        own = np.where(gaining & (rng.random(count) < 0.5), target, own)
-    return np.unique(own, return_inverse=True)[1]
+        community = np.where(gaining & (rng.random(count) < 0.5), target, community)
+    return np.unique(community, return_inverse=True)[1]
 
 
 def _joined(graph: csr_array, labels: Labels) -> csr_array:
@@ -351,8 +350,8 @@ def _joined(graph: csr_array, labels: Labels) -> csr_array:
 
 
 def _largest_first(labels: Labels) -> Labels:
-    """Return labels numbered from the largest community to the smallest, equal ones by their first node."""
-    found, first, inverse, counts = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
-    ranks = np.empty(len(found), np.intp)
-    ranks[np.lexsort((first, -counts))] = np.arange(len(found))
+    """Return labels numbered from the largest community to the smallest; ties are in the order of the first node."""
+    distinct, first, inverse, counts = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
+    ranks = np.empty(len(distinct), np.intp)
+    ranks[np.lexsort((first, -counts))] = np.arange(len(distinct))
     return ranks[inverse]

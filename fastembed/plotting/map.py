@@ -265,7 +265,7 @@ def _write_page(layout: Layout, path: str | os.PathLike[str]) -> None:
         "script": "\n".join(map(_read, SCRIPTS)),
         "data": json.dumps(_data(layout), separators=(",", ":")),
     }
-    page = re.sub(r"{{ (\w+) }}", lambda found: texts[found[1]], _read("page.html"))
+    page = re.sub(r"{{ (\w+) }}", lambda match: texts[match[1]], _read("page.html"))
     with replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
 

@@ -126,7 +126,7 @@ class Neighbors:
         rows, inverse_norms, zeros = self.rows[part], self._inverse_norms[part], np.flatnonzero(self._is_zero[part])
         margins = (self._margin * signs).astype(rows.dtype)
         excluded = excluded or [()] * number
-        found = []
+        results = []
         for block in _blocks(number, terms * len(rows) * rows.itemsize, COSINE_BYTES):
             flat = queries[block].reshape(-1, dim).astype(rows.dtype)
             few = len(flat) == terms and rows.nbytes <= PARALLEL_BYTES  # a single query: threads would cost more
@@ -144,8 +144,8 @@ class Neighbors:
                     ids = ids[ids != row]
                 scores = score(self._cosines(ids, query))
                 best = np.argsort(-scores, kind="stable")[:topn]
-                found.append((ids[best], scores[best]))
-        return found
+                results.append((ids[best], scores[best]))
+        return results
 
     def _cosines(self, ids: Ids, query: Exact) -> Exact:
         """Return the cosines (T, N) of rows with the unit vectors (T, D), independent of the other rows.

@@ -94,15 +94,15 @@ class NgramDictionary:
             weight *= float(self.word_weights[row])
         return [(self.ngrams[i], weight * self.rows[i].astype(np.float64) - self.centre / size) for i in ids]
 
-    def of_rows(self, rows: Rows) -> Self:
+    def subset(self, rows: Rows) -> Self:
         """Return the composer for a selection of rows of the vectors of words."""
         return self if self.word_weights is None else replace(self, word_weights=self.word_weights[rows])
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
         """Return the n-grams, their rows, lengths and weights, and the centre."""
-        of_words = {} if self.word_weights is None else {"ngrams.word_weights": self.word_weights}
+        word_weights = {} if self.word_weights is None else {"ngrams.word_weights": self.word_weights}
         return {
-            **of_words,
+            **word_weights,
             **pack_tokens(self.ngrams, "ngrams"),
             "ngrams.matrix": self.rows,
             "ngrams.lengths": np.array(self.lengths, np.int64),
@@ -114,8 +114,8 @@ class NgramDictionary:
         """Return the composer with these tensors."""
         ngrams = tuple(unpack_tokens(tensors, "ngrams"))
         shortest, longest = tensors["ngrams.lengths"].tolist()
-        rows, centre, of_words = tensors["ngrams.matrix"], tensors["centre"], tensors.get("ngrams.word_weights")
-        return cls(ngrams, rows, centre, (shortest, longest), of_words)
+        rows, centre, word_weights = tensors["ngrams.matrix"], tensors["centre"], tensors.get("ngrams.word_weights")
+        return cls(ngrams, rows, centre, (shortest, longest), word_weights)
 
     @cached_property
     def _finder(self) -> NgramFinder:
@@ -174,7 +174,7 @@ class BucketComposer:
         size = len(ngrams) + (row is not None)
         return list(zip(ngrams, self.rows[ids].astype(np.float64) / max(size, 1), strict=True))
 
-    def of_rows(self, rows: Rows) -> Self:
+    def subset(self, rows: Rows) -> Self:
         """Return the composer unchanged: its data does not depend on the words."""
         return self
 

@@ -35,7 +35,7 @@ Token = str | int | np.integer[Any]  # a token, or an integer whose digits are a
 Query = Token | npt.NDArray[np.floating[Any]]  # a token, or a vector (D,)
 Weighted = Query | tuple[Query, float]
 Restriction = int | np.integer[Any] | Iterable[Token] | None
-Found = int | Matrix  # the row of a token, or the vector (D,) composed for an unknown word
+Entry = int | Matrix  # the row of a token, or the vector (D,) composed for an unknown word
 
 QUERIES = 2048  # between two steps of a bar
 # Names of `gensim.models.KeyedVectors`, and what they are here
@@ -147,8 +147,8 @@ class Vectors:
         """Return the vector of one token, shape (D,), read-only; or of N tokens, a new array of shape (N, D)."""
         if not isinstance(tokens, str | int | np.integer):
             return self._vectors_of(as_items("tokens", tokens, "one token or several"))
-        (found,) = self._found([tokens])
-        return self._matrix[found] if isinstance(found, int) else read_only(found)
+        (entry,) = self._entries([tokens])
+        return self._matrix[entry] if isinstance(entry, int) else read_only(entry)
 
     def subwords(self, token: Token) -> list[tuple[str, float]]:
         """Return the parts of the vector of a word, and their shares.
@@ -173,17 +173,17 @@ class Vectors:
         >>> Vectors(["a", "b"], np.eye(2)).subwords("a")  # these vectors hold no n-grams
         [('a', 1.0)]
         """
-        (found,) = self._found([token])
-        name, row = str(token_of(token)), found if isinstance(found, int) else None
-        vector = (self._matrix[found] if isinstance(found, int) else found).astype(np.float64)
+        (entry,) = self._entries([token])
+        name, row = str(token_of(token)), entry if isinstance(entry, int) else None
+        vector = (self._matrix[entry] if isinstance(entry, int) else entry).astype(np.float64)
         parts = [] if self._composer is None else self._composer.parts(name, row)
         unit = unit_vectors(vector[None])[0]
         length = float(unit @ vector) or math.inf  # all shares of zero are 0
         shares: dict[str, float] = {}
         for ngram, part in parts:
             shares[ngram] = shares.get(ngram, 0.0) + float(unit @ part) / length
-        own = [] if row is None else [(name, float(unit @ (vector - sum(part for _, part in parts))) / length)]
-        return [*own, *shares.items()]
+        token_share = [] if row is None else [(name, float(unit @ (vector - sum(part for _, part in parts))) / length)]
+        return [*token_share, *shares.items()]
 
     def subset(
         self, tokens: int | np.integer[Any] | Iterable[Token] | None = None, *, ids: npt.ArrayLike | None = None
@@ -214,7 +214,7 @@ class Vectors:
             rows = self._rows_of("tokens", tokens) if tokens is not None else self._checked_ids(ids)
         counts = None if self._counts is None else self._counts[rows]
         names = self._tokens[rows] if isinstance(rows, slice) else [self._tokens[i] for i in rows]
-        composer = None if self._composer is None else self._composer.of_rows(rows)
+        composer = None if self._composer is None else self._composer.subset(rows)
         return composing_vectors(type(self), names, read_only(self._matrix[rows]), counts, composer)
 
     def normalized(self) -> Self:
@@ -383,7 +383,7 @@ class Vectors:
         with np.errstate(over="ignore", invalid="ignore"):
             total = (weights[:, None] * vectors).sum(axis=0)
         check_finite("the sum of the query", total)
-        asked = [row for own in rows for row in own]
+        asked = [row for query_rows in rows for row in query_rows]
         ((ids, cosines),) = self._neighbors.nearest(unit_vectors(total[None]), topn, excluded=[asked], among=among)
         return self._scored(ids, cosines)
 
@@ -444,19 +444,19 @@ class Vectors:
             if queries.ndim != 2 or queries.shape[1] != dim:
                 raise ValueError(f"queries must have the shape (Q, {dim}) or ({dim},), got {queries.shape}")
             vectors = _exact("queries", queries)
-            own: list[list[int]] = [[] for _ in queries]
+            rows: list[list[int]] = [[] for _ in queries]
         else:
             named = [self._tokens[i] for i in self._checked_ids(ids)] if queries is None else queries
-            vectors, own = self._queried(_listed("queries", named))
-        unit, found = unit_vectors(vectors), []
+            vectors, rows = self._queried(_listed("queries", named))
+        unit, results = unit_vectors(vectors), []
         with bars(progress), bar(desc="neighbours", total=len(unit)) as done:
             for first in range(0, len(unit), QUERIES):
-                some = slice(first, first + QUERIES)
-                found += self._neighbors.nearest(unit[some], topn, excluded=own[some], among=among)
-                done.update(len(unit[some]))
-        size = min((len(ids) for ids, _ in found), default=0)
-        near = np.array([best[:size] for best, _ in found], np.intp).reshape(len(found), size)
-        cosines = np.array([scores[:size] for _, scores in found]).reshape(len(found), size)
+                part = slice(first, first + QUERIES)
+                results += self._neighbors.nearest(unit[part], topn, excluded=rows[part], among=among)
+                done.update(len(unit[part]))
+        size = min((len(ids) for ids, _ in results), default=0)
+        near = np.array([best[:size] for best, _ in results], np.intp).reshape(len(results), size)
+        cosines = np.array([scores[:size] for _, scores in results]).reshape(len(results), size)
         return (near[0], cosines[0]) if _is_single(queries) else (near, cosines)
 
     def analogy(
@@ -496,7 +496,7 @@ class Vectors:
         check_choice("method", method, METHODS)
         among = self._searched(restrict)
         vectors, rows = self._queried([a, b, c])
-        asked = [row for own in rows for row in own]
+        asked = [row for query_rows in rows for row in query_rows]
         questions = list(vectors[:, None])
         ((ids, scores),) = self._neighbors.analogies(questions, topn, method=method, excluded=[asked], among=among)
         return self._scored(ids, scores)
@@ -667,7 +667,7 @@ class Vectors:
     def _of_integers(self) -> bool:
         return all(token.removeprefix("-").isdecimal() for token in self._tokens)
 
-    def _found(self, tokens: Sequence[Any]) -> list[Found]:
+    def _entries(self, tokens: Sequence[Any]) -> list[Entry]:
         """Return the row of each token, or the composed vector of an unknown word; KeyError if there is neither."""
         names = self._names(tokens)
         composed: dict[str, Matrix] = {}
@@ -683,9 +683,9 @@ class Vectors:
         ]
 
     def _vectors_of(self, tokens: Sequence[Any]) -> Matrix:
-        """Return the vectors of several tokens, (N, D); those of unknown words are composed."""
-        found = [self._matrix[item] if isinstance(item, int) else item for item in self._found(tokens)]
-        return np.array(found, self._matrix.dtype).reshape(len(found), self._matrix.shape[1])
+        """Return the vectors of several tokens, (N, D); unknown words are composed."""
+        vectors = [self._matrix[entry] if isinstance(entry, int) else entry for entry in self._entries(tokens)]
+        return np.array(vectors, self._matrix.dtype).reshape(len(vectors), self._matrix.shape[1])
 
     def _searched(self, restrict: Restriction) -> Among:
         """Return the number of first rows to search, or the rows to search in ascending order."""
@@ -696,14 +696,14 @@ class Vectors:
         return np.unique(self._rows_of("restrict", restrict))
 
     def _queried(self, items: Sequence[Any]) -> tuple[Exact, list[list[int]]]:
-        """Return the unit vectors of tokens and given vectors as they are, (Q, D), and the row of each that has one."""
-        found = iter(self._found([item for item in items if not isinstance(item, np.ndarray)]))
+        """Return the unit vectors of tokens, or vectors unchanged, (Q, D), and the row of each query that has one."""
+        entries = iter(self._entries([item for item in items if not isinstance(item, np.ndarray)]))
         vectors = np.empty((len(items), self._matrix.shape[1]))
         rows: list[list[int]] = [[] for _ in items]
         for place, item in enumerate(items):
             if isinstance(item, np.ndarray):
                 vectors[place] = _checked_vector(item, self._matrix.shape[1])
-            elif isinstance(row := next(found), int):
+            elif isinstance(row := next(entries), int):
                 vectors[place] = self._neighbors.unit(np.array([row]))[0]
                 rows[place].append(row)
             else:
