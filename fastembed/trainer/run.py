@@ -126,7 +126,7 @@ def running(
             with SingleThreadedBlas() as blas:
                 yield Run(pool, blas, estimator, ranks, memory_limit, shown, path, on_epoch_end)
     except BaseException:
-        if model is not None:
+        if model is not None and vars(estimator).get("_fitting") is token:  # not of the fit that refuses this one
             estimator._model = model
         raise
     finally:
