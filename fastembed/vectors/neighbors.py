@@ -28,7 +28,7 @@ Exact = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.intp]
 Excluded = Sequence[Sequence[int]]  # ids that are left out of the answer to each query
 Among = int | Ids | None  # the number of first rows to search, or the ascending ids of rows to search; None: all
-Found = tuple[Ids, Exact]  # ids and their scores, descending; ties in the order of the ids
+Ranked = tuple[Ids, Exact]  # ids and their scores, descending; ties in the order of the ids
 
 GROUPS = 1024  # groups of rows: the threshold for candidates is found among the best score of each
 
@@ -80,7 +80,7 @@ class Neighbors:
             unit[block] = self.unit(block)
         return unit
 
-    def nearest(self, queries: Exact, topn: int, *, excluded: Excluded = (), among: Among = None) -> list[Found]:
+    def nearest(self, queries: Exact, topn: int, *, excluded: Excluded = (), among: Among = None) -> list[Ranked]:
         """Return for each query the rows with the largest cosines.
 
         Parameters
@@ -98,7 +98,7 @@ class Neighbors:
 
     def analogies(
         self, questions: Sequence[Exact], topn: int, *, method: str, excluded: Excluded, among: Among = None
-    ) -> list[Found]:
+    ) -> list[Ranked]:
         """Return the best answers to "a is to b as c is to": `questions` are the unit vectors a, b and c, (Q, D) each.
 
         3CosAdd scores by the cosine with b - a + c, 3CosMul by s(b) s(c) / (s(a) + 1e-6), where s = (1 + cosine) / 2.
@@ -115,7 +115,7 @@ class Neighbors:
 
     def _search(
         self, queries: Exact, score: Callable[[Any], Any], signs: Exact, topn: int, excluded: Excluded, among: Among
-    ) -> list[Found]:
+    ) -> list[Ranked]:
         """Return for each query the rows with the largest scores.
 
         A query is T unit vectors: the shape is (Q, T, D). `score` maps cosines (T, N), which it may overwrite, to
