@@ -131,8 +131,8 @@ def print_records(records: list[dict[str, Any]]) -> None:
     """Print times, then ratios; for each ratio the median over the rounds, and that of the minima in brackets."""
     names = ["stream", "pass", "numpy", "torch", "step", "train", "numpy both", "torch both", "train both"]
     say(
-        "Median time per step. both: the linear layer is trained, too. stream: `np.dot` of the flat linear layer; pass:"
-        " its product with a vector, by NumPy."
+        'Median time per step. "both" trains the linear layer as well. "stream" is `np.dot` of the flat linear layer.'
+        ' "pass" is NumPy\'s product of the linear layer and a vector.'
     )
     key = [(r["dtype"], f"{r['V']:,}", r["threads"]) for r in records]
     print_table(
