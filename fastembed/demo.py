@@ -1,4 +1,4 @@
-"""The demonstration: word vectors from the standard library of the Python that runs, so that it needs no data."""
+"""The demonstration: word vectors from the standard library of the Python that runs, so that no data is needed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fastembed.skipgram import FitProgress, SkipGram
 from fastembed.vectors.vectors import Vectors
 
 WORDS = ("socket", "thread", "bytes", "coroutine", "lock")
-ANALOGY = ("thread", "threads", "process")  # to "processes", which is not merely the nearest neighbour of "process"
+ANALOGY = ("thread", "threads", "process")  # "processes" is the answer, and not the nearest neighbour of "process"
 SKIPPED_FOLDERS = {"__pycache__", "dist-packages", "idle_test", "site-packages", "test", "tests"}
 TOKEN = re.compile(r"[a-z_][a-z0-9_]+")
 COMMENT_BLOCK = re.compile(r"(?:^[ \t]*#.*\n?)+", re.MULTILINE)
@@ -49,7 +49,7 @@ def standard_library(folder: str | os.PathLike[str] | None = None) -> StandardLi
     Parameters
     ----------
     folder : path-like, optional
-        Where the library is; by default that of the Python that runs.
+        The folder of the library; by default the standard library of the Python that runs.
 
     Returns
     -------
@@ -75,7 +75,7 @@ def standard_library(folder: str | os.PathLike[str] | None = None) -> StandardLi
         try:
             source = decode_source(path.read_bytes())
             tree = ast.parse(source)
-        except (SyntaxError, ValueError):  # ValueError: a null byte, or text that is not in the encoding it names
+        except (SyntaxError, ValueError):  # ValueError: a null byte, or a file in another encoding than it declares
             continue
         files += 1
         if path == root / "pydoc_data" / "topics.py":
@@ -149,7 +149,7 @@ def run(
 
 
 def _show(vectors: Vectors) -> None:
-    """Print the neighbours and the analogy, as far as their words were not dropped by `min_count`."""
+    """Print the neighbours and the analogy, if `min_count` kept their words."""
     print(f"\n{len(vectors):,} words learned their neighbours:")
     for word in filter(vectors.__contains__, WORDS):
         print(f"  {word:<10} {', '.join(near for near, _ in vectors.most_similar(word, topn=5))}")

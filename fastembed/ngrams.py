@@ -1,4 +1,4 @@
-"""Character n-grams of words, as an exact dictionary: no two share an id."""
+"""Character n-grams of words, as an exact dictionary: each n-gram has an id of its own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fastembed.formats.fasttext import LONGEST_NGRAM
 
 Lengths: TypeAlias = "tuple[int, int]"
 
-BEGIN, END = "<", ">"  # around a word, so that its first and last n-grams differ from those inside
+BEGIN, END = "<", ">"  # around a word: its first and last n-grams differ from inner n-grams
 CHUNK_WORDS = 1 << 16  # words whose n-grams are counted at a time
 
 
@@ -31,7 +31,7 @@ def check_ngram_lengths(name: str, lengths: Any) -> tuple[int, int]:
     Raises
     ------
     TypeError, ValueError
-        If it is not a pair of integers with 1 <= least <= greatest <= LONGEST_NGRAM.
+        Unless `lengths` are integers with 1 <= least <= greatest <= LONGEST_NGRAM.
 
     Examples
     --------
@@ -48,17 +48,16 @@ def check_ngram_lengths(name: str, lengths: Any) -> tuple[int, int]:
 def common_ngrams(
     words: Sequence[str], lengths: Lengths, least: int = 2, *, errors: str = "strict"
 ) -> tuple[tuple[str, ...], Int64, Int32]:
-    """Return the character n-grams that at least `least` of the words have, and those of each word.
+    """Return the character n-grams that at least `least` of the words have, and the ids of the n-grams of each word.
 
-    A word stands between ``<`` and ``>``. They are characters of n-grams, but not n-grams themselves: all words have
-    them.
+    A word stands between ``<`` and ``>``. Both are characters of n-grams, but no n-grams, since all words have them.
 
     Parameters
     ----------
     lengths : (int, int)
         The least and the greatest number of characters (Unicode code points) of an n-gram.
     errors : str
-        What happens at a word without a UTF-8 form, as for :meth:`str.encode`.
+        How a word without a UTF-8 form is encoded, as for :meth:`str.encode`.
 
     Returns
     -------
@@ -66,7 +65,7 @@ def common_ngrams(
         Sorted by their UTF-8; the id of an n-gram is its place.
     starts : ndarray of int64 (number of words + 1,)
     ids : ndarray of int32
-        ``ids[starts[w] : starts[w + 1]]`` are those of word w, as often as it has them, by where they begin.
+        ``ids[starts[w] : starts[w + 1]]`` are the n-grams of word w, repeated ones included, in order of position.
 
     Raises
     ------
@@ -102,7 +101,7 @@ def common_ngrams(
 
 
 class NgramFinder:
-    """Finds those of some n-grams that words have.
+    """Finds the n-grams of a dictionary in words.
 
     Parameters
     ----------
@@ -133,7 +132,7 @@ class NgramFinder:
         for text, units, documents, numbers in _chunks(words, self._lengths, "surrogatepass"):
             ids = np.empty(numbers.sum(), np.int32)
             self._table.find(text, units, documents, *self._lengths, ids)
-            if self._lengths[0] == 1:  # BEGIN and END alone
+            if self._lengths[0] == 1:  # drop BEGIN and END
                 ends = np.cumsum(numbers)
                 ids[ends - numbers] = ids[ends - 1] = -1
             parts.append(ids)

@@ -90,7 +90,7 @@ class Vocabulary:
         self.tokens = tuple(tokens)
         if not self.tokens:
             raise ValueError("a vocabulary needs at least one token, got none")
-        _ = self._ids  # all different
+        _ = self._ids  # raises ValueError if two tokens are equal
         self.counts = check_token_counts(counts, self.tokens)
         self.ledger = ledger
         self.reading: Reading | None = None
@@ -221,7 +221,7 @@ class Vocabulary:
 
     @cached_property
     def _table(self) -> TokenTable:
-        """The compiled form: a table from the tokens in UTF-8 to the same ids. Filling it takes seconds."""
+        """The compiled table from tokens in UTF-8 to ids. Filling the table takes seconds."""
         table = TokenTable()
         table.fill(map(token_bytes, self.tokens))
         return table
@@ -279,7 +279,7 @@ class Vocabulary:
 
 
 def _by_lists(tokens: list[str], counts: Int64, lists: dict[str, Any], ledger: Ledger) -> tuple[list[str], Int64]:
-    """Return the tokens that `drop` and `keep_only` leave, and their counts; the ledger gets what they drop."""
+    """Return the tokens that `drop` and `keep_only` leave, and their counts; add the dropped tokens to the ledger."""
     for name, given in lists.items():
         listed, keep = frozenset(given), name == "keep_only"
         kept = np.array([(token in listed) == keep for token in tokens], bool)
@@ -289,7 +289,7 @@ def _by_lists(tokens: list[str], counts: Int64, lists: dict[str, Any], ledger: L
 
 
 class NoTokenError(ValueError):
-    """No token of a text is left for a vocabulary."""
+    """A text has no token for a vocabulary."""
 
 
 def vocabulary_size(vocabulary: Vocabulary | int) -> int:
@@ -314,7 +314,7 @@ def encode_corpus(
     vocabulary : Vocabulary or int
         A number V means that the corpus consists of ids from 0 to V - 1.
     ledger : Ledger
-        The tokens and lines that are read, used and dropped are added to it.
+        Receives the tokens and lines that are read, used and dropped.
     threads : int
         The number of threads that read the text of files.
     lines : LineSplit, optional
@@ -324,7 +324,7 @@ def encode_corpus(
         table = vocabulary._table
 
         def encode(text: bytes, inside: bool) -> tuple[Piece, int, int, int]:
-            ids = np.empty(len(text), np.int32)  # what is never written to takes no pages
+            ids = np.empty(len(text), np.int32)  # unwritten pages take no memory
             written, tokens, ended, empty = table.encode(text, inside, ids)
             return (ids[:written].copy(), written - ended), tokens, ended, empty
 

@@ -16,7 +16,7 @@ from scipy import sparse
 from fastembed._base.validation import check_amounts, check_weights
 from fastembed._kernels.cpu import CACHE_LINE
 
-WALK_COLUMNS = 1 << 14  # of a block of a transition matrix: this many nodes of 16 float64 fill the L2 cache
+WALK_COLUMNS = 1 << 14  # columns of a block of a transition matrix: this many nodes of 16 float64 fill an L2 cache
 
 Number = TypeVar("Number", bound=np.generic)
 Float32 = npt.NDArray[np.float32]
@@ -24,7 +24,7 @@ Float64 = npt.NDArray[np.float64]
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
-MANY = 64  # groups of columns pay for a row with this many times the numbers that are wanted
+MANY = 64  # rows with more than MANY times `count` values are searched by groups of columns
 
 
 def padded_width(dim: int, dtype: np.dtype[Any] | str) -> int:
@@ -60,34 +60,34 @@ def column_blocks(matrix: sparse.csr_array) -> tuple[npt.NDArray[Any], ...]:
     (rows, columns), width = matrix.shape, WALK_COLUMNS
     bounds = np.append(np.arange(0, columns, width), columns).astype(np.int32)
     blocks = len(bounds) - 1
-    of_row = np.repeat(np.arange(rows), np.diff(matrix.indptr)) * blocks + matrix.indices // width
-    lengths = np.bincount(of_row, minlength=rows * blocks).reshape(rows, blocks)
+    block_of_entry = np.repeat(np.arange(rows), np.diff(matrix.indptr)) * blocks + matrix.indices // width
+    lengths = np.bincount(block_of_entry, minlength=rows * blocks).reshape(rows, blocks)
     starts = matrix.indptr[:-1] + np.concatenate([np.zeros((rows, 1), np.int64), lengths.cumsum(axis=1)], axis=1).T
     return bounds, np.ascontiguousarray(starts, np.int64), (matrix.indices % width).astype(np.uint16), matrix.data
 
 
 def whole_sparse(matrix: Any) -> Any:
-    """Return a sparse matrix of a caller with the same arrays, whose indices are checked.
+    """Return a sparse matrix of a caller, on the same arrays, after checking its indices.
 
-    The loops of SciPy trust them, and what it remembers of their order, though they may have changed since.
+    SciPy trusts indices, and flags of their order that a caller may have outdated.
     """
     if matrix.format in ("csr", "csc", "bsr"):
         arrays = map(np.ascontiguousarray, (matrix.data, matrix.indices, matrix.indptr))
         matrix = type(matrix)(tuple(arrays), shape=matrix.shape)
         matrix.check_format(full_check=True)
         return matrix
-    return sparse.coo_array(matrix) if matrix.format == "coo" else matrix  # which checks them
+    return sparse.coo_array(matrix) if matrix.format == "coo" else matrix  # coo_array checks its indices
 
 
 def canonical_csr(name: str, matrix: Any, *, signed: bool = False) -> Any:
     """Return a matrix as a CSR array of float64 weights that are not zero, the columns of a row ascending and distinct.
 
-    They must be positive unless they are `signed`. It is a copy only if the matrix is not already like that. Equal
-    entries are added up in float64, whatever the dtype.
+    Weights must be positive unless `signed`. A matrix that is canonical already is not copied. Equal entries are added
+    up in float64, whatever the dtype.
     """
     check = check_weights if signed else check_amounts
     matrix = whole_sparse(matrix if sparse.issparse(matrix) else sparse.csr_array(matrix))
-    if matrix.format == "coo" or matrix.dtype.kind not in "fiub":  # adding them up may hide a negative one
+    if matrix.format == "coo" or matrix.dtype.kind not in "fiub":  # a sum of equal entries may hide a negative one
         check(name, matrix.data)
     if matrix.dtype != np.float64:
         with np.errstate(over="ignore"):
@@ -116,14 +116,14 @@ def csr(
 def sorted_csr(
     data: Float64, indices: Int32, indptr: npt.NDArray[np.signedinteger[Any]], shape: tuple[int, int]
 ) -> sparse.csr_array:
-    """Return the CSR array of rows whose columns ascend, so that SciPy does not check it."""
+    """Return the CSR array of rows whose columns ascend; SciPy does not check the order."""
     matrix = csr(data, indices, indptr, shape)
     matrix.has_canonical_format = True
     return matrix
 
 
 def row_ranges(sizes: Int64, wanted: int) -> list[tuple[int, int]]:
-    """Return ranges of rows, (first, last + 1), whose sizes add up to about `wanted` each."""
+    """Return ranges of rows, (first, last + 1); the sizes of a range add up to about `wanted`."""
     reached = np.cumsum(sizes)
     cuts = np.searchsorted(reached, np.arange(wanted, int(reached[-1]), wanted)) + 1
     edges = np.unique(np.concatenate(([0], cuts, [len(sizes)]))).tolist()
@@ -149,7 +149,7 @@ def largest(values: NDArray[Any], count: int) -> NDArray[np.intp]:
 
 
 def largest_of_rows(values: NDArray[np.float32], count: int) -> NDArray[np.int64]:
-    """Return what `largest` does of each row of values (N, L), none of them NaN: (N, count), or (N, L).
+    """Return the result of `largest` for each row of values (N, L) without NaN: (N, count), or (N, L).
 
     Examples
     --------
@@ -159,7 +159,7 @@ def largest_of_rows(values: NDArray[np.float32], count: int) -> NDArray[np.int64
     """
     columns, low = values.shape[1], np.int64(0xFFFFFFFF)
     count = min(count, columns)
-    if 0 < MANY * count < columns:  # none is below the least of the `count` largest maxima of groups of columns
+    if 0 < MANY * count < columns:  # the wanted values are at least the least of the largest maxima
         groups = MANY // 2 * count
         maxima = values[:, : columns // groups * groups].reshape(len(values), -1, groups).max(axis=1)
         least = np.partition(maxima, groups - count, axis=1)[:, groups - count]
@@ -167,8 +167,8 @@ def largest_of_rows(values: NDArray[np.float32], count: int) -> NDArray[np.int64
         order = np.lexsort((-values[owners, candidates], owners))
         firsts = np.searchsorted(owners, np.arange(len(values)))
         return candidates[order[firsts[:, None] + np.arange(count)]]
-    # One number per value: its bits, in the order of the numbers, above its place, so that no two are equal
-    bits = (values + np.float32(0)).view(np.int32)  # without a -0
+    # The key of a value: its bits, in the order of numbers, above its place. No two keys are equal
+    bits = (values + np.float32(0)).view(np.int32)  # makes -0.0 zero
     keys = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).astype(np.int64) << 32 | (low - np.arange(columns))
     keys.partition(min(columns - count, columns - 1), axis=1)
     keys = keys[:, columns - count :]
@@ -180,7 +180,7 @@ def largest_of_rows(values: NDArray[np.float32], count: int) -> NDArray[np.int64
 
 
 class RandomAccessFile:
-    """An open file that any thread may read at any offset; it is closed when nothing refers to it.
+    """An open file that any thread may read at any offset; closed when nothing refers to this object.
 
     Parameters
     ----------
@@ -194,7 +194,7 @@ class RandomAccessFile:
         self._lock = Lock()  # for Windows, which cannot seek and read in one call
 
     def read(self, offset: int, size: int) -> bytes:
-        """Return just `size` bytes from an offset on.
+        """Return exactly `size` bytes from an offset on.
 
         Raises
         ------

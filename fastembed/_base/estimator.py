@@ -1,7 +1,7 @@
-"""The conventions of scikit-learn's estimators, without scikit-learn: what all estimators have in common.
+"""What all estimators have in common: the conventions of scikit-learn's estimators, without scikit-learn.
 
-The constructor of an estimator keeps its arguments as they are, each under its own name. scikit-learn's `clone`,
-`Pipeline` and parameter searches build on that.
+The constructor of an estimator keeps each argument, unchanged, as the attribute of the same name. scikit-learn's
+`clone`, `Pipeline` and parameter searches rely on this.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from typing import Any, ClassVar, Self
 from fastembed._base.optional import require
 from fastembed._base.validation import check_choice, shown
 
-OUTPUTS = ("default", "pandas")  # what `transform` can be set to return
+OUTPUTS = ("default", "pandas")  # kinds of results of `transform`
 
 
 class Estimator:
-    """What follows from the constructor of an estimator alone: its parameters, and how it is printed.
+    """The parameters of an estimator, by name, and its repr.
 
-    An estimator is a dataclass of its parameters, which keeps them as they are given; what else it holds is here.
+    An estimator is a dataclass of its parameters.
     """
 
-    _model: Any = None  # the state that the last fit has learned
+    _model: Any = None  # the result of the last fit
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters by name, in the order of the constructor.
@@ -62,7 +62,7 @@ class Estimator:
         Raises
         ------
         ValueError
-            If there is no parameter with a given name; nothing has been set then.
+            If there is no parameter of a given name; no parameter is set.
 
         Examples
         --------
@@ -78,7 +78,7 @@ class Estimator:
         return self
 
     def __repr__(self) -> str:
-        """Return the constructor call with the parameters that are not at their defaults, each cut to 80 characters."""
+        """Return the constructor call, with the parameters that are not the defaults, each cut to 80 characters."""
         defaults = inspect.signature(type(self)).parameters
         values = self.get_params().items()
         changed = ((name, value) for name, value in values if repr(value) != repr(defaults[name].default))
@@ -94,7 +94,7 @@ class Estimator:
 class Transformer(Estimator):
     """An estimator with a method `transform`."""
 
-    _input: ClassVar[Mapping[str, bool]]  # what it takes, in scikit-learn's words
+    _input: ClassVar[Mapping[str, bool]]  # scikit-learn's tags of the input of `fit`
 
     def __sklearn_tags__(self) -> Any:
         from sklearn.utils import InputTags, Tags, TargetTags, TransformerTags
@@ -118,7 +118,7 @@ class Transformer(Estimator):
         Raises
         ------
         ValueError
-            If it is another.
+            If `transform` is another word.
 
         Examples
         --------
@@ -128,18 +128,18 @@ class Transformer(Estimator):
         """
         if transform is not None:
             check_choice("transform", transform, OUTPUTS)
-            vars(self)["_sklearn_output_config"] = {"transform": transform}  # which scikit-learn's `clone` copies
+            vars(self)["_sklearn_output_config"] = {"transform": transform}  # `clone` copies it
         return self
 
 
 def output(estimator: Any, rows: Any, documents: object) -> Any:
-    """Return the rows that `transform` computed, as `set_output` or scikit-learn's `set_config` asks for them.
+    """Return the rows of `transform` in the form that `set_output` or scikit-learn's `set_config` names.
 
     Parameters
     ----------
     rows : ndarray (N, D)
     documents : object
-        What they were computed from. If it has an index, as a Series of pandas, the rows get it.
+        The input of `transform`. The rows get the index of a pandas object.
 
     Raises
     ------
@@ -154,10 +154,10 @@ def output(estimator: Any, rows: Any, documents: object) -> Any:
     if wanted is None or check_choice("transform_output", wanted, OUTPUTS) == "default":
         return rows
     index = getattr(documents, "index", None)
-    index = None if callable(index) else index  # as of a list
+    index = None if callable(index) else index  # a list has a method `index`
     return require("pandas", "pandas").DataFrame(rows, index=index, columns=estimator.get_feature_names_out())
 
 
 def fields_alone(self: Any) -> dict[str, Any]:
-    """Return the fields of a dataclass, for a pickle: the ``__getstate__`` of one with cached values."""
-    return {each.name: getattr(self, each.name) for each in fields(self)}
+    """Return the fields of a dataclass, without cached properties: its ``__getstate__``."""
+    return {field.name: getattr(self, field.name) for field in fields(self)}

@@ -1,4 +1,4 @@
-"""How much memory is free, and how much of it may be used."""
+"""Free memory, and limits on the memory of this process."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from typing import Any
 from fastembed._base.validation import check_integer
 
 LEAST = 10**6  # bytes, the smallest limit
-UNKNOWN = 4 << 30  # bytes, assumed to be free if the system does not say
+UNKNOWN = 4 << 30  # bytes: the free memory on systems that do not report it
 
 
 def check_memory_limit(limit: int | None) -> int:
-    """Return the limit in bytes: as given, or half of the memory that is free.
+    """Return the limit in bytes; by default half of the free memory.
 
     Raises
     ------
     TypeError
         If `limit` is neither None nor an integer.
     ValueError
-        If it is below 1 MB.
+        If `limit` is below 1 MB.
     """
     return max(free_memory() // 2, LEAST) if limit is None else check_integer("memory_limit", limit, low=LEAST)
 
 
 def free_memory() -> int:
-    """Return how many bytes this process can still take without swapping, on the machine or in its Linux cgroup."""
+    """Return how many bytes this process can still take without swapping: of the machine, or of its Linux cgroup."""
     if sys.platform == "win32":
         return _free_on_windows()
     kilobytes = _number(Path("/proc/meminfo"), "MemAvailable:")
@@ -45,14 +45,14 @@ def free_memory() -> int:
 
 
 def check_free(count: int, what: str, advice: str) -> None:
-    """Raise MemoryError if something takes more memory than is free.
+    """Raise MemoryError if an operation takes more memory than is free.
 
     Parameters
     ----------
     count : int
-        Bytes that it takes.
+        The bytes of the operation.
     what, advice : str
-        For the message: what takes them, and what would take less.
+        For the message: the operation, and what would take less memory.
 
     Examples
     --------
@@ -78,19 +78,19 @@ def readable(count: int) -> str:
 
 
 def resident_memory() -> int:
-    """Return how many bytes of memory this process holds now; 0 on systems other than Linux, which are not asked."""
+    """Return how many bytes of memory this process holds now, on Linux; 0 on other systems."""
     pages = Path("/proc/self/statm")
     return int(pages.read_text(encoding="utf-8").split()[1]) * os.sysconf("SC_PAGE_SIZE") if pages.exists() else 0
 
 
 def give_back_freed() -> None:
-    """Let the C library give freed memory back to the system. That of Linux, glibc, keeps it otherwise, in pieces."""
-    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):  # others have none
+    """Let the C library give freed memory back to the system: glibc keeps fragments of freed memory."""
+    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):  # glibc alone has it
         trim(0)
 
 
 def _number(file: Path, name: str = "") -> int | None:
-    """Return the number in a file of the system, or that behind a name; None if there is none."""
+    """Return the number in a file of the system, or the number behind a name in it; None without a number."""
     try:
         text = file.read_text(encoding="utf-8")
         return int(text.partition(name)[2].split()[0] if name else text)

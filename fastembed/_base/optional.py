@@ -1,4 +1,4 @@
-"""What is imported when it is first used: public names, and libraries of an extra."""
+"""Imports at first use: of public names, and of the libraries of an extra."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any
 def lazy_names(package: str, names: Mapping[str, str]) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
     """Return the ``__getattr__`` and the ``__dir__`` of a package whose modules define its public names.
 
-    A package that imported them at once would hold its own lock while it waits for theirs, and a thread that imports
-    one of the modules first waits in the other order. Python then lets one of the two see an incomplete module.
+    The modules are imported at first use, since an import of a package holds the import lock of the package while it
+    waits for the locks of its modules. A thread that imports a module first takes the locks in the other order. Python
+    resolves the deadlock by letting one thread see an incomplete module.
 
     Parameters
     ----------

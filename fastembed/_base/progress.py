@@ -70,7 +70,7 @@ class FitProgress(Protocol):
 
 
 class ProgressBars:
-    """Progress bars of the stages of a fit: reading, counting, epochs. They are seen inside of ``bars(True)`` alone."""
+    """Progress bars of the stages of a fit: reading, counting, epochs. They are drawn inside ``bars(True)`` alone."""
 
     def __init__(self) -> None:
         self._epochs, self._stage = 0, ""
@@ -97,7 +97,7 @@ class ProgressBars:
         self._show("counting", done, total)
 
     def training(self, estimate: Any) -> None:
-        """Show that training begins; its start has a bar of its own.
+        """Show that training begins. The start of training draws another bar.
 
         Parameters
         ----------
@@ -125,7 +125,7 @@ class ProgressBars:
             self._bar = None
 
     def _show(self, stage: str, done: int, total: int | None, note: str = "") -> None:
-        """Update the bar of a stage, and remove that of the previous stage; a finished stage has no bar."""
+        """Update the bar of a stage, and remove the bar of the stage before; a finished stage has no bar."""
         if self._bar is None or self._stage != stage:
             self.close()
             self._stage, self._bar = stage, bar(desc=stage, total=total, initial=done)
@@ -137,7 +137,7 @@ class ProgressBars:
 
 
 def loss_of(record: dict[str, Any]) -> str:
-    """Return the loss of an epoch in words: its nll, or that of a classifier.
+    """Return the loss of an epoch in words: its nll, or the loss of a classifier.
 
     Examples
     --------
@@ -150,7 +150,7 @@ def loss_of(record: dict[str, Any]) -> str:
 
 @contextmanager
 def reporting(progress: FitProgress | bool | None) -> Iterator[FitProgress | None]:
-    """Yield the object that a fit reports its progress to; True gives bars.
+    """Yield the object to which a fit reports its progress: bars for True.
 
     Parameters
     ----------
@@ -176,7 +176,7 @@ def reporting(progress: FitProgress | bool | None) -> Iterator[FitProgress | Non
 
 @contextmanager
 def bars(shown: bool) -> Iterator[None]:
-    """Let what is called in a `with` block draw its bars, each a `bar`, or draw none."""
+    """Turn the bars of `bar` on or off during a `with` block."""
     token = _BARS.set(shown)
     try:
         yield
@@ -185,9 +185,9 @@ def bars(shown: bool) -> Iterator[None]:
 
 
 def bar(items: Any = None, **facts: Any) -> Any:
-    """Return items with a bar of tqdm, or a bar to be updated; it is seen inside of ``bars(True)`` alone."""
+    """Return items with a bar of tqdm, or a bar to update; it is drawn inside ``bars(True)`` alone."""
     shown = _BARS.get()
     if items is not None and not shown:
         return items
-    tqdm = import_module("tqdm.auto" if shown else "tqdm").tqdm  # the former draws in notebooks, too
+    tqdm = import_module("tqdm.auto" if shown else "tqdm").tqdm  # tqdm.auto also draws in notebooks
     return tqdm(items, **{"leave": False, "unit_scale": True, "disable": not shown, **facts})

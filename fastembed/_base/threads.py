@@ -1,4 +1,4 @@
-"""Threads: how many, those that run tasks, and BLAS beside them."""
+"""Threads: their number, pools that run tasks, and the threads of BLAS."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from fastembed._kernels.cpu import DefaultFloatMode
 T = TypeVar("T")
 R = TypeVar("R")
 
-# A step on a smaller linear layer, or a search for one query, stays on one thread: others cost more than they save
+# A step on a smaller linear layer, or a search for one query, runs on one thread: more threads would be slower
 PARALLEL_BYTES = 64 << 20
 
 
@@ -33,16 +33,16 @@ class cached_property(functools.cached_property[T]):
     """An attribute that is computed when it is first read, without a lock: two threads may compute it at once.
 
     On Python 3.11 `functools.cached_property` holds a lock of the class. A child that is forked while a thread holds
-    the lock would wait for it without end.
+    the lock would wait forever.
     """
 
     def __get__(self, instance: Any, owner: type[Any] | None = None) -> T:  # type: ignore[override]
-        values: dict[str | None, T] = vars(instance)  # empty for it, or Python would not call this
+        values: dict[str | None, T] = vars(instance)  # without this attribute, or Python would not call __get__
         return values.setdefault(self.attrname, self.func(instance))
 
 
 class PerProcess(Generic[T]):
-    """A value of this process: a lock, or a pool of threads. After a fork, the child has one of its own.
+    """A value of this process: a lock, or a pool of threads. A forked child makes a new value.
 
     A fork copies the thread that forks and no other. In the child, a lock that another thread held would stay locked
     forever, and the threads of a pool would be missing.
@@ -50,12 +50,12 @@ class PerProcess(Generic[T]):
     Parameters
     ----------
     make : callable
-        Makes the value: here, and in each child as soon as it is forked. Called without arguments.
+        Called without arguments, here and in each child as soon as it is forked. Returns the value.
 
     Attributes
     ----------
     value : object
-        What `make` has returned in this process.
+        The result of `make` in this process.
 
     Examples
     --------
@@ -105,13 +105,13 @@ class Call(Generic[R]):
         """Make the call, unless it is cancelled."""
         try:
             self._outcome = (None if self._cancelled else self._function(), None)
-        except BaseException as error:  # without this frame in its traceback, which refers to the outcome
+        except BaseException as error:  # without this frame, which refers to the outcome
             self._outcome = (None, error.with_traceback(error.__traceback__ and error.__traceback__.tb_next))
         del self._function
         self._ended.put(None)
 
     def cancel(self) -> None:
-        """Let the call not be made if it has not begun."""
+        """Drop the call if it has not begun."""
         self._cancelled = True
 
     def wait(self) -> None:
@@ -128,15 +128,15 @@ class Call(Generic[R]):
             try:
                 raise error
             finally:
-                del self, error  # to which its traceback refers
+                del self, error  # the traceback refers to both
         return result
 
 
-_idle: PerProcess[list[SimpleQueue[Call[Any]]]] = PerProcess(list)  # of each thread that waits: where it gets a call
+_idle: PerProcess[list[SimpleQueue[Call[Any]]]] = PerProcess(list)  # the queue of each idle thread
 
 
 def started(call: Call[R]) -> Call[R]:
-    """Let a thread of this process make a call: an idle one or else a new one, so that no call waits for another."""
+    """Start a call on an idle thread, or on a new thread if none is idle: no call waits for another call."""
     try:
         calls = _idle.value.pop()
     except IndexError:
@@ -147,7 +147,7 @@ def started(call: Call[R]) -> Call[R]:
 
 
 def _work(calls: SimpleQueue[Call[Any]]) -> None:
-    """Make calls in the default mode of floating-point numbers."""
+    """Make the calls of a queue, in the default mode of floating-point numbers."""
     with DefaultFloatMode():
         while True:
             calls.get().run()
@@ -155,7 +155,7 @@ def _work(calls: SimpleQueue[Call[Any]]) -> None:
 
 
 def check_threads(threads: int | None) -> int:
-    """Return the number of threads to use: as given, or the number of CPUs this process may run on.
+    """Return the number of threads; by default the number of CPUs that this process may run on.
 
     Raises
     ------
@@ -173,8 +173,8 @@ def check_threads(threads: int | None) -> int:
 def beside(work: Callable[[int], object], helpers: int, end: Callable[[], object]) -> Iterator[None]:
     """Let ``work(1)`` to ``work(helpers)`` run on other threads of the process during a `with` block.
 
-    The end of the block calls `end`, which makes the other threads return, and waits for them. It does so after a
-    Ctrl-C, too; a second one ends the wait.
+    At the end of the block, also after a Ctrl-C, `end` is called, which makes the helpers return, and the block waits
+    for the helpers. A second Ctrl-C ends the wait.
     """
     calls: list[Call[object]] = []
 
@@ -196,7 +196,7 @@ def beside(work: Callable[[int], object], helpers: int, end: Callable[[], object
 
 
 class Pool:
-    """Plain Python threads that share numbered tasks among them; the calling thread is one of them.
+    """Threads that share numbered tasks; the calling thread is one of the threads.
 
     Any thread may run a task at any time, so a task writes only to memory that no other task uses. Tasks run in the
     default mode of floating-point numbers. All pools share the threads of the process.
@@ -211,12 +211,12 @@ class Pool:
         self.threads = threads
 
     def run(self, task: Callable[[int], object], count: int) -> None:
-        """Call ``task(0)`` to ``task(count - 1)``, each once; return when all are done.
+        """Call ``task(0)`` to ``task(count - 1)``, each once; return when all tasks have ended.
 
         If a task raises, no further task starts; the exception is raised here after the last task.
         """
         helpers = min(self.threads, count) - 1
-        if helpers < 1:  # a prediction of one document is as short as the calls below
+        if helpers < 1:  # helpers would take as long as a prediction of one document
             with DefaultFloatMode():
                 for number in range(count):
                     task(number)
@@ -240,7 +240,7 @@ class Pool:
 
     @contextmanager
     def beside(self, work: Callable[[int], object], helpers: int, end: Callable[[], object]) -> Iterator[None]:
-        """Do what the function `beside` does, with the calling thread in the default mode of floating-point numbers."""
+        """Call the function `beside`, with the calling thread in the default mode of floating-point numbers."""
         with DefaultFloatMode(), beside(work, helpers, end):
             yield
 
@@ -277,7 +277,7 @@ def ordered_map(
 
 
 def ordered_results(submit: Callable[[T], Any], items: Iterable[T], ahead: int) -> Generator[Any, None, None]:
-    """Yield the result of ``submit(item)``, a call that can also be cancelled, for each item, as `ordered_map` does."""
+    """Yield the results of the calls ``submit(item)`` in the order of the items; cancel pending calls at the end."""
     pending: deque[Any] = deque()
     try:
         for item in items:
@@ -294,19 +294,19 @@ def ordered_results(submit: Callable[[T], Any], items: Iterable[T], ahead: int) 
 def matrix_product(dtype: np.dtype[Any]) -> object:
     """Return BLAS's matrix product for float32 or float64 as a capsule of a C function that needs no GIL.
 
-    SciPy publishes it for Cython (`scipy.linalg.cython_blas`); its integers are int.
+    The capsule is of `scipy.linalg.cython_blas`; its integers are C's int.
     """
-    blas = import_module("scipy.linalg.cython_blas")  # here, since it takes long
+    blas = import_module("scipy.linalg.cython_blas")  # a slow import
     capsules: dict[str, object] = blas.__pyx_capi__
     return capsules[{"float32": "sgemm", "float64": "dgemm"}[dtype.name]]
 
 
 @contextmanager
 def _control_of_blas() -> Iterator[None]:
-    """Let this thread set limits, then any other.
+    """Let this thread set the limit of OpenBLAS, and then any other thread.
 
-    OpenBLAS has one limit for the process. Since version 3.8, threadpoolctl obeys only the first thread that set it
-    and ignores all others silently; but ours is set and lifted by whichever thread trains.
+    OpenBLAS has one limit per process. threadpoolctl from version 3.8 on obeys the first thread that sets the limit,
+    and ignores all other threads silently. Here any thread that trains sets and lifts the limit.
     """
     yield_control = getattr(OpenBLASController, "clear_controlling_thread", lambda force: None)
     yield_control(force=True)
@@ -317,12 +317,12 @@ def _control_of_blas() -> Iterator[None]:
 
 
 class _BlasThreads:
-    """The number of threads of BLAS: 1 as long as there is a holder, then the number from before."""
+    """The number of threads of BLAS: 1 as long as there is a holder, then the original number."""
 
     def __init__(self) -> None:
         self._holders: set[object] = set()
         self._lock = threading.Lock()
-        self._limits: Any = None  # the numbers of threads from before
+        self._limits: Any = None  # the original numbers of threads
         self._libraries: Any = None
         self._modules = 0  # the number of loaded modules at the last search for libraries
 
@@ -339,7 +339,7 @@ class _BlasThreads:
                 self._limits = self._libraries.limit(limits=1, user_api="blas")
 
     def release(self, holder: object) -> None:
-        """Remove a holder, if it is one."""
+        """Remove a holder, if it is among the holders."""
         with self._lock:
             self._holders.discard(holder)
             if not self._holders and self._limits is not None:
@@ -354,7 +354,7 @@ _blas_threads = PerProcess(_BlasThreads)
 class SingleThreadedBlas:
     """Holds BLAS to one thread during a `with` block, so that sums have one order. Nests, also across threads.
 
-    The threads of a pool each call BLAS. A Ctrl-C at any moment leaves the number of threads from before.
+    The threads of a pool call BLAS, each on one thread. A Ctrl-C at any moment restores the number of threads.
     """
 
     def __enter__(self) -> Self:
@@ -370,7 +370,7 @@ class SingleThreadedBlas:
 
     @contextmanager
     def lifted(self) -> Iterator[None]:
-        """Let go of BLAS during a `with` block within that of this object."""
+        """Lift the limit during an inner `with` block."""
         try:
             self.__exit__()
             yield

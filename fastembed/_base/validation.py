@@ -22,20 +22,20 @@ _PASSWORD = re.compile(r"(?<=://)([^/:@\s]*):[^/\s]*@")
 
 
 def without_password(text: str, url: str = "") -> str:
-    """Return a text with the passwords in its URLs replaced, as messages and our files show it, and that of `url`.
+    """Return a text with *** in place of the passwords in its URLs and of the password of `url`.
 
     Examples
     --------
     >>> without_password("ftp://user:secret@host/a, s3://bucket/b")
     'ftp://user:***@host/a, s3://bucket/b'
     """
-    for found in _PASSWORD.finditer(url):
-        text = text.replace(found[0], f"{found[1]}:***@")
+    for match in _PASSWORD.finditer(url):
+        text = text.replace(match[0], f"{match[1]}:***@")
     return _PASSWORD.sub(r"\1:***@", text)
 
 
 def printable(text: str) -> str:
-    r"""Return a text as one line of visible characters; all others are escaped, as in Python's strings.
+    r"""Return a text as one line of visible characters; invisible characters are escaped, as in Python's strings.
 
     A token may contain characters that move the cursor of a terminal, colour it or change the direction of text.
 
@@ -61,7 +61,7 @@ def listed(values: Iterable[object]) -> str:
     return ", ".join(texts[:20]) + (f" and {len(texts) - 20:,} more" if len(texts) > 20 else "")
 
 
-SOUGHT = 10_000  # the first tokens, the most frequent ones, among which similar spellings are sought
+SOUGHT = 10_000  # the most frequent tokens, among which similar spellings are sought
 LARGEST = 2**63 - 1  # the largest count, size or id: NumPy's are int64
 
 
@@ -111,7 +111,7 @@ def check_flag(name: str, value: Any) -> bool:
 
 
 def is_true(answer: object) -> bool:
-    """Return whether a callback answered True, of Python or of NumPy; other true values do not count."""
+    """Return whether a callback returned True, of Python or of NumPy; 1 and "yes" are not True."""
     return isinstance(answer, bool | np.bool_) and bool(answer)
 
 
@@ -123,7 +123,7 @@ def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
 
 
 def check_callback(name: str, function: Any) -> None:
-    """Raise TypeError unless it is callable or None."""
+    """Raise TypeError unless a callback is callable or None."""
     if function is not None and not callable(function):
         raise TypeError(f"{name} must be callable, got {function!r}")
 
@@ -158,7 +158,7 @@ def check_ids(name: str, ids: ArrayLike, size: int) -> NDArray[np.intp]:
 
 
 def unmasked(name: str, values: ArrayLike) -> NDArray[Any]:
-    """Return an array of values; those of a masked array are rejected, since what is masked would count."""
+    """Return an array of values; a masked array is rejected, since NumPy would use its masked values."""
     if isinstance(values, np.ma.MaskedArray):
         raise TypeError(f"{name} must be an array without a mask, got a masked array")
     return np.asarray(values)
@@ -179,17 +179,17 @@ def check_weights(name: str, weights: NDArray[Any]) -> None:
 def check_amounts(name: str, amounts: NDArray[Any]) -> None:
     """Raise unless all weights are real, finite and non-negative."""
     check_weights(name, amounts)
-    if amounts.size and amounts.min() < 0:  # without a temporary array of their number
+    if amounts.size and amounts.min() < 0:  # min() needs no temporary array
         where = tuple(int(k) for k in np.argwhere(amounts < 0)[0])
         raise ValueError(f"{name} must be non-negative, but {name}{list(where)} is {amounts[where]}")
 
 
 # ---------------------------------------------------------------- tokens and their ids
-# An integer that is given as a token is the token of its digits, in a query as in a corpus: never an id.
+# An integer given as a token is the token of its digits, in queries and in a corpus, and never an id.
 
 
 def token_of(name: Any) -> Any:
-    """Return the digits of an integer that names a token, and anything else as it is.
+    """Return an integer as its digits, and anything else as it is.
 
     Examples
     --------
@@ -202,7 +202,7 @@ def token_of(name: Any) -> Any:
 
 
 def check_token(token: Any, ids: Mapping[str, int], tokens: Sequence[str]) -> int:
-    """Return the id of a token; raise KeyError if it is not one of the tokens."""
+    """Return the id of a token; raise KeyError for an unknown token."""
     name = token_of(token)
     if not isinstance(name, str):
         raise TypeError(f"a token is a str, or an int whose digits it is, got {shown(token)}")
@@ -267,7 +267,7 @@ def encode_tokens(tokens: Sequence[str], errors: str = "strict") -> list[bytes]:
 
 
 def number_of(number: int, noun: str) -> str:
-    """Return how many there are of what.
+    """Return a number and its noun, in the plural unless the number is 1.
 
     Examples
     --------
@@ -280,7 +280,7 @@ def number_of(number: int, noun: str) -> str:
 class UnknownToken:
     """The message for an unknown token, user or item, with up to three similar spellings among the most frequent.
 
-    These are sought when it is read: most such errors are caught.
+    Spellings are sought when the message is read, since most of these errors are caught.
     """
 
     def __init__(self, token: object, tokens: Any, what: str = "tokens") -> None:
@@ -293,7 +293,7 @@ class UnknownToken:
         hint = f"; the closest spellings are {', '.join(map(repr, close))}" if close else ""
         return f"{shown(self._token)} is not among the {len(self._tokens):,} {self._what}{hint}"
 
-    def __repr__(self) -> str:  # as which a KeyError shows it
+    def __repr__(self) -> str:  # a KeyError shows the repr of its argument
         return repr(str(self))
 
 

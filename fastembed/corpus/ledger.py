@@ -88,7 +88,7 @@ class Ledger:
         total["dropped"], total["skipped"] = _sums(self.dropped, other.dropped), _sums(self.skipped, other.skipped)
         total["unit"] = other.unit if self.unit == Ledger.unit else self.unit
         total["walks"] = self.walks | other.walks
-        total["counts_dropped"] = max(self.counts_dropped, other.counts_dropped)  # the share of the sum is not larger
+        total["counts_dropped"] = max(self.counts_dropped, other.counts_dropped)  # at least the share of the sum
         return Ledger(**total)
 
 
@@ -108,7 +108,7 @@ def check_walks(first: Ledger | None, second: Ledger | None) -> None:
     """Raise ValueError if the walks of two ledgers are known to differ."""
     walks = [{} if ledger is None else ledger.walks for ledger in (first, second)]
     if walks[0] | walks[1] != walks[1] | walks[0]:
-        raise ValueError("counts of {}, and of {}".format(*map(_walks_text, walks)))
+        raise ValueError("counts must be of the same walks, got {} and {}".format(*map(_walks_text, walks)))
 
 
 def record_lines(ledger: Ledger, tokens: int, lines: int = 1, empty_lines: int | None = None) -> None:
@@ -124,7 +124,7 @@ def check_reread(first: Ledger | None, second: Ledger | None) -> None:
     Parameters
     ----------
     first, second : Ledger or None
-        None if it is not known.
+        None if unknown.
 
     Examples
     --------
@@ -141,13 +141,13 @@ def check_reread(first: Ledger | None, second: Ledger | None) -> None:
 
 # ---------------------------------------------------------------- held-out lines
 
-HELD_OUT = "held out"  # why tokens were dropped, in a ledger
-SPAWN_KEY = (1,)  # of a stream of random numbers apart from that of the start of a model
+HELD_OUT = "held out"  # a reason in `Ledger.dropped`
+SPAWN_KEY = (1,)  # for random numbers apart from the start of a model
 
 
 @dataclass(frozen=True)
 class LineSplit:
-    """One side of a split of the lines of a corpus: those held out, or the others.
+    """One side of a split of the lines of a corpus: the held-out lines, or the lines to train on.
 
     Each line is held out with probability `share`, independently: the n-th line by the n-th number of the generator
     ``numpy.random.default_rng(numpy.random.SeedSequence(seed, spawn_key=(1,)))``. The split depends on the seed alone,
@@ -189,12 +189,12 @@ class LineSplit:
 
     @property
     def dropped(self) -> str:
-        """Why a ledger drops the tokens of the other side."""
+        """The reason for which a ledger drops the tokens of the other side."""
         return "not held out" if self.held_out else HELD_OUT
 
 
 def line_selector(split: LineSplit) -> Callable[[NDArray[np.int32]], NDArray[np.int32]]:
-    """Return a function from each piece of a text, in which -1 stands after each line, to its lines on one side.
+    """Return a function from consecutive pieces of a text, with -1 after each line, to their lines on one side.
 
     Examples
     --------
@@ -203,7 +203,7 @@ def line_selector(split: LineSplit) -> Callable[[NDArray[np.int32]], NDArray[np.
     [array([ 5,  6, -1,  9, -1], dtype=int32), array([ 7,  8, -1], dtype=int32)]
     """
     rng = np.random.default_rng(np.random.SeedSequence(split.seed, spawn_key=SPAWN_KEY))
-    taken = (rng.random(1) < split.share) == split.held_out  # the line that continues in the next piece
+    taken = (rng.random(1) < split.share) == split.held_out  # [-1]: of the line that continues in the next piece
 
     def select(ids: NDArray[np.int32]) -> NDArray[np.int32]:
         nonlocal taken

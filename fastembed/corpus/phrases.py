@@ -35,9 +35,9 @@ Words: TypeAlias = tuple[str, ...]
 Counts: TypeAlias = npt.NDArray[np.float64]
 
 THRESHOLDS = {"npmi": 0.5, "word2vec": 100.0}  # the defaults
-DIGITS = 6  # digits of a score after the point: files are short, and are read back to the same scores
-MOST_COMMON = 4000  # common words, which the kernel numbers in 24 bits, two at a time
-SEARCH_GLUE = 0xFF  # between the words of a phrase during the search for longer ones: a byte that no UTF-8 text has
+DIGITS = 6  # decimals of a score, so that files are short and hold scores exactly
+MOST_COMMON = 4000  # the most common words: the kernel numbers pairs of common words in 24 bits
+SEARCH_GLUE = 0xFF  # joins the words of a phrase during the search: a byte that no UTF-8 text has
 
 
 class Phrases:
@@ -144,7 +144,7 @@ class Phrases:
         reader, workers = as_corpus(corpus, reading), check_threads(threads)
         scores: dict[Words, float] = {}
         first = Ledger()
-        for number in range(math.ceil(math.log2(max_words))):  # a pass doubles the longest phrase: it joins two parts
+        for number in range(math.ceil(math.log2(max_words))):  # a pass doubles the longest phrase
             ledger = first if number == 0 else Ledger()
             chunks: Iterable[Chunk] = reader.chunks(ledger, progress)
             if number == 0:
@@ -164,7 +164,7 @@ class Phrases:
         return cls(list(scores), list(scores.values()), first)
 
     def join(self, tokens: Iterable[str]) -> list[str]:
-        """Return the tokens of a sequence, those of each phrase joined by ``_``.
+        """Return the tokens of a sequence, with the tokens of each phrase joined by ``_``.
 
         Parameters
         ----------
@@ -209,7 +209,7 @@ class Phrases:
         for words, score in zip(self.phrases, self.scores.tolist(), strict=True):
             line = " ".join(words)
             if len(line.encode(errors="surrogatepass").split()) != len(words):
-                raise ValueError(f"a file of phrases has spaces between tokens, but one of {words} has white space")
+                raise ValueError(f"spaces separate tokens in a file of phrases, but one of {words} has white space")
             lines.append(line + ("\n" if math.isnan(score) else f"\t{score!r}\n"))
         write_lines(path, lines)
 
@@ -265,7 +265,7 @@ class Phrases:
 
 
 def _scored(line: str) -> tuple[str, float]:
-    """Return the text of a line and the score behind it, or NaN."""
+    """Return the phrase and the score of a line of a file; NaN for a line without a score."""
     text, tab, score = line.rpartition("\t")
     try:
         return (text, float(score)) if tab else (line, math.nan)
@@ -276,7 +276,7 @@ def _scored(line: str) -> tuple[str, float]:
 def _count(
     chunks: Iterable[Chunk], reading: Reading, phrases: Iterable[Words], common: Words, ledger: Ledger, threads: int
 ) -> NeighborTable:
-    """Count tokens and pairs of neighbours in a text in which some phrases are joined."""
+    """Count the tokens and the pairs of neighbours of a text, with `phrases` joined."""
     joined, packed = phrase_table(phrases), list(map(token_bytes, common))
     spare = OnePerThread(lambda: NeighborTable(packed))
 
@@ -296,7 +296,7 @@ def _count(
 def _scored_phrases(
     table: NeighborTable, common: Words, min_count: int, scoring: str, threshold: float, max_words: int, *, extend: bool
 ) -> dict[Words, float]:
-    """Return the pairs that score enough, as the words of both; if `extend`, only those with a phrase as a part."""
+    """Return the phrases that score at least `threshold`; if `extend`, phrases with a phrase as a part, else pairs."""
     tokens, times = table.tokens.frequent(0)
     pairs = np.array(table.frequent(min_count), dtype=np.int64).reshape(-1, 4)
     counts = np.array(times, dtype=np.float64)

@@ -19,8 +19,8 @@ from fastembed._base.validation import check_choice, check_flag, shown
 from fastembed._kernels import words as kernels
 from fastembed._kernels.tokens import PhraseTable
 
-# The kernels split at ASCII white space. White space inside a token of a list is therefore written as bytes that UTF-8
-# does not have, and so is a token without characters
+# The kernels split at ASCII white space. So bytes that UTF-8 does not have replace white space inside a token of a
+# list, and one of them stands for an empty token
 SPACES = b" \t\n\v\f\r"
 NO_SPACES = b"\xf8\xf9\xfa\xfb\xfc\xfd"  # no byte of UTF-8 is above F4
 EMPTY = b"\xfe"
@@ -32,11 +32,11 @@ LONGEST = 8  # the most words of a phrase
 GLUE = ord("_")  # between the words of a phrase
 NOTHING = "matches the empty string, which is no token: write + instead of *"
 DIGITS = {"keep": kernels.KEEP, "shape": kernels.SHAPE, "drop": kernels.DROP}
-ACCENTED = re.compile(rb"[\xcc\xcd][^ \n]*")  # a word from its first accent that is a character of its own, in UTF-8
-LOCALES = ("tr", "az")  # in which I, with a dot or without, has a lower case of its own
+ACCENTED = re.compile(rb"[\xcc\xcd][^ \n]*")  # a word from its first combining accent on, in UTF-8
+LOCALES = ("tr", "az")  # languages that distinguish i with and without a dot in both cases
 # "line" needs no kernel
 UNITS = {"paragraph": kernels.PARAGRAPH, "sentence": kernels.SENTENCE, "document": kernels.DOCUMENT}
-NOT_ESCAPED = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # surrogates that do not stand for a byte
+NOT_ESCAPED = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # surrogates that stand for no byte
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class Reading:
         return self.tokenizer is None and self.token_pattern is None
 
     def tokens(self, sequence: bytes) -> list[str]:
-        r"""Return the tokens of one sequence, in which all but a tokenizer or a pattern has been applied.
+        r"""Return the tokens of one sequence, to which all options but a tokenizer or a pattern have been applied.
 
         Parameters
         ----------
@@ -183,9 +183,9 @@ class Reading:
         return list(map(self.tokens, apply_valid(self, text).split(b"\n")[:-1]))
 
     def token(self, word: str, known: Container[str]) -> str:
-        """Return the token that a word becomes by this reading, if it becomes a single one; else the word.
+        """Return the token that a word becomes by this reading; the word itself if it becomes no single token.
 
-        The word stays, too, if it cannot be read: whoever looks it up says that it is unknown.
+        A word that cannot be read stays as it is.
 
         Parameters
         ----------
@@ -206,17 +206,17 @@ class Reading:
             return word
         try:
             read = list(chain.from_iterable(self.sequences(word)))
-        except ValueError:  # no UTF-8 form, or a tokenizer that the file of the model does not hold
+        except ValueError:  # a word without a UTF-8 form, or a `MissingTokenizer`
             return word
         return read[0] if len(read) == 1 else word
 
     def record(self) -> dict[str, Any]:
-        """Return what says which tokens a text has, as JSON can hold it, without what is as by default.
+        """Return the options that are not the defaults, as JSON can hold them.
 
         Returns
         -------
         dict
-            Of a tokenizer the name alone. `errors` is not in it: it says nothing of a valid text.
+            A tokenizer is recorded by its name. `errors` is left out: it does not change the tokens of a valid text.
 
         Examples
         --------
@@ -238,7 +238,7 @@ class Reading:
         Parameters
         ----------
         record : mapping
-            What :meth:`record` returned. Where there was a tokenizer there is one that raises an error when it is used.
+            The result of :meth:`record`. A recorded tokenizer becomes one that raises ValueError when it is called.
 
         Examples
         --------
@@ -269,14 +269,15 @@ class Reading:
 def apply_valid(reading: Reading, text: bytes, inside: bool = False, last: bool = True) -> bytes:
     r"""Return a text in which each sequence ends in ``\n``, and white space separates its tokens.
 
-    A tokenizer or a pattern is for each sequence of this. The kernels would read beyond the end of invalid UTF-8.
+    `Reading.tokens` applies a tokenizer or a pattern to each of these sequences. The text must be valid UTF-8, or the
+    kernels would read beyond its end.
 
     Parameters
     ----------
     text : bytes
         A whole text, or a part of one, in valid UTF-8.
     inside : bool
-        Whether it begins inside a sequence, of which earlier parts had more than white space.
+        Whether the text begins inside a sequence whose earlier parts have more than white space.
     last : bool
         Whether the text ends here.
     """
@@ -298,7 +299,7 @@ def apply_valid(reading: Reading, text: bytes, inside: bool = False, last: bool 
 def _composed(text: bytes) -> bytes:
     """Return words in which each letter and the accents behind it are one character, if Unicode has it.
 
-    Only words that have such accents, U+0300 to U+036F, are composed: how a word is read does not depend on the others.
+    Only words with combining accents, U+0300 to U+036F, are composed, so that a word is read the same in any text.
     """
     parts, end = list[bytes](), 0
     for match in ACCENTED.finditer(text) if b"\xcc" in text or b"\xcd" in text else ():
@@ -309,7 +310,7 @@ def _composed(text: bytes) -> bytes:
 
 
 def checked_reading(reading: Any) -> Reading:
-    """Return a reading, or that by default for None; raise TypeError for anything else."""
+    """Return the reading, or the default reading for None; raise TypeError for anything else."""
     if reading is None:
         return Reading()
     if not isinstance(reading, Reading):
@@ -319,15 +320,13 @@ def checked_reading(reading: Any) -> Reading:
 
 @dataclass(frozen=True)
 class MissingTokenizer:
-    """Stands for the tokenizer of a model that was read from a file, which holds its name alone."""
+    """The tokenizer of a model from a file, which holds the name of the tokenizer alone."""
 
     name: str
 
     def __call__(self, text: str) -> list[str]:
         """Raise ValueError."""
-        raise ValueError(
-            f"its text was read by the tokenizer {self.name}: give it again, by reading=Reading(tokenizer=)"
-        )
+        raise ValueError(f"the text was read by the tokenizer {self.name}: pass it by reading=Reading(tokenizer=...)")
 
 
 def tokenizer_name(tokenizer: Any) -> str:
@@ -344,7 +343,7 @@ def tokenizer_name(tokenizer: Any) -> str:
 
 
 def check_pattern(pattern: Any) -> None:
-    """Raise TypeError or ValueError unless it is a regular expression of a token.
+    """Raise TypeError or ValueError unless a pattern is a regular expression of tokens.
 
     Examples
     --------
@@ -361,17 +360,17 @@ def check_pattern(pattern: Any) -> None:
         raise ValueError(f"token_pattern {pattern!r} is not a regular expression: {error}") from None
     if compiled.groups:
         raise ValueError(f"token_pattern {pattern!r} has a group: write (?:...) in place of (...)")
-    if compiled.search(""):  # others that match the empty string are found while text is read
+    if compiled.search(""):  # `Reading.tokens` rejects patterns that match it elsewhere
         raise ValueError(f"token_pattern {pattern!r} {NOTHING}")
 
 
 def replace_surrogates(text: str) -> tuple[bytes, int]:
-    r"""Return a text as UTF-8 with U+FFFD in place of its surrogates, or of the bytes they stand for, and their number.
+    r"""Return a text as UTF-8 with U+FFFD in place of surrogates and invalid bytes, and how many U+FFFD these are.
 
     Parameters
     ----------
     text : str
-        U+DC80 to U+DCFF stand for bytes, as `surrogateescape` puts them for those that are not valid.
+        U+DC80 to U+DCFF stand for invalid bytes, as the error handler `surrogateescape` decodes them.
 
     Examples
     --------
@@ -386,12 +385,12 @@ def replace_surrogates(text: str) -> tuple[bytes, int]:
 def token_list(item: Iterable[Any], where: str) -> list[str]:
     """Return a sequence of str or of int as a list of str; raise TypeError for anything else.
 
-    A set is sorted: its own order differs from process to process.
+    A set is sorted, since its order differs from process to process.
 
     Parameters
     ----------
     where : str
-        What the message calls it.
+        The name of the sequence, for messages.
     """
     if isinstance(item, str | bytes | bytearray | memoryview | os.PathLike | Mapping):
         raise TypeError(f"{where} is {shown(item)}, where a list of tokens is expected")
@@ -425,12 +424,12 @@ def check_phrases(phrases: Any) -> tuple[tuple[str, ...], ...]:
 
 
 def phrases_text(phrases: Sequence[Any]) -> str:
-    """Return what the repr of a list of phrases says."""
+    """Return a list of phrases in words, for its repr."""
     return f"Phrases: {len(phrases):,}, such as {' '.join(phrases[0])!r}"
 
 
 def join_phrases(tokens: list[str], table: PhraseTable) -> list[str]:
-    """Return the tokens of a sequence, those of each phrase joined."""
+    """Return the tokens of a sequence, with the tokens of each phrase joined into one."""
     return split_tokens(table.join(join_tokens(tokens), GLUE))
 
 
@@ -443,7 +442,7 @@ def phrase_table(phrases: Iterable[Sequence[str]]) -> PhraseTable:
 
 
 def phrase_words(phrase: Any) -> tuple[str, ...]:
-    """Return the tokens of a phrase; raise for anything else."""
+    """Return the tokens of a phrase; raise TypeError or ValueError for anything else."""
     if isinstance(phrase, str):
         words = tuple(token.decode(errors="surrogatepass") for token in phrase.encode(errors="surrogatepass").split())
     elif isinstance(phrase, Iterable) and not isinstance(phrase, bytes):
@@ -460,7 +459,7 @@ def phrase_words(phrase: Any) -> tuple[str, ...]:
 
 
 def join_tokens(tokens: Sequence[str]) -> bytes:
-    r"""Return tokens as text in which white space stands between tokens and nowhere else.
+    r"""Return tokens as text with white space between tokens and nowhere else.
 
     Examples
     --------
@@ -486,7 +485,7 @@ def split_tokens(text: bytes) -> list[str]:
 
 
 def token_bytes(token: str) -> bytes:
-    """Return a token in UTF-8, with other bytes in place of white space."""
+    """Return a token in UTF-8, with `NO_SPACES` in place of white space."""
     return token.encode(errors="surrogatepass").translate(_escape) or EMPTY
 
 

@@ -16,7 +16,7 @@ from fastembed.corpus.corpus import Source, as_corpus
 from fastembed.corpus.ledger import HELD_OUT, Ledger, LineSplit, check_reread, check_walks
 from fastembed.counts.counts import Counts
 from fastembed.counts.windows import Windows
-from fastembed.skipgram.estimate import check_before_counting, counting_memory, estimate_of
+from fastembed.skipgram.estimate import WRITTEN_BYTES, counting_memory, estimate_of, with_fewest_counts
 from fastembed.skipgram.model import FittedModel, how_counted
 from fastembed.skipgram.options import Baskets, SkipGramOptions
 from fastembed.trainer.data import check_counts
@@ -50,7 +50,7 @@ class Given(NamedTuple):
 
 
 def counted(given: Given, options: SkipGramOptions, run: Run) -> CountPair:
-    """Return the counts to train on, and those for the nll after each epoch.
+    """Return the counts to train on, and the held-out counts for the nll after each epoch.
 
     Raises
     ------
@@ -64,19 +64,19 @@ def counted(given: Given, options: SkipGramOptions, run: Run) -> CountPair:
     if issparse(given.source):
         raise TypeError("a sparse matrix has no tokens: make counts by Counts.from_scipy(matrix, tokens=...)")
     if given.validation_counts is not None:
-        raise ValueError("validation_counts go with counts; of a corpus, early_stopping holds out lines")
+        raise ValueError("validation_counts need counts; for a text, early_stopping=True holds out lines")
     if not isinstance(run.ranks.comm, OneProcess):
-        raise ValueError("comm goes with counts: count the corpus first, by SkipGram.count")
+        raise ValueError("comm needs counts, got a text: count it first, by SkipGram.count")
     return _counted_text(given.source, given, options, run)
 
 
 def _aligned(counts: Counts, given: Given, options: SkipGramOptions) -> CountPair:
-    """Return given counts, and those for the nll after each epoch, with the rows and columns of the base.
+    """Return the given counts and the held-out counts, with the rows and columns of the base.
 
     Raises
     ------
     TypeError, ValueError
-        If they cannot be trained on, or do not go with the base.
+        If counts cannot be trained on, or differ from the base in how they were counted.
     """
     base, validation = given.base, given.validation_counts
     if options.early_stopping and validation is None:
@@ -95,32 +95,34 @@ def _aligned(counts: Counts, given: Given, options: SkipGramOptions) -> CountPai
         check_counts(validation, counts.shape, "validation_counts")
         how, other = map(how_counted, (counts, validation))
         if how != other:
-            raise ValueError(f"validation_counts are those of {other}, but counts are those of {how}")
+            raise ValueError(f"validation_counts must be counted like counts, by {how}, got {other}")
         check_walks(counts.ledger, validation.ledger)
         if validation.vocabulary and validation.vocabulary.tokens != counts.vocabulary.tokens:
-            raise ValueError("validation_counts have other tokens than counts: use one Vocabulary")
+            raise ValueError("validation_counts must have the tokens of counts: count both with one Vocabulary")
     return counts, validation
 
 
 def _counted_text(text: Source, given: Given, options: SkipGramOptions, run: Run) -> CountPair:
-    """Return the counts of a text to train on, and with early stopping those of its held-out lines.
+    """Return the counts of a text to train on, and with early stopping the counts of its held-out lines.
 
-    Before a text is counted for a new model, there is a check of the memory.
+    For a new model, the memory of training is checked before the text is counted.
     """
     base, memory_limit, progress = given.base, run.memory_limit, run.progress
     corpus = as_corpus(text, options.reading if base is None else base.reading_of(text, options.reading))
-    if memory_limit is not None:  # a limit that is too small is an error before anything is read
+    if memory_limit is not None:  # raises MemoryError for a limit that is too small, before the text is read
         counting_memory(memory_limit, 0, options.threads)
     words, written = None, 0
     if base is None:
         words = vocabulary = options.vocabulary(corpus, options.max_size, progress)
         pairing = options.pairing(len(words))
-        least = estimate_of(options, len(words), pairing.columns(len(words)))
-        written = check_before_counting(replace(least, memory_limit=memory_limit), words.counts, pairing)
+        estimate = estimate_of(options, len(words), pairing.columns(len(words)))
+        least = with_fewest_counts(replace(estimate, memory_limit=memory_limit), words.counts, pairing)
+        least.check()
+        written = WRITTEN_BYTES * least.largest_group
     else:
         vocabulary, pairing = base.vocabulary, base.pairing()
         if given.grow:
-            with suppress(NoTokenError):  # then there are no words to add
+            with suppress(NoTokenError):  # a text without words adds none
                 words = options.vocabulary(corpus, None, progress)
                 vocabulary = vocabulary.grown(words, options.max_size)
     count = partial(
@@ -136,15 +138,14 @@ def _counted_text(text: Source, given: Given, options: SkipGramOptions, run: Run
         validation, counts = count(lines=held_out), count(lines=others)
     else:
         counts, validation = count(), None
-    first = words or validation
-    for again in (validation, counts):
-        if first is not None and again is not None:
-            check_reread(first.ledger, again.ledger)
+    ledgers = [part.ledger for part in (words, validation, counts) if part is not None]
+    for ledger in ledgers[1:]:
+        check_reread(ledgers[0], ledger)
     return counts, validation
 
 
 def joined_ledger(words: Ledger | None, counted: Ledger | None) -> Ledger | None:
-    """Return the ledger of a vocabulary, with what only that of the counts tells: the unit, and what was held out."""
+    """Return the ledger of a vocabulary, with the unit and the held-out tokens of the ledger of the counts."""
     if words is None or counted is None:
         return words or counted
     ledger = replace(words, unit=counted.unit)
@@ -155,7 +156,7 @@ def joined_ledger(words: Ledger | None, counted: Ledger | None) -> Ledger | None
 
 
 def counting(pairing: Windows | Baskets) -> Callable[..., Counts]:
-    """Return the function that counts a text in windows or baskets: of `Counts`, with the options of these."""
+    """Return `Counts.from_corpus` or `Counts.from_baskets`, with the options of the windows or baskets."""
     count = Counts.from_baskets if isinstance(pairing, Baskets) else Counts.from_corpus
     return partial(count, **asdict(pairing))
 
@@ -163,9 +164,9 @@ def counting(pairing: Windows | Baskets) -> Callable[..., Counts]:
 def count_all(
     given: Source, options: SkipGramOptions, progress: FitProgress | None, executor: Executor | None, **how: Any
 ) -> Counts:
-    """Return the counts of all lines of a text, as `SkipGram.count` documents it; `how` is for `Counts` alone."""
+    """Return the counts of all lines of a text, as `SkipGram.count` documents it; `how` is passed to `Counts`."""
     if executor is not None and options.baskets is not None:
-        raise ValueError("an executor counts windows, and no baskets")
+        raise ValueError("executor must be None for baskets: it counts windows alone")
     corpus = as_corpus(given, options.reading)
     words = options.vocabulary(corpus, options.max_size, progress, executor)
     how |= {"threads": options.threads, "progress": None if progress is None else progress.counting}
@@ -177,7 +178,7 @@ def count_all(
 
 
 def counts_for(model: FittedModel, given: Source | Counts, options: SkipGramOptions) -> Counts:
-    """Return counts with the rows and columns of a model: given counts, or those of a text or baskets."""
+    """Return counts with the rows and columns of a model: the given counts, or the counts of a text or baskets."""
     if isinstance(given, Counts):
         return model.aligned(given)
     corpus = as_corpus(given, model.reading_of(given, options.reading))

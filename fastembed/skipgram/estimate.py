@@ -1,7 +1,7 @@
 """`Estimate`: the memory and the floating-point operations of training, by a formula of the shapes.
 
-The memory is within 30 % of the measured peaks (``tests/skipgram/test_estimate.py``), of which the larger part is what
-no formula of the model knows: the interpreter, the libraries and what the C library holds.
+The memory is within 30 % of the measured peaks (``tests/skipgram/test_estimate.py``). The larger
+part of these peaks follows from no size of the model: the interpreter, the libraries, the reserves of the C library.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from fastembed.skipgram.subwords import Subwords
 
 PROCESS_BYTES = 125_000_000  # the interpreter, this package, NumPy, SciPy, and BLAS with its buffers
 WORD_BYTES = 250  # per word: the string, its id, its place in the dictionary and in the order of the epochs
-SPARE = 0.08  # of a limit: what the C library holds beyond what is computed here; 5.5 % was the most seen
-COUNT_BYTES, PMI_BYTES = 6.5, 6  # per stored count: in tiles, most of which have four bytes per value; in the PMI
-GROUP_BYTES = 20  # per count of the largest group: while its PMI is computed
+SPARE = 0.08  # share of a limit for reserves of the C library beyond the estimate: at most 5.5 % in measurements
+COUNT_BYTES, PMI_BYTES = 6.5, 6  # per stored count: in tiles, mostly of four bytes per value; in the PMI
+GROUP_BYTES = 20  # per count of the largest group, while the PMI of the group is computed
 NGRAM_BYTES, ENTRY_BYTES = 80, 50  # per n-gram, and per n-gram of a word: its id and its weight, in several copies
 NGRAMS_PER_WORD, ENTRIES_PER_WORD = 3, 20  # of English, until the words are known
 BLOCK_ROWS = 256  # rows of a block, whose logits and gradients are in memory
-LEAST_GROUPS = 4  # of a store, in memory in the epochs
-READING_BYTES = 20_000_000  # of buffers and text per thread, while a text is counted
+LEAST_GROUPS = 4  # groups of a store that are in memory during the epochs, at least
+READING_BYTES = 20_000_000  # per thread that counts a text: buffers and text
 TABLE_BYTES = 60  # per word in the table that encodes text
-LEAST_ENTRIES = 0.4  # of the pairs that independent words would give: less than the least share seen
-WRITTEN_BYTES = 24  # per count of the group of rows that is put into tiles
+LEAST_ENTRIES = 0.4  # stored counts per expected pair of independent words: at least 0.45 in measurements
+WRITTEN_BYTES = 24  # per count of a group of rows, while the group is put into tiles
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Estimate:
     @property
     def training_memory(self) -> int:
         """The most bytes that the start, the epochs or the gauge allocate, without counts and words."""
-        vectors = 4 * self.dim * (self.inputs + self.outputs)  # of the SVD, after the PMI
+        vectors = 4 * self.dim * (self.inputs + self.outputs)  # the result of the SVD, which replaces the PMI
         start = max(min(PMI_BYTES * self.nnz, self.start_memory), vectors) + self._beside_pmi
         buffered = max(self.buffer_memory, int(LEAST_GROUPS * COUNT_BYTES * self.largest_group))
         epochs = self._epochs_memory + min(buffered, int(COUNT_BYTES * self.nnz))
@@ -147,7 +147,7 @@ class Estimate:
         """The bytes of the epochs beside the buffer of counts, or of the gauge after them."""
         linear = 4 * self.dim * self.outputs
         parameters = 4 * self.dim * (self.inputs + self.ngrams) + linear
-        # The current ones and those of the last epoch; the best; for a callback, a model and its gauge
+        # Copies: the current and the last epoch; the best epoch; for a callback, a model and its gauge
         copies = 2 + self.early_stopping + 2 * self.shows
         shards = -(-self.outputs // SHARD_ROWS)
         block = 4 * min(BLOCK_ROWS, self.inputs) * (self.outputs + shards * self.dim)  # logits, and dH of each shard
@@ -185,14 +185,14 @@ def estimate_of(
 
 
 def counting_memory(limit: int, words: int, threads: int | None, written: int = 0) -> int:
-    """Return the bytes for the text and the counts: the limit of the process minus what else it holds.
+    """Return how many bytes counts may take: the limit minus the process, the table of the words and the buffers.
 
-    Of these, `written` bytes for what is written to a store are left out as far as enough is left.
+    A store needs `written` bytes at a time, which are subtracted, too; counts keep a quarter of the rest.
 
     Raises
     ------
     MemoryError
-        If nothing is left.
+        If less than `LEAST` bytes are left.
     """
     workers = check_threads(threads)
     held = max(resident_memory(), PROCESS_BYTES) + TABLE_BYTES * words + READING_BYTES * (1 + workers)
@@ -205,11 +205,11 @@ def counting_memory(limit: int, words: int, threads: int | None, written: int = 
 
 
 def likely_entries(frequencies: NDArray[np.int64], windows: Windows) -> float:
-    """Return how many different pairs are expected of a text whose words are independent of each other.
+    """Return the expected number of different pairs of a text of independent words.
 
-    Word w has n_w = f_w L contexts on a side, a share p_c of which is c: it occurs with probability 1 - exp(-n_w p_c).
-    The sum over c is interpolated between 64 values of n_w. Real text repeats itself and has fewer pairs: 0.73 to 0.82
-    times as many in prose, 0.45 in recipes of a line.
+    Word w has n_w = f_w L contexts on a side. The share p_c of them is word c, so the pair (w, c) occurs with the
+    probability 1 - exp(-n_w p_c). The sum over c is interpolated between 64 values of n_w. Real text repeats itself and
+    has fewer pairs: 0.73 to 0.82 times as many in prose, 0.45 in recipes of a line.
 
     Parameters
     ----------
@@ -231,25 +231,19 @@ def likely_entries(frequencies: NDArray[np.int64], windows: Windows) -> float:
     return float(total)
 
 
-def check_before_counting(least: Estimate, frequencies: NDArray[np.int64], pairing: Any) -> int:
-    """Check the memory of training on a text before it is counted; return the bytes that go to a store at a time.
+def with_fewest_counts(estimate: Estimate, frequencies: NDArray[np.int64], pairing: Any) -> Estimate:
+    """Return an estimate with the fewest stored counts that a text is expected to have; without a limit, unchanged.
 
     Parameters
     ----------
-    least : Estimate
-        With the limit, but without the number of counts.
+    estimate : Estimate
+        Without the number of counts.
     frequencies : ndarray of int64 (V,)
         How often each word occurs, descending.
     pairing : Windows or Baskets
-        How it will be counted. Of baskets, the number of counts cannot be foreseen.
-
-    Raises
-    ------
-    MemoryError
-        If even few counts would need more memory than is free, or than the limit.
+        How pairs are counted. The number of counts of baskets is not known in advance.
     """
-    if least.memory_limit is not None and isinstance(pairing, Windows):
-        nnz = int(LEAST_ENTRIES * likely_entries(frequencies, pairing))
-        least = replace(least, nnz=nnz, largest_group=max(nnz // group_count(least.inputs), 1))
-    least.check()
-    return WRITTEN_BYTES * least.largest_group
+    if estimate.memory_limit is None or not isinstance(pairing, Windows):
+        return estimate
+    nnz = int(LEAST_ENTRIES * likely_entries(frequencies, pairing))
+    return replace(estimate, nnz=nnz, largest_group=max(nnz // group_count(estimate.inputs), 1))

@@ -4,13 +4,13 @@ The start is a truncated SVD of the positive pointwise mutual information of cou
 PMI (Levy & Goldberg 2014). So the best low-rank approximation of the positive PMI, split evenly between embedding and
 linear layer, is close to the optimum.
 
-The gauge is which of many equivalent models is the result. Any vector mu and invertible matrix A leave the logits
+The gauge chooses one of many models with the same logits. Any vector mu and invertible matrix A leave the logits
 unchanged:
 
     E W + b  =  (E - mu) A · A⁻¹ W  +  (b + mu W)
 
-so the likelihood does not determine them, but the cosines between the rows of E depend on them. Here mu centres the
-rows, and A shrinks each direction by its share of noise.
+So the likelihood does not determine mu and A, but the cosines between the rows of E depend on both. Here mu centres
+the rows, and A shrinks each direction by its share of noise.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ from fastembed.counts.groups import group_count, group_size, group_slice
 from fastembed.counts.store import GroupedCounts, Totals
 from fastembed.counts.tiles import TiledRows
 
-PMI_COLUMNS = 2048  # of a block of the PMI: this many rows of 48 float32 fill a fifth of an L2 cache of 2 MiB
+PMI_COLUMNS = 2048  # columns of a block of the PMI: 2048 rows of 48 float32 fill a fifth of an L2 cache of 2 MiB
 
 T = TypeVar("T")
 
-# Of the Krylov space of the SVD: the number of blocks, and the columns of a block per triplet (docs/design.md)
+# The Krylov space of the SVD has BLOCKS blocks of BLOCK_SHARE columns per singular triplet (docs/design.md)
 BLOCKS, BLOCK_SHARE = 5, 0.45
-KRYLOV_COLUMNS = 1024  # up to so many, the Krylov space may be larger than the matrix: other ways save no time
-# What is left of a product of float32 below this share of the largest singular value is taken for its rounding error
+KRYLOV_COLUMNS = 1024  # up to this size the Krylov space may exceed the matrix: a dense SVD would save no time
+# Directions of a float32 product below this share of the largest singular value are rounding errors
 ROUNDING = 1e-5
-# A block with a direction shorter than this share of the largest singular value is made orthogonal again; directions
-# then have length 1, and those of which less than LEAST_LEFT is left are dropped
+# A block with a direction shorter than WEAK times the largest singular value is made orthogonal twice. The second pass
+# takes directions of length 1, and drops a direction of which less than LEAST_LEFT remains
 WEAK, LEAST_LEFT = 0.01, 0.1
-# The scale of the normal noise in dimensions beyond the rank: if both layers were zero there, so would all gradients
-# be. Also the ridge of new rows, as a share of the mean square.
+# Dimensions beyond the rank get normal noise of this scale: where both layers are zero, all gradients are zero.
+# The ridge of new rows is FILL_SCALE times the mean square of a dimension.
 FILL_SCALE = 0.01
 AXES_ROWS = 1024  # rows in float64 at a time, per thread
 AXES_TASKS = 64  # largest number of tasks, each of which has a k x k matrix
@@ -61,7 +61,7 @@ LEAST_ROWS = 512  # smallest number of rows per task of a product, since each ta
 # counted once (one-sided windows, pairs of a graph), half of them is a cautious choice.
 PAIRS_PER_COUNT = 0.5
 LEAST_SHARE = 0.1  # no direction is scaled by less than this share of the largest factor: A stays well-conditioned
-LEAST_VARIANCE = 1e-6  # smallest variance, as a share of the largest; its value does not matter where rows span nothing
+LEAST_VARIANCE = 1e-6  # smallest variance, as a share of the largest: any value serves in directions without rows
 GAUGE_ROWS = 2048  # rows in float64 at a time, per thread
 
 
@@ -70,15 +70,16 @@ def truncated_svd(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Return the leading singular triplets, by the randomised block Krylov method of Musco & Musco (2015).
 
-    The space of the right singular vectors is that of V, MᵀMV, (MᵀM)²V, ..., of a random V with about half as many
-    columns as there are triplets. Each product is orthonormalised, and so is V to what came before: twice where little
-    is left, with random columns in place of those of which nothing is. The bits are the same for any number of threads.
-    Blocks are whole cache lines wide, so that no load crosses a line.
+    The right singular vectors are sought in the span of the blocks V, MᵀM V, (MᵀM)² V, ..., where V is random and has
+    about half as many columns as there are triplets. Each block is made orthonormal, and orthogonal to the blocks
+    before it. A block that is nearly in their span is made orthogonal twice, and random columns replace its zero
+    columns. The bits are the same for any number of threads. Blocks are whole cache lines wide, so that no load crosses
+    a line.
 
     Parameters
     ----------
     matrix : PositivePMI (m, n)
-        Freed when the space is complete.
+        Its entries are freed when the space is complete.
     rank : int
         At most min(m, n).
 
@@ -92,7 +93,7 @@ def truncated_svd(
         return _whole_svd(matrix, rank, pool)
     lefts: list[NDArray[np.float32]] = []
     rights: list[NDArray[np.float32]] = []
-    factor, floor = np.zeros((BLOCKS * width, BLOCKS * width)), 0.0  # matrix @ rights = lefts @ factor
+    factor, largest = np.zeros((BLOCKS * width, BLOCKS * width)), 0.0  # matrix @ rights = lefts @ factor
     for k in bar(range(BLOCKS), desc="start"):
         left, right = (aligned_zeros((size, width), "float32") for size in matrix.shape)
         if k == 0:
@@ -100,17 +101,16 @@ def truncated_svd(
             _principal_axes(right, pool)
         else:
             matrix.transposed_times(lefts[-1], out=right)
-            least = _complement(right, rights, pool, floor)
-            if least < WEAK * floor / ROUNDING:
-                # Much of what is left is rounding error, with parts along the blocks before; where nothing is, the
-                # space ends, and random directions go on
-                spent = ~right.any(axis=0)
-                right[:, spent] = rng.standard_normal((len(right), np.count_nonzero(spent)), dtype=np.float32)
-                right[:, spent] /= np.sqrt(len(right))
+            if _complement(right, rights, pool, ROUNDING * largest) < WEAK * largest:
+                # Rounding errors of short directions have parts along the blocks before. Zero columns mean that the
+                # Krylov space has ended: random directions replace them
+                empty = ~right.any(axis=0)
+                right[:, empty] = rng.standard_normal((len(right), np.count_nonzero(empty)), dtype=np.float32)
+                right[:, empty] /= np.sqrt(len(right))
                 _complement(right, rights, pool, LEAST_LEFT)
         matrix.times(right, out=left)
         s, rotation = _principal_axes(left, pool)
-        floor = max(floor, ROUNDING * s[0])
+        largest = max(largest, s[0])
         lefts.append(left)
         rights.append(right)
         part = slice(k * width, (k + 1) * width)
@@ -118,7 +118,7 @@ def truncated_svd(
     matrix.free()
     squares, rotation = np.linalg.eigh(factor.T @ _products(lefts, pool) @ factor)
     squares, rotation = squares[: -rank - 1 : -1], rotation[:, : -rank - 1 : -1]
-    real = squares > floor**2
+    real = squares > (ROUNDING * largest) ** 2
     s = np.sqrt(np.where(real, squares, 0))
     u, v = (np.empty((size, rank), np.float32) for size in matrix.shape)
     _multiply(lefts, factor @ rotation * np.divide(1, s, out=np.zeros_like(s), where=real), u, pool)
@@ -129,7 +129,7 @@ def truncated_svd(
 def _whole_svd(
     matrix: PositivePMI, rank: int, pool: Pool
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Return what `truncated_svd` does, of a dense copy: for so many triplets that the Krylov space would be larger."""
+    """Return the triplets of `truncated_svd` by a dense SVD: for ranks whose Krylov space would exceed the matrix."""
     rows, columns = matrix.shape
     unit = np.eye(min(rows, columns), dtype=np.float32)
     dense = np.empty((max(rows, columns), len(unit)), np.float32)  # M, or its transpose
@@ -147,7 +147,7 @@ def block_width(rank: int) -> int:
 
 
 def space_size(rank: int, shape: tuple[int, int]) -> int:
-    """Return the columns of the space in which `rank` singular triplets are found: of a matrix that is small, all."""
+    """Return the dimension of the space of the SVD: of the Krylov space, or of the smaller side of a small matrix."""
     krylov = BLOCKS * block_width(rank)
     return krylov if krylov <= KRYLOV_COLUMNS else min(krylov, *shape)
 
@@ -160,15 +160,15 @@ def svd_start(
     Dimensions beyond the rank are filled with noise. `memory` as for `PositivePMI`.
     """
     pmi = PositivePMI(counts, totals, pool, memory)
-    give_back_freed()  # what the counts of the groups took
+    give_back_freed()  # the memory of the groups of counts
     u, s, v = truncated_svd(pmi, min(dim, *pmi.shape), rng, pool)
     rank = np.count_nonzero(s)
     embedding, linear = np.empty((len(u), dim), np.float32), np.empty((len(v), dim), np.float32)
-    roots, first = np.sqrt(s[:rank]), 0
+    roots, offset = np.sqrt(s[:rank]), 0
     for group in range(group_count(len(u))):  # the PMI has its rows in the order of groups
         rows = embedding[group_slice(group, len(u))]
-        np.multiply(u[first : first + len(rows), :rank], roots, out=rows[:, :rank])
-        first += len(rows)
+        np.multiply(u[offset : offset + len(rows), :rank], roots, out=rows[:, :rank])
+        offset += len(rows)
     np.multiply(v[:, :rank], roots, out=linear[:, :rank])
     for side in (embedding, linear):
         side[:, rank:] = rng.standard_normal((len(side), dim - rank), dtype=np.float32) * np.float32(FILL_SCALE)
@@ -176,25 +176,25 @@ def svd_start(
 
 
 def least_squares_rows(
-    counts: GroupedCounts, totals: Totals, first: int, linear: NDArray[np.float32], pool: Pool
+    counts: GroupedCounts, totals: Totals, known: int, linear: NDArray[np.float32], pool: Pool
 ) -> NDArray[np.float32]:
-    """Return rows of an embedding for inputs that a linear layer has not seen: M W^T (W W^T + λ)^-1, M their PMI.
+    """Return the rows of an embedding for the inputs from `known` on: M W^T (W W^T + λ)^-1, M their positive PMI.
 
-    They are the inputs from `first` on. The rows are the least-squares fit of their positive PMI by the fixed linear
-    layer (D, V): a start of training, unlike `folding.optimal_rows`, the rows of the highest likelihood. A ridge λ,
-    FILL_SCALE times the mean square of a dimension, bounds them if the layer does not have full rank.
+    The rows fit M by least squares for a fixed linear layer W (D, V). They are a start of training;
+    `folding.optimal_rows` returns the rows of the highest likelihood. The ridge λ, FILL_SCALE times the mean square of
+    a dimension, bounds the rows if W does not have full rank.
     """
     w, inputs = linear.astype(np.float64), counts.shape[0]
-    products: NDArray[Any] = np.zeros((inputs - first, len(w)))
-    if first == inputs:
+    products: NDArray[Any] = np.zeros((inputs - known, len(w)))
+    if known == inputs:
         return products.astype(np.float32)
     dense = np.ascontiguousarray(w.T)
     for group in range(group_count(inputs)):
         rows = np.arange(inputs)[group_slice(group, inputs)]
-        new = rows >= first
+        new = rows >= known
         if new.any():
             part = counts.read_group(group), int(np.argmax(new))
-            products[rows[new] - first] = pmi_products(*part, totals.rows[rows[new]], totals, dense, pool)
+            products[rows[new] - known] = pmi_products(*part, totals.rows[rows[new]], totals, dense, pool)
     gram = w @ w.T
     gram[np.diag_indices_from(gram)] += FILL_SCALE * np.trace(gram) / len(gram)
     fitted: NDArray[np.float64] = np.linalg.solve(gram, products.T).T
@@ -218,9 +218,9 @@ def _principal_axes(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return s, rotation of the thin SVD q @ diag(s) @ rotation.T of a tall matrix (m, k), which becomes q.
 
-    It is computed from the eigenvectors of matrixᵀ matrix in float64, in a seventh of the time of a QR. This squares
-    the condition number, which is acceptable for products of an orthonormal basis. Axes below the rounding error of the
-    squares, or below `floor`, become zero.
+    The eigenvectors of matrixᵀ matrix in float64 take a seventh of the time of a QR. They square the condition number,
+    which is acceptable for products of an orthonormal basis. Axes below the rounding error of the squares, or below
+    `floor`, become zero.
     """
     squares, rotation = np.linalg.eigh(_products([matrix], pool))
     squares, rotation = squares[::-1], rotation[:, ::-1]
@@ -231,7 +231,7 @@ def _principal_axes(
 
 
 def _complement(right: NDArray[np.float32], rights: list[NDArray[np.float32]], pool: Pool, floor: float) -> float:
-    """Make a block orthonormal, and orthogonal to those before; return its smallest singular value in between."""
+    """Make a block orthogonal to `rights`, then orthonormal; return its smallest singular value between the steps."""
     shares = _products(rights, pool, right)
     _multiply([*rights, right], np.concatenate([-shares, np.eye(right.shape[1])]), right, pool)
     return float(_principal_axes(right, pool, floor)[0][-1])
@@ -240,7 +240,7 @@ def _complement(right: NDArray[np.float32], rights: list[NDArray[np.float32]], p
 def _products(
     blocks: list[NDArray[np.float32]], pool: Pool, others: NDArray[np.float32] | None = None
 ) -> NDArray[np.float64]:
-    """Return AᵀA in float64, where A are matrices (m, k) side by side, or AᵀB with B (m, l)."""
+    """Return AᵀA in float64, with A the blocks (m, k) side by side; or AᵀB, with B the matrix `others` (m, l)."""
     width = sum(block.shape[1] for block in blocks)
     shape = width, width if others is None else others.shape[1]
 
@@ -260,13 +260,13 @@ def ordered_sum(
     """Return the sum of `part(task)` over tasks, in their order; about two parts per thread are in memory."""
     total = np.zeros(shape)
     with closing(ordered_map(part, tasks, pool.threads, ahead=pool.threads)) as parts:
-        for each in parts:
-            total += each
+        for term in parts:
+            total += term
     return total
 
 
 def _multiply(blocks: list[NDArray[np.float32]], change: NDArray[Any], out: NDArray[np.float32], pool: Pool) -> None:
-    """Set `out` to A @ change, where A are matrices (m, k) side by side, of which it may be one."""
+    """Set `out` to A @ change, with A the blocks (m, k) side by side; `out` may be one of the blocks."""
     tasks, change = _tasks(len(out)), change.astype(np.float32)
 
     def multiply(k: int) -> None:
@@ -277,28 +277,28 @@ def _multiply(blocks: list[NDArray[np.float32]], change: NDArray[Any], out: NDAr
 
 
 def _tasks(rows: int) -> list[list[slice]]:
-    """Return the pieces of rows of each task; they depend on the number of rows only, so the sums do too."""
+    """Return the pieces of rows of each task. They depend on the number of rows alone, and so do sums over tasks."""
     pieces = [slice(begin, begin + AXES_ROWS) for begin in range(0, rows, AXES_ROWS)]
-    each = -(-len(pieces) // AXES_TASKS)
-    return [pieces[begin : begin + each] for begin in range(0, len(pieces), each)]
+    size = -(-len(pieces) // AXES_TASKS)
+    return [pieces[begin : begin + size] for begin in range(0, len(pieces), size)]
 
 
 class PositivePMI:
     """M = max(0, log(N_wc · sum_c(n_c^a) / (n_w · n_c^a))), with a = 0.75, where N_wc > 0.
 
     Raising the shares of contexts to a power below 1 keeps rare contexts from the highest scores (Levy, Goldberg &
-    Dagan 2015). Only the positive entries are stored, by rows, in the order of the groups of the counts. The bits of
-    both products depend on neither the number of threads nor the place of the entries: each number is one sum, in the
-    order of the columns or of the rows.
+    Dagan 2015). Only the positive entries are stored, by rows, in the order of the groups of the counts. Each number of
+    a product is one sum, in the order of the columns or of the rows: its bits depend neither on the number of threads
+    nor on where the entries are.
 
     Parameters
     ----------
     counts : GroupedCounts (V_in, V)
         Counts, of which at least one is positive.
     totals : Totals
-        n_w and n_c; n_c may include further rows.
+        n_w and n_c; n_c may include rows that `counts` lacks.
     memory : int, optional
-        Bytes for the entries in memory; groups beyond it are in an unnamed temporary file.
+        The most bytes of entries in memory; further groups are in an unnamed temporary file.
 
     Attributes
     ----------
@@ -314,15 +314,15 @@ class PositivePMI:
         self._rows: list[BlockedRows] = []
         self._spill: SpilledRows | None = None  # the groups that do not fit into memory
         scratch = np.empty(int(entries.max()), np.uint16), np.empty(int(entries.max()), np.float32)
-        # The next group is read while one is in use, and the one after it once none is
+        # Group n + 1 is read while group n is in use, and group n + 2 after group n is freed
         with closing(ordered_map(counts.read_group, range(len(entries)), 2, ahead=1)) as parts:
             for group in range(len(entries)):
                 part = next(parts)
                 if group == 0:
                     self._bounds = _block_bounds(part, 0, self.shape, int(entries.sum()))
-                own = totals.rows[group_slice(group, self.shape[0])]
-                rows = BlockedRows.positive_pmi(part, 0, own, factors, self._bounds, pool, scratch)
-                del part  # free its memory before the next group is read
+                sums = totals.rows[group_slice(group, self.shape[0])]
+                rows = BlockedRows.positive_pmi(part, 0, sums, factors, self._bounds, pool, scratch)
+                del part
                 left -= rows.memory
                 if left < 0:
                     self._spill = self._spill or SpilledRows()
@@ -340,8 +340,8 @@ class PositivePMI:
             tasks = [(*part, *piece) for part in batch for piece in part[0].pieces(max(TASKS // len(batch), 8))]
 
             def multiply(k: int, tasks: list[tuple[BlockedRows, int, int, int]] = tasks) -> None:
-                rows, first, begin, end = tasks[k]
-                product = out[first : first + rows.starts.shape[1]]
+                rows, offset, begin, end = tasks[k]
+                product = out[offset : offset + rows.starts.shape[1]]
                 self._kernels.csr_times_dense(*rows, dense, product, begin, end)
 
             self._pool.run(multiply, len(tasks))
@@ -353,8 +353,8 @@ class PositivePMI:
         for batch in self._batches():
 
             def multiply(k: int, batch: list[tuple[BlockedRows, int]] = batch) -> None:
-                for rows, first in batch:
-                    factor = dense[first : first + rows.starts.shape[1]]
+                for rows, offset in batch:
+                    factor = dense[offset : offset + rows.starts.shape[1]]
                     self._kernels.add_transposed_csr_times_dense(*rows, factor, out, k)
 
             self._pool.run(multiply, len(self._bounds) - 1)
@@ -364,14 +364,14 @@ class PositivePMI:
         """Yield lists of groups that are in memory together, each with the index of its first row in the matrix."""
         groups = group_count(self.shape[0])
         sizes = [group_size(group, self.shape[0]) for group in range(groups)]
-        firsts = np.cumsum([0, *sizes[:-1]]).tolist()
+        offsets = np.cumsum([0, *sizes[:-1]]).tolist()
         held = len(self._rows)
         if held:
-            yield list(zip(self._rows, firsts[:held], strict=True))
+            yield list(zip(self._rows, offsets[:held], strict=True))
         if self._spill is not None:
             with closing(self._spill.read()) as parts:
-                for part, first in zip(parts, firsts[held:], strict=True):
-                    yield [(part, first)]
+                for part, offset in zip(parts, offsets[held:], strict=True):
+                    yield [(part, offset)]
 
 
 def pmi_products(
@@ -382,7 +382,7 @@ def pmi_products(
     dense: NDArray[Any],
     pool: Pool,
 ) -> NDArray[Any]:
-    """Return M @ dense for the rows of a group from `first` on, given the totals of these rows and of all columns."""
+    """Return M @ dense for the rows of a group from row `first` on, whose totals are `row_totals`."""
     product = np.zeros((len(row_totals), dense.shape[1]), dense.dtype)
     nnz = int(counts.lengths[first:].sum())
     if nnz:
@@ -400,19 +400,19 @@ def _column_factors(totals: Totals) -> NDArray[np.float64]:
     return reciprocals(weights, weights.sum())
 
 
-def _block_bounds(some: TiledRows, first: int, shape: tuple[int, int], nnz: int) -> NDArray[np.int32]:
+def _block_bounds(counts: TiledRows, first: int, shape: tuple[int, int], nnz: int) -> NDArray[np.int32]:
     """Return the first column of each block, and the number of columns.
 
-    Each block is a task of the pool, so blocks are narrower where columns have more counts in a sample: counts of
-    `some` rows from `first` on at equal distances. They are cut into parts with similar numbers of counts, and into
-    equal widths.
+    A block is a task of the pool, so blocks should have similar numbers of counts. Blocks end at quantiles of the
+    columns of a sample, and at multiples of a width. The sample is each n-th count of the rows of a group from row
+    `first` on.
     """
     rows, columns = shape
-    ends = np.cumsum(some.lengths[first:])
+    ends = np.cumsum(counts.lengths[first:])
     distance, sampled = max(int(ends[-1]) // SAMPLE, 1), list[NDArray[np.int32]]()
-    for begin, end in row_ranges(some.lengths[first:], max(int(ends[-1]) // TASKS, 1)):
+    for begin, end in row_ranges(counts.lengths[first:], max(int(ends[-1]) // TASKS, 1)):
         before = int(ends[begin - 1]) if begin else 0
-        sampled.append(some.decoded(first + begin, first + end).indices[-before % distance :: distance])
+        sampled.append(counts.decoded(first + begin, first + end).indices[-before % distance :: distance])
     sample = np.sort(np.concatenate(sampled))
     parts = max(nnz // (ROW_ENTRIES * rows), 1)  # so that a row has some counts in a block
     cuts = sample[:: max(-(-len(sample) // min(parts, TASKS // 2)), 1)]
@@ -442,10 +442,11 @@ class BlockedRows(NamedTuple):
         pool: Pool,
         scratch: tuple[NDArray[np.uint16], NDArray[Any]],
     ) -> BlockedRows:
-        """Return max(0, log(N_rc f_c / n_r)) for rows of counts from `first` on; n_r is the row total, f_c a factor.
+        """Return max(0, log(N_rc f_c / n_r)) for the rows of a group from row `first` on.
 
-        The entries are computed in `scratch`, where those of a piece begin where its counts would. Then they are moved
-        together into memory of their own, since fresh memory takes longer than the logarithms.
+        n_r is the total of a row, f_c the factor of a column. The kernel writes the entries of a piece to `scratch`,
+        from the place of the piece's first count on. The entries then move to new arrays without gaps. `scratch` serves
+        all groups, since writing to fresh memory takes longer than the logarithms.
         """
         lengths = counts.lengths[first:]
         places = np.concatenate([[0], np.cumsum(lengths)])
@@ -466,10 +467,10 @@ class BlockedRows(NamedTuple):
 
         def move(k: int) -> None:
             begin, end = pieces[k]
-            found = slice(starts[0, begin], starts[-1, end - 1])
-            moved = slice(ends[end - 1] - (found.stop - found.start), ends[end - 1])
-            columns[moved], data[moved] = scratch[0][found], scratch[1][found]
-            starts[:, begin:end] += moved.start - found.start
+            source = slice(starts[0, begin], starts[-1, end - 1])
+            target = slice(ends[end - 1] - (source.stop - source.start), ends[end - 1])
+            columns[target], data[target] = scratch[0][source], scratch[1][source]
+            starts[:, begin:end] += target.start - source.start
 
         pool.run(move, len(pieces))
         return cls(bounds, starts, columns, data)
@@ -480,7 +481,7 @@ class BlockedRows(NamedTuple):
         return self.starts.nbytes + self.columns.nbytes + self.data.nbytes
 
     def pieces(self, count: int) -> list[tuple[int, int]]:
-        """Return about `count` ranges of rows with similar numbers of entries, but none with few rows."""
+        """Return about `count` ranges of rows with similar numbers of entries, mostly of LEAST_ROWS or more."""
         lengths = self.starts[-1] - self.starts[0]
         count = min(count, -(-len(lengths) // LEAST_ROWS))
         return row_ranges(lengths, max(int(lengths.sum()) // count, 1))
@@ -489,13 +490,13 @@ class BlockedRows(NamedTuple):
 class SpilledRows:
     """Groups of rows in an unnamed temporary file, read in the order in which they were appended.
 
-    They are read, not mapped: pages of a mapped file count as memory of the process once they are touched.
+    The file is read, not mapped: touched pages of a mapped file count as memory of the process.
     """
 
     def __init__(self) -> None:
         self._file = TemporaryFile()  # noqa: SIM115 - open as long as its reader
         self._reader = RandomAccessFile(self._file)
-        self._groups: list[tuple[NDArray[np.int32], int, list[int]]] = []  # bounds, where they begin, bytes of arrays
+        self._groups: list[tuple[NDArray[np.int32], int, list[int]]] = []  # bounds, offset, bytes of each array
 
     def append(self, rows: BlockedRows) -> None:
         """Append a group without gaps; raise OSError if the disk is full."""
@@ -514,8 +515,8 @@ class SpilledRows:
         bounds, offset, sizes = group
         read = np.frombuffer(self._reader.read(offset, sum(sizes)), np.uint8)
         starts, data, columns = np.split(read, np.cumsum(sizes[:-1]))
-        of_blocks = starts.view(np.int64).reshape(len(bounds), -1)
-        return BlockedRows(bounds, of_blocks, columns.view(np.uint16), data.view(np.float32))
+        block_starts = starts.view(np.int64).reshape(len(bounds), -1)
+        return BlockedRows(bounds, block_starts, columns.view(np.uint16), data.view(np.float32))
 
 
 def reciprocals(totals: NDArray[np.float64], numerator: float = 1.0) -> NDArray[np.float64]:
@@ -533,15 +534,16 @@ def apply_gauge(
 ) -> NDArray[np.float64]:
     """Transform a model into its gauge, in place. Its logits stay the same up to rounding.
 
-    Let the rows of E be drawn with covariance C, and each be known from nu pairs, that is with precision nu F, where F
-    is the covariance of the contexts' vectors under their shares (the Fisher information of a softmax near those
-    shares). In the basis in which C is the identity and F is diagonal, the posterior mean in a direction is
-    zeta / (1 + zeta) times the coordinate of the row, where zeta = nu gamma and gamma is the entry of F. A uses one nu
-    for all words, so that it is one linear map: half the count of the word of a random pair. It matters if counts are
-    few: with many, zeta / (1 + zeta) is 1. The letters are those of ``docs/derivation.md``, section 6.
+    The model of section 6 of ``docs/derivation.md``: rows of E have the covariance C, and nu pairs measure a row with
+    the precision nu F. F is the covariance of the contexts' vectors under their shares, the Fisher information of a
+    softmax near these shares. In a basis in which C is the identity and F is diagonal with entries gamma, the posterior
+    mean of a coordinate is zeta / (1 + zeta) times its value, with zeta = nu gamma. A applies these factors. All words
+    have the same nu, half the count of the word of a random pair, so that A is linear. With many counts the factors
+    are close to 1.
 
-    With bags X the rows are those of H = X E. mu centres H, and cannot be subtracted from E, whose rows have different
-    weights in H. So only A changes the model: the bias stays the same, and the vectors of the inputs are X E A - mu A.
+    With bags X the vectors of the words are the rows of H = X E, and mu is their mean. The rows of X have different
+    sums, so a vector subtracted from all rows of E would not centre H. E becomes E A, the bias stays, and the caller
+    subtracts mu A from the rows of H.
 
     Parameters
     ----------
@@ -558,12 +560,11 @@ def apply_gauge(
     Returns
     -------
     ndarray (D,)
-        mu A: the vector that was subtracted from every row, or is to be subtracted from those of H, in the new
-        coordinates.
+        mu A: subtracted from the rows here, or, with bags, to be subtracted from the rows of X E A.
 
     Notes
     -----
-    Without bags, a row without counts becomes the mean, which is zero.
+    Without bags, rows without counts become zero, the mean.
     """
     rows, counted = embedding if bags is None else bags @ embedding, totals.rows > 0
     mean, covariance = _moments(rows, counted / np.count_nonzero(counted), pool)
@@ -592,11 +593,10 @@ def apply_gauge(
 def _shrinking(
     covariance: NDArray[np.float64], information: NDArray[np.float64], pairs: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return A and its inverse: the posterior means zeta / (1 + zeta), in the basis common to both matrices.
+    """Return A and its inverse: A multiplies each coordinate by zeta / (1 + zeta).
 
-    With C = R Rᵀ and Rᵀ F R = Q diag(gamma) Qᵀ, the rows' coordinates in the basis R Q have covariance 1 and precision
-    nu gamma.
-    The largest share is scaled to 1, since the common scale of the rows is arbitrary.
+    With C = R Rᵀ and Rᵀ F R = Q diag(gamma) Qᵀ, coordinates in the basis R Q have the covariance 1 and the precisions
+    nu gamma. The largest factor is scaled to 1, since the common scale of the rows is arbitrary.
     """
     variances, axes = np.linalg.eigh(covariance)
     if variances[-1] <= 0:  # all rows are equal
@@ -618,7 +618,7 @@ def _moments(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the mean (D,) and the covariance (D, D) of rows (V, D) under weights that sum to 1.
 
-    It takes two passes, since the difference of E[xxᵀ] and E[x]E[x]ᵀ cancels if the mean is far from zero.
+    There are two passes: E[xxᵀ] - E[x]E[x]ᵀ loses digits if the mean is far from zero.
     """
     dim, pieces = rows.shape[1], [slice(begin, begin + GAUGE_ROWS) for begin in range(0, len(rows), GAUGE_ROWS)]
     mean = ordered_sum(lambda piece: weights[piece] @ rows[piece].astype(np.float64), pieces, (dim,), pool)

@@ -1,4 +1,4 @@
-"""`Subwords`: the features that the vector of a word is composed of, its character n-grams and its own row."""
+"""`Subwords`: the features of which the vector of a word is the sum: its character n-grams and the word itself."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from fastembed.ngrams import Lengths, NgramFinder, common_ngrams
 from fastembed.trainer.trainer import Trainer
 from fastembed.vectors.subwords import NgramDictionary
 
-OWN_WEIGHT = 1.3  # the weight of a word's own row; the weights of the n-grams of a rare word have norm 1
-# The n-grams of a word with more than FEW_PAIRS counts have less weight: its own counts are more informative
+WORD_WEIGHT = 1.3  # the weight of the row of a word; the weights of the n-grams of a rare word have norm 1
+# The n-grams of a word with more than FEW_PAIRS counts have less weight: the counts of the word say more
 FEW_PAIRS = 100.0
 COUNT_EXPONENT = 0.25
-LEARNING_RATE = 0.2  # the learning rate of the rows: a step of a word changes its own row and those of all its n-grams
+LEARNING_RATE = 0.2  # a step of a word changes the row of the word and the rows of all its n-grams
 RIDGE = 1.0
 RIDGE_STEPS = 8  # steps of conjugate gradients
 COLUMNS = 16  # columns that are fitted at a time: a cache line of float32
@@ -28,7 +28,7 @@ COLUMNS = 16  # columns that are fitted at a time: a cache line of float32
 
 @dataclass(frozen=True, eq=False)
 class Subwords:
-    """The features of V words: G character n-grams, followed by V own rows of the words.
+    """The features of V words: G character n-grams, then the V words themselves.
 
     Attributes
     ----------
@@ -64,10 +64,10 @@ class Subwords:
 
     @classmethod
     def restored(cls, composer: NgramDictionary, words: Sequence[str]) -> Subwords:
-        """Return the features of words, with the n-grams of a composer and its weights of these words."""
+        """Return the features of words with the n-grams and the weights of a composer."""
         assert composer.word_weights is not None
-        found = NgramFinder(composer.ngrams, composer.lengths).find(words)
-        return cls(composer.lengths, composer.ngrams, *found, np.array(composer.word_weights))
+        starts, ids = NgramFinder(composer.ngrams, composer.lengths).find(words)
+        return cls(composer.lengths, composer.ngrams, starts, ids, np.array(composer.word_weights))
 
     def grown(self, words: Sequence[str]) -> Subwords:
         """Return the features of words that extend these words, with the same n-grams."""
@@ -83,7 +83,7 @@ class Subwords:
 
     @property
     def entries(self) -> int:
-        """The number of n-grams and own rows of all words."""
+        """The number of features of all words together."""
         return len(self.ids) + len(self.weights)
 
     @cached_property
@@ -92,16 +92,16 @@ class Subwords:
         sizes = np.diff(self.starts)
         weights = np.repeat(self.weights / np.sqrt(np.maximum(sizes, 1)), sizes).astype(np.float32)
         words = len(sizes)
-        of_ngrams = sparse.csr_array((weights, self.ids, self.starts), shape=(words, len(self.ngrams)), copy=True)
-        own = sparse.diags_array(np.full(words, OWN_WEIGHT, np.float32))
-        bags = sparse.hstack([of_ngrams, own], format="csr")
+        ngrams = sparse.csr_array((weights, self.ids, self.starts), shape=(words, len(self.ngrams)), copy=True)
+        identity = sparse.diags_array(np.full(words, WORD_WEIGHT, np.float32))
+        bags = sparse.hstack([ngrams, identity], format="csr")
         bags.sum_duplicates()
         return bags
 
     def composer(self, embedding: NDArray[Any], centre: NDArray[np.float64]) -> NgramDictionary:
-        """Return the composer of other words, from the rows of the features (G + V, D) and the centre (D,).
+        """Return the composer of unseen words, from the rows of the features (G + V, D) and the centre (D,).
 
-        The n-grams of these words have the weight of those of a rare word.
+        It weights the n-grams of an unseen word like the n-grams of a rare word.
         """
         rows = embedding[: len(self.ngrams)]
         return NgramDictionary(self.ngrams, rows, centre, self.lengths, word_weights=self.weights)
@@ -110,7 +110,7 @@ class Subwords:
 
 
 def composed(features: Trainer, subwords: Subwords, centre: NDArray[np.float64]) -> Trainer:
-    """Return the trainer of the words, with rows X E - centre and the same logits as that of the features."""
+    """Return the trainer of the words, with rows X E - centre and the same logits as the trainer of the features."""
     rows: NDArray[np.float32] = subwords.bags @ features.embedding - centre.astype(np.float32)
     assert features.bias is not None
     bias = features.bias + (centre @ features.linear).astype(np.float32)

@@ -310,7 +310,7 @@ def test_only_counts_of_walks_that_are_surely_others_are_not_mixed(other):
     counts = Counts.from_graph(graph, directed=True)
     model = SkipGram(dim=2, epochs=1).fit(counts)
     for mix in (model.partial_fit, counts.__add__):
-        with pytest.raises(ValueError, match=r"counts of walks of .*, and of walks of "):
+        with pytest.raises(ValueError, match=r"counts must be of the same walks, got walks of .* and walks of "):
             mix(Counts.from_graph(graph, **{"directed": True} | other))
         for directed in (True, None):  # of a matrix that is symmetric by chance
             mix(Counts.from_graph(symmetric, directed=directed))

@@ -26,11 +26,11 @@ def test_arguments_that_go_with_counts_are_rejected_with_a_text(on_ranks):
     counts = SkipGram(min_count=1).count(["a b"])
     fitted = SkipGram(dim=2, min_count=1).fit(["a b"])
     for call in (SkipGram(min_count=1).fit, fitted.partial_fit):
-        with pytest.raises(ValueError, match="validation_counts go with counts; of a corpus, early_stopping holds out"):
+        with pytest.raises(ValueError, match="validation_counts need counts; for a text, early_stopping=True holds"):
             call(["a b"], validation_counts=counts)
     for error in on_ranks(2, lambda comm: SkipGram(min_count=1).fit(["a b"], comm=comm)):
         assert isinstance(error, ValueError)
-        assert "comm goes with counts: count the corpus first" in str(error)
+        assert "comm needs counts, got a text: count it first" in str(error)
 
 
 def test_counts_without_tokens_are_rejected():

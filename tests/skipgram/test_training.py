@@ -123,9 +123,9 @@ def test_early_stopping_on_counts_needs_validation_counts(corpus):
         model.fit(counts, validation_counts=Counts.from_scipy(sparse.csr_array([[1]])))
     turned = Vocabulary(counts.vocabulary.tokens[::-1], counts.vocabulary.counts[::-1])
     how = asdict(counts.windows)
-    with pytest.raises(ValueError, match="validation_counts have other tokens than counts: use one Vocab"):
+    with pytest.raises(ValueError, match="validation_counts must have the tokens of counts: count both with one Vocab"):
         model.fit(counts, validation_counts=Counts.from_corpus(corpus, turned, **how))
-    with pytest.raises(ValueError, match=r"validation_counts are those of Windows.*, but counts are those of"):
+    with pytest.raises(ValueError, match=r"validation_counts must be counted like counts, by Windows.*, got Windows"):
         model.fit(counts, validation_counts=Counts.from_corpus(corpus, counts.vocabulary, **how | {"window": 1}))
     assert not hasattr(model, "trainer")
     model.fit(counts, validation_counts=counts)
