@@ -109,13 +109,14 @@ def test_a_ctrl_c_anywhere_ends_the_call_and_hurts_no_later_one(way):
 @pytest.mark.thread_unsafe(reason="signals go to the main thread")
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs timers of Unix")
 def test_a_second_ctrl_c_waits_for_nothing():
-    released, main = threading.Event(), threading.get_ident()
+    begun, released, main = threading.Event(), threading.Event(), threading.get_ident()
 
     def task(number):
         if threading.get_ident() == main:
-            sleep(0.1)  # the other thread has begun its task
-            threading.Timer(0.1, signal.pthread_kill, (main, signal.SIGINT)).start()
+            begun.wait()
+            threading.Timer(0.5, signal.pthread_kill, (main, signal.SIGINT)).start()
             raise KeyboardInterrupt
+        begun.set()
         released.wait()
 
     with limited(20), pytest.raises(KeyboardInterrupt):
