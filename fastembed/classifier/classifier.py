@@ -75,7 +75,7 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
     reading : Reading, optional
         How texts become tokens; by default ``Reading(words=True)``. Its unit must be "line".
     label_prefix : str
-        The prefix of labels in files.
+        Tokens that begin with it are labels in files of text. They are words in no document, in memory or in files.
 
     Raises
     ------
@@ -149,8 +149,8 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
             A str is one document. With `field` and `label`: a table, records or structured files, as `FileCorpus` takes
             them. Other files have a document per line, whose tokens with `label_prefix` are its labels.
         labels : array_like of str, int or bool (N,), list of lists of these, or array_like or sparse of 0 and 1 (N, L)
-            One label per document, or several; documents without one are left out. :meth:`predict` answers to an
-            indicator matrix by such a matrix.
+            One label per document, or several; documents without one are left out. Labels keep their type: those of
+            CSV, TSV and text files are str, such as "True". An indicator matrix has :meth:`predict` return another.
         sample_weight : array_like of float (N,), optional
             The non-negative weight of the loss of each document. The features do not depend on it.
         field, label : str or int, optional
@@ -267,6 +267,7 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
         Parameters
         ----------
         documents : iterable of str or of lists of tokens; with `field` a table, list of records, or path-like
+            Tokens that begin with `label_prefix` are left out, so lines of fastText's files are documents.
         field, header
             As for :meth:`fit`.
 
@@ -323,8 +324,8 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
 
         Examples
         --------
-        >>> Classifier().fit(["a b", "c d"], [7, 9]).predict(["d", "b"])
-        array([9, 7])
+        >>> Classifier().fit(["a b", "c d"], [7, 9]).predict(["d", "b", "__label__7 d"])
+        array([9, 7, 9])
         """
         model = self._fitted()
         if model.indicator:
@@ -439,8 +440,8 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
         return self._evaluation(source, check_integer("k", k, low=1), progress=progress)
 
     def _evaluation(self, source: LabelledSource, k: int, *, progress: bool = False) -> Evaluation:
-        model, prefix, ledger = self._fitted(), self._fitted().settings["label_prefix"], Ledger(unit="document")
-        reading, weights = model.features.reading, None
+        model, ledger, weights = self._fitted(), Ledger(unit="document"), None
+        reading, prefix = model.features.reading, model.features.label_prefix
         items, labels, labelled = read_labelled(source, reading, prefix, ledger, every=True)
         if source.weights is not None:
             weights = checked_weights(source.weights, labelled)[labelled]
@@ -460,6 +461,7 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
         Parameters
         ----------
         document : str or list of tokens
+            As for :meth:`decision_function`.
         labels : list of labels, optional
             The labels to explain; by default the k most probable ones.
         k : int

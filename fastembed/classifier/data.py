@@ -80,7 +80,8 @@ def check_fit(labels: Labels, known: FittedClassifier) -> None:
         raise TypeError("labels must be lists of labels, as in fit, got an indicator matrix")
     if len(labels.classes) and labels.classes.dtype != known.classes.dtype:
         label, right = labels.classes.tolist()[0], known.classes.tolist()[0]
-        raise TypeError(f"labels must be of the type of the classes, such as {right!r}, got {shown(label)}")
+        kinds = f"{type(right).__name__}, such as {right!r}, got the {type(label).__name__} {shown(label)}"
+        raise TypeError(f"labels must be of the type that fit learned: {kinds}")
     columns, width = len(known.classes), len(labels.classes)
     if known.indicator and (not set(labels.classes) <= set(known.classes) or (labels.indicator and width != columns)):
         raise ValueError(f"an indicator matrix must have the {columns} columns of fit, got {width}")
@@ -457,7 +458,8 @@ def read_examples(source: LabelledSource, options: ClassifierOptions, ledger: Le
     label_counts = np.bincount(labels.matrix.indices, minlength=len(labels.classes))
     if known is not None:
         label_counts[np.searchsorted(labels.classes, known.classes)] += known.label_counts
-    chunks = line_chunks(items, options.reading.errors, progress=None if report is None else report.counting)
+    counting = None if report is None else report.counting
+    chunks = line_chunks(items, options.reading.errors, options.label_prefix, progress=counting)
     tokens = number_tokens(chunks, options.reading, ledger, run.pool)
     learned = None if known is None else (known.features, known.documents)
     features, bags, frequencies, gains = read_features(tokens, labels.matrix, options, ledger, run.pool, learned)

@@ -52,14 +52,16 @@ PARTS_AT_ONCE = 8  # parts per task
 
 
 def line_chunks(
-    documents: Sequence[Any], errors: str, first: int = 0, *, progress: Progress | None = None
+    documents: Sequence[Any], errors: str, prefix: str, first: int = 0, *, progress: Progress | None = None
 ) -> Iterator[DocumentChunk]:
-    """Yield documents in memory as text, each on a line of its own: a document is the unit of a classifier.
+    """Yield documents in memory as text, without labels, a line per document: the unit of a classifier.
 
     Parameters
     ----------
     errors : {"strict", "replace"}
         How surrogates are handled.
+    prefix : str
+        Tokens that begin with it are labels.
     first : int
         The number of the first document, for errors.
     progress : callable, optional
@@ -68,13 +70,14 @@ def line_chunks(
     for begin in range(0, len(documents), CHUNK_DOCUMENTS):
         part = documents[begin : begin + CHUNK_DOCUMENTS]
         plain = set(map(type, part)) == {str}  # the usual case, with a much faster check
-        for texts, run in [(True, part)] if plain else itertools.groupby(part, lambda item: isinstance(item, str)):
+        for are_texts, run in [(True, part)] if plain else itertools.groupby(part, lambda item: isinstance(item, str)):
             items = list(run)
-            if texts:
-                yield DocumentChunk([_one_per_line(items, errors)], False, 0)
+            if are_texts:
+                text = one_per_line(items, errors)
             else:
-                lists = (checked_tokens(item, f"document {number}") for number, item in enumerate(items, first))
-                yield DocumentChunk(list(map(join_tokens, lists)), True, 0)
+                lists = [checked_tokens(item, f"document {number}") for number, item in enumerate(items, first)]
+                text = b"".join([join_tokens(tokens) + b"\n" for tokens in lists])
+            yield DocumentChunk([kernels.separate_labels(text, prefix.encode())[1]], not are_texts, 0)
             first += len(items)
         if progress:
             progress(begin + len(part), len(documents))
@@ -87,9 +90,10 @@ def checked_tokens(document: Any, name: str) -> list[str]:
     return token_list(document, name)
 
 
-def _one_per_line(documents: Sequence[str], errors: str) -> bytes:
+def one_per_line(documents: Sequence[str], errors: str) -> bytes:
+    """Return texts in UTF-8, each with a newline at its end and nowhere else."""
     text = "\n".join(documents)
-    if any("\n" in document for document in documents):
+    if text.count("\n") >= len(documents):
         text = "\n".join([document.replace("\n", " ") for document in documents])
     try:
         return text.encode() + b"\n"
@@ -201,6 +205,8 @@ class Features:
     reading : Reading
     weighting : {"supervised", "tfidf", "count"}
         Whether a count n is taken as 1, 1 + log(n) or n.
+    label_prefix : str
+        Tokens that begin with it are labels, not words.
     """
 
     words: Vocabulary
@@ -209,6 +215,7 @@ class Features:
     weights: Float64
     reading: Reading = field(default_factory=Reading)
     weighting: str = "count"
+    label_prefix: str = "__label__"
 
     __getstate__ = fields_alone
 
@@ -267,7 +274,7 @@ class Features:
 
     def _read(self, documents: Sequence[Any], first: int) -> Iterator[bytes]:
         """Yield the tokens of documents as lines of text."""
-        for chunk in line_chunks(documents, self.reading.errors, first):
+        for chunk in line_chunks(documents, self.reading.errors, self.label_prefix, first):
             text = chunk.read(self.reading)
             if not (chunk.tokens or self.reading.compiled):
                 lines = text.split(b"\n")[:-1]
@@ -363,7 +370,7 @@ class Features:
             counts = np.concatenate([characters.counts, new.characters.counts[numbers[-1] >= len(characters)]])
             characters = CharacterGrams(characters.lengths, tuple(known), counts)
         size = len(words) + sum(map(len, grams)) + len(characters or ())
-        features = Features(words, grams, characters, np.ones(size), self.reading, self.weighting)
+        features = Features(words, grams, characters, np.ones(size), self.reading, self.weighting, new.label_prefix)
         return features, np.concatenate([first + ids for first, ids in zip(features.starts, numbers, strict=False)])
 
     def numbers_in(self, grown: Features) -> Int64:
@@ -567,6 +574,7 @@ def _find_features(
         weights=np.ones(sum(sizes)),
         reading=options.reading,
         weighting=options.weighting,
+        label_prefix=options.label_prefix,
     )
     return features, orders
 

@@ -181,8 +181,8 @@ def evaluation(
     check_fit(labels, model)
     matrix, sizes, several = labels.over(model.classes), np.diff(labels.matrix.indptr), model.indicator
     if not matrix.nnz:
-        one = shown(model.classes.tolist()[0])
-        raise ValueError(f"labels must be of the classifier, such as {one}, for one document at least, got none")
+        one, others = (shown(names.tolist()[:1]) for names in (model.classes, labels.classes))
+        raise ValueError(f"one label at least must be known to the classifier, such as {one}, got {others}")
     size, names = len(model.classes), model.classes.tolist()
     hits, predicted = np.zeros(size, np.int64), np.zeros(size, np.int64)
     confidence, right, whole, loss, row, empty, counted = [], [], [], 0.0, 0, 0, 0

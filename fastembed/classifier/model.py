@@ -213,7 +213,7 @@ def _record(reading: Reading) -> dict[str, Any]:
 
 
 def _model(tensors: Mapping[str, Array], settings: dict[str, Any], state: Mapping[str, Any]) -> FittedClassifier:
-    features = _features(tensors, state)
+    features = _features(tensors, state, settings["label_prefix"])
     integers = "labels" in tensors
     classes = np.array(tensors["labels"]) if integers else np.array(unpack_tokens(tensors, "labels.tokens"), object)
     linear = np.array(tensors["linear"]) if "linear" in tensors else None
@@ -235,7 +235,7 @@ def _model(tensors: Mapping[str, Array], settings: dict[str, Any], state: Mappin
     )
 
 
-def _features(tensors: Mapping[str, Array], state: Mapping[str, Any]) -> Features:
+def _features(tensors: Mapping[str, Array], state: Mapping[str, Any], label_prefix: str) -> Features:
     words = Vocabulary(unpack_tokens(tensors), tensors["words.counts"])
     grams, before = [], len(words)
     for n in range(2, state["orders"] + 2):
@@ -252,4 +252,5 @@ def _features(tensors: Mapping[str, Array], state: Mapping[str, Any]) -> Feature
         counts = np.array(tensors["characters.counts"])
         characters = CharacterGrams(tuple(state["lengths"]), names, counts)
     reading = Reading.from_record(state["reading"])
-    return Features(words, grams, characters, np.array(tensors["weights"]), reading, state["weighting"])
+    weights, weighting = np.array(tensors["weights"]), state["weighting"]
+    return Features(words, grams, characters, weights, reading, weighting, label_prefix)

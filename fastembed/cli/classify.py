@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, cast
 
 from fastembed._base.validation import printable
-from fastembed._kernels.features import separate_labels
 from fastembed.classifier import Classifier
 from fastembed.classifier.data import field_documents, labelled_lines
 from fastembed.classifier.options import EPOCHS, L2, LOSSES
@@ -133,7 +132,7 @@ def predict_labels(arguments: argparse.Namespace) -> None:
     if arguments.field is not None:
         batches = _documents_of_rows(arguments, name, model.reading_.errors)
     elif name == "-":
-        batches = _documents_of_stdin(model)
+        batches = _documents_of_stdin(model.reading_.errors)
     else:
         batches = _documents_of_lines(name, model)
     for documents in batches:
@@ -152,21 +151,16 @@ def _documents_of_lines(name: str, model: Classifier) -> Iterator[list[str]]:
         yield texts.decode().split("\n")[:-1]
 
 
-def _documents_of_stdin(model: Classifier) -> Iterator[list[str]]:
+def _documents_of_stdin(errors: str) -> Iterator[list[str]]:
     """Yield whole lines as soon as they come: one, or all that are there already."""
     stdin = cast(BufferedReader, sys.stdin.buffer)
     text = b""
     while data := stdin.read1(CHUNK_BYTES):
-        lines, _, text = (text + data).rpartition(b"\n")
-        if lines:
-            yield _without_labels(lines + b"\n", model)
+        lines, newline, text = (text + data).rpartition(b"\n")
+        if newline:
+            yield lines.decode(errors=errors).split("\n")
     if text:
-        yield _without_labels(text + b"\n", model)
-
-
-def _without_labels(text: bytes, model: Classifier) -> list[str]:
-    valid = text.decode(errors=model.reading_.errors).encode()
-    return separate_labels(valid, model.label_prefix.encode())[1].decode().split("\n")[:-1]
+        yield [text.decode(errors=errors)]
 
 
 def _documents_of_rows(arguments: argparse.Namespace, name: str, errors: str) -> Iterator[list[Any]]:

@@ -128,7 +128,7 @@ def _ids_and_weights(name: str, bag: Any) -> tuple[NDArray[Any], NDArray[np.floa
     if ids.size == 0 and ids.ndim == 1:
         ids = np.zeros(0, np.intp)
     if ids.dtype.kind not in "iu":
-        raise TypeError(f"{name} must hold integers, got dtype {ids.dtype}")
+        raise TypeError(f"{name} must hold integers, got dtype {ids.dtype}; pass dense bags as scipy.sparse.csr_array")
     if ids.ndim != 1:
         raise ValueError(f"{name} must be ids of one dimension, or a pair (ids, weights), got shape {ids.shape}")
     if weights is None:

@@ -111,15 +111,15 @@ def test_score_is_the_accuracy_of_test():
         assert model.score(texts, labels) == model.test(texts, labels).accuracy == 0.5
         assert model.score(texts, labels, [3, 1, 9, 2, 2]) == 5 / 8  # without the document that has no label
     for function in (model.score, model.test):
-        with pytest.raises(TypeError, match=r"labels .* 'x', got 1"):
+        with pytest.raises(TypeError, match=r"labels .* 'x', got the int 1"):
             function(["a"], [1])
         for documents, wrong in ((["a"], ["new"]), (["a"], [[]]), ([], [])):
-            with pytest.raises(ValueError, match="labels must be of the classifier"):
+            with pytest.raises(ValueError, match="one label at least must be known to the classifier"):
                 function(documents, wrong)
     of_matrix = Classifier().fit(["a", "b"], np.eye(2, dtype=int))
-    with pytest.raises(ValueError, match="labels must be of the classifier"):
+    with pytest.raises(ValueError, match="one label at least must be known to the classifier"):
         of_matrix.test(["a"], np.zeros((1, 2), int))
-    with pytest.raises(TypeError, match=r"labels .*, got 'x'"):
+    with pytest.raises(TypeError, match=r"labels .*, got the str 'x'"):
         of_matrix.test(["a"], [["x"]])
 
 

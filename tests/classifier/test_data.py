@@ -124,8 +124,17 @@ def test_labels_may_be_bool(kind, tmp_path):
     for others in ([True, 1, False], [True, "x", False]):
         with pytest.raises(TypeError, match="all str, all int or all bool"):
             Classifier().fit(["a", "b", "c"], others)
-    with pytest.raises(TypeError, match="labels must be of the type of the classes, such as False, got 1"):
-        model.score(["a"], [1])
+    by_rows = Classifier(threads=1).fit(
+        [{"text": t, "topic": str(b)} for t, b in zip(TEXTS, labels, strict=True)], field="text", label="topic"
+    )
+    for each, others, message in (
+        (model, [1], "bool, such as False, got the int 1"),
+        (model, ["False"], "bool, such as False, got the str 'False'"),
+        (by_rows, [True], "str, such as 'False', got the bool True"),
+    ):
+        for call in (each.score, each.test, each.partial_fit):
+            with pytest.raises(TypeError, match=f"labels must be of the type that fit learned: {message}"):
+                call(["a"], others)
 
 
 def test_what_a_frame_misses_is_named_or_left_out():

@@ -95,7 +95,7 @@ def test_files_and_saved_models_go_on(tmp_path, labelled, held_out):
         ({"chars": (2, 3)}, ["x"], ValueError, "chars"),
         ({"weighting": "tfidf"}, ["x"], ValueError, "weighting='tfidf'"),
         ({"loss": "softmax"}, ["x"], ValueError, "loss='softmax'"),
-        ({}, [7], TypeError, "labels must be of the type of the classes, such as 'animals', got 7"),
+        ({}, [7], TypeError, "the type that fit learned: str, such as 'animals', got the int 7"),
         ({}, [[]], ValueError, "labels, got 0"),
     ],
 )

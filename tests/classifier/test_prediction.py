@@ -37,6 +37,29 @@ def test_the_scores_are_those_of_the_twins(trained, documents, tmp_path, bags_of
     assert_allclose(model.predict_proba(documents), special.softmax(logits, axis=1), rtol=1e-5)
 
 
+def test_labels_in_documents_are_no_words_in_any_method(labelled, held_out, tmp_path):
+    """Lines of a file in fastText's form, as texts or as lists of tokens, are answered as the texts alone."""
+    texts, labels = held_out
+    lines = [
+        f"{text} #{label}" if k % 2 else f"#{label} #other {text}"
+        for k, (text, label) in enumerate(zip(*held_out, strict=True))
+    ]
+    model = Classifier(label_prefix="#").fit(*labelled)
+    model.save(tmp_path / "m.safetensors")
+    more = Classifier(label_prefix="#").fit(*labelled).partial_fit(lines, labels)
+    assert_array_equal(
+        more.predict_proba(texts), Classifier().fit(*labelled).partial_fit(*held_out).predict_proba(texts)
+    )
+    for each in (model, more, Classifier.load(tmp_path / "m.safetensors")):
+        for documents in (lines, [line.split() for line in lines]):
+            for answer in (each.predict, each.predict_proba, each.decision_function):
+                assert_array_equal(answer(documents), answer(texts))
+            assert each.predict_top(documents, 2) == each.predict_top(texts, 2)
+            assert each.explain(documents[0]).features == each.explain(texts[0]).features
+            assert each.score(documents, labels) == each.score(texts, labels)
+            assert each.test(documents, labels) == each.test(texts, labels)
+
+
 @pytest.mark.filterwarnings("ignore:.*no known feature")
 @pytest.mark.parametrize("size", [1, 7, 1000])
 def test_the_bits_do_not_depend_on_threads(trained, documents, set_constant, size):

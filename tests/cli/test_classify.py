@@ -69,7 +69,7 @@ def test_lines_are_predicted_as_by_the_model(run, classifier, train, stdin, set_
 
 def test_lines_of_standard_input_are_answered_as_they_come(classifier, monkeypatch, capsys):
     """A pipe gives parts of lines, and many lines together: complete lines are answered before more is read."""
-    parts = [b"a dog\n", b"an axe\na", b" do", b"g\nan axe\na dog\n", b"an axe", b""]
+    parts = [b"a dog\n", b"an axe\na", b" do", b"g\nan axe\na dog\n", b"\n", b"an axe", b""]
     answered = []
 
     def read(_):
@@ -81,8 +81,8 @@ def test_lines_of_standard_input_are_answered_as_they_come(classifier, monkeypat
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=SimpleNamespace(read1=read)))
     assert cli.main(["predict", str(classifier)]) == 0
     answered += [line.split()[0] for line in capsys.readouterr().out.splitlines()]
-    assert lengths == [0, 1, 2, 2, 5, 5]
-    assert answered == ["x", "y"] * 3
+    assert lengths == [0, 1, 2, 2, 5, 6, 6]
+    assert answered == ["x", "y", "x", "y", "x", "x", "y"]
 
 
 def test_compressed_files_in_folders_are_predicted_and_bytes_that_are_not_utf8_named(run, classifier, tmp_path):

@@ -152,6 +152,7 @@ def test_a_target_is_checked(trainer, target, error, message):
         (([0, 1], [1.0, 2.0]), [1, 1], TypeError, "inputs must be a list of bags, got a tuple"),
         ([[0], 1], [1, 1], ValueError, "inputs[1] must be ids of one dimension, or a pair (ids, weights), got shape"),
         (sparse.csr_array((2, 5)), [1, 1], ValueError, "inputs must have shape (N, 4), a column per row"),
+        (np.ones((2, 4)), [1, 1], TypeError, "inputs[0] must hold integers, got dtype float64; pass dense bags as"),
     ],
 )
 def test_inputs_and_targets_are_checked(trainer, inputs, targets, error, message):
