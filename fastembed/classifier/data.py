@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from fastembed._base.arrays import Float64, Int64, canonical_csr
-from fastembed._base.validation import check_amounts, shown, unmasked, warn_user
+from fastembed._base.validation import check_amounts, listed, shown, unmasked, warn_user
 from fastembed._kernels.features import separate_labels, unit_rows
 from fastembed._kernels.tokens import TokenTable
 from fastembed.classifier.features import (
@@ -257,7 +257,9 @@ def labelled_lines(
     begun: list[bytes] = []
     for chunk in FileCorpus(path_list(paths), reading=Reading(errors=errors)).chunks(ledger, progress):
         if isinstance(chunk, DocumentChunk):
-            raise ValueError(f"{paths!r} is structured: name its fields by field and label")
+            raise ValueError(
+                f"{listed(map(str, path_list(paths)))} has fields: pass the names of two fields as field and label"
+            )
         begun.append(valid_text(chunk, errors)[0])
         if begun[-1].endswith(b"\n"):
             yield separate_labels(b"".join(begun), prefix.encode())
@@ -278,7 +280,9 @@ def read_files(
     ids = ids[: table.number(text, False, ids)[0]]
     classes = [token.decode() for token in table.frequent(0)[0]]
     if not classes:
-        raise ValueError(f"no line of {paths!r} has a label, a token that begins with {prefix}")
+        raise ValueError(
+            f"no line of {listed(map(str, path_list(paths)))} has a label, a token that begins with {prefix}"
+        )
     order = sorted(range(len(classes)), key=classes.__getitem__)
     return texts, _labels(np.array(sorted(classes), object), documents_by_words(ids, len(classes))[:, order])
 

@@ -172,7 +172,9 @@ def _document(value: Any, errors: str, ledger: Ledger) -> Document | BadRow:
     if is_missing(value):
         return BadRow("null", "null, where a text or a list of tokens is expected", TypeError)
     if isinstance(value, Mapping):
-        return BadRow("no text", f"{shown(value)}, where a text is expected: name its field by field=...", TypeError)
+        return BadRow(
+            "no text", f"{shown(value)}, where a text is expected: pass the name of its field as field", TypeError
+        )
     try:
         tokens = token_list(value, "it")
     except TypeError as error:

@@ -396,5 +396,5 @@ class Structure:
                 raise FileNotFoundError(f"no file in the folder {os.fspath(path)!r} is structured: {names}")
         for file in files:
             if self.field is None and STRUCTURED.get(suffix_of(file.name), "JSON lines") != "JSON lines":
-                raise ValueError(f"{file.name!r} has fields: name the text's, field='text' of FileCorpus or Classifier")
+                raise ValueError(f"{file.name!r} has fields: pass the name of the field of the text as field")
         return files

@@ -211,7 +211,7 @@ def _csv_fields(file: TextFile, fields: Sequence[str | int], header: bool, repor
     """Yield the number of the line in which each row begins, and its values in some fields."""
     columns: list[int] = []
     width = 0
-    for number, row in _csv_rows(file, header, report):
+    for number, row in csv_rows(file, header, report):
         if not columns:
             if isinstance(row, BadRow):
                 raise ValueError(f"{file.name!r}, line {number}: {row.message}")
@@ -228,7 +228,9 @@ def _csv_fields(file: TextFile, fields: Sequence[str | int], header: bool, repor
             yield number, BadRow("wrong number of fields", f"{len(row)} fields, {expected}")
 
 
-def _csv_rows(file: TextFile, header: bool, report: Report) -> Generator[tuple[int, list[str] | BadRow], None, None]:
+def csv_rows(
+    file: TextFile, header: bool = True, report: Report = None
+) -> Generator[tuple[int, list[str] | BadRow], None, None]:
     """Yield the number of the line in which each row begins, and its fields; empty lines are no rows.
 
     The delimiter is the first possible one that occurs in the names of the fields. Without names it is a comma or tab.

@@ -334,7 +334,8 @@ class Counts:
         ----------
         graph : graph of networkx, matrix, list of pairs, path, or list of paths
             A matrix (V, V) holds the weight of the edge from i to j. A list holds pairs, or triples with a weight; a
-            file has one of these per line. Weights of parallel edges are added up.
+            file has one of these per line; the first row of CSV or TSV names the columns. Weights of parallel edges
+            are added up.
         window : int
             L, the largest number of steps between two nodes of a pair.
         weighting : {"flat", "linear", "harmonic"}

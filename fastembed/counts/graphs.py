@@ -17,7 +17,7 @@ their sum is within a share of the row's: the tolerance.
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Hashable, Sequence
+from collections.abc import Generator, Hashable, Iterator, Sequence
 from contextlib import closing
 from importlib import import_module
 from itertools import pairwise
@@ -31,9 +31,11 @@ from fastembed._base.arrays import Float64, Int64, aligned_zeros, canonical_csr,
 from fastembed._base.threads import ordered_map
 from fastembed._base.validation import check_amounts, check_finite, check_flag, shown, unmasked
 from fastembed._kernels import kernels_for
-from fastembed.corpus.corpus import FileCorpus, OnePerThread, Progress, single_files
+from fastembed.corpus.corpus import FileCorpus, OnePerThread, Progress
+from fastembed.corpus.documents import BadRow
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.sources import form_of, path_list, suffix_of
+from fastembed.corpus.sources import TextFile, find_files, form_of, path_list, suffix_of
+from fastembed.corpus.tables import csv_rows
 from fastembed.counts.groups import RowBatch
 from fastembed.counts.pairs import both_ways, name_ids, tokens_of
 from fastembed.counts.windows import Windows
@@ -127,42 +129,60 @@ def _of_pairs(pairs: list[Any], weights: object) -> Edges:
 
 
 def edges_of_file(paths: Any, ledger: Ledger, *, weights: bool = True) -> Edges:
-    """Read edges from text: two names a line, and perhaps a weight, or attributes as networkx writes them.
+    """Read edges: two names a line, and perhaps a weight, or attributes as networkx writes them.
 
-    Lines that begin with # are comments.
+    Lines of text that begin with # are comments. The first row of CSV and TSV names the columns.
 
     Without `weights` each edge has the weight 1.
     """
     ids: dict[Hashable, int] = {}
     ends: list[int] = []
     amounts: list[float] = []
-    for path in map(str, path_list(paths)):
-        if suffix_of(path) in (".csv", ".tsv"):
-            raise ValueError(f"{path!r} is a table: sed 1d {path} | tr ',\\t' '  ' > edges.txt makes a file of edges")
-    for file in (files := single_files(FileCorpus(paths))):
-        before = ledger.lines
-        for line in file.sequences(ledger):
-            if not line:
-                continue
-            if line[0].startswith("#"):
-                ledger.skipped["comments"] = ledger.skipped.get("comments", 0) + 1
-                continue
-            if line[2:] and line[2].startswith("{") and line[-1].endswith("}"):  # networkx's attributes of an edge
-                weight = re.search(r"'weight': ([^,}]+)", " ".join(line[2:]))
-                line = [*line[:2], weight[1] if weight else "1"]
+    files = [file for path in path_list(paths) for file in find_files(path)]
+    for file in files:
+        table = suffix_of(file.name) in (".csv", ".tsv")
+        for number, line in _table_edges(file, ledger) if table else _text_edges(file, ledger):
             try:
                 amount = float(line[2]) if len(line) == 3 and weights else 1.0
             except ValueError:
                 amount = -1.0
             if len(line) not in (2, 3) or not 0 <= amount < np.inf:
-                place = f"{file.names[0]!r}, line {ledger.lines - before:,}"
+                place = f"{file.name!r}, line {number:,}"
                 raise ValueError(f"{place}: an edge is two names and perhaps a weight, got {shown(' '.join(line))}")
             amounts.append(amount)
             ends += (ids.setdefault(line[0], len(ids)), ids.setdefault(line[1], len(ids)))
     if not ends:
-        raise ValueError(f"there is no edge in {', '.join(repr(file.names[0]) for file in files) or 'an empty list'}")
+        raise ValueError(f"there is no edge in {', '.join(repr(file.name) for file in files) or 'an empty list'}")
     sources, targets = np.array(ends, np.intp).reshape(-1, 2).T
     return Edges(sources, targets, np.array(amounts), list(ids))
+
+
+def _text_edges(file: TextFile, ledger: Ledger) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number of each line with an edge, and its words."""
+    before = ledger.lines
+    for line in FileCorpus(file.name).sequences(ledger):
+        if line and line[0].startswith("#"):
+            ledger.skipped["comments"] = ledger.skipped.get("comments", 0) + 1
+        elif line[2:] and line[2].startswith("{") and line[-1].endswith("}"):  # networkx's attributes of an edge
+            weight = re.search(r"'weight': ([^,}]+)", " ".join(line[2:]))
+            yield ledger.lines - before, [*line[:2], weight[1] if weight else "1"]
+        elif line:
+            yield ledger.lines - before, line
+
+
+def _table_edges(file: TextFile, ledger: Ledger) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number of each row but the first, and its cells."""
+    names: list[str] = []
+    for number, row in csv_rows(file):
+        if isinstance(row, BadRow):
+            raise ValueError(f"{file.name!r}, line {number:,}: {row.message}")
+        if not names:
+            names = row
+        elif not {row[0], *row[1:2]}.isdisjoint(names[:2]):
+            raise ValueError(f"{file.name!r}: line 1 must name the columns, but line {number:,} repeats a name")
+        else:
+            ledger.lines += 1
+            yield number, row
 
 
 # ---------------------------------------------------------------- which nodes

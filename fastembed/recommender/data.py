@@ -186,7 +186,7 @@ def read_interactions(
     files = [file for path in path_list(source) for file in find_files(path)] if form == "files" else []
     if form == "table" or (files and any(is_structured(file, next(iter(fields), None)) for file in files)):
         if user is None or item is None:
-            raise ValueError("pairs have a user and an item: name their fields, user=... and item=...")
+            raise ValueError("a table of pairs has fields: pass the names of two fields as user and item")
         parts = _table_pairs(source, fields) if form == "table" else _file_pairs(files, fields, header)
         data = _from_pairs(parts, usual("pairs"), "pairs" if weight is None else "")
     elif fields:

@@ -222,7 +222,7 @@ def test_nodes_with_few_edges_are_left_out_or_keep_zeros_and_are_counted():
         Counts.from_graph(star, min_count=2)
 
 
-def test_files_of_networkx_are_read_and_tables_say_how_they_become_files_of_edges(tmp_path):
+def test_files_of_networkx_are_read(tmp_path):
     networkx = pytest.importorskip("networkx")
     graph = networkx.les_miserables_graph()
     expected = Counts.from_graph(list(graph.edges(data="weight")), directed=False)
@@ -236,9 +236,26 @@ def test_files_of_networkx_are_read_and_tables_say_how_they_become_files_of_edge
         (tmp_path / "edges.txt").write_text(wrong, encoding="utf-8")
         with pytest.raises(ValueError, match="line 1: an edge is two names and perhaps a weight"):
             Counts.from_graph(tmp_path / "edges.txt")
-    (tmp_path / "e.csv").write_text("source,target,weight\na,b,2\n", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"e.csv' is a table: sed 1d .*e.csv \| tr .* > edges.txt makes a file"):
-        Counts.from_graph(tmp_path / "e.csv")
+
+
+def test_edges_of_csv_have_any_delimiter_and_quotes_and_need_names_of_columns(tmp_path):
+    expected = Counts.from_graph([("a", "b c", 2.0), ("b c", "d", 0.5)])
+    for text in ("source,target,weight\na,b c,2\nb c,d,.5\n", 'x;y;w\n"a";"b c";2\n\n"b c";"d";0.5\n'):
+        (tmp_path / "e.csv").write_text(text, encoding="utf-8")
+        counts = Counts.from_graph(tmp_path / "e.csv")
+        assert counts.vocabulary.tokens == expected.vocabulary.tokens
+        np.testing.assert_array_equal(counts.to_scipy().toarray(), expected.to_scipy().toarray())
+    (tmp_path / "e.tsv").write_text("s\tt\na\tb c\nb c\td\n", encoding="utf-8")
+    assert Counts.from_graph(tmp_path / "e.tsv").vocabulary.tokens == expected.vocabulary.tokens
+    for text, message in (
+        ("1,2\n2,3\n", "line 1 must name the columns, but line 2 repeats a name"),
+        ("s,t\n1\n", "line 2: an edge is two names and perhaps a weight, got '1'"),
+        ("s,t,w\n1,2,-1\n", "line 2: an edge is two names"),
+        ("s,t\n", "there is no edge in"),
+    ):
+        (tmp_path / "e.csv").write_text(text, encoding="utf-8")
+        with pytest.raises(ValueError, match=message):
+            Counts.from_graph(tmp_path / "e.csv")
 
 
 @pytest.mark.parametrize(
