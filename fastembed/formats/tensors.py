@@ -230,7 +230,8 @@ def _read_header(
     try:
         length = int.from_bytes(file.read(8), "little")
         if length > size - 8:
-            raise ValueError(f"it has {size:,} bytes, but its header promises {length:,}")
+            promise = f"it has {size:,} bytes, but its header promises {length:,}"
+            raise ValueError(promise if file.read(1) == b"{" else "its header is not JSON")
         text = file.read(length)
         header = json.loads(text)
         fields = header.pop("__metadata__", None) or {}

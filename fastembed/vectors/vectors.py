@@ -568,7 +568,7 @@ class Vectors:
         ----------
         path : path-like
         format : str, optional
-            One of the formats of :meth:`save`, or ``fasttext-binary``; by default that of the suffix.
+            One of the formats of :meth:`save`, or ``fasttext-binary``; by default from the first bytes or the suffix.
         progress : bool
             Whether a bar of the bytes of a file of word2vec, fastText or GloVe is drawn.
 

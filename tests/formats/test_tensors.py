@@ -66,6 +66,13 @@ def test_a_header_that_does_not_fit_the_bytes_is_rejected(tmp_path, entries):
         load_tensors((tmp_path / "v").read_bytes(), "v")
 
 
+def test_a_text_is_no_tensors_and_a_cut_header_is_named():
+    with pytest.raises(ValueError, match=r"'v' is not a whole safetensors file .*: its header is not JSON$"):
+        load_tensors(b"hello world hello again", "v")
+    with pytest.raises(ValueError, match=r"it has 9 bytes, but its header promises 99$"):
+        load_tensors(struct.pack("<Q", 99) + b"{", "v")
+
+
 @pytest.mark.parametrize(("dtype", "size"), [("F8_E4M3", 1), ("BF16", 2)])
 def test_dtypes_numpy_lacks_are_an_error_that_names_the_tensor(tmp_path, dtype, size):
     head = json.dumps({"a": {"dtype": dtype, "shape": [4 // size], "data_offsets": [0, 4]}}).encode()
