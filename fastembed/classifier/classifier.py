@@ -15,7 +15,7 @@ from fastembed._base.estimator import Estimator
 from fastembed._base.progress import FitProgress, bar, bars
 from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_integer, check_number, warn_user
-from fastembed.classifier.data import Columns, LabelledSource, check_documents, checked_weights, read_labelled
+from fastembed.classifier.data import LabelledSource, check_documents, field_documents
 from fastembed.classifier.metrics import Evaluation, Explanation, evaluation, explanation
 from fastembed.classifier.model import FittedClassifier
 from fastembed.classifier.options import ClassifierOptions
@@ -178,9 +178,10 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
         >>> Classifier().fit(rows, field="text", label="topics").classes_.tolist()
         ['x', 'y', 'z']
         """
-        options, columns = self._options(), Columns(field, label, header, skip_bad)
+        options = self._options()
+        source = LabelledSource(documents, labels, sample_weight, field, label, header, skip_bad)
         with running(self, progress=progress, on_epoch_end=on_epoch_end) as run:
-            self._model = fitted(LabelledSource(documents, labels, sample_weight, columns), options, run)
+            self._model = fitted(source, options, run)
         return self
 
     def partial_fit(
@@ -220,9 +221,10 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
         >>> model.partial_fit(["e f", "a d"], ["z", "x"]).predict(["e", "a"]).tolist()
         ['z', 'x']
         """
-        options, columns = self._options(), Columns(field, label, header, skip_bad)
+        options = self._options()
+        source = LabelledSource(documents, labels, sample_weight, field, label, header, skip_bad)
         with running(self, progress=progress, on_epoch_end=on_epoch_end) as run:
-            self._model = fitted(LabelledSource(documents, labels, sample_weight, columns, self._model), options, run)
+            self._model = fitted(source, options, run, self._model)
         return self
 
     # ---------------------------------------------------------------- fitted properties
@@ -398,7 +400,7 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
         >>> Classifier().fit(["a b", "c d"], ["x", "y"]).score(["a", "d"], ["x", "x"])
         0.5
         """
-        source = LabelledSource(documents, labels, sample_weight, Columns(field, label, header, skip_bad))
+        source = LabelledSource(documents, labels, sample_weight, field, label, header, skip_bad)
         return self._evaluation(source, 1).accuracy
 
     def test(
@@ -436,15 +438,13 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
         >>> model.test(["a", "d"], ["x", "x"]).precision
         0.5
         """
-        source = LabelledSource(documents, labels, None, Columns(field, label, header, skip_bad))
+        source = LabelledSource(documents, labels, None, field, label, header, skip_bad)
         return self._evaluation(source, check_integer("k", k, low=1), progress=progress)
 
     def _evaluation(self, source: LabelledSource, k: int, *, progress: bool = False) -> Evaluation:
-        model, ledger, weights = self._fitted(), Ledger(unit="document"), None
-        reading, prefix = model.features.reading, model.features.label_prefix
-        items, labels, labelled = read_labelled(source, reading, prefix, ledger, every=True)
-        if source.weights is not None:
-            weights = checked_weights(source.weights, labelled)[labelled]
+        model, ledger = self._fitted(), Ledger(unit="document")
+        features = model.features
+        items, labels, weights = source.read(features.reading, features.label_prefix, ledger, every=True)
         pieces = self._answers(items, lambda scores, known: (scores, known), warn=False)
         with bars(progress), bar(desc="documents", total=len(items)) as done:
 
@@ -487,7 +487,11 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
         warn: bool = True,
     ) -> Iterator[T]:
         """Yield `answer(scores, numbers of known features)` for one block of documents, or of a field, at a time."""
-        items, unknown = check_documents(documents, field, header, self.reading_.errors), 0
+        if field is None:
+            items = check_documents(documents)
+        else:
+            items = list(field_documents(documents, field, header, self.reading_.errors))
+        unknown = 0
         for known, result in self._fitted().answers(items, check_threads(self.threads), answer):
             unknown += int((known == 0).sum())
             yield result

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
 from fastembed._base.arrays import Float64, Int64, canonical_csr
-from fastembed._base.validation import check_amounts, listed, shown, unmasked, warn_user
+from fastembed._base.validation import check_amounts, listed, number_of, shown, unmasked, warn_user
 from fastembed._kernels.features import separate_labels, unit_rows
 from fastembed._kernels.tokens import TokenTable
 from fastembed.classifier.features import (
@@ -74,7 +74,7 @@ class Labels:
         return placed(self.matrix, self.matrix.data, columns, len(classes))
 
 
-def check_fit(labels: Labels, known: FittedClassifier) -> None:
+def check_kind(labels: Labels, known: FittedClassifier) -> None:
     """Raise TypeError or ValueError if labels cannot be those of a classifier."""
     if labels.indicator and not known.indicator:
         raise TypeError("labels must be lists of labels, as in fit, got an indicator matrix")
@@ -103,7 +103,7 @@ def wrong_labels(item: Any) -> BadRow | None:
     return next((bad for bad in map(wrong_label, labels) if bad is not None), None)
 
 
-def read_labels(labels: Any, documents: int) -> Labels:
+def check_labels(labels: Any, documents: int) -> Labels:
     """Check the labels given for documents and return them.
 
     Parameters
@@ -176,15 +176,23 @@ def _indicated(labels: Any) -> Labels:
 
 
 @dataclass(frozen=True)
-class Columns:
-    """Which fields of structured files, tables and records hold texts and labels, as `Classifier.fit` takes them.
+class LabelledSource:
+    """The documents and labels that a `Classifier` learns from or is tested on, before they are read.
+
+    Attributes
+    ----------
+    documents, labels, sample_weight, field, label, header, skip_bad
+        As for `Classifier.fit`.
 
     Raises
     ------
     TypeError, ValueError
-        If only one is named, or a value is not as documented.
+        If only one of `field` and `label` is named, or a name is not as documented.
     """
 
+    documents: Any
+    labels: Any
+    sample_weight: Any = None
     field: str | int | None = None
     label: str | int | None = None
     header: bool = True
@@ -198,11 +206,51 @@ class Columns:
                 Structure(name, self.header, self.skip_bad)  # checks them
 
     def read(
-        self, source: Any, errors: str, ledger: Ledger, progress: Progress | None
+        self, reading: Reading, prefix: str, ledger: Ledger, *, every: bool = False, progress: Progress | None = None
+    ) -> tuple[Sequence[Any], Labels, Float64]:
+        """Return the labelled documents, their labels, and their weights (n,).
+
+        Documents without a label are left out and counted in the ledger.
+
+        Parameters
+        ----------
+        every : bool
+            Whether rows of an indicator matrix without a label stay, as examples without labels.
+        progress : callable, optional
+            Called with (done, total): bytes of files, or rows of structured ones, whose total is None.
+
+        Raises
+        ------
+        TypeError, ValueError, OSError
+            As `Classifier.fit`.
+        """
+        documents: Sequence[Any]
+        if self.field is not None:
+            documents, labels, kept = self._read_fields(reading.errors, ledger, progress)
+        else:
+            if self.labels is None and form_of(self.documents) == "files":
+                documents, labels = read_lines(self.documents, reading.errors, prefix, ledger, progress)
+            else:
+                documents = check_documents(self.documents)
+                labels = check_labels(self.labels, len(documents))
+            kept = np.ones(len(documents), np.bool_)
+        labelled = (np.diff(labels.matrix.indptr) > 0) | (every and labels.indicator)
+        if not labelled.all():
+            ledger.skipped["without a label"] = int((~labelled).sum())
+            documents = [documents[k] for k in np.flatnonzero(labelled).tolist()]
+            labels = replace(labels, matrix=labels.matrix[labelled])
+        kept[kept] = labelled
+        weights = np.ones(len(kept)) if self.sample_weight is None else checked_weights(self.sample_weight, kept)
+        return documents, labels, weights[kept]
+
+    def _read_fields(
+        self, errors: str, ledger: Ledger, progress: Progress | None
     ) -> tuple[list[Any], Labels, npt.NDArray[np.bool_]]:
-        """Return the documents and labels of files, a table or records, and which rows these are (N,)."""
+        """Return the documents and labels in fields, and whether each row of the source (N,) is among these."""
+        if self.labels is not None:
+            raise ValueError("field and label name the labels, so that labels cannot be given as well")
         documents, labels, kept = [], [], []
-        for place, row in _labelled_rows(source, (self.field, self.label), self.header, errors):
+        for place, row in _labelled_rows(self.documents, (self.field, self.label), self.header, errors):
             bad = next((value for value in row if isinstance(value, BadRow)), None)
             bad = bad or wrong_document(row[0]) or wrong_labels(row[1])
             kept.append(bad is None)
@@ -216,6 +264,37 @@ class Columns:
             else:
                 raise ValueError(f"{place}: {bad.message}; {LEAVE_OUT}")
         return documents, number_labels(labels), np.array(kept, np.bool_)
+
+
+def check_documents(documents: Any) -> Sequence[Any]:
+    """Check documents in memory, and return them as a sequence.
+
+    Raises
+    ------
+    TypeError
+        If `documents` is a single string, a table, a set, or cannot be iterated.
+    ValueError
+        If it is an array of several dimensions.
+    """
+    form = form_of(documents)
+    if form not in ("items", "matrix") or isinstance(documents, set | frozenset):
+        raise TypeError(f"documents must be a list of texts or of lists of tokens, got {shown(documents)}")
+    if (dimensions := getattr(documents, "ndim", 1)) != 1:
+        raise ValueError(f"documents must have one dimension, got {dimensions}: Reshape your data")
+    return documents if isinstance(documents, list | tuple) else column_values(documents)
+
+
+def checked_weights(sample_weight: Any, labelled: npt.NDArray[np.bool_]) -> Float64:
+    """Return the weights of documents (N,); ValueError unless their sum over `labelled` is finite and above 0."""
+    weights = unmasked("sample_weight", sample_weight)
+    if weights.shape != (shape := labelled.shape):
+        raise ValueError(f"sample_weight must have one number per document, shape {shape}, got shape {weights.shape}")
+    check_amounts("sample_weight", weights)
+    with np.errstate(over="ignore"):
+        total = weights[labelled].sum(dtype=np.float64)
+    if labelled.any() and not 0 < total < np.inf:
+        raise ValueError(f"sample_weight must have a finite sum above 0 over documents with a label, got {total:g}")
+    return weights.astype(np.float64)
 
 
 def _labelled_rows(
@@ -266,7 +345,7 @@ def labelled_lines(
             begun.clear()
 
 
-def read_files(
+def read_lines(
     paths: Any, errors: str, prefix: str, ledger: Ledger, progress: Progress | None = None
 ) -> tuple[Sequence[Any], Labels]:
     """Return the documents in files, without their labels, and the labels of each."""
@@ -285,94 +364,6 @@ def read_files(
         )
     order = sorted(range(len(classes)), key=classes.__getitem__)
     return texts, _labels(np.array(sorted(classes), object), documents_by_words(ids, len(classes))[:, order])
-
-
-class LabelledSource(NamedTuple):
-    """The documents and labels that a `Classifier` learns from or is tested on, before they are read.
-
-    Attributes
-    ----------
-    documents, labels, weights
-        As `documents`, `labels` and `sample_weight` for `Classifier.fit`.
-    columns : Columns
-    known : FittedClassifier or None
-        The classifier that learns more: it needs one label, a new classifier needs two.
-    """
-
-    documents: Any
-    labels: Any
-    weights: Any
-    columns: Columns
-    known: FittedClassifier | None = None
-
-
-def read_labelled(
-    source: LabelledSource,
-    reading: Reading,
-    prefix: str,
-    ledger: Ledger,
-    *,
-    every: bool = False,
-    progress: Progress | None = None,
-) -> tuple[Sequence[Any], Labels, npt.NDArray[np.bool_]]:
-    """Return the labelled documents, their labels, and whether each document of the source is labelled (N,).
-
-    Documents without a label are left out and counted in the ledger.
-
-    Parameters
-    ----------
-    every : bool
-        Whether rows of an indicator matrix without a label stay, as examples without labels.
-    progress : callable, optional
-        Called with (done, total): bytes of files, or rows of structured ones, whose total is None.
-
-    Raises
-    ------
-    TypeError, ValueError, OSError
-        As `Classifier.fit`.
-    """
-    items: Sequence[Any]
-    documents, labels, columns = source.documents, source.labels, source.columns
-    if columns.field is not None:
-        if labels is not None:
-            raise ValueError("field and label name the labels, so that labels cannot be given as well")
-        items, checked, kept = columns.read(documents, reading.errors, ledger, progress)
-    else:
-        if labels is None and form_of(documents) == "files":
-            items, checked = read_files(documents, reading.errors, prefix, ledger, progress)
-        else:
-            items = check_documents(documents)
-            checked = read_labels(labels, len(items))
-        kept = np.ones(len(items), np.bool_)
-    labelled = (np.diff(checked.matrix.indptr) > 0) | (every and checked.indicator)
-    if not labelled.all():
-        ledger.skipped["without a label"] = int((~labelled).sum())
-        items = [items[k] for k in np.flatnonzero(labelled).tolist()]
-        checked = replace(checked, matrix=checked.matrix[labelled])
-    kept[kept] = labelled
-    return items, checked, kept
-
-
-def check_documents(
-    documents: Any, field: str | int | None = None, header: bool = True, errors: str = "strict"
-) -> Sequence[Any]:
-    """Check documents, which may be in a field of files, a table or records, and return them as a sequence.
-
-    Raises
-    ------
-    TypeError
-        If `documents` is a single string, a table, a set, or cannot be iterated.
-    ValueError
-        If it is an array of several dimensions.
-    """
-    if field is not None:
-        return list(field_documents(documents, field, header, errors))
-    form = form_of(documents)
-    if form not in ("items", "matrix") or isinstance(documents, set | frozenset):
-        raise TypeError(f"documents must be a list of texts or of lists of tokens, got {shown(documents)}")
-    if (dimensions := getattr(documents, "ndim", 1)) != 1:
-        raise ValueError(f"documents must have one dimension, got {dimensions}: Reshape your data")
-    return documents if isinstance(documents, list | tuple) else column_values(documents)
 
 
 # ---------------------------------------------------------------- examples
@@ -430,57 +421,48 @@ class Examples:
         return examples
 
 
-def read_examples(source: LabelledSource, options: ClassifierOptions, ledger: Ledger, run: Run) -> Examples:
-    """Read documents and labels; documents without a label are left out and counted in the ledger.
+def read_examples(
+    source: LabelledSource,
+    options: ClassifierOptions,
+    ledger: Ledger,
+    run: Run,
+    known: FittedClassifier | None = None,
+) -> Examples:
+    """Read documents and labels. Documents without a label are left out and counted in the ledger.
 
-    Features and labels of the known classifier are joined with those of the documents.
+    Parameters
+    ----------
+    known : FittedClassifier, optional
+        The classifier that learns more. The examples have its features and labels, too.
 
     Raises
     ------
     TypeError, ValueError, OSError
         As `Classifier.fit`.
     """
-    known, report = source.known, run.progress
+    report = run.progress
+    reading, counting = (None, None) if report is None else (report.reading, report.counting)
     every = options.loss != "softmax"  # which learns nothing from a document without a label
-    read = None if report is None else report.reading
-    items, labels, labelled = read_labelled(
-        source, options.reading, options.label_prefix, ledger, every=every, progress=read
-    )
-    if not len(labelled):
-        raise ValueError("there are no documents to learn from: 0 samples, while a minimum of 1 is required")
-    weights = np.ones(len(labelled)) if source.weights is None else checked_weights(source.weights, labelled)
+    items, labels, weights = source.read(options.reading, options.label_prefix, ledger, every=every, progress=reading)
     seen = labels.classes[np.unique(labels.matrix.indices)].tolist()
-    if len(seen) < (2 if known is None else 1):
-        raise ValueError(f"a classifier needs documents of at least two labels, got {len(seen)} class: {seen}")
+    if len(seen) < (least := 2 if known is None else 1):
+        needed = number_of(least, "label")
+        raise ValueError(f"a classifier needs documents of at least {needed}, got {len(seen)} class: {seen}")
     if not every and labels.indicator and (np.diff(labels.matrix.indptr) > 1).any():
         warn_user("with loss='softmax' at most one label of a document has a probability of one half: use 'squared'")
-    weights = weights[labelled] * label_weights(labels, options.class_weight, None if known is None else known.classes)
+    weights *= label_weights(labels, options.class_weight, None if known is None else known.classes)
+    label_counts, learned = np.zeros(len(labels.classes), np.int64), None
     if known is not None:
-        check_fit(labels, known)
+        check_kind(labels, known)
         classes = np.array(sorted({*known.classes.tolist(), *labels.classes.tolist()}), known.classes.dtype)
         labels = Labels(classes, labels.over(classes), labels.several or known.several, known.indicator)
-    label_counts = np.bincount(labels.matrix.indices, minlength=len(labels.classes))
-    if known is not None:
-        label_counts[np.searchsorted(labels.classes, known.classes)] += known.label_counts
-    counting = None if report is None else report.counting
+        label_counts, learned = np.zeros(len(classes), np.int64), (known.features, known.documents)
+        label_counts[np.searchsorted(classes, known.classes)] = known.label_counts
+    label_counts += np.bincount(labels.matrix.indices, minlength=len(label_counts))
     chunks = line_chunks(items, options.reading.errors, options.label_prefix, progress=counting)
     tokens = number_tokens(chunks, options.reading, ledger, run.pool)
-    learned = None if known is None else (known.features, known.documents)
     features, bags, frequencies, gains = read_features(tokens, labels.matrix, options, ledger, run.pool, learned)
     return Examples(features, bags, frequencies, labels, label_counts, weights, gains)
-
-
-def checked_weights(sample_weight: Any, labelled: npt.NDArray[np.bool_]) -> Any:
-    """Return the weights of documents (N,); ValueError unless their sum over `labelled` is finite and above 0."""
-    weights = unmasked("sample_weight", sample_weight)
-    if weights.shape != (shape := labelled.shape):
-        raise ValueError(f"sample_weight must have one number per document, shape {shape}, got shape {weights.shape}")
-    check_amounts("sample_weight", weights)
-    with np.errstate(over="ignore"):
-        total = weights[labelled].sum(dtype=np.float64)
-    if labelled.any() and not 0 < total < np.inf:
-        raise ValueError(f"sample_weight must have a finite sum above 0 over documents with a label, got {total:g}")
-    return weights
 
 
 def label_weights(labels: Labels, class_weight: Any, known: npt.NDArray[Any] | None) -> Float64:

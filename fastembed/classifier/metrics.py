@@ -13,7 +13,7 @@ import numpy.typing as npt
 from fastembed._base.arrays import Float64, largest, largest_of_rows
 from fastembed._base.validation import number_of, shown
 from fastembed.classifier.calibration import nll, probabilities
-from fastembed.classifier.data import Labels, check_fit
+from fastembed.classifier.data import Labels, check_kind
 from fastembed.classifier.model import FittedClassifier
 
 MOST_LABELS = 20  # in a table
@@ -158,7 +158,7 @@ def evaluation(
     pieces: Iterable[tuple[Any, Any]],
     k: int,
     skipped: dict[str, int],
-    weights: Any = None,
+    weights: Float64,
 ) -> Evaluation:
     """Return the metrics of scores, compared with labels.
 
@@ -170,15 +170,15 @@ def evaluation(
         For documents in order: their scores, and the number of known features of each.
     skipped : dict of str to int
         The numbers of documents that are not among them, by reason.
-    weights : ndarray (N,), optional
-        Of the documents, in the accuracy.
+    weights : ndarray (N,)
+        The weights of the documents in the accuracy.
 
     Raises
     ------
     ValueError
         If no document has a known label.
     """
-    check_fit(labels, model)
+    check_kind(labels, model)
     matrix, sizes, several = labels.over(model.classes), np.diff(labels.matrix.indptr), model.indicator
     if not matrix.nnz:
         one, others = (shown(names.tolist()[:1]) for names in (model.classes, labels.classes))
@@ -216,7 +216,7 @@ def evaluation(
         precision=float(precision),
         recall=float(recall),
         f1=float(2 * precision * recall / (precision + recall)) if hits.any() else 0.0,
-        accuracy=float(np.average(np.concatenate(whole)[scored], weights=None if weights is None else weights[scored])),
+        accuracy=float(np.average(np.concatenate(whole)[scored], weights=weights[scored])),
         nll=loss / counted,
         calibration_error=calibration_error(np.minimum(np.concatenate(confidence), 1), is_right),
         per_label=[

@@ -104,7 +104,9 @@ class Learned(NamedTuple):
     history: list[dict[str, float]]
 
 
-def fitted(source: LabelledSource, options: ClassifierOptions, run: Run) -> FittedClassifier:
+def fitted(
+    source: LabelledSource, options: ClassifierOptions, run: Run, known: FittedClassifier | None = None
+) -> FittedClassifier:
     """Return the classifier learned from documents, beside what is known.
 
     Raises
@@ -112,10 +114,10 @@ def fitted(source: LabelledSource, options: ClassifierOptions, run: Run) -> Fitt
     TypeError, ValueError, OSError, MemoryError
         As `Classifier.fit`.
     """
-    known, ledger = source.known, Ledger(unit="document")
+    ledger = Ledger(unit="document")
     if known is not None:
         check_alike(known, options)
-    examples = read_examples(source, options, ledger, run)
+    examples = read_examples(source, options, ledger, run, known)
     labels = examples.labels
     if run.progress is not None:
         run.progress.training(Size(len(examples.weights), len(examples.features), len(labels.classes), options.epochs))

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from fastembed import Classifier
 from fastembed._base.threads import Pool
-from fastembed.classifier.data import Columns, LabelledSource, read_examples
+from fastembed.classifier.data import LabelledSource, read_examples
 from fastembed.classifier.features import count_pairs
 from fastembed.classifier.options import ClassifierOptions
 from fastembed.corpus import Ledger, Reading
@@ -21,7 +21,7 @@ def read(texts, threads=1, **parameters):
     """Return the features and bags of texts, as a fit reads them, and the names of the features."""
     options = ClassifierOptions(**Classifier(**parameters).get_params())
     labels = [k % 2 for k in range(len(texts))]
-    found = read_examples(LabelledSource(texts, labels, None, Columns()), options, Ledger(), Run(Pool(threads)))
+    found = read_examples(LabelledSource(texts, labels), options, Ledger(), Run(Pool(threads)))
     return found.features, found.bags, [found.features.name(f) for f in range(len(found.features))]
 
 

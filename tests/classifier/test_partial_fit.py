@@ -96,7 +96,7 @@ def test_files_and_saved_models_go_on(tmp_path, labelled, held_out):
         ({"weighting": "tfidf"}, ["x"], ValueError, "weighting='tfidf'"),
         ({"loss": "softmax"}, ["x"], ValueError, "loss='softmax'"),
         ({}, [7], TypeError, "the type that fit learned: str, such as 'animals', got the int 7"),
-        ({}, [[]], ValueError, "labels, got 0"),
+        ({}, [[]], ValueError, "at least 1 label, got 0"),
     ],
 )
 def test_what_does_not_fit_the_model_is_named_and_leaves_it(labelled, parameters, labels, error, message):
