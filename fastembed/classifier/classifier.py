@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base.estimator import Estimator
-from fastembed._base.progress import FitProgress, bar, bars
+from fastembed._base.progress import bar, bars
 from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_integer, check_number, warn_user
 from fastembed.classifier.data import LabelledSource, check_documents, field_documents
@@ -22,6 +22,7 @@ from fastembed.classifier.options import ClassifierOptions
 from fastembed.classifier.training import fitted
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
+from fastembed.trainer.progress import FitProgress
 from fastembed.trainer.run import EpochEnd, running
 
 T = TypeVar("T")

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from tqdm import tqdm
 
-from fastembed._base.progress import ProgressBars, bars, loss_of
+from fastembed._base.progress import bars
 from fastembed._base.validation import number_of, plain, printable, without_password
+from fastembed.trainer.progress import ProgressBars, loss_of
 
 if TYPE_CHECKING:
     from fastembed.corpus import Ledger

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from fastembed._base import estimator
 from fastembed._base.estimator import Transformer
-from fastembed._base.progress import FitProgress
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_flag, check_integer
 from fastembed.recommender.data import Names, is_name, read_interactions
 from fastembed.recommender.model import ROUGH_TOLERANCE, Asked, Explanation, FittedRecommender, Scored
 from fastembed.recommender.options import RecommenderOptions
 from fastembed.recommender.training import fitted
+from fastembed.trainer.progress import FitProgress
 from fastembed.trainer.run import EpochEnd, running
 from fastembed.vectors.neighbors import Neighbors
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from scipy.sparse import issparse
 
-from fastembed._base.progress import FitProgress, bar
+from fastembed._base.progress import bar
 from fastembed.corpus.corpus import Source, as_corpus
 from fastembed.corpus.ledger import HELD_OUT, Ledger, LineSplit, check_reread, check_walks
 from fastembed.counts.counts import Counts
@@ -20,6 +20,7 @@ from fastembed.skipgram.estimate import WRITTEN_BYTES, counting_memory, estimate
 from fastembed.skipgram.model import FittedModel, how_counted
 from fastembed.skipgram.options import Baskets, SkipGramOptions
 from fastembed.trainer.data import check_counts
+from fastembed.trainer.progress import FitProgress
 from fastembed.trainer.ranks import OneProcess
 from fastembed.trainer.run import Run
 from fastembed.vocabulary import NoTokenError

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastembed._base.progress import FitProgress
 from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_choice, check_flag, check_integer, check_number
 from fastembed.corpus.corpus import Source
@@ -17,6 +16,7 @@ from fastembed.corpus.reading import Reading
 from fastembed.corpus.tokens import check_token_list
 from fastembed.counts.windows import Windows
 from fastembed.ngrams import check_ngram_lengths
+from fastembed.trainer.progress import FitProgress
 from fastembed.vocabulary import Vocabulary
 
 # "auto": all words are contexts in vocabularies up to ALL_CONTEXTS. In larger ones half of the words are, but no fewer

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fastembed._base import estimator
 from fastembed._base.estimator import Transformer
 from fastembed._base.memory import check_memory_limit
-from fastembed._base.progress import FitProgress, bars, reporting
+from fastembed._base.progress import bars
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_flag, check_integer
 from fastembed.corpus.corpus import Source, as_corpus
@@ -28,6 +28,7 @@ from fastembed.skipgram.estimate import Estimate, estimate_of
 from fastembed.skipgram.model import FittedModel, read_model, write_model
 from fastembed.skipgram.options import SkipGramOptions, SkipGramParameters
 from fastembed.skipgram.training import fitted
+from fastembed.trainer.progress import FitProgress, reporting
 from fastembed.trainer.ranks import Communicator
 from fastembed.trainer.run import EpochEnd, running
 from fastembed.trainer.trainer import Trainer

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from fastembed._base.memory import check_memory_limit
-from fastembed._base.progress import FitProgress, reporting
 from fastembed._base.threads import Pool, SingleThreadedBlas, check_threads, matrix_product
 from fastembed._base.validation import check_callback, is_true
 from fastembed._kernels.cpu import DefaultFloatMode
 from fastembed.trainer.checkpoint import check_checkpoint
+from fastembed.trainer.progress import FitProgress, reporting
 from fastembed.trainer.ranks import Ranks
 
 Record = dict[str, float]
