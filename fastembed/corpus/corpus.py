@@ -315,11 +315,6 @@ class DocumentCorpus:
             progress(number + 1, total)
 
 
-def single_files(corpus: FileCorpus) -> list[FileCorpus]:
-    """Return a corpus of each file."""
-    return [corpus._only([file]) for file in corpus._files]
-
-
 def document_tokens(corpus: Corpus) -> Iterator[list[str]]:
     r"""Yield the tokens of each document in memory, or of each sequence in files.
 
