@@ -21,10 +21,10 @@ from fastembed.classifier.features import (
     LabelGains,
     checked_tokens,
     documents_by_words,
+    label_shares,
     line_chunks,
-    placed,
     read_features,
-    shares,
+    renumber_columns,
 )
 from fastembed.classifier.model import FittedClassifier
 from fastembed.classifier.options import ClassifierOptions
@@ -71,7 +71,7 @@ class Labels:
         """Return the labels as a matrix (N, L) over given classes; other labels are left out."""
         places = {label: k for k, label in enumerate(classes.tolist())}
         columns = np.array([places.get(label, -1) for label in self.classes.tolist()], np.int32)
-        return placed(self.matrix, self.matrix.data, columns, len(classes))
+        return renumber_columns(self.matrix, self.matrix.data, columns, len(classes))
 
 
 def check_kind(labels: Labels, known: FittedClassifier) -> None:
@@ -422,11 +422,7 @@ class Examples:
 
 
 def read_examples(
-    source: LabelledSource,
-    options: ClassifierOptions,
-    ledger: Ledger,
-    run: Run,
-    known: FittedClassifier | None = None,
+    source: LabelledSource, options: ClassifierOptions, ledger: Ledger, run: Run, known: FittedClassifier | None = None
 ) -> Examples:
     """Read documents and labels. Documents without a label are left out and counted in the ledger.
 
@@ -500,4 +496,4 @@ def balanced(counts: Int64) -> Float64:
 
 def mean_weights(matrix: Any, weights: Float64) -> Float64:
     """Return the mean of the weights of the labels of each document (N,), or 1 without any, from a matrix (N, L)."""
-    return np.where(np.diff(matrix.indptr) > 0, shares(matrix) @ weights, 1.0)
+    return np.where(np.diff(matrix.indptr) > 0, label_shares(matrix) @ weights, 1.0)

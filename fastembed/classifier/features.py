@@ -112,9 +112,9 @@ def documents_by_words(ids: Int32, words: int) -> Any:
     return sparse.csr_array((np.ones(len(indices)), indices, indptr), shape=(len(ends), words))
 
 
-def placed(matrix: Any, data: Any, places: Int32, columns: int) -> Any:
-    """Return a csr_array (n, columns) of `data`: column f moves to places[f], and is left out if places[f] is -1."""
-    at = places[matrix.indices]
+def renumber_columns(matrix: Any, data: Any, numbers: Int32, columns: int) -> Any:
+    """Return a csr_array (n, columns) of `data`: column f becomes column numbers[f]; -1 leaves it out."""
+    at = numbers[matrix.indices]
     kept = at >= 0
     ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept)])[matrix.indptr]
     return sparse.csr_array((data[kept], at[kept], ends), shape=(matrix.shape[0], columns))
@@ -223,7 +223,7 @@ class Features:
         return len(self.weights)
 
     @cached_property
-    def starts(self) -> list[int]:
+    def offsets(self) -> list[int]:
         """The number of the first feature of each kind, and the number of all features."""
         sizes = [len(self.words), *map(len, self.grams), len(self.characters or ())]
         return [0, *itertools.accumulate(sizes)]
@@ -240,16 +240,16 @@ class Features:
         The start and the end of a document are <start> and <end>, and never a name of their own. A word that could be
         taken for one of these, for words or for characters, is in double quotes.
         """
-        kind = int(np.searchsorted(self.starts, feature, "right")) - 1
-        place = feature - self.starts[kind]
+        kind = int(np.searchsorted(self.offsets, feature, "right")) - 1
+        place = feature - self.offsets[kind]
         if self.characters is not None and kind == len(self.grams) + 1:
             return f"'{self.characters.tokens[place]}'"
         words = []
         for grams in reversed(self.grams[:kind]):
             last = int(grams.right[place])
-            words.append("<end>" if last == END else quoted(self.words.tokens[last]))
+            words.append("<end>" if last == END else quote_word(self.words.tokens[last]))
             place = int(grams.left[place])
-        return " ".join(["<start>" if place == END else quoted(self.words.tokens[place]), *reversed(words)])
+        return " ".join(["<start>" if place == END else quote_word(self.words.tokens[place]), *reversed(words)])
 
     def bags(self, documents: Sequence[Any], first: int = 0) -> Bags:
         """Return the bags of documents in memory; that of a document without a known feature is empty.
@@ -268,7 +268,7 @@ class Features:
             table, all_ids = TokenTable(), np.empty(len(text), np.int32)
             all_ids = all_ids[: table.number(text, False, all_ids)[0]]
             words = list(map(token_from_bytes, table.frequent(0)[0]))
-        bags = self.count(self.places(ids), all_ids, words, Pool(1))
+        bags = self.count(self.ngram_ids(ids), all_ids, words, Pool(1))
         self.scale(bags, Pool(1))
         return bags
 
@@ -281,7 +281,7 @@ class Features:
                 text = b"".join(b" ".join(map(token_bytes, self.reading.tokens(line))) + b"\n" for line in lines)
             yield text
 
-    def places(self, ids: Int32) -> list[Int32]:
+    def ngram_ids(self, ids: Int32) -> list[Int32]:
         """Return, for 1, 2, ... words, the number of the n-gram that begins at each of the ids of words, or -2."""
         orders = [ids]
         for shift, kind in enumerate(self.grams, 1):
@@ -296,7 +296,7 @@ class Features:
         Parameters
         ----------
         orders : list of ndarray of int32
-            As :meth:`places` returns them.
+            As :meth:`ngram_ids` returns them.
         ids : ndarray of int32
             The ids of all words, with n-grams of characters or without, and with -1 behind each document.
         words : list of str
@@ -312,7 +312,7 @@ class Features:
             first, last = pieces[k]
             part, ends = slice(kinds * starts[first], kinds * starts[last]), np.empty(last - first + 1, np.int64)
             documents = starts[first : last + 1]
-            sizes[k] = kernels.bags(orders, np.array(self.starts[:kinds]), documents, ends, indices[part], data[part])
+            sizes[k] = kernels.bags(orders, np.array(self.offsets[:kinds]), documents, ends, indices[part], data[part])
             indptr[first + 1 : last + 1] = ends[1:]
 
         pool.run(count, len(pieces))
@@ -326,7 +326,7 @@ class Features:
             end += size
         indices, data = indices[:end], data[:end]
         if self.characters is not None:
-            words_alone = sparse.csr_array((data, indices, indptr), shape=(len(starts) - 1, self.starts[-2]))
+            words_alone = sparse.csr_array((data, indices, indptr), shape=(len(starts) - 1, self.offsets[-2]))
             both = sparse.hstack([words_alone, self.characters.count(ids, words)], format="csr")
             both.sort_indices()
             indptr, indices, data = both.indptr.astype(np.int64), both.indices.astype(np.int32, copy=False), both.data
@@ -371,21 +371,21 @@ class Features:
             characters = CharacterGrams(characters.lengths, tuple(known), counts)
         size = len(words) + sum(map(len, grams)) + len(characters or ())
         features = Features(words, grams, characters, np.ones(size), self.reading, self.weighting, new.label_prefix)
-        return features, np.concatenate([first + ids for first, ids in zip(features.starts, numbers, strict=False)])
+        return features, np.concatenate([first + ids for first, ids in zip(features.offsets, numbers, strict=False)])
 
     def numbers_in(self, grown: Features) -> Int64:
         """Return the numbers that these features have among :meth:`grown` ones (F,)."""
-        moved = np.subtract(grown.starts[:-1], self.starts[:-1])
-        numbers: Int64 = np.repeat(moved, np.diff(self.starts)) + np.arange(len(self))
+        moved = np.subtract(grown.offsets[:-1], self.offsets[:-1])
+        numbers: Int64 = np.repeat(moved, np.diff(self.offsets)) + np.arange(len(self))
         return numbers
 
 
-def quoted(word: str) -> str:
+def quote_word(word: str) -> str:
     """Return a word as it is, or in double quotes if the name of another feature could be the same.
 
     Examples
     --------
-    >>> quoted("don't"), quoted("New York"), quoted("<end>")
+    >>> quote_word("don't"), quote_word("New York"), quote_word("<end>")
     ("don't", '"New York"', '"<end>"')
     """
     return f'"{word}"' if word.split() != [word] or word[0] in "\"'" or word in ("<start>", "<end>") else word
@@ -402,7 +402,7 @@ def within_documents(left: Int32, ids: Int32, shift: int) -> Int32:
 # ---------------------------------------------------------------- what features say of labels
 
 
-def shares(matrix: Any) -> Any:
+def label_shares(matrix: Any) -> Any:
     """Return the share of each label in its document, (N, L), from a matrix with 1 for each label."""
     sizes = np.diff(matrix.indptr)
     parts = matrix.copy()
@@ -439,7 +439,7 @@ class LabelGains:
 
     def __init__(self, bags: Bags, frequencies: Int64, labels: Any) -> None:
         none = sparse.csr_array(np.diff(labels.indptr)[:, None] == 0)
-        targets = sparse.hstack([shares(labels), none], format="csc", dtype=np.float64)
+        targets = sparse.hstack([label_shares(labels), none], format="csc", dtype=np.float64)
         q = targets.sum(axis=0) / max(labels.shape[0], 1)
         starts, documents = targets.indptr.astype(np.int64), targets.indices.astype(np.int32)
         self._indptr = bags[0]
@@ -483,7 +483,7 @@ def read_features(
     pool: Pool,
     known: tuple[Features, int] | None = None,
 ) -> tuple[Features, Any, Int64, LabelGains | None]:
-    """Find the features of documents, and weigh them; words are counted, then n-grams of their ids.
+    """Count the features of documents, join them with known ones, and weigh them.
 
     Parameters
     ----------
@@ -512,51 +512,59 @@ def read_features(
     ValueError
         If no word occurs often enough.
     """
-    tables = tokens.counts(pool)
-    ranking = rank_tokens(tables, 1 if options.chars else options.min_count, pool)
-    counts = np.empty(len(ranking), np.int64)
-    words = ranking.take(counts, token_from_bytes)
-    if not words:
-        what = f"no token occurs min_count={options.min_count} times" if sum(map(len, tables)) else "no token was read"
-        raise ValueError(f"the documents have no features: {what}")
-    ids = tokens.ids(words, pool)
-    ledger.tokens_used = int(np.count_nonzero(ids >= 0))
-    ledger.dropped = {"outside the vocabulary": ledger.tokens_read - ledger.tokens_used}
-    features, orders = _find_features(words, counts, ids, options, pool)
-    bags = features.count(orders, ids[1:], words, pool)
-    old, earlier = known or (None, 0)
-    documents, frequencies = earlier + len(bags[0]) - 1, np.bincount(bags[1], minlength=len(features))
-    if old is None:
-        new, new_frequencies = np.arange(len(features)), frequencies
-    else:
-        new_frequencies = frequencies
-        features, new = old.grown(features)
-        bags = features.count(features.places(tokens.ids(list(features.words.tokens), pool)), ids[1:], words, pool)
+    features, bags, ids, words = count_features(tokens, options, ledger, pool)
+    frequencies = np.bincount(bags[1], minlength=len(features))
+    documents, new, new_frequencies = len(bags[0]) - 1, np.arange(len(features)), frequencies
+    if known is not None:
+        features, new = known[0].grown(features)
+        old, documents = known[0].numbers_in(features), documents + known[1]
+        bags = features.count(features.ngram_ids(tokens.ids(list(features.words.tokens), pool)), ids, words, pool)
         frequencies = np.bincount(bags[1], minlength=len(features))
-        frequencies[old.numbers_in(features)] += 1
+        frequencies[old] += 1
     if options.weighting != "count":
-        kinds = np.searchsorted(features.starts, new, "right") - 1  # words - 1 of an n-gram
+        kinds = np.searchsorted(features.offsets, new, "right") - 1  # words - 1 of an n-gram
         factors = np.append(PER_WORD[options.weighting] ** np.arange(len(features.grams) + 1), 1)[kinds]
         idf = np.log((1 + documents) / (1 + new_frequencies)) + 1  # as if one further document had each feature once
         features.weights[new] = factors * idf
     gains = LabelGains(bags, frequencies, labels) if options.weighting == "supervised" else None
     if gains is not None:
         features.weights[:] *= 1 + gains.values
-    if old is not None:
-        fixed = old.numbers_in(features)
-        features.weights[fixed] = old.weights
+    if known is not None:
+        features.weights[old] = known[0].weights
         if gains is not None:
-            gains.fixed[fixed] = True
+            gains.fixed[old] = True
     features.scale(bags, pool)
     indptr, indices, data = bags
     return features, sorted_csr(data, indices, indptr, (len(indptr) - 1, len(features))), frequencies, gains
 
 
-def _find_features(
-    words: list[str], counts: Int64, ids: Int32, options: ClassifierOptions, pool: Pool
-) -> tuple[Features, list[Int32]]:
-    """Return the features, with weights 1, and the number of each n-gram at each position (`Features.places`)."""
+def count_features(
+    tokens: NumberedCorpus, options: ClassifierOptions, ledger: Ledger, pool: Pool
+) -> tuple[Features, Bags, Int32, list[str]]:
+    """Count words, then n-grams of their ids.
+
+    Returns
+    -------
+    features : Features
+        The weights are 1.
+    bags : Bags
+        The counts of the features in the documents.
+    ids : ndarray of int32
+        The ids of all words, with -1 behind each document.
+    words : list of str
+        All words, by decreasing count.
+    """
+    tables = tokens.counts(pool)
+    ranking = rank_tokens(tables, 1 if options.chars else options.min_count, pool)
+    counts = np.empty(len(ranking), np.int64)
+    words = ranking.take(counts, token_from_bytes)
     frequent = int(np.searchsorted(-counts, -options.min_count, "right"))
+    if not frequent:
+        what = f"no word occurs min_count={options.min_count} times" if sum(map(len, tables)) else "no token was read"
+        raise ValueError(f"the documents have no features: {what}")
+    ids = tokens.ids(words, pool)
+    ledger.tokens_used = int(np.count_nonzero(ids >= 0))
+    ledger.dropped = {"outside the vocabulary": ledger.tokens_read - ledger.tokens_used}
     orders, grams = [ids if frequent == len(words) else np.where(ids < frequent, ids, np.int32(NO_WORD))], []
     for n in range(2, options.ngrams + 1):
         left = within_documents(orders[-1], orders[0], n - 1)
@@ -564,19 +572,16 @@ def _find_features(
         orders.append(numbers)
         grams.append(kind)
     characters = count_characters(words, counts, options.chars, options.min_count) if options.chars else None
-    if not frequent:
-        raise ValueError(f"no word occurs min_count={options.min_count} times: a classifier needs one at least")
-    sizes = [frequent, *(len(kind.counts) for kind in grams), len(characters.counts) if characters else 0]
     features = Features(
         words=Vocabulary(words[:frequent], counts[:frequent]),
         grams=grams,
         characters=characters,
-        weights=np.ones(sum(sizes)),
+        weights=np.ones(frequent + sum(map(len, grams)) + len(characters or ())),
         reading=options.reading,
         weighting=options.weighting,
         label_prefix=options.label_prefix,
     )
-    return features, orders
+    return features, features.count(orders, ids[1:], words, pool), ids[1:], words
 
 
 def count_characters(words: Sequence[str], counts: Int64, lengths: tuple[int, int], least: int) -> CharacterGrams:
@@ -644,10 +649,10 @@ def count_pairs(left: Int32, right: Int32, shift: int, least: int, pool: Pool) -
     ranks[kept] = np.arange(len(kept), dtype=np.int32)
     pair_ids = np.empty(len(left), np.int32)
 
-    def put(k: int) -> None:
+    def rank(k: int) -> None:
         kernels.put_numbers(left, right, shift, *pieces[k], numbers, bounds, ranks, starts[k], pair_ids)
 
-    pool.run(put, len(pieces))
+    pool.run(rank, len(pieces))
     return pair_ids, grams
 
 

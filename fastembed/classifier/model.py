@@ -217,7 +217,7 @@ def _model(tensors: Mapping[str, Array], settings: dict[str, Any], state: Mappin
     integers = "labels" in tensors
     classes = np.array(tensors["labels"]) if integers else np.array(unpack_tokens(tensors, "labels.tokens"), object)
     linear = np.array(tensors["linear"]) if "linear" in tensors else None
-    shape = features.starts[-1], len(classes) if linear is None else len(linear)
+    shape = features.offsets[-1], len(classes) if linear is None else len(linear)
     if tensors["rows"].shape != shape or features.weights.shape != shape[:1]:  # kernels index both by features
         raise ValueError(f"rows of shape {tensors['rows'].shape} and {len(features)} weights, where {shape} fits")
     return FittedClassifier(

@@ -16,14 +16,13 @@ import numpy as np
 from scipy import sparse
 
 from fastembed._base.arrays import Float32, Float64, Int64, aligned_zeros
-from fastembed._base.threads import Pool
 from fastembed._base.validation import number_of, warn_user
 from fastembed._kernels import features as kernels
 from fastembed._kernels import kernels_for
 from fastembed._kernels.cpu import CACHE_LINE
 from fastembed.classifier.calibration import Calibration, prior_logits
 from fastembed.classifier.data import Examples, LabelledSource, balanced, mean_weights, read_examples
-from fastembed.classifier.features import BAG_DOCUMENTS, placed, shares
+from fastembed.classifier.features import BAG_DOCUMENTS, label_shares, renumber_columns
 from fastembed.classifier.model import FittedClassifier
 from fastembed.classifier.options import ClassifierOptions
 from fastembed.classifier.start import Earlier, check_memory, earlier_from, first_parameters
@@ -198,10 +197,18 @@ class Ascent:
     ----------
     losses : ndarray of float64 (N,)
         The weights of the losses of the documents.
-    order : ndarray of int64 (N,)
-        The order of the documents in memory, by which they are numbered here.
     centre : Centre
         Where training starts. If it has weights, all features have a row.
+
+    Attributes
+    ----------
+    order : ndarray of int64 (N,)
+        The order of the documents in memory, by which they are numbered here: a random one, with the documents without
+        a weight at its end.
+    count : int
+        The number of documents with a weight.
+    history : list of dict
+        The records of the epochs.
 
     Raises
     ------
@@ -210,11 +217,17 @@ class Ascent:
     """
 
     def __init__(
-        self, examples: Examples, losses: Float64, order: Int64, centre: Centre, l2: float, pool: Pool
+        self, examples: Examples, losses: Float64, centre: Centre, options: ClassifierOptions, run: Run
     ) -> None:
-        bias, start = centre.bias, centre.weights
+        bias, start, l2 = centre.bias, centre.weights, options.l2
+        self.history: list[dict[str, float]] = []
+        self._run, self._most_epochs, self._ended, self._largest = run, options.epochs, False, 0.0
+        self._rng = np.random.default_rng(options.seed)
+        order = self._rng.permutation(len(losses))
+        self.order = order = order[np.argsort(examples.weights[order] == 0, kind="stable")]
+        self.count = int(np.count_nonzero(examples.weights))
         self._bias_square = BIAS_SQUARE / (1 + BIAS_SQUARE * centre.curvature / l2)
-        self._pool, self._labels = pool, len(bias)
+        self._pool, self._labels = run.pool, len(bias)
         heaviest = float(examples.weights.max())
         if heaviest > MOST_COST * l2:
             what = f"the weight of a document is {heaviest:g} and l2={l2:g}"
@@ -272,11 +285,33 @@ class Ascent:
         self._pool.run(split, len(pieces))
         return starts, ids, weights, squares + np.float32(self._bias_square), alone_squares
 
-    def epoch(self, order: Int64, left_out: slice) -> tuple[float, float]:
-        """Make a step per document of `order`; return the mean loss before it, and the largest change of a score.
+    def converge(self, left_out: slice, first: Int64, tol: float) -> bool:
+        """Make epochs until no step of one changes a score by more than `tol`; return whether that came in time.
 
-        The documents `left_out` have no loss. Their duals become 0 in the first epoch without them.
+        Parameters
+        ----------
+        left_out : slice
+            The documents without a loss. Their duals become 0 in the first epoch.
+        first : ndarray of int64
+            The documents that take the first steps.
         """
+        for _ in range(self._most_epochs):
+            began = time.perf_counter()
+            starts = np.arange(0, self.count, RUN)  # of runs of documents, so that memory is read in larger pieces
+            self._rng.shuffle(starts)
+            order = (starts[:, None] + np.arange(RUN)).ravel()
+            loss, change = self._epoch(np.concatenate([first, order[order < self.count]]), left_out)
+            first, self._largest = first[:0], max(self._largest, change)
+            sizes = {"epoch": len(self.history) + 1, "left_out": left_out.stop - left_out.start}
+            seconds = time.perf_counter() - began
+            self.history.append(sizes | {"loss": loss, "change": change, "seconds": seconds})
+            self._ended = self._run.epoch_ended(self.history) or self._ended
+            if self._ended or change <= max(tol, FLOOR * self._largest):
+                return True
+        return False
+
+    def _epoch(self, order: Int64, left_out: slice) -> tuple[float, float]:
+        """Make a step per document of `order`; return the mean loss before it, and the largest change of a score."""
         sums, costs = np.empty((len(self._weights), 2)), self._costs.copy()
         costs[left_out] = 0
 
@@ -309,8 +344,8 @@ class Ascent:
         """Return the scores (N, L) of bags (N, F)."""
         scores = np.empty((bags.shape[0], self._labels), np.float32)
         data = bags.data.astype(np.float32)
-        shared = placed(bags, data, self._rows, self._weights.shape[1])
-        alone = placed(bags, data * self._amounts[bags.indices], self._owners, self._dual.shape[1])
+        shared = renumber_columns(bags, data, self._rows, self._weights.shape[1])
+        alone = renumber_columns(bags, data * self._amounts[bags.indices], self._owners, self._dual.shape[1])
 
         def run(tile: int) -> None:
             part = scores[:, tile * LANES : (tile + 1) * LANES]
@@ -348,45 +383,25 @@ def train_squares(
         Per part: the scores of its documents by the weights trained without the part.
     history : list of dict
     """
-    rng = np.random.default_rng(options.seed)
-    random = rng.permutation(len(examples.weights))  # the order of documents in memory
-    random = random[np.argsort(examples.weights[random] == 0, kind="stable")]  # without a weight: never visited
-    count = int(np.count_nonzero(examples.weights))
-    ascent = Ascent(examples, losses, random, centre, options.l2, run.pool)
+    ascent = Ascent(examples, losses, centre, options, run)
+    count = ascent.count
     size = max(1, min(MOST_LEFT_OUT, count // 10))
     parts = [slice(k, k + size) for k in range(0, min(max(ENOUGH, size), count) - size + 1, size)]
-    left_out = examples.left_out([random[part] for part in parts])
+    left_out = examples.left_out([ascent.order[part] for part in parts])
     examples.bags = examples.gains = examples.frequencies = None
-    history: list[dict[str, float]] = []
-    scored: list[tuple[Float32, Any, Float64]] = []
-    largest, ended, before = 0.0, False, np.arange(0)
-    for number, part in enumerate([slice(0, 0), *parts]):
+    nothing = np.arange(0)
+    if not ascent.converge(slice(0, 0), nothing, options.tol):
+        last = f"the last one still changed a score by {ascent.history[-1]['change']:.2g}, and tol={options.tol:g}"
+        warn_user(f"training ended after epochs={options.epochs}, before it converged: {last}")
+    solution = ascent.result()
+    tol = options.tol * min(LEFT_OUT_TOL, count / LEFT_OUT_SHARE)
+    scored, before = [], nothing
+    for part, (bags, labels, weights) in zip(parts, left_out, strict=True):
         documents = np.arange(part.start, part.stop)
-        first = np.concatenate([np.tile(before, CATCH_UP), documents])  # documents that take the first steps
-        tolerance = options.tol * (min(LEFT_OUT_TOL, count / LEFT_OUT_SHARE) if number else 1)
-        for _ in range(options.epochs):
-            began = time.perf_counter()
-            starts = np.arange(0, count, RUN)  # of runs of documents, so that memory is read in larger pieces
-            rng.shuffle(starts)
-            order = (starts[:, None] + np.arange(RUN)).ravel()
-            loss, change = ascent.epoch(np.concatenate([first, order[order < count]]), part)
-            first, largest = first[:0], max(largest, change)
-            record = {"epoch": len(history) + 1, "left_out": len(documents), "loss": loss, "change": change}
-            history.append(record | {"seconds": time.perf_counter() - began})
-            ended = ended or run.epoch_ended(history)
-            if ended or change <= max(tolerance, FLOOR * largest):
-                break
-        else:
-            if not number:
-                last = f"the last one still changed a score by {change:.2g}, and tol={options.tol:g}"
-                warn_user(f"training ended after epochs={options.epochs}, before it converged: {last}")
-        if number:
-            bags, labels, weights = left_out[number - 1]
-            scored.append((ascent.scores(bags), labels, weights))
-        else:
-            solution = ascent.result()
+        ascent.converge(part, np.concatenate([np.tile(before, CATCH_UP), documents]), tol)
+        scored.append((ascent.scores(bags), labels, weights))
         before = documents
-    return *solution, scored, history
+    return *solution, scored, ascent.history
 
 
 # ---------------------------------------------------------------- the loss "softmax"
@@ -423,7 +438,7 @@ def _softmax(examples: Examples, options: ClassifierOptions, earlier: Earlier, r
     The step of a row is proportional to its weight in the bag, as in the gradient of the loss, so that E stays in the
     span of the bags. At full rank W is the identity and stays so.
     """
-    targets = shares(examples.labels.matrix)
+    targets = label_shares(examples.labels.matrix)
     targets.data *= np.repeat(examples.weights, np.diff(targets.indptr))
     sums = np.asarray(targets.sum(axis=0)).ravel() + earlier.with_label
     prior = prior_logits(sums / sums.sum(), False)

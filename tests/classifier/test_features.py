@@ -78,7 +78,7 @@ def test_ngrams_of_words_do_not_cross_rare_or_unknown_words(ngrams, least, chars
     texts = [list(rng.choice(words, rng.integers(0, 15), p=np.arange(40, 0, -1) / 820)) for _ in range(300)]
     features, bags, names = read([" ".join(t) for t in texts], 2, ngrams=ngrams, min_count=least, chars=chars)
     wanted = [{" ".join(gram): n for gram, n in kind.items()} for kind in of_frequent_neighbours(texts, ngrams, least)]
-    size = features.starts[ngrams]
+    size = features.offsets[ngrams]
     found = dict(zip(names[:size], [n for kind in (features.words, *features.grams) for n in kind.counts], strict=True))
     assert found == {name: n for kind in wanted for name, n in kind.items()}
     some = [" ".join([*text[:3], "unheard", *text[3:]]) for text in texts]
