@@ -305,7 +305,7 @@ class Ascent:
             sizes = {"epoch": len(self.history) + 1, "left_out": left_out.stop - left_out.start}
             seconds = time.perf_counter() - began
             self.history.append(sizes | {"loss": loss, "change": change, "seconds": seconds})
-            self._ended = self._run.epoch_ended(self.history) or self._ended
+            self._ended = self._ended or self._run.epoch_ended(self.history)
             if self._ended or change <= max(tol, FLOOR * self._largest):
                 return True
         return False
