@@ -39,7 +39,7 @@ PRINTED = {
     "Similarity": (lambda: Similarity(0.5, 9, 8, tuple(WORDS)), 1),
     "Analogies": (lambda: Analogies("3CosAdd", (Section("a", 3, 4, 5),) * 14), 1),
     "HeldOutItems": (held_out, 9),
-    "Explanation": (lambda: classifier().explain("a"), 20),
+    "LabelExplanation": (lambda: classifier().explain("a"), 20),
     "Explanation of an item": (explained_item, 3),
     "Counts": (lambda: SkipGram(min_count=1).count(["a b", "b c"]), 1),
     "Trainer": (lambda: Trainer.random(5, 3), 1),

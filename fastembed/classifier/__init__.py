@@ -6,10 +6,10 @@ from fastembed._base.optional import lazy_names
 
 if TYPE_CHECKING:
     from fastembed.classifier.classifier import Classifier
-    from fastembed.classifier.metrics import Evaluation, Explanation, LabelScore, calibration_error
+    from fastembed.classifier.metrics import Evaluation, LabelExplanation, LabelScore, calibration_error
 
-__all__ = ["Classifier", "Evaluation", "Explanation", "LabelScore", "calibration_error"]
+__all__ = ["Classifier", "Evaluation", "LabelExplanation", "LabelScore", "calibration_error"]
 
 __getattr__, __dir__ = lazy_names(
-    __name__, {"classifier": "Classifier", "metrics": "Evaluation Explanation LabelScore calibration_error"}
+    __name__, {"classifier": "Classifier", "metrics": "Evaluation LabelExplanation LabelScore calibration_error"}
 )

@@ -75,11 +75,11 @@ class Calibration:
         kind = s.dtype.type
         u, beta, third = kind(self.slope), kind(self.bend), kind(self.third)
         if self.independent:
-            c = pi - np.log(probabilities(pi.copy(), True).mean())
+            c = pi - np.log(label_probabilities(pi.copy(), True).mean())
             z = s * (np.exp(-c / u) / beta)
             bent = np.arcsinh(z)
             return c + third + u * bent, [bent, z, c / u]
-        q = probabilities(pi[None].copy(), False)[0]
+        q = label_probabilities(pi[None].copy(), False)[0]
         z, at_share = (s - third) / beta, (q - third) / beta
         bent = np.arcsinh(z) - np.arcsinh(at_share)
         return pi + u * bent, [bent, z, at_share]
@@ -93,7 +93,7 @@ class Calibration:
         by_shift = (1 / root - 1 / np.sqrt(1 + z * z)) * (self.slope / self.bend)
         return [self.slope * bent, self.slope * (other / root - ratio), by_shift]
 
-    def fitted(self, scores: Array, labels: Any, weights: Float64, prior: Array, earlier: int = 0) -> Calibration:
+    def updated(self, scores: Array, labels: Any, weights: Float64, prior: Array, earlier: int = 0) -> Calibration:
         """Return the calibration of maximum posterior probability.
 
         The logarithms of slope and bend, and the third number, have normal priors around those of this calibration,
@@ -124,19 +124,19 @@ class Calibration:
         spread = np.array([1, 1, SPREAD[self.independent]])
         first = np.array([math.log(self.slope), math.log(self.bend), self.third])
 
-        def expansion(t: Float64) -> tuple[float, Float64]:
+        def posterior(t: Float64) -> tuple[float, Float64]:
             """Return the posterior's negative logarithm and its gradient."""
             at = Calibration(self.independent, math.exp(t[0]), math.exp(t[1]), float(t[2]))
             x, terms = at._expansion(s, pi)
             value = w @ _nll(x, y, self.independent)
-            residual = w[:, None] * (probabilities(x, self.independent) - y)
+            residual = w[:, None] * (label_probabilities(x, self.independent) - y)
             gradient = np.array([(residual * derivative).sum() for derivative in at._derivatives(*terms)])
             distance = (t - first) / spread
             return value + precision * distance @ distance / 2, gradient + precision * distance / spread
 
         from scipy import optimize  # here, since its import takes as long as all others together
 
-        t = optimize.minimize(expansion, first, jac=True, method="BFGS").x
+        t = optimize.minimize(posterior, first, jac=True, method="BFGS").x
         return Calibration(self.independent, math.exp(t[0]), math.exp(t[1]), float(t[2]))
 
 
@@ -171,16 +171,16 @@ def nll(logits: Array, labels: Any, independent: bool) -> Float64:
     return np.where(sizes > 0, _nll(logits.astype(np.float64), y / np.maximum(sizes, 1)[:, None], False), 0.0)
 
 
-def probabilities(logits: Array, independent: bool) -> Array:
+def label_probabilities(logits: Array, independent: bool) -> Array:
     """Return the probabilities (N, L) of labels: of sigmoids if they are independent, or of a softmax.
 
     The logits are overwritten.
 
     Examples
     --------
-    >>> probabilities(np.log([[1.0, 3.0]]), True)
+    >>> label_probabilities(np.log([[1.0, 3.0]]), True)
     array([[0.5 , 0.75]])
-    >>> probabilities(np.log([[1.0, 3.0]]), False)
+    >>> label_probabilities(np.log([[1.0, 3.0]]), False)
     array([[0.25, 0.75]])
     """
     if independent:  # sigmoid(x) = exp(-log(1 + exp(-x)))

@@ -16,7 +16,7 @@ from fastembed._base.progress import bar, bars
 from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_integer, check_number, warn_user
 from fastembed.classifier.data import LabelledSource, check_documents, field_documents
-from fastembed.classifier.metrics import Evaluation, Explanation, evaluation, explanation
+from fastembed.classifier.metrics import Evaluation, LabelExplanation, evaluation, explanation
 from fastembed.classifier.model import FittedClassifier
 from fastembed.classifier.options import ClassifierOptions
 from fastembed.classifier.training import fitted
@@ -456,7 +456,7 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
 
             return evaluation(model, labels, shown(), k, dict(ledger.skipped), weights)
 
-    def explain(self, document: Any, labels: Any = None, k: int = 3) -> Explanation:
+    def explain(self, document: Any, labels: Any = None, k: int = 3) -> LabelExplanation:
         """Return the contributions of the features to the scores of a document, which sum to the scores.
 
         Parameters
@@ -469,7 +469,7 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
 
         Returns
         -------
-        Explanation
+        LabelExplanation
 
         Examples
         --------

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from fastembed._base.arrays import Float64, largest, largest_of_rows
 from fastembed._base.validation import number_of, shown
-from fastembed.classifier.calibration import nll, probabilities
+from fastembed.classifier.calibration import label_probabilities, nll
 from fastembed.classifier.data import Labels, check_kind
 from fastembed.classifier.model import FittedClassifier
 
@@ -179,57 +179,82 @@ def evaluation(
         If no document has a known label.
     """
     check_kind(labels, model)
-    matrix, sizes, several = labels.over(model.classes), np.diff(labels.matrix.indptr), model.indicator
+    matrix, sizes, size = labels.over(model.classes), np.diff(labels.matrix.indptr), len(model.classes)
     if not matrix.nnz:
         one, others = (shown(names.tolist()[:1]) for names in (model.classes, labels.classes))
         raise ValueError(f"one label at least must be known to the classifier, such as {one}, got {others}")
-    size, names = len(model.classes), model.classes.tolist()
-    hits, predicted = np.zeros(size, np.int64), np.zeros(size, np.int64)
-    confidence, right, whole, loss, row, empty, counted = [], [], [], 0.0, 0, 0, 0
-    for scores, known_features in pieces:
-        part = slice(row, row := row + len(scores))
-        true, labelled = matrix[part], sizes[part] > 0
-        logits = model.logits(scores.astype(np.float64), known_features)
-        empty += int(np.count_nonzero(known_features == 0))
-        known = (np.diff(true.indptr) > 0) | (~labelled & model.independent)
-        loss += float(nll(logits[known], true[known], model.independent).sum())
-        counted += int(np.count_nonzero(known))
-        p = probabilities(logits, model.independent)
-        best, is_true = largest_of_rows(model.logits(scores, known_features), k), true.toarray() > 0
-        chosen = p >= 0.5 if several else np.zeros_like(is_true)
-        if not several:
-            np.put_along_axis(chosen, best, True, axis=1)
-        predicted += chosen.sum(axis=0)
-        hits += (chosen & is_true).sum(axis=0)
-        first = best[:, :1]
-        confidence.append(np.take_along_axis(p, first, axis=1)[:, 0])
-        right.append(np.take_along_axis(is_true, first, axis=1)[:, 0])
-        same = (chosen == is_true).all(axis=1) & (np.diff(true.indptr) == sizes[part])
-        whole.append(same if several else right[-1])
-    actual, is_right, scored = np.bincount(matrix.indices, minlength=size), np.concatenate(right), (sizes > 0) | several
+    compared, end, without_features = [], 0, 0
+    for scores, known in pieces:
+        part = slice(end, end := end + len(scores))
+        compared.append(compare(model, matrix[part], sizes[part], scores, known, k))
+        without_features += int(np.count_nonzero(known == 0))
+    predicted_counts, hit_counts, *arrays = zip(*compared, strict=True)
+    predicted, hits = np.sum(predicted_counts, axis=0), np.sum(hit_counts, axis=0)
+    confidence, is_first, is_right, losses = map(np.concatenate, arrays)
+    actual, scored = np.bincount(matrix.indices, minlength=size), (sizes > 0) | model.indicator
     with np.errstate(invalid="ignore", divide="ignore"):
         metrics = [ratios.tolist() for ratios in (hits / predicted, hits / actual, 2 * hits / (predicted + actual))]
+    columns = (model.classes.tolist(), *metrics, actual.tolist(), predicted.tolist())
     precision, recall = hits.sum() / max(predicted.sum(), 1), hits.sum() / max(labels.matrix.nnz, 1)
     return Evaluation(
         documents=len(is_right),
-        k=0 if several else k,
+        k=0 if model.indicator else k,
         precision=float(precision),
         recall=float(recall),
         f1=float(2 * precision * recall / (precision + recall)) if hits.any() else 0.0,
-        accuracy=float(np.average(np.concatenate(whole)[scored], weights=weights[scored])),
-        nll=loss / counted,
-        calibration_error=calibration_error(np.minimum(np.concatenate(confidence), 1), is_right),
-        per_label=[
-            LabelScore(*score) for score in zip(names, *metrics, actual.tolist(), predicted.tolist(), strict=True)
-        ],
+        accuracy=float(np.average(is_right[scored], weights=weights[scored])),
+        nll=float(losses.mean()),
+        calibration_error=calibration_error(np.minimum(confidence, 1), is_first),
+        per_label=[LabelScore(*score) for score in zip(*columns, strict=True)],
         unknown_labels=int(labels.matrix.nnz - matrix.nnz),
-        without_features=empty,
+        without_features=without_features,
         skipped=skipped,
     )
 
 
+def compare(
+    model: FittedClassifier, true: Any, sizes: Any, scores: Any, known_features: Any, k: int
+) -> tuple[npt.NDArray[Any], ...]:
+    """Compare the scores (n, L) of documents with their labels.
+
+    Parameters
+    ----------
+    true : csr_array (n, L)
+        1 where a document has a label that the classifier knows.
+    sizes : ndarray (n,)
+        The number of labels of each document, known or not.
+    known_features : ndarray (n,)
+        The number of known features of each document.
+
+    Returns
+    -------
+    predicted, hits : ndarray of int64 (L,)
+        The numbers of documents with each predicted label, and of the documents for which it is right.
+    confidence : ndarray of float64 (n,)
+        The probability of the first label.
+    is_first, is_right : ndarray of bool (n,)
+        Whether the first label is right, and whether a document counts as right in the accuracy.
+    losses : ndarray of float64 (m,)
+        The nll of each document with a known label; of documents without a label, too, if labels are independent.
+    """
+    logits, sizes_known = model.logits(scores.astype(np.float64), known_features), np.diff(true.indptr)
+    has_loss = (sizes_known > 0) | ((sizes == 0) & model.independent)
+    losses = nll(logits[has_loss], true[has_loss], model.independent)
+    p, is_true = label_probabilities(logits, model.independent), true.toarray() > 0
+    best = largest_of_rows(model.logits(scores, known_features), k)
+    first = best[:, :1]
+    confidence, is_first = (np.take_along_axis(array, first, axis=1)[:, 0] for array in (p, is_true))
+    if model.indicator:
+        chosen = p >= 0.5
+        is_right = (chosen == is_true).all(axis=1) & (sizes_known == sizes)
+    else:
+        chosen, is_right = np.zeros_like(is_true), is_first
+        np.put_along_axis(chosen, best, True, axis=1)
+    return chosen.sum(axis=0), (chosen & is_true).sum(axis=0), confidence, is_first, is_right, losses
+
+
 @dataclass(frozen=True)
-class Explanation:
+class LabelExplanation:
     """The contributions of features to the scores of some labels; with the bias they sum to the scores.
 
     Attributes
@@ -278,7 +303,7 @@ class Explanation:
     __repr__ = __str__
 
 
-def explanation(model: FittedClassifier, document: Any, labels: Any, k: int) -> Explanation:
+def explanation(model: FittedClassifier, document: Any, labels: Any, k: int) -> LabelExplanation:
     """Return the explanation of a document for some labels, or the k most probable ones.
 
     Raises
@@ -300,11 +325,11 @@ def explanation(model: FittedClassifier, document: Any, labels: Any, k: int) -> 
         if unknown := [label for label in labels if label not in names]:
             raise ValueError(f"{unknown[0]!r} is not a label of this classifier")
         chosen = np.array([names.index(label) for label in labels], np.intp)
-    return Explanation(
+    return LabelExplanation(
         labels=[names[c] for c in chosen],
         features=[model.features.name(f) for f in indices.tolist()],
         shares=rows[:, chosen],
         bias=bias[chosen],
         scores=scores[chosen],
-        probabilities=probabilities(logits, model.independent)[0, chosen],
+        probabilities=label_probabilities(logits, model.independent)[0, chosen],
     )

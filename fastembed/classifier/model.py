@@ -17,7 +17,7 @@ from fastembed._base.arrays import Float32, largest_of_rows
 from fastembed._base.threads import SingleThreadedBlas, ordered_map
 from fastembed._base.validation import plain
 from fastembed._kernels import kernels_for
-from fastembed.classifier.calibration import Calibration, probabilities
+from fastembed.classifier.calibration import Calibration, label_probabilities
 from fastembed.classifier.features import END, Bags, CharacterGrams, Features, Grams
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
@@ -109,7 +109,7 @@ class FittedClassifier:
 
     def probabilities(self, scores: Array, known: Array) -> Array:
         """Return the probabilities for scores (N, L) of documents whose numbers of known features are `known` (N,)."""
-        return probabilities(self.logits(scores, known), self.independent)
+        return label_probabilities(self.logits(scores, known), self.independent)
 
     def answers(
         self, documents: Sequence[Any], threads: int, answer: Callable[[Float32, Array], T]
@@ -139,7 +139,7 @@ class FittedClassifier:
         """Return the k most probable labels of each document with probabilities of at least `least`."""
         logits = self.logits(scores, known)
         best = largest_of_rows(logits, k)
-        p = np.take_along_axis(probabilities(logits, self.independent), best, axis=1)
+        p = np.take_along_axis(label_probabilities(logits, self.independent), best, axis=1)
         sizes = np.count_nonzero(p >= least, axis=1).tolist()
         # All pairs are in one list first: a list or iterator per document would add objects for the garbage collector
         pairs = list(zip(self.classes[best.ravel()].tolist(), p.ravel().tolist(), strict=True))
@@ -204,7 +204,7 @@ class FittedClassifier:
                 settings["class_weight"] = dict(settings["class_weight"])
             settings["reading"] = None if settings["reading"] is None else Reading.from_record(settings["reading"])
             settings["chars"] = settings["chars"] and tuple(settings["chars"])
-            return _model(tensors, settings, json.loads(metadata["model"]))
+            return _load_model(tensors, settings, json.loads(metadata["model"]))
 
 
 def _record(reading: Reading) -> dict[str, Any]:
@@ -212,8 +212,8 @@ def _record(reading: Reading) -> dict[str, Any]:
     return reading.record() | ({} if reading.errors == "strict" else {"errors": reading.errors})
 
 
-def _model(tensors: Mapping[str, Array], settings: dict[str, Any], state: Mapping[str, Any]) -> FittedClassifier:
-    features = _features(tensors, state, settings["label_prefix"])
+def _load_model(tensors: Mapping[str, Array], settings: dict[str, Any], state: Mapping[str, Any]) -> FittedClassifier:
+    features = _load_features(tensors, state, settings["label_prefix"])
     integers = "labels" in tensors
     classes = np.array(tensors["labels"]) if integers else np.array(unpack_tokens(tensors, "labels.tokens"), object)
     linear = np.array(tensors["linear"]) if "linear" in tensors else None
@@ -235,7 +235,7 @@ def _model(tensors: Mapping[str, Array], settings: dict[str, Any], state: Mappin
     )
 
 
-def _features(tensors: Mapping[str, Array], state: Mapping[str, Any], label_prefix: str) -> Features:
+def _load_features(tensors: Mapping[str, Array], state: Mapping[str, Any], label_prefix: str) -> Features:
     words = Vocabulary(unpack_tokens(tensors), tensors["words.counts"])
     grams, before = [], len(words)
     for n in range(2, state["orders"] + 2):

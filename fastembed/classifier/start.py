@@ -10,7 +10,7 @@ from scipy import sparse
 
 from fastembed._base.arrays import Float32, Float64
 from fastembed._base.memory import check_free
-from fastembed.classifier.calibration import Calibration, probabilities
+from fastembed.classifier.calibration import Calibration, label_probabilities
 from fastembed.classifier.data import Examples
 from fastembed.classifier.features import Features
 from fastembed.classifier.model import FittedClassifier
@@ -50,7 +50,9 @@ def earlier_from(known: FittedClassifier, examples: Examples) -> Earlier:
     labels = examples.labels
     places = np.searchsorted(labels.classes, known.classes)
     with_label = np.zeros(len(labels.classes))
-    with_label[places] = probabilities(known.prior.astype(np.float64)[None], known.independent)[0] * known.documents
+    with_label[places] = (
+        label_probabilities(known.prior.astype(np.float64)[None], known.independent)[0] * known.documents
+    )
     calibration = known.calibration if known.several == labels.several else None  # a softmax has other numbers
     parameters = _grown_parameters(known, examples.features, places, len(labels.classes))
     return Earlier(with_label, known.documents, places, known.bias, calibration, parameters)

@@ -163,7 +163,7 @@ def _one_against_all(examples: Examples, options: ClassifierOptions, earlier: Ea
     calibrated = earlier.documents if earlier.calibration else 0
     scores, matrices, document_weights = zip(*left_out, strict=True)
     known = np.concatenate(scores), sparse.vstack(matrices, "csr"), np.concatenate(document_weights)
-    calibration = first.fitted(*known, prior, calibrated)
+    calibration = first.updated(*known, prior, calibrated)
     return Learned(embedding, None, bias, prior, calibration, history)
 
 
