@@ -9,10 +9,10 @@ import threading
 from _thread import start_new_thread
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from importlib import import_module
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, Generic, Self, TypeVar
 from weakref import WeakSet
 
@@ -245,6 +245,35 @@ class Pool:
             yield
 
 
+class OnePerThread(Generic[T]):
+    """Objects of which each thread takes one at a time. There are at most as many objects as threads.
+
+    Parameters
+    ----------
+    make : callable
+        Returns a new object.
+    """
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._free: SimpleQueue[T] = SimpleQueue()
+
+    def take(self) -> T:
+        """Return an object that no other thread has."""
+        try:
+            return self._free.get_nowait()
+        except Empty:
+            return self._make()
+
+    def give(self, item: T) -> None:
+        """Make an object free again."""
+        self._free.put(item)
+
+    def all(self) -> list[T]:
+        """Return all objects, after each thread has given its object back."""
+        return [self._free.get() for _ in range(self._free.qsize())]
+
+
 def ordered_map(
     function: Callable[[T], R],
     items: Iterable[T],
@@ -257,6 +286,12 @@ def ordered_map(
     The calling thread draws the items, at most `ahead` of them before it takes a result: by default two per thread.
     After an exception or a Ctrl-C it waits for the calls in progress, and drops the rest.
     """
+    return ordered_results(_submitting(function, threads), items, ahead or 2 * threads)
+
+
+@contextmanager
+def _submitting(function: Callable[[T], R], threads: int) -> Iterator[Callable[[T], Call[R]]]:
+    """Yield the function that submits a call of `function` for an item to some threads."""
     calls: SimpleQueue[Call[R] | None] = SimpleQueue()
 
     def submit(item: T) -> Call[R]:
@@ -273,22 +308,33 @@ def ordered_map(
             calls.put(None)
 
     with beside(work, threads, end):
-        yield from ordered_results(submit, items, ahead or 2 * threads)
+        yield submit
 
 
-def ordered_results(submit: Callable[[T], Any], items: Iterable[T], ahead: int) -> Generator[Any, None, None]:
-    """Yield the results of the calls ``submit(item)`` in the order of the items; cancel pending calls at the end."""
+def ordered_results(
+    submitting: AbstractContextManager[Callable[[T], Any]], items: Iterable[T], ahead: int
+) -> Generator[Any, None, None]:
+    """Yield the results of the calls ``submit(item)`` in the order of the items; cancel pending calls at the end.
+
+    Parameters
+    ----------
+    submitting : context manager of a function
+        The function submits a call for an item.
+    ahead : int
+        The largest number of calls that are submitted before the result of the first one is taken.
+    """
     pending: deque[Any] = deque()
-    try:
-        for item in items:
-            pending.append(submit(item))
-            if len(pending) > ahead:
+    with submitting as submit:
+        try:
+            for item in items:
+                pending.append(submit(item))
+                if len(pending) > ahead:
+                    yield pending.popleft().result()
+            while pending:
                 yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    finally:
-        for call in pending:
-            call.cancel()
+        finally:
+            for call in pending:
+                call.cancel()
 
 
 def matrix_product(dtype: np.dtype[Any]) -> object:

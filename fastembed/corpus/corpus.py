@@ -7,8 +7,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from copy import copy
 from itertools import chain
-from queue import Empty, SimpleQueue
-from typing import Any, Generic, TypeAlias, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -42,7 +41,6 @@ Progress: TypeAlias = Callable[[int, int | None], object]
 
 Corpus: TypeAlias = "FileCorpus | DocumentCorpus"
 Chunk: TypeAlias = TextChunk | PlainChunk | DocumentChunk
-Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 REPORT_EVERY = 1024  # documents in memory between two calls of the progress function
@@ -421,35 +419,6 @@ def map_text(
             record_lines(ledger, tokens, lines, empty_lines + bool(lines and no_token_first and not has_token))
             has_token = token_last or (has_token and not lines)
             yield result
-
-
-class OnePerThread(Generic[Item]):
-    """Items of which each thread takes one at a time. There are at most as many as threads.
-
-    Parameters
-    ----------
-    make : callable
-        Returns a new item.
-    """
-
-    def __init__(self, make: Callable[[], Item]) -> None:
-        self._make = make
-        self._free: SimpleQueue[Item] = SimpleQueue()
-
-    def take(self) -> Item:
-        """Return an item that no other thread has."""
-        try:
-            return self._free.get_nowait()
-        except Empty:
-            return self._make()
-
-    def give(self, item: Item) -> None:
-        """Make an item free again."""
-        self._free.put(item)
-
-    def all(self) -> list[Item]:
-        """Return all items; no thread has one any more."""
-        return [self._free.get() for _ in range(self._free.qsize())]
 
 
 def _read_chunk(chunk: Chunk, reading: Reading) -> tuple[bytes, int]:

@@ -11,10 +11,10 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.threads import cached_property, check_threads
+from fastembed._base.threads import OnePerThread, cached_property, check_threads
 from fastembed._base.validation import check_choice, check_integer, check_number
 from fastembed._kernels.tokens import NeighborTable, PhraseTable
-from fastembed.corpus.corpus import Chunk, OnePerThread, Progress, Source, as_corpus, empty, map_text
+from fastembed.corpus.corpus import Chunk, Progress, Source, as_corpus, empty, map_text
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import (
     LONGEST,

@@ -16,7 +16,7 @@ from codecs import BOM_UTF8
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from itertools import chain, pairwise
 from pathlib import Path
@@ -26,10 +26,10 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.threads import Pool, ordered_results
+from fastembed._base.threads import OnePerThread, Pool, ordered_results
 from fastembed._base.validation import shown, warn_user
 from fastembed._kernels.tokens import Ranking, TokenTable
-from fastembed.corpus.corpus import Chunk, Corpus, FileCorpus, OnePerThread, Progress, disk_size, map_text
+from fastembed.corpus.corpus import Chunk, Corpus, FileCorpus, Progress, disk_size, map_text
 from fastembed.corpus.documents import DocumentChunk
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import SPACES, Reading, join_tokens
@@ -229,7 +229,11 @@ def map_tasks(executor: Executor, function: Callable[[T], R], tasks: Iterable[T]
     A random name makes each call new for executors that keep the results of equal calls.
     """
     name = secrets.token_hex(8)
-    return ordered_results(lambda task: TaskCall(executor.submit(_call, function, name, task)), tasks, AHEAD)
+
+    def submit(task: T) -> TaskCall:
+        return TaskCall(executor.submit(_call, function, name, task))
+
+    return ordered_results(nullcontext(submit), tasks, AHEAD)
 
 
 class TaskCall:

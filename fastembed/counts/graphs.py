@@ -28,10 +28,10 @@ import numpy.typing as npt
 from scipy import sparse
 
 from fastembed._base.arrays import Float64, Int64, aligned_zeros, canonical_csr, column_blocks
-from fastembed._base.threads import ordered_map
+from fastembed._base.threads import OnePerThread, ordered_map
 from fastembed._base.validation import check_amounts, check_finite, check_flag, shown, unmasked
 from fastembed._kernels import kernels_for
-from fastembed.corpus.corpus import FileCorpus, OnePerThread, Progress
+from fastembed.corpus.corpus import FileCorpus, Progress
 from fastembed.corpus.documents import BadRow
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.sources import TextFile, find_files, form_of, path_list, suffix_of

@@ -22,9 +22,9 @@ import numpy as np
 
 import fastembed._kernels.cooccur as cooccur
 from fastembed._base.arrays import Float64, Int32, Int64, row_ranges
-from fastembed._base.threads import ordered_map
+from fastembed._base.threads import OnePerThread, ordered_map
 from fastembed._base.validation import check_choice, check_flag, check_integer, check_number
-from fastembed.corpus.corpus import Corpus, OnePerThread, Progress, check_ordered
+from fastembed.corpus.corpus import Corpus, Progress, check_ordered
 from fastembed.corpus.ledger import Ledger, LineSplit
 from fastembed.counts.groups import RowBatch, batch_entries, check_exact, group_places, group_slice
 from fastembed.vocabulary import Vocabulary, encode_corpus, vocabulary_size
