@@ -286,12 +286,6 @@ def ordered_map(
     The calling thread draws the items, at most `ahead` of them before it takes a result: by default two per thread.
     After an exception or a Ctrl-C it waits for the calls in progress, and drops the rest.
     """
-    return ordered_results(_submitting(function, threads), items, ahead or 2 * threads)
-
-
-@contextmanager
-def _submitting(function: Callable[[T], R], threads: int) -> Iterator[Callable[[T], Call[R]]]:
-    """Yield the function that submits a call of `function` for an item to some threads."""
     calls: SimpleQueue[Call[R] | None] = SimpleQueue()
 
     def submit(item: T) -> Call[R]:
@@ -307,24 +301,23 @@ def _submitting(function: Callable[[T], R], threads: int) -> Iterator[Callable[[
         for _ in range(threads):
             calls.put(None)
 
-    with beside(work, threads, end):
-        yield submit
+    return ordered_results(submit, items, ahead or 2 * threads, beside(work, threads, end))
 
 
 def ordered_results(
-    submitting: AbstractContextManager[Callable[[T], Any]], items: Iterable[T], ahead: int
+    submit: Callable[[T], Any], items: Iterable[T], ahead: int, workers: AbstractContextManager[None]
 ) -> Generator[Any, None, None]:
     """Yield the results of the calls ``submit(item)`` in the order of the items; cancel pending calls at the end.
 
     Parameters
     ----------
-    submitting : context manager of a function
-        The function submits a call for an item.
     ahead : int
         The largest number of calls that are submitted before the result of the first one is taken.
+    workers : context manager
+        Makes the calls during a `with` block.
     """
     pending: deque[Any] = deque()
-    with submitting as submit:
+    with workers:
         try:
             for item in items:
                 pending.append(submit(item))

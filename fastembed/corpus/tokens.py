@@ -18,6 +18,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from concurrent.futures import Executor, Future
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, pairwise
 from pathlib import Path
 from queue import SimpleQueue
@@ -228,12 +229,8 @@ def map_tasks(executor: Executor, function: Callable[[T], R], tasks: Iterable[T]
 
     A random name makes each call new for executors that keep the results of equal calls.
     """
-    name = secrets.token_hex(8)
-
-    def submit(task: T) -> TaskCall:
-        return TaskCall(executor.submit(_call, function, name, task))
-
-    return ordered_results(nullcontext(submit), tasks, AHEAD)
+    call = partial(_call, function, secrets.token_hex(8))
+    return ordered_results(lambda task: TaskCall(executor.submit(call, task)), tasks, AHEAD, nullcontext())
 
 
 class TaskCall:

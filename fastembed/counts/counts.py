@@ -19,11 +19,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from fastembed._base.arrays import Float64, canonical_csr, read_only
+from fastembed._base.arrays import Float64, Int32, canonical_csr, read_only
 from fastembed._base.memory import check_memory_limit
 from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_amounts, check_choice, check_flag, check_integer, check_number
-from fastembed.corpus.corpus import Progress, Source, as_corpus
+from fastembed.corpus.corpus import Progress, Source, as_corpus, check_ordered
 from fastembed.corpus.ledger import Ledger, LineSplit, check_walks
 from fastembed.counts.folders import Folder, Memory, UrlFolder, open_folder, temporary_folder
 from fastembed.counts.graphs import Walks, kept_nodes, read_graph
@@ -31,8 +31,6 @@ from fastembed.counts.groups import check_exact, group_count, group_places
 from fastembed.counts.pairs import basket_rows, named_pairs, tokens_of
 from fastembed.counts.store import (
     GroupedCounts,
-    WrittenGroup,
-    collected,
     grouped,
     open_store,
     write_group,
@@ -40,9 +38,17 @@ from fastembed.counts.store import (
     write_rows,
     writing,
 )
-from fastembed.counts.tasks import TASK_MEMORY, Job, count_by_tasks, count_in_turn
+from fastembed.counts.tasks import TASK_MEMORY, Job, Part, count_by_tasks, merge_parts, write_part
 from fastembed.counts.tiles import Rows
-from fastembed.counts.windows import MAX_WINDOW, Scale, Windows, check_pairs, counted_chunks, keep_probabilities
+from fastembed.counts.windows import (
+    MAX_WINDOW,
+    CountingProgress,
+    Scale,
+    WindowCounter,
+    Windows,
+    check_pairs,
+    keep_probabilities,
+)
 from fastembed.vocabulary import Vocabulary, encode_corpus, vocabulary_size
 
 
@@ -187,17 +193,19 @@ class Counts:
                 raise ValueError("an executor needs a store to count into and a Vocabulary, and counts all lines")
             workers = 1 if threads is None else workers
             limit = TASK_MEMORY if memory_limit is None else limit
+        check_ordered(corpus)
         ledger, keep = Ledger(), keep_probabilities(corpus, vocabulary, windows, lines)
         with _folder(store, memory_limit, limit) as folder:
             scale = Scale.of(windows, keep, shape)
-            job = Job(folder, secrets.token_hex(8), size, windows, workers, limit)
+            job = Job(folder, secrets.token_hex(8), WindowCounter(size, windows, workers, limit))
             if executor is not None:
                 assert known is not None
                 groups, ledger = count_by_tasks(job, scale, executor, corpus, known, progress)
             else:
-                given = corpus, vocabulary, windows, ledger, workers, limit, lines, progress
-                with closing(counted_chunks(*given)) as chunks:
-                    groups = count_in_turn(job, scale, chunks)
+                report = None if progress is None else CountingProgress(progress)
+                read = None if report is None else report.read
+                with closing(encode_corpus(corpus, vocabulary, ledger, read, workers, lines)) as pieces:
+                    groups = _count_chunks(job, scale, pieces, report)
             check_pairs(ledger, groups.nnz, windows)
             return cls._written(groups, windows=windows, keep=keep, ledger=ledger, vocabulary=known)
 
@@ -261,8 +269,7 @@ class Counts:
         with _folder(store, memory_limit, limit) as folder:
             with closing(encode_corpus(as_corpus(baskets), vocabulary, ledger, progress, workers, lines)) as pieces:
                 rows = basket_rows(pieces, shape, weighting == "share", limit, workers)
-            with closing(rows):
-                groups = write_rows(folder, Scale.none(*shape), rows)
+            groups = write_rows(folder, Scale.none(*shape), rows)
             if not groups.nnz:
                 raise ValueError(f"the baskets give no pair: {ledger.summary()}")
             return cls._written(groups, ledger=ledger, vocabulary=known, baskets=weighting)
@@ -399,8 +406,7 @@ class Counts:
                 ledger.walks["directed"] = bool(directed)
             walks = Walks(adjacency, distances, start == "uniform", tolerance, ledger)
             nodes = np.argsort(group_places(len(vocabulary)))
-            with closing(walks.rows(nodes, workers, progress)) as rows:
-                groups = write_rows(folder, Scale.none(len(nodes), len(nodes)), rows)
+            groups = write_rows(folder, Scale.none(*adjacency.shape), walks.rows(nodes, workers, progress))
             return cls._written(groups, ledger=ledger, vocabulary=vocabulary)
 
     @classmethod
@@ -492,17 +498,15 @@ class Counts:
 
     def _sum_with(self, other: Counts) -> GroupedCounts:
         """Add the stored counts, group by group."""
-        memory, scale = Memory(), self._groups.scale
-
-        def written(group: int) -> WrittenGroup:
+        sums = GroupedCounts.empty(Memory(), self._groups.scale)
+        for group in range(group_count(self.shape[0])):
             terms = [counts._groups.read_group(group, stored=True).csr() for counts in (self, other)]
             total = terms[0] + terms[1]
             if self.windows is not None:
                 check_exact(total.data)
             check_amounts("the sums of counts", total.data)
-            return write_group(memory, group, Rows.of(total), scale.of_group(group))
-
-        return collected(memory, scale, map(written, range(group_count(self.shape[0]))))
+            sums.add(write_group(sums.folder, group, Rows.of(total), sums.scale.part(group)))
+        return sums
 
     def __reduce__(self) -> tuple[Any, ...]:
         folder = self._groups.folder
@@ -567,6 +571,18 @@ class Counts:
         """Return the arguments of `_of` after the first."""
         others = {name: getattr(self, name) for name in ("ledger", "vocabulary", "baskets")}
         return {"windows": self.windows, "keep": self._keep, **others}
+
+
+def _count_chunks(job: Job, scale: Scale, pieces: Iterable[Int32], report: CountingProgress | None) -> GroupedCounts:
+    """Write the counts of a text in ids, one chunk after the other; a text of one chunk needs no sum of parts."""
+    parts = list[Part]()
+    for chunk in job.counter.chunks(pieces):
+        rows, is_last = job.counter.rows(chunk, report), chunk.is_last
+        del chunk  # the memory of chunks is free while the parts are added
+        if is_last and not parts:
+            return write_rows(job.folder, scale, rows)
+        parts.append(write_part(job, (len(parts), 0), rows))
+    return merge_parts(job, scale, parts, map)
 
 
 @contextmanager

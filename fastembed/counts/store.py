@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from copy import copy
 from pathlib import Path
@@ -159,6 +159,17 @@ class GroupedCounts:
         self.shards = slice(0, len(self._bounds) - 1)
         self._sha256: Bytes | None = None
 
+    @classmethod
+    def empty(cls, folder: Folder, scale: Scale) -> GroupedCounts:
+        """Return counts without groups, to which `add` adds them."""
+        return cls(folder, [], Totals(*map(np.zeros, scale.shape)), scale)
+
+    def add(self, written: WrittenGroup) -> None:
+        """Add the next group."""
+        self.totals.rows[group_slice(len(self.groups), self.shape[0])] = written.rows
+        self.totals.columns[:] += written.columns
+        self.groups.append(written.group)
+
     @property
     def in_memory(self) -> bool:
         """Whether the files are in memory."""
@@ -190,11 +201,11 @@ class GroupedCounts:
         """Return the SHA-256 of each tile, (G, S, 32); of temporary files it is computed when it is first needed."""
         if self._sha256 is None:
 
-            def of_group(group: Group) -> Bytes:
+            def group_digests(group: Group) -> Bytes:
                 return digests(self.folder.read(group.file), group.tiles) if group.sha256 is None else group.sha256
 
             threads = check_threads(None) if self.in_memory else DRAWN_GROUPS  # as many groups as an epoch holds
-            with closing(ordered_map(of_group, self.groups, threads)) as groups:
+            with closing(ordered_map(group_digests, self.groups, threads)) as groups:
                 self._sha256 = np.stack(list(groups))
         return self._sha256
 
@@ -225,7 +236,7 @@ class GroupedCounts:
         """Return a group of rows with its expected counts, or as they are stored."""
         scale = Scale.none(*self.shape) if stored else self.scale
         tiles = self.groups[group].tiles.part(self.shards)
-        return TiledRows(self.read_tiles(group), tiles, self.bounds, scale.of_group(group))
+        return TiledRows(self.read_tiles(group), tiles, self.bounds, scale.part(group))
 
     def csr(self) -> sparse.csr_array:
         """Return all expected counts as a CSR array."""
@@ -262,16 +273,6 @@ def file_name(group: int, sha256: Bytes | None) -> str:
     return f"group-{group:05d}-{content}.tiles"
 
 
-def collected(folder: Folder, scale: Scale, written: Iterable[WrittenGroup]) -> GroupedCounts:
-    """Return the counts whose groups are written one after the other; `scale` has the factors of what is stored."""
-    groups, totals = list[Group](), Totals(*map(np.zeros, scale.shape))
-    for group, rows, columns in written:
-        totals.rows[group_slice(len(groups), scale.shape[0])] = rows
-        totals.columns[:] += columns
-        groups.append(group)
-    return GroupedCounts(folder, groups, totals, scale)
-
-
 def write_group(folder: Folder, group: int, stored: Rows, scale: Scale) -> WrittenGroup:
     """Write a group of stored rows, whose factors these are, to a file."""
     rows, columns = map(np.zeros, scale.shape)
@@ -279,22 +280,27 @@ def write_group(folder: Folder, group: int, stored: Rows, scale: Scale) -> Writt
     return WrittenGroup(write_tiles(folder, group, *encode(stored, shard_bounds(len(columns)))), rows, columns)
 
 
-def write_rows(folder: Folder, scale: Scale, batches: Iterable[RowBatch]) -> GroupedCounts:
-    """Write stored rows in the order of groups, and return the counts."""
-    groups = enumerate(joined_groups(batches, scale.shape[0]))
-    written = (write_group(folder, group, rows, scale.of_group(group)) for group, rows in groups)
-    return collected(folder, scale, written)
+def write_rows(folder: Folder, scale: Scale, batches: Generator[RowBatch, None, None]) -> GroupedCounts:
+    """Write stored rows, which are in the order of groups, and return the counts."""
+    counts = GroupedCounts.empty(folder, scale)
+    with closing(batches):
+        for group, rows in enumerate(joined_groups(batches, scale.shape[0])):
+            counts.add(write_group(folder, group, rows, scale.part(group)))
+    return counts
 
 
 def grouped(matrix: sparse.csr_array, threads: int | None = None) -> GroupedCounts:
     """Return the counts in a canonical CSR array, in memory, put into tiles by some threads."""
-    memory, rows, scale = Memory(), Rows.of(matrix), Scale.none(*matrix.shape)
+    rows, scale = Rows.of(matrix), Scale.none(*matrix.shape)
+    counts = GroupedCounts.empty(Memory(), scale)
 
-    def written(group: int) -> WrittenGroup:
-        return write_group(memory, group, rows.part(group_slice(group, len(rows.ends))), scale.of_group(group))
+    def write(group: int) -> WrittenGroup:
+        return write_group(counts.folder, group, rows.part(group_slice(group, len(rows.ends))), scale.part(group))
 
-    with closing(ordered_map(written, range(group_count(len(rows.ends))), check_threads(threads))) as groups:
-        return collected(memory, scale, groups)
+    with closing(ordered_map(write, range(group_count(len(rows.ends))), check_threads(threads))) as groups:
+        for written in groups:
+            counts.add(written)
+    return counts
 
 
 # ---------------------------------------------------------------- stores
@@ -363,12 +369,12 @@ def open_store(folder: StoreFolder) -> tuple[GroupedCounts, dict[str, Any]]:
         *tiles, sha256 = (np.array(tensors[name]) for name in (*Tiles._fields, "sha256"))
         totals = Totals(*(np.array(tensors[f"totals.{name}"]) for name in Totals._fields))
         scale = Scale.of(attributes["windows"], attributes["keep"], shape)
-        of_tiles = group_count(shape[0]), len(shard_bounds(shape[1])) - 1
-        of_sums = [(shape[:1], "f8"), (shape[1:], "f8")]
-        right = [(of_tiles, "i8"), (of_tiles, "i8"), (of_tiles, "u1"), ((*of_tiles, 32), "u1"), *of_sums, *of_sums]
-        given = [(array.shape, array.dtype.str[1:]) for array in (*tiles, sha256, *totals, scale.rows, scale.columns)]
-        if given != right:
-            raise ValueError(f"tiles, totals and factors of {given}, where {right} are needed")
+        grid = group_count(shape[0]), len(shard_bounds(shape[1])) - 1
+        sums = [(shape[:1], "f8"), (shape[1:], "f8")]
+        right = [(grid, "i8"), (grid, "i8"), (grid, "u1"), ((*grid, 32), "u1"), *sums, *sums]
+        stored = [(array.shape, array.dtype.str[1:]) for array in (*tiles, sha256, *totals, scale.rows, scale.columns)]
+        if stored != right:
+            raise ValueError(f"tiles, totals and factors of {stored}, where {right} are needed")
         entries, filled, kinds = tiles
         if not ((filled >= 0) & (filled <= entries) & (entries < 1 << 32) & (kinds < len(ENTRY_SIZES))).all():
             raise ValueError("a tile has more rows than entries, or a size or kind that is none of a tile")
@@ -377,8 +383,8 @@ def open_store(folder: StoreFolder) -> tuple[GroupedCounts, dict[str, Any]]:
         if not all(((array > 0) & (array <= 1)).all() for array in (scale.rows, scale.columns)):
             raise ValueError("a factor of subsampling is not between 0 and 1")
     groups = [
-        Group(file_name(number, of_group), 0, Tiles(*of_tiles), of_group)
-        for number, (*of_tiles, of_group) in enumerate(zip(*tiles, sha256, strict=True))
+        Group(file_name(number, group_sha256), 0, Tiles(*group_tiles), group_sha256)
+        for number, (*group_tiles, group_sha256) in enumerate(zip(*tiles, sha256, strict=True))
     ]
     for group in groups:
         size, right_size = folder.size(group.file), group.tiles.offsets()[-1]

@@ -1,4 +1,4 @@
-"""Counting into a store, part by part: first the sums of parts of the text, then their sums by group of rows.
+"""Counts of more text than memory holds: the sums of each chunk of the text, a part, and then the sums of all parts.
 
 The parts are counted one after the other, or by the tasks of an executor. A task depends on its arguments only, and
 writes its files under names that depend on its number. So a task that runs twice, because a worker was lost, changes
@@ -26,11 +26,11 @@ from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.tokens import check_executor, corpus_parts, map_tasks, reported
 from fastembed.counts.folders import Folder
 from fastembed.counts.groups import ENTRY_BYTES, RowBatch, check_exact, group_count, shard_bounds
-from fastembed.counts.store import Group, GroupedCounts, Totals, WrittenGroup, collected, write_rows, write_tiles
+from fastembed.counts.store import Group, GroupedCounts, Totals, WrittenGroup, write_tiles
 from fastembed.counts.tiles import Bytes, Rows, TiledRows, Tiles, add_totals, digests, encode, joined_groups
-from fastembed.counts.windows import Scale, Windows, counted_chunks
+from fastembed.counts.windows import Scale, WindowCounter
 from fastembed.formats.tensors import check_header, dump_tensors, header, load_tensors, pack_tokens, unpack_tokens
-from fastembed.vocabulary import Vocabulary
+from fastembed.vocabulary import Vocabulary, encode_corpus
 
 PART_TILES = 16  # of a group of a part: as many of them are added at a time as fit into memory
 MOST_SHARDS = 32  # in a tile of a part, whose columns are numbered by 16 bits
@@ -47,19 +47,13 @@ class Job:
         Memory, or a folder that all workers can read and write.
     name : str
         16 hexadecimal digits, new for each run.
-    words : int
-        V.
-    windows : Windows
-    threads, memory_limit : int
-        The limits of each step.
+    counter : WindowCounter
+        With the limits of each step.
     """
 
     folder: Folder
     name: str
-    words: int
-    windows: Windows
-    threads: int
-    memory_limit: int
+    counter: WindowCounter
 
     @property
     def vocabulary_file(self) -> str:
@@ -69,21 +63,11 @@ class Job:
     @property
     def bounds(self) -> npt.NDArray[np.intp]:
         """The bounds of the tiles of a part, each of several shards."""
-        shards = shard_bounds(self.windows.columns(self.words))
+        shards = shard_bounds(self.counter.windows.columns(self.counter.words))
         return shards[:: min(max((len(shards) - 1) // PART_TILES, 1), MOST_SHARDS)]
 
 
-Part = list[Group]  # the sums of a part of the text: all groups, in one file
-
-
-def count_in_turn(job: Job, scale: Scale, chunks: Iterable[tuple[Iterable[RowBatch], bool]]) -> GroupedCounts:
-    """Write the sum of the parts of a text into a folder; a single part is written as it is counted."""
-    parts = list[Part]()
-    for number, (rows, last) in enumerate(chunks):
-        if last and not number:
-            return write_rows(job.folder, scale, rows)
-        parts.append(_write_part(job, f"part-{number:05d}-0-{job.name}.tiles", rows))
-    return _merged(job, scale, parts, map)
+Part = list[Group]  # the sums of a chunk of the text: all groups, in one file
 
 
 def count_by_tasks(
@@ -94,54 +78,56 @@ def count_by_tasks(
     vocabulary: Vocabulary,
     progress: Progress | None,
 ) -> tuple[GroupedCounts, Ledger]:
-    """Write the sum of the parts of a corpus of files into a store by tasks; also return what was read."""
+    """Write the counts of a corpus of files into a store by tasks; also return what was read."""
     check_executor(executor)
     files = corpus_parts(corpus)
     tensors = pack_tokens(vocabulary.tokens) | {"counts": vocabulary.counts}
     job.folder.write(job.vocabulary_file, [np.frombuffer(dump_tensors(tensors, header("job")), np.uint8)])
     ledger, parts = Ledger(), list[Part]()
-    with closing(map_tasks(executor, partial(_count_part, job), list(enumerate(files)))) as results:
-        for of_file, of_part in reported(files, results, progress, times=2):
-            ledger += of_part
-            parts += of_file
-    return _merged(job, scale, parts, partial(map_tasks, executor)), ledger
+    with closing(map_tasks(executor, partial(_count_files, job), list(enumerate(files)))) as results:
+        for task_parts, task_ledger in reported(files, results, progress, times=2):
+            ledger += task_ledger
+            parts += task_parts
+    return merge_parts(job, scale, parts, partial(map_tasks, executor)), ledger
 
 
-def _count_part(job: Job, task: tuple[int, FileCorpus]) -> tuple[list[Part], Ledger]:
-    number, part = task
-    ledger = Ledger()
-    limits = job.threads, job.memory_limit
-    with closing(counted_chunks(part, _vocabulary(job), job.windows, ledger, *limits)) as chunks:
-        parts = enumerate(rows for rows, _ in chunks)
-        return [_write_part(job, f"part-{number:05d}-{k}-{job.name}.tiles", rows) for k, rows in parts], ledger
+def _count_files(job: Job, task: tuple[int, FileCorpus]) -> tuple[list[Part], Ledger]:
+    """Count some files of a corpus, whose number is the first of a task."""
+    number, files = task
+    ledger, parts = Ledger(), list[Part]()
+    with closing(encode_corpus(files, _vocabulary(job), ledger, None, job.counter.threads)) as pieces:
+        for chunk in job.counter.chunks(pieces):
+            parts.append(write_part(job, (number, len(parts)), job.counter.rows(chunk)))
+    return parts, ledger
 
 
-def _write_part(job: Job, name: str, rows: Iterable[RowBatch]) -> Part:
-    """Write the sums of a part of the text to a file, group by group."""
-    part, end, bounds = Part(), 0, job.bounds
-
-    def groups() -> Generator[Bytes, None, None]:
-        nonlocal end
-        for stored in joined_groups(rows, job.words):
-            tiles, data = encode(stored, bounds)
-            part.append(Group(name, end, tiles, None if job.folder.temporary else digests(data, tiles)))
-            end += len(data)
-            yield data
-
-    job.folder.write(name, groups())
+def write_part(job: Job, number: tuple[int, int], rows: Generator[RowBatch, None, None]) -> Part:
+    """Write the sums of a chunk to a file, group by group; `number` is of the task, and of the chunk in it."""
+    name = f"part-{number[0]:05d}-{number[1]}-{job.name}.tiles"
+    part = Part()
+    with closing(rows):
+        job.folder.write(name, _encoded_groups(job, name, rows, part))
     return part
 
 
-def _merged(job: Job, scale: Scale, parts: list[Part], run: Callable[..., Iterator[WrittenGroup]]) -> GroupedCounts:
+def _encoded_groups(job: Job, name: str, rows: Iterable[RowBatch], part: Part) -> Iterator[Bytes]:
+    """Yield the bytes of each group of rows for the file of a part, after the group is added to the part."""
+    begin, bounds = 0, job.bounds
+    for stored in joined_groups(rows, job.counter.words):
+        tiles, data = encode(stored, bounds)
+        part.append(Group(name, begin, tiles, None if job.folder.temporary else digests(data, tiles)))
+        begin += len(data)
+        yield data
+
+
+def merge_parts(job: Job, scale: Scale, parts: list[Part], run: Callable[..., Iterator[WrittenGroup]]) -> GroupedCounts:
     """Write the sum of all parts, group by group, and remove the parts; `run` is `map`, or does the same by tasks."""
-    tasks = [(group, [part[group] for part in parts], scale.of_group(group)) for group in range(group_count(job.words))]
-
-    def summed() -> Iterator[WrittenGroup]:
-        for written in run(partial(_merge_group, job), tasks):
-            give_back_freed()
-            yield written
-
-    counts = collected(job.folder, scale, summed())
+    counts = GroupedCounts.empty(job.folder, scale)
+    groups = range(group_count(job.counter.words))
+    tasks = [(group, [part[group] for part in parts], scale.part(group)) for group in groups]
+    for written in run(partial(_merge_group, job), tasks):
+        counts.add(written)
+        give_back_freed()
     for file in {group.file for part in parts for group in part}:
         job.folder.remove(file)
     return counts
@@ -153,7 +139,7 @@ def _merge_group(job: Job, task: tuple[int, list[Group], Scale]) -> WrittenGroup
     wide, shards = job.bounds, shard_bounds(scale.shape[1])
     entries = sum((group.tiles.entries for group in groups), np.zeros(len(wide) - 1, np.int64))
     tiles, data, totals = list[Tiles](), list[Bytes](), Totals(*map(np.zeros, scale.shape))
-    for first, last in row_ranges(entries, job.memory_limit // (3 * ENTRY_BYTES)):
+    for first, last in row_ranges(entries, job.counter.memory_limit // (3 * ENTRY_BYTES)):
         total = _sum(
             [sparse.csr_array(scale.shape), *(_read(job, group, scale.shape, first, last) for group in groups)]
         )

@@ -17,6 +17,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,7 +26,7 @@ import fastembed._kernels.cooccur as cooccur
 from fastembed._base.arrays import Float64, Int32, Int64, row_ranges
 from fastembed._base.threads import OnePerThread, ordered_map
 from fastembed._base.validation import check_choice, check_flag, check_integer, check_number
-from fastembed.corpus.corpus import Corpus, Progress, check_ordered
+from fastembed.corpus.corpus import Corpus, Progress
 from fastembed.corpus.ledger import Ledger, LineSplit
 from fastembed.counts.groups import RowBatch, batch_entries, check_exact, group_places, group_slice
 from fastembed.vocabulary import Vocabulary, encode_corpus, vocabulary_size
@@ -32,6 +34,7 @@ from fastembed.vocabulary import Vocabulary, encode_corpus, vocabulary_size
 MAX_WINDOW = 1 << 16  # the largest distance of a context
 MAX_HARMONIC_WINDOW = 40  # the lowest common multiple of 1 ... 41 is above 2^53
 CHUNK_IDS = 1 << 26  # of a text that are counted at a time; sorting their positions must not delay a Ctrl-C
+ID_BYTES = 8  # of an id in a chunk: 4, and 4 of its sorted position
 
 # The weight of a pair by its distance and the largest distance
 WEIGHTINGS: dict[str, Callable[[int, int], Fraction]] = {
@@ -183,42 +186,9 @@ class Scale:
         """The shape of the counts."""
         return len(self.rows), len(self.columns)
 
-    def of_group(self, group: int) -> Scale:
+    def part(self, group: int) -> Scale:
         """Return the factors of a group of rows and of all columns."""
         return Scale(self.denominator, self.rows[group_slice(group, len(self.rows))].copy(), self.columns)
-
-
-def counted_chunks(
-    corpus: Corpus,
-    vocabulary: Vocabulary | int,
-    windows: Windows,
-    ledger: Ledger,
-    threads: int,
-    memory_limit: int,
-    lines: LineSplit | None = None,
-    progress: Progress | None = None,
-) -> Generator[tuple[Generator[RowBatch, None, None], bool], None, None]:
-    """Yield the rows of one part of a corpus after the other, and whether it is the last part.
-
-    The rows are the integer sums of the windows, computed as they are read: before the next part is taken.
-
-    A quarter of the memory is for the ids of a part, and a quarter for batches of rows. The other arguments are those
-    of `Counts.from_corpus`. The rows are in the order of groups (see `group_places`).
-    """
-    check_ordered(corpus)
-    size, share = vocabulary_size(vocabulary), memory_limit // 4
-    row_of = group_places(size)
-    report = None if progress is None else CountingProgress(progress)
-    chunk_ids = min(share // 8, CHUNK_IDS)  # each takes 4 bytes, and its sorted position 4 more
-    pieces = encode_corpus(corpus, vocabulary, ledger, None if report is None else report.read, threads, lines)
-    with closing(pieces):
-        for chunk in cut_chunks(pieces, chunk_ids, max(windows.window)):
-            last = chunk.ends
-            rows = count_windows(chunk, size, windows, threads, batch_entries(share, threads), row_of, report)
-            del chunk  # free its memory before the next chunk is read
-            with closing(rows):
-                yield rows, last
-            del rows
 
 
 def keep_probabilities(
@@ -275,24 +245,20 @@ class CountingProgress:
         self._progress(self._read + counted, None if self._total is None else 2 * self._total)
 
 
-@dataclass(frozen=True)
-class Chunk:
+class Chunk(NamedTuple):
     """Ids with -1 at both ends and after each sequence; only ids[first:last] are centres of windows.
 
     The ids outside that range are contexts only: a sequence may begin in an earlier chunk or continue in a later one.
-    The last chunk has `ends` True.
     """
 
     ids: Int32
     first: int
     last: int
-    ends: bool = False
+    is_last: bool
 
 
 def cut_chunks(pieces: Iterable[Int32], size: int, reach: int) -> Iterator[Chunk]:
-    """Yield chunks of about `size` ids.
-
-    Delete a chunk before you take the next: otherwise the ids of both are in memory.
+    """Yield chunks of about `size` ids. All chunks are in the same memory: the next chunk overwrites a chunk.
 
     Parameters
     ----------
@@ -304,28 +270,21 @@ def cut_chunks(pieces: Iterable[Int32], size: int, reach: int) -> Iterator[Chunk
         The largest distance of a context: this many ids on either side of the centres are kept as contexts.
     """
     capacity = size + 4 * reach
-    ids, held, first = _ends(capacity), 0, 1
+    memory = np.empty(capacity + 2, np.int32)  # pages that are never written take no memory
+    memory[0] = memory[-1] = -1
+    ids, held, first = memory[1:-1], 0, 0
     for piece in pieces:
         while held + len(piece) >= capacity:
-            ids[1 + held : 1 + capacity] = piece[: capacity - held]
+            ids[held:] = piece[: capacity - held]
             piece = piece[capacity - held :]
-            tail = ids[1 + capacity - 2 * reach : 1 + capacity].copy()
-            yield Chunk(ids, first, capacity + 1 - reach)
-            del ids
-            ids, held, first = _ends(capacity), 2 * reach, reach + 1
-            ids[1 : 1 + held] = tail
-        ids[1 + held : 1 + held + len(piece)] = piece
+            yield Chunk(memory, first + 1, capacity + 1 - reach, is_last=False)
+            held, first = 2 * reach, reach
+            ids[:held] = ids[-held:]
+        ids[held : held + len(piece)] = piece
         held += len(piece)
-    if held >= first:
-        ids[1 + held] = -1
-        yield Chunk(ids[: held + 2], first, held + 1, ends=True)
-
-
-def _ends(capacity: int) -> Int32:
-    """Return memory for a chunk, with -1 at both ends. What is never written to takes no pages."""
-    ids = np.empty(capacity + 2, np.int32)
-    ids[0] = ids[-1] = -1
-    return ids
+    if held > first:
+        memory[held + 1] = -1
+        yield Chunk(memory[: held + 2], first + 1, held + 1, is_last=True)
 
 
 class Scratch:
@@ -334,72 +293,81 @@ class Scratch:
     Parameters
     ----------
     size : int
-        The largest number of entries of a result. Pages that are never written to take no memory.
+        The largest number of entries of a result. Pages that are never written take no memory.
     """
 
     def __init__(self, n_columns: int, size: int) -> None:
         n_words = -(-n_columns // 64)
-        self.totals, self.found = np.zeros(n_columns), np.empty(n_columns + 1, np.int32)
+        self.totals, self.touched = np.zeros(n_columns), np.empty(n_columns + 1, np.int32)
         self.present, self.present64 = np.zeros(n_words, np.uint64), np.zeros(-(-n_words // 64), np.uint64)
         self.columns, self.values = np.empty(size, np.int32), np.empty(size)
 
 
-def count_windows(
-    chunk: Chunk,
-    vocabulary_size: int,
-    windows: Windows,
-    threads: int,
-    batch_pairs: int,
-    row_of: Int64,
-    report: CountingProgress | None,
-) -> Generator[RowBatch, None, None]:
-    """Yield the integer sums of the windows in a chunk, in batches of rows; raise ValueError for an inexact one.
+@dataclass(frozen=True)
+class WindowCounter:
+    """Sums the integer weights of the pairs in windows, chunk by chunk.
 
-    Parameters
+    Attributes
     ----------
-    chunk : Chunk
-        Its ids are in [-1, V).
-    vocabulary_size : int
+    words : int
         V.
-    batch_pairs : int
-        The approximate number of pairs counted at a time.
-    row_of : ndarray of int64 (V,)
-        The row of each word.
+    windows : Windows
+    threads : int
+    memory_limit : int
+        Bytes, of which a quarter is for the ids of a chunk, and a quarter for batches of rows.
     """
-    before, after, _ = windows.weights()
-    contexts = windows.contexts(vocabulary_size)
-    n_columns = windows.columns(vocabulary_size)
-    starts, positions = sort_positions(chunk, vocabulary_size, row_of)
-    pairs = np.diff(starts) * (len(before) + len(after))
-    ranges = row_ranges(pairs, batch_pairs)
-    size = int(np.add.reduceat(np.minimum(pairs, n_columns), [first for first, _ in ranges]).max(initial=1))
-    spare = OnePerThread(lambda: Scratch(n_columns, size))
 
-    def count(rows: tuple[int, int]) -> RowBatch:
-        first, last = rows
-        scratch = spare.take()
-        lengths = np.empty(last - first, np.int64)
-        n = cooccur.count_rows(
-            chunk.ids, starts, positions, first, last, before, after, contexts, windows.directed,
-            scratch.totals, scratch.found, scratch.present, scratch.present64,
-            lengths, scratch.columns, scratch.values,
-        )  # fmt: skip
-        check_exact(scratch.values[:n])
-        return RowBatch(lengths, scratch.columns[:n], scratch.values[:n], lambda: spare.give(scratch))
+    words: int
+    windows: Windows
+    threads: int
+    memory_limit: int
 
-    with closing(ordered_map(count, ranges, threads)) as batches:
-        for number, batch in enumerate(batches, 1):
-            if report is not None:
-                report.count(number / len(ranges))
-            yield batch
+    def chunks(self, pieces: Iterable[Int32]) -> Iterator[Chunk]:
+        """Return chunks of ids that fit into memory; see `cut_chunks`."""
+        return cut_chunks(pieces, min(self.memory_limit // 4 // ID_BYTES, CHUNK_IDS), max(self.windows.window))
+
+    def rows(self, chunk: Chunk, report: CountingProgress | None = None) -> Generator[RowBatch, None, None]:
+        """Yield the sums of a chunk in batches of rows, in the order of groups (`group_places`).
+
+        Raises
+        ------
+        ValueError
+            If a sum is not exact.
+        """
+        before, after, _ = self.windows.weights()
+        contexts, n_columns = self.windows.contexts(self.words), self.windows.columns(self.words)
+        starts, positions = sort_positions(chunk, self.words)
+        pairs = np.diff(starts) * (len(before) + len(after))
+        ranges = row_ranges(pairs, batch_entries(self.memory_limit // 4, self.threads))
+        size = int(np.add.reduceat(np.minimum(pairs, n_columns), [first for first, _ in ranges]).max(initial=1))
+        scratches = OnePerThread(partial(Scratch, n_columns, size))
+
+        def count(rows: tuple[int, int]) -> RowBatch:
+            first, last = rows
+            scratch = scratches.take()
+            lengths = np.empty(last - first, np.int64)
+            n = cooccur.count_rows(
+                chunk.ids, starts, positions, first, last, before, after, contexts, self.windows.directed,
+                scratch.totals, scratch.touched, scratch.present, scratch.present64,
+                lengths, scratch.columns, scratch.values,
+            )  # fmt: skip
+            check_exact(scratch.values[:n])
+            return RowBatch(lengths, scratch.columns[:n], scratch.values[:n], partial(scratches.give, scratch))
+
+        with closing(ordered_map(count, ranges, self.threads)) as batches:
+            for number, batch in enumerate(batches, 1):
+                if report is not None:
+                    report.count(number / len(ranges))
+                yield batch
 
 
-def sort_positions(chunk: Chunk, vocabulary_size: int, row_of: Int64) -> tuple[Int64, Int32]:
+def sort_positions(chunk: Chunk, words: int) -> tuple[Int64, Int32]:
     """Sort the positions of the centres by row; return the start of each row (V + 1,), and the positions.
 
-    It is a counting sort.
+    The rows are in the order of groups. It is a counting sort.
     """
-    occurrences, starts = np.zeros(vocabulary_size, np.int32), np.zeros(vocabulary_size + 1, np.int64)
+    row_of = group_places(words)
+    occurrences, starts = np.zeros(words, np.int32), np.zeros(words + 1, np.int64)
     cooccur.count_ids(chunk.ids, chunk.first, chunk.last, occurrences)
     starts[row_of + 1] = occurrences
     np.cumsum(starts, out=starts)
