@@ -1,4 +1,4 @@
-"""How scores become probabilities: logits, what they say of labels, and the three numbers that are fitted to documents.
+"""How scores become logits and probabilities, by three numbers that are fitted to documents.
 
 Section 8 of docs/derivation.md has the formulas.
 """
@@ -18,8 +18,8 @@ MOST_SCORES = 1 << 18  # in a calibration, from documents evenly among all: they
 MOST_WEIGHT = 4  # largest weight of a document in a calibration over their median
 MOST_LOGIT = 17.0  # its sigmoid is 1 in float32
 FIRM = 800  # FIRM / n is added to the precision 1 of the priors, with n documents
-MOST_EARLIER = 1000  # earlier documents, of which ten add 1 to it
-SPREAD = {False: 0.1, True: 2.0}  # standard deviation of the prior of the third number; those of the others are 1
+MOST_EARLIER = 1000  # earlier documents at most; ten of them add 1 to the precision
+SPREAD = {False: 0.1, True: 2.0}  # standard deviation of the prior of the third number; 1 for the other numbers
 
 Array = npt.NDArray[Any]
 
@@ -52,11 +52,6 @@ class Calibration:
     slope: float
     bend: float
     third: float
-
-    @classmethod
-    def first(cls, independent: bool) -> Calibration:
-        """Return the calibration before any documents."""
-        return cls(independent, 2.0, 0.06, -6.0 if independent else 0.0)
 
     def logits(self, scores: Array, prior: Array) -> Array:
         """Return the logits of scores (N, L), in their dtype, given those of the shares (L,).
@@ -140,8 +135,11 @@ class Calibration:
         return Calibration(self.independent, math.exp(t[0]), math.exp(t[1]), float(t[2]))
 
 
+FIRST = {False: Calibration(False, 2.0, 0.06, 0.0), True: Calibration(True, 2.0, 0.06, -6.0)}  # before any document
+
+
 def _nll(logits: Float64, y: Array, independent: bool) -> Float64:
-    """Return the nll of each document (N,) whose labels have the shares y (N, L), or are 1 in it if independent."""
+    """Return the nll of each document (N,). y (N, L) holds the shares of its labels, or 1 and 0 if independent."""
     log_sums = np.logaddexp(0, logits).sum(axis=1) if independent else np.logaddexp.reduce(logits, axis=1)
     nll: Float64 = log_sums - (y * logits).sum(axis=1)
     return nll
@@ -151,7 +149,7 @@ def nll(logits: Array, labels: Any, independent: bool) -> Float64:
     """Return the negative log-likelihood of the labels of each document (N,), in nats.
 
     It is sum_l log(1 + exp(x_l)) - y_l x_l, where y_l is 1 or 0, if labels are independent. Otherwise it is
-    -sum_l y_l log p_l with p = softmax(x), where y_l is the share of each of its labels; without any it is 0.
+    -sum_l y_l log p_l with p = softmax(x), where y_l is the share of each label; without a label the result is 0.
 
     Parameters
     ----------

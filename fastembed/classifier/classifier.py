@@ -46,8 +46,8 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
         Dimension of the rows of E, with the loss "softmax". Without it, or with no more labels, W is the identity:
         multinomial logistic regression.
     ngrams : int
-        The largest length of a word n-gram. None goes over a word that is unknown or dropped. The start and the end of
-        a document are neighbours of its first and last word.
+        The largest length of a word n-gram. No n-gram spans an unknown or dropped word. The start and the end of a
+        document are neighbours of its first and last word.
     chars : (int, int), optional
         The shortest and longest character n-grams of each word that are features, with < before and > after the word.
     weighting : {"supervised", "tfidf", "count"}
@@ -99,7 +99,7 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
 
     Notes
     -----
-    It is an estimator in scikit-learn's sense. Any number of threads may use a fitted classifier at the same time.
+    The class is an estimator of scikit-learn. Any number of threads may use a fitted classifier at the same time.
 
     Examples
     --------
@@ -200,9 +200,9 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
     ) -> Self:
         """Continue training on more documents, which may have new features and labels.
 
-        Before a fit it is :meth:`fit`. L2 regularisation pulls the weights towards their current values. Give only new
-        documents, since probabilities are calibrated on documents that the model does not know. Documents of a new
-        label need some of other labels beside them.
+        A classifier without a fit is fitted. L2 regularisation pulls the weights towards their current values. Give
+        only new documents, since probabilities are calibrated on documents that the model does not know. Give documents
+        of other labels beside documents of a new label.
 
         Parameters
         ----------
@@ -242,11 +242,11 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
 
     @property
     def history_(self) -> list[dict[str, float]]:
-        """The records of the epochs; with the loss "softmax" they are those of `Trainer.fit_counts`.
+        """The records of the epochs; with the loss "softmax", as of `Trainer.fit_counts`.
 
-        With the loss "squared", `loss` is the mean over documents of the loss summed over labels, with each document
-        before its step, and `left_out` the number of documents that are left out. `change` is the most that the step of
-        a document changed one of its scores by.
+        With the loss "squared", `loss` is the mean loss of a document before its step, summed over labels. `left_out`
+        is the number of documents that are left out. `change` is the largest change of a score by the step of its
+        document.
         """
         return self._fitted().history
 
@@ -383,9 +383,9 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
     ) -> float:
         """Return the accuracy: the share of documents whose most probable label is one of their labels.
 
-        It is the accuracy of :meth:`test`: documents without a label are left out, and labels that the classifier does
-        not know count as errors. After labels in an indicator matrix, it is the share of documents all of whose labels
-        are predicted and no others, as in scikit-learn.
+        The result is the accuracy of :meth:`test`. Documents without a label are left out, and labels that the
+        classifier does not know count as errors. With an indicator matrix, all labels of a document must be predicted,
+        and no others, as in scikit-learn.
 
         Parameters
         ----------
@@ -423,7 +423,7 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
         documents, labels
             As for :meth:`fit`: documents and labels, or a table or files that have both.
         k : int
-            The k of P@k and R@k; not used of an indicator matrix, where what :meth:`predict` answers counts.
+            The k of P@k and R@k. With an indicator matrix, the labels that :meth:`predict` answers count instead.
         field, label, header, skip_bad
             As for :meth:`fit`; `skipped` of the result has the numbers of documents left out.
         progress : bool

@@ -3,9 +3,9 @@
 A feature is a row of the embedding. A document is the bag of its features, with weights that form a vector of unit
 length. The numbers are those of words, by decreasing count, then of pairs of words, of triples, and of characters.
 
-Documents are ids of words, one after another, with -1 before the first and behind each: it is the end of one and the
-start of the next, and a neighbour of words in n-grams. -2 is a word that is no feature, so that the words before and
-after it are no neighbours.
+Documents are one array of ids of words. The id -1 stands before the first document and behind each document: the end
+of a document, the start of the next, and a neighbour of words in n-grams. The id -2 is a word that is no feature; no
+n-gram spans a -2.
 """
 
 from __future__ import annotations
@@ -237,8 +237,8 @@ class Features:
     def name(self, feature: int) -> str:
         """Return the words of a feature, or its characters in quotes, in which < and > are the ends of a word.
 
-        The start and the end of a document are <start> and <end>, and never a name of their own. A word that could be
-        taken for one of these, for words or for characters, is in double quotes.
+        The start and the end of a document are <start> and <end>, beside words only. A word that could be taken for
+        another feature is in double quotes.
         """
         kind = int(np.searchsorted(self.offsets, feature, "right")) - 1
         place = feature - self.offsets[kind]
@@ -252,7 +252,7 @@ class Features:
         return " ".join(["<start>" if place == END else quote_word(self.words.tokens[place]), *reversed(words)])
 
     def bags(self, documents: Sequence[Any], first: int = 0) -> Bags:
-        """Return the bags of documents in memory; that of a document without a known feature is empty.
+        """Return the bags of documents in memory. A document without a known feature has an empty bag.
 
         Parameters
         ----------
@@ -264,7 +264,7 @@ class Features:
         ids[0] = END
         ids = ids[: self._table.encode(text, False, ids[1:], gaps=True)[0] + 1]
         all_ids, words = ids, []
-        if self.characters is not None:  # which unknown words have, too
+        if self.characters is not None:  # of unknown words, too
             table, all_ids = TokenTable(), np.empty(len(text), np.int32)
             all_ids = all_ids[: table.number(text, False, all_ids)[0]]
             words = list(map(token_from_bytes, table.frequent(0)[0]))
@@ -298,11 +298,12 @@ class Features:
         orders : list of ndarray of int32
             As :meth:`ngram_ids` returns them.
         ids : ndarray of int32
-            The ids of all words, with n-grams of characters or without, and with -1 behind each document.
+            The ids of all words, features or not, with -1 behind each document.
         words : list of str
-            These words.
+            The words by their ids.
         """
-        kinds, starts = len(orders), np.flatnonzero(orders[0] == END)  # the last one is the end of the last document
+        kinds, starts = len(orders), np.flatnonzero(orders[0] == END)  # the last -1 ends the last document
+        offsets = np.array(self.offsets[:kinds])
         cuts = [*range(0, len(starts) - 1, BAG_DOCUMENTS), len(starts) - 1]
         pieces = list(itertools.pairwise(cuts))
         indices, data = np.empty(kinds * len(orders[0]), np.int32), np.empty(kinds * len(orders[0]))
@@ -312,7 +313,7 @@ class Features:
             first, last = pieces[k]
             part, ends = slice(kinds * starts[first], kinds * starts[last]), np.empty(last - first + 1, np.int64)
             documents = starts[first : last + 1]
-            sizes[k] = kernels.bags(orders, np.array(self.offsets[:kinds]), documents, ends, indices[part], data[part])
+            sizes[k] = kernels.bags(orders, offsets, documents, ends, indices[part], data[part])
             indptr[first + 1 : last + 1] = ends[1:]
 
         pool.run(count, len(pieces))
@@ -346,9 +347,9 @@ class Features:
         pool.run(scale, len(firsts))
 
     def grown(self, new: Features) -> tuple[Features, Int64]:
-        """Return, kind by kind, these features and then the new features that are not among them; all weights are 1.
+        """Return, kind by kind, these features and then the unknown features of `new`; all weights are 1.
 
-        The second result is the number of each new feature in the first result.
+        The second result is the number of each feature of `new` in the first result.
         """
         words = self.words.grown(new.words)
         numbers = [np.array([words[token] for token in new.words.tokens], np.int64)]
@@ -411,11 +412,11 @@ def label_shares(matrix: Any) -> Any:
 
 
 class LabelGains:
-    """What features say of labels: the KL divergence of the labels' shares where a feature occurs from those of all.
+    """What features say of labels: how far the shares of labels with a feature are from the shares in all documents.
 
-    With n_fl the number of documents with feature f and label l, each label of a document being a share of it, N_f that
-    of those with f, and q_l the share of l in all documents: p_fl = (n_fl + a q_l) / (N_f + a), of which the divergence
-    is sum_l p_fl log(p_fl / q_l). The prior a is half a document. Documents without a label have one in common.
+    The labels of a document share it equally. Of all documents, q_l is the share of label l. N_f documents have feature
+    f, and n_fl of these the label l. With p_fl = (n_fl + a q_l) / (N_f + a), the gain of f is the Kullback-Leibler
+    divergence sum_l p_fl log(p_fl / q_l). The prior a is half a document. To have no label counts as a label.
 
     Parameters
     ----------
@@ -455,12 +456,11 @@ class LabelGains:
         kernels.label_terms(*self._counted, self._sums, places, changes, *space)
 
     def make_as_new(self, bags: Any, documents: Int64) -> None:
-        """Change bags (n, F), those of these documents among the ones above, as if their labels were not known.
+        """Weigh the bags (n, F) of some of the documents as if their labels were unknown, in place.
 
-        The weights are those without the document itself. A score is a sum of products with the bags of others: each
-        product has the feature's weight twice, once from either bag; the other bags stay as they are, so this one is
-        multiplied by the square of the change. Entries of features that no other document has mean nothing: they become
-        unknown.
+        The gains leave the document itself out. A score is a sum of products of two bags, so each product has the
+        weight of a feature twice. The other bags keep theirs, so a bag is multiplied by the square of the change.
+        The entries of features that no other document has mean nothing; `Examples.left_out` drops them.
         """
         places, changes = np.full(len(self._indptr) - 1, -1), np.zeros(bags.nnz)
         places[documents] = bags.indptr[:-1]
@@ -602,7 +602,7 @@ def count_characters(words: Sequence[str], counts: Int64, lengths: tuple[int, in
 def count_pairs(left: Int32, right: Int32, shift: int, least: int, pool: Pool) -> tuple[Int32, Grams]:
     """Return the pairs (left[i], right[i + shift]) that occur at least `least` times.
 
-    An id -2 is in no pair; -1, an end of a document, is in none with itself.
+    The id -2 is in no pair, and (-1, -1), an empty document, is no pair.
 
     Pairs are counted in parts whose hash tables fit into a cache. The result depends on the number of pairs, not on the
     number of threads.
@@ -638,7 +638,7 @@ def count_pairs(left: Int32, right: Int32, shift: int, least: int, pool: Pool) -
     numbers, counts, sizes = np.empty(len(pairs), np.int32), np.empty(len(pairs), np.int32), np.empty(parts, np.int64)
     tasks = [(first, min(first + PARTS_AT_ONCE, parts)) for first in range(0, parts, PARTS_AT_ONCE)]
     pool.run(lambda k: kernels.number_pairs(pairs, bounds, *tasks[k], numbers, counts, sizes), len(tasks))
-    # The different pairs of a part, and their counts, stand at its begin
+    # The distinct pairs of a part, and their counts, are at its start
     different = np.repeat(bounds[:-1] - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())
     kept = different[by_count(counts[different], least)]
     chosen = pairs[kept]

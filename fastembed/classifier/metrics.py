@@ -53,27 +53,27 @@ class LabelScore:
 class Evaluation:
     """The metrics of a classifier on labelled documents, as :meth:`Classifier.test` returns them.
 
-    The labels of an indicator matrix are those of a probability of at least one half, as `predict` answers; otherwise
-    they are the first k labels of each document.
+    Predicted labels are the first k labels of each document; with an indicator matrix, all labels with a probability of
+    at least one half, as `predict` answers.
 
     Attributes
     ----------
     documents : int
         The number of documents with a label, or of rows of an indicator matrix.
     k : int
-        0 of an indicator matrix.
+        0 with an indicator matrix.
     precision, recall, f1 : float
-        Of the predicted labels, micro-averaged over documents: P@k, R@k and their harmonic mean.
+        P@k, R@k and their harmonic mean, micro-averaged over documents.
     accuracy : float
-        The share of documents whose first label is correct. Of an indicator matrix, whose labels are all correct.
+        The share of documents whose first label is correct; with an indicator matrix, whose labels are all correct.
     nll : float
-        The mean negative log-likelihood per document, in nats: of its labels, or of all if labels are independent.
+        The mean negative log-likelihood of the labels of a document, in nats; of all labels if they are independent.
     calibration_error : float
         The expected calibration error of the probability of the first label, over 15 equal bins.
     per_label : list of LabelScore
         In the order of the classes.
     unknown_labels : int
-        The number of labels that the classifier does not know. They count as missed.
+        The number of labels that the classifier does not know, which count as missed.
     without_features : int
         The number of documents without a known feature.
     skipped : dict of str to int
@@ -169,7 +169,7 @@ def evaluation(
     pieces : iterable of (ndarray (n, L), ndarray (n,))
         For documents in order: their scores, and the number of known features of each.
     skipped : dict of str to int
-        The numbers of documents that are not among them, by reason.
+        The numbers of documents that were left out, by reason.
     weights : ndarray (N,)
         The weights of the documents in the accuracy.
 

@@ -30,7 +30,7 @@ Array = npt.NDArray[Any]
 FilePath = str | os.PathLike[str]
 
 PIECE_SCORES = 1 << 20  # largest number of scores per task
-STATE = ("several", "indicator", "documents", "history")  # what a file has as it is
+STATE = ("several", "indicator", "documents", "history")  # attributes that a file holds unchanged
 ANSWERED_DOCUMENTS = 1 << 11  # largest number of documents that one task of a prediction answers
 
 _gather = kernels_for("float32").bag_gather
@@ -47,7 +47,7 @@ class FittedClassifier:
     several : bool
         Whether documents may have several labels.
     calibration : Calibration or None
-        The logits for scores; with the loss "softmax", these are the logits.
+        Makes logits of scores; None with the loss "softmax", whose scores are logits.
     documents : int
         The number of training documents.
     label_counts : ndarray of int64 (L,)
@@ -101,7 +101,7 @@ class FittedClassifier:
     def logits(self, scores: Array, known: Array) -> Array:
         """Return the logits for scores (N, L) of documents whose numbers of known features are `known` (N,).
 
-        In their order labels are as probable.
+        The label with the largest logit is the most probable.
         """
         logits = scores.copy() if self.calibration is None else self.calibration.logits(scores, self.prior)
         logits[known == 0] = self.prior

@@ -25,7 +25,7 @@ class ClassifierOptions:
     Attributes
     ----------
     settings : dict
-        The parameters that are not None, and all others as None: what a file stores, without the number of threads.
+        The checked parameters by name, but None where None was passed, and without `threads`: what a file stores.
 
     Raises
     ------

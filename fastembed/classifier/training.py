@@ -20,7 +20,7 @@ from fastembed._base.validation import number_of, warn_user
 from fastembed._kernels import features as kernels
 from fastembed._kernels import kernels_for
 from fastembed._kernels.cpu import CACHE_LINE
-from fastembed.classifier.calibration import Calibration, prior_logits
+from fastembed.classifier.calibration import FIRST, Calibration, prior_logits
 from fastembed.classifier.data import Examples, LabelledSource, balanced, mean_weights, read_examples
 from fastembed.classifier.features import BAG_DOCUMENTS, label_shares, renumber_columns
 from fastembed.classifier.model import FittedClassifier
@@ -45,9 +45,9 @@ LANES = CACHE_LINE // np.dtype(np.float32).itemsize  # labels of a tile
 MOST_LEFT_OUT = 1000  # largest number of documents left out at a time for calibration; at most a tenth of all
 ENOUGH = 1000  # documents that are left out, at one time or in turn
 BIAS_SQUARE = 1 / 16  # of the feature of the bias
-CATCH_UP = 3  # steps of each document that was left out, before others have one
-LEFT_OUT_TOL = 50  # their scores need be less exact, unless there are few documents, of which each moves the others:
-LEFT_OUT_SHARE = 20  # then by the number of documents over this
+CATCH_UP = 3  # first steps of each document that was left out before
+LEFT_OUT_TOL = 50  # largest factor on tol for scores of documents that are left out, which may be less exact
+LEFT_OUT_SHARE = 20  # the factor is at most the number of documents over this: each of few documents moves the others
 FLOOR = 1e-6  # smallest tolerance, per largest step of an epoch: float32 rounds
 RUN = 16  # documents that are visited consecutively
 PIECE_FEATURES = 1 << 14  # features whose weights one task writes
@@ -106,7 +106,7 @@ class Learned(NamedTuple):
 def fitted(
     source: LabelledSource, options: ClassifierOptions, run: Run, known: FittedClassifier | None = None
 ) -> FittedClassifier:
-    """Return the classifier learned from documents, beside what is known.
+    """Return the classifier learned from documents, and from a known classifier if there is one.
 
     Raises
     ------
@@ -159,7 +159,7 @@ def _one_against_all(examples: Examples, options: ClassifierOptions, earlier: Ea
     embedding, bias, left_out, history = train_squares(examples, losses, centre, options, run)
     least = min(record["loss"] for record in history if not record["left_out"])
     _warn_of_nothing(least, (q * (1 - q) / 2).sum())
-    first = earlier.calibration or Calibration.first(labels.several)
+    first = earlier.calibration or FIRST[labels.several]
     calibrated = earlier.documents if earlier.calibration else 0
     scores, matrices, document_weights = zip(*left_out, strict=True)
     known = np.concatenate(scores), sparse.vstack(matrices, "csr"), np.concatenate(document_weights)

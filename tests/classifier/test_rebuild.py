@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 from scipy import optimize, sparse, special
 
 from fastembed import Classifier
-from fastembed.classifier.calibration import Calibration
+from fastembed.classifier.calibration import FIRST
 
 
 class Bags:
@@ -228,7 +228,7 @@ def test_a_calibration_is_the_maximum(several, count, slope, earlier):
     x = slope * s + prior / 2
     y = rng.random(s.shape) < special.expit(x) if several else rng.multinomial(1, special.softmax(x, axis=1))
     s, y, weights = (s + prior / 2) * 0.3, y.astype(float), rng.choice([0.5, 1, 9], count)
-    found = Calibration.first(several).updated(s, sparse.csr_array(y), weights, prior, earlier)
+    found = FIRST[several].updated(s, sparse.csr_array(y), weights, prior, earlier)
     expected = Map(several, prior)
     p = special.expit(found.logits(s, prior)) if several else special.softmax(found.logits(s, prior), axis=1)
     assert_allclose(p, expected.probabilities(s, expected.fitted(s, y, weights, earlier)), atol=1e-4)
