@@ -1,42 +1,30 @@
-"""The item-to-item model of a recommender, and the strengths of its two models.
+"""The strengths of the two models of a recommender, chosen by hidden items of users whom training has not seen.
 
-B (V, V) is learned from the counts n of users. Column c of B is the ridge regression of item c on the items that are
-nearest to it by the cosine (Ning & Karypis 2011), or on all others (EASE of Steck 2019). It knows the pairs of rare
-items that few dimensions cannot tell apart.
+    log p(c | u) = a b_c + g d_u W_c + h log(1 + max(0, (n_u B)_c) / floor) - log Z_u
 
-Strengths: training keeps some users away, a fifth of their items is hidden, and what predicts these best is chosen.
-Then both models are trained anew, with all users.
+The strengths are the ridge of the rows d_u, the factor of EASE in B, and a, g and h. Each model is *calibrated* alone:
+a and its factor are those with the lowest nll of the hidden items. The ridge, the factor of EASE, the share of each
+model in the product, and the popularity left in it are those that rank the hidden items best, by NDCG: the nll says
+more of the many items that nobody could have predicted.
+
+`choose_strengths` has the steps, `Search` the logits of each candidate, and `HiddenItems` says how well they predict.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from fastembed._base.arrays import Float32, Float64, Int32, column_blocks, row_ranges
+from fastembed._base.arrays import Float32, Float64, Int32
 from fastembed._base.threads import Pool
 from fastembed._kernels import kernels_for
-from fastembed._kernels.cooccur import product_rows, regression
-from fastembed.recommender.model import FLOOR, Model, add_linked, damped, scaled_rows, totals_of
+from fastembed.recommender.item_to_item import Ease, ease_fits, without_heavy
+from fastembed.recommender.model import FLOOR, Model, add_linked, damped
 from fastembed.trainer.folding import Layer, optimal_rows
-
-# The largest number of neighbours of an item: times the users of the item, times the root of all users, and in any case
-PER_USER, PER_ROOT, NEIGHBOURS = 32, 5, 300
-FEW_NEIGHBOURS = 64  # in any case, of the model that is trained again once its strengths are chosen
-RIDGE_FACTOR = 16.0
-MOST_EASE, MOST_EASE_ITEMS = 4096, 24576  # users or items, the fewer of both, and items
-MOST_PAIRS = 1 << 26  # of items whose counts are in memory
-MOST_WEIGHTS = 400  # of a column; usually there are 300 to 350
-GROUPS = 1200  # of the weights of a column
-PAIRS_PER_TASK = 1 << 23  # of G
-ROWS_MIRRORED = 256  # of the inverse, at a time
-COLUMNS, EASE_COLUMNS = 32, 64  # of B per task
-HEAVY, MOST_HEAVY, DAMPING = 4, 400, 0.25  # times the median sum of counts; the power of their ratio
 
 HIDDEN_SHARE = 0.2  # of the items of a user
 # The largest number of users with hidden items: a quarter of the users, 65,536 / sqrt(items), and 1,500
@@ -51,196 +39,95 @@ USUAL_SHARE, MARGIN = 0.6, 0.5  # the share where hidden items tell little: less
 POPULARITIES = (0.1, 0.25, 0.5, 0.75, 1.0)  # of the factor of the bias that the nll chooses
 CHOICE_TOLERANCE = 1e-2  # of the rows of users: see `optimal_rows`
 DEPTH = 100  # of the NDCG
-FOUND = 10  # best items, among which users look for the hidden ones
+BEST = 10  # items, among which users look for the hidden ones
 PRIOR = 3.0  # precision of the factors about 1; the weight of a hidden item is 1 at most
 LEAST_FACTOR = 0.05  # below 0, what nobody takes would be first for users of whose items nothing is known
 NEWTON_STEPS = 12
 
 
-def item_to_item(n: Any, ease: float, pool: Pool, *, few: bool = False) -> Any:
-    """Return B, csr (V, V), by `Ease` with a factor; of the nearest items if that is 0, or the data too large."""
-    n = without_heavy(n)
-    b = Ease(n, ease).weights(pool) if ease and ease_fits(*n.shape) else None
-    return b if b is not None and b.nnz else item_weights(n, pool, few=few)
+class Split(NamedTuple):
+    """The counts n of users, divided for the choice of strengths.
 
-
-def without_heavy(n: Any) -> Any:
-    """Return n with the rows of heavy users times  (n_u / 4 m)^(-t/2),  so that they count less in n^T n, the pairs.
-
-    Users with more than `MOST_HEAVY` m are left out: they may have most pairs.
-    """
-    totals = totals_of(n)
-    ratios = totals / np.median(totals[totals > 0])
-    kept = ratios <= MOST_HEAVY
-    n = n if kept.all() else n[kept]
-    return scaled_rows(n, np.maximum(1, ratios[kept] / HEAVY) ** -DAMPING)
-
-
-def item_weights(n: Any, pool: Pool, *, few: bool = False) -> Any:
-    """Return B, csr (V, V): column c solves  (G + Λ) B_c = G_c  for the nearest items of c, with G = n^T n.
-
-    The nearest are those with the highest cosine; fewer for an item of few users. Λ is diagonal,  λ_i = 16 sqrt(f_i),
-    f the column sums: the standard error of a count f is sqrt(f). If the counts of all pairs do not fit in memory, only
-    the most frequent items have a column. With `few`, an item has 64 neighbours at most: enough to choose strengths.
-    """
-    items = n.shape[1]
-    kept, item_rows = _most_frequent(n)
-    begins, ends, diagonals, ids, g = _products(item_rows, pool)
-    norms = np.sqrt(g[diagonals])
-    g[diagonals] += RIDGE_FACTOR * np.sqrt(item_rows @ np.ones(n.shape[0], np.float32))
-    starts = range(0, len(kept), COLUMNS)
-    most = min(FEW_NEIGHBOURS if few else NEIGHBOURS, round(PER_ROOT * n.shape[0] ** 0.5))
-    neighbours = np.minimum(PER_USER * np.diff(item_rows.indptr), most).tolist()
-    task_columns: list[list[tuple[Int32, Float32]]] = [[] for _ in starts]
-
-    def solve(k: int) -> None:
-        places, hits = np.full(len(kept), -1, np.int32), np.empty(len(kept), np.int32)
-        system, scratch = np.empty(most**2, np.float32), np.empty((3, most), np.float32)
-        for c in range(starts[k], min(starts[k] + COLUMNS, len(kept))):
-            row = slice(begins[c], ends[c])
-            closeness = g[row] / norms[ids[row]]
-            closeness[diagonals[c] - begins[c]] = 0  # an item is not its own neighbour
-            count = min(neighbours[c], len(closeness) - 1)
-            chosen = np.argpartition(closeness, -count)[-count:] if count else np.zeros(0, np.intp)
-            chosen.sort()
-            nearest, counts = ids[row][chosen], g[row][chosen]
-            if count:
-                regression(begins, diagonals, ids, g, nearest, places, system, scratch, hits, counts)
-            task_columns[k].append((nearest, counts))
-
-    pool.run(solve, len(starts))
-    ids, g = np.empty(0, np.int32), np.empty(0, np.float32)  # B takes as much
-    columns = [column for part in task_columns for column in part]
-    lengths = [len(rows) for rows, _ in columns]
-    rows, data = (np.concatenate(parts) for parts in zip(*columns, strict=True))
-    pairs = kept[rows].astype(np.int32), np.repeat(kept, lengths).astype(np.int32)
-    return sparse.csr_array((data, pairs), (items, items))
-
-
-def _most_frequent(n: Any) -> tuple[NDArray[np.intp], Any]:
-    """Return the most frequent items, of which at most `MOST_PAIRS` pairs occur, and their rows of n^T, csr (K, U)."""
-    users = np.bincount(n.indices, minlength=n.shape[1])
-    order = np.argsort(-users, kind="stable")[: np.count_nonzero(users)]
-    item_rows = n[:, order].T.tocsr()
-    ranked = item_rows.T.tocsr()
-    before = np.arange(n.nnz, dtype=np.int32) - np.repeat(ranked.indptr[:-1], np.diff(ranked.indptr))
-    pairs = np.cumsum(np.bincount(ranked.indices, 2 * before + 1))  # of the first item, of two, and so on
-    most = np.count_nonzero(np.minimum(np.arange(1.0, len(order) + 1) ** 2, pairs) <= MOST_PAIRS)
-    return order[:most], item_rows[:most]
-
-
-def _products(item_rows: Any, pool: Pool) -> tuple[Int32, Int32, Int32, Int32, Float32]:
-    """Return  G = n^T n  from n^T, csr (V, U): where rows begin and end, diagonals, columns and values."""
-    n, items = item_rows.T.tocsr(), item_rows.shape[0]
-    pairs = np.add.reduceat(np.diff(n.indptr)[item_rows.indices], item_rows.indptr[:-1], dtype=np.int64)
-    begins = np.cumsum(np.append(0, np.minimum(pairs, items))).astype(np.int32)  # there are at most MOST_PAIRS
-    ends, diagonals = np.empty(items, np.int32), np.empty(items, np.int32)
-    ids, g = np.empty(begins[-1], np.int32), np.empty(begins[-1], np.float32)
-    factors = item_rows.indptr, item_rows.indices, item_rows.data, n.indptr, n.indices, n.data
-    ranges, words = row_ranges(pairs, PAIRS_PER_TASK), -(-items // 64)
-
-    def fill(k: int) -> None:
-        scratch = np.zeros(items, np.float32), np.empty(items + 1, np.int32)
-        present = np.zeros(words, np.uint64), np.zeros(-(-words // 64), np.uint64)
-        product_rows(*factors, *ranges[k], *scratch, *present, begins, ends, diagonals, ids, g)
-
-    pool.run(fill, len(ranges))
-    return begins, ends, diagonals, ids, g
-
-
-def ease_fits(users: int, items: int) -> bool:
-    """Return whether the inverse of `Ease` is small enough to be tried."""
-    return min(users, items) <= MOST_EASE and items <= MOST_EASE_ITEMS
-
-
-class Ease:
-    """The regression of each item on all others (Steck 2019), with the ridges  λ_i = factor sqrt(f_i).
-
-    With  Z = n Λ^(-1/2)  and  M = I - (Z^T Z + I)^-1 = Z^T (Z Z^T + I)^-1 Z:  B_ic = M_ic sqrt(λ_c / λ_i) / (1 - M_cc).
-    The inverse is that of the items or of the users, whichever are fewer. Where rounding lets it fail, B is 0.
+    Attributes
+    ----------
+    training : csr_array (U, V)
+        n, without the rows of N users.
+    seen, hidden : csr_array (N, V)
+        The rows of these users: the items that predict, and the items to predict.
     """
 
-    def __init__(self, n: Any, factor: float) -> None:
-        from scipy.linalg import lapack  # here, since its import takes half as long as all others together
-
-        frequency = np.asarray(n.sum(axis=0), np.float64).ravel()
-        self.roots = np.where(frequency > 0, factor * frequency**0.5, 1).astype(np.float32) ** 0.5
-        self.to_z = sparse.diags_array(1 / self.roots)
-        z = sparse.csr_array(n[np.diff(n.indptr) > 0] @ self.to_z)
-        self.by_users = z.shape[0] < z.shape[1]
-        system = (z @ z.T if self.by_users else z.T @ z).toarray()
-        system[np.diag_indices(len(system))] += 1
-        factors, indefinite = lapack.spotrf(system.T, lower=True, overwrite_a=True)
-        inverse, singular = lapack.spotri(factors, lower=True, overwrite_c=True)
-        inverse = inverse.T  # its upper triangle
-        for first in range(0, len(inverse), ROWS_MIRRORED):
-            part, after = slice(first, first + ROWS_MIRRORED), slice(first + ROWS_MIRRORED, None)
-            inverse[part, part] = np.triu(inverse[part, part]) + np.triu(inverse[part, part], 1).T
-            inverse[after, part] = inverse[part, after].T
-        self.z = z.T.tocsr() if self.by_users else sparse.eye_array(len(frequency), dtype=np.float32, format="csr")
-        if not self.by_users:
-            np.negative(inverse, out=inverse)
-            inverse[np.diag_indices(len(inverse))] += 1
-        if indefinite or singular:
-            inverse[:] = 0
-        self.middle = inverse  # M = z middle z^T
-
-    def _parts(self, size: int) -> list[slice]:
-        return [slice(first, first + size) for first in range(0, len(self.roots), size)]
-
-    def predicted(self, n: Any) -> Float32:
-        """Return n B (N, V) of users with the counts n, csr (N, V): of the items that they do not have."""
-        diagonal = np.empty(len(self.roots), np.float32)  # the diagonal of M
-        kernels_for("float32").quadratic_forms(self.z.indptr, self.z.indices, self.z.data, self.middle, diagonal)
-        user_factors = np.ascontiguousarray(((n @ self.to_z @ self.z).toarray() @ self.middle).T)
-        predictions, scales = np.empty(n.shape, np.float32), self.roots / (1 - diagonal)
-        for part in self._parts(ROWS_MIRRORED):
-            predictions[:, part] = (self.z[part] @ user_factors).T * scales[part]
-        return predictions
-
-    def weights(self, pool: Pool) -> Any:
-        """Return B, csr (V, V): of each column the weights for which |B_ic| sqrt(f_i) is largest.
-
-        The threshold is the least of the `NEIGHBOURS` largest maxima of groups of weights. A column of more than
-        `MOST_WEIGHTS` keeps its `NEIGHBOURS` largest.
-        """
-        items, parts = len(self.roots), self._parts(EASE_COLUMNS)
-        z = column_blocks(sparse.csr_array(sparse.diags_array(self.roots) @ self.z))
-        most, size = min(NEIGHBOURS, items - 1), max(1, items // GROUPS)
-        task_weights: list[Any] = [None] * len(parts)
-
-        def solve(k: int) -> None:
-            part = parts[k]
-            item_factors = np.ascontiguousarray((self.z[part] @ self.middle).T)
-            b = np.empty((items, item_factors.shape[1]), np.float32)  # columns of M, in rows times their roots
-            kernels_for("float32").csr_times_dense(*z, item_factors, b, 0, items)
-            roots, diagonal = self.roots[part], (np.arange(items)[part], np.arange(b.shape[1]))
-            scales, b[diagonal] = roots / (1 - b[diagonal] / roots), 0
-            magnitudes = np.abs(b)
-            maxima = magnitudes[: items // size * size].reshape(size, -1, b.shape[1]).max(axis=0)
-            least = np.partition(np.ascontiguousarray(maxima.T), -most, axis=1)[:, -most]
-            places = np.flatnonzero(magnitudes >= np.maximum(least, np.finfo(np.float32).tiny))
-            rows, columns = np.divmod(places.astype(np.int32), np.int32(b.shape[1]))
-            for column in np.flatnonzero(np.bincount(columns) > MOST_WEIGHTS):  # of items that are alike
-                alike = np.flatnonzero(columns == column)
-                alike = alike[np.argpartition(magnitudes[rows[alike], column], -most)[:-most]]
-                places, rows, columns = (np.delete(array, alike) for array in (places, rows, columns))
-            weights = b.ravel()[places] * scales[columns] / self.roots[rows] ** 2
-            task_weights[k] = weights, rows, columns + np.int32(part.start)
-
-        pool.run(solve, len(parts))
-        data, rows, columns = map(np.concatenate, zip(*task_weights, strict=True))
-        return sparse.csr_array((data, (rows, columns)), (items, items))
+    training: Any
+    seen: Any
+    hidden: Any
 
 
-# ---------------------------------------------------------------- strengths
+class Strengths(NamedTuple):
+    """What hidden items have chosen.
+
+    Attributes
+    ----------
+    ridge : float
+        Of the rows of users.
+    ease : float
+        The factor of EASE; 0 for the nearest items.
+    factors : ndarray of float32 (3,)
+        a, g and h.
+    hits : dict of str to float
+        For the record of the last epoch: the shares of the hidden items that are among the ten best, by the models and
+        by popularity.
+    """
+
+    ridge: float
+    ease: float
+    factors: Float32
+    hits: dict[str, float]
 
 
-def hiding(n: Any, seed: int) -> tuple[Any, Any, Any] | None:
-    """Return n without the rows of some users, and the seen and the hidden items of these; None if they are too few.
+class Calibrated(NamedTuple):
+    """A calibrated model, or the product of both.
 
-    Training does not see their other items either: W is made to fit those of its users, so that it would not tell how
-    much the row of a new user must be held back.
+    Attributes
+    ----------
+    factors : ndarray (2,) or (3,)
+        Of b and of the model's own logits; or a, g and h of the product.
+    logits : ndarray of float32 (N, V)
+        The sum of b and the own logits, times their factors.
+    """
+
+    factors: Float64
+    logits: Float32
+
+
+class Candidate(NamedTuple):
+    """A value of a strength, and what follows from it.
+
+    Attributes
+    ----------
+    value : float
+    model : Calibrated
+    share : int
+        The number in `SHARES` of the best share of the item-to-item model in the product.
+    ndcg : float
+        Of the product with this share.
+    """
+
+    value: float
+    model: Calibrated
+    share: int
+    ndcg: float
+
+
+CandidateOf = Callable[[float, Candidate | None], Candidate]  # of a value and the best candidate so far, if any
+
+
+# ---------------------------------------------------------------- hidden items
+
+
+def hide_items(n: Any, seed: int) -> Split | None:
+    """Return counts without some users, a fifth of whose items is hidden; None if fewer than 200 items would be hidden.
+
+    Training sees no item of these users: W fits the users of training, and would not tell how much the row of a new
+    user must be held back.
     """
     rng = np.random.default_rng(seed)
     sizes = np.diff(n.indptr)
@@ -257,122 +144,164 @@ def hiding(n: Any, seed: int) -> tuple[Any, Any, Any] | None:
     if np.count_nonzero(mask) < LEAST_HIDDEN:
         return None
     others = ~np.isin(np.arange(n.shape[0]), chosen)
-    return _entries(n, np.repeat(others, sizes)), _entries(part, ~mask), _entries(part, mask)
+    return Split(_entries(n, np.repeat(others, sizes)), _entries(part, ~mask), _entries(part, mask))
 
 
 def most_hiding(users: int, items: int) -> int:
-    """Return of how many users items are hidden at most, of so many with two items or more."""
+    """Return the largest number of users with hidden items, if so many `users` have two items or more."""
     return min(MOST_HIDING, int(HIDING_ROOT / items**0.5), HIDDEN_LOGITS // items, round(HIDING_SHARE * users))
 
 
 def _entries(n: Any, mask: NDArray[np.bool_]) -> Any:
-    """Return n with the entries in the mask alone; its indices have the dtype of those of n."""
+    """Return n with the entries in the mask alone; its indices have the dtype of the indices of n."""
     ends = np.zeros(len(mask) + 1, n.indptr.dtype)
     np.cumsum(mask, out=ends[1:])
     return sparse.csr_array((n.data[mask], n.indices[mask], ends[n.indptr]), shape=n.shape)
 
 
-def select(
-    model: Model, shown: Any, seen: Any, hidden: Any, pool: Pool
-) -> tuple[dict[str, Any], float, dict[str, float]]:
-    """Return the ridge and the factors that predict the hidden items of users best, and the factor of `Ease`, or 0.
+# ---------------------------------------------------------------- the search
 
-    Also the shares of these items that are among the ten best: by the models, and by popularity.
 
-    Each of the two models is calibrated by two factors, of the bias and of its own logits: those with the lowest nll.
-    The ridge, and the share of each model in their product, are those that rank the hidden items best (NDCG): the nll
-    says more of the many items that nobody could have predicted. Of the shares that lose no more than half a standard
-    error to the best, the one nearest to `USUAL_SHARE` is taken. The ridges are tried from the middle one on, as long
-    as they become better, with shares that are next to the best so far. So are the factors of `Ease`, where users or
-    items are few enough; it takes the place of the nearest items if it is better. Then a share of the weight of
-    popularity is chosen, which the nll wants for the items that nothing links, and once more that of each model: with
-    less popularity, more is left to what links items. At last the product is calibrated, which does not change the
-    order, by the hidden items that others, those `shown`, have: once training has all users, hardly any item is without
-    one.
+def choose_strengths(model: Model, split: Split, pool: Pool) -> Strengths:
+    """Return the strengths that predict the hidden items of a split best.
+
+    Parameters
+    ----------
+    model : Model
+        W and B, learned from ``split.training``.
+    split : Split
+    pool : Pool
     """
-    users, n, bias = _Hidden(seen, hidden), damped(seen, model), model.bias
-    rows: Float32 | None = None
-
-    def calibrate(logits: Float32, start: Float64) -> Float64:  # in place
-        factors = users.calibrated(np.broadcast_to(bias, logits.shape), logits, start)
-        logits[:] = np.float32(factors[1]) * logits + np.float32(factors[0]) * bias
-        return factors
-
-    linked = np.zeros(seen.shape, np.float32)
-    add_linked(seen, model, 1, linked)
-    linked_factors = calibrate(linked, np.ones(2))
-
-    def near(best: _Tried | None, width: int = 1) -> range:
-        return range(len(SHARES))[max(0, best.share - width) if best else 0 : best.share + width + 1 if best else None]
-
-    def with_ridge(ridge: float, best: _Tried | None) -> _Tried:
-        nonlocal rows  # those of the ridge before are near
-        rows = optimal_rows(n, Layer(model.linear, model.bias, ridge), pool, CHOICE_TOLERANCE, rows)[0]
-        low_rank = rows @ model.linear
-        factors = calibrate(low_rank, np.ones(2) if best is None else best.factors)
-        return _Tried(ridge, factors, low_rank, *users.best_share(low_rank, linked, near(best)))
-
-    def with_ease(factor: float, best: _Tried | None) -> _Tried:
-        predicted = np.log1p(np.maximum(Ease(others, factor).predicted(seen), 0) / np.float32(FLOOR))
-        factors = calibrate(predicted, linked_factors if best is None else best.factors)
-        return _Tried(factor, factors, predicted, *users.best_share(low.logits, predicted, near(best)))
-
-    def with_popularity(popularity: float, best: _Tried | None) -> _Tried:
-        less = popularity - 1
-        parts = [tried.logits + np.float32(less * tried.factors[0]) * bias for tried in (low, second)]
-        number, ndcg = users.best_share(parts[0], parts[1], near(best, 2))
-        share = SHARES[number]
-        factors = (1 - share) * np.append(low.factors, 0) + share * np.insert(second.factors, 1, 0)
-        factors[0] *= popularity
-        for part, weight in zip(parts, (1 - share, share), strict=True):
-            part *= np.float32(weight)
-        parts[0] += parts[1]
-        return _Tried(popularity, factors, parts[0], number, ndcg)
-
-    low = _climbed(RIDGES, with_ridge)
-    second = _Tried(0.0, linked_factors, linked, low.share, low.ndcg)
-    if ease_fits(*shown.shape):
-        others = without_heavy(shown)
-        second = max(second, _climbed(EASE_FACTORS, with_ease, low.ndcg), key=lambda tried: tried.ndcg)
-    best = _climbed(POPULARITIES, with_popularity)
-    hidden, nothing = _entries(hidden, np.isin(hidden.indices, shown.indices)), np.zeros_like(bias)
-    scale = _Hidden(seen, hidden).calibrated(np.broadcast_to(nothing, hidden.shape), best.logits, np.ones(2))[1]
-    popular = np.broadcast_to(bias, best.logits.shape).copy()
-    hits = {"found": users.hit_share(best.logits), "found_by_popularity": users.hit_share(popular)}
-    return {"ridge": low.value, "factors": (scale * best.factors).astype(np.float32)}, second.value, hits
+    search, ease = Search(model, split, pool), 0.0
+    best = climb(RIDGES, search.with_ridge)
+    ridge, search.low_rank = best.value, best.model
+    if ease_fits(*split.training.shape):
+        search.ease = Ease(without_heavy(split.training))
+        other = climb(EASE_FACTORS, search.with_ease, best.ndcg)
+        if other.ndcg > best.ndcg:
+            ease, search.linked = other.value, other.model
+    product = climb(POPULARITIES, search.with_popularity).model
+    factors = (search.scale(product) * product.factors).astype(np.float32)
+    return Strengths(ridge, ease, factors, search.hits(product))
 
 
-@dataclass(frozen=True)
-class _Tried:
-    """A strength of a model: the factors that calibrate it, its logits (N, V), and the number of the best share."""
+def climb(values: Sequence[float], candidate: CandidateOf, least: float = 0.0) -> Candidate:
+    """Return the best candidate by a climb from the middle value: down, or else up, as long as the NDCG rises.
 
-    value: float
-    factors: Float64
-    logits: Float32
-    share: int
-    ndcg: float
-
-
-def _climbed(values: Sequence[float], tried: Callable[[float, _Tried | None], _Tried], least: float = 0) -> _Tried:
-    """Return the best of some values, tried from the middle one down, or else up, as long as they become better.
-
-    If the NDCG of the middle value is below `least`, no other value is tried.
+    If the NDCG of the middle one of the ascending values is below `least`, no other value is tried.
     """
     middle = len(values) // 2
-    first = best = tried(values[middle], None)
-    for others in (values[:middle][::-1], values[middle + 1 :]):
-        for value in others if best is first and best.ndcg >= least else ():
-            other = tried(value, best)
-            if other.ndcg <= best.ndcg:
-                break
-            best = other
+    start = candidate(values[middle], None)
+    if start.ndcg < least:
+        return start
+    lower = _last_rise(start, values[:middle][::-1], candidate)
+    return lower if lower is not start else _last_rise(start, values[middle + 1 :], candidate)
+
+
+def _last_rise(best: Candidate, values: Sequence[float], candidate: CandidateOf) -> Candidate:
+    """Return the last candidate, from `best` over the values on, up to which the NDCG rises."""
+    for value in values:
+        following = candidate(value, best)
+        if following.ndcg <= best.ndcg:
+            break
+        best = following
     return best
 
 
-class _Hidden:
-    """Some users with their seen and their hidden items, csr (N, V): how well logits (N, V) predict the hidden ones.
+class Search:
+    """The candidates for each strength, by the hidden items of a split.
 
-    Items that a user has seen are not candidates. A hidden item of a user with k of them has the weight k^-t.
+    Attributes
+    ----------
+    linked : Calibrated
+        The item-to-item model: B of the nearest items, until EASE is better.
+    low_rank : Calibrated
+        The low-rank model, once its ridge is chosen.
+    ease : Ease
+        Of the users of training, once EASE is tried.
+    """
+
+    low_rank: Calibrated
+    ease: Ease
+
+    def __init__(self, model: Model, split: Split, pool: Pool) -> None:
+        self._model, self._split, self._pool = model, split, pool
+        self._users = HiddenItems(split.seen, split.hidden)
+        self._damped = damped(split.seen, model)
+        self._rows: Float32 | None = None  # of the users by the last ridge: the rows by the next ridge are near
+        logits = np.zeros(split.seen.shape, np.float32)
+        add_linked(split.seen, model, 1, logits)
+        self.linked = self._calibrated(logits, np.ones(2))
+
+    def with_ridge(self, ridge: float, best: Candidate | None) -> Candidate:
+        """Return the low-rank model with a ridge."""
+        layer = Layer(self._model.linear, self._model.bias, ridge)
+        self._rows = optimal_rows(self._damped, layer, self._pool, CHOICE_TOLERANCE, self._rows)[0]
+        start = np.ones(2) if best is None else best.model.factors
+        model = self._calibrated(self._rows @ self._model.linear, start)
+        share, ndcg = self._users.best_share(model.logits, self.linked.logits, shares_near(best, 1))
+        return Candidate(ridge, model, share, ndcg)
+
+    def with_ease(self, factor: float, best: Candidate | None) -> Candidate:
+        """Return the item-to-item model of EASE with a factor."""
+        predicted = self.ease.predicted(self._split.seen, factor)
+        start = self.linked.factors if best is None else best.model.factors
+        model = self._calibrated(np.log1p(np.maximum(predicted, 0) / np.float32(FLOOR)), start)
+        share, ndcg = self._users.best_share(self.low_rank.logits, model.logits, shares_near(best, 1))
+        return Candidate(factor, model, share, ndcg)
+
+    def with_popularity(self, popularity: float, best: Candidate | None) -> Candidate:
+        """Return the product of both models, of which each has a part of its factor of b.
+
+        The nll wants popularity for the items that nothing links. With less of it, what links items counts more.
+        """
+        low_rank, linked = (
+            each.logits + np.float32((popularity - 1) * each.factors[0]) * self._model.bias
+            for each in (self.low_rank, self.linked)
+        )
+        number, ndcg = self._users.best_share(low_rank, linked, shares_near(best, 2))
+        share = SHARES[number]
+        factors = (1 - share) * np.append(self.low_rank.factors, 0) + share * np.insert(self.linked.factors, 1, 0)
+        factors[0] *= popularity
+        low_rank *= np.float32(1 - share)
+        linked *= np.float32(share)
+        low_rank += linked
+        return Candidate(popularity, Calibrated(factors, low_rank), number, ndcg)
+
+    def scale(self, product: Calibrated) -> float:
+        """Return the factor that calibrates the product, without a change of the order of items.
+
+        Hidden items that no user of training has do not count: once training has all users, hardly any item is without
+        a user.
+        """
+        hidden, nothing = self._split.hidden, np.zeros_like(self._model.bias)
+        known = HiddenItems(self._split.seen, _entries(hidden, np.isin(hidden.indices, self._split.training.indices)))
+        return float(known.calibrated(np.broadcast_to(nothing, hidden.shape), product.logits, np.ones(2))[1])
+
+    def hits(self, product: Calibrated) -> dict[str, float]:
+        """Return the shares of the hidden items among the best ones, by the product and by popularity."""
+        share, popular = self._users.hit_share, np.broadcast_to(self._model.bias, product.logits.shape).copy()
+        return {"found": share(product.logits), "found_by_popularity": share(popular)}
+
+    def _calibrated(self, logits: Float32, start: Float64) -> Calibrated:
+        """Return the model with these logits, which change in place; `start` are the first factors."""
+        bias = self._model.bias
+        factors = self._users.calibrated(np.broadcast_to(bias, logits.shape), logits, start)
+        logits[:] = np.float32(factors[1]) * logits + np.float32(factors[0]) * bias
+        return Calibrated(factors, logits)
+
+
+def shares_near(best: Candidate | None, width: int) -> range:
+    """Return the numbers of the shares that are near the share of a candidate, or of all."""
+    if best is None:
+        return range(len(SHARES))
+    return range(max(0, best.share - width), min(best.share + width + 1, len(SHARES)))
+
+
+class HiddenItems:
+    """Users with their seen and their hidden items, csr (N, V): how well logits (N, V) predict the hidden ones.
+
+    Items that a user has seen are not candidates. A hidden item of a user with k hidden ones has the weight k^-t.
     """
 
     def __init__(self, seen: Any, hidden: Any) -> None:
@@ -442,8 +371,8 @@ class _Hidden:
         return gains / self._ideal
 
     def hit_share(self, logits: Float32) -> float:
-        """Return the share of the hidden items that are among the best `FOUND`."""
-        return float((self._ranks(logits, logits, 0) < FOUND).mean())
+        """Return the share of the hidden items that are among the best `BEST`."""
+        return float((self._ranks(logits, logits, 0) < BEST).mean())
 
     def _ranks(self, first: Float32, second: Float32, share: float) -> Int32:
         """Return how many unseen items are above each hidden one, with a share of `second`."""

@@ -1,8 +1,8 @@
 """Training of a recommender, from the items of users to the arrays that score all items for any user.
 
-W is trained with one row of E per user; then E is thrown away, so that a user in the data and a new one with the same
-items have the same row (`model.py`). B is learned beside it, and how much each of the two counts is chosen by hidden
-items of users who are kept away from a first training (`strengths.py`).
+W is trained with one row of E per user; then E is thrown away, so that a user in the data and a new user with the same
+items have the same row (`model.py`). B is learned beside W (`item_to_item.py`). Hidden items of users who are kept away
+from a first training choose how much W, B and popularity count (`strengths.py`).
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ import numpy as np
 
 from fastembed._base.memory import check_free
 from fastembed._base.validation import number_of, warn_user
+from fastembed.counts.store import grouped
 from fastembed.recommender.data import Interactions
+from fastembed.recommender.item_to_item import FEW_NEIGHBOURS, MOST_PAIRS, NEIGHBOURS, item_to_item
 from fastembed.recommender.model import EXPONENT, FittedRecommender, Model, counted, totals_of
 from fastembed.recommender.options import RecommenderOptions
 from fastembed.recommender.start import first_model, newton_rows
-from fastembed.recommender.strengths import MOST_PAIRS, hiding, item_to_item, most_hiding, select
-from fastembed.trainer.data import FitOptions, check_data
+from fastembed.recommender.strengths import choose_strengths, hide_items, most_hiding
+from fastembed.trainer.data import FitData, FitOptions
 from fastembed.trainer.fit import train
-from fastembed.trainer.parameters import check_parameters
+from fastembed.trainer.parameters import Parameters
 from fastembed.trainer.run import Record, Run
 
 RATE, LINEAR_RATE, L2, LINEAR_L2 = 1.0, 1.0, 0.3, 0.4
@@ -59,9 +61,10 @@ def fitted(data: Interactions, options: RecommenderOptions, run: Run) -> FittedR
         warn_user("no user has two items: nothing but the popularity of items can be learned")
     memory = needed(x.shape, x.nnz, float(sizes @ sizes), options.dim)
     check_free(memory, f"training {users:,} users of {items:,} items", "a smaller dim takes less")
+    epochs = options.epochs or epochs_for(x.shape, x.nnz)
     if run.progress is not None:
-        run.progress.training(Sizes(users, items, x.nnz, options.epochs or epochs_for(x.shape, x.nnz)))
-    model, history = learned(x, options, run)
+        run.progress.training(Sizes(users, items, x.nnz, epochs))
+    model, history = learned(x, options, epochs, run)
     return FittedRecommender(model, data, history, asdict(options))
 
 
@@ -83,43 +86,50 @@ def needed(shape: tuple[int, int], entries: int, pairs: float, dim: int) -> int:
     return int(FIXED_BYTES + 36 * entries + 8 * dim * (users + 2 * items) + pair_bytes + strength_bytes)
 
 
-def learned(x: Any, options: RecommenderOptions, run: Run) -> tuple[Model, list[Record]]:
+def learned(x: Any, options: RecommenderOptions, epochs: int, run: Run) -> tuple[Model, list[Record]]:
     """Return the model of users with the items x, and a record per epoch.
+
+    1. Hide items of some users. If they are too few to choose strengths, train with all users, and end here.
+    2. Train without these users.
+    3. Choose the strengths that predict the hidden items best.
+    4. Train with all users. If the users with hidden items are few, only B is learned again, and only by EASE.
 
     Parameters
     ----------
     x : csr_array (U, V), float32
         Positive weights, at least one. Users and items without any are allowed.
     options : RecommenderOptions
+    epochs : int
     run : Run
-        Its callback is called in the training with all users.
+        The last training reports to it.
     """
     n = counted(x, weight := float(np.median(x.data)))
     if not n.data.all():  # weights of 6e-8 of the median and less
         n = n.copy()
         n.eliminate_zeros()
-    options = replace(options, epochs=options.epochs or epochs_for(n.shape, n.nnz))
-    kept_away = hiding(n, options.seed)
-    if kept_away is None:  # strengths that follow from a few items would be anything
-        model, records = _trained(n, weight, options, run)
-        return replace(model, similar=item_to_item(n, 0.0, run.pool)), records
-    shown, seen, hidden = kept_away
-    twice = hidden.shape[0] > NEGLIGIBLE * n.shape[0]
-    model, records = _trained(shown, weight, options, replace(run, progress=None, on_epoch_end=None) if twice else run)
-    model = replace(model, similar=item_to_item(shown, 0.0, run.pool, few=twice))
-    strengths, ease, shares = select(model, shown, seen, hidden, run.pool)
-    if twice:
-        model, records = _trained(n, weight, options, run)
-    if twice or ease:
-        model = replace(model, similar=item_to_item(n, ease, run.pool))
-    return replace(model, **strengths), [*records[:-1], records[-1] | shares]
+    split = hide_items(n, options.seed)
+    if split is None:
+        model, records = _low_rank(n, weight, options, epochs, run)
+        return replace(model, similar=item_to_item(n, run.pool)), records
+    again = split.hidden.shape[0] > NEGLIGIBLE * n.shape[0]
+    first_run = replace(run, progress=None, on_epoch_end=None) if again else run
+    model, records = _low_rank(split.training, weight, options, epochs, first_run)
+    neighbours = FEW_NEIGHBOURS if again else NEIGHBOURS
+    model = replace(model, similar=item_to_item(split.training, run.pool, neighbours=neighbours))
+    strengths = choose_strengths(model, split, run.pool)
+    if again:
+        model, records = _low_rank(n, weight, options, epochs, run)
+    if again or strengths.ease:
+        model = replace(model, similar=item_to_item(n, run.pool, ease=strengths.ease))
+    records[-1] |= strengths.hits
+    return replace(model, ridge=strengths.ridge, factors=strengths.factors), records
 
 
-def _trained(n: Any, weight: float, options: RecommenderOptions, run: Run) -> tuple[Model, list[Record]]:
-    """Return the model of the counts n without B, and the records."""
-    model, epochs = first_model(n, weight, options, run.pool), options.epochs or 1
-    parameters = check_parameters(newton_rows(n, model, run.pool), model.linear, model.bias)
-    data = replace(check_data(parameters, n, None, run.pool), input_weights=totals_of(n) ** (1 - EXPONENT))
+def _low_rank(n: Any, weight: float, options: RecommenderOptions, epochs: int, run: Run) -> tuple[Model, list[Record]]:
+    """Return the model of the counts n without B, and a record per epoch."""
+    model = first_model(n, weight, options, run.pool)
+    parameters = Parameters.untrained(newton_rows(n, model, run.pool), model.linear, model.bias)
+    counts = grouped(n.astype(np.float64), run.pool.threads)
     fit_options = FitOptions(
         epochs=epochs,
         learning_rate=RATE if epochs > 1 else 0,  # each row is used once then, before its step
@@ -129,5 +139,5 @@ def _trained(n: Any, weight: float, options: RecommenderOptions, run: Run) -> tu
         linear_l2=LINEAR_L2,
         seed=options.seed,
     )
-    records = train(parameters, data, fit_options, run)
+    records = train(parameters, FitData(counts, input_weights=totals_of(n) ** (1 - EXPONENT)), fit_options, run)
     return replace(model, linear=np.asfortranarray(parameters.linear)), records

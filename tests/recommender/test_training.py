@@ -12,17 +12,17 @@ from scipy import optimize, sparse, special
 
 from fastembed import Recommender, Trainer
 from fastembed._base.threads import Pool
-from fastembed.recommender import strengths, training
+from fastembed.recommender import item_to_item, strengths, training
+from fastembed.recommender.item_to_item import Ease, nearest_weights
 from fastembed.recommender.model import EXPONENT, FLOOR, fold, scores
 from fastembed.recommender.options import RecommenderOptions
-from fastembed.recommender.strengths import Ease, item_weights
 from fastembed.trainer.run import Run
 
 POOL = Pool(1)
 
 
 def fit(x, options, pool):
-    return training.learned(x, options, Run(pool))
+    return training.learned(x, options, options.epochs or training.epochs_for(x.shape, x.nnz), Run(pool))
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_training_goes_down_the_gradient_in_w_of_the_objective(taken, fitted):
 
 
 def test_a_column_of_the_item_to_item_model_is_a_ridge_regression_on_the_items_beside_it(taken):
-    b = item_weights(taken, POOL).toarray()
+    b = nearest_weights(taken, POOL).toarray()
     x = taken.toarray().astype(float)
     ridges = 16 * np.sqrt(x.sum(axis=0))
     for item in (0, 17, 39):
@@ -100,12 +100,12 @@ def test_a_column_of_the_item_to_item_model_is_a_ridge_regression_on_the_items_b
 
 @pytest.mark.parametrize("items", [1, 3, 65, 5000])
 def test_the_counts_of_pairs_are_the_product_of_the_matrix_with_itself(items, monkeypatch):
-    monkeypatch.setattr(strengths, "PAIRS_PER_TASK", 50)
+    monkeypatch.setattr(item_to_item, "PAIRS_PER_TASK", 50)
     rng = np.random.default_rng(items)
     places = np.append(np.arange(items), rng.integers(items, size=2 * items)).astype(np.int32)  # each item has a user
     weights = (10.0 ** rng.uniform(-15, 3, 3 * items)).astype(np.float32)  # from the smallest that is taken
     n = sparse.csr_array((weights, (rng.integers(300, size=3 * items, dtype=np.int32), places)), (300, items))
-    begins, ends, diagonals, ids, g = strengths._products(n.T.tocsr(), Pool(2))
+    begins, ends, diagonals, ids, g = item_to_item.pair_counts(n.T.tocsr(), Pool(2))
     rows = np.repeat(np.arange(items), ends - begins[:-1])
     at = np.concatenate([np.arange(*each) for each in zip(begins, ends, strict=False)])
     expected = (n.astype(float).T @ n.astype(float)).tocsr()
@@ -118,42 +118,40 @@ def test_the_counts_of_pairs_are_the_product_of_the_matrix_with_itself(items, mo
 @pytest.mark.parametrize("users", [600, 25])
 def test_ease_is_the_ridge_regression_of_an_item_on_all_others(taken, users, monkeypatch):
     taken = taken[:users, np.flatnonzero(taken[:users].sum(axis=0))]
-    x, b, c = taken.toarray().astype(float), Ease(taken, 4).weights(POOL).toarray(), 0
+    x, b, c = taken.toarray().astype(float), Ease(taken).weights(4, POOL).toarray(), 0
     others = np.arange(1, len(b))
     matrix = x[:, others].T @ x[:, others] + np.diag(4 * np.sqrt(x[:, others].sum(axis=0)))
     assert_allclose(b[others, c], np.linalg.solve(matrix, x[:, others].T @ x[:, c]), atol=1e-5)
     assert not b.diagonal().any()
-    assert_allclose(Ease(taken, 4).predicted(taken)[x == 0], (x @ b)[x == 0], atol=1e-5)
+    assert_allclose(Ease(taken).predicted(taken, 4)[x == 0], (x @ b)[x == 0], atol=1e-5)
     alike = sparse.csr_array(np.ones((20, 500), np.float32))
-    assert np.bincount(Ease(alike, 4).weights(POOL).indices).max() == 300
-    found = strengths.item_to_item(alike, 1e-30, POOL)  # where rounding makes the matrix of users singular
-    assert_array_equal(found.toarray(), item_weights(alike, POOL).toarray())
-    monkeypatch.setattr(strengths, "NEIGHBOURS", 3)
-    few = Ease(taken, 4).weights(POOL).toarray()
+    assert np.bincount(Ease(alike).weights(4, POOL).indices).max() == 300
+    found = item_to_item.item_to_item(alike, POOL, ease=1e-30)  # where rounding makes the matrix of users singular
+    assert_array_equal(found.toarray(), nearest_weights(alike, POOL).toarray())
+    monkeypatch.setattr(item_to_item, "NEIGHBOURS", 3)
+    few = Ease(taken).weights(4, POOL).toarray()
     assert set(np.flatnonzero(few[:, c])) == set(np.argsort(-np.abs(b[:, c]) * np.sqrt(x.sum(axis=0)))[:3])
 
 
 @pytest.fixture
 def chosen(monkeypatch):
-    """What `select` was given and returned, of each call."""
-    calls, select = [], training.select
+    """The arguments and the result of each call of `choose_strengths`."""
+    calls, choose = [], training.choose_strengths
 
     def spied(*given):
-        calls.append((given, select(*given)))
+        calls.append((given, choose(*given)))
         return calls[-1][1]
 
-    monkeypatch.setattr(training, "select", spied)
+    monkeypatch.setattr(training, "choose_strengths", spied)
     return calls
 
 
 def test_the_item_to_item_model_has_the_nearest_neighbours_of_the_most_frequent_items(taken, monkeypatch):
     x = np.ones((100, 60), np.float32)
     x[1:, 55:] = 0
-    assert np.bincount(item_weights(sparse.csr_array(x), POOL).indices).tolist() == [50] * 55 + [32] * 5
-    for name, size in (("NEIGHBOURS", 3), ("MOST_PAIRS", 400), ("FEW_NEIGHBOURS", 2)):
-        monkeypatch.setattr(strengths, name, size)
-    assert np.count_nonzero(item_weights(taken, POOL, few=True).toarray(), axis=0).max() == 2
-    b = item_weights(taken, POOL).toarray()
+    assert np.bincount(nearest_weights(sparse.csr_array(x), POOL).indices).tolist() == [50] * 55 + [32] * 5
+    monkeypatch.setattr(item_to_item, "MOST_PAIRS", 400)
+    b = nearest_weights(taken, POOL, 3).toarray()
     users = np.bincount(taken.indices, minlength=40)
     with_neighbours = np.flatnonzero(b.any(axis=0))
     assert len(with_neighbours) == 20
@@ -259,7 +257,8 @@ def test_the_strengths_are_those_that_the_hidden_items_of_users_kept_away_choose
     monkeypatch.setattr(training, "train", lambda *given: calls.append(given[1]) or train(*given))
     monkeypatch.setattr(strengths, "CHOICE_TOLERANCE", 1e-5)
     model, records = fit(x, RecommenderOptions(dim=6), POOL)
-    ((first, shown, seen, hidden, _), (_, ease, _)), data = chosen[0], calls[1]
+    ((first, (shown, seen, hidden), _), strength), data = chosen[0], calls[1]
+    ease = strength.ease
     n, sizes = counted(x, model), np.diff(x.indptr)
     assert_allclose(data.input_weights, n.sum(axis=1) ** 0.5, rtol=1e-6)
     away = np.flatnonzero((np.diff(shown.indptr) == 0) & (sizes > 0))
@@ -275,13 +274,13 @@ def test_the_strengths_are_those_that_the_hidden_items_of_users_kept_away_choose
 
 def test_strengths_need_two_hundred_hidden_items():
     x = sparse.csr_array(np.ones((800, 2), np.float32))
-    assert strengths.hiding(x, 0)[2].nnz == 200
-    assert strengths.hiding(x[4:], 0) is None
+    assert strengths.hide_items(x, 0).hidden.nnz == 200
+    assert strengths.hide_items(x[4:], 0) is None
 
 
 def test_heavy_users_count_less_in_pairs_of_items():
     n = sparse.csr_array([[1.0], [1], [1], [1], [1], [8], [400], [401]], dtype=np.float32)
-    assert_allclose(strengths.without_heavy(n).data, [1, 1, 1, 1, 1, 8 * 2**-0.25, 400 * 100**-0.25], rtol=1e-6)
+    assert_allclose(item_to_item.without_heavy(n).data, [1, 1, 1, 1, 1, 8 * 2**-0.25, 400 * 100**-0.25], rtol=1e-6)
 
 
 @pytest.mark.parametrize("copies", [1, 20])

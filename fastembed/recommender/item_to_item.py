@@ -1,0 +1,291 @@
+"""The item-to-item model of a recommender: B (V, V), the ridge regressions of each item on other items.
+
+Column c of B has weights of a set S of items other than c, and zeros elsewhere. The weights minimise
+
+    sum_u (n_uc - sum_i n_ui B_ic)^2 + sum_i λ_i B_ic^2
+
+so they solve  (G + Λ)_SS B_Sc = G_Sc  with the counts of pairs  G = n^T n  and  Λ = diag(λ).  The ridge of item i is
+λ_i = factor sqrt(f_i),  with f_i the sum of the counts of i, because the standard error of a count f is sqrt(f).
+
+1. *Nearest items* (Ning & Karypis 2011): S has the items with the highest cosine to c. The factor is 16.
+2. *EASE* (Steck 2019): S has all other items. Hidden items choose the factor (`strengths.py`).
+
+B knows the pairs of rare items that few dimensions cannot tell apart.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from fastembed._base.arrays import Float32, Int32, column_blocks, row_ranges
+from fastembed._base.threads import Pool
+from fastembed._kernels import kernels_for
+from fastembed._kernels.cooccur import product_rows, regression
+from fastembed.recommender.model import scaled_rows, totals_of
+
+HEAVY, MOST_HEAVY, DAMPING = 4, 400, 0.25  # times the median sum of counts; the power of their ratio
+# The largest number of neighbours of an item: times the users of the item, times the root of all users, and in any case
+PER_USER, PER_ROOT, NEIGHBOURS = 32, 5, 300
+FEW_NEIGHBOURS = 64  # in any case, of a model that only chooses strengths
+RIDGE_FACTOR = 16.0
+MOST_PAIRS = 1 << 26  # of items whose counts are in memory
+PAIRS_PER_TASK = 1 << 23  # of G
+COLUMNS, EASE_COLUMNS = 32, 64  # of B per task
+MOST_EASE, MOST_EASE_ITEMS = 4096, 24576  # users or items, the fewer of both, and items
+MOST_WEIGHTS = 400  # of a column of EASE; usually a column has 300 to 350
+GROUPS = 1200  # of the weights of a column
+ROWS_AT_ONCE = 256  # of the inverse, which are mirrored; of items, whose predictions are computed
+
+
+def item_to_item(n: Any, pool: Pool, *, ease: float = 0.0, neighbours: int = NEIGHBOURS) -> Any:
+    """Return B, csr (V, V), of the counts n: by EASE with a factor, or by the nearest items if the factor is 0.
+
+    The nearest items also take the place of EASE where rounding makes its inverse fail.
+    """
+    n = without_heavy(n)
+    if ease and (b := Ease(n).weights(ease, pool)).nnz:
+        return b
+    return nearest_weights(n, pool, neighbours)
+
+
+def without_heavy(n: Any) -> Any:
+    """Return n with the rows of heavy users times  (n_u / 4 m)^(-t/2),  so that they count less in n^T n, the pairs.
+
+    Users with more than `MOST_HEAVY` m are left out, because they may have most pairs. m is the median of n_u.
+    """
+    totals = totals_of(n)
+    ratios = totals / np.median(totals[totals > 0])
+    kept = ratios <= MOST_HEAVY
+    n = n if kept.all() else n[kept]
+    return scaled_rows(n, np.maximum(1, ratios[kept] / HEAVY) ** -DAMPING)
+
+
+# ---------------------------------------------------------------- nearest items
+
+
+class PairCounts(NamedTuple):
+    """The counts of pairs,  G = n^T n,  in rows of columns and values.
+
+    Attributes
+    ----------
+    begins, ends : ndarray of int32 (V + 1,), ndarray of int32 (V,)
+        Where each row begins, and the place behind its end; a row may be shorter than its space.
+    diagonals : ndarray of int32 (V,)
+        The place of each value on the diagonal.
+    columns, values : ndarray of int32, ndarray of float32
+    """
+
+    begins: Int32
+    ends: Int32
+    diagonals: Int32
+    columns: Int32
+    values: Float32
+
+
+def nearest_weights(n: Any, pool: Pool, neighbours: int = NEIGHBOURS) -> Any:
+    """Return B, csr (V, V), by the nearest items of each item, at most `neighbours`; fewer for an item of few users.
+
+    If the counts of all pairs do not fit in memory, only the most frequent items have a column.
+    """
+    frequent, item_rows = _most_frequent(n)
+    columns = _columns(item_rows, neighbours, pool)
+    rows, weights = (np.concatenate(parts) for parts in zip(*columns, strict=True))
+    places = np.repeat(frequent, [len(rows) for rows, _ in columns])
+    pairs = frequent[rows].astype(np.int32), places.astype(np.int32)
+    return sparse.csr_array((weights, pairs), (n.shape[1], n.shape[1]))
+
+
+def _columns(item_rows: Any, neighbours: int, pool: Pool) -> list[tuple[Int32, Float32]]:
+    """Return the rows and weights of each column of B from n^T, csr (V, U)."""
+    items, users = item_rows.shape
+    most = min(neighbours, round(PER_ROOT * users**0.5))
+    most_of_item = np.minimum(PER_USER * np.diff(item_rows.indptr), most).tolist()
+    g = pair_counts(item_rows, pool)
+    norms = np.sqrt(g.values[g.diagonals])
+    g.values[g.diagonals] += RIDGE_FACTOR * np.sqrt(item_rows @ np.ones(users, np.float32))  # G + Λ
+    starts = range(0, items, COLUMNS)
+    task_columns: list[list[tuple[Int32, Float32]]] = [[] for _ in starts]
+
+    def solve(k: int) -> None:
+        places, hits = np.full(items, -1, np.int32), np.empty(items, np.int32)
+        system, scratch = np.empty(most**2, np.float32), np.empty((3, most), np.float32)
+        for c in range(starts[k], min(starts[k] + COLUMNS, items)):
+            nearest = _nearest(g, norms, c, most_of_item[c])
+            rows, weights = g.columns[nearest], g.values[nearest]  # the right side, G_Sc, becomes the weights
+            if len(rows):
+                regression(g.begins, g.diagonals, g.columns, g.values, rows, places, system, scratch, hits, weights)
+            task_columns[k].append((rows, weights))
+
+    pool.run(solve, len(starts))
+    return [column for part in task_columns for column in part]
+
+
+def _most_frequent(n: Any) -> tuple[NDArray[np.intp], Any]:
+    """Return the most frequent items, of which at most `MOST_PAIRS` pairs occur, and their rows of n^T, csr (K, U)."""
+    users = np.bincount(n.indices, minlength=n.shape[1])
+    order = np.argsort(-users, kind="stable")[: np.count_nonzero(users)]
+    item_rows = n[:, order].T.tocsr()
+    ranked = item_rows.T.tocsr()
+    before = np.arange(n.nnz, dtype=np.int32) - np.repeat(ranked.indptr[:-1], np.diff(ranked.indptr))
+    pairs = np.cumsum(np.bincount(ranked.indices, 2 * before + 1))  # of the first item, of two, and so on
+    most = np.count_nonzero(np.minimum(np.arange(1.0, len(order) + 1) ** 2, pairs) <= MOST_PAIRS)
+    return order[:most], item_rows[:most]
+
+
+def pair_counts(item_rows: Any, pool: Pool) -> PairCounts:
+    """Return the counts of pairs from n^T, csr (V, U)."""
+    n, items = item_rows.T.tocsr(), item_rows.shape[0]
+    pairs = np.add.reduceat(np.diff(n.indptr)[item_rows.indices], item_rows.indptr[:-1], dtype=np.int64)
+    begins = np.cumsum(np.append(0, np.minimum(pairs, items))).astype(np.int32)  # there are at most MOST_PAIRS
+    ends, diagonals = np.empty(items, np.int32), np.empty(items, np.int32)
+    g = PairCounts(begins, ends, diagonals, np.empty(begins[-1], np.int32), np.empty(begins[-1], np.float32))
+    factors = item_rows.indptr, item_rows.indices, item_rows.data, n.indptr, n.indices, n.data
+    ranges, words = row_ranges(pairs, PAIRS_PER_TASK), -(-items // 64)
+
+    def fill(k: int) -> None:
+        scratch = np.zeros(items, np.float32), np.empty(items + 1, np.int32)
+        present = np.zeros(words, np.uint64), np.zeros(-(-words // 64), np.uint64)
+        product_rows(*factors, *ranges[k], *scratch, *present, begins, ends, diagonals, g.columns, g.values)
+
+    pool.run(fill, len(ranges))
+    return g
+
+
+def _nearest(g: PairCounts, norms: Float32, c: int, most: int) -> NDArray[np.intp]:
+    """Return the places in G of row c and the items with the highest cosine to c, ascending; at most `most`."""
+    row = slice(g.begins[c], g.ends[c])
+    cosines = g.values[row] / norms[g.columns[row]]  # times the norm of c
+    cosines[g.diagonals[c] - row.start] = 0  # an item is not its own neighbour
+    count = min(most, len(cosines) - 1)
+    if not count:
+        return np.zeros(0, np.intp)
+    nearest = np.argpartition(cosines, -count)[-count:]
+    nearest.sort()
+    return row.start + nearest
+
+
+# ---------------------------------------------------------------- EASE
+
+
+def ease_fits(users: int, items: int) -> bool:
+    """Return whether the inverse of `Ease` is small enough to be tried."""
+    return min(users, items) <= MOST_EASE and items <= MOST_EASE_ITEMS
+
+
+class Ease:
+    """EASE of one matrix of counts n, for any factor k of the ridges  λ_i = k sqrt(f_i).
+
+    With  F = diag(f),  Z = n F^(-1/4)  and  M = I - (Z^T Z / k + I)^-1 = Z^T (Z Z^T / k + I)^-1 Z / k,  the solution is
+
+        B_ic = M_ic (f_c / f_i)^(1/4) / (1 - M_cc)   for i != c
+
+    The inverse is that of the items or of the users, whichever are fewer. Where rounding makes it fail, B is 0.
+
+    Attributes
+    ----------
+    roots : ndarray (V,)
+        f^(1/4); 1 for items without counts.
+    by_users : bool
+        Whether users are fewer than items.
+    gram : ndarray (K, K)
+        Z Z^T of K users, or Z^T Z of K items.
+    sides : csr_array (V, K)
+        Z^T, or I: M is  sides (K, K) sides^T.
+    """
+
+    def __init__(self, n: Any) -> None:
+        frequency = np.asarray(n.sum(axis=0), np.float64).ravel()
+        self.roots = np.where(frequency > 0, frequency**0.5, 1).astype(np.float32) ** 0.5
+        z = sparse.csr_array(n[np.diff(n.indptr) > 0] @ sparse.diags_array(1 / self.roots))
+        self.by_users = z.shape[0] < z.shape[1]
+        self.gram: Float32 = (z @ z.T if self.by_users else z.T @ z).toarray()
+        identity = sparse.eye_array(len(frequency), dtype=np.float32, format="csr")
+        self.sides: Any = z.T.tocsr() if self.by_users else identity
+
+    def _middle(self, factor: float) -> Float32:
+        """Return the matrix (K, K) between the sides of M; 0 if the inverse fails."""
+        system = self.gram / np.float32(factor)
+        diagonal = np.diag_indices(len(system))
+        system[diagonal] += 1
+        inverse = _inverse(system)
+        if inverse is None:
+            return np.zeros_like(self.gram)
+        if self.by_users:
+            inverse /= np.float32(factor)
+        else:
+            np.negative(inverse, out=inverse)
+            inverse[diagonal] += 1
+        return inverse
+
+    def predicted(self, n: Any, factor: float) -> Float32:
+        """Return n B (N, V) of users with the counts n, csr (N, V): right for the items that they do not have."""
+        middle, diagonal = self._middle(factor), np.empty(len(self.roots), np.float32)  # the diagonal of M
+        kernels_for("float32").quadratic_forms(self.sides.indptr, self.sides.indices, self.sides.data, middle, diagonal)
+        user_factors = (n @ sparse.diags_array(1 / self.roots) @ self.sides).toarray() @ middle
+        user_factors = np.ascontiguousarray(user_factors.T)
+        predictions, scales = np.empty(n.shape, np.float32), self.roots / (1 - diagonal)
+        for first in range(0, len(self.roots), ROWS_AT_ONCE):
+            part = slice(first, first + ROWS_AT_ONCE)
+            predictions[:, part] = (self.sides[part] @ user_factors).T * scales[part]
+        return predictions
+
+    def weights(self, factor: float, pool: Pool) -> Any:
+        """Return B, csr (V, V): of each column the weights with the largest |B_ic| sqrt(f_i); see `_strongest`."""
+        middle, roots, items = self._middle(factor), self.roots, len(self.roots)
+        rooted_sides = column_blocks(sparse.csr_array(sparse.diags_array(roots) @ self.sides))
+        starts = range(0, items, EASE_COLUMNS)
+        task_weights: list[Any] = [None] * len(starts)
+
+        def solve(k: int) -> None:
+            columns = np.arange(starts[k], min(starts[k] + EASE_COLUMNS, items), dtype=np.int32)
+            item_factors = np.ascontiguousarray((self.sides[columns[0] : columns[-1] + 1] @ middle).T)
+            m = np.empty((items, len(columns)), np.float32)  # columns of F^(1/4) M
+            kernels_for("float32").csr_times_dense(*rooted_sides, item_factors, m, 0, items)
+            diagonal = columns, np.arange(len(columns))
+            scales = roots[columns] / (1 - m[diagonal] / roots[columns])
+            m[diagonal] = 0
+            rows, places = _strongest(np.abs(m))
+            task_weights[k] = m[rows, places] * scales[places] / roots[rows] ** 2, rows, columns[places]
+
+        pool.run(solve, len(starts))
+        data, rows, columns = map(np.concatenate, zip(*task_weights, strict=True))
+        return sparse.csr_array((data, (rows, columns)), (items, items))
+
+
+def _inverse(matrix: Float32) -> Float32 | None:
+    """Return the inverse of a positive definite matrix, in its memory; None if rounding makes the matrix singular."""
+    from scipy.linalg import lapack  # here, since its import takes half as long as all others together
+
+    factors, indefinite = lapack.spotrf(matrix.T, lower=True, overwrite_a=True)
+    inverse, singular = lapack.spotri(factors, lower=True, overwrite_c=True)
+    if indefinite or singular:
+        return None
+    inverse = inverse.T  # its upper triangle is the result
+    for first in range(0, len(inverse), ROWS_AT_ONCE):
+        part, after = slice(first, first + ROWS_AT_ONCE), slice(first + ROWS_AT_ONCE, None)
+        inverse[part, part] = np.triu(inverse[part, part]) + np.triu(inverse[part, part], 1).T
+        inverse[after, part] = inverse[part, after].T
+    return inverse
+
+
+def _strongest(magnitudes: Float32) -> tuple[Int32, Int32]:
+    """Return the rows and the columns of the `NEIGHBOURS` largest magnitudes (V, K) of each column, or a few more.
+
+    The threshold of a column is the least of the `NEIGHBOURS` largest maxima of groups of its magnitudes. A column with
+    more than `MOST_WEIGHTS` above its threshold, as items that are alike have, keeps its `NEIGHBOURS` largest.
+    """
+    items, width = magnitudes.shape
+    most, size = min(NEIGHBOURS, items - 1), max(1, items // GROUPS)
+    maxima = magnitudes[: items // size * size].reshape(size, -1, width).max(axis=0)
+    least = np.partition(np.ascontiguousarray(maxima.T), -most, axis=1)[:, -most]
+    places = np.flatnonzero(magnitudes >= np.maximum(least, np.finfo(np.float32).tiny))
+    rows, columns = np.divmod(places.astype(np.int32), np.int32(width))
+    for column in np.flatnonzero(np.bincount(columns) > MOST_WEIGHTS):
+        entries = np.flatnonzero(columns == column)
+        weakest = entries[np.argpartition(magnitudes[rows[entries], column], -most)[:-most]]
+        rows, columns = np.delete(rows, weakest), np.delete(columns, weakest)
+    return rows, columns
