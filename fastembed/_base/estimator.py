@@ -10,21 +10,30 @@ import inspect
 import sys
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from fastembed._base.optional import require
 from fastembed._base.validation import check_choice, shown
 
+Fitted = TypeVar("Fitted")
 OUTPUTS = ("default", "pandas")  # kinds of results of `transform`
 
 
-class Estimator:
-    """The parameters of an estimator, by name, and its repr.
+class Estimator(Generic[Fitted]):
+    """The parameters of an estimator, by name, its repr, and the result of its last fit.
 
     An estimator is a dataclass of its parameters.
     """
 
-    _model: Any = None  # the result of the last fit
+    _model: Fitted | None = None
+
+    @property
+    def _fitted(self) -> Fitted:
+        """The result of the last fit; AttributeError before a fit."""
+        if self._model is None:
+            kind = type(self).__name__
+            raise AttributeError(f"this {kind} has not been fitted yet: call fit first, or {kind}.load")
+        return self._model
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters by name, in the order of the constructor.
@@ -91,7 +100,7 @@ class Estimator:
         return {name: value for name, value in vars(self).items() if name != "_fitting"}
 
 
-class Transformer(Estimator):
+class Transformer(Estimator[Fitted]):
     """An estimator with a method `transform`."""
 
     _input: ClassVar[Mapping[str, bool]]  # scikit-learn's tags of the input of `fit`

@@ -30,7 +30,7 @@ Field: TypeAlias = "str | int | None"
 
 
 @dataclass(eq=False, repr=False)
-class Classifier(Estimator):  # numpydoc ignore=PR02
+class Classifier(Estimator[FittedClassifier]):  # numpydoc ignore=PR02
     """Labels documents: a linear model over a weighted bag of words and n-grams, with calibrated probabilities.
 
     A document is the weighted sum h of the rows of E of its features. The scores of the labels are h + b, or h @ W + b.
@@ -233,12 +233,12 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
     @property
     def classes_(self) -> NDArray[Any]:
         """The sorted labels (L,): int64, bool, or str objects."""
-        return self._fitted().classes
+        return self._fitted.classes
 
     @property
     def n_features_(self) -> int:
         """The number of features F."""
-        return len(self._fitted().features)
+        return len(self._fitted.features)
 
     @property
     def history_(self) -> list[dict[str, float]]:
@@ -248,17 +248,17 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
         is the number of documents that are left out. `change` is the largest change of a score by the step of its
         document.
         """
-        return self._fitted().history
+        return self._fitted.history
 
     @property
     def ledger_(self) -> Ledger:
         """The numbers of tokens and documents read, used and dropped; each line is a document."""
-        return self._fitted().ledger
+        return self._fitted.ledger
 
     @property
     def reading_(self) -> Reading:
         """How texts become tokens, in training and prediction."""
-        return self._fitted().features.reading
+        return self._fitted.features.reading
 
     # ---------------------------------------------------------------- prediction
 
@@ -285,8 +285,8 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
         >>> model.decision_function(["a", "d"]).shape
         (2, 3)
         """
-        logits = np.concatenate(list(self._answers(documents, self._fitted().logits, field, header)))
-        binary = logits.shape[1] == 2 and not self._fitted().indicator
+        logits = np.concatenate(list(self._answers(documents, self._fitted.logits, field, header)))
+        binary = logits.shape[1] == 2 and not self._fitted.indicator
         return logits[:, 1] - logits[:, 0] if binary else logits
 
     def predict_proba(self, documents: Any, *, field: Field = None, header: bool = True) -> NDArray[np.float32]:
@@ -309,7 +309,7 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
         >>> bool((model.predict_proba(["a"])[0].argmax() == 0))
         True
         """
-        return np.concatenate(list(self._answers(documents, self._fitted().probabilities, field, header)))
+        return np.concatenate(list(self._answers(documents, self._fitted.probabilities, field, header)))
 
     def predict(self, documents: Any, *, field: Field = None, header: bool = True) -> NDArray[Any]:
         """Return the most probable label of each document; after labels in an indicator matrix, such a matrix.
@@ -330,7 +330,7 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
         >>> Classifier().fit(["a b", "c d"], [7, 9]).predict(["d", "b", "__label__7 d"])
         array([9, 7, 9])
         """
-        model = self._fitted()
+        model = self._fitted
         if model.indicator:
             parts = self._answers(documents, lambda *scored: model.probabilities(*scored) >= 0.5, field, header)
             return np.concatenate(list(parts)).astype(np.int64)
@@ -366,7 +366,7 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
         [('x', True), ('y', False)]
         """
         k, least = check_integer("k", k, low=1), check_number("threshold", threshold, high=1)
-        model = self._fitted()
+        model = self._fitted
         parts = self._answers(documents, lambda x, known: model.most_probable(x, known, k, least), field, header)
         return list(chain.from_iterable(parts))
 
@@ -443,7 +443,7 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
         return self._evaluation(source, check_integer("k", k, low=1), progress=progress)
 
     def _evaluation(self, source: LabelledSource, k: int, *, progress: bool = False) -> Evaluation:
-        model, ledger = self._fitted(), Ledger(unit="document")
+        model, ledger = self._fitted, Ledger(unit="document")
         features = model.features
         items, labels, weights = source.read(features.reading, features.label_prefix, ledger, every=True)
         pieces = self._answers(items, lambda scores, known: (scores, known), warn=False)
@@ -477,7 +477,7 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
         >>> model.explain("a b c").labels
         ['x', 'y']
         """
-        return explanation(self._fitted(), document, labels, check_integer("k", k, low=1))
+        return explanation(self._fitted, document, labels, check_integer("k", k, low=1))
 
     def _answers(
         self,
@@ -493,7 +493,7 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
         else:
             items = list(field_documents(documents, field, header, self.reading_.errors))
         unknown = 0
-        for known, result in self._fitted().answers(items, check_threads(self.threads), answer):
+        for known, result in self._fitted.answers(items, check_threads(self.threads), answer):
             unknown += int((known == 0).sum())
             yield result
         if unknown and warn:
@@ -518,7 +518,7 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
         ...     Classifier.load(f"{folder}/m.safetensors").predict(["c"]).tolist()
         ['y']
         """
-        self._fitted().save(path)
+        self._fitted.save(path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, threads: int | None = None) -> Self:
@@ -547,11 +547,6 @@ class Classifier(Estimator):  # numpydoc ignore=PR02
     def _options(self) -> ClassifierOptions:
         """Check the parameters and return them."""
         return ClassifierOptions(*[getattr(self, option.name) for option in fields(ClassifierOptions) if option.init])
-
-    def _fitted(self) -> FittedClassifier:
-        if self._model is None:
-            raise AttributeError("this Classifier has learned nothing yet: call fit, or Classifier.load")
-        return self._model
 
     def __sklearn_tags__(self) -> Any:
         from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags

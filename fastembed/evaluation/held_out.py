@@ -24,9 +24,9 @@ from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.sources import form_of
 from fastembed.recommender.data import flat_baskets, is_name, matrix_of, read_interactions
 from fastembed.recommender.model import Asked, FittedRecommender, fold, normalise
-from fastembed.recommender.recommender import Recommender, fitted_recommender
+from fastembed.recommender.recommender import Recommender
 from fastembed.skipgram.prediction import ContextQuery, context_probabilities
-from fastembed.skipgram.skipgram import SkipGram, fitted_model
+from fastembed.skipgram.skipgram import SkipGram
 
 Ids = NDArray[np.intp]
 ITEM = 4  # bytes of the number of an item
@@ -200,7 +200,7 @@ def held_out_items(
         if isinstance(model, SkipGram):
             number = _score_skipgram(model, baskets, split, tally)
         else:
-            pool, fitted = Pool(check_threads(model.threads)), fitted_recommender(model)
+            pool, fitted = Pool(check_threads(model.threads)), model._fitted
             if named:
                 number, asked, targets = _given(fitted, baskets, hidden, pool, tally)
             else:
@@ -313,7 +313,7 @@ def _indicators(ids: Iterable[Ids], items: int) -> Any:
 
 def _score_skipgram(model: SkipGram, baskets: Source, split: _Split, tally: _Tally) -> int:
     """Add the scores of all baskets with enough known items; return the number of all."""
-    fitted, vocabulary, contexts = fitted_model(model), model.vocabulary, model.max_contexts_
+    fitted, vocabulary, contexts = model._fitted, model.vocabulary, model.max_contexts_
     ledger = Ledger()
     sequences = as_corpus(baskets, fitted.reading_of(baskets, model.reading)).sequences(ledger)
     with np.errstate(divide="ignore"):

@@ -24,13 +24,8 @@ from fastembed.trainer.run import EpochEnd, running
 from fastembed.vectors.neighbors import Neighbors
 
 
-def fitted_recommender(recommender: Recommender) -> FittedRecommender:
-    """Return the fitted state of a recommender; raise AttributeError before a fit."""
-    return recommender._fitted()
-
-
 @dataclass(eq=False, repr=False)
-class Recommender(Transformer):  # numpydoc ignore=PR02
+class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
     """Recommends items to users, by an exact softmax over all items.
 
     The logits are those of two models: a vector of the user times vectors of items, and items that are often taken
@@ -141,22 +136,22 @@ class Recommender(Transformer):  # numpydoc ignore=PR02
     @property
     def items_(self) -> NDArray[Any]:
         """The items (V,): int64, or str objects; in the order of the columns, or in which they came, or 0 to V - 1."""
-        return self._fitted().data.items.names
+        return self._fitted.data.items.names
 
     @property
     def users_(self) -> NDArray[Any]:
         """The users (U,): int64, or str objects; numbers from 0 if they have no names."""
-        return self._fitted().data.users.names
+        return self._fitted.data.users.names
 
     @property
     def item_factors_(self) -> NDArray[np.float32]:
         """The vectors of the items (V, D): the columns of W."""
-        return self._fitted().model.linear.T
+        return self._fitted.model.linear.T
 
     @property
     def user_factors_(self) -> NDArray[np.float32]:
         """The vectors of the users (U, D), which are found when they are first asked for."""
-        fitted = self._fitted()
+        fitted = self._fitted
         return fitted.known_rows.of(np.arange(len(fitted.data.users)), Pool(check_threads(self.threads)))
 
     @property
@@ -166,12 +161,12 @@ class Recommender(Transformer):  # numpydoc ignore=PR02
         Their perplexity is that of the vectors alone, and may rise. The last record has `found`, the share of hidden
         items among the ten best, and `found_by_popularity`, unless the data are few.
         """
-        return self._fitted().history
+        return self._fitted.history
 
     @property
     def n_features_in_(self) -> int:
         """The number of items V, as scikit-learn names it."""
-        return len(self._fitted().data.items)
+        return len(self._fitted.data.items)
 
     # ---------------------------------------------------------------- answers
 
@@ -219,7 +214,7 @@ class Recommender(Transformer):  # numpydoc ignore=PR02
         >>> model.recommend([["bread", ("jam", 2.0)]], among=["butter"])
         [[('butter', 1.0)]]
         """
-        topn, model = check_integer("topn", topn, low=1), self._fitted()
+        topn, model = check_integer("topn", topn, low=1), self._fitted
         seen = check_flag("exclude_seen", exclude_seen)
         left_out, allowed = (self._item_ids(items, skip_unknown) for items in (exclude, among))
         threads = check_threads(self.threads)
@@ -230,7 +225,7 @@ class Recommender(Transformer):  # numpydoc ignore=PR02
     def _item_ids(self, items: Any, skip_unknown: bool) -> NDArray[np.intp] | None:
         if items is None:
             return None
-        ids = self._fitted().data.items.find(items, skip_unknown)
+        ids = self._fitted.data.items.find(items, skip_unknown)
         return ids[ids >= 0]
 
     def similar_items(self, item: Any, topn: int = 10, skip_unknown: bool = False) -> Any:
@@ -255,7 +250,7 @@ class Recommender(Transformer):  # numpydoc ignore=PR02
         >>> model.similar_items("saw", topn=1)[0][0]
         'nails'
         """
-        fitted = self._fitted()
+        fitted = self._fitted
         return self._similar(item, topn, skip_unknown, fitted.data.items, fitted.near_items)
 
     def similar_users(self, user: Any, topn: int = 10, skip_unknown: bool = False) -> Any:
@@ -279,7 +274,7 @@ class Recommender(Transformer):  # numpydoc ignore=PR02
         >>> model.similar_users(0, topn=1)[0][0]
         2
         """
-        fitted = self._fitted()
+        fitted = self._fitted
         near = fitted.known_rows.near(Pool(check_threads(self.threads)))
         return self._similar(user, topn, skip_unknown, fitted.data.users, near)
 
@@ -360,7 +355,7 @@ class Recommender(Transformer):  # numpydoc ignore=PR02
         >>> model.predict_proba([["bread"]]).shape
         (1, 5)
         """
-        model, asked = self._fitted(), self._asked(X, users, skip_unknown)
+        model, asked = self._fitted, self._asked(X, users, skip_unknown)
         probabilities, threads = np.empty(asked.matrix.shape, np.float32), check_threads(self.threads)
         for part, p in model.answers(asked, threads, lambda part, log_p: (part, np.exp(log_p)), exclude_seen=False):
             probabilities[part] = p
@@ -395,7 +390,7 @@ class Recommender(Transformer):  # numpydoc ignore=PR02
         >>> 1 < model.perplexity([["bread"]], hidden=[["butter"]]) < 3
         True
         """
-        model, asked = self._fitted(), self._asked(X, users, skip_unknown)
+        model, asked = self._fitted, self._asked(X, users, skip_unknown)
         targets = None if hidden is None else model.hidden(asked.matrix, hidden, skip_unknown)
         nll, weight = model.nll(asked, targets, check_threads(self.threads))
         if not weight:
@@ -424,7 +419,7 @@ class Recommender(Transformer):  # numpydoc ignore=PR02
         >>> why.contributions[0][0]
         'bread'
         """
-        model, asked = self._fitted(), self._asked(who, None, skip_unknown)
+        model, asked = self._fitted, self._asked(who, None, skip_unknown)
         if asked.matrix.shape[0] != 1:
             raise ValueError(f"who must be one user, or one basket as [[...]], got {asked.matrix.shape[0]}")
         return model.explain(asked, int(model.data.items.find([item])[0]))
@@ -448,7 +443,7 @@ class Recommender(Transformer):  # numpydoc ignore=PR02
         ...     Recommender.load(f"{folder}/m.safetensors").recommend(0) == model.recommend(0)
         True
         """
-        self._fitted().save(path)
+        self._fitted.save(path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, threads: int | None = None) -> Self:
@@ -482,14 +477,9 @@ class Recommender(Transformer):  # numpydoc ignore=PR02
         check_threads(self.threads)
         return RecommenderOptions(self.dim, self.epochs, self.seed)
 
-    def _fitted(self) -> FittedRecommender:
-        if self._model is None:
-            raise AttributeError("this Recommender has learned nothing yet: call fit, or Recommender.load")
-        return self._model
-
     def _asked(self, who: Any, users: Any, skip_unknown: bool) -> Asked:
         skip = check_flag("skip_unknown", skip_unknown)
-        return self._fitted().asked(who, users, skip, Pool(check_threads(self.threads)))
+        return self._fitted.asked(who, users, skip, Pool(check_threads(self.threads)))
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[Any]:
         """Return the names of the columns of :meth:`transform`.
@@ -508,4 +498,4 @@ class Recommender(Transformer):  # numpydoc ignore=PR02
         >>> Recommender(dim=2).fit([["bread", "butter"], ["bread", "jam"], ["saw"]]).get_feature_names_out().tolist()
         ['recommender0', 'recommender1']
         """
-        return np.array([f"recommender{k}" for k in range(len(self._fitted().model.linear))], object)
+        return np.array([f"recommender{k}" for k in range(len(self._fitted.model.linear))], object)

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 GENSIM = {"wv": "vectors", "vector_size": "dim", "predict_output_word": "predict_output"}  # names of its `Word2Vec`
 
 
-class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
+class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore=PR02
     """Learns word vectors from a corpus, by exact-softmax skip-gram on co-occurrence counts.
 
     For a word w with counts N[w, :] of the words around it, the loss is -sum_c N[w, c] log softmax(E[w] @ W + b)[c].
@@ -716,18 +716,6 @@ class SkipGram(SkipGramParameters, Transformer):  # numpydoc ignore=PR02
     def _options(self) -> SkipGramOptions:
         """Check the parameters and return them."""
         return SkipGramOptions(**{each.name: getattr(self, each.name) for each in fields(SkipGramParameters)})
-
-    @property
-    def _fitted(self) -> FittedModel:
-        """The state that the last fit has learned; AttributeError before a fit."""
-        if self._model is None:
-            raise AttributeError("this SkipGram has not been fitted yet: call fit first, or SkipGram.load")
-        return self._model
-
-
-def fitted_model(model: SkipGram) -> FittedModel:
-    """Return the state that the last fit has learned; AttributeError before a fit."""
-    return model._fitted
 
 
 def perplexity_of(model: SkipGram, corpus: Source | Counts, progress: bool) -> dict[str, Any]:
