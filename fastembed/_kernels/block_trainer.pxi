@@ -151,18 +151,19 @@ cdef int bind_bags(BlockState* state, bags, scratch, const real* _) except -1:
 
 
 def block_trainer(
-    real[:, ::1] embedding, real[:, ::1] weights, const real[::1] bias, double[::1] squares, double[::1] linear_squares,
-    const Py_ssize_t[::1] bounds, const double[::1] row_rates, const real[::1] row_weights, counts,
-    const double[::1] totals, gemm, double decay, scratch, bags, const real[::1] bag_weights, bag_scratch, exchange,
+    parameters, double[::1] squares, const Py_ssize_t[::1] bounds, const double[::1] row_rates,
+    const real[::1] row_weights, counts, gemm, double decay, scratch, bags, const real[::1] bag_weights, bag_scratch,
+    exchange,
 ) -> BlockTrainer:
     """Bind a model and its counts.
 
     Parameters
     ----------
-    embedding : (V_in, D), weights : (V, width), bias : (V,) or None
-        The parameters, in one dtype.
-    squares : float64 (V_in,), linear_squares : float64 (V,)
-        Adagrad's sums of squares; `squares` is None for gradient descent.
+    parameters
+        Object with the parameters, in one dtype: embedding (V_in, D), weights (V, width), bias (V,) or None; and with
+        Adagrad's sums of squares for the linear layer, float64: linear_squares (V,).
+    squares : float64 (V_in,) or None
+        Adagrad's sums of squares for the embedding; None for gradient descent.
     bounds : (S + 1,)
         Of the shards. With an exchange, they are a run of the shards of all ranks.
     row_rates : float64 (V_in,)
@@ -172,9 +173,8 @@ def block_trainer(
     counts
         Object with the tiles of the counts (N, V), as `Counts` in block.pxi: int64 bases (G,), offsets (G, S + 1),
         entries (G, S) and filled (G, S); uint8 kinds (G, S); float64 row_factors (N,) and column_factors (columns of
-        the S shards,). The bases may change between steps, except for groups with rows in the block or the next one.
-    totals : float64 (N,)
-        Sums of the rows of the counts.
+        the S shards,), and the sums of the rows, totals (N,). The bases may change between steps, except for groups
+        with rows in the block or the next one.
     gemm
         Capsule of BLAS's function for the dtype, with integers of type int.
     decay : float
@@ -199,6 +199,9 @@ def block_trainer(
         `size` rows of h_gradients[s] of all ranks, where s is the first shard of a node.
     """
     cdef BlockTrainer trainer = BlockTrainer.__new__(BlockTrainer)
+    cdef real[:, ::1] embedding = parameters.embedding, weights = parameters.weights
+    cdef const real[::1] bias = parameters.bias
+    cdef double[::1] linear_squares = parameters.linear_squares
     cdef real[:, ::1] momentum = scratch.momentum
     cdef real[:, :, ::1] h = scratch.h, weighted_h = scratch.weighted_h
     cdef real[:, :, ::1] logits = scratch.logits, h_gradients = scratch.h_gradients, gradients = scratch.gradients
@@ -209,6 +212,7 @@ def block_trainer(
     cdef const int64_t[:, ::1] offsets = counts.offsets, entries = counts.entries, filled = counts.filled
     cdef const uint8_t[:, ::1] kinds = counts.kinds
     cdef const double[::1] row_factors = counts.row_factors, column_factors = counts.column_factors
+    cdef const double[::1] totals = counts.totals
     cdef const real* b = NULL
     cdef double* sums = NULL
     if bias is not None:
@@ -233,8 +237,8 @@ def block_trainer(
     )
     trainer.state.gemm, trainer.state.single, trainer.state.decay = function_of(gemm), real is float, decay
     trainer.arrays = (
-        embedding, weights, bias, squares, linear_squares, bounds, row_rates, row_weights, counts, totals, gemm,
-        scratch, bags, bag_weights, bag_scratch,
+        embedding, weights, bias, squares, linear_squares, bounds, row_rates, row_weights, counts, gemm, scratch, bags,
+        bag_weights, bag_scratch,
     )
     trainer.state.bags = Bags(NULL, NULL, NULL)
     if bag_weights is not None:

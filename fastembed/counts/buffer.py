@@ -39,6 +39,8 @@ class TileBuffer:
         As in `Tiles`.
     row_factors, column_factors : ndarray (N,), ndarray (V,)
         A stored value times both is an expected count.
+    totals : ndarray (N,)
+        The sums of the rows.
     """
 
     def __init__(self, counts: GroupedCounts, groups: list[NDArray[np.intp]], block_size: int) -> None:
@@ -48,6 +50,7 @@ class TileBuffer:
         self.entries, self.filled, self.kinds = tiles
         self.row_factors = counts.scale.rows / counts.scale.denominator
         self.column_factors = np.ascontiguousarray(counts.scale.columns[bounds[0] : bounds[-1]])
+        self.totals = counts.totals.rows
         self.bases = np.zeros(len(tiles.entries), np.int64)
         self._tiles: dict[int, Bytes] = {}
 

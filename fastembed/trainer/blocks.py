@@ -144,9 +144,7 @@ class BlockSteps:
             self.exchange = Exchange(run, parameters, *shared, bags=bags is not None)
         self._block_trainer = kernels.block_trainer(
             # The model, its shards, and the factors
-            parameters.embedding, parameters.weights, parameters.bias, squares, parameters.linear_squares,
-            bounds, self._rates, weight,
-            self._counts, totals,
+            parameters, squares, bounds, self._rates, weight, self._counts,
             # How steps are made, and where
             matrix_product(parameters.dtype), MOMENTUM, scratch,
             bags, None if input_weights is None else weight, bag_scratch,

@@ -48,10 +48,12 @@ def test_steps_on_tiles_are_the_references(kernels, padded, near, count, bounds,
     weights, bias = padded(rng.normal(size=(dim, outputs)).astype(kernels.dtype)), rng.normal(size=outputs)
     bias, row_weights = bias.astype(kernels.dtype), rng.gamma(2, size=count).astype(kernels.dtype)
     squares, linear_squares = rng.gamma(1, size=count), rng.gamma(1, size=outputs)
-    model = SimpleNamespace(dtype=embedding.dtype, weights=weights, outputs=outputs)
+    model = SimpleNamespace(dtype=embedding.dtype, outputs=outputs, embedding=embedding, weights=weights, bias=bias)
+    model.linear_squares = linear_squares
     expected = [array.astype(np.float64) for array in (embedding, weights[:, :dim], squares, linear_squares)]
+    counts = SimpleNamespace(**tiles._asdict(), totals=totals)
     trainer = kernels.block_trainer(
-        embedding, weights, bias, squares, linear_squares, bounds, np.ones(count), row_weights, tiles, totals,
+        model, squares, bounds, np.ones(count), row_weights, counts,
         matrix_product(embedding.dtype), MOMENTUM, BlockScratch(model, bounds, count, 1), None, None, None, None,
     )  # fmt: skip
     trainer.step(visited[:1], visited, 0, 0, 1)  # changes nothing

@@ -181,6 +181,16 @@ class _BlockScratch(Protocol):
     @property
     def segments(self) -> _Starts: ...
 
+class _Parameters(Protocol):
+    @property
+    def embedding(self) -> npt.NDArray[Any]: ...
+    @property
+    def weights(self) -> npt.NDArray[Any]: ...
+    @property
+    def bias(self) -> npt.NDArray[Any] | None: ...
+    @property
+    def linear_squares(self) -> _Doubles: ...
+
 class _Tiles(Protocol):
     @property
     def bases(self) -> _Starts: ...
@@ -196,6 +206,8 @@ class _Tiles(Protocol):
     def row_factors(self) -> _Doubles: ...
     @property
     def column_factors(self) -> _Doubles: ...
+    @property
+    def totals(self) -> _Doubles: ...
 
 class _BagScratch(Protocol):
     @property
@@ -238,16 +250,12 @@ class BlockTrainer:
     def take_kept(self) -> int: ...
 
 def block_trainer(
-    embedding: npt.NDArray[_Real],
-    weights: npt.NDArray[_Real],
-    bias: npt.NDArray[_Real] | None,
+    parameters: _Parameters,
     squares: _Doubles | None,
-    linear_squares: _Doubles,
     bounds: _Ids,
     row_rates: _Doubles,
     row_weights: npt.NDArray[_Real],
     counts: _Tiles,
-    totals: _Doubles,
     gemm: object,
     decay: float,
     scratch: _BlockScratch,
