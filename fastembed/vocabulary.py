@@ -154,7 +154,7 @@ class Vocabulary:
         min_count = check_integer("min_count", min_count, low=1)
         max_size = None if max_size is None else check_integer("max_size", max_size, low=1)
         lists = {"drop": drop, "keep_only": keep_only}
-        chosen = {name: check_token_list(name, given) for name, given in lists.items() if given is not None}
+        chosen = {name: check_token_list(name, tokens) for name, tokens in lists.items() if tokens is not None}
         pool, reader, ledger = Pool(check_threads(threads)), as_corpus(corpus), Ledger()
         if executor is None:
             chunks = with_hints(reader.chunks(ledger, progress), reader.reading)
@@ -280,8 +280,8 @@ class Vocabulary:
 
 def _by_lists(tokens: list[str], counts: Int64, lists: dict[str, Any], ledger: Ledger) -> tuple[list[str], Int64]:
     """Return the tokens that `drop` and `keep_only` leave, and their counts; add the dropped tokens to the ledger."""
-    for name, given in lists.items():
-        listed, keep = frozenset(given), name == "keep_only"
+    for name, list_tokens in lists.items():
+        listed, keep = frozenset(list_tokens), name == "keep_only"
         kept = np.array([(token in listed) == keep for token in tokens], bool)
         ledger.dropped["not listed in keep_only" if keep else "listed in drop"] = int(counts[~kept].sum())
         tokens, counts = list(compress(tokens, kept)), counts[kept]

@@ -6,8 +6,9 @@ import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from copy import copy
+from functools import partial
 from itertools import chain
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +43,7 @@ Progress: TypeAlias = Callable[[int, int | None], object]
 Corpus: TypeAlias = "FileCorpus | DocumentCorpus"
 Chunk: TypeAlias = TextChunk | PlainChunk | DocumentChunk
 Result = TypeVar("Result")
+ChunkFunction: TypeAlias = Callable[[bytes, bool], tuple[Result, int, int, int]]  # see `map_text`
 
 REPORT_EVERY = 1024  # documents in memory between two calls of the progress function
 NO_IDS = np.empty(0, dtype=np.int32)
@@ -55,7 +57,7 @@ def as_corpus(source: Source, reading: Reading | None = None, field: str | int |
     source : path, list of paths, or re-iterable of str or of sequences of str or int
         A str alone is a path. In a list without a `field`, each str is a document.
     reading : Reading, optional
-        How files and documents are read. A FileCorpus or DocumentCorpus keeps its reading; there is a warning if it
+        How files and documents are read. A FileCorpus or DocumentCorpus keeps its reading, with a warning if it
         differs.
     field : str or int, optional
         The field of the texts in structured files, a table or records.
@@ -385,7 +387,7 @@ def _token_lists(chunks: Iterable[Chunk], reading: Reading, ledger: Ledger) -> I
 def map_text(
     chunks: Iterable[Chunk],
     reading: Reading,
-    function: Callable[[bytes, bool], tuple[Result, int, int, int]],
+    function: ChunkFunction[Result],
     ledger: Ledger,
     threads: int,
 ) -> Generator[Result, None, None]:
@@ -402,23 +404,40 @@ def map_text(
     ledger : Ledger
         Gets the tokens and sequences of all chunks.
     """
-
-    def apply(chunk: Chunk) -> tuple[int, tuple[Result, int, int, int], bool, bool]:
-        text, replaced = _read_chunk(chunk, reading)
-        first_ends, rest_begins = text.find(b"\n"), text.rfind(b"\n") + 1
-        no_token_first = chunk.inside and not text[: max(0, first_ends)].strip()
-        return replaced, function(text, chunk.inside), no_token_first, bool(text[rest_begins:].strip())
-
     ledger.unit = ledger.unit if reading.unit == "line" else reading.unit
     if not reading.compiled:
         chunks = document_chunks(_token_lists(chunks, reading, ledger))
     has_token = False  # whether the sequence that continues in the next chunk has a token
-    with closing(ordered_map(apply, chunks, threads)) as results:
-        for replaced, (result, tokens, lines, empty_lines), no_token_first, token_last in results:
-            ledger.replaced += replaced
-            record_lines(ledger, tokens, lines, empty_lines + bool(lines and no_token_first and not has_token))
-            has_token = token_last or (has_token and not lines)
-            yield result
+    with closing(ordered_map(partial(_mapped_chunk, reading, function), chunks, threads)) as mapped:
+        for chunk in mapped:
+            ends_empty = bool(chunk.lines) and chunk.first_without_token and not has_token
+            ledger.replaced += chunk.replaced
+            record_lines(ledger, chunk.tokens, chunk.lines, chunk.empty_lines + ends_empty)
+            has_token = chunk.last_has_token or (has_token and not chunk.lines)
+            yield chunk.result
+
+
+class MappedChunk(NamedTuple, Generic[Result]):
+    """The result of a function for a chunk, the sizes of the chunk, and what its first and last sequences are.
+
+    `first_without_token`: the first sequence began in an earlier chunk and has no token here. `last_has_token`: the
+    last sequence does not end here and has a token here.
+    """
+
+    result: Result
+    tokens: int
+    lines: int
+    empty_lines: int
+    replaced: int
+    first_without_token: bool
+    last_has_token: bool
+
+
+def _mapped_chunk(reading: Reading, function: ChunkFunction[Result], chunk: Chunk) -> MappedChunk[Result]:
+    text, replaced = _read_chunk(chunk, reading)
+    first, last = text[: max(text.find(b"\n"), 0)], text[text.rfind(b"\n") + 1 :]
+    first_without_token = chunk.inside and not first.strip()
+    return MappedChunk(*function(text, chunk.inside), replaced, first_without_token, bool(last.strip()))
 
 
 def _read_chunk(chunk: Chunk, reading: Reading) -> tuple[bytes, int]:

@@ -160,7 +160,7 @@ class LineSplit:
     seed : int
         At least 0.
     held_out : bool
-        True for the lines held out, False for the others.
+        True for the lines held out, False for all other lines.
 
     Raises
     ------

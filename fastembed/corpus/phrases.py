@@ -50,9 +50,9 @@ class Phrases:
     phrases : iterable of str or of sequences of str
         Each has from 2 to 8 tokens: a list, or a str in which white space separates them.
     scores : sequence of float, optional
-        One per phrase; NaN where there is none.
+        The score of each phrase, or NaN.
     ledger : Ledger, optional
-        The text in which they were found.
+        The text in which the phrases occur.
 
     Attributes
     ----------
@@ -119,7 +119,7 @@ class Phrases:
         reading : Reading, optional
             As for `SkipGram`.
         threads : int, optional
-            Of which the result does not depend; by default the number of CPUs.
+            The number of threads; by default the number of CPUs. The result does not depend on it.
         progress : callable, optional
             Called with (done, total), as :mod:`fastembed.corpus` says, again in each pass.
 
@@ -152,7 +152,8 @@ class Phrases:
             table = _count(chunks, reader.reading, scores, inside, ledger, workers)
             if not len(table.tokens) or not ledger.tokens_read:
                 raise empty(reader, ledger)
-            new = _scored_phrases(table, inside, min_count, scoring, least, max_words, extend=number > 0)
+            scored = _scored_phrases(table, inside, min_count, scoring, least, extend=number > 0)
+            new = {words: value for words, value in scored.items() if len(words) <= max_words}
             if not new:
                 break
             scores |= new
@@ -188,7 +189,8 @@ class Phrases:
     def save(self, path: str | os.PathLike[str]) -> None:
         r"""Write the list as text in UTF-8: one line per phrase: its tokens, with spaces between, a tab and its score.
 
-        A phrase without a score has no tab. The first line has the SHA-256 of the others: remove it if you edit them.
+        A phrase without a score has no tab. The first line has the SHA-256 of the lines below: remove it before you
+        edit a line.
 
         Parameters
         ----------
@@ -294,15 +296,13 @@ def _count(
 
 
 def _scored_phrases(
-    table: NeighborTable, common: Words, min_count: int, scoring: str, threshold: float, max_words: int, *, extend: bool
+    table: NeighborTable, common: Words, min_count: int, scoring: str, threshold: float, *, extend: bool
 ) -> dict[Words, float]:
     """Return the phrases that score at least `threshold`; if `extend`, phrases with a phrase as a part, else pairs."""
     tokens, times = table.tokens.frequent(0)
     pairs = np.array(table.frequent(min_count), dtype=np.int64).reshape(-1, 4)
-    counts = np.array(times, dtype=np.float64)
-    scores = score(
-        scoring, pairs[:, 3].astype(float), counts[pairs[:, 0]], counts[pairs[:, 1]], counts.sum(), min_count
-    )
+    counts, n = np.array(times, dtype=np.float64), pairs[:, 3].astype(float)
+    scores = score(scoring, n, counts[pairs[:, 0]], counts[pairs[:, 1]], counts.sum(), min_count)
     enough = scores >= threshold
     glue = bytes([SEARCH_GLUE])
     phrases: dict[Words, float] = {}
@@ -312,7 +312,7 @@ def _scored_phrases(
         inside = [common[digit - 1] for digit in (first_digit, second_digit) if digit]
         words = (*map(token_from_bytes, parts[0]), *inside, *map(token_from_bytes, parts[1]))
         extended = len(parts[0]) + len(parts[1]) > 2
-        if len(words) <= max_words and extended == extend and all(words):
+        if extended == extend and all(words):
             phrases[words] = max(value, phrases.get(words, -math.inf))
     return phrases
 

@@ -344,7 +344,7 @@ def read_token_list(path: str | os.PathLike[str]) -> tuple[str, ...]:
 
 
 def write_lines(path: str | os.PathLike[str], lines: Iterable[str]) -> None:
-    r"""Write a list as text in UTF-8, atomically; its first line has the SHA-256 of the others.
+    r"""Write a list as text in UTF-8, atomically; its first line has the SHA-256 of the lines below.
 
     Parameters
     ----------

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastembed._base.arrays import Int64
 from fastembed._base.threads import Call, started
 from fastembed.counts.groups import DRAWN_GROUPS, Draw
 from fastembed.counts.store import GroupedCounts
@@ -17,7 +19,7 @@ Hold = Callable[[int], None]  # called with the number of a block: makes its cou
 
 
 class TileBuffer:
-    """The tiles of the groups of two successive blocks, and of as many others as fit; for counts in memory, all tiles.
+    """The tiles of the groups of two successive blocks, and of as many other groups as fit; of counts in memory, all.
 
     While blocks of some groups are trained on, the next groups are read.
 
@@ -34,7 +36,7 @@ class TileBuffer:
     bases : ndarray of int64 (G,)
         The address of the bytes of each group; 0 while it is not in memory.
     offsets : ndarray of int64 (G, S + 1)
-        The offset of each tile from there.
+        The offset of each tile in the bytes of its group.
     entries, filled, kinds : ndarray (G, S)
         As in `Tiles`.
     row_factors, column_factors : ndarray (N,), ndarray (V,)
@@ -66,39 +68,41 @@ class TileBuffer:
     @contextmanager
     def reading(self, order: list[Draw]) -> Iterator[Hold]:
         """Yield the function to call before each block of the rows in this order."""
-        row_ends = np.cumsum([len(draw.rows) for draw in order])
         calls: dict[int, Call[Bytes]] = {}
-
-        def hold(block: int) -> None:
-            # The draws of the first row of this block, and of the last row of the next one
-            first, last = block * self._block_size, min((block + 2) * self._block_size, row_ends[-1]) - 1
-            current, next_one = np.searchsorted(row_ends, [first, last], side="right")
-            needed = [group for draw in order[current : next_one + 1] for group in draw.groups]
-            wanted = [group for draw in order[current : max(next_one, current + 1) + 1] for group in draw.groups]
-            for group in self._tiles.keys() - self._kept.union(wanted):
-                self.bases[group] = 0
-                del self._tiles[group]
-            for group in wanted:
-                if group not in self._tiles and group not in calls:
-                    calls[group] = started(Call(self._counts.read_tiles, group))
-            for group in needed:
-                if group in calls:
-                    self._hold(group, calls.pop(group).result())
-
+        row_ends = np.cumsum([len(draw.rows) for draw in order])
         try:
-            yield hold
+            yield partial(self._hold_block, order, row_ends, calls)
         finally:
             for call in calls.values():
                 call.cancel()
             for call in calls.values():
                 call.wait()
 
+    def _hold_block(self, order: list[Draw], row_ends: Int64, calls: dict[int, Call[Bytes]], block: int) -> None:
+        """Wait for the groups of a block and of the next block, and start to read the groups of the next draw.
+
+        Groups that neither block nor the next draw needs are dropped. `calls` has the groups that are being read.
+        """
+        first_row, last_row = block * self._block_size, min((block + 2) * self._block_size, row_ends[-1]) - 1
+        first, last = np.searchsorted(row_ends, [first_row, last_row], side="right")  # draws of the two blocks
+        needed = [group for draw in order[first : last + 1] for group in draw.groups]
+        wanted = [group for draw in order[first : max(last, first + 1) + 1] for group in draw.groups]
+        for group in self._tiles.keys() - self._kept.union(wanted):
+            self.bases[group] = 0
+            del self._tiles[group]
+        for group in wanted:
+            if group not in self._tiles and group not in calls:
+                calls[group] = started(Call(self._counts.read_tiles, group))
+        for group in needed:
+            if group in calls:
+                self._hold(group, calls.pop(group).result())
+
     def _hold(self, group: int, tiles: Bytes) -> None:
         self._tiles[group], self.bases[group] = tiles, tiles.ctypes.data
 
 
 def buffered_groups(sizes: list[int], block_size: int) -> int:
-    """Return the number of groups of given sizes in memory: those that two blocks can need, and the next one.
+    """Return how many groups of these sizes are in memory: the groups that two blocks can need, and the next group.
 
     Examples
     --------

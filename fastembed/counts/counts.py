@@ -153,12 +153,12 @@ class Counts:
         window, weighting, sample, directed, max_contexts
             See :class:`fastembed.counts.Windows`. Frequencies are those of `vocabulary`, or of a corpus of ids.
         threads : int, optional
-            The number of threads; by default the number of CPUs. The result does not depend on it.
+            The number of threads, which changes no bit of the result; by default the number of CPUs.
         memory_limit : int, optional
             Bytes for the text and the counts, at least 1,000,000, beside the vocabulary and some MB per thread. The
             counts are then in `store`, or in a temporary folder. The result does not depend on it.
         lines : LineSplit, optional
-            Count only a seeded share of the lines, or only the others. Both together have the bits of all lines.
+            Count only a seeded share of the lines, or only the other lines. The sum of both has the bits of all lines.
         progress : callable, optional
             Called with (done, total), where every byte, or sequence in memory, counts twice.
         store : path-like, optional
@@ -240,7 +240,7 @@ class Counts:
         memory_limit : int, optional
             As for :meth:`from_corpus`. The baskets are also in memory, about 50 bytes per item.
         lines : LineSplit, optional
-            Count only a seeded share of the baskets, or only the others, as for :meth:`from_corpus`.
+            Count only a seeded share of the baskets, or only the other baskets, as for :meth:`from_corpus`.
         progress : callable, optional
             Called with (done, total) while the baskets are read.
         store : path-like, optional
@@ -283,7 +283,7 @@ class Counts:
         *,
         symmetric: bool = False,
     ) -> Counts:
-        """Sum the weights of given pairs of names, such as the edges of a graph.
+        """Sum the weights of pairs of names, such as the edges of a graph.
 
         Parameters
         ----------
@@ -351,8 +351,8 @@ class Counts:
             Whether walks follow an edge in its direction only. By default as networkx says, or a matrix by not being
             symmetric; the edges of a file or list lead both ways.
         weights : bool or str
-            Whether edges have the weights that are given, in networkx by the attribute "weight" or another one of this
-            name. An edge without a weight has 1.
+            Whether edges keep their weights; networkx has them in the attribute "weight", or in the attribute of this
+            name. The weight of an edge without a weight is 1.
         tokens : sequence of V hashable objects, optional
             With a matrix: the names of the nodes, by default their numbers from 0 on.
         start : {"degree", "uniform"}
@@ -569,8 +569,8 @@ class Counts:
 
     def _attributes(self) -> dict[str, Any]:
         """Return the arguments of `_of` after the first."""
-        others = {name: getattr(self, name) for name in ("ledger", "vocabulary", "baskets")}
-        return {"windows": self.windows, "keep": self._keep, **others}
+        public = {name: getattr(self, name) for name in ("ledger", "vocabulary", "baskets")}
+        return {"windows": self.windows, "keep": self._keep, **public}
 
 
 def _count_chunks(job: Job, scale: Scale, pieces: Iterable[Int32], report: CountingProgress | None) -> GroupedCounts:

@@ -110,7 +110,7 @@ class LocalFolder:
                 file.write(part.data)
 
     def remove(self, name: str) -> None:
-        """Remove a file, if it is there."""
+        """Remove a file, if it exists."""
         self._file(name).unlink(missing_ok=True)
 
     @contextmanager
@@ -159,10 +159,10 @@ class UrlFolder:
         """Return the names of all files; None if there is no folder."""
         with naming(self.path):
             try:
-                found = [entry["name"].rstrip("/") for entry in self._system.ls(self._place(), detail=True)]
+                names = [entry["name"].rstrip("/") for entry in self._system.ls(self._place(), detail=True)]
             except FileNotFoundError:
                 return None
-        return [name.rpartition("/")[2] for name in found if name != self._place()]
+        return [name.rpartition("/")[2] for name in names if name != self._place()]
 
     def size(self, name: str) -> int:
         """Return the bytes of a file."""
@@ -187,7 +187,7 @@ class UrlFolder:
                 self._system.put_file(os.fspath(local), self._place(name))
 
     def remove(self, name: str) -> None:
-        """Remove a file, if it is there."""
+        """Remove a file, if it exists."""
         with suppress(FileNotFoundError), self._naming(name):
             self._system.rm_file(self._place(name))
 

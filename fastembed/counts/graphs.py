@@ -74,7 +74,7 @@ def read_graph(
     if form == "matrix":
         return _of_matrix(graph, weights, directed, tokens, ledger)
     if tokens is not None:
-        raise TypeError("tokens name the rows of a matrix, but this graph has names of its own")
+        raise TypeError("tokens name the rows of a matrix, but the graph names its nodes itself: leave out tokens")
     if form == "graph":
         return _of_matrix(_of_networkx(graph, weights), True, directed, list(graph), ledger)
     if form == "files":
@@ -105,8 +105,8 @@ def _of_matrix(
     symmetric = (adjacency != adjacency.T).nnz == 0
     ledger.lines, ledger.unit = sparse.triu(adjacency).nnz if symmetric else adjacency.nnz, "edge"
     if directed is False and not symmetric:
-        others = sparse.tril(adjacency, -1).T + sparse.triu(adjacency, 1).T
-        adjacency = canonical_csr("weights", adjacency + others)
+        reverses = sparse.tril(adjacency, -1).T + sparse.triu(adjacency, 1).T
+        adjacency = canonical_csr("weights", adjacency + reverses)
     return adjacency, names
 
 
@@ -121,10 +121,10 @@ def _of_networkx(graph: Any, weights: bool | str) -> sparse.csr_array:
 def _of_pairs(pairs: list[Any], weights: object) -> Edges:
     if {*map(len, pairs)} not in ({2}, {3}):
         raise ValueError("a list of edges must hold pairs (source, target), or triples with a weight")
-    sources, targets, *others = zip(*pairs, strict=True)
+    sources, targets, *weight_columns = zip(*pairs, strict=True)
     ids: dict[Hashable, int] = {}
     ends = name_ids("sources", sources, ids), name_ids("targets", targets, ids)
-    amounts = unmasked("weights", others[0]) if others and weights else np.ones(len(pairs))
+    amounts = unmasked("weights", weight_columns[0]) if weight_columns and weights else np.ones(len(pairs))
     return Edges(*ends, amounts, list(ids))
 
 
@@ -193,7 +193,7 @@ def kept_nodes(
 ) -> tuple[sparse.csr_array, Vocabulary]:
     """Return the part of a graph whose nodes have at least `min_count` edges, and the nodes by decreasing number.
 
-    Nodes with the same number of edges are in the order of their tokens. A node that loses all its edges with others is
+    Nodes with the same number of edges are in the order of their tokens. A node that keeps no edge with another node is
     left out, too, unless `min_count` is 0.
     """
     tokens = tokens_of(names)
@@ -258,12 +258,12 @@ class Walks:
         self._memory = OnePerThread(lambda: aligned_zeros((3 * size, STARTS), np.dtype(float)).reshape(3, size, STARTS))
 
     def rows(self, nodes: Int64, threads: int, progress: Progress | None = None) -> Generator[RowBatch, None, None]:
-        """Yield the rows of all nodes in a given order, in batches; in the end the ledger has what was dropped."""
+        """Yield the rows of all nodes in an order, in batches; at the end the ledger has what was dropped."""
         pieces = [nodes[first : first + STARTS] for first in range(0, len(nodes), STARTS)]
         sums, lost, done = np.zeros(len(nodes)), np.zeros(len(nodes)), 0
         with closing(ordered_map(self._batch, pieces, threads)) as batches:
-            for piece, (batch, of_rows, dropped) in zip(pieces, batches, strict=True):
-                sums[piece], lost[piece] = of_rows, dropped
+            for piece, (batch, row_sums, dropped) in zip(pieces, batches, strict=True):
+                sums[piece], lost[piece] = row_sums, dropped
                 yield batch
                 if progress is not None:
                     done += len(piece)
@@ -299,9 +299,9 @@ class Walks:
             before, after = after, before
             np.multiply(before, weight, out=after)
             total += after
-        found = sparse.csr_array(np.ascontiguousarray(total[:, :rows].T))
+        counts = sparse.csr_array(np.ascontiguousarray(total[:, :rows].T))
         self._memory.give(memory)
-        return found
+        return counts
 
 
 def _without_small(rows: sparse.csr_array, tolerance: float) -> tuple[RowBatch, Float64, Float64]:

@@ -1,4 +1,4 @@
-"""Pairs that are not cut from text: given ones of names, as pairs of ids, and all pairs of a basket."""
+"""Pairs that are not cut from text: pairs of names, as pairs of ids, and all pairs of the items of a basket."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def named_pairs(
     rows, columns = name_ids("sources", sources, ids), name_ids("targets", targets, ids)
     amounts = np.ones(len(rows)) if weights is None else unmasked("weights", weights)
     check_amounts("weights", amounts)
-    for name, given in (("targets", columns), ("weights", amounts)):
-        if given.shape != rows.shape:
-            raise ValueError(f"{name} must have the shape {rows.shape} of sources, got {given.shape}")
+    for name, array in (("targets", columns), ("weights", amounts)):
+        if array.shape != rows.shape:
+            raise ValueError(f"{name} must have the shape {rows.shape} of sources, got {array.shape}")
     if not ids:
         raise ValueError("there must be at least one pair, got none")
     occurrences = np.bincount(rows, minlength=len(ids)) + np.bincount(columns, minlength=len(ids))

@@ -217,7 +217,7 @@ class GroupedCounts:
         return digest.hexdigest()
 
     def of_shards(self, shards: slice) -> GroupedCounts:
-        """Return the same counts restricted to some shards of columns: groups are read without the others."""
+        """Return the same counts restricted to some shards of columns: only the tiles of these shards are read."""
         part = copy(self)
         part.shards = shards
         return part
