@@ -200,7 +200,7 @@ class LabelledSource:
 
     def __post_init__(self) -> None:
         if (self.field is None) != (self.label is None):
-            raise ValueError(f"give both field and label, or neither, got {self.field!r} and {self.label!r}")
+            raise ValueError("give both field=NAME and label=NAME, or neither")
         if self.field is not None:
             for name in (self.field, self.label):
                 Structure(name, self.header, self.skip_bad)  # checks them
@@ -336,9 +336,7 @@ def labelled_lines(
     begun: list[bytes] = []
     for chunk in FileCorpus(path_list(paths), reading=Reading(errors=errors)).chunks(ledger, progress):
         if isinstance(chunk, DocumentChunk):
-            raise ValueError(
-                f"{listed(map(str, path_list(paths)))} has fields: pass the names of two fields as field and label"
-            )
+            raise ValueError(f"{listed(map(str, path_list(paths)))} has fields: name two, field=NAME and label=NAME")
         begun.append(valid_text(chunk, errors)[0])
         if begun[-1].endswith(b"\n"):
             yield separate_labels(b"".join(begun), prefix.encode())

@@ -108,15 +108,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = sys.argv[1:] if argv is None else argv
     parser = build_parser(words[0] if words and words[0] in COMMANDS else None)
-    if words and words[0] not in COMMANDS and (near := common.nearest(words[0], list(COMMANDS))):
-        parser.error(f"there is no command {words[0]!r}; did you mean {near}?")
+    if words and words[0] not in COMMANDS and not words[0].startswith("-"):
+        near = common.nearest(words[0], list(COMMANDS))
+        parser.error(f"there is no command {words[0]!r}{near and f'; did you mean {near}?'}")
     arguments = parser.parse_args(words)
     try:
         if hasattr(sys.stdout, "reconfigure"):
             sys.stdout.reconfigure(errors="backslashreplace")  # for words that the terminal's encoding lacks
         try:
             common.check_output_option(arguments)
-            with common.printed_warnings():
+            with common.printed_warnings(arguments):
                 code: int = arguments.run(arguments) or 0
         finally:
             _flush_stdout()
@@ -134,7 +135,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if arguments.debug:
             sys.excepthook(type(error), error, error.__traceback__)
-        common.print_message(f"error: {common.one_line(error)}")
+        common.print_message(f"error: {common.as_options(common.one_line(error), arguments.parser)}")
         return 1
     return code
 

@@ -73,7 +73,7 @@ def read_corpus(arguments: argparse.Namespace, files: Iterable[str], reading: Re
     if "phrases" in given:
         given["phrases"] = Phrases.load(given["phrases"])
     structure = {"field": arguments.field, "header": not arguments.no_header, "skip_bad": arguments.skip_bad}
-    return FileCorpus(list(files), **structure, reading=replace(reading or Reading(), **given))
+    return FileCorpus(paths_of(files), **structure, reading=replace(reading or Reading(), **given))
 
 
 def paths_of(files: Iterable[str]) -> list[str | Path]:
@@ -114,7 +114,7 @@ def add_input_format(to: common.Group) -> None:
 def add_restrict(to: common.Group, default: int | None = None) -> None:
     """Add the number of words to search."""
     text = "look only at the first N words of a file, the most frequent ones"
-    common.add_option(to, "--restrict", text, default, default or "all", type=int, metavar="N")
+    common.add_option(to, "--restrict", text, default, default or "all", type=common.positive, metavar="N")
 
 
 def holds(path: str, kind: str) -> bool:

@@ -161,8 +161,12 @@ def predict_contexts(arguments: argparse.Namespace) -> None:
     if inputs.holds(arguments.model, "classifier"):
         from fastembed.cli.classify import predict_labels
 
+        common.refuse(arguments, ("side", "exclude", "skip_unknown"), "has no meaning for a classifier")
         predict_labels(arguments)
         return
+    common.refuse(arguments, ("field", "no_header", "threshold"), "needs a classifier")
+    if not arguments.words:
+        arguments.parser.error("give WORDs, or - for standard input")
     model = SkipGram.load(arguments.model, threads=arguments.threads)
     known = model.vocabulary
     token = partial(model.reading_.token, known=known) if model.reading_ else str

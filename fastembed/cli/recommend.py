@@ -51,7 +51,7 @@ def train_recommender(arguments: argparse.Namespace) -> None:
     inputs.check_model_output(arguments)
     model = Recommender(**common.given(arguments, PARAMETERS), threads=arguments.threads)
     with common.showing(arguments) as progress:
-        model.fit(arguments.files, **fields_of(arguments), progress=progress)
+        model.fit(inputs.paths_of(arguments.files), **fields_of(arguments), progress=progress)
     model.save(arguments.output)
     items, users = number_of(len(model.items_), "item"), number_of(len(model.users_), "user")
     what, last = f"a recommender of {items}, from {users}", model.history_[-1]
@@ -86,6 +86,8 @@ def recommend(arguments: argparse.Namespace) -> None:
     tabs, or without a tab between spaces. Without any item in a basket, the answer is what is popular. An item or user
     that the model does not know is an error; with --skip-unknown an item is left out, and a user is one without items.
     """
+    if arguments.items and arguments.users:
+        arguments.parser.error("give either ITEMs or --users")
     model = Recommender.load(arguments.model, threads=arguments.threads)
     names = set(map(str, model.items_.tolist()))
     lines = arguments.items == ["-"]

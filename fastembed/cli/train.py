@@ -92,8 +92,17 @@ def train_vectors(arguments: argparse.Namespace) -> None:
     """
     if bool(arguments.files) == bool(arguments.counts):
         arguments.parser.error("give either FILEs to read, of which - is standard input, or --counts")
-    if arguments.model and (arguments.checkpoint or arguments.mpi):
-        arguments.parser.error("--continue has no --checkpoint and no --mpi")
+    if arguments.model:
+        common.refuse(arguments, ("checkpoint", "mpi"), "and --continue exclude each other")
+    else:
+        common.refuse(arguments, ("replay", "grow_vocabulary"), "needs --continue")
+    if not arguments.graph:
+        common.refuse(arguments, ("tolerance",), "needs --graph")
+    if not arguments.counts:
+        common.refuse(arguments, ("mpi",), "needs --counts")
+    if arguments.counts or arguments.graph or arguments.pairs:
+        reading = (*inputs.READING, "field", "no_header", "skip_bad")
+        common.refuse(arguments, reading, "says how text is read, but there is no text")
     ranks = Ranks(require("mpi4py.MPI", "mpi").COMM_WORLD if arguments.mpi else None)
     try:
         with ranks.together():

@@ -173,7 +173,7 @@ def _document(value: Any, errors: str, ledger: Ledger) -> Document | BadRow:
         return BadRow("null", "null, where a text or a list of tokens is expected", TypeError)
     if isinstance(value, Mapping):
         return BadRow(
-            "no text", f"{shown(value)}, where a text is expected: pass the name of its field as field", TypeError
+            "no text", f"a record with {shown(list(value))}: name the field of the text, field=NAME", TypeError
         )
     try:
         tokens = token_list(value, "it")

@@ -104,9 +104,9 @@ class Reading:
         if not self.words:
             for name, default in (("keep_case", False), ("digits", "keep")):
                 if (value := getattr(self, name)) != default:
-                    raise ValueError(f"{name}={value!r} is an option of words, so it needs words=True")
+                    raise ValueError(f"{name}={value!r} needs words=True")
         elif self.tokenizer is not None or self.token_pattern is not None:
-            raise ValueError("words=True says what the tokens are, so it excludes tokenizer and token_pattern")
+            raise ValueError("words=True says what the tokens are: give no token_pattern and no tokenizer")
         if self.locale is not None:
             check_choice("locale", self.locale, LOCALES)
             if self.keep_case or not (self.words or self.lowercase):

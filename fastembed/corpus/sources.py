@@ -205,7 +205,10 @@ def find_files(path: str | os.PathLike[str]) -> list[TextFile]:
         candidates = list(map(Path, _matches(name)))
     files = sorted(p for p in candidates if p.is_file())
     if not files:
-        raise FileNotFoundError(f"no such file: {name[:500]!r}; pass [text] if it is a text")
+        if os.path.isdir(name):  # noqa: PTH112
+            raise FileNotFoundError(f"the folder {name!r} holds no file")
+        hint = "; pass [text] if it is a text" if isinstance(path, str) else ""
+        raise FileNotFoundError(f"no such file: {name[:500]!r}{hint}")
     return [RegularFile(p) for p in files]
 
 
@@ -378,7 +381,7 @@ class Structure:
         for name in ("header", "skip_bad"):
             vars(self)[name] = check_flag(name, getattr(self, name))
         if not self.header and not str(self.field).isdecimal():
-            raise ValueError(f"without a header, fields have numbers and no names, got field={self.field!r}")
+            raise ValueError(f"header=False needs the number of a field, got field={self.field!r}")
 
     def find(self, path: str | os.PathLike[str]) -> list[TextFile]:
         """Return the files that a path stands for. With a field, a folder stands for its structured files only.
@@ -396,5 +399,5 @@ class Structure:
                 raise FileNotFoundError(f"no file in the folder {os.fspath(path)!r} is structured: {names}")
         for file in files:
             if self.field is None and STRUCTURED.get(suffix_of(file.name), "JSON lines") != "JSON lines":
-                raise ValueError(f"{file.name!r} has fields: pass the name of the field of the text as field")
+                raise ValueError(f"{file.name!r} has fields: name the field of the text, field=NAME")
         return files

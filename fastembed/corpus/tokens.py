@@ -447,7 +447,7 @@ def with_hints(chunks: Iterable[Chunk], reading: Reading) -> Iterator[Chunk]:
 
 def _hints(text: str, reading: Reading, lists: bool) -> Iterator[str]:
     if text.lstrip().startswith('{"'):
-        yield "the lines are JSON: end the name of the file in .jsonl, and pass the name of a field as field"
+        yield "the lines are JSON: end the name of the file in .jsonl, and name the field of the text, field=NAME"
         return
     tokens = [token for token in text.split() if "\ufffd" not in token]  # names with spaces, of lists, have U+FFFD
     if reading.compiled and not reading.words:

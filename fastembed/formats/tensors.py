@@ -252,7 +252,7 @@ def _read_header(
         if 8 + length + end != size:
             raise ValueError(f"it has {size:,} bytes, but its arrays end after {8 + length + end:,}")
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
-        raise ValueError(f"{str(path)!r} is not a whole safetensors file of NumPy's dtypes: {error}") from error
+        raise ValueError(f"{str(path)!r} is not a whole safetensors file: {error}") from error
     header_digest, tensors_digest = fields.pop(OF_HEADER, ""), fields.pop(OF_TENSORS, "")
     if header_digest or tensors_digest or fields.get("format", "").startswith("fastembed."):
         stated, hashed = (f'"{OF_HEADER}":"{digest}"'.encode() for digest in (header_digest, UNKNOWN))

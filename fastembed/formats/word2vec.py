@@ -176,7 +176,7 @@ def parse_header(line: bytes, path: PathLike) -> tuple[int, int]:
     """
     match = re.fullmatch(rb"(\d{1,18})\s+(\d{1,18})\s*", line)
     if match is None:
-        raise ValueError(f"{str(path)!r}, line 1: word2vec's files begin with a line 'V D', got {line[:40]!r}")
+        raise ValueError(f"{str(path)!r} is no file of vectors: line 1 must be two numbers, got {line[:20]!r}")
     count, dim = int(match[1]), int(match[2])
     if not count or not dim:
         raise ValueError(f"{str(path)!r}, line 1: it promises {count} vectors of dimension {dim}; both must be above 0")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -186,7 +187,7 @@ def read_interactions(
     files = [file for path in path_list(source) for file in find_files(path)] if form == "files" else []
     if form == "table" or (files and any(is_structured(file, next(iter(fields), None)) for file in files)):
         if user is None or item is None:
-            raise ValueError("a table of pairs has fields: pass the names of two fields as user and item")
+            raise ValueError("a table of pairs has fields: name two, user=NAME and item=NAME")
         parts = _table_pairs(source, fields) if form == "table" else _file_pairs(files, fields, header)
         data = _from_pairs(parts, usual("pairs"), "pairs" if weight is None else "")
     elif fields:
@@ -261,12 +262,20 @@ def _weights(values: Any, place: Place) -> NDArray[np.float32]:
     """Return the weights of pairs, which may be digits of CSV."""
     try:
         weights = np.array(values, np.float64)
-    except ValueError as error:
-        raise ValueError(f"weight must be a number: {error}") from None
+    except ValueError:
+        weights = np.array(list(map(_number, values)))
     if (wrong := ~(weights >= 0)).any():
         k = int(np.argmax(wrong))
         raise ValueError(f"{place(k)}: weight must be a number of at least 0, got {shown(values[k])}")
     return weights.astype(np.float32)
+
+
+def _number(value: Any) -> float:
+    """Return a value as a float, or NaN if it is no number."""
+    try:
+        return float(value)
+    except ValueError:
+        return math.nan
 
 
 def _summed(parts: list[tuple[Any, Any, Any]], shape: tuple[int, int]) -> Any:

@@ -128,8 +128,8 @@ class FittedModel:
         lengths = False if self.subwords is None else self.subwords.lengths
         for name, value in (("dim", self.vectors.matrix.shape[1]), ("subwords", lengths)):
             if getattr(options, name) != value:
-                fitted = f"the model has {name}={value}: set that again to go on, or call fit for a new model"
-                raise ValueError(f"{name}={getattr(options, name)} has been set, but {fitted}")
+                fitted = f"the model has {name}={value}: keep that to go on, or fit a new model"
+                raise ValueError(f"{name}={getattr(options, name)} is set, but {fitted}")
 
     def check_alike(self, counts: Counts, name: str) -> None:
         """Raise TypeError or ValueError unless these are counts with tokens, counted in the same way as the model's."""

@@ -94,7 +94,7 @@ class SkipGramOptions(SkipGramParameters):
                 listed = check_token_list(name, tokens)
                 checked[name] = tokens if isinstance(tokens, str) else listed
         if self.max_contexts not in (None, "auto"):
-            checked["max_contexts"] = check_integer("max_contexts, neither None nor 'auto',", self.max_contexts, low=1)
+            checked["max_contexts"] = check_integer("max_contexts, if it is a number,", self.max_contexts, low=1)
         if isinstance(self.subwords, bool | np.bool_):
             checked["subwords"] = LENGTHS if self.subwords else False
         else:

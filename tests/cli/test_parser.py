@@ -68,21 +68,31 @@ def test_train_takes_every_parameter_of_skipgram_and_shows_its_default():
     [
         ("", "COMMAND"),
         ("training", "'training'"),
+        ("xyzzy", "there is no command 'xyzzy'; see fastembed --help"),
         ("train f --epoch 3", "--epoch"),
-        ("train f --dim 1.5", "--dim"),
-        ("train f --subwords 6", "--subwords"),
-        ("train f --max-contexts all", "--max-contexts"),
-        ("count f --window 3,x", "--window"),
-        ("count f --memory-limit 9X", "--memory-limit"),
+        ("train f --dim 1.5", "--dim must be an integer, got '1.5'; see fastembed train --help"),
+        ("train f --subwords 6", "--subwords must be no or two integers, such as 3-6, got '6'"),
+        ("train f --max-contexts all", "--max-contexts must be auto or none or an integer, got 'all'"),
+        ("train f --digits all", "--digits: invalid choice: 'all'"),
+        ("count f --window 3,x", "--window must be an integer, or two, such as 0,1, got '3,x'"),
+        ("count f --memory-limit 9X", "--memory-limit must be a size, such as 4G, got '9X'"),
         ("train", "FILE"),
         ("train f --counts c", "--counts"),
         ("train f --pairs --graph", "--graph"),
-        ("train f --continue m --mpi", "--mpi"),
+        ("train f --continue m --mpi", "--mpi and --continue exclude"),
+        ("train f --mpi", "--mpi needs --counts"),
+        ("train f --replay c", "--replay needs --continue"),
+        ("train f --grow-vocabulary", "--grow-vocabulary needs --continue"),
+        ("train f --tolerance 0.1", "--tolerance needs --graph"),
+        ("train --counts c --words", "--words says how text is read"),
+        ("train --graph f --field a", "--field says how text is read"),
+        ("recommend m item --users user", "give either ITEMs or --users"),
+        ("compare a b --restrict 0", "--restrict must be an integer of at least 1, got '0'"),
         ("export v", "OUTPUT"),
         ("evaluate v --held-out-items f --hidden all --given 2", "--given"),
         ("evaluate v", "--similarity"),
         ("trainn text", "did you mean train?"),
-        ("train text --dmi 5", "did you mean --dim?"),
+        ("train text --dmi 5", "did you mean --dim?; see fastembed train --help"),
         ("train text --xyzzy", "unrecognized arguments: --xyzzy; see"),
     ],
 )
@@ -94,28 +104,61 @@ def test_wrong_usage_is_one_line_and_exits_with_two(capsys, command, word):
     assert (out, err.count("\n"), word in err) == ("", 1, True)
 
 
-# In some, `model` is a model, `v` a file of vectors, and `text` a text
+@pytest.mark.parametrize(
+    ("command", "word"),
+    [
+        ("predict model", "give WORDs, or -"),
+        ("predict model cat --threshold 0.1", "--threshold needs a classifier"),
+    ],
+)
+def test_an_option_that_a_model_does_not_use_is_wrong_usage(capsys, workplace, command, word):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(command.split())
+    assert caught.value.code == 2
+    assert word in capsys.readouterr().err
+
+
+def test_warnings_name_options(run, tmp_path):
+    (tmp_path / "t.txt").write_text("He went to London, at last.\n" * 10, encoding="utf-8")
+    code, _, err = run("train", tmp_path / "t.txt", "-o", tmp_path / "m.safetensors", "--min-count", 1, "--dim", 1)
+    assert (code, err.count("\n")) == (0, 1)
+    assert err.endswith("such as 'London,': --words makes words of texts\n")
+
+
+# In some, `model` is a model, `v` a file of vectors, `text` a text, and `table.csv` a table with a damaged row
 @pytest.mark.parametrize(
     ("command", "word"),
     [
         ("train text --dim 0", "dim"),
-        ("train text --validation-fraction 0.6 --early-stopping", "validation_fraction"),
+        ("train text --validation-fraction 0.6 --early-stopping", "--validation-fraction must"),
+        ("train text --early-stopping --patience 0", "--patience must be at least 1, got 0"),
+        ("train text --keep-case", "--keep-case needs --words\n"),
+        ("train text --min-count 999", "below --min-count 999\n"),
+        ("train text --max-contexts 0", "--max-contexts, if it is a number, must"),
+        ("train table.csv", "'table.csv' has fields: name the field of the text, --field NAME\n"),
+        ("train table.csv --field text --no-header", "--no-header needs the number of a field, got --field 'text'\n"),
+        (
+            "train table.csv --field text",
+            "line 3: 3 fields, where the first row has 2; is a quote missing?; --skip-bad leaves",
+        ),
+        ("train absent", "no such file: 'absent'\n"),
+        ("train-recommender table.csv absent", "no such file: 'absent'\n"),
+        ("train-recommender table.csv", "name two, --user NAME and --item NAME\n"),
+        ("train-classifier table.csv --field text", "give both --field NAME and --label NAME, or neither\n"),
         ("train text --digits drop", "digits"),
         ("train text --subwords 6-3", "subwords"),
-        ("train text --continue model --dim 7", "dim"),
+        ("train text --continue model --dim 7", "--dim 7 is set, but the model has --dim 3: keep"),
         ("train text -o v.vec", "v.vec"),
-        ("train text --mpi", "comm"),
         ("plot v -o m.jpg", ".jpg"),
         ("plot v --history", "model"),
         ("neighbors v king --purpose relatedness", "model"),
         ("predict v king", "model"),
         ("evaluate v --perplexity text", "model"),
-        ("phrases text --max-words 1", "max_words"),
+        ("phrases text --max-words 1", "--max-words"),
     ],
 )
 def test_what_the_library_refuses_is_one_line_and_exits_with_one(run, workplace, command, word):
-    if "--mpi" in command:
-        pytest.importorskip("mpi4py")
+    (workplace / "table.csv").write_text("id,text\n1,a b\n2,b,c\n", encoding="utf-8")
     before = {file.name: file.read_bytes() for file in workplace.iterdir()}
     code, out, err = run(*command.split())
     assert (code, out, err.count("\n"), word in err) == (1, "", 1, True), err

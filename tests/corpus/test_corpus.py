@@ -35,7 +35,7 @@ def test_what_can_be_read_only_once_is_rejected(once):
     ("item", "message"),
     [
         (3, "item 1 of the corpus: it is 3"),
-        ({"text": "a"}, "item 1 of the corpus: {'text': 'a'}, .* name of its field"),
+        ({"text": "a"}, "item 1 of the corpus: a record with \\['text'\\]: name the field of the text, field=NAME"),
         (np.nan, "item 1 of the corpus: null"),
         ([3, "a"], r"item 1 of the corpus: it mixes strings and integers: \[3, 'a'\]"),
         (bytearray(b"ab"), "item 1 of the corpus: it is bytearray"),
@@ -89,7 +89,7 @@ everyone that no two of them agreed about the hour or even about the day
         ("a tokenised text , with spaces\naround punctuation .\n" * 20, {}, None),
         (("a." * 1_000 + " ") * 20, {}, "^.{,240}$"),  # an example is cut to a line
         ("__label__b some text\n__label__c\n" * 10, {}, "'__label__b' is a label of fastText"),
-        ('{"id": 1, "text": "a, b"}\n' * 9, {}, "the lines are JSON: .*as field"),
+        ('{"id": 1, "text": "a, b"}\n' * 9, {}, "the lines are JSON: .*field=NAME"),
     ],
 )
 def test_a_text_that_another_reading_would_suit_gets_a_hint(tmp_path, text, options, expected):

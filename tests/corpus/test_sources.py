@@ -81,9 +81,13 @@ def test_a_folder_of_a_pattern_that_cannot_be_read_is_an_error(pattern, tmp_path
 def test_a_missing_file_is_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path(".hidden").touch()
-    for missing in ("missing", ".", "*.txt"):
-        with pytest.raises(FileNotFoundError, match=f"no such file: {re.escape(repr(missing))}"):
+    for missing in ("missing", "*.txt"):
+        with pytest.raises(FileNotFoundError, match=f"no such file: {re.escape(repr(missing))}; pass"):
             FileCorpus([missing])
+        with pytest.raises(FileNotFoundError, match=f"no such file: {re.escape(repr(missing))}$"):
+            FileCorpus([Path(missing)])
+    with pytest.raises(FileNotFoundError, match=r"the folder '\.' holds no file"):
+        FileCorpus(["."])
 
 
 @pytest.mark.parametrize(

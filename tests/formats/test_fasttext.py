@@ -160,7 +160,7 @@ def test_the_contents_say_which_format_a_bin_file_has(tmp_path, write_fasttext):
     assert len(Vectors.load(tmp_path / "model.bin")) == len(WORDS)
     assert len(Vectors.load(tmp_path / "model.bin", "fasttext-binary")) == len(WORDS)
     assert len(Vectors.load(tmp_path / "v.bin")) == 1
-    with pytest.raises(ValueError, match=r"model\.bin', line 1"):
+    with pytest.raises(ValueError, match=r"model\.bin' is no file of vectors: line 1"):
         Vectors.load(tmp_path / "model.bin", "word2vec-binary")
     with pytest.raises(ValueError, match=r"v\.bin', byte 0: this is not a binary model of fastText"):
         Vectors.load(tmp_path / "v.bin", "fasttext-binary")

@@ -10,7 +10,7 @@ from fastembed import Vectors
 
 FAULTS = {
     "v.txt": [
-        (b"one 1\n", r"line 1: word2vec's files begin with a line 'V D', got b'one 1'"),
+        (b"one 1\n", r"is no file of vectors: line 1 must be two numbers, got b'one 1'"),
         (b"2 0\na\nb\n", "line 1: it promises 2 vectors of dimension 0"),
         (b"9999999999 300\none 1\n", "line 2: 300 finite float32 expected, got b'1'"),
         (b"999999999999999999 1\none 1\n", "ends after 1 of the 999999999999999999 vectors"),

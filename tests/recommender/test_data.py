@@ -114,10 +114,10 @@ def test_a_matrix_has_users_as_rows_whose_names_are_their_numbers(form):
     [
         (sparse.csr_array([[1.0, -2]]), {}, ValueError, "X must be non-negative"),
         (sparse.csr_array((2, 3)), {}, ValueError, "no user has an item"),
-        (TABLE, {}, ValueError, "two fields as user and item"),
+        (TABLE, {}, ValueError, "name two, user=NAME and item=NAME"),
         (TABLE, {"user": "who", "item": "which"}, ValueError, "'which'"),
         (TABLE | {"how": [1, 1, 1, 1, -1, 1]}, FIELDS, ValueError, "row 4: weight must be .* got -1"),
-        (TABLE | {"how": ["1", "2", "x", "1", "1", "1"]}, FIELDS, ValueError, "weight must be .* 'x'"),
+        (TABLE | {"how": ["1", "2", "x", "1", "1", "1"]}, FIELDS, ValueError, "row 2: weight must be .* 'x'"),
         (TABLE | {"what": [7, 9, "9", 7, 7, 8]}, FIELDS, TypeError, "row 2: items must be .* got '9'"),
         (TABLE | {"who": np.array([1.0, 2.0, np.nan] * 2)}, FIELDS, TypeError, "row 0: users must be .* got 1.0"),
         (TABLE | {"who": ["a"]}, FIELDS, ValueError, "one value per pair"),
@@ -144,7 +144,7 @@ def test_what_is_wrong_in_a_file_is_named_with_its_line(tmp_path):
     path.with_suffix(".csv").write_text("who,what\nann,1\n,2\n", encoding="utf-8")
     with pytest.raises(TypeError, match=r"p.csv', line 3: users must be .* got ''"):
         Recommender().fit(path.with_suffix(".csv"), user="who", item="what")
-    with pytest.raises(ValueError, match=r"two fields as user and item"):
+    with pytest.raises(ValueError, match=r"name two, user=NAME and item=NAME"):
         Recommender().fit(path)
     with pytest.raises(FileNotFoundError, match="bread"):
         Recommender().fit(["ann likes bread"])

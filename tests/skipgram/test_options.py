@@ -10,7 +10,7 @@ from fastembed import SkipGram
     [
         ("dim", "x", TypeError, "dim must be an integer, got 'x'"),
         ("max_size", 0, ValueError, "max_size must be at least 1, got 0"),
-        ("max_contexts", 0, ValueError, "max_contexts, neither None nor 'auto', must be at least 1, got 0"),
+        ("max_contexts", 0, ValueError, "max_contexts, if it is a number, must be at least 1, got 0"),
         ("weighting", ["flat"], ValueError, r"weighting must be one of .*, got \['flat'\]"),
         ("sample", "1e-3", TypeError, "sample, if not None, must be a number, got '1e-3'"),
         ("early_stopping", 1, TypeError, "early_stopping must be True or False, got 1"),
