@@ -118,7 +118,7 @@ def _counted_text(text: Source, given: Given, options: SkipGramOptions, run: Run
         pairing = options.pairing(len(words))
         estimate = estimate_of(options, len(words), pairing.columns(len(words)))
         least = with_fewest_counts(replace(estimate, memory_limit=memory_limit), words.counts, pairing)
-        least.check()
+        least.within_limit().check()
         written = WRITTEN_BYTES * least.largest_group
     else:
         vocabulary, pairing = base.vocabulary, base.pairing()

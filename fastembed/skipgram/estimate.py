@@ -17,10 +17,11 @@ from fastembed._base.threads import check_threads
 from fastembed.counts.groups import SHARD_ROWS, group_count
 from fastembed.counts.windows import Windows
 from fastembed.skipgram.options import SkipGramOptions
-from fastembed.skipgram.start import BLOCKS, space_size
+from fastembed.skipgram.start import AXES_ROWS, BLOCKS, space_size
 from fastembed.skipgram.subwords import Subwords
 
-PROCESS_BYTES = 125_000_000  # the interpreter, this package, NumPy, SciPy, and BLAS with its buffers
+PROCESS_BYTES = 70_000_000  # the interpreter, this package, NumPy and SciPy after their import: 67 to 71 MB
+THREAD_BYTES = 6_000_000  # per thread: its stack, its buffers of BLAS, its reserves of the C library
 WORD_BYTES = 250  # per word: the string, its id, its place in the dictionary and in the order of the epochs
 SPARE = 0.08  # share of a limit for reserves of the C library beyond the estimate: at most 5.5 % in measurements
 COUNT_BYTES, PMI_BYTES = 6.5, 6  # per stored count: in tiles, mostly of four bytes per value; in the PMI
@@ -29,7 +30,8 @@ NGRAM_BYTES, ENTRY_BYTES = 80, 50  # per n-gram, and per n-gram of a word: its i
 NGRAMS_PER_WORD, ENTRIES_PER_WORD = 3, 20  # of English, until the words are known
 BLOCK_ROWS = 256  # rows of a block, whose logits and gradients are in memory
 LEAST_GROUPS = 4  # groups of a store that are in memory during the epochs, at least
-READING_BYTES = 20_000_000  # per thread that counts a text: buffers and text
+KEPT_GROUPS = 2  # groups of a store whose memory the C library keeps for the two threads that read them for the start
+READING_BYTES = 8_000_000  # per thread that counts a text: buffers and text
 TABLE_BYTES = 60  # per word in the table that encodes text
 LEAST_ENTRIES = 0.4  # stored counts per expected pair of independent words: at least 0.45 in measurements
 WRITTEN_BYTES = 24  # per count of a group of rows, while the group is put into tiles
@@ -64,7 +66,7 @@ class Estimate:
     >>> estimate.flops  # 6 · 5 · 30,000² · 100, and those of the start
     2712579840000
     >>> print(estimate)
-    30,000 words, 30,000 outputs, counts not known yet: at least 2,713 GFLOP and 226 MB of memory
+    30,000 words, 30,000 outputs, counts not known yet: at least 2,713 GFLOP and 187 MB of memory
     """
 
     inputs: int
@@ -89,61 +91,49 @@ class Estimate:
         return 6 * self.epochs * self.inputs * self.outputs * self.dim + start
 
     @property
-    def _space(self) -> int:
-        """The dimension of the space in which the start finds the SVD."""
-        shape = self.inputs, self.outputs
-        return space_size(min(self.dim, *shape), shape)
-
-    @property
     def memory(self) -> int:
         """The peak bytes of the whole process, including interpreter, libraries, vocabulary and counts."""
         return self._held_memory + self.training_memory
 
     @property
     def training_memory(self) -> int:
-        """The most bytes that the start, the epochs or the gauge allocate, without counts and words."""
+        """The most bytes that training allocates beside counts in memory: during the start, or during the epochs."""
         vectors = 4 * self.dim * (self.inputs + self.outputs)  # the result of the SVD, which replaces the PMI
-        start = max(min(PMI_BYTES * self.nnz, self.start_memory), vectors) + self._beside_pmi
-        buffered = max(self.buffer_memory, int(LEAST_GROUPS * COUNT_BYTES * self.largest_group))
-        epochs = self._epochs_memory + min(buffered, int(COUNT_BYTES * self.nnz))
-        return self._bag_memory + max(start, epochs)
+        start = self._start_arrays + max(min(PMI_BYTES * self.nnz, self.start_memory), vectors)
+        buffer = max(self.buffer_memory, int(LEAST_GROUPS * COUNT_BYTES * self.largest_group))
+        return max(start, self._epoch_arrays + min(buffer, int(COUNT_BYTES * self.nnz)))
 
     @property
     def start_memory(self) -> int:
         """The limit on the bytes of the positive PMI in memory; the rest is in a temporary file."""
         if not self.largest_group:
             return PMI_BYTES * self.nnz
-        return check_memory_limit(None) if self.memory_limit is None else self._left_beside(self._beside_pmi)
+        return check_memory_limit(None) if self.memory_limit is None else self._left_beside(self._start_arrays)
 
     @property
     def buffer_memory(self) -> int:
         """The bytes of the buffer for counts of a store in the epochs; it holds at least a few groups."""
-        return 0 if not self.largest_group or self.memory_limit is None else self._left_beside(self._epochs_memory)
+        return 0 if not self.largest_group or self.memory_limit is None else self._left_beside(self._epoch_arrays)
 
-    def _left_beside(self, others: int) -> int:
-        """Return the bytes left of the limit after held memory and the other memory of a phase."""
+    def _left_beside(self, arrays: int) -> int:
+        """Return the bytes that the limit leaves beside the process and these bytes of arrays."""
         assert self.memory_limit is not None
-        return max(int((1 - SPARE) * self.memory_limit) - self._held_memory - self._bag_memory - others, 0)
+        return max(int((1 - SPARE) * self.memory_limit) - self._held_memory - arrays, 0)
 
     @property
     def _held_memory(self) -> int:
-        """The bytes of the process during training, except those that training allocates."""
+        """The bytes of the process when training starts: libraries, words, and counts in memory."""
         counts = 0 if self.largest_group else int(COUNT_BYTES * self.nnz)
         return max(PROCESS_BYTES + WORD_BYTES * self.inputs + counts, self.resident)
 
     @property
-    def _bag_memory(self) -> int:
-        return NGRAM_BYTES * self.ngrams + ENTRY_BYTES * self.entries
+    def _start_arrays(self) -> int:
+        """The bytes of the start beside the PMI: the space of the SVD, products of it, and a group of a store."""
+        space = 4 * self._space * (self.inputs + self.outputs) + 8 * (3 + 2 * self.threads) * self._space**2
+        return self._shared_arrays + space + GROUP_BYTES * self.largest_group
 
     @property
-    def _beside_pmi(self) -> int:
-        """The bytes of the start beside the PMI in memory: the space of the SVD, and a group of a store."""
-        factors = 4 * self._space * (self.inputs + self.outputs)
-        factors += 8 * max(5, 3 + self.threads) * self._space**2  # of the decomposition, or of sums of the threads
-        return factors + GROUP_BYTES * self.largest_group
-
-    @property
-    def _epochs_memory(self) -> int:
+    def _epoch_arrays(self) -> int:
         """The bytes of the epochs beside the buffer of counts, or of the gauge after them."""
         linear = 4 * self.dim * self.outputs
         parameters = 4 * self.dim * (self.inputs + self.ngrams) + linear
@@ -151,8 +141,26 @@ class Estimate:
         copies = 2 + self.early_stopping + 2 * self.shows
         shards = -(-self.outputs // SHARD_ROWS)
         block = 4 * min(BLOCK_ROWS, self.inputs) * (self.outputs + shards * self.dim)  # logits, and dH of each shard
-        group = int(self.early_stopping * LEAST_GROUPS * COUNT_BYTES * self.largest_group)
-        return copies * parameters + linear + (1 + self.early_stopping) * block + group  # linear: its momentum
+        groups = KEPT_GROUPS + self.early_stopping * LEAST_GROUPS
+        arrays = copies * parameters + (1 + self.early_stopping) * block + int(groups * COUNT_BYTES * self.largest_group)
+        return self._shared_arrays + arrays + linear  # linear: its momentum
+
+    @property
+    def _shared_arrays(self) -> int:
+        """The bytes of the start and of the epochs alike: bags, and what each thread keeps after the SVD."""
+        thread = THREAD_BYTES + 8 * AXES_ROWS * self._space
+        return self.threads * thread + NGRAM_BYTES * self.ngrams + ENTRY_BYTES * self.entries
+
+    @property
+    def _space(self) -> int:
+        """The dimension of the space in which the start finds the SVD."""
+        shape = self.inputs, self.outputs
+        return space_size(min(self.dim, *shape), shape)
+
+    def within_limit(self) -> Estimate:
+        """Return the estimate with all counts in memory if that keeps the limit, or takes less than a store."""
+        in_memory = replace(self, largest_group=0)
+        return in_memory if in_memory.memory <= max(self.memory_limit or 0, self.memory) else self
 
     def check(self) -> None:
         """Raise MemoryError if training needs more memory than is free, or more than its limit."""
@@ -195,7 +203,7 @@ def counting_memory(limit: int, words: int, threads: int | None, written: int = 
         If less than `LEAST` bytes are left.
     """
     workers = check_threads(threads)
-    held = max(resident_memory(), PROCESS_BYTES) + TABLE_BYTES * words + READING_BYTES * (1 + workers)
+    held = max(resident_memory(), PROCESS_BYTES) + TABLE_BYTES * words + READING_BYTES * workers
     if held + LEAST > limit:
         raise MemoryError(
             f"reading a text on {workers} threads takes {readable(held + LEAST)}, above memory_limit={readable(limit)}:"

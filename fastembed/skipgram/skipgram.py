@@ -139,7 +139,7 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
         nnz : int
             The number of stored counts.
         memory_limit : int, optional
-            As for :meth:`fit`; the counts are then in a store.
+            As for :meth:`fit`.
 
         Returns
         -------
@@ -150,15 +150,15 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
         Examples
         --------
         >>> print(SkipGram(dim=50, threads=1).estimate(20_000, 32_768, nnz=10_000_000))
-        20,000 words, 32,768 outputs, 10,000,000 counts: about 994 GFLOP and 290 MB of memory
+        20,000 words, 32,768 outputs, 10,000,000 counts: about 994 GFLOP and 242 MB of memory
         """
         given = ("inputs", inputs, 1), ("outputs", outputs, 1), ("nnz", nnz, 0)
         inputs, outputs, nnz = (check_integer(name, value, low=low) for name, value, low in given)
         estimate = estimate_of(self._options(), inputs, outputs, nnz)
         if memory_limit is None:
             return estimate
-        limit = check_memory_limit(memory_limit)
-        return replace(estimate, memory_limit=limit, largest_group=-(-nnz // group_count(inputs)))
+        limit, group = check_memory_limit(memory_limit), -(-nnz // group_count(inputs))
+        return replace(estimate, memory_limit=limit, largest_group=group).within_limit()
 
     # ---------------------------------------------------------------- training
 
@@ -190,8 +190,8 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
             With counts: others of the same shape that are not trained on. Their mean nll after each epoch is
             `validation_nll` in its record, which `early_stopping` needs.
         memory_limit : int, optional
-            The most bytes that this process may use. The counts are then in a temporary folder, and each epoch reads a
-            few groups of rows at a time. The vectors have the same bits.
+            The most bytes that this process may use. Counts that do not fit stay in a temporary folder, of which each
+            epoch reads a few groups of rows at a time. The vectors have the same bits.
         progress : bool or FitProgress, optional
             True: bars, also in a notebook. Or an object with the methods of `FitProgress`.
         on_epoch_end : callable, optional

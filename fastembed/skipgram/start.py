@@ -15,6 +15,7 @@ the rows, and A shrinks each direction by its share of noise.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
@@ -323,7 +324,7 @@ class PositivePMI:
                 sums = totals.rows[group_slice(group, self.shape[0])]
                 rows = BlockedRows.positive_pmi(part, 0, sums, factors, self._bounds, pool, scratch)
                 del part
-                left -= rows.memory
+                left -= sum(array.nbytes for array in rows)
                 if left < 0:
                     self._spill = self._spill or SpilledRows()
                     self._spill.append(rows)
@@ -335,7 +336,7 @@ class PositivePMI:
         self._rows.clear()
 
     def times(self, dense: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
-        """Return M @ dense (V_in, k) in `out`, with `dense` (V, k); both float32, C-contiguous."""
+        """Set `out` (V_in, k) to M @ dense and return it, with `dense` (V, k); both float32, C-contiguous."""
         for batch in self._batches():
             tasks = [(*part, *piece) for part in batch for piece in part[0].pieces(max(TASKS // len(batch), 8))]
 
@@ -348,7 +349,7 @@ class PositivePMI:
         return out
 
     def transposed_times(self, dense: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
-        """Return M.T @ dense (V, k) in `out`, with `dense` (V_in, k); both float32, C-contiguous."""
+        """Set `out` (V, k) to M.T @ dense and return it, with `dense` (V_in, k); both float32, C-contiguous."""
         out.fill(0)
         for batch in self._batches():
 
@@ -362,10 +363,8 @@ class PositivePMI:
 
     def _batches(self) -> Iterator[list[tuple[BlockedRows, int]]]:
         """Yield lists of groups that are in memory together, each with the index of its first row in the matrix."""
-        groups = group_count(self.shape[0])
-        sizes = [group_size(group, self.shape[0]) for group in range(groups)]
-        offsets = np.cumsum([0, *sizes[:-1]]).tolist()
-        held = len(self._rows)
+        rows, held = self.shape[0], len(self._rows)
+        offsets = [0, *itertools.accumulate(group_size(group, rows) for group in range(group_count(rows) - 1))]
         if held:
             yield list(zip(self._rows, offsets[:held], strict=True))
         if self._spill is not None:
@@ -474,11 +473,6 @@ class BlockedRows(NamedTuple):
 
         pool.run(move, len(pieces))
         return cls(bounds, starts, columns, data)
-
-    @property
-    def memory(self) -> int:
-        """The bytes in memory."""
-        return self.starts.nbytes + self.columns.nbytes + self.data.nbytes
 
     def pieces(self, count: int) -> list[tuple[int, int]]:
         """Return about `count` ranges of rows with similar numbers of entries, mostly of LEAST_ROWS or more."""

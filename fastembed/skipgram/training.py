@@ -18,6 +18,7 @@ from fastembed._base.arrays import canonical_csr
 from fastembed._base.memory import give_back_freed, resident_memory
 from fastembed._base.threads import Pool
 from fastembed.counts.counts import Counts, groups_of
+from fastembed.counts.folders import Memory
 from fastembed.counts.store import GroupedCounts, grouped
 from fastembed.formats.tensors import pack_tokens
 from fastembed.skipgram.data import Given, counted, joined_ledger
@@ -109,9 +110,11 @@ def start(counts: Counts, validation: Counts | None, given: Given, options: Skip
     replay = None
     if base is not None and given.replay is not None:
         replay = base.aligned(given.replay, counts.vocabulary, name="replay")
-    estimate = _estimate(counts, replay, subwords, options, run)
+    estimate = _estimate(counts, replay, subwords, options, run).within_limit()
     estimate.check()
     groups = groups_of(counts).buffered(estimate.buffer_memory)
+    if not (groups.in_memory or estimate.largest_group):
+        groups = groups.copied(Memory())
     if replay is not None:
         groups = grouped(canonical_csr("counts", counts.to_scipy() + replay.to_scipy()), run.pool.threads)
     if subwords is not None:

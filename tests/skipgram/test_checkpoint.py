@@ -4,6 +4,7 @@ import pytest
 
 from fastembed import Counts, SkipGram
 from fastembed.corpus import DocumentCorpus
+from fastembed.skipgram.estimate import Estimate
 from fastembed.trainer.blocks import BlockSteps
 
 SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None, "epochs": 4, "threads": 1}
@@ -53,8 +54,11 @@ def interrupted_in(monkeypatch):
 
 @pytest.mark.parametrize("settings", [{}, {"early_stopping": True, "validation_fraction": 0.3}, {"subwords": (1, 3)}])
 @pytest.mark.parametrize("form", ["file", "limited", "lists", "documents"])
-def test_a_fit_goes_on_to_the_same_bits(corpus, text, path, interrupted_in, set_constant, settings, form, assert_same):
+def test_a_fit_goes_on_to_the_same_bits(
+    corpus, text, path, interrupted_in, set_constant, settings, form, assert_same, monkeypatch
+):
     set_constant("fastembed.counts.groups.GROUP_ROWS", 10)
+    monkeypatch.setattr(Estimate, "within_limit", lambda estimate: estimate)  # with a limit, counts stay in a store
     documents = DocumentCorpus([" ".join(line) for line in corpus])
     source = {"file": text, "limited": text, "lists": corpus, "documents": documents}[form]
     limit = {"checkpoint": path, "memory_limit": 9 * 10**9 if form == "limited" else None}

@@ -50,19 +50,20 @@ def test_a_text_that_changes_between_its_readings_is_rejected(early_stopping):
 def test_a_memory_limit_changes_no_bit_and_leaves_nothing(
     corpus, early_stopping, baskets, tmp_path, monkeypatch, set_constant
 ):
-    """Counts are in a store, whether all groups of their rows fit into the buffer of an epoch or not."""
+    """Counts that fit are in memory. Others are in a store, whether all groups fit into the buffer of an epoch or not."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     set_constant("fastembed.counts.groups.GROUP_ROWS", 5)
     settings = SETTINGS | {"early_stopping": early_stopping, "baskets": baskets, "window": 12 if baskets else 2}
-    models = [SkipGram(**settings) for _ in range(3)]
-    plain, limited, tight = models
+    plain, limited, stored, tight = (SkipGram(**settings) for _ in range(4))
     plain.fit(corpus)
     limited.fit(corpus, memory_limit=9 * 10**9)
     with monkeypatch.context() as patch:
+        patch.setattr(Estimate, "within_limit", lambda estimate: estimate)
+        stored.fit(corpus, memory_limit=9 * 10**9)
         patch.setattr(Estimate, "start_memory", 1)  # the start is in a file
         patch.setattr(Estimate, "buffer_memory", 0)
         tight.fit(corpus, memory_limit=9 * 10**9)
-    for model in (limited, tight):
+    for model in (limited, stored, tight):
         assert_array_equal(model.vectors.matrix, plain.vectors.matrix)
         assert_array_equal(model.trainer.linear, plain.trainer.linear)
         assert (model.ledger, model.counts_sha256_) == (plain.ledger, plain.counts_sha256_)
@@ -92,7 +93,7 @@ def test_a_limit_that_the_counts_will_exceed_is_an_error_before_they_are_counted
         "class Progress:\n"
         "    def reading(self, done, total): ...\n"
         "    counting = training = epoch = reading\n"
-        "SkipGram(dim=4, threads=1).fit('text', memory_limit=180_000_000, progress=Progress())\n"
+        "SkipGram(dim=4, threads=1).fit('text', memory_limit=130_000_000, progress=Progress())\n"
     )
     ended = subprocess.run(
         [sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True, encoding="utf-8", check=False

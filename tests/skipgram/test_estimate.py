@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -71,13 +72,22 @@ def test_the_memory_is_that_of_a_process_from_its_start_to_its_end(
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of a process from /proc")
-def test_a_limit_of_memory_is_kept_and_the_estimate_is_that_of_the_peak(tmp_path):
-    limit = 200_000_000
+@pytest.mark.parametrize(("words", "tokens", "limit"), [(30_000, 1_000_000, 200_000_000), (6, 600, 100_000_000)])
+def test_a_limit_of_memory_is_kept_and_the_estimate_is_that_of_the_peak(words, tokens, limit, tmp_path):
     path = tmp_path / "text"
-    path.write_text("\n".join(map(" ".join, zipf_corpus(30_000, 1_000_000))), encoding="utf-8")
+    path.write_text("\n".join(map(" ".join, zipf_corpus(words, tokens))), encoding="utf-8")
     said, peak = trained(path, 20, False, False, limit)
     assert said == pytest.approx(peak, rel=0.3)
     assert max(said, peak) <= limit
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of a process from /proc")
+def test_a_fit_that_keeps_a_limit_without_one_is_not_refused_with_it(tmp_path):
+    path = tmp_path / "text"
+    path.write_text("\n".join(map(" ".join, zipf_corpus(12_000, 1_000_000))), encoding="utf-8")
+    free = max(trained(path, 100, False, False))
+    assert max(trained(path, 100, False, False, limit=int(1.02 * free))) <= 1.02 * free
 
 
 def test_what_does_not_fit_is_rejected_before_the_text_is_counted(monkeypatch):
@@ -107,5 +117,6 @@ def test_a_smaller_limit_takes_less_memory():
     assert plain == model.estimate(**{name: np.int32(size) for name, size in sizes.items()})
     for limit in (12 * 10**8, 9 * 10**8, 7 * 10**8):
         assert model.estimate(**sizes, memory_limit=limit).memory <= limit < plain.memory
+    assert model.estimate(**sizes, memory_limit=plain.memory) == replace(plain, memory_limit=plain.memory)
     with pytest.raises(ValueError, match="memory_limit must be at least"):
         model.estimate(**sizes, memory_limit=3)
