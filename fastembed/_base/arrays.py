@@ -16,8 +16,6 @@ from scipy import sparse
 from fastembed._base.validation import check_amounts, check_weights
 from fastembed._kernels.cpu import CACHE_LINE
 
-WALK_COLUMNS = 1 << 14  # columns of a block of a transition matrix: this many nodes of 16 float64 fill an L2 cache
-
 Number = TypeVar("Number", bound=np.generic)
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -52,18 +50,6 @@ def aligned_zeros(shape: tuple[int, ...], dtype: np.dtype[Any] | str) -> np.ndar
 
 
 # ---------------------------------------------------------------- CSR
-
-
-def column_blocks(matrix: sparse.csr_array) -> tuple[npt.NDArray[Any], ...]:
-    """Return a matrix (R, C) as the kernels take it, in blocks of columns; see `_kernels/sparse.pxi`."""
-    matrix.sort_indices()
-    (rows, columns), width = matrix.shape, WALK_COLUMNS
-    bounds = np.append(np.arange(0, columns, width), columns).astype(np.int32)
-    blocks = len(bounds) - 1
-    block_of_entry = np.repeat(np.arange(rows), np.diff(matrix.indptr)) * blocks + matrix.indices // width
-    lengths = np.bincount(block_of_entry, minlength=rows * blocks).reshape(rows, blocks)
-    starts = matrix.indptr[:-1] + np.concatenate([np.zeros((rows, 1), np.int64), lengths.cumsum(axis=1)], axis=1).T
-    return bounds, np.ascontiguousarray(starts, np.int64), (matrix.indices % width).astype(np.uint16), matrix.data
 
 
 def whole_sparse(matrix: Any) -> Any:

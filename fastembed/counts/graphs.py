@@ -27,7 +27,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from fastembed._base.arrays import Float64, Int64, aligned_zeros, canonical_csr, column_blocks
+from fastembed._base.arrays import Float64, Int64, aligned_zeros, canonical_csr
+from fastembed._base.panels import Panels
 from fastembed._base.threads import OnePerThread, ordered_map
 from fastembed._base.validation import check_amounts, check_finite, check_flag, shown, unmasked
 from fastembed._kernels import kernels_for
@@ -251,7 +252,7 @@ class Walks:
         self._starts, self._lengths = starts, np.diff(adjacency.indptr)
         step = adjacency.data / np.repeat(degrees, self._lengths)
         self._step = sparse.csr_array((step, adjacency.indices, adjacency.indptr), shape=adjacency.shape)  # P
-        self._back = column_blocks(self._step.T.tocsr())
+        self._back = Panels.of(self._step.T.tocsr())
         _, after, denominator = distances.weights()
         self._weights, self._tolerance, self._ledger = after / denominator, tolerance, ledger
         self._kernels = kernels_for(np.dtype(np.float64))

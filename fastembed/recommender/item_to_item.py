@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from fastembed._base.arrays import Float32, Int32, column_blocks, row_ranges
+from fastembed._base.arrays import Float32, Int32, row_ranges
+from fastembed._base.panels import Panels
 from fastembed._base.threads import Pool
 from fastembed._kernels import kernels_for
 from fastembed._kernels.cooccur import product_rows, regression
@@ -236,7 +237,7 @@ class Ease:
     def weights(self, factor: float, pool: Pool) -> Any:
         """Return B, csr (V, V): of each column the weights with the largest |B_ic| sqrt(f_i); see `_strongest`."""
         middle, roots, items = self._middle(factor), self.roots, len(self.roots)
-        rooted_sides = column_blocks(sparse.csr_array(sparse.diags_array(roots) @ self.sides))
+        rooted_sides = Panels.of(sparse.csr_array(sparse.diags_array(roots) @ self.sides))
         starts = range(0, items, EASE_COLUMNS)
         task_weights: list[Any] = [None] * len(starts)
 

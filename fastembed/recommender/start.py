@@ -7,16 +7,15 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from fastembed._base.arrays import Float32, column_blocks, row_ranges
+from fastembed._base.arrays import Float32
+from fastembed._base.panels import Panels
 from fastembed._base.threads import Pool
-from fastembed._kernels import kernels_for
 from fastembed.recommender.model import Model, damped, scaled_rows, totals_of
 from fastembed.recommender.options import RecommenderOptions
 
 ROWS = 8192  # of users whose float64 rows are in memory
 START_SCALE = 0.1
 START_PASSES, EXTRA = 3, 16  # of the randomised SVD
-ENTRIES_PER_TASK = 1 << 18  # of its products
 FIRST_RIDGE, FIRST_FACTORS = 1.5, (1.0, 0.75, 0.75)  # the factors are a, g and h, if hidden items cannot choose them
 
 
@@ -50,22 +49,14 @@ def first_model(n: Any, weight: float, options: RecommenderOptions, pool: Pool) 
 
 def _right_vectors(matrix: Any, rank: int, rng: np.random.Generator, pool: Pool) -> Float32:
     """Return the first right singular vectors (rank, V), by randomised subspace iteration (Halko et al. 2011)."""
-    rows, columns = column_blocks(matrix), column_blocks(matrix.T.tocsr())
+    rows, columns = Panels.of(matrix), Panels.of(matrix.T.tocsr())
     start = rng.standard_normal((matrix.shape[1], min(rank + EXTRA, *matrix.shape)), np.float32)
-    q = _orthonormal(_product(columns, _product(rows, start, pool), pool))
+    q = _orthonormal(columns.times(rows.times(start, pool), pool))
     for _ in range(START_PASSES):
-        q = _orthonormal(_product(columns, _product(rows, q, pool), pool))
-    projected = _product(rows, q, pool)
+        q = _orthonormal(columns.times(rows.times(q, pool), pool))
+    projected = rows.times(q, pool)
     basis = np.linalg.eigh((projected.T @ projected).astype(np.float64))[1]  # by rising eigenvalues
     return (q @ basis[:, ::-1][:, :rank].astype(np.float32)).T
-
-
-def _product(blocks: tuple[Any, ...], dense: Float32, pool: Pool) -> Float32:
-    """Return the product (N, K) of a sparse matrix (N, C), in blocks of columns, and a dense one (C, K)."""
-    lengths = blocks[1][-1] - blocks[1][0]
-    ranges, product = row_ranges(lengths, ENTRIES_PER_TASK), np.empty((len(lengths), dense.shape[1]), np.float32)
-    pool.run(lambda k: kernels_for("float32").csr_times_dense(*blocks, dense, product, *ranges[k]), len(ranges))
-    return product
 
 
 def _orthonormal(columns: Float32) -> Float32:

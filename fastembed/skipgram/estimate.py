@@ -142,7 +142,9 @@ class Estimate:
         shards = -(-self.outputs // SHARD_ROWS)
         block = 4 * min(BLOCK_ROWS, self.inputs) * (self.outputs + shards * self.dim)  # logits, and dH of each shard
         groups = KEPT_GROUPS + self.early_stopping * LEAST_GROUPS
-        arrays = copies * parameters + (1 + self.early_stopping) * block + int(groups * COUNT_BYTES * self.largest_group)
+        arrays = (
+            copies * parameters + (1 + self.early_stopping) * block + int(groups * COUNT_BYTES * self.largest_group)
+        )
         return self._shared_arrays + arrays + linear  # linear: its momentum
 
     @property

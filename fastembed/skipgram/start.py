@@ -20,13 +20,14 @@ import math
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from tempfile import TemporaryFile
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base.arrays import RandomAccessFile, aligned_zeros, padded_width, row_ranges
 from fastembed._base.memory import give_back_freed
+from fastembed._base.panels import TASKS, Panels
 from fastembed._base.progress import bar
 from fastembed._base.threads import Pool, ordered_map
 from fastembed._kernels import kernels_for
@@ -34,7 +35,7 @@ from fastembed.counts.groups import group_count, group_size, group_slice
 from fastembed.counts.store import GroupedCounts, Totals
 from fastembed.counts.tiles import TiledRows
 
-PMI_COLUMNS = 2048  # columns of a block of the PMI: 2048 rows of 48 float32 fill a fifth of an L2 cache of 2 MiB
+PMI_COLUMNS = 2048  # columns of a panel of the PMI: 2048 rows of 48 float32 fill a fifth of an L2 cache of 2 MiB
 
 T = TypeVar("T")
 
@@ -52,11 +53,9 @@ FILL_SCALE = 0.01
 AXES_ROWS = 1024  # rows in float64 at a time, per thread
 AXES_TASKS = 64  # largest number of tasks, each of which has a k x k matrix
 CONTEXT_EXPONENT = 0.75  # exponent of the shares of contexts in the PMI
-WIDEST_BLOCK = 1 << 16  # columns that 16 bits can number, for counts so sparse that narrower blocks do not pay
-ROW_ENTRIES = 8  # mean number of counts per row and block below which narrower blocks do not pay
-SAMPLE = 1 << 16  # sampled columns from which blocks of about equal numbers of counts are chosen
-TASKS = 64  # tasks of the pool, each with some of the rows
-LEAST_ROWS = 512  # smallest number of rows per task of a product, since each task reads the whole dense operand
+WIDEST_PANEL = 1 << 16  # columns that 16 bits can number, for counts so sparse that narrower panels do not pay
+ROW_ENTRIES = 8  # mean number of counts per row and panel below which narrower panels do not pay
+SAMPLE = 1 << 16  # sampled columns from which panels of about equal numbers of counts are chosen
 
 # Two-sided windows count a pair of positions in the rows of both words, though it is one observation. Where pairs are
 # counted once (one-sided windows, pairs of a graph), half of them is a cautious choice.
@@ -165,11 +164,9 @@ def svd_start(
     u, s, v = truncated_svd(pmi, min(dim, *pmi.shape), rng, pool)
     rank = np.count_nonzero(s)
     embedding, linear = np.empty((len(u), dim), np.float32), np.empty((len(v), dim), np.float32)
-    roots, offset = np.sqrt(s[:rank]), 0
-    for group in range(group_count(len(u))):  # the PMI has its rows in the order of groups
-        rows = embedding[group_slice(group, len(u))]
-        np.multiply(u[offset : offset + len(rows), :rank], roots, out=rows[:, :rank])
-        offset += len(rows)
+    roots, rows = np.sqrt(s[:rank]), np.arange(len(u))
+    order = np.concatenate([rows[group_slice(group, len(u))] for group in range(group_count(len(u)))])
+    embedding[order, :rank] = u[:, :rank] * roots  # the PMI has its rows in the order of groups
     np.multiply(v[:, :rank], roots, out=linear[:, :rank])
     for side in (embedding, linear):
         side[:, rank:] = rng.standard_normal((len(side), dim - rank), dtype=np.float32) * np.float32(FILL_SCALE)
@@ -194,8 +191,7 @@ def least_squares_rows(
         rows = np.arange(inputs)[group_slice(group, inputs)]
         new = rows >= known
         if new.any():
-            part = counts.read_group(group), int(np.argmax(new))
-            products[rows[new] - known] = pmi_products(*part, totals.rows[rows[new]], totals, dense, pool)
+            products[rows[new] - known] = pmi_products(counts.read_group(group), group, totals, dense, pool)[new]
     gram = w @ w.T
     gram[np.diag_indices_from(gram)] += FILL_SCALE * np.trace(gram) / len(gram)
     fitted: NDArray[np.float64] = np.linalg.solve(gram, products.T).T
@@ -312,7 +308,7 @@ class PositivePMI:
         self._pool, self._kernels = pool, kernels_for("float32")
         entries = counts.entries
         factors, left = _column_factors(totals), math.inf if memory is None else memory
-        self._rows: list[BlockedRows] = []
+        self._rows: list[Panels] = []
         self._spill: SpilledRows | None = None  # the groups that do not fit into memory
         scratch = np.empty(int(entries.max()), np.uint16), np.empty(int(entries.max()), np.float32)
         # Group n + 1 is read while group n is in use, and group n + 2 after group n is freed
@@ -320,9 +316,9 @@ class PositivePMI:
             for group in range(len(entries)):
                 part = next(parts)
                 if group == 0:
-                    self._bounds = _block_bounds(part, 0, self.shape, int(entries.sum()))
+                    self._bounds = _panel_bounds(part, self.shape, int(entries.sum()))
                 sums = totals.rows[group_slice(group, self.shape[0])]
-                rows = BlockedRows.positive_pmi(part, 0, sums, factors, self._bounds, pool, scratch)
+                rows = positive_pmi(part, sums, factors, self._bounds, scratch, pool)
                 del part
                 left -= sum(array.nbytes for array in rows)
                 if left < 0:
@@ -340,7 +336,7 @@ class PositivePMI:
         for batch in self._batches():
             tasks = [(*part, *piece) for part in batch for piece in part[0].pieces(max(TASKS // len(batch), 8))]
 
-            def multiply(k: int, tasks: list[tuple[BlockedRows, int, int, int]] = tasks) -> None:
+            def multiply(k: int, tasks: list[tuple[Panels, int, int, int]] = tasks) -> None:
                 rows, offset, begin, end = tasks[k]
                 product = out[offset : offset + rows.starts.shape[1]]
                 self._kernels.csr_times_dense(*rows, dense, product, begin, end)
@@ -353,7 +349,7 @@ class PositivePMI:
         out.fill(0)
         for batch in self._batches():
 
-            def multiply(k: int, batch: list[tuple[BlockedRows, int]] = batch) -> None:
+            def multiply(k: int, batch: list[tuple[Panels, int]] = batch) -> None:
                 for rows, offset in batch:
                     factor = dense[offset : offset + rows.starts.shape[1]]
                     self._kernels.add_transposed_csr_times_dense(*rows, factor, out, k)
@@ -361,7 +357,7 @@ class PositivePMI:
             self._pool.run(multiply, len(self._bounds) - 1)
         return out
 
-    def _batches(self) -> Iterator[list[tuple[BlockedRows, int]]]:
+    def _batches(self) -> Iterator[list[tuple[Panels, int]]]:
         """Yield lists of groups that are in memory together, each with the index of its first row in the matrix."""
         rows, held = self.shape[0], len(self._rows)
         offsets = [0, *itertools.accumulate(group_size(group, rows) for group in range(group_count(rows) - 1))]
@@ -373,24 +369,13 @@ class PositivePMI:
                     yield [(part, offset)]
 
 
-def pmi_products(
-    counts: TiledRows,
-    first: int,
-    row_totals: NDArray[np.float64],
-    totals: Totals,
-    dense: NDArray[Any],
-    pool: Pool,
-) -> NDArray[Any]:
-    """Return M @ dense for the rows of a group from row `first` on, whose totals are `row_totals`."""
-    product = np.zeros((len(row_totals), dense.shape[1]), dense.dtype)
-    nnz = int(counts.lengths[first:].sum())
-    if nnz:
-        bounds = _block_bounds(counts, first, (len(row_totals), len(dense)), nnz)
-        scratch = np.empty(nnz, np.uint16), np.empty(nnz, dense.dtype)
-        rows = BlockedRows.positive_pmi(counts, first, row_totals, _column_factors(totals), bounds, pool, scratch)
-        pieces, kernels = rows.pieces(TASKS), kernels_for(dense.dtype)
-        pool.run(lambda k: kernels.csr_times_dense(*rows, dense, product, *pieces[k]), len(pieces))
-    return product
+def pmi_products(counts: TiledRows, group: int, totals: Totals, dense: NDArray[Any], pool: Pool) -> NDArray[Any]:
+    """Return M @ dense for the rows of a group."""
+    sums = totals.rows[group_slice(group, len(totals.rows))]
+    nnz = int(counts.lengths.sum())
+    bounds = _panel_bounds(counts, (len(sums), len(dense)), nnz)
+    scratch = np.empty(nnz, np.uint16), np.empty(nnz, dense.dtype)
+    return positive_pmi(counts, sums, _column_factors(totals), bounds, scratch, pool).times(dense, pool)
 
 
 def _column_factors(totals: Totals) -> NDArray[np.float64]:
@@ -399,86 +384,62 @@ def _column_factors(totals: Totals) -> NDArray[np.float64]:
     return reciprocals(weights, weights.sum())
 
 
-def _block_bounds(counts: TiledRows, first: int, shape: tuple[int, int], nnz: int) -> NDArray[np.int32]:
-    """Return the first column of each block, and the number of columns.
+def _panel_bounds(counts: TiledRows, shape: tuple[int, int], nnz: int) -> NDArray[np.int32]:
+    """Return the first column of each panel of a matrix with `nnz` counts, and the number of columns.
 
-    A block is a task of the pool, so blocks should have similar numbers of counts. Blocks end at quantiles of the
-    columns of a sample, and at multiples of a width. The sample is each n-th count of the rows of a group from row
-    `first` on.
+    A panel is a task of the pool, so panels should have similar numbers of counts. Panels end at quantiles of the
+    columns of a sample, and at multiples of a width. The sample is each n-th count of a group.
     """
     rows, columns = shape
-    ends = np.cumsum(counts.lengths[first:])
+    ends = np.cumsum(counts.lengths)
     distance, sampled = max(int(ends[-1]) // SAMPLE, 1), list[NDArray[np.int32]]()
-    for begin, end in row_ranges(counts.lengths[first:], max(int(ends[-1]) // TASKS, 1)):
+    for begin, end in row_ranges(counts.lengths, max(int(ends[-1]) // TASKS, 1)):
         before = int(ends[begin - 1]) if begin else 0
-        sampled.append(counts.decoded(first + begin, first + end).indices[-before % distance :: distance])
+        sampled.append(counts.decoded(begin, end).indices[-before % distance :: distance])
     sample = np.sort(np.concatenate(sampled))
-    parts = max(nnz // (ROW_ENTRIES * rows), 1)  # so that a row has some counts in a block
-    cuts = sample[:: max(-(-len(sample) // min(parts, TASKS // 2)), 1)]
-    width = min(max(PMI_COLUMNS, -(-columns // parts)), WIDEST_BLOCK)
+    panels = max(nnz // (ROW_ENTRIES * rows), 1)  # so that a row has some counts in a panel
+    cuts = sample[:: max(-(-len(sample) // min(panels, TASKS // 2)), 1)]
+    width = min(max(PMI_COLUMNS, -(-columns // panels)), WIDEST_PANEL)
     return np.unique(np.concatenate(([0], np.arange(0, columns, width), cuts, [columns]))).astype(np.int32)
 
 
-class BlockedRows(NamedTuple):
-    """Rows of a sparse matrix, whose columns are in blocks; see `_kernels/sparse.pxi`.
+def positive_pmi(
+    counts: TiledRows,
+    row_totals: NDArray[np.float64],
+    column_factors: NDArray[np.float64],
+    bounds: NDArray[np.int32],
+    scratch: tuple[NDArray[np.uint16], NDArray[Any]],
+    pool: Pool,
+) -> Panels:
+    """Return max(0, log(N_rc f_c / n_r)) for the rows of a group, in panels between `bounds`.
 
-    The n-th row has, in the k-th block, the entries from ``starts[k, n]`` to ``starts[k + 1, n]``.
+    n_r is the total of a row, f_c the factor of a column. The kernel writes the entries of a piece to `scratch`, from
+    the place of the piece's first count on. The entries then move to new arrays without gaps. `scratch` serves all
+    groups, since writing to fresh memory takes longer than the logarithms.
     """
+    places = np.concatenate([[0], np.cumsum(counts.lengths)])
+    starts = np.zeros((len(bounds), len(counts.lengths)), np.int64)
+    pieces, factors = row_ranges(counts.lengths, max(int(places[-1]) // TASKS, 1)), reciprocals(row_totals)
+    kernels = kernels_for(scratch[1].dtype)
 
-    bounds: NDArray[np.int32]
-    starts: NDArray[np.int64]
-    columns: NDArray[np.uint16]
-    data: NDArray[Any]
+    def fill(k: int) -> None:
+        begin, end = pieces[k]
+        part, place = counts.decoded(begin, end), int(places[begin])
+        kernels.positive_pmi(*part, factors[begin:end], column_factors, bounds, starts[:, begin:end], *scratch, place)
 
-    @classmethod
-    def positive_pmi(
-        cls,
-        counts: TiledRows,
-        first: int,
-        row_totals: NDArray[np.float64],
-        column_factors: NDArray[np.float64],
-        bounds: NDArray[np.int32],
-        pool: Pool,
-        scratch: tuple[NDArray[np.uint16], NDArray[Any]],
-    ) -> BlockedRows:
-        """Return max(0, log(N_rc f_c / n_r)) for the rows of a group from row `first` on.
+    pool.run(fill, len(pieces))
+    ends = np.cumsum(starts[-1] - starts[0])
+    columns, data = (np.empty(ends[-1], part.dtype) for part in scratch)
 
-        n_r is the total of a row, f_c the factor of a column. The kernel writes the entries of a piece to `scratch`,
-        from the place of the piece's first count on. The entries then move to new arrays without gaps. `scratch` serves
-        all groups, since writing to fresh memory takes longer than the logarithms.
-        """
-        lengths = counts.lengths[first:]
-        places = np.concatenate([[0], np.cumsum(lengths)])
-        starts = np.zeros((len(bounds), len(lengths)), np.int64)
-        pieces, factors = row_ranges(lengths, max(int(places[-1]) // TASKS, 1)), reciprocals(row_totals)
-        kernels = kernels_for(scratch[1].dtype)
+    def move(k: int) -> None:
+        begin, end = pieces[k]
+        source = slice(starts[0, begin], starts[-1, end - 1])
+        target = slice(ends[end - 1] - (source.stop - source.start), ends[end - 1])
+        columns[target], data[target] = scratch[0][source], scratch[1][source]
+        starts[:, begin:end] += target.start - source.start
 
-        def fill(k: int) -> None:
-            begin, end = pieces[k]
-            part, place = counts.decoded(first + begin, first + end), int(places[begin])
-            kernels.positive_pmi(
-                *part, factors[begin:end], column_factors, bounds, starts[:, begin:end], *scratch, place
-            )
-
-        pool.run(fill, len(pieces))
-        ends = np.cumsum(starts[-1] - starts[0])
-        columns, data = (np.empty(ends[-1], part.dtype) for part in scratch)
-
-        def move(k: int) -> None:
-            begin, end = pieces[k]
-            source = slice(starts[0, begin], starts[-1, end - 1])
-            target = slice(ends[end - 1] - (source.stop - source.start), ends[end - 1])
-            columns[target], data[target] = scratch[0][source], scratch[1][source]
-            starts[:, begin:end] += target.start - source.start
-
-        pool.run(move, len(pieces))
-        return cls(bounds, starts, columns, data)
-
-    def pieces(self, count: int) -> list[tuple[int, int]]:
-        """Return about `count` ranges of rows with similar numbers of entries, mostly of LEAST_ROWS or more."""
-        lengths = self.starts[-1] - self.starts[0]
-        count = min(count, -(-len(lengths) // LEAST_ROWS))
-        return row_ranges(lengths, max(int(lengths.sum()) // count, 1))
+    pool.run(move, len(pieces))
+    return Panels(bounds, starts, columns, data)
 
 
 class SpilledRows:
@@ -492,7 +453,7 @@ class SpilledRows:
         self._reader = RandomAccessFile(self._file)
         self._groups: list[tuple[NDArray[np.int32], int, list[int]]] = []  # bounds, offset, bytes of each array
 
-    def append(self, rows: BlockedRows) -> None:
+    def append(self, rows: Panels) -> None:
         """Append a group without gaps; raise OSError if the disk is full."""
         arrays = rows.starts, rows.data, rows.columns  # in this order each is aligned
         self._groups.append((rows.bounds, self._file.tell(), [array.nbytes for array in arrays]))
@@ -500,17 +461,17 @@ class SpilledRows:
             self._file.write(array.data)
         self._file.flush()
 
-    def read(self) -> Generator[BlockedRows, None, None]:
+    def read(self) -> Generator[Panels, None, None]:
         """Yield the groups; the next group is read while one is in use."""
         with closing(ordered_map(self._read, self._groups, 1, ahead=1)) as groups:
             yield from groups
 
-    def _read(self, group: tuple[NDArray[np.int32], int, list[int]]) -> BlockedRows:
+    def _read(self, group: tuple[NDArray[np.int32], int, list[int]]) -> Panels:
         bounds, offset, sizes = group
         read = np.frombuffer(self._reader.read(offset, sum(sizes)), np.uint8)
         starts, data, columns = np.split(read, np.cumsum(sizes[:-1]))
-        block_starts = starts.view(np.int64).reshape(len(bounds), -1)
-        return BlockedRows(bounds, block_starts, columns.view(np.uint16), data.view(np.float32))
+        panel_starts = starts.view(np.int64).reshape(len(bounds), -1)
+        return Panels(bounds, panel_starts, columns.view(np.uint16), data.view(np.float32))
 
 
 def reciprocals(totals: NDArray[np.float64], numerator: float = 1.0) -> NDArray[np.float64]:

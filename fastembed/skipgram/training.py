@@ -107,9 +107,9 @@ def start(counts: Counts, validation: Counts | None, given: Given, options: Skip
     else:
         subwords = None if isinstance(lengths, bool) else Subwords.of(tokens, lengths)
     give_back_freed()  # the memory of counting
-    replay = None
-    if base is not None and given.replay is not None:
-        replay = base.aligned(given.replay, counts.vocabulary, name="replay")
+    replay = given.replay
+    if base is not None and replay is not None:
+        replay = base.aligned(replay, counts.vocabulary, name="replay")
     estimate = _estimate(counts, replay, subwords, options, run).within_limit()
     estimate.check()
     groups = groups_of(counts).buffered(estimate.buffer_memory)

@@ -48,7 +48,7 @@ def by_number(counts):
 @pytest.mark.parametrize(("window", "weighting"), [(1, "flat"), (2, "harmonic"), (5, "linear"), (10, "flat")])
 @pytest.mark.parametrize("columns", [7, 1 << 14])
 def test_the_counts_are_those_of_dense_powers(window, weighting, start, directed, columns, set_constant):
-    set_constant("fastembed._base.arrays.WALK_COLUMNS", columns)
+    set_constant("fastembed._base.panels.PANEL_COLUMNS", columns)
     matrix = random_graph(directed=directed)
     matrix[5] = 0  # of a directed graph: a node that no edge leaves
     if not directed:

@@ -50,7 +50,7 @@ def test_a_text_that_changes_between_its_readings_is_rejected(early_stopping):
 def test_a_memory_limit_changes_no_bit_and_leaves_nothing(
     corpus, early_stopping, baskets, tmp_path, monkeypatch, set_constant
 ):
-    """Counts that fit are in memory. Others are in a store, whether all groups fit into the buffer of an epoch or not."""
+    """Counts that fit are in memory, others in a store, whether all groups fit into the buffer of an epoch or not."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     set_constant("fastembed.counts.groups.GROUP_ROWS", 5)
     settings = SETTINGS | {"early_stopping": early_stopping, "baskets": baskets, "window": 12 if baskets else 2}
