@@ -124,13 +124,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return 1
     except KeyboardInterrupt:
-        what, checkpoint = (
-            "; nothing was saved" if "output" in arguments else "",
-            getattr(arguments, "checkpoint", None),
-        )
+        checkpoint = getattr(arguments, "checkpoint", None)
         if checkpoint and Path(checkpoint).exists():
-            what = f"; the same command goes on from {checkpoint}"
-        common.print_message(f"interrupted{what}")
+            common.print_message(f"interrupted; the same command goes on from {checkpoint}")
+        else:
+            common.print_message(f"interrupted{'; nothing was saved' * ('output' in arguments)}")
         return 130
     except Exception as error:
         if arguments.debug:

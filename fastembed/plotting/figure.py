@@ -1,4 +1,4 @@
-"""The training curve; and what pictures share: colours, a new figure or the user's axes, and writing the file."""
+"""The training curve, and the parts that pictures share: colours, axes and files."""
 
 from __future__ import annotations
 
@@ -17,38 +17,38 @@ from fastembed.formats.atomic import check_writable, replacing
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Place: TypeAlias = "str | os.PathLike[str] | Axes | None"  # of a picture
+Place: TypeAlias = "str | os.PathLike[str] | Axes | None"  # where a picture is drawn
 
 # Okabe and Ito's palette without black and without yellow, which is too pale.
-# Names of clusters have the colours of their dots, with as much ink as makes them legible: a contrast of 4.5 with paper
+# Names of clusters have the colours of their dots, darkened until the contrast with the paper is 4.5
 LIGHT: dict[str, Any] = {
     "paper": "#ffffff",
     "ink": "#222222",
     "dots": ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00"),
     "names": ("#0072b2", "#986d0e", "#078563", "#a26386", "#417a99", "#ba5505"),
 }
-FAINT = "#8a8a8a"  # of what is read last on a picture
-# Per suffix, metadata without the time, so that the same picture has the same bytes
+FAINT = "#8a8a8a"  # the colour of notes, ticks and frames
+# Metadata without a time, by suffix, so that equal pictures have equal bytes
 METADATA: dict[str, dict[str, None]] = {".png": {}, ".svg": {"Date": None}}
 
 
 def check_place(place: Place) -> None:
-    """Raise TypeError, ValueError or OSError unless a picture can be drawn there."""
+    """Raise TypeError, ValueError or OSError unless a picture can be drawn at a place."""
     axes = require("matplotlib.axes", "plot").Axes
     if place is None or isinstance(place, axes):
         return
     if not isinstance(place, str | os.PathLike):
         raise TypeError(f"path_or_ax must be a path or matplotlib axes, got {type(place).__name__}")
     if Path(place).suffix.lower() not in METADATA:
-        raise ValueError(f"a picture's name must end in {', '.join(METADATA)}, got {str(place)!r}")
+        raise ValueError(f"a picture's name must end in {' or '.join(METADATA)}, got {str(place)!r}")
     check_writable(place)
 
 
 @contextmanager
 def drawing(place: Place, size: tuple[float, float]) -> Iterator[Axes]:
-    """Yield the axes to draw on, and write their figure if the place is a path, when the block ends well.
+    """Yield the axes to draw on. If the place is a path, a block that ends without an error writes the figure.
 
-    Without a place the figure is a new one of pyplot, which a notebook or ``plt.show()`` shows.
+    Without a place, the axes are of a new figure of pyplot, which a notebook or ``plt.show()`` shows.
     """
     shape: dict[str, Any] = {"figsize": size, "layout": "constrained"}
     if place is None:
@@ -91,7 +91,7 @@ def plot_history(history: Sequence[Mapping[str, float]], path_or_ax: Place = Non
     if not history:
         raise ValueError("history must hold at least one record, got none")
     key = "nll" if "nll" in history[0] else "loss"
-    records = [record for record in history if not record.get("left_out")]  # a classifier calibrates in between
+    records = [record for record in history if not record.get("left_out")]  # without the epochs of calibration
     nll = [record[key] for record in records]
     seconds = np.cumsum([record["seconds"] for record in records])
     validation = [record.get("validation_nll", math.nan) for record in records]  # NaN is not drawn

@@ -1,4 +1,4 @@
-"""What a map shows: words, their neighbours and clusters, and their places in the plane."""
+"""The data of a map: words, their neighbours and clusters, and their coordinates."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ Labels = npt.NDArray[np.intp]
 Method = Literal["pca", "umap"]
 METHODS = ("pca", "umap")
 MIN_WORDS = 4  # the fewest words that UMAP can place
-SPREAD = 10.0  # the spread of UMAP's start, as in its own
+SPREAD = 10.0  # the largest coordinate of UMAP's start, as in UMAP's defaults
 JITTER = 1e-4  # noise in UMAP's start, as a share of the spread
-NEIGHBORS = 15  # of a word, which are listed, make the clusters and are kept together by a projection
-CROWD = 100  # from this number of words on, a projection that keeps neighbours together pays
+NEIGHBORS = 15  # per word: for the graph of clusters, and for UMAP
+CROWD = 100  # the fewest words for which UMAP is the default
 
-# Of clusters
+# Clusters
 ROUNDS = 30  # the most rounds of moves on one graph
-SHARE = 0.001  # if at most this share of the nodes gain by a move, the communities are settled
+SHARE = 0.001  # moves end when at most this share of the nodes gain by a move
 SCALES = (math.inf, 6000, 800)  # words per unit of resolution, from the coarsest level to the finest; inf: resolution 1
-COMMON = 0.25  # the power of its rank by which a rarer word names a cluster less
+COMMON = 0.25  # typicality is divided by this power of the rank, so that common words name clusters
 LEAST = 5  # the fewest words of a cluster that has a name
 NAMED_BY = 3  # words in the name of a cluster
 
@@ -66,7 +66,7 @@ class Layout:
     unit : ndarray of float64, shape (N, D)
         Their vectors scaled to length 1; zero stays zero.
     near : ndarray of intp, shape (N, K)
-        The nearest words of each, among these, by cosine.
+        The nearest of these words to each word, by cosine.
     cosines : ndarray of float64, shape (N, K)
     method : str
         How the words were projected.
@@ -76,7 +76,7 @@ class Layout:
     levels : list of Level
         Clusters, the coarsest first.
     colours : ndarray of uint8, shape (C,)
-        The number of the colour of each of the coarsest clusters.
+        The number of the colour of each cluster of the coarsest level.
     order : ndarray of intp, shape (N,)
         The words, the most typical of the words around them first.
     """
@@ -112,7 +112,7 @@ def lay_out(
     shown = vectors.subset(chosen)
     shown = shown.subset(ids=np.flatnonzero(shown.matrix.any(axis=1)))
     if not len(shown):
-        raise ValueError("there is no word to show")
+        raise ValueError("words must hold at least one word with a vector that is not zero, got none")
     if method is None:
         method = "umap" if len(shown) >= CROWD and importlib.util.find_spec("umap") is not None else "pca"
     check_choice("method", method, METHODS)
@@ -122,7 +122,7 @@ def lay_out(
     near, cosines = shown.nearest(ids=np.arange(len(shown)), topn=NEIGHBORS, progress=progress)
     graph = neighbor_graph(near, cosines)
     levels = find_levels(graph, seed)
-    with SingleThreadedBlas():  # more threads add in another order
+    with SingleThreadedBlas():  # so that sums have one order
         coordinates, shares = principal_components(unit)
         if method == "umap":
             coordinates = umap_places(unit, coordinates, seed, near, cosines, progress)
@@ -143,7 +143,7 @@ def lay_out(
 def spread_colours(labels: Labels, coordinates: Rows) -> npt.NDArray[np.uint8]:
     """Return the number of a colour for each cluster: clusters of one colour are far apart on the map.
 
-    The largest clusters come first; each takes the colour whose nearest cluster is farthest.
+    Clusters choose in order of size: each takes the colour whose nearest cluster is farthest.
 
     Examples
     --------
@@ -168,11 +168,11 @@ def principal_components(rows: Rows) -> tuple[Rows, Rows]:
     """Return the first two principal components, shape (N, 2), and their shares of the variance, shape (2,).
 
     With X the rows less their mean and X = U S V', the coordinates are the first columns of U S. The signs
-    make the largest component of each direction positive. Missing components, as of one word or one dimension, are 0.
+    make the largest component of each direction positive. Missing components, as with one word or one dimension, are 0.
     """
     centred = rows - rows.mean(axis=0)
     u, s, vt = np.linalg.svd(centred, full_matrices=False)
-    s[s <= s[0] * np.finfo(np.float64).eps * max(rows.shape)] = 0  # rounding errors are not a direction
+    s[s <= s[0] * np.finfo(np.float64).eps * max(rows.shape)] = 0  # rounding errors
     coordinates, shares = np.zeros((len(rows), 2)), np.zeros(2)
     for k in range(min(2, int(np.count_nonzero(s)))):
         coordinates[:, k] = u[:, k] * s[k] * np.sign(vt[k, np.abs(vt[k]).argmax()])
@@ -183,9 +183,9 @@ def principal_components(rows: Rows) -> tuple[Rows, Rows]:
 def umap_places(
     unit: Rows, components: Rows, seed: int, near: npt.NDArray[np.intp], cosines: Rows, progress: bool
 ) -> Rows:
-    """Return UMAP's coordinates (N, 2), which start from principal components, made of neighbours that are known."""
+    """Return UMAP's coordinates (N, 2), computed from the given neighbours, with principal components as the start."""
     start = components * (SPREAD / (np.abs(components).max() or 1.0))
-    # Where principal components are missing, UMAP would divide by the width of nothing
+    # Without noise, UMAP would divide by zero where a principal component is missing
     start += np.random.default_rng(seed).normal(scale=JITTER * SPREAD, size=start.shape)
     others = NEIGHBORS - 1  # UMAP counts the word itself
     rows = np.hstack([np.arange(len(unit))[:, None], near[:, :others]])
@@ -194,7 +194,7 @@ def umap_places(
     options |= {"init": start.astype(np.float32), "random_state": seed, "n_jobs": 1}
     options["tqdm_kwds"] = {"desc": "map", "leave": False, "disable": not progress}
     with warnings.catch_warnings():
-        # UMAP says that TensorFlow is not there, that it could place no new words later, and that some stand alone
+        # UMAP warns that TensorFlow is missing, that new words cannot be placed, and of words without neighbours
         warnings.simplefilter("ignore")
         placed = require("umap", "maps").UMAP(**options).fit_transform(unit.astype(np.float32))
     return placed.astype(np.float64)
@@ -204,14 +204,14 @@ def umap_places(
 
 
 def neighbor_graph(near: npt.NDArray[np.integer[Any]], cosines: Rows) -> csr_array:
-    """Return the graph (N, N) of neighbours: an edge weighs the cosine, and twice that if each is near the other.
+    """Return the graph (N, N) of neighbours: an edge weighs the cosine, twice if both words are near each other.
 
     Parameters
     ----------
     near : ndarray of int, shape (N, K)
         The nearest words of each word, without itself.
     cosines : ndarray of float64, shape (N, K)
-        Those below zero count as zero.
+        Cosines below zero count as zero.
 
     Examples
     --------
@@ -231,10 +231,9 @@ def neighbor_graph(near: npt.NDArray[np.integer[Any]], cosines: Rows) -> csr_arr
 def communities(graph: csr_array, resolution: float, seed: int) -> Labels:
     """Return the community of each node, numbered from the largest to the smallest: Louvain's method.
 
-    It looks for the labels c that maximise the modularity with a resolution, over all pairs of nodes,
-    ``sum((A_ij - resolution * k_i * k_j / 2m) * (c_i == c_j)) / 2m``, where k are the degrees and 2m their sum. In a
-    round every node finds the community that it gains most by joining, and a random half of those that gain move; the
-    communities are the nodes of the next graph.
+    The labels c should maximise the modularity, ``sum((A_ij - resolution * k_i * k_j / 2m) * (c_i == c_j)) / 2m`` over
+    all pairs of nodes, where k are the degrees and 2m is their sum. In each round, every node finds the community with
+    the largest gain, and a random half of the nodes that gain move. Communities become the nodes of the next graph.
 
     Parameters
     ----------
@@ -260,12 +259,12 @@ def communities(graph: csr_array, resolution: float, seed: int) -> Labels:
 
 
 def find_levels(graph: csr_array, seed: int) -> list[Level]:
-    """Return the clusters of words at several scales, the coarsest first, each part of one of the level before.
+    """Return the clusters of words at several scales, the coarsest first. Each cluster is part of a coarser one.
 
     Parameters
     ----------
     graph : csr_array, shape (N, N)
-        As of :func:`neighbor_graph`; words in the order of their frequency.
+        The result of :func:`neighbor_graph`, for words in the order of their frequency.
     """
     count = graph.shape[0]
     levels = []
@@ -302,8 +301,7 @@ def _names(graph: csr_array, labels: Labels) -> list[tuple[int, ...]]:
 def _typical_first(graph: csr_array, labels: Labels) -> Labels:
     """Return the words cluster by cluster, the most typical word of each cluster first.
 
-    A word is typical if the weight of its edges inside its cluster, over a power of its rank, is large: many words of
-    the cluster are near it, and readers know it.
+    The typicality of a word is the weight of its edges inside the cluster, divided by a power of its rank.
     """
     count = graph.shape[0]
     rows = np.repeat(np.arange(count), np.diff(graph.indptr))
@@ -320,11 +318,11 @@ def _moved(graph: csr_array, resolution: float, rng: np.random.Generator) -> Lab
     if total == 0:
         return community
     expected = resolution * degrees / total
-    links = csr_array(graph - diags_array(graph.diagonal()))  # an edge to itself goes where the node goes
+    links = csr_array(graph - diags_array(graph.diagonal()))  # self-loops move with their node
     links.eliminate_zeros()
     for _ in range(ROUNDS):
         members = csr_array((np.ones(count), community, np.arange(count + 1)), shape=(count, count))
-        weights = csr_array(links @ members)  # of the edges of a node to each community
+        weights = csr_array(links @ members)  # of the edges between each node and each community
         rows = np.repeat(np.arange(count), np.diff(weights.indptr))
         sizes = np.bincount(community, degrees, count)
         here = weights.indices == community[rows]

@@ -26,23 +26,23 @@ from fastembed.vectors.vectors import Vectors
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-LONGEST = 30  # characters per label
-LABELLED = 120  # the most words with labels, if they are not chosen
+LONGEST = 30  # most characters of a label
+LABELLED = 120  # the most words with labels, unless the caller chooses the words
 PAGE = ".html"
 ON_A_PICTURE, ON_A_PAGE = 5_000, 50_000  # words
-AREA = 12_000.0  # square points of all dots together, within limits for each
+AREA = 12_000.0  # square points of all dots together, within the limits of DOT
 DOT = (1.2, 4.5)  # diameter in points
 NAME_SIZES = (14.0, 9.5)  # points, of the names of clusters of the coarsest levels
 WORD_SIZE = 7.5
 GAP = 3.5  # points from the centre of a dot to its label
-MARGIN = np.array([-1.0, -1.0, 1.0, 1.0])  # pixels around a label: a renderer of another resolution may round up
+MARGIN = np.array([-1.0, -1.0, 1.0, 1.0])  # pixels around a label, for renderers that round up
 ALIGN_X = {1: "left", 0: "center", -1: "right"}
 ALIGN_Y = {1: "bottom", 0: "center", -1: "top"}
 # Positions of a label beside its dot, best first
 PLACES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
 MIDDLE = ((0, 0),)  # the position of a cluster's name
 PLAIN = ("normal", "normal", 400)  # style, stretch, weight
-NO_CHARACTER = 0x10FFFF  # a font that has even this has a box for everything
+NO_CHARACTER = 0x10FFFF  # a font that has this code point draws a box for every character
 
 
 @dataclass(frozen=True)
@@ -167,20 +167,20 @@ def _names(layout: Layout, texts: list[str]) -> list[Label]:
 
 
 def _draw_labels(ax: Axes, labels: list[Label], families: list[str], most: int) -> int:
-    """Draw labels in order where there is space, of `most` words at most; return the number of words with a label."""
+    """Draw labels in order where there is space, for at most `most` words; return the number of words with a label."""
     from matplotlib import patheffects
     from matplotlib.backends import backend_agg
 
     agg: Any = backend_agg  # for type checkers its classes take no arguments
     figure: Any = ax.get_figure(root=True)
-    # One for all labels: a figure without a window's canvas would create a whole picture for each
+    # One renderer for all labels: a figure without a canvas would create one for each label
     renderer = agg.RendererAgg(*figure.bbox.size, figure.dpi)
     figure.draw_without_rendering()  # fixes the position and size of the axes
     dots = ax.transData.transform([label.xy for label in labels])
     gap = GAP * figure.dpi / 72
     left, bottom, right, top = ax.bbox.extents
     halo = [patheffects.withStroke(linewidth=2.0, foreground="white", alpha=0.9)]
-    # A dollar sign or a backslash in a token is itself, not mathematics
+    # Dollar signs and backslashes in tokens are no mathematics
     common: dict[str, Any] = {"parse_math": False, "usetex": False, "in_layout": False, "path_effects": halo}
     common["family"] = families
     taken, drawn = np.empty((0, 4)), 0
@@ -216,7 +216,7 @@ def _overlap(boxes: Rows, others: Rows) -> npt.NDArray[np.bool_]:
 
 
 def _families(texts: Iterable[str]) -> list[str]:
-    """Return matplotlib's font families, and others with the characters that those lack, in the order to try them.
+    """Return the font families to try, in order: matplotlib's, then families with the characters these lack.
 
     Examples
     --------
@@ -243,10 +243,10 @@ FOLDER = files("fastembed.plotting") / "web"
 SCRIPTS = ("data.js", "view.js", "pointer.js", "map.js")
 SIDE = 65535  # the larger side of the map: places are 16-bit integers
 LISTED = 10  # neighbours of each word
-DIMENSIONS = 100  # the most dimensions of the rows on a page: those along which the words differ most
-FINE, COARSE = 127, 12  # steps of a component of a unit vector from 0 to 1: in few numbers, and in many
+DIMENSIONS = 100  # the most dimensions of the rows on a page: the directions of most weight
+FINE, COARSE = 127, 12  # steps of a component from 0 to 1: for at most MANY numbers, and for more
 MANY = 1_000_000  # numbers
-# On dark paper the same hues as on light, lighter
+# The hues of LIGHT, lighter for dark paper
 DARK_DOTS = ("#3d9bdc", "#f2b233", "#1fbf92", "#dd93bd", "#93d6ff", "#f27a2a")
 THEMES = {"light": LIGHT, "dark": {"paper": "#14171c", "ink": "#e6e6e6", "dots": DARK_DOTS, "names": DARK_DOTS}}
 NOTES = {  # for people who look at a map
@@ -257,7 +257,7 @@ NOTES = {  # for people who look at a map
 
 
 def _write_page(layout: Layout, path: str | os.PathLike[str]) -> None:
-    """Write the page that shows a layout, whole or not at all. Tokens are in it as packed data alone."""
+    """Write the page of a layout, atomically. Tokens are packed data, so that no token is read as HTML."""
     texts = {
         "title": f"Map of {len(layout.words):,} words",
         "note": NOTES[layout.method],
@@ -276,7 +276,7 @@ def _read(name: str) -> str:
 
 
 def _data(layout: Layout) -> dict[str, Any]:
-    """Return what the script of the page reads."""
+    """Return the data that the script of the page reads."""
     near, cosines = layout.near[:, :LISTED], layout.cosines[:, :LISTED]
     places, extent = _places(layout.coordinates)
     rows = _steps(layout.unit)
@@ -298,7 +298,7 @@ def _data(layout: Layout) -> dict[str, Any]:
 
 
 def _level(layout: Layout, number: int, places: Rows) -> dict[str, Any]:
-    """Return the clusters of a level: that of each word, and the name, place and colour of each."""
+    """Return a level: the cluster of each word, and the name, place and colour of each cluster."""
     level = layout.levels[number]
     x, y = middles(level.labels, places).round().astype(int).T.tolist()
     return {
@@ -311,7 +311,7 @@ def _level(layout: Layout, number: int, places: Rows) -> dict[str, Any]:
 
 
 def _places(coordinates: Rows) -> tuple[Rows, list[int]]:
-    """Return coordinates in units of the map, (N, 2), and its width and height, of which the larger is `SIDE`."""
+    """Return coordinates in units of the map, (N, 2), and the width and height of the map; the larger is `SIDE`."""
     low, high = coordinates.min(axis=0), coordinates.max(axis=0)
     scale = SIDE / (float((high - low).max()) or 1.0)
     places = np.rint((coordinates - low) * scale)
@@ -319,7 +319,7 @@ def _places(coordinates: Rows) -> tuple[Rows, list[int]]:
 
 
 def _steps(unit: Rows) -> Rows:
-    """Return unit vectors, or their components along the directions of most weight, in steps of a page."""
+    """Return unit vectors, reduced to `DIMENSIONS` directions of most weight, in steps of FINE or COARSE."""
     if unit.shape[1] > DIMENSIONS:
         _, directions = np.linalg.eigh(unit.T @ unit)
         unit = unit @ directions[:, ::-1][:, :DIMENSIONS]

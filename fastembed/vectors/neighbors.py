@@ -20,17 +20,17 @@ import numpy.typing as npt
 
 from fastembed._base.threads import PARALLEL_BYTES, SingleThreadedBlas
 
-COSINE_BYTES = 1 << 25  # of a block of cosines: limits the number of queries in one product with all rows
-EXACT_BYTES = 1 << 22  # of a block of rows in float64
+COSINE_BYTES = 1 << 25  # bytes of a block of cosines: limits the queries of one product with all rows
+EXACT_BYTES = 1 << 22  # bytes of a block of rows in float64
 
 Matrix = npt.NDArray[np.floating[Any]]
 Exact = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.intp]
-Excluded = Sequence[Sequence[int]]  # ids that are left out of the answer to each query
+Excluded = Sequence[Sequence[int]]  # for each query, the ids to leave out of its result
 Among = int | Ids | None  # the number of first rows to search, or the ascending ids of rows to search; None: all
 Ranked = tuple[Ids, Exact]  # ids and their scores, descending; ties in the order of the ids
 
-GROUPS = 1024  # groups of rows: the threshold for candidates is found among the best score of each
+GROUPS = 1024  # groups of rows: the best scores of groups give the threshold for candidates
 
 DECIMALS = 12  # decimals to which cosines are rounded
 LEAST = 2.0**-1074  # the smallest positive number of float64
@@ -39,7 +39,9 @@ METHODS = ("3CosAdd", "3CosMul")
 
 
 class Neighbors:
-    """Search among the rows (V, D) of a matrix by cosine. No zero row is found; with a zero query all cosines are 0.
+    """Search among the rows (V, D) of a matrix by cosine.
+
+    Zero rows are never a result; a zero query has the cosine 0 with every row.
 
     Parameters
     ----------
@@ -129,7 +131,7 @@ class Neighbors:
         results = []
         for block in _blocks(number, terms * len(rows) * rows.itemsize, COSINE_BYTES):
             flat = queries[block].reshape(-1, dim).astype(rows.dtype)
-            few = len(flat) == terms and rows.nbytes <= PARALLEL_BYTES  # a single query: threads would cost more
+            few = len(flat) == terms and rows.nbytes <= PARALLEL_BYTES  # threads would slow a single query
             with SingleThreadedBlas() if few else nullcontext():
                 cosines = (flat @ rows.T).reshape(len(flat) // terms, terms, len(rows))
             for query, approximate, omitted in zip(queries[block], cosines, excluded[block], strict=True):
@@ -148,9 +150,9 @@ class Neighbors:
         return results
 
     def _cosines(self, ids: Ids, query: Exact) -> Exact:
-        """Return the cosines (T, N) of rows with the unit vectors (T, D), independent of the other rows.
+        """Return the cosines (T, N) of rows with the unit vectors (T, D). The bits do not depend on the other rows.
 
-        The BLAS cannot be used: its order of summation depends on the position of a row.
+        BLAS cannot do this: its order of summation depends on the position of a row.
         """
         cosines = np.empty((len(query), len(ids)))
         for block in _blocks(len(ids), query.shape[1] * 8, EXACT_BYTES):
@@ -163,19 +165,19 @@ class Neighbors:
 def unit_vectors(vectors: npt.NDArray[Any]) -> Exact:
     """Return finite vectors (N, D) divided by their lengths, in float64; zero stays zero.
 
-    Exact multiples of a vector have the same bits after division by the largest component. No square then overflows,
-    and one that underflows is too small to matter.
+    Exact multiples of a vector have the same bits after division by the largest component. Then no square overflows,
+    and a square that underflows is too small to matter.
     """
     exact = vectors.astype(np.float64)
     exact /= np.maximum(np.abs(exact).max(axis=1, initial=0), LEAST)[:, None]
-    exact /= np.maximum(_lengths(exact), 1.0)[:, None]  # no length is below 1, except that of zero
+    exact /= np.maximum(_lengths(exact), 1.0)[:, None]  # only zero vectors are shorter than 1
     return exact
 
 
 def rounded_products(vectors: Exact, others: Exact) -> Exact:
     """Return the products (N,) of vectors (N, D) with a vector (D,), or row by row with (N, D), rounded to DECIMALS.
 
-    For unit vectors they are the cosines. Each product is independent of the others.
+    Products of unit vectors are cosines. The bits of a product do not depend on other rows.
     """
     products: Exact = np.rint((vectors * others).sum(axis=1) * 10.0**DECIMALS)
     return products / 10.0**DECIMALS + 0.0  # makes -0.0 zero
@@ -193,9 +195,10 @@ def _cos_mul(cosines: Matrix) -> Matrix:
 
 
 def _candidates(lower: Matrix, upper: Matrix, count: int) -> Ids:
-    """Return the indices that can hold the `count` largest values, ascending, given bounds of all values.
+    """Return the ascending indices of values that may be among the `count` largest, from bounds of all values.
 
-    The best values of groups are a subset of all values, so their `count`-th largest is no larger than that of all.
+    The best lower bounds of groups are a subset of all lower bounds. So their `count`-th largest is at most the
+    `count`-th largest of all, and serves as the threshold for upper bounds.
     """
     if count == len(lower):
         return np.arange(count)
@@ -205,7 +208,7 @@ def _candidates(lower: Matrix, upper: Matrix, count: int) -> Ids:
 
 
 def _lengths(rows: Exact) -> Exact:
-    """Return the length of each row, (N,), independent of the other rows."""
+    """Return the length of each row, (N,). The bits do not depend on the other rows."""
     return np.sqrt((rows * rows).sum(axis=1))
 
 

@@ -22,7 +22,7 @@ Composer: TypeAlias = "NgramDictionary | BucketComposer"  # composes vectors (D,
 
 
 def composer_of(tensors: Tensors) -> Composer | None:
-    """Return the composer with these tensors, the result of `tensors` of one of the two; None if there are none."""
+    """Return the composer whose method `tensors` returned these; None without tensors."""
     if not tensors:
         return None
     kind = NgramDictionary if "centre" in tensors else BucketComposer
@@ -34,8 +34,7 @@ class NgramDictionary:
     """Composes words from n-grams that each have a vector.
 
     The vector of a word is the sum of the rows of its n known n-grams, divided by the square root of n, minus the
-    centre.
-    An n-gram that occurs twice in a word counts twice.
+    centre. An n-gram that occurs twice in a word counts twice.
 
     Attributes
     ----------
@@ -85,7 +84,7 @@ class NgramDictionary:
     def parts(self, word: str, row: int | None = None) -> list[tuple[str, Exact]]:
         """Return the known n-grams of a word, in order of occurrence, and their parts (D,) of its vector.
 
-        Each has an equal share of the centre. The n-grams of a token, given by its row, have the weight of the token.
+        The centre is shared equally among the parts. `row` is the row of a token, whose weight its n-grams have.
         """
         _, ids = self._finder.find([word])
         size = len(ids)
@@ -193,7 +192,7 @@ class BucketComposer:
 
 
 def check_composed(words: Sequence[str], vectors: Matrix) -> None:
-    """Raise ValueError if a composed vector is not finite, since the vectors of n-grams are not checked before."""
+    """Raise ValueError if a composed vector is not finite: `load` does not check the vectors of n-grams."""
     if not all_finite(vectors):
         word = words[int(np.argmin(np.isfinite(vectors).all(axis=1)))]
         raise ValueError(f"the vector composed for {word!r} is not finite: the n-grams are damaged")

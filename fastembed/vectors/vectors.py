@@ -37,8 +37,8 @@ Weighted = Query | tuple[Query, float]
 Restriction = int | np.integer[Any] | Iterable[Token] | None
 Entry = int | Matrix  # the row of a token, or the vector (D,) composed for an unknown word
 
-QUERIES = 2048  # between two steps of a bar
-# Names of `gensim.models.KeyedVectors`, and what they are here
+QUERIES = 2048  # per step of a bar
+# Attributes of `gensim.models.KeyedVectors`, and their equivalents here
 GENSIM = {"vectors": "matrix", "vector_size": "matrix.shape[1]", "index_to_key": "tokens"}
 GENSIM |= {"get_vector": "vectors[token]", "key_to_index": "{token: row for row, token in enumerate(vectors.tokens)}"}
 
@@ -178,7 +178,7 @@ class Vectors:
         vector = (self._matrix[entry] if isinstance(entry, int) else entry).astype(np.float64)
         parts = [] if self._composer is None else self._composer.parts(name, row)
         unit = unit_vectors(vector[None])[0]
-        length = float(unit @ vector) or math.inf  # all shares of zero are 0
+        length = float(unit @ vector) or math.inf  # shares of a zero vector are 0
         shares: dict[str, float] = {}
         for ngram, part in parts:
             shares[ngram] = shares.get(ngram, 0.0) + float(unit @ part) / length
@@ -270,12 +270,12 @@ class Vectors:
         check_is_vectors("other", other)
         if self._matrix.shape[1] != other.matrix.shape[1]:
             dimensions = f"{self._matrix.shape[1]} and {other.matrix.shape[1]}"
-            raise ValueError(f"only vectors of one dimension can be aligned, these have {dimensions}")
+            raise ValueError(f"vectors to align must have one dimension, got {dimensions}")
         given = [token for token in self._tokens if token in other] if tokens is None else tokens
         shared = as_items("tokens", given)
         if not shared:
-            raise ValueError("the vectors share no token by which to align them")
-        with SingleThreadedBlas():  # more threads add in another order
+            raise ValueError("vectors to align must share tokens, got none in both")
+        with SingleThreadedBlas():  # so that sums have one order
             u, _, vt = np.linalg.svd(unit_vectors(self[shared]).T @ unit_vectors(other[shared]))
             turned = (self._matrix.astype(np.float64) @ (u @ vt)).astype(self._matrix.dtype)
         return type(self)(self._tokens, read_only(turned), counts=self._counts)
@@ -646,21 +646,21 @@ class Vectors:
         return Neighbors(self._matrix)
 
     def _checked_ids(self, ids: npt.ArrayLike | None) -> Ids:
-        """Check ids of tokens, which may be empty, and return them."""
+        """Return ids of tokens, possibly none, after checking them."""
         return np.empty(0, np.intp) if np.size(ids) == 0 else check_ids("ids", ids, len(self))  # type: ignore[arg-type]
 
     def _rows_of(self, name: str, tokens: Iterable[Token]) -> Ids:
-        """Return the rows of several tokens; an unknown one raises a KeyError that names the closest spellings."""
+        """Return the rows of tokens; raise KeyError for an unknown token, with the closest spellings."""
         several = as_items(name, tokens)
         self._names(several)
         return np.array([check_token(token, self._rows, self._tokens) for token in several], dtype=np.intp)
 
     def _names(self, tokens: Sequence[Any]) -> list[Any]:
-        """Return tokens as str; TypeError if one is an integer and some tokens of the vectors are not."""
+        """Return tokens as str; raise TypeError for an integer unless all tokens of the vectors are integers."""
         names = [token_of(token) for token in tokens]
         number = next((token for token, name in zip(tokens, names, strict=True) if name is not token), None)
         if number is not None and not self._of_integers:
-            raise TypeError(f"{number} is no word: the word is {str(number)!r}, row {number} is matrix[{number}]")
+            raise TypeError(f"a token must be a str, got {number}: pass {str(number)!r}, or matrix[{number}] for a row")
         return names
 
     @cached_property
@@ -668,7 +668,7 @@ class Vectors:
         return all(token.removeprefix("-").isdecimal() for token in self._tokens)
 
     def _entries(self, tokens: Sequence[Any]) -> list[Entry]:
-        """Return the row of each token, or the composed vector of an unknown word; KeyError if there is neither."""
+        """Return the row of each token, or the composed vector of an unknown word; raise KeyError if it has neither."""
         names = self._names(tokens)
         composed: dict[str, Matrix] = {}
         if self._composer is not None:
@@ -696,7 +696,7 @@ class Vectors:
         return np.unique(self._rows_of("restrict", restrict))
 
     def _queried(self, items: Sequence[Any]) -> tuple[Exact, list[list[int]]]:
-        """Return the unit vectors of tokens, or vectors unchanged, (Q, D), and the row of each query that has one."""
+        """Return queries (Q, D), tokens as unit vectors, and a list per query with the row of its token, or empty."""
         entries = iter(self._entries([item for item in items if not isinstance(item, np.ndarray)]))
         vectors = np.empty((len(items), self._matrix.shape[1]))
         rows: list[list[int]] = [[] for _ in items]
@@ -717,12 +717,12 @@ class Vectors:
 def composing_vectors(
     kind: type[Kind], tokens: Sequence[str], matrix: Matrix, counts: npt.ArrayLike | None, composer: Composer | None
 ) -> Kind:
-    """Return vectors with a composer, if there is one, for words that are not among the tokens.
+    """Return vectors with a composer, or None, for words that are not among the tokens.
 
     Parameters
     ----------
     kind : type
-        `Vectors`, or a class that is derived from it.
+        `Vectors` or a subclass.
     tokens, matrix, counts
         As for `Vectors`.
     """
@@ -732,7 +732,7 @@ def composing_vectors(
 
 
 def check_is_vectors(name: str, given: object) -> None:
-    """Raise TypeError for another object, such as a model."""
+    """Raise TypeError unless an argument is a `Vectors`; a model is not."""
     if not isinstance(given, Vectors):
         raise TypeError(f"{name} must be a Vectors, such as model.vectors, got {type(given).__name__}")
 
@@ -743,20 +743,20 @@ def composer_behind(vectors: Vectors) -> Composer | None:
 
 
 def _check_one(name: str, given: object, ids: object) -> None:
-    """Raise TypeError unless exactly one of the two is given."""
+    """Raise TypeError unless either the argument `name` or `ids` is given."""
     if (given is None) == (ids is None):
         raise TypeError(f"give either {name} or ids, not {'neither' if ids is None else 'both'}")
 
 
 def attribute_of(owner: Any, name: str, renamed: Mapping[str, str]) -> Any:
-    """Return an attribute of an object, or raise AttributeError, which says what another library's name is here."""
+    """Return an attribute; raise AttributeError with the equivalent here for a name of another library."""
     if name in renamed:
         raise AttributeError(f"{type(owner).__name__} has no {name!r}, as gensim has: it is {renamed[name]} here")
-    return object.__getattribute__(owner, name)  # with the error of a property before a fit
+    return object.__getattribute__(owner, name)  # raises the error of a property before a fit
 
 
 def as_items(name: str, items: Any, what: str = "several tokens") -> list[Any]:
-    """Return tokens or other items as a list; raise TypeError for a str, for a mapping and for what is not iterable."""
+    """Return items as a list; raise TypeError for a str, a mapping, or an object that is not iterable."""
     if isinstance(items, str | bytes | Mapping) or not isinstance(items, Iterable):
         raise TypeError(f"{name} must be {what}, got {items!r}")
     return list(items)
@@ -775,7 +775,7 @@ def _listed(name: str, queries: Query | Iterable[Any]) -> list[Any]:
 
 
 def _weighted(name: str, items: Query | Iterable[Weighted], sign: float) -> list[tuple[Any, float]]:
-    """Return the items of a query and their weights, which are `sign` where none is given."""
+    """Return the items of a query and their weights, by default `sign`."""
     high = np.inf if sign > 0 else 0.0
     weighted: list[tuple[Any, float]] = []
     for item in _listed(name, items):
@@ -788,7 +788,7 @@ def _weighted(name: str, items: Query | Iterable[Weighted], sign: float) -> list
 
 
 def _checked_vector(item: npt.NDArray[Any], dim: int) -> Exact:
-    """Check a given vector (D,) and return it."""
+    """Return the vector (D,) of a query after checking it."""
     if item.dtype.kind != "f":
         raise TypeError(f"a query vector must hold floating-point numbers, got dtype {item.dtype}")
     if item.shape != (dim,):
@@ -797,7 +797,7 @@ def _checked_vector(item: npt.NDArray[Any], dim: int) -> Exact:
 
 
 def _exact(name: str, vectors: npt.NDArray[Any]) -> Exact:
-    """Return finite vectors in float64."""
+    """Return vectors in float64; raise ValueError unless they are finite."""
     exact = vectors.astype(np.float64)
     check_finite(name, exact)
     return exact
@@ -812,7 +812,7 @@ def _to_gensim_fasttext(tokens: Sequence[str], matrix: Matrix, composer: BucketC
     vectors.key_to_index = {token: row for row, token in enumerate(tokens)}
     vectors.vectors = np.array(matrix)
     vectors.vectors_ngrams = composer.rows
-    vectors.vectors_vocab = np.empty_like(matrix)  # the words' own rows: the part of the mean that is not from n-grams
+    vectors.vectors_vocab = np.empty_like(matrix)  # the rows of the words: the means without n-grams
     for block, sums, sizes in composer.sums(tokens):
         vectors.vectors_vocab[block] = matrix[block] * (sizes[:, None] + 1).astype(matrix.dtype) - sums
     vectors.recalc_char_ngram_buckets()

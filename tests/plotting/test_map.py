@@ -120,13 +120,13 @@ def test_what_the_font_lacks_is_drawn_in_another(axes, tmp_path, vectors_of):
     [
         ({"words": ["word1", "nowhere"]}, KeyError, "'nowhere'"),
         ({"words": "word1"}, TypeError, "words"),
-        ({"words": []}, ValueError, "no word"),
+        ({"words": []}, ValueError, "at least one word"),
         ({"topn": 0}, ValueError, "topn"),
         ({"method": "mds"}, ValueError, "method"),
         ({"method": "umap", "topn": 3}, ValueError, "at least 4 words, got 3"),
         ({"seed": -1}, ValueError, "seed"),
         ({"vectors": np.eye(3)}, TypeError, "must be a Vectors"),
-        ({"vectors": Vectors([], np.empty((0, 3)))}, ValueError, "no word"),
+        ({"vectors": Vectors([], np.empty((0, 3)))}, ValueError, "at least one word"),
     ],
 )
 def test_bad_arguments_leave_no_file(arguments, error, message, tmp_path, vectors_of):

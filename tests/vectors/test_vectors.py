@@ -79,7 +79,7 @@ def test_counts_follow_the_tokens(vectors):
     [
         ("w", KeyError, "'w' is not among the 200 tokens; the closest spellings are "),
         (["w1", "v0000"], KeyError, "'v0000' is not among the 200 tokens"),
-        (7, TypeError, "7 is no word: the word is '7'"),
+        (7, TypeError, "got 7: pass '7', or "),
         (1.0, TypeError, r"tokens must be one token or several, got 1\.0"),
         (slice(3), TypeError, r"got slice\(None, 3, None\)"),
     ],
