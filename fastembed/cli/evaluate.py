@@ -97,9 +97,11 @@ def evaluate(arguments: argparse.Namespace) -> None:
     }
     if common.print_json(arguments, vectors=arguments.vectors, **document):
         return
-    for file, result in [*similar, *analogous]:
+    for file, similarity in similar:
+        common.print_line(f"{file}: {similarity.summary()}")
+    for file, result in analogous:
         common.print_line(f"{file}: {result.summary()}")
-        for section in getattr(result, "sections", ()):
+        for section in result.sections:
             common.print_line(f"  {section.name:<32}{section.summary()}")
     for file, perplexity, outputs, known in map(dict.values, predicted):
         share = "" if known is None else f"; {known:.1%} of the tokens are known"
