@@ -4,7 +4,7 @@
 ``builds/``     the numeric kernels, a module per instruction set, compiled from these ``.pxi`` files:
                 ``row`` (one example), ``row_trainer`` (many examples);
                 ``block`` (a block of counts), ``exchange`` (with other processes), ``block_tasks`` (a thread's part of
-                a step, with ``blas``), ``crew`` (the threads), ``block_trainer`` (many blocks);
+                a step, with ``blas``), ``team`` (the threads), ``block_trainer`` (many blocks);
                 ``bags``, ``sparse`` (CSR times dense), ``squares`` (a ridge per label), ``mixture`` (of two logits)
 ``cooccur``     windows over token ids -> counts; products and regressions of sparse matrices
 ``tiles``       rows of counts <-> the tiles of a store
@@ -36,7 +36,7 @@ Every compiled module:
   dtypes, contiguity, ids and finiteness first. The one check is `block_trainer`'s: that BLAS takes integers of type
   int;
 - allocate nothing. The caller owns all memory, scratch included. A ``RowTrainer`` and a ``BlockTrainer`` keep the
-  arrays that they are bound to; a ``BlockTrainer`` owns the locks of its crew. All other kernels keep no reference.
+  arrays that they are bound to; a ``BlockTrainer`` owns the locks of its team. All other kernels keep no reference.
 
 ``builds`` alone:
 

@@ -1,6 +1,6 @@
 """The tasks of a step on a block: what a thread computes for one shard, or for some rows, in each phase of the step.
 
-`BlockTrainer.step` opens the phases, a `Crew` takes the tasks.
+`BlockTrainer.step` opens the phases, a `Team` takes the tasks.
 """
 
 from libc.stdint cimport int32_t, int64_t
@@ -49,14 +49,14 @@ cdef struct BlockScratch:
     # Memory for blocks of at most B rows
     void* logits               # (shards, B, stride)
     void* h_gradients          # (shards, B, width): dH
-    void* gradients            # (members of the crew, shard_rows, width): dW of a shard
+    void* gradients            # (members of the team, shard_rows, width): dW of a shard
     double* partials           # (shards, 3, B)
     double* log_normalisers    # (B,)
     double* shares             # (B,): factor on the entries of a row in its target
     Segment* segments          # (shards, B)
     Py_ssize_t rows, stride, shard_rows
     # With bags
-    void* row_gradients        # (members of the crew, width)
+    void* row_gradients        # (members of the team, width)
     int32_t* slots             # (V_in,)
     int32_t* slot_of_entry     # (entries of a block,)
 
@@ -154,7 +154,7 @@ cdef void backward(BlockState* state, Py_ssize_t s, Py_ssize_t member, real* wei
 
 
 cdef inline void run_task(BlockState* state, Py_ssize_t task, Py_ssize_t member, real* weights) noexcept nogil:
-    """Run a task of the open phase, as a member of the crew; `weights` are the model's."""
+    """Run a task of the open phase, as a member of the team; `weights` are the model's."""
     cdef BlockModel* model = &state.model
     cdef Block* next = &state.next
     cdef real* embedding = <real*>model.embedding

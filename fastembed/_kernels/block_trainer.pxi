@@ -1,9 +1,9 @@
-"""Training on many blocks, by a crew of threads, of a model that is bound once.
+"""Training on many blocks, by a team of threads, of a model that is bound once.
 
 The way of a step, at most six calls deep; what is below loops over numbers, and is inlined:
 
     BlockTrainer.step   opens the phases; merges the partial results of the shards; lets the ranks exchange
-      run_phase         opens a phase for the crew                                              crew.pxi
+      run_phase         opens a phase for the team                                              team.pxi
         take_tasks      takes its tasks one by one, on every thread
           run_task      one task of the phase: a shard, or some rows                            block_tasks.pxi
             backward    the products and kernels for a shard (forward: of the next block)
@@ -36,37 +36,37 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 from fastembed._kernels.bags cimport Bags, Groups
 from fastembed._kernels.types cimport real
 
-include "crew.pxi"
+include "team.pxi"
 
 
 cdef class BlockTrainer:
-    """A model, its counts, and the memory to train it in, bound once; and the crew of threads that makes the steps.
+    """A model, its counts, and the memory to train it in, bound once; and the team of threads that makes the steps.
 
     `block_trainer` makes it. One thread at a time calls `step`; between `open` and `close`, other threads help from
     within `work`. It keeps alive the arrays that it points into, and the objects whose arrays it points into.
     """
 
     cdef BlockState state
-    cdef Crew crew
+    cdef Team team
     cdef tuple arrays
     cdef object exchange  # the exchange with other ranks, or None
 
     def __dealloc__(self):
-        disband_crew(&self.crew)
+        disband_team(&self.team)
 
     def open(self):
         """Let threads that call `work` wait for steps to help with. The next step may be on any rows."""
         self.state.next.size = 0
-        self.crew.closed = 0
+        self.team.closed = 0
 
     def close(self):
         """Let all calls of `work` return."""
-        close_crew(&self.crew)
+        close_team(&self.team)
 
     def work(self, Py_ssize_t member):
-        """Help with the steps of the leading thread, as member 1, 2, ... of the crew, until `close`."""
+        """Help with the steps of the leading thread, as member 1, 2, ... of the team, until `close`."""
         with nogil:
-            work_in_crew(&self.crew, member)
+            work_in_team(&self.team, member)
 
     def step(
         self, const Py_ssize_t[::1] rows, const Py_ssize_t[::1] next_rows,
@@ -78,7 +78,7 @@ cdef class BlockTrainer:
         None. Rates of 0 change nothing.
         """
         cdef BlockState* state = &self.state
-        cdef Crew* crew = &self.crew
+        cdef Team* team = &self.team
         cdef bint with_bags = state.bags.starts != NULL, with_ranks = state.exchange.nodes != 0
         cdef const double* partials = state.scratch.partials
         cdef Py_ssize_t shards = state.model.shards, parts = shards, part_size = 3 * state.scratch.rows
@@ -88,8 +88,8 @@ cdef class BlockTrainer:
         if state.next.size == 0:  # the step before has made no forward pass on this block
             state.next.ids, state.next.size, state.training = &rows[0], size, False
             with nogil:
-                run_phase(crew, GATHER, row_tasks)
-                run_phase(crew, SHARDS, shards + (with_bags and rate != 0))
+                run_phase(team, GATHER, row_tasks)
+                run_phase(team, SHARDS, shards + (with_bags and rate != 0))
         state.block, state.next = state.next, state.block
         state.block.ids, state.next.size = &rows[0], 0
         if next_rows is not None and not with_bags:
@@ -106,24 +106,24 @@ cdef class BlockTrainer:
             )
             state.training = isfinite(nll) and (rate != 0 or linear_rate != 0)
             if state.next.size:
-                run_phase(crew, GATHER, pieces(state.next.size, PIECE_ROWS))
+                run_phase(team, GATHER, pieces(state.next.size, PIECE_ROWS))
             if state.training or state.next.size:
-                run_phase(crew, SHARDS, shards)
+                run_phase(team, SHARDS, shards)
             if not state.training or rate == 0:
                 pass
             elif with_bags:
                 if shards > 1:
-                    run_phase(crew, SUM, row_tasks)
+                    run_phase(team, SUM, row_tasks)
                 if with_ranks:
                     with gil:
                         self.exchange.gather_gradients(size)
-                    run_phase(crew, JOIN, row_tasks)
-                run_phase(crew, UPDATE_NAMED, pieces(state.groups.size, NAMED_ROWS))
+                    run_phase(team, JOIN, row_tasks)
+                run_phase(team, UPDATE_NAMED, pieces(state.groups.size, NAMED_ROWS))
             elif with_ranks:
-                run_phase(crew, KEEP, row_tasks)
+                run_phase(team, KEEP, row_tasks)
                 state.exchange.kept_rows += size
             else:
-                run_phase(crew, UPDATE, row_tasks)
+                run_phase(team, UPDATE, row_tasks)
         return nll
 
     def take_kept(self) -> int:
@@ -181,7 +181,7 @@ def block_trainer(
         Of the momentum.
     scratch
         Object with memory to work in. Of the model's dtype: h and weighted_h (2, B, width), logits (S, B, stride),
-        h_gradients (S, B, width), momentum (V, width), gradients (members of the crew, most rows of a shard, width);
+        h_gradients (S, B, width), momentum (V, width), gradients (members of the team, most rows of a shard, width);
         h, weighted_h, h_gradients and gradients are zero beyond D. Of float64: partials (S, 3, B), log_normalisers and
         shares (B,). Of int64: segments (S, B, 3).
     bags
@@ -190,7 +190,7 @@ def block_trainer(
         Weights of the bags in the gradients of the embedding.
     bag_scratch
         Object with memory for bags that have at most M entries per block, or None. Of the model's dtype: row_gradients
-        (members of the crew, width), zero beyond D, and grouped_weights (M,). Of int32: named, members and
+        (members of the team, width), zero beyond D, and grouped_weights (M,). Of int32: named, members and
         slot_of_entry (M,), and slots (V_in,), all -1. Of int64: ends (M,).
     exchange
         None for a single process, or an object with the attributes of `Exchange` in exchange.pxi: nodes, node_shards,
@@ -219,7 +219,7 @@ def block_trainer(
         b = &bias[0]
     if squares is not None:
         sums = &squares[0]
-    form_crew(&trainer.crew, gradients.shape[0], &trainer.state)
+    form_team(&trainer.team, gradients.shape[0], &trainer.state)
     trainer.state.model = BlockModel(
         &embedding[0, 0], &weights[0, 0], b, &momentum[0, 0], sums, &linear_squares[0], &row_rates[0],
         &row_weights[0], NULL, embedding.shape[1], weights.shape[1], bounds.shape[0] - 1, &bounds[0],

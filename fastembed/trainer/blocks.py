@@ -159,7 +159,7 @@ class BlockSteps:
         nll = 0.0
         all_steps = self.blocks_per_epoch * self.options.epochs
         order = draw_order(self._groups, rng)
-        with self._counts.reading(order) as hold, self._crew():
+        with self._counts.reading(order) as hold, self._team():
             shown = {"total": self.blocks_per_epoch, "delay": 1}  # a short epoch has no bar
             for block, rows, next_rows in bar(self._blocks(order), desc="blocks", **shown):
                 hold(block)
@@ -181,7 +181,7 @@ class BlockSteps:
     def nll(self) -> float:
         """Return the mean negative log-likelihood per pair; nothing is trained."""
         nll, order = 0.0, plain_order(self._groups)
-        with self._counts.reading(order) as hold, self._crew():
+        with self._counts.reading(order) as hold, self._team():
             for block, rows, next_rows in bar(self._blocks(order), desc="blocks", total=self.blocks_per_epoch):
                 hold(block)
                 nll += self._step(rows, next_rows, 0.0, 1)
@@ -209,7 +209,7 @@ class BlockSteps:
         return max(1, int(np.partition(sizes, len(sizes) - self._block_size)[-self._block_size :].sum()))
 
     @contextmanager
-    def _crew(self) -> Iterator[None]:
+    def _team(self) -> Iterator[None]:
         """Let the other threads work on the steps in a `with` block."""
         trainer = self._block_trainer
         trainer.open()

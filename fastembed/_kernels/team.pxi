@@ -1,7 +1,7 @@
-"""A crew: threads that run the tasks of a step together, phase by phase, without the GIL.
+"""A team: threads that run the tasks of a step together, phase by phase, without the GIL.
 
 Member 0 leads: it opens a phase with a number of tasks (`run_phase`), takes tasks itself, and returns when all are
-done. The other members take tasks of the open phase (`work_in_crew`). Any member may run any task, so a task writes
+done. The other members take tasks of the open phase (`work_in_team`). Any member may run any task, so a task writes
 only to memory of the task or of the member.
 
 One integer describes the open phase, the ticket: the number of the phase, the number of its tasks, and how many of them
@@ -64,7 +64,7 @@ cdef struct Member:
     char[48] padding          # pads to a cache line
 
 
-cdef struct Crew:
+cdef struct Team:
     uint64_t ticket
     char[56] padding
     int64_t done              # completed tasks of the phase
@@ -75,28 +75,28 @@ cdef struct Crew:
     Member* members
 
 
-cdef int form_crew(Crew* crew, Py_ssize_t size, BlockState* state) except -1:
-    """Make a crew of `size` members. `disband_crew` frees it, also after an exception here."""
+cdef int form_team(Team* team, Py_ssize_t size, BlockState* state) except -1:
+    """Make a team of `size` members. `disband_team` frees it, also after an exception here."""
     cdef Py_ssize_t m
-    crew.state, crew.size, crew.closed = state, 0, 1
-    crew.members = <Member*>calloc(size, sizeof(Member))
-    if crew.members == NULL:
+    team.state, team.size, team.closed = state, 0, 1
+    team.members = <Member*>calloc(size, sizeof(Member))
+    if team.members == NULL:
         raise MemoryError
     for m in range(size):
-        crew.members[m].lock = PyThread_allocate_lock()
-        if crew.members[m].lock == NULL:
+        team.members[m].lock = PyThread_allocate_lock()
+        if team.members[m].lock == NULL:
             raise MemoryError
-        PyThread_acquire_lock(crew.members[m].lock, WAIT_LOCK)
-        crew.size += 1
+        PyThread_acquire_lock(team.members[m].lock, WAIT_LOCK)
+        team.size += 1
     return 0
 
 
-cdef void disband_crew(Crew* crew) noexcept:
+cdef void disband_team(Team* team) noexcept:
     cdef Py_ssize_t m
-    for m in range(crew.size):
-        PyThread_release_lock(crew.members[m].lock)
-        PyThread_free_lock(crew.members[m].lock)
-    free(crew.members)
+    for m in range(team.size):
+        PyThread_release_lock(team.members[m].lock)
+        PyThread_free_lock(team.members[m].lock)
+    free(team.members)
 
 
 cdef inline uint64_t tasks_of(uint64_t ticket) noexcept nogil:
@@ -107,77 +107,77 @@ cdef inline uint64_t phase_of(uint64_t ticket) noexcept nogil:
     return ticket >> (2 * TASK_BITS)
 
 
-cdef inline void wake(Crew* crew, Py_ssize_t member) noexcept nogil:
-    if member < crew.size and exchange(&crew.members[member].asleep, 0):
-        PyThread_release_lock(crew.members[member].lock)
+cdef inline void wake(Team* team, Py_ssize_t member) noexcept nogil:
+    if member < team.size and exchange(&team.members[member].asleep, 0):
+        PyThread_release_lock(team.members[member].lock)
 
 
-cdef void take_tasks(Crew* crew, Py_ssize_t member) noexcept nogil:
+cdef void take_tasks(Team* team, Py_ssize_t member) noexcept nogil:
     """Run tasks of the open phase until all are taken."""
-    cdef BlockState* state = crew.state
+    cdef BlockState* state = team.state
     cdef uint64_t ticket
     cdef Py_ssize_t task
     while True:
-        ticket = load_ticket(&crew.ticket)
+        ticket = load_ticket(&team.ticket)
         task = ticket & ((1 << TASK_BITS) - 1)
         if task >= <Py_ssize_t>tasks_of(ticket):
             return
-        if swap_ticket(&crew.ticket, ticket, ticket + 1):
+        if swap_ticket(&team.ticket, ticket, ticket + 1):
             if state.single:
                 run_task(state, task, member, <float*>state.model.weights)
             else:
                 run_task(state, task, member, <double*>state.model.weights)
-            if fetch_add(&crew.done, 1) + 1 == <int64_t>tasks_of(ticket):
-                wake(crew, 0)
+            if fetch_add(&team.done, 1) + 1 == <int64_t>tasks_of(ticket):
+                wake(team, 0)
 
 
-cdef inline bint has_news(Crew* crew, Py_ssize_t member, uint64_t number) noexcept nogil:
+cdef inline bint has_news(Team* team, Py_ssize_t member, uint64_t number) noexcept nogil:
     """Whether the leader's phase of `number` tasks is done, or another member's phase `number` is no longer open."""
     if member == 0:
-        return load(&crew.done) == <int64_t>number
-    return phase_of(load_ticket(&crew.ticket)) != number or load(&crew.closed)
+        return load(&team.done) == <int64_t>number
+    return phase_of(load_ticket(&team.ticket)) != number or load(&team.closed)
 
 
-cdef void await_news(Crew* crew, Py_ssize_t member, uint64_t number) noexcept nogil:
+cdef void await_news(Team* team, Py_ssize_t member, uint64_t number) noexcept nogil:
     """Wait until the member `has_news`."""
     cdef Py_ssize_t spin = 0
-    while not has_news(crew, member, number):
+    while not has_news(team, member, number):
         if spin < SPINS:
             spin += 1
             pause()
             continue
-        exchange(&crew.members[member].asleep, 1)
-        if has_news(crew, member, number) and exchange(&crew.members[member].asleep, 0):
+        exchange(&team.members[member].asleep, 1)
+        if has_news(team, member, number) and exchange(&team.members[member].asleep, 0):
             return
-        PyThread_acquire_lock(crew.members[member].lock, WAIT_LOCK)  # the thread that reset `asleep` releases it
+        PyThread_acquire_lock(team.members[member].lock, WAIT_LOCK)  # the thread that reset `asleep` releases it
 
 
-cdef void run_phase(Crew* crew, Phase phase, Py_ssize_t tasks) noexcept nogil:
-    """Lead the crew through tasks 0 to tasks - 1 of a phase."""
-    cdef uint64_t number = phase_of(crew.ticket) + 1
-    crew.state.phase = phase
-    exchange(&crew.done, 0)
-    exchange_ticket(&crew.ticket, number << (2 * TASK_BITS) | <uint64_t>tasks << TASK_BITS)
-    wake(crew, 1)
-    wake(crew, 2)
-    take_tasks(crew, 0)
-    await_news(crew, 0, <uint64_t>tasks)
+cdef void run_phase(Team* team, Phase phase, Py_ssize_t tasks) noexcept nogil:
+    """Lead the team through tasks 0 to tasks - 1 of a phase."""
+    cdef uint64_t number = phase_of(team.ticket) + 1
+    team.state.phase = phase
+    exchange(&team.done, 0)
+    exchange_ticket(&team.ticket, number << (2 * TASK_BITS) | <uint64_t>tasks << TASK_BITS)
+    wake(team, 1)
+    wake(team, 2)
+    take_tasks(team, 0)
+    await_news(team, 0, <uint64_t>tasks)
 
 
-cdef void work_in_crew(Crew* crew, Py_ssize_t member) noexcept nogil:
-    """Take tasks of all phases until the crew is closed."""
+cdef void work_in_team(Team* team, Py_ssize_t member) noexcept nogil:
+    """Take tasks of all phases until the team is closed."""
     cdef uint64_t number
-    while not load(&crew.closed):
-        number = phase_of(load_ticket(&crew.ticket))
-        wake(crew, 2 * member + 1)
-        wake(crew, 2 * member + 2)
-        take_tasks(crew, member)
-        await_news(crew, member, number)
+    while not load(&team.closed):
+        number = phase_of(load_ticket(&team.ticket))
+        wake(team, 2 * member + 1)
+        wake(team, 2 * member + 2)
+        take_tasks(team, member)
+        await_news(team, member, number)
 
 
-cdef void close_crew(Crew* crew) noexcept nogil:
-    """Let all other members return from `work_in_crew`, until `crew.closed` is 0 again."""
+cdef void close_team(Team* team) noexcept nogil:
+    """Let all other members return from `work_in_team`, until `team.closed` is 0 again."""
     cdef Py_ssize_t m
-    exchange(&crew.closed, 1)
-    for m in range(1, crew.size):
-        wake(crew, m)
+    exchange(&team.closed, 1)
+    for m in range(1, team.size):
+        wake(team, m)
