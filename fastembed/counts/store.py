@@ -195,7 +195,7 @@ class GroupedCounts:
     @property
     def nnz(self) -> int:
         """The number of stored counts."""
-        return int(self.entries.sum())
+        return sum(int(group.tiles.entries[self.shards].sum()) for group in self.groups)
 
     def digests(self) -> Bytes:
         """Return the SHA-256 of each tile, (G, S, 32); of temporary files it is computed when it is first needed."""

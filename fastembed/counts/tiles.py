@@ -26,7 +26,7 @@ from scipy import sparse
 
 import fastembed._kernels.tiles as kernels
 from fastembed._base.arrays import Float64, Int32, Int64, sorted_csr
-from fastembed.counts.groups import RowBatch, group_count, group_size
+from fastembed.counts.groups import RowBatch, group_size
 from fastembed.counts.windows import Scale
 
 Bytes = npt.NDArray[np.uint8]
@@ -174,9 +174,8 @@ def joined_groups(batches: Iterable[RowBatch], rows: int) -> Generator[Rows, Non
 
     The memory of a group is used again for the next one: fresh pages take longer than what is written to them.
     """
-    sizes = iter(group_size(group, rows) for group in range(group_count(rows)))
-    ends, indices, data = np.zeros(next(sizes) + 1, np.int64), np.empty(0, np.int32), np.empty(0)
-    done = 0
+    ends, indices, data = np.zeros(group_size(0, rows) + 1, np.int64), np.empty(0, np.int32), np.empty(0)
+    group, done = 0, 0  # the number of the group, and of its rows so far
     for lengths, columns, values, release in batches:
         first, begin = 0, 0
         while first < len(lengths):
@@ -193,5 +192,6 @@ def joined_groups(batches: Iterable[RowBatch], rows: int) -> Generator[Rows, Non
             first, begin, done = first + len(some), part.stop, last
             if done == len(ends) - 1:
                 yield Rows(ends[:-1], ends[1:], indices, data)
-                ends, done = np.zeros(next(sizes, 0) + 1, np.int64), 0
+                group, done = group + 1, 0
+                ends = np.zeros(group_size(group, rows) + 1, np.int64)
         release()

@@ -173,13 +173,10 @@ class Scale:
     @classmethod
     def of(cls, windows: Windows | None, keep: Float64 | None, shape: tuple[int, int]) -> Scale:
         """Return the factors for counts in windows, with the factors `keep` (V_in,) of subsampling."""
-        scale = cls.none(*shape)
         denominator = 1.0 if windows is None else float(windows.weights()[2])
-        if keep is None:
-            return cls(denominator, scale.rows, scale.columns)
-        directed = windows is not None and windows.directed
-        contexts = keep[: shape[1] // 2 if directed else shape[1]]
-        return cls(denominator, keep, np.tile(contexts, 2 if directed else 1))
+        rows = np.ones(shape[0]) if keep is None else keep
+        sides = 2 if windows is not None and windows.directed else 1
+        return cls(denominator, rows, np.ones(shape[1]) if keep is None else np.tile(keep[: shape[1] // sides], sides))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -257,36 +254,6 @@ class Chunk(NamedTuple):
     is_last: bool
 
 
-def cut_chunks(pieces: Iterable[Int32], size: int, reach: int) -> Iterator[Chunk]:
-    """Yield chunks of about `size` ids. All chunks are in the same memory: the next chunk overwrites a chunk.
-
-    Parameters
-    ----------
-    pieces : iterable of int32 arrays
-        The ids of a corpus, -1 after each sequence.
-    size : int
-        The number of ids that are centres of windows.
-    reach : int
-        The largest distance of a context: this many ids on either side of the centres are kept as contexts.
-    """
-    capacity = size + 4 * reach
-    memory = np.empty(capacity + 2, np.int32)  # pages that are never written take no memory
-    memory[0] = memory[-1] = -1
-    ids, held, first = memory[1:-1], 0, 0
-    for piece in pieces:
-        while held + len(piece) >= capacity:
-            ids[held:] = piece[: capacity - held]
-            piece = piece[capacity - held :]
-            yield Chunk(memory, first + 1, capacity + 1 - reach, is_last=False)
-            held, first = 2 * reach, reach
-            ids[:held] = ids[-held:]
-        ids[held : held + len(piece)] = piece
-        held += len(piece)
-    if held > first:
-        memory[held + 1] = -1
-        yield Chunk(memory[: held + 2], first + 1, held + 1, is_last=True)
-
-
 class Scratch:
     """The working memory of one call of the kernel, including its result until it is stored; it is reused.
 
@@ -323,8 +290,30 @@ class WindowCounter:
     memory_limit: int
 
     def chunks(self, pieces: Iterable[Int32]) -> Iterator[Chunk]:
-        """Return chunks of ids that fit into memory; see `cut_chunks`."""
-        return cut_chunks(pieces, min(self.memory_limit // 4 // ID_BYTES, CHUNK_IDS), max(self.windows.window))
+        """Yield chunks of ids. All chunks are in the same memory: the next chunk overwrites a chunk.
+
+        Parameters
+        ----------
+        pieces : iterable of int32 arrays
+            The ids of a corpus, -1 after each sequence.
+        """
+        reach = max(self.windows.window)  # so many ids on either side of the centres are kept as contexts
+        capacity = min(self.memory_limit // 4 // ID_BYTES, CHUNK_IDS) + 4 * reach
+        memory = np.empty(capacity + 2, np.int32)  # pages that are never written take no memory
+        memory[0] = memory[-1] = -1
+        ids, held, first = memory[1:-1], 0, 0
+        for piece in pieces:
+            while held + len(piece) >= capacity:
+                ids[held:] = piece[: capacity - held]
+                piece = piece[capacity - held :]
+                yield Chunk(memory, first + 1, capacity + 1 - reach, is_last=False)
+                held, first = 2 * reach, reach
+                ids[:held] = ids[-held:]
+            ids[held : held + len(piece)] = piece
+            held += len(piece)
+        if held > first:
+            memory[held + 1] = -1
+            yield Chunk(memory[: held + 2], first + 1, held + 1, is_last=True)
 
     def rows(self, chunk: Chunk, report: CountingProgress | None = None) -> Generator[RowBatch, None, None]:
         """Yield the sums of a chunk in batches of rows, in the order of groups (`group_places`).
