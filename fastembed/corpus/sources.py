@@ -40,9 +40,14 @@ def form_of(source: Any, *, texts: bool = True) -> Form:
     Returns
     -------
     str
-        "files": a path, or a list or tuple of paths. "matrix": a sparse matrix, or an array of two dimensions. "table":
+        "files": a path, or a list or tuple of paths. "matrix": a sparse matrix, or numbers in two dimensions. "table":
         columns with names, of pandas, Polars, Arrow or Hugging Face, or a mapping. "graph": of networkx. "items": any
         other iterable, as of documents, records, baskets or edges. "other": anything else.
+
+    Raises
+    ------
+    TypeError
+        For a LazyFrame of Polars.
 
     Examples
     --------
@@ -56,8 +61,10 @@ def form_of(source: Any, *, texts: bool = True) -> Form:
         return "files"
     if isinstance(source, list | tuple) and source and all(isinstance(item, paths) for item in source):
         return "files"
-    if sparse.issparse(source) or (isinstance(source, np.ndarray) and source.ndim == 2):
+    if sparse.issparse(source) or (isinstance(source, np.ndarray) and source.ndim == 2 and source.dtype.kind != "U"):
         return "matrix"  # before tables: SciPy's dok_array is a Mapping
+    if type(source).__name__ == "LazyFrame":  # of Polars
+        raise TypeError("a LazyFrame has no rows yet: pass its DataFrame, frame.collect()")
     if column_names(source) is not None:
         return "table"
     if hasattr(source, "adj") and hasattr(source, "is_directed"):

@@ -184,7 +184,7 @@ def read_interactions(
     """
     fields = [field for field in (user, item, weight) if field is not None]
     form, header = form_of(source, texts=False), check_flag("header", header)
-    files = [file for path in path_list(source) for file in find_files(path)] if form == "files" else []
+    files = _files_of(source) if form == "files" else []
     if form == "table" or (files and any(is_structured(file, next(iter(fields), None)) for file in files)):
         if user is None or item is None:
             raise ValueError("a table of pairs has fields: name two, user=NAME and item=NAME")
@@ -201,6 +201,15 @@ def read_interactions(
     if not data.matrix.nnz:
         raise ValueError("there is nothing to learn from: no user has an item")
     return _in_order(data)
+
+
+def _files_of(source: Any) -> list[TextFile]:
+    """Return the files of paths; an error for no file also says what baskets are."""
+    try:
+        return [file for path in path_list(source) for file in find_files(path)]
+    except FileNotFoundError as error:
+        reason = str(error).partition(";")[0]
+        raise FileNotFoundError(f"{reason}; baskets are lists of items, as [['milk', 'bread'], ['jam']]") from None
 
 
 def _in_order(data: Interactions) -> Interactions:
@@ -222,6 +231,9 @@ def _table_pairs(table: Any, fields: list[Any]) -> Pairs:
     for field in fields:
         check_field(table, field)
     columns = [_numbers_or_names(table[field]) for field in fields]
+    for what, field, column in zip(("users", "items"), fields, columns, strict=False):
+        if isinstance(column, np.ndarray) and column.dtype.kind not in "iu":
+            raise TypeError(f"{what} must be str or int, but {field!r} is a column of {column.dtype}: convert it to int")
     if len(set(map(len, columns))) > 1:
         raise ValueError(f"the fields must have one value per pair, got {list(map(len, columns))}")
     yield columns, "row {}".format
@@ -363,7 +375,8 @@ def flat_baskets(
     sizes = []
     for number, basket in enumerate(baskets, first):
         if isinstance(basket, str | bytes | Mapping) or not isinstance(basket, Iterable):
-            raise TypeError(f"basket {number} must be a list of items, got {shown(basket)}")
+            hint = f"; split it: {shown(str(basket).split())}" if isinstance(basket, str) else ""
+            raise TypeError(f"basket {number} must be a list of items, got {shown(basket)}{hint}")
         items = basket.tolist() if isinstance(basket, np.ndarray) else list(basket)
         if isinstance(basket, set | frozenset):  # whose order differs from process to process
             items.sort(key=repr)

@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_array_equal
 from scipy import sparse
 
-from fastembed import Recommender
+from fastembed import Classifier, Recommender, SkipGram
 from fastembed.corpus import FileCorpus, Reading
 
 PAIRS = [("ann", 7, 1.0), ("bob", 9, 2.0), ("ann", 9, 0.5), ("cid", 7, 3.0), ("ann", 7, 1.5), ("bob", 8, 0.0)]
@@ -38,6 +38,12 @@ def parquet(path):
 
 def pandas():
     return pytest.importorskip("pandas").DataFrame(TABLE, index=range(10, 16))
+
+
+def test_a_lazy_frame_is_collected_first():
+    for make in (Recommender, SkipGram, Classifier):
+        with pytest.raises(TypeError, match=r"a LazyFrame has no rows yet: .* frame.collect\(\)"):
+            make().fit(polars().lazy())
 
 
 def polars():
@@ -84,6 +90,7 @@ def test_baskets_are_lists_and_lines(tmp_path):
     commas = FileCorpus(path, reading=Reading(token_pattern="[^,\n]+"))
     assert learned(commas)[1] == ["whole milk", "rolls"]
     assert learned(iter([np.array([3, 5]), {5}]))[:2] == ([0, 1], [3, 5])
+    assert learned(np.array([["milk", "bread"], ["jam", "milk"]]))[:2] == ([0, 1], ["milk", "bread", "jam"])
 
 
 def test_items_of_a_set_have_an_order_of_their_own():
@@ -119,8 +126,10 @@ def test_a_matrix_has_users_as_rows_whose_names_are_their_numbers(form):
         (TABLE | {"how": [1, 1, 1, 1, -1, 1]}, FIELDS, ValueError, "row 4: weight must be .* got -1"),
         (TABLE | {"how": ["1", "2", "x", "1", "1", "1"]}, FIELDS, ValueError, "row 2: weight must be .* 'x'"),
         (TABLE | {"what": [7, 9, "9", 7, 7, 8]}, FIELDS, TypeError, "row 2: items must be .* got '9'"),
-        (TABLE | {"who": np.array([1.0, 2.0, np.nan] * 2)}, FIELDS, TypeError, "row 0: users must be .* got 1.0"),
+        (TABLE | {"who": np.array([1.0, 2.0, np.nan] * 2)}, FIELDS, TypeError, "users must be str or int, but 'who' .* float64"),
         (TABLE | {"who": ["a"]}, FIELDS, ValueError, "one value per pair"),
+        (["milk bread"], {}, FileNotFoundError, r"no such file: 'milk bread'; baskets are .* \[\['milk', 'bread'\]"),
+        (np.array(["milk bread"]), {}, TypeError, r"basket 0 must be .*; split it: \['milk', 'bread'\]"),
         ([["a"], None], {}, TypeError, "basket 1 must be a list of items, got None"),
         ([["a"], ["b", True]], {}, TypeError, "basket 1: items must be .* got True"),
         ([["a", ("b", -1.0)]], {}, ValueError, "basket 0: the weight of 'b' must be .* got -1.0"),
