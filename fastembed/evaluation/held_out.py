@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +22,10 @@ from fastembed.corpus.corpus import Source, as_corpus
 from fastembed.corpus.documents import check_field
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.sources import form_of
-from fastembed.recommender.data import flat_baskets, is_name, matrix_of, read_interactions
+from fastembed.recommender.data import Interactions, flat_baskets, is_name, matrix_of, read_interactions
 from fastembed.recommender.model import Asked, FittedRecommender, fold, normalise
 from fastembed.recommender.recommender import Recommender
+from fastembed.skipgram.model import FittedModel
 from fastembed.skipgram.prediction import ContextQuery, context_probabilities
 from fastembed.skipgram.skipgram import SkipGram
 
@@ -187,34 +188,54 @@ def held_out_items(
         raise TypeError(f"model must be a SkipGram or a Recommender, got {type(model).__name__}")
     if given is not None and hidden is not None:
         raise ValueError(f"give either given={given} or hidden={shown(hidden)}, not both")
-    named = isinstance(model, Recommender) and not isinstance(hidden, float | int | np.number | None)
+    share = hidden if isinstance(model, SkipGram) or isinstance(hidden, float | int | np.number) else None
     split = _Split(
         None if given is None else check_integer("given", given, low=1),
-        None if hidden is None or named else check_number("hidden", hidden, high=1, above=True),
+        None if share is None else check_number("hidden", share, high=1, above=True),
         check_integer("seed", seed, low=0),
     )
-    tally, fields = _Tally(check_integer("topn", topn, low=1)), (user, item, weight)
+    topn, fields, named = check_integer("topn", topn, low=1), (user, item, weight), hidden is not share
     if (named or isinstance(model, SkipGram)) and fields != (None, None, None):
         raise ValueError("baskets have no user, item and weight: table.groupby(user)[item].agg(list) makes them")
     with bars(progress):
         if isinstance(model, SkipGram):
-            number = _score_skipgram(model, baskets, split, tally)
+            questions = _of_sequences(model, baskets, split)
+        elif named:
+            questions = _of_hidden(model, baskets, hidden)
         else:
-            pool, fitted = Pool(check_threads(model.threads)), model._fitted
-            if named:
-                number, asked, targets = _given(fitted, baskets, hidden, pool, tally)
-            else:
-                number, asked, targets = _drawn(
-                    fitted, _known_part(fitted, baskets, fields, header), split, pool, tally
-                )
-            with bar(desc="users", total=len(asked.rows)) as done:
-                for part, log_p in fitted.answers(asked, pool.threads, lambda part, log_p: (part, log_p)):
-                    tally.add(log_p, fitted.model.bias, asked.matrix[part], targets[part])
-                    done.update(len(log_p))
-    if not tally.rows:
-        least = 2 if split.given is None else split.given + 1
-        raise ValueError(f"none of the {number:,} baskets has {least} known items")
-    return tally.result(number)
+            questions = _of_users(model, *_known_part(model._fitted, baskets, fields, header), split)
+        if not questions.seen.shape[0]:
+            least = 2 if split.given is None else split.given + 1
+            raise ValueError(f"none of the {questions.baskets:,} baskets has {least} known items")
+        tally = _Tally(topn)
+        with bar(desc="baskets", total=questions.seen.shape[0]) as done:
+            for part, log_p in questions.answers:
+                tally.add(log_p, questions.popularity, questions.seen[part], questions.hidden[part])
+                done.update(len(log_p))
+    return tally.result(questions)
+
+
+class _Questions(NamedTuple):
+    """Baskets with enough known items, which are divided into items shown and items hidden.
+
+    Attributes
+    ----------
+    seen, hidden : csr_array (N, V)
+        The items shown, and the items hidden.
+    answers : iterator of (slice, ndarray of float32 (n, V))
+        Which baskets, and the log probabilities of the model; -inf for the items shown.
+    popularity : ndarray of float32 (V,)
+        The logarithms of the frequencies of the items, up to a constant.
+    baskets, unknown : int
+        The number of all baskets, and of the items that the model does not know.
+    """
+
+    seen: Any
+    hidden: Any
+    answers: Iterator[tuple[slice, Any]]
+    popularity: NDArray[np.float32]
+    baskets: int
+    unknown: int
 
 
 @dataclass
@@ -226,9 +247,9 @@ class _Split:
     seed: int
 
     def __call__(self, user: Any, names: list[Any], items: Ids) -> tuple[Ids, Ids] | None:
-        """Return the items shown and those hidden, ascending; None if there are too few.
+        """Return the items shown and the items hidden, ascending; None if there are too few.
 
-        Their order is that of hashes of the seed and the names, and so is the same whatever a model knows.
+        The order of the hashes of the seed and the names decides, and so is the same whatever a model knows.
         """
         count = len(items) - 1 if self.given is None else self.given
         if self.share is not None:
@@ -244,37 +265,33 @@ class _Tally:
     """The scores of baskets, by the model and by popularity."""
 
     def __init__(self, topn: int) -> None:
-        self.topn = topn
-        self.unknown = 0
-        self.rows: list[NDArray[np.float64]] = []
-        self._popular: list[NDArray[np.float64]] = []
-        self._best: list[set[int]] = [set(), set()]
-        self._items = 0
+        self._topn = topn
+        self._scores: tuple[list[NDArray[np.float64]], ...] = [], []
+        self._best: tuple[set[int], set[int]] = set(), set()
 
     def add(self, log_p: NDArray[np.float32], popularity: NDArray[np.float32], seen: Any, hidden: Any) -> None:
         """Add baskets: log probabilities (n, V), those of popularity (V,), and items shown and hidden (n, V)."""
         popular = np.tile(popularity, (len(log_p), 1))
         normalise(popular, seen)
-        self._items = log_p.shape[1]
-        for k, (rows, answers) in enumerate(((self.rows, log_p), (self._popular, popular))):
-            scores, best = basket_scores(answers, hidden, self.topn)
-            rows.append(scores)
-            self._best[k].update(np.unique(best).tolist())
+        for answers, scores, best in zip((log_p, popular), self._scores, self._best, strict=True):
+            rows, items = basket_scores(answers, hidden, self._topn)
+            scores.append(rows)
+            best.update(np.unique(items).tolist())
 
-    def result(self, baskets: int) -> HeldOutItems:
+    def result(self, questions: _Questions) -> HeldOutItems:
         """Return the means."""
-        rows, popular = np.concatenate(self.rows), np.concatenate(self._popular)
+        rows, popular = map(np.concatenate, self._scores)
         errors = rows.std(axis=0, ddof=1) / math.sqrt(len(rows)) if len(rows) > 1 else np.zeros(len(MEANS))
-        coverage, other = (len(best) / self._items for best in self._best)
+        coverage, other = (len(best) / len(questions.popularity) for best in self._best)
         return HeldOutItems(
             **dict(zip(MEANS, rows.mean(axis=0).tolist(), strict=True)),
             coverage=coverage,
             errors=dict(zip(MEANS, errors.tolist(), strict=True)),
             popularity=dict(zip((*MEANS, "coverage"), [*popular.mean(axis=0).tolist(), other], strict=True)),
-            topn=self.topn,
-            baskets=baskets,
+            topn=self._topn,
+            baskets=questions.baskets,
             scored=len(rows),
-            unknown=self.unknown,
+            unknown=questions.unknown,
         )
 
 
@@ -311,70 +328,93 @@ def _indicators(ids: Iterable[Ids], items: int) -> Any:
     return sparse.csr_array((np.ones(len(indices), np.float32), indices, starts), shape=(len(listed), items))
 
 
-def _score_skipgram(model: SkipGram, baskets: Source, split: _Split, tally: _Tally) -> int:
-    """Add the scores of all baskets with enough known items; return the number of all."""
-    fitted, vocabulary, contexts = model._fitted, model.vocabulary, model.max_contexts_
-    ledger = Ledger()
-    sequences = as_corpus(baskets, fitted.reading_of(baskets, model.reading)).sequences(ledger)
-    with np.errstate(divide="ignore"):
-        popularity = np.log(vocabulary.counts[:contexts]).astype(np.float32)
-    asked: list[tuple[Ids, Ids]] = []
-
-    def questions() -> Iterator[ContextQuery]:
-        for number, items in enumerate(sequences):
-            different = set(items)
-            known = vocabulary.ids(different)
-            tally.unknown += len(different) - len(known)
-            ids = sorted(set(known))
-            parts = split(number, [vocabulary.tokens[k] for k in ids], np.array(ids, np.intp))
-            if parts is not None and len(parts[1][parts[1] < contexts]):
-                asked.append(parts)
-                yield ContextQuery(parts[0], np.ones(len(parts[0])))
-
-    for number, p in enumerate(bar(context_probabilities(fitted, questions()), desc="baskets")):
-        seen, wanted = (_indicators([ids[ids < contexts]], contexts) for ids in asked[number])
-        with np.errstate(divide="ignore"):
-            tally.add(np.log(p).astype(np.float32)[None], popularity, seen, wanted)
-    return ledger.lines
-
-
-def _given(fitted: FittedRecommender, source: Any, hidden: Any, pool: Pool, tally: _Tally) -> tuple[int, Asked, Any]:
-    """Return the number of all users, those who have hidden items, and these."""
-    if hasattr(source, "iloc") and hasattr(hidden, "iloc") and not source.index.equals(hidden.index):
-        raise ValueError("baskets and hidden must have the same index, in the same order; theirs differ")
-    several = form_of(source) == "items"
-    who = list(source) if several else source
-    named = several and all(map(is_name, who))
-    everyone = fitted.asked(None if named else who, who if named else None, False, pool)
-    targets = fitted.hidden(everyone.matrix, hidden, True)
-    if form_of(hidden) != "matrix":
-        ids = fitted.data.items.find(flat_baskets(hidden, 0, 1.0)[0], skip_unknown=True)
-        tally.unknown = int(np.count_nonzero(ids < 0))
-    taken = np.flatnonzero(np.diff(targets.indptr))
-    return targets.shape[0], Asked(everyone.matrix[taken], everyone.rows[taken]), targets[taken]
-
-
-def _drawn(
-    fitted: FittedRecommender, known: tuple[Any, Any, int], split: _Split, pool: Pool, tally: _Tally
-) -> tuple[int, Asked, Any]:
-    """Return the number of all users, those with enough known items, of which some are shown, and the hidden ones."""
-    matrix, users, tally.unknown = known
-    names, items = fitted.data.items.names, matrix.shape[1]
+def _drawn(matrix: Any, users: Iterable[Any], names: NDArray[Any], split: _Split) -> tuple[Ids, Any, Any]:
+    """Return which baskets (N, V) have enough items, and the items shown and hidden of these baskets, (n, V)."""
     rows = (matrix.indices[a:b].astype(np.intp) for a, b in pairwise(matrix.indptr))
     parts = [split(user, names[ids].tolist(), ids) for user, ids in zip(users, rows, strict=True)]
     taken = np.array([k for k, part in enumerate(parts) if part is not None], np.intp)
-    learned, given = _baskets(fitted.data.matrix), _baskets(matrix)
-    numbers = fitted.data.users.find(users, skip_unknown=True).tolist()
+    seen, hidden = (_indicators((part[k] for part in parts if part is not None), len(names)) for k in (0, 1))
+    return taken, seen, hidden
+
+
+# ---------------------------------------------------------------- questions to a SkipGram
+
+
+def _of_sequences(model: SkipGram, source: Source, split: _Split) -> _Questions:
+    """Return the questions of a corpus, by the hidden items that are contexts."""
+    fitted, vocabulary, contexts = model._fitted, model.vocabulary, model.max_contexts_
+    ledger, known, unknown = Ledger(), [], 0
+    for items in as_corpus(source, fitted.reading_of(source, model.reading)).sequences(ledger):
+        different = set(items)
+        ids = vocabulary.ids(different)
+        unknown += len(different) - len(ids)
+        known.append(np.unique(np.array(ids, np.intp)))
+    baskets = _indicators(known, len(vocabulary))
+    _, seen, hidden = _drawn(baskets, range(len(known)), np.array(vocabulary.tokens, object), split)
+    hidden = hidden[:, :contexts]
+    taken = np.flatnonzero(np.diff(hidden.indptr))
+    seen, hidden = seen[taken], hidden[taken]
+    with np.errstate(divide="ignore"):
+        popularity = np.log(vocabulary.counts[:contexts]).astype(np.float32)
+    return _Questions(seen[:, :contexts], hidden, _answers(fitted, seen), popularity, ledger.lines, unknown)
+
+
+def _answers(fitted: FittedModel, seen: Any) -> Iterator[tuple[slice, Any]]:
+    """Yield the number of each basket and the log probabilities (1, K) of contexts."""
+    shown = (seen.indices[a:b].astype(np.intp) for a, b in pairwise(seen.indptr))
+    queries = (ContextQuery(ids, np.ones(len(ids))) for ids in shown)
+    for number, p in enumerate(context_probabilities(fitted, queries)):
+        with np.errstate(divide="ignore"):
+            yield slice(number, number + 1), np.log(p).astype(np.float32)[None]
+
+
+# ---------------------------------------------------------------- questions to a Recommender
+
+
+def _to_recommender(model: Recommender, asked: Asked, hidden: Any, users: int, unknown: int) -> _Questions:
+    fitted = model._fitted
+    answers = fitted.answers(asked, check_threads(model.threads), lambda part, log_p: (part, log_p))
+    return _Questions(asked.matrix, hidden, answers, fitted.model.bias, users, unknown)
+
+
+def _of_hidden(model: Recommender, source: Any, hidden: Any) -> _Questions:
+    """Return the questions of users of whom the hidden items are given, if they have some."""
+    if hasattr(source, "iloc") and hasattr(hidden, "iloc") and not source.index.equals(hidden.index):
+        raise ValueError("baskets and hidden must have the same index, in the same order; theirs differ")
+    fitted, several, unknown = model._fitted, form_of(source) == "items", 0
+    who = list(source) if several else source
+    named = several and all(map(is_name, who))
+    everyone = fitted.asked(None if named else who, who if named else None, False, Pool(check_threads(model.threads)))
+    targets = fitted.hidden(everyone.matrix, hidden, True)
+    if form_of(hidden) != "matrix":
+        ids = fitted.data.items.find(flat_baskets(hidden, 0, 1.0)[0], skip_unknown=True)
+        unknown = int(np.count_nonzero(ids < 0))
+    taken = np.flatnonzero(np.diff(targets.indptr))
+    asked = Asked(everyone.matrix[taken], everyone.rows[taken])
+    return _to_recommender(model, asked, targets[taken], targets.shape[0], unknown)
+
+
+def _of_users(model: Recommender, matrix: Any, users: list[Any], unknown: int, split: _Split) -> _Questions:
+    """Return the questions of users with known items, csr (N, V)."""
+    fitted = model._fitted
+    _warn_of_learned(fitted.data, matrix, users)
+    taken, seen, hidden = _drawn(matrix, users, fitted.data.items.names, split)
+    seen = sparse.csr_array(matrix[taken].multiply(seen))  # with the weights of the items
+    seen.sort_indices()
+    asked = Asked(seen, fold(seen, fitted.model, Pool(check_threads(model.threads))))
+    return _to_recommender(model, asked, hidden, len(users), unknown)
+
+
+def _warn_of_learned(data: Interactions, matrix: Any, users: list[Any]) -> None:
+    """Warn if most users have the items from which a model learned, or most large baskets are of its training."""
+    learned, given = _baskets(data.matrix), _baskets(matrix)
+    numbers = data.users.find(users, skip_unknown=True).tolist()
     same = sum(k >= 0 and learned[k] == basket for k, basket in zip(numbers, given, strict=True))
     large = Counter(basket for basket in learned if len(basket) >= LARGE * ITEM)
     repeated = sum(count for count in large.values() if count > 1)
     others = [basket in large for basket in given if len(basket) >= LARGE * ITEM]
     if same > len(given) / 2 or (repeated < CHANCE * large.total() and sum(others) > len(others) / 2):
         warn_user("most of these baskets were learned from: split_users keeps some for evaluation")
-    seen, hidden = (_indicators((part[k] for part in parts if part is not None), items) for k in (0, 1))
-    seen = sparse.csr_array(matrix[taken].multiply(seen))  # with the weights of the items
-    seen.sort_indices()
-    return len(users), Asked(seen, fold(seen, fitted.model, pool)), hidden
 
 
 def _baskets(matrix: Any) -> list[bytes]:

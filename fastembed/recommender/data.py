@@ -233,7 +233,9 @@ def _table_pairs(table: Any, fields: list[Any]) -> Pairs:
     columns = [_numbers_or_names(table[field]) for field in fields]
     for what, field, column in zip(("users", "items"), fields, columns, strict=False):
         if isinstance(column, np.ndarray) and column.dtype.kind not in "iu":
-            raise TypeError(f"{what} must be str or int, but {field!r} is a column of {column.dtype}: convert it to int")
+            raise TypeError(
+                f"{what} must be str or int, but {field!r} is a column of {column.dtype}: convert it to int"
+            )
     if len(set(map(len, columns))) > 1:
         raise ValueError(f"the fields must have one value per pair, got {list(map(len, columns))}")
     yield columns, "row {}".format

@@ -126,7 +126,7 @@ def test_a_recommender_is_scored_on_what_it_recommends(recommender, baskets, cap
     score = held_out_items(recommender, pairs, topn=3)
     assert capsys.readouterr().err == ""
     assert held_out_items(recommender, pairs, topn=3, progress=True) == score
-    assert "users: " in capsys.readouterr().err
+    assert "baskets: " in capsys.readouterr().err
     answers = [[dict(recommender.recommend([[shown]], 99)[0]) for shown in pair] for pair in pairs]
     possible = [
         [-math.log(answer[other]) for answer, other in zip(each, pair[::-1], strict=True)]

@@ -126,7 +126,12 @@ def test_a_matrix_has_users_as_rows_whose_names_are_their_numbers(form):
         (TABLE | {"how": [1, 1, 1, 1, -1, 1]}, FIELDS, ValueError, "row 4: weight must be .* got -1"),
         (TABLE | {"how": ["1", "2", "x", "1", "1", "1"]}, FIELDS, ValueError, "row 2: weight must be .* 'x'"),
         (TABLE | {"what": [7, 9, "9", 7, 7, 8]}, FIELDS, TypeError, "row 2: items must be .* got '9'"),
-        (TABLE | {"who": np.array([1.0, 2.0, np.nan] * 2)}, FIELDS, TypeError, "users must be str or int, but 'who' .* float64"),
+        (
+            TABLE | {"who": np.array([1.0, 2.0, np.nan] * 2)},
+            FIELDS,
+            TypeError,
+            "users must be str or int, but 'who' .* float64",
+        ),
         (TABLE | {"who": ["a"]}, FIELDS, ValueError, "one value per pair"),
         (["milk bread"], {}, FileNotFoundError, r"no such file: 'milk bread'; baskets are .* \[\['milk', 'bread'\]"),
         (np.array(["milk bread"]), {}, TypeError, r"basket 0 must be .*; split it: \['milk', 'bread'\]"),
