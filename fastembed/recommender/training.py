@@ -26,8 +26,7 @@ from fastembed.trainer.fit import train
 from fastembed.trainer.parameters import Parameters
 from fastembed.trainer.run import Record, Run
 
-RATE, LINEAR_RATE, L2, LINEAR_L2 = 1.0, 1.0, 0.3, 0.4
-BLOCK = 256
+SETTINGS = FitOptions(learning_rate=1.0, linear_learning_rate=1.0, block_size=256, l2=0.3, linear_l2=0.4)
 STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 160, 3, 10  # blocks in all epochs together; users who are many need fewer epochs
 # The largest number of scores in all epochs together: per entry, or in any case; there is always one epoch
 PER_ENTRY, FREE_SCORES = 1400, 1 << 26
@@ -72,7 +71,8 @@ def epochs_for(shape: tuple[int, int], entries: int) -> int:
     """Return the default number of epochs: more if an epoch has few steps, fewer if there are few entries."""
     users, items = shape
     most = max(1, max(PER_ENTRY * entries, FREE_SCORES) // (users * items))
-    return int(min(most, np.clip(-(-STEPS // -(-users // BLOCK)), FEWEST_EPOCHS, MOST_EPOCHS)))
+    blocks = -(-users // SETTINGS.block_size)
+    return int(min(most, np.clip(-(-STEPS // blocks), FEWEST_EPOCHS, MOST_EPOCHS)))
 
 
 def needed(shape: tuple[int, int], entries: int, pairs: float, dim: int) -> int:
@@ -130,14 +130,8 @@ def _low_rank(n: Any, weight: float, options: RecommenderOptions, epochs: int, r
     model = first_model(n, weight, options, run.pool)
     parameters = Parameters.untrained(newton_rows(n, model, run.pool), model.linear, model.bias)
     counts = grouped(n.astype(np.float64), run.pool.threads)
-    fit_options = FitOptions(
-        epochs=epochs,
-        learning_rate=RATE if epochs > 1 else 0,  # each row is used once then, before its step
-        linear_learning_rate=LINEAR_RATE,
-        block_size=BLOCK,
-        l2=L2,
-        linear_l2=LINEAR_L2,
-        seed=options.seed,
-    )
-    records = train(parameters, FitData(counts, input_weights=totals_of(n) ** (1 - EXPONENT)), fit_options, run)
+    settings = replace(SETTINGS, epochs=epochs, seed=options.seed)
+    if epochs == 1:  # each row is used once, before its step
+        settings = replace(settings, learning_rate=0.0)
+    records = train(parameters, FitData(counts, input_weights=totals_of(n) ** (1 - EXPONENT)), settings, run)
     return replace(model, linear=np.asfortranarray(parameters.linear)), records
