@@ -29,7 +29,8 @@ from fastembed.corpus.reading import (
     token_from_bytes,
     token_list,
 )
-from fastembed.corpus.tokens import check_token_list, read_lines, with_hints, write_lines
+from fastembed.corpus.tokens import check_token_list, read_lines, with_hints
+from fastembed.formats.atomic import replacing
 
 Words: TypeAlias = tuple[str, ...]
 Counts: TypeAlias = npt.NDArray[np.float64]
@@ -202,7 +203,7 @@ class Phrases:
         >>> from pathlib import Path
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     Phrases(["new york", "vis a vis"], [0.5, float("nan")]).save(f"{folder}/phrases.txt")
-        ...     Path(folder, "phrases.txt").read_text(encoding="utf-8").splitlines()[1:]
+        ...     Path(folder, "phrases.txt").read_text(encoding="utf-8").splitlines()
         ...     Phrases.load(f"{folder}/phrases.txt")
         ['new york\t0.5', 'vis a vis']
         <Phrases: 2, such as 'new york'>
@@ -213,7 +214,12 @@ class Phrases:
             if len(line.encode(errors="surrogatepass").split()) != len(words):
                 raise ValueError(f"spaces separate tokens in a file of phrases, but one of {words} has white space")
             lines.append(line + ("\n" if math.isnan(score) else f"\t{score!r}\n"))
-        write_lines(path, lines)
+        try:
+            text = "".join(lines).encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"a token has no UTF-8 form: {error}") from None
+        with replacing(path) as temporary:
+            temporary.write_bytes(text)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Phrases:

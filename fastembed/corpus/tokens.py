@@ -9,7 +9,6 @@ counted which text.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import secrets
 from codecs import BOM_UTF8
@@ -34,7 +33,6 @@ from fastembed.corpus.corpus import Chunk, Corpus, FileCorpus, Progress, disk_si
 from fastembed.corpus.documents import DocumentChunk
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import SPACES, Reading, join_tokens
-from fastembed.formats.atomic import replacing
 
 TASK_BYTES = 1 << 26  # bytes that a task of an executor reads, about
 
@@ -343,66 +341,17 @@ def read_token_list(path: str | os.PathLike[str]) -> tuple[str, ...]:
     return tokens
 
 
-def write_lines(path: str | os.PathLike[str], lines: Iterable[str]) -> None:
-    r"""Write a list as text in UTF-8, atomically; its first line has the SHA-256 of the lines below.
-
-    Parameters
-    ----------
-    lines : iterable of str
-        Each ends with \n.
-
-    Raises
-    ------
-    ValueError
-        If a line has no UTF-8 form.
-    OSError
-        If the file cannot be written; an old file then stays as it was.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_lines(f"{folder}/words.tsv", ["the\t7\n"])
-    ...     Path(folder, "words.tsv").read_bytes()[:24]
-    ...     read_lines(f"{folder}/words.tsv")
-    b'# fastembed sha256 866b4'
-    ['the\t7', '']
-    """
-    try:
-        text = "".join(lines).encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(f"a token has no UTF-8 form: {error}") from None
-    with replacing(path) as temporary:
-        temporary.write_bytes(_first_line(text) + text)
-
-
-MARK = b"# fastembed sha256 "
-
-
-def _first_line(text: bytes) -> bytes:
-    return MARK + hashlib.sha256(text).hexdigest().encode() + b"\n"
-
-
 def read_lines(path: str | os.PathLike[str]) -> list[str]:
-    """Return the lines that `write_lines` wrote, or those of any other file, without a byte order mark.
+    """Return the lines of a text in UTF-8, without a byte order mark.
 
     Raises
     ------
     OSError
         If the file cannot be read.
     ValueError
-        If it is not what was written, or is not valid UTF-8.
+        If it is not valid UTF-8.
     """
-    data = Path(path).read_bytes()
-    # A damaged mark has one half left, a truncated mark less
-    if (data and MARK.startswith(data[:11])) or data[11 : len(MARK)] == MARK[11:]:
-        end = len(_first_line(b""))
-        text = data[end:]
-        if data[:end] != _first_line(text):
-            raise ValueError(f"{str(path)!r} is damaged, or edited: remove the first line if you have edited it")
-        data = text
-    elif data.startswith(BOM_UTF8):
-        data = data[len(BOM_UTF8) :]
+    data = Path(path).read_bytes().removeprefix(BOM_UTF8)
     try:
         return data.decode().split("\n")
     except UnicodeDecodeError as error:
