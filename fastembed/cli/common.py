@@ -294,8 +294,10 @@ def print_message(text: str) -> None:
 
 def one_line(error: BaseException) -> str:
     """Return the message of an error on one line."""
-    if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return f"{os.fspath(error.filename)!r}: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror if error.filename is None else f"{os.fspath(error.filename)!r}: {error.strerror}"
+    if isinstance(error, UnicodeDecodeError):  # files are named
+        return f"standard input is not valid UTF-8 at byte {error.start}: {error.object[error.start :][:1]!r}"
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     return " ".join(text.split()) or type(error).__name__
 

@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 
+from fastembed.recommender import Recommender
 from fastembed.skipgram import SkipGram
 from fastembed.vectors import Vectors
 
@@ -78,7 +79,16 @@ def test_a_full_disk_behind_stdout_is_one_line(saved):
     with open("/dev/full", "wb") as full:  # noqa: PTH123
         done = subprocess.run([*COMMAND, "neighbors", str(saved), "king"], stdout=full, stderr=subprocess.PIPE)
     assert done.returncode == 1
-    assert re.fullmatch(rb"fastembed: error: .*No space left on device\n", done.stderr)
+    assert re.fullmatch(rb"fastembed: error: No space left on device\n", done.stderr)
+
+
+@pytest.mark.parametrize("command", ["neighbors", "predict", "recommend"])
+def test_standard_input_that_is_not_utf_8_is_named(run, stdin, saved, model, tmp_path, command):
+    paths = {"neighbors": saved, "predict": model, "recommend": tmp_path / "r.safetensors"}
+    Recommender(dim=1, epochs=1).fit([["a", "b"], ["b", "c"]]).save(paths["recommend"])
+    stdin(b"caf\xe9\n")
+    expected = r"fastembed: error: standard input is not valid UTF-8 at byte 3: b'\xe9'" + "\n"
+    assert run(command, paths[command], "-") == (1, "", expected)
 
 
 def test_words_that_the_encoding_of_stdout_lacks_are_escaped(run, tmp_path, monkeypatch):
