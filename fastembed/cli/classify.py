@@ -56,7 +56,7 @@ def add_train_classifier(commands: common.Commands) -> None:
 
 
 def _add_labelled_files(command: argparse.ArgumentParser) -> None:
-    """Add the files of documents with labels, and which fields of structured ones these are."""
+    """Add the files of documents with labels, and the fields of structured files that hold them."""
     text = "text with a document and its labels per line, or structured files; also .gz, .bz2, .xz, .zst, folders"
     command.add_argument("files", nargs="+", metavar="FILE", help=text)
     columns = command.add_argument_group("where text and labels are")
@@ -70,7 +70,7 @@ def _labelled(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the files of documents with labels and their fields, as `Classifier.fit` takes them."""
     paths = inputs.paths_of(arguments.files)
     columns = {name: getattr(arguments, name) for name in ("field", "label", "skip_bad")}
-    # Of several strings, such as URLs, each would be a document
+    # `Classifier.fit` takes a list of strings, such as URLs, as documents
     return {"documents": paths[0] if len(paths) == 1 else paths, "header": not arguments.no_header, **columns}
 
 

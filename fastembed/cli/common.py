@@ -163,16 +163,16 @@ def add_parameters(
     parameters: Mapping[str, Mapping[str, Any]],
     shown: Mapping[str, str] | None = None,
 ) -> None:
-    """Add options for parameters of a model, which has their defaults: those not given are no parsed arguments.
+    """Add an option per parameter of a model. An option that is not given is not among the parsed arguments.
 
     Parameters
     ----------
     of : callable
-        The class of the model, or a function.
+        The class of the model, or a function, whose signature has the defaults.
     parameters : mapping of str to mapping
-        Of each name the `text` of its help, and what argparse is told.
+        By name, the `text` of the help, and arguments for argparse.
     shown : mapping of str to str, optional
-        What stands for defaults that are None.
+        By name, the default in the help, where the signature has None.
     """
     defaults = inspect.signature(of).parameters
     for name, facts in parameters.items():
@@ -188,12 +188,12 @@ def parameter(text: str, read: Reader | None = None, metavar: str | None = None,
 
 
 def given(arguments: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
-    """Return those of the parameters that were given."""
+    """Return the parameters that were given."""
     return {name: getattr(arguments, name) for name in names if name in arguments}
 
 
 def add_left_out(to: Group) -> None:
-    """Add what answers leave out, and that unknown names are no errors."""
+    """Add the names that answers leave out, and the option that ignores unknown names."""
     add_option(to, "--exclude", "what to leave out of the answers", [], "none", nargs="+", metavar="NAME")
     add_flag(to, "--skip-unknown", "leave out unknown words and items in silence")
 
@@ -229,7 +229,7 @@ def add_no_header(to: Group) -> None:
 
 def add_memory_limit(to: Group, shown: str) -> None:
     """Add the memory that a command may use."""
-    text = "memory to keep within, of `count` for the counts, as 800M or 4G: what takes more is in temporary files"
+    text = "the most memory, of `count` for the counts alone, such as 800M or 4G; the rest is in temporary files"
     add_option(to, "--memory-limit", text, shown=shown, type=size, metavar="SIZE")
 
 
@@ -237,7 +237,7 @@ def add_memory_limit(to: Group, shown: str) -> None:
 
 
 def or_word(read: Reader, **words: object) -> Reader:
-    """Return the reader of a word, each of which stands for a value, or of what `read` accepts."""
+    """Return a reader of words that each stand for a value; `read` reads other texts."""
 
     def read_either(text: str) -> object:
         return words[text] if text in words else read(text)
@@ -324,7 +324,7 @@ def refuse(arguments: argparse.Namespace, names: Iterable[str], why: str) -> Non
 
 
 def check_output_option(arguments: argparse.Namespace) -> None:
-    """Raise ValueError if the output of a command is a file that it reads, or one that exists and was not named."""
+    """Raise ValueError if the output of a command is an input, or is an existing file that the user did not name."""
     if getattr(arguments, "default_output", None) and arguments.output is None:
         arguments.output = arguments.default_output
         if Path(arguments.output).exists():
@@ -390,10 +390,10 @@ class Progress(ProgressBars):
         super().training(estimate)
 
     def epoch(self, record: dict[str, Any]) -> None:
-        """Print the result of an epoch, and show how many are done. The nll is that of each row before its step."""
+        """Print the result of an epoch, and show how many are done. The nll of a row is from before its step."""
         held_out = f"   validation nll {record['validation_nll']:.4f}" if "validation_nll" in record else ""
         perplexity = f"   perplexity {record['perplexity']:,.1f}" if "perplexity" in record else ""
-        # That of the vectors of a recommender alone may rise
+        # The loss of a recommender is of its vectors alone, and may rise
         loss = f"   {loss_of(record)}{perplexity}{held_out}" if self._shows_loss else ""
         left_out = record.get("left_out")  # documents, while a classifier learns how its scores become probabilities
         most = "at most " if held_out or "change" in record else ""

@@ -47,7 +47,7 @@ def add_evaluate(commands: common.Commands) -> None:
     inputs.add_vectors(command)
     for name, text in FILES.items():
         common.add_option(command, name, text, [], "none", nargs="+", action="extend", metavar="FILE")
-    group = command.add_argument_group("which items are hidden of baskets")
+    group = command.add_argument_group("which items of baskets are hidden")
     hidden = group.add_mutually_exclusive_group()
     text = "how many items of a basket are shown to --held-out-items"
     common.add_option(hidden, "--given", text, shown="all but one", type=int, metavar="N")
@@ -113,7 +113,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _hidden_items(arguments: argparse.Namespace, file: str, model: Any) -> evaluation.HeldOutItems:
-    """Return how well a model predicts items that are hidden of the baskets of a file."""
+    """Return how well a model predicts items that are hidden from the baskets of a file."""
     how = {"given": arguments.given, "topn": arguments.topn, "progress": common.shows_bars(arguments)}
     if isinstance(model, SkipGram):
         baskets = inputs.read_corpus(arguments, [file], model.reading_)
@@ -123,10 +123,10 @@ def _hidden_items(arguments: argparse.Namespace, file: str, model: Any) -> evalu
         return evaluation.held_out_items(model, file, hidden=arguments.hidden, **how, **fields)
     data, known = read_interactions(file, **fields), set(model.users_.tolist())
     rows = np.split(data.items.names[data.matrix.indices], data.matrix.indptr[1:-1])
-    theirs = {
+    hidden = {
         user: items.tolist() for user, items in zip(data.users.names.tolist(), rows, strict=True) if user in known
     }
-    return evaluation.held_out_items(model, list(theirs), hidden=list(theirs.values()), **how)
+    return evaluation.held_out_items(model, list(hidden), hidden=list(hidden.values()), **how)
 
 
 def add_compare(commands: common.Commands) -> None:

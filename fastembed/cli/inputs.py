@@ -1,4 +1,4 @@
-"""What commands read: texts, vectors and models, the options that say how, and the parameters of a new model."""
+"""Inputs of commands: texts, vectors and models, the options of how to read them, and parameters of a new model."""
 
 from __future__ import annotations
 
@@ -54,8 +54,10 @@ def add_field(to: common.Group) -> None:
 
 
 def add_skip_bad(to: common.Group) -> None:
-    """Add what is done about rows of structured files that lack what is read of them."""
-    common.add_flag(to, "--skip-bad", "leave out and count rows that lack what is read of them")
+    """Add the option that leaves out bad rows of structured files."""
+    common.add_flag(
+        to, "--skip-bad", "leave out and count bad rows of structured files, such as rows without the field"
+    )
 
 
 def add_reading(to: common.Group) -> None:
@@ -66,7 +68,7 @@ def add_reading(to: common.Group) -> None:
 
 
 def read_corpus(arguments: argparse.Namespace, files: Iterable[str], reading: Reading | None = None) -> FileCorpus:
-    """Return the corpus of some files, read as the options say, and as a reading says, a model's, where they do not."""
+    """Return the corpus of files. Options have priority over `reading`, how the text of a model was read."""
     from fastembed.corpus import FileCorpus, Phrases
 
     given = common.given(arguments, READING)
@@ -77,12 +79,12 @@ def read_corpus(arguments: argparse.Namespace, files: Iterable[str], reading: Re
 
 
 def paths_of(files: Iterable[str]) -> list[str | Path]:
-    """Return the names of files as paths, but URLs as they are."""
+    """Return names of files as paths; URLs stay strings."""
     return [file if is_url(file) else Path(file) for file in files]
 
 
 def open_token_list(file: str) -> str | tuple[str, ...]:
-    """Return the tokens of a file, or "english" as it is."""
+    """Return the tokens in a file; "english" stays as it is."""
     from fastembed.corpus.tokens import read_token_list
 
     return file if file == "english" else read_token_list(file)
@@ -133,7 +135,7 @@ def open_vectors(arguments: argparse.Namespace) -> Vectors:
 
 
 def open_words(arguments: argparse.Namespace, vectors: Vectors) -> Callable[[str], str]:
-    """Return the function from a word to the token that it is among the vectors, as their model reads it."""
+    """Return a function that reads a word as the text of the model was read; vectors without a model keep words."""
     if format_of_file(arguments.vectors, arguments.input_format).name == "safetensors":
         from fastembed.skipgram.model import read_reading
 
@@ -143,7 +145,7 @@ def open_words(arguments: argparse.Namespace, vectors: Vectors) -> Callable[[str
 
 
 def words_of(line: str, token: Callable[[str], str], known: Container[str]) -> list[str]:
-    """Return the words of a line: the line if it is read as a known token, or what is between tabs, or else spaces."""
+    """Return the words of a line: a line that is one known token, or the parts between tabs, or else between spaces."""
     line = line.strip(" \t")
     if token(line) in known:
         return [line]

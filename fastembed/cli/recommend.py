@@ -96,11 +96,11 @@ def recommend(arguments: argparse.Namespace) -> None:
     users = names_like(model.users_, arguments.users) or None
     chosen = {name: names_like(model.items_, getattr(arguments, name) or ()) or None for name in ("exclude", "among")}
     how: dict[str, Any] = {"exclude_seen": not arguments.with_seen, "skip_unknown": arguments.skip_unknown, **chosen}
-    found = model.recommend(None if users else items, arguments.topn, users=users, **how)
+    lists = model.recommend(None if users else items, arguments.topn, users=users, **how)
     kind = "user" if arguments.users else "items"
     answers = [
         {kind: asked, "recommended": [{"item": item, "probability": p} for item, p in answer]}
-        for asked, answer in zip(users or items, found, strict=True)
+        for asked, answer in zip(users or items, lists, strict=True)
     ]
     if common.print_json(arguments, model=arguments.model, answers=answers):
         return

@@ -157,6 +157,7 @@ def _learn_graph(arguments: argparse.Namespace, model: SkipGram, choice: dict[st
 
 
 def _train_and_save(arguments: argparse.Namespace, learn: Callable[..., SkipGram]) -> None:
+    """Train a model, save it, and print what was written."""
     with common.showing(arguments) as progress:
         model = learn(progress=progress)
     model.save(arguments.output)

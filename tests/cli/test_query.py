@@ -46,7 +46,7 @@ def test_queries_of_standard_input_have_the_answers_that_they_have_alone(documen
 
 def test_queries_with_an_unknown_word_are_named_and_the_others_answered(run, saved, stdin):
     stdin(b"k\xff")
-    assert "'utf-8'" in run("neighbors", saved, "-")[2]
+    assert "not valid UTF-8 at byte 1" in run("neighbors", saved, "-")[2]
     stdin(b"quen\nking\nman king\tzzzz\n")
     code, out, err = run("neighbors", saved, "-", "-n", 1)
     assert (code, out) == (1, run("neighbors", saved, "king", "-n", 1)[1])
