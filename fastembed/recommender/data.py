@@ -208,8 +208,8 @@ def _files_of(source: Any) -> list[TextFile]:
     try:
         return [file for path in path_list(source) for file in find_files(path)]
     except FileNotFoundError as error:
-        reason = str(error).partition(";")[0]
-        raise FileNotFoundError(f"{reason}; baskets are lists of items, as [['milk', 'bread'], ['jam']]") from None
+        reason, text, _ = str(error).partition("; pass [text]")
+        raise FileNotFoundError(reason + "; baskets are lists, as [['milk', 'bread'], ['jam']]" * bool(text)) from None
 
 
 def _in_order(data: Interactions) -> Interactions:
