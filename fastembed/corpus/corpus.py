@@ -173,7 +173,7 @@ class FileCorpus:
         progress : callable, optional
             As for :meth:`sequences`.
         """
-        sizes = [file.size() for file in self._files]
+        sizes = [0 if progress is None else file.size() for file in self._files]
         done, cut = 0, cut_for(self.reading.unit, words=self.reading.words)
         for file, size in zip(self._files, sizes, strict=True):
             report = None if progress is None else lambda size, before=done: progress(before + size, sum(sizes))

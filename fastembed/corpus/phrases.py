@@ -160,7 +160,7 @@ class Phrases:
             scores |= new
         if not scores:
             wanted = f"occurs min_count={min_count:,} times and has a {scoring} score of at least {least:g}"
-            raise ValueError(f"no phrase was found: no pair of neighbours {wanted}")
+            raise ValueError(f"no phrase was found: no pair {wanted}")
         first.tokens_used = first.tokens_read
         scores = dict(sorted(scores.items(), key=lambda item: (-item[1], item[0])))
         return cls(list(scores), list(scores.values()), first)

@@ -609,8 +609,8 @@ def _named(matrix: sparse.csr_array, tokens: Sequence[Hashable]) -> Vocabulary:
     names = tokens_of(tokens)
     rows, columns = matrix.shape
     if len(names) != rows or columns > rows:
-        sizes = f"there are {len(names)} tokens for {rows} rows and {columns} columns"
-        raise ValueError(f"tokens name the rows, and the first of them the columns, but {sizes}")
+        sizes = f"{len(names)} tokens for {rows} rows and {columns} columns"
+        raise ValueError(f"tokens must name each row, and at least as many rows as columns, got {sizes}")
     entries = np.diff(matrix.indptr)
     entries[:columns] += np.bincount(matrix.indices, minlength=columns)
     return Vocabulary(names, entries)

@@ -164,8 +164,8 @@ def _incidence(pieces: Iterable[Int32], vocabulary_size: int) -> tuple[sparse.cs
     sizes = np.diff(starts)
     if sizes.max(initial=0) > MAX_BASKET_ITEMS:
         number = int(np.argmax(sizes > MAX_BASKET_ITEMS))
-        most = f"a basket, of which all pairs count, has at most {MAX_BASKET_ITEMS:,} items"
-        raise ValueError(f"{most}, but basket {number + 1} has {sizes[number]:,}; for long sequences use windows")
+        most = f"a basket has at most {MAX_BASKET_ITEMS:,} items"
+        raise ValueError(f"{most}, but basket {number + 1} has {sizes[number]:,}: use Counts.from_corpus")
     items = ids[ids >= 0]
     x = sparse.csr_array((np.ones(len(items)), items, starts), shape=(len(sizes), vocabulary_size))
     x.sum_duplicates()

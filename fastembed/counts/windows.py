@@ -109,8 +109,8 @@ class Windows:
             raise ValueError(f"window must be at least 1 on one side, got {window!r}")
         check_choice("weighting", weighting, tuple(WEIGHTINGS))
         if weighting == "harmonic" and max(sides) > MAX_HARMONIC_WINDOW:
-            limit = f"at most {MAX_HARMONIC_WINDOW} for sums of harmonic weights to be exact"
-            raise ValueError(f"window must be {limit}, got {sides!r}; weighting='linear' has no such limit")
+            limit = f"at most {MAX_HARMONIC_WINDOW} with weighting='harmonic'"
+            raise ValueError(f"window must be {limit}, got {sides!r}: use weighting='linear'")
         values = {
             "window": sides,
             "weighting": weighting,
