@@ -28,12 +28,12 @@ from fastembed.vocabulary import NoTokenError
 CountPair: TypeAlias = tuple[Counts, Counts | None]  # counts to train on, and held-out counts
 
 
-class Given(NamedTuple):
-    """What `SkipGram.fit` or `SkipGram.partial_fit` is given to learn from.
+class TrainingInput(NamedTuple):
+    """What a call of `SkipGram.fit` or `SkipGram.partial_fit` learns from.
 
     Attributes
     ----------
-    source : corpus or Counts
+    corpus : corpus or Counts
     validation_counts : Counts or None
     base : FittedModel or None
         The model to continue.
@@ -43,14 +43,14 @@ class Given(NamedTuple):
         Counts to train on together with the others, for a base.
     """
 
-    source: Source | Counts
+    corpus: Source | Counts
     validation_counts: Counts | None
     base: FittedModel | None = None
     grow: bool = False
     replay: Counts | None = None
 
 
-def counted(given: Given, options: SkipGramOptions, run: Run) -> CountPair:
+def counted(source: TrainingInput, options: SkipGramOptions, run: Run) -> CountPair:
     """Return the counts to train on, and the held-out counts for the nll after each epoch.
 
     Raises
@@ -58,33 +58,33 @@ def counted(given: Given, options: SkipGramOptions, run: Run) -> CountPair:
     TypeError, ValueError, OSError, MemoryError
         As by `SkipGram.fit` and `SkipGram.partial_fit`.
     """
-    if given.base is not None:
-        given.base.check_same_shape(options)
-    if isinstance(given.source, Counts):
-        return _aligned(given.source, given, options)
-    if issparse(given.source):
+    if source.base is not None:
+        source.base.check_same_shape(options)
+    if isinstance(source.corpus, Counts):
+        return _aligned(source.corpus, source, options)
+    if issparse(source.corpus):
         raise TypeError("a sparse matrix has no tokens: make counts by Counts.from_scipy(matrix, tokens=...)")
-    if given.validation_counts is not None:
+    if source.validation_counts is not None:
         raise ValueError("validation_counts need counts; for a text, early_stopping=True holds out lines")
     if not isinstance(run.ranks.comm, OneProcess):
         raise ValueError("comm needs counts, got a text: count it first, by SkipGram.count")
-    return _counted_text(given.source, given, options, run)
+    return _counted_text(source.corpus, source, options, run)
 
 
-def _aligned(counts: Counts, given: Given, options: SkipGramOptions) -> CountPair:
-    """Return the given counts and the held-out counts, with the rows and columns of the base.
+def _aligned(counts: Counts, source: TrainingInput, options: SkipGramOptions) -> CountPair:
+    """Return counts and the held-out counts, with the rows and columns of the base.
 
     Raises
     ------
     TypeError, ValueError
         If counts cannot be trained on, or differ from the base in how they were counted.
     """
-    base, validation = given.base, given.validation_counts
+    base, validation = source.base, source.validation_counts
     if options.early_stopping and validation is None:
         raise ValueError("early_stopping needs validation_counts: counts have no lines to hold out")
     if base is not None:
         vocabulary = base.vocabulary
-        if given.grow and counts.vocabulary is not None:
+        if source.grow and counts.vocabulary is not None:
             vocabulary = vocabulary.grown(counts.vocabulary, options.max_size)
         if validation is not None:
             validation = base.aligned(validation, vocabulary, name="validation_counts")
@@ -103,12 +103,12 @@ def _aligned(counts: Counts, given: Given, options: SkipGramOptions) -> CountPai
     return counts, validation
 
 
-def _counted_text(text: Source, given: Given, options: SkipGramOptions, run: Run) -> CountPair:
+def _counted_text(text: Source, source: TrainingInput, options: SkipGramOptions, run: Run) -> CountPair:
     """Return the counts of a text to train on, and with early stopping the counts of its held-out lines.
 
     For a new model, the memory of training is checked before the text is counted.
     """
-    base, memory_limit, progress = given.base, run.memory_limit, run.progress
+    base, memory_limit, progress = source.base, run.memory_limit, run.progress
     corpus = as_corpus(text, options.reading if base is None else base.reading_of(text, options.reading))
     if memory_limit is not None:  # raises MemoryError for a limit that is too small, before the text is read
         counting_memory(memory_limit, 0, options.threads)
@@ -122,7 +122,7 @@ def _counted_text(text: Source, given: Given, options: SkipGramOptions, run: Run
         written = WRITTEN_BYTES * least.largest_group
     else:
         vocabulary, pairing = base.vocabulary, base.pairing()
-        if given.grow:
+        if source.grow:
             with suppress(NoTokenError):  # a text without words adds none
                 words = options.vocabulary(corpus, None, progress)
                 vocabulary = vocabulary.grown(words, options.max_size)
@@ -163,12 +163,12 @@ def counting(pairing: Windows | Baskets) -> Callable[..., Counts]:
 
 
 def count_all(
-    given: Source, options: SkipGramOptions, progress: FitProgress | None, executor: Executor | None, **how: Any
+    text: Source, options: SkipGramOptions, progress: FitProgress | None, executor: Executor | None, **how: Any
 ) -> Counts:
     """Return the counts of all lines of a text, as `SkipGram.count` documents it; `how` is passed to `Counts`."""
     if executor is not None and options.baskets is not None:
         raise ValueError("executor must be None for baskets: it counts windows alone")
-    corpus = as_corpus(given, options.reading)
+    corpus = as_corpus(text, options.reading)
     words = options.vocabulary(corpus, options.max_size, progress, executor)
     how |= {"threads": options.threads, "progress": None if progress is None else progress.counting}
     if executor is not None:
@@ -178,15 +178,15 @@ def count_all(
     return counts
 
 
-def counts_for(model: FittedModel, given: Source | Counts, options: SkipGramOptions) -> Counts:
-    """Return counts with the rows and columns of a model: the given counts, or the counts of a text or baskets."""
-    if isinstance(given, Counts):
-        return model.aligned(given)
-    corpus = as_corpus(given, model.reading_of(given, options.reading))
+def counts_for(model: FittedModel, corpus: Source | Counts, options: SkipGramOptions) -> Counts:
+    """Return counts, or those of a text or of baskets, with the rows and columns of a model."""
+    if isinstance(corpus, Counts):
+        return model.aligned(corpus)
+    text = as_corpus(corpus, model.reading_of(corpus, options.reading))
     with bar(desc="counting") as shown:
 
         def report(done: int, total: int | None) -> None:
             shown.total = total
             shown.update(done - shown.n)
 
-        return counting(model.pairing())(corpus, model.vocabulary, threads=options.threads, progress=report)
+        return counting(model.pairing())(text, model.vocabulary, threads=options.threads, progress=report)

@@ -19,6 +19,7 @@ from fastembed.corpus.reading import Reading
 from fastembed.counts.counts import Counts, align_counts
 from fastembed.counts.windows import Windows
 from fastembed.formats import tensors as files
+from fastembed.formats.table import opened
 from fastembed.skipgram.options import Baskets, SkipGramOptions
 from fastembed.skipgram.subwords import Subwords
 from fastembed.trainer.trainer import SQUARES, Trainer, restore_squares, trainer_tensors
@@ -87,21 +88,21 @@ class FittedModel:
         return int(self.history[-1]["epoch"]) if self.history else 0
 
     def reading_of(self, corpus: Source, asked: Reading | None) -> Reading | None:
-        """Return how to read a text: by the corpus' own reading, that given by the user, or that of the model's text.
+        """Return how to read a text: by the reading of the corpus, of the user, or else of the model's text.
 
         Warn if the text of the model was read in another way.
         """
-        given = corpus.reading if isinstance(corpus, FileCorpus | DocumentCorpus) else asked
-        if given is None:
+        reading = corpus.reading if isinstance(corpus, FileCorpus | DocumentCorpus) else asked
+        if reading is None:
             return self.vocabulary.reading
-        self._warn_of_other_reading("the text is", given)
-        return given
+        self._warn_of_other_reading("the text is", reading)
+        return reading
 
-    def _warn_of_other_reading(self, what: str, given: Reading | None) -> None:
+    def _warn_of_other_reading(self, what: str, other: Reading | None) -> None:
         """Warn if both readings are known and differ."""
         reading = self.vocabulary.reading
-        if given is not None and reading is not None and given.record() != reading.record():
-            warn_user(f"{what} read by {given}, but that of the model was read by {reading}")
+        if other is not None and reading is not None and other.record() != reading.record():
+            warn_user(f"{what} read by {other}, but that of the model was read by {reading}")
 
     def pairing(self) -> Windows | Baskets:
         """Return the windows or baskets of the model; raise ValueError if it was fitted to other counts."""
@@ -215,6 +216,9 @@ def read_model(path: str | os.PathLike[str], threads: int | None) -> FittedModel
     ValueError
         If it does not hold a model, or is damaged.
     """
+    with opened(path) as file:
+        if file.read(9)[8:] != b"{":  # the header of a safetensors file follows its length
+            raise ValueError(f"{str(path)!r} is no model: call SkipGram().fit for a text, Vectors.load for vectors")
     tensors, metadata = files.map_tensors(path)
     settings = files.check_header(metadata, "vectors", path)
     if "model" not in metadata:

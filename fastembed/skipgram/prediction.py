@@ -41,8 +41,8 @@ class ContextQuery:
 
     def __init__(self, ids: ArrayLike, weights: ArrayLike, exclude: ArrayLike = (), *, integers: bool = False) -> None:
         self.ids, place = np.unique(np.asarray(ids, np.intp), return_inverse=True)
-        given = np.asarray(weights, np.float64)
-        shares = given / given.max(initial=np.finfo(float).tiny)  # so that their sum cannot overflow
+        amounts = np.asarray(weights, np.float64)
+        shares = amounts / amounts.max(initial=np.finfo(float).tiny)  # so that their sum cannot overflow
         self.weights = np.bincount(place, shares, minlength=len(self.ids))
         self.left_out = np.union1d(self.ids, np.asarray(exclude, np.intp))
         self.integers = integers  # whether the answer is to be integers
@@ -55,14 +55,9 @@ class ContextQuery:
         listed = [words] if _is_token(words) else as_items("a query", words, "a word or several")
         if not listed:
             raise ValueError("a query must hold at least one word, got none")
-        names, weights = [], []
-        for item in listed:
-            word, weight = item, 1.0
-            if isinstance(item, tuple) and len(item) == 2:
-                word = item[0]
-                weight = check_number(f"the weight of {word!r}", item[1], above=True)
-            names.append(word)
-            weights.append(weight)
+        pairs = [item if isinstance(item, tuple) and len(item) == 2 else (item, 1.0) for item in listed]
+        names = [word for word, _ in pairs]
+        weights = [check_number(f"the weight of {word!r}", weight, above=True) for word, weight in pairs]
         ids = _ids(names, vocabulary, skip_unknown)
         known = [k for k, number in enumerate(ids) if number >= 0]
         left_out = [number for number in _ids(exclude, vocabulary, skip_unknown) if number >= 0]

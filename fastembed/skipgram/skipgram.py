@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from concurrent.futures import Executor
 from dataclasses import fields, replace
+from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -23,7 +24,7 @@ from fastembed.corpus.reading import Reading
 from fastembed.counts.counts import Counts
 from fastembed.counts.groups import group_count
 from fastembed.counts.windows import Windows
-from fastembed.skipgram.data import Given, count_all, counts_for
+from fastembed.skipgram.data import TrainingInput, count_all, counts_for
 from fastembed.skipgram.estimate import Estimate, estimate_of
 from fastembed.skipgram.model import FittedModel, read_model, write_model
 from fastembed.skipgram.options import SkipGramOptions, SkipGramParameters
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
     from fastembed.skipgram.prediction import Words
     from fastembed.vectors.vectors import Token
 
-GENSIM = {"wv": "vectors", "vector_size": "dim", "predict_output_word": "predict_output"}  # names of its `Word2Vec`
+# Names of its `Word2Vec`
+GENSIM = {"wv": "vectors", "vector_size": "dim", "workers": "threads", "predict_output_word": "predict_output"}
 
 
 class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore=PR02
@@ -124,6 +126,13 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
 
     if not TYPE_CHECKING:
 
+        @wraps(SkipGramParameters.__init__)
+        def __init__(self, *values: Any, **parameters: Any) -> None:
+            for name in parameters.keys() - {field.name for field in fields(SkipGramParameters)}:
+                advice = f": it is {GENSIM[name]} here" if name in GENSIM else ""
+                raise TypeError(f"SkipGram has no parameter {name!r}{advice}")
+            super().__init__(*values, **parameters)
+
         def __getattr__(self, name: str) -> Any:
             return attribute_of(self, name, GENSIM)
 
@@ -152,8 +161,8 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
         >>> print(SkipGram(dim=50, threads=1).estimate(20_000, 32_768, nnz=10_000_000))
         20,000 words, 32,768 outputs, 10,000,000 counts: about 994 GFLOP and 242 MB of memory
         """
-        given = ("inputs", inputs, 1), ("outputs", outputs, 1), ("nnz", nnz, 0)
-        inputs, outputs, nnz = (check_integer(name, value, low=low) for name, value, low in given)
+        sizes = ("inputs", inputs, 1), ("outputs", outputs, 1), ("nnz", nnz, 0)
+        inputs, outputs, nnz = (check_integer(name, value, low=low) for name, value, low in sizes)
         estimate = estimate_of(self._options(), inputs, outputs, nnz)
         if memory_limit is None:
             return estimate
@@ -224,7 +233,7 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
         """
         how: dict[str, Any] = {"memory_limit": memory_limit, "checkpoint": checkpoint, "comm": comm}
         with running(self, progress=progress, on_epoch_end=on_epoch_end, **how) as run:
-            self._model = fitted(Given(self._texts(corpus, field), validation_counts), self._options(), run)
+            self._model = fitted(TrainingInput(self._texts(corpus, field), validation_counts), self._options(), run)
         return self
 
     def fit_transform(self, corpus: Source, y: object = None, **options: Any) -> Any:
@@ -359,9 +368,9 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
         if replay is not None and self._model is None:
             raise ValueError("there is nothing to replay: this SkipGram has not been fitted yet")
         corpus = self._texts(corpus, field, self._model)
-        options, given = self._options(), Given(corpus, validation_counts, self._model, grow, replay)
+        options, source = self._options(), TrainingInput(corpus, validation_counts, self._model, grow, replay)
         with running(self, memory_limit=memory_limit, progress=progress, on_epoch_end=on_epoch_end) as run:
-            self._model = fitted(given, options, run)
+            self._model = fitted(source, options, run)
         return self
 
     # ---------------------------------------------------------------- fitted properties
@@ -602,8 +611,8 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
         texts = self._texts(documents, field, model)
         reading = model.reading_of(texts, options.reading)
         pool = Pool(check_threads(options.threads))
-        found = document_vectors(model, texts, reading, model.options.dropping(), method, pool)
-        return estimator.output(self, found, documents)
+        vectors = document_vectors(model, texts, reading, model.options.dropping(), method, pool)
+        return estimator.output(self, vectors, documents)
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
         """Return the names of the columns that :meth:`transform` gives.
@@ -715,7 +724,7 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
 
     def _options(self) -> SkipGramOptions:
         """Check the parameters and return them."""
-        return SkipGramOptions(**{each.name: getattr(self, each.name) for each in fields(SkipGramParameters)})
+        return SkipGramOptions(**{field.name: getattr(self, field.name) for field in fields(SkipGramParameters)})
 
 
 def perplexity_of(model: SkipGram, corpus: Source | Counts, progress: bool) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from fastembed.counts.counts import Counts, groups_of
 from fastembed.counts.folders import Memory
 from fastembed.counts.store import GroupedCounts, grouped
 from fastembed.formats.tensors import pack_tokens
-from fastembed.skipgram.data import Given, counted, joined_ledger
+from fastembed.skipgram.data import TrainingInput, counted, joined_ledger
 from fastembed.skipgram.estimate import Estimate, estimate_of
 from fastembed.skipgram.model import FittedModel
 from fastembed.skipgram.options import SkipGramOptions
@@ -42,16 +42,16 @@ SHORTER_STEPS = 0.5
 DENSE_RATE, RATE_TIMES_DENSITY = 0.3, 0.1
 
 
-def fitted(given: Given, options: SkipGramOptions, run: Run) -> FittedModel:
-    """Return the model of what is given.
+def fitted(source: TrainingInput, options: SkipGramOptions, run: Run) -> FittedModel:
+    """Return the model of counts or of a corpus.
 
     Raises
     ------
     TypeError, ValueError, OSError, MemoryError
         As by `SkipGram.fit` and `SkipGram.partial_fit`.
     """
-    counts, validation = counted(given, options, run)
-    begun = start(counts, validation, given, options, run)
+    counts, validation = counted(source, options, run)
+    begun = start(counts, validation, source, options, run)
 
     def expose(history: list[Record]) -> None:
         run.show(None)  # frees the model of the last epoch before the next one is built
@@ -90,7 +90,9 @@ class Start(NamedTuple):
     options: FitOptions
 
 
-def start(counts: Counts, validation: Counts | None, given: Given, options: SkipGramOptions, run: Run) -> Start:
+def start(
+    counts: Counts, validation: Counts | None, source: TrainingInput, options: SkipGramOptions, run: Run
+) -> Start:
     """Return where training on counts starts. Of several ranks, the first alone computes new parameters.
 
     Raises
@@ -101,22 +103,29 @@ def start(counts: Counts, validation: Counts | None, given: Given, options: Skip
         If training needs more memory than is free.
     """
     assert counts.vocabulary is not None
-    base, tokens, lengths = given.base, counts.vocabulary.tokens, options.subwords
+    base, tokens, lengths = source.base, counts.vocabulary.tokens, options.subwords
     if base is not None:
         subwords = None if base.subwords is None else base.subwords.grown(tokens)
     else:
         subwords = None if isinstance(lengths, bool) else Subwords.of(tokens, lengths)
     give_back_freed()  # the memory of counting
-    replay = given.replay
-    if base is not None and replay is not None:
-        replay = base.aligned(replay, counts.vocabulary, name="replay")
-    estimate = _estimate(counts, replay, subwords, options, run).within_limit()
+    replay = None
+    if base is not None and source.replay is not None:
+        replay = base.aligned(source.replay, counts.vocabulary, name="replay")
+    groups = groups_of(counts)
+    in_memory = groups.in_memory or replay is not None  # the sum of counts and replayed counts is in memory
+    estimate = replace(
+        estimate_of(options, *counts.shape, counts.nnz + (0 if replay is None else replay.nnz), subwords),
+        shows=run.on_epoch_end is not None,
+        largest_group=0 if in_memory else int(groups.entries.max()),
+        memory_limit=run.memory_limit,
+        resident=resident_memory(),
+    ).within_limit()
     estimate.check()
-    groups = groups_of(counts).buffered(estimate.buffer_memory)
-    if not (groups.in_memory or estimate.largest_group):
-        groups = groups.copied(Memory())
     if replay is not None:
         groups = grouped(canonical_csr("counts", counts.to_scipy() + replay.to_scipy()), run.pool.threads)
+    elif not in_memory:
+        groups = groups.buffered(estimate.buffer_memory) if estimate.largest_group else groups.copied(Memory())
     if subwords is not None:
         subwords = subwords.weighted(groups.totals.rows, 0 if base is None else len(base.vocabulary))
     bags = None if subwords is None else subwords.bags
@@ -142,23 +151,6 @@ def start(counts: Counts, validation: Counts | None, given: Given, options: Skip
         seed=rng,
     )
     return Start(base, counts, subwords, trainer, data, fit_options)
-
-
-def _estimate(
-    counts: Counts, replay: Counts | None, subwords: Subwords | None, options: SkipGramOptions, run: Run
-) -> Estimate:
-    """Return the estimate of training on counts, and on those that are replayed."""
-    nnz, groups = counts.nnz, groups_of(counts)
-    largest = 0 if groups.in_memory else int(groups.entries.max())
-    if replay is not None:  # the sum of both is in memory
-        nnz, largest = nnz + replay.nnz, 0  # nnz: an upper bound
-    return replace(
-        estimate_of(options, *counts.shape, nnz, subwords),
-        shows=run.on_epoch_end is not None,
-        largest_group=largest,
-        memory_limit=run.memory_limit,
-        resident=resident_memory(),
-    )
 
 
 def _rates(baskets: str | None, subwords: Subwords | None, groups: GroupedCounts) -> list[float]:

@@ -112,6 +112,9 @@ def test_a_model_that_cannot_be_saved_leaves_no_file(corpus, tmp_path):
 
 
 def test_files_of_other_things_are_rejected(tmp_path):
+    (tmp_path / "text").write_text("the cat sat\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"text' is no model: call SkipGram\(\)\.fit for a text, Vectors\.load for"):
+        SkipGram.load(tmp_path / "text")
     path = tmp_path / MODEL
     Vectors(["a"], np.ones((1, 2))).save(path)
     with pytest.raises(ValueError, match=r"holds vectors alone and no model: open it with Vectors\.load"):

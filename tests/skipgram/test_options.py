@@ -29,6 +29,13 @@ def test_parameters_are_checked_before_anything_is_read(tmp_path, name, value, e
             call(missing)
 
 
+def test_an_unknown_parameter_is_named_with_the_parameter_that_it_is_here():
+    with pytest.raises(TypeError, match="SkipGram has no parameter 'vector_size': it is dim here"):
+        SkipGram(vector_size=100)
+    with pytest.raises(TypeError, match=r"SkipGram has no parameter 'negative'$"):
+        SkipGram(negative=5)
+
+
 @pytest.mark.parametrize(
     ("words", "contexts"), [(1, 1), (16_384, 16_384), (20_000, 16_384), (40_000, 20_000), (1_000_000, 24_576)]
 )
