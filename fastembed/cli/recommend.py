@@ -56,8 +56,8 @@ def train_recommender(arguments: argparse.Namespace) -> None:
     items, users = number_of(len(model.items_), "item"), number_of(len(model.users_), "user")
     what, last = f"a recommender of {items}, from {users}", model.history_[-1]
     if "found" in last:
-        shares = f"{last['found']:.1%} are among ten answers ({last['found_by_popularity']:.1%} by popularity)"
-        what += f"; of items hidden in training, {shares}"
+        popular = f"{last['found_by_popularity']:.1%} among the ten most popular"
+        what += f"; of the items hidden in training, {last['found']:.1%} are among the ten best, {popular}"
     common.print_written(arguments, what)
 
 

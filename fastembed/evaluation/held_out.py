@@ -31,8 +31,8 @@ from fastembed.skipgram.skipgram import SkipGram
 
 Ids = NDArray[np.intp]
 ITEM = 4  # bytes of the number of an item
-LARGE = 5  # items of a basket, which hardly two users share by chance, unless
-CHANCE = 0.05  # of such baskets of training, or more, are those of several users
+LARGE = 5  # items of a basket that hardly two users share by chance
+CHANCE = 0.05  # the share of large baskets of training that occur several times, from which users share them by chance
 MEANS = ("nll", "precision", "recall", "ndcg", "hit_rate", "mrr")  # over baskets, each with a standard error
 
 
@@ -66,7 +66,7 @@ class HeldOutItems:
     topn : int
         How many of the most probable items count.
     baskets, scored : int
-        The number of all baskets, and of those with enough known items.
+        The number of all baskets, and of the baskets with enough known items.
     unknown : int
         The number of items that the model does not know, which are left out.
 
@@ -110,7 +110,7 @@ class HeldOutItems:
         return _exp(self.nll)
 
     def summary(self) -> str:
-        """Return the scores in lines, beside their standard errors and those of the popular items."""
+        """Return the scores in lines, beside their standard errors and the scores of the popular items."""
         lines = [f"{f'{self.scored:,} of {self.baskets:,} baskets':<16}{'score':>8}{'error':>7}{'popular':>9}"]
         lines.append(f"{'perplexity':<16}{self.perplexity:8,.1f}{'':7}{_exp(self.popularity['nll']):9,.1f}")
         for name in (*MEANS, "coverage"):
@@ -270,7 +270,7 @@ class _Tally:
         self._best: tuple[set[int], set[int]] = set(), set()
 
     def add(self, log_p: NDArray[np.float32], popularity: NDArray[np.float32], seen: Any, hidden: Any) -> None:
-        """Add baskets: log probabilities (n, V), those of popularity (V,), and items shown and hidden (n, V)."""
+        """Add baskets: the model's log probabilities (n, V), popularity (V,), and items shown and hidden (n, V)."""
         popular = np.tile(popularity, (len(log_p), 1))
         normalise(popular, seen)
         for answers, scores, best in zip((log_p, popular), self._scores, self._best, strict=True):
@@ -372,6 +372,7 @@ def _answers(fitted: FittedModel, seen: Any) -> Iterator[tuple[slice, Any]]:
 
 
 def _to_recommender(model: Recommender, asked: Asked, hidden: Any, users: int, unknown: int) -> _Questions:
+    """Return the questions about users with hidden items (N, V), of so many users in all."""
     fitted = model._fitted
     answers = fitted.answers(asked, check_threads(model.threads), lambda part, log_p: (part, log_p))
     return _Questions(asked.matrix, hidden, answers, fitted.model.bias, users, unknown)
@@ -380,7 +381,7 @@ def _to_recommender(model: Recommender, asked: Asked, hidden: Any, users: int, u
 def _of_hidden(model: Recommender, source: Any, hidden: Any) -> _Questions:
     """Return the questions of users of whom the hidden items are given, if they have some."""
     if hasattr(source, "iloc") and hasattr(hidden, "iloc") and not source.index.equals(hidden.index):
-        raise ValueError("baskets and hidden must have the same index, in the same order; theirs differ")
+        raise ValueError("baskets and hidden must have the same index, in the same order")
     fitted, several, unknown = model._fitted, form_of(source) == "items", 0
     who = list(source) if several else source
     named = several and all(map(is_name, who))
@@ -438,14 +439,14 @@ def _known_part(
 
 
 def split_users(X: Any, share: float = 0.2, *, user: str | None = None, seed: int = 0) -> tuple[Any, Any]:
-    """Divide users into those to learn from and those to evaluate on.
+    """Divide users into users to learn from and users to evaluate on.
 
     Parameters
     ----------
     X : sparse matrix, array, table or list
         As for `Recommender.fit`, in memory.
     share : float
-        Of the users, those to evaluate on; at least one.
+        The share of the users to evaluate on; at least one user.
     user : str, optional
         The column of the users of a table of pairs.
     seed : int

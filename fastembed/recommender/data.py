@@ -58,14 +58,14 @@ class Names:
         return len(self.names)
 
     def find(self, names: Iterable[Any], skip_unknown: bool = False) -> NDArray[np.intp]:
-        """Return the number of each name (n,), -1 for an unknown one if these are skipped.
+        """Return the number of each name (n,), -1 for an unknown name if unknown names are skipped.
 
         Raises
         ------
         KeyError
-            If a name is unknown, unless they are skipped.
+            If a name is unknown and not skipped.
         TypeError
-            If `names` are not several, or one is neither a str nor an int.
+            If `names` is no iterable of names, or a name is neither a str nor an int.
         """
         if isinstance(names, str | bytes) or not isinstance(names, Iterable):
             raise TypeError(f"{self.what}s must be several names, got {shown(names)}")
@@ -93,7 +93,7 @@ class _Numbered:
         return len(self._numbers)
 
     def names(self) -> Names:
-        """Return them."""
+        """Return the names in the order of their numbers."""
         listed = list(self._numbers)
         is_text = bool(listed) and isinstance(listed[0], str)
         return Names(self._what, np.array(listed, object if is_text else np.int64))
@@ -175,7 +175,7 @@ def read_interactions(
     header : bool
         Whether the first row of CSV holds their names.
     usual : callable
-        Returns the weight of an item without one in "pairs" or "baskets".
+        Returns the weight of an item without a weight, in "pairs" or in "baskets".
 
     Raises
     ------
@@ -185,22 +185,29 @@ def read_interactions(
     fields = [field for field in (user, item, weight) if field is not None]
     form, header = form_of(source, texts=False), check_flag("header", header)
     files = _files_of(source) if form == "files" else []
-    if form == "table" or (files and any(is_structured(file, next(iter(fields), None)) for file in files)):
+    if form == "table" or any(is_structured(file, next(iter(fields), None)) for file in files):
         if user is None or item is None:
             raise ValueError("a table of pairs has fields: name two, user=NAME and item=NAME")
         parts = _table_pairs(source, fields) if form == "table" else _file_pairs(files, fields, header)
         data = _from_pairs(parts, usual("pairs"), "pairs" if weight is None else "")
     elif fields:
         raise ValueError(f"user=, item= and weight= name the fields of a table or a file, got {shown(source)}")
-    elif form == "matrix":
-        data = _from_matrix(source)
-    elif form in ("files", "items"):
-        data = _from_baskets(FileCorpus(source) if files else source, usual("baskets"))
     else:
-        raise TypeError(f"X must be a sparse matrix, pairs, or baskets, got {shown(source)}")
+        data = _without_fields(FileCorpus(source) if files else source, form, usual("baskets"))
     if not data.matrix.nnz:
         raise ValueError("there is nothing to learn from: no user has an item")
     return _in_order(data)
+
+
+def _without_fields(source: Any, form: str, usual: float) -> Interactions:
+    """Return the interactions of a matrix or of baskets."""
+    if form == "matrix":
+        matrix = weights_of(source)
+        users, items = (Names(what, np.arange(size)) for what, size in zip(("user", "item"), matrix.shape, strict=True))
+        return Interactions(matrix, users, items)
+    if form not in ("files", "items"):
+        raise TypeError(f"X must be a sparse matrix, pairs, or baskets, got {shown(source)}")
+    return _from_baskets(source, usual)
 
 
 def _files_of(source: Any) -> list[TextFile]:
@@ -309,12 +316,6 @@ def matrix_of(weights: NDArray[Any], entries: Any, shape: tuple[int, int]) -> An
 # ---------------------------------------------------------------- matrices and baskets
 
 
-def _from_matrix(source: Any) -> Interactions:
-    matrix = weights_of(source)
-    users, items = (Names(what, np.arange(size)) for what, size in zip(("user", "item"), matrix.shape, strict=True))
-    return Interactions(matrix, users, items)
-
-
 def weights_of(matrix: Any) -> Any:
     """Return a matrix as csr of float32."""
     return narrow(canonical_csr("X", matrix))
@@ -365,7 +366,7 @@ def flat_baskets(
     first : int
         The number of the first basket, for errors.
     usual : float
-        The weight of an item without one.
+        The weight of an item without a weight.
 
     Raises
     ------

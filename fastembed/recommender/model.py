@@ -11,7 +11,7 @@ b is the logarithm of the shares of the items, and fixed.
    the vector of a document (`trainer/folding.py`), except that more items of a user count less each.
 2. *Item to item*: B (V, V) has no diagonal, so an item is predicted from the *other* items of a user.
 
-How B is learned, and how strong each of them is, is in `strengths.py`.
+`item_to_item.py` learns B, and `strengths.py` chooses the ridge, a, g and h.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ def contributions(x: Any, d: Float32, items: NDArray[np.intp], model: Model) -> 
 
 
 def counted(x: Any, weight: float) -> Any:
-    """Return the counts n of weights, csr: log2(1 + w / weight). Its indices are those of x where these are int32."""
+    """Return the counts n of weights, csr: log2(1 + w / weight). Indices of int32 are shared with x, not copied."""
     data = x.data / np.float32(weight)
     data += 1
     np.log2(data, out=data)
@@ -167,17 +167,17 @@ def totals_of(n: Any) -> Float64:
 
 
 def damping(totals: Float64, model: Model) -> Float64:
-    """Return s_u of users with these sums of counts; 0 for a user without items."""
+    """Return  s_u = (n_u / m)^-t  of users with the sums of counts n_u; 0 for a user without items."""
     return np.power(totals / model.median, -EXPONENT, out=np.zeros_like(totals), where=totals > 0)
 
 
 def damped(n: Any, model: Model) -> Any:
-    """Return s_u n, csr."""
+    """Return the damped counts  s_u n_uc  of users, csr, whose row d_u is then a minimum of `trainer/folding.py`."""
     return scaled_rows(n, damping(totals_of(n), model))
 
 
 def scaled_rows(n: Any, factors: Float64) -> Any:
-    """Return the rows of n times their factors, csr; its indices are those of n, not a copy."""
+    """Return the rows of n times their factors, csr; the indices are shared with n, not copied."""
     data = np.repeat(factors.astype(np.float32), np.diff(n.indptr))
     data *= n.data
     return sparse.csr_array((data, n.indices, n.indptr), shape=n.shape)
@@ -385,7 +385,7 @@ class FittedRecommender:
                 yield from ordered_map(answer_block, starts, threads)
 
     def _log_p(self, rows: Array, seen: Any, exclude_seen: bool) -> Array:
-        """Return the log probabilities of all items (n, V); those of a user without items are the items' shares."""
+        """Return the log probabilities of all items (n, V); for a user without items, they are b."""
         log_p = scores(rows, seen, self.model, seen if exclude_seen else None)
         log_p[np.diff(seen.indptr) == 0] = self.model.bias
         return log_p
@@ -495,8 +495,8 @@ class Explanation:
     ----------
     item : str or int
     probability : float
-        Of the item among those that the user does not have. That of :meth:`Recommender.recommend` for a basket is from
-        a less exact vector, and may differ by a thousandth of it. Of an item that the user has, among all.
+        Of the item among the items that the user does not have; if the user has the item, among all items. The vector
+        of a basket is less exact in :meth:`Recommender.recommend`, whose probability may differ by a thousandth.
     score : float
         The logit of the item.
     bias : float

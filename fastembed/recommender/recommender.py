@@ -28,8 +28,8 @@ from fastembed.vectors.neighbors import Neighbors
 class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
     """Recommends items to users, by an exact softmax over all items.
 
-    The logits are those of two models: a vector of the user times vectors of items, and items that are often taken
-    together. Hidden items of some users decide what each model and the popularity of items weigh. A user without items
+    Two models give the logits: a vector of the user times vectors of items, and items that are often taken together.
+    Hidden items of some users decide what each model and the popularity of items weigh. A user without items
     gets the most popular ones. The result has the same bits on any number of threads. Section 11 of
     ``docs/derivation.md`` has the formulas.
 
@@ -204,7 +204,7 @@ class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
         -------
         list of (item, float), or a list of these
             The items and their probabilities, the most probable first. The probabilities of all items that are not left
-            out sum to 1. Those for baskets and rows of a matrix are right to a thousandth of them.
+            out sum to 1. For baskets and rows of a matrix, their relative error is a thousandth at most.
 
         Examples
         --------
@@ -229,7 +229,7 @@ class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
         return ids[ids >= 0]
 
     def similar_items(self, item: Any, topn: int = 10, skip_unknown: bool = False) -> Any:
-        """Return the items whose vectors have the largest cosine to those of an item, or of several.
+        """Return the items whose vectors have the largest cosine to the vector of an item, or of several items.
 
         Parameters
         ----------
@@ -254,7 +254,7 @@ class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
         return self._similar(item, topn, skip_unknown, fitted.data.items, fitted.near_items)
 
     def similar_users(self, user: Any, topn: int = 10, skip_unknown: bool = False) -> Any:
-        """Return the users whose vectors have the largest cosine to those of a user, or of several.
+        """Return the users whose vectors have the largest cosine to the vector of a user, or of several users.
 
         Parameters
         ----------
@@ -333,7 +333,7 @@ class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
         return estimator.output(self, self.fit(X, y, **fit_params).user_factors_, X)
 
     def predict_proba(self, X: Any = None, skip_unknown: bool = False, *, users: Any = None) -> NDArray[np.float32]:
-        """Return the probabilities of all items, those included that a user has.
+        """Return the probabilities of all items, also of the items that a user has.
 
         Parameters
         ----------
@@ -362,11 +362,11 @@ class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
         return probabilities
 
     def perplexity(self, X: Any = None, hidden: Any = None, skip_unknown: bool = False, *, users: Any = None) -> float:
-        """Return the number of equally likely items that would be as hard to predict as those of users.
+        """Return the number of equally likely items that would be as hard to predict as the items of users.
 
         It is exp of the mean negative log-likelihood of the hidden items among the items that are not in X. Without
-        `hidden` it is that of the items of X, which the vectors have seen. Hidden items weigh alike; by
-        `held_out_items`, users do.
+        `hidden`, the items of X count, which the vectors have seen. All hidden items weigh alike here, and all users in
+        `held_out_items`.
 
         Parameters
         ----------

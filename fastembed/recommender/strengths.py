@@ -3,9 +3,9 @@
     log p(c | u) = a b_c + g d_u W_c + h log(1 + max(0, (n_u B)_c) / floor) - log Z_u
 
 The strengths are the ridge of the rows d_u, the factor of EASE in B, and a, g and h. Each model is *calibrated* alone:
-a and its factor are those with the lowest nll of the hidden items. The ridge, the factor of EASE, the share of each
-model in the product, and the popularity left in it are those that rank the hidden items best, by NDCG: the nll says
-more of the many items that nobody could have predicted.
+a and its factor minimise the nll of the hidden items. The ridge, the factor of EASE, the share of each model in the
+product, and the share of a that stays maximise the NDCG of the hidden items: the nll says more of the many items that
+nobody could have predicted.
 
 `choose_strengths` has the steps, `Search` the logits of each candidate, and `HiddenItems` says how well they predict.
 """
@@ -188,7 +188,7 @@ def choose_strengths(model: Model, split: Split, pool: Pool) -> Strengths:
 def climb(values: Sequence[float], candidate: CandidateOf, least: float = 0.0) -> Candidate:
     """Return the best candidate by a climb from the middle value: down, or else up, as long as the NDCG rises.
 
-    If the NDCG of the middle one of the ascending values is below `least`, no other value is tried.
+    If the NDCG of the middle value is below `least`, no other value is tried.
     """
     middle = len(values) // 2
     start = candidate(values[middle], None)

@@ -78,7 +78,7 @@ def epochs_for(shape: tuple[int, int], entries: int) -> int:
 def needed(shape: tuple[int, int], entries: int, pairs: float, dim: int) -> int:
     """Return the bytes that training needs, within 30 %; `pairs` is the sum of the users' numbers of pairs of items.
 
-    Users have pairs in common, more of them than pairs drawn at random: few items are popular.
+    Few items are popular, so users have more pairs in common than pairs drawn at random would give.
     """
     users, items = shape
     different = -0.65 * items**2 * np.expm1(-pairs / items**2)

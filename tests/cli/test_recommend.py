@@ -87,5 +87,5 @@ def test_training_tells_what_a_user_can_judge(run, tmp_path):
     assert (code, "nll" in out, "perplexity" in out) == (0, False, False)
     last = Recommender.load(tmp_path / "m").history_[-1]
     assert last["found"] > 1.5 * last["found_by_popularity"]
-    shares = f"{last['found']:.1%} are among ten answers ({last['found_by_popularity']:.1%} by popularity)"
-    assert f"of items hidden in training, {shares}, " in out
+    shares = f"{last['found']:.1%} are among the ten best, {last['found_by_popularity']:.1%} among the ten most popular"
+    assert f"of the items hidden in training, {shares}, " in out
