@@ -216,11 +216,6 @@ class Pool:
         If a task raises, no further task starts; the exception is raised here after the last task.
         """
         helpers = min(self.threads, count) - 1
-        if helpers < 1:  # helpers would take as long as a prediction of one document
-            with DefaultFloatMode():
-                for number in range(count):
-                    task(number)
-            return
         waiting = deque(range(count))
 
         def work(_: int) -> None:
@@ -235,14 +230,13 @@ class Pool:
                     waiting.clear()
                     raise
 
-        with self.beside(work, helpers, waiting.clear):
-            work(0)
-
-    @contextmanager
-    def beside(self, work: Callable[[int], object], helpers: int, end: Callable[[], object]) -> Iterator[None]:
-        """Call the function `beside`, with the calling thread in the default mode of floating-point numbers."""
-        with DefaultFloatMode(), beside(work, helpers, end):
-            yield
+        with DefaultFloatMode():
+            if helpers < 1:  # helpers would take as long as a prediction of one document
+                for number in range(count):
+                    task(number)
+                return
+            with beside(work, helpers, waiting.clear):
+                work(0)
 
 
 class OnePerThread(Generic[T]):
@@ -359,32 +353,11 @@ class _BlasThreads:
     """The number of threads of BLAS: 1 as long as there is a holder, then the original number."""
 
     def __init__(self) -> None:
-        self._holders: set[object] = set()
-        self._lock = threading.Lock()
-        self._limits: Any = None  # the original numbers of threads
-        self._libraries: Any = None
-        self._modules = 0  # the number of loaded modules at the last search for libraries
-
-    def hold(self, holder: object) -> None:
-        """Add a holder."""
-        with self._lock:
-            self._holders.add(holder)
-            if self._limits is not None:
-                return
-            if self._modules != len(sys.modules):  # an import may have loaded a library; a search takes long
-                self._libraries = ThreadpoolController().select(user_api="blas")
-                self._modules = len(sys.modules)
-            with _control_of_blas():
-                self._limits = self._libraries.limit(limits=1, user_api="blas")
-
-    def release(self, holder: object) -> None:
-        """Remove a holder, if it is among the holders."""
-        with self._lock:
-            self._holders.discard(holder)
-            if not self._holders and self._limits is not None:
-                with _control_of_blas():
-                    self._limits.restore_original_limits()
-                self._limits = None
+        self.holders: set[object] = set()
+        self.lock = threading.Lock()
+        self.limits: Any = None  # the original numbers of threads
+        self.libraries: Any = None
+        self.modules = 0  # the number of loaded modules at the last search for libraries
 
 
 _blas_threads = PerProcess(_BlasThreads)
@@ -397,15 +370,30 @@ class SingleThreadedBlas:
     """
 
     def __enter__(self) -> Self:
+        blas = _blas_threads.value
         try:
-            _blas_threads.value.hold(self)
+            with blas.lock:
+                blas.holders.add(self)
+                if blas.limits is not None:
+                    return self
+                if blas.modules != len(sys.modules):  # an import may have loaded a library; a search takes long
+                    blas.libraries = ThreadpoolController().select(user_api="blas")
+                    blas.modules = len(sys.modules)
+                with _control_of_blas():
+                    blas.limits = blas.libraries.limit(limits=1, user_api="blas")
         except BaseException:
             self.__exit__()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        _blas_threads.value.release(self)
+        blas = _blas_threads.value
+        with blas.lock:
+            blas.holders.discard(self)
+            if not blas.holders and blas.limits is not None:
+                with _control_of_blas():
+                    blas.limits.restore_original_limits()
+                blas.limits = None
 
     @contextmanager
     def lifted(self) -> Iterator[None]:
@@ -414,4 +402,4 @@ class SingleThreadedBlas:
             self.__exit__()
             yield
         finally:
-            _blas_threads.value.hold(self)
+            self.__enter__()

@@ -21,7 +21,6 @@ from fastembed.skipgram.model import FittedModel, how_counted
 from fastembed.skipgram.options import Baskets, SkipGramOptions
 from fastembed.trainer.data import check_counts
 from fastembed.trainer.progress import FitProgress
-from fastembed.trainer.ranks import OneProcess
 from fastembed.trainer.run import Run
 from fastembed.vocabulary import NoTokenError
 
@@ -66,7 +65,7 @@ def counted(source: TrainingInput, options: SkipGramOptions, run: Run) -> CountP
         raise TypeError("a sparse matrix has no tokens: make counts by Counts.from_scipy(matrix, tokens=...)")
     if source.validation_counts is not None:
         raise ValueError("validation_counts need counts; for a text, early_stopping=True holds out lines")
-    if not isinstance(run.ranks.comm, OneProcess):
+    if run.ranks.comm is not None:
         raise ValueError("comm needs counts, got a text: count it first, by SkipGram.count")
     return _counted_text(source.corpus, source, options, run)
 

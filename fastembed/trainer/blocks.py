@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fastembed._base.arrays import aligned_zeros
 from fastembed._base.progress import bar
-from fastembed._base.threads import matrix_product
+from fastembed._base.threads import beside, matrix_product
 from fastembed._kernels import kernels_for
 from fastembed._kernels.cpu import CACHE_LINE
 from fastembed.counts.buffer import TileBuffer
@@ -108,7 +108,7 @@ class BlockSteps:
     """
 
     def __init__(self, parameters: Parameters, data: FitData, options: FitOptions, run: Run) -> None:
-        self.parameters, self.options, self.pool = parameters, options, run.pool
+        self.parameters, self.options = parameters, options
         counts, bags, input_weights, ranks = data.counts, data.bags, data.input_weights, run.ranks
         totals = counts.totals.rows
         self._total = float(totals.sum())
@@ -213,7 +213,7 @@ class BlockSteps:
         """Let the other threads work on the steps in a `with` block."""
         trainer = self._block_trainer
         trainer.open()
-        with self.pool.beside(trainer.work, self._threads - 1, trainer.close):
+        with beside(trainer.work, self._threads - 1, trainer.close):
             yield
 
     def _blocks(self, order: list[Draw]) -> Iterator[tuple[int, Rows, Rows | None]]:

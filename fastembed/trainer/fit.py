@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
+from itertools import chain, starmap
+from operator import setitem
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastembed._base.threads import Pool
-from fastembed._base.validation import check_seed, warn_user
+from fastembed._base.validation import all_finite, check_seed, warn_user
 from fastembed._versions import origin_of_bits
 from fastembed.trainer.blocks import BlockSteps
 from fastembed.trainer.checkpoint import Checkpoint, Position, arrays_digest
@@ -22,7 +24,7 @@ from fastembed.trainer.parameters import Parameters, TrainingDivergedError
 from fastembed.trainer.run import Record, Run
 
 LARGEST_EXPONENT = math.log(sys.float_info.max)
-COPIED_BYTES = 1 << 20  # of an array per task of copying or checking
+Assignment = tuple[Any, Any, Any]  # target, place, value
 
 
 def train(parameters: Parameters, data: FitData, options: FitOptions, run: Run) -> list[Record]:
@@ -79,8 +81,8 @@ class _Fit:
         self.rng = check_seed(options.seed)
         self.steps = BlockSteps(parameters, data, options, run)
         self.validation = None if data.validation is None else BlockSteps(parameters, data.validation, options, run)
-        self.good = Snapshot(parameters.trained, run.pool)
-        self.best = None if options.n_iter_no_change is None else Snapshot(parameters.trained, run.pool)
+        self.good = Snapshot(parameters.trained)
+        self.best = None if options.n_iter_no_change is None else Snapshot(parameters.trained)
         best = {} if self.best is None else {f"best.{name}": copy for name, copy in self.best.copies.items()}
         self.arrays = self.steps.state | best
         self.checkpoint: Checkpoint | None = None
@@ -145,7 +147,7 @@ class _Fit:
             "learning_rate": options.learning_rate * self.steps.share_after(epoch),
             "seconds": time.perf_counter() - began,
         }
-        if (fault := self.good.fault()) is not None:
+        if (fault := _fault(self.parameters.trained)) is not None:
             raise TrainingDivergedError(
                 f"{fault} at the end of epoch {epoch}: the parameters are too large, or a learning rate is", epoch
             )
@@ -168,8 +170,7 @@ class _Fit:
         position = Position(self.rng.bit_generator.state, history, best_epoch, lowest, ended)
         if self.checkpoint is not None:
             self.checkpoint.write(position, self.arrays)
-        self.good.take()
-        self.position = position
+        self.good.take((vars(self), "position", position))
 
     def back_up(self) -> None:
         """Return to the end of the last completed epoch."""
@@ -187,14 +188,14 @@ class _Fit:
 
 
 class Snapshot:
-    """A copy of some arrays, once it has been taken.
+    """A copy of some arrays.
+
+    A copy of all arrays is one call of C, which Python interrupts neither for a Ctrl-C nor for another one after it:
+    the arrays, like their copies, are of one time.
 
     Parameters
     ----------
     arrays : mapping of str to ndarray
-        The arrays, under the names that errors use.
-    pool : Pool
-        The threads that share the work.
 
     Attributes
     ----------
@@ -203,48 +204,36 @@ class Snapshot:
     Examples
     --------
     >>> numbers = np.arange(3.0)
-    >>> snapshot = Snapshot({"numbers": numbers}, Pool(1))
+    >>> snapshot = Snapshot({"numbers": numbers})
     >>> snapshot.take()
     >>> numbers[1] = np.inf
-    >>> snapshot.fault()
-    'numbers[1] is inf'
     >>> snapshot.restore()
     >>> numbers
     array([0., 1., 2.])
     """
 
-    def __init__(self, arrays: Mapping[str, NDArray[Any]], pool: Pool) -> None:
-        self._arrays, self._pool = dict(arrays), pool
-        self._whole = False  # whether the copy is that of one time
+    def __init__(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        self._arrays = dict(arrays)
         self.copies = {name: np.empty_like(array) for name, array in arrays.items()}
-        self._pieces = [  # of the arrays and of the copies
-            (array[first : first + rows], self.copies[name][first : first + rows])
-            for name, array in arrays.items()
-            for rows in [max(1, COPIED_BYTES // array[:1].nbytes)]
-            for first in range(0, len(array), rows)
-        ]
 
-    def take(self) -> None:
-        """Copy the current values of the arrays."""
-        self._whole = False
-        self._pool.run(lambda k: np.copyto(*self._pieces[k][::-1]), len(self._pieces))
-        self._whole = True
+    def take(self, *others: Assignment) -> None:
+        """Copy the current values of the arrays, and make other assignments in the same call of C."""
+        _assign([(self.copies[name], ..., array) for name, array in self._arrays.items()], others)
 
     def restore(self) -> None:
-        """Write the copy back to the arrays, in place, unless a Ctrl-C has interrupted the copying."""
-        if self._whole:
-            self._pool.run(lambda k: np.copyto(*self._pieces[k]), len(self._pieces))
+        """Write the copy back to the arrays, in place."""
+        _assign([(array, ..., self.copies[name]) for name, array in self._arrays.items()])
 
-    def fault(self) -> str | None:
-        """Describe the first number of the arrays that is not finite; None if all are finite."""
-        finite = np.empty(len(self._pieces), bool)
 
-        def check(k: int) -> None:
-            finite[k] = np.isfinite(self._pieces[k][0]).all()
+def _assign(*assignments: Iterable[Assignment]) -> None:
+    """Make assignments ``target[place] = value``, in one call of C."""
+    deque(starmap(setitem, chain(*assignments)), maxlen=0)
 
-        self._pool.run(check, len(self._pieces))
-        if finite.all():
-            return None
-        name, array = next(item for item in self._arrays.items() if not np.isfinite(item[1]).all())
-        place = np.unravel_index(int(np.argmin(np.isfinite(array))), array.shape)
-        return f"{name}[{', '.join(str(int(k)) for k in place)}] is {array[place]}"
+
+def _fault(arrays: Mapping[str, NDArray[Any]]) -> str | None:
+    """Describe the first number of the arrays that is not finite; None if all are finite."""
+    for name, array in arrays.items():
+        if not all_finite(array):
+            place = np.unravel_index(int(np.argmin(np.isfinite(array))), array.shape)
+            return f"{name}[{', '.join(str(int(k)) for k in place)}] is {array[place]}"
+    return None

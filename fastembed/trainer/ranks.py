@@ -42,22 +42,6 @@ class Communicator(Protocol):
     def Abort(self, errorcode: int = 0) -> None: ...  # noqa: D102
 
 
-class OneProcess:
-    """The communicator of a process that trains alone."""
-
-    def Get_rank(self) -> int:  # noqa: D102
-        return 0
-
-    def Get_size(self) -> int:  # noqa: D102
-        return 1
-
-    def allgather(self, sendobj: Any) -> list[Any]:  # noqa: D102
-        return [sendobj]
-
-    def bcast(self, obj: Any, root: int = 0) -> Any:  # noqa: D102
-        return obj
-
-
 class Ranks:
     """The ranks of a communicator, seen from one rank. All ranks call the same methods in the same order.
 
@@ -68,7 +52,7 @@ class Ranks:
 
     Attributes
     ----------
-    comm : Communicator
+    comm : Communicator or None
     rank, size : int
         The number of this rank, and the number of ranks.
     first : bool
@@ -81,11 +65,12 @@ class Ranks:
     """
 
     def __init__(self, comm: Any = None) -> None:
-        methods = [name for name in vars(Communicator) if name[0] != "_"]
-        if comm is not None and not all(callable(getattr(comm, name, None)) for name in methods):
-            raise TypeError(f"comm must be a communicator, such as mpi4py's MPI.COMM_WORLD, got {shown(comm)}")
-        self.comm: Any = OneProcess() if comm is None else comm
-        self.rank, self.size = self.comm.Get_rank(), self.comm.Get_size()
+        self.comm, self.rank, self.size = comm, 0, 1
+        if comm is not None:
+            methods = [name for name in vars(Communicator) if name[0] != "_"]
+            if not all(callable(getattr(comm, name, None)) for name in methods):
+                raise TypeError(f"comm must be a communicator, such as mpi4py's MPI.COMM_WORLD, got {shown(comm)}")
+            self.rank, self.size = comm.Get_rank(), comm.Get_size()
         self.first = self.rank == 0
         self._met = False
 
@@ -143,6 +128,8 @@ class Ranks:
         ValueError
             If one of the facts differs from that of rank 0.
         """
+        if self.comm is None:
+            return value
         texts = {name: str(fact) for name, fact in facts.items()}
         first, *others = self._raise_first(None, (platform.node(), texts))
         for rank, (host, given) in enumerate(others, 1):
@@ -164,8 +151,7 @@ class Ranks:
 
     def shared(self, value: T) -> T:
         """Return the value of rank 0 on all ranks."""
-        shared: T = self.comm.bcast(value, root=0)
-        return shared
+        return value if self.comm is None else self.comm.bcast(value, root=0)
 
     # ---------------------------------------------------------------- arrays
 

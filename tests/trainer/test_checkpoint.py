@@ -1,6 +1,8 @@
 """Checkpoints of `Trainer.fit_counts`: the same bits after any interruption; errors for what does not go together."""
 
 import json
+import threading
+from _thread import interrupt_main
 from functools import partial
 
 import numpy as np
@@ -10,6 +12,7 @@ from scipy import sparse
 from fastembed import Counts, Trainer
 from fastembed.formats.tensors import map_tensors, write_tensors
 from fastembed.trainer.blocks import BlockSteps
+from fastembed.trainer.fit import Snapshot
 
 ROWS, OUTPUTS = 30, 1100  # two shards
 OPTIONS = {"epochs": 3, "block_size": 6, "learning_rate": 0.2}
@@ -262,3 +265,32 @@ def test_a_path_that_no_checkpoint_can_have_is_an_error_before_anything_is_train
         with pytest.raises((TypeError, ValueError, OSError), match=message):
             trainer.fit_counts(counts[0], **OPTIONS, checkpoint=wrong)
         assert bits(trainer) == bits(new())
+
+
+@pytest.mark.thread_unsafe(reason="a Ctrl-C reaches the main thread alone")
+@pytest.mark.parametrize("way", ["take", "restore"])
+def test_a_ctrl_c_while_parameters_are_copied_leaves_none_half_copied(way):
+    """The Ctrl-C comes after the first of four arrays."""
+    arrays = {name: np.zeros(3_000_000) for name in "abcd"}
+    snapshot = Snapshot(arrays)
+    snapshot.take()
+    for array in arrays.values():
+        array[:] = 1
+    first, changed = (snapshot.copies["a"], 1) if way == "take" else (arrays["a"], 0)
+
+    def interrupt():
+        while first[0] != changed:
+            pass
+        interrupt_main()
+
+    thread = threading.Thread(target=interrupt)
+
+    def copy():
+        thread.start()
+        getattr(snapshot, way)()
+        thread.join()
+
+    with pytest.raises(KeyboardInterrupt):
+        copy()
+    copied = snapshot.copies if way == "take" else arrays
+    assert [(array == changed).all() for array in copied.values()] == [True] * 4
