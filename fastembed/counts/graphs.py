@@ -149,7 +149,7 @@ def edges_of_file(paths: Any, ledger: Ledger, *, weights: bool = True) -> Edges:
                 amount = -1.0
             if len(line) not in (2, 3) or not 0 <= amount < np.inf:
                 place = f"{file.name!r}, line {number:,}"
-                hint = "; a table needs the suffix .csv and names of columns" if len(line) == 1 else ""
+                hint = "; a table is a .csv with names of columns" if len(line) == 1 else ""
                 raise ValueError(
                     f"{place}: an edge is two names and perhaps a weight, got {shown(' '.join(line))}{hint}"
                 )

@@ -257,7 +257,7 @@ def test_edges_of_csv_have_any_delimiter_and_quotes_and_need_names_of_columns(tm
         with pytest.raises(ValueError, match=message):
             Counts.from_graph(tmp_path / "e.csv")
     (tmp_path / "e.txt").write_text("x;y;1\n", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"got 'x;y;1'; a table needs the suffix \.csv and names of columns$"):
+    with pytest.raises(ValueError, match=r"got 'x;y;1'; a table is a \.csv with names of columns$"):
         Counts.from_graph(tmp_path / "e.txt")
 
 
