@@ -105,7 +105,8 @@ def _aligned(counts: Counts, source: TrainingInput, options: SkipGramOptions) ->
 def _counted_text(text: Source, source: TrainingInput, options: SkipGramOptions, run: Run) -> CountPair:
     """Return the counts of a text to train on, and with early stopping the counts of its held-out lines.
 
-    For a new model, the memory of training is checked before the text is counted.
+    The text is read twice: for the vocabulary of a new or growing model, then for the counts. Between the two, the
+    memory that training a new model needs is checked.
     """
     base, memory_limit, progress = source.base, run.memory_limit, run.progress
     corpus = as_corpus(text, options.reading if base is None else base.reading_of(text, options.reading))

@@ -17,7 +17,7 @@ from fastembed._base.threads import check_threads
 from fastembed.counts.groups import SHARD_ROWS, group_count
 from fastembed.counts.windows import Windows
 from fastembed.skipgram.options import SkipGramOptions
-from fastembed.skipgram.start import AXES_ROWS, BLOCKS, space_size
+from fastembed.skipgram.start import AXES_ROWS, KRYLOV_PANELS, space_size
 from fastembed.skipgram.subwords import Subwords
 
 PROCESS_BYTES = 70_000_000  # the interpreter, this package, NumPy and SciPy after their import: 67 to 71 MB
@@ -40,6 +40,8 @@ WRITTEN_BYTES = 24  # per count of a group of rows, while the group is put into 
 @dataclass(frozen=True)
 class Estimate:
     """The operations and memory of a fit of `SkipGram`, computed from its sizes. ``print`` shows it in one line.
+
+    memory = process + words + counts in memory + bags + threads + max(start, epochs)
 
     Attributes
     ----------
@@ -86,7 +88,7 @@ class Estimate:
     @property
     def flops(self) -> int:
         """Floating-point operations of the start and of the products in the epochs: ``docs/derivation.md``."""
-        width = self._space // BLOCKS
+        width = self._space // KRYLOV_PANELS
         start = 18 * self.nnz * width + 90 * (self.inputs + self.outputs) * width**2 + 10 * self._space**3
         return 6 * self.epochs * self.inputs * self.outputs * self.dim + start
 

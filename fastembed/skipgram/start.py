@@ -39,12 +39,12 @@ PMI_COLUMNS = 2048  # columns of a panel of the PMI: 2048 rows of 48 float32 fil
 
 T = TypeVar("T")
 
-# The Krylov space of the SVD has BLOCKS blocks of BLOCK_SHARE columns per singular triplet (docs/design.md)
-BLOCKS, BLOCK_SHARE = 5, 0.45
+# The Krylov space of the SVD has KRYLOV_PANELS panels of PANEL_SHARE columns per singular triplet (docs/design.md)
+KRYLOV_PANELS, PANEL_SHARE = 5, 0.45
 KRYLOV_COLUMNS = 1024  # up to this size the Krylov space may exceed the matrix: a dense SVD would save no time
 # Directions of a float32 product below this share of the largest singular value are rounding errors
 ROUNDING = 1e-5
-# A block with a direction shorter than WEAK times the largest singular value is made orthogonal twice. The second pass
+# A panel with a direction shorter than WEAK times the largest singular value is made orthogonal twice. The second pass
 # takes directions of length 1, and drops a direction of which less than LEAST_LEFT remains
 WEAK, LEAST_LEFT = 0.01, 0.1
 # Dimensions beyond the rank get normal noise of this scale: where both layers are zero, all gradients are zero.
@@ -68,13 +68,15 @@ GAUGE_ROWS = 2048  # rows in float64 at a time, per thread
 def truncated_svd(
     matrix: PositivePMI, rank: int, rng: np.random.Generator, pool: Pool
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Return the leading singular triplets, by the randomised block Krylov method of Musco & Musco (2015).
+    """Return the leading singular triplets of M, by the randomised block Krylov method of Musco & Musco (2015).
 
-    The right singular vectors are sought in the span of the blocks V, MᵀM V, (MᵀM)² V, ..., where V is random and has
-    about half as many columns as there are triplets. Each block is made orthonormal, and orthogonal to the blocks
-    before it. A block that is nearly in their span is made orthogonal twice, and random columns replace its zero
-    columns. The bits are the same for any number of threads. Blocks are whole cache lines wide, so that no load crosses
-    a line.
+    R = [R_1, ..., R_5] is an orthonormal basis of the span of G, MᵀM G, (MᵀM)² G, ..., where G is random and has about
+    half as many columns as there are triplets. M R = L F, where each panel L_k is orthonormal and F is block-diagonal.
+    With (L F)ᵀ L F = Q diag(s²) Qᵀ, U = L F Q diag(1/s) and V = R Q.
+
+    Each panel R_k is made orthogonal to the panels before it. A panel that is nearly in their span is made orthogonal
+    twice, and random columns replace its zero columns. The bits are the same for any number of threads. Panels are
+    whole cache lines wide, so that no load crosses a line.
 
     Parameters
     ----------
@@ -86,15 +88,15 @@ def truncated_svd(
     Returns
     -------
     u (m, rank), s (rank,), v (n, rank)
-        matrix ≈ u @ diag(s) @ v.T, with s descending; columns for a singular value of zero are zero.
+        M ≈ u @ diag(s) @ v.T, with s descending; columns for a singular value of zero are zero.
     """
-    width = block_width(rank)
-    if space_size(rank, matrix.shape) < BLOCKS * width:
+    width = panel_width(rank)
+    if space_size(rank, matrix.shape) < KRYLOV_PANELS * width:
         return _whole_svd(matrix, rank, pool)
     lefts: list[NDArray[np.float32]] = []
     rights: list[NDArray[np.float32]] = []
-    factor, largest = np.zeros((BLOCKS * width, BLOCKS * width)), 0.0  # matrix @ rights = lefts @ factor
-    for k in bar(range(BLOCKS), desc="start"):
+    factor, largest = np.zeros((KRYLOV_PANELS * width, KRYLOV_PANELS * width)), 0.0  # matrix @ rights = lefts @ factor
+    for k in bar(range(KRYLOV_PANELS), desc="start"):
         left, right = (aligned_zeros((size, width), "float32") for size in matrix.shape)
         if k == 0:
             right[:] = rng.standard_normal(right.shape, dtype=np.float32)
@@ -102,7 +104,7 @@ def truncated_svd(
         else:
             matrix.transposed_times(lefts[-1], out=right)
             if _complement(right, rights, pool, ROUNDING * largest) < WEAK * largest:
-                # Rounding errors of short directions have parts along the blocks before. Zero columns mean that the
+                # Rounding errors of short directions have parts along the panels before. Zero columns mean that the
                 # Krylov space has ended: random directions replace them
                 empty = ~right.any(axis=0)
                 right[:, empty] = rng.standard_normal((len(right), np.count_nonzero(empty)), dtype=np.float32)
@@ -141,21 +143,21 @@ def _whole_svd(
     return u, s[:rank].astype(np.float32), v
 
 
-def block_width(rank: int) -> int:
-    """Return the number of columns of a block of the Krylov space for the leading `rank` singular triplets."""
-    return padded_width(math.ceil(BLOCK_SHARE * rank), "float32")
+def panel_width(rank: int) -> int:
+    """Return the number of columns of a panel of the Krylov space for the leading `rank` singular triplets."""
+    return padded_width(math.ceil(PANEL_SHARE * rank), "float32")
 
 
 def space_size(rank: int, shape: tuple[int, int]) -> int:
     """Return the dimension of the space of the SVD: of the Krylov space, or of the smaller side of a small matrix."""
-    krylov = BLOCKS * block_width(rank)
+    krylov = KRYLOV_PANELS * panel_width(rank)
     return krylov if krylov <= KRYLOV_COLUMNS else min(krylov, *shape)
 
 
 def svd_start(
     counts: GroupedCounts, totals: Totals, dim: int, rng: np.random.Generator, pool: Pool, memory: int | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return an embedding U·√S (V_in, dim) and a linear layer √S·Vᵀ (dim, V) from the positive PMI of counts.
+    """Return an embedding U √S (V_in, dim) and a linear layer √S Vᵀ (dim, V), where U S Vᵀ is near the positive PMI.
 
     Dimensions beyond the rank are filled with noise. `memory` as for `PositivePMI`.
     """
@@ -228,27 +230,27 @@ def _principal_axes(
 
 
 def _complement(right: NDArray[np.float32], rights: list[NDArray[np.float32]], pool: Pool, floor: float) -> float:
-    """Make a block orthogonal to `rights`, then orthonormal; return its smallest singular value between the steps."""
+    """Make a panel orthogonal to `rights`, then orthonormal; return its smallest singular value between the steps."""
     shares = _products(rights, pool, right)
     _multiply([*rights, right], np.concatenate([-shares, np.eye(right.shape[1])]), right, pool)
     return float(_principal_axes(right, pool, floor)[0][-1])
 
 
 def _products(
-    blocks: list[NDArray[np.float32]], pool: Pool, others: NDArray[np.float32] | None = None
+    panels: list[NDArray[np.float32]], pool: Pool, others: NDArray[np.float32] | None = None
 ) -> NDArray[np.float64]:
-    """Return AᵀA in float64, with A the blocks (m, k) side by side; or AᵀB, with B the matrix `others` (m, l)."""
-    width = sum(block.shape[1] for block in blocks)
+    """Return AᵀA in float64, with A the panels (m, k) side by side; or AᵀB, with B the matrix `others` (m, l)."""
+    width = sum(panel.shape[1] for panel in panels)
     shape = width, width if others is None else others.shape[1]
 
     def part(task: list[slice]) -> NDArray[np.float64]:
         products = np.zeros(shape)
         for rows in task:
-            a = np.concatenate([block[rows] for block in blocks], axis=1, dtype=np.float64)
+            a = np.concatenate([panel[rows] for panel in panels], axis=1, dtype=np.float64)
             products += a.T @ (a if others is None else others[rows].astype(np.float64))
         return products
 
-    return ordered_sum(part, _tasks(len(blocks[0])), shape, pool)
+    return ordered_sum(part, _tasks(len(panels[0])), shape, pool)
 
 
 def ordered_sum(
@@ -262,13 +264,13 @@ def ordered_sum(
     return total
 
 
-def _multiply(blocks: list[NDArray[np.float32]], change: NDArray[Any], out: NDArray[np.float32], pool: Pool) -> None:
-    """Set `out` to A @ change, with A the blocks (m, k) side by side; `out` may be one of the blocks."""
+def _multiply(panels: list[NDArray[np.float32]], change: NDArray[Any], out: NDArray[np.float32], pool: Pool) -> None:
+    """Set `out` to A @ change, with A the panels (m, k) side by side; `out` may be one of the panels."""
     tasks, change = _tasks(len(out)), change.astype(np.float32)
 
     def multiply(k: int) -> None:
         for rows in tasks[k]:
-            out[rows] = np.concatenate([block[rows] for block in blocks], axis=1) @ change
+            out[rows] = np.concatenate([panel[rows] for panel in panels], axis=1) @ change
 
     pool.run(multiply, len(tasks))
 
@@ -487,14 +489,14 @@ def reciprocals(totals: NDArray[np.float64], numerator: float = 1.0) -> NDArray[
 def apply_gauge(
     embedding: NDArray[Any], linear: NDArray[Any], bias: NDArray[Any], totals: Totals, pool: Pool, bags: Any = None
 ) -> NDArray[np.float64]:
-    """Transform a model into its gauge, in place. Its logits stay the same up to rounding.
+    """Set E to (E - mu) A, W to A⁻¹ W and b to b + mu W, in place: the logits stay the same up to rounding.
 
-    The model of section 6 of ``docs/derivation.md``: rows of E have the covariance C, and nu pairs measure a row with
-    the precision nu F. F is the covariance of the contexts' vectors under their shares, the Fisher information of a
-    softmax near these shares. In a basis in which C is the identity and F is diagonal with entries gamma, the posterior
-    mean of a coordinate is zeta / (1 + zeta) times its value, with zeta = nu gamma. A applies these factors. All words
-    have the same nu, half the count of the word of a random pair, so that A is linear. With many counts the factors
-    are close to 1.
+    mu is the mean of the rows of E. A follows from the model of section 6 of ``docs/derivation.md``: rows of E have the
+    covariance C, and nu pairs measure a row with the precision nu F. F is the covariance of the contexts' vectors under
+    their shares, the Fisher information of a softmax near these shares. In a basis in which C is the identity and F is
+    diagonal with entries gamma, the posterior mean of a coordinate is zeta / (1 + zeta) times its value, with zeta = nu
+    gamma. A applies these factors. All words have the same nu, half the count of the word of a random pair, so that A
+    is linear. With many counts the factors are close to 1.
 
     With bags X the vectors of the words are the rows of H = X E, and mu is their mean. The rows of X have different
     sums, so a vector subtracted from all rows of E would not centre H. E becomes E A, the bias stays, and the caller
