@@ -364,8 +364,8 @@ def read_lines(path: str | os.PathLike[str]) -> list[str]:
 SAMPLE_BYTES = 1 << 16  # of the text
 LEAST = 20  # lines, or tokens of a kind, that give a hint
 MOST_PUNCTUATED = 0.02  # share of tokens that end in punctuation in a text that has been tokenised
-# Marks at the ends of words, also in Arabic, Urdu and Hindi
-MARKS = ".,;:!?\"')]}\u060c\u061b\u061f\u06d4\u0964\u0965\u2019\u201d\xbb\u2026"
+# Marks at the ends of words, also in Arabic, Urdu, Hindi, Chinese and Japanese
+MARKS = ".,;:!?\"')]}\u060c\u061b\u061f\u06d4\u0964\u0965\u2019\u201d\xbb\u2026\u3001\u3002\uff01\uff0c\uff1b\uff1f"
 
 
 def with_hints(chunks: Iterable[Chunk], reading: Reading) -> Iterator[Chunk]:

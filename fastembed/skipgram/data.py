@@ -121,6 +121,7 @@ def _counted_text(text: Source, source: TrainingInput, options: SkipGramOptions,
         least.within_limit().check()
         written = WRITTEN_BYTES * least.largest_group
     else:
+        base.check_same_windows(options)
         vocabulary, pairing = base.vocabulary, base.pairing()
         if source.grow:
             with suppress(NoTokenError):  # a text without words adds none

@@ -129,8 +129,19 @@ class FittedModel:
         lengths = False if self.subwords is None else self.subwords.lengths
         for name, value in (("dim", self.vectors.matrix.shape[1]), ("subwords", lengths)):
             if getattr(options, name) != value:
-                fitted = f"the model has {name}={value}: keep that to go on, or fit a new model"
-                raise ValueError(f"{name}={getattr(options, name)} is set, but {fitted}")
+                raise _other_parameter(name, getattr(options, name), value)
+
+    def check_same_windows(self, options: SkipGramOptions) -> None:
+        """Raise ValueError if parameters have been set since the fit that count a text in another way.
+
+        Defaults count as not set: the windows of a model that was fitted to counts are those of the counts.
+        """
+        windows = Windows(options.window, options.weighting, options.sample, options.directed)
+        for name in ("window", "weighting", "sample", "directed", "baskets"):
+            fitted, given = (self, options) if name == "baskets" else (self.windows or windows, windows)
+            value, other = getattr(fitted, name), getattr(given, name)
+            if other != value and getattr(options, name) != getattr(SkipGramOptions, name):
+                raise _other_parameter(name, getattr(options, name), value)
 
     def check_alike(self, counts: Counts, name: str) -> None:
         """Raise TypeError or ValueError unless these are counts with tokens, counted in the same way as the model's."""
@@ -142,6 +153,11 @@ class FittedModel:
         if theirs != (ours := how_counted(self)):
             raise ValueError(f"{name} are those of {theirs}, but the model was fitted to {ours}")
         check_walks(counts.ledger, self.ledger)
+
+
+def _other_parameter(name: str, given: object, value: object) -> ValueError:
+    fitted = f"the model has {name}={value}: keep that to go on, or fit a new model"
+    return ValueError(f"{name}={given} is set, but {fitted}")
 
 
 def how_counted(counted: Counts | FittedModel) -> str:

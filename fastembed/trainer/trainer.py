@@ -356,7 +356,7 @@ class Trainer:
         learning_rate : float, optional
             Factor on the gradient; by default that of the trainer.
         update_linear : bool
-            Train the linear layer too; otherwise only ``embedding[i]`` changes, or each row of the bag.
+            Train the linear layer too, but not the bias; otherwise only ``embedding[i]`` or the rows of the bag change.
 
         Returns
         -------

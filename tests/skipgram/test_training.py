@@ -241,6 +241,21 @@ def test_a_model_does_not_go_on_with_parameters_of_another_shape(corpus, name, v
     assert all(value is before[name] for name, value in state(model).items())
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("window", 3), ("weighting", "flat"), ("sample", None), ("directed", False), ("baskets", "flat")],
+)
+def test_partial_fit_of_a_text_refuses_other_windows(name, value):
+    documents = ["a b c d e", "b c d a e"]
+    model = SkipGram(dim=2, min_count=1, epochs=1, threads=1).fit(documents)
+    model.set_params(**{name: value})
+    with pytest.raises(ValueError, match=f"^{name}={value} is set, but the model has {name}="):
+        model.partial_fit(documents)
+    other = SkipGram(dim=2, min_count=1, epochs=1, threads=1, **{name: value}).fit(documents)
+    other.partial_fit(documents)
+    SkipGram(dim=2, epochs=1, threads=1).fit(other.count(documents)).partial_fit(documents)  # with the defaults
+
+
 def test_partial_fit_needs_a_text(corpus):
     vocabulary = Vocabulary.from_corpus(corpus, 1)
     pairs = Counts.from_baskets(corpus, vocabulary) + Counts.from_scipy(
