@@ -157,15 +157,13 @@ class BlockSteps:
         Return the mean negative log-likelihood per pair, with each row before its step.
         """
         nll = 0.0
-        all_steps = self.blocks_per_epoch * self.options.epochs
         order = draw_order(self._groups, rng)
         with self._counts.reading(order) as hold, self._team():
             shown = {"total": self.blocks_per_epoch, "delay": 1}  # a short epoch has no bar
             for block, rows, next_rows in bar(self._blocks(order), desc="blocks", **shown):
                 hold(block)
-                steps = (number - 1) * self.blocks_per_epoch + block
-                share = 1 - (1 - FINAL_RATE) * (steps / all_steps)  # of the learning rates, which fall linearly
-                block_nll = self._step(rows, next_rows, share, steps + 1)
+                step = (number - 1) * self.blocks_per_epoch + block
+                block_nll = self._step(rows, next_rows, self.share_after(step), step + 1)
                 if not math.isfinite(block_nll):
                     raise TrainingDivergedError(
                         f"the loss of block {block} in epoch {number} is {block_nll}: logits overflow"
@@ -191,13 +189,13 @@ class BlockSteps:
             )
         return nll / self._total
 
-    def share_after(self, epoch: int) -> float:
-        """Return the share of the learning rates at the end of an epoch."""
-        return 1 - (1 - FINAL_RATE) * (epoch / self.options.epochs)
+    def share_after(self, steps: int) -> float:
+        """Return the share of the learning rates after a number of steps: the rates fall linearly."""
+        return 1 - (1 - FINAL_RATE) * (steps / (self.blocks_per_epoch * self.options.epochs))
 
     def shrink(self, epoch: int) -> None:
         """Multiply E by exp(-l2 * rate) and W by exp(-linear_l2 * rate), with their rates after an epoch."""
-        options, share, p = self.options, self.share_after(epoch), self.parameters
+        options, p, share = self.options, self.parameters, self.share_after(epoch * self.blocks_per_epoch)
         factors = np.exp(-options.l2 * (options.learning_rate * share) * self._rates)
         p.embedding *= factors.astype(p.dtype)[:, None]
         factor = np.exp(-options.linear_l2 * options.linear_learning_rate * share)

@@ -31,10 +31,10 @@ def train(parameters: Parameters, data: FitData, options: FitOptions, run: Run) 
     """Train the parameters in place, for the number of epochs or until the callback ends it; return the records.
 
     With `n_iter_no_change`, training also ends when the nll of the validation counts has not fallen for as many
-    epochs. In any case the parameters are then those of the epoch with the lowest nll, whose record is `kept`.
+    epochs. The parameters are then those of the epoch with the lowest nll, whose record is `kept`.
 
-    If the file of a checkpoint exists, training resumes from it. An exception leaves the parameters and the generator
-    as the last completed epoch left them.
+    If the file of a checkpoint exists, training resumes from it. After an exception the parameters and the generator
+    are those at the end of the last completed epoch.
     """
     fit = _Fit(parameters, data, options, run)
     fit.begin()
@@ -69,7 +69,7 @@ class _Fit:
     good : Snapshot
         The parameters at the end of the last epoch.
     best : Snapshot or None
-        With early stopping: those of the epoch with the lowest validation nll.
+        With early stopping: the parameters at the end of the epoch with the lowest validation nll.
     arrays : dict of str to ndarray
         The content of a checkpoint.
     """
@@ -144,7 +144,7 @@ class _Fit:
             "epoch": epoch,
             "nll": nll,
             "perplexity": math.exp(nll) if nll < LARGEST_EXPONENT else math.inf,
-            "learning_rate": options.learning_rate * self.steps.share_after(epoch),
+            "learning_rate": options.learning_rate * self.steps.share_after(epoch * self.steps.blocks_per_epoch),
             "seconds": time.perf_counter() - began,
         }
         if (fault := _fault(self.parameters.trained)) is not None:

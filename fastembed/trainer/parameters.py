@@ -15,9 +15,9 @@ from fastembed._kernels.cpu import CACHE_LINE
 
 
 class TrainingDivergedError(FloatingPointError):
-    """A loss or a parameter is no longer finite; the parameters have been put back to the last good ones.
+    """A loss or a parameter is not finite; the parameters are those at the end of the last completed epoch.
 
-    Those are the parameters at the end of the last finished epoch, or at the start.
+    If no epoch was completed, the parameters are those at the start.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class TrainingDivergedError(FloatingPointError):
     epoch : int
         The epoch, from 1.
     block : int or None
-        The block of the epoch, from 0, whose loss was not finite; None if a parameter was not finite at its end.
+        The block of the epoch, from 0, whose loss was not finite; None for a parameter at the end of the epoch.
 
     Examples
     --------
