@@ -164,7 +164,7 @@ def _chunks(
 
 
 def _known(parts: list[Int32], counts: list[Int64]) -> tuple[Int64, Int32]:
-    """Return the ids that are not -1, and where those of each word begin."""
+    """Return the ids that are not -1, and where the ids of each word begin."""
     known = [ids >= 0 for ids in parts]
     starts = [np.zeros(1, np.int64)]
     for flags, numbers in zip(known, counts, strict=True):

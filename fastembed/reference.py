@@ -182,7 +182,7 @@ def train(
 
 
 def step(embedding: Real, linear: Real, i: int, target: int | Real, **options: Any) -> tuple[float, Array, Array]:
-    """Return (loss before the step, embedding, linear) after one step; the options are those of `train`.
+    """Return (loss before the step, embedding, linear) after one step; `train` describes the options.
 
     Examples
     --------

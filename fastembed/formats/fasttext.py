@@ -1,8 +1,8 @@
-"""The binary models of fastText, ``model.bin``: words, their vectors, and those of their character n-grams. Read only.
+"""The binary models of fastText, ``model.bin``: the vectors of words and of their character n-grams. Read only.
 
 A file holds, little-endian and without gaps: a magic number and a version; the settings; the dictionary of words and
 labels; the input matrix, a row for each word and then for each bucket of n-grams; the output matrix, which is not read.
-The vector of a word is the mean of its own row and those of its n-grams.
+The vector of a word is the mean of the word's row and the rows of its n-grams.
 """
 
 from __future__ import annotations
@@ -212,7 +212,7 @@ def buckets_of(
 
     Notes
     -----
-    The hash is FNV-1a, but each byte is extended with its sign: those of characters beyond ASCII change all bits.
+    The hash is FNV-1a, but each byte is extended with its sign: a byte above 127 changes all bits.
 
     Examples
     --------

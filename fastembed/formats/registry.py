@@ -28,7 +28,7 @@ class Format:
     gzip : bool
         Whether ``.gz`` may follow the suffix.
     ngrams : bool
-        Whether it holds character n-grams and their vectors as well as those of the tokens.
+        Whether a file holds the vectors of character n-grams, as well as the vectors of the tokens.
 
     Examples
     --------

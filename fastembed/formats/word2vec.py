@@ -140,7 +140,7 @@ def read_text(path: PathLike) -> Table:
     OSError
         If the file is missing or cannot be read.
     ValueError
-        If it is not such a file, ends early or continues after the last vector; the line is named.
+        If the file has another format, ends early or continues after the last vector; the line is named.
 
     Examples
     --------
@@ -227,7 +227,7 @@ def read_glove(path: PathLike) -> Table:
     OSError
         If the file is missing or cannot be read.
     ValueError
-        If it is not such a file; the line is named.
+        If the file has another format; the line is named.
 
     Examples
     --------
@@ -280,7 +280,7 @@ def read_binary(path: PathLike) -> Table:
     OSError
         If the file is missing or cannot be read.
     ValueError
-        If it is not such a file, ends early or continues after the last vector; the byte is named.
+        If the file has another format, ends early or continues after the last vector; the byte is named.
 
     Examples
     --------
