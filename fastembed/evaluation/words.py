@@ -401,10 +401,10 @@ def _rows_by_word(tokens: Sequence[str], fold: Callable[[str], str]) -> Rows:
 def _word_vectors(
     vectors: Vectors, rows: Rows, words: Sequence[str], fold: Callable[[str], str], compose: bool
 ) -> WordVectors:
-    """Return the vector (D,) of each folded word that has one: that of its first token, or composed of its n-grams.
+    """Return the vector (D,) of each folded word: from its first token, or with `compose` from its n-grams.
 
-    If case makes no difference and no token has capitals, words are composed as they are in lower case: the n-grams of
-    such vectors have no capitals either.
+    If case makes no difference and no token has capitals, n-grams come from the word in lower case. Words without a
+    token and without known n-grams are left out.
     """
     known = {fold(word): vectors.matrix[rows[fold(word)][0]] for word in words if fold(word) in rows}
     composer = composer_behind(vectors)

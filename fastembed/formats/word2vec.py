@@ -65,7 +65,7 @@ def write_token_rows(path: PathLike, table: Table, header: bytes = b"", *, binar
     """
     for token in table.tokens:
         if WHITE_SPACE.search(token):
-            raise ValueError(f"token {token!r} is empty or contains white space, which ends the token in such a file")
+            raise ValueError(f"token {token!r} is empty or contains white space, which ends a token in the file")
     names = encode_tokens(table.tokens)
     limit = float(np.finfo(np.float32).max)
     largest = max(float(table.matrix.max()), -float(table.matrix.min()))

@@ -285,7 +285,7 @@ def test_function_words_are_left_out(models):
 def test_only_vectors_with_a_word_in_common_are_compared(models):
     with pytest.raises(TypeError, match="second must be a Vectors"):
         compare(models[0], np.eye(3))
-    with pytest.raises(ValueError, match="share no token"):
+    with pytest.raises(ValueError, match="must share tokens"):
         compare(models[0], Vectors(["x"], np.ones((1, 12))))
     with pytest.raises(ValueError, match="topn"):
         compare(*models).moved(0)
