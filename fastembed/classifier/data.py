@@ -200,7 +200,7 @@ class LabelledSource:
 
     def __post_init__(self) -> None:
         if (self.field is None) != (self.label is None):
-            raise ValueError("give both field=NAME and label=NAME, or neither")
+            raise ValueError("give both field and label, or neither")
         if self.field is not None:
             for name in (self.field, self.label):
                 Structure(name, self.header, self.skip_bad)  # checks them
@@ -336,7 +336,8 @@ def labelled_lines(
     begun: list[bytes] = []
     for chunk in FileCorpus(path_list(paths), reading=Reading(errors=errors)).chunks(ledger, progress):
         if isinstance(chunk, DocumentChunk):
-            raise ValueError(f"{listed(map(str, path_list(paths)))} has fields: name two, field=NAME and label=NAME")
+            files = listed(map(str, path_list(paths)))
+            raise ValueError(f"{files} has fields: name two by field and label, or --field and --label")
         begun.append(valid_text(chunk, errors)[0])
         if begun[-1].endswith(b"\n"):
             yield separate_labels(b"".join(begun), prefix.encode())

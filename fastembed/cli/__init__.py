@@ -117,7 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.reconfigure(errors="backslashreplace")  # for words that the terminal's encoding lacks
         try:
             common.check_output_option(arguments)
-            with common.printed_warnings(arguments):
+            with common.printed_warnings():
                 code: int = arguments.run(arguments) or 0
         finally:
             _flush_stdout()
@@ -133,7 +133,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if arguments.debug:
             sys.excepthook(type(error), error, error.__traceback__)
-        common.print_message(f"error: {common.as_options(common.one_line(error), arguments.parser)}")
+        common.print_message(f"error: {common.one_line(error)}")
         return 1
     return code
 

@@ -33,16 +33,6 @@ if TYPE_CHECKING:
     Parameters = dict[str, dict[str, Any]]
 
 
-# What messages of argparse call by the names of functions
-KINDS = {"int": "an integer", "float": "a number", "lengths": "two integers, such as 3-6", "size": "a size, such as 4G"}
-KINDS |= {"window": "an integer, or two, such as 0,1", "positive": "an integer of at least 1"}
-# In messages of the library: quoted text, NAME=VALUE, a name with underscores, and a name that begins a message
-VALUE = r"'[^']*'|[\w+-]+(?:\.\w+)*"
-PARAMETER = re.compile(
-    rf"(?<!\w)'[^']*'|\"[^\"]*\"|\b(?P<name>\w+)=(?P<value>{VALUE})|(?P<subject>^\w+(?=,| must| need)|\b[a-z]+_\w+)"
-)
-
-
 class Parser(argparse.ArgumentParser):
     """Says what is wrong in one line."""
 
@@ -55,11 +45,7 @@ class Parser(argparse.ArgumentParser):
         return parsed
 
     def error(self, message: str) -> NoReturn:
-        """Print a message, and exit. A value that cannot be read is described in the words of the help."""
-        if wrong := re.fullmatch(r"argument (\S+): invalid (.+) value: (.*)", message):
-            option, kind, value = wrong.groups()
-            kind = re.sub(r"\w+", lambda word: KINDS.get(word[0], word[0]), kind)
-            message = f"{option} must be {kind}, got {value}"
+        """Print a message, and exit."""
         self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")
 
 
@@ -73,34 +59,6 @@ def nearest(word: str, known: Sequence[str]) -> str:
     """
     close = difflib.get_close_matches(word, known, len(known))
     return max(close, key=lambda option: sorted(option) == sorted(word), default="")
-
-
-def as_options(text: str, parser: argparse.ArgumentParser) -> str:
-    """Return a message of the library with options of a command in place of parameters in Python.
-
-    Examples
-    --------
-    >>> parser = Parser()
-    >>> _ = parser.add_argument("--skip-bad"), parser.add_argument("-n", "--topn"), parser.add_argument("--field")
-    >>> as_options("topn must be above 0, got topn=0; skip_bad=True leaves it out", parser)
-    '--topn must be above 0, got --topn 0; --skip-bad leaves it out'
-    >>> as_options("'a=b.csv' has fields: name the field of the text, field=NAME", parser)
-    "'a=b.csv' has fields: name the field of the text, --field NAME"
-    """
-    options = {}
-    for action in parser._actions:
-        for option in action.option_strings:
-            long = option if option.startswith("--") else action.option_strings[-1]
-            options[option.lstrip("-").replace("-", "_")] = long
-            options.setdefault(action.dest, long)
-
-    def option_of(match: re.Match[str]) -> str:
-        name, value = match["name"] or match["subject"], match["value"]
-        if value in (None, "True", "False"):
-            return options.get(f"no_{name}" if value == "False" else name, match[0])
-        return f"{options[name]} {value}" if name in options else match[0]
-
-    return PARAMETER.sub(option_of, re.sub(r"\bReading\((.*?)\)", r"\1", text))
 
 
 class Paragraphs(argparse.HelpFormatter):
@@ -219,7 +177,7 @@ def add_threads(to: Group) -> None:
 
 def add_topn(to: Group, default: int | None, shown: object = None) -> None:
     """Add the number of words, labels or items to show."""
-    add_option(to, "-n -k --topn", "how many to show", default, shown, dest="topn", type=positive, metavar="N")
+    add_option(to, "-n -k --topn", "how many to show", default, shown, dest="topn", type=int, metavar="N")
 
 
 def add_no_header(to: Group) -> None:
@@ -244,13 +202,6 @@ def or_word(read: Reader, **words: object) -> Reader:
 
     read_either.__name__ = " or ".join([*words, getattr(read, "__name__", "value")])  # for argparse's messages
     return read_either
-
-
-def positive(text: str) -> int:
-    """Read an integer of at least 1."""
-    if (number := int(text)) < 1:
-        raise ValueError(text)
-    return number
 
 
 def lengths(text: str) -> tuple[int, int]:
@@ -303,11 +254,11 @@ def one_line(error: BaseException) -> str:
 
 
 @contextmanager
-def printed_warnings(arguments: argparse.Namespace) -> Iterator[None]:
+def printed_warnings() -> Iterator[None]:
     """Print warnings of the library in one line each, without a place in the code, during a `with` block."""
 
     def show(message: Warning | str, *_: object, **__: object) -> None:
-        print_message(f"warning: {as_options(str(message), arguments.parser)}")
+        print_message(f"warning: {message}")
 
     with warnings.catch_warnings():
         warnings.simplefilter("default", UserWarning)

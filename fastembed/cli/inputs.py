@@ -116,7 +116,7 @@ def add_input_format(to: common.Group) -> None:
 def add_restrict(to: common.Group, default: int | None = None) -> None:
     """Add the number of words to search."""
     text = "look only at the first N words of a file, the most frequent ones"
-    common.add_option(to, "--restrict", text, default, default or "all", type=common.positive, metavar="N")
+    common.add_option(to, "--restrict", text, default, default or "all", type=int, metavar="N")
 
 
 def holds(path: str, kind: str) -> bool:

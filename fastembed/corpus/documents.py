@@ -172,9 +172,7 @@ def _document(value: Any, errors: str, ledger: Ledger) -> Document | BadRow:
     if is_missing(value):
         return BadRow("null", "null, where a text or a list of tokens is expected", TypeError)
     if isinstance(value, Mapping):
-        return BadRow(
-            "no text", f"a record with {shown(list(value))}: name the field of the text, field=NAME", TypeError
-        )
+        return BadRow("no text", f"a record with {shown(list(value))}: name the field of the text by field", TypeError)
     try:
         tokens = token_list(value, "it")
     except TypeError as error:

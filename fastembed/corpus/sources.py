@@ -406,5 +406,5 @@ class Structure:
                 raise FileNotFoundError(f"no file in the folder {os.fspath(path)!r} is structured: {names}")
         for file in files:
             if self.field is None and STRUCTURED.get(suffix_of(file.name), "JSON lines") != "JSON lines":
-                raise ValueError(f"{file.name!r} has fields: name the field of the text, field=NAME")
+                raise ValueError(f"{file.name!r} has fields: name the field of the text by field or --field")
         return files

@@ -20,7 +20,7 @@ ROWS_AT_ONCE = 32  # of Parquet, where a dictionary repeats a long text in every
 
 FIRST_BYTES = {b"{": "JSON lines", b"[": "JSON lines", b"PAR1": "Parquet"}  # of files without a suffix of `STRUCTURED`
 DELIMITERS = {"CSV": ",;\t|", "TSV": "\t"}  # spreadsheets write semicolons where a comma is a decimal mark
-LEAVE_OUT = "skip_bad=True leaves such rows out"
+LEAVE_OUT = "skip_bad=True or --skip-bad leaves such rows out"
 
 Report: TypeAlias = "Callable[[int], object] | None"  # called with the number of bytes read from disk
 # Yields the number of each row, and its values in some fields, or why it cannot be read

@@ -380,7 +380,7 @@ def with_hints(chunks: Iterable[Chunk], reading: Reading) -> Iterator[Chunk]:
     ...     warnings.simplefilter("always")
     ...     _ = list(with_hints(corpus.chunks(Ledger()), corpus.reading))
     >>> caught[0].message.args[0]
-    "33 % of the tokens end in punctuation, such as 'London,': Reading(words=True) makes words of texts"
+    "33 % of the tokens end in punctuation, such as 'London,': Reading(words=True) or --words makes words"
     """
     chunks, first, text = iter(chunks), list[Chunk](), b""
     for chunk in chunks:
@@ -396,20 +396,20 @@ def with_hints(chunks: Iterable[Chunk], reading: Reading) -> Iterator[Chunk]:
 
 def _hints(text: str, reading: Reading, lists: bool) -> Iterator[str]:
     if text.lstrip().startswith('{"'):
-        yield "the lines are JSON: end the name of the file in .jsonl, and name the field of the text, field=NAME"
+        yield "the lines are JSON: name the file .jsonl, and the field of the text by field or --field"
         return
     tokens = [token for token in text.split() if "\ufffd" not in token]  # names with spaces, of lists, have U+FFFD
     if reading.compiled and not reading.words:
         ending = [token for token in tokens if token[-1] in MARKS and token.strip(MARKS)]
         if len(ending) >= max(LEAST, MOST_PUNCTUATED * len(tokens)):
             share = f"{100 * len(ending) / len(tokens):.0f} % of the tokens"
-            yield f"{share} end in punctuation, such as {shown(ending[0])}: Reading(words=True) makes words of texts"
+            yield f"{share} end in punctuation, such as {shown(ending[0])}: Reading(words=True) or --words makes words"
     labels = [token for token in tokens if token.startswith("__label__")]
     if len(labels) >= LEAST:
         yield f"{shown(labels[0])} is a label of fastText, and so a word here: sed 's/__label__[^ ]*//g' removes all"
     if reading.unit == "line" and not lists and looks_wrapped(text):
         unit = "paragraph" if "\n\n" in text else "sentence"
-        yield f"the text looks wrapped, so that sequences end in mid-sentence: Reading(unit={unit!r}) joins its lines"
+        yield f"the text looks wrapped: sequences end in mid-sentence; Reading(unit={unit!r}) or --unit joins lines"
 
 
 def looks_wrapped(text: str) -> bool:

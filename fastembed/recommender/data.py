@@ -187,7 +187,7 @@ def read_interactions(
     files = _files_of(source) if form == "files" else []
     if form == "table" or any(is_structured(file, next(iter(fields), None)) for file in files):
         if user is None or item is None:
-            raise ValueError("a table of pairs has fields: name two, user=NAME and item=NAME")
+            raise ValueError("a table of pairs has fields: name two by user and item, or --user and --item")
         parts = _table_pairs(source, fields) if form == "table" else _file_pairs(files, fields, header)
         data = _from_pairs(parts, usual("pairs"), "pairs" if weight is None else "")
     elif fields:

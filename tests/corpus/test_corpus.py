@@ -35,7 +35,7 @@ def test_what_can_be_read_only_once_is_rejected(once):
     ("item", "message"),
     [
         (3, "item 1 of the corpus: it is 3"),
-        ({"text": "a"}, "item 1 of the corpus: a record with \\['text'\\]: name the field of the text, field=NAME"),
+        ({"text": "a"}, "item 1 of the corpus: a record with \\['text'\\]: name the field of the text by field"),
         (np.nan, "item 1 of the corpus: null"),
         ([3, "a"], r"item 1 of the corpus: it mixes strings and integers: \[3, 'a'\]"),
         (bytearray(b"ab"), "item 1 of the corpus: it is bytearray"),
@@ -77,10 +77,10 @@ everyone that no two of them agreed about the hour or even about the day
 @pytest.mark.parametrize(
     ("text", "options", "expected"),
     [
-        (WRAPPED * 20, {}, "wrapped, .*'paragraph'"),
-        (WRAPPED * 20, {"words": True}, "wrapped, .*'paragraph'"),
+        (WRAPPED * 20, {}, "wrapped: .*'paragraph'"),
+        (WRAPPED * 20, {"words": True}, "wrapped: .*'paragraph'"),
         (WRAPPED * 20, {"unit": "sentence"}, None),
-        (WRAPPED.replace("\n\n", "\n") * 20, {}, "wrapped, .*'sentence'"),
+        (WRAPPED.replace("\n\n", "\n") * 20, {}, "wrapped: .*'sentence'"),
         (WRAPPED.replace("\n", " ") * 20, {}, None),
         (WRAPPED.replace("\n", ".\n") * 20, {"words": True}, None),
         ("It was cold, and nobody counted.\n" * 20, {}, r"^33 % .* 'cold,': Reading\(words=True\)"),
@@ -90,7 +90,7 @@ everyone that no two of them agreed about the hour or even about the day
         ("a tokenised text , with spaces\naround punctuation .\n" * 20, {}, None),
         (("a." * 1_000 + " ") * 20, {}, "^.{,240}$"),  # an example is cut to a line
         ("__label__b some text\n__label__c\n" * 10, {}, "'__label__b' is a label of fastText"),
-        ('{"id": 1, "text": "a, b"}\n' * 9, {}, "the lines are JSON: .*field=NAME"),
+        ('{"id": 1, "text": "a, b"}\n' * 9, {}, "the lines are JSON: .* by field or --field"),
     ],
 )
 def test_a_text_that_another_reading_would_suit_gets_a_hint(tmp_path, text, options, expected):
@@ -107,7 +107,7 @@ def test_a_text_that_another_reading_would_suit_gets_a_hint(tmp_path, text, opti
 @pytest.mark.parametrize(
     ("lists", "expected"),
     [
-        ([["red", "tea,", "old", "ale"]] * 20, "^25 % .* 'tea,': .* of texts$"),
+        ([["red", "tea,", "old", "ale"]] * 20, "^25 % .* 'tea,': .* words$"),
         ([["Heat (1995)", "__label__a"]] * 20, "'__label__a' is a label of fastText"),
         ([["a sequence", "of", "tokens", "which", "is", "as", "long", "as", "a wrapped line would be"]] * 50, None),
     ],

@@ -121,7 +121,7 @@ def test_a_matrix_has_users_as_rows_whose_names_are_their_numbers(form):
     [
         (sparse.csr_array([[1.0, -2]]), {}, ValueError, "X must be non-negative"),
         (sparse.csr_array((2, 3)), {}, ValueError, "no user has an item"),
-        (TABLE, {}, ValueError, "name two, user=NAME and item=NAME"),
+        (TABLE, {}, ValueError, "name two by user and item"),
         (TABLE, {"user": "who", "item": "which"}, ValueError, "'which'"),
         (TABLE | {"how": [1, 1, 1, 1, -1, 1]}, FIELDS, ValueError, "row 4: weight must be .* got -1"),
         (TABLE | {"how": ["1", "2", "x", "1", "1", "1"]}, FIELDS, ValueError, "row 2: weight must be .* 'x'"),
@@ -158,7 +158,7 @@ def test_what_is_wrong_in_a_file_is_named_with_its_line(tmp_path):
     path.with_suffix(".csv").write_text("who,what\nann,1\n,2\n", encoding="utf-8")
     with pytest.raises(TypeError, match=r"p.csv', line 3: users must be .* got ''"):
         Recommender().fit(path.with_suffix(".csv"), user="who", item="what")
-    with pytest.raises(ValueError, match=r"name two, user=NAME and item=NAME"):
+    with pytest.raises(ValueError, match=r"name two by user and item"):
         Recommender().fit(path)
     with pytest.raises(FileNotFoundError, match="bread"):
         Recommender().fit(["ann likes bread"])
