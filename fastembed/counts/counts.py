@@ -324,7 +324,6 @@ class Counts:
         directed: bool | None = None,
         weights: bool | str = True,
         tokens: Sequence[Hashable] | None = None,
-        start: str = "degree",
         min_count: int = 1,
         tolerance: float = 0.05,
         threads: int | None = None,
@@ -355,8 +354,6 @@ class Counts:
             name. The weight of an edge without a weight is 1.
         tokens : sequence of V hashable objects, optional
             With a matrix: the names of the nodes, by default their numbers from 0 on.
-        start : {"degree", "uniform"}
-            Whether walks start at a node with probability proportional to the weight of its edges, or at all equally.
         min_count : int
             Nodes with fewer edges are left out. The vector of a node without an edge is zero.
         tolerance : float
@@ -393,7 +390,6 @@ class Counts:
                [1000.,  333.,  667.]])
         """
         distances = Windows((0, check_integer("window", window, low=1, high=MAX_WINDOW)), weighting)
-        check_choice("start", start, ("degree", "uniform"))
         check_integer("min_count", min_count, low=0)
         if check_number("tolerance", tolerance) >= 1:
             raise ValueError(f"tolerance must be at least 0 and below 1, got {tolerance!r}")
@@ -404,7 +400,7 @@ class Counts:
             ledger.walks = {"window": window, "weighting": "flat" if window == 1 else weighting}
             if directed is not None:  # by default it is not known: the matrix of a directed graph may be symmetric
                 ledger.walks["directed"] = bool(directed)
-            walks = Walks(adjacency, distances, start == "uniform", tolerance, ledger)
+            walks = Walks(adjacency, distances, tolerance, ledger)
             nodes = np.argsort(group_places(len(vocabulary)))
             groups = write_rows(folder, Scale.none(*adjacency.shape), walks.rows(nodes, workers, progress))
             return cls._written(groups, ledger=ledger, vocabulary=vocabulary)

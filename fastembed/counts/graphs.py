@@ -235,21 +235,17 @@ class Walks:
         The weights of the edges, canonical, in float64.
     distances : Windows
         The largest distance after a node, and the weight of a pair by its distance.
-    uniform : bool
-        Whether as many walks start at each node, instead of in proportion to its degree.
     tolerance : float
         The largest share of the counts of a row that may be dropped.
     ledger : Ledger
         Gets what was dropped.
     """
 
-    def __init__(
-        self, adjacency: sparse.csr_array, distances: Windows, uniform: bool, tolerance: float, ledger: Ledger
-    ) -> None:
+    def __init__(self, adjacency: sparse.csr_array, distances: Windows, tolerance: float, ledger: Ledger) -> None:
         with np.errstate(over="ignore"):
             degrees = np.asarray(adjacency.sum(axis=1))
         check_finite("the sums of the weights of a node", degrees)
-        starts = (degrees > 0).astype(np.float64) if uniform else degrees / degrees.max()  # whose sum is finite
+        starts = degrees / degrees.max()  # whose sum is finite
         starts *= VISITS * len(starts) / starts.sum()
         self._starts, self._lengths = starts, np.diff(adjacency.indptr)
         step = adjacency.data / np.repeat(degrees, self._lengths)

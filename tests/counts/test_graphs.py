@@ -27,11 +27,11 @@ def random_graph(nodes=60, edges=150, seed=0, directed=False):
     return matrix if directed else matrix + matrix.T
 
 
-def dense_counts(matrix, window, weighting="flat", start="degree"):
+def dense_counts(matrix, window, weighting="flat"):
     """The counts by powers of dense matrices."""
     degrees = matrix.sum(axis=1)
     step = np.divide(matrix, degrees[:, None], out=np.zeros_like(matrix), where=degrees[:, None] > 0)
-    starts = degrees if start == "degree" else (degrees > 0).astype(float)
+    starts = degrees
     starts = 1000 * len(matrix) * starts / starts.sum()
     powers = (np.linalg.matrix_power(step, t) * WEIGHTS[weighting](t, window) for t in range(1, window + 1))
     return starts[:, None] * sum(powers)
@@ -44,18 +44,17 @@ def by_number(counts):
 
 
 @pytest.mark.parametrize("directed", [False, True])
-@pytest.mark.parametrize("start", ["degree", "uniform"])
 @pytest.mark.parametrize(("window", "weighting"), [(1, "flat"), (2, "harmonic"), (5, "linear"), (10, "flat")])
 @pytest.mark.parametrize("columns", [7, 1 << 14])
-def test_the_counts_are_those_of_dense_powers(window, weighting, start, directed, columns, set_constant):
+def test_the_counts_are_those_of_dense_powers(window, weighting, directed, columns, set_constant):
     set_constant("fastembed._base.panels.PANEL_COLUMNS", columns)
     matrix = random_graph(directed=directed)
     matrix[5] = 0  # of a directed graph: a node that no edge leaves
     if not directed:
         matrix[:, 5] = 0
-    how = {"window": window, "weighting": weighting, "start": start, "tolerance": 0, "min_count": 0}
+    how = {"window": window, "weighting": weighting, "tolerance": 0, "min_count": 0}
     counts = Counts.from_graph(sparse.csr_array(matrix), **how)
-    assert_allclose(by_number(counts), dense_counts(matrix, window, weighting, start), rtol=1e-6)
+    assert_allclose(by_number(counts), dense_counts(matrix, window, weighting), rtol=1e-6)
     assert counts.ledger.counts_dropped == 0
 
 
@@ -275,7 +274,6 @@ def test_edges_of_csv_have_any_delimiter_and_quotes_and_need_names_of_columns(tm
         (sparse.csr_array([[1]]), {"tokens": ["a", "b"]}, ValueError, "tokens"),
         (sparse.csr_array([[1]]), {"directed": "yes"}, TypeError, "directed"),
         (sparse.csr_array([[1]]), {"weights": "cost"}, TypeError, "'cost'"),
-        (sparse.csr_array([[1]]), {"start": "corner"}, ValueError, "start"),
         (sparse.csr_array([[1]]), {"tolerance": 1}, ValueError, "tolerance"),
     ],
 )
