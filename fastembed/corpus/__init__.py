@@ -22,24 +22,6 @@ that names the file and the line. A file that cannot be read or written is an OS
 library is an ImportError.
 """
 
-from typing import TYPE_CHECKING
+import lazy_loader
 
-from fastembed._base.optional import lazy_names
-
-if TYPE_CHECKING:
-    from fastembed.corpus.corpus import DocumentCorpus, FileCorpus, Progress, Source
-    from fastembed.corpus.ledger import Ledger, LineSplit
-    from fastembed.corpus.phrases import Phrases
-    from fastembed.corpus.reading import Reading
-
-__all__ = ["DocumentCorpus", "FileCorpus", "Ledger", "LineSplit", "Phrases", "Progress", "Reading", "Source"]
-
-__getattr__, __dir__ = lazy_names(
-    __name__,
-    {
-        "corpus": "DocumentCorpus FileCorpus Progress Source",
-        "ledger": "Ledger LineSplit",
-        "phrases": "Phrases",
-        "reading": "Reading",
-    },
-)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

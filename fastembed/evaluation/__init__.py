@@ -13,39 +13,6 @@ A wrong argument, and a line of another form, is a TypeError or ValueError that 
 an OSError.
 """
 
-from typing import TYPE_CHECKING
+import lazy_loader
 
-from fastembed._base.optional import lazy_names
-
-if TYPE_CHECKING:
-    from fastembed.evaluation.held_out import HeldOutItems, held_out_items, split_users
-    from fastembed.evaluation.words import (
-        Analogies,
-        Comparison,
-        Section,
-        Similarity,
-        analogies,
-        compare,
-        word_similarity,
-    )
-
-__all__ = [
-    "Analogies",
-    "Comparison",
-    "HeldOutItems",
-    "Section",
-    "Similarity",
-    "analogies",
-    "compare",
-    "held_out_items",
-    "split_users",
-    "word_similarity",
-]
-
-__getattr__, __dir__ = lazy_names(
-    __name__,
-    {
-        "words": "Analogies Comparison Section Similarity analogies compare word_similarity",
-        "held_out": "HeldOutItems held_out_items split_users",
-    },
-)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -16,7 +16,7 @@ from fastembed.corpus.reading import Reading
 from fastembed.corpus.tokens import check_token_list
 from fastembed.counts.windows import Windows
 from fastembed.ngrams import check_ngram_lengths
-from fastembed.trainer.progress import FitProgress
+from fastembed.trainer.progress import FitProgress as FitProgress
 from fastembed.vocabulary import Vocabulary
 
 # "auto": all words are contexts in vocabularies up to ALL_CONTEXTS. In larger ones half of the words are, but no fewer

@@ -30,7 +30,6 @@ from fastembed.skipgram.model import FittedModel, read_model, write_model
 from fastembed.skipgram.options import SkipGramOptions, SkipGramParameters
 from fastembed.skipgram.training import fitted
 from fastembed.trainer.progress import FitProgress, reporting
-from fastembed.trainer.ranks import Communicator
 from fastembed.trainer.run import EpochEnd, running
 from fastembed.trainer.trainer import Trainer
 from fastembed.vectors.vectors import Vectors, attribute_of
@@ -182,7 +181,7 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
         progress: FitProgress | bool | None = None,
         on_epoch_end: EpochEnd | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
-        comm: Communicator | None = None,
+        comm: Any = None,
     ) -> Self:
         """Learn vectors from a corpus, or from the counts of a corpus, of baskets or of pairs.
 

@@ -1,12 +1,5 @@
 """Exact-softmax training of an embedding and a linear layer: `Trainer`."""
 
-from typing import TYPE_CHECKING
+import lazy_loader
 
-from fastembed._base.optional import lazy_names
-
-if TYPE_CHECKING:
-    from fastembed.trainer.trainer import Trainer
-
-__all__ = ["Trainer"]
-
-__getattr__, __dir__ = lazy_names(__name__, {"trainer": "Trainer"})
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -4,7 +4,7 @@ Each rank has all parameters, and trains the linear layer of consecutive shards.
 of the binary tree by which the results of shards are merged, so the parameters have the bits of a fit by one process.
 `exchange.py` has what they send one another.
 
-The communicator is mpi4py's, or any object with the methods of `Communicator`. This module does not import mpi4py.
+The communicator is mpi4py's, or any object with the methods `METHODS`. This module does not import mpi4py.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import platform
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,17 +29,8 @@ T = TypeVar("T")
 ERRORS = (TypeError, ValueError, OSError, MemoryError)  # errors that other ranks raise with the same type
 
 
-class Communicator(Protocol):
-    """The methods of mpi4py's communicators that ranks call."""
-
-    def Get_rank(self) -> int: ...  # noqa: D102
-    def Get_size(self) -> int: ...  # noqa: D102
-    def Allgather(self, sendbuf: Any, recvbuf: Any) -> None: ...  # noqa: D102
-    def Alltoall(self, sendbuf: Any, recvbuf: Any) -> None: ...  # noqa: D102
-    def Bcast(self, buf: Any, root: int = 0) -> None: ...  # noqa: D102
-    def allgather(self, sendobj: Any) -> list[Any]: ...  # noqa: D102
-    def bcast(self, obj: Any, root: int = 0) -> Any: ...  # noqa: D102
-    def Abort(self, errorcode: int = 0) -> None: ...  # noqa: D102
+# The methods of mpi4py's communicators that ranks call
+METHODS = ("Get_rank", "Get_size", "Allgather", "Alltoall", "Bcast", "allgather", "bcast", "Abort")
 
 
 class Ranks:
@@ -47,12 +38,12 @@ class Ranks:
 
     Parameters
     ----------
-    comm : Communicator, optional
+    comm : communicator, optional
         By default there is one rank, this process.
 
     Attributes
     ----------
-    comm : Communicator or None
+    comm : communicator or None
     rank, size : int
         The number of this rank, and the number of ranks.
     first : bool
@@ -61,14 +52,13 @@ class Ranks:
     Raises
     ------
     TypeError
-        If `comm` has not the methods of `Communicator`.
+        If `comm` lacks one of the `METHODS`.
     """
 
     def __init__(self, comm: Any = None) -> None:
         self.comm, self.rank, self.size = comm, 0, 1
         if comm is not None:
-            methods = [name for name in vars(Communicator) if name[0] != "_"]
-            if not all(callable(getattr(comm, name, None)) for name in methods):
+            if not all(callable(getattr(comm, name, None)) for name in METHODS):
                 raise TypeError(f"comm must be a communicator, such as mpi4py's MPI.COMM_WORLD, got {shown(comm)}")
             self.rank, self.size = comm.Get_rank(), comm.Get_size()
         self.first = self.rank == 0

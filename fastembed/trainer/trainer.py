@@ -28,7 +28,6 @@ from fastembed.trainer.data import FitOptions, check_data, check_factors, check_
 from fastembed.trainer.fit import check_rise, train
 from fastembed.trainer.inputs import BY_DEFAULT, check_example, check_examples, check_one_or_many, has_dimensions, one
 from fastembed.trainer.parameters import Parameters, check_parameters
-from fastembed.trainer.ranks import Communicator
 from fastembed.trainer.run import Run, running
 
 if TYPE_CHECKING:
@@ -492,7 +491,7 @@ class Trainer:
         seed: int | np.random.Generator | None = 0,
         on_epoch_end: Callable[[dict[str, float]], object] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
-        comm: Communicator | None = None,
+        comm: Any = None,
     ) -> list[dict[str, float]]:
         """Fit the rows of the embedding to counts of their outputs, with the exact softmax, in blocks of inputs.
 

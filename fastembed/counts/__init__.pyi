@@ -1,0 +1,2 @@
+from .counts import Counts as Counts
+from .windows import Windows as Windows

@@ -1,0 +1,10 @@
+from .held_out import HeldOutItems as HeldOutItems
+from .held_out import held_out_items as held_out_items
+from .held_out import split_users as split_users
+from .words import Analogies as Analogies
+from .words import Comparison as Comparison
+from .words import Section as Section
+from .words import Similarity as Similarity
+from .words import analogies as analogies
+from .words import compare as compare
+from .words import word_similarity as word_similarity

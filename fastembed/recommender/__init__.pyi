@@ -1,0 +1,2 @@
+from .model import Explanation as Explanation
+from .recommender import Recommender as Recommender
