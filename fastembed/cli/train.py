@@ -98,7 +98,9 @@ def train_vectors(arguments: argparse.Namespace) -> None:
         common.refuse(arguments, ("replay", "grow_vocabulary"), "needs --continue")
     if not arguments.graph:
         common.refuse(arguments, ("tolerance",), "needs --graph")
-    if not arguments.counts:
+    if arguments.counts:
+        common.refuse(arguments, COUNTING, "says how text is counted, but --counts is counted")
+    else:
         common.refuse(arguments, ("mpi",), "needs --counts")
     if arguments.counts or arguments.graph or arguments.pairs:
         reading = (*inputs.READING, "field", "no_header", "skip_bad")
