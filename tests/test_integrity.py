@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from fastembed import Classifier, Counts, Recommender, SkipGram, Trainer, Vectors, Vocabulary
-from fastembed.corpus import Phrases
 
 FLIPS = 60  # of each kind
 TEXT = [["the", "größe", "日本", "3", "e", "rest"] * 3, ["a", "b", "the", "c"] * 4] * 5
@@ -81,10 +80,6 @@ KINDS = {
     "recommender": (
         lambda folder: Recommender(dim=2, seed=0, threads=1).fit(TEXT).save(folder / "file"),
         lambda folder: Recommender.load(folder / "file", threads=1),
-    ),
-    "phrases": (
-        lambda folder: Phrases(["new york", "größe a"], [0.5, -0.25]).save(folder / "file"),
-        lambda folder: Phrases.load(folder / "file"),
     ),
     "store": (write_store, lambda folder: arrays(Counts.open(folder / "file"))),
     "checkpoint": (write_checkpoint, fit_model),

@@ -1,5 +1,5 @@
 """Classification of documents: :class:`Classifier`, its evaluation, and explanations of predicted labels."""
 
-import lazy_loader
+from fastembed._base.optional import lazy_names
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = lazy_names(__name__, __file__)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from fastembed._base.arrays import Float64, Int64, canonical_csr
-from fastembed._base.validation import check_amounts, listed, number_of, shown, unmasked, warn_user
+from fastembed._base.validation import check_amounts, number_of, shown, unmasked, warn_user
 from fastembed._kernels.features import separate_labels, unit_rows
 from fastembed._kernels.tokens import TokenTable
 from fastembed.classifier.features import (
@@ -336,7 +336,7 @@ def labelled_lines(
     begun: list[bytes] = []
     for chunk in FileCorpus(path_list(paths), reading=Reading(errors=errors)).chunks(ledger, progress):
         if isinstance(chunk, DocumentChunk):
-            files = listed(map(str, path_list(paths)))
+            files = ", ".join(repr(str(path)) for path in path_list(paths))
             raise ValueError(f"{files} has fields: name two by field and label, or --field and --label")
         begun.append(valid_text(chunk, errors)[0])
         if begun[-1].endswith(b"\n"):
@@ -359,7 +359,7 @@ def read_lines(
     classes = [token.decode() for token in table.frequent(0)[0]]
     if not classes:
         raise ValueError(
-            f"no line of {listed(map(str, path_list(paths)))} has a label, a token that begins with {prefix}"
+            f"no line of {', '.join(repr(str(path)) for path in path_list(paths))} has a label, a token that begins with {prefix}"
         )
     order = sorted(range(len(classes)), key=classes.__getitem__)
     return texts, _labels(np.array(sorted(classes), object), documents_by_words(ids, len(classes))[:, order])

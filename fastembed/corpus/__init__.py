@@ -22,6 +22,6 @@ that names the file and the line. A file that cannot be read or written is an OS
 library is an ImportError.
 """
 
-import lazy_loader
+from fastembed._base.optional import lazy_names
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = lazy_names(__name__, __file__)

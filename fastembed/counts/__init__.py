@@ -1,5 +1,5 @@
 """Sparse co-occurrence counts of inputs and outputs, from corpora, baskets, pairs or SciPy matrices: `Counts`."""
 
-import lazy_loader
+from fastembed._base.optional import lazy_names
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = lazy_names(__name__, __file__)

@@ -13,6 +13,6 @@ A wrong argument, and a line of another form, is a TypeError or ValueError that 
 an OSError.
 """
 
-import lazy_loader
+from fastembed._base.optional import lazy_names
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = lazy_names(__name__, __file__)

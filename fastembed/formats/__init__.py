@@ -4,6 +4,6 @@ Files are written whole or not at all. Nothing in a file is ever unpickled or ex
 that names the place. A file that cannot be read or written is an OSError.
 """
 
-import lazy_loader
+from fastembed._base.optional import lazy_names
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = lazy_names(__name__, __file__)

@@ -4,6 +4,6 @@ A wrong argument is a TypeError, ValueError or KeyError (unknown word). A missin
 the extra. A file that cannot be written is an OSError, and the old file stays.
 """
 
-import lazy_loader
+from fastembed._base.optional import lazy_names
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = lazy_names(__name__, __file__)

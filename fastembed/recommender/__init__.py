@@ -1,5 +1,5 @@
 """Recommendation: :class:`Recommender` learns who takes what, and answers with items and their probabilities."""
 
-import lazy_loader
+from fastembed._base.optional import lazy_names
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = lazy_names(__name__, __file__)

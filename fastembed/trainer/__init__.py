@@ -1,5 +1,5 @@
 """Exact-softmax training of an embedding and a linear layer: `Trainer`."""
 
-import lazy_loader
+from fastembed._base.optional import lazy_names
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = lazy_names(__name__, __file__)

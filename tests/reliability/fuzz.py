@@ -48,7 +48,7 @@ from typing import Any
 import numpy as np
 
 from fastembed import Classifier, Counts, Recommender, SkipGram, Trainer, Vectors, Vocabulary, formats
-from fastembed.corpus import FileCorpus, Phrases, Reading
+from fastembed.corpus import FileCorpus, Reading
 from fastembed.formats import tensors
 
 DOCUMENTED = (ValueError, OSError)
@@ -281,8 +281,6 @@ def saved_kinds(texts: list[list[str]]) -> dict[str, Kind]:
         partial(Recommender.load, threads=1),
         lambda r: r.recommend([["a"]]),
     )
-    lists = [Phrases(["new york", "größe a"], [0.5, -0.25]), Phrases(["a b c"])]
-    add("phrases", "p.txt", lists, Phrases.load, lambda read: read.join(["new", "york", "a"]))
     return found
 
 
