@@ -358,9 +358,8 @@ def read_lines(
     ids = ids[: table.number(text, False, ids)[0]]
     classes = [token.decode() for token in table.frequent(0)[0]]
     if not classes:
-        raise ValueError(
-            f"no line of {', '.join(repr(str(path)) for path in path_list(paths))} has a label, a token that begins with {prefix}"
-        )
+        files = ", ".join(repr(str(path)) for path in path_list(paths))
+        raise ValueError(f"no line of {files} has a label, a token that begins with {prefix}")
     order = sorted(range(len(classes)), key=classes.__getitem__)
     return texts, _labels(np.array(sorted(classes), object), documents_by_words(ids, len(classes))[:, order])
 
