@@ -27,6 +27,7 @@ R = TypeVar("R")
 
 # A step on a smaller linear layer, or a search for one query, runs on one thread: more threads would be slower
 PARALLEL_BYTES = 64 << 20
+MOST_THREADS = 4096
 
 
 class cached_property(functools.cached_property[T]):
@@ -162,11 +163,11 @@ def check_threads(threads: int | None) -> int:
     TypeError
         If `threads` is neither None nor an integer.
     ValueError
-        If `threads` is below 1.
+        If `threads` is below 1, or above `MOST_THREADS`.
     """
     if threads is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return check_integer("threads", threads, low=1)
+    return check_integer("threads", threads, low=1, high=MOST_THREADS)
 
 
 @contextmanager

@@ -190,8 +190,7 @@ class Phrases:
     def save(self, path: str | os.PathLike[str]) -> None:
         r"""Write the list as text in UTF-8: one line per phrase: its tokens, with spaces between, a tab and its score.
 
-        A phrase without a score has no tab. The first line has the SHA-256 of the lines below: remove it before you
-        edit a line.
+        A phrase without a score has no tab.
 
         Parameters
         ----------
@@ -238,7 +237,7 @@ class Phrases:
         phrases: dict[tuple[str, ...], float] = {}
         for number, line in enumerate(read_lines(path), 1):
             text, score = _scored(line)
-            if not text.strip(SPACES.decode()):
+            if not text.strip(SPACES.decode()) or line.startswith("# fastembed sha256 "):  # a checksum
                 continue
             try:
                 words = phrase_words(text)

@@ -33,7 +33,7 @@ from fastembed._base.threads import OnePerThread, ordered_map
 from fastembed._base.validation import check_amounts, check_finite, check_flag, shown, unmasked
 from fastembed._kernels import kernels_for
 from fastembed.corpus.corpus import FileCorpus, Progress
-from fastembed.corpus.documents import BadRow
+from fastembed.corpus.documents import BadRow, text_bytes
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.sources import TextFile, find_files, form_of, path_list, suffix_of
 from fastembed.corpus.tables import csv_rows
@@ -147,7 +147,7 @@ def edges_of_file(paths: Any, ledger: Ledger, *, weights: bool = True) -> Edges:
                 amount = float(line[2]) if len(line) == 3 and weights else 1.0
             except ValueError:
                 amount = -1.0
-            if len(line) not in (2, 3) or not 0 <= amount < np.inf:
+            if len(line) not in (2, 3) or not all(line[:2]) or not 0 <= amount < np.inf:
                 place = f"{file.name!r}, line {number:,}"
                 hint = "; a table is a .csv with names of columns" if len(line) == 1 else ""
                 raise ValueError(
@@ -178,6 +178,8 @@ def _table_edges(file: TextFile, ledger: Ledger) -> Iterator[tuple[int, list[str
     """Yield the number of each row but the first, and its cells."""
     names: list[str] = []
     for number, row in csv_rows(file):
+        if isinstance(row, list) and isinstance(bad := text_bytes(" ".join(row), "strict", ledger), BadRow):
+            row = bad
         if isinstance(row, BadRow):
             raise ValueError(f"{file.name!r}, line {number:,}: {row.message}")
         if not names:

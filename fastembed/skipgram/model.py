@@ -156,8 +156,8 @@ class FittedModel:
 
 
 def _other_parameter(name: str, given: object, value: object) -> ValueError:
-    fitted = f"the model has {name}={value}: keep that to go on, or fit a new model"
-    return ValueError(f"{name}={given} is set, but {fitted}")
+    fitted = f"the model has {name}={value!r}: keep that to go on, or fit a new model"
+    return ValueError(f"{name}={given!r} is set, but {fitted}")
 
 
 def how_counted(counted: Counts | FittedModel) -> str:

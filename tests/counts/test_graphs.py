@@ -251,8 +251,10 @@ def test_edges_of_csv_have_any_delimiter_and_quotes_and_need_names_of_columns(tm
         ("s,t\n1\n", "line 2: an edge is two names and perhaps a weight, got '1'"),
         ("s,t,w\n1,2,-1\n", "line 2: an edge is two names"),
         ("s,t\n", "there is no edge in"),
+        ("s,t\na,\n", "line 2: an edge is two names"),
+        ("s,t\na,\udcff\n", "line 2: not valid UTF-8"),
     ):
-        (tmp_path / "e.csv").write_text(text, encoding="utf-8")
+        (tmp_path / "e.csv").write_bytes(text.encode(errors="surrogateescape"))
         with pytest.raises(ValueError, match=message):
             Counts.from_graph(tmp_path / "e.csv")
     (tmp_path / "e.txt").write_text("x;y;1\n", encoding="utf-8")

@@ -249,7 +249,7 @@ def test_partial_fit_of_a_text_refuses_other_windows(name, value):
     documents = ["a b c d e", "b c d a e"]
     model = SkipGram(dim=2, min_count=1, epochs=1, threads=1).fit(documents)
     model.set_params(**{name: value})
-    with pytest.raises(ValueError, match=f"^{name}={value} is set, but the model has {name}="):
+    with pytest.raises(ValueError, match=f"^{name}={value!r} is set, but the model has {name}="):
         model.partial_fit(documents)
     other = SkipGram(dim=2, min_count=1, epochs=1, threads=1, **{name: value}).fit(documents)
     other.partial_fit(documents)
