@@ -124,7 +124,7 @@ class Vocabulary:
         keep_only : iterable of str or "english", optional
             All other tokens are dropped.
         threads : int, optional
-            Of which the result does not depend; by default the number of CPUs.
+            The number of threads, by default the number of CPUs. The result does not depend on it.
         progress : callable, optional
             Called with (done, total) in bytes or, for a corpus in memory, in documents.
         executor : concurrent.futures.Executor, optional

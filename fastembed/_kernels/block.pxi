@@ -37,8 +37,9 @@ cdef enum:
 
 
 cdef struct Counts:
-    # The counts N in tiles, one per group of rows and shard of columns. Row w has place w // groups in group
-    # w % groups. A value v of row w stands for the count v * row_factors[w] * column_factors[column].
+    # The counts N in tiles, one per group of rows and shard of columns. Group g has the rows g, g + groups,
+    # g + 2 groups, ..., so row w is in group w % groups, at the place w // groups. A value v of row w stands for the
+    # count v * row_factors[w] * column_factors[column].
     const int64_t* bases           # (groups,): address of the bytes of each group
     const int64_t* offsets         # (groups, shards + 1): start of each tile in these bytes
     const int64_t* entries         # (groups, shards): number of entries of each tile
@@ -67,7 +68,7 @@ cdef struct Segment:
 # ---------------------------------------------------------------- kernels, one per mathematical step
 
 cdef inline TiledRow tiled_row(const Counts* counts, Py_ssize_t row, Py_ssize_t s) noexcept nogil:
-    """Return a row of the counts in shard s."""
+    """Return a row of the counts in shard s, with the tile of its group and its place there."""
     cdef Py_ssize_t group = row % counts.groups, t = group * counts.shards + s
     cdef const uint8_t* data = <const uint8_t*>counts.bases[group] + counts.offsets[t + group]
     return TiledRow(
@@ -79,7 +80,7 @@ cdef inline TiledRow tiled_row(const Counts* counts, Py_ssize_t row, Py_ssize_t 
 cdef inline Segment segment_of(const TiledRow* row) noexcept nogil:
     """Search a row in its tile; return its entries."""
     cdef const Tile* tile = &row.tile
-    # rows - filled rows of the group have no entries, so the index is at most that much below the place
+    # Rows without entries are missing from the tile. Their number bounds how far the index is below the place
     cdef Py_ssize_t first = max(<Py_ssize_t>0, row.place - (row.rows - tile.filled)), last = min(row.place, tile.filled)
     cdef Py_ssize_t k = lower_bound(tile.rows, first, last, row.place)
     cdef uint32_t begin
@@ -209,7 +210,7 @@ cdef void join_shards(
         memcpy(&waiting[depth].maximum[0], part, n * sizeof(double))
         memcpy(&waiting[depth].total[0], part + size, n * sizeof(double))
         memcpy(&waiting[depth].target_logit[0], part + 2 * size, n * sizeof(double))
-        runs = s
+        runs = s  # as in binary addition, shard s completes a subtree for each 1 at the end of s
         while runs & 1:
             depth -= 1
             join_rows(&waiting[depth], &waiting[depth + 1])

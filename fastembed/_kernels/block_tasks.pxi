@@ -46,7 +46,7 @@ cdef struct BlockModel:
 
 
 cdef struct BlockScratch:
-    # Memory for blocks of at most B rows
+    # Memory for blocks of at most B rows: the arrays of the class of this name in trainer/blocks.py
     void* logits               # (shards, B, stride)
     void* h_gradients          # (shards, B, width): dH
     void* gradients            # (members of the team, shard_rows, width): dW of a shard
@@ -80,7 +80,7 @@ cdef struct BlockState:
     double rate, linear_rate, correction  # learning rates and bias correction of the step
     bint training              # whether the step has a backward pass
     Block block                # block of the step
-    Block next                 # block of the next step; without rows if unknown
+    Block next                 # block of the next forward pass; size 0 if that block is unknown
     Groups groups              # with bags, their entries in the block by row of the embedding
     Phase phase
 

@@ -19,6 +19,8 @@ Without bags, an epoch visits a row of the embedding once, and no other step rea
 block on a shard follows the backward pass of the block, while the shard's rows are in the cache, and no bit changes.
 The phases of a step are GATHER (the next block), SHARDS (backward and forward), UPDATE.
 
+A task of the phase SHARDS makes the backward pass if `state.training`, and the forward pass if `state.next` has rows.
+
 With bags, blocks share rows of the embedding, so the forward pass of a block follows the update by the block before.
 The phases are GATHER, SHARDS (forward), SHARDS (backward), SUM (of dH over the shards), UPDATE_NAMED.
 
@@ -85,13 +87,15 @@ cdef class BlockTrainer:
         cdef Py_ssize_t size = rows.shape[0], row_tasks = pieces(size, PIECE_ROWS)
         cdef double nll
         state.rate, state.linear_rate, state.correction = rate, linear_rate, correction
-        if state.next.size == 0:  # the step before has made no forward pass on this block
+        # `next` has rows if the step before has made the forward pass on this block. Otherwise the pass is made here
+        if state.next.size == 0:
             state.next.ids, state.next.size, state.training = &rows[0], size, False
             with nogil:
                 run_phase(team, GATHER, row_tasks)
-                run_phase(team, SHARDS, shards + (with_bags and rate != 0))
+                run_phase(team, SHARDS, shards + (with_bags and rate != 0))  # the task after the shards groups the bags
+        # The block takes the memory that the forward pass filled, `next` the memory of the block before
         state.block, state.next = state.next, state.block
-        state.block.ids, state.next.size = &rows[0], 0
+        state.block.ids, state.next.size = &rows[0], 0  # the array that `next.ids` pointed into may be freed
         if next_rows is not None and not with_bags:
             state.next.ids, state.next.size = &next_rows[0], next_rows.shape[0]
         with nogil:
@@ -108,7 +112,7 @@ cdef class BlockTrainer:
             if state.next.size:
                 run_phase(team, GATHER, pieces(state.next.size, PIECE_ROWS))
             if state.training or state.next.size:
-                run_phase(team, SHARDS, shards)
+                run_phase(team, SHARDS, shards)  # backward; forward for the next block
             if not state.training or rate == 0:
                 pass
             elif with_bags:
@@ -134,7 +138,7 @@ cdef class BlockTrainer:
 
 
 cdef int bind_bags(BlockState* state, bags, scratch, const real* _) except -1:
-    """Point into the arrays of bags and of their scratch memory."""
+    """Point into the arrays of bags and of their scratch memory. `_` only selects the dtype."""
     cdef const int64_t[::1] starts = bags.starts
     cdef const int32_t[::1] ids = bags.ids
     cdef const real[::1] weights = bags.weights

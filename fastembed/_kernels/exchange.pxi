@@ -87,7 +87,7 @@ cdef void keep_rows(
 
 
 cdef int bind_exchange(Exchange* exchange, source, const real* _) except -1:
-    """Point into the arrays of an exchange, as `block_trainer` takes it."""
+    """Point into the arrays of an exchange, as `block_trainer` takes it. `_` only selects the dtype."""
     cdef double[::1] rank_partials = source.rank_partials, partials = source.partials
     cdef real[::1] gradients = source.gradients
     cdef real[:, :, ::1] kept = source.kept

@@ -20,6 +20,7 @@ from libc.stdlib cimport calloc, free
 include "block_tasks.pxi"
 
 
+# Atomic operations. `exchange` stores a value and returns the one before; `Exchange` (exchange.pxi) is between processes
 cdef extern from *:
     """
     #if defined(_MSC_VER) && !defined(__clang__)
@@ -132,14 +133,18 @@ cdef void take_tasks(Team* team, Py_ssize_t member) noexcept nogil:
 
 
 cdef inline bint has_news(Team* team, Py_ssize_t member, uint64_t number) noexcept nogil:
-    """Whether the leader's phase of `number` tasks is done, or another member's phase `number` is no longer open."""
+    """Whether a member may stop waiting.
+
+    The leader, member 0, waits until `number` tasks are done. Another member waits until the open phase is not phase
+    `number`, or the team is closed.
+    """
     if member == 0:
         return load(&team.done) == <int64_t>number
     return phase_of(load_ticket(&team.ticket)) != number or load(&team.closed)
 
 
 cdef void await_news(Team* team, Py_ssize_t member, uint64_t number) noexcept nogil:
-    """Wait until the member `has_news`."""
+    """Wait until the member `has_news`; `number` as there: of tasks for the leader, else of a phase."""
     cdef Py_ssize_t spin = 0
     while not has_news(team, member, number):
         if spin < SPINS:

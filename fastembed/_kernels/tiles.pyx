@@ -72,16 +72,16 @@ def write_rows(
     const int64_t[::1] bounds, const int64_t[::1] offsets, const int64_t[::1] entries, const int64_t[::1] filled,
     const uint8_t[::1] kinds, int64_t[::1] written, int64_t[::1] written_rows, uint8_t[::1] data,
 ):
-    """Write the rows of a group into its tiles.
+    """Write the rows of a group into its tiles, in memory.
 
     Parameters
     ----------
     begins, ends, columns, values, bounds, entries, filled, kinds
-        As for `measure_rows`. `kinds` (S,) are those of the values.
+        As for `measure_rows`. `kinds` (S,) has the dtype of the values of each tile.
     offsets : int64 (S + 1,)
         Where each tile begins.
     written, written_rows : int64 (S,), increased
-        How many entries and rows of each tile have been written: 0.
+        How many entries and rows of each tile have been written; 0 on entry.
     data : uint8
         The tiles.
     """

@@ -3,9 +3,9 @@
 A feature is a row of the embedding. A document is the bag of its features, with weights that form a vector of unit
 length. The numbers are those of words, by decreasing count, then of pairs of words, of triples, and of characters.
 
-Documents are one array of ids of words. The id -1 stands before the first document and behind each document: the end
-of a document, the start of the next, and a neighbour of words in n-grams. The id -2 is a word that is no feature; no
-n-gram spans a -2.
+Documents are one array of ids of words. The id -1 separates documents: it stands before the first document and behind
+each document. In an n-gram it is the end of a document as the last word, the start of a document as the first word. The
+id -2 is a word that is no feature; no n-gram spans a -2.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Bags: TypeAlias = tuple[Int64, Int32, Float64]  # a canonical CSR matrix (N, F):
 END, NO_WORD = -1, kernels.NONE  # among the ids of words
 CHUNK_DOCUMENTS = 1 << 14  # documents in memory per chunk
 MOST_PARTS = 512  # of pairs
-PER_WORD = {"supervised": 0.6, "tfidf": 0.7}  # factor on an n-gram of words for each word after the first
+PER_WORD = {"supervised": 0.6, "tfidf": 0.7}  # to the power k - 1: factor on an n-gram of k words
 PRIOR = 0.5  # documents, by which the shares of labels are smoothed
 PARTS_AT_ONCE = 8  # parts per task
 
@@ -200,8 +200,8 @@ class Features:
         The n-grams of 2, 3, ... words.
     characters : CharacterGrams or None
     weights : ndarray of float64 (F,)
-        The factor of each feature on 1, 1 + log(n) or n, by `weighting`, n being its count in a document; the bag is
-        then scaled to unit length.
+        The factor of each feature. It multiplies 1, 1 + log(n) or n (see `weighting`), where n is the count of the
+        feature in a document; the bag is then scaled to unit length.
     reading : Reading
     weighting : {"supervised", "tfidf", "count"}
         Whether a count n is taken as 1, 1 + log(n) or n.
@@ -393,7 +393,7 @@ def quote_word(word: str) -> str:
 
 
 def within_documents(left: Int32, ids: Int32, shift: int) -> Int32:
-    """Return n-grams of `shift` words as the beginnings of longer ones: -2 if they stop at the end of a document."""
+    """Return the n-grams of `shift` words, with -2 where the last word is the end of a document: none is longer."""
     if shift > 1:
         left = left.copy()
         left[np.flatnonzero(ids[shift - 1 :] == END)] = NO_WORD
@@ -404,7 +404,7 @@ def within_documents(left: Int32, ids: Int32, shift: int) -> Int32:
 
 
 def label_shares(matrix: Any) -> Any:
-    """Return the share of each label in its document, (N, L), from a matrix with 1 for each label."""
+    """Return a matrix (N, L), where each of the k labels of a document has 1 / k, from a matrix with 1 for each label."""
     sizes = np.diff(matrix.indptr)
     parts = matrix.copy()
     parts.data = 1 / np.repeat(np.maximum(sizes, 1), sizes)
@@ -414,12 +414,15 @@ def label_shares(matrix: Any) -> Any:
 class LabelGains:
     """What features say of labels: how far the shares of labels with a feature are from the shares in all documents.
 
-    The labels of a document share it equally. Of all documents, q_l is the share of label l. N_f documents have feature
-    f, and n_fl of these the label l. With p_fl = (n_fl + a q_l) / (N_f + a), the gain of f is the Kullback-Leibler
-    divergence sum_l p_fl log(p_fl / q_l). The prior a is half a document. To have no label counts as a label.
+    Each of the k labels of a document counts as 1 / k. Of all documents, q_l is the share of label l. N_f documents
+    have feature f, and n_fl of these the label l. With p_fl = (n_fl + a q_l) / (N_f + a), the gain of f is the Kullback-Leibler
+    divergence sum_l p_fl log(p_fl / q_l). The prior a is half a document. Documents without labels have one further label,
+    "no label".
 
     Parameters
     ----------
+    bags : Bags
+        The bags of all documents; the weights are not used.
     frequencies : ndarray of int64 (F,)
         The number of documents with each feature.
     labels : csr_array (N, L)
@@ -458,8 +461,8 @@ class LabelGains:
     def make_as_new(self, bags: Any, documents: Int64) -> None:
         """Weigh the bags (n, F) of some of the documents as if their labels were unknown, in place.
 
-        The gains leave the document itself out. A score is a sum of products of two bags, so each product has the
-        weight of a feature twice. The other bags keep theirs, so a bag is multiplied by the square of the change.
+        The gains leave the document itself out. A score is a sum of products of two bags, so it has the weight of each
+        feature twice. Only one of the two bags is changed here, so it is multiplied by the square of the change.
         The entries of features that no other document has mean nothing; `Examples.left_out` drops them.
         """
         places, changes = np.full(len(self._indptr) - 1, -1), np.zeros(bags.nnz)
@@ -502,10 +505,10 @@ def read_features(
     bags : csr_array (N, F), float64
         Canonical; rows are of unit length, or empty.
     frequencies : ndarray of int64 (F,)
-        The number of documents with each feature, plus 1 for a feature of earlier documents, so that it never counts as
-        that of one document alone.
+        The number of documents with each feature, plus 1 if earlier documents had the feature: 1 means that a single
+        document has it.
     gains : LabelGains or None
-        By which features are weighed, if they are.
+        The gains in the weights of the features; None unless the weighting is "supervised".
 
     Raises
     ------

@@ -19,8 +19,8 @@ from fastembed._base.validation import check_choice, check_flag, shown
 from fastembed._kernels import words as kernels
 from fastembed._kernels.tokens import PhraseTable
 
-# The kernels split at ASCII white space. So bytes that UTF-8 does not have replace white space inside a token of a
-# list, and one of them stands for an empty token
+# The kernels split at ASCII white space. So white space inside a token of a list is replaced by bytes that never occur in
+# UTF-8. One such byte stands for an empty token
 SPACES = b" \t\n\v\f\r"
 NO_SPACES = b"\xf8\xf9\xfa\xfb\xfc\xfd"  # no byte of UTF-8 is above F4
 EMPTY = b"\xfe"
@@ -62,7 +62,8 @@ class Reading:
     token_pattern : str, optional
         A regular expression, whose matches in a sequence are its tokens.
     tokenizer : callable, optional
-        Returns the tokens of a sequence, a str. It excludes `token_pattern`; both run in Python, which is slow.
+        Called with a sequence (str), returns its tokens. Give either this or `token_pattern`; both run in Python, which
+        is slow.
     phrases : iterable of phrases, optional
         Neighbouring tokens to join with ``_``, after all else: a :class:`Phrases`, or what it is made of.
     errors : {"strict", "replace"}
@@ -70,8 +71,8 @@ class Reading:
 
     Notes
     -----
-    A word is a letter or digit, and the letters, combining marks, digits (Unicode's general categories L, M and N) and
-    joiners (U+200C, U+200D) behind it. An apostrophe is ' or U+2019, and becomes '. Soft hyphens are dropped. Letters
+    A word begins with a letter or digit, and goes on with letters, combining marks, digits (Unicode's general categories
+    L, M and N) and joiners (U+200C, U+200D). An apostrophe is ' or U+2019, and becomes '. Soft hyphens are dropped. Letters
     and the accents behind them (U+0300 to U+036F) are one character, as in Unicode's form NFC. Lower case is that of
     `str.lower`, but U+0130, a capital i with a dot, becomes i. A sentence may have quotation marks and brackets behind
     its end; no abbreviations are known.
@@ -130,7 +131,10 @@ class Reading:
         return self.tokenizer is None and self.token_pattern is None
 
     def tokens(self, sequence: bytes) -> list[str]:
-        r"""Return the tokens of one sequence, to which all options but a tokenizer or a pattern have been applied.
+        r"""Return the tokens of one sequence, which a tokenizer or a pattern finds here, before phrases are joined.
+
+        All other options have been applied to the sequence. Without a tokenizer and a pattern, phrases have been joined,
+        too.
 
         Parameters
         ----------

@@ -24,7 +24,7 @@ LEAVE_OUT = "skip_bad=True or --skip-bad leaves such rows out"
 
 Report: TypeAlias = "Callable[[int], object] | None"  # called with the number of bytes read from disk
 # Yields the number of each row, and its values in some fields, or why it cannot be read
-Rows: TypeAlias = "Generator[tuple[int, Any], None, None]"
+NumberedRows: TypeAlias = "Generator[tuple[int, Any], None, None]"
 
 
 def file_documents(
@@ -135,7 +135,7 @@ def _valid(value: Any, errors: str) -> Any:
     return text if isinstance(text, BadRow) else text.decode()
 
 
-def _rows_of(file: TextFile, fields: Sequence[str | int], header: bool, report: Report) -> Rows:
+def _rows_of(file: TextFile, fields: Sequence[str | int], header: bool, report: Report) -> NumberedRows:
     """Yield rows as `field_rows` does, but invalid bytes are surrogates."""
     kind = table_format(file)
     if kind == "JSON lines":
@@ -178,7 +178,7 @@ def column_of(names: list[str], field: str | int, file: str) -> int:
 # ---------------------------------------------------------------- JSON lines, CSV and TSV
 
 
-def json_rows(file: TextFile, report: Report = None) -> Rows:
+def json_rows(file: TextFile, report: Report = None) -> NumberedRows:
     """Yield the number of each line, and what it holds."""
     for number, line in _text_lines(file, report):
         if line and not line.isspace():
@@ -192,7 +192,7 @@ def _json_value(line: str) -> Any:
         return BadRow("no JSON", f"no JSON, {getattr(error, 'msg', error)}: {shown(line)}")
 
 
-def _json_fields(file: TextFile, fields: Sequence[str | int], report: Report) -> Rows:
+def _json_fields(file: TextFile, fields: Sequence[str | int], report: Report) -> NumberedRows:
     """Yield the number of each line, and its values in some fields."""
     for field in fields:
         if isinstance(field, int):
@@ -207,7 +207,7 @@ def _json_fields(file: TextFile, fields: Sequence[str | int], report: Report) ->
             yield number, BadRow("no JSON object", f"{shown(row)}, where one object per line is expected")
 
 
-def _csv_fields(file: TextFile, fields: Sequence[str | int], header: bool, report: Report) -> Rows:
+def _csv_fields(file: TextFile, fields: Sequence[str | int], header: bool, report: Report) -> NumberedRows:
     """Yield the number of the line in which each row begins, and its values in some fields."""
     columns: list[int] = []
     width = 0
@@ -274,7 +274,7 @@ def _text_lines(file: TextFile, report: Report) -> Generator[tuple[int, str], No
 # ---------------------------------------------------------------- Parquet
 
 
-def _parquet_fields(file: TextFile, fields: Sequence[str | int], report: Report) -> Rows:
+def _parquet_fields(file: TextFile, fields: Sequence[str | int], report: Report) -> NumberedRows:
     """Yield the number of each row, from 1, and its values in some fields.
 
     Raises

@@ -57,9 +57,10 @@ class TileBuffer:
         self._tiles: dict[int, Bytes] = {}
 
         used = [group for group, rows in enumerate(groups) if len(rows)]
-        self._turning = buffered_groups([len(groups[group]) for group in used], block_size)
+        # The groups of the blocks at hand come and go; the rest of the buffer keeps some groups for the whole fit
+        passing = buffered_groups([len(groups[group]) for group in used], block_size)
         fitting = counts.buffer_memory // max(int(self.offsets[used, -1].max()), 1)
-        self._kept = set(used if fitting >= len(used) else used[: max(fitting - self._turning, 0)])
+        self._kept = set(used if fitting >= len(used) else used[: max(fitting - passing, 0)])
         if counts.in_memory:
             self._kept = set(used)
             for group in used:
@@ -86,6 +87,7 @@ class TileBuffer:
         first_row, last_row = block * self._block_size, min((block + 2) * self._block_size, row_ends[-1]) - 1
         first, last = np.searchsorted(row_ends, [first_row, last_row], side="right")  # draws of the two blocks
         needed = [group for draw in order[first : last + 1] for group in draw.groups]
+        # If both blocks are of one draw, the next draw is read meanwhile
         wanted = [group for draw in order[first : max(last, first + 1) + 1] for group in draw.groups]
         for group in self._tiles.keys() - self._kept.union(wanted):
             self.bases[group] = 0

@@ -158,7 +158,8 @@ class Counts:
             Bytes for the text and the counts, at least 1,000,000, beside the vocabulary and some MB per thread. The
             counts are then in `store`, or in a temporary folder. The result does not depend on it.
         lines : LineSplit, optional
-            Count only a seeded share of the lines, or only the other lines. The sum of both has the bits of all lines.
+            Count only a seeded share of the lines, or only the other lines. The counts of both add up to the counts of
+            all lines, bit for bit.
         progress : callable, optional
             Called with (done, total), where every byte, or sequence in memory, counts twice.
         store : path-like, optional
@@ -187,9 +188,9 @@ class Counts:
         size, corpus = vocabulary_size(vocabulary), as_corpus(corpus)
         shape = size, windows.columns(size)
         _check_lines(lines)
-        known = vocabulary if isinstance(vocabulary, Vocabulary) else None
+        tokens = vocabulary if isinstance(vocabulary, Vocabulary) else None
         if executor is not None:
-            if store is None or lines is not None or known is None:
+            if store is None or lines is not None or tokens is None:
                 raise ValueError("an executor needs a store to count into and a Vocabulary, and counts all lines")
             workers = 1 if threads is None else workers
             limit = TASK_MEMORY if memory_limit is None else limit
@@ -199,15 +200,15 @@ class Counts:
             scale = Scale.of(windows, keep, shape)
             job = Job(folder, secrets.token_hex(8), WindowCounter(size, windows, workers, limit))
             if executor is not None:
-                assert known is not None
-                groups, ledger = count_by_tasks(job, scale, executor, corpus, known, progress)
+                assert tokens is not None
+                groups, ledger = count_by_tasks(job, scale, executor, corpus, tokens, progress)
             else:
                 report = None if progress is None else CountingProgress(progress)
                 read = None if report is None else report.read
                 with closing(encode_corpus(corpus, vocabulary, ledger, read, workers, lines)) as pieces:
                     groups = _count_chunks(job, scale, pieces, report)
             check_pairs(ledger, groups.nnz, windows)
-            return cls._written(groups, windows=windows, keep=keep, ledger=ledger, vocabulary=known)
+            return cls._written(groups, windows=windows, keep=keep, ledger=ledger, vocabulary=tokens)
 
     @classmethod
     def from_baskets(
@@ -265,14 +266,14 @@ class Counts:
         shape = size, min(contexts, size)
         workers, limit = check_threads(threads), check_memory_limit(memory_limit)
         ledger = Ledger(unit="basket")
-        known = vocabulary if isinstance(vocabulary, Vocabulary) else None
+        tokens = vocabulary if isinstance(vocabulary, Vocabulary) else None
         with _folder(store, memory_limit, limit) as folder:
             with closing(encode_corpus(as_corpus(baskets), vocabulary, ledger, progress, workers, lines)) as pieces:
                 rows = basket_rows(pieces, shape, weighting == "share", limit, workers)
             groups = write_rows(folder, Scale.none(*shape), rows)
             if not groups.nnz:
                 raise ValueError(f"the baskets give no pair: {ledger.summary()}")
-            return cls._written(groups, ledger=ledger, vocabulary=known, baskets=weighting)
+            return cls._written(groups, ledger=ledger, vocabulary=tokens, baskets=weighting)
 
     @classmethod
     def from_pairs(
@@ -347,18 +348,18 @@ class Counts:
         weighting : {"flat", "linear", "harmonic"}
             The weight of a pair at distance t: 1, (L - t + 1) / L, or 1 / t. gensim's windows are linear.
         directed : bool, optional
-            Whether walks follow an edge in its direction only. By default as networkx says, or a matrix by not being
-            symmetric; the edges of a file or list lead both ways.
+            Whether walks follow an edge in its direction only. By default a graph of networkx says so itself, a matrix
+            is directed if it is not symmetric, and a file or a list is undirected.
         weights : bool or str
-            Whether edges keep their weights; networkx has them in the attribute "weight", or in the attribute of this
-            name. The weight of an edge without a weight is 1.
+            True: edges have their weights, in networkx the attribute "weight". A str: the attribute of networkx with
+            the weights. False: all weights are 1. An edge without a weight has the weight 1.
         tokens : sequence of V hashable objects, optional
             With a matrix: the names of the nodes, by default their numbers from 0 on.
         min_count : int
             Nodes with fewer edges are left out. The vector of a node without an edge is zero.
         tolerance : float
-            The largest share of the counts of a node that may be dropped: the smallest are. The ledger says how much.
-            With 0, and a long window, nearly all pairs have a count.
+            The smallest counts of a node are dropped, up to this share of their sum. The ledger says how much. With 0,
+            and a long window, nearly all pairs have a count.
         threads : int, optional
             The number of threads; by default the number of CPUs. The result does not depend on it.
         memory_limit : int, optional
@@ -414,8 +415,8 @@ class Counts:
         matrix : sparse array or matrix of real numbers, shape (V_in, V_out)
             Never changed.
         tokens : sequence of V_in hashable objects, optional
-            The names of the rows, of which the first V_out also name the columns. The vocabulary counts the entries of
-            their rows and columns.
+            The names of the rows, of which the first V_out also name the columns. In the vocabulary, the count of a
+            token is the number of entries in its row and its column.
 
         Returns
         -------
@@ -583,7 +584,11 @@ def _count_chunks(job: Job, scale: Scale, pieces: Iterable[Int32], report: Count
 
 @contextmanager
 def _folder(store: str | os.PathLike[str] | None, memory_limit: int | None, limit: int) -> Iterator[Folder]:
-    """Yield where counts are written: the folder of a store, a temporary one with a limit alone, or memory."""
+    """Yield where counts are written.
+
+    With a `store`, that is its folder; with a `memory_limit` alone, a temporary folder; else memory, in which the counts
+    take at most `limit` bytes.
+    """
     if store is None and memory_limit is None:
         yield Memory(limit)
         return

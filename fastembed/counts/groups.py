@@ -1,7 +1,8 @@
 """How the rows and columns of counts are divided: rows into groups, columns into shards.
 
-Groups of rows are the unit of reading and of the order of an epoch, which visits two groups at a time, so that few of
-them need to be in memory. Sums over rows are computed group by group.
+Of G groups of rows, group g has the rows g, g + G, g + 2 G, ... The order of groups is: the rows of group 0, of group
+1, and so on. An epoch visits two groups at a time, so that few groups need to be in memory. Sums over rows are computed
+group by group.
 
 The columns, which are the outputs of a model, are divided into shards, each processed by one thread at a time, and the
 shards among ranks. They depend on the number of outputs alone, so that no bit depends on the threads or ranks.
@@ -79,7 +80,7 @@ def group_size(group: int, rows: int) -> int:
 
 
 def group_places(rows: int) -> Int64:
-    """Return the index of each row in the order of groups, (V_in,).
+    """Return the index of each row in the order of groups, (V_in,): group 0 first, then group 1, and so on.
 
     Examples
     --------

@@ -33,7 +33,8 @@ Bytes = npt.NDArray[np.uint8]
 
 ALIGNMENT = 8  # bytes of which the size of a tile is a multiple
 ENTRY_SIZES = np.array([4 + 2, 4 + 2, 8 + 2])  # bytes of an entry by the kind of its tile
-KINDS = np.array([0, 1, 0, 2], np.uint8)  # of values, by what would round one: float32 1, uint32 2
+# The kind of a tile, by the index: 1 if float32 would round one of its values, + 2 if uint32 would
+KINDS = np.array([0, 1, 0, 2], np.uint8)
 ROW_SIZE = 4 + 2  # bytes of a row with entries
 
 
@@ -98,7 +99,7 @@ def encode(group: Rows, bounds: npt.NDArray[np.intp]) -> tuple[Tiles, Bytes]:
     shards, edges = len(bounds) - 1, bounds.astype(np.int64)
     tiles = Tiles(np.zeros(shards, np.int64), np.zeros(shards, np.int64), np.zeros(shards, np.uint8))
     kernels.measure_rows(*group, edges, *tiles)
-    tiles = tiles._replace(kinds=KINDS[tiles.kinds])  # measured is what would be rounded
+    tiles = tiles._replace(kinds=KINDS[tiles.kinds])  # `measure_rows` sets bits for the dtypes that would round
     data = np.zeros(tiles.offsets()[-1], np.uint8)
     entries, rows = np.zeros(shards, np.int64), np.zeros(shards, np.int64)
     kernels.write_rows(*group, edges, *tiles.sizes, entries, rows, data)

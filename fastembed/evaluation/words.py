@@ -1,6 +1,6 @@
 """Word similarity and analogies: how vectors agree with what people say; and how words moved between two models.
 
-The package says how files look.
+The docstring of `fastembed.evaluation` describes the file formats.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FUNCTION_WORDS = frozenset(ENGLISH)
 
 PathLike = str | os.PathLike[str]
 Pair = tuple[str, str, float]
-Rows = dict[str, list[int]]
+WordRows = dict[str, list[int]]
 WordVectors = dict[str, npt.NDArray[Any]]
 
 # ---------------------------------------------------------------- similarity
@@ -89,8 +89,8 @@ def word_similarity(
     case_insensitive : bool
         Whether words that differ only in case are the same.
     compose : bool
-        Whether vectors of unknown words are composed of n-grams, where there are any; in lower case, if no token has
-        capitals and case makes no difference.
+        Whether vectors of unknown words are composed of their n-grams, if the vectors have n-grams. The word is put
+        into lower case first if `case_insensitive` is true and no token has capitals.
 
     Returns
     -------
@@ -106,7 +106,7 @@ def word_similarity(
     """
     check_is_vectors("vectors", vectors)
     judged = _read_pairs(pairs) if isinstance(pairs, str | os.PathLike) else _checked_pairs(pairs)
-    fold = str.upper if case_insensitive else str  # two tokens of one word differ at most in case
+    fold = str.upper if case_insensitive else str  # tokens with equal `fold(token)` are one word
     rows = _rows_by_word(vectors.tokens, fold)
     known = _word_vectors(vectors, rows, [word for *words, _ in judged for word in words], fold, compose)
     scores, cosines = [], []
@@ -147,7 +147,7 @@ def _checked_pairs(pairs: Iterable[Pair]) -> list[Pair]:
 
 @dataclass(frozen=True)
 class Section:
-    """How many analogies of a section were answered correctly, or of all sections.
+    """How many analogies were answered correctly: of one section, or of all sections together.
 
     Attributes
     ----------
@@ -275,7 +275,7 @@ def analogies(
     check_is_vectors("vectors", vectors)
     check_choice("method", method, METHODS)
     size = len(vectors) if restrict is None else min(check_integer("restrict", restrict, low=1), len(vectors))
-    fold = str.upper if case_insensitive else str  # two tokens of one word differ at most in case
+    fold = str.upper if case_insensitive else str  # tokens with equal `fold(token)` are one word
     asked = _read_questions(path)
     rows = _rows_by_word(vectors.tokens[:size], fold)
     neighbors = Neighbors(vectors.matrix[:size])
@@ -293,7 +293,7 @@ def analogies(
 
 
 def _count_correct(
-    neighbors: Neighbors, rows: Rows, known: WordVectors, questions: Sequence[Sequence[str]], method: str
+    neighbors: Neighbors, rows: WordRows, known: WordVectors, questions: Sequence[Sequence[str]], method: str
 ) -> int:
     """Return how many questions (a, b, c, answer), of known words, are answered with the answer."""
     correct = 0
@@ -319,9 +319,9 @@ class Comparison:
     tokens : tuple of str
         The N words of both, the most frequent first.
     ranks : ndarray of intp, shape (N,)
-        The rank of each word by frequency, from 0: the larger of its two.
+        The larger of the ranks of each word in the two models, by frequency, from 0.
     cosines : ndarray of float64, shape (N,)
-        Of the two vectors of each word, after the second were aligned with the first.
+        The cosine of the two vectors of each word, after the second vectors were aligned with the first.
 
     Examples
     --------
@@ -362,7 +362,7 @@ def compare(first: Vectors, second: Vectors) -> Comparison:
     Parameters
     ----------
     first, second : Vectors
-        Of one dimension, tokens in the order of their frequency. Words with a zero vector are left out.
+        Vectors with the same D, and with tokens in the order of their frequency. Words with a zero vector are left out.
 
     Returns
     -------
@@ -390,16 +390,16 @@ def compare(first: Vectors, second: Vectors) -> Comparison:
 # ---------------------------------------------------------------- words
 
 
-def _rows_by_word(tokens: Sequence[str], fold: Callable[[str], str]) -> Rows:
+def _rows_by_word(tokens: Sequence[str], fold: Callable[[str], str]) -> WordRows:
     """Return the rows of the tokens of each word, ascending: the first is the most frequent token's."""
-    rows: Rows = {}
+    rows: WordRows = {}
     for row, token in enumerate(tokens):
         rows.setdefault(fold(token), []).append(row)
     return rows
 
 
 def _word_vectors(
-    vectors: Vectors, rows: Rows, words: Sequence[str], fold: Callable[[str], str], compose: bool
+    vectors: Vectors, rows: WordRows, words: Sequence[str], fold: Callable[[str], str], compose: bool
 ) -> WordVectors:
     """Return the vector (D,) of each folded word: from its first token, or with `compose` from its n-grams.
 

@@ -20,7 +20,7 @@ from fastembed.plotting.figure import LIGHT
 from fastembed.vectors.neighbors import unit_vectors
 from fastembed.vectors.vectors import Vectors, check_is_vectors
 
-Rows = npt.NDArray[np.float64]
+Points = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.intp]
 Method = Literal["pca", "umap"]
 METHODS = ("pca", "umap")
@@ -82,12 +82,12 @@ class Layout:
     """
 
     words: Vectors
-    unit: Rows
+    unit: Points
     near: npt.NDArray[np.intp]
-    cosines: Rows
+    cosines: Points
     method: str
-    coordinates: Rows
-    shares: Rows
+    coordinates: Points
+    shares: Points
     levels: list[Level]
     colours: npt.NDArray[np.uint8]
     order: npt.NDArray[np.intp]
@@ -140,7 +140,7 @@ def lay_out(
     )
 
 
-def spread_colours(labels: Labels, coordinates: Rows) -> npt.NDArray[np.uint8]:
+def spread_colours(labels: Labels, coordinates: Points) -> npt.NDArray[np.uint8]:
     """Return the number of a colour for each cluster: clusters of one colour are far apart on the map.
 
     Clusters choose in order of size: each takes the colour whose nearest cluster is farthest.
@@ -159,12 +159,12 @@ def spread_colours(labels: Labels, coordinates: Rows) -> npt.NDArray[np.uint8]:
     return chosen
 
 
-def middles(labels: Labels, coordinates: Rows) -> Rows:
+def middles(labels: Labels, coordinates: Points) -> Points:
     """Return the middle of each cluster on the map, (C, 2): its median word along each axis."""
     return np.array([np.median(coordinates[labels == cluster], axis=0) for cluster in range(labels.max() + 1)])
 
 
-def principal_components(rows: Rows) -> tuple[Rows, Rows]:
+def principal_components(rows: Points) -> tuple[Points, Points]:
     """Return the first two principal components, shape (N, 2), and their shares of the variance, shape (2,).
 
     With X the rows less their mean and X = U S V', the coordinates are the first columns of U S. The signs
@@ -181,8 +181,8 @@ def principal_components(rows: Rows) -> tuple[Rows, Rows]:
 
 
 def umap_places(
-    unit: Rows, components: Rows, seed: int, near: npt.NDArray[np.intp], cosines: Rows, progress: bool
-) -> Rows:
+    unit: Points, components: Points, seed: int, near: npt.NDArray[np.intp], cosines: Points, progress: bool
+) -> Points:
     """Return UMAP's coordinates (N, 2), computed from the given neighbours, with principal components as the start."""
     start = components * (SPREAD / (np.abs(components).max() or 1.0))
     # Without noise, UMAP would divide by zero where a principal component is missing
@@ -203,7 +203,7 @@ def umap_places(
 # ---------------------------------------------------------------- clusters
 
 
-def neighbor_graph(near: npt.NDArray[np.integer[Any]], cosines: Rows) -> csr_array:
+def neighbor_graph(near: npt.NDArray[np.integer[Any]], cosines: Points) -> csr_array:
     """Return the graph (N, N) of neighbours: an edge weighs the cosine, twice if both words are near each other.
 
     Parameters

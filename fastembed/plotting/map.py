@@ -20,7 +20,7 @@ from fastembed._base.optional import require
 from fastembed._base.validation import printable
 from fastembed.formats.atomic import check_writable, replacing
 from fastembed.plotting.figure import FAINT, LIGHT, Place, check_place, drawing
-from fastembed.plotting.layout import CROWD, Layout, Method, Rows, lay_out, middles
+from fastembed.plotting.layout import CROWD, Layout, Method, Points, lay_out, middles
 from fastembed.vectors.vectors import Vectors
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ def _draw_labels(ax: Axes, labels: list[Label], families: list[str], most: int) 
     return drawn
 
 
-def _overlap(boxes: Rows, others: Rows) -> npt.NDArray[np.bool_]:
+def _overlap(boxes: Points, others: Points) -> npt.NDArray[np.bool_]:
     """Return which boxes (x0, y0, x1, y1), shape (B, 4), overlap which others, shape (C, 4): shape (B, C)."""
     a, b = boxes[:, None], others[None]
     return np.all((a[..., :2] < b[..., 2:]) & (b[..., :2] < a[..., 2:]), axis=2)
@@ -297,7 +297,7 @@ def _data(layout: Layout) -> dict[str, Any]:
     }
 
 
-def _level(layout: Layout, number: int, places: Rows) -> dict[str, Any]:
+def _level(layout: Layout, number: int, places: Points) -> dict[str, Any]:
     """Return a level: the cluster of each word, and the name, place and colour of each cluster."""
     level = layout.levels[number]
     x, y = middles(level.labels, places).round().astype(int).T.tolist()
@@ -310,7 +310,7 @@ def _level(layout: Layout, number: int, places: Rows) -> dict[str, Any]:
     }
 
 
-def _places(coordinates: Rows) -> tuple[Rows, list[int]]:
+def _places(coordinates: Points) -> tuple[Points, list[int]]:
     """Return coordinates in units of the map, (N, 2), and the width and height of the map; the larger is `SIDE`."""
     low, high = coordinates.min(axis=0), coordinates.max(axis=0)
     scale = SIDE / (float((high - low).max()) or 1.0)
@@ -318,7 +318,7 @@ def _places(coordinates: Rows) -> tuple[Rows, list[int]]:
     return places, [max(1, round(side)) for side in ((high - low) * scale).tolist()]
 
 
-def _steps(unit: Rows) -> Rows:
+def _steps(unit: Points) -> Points:
     """Return unit vectors, reduced to `DIMENSIONS` directions of most weight, in steps of FINE or COARSE."""
     if unit.shape[1] > DIMENSIONS:
         _, directions = np.linalg.eigh(unit.T @ unit)

@@ -106,17 +106,19 @@ def _counted_text(text: Source, source: TrainingInput, options: SkipGramOptions,
     """Return the counts of a text to train on, and with early stopping the counts of its held-out lines.
 
     The text is read twice: for the vocabulary of a new or growing model, then for the counts. Between the two, the
-    memory that training a new model needs is checked.
+    memory that training a new model needs is checked. `words` is the vocabulary of the text, None if it is not needed;
+    `vocabulary` is the vocabulary of the model, which may have more words.
     """
     base, memory_limit, progress = source.base, run.memory_limit, run.progress
     corpus = as_corpus(text, options.reading if base is None else base.reading_of(text, options.reading))
     if memory_limit is not None:  # raises MemoryError for a limit that is too small, before the text is read
         counting_memory(memory_limit, 0, options.threads)
-    words, written = None, 0
+    words, written = None, 0  # written: bytes while a group of counts is put into tiles
     if base is None:
         words = vocabulary = options.vocabulary(corpus, options.max_size, progress)
         pairing = options.pairing(len(words))
         estimate = estimate_of(options, len(words), pairing.columns(len(words)))
+        # The least memory that training may need: with as many counts as a text of independent words has at least
         least = with_fewest_counts(replace(estimate, memory_limit=memory_limit), words.counts, pairing)
         least.within_limit().check()
         written = WRITTEN_BYTES * least.largest_group

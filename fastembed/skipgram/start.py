@@ -71,8 +71,11 @@ def truncated_svd(
     """Return the leading singular triplets of M, by the randomised block Krylov method of Musco & Musco (2015).
 
     R = [R_1, ..., R_5] is an orthonormal basis of the span of G, MᵀM G, (MᵀM)² G, ..., where G is random and has about
-    half as many columns as there are triplets. M R = L F, where each panel L_k is orthonormal and F is block-diagonal.
+    half as many columns as there are triplets. M R_k = L_k F_k, where the panel L_k is orthonormal and F_k is square. So
+    M R = L F, with L = [L_1, ..., L_5] and F = diag(F_1, ..., F_5). The panels of L are not orthogonal to each other.
     With (L F)ᵀ L F = Q diag(s²) Qᵀ, U = L F Q diag(1/s) and V = R Q.
+
+    If the space would exceed the smaller side of M, the SVD is dense.
 
     Each panel R_k is made orthogonal to the panels before it. A panel that is nearly in their span is made orthogonal
     twice, and random columns replace its zero columns. The bits are the same for any number of threads. Panels are
@@ -91,7 +94,7 @@ def truncated_svd(
         M ≈ u @ diag(s) @ v.T, with s descending; columns for a singular value of zero are zero.
     """
     width = panel_width(rank)
-    if space_size(rank, matrix.shape) < KRYLOV_PANELS * width:
+    if space_size(rank, matrix.shape) < KRYLOV_PANELS * width:  # `space_size` is then the smaller side of the matrix
         return _whole_svd(matrix, rank, pool)
     lefts: list[NDArray[np.float32]] = []
     rights: list[NDArray[np.float32]] = []
@@ -320,7 +323,7 @@ class PositivePMI:
                 if group == 0:
                     self._bounds = _panel_bounds(part, self.shape, int(entries.sum()))
                 sums = totals.rows[group_slice(group, self.shape[0])]
-                rows = positive_pmi(part, sums, factors, self._bounds, scratch, pool)
+                rows = pmi_panels(part, sums, factors, self._bounds, scratch, pool)
                 del part
                 left -= sum(array.nbytes for array in rows)
                 if left < 0:
@@ -377,7 +380,7 @@ def pmi_products(counts: TiledRows, group: int, totals: Totals, dense: NDArray[A
     nnz = int(counts.lengths.sum())
     bounds = _panel_bounds(counts, (len(sums), len(dense)), nnz)
     scratch = np.empty(nnz, np.uint16), np.empty(nnz, dense.dtype)
-    return positive_pmi(counts, sums, _column_factors(totals), bounds, scratch, pool).times(dense, pool)
+    return pmi_panels(counts, sums, _column_factors(totals), bounds, scratch, pool).times(dense, pool)
 
 
 def _column_factors(totals: Totals) -> NDArray[np.float64]:
@@ -397,6 +400,7 @@ def _panel_bounds(counts: TiledRows, shape: tuple[int, int], nnz: int) -> NDArra
     distance, sampled = max(int(ends[-1]) // SAMPLE, 1), list[NDArray[np.int32]]()
     for begin, end in row_ranges(counts.lengths, max(int(ends[-1]) // TASKS, 1)):
         before = int(ends[begin - 1]) if begin else 0
+        # The counts whose number in the group is a multiple of the distance
         sampled.append(counts.decoded(begin, end).indices[-before % distance :: distance])
     sample = np.sort(np.concatenate(sampled))
     panels = max(nnz // (ROW_ENTRIES * rows), 1)  # so that a row has some counts in a panel
@@ -405,7 +409,7 @@ def _panel_bounds(counts: TiledRows, shape: tuple[int, int], nnz: int) -> NDArra
     return np.unique(np.concatenate(([0], np.arange(0, columns, width), cuts, [columns]))).astype(np.int32)
 
 
-def positive_pmi(
+def pmi_panels(
     counts: TiledRows,
     row_totals: NDArray[np.float64],
     column_factors: NDArray[np.float64],
@@ -438,7 +442,7 @@ def positive_pmi(
         source = slice(starts[0, begin], starts[-1, end - 1])
         target = slice(ends[end - 1] - (source.stop - source.start), ends[end - 1])
         columns[target], data[target] = scratch[0][source], scratch[1][source]
-        starts[:, begin:end] += target.start - source.start
+        starts[:, begin:end] += target.start - source.start  # places in `scratch` become places in the new arrays
 
     pool.run(move, len(pieces))
     return Panels(bounds, starts, columns, data)
@@ -495,8 +499,8 @@ def apply_gauge(
     covariance C, and nu pairs measure a row with the precision nu F. F is the covariance of the contexts' vectors under
     their shares, the Fisher information of a softmax near these shares. In a basis in which C is the identity and F is
     diagonal with entries gamma, the posterior mean of a coordinate is zeta / (1 + zeta) times its value, with zeta = nu
-    gamma. A applies these factors. All words have the same nu, half the count of the word of a random pair, so that A
-    is linear. With many counts the factors are close to 1.
+    gamma. A applies these factors. All words share nu = ½ Σ n² / Σ n, with n the sums of the rows: half the count of
+    the word of a random pair. So A is the same for all words, and linear. With many counts the factors are close to 1.
 
     With bags X the vectors of the words are the rows of H = X E, and mu is their mean. The rows of X have different
     sums, so a vector subtracted from all rows of E would not centre H. E becomes E A, the bias stays, and the caller
@@ -550,7 +554,7 @@ def apply_gauge(
 def _shrinking(
     covariance: NDArray[np.float64], information: NDArray[np.float64], pairs: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return A and its inverse: A multiplies each coordinate by zeta / (1 + zeta).
+    """Return A of `apply_gauge` and its inverse: A multiplies each coordinate by zeta / (1 + zeta); `pairs` is nu.
 
     With C = R Rᵀ and Rᵀ F R = Q diag(gamma) Qᵀ, coordinates in the basis R Q have the covariance 1 and the precisions
     nu gamma. The largest factor is scaled to 1, since the common scale of the rows is arbitrary.

@@ -114,6 +114,7 @@ def start(
         replay = base.aligned(source.replay, counts.vocabulary, name="replay")
     groups = groups_of(counts)
     in_memory = groups.in_memory or replay is not None  # the sum of counts and replayed counts is in memory
+    # `largest_group` is 0 for counts in memory. `within_limit` sets it to 0 if the counts of a store go into memory
     estimate = replace(
         estimate_of(options, *counts.shape, counts.nnz + (0 if replay is None else replay.nnz), subwords),
         shows=run.on_epoch_end is not None,

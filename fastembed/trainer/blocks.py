@@ -29,13 +29,16 @@ from fastembed.trainer.parameters import Parameters, TrainingDivergedError
 from fastembed.trainer.run import Run
 
 MOMENTUM = 0.9
+# In dW a row weighs this power of its total: between equal weight per row, 0, and per pair as in the loss, 1
 ROW_WEIGHT_EXPONENT = 0.75
 FINAL_RATE = 0.1  # share of the learning rates at the end of the linear decay
-Rows = NDArray[np.intp]  # ids
+RowIds = NDArray[np.intp]
 
 
 class BlockScratch:
     """The workspace for a block of B rows over S shards, and the optimizer state of one fit.
+
+    The struct of this name in ``_kernels/block_tasks.pxi`` points into the arrays.
 
     Parameters
     ----------
@@ -63,6 +66,8 @@ class BlockScratch:
 class BagScratch:
     """The workspace for the bags of a block, with at most M entries in total: see ``_kernels/bags.pxd``.
 
+    `named` has the distinct rows of the embedding in the bags.
+
     Parameters
     ----------
     entries : int
@@ -89,8 +94,9 @@ class BlockSteps:
     parameters : Parameters
         Updated in place.
     data : FitData
-        Weights of inputs are divided by their mean over the inputs with counts. By default they are a power of the sum
-        of the counts for the linear layer, and equal for rows that bags share.
+        Weights of inputs are divided by their mean over the inputs with counts. By default an input with the total n
+        has the weight n^0.75 in the gradient of the linear layer, and all bags have the same weight in the gradient of
+        the embedding.
     run : Run
         Each of its ranks trains the linear layer of some of the shards.
 
@@ -214,13 +220,13 @@ class BlockSteps:
         with beside(trainer.work, self._threads - 1, trainer.close):
             yield
 
-    def _blocks(self, order: list[Draw]) -> Iterator[tuple[int, Rows, Rows | None]]:
+    def _blocks(self, order: list[Draw]) -> Iterator[tuple[int, RowIds, RowIds | None]]:
         """Return the number and the rows of each block, and the rows of the next one."""
         ends = np.arange(self._block_size, self.blocks_per_epoch * self._block_size, self._block_size)
         blocks = np.split(np.concatenate([draw.rows for draw in order]), ends)
         return zip(count(), blocks, [*blocks[1:], None], strict=False)
 
-    def _step(self, rows: Rows, next_rows: Rows | None, share: float, step: int) -> float:
+    def _step(self, rows: RowIds, next_rows: RowIds | None, share: float, step: int) -> float:
         """Make step number `step`, on one block; return the negative log-likelihood of its counts before the step."""
         rate, linear_rate = self.options.learning_rate * share, self.options.linear_learning_rate * share
         nll: float = self._block_trainer.step(rows, next_rows, rate, linear_rate, 1 - MOMENTUM**step)
@@ -230,7 +236,11 @@ class BlockSteps:
 
 
 def _relative_weights(weights: NDArray[np.float64] | None, totals: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the weights of inputs, by default a power of their totals, divided by the mean of those with counts."""
+    """Return the weights of inputs, by default totals^0.75, divided by the mean weight of the inputs with counts.
+
+    The weights choose the direction of a step on the linear layer alone; the loss weighs each pair equally. Weights in
+    proportion to the totals would let the most frequent inputs determine each step.
+    """
     present = totals > 0
     relative = totals**ROW_WEIGHT_EXPONENT
     if weights is not None:

@@ -170,7 +170,7 @@ class _Fit:
         position = Position(self.rng.bit_generator.state, history, best_epoch, lowest, ended)
         if self.checkpoint is not None:
             self.checkpoint.write(position, self.arrays)
-        self.good.take((vars(self), "position", position))
+        self.good.take((vars(self), "position", position))  # sets self.position with the copies: an interrupt parts no two
 
     def back_up(self) -> None:
         """Return to the end of the last completed epoch."""
@@ -190,8 +190,7 @@ class _Fit:
 class Snapshot:
     """A copy of some arrays.
 
-    A copy of all arrays is one call of C, which Python interrupts neither for a Ctrl-C nor for another one after it:
-    the arrays, like their copies, are of one time.
+    All arrays are copied in one call of C, which no Ctrl-C interrupts. So no interrupt leaves a half-made copy.
 
     Parameters
     ----------
@@ -226,7 +225,8 @@ class Snapshot:
 
 
 def _assign(*assignments: Iterable[Assignment]) -> None:
-    """Make assignments ``target[place] = value``, in one call of C."""
+    """Make assignments ``target[place] = value``, in one call of C, so that no interrupt leaves a part of them."""
+    # A deque without room consumes the iterator, and Python code runs neither in it nor in setitem
     deque(starmap(setitem, chain(*assignments)), maxlen=0)
 
 

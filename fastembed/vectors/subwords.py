@@ -17,7 +17,7 @@ from fastembed.ngrams import NgramFinder
 from fastembed.vectors.neighbors import Exact, Matrix
 
 Tensors = Mapping[str, npt.NDArray[Any]]
-Rows: TypeAlias = "slice | npt.NDArray[np.integer[Any]]"
+RowIndex: TypeAlias = "slice | npt.NDArray[np.integer[Any]]"
 Composer: TypeAlias = "NgramDictionary | BucketComposer"  # composes vectors (D,) of words that have no vector
 
 
@@ -93,7 +93,7 @@ class NgramDictionary:
             weight *= float(self.word_weights[row])
         return [(self.ngrams[i], weight * self.rows[i].astype(np.float64) - self.centre / size) for i in ids]
 
-    def subset(self, rows: Rows) -> Self:
+    def subset(self, rows: RowIndex) -> Self:
         """Return the composer for a selection of rows of the vectors of words."""
         return self if self.word_weights is None else replace(self, word_weights=self.word_weights[rows])
 
@@ -173,7 +173,7 @@ class BucketComposer:
         size = len(ngrams) + (row is not None)
         return list(zip(ngrams, self.rows[ids].astype(np.float64) / max(size, 1), strict=True))
 
-    def subset(self, rows: Rows) -> Self:
+    def subset(self, rows: RowIndex) -> Self:
         """Return the composer unchanged: its data does not depend on the words."""
         return self
 
