@@ -219,12 +219,16 @@ def compare(
 
     Parameters
     ----------
+    model : FittedClassifier
     true : csr_array (n, L)
         1 where a document has a label that the classifier knows.
     sizes : ndarray (n,)
         The number of labels of each document, known or not.
+    scores : ndarray (n, L)
     known_features : ndarray (n,)
         The number of known features of each document.
+    k : int
+        How many labels are predicted for a document.
 
     Returns
     -------
