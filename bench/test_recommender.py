@@ -33,7 +33,7 @@ def model():
     fitted = Model(
         linear=rng.normal(0, 0.3, (ITEMS, DIM)).astype(np.float32).T,
         bias=np.log(shares).astype(np.float32),
-        similar=narrow(near),
+        item_to_item=narrow(near),
         ridge=6.0,
         median=100.0,
         weight=1.0,

@@ -105,7 +105,7 @@ class HeldOutItems:
     def perplexity(self) -> float:
         """The number of equally likely items that would be as hard to predict, exp(nll).
 
-        Baskets weigh alike here, and hidden items in `Recommender.perplexity`.
+        The nll is a mean over baskets; `Recommender.perplexity` has a mean over hidden items by their weights.
         """
         return _exp(self.nll)
 

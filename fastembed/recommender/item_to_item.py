@@ -28,41 +28,42 @@ from fastembed._kernels import kernels_for
 from fastembed._kernels.cooccur import product_rows, regression
 from fastembed.recommender.model import scaled_rows, totals_of
 
-HEAVY, MOST_HEAVY, DAMPING = 4, 400, 0.25  # times the median sum of counts; the power of their ratio
-# The largest number of neighbours of an item: times the users of the item, times the root of all users, and in any case
+HEAVY, MOST_HEAVY, HEAVY_EXPONENT = 4, 400, 0.25  # see `damp_heavy_users`
+# An item has at most PER_USER neighbours per user of the item, PER_ROOT times the root of all users, and NEIGHBOURS
 PER_USER, PER_ROOT, NEIGHBOURS = 32, 5, 300
-FEW_NEIGHBOURS = 64  # in any case, of a model that only chooses strengths
+FEW_NEIGHBOURS = 64  # takes the place of NEIGHBOURS in a model that only chooses strengths
 RIDGE_FACTOR = 16.0
-MOST_PAIRS = 1 << 26  # of items whose counts are in memory
-PAIRS_PER_TASK = 1 << 23  # of G
-COLUMNS, EASE_COLUMNS = 32, 64  # of B per task
-MOST_EASE, MOST_EASE_ITEMS = 4096, 24576  # users or items, the fewer of both, and items
-MOST_WEIGHTS = 400  # of a column of EASE; usually a column has 300 to 350
-GROUPS = 1200  # of the weights of a column
-ROWS_AT_ONCE = 256  # of the inverse, which are mirrored; of items, whose predictions are computed
+MOST_PAIRS = 1 << 26  # the largest number of entries of G
+PAIRS_PER_TASK = 1 << 23  # the products n_ui n_uj that a task adds up in G
+COLUMNS, EASE_COLUMNS = 32, 64  # columns of B per task: of the nearest items, and of EASE
+MOST_EASE, MOST_EASE_ITEMS = 4096, 24576  # EASE has at most MOST_EASE users or items, and at most MOST_EASE_ITEMS items
+MOST_WEIGHTS = 400  # the largest number of weights in a column of EASE; most columns have 300 to 350
+GROUPS = 1200  # `_strongest` has at least this many groups per column
+ROWS_AT_ONCE = 256  # `_inverse` mirrors, and `Ease.predicted` multiplies, this many rows at a time
 
 
 def item_to_item(n: Any, pool: Pool, *, ease: float = 0.0, neighbours: int = NEIGHBOURS) -> Any:
     """Return B, csr (V, V), of the counts n: by EASE with a factor, or by the nearest items if the factor is 0.
 
-    The nearest items also take the place of EASE where rounding makes its inverse fail.
+    If rounding makes the inverse of EASE fail, B is by the nearest items.
     """
-    n = without_heavy(n)
+    n = damp_heavy_users(n)
     if ease and (b := Ease(n).weights(ease, pool)).nnz:
         return b
     return nearest_weights(n, pool, neighbours)
 
 
-def without_heavy(n: Any) -> Any:
-    """Return n with the rows of heavy users times  (n_u / 4 m)^(-t/2),  so that they count less in n^T n, the pairs.
+def damp_heavy_users(n: Any) -> Any:
+    """Return n with the row of each heavy user times  (n_u / 4 m)^(-1/4),  so that heavy users count less in  n^T n.
 
-    Users with more than `MOST_HEAVY` m are left out, because they may have most pairs. m is the median of n_u.
+    m is the median of n_u. A user is heavy if n_u is above 4 m, and is left out if n_u is above 400 m: most pairs of
+    items may be pairs of very few users.
     """
     totals = totals_of(n)
     ratios = totals / np.median(totals[totals > 0])
     kept = ratios <= MOST_HEAVY
     n = n if kept.all() else n[kept]
-    return scaled_rows(n, np.maximum(1, ratios[kept] / HEAVY) ** -DAMPING)
+    return scaled_rows(n, np.maximum(1, ratios[kept] / HEAVY) ** -HEAVY_EXPONENT)
 
 
 # ---------------------------------------------------------------- nearest items
@@ -126,13 +127,17 @@ def _columns(item_rows: Any, neighbours: int, pool: Pool) -> list[tuple[Int32, F
 
 
 def _most_frequent(n: Any) -> tuple[NDArray[np.intp], Any]:
-    """Return the most frequent items, of which at most `MOST_PAIRS` pairs occur, and their rows of n^T, csr (K, U)."""
+    """Return the most frequent items, as many as have `MOST_PAIRS` pairs at most, and their rows of n^T, csr (K, U).
+
+    The first k items have at most k^2 pairs, and at most the sum of the pairs of each user.
+    """
     users = np.bincount(n.indices, minlength=n.shape[1])
     order = np.argsort(-users, kind="stable")[: np.count_nonzero(users)]
     item_rows = n[:, order].T.tocsr()
-    ranked = item_rows.T.tocsr()
+    ranked = item_rows.T.tocsr()  # the columns are the ranks of items by frequency
     before = np.arange(n.nnz, dtype=np.int32) - np.repeat(ranked.indptr[:-1], np.diff(ranked.indptr))
-    pairs = np.cumsum(np.bincount(ranked.indices, 2 * before + 1))  # of the first item, of two, and so on
+    # An item after `before` items of a user makes 2 before + 1 pairs (i, j): two with each, and one with itself
+    pairs = np.cumsum(np.bincount(ranked.indices, 2 * before + 1))
     most = np.count_nonzero(np.minimum(np.arange(1.0, len(order) + 1) ** 2, pairs) <= MOST_PAIRS)
     return order[:most], item_rows[:most]
 
@@ -173,7 +178,7 @@ def _nearest(g: PairCounts, norms: Float32, c: int, most: int) -> NDArray[np.int
 
 
 def ease_fits(users: int, items: int) -> bool:
-    """Return whether the inverse of `Ease` is small enough to be tried."""
+    """Return whether the data are small enough for EASE."""
     return min(users, items) <= MOST_EASE and items <= MOST_EASE_ITEMS
 
 
@@ -184,7 +189,7 @@ class Ease:
 
         B_ic = M_ic (f_c / f_i)^(1/4) / (1 - M_cc)   for i != c
 
-    The inverse is that of the items or of the users, whichever are fewer. Where rounding makes it fail, B is 0.
+    The matrix to invert is (V, V), or (U, U) if users are fewer than items. If rounding makes the inverse fail, B is 0.
 
     Attributes
     ----------
@@ -276,8 +281,9 @@ def _inverse(matrix: Float32) -> Float32 | None:
 def _strongest(magnitudes: Float32) -> tuple[Int32, Int32]:
     """Return the rows and the columns of the `NEIGHBOURS` largest magnitudes (V, K) of each column, or a few more.
 
-    The threshold of a column is the least of the `NEIGHBOURS` largest maxima of groups of its magnitudes. A column with
-    more than `MOST_WEIGHTS` above its threshold, as items that are alike have, keeps its `NEIGHBOURS` largest.
+    The magnitudes of a column are divided into groups of one size, each of which has a maximum. The `NEIGHBOURS`-th
+    largest maximum is the threshold of the column, so at least `NEIGHBOURS` magnitudes reach the threshold. If more
+    than `MOST_WEIGHTS` reach the threshold, because many items are alike, the column keeps its `NEIGHBOURS` largest.
     """
     items, width = magnitudes.shape
     most, size = min(NEIGHBOURS, items - 1), max(1, items // GROUPS)

@@ -8,7 +8,7 @@ b is the logarithm of the shares of the items, and fixed.
 
 1. *Low rank*: W (D, V), and a row d_u that is the minimum of  s_u sum_c n_uc (logsumexp(d W + b) - (d W + b)_c)
    + ridge / 2 |d|^2,  with  s_u = (n_u / m)^-t.  n_u is the sum of the counts of u, m their median, t = 0.5: this is
-   the vector of a document (`trainer/folding.py`), except that more items of a user count less each.
+   the vector of a document (`trainer/folding.py`), except that s_u lets many items of a user count less each.
 2. *Item to item*: B (V, V) has no diagonal, so an item is predicted from the *other* items of a user.
 
 `item_to_item.py` learns B, and `strengths.py` chooses the ridge, a, g and h.
@@ -45,11 +45,11 @@ Array = NDArray[Any]
 Scored = list[tuple[Any, float]]
 FilePath = str | os.PathLike[str]
 
-TOLERANCE = 1e-5  # of the rows of users: see `optimal_rows`
-ROUGH_TOLERANCE = 1e-4  # of rows that only rank items for a recommendation
-EXPONENT, FLOOR = 0.5, 0.1  # t, and of the item-to-item model
-NUMBERS = ("ridge", "median", "weight")  # of a model
-FOLDED = 64  # users who are folded in together
+TOLERANCE = 1e-5  # the tolerance of `optimal_rows` for rows of users
+ROUGH_TOLERANCE = 1e-4  # the same for rows that only rank items for a recommendation
+EXPONENT, FLOOR = 0.5, 0.1  # t in s_u, and the floor in the logarithm
+NUMBERS = ("ridge", "median", "weight")  # the attributes of `Model` that are numbers
+FOLDED = 64  # the number of users in a block of `KnownRows`
 
 
 @dataclass(frozen=True)
@@ -62,19 +62,19 @@ class Model:
         W.
     bias : ndarray (V,), float32
         b.
-    similar : csr_array (V, V), float32
+    item_to_item : csr_array (V, V), float32
         B.
     ridge, median : float
-        Of the rows of users; m is the median.
+        The ridge of the rows d_u, and m.
     weight : float
-        The median weight in the data; a weight w counts as log2(1 + w / weight), which is 1 where all are the same.
+        The median weight in the data; a weight w counts as log2(1 + w / weight), which is 1 if all weights are equal.
     factors : ndarray (3,), float32
         a, g and h.
     """
 
     linear: Float32
     bias: Float32
-    similar: Any
+    item_to_item: Any
     ridge: float
     median: float
     weight: float
@@ -84,7 +84,7 @@ class Model:
 
     @property
     def popularity(self) -> Float32:
-        """What the popularity of the items adds to the logits of a user with items, (V,): a b."""
+        """What popularity adds to the logits of a user with items: a b, (V,)."""
         return self.factors[0] * self.bias
 
     @cached_property
@@ -95,7 +95,7 @@ class Model:
 
 def fold(x: Any, model: Model, pool: Pool, tolerance: float = TOLERANCE) -> Float32:
     """Return the rows (N, D) of users with the items x, csr (N, V): the unique optimum given W; zero without items."""
-    n = damped(counted(x, model.weight), model)
+    n = damped(log_counts(x, model.weight), model)
     return optimal_rows(n, Layer(model.linear, model.bias, model.ridge, model.origin), pool, tolerance)[0]
 
 
@@ -104,7 +104,7 @@ def scores(d: Float32, x: Any, model: Model, left_out: Any = None) -> Float32:
     a, g, h = model.factors
     logits: Float32 = (g * d) @ model.linear
     logits += a * model.bias
-    add_linked(counted(x, model.weight), model, h, logits)
+    add_item_to_item(log_counts(x, model.weight), model, h, logits)
     normalise(logits, left_out)
     return logits
 
@@ -139,21 +139,21 @@ def contributions(x: Any, d: Float32, items: NDArray[np.intp], model: Model) -> 
         The items to explain.
     model : Model
     """
-    n, w = counted(x, model.weight), model.linear
+    n, w = log_counts(x, model.weight), model.linear
     p = d @ w + model.bias
     kernels_for("float32").softmax(p)
     centred = (w[:, n.indices] - (w @ p)[:, None]).astype(np.float64)
     scale = model.factors[1] * damping(n.data.sum(keepdims=True), model) / model.ridge
     shares: Float64 = (scale * n.data[:, None]) * (centred.T @ w[:, items])
-    linked = n.data[:, None] * model.similar[n.indices][:, items].toarray().astype(np.float64)
-    total = linked.sum(axis=0)
+    item_to_item = n.data[:, None] * model.item_to_item[n.indices][:, items].toarray().astype(np.float64)
+    total = item_to_item.sum(axis=0)
     log = model.factors[2] * np.log1p(np.maximum(total, 0) / FLOOR)
-    shares += linked * np.divide(log, total, out=np.zeros_like(log), where=total > 0)
+    shares += item_to_item * np.divide(log, total, out=np.zeros_like(log), where=total > 0)
     return shares
 
 
-def counted(x: Any, weight: float) -> Any:
-    """Return the counts n of weights, csr: log2(1 + w / weight). Indices of int32 are shared with x, not copied."""
+def log_counts(x: Any, weight: float) -> Any:
+    """Return the counts  n = log2(1 + x / weight)  of the weights x, csr. Indices of int32 are shared with x."""
     data = x.data / np.float32(weight)
     data += 1
     np.log2(data, out=data)
@@ -172,7 +172,7 @@ def damping(totals: Float64, model: Model) -> Float64:
 
 
 def damped(n: Any, model: Model) -> Any:
-    """Return the damped counts  s_u n_uc  of users, csr, whose row d_u is then a minimum of `trainer/folding.py`."""
+    """Return the damped counts  s_u n_uc  of users, csr, for which `trainer/folding.py` computes the rows d_u."""
     return scaled_rows(n, damping(totals_of(n), model))
 
 
@@ -183,9 +183,9 @@ def scaled_rows(n: Any, factors: Float64) -> Any:
     return sparse.csr_array((data, n.indices, n.indptr), shape=n.shape)
 
 
-def add_linked(n: Any, model: Model, factor: float, logits: Float32) -> None:
-    """Add  factor log(1 + max(0, n B) / floor)  to logits (N, V), in place."""
-    b, sums = model.similar, np.empty(logits.shape[1], np.float32)
+def add_item_to_item(n: Any, model: Model, factor: float, logits: Float32) -> None:
+    """Add  factor log(1 + max(0, n B) / floor)  of counts n (N, V) to logits (N, V), in place."""
+    b, sums = model.item_to_item, np.empty(logits.shape[1], np.float32)
     kernels_for("float32").add_log_product(
         n.indptr, n.indices, n.data, b.indptr, b.indices, b.data, factor, FLOOR, sums, logits
     )
@@ -282,7 +282,7 @@ class FittedRecommender:
     # ---------------------------------------------------------------- who is asked about
 
     def usual(self, form: str) -> float:
-        """Return the weight of an item without one in "pairs" or "baskets": the median, or 1 as in training."""
+        """Return the weight of an item without a weight in "pairs" or "baskets": the median, or 1 as in training."""
         return 1.0 if self.data.unweighted == form else self.model.weight
 
     def asked(self, who: Any, users: Any, skip_unknown: bool, pool: Pool, tolerance: float = TOLERANCE) -> Asked:
@@ -446,7 +446,7 @@ class FittedRecommender:
         if Path(path).suffix.lower() not in FORMATS["safetensors"].suffixes:
             raise ValueError(f"a recommender is a .safetensors file, got {str(path)!r}")
         seen = self.data.matrix
-        model, b = self.model, self.model.similar
+        model, b = self.model, self.model.item_to_item
         tensors = {"linear": np.ascontiguousarray(model.linear), "bias": model.bias, "factors": model.factors}
         tensors |= {"similar.indptr": b.indptr, "similar.indices": b.indices, "similar.data": b.data}
         tensors |= {name: np.array(getattr(model, name)) for name in NUMBERS}
@@ -481,7 +481,7 @@ class FittedRecommender:
             )
             if not (len(items),) == model.bias.shape == model.linear.shape[1:]:
                 raise ValueError(f"{len(items)} items, but a model of {model.linear.shape[-1]}")
-            for matrix in (seen, model.similar):
+            for matrix in (seen, model.item_to_item):
                 matrix.check_format(full_check=True)  # their columns are indices in kernels
             data = Interactions(seen, users, items, metadata.get("unweighted", ""))
             return cls(model, data, json.loads(metadata["history"]), settings)

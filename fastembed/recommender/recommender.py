@@ -29,8 +29,8 @@ class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
     """Recommends items to users, by an exact softmax over all items.
 
     Two models give the logits: a vector of the user times vectors of items, and items that are often taken together.
-    Hidden items of some users decide what each model and the popularity of items weigh. A user without items
-    gets the most popular ones. The result has the same bits on any number of threads. Section 11 of
+    Hidden items of some users choose the strengths of the two models and of popularity. A user without items
+    gets the most popular items. The result has the same bits on any number of threads. Section 11 of
     ``docs/derivation.md`` has the formulas.
 
     Parameters
@@ -112,7 +112,8 @@ class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
         progress : bool or FitProgress, optional
             As for `SkipGram.fit`.
         on_epoch_end : callable, optional
-            Called with the record of each epoch; training ends early if it returns True.
+            Called with the record of each epoch; training ends early if it returns True. The model of this recommender
+            changes only when `fit` ends.
 
         Returns
         -------
@@ -135,7 +136,11 @@ class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
 
     @property
     def items_(self) -> NDArray[Any]:
-        """The items (V,): int64, or str objects; in the order of the columns, or in which they came, or 0 to V - 1."""
+        """The items (V,): int64, or str objects.
+
+        The items of a matrix are its columns, 0 to V - 1. Other items have the order in which they first occur; if they
+        are the numbers 0 to V - 1, they are sorted.
+        """
         return self._fitted.data.items.names
 
     @property
@@ -150,7 +155,7 @@ class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
 
     @property
     def user_factors_(self) -> NDArray[np.float32]:
-        """The vectors of the users (U, D), which are found when they are first asked for."""
+        """The vectors of the users (U, D), which are computed at first use."""
         fitted = self._fitted
         return fitted.known_rows.of(np.arange(len(fitted.data.users)), Pool(check_threads(self.threads)))
 
@@ -365,8 +370,8 @@ class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
         """Return the number of equally likely items that would be as hard to predict as the items of users.
 
         It is exp of the mean negative log-likelihood of the hidden items among the items that are not in X. Without
-        `hidden`, the items of X count, which the vectors have seen. All hidden items weigh alike here, and all users in
-        `held_out_items`.
+        `hidden`, it is that of the items of X among all items. The mean is over items by their weights; in
+        `held_out_items`, it is over users.
 
         Parameters
         ----------

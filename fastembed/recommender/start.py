@@ -13,21 +13,23 @@ from fastembed._base.threads import Pool
 from fastembed.recommender.model import Model, damped, scaled_rows, totals_of
 from fastembed.recommender.options import RecommenderOptions
 
-ROWS = 8192  # of users whose float64 rows are in memory
+ROWS = 8192  # users per task of `newton_rows`, which has their rows in float64
 START_SCALE = 0.1
-START_PASSES, EXTRA = 3, 16  # of the randomised SVD
-FIRST_RIDGE, FIRST_FACTORS = 1.5, (1.0, 0.75, 0.75)  # the factors are a, g and h, if hidden items cannot choose them
+START_PASSES, EXTRA = 3, 16  # more passes of the randomised SVD after the first, and more columns than its rank
+FIRST_RIDGE, FIRST_FACTORS = 1.5, (1.0, 0.75, 0.75)  # the ridge, and a, g, h, where hidden items are too few to choose
 
 
 def first_model(n: Any, weight: float, options: RecommenderOptions, pool: Pool) -> Model:
-    """Return the model before training, with strengths that are a fair guess, and without B.
+    """Return the model before training, without B, and with the ridge `FIRST_RIDGE` and the factors `FIRST_FACTORS`.
 
-    W has the first right singular vectors of n, its rows divided by the square roots of their sums, its columns by
-    those of one more than theirs: else rare items would be in no vector, and few epochs do not make up for it.
+    The rows of W are the first right singular vectors of  n_uc / sqrt(n_u (1 + n_c)),  times a constant. n_u and n_c
+    are the sums of rows and columns. Without the division rare items would be in no vector, and few epochs would not
+    change that.
     """
     users, items = n.shape
     columns = np.asarray(n.sum(axis=0), np.float64).ravel()
     empty = columns == 0
+    # As in `log_shares` of skipgram/start.py, items without users together have the share of the rarest other item
     shares = np.where(empty, columns[~empty].min() / max(1, empty.sum()), columns)
     totals = totals_of(n)
     rng = np.random.default_rng(options.seed)
@@ -39,7 +41,7 @@ def first_model(n: Any, weight: float, options: RecommenderOptions, pool: Pool) 
     return Model(
         linear=linear.astype(np.float32),
         bias=np.log(shares / shares.sum()).astype(np.float32),
-        similar=sparse.csr_array((items, items), dtype=np.float32),
+        item_to_item=sparse.csr_array((items, items), dtype=np.float32),
         ridge=FIRST_RIDGE,
         median=float(np.median(totals[totals > 0])),
         weight=weight,

@@ -3,9 +3,9 @@
     log p(c | u) = a b_c + g d_u W_c + h log(1 + max(0, (n_u B)_c) / floor) - log Z_u
 
 The strengths are the ridge of the rows d_u, the factor of EASE in B, and a, g and h. Each model is *calibrated* alone:
-a and its factor minimise the nll of the hidden items. The ridge, the factor of EASE, the share of each model in the
-product, and the share of a that stays maximise the NDCG of the hidden items: the nll says more of the many items that
-nobody could have predicted.
+a and its factor, g or h, minimise the nll of the hidden items. The ridge, the factor of EASE, the share of each model
+in the product, and a factor on a (`POPULARITIES`) maximise the NDCG of the hidden items, because items that nobody
+could predict dominate the nll.
 
 `choose_strengths` has the steps, `Search` the logits of each candidate, and `HiddenItems` says how well they predict.
 """
@@ -22,26 +22,29 @@ from scipy import sparse
 from fastembed._base.arrays import Float32, Float64, Int32
 from fastembed._base.threads import Pool
 from fastembed._kernels import kernels_for
-from fastembed.recommender.item_to_item import Ease, ease_fits, without_heavy
-from fastembed.recommender.model import FLOOR, Model, add_linked, damped
+from fastembed.recommender.item_to_item import Ease, damp_heavy_users, ease_fits
+from fastembed.recommender.model import FLOOR, Model, add_item_to_item, damped
 from fastembed.trainer.folding import Layer, optimal_rows
 
-HIDDEN_SHARE = 0.2  # of the items of a user
-# The largest number of users with hidden items: a quarter of the users, 65,536 / sqrt(items), and 1,500
+HIDDEN_SHARE = 0.2  # the share of a user's items that is hidden
+# The largest number of users with hidden items: HIDING_SHARE of the users with two items or more,
+# HIDING_ROOT / sqrt(items), MOST_HIDING, and as many as have HIDDEN_LOGITS scores
 HIDING_SHARE, HIDING_ROOT, MOST_HIDING = 0.25, 1 << 16, 1500
-HIDDEN_LOGITS = 1 << 24  # of the users with hidden items
-LEAST_HIDDEN = 200  # items, from which the strengths can be chosen
-HIDDEN_EXPONENT = 0.5  # of the number of a user's hidden items, in the weight of the user
+HIDDEN_LOGITS = 1 << 24
+LEAST_HIDDEN = 200  # fewer hidden items do not choose strengths
+HIDDEN_EXPONENT = 0.5  # a hidden item weighs k^-HIDDEN_EXPONENT if its user has k hidden items
 RIDGES = (0.3, 0.75, 2.0, 5.0, 12.0)
 EASE_FACTORS = (1.0, 4.0, 16.0, 64.0)
-SHARES = (0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.85, 0.92, 0.96, 1.0)  # of the item-to-item model in the product
-USUAL_SHARE, MARGIN = 0.6, 0.5  # the share where hidden items tell little: less than this many standard errors
-POPULARITIES = (0.1, 0.25, 0.5, 0.75, 1.0)  # of the factor of the bias that the nll chooses
-CHOICE_TOLERANCE = 1e-2  # of the rows of users: see `optimal_rows`
-DEPTH = 100  # of the NDCG
-BEST = 10  # items, among which users look for the hidden ones
-PRIOR = 3.0  # precision of the factors about 1; the weight of a hidden item is 1 at most
-LEAST_FACTOR = 0.05  # below 0, what nobody takes would be first for users of whose items nothing is known
+# The shares of the item-to-item model in the product; the low-rank model has the rest
+SHARES = (0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.85, 0.92, 0.96, 1.0)
+# Of the shares whose NDCG is at most MARGIN standard errors below the highest, the nearest to USUAL_SHARE is chosen
+USUAL_SHARE, MARGIN = 0.6, 0.5
+POPULARITIES = (0.1, 0.25, 0.5, 0.75, 1.0)  # factors on a, which the nll has chosen
+CHOICE_TOLERANCE = 1e-2  # the tolerance of `optimal_rows` while strengths are chosen
+DEPTH = 100  # NDCG@100
+BEST = 10  # a hidden item is a hit among this many best items
+PRIOR = 3.0  # the precision of the Gaussian prior of the factors, which has mean 1; a hidden item weighs 1 at most
+LEAST_FACTOR = 0.05  # with a below 0, the rarest items would be first for a user whose items have no weights in B
 NEWTON_STEPS = 12
 
 
@@ -51,9 +54,9 @@ class Split(NamedTuple):
     Attributes
     ----------
     training : csr_array (U, V)
-        n, without the rows of N users.
+        n, with the rows of N users emptied.
     seen, hidden : csr_array (N, V)
-        The rows of these users: the items that predict, and the items to predict.
+        The rows of the N users, in two: the items that predict, and the items to predict.
     """
 
     training: Any
@@ -62,19 +65,19 @@ class Split(NamedTuple):
 
 
 class Strengths(NamedTuple):
-    """What hidden items have chosen.
+    """The strengths that hidden items have chosen.
 
     Attributes
     ----------
     ridge : float
-        Of the rows of users.
+        The ridge of the rows d_u.
     ease : float
-        The factor of EASE; 0 for the nearest items.
+        The factor of EASE; 0 if B is by the nearest items.
     factors : ndarray of float32 (3,)
         a, g and h.
     hits : dict of str to float
-        For the record of the last epoch: the shares of the hidden items that are among the ten best, by the models and
-        by popularity.
+        For the record of the last epoch: the share of the hidden items that are among the ten best items by the models,
+        and the share by popularity.
     """
 
     ridge: float
@@ -89,9 +92,9 @@ class Calibrated(NamedTuple):
     Attributes
     ----------
     factors : ndarray (2,) or (3,)
-        Of b and of the model's own logits; or a, g and h of the product.
+        The factors of b and of the term of the model; or a, g and h of the product.
     logits : ndarray of float32 (N, V)
-        The sum of b and the own logits, times their factors.
+        The sum of the terms times their factors.
     """
 
     factors: Float64
@@ -106,9 +109,9 @@ class Candidate(NamedTuple):
     value : float
     model : Calibrated
     share : int
-        The number in `SHARES` of the best share of the item-to-item model in the product.
+        The share of the item-to-item model in the product: its number in `SHARES`.
     ndcg : float
-        Of the product with this share.
+        The highest NDCG among the shares; see `HiddenItems.best_share`.
     """
 
     value: float
@@ -117,22 +120,22 @@ class Candidate(NamedTuple):
     ndcg: float
 
 
-CandidateOf = Callable[[float, Candidate | None], Candidate]  # of a value and the best candidate so far, if any
+CandidateOf = Callable[[float, Candidate | None], Candidate]  # takes a value, and the best candidate so far or None
 
 
 # ---------------------------------------------------------------- hidden items
 
 
 def hide_items(n: Any, seed: int) -> Split | None:
-    """Return counts without some users, a fifth of whose items is hidden; None if fewer than 200 items would be hidden.
+    """Return a split that hides a fifth of the items of some users; None if it would hide fewer than 200 items.
 
-    Training sees no item of these users: W fits the users of training, and would not tell how much the row of a new
-    user must be held back.
+    Training sees no item of these users. W fits the users of training better than new users, so hidden items of the
+    users of training would choose a ridge that is too low for new users.
     """
     rng = np.random.default_rng(seed)
     sizes = np.diff(n.indptr)
     able = np.flatnonzero(sizes >= 2)
-    most = most_hiding(len(able), n.shape[1])
+    most = most_hiding_users(len(able), n.shape[1])
     if most < 1:
         return None
     chosen = np.sort(rng.choice(able, most, replace=False))
@@ -147,13 +150,13 @@ def hide_items(n: Any, seed: int) -> Split | None:
     return Split(_entries(n, np.repeat(others, sizes)), _entries(part, ~mask), _entries(part, mask))
 
 
-def most_hiding(users: int, items: int) -> int:
-    """Return the largest number of users with hidden items, if so many `users` have two items or more."""
+def most_hiding_users(users: int, items: int) -> int:
+    """Return the largest number of users with hidden items, from the number of users with two items or more."""
     return min(MOST_HIDING, int(HIDING_ROOT / items**0.5), HIDDEN_LOGITS // items, round(HIDING_SHARE * users))
 
 
 def _entries(n: Any, mask: NDArray[np.bool_]) -> Any:
-    """Return n with the entries in the mask alone; its indices have the dtype of the indices of n."""
+    """Return n with only the entries in the mask, csr; the dtypes of the index arrays stay."""
     ends = np.zeros(len(mask) + 1, n.indptr.dtype)
     np.cumsum(mask, out=ends[1:])
     return sparse.csr_array((n.data[mask], n.indices[mask], ends[n.indptr]), shape=n.shape)
@@ -176,12 +179,12 @@ def choose_strengths(model: Model, split: Split, pool: Pool) -> Strengths:
     best = climb(RIDGES, search.with_ridge)
     ridge, search.low_rank = best.value, best.model
     if ease_fits(*split.training.shape):
-        search.ease = Ease(without_heavy(split.training))
+        search.ease = Ease(damp_heavy_users(split.training))
         other = climb(EASE_FACTORS, search.with_ease, best.ndcg)
         if other.ndcg > best.ndcg:
-            ease, search.linked = other.value, other.model
+            ease, search.item_to_item = other.value, other.model
     product = climb(POPULARITIES, search.with_popularity).model
-    factors = (search.scale(product) * product.factors).astype(np.float32)
+    factors = (search.product_factor(product) * product.factors).astype(np.float32)
     return Strengths(ridge, ease, factors, search.hits(product))
 
 
@@ -199,7 +202,7 @@ def climb(values: Sequence[float], candidate: CandidateOf, least: float = 0.0) -
 
 
 def _last_rise(best: Candidate, values: Sequence[float], candidate: CandidateOf) -> Candidate:
-    """Return the last candidate, from `best` over the values on, up to which the NDCG rises."""
+    """Return the last candidate before the NDCG falls or stays, along `best` and the candidates of the values."""
     for value in values:
         following = candidate(value, best)
         if following.ndcg <= best.ndcg:
@@ -213,12 +216,12 @@ class Search:
 
     Attributes
     ----------
-    linked : Calibrated
-        The item-to-item model: B of the nearest items, until EASE is better.
+    item_to_item : Calibrated
+        The item-to-item model: B of the nearest items, or of EASE once EASE has a higher NDCG.
     low_rank : Calibrated
         The low-rank model, once its ridge is chosen.
     ease : Ease
-        Of the users of training, once EASE is tried.
+        EASE of the users of training, if the data are small enough for EASE.
     """
 
     low_rank: Calibrated
@@ -228,63 +231,64 @@ class Search:
         self._model, self._split, self._pool = model, split, pool
         self._users = HiddenItems(split.seen, split.hidden)
         self._damped = damped(split.seen, model)
-        self._rows: Float32 | None = None  # of the users by the last ridge: the rows by the next ridge are near
+        self._rows: Float32 | None = None  # the rows by the last ridge, from which the rows by the next ridge start
         logits = np.zeros(split.seen.shape, np.float32)
-        add_linked(split.seen, model, 1, logits)
-        self.linked = self._calibrated(logits, np.ones(2))
+        add_item_to_item(split.seen, model, 1, logits)
+        self.item_to_item = self._calibrated(logits, np.ones(2))
 
     def with_ridge(self, ridge: float, best: Candidate | None) -> Candidate:
-        """Return the low-rank model with a ridge."""
+        """Return the candidate of a ridge: the low-rank model with it, and the best share beside the other model."""
         layer = Layer(self._model.linear, self._model.bias, ridge)
         self._rows = optimal_rows(self._damped, layer, self._pool, CHOICE_TOLERANCE, self._rows)[0]
         start = np.ones(2) if best is None else best.model.factors
         model = self._calibrated(self._rows @ self._model.linear, start)
-        share, ndcg = self._users.best_share(model.logits, self.linked.logits, shares_near(best, 1))
+        share, ndcg = self._users.best_share(model.logits, self.item_to_item.logits, shares_near(best, 1))
         return Candidate(ridge, model, share, ndcg)
 
     def with_ease(self, factor: float, best: Candidate | None) -> Candidate:
-        """Return the item-to-item model of EASE with a factor."""
+        """Return the candidate of a factor of EASE."""
         predicted = self.ease.predicted(self._split.seen, factor)
-        start = self.linked.factors if best is None else best.model.factors
+        start = self.item_to_item.factors if best is None else best.model.factors
         model = self._calibrated(np.log1p(np.maximum(predicted, 0) / np.float32(FLOOR)), start)
         share, ndcg = self._users.best_share(self.low_rank.logits, model.logits, shares_near(best, 1))
         return Candidate(factor, model, share, ndcg)
 
     def with_popularity(self, popularity: float, best: Candidate | None) -> Candidate:
-        """Return the product of both models, of which each has a part of its factor of b.
+        """Return the candidate of a popularity: the product of both models, with their factors of b times it.
 
-        The nll wants popularity for the items that nothing links. With less of it, what links items counts more.
+        The factors of b minimise the nll, which needs popularity for the hidden items that neither model predicts. With
+        lower factors of b, the two models decide more of the order of items.
         """
-        low_rank, linked = (
+        low_rank, item_to_item = (
             each.logits + np.float32((popularity - 1) * each.factors[0]) * self._model.bias
-            for each in (self.low_rank, self.linked)
+            for each in (self.low_rank, self.item_to_item)
         )
-        number, ndcg = self._users.best_share(low_rank, linked, shares_near(best, 2))
+        number, ndcg = self._users.best_share(low_rank, item_to_item, shares_near(best, 2))
         share = SHARES[number]
-        factors = (1 - share) * np.append(self.low_rank.factors, 0) + share * np.insert(self.linked.factors, 1, 0)
+        factors = (1 - share) * np.append(self.low_rank.factors, 0) + share * np.insert(self.item_to_item.factors, 1, 0)
         factors[0] *= popularity
         low_rank *= np.float32(1 - share)
-        linked *= np.float32(share)
-        low_rank += linked
+        item_to_item *= np.float32(share)
+        low_rank += item_to_item
         return Candidate(popularity, Calibrated(factors, low_rank), number, ndcg)
 
-    def scale(self, product: Calibrated) -> float:
-        """Return the factor that calibrates the product, without a change of the order of items.
+    def product_factor(self, product: Calibrated) -> float:
+        """Return the factor on all logits of the product that minimises the nll: the order of items stays.
 
-        Hidden items that no user of training has do not count: once training has all users, hardly any item is without
-        a user.
+        Hidden items that no user of training has are ignored: after training with all users, hardly any item has no
+        user.
         """
         hidden, nothing = self._split.hidden, np.zeros_like(self._model.bias)
         known = HiddenItems(self._split.seen, _entries(hidden, np.isin(hidden.indices, self._split.training.indices)))
         return float(known.calibrated(np.broadcast_to(nothing, hidden.shape), product.logits, np.ones(2))[1])
 
     def hits(self, product: Calibrated) -> dict[str, float]:
-        """Return the shares of the hidden items among the best ones, by the product and by popularity."""
+        """Return the shares of the hidden items that are hits, by the product and by popularity."""
         share, popular = self._users.hit_share, np.broadcast_to(self._model.bias, product.logits.shape).copy()
         return {"found": share(product.logits), "found_by_popularity": share(popular)}
 
     def _calibrated(self, logits: Float32, start: Float64) -> Calibrated:
-        """Return the model with these logits, which change in place; `start` are the first factors."""
+        """Return the calibrated model of a term, which changes in place; `start` has the first factors."""
         bias = self._model.bias
         factors = self._users.calibrated(np.broadcast_to(bias, logits.shape), logits, start)
         logits[:] = np.float32(factors[1]) * logits + np.float32(factors[0]) * bias
@@ -292,7 +296,7 @@ class Search:
 
 
 def shares_near(best: Candidate | None, width: int) -> range:
-    """Return the numbers of the shares that are near the share of a candidate, or of all."""
+    """Return the numbers in `SHARES` up to `width` from that of a candidate, or all numbers without a candidate."""
     if best is None:
         return range(len(SHARES))
     return range(max(0, best.share - width), min(best.share + width + 1, len(SHARES)))
@@ -301,7 +305,7 @@ def shares_near(best: Candidate | None, width: int) -> range:
 class HiddenItems:
     """Users with their seen and their hidden items, csr (N, V): how well logits (N, V) predict the hidden ones.
 
-    Items that a user has seen are not candidates. A hidden item of a user with k hidden ones has the weight k^-t.
+    Items that a user has seen are not ranked. A hidden item has the weight 1 / sqrt(k) if its user has k hidden items.
     """
 
     def __init__(self, seen: Any, hidden: Any) -> None:
@@ -354,9 +358,10 @@ class HiddenItems:
         return float(nll / total), gradient / total, hessian / total
 
     def best_share(self, first: Float32, second: Float32, shares: range) -> tuple[int, float]:
-        """Return the number of a share of `second`, beside `first`, and the highest NDCG.
+        """Return the number of the chosen share of `second`, and the highest mean NDCG; `first` has the rest.
 
-        Among the shares within half a standard error of the highest NDCG, it is the nearest to `USUAL_SHARE`.
+        The loss of a share is the best share's NDCG minus its NDCG, user by user. Of the shares whose mean loss is at
+        most half its standard error, the share nearest to `USUAL_SHARE` is chosen.
         """
         ndcg = {k: self.ndcg(first, second, SHARES[k]) for k in shares}
         best = max(ndcg.values(), key=np.mean)

@@ -1,8 +1,8 @@
 """Training of a recommender, from the items of users to the arrays that score all items for any user.
 
-W is trained with one row of E per user; then E is thrown away, so that a user in the data and a new user with the same
-items have the same row (`model.py`). B is learned beside W (`item_to_item.py`). Hidden items of users who are kept away
-from a first training choose how much W, B and popularity count (`strengths.py`).
+W is trained with one row of E per user. Then E is discarded, so that a user in the data and a new user with the same
+items have the same row (`model.py`). B is computed without W (`item_to_item.py`). A first training leaves out some
+users, whose hidden items choose how much W, B and popularity count (`strengths.py`).
 """
 
 from __future__ import annotations
@@ -17,21 +17,22 @@ from fastembed._base.validation import number_of, warn_user
 from fastembed.counts.store import grouped
 from fastembed.recommender.data import Interactions
 from fastembed.recommender.item_to_item import FEW_NEIGHBOURS, MOST_PAIRS, NEIGHBOURS, item_to_item
-from fastembed.recommender.model import EXPONENT, FittedRecommender, Model, counted, totals_of
+from fastembed.recommender.model import EXPONENT, FittedRecommender, Model, log_counts, totals_of
 from fastembed.recommender.options import RecommenderOptions
 from fastembed.recommender.start import first_model, newton_rows
-from fastembed.recommender.strengths import choose_strengths, hide_items, most_hiding
+from fastembed.recommender.strengths import choose_strengths, hide_items, most_hiding_users
 from fastembed.trainer.data import FitData, FitOptions
 from fastembed.trainer.fit import train
 from fastembed.trainer.parameters import Parameters
 from fastembed.trainer.run import Record, Run
 
 SETTINGS = FitOptions(learning_rate=1.0, linear_learning_rate=1.0, block_size=256, l2=0.3, linear_l2=0.4)
-STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 160, 3, 10  # blocks in all epochs together; users who are many need fewer epochs
-# The largest number of scores in all epochs together: per entry, or in any case; there is always one epoch
+# The default number of epochs makes about STEPS blocks, and is between the two other numbers
+STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 160, 3, 10
+# All epochs together compute at most PER_ENTRY scores per entry, or FREE_SCORES if that is more; one epoch always runs
 PER_ENTRY, FREE_SCORES = 1400, 1 << 26
-NEGLIGIBLE = 0.01  # share of users with hidden items below which nothing is trained again with them
-FIXED_BYTES = 24 << 20  # which small data takes, too
+NEGLIGIBLE = 0.01  # up to this share of users with hidden items, W stays without these users
+FIXED_BYTES = 24 << 20  # memory for data of any size
 
 
 class Sizes(NamedTuple):
@@ -82,17 +83,18 @@ def needed(shape: tuple[int, int], entries: int, pairs: float, dim: int) -> int:
     """
     users, items = shape
     different = -0.65 * items**2 * np.expm1(-pairs / items**2)
-    pair_bytes, strength_bytes = 8 * min(different, MOST_PAIRS), 18 * most_hiding(users, items) * items
+    pair_bytes, strength_bytes = 8 * min(different, MOST_PAIRS), 18 * most_hiding_users(users, items) * items
     return int(FIXED_BYTES + 36 * entries + 8 * dim * (users + 2 * items) + pair_bytes + strength_bytes)
 
 
 def learned(x: Any, options: RecommenderOptions, epochs: int, run: Run) -> tuple[Model, list[Record]]:
     """Return the model of users with the items x, and a record per epoch.
 
-    1. Hide items of some users. If they are too few to choose strengths, train with all users, and end here.
-    2. Train without these users.
+    1. Hide items of some users. If too few items can be hidden, train with all users, and end here.
+    2. Train without the users with hidden items.
     3. Choose the strengths that predict the hidden items best.
-    4. Train with all users. If the users with hidden items are few, only B is learned again, and only by EASE.
+    4. Train with all users. If at most 1 % of the users have hidden items, W stays instead, and B is computed again
+       only if EASE was chosen.
 
     Parameters
     ----------
@@ -103,35 +105,39 @@ def learned(x: Any, options: RecommenderOptions, epochs: int, run: Run) -> tuple
     run : Run
         The last training reports to it.
     """
-    n = counted(x, weight := float(np.median(x.data)))
+    n = log_counts(x, weight := float(np.median(x.data)))
     if not n.data.all():  # weights of 6e-8 of the median and less
         n = n.copy()
         n.eliminate_zeros()
     split = hide_items(n, options.seed)
     if split is None:
         model, records = _low_rank(n, weight, options, epochs, run)
-        return replace(model, similar=item_to_item(n, run.pool)), records
+        return replace(model, item_to_item=item_to_item(n, run.pool)), records
     again = split.hidden.shape[0] > NEGLIGIBLE * n.shape[0]
     first_run = replace(run, progress=None, on_epoch_end=None) if again else run
     model, records = _low_rank(split.training, weight, options, epochs, first_run)
     neighbours = FEW_NEIGHBOURS if again else NEIGHBOURS
-    model = replace(model, similar=item_to_item(split.training, run.pool, neighbours=neighbours))
+    model = replace(model, item_to_item=item_to_item(split.training, run.pool, neighbours=neighbours))
     strengths = choose_strengths(model, split, run.pool)
     if again:
         model, records = _low_rank(n, weight, options, epochs, run)
     if again or strengths.ease:
-        model = replace(model, similar=item_to_item(n, run.pool, ease=strengths.ease))
+        model = replace(model, item_to_item=item_to_item(n, run.pool, ease=strengths.ease))
     records[-1] |= strengths.hits
     return replace(model, ridge=strengths.ridge, factors=strengths.factors), records
 
 
 def _low_rank(n: Any, weight: float, options: RecommenderOptions, epochs: int, run: Run) -> tuple[Model, list[Record]]:
-    """Return the model of the counts n without B, and a record per epoch."""
+    """Return the model of the counts n without B, and a record per epoch.
+
+    `train` gives user u the weight `input_weights[u]`, whatever the sum n_u of the counts. The weight n_u^(1-t) is the
+    sum of the damped counts s_u n_uc up to a constant, so `counts` need no damping.
+    """
     model = first_model(n, weight, options, run.pool)
     parameters = Parameters.untrained(newton_rows(n, model, run.pool), model.linear, model.bias)
     counts = grouped(n.astype(np.float64), run.pool.threads)
     settings = replace(SETTINGS, epochs=epochs, seed=options.seed)
-    if epochs == 1:  # each row is used once, before its step
+    if epochs == 1:  # E is discarded, so the step of a row after its last use is useless
         settings = replace(settings, learning_rate=0.0)
     records = train(parameters, FitData(counts, input_weights=totals_of(n) ** (1 - EXPONENT)), settings, run)
     return replace(model, linear=np.asfortranarray(parameters.linear)), records

@@ -126,9 +126,9 @@ def optimal_rows(
 def _minima(n: Any, layer: Layer, tolerance: float, start: Float32 | None) -> tuple[Float64, int]:
     """Return the optimal rows of a block, each by L-BFGS (Liu, Nocedal 1989), and the number that did not converge.
 
-    A step is as long as the pairs of the last ones say, 1 at most at first; a step that is too long is cut to where the
-    slope along it would be 0 if it were linear. f is convex: where the slope has not turned, f has fallen, whatever the
-    rounding of f says.
+    A step has at first the length of the L-BFGS direction. A step that is too long becomes shorter: linear
+    interpolation of the slope of f along the step gives the length at which the slope would be 0. A step with a slope of
+    at most 0 at its end is not too long: f is convex, so f has fallen, even if rounding hides the fall.
     """
     w, bias, ridge, origin = layer
     assert bias is not None
@@ -177,10 +177,10 @@ def _minima(n: Any, layer: Layer, tolerance: float, start: Float32 | None) -> tu
             rows = active[waiting]
             tried = before[0][waiting] + step[waiting, None] * direction[waiting]
             value, slopes = objective(tried, rows)
-            turned = _dots(slopes, direction[waiting])
-            good = (turned <= 0) | (value <= f[rows] + FALL * step[waiting] * slope[waiting])
+            end_slope = _dots(slopes, direction[waiting])
+            good = (end_slope <= 0) | (value <= f[rows] + FALL * step[waiting] * slope[waiting])
             d[rows[good]], f[rows[good]], gradient[rows[good]] = tried[good], value[good], slopes[good]
-            root = slope[waiting] / (slope[waiting] - turned)
+            root = slope[waiting] / (slope[waiting] - end_slope)
             waiting, root = waiting[~good], root[~good]
             if not len(waiting):
                 break

@@ -41,7 +41,7 @@ def fitted(taken):
     return model, fold(taken, model, POOL)
 
 
-def counted(x, model):
+def log_counts(x, model):
     """Return the counts of weights, (N, V), float64."""
     return np.log2(1 + x.toarray().astype(float) / model.weight)
 
@@ -55,7 +55,7 @@ def objective(d, n, model, ridge):
 
 def test_the_row_of_a_user_is_the_optimum_that_scipy_finds(taken, fitted):
     model, rows = fitted
-    for u, n in zip((0, 5, 599), counted(taken[[0, 5, 599]], model), strict=True):
+    for u, n in zip((0, 5, 599), log_counts(taken[[0, 5, 599]], model), strict=True):
         best = optimize.minimize(objective, np.zeros(6), (n, model, model.ridge), method="BFGS", options={"gtol": 1e-7})
         assert_allclose(rows[u], best.x, atol=1e-4)
     assert_allclose(fold(taken[[5, 3]], model, POOL), rows[[5, 3]], atol=1e-4)
@@ -65,7 +65,7 @@ def test_the_row_of_a_user_is_the_optimum_that_scipy_finds(taken, fitted):
 def test_training_goes_down_the_gradient_in_w_of_the_objective(taken, fitted):
     """The gradient in a column of W by differences; a first step of `fit_counts` from there goes against it."""
     model, rows = fitted
-    n, d = counted(taken, model), rows.astype(float)
+    n, d = log_counts(taken, model), rows.astype(float)
     damping = (n.sum(axis=1) / model.median) ** -EXPONENT
 
     def loss(flat):
@@ -166,7 +166,7 @@ def test_the_item_to_item_model_has_the_nearest_neighbours_of_the_most_frequent_
 def test_scores_are_the_product_of_both_models(taken, fitted):
     model, rows = fitted
     a, g, h = model.factors
-    linked = np.log1p(np.maximum(counted(taken, model) @ model.similar.toarray(), 0) / FLOOR)
+    linked = np.log1p(np.maximum(log_counts(taken, model) @ model.item_to_item.toarray(), 0) / FLOOR)
     expected = special.log_softmax(a * model.bias + g * (rows @ model.linear) + h * linked, axis=1)
     assert_allclose(scores(rows, taken, model), expected, atol=1e-4)
 
@@ -235,7 +235,7 @@ def best_strengths(model, shown, seen, hidden):
         factors, x = ((1 - share) * one + share * other for one, other in ((low[3], second[3]), parts))
         return ndcg, share, popularity, factors * [popularity, 1, 1], x
 
-    nearest = linked(model.similar.toarray().astype(float))
+    nearest = linked(model.item_to_item.toarray().astype(float))
     low = climbed(with_ridge, 2, (0.75, 0.3), (5, 12))
     second = max((*low[:2], 0, *nearest), climbed(with_ease, 16, (4, 1), (64,), least=low[0]), key=lambda each: each[0])
     *_, factors, x = climbed(with_popularity, 0.5, (0.25, 0.1), (0.75, 1), 2)
@@ -259,7 +259,7 @@ def test_the_strengths_are_those_that_the_hidden_items_of_users_kept_away_choose
     model, records = fit(x, RecommenderOptions(dim=6), POOL)
     ((first, (shown, seen, hidden), _), strength), data = chosen[0], calls[1]
     ease = strength.ease
-    n, sizes = counted(x, model), np.diff(x.indptr)
+    n, sizes = log_counts(x, model), np.diff(x.indptr)
     assert_allclose(data.input_weights, n.sum(axis=1) ** 0.5, rtol=1e-6)
     away = np.flatnonzero((np.diff(shown.indptr) == 0) & (sizes > 0))
     assert len(away) == round((sizes >= 2).sum() / 4)
@@ -280,7 +280,7 @@ def test_strengths_need_two_hundred_hidden_items():
 
 def test_heavy_users_count_less_in_pairs_of_items():
     n = sparse.csr_array([[1.0], [1], [1], [1], [1], [8], [400], [401]], dtype=np.float32)
-    assert_allclose(item_to_item.without_heavy(n).data, [1, 1, 1, 1, 1, 8 * 2**-0.25, 400 * 100**-0.25], rtol=1e-6)
+    assert_allclose(item_to_item.damp_heavy_users(n).data, [1, 1, 1, 1, 1, 8 * 2**-0.25, 400 * 100**-0.25], rtol=1e-6)
 
 
 @pytest.mark.parametrize("copies", [1, 20])
