@@ -20,7 +20,8 @@ from libc.stdlib cimport calloc, free
 include "block_tasks.pxi"
 
 
-# Atomic operations. `exchange` stores a value and returns the one before; `Exchange` (exchange.pxi) is between processes
+# Atomic operations. `exchange` stores a value and returns the one before; `Exchange` (exchange.pxi) is between
+# processes
 cdef extern from *:
     """
     #if defined(_MSC_VER) && !defined(__clang__)

@@ -404,7 +404,7 @@ def within_documents(left: Int32, ids: Int32, shift: int) -> Int32:
 
 
 def label_shares(matrix: Any) -> Any:
-    """Return a matrix (N, L), where each of the k labels of a document has 1 / k, from a matrix with 1 for each label."""
+    """Return a matrix (N, L) with 1 / k for each of the k labels of a document, from a matrix with 1 for each label."""
     sizes = np.diff(matrix.indptr)
     parts = matrix.copy()
     parts.data = 1 / np.repeat(np.maximum(sizes, 1), sizes)
@@ -415,9 +415,9 @@ class LabelGains:
     """What features say of labels: how far the shares of labels with a feature are from the shares in all documents.
 
     Each of the k labels of a document counts as 1 / k. Of all documents, q_l is the share of label l. N_f documents
-    have feature f, and n_fl of these the label l. With p_fl = (n_fl + a q_l) / (N_f + a), the gain of f is the Kullback-Leibler
-    divergence sum_l p_fl log(p_fl / q_l). The prior a is half a document. Documents without labels have one further label,
-    "no label".
+    have feature f, and n_fl of these the label l. With p_fl = (n_fl + a q_l) / (N_f + a), the gain of f is the
+    Kullback-Leibler divergence sum_l p_fl log(p_fl / q_l). The prior a is half a document. Documents without labels
+    have one further label, "no label".
 
     Parameters
     ----------

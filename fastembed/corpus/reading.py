@@ -19,8 +19,8 @@ from fastembed._base.validation import check_choice, check_flag, shown
 from fastembed._kernels import words as kernels
 from fastembed._kernels.tokens import PhraseTable
 
-# The kernels split at ASCII white space. So white space inside a token of a list is replaced by bytes that never occur in
-# UTF-8. One such byte stands for an empty token
+# The kernels split at ASCII white space. So white space inside a token of a list is replaced by bytes that never occur
+# in UTF-8. One such byte stands for an empty token
 SPACES = b" \t\n\v\f\r"
 NO_SPACES = b"\xf8\xf9\xfa\xfb\xfc\xfd"  # no byte of UTF-8 is above F4
 EMPTY = b"\xfe"
@@ -71,11 +71,11 @@ class Reading:
 
     Notes
     -----
-    A word begins with a letter or digit, and goes on with letters, combining marks, digits (Unicode's general categories
-    L, M and N) and joiners (U+200C, U+200D). An apostrophe is ' or U+2019, and becomes '. Soft hyphens are dropped. Letters
-    and the accents behind them (U+0300 to U+036F) are one character, as in Unicode's form NFC. Lower case is that of
-    `str.lower`, but U+0130, a capital i with a dot, becomes i. A sentence may have quotation marks and brackets behind
-    its end; no abbreviations are known.
+    A word begins with a letter or digit, and goes on with letters, combining marks, digits (Unicode's general
+    categories L, M and N) and joiners (U+200C, U+200D). An apostrophe is ' or U+2019, and becomes '. Soft hyphens are
+    dropped. Letters and the accents behind them (U+0300 to U+036F) are one character, as in Unicode's form NFC. Lower
+    case is that of `str.lower`, but U+0130, a capital i with a dot, becomes i. A sentence may have quotation marks and
+    brackets behind its end; no abbreviations are known.
 
     Examples
     --------
@@ -133,8 +133,8 @@ class Reading:
     def tokens(self, sequence: bytes) -> list[str]:
         r"""Return the tokens of one sequence, which a tokenizer or a pattern finds here, before phrases are joined.
 
-        All other options have been applied to the sequence. Without a tokenizer and a pattern, phrases have been joined,
-        too.
+        All other options have been applied to the sequence. Without a tokenizer and a pattern, phrases have been
+        joined, too.
 
         Parameters
         ----------

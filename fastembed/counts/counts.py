@@ -586,8 +586,8 @@ def _count_chunks(job: Job, scale: Scale, pieces: Iterable[Int32], report: Count
 def _folder(store: str | os.PathLike[str] | None, memory_limit: int | None, limit: int) -> Iterator[Folder]:
     """Yield where counts are written.
 
-    With a `store`, that is its folder; with a `memory_limit` alone, a temporary folder; else memory, in which the counts
-    take at most `limit` bytes.
+    With a `store`, that is its folder; with a `memory_limit` alone, a temporary folder; else memory, in which the
+    counts take at most `limit` bytes.
     """
     if store is None and memory_limit is None:
         yield Memory(limit)

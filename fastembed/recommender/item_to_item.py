@@ -219,7 +219,7 @@ class Ease:
         system[diagonal] += 1
         inverse = _inverse(system)
         if inverse is None:
-            return np.zeros_like(self.gram)
+            return np.zeros(self.gram.shape, np.float32)
         if self.by_users:
             inverse /= np.float32(factor)
         else:

@@ -71,9 +71,9 @@ def truncated_svd(
     """Return the leading singular triplets of M, by the randomised block Krylov method of Musco & Musco (2015).
 
     R = [R_1, ..., R_5] is an orthonormal basis of the span of G, MᵀM G, (MᵀM)² G, ..., where G is random and has about
-    half as many columns as there are triplets. M R_k = L_k F_k, where the panel L_k is orthonormal and F_k is square. So
-    M R = L F, with L = [L_1, ..., L_5] and F = diag(F_1, ..., F_5). The panels of L are not orthogonal to each other.
-    With (L F)ᵀ L F = Q diag(s²) Qᵀ, U = L F Q diag(1/s) and V = R Q.
+    half as many columns as there are triplets. M R_k = L_k F_k, where the panel L_k is orthonormal and F_k is square.
+    So M R = L F, with L = [L_1, ..., L_5] and F = diag(F_1, ..., F_5). The panels of L are not orthogonal to each
+    other. With (L F)ᵀ L F = Q diag(s²) Qᵀ, U = L F Q diag(1/s) and V = R Q.
 
     If the space would exceed the smaller side of M, the SVD is dense.
 

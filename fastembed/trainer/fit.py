@@ -170,7 +170,7 @@ class _Fit:
         position = Position(self.rng.bit_generator.state, history, best_epoch, lowest, ended)
         if self.checkpoint is not None:
             self.checkpoint.write(position, self.arrays)
-        self.good.take((vars(self), "position", position))  # sets self.position with the copies: an interrupt parts no two
+        self.good.take((vars(self), "position", position))  # the copies and self.position, which no interrupt parts
 
     def back_up(self) -> None:
         """Return to the end of the last completed epoch."""

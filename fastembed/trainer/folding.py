@@ -127,8 +127,8 @@ def _minima(n: Any, layer: Layer, tolerance: float, start: Float32 | None) -> tu
     """Return the optimal rows of a block, each by L-BFGS (Liu, Nocedal 1989), and the number that did not converge.
 
     A step has at first the length of the L-BFGS direction. A step that is too long becomes shorter: linear
-    interpolation of the slope of f along the step gives the length at which the slope would be 0. A step with a slope of
-    at most 0 at its end is not too long: f is convex, so f has fallen, even if rounding hides the fall.
+    interpolation of the slope of f along the step gives the length at which the slope would be 0. A step with a slope
+    of at most 0 at its end is not too long: f is convex, so f has fallen, even if rounding hides the fall.
     """
     w, bias, ridge, origin = layer
     assert bias is not None

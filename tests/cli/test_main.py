@@ -86,7 +86,7 @@ def test_a_full_disk_behind_stdout_is_one_line(saved):
 def test_standard_input_that_is_not_utf_8_is_named(run, stdin, saved, model, tmp_path, command):
     paths = {"neighbors": saved, "predict": model, "recommend": tmp_path / "r.safetensors"}
     Recommender(dim=1, epochs=1).fit([["a", "b"], ["b", "c"]]).save(paths["recommend"])
-    stdin(b"caf\xe9\n")
+    stdin(b"a b\xe9\n")
     expected = r"fastembed: error: standard input is not valid UTF-8 at byte 3: b'\xe9'" + "\n"
     assert run(command, paths[command], "-") == (1, "", expected)
 
