@@ -1,15 +1,15 @@
-"""The model of a recommender: its arrays, and the row, the scores and the reasons that they give a user; its file.
+"""The fitted model of a recommender: its arrays, the vector, the scores and the reasons it gives a user, and its file.
 
-User u has the counts n_uc of items. Two models score item c for a user. Their product, in the exact softmax, is
+User u has the counts n_uc of items c. Two models score the items for a user. Their product, in the exact softmax, is
 
     log p(c | u) = a b_c + g d_u W_c + h log(1 + max(0, (n_u B)_c) / floor) - log Z_u
 
 b is the logarithm of the shares of the items, and fixed.
 
-1. *Low rank*: W (D, V), and a row d_u that is the minimum of  s_u sum_c n_uc (logsumexp(d W + b) - (d W + b)_c)
-   + ridge / 2 |d|^2,  with  s_u = (n_u / m)^-t.  n_u is the sum of the counts of u, m their median, t = 0.5: this is
-   the vector of a document (`trainer/folding.py`), except that s_u lets many items of a user count less each.
-2. *Item to item*: B (V, V) has no diagonal, so an item is predicted from the *other* items of a user.
+1. *Low rank*: W (D, V), and the row d_u that minimises  s_u sum_c n_uc (logsumexp(d W + b) - (d W + b)_c)
+   + ridge / 2 |d|^2,  with  s_u = (n_u / m)^-t.  n_u is the sum of the counts of u, m their median, t = 0.5. Without
+   s_u, this is the vector of a document (`trainer/folding.py`); s_u gives each item less weight if a user has many.
+2. *Item to item*: B (V, V) has a zero diagonal, so an item is predicted from the *other* items of a user.
 
 `item_to_item.py` learns B, and `strengths.py` chooses the ridge, a, g and h.
 """
@@ -49,12 +49,12 @@ TOLERANCE = 1e-5  # the tolerance of `optimal_rows` for rows of users
 ROUGH_TOLERANCE = 1e-4  # the same for rows that only rank items for a recommendation
 EXPONENT, FLOOR = 0.5, 0.1  # t in s_u, and the floor in the logarithm
 NUMBERS = ("ridge", "median", "weight")  # the attributes of `Model` that are numbers
-FOLDED = 64  # the number of users in a block of `KnownRows`
+FOLDED = 64  # the number of users whose rows `KnownRows` computes together
 
 
 @dataclass(frozen=True)
 class Model:
-    """The fitted arrays: all that folding in a user, and scoring, need.
+    """The fitted arrays, of which the row of any user (the user is *folded in*) and the scores of items are computed.
 
     Attributes
     ----------
@@ -94,7 +94,7 @@ class Model:
 
 
 def fold(x: Any, model: Model, pool: Pool, tolerance: float = TOLERANCE) -> Float32:
-    """Return the rows (N, D) of users with the items x, csr (N, V): the unique optimum given W; zero without items."""
+    """Return the rows (N, D) of users with the items x, csr (N, V): unique optima given W; zero without items."""
     n = damped(log_counts(x, model.weight), model)
     return optimal_rows(n, Layer(model.linear, model.bias, model.ridge, model.origin), pool, tolerance)[0]
 
@@ -110,24 +110,24 @@ def scores(d: Float32, x: Any, model: Model, left_out: Any = None) -> Float32:
 
 
 def normalise(logits: Float32, left_out: Any = None) -> None:
-    """Let logits (N, V) be log probabilities, in place; -inf where `left_out`, csr (N, V), has an entry.
+    """Turn logits (N, V) into log probabilities, in place; -inf where `left_out`, csr (N, V), has an entry.
 
     A row may be -inf as a whole.
     """
     if left_out is not None:
         logits[np.repeat(np.arange(len(logits)), np.diff(left_out.indptr)), left_out.indices] = -np.inf
     softmax, scratch = kernels_for("float32").softmax, np.empty(logits.shape[1], np.float32)
-    for row in logits if len(scratch) else ():  # each stays in the cache
+    for row in logits if len(scratch) else ():  # row by row, so that a row stays in the cache
         scratch[:] = row
         if np.isfinite(log_sum := softmax(scratch)):
             row -= log_sum
 
 
 def contributions(x: Any, d: Float32, items: NDArray[np.intp], model: Model) -> Float64:
-    """Return what each item of a user adds to the logits of some items, (nnz, K); `popularity` is the rest.
+    """Return what each item of a user adds to the logits of some items, (nnz, K); `popularity` is the rest of them.
 
     At its optimum,  d = s_u / ridge · sum_c n_c (w_c - sum_k p_k w_k):  a sum over the items of the user. The logarithm
-    of the item-to-item model is divided among them in proportion to n_c B_ci.
+    of the item-to-item model is divided among these items in proportion to n_c B_ci.
 
     Parameters
     ----------
@@ -213,7 +213,7 @@ class Asked:
 
 
 class KnownRows:
-    """The rows of users that are known. Blocks of users are folded in when they are asked for, and kept.
+    """The rows of known users. A block of users is folded in when one of its users is first asked for, and kept.
 
     A user is always in the same block, so that the bits of a row do not depend on the other users asked for.
     """
@@ -282,18 +282,18 @@ class FittedRecommender:
     # ---------------------------------------------------------------- who is asked about
 
     def usual(self, form: str) -> float:
-        """Return the weight of an item without a weight in "pairs" or "baskets": the median, or 1 as in training."""
+        """Return the weight of an item given without one, as "pairs" or "baskets": the median, or 1 as in training."""
         return 1.0 if self.data.unweighted == form else self.model.weight
 
     def asked(self, who: Any, users: Any, skip_unknown: bool, pool: Pool, tolerance: float = TOLERANCE) -> Asked:
-        """Return one user by name, or several by baskets or rows of a matrix: `who`; or several `users` by name.
+        """Return the users to answer: `who` is one name, baskets, or rows of a matrix; `users` is several names.
 
-        The rows of new users are optimal within a tolerance.
+        The rows of new users are optimal within the tolerance.
 
         Raises
         ------
         KeyError
-            If a user or an item is unknown, unless they are skipped: such a user has no items.
+            If a user or an item is unknown. With `skip_unknown` unknown items are left out; unknown users have none.
         TypeError, ValueError
             If `who` is of another type, could be users or a basket, or not exactly one of `who` and `users` is given.
         """
@@ -366,9 +366,9 @@ class FittedRecommender:
     def answers(
         self, asked: Asked, threads: int, answer: Callable[[slice, Any], T], *, exclude_seen: bool = True
     ) -> Iterator[T]:
-        """Yield ``answer(rows, log_p)`` for one block of users at a time: log probabilities (n, V) that it may change.
+        """Yield ``answer(rows, log_p)`` for one block of users at a time; it may change the log probabilities (n, V).
 
-        With `exclude_seen`, a user's own items have -inf, and the probabilities of all other items sum to 1.
+        With `exclude_seen`, the items of a user have -inf, and the probabilities of all other items sum to 1.
         """
         size, users = max(1, BATCH_LOGITS // len(self.data.items)), asked.matrix.shape[0]
 
@@ -405,7 +405,7 @@ class FittedRecommender:
             if among is not None or exclude is not None:
                 normalise(log_p)
             places = largest_of_rows(log_p, topn)
-            p = np.minimum(np.exp(np.take_along_axis(log_p, places, 1), dtype=np.float64), 1)  # float32 may round up
+            p = np.minimum(np.exp(np.take_along_axis(log_p, places, 1), dtype=np.float64), 1)  # rounding may exceed 1
             best_items = names[columns[places]].tolist()
             return [
                 list(zip(items[:count], values[:count], strict=True))
@@ -428,7 +428,7 @@ class FittedRecommender:
         return Explanation(names[item], float(np.exp(log_p[0, item])), bias + float(shares.sum()), bias, added)
 
     def nll(self, asked: Asked, hidden: Any | None, threads: int) -> tuple[float, float]:
-        """Return the nll of hidden items (N, V) given the history, and their weight; None takes the history itself."""
+        """Return the nll of hidden items (N, V) given the history, and their weight; None: of the history itself."""
         targets = asked.matrix if hidden is None else hidden
 
         def sums(part: slice, log_p: Array) -> tuple[float, float]:
@@ -482,25 +482,25 @@ class FittedRecommender:
             if not (len(items),) == model.bias.shape == model.linear.shape[1:]:
                 raise ValueError(f"{len(items)} items, but a model of {model.linear.shape[-1]}")
             for matrix in (seen, model.item_to_item):
-                matrix.check_format(full_check=True)  # their columns are indices in kernels
+                matrix.check_format(full_check=True)  # kernels use its columns as indices, unchecked
             data = Interactions(seen, users, items, metadata.get("unweighted", ""))
             return cls(model, data, json.loads(metadata["history"]), settings)
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why an item is recommended to a user: the bias of the item and what the items of the user add sum to its score.
+    """Why an item is recommended to a user: its score is the bias plus the contributions of the items of the user.
 
     Attributes
     ----------
     item : str or int
     probability : float
-        Of the item among the items that the user does not have; if the user has the item, among all items. The vector
-        of a basket is less exact in :meth:`Recommender.recommend`, whose probability may differ by a thousandth.
+        Of the item among the items that the user does not have, or among all items if the user has the item. For
+        baskets, :meth:`Recommender.recommend` is less exact: its probability may differ by a thousandth.
     score : float
         The logit of the item.
     bias : float
-        The part of the score that is the same for everybody who has an item.
+        The part of the score that is the same for all users with items.
     contributions : list of (item, float)
         What each item of the history adds, the largest first.
 

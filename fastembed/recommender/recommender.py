@@ -28,9 +28,9 @@ from fastembed.vectors.neighbors import Neighbors
 class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
     """Recommends items to users, by an exact softmax over all items.
 
-    Two models give the logits: a vector of the user times vectors of items, and items that are often taken together.
-    Hidden items of some users choose the strengths of the two models and of popularity. A user without items
-    gets the most popular items. The result has the same bits on any number of threads. Section 11 of
+    Two models give the logits: a vector of the user times vectors of items, and a matrix of items that are often taken
+    together. The strengths of the two models and of popularity are chosen by hidden items of some users. A user without
+    items gets the most popular items. The result has the same bits on any number of threads. Section 11 of
     ``docs/derivation.md`` has the formulas.
 
     Parameters
@@ -40,7 +40,7 @@ class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
     epochs : int, optional
         The number of passes over the users; by default fewer if users are many or have few items.
     seed : int
-        Seed of the start, of the order of the users, and of the hidden items.
+        Seed of the initial vectors, the order of the users, and the choice of the hidden items.
     threads : int, optional
         The number of threads; by default the number of CPUs.
 
@@ -64,7 +64,7 @@ class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
     (item, weight); or a SciPy sparse matrix (N, V), whose columns are `items_`. Several users by name are
     ``users=[...]``. An item without a weight counts as one of the median weight of training.
 
-    It is an estimator in scikit-learn's sense. Any number of threads may use a fitted recommender at the same time.
+    `Recommender` is a scikit-learn estimator. Any number of threads may use a fitted recommender at the same time.
 
     Examples
     --------
@@ -106,14 +106,14 @@ class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
             Ignored; scikit-learn passes it.
         user, item, weight : str or int, optional
             The fields of pairs, by name or number from 1. Weights of equal pairs are added up. A weight says how much a
-            user likes an item: of ratings with stars, keep those of 4 and up, without weights.
+            user likes an item: of star ratings, keep those of 4 and more, without weights.
         header : bool
             Whether the first row of CSV and TSV holds the names of the fields.
         progress : bool or FitProgress, optional
             As for `SkipGram.fit`.
         on_epoch_end : callable, optional
-            Called with the record of each epoch; training ends early if it returns True. The model of this recommender
-            changes only when `fit` ends.
+            Called after each epoch with its record; training ends early if the call returns True. The model of this
+            recommender changes only when `fit` ends.
 
         Returns
         -------
@@ -163,8 +163,8 @@ class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
     def history_(self) -> list[dict[str, float]]:
         """The records of the epochs; see `Trainer.fit_counts`.
 
-        Their perplexity is that of the vectors alone, and may rise. The last record has `found`, the share of hidden
-        items among the ten best, and `found_by_popularity`, unless the data are few.
+        `perplexity` is that of the vectors alone, and may rise. Unless data are few, the last record has `found`, the
+        share of hidden items among the ten best, and `found_by_popularity`, the same share for the most popular items.
         """
         return self._fitted.history
 
@@ -241,12 +241,12 @@ class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
         item : item, or iterable of items
         topn : int
         skip_unknown : bool
-            Return nothing for unknown items.
+            Return an empty list for an unknown item, instead of raising KeyError.
 
         Returns
         -------
         list of (item, float), or a list of these
-            Without the item itself. The vector of an item that few users have says little of it.
+            Without the item itself. If few users have an item, its vector says little about it.
 
         Examples
         --------
@@ -266,7 +266,7 @@ class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
         user : user, or iterable of users
         topn : int
         skip_unknown : bool
-            Return nothing for unknown users.
+            Return an empty list for an unknown user, instead of raising KeyError.
 
         Returns
         -------
@@ -369,16 +369,16 @@ class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
     def perplexity(self, X: Any = None, hidden: Any = None, skip_unknown: bool = False, *, users: Any = None) -> float:
         """Return the number of equally likely items that would be as hard to predict as the items of users.
 
-        It is exp of the mean negative log-likelihood of the hidden items among the items that are not in X. Without
-        `hidden`, it is that of the items of X among all items. The mean is over items by their weights; in
-        `held_out_items`, it is over users.
+        It is exp of a mean negative log-likelihood: of the hidden items among the items that are not in X, or without
+        `hidden`, of the items of X among all items. The mean is over items, by their weights; in `held_out_items`, it
+        is over users.
 
         Parameters
         ----------
         X
             Who; see the class.
         hidden : baskets or sparse rows, optional
-            As many as there are in X, of other items.
+            For each user in X a basket or row of other items.
         skip_unknown : bool
             See the class.
         users : iterable of users, optional
@@ -452,7 +452,7 @@ class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, threads: int | None = None) -> Self:
-        """Read a recommender from a file that :meth:`save` has written. What users have is memory-mapped.
+        """Read a recommender from a file that :meth:`save` has written. The items of the users are memory-mapped.
 
         The file must not be written to while it is open: see `Vectors.load`.
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from fastembed.skipgram.prediction import Words
     from fastembed.vectors.vectors import Token
 
-# Names of its `Word2Vec`
+# Names of gensim's `Word2Vec`, and their equivalents here
 GENSIM = {"wv": "vectors", "vector_size": "dim", "workers": "threads", "predict_output_word": "predict_output"}
 
 
@@ -47,8 +47,8 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
     """Learns word vectors from a corpus, by exact-softmax skip-gram on co-occurrence counts.
 
     For a word w with counts N[w, :] of the words around it, the loss is -sum_c N[w, c] log softmax(E[w] @ W + b)[c].
-    Training starts from an SVD of the positive PMI. At the end the rows of E are centred and scaled, and W and b are
-    changed to match: probabilities stay the same. ``docs/derivation.md`` has the formulas, in sections 3 to 6.
+    Training starts from an SVD of the positive PMI. At the end the rows of E are centred and scaled, and W and b change
+    so that all probabilities stay the same. ``docs/derivation.md`` has the formulas, in sections 3 to 6.
 
     Parameters
     ----------
@@ -61,22 +61,22 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
     min_count : int
         Words that occur fewer times are dropped before windows are formed.
     sample : float or None
-        Threshold of word2vec's subsampling, which is applied to the counts in expectation; None: no subsampling.
+        Threshold of word2vec's subsampling of frequent words; counts get their expected values. None: no subsampling.
     directed : bool
         Whether a context before the word and one after it are different outputs.
     max_size : int, optional
-        The largest size of the vocabulary: it holds the most frequent words.
+        The largest number of words in the vocabulary; the most frequent are kept.
     max_contexts : int, None or "auto"
-        Only this many of the most frequent words are contexts; None: all. "auto": all of up to 16,384 words, half of
-        more, but from 16,384 to 24,576.
+        The number of words that are contexts, the most frequent; None: all words. "auto": half of the words, but at
+        least 16,384 (all words, if there are fewer) and at most 24,576.
     drop, keep_only : iterable of str or "english", optional
         Words to drop before windows are formed, and the only words to keep. "english" is a list of English function
         words in lower case.
     epochs : int
-        How often the row of each word is visited.
+        How often training visits each word.
     early_stopping : bool
-        Hold out a share of the lines, and end training when their nll has not fallen for `n_iter_no_change` epochs. The
-        parameters are those of the epoch with the lowest nll.
+        End training when the negative log-likelihood (nll) of held-out lines has not fallen for `n_iter_no_change`
+        epochs. The model then has the parameters of the epoch with the lowest nll.
     validation_fraction : float
         The probability with which each line is held out. At most 0.5.
     n_iter_no_change : int
@@ -87,13 +87,13 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
         The number of threads; by default the number of CPUs. The vectors do not depend on it.
     reading : Reading, optional
         How text becomes tokens; by default a line is a sequence, and white space separates tokens. A fitted model reads
-        other texts as :attr:`reading_` says. Its file holds only the name of a tokenizer.
+        other texts as :attr:`reading_` says. The file of a model holds only the name of a tokenizer.
     baskets : {"flat", "share"}, optional
-        Each line is a basket, of which all pairs count, with the weights of `Counts.from_baskets`. `window`,
+        Each line is a basket: all pairs of its items count, with the weights of `Counts.from_baskets`. `window`,
         `weighting`, `sample` and `directed` then have no effect.
     subwords : bool or (int, int)
-        Whether words have vectors of their character n-grams, so that :attr:`vectors` composes unseen words. The pair
-        is the shortest and longest n-gram of the word between ``<`` and ``>``; True: (3, 6).
+        Whether character n-grams have vectors too, of which :attr:`vectors` composes unseen words. A pair has the
+        lengths of the shortest and the longest n-grams of ``<word>``; True: (3, 6).
 
     Raises
     ------
@@ -110,8 +110,8 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
 
     Notes
     -----
-    It is an estimator in scikit-learn's sense: a step of a `Pipeline` that turns documents into mean vectors
-    (:meth:`transform`). Any number of threads may use a fitted SkipGram, but not while another one fits it.
+    `SkipGram` is a scikit-learn estimator: as a step of a `Pipeline`, it turns documents into mean vectors
+    (:meth:`transform`). Any number of threads may use a fitted SkipGram, but not while another thread fits it.
 
     Examples
     --------
@@ -143,7 +143,7 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
         Parameters
         ----------
         inputs, outputs : int
-            The shape of the counts: words, and contexts (before and after are two).
+            The shape of the counts: words, and outputs, of which a directed model has two per context.
         nnz : int
             The number of stored counts.
         memory_limit : int, optional
@@ -152,8 +152,8 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
         Returns
         -------
         Estimate
-            `flops`, and `memory`, the bytes of the whole process. A first fit with `on_epoch_end` needs up to twice the
-            memory of the model in addition.
+            `flops`, and `memory`, the bytes of the whole process. A first fit with `on_epoch_end` needs more memory, up
+            to twice that of the model.
 
         Examples
         --------
@@ -188,29 +188,29 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
         Parameters
         ----------
         corpus : path, list of paths, re-iterable of str or of token lists, or Counts
-            What :mod:`fastembed.corpus` says; it is read twice. Or Counts with tokens: the parameters of counting, such
-            as `window`, then have no effect.
+            A corpus as in :mod:`fastembed.corpus`, which is read twice; or Counts with tokens. For Counts, the
+            parameters of counting, such as `window`, have no effect.
         y
             Ignored; scikit-learn passes the targets.
         field : str or int, optional
-            The field of the texts in structured files, a table or records, as `FileCorpus` takes it.
+            The field that holds the texts, in structured files, a table or records: see `FileCorpus`.
         validation_counts : Counts, optional
-            With counts: others of the same shape that are not trained on. Their mean nll after each epoch is
-            `validation_nll` in its record, which `early_stopping` needs.
+            If `corpus` is Counts: held-out counts of the same shape, which `early_stopping` needs. Their mean nll after
+            an epoch is `validation_nll` in its record.
         memory_limit : int, optional
-            The most bytes that this process may use. Counts that do not fit stay in a temporary folder, of which each
-            epoch reads a few groups of rows at a time. The vectors have the same bits.
+            The most bytes that this process may use. Counts that do not fit stay in a temporary folder, and each epoch
+            reads them in parts. The vectors have the same bits.
         progress : bool or FitProgress, optional
             True: bars, also in a notebook. Or an object with the methods of `FitProgress`.
         on_epoch_end : callable, optional
-            Called with the record of each epoch, as :attr:`history` has it. This SkipGram has the parameters of the
-            epoch then. Training ends early if it returns True.
+            Called after each epoch with its record in :attr:`history`, when this SkipGram has the parameters of the
+            epoch. Training ends early if the call returns True.
         checkpoint : path-like, optional
-            A file that is written after each epoch. If it exists, the same call resumes from it, to the same bits. You
-            delete the file.
+            A file that is written after each epoch. If the file exists, the same call resumes from it, and ends with
+            the same bits. The file is not deleted.
         comm : communicator of mpi4py, optional
-            With counts: a communicator such as ``MPI.COMM_WORLD``, whose processes make this call together, as for
-            `Trainer.fit_counts`. Rank 0 computes the start, reports and writes.
+            If `corpus` is Counts: a communicator such as ``MPI.COMM_WORLD``, whose processes all make this call, as for
+            `Trainer.fit_counts`. Rank 0 computes the initial vectors, reports and writes.
 
         Returns
         -------
@@ -219,8 +219,8 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
 
         Notes
         -----
-        If an exception ends training, such as a Ctrl-C, a fitted SkipGram stays as it was. Another one has the
-        parameters of the last epoch that ended.
+        If an exception such as Ctrl-C ends training, a SkipGram that was fitted before stays as it was. A new SkipGram
+        has the parameters of the last complete epoch.
 
         Examples
         --------
@@ -264,7 +264,7 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
         store: str | os.PathLike[str] | None = None,
         executor: Executor | None = None,
     ) -> Counts:
-        """Count a corpus as :meth:`fit` does, which takes the counts instead of the corpus.
+        """Return the counts of a corpus as :meth:`fit` counts it; `fit` takes them instead of the corpus.
 
         Parameters
         ----------
@@ -275,7 +275,7 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
         memory_limit : int, optional
             Bytes, as for `Counts.from_corpus`.
         progress : bool or FitProgress, optional
-            As for :meth:`fit`; nothing is trained.
+            As for :meth:`fit`.
         store : path-like, optional
             A folder to write the counts to, as for `Counts.from_corpus`.
         executor : concurrent.futures.Executor, optional
@@ -313,44 +313,43 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
         progress: FitProgress | bool | None = None,
         on_epoch_end: EpochEnd | None = None,
     ) -> Self:
-        """Continue training on new text or counts only, for `epochs` more epochs from the current vectors and steps.
+        """Continue training from the current vectors, for `epochs` epochs on new text or counts alone.
 
-        The contexts, the bias and the way of counting stay the same. The more a row has moved before, the shorter its
-        steps are. The first call is like :meth:`fit`.
+        The contexts, the bias and the way of counting stay the same. The more a row has moved in earlier calls, the
+        shorter its steps are. Before any fit, the call is like :meth:`fit`.
 
         Parameters
         ----------
         corpus
-            The new text or counts, as for :meth:`fit`. Counts must be counted as those of the model. The vectors of
-            words that do not occur in them stay the same.
+            The new text or counts, as for :meth:`fit`. Counts must be counted in the way of the model. Vectors of words
+            without new counts stay the same.
         y
             Ignored.
         field : str or int, optional
             As for :meth:`fit`.
         grow_vocabulary : bool
-            Give vectors to new words that occur at least `min_count` times, up to `max_size` words in total, and to
-            unknown tokens of counts. They are no contexts.
+            Add new words that occur at least `min_count` times, up to `max_size` words in total, or all new tokens of
+            counts. Added words are no contexts.
         replay : Counts, optional
-            Counts of the earlier texts, from :meth:`count`, to train on as well. Without them the model forgets: see
-            the notes.
+            Counts of the earlier texts, from :meth:`count`, to train on as well. Without `replay` the model forgets:
+            see the notes.
         validation_counts : Counts, optional
-            With counts, as for :meth:`fit`; their tokens match them with the model too.
+            As for :meth:`fit`; words and contexts are matched with the model by their tokens.
         memory_limit, progress, on_epoch_end
             As for :meth:`fit`.
 
         Returns
         -------
         SkipGram
-            Itself. The records of the call are added to `history`; `ledger` becomes that of the new text.
+            Itself. `history` has the records of the call in addition; `ledger` is that of the new text.
 
         Notes
         -----
         Training works on a copy, so an exception leaves the SkipGram as it was.
 
-        A model of 500,000 words of Wikipedia had the perplexity 2,505 on these, and 6,436 on 109,000 words about
-        cooking. After `partial_fit` on the latter, the perplexities were 2,893 and 1,156; with `replay`, 2,294 and
-        1,197. Without `replay` the learning rates are halved: with the full rates the perplexities would have been
-        4,361 and 505.
+        An example: a model of 500,000 words of Wikipedia has the perplexity 2,505 on these words, and 6,436 on 109,000
+        words about cooking. After `partial_fit` on the words about cooking, the perplexities are 2,893 and 1,156; with
+        `replay`, 2,294 and 1,197. Without `replay` learning rates are halved; full rates would give 4,361 and 505.
 
         Examples
         --------
@@ -386,7 +385,7 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
 
     @property
     def reading_(self) -> Reading | None:
-        """How the text was read: other texts are read in the same way.
+        """How the model reads text: as the text of the fit.
 
         None after a fit to lists of tokens, or to documents in memory without a `reading`.
         """
@@ -406,15 +405,15 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
     def history(self) -> list[dict[str, float]]:
         """A record for each epoch; see `Trainer.fit_counts`.
 
-        `nll` and `perplexity` are means over the epoch, with each row before its step; `validation_nll` is computed
-        after the epoch. With early stopping, `kept` is True for the epoch whose parameters were kept, and False for the
-        others.
+        `nll` and `perplexity` are means over the epoch, in which each row counts as before its step; `validation_nll`
+        is computed after the epoch. With early stopping, `kept` is True for the epoch whose parameters the model has,
+        and False for the other epochs.
         """
         return self._fitted.history
 
     @property
     def best_epoch_(self) -> int:
-        """The epoch of the last fit whose parameters were kept, from 1.
+        """The epoch whose parameters the last fit kept, counted from 1.
 
         With early stopping it is the epoch with the lowest nll of the held-out lines; otherwise the last one.
         """
@@ -427,12 +426,12 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
 
     @property
     def windows_(self) -> Windows | None:
-        """The windows in which pairs were counted; None after a fit to other counts."""
+        """The windows in which pairs were counted; None after a fit to counts that are not of windows."""
         return self._fitted.windows
 
     @property
     def baskets_(self) -> str | None:
-        """The weighting of the baskets in which pairs were counted, "flat" or "share"; None for other counts."""
+        """The weighting of the baskets in which pairs were counted, "flat" or "share"; None without baskets."""
         return self._fitted.baskets
 
     @property
@@ -444,8 +443,8 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
     def counts_sha256_(self) -> list[str]:
         """The SHA-256 of the counts of `fit` and of each `partial_fit`, including those replayed.
 
-        A digest is that of the shape (int64), the factors of subsampling (float64), and the SHA-256 of each tile, all
-        concatenated. Counts in memory and in a store have the same digest.
+        A digest is the SHA-256 of the shape (int64), the factors of subsampling (float64), and the SHA-256 of each tile
+        of the matrix, in this order. Counts in memory and in a store have the same digest.
         """
         return self._fitted.counts_sha256
 
@@ -457,19 +456,18 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
         Parameters
         ----------
         purpose : {"analogies", "relatedness"}
-            "analogies", also for synonyms: :attr:`vectors`. "relatedness": unit(E_w) + 0.3 unit(c_w), with c_w the sum
-            of the vectors of the word as a context.
+            "analogies", which also suits synonyms, gives :attr:`vectors`. "relatedness" gives unit(E_w) + 0.3
+            unit(c_w), where c_w is the sum of the vectors of the word as a context.
 
         Returns
         -------
         Vectors
-            For "relatedness" without n-grams: other words have no vector as a context.
+            For "relatedness" without n-grams, since an unseen word has no vector as a context.
 
         Notes
         -----
-        Scores with "analogies" and with "relatedness", on Wikipedia: with 1M tokens, WordSim-353 .570 and .573,
-        SimLex-999 .213 and .209, Google analogies .148 and .135; with 16M tokens, .686 and .689, .303 and .299, .464
-        and .460.
+        Scores with "analogies" / "relatedness", on Wikipedia. With 1M tokens: WordSim-353 .570 / .573, SimLex-999
+        .213 / .209, Google analogies .148 / .135. With 16M tokens: .686 / .689, .303 / .299, .464 / .460.
 
         Examples
         --------
@@ -491,7 +489,7 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
     ) -> list[tuple[Any, float]]:
         """Return the most probable contexts of a word, or of several, by the exact softmax over all contexts.
 
-        What was asked for is never in the answer, though in a text a word may follow itself.
+        The given words are never in the answer.
 
         Parameters
         ----------
@@ -504,7 +502,7 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
         exclude : iterable of str or int, optional
             Further words to leave out, such as the items that a user has.
         skip_unknown : bool
-            Skip unknown words instead of raising KeyError. The answer to only unknown words is empty.
+            Skip unknown words instead of raising KeyError. If all words are unknown, the answer is empty.
 
         Returns
         -------
@@ -514,9 +512,9 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
 
         Notes
         -----
-        With p the softmax over the outputs, (side, c) in a directed model, a context c has the probability
-        p(before, c) + p(after, c), or with a side p(side, c) / sum_k p(side, k). For several words it is the weighted
-        mean. These are probabilities of counted pairs, which `weighting` and `sample` weigh.
+        The softmax p is over the outputs, which are pairs (side, context) in a directed model. A context c has the
+        probability p(before, c) + p(after, c), or with `side` p(side, c) / sum_k p(side, k). Several words give the
+        weighted mean of their probabilities. Pairs are weighted as in the counts, by `weighting` and `sample`.
 
         Examples
         --------
@@ -580,10 +578,10 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
         Parameters
         ----------
         documents
-            As `corpus` for :meth:`fit`. All sequences of a text in memory are one document; of files each is one.
+            As `corpus` for :meth:`fit`. A text in memory is one document. In files, each sequence is a document.
         method : {"mean", "sif", "fit"}
             "mean" is the mean of the vectors of the words. "sif" gives frequent words less weight (Arora et al. 2017).
-            "fit" minimises ``nll + 15 |d|^2`` of the words, by the model's softmax (PV-DBOW).
+            "fit" gives the d that minimises ``nll + 15 |d|^2`` of the words in the softmax of the model (PV-DBOW).
         field : str or int, optional
             As for :meth:`fit`.
 
@@ -594,8 +592,8 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
 
         Notes
         -----
-        A word counts as often as it occurs. With `subwords`, unknown words are composed, unless `drop` or `keep_only`
-        excludes them. "fit" skips words that are no contexts.
+        A word counts as often as it occurs. With `subwords`, the vectors of unknown words are composed, unless `drop`
+        or `keep_only` excludes the words. "fit" skips words that are no contexts.
 
         Examples
         --------
@@ -639,7 +637,7 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
         Parameters
         ----------
         corpus
-            As for :meth:`fit`; counts must be counted as those of the model. Unknown words and contexts are left out.
+            As for :meth:`fit`; counts must be counted in the way of the model. Unknown words and contexts are left out.
         field : str or int, optional
             As for :meth:`fit`.
         progress : bool
@@ -648,8 +646,8 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
         Returns
         -------
         float
-            The number of equally likely contexts that would be as hard to predict. Compare it only between models with
-            the same contexts and windows, on texts of which they know the same words.
+            The number of equally likely contexts that would be as hard to predict. Comparable only between models with
+            the same contexts and windows that know the same words of the text.
 
         Examples
         --------
@@ -662,7 +660,7 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
         return float(perplexity_of(self, texts, progress)["perplexity"])
 
     def _texts(self, corpus: Any, field: str | int | None, model: FittedModel | None = None) -> Any:
-        """Return the texts in a field of a corpus, read as this SkipGram says, or else as the text of the model."""
+        """Return the texts in a field of a corpus, read by `reading`, or without it as the text of the model."""
         if field is None:
             return corpus
         reading = self.reading if self.reading is not None or model is None else model.vocabulary.reading
@@ -673,9 +671,9 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the complete model to one safetensors file, atomically.
 
-        `Vectors.load` opens the file as well. Its header holds, as JSON, the parameters (``settings``), the rest of the
-        fitted state (``model``), and a ``manifest``: the version of fastembed, the seed, the SHA-256 of the counts, the
-        epochs and the nll.
+        `Vectors.load` opens the file as well. The header of the file holds, as JSON, the parameters (``settings``), the
+        rest of the fitted state (``model``), and a ``manifest``: the version of fastembed, the seed, the SHA-256 of the
+        counts, the epochs and the nll.
 
         Parameters
         ----------
@@ -727,7 +725,7 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
 
 
 def perplexity_of(model: SkipGram, corpus: Source | Counts, progress: bool) -> dict[str, Any]:
-    """Return `SkipGram.perplexity`, of how many outputs, and the share of the tokens of a text that are known."""
+    """Return `SkipGram.perplexity`, the number of outputs, and the share of known tokens of a text, None for counts."""
     with bars(progress):
         counts = counts_for(model._fitted, corpus, model._options())
         perplexity, read = float(np.exp(model._fitted.trainer.nll(counts))), counts.ledger or Ledger()

@@ -33,7 +33,7 @@ from fastembed.trainer.run import Run, running
 if TYPE_CHECKING:
     from fastembed.trainer.rows import RowSteps
 
-SQUARES = ("squares.matrix", "squares.linear")  # the tensors of `Trainer.squares`
+SQUARES = ("squares.matrix", "squares.linear")  # the names of the two arrays of `Trainer.squares` in a file
 
 
 class Trainer:
@@ -61,10 +61,10 @@ class Trainer:
     Raises
     ------
     TypeError, ValueError
-        By any method, for an argument of another type, shape or value than documented, before anything is changed. For
-        a damaged file.
+        By any method, for an argument of another type, shape or value than documented, before anything is changed; and
+        for a damaged file.
     FloatingPointError
-        By any method, if a logit, a loss, or a parameter after a step, would not be finite. A step is not made then.
+        By any method, if a logit, a loss, or a parameter after a step would not be finite. The step is then not made.
     OSError
         For a file that cannot be read or written. The old file stays.
 
@@ -108,7 +108,7 @@ class Trainer:
 
     @cached_property
     def _rows(self) -> RowSteps:
-        """The steps on one example, whose workspace only those need who make one."""
+        """The steps on single examples; their workspace is allocated at the first such step."""
         from fastembed.trainer.rows import RowSteps
 
         return RowSteps(self._parameters, self._scale, self._pool)
@@ -139,7 +139,7 @@ class Trainer:
         loss_scale : float
             Factor on the loss; 1 gives it in nats.
         learning_rate : float
-            As for the class. For one class per input, 1 is faster.
+            As for the class. If each input has one class, 1 is faster.
         dtype : {"float32", "float64"}
             The dtype of the parameters.
         seed : int or Generator, optional
@@ -211,7 +211,7 @@ class Trainer:
         Parameters
         ----------
         i : int, tuple (ids, weights), array_like of int (N,), list of bags or SciPy sparse (N, V_in)
-            One input: an id, or a bag, as a tuple of its ids (n,) and their weights (n,) or None. Or N inputs: ids, or
+            One input: an id, or a bag (ids, weights), as arrays (n,), or None for weights of 1. Or N inputs: ids, or
             bags as for `train`.
 
         Returns
@@ -279,10 +279,10 @@ class Trainer:
         Parameters
         ----------
         i : int, tuple (ids, weights) or SciPy sparse (1, V_in)
-            The id of the input; or a bag, as ids (n,) and weights (n,), None for weights 1, or as a sparse row. Weights
-            may be negative; those of equal ids are added.
+            The id of the input; or a bag, as (ids, weights), or (ids, None) for weights of 1, or a sparse row. Weights
+            may be negative; weights of equal ids are added.
         target : int, array_like (V,) or SciPy sparse (1, V), optional
-            The id of the output, or non-negative weights with a positive sum; by default `i` itself, if it is an id.
+            The id of the output, or non-negative weights of all outputs, not all 0; by default `i`, if it is an id.
 
         Returns
         -------
@@ -302,9 +302,10 @@ class Trainer:
             return self._rows.loss(i, targets)
 
     def gradient(self, i: Any, target: Any = None, of: str | Iterable[str] = "input") -> Any:
-        """Return the gradient of the loss with respect to the input, embedding[i] or the sum of a bag, or to others.
+        """Return the gradient of the loss with respect to the input, the linear layer or the bias.
 
-        The gradients of all rows of a bag are ``np.outer(weights, gradient)``. The loss has the factor `loss_scale`.
+        The input is ``embedding[i]`` or the weighted sum of a bag. The gradients of the rows of a bag are
+        ``np.outer(weights, gradient)``. The loss has the factor `loss_scale`.
 
         Parameters
         ----------
@@ -316,8 +317,8 @@ class Trainer:
         Returns
         -------
         ndarray (D,), (D, V) or (V,), or a tuple of these
-            In the dtype of the parameters, with g = loss_scale * (sum(y) * softmax(x) - y) and the input h: linear @ g,
-            outer(h, g) and g.
+            With g = loss_scale * (sum(y) * softmax(x) - y) and the input h: linear @ g for "input", outer(h, g) for
+            "linear", g for "bias". In the dtype of the parameters.
 
         Examples
         --------
@@ -351,7 +352,7 @@ class Trainer:
         i : int, tuple (ids, weights) or SciPy sparse (1, V_in)
             As for `loss`.
         target : int, array_like (V,) or SciPy sparse (1, V), optional
-            The id of the output, or non-negative weights with a positive sum; by default `i` itself, if it is an id.
+            The id of the output, or non-negative weights of all outputs, not all 0; by default `i`, if it is an id.
         learning_rate : float, optional
             Factor on the gradient; by default that of the trainer.
         update_linear : bool
@@ -374,7 +375,7 @@ class Trainer:
         p, is_id = self._parameters, isinstance(i, int) or not has_dimensions(i)
         rate = self._rate if learning_rate is None else check_number("learning_rate", learning_rate)
         update_linear = check_flag("update_linear", update_linear)
-        if is_id and (target is None or isinstance(target, int) or np.isscalar(target)):  # quickly
+        if is_id and (target is None or isinstance(target, int) or np.isscalar(target)):  # two ids: the fast path
             i = check_integer("i", i, low=0, high=p.inputs - 1)
             given = (BY_DEFAULT, i) if target is None else ("target", target)
             output = check_integer(*given, low=0, high=p.outputs - 1)
@@ -397,7 +398,7 @@ class Trainer:
         Parameters
         ----------
         inputs : array_like of int (N,), list of bags or SciPy sparse (N, V_in)
-            The ids of the inputs; or bags, each given as ids or as a tuple (ids, weights), or as the rows of a matrix.
+            Ids; or bags: a list in which each is given by its ids or by a tuple (ids, weights); or the rows of a matrix.
         targets : array_like of int (N,), array_like (N, V) or SciPy sparse (N, V), optional
             The target of each example, as for `step`; by default the inputs themselves, if they are ids.
         learning_rate : float, optional
@@ -445,7 +446,7 @@ class Trainer:
         Returns
         -------
         Trainer
-            Its `fit_counts` can continue the training of this one (`warm_start`).
+            Its `fit_counts` with `warm_start` continues the training of this trainer.
 
         Examples
         --------
@@ -493,58 +494,58 @@ class Trainer:
         checkpoint: str | os.PathLike[str] | None = None,
         comm: Any = None,
     ) -> list[dict[str, float]]:
-        """Fit the rows of the embedding to counts of their outputs, with the exact softmax, in blocks of inputs.
+        """Train the embedding and the linear layer on counts of outputs, by the exact softmax, in blocks of inputs.
 
         Parameters
         ----------
         counts : Counts or SciPy sparse (N, V)
-            The number or total weight of the occurrences of input n with output c, at ``counts[n, c]``. Inputs without
-            counts are not visited.
+            ``counts[n, c]`` is how often input n occurs with output c, or the total weight of the occurrences. Inputs
+            without counts are not visited.
         bags : SciPy sparse (N, V_in), optional
             Input n is the weighted sum of rows of the embedding, ``bags[n] @ embedding``; weights may be negative. By
             default N is V_in, and input n is row n.
         epochs : int
             How often each input is visited.
         learning_rate, linear_learning_rate : float
-            Rates of the steps on the embedding and on the linear layer, which fall linearly to a tenth. With Adagrad a
+            Rates of the steps on the embedding and on the linear layer. Both fall linearly to a tenth. With Adagrad a
             rate is the length of the first step of a row.
         block_size : int
-            Number of inputs in a block, of which each row of the embedding makes one step. The logits of a block take
-            memory for block_size * V numbers.
+            The number of inputs in a block. A row of the embedding makes one step per block. The logits of a block are
+            block_size * V numbers in memory.
         optimizer : {"adagrad", "sgd"}
             The steps of the rows of the embedding: row-wise Adagrad, or gradient descent. The linear layer makes steps
             of row-wise Adagrad with momentum.
         l2, linear_l2 : float
-            Weight decay: after each epoch a row of the embedding is multiplied by ``exp(-l2 * rate)``, with the rate at
-            its end, and the linear layer likewise. What early stopping measures and restores is from before.
+            Weight decay: at the end of each epoch a row of the embedding is multiplied by ``exp(-l2 * rate)``, and the
+            linear layer likewise. Early stopping measures and restores the parameters before this.
         frozen_rows : array_like of int
             Ids of rows of the embedding that do not change; the linear layer still learns from their counts.
         row_rates : array_like (V_in,), optional
             Non-negative factors on the learning rate of each row of the embedding; 1 by default. A row whose factor is
             0 is frozen.
         input_weights : array_like (N,), optional
-            Weights of the inputs in the gradients of the linear layer and of the rows of bags, up to a factor. By
-            default the sum of the counts to the power 0.75 in the linear layer, and 1 in the rows.
+            Relative weights of the inputs in the gradients of the linear layer and of rows in bags. By default the sum
+            of an input's counts to the power 0.75 in the linear layer, and 1 in the rows.
         validation_counts : Counts or SciPy sparse (M, V), optional
             Counts that are not trained on; their mean nll at the end of each epoch is `validation_nll` in its record.
         validation_bags : SciPy sparse (M, V_in), optional
             The inputs of `validation_counts`; by default `bags`, and then M is N.
         n_iter_no_change : int, optional
-            End training when `validation_nll` has not fallen for this many epochs. The parameters are then those of
-            the epoch with the lowest.
+            End training when `validation_nll` has not fallen for this many epochs. The trainer then has the parameters
+            of the epoch with the lowest `validation_nll`.
         warm_start : bool
-            Continue with the sums of squared gradients of the previous call, by default from zero.
+            Continue with the sums of squared gradients of the previous call; by default they start from zero.
         seed : int or Generator, optional
             Seed of the order of the inputs, which is drawn again for each epoch.
         on_epoch_end : callable, optional
-            Called with the record of each epoch, when this trainer has its parameters. Training ends early if it
-            returns True.
+            Called after each epoch with its record, when this trainer has the parameters of the epoch. Training ends
+            early if the call returns True.
         checkpoint : path-like, optional
-            A file that is written after each epoch. If it exists, the same call resumes from it, to the same bits. You
-            delete the file.
+            A file that is written after each epoch. If the file exists, the same call resumes from it, and ends with
+            the same bits. The file is not deleted.
         comm : communicator of mpi4py, optional
-            A communicator such as ``MPI.COMM_WORLD``, whose processes make this call together, each with a share of the
-            outputs. The bits do not depend on their number.
+            A communicator such as ``MPI.COMM_WORLD``, whose processes all make this call, each for a share of the
+            outputs. The bits do not depend on the number of processes.
 
         Returns
         -------
@@ -555,20 +556,20 @@ class Trainer:
         Raises
         ------
         ValueError
-            Also if the checkpoint is of other arguments, version, kernels or BLAS: it names the difference.
+            Also if the checkpoint is of other arguments, version, kernels or BLAS. The message names the difference.
         RuntimeError
-            If a fit of this trainer calls it, as `on_epoch_end` could.
+            If it is called while this trainer fits, such as by `on_epoch_end`.
         TrainingDivergedError
             If the loss of a block, or a parameter at the end of an epoch, is not finite.
 
         Notes
         -----
-        An exception, such as a Ctrl-C, leaves the parameters as the last epoch left them.
+        After an exception such as Ctrl-C, the trainer has the parameters of the last complete epoch.
 
         With `comm`, all ranks start from the parameters and the generator of rank 0, which calls `on_epoch_end` and
-        writes the checkpoint. Ranks that differ in counts, options, versions, kernels or BLAS are a ValueError. Each
-        rank holds all parameters; of counts in a folder it reads the columns of its outputs. An exception in one rank
-        ends the processes of all.
+        writes the checkpoint. ValueError is raised if ranks differ in counts, options, versions, kernels or BLAS. Each
+        rank holds all parameters, and reads of counts in a folder only the columns of its outputs. An exception in one
+        rank ends the processes of all ranks.
 
         Examples
         --------
@@ -707,5 +708,5 @@ def restore_squares(trainer: Trainer, tensors: Mapping[str, NDArray[Any]]) -> No
 
 
 def parameters_of(trainer: Trainer) -> Parameters:
-    """Return the parameters of a trainer, for `train`."""
+    """Return the parameters of a trainer, for `train` of `trainer/fit.py`."""
     return trainer._parameters

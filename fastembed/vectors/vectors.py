@@ -37,7 +37,7 @@ Weighted = Query | tuple[Query, float]
 Restriction = int | np.integer[Any] | Iterable[Token] | None
 Entry = int | Matrix  # the row of a token, or the vector (D,) composed for an unknown word
 
-QUERIES = 2048  # per step of a bar
+QUERIES = 2048  # the number of queries between two updates of a progress bar
 # Attributes of `gensim.models.KeyedVectors`, and their equivalents here
 GENSIM = {"vectors": "matrix", "vector_size": "matrix.shape[1]", "index_to_key": "tokens"}
 GENSIM |= {"get_vector": "vectors[token]", "key_to_index": "{token: row for row, token in enumerate(vectors.tokens)}"}
@@ -46,11 +46,12 @@ GENSIM |= {"get_vector": "vectors[token]", "key_to_index": "{token: row for row,
 class Vectors:
     """Tokens and their vectors: look them up, compare them, search among them, read and write files.
 
-    ``v["king"]`` is a vector, ``v[["king", "queen"]]`` a matrix of two rows. ``len``, ``in`` and iteration are of the
-    tokens. An integer is a token if all tokens are integers: ``v[33]`` is ``v["33"]``. Row 33 is ``v.matrix[33]``.
+    ``v["king"]`` is a vector, ``v[["king", "queen"]]`` a matrix of two rows. ``len``, ``in`` and iteration apply to the
+    tokens. If all tokens are integers, ``v[33]`` is ``v["33"]``. Row 33 is ``v.matrix[33]``.
 
-    Vectors with character n-grams, of a model with subwords or of fastText, compose a vector for an unseen word:
-    ``v["kingly"]``. All methods do, except :meth:`subset` and ``restrict``. ``"kingly" in v`` is still False.
+    Vectors of a model with subwords, or of fastText, hold character n-grams, and compose the vector of an unseen word
+    of them: ``v["kingly"]``. All methods take unseen words, except :meth:`subset` and the argument ``restrict``.
+    ``"kingly" in v`` is False.
 
     Parameters
     ----------
@@ -80,7 +81,7 @@ class Vectors:
 
     Notes
     -----
-    Instances are immutable, so any number of threads may use one at once.
+    Instances are immutable, so any number of threads may share an instance.
 
     Examples
     --------
@@ -151,7 +152,7 @@ class Vectors:
         return self._matrix[entry] if isinstance(entry, int) else read_only(entry)
 
     def subwords(self, token: Token) -> list[tuple[str, float]]:
-        """Return the parts of the vector of a word, and their shares.
+        """Return how much a word itself and each of its character n-grams contribute to its vector.
 
         Parameters
         ----------
@@ -161,12 +162,12 @@ class Vectors:
         Returns
         -------
         list of (str, float)
-            Parts and their shares: the token itself, if it is one, then its known n-grams, in their order in the word.
+            The word itself, if it is a token, then its known n-grams in their order in the word; each with its share.
 
         Notes
         -----
-        N-grams are of the word between ``<`` and ``>``. A share is the projection of a part onto the vector, divided by
-        the length of the vector. Shares sum to 1 and may be negative; those of a zero vector are 0.
+        N-grams are taken from ``<word>``. A share is the projection of a part onto the vector, divided by the length of
+        the vector. Shares sum to 1 and may be negative; shares of a zero vector are 0.
 
         Examples
         --------
@@ -193,7 +194,7 @@ class Vectors:
         Parameters
         ----------
         tokens : int or iterable of str or int
-            The number of first tokens, which share the memory; or the tokens, in the order of the result.
+            The tokens, in the order of the result; or n for the first n tokens, whose vectors are not copied.
         ids : array_like of int, optional
             The ids of the tokens, instead of `tokens`.
 
@@ -223,7 +224,7 @@ class Vectors:
         Returns
         -------
         Vectors
-            They hold no n-grams, since vectors composed from these would not have unit length.
+            Without n-grams: vectors composed of n-grams would not have unit length.
 
         Examples
         --------
@@ -243,12 +244,12 @@ class Vectors:
         other : Vectors
             Vectors of the same dimension.
         tokens : iterable of str or int, optional
-            Tokens of both that determine the rotation; by default all shared tokens.
+            Shared tokens that determine the rotation; by default all shared tokens.
 
         Returns
         -------
         Vectors
-            They have the same tokens and dtype, and no n-grams.
+            With the tokens and the dtype of these vectors, without n-grams.
 
         Notes
         -----
@@ -275,13 +276,13 @@ class Vectors:
         shared = as_items("tokens", given)
         if not shared:
             raise ValueError("vectors to align must share tokens, got none in both")
-        with SingleThreadedBlas():  # so that sums have one order
+        with SingleThreadedBlas():  # so that the order of sums does not depend on threads
             u, _, vt = np.linalg.svd(unit_vectors(self[shared]).T @ unit_vectors(other[shared]))
             turned = (self._matrix.astype(np.float64) @ (u @ vt)).astype(self._matrix.dtype)
         return type(self)(self._tokens, read_only(turned), counts=self._counts)
 
     def similarity(self, a: Token, b: Token) -> float:
-        """Return the cosine of the vectors of two tokens, rounded to 12 decimals; 0 if one of them is zero.
+        """Return the cosine of the vectors of two tokens, rounded to 12 decimals; 0 if a vector is zero.
 
         Parameters
         ----------
@@ -310,7 +311,7 @@ class Vectors:
         return 1.0 - self.similarity(a, b)
 
     def doesnt_match(self, tokens: Iterable[Token]) -> str:
-        """Return the token whose vector has the smallest cosine with the mean of all; the first if there are ties.
+        """Return the token whose vector has the smallest cosine with the mean of the unit vectors; of ties, the first.
 
         Parameters
         ----------
@@ -349,12 +350,12 @@ class Vectors:
         Parameters
         ----------
         positive, negative : str, int, ndarray of shape (D,), or iterable of them
-            Tokens and vectors, or in an iterable pairs of these with a weight: ``[("king", 2.0), "woman"]``.
-            Weights are 1 by default, and -1 in `negative`, where they must not be positive.
+            Tokens and vectors, alone or in pairs with a weight: ``[("king", 2.0), "woman"]``. By default weights are 1
+            in `positive` and -1 in `negative`, where weights must not be positive.
         topn : int
             The number of tokens.
         restrict : int or iterable of str or int, optional
-            The number of first tokens to search, or the tokens to search.
+            The tokens to search, or n to search the first n tokens.
 
         Returns
         -------
@@ -396,22 +397,22 @@ class Vectors:
         restrict: Restriction = None,
         progress: bool = False,
     ) -> tuple[Ids, npt.NDArray[np.float64]]:
-        """Return the ids of the tokens nearest to each of many queries, and the cosines: many times faster than a loop.
+        """Return the ids and cosines of the tokens nearest to each of many queries, many times faster than a loop.
 
-        A query token and zero vectors are left out of the result, as in :meth:`most_similar`.
+        The result of a query has neither the query's token nor tokens with a zero vector, as in :meth:`most_similar`.
 
         Parameters
         ----------
         queries : ndarray of float, shape (Q, D) or (D,); or str, int, or iterable of str, int and ndarray (D,)
             Vectors and tokens.
         topn : int
-            The number of tokens per query; fewer if one of the queries has no more.
+            The number of tokens per query. If a query has fewer, all queries get as many as this query has.
         ids : array_like of int, shape (Q,), optional
             The ids of tokens, instead of `queries`.
         restrict : int or iterable of str or int, optional
-            The number of first tokens to search, or the tokens to search.
+            The tokens to search, or n to search the first n tokens.
         progress : bool
-            Whether a bar of the queries is drawn.
+            Whether a progress bar is drawn.
 
         Returns
         -------
@@ -422,8 +423,8 @@ class Vectors:
 
         Notes
         -----
-        The search is exhaustive, and takes 64 MiB. The result takes 16 bytes per query and token, and twice that
-        while it is built.
+        The search compares each query with all tokens, in 64 MiB of memory. The result takes 16 bytes per neighbour,
+        and 32 while it is built.
 
         Examples
         --------
@@ -462,10 +463,10 @@ class Vectors:
     def analogy(
         self, a: Token, b: Token, c: Token, topn: int = 10, *, method: str = "3CosAdd", restrict: Restriction = None
     ) -> list[tuple[str, float]]:
-        """Return the answers to "a is to b as c is to": "man is to king as woman is to queen".
+        """Return tokens that complete "a is to b as c is to ...", such as "man is to king as woman is to queen".
 
-        With unit vectors, 3CosAdd maximises cos(v, b - a + c), as ``most_similar([b, c], [a])`` does. 3CosMul maximises
-        s(v, b) s(v, c) / (s(v, a) + 1e-6) with s = (1 + cos) / 2, as gensim's ``most_similar_cosmul`` does.
+        Over the unit vectors v, 3CosAdd maximises cos(v, b - a + c), as ``most_similar([b, c], [a])`` does. 3CosMul
+        maximises s(v, b) s(v, c) / (s(v, a) + 1e-6) with s = (1 + cos) / 2, as gensim's ``most_similar_cosmul`` does.
 
         Parameters
         ----------
@@ -475,7 +476,7 @@ class Vectors:
             The number of tokens.
         method : {"3CosAdd", "3CosMul"}
         restrict : int or iterable of str or int, optional
-            The number of first tokens to search, or the tokens to search.
+            The tokens to search, or n to search the first n tokens.
 
         Returns
         -------
@@ -513,15 +514,14 @@ class Vectors:
         ===================== =================== =================================================================
         suffix                format              contents
         ===================== =================== =================================================================
-        ``.safetensors``, ""  ``safetensors``     the library's own: any token, float32 or float64, counts
+        ``.safetensors``, ""  ``safetensors``     any token, float32 or float64, counts, character n-grams
         ``.txt``              ``word2vec``        text of word2vec and gensim, float32
         ``.bin``              ``word2vec-binary`` binary form of word2vec and gensim, float32
         ``.vec``              ``fasttext``        text of fastText, float32
         ``.glove``            ``glove``           text of GloVe, without the first line "V D", float32
         ===================== =================== =================================================================
 
-        ``.gz`` may follow the suffix, except of safetensors. Only safetensors holds character n-grams, and white space
-        in tokens.
+        ``.gz`` may follow any suffix but ``.safetensors``. Only safetensors files hold tokens with white space.
 
         Parameters
         ----------
@@ -530,7 +530,7 @@ class Vectors:
         format : str, optional
             One of the formats in the table; by default that of the suffix.
         progress : bool
-            Whether a bar is drawn, of text and word2vec's binary form.
+            Whether a progress bar is drawn; for safetensors there is none.
 
         Examples
         --------
@@ -558,11 +558,11 @@ class Vectors:
     ) -> Self:
         """Read a file of vectors, in one of the formats of :meth:`save` or a binary model of fastText.
 
-        Models of fastText (skip-gram, CBOW and supervised, not quantised) give fastText's vectors up to rounding, also
-        of unseen words. Their first bytes tell them from word2vec's binary form.
+        A binary model of fastText (skip-gram, CBOW or supervised, not quantised) gives the vectors of fastText up to
+        rounding, also for unseen words. Its first bytes tell it from word2vec's binary form.
 
-        Safetensors and the n-grams of fastText are mapped into memory. Replace a mapped file by :meth:`save` or by
-        renaming another one, never by writing into it.
+        Safetensors and the n-grams of fastText are mapped into memory. Replace a mapped file by :meth:`save`, or by
+        renaming another file to its name; never write into it.
 
         Parameters
         ----------
@@ -570,7 +570,7 @@ class Vectors:
         format : str, optional
             One of the formats of :meth:`save`, or ``fasttext-binary``; by default from the first bytes or the suffix.
         progress : bool
-            Whether a bar of the bytes of a file of word2vec, fastText or GloVe is drawn.
+            Whether a progress bar is drawn; for safetensors there is none.
 
         Examples
         --------
@@ -588,7 +588,7 @@ class Vectors:
             raise ValueError(f"{str(path)!r}: {error}") from error
 
     def to_gensim(self) -> Any:
-        """Return a gensim.models.KeyedVectors, with the counts as its attribute "count".
+        """Return a gensim.models.KeyedVectors, with the count of each token as its attribute "count".
 
         Vectors of a fastText model become a FastTextKeyedVectors, which composes vectors of unseen words. gensim has no
         class for the n-grams of a model with subwords: only the tokens are converted.
@@ -613,7 +613,7 @@ class Vectors:
     def from_gensim(cls, keyed: Any) -> Self:
         """Return the vectors of a gensim.models.KeyedVectors, or of a gensim model with the attribute ``wv``.
 
-        Vectors of FastText compose the vectors of other words as gensim does.
+        Vectors of a FastText model compose vectors of unseen words, as in gensim.
 
         Parameters
         ----------
@@ -646,7 +646,7 @@ class Vectors:
         return Neighbors(self._matrix)
 
     def _checked_ids(self, ids: npt.ArrayLike | None) -> Ids:
-        """Return ids of tokens, possibly none, after checking them."""
+        """Check ids of tokens and return them; there may be none."""
         return np.empty(0, np.intp) if np.size(ids) == 0 else check_ids("ids", ids, len(self))  # type: ignore[arg-type]
 
     def _rows_of(self, name: str, tokens: Iterable[Token]) -> Ids:
@@ -696,7 +696,7 @@ class Vectors:
         return np.unique(self._rows_of("restrict", restrict))
 
     def _queried(self, items: Sequence[Any]) -> tuple[Exact, list[list[int]]]:
-        """Return queries (Q, D), tokens as unit vectors, and a list per query with the row of its token, or empty."""
+        """Return the vector of each query, of unit length for a token, and a list of the row of its token, or empty."""
         entries = iter(self._entries([item for item in items if not isinstance(item, np.ndarray)]))
         vectors = np.empty((len(items), self._matrix.shape[1]))
         rows: list[list[int]] = [[] for _ in items]
@@ -717,7 +717,7 @@ class Vectors:
 def composing_vectors(
     kind: type[Kind], tokens: Sequence[str], matrix: Matrix, counts: npt.ArrayLike | None, composer: Composer | None
 ) -> Kind:
-    """Return vectors with a composer, or None, for words that are not among the tokens.
+    """Return vectors that compose the vectors of unseen words by a composer, unless it is None.
 
     Parameters
     ----------
@@ -732,13 +732,13 @@ def composing_vectors(
 
 
 def check_is_vectors(name: str, given: object) -> None:
-    """Raise TypeError unless an argument is a `Vectors`; a model is not."""
+    """Raise TypeError unless an argument is a `Vectors`; a model is refused too."""
     if not isinstance(given, Vectors):
         raise TypeError(f"{name} must be a Vectors, such as model.vectors, got {type(given).__name__}")
 
 
 def composer_behind(vectors: Vectors) -> Composer | None:
-    """Return the composer of vectors for words that are not among the tokens, or None."""
+    """Return the composer of vectors of unseen words, or None if there is none."""
     return vectors._composer
 
 
@@ -749,10 +749,10 @@ def _check_one(name: str, given: object, ids: object) -> None:
 
 
 def attribute_of(owner: Any, name: str, renamed: Mapping[str, str]) -> Any:
-    """Return an attribute; raise AttributeError with the equivalent here for a name of another library."""
+    """Return an attribute; for a name of gensim, raise an AttributeError that has the equivalent here."""
     if name in renamed:
         raise AttributeError(f"{type(owner).__name__} has no {name!r}, as gensim has: it is {renamed[name]} here")
-    return object.__getattribute__(owner, name)  # raises the error of a property before a fit
+    return object.__getattribute__(owner, name)  # raises again what a property raised, such as the error before a fit
 
 
 def as_items(name: str, items: Any, what: str = "several tokens") -> list[Any]:
@@ -812,7 +812,7 @@ def _to_gensim_fasttext(tokens: Sequence[str], matrix: Matrix, composer: BucketC
     vectors.key_to_index = {token: row for row, token in enumerate(tokens)}
     vectors.vectors = np.array(matrix)
     vectors.vectors_ngrams = composer.rows
-    vectors.vectors_vocab = np.empty_like(matrix)  # the rows of the words: the means without n-grams
+    vectors.vectors_vocab = np.empty_like(matrix)  # rows of the words alone, which `matrix` averages with n-grams
     for block, sums, sizes in composer.sums(tokens):
         vectors.vectors_vocab[block] = matrix[block] * (sizes[:, None] + 1).astype(matrix.dtype) - sums
     vectors.recalc_char_ngram_buckets()
