@@ -33,9 +33,10 @@ Field: TypeAlias = "str | int | None"
 class Classifier(Estimator[FittedClassifier]):  # numpydoc ignore=PR02
     """Labels documents: a linear model over a weighted bag of words and n-grams, with calibrated probabilities.
 
-    A document is the weighted sum h of the rows of E of its features. The scores of the labels are h + b, or h @ W + b.
-    The probabilities of a document without known features are the shares of the labels in training. The result has the
-    same bits on any number of threads. Section 8 of ``docs/derivation.md`` has the formulas.
+    The matrix E has a row for each feature. The vector h of a document is the weighted sum of the rows of its features;
+    the scores of the labels are h + b, or h @ W + b. The probabilities of a document without known features are the
+    shares of the labels in training. The result has the same bits on any number of threads. Section 8 of
+    ``docs/derivation.md`` has the formulas.
 
     Parameters
     ----------
@@ -43,49 +44,50 @@ class Classifier(Estimator[FittedClassifier]):  # numpydoc ignore=PR02
         "squared" is one ridge regression per label, calibrated on documents that are left out in turn. "softmax" is the
         cross-entropy of a softmax over the labels, by gradient descent.
     dim : int or None
-        Dimension of the rows of E, with the loss "softmax". Without it, or with no more labels, W is the identity:
-        multinomial logistic regression.
+        With the loss "softmax": the dimension of the rows of E. If it is None, or at least the number of labels, W is
+        the identity: multinomial logistic regression.
     ngrams : int
         The largest length of a word n-gram. No n-gram spans an unknown or dropped word. The start and the end of a
         document are neighbours of its first and last word.
     chars : (int, int), optional
-        The shortest and longest character n-grams of each word that are features, with < before and > after the word.
+        The smallest and largest length of the character n-grams that are features. They include < before each word, and
+        > after it.
     weighting : {"supervised", "tfidf", "count"}
-        What a count n of a feature becomes: its inverse document frequency, times what the feature says of the labels;
-        1 + log(n), times the inverse document frequency; or n.
+        The weight of a feature with count n. "count" is n; "tfidf" is 1 + log(n) times the inverse document frequency;
+        "supervised" is the inverse document frequency, times what the feature says of the labels.
     min_count : int
         Features that occur fewer times are dropped.
     epochs : int, optional
-        The largest number of epochs; by default 5 with the loss "softmax". With "squared" it is 500, for each part of
-        training.
+        The largest number of epochs. By default 5 with the loss "softmax", and 500 with "squared": for all documents,
+        and again without each part that is left out.
     tol : float
         With the loss "squared": training ends when no step of an epoch changes a score by more.
     learning_rate : float, optional
         With the loss "softmax": the learning rate on the rows of E, which falls linearly to a tenth. By default 3, or
-        what the documents allow.
+        less if documents are so alike that 3 is too large.
     l2 : float, optional
-        Strength of L2 regularisation: l2 / 2 times the sum of the squared weights, 1 / C of scikit-learn. By default
-        0.7 with the loss "squared", and 0 with "softmax".
+        The factor of L2 regularisation, l2 / 2 times the sum of the squared weights; it is scikit-learn's 1 / C. By
+        default 0.7 with the loss "squared", and 0 with "softmax".
     class_weight : mapping of label to float, or "balanced", optional
-        The weights of the labels, 1 for others; "balanced": the mean number of documents per label over that of the
-        label. By default the loss "squared" takes the cube root of these for its scores; ``{}`` is 1 for all.
+        The weights of labels; others have 1. "balanced" divides the mean number of documents per label by the label's.
+        By default, the scores of the loss "squared" use the cube root of "balanced"; ``{}`` is 1 for all labels.
     seed : int
-        Seed for the initial parameters, the order of the documents, and which of them are left out in turn.
+        Seed for the initial parameters, the order of the documents, and the choice of documents to leave out in turn.
     threads : int, optional
         The number of threads; by default the number of CPUs.
     reading : Reading, optional
         How texts become tokens; by default ``Reading(words=True)``. Its unit must be "line".
     label_prefix : str
-        Tokens that begin with it are labels in files of text. They are words in no document, in memory or in files.
+        Tokens that begin with it are labels in files of text. No document, in memory or in a file, has them as words.
 
     Raises
     ------
     AttributeError
         By methods and properties that need a fit, before a fit.
     TypeError, ValueError
-        By any method, for an argument, document or label of another type or value than documented; a damaged file.
+        By any method, for an argument, document or label of another type or value than documented; for a damaged file.
     OSError
-        For a file that cannot be read or written. The old file stays.
+        For a file that cannot be read or written. After a failed write, the old file stays.
     MemoryError
         If the weights of all features for all labels do not fit in memory.
     TrainingDivergedError
@@ -94,8 +96,8 @@ class Classifier(Estimator[FittedClassifier]):  # numpydoc ignore=PR02
     Warns
     -----
     UserWarning
-        By predictions, if documents have no known feature. By a fit, if hardly anything was learned, or `epochs` ended
-        it before it converged.
+        By predictions, if documents have no known feature. By a fit, if hardly anything was learned, or if `epochs`
+        ended training before it converged.
 
     Notes
     -----
@@ -150,8 +152,8 @@ class Classifier(Estimator[FittedClassifier]):  # numpydoc ignore=PR02
             A str is one document. With `field` and `label`: a table, records or structured files, as `FileCorpus` takes
             them. Other files have a document per line, whose tokens with `label_prefix` are its labels.
         labels : array_like of str, int or bool (N,), list of lists of these, or array_like or sparse of 0 and 1 (N, L)
-            One label per document, or several; documents without one are left out. Labels keep their type: those of
-            CSV, TSV and text files are str, such as "True". An indicator matrix has :meth:`predict` return another.
+            One label per document, or several; documents without a label are left out. Labels keep their type; CSV, TSV
+            and text files have labels of str. After an indicator matrix, :meth:`predict` returns indicator matrices.
         sample_weight : array_like of float (N,), optional
             The non-negative weight of the loss of each document. The features do not depend on it.
         field, label : str or int, optional
@@ -162,7 +164,7 @@ class Classifier(Estimator[FittedClassifier]):  # numpydoc ignore=PR02
             Whether rows without a text or label are left out, and counted in ``ledger_.skipped``. By default they are
             an error.
         progress : bool or FitProgress, optional
-            As for `SkipGram.fit`: bars, or an object with these methods.
+            As for `SkipGram.fit`: True for bars, or an object with the methods of `FitProgress`.
         on_epoch_end : callable, optional
             Called with the record of each epoch; training ends early if it returns True.
 
@@ -200,9 +202,9 @@ class Classifier(Estimator[FittedClassifier]):  # numpydoc ignore=PR02
     ) -> Self:
         """Continue training on more documents, which may have new features and labels.
 
-        A classifier without a fit is fitted. L2 regularisation pulls the weights towards their current values. Give
-        only new documents, since probabilities are calibrated on documents that the model does not know. Give documents
-        of other labels beside documents of a new label.
+        A classifier before its first fit is fitted. L2 regularisation pulls the weights towards their current values.
+        Give only new documents, since probabilities are calibrated on documents that the model does not know. With
+        documents of a new label, give documents of other labels as well.
 
         Parameters
         ----------
@@ -242,11 +244,11 @@ class Classifier(Estimator[FittedClassifier]):  # numpydoc ignore=PR02
 
     @property
     def history_(self) -> list[dict[str, float]]:
-        """The records of the epochs; with the loss "softmax", as of `Trainer.fit_counts`.
+        """The records of the epochs; with the loss "softmax" they have the keys of `Trainer.fit_counts`.
 
         With the loss "squared", `loss` is the mean loss of a document before its step, summed over labels. `left_out`
-        is the number of documents that are left out. `change` is the largest change of a score by the step of its
-        document.
+        is the number of documents that are left out. `change` is the largest change of the score of a document by a
+        step on this document.
         """
         return self._fitted.history
 
@@ -265,7 +267,7 @@ class Classifier(Estimator[FittedClassifier]):  # numpydoc ignore=PR02
     def decision_function(self, documents: Any, *, field: Field = None, header: bool = True) -> NDArray[np.float32]:
         """Return the logits of the labels: the probabilities are their softmax, or the sigmoid of each.
 
-        :meth:`explain` shows the scores that they are calibrated from.
+        Logits are calibrated scores; :meth:`explain` shows the scores.
 
         Parameters
         ----------
@@ -277,7 +279,8 @@ class Classifier(Estimator[FittedClassifier]):  # numpydoc ignore=PR02
         Returns
         -------
         ndarray of float32 (N, L), or (N,) with two labels
-            In the order of `classes_`. Of two labels, unless in an indicator matrix, the difference of both.
+            In the order of `classes_`. For two labels, the second logit minus the first, unless the labels of the fit
+            were an indicator matrix.
 
         Examples
         --------
@@ -312,7 +315,7 @@ class Classifier(Estimator[FittedClassifier]):  # numpydoc ignore=PR02
         return np.concatenate(list(self._answers(documents, self._fitted.probabilities, field, header)))
 
     def predict(self, documents: Any, *, field: Field = None, header: bool = True) -> NDArray[Any]:
-        """Return the most probable label of each document; after labels in an indicator matrix, such a matrix.
+        """Return the most probable label of each document, or an indicator matrix if the fit was given one.
 
         Parameters
         ----------
@@ -322,8 +325,8 @@ class Classifier(Estimator[FittedClassifier]):  # numpydoc ignore=PR02
         Returns
         -------
         ndarray (N,), or of int64 (N, L)
-            Elements of `classes_`; of equally probable labels, the first. Or 1 for each label with a probability of at
-            least one half, and 0 for others.
+            Elements of `classes_`; of equally probable labels, the first. In an indicator matrix, 1 for each label with
+            a probability of at least one half, and 0 for others.
 
         Examples
         --------
@@ -423,7 +426,7 @@ class Classifier(Estimator[FittedClassifier]):  # numpydoc ignore=PR02
         documents, labels
             As for :meth:`fit`: documents and labels, or a table or files that have both.
         k : int
-            The k of P@k and R@k. With an indicator matrix, the labels that :meth:`predict` answers count instead.
+            The k of P@k and R@k. With an indicator matrix, the labels that :meth:`predict` returns count, whatever k.
         field, label, header, skip_bad
             As for :meth:`fit`; `skipped` of the result has the numbers of documents left out.
         progress : bool
@@ -487,7 +490,7 @@ class Classifier(Estimator[FittedClassifier]):  # numpydoc ignore=PR02
         header: bool = True,
         warn: bool = True,
     ) -> Iterator[T]:
-        """Yield `answer(scores, numbers of known features)` for one block of documents, or of a field, at a time."""
+        """Yield ``answer(scores, known)`` per block of documents; `known` are the numbers of known features."""
         if field is None:
             items = check_documents(documents)
         else:

@@ -1,4 +1,4 @@
-"""Documents with labels, in memory, in fields of structured files, or in fastText's format: their CSR of labels."""
+"""Documents with labels: in memory, in fields of structured files, or in text files in fastText's format."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ from fastembed.corpus.tables import LEAVE_OUT, field_rows, row_place
 from fastembed.corpus.tokens import number_tokens
 from fastembed.trainer.run import Run
 
-SEVERAL = (list, tuple, set, frozenset, np.ndarray)  # what holds the labels of a document
-LABELS = {str: str, bool: bool | np.bool_, int: int | np.integer}  # the kinds of labels; True is also an int of Python
+SEVERAL = (list, tuple, set, frozenset, np.ndarray)  # the types of a collection of labels
+LABELS = {str: str, bool: bool | np.bool_, int: int | np.integer}  # in order: True is an int, too
 DTYPES = {str: object, bool: np.bool_, int: np.int64}
 
 
@@ -57,9 +57,9 @@ class Labels:
     matrix : csr_array (N, L), float64
         1 where a document has a label; canonical.
     several : bool
-        Whether a document has several labels, or may have: they were given as an indicator matrix.
+        Whether a document has several labels, or may have several, as in an indicator matrix.
     indicator : bool
-        Whether they were given as a matrix of 0 and 1, whose columns are the labels.
+        Whether the labels were given as a matrix of 0 and 1, whose columns are the labels.
     """
 
     classes: npt.NDArray[Any]
@@ -75,7 +75,7 @@ class Labels:
 
 
 def check_kind(labels: Labels, known: FittedClassifier) -> None:
-    """Raise TypeError or ValueError if labels cannot be those of a classifier."""
+    """Raise TypeError or ValueError unless labels have the form and the type of the labels of a classifier."""
     if labels.indicator and not known.indicator:
         raise TypeError("labels must be lists of labels, as in fit, got an indicator matrix")
     if len(labels.classes) and labels.classes.dtype != known.classes.dtype:
@@ -132,7 +132,7 @@ def check_labels(labels: Any, documents: int) -> Labels:
 
 
 def number_labels(items: Sequence[Any]) -> Labels:
-    """Return the labels of documents, each of which has one or a list of them."""
+    """Return the labels of documents; each item is a label or a list of labels."""
     several = any(issubclass(kind, SEVERAL) for kind in set(map(type, items)))
     lists = [item if isinstance(item, SEVERAL) else [item] for item in items] if several else []
     flat = list(chain.from_iterable(lists)) if several else items
@@ -155,7 +155,7 @@ def number_labels(items: Sequence[Any]) -> Labels:
 
 
 def _labels(classes: npt.NDArray[Any], matrix: Any) -> Labels:
-    """Return labels by a matrix (N, L) with an entry for each; equal ones of a document count once."""
+    """Return labels from a matrix (N, L) with an entry per label; equal labels of a document count once."""
     matrix.sum_duplicates()
     matrix.data[:] = 1
     return Labels(classes, matrix, bool((np.diff(matrix.indptr) > 1).any()))
@@ -203,7 +203,7 @@ class LabelledSource:
             raise ValueError("give both field and label, or neither")
         if self.field is not None:
             for name in (self.field, self.label):
-                Structure(name, self.header, self.skip_bad)  # checks them
+                Structure(name, self.header, self.skip_bad)  # raises for a wrong name or header
 
     def read(
         self, reading: Reading, prefix: str, ledger: Ledger, *, every: bool = False, progress: Progress | None = None
@@ -215,9 +215,9 @@ class LabelledSource:
         Parameters
         ----------
         every : bool
-            Whether rows of an indicator matrix without a label stay, as examples without labels.
+            Whether documents without a label stay if the labels are an indicator matrix.
         progress : callable, optional
-            Called with (done, total): bytes of files, or rows of structured ones, whose total is None.
+            Called with (done, total): bytes of text files, or rows of structured files, with None for the total.
 
         Raises
         ------
@@ -246,9 +246,9 @@ class LabelledSource:
     def _read_fields(
         self, errors: str, ledger: Ledger, progress: Progress | None
     ) -> tuple[list[Any], Labels, npt.NDArray[np.bool_]]:
-        """Return the documents and labels in fields, and whether each row of the source (N,) is among these."""
+        """Return the documents and labels in fields, and for each row of the source (N,) whether it has both."""
         if self.labels is not None:
-            raise ValueError("field and label name the labels, so that labels cannot be given as well")
+            raise ValueError("label= names the field of the labels: pass labels or label=, not both")
         documents, labels, kept = [], [], []
         for place, row in _labelled_rows(self.documents, (self.field, self.label), self.header, errors):
             bad = next((value for value in row if isinstance(value, BadRow)), None)
@@ -300,7 +300,7 @@ def checked_weights(sample_weight: Any, labelled: npt.NDArray[np.bool_]) -> Floa
 def _labelled_rows(
     source: Any, names: tuple[Any, ...], header: bool, errors: str
 ) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    """Yield the place of each row of files, a table or records, and its fields, or why it cannot be read."""
+    """Yield the place and the fields of each row of files, a table or records; a `BadRow` is a row without fields."""
     if form_of(source, texts=False) != "files":
         columns = [Records(source, name) for name in names]
         yield from ((f"document {number}", row) for number, row in enumerate(zip(*columns, strict=True)))
@@ -312,7 +312,7 @@ def _labelled_rows(
 
 
 def field_documents(source: Any, field: str | int, header: bool, errors: str) -> Iterator[Any]:
-    """Yield the documents in a field of files, a table or records; ValueError names the place of one that is none."""
+    """Yield the documents in a field of files, a table or records; raise ValueError, with the place, for a bad row."""
     for place, (document,) in _labelled_rows(source, (field,), header, errors):
         if bad := document if isinstance(document, BadRow) else wrong_document(document):
             raise ValueError(f"{place}: {bad.message}")
@@ -332,7 +332,7 @@ def wrong_document(value: Any) -> BadRow | None:
 def labelled_lines(
     paths: Any, errors: str, prefix: str, ledger: Ledger, progress: Progress | None = None
 ) -> Iterator[tuple[bytes, bytes]]:
-    """Yield texts of as many lines, in UTF-8: the labels of documents, which have a prefix in files, and the rest."""
+    """Yield pairs of texts in UTF-8 with a line per document: its labels without the prefix, and its other tokens."""
     begun: list[bytes] = []
     for chunk in FileCorpus(path_list(paths), reading=Reading(errors=errors)).chunks(ledger, progress):
         if isinstance(chunk, DocumentChunk):
@@ -375,17 +375,17 @@ class Examples:
     ----------
     features : Features
     bags : csr_array (N, F)
-        None after they have been released, since they take much memory, like the frequencies and the gains.
+        None once training has sorted the bags. Then `frequencies` and `gains` are None, too: they take much memory.
     frequencies : ndarray of int64 (F,)
-        The number of documents with each feature, plus 1 for a feature of earlier documents, so that it never counts as
-        that of one document alone.
+        The number of documents with each feature, plus 1 for a feature of earlier documents. So 1 means that one
+        document alone has the feature.
     labels : Labels
     label_counts : ndarray of int64 (L,)
         The number of documents with each label, earlier ones too.
     weights : ndarray of float64 (N,)
         The weights of the losses.
     gains : LabelGains or None
-        By which the features are weighed, if they are.
+        None unless the weighting is "supervised".
     """
 
     features: Features
@@ -436,7 +436,7 @@ def read_examples(
     """
     report = run.progress
     reading, counting = (None, None) if report is None else (report.reading, report.counting)
-    every = options.loss != "softmax"  # which learns nothing from a document without a label
+    every = options.loss != "softmax"  # "softmax" learns nothing from a document without a label
     items, labels, weights = source.read(options.reading, options.label_prefix, ledger, every=every, progress=reading)
     seen = labels.classes[np.unique(labels.matrix.indices)].tolist()
     if len(seen) < (least := 2 if known is None else 1):
@@ -460,7 +460,7 @@ def read_examples(
 
 
 def label_weights(labels: Labels, class_weight: Any, known: npt.NDArray[Any] | None) -> Float64:
-    """Return the weight of each document (N,): the mean of the weights of its labels, or 1 without any.
+    """Return the weight of each document (N,): the mean of the weights of its labels, or 1 without a label.
 
     With "balanced", the weight of a label is the mean count of the labels divided by the count of the label.
 
@@ -493,5 +493,5 @@ def balanced(counts: Int64) -> Float64:
 
 
 def mean_weights(matrix: Any, weights: Float64) -> Float64:
-    """Return the mean of the weights of the labels of each document (N,), or 1 without any, from a matrix (N, L)."""
+    """Return the mean weight of the labels of each document (N,), 1 without a label, from a matrix (N, L)."""
     return np.where(np.diff(matrix.indptr) > 0, label_shares(matrix) @ weights, 1.0)

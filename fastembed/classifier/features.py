@@ -1,11 +1,12 @@
 """The features of documents: words, n-grams of words, and n-grams of characters, each with an exact number.
 
 A feature is a row of the embedding. A document is the bag of its features, with weights that form a vector of unit
-length. The numbers are those of words, by decreasing count, then of pairs of words, of triples, and of characters.
+length. Words have the first numbers, by decreasing count; then come pairs of words, triples and so on; n-grams of
+characters are last.
 
 Documents are one array of ids of words. The id -1 separates documents: it stands before the first document and behind
-each document. In an n-gram it is the end of a document as the last word, the start of a document as the first word. The
-id -2 is a word that is no feature; no n-gram spans a -2.
+each document. As the first word of an n-gram, -1 is the start of a document; as the last word, the end. The id -2 is a
+word that is no feature; no n-gram spans a -2.
 """
 
 from __future__ import annotations
@@ -42,9 +43,9 @@ Bags: TypeAlias = tuple[Int64, Int32, Float64]  # a canonical CSR matrix (N, F):
 
 END, NO_WORD = -1, kernels.NONE  # among the ids of words
 CHUNK_DOCUMENTS = 1 << 14  # documents in memory per chunk
-MOST_PARTS = 512  # of pairs
-PER_WORD = {"supervised": 0.6, "tfidf": 0.7}  # to the power k - 1: factor on an n-gram of k words
-PRIOR = 0.5  # documents, by which the shares of labels are smoothed
+MOST_PARTS = 512  # the most parts in which `count_pairs` counts
+PER_WORD = {"supervised": 0.6, "tfidf": 0.7}  # an n-gram of k words has the factor PER_WORD ** (k - 1)
+PRIOR = 0.5  # number of documents that the prior of `LabelGains` counts as
 PARTS_AT_ONCE = 8  # parts per task
 
 
@@ -54,22 +55,22 @@ PARTS_AT_ONCE = 8  # parts per task
 def line_chunks(
     documents: Sequence[Any], errors: str, prefix: str, first: int = 0, *, progress: Progress | None = None
 ) -> Iterator[DocumentChunk]:
-    """Yield documents in memory as text, without labels, a line per document: the unit of a classifier.
+    """Yield documents in memory as text: a line per document, without the tokens that are labels.
 
     Parameters
     ----------
     errors : {"strict", "replace"}
-        How surrogates are handled.
+        "strict" raises ValueError for a surrogate; "replace" puts U+FFFD in its place.
     prefix : str
         Tokens that begin with it are labels.
     first : int
         The number of the first document, for errors.
     progress : callable, optional
-        Called with how many documents have been taken, and how many there are.
+        Called with (done, total) in documents.
     """
     for begin in range(0, len(documents), CHUNK_DOCUMENTS):
         part = documents[begin : begin + CHUNK_DOCUMENTS]
-        plain = set(map(type, part)) == {str}  # the usual case, with a much faster check
+        plain = set(map(type, part)) == {str}  # the usual case: a list of str needs no check per document
         for are_texts, run in [(True, part)] if plain else itertools.groupby(part, lambda item: isinstance(item, str)):
             items = list(run)
             if are_texts:
@@ -84,7 +85,7 @@ def line_chunks(
 
 
 def checked_tokens(document: Any, name: str) -> list[str]:
-    """Return a document that is a list of tokens; raise TypeError, which names it, if it is none."""
+    """Return the tokens of a document; raise TypeError, with the name, unless the document is a list of tokens."""
     if isinstance(document, bytes) or is_missing(document):
         raise TypeError(f"{name} is {shown(document)}, but a text or a list of tokens is expected")
     return token_list(document, name)
@@ -104,7 +105,7 @@ def one_per_line(documents: Sequence[str], errors: str) -> bytes:
 
 
 def documents_by_words(ids: Int32, words: int) -> Any:
-    """Return the counts of each word in each document, from the ids of their words, with -1 behind each document."""
+    """Return the count of each word in each document (N, words), from ids of words with -1 behind each document."""
     ids = ids[ids != NO_WORD]
     ends = np.flatnonzero(ids == END)
     indptr = np.concatenate([[0], ends - np.arange(len(ends))])
@@ -113,7 +114,7 @@ def documents_by_words(ids: Int32, words: int) -> Any:
 
 
 def renumber_columns(matrix: Any, data: Any, numbers: Int32, columns: int) -> Any:
-    """Return a csr_array (n, columns) of `data`: column f becomes column numbers[f]; -1 leaves it out."""
+    """Return a matrix with `data` as entries, column f moved to column numbers[f]; the number -1 drops a column."""
     at = numbers[matrix.indices]
     kept = at >= 0
     ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept)])[matrix.indptr]
@@ -130,7 +131,8 @@ class Grams:
     Attributes
     ----------
     left, right : ndarray of int32 (M,)
-        -1 is the start of a document to the left, and its end to the right.
+        The numbers of the (n-1)-grams, and of the words after them. -1 on the left is the start of a document, on the
+        right the end.
     counts : ndarray of int64 (M,)
     """
 
@@ -143,7 +145,7 @@ class Grams:
 
     @cached_property
     def index(self) -> PairIndex:
-        """The index that finds the n-grams; making it raises ValueError if two are the same."""
+        """The index that finds an n-gram; the first access raises ValueError if two n-grams are the same."""
         return PairIndex(self.left, self.right)
 
     __getstate__ = fields_alone
@@ -237,8 +239,8 @@ class Features:
     def name(self, feature: int) -> str:
         """Return the words of a feature, or its characters in quotes, in which < and > are the ends of a word.
 
-        The start and the end of a document are <start> and <end>, beside words only. A word that could be taken for
-        another feature is in double quotes.
+        In n-grams of words, <start> and <end> are the start and the end of a document. A word that looks like the name
+        of another feature is in double quotes.
         """
         kind = int(np.searchsorted(self.offsets, feature, "right")) - 1
         place = feature - self.offsets[kind]
@@ -264,7 +266,7 @@ class Features:
         ids[0] = END
         ids = ids[: self._table.encode(text, False, ids[1:], gaps=True)[0] + 1]
         all_ids, words = ids, []
-        if self.characters is not None:  # of unknown words, too
+        if self.characters is not None:  # unknown words have character n-grams, too
             table, all_ids = TokenTable(), np.empty(len(text), np.int32)
             all_ids = all_ids[: table.number(text, False, all_ids)[0]]
             words = list(map(token_from_bytes, table.frequent(0)[0]))
@@ -282,7 +284,7 @@ class Features:
             yield text
 
     def ngram_ids(self, ids: Int32) -> list[Int32]:
-        """Return, for 1, 2, ... words, the number of the n-gram that begins at each of the ids of words, or -2."""
+        """Return an array per length 1, 2, ... of n-grams: the number of the n-gram that begins at each id, or -2."""
         orders = [ids]
         for shift, kind in enumerate(self.grams, 1):
             numbers = np.empty_like(ids)
@@ -318,9 +320,9 @@ class Features:
 
         pool.run(count, len(pieces))
         end = 0
-        for (first, last), size in zip(pieces, sizes, strict=True):  # each piece left a gap behind it
+        for (first, last), size in zip(pieces, sizes, strict=True):  # free memory is behind each piece: close the gaps
             begin = kinds * starts[first]
-            if begin != end:  # the first piece, often the only one, is where it belongs
+            if begin != end:  # the first piece is in place
                 indices[end : end + size] = indices[begin : begin + size]
                 data[end : end + size] = data[begin : begin + size]
                 indptr[first + 1 : last + 1] += end
@@ -347,16 +349,16 @@ class Features:
         pool.run(scale, len(firsts))
 
     def grown(self, new: Features) -> tuple[Features, Int64]:
-        """Return, kind by kind, these features and then the unknown features of `new`; all weights are 1.
+        """Return features that have, in each kind, these features first and then the unknown features of `new`.
 
-        The second result is the number of each feature of `new` in the first result.
+        All weights are 1. The second result is the number of each feature of `new` in the first result.
         """
         words = self.words.grown(new.words)
         numbers = [np.array([words[token] for token in new.words.tokens], np.int64)]
         grams = []
         for ours, theirs in zip(self.grams, new.grams, strict=True):
             sides = ((numbers[-1], theirs.left), (numbers[0], theirs.right))
-            left, right = (np.append(new_ids, END)[ids].astype(np.int32) for new_ids, ids in sides)  # END is the last
+            left, right = (np.append(new_ids, END)[ids].astype(np.int32) for new_ids, ids in sides)  # -1 is the last
             places = np.empty(len(theirs), np.int32)
             ours.index.find_all(left, right, 0, places)
             fresh = places < 0
@@ -375,7 +377,7 @@ class Features:
         return features, np.concatenate([first + ids for first, ids in zip(features.offsets, numbers, strict=False)])
 
     def numbers_in(self, grown: Features) -> Int64:
-        """Return the numbers that these features have among :meth:`grown` ones (F,)."""
+        """Return the number (F,) of each of these features in `grown`, the result of :meth:`grown`."""
         moved = np.subtract(grown.offsets[:-1], self.offsets[:-1])
         numbers: Int64 = np.repeat(moved, np.diff(self.offsets)) + np.arange(len(self))
         return numbers
@@ -393,7 +395,10 @@ def quote_word(word: str) -> str:
 
 
 def within_documents(left: Int32, ids: Int32, shift: int) -> Int32:
-    """Return the n-grams of `shift` words, with -2 where the last word is the end of a document: none is longer."""
+    """Return the numbers of n-grams of `shift` words, with -2 for an n-gram that ends with the end of a document.
+
+    So no longer n-gram has the end of a document inside.
+    """
     if shift > 1:
         left = left.copy()
         left[np.flatnonzero(ids[shift - 1 :] == END)] = NO_WORD
@@ -412,7 +417,7 @@ def label_shares(matrix: Any) -> Any:
 
 
 class LabelGains:
-    """What features say of labels: how far the shares of labels with a feature are from the shares in all documents.
+    """The gains of features: how far label shares among documents with a feature are from label shares among all.
 
     Each of the k labels of a document counts as 1 / k. Of all documents, q_l is the share of label l. N_f documents
     have feature f, and n_fl of these the label l. With p_fl = (n_fl + a q_l) / (N_f + a), the gain of f is the
@@ -448,7 +453,7 @@ class LabelGains:
         starts, documents = targets.indptr.astype(np.int64), targets.indices.astype(np.int32)
         self._indptr = bags[0]
         self._counted = *bags[:2], starts, documents, targets.data, q, PRIOR
-        self._sums = np.full(len(frequencies), PRIOR * math.log(PRIOR))  # of a feature that no document has
+        self._sums = np.full(len(frequencies), PRIOR * math.log(PRIOR))  # the sum of a feature that no document has
         self._count(np.empty(0, np.int64), np.empty(0))
         self._sizes = frequencies + PRIOR
         self.values = self._sums / self._sizes - np.log(self._sizes)
@@ -461,9 +466,9 @@ class LabelGains:
     def make_as_new(self, bags: Any, documents: Int64) -> None:
         """Weigh the bags (n, F) of some of the documents as if their labels were unknown, in place.
 
-        The gains leave the document itself out. A score is a sum of products of two bags, so it has the weight of each
-        feature twice. Only one of the two bags is changed here, so it is multiplied by the square of the change.
-        The entries of features that no other document has mean nothing; `Examples.left_out` drops them.
+        The gains for a bag leave out the label of its document. A score is a sum of products of two bags, so the weight
+        of a feature enters twice. Only one of the two bags changes here, by the square of the ratio of the weights.
+        Entries of features that no other document has are meaningless; `Examples.left_out` drops them.
         """
         places, changes = np.full(len(self._indptr) - 1, -1), np.zeros(bags.nnz)
         places[documents] = bags.indptr[:-1]
@@ -497,7 +502,8 @@ def read_features(
     ledger : Ledger
         The ledger to which the numbers of used and dropped tokens are added.
     known : (Features, int), optional
-        The features of a fitted classifier, which come first and keep their weights, and the number of its documents.
+        The features of a fitted classifier, and the number of its documents. The features come first in the result and
+        keep their weights.
 
     Returns
     -------
@@ -505,10 +511,10 @@ def read_features(
     bags : csr_array (N, F), float64
         Canonical; rows are of unit length, or empty.
     frequencies : ndarray of int64 (F,)
-        The number of documents with each feature, plus 1 if earlier documents had the feature: 1 means that a single
-        document has it.
+        The number of documents with each feature, plus 1 for a known feature. So 1 means that one document alone has
+        the feature.
     gains : LabelGains or None
-        The gains in the weights of the features; None unless the weighting is "supervised".
+        None unless the weighting is "supervised".
 
     Raises
     ------
@@ -525,9 +531,9 @@ def read_features(
         frequencies = np.bincount(bags[1], minlength=len(features))
         frequencies[old] += 1
     if options.weighting != "count":
-        kinds = np.searchsorted(features.offsets, new, "right") - 1  # words - 1 of an n-gram
+        kinds = np.searchsorted(features.offsets, new, "right") - 1  # 0 for words, 1 for pairs, and so on
         factors = np.append(PER_WORD[options.weighting] ** np.arange(len(features.grams) + 1), 1)[kinds]
-        idf = np.log((1 + documents) / (1 + new_frequencies)) + 1  # as if one further document had each feature once
+        idf = np.log((1 + documents) / (1 + new_frequencies)) + 1  # as if one more document had all features
         features.weights[new] = factors * idf
     gains = LabelGains(bags, frequencies, labels) if options.weighting == "supervised" else None
     if gains is not None:
@@ -588,7 +594,7 @@ def count_features(
 
 
 def count_characters(words: Sequence[str], counts: Int64, lengths: tuple[int, int], least: int) -> CharacterGrams:
-    """Return the n-grams with at least a minimum count in words with given counts, by decreasing count.
+    """Return the character n-grams that occur at least `least` times in words with these counts, most frequent first.
 
     Examples
     --------
@@ -597,7 +603,7 @@ def count_characters(words: Sequence[str], counts: Int64, lengths: tuple[int, in
     """
     tokens, starts, ids = common_ngrams(words, lengths, 1, errors="surrogatepass")
     totals = np.bincount(ids, np.repeat(counts, np.diff(starts)), len(tokens)).astype(np.int64)
-    order = np.argsort(-totals, kind="stable")  # equal ones stay sorted by name
+    order = np.argsort(-totals, kind="stable")  # n-grams with equal counts stay sorted by name
     order = order[totals[order] >= least]
     return CharacterGrams(lengths, tuple(tokens[k] for k in order.tolist()), totals[order])
 
@@ -668,7 +674,7 @@ def by_count(counts: Int32, least: int) -> Int64:
     array([4, 2, 1, 3])
     """
     most = 0xFFFF
-    order = np.argsort((most - np.minimum(counts, most)).astype(np.uint16), kind="stable")  # of 16 bits: a radix sort
+    order = np.argsort((most - np.minimum(counts, most)).astype(np.uint16), kind="stable")  # of 16 bits: radix sort
     first = order[: np.count_nonzero(counts >= most)]
     first[:] = first[np.argsort(-counts[first], kind="stable")]
     return order[: np.count_nonzero(counts >= least)]

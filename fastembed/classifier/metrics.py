@@ -1,4 +1,4 @@
-"""What can be said of predictions: metrics such as precision and recall, and the share of each feature in a score."""
+"""Metrics of predictions, such as precision and recall, and explanations: the share of each feature in a score."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from fastembed.classifier.calibration import label_probabilities, nll
 from fastembed.classifier.data import Labels, check_kind
 from fastembed.classifier.model import FittedClassifier
 
-MOST_LABELS = 20  # in a table
+MOST_LABELS = 20  # rows of the table of an evaluation
 SHOWN = 10  # features per label in an explanation
-BAR = 20  # characters of its longest bar
+BAR = 20  # characters of the longest bar of an explanation
 BINS = 15  # bins of the calibration error, as in Guo et al. (2017)
 
 
@@ -30,7 +30,8 @@ class LabelScore:
     ----------
     label : str or int
     precision, recall, f1 : float
-        NaN if no document has the label, or it was never predicted.
+        NaN where there is nothing to divide by: precision without a prediction of the label, recall without a document
+        that has the label, f1 without both.
     documents, predicted : int
         The numbers of documents with this label, and with this predicted label.
 
@@ -67,7 +68,8 @@ class Evaluation:
     accuracy : float
         The share of documents whose first label is correct; with an indicator matrix, whose labels are all correct.
     nll : float
-        The mean negative log-likelihood of the labels of a document, in nats; of all labels if they are independent.
+        The mean negative log-likelihood of the labels of a document, in nats; if labels are independent, of
+        absent labels, too.
     calibration_error : float
         The expected calibration error of the probability of the first label, over 15 equal bins.
     per_label : list of LabelScore
@@ -113,7 +115,7 @@ class Evaluation:
         )
 
     def __str__(self) -> str:
-        """Return the metrics in lines: of all labels, and of the most frequent ones."""
+        """Return the summary, and a table of the most frequent labels."""
         lines = [self.summary(), f"{'label':<24} precision  recall      F1  documents"]
         for score in sorted(self.per_label, key=lambda score: -score.documents)[:MOST_LABELS]:
             shares = (score.precision, score.recall, score.f1)

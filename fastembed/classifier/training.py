@@ -1,8 +1,8 @@
 """Training of a classifier on examples: initial parameters, and both losses.
 
-"softmax" is trained by gradient descent, "squared", of full rank, by dual coordinate ascent on tiles of labels, which
-are independent; then documents are left out in turn. docs/derivation.md, section 8, has the objectives. Training goes
-on from a fitted classifier in the same way, with rows and columns for new features and labels.
+"softmax" is trained by gradient descent. "squared" is trained by dual coordinate ascent, on each tile of labels alone;
+then parts of the documents are left out in turn, for calibration. docs/derivation.md, section 8, has the objectives.
+Training goes on from a fitted classifier in the same way, with rows and columns for new features and labels.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ from fastembed.trainer.run import Run
 
 BLOCK_DOCUMENTS = 64
 LINEAR_RATE = 0.05
-RATE = 3.0  # of E, by default, unless documents are so alike or heavy that it is less
+RATE = 3.0  # the default rate of E; `default_rate` lowers it for documents that are alike or heavy
 STABLE = 6.0  # RATE times the largest eigenvalue of a block is at most this: docs/derivation.md, section 8
 EIGENVALUE_STEPS = 10
-ROUNDING = 1e-12  # distance from 0 or 1 of the share of a label of no document or all of them
-NOTHING = 0.99  # of the loss of the labels' shares: with more, hardly anything has been learned
-RARE = 1 / 3  # the power of "balanced" weights that the losses of one label against all others have: docs/design.md
+ROUNDING = 1e-12  # a share of a label that is closer to 0 or 1 is 0 or 1
+NOTHING = 0.99  # hardly anything is learned if the loss is above this share of the loss without features
+RARE = 1 / 3  # power of the "balanced" weights in the losses of "squared": docs/design.md
 
 LANES = CACHE_LINE // np.dtype(np.float32).itemsize  # labels of a tile
 MOST_LEFT_OUT = 1000  # largest number of documents left out at a time for calibration; at most a tenth of all
-ENOUGH = 1000  # documents that are left out, at one time or in turn
-BIAS_SQUARE = 1 / 16  # of the feature of the bias
-CATCH_UP = 3  # first steps of each document that was left out before
-LEFT_OUT_TOL = 50  # largest factor on tol for scores of documents that are left out, which may be less exact
-LEFT_OUT_SHARE = 20  # the factor is at most the number of documents over this: each of few documents moves the others
-FLOOR = 1e-6  # smallest tolerance, per largest step of an epoch: float32 rounds
+ENOUGH = 1000  # documents that are left out in all parts together
+BIAS_SQUARE = 1 / 16  # the square of the constant feature whose weight is the bias
+CATCH_UP = 3  # extra steps of each document of the part before, once the next part is left out
+LEFT_OUT_TOL = 50  # the largest factor on tol while documents are left out: their scores may be less exact
+LEFT_OUT_SHARE = 20  # the factor is at most the number of documents over this: few documents need a smaller tol
+FLOOR = 1e-6  # smallest tolerance, as a share of the largest change of a score: float32 rounds
 RUN = 16  # documents that are visited consecutively
 PIECE_FEATURES = 1 << 14  # features whose weights one task writes
 MOST_COST = 1e30  # products with larger costs may overflow float32
@@ -58,7 +58,7 @@ _epoch = kernels_for("float32").squares_epoch
 
 @dataclass(frozen=True)
 class Size:
-    """How much is learned from, and how long at most.
+    """The numbers of documents, features and labels of a training set, and the largest number of epochs.
 
     Examples
     --------
@@ -145,11 +145,11 @@ def _one_against_all(examples: Examples, options: ClassifierOptions, earlier: Ea
     if options.class_weight is None:
         losses = losses * mean_weights(labels.matrix, balanced(examples.label_counts) ** RARE)
     weights = np.stack([examples.weights, losses])
-    # By either weight, of the earlier documents and these: how many there are, and how many have each label
+    # Sums of each of the two weights, over earlier documents and these: of all, and of the documents with each label
     totals = weights.sum(axis=1) + earlier.documents
     with_label, loss_with_label = np.minimum(weights @ labels.matrix + earlier.with_label, totals[:, None])
     prior = prior_logits(with_label / (totals[0] if labels.several else with_label.sum()), labels.several)
-    # Where the bias starts: for a label of all documents or of none, the share is half a document from that
+    # The bias starts at the share of each label; a share of 0 or 1 moves by half the smallest distance of the others
     distances = np.minimum(loss_with_label, totals[1] - loss_with_label) / totals[1]
     half = distances[distances > ROUNDING].min(initial=0.5) / 2
     q = (loss_with_label / totals[1]).clip(half, 1 - half)
@@ -179,7 +179,7 @@ class Centre(NamedTuple):
     weights : ndarray of float32 (F, L) or None
         The weights of a fitted classifier; None is 0.
     curvature : float
-        The second derivative of the losses of earlier documents by the bias, which hold it near the first one.
+        The second derivative, by the bias, of the losses of earlier documents, which hold the bias near its start.
     """
 
     bias: Float32
@@ -190,8 +190,8 @@ class Centre(NamedTuple):
 class Ascent:
     """The weights of the labels, and the epochs of dual coordinate ascent that optimise them.
 
-    A feature of a single document needs no row of weights: its weights are those of the document's dual variables,
-    times its own weight in the bag. Other features have a row, in tiles of labels (tiles, rows, LANES).
+    A feature of a single document needs no row of weights: its weights are the dual variables of the document, times
+    the weight of the feature in the bag. Other features have a row, in tiles of labels (tiles, rows, LANES).
 
     Parameters
     ----------
@@ -203,8 +203,8 @@ class Ascent:
     Attributes
     ----------
     order : ndarray of int64 (N,)
-        The order of the documents in memory, by which they are numbered here: a random one, with the documents without
-        a weight at its end.
+        The random order of the documents in memory. Documents without a weight are last. All methods number documents
+        by this order.
     count : int
         The number of documents with a weight.
     history : list of dict
@@ -250,14 +250,14 @@ class Ascent:
         self._dual = aligned_zeros((tiles, len(order), LANES), "float32")
 
     def _split_bags(self, examples: Examples, order: Int64, every: bool) -> tuple[Any, ...]:
-        """Divide the bags into features with a row, and those of one document, unless `every` feature gets a row.
+        """Divide the bags into features with a row and features of one document; if `every`, all features have a row.
 
         Return the bags of the features with a row, as indptr, indices and data, and the squared lengths of the bags
         (N,), of all features and the bias, and of the features without a row.
         """
         bags, count = examples.bags, len(order)
         indptr, indices, data = bags.indptr.astype(np.int64), bags.indices.astype(np.int32, copy=False), bags.data
-        if not bags.nnz:  # the kernels take the addresses
+        if not bags.nnz:  # the kernels take the address of the first element
             indices, data = np.zeros(1, np.int32), np.zeros(1)
         shared = np.full(bags.shape[1], every) | (examples.frequencies > 1)
         self._rows = rows = np.cumsum(shared, dtype=np.int32) - np.int32(1)
@@ -286,18 +286,18 @@ class Ascent:
         return starts, ids, weights, squares + np.float32(self._bias_square), alone_squares
 
     def converge(self, left_out: slice, first: Int64, tol: float) -> bool:
-        """Make epochs until no step of one changes a score by more than `tol`; return whether that came in time.
+        """Make epochs until no step changes a score by more than `tol`; return False if the epochs run out before.
 
         Parameters
         ----------
         left_out : slice
-            The documents without a loss. Their duals become 0 in the first epoch.
+            The documents that are left out: without a loss, their duals become 0 in the first epoch.
         first : ndarray of int64
             The documents that take the first steps.
         """
         for _ in range(self._most_epochs):
             began = time.perf_counter()
-            starts = np.arange(0, self.count, RUN)  # of runs of documents, so that memory is read in larger pieces
+            starts = np.arange(0, self.count, RUN)  # of runs of documents: memory is read in larger pieces
             self._rng.shuffle(starts)
             order = (starts[:, None] + np.arange(RUN)).ravel()
             loss, change = self._epoch(np.concatenate([first, order[order < self.count]]), left_out)
@@ -359,15 +359,15 @@ class Ascent:
 def train_squares(
     examples: Examples, losses: Float64, centre: Centre, options: ClassifierOptions, run: Run
 ) -> tuple[Float32, Float32, list[tuple[Float32, Any, Float64]], list[dict[str, float]]]:
-    """Train on all documents, then without each part of the documents, starting from the duals of the step before.
+    """Train on all documents, then without each part of the documents in turn, each time from the duals so far.
 
-    The minimum does not depend on where training starts. It ends when no step of an epoch changes a score by more than
-    `tol`.
+    The minimum does not depend on where training starts. Training ends when no step of an epoch changes a score by more
+    than `tol`.
 
     Parameters
     ----------
     examples : Examples
-        Its bags, frequencies and gains are released after they have been sorted.
+        Loses its bags, frequencies and gains once they are sorted, since they take much memory.
     losses : ndarray of float64 (N,)
         The weights of the losses of the documents.
     centre : Centre
@@ -411,8 +411,9 @@ def default_rate(bags: Any, weights: Float64) -> float:
     """Return the default learning rate of gradient descent on blocks of bags (N, F) with weights (N,).
 
     The curvature of the loss of a block, along any direction of E, is at most half the largest eigenvalue of
-    ``X.T @ (alpha[:, None] * X)``, X being its bags, and alpha the weights over the mean of those above zero. Of a part
-    of all documents the eigenvalue is estimated as its share of that of all, plus the largest alpha.
+    ``X.T @ (alpha[:, None] * X)``. X has the bags of the block, and alpha the weights, divided by the mean of the
+    weights above 0. The eigenvalue of a block is estimated as the block's share of the eigenvalue of all documents,
+    plus the largest alpha.
 
     Examples
     --------
@@ -423,7 +424,7 @@ def default_rate(bags: Any, weights: Float64) -> float:
     alpha = weights / weights[weights > 0].mean()
     share, largest = min(1.0, BLOCK_DOCUMENTS / len(alpha)), 0.0
     vector = np.full(bags.shape[1], bags.shape[1] ** -0.5)
-    # The power method; no entry is negative, so it does not start at a right angle
+    # The power method: no entry is negative, so the first vector is not orthogonal to the eigenvector
     for _ in range(EIGENVALUE_STEPS):
         vector = bags.T @ (alpha * (bags @ vector))
         largest = float(np.linalg.norm(vector))
@@ -457,7 +458,7 @@ def _softmax(examples: Examples, options: ClassifierOptions, earlier: Earlier, r
     )
     history = train(parameters, data, fit_options, run)
     entropy = -float(targets.sum(axis=0) @ prior.astype(np.float64)) / targets.sum()
-    if len(history) > 1:  # the nll is that before the steps of an epoch
+    if len(history) > 1:  # the nll of each block is computed before its step
         _warn_of_nothing(history[-1]["nll"], entropy)
     trained = None if linear is None else np.ascontiguousarray(parameters.linear)
     return Learned(parameters.embedding, trained, prior, prior, None, history)
