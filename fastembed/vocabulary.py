@@ -40,7 +40,7 @@ def __dir__() -> list[str]:
 
 
 class Vocabulary:
-    """Numbers tokens: each has an id, which is its place, and a count.
+    """The different tokens of a text: each has an id, which is its place, and a count.
 
     ``vocabulary["the"]`` is the id of a token, ``vocabulary.tokens[0]`` the token of an id. An integer is the token of
     its digits: ``vocabulary[33]`` is the id of "33".
@@ -52,7 +52,7 @@ class Vocabulary:
     counts : array_like of int, shape (V,)
         The number of occurrences of each token.
     ledger : Ledger, optional
-        The text in which they were counted.
+        What was read, used and dropped of the text in which the tokens were counted.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Vocabulary:
     counts : ndarray of int64, shape (V,)
     ledger : Ledger or None
     reading : Reading or None
-        How the text was read; None if that is not known.
+        How the text was read, or None if unknown.
     appended : int
         The number of tokens at the end that were added by :meth:`grown`.
 
@@ -190,7 +190,8 @@ class Vocabulary:
     def grown(self, other: Vocabulary, max_size: int | None = None) -> Vocabulary:
         """Return this vocabulary followed by the tokens that only another one has, in the order of the other.
 
-        Ids and counts stay. The new tokens keep the counts, and the result the ledger, of the other vocabulary.
+        The ids and counts of this vocabulary stay. New tokens have the counts of the other vocabulary, and the result
+        has its ledger.
 
         Parameters
         ----------
@@ -257,7 +258,7 @@ class Vocabulary:
         return [index for index in map(self._ids.get, tokens) if index is not None]
 
     def encode(self, tokens: Iterable[str | int]) -> npt.NDArray[np.int32]:
-        """Return the ids of a sequence of tokens; those outside the vocabulary are left out.
+        """Return the ids of a sequence of tokens; tokens outside the vocabulary are left out.
 
         Parameters
         ----------

@@ -25,7 +25,7 @@ from fastembed._kernels.cpu import DefaultFloatMode
 T = TypeVar("T")
 R = TypeVar("R")
 
-# A step on a smaller linear layer, or a search for one query, runs on one thread: more threads would be slower
+# With fewer bytes, a step on a linear layer, or a search for one query, is faster on one thread
 PARALLEL_BYTES = 64 << 20
 MOST_THREADS = 4096
 
@@ -92,8 +92,8 @@ if hasattr(os, "register_at_fork"):
 class Call(Generic[R]):
     """A call that another thread makes.
 
-    A Ctrl-C ends the wait, and the call goes on. The wait is in a queue's `get`: in the methods of `threading` and
-    `concurrent.futures`, a Ctrl-C can leave a lock locked.
+    A Ctrl-C ends the wait for the call, but not the call. The wait uses the `get` of a queue: a Ctrl-C in the methods
+    of `threading` and `concurrent.futures` can leave a lock locked.
     """
 
     def __init__(self, function: Callable[..., R], *arguments: object) -> None:
@@ -106,7 +106,7 @@ class Call(Generic[R]):
         """Make the call, unless it is cancelled."""
         try:
             self._outcome = (None if self._cancelled else self._function(), None)
-        except BaseException as error:  # without this frame, which refers to the outcome
+        except BaseException as error:  # drop this frame, which refers to the outcome
             self._outcome = (None, error.with_traceback(error.__traceback__ and error.__traceback__.tb_next))
         del self._function
         self._ended.put(None)
@@ -174,8 +174,8 @@ def check_threads(threads: int | None) -> int:
 def beside(work: Callable[[int], object], helpers: int, end: Callable[[], object]) -> Iterator[None]:
     """Let ``work(1)`` to ``work(helpers)`` run on other threads of the process during a `with` block.
 
-    At the end of the block, also after a Ctrl-C, `end` is called, which makes the helpers return, and the block waits
-    for the helpers. A second Ctrl-C ends the wait.
+    At its end, also after a Ctrl-C, the block calls `end`, which makes the calls of `work` return, and waits for them.
+    A second Ctrl-C ends the wait.
     """
     calls: list[Call[object]] = []
 
@@ -232,7 +232,7 @@ class Pool:
                     raise
 
         with DefaultFloatMode():
-            if helpers < 1:  # helpers would take as long as a prediction of one document
+            if helpers < 1:  # to start helpers takes as long as to predict one document
                 for number in range(count):
                     task(number)
                 return
@@ -279,7 +279,7 @@ def ordered_map(
     """Yield ``function(item)`` for each item, in the order of the items, computed on at most `threads` threads.
 
     The calling thread draws the items, at most `ahead` of them before it takes a result: by default two per thread.
-    After an exception or a Ctrl-C it waits for the calls in progress, and drops the rest.
+    After an exception or a Ctrl-C it waits for the calls that run, and drops the others.
     """
     calls: SimpleQueue[Call[R] | None] = SimpleQueue()
 
@@ -337,7 +337,7 @@ def matrix_product(dtype: np.dtype[Any]) -> object:
 
 @contextmanager
 def _control_of_blas() -> Iterator[None]:
-    """Let this thread set the limit of OpenBLAS, and then any other thread.
+    """Let this thread set how many threads OpenBLAS uses, and let any thread do so after the block.
 
     OpenBLAS has one limit per process. threadpoolctl from version 3.8 on obeys the first thread that sets the limit,
     and ignores all other threads silently. Here any thread that trains sets and lifts the limit.
@@ -365,7 +365,7 @@ _blas_threads = PerProcess(_BlasThreads)
 
 
 class SingleThreadedBlas:
-    """Holds BLAS to one thread during a `with` block, so that sums have one order. Nests, also across threads.
+    """Holds BLAS to one thread during a `with` block, so that sums have one order. Blocks nest, also across threads.
 
     The threads of a pool call BLAS, each on one thread. A Ctrl-C at any moment restores the number of threads.
     """

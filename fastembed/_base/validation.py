@@ -61,13 +61,13 @@ def listed(values: Iterable[object]) -> str:
     return ", ".join(texts[:20]) + (f" and {len(texts) - 20:,} more" if len(texts) > 20 else "")
 
 
-SOUGHT = 10_000  # the most frequent tokens, among which similar spellings are sought
+SOUGHT = 10_000  # how many of the most frequent tokens are searched for similar spellings
 LARGEST = 2**63 - 1  # the largest count, size or id: NumPy's are int64
 
 
 def check_integer(name: str, value: Any, *, low: int, high: float = LARGEST) -> int:
     """Return an integer in low..high (inclusive); bools are rejected."""
-    if type(value) is int and low <= value <= high:  # quickly, for `Trainer.step`
+    if type(value) is int and low <= value <= high:  # a fast path for `Trainer.step`
         return value
     try:
         if isinstance(value, bool):
@@ -83,7 +83,7 @@ def check_integer(name: str, value: Any, *, low: int, high: float = LARGEST) -> 
 
 def check_number(name: str, value: Any, *, low: float = 0.0, high: float = math.inf, above: bool = False) -> float:
     """Return a finite float in low..high, inclusive, or above `low` if `above`; bools and strings are rejected."""
-    if type(value) is float and low < value < high:  # quickly, for `Trainer.step`
+    if type(value) is float and low < value < high:  # a fast path for `Trainer.step`
         return value
     if isinstance(value, float):
         number = value
@@ -92,7 +92,7 @@ def check_number(name: str, value: Any, *, low: float = 0.0, high: float = math.
             if isinstance(value, bool | np.bool_ | str | bytes | bytearray):  # float() would parse the strings
                 raise TypeError
             number = float(value)
-        except OverflowError:  # an integer
+        except OverflowError:  # an integer too large for a float
             number = math.inf
         except (TypeError, ValueError):
             raise TypeError(f"{name} must be a number, got {shown(value)}") from None
@@ -205,7 +205,7 @@ def check_token(token: Any, ids: Mapping[str, int], tokens: Sequence[str]) -> in
     """Return the id of a token; raise KeyError for an unknown token."""
     name = token_of(token)
     if not isinstance(name, str):
-        raise TypeError(f"a token is a str, or an int whose digits it is, got {shown(token)}")
+        raise TypeError(f"a token must be a str, or an int that stands for its digits, got {shown(token)}")
     if name not in ids:
         raise KeyError(UnknownToken(token, tokens))
     return ids[name]
@@ -280,7 +280,7 @@ def number_of(number: int, noun: str) -> str:
 class UnknownToken:
     """The message for an unknown token, user or item, with up to three similar spellings among the most frequent.
 
-    Spellings are sought when the message is read, since most of these errors are caught.
+    The search for spellings runs when the message is read, because most of the errors are caught unread.
     """
 
     def __init__(self, token: object, tokens: Any, what: str = "tokens") -> None:

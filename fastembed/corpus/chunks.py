@@ -24,14 +24,14 @@ from fastembed.corpus.sources import COMPRESSED, FilePart, TextFile, UrlFile
 
 CHUNK_BYTES = 1 << 20  # bytes per read
 LARGE_CHUNK_BYTES = 1 << 22  # most bytes per chunk of a large file
-CHUNKS = 256  # a file has at least so many chunks, for many threads, before its chunks exceed CHUNK_BYTES
+CHUNKS = 256  # only files with more chunks have chunks above CHUNK_BYTES: many threads need many chunks
 TAIL_BYTES = 1 << 12  # the end of a chunk, which is searched for a line end first
 LONGEST_TOKEN = 1 << 23  # bytes; a longer token means that the file is no text, and would fill the memory
 LINE_SPACES = (b" ", b"\t", b"\v", b"\f", b"\r")  # the ASCII white space inside a line
 
 TO_UTF8 = "iconv -f ENCODING -t UTF-8 converts a text"
 
-Cut = Callable[[bytes], tuple[int, bool]]  # returns where a text can be cut, or 0, and if a sequence ends there
+Cut = Callable[[bytes], tuple[int, bool]]  # returns where a text can be cut, or 0, and whether a sequence ends there
 
 _PARAGRAPH_END = re.compile(rb"\n[ \t\v\f\r]*\n")
 
@@ -46,7 +46,7 @@ _WORD_END = re.compile(rb"[^0-9A-Za-z'\x80-\xff]|" + _BEFORE_HAN)
 
 @dataclass(frozen=True)
 class TextChunk:
-    r"""Whole sequences of a text, or a piece of a sequence that is longer than a chunk, ended by a `Cut`.
+    r"""Whole sequences of a text, or a piece of a sequence that is longer than a chunk; a `Cut` chooses the end.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class TextChunk:
     line : int
         The number, from 1, of the line in which the chunk begins.
     offset, size : int
-        Its place in the decompressed text, and its number of bytes there.
+        The place of the chunk in the decompressed text, and its number of bytes there.
     inside : bool
         Whether the chunk begins inside a sequence of which earlier chunks held more than white space.
     last : bool
@@ -74,7 +74,7 @@ class TextChunk:
 
 
 def cut_for(unit: str, *, words: bool = False) -> Cut:
-    r"""Return the function that cuts a text where its parts have the tokens of the whole.
+    r"""Return the function that cuts a text at places where the parts have the same tokens as the whole text.
 
     Parameters
     ----------
@@ -213,7 +213,7 @@ def _decompressor(suffix: str) -> tuple[Callable[[BinaryIO], Any], tuple[type[Ex
 
 
 class Streams:
-    """The text of successive compressed streams. Python's own files ignore damage behind the first stream.
+    """The text of successive compressed streams. BZ2File and LZMAFile ignore damage behind the first stream.
 
     Parameters
     ----------
@@ -241,7 +241,7 @@ class Streams:
 
 
 def _zstd() -> Any:
-    """Return the module of the standard library, or its backport."""
+    """Return the module that reads Zstandard, of the standard library or its backport."""
     for module in ("compression.zstd", "backports.zstd"):
         try:
             return importlib.import_module(module)
@@ -301,7 +301,7 @@ class PlainFile:
     ----------
     name : str
     size, chunk_bytes : int
-        The number of its bytes, and of those of a chunk.
+        The numbers of bytes of the file, and of a chunk.
     """
 
     def __init__(self, name: str, size: int, read: Callable[[int, int], bytes]) -> None:
@@ -314,7 +314,7 @@ class PlainFile:
         Raises
         ------
         OSError
-            If the file cannot be read, or does not have them any more.
+            If the file cannot be read, or has become shorter.
         """
         try:
             return self._read(offset, size)
@@ -325,7 +325,7 @@ class PlainFile:
 def open_plain(file: TextFile) -> PlainFile | None:
     """Return the open file, or None if it must be read from beginning to end.
 
-    That is so for compressed files, and where the system does not know the size, as in /proc.
+    A compressed file must, and a file whose size the system does not know, as in /proc.
     """
     if Path(file.name).suffix.lower() in COMPRESSED:
         return None
@@ -344,14 +344,14 @@ def plain_chunks(
 ) -> Iterator[PlainChunk]:
     """Yield the chunks of a file, or of a part of it; `report` is called with the number of bytes that are done.
 
-    Chunks end at the last cut before each multiple of `chunk_bytes`, so those of a part are chunks of the whole file.
+    Chunks end at the last cut before each multiple of `chunk_bytes`, so chunks of a part are chunks of the whole file.
 
     Raises
     ------
     OSError
         If the file cannot be read.
     ValueError
-        If a token has no end.
+        If a token is longer than `LONGEST_TOKEN`.
     """
     (begin, stop), inside = part or (0, file.size), False
     origin, size = begin, file.chunk_bytes
@@ -362,7 +362,7 @@ def plain_chunks(
             report(min(last, stop) - origin)
         if end <= first and last - begin > LONGEST_TOKEN:
             raise token_without_end(file.name, PlainChunk(file, begin, 0, inside).line)
-        if end > first:  # or else all these bytes belong to the next chunk
+        if end > first:  # otherwise all bytes belong to the next chunk
             chunk = PlainChunk(file, begin, end - begin, inside)
             yield chunk
             begin, inside = end, not ended and (inside or not chunk.text.isspace())

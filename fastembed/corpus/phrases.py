@@ -53,7 +53,7 @@ class Phrases:
     scores : sequence of float, optional
         The score of each phrase, or NaN.
     ledger : Ledger, optional
-        The text in which the phrases occur.
+        What was read and used of the text in which the phrases occur.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class Phrases:
 
     Notes
     -----
-    A sequence of more than a megabyte is read from a file in pieces, at the ends of which no phrase is joined.
+    A sequence of more than a megabyte in a file is read in pieces. A phrase that spans two pieces is not joined.
 
     Examples
     --------
@@ -122,7 +122,7 @@ class Phrases:
         threads : int, optional
             The number of threads; by default the number of CPUs. The result does not depend on it.
         progress : callable, optional
-            Called with (done, total), as :mod:`fastembed.corpus` says, again in each pass.
+            Called with (done, total), as :mod:`fastembed.corpus` says; each pass starts again from 0.
 
         Returns
         -------
@@ -188,7 +188,7 @@ class Phrases:
         return phrase_table(self.phrases)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        r"""Write the list as text in UTF-8: one line per phrase: its tokens, with spaces between, a tab and its score.
+        r"""Write the list as text in UTF-8. A line has the tokens of a phrase with spaces between, a tab and the score.
 
         A phrase without a score has no tab.
 
@@ -222,7 +222,7 @@ class Phrases:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Phrases:
-        """Read what :meth:`save` wrote, or a list that you wrote: one phrase per line.
+        """Read a file that :meth:`save` wrote, or any text with one phrase per line.
 
         Parameters
         ----------
@@ -303,7 +303,7 @@ def _count(
 def _scored_phrases(
     table: NeighborTable, common: Words, min_count: int, scoring: str, threshold: float, *, extend: bool
 ) -> dict[Words, float]:
-    """Return the phrases that score at least `threshold`; if `extend`, phrases with a phrase as a part, else pairs."""
+    """Return phrases that score at least `threshold`; if `extend`, one part is a phrase, else both are tokens."""
     tokens, times = table.tokens.frequent(0)
     pairs = np.array(table.frequent(min_count), dtype=np.int64).reshape(-1, 4)
     counts, n = np.array(times, dtype=np.float64), pairs[:, 3].astype(float)

@@ -19,8 +19,8 @@ from fastembed._base.validation import check_choice, check_flag, shown
 from fastembed._kernels import words as kernels
 from fastembed._kernels.tokens import PhraseTable
 
-# The kernels split at ASCII white space. So white space inside a token of a list is replaced by bytes that never occur
-# in UTF-8. One such byte stands for an empty token
+# The kernels split text at ASCII white space. Inside a token of a list, bytes that never occur in UTF-8 replace white
+# space; one more such byte stands for an empty token
 SPACES = b" \t\n\v\f\r"
 NO_SPACES = b"\xf8\xf9\xfa\xfb\xfc\xfd"  # no byte of UTF-8 is above F4
 EMPTY = b"\xfe"
@@ -36,7 +36,7 @@ ACCENTED = re.compile(rb"[\xcc\xcd][^ \n]*")  # a word from its first combining 
 LOCALES = ("tr", "az")  # languages that distinguish i with and without a dot in both cases
 # "line" needs no kernel
 UNITS = {"paragraph": kernels.PARAGRAPH, "sentence": kernels.SENTENCE, "document": kernels.DOCUMENT}
-NOT_ESCAPED = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # surrogates that stand for no byte
+NOT_ESCAPED = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # without U+DC80 to U+DCFF, which stand for bytes
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Reading:
         Called with a sequence (str), returns its tokens. Give either this or `token_pattern`; both run in Python, which
         is slow.
     phrases : iterable of phrases, optional
-        Neighbouring tokens to join with ``_``, after all else: a :class:`Phrases`, or what it is made of.
+        Neighbouring tokens to join with ``_``, after all other options: a :class:`Phrases`, or an iterable of phrases.
     errors : {"strict", "replace"}
         What to do with bytes that are not valid UTF-8: raise an error, or put U+FFFD in their place.
 
@@ -131,10 +131,10 @@ class Reading:
         return self.tokenizer is None and self.token_pattern is None
 
     def tokens(self, sequence: bytes) -> list[str]:
-        r"""Return the tokens of one sequence, which a tokenizer or a pattern finds here, before phrases are joined.
+        r"""Return the tokens of one sequence, to which all other options have been applied.
 
-        All other options have been applied to the sequence. Without a tokenizer and a pattern, phrases have been
-        joined, too.
+        The tokenizer or the pattern finds the tokens, and then phrases are joined. Without a tokenizer and a pattern,
+        white space separates the tokens, and phrases are joined already.
 
         Parameters
         ----------
@@ -283,7 +283,7 @@ def apply_valid(reading: Reading, text: bytes, inside: bool = False, last: bool 
     inside : bool
         Whether the text begins inside a sequence whose earlier parts have more than white space.
     last : bool
-        Whether the text ends here.
+        Whether no further part of the text follows.
     """
     if reading.unit != "line":
         text = kernels.sequences(text, UNITS[reading.unit], inside, last)
@@ -324,7 +324,7 @@ def checked_reading(reading: Any) -> Reading:
 
 @dataclass(frozen=True)
 class MissingTokenizer:
-    """The tokenizer of a model from a file, which holds the name of the tokenizer alone."""
+    """The tokenizer of a model that was read from a file: the file has only the name of the tokenizer."""
 
     name: str
 
@@ -347,7 +347,7 @@ def tokenizer_name(tokenizer: Any) -> str:
 
 
 def check_pattern(pattern: Any) -> None:
-    """Raise TypeError or ValueError unless a pattern is a regular expression of tokens.
+    """Raise TypeError or ValueError unless a pattern is a regular expression without a group or an empty match.
 
     Examples
     --------
@@ -364,12 +364,12 @@ def check_pattern(pattern: Any) -> None:
         raise ValueError(f"token_pattern {pattern!r} is not a regular expression: {error}") from None
     if compiled.groups:
         raise ValueError(f"token_pattern {pattern!r} has a group: write (?:...) in place of (...)")
-    if compiled.search(""):  # `Reading.tokens` rejects patterns that match it elsewhere
+    if compiled.search(""):  # `Reading.tokens` rejects an empty match in any other text
         raise ValueError(f"token_pattern {pattern!r} {NOTHING}")
 
 
 def replace_surrogates(text: str) -> tuple[bytes, int]:
-    r"""Return a text as UTF-8 with U+FFFD in place of surrogates and invalid bytes, and how many U+FFFD these are.
+    r"""Return a text as UTF-8 with U+FFFD in place of surrogates and invalid bytes, and how many U+FFFD are new.
 
     Parameters
     ----------

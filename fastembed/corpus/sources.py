@@ -1,4 +1,4 @@
-"""What a source is: paths, a matrix, a table or items; the files that paths stand for, and which have fields."""
+"""The form of a source (paths, a matrix, a table, items), the files that paths stand for, and files with fields."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from fastembed._base.optional import require
 from fastembed._base.validation import check_flag, shown, without_password
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")  # suffixes of the files that are decompressed
-LONGEST_PATTERN = 1 << 12  # characters, as of a path
+LONGEST_PATTERN = 1 << 12  # characters: no path is longer
 
 Form: TypeAlias = Literal["files", "matrix", "table", "graph", "items", "other"]
 
 
 def form_of(source: Any, *, texts: bool = True) -> Form:
-    """Return the form of a source of data. All functions that take data in several forms ask this one.
+    """Return the form of a source of data. All functions that take several forms call this function.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ class UrlFile:
         self.url, self.name = url, without_password(url)
 
     def size(self) -> int:
-        """Return its number of bytes; 0 if the server does not say."""
+        """Return its number of bytes; 0 if the server does not tell the size."""
         system, path = file_system(self.url)
         with naming(self.name):
             return int(system.size(path) or 0)
@@ -161,7 +161,7 @@ def _spooled(stream: Any) -> Spool:
 
 
 def path_list(paths: Any) -> list[str | os.PathLike[str]]:
-    """Return paths as a list; raise TypeError if one is no path."""
+    """Return paths as a list; raise TypeError if an item is no path."""
     if isinstance(paths, str | os.PathLike):
         return [paths]
     listed = list(paths) if isinstance(paths, Iterable) and not isinstance(paths, bytes | bytearray) else [paths]
@@ -221,7 +221,7 @@ def find_files(path: str | os.PathLike[str]) -> list[TextFile]:
 
 def _matches(pattern: str) -> list[str]:
     """Return the files and folders of a pattern; raise OSError if one of its folders cannot be read."""
-    if len(pattern) > LONGEST_PATTERN:  # a text in place of a path: its brackets would take minutes
+    if len(pattern) > LONGEST_PATTERN:  # a text, not a path: a search for its brackets would take minutes
         return []
     matches, folders = glob.glob(pattern, recursive=True), pattern  # noqa: PTH207 - absolute
     while glob.has_magic(folders):
@@ -267,7 +267,7 @@ class FilePart:
     Parameters
     ----------
     part : (int, int)
-        The place of the first byte, and that behind the last byte; see `file_parts`.
+        The places of the first byte, and of the byte behind the last one; see `file_parts`.
     """
 
     def __init__(self, file: TextFile, part: tuple[int, int]) -> None:
@@ -346,7 +346,7 @@ STRUCTURED = {
 
 
 def suffix_of(name: str) -> str:
-    """Return the suffix of a file name in lower case, without one of compression.
+    """Return the suffix of a file name in lower case; a suffix of compression at the end is ignored.
 
     Examples
     --------
@@ -369,7 +369,7 @@ class Structure:
     Attributes
     ----------
     field : str, int or None
-        The name of a field, or its number from 1. Digits are a number if no field has this name.
+        The name of a field, or its number from 1. A str of digits is a number if no field has this name.
     header : bool
         Whether the first row of CSV and TSV holds the names of the fields.
     skip_bad : bool

@@ -1,6 +1,6 @@
 """How often each token of a corpus occurs, counted and ranked by threads; lists of tokens; hints.
 
-Tokens can also be numbered in one reading, or counted by the tasks of an executor.
+Tokens can also be numbered while the text is read once, or counted by the tasks of an executor.
 
 Each thread fills a table. A table is divided into parts by the hashes of its tokens. One thread merges the same part of
 all tables. The parts are ranked by threads, too. A ranking has one order, so the result does not depend on which thread
@@ -34,7 +34,7 @@ from fastembed.corpus.documents import DocumentChunk
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import SPACES, Reading, join_tokens
 
-TASK_BYTES = 1 << 26  # bytes that a task of an executor reads, about
+TASK_BYTES = 1 << 26  # approximate number of bytes that a task of an executor reads
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -45,12 +45,12 @@ PARTS = 64  # parts of a table: a power of two
 
 @dataclass(frozen=True)
 class NumberedCorpus:
-    """A corpus in numbers. The number of a token is its place in the table of the thread that read it.
+    """A corpus as the numbers of its tokens. The number of a token is its place in the table of its piece.
 
     Attributes
     ----------
     pieces : list of (TokenTable, ndarray of int32)
-        In order; -1 ends a sequence.
+        The pieces of the corpus in order: a table, and the numbers of the tokens, with -1 behind each sequence.
     """
 
     pieces: list[tuple[TokenTable, Int32]]
@@ -61,11 +61,11 @@ class NumberedCorpus:
         return list(dict.fromkeys(table for table, _ in self.pieces))
 
     def counts(self, pool: Pool) -> list[TokenTable]:
-        """Return tables without common tokens, as `count_tokens` does."""
+        """Return tables that share no token, as `count_tokens` does."""
         return _merged_tables(self.tables, pool)
 
     def ids(self, tokens: list[str], pool: Pool) -> Int32:
-        """Return the places of the tokens in a list, -2 for other tokens, with -1 first and behind each sequence."""
+        """Return the place of each token in a list, or -2; -1 stands first and behind each sequence."""
         known = TokenTable()
         known.fill(join_tokens(tokens).split())
         places = {table: _renumbering(table, known) for table in self.tables}
@@ -80,7 +80,7 @@ class NumberedCorpus:
 
 
 def _renumbering(table: TokenTable, known: TokenTable) -> Int32:
-    """Return the number in `known` of each token of a table, -2 for unknown tokens, and -1 at the end for number -1."""
+    """Return the number of each token of a table in `known`, or -2; the last element is -1, so that -1 stays -1."""
     text = b"".join([token + b"\n" for token in table.frequent(0)[0]])
     ids = np.empty(len(text), np.int32)
     ids = ids[: known.encode(text, False, ids)[0]]
@@ -93,7 +93,7 @@ def _renumbering(table: TokenTable, known: TokenTable) -> Int32:
 
 
 def number_tokens(chunks: Iterable[Chunk], reading: Reading, ledger: Ledger, pool: Pool) -> NumberedCorpus:
-    """Return a text in numbers, by one reading."""
+    """Read a text once, and return the numbers of its tokens."""
     spare = OnePerThread(TokenTable)
 
     def number(text: bytes, inside: bool) -> tuple[tuple[TokenTable, Int32], int, int, int]:
@@ -108,7 +108,7 @@ def number_tokens(chunks: Iterable[Chunk], reading: Reading, ledger: Ledger, poo
 
 
 def check_named(named: Mapping[str, Sequence[str]], tables: Iterable[TokenTable], reading: Reading | None) -> None:
-    """Warn if no token of a list of the user occurs, or no phrase.
+    """Warn if a text has no token of a list that the user passed, or no phrase of the reading.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def check_named(named: Mapping[str, Sequence[str]], tables: Iterable[TokenTable]
 
 
 def count_tokens(chunks: Iterable[Chunk], reading: Reading, ledger: Ledger, pool: Pool) -> list[TokenTable]:
-    """Return tables of the tokens of a text, without common tokens."""
+    """Return tables of the tokens of a text that share no token."""
     spare = OnePerThread(TokenTable)
 
     def count(text: bytes, inside: bool) -> tuple[None, int, int, int]:
@@ -180,7 +180,7 @@ def rank_tokens(tables: list[TokenTable], least: int, pool: Pool) -> Ranking:
 
 
 def _merged_tables(tables: list[TokenTable], pool: Pool) -> list[TokenTable]:
-    """Return tables without common tokens that hold the tokens of all tables."""
+    """Return tables that share no token, with the tokens and counts of all tables."""
     filled = [table for table in tables if len(table)]
     if len(filled) < 2:
         return filled
@@ -199,7 +199,7 @@ def _merged_tables(tables: list[TokenTable], pool: Pool) -> list[TokenTable]:
 
 # ---------------------------------------------------------------- tasks of an executor
 
-MOST_TASKS = 1 << 12  # of a corpus, whose parts are larger then
+MOST_TASKS = 1 << 12  # the most tasks for a corpus: larger corpora have larger parts
 AHEAD = 1 << 10  # tasks that an executor gets before the first one has ended
 
 
@@ -210,7 +210,7 @@ def check_executor(executor: Any) -> None:
 
 
 def corpus_parts(corpus: Corpus) -> list[FileCorpus]:
-    """Return the parts of a corpus of files, one for each task. They depend on its size alone.
+    """Return the parts of a corpus of files, one for each task. The parts depend on the size alone.
 
     Raises
     ------
@@ -232,11 +232,11 @@ def map_tasks(executor: Executor, function: Callable[[T], R], tasks: Iterable[T]
 
 
 class TaskCall:
-    """A call that an executor makes, as a `Call` of a thread."""
+    """A call that an executor makes, with the methods `result` and `cancel` of a `Call`."""
 
     def __init__(self, future: Future[Any]) -> None:
         self._future, self.cancel = future, future.cancel
-        self._ended: SimpleQueue[object] = SimpleQueue()  # whose `get` a Ctrl-C ends, and no lock stays locked
+        self._ended: SimpleQueue[object] = SimpleQueue()  # a Ctrl-C in its `get` leaves no lock locked
         future.add_done_callback(self._ended.put)
 
     def result(self) -> Any:
@@ -250,7 +250,7 @@ def _call(function: Callable[[T], R], name: str, task: T) -> R:
 
 
 def reported(parts: list[FileCorpus], results: Iterable[R], progress: Progress | None, times: int = 1) -> Iterable[R]:
-    """Yield the results of parts, and report the bytes of the parts that have ended, times `times`."""
+    """Yield the results of parts, and report the bytes of the parts that have ended, multiplied by `times`."""
     sizes = list(map(disk_size, parts))
     done = 0
     for size, result in zip(sizes, results, strict=True):
@@ -277,7 +277,7 @@ ENGLISH = tuple(_ENGLISH.split())
 
 
 def check_token_list(name: str, tokens: Iterable[str] | str) -> tuple[str, ...]:
-    """Return the different tokens of a list, or those of "english", in order.
+    """Return the different tokens of a list, sorted; "english" stands for a list of English function words.
 
     Parameters
     ----------
@@ -287,7 +287,7 @@ def check_token_list(name: str, tokens: Iterable[str] | str) -> tuple[str, ...]:
     Raises
     ------
     TypeError
-        If it is another str, can be read only once, or an item is not a str.
+        If `tokens` is another str, or an iterator, or an item is not a str.
     ValueError
         If it holds no token.
 
@@ -361,8 +361,8 @@ def read_lines(path: str | os.PathLike[str]) -> list[str]:
 
 # ---------------------------------------------------------------- hints at another reading
 
-SAMPLE_BYTES = 1 << 16  # of the text
-LEAST = 20  # lines, or tokens of a kind, that give a hint
+SAMPLE_BYTES = 1 << 16  # bytes at the beginning of a text that hints are made from
+LEAST = 20  # the least number of lines, or of tokens of a kind, for a hint
 MOST_PUNCTUATED = 0.02  # share of tokens that end in punctuation in a text that has been tokenised
 # Marks at the ends of words, also in Arabic, Urdu, Hindi, Chinese and Japanese
 MARKS = ".,;:!?\"')]}\u060c\u061b\u061f\u06d4\u0964\u0965\u2019\u201d\xbb\u2026\u3001\u3002\uff01\uff0c\uff1b\uff1f"
@@ -398,7 +398,7 @@ def _hints(text: str, reading: Reading, lists: bool) -> Iterator[str]:
     if text.lstrip().startswith('{"'):
         yield "the lines are JSON: name the file .jsonl, and the field of the text by field or --field"
         return
-    tokens = [token for token in text.split() if "\ufffd" not in token]  # names with spaces, of lists, have U+FFFD
+    tokens = [token for token in text.split() if "\ufffd" not in token]  # U+FFFD is a space in a token of a list
     if reading.compiled and not reading.words:
         ending = [token for token in tokens if token[-1] in MARKS and token.strip(MARKS)]
         if len(ending) >= max(LEAST, MOST_PUNCTUATED * len(tokens)):
@@ -415,7 +415,7 @@ def _hints(text: str, reading: Reading, lists: bool) -> Iterator[str]:
 def looks_wrapped(text: str) -> bool:
     r"""Return whether most lines have 60 to 80 columns and few of these end a sentence.
 
-    A line before an empty one does not count: it may be the last of a paragraph.
+    A line before an empty line does not count: it may be the last of a paragraph.
 
     Examples
     --------

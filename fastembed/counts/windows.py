@@ -33,8 +33,8 @@ from fastembed.vocabulary import Vocabulary, encode_corpus, vocabulary_size
 
 MAX_WINDOW = 1 << 16  # the largest distance of a context
 MAX_HARMONIC_WINDOW = 40  # the lowest common multiple of 1 ... 41 is above 2^53
-CHUNK_IDS = 1 << 26  # of a text that are counted at a time; sorting their positions must not delay a Ctrl-C
-ID_BYTES = 8  # of an id in a chunk: 4, and 4 of its sorted position
+CHUNK_IDS = 1 << 26  # the most ids that are counted at a time: sorting more positions would delay a Ctrl-C
+ID_BYTES = 8  # memory per id of a chunk: 4 bytes, and 4 for its sorted position
 
 # The weight of a pair by its distance and the largest distance
 WEIGHTINGS: dict[str, Callable[[int, int], Fraction]] = {
@@ -219,7 +219,7 @@ def keep_probabilities(
 
 
 class CountingProgress:
-    """Reports progress to a function: each byte or sequence of the corpus is read once and counted once."""
+    """Reports progress to a function. Each byte or sequence counts twice: once when read and once when counted."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -232,7 +232,7 @@ class CountingProgress:
         self._report(self._counted)
 
     def count(self, share: float) -> None:
-        """Report how much of what has been read since the last whole share is counted."""
+        """Report the counted share of the text that has been read since the last report with the share 1."""
         counted = self._counted + int(share * (self._read - self._counted))
         self._report(counted)
         if share == 1:
@@ -290,14 +290,14 @@ class WindowCounter:
     memory_limit: int
 
     def chunks(self, pieces: Iterable[Int32]) -> Iterator[Chunk]:
-        """Yield chunks of ids. All chunks are in the same memory: the next chunk overwrites a chunk.
+        """Yield chunks of ids. All chunks use the same memory: each chunk overwrites the chunk before.
 
         Parameters
         ----------
         pieces : iterable of int32 arrays
             The ids of a corpus, -1 after each sequence.
         """
-        reach = max(self.windows.window)  # so many ids on either side of the centres are kept as contexts
+        reach = max(self.windows.window)  # the number of ids kept as contexts on either side of the centres
         capacity = min(self.memory_limit // 4 // ID_BYTES, CHUNK_IDS) + 4 * reach
         memory = np.empty(capacity + 2, np.int32)  # pages that are never written take no memory
         memory[0] = memory[-1] = -1

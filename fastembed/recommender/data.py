@@ -58,7 +58,7 @@ class Names:
         return len(self.names)
 
     def find(self, names: Iterable[Any], skip_unknown: bool = False) -> NDArray[np.intp]:
-        """Return the number of each name (n,), -1 for an unknown name if unknown names are skipped.
+        """Return the number of each name (n,), -1 for an unknown name if `skip_unknown`.
 
         Raises
         ------
@@ -112,7 +112,7 @@ class _Numbered:
         TypeError
             If a name is neither a str nor an int of 64 bits, or some are str and others int.
         """
-        if isinstance(names, np.ndarray):  # the different ones, as they come: there are far fewer
+        if isinstance(names, np.ndarray):  # number the different names only: they are far fewer
             different, first, inverse = np.unique(names, return_index=True, return_inverse=True)
             order = np.argsort(first)
             numbers = np.empty(len(order), np.int32)
@@ -145,9 +145,9 @@ class Interactions:
     matrix : csr_array (U, V), float32
         The weight of each item of each user; canonical, above 0.
     users, items : Names
-        Of the rows and columns.
+        The names of the rows and of the columns.
     unweighted : str
-        The form, "pairs" or "baskets", if no weights were given; or "".
+        "pairs" or "baskets", the form of the source, if the source has no weights; otherwise "".
     """
 
     matrix: Any
@@ -173,7 +173,7 @@ def read_interactions(
     user, item, weight : str or int, optional
         The fields of pairs.
     header : bool
-        Whether the first row of CSV holds their names.
+        Whether the first row of CSV holds the names of the fields.
     usual : callable
         Returns the weight of an item without a weight, in "pairs" or in "baskets".
 
@@ -220,7 +220,7 @@ def _files_of(source: Any) -> list[TextFile]:
 
 
 def _in_order(data: Interactions) -> Interactions:
-    """Return interactions whose column i is item i, if the names of the items are 0 to V - 1."""
+    """Return interactions with sorted items if these are 0 to V - 1, so that column i is item i; else as they are."""
     names = data.items.names
     if names.dtype == object or not np.array_equal(np.sort(names), np.arange(len(names))):
         return data
@@ -280,7 +280,7 @@ def _from_pairs(parts: Pairs, usual: float, unweighted: str) -> Interactions:
 
 
 def _weights(values: Any, place: Place) -> NDArray[np.float32]:
-    """Return the weights of pairs, which may be digits of CSV."""
+    """Return the weights of pairs, as numbers; CSV has text in place of numbers."""
     try:
         weights = np.array(values, np.float64)
     except ValueError:
@@ -329,7 +329,7 @@ def narrow(matrix: Any) -> Any:
     Raises
     ------
     ValueError
-        If a weight is too small or too large, or there are too many.
+        If a weight is too small or too large, or the matrix has too many weights.
     """
     if matrix.nnz > MOST_ENTRIES:
         raise ValueError(f"{matrix.nnz:,} items of users are too many: fit to a part of the users")
@@ -358,7 +358,7 @@ def _from_baskets(baskets: Any, usual: float) -> Interactions:
 def flat_baskets(
     baskets: Iterable[Any], first: int, usual: float
 ) -> tuple[list[Any], NDArray[np.float32], NDArray[np.int64], bool]:
-    """Return all items of baskets (n,), their weights (n,), the sizes of the baskets (N,), and if a weight is given.
+    """Return all items of baskets (n,), their weights (n,), the sizes of the baskets (N,), and whether any has weights.
 
     Parameters
     ----------
@@ -381,7 +381,7 @@ def flat_baskets(
             hint = f"; split it: {shown(str(basket).split())}" if isinstance(basket, str) else ""
             raise TypeError(f"basket {number} must be a list of items, got {shown(basket)}{hint}")
         items = basket.tolist() if isinstance(basket, np.ndarray) else list(basket)
-        if isinstance(basket, set | frozenset):  # whose order differs from process to process
+        if isinstance(basket, set | frozenset):  # a set has another order in each process
             items.sort(key=repr)
         if tuple in set(map(type, items)):
             for place, item in enumerate(items):

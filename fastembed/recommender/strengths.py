@@ -2,10 +2,11 @@
 
     log p(c | u) = a b_c + g d_u W_c + h log(1 + max(0, (n_u B)_c) / floor) - log Z_u
 
-The strengths are the ridge of the rows d_u, the factor of EASE in B, and a, g and h. Each model is *calibrated* alone:
-a and its factor, g or h, minimise the nll of the hidden items. The ridge, the factor of EASE, the share of each model
-in the product, and a factor on a (`POPULARITIES`) maximise the NDCG of the hidden items, because items that nobody
-could predict dominate the nll.
+`model.py` explains the symbols: b has the popularity of the items, d_u is the row of user u in the low-rank model, and
+B is the item-to-item model. The strengths are the ridge of d_u, the factor of EASE in B, and a, g and h. Each model is
+*calibrated* alone: a and the factor of the model, g or h, minimise the nll of the hidden items. The ridge, the factor
+of EASE, the share of each model in the product, and a factor on a (`POPULARITIES`) maximise the NDCG of the hidden
+items, because items that nobody could predict dominate the nll.
 
 `choose_strengths` has the steps, `Search` the logits of each candidate, and `HiddenItems` says how well they predict.
 """
@@ -27,8 +28,8 @@ from fastembed.recommender.model import FLOOR, Model, add_item_to_item, damped
 from fastembed.trainer.folding import Layer, optimal_rows
 
 HIDDEN_SHARE = 0.2  # the share of a user's items that is hidden
-# The largest number of users with hidden items: HIDING_SHARE of the users with two items or more,
-# HIDING_ROOT / sqrt(items), MOST_HIDING, and as many as have HIDDEN_LOGITS scores
+# The largest number of users with hidden items is the least of HIDING_SHARE of the users with two items or more,
+# HIDING_ROOT / sqrt(items), HIDDEN_LOGITS / items, and MOST_HIDING
 HIDING_SHARE, HIDING_ROOT, MOST_HIDING = 0.25, 1 << 16, 1500
 HIDDEN_LOGITS = 1 << 24
 LEAST_HIDDEN = 200  # fewer hidden items do not choose strengths
@@ -39,7 +40,7 @@ EASE_FACTORS = (1.0, 4.0, 16.0, 64.0)
 SHARES = (0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.85, 0.92, 0.96, 1.0)
 # Of the shares whose NDCG is at most MARGIN standard errors below the highest, the nearest to USUAL_SHARE is chosen
 USUAL_SHARE, MARGIN = 0.6, 0.5
-POPULARITIES = (0.1, 0.25, 0.5, 0.75, 1.0)  # factors on a, which the nll has chosen
+POPULARITIES = (0.1, 0.25, 0.5, 0.75, 1.0)  # factors on the a that minimises the nll
 CHOICE_TOLERANCE = 1e-2  # the tolerance of `optimal_rows` while strengths are chosen
 DEPTH = 100  # NDCG@100
 BEST = 10  # a hidden item is a hit among this many best items
@@ -237,7 +238,7 @@ class Search:
         self.item_to_item = self._calibrated(logits, np.ones(2))
 
     def with_ridge(self, ridge: float, best: Candidate | None) -> Candidate:
-        """Return the candidate of a ridge: the low-rank model with it, and the best share beside the other model."""
+        """Return the candidate of a ridge: the low-rank model, and the best share of the item-to-item model."""
         layer = Layer(self._model.linear, self._model.bias, ridge)
         self._rows = optimal_rows(self._damped, layer, self._pool, CHOICE_TOLERANCE, self._rows)[0]
         start = np.ones(2) if best is None else best.model.factors
@@ -254,7 +255,7 @@ class Search:
         return Candidate(factor, model, share, ndcg)
 
     def with_popularity(self, popularity: float, best: Candidate | None) -> Candidate:
-        """Return the candidate of a popularity: the product of both models, with their factors of b times it.
+        """Return the candidate of a popularity, a number by which the factors of b in both models are multiplied.
 
         The factors of b minimise the nll, which needs popularity for the hidden items that neither model predicts. With
         lower factors of b, the two models decide more of the order of items.
