@@ -205,7 +205,7 @@ def check_token(token: Any, ids: Mapping[str, int], tokens: Sequence[str]) -> in
     """Return the id of a token; raise KeyError for an unknown token."""
     name = token_of(token)
     if not isinstance(name, str):
-        raise TypeError(f"a token must be a str, or an int that stands for its digits, got {shown(token)}")
+        raise TypeError(f"a token is a str, or an int that stands for its digits, got {shown(token)}")
     if name not in ids:
         raise KeyError(UnknownToken(token, tokens))
     return ids[name]

@@ -248,7 +248,7 @@ class LabelledSource:
     ) -> tuple[list[Any], Labels, npt.NDArray[np.bool_]]:
         """Return the documents and labels in fields, and for each row of the source (N,) whether it has both."""
         if self.labels is not None:
-            raise ValueError("label= names the field of the labels: pass labels or label=, not both")
+            raise ValueError(f"labels cannot be given beside label={self.label!r}, which names the field of the labels")
         documents, labels, kept = [], [], []
         for place, row in _labelled_rows(self.documents, (self.field, self.label), self.header, errors):
             bad = next((value for value in row if isinstance(value, BadRow)), None)

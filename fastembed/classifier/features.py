@@ -625,7 +625,7 @@ def count_pairs(left: Int32, right: Int32, shift: int, least: int, pool: Pool) -
     pair_ids : ndarray of int32 (n,)
         The number of the pair at each position, or -2.
     grams : Grams
-        The pairs by decreasing count; equal counts by their parts, then in the order of first occurrence.
+        The pairs by decreasing count; with equal counts, in the order of the parts, then of first occurrence.
 
     Examples
     --------

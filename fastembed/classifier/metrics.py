@@ -30,8 +30,7 @@ class LabelScore:
     ----------
     label : str or int
     precision, recall, f1 : float
-        NaN where there is nothing to divide by: precision without a prediction of the label, recall without a document
-        that has the label, f1 without both.
+        Precision is NaN if the label was never predicted, recall if no document has the label, f1 if both hold.
     documents, predicted : int
         The numbers of documents with this label, and with this predicted label.
 
@@ -68,8 +67,8 @@ class Evaluation:
     accuracy : float
         The share of documents whose first label is correct; with an indicator matrix, whose labels are all correct.
     nll : float
-        The mean negative log-likelihood of the labels of a document, in nats; if labels are independent, of
-        absent labels, too.
+        The mean negative log-likelihood of the labels of a document, in nats. If labels are independent, absent labels
+        count, too.
     calibration_error : float
         The expected calibration error of the probability of the first label, over 15 equal bins.
     per_label : list of LabelScore

@@ -149,7 +149,7 @@ def _one_against_all(examples: Examples, options: ClassifierOptions, earlier: Ea
     totals = weights.sum(axis=1) + earlier.documents
     with_label, loss_with_label = np.minimum(weights @ labels.matrix + earlier.with_label, totals[:, None])
     prior = prior_logits(with_label / (totals[0] if labels.several else with_label.sum()), labels.several)
-    # The bias starts at the share of each label; a share of 0 or 1 moves by half the smallest distance of the others
+    # The bias starts at the share of each label; a share of 0 or 1 moves by half the smallest distance
     distances = np.minimum(loss_with_label, totals[1] - loss_with_label) / totals[1]
     half = distances[distances > ROUNDING].min(initial=0.5) / 2
     q = (loss_with_label / totals[1]).clip(half, 1 - half)
@@ -203,10 +203,10 @@ class Ascent:
     Attributes
     ----------
     order : ndarray of int64 (N,)
-        The random order of the documents in memory. Documents without a weight are last. All methods number documents
+        The random order of the documents in memory. Documents of weight 0 are last. All methods number documents
         by this order.
     count : int
-        The number of documents with a weight.
+        The number of documents with a weight above 0.
     history : list of dict
         The records of the epochs.
 
@@ -252,8 +252,8 @@ class Ascent:
     def _split_bags(self, examples: Examples, order: Int64, every: bool) -> tuple[Any, ...]:
         """Divide the bags into features with a row and features of one document; if `every`, all features have a row.
 
-        Return the bags of the features with a row, as indptr, indices and data, and the squared lengths of the bags
-        (N,), of all features and the bias, and of the features without a row.
+        Return the bags of the features with a row (indptr, indices, data), and two squared lengths of each bag (N,): of
+        all features and the bias, and of the features without a row.
         """
         bags, count = examples.bags, len(order)
         indptr, indices, data = bags.indptr.astype(np.int64), bags.indices.astype(np.int32, copy=False), bags.data
@@ -286,7 +286,7 @@ class Ascent:
         return starts, ids, weights, squares + np.float32(self._bias_square), alone_squares
 
     def converge(self, left_out: slice, first: Int64, tol: float) -> bool:
-        """Make epochs until no step changes a score by more than `tol`; return False if the epochs run out before.
+        """Make epochs until no step changes a score by more than `tol`; return False if the epochs run out first.
 
         Parameters
         ----------
@@ -359,7 +359,7 @@ class Ascent:
 def train_squares(
     examples: Examples, losses: Float64, centre: Centre, options: ClassifierOptions, run: Run
 ) -> tuple[Float32, Float32, list[tuple[Float32, Any, Float64]], list[dict[str, float]]]:
-    """Train on all documents, then without each part of the documents in turn, each time from the duals so far.
+    """Train on all documents, then without each part of the documents in turn, each time from the last duals.
 
     The minimum does not depend on where training starts. Training ends when no step of an epoch changes a score by more
     than `tol`.
