@@ -1,9 +1,9 @@
-"""One example and a block of examples against a linear layer, in NumPy: what the kernels compute, to be read.
+"""One example and a block of examples against a linear layer, in NumPy: a readable form of what the kernels compute.
 
-It follows ``docs/derivation.md`` line by line, in the same symbols, in float64 throughout, and saves no memory. Nothing
-here works in place: the parameters may have any real dtype, and the results are new float64 arrays. Matrices have the
+The code follows ``docs/derivation.md`` line by line, in the same symbols, in float64, without regard to memory. The
+parameters may have any real dtype, and do not change; the results are new float64 arrays. Matrices have the
 mathematical shapes: the linear layer is (D, V), the target ``y`` of an example is a dense row (V,), and bags are a
-dense matrix. The tests compare the kernels with it.
+dense matrix. The tests compare the kernels with this module.
 """
 
 from __future__ import annotations

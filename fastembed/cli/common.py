@@ -1,4 +1,4 @@
-"""What commands have in common: how one is added, its options and their values, what it prints, and its progress.
+"""What commands share: how a command is added, options and their values, what is printed, and progress.
 
 One JSON document or lines for people go to stdout, messages and progress bars to stderr.
 """
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
+    """A parser whose errors are one line."""
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Return the parsed arguments; the message for an unknown option names the one with the nearest spelling."""
+        """Return the parsed arguments; the message for an unknown option suggests the nearest spelling."""
         parsed, unknown = self.parse_known_args(args, namespace)
         if unknown:
             near = nearest(unknown[0], re.findall(r"--[\w-]+", parsed.parser.format_usage()))
@@ -50,7 +50,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def nearest(word: str, known: Sequence[str]) -> str:
-    """Return what is spelled most alike, of the same letters if there is one; "" if none is.
+    """Return the known word with the nearest spelling, one of the same letters first; "" if no word is near.
 
     Examples
     --------
@@ -62,7 +62,7 @@ def nearest(word: str, known: Sequence[str]) -> str:
 
 
 class Paragraphs(argparse.HelpFormatter):
-    """Wraps each paragraph of a description on its own."""
+    """Wraps each paragraph of a description separately."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         return "\n\n".join(super(Paragraphs, self)._fill_text(part, width, indent) for part in text.split("\n\n"))
@@ -76,7 +76,7 @@ def add_command(
     Parameters
     ----------
     commands : action
-        Of the parser.
+        The subparsers of the parser.
     run : callable
         The function that runs the command, and may return an exit code; its docstring describes the command.
     example : str
@@ -105,7 +105,7 @@ def add_command(
 
 
 def add_option(to: Group, names: str, text: str, default: object = None, shown: object = None, **more: Any) -> None:
-    """Add an option, whose names are separated by spaces. Its help ends with its default, as `shown` if given."""
+    """Add an option, whose names are separated by spaces. Its help ends with the default, or with `shown` if given."""
     shown = default if shown is None else shown
     to.add_argument(*names.split(), default=default, help=f"{text} (default: {shown})", **more)
 
@@ -128,9 +128,9 @@ def add_parameters(
     of : callable
         The class of the model, or a function, whose signature has the defaults.
     parameters : mapping of str to mapping
-        By name, the `text` of the help, and arguments for argparse.
+        For each name, the `text` of the help, and arguments for argparse.
     shown : mapping of str to str, optional
-        By name, the default in the help, where the signature has None.
+        For names with the default None, the default that the help shows.
     """
     defaults = inspect.signature(of).parameters
     for name, facts in parameters.items():
@@ -146,19 +146,19 @@ def parameter(text: str, read: Reader | None = None, metavar: str | None = None,
 
 
 def given(arguments: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
-    """Return the parameters that were given."""
+    """Return the parameters that were given on the command line."""
     return {name: getattr(arguments, name) for name in names if name in arguments}
 
 
 def add_left_out(to: Group) -> None:
     """Add the names that answers leave out, and the option that ignores unknown names."""
     add_option(to, "--exclude", "what to leave out of the answers", [], "none", nargs="+", metavar="NAME")
-    add_flag(to, "--skip-unknown", "leave out unknown words and items in silence")
+    add_flag(to, "--skip-unknown", "leave out unknown words and items without an error")
 
 
 def add_output(to: Group, default: str) -> None:
     """Add the file to write, and the option that keeps stdout empty."""
-    text = "the file to write, which is replaced if it is named"
+    text = "the file to write; an existing file is replaced only if you name it"
     add_option(to, "-o --output", text, shown=default, metavar="FILE")
     to.set_defaults(default_output=default)
     add_quiet(to)
@@ -182,12 +182,12 @@ def add_topn(to: Group, default: int | None, shown: object = None) -> None:
 
 def add_no_header(to: Group) -> None:
     """Add how the first row of a table is read."""
-    add_flag(to, "--no-header", "the first row of .csv and .tsv is not the names of the fields")
+    add_flag(to, "--no-header", "the first row of .csv and .tsv does not name the fields")
 
 
 def add_memory_limit(to: Group, shown: str) -> None:
     """Add the memory that a command may use."""
-    text = "the most memory, of `count` for the counts alone, such as 800M or 4G; the rest is in temporary files"
+    text = "the most memory, such as 800M or 4G, in `count` for the counts alone; the rest is in temporary files"
     add_option(to, "--memory-limit", text, shown=shown, type=size, metavar="SIZE")
 
 
@@ -239,7 +239,7 @@ def print_line(line: str) -> None:
 
 
 def print_message(text: str) -> None:
-    """Print a line on stderr, which begins with its kind, such as "error: "."""
+    """Print a message on stderr in one line. It begins with its kind, such as "error: "."""
     print(printable(without_password(f"fastembed: {text}")), file=sys.stderr)
 
 
@@ -247,7 +247,7 @@ def one_line(error: BaseException) -> str:
     """Return the message of an error on one line."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror if error.filename is None else f"{os.fspath(error.filename)!r}: {error.strerror}"
-    if isinstance(error, UnicodeDecodeError):  # files are named
+    if isinstance(error, UnicodeDecodeError):  # of standard input; for files, the reader raises an error with the name
         return f"standard input is not valid UTF-8 at byte {error.start}: {error.object[error.start :][:1]!r}"
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     return " ".join(text.split()) or type(error).__name__
@@ -267,7 +267,7 @@ def printed_warnings() -> Iterator[None]:
 
 
 def refuse(arguments: argparse.Namespace, names: Iterable[str], why: str) -> None:
-    """Exit with a message if one of some options is given, which the command would not use."""
+    """Exit with a message if an option is given that the command would not use; `why` completes the message."""
     for name in names:
         default = arguments.parser.get_default(name)
         if getattr(arguments, name, default) != default:
@@ -290,7 +290,7 @@ def print_written(arguments: argparse.Namespace, what: str, read: Ledger | None 
     """Print what was written, and the ledger of what was read, unless --quiet is given."""
     if not arguments.quiet:
         output = Path(arguments.output)
-        files = [output] if output.is_file() else list(output.glob("*"))  # none of a URL
+        files = [output] if output.is_file() else list(output.glob("*"))  # a URL has none
         size = f", {sum(file.stat().st_size for file in files):,} bytes" if files else ""
         what = f"{what}{size}{f'; {read.summary()}' if read else ''}"
         print_line(f"wrote {without_password(arguments.output)}: {what}")
@@ -317,7 +317,7 @@ def scored_record(scored: Iterable[tuple[str, float]]) -> list[dict[str, Any]]:
 
 
 def shows_bars(arguments: argparse.Namespace) -> bool:
-    """Return whether a command draws progress bars: on a terminal, without --quiet, which not every command has."""
+    """Return whether a command draws progress bars: on a terminal, unless --quiet is given."""
     return sys.stderr.isatty() and not getattr(arguments, "quiet", False)
 
 
@@ -327,7 +327,7 @@ class Progress(ProgressBars):
     Parameters
     ----------
     arguments : Namespace
-        With --quiet.
+        The parsed arguments, among them `quiet`.
     """
 
     def __init__(self, arguments: argparse.Namespace) -> None:
@@ -353,7 +353,7 @@ class Progress(ProgressBars):
         super().epoch(record)
 
     def _print(self, line: str) -> None:
-        """Print a line above the bar, and flush it: the reader of a pipe wants it now."""
+        """Print a line above the bar, and flush it, so that the reader of a pipe gets it at once."""
         if not self._quiet:
             try:
                 tqdm.write(line)
@@ -364,6 +364,6 @@ class Progress(ProgressBars):
 
 @contextmanager
 def showing(arguments: argparse.Namespace) -> Iterator[Progress]:
-    """Yield what shows the progress of a fit, with the bars of its start and of the blocks of its epochs."""
+    """Yield the `Progress` of a fit; bars are drawn of its start and of the blocks of its epochs as well."""
     with bars(shows_bars(arguments)), closing(Progress(arguments)) as progress:
         yield progress

@@ -67,7 +67,7 @@ def as_corpus(source: Source, reading: Reading | None = None, field: str | int |
     TypeError
         If `source` can be iterated only once, is a table without a `field`, or is no corpus.
     ValueError
-        If there is no such field, or `source` is a FileCorpus or DocumentCorpus, which has its own.
+        If there is no such field, or a field is given for a FileCorpus or DocumentCorpus.
     OSError
         If a file does not exist.
 
@@ -83,7 +83,7 @@ def as_corpus(source: Source, reading: Reading | None = None, field: str | int |
         if field is not None:
             raise ValueError(f"field={field!r} is for paths, tables and records: a {type(source).__name__} has its own")
         if reading is not None and reading.record() != source.reading.record():
-            warn_user(f"the corpus is read by its own {source.reading}, not by {reading}")
+            warn_user(f"the corpus keeps its {source.reading}: {reading} has no effect")
         return source
     if form_of(source, texts=field is None) == "files":
         return FileCorpus(cast("Any", source), reading=reading, field=field)
@@ -96,7 +96,7 @@ class FileCorpus:
     r"""Text files, and structured files: JSON lines, CSV, TSV and Parquet, of which a field holds texts or lists.
 
     Structured files end in ``.jsonl``, ``.ndjson``, ``.json``, ``.csv``, ``.tsv`` or ``.parquet``. A text in a field is
-    a document, read as a file is. A list is a sequence of tokens, exactly as they are.
+    a document, and is read as a text file is. A list is a sequence of tokens, which are not changed.
 
     Parameters
     ----------
@@ -105,10 +105,10 @@ class FileCorpus:
     reading : Reading, optional
         How the text is read; by default a line is a sequence, and white space separates its tokens.
     field : str or int, optional
-        The name of the field, or its number from 1, of structured files. Of a folder, only such files are read.
-        Without a field a line of JSON lines is a text or a list.
+        The field of structured files, by name or number from 1. From a folder, only structured files are then read.
+        Without a field, a line of JSON lines is a text or a list.
     header : bool
-        Whether the first row of CSV and TSV holds the names of the fields. Without, `field` must be a number.
+        Whether the first row of CSV and TSV holds the names of the fields. If not, `field` must be a number.
     skip_bad : bool
         Whether rows without a text or list in the field are left out, and counted in ``ledger.skipped``. By default
         they are an error.
@@ -190,7 +190,7 @@ class FileCorpus:
             done += size
 
     def parts(self, size: int) -> list[FileCorpus]:
-        """Return corpora of about `size` bytes on disk, into which the corpus is cut at the ends of sequences.
+        """Return corpora of about `size` bytes on disk each, which together are this corpus, cut at ends of sequences.
 
         Other processes can read them if the files have the same names there. Compressed and structured files are whole.
 
@@ -228,21 +228,21 @@ class FileCorpus:
 class DocumentCorpus:
     r"""Documents in memory, or of an iterable that can start again: texts, lists of tokens, or records with a field.
 
-    A text is read as a file is: by default its lines are sequences. A list is a sequence of tokens, exactly as they
-    are.
+    A text is read as a file is: by default its lines are sequences. A list is a sequence of tokens, which are not
+    changed.
 
     Parameters
     ----------
     documents : iterable
-        Of str and of iterables of tokens, or with a `field` of mappings. Or a table of pandas, Polars, Arrow or Hugging
-        Face, of which `field` is a column. Each call of its ``__iter__`` must start again.
+        Strs and iterables of tokens, or with a `field` mappings, or a table of pandas, Polars, Arrow or Hugging Face.
+        Each call of ``__iter__`` must start at the first document.
     reading : Reading, optional
         How texts are read; by default a line is a sequence, and white space separates its tokens.
     field : str, optional
         The key, or the name of the column, of the texts or lists.
     skip_bad : bool
-        Whether other items, such as None and NaN, are left out, and counted in ``ledger.skipped``. By default they are
-        an error.
+        Whether items without a text or list, such as None and NaN, are left out, and counted in ``ledger.skipped``. By
+        default they are an error.
 
     Attributes
     ----------
@@ -305,7 +305,7 @@ class DocumentCorpus:
         return checked_documents(self._items(progress), self.reading.errors, ledger, fail)
 
     def _items(self, progress: Progress | None) -> Iterator[tuple[int, Any]]:
-        """Yield each item with its number, and report them."""
+        """Yield each item with its number, and report progress."""
         number, total = -1, self._records.length
         for number, item in enumerate(self._records):
             if progress and number % REPORT_EVERY == 0:
@@ -363,14 +363,14 @@ def corpus_ids(corpus: Corpus, size: int, ledger: Ledger, progress: Progress | N
 
 def sequences_of(chunks: Iterable[Chunk], reading: Reading, ledger: Ledger) -> Iterator[list[str]]:
     """Yield the tokens of each sequence in chunks of text; add the sequences to the ledger."""
-    ledger.unit = ledger.unit if reading.unit == "line" else reading.unit  # lines may be baskets
+    ledger.unit = ledger.unit if reading.unit == "line" else reading.unit  # a ledger of baskets keeps its unit
     for tokens in _token_lists(chunks, reading, ledger):
         record_lines(ledger, len(tokens))
         yield tokens
 
 
 def _token_lists(chunks: Iterable[Chunk], reading: Reading, ledger: Ledger) -> Iterator[list[str]]:
-    """Yield the tokens of each sequence; add only U+FFFD to the ledger."""
+    """Yield the tokens of each sequence; the ledger gets only the number of U+FFFD."""
     begun: list[bytes] = []
     for chunk in chunks:
         text, replaced = _read_chunk(chunk, reading)
@@ -396,11 +396,10 @@ def map_text(
     Parameters
     ----------
     reading : Reading
-        Unless it is compiled, one thread makes the tokens, and the function gets them as text.
+        If kernels cannot apply it (`compiled`), one thread makes the tokens, and the function gets them as text.
     function : callable
-        Called with (text, inside): sequences in UTF-8, and whether the first one began in an earlier chunk. Returns
-        (result, number of tokens, of sequences that end here, and of the empty ones among these). A sequence that began
-        earlier does not count as empty.
+        Called with (text, inside): sequences in UTF-8, and whether the first one began in an earlier chunk. Returns the
+        result and the numbers of tokens, of sequences that end here, and of empty sequences that begin and end here.
     ledger : Ledger
         Gets the tokens and sequences of all chunks.
     """
@@ -418,7 +417,7 @@ def map_text(
 
 
 class MappedChunk(NamedTuple, Generic[Result]):
-    """The result of a function for a chunk, the sizes of the chunk, and what its first and last sequences are.
+    """The result of a function for a chunk, the sizes of the chunk, and the state of its first and last sequences.
 
     `first_without_token`: the first sequence began in an earlier chunk and has no token here. `last_has_token`: the
     last sequence does not end here and has a token here.

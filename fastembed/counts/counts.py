@@ -340,9 +340,8 @@ class Counts:
         Parameters
         ----------
         graph : graph of networkx, matrix, list of pairs, path, or list of paths
-            A matrix (V, V) holds the weight of the edge from i to j. A list holds pairs, or triples with a weight; a
-            file has one of these per line; the first row of CSV or TSV names the columns. Weights of parallel edges
-            are added up.
+            In a matrix (V, V), [i, j] is the weight of the edge from i to j. Lists hold pairs, or triples with a
+            weight; files one per line, CSV and TSV after a row of names. Weights of parallel edges are added up.
         window : int
             L, the largest number of steps between two nodes of a pair.
         weighting : {"flat", "linear", "harmonic"}

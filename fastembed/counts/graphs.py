@@ -1,17 +1,17 @@
-"""Graphs as adjacency matrices, and the expected counts of random walks on them, of which none is sampled.
+"""Graphs as adjacency matrices, and the expected counts of random walks on them, computed without sampling.
 
 A walk goes from a node to a neighbour with probability proportional to the weight of the edge. With the weights A
 (V, V) and the degrees d = A 1, one step has the transition matrix P = diag(1/d) A. A walk that starts at a node with
-probability proportional to its degree passes node i, and node j t steps later, in the expected proportion
+probability proportional to its degree passes node i, and t steps later node j, in the expected proportion
 
     d_i (P^t)_ij.
 
-The counts N = sum over t = 1 ... L of w_t diag(d) P^t are those of all pairs within L steps of each other, as DeepWalk
-(Perozzi et al., 2014) samples them; w_t is the weight of a pair at distance t. On an undirected graph N is symmetric,
-so the pairs before a node are the same as those after it.
+The counts N = sum over t = 1 ... L of w_t diag(d) P^t are the expected counts of all pairs within L steps, which
+DeepWalk (Perozzi et al., 2014) samples; w_t is the weight of a pair at distance t. On an undirected graph N is
+symmetric, so the pairs before a node are the same as those after it.
 
 N becomes dense as L grows, and most of it is small. So the smallest entries of each row may be dropped, as long as
-their sum is within a share of the row's: the tolerance.
+their sum is at most a share of the sum of the row: the tolerance.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ from fastembed.vocabulary import Vocabulary
 
 Names = Sequence[Hashable]
 
-VISITS = 1000  # of a node, on average, by the walks that are expected (docs/design.md)
-STARTS = 16  # nodes from which walks go at once: two cache lines per node, in float64
-SPARSE_COST = 8  # of a multiplication of sparse matrices, in those of a sparse and a dense one
+VISITS = 1000  # the average number of visits to a node in the expected walks (docs/design.md)
+STARTS = 16  # nodes whose rows are computed together: two cache lines per node, in float64
+SPARSE_COST = 8  # the cost of an operation of a sparse-sparse product, in operations of a sparse-dense product
 
 
 class Edges(NamedTuple):
@@ -197,7 +197,7 @@ def _table_edges(file: TextFile, ledger: Ledger) -> Iterator[tuple[int, list[str
 def kept_nodes(
     adjacency: sparse.csr_array, names: Names, min_count: int, ledger: Ledger
 ) -> tuple[sparse.csr_array, Vocabulary]:
-    """Return the part of a graph whose nodes have at least `min_count` edges, and the nodes by decreasing number.
+    """Return the part of a graph whose nodes have at least `min_count` edges, and its nodes, the most edges first.
 
     Nodes with the same number of edges are in the order of their tokens. A node that keeps no edge with another node is
     left out, too, unless `min_count` is 0.
@@ -260,7 +260,7 @@ class Walks:
         self._memory = OnePerThread(lambda: aligned_zeros((3 * size, STARTS), np.dtype(float)).reshape(3, size, STARTS))
 
     def rows(self, nodes: Int64, threads: int, progress: Progress | None = None) -> Generator[RowBatch, None, None]:
-        """Yield the rows of all nodes in an order, in batches; at the end the ledger has what was dropped."""
+        """Yield the rows of all nodes, in the order `nodes`, in batches; the ledger gets what was dropped."""
         pieces = [nodes[first : first + STARTS] for first in range(0, len(nodes), STARTS)]
         sums, lost, done = np.zeros(len(nodes)), np.zeros(len(nodes)), 0
         with closing(ordered_map(self._batch, pieces, threads)) as batches:
@@ -273,9 +273,9 @@ class Walks:
         self._ledger.counts_dropped = float(lost.sum() / sums.sum())
 
     def _batch(self, nodes: Int64) -> tuple[RowBatch, Float64, Float64]:
-        """Return the rows of at most STARTS nodes, their sums, and what of these was dropped.
+        """Return the rows of at most STARTS nodes, their sums, and how much of the sums was dropped.
 
-        The first powers are sparse; the others are computed as dense ones when that takes less time.
+        Powers of P are sparse matrices at first, and dense ones as soon as these take less time.
         """
         now = self._step[nodes]
         now.data *= np.repeat(self._starts[nodes], np.diff(now.indptr))
@@ -290,7 +290,7 @@ class Walks:
         return _without_small(summed, self._tolerance)
 
     def _dense_powers(self, now: sparse.csr_array, summed: sparse.csr_array, weights: Float64) -> sparse.csr_array:
-        """Return the sum so far of some rows (R, V) and that of further powers."""
+        """Return the sum of `summed`, (R, V), and of the weighted further powers, which follow the power `now`."""
         rows, size = now.shape
         before, after, total = memory = self._memory.take()
         for dense, some in ((before, now), (total, summed)):
@@ -307,12 +307,12 @@ class Walks:
 
 
 def _without_small(rows: sparse.csr_array, tolerance: float) -> tuple[RowBatch, Float64, Float64]:
-    """Drop the smallest entries of each row (R, V), of a sum of at most `tolerance` times that of the row.
+    """Drop the smallest entries of each row (R, V), as long as their sum is at most `tolerance` times that of the row.
 
-    Returns the rows in float32, which halves the size of a store, their sums, and what of these was dropped.
+    Returns the rows in float32, which halves the size of a store, their sums, and how much of the sums was dropped.
     """
     values = rows.data.astype(np.float32)
-    kept = values > 0  # a number below those of float32 is 0
+    kept = values > 0  # numbers too small for float32 are 0
     sums, dropped = np.zeros(rows.shape[0]), np.zeros(rows.shape[0])
     for row, (first, last) in enumerate(pairwise(rows.indptr)):
         if values[first:last].any():

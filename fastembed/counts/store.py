@@ -1,4 +1,4 @@
-"""`GroupedCounts`: counts in files of tiles, one per group of rows; and stores, which are such files in a folder.
+"""`GroupedCounts`: counts in tiles (`tiles.py`), a file per group of rows; and stores: such files in a folder.
 
 A store has a file per group of rows, and ``manifest.safetensors``, which holds the options of counting, the sums of
 rows and columns, and the sizes and the SHA-256 of each tile. The names of the files depend on their content. The
@@ -145,9 +145,9 @@ class GroupedCounts:
     shape : (int, int)
         (V_in, V_out).
     shards : slice
-        The shards that are read; all by default.
+        The shards of columns (`groups.py`) that are read; all by default.
     buffer_memory : int
-        The bytes of the buffer of a fit, for counts that are not in memory.
+        The bytes of the buffer into which a fit reads counts that are not in memory.
     """
 
     buffer_memory = 0
@@ -161,7 +161,7 @@ class GroupedCounts:
 
     @classmethod
     def empty(cls, folder: Folder, scale: Scale) -> GroupedCounts:
-        """Return counts without groups, to which `add` adds them."""
+        """Return counts without groups; `add` adds groups."""
         return cls(folder, [], Totals(*map(np.zeros, scale.shape)), scale)
 
     def add(self, written: WrittenGroup) -> None:
@@ -204,7 +204,7 @@ class GroupedCounts:
             def group_digests(group: Group) -> Bytes:
                 return digests(self.folder.read(group.file), group.tiles) if group.sha256 is None else group.sha256
 
-            threads = check_threads(None) if self.in_memory else DRAWN_GROUPS  # as many groups as an epoch holds
+            threads = check_threads(None) if self.in_memory else DRAWN_GROUPS  # an epoch has as many groups in memory
             with closing(ordered_map(group_digests, self.groups, threads)) as groups:
                 self._sha256 = np.stack(list(groups))
         return self._sha256
@@ -223,7 +223,7 @@ class GroupedCounts:
         return part
 
     def buffered(self, memory: int) -> GroupedCounts:
-        """Return the same counts with a buffer of so many bytes."""
+        """Return the same counts with a buffer of `memory` bytes."""
         same = copy(self)
         same.buffer_memory = memory
         return same
@@ -233,7 +233,7 @@ class GroupedCounts:
         return self.groups[group].read(self.folder, self._bounds, group_size(group, self.shape[0]), self.shards)
 
     def read_group(self, group: int, *, stored: bool = False) -> TiledRows:
-        """Return a group of rows with its expected counts, or as they are stored."""
+        """Return a group of rows with its expected counts, or with `stored`, with its counts as they are stored."""
         scale = Scale.none(*self.shape) if stored else self.scale
         tiles = self.groups[group].tiles.part(self.shards)
         return TiledRows(self.read_tiles(group), tiles, self.bounds, scale.part(group))
@@ -274,7 +274,7 @@ def file_name(group: int, sha256: Bytes | None) -> str:
 
 
 def write_group(folder: Folder, group: int, stored: Rows, scale: Scale) -> WrittenGroup:
-    """Write a group of stored rows, whose factors these are, to a file."""
+    """Write a group of stored rows to a file; `scale` has the factors of the group."""
     rows, columns = map(np.zeros, scale.shape)
     add_totals(stored, scale, rows, columns)
     return WrittenGroup(write_tiles(folder, group, *encode(stored, shard_bounds(len(columns)))), rows, columns)
@@ -283,7 +283,7 @@ def write_group(folder: Folder, group: int, stored: Rows, scale: Scale) -> Writt
 def write_rows(folder: Folder, scale: Scale, batches: Generator[RowBatch, None, None]) -> GroupedCounts:
     """Write stored rows, which are in the order of groups, and return the counts.
 
-    The kernel of this name writes the tiles of one group to memory; `write_group` calls it.
+    The kernel `write_rows`, which `write_group` calls, writes the tiles of one group to memory.
     """
     counts = GroupedCounts.empty(folder, scale)
     with closing(batches):
@@ -293,7 +293,7 @@ def write_rows(folder: Folder, scale: Scale, batches: Generator[RowBatch, None, 
 
 
 def grouped(matrix: sparse.csr_array, threads: int | None = None) -> GroupedCounts:
-    """Return the counts in a canonical CSR array, in memory, put into tiles by some threads."""
+    """Return the counts of a canonical CSR array as tiles in memory, which `threads` threads encode."""
     rows, scale = Rows.of(matrix), Scale.none(*matrix.shape)
     counts = GroupedCounts.empty(Memory(), scale)
 
@@ -329,7 +329,7 @@ def writing(folder: StoreFolder) -> Iterator[None]:
 
 
 def _remove_unnamed(folder: StoreFolder) -> None:
-    """Remove the files of tiles that the manifest does not name: those of an old store or of a failed writer."""
+    """Remove the files of tiles that the manifest does not name, from an old store or a failed writer."""
     names, named = folder.names() or [], {MANIFEST}
     if MANIFEST in names:
         tensors, _ = read_manifest(folder)
@@ -340,7 +340,7 @@ def _remove_unnamed(folder: StoreFolder) -> None:
 
 
 def is_store(path: str) -> bool:
-    """Return whether there is a store in a local folder, or one at a URL."""
+    """Return whether a local folder, or a URL, holds a store."""
     names = open_folder(path).names() if is_url(path) or Path(path).is_dir() else None
     return MANIFEST in (names or ())
 
@@ -380,7 +380,7 @@ def open_store(folder: StoreFolder) -> tuple[GroupedCounts, dict[str, Any]]:
             raise ValueError(f"tiles, totals and factors of {stored}, where {right} are needed")
         entries, filled, kinds = tiles
         if not ((filled >= 0) & (filled <= entries) & (entries < 1 << 32) & (kinds < len(ENTRY_SIZES))).all():
-            raise ValueError("a tile has more rows than entries, or a size or kind that is none of a tile")
+            raise ValueError("a tile has more rows than entries, or a size or kind that no tile has")
         if not all((array >= 0).all() and array.any() == entries.any() for array in totals):
             raise ValueError("a total is negative or NaN, or all are zero")
         if not all(((array > 0) & (array <= 1)).all() for array in (scale.rows, scale.columns)):
@@ -398,7 +398,7 @@ def open_store(folder: StoreFolder) -> tuple[GroupedCounts, dict[str, Any]]:
 
 
 def write_manifest(counts: GroupedCounts, attributes: Mapping[str, Any]) -> None:
-    """Complete a store, whose files are in the folder of the counts; the attributes are as for `pack_attributes`."""
+    """Write the manifest, which completes a store; the attributes are as for `pack_attributes`."""
     tensors, settings = pack_attributes(counts.shape, attributes)
     tensors |= counts.tiles._asdict() | {"sha256": counts.digests()}
     tensors |= {f"totals.{name}": array for name, array in counts.totals._asdict().items()}

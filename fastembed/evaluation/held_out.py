@@ -1,4 +1,4 @@
-"""Held-out items: how well a model predicts hidden items of baskets from the others, beside the popular ones."""
+"""Held-out items: how well a model, and popularity, predict hidden items of baskets from the items shown."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ from fastembed.skipgram.skipgram import SkipGram
 
 Ids = NDArray[np.intp]
 ITEM = 4  # bytes of the number of an item
-LARGE = 5  # items of a basket that hardly two users share by chance
-CHANCE = 0.05  # the share of large baskets of training that occur several times, from which users share them by chance
+LARGE = 5  # the fewest items of a basket that two users hardly share by chance
+CHANCE = 0.05  # users share large baskets by chance if at least this share of those of training occurs several times
 MEANS = ("nll", "precision", "recall", "ndcg", "hit_rate", "mrr")  # over baskets, each with a standard error
 
 
@@ -64,7 +64,7 @@ class HeldOutItems:
     popularity : dict of str to float
         The same scores for the most popular items that are not shown.
     topn : int
-        How many of the most probable items count.
+        How many items "the best" are.
     baskets, scored : int
         The number of all baskets, and of the baskets with enough known items.
     unknown : int
@@ -110,7 +110,7 @@ class HeldOutItems:
         return _exp(self.nll)
 
     def summary(self) -> str:
-        """Return the scores in lines, beside their standard errors and the scores of the popular items."""
+        """Return a line per score, with its standard error and the score of the most popular items."""
         lines = [f"{f'{self.scored:,} of {self.baskets:,} baskets':<16}{'score':>8}{'error':>7}{'popular':>9}"]
         lines.append(f"{'perplexity':<16}{self.perplexity:8,.1f}{'':7}{_exp(self.popularity['nll']):9,.1f}")
         for name in (*MEANS, "coverage"):
@@ -125,7 +125,7 @@ class HeldOutItems:
         return self.summary()
 
     def record(self) -> dict[str, Any]:
-        """Return the result as JSON can hold it."""
+        """Return the result as a dict that JSON can hold."""
         return asdict(self) | {"perplexity": self.perplexity}
 
 
@@ -147,7 +147,7 @@ def held_out_items(
     header: bool = True,
     progress: bool = False,
 ) -> HeldOutItems:
-    """Hide items of baskets, and predict them from the others.
+    """Hide items of baskets, and predict them from the other items.
 
     The baskets should be of users from whom the model has not learned: `split_users` divides users.
 
@@ -156,17 +156,17 @@ def held_out_items(
     model : SkipGram or Recommender
         Fitted to other baskets. A SkipGram answers by :meth:`SkipGram.predict_outputs`.
     baskets : object
-        As for `Recommender.fit` or `SkipGram.fit`; the items of a user are a basket. Unknown items are left out, and
-        hidden items that are no contexts of a SkipGram.
+        As for `Recommender.fit` or `SkipGram.fit`; the items of a user are a basket. Unknown items are left out. Hidden
+        items that are no contexts of a SkipGram are left out too.
     given : int, optional
         The number of items that are shown, drawn at random. By default all but one are shown.
     hidden : float, or matrix or baskets, optional
-        The share of items to hide. Or, of a Recommender, the hidden items, as rows or baskets of the same users;
-        `baskets` are then the items shown, as for :meth:`Recommender.perplexity`.
+        The share of items to hide. Or, for a Recommender, the hidden items of the users of `baskets`, as rows or
+        baskets. Then `baskets` has the items shown, as for :meth:`Recommender.perplexity`.
     topn : int
-        How many of the most probable items count.
+        How many of the most probable items are scored.
     seed : int
-        Of the draw, which does not depend on the model: models that know the same items get the same questions.
+        Seed of the draw. Models that know the same items get the same questions.
     user, item, weight, header
         As for `Recommender.fit`.
     progress : bool
@@ -223,7 +223,7 @@ class _Questions(NamedTuple):
     seen, hidden : csr_array (N, V)
         The items shown, and the items hidden.
     answers : iterator of (slice, ndarray of float32 (n, V))
-        Which baskets, and the log probabilities of the model; -inf for the items shown.
+        Numbers of baskets, and the log probabilities of the model for them; -inf for the items shown.
     popularity : ndarray of float32 (V,)
         The logarithms of the frequencies of the items, up to a constant.
     baskets, unknown : int
@@ -249,7 +249,7 @@ class _Split:
     def __call__(self, user: Any, names: list[Any], items: Ids) -> tuple[Ids, Ids] | None:
         """Return the items shown and the items hidden, ascending; None if there are too few.
 
-        The order of the hashes of the seed and the names decides, and so is the same whatever a model knows.
+        Items are in the order of hashes of the seed, the user and the item: what else a model knows has no effect.
         """
         count = len(items) - 1 if self.given is None else self.given
         if self.share is not None:
@@ -279,7 +279,7 @@ class _Tally:
             best.update(np.unique(items).tolist())
 
     def result(self, questions: _Questions) -> HeldOutItems:
-        """Return the means."""
+        """Return the means over baskets."""
         rows, popular = map(np.concatenate, self._scores)
         errors = rows.std(axis=0, ddof=1) / math.sqrt(len(rows)) if len(rows) > 1 else np.zeros(len(MEANS))
         coverage, other = (len(best) / len(questions.popularity) for best in self._best)
@@ -341,7 +341,7 @@ def _drawn(matrix: Any, users: Iterable[Any], names: NDArray[Any], split: _Split
 
 
 def _of_sequences(model: SkipGram, source: Source, split: _Split) -> _Questions:
-    """Return the questions of a corpus, by the hidden items that are contexts."""
+    """Return the questions of a corpus, of which hidden items are contexts."""
     fitted, vocabulary, contexts = model._fitted, model.vocabulary, model.max_contexts_
     ledger, known, unknown = Ledger(), [], 0
     for items in as_corpus(source, fitted.reading_of(source, model.reading)).sequences(ledger):
@@ -372,14 +372,14 @@ def _answers(fitted: FittedModel, seen: Any) -> Iterator[tuple[slice, Any]]:
 
 
 def _to_recommender(model: Recommender, asked: Asked, hidden: Any, users: int, unknown: int) -> _Questions:
-    """Return the questions about users with hidden items (N, V), of so many users in all."""
+    """Return the questions about users with hidden items (N, V); `users` is the number of all users."""
     fitted = model._fitted
     answers = fitted.answers(asked, check_threads(model.threads), lambda part, log_p: (part, log_p))
     return _Questions(asked.matrix, hidden, answers, fitted.model.bias, users, unknown)
 
 
 def _of_hidden(model: Recommender, source: Any, hidden: Any) -> _Questions:
-    """Return the questions of users of whom the hidden items are given, if they have some."""
+    """Return the questions about users whose hidden items are given; users without any are left out."""
     if hasattr(source, "iloc") and hasattr(hidden, "iloc") and not source.index.equals(hidden.index):
         raise ValueError("baskets and hidden must have the same index, in the same order")
     fitted, several, unknown = model._fitted, form_of(source) == "items", 0
@@ -407,7 +407,7 @@ def _of_users(model: Recommender, matrix: Any, users: list[Any], unknown: int, s
 
 
 def _warn_of_learned(data: Interactions, matrix: Any, users: list[Any]) -> None:
-    """Warn if most users have the items from which a model learned, or most large baskets are of its training."""
+    """Warn if the model learned from the items of most of the users, or from most of the large baskets."""
     learned, given = _baskets(data.matrix), _baskets(matrix)
     numbers = data.users.find(users, skip_unknown=True).tolist()
     same = sum(k >= 0 and learned[k] == basket for k, basket in zip(numbers, given, strict=True))
@@ -419,7 +419,7 @@ def _warn_of_learned(data: Interactions, matrix: Any, users: list[Any]) -> None:
 
 
 def _baskets(matrix: Any) -> list[bytes]:
-    """Return the items of each user, `ITEM` bytes for one."""
+    """Return the items of each user as bytes, `ITEM` for each item."""
     ends, ids = matrix.indptr.tolist(), matrix.indices.astype(np.int32)
     return [ids[first:last].tobytes() for first, last in pairwise(ends)]
 
@@ -427,7 +427,7 @@ def _baskets(matrix: Any) -> list[bytes]:
 def _known_part(
     fitted: FittedRecommender, source: Any, fields: tuple[Any, Any, Any], header: bool
 ) -> tuple[Any, list[Any], int]:
-    """Return the known items of each user, sparse (N, V), the users, and the number of the other items."""
+    """Return the known items of each user, sparse (N, V), the users, and the number of unknown items."""
     if form_of(source) == "matrix":
         return fitted.rows_of(source, False), list(range(source.shape[0])), 0
     data = read_interactions(source, *fields, header=header, usual=fitted.usual)
@@ -450,14 +450,14 @@ def split_users(X: Any, share: float = 0.2, *, user: str | None = None, seed: in
     user : str, optional
         The column of the users of a table of pairs.
     seed : int
-        For the draw.
+        Seed of the draw.
 
     Returns
     -------
     train : object
-        Of the type of X, in its order.
+        The part of X to learn from, of the type and in the order of X.
     test : object
-        The same.
+        The part of X to evaluate on, likewise.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Word similarity and analogies: how vectors agree with what people say; and how words moved between two models.
+"""Word similarity and analogies: how vectors agree with people's judgements; and how far words moved between models.
 
 The docstring of `fastembed.evaluation` describes the file formats.
 """
@@ -23,7 +23,7 @@ from fastembed.vectors.neighbors import METHODS, Neighbors, rounded_products, un
 from fastembed.vectors.vectors import Vectors, check_is_vectors, composer_behind
 
 QUESTIONS = 1024  # analogies that are answered at once
-SHOWN = 5  # words of a comparison in one line
+SHOWN = 5  # the number of words in the repr of a comparison
 FUNCTION_WORDS = frozenset(ENGLISH)
 
 PathLike = str | os.PathLike[str]
@@ -43,7 +43,7 @@ class Similarity:
     spearman : float
         Rank correlation from -1 to 1; NaN if all scores or all cosines are equal, or fewer than two pairs are scored.
     pairs, covered : int
-        The number of all pairs, and of those with two known words.
+        The number of all pairs, and of the pairs with two known words.
     unknown : tuple of str
         Each word without a vector, in the order of the pairs.
 
@@ -125,7 +125,7 @@ def _spearman(scores: list[float], cosines: list[float]) -> float:
     """Return the rank correlation; NaN where it is not defined."""
     if len(set(scores)) < 2 or len(set(cosines)) < 2:
         return math.nan
-    from scipy.stats import spearmanr  # here, since its import takes as long as all others together
+    from scipy.stats import spearmanr  # imported here, since this takes as long as all other imports together
 
     return float(spearmanr(scores, cosines).statistic)
 
@@ -153,7 +153,7 @@ class Section:
     ----------
     name : str
     correct, covered, asked : int
-        The number of questions answered correctly, of those with four known words, and of all.
+        The number of questions that are answered correctly, that have four known words, and that were asked.
 
     Examples
     --------
@@ -237,8 +237,8 @@ def analogies(
 ) -> Analogies:
     r"""Count the analogies "a is to b as c is to d" that are answered with d.
 
-    The answer is the best of all tokens but a, b and c, by a method of :meth:`Vectors.analogy`; of ties the first. The
-    search is exhaustive, and takes 64 MiB.
+    The answer is the best of all tokens but a, b and c, by `method` as in :meth:`Vectors.analogy`; of ties, the first.
+    The search takes 64 MiB of memory.
 
     Parameters
     ----------
@@ -247,7 +247,7 @@ def analogies(
         A file of questions; see `fastembed.evaluation`.
     method : {"3CosAdd", "3CosMul"}
     restrict : int, optional
-        Only this many tokens, the first ones, are known; all by default.
+        The number of first tokens that are known; by default all are.
     case_insensitive : bool
         Whether words that differ only in case are the same.
     compose : bool
@@ -295,7 +295,7 @@ def analogies(
 def _count_correct(
     neighbors: Neighbors, rows: WordRows, known: WordVectors, questions: Sequence[Sequence[str]], method: str
 ) -> int:
-    """Return how many questions (a, b, c, answer), of known words, are answered with the answer."""
+    """Return how many questions (a, b, c, answer), of known words, are answered correctly."""
     correct = 0
     for start in range(0, len(questions), QUESTIONS):
         part = questions[start : start + QUESTIONS]
@@ -317,7 +317,7 @@ class Comparison:
     Attributes
     ----------
     tokens : tuple of str
-        The N words of both, the most frequent first.
+        The N words of both models, the most frequent first.
     ranks : ndarray of intp, shape (N,)
         The larger of the ranks of each word in the two models, by frequency, from 0.
     cosines : ndarray of float64, shape (N,)
@@ -336,7 +336,7 @@ class Comparison:
     def moved(self, topn: int = 10, *, first: int | None = None) -> list[tuple[str, float]]:
         """Return the words that moved most, and the cosines of their two vectors, the smallest first.
 
-        English function words, as of ``drop="english"``, are left out: they move with the style of a text.
+        The English function words of ``drop="english"`` are left out, since they move with the style of a text.
 
         Parameters
         ----------
@@ -357,7 +357,7 @@ class Comparison:
 
 
 def compare(first: Vectors, second: Vectors) -> Comparison:
-    """Return how far the words of both moved from the first vectors to the second.
+    """Return how far the shared words moved from the first vectors to the second.
 
     Parameters
     ----------
@@ -437,7 +437,7 @@ def _read_pairs(path: PathLike) -> list[tuple[str, str, float]]:
 def _read_questions(path: PathLike) -> list[tuple[str, list[list[str]]]]:
     """Read a file of analogies: the name and the questions of each section.
 
-    Questions before the first section are in one without a name.
+    Questions before the first section are in a section without a name.
     """
     sections: list[tuple[str, list[list[str]]]] = []
     for where, line in _score_lines(path):
@@ -456,7 +456,7 @@ def _read_questions(path: PathLike) -> list[tuple[str, list[list[str]]]]:
 
 
 def _score_lines(path: PathLike) -> Iterator[tuple[str, str]]:
-    """Yield the place of each line, for errors, and the line, without comments and blank lines."""
+    """Yield the place of each line, for error messages, and the line; comments and blank lines are skipped."""
     try:
         text = Path(path).read_text("utf-8-sig")
     except UnicodeDecodeError as error:

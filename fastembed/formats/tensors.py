@@ -1,7 +1,7 @@
 """Safetensors files of arrays, with tokens packed into tensors and a header that says what the file holds.
 
-What is read is what was written: each file holds the SHA-256 of its tensors and that of its header, which are compared
-when it is read. The safetensors files of others have none.
+Each file holds the SHA-256 of its tensors and of its header, which are compared when the file is read. Safetensors
+files of other libraries hold no SHA-256.
 """
 
 import hashlib
@@ -27,10 +27,10 @@ Place = tuple[np.dtype[Any], tuple[int, ...], int]  # the dtype and the shape of
 _NUMBERS = ("F16", "F32", "F64", "I8", "I16", "I32", "I64", "U8", "U16", "U32", "U64")
 _DTYPES = {"BOOL": np.dtype("?"), **{name: np.dtype(f"<{name[0].lower()}{int(name[1:]) // 8}") for name in _NUMBERS}}
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
-HEADER_UNIT = 8  # bytes: the arrays begin at a multiple of it
-HASHED_BYTES = 1 << 24  # of a tensor that are hashed at a time, on any of several threads
+HEADER_UNIT = 8  # bytes; the arrays begin at a multiple of this
+HASHED_BYTES = 1 << 24  # the bytes of a tensor that one thread hashes at a time
 OF_HEADER, OF_TENSORS = "fastembed.sha256", "fastembed.sha256.tensors"  # the fields that hold the digests
-UNKNOWN = 64 * "0"  # the digest of the header, in the header that is hashed
+UNKNOWN = 64 * "0"  # stands for the digest of the header while the header is hashed
 
 
 def write_tensors(
@@ -83,8 +83,8 @@ def dump_tensors(tensors: Mapping[str, Array], metadata: Mapping[str, str] | Non
 
 
 def _write(file: BinaryIO, tensors: Mapping[str, Array], fields: Mapping[str, str]) -> None:
-    """Write a safetensors file, of which equal contents give equal bytes."""
-    order = sorted(tensors, key=lambda name: (-tensors[name].itemsize, name))  # each begins at a multiple of its items
+    """Write a safetensors file; equal contents give equal bytes."""
+    order = sorted(tensors, key=lambda name: (-tensors[name].itemsize, name))  # so that each is aligned to its items
     metadata = {**fields, OF_HEADER: UNKNOWN, OF_TENSORS: UNKNOWN}
     header: dict[str, Any] = {"__metadata__": metadata}
     end = 0
@@ -129,8 +129,8 @@ def map_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[st
     Parameters
     ----------
     path : path-like
-        A file of :func:`write_tensors`, or any other safetensors file whose dtypes NumPy has. It must not be shortened
-        while the arrays are in use. It may be replaced, as all writers here do, except on Windows.
+        A safetensors file whose dtypes NumPy has. The file must not be written to while the arrays are in use. It may
+        be replaced by another file, except on Windows.
 
     Returns
     -------
@@ -152,7 +152,7 @@ def map_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[st
 
 
 def is_safetensors(path: str | os.PathLike[str]) -> bool:
-    """Return whether a file begins as this format does, whatever its suffix: with the length of a header in JSON.
+    """Return whether a file begins with the length of a header in JSON, as safetensors files do; its suffix is ignored.
 
     Examples
     --------
@@ -180,8 +180,8 @@ def read_fields(path: str | os.PathLike[str]) -> dict[str, str]:
 
 
 def _check_digest(tensors: Mapping[str, Array], digest: str, path: str | os.PathLike[str]) -> None:
-    """Raise ValueError if a file promises another digest of its tensors, in the order of their places, than theirs."""
-    if not digest:  # the file of others
+    """Raise ValueError if the digest of the tensors, in the order of their places, is not the one in the file."""
+    if not digest:  # a file of another library
         return
     threads = check_threads(None) if sum(array.nbytes for array in tensors.values()) > HASHED_BYTES else 1
     with closing(ordered_map(_sha256, _parts(tensors.values()), threads)) as digests:
@@ -195,7 +195,7 @@ def _sha256(part: memoryview) -> bytes:
 
 
 def load_tensors(data: bytes, path: str) -> tuple[dict[str, Array], dict[str, str]]:
-    """Return what :func:`map_tensors` does, from the bytes of a file.
+    """Return what :func:`map_tensors` returns, from the bytes of a file.
 
     Parameters
     ----------
@@ -213,7 +213,7 @@ def load_tensors(data: bytes, path: str) -> tuple[dict[str, Array], dict[str, st
 def _arrays(
     data: Any, places: dict[str, Place], fields: dict[str, str], digest: str, path: str | os.PathLike[str]
 ) -> tuple[dict[str, Array], dict[str, str]]:
-    """Return the arrays in the bytes of a file, of which they are parts, and its fields, after checking the digest."""
+    """Check the digest of a file, and return its arrays, which share the memory of its bytes, and its fields."""
     tensors = {name: np.ndarray(shape, dtype, data, start) for name, (dtype, shape, start) in places.items()}
     _check_digest(tensors, digest, path)
     return tensors, fields
@@ -222,7 +222,7 @@ def _arrays(
 def _read_header(
     file: BinaryIO, size: int, path: str | os.PathLike[str]
 ) -> tuple[dict[str, Place], dict[str, str], str]:
-    """Return the dtype, the shape and the first byte of each array of a file of `size` bytes, its fields and a digest.
+    """Return the place of each array of a file of `size` bytes, the fields of text, and the digest of the tensors.
 
     The arrays must fill the file without gaps behind the header, as the format demands.
     """
@@ -299,7 +299,7 @@ def unpack_tokens(tensors: Mapping[str, Array], prefix: str = "tokens") -> list[
     Parameters
     ----------
     tensors : mapping of str to ndarray
-        What the file holds, or more.
+        The two tensors, perhaps among others.
     prefix : str
         What the names of the tensors begin with.
 
@@ -374,14 +374,14 @@ def check_header(metadata: Mapping[str, str], kind: str, path: str | os.PathLike
 
 @contextmanager
 def fitting(path: PathLike, what: str) -> Iterator[None]:
-    """Raise ValueError if parts of a file do not fit together, in a `with` block that makes of them `what` it holds.
+    """Raise ValueError, naming the file, for an error in a `with` block that builds an object of the file's parts.
 
     Parameters
     ----------
     path : path-like
         Names the file in errors.
     what : str
-        Such as "a trainer that fits".
+        The object, for the message, such as "a trainer that fits".
     """
     try:
         yield
@@ -395,7 +395,7 @@ def fitting(path: PathLike, what: str) -> Iterator[None]:
 def parts_of(
     path: PathLike, kind: str, what: str
 ) -> Iterator[tuple[dict[str, Array], dict[str, Any], Mapping[str, str]]]:
-    """Yield the tensors, the settings and the fields of text of a file of a `kind`, and make `what` it holds of them.
+    """Yield the tensors, the settings and the fields of text of a file, of which a `with` block builds an object.
 
     Parameters
     ----------
@@ -418,7 +418,7 @@ def parts_of(
 
 
 def write_vectors(path: PathLike, table: Table) -> None:
-    """Write the tensors "matrix", "tokens.utf8", "tokens.offsets", where counts are known "tokens.counts", and n-grams.
+    """Write the tensors "matrix", "tokens.utf8", "tokens.offsets", and if there are any, "tokens.counts" and n-grams.
 
     Raises
     ------
@@ -454,6 +454,6 @@ def read_vectors(path: PathLike) -> Table:
     check_header(metadata, "vectors", path)
     tokens = unpack_tokens(tensors)
     ngrams = {name: tensor for name, tensor in tensors.items() if name.startswith("ngrams.")}
-    if ngrams and "centre" in tensors:  # what is taken from every vector that is composed of them
+    if ngrams and "centre" in tensors:  # which is subtracted from every composed vector
         ngrams["centre"] = tensors["centre"]
     return Table(tokens, tensors["matrix"], tensors.get("tokens.counts"), ngrams)

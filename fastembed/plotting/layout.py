@@ -69,16 +69,16 @@ class Layout:
         The nearest of these words to each word, by cosine.
     cosines : ndarray of float64, shape (N, K)
     method : str
-        How the words were projected.
+        "pca" or "umap".
     coordinates : ndarray of float64, shape (N, 2)
     shares : ndarray of float64, shape (2,)
-        Of the variance along the first two principal components.
+        The shares of the first two principal components in the variance.
     levels : list of Level
         Clusters, the coarsest first.
     colours : ndarray of uint8, shape (C,)
         The number of the colour of each cluster of the coarsest level.
     order : ndarray of intp, shape (N,)
-        The words, the most typical of the words around them first.
+        The words, the most typical of their clusters first.
     """
 
     words: Vectors
@@ -122,7 +122,7 @@ def lay_out(
     near, cosines = shown.nearest(ids=np.arange(len(shown)), topn=NEIGHBORS, progress=progress)
     graph = neighbor_graph(near, cosines)
     levels = find_levels(graph, seed)
-    with SingleThreadedBlas():  # so that sums have one order
+    with SingleThreadedBlas():  # so that the order of sums does not depend on threads
         coordinates, shares = principal_components(unit)
         if method == "umap":
             coordinates = umap_places(unit, coordinates, seed, near, cosines, progress)
@@ -160,7 +160,7 @@ def spread_colours(labels: Labels, coordinates: Points) -> npt.NDArray[np.uint8]
 
 
 def middles(labels: Labels, coordinates: Points) -> Points:
-    """Return the middle of each cluster on the map, (C, 2): its median word along each axis."""
+    """Return the middle of each cluster on the map, (C, 2): the median of its words along each axis."""
     return np.array([np.median(coordinates[labels == cluster], axis=0) for cluster in range(labels.max() + 1)])
 
 
@@ -204,7 +204,7 @@ def umap_places(
 
 
 def neighbor_graph(near: npt.NDArray[np.integer[Any]], cosines: Points) -> csr_array:
-    """Return the graph (N, N) of neighbours: an edge weighs the cosine, twice if both words are near each other.
+    """Return the graph (N, N) of neighbours. The weight of an edge is the cosine, twice if each word is near the other.
 
     Parameters
     ----------
@@ -271,7 +271,7 @@ def find_levels(graph: csr_array, seed: int) -> list[Level]:
     labels, joined = np.arange(count), graph
     for scale in reversed(SCALES):
         if scale != math.inf and count < scale:
-            continue  # coarser than communities of resolution 1
+            continue  # its resolution would be 1, which the coarsest level has
         resolution = max(1.0, count / scale)
         parents = communities(joined, resolution, seed)
         labels = _largest_first(parents[labels])
@@ -342,7 +342,7 @@ def _moved(graph: csr_array, resolution: float, rng: np.random.Generator) -> Lab
 
 
 def _joined(graph: csr_array, labels: Labels) -> csr_array:
-    """Return the graph whose nodes are the communities of a graph's nodes."""
+    """Return the graph whose nodes are the communities of a graph; weights between two communities are added."""
     members = csr_array((np.ones(len(labels)), labels, np.arange(len(labels) + 1)))
     return csr_array(members.T @ graph @ members)
 

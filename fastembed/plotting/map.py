@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 LONGEST = 30  # most characters of a label
 LABELLED = 120  # the most words with labels, unless the caller chooses the words
 PAGE = ".html"
-ON_A_PICTURE, ON_A_PAGE = 5_000, 50_000  # words
+ON_A_PICTURE, ON_A_PAGE = 5_000, 50_000  # the default numbers of words
 AREA = 12_000.0  # square points of all dots together, within the limits of DOT
 DOT = (1.2, 4.5)  # diameter in points
 NAME_SIZES = (14.0, 9.5)  # points, of the names of clusters of the coarsest levels
@@ -69,19 +69,19 @@ def plot_map(
 ) -> Axes | None:
     """Draw words in the plane so that similar ones are near each other: a picture, or a page to explore.
 
-    The map shows cosines. Colours are clusters of words in all dimensions: communities of the graph of nearest
-    neighbours. Labels never overlap: they name clusters, and the most typical words of each place. If you choose the
-    words, each gets a label in their order, if there is space.
+    Similarity is the cosine. Colours are clusters of words in all dimensions: communities of the graph of nearest
+    neighbours. Labels name clusters and the most typical words of each area, and never overlap. Words that you choose
+    get labels in their order, as long as there is space.
 
     A file ``.html`` is a page to pan, zoom and search, without a network. A click on a word lists its neighbours among
-    the words of the page, and three words make an analogy. With the fragment ``#king`` it opens at that word.
+    the words of the page, and three words make an analogy. The fragment ``#king`` in its address opens it at this word.
 
     Parameters
     ----------
     vectors : Vectors
     path_or_ax : path-like or matplotlib.axes.Axes, optional
-        The file to write, .png, .svg or .html; or the axes to draw on, for whose current size labels are placed. By
-        default axes of a new figure of pyplot.
+        The file to write, .png, .svg or .html; or the axes to draw on, where labels fit the current size. By default
+        the axes of a new figure of pyplot.
     words : iterable of str or int, optional
         Which words to show, the most important first, instead of the most frequent ones.
     topn : int, optional
@@ -90,19 +90,19 @@ def plot_map(
         Principal components keep variance. UMAP keeps neighbours together, needs the extra [maps], and is the default
         where it is installed, for 100 words or more.
     seed : int
-        Of UMAP and of the clusters. Equal seeds give the same page, bit for bit.
+        Seed of UMAP and of the clusters. Equal seeds give the same page, bit for bit.
     progress : bool
-        Whether bars are drawn: of the search for neighbours, and of UMAP.
+        Whether progress bars are drawn, of the search for neighbours and of UMAP.
 
     Returns
     -------
     matplotlib.axes.Axes, or None
-        Of a picture; a page has none.
+        The axes of a picture; None for a page.
 
     Notes
     -----
-    Words with a zero vector are left out. The page has rounded vectors: of more than a million numbers each is rounded
-    to a 12th of the length, which moves a cosine by about .024, and of more than 100 dimensions 100 are kept.
+    Words with a zero vector are left out. A page holds rounded vectors: if they have more than a million numbers, each
+    is rounded to a 12th of the length, which moves a cosine by about .024. Of more than 100 dimensions, 100 are kept.
 
     Examples
     --------
@@ -180,7 +180,7 @@ def _draw_labels(ax: Axes, labels: list[Label], families: list[str], most: int) 
     gap = GAP * figure.dpi / 72
     left, bottom, right, top = ax.bbox.extents
     halo = [patheffects.withStroke(linewidth=2.0, foreground="white", alpha=0.9)]
-    # Dollar signs and backslashes in tokens are no mathematics
+    # Dollar signs and backslashes in tokens do not start mathematics
     common: dict[str, Any] = {"parse_math": False, "usetex": False, "in_layout": False, "path_effects": halo}
     common["family"] = families
     taken, drawn = np.empty((0, 4)), 0
@@ -216,7 +216,7 @@ def _overlap(boxes: Points, others: Points) -> npt.NDArray[np.bool_]:
 
 
 def _families(texts: Iterable[str]) -> list[str]:
-    """Return the font families to try, in order: matplotlib's, then families with the characters these lack.
+    """Return the font families to try, in order: matplotlib's, then families with characters that matplotlib's lack.
 
     Examples
     --------
