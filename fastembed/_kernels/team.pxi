@@ -20,8 +20,7 @@ from libc.stdlib cimport calloc, free
 include "block_tasks.pxi"
 
 
-# Atomic operations. `exchange` stores a value and returns the one before; `Exchange` (exchange.pxi) is between
-# processes
+# Atomic operations. `exchange` stores a value and returns the value before; the struct `Exchange` has no part in it
 cdef extern from *:
     """
     #if defined(_MSC_VER) && !defined(__clang__)

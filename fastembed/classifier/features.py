@@ -409,7 +409,7 @@ def within_documents(left: Int32, ids: Int32, shift: int) -> Int32:
 
 
 def label_shares(matrix: Any) -> Any:
-    """Return a matrix (N, L) with 1 / k for each of the k labels of a document, from a matrix with 1 for each label."""
+    """Return the matrix (N, L) with 1 / k for each of the k labels of a document, from the matrix with 1 for each."""
     sizes = np.diff(matrix.indptr)
     parts = matrix.copy()
     parts.data = 1 / np.repeat(np.maximum(sizes, 1), sizes)

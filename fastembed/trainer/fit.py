@@ -170,7 +170,8 @@ class _Fit:
         position = Position(self.rng.bit_generator.state, history, best_epoch, lowest, ended)
         if self.checkpoint is not None:
             self.checkpoint.write(position, self.arrays)
-        self.good.take((vars(self), "position", position))  # the copies and self.position, which no interrupt parts
+        # Sets `self.position` in the call that makes the copies, so that an interrupt leaves both new or both old
+        self.good.take((vars(self), "position", position))
 
     def back_up(self) -> None:
         """Return to the end of the last completed epoch."""

@@ -124,5 +124,5 @@ def test_files_of_other_things_are_rejected(tmp_path):
         SkipGram.load(path)
     with pytest.raises(FileNotFoundError):
         SkipGram.load(path.with_name("missing"))
-    with pytest.raises(ValueError, match="threads must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="threads must be from 1 to 4096, got 0"):
         SkipGram.load(path, threads=0)
