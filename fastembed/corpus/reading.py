@@ -19,13 +19,8 @@ from fastembed._base.validation import check_choice, check_flag, shown
 from fastembed._kernels import words as kernels
 from fastembed._kernels.tokens import PhraseTable
 
-<<<<<<< HEAD
 # The kernels split text at ASCII white space. Inside a token of a list, bytes that never occur in UTF-8 replace white
 # space; one more such byte stands for an empty token
-=======
-# The kernels split at ASCII white space. So white space inside a token of a list is replaced by bytes that never occur
-# in UTF-8. A further byte of this kind stands for an empty token
->>>>>>> 3c93ec94 (Docstrings of Reading.tokens, the atomic exchange and the end of an epoch are exact)
 SPACES = b" \t\n\v\f\r"
 NO_SPACES = b"\xf8\xf9\xfa\xfb\xfc\xfd"  # no byte of UTF-8 is above F4
 EMPTY = b"\xfe"
@@ -136,17 +131,10 @@ class Reading:
         return self.tokenizer is None and self.token_pattern is None
 
     def tokens(self, sequence: bytes) -> list[str]:
-<<<<<<< HEAD
         r"""Return the tokens of one sequence, to which all other options have been applied.
 
         The tokenizer or the pattern finds the tokens, and then phrases are joined. Without a tokenizer and a pattern,
         white space separates the tokens, and phrases are joined already.
-=======
-        r"""Return the tokens of one sequence, to which compiled code has applied the other options.
-
-        A tokenizer or a pattern finds the tokens here, and then phrases are joined. Without a tokenizer and a pattern,
-        compiled code has joined the phrases, and white space separates the tokens.
->>>>>>> 3c93ec94 (Docstrings of Reading.tokens, the atomic exchange and the end of an epoch are exact)
 
         Parameters
         ----------
