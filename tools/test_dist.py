@@ -72,7 +72,8 @@ class TestWheel:
             files = {name for name in archive.namelist() if not name.endswith("/")}
         compiled = {name for name in files if name.endswith((".so", ".pyd"))}
         sources = tracked("fastembed")
-        kernels = {name.removesuffix(".pyi") for name in sources if name.endswith(".pyi")}
+        stubs = {name for name in sources if name.startswith("fastembed/_kernels/") and name.endswith(".pyi")}
+        kernels = {name.removesuffix(".pyi") for name in stubs}
         x86_64 = {name for name in kernels if "/builds/x86_64_v" in name}
         portable = {"fastembed/_kernels/builds/portable"}
         expected = kernels - (portable if wheel.stem.endswith(("x86_64", "amd64")) else x86_64)
