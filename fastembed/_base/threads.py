@@ -27,7 +27,7 @@ R = TypeVar("R")
 
 # With fewer bytes, a step on a linear layer, or a search for one query, is faster on one thread
 PARALLEL_BYTES = 64 << 20
-MOST_THREADS = 4096
+MOST_THREADS = 4096  # the system may refuse to start more
 
 
 class cached_property(functools.cached_property[T]):
@@ -241,7 +241,7 @@ class Pool:
 
 
 class OnePerThread(Generic[T]):
-    """Objects of which each thread takes one at a time. There are at most as many objects as threads.
+    """A supply of objects, such as buffers: each thread takes one at a time, so there are no more objects than threads.
 
     Parameters
     ----------

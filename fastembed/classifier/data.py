@@ -375,7 +375,7 @@ class Examples:
     ----------
     features : Features
     bags : csr_array (N, F)
-        None once training has sorted the bags. Then `frequencies` and `gains` are None, too: they take much memory.
+        Training sorts a copy of the bags. It then sets `bags`, `frequencies` and `gains` to None to free their memory.
     frequencies : ndarray of int64 (F,)
         The number of documents with each feature, plus 1 for a feature of earlier documents. So 1 means that one
         document alone has the feature.
@@ -427,7 +427,7 @@ def read_examples(
     Parameters
     ----------
     known : FittedClassifier, optional
-        The classifier that learns more. The examples have its features and labels, too.
+        The classifier that the examples continue. Its features and labels are among those of the examples.
 
     Raises
     ------

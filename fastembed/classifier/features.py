@@ -377,7 +377,7 @@ class Features:
         return features, np.concatenate([first + ids for first, ids in zip(features.offsets, numbers, strict=False)])
 
     def numbers_in(self, grown: Features) -> Int64:
-        """Return the number (F,) of each of these features in `grown`, the result of :meth:`grown`."""
+        """Return the numbers (F,) that the F features have in `grown`, the result of :meth:`grown`."""
         moved = np.subtract(grown.offsets[:-1], self.offsets[:-1])
         numbers: Int64 = np.repeat(moved, np.diff(self.offsets)) + np.arange(len(self))
         return numbers
@@ -419,10 +419,10 @@ def label_shares(matrix: Any) -> Any:
 class LabelGains:
     """The gains of features: how far label shares among documents with a feature are from label shares among all.
 
-    Each of the k labels of a document counts as 1 / k. Of all documents, q_l is the share of label l. N_f documents
-    have feature f, and n_fl of these the label l. With p_fl = (n_fl + a q_l) / (N_f + a), the gain of f is the
-    Kullback-Leibler divergence sum_l p_fl log(p_fl / q_l). The prior a is half a document. Documents without labels
-    have one further label, "no label".
+    Each of the k labels of a document counts as 1 / k. The share of label l among all documents is q_l. The number of
+    documents with feature f is N_f; the number of documents with both f and l is n_fl. The gain of f is the
+    Kullback-Leibler divergence sum_l p_fl log(p_fl / q_l), where p_fl = (n_fl + a q_l) / (N_f + a). The prior a is half
+    a document. Documents without labels have one further label, "no label".
 
     Parameters
     ----------

@@ -55,9 +55,7 @@ def add_field(to: common.Group) -> None:
 
 def add_skip_bad(to: common.Group) -> None:
     """Add the option that leaves out bad rows of structured files."""
-    common.add_flag(
-        to, "--skip-bad", "leave out and count bad rows of structured files, such as rows without the field"
-    )
+    common.add_flag(to, "--skip-bad", "leave out and count rows without the field, and other bad rows")
 
 
 def add_reading(to: common.Group) -> None:

@@ -237,7 +237,7 @@ class Phrases:
         phrases: dict[tuple[str, ...], float] = {}
         for number, line in enumerate(read_lines(path), 1):
             text, score = _scored(line)
-            if not text.strip(SPACES.decode()) or line.startswith("# fastembed sha256 "):  # a checksum
+            if not text.strip(SPACES.decode()):
                 continue
             try:
                 words = phrase_words(text)

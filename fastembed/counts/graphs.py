@@ -184,6 +184,8 @@ def _table_edges(file: TextFile, ledger: Ledger) -> Iterator[tuple[int, list[str
             raise ValueError(f"{file.name!r}, line {number:,}: {row.message}")
         if not names:
             names = row
+        elif len(row) != len(names):
+            raise ValueError(f"{file.name!r}, line {number:,}: the row has another number of cells than line 1")
         elif not {row[0], *row[1:2]}.isdisjoint(names[:2]):
             raise ValueError(f"{file.name!r}: line 1 must name the columns, but line {number:,} repeats a name")
         else:

@@ -248,7 +248,8 @@ def test_edges_of_csv_have_any_delimiter_and_quotes_and_need_names_of_columns(tm
     assert Counts.from_graph(tmp_path / "e.tsv").vocabulary.tokens == expected.vocabulary.tokens
     for text, message in (
         ("1,2\n2,3\n", "line 1 must name the columns, but line 2 repeats a name"),
-        ("s,t\n1\n", "line 2: an edge is two names and perhaps a weight, got '1'"),
+        ("s\n1\n", "line 2: an edge is two names and perhaps a weight, got '1'"),
+        ("# made by hand\ns,t\na,b\n", "line 2: the row has another number of cells than line 1"),
         ("s,t,w\n1,2,-1\n", "line 2: an edge is two names"),
         ("s,t\n", "there is no edge in"),
         ("s,t\na,\n", "line 2: an edge is two names"),
