@@ -94,6 +94,8 @@ def train_vectors(arguments: argparse.Namespace) -> None:
         arguments.parser.error("give either FILEs to read, of which - is standard input, or --counts")
     if arguments.model:
         common.refuse(arguments, ("checkpoint", "mpi"), "and --continue exclude each other")
+        pairing = ("window", "weighting", "sample", "directed", "max_contexts", "baskets")
+        common.refuse(arguments, pairing, "is not for --continue: the new text is counted as the model's was")
     else:
         common.refuse(arguments, ("replay", "grow_vocabulary"), "needs --continue")
     if not arguments.graph:

@@ -23,6 +23,7 @@ from fastembed._base.optional import require
 from fastembed._base.validation import check_flag, shown, without_password
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")  # suffixes of the files that are decompressed
+FILE_NAME = re.compile(r"\S{1,200}\.\w{1,8}")  # what looks like a file name rather than a text
 LONGEST_PATTERN = 1 << 12  # characters: no path is longer
 
 Form: TypeAlias = Literal["files", "matrix", "table", "graph", "items", "other"]
@@ -47,7 +48,7 @@ def form_of(source: Any, *, texts: bool = True) -> Form:
     Raises
     ------
     TypeError
-        For a LazyFrame of Polars.
+        For a LazyFrame of Polars, and for a list of str that all name files but would be texts.
 
     Examples
     --------
@@ -61,6 +62,8 @@ def form_of(source: Any, *, texts: bool = True) -> Form:
         return "files"
     if isinstance(source, list | tuple) and source and all(isinstance(item, paths) for item in source):
         return "files"
+    if isinstance(source, list | tuple) and source and all(map(_names_file, source)):
+        raise TypeError(f"a str in a list is a text: for files pass one str, or [pathlib.Path({source[0]!r}), ...]")
     if sparse.issparse(source) or (isinstance(source, np.ndarray) and source.ndim == 2 and source.dtype.kind != "U"):
         return "matrix"  # before tables: SciPy's dok_array is a Mapping
     if type(source).__name__ == "LazyFrame":  # of Polars
@@ -70,6 +73,11 @@ def form_of(source: Any, *, texts: bool = True) -> Form:
     if hasattr(source, "adj") and hasattr(source, "is_directed"):
         return "graph"
     return "items" if isinstance(source, Iterable) and not isinstance(source, bytes | bytearray) else "other"
+
+
+def _names_file(item: object) -> bool:
+    """Return whether an item looks like the name of a file, and the file exists."""
+    return isinstance(item, str) and FILE_NAME.fullmatch(item) is not None and os.path.isfile(item)  # noqa: PTH113
 
 
 def column_names(source: Any) -> list[Any] | None:
@@ -214,7 +222,7 @@ def find_files(path: str | os.PathLike[str]) -> list[TextFile]:
     if not files:
         if os.path.isdir(name):  # noqa: PTH112
             raise FileNotFoundError(f"the folder {name!r} holds no file")
-        hint = "; pass [text] if it is a text" if isinstance(path, str) else ""
+        hint = "; pass [text] if it is a text" if isinstance(path, str) and not FILE_NAME.fullmatch(name) else ""
         raise FileNotFoundError(f"no such file: {name[:500]!r}{hint}")
     return [RegularFile(p) for p in files]
 

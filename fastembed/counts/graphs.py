@@ -30,12 +30,12 @@ from scipy import sparse
 from fastembed._base.arrays import Float64, Int64, aligned_zeros, canonical_csr
 from fastembed._base.panels import Panels
 from fastembed._base.threads import OnePerThread, ordered_map
-from fastembed._base.validation import check_amounts, check_finite, check_flag, shown, unmasked
+from fastembed._base.validation import check_amounts, check_finite, check_flag, listed, shown, unmasked
 from fastembed._kernels import kernels_for
 from fastembed.corpus.corpus import FileCorpus, Progress
-from fastembed.corpus.documents import BadRow, text_bytes
+from fastembed.corpus.documents import BadRow, column_values, text_bytes
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.sources import TextFile, find_files, form_of, path_list, suffix_of
+from fastembed.corpus.sources import TextFile, column_names, find_files, form_of, path_list, suffix_of
 from fastembed.corpus.tables import csv_rows
 from fastembed.counts.groups import RowBatch
 from fastembed.counts.pairs import both_ways, name_ids, tokens_of
@@ -80,11 +80,13 @@ def read_graph(
         return _of_matrix(_of_networkx(graph, weights), True, directed, list(graph), ledger)
     if form == "files":
         edges = edges_of_file(graph, ledger, weights=bool(weights))
+    elif form == "table":
+        edges = _of_pairs(_table_pairs(graph), weights)
     elif isinstance(graph, list) and graph and all(isinstance(edge, tuple | list) for edge in graph):
         edges = _of_pairs(graph, weights)
     else:
-        kinds = "a graph of networkx, a matrix, a list of pairs, or a file"
-        raise TypeError(f"graph must be {kinds}, got {type(graph)}")
+        kinds = "a graph of networkx, a matrix, a list of pairs, a table, or a file"
+        raise TypeError(f"graph must be {kinds}, got {shown(graph) if isinstance(graph, list) else type(graph)}")
     ledger.lines, ledger.unit = ledger.lines or len(edges.weights), "edge"
     check_amounts("weights", edges.weights)
     rows, columns, amounts = edges[:3] if directed else both_ways(*edges[:3])
@@ -117,6 +119,14 @@ def _of_networkx(graph: Any, weights: bool | str) -> sparse.csr_array:
     if isinstance(weights, str) and not any(name in facts for _, _, facts in graph.edges(data=True)):
         raise ValueError(f"no edge has the attribute {name!r}")
     return import_module("networkx").to_scipy_sparse_array(graph, weight=name if weights else None, dtype=np.float64)
+
+
+def _table_pairs(table: Any) -> list[Any]:
+    """Return the rows of a table in memory with the columns source, target and perhaps weight, by position."""
+    names = column_names(table) or []
+    if len(names) not in (2, 3) or len(set(names)) < len(names):
+        raise ValueError(f"a table of edges has the columns source, target and perhaps weight, got {listed(names)}")
+    return list(zip(*(column_values(table[name]) for name in names), strict=True))
 
 
 def _of_pairs(pairs: list[Any], weights: object) -> Edges:

@@ -23,6 +23,7 @@ from fastembed._base.validation import (
     check_number,
     check_token,
     check_token_counts,
+    shown,
     token_of,
 )
 from fastembed.formats.registry import check_output, format_of_file
@@ -384,6 +385,8 @@ class Vectors:
         with np.errstate(over="ignore", invalid="ignore"):
             total = (weights[:, None] * vectors).sum(axis=0)
         check_finite("the sum of the query", total)
+        if not total.any():
+            raise ValueError(f"the vector of {shown([item for item, _ in items])} is zero, which is near no token")
         asked = [row for query_rows in rows for row in query_rows]
         ((ids, cosines),) = self._neighbors.nearest(unit_vectors(total[None]), topn, excluded=[asked], among=among)
         return self._scored(ids, cosines)

@@ -263,10 +263,25 @@ def test_edges_of_csv_have_any_delimiter_and_quotes_and_need_names_of_columns(tm
         Counts.from_graph(tmp_path / "e.txt")
 
 
+@pytest.mark.parametrize("kind", ["dict", "pandas", "polars", "pyarrow"])
+def test_edges_of_a_table_are_its_two_or_three_columns(kind):
+    table = {"from": ["a", "b c"], "to": ["b c", "d"], "cost": [2.0, 0.5]}
+    expected = Counts.from_graph(list(zip(*table.values(), strict=True)))
+    if kind != "dict":
+        table = getattr(pytest.importorskip(kind), "table" if kind == "pyarrow" else "DataFrame")(table)
+    counts = Counts.from_graph(table)
+    assert counts.vocabulary.tokens == expected.vocabulary.tokens
+    np.testing.assert_array_equal(counts.to_scipy().toarray(), expected.to_scipy().toarray())
+
+
 @pytest.mark.parametrize(
     ("graph", "options", "error", "message"),
     [
         (np.ones((2, 2, 2)), {}, TypeError, "got <class 'numpy.ndarray'>"),
+        ([], {}, TypeError, r"a table, or a file, got \[\]$"),
+        ({"source": ["a"]}, {}, ValueError, "columns source, target and perhaps weight, got 'source'"),
+        ({"source": ["a", None], "target": ["b", "c"]}, {}, ValueError, "sources must all be named, but one is None"),
+        ("missing.csv", {}, FileNotFoundError, "no such file: 'missing.csv'$"),
         (sparse.csr_array(np.ones((2, 3))), {}, ValueError, r"square, got shape \(2, 3\)"),
         (sparse.csr_array([[1j]]), {}, TypeError, "weights"),
         (sparse.csr_array([[0, -1], [1, 0]]), {}, ValueError, "weights"),
