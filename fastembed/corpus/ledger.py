@@ -202,6 +202,8 @@ def line_selector(split: LineSplit) -> Callable[[NDArray[np.int32]], NDArray[np.
     >>> [np.concatenate(list(map(line_selector(LineSplit(0.5, 1, side)), text))) for side in (True, False)]
     [array([ 5,  6, -1,  9, -1], dtype=int32), array([ 7,  8, -1], dtype=int32)]
     """
+    if not isinstance(split, LineSplit):
+        raise TypeError(f"lines must be a LineSplit, got {type(split).__name__}")
     rng = np.random.default_rng(np.random.SeedSequence(split.seed, spawn_key=SPAWN_KEY))
     taken = (rng.random(1) < split.share) == split.held_out  # [-1]: of the line that continues in the next piece
 

@@ -187,7 +187,6 @@ class Counts:
         workers, limit = check_threads(threads), check_memory_limit(memory_limit)
         size, corpus = vocabulary_size(vocabulary), as_corpus(corpus)
         shape = size, windows.columns(size)
-        _check_lines(lines)
         tokens = vocabulary if isinstance(vocabulary, Vocabulary) else None
         if executor is not None:
             if store is None or lines is not None or tokens is None:
@@ -207,7 +206,7 @@ class Counts:
                 read = None if report is None else report.read
                 with closing(encode_corpus(corpus, vocabulary, ledger, read, workers, lines)) as pieces:
                     groups = _count_chunks(job, scale, pieces, report)
-            check_pairs(ledger, groups.nnz, windows)
+            check_pairs(ledger, groups.nnz)
             return cls._written(groups, windows=windows, keep=keep, ledger=ledger, vocabulary=tokens)
 
     @classmethod
@@ -260,7 +259,6 @@ class Counts:
                [0.5, 1.5, 0. ]])
         """
         check_choice("weighting", weighting, ("flat", "share"))
-        _check_lines(lines)
         size = vocabulary_size(vocabulary)
         contexts = size if max_contexts is None else check_integer("max_contexts", max_contexts, low=1)
         shape = size, min(contexts, size)
@@ -615,12 +613,6 @@ def _named(matrix: sparse.csr_array, tokens: Sequence[Hashable]) -> Vocabulary:
     entries = np.diff(matrix.indptr)
     entries[:columns] += np.bincount(matrix.indices, minlength=columns)
     return Vocabulary(names, entries)
-
-
-def _check_lines(lines: LineSplit | None) -> None:
-    """Raise TypeError unless `lines` is None or a LineSplit."""
-    if lines is not None and not isinstance(lines, LineSplit):
-        raise TypeError(f"lines must be a LineSplit, got {type(lines).__name__}")
 
 
 def groups_of(counts: Counts) -> GroupedCounts:

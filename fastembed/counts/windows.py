@@ -365,9 +365,11 @@ def sort_positions(chunk: Chunk, words: int) -> tuple[Int64, Int32]:
     return starts, positions
 
 
-def check_pairs(ledger: Ledger, nnz: int, windows: Windows) -> None:
+def check_pairs(ledger: Ledger, nnz: int) -> None:
     """Raise ValueError if a corpus has no token of the vocabulary, or gives no pair."""
     if not ledger.tokens_used:
         raise ValueError(f"no token of the corpus is in the vocabulary: {ledger.summary()}")
     if not nnz:
-        raise ValueError(f"the corpus gives no pair: {ledger.summary()}, window={windows.window}")
+        raise ValueError(
+            f"the corpus gives no pair: {ledger.summary()}; a pair is two tokens of one {ledger.unit} or list"
+        )

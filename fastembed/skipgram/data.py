@@ -106,35 +106,35 @@ def _counted_text(text: Source, source: TrainingInput, options: SkipGramOptions,
     """Return the counts of a text to train on, and with early stopping the counts of its held-out lines.
 
     The text is read twice: for the vocabulary of a new or growing model, then for the counts. Between the two, the
-    memory that training a new model needs is checked. `words` is the vocabulary of the text, None if it is not needed;
-    `vocabulary` is the vocabulary of the model, which may have more words.
+    memory that training needs is checked. A model that goes on to train may have more words than the text.
     """
     base, memory_limit, progress = source.base, run.memory_limit, run.progress
     corpus = as_corpus(text, options.reading if base is None else base.reading_of(text, options.reading))
     if memory_limit is not None:  # raises MemoryError for a limit that is too small, before the text is read
         counting_memory(memory_limit, 0, options.threads)
-    words, written = None, 0  # written: bytes while a group of counts is put into tiles
+    text_vocabulary = None
     if base is None:
-        words = vocabulary = options.vocabulary(corpus, options.max_size, progress)
-        pairing = options.pairing(len(words))
-        estimate = estimate_of(options, len(words), pairing.columns(len(words)))
-        # The least memory that training may need: with as many counts as a text of independent words has at least
-        least = with_fewest_counts(replace(estimate, memory_limit=memory_limit), words.counts, pairing)
-        least.within_limit().check()
-        written = WRITTEN_BYTES * least.largest_group
+        text_vocabulary = vocabulary = options.vocabulary(corpus, options.max_size, progress)
+        pairing = options.pairing(len(vocabulary))
     else:
         base.check_same_windows(options)
         vocabulary, pairing = base.vocabulary, base.pairing()
         if source.grow:
             with suppress(NoTokenError):  # a text without words adds none
-                words = options.vocabulary(corpus, None, progress)
-                vocabulary = vocabulary.grown(words, options.max_size)
+                text_vocabulary = options.vocabulary(corpus, None, progress)
+                vocabulary = vocabulary.grown(text_vocabulary, options.max_size)
+    sizes, subwords = (len(vocabulary), pairing.columns(len(vocabulary))), None if base is None else base.subwords
+    estimate = replace(estimate_of(options, *sizes, subwords=subwords), memory_limit=memory_limit)
+    if base is None:  # as many counts as a text of independent words has at least
+        estimate = with_fewest_counts(estimate, vocabulary.counts, pairing)
+    estimate.within_limit().check()
+    writing_memory = WRITTEN_BYTES * estimate.largest_group
     count = partial(
         counting(pairing),
         corpus,
         vocabulary,
         threads=options.threads,
-        memory_limit=memory_limit and counting_memory(memory_limit, len(vocabulary), options.threads, written),
+        memory_limit=memory_limit and counting_memory(memory_limit, len(vocabulary), options.threads, writing_memory),
         progress=None if progress is None else progress.counting,
     )
     if options.early_stopping:
@@ -142,7 +142,7 @@ def _counted_text(text: Source, source: TrainingInput, options: SkipGramOptions,
         validation, counts = count(lines=held_out), count(lines=others)
     else:
         counts, validation = count(), None
-    ledgers = [part.ledger for part in (words, validation, counts) if part is not None]
+    ledgers = [part.ledger for part in (text_vocabulary, validation, counts) if part is not None]
     for ledger in ledgers[1:]:
         check_reread(ledgers[0], ledger)
     return counts, validation

@@ -190,7 +190,11 @@ def test_ids_need_no_vocabulary(assert_same, corpus, chosen):
         ({"vocabulary": ["the"]}, TypeError, "vocabulary"),
         ({"vocabulary": Vocabulary(["cat", "the"], [1, 2]), "max_contexts": 1}, ValueError, "order"),
         ({"corpus": [["x", "y"]]}, ValueError, "no token of the corpus is in the vocabulary: read 2 tokens in 1 line"),
-        ({"corpus": [["the"], ["cat"]]}, ValueError, "gives no pair: read 2 tokens in 2 lines"),
+        (
+            {"corpus": [["the"], ["cat"]]},
+            ValueError,
+            "gives no pair: read 2 tokens in 2 lines.* a pair is two tokens of one line or list$",
+        ),
     ],
 )
 def test_bad_options_and_corpora_without_pairs_are_rejected(option, error, message):

@@ -82,6 +82,14 @@ def test_a_limit_that_is_too_small_is_an_error_before_reading(corpus, monkeypatc
         model.fit("missing", memory_limit=0)
 
 
+def test_a_limit_below_what_more_training_takes_is_an_error_before_counting(corpus, monkeypatch):
+    model = SkipGram(**SETTINGS).fit(corpus)
+    monkeypatch.setattr("fastembed.skipgram.data.counting_memory", lambda *_: 10**9)
+    monkeypatch.setattr("fastembed.Counts.from_corpus", None)
+    with pytest.raises(MemoryError, match=r"^training .* above memory_limit=30 MB"):
+        model.partial_fit(corpus, memory_limit=3 * 10**7)
+
+
 def test_a_limit_that_the_counts_will_exceed_is_an_error_before_they_are_counted(tmp_path):
     """In a process without other memory."""
     ids = np.random.default_rng(0).integers(3000, size=200_000)
