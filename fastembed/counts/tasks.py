@@ -138,7 +138,7 @@ def _merge_group(job: Job, task: tuple[int, list[Group], Scale]) -> WrittenGroup
     number, groups, scale = task
     wide, shards = job.bounds, shard_bounds(scale.shape[1])
     entries = sum((group.tiles.entries for group in groups), np.zeros(len(wide) - 1, np.int64))
-    tiles, data, totals = list[Tiles](), list[Bytes](), Totals(*map(np.zeros, scale.shape))
+    encoded, totals = list[tuple[Tiles, Bytes]](), Totals(*map(np.zeros, scale.shape))
     for first, last in row_ranges(entries, job.counter.memory_limit // (3 * ENTRY_BYTES)):
         total = _sum(
             [sparse.csr_array(scale.shape), *(_read(job, group, scale.shape, first, last) for group in groups)]
@@ -146,9 +146,8 @@ def _merge_group(job: Job, task: tuple[int, list[Group], Scale]) -> WrittenGroup
         check_exact(total.data)
         rows = Rows.of(total)
         add_totals(rows, scale, *totals)
-        encoded = encode(rows, shards[(wide[first] <= shards) & (shards <= wide[last])])
-        tiles.append(encoded[0])
-        data.append(encoded[1])
+        encoded.append(encode(rows, shards[(wide[first] <= shards) & (shards <= wide[last])]))
+    tiles, data = zip(*encoded, strict=True)
     joined = Tiles(*map(np.concatenate, zip(*tiles, strict=True)))
     return WrittenGroup(write_tiles(job.folder, number, joined, np.concatenate(data)), *totals)
 
