@@ -155,9 +155,8 @@ def _chunks(
     """Yield what `NgramTable` takes for some words at a time, and the number of n-grams of each word."""
     for begin in range(0, len(words), CHUNK_WORDS):
         chunk = words[begin : begin + CHUNK_WORDS]
-        text = np.frombuffer(
-            b"".join(encode_tokens([f"{BEGIN}{word}{END}" for word in chunk], errors=errors)), np.uint8
-        )
+        marked = [f"{BEGIN}{word}{END}" for word in chunk]
+        text = np.frombuffer(b"".join(encode_tokens(marked, errors=errors)), np.uint8)
         units = np.append(np.flatnonzero((text & 0xC0) != 0x80), len(text))  # where characters begin
         characters = np.fromiter(map(len, chunk), np.int64, len(chunk)) + len(BEGIN + END)
         yield text, units, np.concatenate([[0], np.cumsum(characters)]), ngram_counts(characters, lengths)

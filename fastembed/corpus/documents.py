@@ -107,9 +107,7 @@ class Records:
             if hasattr(source, "__len__"):  # a stream of rows has columns, but gives none as a whole
                 source, field = source[field], None
                 if isinstance(source, str):
-                    raise TypeError(
-                        f"a column holds a value per row, got the str {shown(source)}: pass a list of dicts"
-                    )
+                    raise TypeError(f"a column must be a list, got the str {shown(source)}: pass a list of dicts")
         if iter(source) is source:
             raise TypeError(f"a corpus is read more than once, which a {kind} does not allow: pass a list")
         self._source: Any = source

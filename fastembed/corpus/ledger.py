@@ -134,9 +134,8 @@ def check_reread(first: Ledger | None, second: Ledger | None) -> None:
     ValueError: the text changed between its two readings, from 2 tokens to 3
     """
     if first is not None and second is not None and first.tokens_read != second.tokens_read:
-        raise ValueError(
-            f"the text changed between its two readings, from {first.tokens_read:,} tokens to {second.tokens_read:,}"
-        )
+        sizes = f"{first.tokens_read:,} tokens to {second.tokens_read:,}"
+        raise ValueError(f"the text changed between its two readings, from {sizes}")
 
 
 # ---------------------------------------------------------------- held-out lines

@@ -111,9 +111,7 @@ class Reading:
         if self.locale is not None:
             check_choice("locale", self.locale, LOCALES)
             if self.keep_case or not (self.words or self.lowercase):
-                raise ValueError(
-                    f"locale={self.locale!r} is about lower case, so it needs words=True or lowercase=True"
-                )
+                raise ValueError(f"locale={self.locale!r} is for lower case: it needs words=True or lowercase=True")
         if self.keep_case and self.lowercase:
             raise ValueError("keep_case=True contradicts lowercase=True")
         if self.tokenizer is not None and not callable(self.tokenizer):

@@ -266,9 +266,7 @@ def _text_lines(file: TextFile, report: Report) -> Generator[tuple[int, str], No
             begun.clear()
         begun.append(rest)
         if sum(map(len, begun)) > LONGEST_ROW:
-            raise ValueError(
-                f"{file.name!r}, line {number}: longer than {LONGEST_ROW:,} bytes; is there a line per row?"
-            )
+            raise ValueError(f"{file.name!r}, line {number}: more than {LONGEST_ROW:,} bytes; is a row a line?")
 
 
 # ---------------------------------------------------------------- Parquet

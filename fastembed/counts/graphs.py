@@ -160,9 +160,7 @@ def edges_of_file(paths: Any, ledger: Ledger, *, weights: bool = True) -> Edges:
             if len(line) not in (2, 3) or not all(line[:2]) or not 0 <= amount < np.inf:
                 place = f"{file.name!r}, line {number:,}"
                 hint = "; a table is a .csv with names of columns" if len(line) == 1 else ""
-                raise ValueError(
-                    f"{place}: an edge is two names and perhaps a weight, got {shown(' '.join(line))}{hint}"
-                )
+                raise ValueError(f"{place}: an edge is two names, perhaps a weight, got {shown(' '.join(line))}{hint}")
             amounts.append(amount)
             ends += (ids.setdefault(line[0], len(ids)), ids.setdefault(line[1], len(ids)))
     if not ends:

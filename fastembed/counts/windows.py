@@ -102,23 +102,20 @@ class Windows:
         both = window if isinstance(window, tuple | list) else (window, window)
         if len(both) != 2:
             raise ValueError(f"window must be an integer or a pair (before, after), got {window!r}")
-        sides = tuple(
-            check_integer("window, or each of (before, after),", side, low=0, high=MAX_WINDOW) for side in both
-        )
+        sides = tuple(check_integer("window", side, low=0, high=MAX_WINDOW) for side in both)
         if not any(sides):
             raise ValueError(f"window must be at least 1 on one side, got {window!r}")
         check_choice("weighting", weighting, tuple(WEIGHTINGS))
         if weighting == "harmonic" and max(sides) > MAX_HARMONIC_WINDOW:
             limit = f"at most {MAX_HARMONIC_WINDOW} with weighting='harmonic'"
             raise ValueError(f"window must be {limit}, got {sides!r}: use weighting='linear'")
-        values = {
-            "window": sides,
-            "weighting": weighting,
-            "sample": None if sample is None else check_number("sample, if not None,", sample, above=True),
-            "directed": check_flag("directed", directed) and all(sides),
-            "max_contexts": None if max_contexts is None else check_integer("max_contexts", max_contexts, low=1),
-        }
-        vars(self).update(values)
+        vars(self).update(
+            window=sides,
+            weighting=weighting,
+            sample=None if sample is None else check_number("sample, if not None,", sample, above=True),
+            directed=check_flag("directed", directed) and all(sides),
+            max_contexts=None if max_contexts is None else check_integer("max_contexts", max_contexts, low=1),
+        )
 
     def weights(self) -> tuple[Float64, Float64, int]:
         """Return (before, after, denominator): the weights at the distances 1, 2, ... times their denominator."""

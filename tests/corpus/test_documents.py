@@ -146,5 +146,5 @@ def test_wrong_arguments_are_rejected(documents, message):
 
 
 def test_a_column_that_is_one_str_is_refused():
-    with pytest.raises(TypeError, match="a column holds a value per row, got the str 'the cat'"):
+    with pytest.raises(TypeError, match="a column must be a list, got the str 'the cat'"):
         list(DocumentCorpus({"text": "the cat"}, field="text"))

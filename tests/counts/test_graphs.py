@@ -233,7 +233,7 @@ def test_files_of_networkx_are_read(tmp_path):
         np.testing.assert_array_equal(found.to_scipy().toarray(), written.to_scipy().toarray())
     for wrong in ("a b {'weight': 'x'}", "a b {", "a b {} c", "a b {'weight': -1}"):
         (tmp_path / "edges.txt").write_text(wrong, encoding="utf-8")
-        with pytest.raises(ValueError, match="line 1: an edge is two names and perhaps a weight"):
+        with pytest.raises(ValueError, match="line 1: an edge is two names, perhaps a weight"):
             Counts.from_graph(tmp_path / "edges.txt")
 
 
@@ -248,7 +248,7 @@ def test_edges_of_csv_have_any_delimiter_and_quotes_and_need_names_of_columns(tm
     assert Counts.from_graph(tmp_path / "e.tsv").vocabulary.tokens == expected.vocabulary.tokens
     for text, message in (
         ("1,2\n2,3\n", "line 1 must name the columns, but line 2 repeats a name"),
-        ("s\n1\n", "line 2: an edge is two names and perhaps a weight, got '1'"),
+        ("s\n1\n", "line 2: an edge is two names, perhaps a weight, got '1'"),
         ("# made by hand\ns,t\na,b\n", "line 2: the row has another number of cells than line 1"),
         ("s,t,w\n1,2,-1\n", "line 2: an edge is two names"),
         ("s,t\n", "there is no edge in"),
