@@ -1,4 +1,8 @@
-"""The text of a file in chunks that can be read one by one, decompressed while it is read."""
+"""The text of a file in chunks, decompressed while it is read.
+
+A chunk has one to four megabytes of whole sequences, or a piece of a sequence that is longer. A thread reads a chunk
+without the others.
+"""
 
 from __future__ import annotations
 

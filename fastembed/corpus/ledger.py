@@ -1,4 +1,4 @@
-"""The ledger: what was read, used and dropped; and the split of the lines into training and held-out lines."""
+"""The ledger: how many tokens and lines of a text were read, used and dropped; and the split that holds out lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`TileBuffer`: the tiles of counts that are in memory while a fit reads them."""
+"""`TileBuffer`: the tiles of counts that are in memory while a fit reads them.
+
+A tile has the counts of a group of rows in a shard, which is a range of columns (`tiles.py`, `groups.py`).
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,9 @@ Hold = Callable[[int], None]  # called with the number of a block: makes its cou
 
 
 class TileBuffer:
-    """The tiles of the groups of two successive blocks, and of as many other groups as fit; of counts in memory, all.
+    """The tiles of the groups of two successive blocks, and of as many other groups as fit.
+
+    Of counts that are in memory, it has all tiles.
 
     While blocks of some groups are trained on, the next groups are read.
 

@@ -9,8 +9,8 @@ little-endian, and padded with zeros to a multiple of 8 bytes:
     columns   uint16, from the first column of the shard                      (n,)
     rows      uint16, the places in the group of the rows with entries        (m,)
 
-The values are what was counted; factors make them expected counts when they are read (`Scale`). So those of a text are
-integers, and take 6 bytes each with their column.
+The values are what was counted; factors make them expected counts when they are read (`Scale`). The counts of a
+text are integers, and take 6 bytes each with their column.
 """
 
 from __future__ import annotations
