@@ -1,6 +1,6 @@
 """The text of a file in chunks, decompressed while it is read.
 
-A chunk has one to four megabytes of whole sequences, or a piece of a sequence that is longer. A thread reads a chunk
+A chunk is up to about 4 MB of whole sequences, or a piece of a sequence that is longer. A thread reads a chunk
 without the others.
 """
 
