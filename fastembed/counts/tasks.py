@@ -142,9 +142,8 @@ def _merge_group(job: Job, task: tuple[int, list[Group], Scale]) -> WrittenGroup
     entries = sum((group.tiles.entries for group in groups), np.zeros(len(wide) - 1, np.int64))
     encoded, totals = list[tuple[Tiles, Bytes]](), Totals(*map(np.zeros, scale.shape))
     for first, last in row_ranges(entries, job.counter.memory_limit // (3 * ENTRY_BYTES)):
-        total = _sum(
-            [sparse.csr_array(scale.shape), *(_read(job, group, scale.shape, first, last) for group in groups)]
-        )
+        terms = (_read(job, group, scale.shape, first, last) for group in groups)
+        total = _sum([sparse.csr_array(scale.shape), *terms])
         check_exact(total.data)
         rows = Rows.of(total)
         add_totals(rows, scale, *totals)

@@ -367,6 +367,5 @@ def check_pairs(ledger: Ledger, nnz: int) -> None:
     if not ledger.tokens_used:
         raise ValueError(f"no token of the corpus is in the vocabulary: {ledger.summary()}")
     if not nnz:
-        raise ValueError(
-            f"the corpus gives no pair: {ledger.summary()}; a pair is two tokens of one {ledger.unit} or list"
-        )
+        pair = f"a pair is two tokens of one {ledger.unit} or list"
+        raise ValueError(f"the corpus gives no pair: {ledger.summary()}; {pair}")
