@@ -30,7 +30,7 @@ from scipy import sparse
 from fastembed._base.arrays import Float64, Int64, aligned_zeros, canonical_csr
 from fastembed._base.panels import Panels
 from fastembed._base.threads import OnePerThread, ordered_map
-from fastembed._base.validation import check_amounts, check_finite, check_flag, listed, shown, unmasked
+from fastembed._base.validation import check_amounts, check_finite, check_flag, shown, unmasked
 from fastembed._kernels import kernels_for
 from fastembed.corpus.corpus import FileCorpus, Progress
 from fastembed.corpus.documents import BadRow, column_values, text_bytes
@@ -78,10 +78,10 @@ def read_graph(
         raise TypeError("tokens name the rows of a matrix, but the graph names its nodes itself: leave out tokens")
     if form == "graph":
         return _of_matrix(_of_networkx(graph, weights), True, directed, list(graph), ledger)
+    if form == "table":
+        graph = list(zip(*(column_values(graph[name]) for name in column_names(graph) or ()), strict=True))
     if form == "files":
         edges = edges_of_file(graph, ledger, weights=bool(weights))
-    elif form == "table":
-        edges = _of_pairs(_table_pairs(graph), weights)
     elif isinstance(graph, list) and graph and all(isinstance(edge, tuple | list) for edge in graph):
         edges = _of_pairs(graph, weights)
     else:
@@ -119,14 +119,6 @@ def _of_networkx(graph: Any, weights: bool | str) -> sparse.csr_array:
     if isinstance(weights, str) and not any(name in facts for _, _, facts in graph.edges(data=True)):
         raise ValueError(f"no edge has the attribute {name!r}")
     return import_module("networkx").to_scipy_sparse_array(graph, weight=name if weights else None, dtype=np.float64)
-
-
-def _table_pairs(table: Any) -> list[Any]:
-    """Return the rows of a table in memory with the columns source, target and perhaps weight, by position."""
-    names = column_names(table) or []
-    if len(names) not in (2, 3) or len(set(names)) < len(names):
-        raise ValueError(f"a table of edges has the columns source, target and perhaps weight, got {listed(names)}")
-    return list(zip(*(column_values(table[name]) for name in names), strict=True))
 
 
 def _of_pairs(pairs: list[Any], weights: object) -> Edges:

@@ -279,7 +279,7 @@ def test_edges_of_a_table_are_its_two_or_three_columns(kind):
     [
         (np.ones((2, 2, 2)), {}, TypeError, "got <class 'numpy.ndarray'>"),
         ([], {}, TypeError, r"a table, or a file, got \[\]$"),
-        ({"source": ["a"]}, {}, ValueError, "columns source, target and perhaps weight, got 'source'"),
+        ({"source": ["a"]}, {}, ValueError, r"must hold pairs \(source, target\), or triples"),
         ({"source": ["a", None], "target": ["b", "c"]}, {}, ValueError, "sources must all be named, but one is None"),
         ("missing.csv", {}, FileNotFoundError, "no such file: 'missing.csv'$"),
         (sparse.csr_array(np.ones((2, 3))), {}, ValueError, r"square, got shape \(2, 3\)"),
