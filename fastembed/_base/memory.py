@@ -24,8 +24,7 @@ def check_memory_limit(limit: int | None) -> int:
     ValueError
         If `limit` is below 1 MB.
     """
-    name = "memory_limit, in bytes such as 2 * 1024**3,"
-    return max(free_memory() // 2, LEAST) if limit is None else check_integer(name, limit, low=LEAST)
+    return max(free_memory() // 2, LEAST) if limit is None else check_integer("memory_limit (bytes)", limit, low=LEAST)
 
 
 def free_memory() -> int:

@@ -48,7 +48,7 @@ def form_of(source: Any, *, texts: bool = True) -> Form:
     Raises
     ------
     TypeError
-        For a LazyFrame of Polars, and for a list of str that all name files but would be texts.
+        For a LazyFrame of Polars.
 
     Examples
     --------
@@ -62,8 +62,6 @@ def form_of(source: Any, *, texts: bool = True) -> Form:
         return "files"
     if isinstance(source, list | tuple) and source and all(isinstance(item, paths) for item in source):
         return "files"
-    if isinstance(source, list | tuple) and source and all(map(_names_file, source)):
-        raise TypeError(f"a str in a list is a text: for files pass one str, or [pathlib.Path({source[0]!r}), ...]")
     if sparse.issparse(source) or (isinstance(source, np.ndarray) and source.ndim == 2 and source.dtype.kind != "U"):
         return "matrix"  # before tables: SciPy's dok_array is a Mapping
     if type(source).__name__ == "LazyFrame":  # of Polars
@@ -73,11 +71,6 @@ def form_of(source: Any, *, texts: bool = True) -> Form:
     if hasattr(source, "adj") and hasattr(source, "is_directed"):
         return "graph"
     return "items" if isinstance(source, Iterable) and not isinstance(source, bytes | bytearray) else "other"
-
-
-def _names_file(item: object) -> bool:
-    """Return whether an item looks like the name of a file, and the file exists."""
-    return isinstance(item, str) and FILE_NAME.fullmatch(item) is not None and os.path.isfile(item)  # noqa: PTH113
 
 
 def column_names(source: Any) -> list[Any] | None:

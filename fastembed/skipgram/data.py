@@ -7,6 +7,7 @@ from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from scipy.sparse import issparse
@@ -14,6 +15,7 @@ from scipy.sparse import issparse
 from fastembed._base.progress import bar
 from fastembed.corpus.corpus import Source, as_corpus
 from fastembed.corpus.ledger import HELD_OUT, Ledger, LineSplit, check_reread, check_walks
+from fastembed.corpus.sources import FILE_NAME
 from fastembed.counts.counts import Counts
 from fastembed.counts.windows import Windows
 from fastembed.skipgram.estimate import WRITTEN_BYTES, counting_memory, estimate_of, with_fewest_counts
@@ -109,6 +111,9 @@ def _counted_text(text: Source, source: TrainingInput, options: SkipGramOptions,
     memory that training needs is checked. A model that goes on to train may have more words than the text.
     """
     base, memory_limit, progress = source.base, run.memory_limit, run.progress
+    names = text if isinstance(text, list | tuple) else ()
+    if names and all(isinstance(name, str) and FILE_NAME.fullmatch(name) and Path(name).is_file() for name in names):
+        raise TypeError(f"a str in a list is a text: for files pass one str, or [pathlib.Path({names[0]!r}), ...]")
     corpus = as_corpus(text, options.reading if base is None else base.reading_of(text, options.reading))
     if memory_limit is not None:  # raises MemoryError for a limit that is too small, before the text is read
         counting_memory(memory_limit, 0, options.threads)
@@ -123,8 +128,8 @@ def _counted_text(text: Source, source: TrainingInput, options: SkipGramOptions,
             with suppress(NoTokenError):  # a text without words adds none
                 text_vocabulary = options.vocabulary(corpus, None, progress)
                 vocabulary = vocabulary.grown(text_vocabulary, options.max_size)
-    sizes, subwords = (len(vocabulary), pairing.columns(len(vocabulary))), None if base is None else base.subwords
-    estimate = replace(estimate_of(options, *sizes, subwords=subwords), memory_limit=memory_limit)
+    size, subwords = len(vocabulary), None if base is None else base.subwords
+    estimate = replace(estimate_of(options, size, pairing.columns(size), 0, subwords), memory_limit=memory_limit)
     if base is None:  # as many counts as a text of independent words has at least
         estimate = with_fewest_counts(estimate, vocabulary.counts, pairing)
     estimate.within_limit().check()
@@ -134,7 +139,7 @@ def _counted_text(text: Source, source: TrainingInput, options: SkipGramOptions,
         corpus,
         vocabulary,
         threads=options.threads,
-        memory_limit=memory_limit and counting_memory(memory_limit, len(vocabulary), options.threads, writing_memory),
+        memory_limit=memory_limit and counting_memory(memory_limit, size, options.threads, writing_memory),
         progress=None if progress is None else progress.counting,
     )
     if options.early_stopping:

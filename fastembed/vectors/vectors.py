@@ -345,8 +345,9 @@ class Vectors:
     ) -> list[tuple[str, float]]:
         """Return the tokens nearest to the mean of some vectors, by cosine (3CosAdd, as in gensim).
 
-        Tokens contribute their unit vectors, and are left out of the result. Vectors contribute as they are. Tokens
-        with a zero vector are never a result. :meth:`nearest` takes many queries at once.
+        Tokens contribute their unit vectors, and are left out of the result. Vectors contribute as they are. A zero
+        vector, as of a word without pairs, is never a result, and an error as a query. :meth:`nearest` takes many
+        queries at once.
 
         Parameters
         ----------
@@ -403,6 +404,7 @@ class Vectors:
         """Return the ids and cosines of the tokens nearest to each of many queries, many times faster than a loop.
 
         The result of a query has neither the query's token nor tokens with a zero vector, as in :meth:`most_similar`.
+        The cosine of a zero query with every token is 0.
 
         Parameters
         ----------
@@ -468,8 +470,9 @@ class Vectors:
     ) -> list[tuple[str, float]]:
         """Return tokens that complete "a is to b as c is to ...", such as "man is to king as woman is to queen".
 
-        Over the unit vectors v, 3CosAdd maximises cos(v, b - a + c), as ``most_similar([b, c], [a])`` does. 3CosMul
-        maximises s(v, b) s(v, c) / (s(v, a) + 1e-6) with s = (1 + cos) / 2, as gensim's ``most_similar_cosmul`` does.
+        Over the unit vectors v, 3CosAdd maximises cos(v, b - a + c), as ``most_similar([b, c], [a])`` does, with
+        cosines of 0 if b - a + c is zero. 3CosMul maximises s(v, b) s(v, c) / (s(v, a) + 1e-6) with
+        s = (1 + cos) / 2, as gensim's ``most_similar_cosmul`` does.
 
         Parameters
         ----------

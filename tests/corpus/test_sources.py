@@ -49,15 +49,6 @@ def test_tables_and_graphs_of_libraries_are_told_apart(library, make):
         assert (form_of(table), form_of(table["text"])) == ("table", "items")
 
 
-def test_names_of_files_in_a_list_are_not_taken_as_texts(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for name in ("a.txt", "b.txt"):
-        Path(name).touch()
-    assert form_of(["a.txt", "the text"]) == form_of(["c.txt"]) == "items"
-    with pytest.raises(TypeError, match=r"is a text: for files pass one str, or \[pathlib.Path\('a.txt'\), ...\]$"):
-        form_of(["a.txt", "b.txt"])
-
-
 def test_folders_and_patterns_stand_for_their_files_in_order(tmp_path, read):
     for name in ("b.txt", "a.txt", "deep/c.txt", ".hidden", "deep/.git/x", "[odd].txt"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

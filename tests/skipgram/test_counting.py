@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -78,9 +79,7 @@ def test_a_limit_that_is_too_small_is_an_error_before_reading(corpus, monkeypatc
     monkeypatch.setattr("fastembed.Vocabulary.from_corpus", None)
     with pytest.raises(MemoryError, match="memory_limit=10 MB"):
         model.fit(corpus, memory_limit=10**7)
-    with pytest.raises(
-        ValueError, match=r"^memory_limit, in bytes such as 2 \* 1024\*\*3, must be at least 1000000, got \d$"
-    ):
+    with pytest.raises(ValueError, match=r"^memory_limit \(bytes\) must be at least 1000000, got \d$"):
         model.fit("missing", memory_limit=0)
 
 
@@ -109,6 +108,18 @@ def test_a_limit_that_the_counts_will_exceed_is_an_error_before_they_are_counted
         [sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True, encoding="utf-8", check=False
     )
     assert "MemoryError: training 3,000 words on 6,000 outputs in 4 dimensions takes about " in ended.stderr
+
+
+def test_names_of_files_in_a_list_are_not_taken_as_texts(tmp_path, monkeypatch):
+    names = ["a.txt", "b.txt"]
+    assert SkipGram(min_count=1).fit(["a.txt b", "b.txt a.txt"]).transform(names).any()
+    monkeypatch.chdir(tmp_path)
+    for name in names:
+        Path(name).touch()
+    with pytest.raises(TypeError, match=r"is a text: for files pass one str, or \[pathlib.Path\('a.txt'\), ...\]$"):
+        SkipGram(min_count=1).fit(names)
+    model = SkipGram(min_count=1).fit(["a.txt", "a.txt b.txt"])
+    assert model.transform(names).any()  # an answer does not depend on files
 
 
 def test_it_is_an_error_if_no_line_is_held_out():
