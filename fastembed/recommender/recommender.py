@@ -190,8 +190,8 @@ class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
 
         Parameters
         ----------
-        who
-            See the class.
+        who : str or int, list of baskets, or sparse matrix
+            A user of `fit` by name; or a list of baskets, also for a single basket; or rows of a matrix.
         topn : int
             The number of items; fewer if there are no more.
         exclude_seen : bool
@@ -201,15 +201,16 @@ class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
         among : iterable of items, optional
             Recommend only these.
         skip_unknown : bool
-            See the class.
-        users : iterable of users, optional
-            See the class.
+            Skip unknown items, and give an unknown user popular items, instead of raising KeyError.
+        users : iterable of str or int, optional
+            Several users of `fit` by name, instead of `who`.
 
         Returns
         -------
         list of (item, float), or a list of these
-            The items and their probabilities, the most probable first. The probabilities of all items that are not left
-            out sum to 1. For baskets and rows of a matrix, their relative error is a thousandth at most.
+            The items and their probabilities, the most probable first: a list of pairs for one user by name, otherwise
+            a list of such lists. The probabilities of all items that are not left out sum to 1. For baskets and rows of
+            a matrix, their relative error is a thousandth at most.
 
         Examples
         --------

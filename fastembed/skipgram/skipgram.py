@@ -487,9 +487,10 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
         exclude: Iterable[Token] | None = None,
         skip_unknown: bool = False,
     ) -> list[tuple[Any, float]]:
-        """Return the most probable contexts of a word, or of several, by the exact softmax over all contexts.
+        """Return the words most likely to stand near a word, or near several, with their probabilities.
 
-        The given words are never in the answer.
+        Near means within `window` places, or in the same basket. With ``window=(0, 1)`` the answer is the next word.
+        The given words are never in the answer. For similar words see `Vectors.most_similar`.
 
         Parameters
         ----------
