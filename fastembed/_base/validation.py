@@ -50,8 +50,8 @@ def printable(text: str) -> str:
 
 
 def shown(value: object) -> str:
-    """Return the repr of a value for an error, cut to 80 characters."""
-    text = repr(value)
+    """Return the repr of a value for an error, on one line, cut to 80 characters."""
+    text = " ".join(map(str.strip, repr(value).splitlines()))
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

@@ -15,7 +15,7 @@ from fastembed._base.estimator import Estimator
 from fastembed._base.progress import bar, bars
 from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_integer, check_number, warn_user
-from fastembed.classifier.data import LabelledSource, check_documents, field_documents
+from fastembed.classifier.data import LabelledSource, read_documents
 from fastembed.classifier.metrics import Evaluation, LabelExplanation, evaluation, explanation
 from fastembed.classifier.model import FittedClassifier
 from fastembed.classifier.options import ClassifierOptions
@@ -271,8 +271,8 @@ class Classifier(Estimator[FittedClassifier]):  # numpydoc ignore=PR02
 
         Parameters
         ----------
-        documents : iterable of str or of lists of tokens; with `field` a table, list of records, or path-like
-            Tokens that begin with `label_prefix` are left out, so lines of fastText's files are documents.
+        documents : iterable of str or of lists of tokens; table or list of records; or path-like
+            As for :meth:`fit`, with or without labels. Tokens that begin with `label_prefix` are left out.
         field, header
             As for :meth:`fit`.
 
@@ -335,8 +335,7 @@ class Classifier(Estimator[FittedClassifier]):  # numpydoc ignore=PR02
         """
         model = self._fitted
         if model.indicator:
-            parts = self._answers(documents, lambda *scored: model.probabilities(*scored) >= 0.5, field, header)
-            return np.concatenate(list(parts)).astype(np.int64)
+            return (self.predict_proba(documents, field=field, header=header) >= 0.5).astype(np.int64)
         parts = self._answers(documents, lambda *scored: model.logits(*scored).argmax(axis=1), field, header)
         labels: NDArray[Any] = self.classes_[np.concatenate(list(parts))]
         return labels
@@ -449,15 +448,14 @@ class Classifier(Estimator[FittedClassifier]):  # numpydoc ignore=PR02
         model, ledger = self._fitted, Ledger(unit="document")
         features = model.features
         items, labels, weights = source.read(features.reading, features.label_prefix, ledger, every=True)
-        pieces = self._answers(items, lambda scores, known: (scores, known), warn=False)
         with bars(progress), bar(desc="documents", total=len(items)) as done:
 
-            def shown() -> Iterator[tuple[Any, Any]]:
-                for scores, known in pieces:
+            def pieces() -> Iterator[tuple[Any, Any]]:
+                for known, scores in model.answers(items, check_threads(self.threads), lambda scores, known: scores):
                     done.update(len(known))
                     yield scores, known
 
-            return evaluation(model, labels, shown(), k, dict(ledger.skipped), weights)
+            return evaluation(model, labels, pieces(), k, dict(ledger.skipped), weights)
 
     def explain(self, document: Any, labels: Any = None, k: int = 3) -> LabelExplanation:
         """Return the contributions of the features to the scores of a document, which sum to the scores.
@@ -466,8 +464,8 @@ class Classifier(Estimator[FittedClassifier]):  # numpydoc ignore=PR02
         ----------
         document : str or list of tokens
             As for :meth:`decision_function`.
-        labels : list of labels, optional
-            The labels to explain; by default the k most probable ones.
+        labels : label or list of labels, optional
+            The labels to explain; by default the k most probable labels.
         k : int
 
         Returns
@@ -482,24 +480,14 @@ class Classifier(Estimator[FittedClassifier]):  # numpydoc ignore=PR02
         """
         return explanation(self._fitted, document, labels, check_integer("k", k, low=1))
 
-    def _answers(
-        self,
-        documents: Any,
-        answer: Callable[[Any, Any], T],
-        field: Field = None,
-        header: bool = True,
-        warn: bool = True,
-    ) -> Iterator[T]:
+    def _answers(self, documents: Any, answer: Callable[[Any, Any], T], field: Field, header: bool) -> Iterator[T]:
         """Yield ``answer(scores, known)`` per block of documents; `known` are the numbers of known features."""
-        if field is None:
-            items = check_documents(documents)
-        else:
-            items = list(field_documents(documents, field, header, self.reading_.errors))
-        unknown = 0
+        features, unknown = self._fitted.features, 0
+        items = read_documents(documents, field, header, features.reading.errors, features.label_prefix)
         for known, result in self._fitted.answers(items, check_threads(self.threads), answer):
             unknown += int((known == 0).sum())
             yield result
-        if unknown and warn:
+        if unknown:
             what = f"{unknown:,} of {len(items):,} documents have no known feature"
             warn_user(f"{what}: the answer is the labels' shares")
 

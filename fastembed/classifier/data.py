@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from fastembed._base.arrays import Float64, Int64, canonical_csr
-from fastembed._base.validation import check_amounts, number_of, shown, unmasked, warn_user
+from fastembed._base.validation import LARGEST, check_amounts, listed, number_of, shown, unmasked, warn_user
 from fastembed._kernels.features import separate_labels, unit_rows
 from fastembed._kernels.tokens import TokenTable
 from fastembed.classifier.features import (
@@ -33,7 +33,7 @@ from fastembed.corpus.corpus import REPORT_EVERY, FileCorpus, Progress
 from fastembed.corpus.documents import BadRow, DocumentChunk, Records, column_values, is_missing
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
-from fastembed.corpus.sources import Structure, form_of, path_list
+from fastembed.corpus.sources import Structure, column_names, form_of, path_list
 from fastembed.corpus.tables import LEAVE_OUT, field_rows, row_place
 from fastembed.corpus.tokens import number_tokens
 from fastembed.trainer.run import Run
@@ -77,7 +77,7 @@ class Labels:
 def check_kind(labels: Labels, known: FittedClassifier) -> None:
     """Raise TypeError or ValueError unless labels have the form and the type of the labels of a classifier."""
     if labels.indicator and not known.indicator:
-        raise TypeError("labels must be lists of labels, as in fit, got an indicator matrix")
+        raise TypeError("labels must be labels or lists of labels, as in fit, got an indicator matrix")
     if len(labels.classes) and labels.classes.dtype != known.classes.dtype:
         label, right = labels.classes.tolist()[0], known.classes.tolist()[0]
         kinds = f"{type(right).__name__}, such as {right!r}, got the {type(label).__name__} {shown(label)}"
@@ -147,6 +147,8 @@ def number_labels(items: Sequence[Any]) -> Labels:
         raise TypeError(f"labels must be all str, all int or all bool, got {shown(sorted(set(flat), key=str))}")
     kind = kind or str
     classes: list[Any] = sorted(set(map(kind, distinct)))
+    if kind is int and (wide := [label for label in classes if not -LARGEST <= label <= LARGEST]):
+        raise ValueError(f"labels of int must be at most 2^63 - 1, got {shown(wide[0])}: pass them as str")
     ids = {label: number for number, label in enumerate(classes)}
     indptr = np.cumsum([0, *map(len, lists)]) if several else np.arange(len(items) + 1)
     indices = np.fromiter(map(ids.__getitem__, flat), np.int32, len(flat))
@@ -277,6 +279,9 @@ def check_documents(documents: Any) -> Sequence[Any]:
         If it is an array of several dimensions.
     """
     form = form_of(documents)
+    if form == "table":
+        fields = listed(column_names(documents) or ())
+        raise TypeError(f"documents are a table: name its fields, {fields}, by field and label, or pass one column")
     if form not in ("items", "matrix") or isinstance(documents, set | frozenset):
         raise TypeError(f"documents must be a list of texts or of lists of tokens, got {shown(documents)}")
     if (dimensions := getattr(documents, "ndim", 1)) != 1:
@@ -329,6 +334,19 @@ def wrong_document(value: Any) -> BadRow | None:
     return None
 
 
+def read_documents(source: Any, field: str | int | None, header: bool, errors: str, prefix: str) -> Sequence[Any]:
+    """Return the documents in memory, in a field, or in the lines of text files, whose labels are left out."""
+    if field is not None:
+        return list(field_documents(source, field, header, errors))
+    return list(chain(*file_lines(source, errors, prefix))) if form_of(source) == "files" else check_documents(source)
+
+
+def file_lines(paths: Any, errors: str, prefix: str) -> Iterator[list[str]]:
+    """Yield the documents in text files, many at a time, without their labels."""
+    for _, texts in labelled_lines(paths, errors, prefix, Ledger(unit="document")):
+        yield texts.decode().split("\n")[:-1]
+
+
 def labelled_lines(
     paths: Any, errors: str, prefix: str, ledger: Ledger, progress: Progress | None = None
 ) -> Iterator[tuple[bytes, bytes]]:
@@ -337,7 +355,7 @@ def labelled_lines(
     for chunk in FileCorpus(path_list(paths), reading=Reading(errors=errors)).chunks(ledger, progress):
         if isinstance(chunk, DocumentChunk):
             files = ", ".join(repr(str(path)) for path in path_list(paths))
-            raise ValueError(f"{files} has fields: name two by field and label, or --field and --label")
+            raise ValueError(f"{files} has fields: name them by field and label, or --field and --label")
         begun.append(valid_text(chunk, errors)[0])
         if begun[-1].endswith(b"\n"):
             yield separate_labels(b"".join(begun), prefix.encode())
@@ -444,35 +462,30 @@ def read_examples(
         raise ValueError(f"a classifier needs documents of at least {needed}, got {len(seen)} class: {seen}")
     if not every and labels.indicator and (np.diff(labels.matrix.indptr) > 1).any():
         warn_user("with loss='softmax' at most one label of a document has a probability of one half: use 'squared'")
-    weights *= label_weights(labels, options.class_weight, None if known is None else known.classes)
-    label_counts, learned = np.zeros(len(labels.classes), np.int64), None
     if known is not None:
         check_kind(labels, known)
         classes = np.array(sorted({*known.classes.tolist(), *labels.classes.tolist()}), known.classes.dtype)
         labels = Labels(classes, labels.over(classes), labels.several or known.several, known.indicator)
-        label_counts, learned = np.zeros(len(classes), np.int64), (known.features, known.documents)
-        label_counts[np.searchsorted(classes, known.classes)] = known.label_counts
-    label_counts += np.bincount(labels.matrix.indices, minlength=len(label_counts))
+    weights *= label_weights(labels, options.class_weight)
+    label_counts, learned = np.bincount(labels.matrix.indices, minlength=len(labels.classes)), None
+    if known is not None:
+        label_counts[np.searchsorted(labels.classes, known.classes)] += known.label_counts
+        learned = known.features, known.documents
     chunks = line_chunks(items, options.reading.errors, options.label_prefix, progress=counting)
     tokens = number_tokens(chunks, options.reading, ledger, run.pool)
     features, bags, frequencies, gains = read_features(tokens, labels.matrix, options, ledger, run.pool, learned)
     return Examples(features, bags, frequencies, labels, label_counts, weights, gains)
 
 
-def label_weights(labels: Labels, class_weight: Any, known: npt.NDArray[Any] | None) -> Float64:
+def label_weights(labels: Labels, class_weight: Any) -> Float64:
     """Return the weight of each document (N,): the mean of the weights of its labels, or 1 without a label.
 
     With "balanced", the weight of a label is the mean count of the labels divided by the count of the label.
 
-    Parameters
-    ----------
-    known : ndarray or None
-        Further labels that the mapping may have.
-
     Raises
     ------
     ValueError
-        If the mapping has a label that does not occur.
+        If the mapping has an unknown label.
     """
     if class_weight is None:
         return np.ones(labels.matrix.shape[0])
@@ -480,7 +493,7 @@ def label_weights(labels: Labels, class_weight: Any, known: npt.NDArray[Any] | N
     if class_weight == "balanced":
         weights = balanced(np.bincount(labels.matrix.indices, minlength=len(names)))
     else:
-        possible = {*names, *([] if known is None else known.tolist())}
+        possible = set(names)
         if unknown := [label for label in class_weight if label not in possible]:
             raise ValueError(f"class_weight has the label {unknown[0]!r}, which no document has")
         weights = np.array([class_weight.get(label, 1.0) for label in names], np.float64)

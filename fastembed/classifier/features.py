@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -86,7 +86,9 @@ def line_chunks(
 
 def checked_tokens(document: Any, name: str) -> list[str]:
     """Return the tokens of a document; raise TypeError, with the name, unless the document is a list of tokens."""
-    if isinstance(document, bytes) or is_missing(document):
+    if isinstance(document, Mapping):
+        raise TypeError(f"{name} is the record {shown(document)}: name its fields by field and label")
+    if isinstance(document, bytes) or is_missing(document) or not isinstance(document, Iterable):
         raise TypeError(f"{name} is {shown(document)}, but a text or a list of tokens is expected")
     return token_list(document, name)
 

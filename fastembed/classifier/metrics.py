@@ -13,7 +13,7 @@ import numpy.typing as npt
 from fastembed._base.arrays import Float64, largest, largest_of_rows
 from fastembed._base.validation import number_of, shown
 from fastembed.classifier.calibration import label_probabilities, nll
-from fastembed.classifier.data import Labels, check_kind
+from fastembed.classifier.data import SEVERAL, Labels, check_kind
 from fastembed.classifier.model import FittedClassifier
 
 MOST_LABELS = 20  # rows of the table of an evaluation
@@ -291,6 +291,7 @@ class LabelExplanation:
     def __str__(self) -> str:
         """Return a table of the features of each label by the size of their shares, with bars."""
         most = np.abs(self.shares).max(initial=1e-12)
+        unknown = "" if self.features else "; the document has no known feature, so p is the label's share"
         lines = []
         for column, label in enumerate(self.labels):
             shares = self.shares[:, column]
@@ -302,7 +303,7 @@ class LabelExplanation:
             if len(order) > SHOWN:
                 rest = float(shares[order[SHOWN:]].sum())
                 lines.append(f"  {rest:+9.4f}  {len(order) - SHOWN} more features")
-            lines.append(f"  {self.bias[column]:+9.4f}  the bias of the label")
+            lines.append(f"  {self.bias[column]:+9.4f}  the bias of the label{unknown}")
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -327,9 +328,10 @@ def explanation(model: FittedClassifier, document: Any, labels: Any, k: int) -> 
     if labels is None:
         chosen = largest(logits[0], k)
     else:
-        if unknown := [label for label in labels if label not in names]:
-            raise ValueError(f"{unknown[0]!r} is not a label of this classifier")
-        chosen = np.array([names.index(label) for label in labels], np.intp)
+        wanted = labels if isinstance(labels, SEVERAL) else [labels]
+        if unknown := [label for label in wanted if label not in names]:
+            raise ValueError(f"{shown(unknown[0])} is not a label of this classifier, such as {shown(names[0])}")
+        chosen = np.array([names.index(label) for label in wanted], np.intp)
     return LabelExplanation(
         labels=[names[c] for c in chosen],
         features=[model.features.name(f) for f in indices.tolist()],

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,13 +56,12 @@ MOST_COST = 1e30  # products with larger costs may overflow float32
 _epoch = kernels_for("float32").squares_epoch
 
 
-@dataclass(frozen=True)
-class Size:
-    """The numbers of documents, features and labels of a training set, and the largest number of epochs.
+class Sizes(NamedTuple):
+    """What `FitProgress` is told of a training; `epochs` is the largest number of epochs.
 
     Examples
     --------
-    >>> print(Size(12_404, 250_000, 736, 20))
+    >>> print(Sizes(12_404, 250_000, 736, 20))
     12,404 documents, 250,000 features, 736 labels
     """
 
@@ -119,7 +118,7 @@ def fitted(
     examples = read_examples(source, options, ledger, run, known)
     labels = examples.labels
     if run.progress is not None:
-        run.progress.training(Size(len(examples.weights), len(examples.features), len(labels.classes), options.epochs))
+        run.progress.training(Sizes(len(examples.weights), len(examples.features), len(labels.classes), options.epochs))
     earlier = Earlier(np.zeros(len(labels.classes))) if known is None else earlier_from(known, examples)
     learn = _softmax if options.loss == "softmax" else _one_against_all
     learned = learn(examples, options, earlier, run)

@@ -13,10 +13,10 @@ from typing import Any, cast
 
 from fastembed._base.validation import printable
 from fastembed.classifier import Classifier
-from fastembed.classifier.data import field_documents, labelled_lines
+from fastembed.classifier.data import field_documents, file_lines
 from fastembed.classifier.options import EPOCHS, L2, LOSSES
 from fastembed.cli import common, inputs
-from fastembed.corpus import Ledger, Reading
+from fastembed.corpus import Reading
 from fastembed.corpus.chunks import CHUNK_BYTES
 
 ROWS_AT_ONCE = 1024  # documents in a field that are answered at a time
@@ -134,7 +134,7 @@ def predict_labels(arguments: argparse.Namespace) -> None:
     elif name == "-":
         batches = _documents_of_stdin(model.reading_.errors)
     else:
-        batches = _documents_of_lines(name, model)
+        batches = file_lines(Path(name), model.reading_.errors, model.label_prefix)
     for documents in batches:
         for answer in model.predict_top(documents, arguments.topn or 1, arguments.threshold):
             if arguments.json:
@@ -143,12 +143,6 @@ def predict_labels(arguments: argparse.Namespace) -> None:
             else:
                 print("  ".join([f"{printable(str(label))} {p:.4f}" for label, p in answer]))
         sys.stdout.flush()
-
-
-def _documents_of_lines(name: str, model: Classifier) -> Iterator[list[str]]:
-    """Yield the lines of a file or folder, many at a time."""
-    for _, texts in labelled_lines(Path(name), model.reading_.errors, model.label_prefix, Ledger()):
-        yield texts.decode().split("\n")[:-1]
 
 
 def _documents_of_stdin(errors: str) -> Iterator[list[str]]:

@@ -155,7 +155,8 @@ def test_explanations_add_up_to_the_scores(model, held_out, scores_of):
         order = [each.classes_.tolist().index(label) for label in found.labels]
         assert_allclose(found.scores, scores_of(each, [text])[0][order], rtol=1e-4, atol=1e-5)
         assert found.labels[0] in str(found)
-    assert model.explain(text, ["fruit"]).labels == ["fruit"]
+    assert model.explain(text, ["fruit"]).labels == model.explain(text, "fruit").labels == ["fruit"]
+    assert repr(model.explain("zzz")).endswith("no known feature, so p is the label's share")
     with pytest.raises(ValueError, match="'metal' is not a label"):
         model.explain(text, ["metal"])
     assert model.explain("unheard").features == []

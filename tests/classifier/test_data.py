@@ -180,6 +180,18 @@ def test_a_bad_row_of_a_file_is_named_or_left_out(tmp_path, name, text, message,
     assert f"; left out: 1 {reason}" in found.summary()
 
 
+def test_predictions_read_the_lines_of_files_without_their_labels(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("__label__x a b\n\n__label__y c d\n", encoding="utf-8")
+    model = Classifier().fit(path)
+    with pytest.warns(UserWarning, match="1 of 3 documents have no known feature"):
+        assert model.predict([path]).tolist() == ["x", "x", "y"]
+    path.write_text("a b\n__label__x c d", encoding="utf-8")
+    assert model.predict_top(path) == model.predict_top(["a b", "c d"])
+    with pytest.raises(FileNotFoundError, match=r"no such file: 'a b'; pass \[text\]"):
+        model.predict("a b")
+
+
 def test_a_csv_without_a_header_has_numbers(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("x,1,a b\ny,2,c d\n", encoding="utf-8")
@@ -200,9 +212,13 @@ def test_a_csv_without_a_header_has_numbers(tmp_path):
         (["a", "b"], np.array([[0, 1], [0, 1]]), r"labels, got 1 class: \[1\]"),
         (["a", "b"], np.array([[0, 0.5], [0, 1]]), "indicator matrix .* 0.5"),
         (["a", "b", "c"], ["x", "y", 3], "labels must be all str, all int or all bool"),
+        (["a", "b"], [2**63, 1], r"2\^63 - 1, got 9223372036854775808: pass them as str"),
+        ({"text": ["a", "b"], "topic": ["x", "y"]}, ["x", "y"], "its fields, 'text', 'topic', by field and label"),
+        ([{"text": "a"}, {"text": "b"}], ["x", "y"], r"document 0 is the record \{.*: name its fields by field and"),
+        ([1, 2], ["x", "y"], "document 0 is 1, but a text or a list of tokens"),
     ],
 )
-def test_other_forms_of_labels_are_refused(documents, labels, message):
+def test_other_forms_of_documents_and_labels_are_refused(documents, labels, message):
     with pytest.raises((TypeError, ValueError), match=message):
         Classifier().fit(documents, labels)
 
