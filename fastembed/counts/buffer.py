@@ -93,7 +93,8 @@ class TileBuffer:
         first, last = np.searchsorted(row_ends, [first_row, last_row], side="right")  # draws of the two blocks
         needed = [group for draw in order[first : last + 1] for group in draw.groups]
         # If both blocks are of one draw, the next draw is read meanwhile
-        wanted = [group for draw in order[first : max(last, first + 1) + 1] for group in draw.groups]
+        furthest = last if last > first else first + 1
+        wanted = [group for draw in order[first : furthest + 1] for group in draw.groups]
         for group in self._tiles.keys() - self._kept.union(wanted):
             self.bases[group] = 0
             del self._tiles[group]

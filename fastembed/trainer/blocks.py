@@ -38,7 +38,7 @@ RowIds = NDArray[np.intp]
 class BlockScratch:
     """The workspace for a block of B rows over S shards, and the optimizer state of one fit.
 
-    The struct of this name in ``_kernels/block_tasks.pxi`` points into the arrays.
+    The struct `ScratchPointers` in ``_kernels/block_tasks.pxi`` points into the arrays.
 
     Parameters
     ----------
@@ -146,8 +146,7 @@ class BlockSteps:
         self.state = {**parameters.trained, "momentum": scratch.momentum}
         self.exchange: Exchange | None = None
         if ranks.size > 1:
-            shared = self._rates, scratch.h_gradients, squares
-            self.exchange = Exchange(run, parameters, *shared, bags=bags is not None)
+            self.exchange = Exchange(run, parameters, self._rates, scratch.h_gradients, squares, bags=bags is not None)
         self._block_trainer = kernels.block_trainer(
             # The model, its shards, and the factors
             parameters, squares, bounds, self._rates, weight, self._counts,
@@ -162,11 +161,10 @@ class BlockSteps:
 
         Return the mean negative log-likelihood per pair, with each row before its step.
         """
-        nll = 0.0
-        order = draw_order(self._groups, rng)
+        nll, order = 0.0, draw_order(self._groups, rng)
         with self._counts.reading(order) as hold, self._team():
-            shown = {"total": self.blocks_per_epoch, "delay": 1}  # a short epoch has no bar
-            for block, rows, next_rows in bar(self._blocks(order), desc="blocks", **shown):
+            # A short epoch has no bar
+            for block, rows, next_rows in bar(self._blocks(order), desc="blocks", total=self.blocks_per_epoch, delay=1):
                 hold(block)
                 step = (number - 1) * self.blocks_per_epoch + block
                 block_nll = self._step(rows, next_rows, self.share_after(step), step + 1)
@@ -248,5 +246,4 @@ def _relative_weights(weights: NDArray[np.float64] | None, totals: NDArray[np.fl
         if not used.any():
             raise ValueError("input_weights must be positive for at least one input with counts, but all are zero")
         relative = np.ldexp(used, -np.frexp(used.max())[1])  # scaled to at most 1, so that no sum overflows
-    relative /= relative[present].mean()
-    return relative
+    return relative / relative[present].mean()

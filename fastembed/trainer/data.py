@@ -1,4 +1,4 @@
-"""What a fit is given, checked: the data, and the options."""
+"""The data and the options of a fit, checked."""
 
 from __future__ import annotations
 

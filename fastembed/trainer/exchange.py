@@ -59,10 +59,8 @@ class Exchange:
         self._row_rates, self._h_gradients, self._bags = row_rates, h_gradients, bags
         _, self._block_size, width = h_gradients.shape
         shards = len(shard_bounds(parameters.outputs)) - 1
-        ranks = run.ranks
-        firsts = ranks.first_nodes(shards)
-        sizes = np.diff(firsts)
-        self.nodes, self._most = int(firsts[-1]), int(sizes.max())
+        sizes = np.diff(run.ranks.first_nodes(shards))  # nodes of each rank
+        self.nodes, self._most = int(sizes.sum()), int(sizes.max())
         self.node_shards = shards // self.nodes
         # All ranks send the same number of nodes, though some have one less: where the nodes are in what is received
         places = np.concatenate([rank * self._most + np.arange(size) for rank, size in enumerate(sizes)])
@@ -72,11 +70,12 @@ class Exchange:
         fit = KEPT_BYTES // (width * parameters.dtype.itemsize * self._most)
         most = len(row_rates) + self._block_size
         self._capacity = 0 if bags else max(2 * self._block_size, min(fit, most))
-        self.kept = aligned_zeros((int(sizes[ranks.rank]), self._capacity + ranks.size, width), parameters.dtype)
+        kept = (int(sizes[run.ranks.rank]), self._capacity + run.ranks.size, width)
+        self.kept = aligned_zeros(kept, parameters.dtype)
         gathered = (self.nodes, self._block_size, width) if bags else (1, 1, width)
         self.gradients = aligned_zeros(gathered, parameters.dtype).reshape(-1)
-        self._rows: list[NDArray[np.intp]] = []  # those of each block whose dH is kept
-        self._rates = np.zeros(parameters.inputs)  # at which these rows of the embedding are updated
+        self._rows: list[NDArray[np.intp]] = []  # the rows of each block whose dH is kept
+        self._rates = np.zeros(parameters.inputs)  # the rates at which these rows of the embedding are updated
 
     def gather_partials(self, size: int) -> None:
         """Gather (max, sum, target logit) of the rows of a block, for each node, on all ranks."""

@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, replace
-from itertools import chain, starmap
 from operator import setitem
 from typing import Any
 
@@ -216,19 +214,18 @@ class Snapshot:
         self._arrays = dict(arrays)
         self.copies = {name: np.empty_like(array) for name, array in arrays.items()}
 
-    def take(self, *others: Assignment) -> None:
-        """Copy the current values of the arrays, and make other assignments in the same call of C."""
-        _assign([(self.copies[name], ..., array) for name, array in self._arrays.items()], others)
+    def take(self, *assignments: Assignment) -> None:
+        """Copy the current values of the arrays, and make the assignments in the same call of C."""
+        _assign(*[(self.copies[name], ..., array) for name, array in self._arrays.items()], *assignments)
 
     def restore(self) -> None:
         """Write the copy back to the arrays, in place."""
-        _assign([(array, ..., self.copies[name]) for name, array in self._arrays.items()])
+        _assign(*[(array, ..., self.copies[name]) for name, array in self._arrays.items()])
 
 
-def _assign(*assignments: Iterable[Assignment]) -> None:
-    """Make assignments ``target[place] = value``, in one call of C, so that no interrupt leaves a part of them."""
-    # A deque without room consumes the iterator, and Python code runs neither in it nor in setitem
-    deque(starmap(setitem, chain(*assignments)), maxlen=0)
+def _assign(*assignments: Assignment) -> None:
+    """Make assignments ``target[place] = value``, all or none: an interrupt waits for the end of a call of C."""
+    list(map(setitem, *zip(*assignments, strict=True)))
 
 
 def _fault(arrays: Mapping[str, NDArray[Any]]) -> str | None:

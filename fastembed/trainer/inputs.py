@@ -37,9 +37,9 @@ class Bags:
 Inputs: TypeAlias = NDArray[np.intp] | Bags  # an id is a bag of one row with the weight 1
 
 
-def has_dimensions(given: Any) -> bool:
-    """Return whether an input is several numbers, a bag, rather than a single one, an id."""
-    return isinstance(given, list | tuple | range) or np.ndim(given) > 0
+def has_dimensions(value: Any) -> bool:
+    """Return whether an input is several numbers, as a bag is, or ids are; a single id has no dimension."""
+    return isinstance(value, list | tuple | range) or np.ndim(value) > 0
 
 
 def check_bag(name: str, bag: Any, inputs: int, dtype: np.dtype[Any]) -> Bags:
@@ -47,7 +47,7 @@ def check_bag(name: str, bag: Any, inputs: int, dtype: np.dtype[Any]) -> Bags:
     if _is_sparse(bag):
         if bag.shape != (1, inputs):
             raise ValueError(f"{name} must have shape (1, {inputs}), got {bag.shape}")
-        return _from_sparse(name, bag, dtype)
+        return _from_sparse(name, bag, inputs, dtype)
     ids, weights = _ids_and_weights(name, bag)
     if not is_pair(bag):
         raise ValueError(f"{name} is several ids, but one bag is a tuple (ids, None), or (ids, weights)")
@@ -66,65 +66,64 @@ def one(inputs: Inputs, n: int) -> int | Bags:
     return inputs.part(n, n + 1) if isinstance(inputs, Bags) else int(inputs[n])
 
 
-def check_input(name: str, given: Any, inputs: int, dtype: np.dtype[Any]) -> int | Bags:
+def check_input(name: str, value: Any, inputs: int, dtype: np.dtype[Any]) -> int | Bags:
     """Return one input: an id, or a bag."""
-    if isinstance(given, int) or not has_dimensions(given):
-        return check_integer(name, given, low=0, high=inputs - 1)
-    return check_bag(name, given, inputs, dtype)
+    if isinstance(value, int) or not has_dimensions(value):
+        return check_integer(name, value, low=0, high=inputs - 1)
+    return check_bag(name, value, inputs, dtype)
 
 
 def check_one_or_many(i: Any, p: Parameters) -> tuple[Inputs, bool]:
-    """Return N inputs, and whether a single input was given."""
+    """Return N inputs, and whether `i` is a single input."""
     if has_dimensions(i) and not is_pair(i):
         return check_inputs("i", i, p.inputs, p.dtype), False
     single = check_input("i", i, p.inputs, p.dtype)
     return (single if isinstance(single, Bags) else np.array([single], np.intp)), True
 
 
-def check_inputs(name: str, given: Any, inputs: int, dtype: np.dtype[Any]) -> Inputs:
-    """Return N >= 1 inputs, given as ids (N,), as a sequence of bags, or as SciPy sparse (N, V_in)."""
-    if _is_sparse(given):
-        _check_width(name, given, inputs)
-        if given.shape[0] == 0:
-            raise ValueError(f"{name} must have at least one row, got shape {given.shape}")
-        return _from_sparse(name, given, dtype)
-    if not _are_bags(given):
-        return check_ids(name, given, inputs)
-    parts = [_ids_and_weights(f"{name}[{n}]", bag) for n, bag in enumerate(given)]
+def check_inputs(name: str, many: Any, inputs: int, dtype: np.dtype[Any]) -> Inputs:
+    """Return N >= 1 inputs: ids (N,), a sequence of bags, or SciPy sparse (N, V_in)."""
+    if _is_sparse(many):
+        bags = _from_sparse(name, many, inputs, dtype)
+        if len(bags) == 0:
+            raise ValueError(f"{name} must have at least one row, got shape {many.shape}")
+        return bags
+    if not _are_bags(many):
+        return check_ids(name, many, inputs)
+    parts = [_ids_and_weights(f"{name}[{n}]", bag) for n, bag in enumerate(many)]
     starts = np.cumsum([0, *(len(ids) for ids, _ in parts)])
     ids, weights = (np.concatenate(part) for part in zip(*parts, strict=True))
     if len(ids):
         check_ids(name, ids, inputs)
-    return _from_sparse(name, sparse.csr_array((weights, ids, starts), (len(parts), inputs)), dtype)
+    return _from_sparse(name, sparse.csr_array((weights, ids, starts), (len(parts), inputs)), inputs, dtype)
 
 
-def check_bags(name: str, given: Any, inputs: int, dtype: np.dtype[Any]) -> Bags:
+def check_bags(name: str, matrix: Any, inputs: int, dtype: np.dtype[Any]) -> Bags:
     """Return the bags of a SciPy sparse (N, V_in) with at least one weight."""
-    if not _is_sparse(given):
-        raise TypeError(f"{name} must be a SciPy sparse array, got {type(given).__name__}")
-    _check_width(name, given, inputs)
-    bags = _from_sparse(name, given, dtype)
+    if not _is_sparse(matrix):
+        raise TypeError(f"{name} must be a SciPy sparse array, got {type(matrix).__name__}")
+    bags = _from_sparse(name, matrix, inputs, dtype)
     if bags.starts[-1] == 0:
-        raise ValueError(f"{name} of shape {given.shape} must hold at least one weight, but all are zero")
+        raise ValueError(f"{name} of shape {matrix.shape} must hold at least one weight, but all are zero")
     return bags
 
 
-def is_pair(given: Any) -> bool:
-    """Return whether this is a tuple (ids, weights), that is a single bag."""
-    return isinstance(given, tuple) and len(given) == 2 and any(map(has_dimensions, given))
+def is_pair(value: Any) -> bool:
+    """Return whether a value is a tuple (ids, weights), which is one bag."""
+    return isinstance(value, tuple) and len(value) == 2 and any(map(has_dimensions, value))
 
 
-def _are_bags(given: Any) -> bool:
-    """Return whether these are bags, not ids."""
-    if isinstance(given, Sequence) and not isinstance(given, str | bytes | range):
-        return len(given) > 0 and has_dimensions(given[0])
-    return np.ndim(given) > 1
+def _are_bags(many: Any) -> bool:
+    """Return whether inputs are bags, not ids."""
+    if isinstance(many, Sequence) and not isinstance(many, str | bytes | range):
+        return len(many) > 0 and has_dimensions(many[0])
+    return np.ndim(many) > 1
 
 
 def _ids_and_weights(name: str, bag: Any) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """Return the ids (n,) and the weights (n,) of one bag, n >= 0; the range of the ids is not checked."""
-    given, weights = bag if is_pair(bag) else (bag, None)
-    ids = unmasked(name, given)
+    ids, weights = bag if is_pair(bag) else (bag, None)
+    ids = unmasked(name, ids)
     if ids.size == 0 and ids.ndim == 1:
         ids = np.zeros(0, np.intp)
     if ids.dtype.kind not in "iu":
@@ -140,17 +139,15 @@ def _ids_and_weights(name: str, bag: Any) -> tuple[NDArray[Any], NDArray[np.floa
     return ids, array.astype(np.float64)
 
 
-def _is_sparse(given: Any) -> bool:
-    answer: bool = sparse.issparse(given)  # so mypy goes on to take it for Any
+def _is_sparse(value: Any) -> bool:
+    answer: bool = sparse.issparse(value)  # mypy would take a sparse value for a class without a shape
     return answer
 
 
-def _check_width(name: str, bags: Any, inputs: int) -> None:
+def _from_sparse(name: str, bags: Any, inputs: int, dtype: np.dtype[Any]) -> Bags:
+    """Return the bags of a SciPy sparse (N, V_in)."""
     if bags.ndim != 2 or bags.shape[1] != inputs:
         raise ValueError(f"{name} must have shape (N, {inputs}), a column per row of the embedding, got {bags.shape}")
-
-
-def _from_sparse(name: str, bags: Any, dtype: np.dtype[Any]) -> Bags:
     matrix = canonical_csr(name, bags, signed=True)
     return _bags(name, matrix.indptr, matrix.indices, matrix.data, dtype)
 

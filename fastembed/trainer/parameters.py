@@ -41,8 +41,7 @@ class TrainingDivergedError(FloatingPointError):
 
     def __init__(self, what: str, epoch: int, block: int | None = None) -> None:
         super().__init__(what, epoch, block)  # all arguments, so that the error can be pickled
-        self.epoch = epoch
-        self.block = block
+        self.epoch, self.block = epoch, block
 
     def __str__(self) -> str:
         return str(self.args[0])
@@ -124,7 +123,7 @@ class Parameters:
 
 
 def check_parameters(embedding: NDArray[Any], linear: NDArray[Any], bias: Any) -> Parameters:
-    """Return the parameters of a new model: the given embedding, and copies of the linear layer and the bias.
+    """Return the parameters of a new model: this embedding, and copies of the linear layer and the bias.
 
     The embedding (V_in, D) must be float32 or float64, C-contiguous, aligned, writable and finite; the linear layer
     (D, V) has its dtype and is finite, in any memory order; the bias (V,) is None or finite.
@@ -143,13 +142,13 @@ def check_parameters(embedding: NDArray[Any], linear: NDArray[Any], bias: Any) -
             f" got {linear.shape}"
         )
     if bias is not None:
-        given, outputs = unmasked("bias", bias), linear.shape[1]
-        if given.dtype.kind not in "fiu":
-            raise TypeError(f"bias must hold real numbers, got dtype {given.dtype}")
-        if given.shape != (outputs,):
-            raise ValueError(f"bias must have shape ({outputs},), one for each output, got {given.shape}")
+        bias, outputs = unmasked("bias", bias), linear.shape[1]
+        if bias.dtype.kind not in "fiu":
+            raise TypeError(f"bias must hold real numbers, got dtype {bias.dtype}")
+        if bias.shape != (outputs,):
+            raise ValueError(f"bias must have shape ({outputs},), one for each output, got {bias.shape}")
         with np.errstate(over="ignore"):
-            bias = np.array(given, dtype=embedding.dtype, order="C")
+            bias = np.array(bias, dtype=embedding.dtype, order="C")
         check_finite("bias", bias)
     return Parameters.untrained(embedding, linear, bias)
 

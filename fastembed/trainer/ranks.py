@@ -121,11 +121,11 @@ class Ranks:
         if self.comm is None:
             return value
         texts = {name: str(fact) for name, fact in facts.items()}
-        first, *others = self._raise_first(None, (platform.node(), texts))
-        for rank, (host, given) in enumerate(others, 1):
-            for name, right in first[1].items():
-                if given.get(name) != right:
-                    differ = f"rank {rank} on {host} has {name} {given.get(name)}, but rank 0 on {first[0]} has {right}"
+        (first_host, first_texts), *later = self._raise_first(None, (platform.node(), texts))
+        for rank, (host, rank_texts) in enumerate(later, 1):
+            for name, right in first_texts.items():
+                if (wrong := rank_texts.get(name)) != right:
+                    differ = f"rank {rank} on {host} has {name} {wrong}, but rank 0 on {first_host} has {right}"
                     raise _known_to_all(ValueError(f"{differ}: all ranks must have the same, or bits would differ"))
         self._met = True
         return self.shared(value)

@@ -377,8 +377,8 @@ class Trainer:
         update_linear = check_flag("update_linear", update_linear)
         if is_id and (target is None or isinstance(target, int) or np.isscalar(target)):  # two ids: the fast path
             i = check_integer("i", i, low=0, high=p.inputs - 1)
-            given = (BY_DEFAULT, i) if target is None else ("target", target)
-            output = check_integer(*given, low=0, high=p.outputs - 1)
+            name, output = (BY_DEFAULT, i) if target is None else ("target", target)
+            output = check_integer(name, output, low=0, high=p.outputs - 1)
             return self._rows.step(self._lock.value, i, output, rate, update_linear)
         i, targets = check_example(i, target, p)
         with self._lock.value, DefaultFloatMode():
@@ -599,12 +599,12 @@ class Trainer:
                 raise ValueError("validation_bags need validation_counts")
             data = check_data(p, counts, bags, run.pool)
             if validation_counts is not None:
-                others = data.bags if validation_bags is None else validation_bags
-                data = replace(data, validation=check_data(p, validation_counts, others, run.pool, "validation_"))
+                held_out = data.bags if validation_bags is None else validation_bags
+                data = replace(data, validation=check_data(p, validation_counts, held_out, run.pool, "validation_"))
             if input_weights is not None:
-                weights = check_factors("input_weights", input_weights, data.counts.shape[0], "row of counts")
-                data = replace(data, input_weights=weights)
-            data = replace(data, row_rates=check_row_rates(row_rates, frozen_rows, p.inputs))
+                input_weights = check_factors("input_weights", input_weights, data.counts.shape[0], "row of counts")
+            factors = check_row_rates(row_rates, frozen_rows, p.inputs)
+            data = replace(data, input_weights=input_weights, row_rates=factors)
             with self._lock.value:
                 return train(p, data, options, run)
 
