@@ -203,19 +203,19 @@ cdef void join_shards(
     `partials` (3, size) of successive shards are `shard_size` numbers apart. n is at most MERGE_ROWS. `waiting`
     (TREE_DEPTH,) is scratch; its first element becomes the result.
     """
-    cdef Py_ssize_t depth = 0, s, runs
+    cdef Py_ssize_t depth = 0, s, joined
     cdef const double* part
     for s in range(shards):
         part = partials + s * shard_size + first
         memcpy(&waiting[depth].maximum[0], part, n * sizeof(double))
         memcpy(&waiting[depth].total[0], part + size, n * sizeof(double))
         memcpy(&waiting[depth].target_logit[0], part + 2 * size, n * sizeof(double))
-        runs = s  # as in binary addition, shard s completes a subtree for each 1 at the end of s
-        while runs & 1:
-            depth -= 1
-            join_rows(&waiting[depth], &waiting[depth + 1])
-            runs >>= 1
         depth += 1
+        joined = 1  # shards of the last result
+        while (s + 1) % (2 * joined) == 0:  # the result before it has as many
+            depth -= 1
+            join_rows(&waiting[depth - 1], &waiting[depth])
+            joined *= 2
     while depth > 1:
         depth -= 1
         join_rows(&waiting[depth - 1], &waiting[depth])

@@ -20,14 +20,17 @@ cdef enum:
     NAMED_ROWS = 128  # distinct rows of the embedding in the bags of a block per task
 
 
-cdef enum Phase:       # and its tasks
-    GATHER             # pieces of the next block: H
-    SHARDS             # shards: backward for the block, forward for the next one; with bags one more, to group the bags
-    UPDATE             # without bags, pieces of the block: dH, the step on the embedding
-    KEEP               # without bags, with several ranks, pieces of the block: dH, kept for a later step
-    SUM                # with bags, pieces of the block: dH over the shards
-    JOIN               # with bags and several ranks, pieces of the block: dH over the nodes of all ranks
-    UPDATE_NAMED       # with bags, NAMED_ROWS of the rows in the bags: the step on the embedding
+cdef enum Phase:        # and its tasks
+    GATHER              # pieces of the block of the forward pass: H
+    FORWARD             # shards: the forward pass
+    BACKWARD            # shards: the backward pass
+    BACKWARD_FORWARD    # without bags, shards: the backward pass, then the forward pass of the next block
+    BACKWARD_GROUP      # with bags, shards: the backward pass; and one more task, which groups the bags
+    UPDATE              # without bags, pieces of the block: dH, the step on the embedding
+    KEEP                # without bags, with several ranks, pieces of the block: dH, kept for a later step
+    SUM                 # with bags, pieces of the block: dH over the shards
+    JOIN                # with bags and several ranks, pieces of the block: dH over the nodes of all ranks
+    UPDATE_NAMED        # with bags, NAMED_ROWS of the rows in the bags: the step on the embedding
 
 
 cdef struct BlockModel:
@@ -45,8 +48,8 @@ cdef struct BlockModel:
     const Py_ssize_t* bounds   # (shards + 1,)
 
 
-cdef struct BlockScratch:
-    # Memory for blocks of at most B rows: the arrays of the class of this name in trainer/blocks.py
+cdef struct ScratchPointers:
+    # Memory for blocks of at most B rows: the arrays of `BlockScratch` and `BagScratch` in trainer/blocks.py
     void* logits               # (shards, B, stride)
     void* h_gradients          # (shards, B, width): dH
     void* gradients            # (members of the team, shard_rows, width): dW of a shard
@@ -70,17 +73,16 @@ cdef struct Block:
 
 cdef struct BlockState:
     BlockModel model
-    BlockScratch scratch
+    ScratchPointers scratch
     Counts counts
     Bags bags
-    Exchange exchange
+    RankMemory ranks
     void* gemm                 # the function of BLAS for the model's dtype
     bint single                # whether that is float32
     double decay               # of the momentum
     double rate, linear_rate, correction  # learning rates and bias correction of the step
-    bint training              # whether the step has a backward pass
-    Block block                # block of the step
-    Block next                 # block of the next forward pass; size 0 if that block is unknown
+    Block forward              # block of the forward pass: of the step, or of the next step
+    Block block                # block of the step, after its forward pass
     Groups groups              # with bags, their entries in the block by row of the embedding
     Phase phase
 
@@ -90,12 +92,14 @@ cdef inline Py_ssize_t pieces(Py_ssize_t rows, Py_ssize_t size) noexcept nogil:
 
 
 cdef void gather_rows(BlockState* state, Py_ssize_t first, Py_ssize_t last, const real* embedding) noexcept nogil:
-    """Fill rows `first` to last - 1 of the next block: of H, unless `gather_bags` has done so, and of a H."""
-    cdef Block* block = &state.next
+    """Fill rows `first` to last - 1 of H, with bags by `gather_bags`, and of a H, of the block of the forward pass."""
+    cdef Block* block = &state.forward
     cdef Py_ssize_t b, d, dim = state.model.dim, width = state.model.width
     cdef const real* weights = <const real*>state.model.row_weights
     cdef real* h = <real*>block.h
     cdef real* weighted = <real*>block.weighted_h
+    if state.bags.starts != NULL:
+        gather_bags(embedding, dim, &state.bags, block.ids, block.size, first, last, h, width)
     for b in range(first, last):
         if state.bags.starts == NULL:
             memcpy(h + b * width, embedding + block.ids[b] * dim, dim * sizeof(real))
@@ -104,19 +108,19 @@ cdef void gather_rows(BlockState* state, Py_ssize_t first, Py_ssize_t last, cons
 
 
 cdef void forward(BlockState* state, Py_ssize_t s, const real* weights) noexcept nogil:
-    """Compute the logits of the next block in shard s, and their statistics."""
+    """Compute the logits of the block of the forward pass in shard s, and their statistics."""
     cdef BlockModel* model = &state.model
-    cdef BlockScratch* scratch = &state.scratch
-    cdef Py_ssize_t begin = model.bounds[s], n = model.bounds[s + 1] - begin, size = state.next.size
+    cdef ScratchPointers* scratch = &state.scratch
+    cdef Py_ssize_t begin = model.bounds[s], n = model.bounds[s + 1] - begin, size = state.forward.size
     cdef real* logits = <real*>scratch.logits + s * scratch.rows * scratch.stride
     cdef Segment* segments = scratch.segments + s * scratch.rows
     cdef const real* bias = NULL
-    find_segments(&state.counts, state.next.ids, size, s, segments)
+    find_segments(&state.counts, state.forward.ids, size, s, segments)
     if model.bias != NULL:
         bias = <const real*>model.bias + begin
     product(
         state.gemm, c"T", c"N", <int>n, <int>size, <int>model.dim, weights + begin * model.width, <int>model.width,
-        <const real*>state.next.h, <int>model.width, logits, <int>scratch.stride,
+        <const real*>state.forward.h, <int>model.width, logits, <int>scratch.stride,
     )
     statistics(
         logits, scratch.stride, bias, n, size, state.counts.column_factors + begin, segments,
@@ -127,7 +131,7 @@ cdef void forward(BlockState* state, Py_ssize_t s, const real* weights) noexcept
 cdef void backward(BlockState* state, Py_ssize_t s, Py_ssize_t member, real* weights) noexcept nogil:
     """Compute the residual of the block in shard s and its part of dH; make the step on the shard's rows of W."""
     cdef BlockModel* model = &state.model
-    cdef BlockScratch* scratch = &state.scratch
+    cdef ScratchPointers* scratch = &state.scratch
     cdef Py_ssize_t begin = model.bounds[s], n = model.bounds[s + 1] - begin, size = state.block.size
     cdef Py_ssize_t dim = model.dim, width = model.width
     cdef real* r = <real*>scratch.logits + s * scratch.rows * scratch.stride
@@ -156,36 +160,36 @@ cdef void backward(BlockState* state, Py_ssize_t s, Py_ssize_t member, real* wei
 cdef inline void run_task(BlockState* state, Py_ssize_t task, Py_ssize_t member, real* weights) noexcept nogil:
     """Run a task of the open phase, as a member of the team; `weights` are the model's."""
     cdef BlockModel* model = &state.model
-    cdef Block* next = &state.next
+    cdef Block* block = &state.forward if state.phase == GATHER else &state.block
     cdef real* embedding = <real*>model.embedding
     cdef real* h_gradients = <real*>state.scratch.h_gradients
-    cdef Py_ssize_t width = model.width, shard_size = state.scratch.rows * width, first = task * PIECE_ROWS
-    cdef Py_ssize_t last = min(first + PIECE_ROWS, next.size if state.phase == GATHER else state.block.size)
+    cdef Py_ssize_t width = model.width, shard_size = state.scratch.rows * width
+    cdef Py_ssize_t first = task * PIECE_ROWS, last = min(first + PIECE_ROWS, block.size)
     if state.phase == GATHER:
-        if state.bags.starts != NULL:
-            gather_bags(embedding, model.dim, &state.bags, next.ids, next.size, first, last, <real*>next.h, width)
         gather_rows(state, first, last, embedding)
-    elif state.phase == SHARDS and task < model.shards:
-        if state.training:
-            backward(state, task, member, weights)
-        if next.size:
-            forward(state, task, weights)
-    elif state.phase == SHARDS:
+    elif state.phase == FORWARD:
+        forward(state, task, weights)
+    elif state.phase == BACKWARD_GROUP and task == model.shards:
         group_bags(
-            &state.bags, next.ids, next.size, <const real*>model.bag_weights, state.scratch.slots,
+            &state.bags, block.ids, block.size, <const real*>model.bag_weights, state.scratch.slots,
             state.scratch.slot_of_entry, &state.groups, <const real*>state.bags.weights,
         )
+    elif state.phase == BACKWARD or state.phase == BACKWARD_GROUP:
+        backward(state, task, member, weights)
+    elif state.phase == BACKWARD_FORWARD:
+        backward(state, task, member, weights)
+        forward(state, task, weights)
     elif state.phase == UPDATE:
         update_embedding(
-            embedding, model.dim, state.block.ids, model.row_rates, first, last, h_gradients, model.shards, shard_size,
-            width, model.squares, state.rate,
+            embedding, model.dim, block.ids, model.row_rates, first, last, h_gradients, model.shards, shard_size, width,
+            model.squares, state.rate,
         )
     elif state.phase == KEEP:
-        keep_rows(&state.exchange, h_gradients, shard_size, width, first, last)
+        keep_rows(&state.ranks, h_gradients, shard_size, width, first, last)
     elif state.phase == SUM:
-        sum_nodes(&state.exchange, h_gradients, shard_size, width, first, last)
+        sum_nodes(&state.ranks, h_gradients, shard_size, width, first, last)
     elif state.phase == JOIN:
-        join_gradients(&state.exchange, h_gradients, state.block.size, width, first, last)
+        join_gradients(&state.ranks, h_gradients, block.size, width, first, last)
     else:
         first = task * NAMED_ROWS
         update_named(

@@ -15,18 +15,17 @@ The residual of a block needs its normaliser, so a block passes the shards twice
     merge       logsumexp and loss, by the leading thread only
     backward    the residual, the shard's part of dH, the gradient and the update of its rows of W
 
-Without bags, an epoch visits a row of the embedding once, and no other step reads it. So the forward pass of the next
-block on a shard follows the backward pass of the block, while the shard's rows are in the cache, and no bit changes.
-The phases of a step are GATHER (the next block), SHARDS (backward and forward), UPDATE.
-
-A task of the phase SHARDS makes the backward pass if `state.training`, and the forward pass if `state.next` has rows.
+Without bags, an epoch visits a row of the embedding once, and no other step reads it. So a shard's forward pass of the
+next block follows its backward pass of the block, while its rows of W are in the cache, and no bit changes. The phases
+of a step are GATHER (the next block), BACKWARD_FORWARD, UPDATE. Before them, the first step of an epoch makes the
+forward pass of its block: GATHER, FORWARD. The last step opens BACKWARD and UPDATE alone.
 
 With bags, blocks share rows of the embedding, so the forward pass of a block follows the update by the block before.
-The phases are GATHER, SHARDS (forward), SHARDS (backward), SUM (of dH over the shards), UPDATE_NAMED.
+The phases are GATHER, FORWARD, BACKWARD_GROUP, SUM (of dH over the shards), UPDATE_NAMED.
 
 With several ranks, each rank has some of the shards (`exchange.pxi`). The ranks exchange the partial results after each
-forward pass, and with bags dH after SUM. Without bags they keep dH of several blocks, in place of UPDATE, and update
-the embedding together.
+forward pass, and with bags dH after SUM, which JOIN then sums over the ranks. Without bags, KEEP replaces UPDATE: the
+ranks keep dH of several blocks, and update the embedding together.
 
 No bit depends on the number of threads: a task is a shard or a fixed number of rows, whichever thread runs it, and a
 fixed tree merges the results of the shards (counts/groups.py, primitives.pxd).
@@ -51,14 +50,15 @@ cdef class BlockTrainer:
     cdef BlockState state
     cdef Team team
     cdef tuple arrays
-    cdef object exchange  # the exchange with other ranks, or None
+    cdef object exchange    # the exchange with other ranks, or None
+    cdef bint forward_done  # whether the block of the next step has had its forward pass
 
     def __dealloc__(self):
         disband_team(&self.team)
 
     def open(self):
         """Let threads that call `work` wait for steps to help with. The next step may be on any rows."""
-        self.state.next.size = 0
+        self.forward_done = False
         self.team.closed = 0
 
     def close(self):
@@ -81,41 +81,34 @@ cdef class BlockTrainer:
         """
         cdef BlockState* state = &self.state
         cdef Team* team = &self.team
-        cdef bint with_bags = state.bags.starts != NULL, with_ranks = state.exchange.nodes != 0
-        cdef const double* partials = state.scratch.partials
-        cdef Py_ssize_t shards = state.model.shards, parts = shards, part_size = 3 * state.scratch.rows
-        cdef Py_ssize_t size = rows.shape[0], row_tasks = pieces(size, PIECE_ROWS)
+        cdef Py_ssize_t shards = state.model.shards, size = rows.shape[0], row_tasks = pieces(size, PIECE_ROWS)
+        cdef bint with_bags = state.bags.starts != NULL, with_ranks = state.ranks.nodes != 0
+        cdef bint looks_ahead = next_rows is not None and not with_bags, trains, trains_embedding
         cdef double nll
         state.rate, state.linear_rate, state.correction = rate, linear_rate, correction
-        # `next` has rows if the step before has made the forward pass on this block. Otherwise the pass is made here
-        if state.next.size == 0:
-            state.next.ids, state.next.size, state.training = &rows[0], size, False
-            with nogil:
-                run_phase(team, GATHER, row_tasks)
-                run_phase(team, SHARDS, shards + (with_bags and rate != 0))  # the task after the shards groups the bags
-        # The block takes the memory that the forward pass filled, `next` the memory of the block before
-        state.block, state.next = state.next, state.block
-        state.block.ids, state.next.size = &rows[0], 0  # the array that `next.ids` pointed into may be freed
-        if next_rows is not None and not with_bags:
-            state.next.ids, state.next.size = &next_rows[0], next_rows.shape[0]
         with nogil:
-            if with_ranks:
-                join_nodes(&state.exchange, partials, part_size, size)
-                partials, parts, part_size = state.exchange.partials, state.exchange.nodes, 3 * size
-                with gil:
-                    self.exchange.gather_partials(size)
-            nll = merge(
-                partials, parts, part_size, state.block.ids, size, &state.counts, state.scratch.log_normalisers,
-                state.scratch.shares,
-            )
-            state.training = isfinite(nll) and (rate != 0 or linear_rate != 0)
-            if state.next.size:
-                run_phase(team, GATHER, pieces(state.next.size, PIECE_ROWS))
-            if state.training or state.next.size:
-                run_phase(team, SHARDS, shards)  # backward; forward for the next block
-            if not state.training or rate == 0:
-                pass
-            elif with_bags:
+            if not self.forward_done:
+                state.forward.ids, state.forward.size = &rows[0], size
+                run_phase(team, GATHER, row_tasks)
+                run_phase(team, FORWARD, shards)
+            # The forward pass of the next block takes the memory of the block before
+            state.block, state.forward = state.forward, state.block
+            state.block.ids = &rows[0]  # the step before got these ids as `next_rows`, which may be freed
+            nll = self.merge_shards()
+            trains = isfinite(nll) and (rate != 0 or linear_rate != 0)
+            trains_embedding = trains and rate != 0
+            # The shards: the linear layer, and dH
+            if looks_ahead:
+                state.forward.ids, state.forward.size = &next_rows[0], next_rows.shape[0]
+                run_phase(team, GATHER, pieces(next_rows.shape[0], PIECE_ROWS))
+                run_phase(team, BACKWARD_FORWARD if trains else FORWARD, shards)
+            elif trains_embedding and with_bags:
+                run_phase(team, BACKWARD_GROUP, shards + 1)
+            elif trains:
+                run_phase(team, BACKWARD, shards)
+            self.forward_done = looks_ahead
+            # The embedding
+            if trains_embedding and with_bags:
                 if shards > 1:
                     run_phase(team, SUM, row_tasks)
                 if with_ranks:
@@ -123,17 +116,32 @@ cdef class BlockTrainer:
                         self.exchange.gather_gradients(size)
                     run_phase(team, JOIN, row_tasks)
                 run_phase(team, UPDATE_NAMED, pieces(state.groups.size, NAMED_ROWS))
-            elif with_ranks:
+            elif trains_embedding and with_ranks:
                 run_phase(team, KEEP, row_tasks)
-                state.exchange.kept_rows += size
-            else:
+                state.ranks.kept_rows += size
+            elif trains_embedding:
                 run_phase(team, UPDATE, row_tasks)
         return nll
 
+    cdef double merge_shards(self) except? -1 nogil:
+        """Merge the partial results of the block in the shards of all ranks; return its negative log-likelihood."""
+        cdef BlockState* state = &self.state
+        cdef const double* partials = state.scratch.partials
+        cdef Py_ssize_t size = state.block.size, parts = state.model.shards, part_size = 3 * state.scratch.rows
+        if state.ranks.nodes != 0:
+            join_nodes(&state.ranks, partials, part_size, size)
+            with gil:
+                self.exchange.gather_partials(size)
+            partials, parts, part_size = state.ranks.partials, state.ranks.nodes, 3 * size
+        return merge(
+            partials, parts, part_size, state.block.ids, size, &state.counts, state.scratch.log_normalisers,
+            state.scratch.shares,
+        )
+
     def take_kept(self) -> int:
         """Return how many rows of dH the exchange keeps, in the order of the steps, and forget them."""
-        cdef Py_ssize_t rows = self.state.exchange.kept_rows
-        self.state.exchange.kept_rows = 0
+        cdef Py_ssize_t rows = self.state.ranks.kept_rows
+        self.state.ranks.kept_rows = 0
         return rows
 
 
@@ -197,7 +205,7 @@ def block_trainer(
         (members of the team, width), zero beyond D, and grouped_weights (M,). Of int32: named, members and
         slot_of_entry (M,), and slots (V_in,), all -1. Of int64: ends (M,).
     exchange
-        None for a single process, or an object with the attributes of `Exchange` in exchange.pxi: nodes, node_shards,
+        None for a single process, or an object with the attributes of `RankMemory` in exchange.pxi: nodes, node_shards,
         rank_partials, partials, gradients, kept. Its gather_partials(size) fills `partials` with the first 3 size
         numbers per node of `rank_partials` of all ranks. Its gather_gradients(size) fills `gradients` with the first
         `size` rows of h_gradients[s] of all ranks, where s is the first shard of a node.
@@ -228,13 +236,13 @@ def block_trainer(
         &embedding[0, 0], &weights[0, 0], b, &momentum[0, 0], sums, &linear_squares[0], &row_rates[0],
         &row_weights[0], NULL, embedding.shape[1], weights.shape[1], bounds.shape[0] - 1, &bounds[0],
     )
-    trainer.state.scratch = BlockScratch(
+    trainer.state.scratch = ScratchPointers(
         &logits[0, 0, 0], &h_gradients[0, 0, 0], &gradients[0, 0, 0], &partials[0, 0, 0], &log_normalisers[0],
         &shares[0], <Segment*>&segments[0, 0, 0], logits.shape[1], logits.shape[2], gradients.shape[1],
         NULL, NULL, NULL,
     )
     trainer.state.block = Block(NULL, 0, &h[0, 0, 0], &weighted_h[0, 0, 0])
-    trainer.state.next = Block(NULL, 0, &h[1, 0, 0], &weighted_h[1, 0, 0])
+    trainer.state.forward = Block(NULL, 0, &h[1, 0, 0], &weighted_h[1, 0, 0])
     trainer.state.counts = Counts(
         &bases[0], &offsets[0, 0], &entries[0, 0], &filled[0, 0], &kinds[0, 0], &row_factors[0],
         &column_factors[0] - bounds[0], &totals[0], totals.shape[0], bases.shape[0], bounds.shape[0] - 1,
@@ -244,13 +252,12 @@ def block_trainer(
         embedding, weights, bias, squares, linear_squares, bounds, row_rates, row_weights, counts, gemm, scratch, bags,
         bag_weights, bag_scratch,
     )
-    trainer.state.bags = Bags(NULL, NULL, NULL)
     if bag_weights is not None:
         trainer.state.model.bag_weights = &bag_weights[0]
     if bags is not None:
         bind_bags(&trainer.state, bags, bag_scratch, &embedding[0, 0])
-    trainer.state.exchange = Exchange(0, bounds.shape[0] - 1, 1, NULL, NULL, NULL, NULL, 0, 0)
+    trainer.state.ranks = RankMemory(0, bounds.shape[0] - 1, 1, NULL, NULL, NULL, NULL, 0, 0)
     trainer.exchange = exchange
     if exchange is not None:
-        bind_exchange(&trainer.state.exchange, exchange, &embedding[0, 0])
+        bind_exchange(&trainer.state.ranks, exchange, &embedding[0, 0])
     return trainer

@@ -245,16 +245,16 @@ cdef inline Merged merge_partials(const Partial* partials, Py_ssize_t shards) no
     missing. A run of 2^n shards that begins at a multiple of 2^n may be merged elsewhere: the bits are the same.
     """
     cdef Partial[TREE_DEPTH] waiting
-    cdef Py_ssize_t depth = 0, s, runs
+    cdef Py_ssize_t depth = 0, s, joined
     cdef Merged merged
     for s in range(shards):
         waiting[depth] = partials[s]
-        runs = s
-        while runs & 1:
-            depth -= 1
-            join(&waiting[depth], &waiting[depth + 1])
-            runs >>= 1
         depth += 1
+        joined = 1  # shards of the last result
+        while (s + 1) % (2 * joined) == 0:  # the result before it has as many
+            depth -= 1
+            join(&waiting[depth - 1], &waiting[depth])
+            joined *= 2
     while depth > 1:
         depth -= 1
         join(&waiting[depth - 1], &waiting[depth])

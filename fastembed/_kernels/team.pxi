@@ -20,19 +20,19 @@ from libc.stdlib cimport calloc, free
 include "block_tasks.pxi"
 
 
-# Atomic operations. `exchange` stores a value and returns the value before; the struct `Exchange` has no part in it
+# Atomic operations. `fetch_store` and `fetch_add` return the value before the store or the addition
 cdef extern from *:
     """
     #if defined(_MSC_VER) && !defined(__clang__)
     #include <intrin.h>
     #define fastembed_load(p) _InterlockedOr64((volatile __int64*)(p), 0)
-    #define fastembed_exchange(p, v) _InterlockedExchange64((volatile __int64*)(p), (__int64)(v))
+    #define fastembed_fetch_store(p, v) _InterlockedExchange64((volatile __int64*)(p), (__int64)(v))
     #define fastembed_add(p, v) _InterlockedExchangeAdd64((volatile __int64*)(p), (__int64)(v))
     #define fastembed_swap(p, old, new_) \\
         (_InterlockedCompareExchange64((volatile __int64*)(p), (__int64)(new_), (__int64)(old)) == (__int64)(old))
     #else
     #define fastembed_load(p) __atomic_load_n((p), __ATOMIC_SEQ_CST)
-    #define fastembed_exchange(p, v) __atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST)
+    #define fastembed_fetch_store(p, v) __atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST)
     #define fastembed_add(p, v) __atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST)
     #define fastembed_swap(p, old, new_) __sync_bool_compare_and_swap((p), (old), (new_))
     #endif
@@ -47,8 +47,8 @@ cdef extern from *:
     """
     uint64_t load_ticket "fastembed_load" (uint64_t* place) noexcept nogil
     int64_t load "fastembed_load" (int64_t* place) noexcept nogil
-    uint64_t exchange_ticket "fastembed_exchange" (uint64_t* place, uint64_t value) noexcept nogil
-    int64_t exchange "fastembed_exchange" (int64_t* place, int64_t value) noexcept nogil
+    uint64_t store_ticket "fastembed_fetch_store" (uint64_t* place, uint64_t value) noexcept nogil
+    int64_t fetch_store "fastembed_fetch_store" (int64_t* place, int64_t value) noexcept nogil
     int64_t fetch_add "fastembed_add" (int64_t* place, int64_t value) noexcept nogil
     bint swap_ticket "fastembed_swap" (uint64_t* place, uint64_t old, uint64_t new) noexcept nogil
     void pause "fastembed_pause" () noexcept nogil
@@ -56,7 +56,7 @@ cdef extern from *:
 
 cdef enum:
     TASK_BITS = 28  # bits of the ticket for the number of tasks, and for the number taken; the rest counts phases
-    SPINS = 1000    # pauses before a member sleeps: 10 to 50 microseconds
+    SPINS = 1000    # pauses before a member sleeps, 10 to 50 microseconds, as the leader needs between two phases
 
 
 cdef struct Member:
@@ -109,7 +109,7 @@ cdef inline uint64_t phase_of(uint64_t ticket) noexcept nogil:
 
 
 cdef inline void wake(Team* team, Py_ssize_t member) noexcept nogil:
-    if member < team.size and exchange(&team.members[member].asleep, 0):
+    if member < team.size and fetch_store(&team.members[member].asleep, 0):
         PyThread_release_lock(team.members[member].lock)
 
 
@@ -132,57 +132,57 @@ cdef void take_tasks(Team* team, Py_ssize_t member) noexcept nogil:
                 wake(team, 0)
 
 
-cdef inline bint has_news(Team* team, Py_ssize_t member, uint64_t number) noexcept nogil:
-    """Whether a member may stop waiting.
+cdef inline bint phase_is_over(Team* team, Py_ssize_t member, uint64_t ticket) noexcept nogil:
+    """Whether the phase of `ticket` is over for a member.
 
-    The leader, member 0, waits until `number` tasks are done. Another member waits until the open phase is not phase
-    `number`, or the team is closed.
+    For the leader, member 0, it is over when all its tasks are done. For another member it is over when another phase
+    is open, or the team is closed.
     """
     if member == 0:
-        return load(&team.done) == <int64_t>number
-    return phase_of(load_ticket(&team.ticket)) != number or load(&team.closed)
+        return load(&team.done) == <int64_t>tasks_of(ticket)
+    return phase_of(load_ticket(&team.ticket)) != phase_of(ticket) or load(&team.closed)
 
 
-cdef void await_news(Team* team, Py_ssize_t member, uint64_t number) noexcept nogil:
-    """Wait until the member `has_news`; `number` as there: of tasks for the leader, else of a phase."""
+cdef void wait_for_end(Team* team, Py_ssize_t member, uint64_t ticket) noexcept nogil:
+    """Wait until `phase_is_over`: spin, then sleep."""
     cdef Py_ssize_t spin = 0
-    while not has_news(team, member, number):
+    while not phase_is_over(team, member, ticket):
         if spin < SPINS:
             spin += 1
             pause()
             continue
-        exchange(&team.members[member].asleep, 1)
-        if has_news(team, member, number) and exchange(&team.members[member].asleep, 0):
+        fetch_store(&team.members[member].asleep, 1)
+        if phase_is_over(team, member, ticket) and fetch_store(&team.members[member].asleep, 0):
             return
         PyThread_acquire_lock(team.members[member].lock, WAIT_LOCK)  # the thread that reset `asleep` releases it
 
 
 cdef void run_phase(Team* team, Phase phase, Py_ssize_t tasks) noexcept nogil:
     """Lead the team through tasks 0 to tasks - 1 of a phase."""
-    cdef uint64_t number = phase_of(team.ticket) + 1
+    cdef uint64_t ticket = (phase_of(team.ticket) + 1) << (2 * TASK_BITS) | <uint64_t>tasks << TASK_BITS
     team.state.phase = phase
-    exchange(&team.done, 0)
-    exchange_ticket(&team.ticket, number << (2 * TASK_BITS) | <uint64_t>tasks << TASK_BITS)
+    fetch_store(&team.done, 0)
+    store_ticket(&team.ticket, ticket)
     wake(team, 1)
     wake(team, 2)
     take_tasks(team, 0)
-    await_news(team, 0, <uint64_t>tasks)
+    wait_for_end(team, 0, ticket)
 
 
 cdef void work_in_team(Team* team, Py_ssize_t member) noexcept nogil:
     """Take tasks of all phases until the team is closed."""
-    cdef uint64_t number
+    cdef uint64_t ticket
     while not load(&team.closed):
-        number = phase_of(load_ticket(&team.ticket))
+        ticket = load_ticket(&team.ticket)
         wake(team, 2 * member + 1)
         wake(team, 2 * member + 2)
         take_tasks(team, member)
-        await_news(team, member, number)
+        wait_for_end(team, member, ticket)
 
 
 cdef void close_team(Team* team) noexcept nogil:
     """Let all other members return from `work_in_team`, until `team.closed` is 0 again."""
     cdef Py_ssize_t m
-    exchange(&team.closed, 1)
+    fetch_store(&team.closed, 1)
     for m in range(1, team.size):
         wake(team, m)

@@ -11,7 +11,7 @@ def measure_rows(
     filled: npt.NDArray[np.int64],
     roundings: npt.NDArray[np.uint8],
 ) -> None: ...
-def write_rows(
+def fill_tiles(
     begins: npt.NDArray[np.int64],
     ends: npt.NDArray[np.int64],
     columns: npt.NDArray[np.int32],

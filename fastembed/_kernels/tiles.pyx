@@ -67,7 +67,7 @@ def measure_rows(
                 roundings[shard] |= rounded
 
 
-def write_rows(
+def fill_tiles(
     const int64_t[::1] begins, const int64_t[::1] ends, const int32_t[::1] columns, const double[::1] values,
     const int64_t[::1] bounds, const int64_t[::1] offsets, const int64_t[::1] entries, const int64_t[::1] filled,
     const uint8_t[::1] kinds, int64_t[::1] written, int64_t[::1] written_rows, uint8_t[::1] data,
@@ -167,7 +167,7 @@ def read_rows(
     Parameters
     ----------
     data, bounds, offsets, entries, filled, kinds
-        The tiles of the group, as for `write_rows`.
+        The tiles of the group, as for `fill_tiles`.
     denominator : float
     row_factors : float64 (R,), column_factors : float64 (V,)
         Those of all rows of the group, and of all columns.

@@ -281,10 +281,7 @@ def write_group(folder: Folder, group: int, stored: Rows, scale: Scale) -> Writt
 
 
 def write_rows(folder: Folder, scale: Scale, batches: Generator[RowBatch, None, None]) -> GroupedCounts:
-    """Write stored rows, which are in the order of groups, and return the counts.
-
-    The kernel `write_rows`, which `write_group` calls, writes the tiles of one group to memory.
-    """
+    """Write stored rows, which are in the order of groups, and return the counts."""
     counts = GroupedCounts.empty(folder, scale)
     with closing(batches):
         for group, rows in enumerate(joined_groups(batches, scale.shape[0])):

@@ -33,7 +33,7 @@ Bytes = npt.NDArray[np.uint8]
 
 ALIGNMENT = 8  # bytes of which the size of a tile is a multiple
 ENTRY_SIZES = np.array([4 + 2, 4 + 2, 8 + 2])  # bytes of an entry by the kind of its tile
-# The kind of a tile, by the index: 1 if float32 would round one of its values, + 2 if uint32 would
+# The kind of a tile (see `Tiles`), if its values are rounded by: no dtype, float32, uint32, both
 KINDS = np.array([0, 1, 0, 2], np.uint8)
 ROW_SIZE = 4 + 2  # bytes of a row with entries
 
@@ -102,7 +102,7 @@ def encode(group: Rows, bounds: npt.NDArray[np.intp]) -> tuple[Tiles, Bytes]:
     tiles = tiles._replace(kinds=KINDS[tiles.kinds])  # `measure_rows` sets bits for the dtypes that would round
     data = np.zeros(tiles.offsets()[-1], np.uint8)
     entries, rows = np.zeros(shards, np.int64), np.zeros(shards, np.int64)
-    kernels.write_rows(*group, edges, *tiles.sizes, entries, rows, data)
+    kernels.fill_tiles(*group, edges, *tiles.sizes, entries, rows, data)
     return tiles, data
 
 
