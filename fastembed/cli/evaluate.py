@@ -11,7 +11,7 @@ from fastembed import evaluation, plotting
 from fastembed._base.validation import number_of, without_password
 from fastembed.cli import common, inputs
 from fastembed.cli.query import add_method
-from fastembed.cli.recommend import add_fields, fields_of
+from fastembed.cli.recommend import FIELDS, add_fields, fields_of
 from fastembed.counts import Counts
 from fastembed.counts.store import is_store
 from fastembed.formats.atomic import check_writable
@@ -73,6 +73,9 @@ def evaluate(arguments: argparse.Namespace) -> None:
     """
     if not any((arguments.similarity, arguments.analogies, arguments.perplexity, arguments.held_out_items)):
         arguments.parser.error("give --similarity, --analogies, --perplexity or --held-out-items")
+    is_recommender = inputs.holds(arguments.vectors, "recommender")
+    if not (is_recommender and arguments.held_out_items):
+        common.refuse(arguments, FIELDS, "is for --held-out-items of a recommender")
     shows, similar, analogous, predicted, hidden = common.shows_bars(arguments), [], [], [], []
     if arguments.similarity or arguments.analogies:
         vectors = inputs.open_vectors(arguments)
@@ -81,7 +84,6 @@ def evaluate(arguments: argparse.Namespace) -> None:
         search = {"method": arguments.method, "restrict": arguments.restrict, "progress": shows, **words}
         analogous = [(file, evaluation.analogies(vectors, file, **search)) for file in arguments.analogies]
     if arguments.perplexity or arguments.held_out_items:
-        is_recommender = inputs.holds(arguments.vectors, "recommender")
         if is_recommender and arguments.perplexity:
             raise ValueError("a recommender has no --perplexity of a text: --held-out-items has that of items")
         model: Any = (Recommender if is_recommender else SkipGram).load(arguments.vectors, threads=arguments.threads)

@@ -121,8 +121,7 @@ class HeldOutItems:
             lines.append(f"items that the model does not know, left out: {self.unknown:,}")
         return "\n".join(lines)
 
-    def __repr__(self) -> str:
-        return self.summary()
+    __repr__ = summary
 
     def record(self) -> dict[str, Any]:
         """Return the result as a dict that JSON can hold."""
@@ -159,14 +158,15 @@ def held_out_items(
         As for `Recommender.fit` or `SkipGram.fit`; the items of a user are a basket. Unknown items are left out. Hidden
         items that are no contexts of a SkipGram are left out too.
     given : int, optional
-        The number of items that are shown, drawn at random. By default all but one are shown.
+        The number of items that are shown, chosen at random: *given n* of Breese et al. (1998). By default all but one
+        are shown.
     hidden : float, or matrix or baskets, optional
         The share of items to hide. Or, for a Recommender, the hidden items of the users of `baskets`, as rows or
         baskets. Then `baskets` has the items shown, as for :meth:`Recommender.perplexity`.
     topn : int
         How many of the most probable items are scored.
     seed : int
-        Seed of the draw. Models that know the same items get the same questions.
+        Seed of the random choice. Models that know the same items get the same questions.
     user, item, weight, header
         As for `Recommender.fit`.
     progress : bool
@@ -205,14 +205,9 @@ def held_out_items(
         else:
             questions = _of_users(model, *_known_part(model._fitted, baskets, fields, header), split)
         if not questions.seen.shape[0]:
-            least = 2 if split.given is None else split.given + 1
-            raise ValueError(f"none of the {questions.baskets:,} baskets has {least} known items")
-        tally = _Tally(topn)
-        with bar(desc="baskets", total=questions.seen.shape[0]) as done:
-            for part, log_p in questions.answers:
-                tally.add(log_p, questions.popularity, questions.seen[part], questions.hidden[part])
-                done.update(len(log_p))
-    return tally.result(questions)
+            needed = "a hidden item" if named else f"{2 if split.given is None else split.given + 1} items"
+            raise ValueError(f"none of the {questions.baskets:,} baskets has {needed} that the model knows")
+        return _scored(questions, topn)
 
 
 class _Questions(NamedTuple):
@@ -261,38 +256,30 @@ class _Split:
         return np.sort(drawn[:count]), np.sort(drawn[count:])
 
 
-class _Tally:
-    """The scores of baskets, by the model and by popularity."""
-
-    def __init__(self, topn: int) -> None:
-        self._topn = topn
-        self._scores: tuple[list[NDArray[np.float64]], ...] = [], []
-        self._best: tuple[set[int], set[int]] = set(), set()
-
-    def add(self, log_p: NDArray[np.float32], popularity: NDArray[np.float32], seen: Any, hidden: Any) -> None:
-        """Add baskets: the model's log probabilities (n, V), popularity (V,), and items shown and hidden (n, V)."""
-        popular = np.tile(popularity, (len(log_p), 1))
-        normalise(popular, seen)
-        for answers, scores, best in zip((log_p, popular), self._scores, self._best, strict=True):
-            rows, items = basket_scores(answers, hidden, self._topn)
-            scores.append(rows)
-            best.update(np.unique(items).tolist())
-
-    def result(self, questions: _Questions) -> HeldOutItems:
-        """Return the means over baskets."""
-        rows, popular = map(np.concatenate, self._scores)
-        errors = rows.std(axis=0, ddof=1) / math.sqrt(len(rows)) if len(rows) > 1 else np.zeros(len(MEANS))
-        coverage, other = (len(best) / len(questions.popularity) for best in self._best)
-        return HeldOutItems(
-            **dict(zip(MEANS, rows.mean(axis=0).tolist(), strict=True)),
-            coverage=coverage,
-            errors=dict(zip(MEANS, errors.tolist(), strict=True)),
-            popularity=dict(zip((*MEANS, "coverage"), [*popular.mean(axis=0).tolist(), other], strict=True)),
-            topn=self._topn,
-            baskets=questions.baskets,
-            scored=len(rows),
-            unknown=questions.unknown,
-        )
+def _scored(questions: _Questions, topn: int) -> HeldOutItems:
+    """Return the scores of the answers to questions, by the model and by popularity."""
+    by_model, by_popularity = [], []
+    with bar(desc="baskets", total=questions.seen.shape[0]) as done:
+        for part, log_p in questions.answers:
+            popular = np.tile(questions.popularity, (len(log_p), 1))
+            normalise(popular, questions.seen[part])
+            by_model.append(basket_scores(log_p, questions.hidden[part], topn))
+            by_popularity.append(basket_scores(popular, questions.hidden[part], topn))
+            done.update(len(log_p))
+    scores, best = map(np.concatenate, zip(*by_model, strict=True))
+    popular_scores, popular_best = map(np.concatenate, zip(*by_popularity, strict=True))
+    errors = scores.std(axis=0, ddof=1) / math.sqrt(len(scores)) if len(scores) > 1 else np.zeros(len(MEANS))
+    coverage, popular_coverage = (len(np.unique(items)) / len(questions.popularity) for items in (best, popular_best))
+    return HeldOutItems(
+        **dict(zip(MEANS, scores.mean(axis=0).tolist(), strict=True)),
+        coverage=coverage,
+        errors=dict(zip(MEANS, errors.tolist(), strict=True)),
+        popularity=dict(zip(MEANS, popular_scores.mean(axis=0).tolist(), strict=True)) | {"coverage": popular_coverage},
+        topn=topn,
+        baskets=questions.baskets,
+        scored=len(scores),
+        unknown=questions.unknown,
+    )
 
 
 def basket_scores(log_p: NDArray[np.float32], hidden: Any, topn: int) -> tuple[NDArray[np.float64], Ids]:
@@ -408,14 +395,14 @@ def _of_users(model: Recommender, matrix: Any, users: list[Any], unknown: int, s
 
 def _warn_of_learned(data: Interactions, matrix: Any, users: list[Any]) -> None:
     """Warn if the model learned from the items of most of the users, or from most of the large baskets."""
-    learned, given = _baskets(data.matrix), _baskets(matrix)
+    learned, asked = _baskets(data.matrix), _baskets(matrix)
     numbers = data.users.find(users, skip_unknown=True).tolist()
-    same = sum(k >= 0 and learned[k] == basket for k, basket in zip(numbers, given, strict=True))
+    same = sum(k >= 0 and learned[k] == basket for k, basket in zip(numbers, asked, strict=True))
     large = Counter(basket for basket in learned if len(basket) >= LARGE * ITEM)
     repeated = sum(count for count in large.values() if count > 1)
-    others = [basket in large for basket in given if len(basket) >= LARGE * ITEM]
-    if same > len(given) / 2 or (repeated < CHANCE * large.total() and sum(others) > len(others) / 2):
-        warn_user("most of these baskets were learned from: split_users keeps some for evaluation")
+    equal = [basket in large for basket in asked if len(basket) >= LARGE * ITEM]
+    if same > len(asked) / 2 or (repeated < CHANCE * large.total() and sum(equal) > len(equal) / 2):
+        warn_user("the model learned from most of these baskets: fit to one part of split_users, evaluate on the other")
 
 
 def _baskets(matrix: Any) -> list[bytes]:
@@ -450,7 +437,7 @@ def split_users(X: Any, share: float = 0.2, *, user: str | None = None, seed: in
     user : str, optional
         The column of the users of a table of pairs.
     seed : int
-        Seed of the draw.
+        Seed of the random choice.
 
     Returns
     -------
@@ -467,8 +454,8 @@ def split_users(X: Any, share: float = 0.2, *, user: str | None = None, seed: in
     share = check_number("share", share, high=1, above=True)
     rng = np.random.default_rng(check_integer("seed", seed, low=0))
     X, is_table = whole_sparse(X) if sparse.issparse(X) else X, form_of(X) == "table"
-    if not is_table and user is not None:
-        raise ValueError(f"user={user!r} names a column of a table, got {type(X).__name__}")
+    if is_table != (user is not None):
+        raise ValueError(f"user must name a field of a table of pairs, got user={user!r} and {type(X).__name__}")
     if is_table:
         check_field(X, user)
         users = np.unique(np.asarray(X[user]), return_inverse=True)[1]
@@ -477,11 +464,11 @@ def split_users(X: Any, share: float = 0.2, *, user: str | None = None, seed: in
         number = X.shape[0] if hasattr(X, "shape") else len(X)
     if number < 2:
         raise ValueError(f"there must be at least two users, got {number}")
-    held = np.zeros(number, bool)
-    held[rng.permutation(number)[: min(max(1, round(share * number)), number - 1)]] = True
+    is_test = np.zeros(number, bool)
+    is_test[rng.permutation(number)[: min(max(1, round(share * number)), number - 1)]] = True
     if is_table:
-        held = held[users]
-    return _taken(X, ~held), _taken(X, held)
+        is_test = is_test[users]
+    return _taken(X, ~is_test), _taken(X, is_test)
 
 
 def _taken(X: Any, chosen: NDArray[np.bool_]) -> Any:

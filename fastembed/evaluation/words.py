@@ -279,8 +279,8 @@ def analogies(
     asked = _read_questions(path)
     rows = _rows_by_word(vectors.tokens[:size], fold)
     neighbors = Neighbors(vectors.matrix[:size])
-    given = [word for _, parts in asked for part in parts for word in part[:3]]
-    known = _word_vectors(vectors, rows, given, fold, compose)
+    terms = [word for _, parts in asked for part in parts for word in part[:3]]
+    known = _word_vectors(vectors, rows, terms, fold, compose)
     sections = []
     with bars(progress):
         shown = bar(asked, desc="analogies", unit_scale=False)
@@ -409,10 +409,10 @@ def _word_vectors(
     known = {fold(word): vectors.matrix[rows[fold(word)][0]] for word in words if fold(word) in rows}
     composer = composer_behind(vectors)
     if compose and composer is not None:
-        others = list(dict.fromkeys(word for word in words if fold(word) not in known))
+        unknown = list(dict.fromkeys(word for word in words if fold(word) not in known))
         lower = fold is str.upper and all(token == token.lower() for token in vectors.tokens)
-        composed, has = composer.compose_all([word.lower() for word in others] if lower else others)
-        known.update((fold(others[k]), composed[k]) for k in np.flatnonzero(has))
+        composed, has = composer.compose_all([word.lower() for word in unknown] if lower else unknown)
+        known.update((fold(unknown[k]), composed[k]) for k in np.flatnonzero(has))
     return known
 
 

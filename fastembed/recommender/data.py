@@ -17,7 +17,7 @@ from fastembed._base.estimator import fields_alone
 from fastembed._base.threads import cached_property
 from fastembed._base.validation import UnknownToken, check_flag, check_number, shown
 from fastembed.corpus.corpus import FileCorpus
-from fastembed.corpus.documents import BadRow, check_field
+from fastembed.corpus.documents import BadRow, check_field, is_missing
 from fastembed.corpus.sources import TextFile, find_files, form_of, is_structured, path_list
 from fastembed.corpus.tables import field_rows, row_place
 
@@ -78,15 +78,25 @@ class Names:
             name = listed[int(np.argmax(numbers < 0))]
             if isinstance(name, str) and self.names.dtype == object:
                 raise KeyError(UnknownToken(name, self.names, f"{self.what}s"))
-            raise KeyError(f"{name!r} is not among the {len(self):,} {self.what}s, such as {self.names.tolist()[0]!r}")
+            kind, example = ("str" if self.names.dtype == object else "int"), self.names.tolist()[0]
+            raise KeyError(f"{name!r} is not among the {len(self):,} {self.what}s, such as the {kind} {example!r}")
         return numbers
 
 
 class _Numbered:
-    """Names that are numbered in the order in which they come."""
+    """Names that are numbered in the order in which they come.
 
-    def __init__(self, what: str) -> None:
+    Parameters
+    ----------
+    what : str
+        "user" or "item".
+    field : str or int, optional
+        The field of the names, for errors.
+    """
+
+    def __init__(self, what: str, field: str | int | None = None) -> None:
         self._what = what
+        self._source = f"the {what}" if field is None else f"the field {field!r}"
         self._numbers: dict[Any, int] = {}
 
     def __len__(self) -> int:
@@ -110,9 +120,15 @@ class _Numbered:
         Raises
         ------
         TypeError
-            If a name is neither a str nor an int of 64 bits, or some are str and others int.
+            If a name is missing, is neither a str nor an int of 64 bits, or some are str and others int.
         """
         if isinstance(names, np.ndarray):  # number the different names only: they are far fewer
+            if names.dtype.kind not in "iu":
+                if (missing := np.isnan(names)).any():
+                    raise self._missing(place(int(np.argmax(missing))), math.nan)
+                raise TypeError(
+                    f"{self._what}s must be str or int, got {self._source} of {names.dtype}: convert to int"
+                )
             different, first, inverse = np.unique(names, return_index=True, return_inverse=True)
             order = np.argsort(first)
             numbers = np.empty(len(order), np.int32)
@@ -127,9 +143,14 @@ class _Numbered:
         for name in list(numbered)[known:]:
             if not (isinstance(name, str) and name if is_text else _is_int64(name)):
                 where = place(next(k for k, item in enumerate(names) if item is name))
+                if is_missing(name) or name == "":
+                    raise self._missing(where, name)
                 kinds = "all str and not empty, or all int of 64 bits"
                 raise TypeError(f"{where}: {self._what}s must be {kinds}, got {shown(name)}")
         return numbers
+
+    def _missing(self, where: str, name: Any) -> TypeError:
+        return TypeError(f"{where}: {self._source} is {shown(name)}: drop missing {self._what}s")
 
 
 def _is_int64(name: Any) -> bool:
@@ -187,27 +208,20 @@ def read_interactions(
     files = _files_of(source) if form == "files" else []
     if form == "table" or any(is_structured(file, next(iter(fields), None)) for file in files):
         if user is None or item is None:
-            raise ValueError("a table of pairs has fields: name two by user and item, or --user and --item")
+            raise ValueError("a table of pairs needs user and item, or --user and --item: the names of two fields")
         parts = _table_pairs(source, fields) if form == "table" else _file_pairs(files, fields, header)
-        data = _from_pairs(parts, usual("pairs"), "pairs" if weight is None else "")
+        data = _from_pairs(parts, fields, usual("pairs"))
     elif fields:
         raise ValueError(f"user=, item= and weight= name the fields of a table or a file, got {shown(source)}")
+    elif form == "matrix":
+        matrix = narrow(canonical_csr("X", source))
+        users, items = map(np.arange, matrix.shape)
+        data = Interactions(matrix, Names("user", users), Names("item", items))
+    elif form in ("files", "items"):
+        data = _from_baskets(FileCorpus(source) if files else source, usual("baskets"))
     else:
-        data = _without_fields(FileCorpus(source) if files else source, form, usual("baskets"))
-    if not data.matrix.nnz:
-        raise ValueError("there is nothing to learn from: no user has an item")
-    return _in_order(data)
-
-
-def _without_fields(source: Any, form: str, usual: float) -> Interactions:
-    """Return the interactions of a matrix or of baskets."""
-    if form == "matrix":
-        matrix = weights_of(source)
-        users, items = (Names(what, np.arange(size)) for what, size in zip(("user", "item"), matrix.shape, strict=True))
-        return Interactions(matrix, users, items)
-    if form not in ("files", "items"):
         raise TypeError(f"X must be a sparse matrix, pairs, or baskets, got {shown(source)}")
-    return _from_baskets(source, usual)
+    return _in_order(data)
 
 
 def _files_of(source: Any) -> list[TextFile]:
@@ -238,11 +252,6 @@ def _table_pairs(table: Any, fields: list[Any]) -> Pairs:
     for field in fields:
         check_field(table, field)
     columns = [_numbers_or_names(table[field]) for field in fields]
-    for what, field, column in zip(("users", "items"), fields, columns, strict=False):
-        if isinstance(column, np.ndarray) and column.dtype.kind not in "iu":
-            raise TypeError(
-                f"{what} must be str or int, but {field!r} is a column of {column.dtype}: convert it to int"
-            )
     if len(set(map(len, columns))) > 1:
         raise ValueError(f"the fields must have one value per pair, got {list(map(len, columns))}")
     yield columns, "row {}".format
@@ -269,25 +278,26 @@ def _file_pairs(files: list[TextFile], fields: list[Any], header: bool) -> Pairs
             yield list(map(list, zip(*values, strict=True))), place
 
 
-def _from_pairs(parts: Pairs, usual: float, unweighted: str) -> Interactions:
-    users, items = _Numbered("user"), _Numbered("item")
+def _from_pairs(parts: Pairs, fields: list[Any], usual: float) -> Interactions:
+    users, items, weighted = _Numbered("user", fields[0]), _Numbered("item", fields[1]), len(fields) > 2
     entries = []
     for values, place in parts:
         rows, columns = users.add(values[0], place), items.add(values[1], place)
-        weights = _weights(values[2], place) if len(values) > 2 else np.full(len(rows), usual, np.float32)
+        weights = _weights(values[2], fields[2], place) if weighted else np.full(len(rows), usual, np.float32)
         entries.append((weights, rows, columns))
-    return Interactions(_summed(entries, (len(users), len(items))), users.names(), items.names(), unweighted)
+    return _interactions(entries, users, items, "" if weighted else "pairs")
 
 
-def _weights(values: Any, place: Place) -> NDArray[np.float32]:
+def _weights(values: Any, field: Any, place: Place) -> NDArray[np.float32]:
     """Return the weights of pairs, as numbers; CSV has text in place of numbers."""
     try:
         weights = np.array(values, np.float64)
-    except ValueError:
+    except (TypeError, ValueError):
         weights = np.array(list(map(_number, values)))
     if (wrong := ~(weights >= 0)).any():
         k = int(np.argmax(wrong))
-        raise ValueError(f"{place(k)}: weight must be a number of at least 0, got {shown(values[k])}")
+        value = values[k].item() if isinstance(values[k], np.generic) else values[k]
+        raise ValueError(f"{place(k)}: the weight {field!r} must be a number of at least 0, got {shown(value)}")
     return weights.astype(np.float32)
 
 
@@ -295,14 +305,15 @@ def _number(value: Any) -> float:
     """Return a value as a float, or NaN if it is no number."""
     try:
         return float(value)
-    except ValueError:
+    except (TypeError, ValueError):
         return math.nan
 
 
-def _summed(parts: list[tuple[Any, Any, Any]], shape: tuple[int, int]) -> Any:
-    """Return the matrix with the weights, rows and columns of the parts."""
+def _interactions(parts: list[Any], users: _Numbered, items: _Numbered, unweighted: str) -> Interactions:
+    """Return the interactions with the weights, rows and columns of the parts."""
     weights, rows, columns = map(np.concatenate, zip(NO_PART, *parts, strict=True))
-    return matrix_of(weights, (rows, columns), shape)
+    matrix = matrix_of(weights, (rows, columns), (len(users), len(items)))
+    return Interactions(matrix, users.names(), items.names(), unweighted)
 
 
 def matrix_of(weights: NDArray[Any], entries: Any, shape: tuple[int, int]) -> Any:
@@ -314,11 +325,6 @@ def matrix_of(weights: NDArray[Any], entries: Any, shape: tuple[int, int]) -> An
 
 
 # ---------------------------------------------------------------- matrices and baskets
-
-
-def weights_of(matrix: Any) -> Any:
-    """Return a matrix as csr of float32."""
-    return narrow(canonical_csr("X", matrix))
 
 
 def narrow(matrix: Any) -> Any:
@@ -351,8 +357,7 @@ def _from_baskets(baskets: Any, usual: float) -> Interactions:
     users = _Numbered("user")
     numbers = users.add(index.tolist() if hasattr(index, "tolist") else np.arange(count), "basket {}".format)
     parts = [(weights, numbers[owners], columns) for weights, owners, columns in parts]
-    matrix = _summed(parts, (len(users), len(items)))
-    return Interactions(matrix, users.names(), items.names(), "" if weighted else "baskets")
+    return _interactions(parts, users, items, "" if weighted else "baskets")
 
 
 def flat_baskets(

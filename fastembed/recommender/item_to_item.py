@@ -1,11 +1,17 @@
 """The item-to-item model of a recommender: B (V, V), the ridge regressions of each item on other items.
 
-Column c of B has weights of a set S of items other than c, and zeros elsewhere. The weights minimise
+The weights of column c of B minimise
 
-    sum_u (n_uc - sum_i n_ui B_ic)^2 + sum_i λ_i B_ic^2
+    sum_u (n_uc - sum_i n_ui B_ic)^2 + sum_i λ_i B_ic^2   so they solve   (G + Λ)_SS B_Sc = G_Sc
 
-so they solve  (G + Λ)_SS B_Sc = G_Sc  with the counts of pairs  G = n^T n  and  Λ = diag(λ).  The ridge of item i is
-λ_i = factor sqrt(f_i),  with f_i the sum of the counts of i, because the standard error of a count f is sqrt(f).
+=====  ============================================================================================================
+n_uc   the count of item c of user u (`model.log_counts`)
+S      a set of items other than c; the weights of items that are not in S are 0
+G      (V, V), the counts of pairs: n^T n
+f_i    the sum of the counts of item i
+λ_i    the ridge of item i: a factor times sqrt(f_i), because the standard error of a count f is sqrt(f)
+Λ, F   (V, V), diagonal, of λ and of f
+=====  ============================================================================================================
 
 1. *Nearest items* (Ning & Karypis 2011): S has the items with the highest cosine to c. The factor is 16.
 2. *EASE* (Steck 2019): S has all other items. Hidden items choose the factor (`strengths.py`).
@@ -28,18 +34,22 @@ from fastembed._kernels import kernels_for
 from fastembed._kernels.cooccur import product_rows, regression
 from fastembed.recommender.model import scaled_rows, totals_of
 
-HEAVY, MOST_HEAVY, HEAVY_EXPONENT = 4, 400, 0.25  # see `damp_heavy_users`
-# An item has at most PER_USER neighbours per user of the item, PER_ROOT times the root of all users, and NEIGHBOURS
-PER_USER, PER_ROOT, NEIGHBOURS = 32, 5, 300
-FEW_NEIGHBOURS = 64  # takes the place of NEIGHBOURS in a model that only chooses strengths
-RIDGE_FACTOR = 16.0
-MOST_PAIRS = 1 << 26  # the largest number of entries of G
-PAIRS_PER_TASK = 1 << 23  # the products n_ui n_uj that a task adds up in G
-COLUMNS, EASE_COLUMNS = 32, 64  # columns of B per task: of the nearest items, and of EASE
-MOST_EASE, MOST_EASE_ITEMS = 4096, 24576  # EASE has at most MOST_EASE users or items, and at most MOST_EASE_ITEMS items
-MOST_WEIGHTS = 400  # the largest number of weights in a column of EASE; most columns have 300 to 350
-GROUPS = 1200  # `_strongest` has at least this many groups per column
-ROWS_AT_ONCE = 256  # `_inverse` mirrors, and `Ease.predicted` multiplies, this many rows at a time
+HEAVY = 4  # medians of the counts of a user, above which a user is *heavy* and counts less
+MOST_HEAVY = 400  # medians, above which a user is left out: most pairs of items may be pairs of very few users
+HEAVY_EXPONENT = 0.25  # minus the exponent of the weight of a heavy user: a higher one lets heavy users count less
+NEIGHBOURS = 300  # items on which an item is regressed, at most: time and memory against the fit
+PER_ROOT = 5  # neighbours per root of the number of all users, at most: few users say little about many neighbours
+PER_USER = 32  # neighbours of an item per user of the item, at most: as for `PER_ROOT`
+FEW_NEIGHBOURS = 64  # takes the place of NEIGHBOURS in a model that only chooses strengths, to save time
+RIDGE_FACTOR = 16.0  # of the ridges λ of the nearest items: a higher factor trusts pairs of rare items less
+MOST_PAIRS = 1 << 26  # entries of G, 8 bytes each: bounds the memory
+PAIRS_PER_TASK = 1 << 23  # the products n_ui n_uj that a task adds up in G: more tasks share work evenly, and cost more
+COLUMNS, EASE_COLUMNS = 32, 64  # columns of B per task, of the nearest items and of EASE: as `PAIRS_PER_TASK`
+MOST_EASE = 4096  # users or items, the fewer, for EASE: bounds the time of the inverse
+MOST_EASE_ITEMS = 24576  # items for EASE: bounds the time of the weights
+MOST_WEIGHTS = 400  # in a column of EASE: most columns have 300 to 350
+GROUPS = 1200  # groups of a column in `_largest_of_columns`, at least: more give a sharper threshold, and take longer
+ROWS_AT_ONCE = 256  # rows that `_inverse` mirrors and `Ease.predicted` multiplies: bounds the temporary arrays
 
 
 def item_to_item(n: Any, pool: Pool, *, ease: float = 0.0, neighbours: int = NEIGHBOURS) -> Any:
@@ -54,10 +64,10 @@ def item_to_item(n: Any, pool: Pool, *, ease: float = 0.0, neighbours: int = NEI
 
 
 def damp_heavy_users(n: Any) -> Any:
-    """Return n with the row of each heavy user times  (n_u / 4 m)^(-1/4),  so that heavy users count less in  n^T n.
+    """Return n with the row of each heavy user times  (|n_u| / 4 m)^(-1/4),  so that heavy users count less in  n^T n.
 
-    m is the median of n_u. A user is heavy if n_u is above 4 m, and is left out if n_u is above 400 m: most pairs of
-    items may be pairs of very few users.
+    |n_u| is the sum of the counts of a user, and m the median of the sums. A user is heavy above 4 m, and left out
+    above 400 m.
     """
     totals = totals_of(n)
     ratios = totals / np.median(totals[totals > 0])
@@ -94,15 +104,6 @@ def nearest_weights(n: Any, pool: Pool, neighbours: int = NEIGHBOURS) -> Any:
     If the counts of all pairs do not fit in memory, only the most frequent items have a column.
     """
     frequent, item_rows = _most_frequent(n)
-    columns = _columns(item_rows, neighbours, pool)
-    rows, weights = (np.concatenate(parts) for parts in zip(*columns, strict=True))
-    places = np.repeat(frequent, [len(rows) for rows, _ in columns])
-    pairs = frequent[rows].astype(np.int32), places.astype(np.int32)
-    return sparse.csr_array((weights, pairs), (n.shape[1], n.shape[1]))
-
-
-def _columns(item_rows: Any, neighbours: int, pool: Pool) -> list[tuple[Int32, Float32]]:
-    """Return the rows and weights of each column of B from n^T, csr (V, U)."""
     items, users = item_rows.shape
     most = min(neighbours, round(PER_ROOT * users**0.5))
     most_of_item = np.minimum(PER_USER * np.diff(item_rows.indptr), most).tolist()
@@ -123,21 +124,25 @@ def _columns(item_rows: Any, neighbours: int, pool: Pool) -> list[tuple[Int32, F
             task_columns[k].append((rows, weights))
 
     pool.run(solve, len(starts))
-    return [column for part in task_columns for column in part]
+    columns = [column for part in task_columns for column in part]
+    rows, weights = (np.concatenate(parts) for parts in zip(*columns, strict=True))
+    places = np.repeat(frequent, [len(rows) for rows, _ in columns])
+    pairs = frequent[rows].astype(np.int32), places.astype(np.int32)
+    return sparse.csr_array((weights, pairs), (n.shape[1], n.shape[1]))
 
 
 def _most_frequent(n: Any) -> tuple[NDArray[np.intp], Any]:
     """Return the most frequent items, as many as have `MOST_PAIRS` pairs at most, and their rows of n^T, csr (K, U).
 
-    The first k items have at most k^2 pairs, and at most the sum of the pairs of each user.
+    The pairs of the k most frequent items are estimated from above: k^2, or the sum of the pairs of each user.
     """
     users = np.bincount(n.indices, minlength=n.shape[1])
     order = np.argsort(-users, kind="stable")[: np.count_nonzero(users)]
     item_rows = n[:, order].T.tocsr()
-    ranked = item_rows.T.tocsr()  # the columns are the ranks of items by frequency
-    before = np.arange(n.nnz, dtype=np.int32) - np.repeat(ranked.indptr[:-1], np.diff(ranked.indptr))
-    # An item after `before` items of a user makes 2 before + 1 pairs (i, j): two with each, and one with itself
-    pairs = np.cumsum(np.bincount(ranked.indices, 2 * before + 1))
+    ranked = item_rows.T.tocsr()  # column k is the item in place k of `order`
+    more_frequent = np.arange(n.nnz, dtype=np.int32) - np.repeat(ranked.indptr[:-1], np.diff(ranked.indptr))
+    # Each item of a user has two pairs with each more frequent item of the user, (i, j) and (j, i), and one with itself
+    pairs = np.cumsum(np.bincount(ranked.indices, 2 * more_frequent + 1))
     most = np.count_nonzero(np.minimum(np.arange(1.0, len(order) + 1) ** 2, pairs) <= MOST_PAIRS)
     return order[:most], item_rows[:most]
 
@@ -240,7 +245,7 @@ class Ease:
         return predictions
 
     def weights(self, factor: float, pool: Pool) -> Any:
-        """Return B, csr (V, V): of each column the weights with the largest |B_ic| sqrt(f_i); see `_strongest`."""
+        """Return B, csr (V, V), with the `NEIGHBOURS` largest |B_ic| sqrt(f_i) of each column, or a few more."""
         middle, roots, items = self._middle(factor), self.roots, len(self.roots)
         rooted_sides = Panels.of(sparse.csr_array(sparse.diags_array(roots) @ self.sides))
         starts = range(0, items, EASE_COLUMNS)
@@ -254,7 +259,7 @@ class Ease:
             diagonal = columns, np.arange(len(columns))
             scales = roots[columns] / (1 - m[diagonal] / roots[columns])
             m[diagonal] = 0
-            rows, places = _strongest(np.abs(m))
+            rows, places = _largest_of_columns(np.abs(m))
             task_weights[k] = m[rows, places] * scales[places] / roots[rows] ** 2, rows, columns[places]
 
         pool.run(solve, len(starts))
@@ -278,18 +283,18 @@ def _inverse(matrix: Float32) -> Float32 | None:
     return inverse
 
 
-def _strongest(magnitudes: Float32) -> tuple[Int32, Int32]:
+def _largest_of_columns(magnitudes: Float32) -> tuple[Int32, Int32]:
     """Return the rows and the columns of the `NEIGHBOURS` largest magnitudes (V, K) of each column, or a few more.
 
-    The magnitudes of a column are divided into groups of one size, each of which has a maximum. The `NEIGHBOURS`-th
-    largest maximum is the threshold of the column, so at least `NEIGHBOURS` magnitudes reach the threshold. If more
-    than `MOST_WEIGHTS` reach the threshold, because many items are alike, the column keeps its `NEIGHBOURS` largest.
+    A column is divided into groups of one size. The `NEIGHBOURS`-th largest of the maxima of the groups is the
+    threshold of the column, which at least `NEIGHBOURS` magnitudes reach. If more than `MOST_WEIGHTS` reach the
+    threshold, because many items are alike, the column keeps its `NEIGHBOURS` largest.
     """
     items, width = magnitudes.shape
     most, size = min(NEIGHBOURS, items - 1), max(1, items // GROUPS)
     maxima = magnitudes[: items // size * size].reshape(size, -1, width).max(axis=0)
-    least = np.partition(np.ascontiguousarray(maxima.T), -most, axis=1)[:, -most]
-    places = np.flatnonzero(magnitudes >= np.maximum(least, np.finfo(np.float32).tiny))
+    thresholds = np.partition(np.ascontiguousarray(maxima.T), -most, axis=1)[:, -most]
+    places = np.flatnonzero(magnitudes >= np.maximum(thresholds, np.finfo(np.float32).tiny))
     rows, columns = np.divmod(places.astype(np.int32), np.int32(width))
     for column in np.flatnonzero(np.bincount(columns) > MOST_WEIGHTS):
         entries = np.flatnonzero(columns == column)

@@ -1,17 +1,22 @@
 """The fitted model of a recommender: its arrays, the vector, the scores and the reasons it gives a user, and its file.
 
-User u has the counts n_uc of items c. Two models score the items for a user. Their product, in the exact softmax, is
+The product of a low-rank and an item-to-item model, in an exact softmax over all items, is
 
     log p(c | u) = a b_c + g d_u W_c + h log(1 + max(0, (n_u B)_c) / floor) - log Z_u
 
-b is the logarithm of the shares of the items, and fixed.
+========  =========================================================================================================
+u, c      a user, and an item; there are U users, V items and D dimensions
+n_uc      the count of c in the history of u: log2(1 + weight / median weight); |n_u| is the sum over the items of u
+b         (V,), the logarithms of the shares of the items
+W         (D, V), the low-rank model; `training.py` trains W
+d_u       (D,), the row of u, which minimises  s_u sum_c n_uc (logsumexp(d W + b) - (d W + b)_c) + ridge / 2 |d|^2
+s_u       (|n_u| / m)^(-1/2), the damping: an item counts less if the user has many; m is the median of |n_u|
+B         (V, V) with a zero diagonal: the weights of the *other* items of a user; `item_to_item.py` computes B
+a, g, h   the factors, which `strengths.py` chooses with the ridge
+log Z_u   the logarithm of the sum over all items, so that the probabilities sum to 1
+========  =========================================================================================================
 
-1. *Low rank*: W (D, V), and the row d_u that minimises  s_u sum_c n_uc (logsumexp(d W + b) - (d W + b)_c)
-   + ridge / 2 |d|^2,  with  s_u = (n_u / m)^-t.  n_u is the sum of the counts of u, m their median, t = 0.5. Without
-   s_u, this is the vector of a document (`trainer/folding.py`); s_u gives each item less weight if a user has many.
-2. *Item to item*: B (V, V) has a zero diagonal, so an item is predicted from the *other* items of a user.
-
-`item_to_item.py` learns B, and `strengths.py` chooses the ridge, a, g and h.
+Without s_u, d_u is the vector of a document (`trainer/folding.py`).
 """
 
 from __future__ import annotations
@@ -27,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from fastembed._base.arrays import Float32, Float64, largest_of_rows
+from fastembed._base.arrays import Float32, Float64, canonical_csr, largest_of_rows
 from fastembed._base.estimator import fields_alone
 from fastembed._base.threads import Pool, SingleThreadedBlas, cached_property, ordered_map
 from fastembed._base.validation import plain, shown
@@ -35,7 +40,7 @@ from fastembed._kernels import kernels_for
 from fastembed.corpus.sources import form_of
 from fastembed.formats.registry import FORMATS
 from fastembed.formats.tensors import header, pack_tokens, parts_of, unpack_tokens, write_tensors
-from fastembed.recommender.data import Interactions, Names, flat_baskets, is_name, matrix_of, weights_of
+from fastembed.recommender.data import Interactions, Names, flat_baskets, is_name, matrix_of, narrow
 from fastembed.trainer.folding import Layer, Origin, optimal_rows
 from fastembed.trainer.rows import BATCH_LOGITS
 from fastembed.vectors.neighbors import Neighbors
@@ -45,11 +50,14 @@ Array = NDArray[Any]
 Scored = list[tuple[Any, float]]
 FilePath = str | os.PathLike[str]
 
-TOLERANCE = 1e-5  # the tolerance of `optimal_rows` for rows of users
-ROUGH_TOLERANCE = 1e-4  # the same for rows that only rank items for a recommendation
-EXPONENT, FLOOR = 0.5, 0.1  # t in s_u, and the floor in the logarithm
+TOLERANCE = 1e-5  # the gradient of a row at which `optimal_rows` ends, as a share of the counts
+ROUGH_TOLERANCE = 1e-4  # the same for `recommend`: changes the logarithm of a probability by at most .0005
+DAMPING_EXPONENT = 0.5  # minus the exponent in s_u: 0 gives all items of all users one weight, 1 gives all users one
+FLOOR = 0.1  # the floor in the logarithm, in counts: a lower floor brings small sums closer to large ones
 NUMBERS = ("ridge", "median", "weight")  # the attributes of `Model` that are numbers
-FOLDED = 64  # the number of users whose rows `KnownRows` computes together
+FOLDED = (
+    64  # users whose rows `KnownRows` computes together: more make faster products, fewer answer a first call sooner
+)
 
 
 @dataclass(frozen=True)
@@ -81,11 +89,6 @@ class Model:
     factors: Float32
 
     __getstate__ = fields_alone
-
-    @property
-    def popularity(self) -> Float32:
-        """What popularity adds to the logits of a user with items: a b, (V,)."""
-        return self.factors[0] * self.bias
 
     @cached_property
     def origin(self) -> Origin:
@@ -124,7 +127,7 @@ def normalise(logits: Float32, left_out: Any = None) -> None:
 
 
 def contributions(x: Any, d: Float32, items: NDArray[np.intp], model: Model) -> Float64:
-    """Return what each item of a user adds to the logits of some items, (nnz, K); `popularity` is the rest of them.
+    """Return what each item of a user adds to the logits of some items, (nnz, K); the rest of them is a b.
 
     At its optimum,  d = s_u / ridge · sum_c n_c (w_c - sum_k p_k w_k):  a sum over the items of the user. The logarithm
     of the item-to-item model is divided among these items in proportion to n_c B_ci.
@@ -167,8 +170,8 @@ def totals_of(n: Any) -> Float64:
 
 
 def damping(totals: Float64, model: Model) -> Float64:
-    """Return  s_u = (n_u / m)^-t  of users with the sums of counts n_u; 0 for a user without items."""
-    return np.power(totals / model.median, -EXPONENT, out=np.zeros_like(totals), where=totals > 0)
+    """Return  s_u  of users with the sums of counts |n_u|; 0 for a user without items."""
+    return np.power(totals / model.median, -DAMPING_EXPONENT, out=np.zeros_like(totals), where=totals > 0)
 
 
 def damped(n: Any, model: Model) -> Any:
@@ -328,7 +331,7 @@ class FittedRecommender:
         both = seen.multiply(hidden).tocoo()
         if both.nnz:
             (item,) = self.data.items.names[both.col[:1]].tolist()
-            raise ValueError(f"item {shown(item)} of row {both.row[0]} is both shown and hidden")
+            raise ValueError(f"item {shown(item)} of row {both.row[0]} is both shown and hidden: take it out of hidden")
         return hidden
 
     def rows_of(self, source: Any, skip_unknown: bool) -> Any:
@@ -341,7 +344,7 @@ class FittedRecommender:
         """
         items = self.data.items
         if form_of(source) == "matrix":
-            matrix = weights_of(source.reshape((1, -1)) if source.ndim == 1 else source)
+            matrix = narrow(canonical_csr("X", source.reshape((1, -1)) if source.ndim == 1 else source))
             if matrix.shape[1] != len(items):
                 raise ValueError(f"rows of users must have the {len(items):,} items as columns, got {matrix.shape}")
             return matrix
@@ -412,16 +415,13 @@ class FittedRecommender:
                 for items, values, count in zip(best_items, p.tolist(), np.count_nonzero(p, axis=1), strict=True)
             ]
 
-        recommended: list[Scored] = []
-        for part in self.answers(asked, threads, best, exclude_seen=exclude_seen):
-            recommended += part
-        return recommended
+        return [scored for part in self.answers(asked, threads, best, exclude_seen=exclude_seen) for scored in part]
 
     def explain(self, asked: Asked, item: int) -> Explanation:
         """Return what each item of the history of one user adds to the score of an item."""
         names, history = self.data.items.names.tolist(), asked.matrix.indices
         shares = contributions(asked.matrix, asked.rows[0], np.array([item]), self.model)[:, 0]
-        bias = float((self.model.popularity if len(history) else self.model.bias)[item])
+        bias = float((self.model.factors[0] if len(history) else 1) * self.model.bias[item])
         log_p = self._log_p(asked.rows, asked.matrix, item not in history)
         order = np.argsort(-shares, kind="stable")
         added = [(names[c], float(s)) for c, s in zip(history[order], shares[order], strict=True)]

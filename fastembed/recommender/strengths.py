@@ -2,10 +2,15 @@
 
     log p(c | u) = a b_c + g d_u W_c + h log(1 + max(0, (n_u B)_c) / floor) - log Z_u
 
-`model.py` explains the symbols: b has the popularity of the items, d_u is the row of user u in the low-rank model, and
-B is the item-to-item model. The strengths are the ridge of d_u, the factor of EASE in B, and a, g and h. Each model is
-*calibrated* alone: a and the factor of the model, g or h, minimise the nll of the hidden items. The ridge, the factor
-of EASE, the share of each model in the product, and a factor on a (`POPULARITIES`) maximise the NDCG of the hidden
+===========  ======================================================================================================
+b            (V,), the popularity of the items
+d_u W_c      the logit of the low-rank model; its strength is the ridge of d_u
+log(1 + ..)  the logit of the item-to-item model; its strength is the factor of EASE in B
+a, g, h      the factors of the three terms; `Model.factors`
+===========  ======================================================================================================
+
+Each model is *calibrated* alone: a and the factor of the model, g or h, minimise the nll of the hidden items. The
+ridge, the factor of EASE, the share of each model in the product, and a factor on a maximise the NDCG of the hidden
 items, because items that nobody could predict dominate the nll.
 
 `choose_strengths` has the steps, `Search` the logits of each candidate, and `HiddenItems` says how well they predict.
@@ -27,26 +32,29 @@ from fastembed.recommender.item_to_item import Ease, damp_heavy_users, ease_fits
 from fastembed.recommender.model import FLOOR, Model, add_item_to_item, damped
 from fastembed.trainer.folding import Layer, optimal_rows
 
-HIDDEN_SHARE = 0.2  # the share of a user's items that is hidden
-# The largest number of users with hidden items is the least of HIDING_SHARE of the users with two items or more,
-# HIDING_ROOT / sqrt(items), HIDDEN_LOGITS / items, and MOST_HIDING
-HIDING_SHARE, HIDING_ROOT, MOST_HIDING = 0.25, 1 << 16, 1500
-HIDDEN_LOGITS = 1 << 24
-LEAST_HIDDEN = 200  # fewer hidden items do not choose strengths
-HIDDEN_EXPONENT = 0.5  # a hidden item weighs k^-HIDDEN_EXPONENT if its user has k hidden items
-RIDGES = (0.3, 0.75, 2.0, 5.0, 12.0)
-EASE_FACTORS = (1.0, 4.0, 16.0, 64.0)
-# The shares of the item-to-item model in the product; the low-rank model has the rest
-SHARES = (0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.85, 0.92, 0.96, 1.0)
-# Of the shares whose NDCG is at most MARGIN standard errors below the highest, the nearest to USUAL_SHARE is chosen
-USUAL_SHARE, MARGIN = 0.6, 0.5
+HIDDEN_SHARE = 0.2  # of the items of a user: more hidden items choose surer, from shorter histories than users have
+# Users with hidden items: more choose surer, and leave the first training fewer users. The least of the four numbers is
+# taken; the last three bound the time and the memory of a choice
+HIDING_SHARE = 0.25  # of the users with two items or more
+MOST_HIDING = 1500  # users
+HIDING_ROOT = 1 << 16  # users times the root of the number of items
+HIDDEN_LOGITS = 1 << 24  # users times items: the logits of one candidate
+LEAST_HIDDEN = 200  # hidden items; fewer would choose by chance
+HIDDEN_EXPONENT = 0.5  # a hidden item weighs k^-0.5 if its user has k: between one weight per item and one per user
+RIDGES = (0.3, 0.75, 2.0, 5.0, 12.0)  # of d_u, from close to the history to close to popularity
+EASE_FACTORS = (1.0, 4.0, 16.0, 64.0)  # of the ridges of EASE; `item_to_item.py`
+SHARES = (0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.85, 0.92, 0.96, 1.0)  # of the item-to-item model; the rest is low rank
+USUAL_SHARE = 0.6  # the share that is chosen if hidden items do not clearly say another
+MARGIN = 0.5  # standard errors of NDCG within which shares are alike: more choose `USUAL_SHARE` more often
 POPULARITIES = (0.1, 0.25, 0.5, 0.75, 1.0)  # factors on the a that minimises the nll
-CHOICE_TOLERANCE = 1e-2  # the tolerance of `optimal_rows` while strengths are chosen
-DEPTH = 100  # NDCG@100
-BEST = 10  # a hidden item is a hit among this many best items
-PRIOR = 3.0  # the precision of the Gaussian prior of the factors, which has mean 1; a hidden item weighs 1 at most
+CHOICE_TOLERANCE = 1e-2  # the tolerance of `optimal_rows` here: the order of candidates needs no exact rows
+DEPTH = 100  # the best items that count in NDCG: more than a list shows, so that more hidden items say something
+BEST = 10  # a hidden item is a hit among this many best items, as `recommend` returns by default
+PRIOR = 3.0  # the precision of the prior of the factors, in hidden items of weight 1: more keep few data closer to 1
 LEAST_FACTOR = 0.05  # with a below 0, the rarest items would be first for a user whose items have no weights in B
-NEWTON_STEPS = 12
+NEWTON_STEPS = 12  # at most
+LEAST_GAIN = 2e-5  # nats of nll per unit of weight: a Newton step that promises less is the last
+LEAST_STEP = 1e-6  # of a factor: a shorter step is taken though rounding shows no gain
 
 
 class Split(NamedTuple):
@@ -136,10 +144,7 @@ def hide_items(n: Any, seed: int) -> Split | None:
     rng = np.random.default_rng(seed)
     sizes = np.diff(n.indptr)
     able = np.flatnonzero(sizes >= 2)
-    most = most_hiding_users(len(able), n.shape[1])
-    if most < 1:
-        return None
-    chosen = np.sort(rng.choice(able, most, replace=False))
+    chosen = np.sort(rng.choice(able, most_hiding_users(len(able), n.shape[1]), replace=False))
     part = n[chosen]
     mask = np.zeros(part.nnz, bool)
     for first, last in zip(part.indptr[:-1], part.indptr[1:], strict=True):
@@ -147,8 +152,8 @@ def hide_items(n: Any, seed: int) -> Split | None:
         mask[rng.choice(places, max(1, round(HIDDEN_SHARE * len(places))), replace=False)] = True
     if np.count_nonzero(mask) < LEAST_HIDDEN:
         return None
-    others = ~np.isin(np.arange(n.shape[0]), chosen)
-    return Split(_entries(n, np.repeat(others, sizes)), _entries(part, ~mask), _entries(part, mask))
+    trains = ~np.isin(np.arange(n.shape[0]), chosen)
+    return Split(_entries(n, np.repeat(trains, sizes)), _entries(part, ~mask), _entries(part, mask))
 
 
 def most_hiding_users(users: int, items: int) -> int:
@@ -181,9 +186,9 @@ def choose_strengths(model: Model, split: Split, pool: Pool) -> Strengths:
     ridge, search.low_rank = best.value, best.model
     if ease_fits(*split.training.shape):
         search.ease = Ease(damp_heavy_users(split.training))
-        other = climb(EASE_FACTORS, search.with_ease, best.ndcg)
-        if other.ndcg > best.ndcg:
-            ease, search.item_to_item = other.value, other.model
+        best_ease = climb(EASE_FACTORS, search.with_ease, best.ndcg)
+        if best_ease.ndcg > best.ndcg:
+            ease, search.item_to_item = best_ease.value, best_ease.model
     product = climb(POPULARITIES, search.with_popularity).model
     factors = (search.product_factor(product) * product.factors).astype(np.float32)
     return Strengths(ridge, ease, factors, search.hits(product))
@@ -260,18 +265,16 @@ class Search:
         The factors of b minimise the nll, which needs popularity for the hidden items that neither model predicts. With
         lower factors of b, the two models decide more of the order of items.
         """
-        low_rank, item_to_item = (
-            each.logits + np.float32((popularity - 1) * each.factors[0]) * self._model.bias
-            for each in (self.low_rank, self.item_to_item)
-        )
-        number, ndcg = self._users.best_share(low_rank, item_to_item, shares_near(best, 2))
-        share = SHARES[number]
-        factors = (1 - share) * np.append(self.low_rank.factors, 0) + share * np.insert(self.item_to_item.factors, 1, 0)
-        factors[0] *= popularity
-        low_rank *= np.float32(1 - share)
+        (a, g), (b, h), bias = self.low_rank.factors, self.item_to_item.factors, self._model.bias
+        logits = self.low_rank.logits + np.float32((popularity - 1) * a) * bias
+        item_to_item = self.item_to_item.logits + np.float32((popularity - 1) * b) * bias
+        number, ndcg = self._users.best_share(logits, item_to_item, shares_near(best, 2))
+        rest, share = 1 - SHARES[number], SHARES[number]
+        logits *= np.float32(rest)
         item_to_item *= np.float32(share)
-        low_rank += item_to_item
-        return Candidate(popularity, Calibrated(factors, low_rank), number, ndcg)
+        logits += item_to_item
+        factors = np.array([(rest * a + share * b) * popularity, rest * g, share * h])
+        return Candidate(popularity, Calibrated(factors, logits), number, ndcg)
 
     def product_factor(self, product: Calibrated) -> float:
         """Return the factor on all logits of the product that minimises the nll: the order of items stays.
@@ -335,13 +338,13 @@ class HiddenItems:
             free = (factors > LEAST_FACTOR) | (gradient < 0)
             step = np.zeros_like(factors)
             step[free] = np.linalg.solve(hessian[np.ix_(free, free)], gradient[free])
-            after = np.maximum(factors - step, LEAST_FACTOR)
-            if gradient @ (factors - after) < 2e-5:
-                return after
-            while (tried := self._nll(first, second, hidden, after))[0] > nll and np.abs(step).max() >= 1e-6:
+            moved = np.maximum(factors - step, LEAST_FACTOR)
+            if gradient @ (factors - moved) < LEAST_GAIN:
+                return moved
+            while (moments := self._nll(first, second, hidden, moved))[0] > nll and np.abs(step).max() >= LEAST_STEP:
                 step = step / 2
-                after = np.maximum(factors - step, LEAST_FACTOR)
-            factors, (nll, gradient, hessian) = after, tried
+                moved = np.maximum(factors - step, LEAST_FACTOR)
+            factors, (nll, gradient, hessian) = moved, moments
         return factors
 
     def _nll(
@@ -359,16 +362,16 @@ class HiddenItems:
         return float(nll / total), gradient / total, hessian / total
 
     def best_share(self, first: Float32, second: Float32, shares: range) -> tuple[int, float]:
-        """Return the number of the chosen share of `second`, and the highest mean NDCG; `first` has the rest.
+        """Return the number in `SHARES` of the chosen share of `second`, and the highest mean NDCG of a share.
 
-        The loss of a share is the best share's NDCG minus its NDCG, user by user. Of the shares whose mean loss is at
-        most half its standard error, the share nearest to `USUAL_SHARE` is chosen.
+        Of the shares whose mean NDCG is as high as the highest, up to `MARGIN` standard errors of the difference, the
+        share nearest to `USUAL_SHARE` is chosen.
         """
-        ndcg = {k: self.ndcg(first, second, SHARES[k]) for k in shares}
-        best = max(ndcg.values(), key=np.mean)
-        losses = {k: best - gains for k, gains in ndcg.items()}
-        near = [k for k, loss in losses.items() if loss.mean() <= MARGIN * loss.std() / len(loss) ** 0.5]
-        return min(near, key=lambda k: abs(SHARES[k] - USUAL_SHARE)), float(best.mean())
+        ndcg = {number: self.ndcg(first, second, SHARES[number]) for number in shares}
+        highest = max(ndcg.values(), key=np.mean)
+        losses = {number: highest - each for number, each in ndcg.items()}  # (N,), user by user
+        alike = [number for number, loss in losses.items() if loss.mean() <= MARGIN * loss.std() / len(loss) ** 0.5]
+        return min(alike, key=lambda number: abs(SHARES[number] - USUAL_SHARE)), float(highest.mean())
 
     def ndcg(self, first: Float32, second: Float32, share: float) -> Float64:
         """Return the NDCG at `DEPTH` (N,), among the items that a user has not seen, with a share of `second`."""

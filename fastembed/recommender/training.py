@@ -1,8 +1,18 @@
-"""Training of a recommender, from the items of users to the arrays that score all items for any user.
+"""Training of a recommender: `fitted` makes the arrays W, b and B of the items of users.
 
-W is trained with one row of E per user. Then E is discarded, so that a user in the data and a new user with the same
-items have the same row (`model.py`). B is computed without W (`item_to_item.py`). A first training leaves out some
-users, whose hidden items choose how much W, B and popularity count (`strengths.py`).
+W and the rows E of the users minimise, with decays of both,
+
+    - sum_u |n_u|^(1/2) sum_c n_uc / |n_u| log softmax(E_u W + b)_c
+
+======  ===========================================================================================================
+n_uc    the count of item c of user u (`model.log_counts`); |n_u| is the sum over the items of u
+E       (U, D), the rows of the users, which are discarded: `model.fold` computes the row of any user of its items
+W       (D, V), the columns of the items
+b       (V,), the logarithms of the shares of the items, which stay as they are
+B       (V, V), the item-to-item model, computed without W (`item_to_item.py`)
+======  ===========================================================================================================
+
+A first training leaves out some users, whose hidden items choose how much W, B and popularity count (`strengths.py`).
 """
 
 from __future__ import annotations
@@ -17,7 +27,7 @@ from fastembed._base.validation import number_of, warn_user
 from fastembed.counts.store import grouped
 from fastembed.recommender.data import Interactions
 from fastembed.recommender.item_to_item import FEW_NEIGHBOURS, MOST_PAIRS, NEIGHBOURS, item_to_item
-from fastembed.recommender.model import EXPONENT, FittedRecommender, Model, log_counts, totals_of
+from fastembed.recommender.model import DAMPING_EXPONENT, FittedRecommender, Model, log_counts, totals_of
 from fastembed.recommender.options import RecommenderOptions
 from fastembed.recommender.start import first_model, newton_rows
 from fastembed.recommender.strengths import choose_strengths, hide_items, most_hiding_users
@@ -26,13 +36,17 @@ from fastembed.trainer.fit import train
 from fastembed.trainer.parameters import Parameters
 from fastembed.trainer.run import Record, Run
 
+# Higher rates learn sooner and may pass the optimum. A smaller block of users gives W more steps per epoch, by slower
+# products. The decays of E and W trade a close fit to the users of training for new users
 SETTINGS = FitOptions(learning_rate=1.0, linear_learning_rate=1.0, block_size=256, l2=0.3, linear_l2=0.4)
-# The default number of epochs makes about STEPS blocks, and is between the two other numbers
-STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 160, 3, 10
-# All epochs together compute at most PER_ENTRY scores per entry, or FREE_SCORES if that is more; one epoch always runs
-PER_ENTRY, FREE_SCORES = 1400, 1 << 26
-NEGLIGIBLE = 0.01  # up to this share of users with hidden items, W stays without these users
-FIXED_BYTES = 24 << 20  # memory for data of any size
+STEPS = 160  # blocks of all epochs together, by default: more take longer and fit closer
+FEWEST_EPOCHS, MOST_EPOCHS = 3, 10  # the bounds of the default number of epochs, where blocks are many or few
+PER_ENTRY = 1400  # scores that all epochs together compute per entry, at most: bounds the time if items are many
+FREE_SCORES = 1 << 26  # scores that all epochs together may compute however few entries there are
+NEGLIGIBLE = 0.01  # share of users; if fewer have hidden items, W stays without them, which saves a second training
+FIXED_BYTES = 24 << 20  # bytes that training takes for data of any size
+
+Trained = tuple[Model, list[Record]]  # a model, and a record per epoch
 
 
 class Sizes(NamedTuple):
@@ -52,10 +66,14 @@ def fitted(data: Interactions, options: RecommenderOptions, run: Run) -> FittedR
 
     Raises
     ------
+    ValueError
+        If no user has an item.
     MemoryError
         If training needs more memory than is free.
     """
     x, (users, items) = data.matrix, data.matrix.shape
+    if not x.nnz:
+        raise ValueError("there is nothing to learn from: no user has an item")
     sizes = np.diff(x.indptr).astype(float)
     if sizes.max() < 2:
         warn_user("no user has two items: nothing but the popularity of items can be learned")
@@ -64,7 +82,7 @@ def fitted(data: Interactions, options: RecommenderOptions, run: Run) -> FittedR
     epochs = options.epochs or epochs_for(x.shape, x.nnz)
     if run.progress is not None:
         run.progress.training(Sizes(users, items, x.nnz, epochs))
-    model, history = learned(x, options, epochs, run)
+    model, history = trained_model(x, options, epochs, run)
     return FittedRecommender(model, data, history, asdict(options))
 
 
@@ -87,14 +105,13 @@ def needed(shape: tuple[int, int], entries: int, pairs: float, dim: int) -> int:
     return int(FIXED_BYTES + 36 * entries + 8 * dim * (users + 2 * items) + pair_bytes + strength_bytes)
 
 
-def learned(x: Any, options: RecommenderOptions, epochs: int, run: Run) -> tuple[Model, list[Record]]:
+def trained_model(x: Any, options: RecommenderOptions, epochs: int, run: Run) -> Trained:
     """Return the model of users with the items x, and a record per epoch.
 
     1. Hide items of some users. If too few items can be hidden, train with all users, and end here.
     2. Train without the users with hidden items.
     3. Choose the strengths that predict the hidden items best.
-    4. Train with all users. If at most 1 % of the users have hidden items, W stays instead, and B is computed again
-       only if EASE was chosen.
+    4. Train with all users, unless hardly any user has hidden items: then W stays, and B too if it is not EASE.
 
     Parameters
     ----------
@@ -111,27 +128,26 @@ def learned(x: Any, options: RecommenderOptions, epochs: int, run: Run) -> tuple
         n.eliminate_zeros()
     split = hide_items(n, options.seed)
     if split is None:
-        model, records = _low_rank(n, weight, options, epochs, run)
+        model, records = train_low_rank(n, weight, options, epochs, run)
         return replace(model, item_to_item=item_to_item(n, run.pool)), records
-    again = split.hidden.shape[0] > NEGLIGIBLE * n.shape[0]
-    first_run = replace(run, progress=None, on_epoch_end=None) if again else run
-    model, records = _low_rank(split.training, weight, options, epochs, first_run)
-    neighbours = FEW_NEIGHBOURS if again else NEIGHBOURS
-    model = replace(model, item_to_item=item_to_item(split.training, run.pool, neighbours=neighbours))
-    strengths = choose_strengths(model, split, run.pool)
-    if again:
-        model, records = _low_rank(n, weight, options, epochs, run)
-    if again or strengths.ease:
-        model = replace(model, item_to_item=item_to_item(n, run.pool, ease=strengths.ease))
+    is_final = split.hidden.shape[0] <= NEGLIGIBLE * n.shape[0]  # the first training is the only one
+    first_run = run if is_final else replace(run, progress=None, on_epoch_end=None)
+    model, records = train_low_rank(split.training, weight, options, epochs, first_run)
+    b = item_to_item(split.training, run.pool, neighbours=NEIGHBOURS if is_final else FEW_NEIGHBOURS)
+    strengths = choose_strengths(replace(model, item_to_item=b), split, run.pool)
+    if not is_final:
+        model, records = train_low_rank(n, weight, options, epochs, run)
+    if strengths.ease or not is_final:
+        b = item_to_item(n, run.pool, ease=strengths.ease)
     records[-1] |= strengths.hits
-    return replace(model, ridge=strengths.ridge, factors=strengths.factors), records
+    return replace(model, item_to_item=b, ridge=strengths.ridge, factors=strengths.factors), records
 
 
-def _low_rank(n: Any, weight: float, options: RecommenderOptions, epochs: int, run: Run) -> tuple[Model, list[Record]]:
+def train_low_rank(n: Any, weight: float, options: RecommenderOptions, epochs: int, run: Run) -> Trained:
     """Return the model of the counts n without B, and a record per epoch.
 
-    `train` gives user u the weight `input_weights[u]`, whatever the sum n_u of the counts. The weight n_u^(1-t) is the
-    sum of the damped counts s_u n_uc up to a constant, so `counts` need no damping.
+    `train` divides the counts of a user by their sum, and gives the user the weight `input_weights[u]`. The weight
+    |n_u|^(1/2) is the sum of the damped counts of `model.damped` up to a constant, so `counts` need no damping.
     """
     model = first_model(n, weight, options, run.pool)
     parameters = Parameters.untrained(newton_rows(n, model, run.pool), model.linear, model.bias)
@@ -139,5 +155,5 @@ def _low_rank(n: Any, weight: float, options: RecommenderOptions, epochs: int, r
     settings = replace(SETTINGS, epochs=epochs, seed=options.seed)
     if epochs == 1:  # E is discarded, so the step of a row after its last use is useless
         settings = replace(settings, learning_rate=0.0)
-    records = train(parameters, FitData(counts, input_weights=totals_of(n) ** (1 - EXPONENT)), settings, run)
+    records = train(parameters, FitData(counts, input_weights=totals_of(n) ** (1 - DAMPING_EXPONENT)), settings, run)
     return replace(model, linear=np.asfortranarray(parameters.linear)), records

@@ -137,7 +137,7 @@ def test_an_option_that_a_model_does_not_use_is_wrong_usage(capsys, workplace, c
         ),
         ("train absent", "no such file: 'absent'\n"),
         ("train-recommender table.csv absent", "no such file: 'absent'\n"),
-        ("train-recommender table.csv", "name two by user and item, or --user and --item\n"),
+        ("train-recommender table.csv", "or --user and --item: the names of two fields\n"),
         ("train-classifier table.csv --field text", "give both field and label, or neither\n"),
         ("train text --digits drop", "digits"),
         ("train text --subwords 6-3", "subwords"),

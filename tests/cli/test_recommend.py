@@ -89,3 +89,13 @@ def test_training_tells_what_a_user_can_judge(run, tmp_path):
     assert last["found"] > 1.5 * last["found_by_popularity"]
     shares = f"{last['found']:.1%} are among the ten best, {last['found_by_popularity']:.1%} among the ten most popular"
     assert f"of the items hidden in training, {shares}, " in out
+
+
+@pytest.mark.parametrize("option", ["--user", "--item", "--weight"])
+def test_fields_of_pairs_are_wrong_usage_of_a_model_of_words(run, capsys, carts, tmp_path, option):
+    model = tmp_path / "w.safetensors"
+    assert run("train", carts, "-o", model, "--min-count", 1, "--quiet", *SMALL)[0] == 0
+    for asked in ("--held-out-items", "--perplexity"):
+        with pytest.raises(SystemExit, match="2"):
+            run("evaluate", model, asked, carts, option, "u")
+        assert f"{option} is for --held-out-items of a recommender" in capsys.readouterr().err

@@ -67,8 +67,9 @@ def test_baskets_are_read_as_the_model_reads(model, baskets):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"baskets": [["a0"], ["x", "y"]]}, "none of the 2 baskets has 2 known items"),
-        ({"baskets": [["a0", "a1"]], "given": 2}, "none of the 1 baskets has 3 known items"),
+        ({"baskets": [["a0"], ["x", "y"]]}, "none of the 2 baskets has 2 items that the model knows"),
+        ({"baskets": []}, "none of the 0 baskets has 2 items"),
+        ({"baskets": [["a0", "a1"]], "given": 2}, "none of the 1 baskets has 3 items that the model knows"),
         ({"given": 0}, "given must be at least 1, got 0"),
         ({"given": 1, "hidden": 0.2}, "give either given=1 or hidden=0.2"),
         ({"hidden": 1.5}, "hidden must be .* got 1.5"),
@@ -148,7 +149,7 @@ def test_a_recommender_is_scored_on_what_it_recommends(recommender, baskets, cap
     assert score.record()["perplexity"] == score.perplexity
 
 
-@pytest.mark.filterwarnings("ignore:most of these baskets were learned from")
+@pytest.mark.filterwarnings("ignore:the model learned from most of these baskets")
 def test_all_models_are_asked_for_the_same_items(model, recommender, baskets):
     """So that popularity has the same score, also with the items of training or of the test in another order."""
     other = Recommender(dim=3, epochs=1, threads=1).fit([basket[::-1] for basket in baskets[::-1]])
@@ -159,7 +160,7 @@ def test_all_models_are_asked_for_the_same_items(model, recommender, baskets):
         np.testing.assert_allclose([each.popularity["nll"] for each in scores], scores[0].popularity["nll"], rtol=1e-5)
 
 
-@pytest.mark.filterwarnings("ignore:most of these baskets were learned from")
+@pytest.mark.filterwarnings("ignore:the model learned from most of these baskets")
 def test_every_form_of_input_gives_the_same_score(recommender, baskets, tmp_path):
     items = recommender.items_.tolist()
     expected = held_out_items(recommender, baskets, hidden=0.5)
@@ -178,8 +179,11 @@ def test_every_form_of_input_gives_the_same_score(recommender, baskets, tmp_path
     assert (score.nll, score.scored, score.baskets) == (expected.nll, expected.scored, expected.baskets + 1)
     assert score.unknown == len(unknown)
     assert str(score).endswith(f"items that the model does not know, left out: {len(unknown)}")
-    with pytest.raises(ValueError, match="none of the 1 baskets has 2 known items"):
-        held_out_items(recommender, [[1, 2]])
+    for data in ([], [[]], [[1, 2]]):
+        with pytest.raises(ValueError, match=f"none of the {len(data)} baskets has 2 items that the model knows"):
+            held_out_items(recommender, data)
+    with pytest.raises(ValueError, match="none of the 1 baskets has a hidden item that the model knows"):
+        held_out_items(recommender, [items[:1]], hidden=[[]])
 
 
 def test_users_are_divided_whole(baskets):
@@ -209,8 +213,8 @@ def test_users_are_divided_whole(baskets):
     [
         ({"X": ["a"]}, "at least two users, got 1"),
         ({"X": ["a", "b"], "share": 0}, "share must be"),
-        ({"X": ["a", "b"], "user": "who"}, "user='who' names a column of a table, got list"),
-        ({"X": {"who": [1, 2]}}, "no field None; its fields are 'who'"),
+        ({"X": ["a", "b"], "user": "who"}, "user must name a field of a table of pairs, got user='who' and list"),
+        ({"X": {"who": [1, 2]}}, "of a table of pairs, got user=None and dict"),
     ],
 )
 def test_what_cannot_be_divided_is_named(given, message):
@@ -251,14 +255,14 @@ def test_baskets_learned_from_are_noticed():
     rng = np.random.default_rng(0)
     baskets = [rng.choice(30, 7, replace=False).tolist() for _ in range(40)]
     recommender = Recommender(dim=2, epochs=1, threads=1).fit(baskets[:30])
-    with pytest.warns(UserWarning, match="most of these baskets were learned from"):
+    with pytest.warns(UserWarning, match="the model learned from most of these baskets"):
         held_out_items(recommender, baskets[:30])
     held_out_items(recommender, baskets[30:])
     pairs = [["a", "b"], ["b", "c"], ["d", "e", "a"]] * 4  # small, and equal ones
     named = {"who": [f"u{k}" for k in range(12) for _ in pairs[k]], "what": [item for pair in pairs for item in pair]}
     for data, fields in ((pairs, {}), (named, {"user": "who", "item": "what"})):
         recommender = Recommender(dim=2, epochs=1, threads=1).fit(data, **fields)
-        with pytest.warns(UserWarning, match="most of these baskets were learned from"):
+        with pytest.warns(UserWarning, match="the model learned from most of these baskets"):
             held_out_items(recommender, data, **fields)
     held_out_items(recommender, [["a", "c"], *pairs])  # users 0 to 12 are others than u0 to u11
     recommender = Recommender(dim=2, epochs=1, threads=1).fit(baskets[:30])

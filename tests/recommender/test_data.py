@@ -1,6 +1,7 @@
 """Users and items from every form of input, and what is wrong with it."""
 
 import json
+from datetime import date
 
 import numpy as np
 import pytest
@@ -121,16 +122,20 @@ def test_a_matrix_has_users_as_rows_whose_names_are_their_numbers(form):
     [
         (sparse.csr_array([[1.0, -2]]), {}, ValueError, "X must be non-negative"),
         (sparse.csr_array((2, 3)), {}, ValueError, "no user has an item"),
-        (TABLE, {}, ValueError, "name two by user and item"),
+        (TABLE, {}, ValueError, "needs user and item"),
         (TABLE, {"user": "who", "item": "which"}, ValueError, "'which'"),
-        (TABLE | {"how": [1, 1, 1, 1, -1, 1]}, FIELDS, ValueError, "row 4: weight must be .* got -1"),
-        (TABLE | {"how": ["1", "2", "x", "1", "1", "1"]}, FIELDS, ValueError, "row 2: weight must be .* 'x'"),
+        (TABLE | {"how": [1, 1, 1, 1, -1, 1]}, FIELDS, ValueError, "row 4: the weight 'how' must be .* got -1$"),
+        (TABLE | {"how": ["1", "2", "x", "1", "1", "1"]}, FIELDS, ValueError, "row 2: the weight 'how' must be .* 'x'"),
+        (TABLE | {"how": np.array([1.0, np.nan] * 3)}, FIELDS, ValueError, "row 1: the weight 'how' .* got nan$"),
+        (TABLE | {"how": [date(2020, 1, 1)] * 6}, FIELDS, ValueError, "row 0: the weight 'how' .* got datetime"),
+        (TABLE | {"what": ["a", "b", "", "c", "d", "e"]}, FIELDS, TypeError, "row 2: the field 'what' is '': drop"),
+        ([["a"], ["b", None]], {}, TypeError, "basket 1: the item is None: drop missing items"),
         (TABLE | {"what": [7, 9, "9", 7, 7, 8]}, FIELDS, TypeError, "row 2: items must be .* got '9'"),
         (
-            TABLE | {"who": np.array([1.0, 2.0, np.nan] * 2)},
+            TABLE | {"who": np.array([1.0, 2.0, 3.0] * 2)},
             FIELDS,
             TypeError,
-            "users must be str or int, but 'who' .* float64",
+            "users must be str or int, got the field 'who' of float64: convert",
         ),
         (TABLE | {"who": ["a"]}, FIELDS, ValueError, "one value per pair"),
         (["milk bread"], {}, FileNotFoundError, r"no such file: 'milk bread'; baskets are .* \[\['milk', 'bread'\]"),
@@ -156,9 +161,9 @@ def test_what_is_wrong_in_a_file_is_named_with_its_line(tmp_path):
     with pytest.raises(ValueError, match=r"p.jsonl', line 2: no field 'what'"):
         Recommender().fit(path, user="who", item="what")
     path.with_suffix(".csv").write_text("who,what\nann,1\n,2\n", encoding="utf-8")
-    with pytest.raises(TypeError, match=r"p.csv', line 3: users must be .* got ''"):
+    with pytest.raises(TypeError, match=r"p.csv', line 3: the field 'who' is '': drop missing users"):
         Recommender().fit(path.with_suffix(".csv"), user="who", item="what")
-    with pytest.raises(ValueError, match=r"name two by user and item"):
+    with pytest.raises(ValueError, match="needs user and item"):
         Recommender().fit(path)
     with pytest.raises(FileNotFoundError, match="bread"):
         Recommender().fit(["ann likes bread"])
@@ -175,3 +180,13 @@ def test_items_0_to_n_are_the_columns_of_rows():
     model = Recommender(dim=2, epochs=2, threads=1).fit(table, user="u", item="i")
     assert (model.users_.tolist(), model.items_.tolist()) == ([3, 1, 0], [0, 1, 2, 3])
     assert model.recommend(sparse.csr_array([[1.0, 0, 1, 0]])) == model.recommend([[2, 0]])
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+@pytest.mark.parametrize("names", [["a", "b", None], [1, 2, None]])
+def test_a_missing_name_is_told_with_its_row_and_field(library, names):
+    frame = pytest.importorskip(library).DataFrame
+    for user, item, what in ((names, ["x", "y", "z"], "who"), (["x", "y", "z"], names, "what")):
+        kind = "user" if what == "who" else "item"
+        with pytest.raises(TypeError, match=f"row 2: the field '{what}' is (None|nan): drop missing {kind}s"):
+            Recommender(threads=1).fit(frame({"who": user, "what": item}), user="who", item="what")

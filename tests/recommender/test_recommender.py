@@ -219,9 +219,9 @@ def test_training_ends_where_it_is_told_to_and_an_error_changes_nothing(model, b
 @pytest.mark.parametrize(
     ("call", "kind", "message"),
     [
-        (lambda m: m.recommend(users=[0, 130]), KeyError, "130 is not among the 120 users, such as 0"),
+        (lambda m: m.recommend(users=[0, 130]), KeyError, "130 is not among the 120 users, such as the int 0"),
         (lambda m: m.recommend([["a00"]]), KeyError, "'a00' is not among the 20 items; .* 'a0'"),
-        (lambda m: m.recommend([[3]]), KeyError, "3 is not among the 20 items, such as 'a"),
+        (lambda m: m.recommend([[3]]), KeyError, "3 is not among the 20 items, such as the str 'a"),
         (lambda m: m.recommend([[None]]), TypeError, "item must be a str or an int, got None"),
         (lambda m: m.recommend([("a0", 2.0)]), TypeError, "item must be a str or an int, got 2.0"),
         (lambda m: m.recommend(), TypeError, "give either baskets, .* or users=.* by name"),

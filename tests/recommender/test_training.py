@@ -14,7 +14,7 @@ from fastembed import Recommender, Trainer
 from fastembed._base.threads import Pool
 from fastembed.recommender import item_to_item, strengths, training
 from fastembed.recommender.item_to_item import Ease, nearest_weights
-from fastembed.recommender.model import EXPONENT, FLOOR, fold, scores
+from fastembed.recommender.model import DAMPING_EXPONENT, FLOOR, fold, scores
 from fastembed.recommender.options import RecommenderOptions
 from fastembed.trainer.run import Run
 
@@ -22,7 +22,7 @@ POOL = Pool(1)
 
 
 def fit(x, options, pool):
-    return training.learned(x, options, options.epochs or training.epochs_for(x.shape, x.nnz), Run(pool))
+    return training.trained_model(x, options, options.epochs or training.epochs_for(x.shape, x.nnz), Run(pool))
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def log_counts(x, model):
 def objective(d, n, model, ridge):
     """Return the objective of the row d of a user with the counts n, given W."""
     x = d @ model.linear.astype(float) + model.bias
-    damping = (n.sum() / model.median) ** -EXPONENT
+    damping = (n.sum() / model.median) ** -DAMPING_EXPONENT
     return damping * (n.sum() * special.logsumexp(x) - n @ x) + ridge / 2 * d @ d
 
 
@@ -66,7 +66,7 @@ def test_training_goes_down_the_gradient_in_w_of_the_objective(taken, fitted):
     """The gradient in a column of W by differences; a first step of `fit_counts` from there goes against it."""
     model, rows = fitted
     n, d = log_counts(taken, model), rows.astype(float)
-    damping = (n.sum(axis=1) / model.median) ** -EXPONENT
+    damping = (n.sum(axis=1) / model.median) ** -DAMPING_EXPONENT
 
     def loss(flat):
         x = d @ flat.reshape(6, 40) + model.bias
@@ -78,7 +78,7 @@ def test_training_goes_down_the_gradient_in_w_of_the_objective(taken, fitted):
     totals = n.sum(axis=1)
     trainer.fit_counts(
         sparse.csr_array(n), epochs=1, learning_rate=0, linear_learning_rate=1e-2, block_size=600,
-        input_weights=totals ** (1 - EXPONENT),
+        input_weights=totals ** (1 - DAMPING_EXPONENT),
     )  # fmt: skip
     step = np.asarray(trainer.linear, float) - model.linear
     cosines = -(step * gradient).sum(axis=0) / np.linalg.norm(step, axis=0) / np.linalg.norm(gradient, axis=0)
