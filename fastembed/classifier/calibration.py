@@ -15,10 +15,10 @@ import numpy.typing as npt
 from fastembed._base.arrays import Float64
 
 MOST_SCORES = 1 << 18  # in a calibration, from documents evenly among all: they determine three numbers well
-MOST_WEIGHT = 4  # largest weight of a document in a calibration over their median
+MOST_WEIGHT = 4  # largest weight of a document, as a multiple of the median: a few documents do not decide alone
 MOST_LOGIT = 17.0  # its sigmoid is 1 in float32
-FIRM = 800  # FIRM / n is added to the precision 1 of the priors, with n documents
-MOST_EARLIER = 1000  # earlier documents at most; ten of them add 1 to the precision
+FIRM = 800  # FIRM / n is added to the precision 1 of the priors of n documents: few documents change less
+MOST_EARLIER = 1000  # largest number of earlier documents that count, 0.1 each, so that new ones keep some weight
 SPREAD = {False: 0.1, True: 2.0}  # standard deviation of the prior of the third number; 1 for the other numbers
 
 Array = npt.NDArray[Any]

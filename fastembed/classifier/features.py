@@ -36,17 +36,17 @@ from fastembed.corpus.tokens import NumberedCorpus, rank_tokens
 from fastembed.ngrams import NgramFinder, common_ngrams
 from fastembed.vocabulary import Vocabulary
 
-BAG_DOCUMENTS = 1 << 13  # documents whose bags one task makes
-PART_PAIRS = 1 << 15  # approximate number of pairs of ids whose hash table fits into a cache
+BAG_DOCUMENTS = 1 << 13  # documents whose bags one task makes: smaller tasks divide better among threads
+PART_PAIRS = 1 << 15  # pairs of ids per part of `count_pairs`, about: the hash table of a part fits into a cache
 
 Bags: TypeAlias = tuple[Int64, Int32, Float64]  # a canonical CSR matrix (N, F): indptr, indices, data
 
 END, NO_WORD = -1, kernels.NONE  # among the ids of words
-CHUNK_DOCUMENTS = 1 << 14  # documents in memory per chunk
-MOST_PARTS = 512  # the most parts in which `count_pairs` counts
-PER_WORD = {"supervised": 0.6, "tfidf": 0.7}  # an n-gram of k words has the factor PER_WORD ** (k - 1)
-PRIOR = 0.5  # number of documents that the prior of `LabelGains` counts as
-PARTS_AT_ONCE = 8  # parts per task
+CHUNK_DOCUMENTS = 1 << 14  # documents per chunk of text: larger chunks take more memory, and report less often
+MOST_PARTS = 512  # most parts of `count_pairs`: each is one more place to which pairs are written at a time
+PER_WORD = {"supervised": 0.6, "tfidf": 0.7}  # an n-gram of k words has the factor PER_WORD ** (k - 1): docs/design.md
+PRIOR = 0.5  # documents that the prior of `LabelGains` counts as: a larger prior lowers the gain of rare features more
+PARTS_AT_ONCE = 8  # parts per task, which share the memory of a table: smaller tasks divide better among threads
 
 
 # ---------------------------------------------------------------- documents as text

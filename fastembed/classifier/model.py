@@ -29,9 +29,9 @@ T = TypeVar("T")
 Array = npt.NDArray[Any]
 FilePath = str | os.PathLike[str]
 
-PIECE_SCORES = 1 << 20  # largest number of scores per task
+PIECE_SCORES = 1 << 20  # largest number of scores per task, 4 MiB: it limits memory where labels are many
 STATE = ("several", "indicator", "documents", "history")  # attributes that a file holds unchanged
-ANSWERED_DOCUMENTS = 1 << 11  # largest number of documents that one task of a prediction answers
+ANSWERED_DOCUMENTS = 1 << 11  # largest number of documents per task: smaller tasks divide better among threads
 
 _gather = kernels_for("float32").bag_gather
 

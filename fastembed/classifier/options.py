@@ -13,8 +13,8 @@ from fastembed.ngrams import check_ngram_lengths
 
 LOSSES = ("squared", "softmax")
 WEIGHTINGS = ("supervised", "tfidf", "count")
-EPOCHS = {"squared": 500, "softmax": 5}
-L2 = {"squared": 0.7, "softmax": 0.0}
+EPOCHS = {"squared": 500, "softmax": 5}  # largest number; "squared" converges before
+L2 = {"squared": 0.7, "softmax": 0.0}  # a larger penalty draws weights nearer to 0
 MOST_WORDS = 16  # largest word n-gram, since the kernel of bags takes at most this many arrays
 
 

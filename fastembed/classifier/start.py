@@ -16,7 +16,7 @@ from fastembed.classifier.features import Features
 from fastembed.classifier.model import FittedClassifier
 from fastembed.classifier.options import ClassifierOptions
 
-POWER_STEPS = 2
+POWER_STEPS = 2  # subspace iterations of `label_vectors`: each is two products with all bags, and more are more exact
 
 
 class Earlier(NamedTuple):
@@ -25,7 +25,7 @@ class Earlier(NamedTuple):
     Attributes
     ----------
     with_label : ndarray of float64 (L,)
-        How many earlier documents have each label.
+        The number of earlier documents with each label.
     documents : int
         The number of earlier documents.
     places : ndarray of int64 (K,)

@@ -1,8 +1,12 @@
-"""Training of a classifier on examples: initial parameters, and both losses.
+"""Training of a `Classifier`, in the order of the data.
 
-"softmax" is trained by gradient descent. "squared" is trained by dual coordinate ascent, on each tile of labels alone;
-then parts of the documents are left out in turn, for calibration. docs/derivation.md, section 8, has the objectives.
-Training goes on from a fitted classifier in the same way, with rows and columns for new features and labels.
+`read_examples` makes bags and labels of the documents (`data.py`); `earlier_from` takes along what a fitted classifier
+knows (`start.py`). The loss "softmax" is trained by `train` (`trainer/fit.py`). The loss "squared" is trained by
+`train_squares`, which leaves out parts of the documents in turn; their scores calibrate the classifier
+(`calibration.py`). docs/derivation.md, section 8, has the objectives.
+
+"squared" is trained by dual coordinate ascent: each document has a number per label, its dual variable, and a step
+computes the duals of one document. A tile is 16 labels, whose weights for a feature fill a cache line.
 """
 
 from __future__ import annotations
@@ -32,25 +36,25 @@ from fastembed.trainer.fit import train
 from fastembed.trainer.parameters import check_parameters
 from fastembed.trainer.run import Run
 
-BLOCK_DOCUMENTS = 64
-LINEAR_RATE = 0.05
+BLOCK_DOCUMENTS = 64  # documents per step of "softmax": with more, a step is faster per document, but steps are fewer
+LINEAR_RATE = 0.05  # learning rate on W: a larger rate learns faster, but may diverge
 RATE = 3.0  # the default rate of E; `default_rate` lowers it for documents that are alike or heavy
 STABLE = 6.0  # RATE times the largest eigenvalue of a block is at most this: docs/derivation.md, section 8
-EIGENVALUE_STEPS = 10
+EIGENVALUE_STEPS = 10  # steps of the power method: each is two products with all bags, and more are more exact
 ROUNDING = 1e-12  # a share of a label that is closer to 0 or 1 is 0 or 1
-NOTHING = 0.99  # hardly anything is learned if the loss is above this share of the loss without features
+NOTHING = 0.99  # hardly anything is learned if the loss is above this share of the loss of the labels' shares
 RARE = 1 / 3  # power of the "balanced" weights in the losses of "squared": docs/design.md
 
 LANES = CACHE_LINE // np.dtype(np.float32).itemsize  # labels of a tile
-MOST_LEFT_OUT = 1000  # largest number of documents left out at a time for calibration; at most a tenth of all
-ENOUGH = 1000  # documents that are left out in all parts together
-BIAS_SQUARE = 1 / 16  # the square of the constant feature whose weight is the bias
-CATCH_UP = 3  # extra steps of each document of the part before, once the next part is left out
+MOST_LEFT_OUT = 1000  # largest number of documents left out at a time, at most a tenth of all: so that others suffice
+ENOUGH = 1000  # documents left out in all parts together: more make the calibration more exact, and training longer
+BIAS_SQUARE = 1 / 16  # the square of the feature whose weight is the bias: larger, it frees the bias, but adds epochs
+CATCH_UP = 3  # extra steps of each document that is no longer left out: they save epochs, in which all make a step
 LEFT_OUT_TOL = 50  # the largest factor on tol while documents are left out: their scores may be less exact
 LEFT_OUT_SHARE = 20  # the factor is at most the number of documents over this: few documents need a smaller tol
 FLOOR = 1e-6  # smallest tolerance, as a share of the largest change of a score: float32 rounds
-RUN = 16  # documents that are visited consecutively
-PIECE_FEATURES = 1 << 14  # features whose weights one task writes
+RUN = 16  # documents visited consecutively: longer runs read memory faster, but make the order less random
+PIECE_FEATURES = 1 << 14  # features whose weights one task writes: smaller tasks divide better among threads
 MOST_COST = 1e30  # products with larger costs may overflow float32
 
 _epoch = kernels_for("float32").squares_epoch
