@@ -98,6 +98,8 @@ def train_vectors(arguments: argparse.Namespace) -> None:
         common.refuse(arguments, pairing, "is not for --continue: the new text is counted as the model's was")
     else:
         common.refuse(arguments, ("replay", "grow_vocabulary"), "needs --continue")
+        if "early_stopping" not in arguments or not arguments.early_stopping:
+            common.refuse(arguments, ("validation_fraction",), "needs --early-stopping")
     if not arguments.graph:
         common.refuse(arguments, ("tolerance",), "needs --graph")
     if arguments.counts:

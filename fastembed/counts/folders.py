@@ -90,6 +90,8 @@ class LocalFolder:
             return os.listdir(self.path)  # noqa: PTH208 - names, not paths
         except FileNotFoundError:
             return None
+        except NotADirectoryError:
+            raise NotADirectoryError(f"{self.path!r} is a file: counts are a folder, which `count` writes") from None
 
     def size(self, name: str) -> int:
         """Return the bytes of a file."""

@@ -21,6 +21,7 @@ from collections.abc import Generator, Hashable, Iterator, Sequence
 from contextlib import closing
 from importlib import import_module
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,7 +36,7 @@ from fastembed._kernels import kernels_for
 from fastembed.corpus.corpus import FileCorpus, Progress
 from fastembed.corpus.documents import BadRow, column_values, text_bytes
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.sources import TextFile, column_names, find_files, form_of, path_list, suffix_of
+from fastembed.corpus.sources import TextFile, column_names, find_files, form_of, is_url, path_list, suffix_of
 from fastembed.corpus.tables import csv_rows
 from fastembed.counts.groups import RowBatch
 from fastembed.counts.pairs import both_ways, name_ids, tokens_of
@@ -122,8 +123,9 @@ def _of_networkx(graph: Any, weights: bool | str) -> sparse.csr_array:
 
 
 def _of_pairs(pairs: list[Any], weights: object) -> Edges:
-    if {*map(len, pairs)} not in ({2}, {3}):
-        raise ValueError("a list of edges must hold pairs (source, target), or triples with a weight")
+    if (lengths := {*map(len, pairs)}) not in ({2}, {3}):
+        kinds = "pairs (source, target), or triples with a weight"
+        raise ValueError(f"a list of edges must hold {kinds}, got {f'lengths {lengths}' if lengths else 'no edge'}")
     sources, targets, *weight_columns = zip(*pairs, strict=True)
     ids: dict[Hashable, int] = {}
     ends = name_ids("sources", sources, ids), name_ids("targets", targets, ids)
@@ -141,7 +143,7 @@ def edges_of_file(paths: Any, ledger: Ledger, *, weights: bool = True) -> Edges:
     ids: dict[Hashable, int] = {}
     ends: list[int] = []
     amounts: list[float] = []
-    files = [file for path in path_list(paths) for file in find_files(path)]
+    files = [file for path in path_list(paths) for file in find_files(path if is_url(path) else Path(path))]
     for file in files:
         table = suffix_of(file.name) in (".csv", ".tsv")
         for number, line in _table_edges(file, ledger) if table else _text_edges(file, ledger):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -32,15 +32,15 @@ FAINT = "#8a8a8a"  # the colour of notes, ticks and frames
 METADATA: dict[str, dict[str, None]] = {".png": {}, ".svg": {"Date": None}}
 
 
-def check_place(place: Place) -> None:
+def check_place(place: Place, suffixes: Iterable[str] = tuple(METADATA)) -> None:
     """Raise TypeError, ValueError or OSError unless a picture can be drawn at a place."""
     axes = require("matplotlib.axes", "plot").Axes
     if place is None or isinstance(place, axes):
         return
     if not isinstance(place, str | os.PathLike):
         raise TypeError(f"path_or_ax must be a path or matplotlib axes, got {type(place).__name__}")
-    if Path(place).suffix.lower() not in METADATA:
-        raise ValueError(f"a picture's name must end in {' or '.join(METADATA)}, got {str(place)!r}")
+    if Path(place).suffix.lower() not in suffixes:
+        raise ValueError(f"a picture's name must end in {' or '.join(suffixes)}, got {str(place)!r}")
     check_writable(place)
 
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from fastembed._base.optional import require
 from fastembed._base.validation import printable
 from fastembed.formats.atomic import check_writable, replacing
-from fastembed.plotting.figure import FAINT, LIGHT, Place, check_place, drawing
+from fastembed.plotting.figure import FAINT, LIGHT, METADATA, Place, check_place, drawing
 from fastembed.plotting.layout import CROWD, Layout, Method, Points, lay_out, middles
 from fastembed.vectors.vectors import Vectors
 
@@ -118,7 +118,7 @@ def plot_map(
         topn = ON_A_PAGE if topn is None else topn
         _write_page(lay_out(vectors, words, topn, method, seed, progress), path_or_ax)
         return None
-    check_place(path_or_ax)
+    check_place(path_or_ax, (*METADATA, PAGE))
     layout = lay_out(vectors, words, ON_A_PICTURE if topn is None else topn, method, seed, progress)
     names = map(printable, layout.words.tokens)
     texts = [name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…" for name in names]

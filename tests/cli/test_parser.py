@@ -84,6 +84,7 @@ def test_train_takes_every_parameter_of_skipgram_and_shows_its_default():
         ("train f --replay c", "--replay needs --continue"),
         ("train f --grow-vocabulary", "--grow-vocabulary needs --continue"),
         ("train f --tolerance 0.1", "--tolerance needs --graph"),
+        ("train f --validation-fraction 0.1", "--validation-fraction needs --early-stopping"),
         ("train f --continue m --max-contexts 9", "--max-contexts is not for --continue"),
         ("train --counts c --window 3", "--window says how text is counted"),
         ("train --counts c --words", "--words says how text is read"),

@@ -173,7 +173,7 @@ def test_what_is_no_store_says_what_it_is(tmp_path):
     with pytest.raises(FileExistsError, match=r"holds other files, such as 'file'"):
         counts.save(tmp_path)
     for call in (Counts.open, counts.save):
-        with pytest.raises(NotADirectoryError, match="file"):
+        with pytest.raises(NotADirectoryError, match="file' is a file: counts are a folder"):
             call(tmp_path / "file")
     counts.save(tmp_path / "a")
     path = tmp_path / "a" / MANIFEST

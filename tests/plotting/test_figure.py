@@ -33,11 +33,13 @@ def test_pictures_follow_the_conventions_of_matplotlib(draw, axes, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["new.png"]
 
 
-def test_the_place_is_checked_first(draw, tmp_path):
+def test_the_place_is_checked_first(draw, vectors_of, tmp_path):
     with pytest.raises(TypeError, match="path_or_ax must be a path or matplotlib axes, got int"):
         draw(3)
     with pytest.raises(ValueError, match=r"must end in .*got '.*map\.jpg'"):
         draw(tmp_path / "map.jpg")
+    with pytest.raises(ValueError, match=r"\.png or \.svg or \.html, got '.*map\.pdf'"):
+        plot_map(vectors_of(9), tmp_path / "map.pdf")
     with pytest.raises(FileNotFoundError, match="nowhere"):
         draw(tmp_path / "nowhere" / "map.png")
 
