@@ -92,23 +92,21 @@ def train_vectors(arguments: argparse.Namespace) -> None:
     """
     if bool(arguments.files) == bool(arguments.counts):
         arguments.parser.error("give either FILEs to read, of which - is standard input, or --counts")
-    if arguments.model:
-        common.refuse(arguments, ("checkpoint", "mpi"), "and --continue exclude each other")
-        pairing = ("window", "weighting", "sample", "directed", "max_contexts", "baskets")
-        common.refuse(arguments, pairing, "is not for --continue: the new text is counted as the model's was")
-    else:
-        common.refuse(arguments, ("replay", "grow_vocabulary"), "needs --continue")
-        if "early_stopping" not in arguments or not arguments.early_stopping:
-            common.refuse(arguments, ("validation_fraction",), "needs --early-stopping")
-    if not arguments.graph:
-        common.refuse(arguments, ("tolerance",), "needs --graph")
-    if arguments.counts:
-        common.refuse(arguments, COUNTING, "says how text is counted, but --counts is counted")
-    else:
-        common.refuse(arguments, ("mpi",), "needs --counts")
-    if arguments.counts or arguments.graph or arguments.pairs:
-        reading = (*inputs.READING, "field", "no_header", "skip_bad")
-        common.refuse(arguments, reading, "says how text is read, but there is no text")
+    pairing = ("window", "weighting", "sample", "directed", "max_contexts", "baskets")
+    reading = (*inputs.READING, "field", "no_header", "skip_bad")
+    stops, new = getattr(arguments, "early_stopping", False), not arguments.model
+    unread = arguments.counts or arguments.graph or arguments.pairs
+    for is_unused, names, why in (
+        (arguments.model, ("checkpoint", "mpi"), "and --continue exclude each other"),
+        (arguments.model, pairing, "is not for --continue: the new text is counted as the model's was"),
+        (new, ("replay", "grow_vocabulary"), "needs --continue"),
+        (new and not stops, ("validation_fraction",), "needs --early-stopping"),
+        (not arguments.graph, ("tolerance",), "needs --graph"),
+        (arguments.counts, COUNTING, "says how text is counted, but --counts is counted"),
+        (not arguments.counts, ("mpi",), "needs --counts"),
+        (unread, reading, "says how text is read, but there is no text"),
+    ):
+        common.refuse(arguments, names if is_unused else (), why)
     ranks = Ranks(require("mpi4py.MPI", "mpi").COMM_WORLD if arguments.mpi else None)
     try:
         with ranks.together():

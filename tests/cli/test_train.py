@@ -109,7 +109,7 @@ def test_counting_and_then_training_gives_the_bits_of_training(run, tmp_path, co
     assert "validation_nll" in b.history[0]
 
 
-def test_baskets_are_counted_and_evaluated(run, tmp_path, corpus):
+def test_baskets_are_counted_and_evaluated(run, tmp_path, corpus, capsys):
     counts, model = tmp_path / "counts", tmp_path / "m.safetensors"
     assert run("count", corpus, "-o", counts, "--baskets", "share", "--quiet") == (0, "", "")
     assert run("train", "--counts", counts, "-o", model, *SMALL) == (0, "", "")
@@ -118,6 +118,9 @@ def test_baskets_are_counted_and_evaluated(run, tmp_path, corpus):
     trained = SkipGram.load(model)
     text, counted = (line.partition(": ")[2].partition(" of ")[0] for line in out.splitlines()[:2])
     assert text == counted == f"perplexity {trained.perplexity(corpus):.2f}"
+    with pytest.raises(SystemExit):
+        run("evaluate", model, "--held-out-items", corpus, "--user", "who")
+    assert "--user needs a recommender" in capsys.readouterr().err
     items = [line.removeprefix("  ") for line in out.splitlines()[3:]]
     assert items == held_out_items(trained, corpus, given=3).summary().split("\n")
 
