@@ -118,7 +118,6 @@ def _hidden_items(arguments: argparse.Namespace, file: str, model: Any) -> evalu
     """Return how well a model predicts items that are hidden from the baskets of a file."""
     how = {"given": arguments.given, "topn": arguments.topn, "progress": common.shows_bars(arguments)}
     if isinstance(model, SkipGram):
-        common.refuse(arguments, FIELDS, "needs a recommender")
         baskets = inputs.read_corpus(arguments, [file], model.reading_)
         return evaluation.held_out_items(model, baskets, hidden=arguments.hidden, **how)
     fields = fields_of(arguments)

@@ -120,7 +120,7 @@ def test_baskets_are_counted_and_evaluated(run, tmp_path, corpus, capsys):
     assert text == counted == f"perplexity {trained.perplexity(corpus):.2f}"
     with pytest.raises(SystemExit):
         run("evaluate", model, "--held-out-items", corpus, "--user", "who")
-    assert "--user needs a recommender" in capsys.readouterr().err
+    assert "--user is for --held-out-items of a recommender" in capsys.readouterr().err
     items = [line.removeprefix("  ") for line in out.splitlines()[3:]]
     assert items == held_out_items(trained, corpus, given=3).summary().split("\n")
 
