@@ -9,7 +9,7 @@ from time import sleep
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from fastembed._base.threads import Pool, SingleThreadedBlas, ordered_map
+from fastembed._base.threads import Call, Pool, SingleThreadedBlas, ordered_map
 
 
 @pytest.mark.parametrize("threads", [1, 2, 4])
@@ -114,9 +114,11 @@ def test_a_second_ctrl_c_waits_for_nothing():
     def task(number):
         if threading.get_ident() == main:
             begun.wait()
-            threading.Timer(0.5, signal.pthread_kill, (main, signal.SIGINT)).start()
             raise KeyboardInterrupt
         begun.set()
+        while sys._current_frames()[main].f_code is not Call.wait.__code__:  # until the first Ctrl-C is handled
+            sleep(1e-3)
+        signal.pthread_kill(main, signal.SIGINT)
         released.wait()
 
     with limited(20), pytest.raises(KeyboardInterrupt):
