@@ -79,9 +79,8 @@ def print_records(records: list[dict[str, Any]], settings: str) -> None:
     """Print the settings and the table of ratios."""
     say(settings)
     say(f"Ratios: median over the rounds (of the minima). gain: over {records[0]['threads']} thread.")
-    say("without set-up: the epoch alone, which a fit of several epochs repeats, / products; least times.")
     print_table(
-        ["threads", "bare products", "GFLOP/s", "epoch", "epoch / products", "without set-up", "gain"],
+        ["threads", "bare products", "GFLOP/s", "epoch", "epoch / products", "gain"],
         [
             [
                 r["threads"],
@@ -89,7 +88,6 @@ def print_records(records: list[dict[str, Any]], settings: str) -> None:
                 f"{r['products GFLOP/s']:.0f}",
                 in_units(r["epoch"]),
                 with_minima(r["ratio"], r["ratio of minima"]),
-                f"{r['without set-up']:.2f}",
                 with_minima(r["gain"], r["gain of minima"]),
             ]
             for r in records
@@ -102,17 +100,13 @@ def measure(args: argparse.Namespace, each: int) -> list[dict[str, Any]]:
     counts = random_counts(args.outputs, args.outputs, each)
     start = Trainer.random(args.outputs, args.dim, seed=0)
 
-    seconds: dict[int, list[float]] = {n: [] for n in (1, 2, *args.threads)}  # of the epochs, without set-up
-
     def fit(threads: int) -> Callable[[], list[dict[str, float]]]:
         # The same small start each time, so that the work and its results are the same too
         embedding, linear = start.embedding / args.dim, start.linear / args.dim
 
         def call() -> list[dict[str, float]]:
             trainer = Trainer(embedding.copy(), linear, threads=threads)
-            history = trainer.fit_counts(counts, epochs=1, block_size=args.block)
-            seconds[threads].append(history[0]["seconds"])
-            return history
+            return trainer.fit_counts(counts, epochs=1, block_size=args.block)
 
         return call
 
@@ -136,7 +130,6 @@ def measure(args: argparse.Namespace, each: int) -> list[dict[str, Any]]:
             "products GFLOP/s": flops / times.median(f"products, {n}") / 1e9,
             "ratio": times.ratio(f"epoch, {n}", f"products, {n}"),
             "ratio of minima": times.ratio_of_minima(f"epoch, {n}", f"products, {n}"),
-            "without set-up": min(seconds[n]) / times.minimum(f"products, {n}"),
             "gain": times.ratio(f"epoch, {args.threads[0]}", f"epoch, {n}"),
             "gain of minima": times.ratio_of_minima(f"epoch, {args.threads[0]}", f"epoch, {n}"),
         }

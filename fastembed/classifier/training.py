@@ -12,7 +12,6 @@ computes the duals of one document. A tile is 16 labels, whose weights for a fea
 from __future__ import annotations
 
 import itertools
-import time
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -299,15 +298,13 @@ class Ascent:
             The documents that take the first steps.
         """
         for _ in range(self._most_epochs):
-            began = time.perf_counter()
             starts = np.arange(0, self.count, RUN)  # of runs of documents: memory is read in larger pieces
             self._rng.shuffle(starts)
             order = (starts[:, None] + np.arange(RUN)).ravel()
             loss, change = self._epoch(np.concatenate([first, order[order < self.count]]), left_out)
             first, self._largest = first[:0], max(self._largest, change)
             sizes = {"epoch": len(self.history) + 1, "left_out": left_out.stop - left_out.start}
-            seconds = time.perf_counter() - began
-            self.history.append(sizes | {"loss": loss, "change": change, "seconds": seconds})
+            self.history.append(sizes | {"loss": loss, "change": change})
             self._ended = self._ended or self._run.epoch_ended(self.history)
             if self._ended or change <= max(tol, FLOOR * self._largest):
                 return True

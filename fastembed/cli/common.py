@@ -12,6 +12,7 @@ import json
 import os
 import re
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -332,12 +333,12 @@ class Progress(ProgressBars):
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         super().__init__()
-        self._quiet = arguments.quiet
+        self._quiet, self._began = arguments.quiet, 0.0
 
     def training(self, estimate: Any) -> None:
         """Print the estimate of the work ahead."""
         self._print(f"training {estimate}")
-        self._shows_loss = not hasattr(estimate, "users")
+        self._shows_loss, self._began = not hasattr(estimate, "users"), time.perf_counter()
         super().training(estimate)
 
     def epoch(self, record: dict[str, Any]) -> None:
@@ -349,7 +350,8 @@ class Progress(ProgressBars):
         left_out = record.get("left_out")  # documents, while a classifier learns how its scores become probabilities
         most = "at most " if held_out or "change" in record else ""
         of = f", {number_of(left_out, 'document')} left out" if left_out else f" of {most}{self._epochs}"
-        self._print(f"epoch {record['epoch']:>2}{of}{loss}   {record['seconds']:.1f} s")
+        began, self._began = self._began, time.perf_counter()
+        self._print(f"epoch {record['epoch']:>2}{of}{loss}   {self._began - began:.1f} s")
         super().epoch(record)
 
     def _print(self, line: str) -> None:

@@ -174,7 +174,7 @@ def add_plot(commands: common.Commands) -> None:
     text = "how they are projected to the plane; umap needs the extra [maps]"
     common.add_option(command, "--method", text, shown="umap if it is installed, else pca", choices=METHODS)
     common.add_option(command, "--seed", default=0, **inputs.SEED["seed"])
-    common.add_flag(command, "--history", "draw nll against epochs and seconds instead of words")
+    common.add_flag(command, "--history", "draw nll against epochs instead of words")
 
 
 def plot(arguments: argparse.Namespace) -> None:

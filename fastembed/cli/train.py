@@ -55,7 +55,8 @@ def add_train(commands: common.Commands) -> None:
     kind = source.add_mutually_exclusive_group()
     add_file = partial(common.add_option, shown="none", metavar="FILE")
     add_file(kind, "--counts", "learn from what `count` wrote instead of from text")
-    text = "the files are of a graph, with an edge per line: two names, and perhaps a weight. Learn from random walks "
+    text = "the files are of a graph, with an edge per line: two names, and perhaps a weight; CSV has columns source, "
+    text += "target and perhaps weight. Learn from random walks "
     text += "of --window steps, by default 10, by their expected counts; --weighting (flat), --min-count (1) and "
     text += "--directed (edges lead one way) also apply"
     common.add_flag(kind, "--graph", text)

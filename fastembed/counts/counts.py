@@ -339,8 +339,8 @@ class Counts:
         ----------
         graph : graph of networkx, matrix, list of pairs, table, path, or list of paths
             In a matrix (V, V), [i, j] is the weight of the edge from i to j. Lists hold pairs, or triples with a
-            weight. The columns of a table are source, target and perhaps weight, by position. Files hold an edge per
-            line, CSV and TSV after a row of names. Weights of parallel edges are added up.
+            weight. Tables, CSV and TSV have columns source, target and perhaps weight; other columns are ignored beside
+            weight. Other files hold an edge per line. Weights of parallel edges are added up.
         window : int
             L, the largest number of steps between two nodes of a pair.
         weighting : {"flat", "linear", "harmonic"}

@@ -31,13 +31,13 @@ from scipy import sparse
 from fastembed._base.arrays import Float64, Int64, aligned_zeros, canonical_csr
 from fastembed._base.panels import Panels
 from fastembed._base.threads import OnePerThread, ordered_map
-from fastembed._base.validation import check_amounts, check_finite, check_flag, shown, unmasked
+from fastembed._base.validation import check_amounts, check_finite, check_flag, listed, shown, unmasked
 from fastembed._kernels import kernels_for
 from fastembed.corpus.corpus import FileCorpus, Progress
-from fastembed.corpus.documents import BadRow, column_values, text_bytes
+from fastembed.corpus.documents import BadRow, column_values
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.sources import TextFile, column_names, find_files, form_of, is_url, path_list, suffix_of
-from fastembed.corpus.tables import csv_rows
+from fastembed.corpus.tables import csv_rows, field_rows, row_place
 from fastembed.counts.groups import RowBatch
 from fastembed.counts.pairs import both_ways, name_ids, tokens_of
 from fastembed.counts.windows import Windows
@@ -47,6 +47,7 @@ Names = Sequence[Hashable]
 
 VISITS = 1000  # the average number of visits to a node in the expected walks (docs/design.md)
 STARTS = 16  # nodes whose rows are computed together: two cache lines per node, in float64
+ENDS = ["source", "target"]  # columns of a table of edges
 SPARSE_COST = 8  # the cost of an operation of a sparse-sparse product, in operations of a sparse-dense product
 
 
@@ -80,7 +81,8 @@ def read_graph(
     if form == "graph":
         return _of_matrix(_of_networkx(graph, weights), True, directed, list(graph), ledger)
     if form == "table":
-        graph = list(zip(*(column_values(graph[name]) for name in column_names(graph) or ()), strict=True))
+        fields = _edge_fields("a table of edges", column_names(graph) or [], bool(weights))
+        graph = list(zip(*(column_values(graph[field]) for field in fields), strict=True))
     if form == "files":
         edges = edges_of_file(graph, ledger, weights=bool(weights))
     elif isinstance(graph, list) and graph and all(isinstance(edge, tuple | list) for edge in graph):
@@ -133,10 +135,24 @@ def _of_pairs(pairs: list[Any], weights: object) -> Edges:
     return Edges(*ends, amounts, list(ids))
 
 
+def _edge_fields(place: str, names: list[Any], weights: bool) -> list[str]:
+    """Return the columns of a table of edges: source, target, and the weight, if there is one and it is wanted.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing or repeated, or another column may be the weight.
+    """
+    fields = [*ENDS, "weight"] if weights and "weight" in names else ENDS
+    if any(names.count(field) != 1 for field in fields) or (weights and set(names) - set(fields) and fields is ENDS):
+        raise ValueError(f"{place} must have columns source, target and perhaps weight alone, got {listed(names)}")
+    return fields
+
+
 def edges_of_file(paths: Any, ledger: Ledger, *, weights: bool = True) -> Edges:
     """Read edges: two names a line, and perhaps a weight, or attributes as networkx writes them.
 
-    Lines of text that begin with # are comments. The first row of CSV and TSV names the columns.
+    Lines of text that begin with # are comments. CSV and TSV have columns source, target and perhaps weight.
 
     Without `weights` each edge has the weight 1.
     """
@@ -146,14 +162,14 @@ def edges_of_file(paths: Any, ledger: Ledger, *, weights: bool = True) -> Edges:
     files = [file for path in path_list(paths) for file in find_files(path if is_url(path) else Path(path))]
     for file in files:
         table = suffix_of(file.name) in (".csv", ".tsv")
-        for number, line in _table_edges(file, ledger) if table else _text_edges(file, ledger):
+        for number, line in _table_edges(file, weights, ledger) if table else _text_edges(file, ledger):
             try:
                 amount = float(line[2]) if len(line) == 3 and weights else 1.0
             except ValueError:
                 amount = -1.0
             if len(line) not in (2, 3) or not all(line[:2]) or not 0 <= amount < np.inf:
                 place = f"{file.name!r}, line {number:,}"
-                hint = "; a table is a .csv with names of columns" if len(line) == 1 else ""
+                hint = "; a table is a .csv with columns source and target" if len(line) == 1 else ""
                 raise ValueError(f"{place}: an edge is two names, perhaps a weight, got {shown(' '.join(line))}{hint}")
             amounts.append(amount)
             ends += (ids.setdefault(line[0], len(ids)), ids.setdefault(line[1], len(ids)))
@@ -176,23 +192,14 @@ def _text_edges(file: TextFile, ledger: Ledger) -> Iterator[tuple[int, list[str]
             yield ledger.lines - before, line
 
 
-def _table_edges(file: TextFile, ledger: Ledger) -> Iterator[tuple[int, list[str]]]:
+def _table_edges(file: TextFile, weights: bool, ledger: Ledger) -> Iterator[tuple[int, list[str]]]:
     """Yield the number of each row but the first, and its cells."""
-    names: list[str] = []
-    for number, row in csv_rows(file):
-        if isinstance(row, list) and isinstance(bad := text_bytes(" ".join(row), "strict", ledger), BadRow):
-            row = bad
+    _, names = next(csv_rows(file), (1, []))
+    for number, row in field_rows(file, _edge_fields(repr(file.name), list(names), weights)):
         if isinstance(row, BadRow):
-            raise ValueError(f"{file.name!r}, line {number:,}: {row.message}")
-        if not names:
-            names = row
-        elif len(row) != len(names):
-            raise ValueError(f"{file.name!r}, line {number:,}: the row has another number of cells than line 1")
-        elif not {row[0], *row[1:2]}.isdisjoint(names[:2]):
-            raise ValueError(f"{file.name!r}: line 1 must name the columns, but line {number:,} repeats a name")
-        else:
-            ledger.lines += 1
-            yield number, row
+            raise ValueError(f"{row_place(file, number)}: {row.message}")
+        ledger.lines += 1
+        yield number, list(row)
 
 
 # ---------------------------------------------------------------- which nodes

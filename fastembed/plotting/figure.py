@@ -64,13 +64,13 @@ def drawing(place: Place, size: tuple[float, float]) -> Iterator[Axes]:
 
 
 def plot_history(history: Sequence[Mapping[str, float]], path_or_ax: Place = None) -> Axes:
-    """Plot the nll of every epoch against epochs (below) and seconds (above).
+    """Plot the nll of every epoch against epochs.
 
     Parameters
     ----------
     history : sequence of mapping
         Records of epochs, as :attr:`SkipGram.history` or :meth:`Trainer.fit_counts` gives them: "nll" (or "loss" of a
-        classifier), "seconds", and perhaps "validation_nll". A dotted line marks the epoch that early stopping kept.
+        classifier), and perhaps "validation_nll". A dotted line marks the epoch that early stopping kept.
     path_or_ax : path-like or matplotlib.axes.Axes, optional
         The file to write, .png or .svg, or the axes to draw on; by default axes of a new figure of pyplot.
 
@@ -81,7 +81,7 @@ def plot_history(history: Sequence[Mapping[str, float]], path_or_ax: Place = Non
     Examples
     --------
     >>> import tempfile
-    >>> history = [{"nll": 8.1, "seconds": 2.0}, {"nll": 7.5, "seconds": 1.9}]
+    >>> history = [{"nll": 8.1}, {"nll": 7.5}]
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     ax = plot_history(history, f"{folder}/history.png")
     >>> ax.get_xlabel(), ax.get_ylabel()
@@ -93,7 +93,6 @@ def plot_history(history: Sequence[Mapping[str, float]], path_or_ax: Place = Non
     key = "nll" if "nll" in history[0] else "loss"
     records = [record for record in history if not record.get("left_out")]  # without the epochs of calibration
     nll = [record[key] for record in records]
-    seconds = np.cumsum([record["seconds"] for record in records])
     validation = [record.get("validation_nll", math.nan) for record in records]  # NaN is not drawn
     epochs = np.arange(1, len(nll) + 1)
     ticks = epochs[:: -(-len(epochs) // 10)]
@@ -108,10 +107,6 @@ def plot_history(history: Sequence[Mapping[str, float]], path_or_ax: Place = Non
         ax.set(xlabel="epochs", ylabel=label, xticks=ticks)
         ax.margins(x=0.05, y=0.1)
         ax.grid(axis="y", color="#e5e5e5")
-        above = ax.secondary_xaxis("top")
-        above.set_xticks(ticks, [f"{s:.3g}" if s < 100 else f"{s:,.0f}" for s in seconds[ticks - 1]])
-        above.set_xlabel("seconds")
-        for axis in (ax, above):
-            axis.tick_params(color=FAINT, labelcolor=LIGHT["ink"])
-            axis.spines[:].set_color(FAINT)
+        ax.tick_params(color=FAINT, labelcolor=LIGHT["ink"])
+        ax.spines[:].set_color(FAINT)
     return ax

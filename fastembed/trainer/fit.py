@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from operator import setitem
@@ -135,7 +134,7 @@ class _Fit:
 
     def epoch(self) -> None:
         """Train for one epoch."""
-        at, options, began = self.position, self.options, time.perf_counter()
+        at, options = self.position, self.options
         epoch = len(at.history) + 1
         nll = self.steps.epoch(epoch, self.rng)
         record = {
@@ -143,7 +142,6 @@ class _Fit:
             "nll": nll,
             "perplexity": math.exp(nll) if nll < LARGEST_EXPONENT else math.inf,
             "learning_rate": options.learning_rate * self.steps.share_after(epoch * self.steps.blocks_per_epoch),
-            "seconds": time.perf_counter() - began,
         }
         if (fault := _fault(self.parameters.trained)) is not None:
             raise TrainingDivergedError(

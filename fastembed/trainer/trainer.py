@@ -551,7 +551,7 @@ class Trainer:
         -------
         list of dict
             One record per epoch: `epoch`, from 1; `nll` in nats per pair, with each input before its step;
-            `perplexity`; `learning_rate` at the end; `seconds`; perhaps `validation_nll`, after the epoch, and `kept`.
+            `perplexity`; `learning_rate` at the end; perhaps `validation_nll`, after the epoch, and `kept`.
 
         Raises
         ------

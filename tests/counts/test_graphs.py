@@ -239,34 +239,45 @@ def test_files_of_networkx_are_read(tmp_path):
 
 def test_edges_of_csv_have_any_delimiter_and_quotes_and_need_names_of_columns(tmp_path):
     expected = Counts.from_graph([("a", "b c", 2.0), ("b c", "d", 0.5)])
-    for text in ("source,target,weight\na,b c,2\nb c,d,.5\n", 'x;y;w\n"a";"b c";2\n\n"b c";"d";0.5\n'):
+    for text in (
+        "source,target,weight\na,b c,2\nb c,d,.5\n",
+        'weight;target;id;source\n2;"b c";7;"a"\n\n0.5;"d";8;"b c"\n',
+    ):
         (tmp_path / "e.csv").write_text(text, encoding="utf-8")
         counts = Counts.from_graph(tmp_path / "e.csv")
         assert counts.vocabulary.tokens == expected.vocabulary.tokens
         np.testing.assert_array_equal(counts.to_scipy().toarray(), expected.to_scipy().toarray())
-    (tmp_path / "e.tsv").write_text("s\tt\na\tb c\nb c\td\n", encoding="utf-8")
+    (tmp_path / "e.tsv").write_text("source\ttarget\na\tb c\nb c\td\n", encoding="utf-8")
     assert Counts.from_graph(tmp_path / "e.tsv").vocabulary.tokens == expected.vocabulary.tokens
     for text, message in (
-        ("1,2\n2,3\n", "line 1 must name the columns, but line 2 repeats a name"),
-        ("s\n1\n", "line 2: an edge is two names, perhaps a weight, got '1'"),
-        ("# made by hand\ns,t\na,b\n", "line 2: the row has another number of cells than line 1"),
-        ("s,t,w\n1,2,-1\n", "line 2: an edge is two names"),
-        ("s,t\n", "there is no edge in"),
-        ("s,t\na,\n", "line 2: an edge is two names"),
-        ("s,t\na,\udcff\n", "line 2: not valid UTF-8"),
+        ("1,2\n2,3\n", "'.*e.csv' must have columns source, target and perhaps weight alone, got '1', '2'$"),
+        ("source,target,year\n1,2,1999\n", "perhaps weight alone, got 'source', 'target', 'year'$"),
+        ("source,target,source\n1,2,3\n", "perhaps weight alone, got 'source', 'target', 'source'$"),
+        ("", "perhaps weight alone, got $"),
+        ("source,target\na,b,c\n", "line 2: 3 fields, where the first row has 2"),
+        ("source,target,weight\n1,2,-1\n", "line 2: an edge is two names"),
+        ("source,target\n", "there is no edge in"),
+        ("source,target\na,\n", "line 2: an edge is two names"),
+        ("source,target\na,\udcff\n", "line 2: not valid UTF-8"),
     ):
         (tmp_path / "e.csv").write_bytes(text.encode(errors="surrogateescape"))
         with pytest.raises(ValueError, match=message):
             Counts.from_graph(tmp_path / "e.csv")
+    (tmp_path / "e.csv").write_text("source,target,year\na,b c,2\nb c,d,.5\n", encoding="utf-8")
+    ones = Counts.from_graph([("a", "b c"), ("b c", "d")])
+    unweighted = Counts.from_graph(tmp_path / "e.csv", weights=False)
+    np.testing.assert_array_equal(unweighted.to_scipy().toarray(), ones.to_scipy().toarray())
     (tmp_path / "e.txt").write_text("x;y;1\n", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"got 'x;y;1'; a table is a \.csv with names of columns$"):
+    with pytest.raises(ValueError, match=r"got 'x;y;1'; a table is a \.csv with columns source and target$"):
         Counts.from_graph(tmp_path / "e.txt")
 
 
 @pytest.mark.parametrize("kind", ["dict", "pandas", "polars", "pyarrow"])
-def test_edges_of_a_table_are_its_two_or_three_columns(kind):
-    table = {"from": ["a", "b c"], "to": ["b c", "d"], "cost": [2.0, 0.5]}
-    expected = Counts.from_graph(list(zip(*table.values(), strict=True)))
+def test_edges_of_a_table_are_in_columns_of_these_names(kind):
+    edges = [("a", "b c", 2.0), ("b c", "d", 0.5)]
+    table = dict(zip(("source", "target", "weight"), zip(*edges, strict=True), strict=True))
+    table = {name: list(table[name]) for name in ("weight", "target", "source")} | {"id": [1, 2]}
+    expected = Counts.from_graph(edges)
     if kind != "dict":
         table = getattr(pytest.importorskip(kind), "table" if kind == "pyarrow" else "DataFrame")(table)
     counts = Counts.from_graph(table)
@@ -279,7 +290,13 @@ def test_edges_of_a_table_are_its_two_or_three_columns(kind):
     [
         (np.ones((2, 2, 2)), {}, TypeError, "got <class 'numpy.ndarray'>"),
         ([], {}, TypeError, r"a table, or a file, got \[\]$"),
-        ({"source": ["a"]}, {}, ValueError, r"must hold pairs \(source, target\), or triples"),
+        ({"source": ["a"]}, {}, ValueError, "columns source, target and perhaps weight alone, got 'source'$"),
+        (
+            {"source": [1], "target": [2], "id": [3]},
+            {},
+            ValueError,
+            "perhaps weight alone, got 'source', 'target', 'id'$",
+        ),
         ({"source": ["a", None], "target": ["b", "c"]}, {}, ValueError, "sources must all be named, but one is None"),
         ("missing.csv", {}, FileNotFoundError, "no such file: 'missing.csv'$"),
         ("missing", {}, FileNotFoundError, "no such file: 'missing'$"),

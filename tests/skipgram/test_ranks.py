@@ -25,7 +25,7 @@ def parts(model):
         model.vectors.matrix.tobytes(),
         model.trainer.linear.tobytes(),
         model.centre_.tobytes(),
-        [{name: value for name, value in record.items() if name != "seconds"} for record in model.history],
+        model.history,
     ]
 
 

@@ -75,10 +75,6 @@ def bits(trainer):
     return [array.tobytes() for array in (trainer.embedding, trainer.linear, *trainer.squares)]
 
 
-def without_times(history):
-    return [{name: value for name, value in record.items() if name != "seconds"} for record in history]
-
-
 @pytest.fixture(params=["float32", "float64", "early stopping", "bags", "a store", "weight decay"])
 def case(request, new, counts, tmp_path, set_constant):
     """Return a function that makes a trainer, one that fits it to its data, and the options of the fit."""
@@ -120,8 +116,7 @@ def test_a_fit_that_is_interrupted_after_any_block_ends_in_the_same_bits(case, p
         for trainer in (left, make(1 + blocks % 3)):
             found = fit(trainer, checkpoint=path)
             assert bits(trainer) == bits(expected)
-            assert without_times(found) == without_times(history)
-            assert all(record["seconds"] > 0 for record in found)
+            assert found == history
         path.unlink()
 
 
