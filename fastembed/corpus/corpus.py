@@ -448,7 +448,8 @@ def _read_chunk(chunk: Chunk, reading: Reading) -> tuple[bytes, int]:
 
 
 def _bad_item(number: int, bad: BadRow) -> Exception:
-    return bad.kind(f"item {number} of the corpus: {bad.message}")
+    hint = "; drop it, or pass DocumentCorpus(items, skip_bad=True)" if bad.reason == "null" else ""
+    return bad.kind(f"item {number} of the corpus: {bad.message}{hint}")
 
 
 def disk_size(corpus: FileCorpus) -> int:

@@ -36,7 +36,7 @@ def test_what_can_be_read_only_once_is_rejected(once):
     [
         (3, "item 1 of the corpus: it is 3"),
         ({"text": "a"}, "item 1 of the corpus: a record with \\['text'\\]: name the field of the text by field"),
-        (np.nan, "item 1 of the corpus: null"),
+        (np.nan, r"item 1 of the corpus: null.*; drop it, or pass DocumentCorpus\(items, skip_bad=True\)$"),
         ([3, "a"], r"item 1 of the corpus: it mixes strings and integers: \[3, 'a'\]"),
         (bytearray(b"ab"), "item 1 of the corpus: it is bytearray"),
     ],
