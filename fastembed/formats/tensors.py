@@ -365,7 +365,7 @@ def check_header(metadata: Mapping[str, str], kind: str, path: str | os.PathLike
     """
     name = metadata.get("format", "no format")
     if name != f"fastembed.{kind}":
-        raise ValueError(f"{str(path)!r} holds {name!r}, not 'fastembed.{kind}'")
+        raise ValueError(f"{str(path)!r} holds {name.removeprefix('fastembed.')}, and no {kind}")
     if metadata.get("version") != "1":
         raise ValueError(f"{str(path)!r} is of version {metadata.get('version')!r}; this fastembed reads version '1'")
     settings: dict[str, Any] = json.loads(metadata["settings"])
