@@ -50,7 +50,7 @@ class Panels(NamedTuple):
         return row_ranges(lengths, max(int(lengths.sum()) // count, 1))
 
     def times(self, dense: NDArray[Any], pool: Pool) -> NDArray[Any]:
-        """Return the product with a dense matrix (C, K), in its dtype. The bits do not depend on the panels."""
+        """Return the product with a dense matrix (C, K), in its dtype. The bits do not depend on the threads."""
         product = np.empty((self.starts.shape[1], dense.shape[1]), dense.dtype)
         pieces, kernels = self.pieces(), kernels_for(dense.dtype)
         pool.run(lambda k: kernels.csr_times_dense(*self, dense, product, *pieces[k]), len(pieces))

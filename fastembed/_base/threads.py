@@ -9,7 +9,7 @@ import threading
 from _thread import start_new_thread
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from functools import partial
 from importlib import import_module
 from queue import Empty, SimpleQueue
@@ -17,6 +17,7 @@ from typing import Any, Generic, Self, TypeVar
 from weakref import WeakSet
 
 import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import OpenBLASController, ThreadpoolController
 
 from fastembed._base.validation import check_integer
@@ -297,6 +298,17 @@ def ordered_map(
             calls.put(None)
 
     return ordered_results(submit, items, ahead or 2 * threads, beside(work, threads, end))
+
+
+def ordered_sum(
+    part: Callable[[T], NDArray[np.float64]], tasks: list[T], shape: tuple[int, ...], pool: Pool
+) -> NDArray[np.float64]:
+    """Return the sum of `part(task)` over tasks, in their order; about two parts per thread are in memory."""
+    total = np.zeros(shape)
+    with closing(ordered_map(part, tasks, pool.threads, ahead=pool.threads)) as parts:
+        for term in parts:
+            total += term
+    return total
 
 
 def ordered_results(

@@ -89,7 +89,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
         model: Any = (Recommender if is_recommender else SkipGram).load(arguments.vectors, threads=arguments.threads)
         for file in arguments.perplexity:
             text = Counts.open(file) if is_store(file) else inputs.read_corpus(arguments, [file], model.reading_)
-            predicted.append({"file": without_password(file), **perplexity_of(model, text, shows)})
+            predicted.append({"file": without_password(file), **perplexity_of(model, text, None, shows)})
         hidden = [(without_password(file), _hidden_items(arguments, file, model)) for file in arguments.held_out_items]
     document = {
         "similarity": [{"file": file, **result.record()} for file, result in similar],

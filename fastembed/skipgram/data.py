@@ -12,8 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from scipy.sparse import issparse
 
-from fastembed._base.progress import bar
-from fastembed.corpus.corpus import Source, as_corpus
+from fastembed.corpus.corpus import Corpus, Source, as_corpus
 from fastembed.corpus.ledger import HELD_OUT, Ledger, LineSplit, check_reread, check_walks
 from fastembed.corpus.sources import FILE_NAME
 from fastembed.counts.counts import Counts
@@ -35,6 +34,8 @@ class TrainingInput(NamedTuple):
     Attributes
     ----------
     corpus : corpus or Counts
+    field : str, int or None
+        The field of the texts.
     validation_counts : Counts or None
     base : FittedModel or None
         The model to continue.
@@ -45,6 +46,7 @@ class TrainingInput(NamedTuple):
     """
 
     corpus: Source | Counts
+    field: str | int | None
     validation_counts: Counts | None
     base: FittedModel | None = None
     grow: bool = False
@@ -61,7 +63,7 @@ def counted(source: TrainingInput, options: SkipGramOptions, run: Run) -> CountP
     """
     if source.base is not None:
         source.base.check_same_shape(options)
-    if isinstance(source.corpus, Counts):
+    if isinstance(source.corpus, Counts) and source.field is None:
         return _aligned(source.corpus, source, options)
     if issparse(source.corpus):
         raise TypeError("a sparse matrix has no tokens: make counts by Counts.from_scipy(matrix, tokens=...)")
@@ -69,7 +71,7 @@ def counted(source: TrainingInput, options: SkipGramOptions, run: Run) -> CountP
         raise ValueError("validation_counts need counts; for a text, early_stopping=True holds out lines")
     if run.ranks.comm is not None:
         raise ValueError("comm needs counts, got a text: count it first, by SkipGram.count")
-    return _counted_text(source.corpus, source, options, run)
+    return _counted_text(source, options, run)
 
 
 def _aligned(counts: Counts, source: TrainingInput, options: SkipGramOptions) -> CountPair:
@@ -104,17 +106,17 @@ def _aligned(counts: Counts, source: TrainingInput, options: SkipGramOptions) ->
     return counts, validation
 
 
-def _counted_text(text: Source, source: TrainingInput, options: SkipGramOptions, run: Run) -> CountPair:
+def _counted_text(source: TrainingInput, options: SkipGramOptions, run: Run) -> CountPair:
     """Return the counts of a text to train on, and with early stopping the counts of its held-out lines.
 
     The text is read twice: for the vocabulary of a new or growing model, then for the counts. Between the two, the
     memory that training needs is checked. A model that goes on to train may have more words than the text.
     """
     base, memory_limit, progress = source.base, run.memory_limit, run.progress
-    names = text if isinstance(text, list | tuple) else ()
+    names = source.corpus if isinstance(source.corpus, list | tuple) and source.field is None else ()
     if names and all(isinstance(name, str) and FILE_NAME.fullmatch(name) and Path(name).is_file() for name in names):
         raise TypeError(f"a str in a list is a text: for files pass one str, or [pathlib.Path({names[0]!r}), ...]")
-    corpus = as_corpus(text, options.reading if base is None else base.reading_of(text, options.reading))
+    corpus = corpus_for(source.corpus, source.field, options, base)
     if memory_limit is not None:  # raises MemoryError for a limit that is too small, before the text is read
         counting_memory(memory_limit, 0, options.threads)
     text_vocabulary = None
@@ -153,6 +155,13 @@ def _counted_text(text: Source, source: TrainingInput, options: SkipGramOptions,
     return counts, validation
 
 
+def corpus_for(
+    text: Any, field: str | int | None, options: SkipGramOptions, model: FittedModel | None = None
+) -> Corpus:
+    """Return a text as a corpus, read as the options say, or by default as the text of the model."""
+    return as_corpus(text, options.reading if model is None else model.reading_of(text, options.reading), field)
+
+
 def joined_ledger(words: Ledger | None, counted: Ledger | None) -> Ledger | None:
     """Return the ledger of a vocabulary, with the unit and the held-out tokens of the ledger of the counts."""
     if words is None or counted is None:
@@ -171,12 +180,11 @@ def counting(pairing: Windows | Baskets) -> Callable[..., Counts]:
 
 
 def count_all(
-    text: Source, options: SkipGramOptions, progress: FitProgress | None, executor: Executor | None, **how: Any
+    corpus: Corpus, options: SkipGramOptions, progress: FitProgress | None, executor: Executor | None, **how: Any
 ) -> Counts:
-    """Return the counts of all lines of a text, as `SkipGram.count` documents it; `how` is passed to `Counts`."""
+    """Return the counts of all lines of a corpus, as `SkipGram.count` documents it; `how` is passed to `Counts`."""
     if executor is not None and options.baskets is not None:
         raise ValueError("executor must be None for baskets: it counts windows alone")
-    corpus = as_corpus(text, options.reading)
     words = options.vocabulary(corpus, options.max_size, progress, executor)
     how |= {"threads": options.threads, "progress": None if progress is None else progress.counting}
     if executor is not None:
@@ -186,15 +194,15 @@ def count_all(
     return counts
 
 
-def counts_for(model: FittedModel, corpus: Source | Counts, options: SkipGramOptions) -> Counts:
-    """Return counts, or those of a text or of baskets, with the rows and columns of a model."""
-    if isinstance(corpus, Counts):
+def counts_for(
+    model: FittedModel,
+    corpus: Source | Counts,
+    field: str | int | None,
+    options: SkipGramOptions,
+    progress: FitProgress | None,
+) -> Counts:
+    """Return counts, or the counts of a text or of baskets, with the rows and columns of a model."""
+    if isinstance(corpus, Counts) and field is None:
         return model.aligned(corpus)
-    text = as_corpus(corpus, model.reading_of(corpus, options.reading))
-    with bar(desc="counting") as shown:
-
-        def report(done: int, total: int | None) -> None:
-            shown.total = total
-            shown.update(done - shown.n)
-
-        return counting(model.pairing())(text, model.vocabulary, threads=options.threads, progress=report)
+    text, report = corpus_for(corpus, field, options, model), None if progress is None else progress.counting
+    return counting(model.pairing())(text, model.vocabulary, threads=options.threads, progress=report)

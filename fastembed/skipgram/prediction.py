@@ -18,8 +18,7 @@ from scipy import sparse
 from fastembed._base.arrays import largest
 from fastembed._base.threads import Pool
 from fastembed._base.validation import check_choice, check_flag, check_integer, check_number, token_of, warn_user
-from fastembed.corpus.corpus import Source, as_corpus, document_tokens
-from fastembed.corpus.reading import Reading
+from fastembed.corpus.corpus import Corpus, document_tokens
 from fastembed.skipgram.model import FittedModel
 from fastembed.trainer import folding
 from fastembed.trainer.rows import BATCH_LOGITS
@@ -168,12 +167,7 @@ def _word_probabilities(model: FittedModel, ids: NDArray[np.intp], side: str | N
 
 
 def document_vectors(
-    model: FittedModel,
-    documents: Source,
-    reading: Reading | None,
-    drops: Callable[[str], bool],
-    method: str,
-    pool: Pool,
+    model: FittedModel, documents: Corpus, drops: Callable[[str], bool], method: str, pool: Pool
 ) -> NDArray[Any]:
     """Return the vectors of documents, (N, D), float32, by a method; see `SkipGram.transform`.
 
@@ -185,7 +179,7 @@ def document_vectors(
         If there is no such method.
     """
     check_choice("method", method, ("mean", "sif", "fit"))
-    counts, matrix = _token_bags(model, documents, reading, drops)
+    counts, matrix = _token_bags(model, documents, drops)
     if method != "fit":
         return _mean_vectors(counts, matrix, model.vocabulary.counts if method == "sif" else None)
     contexts = counts[:, : model.max_contexts]
@@ -199,16 +193,13 @@ def document_vectors(
     return vectors
 
 
-def _token_bags(
-    model: FittedModel, documents: Source, reading: Reading | None, drops: Callable[[str], bool]
-) -> tuple[Any, NDArray[Any]]:
+def _token_bags(model: FittedModel, documents: Corpus, drops: Callable[[str], bool]) -> tuple[Any, NDArray[Any]]:
     """Return the counts (N, M) of each known token in each document, and the vectors (M, D) of these tokens.
 
     The first V columns are those of the vocabulary, the others those of composed tokens. Other tokens are skipped.
     """
     vocabulary, matrix, composer = model.vocabulary, model.vectors.matrix, model.composer
-    corpus = as_corpus(documents, reading)
-    tokens = document_tokens(corpus)
+    tokens = document_tokens(documents)
     if composer is None:
         rows = list(map(vocabulary.ids, tokens))
     else:

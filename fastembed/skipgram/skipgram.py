@@ -15,16 +15,15 @@ from numpy.typing import NDArray
 from fastembed._base import estimator
 from fastembed._base.estimator import Transformer
 from fastembed._base.memory import check_memory_limit
-from fastembed._base.progress import bars
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_flag, check_integer
-from fastembed.corpus.corpus import Source, as_corpus
+from fastembed.corpus.corpus import Source
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
 from fastembed.counts.counts import Counts
 from fastembed.counts.groups import group_count
 from fastembed.counts.windows import Windows
-from fastembed.skipgram.data import TrainingInput, count_all, counts_for
+from fastembed.skipgram.data import TrainingInput, corpus_for, count_all, counts_for
 from fastembed.skipgram.estimate import Estimate, estimate_of
 from fastembed.skipgram.model import FittedModel, read_model, write_model
 from fastembed.skipgram.options import SkipGramOptions, SkipGramParameters
@@ -232,7 +231,7 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
         """
         how: dict[str, Any] = {"memory_limit": memory_limit, "checkpoint": checkpoint, "comm": comm}
         with running(self, progress=progress, on_epoch_end=on_epoch_end, **how) as run:
-            self._model = fitted(TrainingInput(self._texts(corpus, field), validation_counts), self._options(), run)
+            self._model = fitted(TrainingInput(corpus, field, validation_counts), self._options(), run)
         return self
 
     def fit_transform(self, corpus: Source, y: object = None, **options: Any) -> Any:
@@ -296,9 +295,8 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
         check_memory_limit(memory_limit)
         options = self._options()
         with reporting(progress) as report:
-            return count_all(
-                self._texts(corpus, field), options, report, executor, memory_limit=memory_limit, store=store
-            )
+            texts = corpus_for(corpus, field, options)
+            return count_all(texts, options, report, executor, memory_limit=memory_limit, store=store)
 
     def partial_fit(
         self,
@@ -365,8 +363,7 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
         grow = check_flag("grow_vocabulary", grow_vocabulary)
         if replay is not None and self._model is None:
             raise ValueError("there is nothing to replay: this SkipGram has not been fitted yet")
-        corpus = self._texts(corpus, field, self._model)
-        options, source = self._options(), TrainingInput(corpus, validation_counts, self._model, grow, replay)
+        options, source = self._options(), TrainingInput(corpus, field, validation_counts, self._model, grow, replay)
         with running(self, memory_limit=memory_limit, progress=progress, on_epoch_end=on_epoch_end) as run:
             self._model = fitted(source, options, run)
         return self
@@ -606,10 +603,8 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
         from fastembed.skipgram.prediction import document_vectors
 
         model, options = self._fitted, self._options()
-        texts = self._texts(documents, field, model)
-        reading = model.reading_of(texts, options.reading)
-        pool = Pool(check_threads(options.threads))
-        vectors = document_vectors(model, texts, reading, model.options.dropping(), method, pool)
+        texts, pool = corpus_for(documents, field, options, model), Pool(check_threads(options.threads))
+        vectors = document_vectors(model, texts, model.options.dropping(), method, pool)
         return estimator.output(self, vectors, documents)
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
@@ -657,15 +652,7 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
         >>> 1 < model.perplexity(corpus) < 6
         True
         """
-        texts = self._texts(corpus, field, self._fitted)
-        return float(perplexity_of(self, texts, progress)["perplexity"])
-
-    def _texts(self, corpus: Any, field: str | int | None, model: FittedModel | None = None) -> Any:
-        """Return the texts in a field of a corpus, read by `reading`, or without it as the text of the model."""
-        if field is None:
-            return corpus
-        reading = self.reading if self.reading is not None or model is None else model.vocabulary.reading
-        return as_corpus(corpus, reading, field)
+        return float(perplexity_of(self, corpus, field, progress)["perplexity"])
 
     # ---------------------------------------------------------------- files
 
@@ -725,10 +712,10 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
         return SkipGramOptions(**{field.name: getattr(self, field.name) for field in fields(SkipGramParameters)})
 
 
-def perplexity_of(model: SkipGram, corpus: Source | Counts, progress: bool) -> dict[str, Any]:
+def perplexity_of(model: SkipGram, corpus: Source | Counts, field: str | int | None, progress: bool) -> dict[str, Any]:
     """Return `SkipGram.perplexity`, the number of outputs, and the share of known tokens of a text, None for counts."""
-    with bars(progress):
-        counts = counts_for(model._fitted, corpus, model._options())
+    with reporting(progress) as report:
+        counts = counts_for(model._fitted, corpus, field, model._options(), report)
         perplexity, read = float(np.exp(model._fitted.trainer.nll(counts))), counts.ledger or Ledger()
     known = None if isinstance(corpus, Counts) else read.tokens_used / max(read.tokens_read, 1)
     return {"perplexity": perplexity, "outputs": counts.shape[1], "known": known}

@@ -23,9 +23,10 @@ from fastembed.counts.store import GroupedCounts, grouped
 from fastembed.formats.tensors import pack_tokens
 from fastembed.skipgram.data import TrainingInput, counted, joined_ledger
 from fastembed.skipgram.estimate import Estimate, estimate_of
+from fastembed.skipgram.gauge import apply_gauge
 from fastembed.skipgram.model import FittedModel
 from fastembed.skipgram.options import SkipGramOptions
-from fastembed.skipgram.start import apply_gauge, least_squares_rows, log_shares, svd_start
+from fastembed.skipgram.start import least_squares_rows, log_shares, svd_start
 from fastembed.skipgram.subwords import LEARNING_RATE, Subwords, composed, ridge_fit
 from fastembed.trainer.checkpoint import arrays_digest
 from fastembed.trainer.data import FitData, FitOptions, check_data
