@@ -8,6 +8,8 @@ X is in CSR form: bag n has the ids, ascending and distinct, and the weights fro
 Bags share rows of E, so `group_bags` groups the entries of the bags of a block by row of E. The groups are in the order
 in which their rows first occur in the block; the entries of a group are in the order of the block. So g_f is one sum
 whose order depends on the block alone, and a step reads and writes each row of E once.
+
+The twins are `gather` and `scatter` of ``fastembed/reference.py``.
 """
 
 from libc.stdint cimport int32_t, int64_t

@@ -16,6 +16,8 @@ gradient's direction):
 
 The first step of a row is as long as the rate. `row_rates` multiply the rate of each row of the embedding. Without sums
 of squares (NULL), the embedding makes the steps of gradient descent:  row -= rate * g.
+
+The twins are `block_loss`, `block_residual` and `momentum_adagrad` of ``fastembed/reference.py``.
 """
 
 from libc.math cimport exp, fabs, log, sqrt

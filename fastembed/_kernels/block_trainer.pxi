@@ -1,6 +1,7 @@
 """Training on many blocks, by a team of threads, of a model that is bound once.
 
-The way of a step, at most six calls deep; what is below loops over numbers, and is inlined:
+The twin is `fit_counts` of ``fastembed/reference.py``. The way of a step, at most six calls deep; deeper functions loop
+over numbers and are inlined:
 
     BlockTrainer.step   opens the phases; merges the partial results of the shards; lets the ranks exchange
       run_phase         opens a phase for the team                                              team.pxi

@@ -9,7 +9,7 @@ sorted row and clears the scratch. Nothing is hashed, and the work is linear in 
 
 Weights are whole numbers in double. Sums below 2^53 are exact, so any partition of the text or of the rows gives the
 same bits. Threads may count disjoint ranges of rows at once, each with scratch memory, and gather the positions in
-disjoint parts of the text.
+disjoint parts of the text. The twin of `count_rows` is `cooccurrence` of ``tests/twins.py``.
 """
 
 from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint32_t, uint64_t

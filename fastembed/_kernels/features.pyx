@@ -1,8 +1,9 @@
 """Token ids -> bags of features: word n-grams by an exact table of pairs, and the bag of each document in CSR form.
 
-An n-gram is the pair of an (n-1)-gram and the word after it, so 64 bits identify it exactly: a table of n-grams holds
-pairs of ids and no text. The id -1 is the end of a document and the start of the next, and a neighbour of words. The id
--2 is no feature.
+An n-gram is the pair of an (n-1)-gram and the next word, so a table of n-grams holds pairs of ids and no text. The id
+-1 stands between two documents, and is a neighbour of the last and of the first word. The id -2 is no feature.
+
+The twins in ``tests/twins.py`` have the names of the functions; for `PairIndex` it is `find_pairs`.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
@@ -23,8 +24,8 @@ cdef enum:
     PAIRS_AHEAD = 16    # pairs between the prefetch of a line and the search
     WEIGHTS_AHEAD = 32  # entries between the prefetch of a weight and its use
     MOST_ARRAYS = 16    # of features, in `bags`
-    FEW_IDS = 40        # up to so many are sorted by insertion
-    BAGS_AHEAD = 8      # bags between the prefetch of a bag's first 32 ids and 24 weights and their use
+    FEW_IDS = 40        # most ids that are sorted by insertion
+    BAGS_AHEAD = 8      # bags between a prefetch (32 ids, 24 weights) and its use
 
 
 cdef inline uint64_t pair_of(int32_t left, int32_t right) noexcept nogil:
@@ -32,7 +33,7 @@ cdef inline uint64_t pair_of(int32_t left, int32_t right) noexcept nogil:
 
 
 cdef inline bint is_pair(int32_t left, int32_t right) noexcept nogil:
-    """Return whether two ids are a pair: neither is NONE, and they are not both -1, which is an empty document."""
+    """Return whether two ids are a pair: neither is NONE, and not both are -1, the ends of an empty document."""
     return left > NONE and right > NONE and (left >= 0 or right >= 0)
 
 
@@ -54,8 +55,8 @@ cdef struct Line:
 cdef class PairIndex:
     """An index of a fixed set of pairs of ids: a search reads one cache line, rarely a second.
 
-    The hash of a pair selects a line; if that is full, the pair is on the next line that is not. Any number of threads
-    may call :meth:`find_all` at once.
+    The hash of a pair selects a line. If the line is full, the pair is on the next line with room. Any number of
+    threads may call :meth:`find_all` at once.
 
     Parameters
     ----------
@@ -67,7 +68,7 @@ cdef class PairIndex:
     MemoryError
         Without 21 bytes of memory per pair.
     ValueError
-        If the arrays are not of one length, below 2^31 - 1, or have a pair twice.
+        If the arrays differ in length, have 2^31 - 1 pairs or more, or have a pair twice.
     """
 
     cdef void* memory
@@ -142,7 +143,7 @@ cdef class PairIndex:
         ----------
         left : int32 (n,)
         right : int32 (n,)
-            -2 is in no pair, and (-1, -1) is none.
+            A pair has no -2, and at most one -1.
         shift : int
             Not negative.
         numbers : int32 (n,), written
@@ -165,7 +166,7 @@ cdef class PairIndex:
 # ---------------------------------------------------------------- pairs by parts
 
 cdef inline uint64_t part_of(uint64_t pair, int shift) noexcept nogil:
-    """Return the part of a pair: the high bits of a hash without a key, since the order of pairs depends on parts."""
+    """Return the part of a pair: high bits of a hash. It has no key, since the order of pairs depends on parts."""
     return splitmix(pair) >> shift if shift < 64 else 0
 
 
@@ -300,11 +301,11 @@ def put_numbers(
     left, right, shift, first, last
         As for `part_sizes`.
     numbers, bounds
-        As of `number_pairs`.
+        As for `number_pairs`.
     ranks : int32 (n,)
         The rank of each distinct pair, or -2, at its place in `number_pairs`.
     starts : int64 (parts,), increased
-        Where the number of the next pair of each part is.
+        The place in `numbers` of each part's next pair.
     pair_ranks : int32 (n,), written
     """
     cdef int high = shift_of(starts.shape[0])
@@ -378,7 +379,7 @@ def bags(
     Raises
     ------
     ValueError
-        If there are more arrays.
+        If there are more than 16 arrays.
     MemoryError
         Without memory for the ids of the longest document.
     """
@@ -568,9 +569,9 @@ cdef inline bint is_space(uint8_t byte) noexcept nogil:
 
 
 def separate_labels(const uint8_t[::1] text, const uint8_t[::1] prefix) -> tuple[bytes, bytes]:
-    """Split lines into (labels, rest). Labels are the tokens that begin with a prefix, and lose it.
+    """Return the labels of each line, without their prefix, and the rest of each line.
 
-    Both have as many lines as the text, which ends with a newline. A prefix alone is no label.
+    A label is a token that begins with the prefix and is longer. The text ends with a newline.
     """
     cdef const uint8_t* begin = &text[0] if text.shape[0] else NULL
     cdef const uint8_t* end = begin + text.shape[0]

@@ -1,6 +1,7 @@
 """The logits  x_r = f a_r + g b_r  of users r, for two matrices a and b (R, V) with contiguous rows.
 
-User r has seen the items starts[r] to starts[r + 1] - 1 of `seen`; all others are candidates. `x` (V,) is scratch.
+User r has seen the items starts[r] to starts[r + 1] - 1 of `seen`; all other items are candidates. `x` (V,) is
+scratch. ``tests/_kernels/test_mixture.py`` has the formulas in NumPy.
 """
 
 from libc.math cimport INFINITY, log

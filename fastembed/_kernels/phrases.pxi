@@ -1,4 +1,7 @@
-"""Phrases: counts of neighbouring tokens, and phrases joined in a text. Included by tokens.pyx, for `TokenTable`."""
+"""Phrases: counts of neighbouring tokens, and phrases joined in a text. tokens.pyx includes this file.
+
+The twins are `neighbors` and `join_phrases` of ``tests/twins.py``.
+"""
 
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
@@ -33,9 +36,9 @@ cdef inline uint64_t pair_hash(Pair pair, uint64_t key) noexcept nogil:
 cdef class NeighborTable:
     """The counts of tokens, and of pairs of neighbours, in a text.
 
-    Two tokens of a line are neighbours if nothing, or up to two *common* tokens, stand between them. A common token is
-    no neighbour itself. A number, `between`, says what stands between: 0 for nothing, 1 + i for the common token i,
-    1 + i + (c + 1)(1 + j) for the common tokens i and j of c. One thread may add at a time.
+    Neighbours are two tokens of a line that are not *common*, with at most two common tokens between them. The number
+    `between` names these: 0 is none, 1 + i the common token i, and 1 + i + (c + 1)(1 + j) the common tokens i and j of
+    c. One thread may add at a time.
 
     Parameters
     ----------
@@ -160,7 +163,7 @@ cdef class NeighborTable:
                 ids[id] = <int32_t>id_of(
                     target, source.text + start_of(source, id), length_of(source, id), scan_hash_of(source, id),
                 )
-            # The other table's slots are in the order of their hashes, and would cluster in a smaller table
+            # Grow first: the other's pairs come in the order of their hashes, and would cluster in a smaller table
             while self.mask < other.mask:
                 self.grow()
             for place in range(other.mask + 1):
@@ -197,7 +200,7 @@ cdef inline uint64_t step_of(int32_t node, int64_t token) noexcept nogil:
 
 
 cdef class PhraseTable:
-    """Phrases as a tree, whose edges are tokens: the edges from the root to an end node are a phrase.
+    """Phrases as a tree whose edges are tokens: each way from the root to an end node is a phrase.
 
     One thread may insert at a time; any number of threads may call :meth:`join` while none inserts.
     """

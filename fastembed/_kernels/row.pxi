@@ -19,6 +19,8 @@ tells the compiler so and changes nothing.
 If the input is a bag, h is the weighted sum of its rows, and the gradient of each row is its weight times dL/dh.
 
 A step whose result would not be finite changes nothing: `descend_bag` returns False.
+
+The twins are the functions of one example in ``fastembed/reference.py``.
 """
 
 from libc.float cimport DBL_EPSILON, DBL_MAX, FLT_EPSILON, FLT_MAX

@@ -1,6 +1,6 @@
 """Training on many examples in order, for any number of epochs: the kernels of row.pxi in a loop without the GIL.
 
-The way of a step, five calls deep:
+The twin is `train` of ``fastembed/reference.py``. The way of a step, five calls deep:
 
     RowTrainer.step       one example (`train`: many)
       RowTrainer.descend  for the dtype

@@ -4,6 +4,8 @@ A sparse matrix A (R, C) is in panels of columns: panel k has the columns bounds
 row the entries starts[k, row] to starts[k + 1, row] - 1. Columns of entries are relative to the panel, in 16 bits. The
 rows of a dense operand or product that belong to a panel stay in the second-level cache during a pass over all rows of
 A.
+
+The twin of `positive_pmi` is in ``tests/twins.py``.
 """
 
 from libc.math cimport log

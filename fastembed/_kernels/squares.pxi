@@ -1,25 +1,27 @@
 """The loss "squared" with full rank: an epoch of dual coordinate ascent on a tile of labels.
 
-Document i is the bag x_i, with cost C_i; y_il is 1 if it has label l, else 0. Label l has the weights w_l, the bias b_l
-and the scores m_il = x_i . w_l + b_l. (docs/derivation.md, section 8, writes X_i, kappa_i, x_il, and theta_il for the
-duals a_il.) The objective of each label is
+Document i is the bag x_i with the cost C_i; y_il is 1 if it has label l, else 0. Label l has weights w_l, a bias b_l,
+and for each document the score m_il = x_i . w_l + b_l. The objective of a label is
 
     |w_l|^2 / 2 + sum_i C_i (y_il - m_il)^2 / 2
 
-At its minimum w_l = sum_i a_il x_i with the duals a_il = C_i (y_il - m_il). A step makes the second equation hold for
-one document, with all other duals fixed. If a changes by d, m changes by |x_i|^2 d, so
+At its minimum w_l = sum_i a_il x_i, with the duals a_il = C_i (y_il - m_il). A step keeps the first equation and solves
+the second for one document. Adding d to a_il adds |x_i|^2 d to m_il, so
 
-    d = (C_i (y - m) - a) / (1 + |x_i|^2 C_i)
+    d = (C_i (y_il - m_il) - a_il) / (1 + |x_i|^2 C_i)
 
-The bias is u times the weight of one more feature, which is u in each document; l2 pulls it to its first value. The
-`bias_square` is u^2. A larger u leaves the bias freer but takes more epochs, since it makes all documents alike.
+docs/derivation.md, section 8, has X_i, kappa_i, x_il and theta_il for x_i, C_i, m_il and a_il. The twin is
+`squares_epoch` of ``tests/twins.py``.
 
-Most features occur in one document alone. The weight of such a feature f is x_if a_il, so it needs no row: together
-they add unshared_i a_il to m, where unshared_i is the sum of their x_if^2. |x_i|^2 includes them.
+The bias is u times the weight of one more feature, which is u in every document. `bias_square` is u^2. With a larger u,
+l2 draws the bias less to its first value, but documents are more alike, so training takes more epochs.
+
+Most features occur in one document alone. The weight of such a feature f of document i is x_if a_il, so it needs no
+row. Together these features add unshared_i a_il to m_il, where unshared_i is the sum of their x_if^2. |x_i|^2 includes
+them.
 
 Labels are independent. A tile has as many labels as fit a cache line; its weights, a row per feature, are contiguous.
-The width is no constant for the compiler: it would unroll the loops before it vectorises them, and they would take
-twice as long.
+The compiler does not know `width`: it would unroll the loops before it vectorises them, which doubles their time.
 """
 
 from libc.math cimport fabs
@@ -32,7 +34,7 @@ from fastembed._kernels.types cimport real, real_alone
 cdef enum:
     MOST_LANES = 16
     LINE_ENTRIES = 16  # ids of a cache line
-    # Documents between a prefetch and its use. Each prefetch needs the data of the one before:
+    # Documents between a prefetch and its use. Each prefetch needs the data of the prefetch before:
     ENTRIES_AHEAD = 40   # of the arrays with one number per document
     BAGS_AHEAD = 16      # of two cache lines of the bag
     DOCUMENTS_AHEAD = 6  # of the rows of the bag
@@ -59,8 +61,8 @@ def squares_epoch(
 ):
     """Make the steps of the documents `order` on one tile of labels.
 
-    `squares` are |x_i|^2 with the `bias_square`. sums[tile] becomes the loss, summed over the documents before their
-    steps, and the largest |x_i|^2 |d|: the change of a score by a step.
+    `squares` are |x_i|^2 plus the `bias_square`. sums[tile] becomes the sum of the losses before each step, and the
+    largest change of a score by a step, |x_i|^2 |d|.
     """
     cdef Py_ssize_t width = rows.shape[2], k, t, i, ahead, first = tile * width, count = order.shape[0]
     cdef real* tile_rows = &rows[tile, 0, 0]

@@ -1,6 +1,7 @@
-"""Rows of counts <-> the tiles of a group, of which each has the entries of all rows in the columns of one shard.
+"""Rows of counts <-> the tiles of a group: a tile has the entries of the group's rows in the columns of a shard.
 
-The columns of a row ascend, so a tile has a contiguous range of its entries.
+The columns of a row ascend, so a tile has a contiguous range of its entries. The twin is `tiles_of` of
+``tests/twins.py``.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
@@ -123,7 +124,7 @@ def damaged_tile(
     const uint8_t[::1] data, const int64_t[::1] bounds, const int64_t[::1] offsets, const int64_t[::1] entries,
     const int64_t[::1] filled, const uint8_t[::1] kinds, int64_t rows,
 ) -> int:
-    """Return the number of the first tile that is none of a group of `rows` rows, or -1."""
+    """Return the number of the first tile that cannot be of a group of `rows` rows, or -1."""
     cdef int64_t shard, damaged = -1
     cdef Tile tile
     with nogil:
@@ -170,7 +171,7 @@ def read_rows(
         The tiles of the group, as for `fill_tiles`.
     denominator : float
     row_factors : float64 (R,), column_factors : float64 (V,)
-        Those of all rows of the group, and of all columns.
+        The factors of all rows of the group, and of all columns.
     first, last : int
     places : int64 (last - first,), increased
         Where the first entry of each row is written, and then where it ends.

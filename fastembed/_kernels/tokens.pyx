@@ -1,6 +1,7 @@
 """Text -> tokens -> ids: the table of tokens, their ranking by count, and the check of UTF-8.
 
-Counting makes no Python object per token. The tokens of a text are as in token_scan.pxd.
+token_scan.pxd says what a token is. Counting makes no Python object per token. The twins are `count_tokens`, `encode`,
+`ranking` and `valid_utf8` of ``tests/twins.py``.
 """
 
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc
@@ -18,7 +19,7 @@ from fastembed._kernels.token_scan cimport Scan, next_token, scan_of
 
 cdef extern from *:
     """
-    // What the bytes F8 to FE of tokens in lists stand for (corpus/reading.py); FE is a token without characters
+    // What the bytes F8 to FE mean in tokens of lists (corpus/reading.py); FE is a token without characters
     static const int fastembed_spaces_in_tokens[8] = {' ', '\\t', '\\n', '\\v', '\\f', '\\r', -1, 0xFF};
     """
     const int* SPACES_IN_TOKENS "fastembed_spaces_in_tokens"
@@ -34,13 +35,13 @@ cdef struct Sought:
     # A token whose slot is being prefetched
     const uint8_t* token
     int64_t length
-    uint64_t hash   # in use
+    uint64_t hash   # by the hash in use
     int64_t lines   # lines that end before the token
 
 
 cdef struct Written:
     int32_t* at     # where the next id is written
-    int64_t lines   # lines whose -1 is written
+    int64_t lines   # ends of lines that are written
     bint gaps       # whether a token without an id is written as -2
 
 
@@ -147,12 +148,12 @@ cdef class TokenTable:
         text : uint8 (n,)
             Valid UTF-8 that does not begin or end inside a token.
         open_line : bool
-            Whether the line in which the text begins has tokens before the text.
+            Whether the first line has tokens before this text.
 
         Returns
         -------
         tokens, lines, empty_lines : int
-            Numbers of tokens, of lines that end in this text, and of lines among these without a token.
+            Numbers of tokens, of lines that end in this text, and of such lines without a token.
         """
         cdef Scan scan = scan_of(text, open_line, NULL)
         with nogil:
@@ -259,11 +260,11 @@ cdef inline bint is_escaped(const Ranked* a) noexcept nogil:
 
 
 cdef class Ranking:
-    """The tokens of several tables, all different, with a count of at least `least`, to be sorted by decreasing count.
+    """The tokens of several tables that occur at least `least` times, to be sorted by decreasing count.
 
-    At first they are in the order of the tables; table k has tokens ``bounds[k]`` to ``bounds[k + 1] - 1``.
-    :meth:`sort` sorts a run of tokens, :meth:`merge` makes one sorted run of two. Threads may do so with different runs
-    at once. The tables must not change meanwhile.
+    No two tables share a token. At first, table k has tokens ``bounds[k]`` to ``bounds[k + 1] - 1``. :meth:`sort` sorts
+    a run of tokens, :meth:`merge` makes one sorted run of two. Threads may work on different runs at once. The tables
+    must not change meanwhile.
     """
 
     cdef readonly list bounds

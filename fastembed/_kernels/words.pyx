@@ -3,9 +3,9 @@
 Both functions take UTF-8 and return UTF-8 for :mod:`fastembed._kernels.tokens`: a newline ends a sequence, ASCII white
 space separates its tokens. The twins are `words` and `sequences` of ``tests/twins.py``.
 
-setup.py generates tables of properties of characters from `unicodedata`: the number of a page for each 128 code points,
-and for each position in a page the number of a record of properties. Characters with the same properties share a
-record, and equal pages are stored once: 46 kB.
+setup.py makes tables of the properties of characters from `unicodedata`: PAGES names the page of each 128 code points,
+RECORDS the record of each place in a page, and CHARACTERS has the properties of each record. Equal pages and equal
+records are stored once, so the tables take 46 kB.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
@@ -25,7 +25,7 @@ cdef extern from "unicode_tables.h":
         MARK "FASTEMBED_MARK"              # M
         NUMBER "FASTEMBED_NUMBER"          # N
         IDEOGRAPH "FASTEMBED_IDEOGRAPH"    # a Han ideograph or kana: a token of its own
-        CASED "FASTEMBED_CASED"            # cased, which a final sigma depends on
+        CASED "FASTEMBED_CASED"            # cased: decides between the two forms of sigma
         IGNORED "FASTEMBED_IGNORED"        # skipped in the search for cased characters
         CAPITAL "FASTEMBED_CAPITAL"        # Lu, Lt
 
@@ -45,7 +45,7 @@ cdef enum:
     SOFT_HYPHEN = 0xAD
     HYPHEN = 0x2010
     RIGHT_QUOTE = 0x2019
-    ZWNJ = 0x200C               # joiners: invisible, but spelling inside a word of Persian, Sinhala or Bengali
+    ZWNJ = 0x200C               # joiners: invisible, but part of the spelling of Persian, Sinhala and Bengali
     ZWJ = 0x200D
     SIGMA = 0x3A3               # its lower case depends on its position in the word
 
@@ -241,7 +241,7 @@ cdef uint8_t* put_words(const uint8_t* t, int64_t n, bint keep_case, int digits,
             last = (t - 1)[0]
             w.cased = 97 <= last | 32 <= 122
             w.inside = w.cased or 48 <= last <= 57
-        # The characters of the run one by one, then more while a rule depends on more than the last byte
+        # Read this run by characters, and more text while it depends on a state that `put_run` does not know
         stop = t + RUN if end - t >= RUN else end
         while t < stop or t < end and (w.ideograph or w.apostrophe or w.sigma != NULL or w.number != NULL):
             t += decode(t, &point)
@@ -257,7 +257,7 @@ cdef uint8_t* put_words(const uint8_t* t, int64_t n, bint keep_case, int digits,
 
 
 def words(const uint8_t[::1] text, bint keep_case, int digits) -> bytes:
-    """Return the words of a text, in lower case, separated by white space, and the newlines of the text.
+    """Return a text's words, in lower case and separated by white space, and its newlines.
 
     Parameters
     ----------
@@ -274,8 +274,8 @@ def words(const uint8_t[::1] text, bint keep_case, int digits) -> bytes:
         It ends in white space unless it is empty.
     """
     cdef int64_t n = text.shape[0], written
-    # A character of b bytes becomes b bytes, or 3 if b is 2, and may have a space before it. The space replaces a byte
-    # of the text, or the character is behind an ideograph, which has at least 3 bytes.
+    # The output has at most 2 n bytes: b bytes become b bytes, or 3 if b is 2. A new space replaces a byte of the text,
+    # or stands behind an ideograph, which has 3 or 4 bytes.
     cdef bytes result = PyBytes_FromStringAndSize(NULL, 2 * n + RUN)
     cdef uint8_t* out = <uint8_t*>PyBytes_AS_STRING(result)
     cdef const uint8_t* first = &text[0] if n else out
@@ -380,12 +380,12 @@ def sequences(const uint8_t[::1] text, int unit, bint inside, bint last) -> byte
     Parameters
     ----------
     text : uint8 (n,)
-        Valid UTF-8: a whole text, or a part of one, cut where
+        Valid UTF-8: a text, or a part of a text that ends where
         :func:`fastembed.corpus.chunks.cut_for` says.
     unit : PARAGRAPH, SENTENCE or DOCUMENT
         Of a sequence.
     inside : bool
-        Whether the text begins inside a sequence, after more than white space.
+        Whether the text continues a sequence that is not empty.
     last : bool
         Whether the last sequence ends with the text.
 
