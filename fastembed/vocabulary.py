@@ -62,7 +62,7 @@ class Vocabulary:
     reading : Reading or None
         How the text was read, or None if unknown.
     appended : int
-        The number of tokens at the end that were added by :meth:`grown`.
+        The number of tokens at the end that :meth:`grown` added.
 
     Raises
     ------
@@ -175,8 +175,8 @@ class Vocabulary:
             enough = int(counts[:number].sum())
             tokens, counts = tokens[:number][:max_size], counts[:number][:max_size]
         if not tokens:
-            why = ", ".join([*ledger.dropped, f"below min_count={min_count}"])
-            raise NoTokenError(f"none of the {different:,} different tokens is left: {why}")
+            why = " or ".join([*ledger.dropped, f"below min_count={min_count}"])
+            raise NoTokenError(f"no token is left: all {different:,} different tokens are {why}")
         ledger.tokens_used = int(counts.sum())
         left = ledger.tokens_read - sum(ledger.dropped.values())
         ledger.dropped |= {

@@ -34,7 +34,7 @@ def test_the_counts_are_those_of_a_counter(corpus, min_count, max_size):
     enough = {token: count for token, count in found.items() if count >= min_count}
     expected = sorted(enough, key=lambda token: (-found[token], token))[:max_size]
     if not expected:
-        with pytest.raises(ValueError, match="the corpus is empty" if not found else "none of the"):
+        with pytest.raises(ValueError, match="the corpus is empty" if not found else "no token is left"):
             Vocabulary.from_corpus(corpus, min_count, max_size)
         return
     vocabulary = Vocabulary.from_corpus(corpus, min_count, max_size)
@@ -121,8 +121,8 @@ def test_a_list_none_of_which_occurs_is_warned_of():
         ({"max_size": True}, TypeError, "max_size"),
         ({"drop": []}, ValueError, "drop must hold at least one token"),
         ({"keep_only": "abc"}, TypeError, "keep_only .*'abc'"),
-        ({"min_count": 5}, ValueError, "none of the 4 .* below min_count=5"),
-        ({"drop": ["a", "b", "c", "d"]}, ValueError, "none of the 4 .* listed in drop"),
+        ({"min_count": 5}, ValueError, "no token is left: all 4 .* below min_count=5"),
+        ({"drop": ["a", "b", "c", "d"]}, ValueError, "no token is left: all 4 .* listed in drop"),
     ],
 )
 def test_bad_options_and_lists_that_leave_no_token_are_errors(options, error, message):

@@ -55,7 +55,7 @@ def aligned_zeros(shape: tuple[int, ...], dtype: np.dtype[Any] | str) -> np.ndar
 def whole_sparse(matrix: Any) -> Any:
     """Return a sparse matrix of a caller, on the same arrays, after checking its indices.
 
-    SciPy trusts indices, and flags of their order that a caller may have outdated.
+    SciPy trusts the indices, and a flag that says they are in order, which may be out of date.
     """
     if matrix.format in ("csr", "csc", "bsr"):
         arrays = map(np.ascontiguousarray, (matrix.data, matrix.indices, matrix.indptr))
@@ -145,7 +145,7 @@ def largest_of_rows(values: NDArray[np.float32], count: int) -> NDArray[np.int64
     """
     columns, low = values.shape[1], np.int64(0xFFFFFFFF)
     count = min(count, columns)
-    if 0 < MANY * count < columns:  # the wanted values are at least the least of the largest maxima
+    if 0 < MANY * count < columns:  # the largest maxima of `count` groups bound the wanted values
         groups = MANY // 2 * count
         maxima = values[:, : columns // groups * groups].reshape(len(values), -1, groups).max(axis=1)
         least = np.partition(maxima, groups - count, axis=1)[:, groups - count]
@@ -153,7 +153,7 @@ def largest_of_rows(values: NDArray[np.float32], count: int) -> NDArray[np.int64
         order = np.lexsort((-values[owners, candidates], owners))
         firsts = np.searchsorted(owners, np.arange(len(values)))
         return candidates[order[firsts[:, None] + np.arange(count)]]
-    # The key of a value: its bits, in the order of numbers, above its place. No two keys are equal
+    # The key of a value has its bits, in the order of numbers, above its place: no two keys are equal
     bits = (values + np.float32(0)).view(np.int32)  # makes -0.0 zero
     keys = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).astype(np.int64) << 32 | (low - np.arange(columns))
     keys.partition(min(columns - count, columns - 1), axis=1)

@@ -10,7 +10,7 @@ Wherever a corpus is asked for, it is
   ``str``, or a sequence of tokens, strings or integers.
 
 A text holds one sequence per line, and ASCII white space separates the tokens, unless a :class:`Reading` says
-otherwise. A text in memory means what a file in UTF-8 with that content means: each of its lines is a sequence. Files
+otherwise. A text in memory is read as a file with the same content: each of its lines is a sequence. Files
 whose names end in ``.gz``, ``.bz2``, ``.xz`` or ``.zst`` (before Python 3.14 with the extra [zstd]) are decompressed
 while they are read. An integer as a token stands for its decimal digits.
 

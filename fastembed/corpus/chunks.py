@@ -1,7 +1,6 @@
 """The text of a file in chunks, decompressed while it is read.
 
-A chunk is up to about 4 MB of whole sequences, or a piece of a sequence that is longer. A thread reads a chunk
-without the others.
+A chunk is up to about 4 MB of whole sequences, or a piece of a longer sequence. Threads read chunks independently.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from fastembed.corpus.sources import COMPRESSED, FilePart, TextFile, UrlFile
 
 CHUNK_BYTES = 1 << 20  # bytes per read
 LARGE_CHUNK_BYTES = 1 << 22  # most bytes per chunk of a large file
-CHUNKS = 256  # only files with more chunks have chunks above CHUNK_BYTES: many threads need many chunks
+CHUNKS = 256  # a file has at least so many chunks before they exceed CHUNK_BYTES: many threads need many chunks
 TAIL_BYTES = 1 << 12  # the end of a chunk, which is searched for a line end first
 LONGEST_TOKEN = 1 << 23  # bytes; a longer token means that the file is no text, and would fill the memory
 LINE_SPACES = (b" ", b"\t", b"\v", b"\f", b"\r")  # the ASCII white space inside a line
@@ -39,8 +38,8 @@ Cut = Callable[[bytes], tuple[int, bool]]  # returns where a text can be cut, or
 
 _PARAGRAPH_END = re.compile(rb"\n[ \t\v\f\r]*\n")
 
-# White space behind a digit, a letter, a comma or a semicolon ends neither a sentence nor a hyphenated line. No hyphen
-# or quotation mark of two bytes begins with C3 or more, and none of three bytes with E3 or more.
+# Safe places to cut are behind a digit, a letter, a comma or a semicolon: no sentence or hyphenated line ends there.
+# Letters that are not ASCII begin with C3 to DF or E3 to F4; no hyphen and no quotation mark does.
 _BEFORE_SPACE = rb"(?:[0-9A-Za-z,;]|[\xc3-\xdf][\x80-\xbf]|[\xe3-\xf4][\x80-\xbf]{2,3})(?=[ \t\n\v\f\r])"
 _BEFORE_HAN = rb"[\x80-\xbf](?=[\xe4-\xe9])"  # a Han ideograph, U+4000 to U+9FFF, is a word of its own
 _SAFE = re.compile(_BEFORE_SPACE)
@@ -63,7 +62,7 @@ class TextChunk:
     offset, size : int
         The place of the chunk in the decompressed text, and its number of bytes there.
     inside : bool
-        Whether the chunk begins inside a sequence of which earlier chunks held more than white space.
+        Whether the chunk continues a sequence that is not empty.
     last : bool
         Whether the file is known to end here. The last chunk of a file may have False.
     """
@@ -129,9 +128,9 @@ def _without_mark(text: bytes) -> bytes:
 
 
 def token_without_end(name: str, line: int) -> ValueError:
-    """Return the error for too long a text without a place to cut."""
+    """Return the error for a text that is too long to be one token."""
     place = f"{name!r}, line {line}"
-    return ValueError(f"{place}: more than {LONGEST_TOKEN:,} bytes without a place to cut: a text has white space")
+    return ValueError(f"{place} has more than {LONGEST_TOKEN:,} bytes without white space: pass a text")
 
 
 def read_chunks(
@@ -191,7 +190,7 @@ def read_data(file: TextFile, report: Callable[[int], object] | None = None) -> 
             try:
                 data = text.read(CHUNK_BYTES)
                 if not data and text is not raw and not raw.tell():  # GzipFile accepts an empty file
-                    raise EOFError("it is empty, not even an archive")
+                    raise EOFError("the file is empty")
             except errors as error:
                 raise OSError(f"cannot read {file.name!r} beyond byte {size:,} of its text: {error}") from error
             size += len(data)
@@ -237,7 +236,7 @@ class Streams:
             if not rest and (ended or self._stream.needs_input) and not (rest := self._raw.read(size)):
                 if ended:
                     break
-                raise EOFError("it ends before its last stream does")
+                raise EOFError("the file ends too early")
             if ended:
                 self._stream = self._new()
             data = self._stream.decompress(rest, size)
@@ -329,7 +328,7 @@ class PlainFile:
 def open_plain(file: TextFile) -> PlainFile | None:
     """Return the open file, or None if it must be read from beginning to end.
 
-    A compressed file must, and a file whose size the system does not know, as in /proc.
+    These are compressed files, and files whose size the system does not know, as in /proc.
     """
     if Path(file.name).suffix.lower() in COMPRESSED:
         return None

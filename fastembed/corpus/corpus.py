@@ -350,7 +350,7 @@ def corpus_ids(corpus: Corpus, size: int, ledger: Ledger, progress: Progress | N
         If the corpus is files, or an item is not a sequence of such ids.
     """
     if isinstance(corpus, FileCorpus):
-        raise TypeError(f"vocabulary={size} says that the corpus consists of ids, so it cannot be files")
+        raise TypeError(f"vocabulary={size} is for lists of ids, got files: pass a Vocabulary")
     for number, item in corpus._items(progress):
         where = f"item {number} of the corpus"
         try:
@@ -396,7 +396,7 @@ def map_text(
     Parameters
     ----------
     reading : Reading
-        If kernels cannot apply it (`compiled`), one thread makes the tokens, and the function gets them as text.
+        If it has a tokenizer or a pattern, one thread makes the tokens, and the function gets the tokens as text.
     function : callable
         Called with (text, inside): sequences in UTF-8, and whether the first one began in an earlier chunk. Returns the
         result and the numbers of tokens, of sequences that end here, and of empty sequences that begin and end here.

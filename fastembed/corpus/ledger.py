@@ -15,14 +15,14 @@ from fastembed._base.validation import check_flag, check_integer, check_number, 
 
 @dataclass
 class Ledger:
-    """What was read, what of it was used, and what was dropped and why: read = used + dropped.
+    """How many tokens were read, used and dropped, and why: read = used + dropped.
 
     Attributes
     ----------
     bytes : int
         Bytes of text after decompression; 0 for a corpus in memory.
     lines, empty_lines : int
-        Sequences, and those without a token.
+        Numbers of sequences, and of sequences without a token.
     tokens_read, tokens_used : int
     dropped : dict of str to int
         Number of tokens that were not used, by reason.
@@ -39,7 +39,7 @@ class Ledger:
 
     Notes
     -----
-    Of a graph, the tokens are its nodes.
+    For a graph, the tokens are nodes.
 
     Examples
     --------

@@ -37,7 +37,7 @@ Counts: TypeAlias = npt.NDArray[np.float64]
 
 THRESHOLDS = {"npmi": 0.5, "word2vec": 100.0}  # the defaults
 DIGITS = 6  # decimals of a score, so that files are short and hold scores exactly
-MOST_COMMON = 4000  # the most common words: the kernel numbers pairs of common words in 24 bits
+MOST_COMMON = 4000  # largest number of common words: the kernel numbers pairs of common words in 24 bits
 SEARCH_GLUE = 0xFF  # joins the words of a phrase during the search: a byte that no UTF-8 text has
 
 
@@ -159,8 +159,8 @@ class Phrases:
                 break
             scores |= new
         if not scores:
-            wanted = f"occurs min_count={min_count:,} times and has a {scoring} score of at least {least:g}"
-            raise ValueError(f"no phrase was found: no pair {wanted}")
+            wanted = f"occurs min_count={min_count:,} times with a {scoring} score of at least {least:g}"
+            raise ValueError(f"no phrase: no pair {wanted}; lower min_count or threshold")
         first.tokens_used = first.tokens_read
         scores = dict(sorted(scores.items(), key=lambda item: (-item[1], item[0])))
         return cls(list(scores), list(scores.values()), first)
@@ -211,7 +211,7 @@ class Phrases:
         for words, score in zip(self.phrases, self.scores.tolist(), strict=True):
             line = " ".join(words)
             if len(line.encode(errors="surrogatepass").split()) != len(words):
-                raise ValueError(f"spaces separate tokens in a file of phrases, but one of {words} has white space")
+                raise ValueError(f"tokens in a file of phrases must not have white space, got {words}")
             lines.append(line + ("\n" if math.isnan(score) else f"\t{score!r}\n"))
         try:
             text = "".join(lines).encode()
@@ -247,7 +247,7 @@ class Phrases:
                 raise ValueError(f"{str(path)!r}, line {number}: {error}") from None
             phrases[words] = score
         if not phrases:
-            raise ValueError(f"{str(path)!r} holds no phrase: one per line was expected, such as 'new york'")
+            raise ValueError(f"{str(path)!r} holds no phrase: write one per line, such as 'new york'")
         return cls(list(phrases), list(phrases.values()))
 
     def __len__(self) -> int:

@@ -28,7 +28,7 @@ EMPTY = b"\xfe"
 _escape = bytes.maketrans(SPACES, NO_SPACES)
 _unescape = bytes.maketrans(NO_SPACES, SPACES)
 
-LONGEST = 8  # the most words of a phrase
+LONGEST = 8  # largest number of words of a phrase
 GLUE = ord("_")  # between the words of a phrase
 NOTHING = "matches the empty string, which is no token: write + instead of *"
 DIGITS = {"keep": kernels.KEEP, "shape": kernels.SHAPE, "drop": kernels.DROP}
@@ -62,8 +62,7 @@ class Reading:
     token_pattern : str, optional
         A regular expression, whose matches in a sequence are its tokens.
     tokenizer : callable, optional
-        Called with a sequence (str), returns its tokens. Give either this or `token_pattern`; both run in Python, which
-        is slow.
+        A function from a sequence (str) to its tokens, instead of a `token_pattern`. Both run in Python, and are slow.
     phrases : iterable of phrases, optional
         Neighbouring tokens to join with ``_``, after all other options: a :class:`Phrases`, or an iterable of phrases.
     errors : {"strict", "replace"}
@@ -107,7 +106,7 @@ class Reading:
                 if (value := getattr(self, name)) != default:
                     raise ValueError(f"{name}={value!r} needs words=True")
         elif self.tokenizer is not None or self.token_pattern is not None:
-            raise ValueError("words=True says what the tokens are: give no token_pattern and no tokenizer")
+            raise ValueError("words=True contradicts a token_pattern or tokenizer: pass only one of the three")
         if self.locale is not None:
             check_choice("locale", self.locale, LOCALES)
             if self.keep_case or not (self.words or self.lowercase):
@@ -279,7 +278,7 @@ def apply_valid(reading: Reading, text: bytes, inside: bool = False, last: bool 
     text : bytes
         A whole text, or a part of one, in valid UTF-8.
     inside : bool
-        Whether the text begins inside a sequence whose earlier parts have more than white space.
+        Whether the text continues a sequence that is not empty.
     last : bool
         Whether no further part of the text follows.
     """
@@ -328,7 +327,7 @@ class MissingTokenizer:
 
     def __call__(self, text: str) -> list[str]:
         """Raise ValueError."""
-        raise ValueError(f"the text was read by the tokenizer {self.name}: pass it by reading=Reading(tokenizer=...)")
+        raise ValueError(f"the text was read by the tokenizer {self.name}: pass reading=Reading(tokenizer=...)")
 
 
 def tokenizer_name(tokenizer: Any) -> str:

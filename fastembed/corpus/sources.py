@@ -404,7 +404,7 @@ class Structure:
             files = list(filter(is_structured, files))
             if not files:
                 names = ", ".join(STRUCTURED)
-                raise FileNotFoundError(f"no file in the folder {os.fspath(path)!r} is structured: {names}")
+                raise FileNotFoundError(f"the folder {os.fspath(path)!r} has no file that ends in one of {names}")
         for file in files:
             if self.field is None and STRUCTURED.get(suffix_of(file.name), "JSON lines") != "JSON lines":
                 raise ValueError(f"{file.name!r} has fields: name the field of the text by field or --field")

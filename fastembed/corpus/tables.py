@@ -165,13 +165,13 @@ def column_of(names: list[str], field: str | int, file: str) -> int:
     places = [place for place, name in enumerate(names) if name == field]
     if len(places) > 1:
         numbers = ", ".join(str(place + 1) for place in places)
-        raise ValueError(f"{file!r} has {len(places)} fields {field!r}: give the number of one, {numbers}")
+        raise ValueError(f"{file!r} has {len(places)} fields {field!r}: pass the number of one: {numbers}")
     if places:
         return places[0]
     number = int(field) if isinstance(field, int) or (field.isascii() and field.isdecimal()) else 0
     if 1 <= number <= len(names):
         return number - 1
-    known = f"its fields are {listed(names)}" if any(names) else f"it has {len(names)} without names"
+    known = f"its fields are {listed(names)}" if any(names) else f"it has {len(names)} fields without names"
     raise ValueError(f"{file!r} has no field {field!r}; {known}")
 
 

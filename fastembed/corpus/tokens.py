@@ -199,7 +199,7 @@ def _merged_tables(tables: list[TokenTable], pool: Pool) -> list[TokenTable]:
 
 # ---------------------------------------------------------------- tasks of an executor
 
-MOST_TASKS = 1 << 12  # the most tasks for a corpus: larger corpora have larger parts
+MOST_TASKS = 1 << 12  # largest number of tasks for a corpus: larger corpora have larger parts
 AHEAD = 1 << 10  # tasks that an executor gets before the first one has ended
 
 
@@ -218,7 +218,7 @@ def corpus_parts(corpus: Corpus) -> list[FileCorpus]:
         If the corpus is in memory.
     """
     if not isinstance(corpus, FileCorpus):
-        raise TypeError("an executor counts files, which all of its workers can read; this corpus is in memory")
+        raise TypeError("an executor counts files, but this corpus is in memory: pass paths")
     return corpus.parts(max(TASK_BYTES, disk_size(corpus) // MOST_TASKS))
 
 
@@ -304,7 +304,7 @@ def check_token_list(name: str, tokens: Iterable[str] | str) -> tuple[str, ...]:
         raise TypeError(f"{name} must be a list of tokens, which can be read again, got {shown(tokens)}")
     listed = list(tokens)
     if not listed:
-        raise ValueError(f"{name} must hold at least one token, got an empty list: None stands for no list")
+        raise ValueError(f"{name} must hold at least one token, got an empty list: pass None for no list")
     for token in listed:
         if not isinstance(token, str):
             raise TypeError(f"{name} must hold strings, got {shown(token)}")
@@ -337,7 +337,7 @@ def read_token_list(path: str | os.PathLike[str]) -> tuple[str, ...]:
     lines = (line.partition("\t")[0].strip(SPACES.decode()) for line in read_lines(path))
     tokens = tuple(dict.fromkeys(filter(None, lines)))
     if not tokens:
-        raise ValueError(f"{str(path)!r} holds no token: one per line was expected")
+        raise ValueError(f"{str(path)!r} holds no token: write one per line")
     return tokens
 
 
@@ -406,7 +406,7 @@ def _hints(text: str, reading: Reading, lists: bool) -> Iterator[str]:
             yield f"{share} end in punctuation, such as {shown(ending[0])}: Reading(words=True) or --words makes words"
     labels = [token for token in tokens if token.startswith("__label__")]
     if len(labels) >= LEAST:
-        yield f"{shown(labels[0])} is a label of fastText, and so a word here: sed 's/__label__[^ ]*//g' removes all"
+        yield f"labels such as {shown(labels[0])} are read as words: sed 's/__label__[^ ]*//g' removes labels"
     if reading.unit == "line" and not lists and looks_wrapped(text):
         unit = "paragraph" if "\n\n" in text else "sentence"
         yield f"the text looks wrapped: sequences end in mid-sentence; Reading(unit={unit!r}) or --unit joins lines"

@@ -56,7 +56,7 @@ def test_integers_stand_for_their_digits(read):
         ([[0], [1, 4]], ValueError, r"item 1 of the corpus must be ids from 0 to 3, but item 1 of the corpus\[1\] is"),
         ([[0], ["a"]], TypeError, "item 1 of the corpus must hold integers"),
         ([[0], 3], TypeError, "item 1 of the corpus is 3, where a list of ids"),
-        (__file__, TypeError, "vocabulary=4 says that the corpus consists of ids, so it cannot be files"),
+        (__file__, TypeError, "vocabulary=4 is for lists of ids, got files: pass a Vocabulary"),
     ],
 )
 def test_ids_are_read_and_checked(corpus, error, message):
@@ -89,7 +89,7 @@ everyone that no two of them agreed about the hour or even about the day
         ("我来到北京清华大学\uff0c 他来到上海交通大学。\n" * 20, {}, r"^100 % of the tokens end in punctuation"),
         ("a tokenised text , with spaces\naround punctuation .\n" * 20, {}, None),
         (("a." * 1_000 + " ") * 20, {}, "^.{,240}$"),  # an example is cut to a line
-        ("__label__b some text\n__label__c\n" * 10, {}, "'__label__b' is a label of fastText"),
+        ("__label__b some text\n__label__c\n" * 10, {}, "labels such as '__label__b' are read as words"),
         ('{"id": 1, "text": "a, b"}\n' * 9, {}, "the lines are JSON: .* by field or --field"),
     ],
 )
@@ -108,7 +108,7 @@ def test_a_text_that_another_reading_would_suit_gets_a_hint(tmp_path, text, opti
     ("lists", "expected"),
     [
         ([["red", "tea,", "old", "ale"]] * 20, "^25 % .* 'tea,': .* words$"),
-        ([["Heat (1995)", "__label__a"]] * 20, "'__label__a' is a label of fastText"),
+        ([["Heat (1995)", "__label__a"]] * 20, "labels such as '__label__a' are read as words"),
         ([["a sequence", "of", "tokens", "which", "is", "as", "long", "as", "a wrapped line would be"]] * 50, None),
     ],
 )

@@ -80,7 +80,7 @@ def test_a_file_of_something_else_is_an_error(tmp_path, data, message):
         Phrases.load(path)
 
 
-@pytest.mark.parametrize(("word", "message"), [("a b", "'a b'.* has white space"), ("\ud800", "no UTF-8 form")])
+@pytest.mark.parametrize(("word", "message"), [("a b", "white space, got .*'a b'"), ("\ud800", "no UTF-8 form")])
 def test_tokens_that_a_file_cannot_hold_are_an_error_and_the_old_file_stays(tmp_path, word, message):
     path = tmp_path / "phrases.txt"
     Phrases(["new york"]).save(path)
@@ -120,7 +120,7 @@ def test_the_pairs_and_their_scores_are_those_of_a_counter(corpus, min_count, sc
     options = {"scoring": scoring, "max_words": 2, "common": ["of"]}
     expected = {pair: score for pair, score in expected.items() if len(pair) == 2}
     if not expected:
-        with pytest.raises(ValueError, match=r"no phrase was found|the corpus is empty"):
+        with pytest.raises(ValueError, match=r"no phrase: no pair|the corpus is empty"):
             Phrases.from_corpus(corpus, min_count, threshold, **options)
         return
     found = Phrases.from_corpus(corpus, min_count, threshold, **options)
@@ -187,7 +187,7 @@ def test_a_line_longer_than_a_chunk_is_read_in_pieces_at_whose_ends_nothing_is_j
         ({"max_words": 1}, ValueError, "max_words must be from 2 to 8, got 1"),
         ({"common": "german"}, TypeError, "common must be .* got 'german'"),
         ({"common": [*map(str, range(4001))]}, ValueError, "common must hold at most 4,000 tokens, got 4,001"),
-        ({"threshold": 1.5}, ValueError, r"no phrase .* min_count=5 times and has a npmi score of at least 1\.5"),
+        ({"threshold": 1.5}, ValueError, r"no phrase: .* min_count=5 times with a npmi score of at least 1\.5"),
     ],
 )
 def test_bad_parameters_are_named(options, error, message):

@@ -94,7 +94,7 @@ def test_a_tokenizer_gets_lines_without_their_ends(tmp_path, read):
     [
         ({"words": True, "digits": "none"}, ValueError, "digits must be .* got 'none'"),
         ({"digits": "drop"}, ValueError, "digits='drop'"),
-        ({"words": True, "tokenizer": str.split}, ValueError, "give no token_pattern and no tokenizer"),
+        ({"words": True, "tokenizer": str.split}, ValueError, "contradicts a token_pattern or tokenizer"),
         ({"words": True, "keep_case": True, "lowercase": True}, ValueError, "keep_case=True contradicts"),
         ({"token_pattern": re.compile("a")}, TypeError, "token_pattern must be a regular expression"),
         ({"token_pattern": r"\w*"}, ValueError, "token_pattern .* matches the empty string"),

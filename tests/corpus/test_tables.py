@@ -106,7 +106,7 @@ def test_a_name_of_digits_comes_before_a_number_and_two_fields_of_one_name_need_
     assert read_field(path, "1")[0] == [["b"]]
     assert read_field(path, 1)[0] == [["a"]]
     path = write("t.csv", b"text,text\na,b\n")
-    with pytest.raises(ValueError, match=r"t\.csv' has 2 fields 'text': give the number of one, 1, 2"):
+    with pytest.raises(ValueError, match=r"t\.csv' has 2 fields 'text': pass the number of one: 1, 2"):
         read_field(path)
     assert read_field(path, 2)[0] == [["b"]]
 
