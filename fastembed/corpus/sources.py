@@ -173,15 +173,15 @@ def path_list(paths: Any) -> list[str | os.PathLike[str]]:
 
 
 def find_files(path: str | os.PathLike[str]) -> list[TextFile]:
-    """Return the files that a path stands for.
+    """Return the files that a path stands for, in the order of their names.
+
+    Standard input and named pipes are copied to a temporary file.
 
     Parameters
     ----------
     path : path-like
-        A file; a folder, for all files in it and below, without hidden ones and linked folders; a pattern of
-        :mod:`glob`, with ``**`` for any folders; or ``-`` for standard input. Each may be a URL of fsspec, such as
-        ``s3://bucket/texts/*.gz``. Files are in the order of their names. Standard input and named pipes are copied to
-        a temporary file.
+        A file; a folder, for all files below that are not hidden, without linked folders; a pattern of :mod:`glob`; or
+        ``-`` for standard input. Each may be a URL of fsspec, such as ``s3://bucket/texts/*.gz``.
 
     Raises
     ------

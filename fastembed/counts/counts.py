@@ -338,9 +338,8 @@ class Counts:
         Parameters
         ----------
         graph : graph of networkx, matrix, list of pairs, table, path, or list of paths
-            In a matrix (V, V), [i, j] is the weight of the edge from i to j. Lists hold pairs, or triples with a
-            weight. Tables, CSV and TSV have columns source, target and perhaps weight; other columns are ignored beside
-            weight. Other files hold an edge per line. Weights of parallel edges are added up.
+            Edges: [i, j] of a matrix (V, V); pairs, or triples with a weight; the columns source, target and perhaps
+            weight of a table, CSV or TSV; the lines of another file. Weights of parallel edges are added up.
         window : int
             L, the largest number of steps between two nodes of a pair.
         weighting : {"flat", "linear", "harmonic"}
