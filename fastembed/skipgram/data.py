@@ -13,12 +13,12 @@ from typing import Any, NamedTuple, TypeAlias
 from scipy.sparse import issparse
 
 from fastembed.corpus.corpus import Corpus, Source, as_corpus
-from fastembed.corpus.ledger import HELD_OUT, Ledger, LineSplit, check_reread, check_walks
+from fastembed.corpus.ledger import HELD_OUT, Ledger, LineSplit, check_reread
 from fastembed.corpus.sources import FILE_NAME
 from fastembed.counts.counts import Counts
 from fastembed.counts.windows import Windows
 from fastembed.skipgram.estimate import WRITTEN_BYTES, counting_memory, estimate_of, with_fewest_counts
-from fastembed.skipgram.model import FittedModel, how_counted
+from fastembed.skipgram.model import FittedModel, check_counted_alike
 from fastembed.skipgram.options import Baskets, SkipGramOptions
 from fastembed.trainer.data import check_counts
 from fastembed.trainer.progress import FitProgress
@@ -97,10 +97,7 @@ def _aligned(counts: Counts, source: TrainingInput, options: SkipGramOptions) ->
     check_counts(counts, counts.shape)
     if validation is not None:
         check_counts(validation, counts.shape, "validation_counts")
-        how, other = map(how_counted, (counts, validation))
-        if how != other:
-            raise ValueError(f"validation_counts must be counted like counts, by {how}, got {other}")
-        check_walks(counts.ledger, validation.ledger)
+        check_counted_alike("validation_counts", validation, "counts", counts)
         if validation.vocabulary and validation.vocabulary.tokens != counts.vocabulary.tokens:
             raise ValueError("validation_counts must have the tokens of counts: count both with one Vocabulary")
     return counts, validation
@@ -131,7 +128,7 @@ def _counted_text(source: TrainingInput, options: SkipGramOptions, run: Run) -> 
                 text_vocabulary = options.vocabulary(corpus, None, progress)
                 vocabulary = vocabulary.grown(text_vocabulary, options.max_size)
     size, subwords = len(vocabulary), None if base is None else base.subwords
-    estimate = replace(estimate_of(options, size, pairing.columns(size), 0, subwords), memory_limit=memory_limit)
+    estimate = estimate_of(options, size, pairing.columns(size), 0, subwords, memory_limit=memory_limit)
     if base is None:  # as many counts as a text of independent words has at least
         estimate = with_fewest_counts(estimate, vocabulary.counts, pairing)
     estimate.within_limit().check()
@@ -145,8 +142,8 @@ def _counted_text(source: TrainingInput, options: SkipGramOptions, run: Run) -> 
         progress=None if progress is None else progress.counting,
     )
     if options.early_stopping:
-        held_out, others = (LineSplit(options.validation_fraction, options.seed, side) for side in (True, False))
-        validation, counts = count(lines=held_out), count(lines=others)
+        held_out, rest = (LineSplit(options.validation_fraction, options.seed, side) for side in (True, False))
+        validation, counts = count(lines=held_out), count(lines=rest)
     else:
         counts, validation = count(), None
     ledgers = [part.ledger for part in (text_vocabulary, validation, counts) if part is not None]

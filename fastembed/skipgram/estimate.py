@@ -6,6 +6,7 @@ part of these peaks follows from no size of the model: the interpreter, the libr
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -101,21 +102,26 @@ class Estimate:
     def training_memory(self) -> int:
         """The most bytes that training allocates beside counts in memory: during the start, or during the epochs."""
         vectors = 4 * self.dim * (self.inputs + self.outputs)  # the result of the SVD, which replaces the PMI
-        start = self._start_arrays + max(min(PMI_BYTES * self.nnz, self.start_memory), vectors)
+        start = self._start_arrays + max(int(min(PMI_BYTES * self.nnz, self.start_memory)), vectors)
         buffer = max(self.buffer_memory, int(LEAST_GROUPS * COUNT_BYTES * self.largest_group))
         return max(start, self._epoch_arrays + min(buffer, int(COUNT_BYTES * self.nnz)))
 
     @property
-    def start_memory(self) -> int:
-        """The limit on the bytes of the positive PMI in memory; the rest is in a temporary file."""
-        if not self.largest_group:
-            return PMI_BYTES * self.nnz
+    def counts_in_memory(self) -> bool:
+        """Whether all counts are in memory, none in a store."""
+        return self.largest_group == 0
+
+    @property
+    def start_memory(self) -> float:
+        """The limit on the bytes of the positive PMI in memory; the rest is in a temporary file. Infinite: no limit."""
+        if self.counts_in_memory:
+            return math.inf
         return check_memory_limit(None) if self.memory_limit is None else self._left_beside(self._start_arrays)
 
     @property
     def buffer_memory(self) -> int:
         """The bytes of the buffer for counts of a store in the epochs; it holds at least a few groups."""
-        return 0 if not self.largest_group or self.memory_limit is None else self._left_beside(self._epoch_arrays)
+        return 0 if self.counts_in_memory or self.memory_limit is None else self._left_beside(self._epoch_arrays)
 
     def _left_beside(self, arrays: int) -> int:
         """Return the bytes that the limit leaves beside the process and these bytes of arrays."""
@@ -125,7 +131,7 @@ class Estimate:
     @property
     def _held_memory(self) -> int:
         """The bytes of the process when training starts: libraries, words, and counts in memory."""
-        counts = 0 if self.largest_group else int(COUNT_BYTES * self.nnz)
+        counts = int(COUNT_BYTES * self.nnz) if self.counts_in_memory else 0
         return max(PROCESS_BYTES + WORD_BYTES * self.inputs + counts, self.resident)
 
     @property
@@ -184,16 +190,16 @@ class Estimate:
 
 
 def estimate_of(
-    options: SkipGramOptions, inputs: int, outputs: int, nnz: int = 0, subwords: Subwords | None = None
+    options: SkipGramOptions, inputs: int, outputs: int, nnz: int = 0, subwords: Subwords | None = None, **facts: Any
 ) -> Estimate:
-    """Return the estimate of training on counts of this shape, with these n-grams once they are known."""
+    """Return the estimate of training on counts of a shape, with n-grams once they are known, and with other facts."""
     ngrams, entries = 0, 0
     if subwords is not None:
         ngrams, entries = len(subwords.ngrams), subwords.entries
     elif options.subwords:
         ngrams, entries = NGRAMS_PER_WORD * inputs, ENTRIES_PER_WORD * inputs
     sizes = inputs, outputs, options.dim, nnz, options.epochs, check_threads(options.threads)
-    return Estimate(*sizes, options.early_stopping, ngrams=ngrams, entries=entries)
+    return Estimate(*sizes, options.early_stopping, ngrams=ngrams, entries=entries, **facts)
 
 
 def counting_memory(limit: int, words: int, threads: int | None, written: int = 0) -> int:

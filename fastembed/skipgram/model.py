@@ -137,11 +137,11 @@ class FittedModel:
         Defaults count as not set: the windows of a model that was fitted to counts are those of the counts.
         """
         windows = Windows(options.window, options.weighting, options.sample, options.directed)
+        asked = vars(windows) | {"baskets": options.baskets}
+        fitted = vars(self.windows or windows) | {"baskets": self.baskets}
         for name in ("window", "weighting", "sample", "directed", "baskets"):
-            fitted, given = (self, options) if name == "baskets" else (self.windows or windows, windows)
-            value, other = getattr(fitted, name), getattr(given, name)
-            if other != value and getattr(options, name) != getattr(SkipGramOptions, name):
-                raise _other_parameter(name, getattr(options, name), value)
+            if asked[name] != fitted[name] and getattr(options, name) != getattr(SkipGramOptions, name):
+                raise _other_parameter(name, getattr(options, name), fitted[name])
 
     def check_alike(self, counts: Counts, name: str) -> None:
         """Raise TypeError or ValueError unless these are counts with tokens, counted in the same way as the model's."""
@@ -149,15 +149,20 @@ class FittedModel:
             raise TypeError(f"{name} must be Counts, got {type(counts).__name__}")
         if counts.vocabulary is None:
             raise ValueError(f"{name} have no tokens, by which the model would know them: count with a Vocabulary")
-        theirs = how_counted(counts)
-        if theirs != (ours := how_counted(self)):
-            raise ValueError(f"{name} are those of {theirs}, but the model was fitted to {ours}")
-        check_walks(counts.ledger, self.ledger)
+        check_counted_alike(name, counts, "the counts of the model", self)
 
 
-def _other_parameter(name: str, given: object, value: object) -> ValueError:
-    fitted = f"the model has {name}={value!r}: keep that to go on, or fit a new model"
-    return ValueError(f"{name}={given!r} is set, but {fitted}")
+def _other_parameter(name: str, asked: object, fitted: object) -> ValueError:
+    advice = f"the model has {name}={fitted!r}: keep that to go on, or fit a new model"
+    return ValueError(f"{name}={asked!r} is set, but {advice}")
+
+
+def check_counted_alike(name: str, counts: Counts, model_name: str, model: Counts | FittedModel) -> None:
+    """Raise ValueError unless counts were counted in the same way as a model, or as the counts of one."""
+    way, right = how_counted(counts), how_counted(model)
+    if way != right:
+        raise ValueError(f"{name} must be counted like {model_name}, by {right}, got {way}")
+    check_walks(counts.ledger, model.ledger)
 
 
 def how_counted(counted: Counts | FittedModel) -> str:

@@ -203,16 +203,16 @@ def _token_bags(model: FittedModel, documents: Corpus, drops: Callable[[str], bo
     if composer is None:
         rows = list(map(vocabulary.ids, tokens))
     else:
-        others: dict[str, int] = {}
+        new: dict[str, int] = {}
         rows = [
             [
-                vocabulary[token] if token in vocabulary else len(vocabulary) + others.setdefault(token, len(others))
+                vocabulary[token] if token in vocabulary else len(vocabulary) + new.setdefault(token, len(new))
                 for token in map(token_of, document)
             ]
             for document in tokens
         ]
-        composed, known = composer.compose_all(list(others))
-        known &= ~np.array([drops(token) for token in others], bool)
+        composed, known = composer.compose_all(list(new))
+        known &= ~np.array([drops(token) for token in new], bool)
         unknown = set((len(vocabulary) + np.flatnonzero(~known)).tolist())
         rows = [[row for row in document if row not in unknown] for document in rows]
         matrix = np.concatenate([matrix, composed])

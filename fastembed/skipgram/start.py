@@ -52,13 +52,13 @@ PlacedRows: TypeAlias = tuple[Panels, int]  # rows of a group, and the place of 
 
 
 def svd_start(
-    counts: GroupedCounts, totals: Totals, dim: int, rng: np.random.Generator, pool: Pool, memory: int | None = None
+    counts: GroupedCounts, dim: int, rng: np.random.Generator, pool: Pool, memory: float = math.inf
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return an embedding U √S (V_in, dim) and a linear layer √S Vᵀ (dim, V), where U S Vᵀ is near the positive PMI.
 
     Dimensions beyond the rank are filled with noise. `memory` as for `PositivePMI`.
     """
-    pmi = PositivePMI(counts, totals, pool, memory)
+    pmi = PositivePMI(counts, pool, memory)
     give_back_freed()  # the memory of the groups of counts
     u, s, v = truncated_svd(pmi, min(dim, *pmi.shape), rng, pool)
     u = u[group_places(len(u))]  # the PMI has its rows in the order of groups
@@ -72,7 +72,7 @@ def svd_start(
 
 
 def least_squares_rows(
-    counts: GroupedCounts, totals: Totals, known: int, linear: NDArray[np.float32], pool: Pool
+    counts: GroupedCounts, known: int, linear: NDArray[np.float32], pool: Pool
 ) -> NDArray[np.float32]:
     """Return the rows of an embedding for the inputs from `known` on: M W^T (W W^T + λ)^-1, M their positive PMI.
 
@@ -89,7 +89,7 @@ def least_squares_rows(
         rows = np.arange(inputs)[group_slice(group, inputs)]
         new = rows >= known
         if new.any():
-            products[rows[new] - known] = pmi_products(counts.read_group(group), group, totals, dense, pool)[new]
+            products[rows[new] - known] = pmi_products(counts.read_group(group), group, counts.totals, dense, pool)[new]
     gram = w @ w.T
     gram[np.diag_indices_from(gram)] += FILL_SCALE * np.trace(gram) / len(gram)
     fitted: NDArray[np.float64] = np.linalg.solve(gram, products.T).T
@@ -284,10 +284,8 @@ class PositivePMI:
     Parameters
     ----------
     counts : GroupedCounts (V_in, V)
-        Counts, of which at least one is positive.
-    totals : Totals
-        n_w and n_c; n_c may include rows that `counts` lacks.
-    memory : int, optional
+        Counts, of which at least one is positive; their totals are n_w and n_c.
+    memory : int or inf
         The most bytes of entries in memory; further groups are in an unnamed temporary file.
 
     Attributes
@@ -296,21 +294,21 @@ class PositivePMI:
         (V_in, V).
     """
 
-    def __init__(self, counts: GroupedCounts, totals: Totals, pool: Pool, memory: int | None = None) -> None:
+    def __init__(self, counts: GroupedCounts, pool: Pool, memory: float = math.inf) -> None:
         self.shape = counts.shape
         self._pool, self._kernels = pool, kernels_for("float32")
         self._rows: list[PlacedRows] = []
         self._spilled: SpilledRows | None = None  # the groups that do not fit into memory
-        entries, factors = counts.entries, _column_factors(totals)
+        entries, factors = counts.entries, _column_factors(counts.totals)
         scratch = np.empty(int(entries.max()), np.uint16), np.empty(int(entries.max()), np.float32)
-        left, first = math.inf if memory is None else memory, 0
+        left, first = memory, 0
         # Group n + 1 is read while group n is in use, and group n + 2 after group n is freed
         with closing(ordered_map(counts.read_group, range(len(entries)), 2, ahead=1)) as parts:
             for group in range(len(entries)):
                 part = next(parts)
                 if group == 0:
                     self._bounds = _panel_bounds(part, self.shape, int(entries.sum()))
-                sums = totals.rows[group_slice(group, self.shape[0])]
+                sums = counts.totals.rows[group_slice(group, self.shape[0])]
                 rows = pmi_panels(part, sums, factors, self._bounds, scratch, pool)
                 del part
                 left -= sum(array.nbytes for array in rows)

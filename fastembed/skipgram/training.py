@@ -7,6 +7,7 @@ model that is continued; `train` makes the epochs (`trainer/fit.py`); `finished`
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -52,15 +53,15 @@ def fitted(source: TrainingInput, options: SkipGramOptions, run: Run) -> FittedM
         As by `SkipGram.fit` and `SkipGram.partial_fit`.
     """
     counts, validation = counted(source, options, run)
-    begun = start(counts, validation, source, options, run)
+    origin = start(counts, validation, source, options, run)
 
     def expose(history: list[Record]) -> None:
         run.show(None)  # frees the model of the last epoch before the next one is built
-        run.show(finished(begun, history, options, run.pool))
+        run.show(finished(origin, history, options, run.pool))
 
-    history = train(parameters_of(begun.trainer), begun.data, begun.options, replace(run, expose=expose))
+    history = train(parameters_of(origin.trainer), origin.data, origin.options, replace(run, expose=expose))
     give_back_freed()  # the memory of the epochs, which the copies of the model would not reuse
-    return finished(begun, history, options, run.pool)
+    return finished(origin, history, options, run.pool)
 
 
 # ---------------------------------------------------------------- start
@@ -104,30 +105,10 @@ def start(
         If training needs more memory than is free.
     """
     assert counts.vocabulary is not None
-    base, tokens, lengths = source.base, counts.vocabulary.tokens, options.subwords
-    if base is not None:
-        subwords = None if base.subwords is None else base.subwords.grown(tokens)
-    else:
-        subwords = None if isinstance(lengths, bool) else Subwords.of(tokens, lengths)
+    base, tokens = source.base, counts.vocabulary.tokens
+    subwords = _features(tokens, base, options)
     give_back_freed()  # the memory of counting
-    replay = None
-    if base is not None and source.replay is not None:
-        replay = base.aligned(source.replay, counts.vocabulary, name="replay")
-    groups = groups_of(counts)
-    in_memory = groups.in_memory or replay is not None  # the sum of counts and replayed counts is in memory
-    # `largest_group` is 0 for counts in memory. `within_limit` sets it to 0 if the counts of a store go into memory
-    estimate = replace(
-        estimate_of(options, *counts.shape, counts.nnz + (0 if replay is None else replay.nnz), subwords),
-        shows=run.on_epoch_end is not None,
-        largest_group=0 if in_memory else int(groups.entries.max()),
-        memory_limit=run.memory_limit,
-        resident=resident_memory(),
-    ).within_limit()
-    estimate.check()
-    if replay is not None:
-        groups = grouped(canonical_csr("counts", counts.to_scipy() + replay.to_scipy()), run.pool.threads)
-    elif not in_memory:
-        groups = groups.buffered(estimate.buffer_memory) if estimate.largest_group else groups.copied(Memory())
+    groups, estimate = _training_counts(counts, source, subwords, options, run)
     if subwords is not None:
         subwords = subwords.weighted(groups.totals.rows, 0 if base is None else len(base.vocabulary))
     bags = None if subwords is None else subwords.bags
@@ -142,12 +123,11 @@ def start(
     if run.compares:
         data = replace(data, facts={"words": arrays_digest(pack_tokens(tokens))})
     give_back_freed()  # the memory of the start: new arrays of other sizes would not reuse it
-    rates = _rates(counts.baskets if base is None else base.baskets, subwords, groups)
-    shorter = SHORTER_STEPS if base is not None and replay is None else 1
+    rates = _rates(counts, source, subwords, groups)
     fit_options = FitOptions(
         epochs=options.epochs,
-        learning_rate=rates[0] * shorter,
-        linear_learning_rate=rates[1] * shorter,
+        learning_rate=rates[0],
+        linear_learning_rate=rates[1],
         n_iter_no_change=options.n_iter_no_change if options.early_stopping else None,
         warm_start=base is not None,
         seed=rng,
@@ -155,12 +135,45 @@ def start(
     return Start(base, counts, subwords, trainer, data, fit_options)
 
 
-def _rates(baskets: str | None, subwords: Subwords | None, groups: GroupedCounts) -> list[float]:
+def _features(tokens: Sequence[str], base: FittedModel | None, options: SkipGramOptions) -> Subwords | None:
+    """Return the features of tokens: with the n-grams of the base, or with the n-grams that tokens share."""
+    if base is not None:
+        return None if base.subwords is None else base.subwords.grown(tokens)
+    return None if isinstance(options.subwords, bool) else Subwords.of(tokens, options.subwords)
+
+
+def _training_counts(
+    counts: Counts, source: TrainingInput, subwords: Subwords | None, options: SkipGramOptions, run: Run
+) -> tuple[GroupedCounts, Estimate]:
+    """Return the counts to train on, together with the counts to replay, and the estimate of training on them.
+
+    Counts of a store go into memory if that keeps the limit. The sum with counts to replay is in memory.
+    """
+    groups, replay = groups_of(counts), None
+    if source.base is not None and source.replay is not None:
+        replay = source.base.aligned(source.replay, counts.vocabulary, name="replay")
+    nnz = counts.nnz + (0 if replay is None else replay.nnz)
+    largest = 0 if groups.in_memory or replay is not None else int(groups.entries.max())
+    estimate = estimate_of(options, *counts.shape, nnz, subwords, largest_group=largest, memory_limit=run.memory_limit)
+    estimate = replace(estimate, shows=run.on_epoch_end is not None, resident=resident_memory()).within_limit()
+    estimate.check()
+    if replay is not None:
+        groups = grouped(canonical_csr("counts", counts.to_scipy() + replay.to_scipy()), run.pool.threads)
+    elif not estimate.counts_in_memory:
+        groups = groups.buffered(estimate.buffer_memory)
+    elif not groups.in_memory:
+        groups = groups.copied(Memory())
+    return groups, estimate
+
+
+def _rates(counts: Counts, source: TrainingInput, subwords: Subwords | None, groups: GroupedCounts) -> list[float]:
     """Return the learning rates of the embedding and of the linear layer."""
     rates = [FitOptions.learning_rate if subwords is None else LEARNING_RATE, FitOptions.linear_learning_rate]
-    if baskets is not None:
+    if (source.base or counts).baskets is not None:
         density = int(groups.entries.sum()) / math.prod(groups.shape)
         rates = [min(rate, max(DENSE_RATE, RATE_TIMES_DENSITY / density)) for rate in rates]
+    if source.base is not None and source.replay is None:
+        rates = [rate * SHORTER_STEPS for rate in rates]
     return rates
 
 
@@ -171,9 +184,7 @@ def _first_trainer(
     if base is not None:
         return (base.features or base.trainer).grown(_new_rows(base, groups, run.pool))
     if run.ranks.first:
-        # Counts in a store limit what the start holds of them
-        memory = estimate.start_memory if estimate.largest_group else None
-        embedding, linear = svd_start(groups, groups.totals, estimate.dim, rng, run.pool, memory)
+        embedding, linear = svd_start(groups, estimate.dim, rng, run.pool, estimate.start_memory)
         embedding = embedding if bags is None else ridge_fit(bags, embedding, run.pool)
     else:  # the parameters of the first rank replace these
         inputs = groups.shape[0] if bags is None else bags.shape[1]
@@ -190,20 +201,20 @@ def _new_rows(base: FittedModel, groups: GroupedCounts, pool: Pool) -> NDArray[n
     known = len(base.vocabulary)
     if base.features is not None:
         return np.zeros((groups.shape[0] - known, base.vectors.matrix.shape[1]), np.float32)
-    rows = least_squares_rows(groups, groups.totals, known, base.trainer.linear, pool)
+    rows = least_squares_rows(groups, known, base.trainer.linear, pool)
     return rows - base.centre.astype(rows.dtype)
 
 
 # ---------------------------------------------------------------- the model
 
 
-def finished(begun: Start, history: list[Record], options: SkipGramOptions, pool: Pool) -> FittedModel:
+def finished(origin: Start, history: list[Record], options: SkipGramOptions, pool: Pool) -> FittedModel:
     """Return the model of the current parameters.
 
     A new model is a copy in its gauge, since training continues outside the gauge. In further training the parameters
     stay in the gauge of the base, and the model shares them.
     """
-    base, counts, subwords, trainer, data, _ = begun
+    base, counts, subwords, trainer, data, _ = origin
     vocabulary = counts.vocabulary
     assert vocabulary is not None
     if base is None:
@@ -217,7 +228,6 @@ def finished(begun: Start, history: list[Record], options: SkipGramOptions, pool
     if subwords is not None:
         features, composer = trainer, subwords.composer(trainer.embedding, centre)
         trainer = composed(features, subwords, centre)
-    how = base or counts  # whose windows or baskets are those of the model
     return FittedModel(
         options=options,
         vectors=composing_vectors(Vectors, vocabulary.tokens, trainer.embedding, vocabulary.counts, composer),
@@ -226,10 +236,10 @@ def finished(begun: Start, history: list[Record], options: SkipGramOptions, pool
         centre=centre,
         history=[*(base.history if base else ()), *map(dict, history)],
         ledger=counts.ledger if base else joined_ledger(vocabulary.ledger, counts.ledger),
-        windows=how.windows,
+        windows=(base or counts).windows,
         max_contexts=base.max_contexts if base else counts.shape[1] // (2 if counts.directed else 1),
         counts_sha256=[*(base.counts_sha256 if base else ()), data.counts.sha256()],
-        baskets=how.baskets,
+        baskets=(base or counts).baskets,
         subwords=subwords,
         features=features,
     )

@@ -174,12 +174,12 @@ def unit_vectors(vectors: npt.NDArray[Any]) -> Exact:
     return exact
 
 
-def rounded_products(vectors: Exact, others: Exact) -> Exact:
+def rounded_products(vectors: Exact, factors: Exact) -> Exact:
     """Return the products (N,) of vectors (N, D) with a vector (D,), or row by row with (N, D), rounded to DECIMALS.
 
     Products of unit vectors are cosines. The bits of a product do not depend on other rows.
     """
-    products: Exact = np.rint((vectors * others).sum(axis=1) * 10.0**DECIMALS)
+    products: Exact = np.rint((vectors * factors).sum(axis=1) * 10.0**DECIMALS)
     return products / 10.0**DECIMALS + 0.0  # makes -0.0 zero
 
 

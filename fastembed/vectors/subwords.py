@@ -9,6 +9,7 @@ from typing import Any, Self, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fastembed._base.arrays import read_only
 from fastembed._base.threads import cached_property
 from fastembed._base.validation import all_finite
 from fastembed.formats.fasttext import BLOCK, bucket_sums, buckets_of, ngrams_of, sums_of_rows
@@ -26,7 +27,7 @@ def composer_of(tensors: Tensors) -> Composer | None:
     if not tensors:
         return None
     kind = NgramDictionary if "centre" in tensors else BucketComposer
-    return kind.from_tensors(tensors)
+    return kind.from_tensors({name: read_only(tensor) for name, tensor in tensors.items()})
 
 
 @dataclass(frozen=True, eq=False)

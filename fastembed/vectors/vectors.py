@@ -273,8 +273,7 @@ class Vectors:
         if self._matrix.shape[1] != other.matrix.shape[1]:
             dimensions = f"{self._matrix.shape[1]} and {other.matrix.shape[1]}"
             raise ValueError(f"vectors to align must have one dimension, got {dimensions}")
-        given = [token for token in self._tokens if token in other] if tokens is None else tokens
-        shared = as_items("tokens", given)
+        shared = [token for token in self._tokens if token in other] if tokens is None else as_items("tokens", tokens)
         if not shared:
             raise ValueError("vectors to align must share tokens, got none in both")
         with SingleThreadedBlas():  # so that the order of sums does not depend on threads
@@ -329,11 +328,11 @@ class Vectors:
         >>> v.doesnt_match(["red", "cat", "blue"])
         'cat'
         """
-        given = as_items("tokens", tokens)
-        unit = unit_vectors(self._vectors_of(given))
-        if len(given) < 3:
-            raise ValueError(f"doesnt_match needs at least three tokens, got {len(given)}")
-        return str(token_of(given[int(np.argmin(rounded_products(unit, unit.mean(axis=0))))]))
+        items = as_items("tokens", tokens)
+        unit = unit_vectors(self._vectors_of(items))
+        if len(items) < 3:
+            raise ValueError(f"doesnt_match needs at least three tokens, got {len(items)}")
+        return str(token_of(items[int(np.argmin(rounded_products(unit, unit.mean(axis=0))))]))
 
     def most_similar(
         self,
@@ -546,9 +545,7 @@ class Vectors:
         ...     Vectors.load(f"{folder}/v.vec.gz")
         <Vectors: 2 tokens, 2 dimensions, float32>
         """
-        ngrams = {} if self._composer is None else self._composer.tensors()
-        table = Table(self._tokens, self._matrix, self._counts, ngrams)
-        write = check_output(path, format)
+        table, write = self._table(), check_output(path, format)
         if not self._tokens:
             raise ValueError("there must be at least one vector, got none")
         with bars(progress):
@@ -588,8 +585,7 @@ class Vectors:
         try:
             if not len(table.tokens):
                 raise ValueError("there must be at least one vector, got none")
-            matrix, composer = read_only(table.matrix), composer_of(table.ngrams)
-            return composing_vectors(cls, table.tokens, matrix, table.counts, composer)
+            return cls._of(table)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{str(path)!r}: {error}") from error
 
@@ -635,17 +631,18 @@ class Vectors:
             composer = composer_of({"ngrams.matrix": np.array(buckets), "ngrams.lengths": lengths})
         return composing_vectors(cls, list(map(token_of, keyed.index_to_key)), matrix, counts, composer)
 
-    def __getstate__(self) -> dict[str, Any]:
-        state = {"tokens": self._tokens, "matrix": self._matrix, "counts": self._counts}
-        return state if self._composer is None else {**state, "ngrams": self._composer.tensors()}
+    def _table(self) -> Table:
+        """Return the content of a file of these vectors."""
+        ngrams = {} if self._composer is None else self._composer.tensors()
+        return Table(self._tokens, self._matrix, self._counts, ngrams)
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self._tokens = state["tokens"]
-        self._rows = {token: row for row, token in enumerate(self._tokens)}
-        self._matrix = read_only(np.asarray(state["matrix"]))
-        self._counts = None if state["counts"] is None else read_only(state["counts"])
-        ngrams = {name: read_only(tensor) for name, tensor in state.get("ngrams", {}).items()}
-        self._composer = composer_of(ngrams)
+    @classmethod
+    def _of(cls, table: Table) -> Self:
+        """Return the vectors of the content of a file."""
+        return composing_vectors(cls, table.tokens, read_only(table.matrix), table.counts, composer_of(table.ngrams))
+
+    def __reduce__(self) -> Any:
+        return self._of, (self._table(),)
 
     @cached_property
     def _neighbors(self) -> Neighbors:
@@ -737,10 +734,10 @@ def composing_vectors(
     return vectors
 
 
-def check_is_vectors(name: str, given: object) -> None:
+def check_is_vectors(name: str, value: object) -> None:
     """Raise TypeError unless an argument is a `Vectors`; a model is refused too."""
-    if not isinstance(given, Vectors):
-        raise TypeError(f"{name} must be a Vectors, such as model.vectors, got {type(given).__name__}")
+    if not isinstance(value, Vectors):
+        raise TypeError(f"{name} must be a Vectors, such as model.vectors, got {type(value).__name__}")
 
 
 def composer_behind(vectors: Vectors) -> Composer | None:
@@ -748,9 +745,9 @@ def composer_behind(vectors: Vectors) -> Composer | None:
     return vectors._composer
 
 
-def _check_one(name: str, given: object, ids: object) -> None:
+def _check_one(name: str, argument: object, ids: object) -> None:
     """Raise TypeError unless either the argument `name` or `ids` is given."""
-    if (given is None) == (ids is None):
+    if (argument is None) == (ids is None):
         raise TypeError(f"give either {name} or ids, not {'neither' if ids is None else 'both'}")
 
 

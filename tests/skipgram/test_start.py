@@ -17,16 +17,12 @@ def random_counts(rows: int, columns: int, density: float = 0.2) -> sparse.csr_a
     return counts
 
 
-def totals_of(counts):
-    return grouped(counts).totals
-
-
 @pytest.mark.parametrize(("shape", "rank"), [((400, 500), 50), ((400, 500), 300), ((500, 400), 300)])
 def test_truncated_svd_is_near_the_best_approximation(shape, rank, set_constant):
     """For 300 triplets, the Krylov space would have 720 columns, more than the matrix has."""
     set_constant("fastembed.skipgram.start.KRYLOV_COLUMNS", 500)
     counts = random_counts(*shape)
-    pmi, dense = (PositivePMI(grouped(counts), totals_of(counts), Pool(1)), twins.positive_pmi(counts.toarray()))
+    pmi, dense = (PositivePMI(grouped(counts), Pool(1)), twins.positive_pmi(counts.toarray()))
     u, s, v = truncated_svd(pmi, rank, np.random.default_rng(0), Pool(2))
     best = np.sqrt(np.sum(np.linalg.svd(dense)[1][rank:] ** 2))
     assert np.linalg.norm(dense - u * s @ v.T) < (1.01 if rank == 50 else 1 + 1e-6) * best
@@ -46,7 +42,7 @@ def test_truncated_svd_is_right_where_its_krylov_space_ends_early(kind, rank, co
     elif kind == "components":
         dense = np.kron(np.diag(10.0 ** np.arange(6)), np.eye(20) + rng.integers(0, 9, (20, 20)))
     counts = sparse.csr_array(dense)
-    pmi, dense = PositivePMI(grouped(counts), totals_of(counts), Pool(1)), twins.positive_pmi(dense)
+    pmi, dense = PositivePMI(grouped(counts), Pool(1)), twins.positive_pmi(dense)
     u, s, v = truncated_svd(pmi, rank, np.random.default_rng(0), Pool(1))
     best = np.sqrt(np.sum(np.linalg.svd(dense)[1][rank:] ** 2))
     assert np.linalg.norm(dense - u * s @ v.T) < 1.02 * best + 1e-4 * np.linalg.norm(dense)
@@ -56,14 +52,14 @@ def test_truncated_svd_is_right_where_its_krylov_space_ends_early(kind, rank, co
 
 def test_more_dimensions_than_rank_are_filled_with_noise_on_both_sides():
     counts = random_counts(12, 9, density=0.6)
-    embedding, linear = svd_start(grouped(counts), totals_of(counts), 30, np.random.default_rng(0), Pool(1))
+    embedding, linear = svd_start(grouped(counts), 30, np.random.default_rng(0), Pool(1))
     assert embedding.shape == (12, 30)
     assert linear.shape == (30, 9)
     assert np.all(embedding[:, 9:] != 0)
     assert np.all(linear[9:] != 0)
     assert np.abs(embedding[:, 9:]).max() < 0.1
     counts = sparse.csr_array(np.ones((5, 5)))  # no PMI
-    for side in svd_start(grouped(counts), totals_of(counts), 3, np.random.default_rng(0), Pool(1)):
+    for side in svd_start(grouped(counts), 3, np.random.default_rng(0), Pool(1)):
         assert np.all(side != 0)
 
 
@@ -73,12 +69,11 @@ def test_new_rows_are_those_of_the_normal_equations():
     w = linear.astype(float)
     ridge = 0.01 * np.trace(w @ w.T) / 5 * np.eye(5)
     expected = twins.positive_pmi(counts.toarray())[15:] @ w.T @ np.linalg.inv(w @ w.T + ridge)
-    totals = totals_of(counts)
-    found = least_squares_rows(grouped(counts), totals, 15, linear, Pool(2))
+    found = least_squares_rows(grouped(counts), 15, linear, Pool(2))
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
-    assert least_squares_rows(grouped(counts), totals, 20, linear, Pool(2)).shape == (0, 5)
+    assert least_squares_rows(grouped(counts), 20, linear, Pool(2)).shape == (0, 5)
     counts = sparse.csr_array(np.diag([1.0, 0.0]))
-    assert not least_squares_rows(grouped(counts), totals_of(counts), 1, linear[:, :2], Pool(1)).any()
+    assert not least_squares_rows(grouped(counts), 1, linear[:, :2], Pool(1)).any()
 
 
 def test_the_bias_is_the_log_of_the_shares_where_columns_without_counts_share_that_of_the_rarest():
@@ -98,7 +93,7 @@ def test_products_of_any_shape(set_constant, shape, density, index, dim):
     expected = twins.positive_pmi(counts.toarray())
     rng = np.random.default_rng(0)
     x, y = (rng.standard_normal((size, dim), dtype=np.float32) for size in reversed(shape))
-    matrix = PositivePMI(grouped(counts), totals_of(counts), Pool(2))
+    matrix = PositivePMI(grouped(counts), Pool(2))
     for found, wanted in (
         (matrix.times(x, out=np.empty_like(y)), expected @ x),
         (matrix.transposed_times(y, out=np.empty_like(x)), expected.T @ y),
@@ -112,7 +107,7 @@ def test_columns_beyond_16_bits():
     columns[:2] = 0, 199_999
     counts = sparse.csr_array((np.ones(150), (rows, columns)), (50, 200_000))
     counts.sum_duplicates()
-    matrix = PositivePMI(grouped(counts), totals_of(counts), Pool(1))
+    matrix = PositivePMI(grouped(counts), Pool(1))
     dense = np.arange(200_000, dtype=np.float32)[:, None]
     expected = counts.copy()
     weights = counts.sum(axis=0) ** 0.75
@@ -124,7 +119,7 @@ def test_columns_beyond_16_bits():
 
 def test_amounts_of_extreme_size_stay_finite():
     counts = sparse.csr_array(np.array([[1e-320, 1e300], [1e300, 1.0]]))
-    matrix = PositivePMI(grouped(counts), totals_of(counts), Pool(1))
+    matrix = PositivePMI(grouped(counts), Pool(1))
     found = matrix.times(np.eye(2, dtype=np.float32), out=np.empty((2, 2), np.float32))
     np.testing.assert_array_equal(found > 0, [[False, True], [True, False]])
     assert np.isfinite(found).all()

@@ -189,7 +189,7 @@ def test_counts_to_replay_must_be_those_of_the_model(corpus):
         model.partial_fit(corpus, replay=[])
     other = SkipGram(**SETTINGS | {"window": 1}).count(corpus)
     for partial_fit, new in ((model.partial_fit, corpus), (model.partial_fit, counts)):
-        with pytest.raises(ValueError, match="but the model was fitted to"):
+        with pytest.raises(ValueError, match="replay must be counted like the counts of the model, by"):
             partial_fit(new, replay=other)
 
 
