@@ -7,15 +7,20 @@ The constructor of an estimator keeps each argument, unchanged, as the attribute
 from __future__ import annotations
 
 import inspect
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
+from functools import wraps
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from fastembed._base.optional import require
-from fastembed._base.validation import check_choice, shown
+from fastembed._base.validation import check_choice, nearest, shown
 
 Fitted = TypeVar("Fitted")
+# Parameters of gensim, fastText, scikit-learn and implicit, and their names here
+RENAMED = {"vector_size": "dim", "factors": "dim", "n_components": "dim", "iterations": "epochs", "max_iter": "epochs"}
+RENAMED |= {"workers": "threads", "n_jobs": "threads", "random_state": "seed", "lr": "learning_rate"}
 OUTPUTS = ("default", "pandas")  # kinds of results of `transform`
 
 
@@ -26,6 +31,7 @@ class Estimator(Generic[Fitted]):
     """
 
     _model: Fitted | None = None
+    _read: Callable[[Any], Any]
 
     @property
     def _fitted(self) -> Fitted:
@@ -79,12 +85,54 @@ class Estimator(Generic[Fitted]):
         >>> SkipGram().set_params(dim=20)
         SkipGram(dim=20)
         """
-        known = self.get_params()
-        for name in parameters:
-            if name not in known:
-                raise ValueError(f"{type(self).__name__} has no parameter {name!r}; it has {', '.join(known)}")
+        _check_names(self, parameters, ValueError)
         vars(self).update(parameters)
         return self
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted model to one safetensors file, atomically. A recommender holds its users and their items.
+
+        Parameters
+        ----------
+        path : path-like
+            The file to create or to replace; its suffix must not be that of another format, such as .txt.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from fastembed import Classifier
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Classifier().fit(["a b", "c d"], ["x", "y"]).save(f"{folder}/m.safetensors")
+        ...     Classifier.load(f"{folder}/m.safetensors").predict(["c"]).tolist()
+        ['y']
+        """
+        self._fitted.save(path)  # type: ignore[attr-defined]
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, threads: int | None = None) -> Self:
+        """Read a model from a file that :meth:`save` has written. Its largest arrays are memory-mapped.
+
+        The file must not be written to while it is open: see `Vectors.load`.
+
+        Parameters
+        ----------
+        path : path-like
+        threads : int, optional
+            As for the constructor; the file does not store it.
+
+        Returns
+        -------
+        object
+            With the same bits.
+        """
+        fitted = cls._read(path)
+        try:
+            estimator: Any = cls(**fitted.settings | {"threads": threads})
+            estimator._options()
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{str(path)!r} does not hold a {cls.__name__} that fits together: {error}") from error
+        estimator._model = fitted
+        return estimator
 
     def __repr__(self) -> str:
         """Return the constructor call, with the parameters that are not the defaults, each cut to 80 characters."""
@@ -98,6 +146,27 @@ class Estimator(Generic[Fitted]):
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_fitting"}
+
+
+def with_known_names(kind: type[Any]) -> type[Any]:
+    """Let the constructor of a class of estimators raise TypeError for an unknown parameter, with the name here."""
+    make = kind.__init__
+
+    @wraps(make)
+    def make_checked(self: Any, *values: Any, **parameters: Any) -> None:
+        _check_names(self, parameters, TypeError)
+        make(self, *values, **parameters)
+
+    kind.__init__ = make_checked
+    return kind
+
+
+def _check_names(estimator: Any, names: Iterable[str], error: type[Exception]) -> None:
+    known = list(inspect.signature(type(estimator)).parameters)
+    for name in names:
+        if name not in known:
+            near = RENAMED[name] if RENAMED.get(name) in known else nearest(name.lower(), known)
+            raise error(f"{type(estimator).__name__} has no parameter {name!r}{near and f': it is {near} here'}")
 
 
 class Transformer(Estimator[Fitted]):

@@ -24,7 +24,9 @@ def check_memory_limit(limit: int | None) -> int:
     ValueError
         If `limit` is below 1 MB.
     """
-    return max(free_memory() // 2, LEAST) if limit is None else check_integer("memory_limit (bytes)", limit, low=LEAST)
+    if limit is None:
+        return max(free_memory() // 2, LEAST)
+    return check_integer("memory_limit (bytes, such as 200_000_000)", limit, low=LEAST)
 
 
 def free_memory() -> int:

@@ -122,6 +122,18 @@ def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
     return str(value)
 
 
+def nearest(word: str, known: Sequence[str]) -> str:
+    """Return the known word with the nearest spelling, one of the same letters first; "" if no word is near.
+
+    Examples
+    --------
+    >>> nearest("--dmi", ["--mpi", "--dim"]), nearest("xyz", ["train"])
+    ('--dim', '')
+    """
+    close = difflib.get_close_matches(word, known, len(known))
+    return max(close, key=lambda option: sorted(option) == sorted(word), default="")
+
+
 def check_callback(name: str, function: Any) -> None:
     """Raise TypeError unless a callback is callable or None."""
     if function is not None and not callable(function):

@@ -62,8 +62,7 @@ class Calibration:
         >>> Calibration(False, 2.0, 0.1, 0.0).logits(np.array([[0.2, 0.8]]), prior).round(4)
         array([[-1.6094, -0.2231]])
         """
-        logits: Array = self._expansion(scores, prior.astype(scores.dtype))[0]
-        return logits
+        return self._expansion(scores, prior.astype(scores.dtype))[0]
 
     def _expansion(self, s: Array, pi: Array) -> tuple[Array, list[Array]]:
         """Return the logits (N, L), and the terms that their derivatives are made of."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from itertools import chain
@@ -11,7 +10,7 @@ from typing import Any, Self, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastembed._base.estimator import Estimator
+from fastembed._base.estimator import Estimator, with_known_names
 from fastembed._base.progress import bar, bars
 from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_integer, check_number, warn_user
@@ -29,6 +28,7 @@ T = TypeVar("T")
 Field: TypeAlias = "str | int | None"
 
 
+@with_known_names
 @dataclass(eq=False, repr=False)
 class Classifier(Estimator[FittedClassifier]):  # numpydoc ignore=PR02
     """Labels documents: a linear model over a weighted bag of words and n-grams, with calibrated probabilities.
@@ -112,6 +112,7 @@ class Classifier(Estimator[FittedClassifier]):  # numpydoc ignore=PR02
     """
 
     _estimator_type = "classifier"
+    _read = FittedClassifier.load
 
     loss: str = "squared"
     dim: int | None = None
@@ -490,48 +491,6 @@ class Classifier(Estimator[FittedClassifier]):  # numpydoc ignore=PR02
         if unknown:
             what = f"{unknown:,} of {len(items):,} documents have no known feature"
             warn_user(f"{what}: the answer is the labels' shares")
-
-    # ---------------------------------------------------------------- files
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the classifier as a safetensors file.
-
-        Parameters
-        ----------
-        path : path-like
-            The name ends with .safetensors, or has no suffix.
-
-        Examples
-        --------
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     Classifier().fit(["a b", "c d"], ["x", "y"]).save(f"{folder}/m.safetensors")
-        ...     Classifier.load(f"{folder}/m.safetensors").predict(["c"]).tolist()
-        ['y']
-        """
-        self._fitted.save(path)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str], *, threads: int | None = None) -> Self:
-        """Read a classifier from a file that :meth:`save` has written. The rows of E are memory-mapped.
-
-        The file must not be written to while it is open: see `Vectors.load`.
-
-        Parameters
-        ----------
-        path : path-like
-        threads : int, optional
-            As for the class.
-
-        Returns
-        -------
-        Classifier
-        """
-        model = FittedClassifier.load(path)
-        classifier = cls(**model.settings, threads=threads)
-        classifier._options()
-        classifier._model = model
-        return classifier
 
     # ---------------------------------------------------------------- private
 

@@ -265,6 +265,8 @@ class LabelledSource:
                 ledger.skipped[bad.reason] = ledger.skipped.get(bad.reason, 0) + 1
             else:
                 raise ValueError(f"{place}: {bad.message}; {LEAVE_OUT}")
+        if kept and bad and not documents:
+            raise ValueError(f"all {len(kept):,} rows are left out, such as {place}: {bad.message}")
         return documents, number_labels(labels), np.array(kept, np.bool_)
 
 
@@ -354,8 +356,7 @@ def labelled_lines(
     begun: list[bytes] = []
     for chunk in FileCorpus(path_list(paths), reading=Reading(errors=errors)).chunks(ledger, progress):
         if isinstance(chunk, DocumentChunk):
-            files = ", ".join(repr(str(path)) for path in path_list(paths))
-            raise ValueError(f"{files} has fields: name them by field and label, or --field and --label")
+            raise ValueError(f"{listed(map(str, path_list(paths)))} has fields: name them by field and label")
         begun.append(valid_text(chunk, errors)[0])
         if begun[-1].endswith(b"\n"):
             yield separate_labels(b"".join(begun), prefix.encode())
@@ -376,8 +377,7 @@ def read_lines(
     ids = ids[: table.number(text, False, ids)[0]]
     classes = [token.decode() for token in table.frequent(0)[0]]
     if not classes:
-        files = ", ".join(repr(str(path)) for path in path_list(paths))
-        raise ValueError(f"no line of {files} has a label, a token that begins with {prefix}")
+        raise ValueError(f"no line of {listed(map(str, path_list(paths)))} has a label, which begins with {prefix}")
     order = sorted(range(len(classes)), key=classes.__getitem__)
     return texts, _labels(np.array(sorted(classes), object), documents_by_words(ids, len(classes))[:, order])
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,13 +19,13 @@ from fastembed.classifier.calibration import Calibration, label_probabilities
 from fastembed.classifier.features import END, Bags, CharacterGrams, Features, Grams
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
-from fastembed.formats.registry import FORMATS
+from fastembed.formats.registry import check_model_name
+from fastembed.formats.table import PathLike
 from fastembed.formats.tensors import header, pack_tokens, parts_of, unpack_tokens, write_tensors
 from fastembed.vocabulary import Vocabulary
 
 T = TypeVar("T")
 Array = npt.NDArray[Any]
-FilePath = str | os.PathLike[str]
 
 PIECE_SCORES = 1 << 20  # largest number of scores per task, 4 MiB: it limits memory where labels are many
 STATE = ("several", "indicator", "documents", "history")  # attributes that a file holds unchanged
@@ -148,10 +146,9 @@ class FittedClassifier:
 
     # ---------------------------------------------------------------- file
 
-    def save(self, path: FilePath) -> None:
+    def save(self, path: PathLike) -> None:
         """Write the fitted state."""
-        if Path(path).suffix.lower() not in FORMATS["safetensors"].suffixes:
-            raise ValueError(f"a classifier is a .safetensors file, got {str(path)!r}")
+        check_model_name(path)
         features, calibration = self.features, self.calibration
         tensors: dict[str, Array] = {
             "rows": self.embedding,
@@ -189,7 +186,7 @@ class FittedClassifier:
         write_tensors(path, tensors, header("classifier", plain(settings)) | {"model": text})
 
     @staticmethod
-    def load(path: FilePath) -> FittedClassifier:
+    def load(path: PathLike) -> FittedClassifier:
         """Return the model of a file, whose settings are not checked.
 
         Raises

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import fastembed
+from fastembed._base.validation import nearest
 from fastembed.cli import common
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     parser = build_parser(words[0] if words and words[0] in COMMANDS else None)
     if words and words[0] not in COMMANDS and not words[0].startswith("-"):
-        near = common.nearest(words[0], list(COMMANDS))
+        near = nearest(words[0], list(COMMANDS))
         parser.error(f"there is no command {words[0]!r}{near and f'; did you mean {near}?'}")
     arguments = parser.parse_args(words)
     try:
@@ -118,7 +119,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             common.check_output_option(arguments)
             with common.printed_warnings():
-                code: int = arguments.run(arguments) or 0
+                return arguments.run(arguments) or 0
         finally:
             _flush_stdout()
     except BrokenPipeError:
@@ -135,7 +136,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.excepthook(type(error), error, error.__traceback__)
         common.print_message(f"error: {common.one_line(error)}")
         return 1
-    return code
 
 
 def _flush_stdout() -> None:

@@ -6,7 +6,6 @@ One JSON document or lines for people go to stdout, messages and progress bars t
 from __future__ import annotations
 
 import argparse
-import difflib
 import inspect
 import json
 import os
@@ -14,7 +13,7 @@ import re
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from tqdm import tqdm
 
 from fastembed._base.progress import bars
-from fastembed._base.validation import number_of, plain, printable, without_password
+from fastembed._base.validation import nearest, number_of, plain, printable, without_password
 from fastembed.trainer.progress import ProgressBars, loss_of
 
 if TYPE_CHECKING:
@@ -48,18 +47,6 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print a message, and exit."""
         self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")
-
-
-def nearest(word: str, known: Sequence[str]) -> str:
-    """Return the known word with the nearest spelling, one of the same letters first; "" if no word is near.
-
-    Examples
-    --------
-    >>> nearest("--dmi", ["--mpi", "--dim"]), nearest("xyz", ["train"])
-    ('--dim', '')
-    """
-    close = difflib.get_close_matches(word, known, len(known))
-    return max(close, key=lambda option: sorted(option) == sorted(word), default="")
 
 
 class Paragraphs(argparse.HelpFormatter):

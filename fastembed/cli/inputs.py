@@ -14,7 +14,7 @@ from fastembed.cli import common
 from fastembed.corpus.reading import DIGITS, LOCALES, UNITS, Reading
 from fastembed.corpus.sources import is_url
 from fastembed.formats.atomic import check_writable
-from fastembed.formats.registry import FORMATS, format_of_file
+from fastembed.formats.registry import FORMATS, check_model_name, format_of_file
 from fastembed.formats.tensors import is_safetensors, read_fields
 
 if TYPE_CHECKING:
@@ -171,6 +171,5 @@ TRAINING: common.Parameters = {  # of every model
 
 def check_model_output(arguments: argparse.Namespace) -> None:
     """Raise an error before training if --output is not the name of a model's file, or cannot be written."""
-    if Path(arguments.output).suffix not in FORMATS["safetensors"].suffixes:
-        raise ValueError(f"a model is a .safetensors file, got --output {arguments.output!r}")
+    check_model_name(arguments.output)
     check_writable(arguments.output)

@@ -6,7 +6,6 @@ import argparse
 import json
 from collections.abc import Callable
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +57,7 @@ def neighbors(arguments: argparse.Namespace) -> int:
     for words in _queries(arguments, partial(inputs.words_of, token=token, known=vectors)):
         positive, negative = (list(map(token, part)) for part in words)
         try:
-            for word in chain(positive, negative):
-                vectors[word]
+            vectors[positive + negative]
         except KeyError as error:
             unknown.append(common.one_line(error))
         else:
@@ -170,11 +168,9 @@ def predict_contexts(arguments: argparse.Namespace) -> None:
     model = SkipGram.load(arguments.model, threads=arguments.threads)
     known = model.vocabulary
     token = partial(model.reading_.token, known=known) if model.reading_ else str
-    lines = (
-        [inputs.words_of(line, token, known) for line in inputs.stdin_lines()]
-        if arguments.words == ["-"]
-        else [arguments.words]
-    )
+    lines = [arguments.words]
+    if lines == [["-"]]:
+        lines = [inputs.words_of(line, token, known) for line in inputs.stdin_lines()]
     queries, exclude = [list(map(token, words)) for words in lines if words], list(map(token, arguments.exclude))
     answers = model.predict_outputs(
         queries, arguments.topn or 10, arguments.side, exclude=exclude, skip_unknown=arguments.skip_unknown

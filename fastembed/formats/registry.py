@@ -121,6 +121,21 @@ def check_output(path: PathLike, format: str | None = None) -> Callable[[PathLik
     return form.write
 
 
+def check_model_name(path: PathLike) -> None:
+    """Raise ValueError if a file has the suffix of another format than safetensors, in which models are saved.
+
+    Examples
+    --------
+    >>> check_model_name("wiki.txt")
+    Traceback (most recent call last):
+        ...
+    ValueError: a model is a .safetensors file, got 'wiki.txt': vectors.save or `export` writes vectors
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix == ".gz" or any(form.gzip and suffix in form.suffixes for form in FORMATS.values()):
+        raise ValueError(f"a model is a .safetensors file, got {str(path)!r}: vectors.save or `export` writes vectors")
+
+
 def format_of_file(path: PathLike, format: str | None = None) -> Format:  # noqa: A002 - a user's word
     """Return the format of a file to read: the given one, or that of its first bytes or else of its suffix.
 

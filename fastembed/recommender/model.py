@@ -22,10 +22,8 @@ Without s_u, d_u is the vector of a document (`trainer/folding.py`).
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -38,7 +36,8 @@ from fastembed._base.threads import Pool, SingleThreadedBlas, cached_property, o
 from fastembed._base.validation import plain, shown
 from fastembed._kernels import kernels_for
 from fastembed.corpus.sources import form_of
-from fastembed.formats.registry import FORMATS
+from fastembed.formats.registry import check_model_name
+from fastembed.formats.table import PathLike
 from fastembed.formats.tensors import header, pack_tokens, parts_of, unpack_tokens, write_tensors
 from fastembed.recommender.data import Interactions, Names, flat_baskets, is_name, matrix_of, narrow
 from fastembed.trainer.folding import Layer, Origin, optimal_rows
@@ -48,7 +47,6 @@ from fastembed.vectors.neighbors import Neighbors
 T = TypeVar("T")
 Array = NDArray[Any]
 Scored = list[tuple[Any, float]]
-FilePath = str | os.PathLike[str]
 
 TOLERANCE = 1e-5  # the gradient of a row at which `optimal_rows` ends, as a share of the counts
 ROUGH_TOLERANCE = 1e-4  # the same for `recommend`: changes the logarithm of a probability by at most .0005
@@ -441,10 +439,9 @@ class FittedRecommender:
 
     # ---------------------------------------------------------------- file
 
-    def save(self, path: FilePath) -> None:
+    def save(self, path: PathLike) -> None:
         """Write the fitted state."""
-        if Path(path).suffix.lower() not in FORMATS["safetensors"].suffixes:
-            raise ValueError(f"a recommender is a .safetensors file, got {str(path)!r}")
+        check_model_name(path)
         seen = self.data.matrix
         model, b = self.model, self.model.item_to_item
         tensors = {"linear": np.ascontiguousarray(model.linear), "bias": model.bias, "factors": model.factors}
@@ -457,7 +454,7 @@ class FittedRecommender:
         write_tensors(path, tensors, header("recommender", self.settings) | texts)
 
     @classmethod
-    def load(cls, path: FilePath) -> FittedRecommender:
+    def load(cls, path: PathLike) -> FittedRecommender:
         """Return the fitted state of a file, whose settings are not checked.
 
         Raises

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base import estimator
-from fastembed._base.estimator import Transformer
+from fastembed._base.estimator import Transformer, with_known_names
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_flag, check_integer
 from fastembed.recommender.data import Names, is_name, read_interactions
@@ -24,6 +23,7 @@ from fastembed.trainer.run import EpochEnd, running
 from fastembed.vectors.neighbors import Neighbors
 
 
+@with_known_names
 @dataclass(eq=False, repr=False)
 class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
     """Recommends items to users, by an exact softmax over all items.
@@ -79,6 +79,7 @@ class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
     seed: int = 0
     threads: int | None = None
 
+    _read = FittedRecommender.load
     _input: ClassVar = {"sparse": True, "positive_only": True}
 
     # ---------------------------------------------------------------- training
@@ -429,52 +430,6 @@ class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
         if asked.matrix.shape[0] != 1:
             raise ValueError(f"who must be one user, or one basket as [[...]], got {asked.matrix.shape[0]}")
         return model.explain(asked, int(model.data.items.find([item])[0]))
-
-    # ---------------------------------------------------------------- files
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the recommender, with the users and their items, as a safetensors file.
-
-        Parameters
-        ----------
-        path : path-like
-            The name ends with .safetensors, or has no suffix.
-
-        Examples
-        --------
-        >>> import tempfile
-        >>> model = Recommender(dim=2, threads=1).fit([["bread", "butter"], ["bread", "jam"], ["nails", "saw"]])
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     model.save(f"{folder}/m.safetensors")
-        ...     Recommender.load(f"{folder}/m.safetensors").recommend(0) == model.recommend(0)
-        True
-        """
-        self._fitted.save(path)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str], *, threads: int | None = None) -> Self:
-        """Read a recommender from a file that :meth:`save` has written. The items of the users are memory-mapped.
-
-        The file must not be written to while it is open: see `Vectors.load`.
-
-        Parameters
-        ----------
-        path : path-like
-        threads : int, optional
-            As for the class.
-
-        Returns
-        -------
-        Recommender
-        """
-        fitted = FittedRecommender.load(path)
-        try:
-            recommender = cls(**fitted.settings, threads=threads)
-            recommender._options()
-        except TypeError as error:
-            raise ValueError(f"{str(path)!r} does not hold a recommender that fits together: {error}") from error
-        recommender._model = fitted
-        return recommender
 
     # ---------------------------------------------------------------- private
 

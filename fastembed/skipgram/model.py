@@ -19,6 +19,7 @@ from fastembed.corpus.reading import Reading
 from fastembed.counts.counts import Counts, align_counts
 from fastembed.counts.windows import Windows
 from fastembed.formats import tensors as files
+from fastembed.formats.registry import check_model_name
 from fastembed.formats.table import opened
 from fastembed.skipgram.options import Baskets, SkipGramOptions
 from fastembed.skipgram.subwords import Subwords
@@ -187,8 +188,9 @@ def write_model(path: str | os.PathLike[str], model: FittedModel) -> None:
     OSError
         If the file cannot be written; an old file then stays as it was.
     ValueError
-        If a token has no UTF-8 form.
+        If a token has no UTF-8 form, or the name has the suffix of another format.
     """
+    check_model_name(path)
     trainer, vocabulary, options = model.trainer, model.vocabulary, model.options
     tensors = {
         **trainer_tensors(trainer),

@@ -6,14 +6,13 @@ import os
 from collections.abc import Iterable
 from concurrent.futures import Executor
 from dataclasses import fields, replace
-from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base import estimator
-from fastembed._base.estimator import Transformer
+from fastembed._base.estimator import Transformer, with_known_names
 from fastembed._base.memory import check_memory_limit
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_flag, check_integer
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
 GENSIM = {"wv": "vectors", "vector_size": "dim", "workers": "threads", "predict_output_word": "predict_output"}
 
 
+@with_known_names
 class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore=PR02
     """Learns word vectors from a corpus, by exact-softmax skip-gram on co-occurrence counts.
 
@@ -123,13 +123,6 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
     _input: ClassVar = {"two_d_array": False, "string": True}
 
     if not TYPE_CHECKING:
-
-        @wraps(SkipGramParameters.__init__)
-        def __init__(self, *values: Any, **parameters: Any) -> None:
-            for name in parameters.keys() - {field.name for field in fields(SkipGramParameters)}:
-                advice = f": it is {GENSIM[name]} here" if name in GENSIM else ""
-                raise TypeError(f"SkipGram has no parameter {name!r}{advice}")
-            super().__init__(*values, **parameters)
 
         def __getattr__(self, name: str) -> Any:
             return attribute_of(self, name, GENSIM)
@@ -666,7 +659,7 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
         Parameters
         ----------
         path : path-like
-            The file to create or to replace.
+            The file to create or to replace; its suffix must not be that of another format, such as .txt.
 
         Examples
         --------

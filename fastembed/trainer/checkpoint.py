@@ -22,6 +22,7 @@ from fastembed._base.validation import shown
 from fastembed.formats.atomic import check_writable
 from fastembed.formats.tensors import check_header, fitting, header, map_tensors, read_fields, write_tensors
 
+DIGITS = 64  # of a SHA-256 in hexadecimal
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -66,8 +67,8 @@ class Checkpoint:
 
     def __init__(self, path: str, identity: Mapping[str, Any], parameters: Arrays, generator: Any) -> None:
         self._path, self._parameters, self._has_generator = path, parameters, generator is not None
-        start = {"start": _start_digest(parameters, generator)}
-        self._identity: dict[str, Any] = json.loads(json.dumps({**identity, **start}))
+        all_facts = {**identity, "start": _start_digest(parameters, generator)}
+        self._identity: dict[str, Any] = json.loads(json.dumps(all_facts))
 
     def read(self) -> tuple[Position, Arrays] | None:
         """Return where the fit in the file is, and the arrays; None if there is no file.
@@ -93,11 +94,11 @@ class Checkpoint:
             if self._identity["start"] == _start_digest(stored, position.generator if self._has_generator else None):
                 self._identity["start"] = found.get("start")
         for name, value in self._identity.items():
-            if found.get(name) != value:
-                raise ValueError(
-                    f"the checkpoint {self._path!r} is that of another fit, with {name} {shown(found.get(name))}"
-                    f" instead of {shown(value)}: remove it to begin again"
-                )
+            if (other := found.get(name)) != value:
+                what = f"{name}={shown(other)} instead of {shown(value)}"
+                if DIGITS in (len(str(other)), len(str(value))):
+                    what = "another seed or start" if name == "start" else f"other {name}"
+                raise ValueError(f"checkpoint {self._path!r} is of a fit with {what}: delete it, or pass another path")
         return position, tensors
 
     def write(self, position: Position, arrays: Arrays) -> None:

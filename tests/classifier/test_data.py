@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
 from fastembed import Classifier
+from fastembed.corpus import Reading
 
 TEXTS = ["a red, red apple", 'the "green" plum', "größe\nzwei", "a plum and an apple", "two words", "red"] * 4
 TOPICS = ["fruit", "fruit", "words", "fruit", "words", "colour"] * 4
@@ -135,6 +136,29 @@ def test_labels_may_be_bool(kind, tmp_path):
         for call in (each.score, each.test, each.partial_fit):
             with pytest.raises(TypeError, match=f"labels must be of the type that fit learned: {message}"):
                 call(["a"], others)
+
+
+def test_rows_that_are_all_left_out_are_an_error_with_a_reason(tmp_path):
+    rows = [{"text": text, "topic": topic} for text, topic in zip("abcd", "xyxy", strict=True)]
+    wrong = {"field": "text", "label": "label", "skip_bad": True}
+    fitted = Classifier(threads=1).fit(rows, field="text", label="topic")
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    for source, place in ((rows, "document 3"), (path, "'.*a.jsonl', line 4")):
+        for call in (Classifier().fit, fitted.partial_fit, fitted.test, fitted.score):
+            with pytest.raises(ValueError, match=f"^all 4 rows are left out, such as {place}: no field 'label' among"):
+                call(source, **wrong)
+
+
+def test_a_classifier_of_a_tokenizer_takes_lists_of_tokens_after_loading(tmp_path):
+    reading = Reading(tokenizer=list)
+    model = Classifier(threads=1, reading=reading).fit(["ab", "cd"] * 5, ["x", "y"] * 5)
+    model.save(tmp_path / "m.safetensors")
+    loaded = Classifier.load(tmp_path / "m.safetensors")
+    with pytest.raises(ValueError, match="lacks the tokenizer list: pass tokens"):
+        loaded.predict(["ab"])
+    assert_array_equal(loaded.predict_proba([["a", "b"]]), model.predict_proba(["ab"]))
+    assert loaded.partial_fit([["e"]], ["z"]).predict([["e"]]) == ["z"]
 
 
 def test_what_a_frame_misses_is_named_or_left_out():

@@ -175,7 +175,7 @@ def test_files_pickles_and_copies_have_the_same_bits(model, tmp_path):
     assert_array_equal(other._model.data.matrix.toarray(), named._model.data.matrix.toarray())
     with pytest.raises(ValueError, match=r"holds recommender, and no"):
         Classifier.load(path)
-    with pytest.raises(ValueError, match=r"a recommender is a .safetensors file, got 'm.txt'"):
+    with pytest.raises(ValueError, match=r"a model is a .safetensors file, got 'm.txt'"):
         named.save("m.txt")
 
 

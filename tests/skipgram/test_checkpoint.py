@@ -90,5 +90,15 @@ def test_a_text_that_has_changed_is_another_fit(text, path):
     SkipGram(**SETTINGS).fit(text, checkpoint=path)
     with text.open("a", encoding="utf-8") as file:
         file.write(" w01")
-    with pytest.raises(ValueError, match="another fit, with counts"):
+    with pytest.raises(ValueError, match="is of a fit with other counts: delete it"):
         SkipGram(**SETTINGS).fit(text, checkpoint=path)
+
+
+@pytest.mark.parametrize(
+    ("changed", "what"),
+    [({"seed": 9}, "another seed or start"), ({"dim": 3}, "dim=.* instead of 3"), ({"window": 1}, "other counts")],
+)
+def test_a_checkpoint_of_other_parameters_names_the_difference(text, path, changed, what):
+    SkipGram(**SETTINGS).fit(text, checkpoint=path)
+    with pytest.raises(ValueError, match=f"is of a fit with {what}: delete it, or pass another path"):
+        SkipGram(**SETTINGS | changed).fit(text, checkpoint=path)

@@ -49,6 +49,18 @@ def test_a_model_is_the_same_after_save_and_load(corpus, tmp_path, options, asse
     assert_array_equal(vectors.matrix, model.vectors.matrix)
 
 
+@pytest.mark.parametrize("name", ["m.txt", "m.BIN", "m.vec", "m.glove", "m.txt.gz"])
+def test_a_model_is_not_saved_under_the_name_of_a_file_of_vectors(tmp_path, name):
+    path = tmp_path / name
+    model = SkipGram(dim=2, min_count=1).fit(["a b", "b c"])
+    with pytest.raises(ValueError, match=r"a model is a .safetensors file, got '.*': vectors.save or `export` writes"):
+        model.save(path)
+    assert not path.exists()
+    model.vectors.save(path.with_suffix(path.suffix.lower()))
+    model.save(tmp_path / "m.model")  # as with gensim
+    assert SkipGram.load(tmp_path / "m.model").vectors.tokens == model.vectors.tokens
+
+
 @pytest.mark.parametrize("grow", [False, True])
 def test_training_goes_on_from_a_file_as_from_memory(corpus, tmp_path, grow, assert_same):
     """And once more from a model that was loaded, trained on and saved."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fastembed import SkipGram
+from fastembed import Classifier, Recommender, SkipGram
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,18 @@ def test_an_unknown_parameter_is_named_with_the_parameter_that_it_is_here():
         SkipGram(vector_size=100)
     with pytest.raises(TypeError, match=r"SkipGram has no parameter 'negative'$"):
         SkipGram(negative=5)
+    for kind, name, here in (
+        (SkipGram, "epoch", "epochs"),
+        (Classifier, "minCount", "min_count"),
+        (Classifier, "wordNgrams", "ngrams"),
+        (Classifier, "lr", "learning_rate"),
+        (Classifier, "random_state", "seed"),
+        (Recommender, "factors", "dim"),
+        (Recommender, "iterations", "epochs"),
+    ):
+        for call, error in ((kind, TypeError), (kind().set_params, ValueError)):
+            with pytest.raises(error, match=f"^{kind.__name__} has no parameter '{name}': it is {here} here$"):
+                call(**{name: 3})
 
 
 @pytest.mark.parametrize(

@@ -167,7 +167,7 @@ def test_a_finished_fit_has_its_result_at_once(new, counts, path, monkeypatch):
     monkeypatch.setattr(BlockSteps, "_step", lambda *_: pytest.fail("a step was made"))
     assert second.fit_counts(counts[0], checkpoint=path, **options) == history
     assert bits(second) == bits(first)
-    with pytest.raises(ValueError, match="another fit, with start"):
+    with pytest.raises(ValueError, match="is of a fit with another seed or start: delete it, or pass another path"):
         second.fit_counts(counts[0], checkpoint=path, **options)  # it would train nothing
 
 
@@ -195,14 +195,14 @@ def test_a_callback_is_not_called_again_for_epochs_in_the_file(new, counts, path
 @pytest.mark.parametrize(
     ("change", "what"),
     [
-        ({"epochs": 4}, "epochs 3 instead of 4"),
-        ({"seed": 1}, "seed"),
-        ({"frozen_rows": [1]}, "row_rates"),
-        ({"bags": sparse.eye_array(ROWS)}, "bags"),
-        ({"counts": 1}, "counts"),
-        ({"validation_counts": 0}, "validation_counts"),
-        ({"of": 1}, "bias"),
-        ({"moved": True}, "start"),
+        ({"epochs": 4}, "epochs=3 instead of 4: delete it, or pass another path"),
+        ({"seed": 1}, "seed=0 instead of 1"),
+        ({"frozen_rows": [1]}, "other row_rates:"),
+        ({"bags": sparse.eye_array(ROWS)}, "other bags:"),
+        ({"counts": 1}, "other counts:"),
+        ({"validation_counts": 0}, "other validation_counts:"),
+        ({"of": 1}, "other bias:"),
+        ({"moved": True}, "another seed or start:"),
     ],
 )
 def test_a_checkpoint_of_another_call_is_an_error_that_says_what_differs(
@@ -216,7 +216,7 @@ def test_a_checkpoint_of_another_call_is_an_error_that_says_what_differs(
         trainer.step(0, 3)
     start = bits(trainer)
     swapped = {name: counts[change[name]] for name in ("counts", "validation_counts") if name in change}
-    with pytest.raises(ValueError, match=f"another fit, with {what}"):
+    with pytest.raises(ValueError, match=f"is of a fit with {what}"):
         trainer.fit_counts(**given | change | swapped)
     assert bits(trainer) == start
     assert path.read_bytes() == before
@@ -228,7 +228,7 @@ def test_a_checkpoint_from_elsewhere_is_an_error_that_says_where(new, counts, pa
     tensors, fields = map_tensors(path)
     tensors = {key: np.array(array) for key, array in tensors.items()}
     write_tensors(path, tensors, fields | {"settings": json.dumps(json.loads(fields["settings"]) | {name: "other"})})
-    with pytest.raises(ValueError, match=f"with {name} 'other' instead of '"):
+    with pytest.raises(ValueError, match=f"with ({name}='other' instead of '|other {name}:)"):
         new().fit_counts(counts[0], checkpoint=path, **OPTIONS)
 
 
