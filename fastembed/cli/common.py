@@ -124,8 +124,18 @@ def add_parameters(
     for name, facts in parameters.items():
         default = defaults[name].default
         named = (shown or {}).get(name) or {"None": "none", "True": "yes", "False": "no"}.get(str(default), default)
-        option = "--patience" if name == "n_iter_no_change" else f"--{name.replace('_', '-')}"
-        add_option(to, option, default=argparse.SUPPRESS, shown=named, dest=name, **facts)
+        add_option(to, option_name(name), default=argparse.SUPPRESS, shown=named, dest=name, **facts)
+
+
+def option_name(name: str) -> str:
+    """Return the option that sets a parameter.
+
+    Examples
+    --------
+    >>> option_name("n_iter_no_change"), option_name("min_count")
+    ('--patience', '--min-count')
+    """
+    return "--patience" if name == "n_iter_no_change" else f"--{name.replace('_', '-')}"
 
 
 def parameter(text: str, read: Reader | None = None, metavar: str | None = None, **more: Any) -> dict[str, Any]:
@@ -259,7 +269,7 @@ def refuse(arguments: argparse.Namespace, names: Iterable[str], why: str) -> Non
     for name in names:
         default = arguments.parser.get_default(name)
         if getattr(arguments, name, default) != default:
-            arguments.parser.error(f"--{name.replace('_', '-')} {why}")
+            arguments.parser.error(f"{option_name(name)} {why}")
 
 
 def check_output_option(arguments: argparse.Namespace) -> None:

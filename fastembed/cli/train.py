@@ -94,14 +94,12 @@ def train_vectors(arguments: argparse.Namespace) -> None:
     if bool(arguments.files) == bool(arguments.counts):
         arguments.parser.error("give either FILEs to read, of which - is standard input, or --counts")
     pairing = ("window", "weighting", "sample", "directed", "max_contexts", "baskets")
-    reading = (*inputs.READING, "field", "no_header", "skip_bad")
-    stops, new = getattr(arguments, "early_stopping", False), not arguments.model
+    reading = (*inputs.READING, "field", "no_header", "skip_bad", "validation_fraction")
     unread = arguments.counts or arguments.graph or arguments.pairs
     for is_unused, names, why in (
         (arguments.model, ("checkpoint", "mpi"), "and --continue exclude each other"),
         (arguments.model, pairing, "is not for --continue: the new text is counted as the model's was"),
-        (new, ("replay", "grow_vocabulary"), "needs --continue"),
-        (new and not stops, ("validation_fraction",), "needs --early-stopping"),
+        (not arguments.model, ("replay", "grow_vocabulary"), "needs --continue"),
         (not arguments.graph, ("tolerance",), "needs --graph"),
         (arguments.counts, COUNTING, "says how text is counted, but --counts is counted"),
         (not arguments.counts, ("mpi",), "needs --counts"),
@@ -130,18 +128,20 @@ def _prepared(arguments: argparse.Namespace, ranks: Ranks) -> Callable[..., Skip
     if arguments.validation_counts:
         choice["validation_counts"] = Counts.open(arguments.validation_counts)
     given = given_parameters(arguments)
-    if arguments.graph:
-        model = SkipGram(**{name: given[name] for name in given if name not in GRAPH}, threads=arguments.threads)
-        return partial(_learn_graph, arguments, model, choice | {"checkpoint": arguments.checkpoint})
     if arguments.model:
         model = SkipGram.load(arguments.model, threads=arguments.threads).set_params(**given)
         replay = arguments.replay and Counts.open(arguments.replay)
         choice |= {"grow_vocabulary": arguments.grow_vocabulary, "replay": replay}
         reading = model.reading_
     else:
-        model = SkipGram(**given, threads=arguments.threads)
+        counting = GRAPH if arguments.graph else ()
+        model = SkipGram(**{name: given[name] for name in given if name not in counting}, threads=arguments.threads)
         choice |= {"comm": ranks.comm if arguments.mpi else None, "checkpoint": arguments.checkpoint}
         reading = None
+    if not model.early_stopping:
+        common.refuse(arguments, ("validation_fraction", "n_iter_no_change"), "needs --early-stopping")
+    if arguments.graph:
+        return partial(_learn_graph, arguments, model, choice)
     data: Any
     if arguments.counts:
         data = Counts.open(arguments.counts)

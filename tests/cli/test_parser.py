@@ -85,6 +85,9 @@ def test_train_takes_every_parameter_of_skipgram_and_shows_its_default():
         ("train f --grow-vocabulary", "--grow-vocabulary needs --continue"),
         ("train f --tolerance 0.1", "--tolerance needs --graph"),
         ("train f --validation-fraction 0.1", "--validation-fraction needs --early-stopping"),
+        ("train f --patience 3", "--patience needs --early-stopping"),
+        ("train --graph f --patience 3", "--patience needs --early-stopping"),
+        ("train --counts c --early-stopping --validation-fraction 0.1", "--validation-fraction says how text is read"),
         ("train f --continue m --max-contexts 9", "--max-contexts is not for --continue"),
         ("train --counts c --window 3", "--window says how text is counted"),
         ("train --counts c --words", "--words says how text is read"),
@@ -111,6 +114,8 @@ def test_wrong_usage_is_one_line_and_exits_with_two(capsys, command, word):
     [
         ("predict model", "give WORDs, or -"),
         ("predict model cat --threshold 0.1", "--threshold needs a classifier"),
+        ("train text --continue model -o m --patience 3", "--patience needs --early-stopping"),
+        ("train text --continue model -o m --validation-fraction 0.1", "--validation-fraction needs --early-stopping"),
     ],
 )
 def test_an_option_that_a_model_does_not_use_is_wrong_usage(capsys, workplace, command, word):
