@@ -168,7 +168,7 @@ def _document(value: Any, errors: str, ledger: Ledger) -> Document | BadRow:
         value = value.removeprefix(BOM_UTF8)  # as in a file
         return value if valid_utf8(value) else text_bytes(value.decode(errors="surrogateescape"), errors, ledger)
     if is_missing(value):
-        return BadRow("null", "null, where a text or a list of tokens is expected", TypeError)
+        return BadRow("null", "null instead of a text or a list of tokens", TypeError)
     if isinstance(value, Mapping):
         return BadRow("no text", f"a record with {shown(list(value))}: name the field of the text by field", TypeError)
     try:

@@ -20,7 +20,7 @@ ROWS_AT_ONCE = 32  # of Parquet, where a dictionary repeats a long text in every
 
 FIRST_BYTES = {b"{": "JSON lines", b"[": "JSON lines", b"PAR1": "Parquet"}  # of files without a suffix of `STRUCTURED`
 DELIMITERS = {"CSV": ",;\t|", "TSV": "\t"}  # spreadsheets write semicolons where a comma is a decimal mark
-LEAVE_OUT = "skip_bad=True or --skip-bad leaves such rows out"
+LEAVE_OUT = "skip_bad=True or --skip-bad skips such rows"
 
 Report: TypeAlias = "Callable[[int], object] | None"  # called with the number of bytes read from disk
 # Yields the number of each row, and its values in some fields, or why it cannot be read
@@ -224,8 +224,8 @@ def _csv_fields(file: TextFile, fields: Sequence[str | int], header: bool, repor
         elif len(row) == width:
             yield number, tuple([row[column] for column in columns])
         else:
-            expected = f"where the first row has {width}; is a quote missing?"
-            yield number, BadRow("wrong number of fields", f"{len(row)} fields, {expected}")
+            message = f"{len(row)} fields instead of {width} (is a quote missing?)"
+            yield number, BadRow("wrong number of fields", message)
 
 
 def csv_rows(

@@ -139,7 +139,7 @@ def test_an_option_that_a_model_does_not_use_is_wrong_usage(capsys, workplace, c
         ("train table.csv --field text --no-header", "the number of a field"),
         (
             "train table.csv --field text",
-            "line 3: 3 fields, where the first row has 2; is a quote missing?; skip_bad=True or --skip-bad leaves",
+            "line 3: 3 fields instead of 2 (is a quote missing?); skip_bad=True or --skip-bad skips",
         ),
         ("train absent", "no such file: 'absent'\n"),
         ("train-recommender table.csv absent", "no such file: 'absent'\n"),

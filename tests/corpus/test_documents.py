@@ -37,7 +37,7 @@ def test_a_column_of_a_table_holds_texts_or_lists_and_a_whole_table_names_its_fi
     for documents, options in ((table, {"field": "text"}), (table["text"], {})):
         sequences, ledger = read_all(documents, skip_bad=True, **options)
         assert (sequences, ledger.skipped) == (SEQUENCES, {"null": 1})
-        with pytest.raises(TypeError, match="item 1 of the corpus: null, where a text or a list of tokens is expected"):
+        with pytest.raises(TypeError, match="item 1 of the corpus: null instead of a text or a list of tokens"):
             read_all(documents, **options)
     assert read_all(table, field="tokens")[0] == LISTS
     for use in (DocumentCorpus, SkipGram().fit):
@@ -74,7 +74,7 @@ def test_records_have_a_field():
         (2, ValueError, "item 0 of the corpus: no field 'text' among 'id'"),
         (3, TypeError, "item 0 of the corpus: 'text', where a mapping with the field 'text' is expected"),
         (4, TypeError, "item 0 of the corpus: it is 3"),
-        (6, TypeError, "item 0 of the corpus: null, where"),
+        (6, TypeError, "item 0 of the corpus: null instead of"),
     ):
         with pytest.raises(error, match=re.escape(message)):
             read_all(bad[place : place + 1], field="text")

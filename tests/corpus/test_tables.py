@@ -196,11 +196,11 @@ BAD_ROWS = [
     ("t.jsonl", b'{"text": "fine"', "line 2: no JSON, Expecting ',' delimiter", "no JSON"),
     ("t.jsonl", b'["fine"]', "line 2: ['fine'], where one object per line is expected", "no JSON object"),
     ("t.jsonl", b'{"txt": "a", "id": 3}', "line 2: no field 'text' among 'txt', 'id'", "no field 'text'"),
-    ("t.jsonl", b'{"text": null}', "line 2: null, where a text or a list of tokens is expected", "null"),
+    ("t.jsonl", b'{"text": null}', "line 2: null instead of a text or a list of tokens", "null"),
     ("t.jsonl", b'{"text": 3}', "line 2: it is 3", "no text"),
     ("t.jsonl", b'{"text": ["a", null]}', "line 2: it holds None", "no text"),
     ("t.jsonl", b'{"text": "a \xff"}', r"line 2: not valid UTF-8: b'\xff'; iconv -f", "not valid UTF-8"),
-    ("t.csv", b"3,a,b", "line 2: 3 fields, where the first row has 2; is a quote missing?", "wrong number of fields"),
+    ("t.csv", b"3,a,b", "line 2: 3 fields instead of 2 (is a quote missing?)", "wrong number of fields"),
     ("t.csv", b'3,"a" b', "line 2: no CSV, ',' expected after '\"'", "no CSV"),
     ("t.csv", b"3,a\rb", "line 2: no CSV, new-line character", "no CSV"),
     ("t.csv", b'3,"a\n\xff"', "line 2: not valid UTF-8", "not valid UTF-8"),
@@ -264,7 +264,7 @@ def test_a_file_cut_short_is_an_error(write):
 
 def test_bad_rows_of_tables_have_their_number(write):
     path = write("t.parquet", parquet([{"text": "a"}, {"text": None}, {"text": "b"}]))
-    with pytest.raises(ValueError, match=r"t\.parquet', row 2: null, where"):
+    with pytest.raises(ValueError, match=r"t\.parquet', row 2: null instead of"):
         read_field(path)
     sequences, ledger = read_field(path, skip_bad=True)
     assert (sequences, ledger.skipped) == ([["a"], ["b"]], {"null": 1})

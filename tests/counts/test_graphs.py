@@ -254,7 +254,7 @@ def test_edges_of_csv_have_any_delimiter_and_quotes_and_need_names_of_columns(tm
         ("source,target,year\n1,2,1999\n", "perhaps weight alone, got 'source', 'target', 'year'$"),
         ("source,target,source\n1,2,3\n", "perhaps weight alone, got 'source', 'target', 'source'$"),
         ("", "perhaps weight alone, got $"),
-        ("source,target\na,b,c\n", "line 2: 3 fields, where the first row has 2"),
+        ("source,target\na,b,c\n", "line 2: 3 fields instead of 2"),
         ("source,target,weight\n1,2,-1\n", "line 2: an edge is two names"),
         ("source,target\n", "there is no edge in"),
         ("source,target\na,\n", "line 2: an edge is two names"),
