@@ -36,7 +36,7 @@ from fastembed.recommender.model import scaled_rows, totals_of
 
 HEAVY = 4  # medians of the counts of a user, above which a user is *heavy* and counts less
 MOST_HEAVY = 400  # medians, above which a user is left out: most pairs of items may be pairs of very few users
-HEAVY_EXPONENT = 0.25  # minus the exponent of the weight of a heavy user: a higher one lets heavy users count less
+HEAVY_EXPONENT = 0.25  # the row of a heavy user is multiplied by (|n_u| / 4 m)^-HEAVY_EXPONENT
 NEIGHBOURS = 300  # items on which an item is regressed, at most: time and memory against the fit
 PER_ROOT = 5  # neighbours per root of the number of all users, at most: few users say little about many neighbours
 PER_USER = 32  # neighbours of an item per user of the item, at most: as for `PER_ROOT`
@@ -58,8 +58,8 @@ def item_to_item(n: Any, pool: Pool, *, ease: float = 0.0, neighbours: int = NEI
     If rounding makes the inverse of EASE fail, B is by the nearest items.
     """
     n = damp_heavy_users(n)
-    if ease and (b := Ease(n).weights(ease, pool)).nnz:
-        return b
+    if ease and (weights := Ease(n).weights(ease, pool)).nnz:
+        return weights
     return nearest_weights(n, pool, neighbours)
 
 

@@ -50,12 +50,10 @@ Scored = list[tuple[Any, float]]
 
 TOLERANCE = 1e-5  # the gradient of a row at which `optimal_rows` ends, as a share of the counts
 ROUGH_TOLERANCE = 1e-4  # the same for `recommend`: changes the logarithm of a probability by at most .0005
-DAMPING_EXPONENT = 0.5  # minus the exponent in s_u: 0 gives all items of all users one weight, 1 gives all users one
+DAMPING_EXPONENT = 0.5  # s_u = (|n_u| / m)^-DAMPING_EXPONENT: with 0 all items weigh the same, with 1 all users
 FLOOR = 0.1  # the floor in the logarithm, in counts: a lower floor brings small sums closer to large ones
 NUMBERS = ("ridge", "median", "weight")  # the attributes of `Model` that are numbers
-FOLDED = (
-    64  # users whose rows `KnownRows` computes together: more make faster products, fewer answer a first call sooner
-)
+FOLDED = 64  # users whose rows `KnownRows` computes together: more make faster products, fewer a faster first answer
 
 
 @dataclass(frozen=True)
@@ -186,10 +184,9 @@ def scaled_rows(n: Any, factors: Float64) -> Any:
 
 def add_item_to_item(n: Any, model: Model, factor: float, logits: Float32) -> None:
     """Add  factor log(1 + max(0, n B) / floor)  of counts n (N, V) to logits (N, V), in place."""
-    b, sums = model.item_to_item, np.empty(logits.shape[1], np.float32)
-    kernels_for("float32").add_log_product(
-        n.indptr, n.indices, n.data, b.indptr, b.indices, b.data, factor, FLOOR, sums, logits
-    )
+    counts, weights = ((m.indptr, m.indices, m.data) for m in (n, model.item_to_item))
+    sums = np.empty(logits.shape[1], np.float32)
+    kernels_for("float32").add_log_product(*counts, *weights, factor, FLOOR, sums, logits)
 
 
 # ---------------------------------------------------------------- answers
@@ -443,9 +440,9 @@ class FittedRecommender:
         """Write the fitted state."""
         check_model_name(path)
         seen = self.data.matrix
-        model, b = self.model, self.model.item_to_item
+        model, weights = self.model, self.model.item_to_item
         tensors = {"linear": np.ascontiguousarray(model.linear), "bias": model.bias, "factors": model.factors}
-        tensors |= {"similar.indptr": b.indptr, "similar.indices": b.indices, "similar.data": b.data}
+        tensors |= {"similar.indptr": weights.indptr, "similar.indices": weights.indices, "similar.data": weights.data}
         tensors |= {name: np.array(getattr(model, name)) for name in NUMBERS}
         tensors |= {"seen.items": seen.indices, "seen.starts": seen.indptr, "seen.weights": seen.data}
         for names, what in ((self.data.users.names, "users"), (self.data.items.names, "items")):

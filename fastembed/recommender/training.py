@@ -26,7 +26,7 @@ from fastembed._base.memory import check_free
 from fastembed._base.validation import number_of, warn_user
 from fastembed.counts.store import grouped
 from fastembed.recommender.data import Interactions
-from fastembed.recommender.item_to_item import FEW_NEIGHBOURS, MOST_PAIRS, NEIGHBOURS, item_to_item
+from fastembed.recommender.item_to_item import FEW_NEIGHBOURS, MOST_PAIRS, item_to_item
 from fastembed.recommender.model import DAMPING_EXPONENT, FittedRecommender, Model, log_counts, totals_of
 from fastembed.recommender.options import RecommenderOptions
 from fastembed.recommender.start import first_model, newton_rows
@@ -43,7 +43,7 @@ STEPS = 160  # blocks of all epochs together, by default: more take longer and f
 FEWEST_EPOCHS, MOST_EPOCHS = 3, 10  # the bounds of the default number of epochs, where blocks are many or few
 PER_ENTRY = 1400  # scores that all epochs together compute per entry, at most: bounds the time if items are many
 FREE_SCORES = 1 << 26  # scores that all epochs together may compute however few entries there are
-NEGLIGIBLE = 0.01  # share of users; if fewer have hidden items, W stays without them, which saves a second training
+NEGLIGIBLE = 0.01  # share of users: if no more have hidden items, the first training, without them, is the only one
 FIXED_BYTES = 24 << 20  # bytes that training takes for data of any size
 
 Trained = tuple[Model, list[Record]]  # a model, and a record per epoch
@@ -108,10 +108,8 @@ def needed(shape: tuple[int, int], entries: int, pairs: float, dim: int) -> int:
 def trained_model(x: Any, options: RecommenderOptions, epochs: int, run: Run) -> Trained:
     """Return the model of users with the items x, and a record per epoch.
 
-    1. Hide items of some users. If too few items can be hidden, train with all users, and end here.
-    2. Train without the users with hidden items.
-    3. Choose the strengths that predict the hidden items best.
-    4. Train with all users, unless hardly any user has hidden items: then W stays, and B too if it is not EASE.
+    Hidden items of some users choose the strengths. A first training leaves these users out. If they are few, the
+    result of the first training stays; otherwise a second training has all users.
 
     Parameters
     ----------
@@ -127,33 +125,37 @@ def trained_model(x: Any, options: RecommenderOptions, epochs: int, run: Run) ->
         n = n.copy()
         n.eliminate_zeros()
     split = hide_items(n, options.seed)
-    if split is None:
+    if split is None:  # the strengths of `first_model` stay
         model, records = train_low_rank(n, weight, options, epochs, run)
         return replace(model, item_to_item=item_to_item(n, run.pool)), records
-    is_final = split.hidden.shape[0] <= NEGLIGIBLE * n.shape[0]  # the first training is the only one
-    first_run = run if is_final else replace(run, progress=None, on_epoch_end=None)
-    model, records = train_low_rank(split.training, weight, options, epochs, first_run)
-    b = item_to_item(split.training, run.pool, neighbours=NEIGHBOURS if is_final else FEW_NEIGHBOURS)
-    strengths = choose_strengths(replace(model, item_to_item=b), split, run.pool)
-    if not is_final:
+    if split.hidden.shape[0] <= NEGLIGIBLE * n.shape[0]:
+        model, records = train_low_rank(split.training, weight, options, epochs, run)
+        model = replace(model, item_to_item=item_to_item(split.training, run.pool))
+        strengths = choose_strengths(model, split, run.pool)
+        if strengths.ease:  # the choice predicts by EASE without the matrix B
+            model = replace(model, item_to_item=item_to_item(n, run.pool, ease=strengths.ease))
+    else:
+        silent = replace(run, progress=None, on_epoch_end=None)
+        draft, _ = train_low_rank(split.training, weight, options, epochs, silent)
+        draft = replace(draft, item_to_item=item_to_item(split.training, run.pool, neighbours=FEW_NEIGHBOURS))
+        strengths = choose_strengths(draft, split, run.pool)
         model, records = train_low_rank(n, weight, options, epochs, run)
-    if strengths.ease or not is_final:
-        b = item_to_item(n, run.pool, ease=strengths.ease)
+        model = replace(model, item_to_item=item_to_item(n, run.pool, ease=strengths.ease))
     records[-1] |= strengths.hits
-    return replace(model, item_to_item=b, ridge=strengths.ridge, factors=strengths.factors), records
+    return replace(model, ridge=strengths.ridge, factors=strengths.factors), records
 
 
 def train_low_rank(n: Any, weight: float, options: RecommenderOptions, epochs: int, run: Run) -> Trained:
     """Return the model of the counts n without B, and a record per epoch.
 
-    `train` divides the counts of a user by their sum, and gives the user the weight `input_weights[u]`. The weight
-    |n_u|^(1/2) is the sum of the damped counts of `model.damped` up to a constant, so `counts` need no damping.
+    Of the counts of a user, `train` takes the shares n_uc / |n_u|, which damping would not change. The sum of the
+    damped counts, |n_u|^(1/2) up to a constant, is the weight of the user.
     """
     model = first_model(n, weight, options, run.pool)
     parameters = Parameters.untrained(newton_rows(n, model, run.pool), model.linear, model.bias)
     counts = grouped(n.astype(np.float64), run.pool.threads)
     settings = replace(SETTINGS, epochs=epochs, seed=options.seed)
-    if epochs == 1:  # E is discarded, so the step of a row after its last use is useless
+    if epochs == 1:  # each row of E is used once, before its step, and E is discarded: the steps would change nothing
         settings = replace(settings, learning_rate=0.0)
     records = train(parameters, FitData(counts, input_weights=totals_of(n) ** (1 - DAMPING_EXPONENT)), settings, run)
     return replace(model, linear=np.asfortranarray(parameters.linear)), records
