@@ -8,18 +8,16 @@ from collections.abc import Callable, Container, Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fastembed.cli import common
+from fastembed.corpus import FileCorpus, Phrases
 from fastembed.corpus.reading import DIGITS, LOCALES, UNITS, Reading
 from fastembed.corpus.sources import is_url
+from fastembed.corpus.tokens import read_token_list
 from fastembed.formats.atomic import check_writable
 from fastembed.formats.registry import FORMATS, check_model_name, format_of_file
 from fastembed.formats.tensors import is_safetensors, read_fields
-
-if TYPE_CHECKING:
-    from fastembed.corpus import FileCorpus
-    from fastembed.vectors import Vectors
+from fastembed.vectors import Vectors
 
 # ---------------------------------------------------------------- text
 
@@ -67,8 +65,6 @@ def add_reading(to: common.Group) -> None:
 
 def read_corpus(arguments: argparse.Namespace, files: Iterable[str], reading: Reading | None = None) -> FileCorpus:
     """Return the corpus of files. Options have priority over `reading`, how the text of a model was read."""
-    from fastembed.corpus import FileCorpus, Phrases
-
     given = common.given(arguments, READING)
     if "phrases" in given:
         given["phrases"] = Phrases.load(given["phrases"])
@@ -83,8 +79,6 @@ def paths_of(files: Iterable[str]) -> list[str | Path]:
 
 def open_token_list(file: str) -> str | tuple[str, ...]:
     """Return the tokens in a file; "english" stays as it is."""
-    from fastembed.corpus.tokens import read_token_list
-
     return file if file == "english" else read_token_list(file)
 
 
@@ -125,7 +119,6 @@ def holds(path: str, kind: str) -> bool:
 def open_vectors(arguments: argparse.Namespace) -> Vectors:
     """Load the vectors named by VECTORS, for the purpose given."""
     from fastembed.skipgram import SkipGram
-    from fastembed.vectors import Vectors
 
     if arguments.purpose == "analogies":
         return Vectors.load(arguments.vectors, arguments.input_format, progress=common.shows_bars(arguments))

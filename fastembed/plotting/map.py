@@ -42,6 +42,7 @@ ALIGN_Y = {1: "bottom", 0: "center", -1: "top"}
 PLACES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
 MIDDLE = ((0, 0),)  # the position of a cluster's name
 PLAIN = ("normal", "normal", 400)  # style, stretch, weight
+BOX = "\u25a1"  # stands for a character that no font has
 NO_CHARACTER = 0x10FFFF  # a font that has this code point draws a box for every character
 
 
@@ -127,6 +128,9 @@ def plot_map(
         clearer = "; the extra [maps] gives a clearer map" if method is None and len(texts) >= CROWD else ""
         below = f"first principal component ({layout.shares[0]:.0%} of the variance){clearer}"
         beside = f"second principal component ({layout.shares[1]:.0%})"
+    families, lacking = _families(texts)
+    texts = [text.translate(dict.fromkeys(lacking, BOX)) for text in texts]  # matplotlib would warn of each character
+    below += f"; no installed font has the characters shown as {BOX}" * bool(lacking)
     with drawing(path_or_ax, (10.0, 8.0)) as ax:
         _draw_dots(ax, layout)
         ax.set_ylabel(beside, fontsize=8, color=FAINT)
@@ -137,7 +141,7 @@ def plot_map(
         for i in layout.order if whole else range(len(texts)):
             x, y = places[i]
             labels.append(Label(texts[i], (x, y), WORD_SIZE, "normal", LIGHT["ink"], PLACES))
-        drawn = _draw_labels(ax, labels, _families(texts), LABELLED if whole else len(texts))
+        drawn = _draw_labels(ax, labels, families, LABELLED if whole else len(texts))
         if drawn < len(texts):
             ax.set_xlabel(f"{below}\n{drawn:,} of {len(texts):,} words have a label")
     return ax
@@ -215,13 +219,15 @@ def _overlap(boxes: Points, others: Points) -> npt.NDArray[np.bool_]:
     return np.all((a[..., :2] < b[..., 2:]) & (b[..., :2] < a[..., 2:]), axis=2)
 
 
-def _families(texts: Iterable[str]) -> list[str]:
-    """Return the font families to try, in order: matplotlib's, then families with characters that matplotlib's lack.
+def _families(texts: Iterable[str]) -> tuple[list[str], set[int]]:
+    """Return the font families to try, in order, and the code points that none of the families has.
+
+    matplotlib's families are first, then come families with characters that matplotlib's lack.
 
     Examples
     --------
     >>> _families(["king", "größe"])
-    ['sans-serif', 'DejaVu Sans']
+    (['sans-serif', 'DejaVu Sans'], set())
     """
     manager = require("matplotlib.font_manager", "plot")
     families = [*manager.FontProperties().get_family(), manager.fontManager.defaultFamily["ttf"]]
@@ -234,7 +240,7 @@ def _families(texts: Iterable[str]) -> list[str]:
             if lacking & held and NO_CHARACTER not in held:
                 families.append(font.name)
                 lacking -= held
-    return families
+    return families, lacking
 
 
 # ---------------------------------------------------------------- the page

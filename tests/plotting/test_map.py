@@ -6,6 +6,8 @@ from xml.etree import ElementTree as ET
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
 from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
 
@@ -113,6 +115,18 @@ def test_what_the_font_lacks_is_drawn_in_another(axes, tmp_path, vectors_of):
     axes.get_figure().canvas.draw()
     with mpl.rc_context({"font.family": ["never installed"]}):
         plot_map(vectors, tmp_path / "map.png")
+
+
+def test_what_no_font_has_is_a_box_and_the_picture_says_so(axes, tmp_path, vectors_of, monkeypatch):
+    fonts = [font for font in fontManager.ttflist if font.name == "DejaVu Sans"]  # which comes with matplotlib
+    monkeypatch.setattr(fontManager, "ttflist", fonts)
+    vectors = Vectors(["\u4e2d\u6587", "\U0001f469", "mouse"], vectors_of(3).matrix)
+    for place in (axes, tmp_path / "map.png", tmp_path / "map.svg"):
+        drawn = plot_map(vectors, place)
+        assert [text.get_text() for text in drawn.texts] == ["\u25a1\u25a1", "\u25a1", "mouse"]
+        assert "; no installed font has the characters shown as \u25a1\n" in drawn.get_xlabel()
+    axes.get_figure().canvas.draw()
+    assert "no installed font" not in plot_map(vectors_of(3), Figure().add_subplot()).get_xlabel()
 
 
 @pytest.mark.parametrize(
