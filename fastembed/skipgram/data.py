@@ -16,14 +16,13 @@ from fastembed.corpus.corpus import Corpus, Source, as_corpus
 from fastembed.corpus.ledger import HELD_OUT, Ledger, LineSplit, check_reread
 from fastembed.corpus.sources import FILE_NAME
 from fastembed.counts.counts import Counts
-from fastembed.counts.windows import Windows
 from fastembed.skipgram.estimate import WRITTEN_BYTES, counting_memory, estimate_of, with_fewest_counts
 from fastembed.skipgram.model import FittedModel, check_counted_alike
-from fastembed.skipgram.options import Baskets, SkipGramOptions
+from fastembed.skipgram.options import Baskets, Pairing, SkipGramOptions
 from fastembed.trainer.data import check_counts
 from fastembed.trainer.progress import FitProgress
 from fastembed.trainer.run import Run
-from fastembed.vocabulary import NoTokenError
+from fastembed.vocabulary import NoTokenError, Vocabulary
 
 CountPair: TypeAlias = tuple[Counts, Counts | None]  # counts to train on, and held-out counts
 
@@ -65,13 +64,21 @@ def counted(source: TrainingInput, options: SkipGramOptions, run: Run) -> CountP
         source.base.check_same_shape(options)
     if isinstance(source.corpus, Counts) and source.field is None:
         return _aligned(source.corpus, source, options)
+    _check_text(source, run)
+    return _counted_text(source, options, run)
+
+
+def _check_text(source: TrainingInput, run: Run) -> None:
+    """Raise TypeError or ValueError if the corpus is no text, or if the call needs counts."""
     if issparse(source.corpus):
         raise TypeError("a sparse matrix has no tokens: make counts by Counts.from_scipy(matrix, tokens=...)")
     if source.validation_counts is not None:
         raise ValueError("validation_counts need counts; for a text, early_stopping=True holds out lines")
     if run.ranks.comm is not None:
         raise ValueError("comm needs counts, got a text: count it first, by SkipGram.count")
-    return _counted_text(source, options, run)
+    names = source.corpus if isinstance(source.corpus, list | tuple) and source.field is None else ()
+    if names and all(isinstance(name, str) and FILE_NAME.fullmatch(name) and Path(name).is_file() for name in names):
+        raise TypeError(f"a str in a list is a text: for files pass one str, or [pathlib.Path({names[0]!r}), ...]")
 
 
 def _aligned(counts: Counts, source: TrainingInput, options: SkipGramOptions) -> CountPair:
@@ -107,49 +114,53 @@ def _counted_text(source: TrainingInput, options: SkipGramOptions, run: Run) -> 
     """Return the counts of a text to train on, and with early stopping the counts of its held-out lines.
 
     The text is read twice: for the vocabulary of a new or growing model, then for the counts. Between the two, the
-    memory that training needs is checked. A model that goes on to train may have more words than the text.
+    memory that training needs is checked.
     """
-    base, memory_limit, progress = source.base, run.memory_limit, run.progress
-    names = source.corpus if isinstance(source.corpus, list | tuple) and source.field is None else ()
-    if names and all(isinstance(name, str) and FILE_NAME.fullmatch(name) and Path(name).is_file() for name in names):
-        raise TypeError(f"a str in a list is a text: for files pass one str, or [pathlib.Path({names[0]!r}), ...]")
-    corpus = corpus_for(source.corpus, source.field, options, base)
-    if memory_limit is not None:  # raises MemoryError for a limit that is too small, before the text is read
-        counting_memory(memory_limit, 0, options.threads)
-    text_vocabulary = None
-    if base is None:
-        text_vocabulary = vocabulary = options.vocabulary(corpus, options.max_size, progress)
-        pairing = options.pairing(len(vocabulary))
+    corpus = corpus_for(source.corpus, source.field, options, source.base)
+    if run.memory_limit is not None:  # raises MemoryError for a limit that is too small, before the text is read
+        counting_memory(run.memory_limit, 0, options.threads)
+    vocabulary, pairing, ledger = _vocabulary(corpus, source, options, run.progress)
+    memory = _memory_for_counts(vocabulary, pairing, source, options, run)
+    count = partial(counting(pairing, options, run.progress), corpus, vocabulary, memory_limit=memory)
+    if options.early_stopping:
+        held_out, rest = (LineSplit(options.validation_fraction, options.seed, side) for side in (True, False))
+        validation, counts = count(lines=held_out), count(lines=rest)
+        check_reread(validation.ledger, counts.ledger)
     else:
-        base.check_same_windows(options)
-        vocabulary, pairing = base.vocabulary, base.pairing()
-        if source.grow:
-            with suppress(NoTokenError):  # a text without words adds none
-                text_vocabulary = options.vocabulary(corpus, None, progress)
-                vocabulary = vocabulary.grown(text_vocabulary, options.max_size)
-    size, subwords = len(vocabulary), None if base is None else base.subwords
+        counts, validation = count(), None
+    check_reread(ledger, counts.ledger)
+    return counts, validation
+
+
+def _vocabulary(
+    corpus: Corpus, source: TrainingInput, options: SkipGramOptions, progress: FitProgress | None
+) -> tuple[Vocabulary, Pairing, Ledger | None]:
+    """Return the words to count, in which windows or baskets, and the ledger of the text if it has been read."""
+    base = source.base
+    if base is None:
+        vocabulary = options.vocabulary(corpus, options.max_size, progress)
+        return vocabulary, options.pairing(len(vocabulary)), vocabulary.ledger
+    base.check_same_windows(options)
+    vocabulary, pairing, ledger = base.vocabulary, base.pairing(), None
+    if source.grow:
+        with suppress(NoTokenError):  # a text without words adds none
+            words = options.vocabulary(corpus, None, progress)
+            vocabulary, ledger = vocabulary.grown(words, options.max_size), words.ledger
+    return vocabulary, pairing, ledger
+
+
+def _memory_for_counts(
+    vocabulary: Vocabulary, pairing: Pairing, source: TrainingInput, options: SkipGramOptions, run: Run
+) -> int | None:
+    """Return how many bytes counts may take, None without a limit; raise MemoryError if training needs too many."""
+    size, base, memory_limit = len(vocabulary), source.base, run.memory_limit
+    subwords = None if base is None else base.subwords
     estimate = estimate_of(options, size, pairing.columns(size), 0, subwords, memory_limit=memory_limit)
     if base is None:  # as many counts as a text of independent words has at least
         estimate = with_fewest_counts(estimate, vocabulary.counts, pairing)
     estimate.within_limit().check()
     writing_memory = WRITTEN_BYTES * estimate.largest_group
-    count = partial(
-        counting(pairing),
-        corpus,
-        vocabulary,
-        threads=options.threads,
-        memory_limit=memory_limit and counting_memory(memory_limit, size, options.threads, writing_memory),
-        progress=None if progress is None else progress.counting,
-    )
-    if options.early_stopping:
-        held_out, rest = (LineSplit(options.validation_fraction, options.seed, side) for side in (True, False))
-        validation, counts = count(lines=held_out), count(lines=rest)
-    else:
-        counts, validation = count(), None
-    ledgers = [part.ledger for part in (text_vocabulary, validation, counts) if part is not None]
-    for ledger in ledgers[1:]:
-        check_reread(ledgers[0], ledger)
-    return counts, validation
+    return memory_limit and counting_memory(memory_limit, size, options.threads, writing_memory)
 
 
 def corpus_for(
@@ -170,10 +181,11 @@ def joined_ledger(words: Ledger | None, counted: Ledger | None) -> Ledger | None
     return ledger
 
 
-def counting(pairing: Windows | Baskets) -> Callable[..., Counts]:
-    """Return `Counts.from_corpus` or `Counts.from_baskets`, with the options of the windows or baskets."""
+def counting(pairing: Pairing, options: SkipGramOptions, report: FitProgress | None) -> Callable[..., Counts]:
+    """Return `Counts.from_corpus` or `Counts.from_baskets`, with all arguments that the options determine."""
     count = Counts.from_baskets if isinstance(pairing, Baskets) else Counts.from_corpus
-    return partial(count, **asdict(pairing))
+    progress = None if report is None else report.counting
+    return partial(count, **asdict(pairing), threads=options.threads, progress=progress)
 
 
 def count_all(
@@ -183,10 +195,9 @@ def count_all(
     if executor is not None and options.baskets is not None:
         raise ValueError("executor must be None for baskets: it counts windows alone")
     words = options.vocabulary(corpus, options.max_size, progress, executor)
-    how |= {"threads": options.threads, "progress": None if progress is None else progress.counting}
     if executor is not None:
         how["executor"] = executor
-    counts = counting(options.pairing(len(words)))(corpus, words, **how)
+    counts = counting(options.pairing(len(words)), options, progress)(corpus, words, **how)
     check_reread(words.ledger, counts.ledger)
     return counts
 
@@ -201,5 +212,5 @@ def counts_for(
     """Return counts, or the counts of a text or of baskets, with the rows and columns of a model."""
     if isinstance(corpus, Counts) and field is None:
         return model.aligned(corpus)
-    text, report = corpus_for(corpus, field, options, model), None if progress is None else progress.counting
-    return counting(model.pairing())(text, model.vocabulary, threads=options.threads, progress=report)
+    text = corpus_for(corpus, field, options, model)
+    return counting(model.pairing(), options, progress)(text, model.vocabulary)

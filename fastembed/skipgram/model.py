@@ -21,7 +21,7 @@ from fastembed.counts.windows import Windows
 from fastembed.formats import tensors as files
 from fastembed.formats.registry import check_model_name
 from fastembed.formats.table import opened
-from fastembed.skipgram.options import Baskets, SkipGramOptions
+from fastembed.skipgram.options import Baskets, Pairing, SkipGramOptions
 from fastembed.skipgram.subwords import Subwords
 from fastembed.trainer.trainer import SQUARES, Trainer, restore_squares, trainer_tensors
 from fastembed.vectors.neighbors import unit_vectors
@@ -105,7 +105,7 @@ class FittedModel:
         if other is not None and reading is not None and other.record() != reading.record():
             warn_user(f"{what} read by {other}, but that of the model was read by {reading}")
 
-    def pairing(self) -> Windows | Baskets:
+    def pairing(self) -> Pairing:
         """Return the windows or baskets of the model; raise ValueError if it was fitted to other counts."""
         if self.windows is not None:
             return replace(self.windows, max_contexts=self.max_contexts)
@@ -137,9 +137,8 @@ class FittedModel:
 
         Defaults count as not set: the windows of a model that was fitted to counts are those of the counts.
         """
-        windows = Windows(options.window, options.weighting, options.sample, options.directed)
-        asked = vars(windows) | {"baskets": options.baskets}
-        fitted = vars(self.windows or windows) | {"baskets": self.baskets}
+        asked = vars(options.windows) | {"baskets": options.baskets}
+        fitted = vars(self.windows or options.windows) | {"baskets": self.baskets}
         for name in ("window", "weighting", "sample", "directed", "baskets"):
             if asked[name] != fitted[name] and getattr(options, name) != getattr(SkipGramOptions, name):
                 raise _other_parameter(name, getattr(options, name), fitted[name])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 
@@ -63,6 +64,9 @@ class Baskets:
         return min(self.max_contexts, vocabulary_size)
 
 
+Pairing: TypeAlias = Windows | Baskets  # which pairs of a text count
+
+
 @dataclass(eq=False)
 class SkipGramOptions(SkipGramParameters):
     """The parameters of `SkipGram`, checked once here and stored as plain Python values: of `subwords` the lengths.
@@ -76,7 +80,7 @@ class SkipGramOptions(SkipGramParameters):
     def __post_init__(self) -> None:
         positive = ("dim", "min_count", "epochs", "n_iter_no_change")
         checked: dict[str, object] = {name: check_integer(name, getattr(self, name), low=1) for name in positive}
-        windows = Windows(self.window, self.weighting, self.sample, self.directed)
+        windows = self.windows
         checked |= {
             "window": windows.window if isinstance(self.window, tuple | list) else windows.window[0],
             "weighting": str(self.weighting),
@@ -105,6 +109,11 @@ class SkipGramOptions(SkipGramParameters):
             check_choice("baskets, if not None,", self.baskets, ("flat", "share"))
         vars(self).update(checked)
 
+    @property
+    def windows(self) -> Windows:
+        """The windows, without a limit on contexts."""
+        return Windows(self.window, self.weighting, self.sample, self.directed)
+
     def contexts(self, size: int) -> int:
         """Return K, the number of contexts in a vocabulary of this size."""
         if self.max_contexts is None:
@@ -129,8 +138,8 @@ class SkipGramOptions(SkipGramParameters):
         kept = set(check_token_list("keep_only", self.keep_only)) - drop
         return lambda token: token not in kept
 
-    def pairing(self, size: int) -> Windows | Baskets:
+    def pairing(self, size: int) -> Pairing:
         """Return the windows or baskets for a vocabulary of this size."""
         if self.baskets is not None:
             return Baskets(self.baskets, self.contexts(size))
-        return Windows(self.window, self.weighting, self.sample, self.directed, self.contexts(size))
+        return replace(self.windows, max_contexts=self.contexts(size))

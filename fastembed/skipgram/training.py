@@ -123,16 +123,10 @@ def start(
     if run.compares:
         data = replace(data, facts={"words": arrays_digest(pack_tokens(tokens))})
     give_back_freed()  # the memory of the start: new arrays of other sizes would not reuse it
-    rates = _rates(counts, source, subwords, groups)
-    fit_options = FitOptions(
-        epochs=options.epochs,
-        learning_rate=rates[0],
-        linear_learning_rate=rates[1],
-        n_iter_no_change=options.n_iter_no_change if options.early_stopping else None,
-        warm_start=base is not None,
-        seed=rng,
-    )
-    return Start(base, counts, subwords, trainer, data, fit_options)
+    rates = _rates(counts, source, bags, groups)
+    patience = options.n_iter_no_change if options.early_stopping else None
+    steps = FitOptions(options.epochs, *rates, n_iter_no_change=patience, warm_start=base is not None, seed=rng)
+    return Start(base, counts, subwords, trainer, data, steps)
 
 
 def _features(tokens: Sequence[str], base: FittedModel | None, options: SkipGramOptions) -> Subwords | None:
@@ -166,15 +160,15 @@ def _training_counts(
     return groups, estimate
 
 
-def _rates(counts: Counts, source: TrainingInput, subwords: Subwords | None, groups: GroupedCounts) -> list[float]:
+def _rates(counts: Counts, source: TrainingInput, bags: Any, groups: GroupedCounts) -> tuple[float, float]:
     """Return the learning rates of the embedding and of the linear layer."""
-    rates = [FitOptions.learning_rate if subwords is None else LEARNING_RATE, FitOptions.linear_learning_rate]
+    rates = [FitOptions.learning_rate if bags is None else LEARNING_RATE, FitOptions.linear_learning_rate]
     if (source.base or counts).baskets is not None:
         density = int(groups.entries.sum()) / math.prod(groups.shape)
         rates = [min(rate, max(DENSE_RATE, RATE_TIMES_DENSITY / density)) for rate in rates]
     if source.base is not None and source.replay is None:
         rates = [rate * SHORTER_STEPS for rate in rates]
-    return rates
+    return rates[0], rates[1]
 
 
 def _first_trainer(
