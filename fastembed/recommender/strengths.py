@@ -19,6 +19,7 @@ items, because items that nobody could predict dominate the nll.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,11 +51,11 @@ POPULARITIES = (0.1, 0.25, 0.5, 0.75, 1.0)  # factors on the a that minimises th
 CHOICE_TOLERANCE = 1e-2  # the tolerance of `optimal_rows` here: the order of candidates needs no exact rows
 DEPTH = 100  # the best items that count in NDCG: more than a list shows, so that more hidden items say something
 BEST = 10  # a hidden item is a hit among this many best items, as `recommend` returns by default
-PRIOR = 3.0  # the precision of the prior of the factors, in hidden items of weight 1: more keep few data closer to 1
-LEAST_FACTOR = 0.05  # with a below 0, the rarest items would be first for a user whose items have no weights in B
+PRIOR = 3.0  # the precision of the prior of the factors, in hidden items of weight 1: more keep the factors nearer 1
+LEAST_FACTOR = 0.05  # the lower bound of a, g and h: a negative factor would turn an order of items around
 NEWTON_STEPS = 12  # at most
 LEAST_GAIN = 2e-5  # nats of nll per unit of weight: a Newton step that promises less is the last
-LEAST_STEP = 1e-6  # of a factor: a shorter step is taken though rounding shows no gain
+LEAST_STEP = 1e-6  # of a factor: a shorter step is taken without a check, because rounding hides its gain
 
 
 class Split(NamedTuple):
@@ -116,16 +117,17 @@ class Candidate(NamedTuple):
     Attributes
     ----------
     value : float
-    model : Calibrated
-    share : int
-        The share of the item-to-item model in the product: its number in `SHARES`.
+    calibrated : Calibrated
+        The model with this value; for a popularity, the product of both models.
+    share_index : int
+        The place in `SHARES` of the share of the item-to-item model in the product.
     ndcg : float
         The highest NDCG among the shares; see `HiddenItems.best_share`.
     """
 
     value: float
-    model: Calibrated
-    share: int
+    calibrated: Calibrated
+    share_index: int
     ndcg: float
 
 
@@ -181,17 +183,17 @@ def choose_strengths(model: Model, split: Split, pool: Pool) -> Strengths:
     split : Split
     pool : Pool
     """
-    search, ease = Search(model, split, pool), 0.0
-    best = climb(RIDGES, search.with_ridge)
-    ridge, search.low_rank = best.value, best.model
+    search = Search(model, split, pool)
+    low_rank = climb(RIDGES, search.with_ridge)
+    item_to_item, ease = search.nearest, 0.0
     if ease_fits(*split.training.shape):
-        search.ease = Ease(damp_heavy_users(split.training))
-        best_ease = climb(EASE_FACTORS, search.with_ease, best.ndcg)
-        if best_ease.ndcg > best.ndcg:
-            ease, search.item_to_item = best_ease.value, best_ease.model
-    product = climb(POPULARITIES, search.with_popularity).model
+        with_ease = partial(search.with_ease, Ease(damp_heavy_users(split.training)), low_rank.calibrated)
+        by_ease = climb(EASE_FACTORS, with_ease, low_rank.ndcg)
+        if by_ease.ndcg > low_rank.ndcg:
+            item_to_item, ease = by_ease.calibrated, by_ease.value
+    product = climb(POPULARITIES, partial(search.with_popularity, low_rank.calibrated, item_to_item)).calibrated
     factors = (search.product_factor(product) * product.factors).astype(np.float32)
-    return Strengths(ridge, ease, factors, search.hits(product))
+    return Strengths(low_rank.value, ease, factors, search.hits(product))
 
 
 def climb(values: Sequence[float], candidate: CandidateOf, least: float = 0.0) -> Candidate:
@@ -222,16 +224,9 @@ class Search:
 
     Attributes
     ----------
-    item_to_item : Calibrated
-        The item-to-item model: B of the nearest items, or of EASE once EASE has a higher NDCG.
-    low_rank : Calibrated
-        The low-rank model, once its ridge is chosen.
-    ease : Ease
-        EASE of the users of training, if the data are small enough for EASE.
+    nearest : Calibrated
+        The item-to-item model by the nearest items.
     """
-
-    low_rank: Calibrated
-    ease: Ease
 
     def __init__(self, model: Model, split: Split, pool: Pool) -> None:
         self._model, self._split, self._pool = model, split, pool
@@ -240,41 +235,43 @@ class Search:
         self._rows: Float32 | None = None  # the rows by the last ridge, from which the rows by the next ridge start
         logits = np.zeros(split.seen.shape, np.float32)
         add_item_to_item(split.seen, model, 1, logits)
-        self.item_to_item = self._calibrated(logits, np.ones(2))
+        self.nearest = self._calibrated(logits, np.ones(2))
 
     def with_ridge(self, ridge: float, best: Candidate | None) -> Candidate:
-        """Return the candidate of a ridge: the low-rank model, and the best share of the item-to-item model."""
+        """Return the candidate of a ridge: the low-rank model, and the best share of the nearest items beside it."""
         layer = Layer(self._model.linear, self._model.bias, ridge)
         self._rows = optimal_rows(self._damped, layer, self._pool, CHOICE_TOLERANCE, self._rows)[0]
-        start = np.ones(2) if best is None else best.model.factors
-        model = self._calibrated(self._rows @ self._model.linear, start)
-        share, ndcg = self._users.best_share(model.logits, self.item_to_item.logits, shares_near(best, 1))
-        return Candidate(ridge, model, share, ndcg)
+        start = np.ones(2) if best is None else best.calibrated.factors
+        low_rank = self._calibrated(self._rows @ self._model.linear, start)
+        share_index, ndcg = self._users.best_share(low_rank.logits, self.nearest.logits, shares_near(best, 1))
+        return Candidate(ridge, low_rank, share_index, ndcg)
 
-    def with_ease(self, factor: float, best: Candidate | None) -> Candidate:
-        """Return the candidate of a factor of EASE."""
-        predicted = self.ease.predicted(self._split.seen, factor)
-        start = self.item_to_item.factors if best is None else best.model.factors
-        model = self._calibrated(np.log1p(np.maximum(predicted, 0) / np.float32(FLOOR)), start)
-        share, ndcg = self._users.best_share(self.low_rank.logits, model.logits, shares_near(best, 1))
-        return Candidate(factor, model, share, ndcg)
+    def with_ease(self, ease: Ease, low_rank: Calibrated, factor: float, best: Candidate | None) -> Candidate:
+        """Return the candidate of a factor of EASE, and the best share of EASE beside the low-rank model."""
+        predicted = ease.predicted(self._split.seen, factor)
+        start = (self.nearest if best is None else best.calibrated).factors
+        by_ease = self._calibrated(np.log1p(np.maximum(predicted, 0) / np.float32(FLOOR)), start)
+        share_index, ndcg = self._users.best_share(low_rank.logits, by_ease.logits, shares_near(best, 1))
+        return Candidate(factor, by_ease, share_index, ndcg)
 
-    def with_popularity(self, popularity: float, best: Candidate | None) -> Candidate:
+    def with_popularity(
+        self, low_rank: Calibrated, item_to_item: Calibrated, popularity: float, best: Candidate | None
+    ) -> Candidate:
         """Return the candidate of a popularity, a number by which the factors of b in both models are multiplied.
 
-        The factors of b minimise the nll, which needs popularity for the hidden items that neither model predicts. With
-        lower factors of b, the two models decide more of the order of items.
+        Calibration makes the factors of b high, because popularity predicts the hidden items that neither model
+        predicts. With lower factors of b, the two models decide more of the order of items.
         """
-        (a, g), (b, h), bias = self.low_rank.factors, self.item_to_item.factors, self._model.bias
-        logits = self.low_rank.logits + np.float32((popularity - 1) * a) * bias
-        item_to_item = self.item_to_item.logits + np.float32((popularity - 1) * b) * bias
-        number, ndcg = self._users.best_share(logits, item_to_item, shares_near(best, 2))
-        rest, share = 1 - SHARES[number], SHARES[number]
-        logits *= np.float32(rest)
-        item_to_item *= np.float32(share)
-        logits += item_to_item
-        factors = np.array([(rest * a + share * b) * popularity, rest * g, share * h])
-        return Candidate(popularity, Calibrated(factors, logits), number, ndcg)
+        (low_rank_a, g), (item_a, h), bias = low_rank.factors, item_to_item.factors, self._model.bias
+        logits = low_rank.logits + np.float32((popularity - 1) * low_rank_a) * bias
+        item_logits = item_to_item.logits + np.float32((popularity - 1) * item_a) * bias
+        share_index, ndcg = self._users.best_share(logits, item_logits, shares_near(best, 2))
+        rest, share = 1 - SHARES[share_index], SHARES[share_index]
+        logits *= np.float32(rest)  # in place, to save memory: the logits of the low-rank model become the product
+        item_logits *= np.float32(share)
+        logits += item_logits
+        factors = np.array([(rest * low_rank_a + share * item_a) * popularity, rest * g, share * h])
+        return Candidate(popularity, Calibrated(factors, logits), share_index, ndcg)
 
     def product_factor(self, product: Calibrated) -> float:
         """Return the factor on all logits of the product that minimises the nll: the order of items stays.
@@ -282,9 +279,10 @@ class Search:
         Hidden items that no user of training has are ignored: after training with all users, hardly any item has no
         user.
         """
-        hidden, nothing = self._split.hidden, np.zeros_like(self._model.bias)
+        hidden, zeros = self._split.hidden, np.zeros_like(self._model.bias)
         known = HiddenItems(self._split.seen, _entries(hidden, np.isin(hidden.indices, self._split.training.indices)))
-        return float(known.calibrated(np.broadcast_to(nothing, hidden.shape), product.logits, np.ones(2))[1])
+        zero_term = np.broadcast_to(zeros, hidden.shape)  # its factor changes nothing
+        return float(known.best_factors(zero_term, product.logits, np.ones(2))[1])
 
     def hits(self, product: Calibrated) -> dict[str, float]:
         """Return the shares of the hidden items that are hits, by the product and by popularity."""
@@ -292,18 +290,18 @@ class Search:
         return {"found": share(product.logits), "found_by_popularity": share(popular)}
 
     def _calibrated(self, logits: Float32, start: Float64) -> Calibrated:
-        """Return the calibrated model of a term, which changes in place; `start` has the first factors."""
+        """Return the calibrated model with these logits, which change in place; Newton's method begins at `start`."""
         bias = self._model.bias
-        factors = self._users.calibrated(np.broadcast_to(bias, logits.shape), logits, start)
+        factors = self._users.best_factors(np.broadcast_to(bias, logits.shape), logits, start)
         logits[:] = np.float32(factors[1]) * logits + np.float32(factors[0]) * bias
         return Calibrated(factors, logits)
 
 
 def shares_near(best: Candidate | None, width: int) -> range:
-    """Return the numbers in `SHARES` up to `width` from that of a candidate, or all numbers without a candidate."""
+    """Return the places in `SHARES` up to `width` beside that of a candidate, or all places without a candidate."""
     if best is None:
         return range(len(SHARES))
-    return range(max(0, best.share - width), min(best.share + width + 1, len(SHARES)))
+    return range(max(0, best.share_index - width), min(best.share_index + width + 1, len(SHARES)))
 
 
 class HiddenItems:
@@ -321,16 +319,17 @@ class HiddenItems:
         self._entries = np.repeat(np.arange(len(sizes)), sizes), hidden.indices
         self._entry_weights = np.repeat(self._weights / np.maximum(sizes, 1), sizes)
 
-    def calibrated(self, first: Float32, second: Float32, start: Float64) -> Float64:
-        """Return the factors f and g with the lowest weighted nll of  f first + g second,  by projected Newton steps.
+    def best_factors(self, first: Float32, second: Float32, start: Float64) -> Float64:
+        """Return the factors of two terms whose sum has the lowest weighted nll, by projected Newton steps.
 
         A prior with the mean 1 keeps the factors near 1 where hidden items are few. `LEAST_FACTOR` is the lower bound.
 
         Parameters
         ----------
         first, second : ndarray (N, V)
+            The terms.
         start : ndarray (2,)
-            The first factors.
+            The factors before the first step.
         """
         hidden = np.array([first[self._entries], second[self._entries]], np.float64)
         factors, (nll, gradient, hessian) = start, self._nll(first, second, hidden, start)
@@ -341,37 +340,43 @@ class HiddenItems:
             moved = np.maximum(factors - step, LEAST_FACTOR)
             if gradient @ (factors - moved) < LEAST_GAIN:
                 return moved
-            while (moments := self._nll(first, second, hidden, moved))[0] > nll and np.abs(step).max() >= LEAST_STEP:
+            while (following := self._nll(first, second, hidden, moved))[0] > nll and np.abs(step).max() >= LEAST_STEP:
                 step = step / 2
                 moved = np.maximum(factors - step, LEAST_FACTOR)
-            factors, (nll, gradient, hessian) = moved, moments
+            factors, (nll, gradient, hessian) = moved, following
         return factors
 
     def _nll(
         self, first: Float32, second: Float32, hidden: Float64, factors: Float64
     ) -> tuple[float, Float64, Float64]:
         """Return the negative log posterior per unit of weight, its gradient (2,) and its Hessian (2, 2)."""
-        moments = np.empty((len(self._weights), 6))
+        moments = np.empty((len(self._weights), 6))  # logsumexp, two means, and the means of three products
         kernels_for("float32").mixture_moments(first, second, *factors, *self._seen, moments)
-        log_sums, means, squares = self._weights @ moments[:, 0], moments[:, 1:3], self._weights @ moments[:, 3:]
+        log_sum, means, products = self._weights @ moments[:, 0], moments[:, 1:3], self._weights @ moments[:, 3:]
         weighted = self._weights[:, None] * means
-        nll = log_sums - self._entry_weights @ (factors @ hidden) + PRIOR / 2 * ((factors - 1) ** 2).sum()
+        nll = log_sum - self._entry_weights @ (factors @ hidden) + PRIOR / 2 * ((factors - 1) ** 2).sum()
         gradient = weighted.sum(axis=0) - hidden @ self._entry_weights + PRIOR * (factors - 1)
-        hessian = squares[[[0, 1], [1, 2]]] - weighted.T @ means + PRIOR * np.eye(2)
+        hessian = products[[[0, 1], [1, 2]]] - weighted.T @ means + PRIOR * np.eye(2)
         total = max(self._weights.sum(), 1)
         return float(nll / total), gradient / total, hessian / total
 
-    def best_share(self, first: Float32, second: Float32, shares: range) -> tuple[int, float]:
-        """Return the number in `SHARES` of the chosen share of `second`, and the highest mean NDCG of a share.
+    def best_share(self, first: Float32, second: Float32, indices: range) -> tuple[int, float]:
+        """Return the place in `SHARES` of the chosen share of `second`, and the highest mean NDCG of a share.
 
         Of the shares whose mean NDCG is as high as the highest, up to `MARGIN` standard errors of the difference, the
         share nearest to `USUAL_SHARE` is chosen.
+
+        Parameters
+        ----------
+        first, second : ndarray (N, V)
+        indices : range
+            The places in `SHARES` of the shares to try.
         """
-        ndcg = {number: self.ndcg(first, second, SHARES[number]) for number in shares}
+        ndcg = {index: self.ndcg(first, second, SHARES[index]) for index in indices}
         highest = max(ndcg.values(), key=np.mean)
-        losses = {number: highest - each for number, each in ndcg.items()}  # (N,), user by user
-        alike = [number for number, loss in losses.items() if loss.mean() <= MARGIN * loss.std() / len(loss) ** 0.5]
-        return min(alike, key=lambda number: abs(SHARES[number] - USUAL_SHARE)), float(highest.mean())
+        losses = {index: highest - each for index, each in ndcg.items()}  # (N,), user by user
+        alike = [index for index, loss in losses.items() if loss.mean() <= MARGIN * loss.std() / len(loss) ** 0.5]
+        return min(alike, key=lambda index: abs(SHARES[index] - USUAL_SHARE)), float(highest.mean())
 
     def ndcg(self, first: Float32, second: Float32, share: float) -> Float64:
         """Return the NDCG at `DEPTH` (N,), among the items that a user has not seen, with a share of `second`."""
