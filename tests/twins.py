@@ -1,6 +1,6 @@
 """The twins of kernels that only the tests need, in float64, or in plain Python where they read text.
 
-Those of the steps on an example and on a block are in :mod:`fastembed.reference`.
+The twins of the steps on an example and on a block are in :mod:`fastembed.reference`.
 """
 
 from __future__ import annotations

@@ -20,17 +20,17 @@ cdef enum:
     NAMED_ROWS = 128  # distinct rows of the embedding in the bags of a block per task
 
 
-cdef enum Phase:        # and its tasks
-    GATHER              # pieces of the block of the forward pass: H
-    FORWARD             # shards: the forward pass
-    BACKWARD            # shards: the backward pass
-    BACKWARD_FORWARD    # without bags, shards: the backward pass, then the forward pass of the next block
-    BACKWARD_GROUP      # with bags, shards: the backward pass; and one more task, which groups the bags
-    UPDATE              # without bags, pieces of the block: dH, the step on the embedding
-    KEEP                # without bags, with several ranks, pieces of the block: dH, kept for a later step
-    SUM                 # with bags, pieces of the block: dH over the shards
-    JOIN                # with bags and several ranks, pieces of the block: dH over the nodes of all ranks
-    UPDATE_NAMED        # with bags, NAMED_ROWS of the rows in the bags: the step on the embedding
+cdef enum Phase:        # what its tasks compute                           a task per        if
+    GATHER              # H of the forward pass                            PIECE_ROWS rows
+    FORWARD             # the forward pass                                 shard
+    BACKWARD            # the backward pass                                shard
+    BACKWARD_FORWARD    # the same, and the next block's forward pass      shard             no bags
+    BACKWARD_GROUP      # the backward pass; one more task groups bags     shard             bags
+    UPDATE              # dH, and the step on the embedding                PIECE_ROWS rows   no bags
+    KEEP                # dH, kept for a later step                        PIECE_ROWS rows   no bags, several ranks
+    SUM                 # dH, summed over the shards                       PIECE_ROWS rows   bags
+    JOIN                # dH, summed over the nodes of all ranks           PIECE_ROWS rows   bags, several ranks
+    UPDATE_NAMED        # the step on the embedding                        NAMED_ROWS rows   bags
 
 
 cdef struct BlockModel:
