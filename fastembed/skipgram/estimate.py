@@ -17,7 +17,7 @@ from fastembed._base.memory import LEAST, check_free, check_memory_limit, readab
 from fastembed._base.threads import check_threads
 from fastembed.counts.groups import SHARD_ROWS, group_count
 from fastembed.counts.windows import Windows
-from fastembed.skipgram.options import SkipGramOptions
+from fastembed.skipgram.options import Pairing, SkipGramOptions
 from fastembed.skipgram.start import AXES_ROWS, KRYLOV_PANELS, space_size
 from fastembed.skipgram.subwords import Subwords
 
@@ -249,7 +249,7 @@ def likely_entries(frequencies: NDArray[np.int64], windows: Windows) -> float:
     return float(total)
 
 
-def with_fewest_counts(estimate: Estimate, frequencies: NDArray[np.int64], pairing: Any) -> Estimate:
+def with_fewest_counts(estimate: Estimate, frequencies: NDArray[np.int64], pairing: Pairing) -> Estimate:
     """Return an estimate with the fewest stored counts that a text is expected to have; without a limit, unchanged.
 
     Parameters

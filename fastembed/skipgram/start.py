@@ -159,11 +159,10 @@ def truncated_svd(
     matrix.free()
     squares, rotation = np.linalg.eigh(factor.T @ _products(lefts, pool) @ factor)
     squares, rotation = squares[: -rank - 1 : -1], rotation[:, : -rank - 1 : -1]
-    real = squares > (ROUNDING * largest) ** 2
-    s = np.sqrt(np.where(real, squares, 0))
+    s, inverse = _roots(squares, (ROUNDING * largest) ** 2)
     u, v = (np.empty((size, rank), np.float32) for size in matrix.shape)
-    _multiply(lefts, factor @ rotation * np.divide(1, s, out=np.zeros_like(s), where=real), u, pool)
-    _multiply(rights, rotation * real, v, pool)
+    _multiply(lefts, factor @ rotation * inverse, u, pool)
+    _multiply(rights, rotation * (s > 0), v, pool)
     return u, s.astype(np.float32), v
 
 
@@ -215,10 +214,15 @@ def _orthonormalise(
     """
     squares, rotation = np.linalg.eigh(_products([matrix], pool))
     squares, rotation = squares[::-1], rotation[:, ::-1]
-    real = squares > max(squares[0] * len(squares) * np.finfo(np.float64).eps, floor**2)
-    s = np.sqrt(np.where(real, squares, 0))
-    _multiply([matrix], rotation * np.divide(1, s, out=np.zeros_like(s), where=real), matrix, pool)
+    s, inverse = _roots(squares, max(squares[0] * len(squares) * np.finfo(np.float64).eps, floor**2))
+    _multiply([matrix], rotation * inverse, matrix, pool)
     return s, rotation
+
+
+def _roots(squares: NDArray[np.float64], floor: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the square roots of eigenvalues, and the reciprocals of the roots; both are 0 up to `floor`."""
+    roots = np.sqrt(np.where(squares > floor, squares, 0))
+    return roots, np.divide(1, roots, out=np.zeros_like(roots), where=roots > 0)
 
 
 def _products(
@@ -301,7 +305,7 @@ class PositivePMI:
         self._spilled: SpilledRows | None = None  # the groups that do not fit into memory
         entries, factors = counts.entries, _column_factors(counts.totals)
         scratch = np.empty(int(entries.max()), np.uint16), np.empty(int(entries.max()), np.float32)
-        left, first = memory, 0
+        remaining, first = memory, 0
         # Group n + 1 is read while group n is in use, and group n + 2 after group n is freed
         with closing(ordered_map(counts.read_group, range(len(entries)), 2, ahead=1)) as parts:
             for group in range(len(entries)):
@@ -311,8 +315,8 @@ class PositivePMI:
                 sums = counts.totals.rows[group_slice(group, self.shape[0])]
                 rows = pmi_panels(part, sums, factors, self._bounds, scratch, pool)
                 del part
-                left -= sum(array.nbytes for array in rows)
-                if left < 0:
+                remaining -= sum(array.nbytes for array in rows)
+                if remaining < 0:
                     self._spilled = self._spilled or SpilledRows()
                     self._spilled.append(rows, first)
                 else:

@@ -654,9 +654,9 @@ class Vectors:
 
     def _rows_of(self, name: str, tokens: Iterable[Token]) -> Ids:
         """Return the rows of tokens; raise KeyError for an unknown token, with the closest spellings."""
-        several = as_items(name, tokens)
-        self._names(several)
-        return np.array([check_token(token, self._rows, self._tokens) for token in several], dtype=np.intp)
+        items = as_items(name, tokens)
+        self._names(items)
+        return np.array([check_token(token, self._rows, self._tokens) for token in items], dtype=np.intp)
 
     def _names(self, tokens: Sequence[Any]) -> list[Any]:
         """Return tokens as str; raise TypeError for an integer unless all tokens of the vectors are integers."""
