@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from fastembed._base.arrays import Int32, Int64
 from fastembed._base.threads import Pool, cached_property, check_threads
-from fastembed._base.validation import check_integer, check_token, check_token_counts, token_ids, token_of
+from fastembed._base.validation import check_integer, check_token, check_token_counts, known_token, token_ids, token_of
 from fastembed._kernels.tokens import TokenTable
 from fastembed.corpus.corpus import Corpus, Progress, Source, as_corpus, corpus_ids, empty, map_text
 from fastembed.corpus.ledger import Ledger, LineSplit, line_selector
@@ -237,7 +237,7 @@ class Vocabulary:
         return iter(self.tokens)
 
     def __contains__(self, token: object) -> bool:
-        return token_of(token) in self._ids
+        return known_token(token, self._ids) in self._ids
 
     def __getitem__(self, token: str | int) -> int:
         return check_token(token, self._ids, self.tokens)

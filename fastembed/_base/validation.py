@@ -7,10 +7,11 @@ import math
 import re
 import sys
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from operator import index
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -110,11 +111,6 @@ def check_flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
-def is_true(answer: object) -> bool:
-    """Return whether a callback returned True, of Python or of NumPy; 1 and "yes" are not True."""
-    return isinstance(answer, bool | np.bool_) and bool(answer)
-
-
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
     """Return one of the choices."""
     if value not in choices:
@@ -132,12 +128,6 @@ def nearest(word: str, known: Sequence[str]) -> str:
     """
     close = difflib.get_close_matches(word, known, len(known))
     return max(close, key=lambda option: sorted(option) == sorted(word), default="")
-
-
-def check_callback(name: str, function: Any) -> None:
-    """Raise TypeError unless a callback is callable or None."""
-    if function is not None and not callable(function):
-        raise TypeError(f"{name} must be callable, got {function!r}")
 
 
 def check_finite(name: str, array: NDArray[Any]) -> None:
@@ -213,9 +203,21 @@ def token_of(name: Any) -> Any:
     return name
 
 
+def known_token(token: Any, known: Container[str]) -> Any:
+    r"""Return a known token as it is, and others as `token_of`, accents in Unicode's form NFC.
+
+    Examples
+    --------
+    >>> known_token("cafe\N{COMBINING ACUTE ACCENT}", ["caf\N{LATIN SMALL LETTER E WITH ACUTE}"])
+    'café'
+    """
+    name = token_of(token)
+    return normalize("NFC", name) if isinstance(name, str) and name not in known else name
+
+
 def check_token(token: Any, ids: Mapping[str, int], tokens: Sequence[str]) -> int:
     """Return the id of a token; raise KeyError for an unknown token."""
-    name = token_of(token)
+    name = known_token(token, ids)
     if not isinstance(name, str):
         raise TypeError(f"a token is a str, or an int that stands for its digits, got {shown(token)}")
     if name not in ids:
@@ -290,7 +292,7 @@ def number_of(number: int, noun: str) -> str:
 
 
 class UnknownToken:
-    """The message for an unknown token, user or item, with up to three similar spellings among the most frequent.
+    """The message for an unknown token, user or item, with up to three similar spellings, of other case alone first.
 
     The search for spellings runs when the message is read, because most of the errors are caught unread.
     """
@@ -301,7 +303,9 @@ class UnknownToken:
     def __str__(self) -> str:
         close: list[str] = []
         if isinstance(self._token, str):
-            close = difflib.get_close_matches(self._token, self._tokens[:SOUGHT])
+            folded = normalize("NFC", self._token).casefold()
+            same = [token for token in self._tokens if token.casefold() == folded]
+            close = list(dict.fromkeys(same + difflib.get_close_matches(self._token, self._tokens[:SOUGHT])))[:3]
         hint = f"; the closest spellings are {', '.join(map(repr, close))}" if close else ""
         return f"{shown(self._token)} is not among the {len(self._tokens):,} {self._what}{hint}"
 

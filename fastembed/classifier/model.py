@@ -19,9 +19,9 @@ from fastembed.classifier.calibration import Calibration, label_probabilities
 from fastembed.classifier.features import END, Bags, CharacterGrams, Features, Grams
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
+from fastembed.formats import tensors as files
 from fastembed.formats.registry import check_model_name
 from fastembed.formats.table import PathLike
-from fastembed.formats.tensors import header, pack_tokens, parts_of, unpack_tokens, write_tensors
 from fastembed.vocabulary import Vocabulary
 
 T = TypeVar("T")
@@ -157,7 +157,8 @@ class FittedClassifier:
             "weights": features.weights,
             "words.counts": features.words.counts,
             "label_counts": self.label_counts,
-            **pack_tokens(features.words.tokens),
+            **files.pack_tokens(features.words.tokens),
+            **files.pack_names(self.classes, "labels"),
         }
         if self.linear is not None:
             tensors["linear"] = self.linear
@@ -165,12 +166,8 @@ class FittedClassifier:
             tensors[f"ngrams{number}.pairs"] = np.stack([grams.left, grams.right])
             tensors[f"ngrams{number}.counts"] = grams.counts
         if features.characters is not None:
-            tensors |= pack_tokens(features.characters.tokens, "characters.tokens")
+            tensors |= files.pack_tokens(features.characters.tokens, "characters.tokens")
             tensors["characters.counts"] = features.characters.counts
-        if self.classes.dtype != object:
-            tensors["labels"] = self.classes
-        else:
-            tensors |= pack_tokens(self.classes.tolist(), "labels.tokens")
         settings = self.settings | {"reading": self.settings["reading"] and _record(self.settings["reading"])}
         if isinstance(settings["class_weight"], Mapping):  # as pairs: JSON would turn integer keys into strings
             settings["class_weight"] = list(settings["class_weight"].items())
@@ -183,7 +180,7 @@ class FittedClassifier:
             "lengths": None if features.characters is None else features.characters.lengths,
         }
         text = json.dumps(plain(state), ensure_ascii=False)
-        write_tensors(path, tensors, header("classifier", plain(settings)) | {"model": text})
+        files.write_tensors(path, tensors, files.header("classifier", plain(settings)) | {"model": text})
 
     @staticmethod
     def load(path: PathLike) -> FittedClassifier:
@@ -196,7 +193,7 @@ class FittedClassifier:
         ValueError
             If it does not hold a classifier, or is damaged.
         """
-        with parts_of(path, "classifier", "a classifier that fits") as (tensors, settings, metadata):
+        with files.parts_of(path, "classifier", "a classifier that fits") as (tensors, settings, metadata):
             if isinstance(settings["class_weight"], list):
                 settings["class_weight"] = dict(settings["class_weight"])
             settings["reading"] = None if settings["reading"] is None else Reading.from_record(settings["reading"])
@@ -211,8 +208,7 @@ def _record(reading: Reading) -> dict[str, Any]:
 
 def _load_model(tensors: Mapping[str, Array], settings: dict[str, Any], state: Mapping[str, Any]) -> FittedClassifier:
     features = _load_features(tensors, state, settings["label_prefix"])
-    integers = "labels" in tensors
-    classes = np.array(tensors["labels"]) if integers else np.array(unpack_tokens(tensors, "labels.tokens"), object)
+    classes = files.unpack_names(tensors, "labels")
     linear = np.array(tensors["linear"]) if "linear" in tensors else None
     shape = features.offsets[-1], len(classes) if linear is None else len(linear)
     if tensors["rows"].shape != shape or features.weights.shape != shape[:1]:  # kernels index both by features
@@ -233,7 +229,7 @@ def _load_model(tensors: Mapping[str, Array], settings: dict[str, Any], state: M
 
 
 def _load_features(tensors: Mapping[str, Array], state: Mapping[str, Any], label_prefix: str) -> Features:
-    words = Vocabulary(unpack_tokens(tensors), tensors["words.counts"])
+    words = Vocabulary(files.unpack_tokens(tensors), tensors["words.counts"])
     grams, before = [], len(words)
     for n in range(2, state["orders"] + 2):
         name = f"ngrams{n}.pairs"
@@ -245,7 +241,7 @@ def _load_features(tensors: Mapping[str, Array], state: Mapping[str, Any], label
         before = len(left)
     characters = None
     if state["lengths"] is not None:
-        names = tuple(unpack_tokens(tensors, "characters.tokens"))
+        names = tuple(files.unpack_tokens(tensors, "characters.tokens"))
         counts = np.array(tensors["characters.counts"])
         characters = CharacterGrams(tuple(state["lengths"]), names, counts)
     reading = Reading.from_record(state["reading"])

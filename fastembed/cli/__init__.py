@@ -7,19 +7,16 @@ stderr, as are all words or items without an answer; 2 wrong usage; 130 Ctrl-C.
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import fastembed
 from fastembed._base.validation import nearest
 from fastembed.cli import common
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Sequence
 
 # The module of each command, in the order of --help; its function `add_COMMAND` adds the command to the parser
 COMMANDS = {

@@ -312,6 +312,26 @@ def unpack_tokens(tensors: Mapping[str, Array], prefix: str = "tokens") -> list[
     return [text[start:end].decode() for start, end in pairwise(bounds)]
 
 
+def pack_names(names: Array, prefix: str) -> dict[str, Array]:
+    """Return names, which are numbers or str objects, as tensors.
+
+    Examples
+    --------
+    >>> pack_names(np.array([7, 9]), "users")
+    {'users': array([7, 9])}
+    >>> unpack_names(pack_names(np.array(["ann", "bob"], object), "users"), "users")
+    array(['ann', 'bob'], dtype=object)
+    """
+    return pack_tokens(names.tolist(), f"{prefix}.tokens") if names.dtype == object else {prefix: names}
+
+
+def unpack_names(tensors: Mapping[str, Array], prefix: str) -> Array:
+    """Return the names that :func:`pack_names` stored."""
+    if prefix in tensors:
+        return np.array(tensors[prefix])
+    return np.array(unpack_tokens(tensors, f"{prefix}.tokens"), object)
+
+
 # ---------------------------------------------------------------- files of this library
 
 

@@ -38,7 +38,7 @@ from fastembed._kernels import kernels_for
 from fastembed.corpus.sources import form_of
 from fastembed.formats.registry import check_model_name
 from fastembed.formats.table import PathLike
-from fastembed.formats.tensors import header, pack_tokens, parts_of, unpack_tokens, write_tensors
+from fastembed.formats.tensors import header, pack_names, parts_of, unpack_names, write_tensors
 from fastembed.recommender.data import Interactions, Names, flat_baskets, is_name, matrix_of, narrow
 from fastembed.trainer.folding import Layer, Origin, optimal_rows
 from fastembed.trainer.rows import BATCH_LOGITS
@@ -445,8 +445,7 @@ class FittedRecommender:
         tensors |= {"similar.indptr": weights.indptr, "similar.indices": weights.indices, "similar.data": weights.data}
         tensors |= {name: np.array(getattr(model, name)) for name in NUMBERS}
         tensors |= {"seen.items": seen.indices, "seen.starts": seen.indptr, "seen.weights": seen.data}
-        for names, what in ((self.data.users.names, "users"), (self.data.items.names, "items")):
-            tensors |= {what: names} if names.dtype.kind == "i" else pack_tokens(names.tolist(), f"{what}.tokens")
+        tensors |= pack_names(self.data.users.names, "users") | pack_names(self.data.items.names, "items")
         texts = {"history": json.dumps(plain(self.history), ensure_ascii=False), "unweighted": self.data.unweighted}
         write_tensors(path, tensors, header("recommender", self.settings) | texts)
 
@@ -462,7 +461,7 @@ class FittedRecommender:
             If it does not hold a recommender, or is damaged.
         """
         with parts_of(path, "recommender", "a recommender that fits") as (tensors, settings, metadata):
-            users, items = _names("user", tensors), _names("item", tensors)
+            users, items = (Names(what, unpack_names(tensors, f"{what}s")) for what in ("user", "item"))
             parts = tuple(tensors[f"seen.{name}"] for name in ("weights", "items", "starts"))
             seen: Any = sparse.csr_array(parts, shape=(len(users), len(items)))
             parts = tuple(np.array(tensors[f"similar.{name}"]) for name in ("data", "indices", "indptr"))
@@ -519,9 +518,3 @@ class Explanation:
         return "\n".join(lines)
 
     __repr__ = __str__
-
-
-def _names(what: str, tensors: dict[str, NDArray[Any]]) -> Names:
-    if f"{what}s" in tensors:
-        return Names(what, np.array(tensors[f"{what}s"]))
-    return Names(what, np.array(unpack_tokens(tensors, f"{what}s.tokens"), object))

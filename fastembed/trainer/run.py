@@ -12,7 +12,7 @@ import numpy as np
 
 from fastembed._base.memory import check_memory_limit
 from fastembed._base.threads import Pool, SingleThreadedBlas, check_threads, matrix_product
-from fastembed._base.validation import check_callback, is_true
+from fastembed._base.validation import shown
 from fastembed._kernels.cpu import DefaultFloatMode
 from fastembed.trainer.checkpoint import check_checkpoint
 from fastembed.trainer.progress import FitProgress, reporting
@@ -77,7 +77,8 @@ class Run:
             if self.expose is not None:
                 self.expose(history)
             with self.blas.lifted():
-                ends = is_true(self.on_epoch_end(dict(record)))
+                answer = self.on_epoch_end(dict(record))
+                ends = isinstance(answer, bool | np.bool_) and bool(answer)
         return self.ranks.shared(ends)
 
 
@@ -113,8 +114,9 @@ def running(
     """
     ranks, token, model = Ranks(comm), object(), getattr(estimator, "_model", None)
     try:
-        with ranks.together(), DefaultFloatMode(), reporting(ranks.first and progress) as shown:
-            check_callback("on_epoch_end", on_epoch_end)
+        with ranks.together(), DefaultFloatMode(), reporting(ranks.first and progress) as report:
+            if on_epoch_end is not None and not callable(on_epoch_end):
+                raise TypeError(f"on_epoch_end must be callable, got {shown(on_epoch_end)}")
             if memory_limit is not None:
                 check_memory_limit(memory_limit)
             pool = Pool(check_threads(estimator.threads))
@@ -124,7 +126,7 @@ def running(
                 kind = type(estimator).__name__
                 raise RuntimeError(f"this {kind} is in a fit: on_epoch_end and other threads can fit another {kind}")
             with SingleThreadedBlas() as blas:
-                yield Run(pool, blas, estimator, ranks, memory_limit, shown, path, on_epoch_end)
+                yield Run(pool, blas, estimator, ranks, memory_limit, report, path, on_epoch_end)
     except BaseException:
         if model is not None and vars(estimator).get("_fitting") is token:  # not of the fit that refuses this one
             estimator._model = model

@@ -23,6 +23,7 @@ from fastembed._base.validation import (
     check_number,
     check_token,
     check_token_counts,
+    known_token,
     shown,
     token_of,
 )
@@ -48,7 +49,8 @@ class Vectors:
     """Tokens and their vectors: look them up, compare them, search among them, read and write files.
 
     ``v["king"]`` is a vector, ``v[["king", "queen"]]`` a matrix of two rows. ``len``, ``in`` and iteration apply to the
-    tokens. If all tokens are integers, ``v[33]`` is ``v["33"]``. Row 33 is ``v.matrix[33]``.
+    tokens. If all tokens are integers, ``v[33]`` is ``v["33"]``. Row 33 is ``v.matrix[33]``. A word in Unicode's form NFD
+    finds its token in the form NFC.
 
     Vectors of a model with subwords, or of fastText, hold character n-grams, and compose the vector of an unseen word
     of them: ``v["kingly"]``. All methods take unseen words, except :meth:`subset` and the argument ``restrict``.
@@ -139,7 +141,7 @@ class Vectors:
         return iter(self._tokens)
 
     def __contains__(self, token: object) -> bool:
-        return token_of(token) in self._rows
+        return known_token(token, self._rows) in self._rows
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         """Return the matrix, so that ``np.asarray(v)`` is the matrix of the vectors."""
@@ -660,11 +662,10 @@ class Vectors:
 
     def _names(self, tokens: Sequence[Any]) -> list[Any]:
         """Return tokens as str; raise TypeError for an integer unless all tokens of the vectors are integers."""
-        names = [token_of(token) for token in tokens]
-        number = next((token for token, name in zip(tokens, names, strict=True) if name is not token), None)
+        number = next((token for token in tokens if token_of(token) is not token), None)
         if number is not None and not self._of_integers:
             raise TypeError(f"a token must be a str, got {number}: pass {str(number)!r}, or matrix[{number}] for a row")
-        return names
+        return [known_token(token, self._rows) for token in tokens]
 
     @cached_property
     def _of_integers(self) -> bool:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from fastembed import SkipGram, Vectors
+from fastembed.corpus import Reading
 from fastembed.vectors.neighbors import Neighbors
 
 TOLERANCE = {"float32": 2e-6, "float64": 1e-12}
@@ -35,6 +36,25 @@ def peer(vectors):
     peer = keyedvectors.KeyedVectors(16, dtype=vectors.matrix.dtype)
     peer.add_vectors(list(vectors.tokens), vectors.matrix)
     return peer
+
+
+@pytest.mark.parametrize("subwords", [False, True])
+def test_accents_may_be_characters_of_their_own(subwords):
+    """A text is read in Unicode's form NFC; a query may be in NFD, unless a token is."""
+    composed, apart = "caf\u00e9", "cafe\u0301"
+    reading = Reading(words=True)
+    model = SkipGram(dim=2, min_count=1, reading=reading, subwords=subwords).fit([f"{apart} file tile", "tile pile"])
+    vectors, words = model.vectors, model.vocabulary
+    assert apart in vectors
+    assert apart in words
+    assert words[apart] == words[composed]
+    np.testing.assert_array_equal(vectors[apart], vectors[composed])
+    np.testing.assert_array_equal(vectors[[apart]], vectors[[composed]])
+    assert vectors.most_similar(apart) == vectors.most_similar(composed)
+    assert vectors.subset([apart]).tokens == (composed,)
+    assert vectors.doesnt_match([apart, "file", "tile"]) == vectors.doesnt_match([composed, "file", "tile"])
+    both = Vectors([composed, apart], np.eye(2))
+    assert (both[composed].tolist(), both[apart].tolist()) == ([1, 0], [0, 1])
 
 
 @pytest.mark.parametrize("name", ["v.txt.gz", "v.bin", "\x1b[2J.vec"])
