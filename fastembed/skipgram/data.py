@@ -41,7 +41,7 @@ class TrainingInput(NamedTuple):
     grow : bool
         Whether the vocabulary of the base gets new words.
     replay : Counts or None
-        Counts to train on together with the others, for a base.
+        For a base: earlier counts to train on together with the new counts.
     """
 
     corpus: Source | Counts

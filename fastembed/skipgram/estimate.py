@@ -1,7 +1,7 @@
 """`Estimate`: the memory and the floating-point operations of training, by a formula of the shapes.
 
-The memory is within 30 % of the measured peaks (``tests/skipgram/test_estimate.py``). The larger
-part of these peaks follows from no size of the model: the interpreter, the libraries, the reserves of the C library.
+The memory is within 30 % of the measured peaks (``tests/skipgram/test_estimate.py``). The larger part of a peak does
+not depend on the model: the interpreter, the libraries, the reserves of the C library.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Estimate:
     Examples
     --------
     >>> estimate = Estimate(inputs=30_000, outputs=30_000, dim=100, nnz=0, epochs=5, threads=2)
-    >>> estimate.flops  # 6 · 5 · 30,000² · 100, and those of the start
+    >>> estimate.flops  # 6 · 5 · 30,000² · 100 in the epochs, the rest in the start
     2712579840000
     >>> print(estimate)
     30,000 words, 30,000 outputs, counts not known yet: at least 2,713 GFLOP and 187 MB of memory
@@ -149,11 +149,9 @@ class Estimate:
         copies = 2 + self.early_stopping + 2 * self.shows
         shards = -(-self.outputs // SHARD_ROWS)
         block = 4 * min(BLOCK_ROWS, self.inputs) * (self.outputs + shards * self.dim)  # logits, and dH of each shard
-        groups = KEPT_GROUPS + self.early_stopping * LEAST_GROUPS
-        arrays = (
-            copies * parameters + (1 + self.early_stopping) * block + int(groups * COUNT_BYTES * self.largest_group)
-        )
-        return self._shared_arrays + arrays + linear  # linear: its momentum
+        blocks = (1 + self.early_stopping) * block
+        groups = int((KEPT_GROUPS + self.early_stopping * LEAST_GROUPS) * COUNT_BYTES * self.largest_group)
+        return self._shared_arrays + copies * parameters + blocks + groups + linear  # linear: its momentum
 
     @property
     def _shared_arrays(self) -> int:

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from fastembed._base.threads import Pool, ordered_sum
 from fastembed.counts.store import Totals
 
-# Two-sided windows count a pair of positions in the rows of both words, though it is one observation. Where pairs are
-# counted once (one-sided windows, pairs of a graph), half of them is a cautious choice.
+# Two-sided windows count a pair of positions twice, in the rows of both words, though it is one observation. One-sided
+# windows and graphs count a pair once: half is then a cautious choice.
 PAIRS_PER_COUNT = 0.5
 LEAST_SHARE = 0.1  # no direction is scaled by less than this share of the largest factor: A stays well-conditioned
 LEAST_VARIANCE = 1e-6  # smallest variance, as a share of the largest: any value serves in directions without rows

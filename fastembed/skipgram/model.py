@@ -72,7 +72,7 @@ class FittedModel:
         if check_choice("purpose", purpose, ("analogies", "relatedness")) == "analogies":
             return self.vectors
         embedding, contexts = self.vectors.matrix, self.trainer.linear.T.astype(np.float64)
-        if self.directed:  # the vector of a context is the sum of those before and after
+        if self.directed:  # the sum of the vectors of a context before and after the word
             contexts = contexts[: self.max_contexts] + contexts[self.max_contexts :]
         mixed = unit_vectors(embedding)
         mixed[: self.max_contexts] += CONTEXT_SHARE * unit_vectors(contexts)
@@ -135,7 +135,7 @@ class FittedModel:
     def check_same_windows(self, options: SkipGramOptions) -> None:
         """Raise ValueError if parameters have been set since the fit that count a text in another way.
 
-        Defaults count as not set: the windows of a model that was fitted to counts are those of the counts.
+        Defaults count as not set: a model that was fitted to counts has the windows of the counts.
         """
         asked = vars(options.windows) | {"baskets": options.baskets}
         fitted = vars(self.windows or options.windows) | {"baskets": self.baskets}
@@ -158,7 +158,7 @@ def _other_parameter(name: str, asked: object, fitted: object) -> ValueError:
 
 
 def check_counted_alike(name: str, counts: Counts, model_name: str, model: Counts | FittedModel) -> None:
-    """Raise ValueError unless counts were counted in the same way as a model, or as the counts of one."""
+    """Raise ValueError unless counts were counted in the same way as the counts of a model, or as other counts."""
     way, right = how_counted(counts), how_counted(model)
     if way != right:
         raise ValueError(f"{name} must be counted like {model_name}, by {right}, got {way}")

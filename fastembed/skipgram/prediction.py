@@ -1,8 +1,8 @@
 """What a fitted model says of words and documents: the most probable contexts, and the vectors of documents.
 
-The prediction for several words is the mean of those for each word: docs/design.md compares it with others. The
-vector of a document is the mean of the vectors of its words, or the one that predicts the words best. The latter is
-exact PV-DBOW with the linear layer fixed: `trainer/folding.py` has the objective and its minimum.
+The prediction for several words is the mean of the predictions for each word: docs/design.md compares it with others.
+The vector of a document is the mean of the vectors of its words, or the vector that predicts the words best: exact
+PV-DBOW with the linear layer fixed. `trainer/folding.py` has the objective and its minimum.
 """
 
 from __future__ import annotations
@@ -171,12 +171,12 @@ def document_vectors(
 ) -> NDArray[Any]:
     """Return the vectors of documents, (N, D), float32, by a method; see `SkipGram.transform`.
 
-    `drops` returns whether a token outside the vocabulary was dropped on purpose, and thus must not be composed.
+    `drops` tells whether a token was dropped on purpose. Its vector must not be composed.
 
     Raises
     ------
     ValueError
-        If there is no such method.
+        If there is no method of this name.
     """
     check_choice("method", method, ("mean", "sif", "fit"))
     counts, matrix = _token_bags(model, documents, drops)
@@ -196,7 +196,7 @@ def document_vectors(
 def _token_bags(model: FittedModel, documents: Corpus, drops: Callable[[str], bool]) -> tuple[Any, NDArray[Any]]:
     """Return the counts (N, M) of each known token in each document, and the vectors (M, D) of these tokens.
 
-    The first V columns are those of the vocabulary, the others those of composed tokens. Other tokens are skipped.
+    The first V columns are of the vocabulary, the rest of tokens with composed vectors. Other tokens are skipped.
     """
     vocabulary, matrix, composer = model.vocabulary, model.vectors.matrix, model.composer
     tokens = document_tokens(documents)

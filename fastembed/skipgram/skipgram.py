@@ -431,7 +431,7 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
 
     @property
     def counts_sha256_(self) -> list[str]:
-        """The SHA-256 of the counts of `fit` and of each `partial_fit`, including those replayed.
+        """The SHA-256 of the counts of `fit` and of each `partial_fit`, including replayed counts.
 
         A digest is the SHA-256 of the shape (int64), the factors of subsampling (float64), and the SHA-256 of each tile
         of the matrix, in this order. Counts in memory and in a store have the same digest.

@@ -1,7 +1,7 @@
 """Training of a `SkipGram`, in the order of the data.
 
-`counted` makes counts of a text (`data.py`); `start` makes the first parameters of the counts, or takes those of the
-model that is continued; `train` makes the epochs (`trainer/fit.py`); `finished` makes the model of the parameters.
+`counted` makes counts of a text (`data.py`). `start` makes the first parameters of the counts, or copies the parameters
+of the model that is continued. `train` makes the epochs (`trainer/fit.py`). `finished` makes the model.
 """
 
 from __future__ import annotations
@@ -75,12 +75,13 @@ class Start(NamedTuple):
     base : FittedModel or None
         The model that is continued.
     counts : Counts
-        The counts to train on, without those that are replayed.
+        The new counts, without the counts to replay.
     subwords : Subwords or None
         With the weights of the words of the counts.
     trainer : Trainer
-        The parameters: of the SVD of the counts, or a copy of those of the base.
+        The first parameters: from the SVD of the counts, or a copy of the parameters of the base.
     data : FitData
+        With the sum of the new counts and the counts to replay, and with the held-out counts.
     options : FitOptions
     """
 
@@ -190,7 +191,7 @@ def _first_trainer(
 def _new_rows(base: FittedModel, groups: GroupedCounts, pool: Pool) -> NDArray[np.float32]:
     """Return rows of the embedding for the words that a model does not know.
 
-    With subwords they are zero: the vectors of new words are those of their n-grams.
+    With subwords the rows are zero: the vector of a new word starts as the sum of its n-grams.
     """
     known = len(base.vocabulary)
     if base.features is not None:

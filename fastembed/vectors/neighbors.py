@@ -1,12 +1,12 @@
 """Exact search for the rows of a matrix nearest to queries, in blocks of bounded memory; ties are in the order of ids.
 
-A product in the dtype of the matrix gives every cosine within a known error, and thus a few candidates that must
-include the best rows. The cosines of the candidates are computed in float64, for each row separately. So neither they
-nor their order depend on the other queries in the same product, on the BLAS or on its threads.
+A product in the dtype of the matrix gives every cosine within a known error, so few rows can be among the best. The
+cosines of these candidates are computed in float64, for each row separately. So neither cosines nor their order depend
+on other queries in the same product, on the BLAS or on its threads.
 
 Ties: cosines are rounded to 12 decimals, far above the rounding errors of float64 (about 1e-16) and far below the
 precision of float32 vectors (1e-7). So a row has the cosine 1 with itself and with its multiples. Rows that are exact
-multiples of one another have the same bits after scaling to unit length, and thus the same cosine with any query.
+multiples of each other have the same bits after scaling to unit length, and the same cosine with any query.
 """
 
 from __future__ import annotations

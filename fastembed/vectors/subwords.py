@@ -23,7 +23,7 @@ Composer: TypeAlias = "NgramDictionary | BucketComposer"  # composes vectors (D,
 
 
 def composer_of(tensors: Tensors) -> Composer | None:
-    """Return the composer whose method `tensors` returned these; None without tensors."""
+    """Return the composer whose method `tensors` returned the tensors; None without tensors."""
     if not tensors:
         return None
     kind = NgramDictionary if "centre" in tensors else BucketComposer
