@@ -49,8 +49,8 @@ class Vectors:
     """Tokens and their vectors: look them up, compare them, search among them, read and write files.
 
     ``v["king"]`` is a vector, ``v[["king", "queen"]]`` a matrix of two rows. ``len``, ``in`` and iteration apply to the
-    tokens. If all tokens are integers, ``v[33]`` is ``v["33"]``. Row 33 is ``v.matrix[33]``. A word in Unicode's form NFD
-    finds its token in the form NFC.
+    tokens. If all tokens are integers, ``v[33]`` is ``v["33"]``. Row 33 is ``v.matrix[33]``. A word in the form
+    NFD of Unicode finds its token in the form NFC.
 
     Vectors of a model with subwords, or of fastText, hold character n-grams, and compose the vector of an unseen word
     of them: ``v["kingly"]``. All methods take unseen words, except :meth:`subset` and the argument ``restrict``.
