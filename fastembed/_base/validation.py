@@ -208,8 +208,8 @@ def known_token(token: Any, known: Container[str]) -> Any:
 
     Examples
     --------
-    >>> known_token("cafe\N{COMBINING ACUTE ACCENT}", ["caf\N{LATIN SMALL LETTER E WITH ACUTE}"])
-    'café'
+    >>> known_token("e\N{COMBINING ACUTE ACCENT}t\N{LATIN SMALL LETTER E WITH ACUTE}", ["été"])
+    'été'
     """
     name = token_of(token)
     return normalize("NFC", name) if isinstance(name, str) and name not in known else name

@@ -36,9 +36,9 @@ def test_without_a_similar_spelling_none_is_named(asked):
     assert unknown(asked, ("france", "spain")) == f"{shown(asked)} is not among the 2 tokens"
 
 
-@pytest.mark.parametrize(("asked", "first"), [("File", "file"), ("FILE", "file"), ("Cafe\u0301", "caf\u00e9")])
+@pytest.mark.parametrize(("asked", "first"), [("File", "file"), ("FILE", "file"), ("E\u0301te\u0301", "\u00e9t\u00e9")])
 def test_the_same_letters_in_another_case_are_named_first(asked, first):
-    tokens = [*(f"file{k}" for k in range(20_000)), "tile", "pile", "file", "cafe", "caf", "caf\u00e9"]
+    tokens = [*(f"file{k}" for k in range(20_000)), "tile", "pile", "file", "ete", "t", "\u00e9t\u00e9"]
     assert unknown(asked, tokens).partition("; the closest spellings are ")[2].startswith(f"'{first}'")
 
 
