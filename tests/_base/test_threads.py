@@ -6,10 +6,11 @@ import threading
 from contextlib import ExitStack, closing, contextmanager
 from time import sleep
 
+import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from fastembed._base.threads import Call, Pool, SingleThreadedBlas, ordered_map
+from fastembed._base.threads import Call, Pool, SingleThreadedBlas, ordered_map, ordered_sum
 
 
 @pytest.mark.parametrize("threads", [1, 2, 4])
@@ -30,6 +31,17 @@ def test_pool_raises_what_a_task_raised(threads, failing, error):
     pool.run(done.append, 10)
     assert sorted(done) == list(range(10))
     assert len(running) == length < 100
+
+
+def test_ordered_sum_adds_in_the_order_of_the_tasks():
+    """In another order the small terms would be lost, or not, beside the large ones."""
+    terms = [1e16, 1.0, -1e16, 1.0] * 9
+    expected = 0.0
+    for term in terms:
+        expected += term
+    for threads in (1, 3):
+        total = ordered_sum(lambda term: np.full(2, term), terms, (2,), Pool(threads))
+        np.testing.assert_array_equal(total, np.full(2, expected))
 
 
 @pytest.mark.parametrize("threads", [1, 3])

@@ -110,6 +110,21 @@ def test_a_limit_that_the_counts_will_exceed_is_an_error_before_they_are_counted
     assert "MemoryError: training 3,000 words on 6,000 outputs in 4 dimensions takes about " in ended.stderr
 
 
+def test_a_field_holds_the_texts_in_every_call_and_counts_have_none():
+    texts = ["lamb stew salt", "salt stew oven"] * 5
+    records = [{"id": k, "text": text} for k, text in enumerate(texts)]
+    plain, model = SkipGram(**SETTINGS).fit(texts), SkipGram(**SETTINGS).fit(records, field="text")
+    counts = model.count(records, field="text")
+    assert (counts.to_scipy() != plain.count(texts).to_scipy()).nnz == 0
+    assert model.perplexity(records, field="text") == plain.perplexity(texts)
+    plain.partial_fit(texts)
+    model.partial_fit(records, field="text")
+    assert_array_equal(model.transform(records, field="text"), plain.transform(texts))
+    for call in (model.fit, model.partial_fit, model.perplexity):
+        with pytest.raises(TypeError, match=r"^a corpus is a path or an iterable of documents, got Counts"):
+            call(counts, field="text")
+
+
 def test_names_of_files_in_a_list_are_not_taken_as_texts(tmp_path, monkeypatch):
     names = ["a.txt", "b.txt"]
     assert SkipGram(min_count=1).fit(["a.txt b", "b.txt a.txt"]).transform(names).any()
