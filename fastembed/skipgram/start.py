@@ -148,7 +148,11 @@ def truncated_svd(
             _orthonormalise(right, pool)
         else:
             matrix.transposed_times(lefts[-1], out=right)
-            _complement(right, rights, largest, rng, pool)
+            if _complement(right, rights, pool, ROUNDING * largest) < WEAK * largest:
+                # Rounding errors of a short direction have parts along the panels before: a second pass removes them.
+                # A zero column means that the Krylov space has ended: a random column replaces it
+                _fill_zero_columns(right, rng)
+                _complement(right, rights, pool, LEAST_LEFT)
         matrix.times(right, out=left)
         s, rotation = _orthonormalise(left, pool)
         largest = max(largest, s[0])
@@ -181,26 +185,18 @@ def space_size(rank: int, shape: tuple[int, int]) -> int:
     return min(shape) if exceeds_matrix(rank, shape) else KRYLOV_PANELS * panel_width(rank)
 
 
-def _complement(
-    right: NDArray[np.float32], rights: list[NDArray[np.float32]], largest: float, rng: np.random.Generator, pool: Pool
-) -> None:
-    """Make a panel orthonormal, and orthogonal to the panels before it; `largest` is the largest singular value.
-
-    Rounding errors of a short direction have parts along the panels before, so a second pass removes these. A zero
-    column means that the Krylov space has ended: a random column replaces it.
-    """
-    if _one_pass(right, rights, pool, ROUNDING * largest) < WEAK * largest:
-        empty = ~right.any(axis=0)
-        right[:, empty] = rng.standard_normal((len(right), np.count_nonzero(empty)), dtype=np.float32)
-        right[:, empty] /= np.sqrt(len(right))
-        _one_pass(right, rights, pool, LEAST_LEFT)
-
-
-def _one_pass(right: NDArray[np.float32], rights: list[NDArray[np.float32]], pool: Pool, floor: float) -> float:
+def _complement(right: NDArray[np.float32], rights: list[NDArray[np.float32]], pool: Pool, floor: float) -> float:
     """Make a panel orthogonal to `rights`, then orthonormal; return its smallest singular value between the steps."""
     shares = _products(rights, pool, right)
     _multiply([*rights, right], np.concatenate([-shares, np.eye(right.shape[1])]), right, pool)
     return float(_orthonormalise(right, pool, floor)[0][-1])
+
+
+def _fill_zero_columns(panel: NDArray[np.float32], rng: np.random.Generator) -> None:
+    """Replace the zero columns of a panel by random columns of a length near 1."""
+    empty = ~panel.any(axis=0)
+    panel[:, empty] = rng.standard_normal((len(panel), np.count_nonzero(empty)), dtype=np.float32)
+    panel[:, empty] /= np.sqrt(len(panel))
 
 
 def _orthonormalise(
