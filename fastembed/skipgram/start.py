@@ -135,9 +135,9 @@ def truncated_svd(
     u (m, rank), s (rank,), v (n, rank)
         M ≈ u @ diag(s) @ v.T, with s descending; columns for a singular value of zero are zero.
     """
-    if exceeds_matrix(rank, matrix.shape):
-        return _dense_svd(matrix, rank, pool)
     width, largest = panel_width(rank), 0.0
+    if _exceeds_matrix(KRYLOV_PANELS * width, matrix.shape):
+        return _dense_svd(matrix, rank, pool)
     lefts: list[NDArray[np.float32]] = []
     rights: list[NDArray[np.float32]] = []
     factor = np.zeros((KRYLOV_PANELS * width, KRYLOV_PANELS * width))  # matrix @ rights = lefts @ factor
@@ -175,14 +175,15 @@ def panel_width(rank: int) -> int:
     return padded_width(math.ceil(PANEL_SHARE * rank), "float32")
 
 
-def exceeds_matrix(rank: int, shape: tuple[int, int]) -> bool:
-    """Return whether the Krylov space is large, and has more dimensions than the smaller side of the matrix."""
-    return KRYLOV_PANELS * panel_width(rank) > max(KRYLOV_COLUMNS, min(shape))
-
-
 def space_size(rank: int, shape: tuple[int, int]) -> int:
     """Return the dimension of the space of the SVD: of the Krylov space, or with a dense SVD the smaller side."""
-    return min(shape) if exceeds_matrix(rank, shape) else KRYLOV_PANELS * panel_width(rank)
+    krylov = KRYLOV_PANELS * panel_width(rank)
+    return min(shape) if _exceeds_matrix(krylov, shape) else krylov
+
+
+def _exceeds_matrix(krylov: int, shape: tuple[int, int]) -> bool:
+    """Return whether a Krylov space is large, and has more dimensions than the smaller side of the matrix."""
+    return krylov > max(KRYLOV_COLUMNS, min(shape))
 
 
 def _complement(right: NDArray[np.float32], rights: list[NDArray[np.float32]], pool: Pool, floor: float) -> float:
