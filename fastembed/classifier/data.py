@@ -356,11 +356,15 @@ def labelled_lines(
     begun: list[bytes] = []
     for chunk in FileCorpus(path_list(paths), reading=Reading(errors=errors)).chunks(ledger, progress):
         if isinstance(chunk, DocumentChunk):
-            raise ValueError(f"{listed(map(str, path_list(paths)))} has fields: name them by field and label")
+            raise ValueError(f"{_names(paths)} has fields: name them by field and label")
         begun.append(valid_text(chunk, errors)[0])
         if begun[-1].endswith(b"\n"):
             yield separate_labels(b"".join(begun), prefix.encode())
             begun.clear()
+
+
+def _names(paths: Any) -> str:
+    return ", ".join(repr(str(path)) for path in path_list(paths))
 
 
 def read_lines(
@@ -377,7 +381,7 @@ def read_lines(
     ids = ids[: table.number(text, False, ids)[0]]
     classes = [token.decode() for token in table.frequent(0)[0]]
     if not classes:
-        raise ValueError(f"no line of {listed(map(str, path_list(paths)))} has a label, which begins with {prefix}")
+        raise ValueError(f"no line of {_names(paths)} has a label, which begins with {prefix}")
     order = sorted(range(len(classes)), key=classes.__getitem__)
     return texts, _labels(np.array(sorted(classes), object), documents_by_words(ids, len(classes))[:, order])
 
