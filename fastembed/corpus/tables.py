@@ -114,14 +114,16 @@ def field_rows(
         If the library that reads it is missing.
     """
     for number, row in _rows_of(file, fields, header, report):
-        for value in row if type(row) is tuple else ():
-            if not (value.isascii() if type(value) is str else type(value) is not list):
-                cleaned = [_valid(item, errors) for item in row]
-                bad = next((item for item in cleaned if isinstance(item, BadRow)), None)
-                yield number, bad or tuple(cleaned)
-                break
-        else:
+        if isinstance(row, BadRow) or all(map(_surely_valid, row)):
             yield number, row
+        else:
+            values = [_valid(value, errors) for value in row]
+            yield number, next((value for value in values if isinstance(value, BadRow)), tuple(values))
+
+
+def _surely_valid(value: Any) -> bool:
+    """Return whether a value holds no text but ASCII, which is always valid: found out sooner than by `_valid`."""
+    return value.isascii() if isinstance(value, str) else not isinstance(value, list)
 
 
 def _valid(value: Any, errors: str) -> Any:

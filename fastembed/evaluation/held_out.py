@@ -417,7 +417,7 @@ def _known_part(
     """Return the known items of each user, sparse (N, V), the users, and the number of unknown items."""
     if form_of(source) == "matrix":
         return fitted.rows_of(source, False), list(range(source.shape[0])), 0
-    data = read_interactions(source, *fields, header=header, usual=fitted.usual)
+    data = read_interactions(source, *fields, header=header, default_weight_in=fitted.default_weight_in)
     entries, ids = data.matrix.tocoo(), fitted.data.items.find(data.items.names, skip_unknown=True)
     columns, shape = ids[entries.col], (len(data.users), len(fitted.data.items))
     known = columns >= 0

@@ -83,8 +83,8 @@ class Names:
         return numbers
 
 
-class _Numbered:
-    """Names that are numbered in the order in which they come.
+class _NameNumbers:
+    """The numbers of names: 0 is the first name that comes, 1 the next new name.
 
     Parameters
     ----------
@@ -122,18 +122,20 @@ class _Numbered:
         TypeError
             If a name is missing, is neither a str nor an int of 64 bits, or some are str and others int.
         """
-        if isinstance(names, np.ndarray):  # number the different names only: they are far fewer
-            if names.dtype.kind not in "iu":
-                if (missing := np.isnan(names)).any():
-                    raise self._missing(place(int(np.argmax(missing))), math.nan)
-                raise TypeError(
-                    f"{self._what}s must be str or int, got {self._source} of {names.dtype}: convert to int"
-                )
-            different, first, inverse = np.unique(names, return_index=True, return_inverse=True)
-            order = np.argsort(first)
-            numbers = np.empty(len(order), np.int32)
-            numbers[order] = self.add(different[order].tolist(), lambda k: place(int(first[order[k]])))
-            return numbers[inverse]
+        return self._add_array(names, place) if isinstance(names, np.ndarray) else self._add_list(names, place)
+
+    def _add_array(self, names: NDArray[Any], place: Place) -> Int32:
+        """Return the numbers of an array, after a search of the different names alone: they are far fewer."""
+        if names.dtype.kind not in "iu":
+            if (missing := np.isnan(names)).any():
+                raise self._missing(place(int(np.argmax(missing))), math.nan)
+            raise TypeError(f"{self._what}s must be str or int, got {self._source} of {names.dtype}: convert to int")
+        different, firsts, inverse = np.unique(names, return_index=True, return_inverse=True)
+        order = np.argsort(firsts)  # of the sorted names: the order in which they come
+        numbers = self._add_list(different[order].tolist(), lambda k: place(int(firsts[order[k]])))
+        return numbers[np.argsort(order)[inverse]]
+
+    def _add_list(self, names: list[Any], place: Place) -> Int32:
         numbered, known = self._numbers, len(self._numbers)
         try:
             numbers = np.fromiter((numbered.setdefault(name, len(numbered)) for name in names), np.int32, len(names))
@@ -167,14 +169,14 @@ class Interactions:
         The weight of each item of each user; canonical, above 0.
     users, items : Names
         The names of the rows and of the columns.
-    unweighted : str
+    form_without_weights : str
         "pairs" or "baskets", the form of the source, if the source has no weights; otherwise "".
     """
 
     matrix: Any
     users: Names
     items: Names
-    unweighted: str = ""
+    form_without_weights: str = ""
 
 
 def read_interactions(
@@ -184,7 +186,7 @@ def read_interactions(
     weight: str | int | None = None,
     *,
     header: bool = True,
-    usual: Callable[[str], float] = lambda _: 1.0,
+    default_weight_in: Callable[[str], float] = lambda _: 1.0,
 ) -> Interactions:
     """Read interactions; see `Recommender.fit`.
 
@@ -195,8 +197,9 @@ def read_interactions(
         The fields of pairs.
     header : bool
         Whether the first row of CSV holds the names of the fields.
-    usual : callable
-        Returns the weight of an item without a weight, in "pairs" or in "baskets".
+    default_weight_in : callable
+        Returns the weight of an item without a weight, in "pairs" or in "baskets": 1 for a fit, and for an evaluation
+        `FittedRecommender.default_weight_in`.
 
     Raises
     ------
@@ -206,11 +209,11 @@ def read_interactions(
     fields = [field for field in (user, item, weight) if field is not None]
     form, header = form_of(source, texts=False), check_flag("header", header)
     files = _files_of(source) if form == "files" else []
-    if form == "table" or any(is_structured(file, next(iter(fields), None)) for file in files):
+    if form == "table" or (files and fields) or any(map(is_structured, files)):
         if user is None or item is None:
             raise ValueError("a table of pairs needs user and item, or --user and --item: the names of two fields")
         parts = _table_pairs(source, fields) if form == "table" else _file_pairs(files, fields, header)
-        data = _from_pairs(parts, fields, usual("pairs"))
+        data = _from_pairs(parts, fields, default_weight_in("pairs"))
     elif fields:
         raise ValueError(f"user=, item= and weight= name the fields of a table or a file, got {shown(source)}")
     elif form == "matrix":
@@ -218,7 +221,7 @@ def read_interactions(
         users, items = map(np.arange, matrix.shape)
         data = Interactions(matrix, Names("user", users), Names("item", items))
     elif form in ("files", "items"):
-        data = _from_baskets(FileCorpus(source) if files else source, usual("baskets"))
+        data = _from_baskets(FileCorpus(source) if files else source, default_weight_in("baskets"))
     else:
         raise TypeError(f"X must be a sparse matrix, pairs, or baskets, got {shown(source)}")
     return _in_order(data)
@@ -229,8 +232,8 @@ def _files_of(source: Any) -> list[TextFile]:
     try:
         return [file for path in path_list(source) for file in find_files(path)]
     except FileNotFoundError as error:
-        reason, text, _ = str(error).partition("; pass [text]")
-        raise FileNotFoundError(reason + "; baskets are lists, as [['milk', 'bread'], ['jam']]" * bool(text)) from None
+        reason, hint, _ = str(error).partition("; pass [text]")
+        raise FileNotFoundError(f"{reason}; baskets are lists, as [['milk', 'bread']]" if hint else reason) from None
 
 
 def _in_order(data: Interactions) -> Interactions:
@@ -278,12 +281,12 @@ def _file_pairs(files: list[TextFile], fields: list[Any], header: bool) -> Pairs
             yield list(map(list, zip(*values, strict=True))), place
 
 
-def _from_pairs(parts: Pairs, fields: list[Any], usual: float) -> Interactions:
-    users, items, weighted = _Numbered("user", fields[0]), _Numbered("item", fields[1]), len(fields) > 2
+def _from_pairs(parts: Pairs, fields: list[Any], default_weight: float) -> Interactions:
+    users, items, weighted = _NameNumbers("user", fields[0]), _NameNumbers("item", fields[1]), len(fields) > 2
     entries = []
     for values, place in parts:
         rows, columns = users.add(values[0], place), items.add(values[1], place)
-        weights = _weights(values[2], fields[2], place) if weighted else np.full(len(rows), usual, np.float32)
+        weights = _weights(values[2], fields[2], place) if weighted else np.full(len(rows), default_weight, np.float32)
         entries.append((weights, rows, columns))
     return _interactions(entries, users, items, "" if weighted else "pairs")
 
@@ -309,11 +312,11 @@ def _number(value: Any) -> float:
         return math.nan
 
 
-def _interactions(parts: list[Any], users: _Numbered, items: _Numbered, unweighted: str) -> Interactions:
-    """Return the interactions with the weights, rows and columns of the parts."""
+def _interactions(parts: list[Any], users: _NameNumbers, items: _NameNumbers, form: str) -> Interactions:
+    """Return the interactions with the weights, rows and columns of the parts; `form` is "" if there are weights."""
     weights, rows, columns = map(np.concatenate, zip(NO_PART, *parts, strict=True))
     matrix = matrix_of(weights, (rows, columns), (len(users), len(items)))
-    return Interactions(matrix, users.names(), items.names(), unweighted)
+    return Interactions(matrix, users.names(), items.names(), form)
 
 
 def matrix_of(weights: NDArray[Any], entries: Any, shape: tuple[int, int]) -> Any:
@@ -339,29 +342,29 @@ def narrow(matrix: Any) -> Any:
     """
     if matrix.nnz > MOST_ENTRIES:
         raise ValueError(f"{matrix.nnz:,} items of users are too many: fit to a part of the users")
-    for wrong in (matrix.data.min(initial=1), matrix.data.max(initial=1)):
-        if not SMALLEST <= wrong <= LARGEST:
-            raise ValueError(f"weights above 0 must be from {SMALLEST:g} to {LARGEST:g}, got {wrong:g}")
+    for extreme in (matrix.data.min(initial=1), matrix.data.max(initial=1)):
+        if not SMALLEST <= extreme <= LARGEST:
+            raise ValueError(f"weights above 0 must be from {SMALLEST:g} to {LARGEST:g}, got {extreme:g}")
     return csr(matrix.data.astype(np.float32), matrix.indices.astype(np.int32), matrix.indptr, matrix.shape)
 
 
-def _from_baskets(baskets: Any, usual: float) -> Interactions:
+def _from_baskets(baskets: Any, default_weight: float) -> Interactions:
     index: Any = getattr(baskets, "index", None)  # of a pandas Series
-    items, parts, weighted, count, remaining = _Numbered("item"), [], False, 0, iter(baskets)
+    items, parts, weighted, count, remaining = _NameNumbers("item"), [], False, 0, iter(baskets)
     while part := list(islice(remaining, BASKETS_AT_ONCE)):
-        names, weights, sizes, any_weight = flat_baskets(part, count, usual)
+        names, weights, sizes, any_weight = flat_baskets(part, count, default_weight)
         weighted = weighted or any_weight
         owners = np.repeat(np.arange(count, count + len(part), dtype=np.int32), sizes)
         count += len(part)
         parts.append((weights, owners, items.add(names, lambda k: f"basket {owners[k]}")))  # noqa: B023 - called at once
-    users = _Numbered("user")
+    users = _NameNumbers("user")
     numbers = users.add(index.tolist() if hasattr(index, "tolist") else np.arange(count), "basket {}".format)
     parts = [(weights, numbers[owners], columns) for weights, owners, columns in parts]
     return _interactions(parts, users, items, "" if weighted else "baskets")
 
 
 def flat_baskets(
-    baskets: Iterable[Any], first: int, usual: float
+    baskets: Iterable[Any], first: int, default_weight: float
 ) -> tuple[list[Any], NDArray[np.float32], NDArray[np.int64], bool]:
     """Return all items of baskets (n,), their weights (n,), the sizes of the baskets (N,), and whether any has weights.
 
@@ -370,7 +373,7 @@ def flat_baskets(
     baskets : iterable of iterables of items, or of tuples (item, weight)
     first : int
         The number of the first basket, for errors.
-    usual : float
+    default_weight : float
         The weight of an item without a weight.
 
     Raises
@@ -398,6 +401,6 @@ def flat_baskets(
                     weighted[len(names) + place] = check_number(name, item[1])
         names += items
         sizes.append(len(items))
-    weights = np.full(len(names), usual, np.float32)
+    weights = np.full(len(names), default_weight, np.float32)
     weights[list(weighted)] = list(weighted.values())
     return names, weights, np.array(sizes, np.int64), bool(weighted)

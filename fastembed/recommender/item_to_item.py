@@ -139,7 +139,9 @@ def _most_frequent(n: Any) -> tuple[NDArray[np.intp], Any]:
     users = np.bincount(n.indices, minlength=n.shape[1])
     order = np.argsort(-users, kind="stable")[: np.count_nonzero(users)]
     item_rows = n[:, order].T.tocsr()
-    ranked = item_rows.T.tocsr()  # column k is the item in place k of `order`
+    # Column k of `ranked` is the item in place k of `order`. The conversions sort the columns of each row, so the items
+    # before an item in a row are the more frequent items of the user
+    ranked = item_rows.T.tocsr()
     more_frequent = np.arange(n.nnz, dtype=np.int32) - np.repeat(ranked.indptr[:-1], np.diff(ranked.indptr))
     # Each item of a user has two pairs with each more frequent item of the user, (i, j) and (j, i), and one with itself
     pairs = np.cumsum(np.bincount(ranked.indices, 2 * more_frequent + 1))
@@ -172,9 +174,7 @@ def _nearest(g: PairCounts, norms: Float32, c: int, most: int) -> NDArray[np.int
     cosines = g.values[row] / norms[g.columns[row]]  # times the norm of c
     cosines[g.diagonals[c] - row.start] = 0  # an item is not its own neighbour
     count = min(most, len(cosines) - 1)
-    if not count:
-        return np.zeros(0, np.intp)
-    nearest = np.argpartition(cosines, -count)[-count:]
+    nearest = np.argpartition(cosines, -count)[len(cosines) - count :]
     nearest.sort()
     return row.start + nearest
 
@@ -214,8 +214,7 @@ class Ease:
         z = sparse.csr_array(n[np.diff(n.indptr) > 0] @ sparse.diags_array(1 / self.roots))
         self.by_users = z.shape[0] < z.shape[1]
         self.gram: Float32 = (z @ z.T if self.by_users else z.T @ z).toarray()
-        identity = sparse.eye_array(len(frequency), dtype=np.float32, format="csr")
-        self.sides: Any = z.T.tocsr() if self.by_users else identity
+        self.sides: Any = z.T.tocsr() if self.by_users else sparse.eye_array(z.shape[1], dtype=z.dtype, format="csr")
 
     def _middle(self, factor: float) -> Float32:
         """Return the matrix (K, K) between the sides of M; 0 if the inverse fails."""
@@ -254,7 +253,8 @@ class Ease:
         def solve(k: int) -> None:
             columns = np.arange(starts[k], min(starts[k] + EASE_COLUMNS, items), dtype=np.int32)
             item_factors = np.ascontiguousarray((self.sides[columns[0] : columns[-1] + 1] @ middle).T)
-            m = np.empty((items, len(columns)), np.float32)  # columns of F^(1/4) M
+            # B_ic = m_ic f_i^(-1/2) f_c^(1/4) / (1 - M_cc),  with the columns m of F^(1/4) M
+            m = np.empty((items, len(columns)), np.float32)
             kernels_for("float32").csr_times_dense(*rooted_sides, item_factors, m, 0, items)
             diagonal = columns, np.arange(len(columns))
             scales = roots[columns] / (1 - m[diagonal] / roots[columns])

@@ -279,9 +279,9 @@ class FittedRecommender:
 
     # ---------------------------------------------------------------- who is asked about
 
-    def usual(self, form: str) -> float:
+    def default_weight_in(self, form: str) -> float:
         """Return the weight of an item given without one, as "pairs" or "baskets": the median, or 1 as in training."""
-        return 1.0 if self.data.unweighted == form else self.model.weight
+        return 1.0 if self.data.form_without_weights == form else self.model.weight
 
     def asked(self, who: Any, users: Any, skip_unknown: bool, pool: Pool, tolerance: float = TOLERANCE) -> Asked:
         """Return the users to answer: `who` is one name, baskets, or rows of a matrix; `users` is several names.
@@ -343,7 +343,7 @@ class FittedRecommender:
             if matrix.shape[1] != len(items):
                 raise ValueError(f"rows of users must have the {len(items):,} items as columns, got {matrix.shape}")
             return matrix
-        names, weights, sizes, _ = flat_baskets(source, 0, self.usual("baskets"))
+        names, weights, sizes, _ = flat_baskets(source, 0, self.default_weight_in("baskets"))
         ids, owners = items.find(names, skip_unknown), np.repeat(np.arange(len(sizes)), sizes)
         known = ids >= 0
         return matrix_of(weights[known], (owners[known], ids[known]), (len(sizes), len(items)))
@@ -398,8 +398,7 @@ class FittedRecommender:
             if exclude is not None and len(exclude):
                 log_p[:, exclude] = -np.inf
             columns = np.arange(len(names)) if among is None else np.unique(among)
-            if among is not None:
-                log_p = np.ascontiguousarray(log_p[:, columns])
+            log_p = log_p if among is None else np.ascontiguousarray(log_p[:, columns])
             if among is not None or exclude is not None:
                 normalise(log_p)
             places = largest_of_rows(log_p, topn)
@@ -446,7 +445,8 @@ class FittedRecommender:
         tensors |= {name: np.array(getattr(model, name)) for name in NUMBERS}
         tensors |= {"seen.items": seen.indices, "seen.starts": seen.indptr, "seen.weights": seen.data}
         tensors |= pack_names(self.data.users.names, "users") | pack_names(self.data.items.names, "items")
-        texts = {"history": json.dumps(plain(self.history), ensure_ascii=False), "unweighted": self.data.unweighted}
+        texts = {"history": json.dumps(plain(self.history), ensure_ascii=False)}
+        texts["unweighted"] = self.data.form_without_weights
         write_tensors(path, tensors, header("recommender", self.settings) | texts)
 
     @classmethod

@@ -101,8 +101,8 @@ class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
         Parameters
         ----------
         X : matrix, pairs or baskets
-            A sparse matrix or array of users and items; pairs, as a table in memory or structured files with the fields
-            `user` and `item`; or baskets, as lists of items or a text file with a basket per line.
+            A sparse matrix or array of users and items; pairs, as a table in memory or structured files, with `user`
+            and `item` to name two of the fields; or baskets, as lists of items or a text file with a basket per line.
         y
             Ignored; scikit-learn passes it.
         user, item, weight : str or int, optional

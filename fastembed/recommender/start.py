@@ -22,9 +22,9 @@ FIRST_RIDGE, FIRST_FACTORS = 1.5, (1.0, 0.75, 0.75)  # the ridge, and a, g, h, w
 def first_model(n: Any, weight: float, options: RecommenderOptions, pool: Pool) -> Model:
     """Return the model before training, without B, and with the ridge `FIRST_RIDGE` and the factors `FIRST_FACTORS`.
 
-    The rows of W are the first right singular vectors of  n_uc / sqrt(n_u (1 + n_c)),  times a constant. n_u and n_c
-    are the sums of rows and columns. Without the division rare items would be in no vector, and few epochs would not
-    change that.
+    The rows of W are the first right singular vectors of  n_uc / sqrt(|n_u| (1 + f_c)),  times a constant. |n_u| is the
+    sum of the row of u, and f_c the sum of the column of c. Without the division rare items would be in no vector, and
+    few epochs would not change that.
     """
     users, items = n.shape
     columns = np.asarray(n.sum(axis=0), np.float64).ravel()

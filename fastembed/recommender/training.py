@@ -6,7 +6,7 @@ W and the rows E of the users minimise, with decays of both,
 
 ======  ===========================================================================================================
 n_uc    the count of item c of user u (`model.log_counts`); |n_u| is the sum over the items of u
-E       (U, D), the rows of the users, which are discarded: `model.fold` computes the row of any user of its items
+E       (U, D), the rows of the users, which are discarded: `model.fold` computes the row of any user from the items
 W       (D, V), the columns of the items
 b       (V,), the logarithms of the shares of the items, which stay as they are
 B       (V, V), the item-to-item model, computed without W (`item_to_item.py`)
@@ -39,10 +39,10 @@ from fastembed.trainer.run import Record, Run
 # Higher rates learn sooner and may pass the optimum. A smaller block of users gives W more steps per epoch, by slower
 # products. The decays of E and W trade a close fit to the users of training for new users
 SETTINGS = FitOptions(learning_rate=1.0, linear_learning_rate=1.0, block_size=256, l2=0.3, linear_l2=0.4)
-STEPS = 160  # blocks of all epochs together, by default: more take longer and fit closer
+WANTED_BLOCKS = 160  # blocks of all epochs together, by default: more take longer and fit closer
 FEWEST_EPOCHS, MOST_EPOCHS = 3, 10  # the bounds of the default number of epochs, where blocks are many or few
-PER_ENTRY = 1400  # scores that all epochs together compute per entry, at most: bounds the time if items are many
-FREE_SCORES = 1 << 26  # scores that all epochs together may compute however few entries there are
+MOST_SCORES_PER_ENTRY = 1400  # epochs * users * items / entries, by default: bounds the time if items are many
+FREE_SCORES = 1 << 26  # the bound on epochs * users * items is at least this
 NEGLIGIBLE = 0.01  # share of users: if no more have hidden items, the first training, without them, is the only one
 FIXED_BYTES = 24 << 20  # bytes that training takes for data of any size
 
@@ -89,20 +89,24 @@ def fitted(data: Interactions, options: RecommenderOptions, run: Run) -> FittedR
 def epochs_for(shape: tuple[int, int], entries: int) -> int:
     """Return the default number of epochs: more if an epoch has few steps, fewer if there are few entries."""
     users, items = shape
-    most = max(1, max(PER_ENTRY * entries, FREE_SCORES) // (users * items))
+    most = max(1, max(MOST_SCORES_PER_ENTRY * entries, FREE_SCORES) // (users * items))
     blocks = -(-users // SETTINGS.block_size)
-    return int(min(most, np.clip(-(-STEPS // blocks), FEWEST_EPOCHS, MOST_EPOCHS)))
+    return int(min(most, np.clip(-(-WANTED_BLOCKS // blocks), FEWEST_EPOCHS, MOST_EPOCHS)))
 
 
 def needed(shape: tuple[int, int], entries: int, pairs: float, dim: int) -> int:
-    """Return the bytes that training needs, within 30 %; `pairs` is the sum of the users' numbers of pairs of items.
+    """Return the bytes that training needs, within 30 %; the factors are measured.
 
-    Few items are popular, so users have more pairs in common than pairs drawn at random would give.
+    Parameters
+    ----------
+    pairs : float
+        The sum over the users of the square of the number of items.
     """
     users, items = shape
-    different = -0.65 * items**2 * np.expm1(-pairs / items**2)
-    pair_bytes, strength_bytes = 8 * min(different, MOST_PAIRS), 18 * most_hiding_users(users, items) * items
-    return int(FIXED_BYTES + 36 * entries + 8 * dim * (users + 2 * items) + pair_bytes + strength_bytes)
+    count_bytes, row_bytes = 36 * entries, 8 * dim * (users + 2 * items)  # n in a few forms; E, and W with its momentum
+    different = -0.65 * items**2 * np.expm1(-pairs / items**2)  # entries of G; 0.65, since users share popular items
+    pair_bytes, logit_bytes = 8 * min(different, MOST_PAIRS), 18 * most_hiding_users(users, items) * items
+    return int(FIXED_BYTES + count_bytes + row_bytes + pair_bytes + logit_bytes)
 
 
 def trained_model(x: Any, options: RecommenderOptions, epochs: int, run: Run) -> Trained:

@@ -127,7 +127,7 @@ class BlockSteps:
         self._rates = np.ones(parameters.inputs) if data.row_rates is None else data.row_rates
         if bags is None and input_weights is not None:  # only its own input moves a row: weight 0 freezes it
             self._rates = np.where(input_weights > 0, self._rates, 0)
-        weight = _relative_weights(input_weights, totals).astype(parameters.dtype)
+        row_weights = _relative_weights(input_weights, totals).astype(parameters.dtype)
 
         # The shards of this process, and their counts
         bounds = shard_bounds(parameters.outputs)
@@ -148,11 +148,12 @@ class BlockSteps:
         if ranks.size > 1:
             self.exchange = Exchange(run, parameters, self._rates, scratch.h_gradients, squares, bags=bags is not None)
         self._block_trainer = kernels.block_trainer(
-            # The model, its shards, and the factors
-            parameters, squares, bounds, self._rates, weight, self._counts,
+            # The model, its shards, the factors, and the counts
+            parameters, squares, bounds, self._rates, row_weights, self._counts,
             # How steps are made, and where
             matrix_product(parameters.dtype), MOMENTUM, scratch,
-            bags, None if input_weights is None else weight, bag_scratch,
+            # Bags, which weigh the same by default, and not as rows do
+            bags, None if input_weights is None else row_weights, bag_scratch,
             self.exchange,
         )  # fmt: skip
 

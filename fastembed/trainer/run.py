@@ -6,12 +6,13 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from fastembed._base.memory import check_memory_limit
-from fastembed._base.threads import Pool, SingleThreadedBlas, check_threads, matrix_product
+from fastembed._base.threads import Pool, SingleThreadedBlas, check_threads
 from fastembed._base.validation import shown
 from fastembed._kernels.cpu import DefaultFloatMode
 from fastembed.trainer.checkpoint import check_checkpoint
@@ -121,14 +122,14 @@ def running(
                 check_memory_limit(memory_limit)
             pool = Pool(check_threads(estimator.threads))
             path = check_checkpoint(checkpoint) if checkpoint is not None and ranks.first else None
-            matrix_product(np.dtype(np.float32))  # loads SciPy's BLAS, so that the limit covers it
+            import_module("scipy.linalg.cython_blas")  # now, so that the limit covers SciPy's BLAS
             if vars(estimator).setdefault("_fitting", token) is not token:  # in one step: of two threads one gets it
                 kind = type(estimator).__name__
                 raise RuntimeError(f"this {kind} is in a fit: on_epoch_end and other threads can fit another {kind}")
             with SingleThreadedBlas() as blas:
                 yield Run(pool, blas, estimator, ranks, memory_limit, report, path, on_epoch_end)
     except BaseException:
-        if model is not None and vars(estimator).get("_fitting") is token:  # not of the fit that refuses this one
+        if model is not None and vars(estimator).get("_fitting") is token:  # else another fit has it
             estimator._model = model
         raise
     finally:

@@ -149,7 +149,7 @@ def test_an_interrupt_before_a_fit_leaves_its_trainer_free(monkeypatch):
     def interrupted(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fastembed.trainer.run.matrix_product", interrupted)
+    monkeypatch.setattr("fastembed.trainer.run.import_module", interrupted)
     with pytest.raises(KeyboardInterrupt):
         trainer.fit_counts(counts, epochs=1)
     monkeypatch.undo()
