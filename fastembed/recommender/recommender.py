@@ -157,8 +157,8 @@ class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
     @property
     def user_factors_(self) -> NDArray[np.float32]:
         """The vectors of the users (U, D), which are computed at first use."""
-        fitted = self._fitted
-        return fitted.known_rows.of(np.arange(len(fitted.data.users)), Pool(check_threads(self.threads)))
+        state = self._fitted
+        return state.known_rows.of(np.arange(len(state.data.users)), Pool(check_threads(self.threads)))
 
     @property
     def history_(self) -> list[dict[str, float]]:
@@ -221,12 +221,12 @@ class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
         >>> model.recommend([["bread", ("jam", 2.0)]], among=["butter"])
         [[('butter', 1.0)]]
         """
-        topn, model = check_integer("topn", topn, low=1), self._fitted
+        topn, state = check_integer("topn", topn, low=1), self._fitted
         seen = check_flag("exclude_seen", exclude_seen)
         left_out, allowed = (self._item_ids(items, skip_unknown) for items in (exclude, among))
         threads = check_threads(self.threads)
-        asked = model.asked(who, users, check_flag("skip_unknown", skip_unknown), Pool(threads), ROUGH_TOLERANCE)
-        recommended = model.recommend(asked, topn, seen, left_out, allowed, threads)
+        asked = state.asked(who, users, check_flag("skip_unknown", skip_unknown), Pool(threads), ROUGH_TOLERANCE)
+        recommended = state.recommend(asked, topn, seen, left_out, allowed, threads)
         return recommended[0] if asked.single else recommended
 
     def _item_ids(self, items: Any, skip_unknown: bool) -> NDArray[np.intp] | None:
@@ -257,8 +257,8 @@ class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
         >>> model.similar_items("saw", topn=1)[0][0]
         'nails'
         """
-        fitted = self._fitted
-        return self._similar(item, topn, skip_unknown, fitted.data.items, fitted.near_items)
+        state = self._fitted
+        return self._similar(item, topn, skip_unknown, state.data.items, state.near_items)
 
     def similar_users(self, user: Any, topn: int = 10, skip_unknown: bool = False) -> Any:
         """Return the users whose vectors have the largest cosine to the vector of a user, or of several users.
@@ -281,9 +281,9 @@ class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
         >>> model.similar_users(0, topn=1)[0][0]
         2
         """
-        fitted = self._fitted
-        near = fitted.known_rows.near(Pool(check_threads(self.threads)))
-        return self._similar(user, topn, skip_unknown, fitted.data.users, near)
+        state = self._fitted
+        near = state.known_rows.near(Pool(check_threads(self.threads)))
+        return self._similar(user, topn, skip_unknown, state.data.users, near)
 
     def _similar(self, targets: Any, topn: int, skip_unknown: bool, known: Names, neighbors: Neighbors) -> Any:
         topn, single = check_integer("topn", topn, low=1), is_name(targets)
@@ -362,9 +362,9 @@ class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
         >>> model.predict_proba([["bread"]]).shape
         (1, 5)
         """
-        model, asked = self._fitted, self._asked(X, users, skip_unknown)
+        state, asked = self._fitted, self._asked(X, users, skip_unknown)
         probabilities, threads = np.empty(asked.matrix.shape, np.float32), check_threads(self.threads)
-        for part, p in model.answers(asked, threads, lambda part, log_p: (part, np.exp(log_p)), exclude_seen=False):
+        for part, p in state.answers(asked, threads, lambda part, log_p: (part, np.exp(log_p)), exclude_seen=False):
             probabilities[part] = p
         return probabilities
 
@@ -397,9 +397,9 @@ class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
         >>> 1 < model.perplexity([["bread"]], hidden=[["butter"]]) < 3
         True
         """
-        model, asked = self._fitted, self._asked(X, users, skip_unknown)
-        targets = None if hidden is None else model.hidden(asked.matrix, hidden, skip_unknown)
-        nll, weight = model.nll(asked, targets, check_threads(self.threads))
+        state, asked = self._fitted, self._asked(X, users, skip_unknown)
+        targets = None if hidden is None else state.hidden(asked.matrix, hidden, skip_unknown)
+        nll, weight = state.nll(asked, targets, check_threads(self.threads))
         if not weight:
             raise ValueError("there is no item to predict")
         return math.exp(nll / weight)
@@ -426,10 +426,10 @@ class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
         >>> why.contributions[0][0]
         'bread'
         """
-        model, asked = self._fitted, self._asked(who, None, skip_unknown)
+        state, asked = self._fitted, self._asked(who, None, skip_unknown)
         if asked.matrix.shape[0] != 1:
             raise ValueError(f"who must be one user, or one basket as [[...]], got {asked.matrix.shape[0]}")
-        return model.explain(asked, int(model.data.items.find([item])[0]))
+        return state.explain(asked, int(state.data.items.find([item])[0]))
 
     # ---------------------------------------------------------------- private
 

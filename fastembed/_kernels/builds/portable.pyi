@@ -340,8 +340,8 @@ def quadratic_forms(
 def mixture_moments(
     first: npt.NDArray[_Real],
     second: npt.NDArray[_Real],
-    f: float,
-    g: float,
+    first_factor: float,
+    second_factor: float,
     starts: _Columns,
     seen: _Columns,
     x: npt.NDArray[_Real],
@@ -350,8 +350,8 @@ def mixture_moments(
 def mixture_ranks(
     first: npt.NDArray[_Real],
     second: npt.NDArray[_Real],
-    f: float,
-    g: float,
+    first_factor: float,
+    second_factor: float,
     starts: _Columns,
     seen: _Columns,
     x: npt.NDArray[_Real],
