@@ -213,10 +213,8 @@ def counting_memory(limit: int, words: int, threads: int | None, written: int = 
     workers = check_threads(threads)
     held = max(resident_memory(), PROCESS_BYTES) + TABLE_BYTES * words + READING_BYTES * workers
     if held + LEAST > limit:
-        raise MemoryError(
-            f"reading a text on {workers} threads takes {readable(held + LEAST)}, above memory_limit={readable(limit)}:"
-            " fewer threads or a smaller max_size take less"
-        )
+        what = f"reading a text on {workers} threads takes {readable(held + LEAST)}"
+        raise MemoryError(f"{what}, above memory_limit={readable(limit)}: take fewer threads or a smaller max_size")
     return max(limit - held - written, (limit - held) // 4, LEAST)
 
 

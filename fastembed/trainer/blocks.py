@@ -170,12 +170,9 @@ class BlockSteps:
                 step = (number - 1) * self.blocks_per_epoch + block
                 block_nll = self._step(rows, next_rows, self.share_after(step), step + 1)
                 if not math.isfinite(block_nll):
-                    raise TrainingDivergedError(
-                        f"the loss of block {block} in epoch {number} is {block_nll}: logits overflow"
-                        f" {self.parameters.dtype}; the parameters are too large, or a learning rate is",
-                        number,
-                        block,
-                    )
+                    what = f"the loss of block {block} in epoch {number} is {block_nll}"
+                    message = f"{what}, logits overflow {self.parameters.dtype}: lower the learning rates or parameters"
+                    raise TrainingDivergedError(message, number, block)
                 nll += block_nll
         if self.exchange is not None:
             self.exchange.meet(self._block_trainer, self.state["momentum"])
@@ -190,7 +187,7 @@ class BlockSteps:
                 nll += self._step(rows, next_rows, 0.0, 1)
         if not math.isfinite(nll):
             raise FloatingPointError(
-                f"the loss is {nll}: logits overflow {self.parameters.dtype}; the parameters are too large"
+                f"the loss is {nll}, logits overflow {self.parameters.dtype}: the parameters are too large"
             )
         return nll / self._total
 

@@ -144,9 +144,8 @@ class _Fit:
             "learning_rate": options.learning_rate * self.steps.share_after(epoch * self.steps.blocks_per_epoch),
         }
         if (fault := _fault(self.parameters.trained)) is not None:
-            raise TrainingDivergedError(
-                f"{fault} at the end of epoch {epoch}: the parameters are too large, or a learning rate is", epoch
-            )
+            message = f"{fault} at the end of epoch {epoch}: lower the learning rates or parameters"
+            raise TrainingDivergedError(message, epoch)
         if self.validation is not None:
             try:
                 record["validation_nll"] = self.validation.nll()

@@ -209,17 +209,13 @@ class RowSteps:
     def _raise_overflow(self, i: int | Bags, target: Targets) -> NoReturn:
         """Raise the error for an example on which no step could be made."""
         self.loss(i, target)
-        raise FloatingPointError(
-            f"a step on {_named(i)} would overflow {self._parameters.dtype}: its gradient is too large, or the learning"
-            " rate is"
-        )
+        dtype = self._parameters.dtype
+        raise FloatingPointError(f"a step on {_named(i)} would overflow {dtype}: lower the learning rate or parameters")
 
     def _check_finite(self, loss: float, i: int | Bags) -> float:
         if not isfinite(loss):
-            raise FloatingPointError(
-                f"the loss of {_named(i)} is {loss}: it or its logits overflow {self._parameters.dtype}; the parameters"
-                " are too large, or the learning rate is"
-            )
+            what = f"the loss of {_named(i)} is {loss}: it or its logits overflow {self._parameters.dtype}"
+            raise FloatingPointError(f"{what}; lower the learning rate or parameters")
         return loss
 
 
