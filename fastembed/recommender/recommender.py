@@ -107,7 +107,7 @@ class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
             Ignored; scikit-learn passes it.
         user, item, weight : str or int, optional
             The fields of pairs, by name or number from 1. Weights of equal pairs are added up. A weight says how much a
-            user likes an item: of star ratings, keep those of 4 and more, without weights.
+            user likes an item: of star ratings, keep 4 stars and more, without weights.
         header : bool
             Whether the first row of CSV and TSV holds the names of the fields.
         progress : bool or FitProgress, optional
@@ -164,7 +164,7 @@ class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
     def history_(self) -> list[dict[str, float]]:
         """The records of the epochs; see `Trainer.fit_counts`.
 
-        `perplexity` is that of the vectors alone, and may rise. Unless data are few, the last record has `found`, the
+        `perplexity` is of the vectors alone, and may rise. Unless data are few, the last record has `found`, the
         share of hidden items among the ten best, and `found_by_popularity`, the same share for the most popular items.
         """
         return self._fitted.history
@@ -210,8 +210,8 @@ class Recommender(Transformer[FittedRecommender]):  # numpydoc ignore=PR02
         -------
         list of (item, float), or a list of these
             The items and their probabilities, the most probable first: a list of pairs for one user by name, otherwise
-            a list of such lists. The probabilities of all items that are not left out sum to 1. For baskets and rows of
-            a matrix, their relative error is a thousandth at most.
+            a list of lists of pairs. The probabilities of all items that are not left out sum to 1. For baskets and
+            rows of a matrix, the relative error of a probability is a thousandth at most.
 
         Examples
         --------

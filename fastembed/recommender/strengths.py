@@ -112,13 +112,13 @@ class Calibrated(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """A value of a strength, and what follows from it.
+    """A value of a strength, the model with this value, and how well the model predicts.
 
     Attributes
     ----------
     value : float
     calibrated : Calibrated
-        The model with this value; for a popularity, the product of both models.
+        The model; for a popularity, the product of both models.
     share_index : int
         The place in `SHARES` of the share of the item-to-item model in the product.
     ndcg : float
@@ -138,7 +138,7 @@ CandidateOf = Callable[[float, Candidate | None], Candidate]  # takes a value, a
 
 
 def hide_items(n: Any, seed: int) -> Split | None:
-    """Return a split that hides a fifth of the items of some users; None if it would hide fewer than 200 items.
+    """Return a split that hides a fifth of the items of some users; None if fewer than 200 would be hidden.
 
     Training sees no item of these users. W fits the users of training better than new users, so hidden items of the
     users of training would choose a ridge that is too low for new users.
@@ -298,7 +298,7 @@ class Search:
 
 
 def shares_near(best: Candidate | None, width: int) -> range:
-    """Return the places in `SHARES` up to `width` beside that of a candidate, or all places without a candidate."""
+    """Return the places in `SHARES` up to `width` beside the share of a candidate; all places without a candidate."""
     if best is None:
         return range(len(SHARES))
     return range(max(0, best.share_index - width), min(best.share_index + width + 1, len(SHARES)))

@@ -100,7 +100,7 @@ def needed(shape: tuple[int, int], entries: int, pairs: float, dim: int) -> int:
     Parameters
     ----------
     pairs : float
-        The sum over the users of the square of the number of items.
+        The sum over all users of the square of the number of their items.
     """
     users, items = shape
     count_bytes, row_bytes = 36 * entries, 8 * dim * (users + 2 * items)  # n in a few forms; E, and W with its momentum
@@ -112,8 +112,9 @@ def needed(shape: tuple[int, int], entries: int, pairs: float, dim: int) -> int:
 def trained_model(x: Any, options: RecommenderOptions, epochs: int, run: Run) -> Trained:
     """Return the model of users with the items x, and a record per epoch.
 
-    Hidden items of some users choose the strengths. A first training leaves these users out. If they are few, the
-    result of the first training stays; otherwise a second training has all users.
+    If too few items can be hidden, one training has all users, and the strengths are those of `first_model`. Otherwise
+    hidden items of some users choose the strengths after a training without these users. Unless these users are few, a
+    second training has all users.
 
     Parameters
     ----------
@@ -122,7 +123,7 @@ def trained_model(x: Any, options: RecommenderOptions, epochs: int, run: Run) ->
     options : RecommenderOptions
     epochs : int
     run : Run
-        The last training reports to it.
+        Receives the reports of the last training.
     """
     n = log_counts(x, weight := float(np.median(x.data)))
     if not n.data.all():  # weights of 6e-8 of the median and less
