@@ -287,7 +287,7 @@ def check_documents(documents: Any) -> Sequence[Any]:
     if form not in ("items", "matrix") or isinstance(documents, set | frozenset):
         raise TypeError(f"documents must be a list of texts or of lists of tokens, got {shown(documents)}")
     if (dimensions := getattr(documents, "ndim", 1)) != 1:
-        raise ValueError(f"documents must have one dimension, got {dimensions}: Reshape your data")
+        raise ValueError(f"documents are texts in one dimension, got {dimensions}: Reshape your data")
     return documents if isinstance(documents, list | tuple) else column_values(documents)
 
 
