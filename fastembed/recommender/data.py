@@ -222,6 +222,10 @@ def read_interactions(
         data = Interactions(matrix, Names("user", users), Names("item", items))
     elif form in ("files", "items"):
         data = _from_baskets(FileCorpus(source) if files else source, default_weight_in("baskets"))
+        with_commas = [name for name in data.items.names if files and "," in name]
+        if 2 * len(with_commas) > len(data.items):
+            what = f"items in a file have spaces between them, got {shown(with_commas[0])}"
+            raise ValueError(f"{what}: put spaces in place of commas, or pass lists of items")
     else:
         raise TypeError(f"X must be a sparse matrix, pairs, or baskets, got {shown(source)}")
     return _in_order(data)

@@ -155,6 +155,17 @@ def test_what_is_wrong_with_the_input_is_named(source, fields, kind, message):
         Recommender(threads=1).fit(source, **fields)
 
 
+def test_commas_between_the_items_of_a_file_are_an_error(tmp_path):
+    path = tmp_path / "baskets.txt"
+    path.write_text("white bread,jam\njam,milk\nmilk\n", encoding="utf-8")
+    with pytest.raises(
+        ValueError, match=r"spaces between them, got 'bread,jam': put spaces .*, or pass lists of items$"
+    ):
+        read_interactions(path)
+    path.write_text("1,5l-milk bread jam\njam milk\n", encoding="utf-8")
+    assert len(read_interactions(path).items) == 4
+
+
 def test_what_is_wrong_in_a_file_is_named_with_its_line(tmp_path):
     path = tmp_path / "p.jsonl"
     path.write_text('{"who": "ann", "what": 1}\n{"who": "bob"}\n', encoding="utf-8")
