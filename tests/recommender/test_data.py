@@ -157,7 +157,7 @@ def test_what_is_wrong_with_the_input_is_named(source, fields, kind, message):
 
 def test_commas_between_the_items_of_a_file_are_an_error(tmp_path):
     path = tmp_path / "baskets.txt"
-    path.write_text("white bread,jam\njam,milk\nmilk\n", encoding="utf-8")
+    path.write_text("white bread,jam\njam,milk\nmilk,rolls\n", encoding="utf-8")
     with pytest.raises(
         ValueError, match=r"spaces between them, got 'bread,jam': put spaces .*, or pass lists of items$"
     ):
