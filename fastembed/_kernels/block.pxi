@@ -1,7 +1,7 @@
 """A block of B examples against the vocabulary: the kernels between the three matrix products.
 
     X = H W_s^T + b          logits (B, n) of shard s       product, then `statistics`
-    R = exp(X - lse) - Y/N   residual: softmax - target     `residual`
+    R = exp(X - lse) - Y / sum(Y)   residual: softmax - target, row by row     `residual`
     dH = R W_s               (B, D), summed over shards     product, then `update_embedding`
     dW_s = R^T (a H)         (n, D)                         product, then `update_linear`
 
@@ -17,7 +17,7 @@ gradient's direction):
 The first step of a row is as long as the rate. `row_rates` multiply the rate of each row of the embedding. Without sums
 of squares (NULL), the embedding makes the steps of gradient descent:  row -= rate * g.
 
-The twins are `block_loss`, `block_residual` and `momentum_adagrad` of ``fastembed/reference.py``.
+Tests compare with the twins `block_loss`, `block_residual` and `momentum_adagrad` of ``fastembed/reference.py``.
 """
 
 from libc.math cimport exp, fabs, log, sqrt
@@ -82,7 +82,8 @@ cdef inline TiledRow tiled_row(const Counts* counts, Py_ssize_t row, Py_ssize_t 
 cdef inline Segment segment_of(const TiledRow* row) noexcept nogil:
     """Search a row in its tile; return its entries."""
     cdef const Tile* tile = &row.tile
-    # Rows without entries are missing from the tile. Their number bounds how far the index is below the place
+    # tile.rows lists the rows with entries, in order. So a row is at the index of its place or lower, by at most the
+    # number of rows without entries
     cdef Py_ssize_t first = max(<Py_ssize_t>0, row.place - (row.rows - tile.filled)), last = min(row.place, tile.filled)
     cdef Py_ssize_t k = lower_bound(tile.rows, first, last, row.place)
     cdef uint32_t begin

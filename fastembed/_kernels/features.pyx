@@ -3,7 +3,7 @@
 An n-gram is the pair of an (n-1)-gram and the next word, so a table of n-grams holds pairs of ids and no text. The id
 -1 stands between two documents, and is a neighbour of the last and of the first word. The id -2 is no feature.
 
-The twins in ``tests/twins.py`` have the names of the functions; for `PairIndex` it is `find_pairs`.
+Tests compare with the twins in ``tests/twins.py``, which have the names of the functions; `find_pairs` for `PairIndex`.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
@@ -143,7 +143,7 @@ cdef class PairIndex:
         ----------
         left : int32 (n,)
         right : int32 (n,)
-            A pair has no -2, and at most one -1.
+            Two ids are no pair if one is -2, or both are -1.
         shift : int
             Not negative.
         numbers : int32 (n,), written
@@ -164,9 +164,12 @@ cdef class PairIndex:
 
 
 # ---------------------------------------------------------------- pairs by parts
+#
+# `count_pairs` divides pairs by a hash into parts, so that the table of a part fits into a cache. The hash has no key,
+# unlike the hash of `PairIndex`: the order of features of equal counts follows the order of the parts.
 
 cdef inline uint64_t part_of(uint64_t pair, int shift) noexcept nogil:
-    """Return the part of a pair: high bits of a hash. It has no key, since the order of pairs depends on parts."""
+    """Return the part of a pair: high bits of a hash."""
     return splitmix(pair) >> shift if shift < 64 else 0
 
 
@@ -295,6 +298,8 @@ def put_numbers(
     int32_t[::1] pair_ranks,
 ):
     """Write the rank of the pair (left[i], right[i + shift]), or -2, for i from `first` to last - 1.
+
+    The rank numbers the pairs of all parts by decreasing count.
 
     Parameters
     ----------
@@ -508,7 +513,10 @@ def label_terms(
     const double[::1] amounts, const double[::1] shares, double prior, double[::1] sums,
     const int64_t[::1] places, double[::1] changes, double[::1] counts, int32_t[::1] nonzeros,
 ):
-    """Add t(n) - t(0), summed over the labels, to the sum of each feature; or write changes of t(n).
+    """Sum t(n) - t(0) over the labels, for each feature: the sums of `LabelGains` in ``classifier/features.py``.
+
+    With `places`, the sums stay. Then `changes` gets how much the sum of each feature of some documents would change
+    without the labels of the document.
 
     t(n) = (n + prior q) log(n / q + prior), where q is the share of the label and n the sum of its amounts over the
     documents with the feature.

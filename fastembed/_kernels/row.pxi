@@ -270,8 +270,8 @@ cdef bint descend_bag(
 ) noexcept nogil:
     """E[ids_t] -= learning_rate * weights_t * dL/dh for each row of a bag, whose ids are distinct; return success.
 
-    h is the sum of the bag. `linear_step` is the factor on h in the longest step of `descend_shard`, or 0. If a row
-    would overflow, or a w_c might, nothing changes.
+    h is the sum of the bag. `linear_step` bounds the factor on h in each step of `descend_shard`; without such steps it
+    is 0. If a row would overflow, or a w_c might, nothing changes.
     """
     cdef Py_ssize_t t, d, finite = 0
     cdef real* row

@@ -211,7 +211,7 @@ cdef inline bint plain_letter(Writer* w, uint32_t point, const Character* c) noe
 
 
 cdef inline bint put_run(const uint8_t* t, uint8_t* out, uint8_t fold, uint8_t digits) noexcept nogil:
-    """Convert RUN bytes; return whether the result is wrong: not all are ASCII, or there are apostrophes or numbers."""
+    """Convert RUN bytes; return whether that failed: not all are ASCII, or there are apostrophes or numbers."""
     cdef uint8_t byte, letter, digit, wrong = 0
     cdef int k
     for k in range(RUN):
@@ -383,7 +383,7 @@ def sequences(const uint8_t[::1] text, int unit, bint inside, bint last) -> byte
         Valid UTF-8: a text, or a part of a text that ends where
         :func:`fastembed.corpus.chunks.cut_for` says.
     unit : PARAGRAPH, SENTENCE or DOCUMENT
-        Of a sequence.
+        What a sequence of the result is.
     inside : bool
         Whether the text continues a sequence that is not empty.
     last : bool

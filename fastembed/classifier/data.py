@@ -399,8 +399,8 @@ class Examples:
     bags : csr_array (N, F)
         Training sorts a copy of the bags. It then sets `bags`, `frequencies` and `gains` to None to free their memory.
     frequencies : ndarray of int64 (F,)
-        The number of documents with each feature, plus 1 for a feature of earlier documents. So 1 means that one
-        document alone has the feature.
+        The number of documents with each feature, plus 1 for a feature of earlier documents. So 1, for a feature
+        of these documents, means that one document alone has it.
     labels : Labels
     label_counts : ndarray of int64 (L,)
         The number of documents with each label, earlier ones too.

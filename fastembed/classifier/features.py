@@ -360,7 +360,7 @@ class Features:
         grams = []
         for ours, theirs in zip(self.grams, new.grams, strict=True):
             sides = ((numbers[-1], theirs.left), (numbers[0], theirs.right))
-            left, right = (np.append(new_ids, END)[ids].astype(np.int32) for new_ids, ids in sides)  # -1 is the last
+            left, right = (np.append(new_ids, END)[ids].astype(np.int32) for new_ids, ids in sides)  # -1: the END
             places = np.empty(len(theirs), np.int32)
             ours.index.find_all(left, right, 0, places)
             fresh = places < 0
@@ -399,7 +399,7 @@ def quote_word(word: str) -> str:
 def within_documents(left: Int32, ids: Int32, shift: int) -> Int32:
     """Return the numbers of n-grams of `shift` words, with -2 for an n-gram that ends with the end of a document.
 
-    So no longer n-gram has the end of a document inside.
+    So no n-gram of more words has the end of a document in its middle.
     """
     if shift > 1:
         left = left.copy()
@@ -466,10 +466,10 @@ class LabelGains:
         kernels.label_terms(*self._counted, self._sums, places, changes, *space)
 
     def make_as_new(self, bags: Any, documents: Int64) -> None:
-        """Weigh the bags (n, F) of some of the documents as if their labels were unknown, in place.
+        """Weigh the bags (n, F) of documents by gains without the labels of the document, in place.
 
-        The gains for a bag leave out the label of its document. A score is a sum of products of two bags, so the weight
-        of a feature enters twice. Only one of the two bags changes here, by the square of the ratio of the weights.
+        A score sums products of such a bag with bags of training, which stay as they are. So each entry gets the ratio
+        of the weights for both bags: its square.
         Entries of features that no other document has are meaningless; `Examples.left_out` drops them.
         """
         places, changes = np.full(len(self._indptr) - 1, -1), np.zeros(bags.nnz)
@@ -513,8 +513,8 @@ def read_features(
     bags : csr_array (N, F), float64
         Canonical; rows are of unit length, or empty.
     frequencies : ndarray of int64 (F,)
-        The number of documents with each feature, plus 1 for a known feature. So 1 means that one document alone has
-        the feature.
+        The number of documents with each feature, plus 1 for a known feature: earlier documents count as one. So
+        1, for a feature of these documents, means that one document alone has it.
     gains : LabelGains or None
         None unless the weighting is "supervised".
 
@@ -636,6 +636,7 @@ def count_pairs(left: Int32, right: Int32, shift: int, least: int, pool: Pool) -
     >>> pair_ids.tolist(), grams.counts.tolist()
     ([0, 2, 1, 0, -2, -2, 1, -2], [2, 2, 1])
     """
+    # Parts divide the pairs by a hash, pieces the positions: a piece for each thread
     parts = min(MOST_PARTS, 1 << (len(left) // PART_PAIRS).bit_length())
     pieces = list(itertools.pairwise(np.linspace(0, len(left), min(pool.threads, parts) + 1).astype(np.int64).tolist()))
     piece_sizes = np.empty((len(pieces), parts), np.int64)
@@ -655,7 +656,7 @@ def count_pairs(left: Int32, right: Int32, shift: int, least: int, pool: Pool) -
     chosen = pairs[kept]
     left_ids, right_ids = (side.astype(np.uint32).view(np.int32) for side in (chosen >> np.uint64(32), chosen))
     grams = Grams(left_ids, right_ids, counts[kept].astype(np.int64))
-    ranks = counts
+    ranks = counts  # in the same memory: `grams` has a copy of the counts
     ranks[different] = NO_WORD
     ranks[kept] = np.arange(len(kept), dtype=np.int32)
     pair_ids = np.empty(len(left), np.int32)

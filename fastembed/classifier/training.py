@@ -47,14 +47,14 @@ RARE = 1 / 3  # power of the "balanced" weights in the losses of "squared": docs
 LANES = CACHE_LINE // np.dtype(np.float32).itemsize  # labels of a tile
 MOST_LEFT_OUT = 1000  # largest number of documents left out at a time, at most a tenth of all: so that others suffice
 ENOUGH = 1000  # documents left out in all parts together: more make the calibration more exact, and training longer
-BIAS_SQUARE = 1 / 16  # the square of the feature whose weight is the bias: larger, it frees the bias, but adds epochs
+BIAS_SQUARE = 1 / 16  # of the constant feature whose weight is the bias: more hold the bias less, but add epochs
 CATCH_UP = 3  # extra steps of each document that is no longer left out: they save epochs, in which all make a step
 LEFT_OUT_TOL = 50  # the largest factor on tol while documents are left out: their scores may be less exact
-LEFT_OUT_SHARE = 20  # the factor is at most the number of documents over this: few documents need a smaller tol
+LEFT_OUT_DIVISOR = 20  # the factor is at most the documents divided by this: few documents need a smaller tol
 FLOOR = 1e-6  # smallest tolerance, as a share of the largest change of a score: float32 rounds
 RUN = 16  # documents visited consecutively: longer runs read memory faster, but make the order less random
 PIECE_FEATURES = 1 << 14  # features whose weights one task writes: smaller tasks divide better among threads
-MOST_COST = 1e30  # products with larger costs may overflow float32
+MOST_COST = 1e30  # a cost is the weight of a loss / l2; products with larger costs may overflow float32
 
 _epoch = kernels_for("float32").squares_epoch
 
@@ -151,7 +151,8 @@ def _one_against_all(examples: Examples, options: ClassifierOptions, earlier: Ea
     totals = weights.sum(axis=1) + earlier.documents
     with_label, loss_with_label = np.minimum(weights @ labels.matrix + earlier.with_label, totals[:, None])
     prior = prior_logits(with_label / (totals[0] if labels.several else with_label.sum()), labels.several)
-    # The bias starts at the share of each label; a share of 0 or 1 moves by half the smallest distance
+    # The bias starts at the share of each label; a share of 0 or 1 moves inwards, by half the
+    # smallest distance of another share from 0 or 1
     distances = np.minimum(loss_with_label, totals[1] - loss_with_label) / totals[1]
     half = distances[distances > ROUNDING].min(initial=0.5) / 2
     q = (loss_with_label / totals[1]).clip(half, 1 - half)
@@ -276,16 +277,16 @@ class Ascent:
         self._pool.run(measure, len(pieces))
         starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes[order])])
         ids, weights = np.empty(max(1, int(starts[-1])), np.int32), np.empty(max(1, int(starts[-1])), np.float32)
-        squares, alone_squares = np.empty(count, np.float32), np.empty(count, np.float32)
+        squares, unshared = np.empty(count, np.float32), np.empty(count, np.float32)
 
         def split(k: int) -> None:
             kernels.split_bags(
-                indptr, indices, data, order, rows, *pieces[k], starts, ids, weights, squares, alone_squares,
+                indptr, indices, data, order, rows, *pieces[k], starts, ids, weights, squares, unshared,
                 self._owners, self._amounts,
             )  # fmt: skip
 
         self._pool.run(split, len(pieces))
-        return starts, ids, weights, squares + np.float32(self._bias_square), alone_squares
+        return starts, ids, weights, squares + np.float32(self._bias_square), unshared
 
     def converge(self, left_out: slice, first: Int64, tol: float) -> bool:
         """Make epochs until no step changes a score by more than `tol`; return False if the epochs run out first.
@@ -394,7 +395,7 @@ def train_squares(
         last = f"the last one still changed a score by {ascent.history[-1]['change']:.2g}, and tol={options.tol:g}"
         warn_user(f"training ended after epochs={options.epochs}, before it converged: {last}")
     solution = ascent.result()
-    tol = options.tol * min(LEFT_OUT_TOL, count / LEFT_OUT_SHARE)
+    tol = options.tol * min(LEFT_OUT_TOL, count / LEFT_OUT_DIVISOR)
     scored, before = [], nothing
     for part, (bags, labels, weights) in zip(parts, left_out, strict=True):
         documents = np.arange(part.start, part.stop)

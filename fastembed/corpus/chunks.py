@@ -25,9 +25,9 @@ from fastembed._base.arrays import RandomAccessFile
 from fastembed._kernels.tokens import valid_utf8
 from fastembed.corpus.sources import COMPRESSED, FilePart, TextFile, UrlFile
 
-CHUNK_BYTES = 1 << 20  # bytes per read
+CHUNK_BYTES = 1 << 20  # bytes per read, and the least per chunk of a file
 LARGE_CHUNK_BYTES = 1 << 22  # most bytes per chunk of a large file
-CHUNKS = 256  # a file has at least so many chunks before they exceed CHUNK_BYTES: many threads need many chunks
+CHUNKS = 256  # chunks exceed CHUNK_BYTES only if a file has more chunks than this: many threads need many chunks
 TAIL_BYTES = 1 << 12  # the end of a chunk, which is searched for a line end first
 LONGEST_TOKEN = 1 << 23  # bytes; a longer token means that the file is no text, and would fill the memory
 LINE_SPACES = (b" ", b"\t", b"\v", b"\f", b"\r")  # the ASCII white space inside a line

@@ -58,9 +58,9 @@ class Counts:
     Make one by :meth:`from_corpus`, :meth:`from_baskets`, :meth:`from_graph`, :meth:`from_pairs`, :meth:`from_scipy` or
     :meth:`open`.
 
-    The counts are in memory, 6 to 12 bytes each, or in a store: a folder, in which a limit of memory, ``store=`` or
-    :meth:`save` puts them. A fit reads a store a few groups of rows at a time, to the same bits. A store has a SHA-256
-    of each tile, which is checked whenever the tile is read.
+    The counts are in memory, 6 to 12 bytes each, or in a store: a folder on disk, with ``memory_limit=``, with
+    ``store=`` or after :meth:`save`. A fit reads a store a few groups of rows at a time, to the same bits. A
+    store has a SHA-256 of each tile, a block of rows and columns, which is checked whenever the tile is read.
 
     Attributes
     ----------
@@ -161,7 +161,7 @@ class Counts:
             Count only a seeded share of the lines, or only the other lines. The counts of both add up to the counts of
             all lines, bit for bit.
         progress : callable, optional
-            Called with (done, total), where every byte, or sequence in memory, counts twice.
+            Called with (done, total), where every byte, or sequence in memory, counts when read and when counted.
         store : path-like, optional
             A folder to write the counts to, with the bytes of :meth:`save`. The counts are never all in memory.
         executor : concurrent.futures.Executor, optional

@@ -1,4 +1,6 @@
-"""`GroupedCounts`: counts in tiles (`tiles.py`), a file per group of rows; and stores: such files in a folder.
+"""`GroupedCounts`: counts in tiles, a file per group of rows; and stores: such files in a folder.
+
+A tile has the counts of a group of rows in a shard of columns (`tiles.py`, `groups.py`).
 
 A store has a file per group of rows, and ``manifest.safetensors``, which holds the options of counting, the sums of
 rows and columns, and the sizes and the SHA-256 of each tile. The names of the files depend on their content. The
@@ -204,7 +206,7 @@ class GroupedCounts:
             def group_digests(group: Group) -> Bytes:
                 return digests(self.folder.read(group.file), group.tiles) if group.sha256 is None else group.sha256
 
-            threads = check_threads(None) if self.in_memory else DRAWN_GROUPS  # an epoch has as many groups in memory
+            threads = check_threads(None) if self.in_memory else DRAWN_GROUPS  # groups in memory, as in an epoch
             with closing(ordered_map(group_digests, self.groups, threads)) as groups:
                 self._sha256 = np.stack(list(groups))
         return self._sha256

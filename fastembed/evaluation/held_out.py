@@ -31,8 +31,8 @@ from fastembed.skipgram.skipgram import SkipGram
 
 Ids = NDArray[np.intp]
 ITEM = 4  # bytes of the number of an item
-LARGE = 5  # the fewest items of a basket that two users hardly share by chance
-CHANCE = 0.05  # users share large baskets by chance if at least this share of those of training occurs several times
+LARGE = 5  # items; baskets with as many are seldom equal by chance
+CHANCE = 0.05  # if this share of the large baskets of training occurs several times, equal baskets prove nothing
 MEANS = ("nll", "precision", "recall", "ndcg", "hit_rate", "mrr")  # over baskets, each with a standard error
 
 

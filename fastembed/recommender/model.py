@@ -68,8 +68,10 @@ class Model:
         b.
     item_to_item : csr_array (V, V), float32
         B.
-    ridge, median : float
-        The ridge of the rows d_u, and m.
+    ridge : float
+        The ridge of the rows d_u.
+    median : float
+        m, the median of |n_u|.
     weight : float
         The median weight in the data; a weight w counts as log2(1 + w / weight), which is 1 if all weights are equal.
     factors : ndarray (3,), float32
@@ -123,7 +125,7 @@ def normalise(logits: Float32, left_out: Any = None) -> None:
 
 
 def contributions(x: Any, d: Float32, items: NDArray[np.intp], model: Model) -> Float64:
-    """Return what each item of a user adds to the logits of some items, (nnz, K); the rest of them is a b.
+    """Return what each item of a user adds to the logits of some items, (nnz, K); the rest of a logit is a * b_c.
 
     At its optimum,  d = s_u / ridge · sum_c n_c (w_c - sum_k p_k w_k):  a sum over the items of the user. The logarithm
     of the item-to-item model is divided among these items in proportion to n_c B_ci.
@@ -280,7 +282,7 @@ class FittedRecommender:
     # ---------------------------------------------------------------- who is asked about
 
     def default_weight_in(self, form: str) -> float:
-        """Return the weight of an item given without one, as "pairs" or "baskets": the median, or 1 as in training."""
+        """Return the weight of an item without one, in "pairs" or "baskets": 1 if training had such, or the median."""
         return 1.0 if self.data.form_without_weights == form else self.model.weight
 
     def asked(self, who: Any, users: Any, skip_unknown: bool, pool: Pool, tolerance: float = TOLERANCE) -> Asked:

@@ -36,14 +36,14 @@ KRYLOV_PANELS, PANEL_SHARE = 5, 0.45
 KRYLOV_COLUMNS = 1024  # up to this size the Krylov space may exceed the matrix: a dense SVD would save no time
 # Directions of a float32 product below this share of the largest singular value are rounding errors
 ROUNDING = 1e-5
-# A panel with a direction shorter than WEAK times the largest singular value is made orthogonal twice. The second pass
-# takes directions of length 1, and drops a direction of which less than LEAST_LEFT remains
+# A panel with a direction shorter than WEAK times the largest singular value is made orthogonal twice. In the
+# second pass directions have length 1; a direction of which less than LEAST_LEFT remains is rounding, and becomes 0
 WEAK, LEAST_LEFT = 0.01, 0.1
 AXES_ROWS = 1024  # rows in float64 at a time, per thread
 AXES_TASKS = 64  # largest number of tasks, each of which has a k x k matrix
 
 CONTEXT_EXPONENT = 0.75  # exponent of the shares of contexts in the PMI
-PMI_COLUMNS = 2048  # columns of a panel of the PMI: 2048 rows of 48 float32 fill a fifth of an L2 cache of 2 MiB
+PMI_COLUMNS = 2048  # columns of a panel of the PMI, whose rows in a factor of width 48 fill a fifth of an L2 cache
 WIDEST_PANEL = 1 << 16  # columns that 16 bits can number, for counts so sparse that narrower panels do not pay
 ROW_ENTRIES = 8  # mean number of counts per row and panel below which narrower panels do not pay
 SAMPLE = 1 << 16  # sampled columns, about, from which panels of similar numbers of counts are chosen

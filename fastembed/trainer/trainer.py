@@ -551,7 +551,8 @@ class Trainer:
         -------
         list of dict
             One record per epoch: `epoch`, from 1; `nll` in nats per pair, with each input before its step;
-            `perplexity`; `learning_rate` at the end; perhaps `validation_nll`, after the epoch, and `kept`.
+            `perplexity`; `learning_rate` at the end; with validation counts `validation_nll`, after the
+            epoch; with `n_iter_no_change` `kept`, whether the trainer ends with the parameters of this epoch.
 
         Raises
         ------
@@ -568,8 +569,8 @@ class Trainer:
 
         With `comm`, all ranks start from the parameters and the generator of rank 0, which calls `on_epoch_end` and
         writes the checkpoint. ValueError is raised if ranks differ in counts, options, versions, kernels or BLAS. Each
-        rank holds all parameters, and reads of counts in a folder only the columns of its outputs. An exception in one
-        rank ends the processes of all ranks.
+        rank holds all parameters. If counts are in a folder, it reads only the columns of its outputs. An exception in
+        one rank ends the processes of all ranks.
 
         Examples
         --------

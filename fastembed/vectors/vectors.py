@@ -169,8 +169,9 @@ class Vectors:
 
         Notes
         -----
-        N-grams are taken from ``<word>``. A share is the projection of a part onto the vector, divided by the length of
-        the vector. Shares sum to 1 and may be negative; shares of a zero vector are 0.
+        N-grams are taken from the word between < and >, such as ``<king>``. A share is the projection of a part onto
+        the vector, divided by the length of the vector. Shares sum to 1 and may be negative; shares of a zero vector
+        are 0.
 
         Examples
         --------
@@ -663,12 +664,12 @@ class Vectors:
     def _names(self, tokens: Sequence[Any]) -> list[Any]:
         """Return tokens as str; raise TypeError for an integer unless all tokens of the vectors are integers."""
         number = next((token for token in tokens if token_of(token) is not token), None)
-        if number is not None and not self._of_integers:
+        if number is not None and not self._all_integers:
             raise TypeError(f"a token must be a str, got {number}: pass {str(number)!r}, or matrix[{number}] for a row")
         return [known_token(token, self._rows) for token in tokens]
 
     @cached_property
-    def _of_integers(self) -> bool:
+    def _all_integers(self) -> bool:
         return all(token.removeprefix("-").isdecimal() for token in self._tokens)
 
     def _entries(self, tokens: Sequence[Any]) -> list[Entry]:
@@ -816,7 +817,7 @@ def _to_gensim_fasttext(tokens: Sequence[str], matrix: Matrix, composer: BucketC
     vectors.key_to_index = {token: row for row, token in enumerate(tokens)}
     vectors.vectors = np.array(matrix)
     vectors.vectors_ngrams = composer.rows
-    vectors.vectors_vocab = np.empty_like(matrix)  # rows of the words alone, which `matrix` averages with n-grams
+    vectors.vectors_vocab = np.empty_like(matrix)  # the row of a word; `matrix` has its mean with the n-grams
     for block, sums, sizes in composer.sums(tokens):
         vectors.vectors_vocab[block] = matrix[block] * (sizes[:, None] + 1).astype(matrix.dtype) - sums
     vectors.recalc_char_ngram_buckets()
