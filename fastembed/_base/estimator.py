@@ -149,7 +149,7 @@ class Estimator(Generic[Fitted]):
 
 
 def with_known_names(kind: type[Any]) -> type[Any]:
-    """Let the constructor of a class of estimators raise TypeError for an unknown parameter, with the name here."""
+    """Let the constructor of a class of estimators raise TypeError for an unknown parameter, and say its name here."""
     make = kind.__init__
 
     @wraps(make)

@@ -162,14 +162,14 @@ def count_rows(
     int64_t n_contexts, bint directed, double[::1] totals, int32_t[::1] nonzeros, uint64_t[::1] present,
     uint64_t[::1] present64, int64_t[::1] lengths, int32_t[::1] columns, double[::1] values,
 ) -> int:
-    """Count the windows around the words first .. last - 1.
+    """Count the windows around the words of the rows first .. last - 1. Rows are in the caller's order of words.
 
     Parameters
     ----------
     ids : int32 (T,)
         The text, with -1 at both ends and between sequences.
     starts : int64 (V + 1,), positions : int32
-        The positions of word w are ``positions[starts[w]:starts[w + 1]]``, ascending.
+        The positions of the word of row r are ``positions[starts[r]:starts[r + 1]]``, ascending.
     first, last : int
         The range of rows.
     before, after : float64 (L,), (R,)

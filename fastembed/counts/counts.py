@@ -197,6 +197,7 @@ class Counts:
         ledger, keep = Ledger(), keep_probabilities(corpus, vocabulary, windows, lines)
         with _folder(store, memory_limit, limit) as folder:
             scale = Scale.of(windows, keep, shape)
+            # The random name is for the files of parts
             job = Job(folder, secrets.token_hex(8), WindowCounter(size, windows, workers, limit))
             if executor is not None:
                 assert tokens is not None

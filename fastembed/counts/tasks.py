@@ -1,6 +1,7 @@
 """Counts of more text than memory holds: a part has the sums of a chunk of the text; the parts are added up.
 
-A chunk is as much of the text, in ids, as a quarter of the limit of memory holds (`WindowCounter.chunks`).
+A chunk is as much of the text, in ids, as a quarter of the limit of memory holds, at most 2^26 ids
+(`WindowCounter.chunks`).
 
 The parts are counted one after the other, or by the tasks of an executor. A task depends on its arguments only, and
 writes its files under names that depend on its number. So a task that runs twice, because a worker was lost, changes

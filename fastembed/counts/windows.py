@@ -229,7 +229,7 @@ class CountingProgress:
         self._report(self._counted)
 
     def count(self, share: float) -> None:
-        """Report the counted share of the text that has been read since the last report with the share 1."""
+        """Report how much of the current chunk is counted; the share 1 ends the chunk."""
         counted = self._counted + int(share * (self._read - self._counted))
         self._report(counted)
         if share == 1:
@@ -297,13 +297,14 @@ class WindowCounter:
         reach = max(self.windows.window)  # the number of ids kept as contexts on either side of the centres
         capacity = min(self.memory_limit // 4 // ID_BYTES, CHUNK_IDS) + 4 * reach
         memory = np.empty(capacity + 2, np.int32)  # pages that are never written take no memory
-        memory[0] = memory[-1] = -1
+        memory[0] = memory[-1] = -1  # so places in `memory` are those in `ids` plus 1
         ids, held, first = memory[1:-1], 0, 0
         for piece in pieces:
             while held + len(piece) >= capacity:
                 ids[held:] = piece[: capacity - held]
                 piece = piece[capacity - held :]
                 yield Chunk(memory, first + 1, capacity + 1 - reach, is_last=False)
+                # The last `reach` ids are centres of the next chunk, and the `reach` ids before them contexts
                 held, first = 2 * reach, reach
                 ids[:held] = ids[-held:]
             ids[held : held + len(piece)] = piece

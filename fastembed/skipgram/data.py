@@ -113,8 +113,8 @@ def _aligned(counts: Counts, source: TrainingInput, options: SkipGramOptions) ->
 def _counted_text(source: TrainingInput, options: SkipGramOptions, run: Run) -> CountPair:
     """Return the counts of a text to train on, and with early stopping the counts of its held-out lines.
 
-    The text is read twice: for the vocabulary of a new or growing model, then for the counts. Between the two, the
-    memory that training needs is checked.
+    The text is read for the vocabulary of a new or growing model, then for the counts, and with early stopping once
+    more for the counts of the other lines. The memory that training needs is checked before counting.
     """
     corpus = corpus_for(source.corpus, source.field, options, source.base)
     if run.memory_limit is not None:  # raises MemoryError for a limit that is too small, before the text is read

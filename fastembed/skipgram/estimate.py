@@ -166,7 +166,7 @@ class Estimate:
         return space_size(min(self.dim, *shape), shape)
 
     def within_limit(self) -> Estimate:
-        """Return the estimate with all counts in memory if that keeps the limit, or takes less than a store."""
+        """Return the estimate, changed to all counts in memory if that keeps the limit, or takes less than a store."""
         in_memory = replace(self, largest_group=0)
         return in_memory if in_memory.memory <= max(self.memory_limit or 0, self.memory) else self
 

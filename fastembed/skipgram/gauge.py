@@ -35,8 +35,9 @@ def apply_gauge(
     covariance C, and nu pairs measure a row with the precision nu F. F is the covariance of the contexts' vectors under
     their shares, the Fisher information of a softmax near these shares. In a basis in which C is the identity and F is
     diagonal with entries gamma, the posterior mean of a coordinate is zeta / (1 + zeta) times its value, with zeta = nu
-    gamma. A applies these factors. All words share nu = ½ Σ n² / Σ n, with n the sums of the rows: half the count of
-    the word of a random pair. So A is the same for all words, and linear. With many counts the factors are close to 1.
+    gamma. A applies these factors. All words share nu = ½ Σ n² / Σ n, with n the sums of the rows: half of the mean
+    count of a word, when words are drawn by their pairs. So A is the same for all words, and linear. With many counts
+    the factors are close to 1.
 
     With bags X the vectors of the words are the rows of H = X E, and mu is their mean. The rows of X have different
     sums, so a vector subtracted from all rows of E would not centre H. E becomes E A, the bias stays, and the caller

@@ -85,7 +85,7 @@ class SkipGramOptions(SkipGramParameters):
             "window": windows.window if isinstance(self.window, tuple | list) else windows.window[0],
             "weighting": str(self.weighting),
             "sample": windows.sample,
-            "directed": check_flag("directed", self.directed),  # True also with a one-sided window
+            "directed": check_flag("directed", self.directed),  # as given: `Windows` makes it False for one side
             "early_stopping": check_flag("early_stopping", self.early_stopping),
             "validation_fraction": check_number("validation_fraction", self.validation_fraction, high=0.5, above=True),
             "seed": check_integer("seed", self.seed, low=0, high=math.inf),

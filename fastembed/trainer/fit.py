@@ -48,9 +48,9 @@ def train(parameters: Parameters, data: FitData, options: FitOptions, run: Run) 
     return history
 
 
-def check_rise(first: float, last: float, equal: float) -> None:
-    """Warn if the loss of the last epoch is far above that of the first, and above that of equal probabilities."""
-    if last > 10 * max(first, equal):
+def check_rise(first: float, last: float, uniform_loss: float) -> None:
+    """Warn if the loss of the last epoch is far above the loss of the first epoch, and of equal probabilities."""
+    if last > 10 * max(first, uniform_loss):
         warn_user(f"the loss has risen from {first:.4g} to {last:.4g}: lower the learning rate")
 
 
@@ -174,7 +174,7 @@ class _Fit:
         self.rng.bit_generator.state = self.position.generator
 
     def result(self) -> list[Record]:
-        """Return the records, with the parameters of the best epoch if training stops early."""
+        """Return the records; with early stopping, first restore the parameters of the best epoch."""
         history = [dict(record) for record in self.position.history]
         if self.best is not None:
             self.best.restore()

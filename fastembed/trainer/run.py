@@ -122,14 +122,14 @@ def running(
                 check_memory_limit(memory_limit)
             pool = Pool(check_threads(estimator.threads))
             path = check_checkpoint(checkpoint) if checkpoint is not None and ranks.first else None
-            import_module("scipy.linalg.cython_blas")  # now, so that the limit covers SciPy's BLAS
+            import_module("scipy.linalg.cython_blas")  # so that SingleThreadedBlas finds SciPy's BLAS
             if vars(estimator).setdefault("_fitting", token) is not token:  # in one step: of two threads one gets it
                 kind = type(estimator).__name__
                 raise RuntimeError(f"this {kind} is in a fit: on_epoch_end and other threads can fit another {kind}")
             with SingleThreadedBlas() as blas:
                 yield Run(pool, blas, estimator, ranks, memory_limit, report, path, on_epoch_end)
     except BaseException:
-        if model is not None and vars(estimator).get("_fitting") is token:  # else another fit has it
+        if model is not None and vars(estimator).get("_fitting") is token:  # unless another fit has the estimator
             estimator._model = model
         raise
     finally:
