@@ -279,8 +279,8 @@ def ordered_map(
 ) -> Generator[R, None, None]:
     """Yield ``function(item)`` for each item, in the order of the items, computed on at most `threads` threads.
 
-    The calling thread draws the items, at most `ahead` of them before it takes a result: by default two per thread.
-    After an exception or a Ctrl-C it waits for the calls that run, and drops the others.
+    While the caller uses a result, the calls of the next `ahead` items run or wait: by default two per thread. After an
+    exception or a Ctrl-C the calls that run are waited for, and all other calls are dropped.
     """
     calls: SimpleQueue[Call[R] | None] = SimpleQueue()
 
@@ -319,7 +319,7 @@ def ordered_results(
     Parameters
     ----------
     ahead : int
-        The largest number of calls that are submitted before the result of the first one is taken.
+        How many of the next calls are submitted before a result is yielded.
     workers : context manager
         Makes the calls during a `with` block.
     """

@@ -27,15 +27,13 @@ cdef inline void set_value(const Tile* tile, int64_t t, double value) noexcept n
         (<double*>tile.values)[t] = value
 
 
-cdef inline uint8_t rounded_by(double value) noexcept nogil:
-    """Bit 0: whether float32 rounds a value; bit 1: whether uint32 does."""
-    cdef bint whole = 0 <= value < 4294967296.0 and <double><uint32_t>value == value
-    return (1 if <double><float>value != value else 0) | (0 if whole else 2)
+cdef inline bint is_uint32(double value) noexcept nogil:
+    return 0 <= value < 4294967296.0 and <double><uint32_t>value == value
 
 
 def measure_rows(
     const int64_t[::1] begins, const int64_t[::1] ends, const int32_t[::1] columns, const double[::1] values,
-    const int64_t[::1] bounds, int64_t[::1] entries, int64_t[::1] filled, uint8_t[::1] roundings,
+    const int64_t[::1] bounds, int64_t[::1] entries, int64_t[::1] filled, uint8_t[:, ::1] rounds,
 ):
     """Add the sizes of the tiles of some rows.
 
@@ -48,24 +46,26 @@ def measure_rows(
         The bounds of the shards, of at most 65,535 columns each.
     entries, filled : int64 (S,), increased
         The number of entries in each tile, and of rows that have some.
-    roundings : uint8 (S,)
-        Bit 0 is set if float32 would round a value, bit 1 if uint32 would.
+    rounds : uint8 (S, kinds), increased
+        1 in the columns `FLOAT32` and `UINT32` if that dtype rounds a value of the tile.
     """
     cdef int64_t row, t, shard, first
-    cdef uint8_t rounded
+    cdef bint by_float32, by_uint32
     with nogil:
         for row in range(begins.shape[0]):
             t, shard = begins[row], 0
             while t < ends[row]:
                 while columns[t] >= bounds[shard + 1]:
                     shard += 1
-                first, rounded = t, 0
+                first, by_float32, by_uint32 = t, False, False
                 while t < ends[row] and columns[t] < bounds[shard + 1]:
-                    rounded |= rounded_by(values[t])
+                    by_float32 |= <double><float>values[t] != values[t]
+                    by_uint32 |= not is_uint32(values[t])
                     t += 1
                 entries[shard] += t - first
                 filled[shard] += 1
-                roundings[shard] |= rounded
+                rounds[shard, <int>FLOAT32] |= by_float32
+                rounds[shard, <int>UINT32] |= by_uint32
 
 
 def fill_tiles(

@@ -117,5 +117,7 @@ def buffered_groups(sizes: list[int], block_size: int) -> int:
     >>> buffered_groups([4000] * 9, 256), buffered_groups([100] * 99, 256), buffered_groups([5], 256)
     (4, 9, 1)
     """
-    inner = int(np.searchsorted(np.cumsum(np.sort(sizes)), 2 * block_size - 2, side="right"))
-    return min(inner + 2 * DRAWN_GROUPS, len(sizes))
+    # Two blocks have at least a row of their first draw and a row of their last, and all rows of the draws between
+    inner_rows = 2 * block_size - 2
+    inner_groups = int(np.searchsorted(np.cumsum(np.sort(sizes)), inner_rows, side="right"))
+    return min(inner_groups + 2 * DRAWN_GROUPS, len(sizes))

@@ -4,8 +4,9 @@ Of G groups of rows, group g has the rows g, g + G, g + 2 G, ... The order of gr
 1, and so on. An epoch visits two groups at a time, so that few groups need to be in memory. Sums over rows are computed
 group by group.
 
-The columns, which are the outputs of a model, are divided into shards, each processed by one thread at a time, and the
-shards among ranks. They depend on the number of outputs alone, so that no bit depends on the threads or ranks.
+The columns, which are the outputs of a model, are divided into ranges, the shards. One thread at a time computes a
+shard, and each rank computes some shards. The bounds depend on the number of columns alone, so no bit depends on the
+number of threads or ranks.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from numpy.typing import NDArray
 
 from fastembed._base.arrays import Float64, Int32, Int64
 
-GROUP_ROWS = 4096  # largest number of rows of a group of counts: the order of training depends on it
-# Largest number of rows of a shard: its part of the linear layer and 256 rows of logits fit into 1.5 MiB of cache
-SHARD_ROWS = 1024
-
+GROUP_ROWS = 4096  # largest number of rows of a group: the order of training depends on it
 DRAWN_GROUPS = 2  # groups whose rows are shuffled together (docs/design.md)
-ROW_GROUP = 16  # bounds are multiples of this, so that SIMD loops over the outputs of a shard have no remainder
+
+# Largest number of columns of a shard: its part of the linear layer and 256 rows of logits fit into 1.5 MiB of cache
+SHARD_COLUMNS = 1024
+SHARD_MULTIPLE = 16  # of which the bounds of shards are multiples: SIMD loops over the columns have no remainder
+
 BATCH_PAIRS = 1 << 20  # approximate number of pairs of a corpus that are summed at a time: 12 MB of them
 ENTRY_BYTES = 12  # of a count in a batch or a group of rows: its column and its value
 MAX_EXACT = 2**53  # integers up to here are exact in float64
@@ -133,11 +135,10 @@ def plain_order(groups: list[NDArray[np.intp]]) -> list[Draw]:
     return [Draw((group,), rows) for group, rows in enumerate(groups) if len(rows)]
 
 
-def shard_bounds(rows: int) -> NDArray[np.intp]:
-    """Return the ends of shards of about equal size, (S + 1,), from 0 to `rows`; S is a power of two.
+def shard_bounds(columns: int) -> NDArray[np.intp]:
+    """Return the bounds of shards of about equal size, (S + 1,), from 0 to `columns`; S is a power of two.
 
-    They depend on the number of rows only, never on the number of threads. Partial results are merged by a fixed binary
-    tree, so the sums have the same bits whichever thread computed them.
+    A fixed binary tree adds up what the shards give, so the sums have the same bits whichever thread computed a shard.
 
     Examples
     --------
@@ -145,8 +146,8 @@ def shard_bounds(rows: int) -> NDArray[np.intp]:
     [0, 752, 1504, 2256, 3000]
     """
     count = 1
-    while count * SHARD_ROWS < rows:
+    while count * SHARD_COLUMNS < columns:
         count *= 2
-    bounds = np.arange(count + 1, dtype=np.intp) * rows // count
-    bounds[1:-1] = -(-bounds[1:-1] // ROW_GROUP) * ROW_GROUP
+    bounds = np.arange(count + 1, dtype=np.intp) * columns // count
+    bounds[1:-1] = -(-bounds[1:-1] // SHARD_MULTIPLE) * SHARD_MULTIPLE
     return bounds

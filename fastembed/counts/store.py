@@ -206,7 +206,8 @@ class GroupedCounts:
             def group_digests(group: Group) -> Bytes:
                 return digests(self.folder.read(group.file), group.tiles) if group.sha256 is None else group.sha256
 
-            threads = check_threads(None) if self.in_memory else DRAWN_GROUPS  # groups in memory, as in an epoch
+            # Each thread reads a group: of a store, no more groups are in memory than an epoch shuffles together
+            threads = check_threads(None) if self.in_memory else DRAWN_GROUPS
             with closing(ordered_map(group_digests, self.groups, threads)) as groups:
                 self._sha256 = np.stack(list(groups))
         return self._sha256

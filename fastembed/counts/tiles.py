@@ -33,8 +33,6 @@ Bytes = npt.NDArray[np.uint8]
 
 ALIGNMENT = 8  # bytes of which the size of a tile is a multiple
 ENTRY_SIZES = np.array([4 + 2, 4 + 2, 8 + 2])  # bytes of an entry by the kind of its tile
-# The kind of a tile (see `Tiles`), if its values are rounded by: no dtype, float32, uint32, both
-KINDS = np.array([0, 1, 0, 2], np.uint8)
 ROW_SIZE = 4 + 2  # bytes of a row with entries
 
 
@@ -97,12 +95,12 @@ def add_totals(group: Rows, scale: Scale, rows: Float64, columns: Float64) -> No
 def encode(group: Rows, bounds: npt.NDArray[np.intp]) -> tuple[Tiles, Bytes]:
     """Return the tiles of a group of rows, between the bounds (S + 1,) of the shards."""
     shards, edges = len(bounds) - 1, bounds.astype(np.int64)
-    tiles = Tiles(np.zeros(shards, np.int64), np.zeros(shards, np.int64), np.zeros(shards, np.uint8))
-    kernels.measure_rows(*group, edges, *tiles)
-    tiles = tiles._replace(kinds=KINDS[tiles.kinds])  # `measure_rows` sets bits for the dtypes that would round
+    entries, filled, rounds = np.zeros(shards, np.int64), np.zeros(shards, np.int64), np.zeros((shards, 3), np.uint8)
+    kernels.measure_rows(*group, edges, entries, filled, rounds)
+    tiles = Tiles(entries, filled, np.argmin(rounds, axis=1).astype(np.uint8))  # the first dtype that rounds no value
     data = np.zeros(tiles.offsets()[-1], np.uint8)
-    entries, rows = np.zeros(shards, np.int64), np.zeros(shards, np.int64)
-    kernels.fill_tiles(*group, edges, *tiles.sizes, entries, rows, data)
+    written, written_rows = np.zeros(shards, np.int64), np.zeros(shards, np.int64)
+    kernels.fill_tiles(*group, edges, *tiles.sizes, written, written_rows, data)
     return tiles, data
 
 

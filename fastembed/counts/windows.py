@@ -261,9 +261,8 @@ class Scratch:
     """
 
     def __init__(self, n_columns: int, size: int) -> None:
-        n_words = -(-n_columns // 64)
-        self.totals, self.touched = np.zeros(n_columns), np.empty(n_columns + 1, np.int32)
-        self.present, self.present64 = np.zeros(n_words, np.uint64), np.zeros(-(-n_words // 64), np.uint64)
+        self.totals, self.nonzeros = np.zeros(n_columns), np.empty(n_columns + 1, np.int32)
+        self.present, self.present64 = (np.zeros(-(-n_columns // bits), np.uint64) for bits in (64, 64 * 64))
         self.columns, self.values = np.empty(size, np.int32), np.empty(size)
 
 
@@ -335,7 +334,7 @@ class WindowCounter:
             lengths = np.empty(last - first, np.int64)
             n = cooccur.count_rows(
                 chunk.ids, starts, positions, first, last, before, after, contexts, self.windows.directed,
-                scratch.totals, scratch.touched, scratch.present, scratch.present64,
+                scratch.totals, scratch.nonzeros, scratch.present, scratch.present64,
                 lengths, scratch.columns, scratch.values,
             )  # fmt: skip
             check_exact(scratch.values[:n])

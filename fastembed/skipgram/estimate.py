@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fastembed._base.memory import LEAST, check_free, check_memory_limit, readable, resident_memory
 from fastembed._base.threads import check_threads
-from fastembed.counts.groups import SHARD_ROWS, group_count
+from fastembed.counts.groups import SHARD_COLUMNS, group_count
 from fastembed.counts.windows import Windows
 from fastembed.skipgram.options import Pairing, SkipGramOptions
 from fastembed.skipgram.start import AXES_ROWS, KRYLOV_PANELS, space_size
@@ -147,7 +147,7 @@ class Estimate:
         parameters = 4 * self.dim * (self.inputs + self.ngrams) + linear
         # Copies: the current and the last epoch; the best epoch; for a callback, a model and its gauge
         copies = 2 + self.early_stopping + 2 * self.shows
-        shards = -(-self.outputs // SHARD_ROWS)
+        shards = -(-self.outputs // SHARD_COLUMNS)
         block = 4 * min(BLOCK_ROWS, self.inputs) * (self.outputs + shards * self.dim)  # logits, and dH of each shard
         blocks = (1 + self.early_stopping) * block
         groups = int((KEPT_GROUPS + self.early_stopping * LEAST_GROUPS) * COUNT_BYTES * self.largest_group)

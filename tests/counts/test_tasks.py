@@ -50,7 +50,7 @@ def small_parts(set_constant):
 @pytest.mark.parametrize("options", [WINDOWS, {"window": 2, "weighting": "harmonic"}])
 @pytest.mark.parametrize("memory_limit", [10**6, 10**8])
 def test_threads_count_the_bytes_of_one(texts, vocabulary, tmp_path, options, memory_limit, set_constant):
-    set_constant("fastembed.counts.groups.SHARD_ROWS", 64)  # of which there are several in a tile of a part
+    set_constant("fastembed.counts.groups.SHARD_COLUMNS", 64)  # of which there are several in a tile of a part
     reached = []
     alone = Counts.from_corpus(texts, vocabulary, **options, store=tmp_path / "a")
     with ThreadPoolExecutor(3) as executor:
