@@ -58,7 +58,7 @@ def test_train_on_bags(benchmark, dtype, kind):
     rng = np.random.default_rng(0)
     embedding, linear = rng.standard_normal((1_000, DIM), dtype) / 30, rng.standard_normal((DIM, 1_000), dtype)
     ids, targets = rng.integers(0, 1_000, (100, 10)), rng.integers(0, 1_000, 100)
-    inputs = ids if kind == "bags" else ids[:, 0]
+    inputs = list(ids) if kind == "bags" else ids[:, 0]
     trainer = Trainer(embedding.astype(dtype), linear.astype(dtype), threads=1)
     losses = benchmark(trainer.train, inputs, targets, learning_rate=0.0)
     h = trainer.embedding.astype(np.float64)[ids].sum(axis=1) if kind == "bags" else trainer.embedding[inputs]

@@ -5,7 +5,6 @@ An input is the id of a row of the embedding, or a bag: a weighted sum of rows. 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
@@ -88,7 +87,10 @@ def check_inputs(name: str, many: Any, inputs: int, dtype: np.dtype[Any]) -> Inp
         if len(bags) == 0:
             raise ValueError(f"{name} must have at least one row, got shape {many.shape}")
         return bags
-    if not _are_bags(many):
+    if not (isinstance(many, list | tuple) and many and has_dimensions(many[0])):
+        if np.ndim(many) > 1:  # ids of bags of equal length, or numbers of a dense matrix
+            hint = "pass list(X) for bags of ids, csr_array(X) for weights of rows"
+            raise ValueError(f"{name} of shape {np.shape(many)} may be ids or weights: {hint}")
         return check_ids(name, many, inputs)
     parts = [_ids_and_weights(f"{name}[{n}]", bag) for n, bag in enumerate(many)]
     starts = np.cumsum([0, *(len(ids) for ids, _ in parts)])
@@ -111,13 +113,6 @@ def check_bags(name: str, matrix: Any, inputs: int, dtype: np.dtype[Any]) -> Bag
 def is_pair(value: Any) -> bool:
     """Return whether a value is a tuple (ids, weights), which is one bag."""
     return isinstance(value, tuple) and len(value) == 2 and any(map(has_dimensions, value))
-
-
-def _are_bags(many: Any) -> bool:
-    """Return whether inputs are bags, not ids."""
-    if isinstance(many, Sequence) and not isinstance(many, str | bytes | range):
-        return len(many) > 0 and has_dimensions(many[0])
-    return np.ndim(many) > 1
 
 
 def _ids_and_weights(name: str, bag: Any) -> tuple[NDArray[Any], NDArray[np.float64]]:

@@ -398,7 +398,7 @@ class Trainer:
         Parameters
         ----------
         inputs : array_like of int (N,), list of bags or SciPy sparse (N, V_in)
-            Ids; or bags: a list in which each is its ids or a tuple (ids, weights); or the rows of a matrix.
+            Ids; or bags: a list in which each is its ids or a tuple (ids, weights); or the rows of a sparse matrix.
         targets : array_like of int (N,), array_like (N, V) or SciPy sparse (N, V), optional
             The target of each example, as for `step`; by default the inputs themselves, if they are ids.
         learning_rate : float, optional
