@@ -294,7 +294,7 @@ def test_our_side_of_the_tables_exists():
     named = re.findall(r"\b(\w+)\.(\w+)(?=[(`.,])", ours)
     assert len(named) > 20
     assert [name for name in named if name[0] in objects and not hasattr(objects[name[0]], name[1])] == []
-    lines = "train", "count FILE", "export FILE FILE", "train-classifier FILE -o FILE", "predict FILE", "test FILE FILE"
+    lines = "train", "count FILE", "export FILE", "train-classifier FILE -o FILE", "predict FILE", "test FILE FILE"
     lines = *lines, "train-recommender FILE", "recommend FILE ITEM"
     commands = [build_parser().parse_args(line.split()).parser for line in lines]
     help_text = "".join(command.format_help() for command in commands)

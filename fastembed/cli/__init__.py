@@ -106,9 +106,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = sys.argv[1:] if argv is None else argv
     parser = build_parser(words[0] if words and words[0] in COMMANDS else None)
-    if words and words[0] not in COMMANDS and not words[0].startswith("-"):
+    if words and words[0] not in (*COMMANDS, "-h", "--help", "--version"):
         near = nearest(words[0], list(COMMANDS))
-        parser.error(f"there is no command {words[0]!r}{near and f'; did you mean {near}?'}")
+        hint = "; options follow the command" if words[0].startswith("-") else near and f"; did you mean {near}?"
+        parser.error(f"there is no command {words[0]!r}{hint}")
     arguments = parser.parse_args(words)
     try:
         if hasattr(sys.stdout, "reconfigure"):

@@ -159,11 +159,6 @@ def add_output(to: Group, default: str) -> None:
     text = "the file to write; an existing file is replaced only if you name it"
     add_option(to, "-o --output", text, shown=default, metavar="FILE")
     to.set_defaults(default_output=default)
-    add_quiet(to)
-
-
-def add_quiet(to: Group) -> None:
-    """Add the option that keeps stdout empty and draws no progress bars."""
     add_flag(to, "--quiet", "print nothing but errors and warnings")
 
 

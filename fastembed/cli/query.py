@@ -253,16 +253,15 @@ def _described(arguments: argparse.Namespace, metadata: dict[str, Any]) -> str:
 
 def add_export(commands: common.Commands) -> None:
     """Add the command to the parser."""
-    command = common.add_command(commands, "export", export, example="model.safetensors vectors.vec.gz")
+    command = common.add_command(commands, "export", export, example="model.safetensors -o vectors.vec.gz")
     inputs.add_vectors(command)
-    command.add_argument("output", metavar="OUTPUT", help="the file to write")
+    common.add_output(command, "vectors.txt")
     writable = tuple(name for name, form in FORMATS.items() if form.write)
-    common.add_option(command, "--format", "the format of OUTPUT", shown="by OUTPUT's suffix", choices=writable)
-    common.add_quiet(command)
+    common.add_option(command, "--format", "the format of the output", shown="by its suffix", choices=writable)
 
 
 def export(arguments: argparse.Namespace) -> None:
-    """Write vectors in another format, which the suffix of OUTPUT names.
+    """Write vectors in another format, which the suffix of the output names.
 
     Character n-grams are written as .safetensors alone; other formats get the words, which the answer says.
     """

@@ -26,11 +26,11 @@ HOSTILE = "red\x1b[31m\x07", "left\u202eright", "two\nlines\x9b2J"
         ("phrases absent.txt -o ./absent.txt", "is read"),
         ("neighbors absent.txt king", "absent.txt"),
         ("evaluate absent.txt --similarity s", "absent.txt"),
-        ("export absent.txt absent.txt", "is read"),
+        ("export absent.txt -o absent.txt", "is read"),
         # before anything is read
         ("train absent.txt -o nowhere/v", "nowhere"),
         ("phrases absent.txt -o nowhere/v", "nowhere"),
-        ("export absent.txt nowhere/v", "nowhere"),
+        ("export absent.txt -o nowhere/v", "nowhere"),
         ("plot absent.txt -o nowhere/v.png", "nowhere"),
     ],
 )

@@ -76,7 +76,7 @@ def test_analogy_prints_json(document, saved):
 def test_purpose_chooses_the_vectors_of_a_model(document, run, model, tmp_path):
     answers = [document("neighbors", model, "cat", "--purpose", purpose) for purpose in ("analogies", "relatedness")]
     assert document("neighbors", model, "cat") == answers[0] != answers[1]
-    assert run("export", model, tmp_path / "r.vec", "--purpose", "relatedness", "--quiet") == (0, "", "")
+    assert run("export", model, "-o", tmp_path / "r.vec", "--purpose", "relatedness", "--quiet") == (0, "", "")
     expected = SkipGram.load(model).vectors_for("relatedness")
     assert (Vectors.load(tmp_path / "r.vec").matrix == expected.matrix).all()
 
@@ -143,7 +143,7 @@ def test_info_shows_the_versions_of_the_installation(run, document):
 
 @pytest.mark.parametrize("name", ["v.txt", "v.vec.gz", "v.bin", "v.glove", "w.safetensors"])
 def test_every_format_is_written_and_read_back(run, document, saved, tmp_path, name):
-    code, out, err = run("export", saved, tmp_path / name)
+    code, out, err = run("export", saved, "-o", tmp_path / name)
     assert (code, err) == (0, "")
     form = format_of(name)
     size = (tmp_path / name).stat().st_size
@@ -156,7 +156,7 @@ def test_every_format_is_written_and_read_back(run, document, saved, tmp_path, n
 
 def test_a_format_can_be_named(run, document, saved, tmp_path):
     output = tmp_path / "v.txt"
-    assert run("export", saved, output, "--format", "glove", "--quiet") == (0, "", "")
+    assert run("export", saved, "-o", output, "--format", "glove", "--quiet") == (0, "", "")
     assert output.read_text(encoding="utf-8").startswith("man 1 0 0\n")
     for options in ((), ("--input-format", "glove")):  # it begins with a vector
         assert run("neighbors", output, "king", *options)[0] == 0
@@ -165,8 +165,8 @@ def test_a_format_can_be_named(run, document, saved, tmp_path):
 
 
 def test_ngrams_that_the_format_cannot_hold_are_left_out_and_named(run, composing, tmp_path):
-    code, out, err = run("export", composing, tmp_path / "v.vec")
+    code, out, err = run("export", composing, "-o", tmp_path / "v.vec")
     assert (code, err) == (0, "")
     assert ": 4 vectors of dimension 3, without the 9 buckets of n-grams, text of fastText, float32" in out
-    assert "without" not in run("export", composing, tmp_path / "w.safetensors")[1]
+    assert "without" not in run("export", composing, "-o", tmp_path / "w.safetensors")[1]
     np.testing.assert_array_equal(Vectors.load(tmp_path / "w.safetensors")["manly"], Vectors.load(composing)["manly"])
