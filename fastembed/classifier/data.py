@@ -312,7 +312,7 @@ def _labelled_rows(
         columns = [Records(source, name) for name in names]
         yield from ((f"document {number}", row) for number, row in enumerate(zip(*columns, strict=True)))
         return
-    for file in chain.from_iterable(map(Structure(names[0], header).find, path_list(source))):
+    for file in Structure(names[0], header).find(source):
         with closing(field_rows(file, names, header=header, errors=errors)) as rows:
             for number, row in rows:
                 yield row_place(file, number), (row,) if isinstance(row, BadRow) else row

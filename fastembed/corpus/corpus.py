@@ -28,7 +28,7 @@ from fastembed.corpus.chunks import (
 from fastembed.corpus.documents import BadRow, Document, DocumentChunk, Records, checked_documents, document_chunks
 from fastembed.corpus.ledger import Ledger, record_lines
 from fastembed.corpus.reading import Reading, apply_valid, checked_reading, split_tokens
-from fastembed.corpus.sources import FilePart, Structure, TextFile, form_of, is_structured, path_list, shared_file
+from fastembed.corpus.sources import FilePart, Structure, TextFile, check_texts, form_of, is_structured, shared_file
 from fastembed.corpus.tables import file_documents
 
 # All that a corpus can be; see the docstring of the package
@@ -49,7 +49,9 @@ REPORT_EVERY = 1024  # documents in memory between two calls of the progress fun
 NO_IDS = np.empty(0, dtype=np.int32)
 
 
-def as_corpus(source: Source, reading: Reading | None = None, field: str | int | None = None) -> Corpus:
+def as_corpus(
+    source: Source, reading: Reading | None = None, field: str | int | None = None, *, check_names: bool = True
+) -> Corpus:
     r"""Return a source as a corpus.
 
     Parameters
@@ -61,6 +63,9 @@ def as_corpus(source: Source, reading: Reading | None = None, field: str | int |
         differs.
     field : str or int, optional
         The field of the texts in structured files, a table or records.
+    check_names : bool
+        Whether a list of str that are all names of files is rejected. A query allows them: its answer must not depend
+        on files.
 
     Raises
     ------
@@ -87,6 +92,8 @@ def as_corpus(source: Source, reading: Reading | None = None, field: str | int |
         return source
     if form_of(source, texts=field is None) == "files":
         return FileCorpus(cast("Any", source), reading=reading, field=field)
+    if check_names:
+        check_texts(source)
     corpus = DocumentCorpus(cast("Any", source), reading=reading, field=cast("Any", field))
     corpus.known_reading = reading
     return corpus
@@ -144,7 +151,7 @@ class FileCorpus:
     ) -> None:
         self.reading = checked_reading(reading)
         self._structure = Structure(field, header, skip_bad)
-        self._files = [file for path in path_list(paths) for file in self._structure.find(path)]
+        self._files = self._structure.find(paths)
         self.names = [file.name for file in self._files]
         self.known_reading: Reading | None = self.reading  # vocabularies and models keep it
 

@@ -172,7 +172,14 @@ def path_list(paths: Any) -> list[str | os.PathLike[str]]:
     return listed
 
 
-def find_files(path: str | os.PathLike[str]) -> list[TextFile]:
+def check_texts(texts: Any) -> None:
+    """Raise TypeError if all items of a list are names of files: the user may mean the files."""
+    names = texts if isinstance(texts, list | tuple) else ()
+    if names and all(isinstance(name, str) and FILE_NAME.fullmatch(name) and Path(name).is_file() for name in names):
+        raise TypeError(f"a str in a list is a text: for files pass one str, or [pathlib.Path({names[0]!r}), ...]")
+
+
+def find_files(path: str | os.PathLike[str], hint: str = "") -> list[TextFile]:
     """Return the files that a path stands for, in the order of their names.
 
     Standard input and named pipes are copied to a temporary file.
@@ -182,6 +189,8 @@ def find_files(path: str | os.PathLike[str]) -> list[TextFile]:
     path : path-like
         A file; a folder, for all files below that are not hidden, without linked folders; a pattern of :mod:`glob`; or
         ``-`` for standard input. Each may be a URL of fsspec, such as ``s3://bucket/texts/*.gz``.
+    hint : str
+        The end of the error for a str that looks like data rather than a path: how to pass data.
 
     Raises
     ------
@@ -215,8 +224,8 @@ def find_files(path: str | os.PathLike[str]) -> list[TextFile]:
     if not files:
         if os.path.isdir(name):  # noqa: PTH112
             raise FileNotFoundError(f"the folder {name!r} holds no file")
-        hint = "; pass [text] if it is a text" if isinstance(path, str) and not FILE_NAME.fullmatch(name) else ""
-        raise FileNotFoundError(f"no such file: {name[:500]!r}{hint}")
+        end = f"; {hint}" if hint and isinstance(path, str) and not FILE_NAME.fullmatch(name) else ""
+        raise FileNotFoundError(f"no such file: {name[:500]!r}{end}")
     return [RegularFile(p) for p in files]
 
 
@@ -391,20 +400,23 @@ class Structure:
         if not self.header and not str(self.field).isdecimal():
             raise ValueError(f"header=False needs the number of a field, got field={self.field!r}")
 
-    def find(self, path: str | os.PathLike[str]) -> list[TextFile]:
-        """Return the files that a path stands for. With a field, a folder stands for its structured files only.
+    def find(self, paths: Any) -> list[TextFile]:
+        """Return the files that paths stand for. With a field, a folder stands for its structured files only.
 
         Raises
         ------
         ValueError
             If there is no field, and the rows of a file have fields.
         """
-        files = find_files(path)
-        if self.field is not None and is_folder(path):
-            files = list(filter(is_structured, files))
-            if not files:
-                names = ", ".join(STRUCTURED)
-                raise FileNotFoundError(f"the folder {os.fspath(path)!r} has no file that ends in one of {names}")
+        files: list[TextFile] = []
+        for path in path_list(paths):
+            inside = find_files(path, "pass [text] if it is a text")
+            if self.field is not None and is_folder(path):
+                inside = list(filter(is_structured, inside))
+                if not inside:
+                    names = ", ".join(STRUCTURED)
+                    raise FileNotFoundError(f"the folder {os.fspath(path)!r} has no file that ends in one of {names}")
+            files += inside
         for file in files:
             if self.field is None and STRUCTURED.get(suffix_of(file.name), "JSON lines") != "JSON lines":
                 raise ValueError(f"{file.name!r} has fields: name the field of the text by field or --field")

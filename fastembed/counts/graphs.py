@@ -21,7 +21,6 @@ from collections.abc import Generator, Hashable, Iterator, Sequence
 from contextlib import closing
 from importlib import import_module
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,7 +35,7 @@ from fastembed._kernels import kernels_for
 from fastembed.corpus.corpus import FileCorpus, Progress
 from fastembed.corpus.documents import BadRow, column_values
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.sources import TextFile, column_names, find_files, form_of, is_url, path_list, suffix_of
+from fastembed.corpus.sources import TextFile, column_names, find_files, form_of, path_list, suffix_of
 from fastembed.corpus.tables import csv_rows, field_rows, row_place
 from fastembed.counts.groups import RowBatch
 from fastembed.counts.pairs import both_ways, name_ids, tokens_of
@@ -159,7 +158,7 @@ def edges_of_file(paths: Any, ledger: Ledger, *, weights: bool = True) -> Edges:
     ids: dict[Hashable, int] = {}
     ends: list[int] = []
     amounts: list[float] = []
-    files = [file for path in path_list(paths) for file in find_files(path if is_url(path) else Path(path))]
+    files = [file for path in path_list(paths) for file in find_files(path)]
     for file in files:
         table = suffix_of(file.name) in (".csv", ".tsv")
         for number, line in _table_edges(file, weights, ledger) if table else _text_edges(file, ledger):

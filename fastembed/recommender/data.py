@@ -208,7 +208,8 @@ def read_interactions(
     """
     fields = [field for field in (user, item, weight) if field is not None]
     form, header = form_of(source, texts=False), check_flag("header", header)
-    files = _files_of(source) if form == "files" else []
+    paths = path_list(source) if form == "files" else []
+    files = [file for path in paths for file in find_files(path, "baskets are lists, as [['milk', 'bread']]")]
     if form == "table" or (files and fields) or any(map(is_structured, files)):
         if user is None or item is None:
             raise ValueError("a table of pairs needs user and item, or --user and --item: the names of two fields")
@@ -229,15 +230,6 @@ def read_interactions(
     else:
         raise TypeError(f"X must be a sparse matrix, pairs, or baskets, got {shown(source)}")
     return _in_order(data)
-
-
-def _files_of(source: Any) -> list[TextFile]:
-    """Return the files of paths; an error for no file also says what baskets are."""
-    try:
-        return [file for path in path_list(source) for file in find_files(path)]
-    except FileNotFoundError as error:
-        reason, hint, _ = str(error).partition("; pass [text]")
-        raise FileNotFoundError(f"{reason}; baskets are lists, as [['milk', 'bread']]" if hint else reason) from None
 
 
 def _in_order(data: Interactions) -> Interactions:

@@ -7,14 +7,12 @@ from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from scipy.sparse import issparse
 
 from fastembed.corpus.corpus import Corpus, Source, as_corpus
 from fastembed.corpus.ledger import HELD_OUT, Ledger, LineSplit, check_reread
-from fastembed.corpus.sources import FILE_NAME
 from fastembed.counts.counts import Counts
 from fastembed.skipgram.estimate import WRITTEN_BYTES, counting_memory, estimate_of, with_fewest_counts
 from fastembed.skipgram.model import FittedModel, check_counted_alike
@@ -76,9 +74,6 @@ def _check_text(source: TrainingInput, run: Run) -> None:
         raise ValueError("validation_counts need counts; for a text, early_stopping=True holds out lines")
     if run.ranks.comm is not None:
         raise ValueError("comm needs counts, got a text: count it first, by SkipGram.count")
-    names = source.corpus if isinstance(source.corpus, list | tuple) and source.field is None else ()
-    if names and all(isinstance(name, str) and FILE_NAME.fullmatch(name) and Path(name).is_file() for name in names):
-        raise TypeError(f"a str in a list is a text: for files pass one str, or [pathlib.Path({names[0]!r}), ...]")
 
 
 def _aligned(counts: Counts, source: TrainingInput, options: SkipGramOptions) -> CountPair:

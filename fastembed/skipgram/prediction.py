@@ -180,6 +180,8 @@ def document_vectors(
     """
     check_choice("method", method, ("mean", "sif", "fit"))
     counts, matrix = _token_bags(model, documents, drops)
+    if unknown := int((np.diff(counts.indptr) == 0).sum()):
+        warn_user(f"{unknown:,} of {counts.shape[0]:,} documents have no known word: their vectors are zero")
     if method != "fit":
         return _mean_vectors(counts, matrix, model.vocabulary.counts if method == "sif" else None)
     contexts = counts[:, : model.max_contexts]

@@ -16,7 +16,7 @@ from fastembed._base.estimator import Transformer, with_known_names
 from fastembed._base.memory import check_memory_limit
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_flag, check_integer
-from fastembed.corpus.corpus import Source
+from fastembed.corpus.corpus import Source, as_corpus
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
 from fastembed.counts.counts import Counts
@@ -581,6 +581,11 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
         ndarray (n_documents, D), float32; or a DataFrame, see :meth:`set_output`
             The vector of a document without a known word is zero.
 
+        Warns
+        -----
+        UserWarning
+            If documents have no known word.
+
         Notes
         -----
         A word counts as often as it occurs. With `subwords`, the vectors of unknown words are composed, unless `drop`
@@ -596,7 +601,8 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
         from fastembed.skipgram.prediction import document_vectors
 
         model, options = self._fitted, self._options()
-        texts, pool = corpus_for(documents, field, options, model), Pool(check_threads(options.threads))
+        reading, pool = model.reading_of(documents, options.reading), Pool(check_threads(options.threads))
+        texts = as_corpus(documents, reading, field, check_names=False)
         vectors = document_vectors(model, texts, model.options.dropping(), method, pool)
         return estimator.output(self, vectors, documents)
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from fastembed import SkipGram, Vocabulary
+from fastembed import Counts, SkipGram, Vocabulary
+from fastembed.corpus import Phrases
 from fastembed.skipgram.estimate import Estimate
 
 SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None}
@@ -131,9 +132,20 @@ def test_names_of_files_in_a_list_are_not_taken_as_texts(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in names:
         Path(name).touch()
-    with pytest.raises(TypeError, match=r"is a text: for files pass one str, or \[pathlib.Path\('a.txt'\), ...\]$"):
-        SkipGram(min_count=1).fit(names)
     model = SkipGram(min_count=1).fit(["a.txt", "a.txt b.txt"])
+    readers = (
+        SkipGram(min_count=1).fit,
+        model.partial_fit,
+        model.count,
+        model.perplexity,
+        Vocabulary.from_corpus,
+        lambda texts: Counts.from_corpus(texts, model.vocabulary),
+        lambda texts: Counts.from_baskets(texts, model.vocabulary),
+        Phrases.from_corpus,
+    )
+    for read in readers:
+        with pytest.raises(TypeError, match=r"is a text: for files pass one str, or \[pathlib.Path\('a.txt'\), ...\]$"):
+            read(names)
     assert model.transform(names).any()  # an answer does not depend on files
 
 

@@ -237,7 +237,8 @@ def test_transform_is_the_mean_of_the_known_words(labelled):
     documents, _ = labelled
     model = SkipGram(**SETTINGS).fit(documents)
     texts = ["lamb stew lamb unknown", "", "unknown", "fog", *documents[:20]]
-    found = model.transform(texts)
+    with pytest.warns(UserWarning, match="^2 of 24 documents have no known word: their vectors are zero$"):
+        found = model.transform(texts)
     assert found.shape == (24, 4)
     assert found.dtype == np.float32
     for row, text in zip(found, texts, strict=True):
@@ -246,7 +247,8 @@ def test_transform_is_the_mean_of_the_known_words(labelled):
         assert_allclose(row, expected, rtol=0, atol=1e-6)
     assert not found[1].any()
     assert not found[2].any()
-    assert_array_equal(found, model.transform([text.split() for text in texts]))
+    with pytest.warns(UserWarning, match="no known word"):
+        assert_array_equal(found, model.transform([text.split() for text in texts]))
     assert model.transform([]).shape == (0, 4)
 
 
