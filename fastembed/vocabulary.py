@@ -30,9 +30,9 @@ from fastembed.corpus.tokens import (
 
 __all__ = ["Vocabulary"]
 
-Piece: TypeAlias = tuple[Int32, int]  # ids with -1 after each sequence, and the number of tokens among them
+Piece: TypeAlias = tuple[Int32, int]  # the ids of a chunk, -1 after each sequence, and the number of tokens among them
 
-BATCH_IDS = 1 << 16  # smallest number of ids per piece of a corpus of ids
+PIECE_IDS = 1 << 16  # smallest number of ids per piece of a corpus of ids
 
 
 def __dir__() -> list[str]:
@@ -308,7 +308,9 @@ def encode_corpus(
     threads: int,
     lines: LineSplit | None = None,
 ) -> Generator[Int32, None, None]:
-    """Yield the ids of a corpus in order, -1 after each sequence; tokens outside the vocabulary are left out.
+    """Yield the ids of a corpus in pieces, in order, -1 after each sequence; other tokens are left out.
+
+    A piece has the ids of a chunk of text, or of many short sequences of ids.
 
     Parameters
     ----------
@@ -326,12 +328,12 @@ def encode_corpus(
 
         def encode(text: bytes, inside: bool) -> tuple[Piece, int, int, int]:
             ids = np.empty(len(text), np.int32)  # unwritten pages take no memory
-            written, tokens, ended, empty = table.encode(text, inside, ids)
-            return (ids[:written].copy(), written - ended), tokens, ended, empty
+            written, tokens, ends, empty_lines = table.encode(text, inside, ids)
+            return (ids[:written].copy(), written - ends), tokens, ends, empty_lines
 
         pieces = map_text(corpus.chunks(ledger, progress), corpus.reading, encode, ledger, threads)
     else:
-        pieces = _id_batches(corpus_ids(corpus, vocabulary, ledger, progress))
+        pieces = _joined(corpus_ids(corpus, vocabulary, ledger, progress))
     known, select = 0, None if lines is None else line_selector(lines)
     with closing(pieces):
         for piece, tokens in pieces:
@@ -344,16 +346,16 @@ def encode_corpus(
         ledger.dropped[lines.dropped] = known - ledger.tokens_used
 
 
-def _id_batches(sequences: Iterable[Int32]) -> Generator[Piece, None, None]:
-    """Join short sequences of ids into longer arrays, with -1 after each sequence."""
+def _joined(sequences: Iterable[Int32]) -> Generator[Piece, None, None]:
+    """Join short sequences of ids to pieces."""
     end = np.array([-1], dtype=np.int32)
-    batch: list[Int32] = []
-    size = 0
+    piece: list[Int32] = []
+    tokens = 0
     for ids in sequences:
-        batch += (ids, end)
-        size += len(ids)
-        if size + len(batch) // 2 >= BATCH_IDS:
-            yield np.concatenate(batch), size
-            batch, size = [], 0
-    if batch:
-        yield np.concatenate(batch), size
+        piece += (ids, end)
+        tokens += len(ids)
+        if tokens + len(piece) // 2 >= PIECE_IDS:
+            yield np.concatenate(piece), tokens
+            piece, tokens = [], 0
+    if piece:
+        yield np.concatenate(piece), tokens

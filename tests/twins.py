@@ -487,10 +487,10 @@ def valid_utf8(text: bytes) -> bool:
     return True
 
 
-def count_tokens(text: bytes, open_line: bool = False) -> tuple[Counter[bytes], int, int]:
+def count_tokens(text: bytes, inside: bool = False) -> tuple[Counter[bytes], int, int]:
     r"""Return token counts in the order of first occurrence, the number of line ends, and that of empty lines.
 
-    With `open_line`, the first line had tokens before the start of the text.
+    With `inside`, the text continues a line that is not empty.
 
     Examples
     --------
@@ -498,7 +498,7 @@ def count_tokens(text: bytes, open_line: bool = False) -> tuple[Counter[bytes], 
     (Counter({b'to': 2, b'be': 1, b'or': 1}), 2, 1)
     """
     *lines, _ = [line.split() for line in text.split(b"\n")]
-    empty = sum(not line for line in lines) - (open_line and lines[:1] == [[]])
+    empty = sum(not line for line in lines) - (inside and lines[:1] == [[]])
     return Counter(text.split()), len(lines), empty
 
 

@@ -112,9 +112,9 @@ cdef class NeighborTable:
         self.size += 1
         return 0
 
-    def count(self, const uint8_t[::1] text, bint open_line) -> tuple[int, int, int]:
+    def count(self, const uint8_t[::1] text, bint inside) -> tuple[int, int, int]:
         """Count the tokens and the neighbours of a text; arguments and results are as in `TokenTable.count`."""
-        cdef Scan scan = scan_of(text, open_line, NULL)
+        cdef Scan scan = scan_of(text, inside, NULL)
         cdef TokenTable tokens = self.tokens
         cdef Pair pair
         cdef Pair[PAIRS_AHEAD] waiting

@@ -25,16 +25,16 @@ cdef struct Scan:
     int64_t length
     uint64_t hash
     int32_t* ids                        # NULL, or where the scan writes -1 at the end of a line, and moves on
-    bint open_line                      # whether the line at `at` has tokens before it
+    bint inside                         # whether the line at `at` has text before it
     int64_t tokens, lines, empty_lines  # ended lines, and those without a token
 
 
-cdef inline Scan scan_of(const uint8_t[::1] text, bint open_line, int32_t* ids) noexcept nogil:
-    """Return a scan at the start of a text; `open_line` says whether its first line has tokens before the text."""
+cdef inline Scan scan_of(const uint8_t[::1] text, bint inside, int32_t* ids) noexcept nogil:
+    """Return a scan at the start of a text; `inside` says whether the text continues a line that is not empty."""
     cdef const uint8_t* first = &text[0] if text.shape[0] else NULL
     cdef Scan scan
     scan.at, scan.end = first, first + text.shape[0]
-    scan.ids, scan.open_line = ids, open_line
+    scan.ids, scan.inside = ids, inside
     scan.tokens = scan.lines = scan.empty_lines = 0
     return scan
 
@@ -46,8 +46,8 @@ cdef inline bint next_token(Scan* scan) noexcept nogil:
     while at < scan.end and SPACE[at[0]]:
         if at[0] == 10:
             scan.lines += 1
-            scan.empty_lines += not scan.open_line
-            scan.open_line = False
+            scan.empty_lines += not scan.inside
+            scan.inside = False
             if scan.ids != NULL:
                 scan.ids[0] = -1
                 scan.ids += 1
@@ -62,5 +62,5 @@ cdef inline bint next_token(Scan* scan) noexcept nogil:
     scan.length = at - scan.token
     scan.hash = spread(h)
     scan.tokens += 1
-    scan.open_line = True
+    scan.inside = True
     return True

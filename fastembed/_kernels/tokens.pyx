@@ -98,36 +98,36 @@ cdef class TokenTable:
             first = token
             self.add(first, len(token), hash_of(first, len(token)), 0)
 
-    def sort_into_parts(self, int32_t[::1] ids, int64_t[::1] starts):
-        """Sort the ids by parts: the hash of a token selects one of P parts, a power of two.
+    def sort_into_buckets(self, int32_t[::1] ids, int64_t[::1] starts):
+        """Sort the ids by buckets: the hash of a token selects one of B buckets, a power of two.
 
         Parameters
         ----------
         ids : int32 (number of tokens,), written
-        starts : int64 (P + 1,), written
-            The ids of part k are ``ids[starts[k]:starts[k + 1]]``.
+        starts : int64 (B + 1,), written
+            The ids of bucket k are ``ids[starts[k]:starts[k + 1]]``.
         """
-        cdef int64_t id, part, place = 0, size, parts = starts.shape[0] - 1
+        cdef int64_t id, bucket, place = 0, size, buckets = starts.shape[0] - 1
         with nogil:
             starts[:] = 0
             for id in range(self.table.size):
-                starts[self.part_of(id, parts)] += 1
-            for part in range(parts):
-                size = starts[part]
-                starts[part] = place
+                starts[self.bucket_of(id, buckets)] += 1
+            for bucket in range(buckets):
+                size = starts[bucket]
+                starts[bucket] = place
                 place += size
             for id in range(self.table.size):
-                part = self.part_of(id, parts)
-                ids[starts[part]] = <int32_t>id
-                starts[part] += 1
-            # Each start is now the start of the next part
-            for part in range(parts, 0, -1):
-                starts[part] = starts[part - 1]
+                bucket = self.bucket_of(id, buckets)
+                ids[starts[bucket]] = <int32_t>id
+                starts[bucket] += 1
+            # Each start is now the start of the next bucket
+            for bucket in range(buckets, 0, -1):
+                starts[bucket] = starts[bucket - 1]
             starts[0] = 0
 
-    cdef inline int64_t part_of(self, int64_t id, int64_t parts) noexcept nogil:
+    cdef inline int64_t bucket_of(self, int64_t id, int64_t buckets) noexcept nogil:
         # By high bits of the hash, since low bits choose the slot
-        return (scan_hash_of(&self.table, id) >> 32) & (parts - 1)
+        return (scan_hash_of(&self.table, id) >> 32) & (buckets - 1)
 
     def merge(self, TokenTable other not None, const int32_t[::1] ids=None):
         """Add the tokens with some ids, or all tokens, of another table, and their counts."""
@@ -140,31 +140,31 @@ cdef class TokenTable:
                     table.text + start_of(table, id), length_of(table, id), scan_hash_of(table, id), other.counts()[id],
                 )
 
-    def count(self, const uint8_t[::1] text, bint open_line) -> tuple[int, int, int]:
+    def count(self, const uint8_t[::1] text, bint inside) -> tuple[int, int, int]:
         """Count the tokens of a text.
 
         Parameters
         ----------
         text : uint8 (n,)
             Valid UTF-8 that does not begin or end inside a token.
-        open_line : bool
-            Whether the first line has tokens before this text.
+        inside : bool
+            Whether the text continues a line that is not empty.
 
         Returns
         -------
         tokens, lines, empty_lines : int
-            Numbers of tokens, of lines that end in this text, and of such lines without a token.
+            Numbers of tokens, of lines that end in this text, and of empty lines among these.
         """
-        cdef Scan scan = scan_of(text, open_line, NULL)
+        cdef Scan scan = scan_of(text, inside, NULL)
         with nogil:
             while next_token(&scan):
                 self.add(scan.token, scan.length, scan.hash, 1)
         return scan.tokens, scan.lines, scan.empty_lines
 
-    def number(self, const uint8_t[::1] text, bint open_line, int32_t[::1] ids) -> tuple[int, int, int, int]:
+    def number(self, const uint8_t[::1] text, bint inside, int32_t[::1] ids) -> tuple[int, int, int, int]:
         """Count the tokens of a text, as :meth:`count`, and write their ids, as :meth:`encode`."""
         cdef int32_t* first = &ids[0] if ids.shape[0] else NULL
-        cdef Scan scan = scan_of(text, open_line, first)
+        cdef Scan scan = scan_of(text, inside, first)
         with nogil:
             while next_token(&scan):
                 scan.ids[0] = <int32_t>self.add(scan.token, scan.length, scan.hash, 1)
@@ -180,13 +180,13 @@ cdef class TokenTable:
             out.at += 1
 
     def encode(
-        self, const uint8_t[::1] text, bint open_line, int32_t[::1] ids, bint gaps=False,
+        self, const uint8_t[::1] text, bint inside, int32_t[::1] ids, bint gaps=False,
     ) -> tuple[int, int, int, int]:
         """Write the ids of a text's tokens that are in the table, and -1 at the end of each line.
 
         Parameters
         ----------
-        text, open_line
+        text, inside
             As for :meth:`count`.
         ids : int32 (at least n,), written
         gaps : bool
@@ -197,7 +197,7 @@ cdef class TokenTable:
         written, tokens, lines, empty_lines : int
             Elements of `ids` written; the others as for :meth:`count`.
         """
-        cdef Scan scan = scan_of(text, open_line, NULL)
+        cdef Scan scan = scan_of(text, inside, NULL)
         cdef int32_t* first = &ids[0] if ids.shape[0] else NULL
         cdef Written out = Written(first, 0, gaps)
         cdef Sought[TOKENS_AHEAD] waiting

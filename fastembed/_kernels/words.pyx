@@ -122,7 +122,7 @@ cdef struct Writer:
     uint8_t* out            # where the next byte is written
     bint keep_case
     int digits              # KEEP, SHAPE or DROP
-    bint inside             # the output ends in a word, which a letter would extend
+    bint in_word            # the output ends in a word, which a letter would extend
     bint ideograph          # the output ends in an ideograph, which a mark would extend
     bint apostrophe         # an apostrophe is pending: it is part of the word if a letter follows
     bint cased              # the last character of the word that is not IGNORED is cased
@@ -141,7 +141,7 @@ cdef inline void end_word(Writer* w) noexcept nogil:
                 w.out[0] = 39 if old[0] == 39 else 48
                 w.out += 1
             old += 1
-    w.inside = w.ideograph = w.apostrophe = False
+    w.in_word = w.ideograph = w.apostrophe = False
     w.sigma = w.number = NULL
 
 
@@ -154,10 +154,10 @@ cdef inline void put_space(Writer* w, uint8_t space) noexcept nogil:
 cdef inline void put_letter(Writer* w, uint32_t point, const Character* c) noexcept nogil:
     """Write one character of a word."""
     cdef bint cased = w.cased
-    if not w.inside:
+    if not w.in_word:
         if w.ideograph:
             put_space(w, 32)
-        w.inside = True
+        w.in_word = True
         w.number = w.out if w.digits != KEEP else NULL
         w.cased = cased = False
     elif w.apostrophe:
@@ -185,15 +185,15 @@ cdef inline void put_letter(Writer* w, uint32_t point, const Character* c) noexc
 
 cdef inline void put_character(Writer* w, uint32_t point, const Character* c) noexcept nogil:
     if c.flags & IDEOGRAPH or (c.flags & MARK and w.ideograph):
-        if c.flags & IDEOGRAPH and (w.inside or w.ideograph):
+        if c.flags & IDEOGRAPH and (w.in_word or w.ideograph):
             put_space(w, 32)
         w.out += encode(point, w.out)
         w.ideograph = True
-    elif c.flags & (WORD | MARK) == WORD or w.inside and (c.flags & MARK or point == ZWNJ or point == ZWJ):
+    elif c.flags & (WORD | MARK) == WORD or w.in_word and (c.flags & MARK or point == ZWNJ or point == ZWJ):
         put_letter(w, point, c)
     elif point == SOFT_HYPHEN:
         pass
-    elif (point == 39 or point == RIGHT_QUOTE) and w.inside and not w.apostrophe:
+    elif (point == 39 or point == RIGHT_QUOTE) and w.in_word and not w.apostrophe:
         w.apostrophe = True
     else:
         put_space(w, 10 if point == 10 else 32)
@@ -203,7 +203,7 @@ cdef inline bint plain_letter(Writer* w, uint32_t point, const Character* c) noe
     """Return whether the only rule for a character is lower case; if so, note whether it is cased."""
     if (
         c.flags & (WORD | MARK | NUMBER | IDEOGRAPH | IGNORED) != WORD or point == SIGMA
-        or not w.inside or w.apostrophe or w.sigma != NULL or w.number != NULL
+        or not w.in_word or w.apostrophe or w.sigma != NULL or w.number != NULL
     ):
         return False
     w.cased = c.flags & CASED != 0
@@ -232,7 +232,7 @@ cdef uint8_t* put_words(const uint8_t* t, int64_t n, bint keep_case, int digits,
     cdef uint8_t last
     cdef Writer w   # the compiler can hold a local variable in registers
     w.out, w.keep_case, w.digits = out, keep_case, digits
-    w.inside = w.ideograph = w.apostrophe = w.cased = False
+    w.in_word = w.ideograph = w.apostrophe = w.cased = False
     w.sigma = w.number = NULL
     while t < end:
         while end - t >= RUN and not put_run(t, w.out, 0 if w.keep_case else 32, w.digits != KEEP):
@@ -240,7 +240,7 @@ cdef uint8_t* put_words(const uint8_t* t, int64_t n, bint keep_case, int digits,
             w.out += RUN
             last = (t - 1)[0]
             w.cased = 97 <= last | 32 <= 122
-            w.inside = w.cased or 48 <= last <= 57
+            w.in_word = w.cased or 48 <= last <= 57
         # Read this run by characters, and more text while it depends on a state that `put_run` does not know
         stop = t + RUN if end - t >= RUN else end
         while t < stop or t < end and (w.ideograph or w.apostrophe or w.sigma != NULL or w.number != NULL):
@@ -320,8 +320,8 @@ cdef inline int64_t hyphen_before(const uint8_t* t, int64_t i) noexcept nogil:
     return size if is_letter(t + k) else 0
 
 
-cdef uint8_t* put_sequences(const uint8_t* t, int64_t n, int unit, bint open, bint last, uint8_t* out) noexcept nogil:
-    """Write the sequences of a text, which begins inside a sequence if `open`; return the end of the output."""
+cdef uint8_t* put_sequences(const uint8_t* t, int64_t n, int unit, bint inside, bint last, uint8_t* out) noexcept nogil:
+    """Write the sequences of a text, as :func:`sequences`; return the end of the output."""
     cdef uint8_t stops = NEWLINE | STOP if unit == SENTENCE else NEWLINE
     cdef int64_t i = 0, begin, k, after, newlines, size
     cdef uint32_t point
@@ -335,17 +335,17 @@ cdef uint8_t* put_sequences(const uint8_t* t, int64_t n, int unit, bint open, bi
         size = hyphen_before(t, begin) if newlines == 1 and i < n else 0
         if size and is_letter(t + i):
             out -= size
-        elif open and (newlines > 1 and unit != DOCUMENT or last and i == n):
+        elif inside and (newlines > 1 and unit != DOCUMENT or last and i == n):
             out[0] = 10
             out += 1
-            open = False
-        elif open and (i > begin or i == n):
+            inside = False
+        elif inside and (i > begin or i == n):
             out[0] = 32
             out += 1
         if i == n:
             return out
         # A passage up to white space with a newline in it, or up to the end of a sentence
-        open, begin, ends = True, i, False
+        inside, begin, ends = True, i, False
         while i < n:
             if not KINDS[t[i]] & stops:
                 i += 1
@@ -371,7 +371,7 @@ cdef uint8_t* put_sequences(const uint8_t* t, int64_t n, int unit, bint open, bi
         if ends:
             out[0] = 10
             out += 1
-            open = False
+            inside = False
 
 
 def sequences(const uint8_t[::1] text, int unit, bint inside, bint last) -> bytes:

@@ -1,6 +1,6 @@
 """The text of a file in chunks, decompressed while it is read.
 
-A chunk is up to about 4 MB of whole sequences, or a piece of a longer sequence. Threads read chunks independently.
+A chunk is up to about 4 MB: whole sequences, or a section of a longer sequence. Threads read chunks independently.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _WORD_END = re.compile(rb"[^0-9A-Za-z'\x80-\xff]|" + _BEFORE_HAN)
 
 @dataclass(frozen=True)
 class TextChunk:
-    r"""Whole sequences of a text, or a piece of a sequence that is longer than a chunk; a `Cut` chooses the end.
+    r"""Whole sequences of a text, or a section of a sequence that is longer than a chunk; a `Cut` chooses the end.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class TextChunk:
     offset, size : int
         The place of the chunk in the decompressed text, and its number of bytes there.
     inside : bool
-        Whether the chunk continues a sequence that is not empty.
+        Whether the chunk continues a sequence that is not empty: more than white space stands before the chunk.
     last : bool
         Whether the file is known to end here. The last chunk of a file may have False.
     """
@@ -149,13 +149,13 @@ def read_chunks(
     """
     kept: list[bytes] = []  # the bytes behind the last cut
     line, offset, ended, inside = 1, 0, True, False
-    with closing(read_data(file, report)) as pieces:
-        for data in chain(pieces, [b""]):
+    with closing(read_data(file, report)) as reads:
+        for data in chain(reads, [b""]):
             last = not data
             if data:
-                cut, ends = cut_text(data)
-                # A short piece ends the file: it is cut only at the end of a sequence
-                if not cut or (not ends and len(data) < CHUNK_BYTES):
+                cut, ended = cut_text(data)
+                # A short read ends the file: it is cut only at the end of a sequence
+                if not cut or (not ended and len(data) < CHUNK_BYTES):
                     kept.append(data)
                     if sum(map(len, kept)) > LONGEST_TOKEN:
                         raise token_without_end(file.name, line)
@@ -163,20 +163,19 @@ def read_chunks(
                 size = sum(map(len, kept)) + cut
             elif kept or not ended:
                 size = sum(map(len, kept))
-                cut, ends, data = 1, True, b"\n"
+                cut, ended, data = 1, True, b"\n"
             else:
                 return
             whole, rest = b"".join((*kept, data[:cut])), data[cut:]
             whole = whole if offset else _without_mark(whole)
             yield TextChunk(whole, file.name, line, offset, size, inside, last)
-            ended = ends
             inside = not ended and (inside or not whole.isspace())
             line, offset = line + whole.count(b"\n"), offset + size
             kept = [rest] if rest else []
 
 
 def read_data(file: TextFile, report: Callable[[int], object] | None = None) -> Generator[bytes, None, None]:
-    """Yield the decompressed bytes of a file, piece by piece; `report` is called with the bytes read from disk.
+    """Yield the decompressed bytes of a file, a read at a time; `report` is called with the bytes read from disk.
 
     Raises
     ------
@@ -358,27 +357,27 @@ def plain_chunks(
     """
     (begin, stop), inside = part or (0, file.size), False
     origin, size = begin, file.chunk_bytes
-    for first in range(-(-begin // size) * size, stop, size):
-        last = min(first + size, file.size)
-        end, ended = (last, True) if last == file.size else _last_cut(file, first, last, cut_text)
+    for low in range(-(-begin // size) * size, stop, size):
+        high = min(low + size, file.size)
+        end, ended = (high, True) if high == file.size else _last_cut(file, low, high, cut_text)
         if report:
-            report(min(last, stop) - origin)
-        if end <= first and last - begin > LONGEST_TOKEN:
+            report(min(high, stop) - origin)
+        if end <= low and high - begin > LONGEST_TOKEN:
             raise token_without_end(file.name, PlainChunk(file, begin, 0, inside).line)
-        if end > first:  # otherwise all bytes belong to the next chunk
+        if end > low:  # otherwise all bytes belong to the next chunk
             chunk = PlainChunk(file, begin, end - begin, inside)
             yield chunk
             begin, inside = end, not ended and (inside or not chunk.text.isspace())
 
 
-def _last_cut(file: PlainFile, first: int, last: int, cut_text: Cut) -> tuple[int, bool]:
-    """Return the last cut between two places, `first` if there is none, and whether a sequence ends there."""
-    start = max(last - TAIL_BYTES, first)
-    place, ended = cut_text(file.read(start, last - start))
+def _last_cut(file: PlainFile, low: int, high: int, cut_text: Cut) -> tuple[int, bool]:
+    """Return the last cut between two places, `low` if there is none, and whether a sequence ends there."""
+    tail = max(high - TAIL_BYTES, low)
+    place, ended = cut_text(file.read(tail, high - tail))
     if ended:
-        return start + place, True
-    place, ended = cut_text(file.read(first, last - first))
-    return first + place, ended
+        return tail + place, True
+    place, ended = cut_text(file.read(low, high - low))
+    return low + place, ended
 
 
 def file_parts(file: TextFile, size: int, cut_text: Cut) -> list[TextFile]:
@@ -389,12 +388,12 @@ def file_parts(file: TextFile, size: int, cut_text: Cut) -> list[TextFile]:
     if file.size() <= size or (plain := open_plain(file)) is None:
         return [file]
     ends, chunk = [0], plain.chunk_bytes
-    for first in range(0, plain.size, chunk):
-        last = min(first + chunk, plain.size)
-        if last == plain.size:
-            ends.append(last)
-        elif last - ends[-1] >= size:
-            end, ended = _last_cut(plain, first, last, cut_text)
+    for low in range(0, plain.size, chunk):
+        high = min(low + chunk, plain.size)
+        if high == plain.size:
+            ends.append(high)
+        elif high - ends[-1] >= size:
+            end, ended = _last_cut(plain, low, high, cut_text)
             if ended:
                 ends.append(end)
     return [FilePart(file, part) for part in itertools.pairwise(ends)]

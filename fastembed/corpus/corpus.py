@@ -215,16 +215,16 @@ class FileCorpus:
         ...     [len(part.names) for part in FileCorpus(folder).parts(20)]
         [2, 1]
         """
-        pieces: list[list[TextFile]] = [[]]
+        parts: list[list[TextFile]] = [[]]
         held, cut = 0, cut_for(self.reading.unit, words=self.reading.words)
         for file in self._files:
-            for piece in [file] if is_structured(file, self._structure.field) else file_parts(file, size, cut):
+            for file_part in [file] if is_structured(file, self._structure.field) else file_parts(file, size, cut):
                 if held >= size:
-                    pieces.append([])
+                    parts.append([])
                     held = 0
-                pieces[-1].append(shared_file(piece))
-                held += piece.size()
-        return [self._only(files) for files in pieces]
+                parts[-1].append(shared_file(file_part))
+                held += file_part.size()
+        return [self._only(files) for files in parts]
 
     def _only(self, files: list[TextFile]) -> FileCorpus:
         part = copy(self)
@@ -405,29 +405,30 @@ def map_text(
     reading : Reading
         If it has a tokenizer or a pattern, one thread makes the tokens, and the function gets the tokens as text.
     function : callable
-        Called with (text, inside): sequences in UTF-8, and whether the first one began in an earlier chunk. Returns the
-        result and the numbers of tokens, of sequences that end here, and of empty sequences that begin and end here.
+        Called with (text, inside): the sequences of a chunk, and `inside` as in a `TextChunk`. Returns the result and
+        the numbers of tokens, of sequences that end here, and of empty sequences among these; if `inside`, the first
+        sequence does not count as empty.
     ledger : Ledger
         Gets the tokens and sequences of all chunks.
     """
     ledger.unit = ledger.unit if reading.unit == "line" else reading.unit
     if not reading.compiled:
         chunks = document_chunks(_token_lists(chunks, reading, ledger))
-    has_token = False  # whether the sequence that continues in the next chunk has a token
+    has_token = False  # whether the sequence that the next chunk continues has a token
     with closing(ordered_map(partial(_mapped_chunk, reading, function), chunks, threads)) as mapped:
         for chunk in mapped:
-            ends_empty = bool(chunk.lines) and chunk.first_without_token and not has_token
+            first_is_empty = chunk.inside and chunk.lines > 0 and not (has_token or chunk.first_has_token)
             ledger.replaced += chunk.replaced
-            record_lines(ledger, chunk.tokens, chunk.lines, chunk.empty_lines + ends_empty)
+            record_lines(ledger, chunk.tokens, chunk.lines, chunk.empty_lines + first_is_empty)
             has_token = chunk.last_has_token or (has_token and not chunk.lines)
             yield chunk.result
 
 
 class MappedChunk(NamedTuple, Generic[Result]):
-    """The result of a function for a chunk, the sizes of the chunk, and the state of its first and last sequences.
+    """What `map_text` keeps of a chunk: what the function returned, and facts of the first and the last sequence.
 
-    `first_without_token`: the first sequence began in an earlier chunk and has no token here. `last_has_token`: the
-    last sequence does not end here and has a token here.
+    `replaced`: the number of U+FFFD put into the text. `inside`: as in a `TextChunk`. `first_has_token`: there is a
+    token before the first end of a sequence. `last_has_token`: there is a token behind the last end of a sequence.
     """
 
     result: Result
@@ -435,15 +436,15 @@ class MappedChunk(NamedTuple, Generic[Result]):
     lines: int
     empty_lines: int
     replaced: int
-    first_without_token: bool
+    inside: bool
+    first_has_token: bool
     last_has_token: bool
 
 
 def _mapped_chunk(reading: Reading, function: ChunkFunction[Result], chunk: Chunk) -> MappedChunk[Result]:
     text, replaced = _read_chunk(chunk, reading)
     first, last = text[: max(text.find(b"\n"), 0)], text[text.rfind(b"\n") + 1 :]
-    first_without_token = chunk.inside and not first.strip()
-    return MappedChunk(*function(text, chunk.inside), replaced, first_without_token, bool(last.strip()))
+    return MappedChunk(*function(text, chunk.inside), replaced, chunk.inside, bool(first.strip()), bool(last.strip()))
 
 
 def _read_chunk(chunk: Chunk, reading: Reading) -> tuple[bytes, int]:

@@ -63,7 +63,7 @@ class Phrases:
 
     Notes
     -----
-    A sequence of more than a megabyte in a file is read in pieces. A phrase that spans two pieces is not joined.
+    A sequence of more than a megabyte in a file is read in sections. A phrase that spans two sections is not joined.
 
     Examples
     --------
@@ -139,9 +139,9 @@ class Phrases:
         max_words = check_integer("max_words", max_words, low=2, high=LONGEST)
         scoring = check_choice("scoring", scoring, tuple(THRESHOLDS))
         least = THRESHOLDS[scoring] if threshold is None else check_number("threshold", threshold, low=-math.inf)
-        inside = () if common is None else check_token_list("common", common)
-        if len(inside) > MOST_COMMON:
-            raise ValueError(f"common must hold at most {MOST_COMMON:,} tokens, got {len(inside):,}")
+        commons = () if common is None else check_token_list("common", common)
+        if len(commons) > MOST_COMMON:
+            raise ValueError(f"common must hold at most {MOST_COMMON:,} tokens, got {len(commons):,}")
         reader, workers = as_corpus(corpus, reading), check_threads(threads)
         scores: dict[Words, float] = {}
         first = Ledger()
@@ -150,10 +150,10 @@ class Phrases:
             chunks: Iterable[Chunk] = reader.chunks(ledger, progress)
             if number == 0:
                 chunks = with_hints(chunks, reader.reading)
-            table = _count(chunks, reader.reading, scores, inside, ledger, workers)
+            table = _count(chunks, reader.reading, scores, commons, ledger, workers)
             if not len(table.tokens) or not ledger.tokens_read:
                 raise empty(reader, ledger)
-            scored = _scored_phrases(table, inside, min_count, scoring, least, extend=number > 0)
+            scored = _scored_phrases(table, commons, min_count, scoring, least, extend=number > 0)
             new = {words: value for words, value in scored.items() if len(words) <= max_words}
             if not new:
                 break
@@ -314,8 +314,8 @@ def _scored_phrases(
     for (first, second, between, _), value in zip(pairs[enough].tolist(), scores[enough].tolist(), strict=True):
         parts = tokens[first].split(glue), tokens[second].split(glue)
         second_digit, first_digit = divmod(between, len(common) + 1)
-        inside = [common[digit - 1] for digit in (first_digit, second_digit) if digit]
-        words = (*map(token_from_bytes, parts[0]), *inside, *map(token_from_bytes, parts[1]))
+        between_words = [common[digit - 1] for digit in (first_digit, second_digit) if digit]
+        words = (*map(token_from_bytes, parts[0]), *between_words, *map(token_from_bytes, parts[1]))
         extended = len(parts[0]) + len(parts[1]) > 2
         if extended == extend and all(words):
             phrases[words] = max(value, phrases.get(words, -math.inf))

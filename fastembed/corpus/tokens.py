@@ -2,9 +2,9 @@
 
 Tokens can also be numbered while the text is read once, or counted by the tasks of an executor.
 
-Each thread fills a table. A table is divided into parts by the hashes of its tokens. One thread merges the same part of
-all tables. The parts are ranked by threads, too. A ranking has one order, so the result does not depend on which thread
-counted which text.
+Each thread fills a table. The hashes of the tokens divide a table into buckets. One thread merges the same bucket of
+all tables into one table. Threads sort the tokens of these tables, and merge the sorted runs. A ranking has one order,
+so the result does not depend on which thread counted which text.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ T = TypeVar("T")
 R = TypeVar("R")
 Int32 = npt.NDArray[np.int32]
 
-PARTS = 64  # parts of a table: a power of two
+BUCKETS = 64  # of a table: a power of two
 
 
 @dataclass(frozen=True)
 class NumberedCorpus:
-    """A corpus as the numbers of its tokens. The number of a token is its place in the table of its piece.
+    """A corpus as the numbers of its tokens. The number of a token is its place in the table of its chunk of text.
 
     Attributes
     ----------
     pieces : list of (TokenTable, ndarray of int32)
-        The pieces of the corpus in order: a table, and the numbers of the tokens, with -1 behind each sequence.
+        For each chunk, in order: a table, and the numbers of the tokens, with -1 behind each sequence.
     """
 
     pieces: list[tuple[TokenTable, Int32]]
@@ -69,14 +69,14 @@ class NumberedCorpus:
         known = TokenTable()
         known.fill(join_tokens(tokens).split())
         places = {table: _renumbering(table, known) for table in self.tables}
-        parts: list[Int32] = [np.empty(0, np.int32)] * len(self.pieces)
+        ids: list[Int32] = [np.empty(0, np.int32)] * len(self.pieces)
 
         def rename(k: int) -> None:
             table, numbers = self.pieces[k]
-            parts[k] = places[table][numbers]
+            ids[k] = places[table][numbers]
 
-        pool.run(rename, len(parts))
-        return np.concatenate([np.full(1, -1, np.int32), *parts])
+        pool.run(rename, len(ids))
+        return np.concatenate([np.full(1, -1, np.int32), *ids])
 
 
 def _renumbering(table: TokenTable, known: TokenTable) -> Int32:
@@ -164,19 +164,22 @@ def _part_counts(part: FileCorpus) -> tuple[bytes, npt.NDArray[np.int64], Ledger
 
 
 def rank_tokens(tables: list[TokenTable], least: int, pool: Pool) -> Ranking:
-    """Return the tokens that occur at least `least` times, by decreasing count, then by code points."""
+    """Return the tokens that occur at least `least` times, by decreasing count, then by code points.
+
+    The tokens of each table are sorted, and then merged two runs at a time until one run is left.
+    """
     ranking = Ranking(tables, least)
     bounds = ranking.bounds
-    pool.run(lambda k: ranking.sort(bounds[k], bounds[k + 1]), len(bounds) - 1)
+    pool.run(lambda k: ranking.sort(*bounds[k : k + 2]), len(bounds) - 1)
     while len(bounds) > 2:
-        runs = list(zip(bounds[:-2:2], bounds[1:-1:2], bounds[2::2], strict=True))
-
-        def merge(number: int, runs: list[tuple[int, int, int]] = runs) -> None:
-            ranking.merge(*runs[number])
-
-        pool.run(merge, len(runs))
-        bounds = [*bounds[:-1:2], bounds[-1]]
+        bounds = _merged_runs(ranking, bounds, pool)
     return ranking
+
+
+def _merged_runs(ranking: Ranking, bounds: list[int], pool: Pool) -> list[int]:
+    """Merge two neighbouring sorted runs at a time; return the bounds of the new runs."""
+    pool.run(lambda k: ranking.merge(*bounds[2 * k : 2 * k + 3]), (len(bounds) - 1) // 2)
+    return [*bounds[:-1:2], bounds[-1]]
 
 
 def _merged_tables(tables: list[TokenTable], pool: Pool) -> list[TokenTable]:
@@ -185,16 +188,16 @@ def _merged_tables(tables: list[TokenTable], pool: Pool) -> list[TokenTable]:
     if len(filled) < 2:
         return filled
     ids = [np.empty(len(table), np.int32) for table in filled]
-    starts = np.empty((len(filled), PARTS + 1), np.int64)
-    pool.run(lambda t: filled[t].sort_into_parts(ids[t], starts[t]), len(filled))
-    parts = [TokenTable() for _ in range(PARTS)]
+    starts = np.empty((len(filled), BUCKETS + 1), np.int64)
+    pool.run(lambda t: filled[t].sort_into_buckets(ids[t], starts[t]), len(filled))
+    buckets = [TokenTable() for _ in range(BUCKETS)]
 
     def merge(k: int) -> None:
         for table, table_ids, (first, last) in zip(filled, ids, starts[:, k : k + 2].tolist(), strict=True):
-            parts[k].merge(table, table_ids[first:last])
+            buckets[k].merge(table, table_ids[first:last])
 
-    pool.run(merge, PARTS)
-    return parts
+    pool.run(merge, BUCKETS)
+    return buckets
 
 
 # ---------------------------------------------------------------- tasks of an executor

@@ -19,10 +19,10 @@ texts = st.text("ab\0é猫 \t\n\v\f\r\x1c\u00a0", max_size=80).map(lambda text: 
 
 
 @given(texts, st.booleans())
-def test_tokens_and_lines_are_counted(text, open_line):
+def test_tokens_and_lines_are_counted(text, inside):
     table = TokenTable()
-    expected, *lines = twins.count_tokens(text, open_line)
-    assert table.count(text, open_line) == (expected.total(), *lines)
+    expected, *lines = twins.count_tokens(text, inside)
+    assert table.count(text, inside) == (expected.total(), *lines)
     tokens, counts = table.frequent(1)
     assert list(zip(tokens, counts, strict=True)) == list(expected.items())
     assert len(table) == len(tokens)
@@ -30,14 +30,14 @@ def test_tokens_and_lines_are_counted(text, open_line):
 
 
 @given(texts, st.booleans(), st.booleans(), st.lists(st.sampled_from([b"a", b"b", b"ab", "é".encode()]), unique=True))
-def test_a_text_is_encoded_as_ids_of_its_known_tokens(text, open_line, gaps, known):
+def test_a_text_is_encoded_as_ids_of_its_known_tokens(text, inside, gaps, known):
     table = TokenTable()
     for token in known:
         table.insert(token)
     ids = np.full(len(text) + 1, 99, dtype=np.int32)
-    written, *entry = table.encode(text, open_line, ids, gaps)
+    written, *entry = table.encode(text, inside, ids, gaps)
     assert ids[:written].tolist() == twins.encode(text, known, gaps)
-    assert tuple(entry) == TokenTable().count(text, open_line)
+    assert tuple(entry) == TokenTable().count(text, inside)
     assert (ids[written:] == 99).all()
 
 
