@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
@@ -25,8 +23,8 @@ from fastembed.vocabulary import NoTokenError, Vocabulary
 CountPair: TypeAlias = tuple[Counts, Counts | None]  # counts to train on, and held-out counts
 
 
-class TrainingInput(NamedTuple):
-    """What a call of `SkipGram.fit` or `SkipGram.partial_fit` learns from.
+class FitArguments(NamedTuple):
+    """The arguments of `SkipGram.fit` or `SkipGram.partial_fit` that say what to learn from.
 
     Attributes
     ----------
@@ -50,7 +48,7 @@ class TrainingInput(NamedTuple):
     replay: Counts | None = None
 
 
-def counted(source: TrainingInput, options: SkipGramOptions, run: Run) -> CountPair:
+def counted(arguments: FitArguments, options: SkipGramOptions, run: Run) -> CountPair:
     """Return the counts to train on, and the held-out counts for the nll after each epoch.
 
     Raises
@@ -58,25 +56,25 @@ def counted(source: TrainingInput, options: SkipGramOptions, run: Run) -> CountP
     TypeError, ValueError, OSError, MemoryError
         As by `SkipGram.fit` and `SkipGram.partial_fit`.
     """
-    if source.base is not None:
-        source.base.check_same_shape(options)
-    if isinstance(source.corpus, Counts) and source.field is None:
-        return _aligned(source.corpus, source, options)
-    _check_text(source, run)
-    return _counted_text(source, options, run)
+    if arguments.base is not None:
+        arguments.base.check_same_shape(options)
+    if isinstance(arguments.corpus, Counts) and arguments.field is None:
+        return _aligned(arguments.corpus, arguments, options)
+    _check_text(arguments, run)
+    return _counted_text(arguments, options, run)
 
 
-def _check_text(source: TrainingInput, run: Run) -> None:
+def _check_text(arguments: FitArguments, run: Run) -> None:
     """Raise TypeError or ValueError if the corpus is no text, or if the call needs counts."""
-    if issparse(source.corpus):
+    if issparse(arguments.corpus):
         raise TypeError("a sparse matrix has no tokens: make counts by Counts.from_scipy(matrix, tokens=...)")
-    if source.validation_counts is not None:
+    if arguments.validation_counts is not None:
         raise ValueError("validation_counts need counts; for a text, early_stopping=True holds out lines")
     if run.ranks.comm is not None:
         raise ValueError("comm needs counts, got a text: count it first, by SkipGram.count")
 
 
-def _aligned(counts: Counts, source: TrainingInput, options: SkipGramOptions) -> CountPair:
+def _aligned(counts: Counts, arguments: FitArguments, options: SkipGramOptions) -> CountPair:
     """Return counts and the held-out counts, with the rows and columns of the base.
 
     Raises
@@ -84,12 +82,12 @@ def _aligned(counts: Counts, source: TrainingInput, options: SkipGramOptions) ->
     TypeError, ValueError
         If counts cannot be trained on, or differ from the base in how they were counted.
     """
-    base, validation = source.base, source.validation_counts
+    base, validation = arguments.base, arguments.validation_counts
     if options.early_stopping and validation is None:
         raise ValueError("early_stopping needs validation_counts: counts have no lines to hold out")
     if base is not None:
         vocabulary = base.vocabulary
-        if source.grow and counts.vocabulary is not None:
+        if arguments.grow and counts.vocabulary is not None:
             vocabulary = vocabulary.grown(counts.vocabulary, options.max_size)
         if validation is not None:
             validation = base.aligned(validation, vocabulary, name="validation_counts")
@@ -105,18 +103,18 @@ def _aligned(counts: Counts, source: TrainingInput, options: SkipGramOptions) ->
     return counts, validation
 
 
-def _counted_text(source: TrainingInput, options: SkipGramOptions, run: Run) -> CountPair:
+def _counted_text(arguments: FitArguments, options: SkipGramOptions, run: Run) -> CountPair:
     """Return the counts of a text to train on, and with early stopping the counts of its held-out lines.
 
     The text is read for the vocabulary of a new or growing model, then for the counts, and with early stopping once
     more for the counts of the other lines. The memory that training needs is checked before counting.
     """
-    corpus = corpus_for(source.corpus, source.field, options, source.base)
+    corpus = corpus_for(arguments.corpus, arguments.field, options, arguments.base)
     if run.memory_limit is not None:  # raises MemoryError for a limit that is too small, before the text is read
         counting_memory(run.memory_limit, 0, options.threads)
-    vocabulary, pairing, ledger = _vocabulary(corpus, source, options, run.progress)
-    memory = _memory_for_counts(vocabulary, pairing, source, options, run)
-    count = partial(counting(pairing, options, run.progress), corpus, vocabulary, memory_limit=memory)
+    vocabulary, pairing, ledger = _vocabulary(corpus, arguments, options, run.progress)
+    memory = _memory_for_counts(vocabulary, pairing, arguments, options, run)
+    count = partial(count_text, corpus, vocabulary, pairing, options, run.progress, memory_limit=memory)
     if options.early_stopping:
         held_out, rest = (LineSplit(options.validation_fraction, options.seed, side) for side in (True, False))
         validation, counts = count(lines=held_out), count(lines=rest)
@@ -128,16 +126,16 @@ def _counted_text(source: TrainingInput, options: SkipGramOptions, run: Run) -> 
 
 
 def _vocabulary(
-    corpus: Corpus, source: TrainingInput, options: SkipGramOptions, progress: FitProgress | None
+    corpus: Corpus, arguments: FitArguments, options: SkipGramOptions, progress: FitProgress | None
 ) -> tuple[Vocabulary, Pairing, Ledger | None]:
     """Return the words to count, in which windows or baskets, and the ledger of the text if it has been read."""
-    base = source.base
+    base = arguments.base
     if base is None:
         vocabulary = options.vocabulary(corpus, options.max_size, progress)
         return vocabulary, options.pairing(len(vocabulary)), vocabulary.ledger
     base.check_same_windows(options)
     vocabulary, pairing, ledger = base.vocabulary, base.pairing(), None
-    if source.grow:
+    if arguments.grow:
         with suppress(NoTokenError):  # a text without words adds none
             words = options.vocabulary(corpus, None, progress)
             vocabulary, ledger = vocabulary.grown(words, options.max_size), words.ledger
@@ -145,15 +143,15 @@ def _vocabulary(
 
 
 def _memory_for_counts(
-    vocabulary: Vocabulary, pairing: Pairing, source: TrainingInput, options: SkipGramOptions, run: Run
+    vocabulary: Vocabulary, pairing: Pairing, arguments: FitArguments, options: SkipGramOptions, run: Run
 ) -> int | None:
     """Return how many bytes counts may take, None without a limit; raise MemoryError if training needs too many."""
-    size, base, memory_limit = len(vocabulary), source.base, run.memory_limit
+    size, base, memory_limit = len(vocabulary), arguments.base, run.memory_limit
     subwords = None if base is None else base.subwords
     estimate = estimate_of(options, size, pairing.columns(size), 0, subwords, memory_limit=memory_limit)
     if base is None:  # as many counts as a text of independent words has at least
         estimate = with_fewest_counts(estimate, vocabulary.counts, pairing)
-    estimate.within_limit().check()
+    estimate.in_memory_if_possible().check()
     writing_memory = WRITTEN_BYTES * estimate.largest_group
     return memory_limit and counting_memory(memory_limit, size, options.threads, writing_memory)
 
@@ -176,36 +174,15 @@ def joined_ledger(words: Ledger | None, counted: Ledger | None) -> Ledger | None
     return ledger
 
 
-def counting(pairing: Pairing, options: SkipGramOptions, report: FitProgress | None) -> Callable[..., Counts]:
-    """Return `Counts.from_corpus` or `Counts.from_baskets`, with all arguments that the options determine."""
-    count = Counts.from_baskets if isinstance(pairing, Baskets) else Counts.from_corpus
-    progress = None if report is None else report.counting
-    return partial(count, **asdict(pairing), threads=options.threads, progress=progress)
-
-
-def count_all(
-    corpus: Corpus, options: SkipGramOptions, progress: FitProgress | None, executor: Executor | None, **how: Any
-) -> Counts:
-    """Return the counts of all lines of a corpus, as `SkipGram.count` documents it; `how` is passed to `Counts`."""
-    if executor is not None and options.baskets is not None:
-        raise ValueError("executor must be None for baskets: it counts windows alone")
-    words = options.vocabulary(corpus, options.max_size, progress, executor)
-    if executor is not None:
-        how["executor"] = executor
-    counts = counting(options.pairing(len(words)), options, progress)(corpus, words, **how)
-    check_reread(words.ledger, counts.ledger)
-    return counts
-
-
-def counts_for(
-    model: FittedModel,
-    corpus: Source | Counts,
-    field: str | int | None,
+def count_text(
+    corpus: Corpus,
+    vocabulary: Vocabulary,
+    pairing: Pairing,
     options: SkipGramOptions,
     progress: FitProgress | None,
+    **how: Any,
 ) -> Counts:
-    """Return counts, or the counts of a text or of baskets, with the rows and columns of a model."""
-    if isinstance(corpus, Counts) and field is None:
-        return model.aligned(corpus)
-    text = corpus_for(corpus, field, options, model)
-    return counting(model.pairing(), options, progress)(text, model.vocabulary)
+    """Return the counts of a corpus in windows or in baskets; `how` is passed to `Counts`."""
+    count = Counts.from_baskets if isinstance(pairing, Baskets) else Counts.from_corpus
+    how |= {"threads": options.threads, "progress": None if progress is None else progress.counting}
+    return count(corpus, vocabulary, **asdict(pairing), **how)

@@ -18,7 +18,7 @@ from fastembed._base.threads import check_threads
 from fastembed.counts.groups import SHARD_COLUMNS, group_count
 from fastembed.counts.windows import Windows
 from fastembed.skipgram.options import Pairing, SkipGramOptions
-from fastembed.skipgram.start import AXES_ROWS, KRYLOV_PANELS, space_size
+from fastembed.skipgram.start import AXES_ROWS, KRYLOV_STEPS, space_size
 from fastembed.skipgram.subwords import Subwords
 
 PROCESS_BYTES = 70_000_000  # the interpreter, this package, NumPy and SciPy after their import: 67 to 71 MB
@@ -89,7 +89,7 @@ class Estimate:
     @property
     def flops(self) -> int:
         """Floating-point operations of the start and of the products in the epochs: ``docs/derivation.md``."""
-        width = self._space // KRYLOV_PANELS
+        width = self._space // KRYLOV_STEPS
         start = 18 * self.nnz * width + 90 * (self.inputs + self.outputs) * width**2 + 10 * self._space**3
         return 6 * self.epochs * self.inputs * self.outputs * self.dim + start
 
@@ -165,8 +165,8 @@ class Estimate:
         shape = self.inputs, self.outputs
         return space_size(min(self.dim, *shape), shape)
 
-    def within_limit(self) -> Estimate:
-        """Return the estimate, changed to all counts in memory if that keeps the limit, or takes less than a store."""
+    def in_memory_if_possible(self) -> Estimate:
+        """Return the estimate for counts in memory, unless that exceeds the limit and takes more than a store."""
         in_memory = replace(self, largest_group=0)
         return in_memory if in_memory.memory <= max(self.memory_limit or 0, self.memory) else self
 

@@ -17,12 +17,12 @@ from fastembed._base.memory import check_memory_limit
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_flag, check_integer
 from fastembed.corpus.corpus import Source, as_corpus
-from fastembed.corpus.ledger import Ledger
+from fastembed.corpus.ledger import Ledger, check_reread
 from fastembed.corpus.reading import Reading
 from fastembed.counts.counts import Counts
 from fastembed.counts.groups import group_count
 from fastembed.counts.windows import Windows
-from fastembed.skipgram.data import TrainingInput, corpus_for, count_all, counts_for
+from fastembed.skipgram.data import FitArguments, corpus_for, count_text
 from fastembed.skipgram.estimate import Estimate, estimate_of
 from fastembed.skipgram.model import FittedModel, read_model, write_model
 from fastembed.skipgram.options import SkipGramOptions, SkipGramParameters
@@ -158,7 +158,7 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
         if memory_limit is None:
             return estimate
         limit, group = check_memory_limit(memory_limit), -(-nnz // group_count(inputs))
-        return replace(estimate, memory_limit=limit, largest_group=group).within_limit()
+        return replace(estimate, memory_limit=limit, largest_group=group).in_memory_if_possible()
 
     # ---------------------------------------------------------------- training
 
@@ -224,7 +224,7 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
         """
         how: dict[str, Any] = {"memory_limit": memory_limit, "checkpoint": checkpoint, "comm": comm}
         with running(self, progress=progress, on_epoch_end=on_epoch_end, **how) as run:
-            self._model = fitted(TrainingInput(corpus, field, validation_counts), self._options(), run)
+            self._model = fitted(FitArguments(corpus, field, validation_counts), self._options(), run)
         return self
 
     def fit_transform(self, corpus: Source, y: object = None, **options: Any) -> Any:
@@ -287,9 +287,17 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
         """
         check_memory_limit(memory_limit)
         options = self._options()
+        how: dict[str, Any] = {"memory_limit": memory_limit, "store": store}
+        if executor is not None:
+            if options.baskets is not None:
+                raise ValueError("executor must be None for baskets: it counts windows alone")
+            how["executor"] = executor
         with reporting(progress) as report:
-            texts = corpus_for(corpus, field, options)
-            return count_all(texts, options, report, executor, memory_limit=memory_limit, store=store)
+            text = corpus_for(corpus, field, options)
+            words = options.vocabulary(text, options.max_size, report, executor)
+            counts = count_text(text, words, options.pairing(len(words)), options, report, **how)
+        check_reread(words.ledger, counts.ledger)
+        return counts
 
     def partial_fit(
         self,
@@ -356,9 +364,9 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
         grow = check_flag("grow_vocabulary", grow_vocabulary)
         if replay is not None and self._model is None:
             raise ValueError("there is nothing to replay: this SkipGram has not been fitted yet")
-        options, source = self._options(), TrainingInput(corpus, field, validation_counts, self._model, grow, replay)
+        options, arguments = self._options(), FitArguments(corpus, field, validation_counts, self._model, grow, replay)
         with running(self, memory_limit=memory_limit, progress=progress, on_epoch_end=on_epoch_end) as run:
-            self._model = fitted(source, options, run)
+            self._model = fitted(arguments, options, run)
         return self
 
     # ---------------------------------------------------------------- fitted properties
@@ -713,8 +721,13 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
 
 def perplexity_of(model: SkipGram, corpus: Source | Counts, field: str | int | None, progress: bool) -> dict[str, Any]:
     """Return `SkipGram.perplexity`, the number of outputs, and the share of known tokens of a text, None for counts."""
+    fitted, options = model._fitted, model._options()
     with reporting(progress) as report:
-        counts = counts_for(model._fitted, corpus, field, model._options(), report)
-        perplexity, read = float(np.exp(model._fitted.trainer.nll(counts))), counts.ledger or Ledger()
+        if isinstance(corpus, Counts) and field is None:
+            counts = fitted.aligned(corpus)
+        else:
+            text = corpus_for(corpus, field, options, fitted)
+            counts = count_text(text, fitted.vocabulary, fitted.pairing(), options, report)
+        perplexity, read = float(np.exp(fitted.trainer.nll(counts))), counts.ledger or Ledger()
     known = None if isinstance(corpus, Counts) else read.tokens_used / max(read.tokens_read, 1)
     return {"perplexity": perplexity, "outputs": counts.shape[1], "known": known}

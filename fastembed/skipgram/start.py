@@ -31,12 +31,12 @@ from fastembed.counts.tiles import TiledRows
 # The ridge of new rows is FILL_SCALE times the mean square of a dimension.
 FILL_SCALE = 0.01
 
-# The Krylov space of the SVD has KRYLOV_PANELS panels of PANEL_SHARE columns per singular triplet (docs/design.md)
-KRYLOV_PANELS, PANEL_SHARE = 5, 0.45
+# The Krylov space of the SVD grows in KRYLOV_STEPS steps, by STEP_SHARE columns per singular triplet (docs/design.md)
+KRYLOV_STEPS, STEP_SHARE = 5, 0.45
 KRYLOV_COLUMNS = 1024  # up to this size the Krylov space may exceed the matrix: a dense SVD would save no time
 # Directions of a float32 product below this share of the largest singular value are rounding errors
 ROUNDING = 1e-5
-# A panel with a direction shorter than WEAK times the largest singular value is made orthogonal twice. In the
+# A step with a direction shorter than WEAK times the largest singular value is made orthogonal twice. In the
 # second pass directions have length 1; a direction of which less than LEAST_LEFT remains is rounding, and becomes 0
 WEAK, LEAST_LEFT = 0.01, 0.1
 AXES_ROWS = 1024  # rows in float64 at a time, per thread
@@ -117,8 +117,8 @@ def truncated_svd(
     """Return the leading singular triplets of M, by the randomised block Krylov method of Musco & Musco (2015).
 
     R = [R_1, ..., R_5] is an orthonormal basis of the span of G, MᵀM G, (MᵀM)² G, ..., where G is random and has about
-    half as many columns as there are triplets. M R_k = L_k F_k, where the panel L_k is orthonormal and F_k is square.
-    So M R = L F, with L = [L_1, ..., L_5] and F = diag(F_1, ..., F_5). The panels of L are not orthogonal to each
+    half as many columns as there are triplets. M R_k = L_k F_k, where L_k is orthonormal and F_k is square.
+    So M R = L F, with L = [L_1, ..., L_5] and F = diag(F_1, ..., F_5). The L_k are not orthogonal to each
     other. With (L F)ᵀ L F = Q diag(s²) Qᵀ, U = L F Q diag(1/s) and V = R Q.
 
     If the space would exceed the smaller side of M, the SVD is dense. The bits are the same for any number of threads.
@@ -135,13 +135,13 @@ def truncated_svd(
     u (m, rank), s (rank,), v (n, rank)
         M ≈ u @ diag(s) @ v.T, with s descending; columns for a singular value of zero are zero.
     """
-    width, largest = panel_width(rank), 0.0
-    if _exceeds_matrix(KRYLOV_PANELS * width, matrix.shape):
+    width, largest = step_width(rank), 0.0
+    if _exceeds_matrix(KRYLOV_STEPS * width, matrix.shape):
         return _dense_svd(matrix, rank, pool)
     lefts: list[NDArray[np.float32]] = []
     rights: list[NDArray[np.float32]] = []
-    factor = np.zeros((KRYLOV_PANELS * width, KRYLOV_PANELS * width))  # matrix @ rights = lefts @ factor
-    for k in bar(range(KRYLOV_PANELS), desc="start"):
+    factor = np.zeros((KRYLOV_STEPS * width, KRYLOV_STEPS * width))  # matrix @ rights = lefts @ factor
+    for k in bar(range(KRYLOV_STEPS), desc="start"):
         left, right = (aligned_zeros((size, width), "float32") for size in matrix.shape)
         if k == 0:
             right[:] = rng.standard_normal(right.shape, dtype=np.float32)
@@ -149,7 +149,7 @@ def truncated_svd(
         else:
             matrix.transposed_times(lefts[-1], out=right)
             if _complement(right, rights, pool, ROUNDING * largest) < WEAK * largest:
-                # Rounding errors of a short direction have parts along the panels before: a second pass removes them.
+                # Rounding errors of a short direction have parts along the steps before: a second pass removes them.
                 # A zero column means that the Krylov space has ended: a random column replaces it
                 _fill_zero_columns(right, rng)
                 _complement(right, rights, pool, LEAST_LEFT)
@@ -170,14 +170,14 @@ def truncated_svd(
     return u, s.astype(np.float32), v
 
 
-def panel_width(rank: int) -> int:
-    """Return the number of columns of a panel R_k: whole cache lines, so that no load crosses one."""
-    return padded_width(math.ceil(PANEL_SHARE * rank), "float32")
+def step_width(rank: int) -> int:
+    """Return the number of columns of a step R_k: whole cache lines, so that no load crosses one."""
+    return padded_width(math.ceil(STEP_SHARE * rank), "float32")
 
 
 def space_size(rank: int, shape: tuple[int, int]) -> int:
     """Return the dimension of the space of the SVD: of the Krylov space, or with a dense SVD the smaller side."""
-    krylov = KRYLOV_PANELS * panel_width(rank)
+    krylov = KRYLOV_STEPS * step_width(rank)
     return min(shape) if _exceeds_matrix(krylov, shape) else krylov
 
 
@@ -187,17 +187,17 @@ def _exceeds_matrix(krylov: int, shape: tuple[int, int]) -> bool:
 
 
 def _complement(right: NDArray[np.float32], rights: list[NDArray[np.float32]], pool: Pool, floor: float) -> float:
-    """Make a panel orthogonal to `rights`, then orthonormal; return its smallest singular value between the steps."""
+    """Make a step orthogonal to `rights`, then orthonormal; return its smallest singular value between the steps."""
     shares = _products(rights, pool, right)
     _multiply([*rights, right], np.concatenate([-shares, np.eye(right.shape[1])]), right, pool)
     return float(_orthonormalise(right, pool, floor)[0][-1])
 
 
-def _fill_zero_columns(panel: NDArray[np.float32], rng: np.random.Generator) -> None:
-    """Replace the zero columns of a panel by random columns of a length near 1."""
-    empty = ~panel.any(axis=0)
-    panel[:, empty] = rng.standard_normal((len(panel), np.count_nonzero(empty)), dtype=np.float32)
-    panel[:, empty] /= np.sqrt(len(panel))
+def _fill_zero_columns(right: NDArray[np.float32], rng: np.random.Generator) -> None:
+    """Replace zero columns by random columns of a length near 1."""
+    empty = ~right.any(axis=0)
+    right[:, empty] = rng.standard_normal((len(right), np.count_nonzero(empty)), dtype=np.float32)
+    right[:, empty] /= np.sqrt(len(right))
 
 
 def _orthonormalise(
@@ -223,29 +223,29 @@ def _roots(squares: NDArray[np.float64], floor: float) -> tuple[NDArray[np.float
 
 
 def _products(
-    panels: list[NDArray[np.float32]], pool: Pool, matrix: NDArray[np.float32] | None = None
+    parts: list[NDArray[np.float32]], pool: Pool, matrix: NDArray[np.float32] | None = None
 ) -> NDArray[np.float64]:
-    """Return AᵀA in float64, with A the panels (m, k) side by side; or AᵀB, with B the `matrix` (m, l)."""
-    width = sum(panel.shape[1] for panel in panels)
+    """Return AᵀA in float64, with A the parts (m, k) side by side; or AᵀB, with B the `matrix` (m, l)."""
+    width = sum(part.shape[1] for part in parts)
     shape = width, width if matrix is None else matrix.shape[1]
 
-    def part(task: list[slice]) -> NDArray[np.float64]:
+    def task_products(task: list[slice]) -> NDArray[np.float64]:
         products = np.zeros(shape)
         for rows in task:
-            a = np.concatenate([panel[rows] for panel in panels], axis=1, dtype=np.float64)
+            a = np.concatenate([part[rows] for part in parts], axis=1, dtype=np.float64)
             products += a.T @ (a if matrix is None else matrix[rows].astype(np.float64))
         return products
 
-    return ordered_sum(part, _tasks(len(panels[0])), shape, pool)
+    return ordered_sum(task_products, _tasks(len(parts[0])), shape, pool)
 
 
-def _multiply(panels: list[NDArray[np.float32]], change: NDArray[Any], out: NDArray[np.float32], pool: Pool) -> None:
-    """Set `out` to A @ change, with A the panels (m, k) side by side; `out` may be one of the panels."""
+def _multiply(parts: list[NDArray[np.float32]], change: NDArray[Any], out: NDArray[np.float32], pool: Pool) -> None:
+    """Set `out` to A @ change, with A the parts (m, k) side by side; `out` may be one of the parts."""
     tasks, change = _tasks(len(out)), change.astype(np.float32)
 
     def multiply(k: int) -> None:
         for rows in tasks[k]:
-            out[rows] = np.concatenate([panel[rows] for panel in panels], axis=1) @ change
+            out[rows] = np.concatenate([part[rows] for part in parts], axis=1) @ change
 
     pool.run(multiply, len(tasks))
 

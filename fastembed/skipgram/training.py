@@ -1,7 +1,7 @@
 """Training of a `SkipGram`, in the order of the data.
 
-`counted` makes counts of a text (`data.py`). `start` makes the first parameters of the counts, or copies the parameters
-of the model that is continued. `train` makes the epochs (`trainer/fit.py`). `finished` makes the model.
+`counted` makes counts of a text (`data.py`). `started` makes the first parameters from the counts, or copies the
+parameters of the model that is continued. `train` makes the epochs (`trainer/fit.py`). `finished` makes the model.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from fastembed.counts.counts import Counts, groups_of
 from fastembed.counts.folders import Memory
 from fastembed.counts.store import GroupedCounts, grouped
 from fastembed.formats.tensors import pack_tokens
-from fastembed.skipgram.data import TrainingInput, counted, joined_ledger
+from fastembed.skipgram.data import FitArguments, counted, joined_ledger
 from fastembed.skipgram.estimate import Estimate, estimate_of
 from fastembed.skipgram.gauge import apply_gauge
 from fastembed.skipgram.model import FittedModel
@@ -44,7 +44,7 @@ SHORTER_STEPS = 0.5
 DENSE_RATE, RATE_TIMES_DENSITY = 0.3, 0.1
 
 
-def fitted(source: TrainingInput, options: SkipGramOptions, run: Run) -> FittedModel:
+def fitted(arguments: FitArguments, options: SkipGramOptions, run: Run) -> FittedModel:
     """Return the model of counts or of a corpus.
 
     Raises
@@ -52,16 +52,16 @@ def fitted(source: TrainingInput, options: SkipGramOptions, run: Run) -> FittedM
     TypeError, ValueError, OSError, MemoryError
         As by `SkipGram.fit` and `SkipGram.partial_fit`.
     """
-    counts, validation = counted(source, options, run)
-    origin = start(counts, validation, source, options, run)
+    counts, validation = counted(arguments, options, run)
+    start = started(counts, validation, arguments, options, run)
 
     def expose(history: list[Record]) -> None:
         run.show(None)  # frees the model of the last epoch before the next one is built
-        run.show(finished(origin, history, options, run.pool))
+        run.show(finished(start, history, options, run.pool))
 
-    history = train(parameters_of(origin.trainer), origin.data, origin.options, replace(run, expose=expose))
+    history = train(parameters_of(start.trainer), start.data, start.fit_options, run, expose)
     give_back_freed()  # the memory of the epochs, which the copies of the model would not reuse
-    return finished(origin, history, options, run.pool)
+    return finished(start, history, options, run.pool)
 
 
 # ---------------------------------------------------------------- start
@@ -82,7 +82,7 @@ class Start(NamedTuple):
         The first parameters: from the SVD of the counts, or a copy of the parameters of the base.
     data : FitData
         With the sum of the new counts and the counts to replay, and with the held-out counts.
-    options : FitOptions
+    fit_options : FitOptions
     """
 
     base: FittedModel | None
@@ -90,11 +90,11 @@ class Start(NamedTuple):
     subwords: Subwords | None
     trainer: Trainer
     data: FitData
-    options: FitOptions
+    fit_options: FitOptions
 
 
-def start(
-    counts: Counts, validation: Counts | None, source: TrainingInput, options: SkipGramOptions, run: Run
+def started(
+    counts: Counts, validation: Counts | None, arguments: FitArguments, options: SkipGramOptions, run: Run
 ) -> Start:
     """Return where training on counts starts. Of several ranks, the first alone computes new parameters.
 
@@ -106,110 +106,108 @@ def start(
         If training needs more memory than is free.
     """
     assert counts.vocabulary is not None
-    base, tokens = source.base, counts.vocabulary.tokens
+    base, tokens = arguments.base, counts.vocabulary.tokens
     subwords = _features(tokens, base, options)
     give_back_freed()  # the memory of counting
-    groups, estimate = _training_counts(counts, source, subwords, options, run)
+    all_counts, estimate = _all_counts(counts, arguments, subwords, options, run)
     if subwords is not None:
-        subwords = subwords.weighted(groups.totals.rows, 0 if base is None else len(base.vocabulary))
+        subwords = subwords.weighted(all_counts.totals.rows, 0 if base is None else len(base.vocabulary))
     bags = None if subwords is None else subwords.bags
     if run.progress is not None:
         run.progress.training(estimate)
     rng = np.random.default_rng(options.seed)
-    trainer = _first_trainer(groups, bags, base, estimate, rng, run)
-    data = check_data(parameters_of(trainer), groups, bags, run.pool)
+    trainer = _first_trainer(all_counts, bags, base, estimate, rng, run)
+    data = check_data(parameters_of(trainer), all_counts, bags, run.pool)
     if validation is not None:
         held_out = check_data(parameters_of(trainer), validation, data.bags, run.pool, "validation_")
         data = replace(data, validation=held_out)
     if run.compares:
         data = replace(data, facts={"words": arrays_digest(pack_tokens(tokens))})
     give_back_freed()  # the memory of the start: new arrays of other sizes would not reuse it
-    rates = _rates(counts, source, bags, groups)
+    rates = _rates(counts, arguments, bags, all_counts)
     patience = options.n_iter_no_change if options.early_stopping else None
-    steps = FitOptions(options.epochs, *rates, n_iter_no_change=patience, warm_start=base is not None, seed=rng)
-    return Start(base, counts, subwords, trainer, data, steps)
+    fit_options = FitOptions(options.epochs, *rates, n_iter_no_change=patience, warm_start=base is not None, seed=rng)
+    return Start(base, counts, subwords, trainer, data, fit_options)
 
 
 def _features(tokens: Sequence[str], base: FittedModel | None, options: SkipGramOptions) -> Subwords | None:
     """Return the features of tokens: with the n-grams of the base, or with the n-grams that tokens share."""
     if base is not None:
         return None if base.subwords is None else base.subwords.grown(tokens)
-    return None if isinstance(options.subwords, bool) else Subwords.of(tokens, options.subwords)
+    return Subwords.of(tokens, options.subwords) if isinstance(options.subwords, tuple) else None
 
 
-def _training_counts(
-    counts: Counts, source: TrainingInput, subwords: Subwords | None, options: SkipGramOptions, run: Run
+def _all_counts(
+    counts: Counts, arguments: FitArguments, subwords: Subwords | None, options: SkipGramOptions, run: Run
 ) -> tuple[GroupedCounts, Estimate]:
-    """Return the counts to train on, together with the counts to replay, and the estimate of training on them.
+    """Return the sum of the counts and the counts to replay, and the estimate of training on it.
 
     Counts of a store go into memory if that keeps the limit. The sum with counts to replay is in memory.
     """
-    groups, replay = groups_of(counts), None
-    if source.base is not None and source.replay is not None:
-        replay = source.base.aligned(source.replay, counts.vocabulary, name="replay")
+    stored, replay = groups_of(counts), None
+    if arguments.base is not None and arguments.replay is not None:
+        replay = arguments.base.aligned(arguments.replay, counts.vocabulary, name="replay")
     nnz = counts.nnz + (0 if replay is None else replay.nnz)
-    largest = 0 if groups.in_memory or replay is not None else int(groups.entries.max())
+    largest = 0 if stored.in_memory or replay is not None else int(stored.entries.max())
     estimate = estimate_of(options, *counts.shape, nnz, subwords, largest_group=largest, memory_limit=run.memory_limit)
-    estimate = replace(estimate, shows=run.on_epoch_end is not None, resident=resident_memory()).within_limit()
+    estimate = replace(estimate, shows=run.on_epoch_end is not None, resident=resident_memory()).in_memory_if_possible()
     estimate.check()
     if replay is not None:
-        groups = grouped(canonical_csr("counts", counts.to_scipy() + replay.to_scipy()), run.pool.threads)
-    elif not estimate.counts_in_memory:
-        groups = groups.buffered(estimate.buffer_memory)
-    elif not groups.in_memory:
-        groups = groups.copied(Memory())
-    return groups, estimate
+        return grouped(canonical_csr("counts", counts.to_scipy() + replay.to_scipy()), run.pool.threads), estimate
+    if not estimate.counts_in_memory:
+        return stored.buffered(estimate.buffer_memory), estimate
+    return stored if stored.in_memory else stored.copied(Memory()), estimate
 
 
-def _rates(counts: Counts, source: TrainingInput, bags: Any, groups: GroupedCounts) -> tuple[float, float]:
+def _rates(counts: Counts, arguments: FitArguments, bags: Any, all_counts: GroupedCounts) -> tuple[float, float]:
     """Return the learning rates of the embedding and of the linear layer."""
     rates = [FitOptions.learning_rate if bags is None else LEARNING_RATE, FitOptions.linear_learning_rate]
-    if (source.base or counts).baskets is not None:
-        density = int(groups.entries.sum()) / math.prod(groups.shape)
+    if (arguments.base or counts).baskets is not None:
+        density = int(all_counts.entries.sum()) / math.prod(all_counts.shape)
         rates = [min(rate, max(DENSE_RATE, RATE_TIMES_DENSITY / density)) for rate in rates]
-    if source.base is not None and source.replay is None:
+    if arguments.base is not None and arguments.replay is None:
         rates = [rate * SHORTER_STEPS for rate in rates]
     return rates[0], rates[1]
 
 
 def _first_trainer(
-    groups: GroupedCounts, bags: Any, base: FittedModel | None, estimate: Estimate, rng: np.random.Generator, run: Run
+    counts: GroupedCounts, bags: Any, base: FittedModel | None, estimate: Estimate, rng: np.random.Generator, run: Run
 ) -> Trainer:
     """Return the parameters that training starts from."""
     if base is not None:
-        return (base.features or base.trainer).grown(_new_rows(base, groups, run.pool))
+        return (base.features or base.trainer).grown(_new_rows(base, counts, run.pool))
     if run.ranks.first:
-        embedding, linear = svd_start(groups, estimate.dim, rng, run.pool, estimate.start_memory)
+        embedding, linear = svd_start(counts, estimate.dim, rng, run.pool, estimate.start_memory)
         embedding = embedding if bags is None else ridge_fit(bags, embedding, run.pool)
     else:  # the parameters of the first rank replace these
-        inputs = groups.shape[0] if bags is None else bags.shape[1]
+        inputs = counts.shape[0] if bags is None else bags.shape[1]
         embedding = np.zeros((inputs, estimate.dim), np.float32)
-        linear = np.zeros((estimate.dim, groups.shape[1]), np.float32)
-    return Trainer(embedding, linear, bias=log_shares(groups.totals.columns), threads=run.pool.threads)
+        linear = np.zeros((estimate.dim, counts.shape[1]), np.float32)
+    return Trainer(embedding, linear, bias=log_shares(counts.totals.columns), threads=run.pool.threads)
 
 
-def _new_rows(base: FittedModel, groups: GroupedCounts, pool: Pool) -> NDArray[np.float32]:
+def _new_rows(base: FittedModel, counts: GroupedCounts, pool: Pool) -> NDArray[np.float32]:
     """Return rows of the embedding for the words that a model does not know.
 
     With subwords the rows are zero: the vector of a new word starts as the sum of its n-grams.
     """
     known = len(base.vocabulary)
     if base.features is not None:
-        return np.zeros((groups.shape[0] - known, base.vectors.matrix.shape[1]), np.float32)
-    rows = least_squares_rows(groups, known, base.trainer.linear, pool)
+        return np.zeros((counts.shape[0] - known, base.vectors.matrix.shape[1]), np.float32)
+    rows = least_squares_rows(counts, known, base.trainer.linear, pool)
     return rows - base.centre.astype(rows.dtype)
 
 
 # ---------------------------------------------------------------- the model
 
 
-def finished(origin: Start, history: list[Record], options: SkipGramOptions, pool: Pool) -> FittedModel:
+def finished(start: Start, history: list[Record], options: SkipGramOptions, pool: Pool) -> FittedModel:
     """Return the model of the current parameters.
 
     A new model is a copy in its gauge, since training continues outside the gauge. In further training the parameters
     stay in the gauge of the base, and the model shares them.
     """
-    base, counts, subwords, trainer, data, _ = origin
+    base, counts, subwords, trainer, data, _ = start
     vocabulary = counts.vocabulary
     assert vocabulary is not None
     if base is None:

@@ -18,13 +18,14 @@ from fastembed.trainer.blocks import BlockSteps
 from fastembed.trainer.checkpoint import Checkpoint, Position, arrays_digest
 from fastembed.trainer.data import FitData, FitOptions
 from fastembed.trainer.parameters import Parameters, TrainingDivergedError
-from fastembed.trainer.run import Record, Run
+from fastembed.trainer.run import Expose, Record, Run
 
 LARGEST_EXPONENT = math.log(sys.float_info.max)
-Assignment = tuple[Any, Any, Any]  # target, place, value
 
 
-def train(parameters: Parameters, data: FitData, options: FitOptions, run: Run) -> list[Record]:
+def train(
+    parameters: Parameters, data: FitData, options: FitOptions, run: Run, expose: Expose | None = None
+) -> list[Record]:
     """Train the parameters in place, for the number of epochs or until the callback ends it; return the records.
 
     With `n_iter_no_change`, training also ends when the nll of the validation counts has not fallen for as many
@@ -33,15 +34,15 @@ def train(parameters: Parameters, data: FitData, options: FitOptions, run: Run) 
     If the file of a checkpoint exists, training resumes from it. After an exception the parameters and the generator
     are those at the end of the last completed epoch.
     """
-    fit = _Fit(parameters, data, options, run)
+    fit = _Fit(parameters, data, options, run, expose)
     fit.begin()
     try:
         while not fit.position.ended:
             fit.epoch()
     except BaseException:
         fit.back_up()
-        if run.expose is not None and fit.position.history:
-            run.expose(fit.position.history)
+        if expose is not None and fit.position.history:
+            expose(fit.position.history)
         raise
     history = run.ranks.shared(fit.result())
     check_rise(history[0]["nll"], history[-1]["nll"], math.log(parameters.outputs))
@@ -59,30 +60,34 @@ class _Fit:
 
     Attributes
     ----------
-    position : Position
-        Where the fit is.
     steps, validation : BlockSteps, BlockSteps or None
         The steps on the counts, and the likelihood of the validation counts.
-    good : Snapshot
-        The parameters at the end of the last epoch.
+    last : Snapshot
+        The position and the parameters at the end of the last epoch.
     best : Snapshot or None
         With early stopping: the parameters at the end of the epoch with the lowest validation nll.
     arrays : dict of str to ndarray
         The content of a checkpoint.
     """
 
-    position: Position
-
-    def __init__(self, parameters: Parameters, data: FitData, options: FitOptions, run: Run) -> None:
-        self.parameters, self.data, self.options, self.run = parameters, data, options, run
+    def __init__(
+        self, parameters: Parameters, data: FitData, options: FitOptions, run: Run, expose: Expose | None
+    ) -> None:
+        self.parameters, self.data, self.options, self.run, self.expose = parameters, data, options, run, expose
         self.rng = check_seed(options.seed)
         self.steps = BlockSteps(parameters, data, options, run)
         self.validation = None if data.validation is None else BlockSteps(parameters, data.validation, options, run)
-        self.good = Snapshot(parameters.trained)
+        self.last = Snapshot(parameters.trained)
         self.best = None if options.n_iter_no_change is None else Snapshot(parameters.trained)
         best = {} if self.best is None else {f"best.{name}": copy for name, copy in self.best.copies.items()}
         self.arrays = self.steps.state | best
         self.checkpoint: Checkpoint | None = None
+
+    @property
+    def position(self) -> Position:
+        """Where the fit is."""
+        position: Position = self.last.note
+        return position
 
     def begin(self) -> None:
         """Go to the start, or to the position in the checkpoint, on all ranks."""
@@ -93,8 +98,8 @@ class _Fit:
             generator = position.generator if self._has_generator else None
             self.checkpoint = Checkpoint(run.checkpoint, identity, p.trained, generator)
             position, tensors = self.checkpoint.read() or (position, None)
-        self.position = run.ranks.meet(identity, position)
-        self.rng.bit_generator.state = self.position.generator
+        position = run.ranks.meet(identity, position)
+        self.rng.bit_generator.state = position.generator
         if self.best is not None:
             self.best.take()
         if tensors is not None:
@@ -106,7 +111,7 @@ class _Fit:
         if run.ranks.size > 1:
             for array in self.arrays.values():
                 run.ranks.send(array, 0)
-        self.good.take()
+        self.last.take(position)
 
     @property
     def _has_generator(self) -> bool:
@@ -159,18 +164,17 @@ class _Fit:
         if options.l2 or options.linear_l2:
             self.steps.shrink(epoch)
         history = [*at.history, record]
-        ended = self.run.epoch_ended(history) or epoch >= options.epochs
+        ended = self.run.epoch_ended(history, self.expose) or epoch >= options.epochs
         if options.n_iter_no_change is not None:
             ended |= epoch - best_epoch >= options.n_iter_no_change
         position = Position(self.rng.bit_generator.state, history, best_epoch, lowest, ended)
         if self.checkpoint is not None:
             self.checkpoint.write(position, self.arrays)
-        # Sets `self.position` in the call that makes the copies, so that an interrupt leaves both new or both old
-        self.good.take((vars(self), "position", position))
+        self.last.take(position)
 
     def back_up(self) -> None:
         """Return to the end of the last completed epoch."""
-        self.good.restore()
+        self.last.restore()
         self.rng.bit_generator.state = self.position.generator
 
     def result(self) -> list[Record]:
@@ -184,9 +188,9 @@ class _Fit:
 
 
 class Snapshot:
-    """A copy of some arrays.
+    """A copy of some arrays, and a note about them.
 
-    All arrays are copied in one call of C, which no Ctrl-C interrupts. So no interrupt leaves a half-made copy.
+    All are set in one call of C, which no Ctrl-C interrupts. So no interrupt leaves a half-made copy.
 
     Parameters
     ----------
@@ -195,6 +199,7 @@ class Snapshot:
     Attributes
     ----------
     copies : dict of str to ndarray
+    note : object
 
     Examples
     --------
@@ -210,17 +215,18 @@ class Snapshot:
     def __init__(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         self._arrays = dict(arrays)
         self.copies = {name: np.empty_like(array) for name, array in arrays.items()}
+        self.note: Any = None
 
-    def take(self, *assignments: Assignment) -> None:
-        """Copy the current values of the arrays, and make the assignments in the same call of C."""
-        _assign(*[(self.copies[name], ..., array) for name, array in self._arrays.items()], *assignments)
+    def take(self, note: Any = None) -> None:
+        """Copy the current values of the arrays, with a note."""
+        _assign(*[(self.copies[name], ..., array) for name, array in self._arrays.items()], (vars(self), "note", note))
 
     def restore(self) -> None:
         """Write the copy back to the arrays, in place."""
         _assign(*[(array, ..., self.copies[name]) for name, array in self._arrays.items()])
 
 
-def _assign(*assignments: Assignment) -> None:
+def _assign(*assignments: tuple[Any, Any, Any]) -> None:
     """Make assignments ``target[place] = value``, all or none: an interrupt waits for the end of a call of C."""
     list(map(setitem, *zip(*assignments, strict=True)))
 

@@ -21,6 +21,7 @@ from fastembed.trainer.ranks import Ranks
 
 Record = dict[str, float]
 EpochEnd = Callable[[Record], object]
+Expose = Callable[[list[Record]], object]  # called with the records of all epochs so far
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,9 +46,6 @@ class Run:
         The file that is written after each epoch; None on other ranks than 0.
     on_epoch_end : callable or None
         The callback of the user, called with the record of each epoch.
-    expose : callable or None
-        Gives the estimator the model of the last epoch. Called with all records, before the callback and after an
-        exception.
     """
 
     pool: Pool
@@ -58,7 +56,6 @@ class Run:
     progress: FitProgress | None = None
     checkpoint: str | None = None
     on_epoch_end: EpochEnd | None = None
-    expose: Callable[[list[Record]], object] | None = None
 
     @property
     def compares(self) -> bool:
@@ -69,14 +66,17 @@ class Run:
         """Give the estimator a model, which the callback sees."""
         self.estimator._model = model
 
-    def epoch_ended(self, history: list[Record]) -> bool:
-        """Report the last record, and call the callback, on rank 0; return on all ranks whether that ends training."""
+    def epoch_ended(self, history: list[Record], expose: Expose | None = None) -> bool:
+        """Report the last record, and call the callback, on rank 0; return on all ranks whether that ends training.
+
+        `expose` gives the estimator the model of the epoch before the callback.
+        """
         record, ends = history[-1], False
         if self.progress is not None:
             self.progress.epoch(record)
         if self.ranks.first and self.on_epoch_end is not None:
-            if self.expose is not None:
-                self.expose(history)
+            if expose is not None:
+                expose(history)
             with self.blas.lifted():
                 answer = self.on_epoch_end(dict(record))
                 ends = isinstance(answer, bool | np.bool_) and bool(answer)

@@ -58,7 +58,7 @@ def test_a_fit_goes_on_to_the_same_bits(
     corpus, text, path, interrupted_in, set_constant, settings, form, assert_same, monkeypatch
 ):
     set_constant("fastembed.counts.groups.GROUP_ROWS", 10)
-    monkeypatch.setattr(Estimate, "within_limit", lambda estimate: estimate)  # with a limit, counts stay in a store
+    monkeypatch.setattr(Estimate, "in_memory_if_possible", lambda estimate: estimate)
     documents = DocumentCorpus([" ".join(line) for line in corpus])
     source = {"file": text, "limited": text, "lists": corpus, "documents": documents}[form]
     limit = {"checkpoint": path, "memory_limit": 9 * 10**9 if form == "limited" else None}

@@ -60,7 +60,7 @@ def test_a_memory_limit_changes_no_bit_and_leaves_nothing(
     plain.fit(corpus)
     limited.fit(corpus, memory_limit=9 * 10**9)
     with monkeypatch.context() as patch:
-        patch.setattr(Estimate, "within_limit", lambda estimate: estimate)
+        patch.setattr(Estimate, "in_memory_if_possible", lambda estimate: estimate)
         stored.fit(corpus, memory_limit=9 * 10**9)
         patch.setattr(Estimate, "start_memory", 1)  # the start is in a file
         patch.setattr(Estimate, "buffer_memory", 0)
