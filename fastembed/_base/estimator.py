@@ -18,9 +18,11 @@ from fastembed._base.optional import require
 from fastembed._base.validation import check_choice, nearest, shown
 
 Fitted = TypeVar("Fitted")
-# Parameters of gensim, fastText, scikit-learn and implicit, and their names here
-RENAMED = {"vector_size": "dim", "factors": "dim", "n_components": "dim", "iterations": "epochs", "max_iter": "epochs"}
-RENAMED |= {"workers": "threads", "n_jobs": "threads", "random_state": "seed", "lr": "learning_rate"}
+# Parameters, and their names in gensim, fastText, scikit-learn and implicit
+RENAMED = {"dim": "vector_size size factors n_components", "epochs": "iterations iter epoch max_iter"}
+RENAMED |= {"threads": "workers thread n_jobs", "seed": "random_state", "learning_rate": "lr alpha", "window": "ws"}
+RENAMED |= {"subwords": "min_n max_n minn maxn", "chars": "minn maxn", "reading": "words tokenizer lowercase"}
+RENAMED |= {"ngrams": "wordNgrams ngram_range", "min_count": "minCount min_df", "weighting": "shrink_windows"}
 OUTPUTS = ("default", "pandas")  # kinds of results of `transform`
 
 
@@ -165,8 +167,9 @@ def _check_names(estimator: Any, names: Iterable[str], error: type[Exception]) -
     known = list(inspect.signature(type(estimator)).parameters)
     for name in names:
         if name not in known:
-            near = RENAMED[name] if RENAMED.get(name) in known else nearest(name.lower(), known)
-            raise error(f"{type(estimator).__name__} has no parameter {name!r}{near and f': it is {near} here'}")
+            renamed = (option for option in known if name in RENAMED.get(option, "").split())
+            here = next(renamed, nearest(name.lower(), known))
+            raise error(f"{type(estimator).__name__} has no parameter {name!r}{here and f': it is {here} here'}")
 
 
 class Transformer(Estimator[Fitted]):

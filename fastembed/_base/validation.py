@@ -126,7 +126,7 @@ def nearest(word: str, known: Sequence[str]) -> str:
     >>> nearest("--dmi", ["--mpi", "--dim"]), nearest("xyz", ["train"])
     ('--dim', '')
     """
-    close = difflib.get_close_matches(word, known, len(known))
+    close = difflib.get_close_matches(word, known, len(known), 0.8)
     return max(close, key=lambda option: sorted(option) == sorted(word), default="")
 
 

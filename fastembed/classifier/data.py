@@ -120,7 +120,7 @@ def check_labels(labels: Any, documents: int) -> Labels:
         If there is not one item per document, or a label is an empty string.
     """
     if labels is None:
-        raise ValueError("labels are needed: requires y to be passed, but the target y is None")
+        raise ValueError("requires y to be passed, but the target y is None: only files have labels in their lines")
     form = form_of(labels)
     if form not in ("items", "matrix", "table") or (isinstance(labels, Mapping | set | frozenset) and form != "matrix"):
         raise TypeError(f"labels must be one per document, got {shown(labels)}")

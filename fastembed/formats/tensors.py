@@ -231,7 +231,7 @@ def _read_header(
         length = int.from_bytes(file.read(8), "little")
         if length > size - 8:
             promise = f"it has {size:,} bytes, but its header promises {length:,}"
-            raise ValueError(promise if file.read(1) == b"{" else "its header is not JSON")
+            raise ValueError(promise if file.read(1) == b"{" else "it has another format; Vectors.load reads several")
         text = file.read(length)
         header = json.loads(text)
         fields = header.pop("__metadata__", None) or {}

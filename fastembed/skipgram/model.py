@@ -20,7 +20,6 @@ from fastembed.counts.counts import Counts, align_counts
 from fastembed.counts.windows import Windows
 from fastembed.formats import tensors as files
 from fastembed.formats.registry import check_model_name
-from fastembed.formats.table import opened
 from fastembed.skipgram.options import Baskets, Pairing, SkipGramOptions
 from fastembed.skipgram.subwords import Subwords
 from fastembed.trainer.trainer import SQUARES, Trainer, restore_squares, trainer_tensors
@@ -238,9 +237,6 @@ def read_model(path: str | os.PathLike[str], threads: int | None) -> FittedModel
     ValueError
         If it does not hold a model, or is damaged.
     """
-    with opened(path) as file:
-        if file.read(9)[8:] != b"{":  # the header of a safetensors file follows its length
-            raise ValueError(f"{str(path)!r} is no model: call SkipGram().fit for a text, Vectors.load for vectors")
     tensors, metadata = files.map_tensors(path)
     settings = files.check_header(metadata, "vectors", path)
     if "model" not in metadata:

@@ -32,14 +32,19 @@ def test_parameters_are_checked_before_anything_is_read(tmp_path, name, value, e
 def test_an_unknown_parameter_is_named_with_the_parameter_that_it_is_here():
     with pytest.raises(TypeError, match="SkipGram has no parameter 'vector_size': it is dim here"):
         SkipGram(vector_size=100)
-    with pytest.raises(TypeError, match=r"SkipGram has no parameter 'negative'$"):
-        SkipGram(negative=5)
+    for name in ("negative", "bucket"):
+        with pytest.raises(TypeError, match=rf"SkipGram has no parameter '{name}'$"):
+            SkipGram(**{name: 5})
     for kind, name, here in (
         (SkipGram, "epoch", "epochs"),
         (Classifier, "minCount", "min_count"),
         (Classifier, "wordNgrams", "ngrams"),
         (Classifier, "lr", "learning_rate"),
         (Classifier, "random_state", "seed"),
+        (SkipGram, "size", "dim"),
+        (SkipGram, "min_n", "subwords"),
+        (SkipGram, "words", "reading"),
+        (Classifier, "minn", "chars"),
         (Recommender, "factors", "dim"),
         (Recommender, "iterations", "epochs"),
     ):
