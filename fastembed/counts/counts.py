@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from fastembed._base.arrays import Float64, Int32, canonical_csr, read_only
+from fastembed._base.arrays import Float64, canonical_csr, read_only
 from fastembed._base.memory import check_memory_limit
 from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_amounts, check_choice, check_flag, check_integer, check_number
@@ -38,7 +38,7 @@ from fastembed.counts.store import (
     write_rows,
     writing,
 )
-from fastembed.counts.tasks import TASK_MEMORY, Job, Part, count_by_tasks, merge_parts, write_part
+from fastembed.counts.tasks import TASK_MEMORY, Job, count_by_tasks, count_passages
 from fastembed.counts.tiles import Rows
 from fastembed.counts.windows import (
     MAX_WINDOW,
@@ -197,7 +197,7 @@ class Counts:
         ledger, keep = Ledger(), keep_probabilities(corpus, vocabulary, windows, lines)
         with _folder(store, memory_limit, limit) as folder:
             scale = Scale.of(windows, keep, shape)
-            # The random name is for the files of parts
+            # The random name is for the files of passages
             job = Job(folder, secrets.token_hex(8), WindowCounter(size, windows, workers, limit))
             if executor is not None:
                 assert tokens is not None
@@ -206,7 +206,7 @@ class Counts:
                 report = None if progress is None else CountingProgress(progress)
                 read = None if report is None else report.read
                 with closing(encode_corpus(corpus, vocabulary, ledger, read, workers, lines)) as pieces:
-                    groups = _count_chunks(job, scale, pieces, report)
+                    groups = count_passages(job, scale, pieces, report)
             check_pairs(ledger, groups.nnz)
             return cls._written(groups, windows=windows, keep=keep, ledger=ledger, vocabulary=tokens)
 
@@ -566,18 +566,6 @@ class Counts:
         """Return the arguments of `_of` after the first."""
         public = {name: getattr(self, name) for name in ("ledger", "vocabulary", "baskets")}
         return {"windows": self.windows, "keep": self._keep, **public}
-
-
-def _count_chunks(job: Job, scale: Scale, pieces: Iterable[Int32], report: CountingProgress | None) -> GroupedCounts:
-    """Write the counts of a text in ids, one chunk after the other; a text of one chunk needs no sum of parts."""
-    parts = list[Part]()
-    for chunk in job.counter.chunks(pieces):
-        rows, is_last = job.counter.rows(chunk, report), chunk.is_last
-        del chunk  # the memory of chunks is free while the parts are added
-        if is_last and not parts:
-            return write_rows(job.folder, scale, rows)
-        parts.append(write_part(job, (len(parts), 0), rows))
-    return merge_parts(job, scale, parts, map)
 
 
 @contextmanager

@@ -54,7 +54,7 @@ from fastembed.formats.tensors import (
 from fastembed.vocabulary import Vocabulary
 
 MANIFEST = "manifest.safetensors"
-TILES = r"(group|part-\d+)-\d+-[0-9a-f]{16}\.tiles|job-[0-9a-f]{16}\.safetensors"
+TILES = r"(group|passage-\d+)-\d+-[0-9a-f]{16}\.tiles|job-[0-9a-f]{16}\.safetensors"
 OURS = re.compile(rf"{TILES}|{re.escape(MANIFEST)}|\.({TILES}|{re.escape(MANIFEST)})\.[0-9a-f]{{16}}\.tmp")
 
 # ---------------------------------------------------------------- counts in files

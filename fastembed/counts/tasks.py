@@ -1,11 +1,11 @@
-"""Counts of more text than memory holds: a part has the sums of a chunk of the text; the parts are added up.
+"""Counts of a text, passage by passage; the sums of all passages are added up.
 
-A chunk is as much of the text, in ids, as a quarter of the limit of memory holds, at most 2^26 ids
-(`WindowCounter.chunks`).
+A passage is as much of the text, in ids, as a quarter of the limit of memory holds, at most 2^26 ids
+(`WindowCounter.passages`).
 
-The parts are counted one after the other, or by the tasks of an executor. A task depends on its arguments only, and
-writes its files under names that depend on its number. So a task that runs twice, because a worker was lost, changes
-nothing. The files of parts are removed at the end.
+Passages are counted one after the other, or by the tasks of an executor, each of which counts some files. A task
+depends on its arguments only, and writes its files under names that depend on its number. So a task that runs twice,
+because a worker was lost, changes nothing. The files of passages are removed at the end.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from fastembed._base.arrays import row_ranges
+from fastembed._base.arrays import Int32, row_ranges
 from fastembed._base.memory import give_back_freed
 from fastembed.corpus.corpus import Corpus, FileCorpus, Progress
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.tokens import check_executor, corpus_parts, map_tasks, reported
 from fastembed.counts.folders import Folder
 from fastembed.counts.groups import ENTRY_BYTES, RowBatch, check_exact, group_count, shard_bounds
-from fastembed.counts.store import Group, GroupedCounts, Totals, WrittenGroup, write_tiles
+from fastembed.counts.store import Group, GroupedCounts, Totals, WrittenGroup, write_rows, write_tiles
 from fastembed.counts.tiles import Bytes, Rows, TiledRows, Tiles, add_totals, digests, encode, joined_groups
-from fastembed.counts.windows import Scale, WindowCounter
+from fastembed.counts.windows import CountingProgress, Scale, WindowCounter
 from fastembed.formats.tensors import check_header, dump_tensors, header, load_tensors, pack_tokens, unpack_tokens
 from fastembed.vocabulary import Vocabulary, encode_corpus
 
-PART_TILES = 16  # of a group of a part: as many of them are added at a time as fit into memory
-MOST_SHARDS = 32  # in a tile of a part, whose columns are numbered by 16 bits
+PASSAGE_TILES = 16  # of a group of a passage: as many tiles are added at a time as fit into memory
+MOST_SHARDS = 32  # in a tile of a passage, whose columns are numbered by 16 bits
 TASK_MEMORY = 500_000_000  # default bytes per task for text and counts
 
 
@@ -65,12 +65,24 @@ class Job:
 
     @property
     def bounds(self) -> npt.NDArray[np.intp]:
-        """The bounds of the tiles of a part, each of several shards."""
+        """The bounds of the tiles of a passage, each of several shards."""
         shards = shard_bounds(self.counter.windows.columns(self.counter.words))
-        return shards[:: min(max((len(shards) - 1) // PART_TILES, 1), MOST_SHARDS)]
+        return shards[:: min(max((len(shards) - 1) // PASSAGE_TILES, 1), MOST_SHARDS)]
 
 
-Part = list[Group]  # the sums of a chunk of the text: all groups, in one file
+Sums: TypeAlias = list[Group]  # of a passage: all groups of rows, in one file
+
+
+def count_passages(job: Job, scale: Scale, pieces: Iterable[Int32], report: CountingProgress | None) -> GroupedCounts:
+    """Write the counts of a text in pieces of ids, one passage after the other; one passage alone is not added up."""
+    sums = list[Sums]()
+    for passage in job.counter.passages(pieces):
+        rows, is_last = job.counter.rows(passage, report), passage.is_last
+        del passage  # the memory of passages is free while sums are added up
+        if is_last and not sums:
+            return write_rows(job.folder, scale, rows)
+        sums.append(write_sums(job, (len(sums), 0), rows))
+    return add_up(job, scale, sums, map)
 
 
 def count_by_tasks(
@@ -86,64 +98,67 @@ def count_by_tasks(
     files = corpus_parts(corpus)
     tensors = pack_tokens(vocabulary.tokens) | {"counts": vocabulary.counts}
     job.folder.write(job.vocabulary_file, [np.frombuffer(dump_tensors(tensors, header("job")), np.uint8)])
-    ledger, parts = Ledger(), list[Part]()
+    ledger, sums = Ledger(), list[Sums]()
     with closing(map_tasks(executor, partial(_count_files, job), list(enumerate(files)))) as results:
-        for task_parts, task_ledger in reported(files, results, progress, times=2):
+        for task_sums, task_ledger in reported(files, results, progress, times=2):
             ledger += task_ledger
-            parts += task_parts
-    return merge_parts(job, scale, parts, partial(map_tasks, executor)), ledger
+            sums += task_sums
+    return add_up(job, scale, sums, partial(map_tasks, executor)), ledger
 
 
-def _count_files(job: Job, task: tuple[int, FileCorpus]) -> tuple[list[Part], Ledger]:
-    """Count some files of a corpus, whose number is the first of a task."""
+def _count_files(job: Job, task: tuple[int, FileCorpus]) -> tuple[list[Sums], Ledger]:
+    """Count a part of a corpus. A task is the number of the part and the part."""
     number, files = task
-    ledger, parts = Ledger(), list[Part]()
+    ledger, sums = Ledger(), list[Sums]()
     with closing(encode_corpus(files, _vocabulary(job), ledger, None, job.counter.threads)) as pieces:
-        for chunk in job.counter.chunks(pieces):
-            parts.append(write_part(job, (number, len(parts)), job.counter.rows(chunk)))
-    return parts, ledger
+        for passage in job.counter.passages(pieces):
+            sums.append(write_sums(job, (number, len(sums)), job.counter.rows(passage)))
+    return sums, ledger
 
 
-def write_part(job: Job, number: tuple[int, int], rows: Generator[RowBatch, None, None]) -> Part:
-    """Write the sums of a chunk to a file, group by group; `number` is of the task, and of the chunk in it."""
-    name = f"part-{number[0]:05d}-{number[1]}-{job.name}.tiles"
-    part = Part()
+def write_sums(job: Job, number: tuple[int, int], rows: Generator[RowBatch, None, None]) -> Sums:
+    """Write the sums of a passage to a file, group by group; `number` is of the task, and of the passage in it."""
+    name = f"passage-{number[0]:05d}-{number[1]}-{job.name}.tiles"
+    sums = Sums()
     with closing(rows):
-        job.folder.write(name, _encoded_groups(job, name, rows, part))
-    return part
+        job.folder.write(name, _encoded_groups(job, name, rows, sums))
+    return sums
 
 
-def _encoded_groups(job: Job, name: str, rows: Iterable[RowBatch], part: Part) -> Iterator[Bytes]:
-    """Yield the bytes of each group of rows for the file of a part, after the group is added to the part."""
+def _encoded_groups(job: Job, name: str, rows: Iterable[RowBatch], sums: Sums) -> Iterator[Bytes]:
+    """Yield the bytes of each group of rows for the file of a passage, after the group is added to the sums."""
     begin, bounds = 0, job.bounds
     for stored in joined_groups(rows, job.counter.words):
         tiles, data = encode(stored, bounds)
-        part.append(Group(name, begin, tiles, None if job.folder.temporary else digests(data, tiles)))
+        sums.append(Group(name, begin, tiles, None if job.folder.temporary else digests(data, tiles)))
         begin += len(data)
         yield data
 
 
-def merge_parts(job: Job, scale: Scale, parts: list[Part], run: Callable[..., Iterator[WrittenGroup]]) -> GroupedCounts:
-    """Write the sum of all parts, group by group, and remove the parts; `run` is `map`, or does the same by tasks."""
+def add_up(job: Job, scale: Scale, sums: list[Sums], run: Callable[..., Iterator[WrittenGroup]]) -> GroupedCounts:
+    """Write the total of all sums, group by group, and remove the sums; `run` is `map`, or does the same by tasks."""
     counts = GroupedCounts.empty(job.folder, scale)
-    groups = range(group_count(job.counter.words))
-    tasks = [(group, [part[group] for part in parts], scale.part(group)) for group in groups]
-    for written in run(partial(_merge_group, job), tasks):
+    numbers = range(group_count(job.counter.words))
+    tasks = [(number, [groups[number] for groups in sums], scale.part(number)) for number in numbers]
+    for written in run(partial(_add_group, job), tasks):
         counts.add(written)
         give_back_freed()
-    for file in {group.file for part in parts for group in part}:
+    for file in {group.file for groups in sums for group in groups}:
         job.folder.remove(file)
     return counts
 
 
-def _merge_group(job: Job, task: tuple[int, list[Group], Scale]) -> WrittenGroup:
-    """Add a group of rows over all parts, as many columns at a time as fit into memory, and write its file."""
-    number, groups, scale = task
+def _add_group(job: Job, task: tuple[int, list[Group], Scale]) -> WrittenGroup:
+    """Add up a group of rows, as many columns at a time as fit into memory, and write its file.
+
+    A task is the number of the group, the group in the sums of each passage, and the factors of the group.
+    """
+    number, addends, scale = task
     wide, shards = job.bounds, shard_bounds(scale.shape[1])
-    entries = sum((group.tiles.entries for group in groups), np.zeros(len(wide) - 1, np.int64))
+    entries = sum((group.tiles.entries for group in addends), np.zeros(len(wide) - 1, np.int64))
     encoded, totals = list[tuple[Tiles, Bytes]](), Totals(*map(np.zeros, scale.shape))
     for first, last in row_ranges(entries, job.counter.memory_limit // (3 * ENTRY_BYTES)):
-        terms = (_read(job, group, scale.shape, first, last) for group in groups)
+        terms = (_read(job, group, scale.shape, first, last) for group in addends)
         total = _sum([sparse.csr_array(scale.shape), *terms])
         check_exact(total.data)
         rows = Rows.of(total)
@@ -163,7 +178,7 @@ def _sum(terms: list[Any]) -> Any:
 
 
 def _read(job: Job, group: Group, shape: tuple[int, int], first: int, last: int) -> sparse.csr_array:
-    """Return the counts in some of the tiles of a group of a part as a CSR array of all columns."""
+    """Return the counts in some of the tiles of a group of a passage as a CSR array of all columns."""
     data = group.read(job.folder, job.bounds, shape[0], slice(first, last))
     return TiledRows(data, group.tiles.part(slice(first, last)), job.bounds[first : last + 1], Scale.none(*shape)).csr()
 

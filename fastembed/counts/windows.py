@@ -33,8 +33,8 @@ from fastembed.vocabulary import Vocabulary, encode_corpus, vocabulary_size
 
 MAX_WINDOW = 1 << 16  # the largest distance of a context
 MAX_HARMONIC_WINDOW = 40  # the lowest common multiple of 1 ... 41 is above 2^53
-CHUNK_IDS = 1 << 26  # the most ids that are counted at a time: sorting more positions would delay a Ctrl-C
-ID_BYTES = 8  # memory per id of a chunk: 4 bytes, and 4 for its sorted position
+PASSAGE_IDS = 1 << 26  # the most ids of a passage: sorting more positions would delay a Ctrl-C
+ID_BYTES = 8  # memory per id of a passage: 4 bytes, and 4 for its sorted position
 
 # The weight of a pair by its distance and the largest distance
 WEIGHTINGS: dict[str, Callable[[int, int], Fraction]] = {
@@ -229,7 +229,7 @@ class CountingProgress:
         self._report(self._counted)
 
     def count(self, share: float) -> None:
-        """Report how much of the current chunk is counted; the share 1 ends the chunk."""
+        """Report how much of the current passage is counted; the share 1 ends the passage."""
         counted = self._counted + int(share * (self._read - self._counted))
         self._report(counted)
         if share == 1:
@@ -239,10 +239,10 @@ class CountingProgress:
         self._progress(self._read + counted, None if self._total is None else 2 * self._total)
 
 
-class Chunk(NamedTuple):
-    """Ids with -1 at both ends and after each sequence; only ids[first:last] are centres of windows.
+class Passage(NamedTuple):
+    """The ids that are counted at a time, -1 at both ends and after each sequence; ids[first:last] are centres.
 
-    The ids outside that range are contexts only: a sequence may begin in an earlier chunk or continue in a later one.
+    The ids outside that range are contexts only: a sequence may begin in an earlier passage, or end in a later one.
     """
 
     ids: Int32
@@ -268,7 +268,7 @@ class Scratch:
 
 @dataclass(frozen=True)
 class WindowCounter:
-    """Sums the integer weights of the pairs in windows, chunk by chunk.
+    """Sums the integer weights of the pairs in windows, passage by passage.
 
     Attributes
     ----------
@@ -277,7 +277,7 @@ class WindowCounter:
     windows : Windows
     threads : int
     memory_limit : int
-        Bytes, of which a quarter is for the ids of a chunk, and a quarter for batches of rows.
+        Bytes, of which a quarter is for the ids of a passage, and a quarter for batches of rows.
     """
 
     words: int
@@ -285,16 +285,16 @@ class WindowCounter:
     threads: int
     memory_limit: int
 
-    def chunks(self, pieces: Iterable[Int32]) -> Iterator[Chunk]:
-        """Yield chunks of ids. All chunks use the same memory: each chunk overwrites the chunk before.
+    def passages(self, pieces: Iterable[Int32]) -> Iterator[Passage]:
+        """Yield the ids of a corpus in passages. All passages use the same memory: each overwrites the one before.
 
         Parameters
         ----------
         pieces : iterable of int32 arrays
-            The ids of a corpus, -1 after each sequence.
+            As `encode_corpus` yields them.
         """
         reach = max(self.windows.window)  # the number of ids kept as contexts on either side of the centres
-        capacity = min(self.memory_limit // 4 // ID_BYTES, CHUNK_IDS) + 4 * reach
+        capacity = min(self.memory_limit // 4 // ID_BYTES, PASSAGE_IDS) + 4 * reach
         memory = np.empty(capacity + 2, np.int32)  # pages that are never written take no memory
         memory[0] = memory[-1] = -1  # so places in `memory` are those in `ids` plus 1
         ids, held, first = memory[1:-1], 0, 0
@@ -302,18 +302,18 @@ class WindowCounter:
             while held + len(piece) >= capacity:
                 ids[held:] = piece[: capacity - held]
                 piece = piece[capacity - held :]
-                yield Chunk(memory, first + 1, capacity + 1 - reach, is_last=False)
-                # The last `reach` ids are centres of the next chunk, and the `reach` ids before them contexts
+                yield Passage(memory, first + 1, capacity + 1 - reach, is_last=False)
+                # The last `reach` ids are centres of the next passage, and the `reach` ids before them contexts
                 held, first = 2 * reach, reach
                 ids[:held] = ids[-held:]
             ids[held : held + len(piece)] = piece
             held += len(piece)
         if held > first:
             memory[held + 1] = -1
-            yield Chunk(memory[: held + 2], first + 1, held + 1, is_last=True)
+            yield Passage(memory[: held + 2], first + 1, held + 1, is_last=True)
 
-    def rows(self, chunk: Chunk, report: CountingProgress | None = None) -> Generator[RowBatch, None, None]:
-        """Yield the sums of a chunk in batches of rows, in the order of groups (`group_places`).
+    def rows(self, passage: Passage, report: CountingProgress | None = None) -> Generator[RowBatch, None, None]:
+        """Yield the sums of a passage in batches of rows, in the order of groups (`group_places`).
 
         Raises
         ------
@@ -322,7 +322,7 @@ class WindowCounter:
         """
         before, after, _ = self.windows.weights()
         contexts, n_columns = self.windows.contexts(self.words), self.windows.columns(self.words)
-        starts, positions = sort_positions(chunk, self.words)
+        starts, positions = sort_positions(passage, self.words)
         pairs = np.diff(starts) * (len(before) + len(after))
         ranges = row_ranges(pairs, batch_entries(self.memory_limit // 4, self.threads))
         size = int(np.add.reduceat(np.minimum(pairs, n_columns), [first for first, _ in ranges]).max(initial=1))
@@ -333,7 +333,7 @@ class WindowCounter:
             scratch = scratches.take()
             lengths = np.empty(last - first, np.int64)
             n = cooccur.count_rows(
-                chunk.ids, starts, positions, first, last, before, after, contexts, self.windows.directed,
+                passage.ids, starts, positions, first, last, before, after, contexts, self.windows.directed,
                 scratch.totals, scratch.nonzeros, scratch.present, scratch.present64,
                 lengths, scratch.columns, scratch.values,
             )  # fmt: skip
@@ -347,18 +347,18 @@ class WindowCounter:
                 yield batch
 
 
-def sort_positions(chunk: Chunk, words: int) -> tuple[Int64, Int32]:
+def sort_positions(passage: Passage, words: int) -> tuple[Int64, Int32]:
     """Sort the positions of the centres by row; return the start of each row (V + 1,), and the positions.
 
     The rows are in the order of groups. It is a counting sort.
     """
     row_of = group_places(words)
     occurrences, starts = np.zeros(words, np.int32), np.zeros(words + 1, np.int64)
-    cooccur.count_ids(chunk.ids, chunk.first, chunk.last, occurrences)
+    cooccur.count_ids(*passage[:3], occurrences)
     starts[row_of + 1] = occurrences
     np.cumsum(starts, out=starts)
-    positions = np.empty(chunk.last - chunk.first, np.int32)
-    cooccur.gather_positions(chunk.ids, chunk.first, chunk.last, starts[row_of].astype(np.int32), positions)
+    positions = np.empty(passage.last - passage.first, np.int32)
+    cooccur.gather_positions(*passage[:3], starts[row_of].astype(np.int32), positions)
     return starts, positions
 
 

@@ -291,14 +291,14 @@ OPTIONS = [
 
 
 @pytest.mark.parametrize("options", OPTIONS)
-@pytest.mark.parametrize(("chunk_ids", "threads"), [(400, 1), (9000, 3), (1 << 20, 2)])
+@pytest.mark.parametrize(("passage_ids", "threads"), [(400, 1), (9000, 3), (1 << 20, 2)])
 @pytest.mark.usefixtures("larger_groups")
 def test_counting_into_a_store_has_the_bytes_of_counting_in_memory(
-    zipf, set_constant, tmp_path, options, chunk_ids, threads
+    zipf, set_constant, tmp_path, options, passage_ids, threads
 ):
     whole = Counts.from_corpus(*zipf, **options)
     whole.save(tmp_path / "a")
-    set_constant("fastembed.counts.windows.CHUNK_IDS", chunk_ids)
+    set_constant("fastembed.counts.windows.PASSAGE_IDS", passage_ids)
     stored = Counts.from_corpus(*zipf, **options, memory_limit=1 << 20, threads=threads, store=tmp_path / "b")
     assert len(groups_of(stored).entries) > 3
     assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
@@ -356,11 +356,11 @@ def test_counts_beyond_half_of_the_free_memory_are_refused(zipf, monkeypatch):
 
 
 @pytest.mark.usefixtures("larger_groups")
-@pytest.mark.parametrize("chunk_ids", [9000, 1 << 20])
+@pytest.mark.parametrize("passage_ids", [9000, 1 << 20])
 def test_what_goes_wrong_while_counting_leaves_the_store_that_was_there(
-    zipf, tmp_path, monkeypatch, set_constant, chunk_ids
+    zipf, tmp_path, monkeypatch, set_constant, passage_ids
 ):
-    set_constant("fastembed.counts.windows.CHUNK_IDS", chunk_ids)
+    set_constant("fastembed.counts.windows.PASSAGE_IDS", passage_ids)
     Counts.from_corpus(*zipf, window=1, store=tmp_path / "a")
     before = files_of(tmp_path / "a")
     for corpus, name in (([["never"]], "a"), ([["1"]], "a"), ([["1"]], "new")):

@@ -39,18 +39,18 @@ def vocabulary(texts):
 
 
 @pytest.fixture
-def small_parts(set_constant):
+def small_passages(set_constant):
     """Several groups of rows and, in this process, several parts."""
     set_constant("fastembed.corpus.tokens.TASK_BYTES", 1 << 14)
     set_constant("fastembed.corpus.chunks.CHUNK_BYTES", 1 << 10)
     set_constant("fastembed.counts.groups.GROUP_ROWS", 300)
 
 
-@pytest.mark.usefixtures("small_parts")
+@pytest.mark.usefixtures("small_passages")
 @pytest.mark.parametrize("options", [WINDOWS, {"window": 2, "weighting": "harmonic"}])
 @pytest.mark.parametrize("memory_limit", [10**6, 10**8])
 def test_threads_count_the_bytes_of_one(texts, vocabulary, tmp_path, options, memory_limit, set_constant):
-    set_constant("fastembed.counts.groups.SHARD_COLUMNS", 64)  # of which there are several in a tile of a part
+    set_constant("fastembed.counts.groups.SHARD_COLUMNS", 64)  # of which there are several in a tile of a passage
     reached = []
     alone = Counts.from_corpus(texts, vocabulary, **options, store=tmp_path / "a")
     with ThreadPoolExecutor(3) as executor:
@@ -63,7 +63,7 @@ def test_threads_count_the_bytes_of_one(texts, vocabulary, tmp_path, options, me
     assert reached[-1] == (2 * stored.ledger.bytes, 2 * stored.ledger.bytes)
 
 
-@pytest.mark.usefixtures("small_parts")
+@pytest.mark.usefixtures("small_passages")
 def test_a_task_that_is_done_twice_changes_nothing(texts, vocabulary, tmp_path):
     class Twice(ThreadPoolExecutor):
         def submit(self, function, *arguments):
@@ -87,7 +87,7 @@ def test_a_worker_that_the_executor_cannot_replace_leaves_the_store_that_was_the
     Counts.from_corpus(texts, vocabulary, window=1, store=tmp_path / "a")
     before = files_of(tmp_path / "a")
     with ProcessPoolExecutor(1, get_context("spawn")) as executor:
-        set_constant(counting, "_merge_group", kill_worker)
+        set_constant(counting, "_add_group", kill_worker)
         with pytest.raises(BrokenProcessPool):
             Counts.from_corpus(texts, vocabulary, **WINDOWS, executor=executor, store=tmp_path / "a")
     assert files_of(tmp_path / "a") == before
@@ -117,7 +117,7 @@ def distributed():
 
 
 def run_with_small_groups(client):
-    """Set the constants of `small_parts` in the workers, which do not know this file."""
+    """Set the constants of `small_passages` in the workers, which do not know this file."""
 
     def set_constants():
         from fastembed.corpus import chunks
@@ -133,7 +133,7 @@ def run_with_small_groups(client):
 @pytest.mark.thread_unsafe(reason="starts processes")
 @pytest.mark.skipif(os.name != "posix", reason="kills a process")
 def test_a_cluster_whose_worker_is_killed_counts_the_bytes_of_one(
-    distributed, texts, vocabulary, tmp_path, small_parts
+    distributed, texts, vocabulary, tmp_path, small_passages
 ):
     Counts.from_corpus(texts, vocabulary, **WINDOWS, store=tmp_path / "a")
     subprocesses = pytest.importorskip("distributed.deploy.subprocess").SubprocessCluster

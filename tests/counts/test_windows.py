@@ -122,12 +122,12 @@ def test_neither_threads_nor_batches_of_rows_change_a_bit(zipf, set_constant, as
 
 @pytest.mark.parametrize(("tokens", "size"), [(50, 1), (50, 7), (30_000, 1000), (30_000, 29_999), (30_000, 40_000)])
 @pytest.mark.parametrize("chosen", [{"window": 3}, {"window": (0, 2), "directed": True}, {"window": (7, 1)}])
-def test_chunks_cut_anywhere_change_no_bit(zipf, set_constant, tokens, size, chosen, assert_same):
+def test_passages_cut_anywhere_change_no_bit(zipf, set_constant, tokens, size, chosen, assert_same):
     corpus, vocabulary = zipf
     line = [token for line in corpus for token in line][:tokens]
     corpora = ([line], [line[: tokens // 3], [], line[tokens // 3 :]])
     whole = [Counts.from_corpus(corpus, vocabulary, **chosen) for corpus in corpora]
-    set_constant("fastembed.counts.windows.CHUNK_IDS", size)
+    set_constant("fastembed.counts.windows.PASSAGE_IDS", size)
     for corpus, expected in zip(corpora, whole, strict=True):
         assert_same(Counts.from_corpus(corpus, vocabulary, **chosen), expected)
 
