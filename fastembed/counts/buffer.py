@@ -31,8 +31,8 @@ class TileBuffer:
     Parameters
     ----------
     counts : GroupedCounts (N, V)
-    groups : list of ndarray of int
-        The rows of each group in an order; some groups may have none.
+    group_rows : list of ndarray of int
+        The rows that each group has in an order; some groups may have none.
     block_size : int
         The number of rows of a block.
 
@@ -50,7 +50,7 @@ class TileBuffer:
         The sums of the rows.
     """
 
-    def __init__(self, counts: GroupedCounts, groups: list[NDArray[np.intp]], block_size: int) -> None:
+    def __init__(self, counts: GroupedCounts, group_rows: list[NDArray[np.intp]], block_size: int) -> None:
         self._counts, self._block_size = counts, block_size
         tiles, bounds = counts.tiles, counts.bounds
         self.offsets = tiles.offsets()
@@ -61,9 +61,9 @@ class TileBuffer:
         self.bases = np.zeros(len(tiles.entries), np.int64)
         self._tiles: dict[int, Bytes] = {}
 
-        used = [group for group, rows in enumerate(groups) if len(rows)]
+        used = [group for group, rows in enumerate(group_rows) if len(rows)]
         # The groups of the blocks at hand come and go; the rest of the buffer keeps some groups for the whole fit
-        passing = buffered_groups([len(groups[group]) for group in used], block_size)
+        passing = buffered_groups([len(group_rows[group]) for group in used], block_size)
         fitting = counts.buffer_memory // max(int(self.offsets[used, -1].max()), 1)
         self._kept = set(used if fitting >= len(used) else used[: max(fitting - passing, 0)])
         if counts.in_memory:

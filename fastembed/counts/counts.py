@@ -102,12 +102,12 @@ class Counts:
     vocabulary: Vocabulary | None
     baskets: str | None
     _keep: Float64 | None  # the factors of subsampling, (V_in,)
-    _groups: GroupedCounts
+    _stored: GroupedCounts
 
     @classmethod
     def _of(
         cls,
-        groups: GroupedCounts,
+        stored: GroupedCounts,
         windows: Windows | None = None,
         keep: Float64 | None = None,
         ledger: Ledger | None = None,
@@ -116,7 +116,7 @@ class Counts:
     ) -> Counts:
         """Return counts."""
         counts = cls.__new__(cls)
-        counts._groups, counts.shape = groups, groups.shape
+        counts._stored, counts.shape = stored, stored.shape
         counts.windows, counts.ledger, counts.vocabulary, counts.baskets = windows, ledger, vocabulary, baskets
         counts._keep = None if keep is None else read_only(keep)
         return counts
@@ -201,14 +201,14 @@ class Counts:
             job = Job(folder, secrets.token_hex(8), WindowCounter(size, windows, workers, limit))
             if executor is not None:
                 assert tokens is not None
-                groups, ledger = count_by_tasks(job, scale, executor, corpus, tokens, progress)
+                stored, ledger = count_by_tasks(job, scale, executor, corpus, tokens, progress)
             else:
                 report = None if progress is None else CountingProgress(progress)
                 read = None if report is None else report.read
                 with closing(encode_corpus(corpus, vocabulary, ledger, read, workers, lines)) as pieces:
-                    groups = count_passages(job, scale, pieces, report)
-            check_pairs(ledger, groups.nnz)
-            return cls._written(groups, windows=windows, keep=keep, ledger=ledger, vocabulary=tokens)
+                    stored = count_passages(job, scale, pieces, report)
+            check_pairs(ledger, stored.nnz)
+            return cls._written(stored, windows=windows, keep=keep, ledger=ledger, vocabulary=tokens)
 
     @classmethod
     def from_baskets(
@@ -269,10 +269,10 @@ class Counts:
         with _folder(store, memory_limit, limit) as folder:
             with closing(encode_corpus(as_corpus(baskets), vocabulary, ledger, progress, workers, lines)) as pieces:
                 rows = basket_rows(pieces, shape, weighting == "share", limit, workers)
-            groups = write_rows(folder, Scale.none(*shape), rows)
-            if not groups.nnz:
+            stored = write_rows(folder, Scale.none(*shape), rows)
+            if not stored.nnz:
                 raise ValueError(f"the baskets give no pair: {ledger.summary()}")
-            return cls._written(groups, ledger=ledger, vocabulary=tokens, baskets=weighting)
+            return cls._written(stored, ledger=ledger, vocabulary=tokens, baskets=weighting)
 
     @classmethod
     def from_pairs(
@@ -401,8 +401,8 @@ class Counts:
                 ledger.walks["directed"] = bool(directed)
             walks = Walks(adjacency, distances, tolerance, ledger)
             nodes = np.argsort(group_places(len(vocabulary)))
-            groups = write_rows(folder, Scale.none(*adjacency.shape), walks.rows(nodes, workers, progress))
-            return cls._written(groups, ledger=ledger, vocabulary=vocabulary)
+            stored = write_rows(folder, Scale.none(*adjacency.shape), walks.rows(nodes, workers, progress))
+            return cls._written(stored, ledger=ledger, vocabulary=vocabulary)
 
     @classmethod
     def from_scipy(cls, matrix: Any, *, tokens: Sequence[Hashable] | None = None) -> Counts:
@@ -432,18 +432,18 @@ class Counts:
             raise TypeError(f"matrix must be a SciPy sparse array, got {type(matrix).__name__}")
         if matrix.ndim != 2 or min(matrix.shape) < 1 or matrix.shape[1] > np.iinfo(np.int32).max:
             raise ValueError(f"counts must have 2 dimensions, and 1 to 2^31 - 1 columns, got shape {matrix.shape}")
-        stored = canonical_csr("counts", matrix)
-        return cls._of(grouped(stored), vocabulary=None if tokens is None else _named(stored, tokens))
+        entries = canonical_csr("counts", matrix)
+        return cls._of(grouped(entries), vocabulary=None if tokens is None else _named(entries, tokens))
 
     @property
     def nnz(self) -> int:
         """The number of stored, non-zero counts."""
-        return self._groups.nnz
+        return self._stored.nnz
 
     @property
     def total(self) -> float:
         """The sum of all counts: the expected, weighted number of pairs."""
-        return float(self._groups.totals.rows.sum())
+        return float(self._stored.totals.rows.sum())
 
     @property
     def directed(self) -> bool:
@@ -458,7 +458,7 @@ class Counts:
         >>> Counts.from_scipy(sparse.coo_array(([1, 1], ([0, 0], [1, 1])))).to_scipy().toarray()
         array([[0., 2.]])
         """
-        return self._groups.csr()
+        return self._stored.csr()
 
     def __add__(self, other: Counts) -> Counts:
         """Return the counts of both corpora.
@@ -493,9 +493,9 @@ class Counts:
 
     def _sum_with(self, other: Counts) -> GroupedCounts:
         """Add the stored counts, group by group."""
-        sums = GroupedCounts.empty(Memory(), self._groups.scale)
+        sums = GroupedCounts.empty(Memory(), self._stored.scale)
         for group in range(group_count(self.shape[0])):
-            terms = [counts._groups.read_group(group, stored=True).csr() for counts in (self, other)]
+            terms = [counts._stored.read_group(group, stored=True).csr() for counts in (self, other)]
             total = terms[0] + terms[1]
             if self.windows is not None:
                 check_exact(total.data)
@@ -504,11 +504,11 @@ class Counts:
         return sums
 
     def __reduce__(self) -> tuple[Any, ...]:
-        folder = self._groups.folder
+        folder = self._stored.folder
         if not folder.temporary:
             return Counts.open, (folder.url if isinstance(folder, UrlFolder) else folder.path,)
-        groups = self._groups if self._groups.in_memory else self._groups.copied(Memory())
-        return Counts._of, (groups, *self._attributes().values())
+        stored = self._stored if self._stored.in_memory else self._stored.copied(Memory())
+        return Counts._of, (stored, *self._attributes().values())
 
     def __repr__(self) -> str:
         return f"<Counts of shape {self.shape}, {self.nnz:,} stored, total {self.total:,.6g}>"
@@ -528,7 +528,7 @@ class Counts:
         """
         folder = open_folder(path)
         with writing(folder):
-            write_manifest(self._groups.copied(folder), self._attributes())
+            write_manifest(self._stored.copied(folder), self._attributes())
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Counts:
@@ -552,15 +552,15 @@ class Counts:
         array([[0., 1.],
                [1., 0.]])
         """
-        groups, attributes = open_store(open_folder(path))
-        return cls._of(groups, **attributes)
+        stored, attributes = open_store(open_folder(path))
+        return cls._of(stored, **attributes)
 
     @classmethod
-    def _written(cls, groups: GroupedCounts, **attributes: Any) -> Counts:
-        """Return counts whose groups are written, and complete their store, if they are in one."""
-        if not groups.folder.temporary:
-            write_manifest(groups, attributes)
-        return cls._of(groups, **attributes)
+    def _written(cls, stored: GroupedCounts, **attributes: Any) -> Counts:
+        """Return counts whose tiles are written, and complete their store, if they are in one."""
+        if not stored.folder.temporary:
+            write_manifest(stored, attributes)
+        return cls._of(stored, **attributes)
 
     def _attributes(self) -> dict[str, Any]:
         """Return the arguments of `_of` after the first."""
@@ -603,9 +603,9 @@ def _named(matrix: sparse.csr_array, tokens: Sequence[Hashable]) -> Vocabulary:
     return Vocabulary(names, entries)
 
 
-def groups_of(counts: Counts) -> GroupedCounts:
-    """Return the expected counts as a fit reads them."""
-    return counts._groups
+def stored_counts(counts: Counts) -> GroupedCounts:
+    """Return the tiles of counts, and the factors that make their values expected counts, as a fit reads both."""
+    return counts._stored
 
 
 def align_counts(counts: Counts, vocabulary: Vocabulary, contexts: int) -> Counts:
@@ -635,7 +635,7 @@ def align_counts(counts: Counts, vocabulary: Vocabulary, contexts: int) -> Count
     shape = (len(vocabulary), sides * contexts)
     alike = counts.vocabulary.tokens == vocabulary.tokens and counts.shape == shape
     if alike:
-        return Counts._of(counts._groups, **counts._attributes() | {"vocabulary": vocabulary})
+        return Counts._of(counts._stored, **counts._attributes() | {"vocabulary": vocabulary})
     ids = {token: place for place, token in enumerate(vocabulary.tokens)}
     places = np.array([ids.get(token, -1) for token in counts.vocabulary.tokens], np.int64)
     theirs = counts.shape[1] // sides

@@ -105,8 +105,8 @@ def split_rows(present: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
     [array([0, 2])]
     """
     ids = np.arange(len(present))
-    groups = [ids[group_slice(group, len(ids))] for group in range(group_count(len(ids)))]
-    return [rows[present[rows]] for rows in groups]
+    group_rows = [ids[group_slice(group, len(ids))] for group in range(group_count(len(ids)))]
+    return [rows[present[rows]] for rows in group_rows]
 
 
 class Draw(NamedTuple):
@@ -116,8 +116,8 @@ class Draw(NamedTuple):
     rows: NDArray[np.intp]
 
 
-def draw_order(groups: list[NDArray[np.intp]], rng: np.random.Generator) -> list[Draw]:
-    """Return a random order of the rows: groups are shuffled, then the rows of a few groups at a time.
+def draw_order(group_rows: list[NDArray[np.intp]], rng: np.random.Generator) -> list[Draw]:
+    """Return a random order of the rows of all groups: groups are shuffled, then the rows of a few groups at a time.
 
     Examples
     --------
@@ -125,14 +125,14 @@ def draw_order(groups: list[NDArray[np.intp]], rng: np.random.Generator) -> list
     >>> [len(draw.rows) for draw in order]
     [4, 2]
     """
-    order = [group for group in rng.permutation(len(groups)).tolist() if len(groups[group])]
+    order = [group for group in rng.permutation(len(group_rows)).tolist() if len(group_rows[group])]
     taken = [tuple(order[first : first + DRAWN_GROUPS]) for first in range(0, len(order), DRAWN_GROUPS)]
-    return [Draw(some, rng.permutation(np.concatenate([groups[group] for group in some]))) for some in taken]
+    return [Draw(some, rng.permutation(np.concatenate([group_rows[group] for group in some]))) for some in taken]
 
 
-def plain_order(groups: list[NDArray[np.intp]]) -> list[Draw]:
-    """Return the rows group by group, in ascending order."""
-    return [Draw((group,), rows) for group, rows in enumerate(groups) if len(rows)]
+def plain_order(group_rows: list[NDArray[np.intp]]) -> list[Draw]:
+    """Return the rows of all groups, group by group, in ascending order."""
+    return [Draw((group,), rows) for group, rows in enumerate(group_rows) if len(rows)]
 
 
 def shard_bounds(columns: int) -> NDArray[np.intp]:

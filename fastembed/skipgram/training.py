@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fastembed._base.arrays import canonical_csr
 from fastembed._base.memory import give_back_freed, resident_memory
 from fastembed._base.threads import Pool
-from fastembed.counts.counts import Counts, groups_of
+from fastembed.counts.counts import Counts, stored_counts
 from fastembed.counts.folders import Memory
 from fastembed.counts.store import GroupedCounts, grouped
 from fastembed.formats.tensors import pack_tokens
@@ -144,7 +144,7 @@ def _all_counts(
 
     Counts of a store go into memory if that keeps the limit. The sum with counts to replay is in memory.
     """
-    stored, replay = groups_of(counts), None
+    stored, replay = stored_counts(counts), None
     if arguments.base is not None and arguments.replay is not None:
         replay = arguments.base.aligned(arguments.replay, counts.vocabulary, name="replay")
     nnz = counts.nnz + (0 if replay is None else replay.nnz)

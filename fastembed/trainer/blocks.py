@@ -118,8 +118,8 @@ class BlockSteps:
         counts, bags, input_weights, ranks = data.counts, data.bags, data.input_weights, run.ranks
         totals = counts.totals.rows
         self._total = float(totals.sum())
-        self._groups = split_rows(totals > 0)
-        rows = sum(map(len, self._groups))
+        self._group_rows = split_rows(totals > 0)
+        rows = sum(map(len, self._group_rows))
         self._block_size = min(options.block_size, rows)
         self.blocks_per_epoch = -(-rows // self._block_size)
 
@@ -134,7 +134,7 @@ class BlockSteps:
         if ranks.size > 1:
             shards = ranks.shards_of(ranks.rank, len(bounds) - 1)
             counts, bounds = counts.of_shards(shards), bounds[shards.start : shards.stop + 1]
-        self._counts = TileBuffer(counts, self._groups, self._block_size)
+        self._counts = TileBuffer(counts, self._group_rows, self._block_size)
 
         # The threads, and the memory that they work in
         kernels = kernels_for(parameters.dtype)
@@ -162,7 +162,7 @@ class BlockSteps:
 
         Return the mean negative log-likelihood per pair, with each row before its step.
         """
-        nll, order = 0.0, draw_order(self._groups, rng)
+        nll, order = 0.0, draw_order(self._group_rows, rng)
         with self._counts.reading(order) as hold, self._team():
             # A short epoch has no bar
             for block, rows, next_rows in bar(self._blocks(order), desc="blocks", total=self.blocks_per_epoch, delay=1):
@@ -180,7 +180,7 @@ class BlockSteps:
 
     def nll(self) -> float:
         """Return the mean negative log-likelihood per pair; nothing is trained."""
-        nll, order = 0.0, plain_order(self._groups)
+        nll, order = 0.0, plain_order(self._group_rows)
         with self._counts.reading(order) as hold, self._team():
             for block, rows, next_rows in bar(self._blocks(order), desc="blocks", total=self.blocks_per_epoch):
                 hold(block)
@@ -205,7 +205,7 @@ class BlockSteps:
 
     def _most_entries(self, bags: Bags) -> int:
         """Return the largest number of entries of the bags of a block in any order of the rows; at least 1."""
-        sizes = np.diff(bags.starts)[np.concatenate(self._groups)]
+        sizes = np.diff(bags.starts)[np.concatenate(self._group_rows)]
         return max(1, int(np.partition(sizes, len(sizes) - self._block_size)[-self._block_size :].sum()))
 
     @contextmanager
