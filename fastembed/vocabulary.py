@@ -17,7 +17,7 @@ from fastembed._base.validation import check_integer, check_token, check_token_c
 from fastembed._kernels.tokens import TokenTable
 from fastembed.corpus.corpus import Corpus, Progress, Source, as_corpus, corpus_ids, empty, map_text
 from fastembed.corpus.ledger import Ledger, LineSplit, line_selector
-from fastembed.corpus.reading import Reading, token_bytes, token_from_bytes
+from fastembed.corpus.reading import Reading, token_bytes
 from fastembed.corpus.tokens import (
     check_executor,
     check_named,
@@ -166,22 +166,22 @@ class Vocabulary:
         if not different:
             raise empty(reader, ledger)
         check_named(chosen, tables, reader.known_reading)
-        ranking = rank_tokens(tables, 1 if chosen else min_count, pool)
-        counts = np.empty(len(ranking) if chosen else min(len(ranking), max_size or len(ranking)), np.int64)
-        tokens, enough = ranking.take(counts, token_from_bytes), ranking.total
         if chosen:
+            tokens, counts, _ = rank_tokens(tables, 1, pool)
             tokens, counts = _by_lists(tokens, counts, chosen, ledger)
             number = np.count_nonzero(counts >= min_count)  # the counts decrease
-            enough = int(counts[:number].sum())
+            frequent = int(counts[:number].sum())
             tokens, counts = tokens[:number][:max_size], counts[:number][:max_size]
+        else:
+            tokens, counts, frequent = rank_tokens(tables, min_count, pool, max_size)
         if not tokens:
             why = " or ".join([*ledger.dropped, f"below min_count={min_count}"])
             raise NoTokenError(f"no token is left: all {different:,} different tokens are {why}")
         ledger.tokens_used = int(counts.sum())
         left = ledger.tokens_read - sum(ledger.dropped.values())
         ledger.dropped |= {
-            f"below min_count={min_count}": left - enough,
-            f"over max_size={max_size}": enough - ledger.tokens_used,
+            f"below min_count={min_count}": left - frequent,
+            f"over max_size={max_size}": frequent - ledger.tokens_used,
         }
         words = cls(tokens, counts, ledger)
         words.reading = reader.known_reading

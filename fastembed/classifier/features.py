@@ -566,9 +566,7 @@ def count_features(
         All words, by decreasing count.
     """
     tables = tokens.counts(pool)
-    ranking = rank_tokens(tables, 1 if options.chars else options.min_count, pool)
-    counts = np.empty(len(ranking), np.int64)
-    words = ranking.take(counts, token_from_bytes)
+    words, counts, _ = rank_tokens(tables, 1 if options.chars else options.min_count, pool)
     frequent = int(np.searchsorted(-counts, -options.min_count, "right"))
     if not frequent:
         what = f"no word occurs min_count={options.min_count} times" if sum(map(len, tables)) else "no token was read"

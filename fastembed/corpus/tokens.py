@@ -32,7 +32,7 @@ from fastembed._kernels.tokens import Ranking, TokenTable
 from fastembed.corpus.corpus import Chunk, Corpus, FileCorpus, Progress, disk_size, map_text
 from fastembed.corpus.documents import DocumentChunk
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.reading import SPACES, Reading, join_tokens
+from fastembed.corpus.reading import SPACES, Reading, join_tokens, token_from_bytes
 
 TASK_BYTES = 1 << 26  # approximate number of bytes that a task of an executor reads
 
@@ -163,17 +163,34 @@ def _part_counts(part: FileCorpus) -> tuple[bytes, npt.NDArray[np.int64], Ledger
     return tokens, np.array([count for _, column in tables for count in column], np.int64), ledger
 
 
-def rank_tokens(tables: list[TokenTable], least: int, pool: Pool) -> Ranking:
+def rank_tokens(
+    tables: list[TokenTable], least: int, pool: Pool, most: int | None = None
+) -> tuple[list[str], npt.NDArray[np.int64], int]:
     """Return the tokens that occur at least `least` times, by decreasing count, then by code points.
 
     The tokens of each table are sorted, and then merged two runs at a time until one run is left.
+
+    Parameters
+    ----------
+    tables : list of TokenTable
+        No two have a token in common.
+    most : int, optional
+        Only the first `most` of these tokens are returned.
+
+    Returns
+    -------
+    tokens : list of str
+    counts : ndarray of int64
+    total : int
+        The sum of the counts of all tokens that occur at least `least` times.
     """
     ranking = Ranking(tables, least)
     bounds = ranking.bounds
     pool.run(lambda k: ranking.sort(*bounds[k : k + 2]), len(bounds) - 1)
     while len(bounds) > 2:
         bounds = _merged_runs(ranking, bounds, pool)
-    return ranking
+    counts = np.empty(min(len(ranking), most or len(ranking)), np.int64)
+    return ranking.take(counts, token_from_bytes), counts, ranking.total
 
 
 def _merged_runs(ranking: Ranking, bounds: list[int], pool: Pool) -> list[int]:

@@ -10,7 +10,6 @@ from fastembed import Vocabulary
 from fastembed._base.threads import Pool
 from fastembed.corpus import DocumentCorpus, FileCorpus, Ledger, Reading
 from fastembed.corpus.corpus import as_corpus
-from fastembed.corpus.reading import token_from_bytes
 from fastembed.corpus.tokens import (
     ENGLISH,
     check_token_list,
@@ -23,12 +22,6 @@ from fastembed.corpus.tokens import (
 from fastembed.vocabulary import encode_corpus
 
 LINES = ["the cat sat on the mat", "", "the dog", "a  cat\té", "sat"] * 3
-
-
-def ranked(tables, pool):
-    ranking = rank_tokens(tables, 1, pool)
-    counts = np.empty(len(ranking), np.int64)
-    return ranking.take(counts, token_from_bytes), counts
 
 
 def corpora(tmp_path):
@@ -49,8 +42,9 @@ def test_a_corpus_is_numbered_in_one_reading(tmp_path, kind, threads, set_consta
     set_constant("fastembed.corpus.chunks.CHUNK_BYTES", 40)
     corpus, pool, ledgers = corpora(tmp_path)[kind], Pool(threads), [Ledger(), Ledger(), Ledger()]
     numbered = number_tokens(corpus.chunks(ledgers[0]), corpus.reading, ledgers[0], pool)
-    words, counts = ranked(numbered.counts(pool), pool)
-    expected, expected_counts = ranked(count_tokens(corpus.chunks(ledgers[1]), corpus.reading, ledgers[1], pool), pool)
+    words, counts, _ = rank_tokens(numbered.counts(pool), 1, pool)
+    tables = count_tokens(corpus.chunks(ledgers[1]), corpus.reading, ledgers[1], pool)
+    expected, expected_counts, _ = rank_tokens(tables, 1, pool)
     assert words == expected
     assert_array_equal(counts, expected_counts)
     assert ledgers[0] == ledgers[1]
