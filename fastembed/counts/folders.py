@@ -38,15 +38,15 @@ class Memory:
         self._files: dict[str, list[Bytes]] = {}
 
     def read(self, name: str, begin: int = 0, end: int | None = None) -> Bytes:
-        """Return the bytes of a file, or a range of them, within a part as it was written; they are not copied."""
-        for part in self._files[name]:
-            if begin < len(part):
-                return part[begin:end]
-            begin, end = begin - len(part), None if end is None else end - len(part)
+        """Return the bytes of a file, or a range of them, within an array as it was written; they are not copied."""
+        for array in self._files[name]:
+            if begin < len(array):
+                return array[begin:end]
+            begin, end = begin - len(array), None if end is None else end - len(array)
         return np.empty(0, np.uint8)
 
-    def write(self, name: str, parts: Iterable[Bytes]) -> None:
-        """Write a file.
+    def write(self, name: str, arrays: Iterable[Bytes]) -> None:
+        """Write arrays, one after the other, as a file.
 
         Raises
         ------
@@ -54,9 +54,9 @@ class Memory:
             If the files take more bytes than the limit.
         """
         file = self._files[name] = []
-        for part in filter(len, parts):
-            file.append(part)
-            self._size += len(part)
+        for array in filter(len, arrays):
+            file.append(array)
+            self._size += len(array)
             if self._limit is not None and self._size > self._limit:
                 free = readable(self._limit)
                 raise MemoryError(f"the counts take more than {free}, half of what is free: set a memory_limit")
@@ -104,12 +104,12 @@ class LocalFolder:
             raise OSError(f"{str(self._file(name))!r} has {begin + len(data):,} bytes, but {end:,} are needed")
         return data
 
-    def write(self, name: str, parts: Iterable[Bytes]) -> None:
-        """Write a file."""
+    def write(self, name: str, arrays: Iterable[Bytes]) -> None:
+        """Write arrays, one after the other, as a file."""
         target = self._file(name)
         with nullcontext(target) if self.temporary else replacing(target) as place, place.open("wb") as file:
-            for part in parts:
-                file.write(part.data)
+            for array in arrays:
+                file.write(array.data)
 
     def remove(self, name: str) -> None:
         """Remove a file, if it exists."""
@@ -178,13 +178,13 @@ class UrlFolder:
         with self._naming(name):
             return np.frombuffer(self._system.cat_file(self._place(name), start=begin, end=end), np.uint8)
 
-    def write(self, name: str, parts: Iterable[Bytes]) -> None:
-        """Write a file; it is first written locally, so that a failure leaves no partial file at the URL."""
+    def write(self, name: str, arrays: Iterable[Bytes]) -> None:
+        """Write arrays as a file, one after the other: first locally, so that the URL never has a partial file."""
         with tempfile.TemporaryDirectory() as folder:
-            local = Path(folder, "part")
+            local = Path(folder, "file")
             with local.open("wb") as file:
-                for part in parts:
-                    file.write(part.data)
+                for array in arrays:
+                    file.write(array.data)
             with self._naming(name):
                 self._system.put_file(os.fspath(local), self._place(name))
 

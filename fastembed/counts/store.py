@@ -121,11 +121,10 @@ class Group(NamedTuple):
 
 
 class WrittenGroup(NamedTuple):
-    """A group that is written, and the sums of expected counts of its rows (R,) and of all columns (V,)."""
+    """A group that is written, and the sums of the expected counts of its rows (R,) and of all columns (V,) in it."""
 
     group: Group
-    rows: Float64
-    columns: Float64
+    totals: Totals
 
 
 class GroupedCounts:
@@ -168,8 +167,8 @@ class GroupedCounts:
 
     def add(self, written: WrittenGroup) -> None:
         """Add the next group."""
-        self.totals.rows[group_slice(len(self.groups), self.shape[0])] = written.rows
-        self.totals.columns[:] += written.columns
+        self.totals.rows[group_slice(len(self.groups), self.shape[0])] = written.totals.rows
+        self.totals.columns[:] += written.totals.columns
         self.groups.append(written.group)
 
     @property
@@ -243,12 +242,12 @@ class GroupedCounts:
 
     def csr(self) -> sparse.csr_array:
         """Return all expected counts as a CSR array."""
-        lengths, parts = np.empty(self.shape[0], np.int64), range(len(self.groups))
-        for group in parts:
+        lengths, numbers = np.empty(self.shape[0], np.int64), range(len(self.groups))
+        for group in numbers:
             lengths[group_slice(group, self.shape[0])] = self.read_group(group).lengths
         indptr = np.concatenate([[0], np.cumsum(lengths)])
         indices, data = np.empty(indptr[-1], np.int32), np.empty(indptr[-1])
-        for group in parts:
+        for group in numbers:
             places = indptr[:-1][group_slice(group, self.shape[0])].copy()
             self.read_group(group).decode_into(places, indices, data)
         return sorted_csr(data, indices, indptr, self.shape)
@@ -278,13 +277,14 @@ def file_name(group: int, sha256: Bytes | None) -> str:
 
 def write_group(folder: Folder, group: int, stored: Rows, scale: Scale) -> WrittenGroup:
     """Write a group of stored rows to a file; `scale` has the factors of the group."""
-    rows, columns = map(np.zeros, scale.shape)
-    add_totals(stored, scale, rows, columns)
-    return WrittenGroup(write_tiles(folder, group, *encode(stored, shard_bounds(len(columns)))), rows, columns)
+    totals = Totals(*map(np.zeros, scale.shape))
+    add_totals(stored, scale, *totals)
+    tiles, data = encode(stored, shard_bounds(scale.shape[1]))
+    return WrittenGroup(write_tiles(folder, group, tiles, data), totals)
 
 
 def write_rows(folder: Folder, scale: Scale, batches: Generator[RowBatch, None, None]) -> GroupedCounts:
-    """Write stored rows, which are in the order of groups, and return the counts."""
+    """Write batches of stored rows, in the order of groups, as files of groups, and return the counts."""
     counts = GroupedCounts.empty(folder, scale)
     with closing(batches):
         for group, rows in enumerate(joined_groups(batches, scale.shape[0])):

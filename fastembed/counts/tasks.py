@@ -166,7 +166,7 @@ def _add_group(job: Job, task: tuple[int, list[Group], Scale]) -> WrittenGroup:
         encoded.append(encode(rows, shards[(wide[first] <= shards) & (shards <= wide[last])]))
     tiles, data = zip(*encoded, strict=True)
     joined = Tiles(*map(np.concatenate, zip(*tiles, strict=True)))
-    return WrittenGroup(write_tiles(job.folder, number, joined, np.concatenate(data)), *totals)
+    return WrittenGroup(write_tiles(job.folder, number, joined, np.concatenate(data)), totals)
 
 
 def _sum(terms: list[Any]) -> Any:

@@ -1,7 +1,7 @@
 """The layout of counts, in memory, in a folder and at a URL: tiles of a group of rows and a shard of columns.
 
 The tiles of a group are concatenated, so that a reader of consecutive shards reads one range of bytes. A tile has the
-entries of the group's rows in the columns of its shard, by rows, columns ascending. Its parts are concatenated,
+entries of the group's rows in the columns of its shard, by rows, columns ascending. Its arrays are concatenated,
 little-endian, and padded with zeros to a multiple of 8 bytes:
 
     values    float32, uint32 or float64: the first in which all are exact    (n,)
@@ -81,11 +81,6 @@ class Tiles(NamedTuple):
         ends = np.cumsum(-(-sizes // ALIGNMENT) * ALIGNMENT, axis=-1)
         return np.concatenate([np.zeros_like(ends[..., :1]), ends], axis=-1)
 
-    @property
-    def sizes(self) -> tuple[Int64, Int64, Int64, npt.NDArray[np.uint8]]:
-        """The offsets, entries, filled and kinds of the tiles of a group."""
-        return self.offsets(), *self
-
 
 def add_totals(group: Rows, scale: Scale, rows: Float64, columns: Float64) -> None:
     """Add the expected counts of a group of rows to the sums of its rows (R,) and of all columns (V,)."""
@@ -100,7 +95,7 @@ def encode(group: Rows, bounds: npt.NDArray[np.intp]) -> tuple[Tiles, Bytes]:
     tiles = Tiles(entries, filled, np.argmin(rounds, axis=1).astype(np.uint8))  # the first dtype that rounds no value
     data = np.zeros(tiles.offsets()[-1], np.uint8)
     written, written_rows = np.zeros(shards, np.int64), np.zeros(shards, np.int64)
-    kernels.fill_tiles(*group, edges, *tiles.sizes, written, written_rows, data)
+    kernels.fill_tiles(*group, edges, tiles.offsets(), *tiles, written, written_rows, data)
     return tiles, data
 
 
@@ -123,7 +118,8 @@ class TiledRows:
     """
 
     def __init__(self, data: Bytes, tiles: Tiles, bounds: npt.NDArray[np.intp], scale: Scale) -> None:
-        self._data, self._bounds, self._sizes, self._scale = data, bounds.astype(np.int64), tiles.sizes, scale
+        self._data, self._bounds, self._scale = data, bounds.astype(np.int64), scale
+        self._sizes = tiles.offsets(), *tiles
         self.lengths = np.zeros(len(scale.rows), np.int64)
         kernels.row_lengths(data, *self._sizes, self.lengths)
 
@@ -162,35 +158,35 @@ def check_tiles(data: Bytes, tiles: Tiles, sha256: Bytes, bounds: npt.NDArray[np
     same = (digests(data, tiles) == sha256).all(axis=1)
     damaged = int(np.argmin(same)) if not same.all() else -1
     if damaged < 0:
-        damaged = kernels.damaged_tile(data, bounds.astype(np.int64), *tiles.sizes, rows)
+        damaged = kernels.damaged_tile(data, bounds.astype(np.int64), offsets, *tiles, rows)
     if damaged >= 0:
         columns = f"{bounds[damaged]} to {bounds[damaged + 1] - 1}"
         raise ValueError(f"the tile of the columns {columns} is not what was written")
 
 
 def joined_groups(batches: Iterable[RowBatch], rows: int) -> Generator[Rows, None, None]:
-    """Yield the rows group by group, from batches of rows in that order (see `group_places`).
+    """Yield each group of rows, from batches of rows in the order of groups (see `group_places`).
 
-    The memory of a group is used again for the next one: fresh pages take longer than what is written to them.
+    All groups use the same memory: fresh pages take longer than what is written to them.
     """
-    ends, indices, data = np.zeros(group_size(0, rows) + 1, np.int64), np.empty(0, np.int32), np.empty(0)
-    group, done = 0, 0  # the number of the group, and of its rows so far
+    indices, data = np.empty(0, np.int32), np.empty(0)
+    group, filled, ends = 0, 0, np.zeros(group_size(0, rows) + 1, np.int64)  # row n of the group ends at ends[n + 1]
     for lengths, columns, values, release in batches:
-        first, begin = 0, 0
-        while first < len(lengths):
-            some = lengths[first : first + len(ends) - 1 - done]
-            place, last = int(ends[done]), done + len(some)
-            np.cumsum(some, out=ends[done + 1 : last + 1])
-            ends[done + 1 : last + 1] += place
-            end = int(ends[last])
+        row, entry = 0, 0  # what is next in the batch
+        while row < len(lengths):
+            moved = lengths[row : row + len(ends) - 1 - filled]  # the lengths of as many rows as the group lacks
+            begin = int(ends[filled])
+            ends[filled + 1 : filled + 1 + len(moved)] = begin + np.cumsum(moved)
+            row, filled = row + len(moved), filled + len(moved)
+            end = int(ends[filled])
             if end > len(data):  # longer in place, where the system can
                 indices.resize(end, refcheck=False)
                 data.resize(end, refcheck=False)
-            part = slice(begin, begin + end - place)
-            indices[place:end], data[place:end] = columns[part], values[part]
-            first, begin, done = first + len(some), part.stop, last
-            if done == len(ends) - 1:
+            source = slice(entry, entry + end - begin)
+            indices[begin:end], data[begin:end] = columns[source], values[source]
+            entry = source.stop
+            if filled == len(ends) - 1:
                 yield Rows(ends[:-1], ends[1:], indices, data)
-                group, done = group + 1, 0
+                group, filled = group + 1, 0
                 ends = np.zeros(group_size(group, rows) + 1, np.int64)
         release()
