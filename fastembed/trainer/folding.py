@@ -24,7 +24,7 @@ from fastembed._kernels import kernels_for, tiling
 from fastembed.counts.groups import shard_bounds
 from fastembed.trainer.rows import BATCH_LOGITS
 
-Array = NDArray[Any]
+Points = tuple[Float64, Float64, Float64]  # the rows d (B, D) of a block, f (B,) and its gradient (B, D)
 
 MOST_BLOCK = 256  # largest number of rows per block
 MOST_STEPS = 500  # a safety limit: about 100 steps are needed where the counts are as many as the dimensions
@@ -124,41 +124,15 @@ def optimal_rows(
 
 
 def _minima(n: Any, layer: Layer, tolerance: float, start: Float32 | None) -> tuple[Float64, int]:
-    """Return the optimal rows of a block, each by L-BFGS (Liu, Nocedal 1989), and the number that did not converge.
-
-    A step has at first the length of the L-BFGS direction. A step that is too long becomes shorter: linear
-    interpolation of the slope of f along the step gives the length at which the slope would be 0. A step with a slope
-    of at most 0 at its end is not too long: f is convex, so f has fallen, even if rounding hides the fall.
-    """
-    w, bias, ridge, origin = layer
-    assert bias is not None
-    totals = np.asarray(n.sum(axis=1), np.float64).ravel()
-    used, places = np.unique(n.indices, return_inverse=True)
-    of_used = sparse.csr_array((n.data, places, n.indptr), (n.shape[0], len(used)))
-    softmax = kernels_for(w.dtype).softmax  # in place; it returns the logarithm of the sum
-    observed, constant = (of_used @ part.astype(np.float64) for part in (w.T[used], bias[used]))
-    whole_lines = w.T.flags.c_contiguous and padded_width(len(w), w.dtype) == len(w)
-    one_by_one = _one_by_one(n, w, bias) if whole_lines else None
-
-    def objective(d: Float64, rows: NDArray[np.intp]) -> tuple[Float64, Float64]:  # f (B,), and its gradient
-        if one_by_one is not None and len(rows) <= FEW:
-            fit, slopes = one_by_one(d, rows)
-        else:
-            p: NDArray[Any] = d.astype(w.dtype) @ w
-            normaliser = np.array([softmax(np.add(row, bias, out=row)) for row in p])  # each stays in the cache
-            fit = totals[rows] * normaliser - _dots(observed[rows], d) - constant[rows]
-            slopes = totals[rows, None] * (p @ w.T).astype(np.float64) - observed[rows]
-        return fit + ridge / 2 * (d**2).sum(axis=1), slopes + ridge * d
-
-    if start is None:  # all rows have the same probabilities
-        d, p = np.zeros((len(totals), len(w))), bias.copy()
-        log_sum, mean = (softmax(p), w @ p) if origin is None else origin[:2]
-        f, gradient = totals * log_sum - constant, totals[:, None] * mean - observed
+    """Return the optimal rows of a block, each by L-BFGS (Liu, Nocedal 1989), and the number that did not converge."""
+    objective, origin = _Objective(n, layer), layer.origin if start is None else None
+    totals, active = objective.totals, np.flatnonzero(objective.totals > 0)
+    if start is None:
+        d, (f, gradient) = np.zeros((len(totals), len(layer.linear))), objective.at_zero(origin)
     else:
         d = start.astype(np.float64)
-        f, gradient = objective(d, np.arange(len(d)))
+        f, gradient = objective.at(d, np.arange(len(d)))
     history = _History(*d.shape)
-    active = np.flatnonzero(totals > 0)
     for number in range(MOST_STEPS):
         steep = _steep(gradient, tolerance * totals, active)
         if number and len(last := active[~steep]):  # a last step, whose gradient nobody needs
@@ -166,28 +140,87 @@ def _minima(n: Any, layer: Layer, tolerance: float, start: Float32 | None) -> tu
         active = active[steep]
         if not len(active):
             break
-        if origin is not None and start is None and not number:
-            direction = -origin.newton(gradient[active], totals[active], ridge)
+        if origin is not None and not number:
+            direction = -origin.newton(gradient[active], totals[active], layer.ridge)
         else:
             direction = -history.times_inverse_hessian(gradient[active], active)
-        slope = _dots(direction, gradient[active])
         before = d[active], gradient[active]
-        step, waiting = np.ones(len(active)), np.arange(len(active))
-        for _ in range(MOST_CUTS):
-            rows = active[waiting]
-            tried = before[0][waiting] + step[waiting, None] * direction[waiting]
-            value, slopes = objective(tried, rows)
-            end_slope = _dots(slopes, direction[waiting])
-            good = (end_slope <= 0) | (value <= f[rows] + FALL * step[waiting] * slope[waiting])
-            d[rows[good]], f[rows[good]], gradient[rows[good]] = tried[good], value[good], slopes[good]
-            root = slope[waiting] / (slope[waiting] - end_slope)
-            waiting, root = waiting[~good], root[~good]
-            if not len(waiting):
-                break
-            step[waiting] *= np.clip(root, 0.1, 0.5)
+        stuck = _move((d, f, gradient), objective, direction, active)
         history.add(d[active] - before[0], gradient[active] - before[1], active)
-        active = np.delete(active, waiting)  # no step decreases f: the rest is rounding error
+        active = np.delete(active, stuck)
     return d, int(np.count_nonzero(_steep(gradient, tolerance * totals, active)))
+
+
+def _move(points: Points, objective: _Objective, direction: Float64, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Move the `rows` (K,) of a block along their directions (K, D), in place, until f falls.
+
+    Return the places in `rows` of the rows that no step moves: the rest of their gradient is rounding error.
+
+    A step has at first the length of the direction. A step that is too long becomes shorter: linear interpolation of
+    the slope of f along the step gives the length at which the slope would be 0. A step with a slope of at most 0 at
+    its end is not too long: f is convex, so f has fallen, even if rounding hides the fall.
+    """
+    first, before, slope = points[0][rows], points[1], _dots(direction, points[2][rows])
+    step, waiting = np.ones(len(rows)), np.arange(len(rows))
+    for _ in range(MOST_CUTS):
+        moved = rows[waiting]
+        d = first[waiting] + step[waiting, None] * direction[waiting]
+        f, gradient = objective.at(d, moved)
+        end_slope = _dots(gradient, direction[waiting])
+        good = (end_slope <= 0) | (f <= before[moved] + FALL * step[waiting] * slope[waiting])
+        for values, new in zip(points, (d, f, gradient), strict=True):
+            values[moved[good]] = new[good]
+        root = slope[waiting] / (slope[waiting] - end_slope)
+        waiting, root = waiting[~good], root[~good]
+        if not len(waiting):
+            break
+        step[waiting] *= np.clip(root, 0.1, 0.5)
+    return waiting
+
+
+class _Objective:
+    """f of the rows of a block, and its gradient.
+
+    Parameters
+    ----------
+    n : csr_array (B, V)
+    layer : Layer
+        With a bias.
+
+    Attributes
+    ----------
+    totals : ndarray (B,)
+        The sums of n.
+    """
+
+    def __init__(self, n: Any, layer: Layer) -> None:
+        w, bias = layer.linear, layer.bias
+        assert bias is not None
+        self._w, self._bias, self._ridge, self._softmax = w, bias, layer.ridge, kernels_for(w.dtype).softmax
+        self.totals = np.asarray(n.sum(axis=1), np.float64).ravel()
+        used, places = np.unique(n.indices, return_inverse=True)
+        counts = sparse.csr_array((n.data, places, n.indptr), (n.shape[0], len(used)))
+        self._observed, self._constant = (counts @ part.astype(np.float64) for part in (w.T[used], bias[used]))
+        whole_lines = w.T.flags.c_contiguous and padded_width(len(w), w.dtype) == len(w)
+        self._one_by_one = _one_by_one(n, w, bias) if whole_lines else None
+
+    def at_zero(self, origin: Origin | None) -> tuple[Float64, Float64]:
+        """Return f and its gradient at 0, where all rows have the same probabilities."""
+        p = self._bias.copy()
+        log_sum, mean = (self._softmax(p), self._w @ p) if origin is None else origin[:2]
+        return self.totals * log_sum - self._constant, self.totals[:, None] * mean - self._observed
+
+    def at(self, d: Float64, rows: NDArray[np.intp]) -> tuple[Float64, Float64]:
+        """Return f (K,) and its gradient (K, D), where the `rows` (K,) are d (K, D)."""
+        if self._one_by_one is not None and len(rows) <= FEW:
+            f, gradient = self._one_by_one(d, rows)
+        else:
+            p: NDArray[Any] = d.astype(self._w.dtype) @ self._w
+            # The kernel works in place, and returns the logarithm of the sum; each row stays in the cache
+            log_sums = np.array([self._softmax(np.add(row, self._bias, out=row)) for row in p])
+            f = self.totals[rows] * log_sums - _dots(self._observed[rows], d) - self._constant[rows]
+            gradient = self.totals[rows, None] * (p @ self._w.T).astype(np.float64) - self._observed[rows]
+        return f + self._ridge / 2 * (d**2).sum(axis=1), gradient + self._ridge * d
 
 
 def _one_by_one(n: Any, linear: NDArray[Any], bias: NDArray[Any]) -> Callable[[Float64, NDArray[np.intp]], Any]:
