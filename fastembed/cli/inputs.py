@@ -91,12 +91,10 @@ def stdin_lines() -> list[str]:
 
 
 def add_vectors(command: argparse.ArgumentParser) -> None:
-    """Add the file of vectors to open, and the purpose for which a model gives vectors."""
+    """Add the file of vectors to open."""
     text = "a model that `train` wrote, or vectors in any format that `export` writes"
     command.add_argument("vectors", metavar="VECTORS", help=text)
     add_input_format(command)
-    text = "which vectors of a model: for analogies and similarity in the strict sense, or for relatedness"
-    common.add_option(command, "--purpose", text, "analogies", choices=("analogies", "relatedness"))
 
 
 def add_input_format(to: common.Group) -> None:
@@ -117,12 +115,8 @@ def holds(path: str, kind: str) -> bool:
 
 
 def open_vectors(arguments: argparse.Namespace) -> Vectors:
-    """Load the vectors named by VECTORS, for the purpose given."""
-    from fastembed.skipgram import SkipGram
-
-    if arguments.purpose == "analogies":
-        return Vectors.load(arguments.vectors, arguments.input_format, progress=common.shows_bars(arguments))
-    return SkipGram.load(arguments.vectors).vectors_for(arguments.purpose)
+    """Load the vectors named by VECTORS."""
+    return Vectors.load(arguments.vectors, arguments.input_format, progress=common.shows_bars(arguments))
 
 
 def open_words(arguments: argparse.Namespace, vectors: Vectors) -> Callable[[str], str]:

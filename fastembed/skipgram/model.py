@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastembed
-from fastembed._base.validation import check_choice, plain, warn_user
+from fastembed._base.validation import plain, warn_user
 from fastembed.corpus.corpus import DocumentCorpus, FileCorpus, Source
 from fastembed.corpus.ledger import Ledger, check_walks
 from fastembed.corpus.reading import Reading
@@ -23,13 +23,11 @@ from fastembed.formats.registry import check_model_name
 from fastembed.skipgram.options import Baskets, Pairing, SkipGramOptions
 from fastembed.skipgram.subwords import Subwords
 from fastembed.trainer.trainer import SQUARES, Trainer, restore_squares, trainer_tensors
-from fastembed.vectors.neighbors import unit_vectors
 from fastembed.vectors.subwords import Composer, NgramDictionary
 from fastembed.vectors.vectors import Vectors, composing_vectors
 from fastembed.vocabulary import Vocabulary
 
 PAIRS = ("window", "subwords")  # settings that may be pairs, which are lists in JSON
-CONTEXT_SHARE = 0.3  # the weight of the context vector in the mixture, relative to the word vector
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,17 +63,6 @@ class FittedModel:
         if self.subwords is None or self.features is None:
             return None
         return self.subwords.composer(self.features.embedding, self.centre)
-
-    def vectors_for(self, purpose: str) -> Vectors:
-        """Return the vectors that are best for a purpose; see `SkipGram.vectors_for`."""
-        if check_choice("purpose", purpose, ("analogies", "relatedness")) == "analogies":
-            return self.vectors
-        embedding, contexts = self.vectors.matrix, self.trainer.linear.T.astype(np.float64)
-        if self.directed:  # the sum of the vectors of a context before and after the word
-            contexts = contexts[: self.max_contexts] + contexts[self.max_contexts :]
-        mixed = unit_vectors(embedding)
-        mixed[: self.max_contexts] += CONTEXT_SHARE * unit_vectors(contexts)
-        return Vectors(self.vocabulary.tokens, mixed.astype(embedding.dtype), counts=self.vocabulary.counts)
 
     @property
     def best_epoch(self) -> int:

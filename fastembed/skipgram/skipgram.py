@@ -448,34 +448,6 @@ class SkipGram(SkipGramParameters, Transformer[FittedModel]):  # numpydoc ignore
 
     # ---------------------------------------------------------------- queries and predictions
 
-    def vectors_for(self, purpose: str) -> Vectors:
-        """Return the vectors that are best for a purpose.
-
-        Parameters
-        ----------
-        purpose : {"analogies", "relatedness"}
-            "analogies", which also suits synonyms, gives :attr:`vectors`. "relatedness" gives unit(E_w) + 0.3
-            unit(c_w), where c_w is the sum of the vectors of the word as a context.
-
-        Returns
-        -------
-        Vectors
-            For "relatedness" without n-grams, since an unseen word has no vector as a context.
-
-        Notes
-        -----
-        Scores with "analogies" / "relatedness", on Wikipedia. With 1M tokens: WordSim-353 .570 / .573, SimLex-999
-        .213 / .209, Google analogies .148 / .135. With 16M tokens: .686 / .689, .303 / .299, .464 / .460.
-
-        Examples
-        --------
-        >>> model = SkipGram(dim=2, min_count=1, max_contexts=2).fit([["a", "b"], ["b", "c"]])
-        >>> lengths = np.linalg.norm(model.vectors_for("relatedness").matrix, axis=1)
-        >>> bool(lengths.max() <= 1.3), round(float(lengths[2]), 4)  # "c" is not a context
-        (True, 1.0)
-        """
-        return self._fitted.vectors_for(purpose)
-
     def predict_output(
         self,
         words: Words,

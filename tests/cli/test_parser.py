@@ -152,7 +152,6 @@ def test_an_option_that_a_model_does_not_use_is_wrong_usage(capsys, workplace, c
         ("train text -o v.vec", "v.vec"),
         ("plot v -o m.jpg", ".jpg"),
         ("plot v --history", "model"),
-        ("neighbors v king --purpose relatedness", "model"),
         ("predict v king", "model"),
         ("evaluate v --perplexity text", "model"),
         ("phrases text --max-words 1", "max_words"),

@@ -73,14 +73,6 @@ def test_analogy_prints_json(document, saved):
     assert document("analogy", saved, "man", "woman", "king", "--restrict", 3)["answers"] == []
 
 
-def test_purpose_chooses_the_vectors_of_a_model(document, run, model, tmp_path):
-    answers = [document("neighbors", model, "cat", "--purpose", purpose) for purpose in ("analogies", "relatedness")]
-    assert document("neighbors", model, "cat") == answers[0] != answers[1]
-    assert run("export", model, "-o", tmp_path / "r.vec", "--purpose", "relatedness", "--quiet") == (0, "", "")
-    expected = SkipGram.load(model).vectors_for("relatedness")
-    assert (Vectors.load(tmp_path / "r.vec").matrix == expected.matrix).all()
-
-
 def test_json_has_the_words_and_what_is_predicted(document, model):
     for side in ("before", "after"):
         answers = SkipGram.load(model).predict_output(["cat"], side=side)

@@ -66,23 +66,3 @@ def test_words_are_dropped_or_kept_by_lists(tmp_path):
     assert sorted(english.vectors.tokens) == ["cat", "dog", "mat", "sat"]
     english.save(tmp_path / "m.safetensors")
     assert SkipGram.load(tmp_path / "m.safetensors").drop == "english"
-
-
-@pytest.mark.parametrize("directed", [False, True])
-def test_vectors_for_relatedness_follow_the_formula(corpus, directed):
-    """The formula, row by row, in float64."""
-    model = SkipGram(directed=directed, max_contexts=12, **SETTINGS).fit(corpus)
-    e, w = model.trainer.embedding.astype(float), model.trainer.linear.astype(float)
-    assert w.shape == (4, 24 if directed else 12)
-    found = model.vectors_for("relatedness")
-    assert found.counts.tolist() == model.vocabulary.counts.tolist()
-    for i, token in enumerate(model.vocabulary.tokens):
-        expected = e[i] / (np.linalg.norm(e[i]) or 1)  # a word that never meets one of the 12 has a zero vector
-        if i < 12:
-            context = w[:, i] + w[:, 12 + i] if directed else w[:, i]
-            expected = expected + 0.3 * context / np.linalg.norm(context)
-        assert found[token] == pytest.approx(expected, abs=1e-6)
-    assert found.matrix.dtype == np.float32
-    assert model.vectors_for("analogies") is model.vectors
-    with pytest.raises(ValueError, match="purpose must be one of analogies, relatedness, got 'poetry'"):
-        model.vectors_for("poetry")

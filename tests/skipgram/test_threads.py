@@ -37,7 +37,6 @@ def used(asked):
         model.save(copy)
         return (
             asked(model.vectors),
-            asked(model.vectors_for("relatedness")),
             model.predict_output("w1"),
             model.predict_output("w2", side="before"),
             model.perplexity(path),
